@@ -1,0 +1,40 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { Body } from '@jogakbo/contract';
+import { AddProduct, ProductAdded } from '@jogakbo/contracts-catalog';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { patchwork } from './patchwork.ts';
+import { inFull, inLanguage, Product } from './product.ts';
+
+@Controller()
+export class AddProductHandler {
+  @Handles(AddProduct)
+  async handle(command: Body<typeof AddProduct>, { tx, publish, language }: UnitOfWork) {
+    const { price, translations = {}, imageUrl = patchwork(command.sku), ...rest } = command;
+    const product: Product = {
+      ...rest,
+      ...price,
+      translations,
+      imageUrl,
+      productId: randomUUIDv7(),
+      version: 1,
+      removedAt: null,
+    };
+    const { raw } = await tx
+      .createQueryBuilder()
+      .insert()
+      .into(Product)
+      .values(product)
+      .orIgnore()
+      .returning('product_id')
+      .execute();
+    if ((raw as unknown[]).length === 0) {
+      throw AddProduct.reject('sku-taken', `there is a product with sku ${command.sku}`, [
+        { path: 'sku', message: 'taken' },
+      ]);
+    }
+    publish(ProductAdded(inFull(product)));
+    return inLanguage(product, language);
+  }
+}

@@ -1,0 +1,17 @@
+import { catalog } from '@jogakbo/contracts-catalog';
+import { Consistency1700000000000 } from '@jogakbo/consistency';
+import { Service } from '@jogakbo/service';
+import { Products1700000001000 } from '../migrations/1700000001000-products.ts';
+import { AddProductHandler } from './add-product.ts';
+import { ChangeProductHandler } from './change-product.ts';
+import { Product } from './product.ts';
+import { ReadProductsHandler } from './read-products.ts';
+import { RemoveProductHandler } from './remove-product.ts';
+
+@Service({
+  contract: catalog,
+  migrations: [Consistency1700000000000, Products1700000001000],
+  entities: [Product],
+  handlers: [ReadProductsHandler, AddProductHandler, ChangeProductHandler, RemoveProductHandler],
+})
+export class CatalogModule {}

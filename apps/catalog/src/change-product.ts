@@ -1,0 +1,30 @@
+import { platformRejection, type Body } from '@jogakbo/contract';
+import { ChangeProduct, ProductChanged } from '@jogakbo/contracts-catalog';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { IsNull } from 'typeorm';
+import { inFull, inLanguage, Product } from './product.ts';
+
+@Controller()
+export class ChangeProductHandler {
+  @Handles(ChangeProduct)
+  async handle(command: Body<typeof ChangeProduct>, { tx, publish, language }: UnitOfWork) {
+    const { productId, version, price, translations, ...changes } = command;
+    const product = await tx.findOneBy(Product, { productId, removedAt: IsNull() });
+    if (!product) throw platformRejection('not-found', 'there is no such product');
+    const changed: Product = {
+      ...product,
+      ...changes,
+      ...price,
+      translations: { ...product.translations, ...translations },
+      version: version + 1,
+    };
+    // The version is part of the condition: of two who saw the same one, the second changes nothing.
+    const { affected } = await tx.update(Product, { productId, version, removedAt: IsNull() }, changed);
+    if (affected !== 1)
+      throw ChangeProduct.reject('version-changed', 'somebody else changed it: read it again');
+    publish(ProductChanged(inFull(changed)));
+    return inLanguage(changed, language);
+  }
+}

@@ -1,0 +1,5 @@
+import 'reflect-metadata';
+import { serve } from '@jogakbo/service';
+import { CatalogModule } from './catalog.module.ts';
+
+await serve(CatalogModule);

@@ -1,0 +1,66 @@
+import type { Body, Language } from '@jogakbo/contract';
+import type { AddProduct, Product as PublicProduct, ProductAdded } from '@jogakbo/contracts-catalog';
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+
+const integer = { to: (value: number) => value, from: (value: string) => Number(value) };
+
+/** A product as it is kept. One that was taken off sale stays, for the orders that name it. */
+@Entity('product')
+export class Product {
+  @PrimaryColumn('uuid', { name: 'product_id' })
+  productId: string;
+
+  @Column('text')
+  sku: string;
+
+  @Column('text')
+  name: string;
+
+  @Column('text')
+  description: string;
+
+  @Column('jsonb')
+  translations: NonNullable<Body<typeof AddProduct>['translations']>;
+
+  @Column('text')
+  category: string;
+
+  @Column('bigint', { transformer: integer })
+  amount: number;
+
+  @Column('char', { length: 3 })
+  currency: string;
+
+  @Column('text', { name: 'image_url' })
+  imageUrl: string;
+
+  @Column('integer')
+  version: number;
+
+  @Column('timestamptz', { name: 'removed_at', nullable: true })
+  removedAt: Date | null;
+}
+
+/** As a shopper who reads `language` sees it; where there is no translation, as the merchant wrote it. */
+export function inLanguage(product: Product, language: Language): PublicProduct {
+  const { productId, sku, category, imageUrl, version, amount, currency } = product;
+  const { name, description } = product.translations[language] ?? product;
+  return { productId, sku, name, description, category, price: { amount, currency }, imageUrl, version };
+}
+
+/** All of it, for the services that keep a copy. */
+export function inFull(product: Product): Body<typeof ProductAdded> {
+  const { productId, sku, name, description, category, imageUrl, version, amount, currency, translations } =
+    product;
+  return {
+    productId,
+    sku,
+    name,
+    description,
+    category,
+    price: { amount, currency },
+    imageUrl,
+    version,
+    translations,
+  };
+}

@@ -1,0 +1,44 @@
+import { platformRejection, type Body } from '@jogakbo/contract';
+import { GetProduct, ListProducts, QuoteProducts } from '@jogakbo/contracts-catalog';
+import { Handles, type MessageContext } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { DataSource, In, IsNull, MoreThan } from 'typeorm';
+import { inLanguage, Product } from './product.ts';
+
+@Controller()
+export class ReadProductsHandler {
+  constructor(private readonly dataSource: DataSource) {}
+
+  @Handles(GetProduct)
+  async get({ productId }: Body<typeof GetProduct>, { language }: MessageContext) {
+    const product = await this.dataSource.manager.findOneBy(Product, { productId, removedAt: IsNull() });
+    if (!product) throw platformRejection('not-found', 'there is no such product');
+    return inLanguage(product, language);
+  }
+
+  /** Ids are given out in the order of time, so the last one seen is the cursor. */
+  @Handles(ListProducts)
+  async list({ category, limit, cursor }: Body<typeof ListProducts>, { language }: MessageContext) {
+    if (cursor && !/^[0-9a-f-]{36}$/.test(cursor)) throw ListProducts.reject('unknown-cursor');
+    const products = await this.dataSource.manager.find(Product, {
+      where: {
+        removedAt: IsNull(),
+        ...(category && { category }),
+        ...(cursor && { productId: MoreThan(cursor) }),
+      },
+      order: { productId: 'ASC' },
+      take: limit + 1,
+    });
+    const items = products.slice(0, limit).map((product) => inLanguage(product, language));
+    return { items, nextCursor: products.length > limit ? items.at(-1)!.productId : null };
+  }
+
+  @Handles(QuoteProducts)
+  async quote({ productIds }: Body<typeof QuoteProducts>, { language }: MessageContext) {
+    const products = await this.dataSource.manager.findBy(Product, {
+      productId: In(productIds),
+      removedAt: IsNull(),
+    });
+    return { items: products.map((product) => inLanguage(product, language)) };
+  }
+}

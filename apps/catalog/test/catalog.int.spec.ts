@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  AddProduct,
+  ChangeProduct,
+  GetProduct,
+  ListProducts,
+  ProductAdded,
+  ProductChanged,
+  ProductRemoved,
+  QuoteProducts,
+  RemoveProduct,
+} from '@jogakbo/contracts-catalog';
+import { ServiceUnderTest } from '@jogakbo/testing';
+import { CatalogModule } from '../src/catalog.module.ts';
+
+describe('catalog', () => {
+  let catalog: ServiceUnderTest;
+  let count = 0;
+
+  beforeAll(async () => {
+    catalog = await ServiceUnderTest.start(CatalogModule);
+  });
+  afterAll(() => catalog.stop());
+
+  const add = (fields: { sku?: string; category?: string } = {}) =>
+    catalog.ask(AddProduct, {
+      sku: `SKU-${++count}`,
+      name: '조각보',
+      category: 'textiles',
+      price: { amount: 42_000, currency: 'KRW' },
+      translations: { en: { name: 'Wrapping cloth', description: 'Stitched by hand.' } },
+      ...fields,
+    });
+
+  it('puts a product on sale and says so', async () => {
+    const { productId, version } = await add();
+    expect(version).toBe(1);
+    await catalog.hears(ProductAdded, (event) => event.productId === productId);
+    await expect(catalog.ask(GetProduct, { productId })).resolves.toMatchObject({
+      name: '조각보',
+      price: { amount: 42_000, currency: 'KRW' },
+    });
+  });
+
+  it('answers in the language of the shopper', async () => {
+    const { productId } = await add();
+    const english = await catalog.ask(GetProduct, { productId }, { language: 'en' });
+    expect(english).toMatchObject({ name: 'Wrapping cloth', description: 'Stitched by hand.' });
+  });
+
+  it('refuses a second product with the same sku', async () => {
+    await add({ sku: 'TWICE' });
+    await expect(add({ sku: 'TWICE' })).rejects.toMatchObject({ code: 'sku-taken', status: 409 });
+  });
+
+  it('gives the second of two who change the same version a 412', async () => {
+    const { productId } = await add();
+    const change = (amount: number) =>
+      catalog.ask(ChangeProduct, { productId, version: 1, price: { amount, currency: 'KRW' } });
+    const results = await Promise.allSettled([change(1), change(2), change(3)]);
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect(results.filter(({ status }) => status === 'rejected')).toMatchObject([
+      { reason: { code: 'version-changed' } },
+      { reason: { code: 'version-changed' } },
+    ]);
+    await catalog.hears(ProductChanged, (event) => event.productId === productId && event.version === 2);
+  });
+
+  it('takes a product off sale', async () => {
+    const { productId } = await add();
+    await catalog.ask(RemoveProduct, { productId, version: 1 });
+    await catalog.hears(ProductRemoved, (event) => event.productId === productId);
+    await expect(catalog.ask(GetProduct, { productId })).rejects.toMatchObject({ code: 'not-found' });
+    await expect(catalog.ask(QuoteProducts, { productIds: [productId] })).resolves.toEqual({ items: [] });
+  });
+
+  it('pages through a category, each product once', async () => {
+    const added = new Set<string>();
+    for (let i = 0; i < 7; i++) added.add((await add({ category: 'paged' })).productId);
+    const seen: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await catalog.ask(ListProducts, { category: 'paged', limit: 3, cursor });
+      seen.push(...page.items.map(({ productId }) => productId));
+      cursor = page.nextCursor ?? undefined;
+    } while (cursor);
+    expect(seen).toHaveLength(7);
+    expect(new Set(seen)).toEqual(added);
+  });
+
+  it.each([
+    [
+      'an unknown field',
+      { sku: 'X', name: 'x', category: 'c', price: { amount: 1, currency: 'KRW' }, colour: 'red' },
+      'colour',
+    ],
+    [
+      'a negative price',
+      { sku: 'X', name: 'x', category: 'c', price: { amount: -1, currency: 'KRW' } },
+      'price.amount',
+    ],
+    [
+      'a script as image',
+      { sku: 'X', name: 'x', category: 'c', price: { amount: 1, currency: 'KRW' }, imageUrl: 'javascript:x' },
+      'imageUrl',
+    ],
+  ])('refuses %s and names the field', async (_, input, path) => {
+    await expect(catalog.ask(AddProduct, input as never)).rejects.toMatchObject({
+      code: 'invalid',
+      status: 400,
+      errors: expect.arrayContaining([expect.objectContaining({ path })]),
+    });
+  });
+});

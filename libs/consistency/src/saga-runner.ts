@@ -1,0 +1,145 @@
+import type { AnyEvent } from '@jogakbo/contract';
+import type { RabbitServer } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
+import type { DataSource } from 'typeorm';
+import type { Saga, Step } from './saga.ts';
+import type { UnitOfWork } from './unit-of-work.ts';
+import type { UnitsOfWork } from './units-of-work.ts';
+
+interface Stored {
+  state: unknown;
+  ended_at: Date | null;
+}
+
+/** A message came for a run that has not begun. Its cause is on the way: it is tried again. */
+class TooEarly extends Error {
+  override readonly name = 'TooEarly';
+}
+
+/** Keeps the runs of a service's sagas in its database, each step in the transaction of the event that caused it. */
+export class SagaRunner {
+  readonly #logger = new Logger('SagaRunner');
+  #timer: NodeJS.Timeout | undefined;
+  #firing: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly sagas: readonly Saga[],
+    private readonly dataSource: DataSource,
+    private readonly units: UnitsOfWork,
+  ) {}
+
+  /** Subscribes the sagas to their events. Before the server listens. */
+  attach(server: RabbitServer): void {
+    for (const saga of this.sagas) {
+      server.listenTo(saga.start.event, (data, work) => this.#start(saga, data, work as UnitOfWork));
+      for (const { event } of saga.transitions.values()) {
+        server.listenTo(event, (data, work) => this.#move(saga, event, data, work as UnitOfWork));
+      }
+    }
+  }
+
+  async #start(saga: Saga, data: unknown, work: UnitOfWork): Promise<void> {
+    const step = saga.start.transition(data as never, undefined as never);
+    const inserted = (await work.tx.query(
+      `INSERT INTO saga (name, key, state, history, due_at, ended_at)
+       VALUES ($1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END) ON CONFLICT DO NOTHING RETURNING key`,
+      [
+        saga.name,
+        keyOf(saga, data),
+        JSON.stringify(step.state ?? null),
+        JSON.stringify([happened(saga.start.event.name, step)]),
+        saga.timeout && !step.ended ? new Date(Date.now() + saga.timeout.after) : null,
+        step.ended,
+      ],
+    )) as unknown[];
+    if (inserted.length > 0) step.messages.forEach(work.send);
+  }
+
+  async #move(saga: Saga, event: AnyEvent, data: unknown, work: UnitOfWork): Promise<void> {
+    const key = keyOf(saga, data);
+    const [stored] = (await work.tx.query(
+      'SELECT state, ended_at FROM saga WHERE name = $1 AND key = $2 FOR UPDATE',
+      [saga.name, key],
+    )) as Stored[];
+    if (!stored) throw new TooEarly(`${event.name}: saga ${saga.name} of ${key} has not begun`);
+    if (stored.ended_at) return;
+    const step = saga.transitions.get(event.name)!.transition(data as never, stored.state as never);
+    await this.#save(saga, key, event.name, stored.state, step, work);
+  }
+
+  async #save(
+    saga: Saga,
+    key: string,
+    cause: string,
+    before: unknown,
+    step: Step<unknown>,
+    work: UnitOfWork,
+  ) {
+    await work.tx.query(
+      `UPDATE saga SET state = $3, history = (history::jsonb || $4::jsonb)::json,
+         ended_at = CASE WHEN $5 THEN now() END, due_at = CASE WHEN $5 THEN NULL ELSE due_at END
+       WHERE name = $1 AND key = $2`,
+      [
+        saga.name,
+        key,
+        JSON.stringify(step.state ?? before),
+        JSON.stringify([happened(cause, step)]),
+        step.ended,
+      ],
+    );
+    step.messages.forEach(work.send);
+  }
+
+  /** Begins to look for runs that are overdue. */
+  start(every = 1_000): void {
+    if (!this.sagas.some(({ timeout }) => timeout)) return;
+    this.#timer = setInterval(() => {
+      this.#firing = this.#firing
+        .then(() => this.#fireDue())
+        .catch((error: Error) => this.#logger.warn(error.message));
+    }, every);
+    this.#timer.unref();
+  }
+
+  async #fireDue(): Promise<void> {
+    const due = (await this.dataSource.query(
+      'SELECT name, key FROM saga WHERE due_at <= now() ORDER BY due_at LIMIT 50',
+    )) as { name: string; key: string }[];
+    for (const { name, key } of due) {
+      const saga = this.sagas.find((one) => one.name === name);
+      if (saga?.timeout) await this.#timeOut(saga, saga.timeout.transition, key);
+    }
+  }
+
+  /** In a unit of work of its own; a run that moved or fired meanwhile is left alone. */
+  async #timeOut(
+    saga: Saga,
+    transition: NonNullable<Saga['timeout']>['transition'],
+    key: string,
+  ): Promise<void> {
+    await this.units.run(async (work) => {
+      const [stored] = (await work.tx.query(
+        'SELECT state FROM saga WHERE name = $1 AND key = $2 AND due_at <= now() FOR UPDATE SKIP LOCKED',
+        [saga.name, key],
+      )) as Stored[];
+      if (!stored) return;
+      const step = transition({ [saga.key]: key } as never, stored.state as never);
+      await this.#save(saga, key, 'timeout', stored.state, step, work);
+      await work.tx.query('UPDATE saga SET due_at = NULL WHERE name = $1 AND key = $2', [saga.name, key]);
+    });
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#firing;
+  }
+}
+
+const keyOf = (saga: Saga, data: unknown): string => (data as Record<string, string>)[saga.key]!;
+
+const happened = (event: string, step: Step<unknown>) => ({
+  at: new Date().toISOString(),
+  event,
+  sent: step.messages.map(({ contract }) => contract.name),
+  ...(step.ended && { ended: true }),
+});

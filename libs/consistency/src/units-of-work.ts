@@ -1,0 +1,60 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { service } from '@jogakbo/contract';
+import { childTraceparent, type Around } from '@jogakbo/messaging';
+import { z } from 'zod';
+import { AlreadyHandled, UnitOfWork, type WorkOptions } from './unit-of-work.ts';
+
+/** Stands for the cause of work that no message caused: a timer, the start of the service. */
+const Occasion = service('occasion').event('arose', z.unknown());
+
+/** Opens units of work: around every message of a service, and for work that no message caused. */
+export class UnitsOfWork {
+  /** @param options `wake` is called after a commit that left something in the outbox */
+  constructor(private readonly options: WorkOptions & { wake: () => void }) {}
+
+  /** For `RabbitServer`: every command and event is handled in a unit of work, a repeated one gets its first answer. */
+  readonly around: Around = async (context, next) => {
+    const work = new UnitOfWork(context.contract, context.incoming, this.options);
+    try {
+      // A repeated request must get its first answer even where the world has changed since, so look before working.
+      if (context.incoming.idempotencyKey || context.incoming.redelivered) await work.mustBeNew();
+      const answer = await next(work);
+      await this.#commit(work, answer);
+      return answer;
+    } catch (error) {
+      await work.rollback();
+      if (error instanceof AlreadyHandled) return error.answer;
+      throw error;
+    }
+  };
+
+  /** Runs `body` in a unit of work of its own. @throws what `body` throws, after everything was rolled back */
+  async run<T>(body: (work: UnitOfWork) => Promise<T>): Promise<T> {
+    const work = new UnitOfWork(Occasion, fromNobody(), this.options);
+    try {
+      const result = await body(work);
+      await this.#commit(work, undefined);
+      return result;
+    } catch (error) {
+      await work.rollback();
+      throw error;
+    }
+  }
+
+  async #commit(work: UnitOfWork, answer: unknown): Promise<void> {
+    if ((await work.commit(answer)) > 0) this.options.wake();
+  }
+}
+
+const fromNobody = () => ({
+  pattern: Occasion.name,
+  data: undefined,
+  messageId: randomUUIDv7(),
+  replyTo: undefined,
+  correlationId: undefined,
+  packetId: undefined,
+  context: { traceparent: childTraceparent(), language: 'ko' as const },
+  idempotencyKey: undefined,
+  redelivered: false,
+  failures: 0,
+});

@@ -1,0 +1,244 @@
+import { z } from 'zod';
+import { Rejection, type FieldError } from './rejection.ts';
+
+/**
+ * Who may use a request over HTTP. `owner` is a member whose thing it is: only the service can tell, so a handler
+ * of an `owner` contract that answers without having checked is a fault.
+ */
+export type Access = 'public' | 'member' | 'owner' | 'merchant' | 'operator';
+
+/** `required` and `optional` speak of the HTTP header Idempotency-Key; `none` refuses to remember anything. */
+export type Idempotency = 'required' | 'optional' | 'none';
+
+/** How a request is reached over HTTP. Path parameters, query and body together are the input. */
+export interface HttpBinding {
+  /** `METHOD /path/{parameter}`; every parameter is a field of the input. */
+  route: `${'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} /${string}`;
+  /** Status of success; by default 200, or 204 where there is no output. */
+  status?: number;
+  /** Path of what was made, filled from the output: becomes the Location header. */
+  location?: `/${string}`;
+  /** Output field that is the version of the representation: becomes the ETag. */
+  etag?: string;
+  /** Input field that the If-Match header fills; the header is then required. */
+  ifMatch?: string;
+  /** What `Prefer: wait=N` waits for. */
+  wait?: Wait;
+  /** True for a route whose output is the whole document of another standard (JWKS, OpenID discovery). */
+  document?: boolean;
+}
+
+/** After the reply: wait until one of `until` is announced with the same `key`, then answer with `answer` and `status`. */
+export interface Wait {
+  key: string;
+  until: readonly AnyEvent[];
+  answer: AnyQuery;
+  status: number;
+}
+
+/** A message about to leave: a contract and the data that fits it. */
+export interface Message<C extends AnyContract = AnyContract> {
+  contract: C;
+  data: unknown;
+}
+
+interface Shape<Kind extends string, I extends z.ZodType> {
+  readonly kind: Kind;
+  /** `<service>.<name>`: also the routing key. */
+  readonly name: string;
+  readonly service: string;
+  readonly description: string;
+  readonly input: I;
+  /** The field that says which thing a message is about; messages about one thing are kept in order. */
+  readonly subject?: string;
+}
+
+interface RequestShape<
+  Kind extends string,
+  I extends z.ZodType,
+  O extends z.ZodType,
+  R extends string,
+> extends Shape<Kind, I> {
+  readonly output: O;
+  readonly rejections: Readonly<Record<R, number>>;
+  readonly http?: HttpBinding;
+  readonly access?: Access;
+  readonly idempotency: Idempotency;
+  /** True where input or output hold secrets: never logged, never remembered. */
+  readonly sensitive: boolean;
+  /**
+   * The "no" that this contract declares, to be thrown.
+   * @param code one of the contract's rejections
+   * @param message one sentence for the caller
+   * @param errors the fields that it is about
+   */
+  reject(code: R, message?: string, errors?: FieldError[]): Rejection;
+}
+
+/** Asks for a change, in the imperative. Calling it makes a message: `ReserveStock({ orderId, lines })`. */
+export interface Command<
+  I extends z.ZodType = z.ZodType,
+  O extends z.ZodType = z.ZodType,
+  R extends string = string,
+> extends RequestShape<'command', I, O, R> {
+  (data: z.input<I>): Message<Command<I, O, R>>;
+}
+
+/** Asks for an answer and changes nothing. */
+export interface Query<
+  I extends z.ZodType = z.ZodType,
+  O extends z.ZodType = z.ZodType,
+  R extends string = string,
+> extends RequestShape<'query', I, O, R> {
+  (data: z.input<I>): Message<Query<I, O, R>>;
+}
+
+/** Says what happened, in the past tense. */
+export interface Event<I extends z.ZodType = z.ZodType> extends Shape<'event', I> {
+  (data: z.input<I>): Message<Event<I>>;
+}
+
+// The widest contract of each kind. `never` as parameter is what makes every concrete contract assignable to it.
+type Widest<C> = Omit<C, 'reject'> & { (data: never): Message };
+export type AnyCommand = Widest<Command> & {
+  reject(code: never, message?: string, errors?: FieldError[]): Rejection;
+};
+export type AnyQuery = Widest<Query> & {
+  reject(code: never, message?: string, errors?: FieldError[]): Rejection;
+};
+export type AnyEvent = Widest<Event>;
+export type AnyRequest = AnyCommand | AnyQuery;
+export type AnyContract = AnyRequest | AnyEvent;
+
+/** What a handler of the contract is given: the parsed input. */
+export type Body<C extends { input: z.ZodType }> = z.output<C['input']>;
+/** What a caller of the contract writes: the input before parsing, defaults still open. */
+export type Input<C extends { input: z.ZodType }> = z.input<C['input']>;
+/** What a caller of the contract gets. */
+export type Reply<C extends { output: z.ZodType }> = z.output<C['output']>;
+/** What a handler of the contract returns. */
+export type Answer<C extends { output: z.ZodType }> = z.input<C['output']>;
+
+type Spec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
+  input: I;
+  output?: O;
+  /** Stable code of each "no", with the HTTP status that shows it. */
+  rejections?: Readonly<Record<R, number>>;
+  subject?: keyof z.output<I> & string;
+  description?: string;
+  idempotency?: Idempotency;
+  sensitive?: boolean;
+} & ({ http: HttpBinding['route'] | HttpBinding; access: Access } | { http?: undefined; access?: undefined });
+
+/** All that one service says in public. */
+export interface ServiceContract {
+  readonly name: string;
+  readonly description: string;
+  /** Every contract declared so far, by full name. */
+  readonly contracts: ReadonlyMap<string, AnyContract>;
+  command<I extends z.ZodType, O extends z.ZodType = z.ZodVoid, R extends string = never>(
+    name: string,
+    spec: Spec<I, O, R>,
+  ): Command<I, O, R>;
+  query<I extends z.ZodType, O extends z.ZodType, R extends string = never>(
+    name: string,
+    spec: Spec<I, O, R> & { output: O },
+  ): Query<I, O, R>;
+  event<I extends z.ZodType>(
+    name: string,
+    data: I,
+    options?: { subject?: keyof z.output<I> & string; description?: string },
+  ): Event<I>;
+}
+
+/**
+ * Opens the contract of a service. Everything that it says in public is declared on the result, once.
+ * @param name the service's name, lower case: the first half of every contract name
+ * @param description one sentence on what the service owns
+ * @throws Error where a declaration contradicts itself (a name twice, a path parameter that is no field, an input
+ *   that would let unknown fields pass)
+ */
+export function service(name: string, description = ''): ServiceContract {
+  const contracts = new Map<string, AnyContract>();
+
+  function declare<C extends AnyContract>(fields: Record<string, unknown> & { name: string }): C {
+    if (!/^[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)+$/.test(fields.name))
+      throw new Error(`${fields.name}: not a contract name`);
+    if (contracts.has(fields.name)) throw new Error(`${fields.name}: declared twice`);
+    const contract = ((data: unknown) => ({ contract, data })) as unknown as C;
+    for (const [key, value] of Object.entries({ service: name, ...fields })) {
+      Object.defineProperty(contract, key, { value, enumerable: true });
+    }
+    contracts.set(fields.name, contract);
+    return contract;
+  }
+
+  function request<C extends AnyRequest>(
+    kind: 'command' | 'query',
+    short: string,
+    spec: Spec<z.ZodType, z.ZodType, string>,
+  ): C {
+    const full = `${name}.${short}`;
+    const http = typeof spec.http === 'string' ? { route: spec.http } : spec.http;
+    mustBeStrict(full, spec.input);
+    if (http) mustBind(full, http, spec.input);
+    const rejections = spec.rejections ?? {};
+    return declare<C>({
+      kind,
+      name: full,
+      description: spec.description ?? '',
+      input: spec.input,
+      output: spec.output ?? z.void(),
+      rejections,
+      subject: spec.subject,
+      http,
+      access: spec.access,
+      idempotency: spec.idempotency ?? (kind === 'command' && !spec.sensitive ? 'optional' : 'none'),
+      sensitive: spec.sensitive ?? false,
+      reject: (code: string, message?: string, errors?: FieldError[]) =>
+        new Rejection(code, rejections[code] ?? 422, message, errors),
+    });
+  }
+
+  return {
+    name,
+    description,
+    contracts,
+    command: (short, spec) => request('command', short, spec as never),
+    query: (short, spec) => request('query', short, spec as never),
+    event: (short, data, options) =>
+      declare({
+        kind: 'event',
+        name: `${name}.${short}`,
+        description: options?.description ?? '',
+        input: data,
+        subject: options?.subject,
+      }),
+  };
+}
+
+/** Unknown fields are refused at every depth, so an input schema that would drop them in silence is a mistake. */
+function mustBeStrict(name: string, input: z.ZodType): void {
+  const walk = (schema: unknown, path: string): void => {
+    if (!schema || typeof schema !== 'object') return;
+    const node = schema as Record<string, unknown>;
+    if (node['type'] === 'object' && node['properties'] && node['additionalProperties'] !== false) {
+      throw new Error(`${name}: input${path} must be a z.strictObject, so that unknown fields are refused`);
+    }
+    for (const [key, child] of Object.entries(node)) walk(child, `${path}.${key}`);
+  };
+  walk(z.toJSONSchema(input, { io: 'input', unrepresentable: 'any' }), '');
+}
+
+function mustBind(name: string, http: HttpBinding, input: z.ZodType): void {
+  const fields = input instanceof z.ZodObject ? Object.keys(input.shape) : [];
+  const used = [...pathParameters(http.route), ...(http.ifMatch ? [http.ifMatch] : [])];
+  const missing = used.filter((field) => !fields.includes(field));
+  if (missing.length)
+    throw new Error(`${name}: ${http.route} uses ${missing.join(', ')}, which its input does not have`);
+}
+
+/** The parameters of a path, in order: `/v1/orders/{orderId}` gives `['orderId']`. */
+export function pathParameters(path: string): string[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
+}

@@ -1,0 +1,130 @@
+import { z } from 'zod';
+import {
+  pathParameters,
+  type AnyContract,
+  type AnyRequest,
+  type HttpBinding,
+  type ServiceContract,
+} from './contract.ts';
+
+/** A JSON Schema, draft 2020-12. */
+export type JsonSchema = Record<string, unknown>;
+
+const Access = z.enum(['public', 'member', 'owner', 'merchant', 'operator']);
+
+const RequestDescription = z.object({
+  name: z.string(),
+  kind: z.enum(['command', 'query']),
+  description: z.string(),
+  input: z.record(z.string(), z.unknown()),
+  output: z.record(z.string(), z.unknown()).nullable(),
+  rejections: z.record(z.string(), z.number()),
+  subject: z.string().optional(),
+  idempotency: z.enum(['required', 'optional', 'none']),
+  access: Access.optional(),
+  http: z
+    .object({
+      method: z.string(),
+      path: z.string(),
+      parameters: z.array(z.string()),
+      status: z.number(),
+      location: z.string().optional(),
+      etag: z.string().optional(),
+      ifMatch: z.string().optional(),
+      document: z.boolean().optional(),
+      wait: z
+        .object({ key: z.string(), until: z.array(z.string()), answer: z.string(), status: z.number() })
+        .optional(),
+    })
+    .optional(),
+});
+export type RequestDescription = z.infer<typeof RequestDescription>;
+
+const EventDescription = z.object({
+  name: z.string(),
+  description: z.string(),
+  data: z.record(z.string(), z.unknown()),
+  subject: z.string().optional(),
+});
+export type EventDescription = z.infer<typeof EventDescription>;
+
+/** A service's contract as data: what an instance announces, and what documents are rendered from. */
+export const ServiceDescription = z.object({
+  service: z.string(),
+  description: z.string(),
+  requests: z.array(RequestDescription),
+  events: z.array(EventDescription),
+});
+export type ServiceDescription = z.infer<typeof ServiceDescription>;
+
+/** What an instance says of itself on the bus, every few seconds and when it begins to drain. */
+export const Announcement = z.object({
+  service: z.string(),
+  version: z.string(),
+  instance: z.string(),
+  state: z.enum(['up', 'draining']),
+  /** Base URL of its health and metrics. */
+  url: z.string(),
+  startedAt: z.iso.datetime(),
+  /** Seconds until the next one; an instance silent for three of these is gone. */
+  interval: z.number(),
+  contract: ServiceDescription,
+});
+export type Announcement = z.infer<typeof Announcement>;
+
+/**
+ * Turns a contract into plain data with JSON Schemas, ready for the wire.
+ * @param contract what `service()` gave, with everything declared on it
+ */
+export function describe(contract: ServiceContract): ServiceDescription {
+  const all = [...contract.contracts.values()];
+  return {
+    service: contract.name,
+    description: contract.description,
+    requests: all.filter((one): one is AnyRequest => one.kind !== 'event').map(describeRequest),
+    events: all
+      .filter((one) => one.kind === 'event')
+      .map((event) => ({ ...named(event), data: jsonSchema(event.input, 'output') })),
+  };
+}
+
+function describeRequest(request: AnyRequest): RequestDescription {
+  const output = request.output instanceof z.ZodVoid ? null : jsonSchema(request.output, 'output');
+  return {
+    ...named(request),
+    kind: request.kind,
+    input: jsonSchema(request.input, 'input'),
+    output,
+    rejections: request.rejections,
+    idempotency: request.idempotency,
+    ...(request.access && { access: request.access }),
+    ...(request.http && { http: describeBinding(request.http, output ? 200 : 204) }),
+  };
+}
+
+function describeBinding({ route, wait, ...http }: HttpBinding, status: number) {
+  const [method, path] = route.split(' ') as [string, string];
+  return {
+    status,
+    ...http,
+    method,
+    path,
+    parameters: pathParameters(path),
+    ...(wait && {
+      wait: { ...wait, until: wait.until.map((event) => event.name), answer: wait.answer.name },
+    }),
+  };
+}
+
+function named({ name, description, subject }: AnyContract) {
+  return { name, description, ...(subject && { subject }) };
+}
+
+/**
+ * The JSON Schema (draft 2020-12) of a zod schema.
+ * @param io `input`: before parsing, defaults may be left out; `output`: as it is after
+ */
+export function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  return rest;
+}

@@ -1,0 +1,30 @@
+export {
+  service,
+  pathParameters,
+  type Access,
+  type Answer,
+  type AnyCommand,
+  type AnyContract,
+  type AnyEvent,
+  type AnyQuery,
+  type AnyRequest,
+  type Body,
+  type Command,
+  type Event,
+  type HttpBinding,
+  type Input,
+  type Message,
+  type Query,
+  type Reply,
+  type ServiceContract,
+} from './contract.ts';
+export {
+  Announcement,
+  describe,
+  jsonSchema,
+  type JsonSchema,
+  type RequestDescription,
+  ServiceDescription,
+} from './description.ts';
+export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
+export { Id, Language, Money, pageOf, pageQuery, Timestamp } from './vocabulary.ts';

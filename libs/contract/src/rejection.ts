@@ -1,0 +1,48 @@
+/** One field that is wrong: `path` in dotted form (`lines.0.quantity`). */
+export interface FieldError {
+  path: string;
+  message: string;
+}
+
+/**
+ * A business "no": an answer, not a fault. It has a stable code, is never retried and never dead-lettered.
+ * `status` is what an HTTP edge shows for it.
+ */
+export class Rejection extends Error {
+  override readonly name = 'Rejection';
+  readonly code: string;
+  readonly status: number;
+  readonly errors?: FieldError[];
+
+  constructor(code: string, status: number, message?: string, errors?: FieldError[]) {
+    super(message ?? code.replaceAll('-', ' '));
+    this.code = code;
+    this.status = status;
+    if (errors) this.errors = errors;
+  }
+}
+
+/** Codes that any request may be answered with, whatever its contract lists, and the HTTP status of each. */
+export const platformRejections = {
+  invalid: 400,
+  'idempotency-key-missing': 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  'not-found': 404,
+  'idempotency-key-in-flight': 409,
+  'idempotency-key-reused': 422,
+} as const;
+
+/**
+ * A rejection with one of the platform's own codes.
+ * @param code one of `platformRejections`
+ * @param message one sentence for the caller
+ * @param errors the fields that are wrong, if it is about fields
+ */
+export function platformRejection(
+  code: keyof typeof platformRejections,
+  message?: string,
+  errors?: FieldError[],
+): Rejection {
+  return new Rejection(code, platformRejections[code], message, errors);
+}

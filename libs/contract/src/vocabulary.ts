@@ -1,0 +1,28 @@
+import { z } from 'zod';
+
+/** An identifier: a UUID, version 7 where this store makes it. */
+export const Id = z.uuid();
+
+/** A point in time: UTC, ISO 8601. */
+export const Timestamp = z.iso.datetime();
+
+/** An amount in integer minor units of an ISO 4217 currency (KRW has none: 1000 is 1000 won). */
+export const Money = z.strictObject({
+  amount: z.int().nonnegative(),
+  currency: z.string().regex(/^[A-Z]{3}$/),
+});
+export type Money = z.infer<typeof Money>;
+
+/** The languages that shoppers are served in. */
+export const Language = z.enum(['ko', 'en']);
+export type Language = z.infer<typeof Language>;
+
+/** The fields that every cursor-paged query takes. `cursor` is opaque: the `nextCursor` of the page before. */
+export const pageQuery = {
+  limit: z.int().min(1).max(100).default(20),
+  cursor: z.string().max(200).optional(),
+};
+
+/** One page of a list: `nextCursor` is null on the last page. */
+export const pageOf = <T extends z.ZodType>(item: T) =>
+  z.object({ items: z.array(item), nextCursor: z.string().nullable() });

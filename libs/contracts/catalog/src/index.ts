@@ -1,0 +1,120 @@
+import { Id, Money, pageOf, pageQuery, service } from '@jogakbo/contract';
+import { z } from 'zod';
+
+export const catalog = service('catalog', 'What the store sells: products and their prices.');
+
+const Sku = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
+const ProductName = z.string().trim().min(1).max(200);
+const Description = z.string().trim().max(2000);
+const Category = z
+  .string()
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/)
+  .max(60);
+const ImageUrl = z
+  .string()
+  .max(2000)
+  .regex(/^(https:\/\/|data:image\/svg\+xml[,;])/);
+const Translations = z.strictObject({
+  ko: z.strictObject({ name: ProductName, description: Description }).optional(),
+  en: z.strictObject({ name: ProductName, description: Description }).optional(),
+});
+
+export const Product = z.object({
+  productId: Id,
+  sku: z.string(),
+  name: z.string(),
+  description: z.string(),
+  category: z.string(),
+  price: Money,
+  imageUrl: z.string(),
+  version: z.int(),
+});
+export type Product = z.infer<typeof Product>;
+
+export const ListProducts = catalog.query('list-products', {
+  description: 'The products on sale, in the order they were added.',
+  input: z.strictObject({ category: Category.optional(), ...pageQuery }),
+  output: pageOf(Product),
+  rejections: { 'unknown-cursor': 400 },
+  http: 'GET /v1/products',
+  access: 'public',
+});
+
+export const GetProduct = catalog.query('get-product', {
+  description: 'One product.',
+  input: z.strictObject({ productId: Id }),
+  output: Product,
+  http: { route: 'GET /v1/products/{productId}', etag: 'version' },
+  access: 'public',
+});
+
+export const QuoteProducts = catalog.query('quote-products', {
+  description: 'The names and prices of several products; those not on sale are left out.',
+  input: z.strictObject({ productIds: z.array(Id).min(1).max(100) }),
+  output: z.object({
+    items: z.array(z.object({ productId: Id, name: z.string(), price: Money, version: z.int() })),
+  }),
+});
+
+export const AddProduct = catalog.command('add-product', {
+  description: 'Puts a product on sale.',
+  input: z.strictObject({
+    sku: Sku,
+    name: ProductName,
+    description: Description.default(''),
+    category: Category,
+    price: Money,
+    imageUrl: ImageUrl.optional(),
+    translations: Translations.optional(),
+  }),
+  output: Product,
+  rejections: { 'sku-taken': 409 },
+  http: { route: 'POST /v1/products', status: 201, location: '/v1/products/{productId}', etag: 'version' },
+  access: 'merchant',
+});
+
+export const ChangeProduct = catalog.command('change-product', {
+  description: 'Changes some fields of a product that is still at the version of If-Match.',
+  input: z.strictObject({
+    productId: Id,
+    version: z.int().positive(),
+    name: ProductName.optional(),
+    description: Description.optional(),
+    category: Category.optional(),
+    price: Money.optional(),
+    imageUrl: ImageUrl.optional(),
+    translations: Translations.optional(),
+  }),
+  output: Product,
+  rejections: { 'version-changed': 412 },
+  http: { route: 'PATCH /v1/products/{productId}', ifMatch: 'version', etag: 'version' },
+  access: 'merchant',
+});
+
+export const RemoveProduct = catalog.command('remove-product', {
+  description: 'Takes a product off sale.',
+  input: z.strictObject({ productId: Id, version: z.int().positive() }),
+  rejections: { 'version-changed': 412 },
+  http: { route: 'DELETE /v1/products/{productId}', ifMatch: 'version' },
+  access: 'merchant',
+});
+
+const ProductState = Product.extend({
+  translations: z.object({
+    ko: z.object({ name: z.string(), description: z.string() }).optional(),
+    en: z.object({ name: z.string(), description: z.string() }).optional(),
+  }),
+});
+
+export const ProductAdded = catalog.event('product-added', ProductState, {
+  subject: 'productId',
+  description: 'A product is on sale.',
+});
+export const ProductChanged = catalog.event('product-changed', ProductState, {
+  subject: 'productId',
+  description: 'A product on sale changed; this is all of it.',
+});
+export const ProductRemoved = catalog.event('product-removed', z.object({ productId: Id }), {
+  subject: 'productId',
+  description: 'A product is no longer on sale.',
+});

@@ -1,0 +1,90 @@
+import { Id, Language, service } from '@jogakbo/contract';
+import { z } from 'zod';
+
+export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
+
+const Email = z.email().max(254);
+const Password = z.string().min(8).max(200);
+const PersonName = z.string().trim().min(1).max(100);
+export const Role = z.enum(['member', 'merchant', 'operator']);
+export type Role = z.infer<typeof Role>;
+
+const Tokens = z.object({
+  accessToken: z.string(),
+  tokenType: z.literal('Bearer'),
+  expiresIn: z.int().describe('seconds'),
+  refreshToken: z.string(),
+});
+
+export const SignUp = identity.command('sign-up', {
+  description: 'Becomes a member. A taken address gets the same answer as a fresh one.',
+  input: z.strictObject({ email: Email, password: Password, name: PersonName }),
+  output: z.object({ memberId: Id }),
+  sensitive: true,
+  idempotency: 'none',
+  http: { route: 'POST /v1/members', status: 201 },
+  access: 'public',
+});
+
+export const SignIn = identity.command('sign-in', {
+  description: 'Signs in with address and password.',
+  input: z.strictObject({ email: Email, password: z.string().min(1).max(200) }),
+  output: Tokens,
+  rejections: { 'wrong-credentials': 401 },
+  sensitive: true,
+  http: { route: 'POST /v1/sessions', status: 201 },
+  access: 'public',
+});
+
+export const RefreshSession = identity.command('refresh-session', {
+  description: 'Trades a refresh token for new tokens. A token used before ends its whole family.',
+  input: z.strictObject({ refreshToken: z.string().min(1).max(200) }),
+  output: Tokens,
+  rejections: { 'refresh-token-refused': 401 },
+  sensitive: true,
+  http: { route: 'POST /v1/sessions/refresh', status: 201 },
+  access: 'public',
+});
+
+export const SignOut = identity.command('sign-out', {
+  description: 'Ends the session that the access token belongs to.',
+  input: z.strictObject({}),
+  http: { route: 'DELETE /v1/sessions/current' },
+  access: 'member',
+});
+
+export const GetMe = identity.query('get-me', {
+  description: 'The member who asks.',
+  input: z.strictObject({}),
+  output: z.object({ memberId: Id, email: z.email(), name: z.string(), roles: z.array(Role) }),
+  http: 'GET /v1/members/me',
+  access: 'member',
+});
+
+export const GetJwks = identity.query('get-jwks', {
+  description: 'The public keys that verify access tokens.',
+  input: z.strictObject({}),
+  output: z.object({ keys: z.array(z.record(z.string(), z.unknown())) }),
+  http: { route: 'GET /.well-known/jwks.json', document: true },
+  access: 'public',
+});
+
+export const GetOpenIdConfiguration = identity.query('get-openid-configuration', {
+  description: 'Where to find what is needed to verify tokens.',
+  input: z.strictObject({}),
+  output: z.record(z.string(), z.unknown()),
+  http: { route: 'GET /.well-known/openid-configuration', document: true },
+  access: 'public',
+});
+
+export const MemberRegistered = identity.event(
+  'member-registered',
+  z.object({ memberId: Id, email: z.email(), name: z.string(), language: Language }),
+  { subject: 'memberId', description: 'Somebody became a member.' },
+);
+
+export const SignUpRepeated = identity.event(
+  'sign-up-repeated',
+  z.object({ memberId: Id, language: Language }),
+  { subject: 'memberId', description: 'Somebody tried to sign up with the address of a member.' },
+);

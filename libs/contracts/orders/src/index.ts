@@ -1,0 +1,133 @@
+import { Id, Language, Money, Timestamp, pageOf, pageQuery, service } from '@jogakbo/contract';
+import { z } from 'zod';
+
+export const orders = service('orders', 'Orders, from placed to paid, and the saga that takes them there.');
+
+const Quantity = z.int().min(1).max(1000);
+const Text = z.string().trim().min(1).max(200);
+const Address = z.strictObject({
+  name: Text,
+  line1: Text,
+  city: Text,
+  postalCode: z.string().trim().min(1).max(20),
+  country: z.string().regex(/^[A-Z]{2}$/, 'two capital letters (ISO 3166)'),
+});
+export const OrderStatus = z.enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'refunded']);
+export type OrderStatus = z.infer<typeof OrderStatus>;
+
+export const OrderLine = z.object({ productId: Id, name: z.string(), quantity: z.int(), price: Money });
+const Summary = z.object({ orderId: Id, status: OrderStatus, total: Money });
+const bySubject = { subject: 'orderId' } as const;
+
+export const OrderPlaced = orders.event(
+  'order-placed',
+  z.object({
+    orderId: Id,
+    memberId: Id,
+    language: Language,
+    lines: z.array(OrderLine),
+    total: Money,
+    payment: z.object({ token: z.string() }),
+  }),
+  bySubject,
+);
+const Outcome = z.object({
+  orderId: Id,
+  memberId: Id,
+  language: Language,
+  lines: z.array(OrderLine),
+  total: Money,
+});
+export const OrderConfirmed = orders.event('order-confirmed', Outcome, bySubject);
+export const OrderRejected = orders.event(
+  'order-rejected',
+  Outcome.extend({ reason: z.string() }),
+  bySubject,
+);
+export const OrderCancelled = orders.event('order-cancelled', Outcome, bySubject);
+export const OrderRefunded = orders.event('order-refunded', Outcome, bySubject);
+
+export const GetOrderOutcome = orders.query('get-order-outcome', {
+  description: 'How the checkout of an order ended (placed: not yet). Never changes once it has.',
+  input: z.strictObject({ orderId: Id }),
+  output: Summary.extend({ rejection: z.string().optional() }),
+  subject: 'orderId',
+});
+
+export const PlaceOrder = orders.command('place-order', {
+  description:
+    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait.',
+  input: z.strictObject({
+    lines: z
+      .array(z.strictObject({ productId: Id, quantity: Quantity }))
+      .min(1)
+      .max(50),
+    shipTo: Address,
+    payment: z.strictObject({ token: z.string().min(1).max(200) }),
+  }),
+  output: Summary,
+  rejections: { 'unknown-product': 422, 'unknown-payment-token': 422, 'mixed-currencies': 422 },
+  idempotency: 'required',
+  http: {
+    route: 'POST /v1/orders',
+    status: 202,
+    location: '/v1/orders/{orderId}',
+    wait: {
+      key: 'orderId',
+      until: [OrderConfirmed, OrderRejected, OrderCancelled],
+      answer: GetOrderOutcome,
+      status: 201,
+    },
+  },
+  access: 'member',
+});
+
+export const GetOrder = orders.query('get-order', {
+  description: 'One order, with what happened to it.',
+  input: z.strictObject({ orderId: Id }),
+  output: Summary.extend({
+    lines: z.array(OrderLine),
+    shipTo: Address,
+    history: z.array(z.object({ at: Timestamp, event: z.string() })),
+    rejection: z.string().optional(),
+  }),
+  http: 'GET /v1/orders/{orderId}',
+  access: 'owner',
+});
+
+export const ListOrders = orders.query('list-orders', {
+  description: "The member's own orders, newest first.",
+  input: z.strictObject(pageQuery),
+  output: pageOf(Summary.extend({ placedAt: Timestamp, lines: z.array(OrderLine) })),
+  rejections: { 'unknown-cursor': 400 },
+  http: 'GET /v1/orders',
+  access: 'member',
+});
+
+export const CancelOrder = orders.command('cancel-order', {
+  description: 'Cancels an order that is not shipped; money and stock go back.',
+  input: z.strictObject({ orderId: Id }),
+  output: Summary,
+  rejections: { 'not-cancellable': 409 },
+  subject: 'orderId',
+  http: { route: 'POST /v1/orders/{orderId}/cancellation', status: 202 },
+  access: 'owner',
+});
+
+export const ConfirmOrder = orders.command('confirm-order', {
+  description: 'The checkout went through. From here on it only goes forward.',
+  input: z.strictObject({ orderId: Id }),
+  subject: 'orderId',
+});
+
+export const RejectOrder = orders.command('reject-order', {
+  description: 'The checkout failed.',
+  input: z.strictObject({ orderId: Id, reason: z.string() }),
+  subject: 'orderId',
+});
+
+export const RefundOrder = orders.command('refund-order', {
+  description: 'The money of a cancelled order is back.',
+  input: z.strictObject({ orderId: Id }),
+  subject: 'orderId',
+});

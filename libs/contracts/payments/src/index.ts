@@ -1,0 +1,75 @@
+import { Id, Money, Timestamp, pageOf, service } from '@jogakbo/contract';
+import { z } from 'zod';
+
+export const payments = service('payments', 'Money: authorizations, captures, refunds and the ledger.');
+
+export const PaymentToken = z.string().min(1).max(200);
+export const PaymentStatus = z.enum(['authorized', 'declined', 'captured', 'voided', 'refunded']);
+
+export const AuthorizePayment = payments.command('authorize-payment', {
+  description: 'Asks the provider to set money aside for an order.',
+  input: z.strictObject({ orderId: Id, memberId: Id, amount: Money, token: PaymentToken }),
+  subject: 'orderId',
+});
+
+export const CapturePayment = payments.command('capture-payment', {
+  description: 'Takes the money that was set aside.',
+  input: z.strictObject({ orderId: Id }),
+  subject: 'orderId',
+});
+
+export const ReturnPayment = payments.command('return-payment', {
+  description:
+    'Gives back whatever an order has cost so far: lets go of an authorization, refunds a capture. Where nothing was authorized yet, nothing will be.',
+  input: z.strictObject({ orderId: Id }),
+  subject: 'orderId',
+});
+
+export const ListOrderPayments = payments.query('list-order-payments', {
+  description: 'The payments of an order, with their ledger entries.',
+  input: z.strictObject({ orderId: Id }),
+  output: pageOf(
+    z.object({
+      paymentId: Id,
+      status: PaymentStatus,
+      amount: Money,
+      entries: z.array(
+        z.object({
+          account: z.string(),
+          amount: z.int().describe('minor units; debit positive, credit negative'),
+          currency: z.string(),
+          at: Timestamp,
+        }),
+      ),
+    }),
+  ),
+  http: 'GET /v1/orders/{orderId}/payments',
+  access: 'owner',
+});
+
+const bySubject = { subject: 'orderId' } as const;
+export const PaymentAuthorized = payments.event(
+  'payment-authorized',
+  z.object({ orderId: Id, paymentId: Id, amount: Money }),
+  bySubject,
+);
+export const PaymentDeclined = payments.event(
+  'payment-declined',
+  z.object({ orderId: Id, paymentId: Id, reason: z.string() }),
+  bySubject,
+);
+export const PaymentCaptured = payments.event(
+  'payment-captured',
+  z.object({ orderId: Id, paymentId: Id, amount: Money }),
+  bySubject,
+);
+export const PaymentVoided = payments.event(
+  'payment-voided',
+  z.object({ orderId: Id, paymentId: Id }),
+  bySubject,
+);
+export const PaymentRefunded = payments.event(
+  'payment-refunded',
+  z.object({ orderId: Id, paymentId: Id, amount: Money }),
+  bySubject,
+);

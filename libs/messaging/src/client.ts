@@ -1,0 +1,195 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { AnyRequest, Input, Reply } from '@jogakbo/contract';
+import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
+import type { Channel } from 'amqplib';
+import { currentCall, type CallContext } from './call-context.ts';
+import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
+import { Unroutable, type Publisher } from './publisher.ts';
+import { exchanges } from './topology.ts';
+import { contextHeaders, decodeAnswer, encodeEvent, encodeRequest, RemoteFault } from './wire.ts';
+
+export interface AskOptions {
+  /** Milliseconds to wait at most; less where the deadline of the work at hand is nearer. */
+  timeout?: number;
+}
+
+/** Asks another service and waits for its answer; see `RabbitClient.ask`. Injectable by this name. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- an injectable that is called like a function
+export abstract class Ask {}
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- see above
+export interface Ask {
+  <C extends AnyRequest>(contract: C, input: Input<C>, options?: AskOptions): Promise<Reply<C>>;
+}
+
+export interface RequestOptions {
+  context?: CallContext | undefined;
+  timeout?: number | undefined;
+  /** A command must not vanish with the broker; a query may. */
+  persistent?: boolean;
+  idempotencyKey?: string | undefined;
+}
+
+interface Pending {
+  resolve(response: unknown): void;
+  reject(error: unknown): void;
+}
+
+const defaultTimeout = 5_000;
+
+/**
+ * Nest client over confirm channels. Every request has a deadline, which expires on the broker with it; none stays
+ * pending after it, nor after a disconnect.
+ */
+export class RabbitClient extends ClientProxy {
+  readonly #pending = new Map<string, Pending>();
+  readonly #replyKey = `reply.${randomUUIDv7()}`;
+  readonly #replies: KeptChannel;
+
+  constructor(
+    private readonly connection: BrokerConnection,
+    private readonly publisher: Publisher,
+    private readonly source: string,
+  ) {
+    super();
+    this.#replies = new KeptChannel(
+      connection,
+      (model) => model.createChannel(),
+      (channel) => this.#consumeReplies(channel),
+    );
+  }
+
+  get ready(): boolean {
+    return this.#replies.current !== undefined && this.publisher.ready;
+  }
+
+  async connect(): Promise<void> {
+    await this.#replies.open();
+  }
+
+  /**
+   * Asks a service for what its contract promises.
+   * @throws Rejection the service's "no"
+   * @throws RemoteFault `timeout`, `unavailable` (nobody takes it, or the broker is away), `internal`, and
+   *   `contract-broken` where the answer does not fit the contract
+   */
+  readonly ask = async <C extends AnyRequest>(
+    contract: C,
+    input: Input<C>,
+    { timeout }: AskOptions = {},
+  ): Promise<Reply<C>> => {
+    const response = await this.request(contract.name, input, {
+      timeout,
+      context: currentCall(),
+      persistent: contract.kind === 'command',
+    });
+    const answer = contract.output.safeParse(response ?? undefined);
+    if (answer.success) return answer.data as Reply<C>;
+    throw new RemoteFault('contract-broken', `${contract.name}: the answer does not fit the contract`);
+  };
+
+  /** Like `ask`, for a caller that knows a request only by name. Gives the response as it came. */
+  async request(
+    name: string,
+    data: unknown,
+    { context, timeout = defaultTimeout, persistent = false, idempotencyKey }: RequestOptions = {},
+  ): Promise<unknown> {
+    const deadline = Math.min(Date.now() + timeout, context?.deadline ?? Infinity);
+    const remaining = deadline - Date.now();
+    if (remaining <= 0) throw new RemoteFault('timeout', `no time left for ${name}`);
+    if (!this.ready) throw new RemoteFault('unavailable', 'the broker is out of reach');
+
+    const id = randomUUIDv7();
+    const { content, options } = encodeRequest(
+      { pattern: name, data, id },
+      {
+        messageId: id,
+        correlationId: id,
+        replyTo: this.#replyKey,
+        persistent,
+        mandatory: true,
+        expiration: String(Math.max(1, Math.ceil(remaining))),
+        headers: {
+          ...contextHeaders(context),
+          deadline,
+          ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
+        },
+      },
+    );
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise<unknown>((resolve, reject) => {
+        this.#pending.set(id, { resolve, reject });
+        timer = setTimeout(
+          () => reject(new RemoteFault('timeout', `${name} did not answer in time`)),
+          remaining,
+        );
+        this.publisher
+          .publish({ exchange: exchanges.commands, routingKey: name, content, options })
+          .catch((error) => {
+            const away = error instanceof Unroutable || error instanceof BrokerUnavailable;
+            reject(away ? new RemoteFault('unavailable', error.message) : error);
+          });
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#pending.delete(id);
+    }
+  }
+
+  async #consumeReplies(channel: Channel): Promise<void> {
+    await channel.assertExchange(exchanges.replies, 'direct');
+    await channel.assertExchange(exchanges.commands, 'direct');
+    const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true });
+    await channel.bindQueue(queue, exchanges.replies, this.#replyKey);
+    channel.on('close', () => {
+      for (const { reject } of this.#pending.values()) {
+        reject(
+          new RemoteFault(
+            'unavailable',
+            'the connection to the broker was lost; the request may have been run',
+          ),
+        );
+      }
+    });
+    await channel.consume(
+      queue,
+      (message) => {
+        if (!message) return void channel.close().catch(() => {});
+        const pending = this.#pending.get(message.properties.correlationId as string);
+        if (!pending) return; // its caller has given up
+        try {
+          pending.resolve(decodeAnswer(message.content));
+        } catch (error) {
+          pending.reject(error);
+        }
+      },
+      { noAck: true },
+    );
+  }
+
+  /** For Nest's `send()`: the pattern is the contract's name. */
+  protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
+    let wanted = true;
+    this.request(String(packet.pattern), packet.data, { context: currentCall() }).then(
+      (response) => wanted && callback({ response, isDisposed: true }),
+      (err: unknown) => wanted && callback({ err, isDisposed: true }),
+    );
+    return () => (wanted = false);
+  }
+
+  /** For Nest's `emit()`. An event of a transaction leaves through the outbox instead. */
+  protected async dispatchEvent<T>(packet: ReadPacket): Promise<T> {
+    const event = { id: randomUUIDv7(), name: String(packet.pattern), source: this.source, time: new Date() };
+    const { content, options } = encodeEvent({ ...event, data: packet.data }, contextHeaders(currentCall()));
+    await this.publisher.publish({ exchange: exchanges.events, routingKey: event.name, content, options });
+    return undefined as T;
+  }
+
+  async close(): Promise<void> {
+    await this.#replies.close();
+  }
+
+  unwrap<T>(): T {
+    return this.connection as T;
+  }
+}

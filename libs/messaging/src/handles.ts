@@ -1,0 +1,21 @@
+import type { AnyContract, Answer, AnyRequest, Body } from '@jogakbo/contract';
+import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
+
+type Result<C> = C extends AnyRequest ? Answer<C> | Promise<Answer<C>> : void | Promise<void>;
+
+/**
+ * Marks the method that handles a contract. Method and contract are held together by the compiler: the first parameter
+ * takes the contract's parsed input, the result is its output. The second parameter is a `UnitOfWork` for commands and
+ * events and a `MessageContext` for queries.
+ */
+export function Handles<C extends AnyContract>(contract: C) {
+  return <H extends (body: Body<C>, context: never) => Result<C>>(
+    target: object,
+    key: string,
+    descriptor: TypedPropertyDescriptor<H>,
+  ): void => {
+    MessagePattern(contract.name, { contract })(target, key, descriptor);
+    Payload()(target, key, 0);
+    Ctx()(target, key, 1);
+  };
+}

@@ -1,0 +1,63 @@
+import type { Channel } from 'amqplib';
+import { KeptChannel, type BrokerConnection } from './connection.ts';
+import { exchanges } from './topology.ts';
+import { decode, type Incoming } from './wire.ts';
+
+/**
+ * Hears events as they pass, for as long as it lives: at most once, nothing is kept for it while it is away. For soft
+ * state only (who is alive, what a waiting client waits for); what must not be missed is a handler's.
+ */
+export class Listener {
+  readonly #keys = new Set<string>();
+  readonly #kept: KeptChannel;
+  #queue: { channel: Channel; name: string } | undefined;
+
+  /** @param onOpen runs whenever hearing (again) begins: what was missed meanwhile must be asked for */
+  constructor(
+    connection: BrokerConnection,
+    private readonly hear: (message: Incoming) => void,
+    private readonly onOpen: () => void = () => {},
+  ) {
+    this.#kept = new KeptChannel(
+      connection,
+      (model) => model.createChannel(),
+      async (channel) => {
+        await channel.assertExchange(exchanges.events, 'topic');
+        const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true });
+        for (const key of this.#keys) await channel.bindQueue(queue, exchanges.events, key);
+        await channel.consume(queue, (message) => message && this.#receive(message), { noAck: true });
+        this.#queue = { channel, name: queue };
+        this.onOpen();
+      },
+    );
+  }
+
+  #receive(message: Parameters<typeof decode>[0]): void {
+    try {
+      this.hear(decode(message));
+    } catch {
+      // Soft state: a message that cannot be read is as good as one that was missed.
+    }
+  }
+
+  /** @param keys routing keys: event names, `*` and `#` as in any topic exchange */
+  async open(...keys: string[]): Promise<void> {
+    keys.forEach((key) => this.#keys.add(key));
+    await this.#kept.open();
+  }
+
+  /** Hears some more. */
+  async alsoHear(keys: Iterable<string>): Promise<void> {
+    for (const key of keys) {
+      if (this.#keys.has(key)) continue;
+      this.#keys.add(key);
+      if (this.#kept.current && this.#queue) {
+        await this.#queue.channel.bindQueue(this.#queue.name, exchanges.events, key).catch(() => {});
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#kept.close();
+  }
+}

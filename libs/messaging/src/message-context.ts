@@ -1,0 +1,68 @@
+import { platformRejection, type AnyContract, type Language } from '@jogakbo/contract';
+import { BaseRpcContext } from '@nestjs/microservices';
+import type { Caller } from './call-context.ts';
+import type { Incoming } from './wire.ts';
+
+/** The member on whose behalf a handler works. */
+export class CallingMember {
+  /** True once the handler has looked whose the thing is. */
+  ownershipChecked = false;
+
+  constructor(private readonly caller: Caller) {}
+
+  get memberId(): string {
+    return this.caller.memberId;
+  }
+
+  get sessionId(): string | undefined {
+    return this.caller.sessionId;
+  }
+
+  has(role: string): boolean {
+    return this.caller.roles.includes(role);
+  }
+
+  /**
+   * Refuses unless the thing is the caller's. What is somebody else's does not exist for the caller.
+   * @throws Rejection `not-found`
+   */
+  mustOwn(ownerId: string | undefined): void {
+    this.ownershipChecked = true;
+    if (ownerId !== this.memberId) throw platformRejection('not-found', 'there is no such thing of yours');
+  }
+}
+
+/** What a handler is given beside the body. */
+export class MessageContext extends BaseRpcContext<[Incoming]> {
+  readonly #caller: CallingMember | undefined;
+
+  constructor(
+    readonly contract: AnyContract,
+    readonly incoming: Incoming,
+  ) {
+    super([incoming]);
+    const { caller } = incoming.context;
+    this.#caller = caller && new CallingMember(caller);
+  }
+
+  /** @throws Rejection `unauthenticated` where no member stands behind the message */
+  get caller(): CallingMember {
+    if (!this.#caller) throw platformRejection('unauthenticated', 'this needs a member');
+    return this.#caller;
+  }
+
+  /** The language that the shopper asked for. */
+  get language(): Language {
+    return this.incoming.context.language;
+  }
+
+  /**
+   * A contract with access `owner` promises that only the owner gets an answer, and only its handler can tell who that
+   * is. One that forgot to look is a fault, not a leak. Calls between services carry no member and are not asked.
+   */
+  mustHaveCheckedOwnership(): void {
+    const { contract } = this;
+    if (contract.kind === 'event' || contract.access !== 'owner' || !this.#caller) return;
+    if (!this.#caller.ownershipChecked) throw new Error(`${contract.name} answered without caller.mustOwn()`);
+  }
+}

@@ -1,0 +1,286 @@
+import { platformRejection, Rejection, type AnyContract } from '@jogakbo/contract';
+import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
+import type { Channel, ConsumeMessage } from 'amqplib';
+import { lastValueFrom } from 'rxjs';
+import { z } from 'zod';
+import { traceIdOf, withCall } from './call-context.ts';
+import { KeptChannel, type BrokerConnection } from './connection.ts';
+import { InOrder } from './in-order.ts';
+import { MessageContext } from './message-context.ts';
+import type { Publisher } from './publisher.ts';
+import { retryOrBury } from './retry.ts';
+import {
+  assertService,
+  assertShared,
+  defaultLadder,
+  exchanges,
+  queues,
+  type Subscriptions,
+} from './topology.ts';
+import { decode, encodeAnswer, RemoteFault, subjectOf, type Incoming } from './wire.ts';
+
+type Handler = (data: unknown, context: MessageContext) => Promise<unknown>;
+
+/** Wraps every command and event: opens a transaction, for instance. Calls `next` at most once. */
+export type Around = (
+  context: MessageContext,
+  next: (context: MessageContext) => Promise<unknown>,
+) => Promise<unknown>;
+
+export interface ServerOptions {
+  service: string;
+  connection: BrokerConnection;
+  publisher: Publisher;
+  around?: Around;
+  /** Waiting times before each further attempt, in milliseconds. All services of one broker share them. */
+  ladder?: readonly number[];
+  /** How many messages of one queue are worked on at a time. */
+  prefetch?: number;
+  /** Told of every message that was handled, for metrics. */
+  observe?: (handled: { name: string; outcome: 'ok' | 'rejection' | 'fault'; seconds: number }) => void;
+}
+
+/**
+ * Nest transport that consumes a service's three queues.
+ *
+ * - A message is acknowledged after its handler is through: after the commit, and after the answer has left.
+ * - A command that nobody waits for and an event are tried again along the ladder when they fail, then they go to the
+ *   service's dead-letter queue. A request that somebody waits for is answered with the fault instead.
+ * - A request is never run after its deadline. Input is checked on arrival, output before it leaves.
+ * - Messages about the same subject are handled one after the other within an instance.
+ * - A service hears its own events, and takes its own commands, in the transaction that sends them (`dispatch`).
+ */
+export class RabbitServer extends Server implements CustomTransportStrategy {
+  readonly #handlers = new Map<string, { contract: AnyContract; run: Handler[] }>();
+  readonly #order = new InOrder();
+  readonly #inFlight = new Set<Promise<void>>();
+  readonly #consumers: { queue: string; kept: KeptChannel }[] = [];
+  readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
+  #answers: KeptChannel | undefined;
+
+  constructor(private readonly options: ServerOptions) {
+    super();
+  }
+
+  /** Adds a listener that is no Nest handler, such as a saga. Before `listen`. */
+  listenTo(contract: AnyContract, handler: Handler): void {
+    const known = this.#handlers.get(contract.name);
+    if (known) known.run.push(handler);
+    else this.#handlers.set(contract.name, { contract, run: [handler] });
+  }
+
+  /** The contracts that are handled here. Complete after `listen`. */
+  get handled(): AnyContract[] {
+    return [...this.#handlers.values()].map(({ contract }) => contract);
+  }
+
+  /** True while every queue of the service is being consumed. */
+  get ready(): boolean {
+    return this.#consuming.size === this.#consumers.length && this.#consumers.length > 0;
+  }
+
+  /**
+   * Runs the handlers of a contract here and now, within `context`.
+   * @throws Rejection `invalid` where the data does not fit the contract
+   */
+  async dispatch(contract: AnyContract, data: unknown, context: MessageContext): Promise<unknown> {
+    const handlers = this.#handlers.get(contract.name)?.run ?? [];
+    if (contract.kind !== 'event' && handlers.length === 0)
+      throw new Error(`nobody here handles ${contract.name}`);
+    const input = parse(contract.input, data);
+    let answer: unknown;
+    for (const handle of handlers) answer = await handle(input, context);
+    return answer;
+  }
+
+  async listen(callback: (error?: unknown) => void): Promise<void> {
+    try {
+      this.#adoptNestHandlers();
+      const wanted = this.#subscriptions();
+      const { connection, service } = this.options;
+      this.#answers = new KeptChannel(connection, (model) => model.createChannel());
+      await this.#answers.open();
+      for (const kind of ['commands', 'queries', 'events'] as const) {
+        if (wanted[kind].length === 0) continue;
+        const queue = queues[kind](service);
+        const kept: KeptChannel = new KeptChannel(
+          connection,
+          (model) => model.createChannel(),
+          (channel) => this.#consume(channel, queue, wanted),
+        );
+        this.#consumers.push({ queue, kept });
+      }
+      await Promise.all(this.#consumers.map(({ kept }) => kept.open()));
+      callback();
+    } catch (error) {
+      callback(error);
+    }
+  }
+
+  #adoptNestHandlers(): void {
+    for (const [name, handler] of this.messageHandlers as Map<string, MessageHandler>) {
+      const contract = handler.extras?.['contract'] as AnyContract | undefined;
+      if (!contract) throw new Error(`the handler of ${name} is not marked with @Handles(Contract)`);
+      if (contract.kind !== 'event' && contract.service !== this.options.service) {
+        throw new Error(`${this.options.service} cannot handle ${name}: it belongs to ${contract.service}`);
+      }
+      this.listenTo(contract, async (data, context) =>
+        lastValueFrom(this.transformToObservable(await handler(data, context)), { defaultValue: undefined }),
+      );
+    }
+  }
+
+  #subscriptions(): Subscriptions {
+    const names = (kind: AnyContract['kind']) =>
+      this.handled
+        .filter((contract) => contract.kind === kind)
+        .filter(({ kind, service }) => kind !== 'event' || service !== this.options.service)
+        .map(({ name }) => name);
+    return { commands: names('command'), queries: names('query'), events: names('event') };
+  }
+
+  async #consume(channel: Channel, queue: string, wanted: Subscriptions): Promise<void> {
+    await assertShared(channel, this.options.ladder ?? defaultLadder);
+    await assertService(channel, this.options.service, wanted);
+    await channel.prefetch(this.options.prefetch ?? 64);
+    channel.on('close', () => this.#consuming.delete(queue));
+    const { consumerTag } = await channel.consume(queue, (message) => {
+      // Null: the broker cancelled the consumer. A new channel brings it back.
+      if (!message) return void channel.close().catch(() => {});
+      const work = this.#receive(channel, queue, message);
+      this.#inFlight.add(work);
+      void work.finally(() => this.#inFlight.delete(work));
+    });
+    this.#consuming.set(queue, { channel, tag: consumerTag });
+  }
+
+  /** Never throws: whatever happens ends in exactly one of ack and nack, or in a lost channel. */
+  async #receive(channel: Channel, queue: string, message: ConsumeMessage): Promise<void> {
+    try {
+      const startedAt = performance.now();
+      let incoming: Incoming | undefined;
+      let outcome: 'ok' | 'rejection' | 'fault' = 'ok';
+      try {
+        incoming = decode(message);
+        await this.#handle(incoming);
+      } catch (error) {
+        outcome = error instanceof Rejection ? 'rejection' : 'fault';
+        await this.#settleFailure(queue, message, incoming, error);
+      }
+      const name = this.#handlers.has(incoming?.pattern ?? '') ? incoming!.pattern : 'unknown';
+      this.options.observe?.({ name, outcome, seconds: (performance.now() - startedAt) / 1_000 });
+      channel.ack(message);
+    } catch (error) {
+      // The message could not be put away safely (the broker is leaving?): it stays where it is.
+      this.logger.warn(`${queue}: a message goes back: ${(error as Error).message}`);
+      setTimeout(() => {
+        try {
+          channel.nack(message, false, true);
+        } catch {
+          // The channel is gone, and with it the delivery: the broker gives it out again.
+        }
+      }, 1_000).unref();
+    }
+  }
+
+  async #handle(incoming: Incoming): Promise<void> {
+    const found = this.#handlers.get(incoming.pattern);
+    if (!found)
+      throw new RemoteFault('unknown-pattern', `${this.options.service} does not know ${incoming.pattern}`);
+    const { contract, run } = found;
+    const input = parse(contract.input, incoming.data);
+    const context = new MessageContext(contract, incoming);
+    const expired = () =>
+      incoming.replyTo !== undefined && (incoming.context.deadline ?? Infinity) <= Date.now();
+    const key = contract.kind === 'query' ? undefined : subjectOf(contract, input);
+
+    await this.#order.run(key, async () => {
+      if (expired()) return;
+      const response = await withCall(incoming.context, () => {
+        const through = async (inner: MessageContext) => {
+          let answer: unknown;
+          for (const handle of run) answer = await handle(input, inner);
+          inner.mustHaveCheckedOwnership();
+          // Inside the transaction: what cannot be answered is not committed either.
+          return contract.kind === 'event' ? undefined : contract.output.parse(answer);
+        };
+        const { around } = this.options;
+        return contract.kind === 'query' || !around ? through(context) : around(context, through);
+      });
+      this.#answer(incoming, { response });
+    });
+  }
+
+  async #settleFailure(
+    queue: string,
+    message: ConsumeMessage,
+    incoming: Incoming | undefined,
+    error: unknown,
+  ): Promise<void> {
+    const isNo = error instanceof Rejection;
+    if (!isNo) {
+      const traceId = traceIdOf(incoming?.context.traceparent);
+      const { pattern, messageId } = incoming ?? {};
+      this.logger.error(
+        { err: error, queue, pattern, messageId, traceId },
+        `${pattern ?? 'a message'} failed`,
+      );
+    }
+    if (incoming?.replyTo) return this.#answer(incoming, { error });
+    const unknown = error instanceof RemoteFault && error.code === 'unknown-pattern';
+    const hopeless = isNo || !incoming || unknown;
+    await retryOrBury(this.options.publisher, {
+      service: this.options.service,
+      queue,
+      message,
+      failures: (incoming?.failures ?? 0) + 1,
+      ladder: hopeless ? [] : (this.options.ladder ?? defaultLadder),
+      error,
+    });
+  }
+
+  #answer(incoming: Incoming, outcome: { response: unknown } | { error: unknown }): void {
+    if (!incoming.replyTo) return;
+    const ours = incoming.replyTo.startsWith('reply.');
+    this.#answers?.current?.publish(
+      // A stock Nest client waits on a queue that only the default exchange reaches.
+      ours ? exchanges.replies : '',
+      incoming.replyTo,
+      encodeAnswer(incoming, outcome),
+      { correlationId: incoming.correlationId, contentType: 'application/json' },
+    );
+  }
+
+  /** Takes no new messages, ends those at hand (at most `patience` ms), and leaves. Nothing is redelivered. */
+  async close(patience = 8_000): Promise<void> {
+    await Promise.all(
+      [...this.#consuming.values()].map(({ channel, tag }) => channel.cancel(tag).catch(() => {})),
+    );
+    const timeout = new Promise((resolve) => setTimeout(resolve, patience).unref());
+    await Promise.race([Promise.all(this.#inFlight), timeout]);
+    await Promise.all(this.#consumers.map(({ kept }) => kept.close()));
+    await this.#answers?.close();
+  }
+
+  on(): never {
+    throw new Error('RabbitServer has no events of its own; see ready');
+  }
+
+  unwrap<T>(): T {
+    return this.options.connection as T;
+  }
+}
+
+function parse(schema: z.ZodType, data: unknown): unknown {
+  const result = schema.safeParse(data ?? {});
+  if (result.success) return result.data;
+  throw platformRejection(
+    'invalid',
+    'the input does not fit the contract',
+    result.error.issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => ({ path: [...issue.path, key].join('.'), message: 'unknown field' }))
+        : [{ path: issue.path.join('.'), message: issue.message }],
+    ),
+  );
+}

@@ -1,0 +1,175 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { AnyContract, Language } from '@jogakbo/contract';
+import { Rejection, type FieldError } from '@jogakbo/contract';
+import type { ConsumeMessage, Options } from 'amqplib';
+import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
+
+/** A message as it arrived, whatever its wire format was. */
+export interface Incoming {
+  pattern: string;
+  data: unknown;
+  messageId: string;
+  /** Where the answer goes; undefined where nobody waits. */
+  replyTo: string | undefined;
+  correlationId: string | undefined;
+  /** Nest's packet id, to be repeated in the answer. */
+  packetId: string | undefined;
+  context: CallContext;
+  idempotencyKey: string | undefined;
+  redelivered: boolean;
+  /** Attempts that failed before this one. */
+  failures: number;
+}
+
+/** What travels in an answer's `err`. */
+interface WireError {
+  kind: 'rejection' | 'fault';
+  code: string;
+  message: string;
+  status?: number;
+  errors?: FieldError[];
+}
+
+/** The other side failed. Not a "no": the caller may try again. */
+export class RemoteFault extends Error {
+  override readonly name = 'RemoteFault';
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const cloudEvents = 'application/cloudevents+json';
+
+/** The field of the data that says what a message is about, as a string; undefined where the contract names none. */
+export function subjectOf(contract: Pick<AnyContract, 'subject'>, data: unknown): string | undefined {
+  const value = contract.subject && (data as Record<string, unknown> | undefined)?.[contract.subject];
+  return typeof value === 'string' ? value : undefined;
+}
+
+export interface Encoded {
+  content: Buffer;
+  options: Options.Publish & { messageId: string };
+}
+
+/** Headers that carry the context of a call along. */
+export function contextHeaders(context: CallContext | undefined): Record<string, unknown> {
+  return {
+    traceparent: childTraceparent(context?.traceparent),
+    language: context?.language ?? 'ko',
+    ...(context?.deadline && { deadline: context.deadline }),
+    ...(context?.caller && { caller: JSON.stringify(context.caller) }),
+  };
+}
+
+/** An event as a CloudEvent (structured JSON) that a stock Nest consumer can read too: it looks at `pattern` and `data`. */
+export function encodeEvent(
+  event: {
+    id: string;
+    name: string;
+    source: string;
+    subject?: string | undefined;
+    time: Date;
+    data: unknown;
+  },
+  headers: Record<string, unknown>,
+): Encoded {
+  const body = {
+    specversion: '1.0',
+    id: event.id,
+    source: `/${event.source}`,
+    type: event.name,
+    ...(event.subject && { subject: event.subject }),
+    time: event.time.toISOString(),
+    datacontenttype: 'application/json',
+    traceparent: headers['traceparent'],
+    pattern: event.name,
+    data: event.data,
+  };
+  return {
+    content: Buffer.from(JSON.stringify(body)),
+    options: { messageId: event.id, contentType: cloudEvents, persistent: true, headers },
+  };
+}
+
+/** A request in Nest's packet. With `id` somebody waits for the answer; without it nobody does. */
+export function encodeRequest(
+  packet: { pattern: string; data: unknown; id?: string },
+  options: Options.Publish & { messageId: string },
+): Encoded {
+  return {
+    content: Buffer.from(JSON.stringify(packet)),
+    options: { contentType: 'application/json', ...options },
+  };
+}
+
+/** @throws SyntaxError where the body is not JSON or names no pattern */
+export function decode({ content, properties, fields }: ConsumeMessage): Incoming {
+  const body = JSON.parse(content.toString()) as {
+    pattern?: unknown;
+    type?: unknown;
+    data?: unknown;
+    id?: unknown;
+  };
+  const pattern = body.pattern ?? body.type;
+  if (typeof pattern !== 'string') throw new SyntaxError('the message names no pattern');
+  const headers = (properties.headers ?? {}) as Record<string, unknown>;
+  const id = typeof body.id === 'string' ? body.id : undefined;
+  return {
+    pattern,
+    data: body.data,
+    messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
+    replyTo: properties.replyTo as string | undefined,
+    correlationId: properties.correlationId as string | undefined,
+    packetId: id,
+    context: {
+      traceparent: childTraceparent(text(headers['traceparent'])),
+      language: (text(headers['language']) as Language | undefined) ?? 'ko',
+      ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
+      ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
+    },
+    idempotencyKey: text(headers['idempotency-key']),
+    redelivered: fields.redelivered,
+    failures: Number(headers['failures'] ?? 0),
+  };
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+/** An answer in Nest's packet. */
+export function encodeAnswer(
+  incoming: Incoming,
+  outcome: { response: unknown } | { error: unknown },
+): Buffer {
+  const packet =
+    'error' in outcome
+      ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
+      : { id: incoming.packetId, response: outcome.response ?? null, isDisposed: true };
+  return Buffer.from(JSON.stringify(packet));
+}
+
+/** The response of an answer, or its error thrown. @throws Rejection @throws RemoteFault */
+export function decodeAnswer(content: Buffer): unknown {
+  const { err, response } = JSON.parse(content.toString()) as {
+    err?: WireError | string;
+    response?: unknown;
+  };
+  if (!err) return response;
+  if (typeof err === 'object' && err.kind === 'rejection') {
+    throw new Rejection(err.code, err.status ?? 422, err.message, err.errors);
+  }
+  // A stock Nest server answers with a text or an object of its own.
+  if (typeof err === 'string') throw new RemoteFault('internal', err);
+  throw new RemoteFault(err.code ?? 'internal', err.message ?? 'the service failed');
+}
+
+function toWire(error: unknown): WireError {
+  if (error instanceof Rejection) {
+    const { code, message, status, errors } = error;
+    return { kind: 'rejection', code, message, status, ...(errors && { errors }) };
+  }
+  // Nothing of the inside leaves with a fault: the cause is in the log, under the same trace.
+  if (error instanceof RemoteFault) return { kind: 'fault', code: error.code, message: error.message };
+  return { kind: 'fault', code: 'internal', message: 'the service failed' };
+}

@@ -1,0 +1,50 @@
+import { Controller, Get, Inject } from '@nestjs/common';
+import {
+  HealthCheck,
+  HealthCheckService,
+  HealthIndicatorService,
+  type HealthIndicatorResult,
+} from '@nestjs/terminus';
+
+/** What must hold for a service to take work: by name, with the reason where it does not. */
+export class Readiness {
+  readonly #conditions = new Map<string, () => Promise<string | undefined> | string | undefined>();
+
+  /** @param reason gives why not, or undefined when all is well */
+  add(name: string, reason: () => Promise<string | undefined> | string | undefined): void {
+    this.#conditions.set(name, reason);
+  }
+
+  get conditions(): [string, () => Promise<string | undefined> | string | undefined][] {
+    return [...this.#conditions];
+  }
+}
+
+@Controller('health')
+export class HealthController {
+  constructor(
+    @Inject(HealthCheckService) private readonly health: HealthCheckService,
+    @Inject(HealthIndicatorService) private readonly indicators: HealthIndicatorService,
+    @Inject(Readiness) private readonly readiness: Readiness,
+  ) {}
+
+  /** The process answers. Says nothing of what it leans on: restarting would not mend that. */
+  @Get('live')
+  live(): { status: string } {
+    return { status: 'ok' };
+  }
+
+  @Get('ready')
+  @HealthCheck()
+  ready() {
+    return this.health.check(
+      this.readiness.conditions.map(([name, reason]) => async (): Promise<HealthIndicatorResult> => {
+        const indicator = this.indicators.check(name);
+        const why = await Promise.resolve()
+          .then(reason)
+          .catch((error: Error) => error.message);
+        return why ? indicator.down({ reason: why }) : indicator.up();
+      }),
+    );
+  }
+}

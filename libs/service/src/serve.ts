@@ -1,0 +1,81 @@
+import type { Type } from '@nestjs/common';
+import { serviceOptions } from './service.ts';
+import {
+  DatabaseSettings,
+  environmentName,
+  loadSettings,
+  PlatformSettings,
+  WrongSettings,
+  type AnySettings,
+} from './settings.ts';
+import { createDataSource, start, type StartOptions } from './start.ts';
+
+/** Exit code for settings that are wrong (EX_CONFIG of sysexits.h): starting again would not help. */
+const wrongSettings = 78;
+
+/**
+ * Runs a service as a process: `main.js` serves, `main.js migrate` runs its migrations and ends, `main.js --help`
+ * lists its settings. SIGTERM and SIGINT drain it; so does the end of a supervisor that started it.
+ */
+export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
+  const { contract } = serviceOptions(module);
+  try {
+    const command = process.argv[2];
+    if (command === '--help' || command === '-h') return help(module);
+    if (command === 'migrate') return await migrate(module);
+    if (command !== undefined) {
+      console.error(`${contract.name}: "${command}" is not a command; see --help`);
+      process.exitCode = 2;
+      return;
+    }
+    const running = await start(module, options);
+    const end = () => {
+      // Draining has a limit: whoever asked is about to lose patience.
+      setTimeout(() => process.exit(1), 9_500).unref();
+      running.stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          console.error(error);
+          process.exit(1);
+        },
+      );
+    };
+    process.once('SIGTERM', end).once('SIGINT', end).once('disconnect', end);
+    process.send?.({ type: 'ready', url: running.url });
+  } catch (error) {
+    if (error instanceof WrongSettings) {
+      console.error(`${contract.name} cannot start: ${error.wrong.length} of its settings are wrong.`);
+      for (const { key, origin, problem } of error.wrong) console.error(`  ${key} (${origin}): ${problem}`);
+      process.exit(wrongSettings);
+    }
+    console.error(error);
+    process.exit(1);
+  }
+}
+
+async function migrate(module: Type): Promise<void> {
+  const { contract, migrations } = serviceOptions(module);
+  if (!migrations) return console.log(`${contract.name} has no database`);
+  const [settings] = loadSettings([DatabaseSettings], process.env);
+  const dataSource = await createDataSource(module, settings).initialize();
+  try {
+    const done = await dataSource.runMigrations();
+    console.log(`${contract.name}: ${done.length} migrations run`);
+  } finally {
+    await dataSource.destroy();
+  }
+}
+
+function help(module: Type): void {
+  const { contract, settings, migrations } = serviceOptions(module);
+  const classes: AnySettings[] = [PlatformSettings];
+  if (migrations) classes.push(DatabaseSettings);
+  if (settings) classes.push(settings);
+  console.log(
+    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n`,
+  );
+  console.log('Settings, from the environment or from the file that <NAME>_FILE names:');
+  for (const [field, schema] of classes.flatMap(({ shape }) => Object.entries(shape))) {
+    console.log(`  ${environmentName(field).padEnd(18)} ${schema.description ?? ''}`);
+  }
+}

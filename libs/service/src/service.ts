@@ -1,0 +1,38 @@
+import type { ServiceContract } from '@jogakbo/contract';
+import { Module, type Provider, type Type } from '@nestjs/common';
+import type { Saga } from '@jogakbo/consistency';
+import type { MixedList, MigrationInterface, EntitySchema } from 'typeorm';
+import type { AnySettings } from './settings.ts';
+
+/** The table of contents of a service. */
+export interface ServiceOptions {
+  /** All that it says in public. */
+  contract: ServiceContract;
+  /** Classes with `@Controller()` whose methods carry `@Handles(Contract)`, one use case each. */
+  handlers?: Type[];
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- sagas of one list differ in key and state
+  sagas?: Saga<any, any>[];
+  providers?: Provider[];
+  settings?: AnySettings;
+  /** Listing migrations gives the service a database; `Consistency…` comes first. */
+  migrations?: (new () => MigrationInterface)[];
+  // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- TypeORM's own type of an entity class
+  entities?: MixedList<Function | EntitySchema>;
+}
+
+const declared = new WeakMap<object, ServiceOptions>();
+
+/** Declares a service. `serve(TheModule)` runs it; `libs/testing` runs it alone. */
+export function Service(options: ServiceOptions): ClassDecorator {
+  return (target) => {
+    declared.set(target, options);
+    Module({ controllers: options.handlers ?? [], providers: options.providers ?? [] })(target);
+  };
+}
+
+/** What `@Service` said about a module. @throws Error where it said nothing */
+export function serviceOptions(module: Type): ServiceOptions {
+  const options = declared.get(module);
+  if (!options) throw new Error(`${module.name} is not declared with @Service`);
+  return options;
+}

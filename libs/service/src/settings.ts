@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+
+type Shape = Record<string, z.ZodType>;
+
+/** A class whose instances hold checked settings: extend it, list it in `@Service`, inject it. */
+export interface SettingsClass<S extends Shape> {
+  new (): z.output<z.ZodObject<S>>;
+  readonly shape: S;
+}
+
+/** Any class of settings. */
+export type AnySettings = { new (): object; readonly shape: Shape };
+
+/**
+ * Declares settings. A field `smtpUrl` is read from the environment variable SMTP_URL, or from the file that
+ * SMTP_URL_FILE names. Values arrive as text: use z.coerce and z.stringbool.
+ * @param shape a zod schema for each setting; give a default wherever one is sensible
+ */
+export function settings<S extends Shape>(shape: S): SettingsClass<S> {
+  return class {
+    static readonly shape = shape;
+  } as unknown as SettingsClass<S>;
+}
+
+/** One setting that is wrong, and where its value came from. The value itself is not told: it may be a secret. */
+export interface WrongSetting {
+  key: string;
+  origin: string;
+  problem: string;
+}
+
+/** All settings of a service that are wrong, at once. */
+export class WrongSettings extends Error {
+  override readonly name = 'WrongSettings';
+  constructor(readonly wrong: WrongSetting[]) {
+    super(wrong.map(({ key, origin, problem }) => `${key} (${origin}): ${problem}`).join('\n'));
+  }
+}
+
+/** The settings that every service has. */
+export class PlatformSettings extends settings({
+  host: z.string().default('127.0.0.1').describe('address to listen on'),
+  port: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(0)
+    .describe('port to listen on; 0 takes a free one'),
+  rabbitmqUrl: z.url({ protocol: /^amqps?$/ }).describe('amqp://user:password@host:port/vhost'),
+  logLevel: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error'])
+    .default('info')
+    .describe('least level that is logged'),
+  announceEvery: z.coerce.number().positive().default(2).describe('seconds between announcements'),
+  retryLadder: z
+    .string()
+    .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')
+    .optional()
+    .describe('waiting times before further attempts; the same for all services of one broker'),
+}) {}
+
+/** The settings of a service that has a database. */
+export class DatabaseSettings extends settings({
+  databaseUrl: z.url({ protocol: /^postgres(ql)?$/ }).describe('postgres://user:password@host:port/database'),
+  databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connections at most'),
+}) {}
+
+export const environmentName = (key: string): string =>
+  key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+
+/**
+ * Reads and checks several groups of settings as a whole.
+ * @param environment the process's variables
+ * @returns one instance per class, in the order given
+ * @throws WrongSettings that lists every wrong key of all groups
+ */
+export function loadSettings<C extends AnySettings[]>(
+  classes: [...C],
+  environment: NodeJS.ProcessEnv,
+): { [I in keyof C]: InstanceType<C[I]> } {
+  const wrong: WrongSetting[] = [];
+  const instances = classes.map((Class) => {
+    const instance = new Class() as Record<string, unknown>;
+    for (const [field, schema] of Object.entries(Class.shape)) {
+      const read = readSetting(environmentName(field), environment);
+      if ('problem' in read) {
+        wrong.push(read);
+        continue;
+      }
+      const result = schema.safeParse(read.value);
+      if (result.success) instance[field] = result.data;
+      else {
+        const problem =
+          read.value === undefined ? 'is missing' : result.error.issues.map((i) => i.message).join('; ');
+        wrong.push({ key: read.key, origin: read.origin, problem });
+      }
+    }
+    return instance;
+  });
+  if (wrong.length > 0) throw new WrongSettings(wrong);
+  return instances as { [I in keyof C]: InstanceType<C[I]> };
+}
+
+function readSetting(
+  key: string,
+  environment: NodeJS.ProcessEnv,
+): { key: string; origin: string; value: string | undefined } | WrongSetting {
+  const file = environment[`${key}_FILE`];
+  if (environment[key] !== undefined && environment[key] !== '') {
+    return { key, origin: 'environment', value: environment[key] };
+  }
+  if (!file) return { key, origin: 'not set', value: undefined };
+  const origin = `file named by ${key}_FILE`;
+  try {
+    return { key, origin, value: readFileSync(file, 'utf8').trim() };
+  } catch (error) {
+    return { key, origin, problem: `cannot be read: ${(error as NodeJS.ErrnoException).code}` };
+  }
+}

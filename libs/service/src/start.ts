@@ -1,0 +1,233 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { describe, type Announcement } from '@jogakbo/contract';
+import { OutboxRelay, SagaRunner, UnitsOfWork } from '@jogakbo/consistency';
+import { Announcer, Ask, BrokerConnection, Publisher, RabbitClient, RabbitServer } from '@jogakbo/messaging';
+import {
+  Catch,
+  Module,
+  type ArgumentsHost,
+  type DynamicModule,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
+import { APP_FILTER, BaseExceptionFilter, HttpAdapterHost, NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { TerminusModule } from '@nestjs/terminus';
+import type { FastifyServerOptions } from 'fastify';
+import { throwError } from 'rxjs';
+import { DataSource } from 'typeorm';
+import { HealthController, Readiness } from './health.ts';
+import { createLog, NestLog } from './log.ts';
+import { Metrics, MetricsController } from './metrics.ts';
+import { serviceOptions } from './service.ts';
+import { DatabaseSettings, loadSettings, PlatformSettings, type AnySettings } from './settings.ts';
+
+export interface StartOptions {
+  environment?: NodeJS.ProcessEnv;
+  version?: string;
+  /** For a service that is an HTTP server of its own, such as the gateway. */
+  fastify?: FastifyServerOptions;
+  /** Runs before the HTTP server listens. */
+  configure?: (app: NestFastifyApplication) => void | Promise<void>;
+}
+
+/** A service that takes work. */
+export interface RunningService {
+  app: NestFastifyApplication;
+  /** Base URL of health and metrics. */
+  url: string;
+  /** Takes no new work, ends what is at hand, lets go of everything. */
+  stop(): Promise<void>;
+}
+
+/** A fault in a message handler goes to the transport as it is; one in an HTTP route is Nest's to answer. */
+@Catch()
+class PassMessageFaults extends BaseExceptionFilter {
+  override catch(exception: unknown, host: ArgumentsHost): unknown {
+    if (host.getType() === 'rpc') return throwError(() => exception);
+    return super.catch(exception, host);
+  }
+}
+
+@Module({})
+class Platform {}
+
+/** A data source with everything listed and nothing done by itself: migrations are the deploy step's. */
+export function createDataSource(module: Type, { databaseUrl, databasePool }: DatabaseSettings): DataSource {
+  const { contract, entities, migrations } = serviceOptions(module);
+  return new DataSource({
+    type: 'postgres',
+    url: databaseUrl,
+    applicationName: contract.name,
+    entities: entities ?? [],
+    migrations: migrations ?? [],
+    migrationsTransactionMode: 'each',
+    synchronize: false,
+    poolSize: databasePool,
+    connectTimeoutMS: 5_000,
+    extra: { idleTimeoutMillis: 30_000, keepAlive: true },
+  });
+}
+
+/**
+ * Starts a service: settings, log, database, broker, handlers, sagas, outbox relay, health, metrics, announcement.
+ * @throws WrongSettings before anything is opened
+ */
+export async function start(module: Type, options: StartOptions = {}): Promise<RunningService> {
+  const { contract, sagas = [], migrations, settings } = serviceOptions(module);
+  const hasDatabase = migrations !== undefined;
+  const classes: AnySettings[] = [PlatformSettings];
+  if (hasDatabase) classes.push(DatabaseSettings);
+  if (settings) classes.push(settings);
+  const loaded = loadSettings(classes, options.environment ?? process.env);
+  const platform = loaded[0] as PlatformSettings;
+
+  const service = contract.name;
+  const instance = `${service}-${randomUUIDv7().slice(-12)}`;
+  const version = options.version ?? process.env['npm_package_version'] ?? '0.1.0';
+  const log = createLog(service, instance, platform.logLevel);
+  const ladder = platform.retryLadder?.split(',').map(Number);
+
+  const consuming = await new BrokerConnection().open(platform.rabbitmqUrl, `${instance} consumes`);
+  // The broker slows a connection that publishes too fast; consuming goes on over the other.
+  const publishing = await new BrokerConnection().open(platform.rabbitmqUrl, `${instance} publishes`);
+  const publisher = new Publisher(publishing);
+  await publisher.open();
+  const client = new RabbitClient(consuming, publisher, service);
+  await client.connect();
+
+  const metrics = new Metrics(service, version);
+  const readiness = new Readiness();
+  let relay: OutboxRelay | undefined;
+  let units: UnitsOfWork | undefined;
+  let sagaRunner: SagaRunner | undefined;
+  let dataSource: DataSource | undefined;
+  if (hasDatabase) {
+    const database = loaded[1] as DatabaseSettings;
+    dataSource = await createDataSource(module, database).initialize();
+    relay = new OutboxRelay({ service, databaseUrl: database.databaseUrl, publisher });
+    units = new UnitsOfWork({
+      service,
+      dataSource,
+      dispatch: (...args) => server.dispatch(...args),
+      wake: relay.wake,
+    });
+    sagaRunner = new SagaRunner(sagas, dataSource, units);
+    metrics.watchOutbox(dataSource);
+  }
+  const server: RabbitServer = new RabbitServer({
+    service,
+    connection: consuming,
+    publisher,
+    observe: metrics.observeMessage,
+    ...(ladder && { ladder }),
+    ...(units && { around: units.around }),
+  });
+  sagaRunner?.attach(server);
+
+  let state: Announcement['state'] = 'up';
+  addConditions();
+
+  const provided: Provider[] = [
+    { provide: Ask, useValue: client.ask },
+    { provide: RabbitClient, useValue: client },
+    { provide: BrokerConnection, useValue: consuming },
+    { provide: Publisher, useValue: publisher },
+    { provide: Metrics, useValue: metrics },
+    { provide: Readiness, useValue: readiness },
+    ...classes.map((provide, index) => ({ provide, useValue: loaded[index] })),
+    ...(dataSource ? [{ provide: DataSource, useValue: dataSource }] : []),
+    ...(units ? [{ provide: UnitsOfWork, useValue: units }] : []),
+  ];
+  const root: DynamicModule = {
+    module: Platform,
+    global: true,
+    imports: [TerminusModule.forRoot({ logger: false }), module],
+    controllers: [HealthController, MetricsController],
+    providers: [
+      ...provided,
+      {
+        provide: APP_FILTER,
+        useFactory: ({ httpAdapter }: HttpAdapterHost) => new PassMessageFaults(httpAdapter),
+        inject: [HttpAdapterHost],
+      },
+    ],
+    exports: provided.map((provider) => (provider as { provide: Type }).provide),
+  };
+  const app = await NestFactory.create<NestFastifyApplication>(
+    root,
+    new FastifyAdapter(options.fastify ?? {}),
+    {
+      logger: new NestLog(log),
+      abortOnError: false,
+    },
+  );
+  app.connectMicroservice({ strategy: server }, { inheritAppConfig: true });
+  await options.configure?.(app);
+  await app.init();
+  await app.startAllMicroservices();
+  mustHandleAll();
+  relay?.start();
+  sagaRunner?.start();
+  await app.listen(platform.port, platform.host);
+  const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
+
+  const startedAt = new Date().toISOString();
+  const announcer = new Announcer(consuming, publisher, () => ({
+    service,
+    version,
+    instance,
+    state,
+    url,
+    startedAt,
+    interval: platform.announceEvery,
+    contract: describe(contract),
+  }));
+  await announcer.open();
+  log.info({ url }, `${service} takes work`);
+
+  let stopping: Promise<void> | undefined;
+  return { app, url, stop: () => (stopping ??= stop()) };
+
+  function addConditions(): void {
+    readiness.add('state', () => (state === 'up' ? undefined : 'draining'));
+    readiness.add('broker', () => {
+      if (!client.ready) return consuming.lastFault?.message ?? 'out of reach';
+      return contract.contracts.size === 0 || server.ready ? undefined : 'a queue is not being consumed';
+    });
+    if (!dataSource) return;
+    const source = dataSource;
+    let migrated = false;
+    readiness.add('database', async () => void (await source.query('SELECT 1')));
+    readiness.add('migrations', async () => {
+      migrated ||= !(await source.showMigrations());
+      return migrated ? undefined : 'some migrations have not run';
+    });
+  }
+
+  /** A promise that nobody keeps is found at start, not by the first caller. */
+  function mustHandleAll(): void {
+    const handled = new Set(server.handled);
+    const missing = [...contract.contracts.values()].filter(
+      (one) => one.kind !== 'event' && !handled.has(one),
+    );
+    if (missing.length > 0) {
+      throw new Error(`no handler for ${missing.map(({ name }) => name).join(', ')}: add it to @Service`);
+    }
+  }
+
+  async function stop(): Promise<void> {
+    log.info(`${service} drains`);
+    state = 'draining';
+    await announcer.announce();
+    await announcer.close();
+    await server.close();
+    await sagaRunner?.stop();
+    await app.close();
+    await relay?.stop();
+    await client.close();
+    await publisher.close();
+    await Promise.all([consuming.close(), publishing.close(), dataSource?.destroy()]);
+    log.info(`${service} has ended`);
+  }
+}

@@ -1,0 +1,231 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type {
+  AnyCommand,
+  AnyContract,
+  AnyEvent,
+  AnyRequest,
+  Body,
+  Input,
+  Language,
+  Message,
+  Reply,
+} from '@jogakbo/contract';
+import {
+  BrokerConnection,
+  childTraceparent,
+  contextHeaders,
+  encodeEvent,
+  encodeRequest,
+  exchanges,
+  Listener,
+  Publisher,
+  RabbitClient,
+  RabbitServer,
+  subjectOf,
+  withCall,
+  type Caller,
+} from '@jogakbo/messaging';
+import {
+  createDataSource,
+  serviceOptions,
+  start,
+  type RunningService,
+  type StartOptions,
+} from '@jogakbo/service';
+import type { Type } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { privateBroker, privateDatabase, type Private } from './backing-services.ts';
+import { eventually } from './eventually.ts';
+
+export interface As {
+  /** The member on whose behalf; none by default, as between services. */
+  caller?: Caller;
+  language?: Language;
+  idempotencyKey?: string;
+  timeout?: number;
+}
+
+/** One service, alone, on a real broker and a real database that nobody else uses. */
+export class ServiceUnderTest {
+  readonly #heard: { name: string; data: unknown; id: string }[] = [];
+  readonly #stubs: RabbitServer[] = [];
+
+  private constructor(
+    private readonly module: Type,
+    private readonly options: StartOptions,
+    private readonly broker: Private,
+    private readonly databaseHandle: Private | undefined,
+    private readonly connection: BrokerConnection,
+    private readonly publisher: Publisher,
+    private readonly client: RabbitClient,
+    private running: RunningService,
+  ) {}
+
+  /**
+   * Makes a vhost and a database, runs the service's migrations and starts it in this process.
+   * @param environment settings of the service, by their environment names
+   */
+  static async start(
+    module: Type,
+    environment: NodeJS.ProcessEnv = {},
+    options: Omit<StartOptions, 'environment'> = {},
+  ): Promise<ServiceUnderTest> {
+    const { migrations } = serviceOptions(module);
+    const [broker, database] = await Promise.all([privateBroker(), migrations && privateDatabase()]);
+    const startOptions: StartOptions = {
+      ...options,
+      environment: {
+        LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'error',
+        RETRY_LADDER: '50,100,200',
+        RABBITMQ_URL: broker.url,
+        ...(database && { DATABASE_URL: database.url }),
+        ...environment,
+      },
+    };
+    if (database) {
+      const source = createDataSource(module, { databaseUrl: database.url, databasePool: 1 });
+      await source.initialize();
+      await source.runMigrations();
+      await source.destroy();
+    }
+    const connection = await new BrokerConnection().open(broker.url, 'test');
+    const publisher = new Publisher(connection);
+    await publisher.open();
+    const client = new RabbitClient(connection, publisher, 'test');
+    await client.connect();
+    const running = await start(module, startOptions);
+    const self = new ServiceUnderTest(
+      module,
+      startOptions,
+      broker,
+      database,
+      connection,
+      publisher,
+      client,
+      running,
+    );
+    await self.#listen();
+    return self;
+  }
+
+  async #listen(): Promise<void> {
+    const listener = new Listener(this.connection, ({ pattern, data, messageId }) => {
+      this.#heard.push({ name: pattern, data, id: messageId });
+    });
+    await listener.open(`${serviceOptions(this.module).contract.name}.#`);
+  }
+
+  get url(): string {
+    return this.running.url;
+  }
+
+  /** Something that the service's module provides. */
+  get<T>(token: Type<T>): T {
+    return this.running.app.get(token, { strict: false });
+  }
+
+  /** @throws Rejection @throws RemoteFault */
+  async ask<C extends AnyRequest>(contract: C, input: Input<C>, as: As = {}): Promise<Reply<C>> {
+    const response = await this.client.request(contract.name, input, {
+      persistent: contract.kind === 'command',
+      idempotencyKey: as.idempotencyKey,
+      timeout: as.timeout,
+      context: {
+        traceparent: childTraceparent(),
+        language: as.language ?? 'ko',
+        ...(as.caller && { caller: as.caller }),
+      },
+    });
+    return contract.output.parse(response ?? undefined) as Reply<C>;
+  }
+
+  /** Sends a command that nobody waits for, as a saga does. @param messageId to send the same one again */
+  async send(message: Message<AnyCommand>, messageId: string = randomUUIDv7()): Promise<void> {
+    const { contract, data } = message;
+    const encoded = encodeRequest(
+      { pattern: contract.name, data },
+      { messageId, persistent: true, mandatory: true, headers: contextHeaders(undefined) },
+    );
+    await this.publisher.publish({ exchange: exchanges.commands, routingKey: contract.name, ...encoded });
+  }
+
+  /** Announces an event as the service that it belongs to would. @param id to announce the same one again */
+  async announce(message: Message<AnyEvent>, id: string = randomUUIDv7()): Promise<void> {
+    const { contract, data } = message;
+    const encoded = encodeEvent(
+      {
+        id,
+        name: contract.name,
+        source: contract.service,
+        subject: subjectOf(contract, data),
+        time: new Date(),
+        data,
+      },
+      contextHeaders(undefined),
+    );
+    await this.publisher.publish({ exchange: exchanges.events, routingKey: contract.name, ...encoded });
+  }
+
+  /** All events of this kind that the service announced so far. */
+  heard<C extends AnyEvent>(event: C): Body<C>[] {
+    return this.#heard
+      .filter(({ name }) => name === event.name)
+      .map(({ data }) => event.input.parse(data) as Body<C>);
+  }
+
+  /** Waits for an event of the service that fits. */
+  hears<C extends AnyEvent>(event: C, fits: (data: Body<C>) => boolean = () => true): Promise<Body<C>> {
+    return eventually(() => this.heard(event).find(fits)) as Promise<Body<C>>;
+  }
+
+  /** Stands in for another service: answers the given requests of it over the real broker. Gives what it received. */
+  async stub(
+    service: string,
+    answers: Iterable<[AnyRequest, (data: never) => unknown]>,
+  ): Promise<StubbedService> {
+    const received: { contract: AnyContract; data: unknown }[] = [];
+    const server = new RabbitServer({
+      service,
+      connection: this.connection,
+      publisher: this.publisher,
+      ladder: [50, 100, 200],
+    });
+    for (const [contract, answer] of answers) {
+      server.listenTo(contract, async (data, context) => {
+        received.push({ contract, data });
+        return withCall(context.incoming.context, () => answer(data as never));
+      });
+    }
+    await new Promise<void>((resolve, reject) => {
+      void server.listen((error) => (error ? reject(error as Error) : resolve()));
+    });
+    this.#stubs.push(server);
+    return {
+      received: <C extends AnyRequest>(contract: C) =>
+        received.filter((one) => one.contract === contract).map(({ data }) => data as Body<C>),
+    };
+  }
+
+  /** The service's own database. */
+  query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]> {
+    return this.running.app.get(DataSource).query(sql, parameters);
+  }
+
+  /** Stops the service and starts it again, on the same broker and database. */
+  async restart(): Promise<void> {
+    await this.running.stop();
+    this.running = await start(this.module, this.options);
+  }
+
+  async stop(): Promise<void> {
+    await this.running.stop();
+    await Promise.all(this.#stubs.map((stub) => stub.close()));
+    await this.client.close();
+    await this.connection.close();
+    await Promise.all([this.broker.drop(), this.databaseHandle?.drop()]);
+  }
+}
+
+export interface StubbedService {
+  received<C extends AnyRequest>(contract: C): Body<C>[];
+}

@@ -1,0 +1,115 @@
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { type BrokerWay, brokerWays, checkGivenBroker } from './broker.ts';
+import { checkGivenDatabase } from './database.ts';
+import { Fault, messageOf } from './fault.ts';
+import { holderOf, isFree } from './ports.ts';
+import { findInstalledBroker } from './private-broker.ts';
+import { packagedPostgres } from './postgres-binaries.ts';
+import { readRun, supervisorLives } from './run-record.ts';
+import { type State } from './state.ts';
+
+export interface Check {
+  name: string;
+  ok: boolean;
+  text: string;
+  fixes: string[];
+}
+
+const passed = (name: string, text: string): Check => ({ name, ok: true, text, fixes: [] });
+const failed = (name: string, text: string, ...fixes: string[]): Check => ({ name, ok: false, text, fixes });
+const ofFault = (name: string, error: unknown): Check =>
+  failed(name, messageOf(error), ...(error instanceof Fault ? error.remedies : []));
+
+const enough = 2 * 1024 ** 3;
+
+export function checkNode(version = process.versions.node): Check {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > 24 || (major === 24 && minor >= 15)
+    ? passed('Node', version)
+    : failed('Node', `${version} is too old to run the services`, 'install Node 24.15 or newer, or run:  npm ci --include=optional');
+}
+
+export function checkDisk(state: State): Check {
+  const { bavail, bsize } = statfsSync(state.folder);
+  const free = bavail * bsize;
+  const text = `${(free / 1024 ** 3).toFixed(1)} GB free`;
+  return free >= enough
+    ? passed('disk', text)
+    : failed('disk', `${text} for ${state.folder}; 2 GB are needed`, 'free some space, or set JOGAKBO_HOME to a folder on a larger disk');
+}
+
+export function checkStateFolder(state: State): Check {
+  try {
+    accessSync(state.folder, constants.W_OK | constants.X_OK);
+    return passed('state folder', state.folder);
+  } catch {
+    return failed('state folder', `${state.folder} cannot be written to`, 'make it yours, or set JOGAKBO_HOME to a folder that is');
+  }
+}
+
+export async function checkPort(port: number, state: State): Promise<Check> {
+  if (await isFree(port)) return passed('port', `${port} is free`);
+  const run = readRun(state);
+  if (supervisorLives(run) && run.port === port) return passed('port', `${port} is this store's own`);
+  const holder = holderOf(port);
+  const by = holder ? `process ${holder.pid} (${holder.command.slice(0, 90)})` : 'another process';
+  return failed(
+    'port',
+    `Port ${port} is in use by ${by}.`,
+    ...(holder ? [`end it:  kill ${holder.pid}`] : []),
+    `or use another port:  PORT=${port + 1} npm start`,
+  );
+}
+
+const describe: Record<BrokerWay, () => string> = {
+  given: () => 'RABBITMQ_URL answers',
+  docker: () => 'Docker runs: it would start rabbitmq:4-management',
+  installed: () => `a private instance of ${findInstalledBroker()}`,
+  install: () => 'would be installed with apt-get at the first start',
+};
+
+export async function checkBroker(state: State): Promise<Check> {
+  try {
+    const run = readRun(state);
+    if (!process.env.RABBITMQ_URL && supervisorLives(run) && run.broker) {
+      return passed('broker', `${run.broker.title} is running`);
+    }
+    const [way] = await brokerWays();
+    if (way === 'given') await checkGivenBroker(process.env.RABBITMQ_URL!);
+    if (way) return passed('broker', describe[way]());
+    return failed(
+      'broker',
+      'no RabbitMQ, no Docker, and none can be installed from here',
+      'install RabbitMQ or start Docker, or set RABBITMQ_URL',
+    );
+  } catch (error) {
+    return ofFault('broker', error);
+  }
+}
+
+export async function checkDatabase(): Promise<Check> {
+  try {
+    if (process.env.DATABASE_URL) {
+      await checkGivenDatabase(process.env.DATABASE_URL);
+      return passed('database', 'DATABASE_URL answers');
+    }
+    const native = packagedPostgres();
+    if (!existsSync(`${native}/bin/postgres`)) {
+      return failed('database', 'the PostgreSQL of npm is incomplete', 'install it again:  npm ci --include=optional');
+    }
+    return passed('database', 'a private PostgreSQL 18 that came with npm');
+  } catch (error) {
+    return ofFault('database', error);
+  }
+}
+
+/** All that is wrong, as one screen. */
+export function refuseIfFailed(checks: Check[]): void {
+  const faults = checks.filter(({ ok }) => !ok);
+  if (faults.length === 0) return;
+  const [first] = faults;
+  throw new Fault(faults.length === 1 ? first!.text : 'The store cannot start here.', {
+    details: faults.length === 1 ? [] : faults.map(({ text }) => text),
+    remedies: faults.flatMap(({ fixes }) => fixes),
+  });
+}

@@ -1,0 +1,97 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type BackingService } from './backing-service.ts';
+import { probeBroker } from './broker-probe.ts';
+import { Fault } from './fault.ts';
+import { type BrokerPlace, brokerUser } from './private-broker.ts';
+
+const image = 'rabbitmq:4-management';
+
+interface Result {
+  ok: boolean;
+  output: string;
+}
+
+function docker(args: string[], timeout = 30_000): Promise<Result> {
+  return new Promise((resolve) =>
+    execFile('docker', args, { timeout, encoding: 'utf8' }, (error, stdout, stderr) =>
+      resolve({ ok: !error, output: `${stdout}${stderr}`.trim() }),
+    ),
+  );
+}
+
+export async function dockerRuns(): Promise<boolean> {
+  return (await docker(['info', '--format', '{{.ServerVersion}}'], 3_000)).ok;
+}
+
+const containerOf = (place: Pick<BrokerPlace, 'name'>) =>
+  `jogakbo-rabbitmq-${place.name.replace(/^jogakbo-/, '')}`;
+
+export async function dockerBrokerRuns(place: Pick<BrokerPlace, 'name' | 'folder'>): Promise<boolean> {
+  if (!existsSync(join(place.folder, 'container.env'))) return false;
+  return (await docker(['inspect', '--format', '{{.State.Running}}', containerOf(place)], 3_000)).output === 'true';
+}
+
+/** Throws a Fault when the image cannot be had: the caller then goes on to the next way. */
+export async function startDockerBroker(place: BrokerPlace, say: (text: string) => void): Promise<BackingService> {
+  const name = containerOf(place);
+  const url = `amqp://${brokerUser}:${place.password}@127.0.0.1:${place.ports.amqp}`;
+  const isRunning = async () =>
+    (await docker(['inspect', '--format', '{{.State.Running}}', name])).output === 'true';
+
+  async function start(): Promise<void> {
+    if (await isRunning()) {
+      if (!(await probeBroker(url))) return;
+      await docker(['stop', '--time', '20', name]);
+    }
+    await docker(['rm', '--force', name]);
+    if (!(await docker(['image', 'inspect', image])).ok) {
+      say(`pulling ${image} with Docker`);
+      const pulled = await docker(['pull', '--quiet', image], 300_000);
+      if (!pulled.ok) {
+        throw new Fault(`Docker could not pull ${image}.`, { details: pulled.output.split('\n').slice(-3) });
+      }
+    }
+    mkdirSync(place.folder, { recursive: true, mode: 0o700 });
+    // In a file, for a command line is there for everyone to read.
+    const secrets = join(place.folder, 'container.env');
+    writeFileSync(secrets, `RABBITMQ_DEFAULT_USER=${brokerUser}\nRABBITMQ_DEFAULT_PASS=${place.password}\n`, {
+      mode: 0o600,
+    });
+    const started = await docker([
+      ...['run', '--detach', '--name', name, '--hostname', 'jogakbo', '--env-file', secrets],
+      ...['--publish', `127.0.0.1:${place.ports.amqp}:5672`],
+      ...['--publish', `127.0.0.1:${place.ports.management}:15672`],
+      ...(place.throwaway ? [] : ['--volume', `${name}:/var/lib/rabbitmq`]),
+      image,
+    ]);
+    if (!started.ok) {
+      throw new Fault('Docker could not run RabbitMQ.', { details: started.output.split('\n').slice(-3) });
+    }
+    let fault: string | undefined;
+    for (const until = Date.now() + 90_000; (fault = await probeBroker(url, 1_000)); await pause(300)) {
+      if (Date.now() > until || !(await isRunning())) {
+        const { output } = await docker(['logs', '--tail', '8', name]);
+        await docker(['rm', '--force', name]);
+        throw new Fault(`RabbitMQ in Docker did not become ready: ${fault}.`, { details: output.split('\n') });
+      }
+    }
+  }
+
+  await start();
+  return {
+    kind: 'docker',
+    title: `RabbitMQ in the Docker container ${name}`,
+    url,
+    managementUrl: `http://127.0.0.1:${place.ports.management}`,
+    roots: () => [],
+    isAlive: isRunning,
+    restart: start,
+    stop: async (force) => {
+      if (!place.throwaway) await docker(['stop', '--time', force ? '4' : '20', name], 40_000);
+      await docker(['rm', '--force', '--volumes', name]);
+    },
+  };
+}

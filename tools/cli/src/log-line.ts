@@ -1,0 +1,69 @@
+import { styleText } from 'node:util';
+
+export interface LogEntry {
+  time: number;
+  line: string;
+}
+
+interface Parsed {
+  level?: number;
+  time?: number | string;
+  msg?: string;
+  service?: string;
+  traceId?: string;
+  err?: { type?: string; message?: string; stack?: string };
+  [key: string]: unknown;
+}
+
+const levels: Record<number, { name: string; style: Parameters<typeof styleText>[0] }> = {
+  10: { name: 'trace', style: 'gray' },
+  20: { name: 'debug', style: 'gray' },
+  30: { name: 'info', style: 'green' },
+  40: { name: 'warn', style: 'yellow' },
+  50: { name: 'error', style: 'red' },
+  60: { name: 'fatal', style: 'magenta' },
+};
+const shownElsewhere = new Set(['level', 'time', 'msg', 'service', 'traceId', 'spanId', 'err', 'pid', 'hostname', 'v']);
+
+export function parseLine(line: string): Parsed | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    return JSON.parse(line) as Parsed;
+  } catch {
+    return undefined;
+  }
+}
+
+export function timeOf(line: string): number | undefined {
+  const time = parseLine(line)?.time;
+  const value = typeof time === 'string' ? Date.parse(time) : time;
+  return Number.isFinite(value) ? value : undefined;
+}
+
+function briefly(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.length > 160 ? `${text.slice(0, 157)}...` : text;
+}
+
+/** One line of JSON as one line for people; what is not JSON stays as it is. */
+export function renderLine(line: string, colours: boolean, width = 13): string {
+  const entry = parseLine(line);
+  if (!entry) return line;
+  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
+    colours ? styleText(style, text, { validateStream: false }) : text;
+  const at = timeOf(line);
+  const clock = at === undefined ? '--:--:--.---' : new Date(at).toTimeString().slice(0, 8) + `.${String(at % 1000).padStart(3, '0')}`;
+  const level = levels[Math.floor((entry.level ?? 30) / 10) * 10] ?? levels[30]!;
+  const rest = Object.entries(entry)
+    .filter(([key, value]) => !shownElsewhere.has(key) && value !== undefined && value !== null)
+    .map(([key, value]) => `${key}=${briefly(value)}`);
+  const error = entry.err?.message && entry.err.message !== entry.msg ? `: ${entry.err.message}` : '';
+  return [
+    paint('gray', clock),
+    paint(level.style, level.name.padEnd(5)),
+    paint('cyan', (entry.service ?? '').padEnd(width)),
+    `${entry.msg ?? ''}${error}`,
+    ...(rest.length ? [paint('gray', rest.join(' '))] : []),
+    ...(entry.traceId ? [paint('gray', `trace=${entry.traceId.slice(0, 8)}`)] : []),
+  ].join(' ');
+}

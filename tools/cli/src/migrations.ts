@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Fault } from './fault.ts';
+import { type ServiceDatabase } from './service-databases.ts';
+import { launchOf, type Surroundings } from './service-launch.ts';
+import { wrongSettings } from './service-process.ts';
+import { wrongSettingsFault } from './start-faults.ts';
+import { readJson, writeJson } from './state.ts';
+import { type App } from './workspace.ts';
+
+function hashOfFolders(folders: string[]): string {
+  const hash = createHash('sha256');
+  for (const folder of folders) {
+    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name);
+      hash.update(path).update(readFileSync(path));
+    }
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+function migrate(app: App, around: Surroundings): Promise<{ code: number | null; lines: string[] }> {
+  const { command, args, cwd, env } = launchOf(app, around, ['migrate']);
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    child.stdout.on('data', (data) => (output += data));
+    child.stderr.on('data', (data) => (output += data));
+    child.on('error', (error) => resolve({ code: 127, lines: [error.message] }));
+    child.on('close', (code) => resolve({ code, lines: output.trim().split('\n') }));
+  });
+}
+
+/** Runs the pending migrations of each service, except where neither its build nor its database changed since the last time. */
+export async function runMigrations(
+  apps: readonly App[],
+  databases: Record<string, ServiceDatabase>,
+  around: Surroundings,
+  say: (text: string) => void,
+): Promise<string> {
+  const path = join(around.state.folder, 'migrations.json');
+  const done = readJson<Record<string, string>>(path) ?? {};
+  const pending = apps
+    .filter((app) => app.hasDatabase)
+    .map((app) => ({
+      app,
+      key: `${databases[app.name]!.identity} ${hashOfFolders([join(app.folder, 'dist'), join(app.folder, 'migrations')])}`,
+    }))
+    .filter(({ app, key }) => done[app.name] !== key);
+  const queue = [...pending];
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const { app, key } = next;
+      say(`migrating ${app.name}`);
+      const { code, lines } = await migrate(app, around);
+      if (code === wrongSettings) throw wrongSettingsFault([{ service: app.name, complaints: lines }]);
+      if (code !== 0) {
+        throw new Fault(`The migrations of ${app.name} failed (code ${code}).`, {
+          details: lines.slice(-20),
+          remedies: [`mend apps/${app.name}/migrations; the database is as the last migration that worked left it`],
+        });
+      }
+      done[app.name] = key;
+      writeJson(path, done);
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  return pending.length ? `migrated ${pending.map(({ app }) => app.name).join(', ')}` : 'nothing to migrate';
+}

@@ -1,0 +1,199 @@
+import { spawn } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, openSync, closeSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type BackingService } from './backing-service.ts';
+import { probeBroker } from './broker-probe.ts';
+import { Fault } from './fault.ts';
+import { holderOf } from './ports.ts';
+import { commandOf, end, isAlive, markOf, type ProcessMark, signal, treeOf, untilGone } from './processes.ts';
+
+export interface BrokerPlace {
+  folder: string;
+  logs: string;
+  name: string;
+  password: string;
+  ports: { amqp: number; management: number; distribution: number; epmd: number };
+  /** A throw-away broker is killed, not stopped: nobody will ask for its data. */
+  throwaway: boolean;
+  /** Ends a start that is under way. */
+  abort?: AbortSignal;
+}
+
+export const brokerUser = 'jogakbo';
+
+/** The script of an installed RabbitMQ that honours its environment; Debian's in /usr/sbin forces its own user and paths. */
+export function findInstalledBroker(): string | undefined {
+  const candidates = [
+    '/usr/lib/rabbitmq/bin/rabbitmq-server',
+    ...globSync('/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server'),
+    '/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server',
+    '/usr/local/opt/rabbitmq/sbin/rabbitmq-server',
+    ...globSync('/opt/rabbitmq*/sbin/rabbitmq-server'),
+    ...(process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'rabbitmq-server')),
+  ];
+  return candidates.find((path) => existsSync(path) && !realpathSync(path).startsWith('/usr/sbin/'));
+}
+
+function settings({ password, ports, logs }: BrokerPlace): string {
+  return [
+    `listeners.tcp.local = 127.0.0.1:${ports.amqp}`,
+    'management.tcp.ip = 127.0.0.1',
+    `management.tcp.port = ${ports.management}`,
+    `default_user = ${brokerUser}`,
+    `default_pass = ${password}`,
+    'default_user_tags.administrator = true',
+    'vm_memory_high_watermark.absolute = 512MB',
+    'disk_free_limit.absolute = 200MB',
+    'raft.wal_max_size_bytes = 33554432',
+    'management.rates_mode = basic',
+    'management_agent.disable_metrics_collector = false',
+    'collect_statistics_interval = 10000',
+    'log.console = false',
+    `log.dir = ${logs}`,
+    'log.file = broker.log',
+    'log.file.level = info',
+    'log.file.rotation.size = 20971520',
+    'log.file.rotation.count = 1',
+    '',
+  ].join('\n');
+}
+
+function environment(place: BrokerPlace): NodeJS.ProcessEnv {
+  const { folder, ports } = place;
+  return {
+    PATH: `${process.env.PATH ?? ''}${delimiter}/usr/local/bin${delimiter}/usr/bin${delimiter}/bin`,
+    LANG: 'C.UTF-8',
+    HOME: folder,
+    // Makes the script become the broker instead of waiting beside it.
+    detached: 'true',
+    RABBITMQ_CONF_ENV_FILE: join(folder, 'rabbitmq-env.conf'),
+    RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
+    RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, 'advanced.config'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
+    RABBITMQ_MNESIA_BASE: join(folder, 'data'),
+    RABBITMQ_LOG_BASE: place.logs,
+    RABBITMQ_GENERATED_CONFIG_DIR: join(folder, 'generated'),
+    RABBITMQ_PID_FILE: join(folder, 'broker.pid'),
+    RABBITMQ_NODENAME: `${place.name}@localhost`,
+    RABBITMQ_DIST_PORT: String(ports.distribution),
+    ERL_EPMD_PORT: String(ports.epmd),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    RABBITMQ_MAX_NUMBER_OF_PROCESSES: '65536',
+    ERL_MAX_PORTS: '8192',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      '+S 2:2 +SDcpu 2:2 +SDio 2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}',
+  };
+}
+
+async function answers(url: string, management: string, password: string): Promise<boolean> {
+  if (await probeBroker(url, 1_000)) return false;
+  try {
+    const authorization = `Basic ${Buffer.from(`${brokerUser}:${password}`).toString('base64')}`;
+    const response = await fetch(`${management}/api/whoami`, {
+      headers: { authorization },
+      signal: AbortSignal.timeout(2_000),
+    });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
+function lastLines(path: string, count: number): string[] {
+  try {
+    return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-count);
+  } catch {
+    return [];
+  }
+}
+
+/** The broker of this folder that a supervisor before us left running. */
+export function brokerLeftRunning({ folder, name }: Pick<BrokerPlace, 'folder' | 'name'>): ProcessMark | undefined {
+  const pid = Number(lastLines(join(folder, 'broker.pid'), 1)[0]);
+  return pid && commandOf(pid).includes(`${name}@localhost`) ? markOf(pid) : undefined;
+}
+
+export async function startPrivateBroker(server: string, place: BrokerPlace): Promise<BackingService> {
+  const { folder, logs, ports, password } = place;
+  const url = `amqp://${brokerUser}:${password}@127.0.0.1:${ports.amqp}`;
+  const managementUrl = `http://127.0.0.1:${ports.management}`;
+  let broker: ProcessMark | undefined;
+
+  async function stop(force = false): Promise<void> {
+    const children = broker ? treeOf(broker.pid).map(markOf) : [];
+    if (place.throwaway) {
+      signal(broker, 'SIGKILL');
+      await untilGone(broker, 5_000);
+    } else {
+      // Never at once by SIGKILL: within 3 s of a declare that can break a quorum queue for good.
+      await end(broker, { patience: force ? 3_500 : 30_000 });
+    }
+    await end(epmdOf(ports.epmd), { patience: 2_000 });
+    for (const child of children) await end(child, { patience: 1_000 });
+  }
+
+  async function start(): Promise<void> {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    mkdirSync(logs, { recursive: true, mode: 0o700 });
+    writeFileSync(join(folder, 'rabbitmq-env.conf'), '');
+    writeFileSync(join(folder, 'advanced.config'), '[].\n');
+    writeFileSync(join(folder, 'enabled_plugins'), '[rabbitmq_management].\n');
+    writeFileSync(join(folder, 'rabbitmq.conf'), settings(place), { mode: 0o600 });
+    const output = openSync(join(logs, 'broker-output.log'), 'w', 0o600);
+    // Its own session: Ctrl-C in the terminal is for the supervisor, which stops the broker last.
+    const child = spawn(server, [], {
+      cwd: folder,
+      detached: true,
+      env: environment(place),
+      stdio: ['ignore', output, output],
+    });
+    closeSync(output);
+    child.on('error', () => undefined);
+    child.unref();
+    broker = markOf(child.pid);
+    writeFileSync(join(folder, 'broker.pid'), String(child.pid));
+    for (const until = Date.now() + 90_000; !(await answers(url, managementUrl, password)); await pause(150)) {
+      if (isAlive(broker) && Date.now() < until && !place.abort?.aborted) continue;
+      await stop();
+      if (place.abort?.aborted) throw place.abort.reason;
+      throw new Fault('The private RabbitMQ did not start.', {
+        details: [...lastLines(join(logs, 'broker-output.log'), 8), ...lastLines(join(logs, 'broker.log'), 8)],
+        remedies: [
+          `read ${join(logs, 'broker.log')}`,
+          'or give a broker of your own:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+        ],
+      });
+    }
+  }
+
+  broker = brokerLeftRunning(place);
+  if (broker) {
+    const until = Date.now() + 10_000;
+    let ready = false;
+    while (!(ready = await answers(url, managementUrl, password)) && isAlive(broker) && Date.now() < until)
+      await pause(200);
+    if (!ready) {
+      await stop();
+      await start();
+    }
+  } else {
+    await start();
+  }
+  return {
+    kind: 'private',
+    title: 'a private RabbitMQ',
+    url,
+    managementUrl,
+    roots: () => [broker, epmdOf(ports.epmd)].filter((mark) => mark !== undefined && isAlive(mark)) as ProcessMark[],
+    isAlive: () => isAlive(broker),
+    restart: start,
+    stop,
+  };
+}
+
+function epmdOf(port: number): ProcessMark | undefined {
+  const holder = holderOf(port);
+  return holder?.command.includes('epmd') ? markOf(holder.pid) : undefined;
+}

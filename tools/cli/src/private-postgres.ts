@@ -1,0 +1,216 @@
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import pg from 'pg';
+import { type BackingService } from './backing-service.ts';
+import { Fault, messageOf } from './fault.ts';
+import {
+  canReach,
+  packagedPostgres,
+  postgresUser,
+  type PostgresUser,
+  stageBinaries,
+  stagingFolder,
+} from './postgres-binaries.ts';
+import { commandOf, end, isAlive, markOf, type ProcessMark } from './processes.ts';
+
+export interface DatabasePlace {
+  /** Where the data goes, unless the user that PostgreSQL runs as cannot reach it. */
+  folder: string;
+  logs: string;
+  id: string;
+  password: string;
+  /** False when no store of this folder ever knew the password: data found there is of a store that is gone. */
+  passwordIsKept: boolean;
+  port: number;
+  /** Data of a throw-away server may be lost with the machine, which makes it fast. */
+  throwaway: boolean;
+}
+
+const superuser = 'jogakbo';
+
+function settings({ port, throwaway }: DatabasePlace): string[] {
+  const values = {
+    listen_addresses: '127.0.0.1',
+    port,
+    unix_socket_directories: '',
+    shared_buffers: '32MB',
+    max_connections: 150,
+    max_wal_size: '256MB',
+    jit: 'off',
+    huge_pages: 'off',
+    io_method: 'sync',
+    wal_level: 'minimal',
+    max_wal_senders: 0,
+    max_worker_processes: 2,
+    max_parallel_workers: 0,
+    max_parallel_workers_per_gather: 0,
+    max_logical_replication_workers: 0,
+    autovacuum_max_workers: 1,
+    password_encryption: 'scram-sha-256',
+    log_line_prefix: '%m [%p] %u@%d ',
+    fsync: throwaway ? 'off' : 'on',
+    synchronous_commit: throwaway ? 'off' : 'on',
+    full_page_writes: throwaway ? 'off' : 'on',
+  };
+  return Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+}
+
+/** The server that a supervisor before us left running on this data, and the port it listens on. */
+export function postgresLeftRunning(data: string): { mark: ProcessMark; port: number } | undefined {
+  try {
+    const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');
+    const mark = markOf(Number(lines[0]));
+    return mark && commandOf(mark.pid).includes(data) ? { mark, port: Number(lines[3]) } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function faultOfLogin(url: string): Promise<Error | undefined> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Where binaries and data live, given whom PostgreSQL runs as. */
+export function layOut(place: Pick<DatabasePlace, 'folder' | 'id'>): {
+  native: string;
+  data: string;
+  staged?: string;
+  user?: PostgresUser;
+} {
+  const user = postgresUser();
+  const native = packagedPostgres();
+  mkdirSync(dirname(place.folder), { recursive: true, mode: 0o711 });
+  if (!user) return { native, data: place.folder };
+  const reachesBinaries = canReach(join(native, 'bin', 'postgres'), user);
+  const reachesData = canReach(dirname(place.folder), user);
+  if (reachesBinaries && reachesData) return { native, data: place.folder, user };
+  const staged = stagingFolder(place.id, user);
+  return {
+    native: reachesBinaries ? native : stageBinaries(native, staged),
+    data: reachesData ? place.folder : join(staged, 'data'),
+    staged,
+    user,
+  };
+}
+
+function initialise(native: string, data: string, place: DatabasePlace, user?: PostgresUser): void {
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  const passwordFile = `${data}.pw`;
+  writeFileSync(passwordFile, place.password, { mode: 0o600 });
+  if (user) for (const path of [data, passwordFile]) chownSync(path, user.uid, user.gid);
+  const { status, stdout, stderr, error } = spawnSync(
+    join(native, 'bin', 'initdb'),
+    [
+      ...['-D', data, '-U', superuser, `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
+      ...['--encoding=UTF8', '--locale-provider=builtin', '--locale=C.UTF-8', '--no-instructions'],
+      ...(place.throwaway ? ['--no-sync'] : []),
+    ],
+    { ...user, cwd: '/', encoding: 'utf8', env: { PATH: process.env.PATH, LANG: 'C.UTF-8', TZ: 'UTC' } },
+  );
+  rmSync(passwordFile, { force: true });
+  if (status !== 0) {
+    rmSync(data, { recursive: true, force: true });
+    const output = `${stdout ?? ''}${stderr ?? ''}${error ? messageOf(error) : ''}`;
+    throw new Fault('The private PostgreSQL could not be set up.', {
+      details: output.trim().split('\n').slice(-8),
+      remedies: ['give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start'],
+    });
+  }
+}
+
+export async function startPrivatePostgres(place: DatabasePlace): Promise<BackingService> {
+  const { native, data, staged, user } = layOut(place);
+  const log = join(place.logs, 'database.log');
+  const left = postgresLeftRunning(data);
+  const at = left ? { ...place, port: left.port } : place;
+  const url = `postgresql://${superuser}:${place.password}@127.0.0.1:${at.port}/postgres`;
+  let server: ProcessMark | undefined = left?.mark;
+
+  const stop = async (force = false): Promise<void> => {
+    await end(server, { by: force || place.throwaway ? 'SIGQUIT' : 'SIGINT', patience: force ? 3_000 : 20_000 });
+    if (staged && place.throwaway) rmSync(staged, { recursive: true, force: true });
+  };
+
+  async function start(): Promise<void> {
+    mkdirSync(place.logs, { recursive: true, mode: 0o700 });
+    if (existsSync(join(data, 'PG_VERSION')) && !place.passwordIsKept) {
+      renameSync(data, `${data}-of-a-lost-store-${Date.now()}`);
+    }
+    if (!existsSync(join(data, 'PG_VERSION'))) {
+      rmSync(data, { recursive: true, force: true });
+      initialise(native, data, place, user);
+    }
+    const until = Date.now() + 60_000;
+    for (;;) {
+      const output = openSync(log, 'a', 0o600);
+      chmodSync(log, 0o600);
+      const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...settings(at)], {
+        ...user,
+        cwd: '/',
+        detached: true,
+        env: { PATH: process.env.PATH, LANG: 'C.UTF-8', TZ: 'UTC' },
+        stdio: ['ignore', output, output],
+      });
+      closeSync(output);
+      child.on('error', () => undefined);
+      child.unref();
+      server = markOf(child.pid);
+      while (isAlive(server) && Date.now() < until) {
+        const fault = await faultOfLogin(url);
+        if (!fault) return;
+        if ((fault as { code?: string }).code === '28P01') break;
+        await pause(40);
+      }
+      // After a hard kill the backends of the last server may hold its memory for a moment.
+      const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-8);
+      const worthWaiting = /still in use|is another postmaster/i.test(tail.join('\n'));
+      await stop(true);
+      if (!worthWaiting || Date.now() > until) {
+        throw new Fault('The private PostgreSQL did not start.', {
+          details: tail,
+          remedies: [
+            `read ${log}`,
+            'or give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+          ],
+        });
+      }
+      await pause(500);
+    }
+  }
+
+  if (!server || (await faultOfLogin(url))) {
+    if (server) await stop();
+    await start();
+  }
+  return {
+    kind: 'private',
+    title: `a private PostgreSQL${staged ? ` (in ${staged}, for its user cannot reach the clone)` : ''}`,
+    url,
+    roots: () => (server && isAlive(server) ? [server] : []),
+    isAlive: () => isAlive(server),
+    restart: start,
+    stop,
+  };
+}

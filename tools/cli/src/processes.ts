@@ -1,0 +1,112 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+
+/** A process, told apart from a later one that was given the same pid by the moment it began. */
+export interface ProcessMark {
+  pid: number;
+  began: string;
+}
+
+interface Stat {
+  parent: number;
+  state: string;
+  began: string;
+}
+
+function statOf(pid: number): Stat | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return { state: fields[0] ?? '', parent: Number(fields[1]), began: fields[19] ?? '' };
+  } catch {
+    return process.platform === 'linux' ? undefined : statFromPs(pid);
+  }
+}
+
+function statFromPs(pid: number): Stat | undefined {
+  const { stdout } = spawnSync('ps', ['-o', 'ppid=,state=,lstart=', '-p', String(pid)], { encoding: 'utf8' });
+  const match = /^\s*(\d+)\s+(\S+)\s+(.+?)\s*$/m.exec(stdout ?? '');
+  return match ? { parent: Number(match[1]), state: match[2]!, began: match[3]! } : undefined;
+}
+
+/** Undefined for a process that is gone; one that ended but was not yet reaped counts as gone. */
+export function markOf(pid: number | undefined): ProcessMark | undefined {
+  if (!pid) return undefined;
+  const stat = statOf(pid);
+  return stat && !stat.state.startsWith('Z') ? { pid, began: stat.began } : undefined;
+}
+
+export function isAlive(mark: ProcessMark | undefined): boolean {
+  return mark !== undefined && markOf(mark.pid)?.began === mark.began;
+}
+
+export function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    const { stdout } = spawnSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' });
+    return (stdout ?? '').trim();
+  }
+}
+
+export function signal(mark: ProcessMark | undefined, name: NodeJS.Signals): void {
+  if (!mark || !isAlive(mark)) return;
+  try {
+    process.kill(mark.pid, name);
+  } catch {
+    // gone in between
+  }
+}
+
+export async function untilGone(mark: ProcessMark | undefined, patience: number): Promise<boolean> {
+  for (const until = Date.now() + patience; isAlive(mark); ) {
+    if (Date.now() > until) return false;
+    await pause(40);
+  }
+  return true;
+}
+
+/** Asks first, then insists. Resolves when the process is gone, to whether it went by itself. */
+export async function end(
+  mark: ProcessMark | undefined,
+  { by = 'SIGTERM', patience = 10_000 }: { by?: NodeJS.Signals; patience?: number } = {},
+): Promise<boolean> {
+  signal(mark, by);
+  if (await untilGone(mark, patience)) return true;
+  signal(mark, 'SIGKILL');
+  await untilGone(mark, 5_000);
+  return false;
+}
+
+/** The process and everything below it. */
+export function treeOf(pid: number): number[] {
+  if (process.platform !== 'linux') return [pid];
+  const children = new Map<number, number[]>();
+  for (const entry of readdirSync('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const parent = statOf(Number(entry))?.parent;
+    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+  }
+  const found = [pid];
+  for (const next of found) found.push(...(children.get(next) ?? []));
+  return found;
+}
+
+/** Bytes of memory a process answers for: its proportional share where the kernel tells, else what is resident. */
+export function memoryOf(pid: number): number {
+  for (const [file, line] of [
+    ['smaps_rollup', /^Pss:\s+(\d+) kB/m],
+    ['status', /^VmRSS:\s+(\d+) kB/m],
+  ] as const) {
+    try {
+      const match = line.exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'));
+      if (match) return Number(match[1]) * 1024;
+    } catch {
+      // not ours to read, or gone: try the next source
+    }
+  }
+  if (process.platform === 'linux') return 0;
+  const { stdout } = spawnSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' });
+  return Number((stdout ?? '').trim() || 0) * 1024;
+}

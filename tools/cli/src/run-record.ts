@@ -1,0 +1,62 @@
+import { linkSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { isAlive, type ProcessMark } from './processes.ts';
+import { readJson, type State, writeJson } from './state.ts';
+
+export type ServiceState = 'starting' | 'ready' | 'waiting' | 'taken' | 'stopped';
+
+export interface ServiceRecord {
+  name: string;
+  state: ServiceState;
+  process?: ProcessMark;
+  url?: string;
+  since: number;
+  restarts: number;
+}
+
+export interface BackingRecord {
+  kind: string;
+  title: string;
+  url: string;
+  managementUrl?: string;
+  roots: ProcessMark[];
+  since: number;
+}
+
+/** What runs, as the supervisor last wrote it; whoever reads it checks that the processes still are the same. */
+export interface RunRecord {
+  supervisor: ProcessMark;
+  state: 'starting' | 'ready' | 'stopping';
+  publicUrl: string;
+  port: number;
+  since: number;
+  services: ServiceRecord[];
+  broker?: BackingRecord;
+  database?: BackingRecord;
+}
+
+const pathOf = (state: State) => join(state.folder, 'run.json');
+
+export const readRun = (state: State): RunRecord | undefined => readJson<RunRecord>(pathOf(state));
+
+export const supervisorLives = (run: RunRecord | undefined): run is RunRecord =>
+  run !== undefined && isAlive(run.supervisor);
+
+/** False when another supervisor was quicker: of two starts at once, exactly one goes on. */
+export function claimRun(state: State, run: RunRecord): boolean {
+  const draft = `${pathOf(state)}.${process.pid}.claim`;
+  writeFileSync(draft, JSON.stringify(run, null, 2), { mode: 0o600 });
+  try {
+    linkSync(draft, pathOf(state));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+export const writeRun = (state: State, run: RunRecord): void => writeJson(pathOf(state), run);
+
+export const forgetRun = (state: State): void => rmSync(pathOf(state), { force: true });

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { type State } from './state.ts';
+import { type App, nodePath, root } from './workspace.ts';
+
+export interface Surroundings {
+  state: State;
+  publicUrl: string;
+  port: number;
+  rabbitUrl: string;
+  /** The login of each service for its own database, by the name of the service. */
+  databaseUrls: Record<string, string>;
+  staffFile: string;
+}
+
+export interface Launch {
+  command: string;
+  args: string[];
+  cwd: string;
+  env: NodeJS.ProcessEnv;
+}
+
+/** Settings that only one service may see. */
+const belongsTo: Record<string, string> = { SMTP_URL: 'notifications', STAFF_FILE: 'identity' };
+const neverPassed = /^(DATABASE_URL|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+
+/** The user's environment without anybody else's secrets, and the service's own settings on top. */
+export function serviceEnvironment(
+  app: Pick<App, 'name' | 'hasDatabase'>,
+  around: Surroundings,
+  user: NodeJS.ProcessEnv = process.env,
+): NodeJS.ProcessEnv {
+  const passed = Object.entries(user).filter(
+    ([name]) => !neverPassed.test(name) && (belongsTo[name] ?? app.name) === app.name,
+  );
+  return {
+    ...Object.fromEntries(passed),
+    HOST: '127.0.0.1',
+    PORT: app.name === 'gateway' ? String(around.port) : '0',
+    RABBITMQ_URL: around.rabbitUrl,
+    TOKEN_ISSUER: around.publicUrl,
+    NODE_COMPILE_CACHE: join(around.state.folder, 'compile-cache'),
+    ...(app.hasDatabase ? { DATABASE_URL: around.databaseUrls[app.name] } : {}),
+    ...(app.name === belongsTo.STAFF_FILE ? { STAFF_FILE: around.staffFile } : {}),
+  };
+}
+
+export function launchOf(app: App, around: Surroundings, args: string[] = []): Launch {
+  return {
+    command: nodePath(),
+    args: [
+      '--max-semi-space-size=2',
+      '--max-old-space-size=128',
+      '--enable-source-maps',
+      app.main,
+      ...args,
+    ],
+    cwd: root,
+    env: serviceEnvironment(app, around),
+  };
+}

@@ -1,0 +1,26 @@
+import { join } from 'node:path';
+import { password, readJson, type State, writeJson } from './state.ts';
+
+export interface Staff {
+  email: string;
+  name: string;
+  password: string;
+  roles: string[];
+}
+
+export const staffFileOf = (state: State): string => join(state.folder, 'staff.json');
+
+export const readStaff = (state: State): Staff[] => readJson<Staff[]>(staffFileOf(state)) ?? [];
+
+/** The two accounts a fresh store begins with; `isNew` when their passwords have not been shown yet. */
+export function ensureStaff(state: State, chosen = process.env.JOGAKBO_SEED_PASSWORD): { staff: Staff[]; isNew: boolean } {
+  const kept = readStaff(state);
+  const passwordOf = (email: string) =>
+    chosen || kept.find((member) => member.email === email)?.password || password().slice(0, 16);
+  const staff = [
+    { email: 'merchant@jogakbo.example', name: 'Merchant', roles: ['member', 'merchant'] },
+    { email: 'operator@jogakbo.example', name: 'Operator', roles: ['member', 'operator'] },
+  ].map(({ email, name, roles }) => ({ email, name, password: passwordOf(email), roles }));
+  writeJson(staffFileOf(state), staff);
+  return { staff, isNew: kept.length === 0 };
+}

@@ -1,0 +1,69 @@
+// Bundles one app with the libraries of this workspace into dist/main.js; packages of others stay outside.
+// Usage: node tools/delivery/src/build.ts apps/<name> [--watch]
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { transform } from '@swc/core';
+import { build, context, type BuildOptions, type Plugin } from 'esbuild';
+
+const [app, flag] = process.argv.slice(2);
+if (!app || (flag && flag !== '--watch')) {
+  console.error('usage: build.ts apps/<name> [--watch]');
+  process.exit(2);
+}
+
+/** Nest reads constructor types at run time; esbuild drops them, swc keeps them. */
+const decorators: Plugin = {
+  name: 'decorators',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, async ({ path: file }) => {
+      const source = await readFile(file, 'utf8');
+      if (!/^\s*@\w+\(/m.test(source)) return undefined;
+      const { code } = await transform(source, {
+        filename: file,
+        sourceMaps: 'inline',
+        jsc: {
+          target: 'es2022',
+          parser: { syntax: 'typescript', decorators: true },
+          transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
+        },
+      });
+      return { contents: code, loader: 'js' };
+    });
+  },
+};
+
+/** Whatever is not of this workspace is resolved at run time, from the app's own dependencies. */
+const packagesOutside: Plugin = {
+  name: 'packages-outside',
+  setup({ onResolve }) {
+    onResolve({ filter: /^[^./]/ }, ({ path: name, kind }) =>
+      kind === 'entry-point' || name.startsWith('@jogakbo/') ? undefined : { path: name, external: true },
+    );
+  },
+};
+
+const report: Plugin = {
+  name: 'report',
+  setup({ onStart, onEnd }) {
+    let startedAt = 0;
+    onStart(() => void (startedAt = performance.now()));
+    onEnd(({ errors }) => {
+      if (errors.length === 0) console.log(`built ${app} in ${Math.round(performance.now() - startedAt)} ms`);
+    });
+  },
+};
+
+const options: BuildOptions = {
+  entryPoints: [path.join(app, 'src/main.ts')],
+  outfile: path.join(app, 'dist/main.js'),
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  sourcemap: true,
+  logLevel: 'warning',
+  plugins: [packagesOutside, decorators, report],
+};
+
+if (flag === '--watch') await (await context(options)).watch();
+else await build(options);
