@@ -125,9 +125,3 @@ export const RejectOrder = orders.command('reject-order', {
   input: z.strictObject({ orderId: Id, reason: z.string() }),
   subject: 'orderId',
 });
-
-export const RefundOrder = orders.command('refund-order', {
-  description: 'The money of a cancelled order is back.',
-  input: z.strictObject({ orderId: Id }),
-  subject: 'orderId',
-});

@@ -1,0 +1,47 @@
+import {
+  CommitStock,
+  ReserveStock,
+  ReturnStock,
+  StockRefused,
+  StockReserved,
+} from '@jogakbo/contracts-inventory';
+import {
+  ConfirmOrder,
+  OrderCancelled,
+  OrderConfirmed,
+  OrderPlaced,
+  RejectOrder,
+} from '@jogakbo/contracts-orders';
+import {
+  AuthorizePayment,
+  CapturePayment,
+  PaymentAuthorized,
+  PaymentDeclined,
+  ReturnPayment,
+} from '@jogakbo/contracts-payments';
+import { end, minutes, saga, to } from '@jogakbo/consistency';
+
+/** From a placed order to its end. The confirmation is the pivot: before it everything can be undone, after it nothing is. */
+export const checkout = saga('checkout', 'orderId')
+  .startedBy(OrderPlaced, ({ orderId, memberId, total, lines, payment }) =>
+    to(
+      { memberId, amount: total, token: payment.token },
+      ReserveStock({ orderId, lines: lines.map(({ productId, quantity }) => ({ productId, quantity })) }),
+    ),
+  )
+  .on(StockReserved, ({ orderId }, state) => to(state, AuthorizePayment({ orderId, ...state })))
+  .on(StockRefused, ({ orderId }) => end(RejectOrder({ orderId, reason: 'out-of-stock' })))
+  .on(PaymentAuthorized, ({ orderId }, state) => to(state, ConfirmOrder({ orderId })))
+  .on(PaymentDeclined, ({ orderId, reason }) =>
+    end(ReturnStock({ orderId }), RejectOrder({ orderId, reason })),
+  )
+  .on(OrderConfirmed, ({ orderId }) => end(CommitStock({ orderId }), CapturePayment({ orderId })))
+  .on(OrderCancelled, () => end())
+  .after(minutes(10), ({ orderId }) =>
+    end(ReturnStock({ orderId }), ReturnPayment({ orderId }), RejectOrder({ orderId, reason: 'timeout' })),
+  );
+
+/** Stock and money go back, however far the checkout had come. */
+export const cancellation = saga('cancellation', 'orderId').startedBy(OrderCancelled, ({ orderId }) =>
+  end(ReturnStock({ orderId }), ReturnPayment({ orderId })),
+);

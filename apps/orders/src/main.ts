@@ -1,0 +1,5 @@
+import 'reflect-metadata';
+import { serve } from '@jogakbo/service';
+import { OrdersModule } from './orders.module.ts';
+
+await serve(OrdersModule);

@@ -1,0 +1,275 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { QuoteProducts } from '@jogakbo/contracts-catalog';
+import {
+  CommitStock,
+  ReserveStock,
+  ReturnStock,
+  StockRefused,
+  StockReserved,
+} from '@jogakbo/contracts-inventory';
+import {
+  CancelOrder,
+  GetOrder,
+  GetOrderOutcome,
+  ListOrders,
+  OrderCancelled,
+  OrderConfirmed,
+  OrderPlaced,
+  OrderRejected,
+  PlaceOrder,
+} from '@jogakbo/contracts-orders';
+import {
+  AuthorizePayment,
+  CapturePayment,
+  CheckPaymentToken,
+  PaymentAuthorized,
+  PaymentDeclined,
+  PaymentRefunded,
+  ReturnPayment,
+} from '@jogakbo/contracts-payments';
+import { eventually, ServiceUnderTest, type StubbedService } from '@jogakbo/testing';
+import { OrdersModule } from '../src/orders.module.ts';
+
+const member = () => ({ memberId: randomUUID(), roles: ['member'] });
+const productId = randomUUID();
+const shipTo = { name: 'Kim', line1: 'Jong-ro 1', city: 'Seoul', postalCode: '03000', country: 'KR' };
+const basket = (quantity = 2, token = 'tok_ok') => ({
+  lines: [{ productId, quantity }],
+  shipTo,
+  payment: { token },
+});
+
+describe('orders', () => {
+  let orders: ServiceUnderTest;
+  let inventory: StubbedService;
+  let payments: StubbedService;
+  let quotes = 0;
+
+  beforeAll(async () => {
+    orders = await ServiceUnderTest.start(OrdersModule);
+    await orders.stub('catalog', [
+      [
+        QuoteProducts,
+        ({ productIds }: { productIds: string[] }) => {
+          quotes++;
+          const price = { amount: 1_000, currency: 'KRW' };
+          const known = productIds.filter((id) => id === productId);
+          return { items: known.map((id) => ({ productId: id, name: '조각보', price, version: 1 })) };
+        },
+      ],
+    ]);
+    inventory = await orders.stub('inventory', [
+      [ReserveStock, () => undefined],
+      [CommitStock, () => undefined],
+      [ReturnStock, () => undefined],
+    ]);
+    payments = await orders.stub('payments', [
+      [CheckPaymentToken, ({ token }: { token: string }) => ({ known: token !== 'tok_unheard_of' })],
+      [AuthorizePayment, () => undefined],
+      [CapturePayment, () => undefined],
+      [ReturnPayment, () => undefined],
+    ]);
+  });
+  afterAll(() => orders.stop());
+
+  const place = (caller = member(), idempotencyKey: string = randomUUID(), body = basket()) =>
+    orders.ask(PlaceOrder, body, { caller, idempotencyKey });
+  const total = { amount: 2_000, currency: 'KRW' };
+  const about = (orderId: string) => (one: { orderId: string }) => one.orderId === orderId;
+
+  it('takes an order through reservation, authorization and confirmation to capture', async () => {
+    const caller = member();
+    const { orderId, status } = await place(caller);
+    expect(status).toBe('placed');
+    await orders.hears(OrderPlaced, about(orderId));
+    await eventually(() => inventory.received(ReserveStock).find(about(orderId)));
+
+    await orders.announce(StockReserved({ orderId }));
+    await eventually(() => payments.received(AuthorizePayment).find(about(orderId)));
+    await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
+    await orders.hears(OrderConfirmed, about(orderId));
+    await eventually(() => inventory.received(CommitStock).find(about(orderId)));
+    await eventually(() => payments.received(CapturePayment).find(about(orderId)));
+
+    const order = await orders.ask(GetOrder, { orderId }, { caller });
+    expect(order).toMatchObject({
+      status: 'confirmed',
+      total,
+      lines: [{ productId, quantity: 2, name: '조각보' }],
+    });
+    expect(order.history.map(({ event }) => event)).toEqual(['order-placed', 'order-confirmed']);
+  });
+
+  it('rejects where stock is refused', async () => {
+    const caller = member();
+    const { orderId } = await place(caller);
+    await orders.announce(StockRefused({ orderId, productId, available: 1 }));
+    await orders.hears(
+      OrderRejected,
+      (event) => event.orderId === orderId && event.reason === 'out-of-stock',
+    );
+    await expect(orders.ask(GetOrder, { orderId }, { caller })).resolves.toMatchObject({
+      status: 'rejected',
+      rejection: 'out-of-stock',
+    });
+  });
+
+  it('gives the stock back where the payment is declined', async () => {
+    const { orderId } = await place();
+    await orders.announce(StockReserved({ orderId }));
+    await orders.announce(PaymentDeclined({ orderId, paymentId: randomUUID(), reason: 'card-declined' }));
+    await eventually(() => inventory.received(ReturnStock).find(about(orderId)));
+    await orders.hears(OrderRejected, about(orderId));
+  });
+
+  it('cancels a confirmed order, and says refunded when the money is back', async () => {
+    const caller = member();
+    const { orderId } = await place(caller);
+    await orders.announce(StockReserved({ orderId }));
+    await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
+    await orders.hears(OrderConfirmed, about(orderId));
+
+    await expect(orders.ask(CancelOrder, { orderId }, { caller })).resolves.toMatchObject({
+      status: 'cancelled',
+    });
+    await orders.hears(OrderCancelled, about(orderId));
+    await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
+    await eventually(() => inventory.received(ReturnStock).find(about(orderId)));
+    await orders.announce(PaymentRefunded({ orderId, paymentId: randomUUID(), amount: total }));
+    await eventually(async () => (await orders.ask(GetOrder, { orderId }, { caller })).status === 'refunded');
+    await expect(orders.ask(GetOrderOutcome, { orderId })).resolves.toMatchObject({ status: 'confirmed' });
+  });
+
+  it('ignores an authorization that comes after the cancellation', async () => {
+    const caller = member();
+    const { orderId } = await place(caller);
+    await orders.announce(StockReserved({ orderId }));
+    await orders.ask(CancelOrder, { orderId }, { caller });
+    await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
+    await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
+    await expect(orders.ask(GetOrder, { orderId }, { caller })).resolves.toMatchObject({
+      status: 'cancelled',
+    });
+    expect(orders.heard(OrderConfirmed).filter(about(orderId))).toEqual([]);
+  });
+
+  it('shows an order to its owner only', async () => {
+    const { orderId } = await place();
+    for (const request of [GetOrder, CancelOrder] as const) {
+      await expect(
+        orders.ask(request as typeof GetOrder, { orderId }, { caller: member() }),
+      ).rejects.toMatchObject({
+        code: 'not-found',
+      });
+    }
+    await expect(orders.ask(GetOrder, { orderId })).rejects.toMatchObject({ code: 'unauthenticated' });
+  });
+
+  it("lists a member's own orders, newest first", async () => {
+    const caller = member();
+    const ids: string[] = [];
+    for (let i = 0; i < 3; i++) ids.unshift((await place(caller)).orderId);
+    const first = await orders.ask(ListOrders, { limit: 2 }, { caller });
+    const second = await orders.ask(ListOrders, { limit: 2, cursor: first.nextCursor! }, { caller });
+    expect([...first.items, ...second.items].map(({ orderId }) => orderId)).toEqual(ids);
+    expect(second.nextCursor).toBeNull();
+  });
+
+  describe('with a repeated Idempotency-Key', () => {
+    it('answers the same, and places one order', async () => {
+      const caller = member();
+      const key = randomUUID();
+      const first = await place(caller, key);
+      const asked = quotes;
+      const again = await place(caller, key);
+      expect(JSON.stringify(again)).toBe(JSON.stringify(first));
+      expect(quotes).toBe(asked);
+      expect((await orders.ask(ListOrders, {}, { caller })).items).toHaveLength(1);
+    });
+
+    it('refuses another request under the same key', async () => {
+      const caller = member();
+      const key = randomUUID();
+      await place(caller, key);
+      await expect(place(caller, key, basket(3))).rejects.toMatchObject({
+        code: 'idempotency-key-reused',
+        status: 422,
+      });
+    });
+
+    it('places one order where twenty arrive at once', async () => {
+      const caller = member();
+      const key = randomUUID();
+      const results = await Promise.allSettled(Array.from({ length: 20 }, () => place(caller, key)));
+      const answers = results.flatMap((result) =>
+        result.status === 'fulfilled' ? [result.value.orderId] : [],
+      );
+      const codes = results.flatMap((result) => (result.status === 'rejected' ? [result.reason.code] : []));
+      expect(new Set(answers).size).toBe(1);
+      expect(new Set(codes)).toEqual(codes.length > 0 ? new Set(['idempotency-key-in-flight']) : new Set());
+      expect((await orders.ask(ListOrders, {}, { caller })).items).toHaveLength(1);
+    });
+
+    it('keeps the keys of two members apart', async () => {
+      const key = randomUUID();
+      const [a, b] = await Promise.all([place(member(), key), place(member(), key)]);
+      expect(a.orderId).not.toBe(b.orderId);
+    });
+  });
+
+  it('names products that are not on sale, and tokens that nobody knows', async () => {
+    const lines = [
+      { productId, quantity: 1 },
+      { productId: randomUUID(), quantity: 1 },
+    ];
+    await expect(place(member(), randomUUID(), { ...basket(), lines })).rejects.toMatchObject({
+      code: 'unknown-product',
+      status: 422,
+      errors: [{ path: 'lines.1.productId' }],
+    });
+    await expect(place(member(), randomUUID(), basket(1, 'tok_unheard_of'))).rejects.toMatchObject({
+      code: 'unknown-payment-token',
+      errors: [{ path: 'payment.token' }],
+    });
+  });
+
+  it.each([0, -1, 1.5, 1001])('refuses a quantity of %d', async (quantity) => {
+    await expect(place(member(), randomUUID(), basket(quantity))).rejects.toMatchObject({
+      code: 'invalid',
+      errors: [{ path: 'lines.0.quantity' }],
+    });
+  });
+
+  it('takes each event once, however often it comes', async () => {
+    const { orderId } = await place();
+    const id = randomUUID();
+    const event = PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total });
+    await orders.announce(StockReserved({ orderId }));
+    for (let i = 0; i < 3; i++) await orders.announce(event, id);
+    await orders.hears(OrderConfirmed, about(orderId));
+    await orders.announce(event); // the same news once more, as another message
+    await eventually(() => payments.received(CapturePayment).find(about(orderId)));
+    expect(orders.heard(OrderConfirmed).filter(about(orderId))).toHaveLength(1);
+    expect(payments.received(AuthorizePayment).filter(about(orderId))).toHaveLength(1);
+    expect(payments.received(CapturePayment).filter(about(orderId))).toHaveLength(1);
+  });
+
+  it('goes on where it stopped after a restart', async () => {
+    const { orderId } = await place();
+    await orders.announce(StockReserved({ orderId }));
+    await orders.restart();
+    await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
+    await orders.hears(OrderConfirmed, about(orderId));
+  });
+
+  it('gives up after ten minutes and undoes what was done', async () => {
+    const { orderId } = await place();
+    await orders.query(
+      `UPDATE saga SET due_at = now() - interval '1 second' WHERE name = 'checkout' AND key = $1`,
+      [orderId],
+    );
+    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.reason === 'timeout');
+    await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
+  });
+});
