@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { eventually } from './eventually.ts';
 
 /** Something that a suite made for itself and takes away again. */
 export interface Private {
@@ -17,25 +18,47 @@ function environment(name: string): string {
 
 const uniqueName = () => `test_${process.pid}_${randomBytes(4).toString('hex')}`;
 
+/** A virtual host, and the faults that its owner may cause in it. */
+export interface PrivateBroker extends Private {
+  /** Cuts every connection to it, as a failing network would. Gives how many there were. */
+  cutConnections(): Promise<number>;
+}
+
 /** A RabbitMQ virtual host of its own: nothing in it is seen by any other suite. About 20 ms. */
-export async function privateBroker(): Promise<Private> {
+export async function privateBroker(): Promise<PrivateBroker> {
   const management = new URL(environment('TEST_RABBITMQ_MANAGEMENT_URL'));
   const { username, password } = management;
   const authorization = `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`;
-  const call = async (method: string, path: string, body?: unknown) => {
+  const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     const response = await fetch(new URL(path, management.origin), {
       method,
       headers: { authorization, 'content-type': 'application/json' },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return (text ? JSON.parse(text) : undefined) as unknown;
   };
   const vhost = uniqueName();
   await call('PUT', `/api/vhosts/${vhost}`, {});
   await call('PUT', `/api/permissions/${vhost}/${username}`, { configure: '.*', write: '.*', read: '.*' });
   const url = new URL(environment('TEST_RABBITMQ_URL'));
   url.pathname = `/${vhost}`;
-  return { url: url.href, drop: () => call('DELETE', `/api/vhosts/${vhost}`) };
+  return {
+    url: url.href,
+    drop: async () => void (await call('DELETE', `/api/vhosts/${vhost}`)),
+    cutConnections: async () => {
+      // The broker's list of connections lags some seconds behind.
+      const open = await eventually(async () => {
+        const listed = (await call('GET', `/api/vhosts/${vhost}/connections`)) as { name: string }[];
+        return listed.length > 0 ? listed : undefined;
+      });
+      await Promise.all(
+        open.map(({ name }) => call('DELETE', `/api/connections/${encodeURIComponent(name)}`)),
+      );
+      return open.length;
+    },
+  };
 }
 
 /** A PostgreSQL database of its own. About 30 ms. */

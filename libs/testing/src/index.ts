@@ -1,3 +1,3 @@
-export { privateBroker, privateDatabase, type Private } from './backing-services.ts';
+export { privateBroker, privateDatabase, type Private, type PrivateBroker } from './backing-services.ts';
 export { eventually } from './eventually.ts';
 export { ServiceUnderTest, type As, type StubbedService } from './service-under-test.ts';

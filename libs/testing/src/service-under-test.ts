@@ -34,7 +34,7 @@ import {
 } from '@jogakbo/service';
 import type { Type } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { privateBroker, privateDatabase, type Private } from './backing-services.ts';
+import { privateBroker, privateDatabase, type Private, type PrivateBroker } from './backing-services.ts';
 import { eventually } from './eventually.ts';
 
 export interface As {
@@ -53,7 +53,7 @@ export class ServiceUnderTest {
   private constructor(
     private readonly module: Type,
     private readonly options: StartOptions,
-    private readonly broker: Private,
+    readonly broker: PrivateBroker,
     private readonly databaseHandle: Private | undefined,
     private readonly connection: BrokerConnection,
     private readonly publisher: Publisher,
@@ -209,6 +209,11 @@ export class ServiceUnderTest {
   /** The service's own database. */
   query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]> {
     return this.running.app.get(DataSource).query(sql, parameters);
+  }
+
+  /** Starts a second instance of the service beside the first. Its caller stops it. */
+  startAnother(): Promise<RunningService> {
+    return start(this.module, this.options);
   }
 
   /** Stops the service and starts it again, on the same broker and database. */

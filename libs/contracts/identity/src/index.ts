@@ -5,7 +5,12 @@ export const identity = service('identity', 'Members, their sign-in and the toke
 
 const Email = z.email().max(254);
 const Password = z.string().min(8).max(200);
-const PersonName = z.string().trim().min(1).max(100);
+const PersonName = z
+  .string()
+  .trim()
+  .min(1)
+  .max(100)
+  .regex(/^[^\u0000-\u001f\u007f]*$/, 'no control characters');
 export const Role = z.enum(['member', 'merchant', 'operator']);
 export type Role = z.infer<typeof Role>;
 

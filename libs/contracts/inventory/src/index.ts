@@ -45,6 +45,12 @@ export const ReturnStock = inventory.command('return-stock', {
   subject: 'orderId',
 });
 
+export const ExpireReservation = inventory.command('expire-reservation', {
+  description: 'Puts back what an order holds if it has held it for too long. Inventory sends it to itself.',
+  input: z.strictObject({ orderId: Id }),
+  subject: 'orderId',
+});
+
 const bySubject = { subject: 'orderId' } as const;
 export const StockReserved = inventory.event('stock-reserved', z.object({ orderId: Id }), bySubject);
 export const StockRefused = inventory.event(

@@ -25,6 +25,12 @@ export const ReturnPayment = payments.command('return-payment', {
   subject: 'orderId',
 });
 
+export const CheckPaymentToken = payments.query('check-payment-token', {
+  description: 'Whether the payment provider knows a token. Charges nothing.',
+  input: z.strictObject({ token: PaymentToken }),
+  output: z.object({ known: z.boolean() }),
+});
+
 export const ListOrderPayments = payments.query('list-order-payments', {
   description: 'The payments of an order, with their ledger entries.',
   input: z.strictObject({ orderId: Id }),

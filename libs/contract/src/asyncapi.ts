@@ -1,0 +1,185 @@
+import type { JsonSchema, RequestDescription, ServiceDescription } from './description.ts';
+
+export interface AsyncApiOptions {
+  title: string;
+  version: string;
+  description: string;
+  license: { name: string; url?: string };
+}
+
+const bindingVersion = '0.3.0';
+
+/**
+ * Renders an AsyncAPI 3.0 document out of what services announce: what travels on the broker, how it looks there, and
+ * which service sends or takes it. A channel is a routing key; answers travel to whoever asked.
+ * @param services announced contracts
+ */
+export function renderAsyncApi(
+  services: readonly ServiceDescription[],
+  options: AsyncApiOptions,
+): JsonSchema {
+  const channels: Record<string, JsonSchema> = {};
+  const operations: Record<string, JsonSchema> = {};
+  const answers: Record<string, JsonSchema> = {};
+  const said = services.filter(({ requests, events }) => requests.length + events.length > 0);
+
+  for (const { service, requests, events } of said) {
+    for (const request of requests) {
+      channels[request.name] = channel(request.name, 'commands', 'direct', requestMessage(request));
+      answers[request.name] = answerMessage(request);
+      operations[request.name] = {
+        action: 'receive',
+        summary: request.description || request.name,
+        tags: [{ name: service }, { name: request.kind }],
+        channel: { $ref: `#/channels/${request.name}` },
+        messages: [{ $ref: `#/channels/${request.name}/messages/${request.name}` }],
+        reply: {
+          address: { location: '$message.header#/reply-to', description: 'The AMQP property reply-to.' },
+          channel: { $ref: '#/channels/replies' },
+          messages: [{ $ref: `#/channels/replies/messages/${request.name}` }],
+        },
+      };
+    }
+    for (const event of events) {
+      channels[event.name] = channel(event.name, 'events', 'topic', eventMessage(service, event));
+      operations[event.name] = {
+        action: 'send',
+        summary: event.description || event.name,
+        tags: [{ name: service }, { name: 'event' }],
+        channel: { $ref: `#/channels/${event.name}` },
+        messages: [{ $ref: `#/channels/${event.name}/messages/${event.name}` }],
+      };
+    }
+  }
+  if (Object.keys(answers).length > 0) {
+    channels['replies'] = {
+      address: null,
+      description: 'Answers, to the reply key of whoever asked.',
+      messages: answers,
+      bindings: { amqp: { is: 'routingKey', exchange: exchange('replies', 'direct'), bindingVersion } },
+    };
+  }
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      ...options,
+      tags: said.map(({ service, description }) => ({ name: service, description: description || service })),
+    },
+    defaultContentType: 'application/json',
+    servers: {
+      rabbitmq: { host: 'rabbitmq', protocol: 'amqp', description: 'The event bus: RabbitMQ, AMQP 0-9-1.' },
+    },
+    channels,
+    operations,
+    components: { schemas: { headers: headersSchema, fault: faultSchema } },
+  };
+}
+
+const exchange = (name: string, type: string) => ({ name, type, durable: true, autoDelete: false });
+
+function channel(address: string, exchangeName: string, type: string, message: JsonSchema): JsonSchema {
+  return {
+    address,
+    messages: { [address]: message },
+    bindings: { amqp: { is: 'routingKey', exchange: exchange(exchangeName, type), bindingVersion } },
+  };
+}
+
+/** Nest's packet, so that a stock Nest peer can call and be called. */
+function requestMessage({ name, description, input }: RequestDescription): JsonSchema {
+  return {
+    name,
+    title: description || name,
+    contentType: 'application/json',
+    headers: { $ref: '#/components/schemas/headers' },
+    correlationId: { location: '$message.header#/correlation-id' },
+    payload: packet({
+      pattern: { const: name },
+      data: input,
+      id: { type: 'string', description: 'Present where somebody waits for the answer; repeated in it.' },
+    }),
+  };
+}
+
+function answerMessage({ name, output }: RequestDescription): JsonSchema {
+  return {
+    name: `${name} answered`,
+    title: `The answer to ${name}`,
+    contentType: 'application/json',
+    correlationId: { location: '$message.header#/correlation-id' },
+    payload: {
+      oneOf: [
+        packet({
+          id: { type: 'string' },
+          response: output ?? { type: 'null' },
+          isDisposed: { const: true },
+        }),
+        packet({
+          id: { type: 'string' },
+          err: { $ref: '#/components/schemas/fault' },
+          isDisposed: { const: true },
+        }),
+      ],
+    },
+  };
+}
+
+/** A CloudEvent in structured JSON that carries Nest's `pattern` as an extension attribute. */
+function eventMessage(
+  service: string,
+  { name, description, data }: ServiceDescription['events'][number],
+): JsonSchema {
+  return {
+    name,
+    title: description || name,
+    contentType: 'application/cloudevents+json',
+    headers: { $ref: '#/components/schemas/headers' },
+    payload: {
+      type: 'object',
+      required: ['specversion', 'id', 'source', 'type', 'time', 'data'],
+      properties: {
+        specversion: { const: '1.0' },
+        id: { type: 'string' },
+        source: { const: `/${service}` },
+        type: { const: name },
+        subject: { type: 'string' },
+        time: { type: 'string', format: 'date-time' },
+        datacontenttype: { const: 'application/json' },
+        traceparent: { type: 'string' },
+        pattern: { const: name },
+        data,
+      },
+    },
+  };
+}
+
+function packet(properties: Record<string, JsonSchema>): JsonSchema {
+  return { type: 'object', required: Object.keys(properties).filter((name) => name !== 'id'), properties };
+}
+
+const headersSchema: JsonSchema = {
+  type: 'object',
+  properties: {
+    traceparent: { type: 'string', description: 'W3C Trace Context.' },
+    language: { enum: ['ko', 'en'] },
+    deadline: { type: 'integer', description: 'Milliseconds since 1970 after which nobody waits.' },
+    caller: { type: 'string', description: 'The member on whose behalf, as JSON.' },
+    'idempotency-key': { type: 'string' },
+  },
+};
+
+const faultSchema: JsonSchema = {
+  type: 'object',
+  description: 'A "no" (rejection) or a failure (fault).',
+  required: ['kind', 'code', 'message'],
+  properties: {
+    kind: { enum: ['rejection', 'fault'] },
+    code: { type: 'string' },
+    message: { type: 'string' },
+    status: { type: 'integer' },
+    errors: {
+      type: 'array',
+      items: { type: 'object', properties: { path: { type: 'string' }, message: { type: 'string' } } },
+    },
+  },
+};

@@ -1,0 +1,253 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { service, type Body } from '@jogakbo/contract';
+import { Consistency1700000000000, type UnitOfWork } from '@jogakbo/consistency';
+import { Ask, Handles } from '@jogakbo/messaging';
+import { Service } from '@jogakbo/service';
+import { eventually, ServiceUnderTest } from '../src/index.ts';
+import { Controller } from '@nestjs/common';
+import {
+  Column,
+  DataSource,
+  Entity,
+  PrimaryColumn,
+  type MigrationInterface,
+  type QueryRunner,
+} from 'typeorm';
+import { z } from 'zod';
+
+const bank = service('bank');
+const amount = z.strictObject({ account: z.string(), amount: z.int(), fail: z.boolean().optional() });
+const Deposit = bank.command('deposit', { input: amount, output: z.object({ balance: z.int() }) });
+const Ask4Rate = service('rates').query('ask', {
+  input: z.strictObject({}),
+  output: z.object({ rate: z.int() }),
+});
+const DepositAbroad = bank.command('deposit-abroad', { input: z.strictObject({ account: z.string() }) });
+const Remind = bank.command('remind', {
+  input: z.strictObject({ account: z.string(), seconds: z.number() }),
+});
+const Reminded = bank.event('reminded', z.object({ account: z.string() }), { subject: 'account' });
+const Audit = bank.command('audit', {
+  input: z.strictObject({ account: z.string(), fail: z.boolean().optional() }),
+});
+const Deposited = bank.event('deposited', z.object({ account: z.string(), balance: z.int() }), {
+  subject: 'account',
+});
+const Print = service('printer').command('print', { input: z.strictObject({ page: z.int() }) });
+const PrintLater = bank.command('print-later', { input: z.strictObject({ page: z.int() }) });
+
+@Entity('account')
+class Account {
+  @PrimaryColumn('text') account: string;
+  @Column('integer') balance: number;
+}
+
+@Entity('note')
+class Note {
+  @PrimaryColumn('text') text: string;
+}
+
+class Tables1700000001000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query(
+      'CREATE TABLE account (account text PRIMARY KEY, balance integer NOT NULL); CREATE TABLE note (text text PRIMARY KEY)',
+    );
+  }
+  async down(): Promise<void> {}
+}
+
+@Controller()
+class BankHandler {
+  constructor(
+    private readonly ask: Ask,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  @Handles(Deposit)
+  async deposit({ account, amount, fail }: Body<typeof Deposit>, { tx, publish, send }: UnitOfWork) {
+    const [{ balance }] = (await tx.query(
+      `INSERT INTO account AS a VALUES ($1, $2) ON CONFLICT (account) DO UPDATE SET balance = a.balance + $2 RETURNING balance`,
+      [account, amount],
+    )) as [{ balance: number }];
+    await tx.save(Note, { text: randomUUID() });
+    publish(Deposited({ account, balance }));
+    send(Audit({ account, ...(fail !== undefined && { fail }) }));
+    return { balance };
+  }
+
+  /** A command to oneself: in the same transaction. */
+  @Handles(Audit)
+  async audit({ account, fail }: Body<typeof Audit>, { tx }: UnitOfWork) {
+    await tx.save(Note, { text: `audited ${account} ${randomUUID()}` });
+    if (fail) throw new Error('the audit failed');
+  }
+
+  /** An event of one's own: in the same transaction too. */
+  @Handles(Deposited)
+  async heard({ account, balance }: Body<typeof Deposited>, { tx }: UnitOfWork) {
+    await tx.save(Note, { text: `heard ${account} ${balance}` });
+  }
+
+  @Handles(DepositAbroad)
+  async abroad({ account }: Body<typeof DepositAbroad>, { tx }: UnitOfWork) {
+    const { rate } = await this.ask(Ask4Rate, {});
+    await this.dataSource.query('SELECT 1');
+    await tx.query('INSERT INTO note VALUES ($1)', [`${account} abroad at ${rate}`]);
+  }
+
+  @Handles(Remind)
+  async remind({ account, seconds }: Body<typeof Remind>, { publishLater }: UnitOfWork) {
+    publishLater(Reminded({ account }), new Date(Date.now() + seconds * 1_000));
+  }
+
+  @Handles(PrintLater)
+  async print({ page }: Body<typeof PrintLater>, { send }: UnitOfWork) {
+    send(Print({ page }));
+  }
+}
+
+@Service({
+  contract: bank,
+  migrations: [Consistency1700000000000, Tables1700000001000],
+  entities: [Account, Note],
+  handlers: [BankHandler],
+})
+class BankModule {}
+
+describe('consistency', () => {
+  let bankService: ServiceUnderTest;
+
+  beforeAll(async () => {
+    bankService = await ServiceUnderTest.start(BankModule, { DATABASE_POOL: '3' });
+  });
+  afterAll(() => bankService.stop());
+
+  const balanceOf = async (account: string) =>
+    (
+      await bankService.query<{ balance: number }>('SELECT balance FROM account WHERE account = $1', [
+        account,
+      ])
+    )[0]?.balance;
+  const notes = async (like: string) =>
+    (await bankService.query<{ text: string }>('SELECT text FROM note WHERE text LIKE $1', [like])).length;
+
+  it('makes change, announcement and own consequences true together', async () => {
+    const account = randomUUID();
+    await expect(bankService.ask(Deposit, { account, amount: 5 })).resolves.toEqual({ balance: 5 });
+    await bankService.hears(Deposited, (event) => event.account === account && event.balance === 5);
+    expect(await notes(`audited ${account}%`)).toBe(1);
+    expect(await notes(`heard ${account} 5`)).toBe(1);
+  });
+
+  it('leaves nothing behind where a consequence fails, single saves included', async () => {
+    const account = randomUUID();
+    const before = await notes('%');
+    await expect(bankService.ask(Deposit, { account, amount: 5, fail: true })).rejects.toMatchObject({
+      code: 'internal',
+    });
+    expect(await balanceOf(account)).toBeUndefined();
+    expect(await notes('%')).toBe(before);
+    expect(await bankService.query(`SELECT 1 FROM outbox WHERE subject = $1`, [account])).toEqual([]);
+    await sleep(50);
+    expect(bankService.heard(Deposited).filter((event) => event.account === account)).toEqual([]);
+  });
+
+  it('applies one message once, one after the other or all at once', async () => {
+    const account = randomUUID();
+    const id = randomUUID();
+    const anotherId = randomUUID();
+    const message = Deposit({ account, amount: 5 });
+    await bankService.send(message, id);
+    await eventually(async () => (await balanceOf(account)) === 5);
+    await Promise.all(Array.from({ length: 30 }, () => bankService.send(message, id)));
+    const another = randomUUID();
+    await Promise.all(
+      Array.from({ length: 30 }, () => bankService.send(Deposit({ account: another, amount: 5 }), anotherId)),
+    );
+    await eventually(async () => (await balanceOf(another)) === 5);
+    await sleep(300);
+    expect([await balanceOf(account), await balanceOf(another)]).toEqual([5, 5]);
+    expect(bankService.heard(Deposited).filter((event) => event.account === another)).toHaveLength(1);
+  });
+
+  it('holds no connection while a handler waits for another service', async () => {
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => (release = resolve));
+    await bankService.stub('rates', [[Ask4Rate, () => gate.then(() => ({ rate: 2 }))]]);
+    const account = randomUUID();
+    // More handlers wait than there are connections; work that needs one still gets it.
+    const waiting = Array.from({ length: 12 }, () =>
+      bankService.ask(DepositAbroad, { account: `${account} ${randomUUID()}` }),
+    );
+    await sleep(100);
+    await expect(bankService.ask(Deposit, { account, amount: 1 }, { timeout: 1_000 })).resolves.toEqual({
+      balance: 1,
+    });
+    release();
+    await Promise.all(waiting);
+    expect(await notes(`${account} % abroad at 2`)).toBe(12);
+  });
+
+  it('sends later what was due while the service was away, once', async () => {
+    const account = randomUUID();
+    await bankService.ask(Remind, { account, seconds: 0.4 });
+    await bankService.restart();
+    expect(bankService.heard(Reminded)).toEqual([]);
+    await bankService.hears(Reminded, (event) => event.account === account);
+    await sleep(700);
+    expect(bankService.heard(Reminded)).toHaveLength(1);
+  });
+
+  it('keeps a command until somebody takes it', async () => {
+    await bankService.ask(PrintLater, { page: 1 });
+    await eventually(
+      async () => (await bankService.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).length === 1,
+    );
+    const printer = await bankService.stub('printer', [[Print, () => undefined]]);
+    await eventually(() => printer.received(Print).length === 1);
+    await eventually(
+      async () => (await bankService.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).length === 0,
+    );
+  });
+
+  it('announces in order per subject and skips nothing, with two instances at work', async () => {
+    const other = await bankService.startAnother();
+    const accounts: string[] = Array.from({ length: 8 }, () => randomUUID());
+    const each = 60;
+    const work = Array.from({ length: each }, () => accounts).flat();
+    await Promise.all(work.map((account) => bankService.send(Deposit({ account, amount: 1 }))));
+    await eventually(async () => {
+      const balances = await Promise.all(accounts.map(balanceOf));
+      return balances.every((balance) => balance === each);
+    }, 20_000);
+    await other.stop();
+    await eventually(
+      () =>
+        bankService.heard(Deposited).filter(({ account }) => accounts.includes(account)).length >=
+        work.length,
+      20_000,
+    );
+    for (const account of accounts) {
+      const seen = bankService.heard(Deposited).filter((event) => event.account === account);
+      expect(seen.map(({ balance }) => balance)).toEqual(Array.from({ length: each }, (_, i) => i + 1));
+    }
+  });
+
+  it('skips nothing that is committed late', async () => {
+    const account = randomUUID();
+    const source = bankService.get(DataSource);
+    const late = source.createQueryRunner();
+    await late.startTransaction();
+    const write = (balance: number) =>
+      `INSERT INTO outbox (message_id, kind, name, subject, data, headers)
+       VALUES (gen_random_uuid(), 'event', 'bank.deposited', '${account}', '{"account":"${account}","balance":${balance}}', '{}')`;
+    await late.query(write(1)); // takes the lower id
+    await source.query(write(2)); // is committed first
+    await bankService.hears(Deposited, (event) => event.account === account && event.balance === 2);
+    await late.commitTransaction();
+    await late.release();
+    await bankService.hears(Deposited, (event) => event.account === account && event.balance === 1);
+  });
+});

@@ -1,0 +1,93 @@
+// Buys from a running store and prints how long it took: npm run bench -- [--count 200] [--customers 1] [--url http://localhost:3000]
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', default: 'http://localhost:3000' },
+    count: { type: 'string', default: '200' },
+    customers: { type: 'string', default: '1' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+if (values.help) {
+  console.log('npm run bench -- [--count 200] [--customers 1] [--url http://localhost:3000]');
+  process.exit(0);
+}
+const count = Number(values.count);
+const customers = Number(values.customers);
+
+async function call<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<T> {
+  const response = await fetch(new URL(path, values.url), {
+    method,
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  return JSON.parse(text) as T;
+}
+
+async function customer(): Promise<{ buy: () => Promise<number>; read: () => Promise<number> }> {
+  const email = `bench-${randomUUID()}@jogakbo.example`;
+  const password = randomUUID();
+  await call('POST', '/v1/members', { email, password, name: 'Bench' });
+  const { accessToken } = await call<{ accessToken: string }>('POST', '/v1/sessions', { email, password });
+  const { items } = await call<{ items: { productId: string }[] }>('GET', '/v1/products?limit=100');
+  const shipTo = { name: 'Kim', line1: 'Jong-ro 1', city: 'Seoul', postalCode: '03000', country: 'KR' };
+  return {
+    async buy() {
+      const { productId } = items[Math.floor(Math.random() * items.length)]!;
+      const startedAt = performance.now();
+      const { status } = await call<{ status: string }>(
+        'POST',
+        '/v1/orders',
+        { lines: [{ productId, quantity: 1 }], shipTo, payment: { token: 'tok_ok' } },
+        { authorization: `Bearer ${accessToken}`, 'idempotency-key': randomUUID(), prefer: 'wait=5' },
+      );
+      if (status !== 'confirmed' && status !== 'rejected') throw new Error(`an order is ${status} after 5 s`);
+      return performance.now() - startedAt;
+    },
+    async read() {
+      const startedAt = performance.now();
+      await call('GET', `/v1/products/${items[0]!.productId}`);
+      return performance.now() - startedAt;
+    },
+  };
+}
+
+const percentile = (times: number[], p: number) =>
+  times[Math.min(times.length - 1, Math.floor((times.length * p) / 100))]!;
+
+async function measure(name: string, actors: (() => Promise<number>)[]): Promise<void> {
+  const times: number[] = [];
+  let open = count;
+  const startedAt = performance.now();
+  await Promise.all(
+    actors.map(async (act) => {
+      while (open-- > 0) times.push(await act());
+    }),
+  );
+  const seconds = (performance.now() - startedAt) / 1_000;
+  times.sort((a, b) => a - b);
+  const figure = (p: number) => `p${p} ${percentile(times, p).toFixed(1)} ms`;
+  console.log(
+    `${name}: ${figure(50)}, ${figure(95)}, ${figure(99)}, ${(times.length / seconds).toFixed(1)}/s, ${times.length} in all`,
+  );
+}
+
+const crowd = await Promise.all(Array.from({ length: customers }, customer));
+for (let i = 0; i < 10; i++) await crowd[0]!.buy(); // the first calls compile
+await measure(
+  `purchase with Prefer: wait=5, ${customers} at a time`,
+  crowd.map(({ buy }) => buy),
+);
+await measure(
+  `read of one product, ${customers} at a time`,
+  crowd.map(({ read }) => read),
+);

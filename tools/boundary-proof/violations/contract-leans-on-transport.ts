@@ -1,0 +1,5 @@
+// A contract (this project is tagged as one) that leans on the transport and on Nest. Lint must refuse both.
+import { exchanges } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
+
+export const violation = [exchanges, Logger];
