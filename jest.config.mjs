@@ -1,3 +1,8 @@
+import { mkdirSync } from 'node:fs';
+
+// Jest writes its results there and does not make the folder.
+mkdirSync('.jogakbo/test-results', { recursive: true });
+
 // Specs of pure logic: no broker, no database, no Nest where it can be avoided.
 export const base = {
   testEnvironment: 'node',

@@ -2,7 +2,7 @@ import { platformRejection, Rejection, type AnyContract } from '@jogakbo/contrac
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import { lastValueFrom } from 'rxjs';
-import { z } from 'zod';
+import { type z } from 'zod';
 import { traceIdOf, withCall } from './call-context.ts';
 import { KeptChannel, type BrokerConnection } from './connection.ts';
 import { InOrder } from './in-order.ts';

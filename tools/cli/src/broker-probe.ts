@@ -2,7 +2,8 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { messageOf } from './fault.ts';
 
-const shortText = (text: string) => Buffer.concat([Buffer.from([Buffer.byteLength(text)]), Buffer.from(text)]);
+const shortText = (text: string) =>
+  Buffer.concat([Buffer.from([Buffer.byteLength(text)]), Buffer.from(text)]);
 const longText = (text: Buffer) => Buffer.concat([uint32(text.length), text]);
 
 function uint32(value: number): Buffer {
@@ -18,7 +19,9 @@ function method(id: number, payload: Buffer): Buffer {
 
 // Asks the broker to say why it refuses a login instead of hanging up.
 const capability = Buffer.concat([shortText('authentication_failure_close'), Buffer.from('t\x01')]);
-const properties = longText(Buffer.concat([shortText('capabilities'), Buffer.from('F'), longText(capability)]));
+const properties = longText(
+  Buffer.concat([shortText('capabilities'), Buffer.from('F'), longText(capability)]),
+);
 
 function startOk(user: string, password: string): Buffer {
   return method(
@@ -51,7 +54,9 @@ export function probeBroker(address: string, patience = 3_000): Promise<string |
   const password = decodeURIComponent(url.password || 'guest');
 
   return new Promise((resolve) => {
-    const socket: Socket = secure ? connectTls({ host, port, servername: host }) : connectPlain({ host, port });
+    const socket: Socket = secure
+      ? connectTls({ host, port, servername: host })
+      : connectPlain({ host, port });
     let received = Buffer.alloc(0);
     const finish = (fault?: string) => {
       clearTimeout(timer);
@@ -59,7 +64,9 @@ export function probeBroker(address: string, patience = 3_000): Promise<string |
       resolve(fault);
     };
     const timer = setTimeout(() => finish(`${host}:${port} does not answer`), patience);
-    socket.once(secure ? 'secureConnect' : 'connect', () => socket.write(Buffer.from('AMQP\0\0\x09\x01', 'latin1')));
+    socket.once(secure ? 'secureConnect' : 'connect', () =>
+      socket.write(Buffer.from('AMQP\0\0\x09\x01', 'latin1')),
+    );
     socket.on('error', (error) => finish(messageOf(error)));
     socket.on('close', () => finish(`${host}:${port} hung up`));
     socket.on('data', (data) => {

@@ -18,7 +18,9 @@ export async function brokerWays(env = process.env): Promise<BrokerWay[]> {
   if (env.RABBITMQ_URL) return ['given'];
   const forced = env.JOGAKBO_BROKER;
   if (forced && forced !== 'docker' && forced !== 'local') {
-    throw new Fault(`JOGAKBO_BROKER is "${forced}".`, { remedies: ['set it to docker or local, or not at all'] });
+    throw new Fault(`JOGAKBO_BROKER is "${forced}".`, {
+      remedies: ['set it to docker or local, or not at all'],
+    });
   }
   const ways: BrokerWay[] = [];
   if (forced !== 'local' && (await dockerRuns())) ways.push('docker');
@@ -41,7 +43,10 @@ export async function checkGivenBroker(url: string): Promise<void> {
 }
 
 /** The broker of RABBITMQ_URL, else one of our own in the first way that works. */
-export async function provideBroker(place: BrokerPlace, say: (text: string) => void): Promise<BackingService> {
+export async function provideBroker(
+  place: BrokerPlace,
+  say: (text: string) => void,
+): Promise<BackingService> {
   const ways = await brokerWays(place.throwaway ? { ...process.env, RABBITMQ_URL: '' } : process.env);
   let lastFault: Fault | undefined;
   for (const way of ways) {
@@ -54,7 +59,8 @@ export async function provideBroker(place: BrokerPlace, say: (text: string) => v
       if (way === 'docker') return await startDockerBroker(place, say);
       if (way === 'install') await installBroker(say);
       const server = findInstalledBroker();
-      if (!server) throw new Fault('rabbitmq-server was installed but cannot be found.', { remedies: howToGetOne });
+      if (!server)
+        throw new Fault('rabbitmq-server was installed but cannot be found.', { remedies: howToGetOne });
       say('starting a private RabbitMQ');
       return await startPrivateBroker(server, place);
     } catch (error) {
@@ -68,9 +74,13 @@ export async function provideBroker(place: BrokerPlace, say: (text: string) => v
     new Fault('There is no RabbitMQ, and no way to start one here.', {
       details: [
         'RABBITMQ_URL is not set.',
-        process.env.JOGAKBO_BROKER ? `JOGAKBO_BROKER is ${process.env.JOGAKBO_BROKER}.` : 'Docker does not run.',
-        'No rabbitmq-server is installed.',
-        'Installing it takes root on Debian or Ubuntu.',
+        ...(process.env.JOGAKBO_BROKER
+          ? [`JOGAKBO_BROKER=${process.env.JOGAKBO_BROKER} allows no other way.`]
+          : []),
+        ...(process.env.JOGAKBO_BROKER === 'local' ? [] : ['Docker does not run.']),
+        ...(process.env.JOGAKBO_BROKER === 'docker'
+          ? []
+          : ['No rabbitmq-server is installed, and installing it takes root on Debian or Ubuntu.']),
       ],
       remedies: howToGetOne,
     })

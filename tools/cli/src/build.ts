@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Fault } from './fault.ts';
+import { NxOutput } from './nx-output.ts';
 import { nxPath, root } from './workspace.ts';
 
 /** Ends nx and everything it started. */
@@ -12,7 +13,11 @@ function endGroup(child: ChildProcess): void {
 }
 
 /** Builds what changed; Nx knows what did. */
-export function build(services: readonly string[] | undefined, say: (text: string) => void, abort: AbortSignal): Promise<string> {
+export function build(
+  services: readonly string[] | undefined,
+  say: (text: string) => void,
+  abort: AbortSignal,
+): Promise<string> {
   const args = ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'];
   if (services) args.push('-p', services.join(','));
   return new Promise((resolve, reject) => {
@@ -24,31 +29,31 @@ export function build(services: readonly string[] | undefined, say: (text: strin
     });
     const stop = () => endGroup(child);
     abort.addEventListener('abort', stop);
-    let output = '';
     let cached = 0;
     let built = 0;
-    const take = (data: Buffer) => {
-      const text = String(data);
-      output += text;
-      for (const [, project, cache] of text.matchAll(/✔\s+nx run ([\w-]+):build(?:\s+(\[.*cache.*\]))?/g)) {
-        if (cache) cached += 1;
-        else {
-          built += 1;
-          say(`built ${project}`);
-        }
+    const failures: string[] = [];
+    const output = new NxOutput((task) => {
+      if (task.failed) failures.push(`${task.id}:`, ...task.output);
+      else if (task.cached) cached += 1;
+      else {
+        built += 1;
+        say(`built ${task.id.split(':')[0]}`);
       }
-    };
-    child.stdout.on('data', take);
-    child.stderr.on('data', take);
-    child.on('error', (error) => reject(new Fault(`nx cannot be run: ${error.message}.`, { remedies: ['npm ci'] })));
+    });
+    child.stdout.setEncoding('utf8').on('data', (text: string) => output.take(text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => output.take(text));
+    child.on('error', (error) =>
+      reject(new Fault(`nx cannot be run: ${error.message}.`, { remedies: ['npm ci'] })),
+    );
     child.on('close', (code) => {
       abort.removeEventListener('abort', stop);
+      output.end();
       if (abort.aborted) reject(abort.reason);
       else if (code === 0) resolve(built ? `built ${built}, ${cached} unchanged` : 'nothing changed');
       else {
         reject(
           new Fault('The build failed.', {
-            details: output.trim().split('\n').slice(-30),
+            details: (failures.length ? failures : output.remarks).filter((line) => line.trim()).slice(-30),
             remedies: ['mend what is named above, and start again'],
           }),
         );

@@ -26,7 +26,11 @@ export function checkNode(version = process.versions.node): Check {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > 24 || (major === 24 && minor >= 15)
     ? passed('Node', version)
-    : failed('Node', `${version} is too old to run the services`, 'install Node 24.15 or newer, or run:  npm ci --include=optional');
+    : failed(
+        'Node',
+        `${version} is too old to run the services`,
+        'install Node 24.15 or newer, or run:  npm ci --include=optional',
+      );
 }
 
 export function checkDisk(state: State): Check {
@@ -35,7 +39,11 @@ export function checkDisk(state: State): Check {
   const text = `${(free / 1024 ** 3).toFixed(1)} GB free`;
   return free >= enough
     ? passed('disk', text)
-    : failed('disk', `${text} for ${state.folder}; 2 GB are needed`, 'free some space, or set JOGAKBO_HOME to a folder on a larger disk');
+    : failed(
+        'disk',
+        `${text} for ${state.folder}; 2 GB are needed`,
+        'free some space, or set JOGAKBO_HOME to a folder on a larger disk',
+      );
 }
 
 export function checkStateFolder(state: State): Check {
@@ -43,14 +51,18 @@ export function checkStateFolder(state: State): Check {
     accessSync(state.folder, constants.W_OK | constants.X_OK);
     return passed('state folder', state.folder);
   } catch {
-    return failed('state folder', `${state.folder} cannot be written to`, 'make it yours, or set JOGAKBO_HOME to a folder that is');
+    return failed(
+      'state folder',
+      `${state.folder} cannot be written to`,
+      'make it yours, or set JOGAKBO_HOME to a folder that is',
+    );
   }
 }
 
 export async function checkPort(port: number, state: State): Promise<Check> {
   if (await isFree(port)) return passed('port', `${port} is free`);
   const run = readRun(state);
-  if (supervisorLives(run) && run.port === port) return passed('port', `${port} is this store's own`);
+  if (run && supervisorLives(run) && run.port === port) return passed('port', `${port} is this store's own`);
   const holder = holderOf(port);
   const by = holder ? `process ${holder.pid} (${holder.command.slice(0, 90)})` : 'another process';
   return failed(
@@ -71,7 +83,7 @@ const describe: Record<BrokerWay, () => string> = {
 export async function checkBroker(state: State): Promise<Check> {
   try {
     const run = readRun(state);
-    if (!process.env.RABBITMQ_URL && supervisorLives(run) && run.broker) {
+    if (!process.env.RABBITMQ_URL && run?.broker && supervisorLives(run)) {
       return passed('broker', `${run.broker.title} is running`);
     }
     const [way] = await brokerWays();
@@ -95,7 +107,11 @@ export async function checkDatabase(): Promise<Check> {
     }
     const native = packagedPostgres();
     if (!existsSync(`${native}/bin/postgres`)) {
-      return failed('database', 'the PostgreSQL of npm is incomplete', 'install it again:  npm ci --include=optional');
+      return failed(
+        'database',
+        'the PostgreSQL of npm is incomplete',
+        'install it again:  npm ci --include=optional',
+      );
     }
     return passed('database', 'a private PostgreSQL 18 that came with npm');
   } catch (error) {

@@ -26,16 +26,21 @@ export async function dockerRuns(): Promise<boolean> {
   return (await docker(['info', '--format', '{{.ServerVersion}}'], 3_000)).ok;
 }
 
-const containerOf = (place: Pick<BrokerPlace, 'name'>) =>
+export const containerOf = (place: Pick<BrokerPlace, 'name'>) =>
   `jogakbo-rabbitmq-${place.name.replace(/^jogakbo-/, '')}`;
 
 export async function dockerBrokerRuns(place: Pick<BrokerPlace, 'name' | 'folder'>): Promise<boolean> {
   if (!existsSync(join(place.folder, 'container.env'))) return false;
-  return (await docker(['inspect', '--format', '{{.State.Running}}', containerOf(place)], 3_000)).output === 'true';
+  return (
+    (await docker(['inspect', '--format', '{{.State.Running}}', containerOf(place)], 3_000)).output === 'true'
+  );
 }
 
 /** Throws a Fault when the image cannot be had: the caller then goes on to the next way. */
-export async function startDockerBroker(place: BrokerPlace, say: (text: string) => void): Promise<BackingService> {
+export async function startDockerBroker(
+  place: BrokerPlace,
+  say: (text: string) => void,
+): Promise<BackingService> {
   const name = containerOf(place);
   const url = `amqp://${brokerUser}:${place.password}@127.0.0.1:${place.ports.amqp}`;
   const isRunning = async () =>
@@ -75,7 +80,9 @@ export async function startDockerBroker(place: BrokerPlace, say: (text: string) 
       if (Date.now() > until || !(await isRunning())) {
         const { output } = await docker(['logs', '--tail', '8', name]);
         await docker(['rm', '--force', name]);
-        throw new Fault(`RabbitMQ in Docker did not become ready: ${fault}.`, { details: output.split('\n') });
+        throw new Fault(`RabbitMQ in Docker did not become ready: ${fault}.`, {
+          details: output.split('\n'),
+        });
       }
     }
   }

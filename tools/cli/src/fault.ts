@@ -3,7 +3,10 @@ export class Fault extends Error {
   readonly details: readonly string[];
   readonly remedies: readonly string[];
 
-  constructor(title: string, { details = [], remedies = [] }: { details?: string[]; remedies?: string[] } = {}) {
+  constructor(
+    title: string,
+    { details = [], remedies = [] }: { details?: string[]; remedies?: string[] } = {},
+  ) {
     super(title);
     this.name = 'Fault';
     this.details = details;

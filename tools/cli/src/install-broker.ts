@@ -3,9 +3,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { Fault } from './fault.ts';
 
 export function canInstallBroker(): boolean {
-  return (
-    process.getuid?.() === 0 && existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get')
-  );
+  return process.getuid?.() === 0 && existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get');
 }
 
 const policy = '/usr/sbin/policy-rc.d';

@@ -23,7 +23,18 @@ const levels: Record<number, { name: string; style: Parameters<typeof styleText>
   50: { name: 'error', style: 'red' },
   60: { name: 'fatal', style: 'magenta' },
 };
-const shownElsewhere = new Set(['level', 'time', 'msg', 'service', 'traceId', 'spanId', 'err', 'pid', 'hostname', 'v']);
+const shownElsewhere = new Set([
+  'level',
+  'time',
+  'msg',
+  'service',
+  'traceId',
+  'spanId',
+  'err',
+  'pid',
+  'hostname',
+  'v',
+]);
 
 export function parseLine(line: string): Parsed | undefined {
   if (!line.startsWith('{')) return undefined;
@@ -52,7 +63,10 @@ export function renderLine(line: string, colours: boolean, width = 13): string {
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     colours ? styleText(style, text, { validateStream: false }) : text;
   const at = timeOf(line);
-  const clock = at === undefined ? '--:--:--.---' : new Date(at).toTimeString().slice(0, 8) + `.${String(at % 1000).padStart(3, '0')}`;
+  const clock =
+    at === undefined
+      ? '--:--:--.---'
+      : new Date(at).toTimeString().slice(0, 8) + `.${String(at % 1000).padStart(3, '0')}`;
   const level = levels[Math.floor((entry.level ?? 30) / 10) * 10] ?? levels[30]!;
   const rest = Object.entries(entry)
     .filter(([key, value]) => !shownElsewhere.has(key) && value !== undefined && value !== null)

@@ -1,22 +1,86 @@
-import { parseArgs } from 'node:util';
-import { Fault, messageOf, screenOf, UsageFault } from './fault.ts';
+import { delimiter, join } from 'node:path';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { Fault, screenOf, UsageFault } from './fault.ts';
+import { root } from './workspace.ts';
 
 interface Command {
   summary: string;
   usage: string;
-  options?: Parameters<typeof parseArgs>[0] extends infer Config
-    ? Config extends { options?: infer Options }
-      ? Options
-      : never
-    : never;
-  /** Hidden from the list: called by other parts, not by people. */
+  /** How each option reads in the help. */
+  options?: Record<string, { type: 'string' | 'boolean'; short?: string; value?: string; help: string }>;
+  takesNames?: boolean;
+  /** Called by other parts of the workspace, not by people. */
   internal?: boolean;
-  /** Takes its arguments as they come. */
+  /** Gets its arguments as they come. */
   raw?: boolean;
-  run(values: Record<string, unknown>, positionals: string[]): Promise<number>;
+  run(values: Record<string, unknown>, names: string[]): Promise<number>;
 }
 
+const startOptions: Command['options'] = {
+  detach: {
+    type: 'boolean',
+    short: 'd',
+    help: 'return when the store is ready; it runs on in the background',
+  },
+  port: { type: 'string', value: 'N', help: 'the public port (default: PORT, else 3000)' },
+  only: { type: 'string', value: 'a,b', help: 'start only these services' },
+  'no-seed': { type: 'boolean', help: 'do not put the sample products in' },
+};
+
 const commands: Record<string, Command> = {
+  start: {
+    summary: 'build what changed, migrate, seed and run the whole store',
+    usage: 'start [--detach] [--port N] [--only a,b] [--no-seed]',
+    options: startOptions,
+    run: async (values) => (await import('./start.ts')).start(values),
+  },
+  stop: {
+    summary: 'end the store, and wait until it is gone',
+    usage: 'stop',
+    run: async () => (await import('./stop.ts')).stop(),
+  },
+  ps: {
+    summary: 'show what runs, where, since when, and how much memory it takes',
+    usage: 'ps [--json]',
+    options: { json: { type: 'boolean', help: 'for programs' } },
+    run: async (values) => (await import('./ps.ts')).ps(values),
+  },
+  logs: {
+    summary: 'show what the services wrote, merged by time',
+    usage: 'logs [service...] [-f] [-n N] [--json]',
+    options: {
+      follow: { type: 'boolean', short: 'f', help: 'go on as new lines come' },
+      lines: { type: 'string', short: 'n', value: 'N', help: 'how many lines to begin with (default: 100)' },
+      json: { type: 'boolean', help: 'the lines as they were written' },
+    },
+    takesNames: true,
+    run: async (values, names) => (await import('./logs.ts')).logs(names, values),
+  },
+  seed: {
+    summary: 'put the 200 sample products in; what is there already stays',
+    usage: 'seed',
+    run: async () => (await import('./seed.ts')).seed(),
+  },
+  doctor: {
+    summary: 'check this machine, and name the fix for each fault',
+    usage: 'doctor [--port N]',
+    options: {
+      port: { type: 'string', value: 'N', help: 'the public port to check (default: PORT, else 3000)' },
+    },
+    run: async (values) => (await import('./doctor.ts')).doctor(values),
+  },
+  test: {
+    summary: 'check types, lint, and run every test of all projects or of those named',
+    usage: 'test [project...]',
+    takesNames: true,
+    run: async (_values, names) => (await import('./test.ts')).test(names),
+  },
+  serve: {
+    summary: 'run one service from source, and again after each change',
+    usage: 'serve <service>',
+    takesNames: true,
+    run: async (_values, names) => (await import('./serve.ts')).serve(names),
+  },
   'with-backing-services': {
     summary: 'run a command with a throw-away RabbitMQ and PostgreSQL',
     usage: 'with-backing-services -- <command...>',
@@ -24,20 +88,87 @@ const commands: Record<string, Command> = {
     raw: true,
     run: async (_values, args) => (await import('./with-backing-services.ts')).withBackingServices(args),
   },
+  supervise: {
+    summary: 'what start --detach leaves in the background',
+    usage: 'supervise',
+    options: startOptions,
+    internal: true,
+    run: async (values) => (await import('./start.ts')).supervise(values),
+  },
 };
 
-async function main([name, ...args]: string[]): Promise<number> {
-  const command = commands[name!]!;
-  const { values, positionals } = command.raw
-    ? { values: {}, positionals: args }
-    : parseArgs({ args, options: command.options, allowPositionals: true });
-  return command.run(values, positionals);
+function overview(): string {
+  const shown = Object.entries(commands).filter(([, { internal }]) => !internal);
+  return [
+    'jogakbo: runs the whole store on this machine.',
+    '',
+    'usage: jogakbo <command> [options]',
+    '',
+    ...shown.map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`),
+    '',
+    'environment:',
+    '  RABBITMQ_URL, DATABASE_URL   use these servers instead of private ones',
+    '  PORT                         the public port instead of 3000',
+    '  JOGAKBO_HOME                 keep the state here instead of in .jogakbo',
+    '  JOGAKBO_BROKER               docker or local: insist on one way to a private broker',
+    '  JOGAKBO_SEED_PASSWORD        the password of the sample merchant and operator',
+    '',
+    'jogakbo <command> --help says more about one of them.',
+  ].join('\n');
 }
+
+function helpOf({ summary, usage, options = {} }: Command): string {
+  const rows = Object.entries(options).map(([name, { short, value, help }]) => [
+    `  ${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`,
+    help,
+  ]);
+  const width = Math.max(0, ...rows.map(([left]) => left!.length)) + 2;
+  return [
+    `usage: jogakbo ${usage}`,
+    '',
+    `${summary[0]!.toUpperCase()}${summary.slice(1)}.`,
+    ...(rows.length ? ['', ...rows.map(([left, help]) => left!.padEnd(width) + help)] : []),
+  ].join('\n');
+}
+
+async function main([name, ...args]: string[]): Promise<number> {
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    console.log(overview());
+    return name === undefined ? 2 : 0;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
+  if (!command) {
+    throw new UsageFault(`There is no command "${name}".`, { remedies: ['npx jogakbo --help lists them'] });
+  }
+  if (command.raw) return command.run({}, args);
+  const options: ParseArgsConfig['options'] = { help: { type: 'boolean', short: 'h' } };
+  for (const [option, { type, short }] of Object.entries(command.options ?? {})) {
+    options[option] = short ? { type, short } : { type };
+  }
+  const remedies = [`npx jogakbo ${name} --help`];
+  let parsed: { values: Record<string, unknown>; positionals: string[] };
+  try {
+    parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageFault((error as Error).message.split('. ')[0]!, { remedies });
+  }
+  if (parsed.values.help) {
+    console.log(helpOf(command));
+    return 0;
+  }
+  if (parsed.positionals.length && !command.takesNames) {
+    throw new UsageFault(`"${name}" takes no "${parsed.positionals[0]}".`, { remedies });
+  }
+  return command.run(parsed.values, parsed.positionals);
+}
+
+// Whatever this starts finds the workspace's own Node and tools first, as in an npm script.
+process.env.PATH = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`;
 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (error instanceof Fault) console.error(screenOf(error));
-  else console.error(error instanceof Error ? error.stack : messageOf(error));
+  if (!(error instanceof Fault)) throw error;
+  console.error(screenOf(error));
   process.exitCode = error instanceof UsageFault ? 2 : 1;
 }

@@ -22,10 +22,14 @@ function hashOfFolders(folders: string[]): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-function migrate(app: App, around: Surroundings): Promise<{ code: number | null; lines: string[] }> {
+function migrate(
+  app: App,
+  around: Surroundings,
+  abort: AbortSignal,
+): Promise<{ code: number | null; lines: string[] }> {
   const { command, args, cwd, env } = launchOf(app, around, ['migrate']);
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], signal: abort });
     let output = '';
     child.stdout.on('data', (data) => (output += data));
     child.stderr.on('data', (data) => (output += data));
@@ -40,6 +44,7 @@ export async function runMigrations(
   databases: Record<string, ServiceDatabase>,
   around: Surroundings,
   say: (text: string) => void,
+  abort: AbortSignal,
 ): Promise<string> {
   const path = join(around.state.folder, 'migrations.json');
   const done = readJson<Record<string, string>>(path) ?? {};
@@ -55,12 +60,15 @@ export async function runMigrations(
     for (let next = queue.shift(); next; next = queue.shift()) {
       const { app, key } = next;
       say(`migrating ${app.name}`);
-      const { code, lines } = await migrate(app, around);
+      const { code, lines } = await migrate(app, around, abort);
+      abort.throwIfAborted();
       if (code === wrongSettings) throw wrongSettingsFault([{ service: app.name, complaints: lines }]);
       if (code !== 0) {
         throw new Fault(`The migrations of ${app.name} failed (code ${code}).`, {
           details: lines.slice(-20),
-          remedies: [`mend apps/${app.name}/migrations; the database is as the last migration that worked left it`],
+          remedies: [
+            `mend apps/${app.name}/migrations; the database is as the last migration that worked left it`,
+          ],
         });
       }
       done[app.name] = key;

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, openSync, closeSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from './backing-service.ts';
@@ -110,9 +119,9 @@ function lastLines(path: string, count: number): string[] {
 }
 
 /** The broker of this folder that a supervisor before us left running. */
-export function brokerLeftRunning({ folder, name }: Pick<BrokerPlace, 'folder' | 'name'>): ProcessMark | undefined {
+export function brokerLeftRunning({ folder }: Pick<BrokerPlace, 'folder'>): ProcessMark | undefined {
   const pid = Number(lastLines(join(folder, 'broker.pid'), 1)[0]);
-  return pid && commandOf(pid).includes(`${name}@localhost`) ? markOf(pid) : undefined;
+  return pid && commandOf(pid).includes(`-home ${folder} `) ? markOf(pid) : undefined;
 }
 
 export async function startPrivateBroker(server: string, place: BrokerPlace): Promise<BackingService> {
@@ -154,12 +163,19 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     child.unref();
     broker = markOf(child.pid);
     writeFileSync(join(folder, 'broker.pid'), String(child.pid));
-    for (const until = Date.now() + 90_000; !(await answers(url, managementUrl, password)); await pause(150)) {
+    for (
+      const until = Date.now() + 90_000;
+      !(await answers(url, managementUrl, password));
+      await pause(150)
+    ) {
       if (isAlive(broker) && Date.now() < until && !place.abort?.aborted) continue;
       await stop();
       if (place.abort?.aborted) throw place.abort.reason;
       throw new Fault('The private RabbitMQ did not start.', {
-        details: [...lastLines(join(logs, 'broker-output.log'), 8), ...lastLines(join(logs, 'broker.log'), 8)],
+        details: [
+          ...lastLines(join(logs, 'broker-output.log'), 8),
+          ...lastLines(join(logs, 'broker.log'), 8),
+        ],
         remedies: [
           `read ${join(logs, 'broker.log')}`,
           'or give a broker of your own:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
@@ -186,7 +202,8 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     title: 'a private RabbitMQ',
     url,
     managementUrl,
-    roots: () => [broker, epmdOf(ports.epmd)].filter((mark) => mark !== undefined && isAlive(mark)) as ProcessMark[],
+    roots: () =>
+      [broker, epmdOf(ports.epmd)].filter((mark) => mark !== undefined && isAlive(mark)) as ProcessMark[],
     isAlive: () => isAlive(broker),
     restart: start,
     stop,

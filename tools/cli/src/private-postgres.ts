@@ -135,7 +135,9 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
     const output = `${stdout ?? ''}${stderr ?? ''}${error ? messageOf(error) : ''}`;
     throw new Fault('The private PostgreSQL could not be set up.', {
       details: output.trim().split('\n').slice(-8),
-      remedies: ['give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start'],
+      remedies: [
+        'give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+      ],
     });
   }
 }
@@ -149,7 +151,10 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
   let server: ProcessMark | undefined = left?.mark;
 
   const stop = async (force = false): Promise<void> => {
-    await end(server, { by: force || place.throwaway ? 'SIGQUIT' : 'SIGINT', patience: force ? 3_000 : 20_000 });
+    await end(server, {
+      by: force || place.throwaway ? 'SIGQUIT' : 'SIGINT',
+      patience: force ? 3_000 : 20_000,
+    });
     if (staged && place.throwaway) rmSync(staged, { recursive: true, force: true });
   };
 

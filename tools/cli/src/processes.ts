@@ -60,7 +60,7 @@ export function signal(mark: ProcessMark | undefined, name: NodeJS.Signals): voi
 }
 
 export async function untilGone(mark: ProcessMark | undefined, patience: number): Promise<boolean> {
-  for (const until = Date.now() + patience; isAlive(mark); ) {
+  for (const until = Date.now() + patience; isAlive(mark);) {
     if (Date.now() > until) return false;
     await pause(40);
   }

@@ -31,6 +31,8 @@ export interface RunRecord {
   port: number;
   since: number;
   services: ServiceRecord[];
+  /** Of the databases of the services, once they are there. */
+  databases?: string;
   broker?: BackingRecord;
   database?: BackingRecord;
 }
@@ -39,8 +41,7 @@ const pathOf = (state: State) => join(state.folder, 'run.json');
 
 export const readRun = (state: State): RunRecord | undefined => readJson<RunRecord>(pathOf(state));
 
-export const supervisorLives = (run: RunRecord | undefined): run is RunRecord =>
-  run !== undefined && isAlive(run.supervisor);
+export const supervisorLives = (run: RunRecord): boolean => isAlive(run.supervisor);
 
 /** False when another supervisor was quicker: of two starts at once, exactly one goes on. */
 export function claimRun(state: State, run: RunRecord): boolean {

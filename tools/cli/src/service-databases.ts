@@ -64,12 +64,15 @@ export async function ensureServiceDatabases(
   admin.on('error', () => undefined);
   await admin.connect();
   try {
-    if (server.kind === 'private') await admin.query('REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC');
+    if (server.kind === 'private')
+      await admin.query('REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC');
     const works = await Promise.all(wanted.map(({ url }) => opens(url)));
     for (const [index, { app, name }] of wanted.entries()) {
       if (!works[index]) await make(admin, name, passwords[app]!);
     }
-    const { rows } = await admin.query<{ datname: string; oid: string }>('SELECT datname, oid::text FROM pg_database');
+    const { rows } = await admin.query<{ datname: string; oid: string }>(
+      'SELECT datname, oid::text FROM pg_database',
+    );
     const oids = new Map(rows.map(({ datname, oid }) => [datname, oid]));
     const where = server.kind === 'private' ? `private ${await systemOf(admin)}` : new URL(server.url).host;
     return Object.fromEntries(
@@ -81,7 +84,9 @@ export async function ensureServiceDatabases(
 }
 
 async function systemOf(admin: pg.Client): Promise<string> {
-  const { rows } = await admin.query<{ id: string }>('SELECT system_identifier::text AS id FROM pg_control_system()');
+  const { rows } = await admin.query<{ id: string }>(
+    'SELECT system_identifier::text AS id FROM pg_control_system()',
+  );
   return rows[0]!.id;
 }
 

@@ -21,7 +21,8 @@ export interface Launch {
 
 /** Settings that only one service may see. */
 const belongsTo: Record<string, string> = { SMTP_URL: 'notifications', STAFF_FILE: 'identity' };
-const neverPassed = /^(DATABASE_URL|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+const neverPassed =
+  /^(DATABASE_URL|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** The user's environment without anybody else's secrets, and the service's own settings on top. */
 export function serviceEnvironment(
@@ -47,13 +48,7 @@ export function serviceEnvironment(
 export function launchOf(app: App, around: Surroundings, args: string[] = []): Launch {
   return {
     command: nodePath(),
-    args: [
-      '--max-semi-space-size=2',
-      '--max-old-space-size=128',
-      '--enable-source-maps',
-      app.main,
-      ...args,
-    ],
+    args: ['--max-semi-space-size=2', '--max-old-space-size=128', '--enable-source-maps', app.main, ...args],
     cwd: root,
     env: serviceEnvironment(app, around),
   };

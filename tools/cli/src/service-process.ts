@@ -16,7 +16,13 @@ export class EarlyEnd extends Error {
   readonly complaints: string[];
   readonly lastLines: string[];
 
-  constructor(service: string, reason: string, code: number | null, complaints: string[], lastLines: string[]) {
+  constructor(
+    service: string,
+    reason: string,
+    code: number | null,
+    complaints: string[],
+    lastLines: string[],
+  ) {
     super(`${service} ${reason}`);
     this.service = service;
     this.code = code;
@@ -112,7 +118,12 @@ export class ServiceProcess {
     const complaints: string[] = [];
     const { command, args, cwd, env } = this.#launch;
     // Its own session: a Ctrl-C in the terminal is for the supervisor, which stops the services in order.
-    const child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const child = spawn(command, args, {
+      cwd,
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
     this.#child = child;
     this.#process = markOf(child.pid);
     this.#become('starting');

@@ -13,7 +13,10 @@ export const staffFileOf = (state: State): string => join(state.folder, 'staff.j
 export const readStaff = (state: State): Staff[] => readJson<Staff[]>(staffFileOf(state)) ?? [];
 
 /** The two accounts a fresh store begins with; `isNew` when their passwords have not been shown yet. */
-export function ensureStaff(state: State, chosen = process.env.JOGAKBO_SEED_PASSWORD): { staff: Staff[]; isNew: boolean } {
+export function ensureStaff(
+  state: State,
+  chosen = process.env.JOGAKBO_SEED_PASSWORD,
+): { staff: Staff[]; isNew: boolean } {
   const kept = readStaff(state);
   const passwordOf = (email: string) =>
     chosen || kept.find((member) => member.email === email)?.password || password().slice(0, 16);

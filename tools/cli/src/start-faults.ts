@@ -1,6 +1,6 @@
 import { Fault } from './fault.ts';
 import { renderLine } from './log-line.ts';
-import { EarlyEnd, wrongSettings } from './service-process.ts';
+import { type EarlyEnd, wrongSettings } from './service-process.ts';
 
 /** Every wrong key of every service, on one screen. */
 export function wrongSettingsFault(found: { service: string; complaints: string[] }[]): Fault {
@@ -8,7 +8,9 @@ export function wrongSettingsFault(found: { service: string; complaints: string[
     `The settings of ${found.map(({ service }) => service).join(', ')} are wrong, so nothing was started.`,
     {
       details: found.flatMap(({ service, complaints }) =>
-        complaints.filter((line) => line.trim()).map((line) => (found.length > 1 ? `${service}: ${line}` : line)),
+        complaints
+          .filter((line) => line.trim())
+          .map((line) => (found.length > 1 ? `${service}: ${line}` : line)),
       ),
       remedies: ['correct or unset these settings where they come from, and start again'],
     },

@@ -38,7 +38,14 @@ export async function startThrowawayServices(say: (text: string) => void): Promi
   };
   const [broker, database] = await Promise.allSettled([
     provideBroker(
-      { folder: join(folder, 'rabbitmq'), logs, name: `jogakbo-test-${id}`, password: secret, ports, throwaway: true },
+      {
+        folder: join(folder, 'rabbitmq'),
+        logs,
+        name: `jogakbo-test-${id}`,
+        password: secret,
+        ports,
+        throwaway: true,
+      },
       say,
     ).then(keep),
     provideDatabase(

@@ -12,7 +12,14 @@ export const SendMail = notifications.command('send-mail', {
 export const ListMailbox = notifications.query('list-mailbox', {
   description:
     'What the local mail sink has received, newest first. Empty where a real mail server is configured.',
-  input: z.strictObject({ to: z.string().max(254).optional(), ...pageQuery }),
+  input: z.strictObject({
+    to: z
+      .string()
+      .max(254)
+      .regex(/^[^\u0000-\u001f\u007f]*$/, 'no control characters')
+      .optional(),
+    ...pageQuery,
+  }),
   output: pageOf(
     z.object({
       mailId: Id,

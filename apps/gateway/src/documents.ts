@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import {
+  renderAsyncApi,
+  renderOpenApi,
+  type JsonSchema,
+  type OwnRoute,
+  type ServiceDescription,
+} from '@jogakbo/contract';
+import { Injectable } from '@nestjs/common';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { page, script, style } from './docs-page.ts';
+import { KnownServices } from './known-services.ts';
+import type { RouteTable } from './routes.ts';
+import { GatewaySettings } from './settings.ts';
+
+const title = 'Jogakbo';
+const version = '1';
+
+const json = 'application/json';
+const own: OwnRoute[] = [
+  {
+    path: '/health/live',
+    operationId: 'gateway.live',
+    summary: 'Whether the gateway runs',
+    responses: { 200: { description: 'It does.', mediaType: json } },
+  },
+  {
+    path: '/health/ready',
+    operationId: 'gateway.ready',
+    summary: 'Whether an order can be served',
+    responses: {
+      200: { description: 'It can.', mediaType: json },
+      503: { description: 'It cannot, with the reasons.', mediaType: json },
+    },
+  },
+  {
+    path: '/openapi.json',
+    operationId: 'gateway.openapi',
+    summary: 'This document',
+    responses: { 200: { description: 'OpenAPI 3.1.', mediaType: json } },
+  },
+  {
+    path: '/asyncapi.json',
+    operationId: 'gateway.asyncapi',
+    summary: 'What travels on the event bus',
+    responses: { 200: { description: 'AsyncAPI 3.0.', mediaType: json } },
+  },
+  {
+    path: '/docs',
+    operationId: 'gateway.docs',
+    summary: 'A page to read and try the API',
+    responses: { 200: { description: 'The page.', mediaType: 'text/html' } },
+  },
+];
+
+const sha256 = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+
+/** The page may run its own script and style, talk to its own origin, and nothing else. */
+const pagePolicy = [
+  "default-src 'none'",
+  `script-src ${sha256(script)}`,
+  `style-src ${sha256(style)}`,
+  "connect-src 'self'",
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** The whole API as the running system announces it, and a page to try it. */
+@Injectable()
+export class Documents {
+  readonly #rendered = new Map<string, { table: RouteTable; text: string }>();
+
+  constructor(
+    private readonly services: KnownServices,
+    private readonly settings: GatewaySettings,
+  ) {}
+
+  serveOn(server: FastifyInstance): void {
+    server.get('/openapi.json', (_request, reply) =>
+      this.#send(reply, 'openapi', (services) => this.#openApi(services)),
+    );
+    server.get('/asyncapi.json', (_request, reply) => this.#send(reply, 'asyncapi', asyncApi));
+    server.get('/docs', (_request, reply) =>
+      reply
+        .headers({ 'content-security-policy': pagePolicy, 'cache-control': 'no-cache' })
+        .type('text/html; charset=utf-8')
+        .send(page),
+    );
+  }
+
+  /** Rendered once for what is announced now. */
+  #send(reply: FastifyReply, name: string, render: (services: ServiceDescription[]) => JsonSchema): unknown {
+    const { table, contracts } = this.services;
+    let rendered = this.#rendered.get(name);
+    if (rendered?.table !== table) {
+      rendered = { table, text: JSON.stringify(render(contracts)) };
+      this.#rendered.set(name, rendered);
+    }
+    return reply.header('cache-control', 'no-cache').type(`${json}; charset=utf-8`).send(rendered.text);
+  }
+
+  #openApi(services: ServiceDescription[]): JsonSchema {
+    return renderOpenApi(services, {
+      title,
+      version,
+      description: 'The public API of the store, as its running services announce it.',
+      serverUrl: this.settings.publicUrl,
+      license: { name: 'MIT', identifier: 'MIT' },
+      own: { tag: 'gateway', description: 'The public door itself.', routes: own },
+    });
+  }
+}
+
+function asyncApi(services: ServiceDescription[]): JsonSchema {
+  return renderAsyncApi(services, {
+    title,
+    version,
+    description: 'What the services of the store say to each other over RabbitMQ.',
+    license: { name: 'MIT' },
+  });
+}

@@ -1,0 +1,122 @@
+import type { Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyHttpOptions, FastifyReply } from 'fastify';
+import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
+import { Documents } from './documents.ts';
+import { Forward } from './forward.ts';
+import { problemHeaders, problemOf, problemOfStatus, type Problem } from './problem.ts';
+import { RequestLog } from './request-log.ts';
+import { GatewaySettings } from './settings.ts';
+
+/** A URL longer than this is refused, before anybody looks at it. */
+const longestUrl = 4_096;
+
+const securityHeaders = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+};
+
+/** How the HTTP server is made. Limits that depend on settings are set by `configure`. */
+export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } = {
+  logger: false,
+  requestIdHeader: false,
+  // Whoever is on a connection already is still served while it drains.
+  return503OnClosing: false,
+  keepAliveTimeout: 65_000,
+  // A request that trickles in for longer than this is not answered.
+  requestTimeout: 15_000,
+  http: { maxHeaderSize: 16_384, headersTimeout: 10_000 },
+  // The router's part of errors: a URL that cannot be decoded.
+  frameworkErrors: (error, _request, reply) => {
+    const traceId = newTraceId();
+    reply.headers({ ...securityHeaders, 'x-request-id': traceId });
+    sendProblem(reply as FastifyReply, problemOf(error, traceId));
+  },
+  clientErrorHandler: refuseUnreadable,
+  // No Nest middleware runs here.
+  skipMiddie: true,
+};
+
+/** Puts the gateway's one handler on the HTTP server, beside the health routes that every service has. */
+export function configure(app: NestFastifyApplication): void {
+  const log = app.get(RequestLog);
+  const forward = app.get(Forward);
+  const documents = app.get(Documents);
+  const { bodyLimit } = app.get(GatewaySettings);
+  const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+
+  server.addHook('onRequest', (request, reply, done) => {
+    const { traceId } = log.begin(request);
+    reply.headers({ ...securityHeaders, 'x-request-id': traceId });
+    if (request.raw.url!.length > longestUrl) sendProblem(reply, problemOfStatus(414, traceId));
+    else done();
+  });
+  server.addHook('onResponse', (request, reply, done) => {
+    log.end(request, reply);
+    done();
+  });
+  // What was refused before it came to a handler of ours looks like everything else. Health speaks for itself.
+  server.addHook('onSend', (request, reply, payload, done) => {
+    const ours = String(reply.getHeader('content-type')).startsWith('application/problem+json');
+    if (reply.statusCode < 400 || ours || request.facts.route.startsWith('/health/'))
+      return done(null, payload);
+    const problem = problemOfStatus(reply.statusCode, request.facts.traceId);
+    reply.removeHeader('content-length').headers(problemHeaders(problem));
+    done(null, JSON.stringify(problem));
+  });
+
+  void server.register((scope, _options, registered) => {
+    readJson(scope);
+    scope.setErrorHandler((error, request, reply) => {
+      const problem = problemOf(error, request.facts.traceId);
+      if (problem.status >= 500) log.fault(request, error);
+      sendProblem(reply, problem);
+    });
+    documents.serveOn(scope);
+    scope.route({
+      method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+      url: '/*',
+      bodyLimit,
+      handler: (request, reply) => forward.handle(request, reply),
+    });
+    registered();
+  });
+}
+
+/** JSON is the only thing that is read; no body at all is none, whatever its announced type. */
+function readJson(scope: FastifyInstance): void {
+  const parse = scope.getDefaultJsonParser('error', 'error');
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined);
+    else parse(request, body as string, done);
+  });
+}
+
+function sendProblem(reply: FastifyReply, problem: Problem): void {
+  reply.code(problem.status).headers(problemHeaders(problem)).send(JSON.stringify(problem));
+}
+
+const newTraceId = (): string => traceIdOf(childTraceparent())!;
+
+const unreadable: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };
+
+/** Answers what is not even HTTP, or came too slowly, and hangs up. */
+function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
+  const { _httpMessage: answering } = socket as Socket & { _httpMessage?: ServerResponse };
+  // An answer that has begun cannot be taken back.
+  if (!socket.writable || error.code === 'ECONNRESET' || answering?.headersSent) return void socket.destroy();
+  const problem = problemOfStatus(unreadable[error.code ?? ''] ?? 400, newTraceId());
+  const body = JSON.stringify(problem);
+  const headers = {
+    ...securityHeaders,
+    ...problemHeaders(problem),
+    'x-request-id': problem.traceId,
+    'content-length': Buffer.byteLength(body),
+    connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 ${problem.status} ${problem.title}\r\n${lines.join('')}\r\n${body}`);
+}

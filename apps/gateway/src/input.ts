@@ -1,0 +1,101 @@
+import { Rejection, platformRejection, type FieldError, type JsonSchema } from '@jogakbo/contract';
+import type { Route } from './routes.ts';
+
+/** What a request brings, before anything is known of its meaning. */
+export interface Brought {
+  parameters: Record<string, string>;
+  query: Record<string, unknown>;
+  body: unknown;
+  ifMatch: string | undefined;
+}
+
+/** Deeper than any contract goes, and far from what would exhaust the stack of whoever reads it. */
+const deepest = 32;
+
+/**
+ * Makes the input of a contract out of path, query or body, and If-Match. Fields that the contract does not know are
+ * passed on: the service, which has the contract itself, names them.
+ * @throws Rejection that names the field where two parts of the request claim the same one
+ */
+export function inputOf({ http, contract }: Route, brought: Brought): Record<string, unknown> {
+  const { parameters, query, ifMatch } = brought;
+  const hasBody = http.method !== 'GET' && http.method !== 'DELETE';
+  const body = bodyFields(brought.body);
+  const fields = hasBody ? body : read(query, contract.input);
+
+  const misplaced = Object.keys(hasBody ? query : body).map((path): FieldError => ({
+    path,
+    message: hasBody ? 'not a query parameter here: it belongs into the body' : 'there is no body here',
+  }));
+  const twice = Object.keys(fields).flatMap((path): FieldError[] => {
+    if (http.parameters.includes(path)) return [{ path, message: 'is given by the path' }];
+    return path === http.ifMatch ? [{ path, message: 'is given by the header If-Match' }] : [];
+  });
+  const errors = [...misplaced, ...twice];
+  if (errors.length > 0)
+    throw platformRejection('invalid', 'a field stands where it does not belong', errors);
+
+  return {
+    ...fields,
+    ...read(parameters, contract.input),
+    ...(http.ifMatch && { [http.ifMatch]: versionOf(ifMatch) }),
+  };
+}
+
+function bodyFields(body: unknown): Record<string, unknown> {
+  if (body === undefined) return {};
+  if (body === null || typeof body !== 'object' || Array.isArray(body)) {
+    throw platformRejection('invalid', 'the body must be a JSON object');
+  }
+  if (isDeeperThan(deepest, body)) throw platformRejection('invalid', 'the body is nested too deeply');
+  return body as Record<string, unknown>;
+}
+
+function isDeeperThan(depth: number, value: unknown): boolean {
+  if (value === null || typeof value !== 'object') return false;
+  return depth === 0 || Object.values(value).some((child) => isDeeperThan(depth - 1, child));
+}
+
+/** Texts of a URL as the schema wants them; those that do not fit stay texts, for the contract to name. */
+function read(texts: Record<string, unknown>, input: JsonSchema): Record<string, unknown> {
+  const properties = (input['properties'] ?? {}) as Record<string, JsonSchema>;
+  return Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => {
+      const schema = Object.hasOwn(properties, name) ? properties[name]! : {};
+      const items = schema['items'] as JsonSchema | undefined;
+      if (typesOf(schema).has('array') && items) {
+        return [name, [text].flat().map((one) => coerce(one, items))];
+      }
+      return [name, coerce(text, schema)];
+    }),
+  );
+}
+
+function coerce(value: unknown, schema: JsonSchema): unknown {
+  if (typeof value !== 'string') return value;
+  const types = typesOf(schema);
+  if (types.has('boolean') && (value === 'true' || value === 'false')) return value === 'true';
+  const isNumber = types.has('integer') || types.has('number');
+  return isNumber && /^-?\d{1,15}(\.\d{1,15})?$/.test(value) ? Number(value) : value;
+}
+
+function typesOf(schema: JsonSchema): Set<unknown> {
+  const choices = [schema['anyOf'], schema['oneOf']].flatMap((choice) => (choice ?? []) as JsonSchema[]);
+  return new Set([...[schema['type']].flat(), ...choices.flatMap((choice) => [...typesOf(choice)])]);
+}
+
+/** @param ifMatch `"3"`, or an ETag as this gateway gives them: `"3.ko"` */
+function versionOf(ifMatch: string | undefined): number {
+  if (!ifMatch) {
+    throw new Rejection(
+      'precondition-required',
+      428,
+      'send If-Match with the ETag of what you read, so that nobody else’s change is lost',
+    );
+  }
+  const version = /^"(\d{1,15})(\.[a-z]{2})?"$/.exec(ifMatch.trim())?.[1];
+  if (version) return Number(version);
+  throw platformRejection('invalid', 'If-Match must be one ETag, as it was given', [
+    { path: 'If-Match', message: 'must look like "3" or "3.ko"' },
+  ]);
+}

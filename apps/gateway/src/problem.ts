@@ -1,0 +1,107 @@
+import { Rejection, type FieldError } from '@jogakbo/contract';
+import { RemoteFault } from '@jogakbo/messaging';
+
+/** An error as RFC 9457 has it, with the members that API.md adds. */
+export interface Problem {
+  /** A reference that never changes for a code. */
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  detail?: string;
+  traceId: string;
+  errors?: FieldError[];
+}
+
+export const problemType = 'application/problem+json; charset=utf-8';
+
+const titles: Record<string, string> = {
+  invalid: 'The request does not fit the contract',
+  'invalid-json': 'The body is not JSON',
+  'invalid-url': 'The URL is malformed',
+  'invalid-request': 'The request is malformed',
+  unauthenticated: 'A valid access token is needed',
+  forbidden: 'This is not for you',
+  'not-found': 'There is no such thing',
+  'method-not-allowed': 'The method is not allowed here',
+  'payload-too-large': 'The body is too large',
+  'uri-too-long': 'The URL is too long',
+  'unsupported-media-type': 'The body must be application/json',
+  'precondition-required': 'If-Match is needed',
+  'headers-too-large': 'The headers are too large',
+  'request-timeout': 'The request took too long to arrive',
+  'idempotency-key-missing': 'Idempotency-Key is needed',
+  internal: 'Something failed here',
+  'bad-gateway': 'A service answered something unexpected',
+  unavailable: 'This is not available for the moment',
+  timeout: 'No answer in time',
+};
+
+/** What an error that is none of ours is called, by its status. */
+const codes: Record<number, string> = {
+  401: 'unauthenticated',
+  403: 'forbidden',
+  404: 'not-found',
+  405: 'method-not-allowed',
+  408: 'request-timeout',
+  413: 'payload-too-large',
+  414: 'uri-too-long',
+  415: 'unsupported-media-type',
+  431: 'headers-too-large',
+  502: 'bad-gateway',
+  503: 'unavailable',
+  504: 'timeout',
+};
+
+const fastifyCodes: Record<string, string> = {
+  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid-json',
+  FST_ERR_BAD_URL: 'invalid-url',
+};
+
+const faults: Record<string, [code: string, status: number]> = {
+  timeout: ['timeout', 504],
+  unavailable: ['unavailable', 503],
+  'unknown-pattern': ['bad-gateway', 502],
+  'contract-broken': ['bad-gateway', 502],
+};
+
+/**
+ * The one place where an error becomes what a client sees. Of a fault it shows the kind and the trace, never the text:
+ * that speaks of the inside.
+ */
+export function problemOf(error: unknown, traceId: string): Problem {
+  if (error instanceof Rejection && error.status >= 400 && error.status <= 499) {
+    const { code, status, message, errors } = error;
+    return { ...problem(code, status), detail: message, traceId, ...(errors && { errors }) };
+  }
+  if (error instanceof RemoteFault) {
+    return { ...problem(...(faults[error.code] ?? ['internal', 500])), traceId };
+  }
+  // Fastify's own errors carry a status; so do those of body streams.
+  const { statusCode, code } = (error ?? {}) as { statusCode?: number; code?: string };
+  if (!statusCode || statusCode < 400 || statusCode > 499) return { ...problem('internal', 500), traceId };
+  return { ...problem(fastifyCodes[code ?? ''] ?? codeOf(statusCode), statusCode), traceId };
+}
+
+/** A problem of which nothing but the status is known. */
+export function problemOfStatus(status: number, traceId: string): Problem {
+  return { ...problem(codeOf(status), status), traceId };
+}
+
+const codeOf = (status: number): string => codes[status] ?? (status < 500 ? 'invalid-request' : 'internal');
+
+function problem(code: string, status: number): Pick<Problem, 'type' | 'title' | 'status' | 'code'> {
+  const words = code.replaceAll('-', ' ');
+  const title = titles[code] ?? words[0]!.toUpperCase() + words.slice(1);
+  return { type: `/problems/${encodeURIComponent(code)}`, title, status, code };
+}
+
+/** Headers that go with a problem. */
+export function problemHeaders({ status }: Problem): Record<string, string> {
+  return {
+    'content-type': problemType,
+    'cache-control': 'no-store',
+    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+    ...(status === 503 && { 'retry-after': '1' }),
+  };
+}

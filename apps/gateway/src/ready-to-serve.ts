@@ -1,0 +1,31 @@
+import { Readiness } from '@jogakbo/service';
+import { Injectable } from '@nestjs/common';
+import { KnownServices } from './known-services.ts';
+import { GatewaySettings } from './settings.ts';
+import { Tokens } from './tokens.ts';
+
+/** What `/health/ready` demands beyond a broker: that the door leads somewhere. */
+@Injectable()
+export class ReadyToServe {
+  constructor(
+    readiness: Readiness,
+    private readonly services: KnownServices,
+    private readonly settings: GatewaySettings,
+    tokens: Tokens,
+  ) {
+    readiness.add('routes', () => this.#missingRoutes());
+    readiness.add('tokens', () => {
+      const closed = services.table.routes.some(({ access }) => access !== 'public');
+      return closed ? tokens.whyNot() : undefined;
+    });
+  }
+
+  #missingRoutes(): string | undefined {
+    const missing = this.settings.readyRoutes.filter((wanted) => {
+      const [method, path] = wanted.split(' ') as [string, string];
+      const match = this.services.table.find(method, path);
+      return match.found !== 'route' || !this.services.serves(match.route.service);
+    });
+    return missing.length > 0 ? `nobody serves ${missing.join(', ')}` : undefined;
+  }
+}

@@ -1,0 +1,82 @@
+import type { Access, RequestDescription, ServiceDescription } from '@jogakbo/contract';
+import findMyWay from 'find-my-way';
+
+type Http = NonNullable<RequestDescription['http']>;
+
+/** A request that can be reached over HTTP: it has both a route and an access policy. */
+export interface Route {
+  service: string;
+  /** The path as the contract writes it. Bounded in number, so fit for metrics; the path of a request is not. */
+  pattern: string;
+  access: Access;
+  http: Http;
+  contract: RequestDescription;
+}
+
+export type Match =
+  | { found: 'route'; route: Route; parameters: Record<string, string> }
+  | { found: 'other-methods'; allow: string[] }
+  | { found: 'nothing' };
+
+const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+type Method = (typeof methods)[number];
+
+/** Nothing that the router would take for a pattern of its own. */
+const pathForm = /^\/([\w.~-]+|\{\w+\})?(\/([\w.~-]+|\{\w+\}))*$/;
+
+/** Which request answers which method and path. Never changes; a new one is made when what is announced changes. */
+export class RouteTable {
+  readonly routes: Route[] = [];
+  /** Routes that were announced and are not taken, with the reason. */
+  readonly refused: string[] = [];
+  readonly #router = findMyWay({ maxParamLength: 255 });
+
+  /**
+   * @param services what is announced; of two that announce the same route, the first has it
+   * @param own routes that the gateway answers itself, as `METHOD /path`
+   */
+  constructor(services: Iterable<ServiceDescription>, own: readonly string[] = []) {
+    for (const route of own) {
+      const [method, path] = route.split(' ') as [Method, string];
+      this.#router.on(method, path, () => {});
+    }
+    for (const { service, requests } of services) {
+      for (const contract of requests) {
+        // What has no policy is not reachable.
+        if (!contract.http || !contract.access) continue;
+        const { http, access } = contract;
+        this.#add({ service, contract, access, http, pattern: http.path });
+      }
+    }
+  }
+
+  #add(route: Route): void {
+    const method = route.http.method as Method;
+    const name = `${route.contract.name} (${method} ${route.pattern})`;
+    const path = route.pattern.replace(/\{(\w+)\}/g, ':$1');
+    if (!methods.includes(method) || !pathForm.test(route.pattern)) {
+      this.refused.push(`${name}: not a route`);
+    } else if (this.#router.hasRoute(method, path)) {
+      this.refused.push(`${name}: somebody else has it`);
+    } else {
+      this.#router.on(method, path, () => {}, route);
+      this.routes.push(route);
+    }
+  }
+
+  /** @param path without query, as it came: percent-encoded */
+  find(method: string, path: string): Match {
+    const wanted = method === 'HEAD' ? 'GET' : method;
+    const match = this.#router.find(wanted as Method, path);
+    if (match?.store) {
+      return {
+        found: 'route',
+        route: match.store as Route,
+        parameters: match.params as Record<string, string>,
+      };
+    }
+    const allow = methods.filter((other) => this.#router.find(other, path));
+    if (allow.length === 0) return { found: 'nothing' };
+    return { found: 'other-methods', allow: allow.includes('GET') ? ['HEAD', ...allow] : allow };
+  }
+}

@@ -1,0 +1,36 @@
+import { settings } from '@jogakbo/service';
+import { z } from 'zod';
+
+export class GatewaySettings extends settings({
+  requestTimeout: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(60_000)
+    .default(5_000)
+    .describe('milliseconds that a service has to answer'),
+  bodyLimit: z.coerce
+    .number()
+    .int()
+    .min(1_024)
+    .max(10_485_760)
+    .default(65_536)
+    .describe('bytes of a request body at most'),
+  tokenIssuer: z
+    .string()
+    .min(1)
+    .default('http://localhost:3000')
+    .describe('the issuer whose access tokens are accepted'),
+  tokenAudience: z.string().min(1).default('jogakbo').describe('the audience that a token must be made for'),
+  publicUrl: z
+    .string()
+    .regex(/^(\/|https?:\/\/\S+)$/, 'a URL, or / for wherever the document was read from')
+    .default('/')
+    .describe('where clients reach the API, for /openapi.json'),
+  readyRoutes: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').flatMap((route) => route.trim() || []))
+    .pipe(z.array(z.string().regex(/^[A-Z]+ \/\S*$/, 'METHOD /path, separated by commas')))
+    .describe('routes that must be served for /health/ready, as METHOD /path, separated by commas'),
+}) {}

@@ -1,0 +1,135 @@
+import { platformRejection } from '@jogakbo/contract';
+import { childTraceparent, RabbitClient, RemoteFault, type Caller } from '@jogakbo/messaging';
+import { Injectable } from '@nestjs/common';
+import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import { KnownServices } from './known-services.ts';
+import { GatewaySettings } from './settings.ts';
+
+/** Both names of EdDSA (RFC 8037, RFC 9864). Nothing symmetric, and never `none`. */
+const algorithms = ['ES256', 'EdDSA', 'Ed25519'];
+/** Not sooner than this after the last attempt are keys asked for again, however many unknown ones are shown. */
+const coolDown = 5_000;
+/** Keys older than this are asked for again while the old ones still serve. */
+const staleAfter = 300_000;
+/** Tokens remembered as verified; the one that was not used for longest goes first. */
+const remembered = 5_000;
+
+/**
+ * Says on whose behalf a request comes. Keys come from whichever service announces the JWKS; once they are known, its
+ * being away stops nobody.
+ */
+@Injectable()
+export class Tokens {
+  readonly #verified = new Map<string, { caller: Caller; until: number }>();
+  #keys: { text: string; find: JWTVerifyGetKey } | undefined;
+  #triedAt = -Infinity;
+  #fetching: Promise<boolean> | undefined;
+
+  constructor(
+    private readonly services: KnownServices,
+    private readonly client: RabbitClient,
+    private readonly settings: GatewaySettings,
+  ) {}
+
+  /**
+   * The member whose token the request carries; undefined where it carries none.
+   * @param authorization the header
+   * @throws Rejection `unauthenticated` where it carries anything else than a token that is valid now
+   * @throws RemoteFault `unavailable` where nobody could be asked for the keys yet
+   */
+  async callerOf(authorization: string | undefined): Promise<Caller | undefined> {
+    if (authorization === undefined) return undefined;
+    const token = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization.trim())?.[1];
+    if (!token) throw refused();
+    const known = this.#verified.get(token);
+    if (known) {
+      this.#verified.delete(token);
+      if (known.until > Date.now()) {
+        this.#verified.set(token, known);
+        this.#refreshWhenStale();
+        return known.caller;
+      }
+    }
+    const { caller, until } = await this.#verify(token);
+    if (this.#verified.size >= remembered) this.#verified.delete(this.#verified.keys().next().value!);
+    this.#verified.set(token, { caller, until });
+    return caller;
+  }
+
+  /** Why tokens cannot be verified, or undefined. */
+  async whyNot(): Promise<string | undefined> {
+    if (this.#keys) return undefined;
+    return (await this.#fetch().catch(() => false)) ? undefined : 'nobody gives the keys that verify tokens';
+  }
+
+  async #verify(token: string): Promise<{ caller: Caller; until: number }> {
+    if (!this.#keys) await this.#fetch();
+    if (!this.#keys) throw new RemoteFault('unavailable', 'no keys to verify tokens with');
+    this.#refreshWhenStale();
+    try {
+      return await this.#check(token, this.#keys.find);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw refused();
+      // A key that was made after the keys were asked for.
+      const renewed = await this.#fetch().catch(() => false);
+      if (!renewed) throw refused();
+      return await this.#check(token, this.#keys.find).catch(() => {
+        throw refused();
+      });
+    }
+  }
+
+  async #check(token: string, find: JWTVerifyGetKey): Promise<{ caller: Caller; until: number }> {
+    const { payload } = await jwtVerify(token, find, {
+      algorithms,
+      issuer: this.settings.tokenIssuer,
+      audience: this.settings.tokenAudience,
+      requiredClaims: ['sub', 'exp'],
+    });
+    const { sub, sid, roles, exp } = payload;
+    if (typeof sub !== 'string' || sub === '') throw refused();
+    const caller: Caller = {
+      memberId: sub,
+      roles: Array.isArray(roles) ? roles.filter((role): role is string => typeof role === 'string') : [],
+      ...(typeof sid === 'string' && { sessionId: sid }),
+    };
+    return { caller, until: exp! * 1_000 };
+  }
+
+  #refreshWhenStale(): void {
+    if (Date.now() - this.#triedAt > staleAfter) this.#fetch().catch(() => {});
+  }
+
+  /** True where keys came; false while it cools down. One question at a time, whoever asks. */
+  #fetch(): Promise<boolean> {
+    return (this.#fetching ??= this.#fetchKeys().finally(() => (this.#fetching = undefined)));
+  }
+
+  async #fetchKeys(): Promise<boolean> {
+    const match = this.services.table.find('GET', '/.well-known/jwks.json');
+    if (match.found !== 'route' || !this.services.serves(match.route.service)) return false;
+    if (this.#keys && Date.now() - this.#triedAt < coolDown) return false;
+    this.#triedAt = Date.now();
+    const keys = (await this.client.request(
+      match.route.contract.name,
+      {},
+      {
+        timeout: this.settings.requestTimeout,
+        context: { traceparent: childTraceparent(), language: 'ko' },
+      },
+    )) as JSONWebKeySet;
+    const text = JSON.stringify(keys);
+    if (text !== this.#keys?.text) {
+      this.#keys = { text, find: createLocalJWKSet(keys) };
+      // What a withdrawn key had signed is not trusted any more.
+      this.#verified.clear();
+    }
+    return true;
+  }
+}
+
+const refused = () =>
+  platformRejection(
+    'unauthenticated',
+    'the access token is missing, malformed, expired or not of this store',
+  );

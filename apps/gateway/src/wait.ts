@@ -1,0 +1,139 @@
+import {
+  BrokerConnection,
+  Listener,
+  RabbitClient,
+  type CallContext,
+  type Incoming,
+} from '@jogakbo/messaging';
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { KnownServices } from './known-services.ts';
+import type { Route } from './routes.ts';
+import { GatewaySettings } from './settings.ts';
+
+type Wait = NonNullable<Route['http']['wait']>;
+type Output = Record<string, unknown>;
+
+/** Events are heard at most once, so whoever waits also asks, this often (milliseconds). */
+const askEvery = 500;
+/** An event may be heard before the reply to what caused it: it is kept for this long (milliseconds). */
+const keepHeard = 30_000;
+const keepHeardAtMost = 10_000;
+
+/** What a waiting client waits for: the thing, and the question that tells its state. */
+const thing = (wait: Wait, value: unknown): string => `${wait.answer} ${String(value)}`;
+
+/** Lets a client wait for the end of what its request began (`Prefer: wait=N`). */
+@Injectable()
+export class Waiting implements OnModuleInit, OnApplicationShutdown {
+  readonly #listener: Listener;
+  /** By event name. */
+  #waits = new Map<string, Wait[]>();
+  readonly #heard = new Map<string, number>();
+  readonly #waiting = new Map<string, Set<() => void>>();
+
+  constructor(
+    connection: BrokerConnection,
+    private readonly services: KnownServices,
+    private readonly client: RabbitClient,
+    private readonly settings: GatewaySettings,
+  ) {
+    this.#listener = new Listener(connection, (event) => this.#hear(event));
+  }
+
+  async onModuleInit(): Promise<void> {
+    await this.#listener.open();
+    this.services.onTable(({ routes }) => {
+      this.#waits = new Map();
+      for (const { http } of routes) {
+        for (const event of http.wait?.until ?? []) {
+          this.#waits.set(event, [...(this.#waits.get(event) ?? []), http.wait!]);
+        }
+      }
+      void this.#listener.alsoHear(this.#waits.keys());
+    });
+  }
+
+  /**
+   * Waits until one of the events of `wait` is heard of the thing that `reply` is about, or asking shows another
+   * `status` than the reply has.
+   * @returns what `wait.answer` says then; undefined where time is over, or the client has gone, before that
+   */
+  end(
+    wait: Wait,
+    reply: Output,
+    options: { seconds: number; context: CallContext; gone: AbortSignal },
+  ): Promise<Output | undefined> {
+    const { seconds, context, gone } = options;
+    const value = reply[wait.key];
+    const name = thing(wait, value);
+    const until = Date.now() + seconds * 1_000;
+
+    const ask = async (): Promise<Output | undefined> => {
+      const timeout = Math.min(this.settings.requestTimeout, until - Date.now());
+      const answer = await this.client
+        .request(wait.answer, { [wait.key]: value }, { context, timeout })
+        .catch(() => undefined);
+      return (answer ?? undefined) as Output | undefined;
+    };
+    return new Promise((resolve) => {
+      const finish = (answer: Output | undefined): void => {
+        clearInterval(asking);
+        clearTimeout(patience);
+        gone.removeEventListener('abort', giveUp);
+        this.#stopWaiting(name, onHeard);
+        resolve(answer);
+      };
+      const giveUp = (): void => finish(undefined);
+      const onHeard = async (): Promise<void> => {
+        const answer = await ask();
+        if (answer) finish(answer);
+      };
+      const look = async (): Promise<void> => {
+        const answer = await ask();
+        if (answer && answer['status'] !== reply['status']) finish(answer);
+      };
+      const patience = setTimeout(giveUp, seconds * 1_000);
+      const asking = setInterval(() => void look(), askEvery);
+      gone.addEventListener('abort', giveUp);
+      this.#startWaiting(name, onHeard);
+      if ((this.#heard.get(name) ?? 0) > Date.now()) void onHeard();
+      else void look();
+    });
+  }
+
+  #hear({ pattern, data }: Incoming): void {
+    for (const wait of this.#waits.get(pattern) ?? []) {
+      const value = (data as Output | undefined)?.[wait.key];
+      if (value === undefined) continue;
+      const name = thing(wait, value);
+      this.#keep(name);
+      for (const onHeard of this.#waiting.get(name) ?? []) onHeard();
+    }
+  }
+
+  #keep(name: string): void {
+    const now = Date.now();
+    this.#heard.delete(name);
+    this.#heard.set(name, now + keepHeard);
+    for (const [oldest, until] of this.#heard) {
+      if (until > now && this.#heard.size <= keepHeardAtMost) break;
+      this.#heard.delete(oldest);
+    }
+  }
+
+  #startWaiting(name: string, onHeard: () => void): void {
+    const waiting = this.#waiting.get(name);
+    if (waiting) waiting.add(onHeard);
+    else this.#waiting.set(name, new Set([onHeard]));
+  }
+
+  #stopWaiting(name: string, onHeard: () => void): void {
+    const waiting = this.#waiting.get(name);
+    waiting?.delete(onHeard);
+    if (waiting?.size === 0) this.#waiting.delete(name);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.#listener.close();
+  }
+}

@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { platformRejection, service, type Body, type Language } from '@jogakbo/contract';
+import { Handles, RabbitClient, type CallContext, type MessageContext } from '@jogakbo/messaging';
+import { Service } from '@jogakbo/service';
+import { Controller } from '@nestjs/common';
+import { z } from 'zod';
+
+/** A service that the gateway has never heard of: one route of every kind. */
+export const demo = service('demo', 'Things for the tests of the gateway.');
+
+const Thing = z.object({ thingId: z.uuid(), text: z.string(), version: z.int() });
+
+export const ListThings = demo.query('list-things', {
+  input: z.strictObject({
+    limit: z.int().min(1).max(100).default(20),
+    sold: z.boolean().optional(),
+    tag: z.array(z.string()).optional(),
+    name: z.string().optional(),
+  }),
+  output: z.object({ seen: z.unknown(), language: z.string() }),
+  http: 'GET /v1/things',
+  access: 'public',
+});
+export const GetThing = demo.query('get-thing', {
+  input: z.strictObject({ thingId: z.uuid() }),
+  output: Thing,
+  http: { route: 'GET /v1/things/{thingId}', etag: 'version' },
+  access: 'public',
+});
+export const ChangeThing = demo.command('change-thing', {
+  input: z.strictObject({ thingId: z.uuid(), version: z.int(), text: z.string().min(1) }),
+  output: Thing,
+  rejections: { 'version-changed': 412 },
+  http: { route: 'PATCH /v1/things/{thingId}', ifMatch: 'version', etag: 'version' },
+  access: 'merchant',
+});
+export const RemoveThing = demo.command('remove-thing', {
+  input: z.strictObject({ thingId: z.uuid() }),
+  http: 'DELETE /v1/things/{thingId}',
+  access: 'operator',
+});
+export const GetMe = demo.query('get-me', {
+  input: z.strictObject({}),
+  output: z.object({ memberId: z.string(), sessionId: z.string().optional(), language: z.string() }),
+  http: 'GET /v1/me',
+  access: 'member',
+});
+export const GetOwn = demo.query('get-own', {
+  input: z.strictObject({ ownerId: z.string() }),
+  output: z.object({ yours: z.boolean() }),
+  http: 'GET /v1/owned/{ownerId}',
+  access: 'owner',
+});
+export const GetJwks = demo.query('get-jwks', {
+  input: z.strictObject({}),
+  output: z.object({ keys: z.array(z.record(z.string(), z.unknown())) }),
+  http: { route: 'GET /.well-known/jwks.json', document: true },
+  access: 'public',
+});
+export const Fail = demo.command('fail', {
+  input: z.strictObject({ how: z.enum(['throw', 'hang']) }),
+  http: 'POST /v1/failures',
+  access: 'public',
+});
+export const Inside = demo.query('inside', {
+  input: z.strictObject({}),
+  output: z.object({ secret: z.string() }),
+});
+
+export const JobEnded = demo.event('job-ended', z.object({ jobId: z.uuid() }), { subject: 'jobId' });
+export const GetJobOutcome = demo.query('get-job-outcome', {
+  input: z.strictObject({ jobId: z.uuid() }),
+  output: z.object({ jobId: z.uuid(), status: z.string(), result: z.string().optional() }),
+});
+export const BeginJob = demo.command('begin-job', {
+  input: z.strictObject({
+    lines: z.array(z.strictObject({ quantity: z.int().min(1).max(9) })).min(1),
+    /** Milliseconds until it ends; undefined: never. */
+    takes: z.int().optional(),
+    /** Whether its end is announced. */
+    silent: z.boolean().optional(),
+    token: z.string().optional(),
+  }),
+  output: z.object({ jobId: z.uuid(), status: z.string() }),
+  rejections: { 'unknown-token': 422 },
+  idempotency: 'required',
+  http: {
+    route: 'POST /v1/jobs',
+    status: 202,
+    location: '/v1/jobs/{jobId}',
+    wait: { key: 'jobId', until: [JobEnded], answer: GetJobOutcome, status: 201 },
+  },
+  access: 'member',
+});
+
+/** What the demo service remembers, and what the tests look at. */
+export const seen = {
+  keys: [] as Record<string, unknown>[],
+  jobs: new Map<string, string>(),
+  begun: [] as { key: string | undefined; input: unknown }[],
+  contexts: [] as CallContext[],
+};
+
+@Controller()
+export class DemoHandler {
+  constructor(private readonly client: RabbitClient) {}
+
+  @Handles(ListThings)
+  async list(body: Body<typeof ListThings>, { language, incoming }: MessageContext) {
+    seen.contexts.push(incoming.context);
+    return { seen: body, language };
+  }
+
+  @Handles(GetThing)
+  async get({ thingId }: Body<typeof GetThing>, { language }: MessageContext) {
+    if (thingId.endsWith('0')) throw platformRejection('not-found', 'there is no such thing');
+    return { thingId, text: hello[language], version: 3 };
+  }
+
+  @Handles(ChangeThing)
+  async change({ thingId, version, text }: Body<typeof ChangeThing>) {
+    if (version !== 3) throw ChangeThing.reject('version-changed', 'read it again');
+    return { thingId, text, version: 4 };
+  }
+
+  @Handles(RemoveThing)
+  async remove(_: Body<typeof RemoveThing>) {}
+
+  @Handles(GetMe)
+  async me(_: Body<typeof GetMe>, { caller, language }: MessageContext) {
+    return { memberId: caller.memberId, sessionId: caller.sessionId, language };
+  }
+
+  @Handles(GetOwn)
+  async own({ ownerId }: Body<typeof GetOwn>, { caller }: MessageContext) {
+    caller.mustOwn(ownerId);
+    return { yours: true };
+  }
+
+  @Handles(GetJwks)
+  async jwks(_: Body<typeof GetJwks>) {
+    return { keys: seen.keys };
+  }
+
+  @Handles(Fail)
+  async fail({ how }: Body<typeof Fail>) {
+    if (how === 'throw') throw new Error('password=hunter2 at db.internal:5432');
+    await sleep(1_500);
+  }
+
+  @Handles(Inside)
+  async inside(_: Body<typeof Inside>) {
+    return { secret: 'of the inside' };
+  }
+
+  @Handles(GetJobOutcome)
+  async outcome({ jobId }: Body<typeof GetJobOutcome>) {
+    const status = seen.jobs.get(jobId) ?? 'begun';
+    return { jobId, status, ...(status === 'ended' && { result: 'done' }) };
+  }
+
+  @Handles(BeginJob)
+  async begin(
+    { takes, silent, token, lines }: Body<typeof BeginJob>,
+    { incoming }: MessageContext,
+  ): Promise<{ jobId: string; status: string }> {
+    if (token)
+      throw BeginJob.reject('unknown-token', 'no such token', [{ path: 'token', message: 'unknown' }]);
+    const jobId = crypto.randomUUID();
+    seen.begun.push({ key: incoming.idempotencyKey, input: { lines, takes } });
+    const end = async (): Promise<void> => {
+      seen.jobs.set(jobId, 'ended');
+      if (!silent) this.client.emit(JobEnded.name, { jobId }).subscribe();
+    };
+    // At once: the event is then heard before the reply.
+    if (takes === 0) await end();
+    else if (takes !== undefined) setTimeout(() => void end(), takes).unref();
+    return { jobId, status: 'begun' };
+  }
+}
+
+const hello: Record<Language, string> = { ko: '안녕', en: 'hello' };
+
+@Service({ contract: demo, handlers: [DemoHandler] })
+export class DemoModule {}
+
+/** A second service, to come up while the gateway runs. */
+export const late = service('late', 'Comes later.');
+export const GetLate = late.query('get-late', {
+  input: z.strictObject({}),
+  output: z.object({ here: z.boolean() }),
+  http: 'GET /v1/late',
+  access: 'public',
+});
+
+@Controller()
+export class LateHandler {
+  @Handles(GetLate)
+  async get(_: Body<typeof GetLate>) {
+    return { here: true };
+  }
+}
+
+@Service({ contract: late, handlers: [LateHandler] })
+export class LateModule {}

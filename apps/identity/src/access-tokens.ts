@@ -1,0 +1,35 @@
+import { randomUUID } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { SignJWT } from 'jose';
+import type { Member } from './member.ts';
+import { IdentitySettings } from './settings.ts';
+import { algorithm, SigningKeys } from './signing-keys.ts';
+
+/** Whom the tokens are for: everything behind the public door. */
+const audience = 'jogakbo';
+/** In seconds. A session that was ended lives on for this long at most. */
+const lifetime = 600;
+
+@Injectable()
+export class AccessTokens {
+  constructor(
+    private readonly keys: SigningKeys,
+    private readonly settings: IdentitySettings,
+  ) {}
+
+  /** A fresh access token beside the given refresh token, as the member's sign-in is answered. */
+  async issue({ memberId, roles }: Member, sessionId: string, refreshToken: string) {
+    const { kid, privateKey } = this.keys.current;
+    const now = Math.floor(Date.now() / 1_000);
+    const accessToken = await new SignJWT({ sid: sessionId, roles })
+      .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
+      .setIssuer(this.settings.tokenIssuer)
+      .setAudience(audience)
+      .setSubject(memberId)
+      .setJti(randomUUID())
+      .setIssuedAt(now)
+      .setExpirationTime(now + lifetime)
+      .sign(privateKey);
+    return { accessToken, tokenType: 'Bearer' as const, expiresIn: lifetime, refreshToken };
+  }
+}

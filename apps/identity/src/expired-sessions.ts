@@ -1,0 +1,33 @@
+import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
+import { DataSource, LessThan } from 'typeorm';
+import { RefreshToken, Session } from './session.ts';
+
+/** Forgets what nobody can use any more, once an hour. */
+@Injectable()
+export class ExpiredSessions implements OnApplicationBootstrap, OnApplicationShutdown {
+  readonly #logger = new Logger('ExpiredSessions');
+  #timer: NodeJS.Timeout;
+  #forgetting: Promise<void>;
+
+  constructor(private readonly dataSource: DataSource) {}
+
+  onApplicationBootstrap(): void {
+    const forget = () => {
+      this.#forgetting = this.forget().catch((error: Error) => this.#logger.warn(error.message));
+    };
+    forget();
+    this.#timer = setInterval(forget, 3_600_000).unref();
+  }
+
+  /** A token is forgotten with its own expiry, a session with that of its newest token. */
+  async forget(): Promise<void> {
+    const expired = { expiresAt: LessThan(new Date()) };
+    await this.dataSource.manager.delete(RefreshToken, expired);
+    await this.dataSource.manager.delete(Session, expired);
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#forgetting;
+  }
+}

@@ -1,0 +1,34 @@
+import { identity } from '@jogakbo/contracts-identity';
+import { Consistency1700000000000 } from '@jogakbo/consistency';
+import { Service } from '@jogakbo/service';
+import { Members1700000002000 } from '../migrations/1700000002000-members.ts';
+import { AccessTokens } from './access-tokens.ts';
+import { ExpiredSessions } from './expired-sessions.ts';
+import { GetMeHandler } from './get-me.ts';
+import { Member } from './member.ts';
+import { OpenIdHandler } from './openid.ts';
+import { RefreshSessionHandler } from './refresh-session.ts';
+import { RefreshToken, Session } from './session.ts';
+import { IdentitySettings } from './settings.ts';
+import { SignInHandler } from './sign-in.ts';
+import { SignOutHandler } from './sign-out.ts';
+import { SignUpHandler } from './sign-up.ts';
+import { SigningKey, SigningKeys } from './signing-keys.ts';
+import { StaffAccounts } from './staff-accounts.ts';
+
+@Service({
+  contract: identity,
+  settings: IdentitySettings,
+  migrations: [Consistency1700000000000, Members1700000002000],
+  entities: [Member, Session, RefreshToken, SigningKey],
+  providers: [SigningKeys, AccessTokens, StaffAccounts, ExpiredSessions],
+  handlers: [
+    SignUpHandler,
+    SignInHandler,
+    RefreshSessionHandler,
+    SignOutHandler,
+    GetMeHandler,
+    OpenIdHandler,
+  ],
+})
+export class IdentityModule {}

@@ -1,0 +1,42 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { MemberRegistered } from '@jogakbo/contracts-identity';
+import { UnitsOfWork } from '@jogakbo/consistency';
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { addMember, Member } from './member.ts';
+import { hashPassword, passwordFits } from './password.ts';
+import { endSessions } from './session.ts';
+import { IdentitySettings } from './settings.ts';
+import type { StaffAccount } from './staff.ts';
+
+/** Before the service takes work, every account of the setting `staff` exists with its name, roles and password. */
+@Injectable()
+export class StaffAccounts implements OnApplicationBootstrap {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly units: UnitsOfWork,
+    private readonly settings: IdentitySettings,
+  ) {}
+
+  async onApplicationBootstrap(): Promise<void> {
+    await Promise.all(this.settings.staff.map((account) => this.#ensure(account)));
+  }
+
+  async #ensure({ email, name, password, roles }: StaffAccount): Promise<void> {
+    const known = await this.dataSource.manager.findOneBy(Member, { email });
+    const fits = known !== null && (await passwordFits(password, known.passwordHash));
+    if (fits && known.name === name && String(known.roles) === String(roles)) return;
+    const passwordHash = fits ? known.passwordHash : await hashPassword(password);
+
+    await this.units.run(async ({ tx, publish, language }) => {
+      const memberId = randomUUIDv7();
+      if (await addMember(tx, { memberId, email, name, passwordHash, roles })) {
+        publish(MemberRegistered({ memberId, email, name, language }));
+        return;
+      }
+      await tx.update(Member, { email }, { name, passwordHash, roles });
+      // Whoever signed in with another password must not gain these roles with the next refresh.
+      if (known && !fits) await endSessions(tx, { memberId: known.memberId });
+    });
+  }
+}

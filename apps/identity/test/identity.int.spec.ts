@@ -1,0 +1,262 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  GetJwks,
+  GetMe,
+  GetOpenIdConfiguration,
+  MemberRegistered,
+  RefreshSession,
+  SignIn,
+  SignOut,
+  SignUp,
+  SignUpRepeated,
+} from '@jogakbo/contracts-identity';
+import { ServiceUnderTest } from '@jogakbo/testing';
+import { createLocalJWKSet, decodeJwt, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
+import { DataSource } from 'typeorm';
+import { ExpiredSessions } from '../src/expired-sessions.ts';
+import { IdentityModule } from '../src/identity.module.ts';
+import { SigningKeys } from '../src/signing-keys.ts';
+
+const password = '조각보-correct-horse';
+
+describe('identity', () => {
+  let identity: ServiceUnderTest;
+  let count = 0;
+
+  beforeAll(async () => {
+    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: 'https://store.example' });
+  });
+  afterAll(() => identity.stop());
+
+  async function member() {
+    const email = `member-${++count}@example.com`;
+    const { memberId } = await identity.ask(SignUp, { email, password, name: '김하나' });
+    return { email, memberId };
+  }
+
+  const signIn = (email: string, given = password) =>
+    identity.ask(SignIn, { email, password: given }, { timeout: 10_000 });
+  const refresh = (refreshToken: string) => identity.ask(RefreshSession, { refreshToken });
+  const callerOf = ({ sub, roles, sid }: JWTPayload) => ({
+    caller: { memberId: sub!, roles: roles as string[], sessionId: sid as string },
+  });
+  const refused = { code: 'refresh-token-refused', status: 401 };
+
+  describe('signing up', () => {
+    it('makes a member and says so in the language of the request', async () => {
+      const { memberId } = await identity.ask(
+        SignUp,
+        { email: 'Ada@Example.com', password, name: 'Ada' },
+        { language: 'en' },
+      );
+      await expect(identity.hears(MemberRegistered, (event) => event.memberId === memberId)).resolves.toEqual(
+        { memberId, email: 'ada@example.com', name: 'Ada', language: 'en' },
+      );
+      const { accessToken } = await signIn('aDA@example.com');
+      await expect(identity.ask(GetMe, {}, callerOf(decodeJwt(accessToken)))).resolves.toEqual({
+        ...{ memberId, email: 'ada@example.com', name: 'Ada', roles: ['member'] },
+      });
+    });
+
+    it('gives a taken address the same kind of answer, tells the member, and changes nothing', async () => {
+      const { email, memberId } = await member();
+      const again = await identity.ask(
+        SignUp,
+        { email: email.toUpperCase(), password: 'another password', name: 'Mallory' },
+        { language: 'en' },
+      );
+      expect(Object.keys(again)).toEqual(['memberId']);
+      expect(again.memberId).not.toBe(memberId);
+      await expect(identity.hears(SignUpRepeated, (event) => event.memberId === memberId)).resolves.toEqual({
+        ...{ memberId, language: 'en' },
+      });
+      expect(identity.heard(MemberRegistered).filter((event) => event.email === email)).toHaveLength(1);
+      const rows = await identity.query<{ name: string }>('SELECT name FROM member WHERE email = $1', [
+        email,
+      ]);
+      expect(rows).toEqual([{ name: '김하나' }]);
+      await expect(signIn(email, 'another password')).rejects.toMatchObject({ code: 'wrong-credentials' });
+    });
+
+    it('makes one member of many who take the same address at once', async () => {
+      const email = 'crowd@example.com';
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, () => identity.ask(SignUp, { email, password, name: 'One' })),
+      );
+      expect(new Set(answers.map(({ memberId }) => memberId)).size).toBe(8);
+      await expect(identity.query('SELECT 1 FROM member WHERE email = $1', [email])).resolves.toHaveLength(1);
+    });
+
+    it.each([
+      ['an address that is none', { email: 'nobody', password, name: 'x' }, 'email'],
+      ['a short password', { email: 'a@example.com', password: 'short', name: 'x' }, 'password'],
+      ['an empty name', { email: 'a@example.com', password, name: '  ' }, 'name'],
+      ['a zero byte in the name', { email: 'a@example.com', password, name: 'A\u0000B' }, 'name'],
+      ['a role', { email: 'a@example.com', password, name: 'x', roles: ['operator'] }, 'roles'],
+    ])('refuses %s and names the field', async (_, input, path) => {
+      await expect(identity.ask(SignUp, input as never)).rejects.toMatchObject({
+        ...{ code: 'invalid', status: 400, errors: [expect.objectContaining({ path })] },
+      });
+    });
+  });
+
+  describe('signing in', () => {
+    it('refuses a wrong password and an unknown address with the same words', async () => {
+      const { email } = await member();
+      const said = { code: 'wrong-credentials', status: 401, message: 'address or password is wrong' };
+      await expect(signIn(email, 'wrong')).rejects.toMatchObject(said);
+      await expect(signIn('nobody@example.com')).rejects.toMatchObject(said);
+    });
+
+    it('takes as long for an unknown address as for a wrong password', async () => {
+      const { email } = await member();
+      const quickest = async (address: string) => {
+        const times = [];
+        for (let i = 0; i < 5; i++) {
+          const startedAt = performance.now();
+          await signIn(address, 'wrong').catch(() => {});
+          times.push(performance.now() - startedAt);
+        }
+        return Math.min(...times);
+      };
+      expect((await quickest('nobody@example.com')) / (await quickest(email))).toBeGreaterThan(0.6);
+    });
+
+    it('gives a token that the published keys verify', async () => {
+      const { email, memberId } = await member();
+      const { accessToken, tokenType, expiresIn } = await signIn(email);
+      expect({ tokenType, expiresIn }).toEqual({ tokenType: 'Bearer', expiresIn: 600 });
+      const jwks = await identity.ask(GetJwks, {});
+      const { payload, protectedHeader } = await jwtVerify(
+        accessToken,
+        createLocalJWKSet(jwks as unknown as JSONWebKeySet),
+        { issuer: 'https://store.example', audience: 'jogakbo', algorithms: ['ES256'] },
+      );
+      expect(protectedHeader).toEqual({ alg: 'ES256', typ: 'JWT', kid: jwks.keys[0]!['kid'] });
+      expect(payload).toMatchObject({ sub: memberId, roles: ['member'], sid: expect.any(String) });
+      expect(payload.exp! - payload.iat!).toBe(600);
+      expect(payload.jti).not.toBe(decodeJwt((await signIn(email)).accessToken).jti);
+    });
+  });
+
+  describe('refreshing', () => {
+    it('goes on with the same session by new tokens', async () => {
+      const { email } = await member();
+      const first = await signIn(email);
+      const second = await refresh(first.refreshToken);
+      expect(second.refreshToken).toMatch(/^[\w-]{43}$/);
+      expect(second.refreshToken).not.toBe(first.refreshToken);
+      expect(decodeJwt(second.accessToken)['sid']).toBe(decodeJwt(first.accessToken)['sid']);
+      await expect(refresh(second.refreshToken)).resolves.toMatchObject({ expiresIn: 600 });
+    });
+
+    it('ends the whole family when a used token comes again, and no other', async () => {
+      const { email } = await member();
+      const [first, elsewhere] = [await signIn(email), await signIn(email)];
+      const second = await refresh(first.refreshToken);
+      await expect(refresh(first.refreshToken)).rejects.toMatchObject(refused);
+      await expect(refresh(second.refreshToken)).rejects.toMatchObject(refused);
+      await expect(refresh(elsewhere.refreshToken)).resolves.toMatchObject({ tokenType: 'Bearer' });
+    });
+
+    it('lets one of ten at the same time win, and takes the others for reuse', async () => {
+      const { email } = await member();
+      const { refreshToken } = await signIn(email);
+      const results = await Promise.allSettled(Array.from({ length: 10 }, () => refresh(refreshToken)));
+      const won = results.filter((result) => result.status === 'fulfilled');
+      const lost = results.filter((result) => result.status === 'rejected');
+      expect(won).toHaveLength(1);
+      expect(lost.map(({ reason }) => (reason as { code: string }).code)).toEqual(
+        Array.from({ length: 9 }, () => 'refresh-token-refused'),
+      );
+      await expect(refresh(won[0]!.value.refreshToken)).rejects.toMatchObject(refused);
+    });
+
+    it('gives the roles of now', async () => {
+      const { email } = await member();
+      const { refreshToken } = await signIn(email);
+      await identity.query(`UPDATE member SET roles = '{member,merchant}' WHERE email = $1`, [email]);
+      expect(decodeJwt((await refresh(refreshToken)).accessToken)['roles']).toEqual(['member', 'merchant']);
+    });
+
+    it('refuses an unknown and an expired token, and forgets what has expired', async () => {
+      await expect(refresh('never-given-out')).rejects.toMatchObject(refused);
+      const { email, memberId } = await member();
+      const { refreshToken } = await signIn(email);
+      const past = `now() - interval '1 second'`;
+      await identity.query(`UPDATE session SET expires_at = ${past} WHERE member_id = $1`, [memberId]);
+      await identity.query(
+        `UPDATE refresh_token SET expires_at = ${past} WHERE session_id IN
+           (SELECT session_id FROM session WHERE member_id = $1)`,
+        [memberId],
+      );
+      await expect(refresh(refreshToken)).rejects.toMatchObject(refused);
+      await identity.get(ExpiredSessions).forget();
+      const left = identity.query('SELECT 1 FROM session WHERE member_id = $1', [memberId]);
+      await expect(left).resolves.toEqual([]);
+    });
+  });
+
+  it('signs out of this session and of no other', async () => {
+    const { email } = await member();
+    const [here, elsewhere] = [await signIn(email), await signIn(email)];
+    await identity.ask(SignOut, {}, callerOf(decodeJwt(here.accessToken)));
+    await expect(refresh(here.refreshToken)).rejects.toMatchObject(refused);
+    await expect(refresh(elsewhere.refreshToken)).resolves.toMatchObject({ tokenType: 'Bearer' });
+  });
+
+  it('demands a member for what is a member’s', async () => {
+    await expect(identity.ask(GetMe, {})).rejects.toMatchObject({ code: 'unauthenticated' });
+    await expect(identity.ask(SignOut, {})).rejects.toMatchObject({ code: 'unauthenticated' });
+  });
+
+  it('publishes public keys only, and where they are', async () => {
+    const { keys } = await identity.ask(GetJwks, {});
+    expect(keys).toEqual([
+      {
+        ...{ kty: 'EC', crv: 'P-256', x: expect.any(String), y: expect.any(String) },
+        ...{ kid: expect.any(String), use: 'sig', alg: 'ES256' },
+      },
+    ]);
+    await expect(identity.ask(GetOpenIdConfiguration, {})).resolves.toMatchObject({
+      issuer: 'https://store.example',
+      jwks_uri: 'https://store.example/.well-known/jwks.json',
+      id_token_signing_alg_values_supported: ['ES256'],
+    });
+  });
+
+  it('keeps its keys: tokens of before a restart stay good', async () => {
+    const before = await identity.ask(GetJwks, {});
+    await identity.restart();
+    await expect(identity.ask(GetJwks, {})).resolves.toEqual(before);
+  });
+
+  it('agrees on one key when several instances start at once', async () => {
+    await identity.query('DELETE FROM signing_key');
+    const instances = Array.from({ length: 5 }, () => new SigningKeys(identity.get(DataSource)));
+    // With every connection open already, they really begin at once.
+    await Promise.all(instances.map(() => identity.query('SELECT pg_sleep(0.1)')));
+    await Promise.all(instances.map((keys) => keys.onModuleInit()));
+    expect(new Set(instances.map(({ current }) => current.kid)).size).toBe(1);
+    expect(instances.map((keys) => keys.public)).toEqual(instances.map(() => [expect.anything()]));
+  });
+
+  it('stores no password and no token, neither its own nor in what it remembers of messages', async () => {
+    const { email } = await member();
+    const first = await signIn(email);
+    const second = await refresh(first.refreshToken);
+    const stored = [];
+    for (const table of ['inbox', 'outbox', 'member', 'session', 'refresh_token', 'signing_key'])
+      stored.push(...(await identity.query(`SELECT t::text FROM ${table} t`)));
+    expect(stored.length).toBeGreaterThan(20);
+    const text = JSON.stringify(stored);
+    const secrets = [password, first, second].flatMap((one) =>
+      typeof one === 'string' ? [one] : [one.accessToken, one.refreshToken],
+    );
+    for (const secret of secrets) expect(text).not.toContain(secret);
+    const [{ answered } = { answered: -1 }] = await identity.query<{ answered: number }>(
+      'SELECT count(*)::int AS answered FROM inbox WHERE answer IS NOT NULL OR fingerprint IS NOT NULL',
+    );
+    expect(answered).toBe(0);
+  });
+});

@@ -1,0 +1,106 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { MemberRegistered, RefreshSession, SignIn, SignUp } from '@jogakbo/contracts-identity';
+import { start } from '@jogakbo/service';
+import { ServiceUnderTest } from '@jogakbo/testing';
+import { decodeJwt } from 'jose';
+import { IdentityModule } from '../src/identity.module.ts';
+
+const operator = {
+  email: 'Operator@store.example',
+  name: 'Operator',
+  password: 'first password',
+  roles: ['member', 'operator'],
+};
+
+describe('staff', () => {
+  let folder: string;
+  let file: string;
+  let identity: ServiceUnderTest;
+
+  const write = (staff: unknown) =>
+    writeFile(file, typeof staff === 'string' ? staff : JSON.stringify(staff), { mode: 0o600 });
+  const signIn = (email: string, password: string) => identity.ask(SignIn, { email, password });
+  const rolesOf = async (email: string, password: string) =>
+    decodeJwt((await signIn(email, password)).accessToken)['roles'];
+  const announced = async () =>
+    (
+      await identity.query<{ email: string }>(
+        `SELECT data->>'email' AS email FROM outbox WHERE name = $1 ORDER BY 1`,
+        [MemberRegistered.name],
+      )
+    ).map(({ email }) => email);
+
+  beforeAll(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'jogakbo-staff-'));
+    file = path.join(folder, 'staff.json');
+    await write([operator]);
+    identity = await ServiceUnderTest.start(IdentityModule, { STAFF_FILE: file });
+  });
+  afterAll(async () => {
+    await identity.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  it('exists from the start, and is announced', async () => {
+    await expect(rolesOf('operator@store.example', 'first password')).resolves.toEqual(operator.roles);
+    await expect(announced()).resolves.toEqual(['operator@store.example']);
+  });
+
+  it('is left as it is by a restart', async () => {
+    const hash = () => identity.query('SELECT password_hash FROM member');
+    const before = await hash();
+    await identity.restart();
+    await expect(hash()).resolves.toEqual(before);
+    await expect(announced()).resolves.toHaveLength(1);
+  });
+
+  it('gets the password and the roles that the file gives it', async () => {
+    await write([{ ...operator, password: 'second password', roles: ['operator'] }]);
+    await identity.restart();
+    await expect(signIn('operator@store.example', 'first password')).rejects.toMatchObject({
+      code: 'wrong-credentials',
+    });
+    await expect(rolesOf('operator@store.example', 'second password')).resolves.toEqual(['operator']);
+    await expect(announced()).resolves.toHaveLength(1);
+  });
+
+  it('takes the address back from whoever had signed up with it', async () => {
+    const email = 'merchant@store.example';
+    await identity.ask(SignUp, { email, password: 'of somebody else', name: 'Mallory' });
+    const { refreshToken } = await signIn(email, 'of somebody else');
+    await write([{ ...operator, email, roles: ['merchant'] }]);
+    await identity.restart();
+    await expect(signIn(email, 'of somebody else')).rejects.toMatchObject({ code: 'wrong-credentials' });
+    await expect(identity.ask(RefreshSession, { refreshToken })).rejects.toMatchObject({
+      code: 'refresh-token-refused',
+    });
+    await expect(rolesOf(email, operator.password)).resolves.toEqual(['merchant']);
+  });
+
+  it.each([
+    ['is not JSON', '[{"password": "hush-hush"', 'is not JSON'],
+    ['holds an unknown role', [{ ...operator, password: 'hush-hush', roles: ['king'] }], '0.roles.0: '],
+  ])('keeps the service from starting where the file %s', async (_, content, problem) => {
+    await write(content);
+    // The settings are read before anything is opened: these addresses are never called.
+    const environment = {
+      RABBITMQ_URL: 'amqp://127.0.0.1:1',
+      DATABASE_URL: 'postgres://127.0.0.1:1/nothing',
+      STAFF_FILE: file,
+    };
+    const error = await start(IdentityModule, { environment }).then(
+      () => undefined,
+      (reason: Error) => reason,
+    );
+    expect(error).toMatchObject({
+      name: 'WrongSettings',
+      wrong: [
+        { key: 'STAFF', origin: 'file named by STAFF_FILE', problem: expect.stringContaining(problem) },
+      ],
+    });
+    expect(error?.message).not.toContain('hush-hush');
+  });
+});

@@ -1,0 +1,23 @@
+import type { Body } from '@jogakbo/contract';
+import { ExpireReservation, ReservationExpired } from '@jogakbo/contracts-inventory';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { lockReservation, setStatus } from './reservation.ts';
+import { lockStock, moveStock } from './stock-rows.ts';
+
+@Controller()
+export class ExpireReservationHandler {
+  @Handles(ExpireReservation)
+  async handle({ orderId }: Body<typeof ExpireReservation>, work: UnitOfWork) {
+    const { tx, publish, publishLater } = work;
+    const reservation = await lockReservation(tx, orderId);
+    if (reservation?.status !== 'held') return;
+    const { lines, overdue, expiresAt } = reservation;
+    // The clock was set back after the timer had fired: it is wound up again, or the pieces would be held for ever.
+    if (!overdue) return publishLater(ExpireReservation({ orderId }), expiresAt!);
+    await moveStock(work, await lockStock(tx, lines), lines, 'release');
+    await setStatus(tx, orderId, 'expired');
+    publish(ReservationExpired({ orderId }));
+  }
+}

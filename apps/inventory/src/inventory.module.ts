@@ -1,0 +1,28 @@
+import { inventory } from '@jogakbo/contracts-inventory';
+import { Consistency1700000000000 } from '@jogakbo/consistency';
+import { Service } from '@jogakbo/service';
+import { Stock1700000001000 } from '../migrations/1700000001000-stock.ts';
+import { CommitStockHandler } from './commit-stock.ts';
+import { ExpireReservationHandler } from './expire-reservation.ts';
+import { OpenStockHandler } from './open-stock.ts';
+import { ReadStockHandler } from './read-stock.ts';
+import { ReceiveStockHandler } from './receive-stock.ts';
+import { ReserveStockHandler } from './reserve-stock.ts';
+import { ReturnStockHandler } from './return-stock.ts';
+import { InventorySettings } from './settings.ts';
+
+@Service({
+  contract: inventory,
+  settings: InventorySettings,
+  migrations: [Consistency1700000000000, Stock1700000001000],
+  handlers: [
+    ReadStockHandler,
+    OpenStockHandler,
+    ReceiveStockHandler,
+    ReserveStockHandler,
+    CommitStockHandler,
+    ReturnStockHandler,
+    ExpireReservationHandler,
+  ],
+})
+export class InventoryModule {}

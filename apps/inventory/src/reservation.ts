@@ -1,0 +1,35 @@
+import type { EntityManager } from 'typeorm';
+import type { Line } from './stock.ts';
+
+/**
+ * held: the pieces wait for their order. sold: they are its. returned: the order is over and will never hold anything
+ * again. expired: held for too long. refused: there was too little.
+ */
+export type ReservationStatus = 'held' | 'sold' | 'returned' | 'expired' | 'refused';
+
+/** What an order holds or has bought; one an order, for good. */
+export interface Reservation {
+  lines: Line[];
+  status: ReservationStatus;
+  expiresAt: Date | null;
+  /** By the clock of the database, which is also the one that timers fire by. */
+  overdue: boolean;
+}
+
+/** Whoever touches a reservation locks it before any stock, so that both are never waited for in both orders. */
+export async function lockReservation(tx: EntityManager, orderId: string): Promise<Reservation | undefined> {
+  const [reservation] = (await tx.query(
+    `SELECT lines, status, expires_at AS "expiresAt", coalesce(expires_at <= now(), true) AS overdue
+     FROM reservation WHERE order_id = $1 FOR UPDATE`,
+    [orderId],
+  )) as Reservation[];
+  return reservation;
+}
+
+export async function setStatus(
+  tx: EntityManager,
+  orderId: string,
+  status: ReservationStatus,
+): Promise<void> {
+  await tx.query('UPDATE reservation SET status = $2 WHERE order_id = $1', [orderId, status]);
+}

@@ -1,0 +1,39 @@
+import type { Body } from '@jogakbo/contract';
+import { ExpireReservation, ReserveStock, StockRefused, StockReserved } from '@jogakbo/contracts-inventory';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { setStatus } from './reservation.ts';
+import { InventorySettings } from './settings.ts';
+import { lockStock, moveStock } from './stock-rows.ts';
+import { firstShortage, merged } from './stock.ts';
+
+@Controller()
+export class ReserveStockHandler {
+  constructor(private readonly settings: InventorySettings) {}
+
+  /** An order is answered once. One that was returned before it got here is over: nobody waits for an answer. */
+  @Handles(ReserveStock)
+  async handle(command: Body<typeof ReserveStock>, work: UnitOfWork) {
+    const { tx, publish, publishLater } = work;
+    const { orderId } = command;
+    const lines = merged(command.lines);
+    const [held] = (await tx.query(
+      `INSERT INTO reservation (order_id, lines, status, expires_at)
+       VALUES ($1, $2, 'held', now() + $3 * interval '1 minute') ON CONFLICT DO NOTHING RETURNING expires_at`,
+      [orderId, JSON.stringify(lines), this.settings.reservationMinutes],
+    )) as { expires_at: Date }[];
+    if (!held) return;
+
+    const stock = await lockStock(tx, lines);
+    const shortage = firstShortage(lines, stock);
+    if (shortage) {
+      await setStatus(tx, orderId, 'refused');
+      publish(StockRefused({ orderId, ...shortage }));
+      return;
+    }
+    await moveStock(work, stock, lines, 'reserve');
+    publish(StockReserved({ orderId }));
+    publishLater(ExpireReservation({ orderId }), held.expires_at);
+  }
+}

@@ -1,0 +1,63 @@
+import { StockChanged } from '@jogakbo/contracts-inventory';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import type { EntityManager } from 'typeorm';
+import { moved, type Line, type Movement, type Stock } from './stock.ts';
+
+type Row = Record<'product_id' | 'on_hand' | 'reserved' | 'sold' | 'received', string>;
+
+/**
+ * Locks the stock of these products until the transaction ends; unknown ones are left out. Always in the order of
+ * their ids: two orders that name the same products the other way round wait for each other, but never both.
+ */
+export async function lockStock(tx: EntityManager, lines: readonly Line[]): Promise<Map<string, Stock>> {
+  const rows = (await tx.query(
+    `SELECT product_id, on_hand, reserved, sold, received FROM stock
+     WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE`,
+    [lines.map(({ productId }) => productId)],
+  )) as Row[];
+  return new Map(
+    rows.map((row) => [
+      row.product_id,
+      {
+        productId: row.product_id,
+        onHand: Number(row.on_hand),
+        reserved: Number(row.reserved),
+        sold: Number(row.sold),
+        received: Number(row.received),
+      },
+    ]),
+  );
+}
+
+/**
+ * Moves pieces of locked stock and announces every product of which another number can be bought now.
+ * @param stock from `lockStock` in the same unit of work
+ */
+export async function moveStock(
+  { tx, publish }: UnitOfWork,
+  stock: ReadonlyMap<string, Stock>,
+  lines: readonly Line[],
+  movement: Movement,
+): Promise<void> {
+  const after = lines.map(({ productId, quantity }) => {
+    const before = stock.get(productId);
+    if (!before) throw new Error(`there is no stock of product ${productId}`);
+    return moved(before, movement, quantity);
+  });
+  await tx.query(
+    `UPDATE stock SET on_hand = new.on_hand, reserved = new.reserved, sold = new.sold, received = new.received
+     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+       AS new (product_id, on_hand, reserved, sold, received)
+     WHERE stock.product_id = new.product_id`,
+    [
+      after.map(({ productId }) => productId),
+      after.map(({ onHand }) => onHand),
+      after.map(({ reserved }) => reserved),
+      after.map(({ sold }) => sold),
+      after.map(({ received }) => received),
+    ],
+  );
+  for (const { productId, onHand } of after) {
+    if (onHand !== stock.get(productId)!.onHand) publish(StockChanged({ productId, available: onHand }));
+  }
+}

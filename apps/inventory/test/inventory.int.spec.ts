@@ -1,0 +1,139 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUIDv7 } from 'node:crypto';
+import {
+  CommitStock,
+  GetStock,
+  ReceiveStock,
+  ReserveStock,
+  ReturnStock,
+  StockChanged,
+  StockCommitted,
+  StockRefused,
+  StockReturned,
+} from '@jogakbo/contracts-inventory';
+import type { ServiceUnderTest } from '@jogakbo/testing';
+import { about, Shelves } from './shelves.ts';
+
+describe('inventory', () => {
+  let shelves: Shelves;
+  let inventory: ServiceUnderTest;
+
+  beforeAll(async () => {
+    shelves = await Shelves.open();
+    inventory = shelves.inventory;
+  });
+  afterAll(() => inventory.stop());
+  afterEach(async () => expect(await shelves.wrong()).toEqual([]));
+
+  it('books what arrives and says so', async () => {
+    const productId = await shelves.product(0);
+    await expect(shelves.available(productId)).resolves.toBe(0);
+    await expect(inventory.ask(ReceiveStock, { productId, quantity: 7 })).resolves.toEqual({
+      productId,
+      available: 7,
+    });
+    await inventory.hears(StockChanged, (event) => event.productId === productId && event.available === 7);
+    await expect(shelves.available(productId)).resolves.toBe(7);
+  });
+
+  it('books a delivery once, however often the merchant asks with one key', async () => {
+    const productId = await shelves.product(0);
+    const receive = () =>
+      inventory.ask(ReceiveStock, { productId, quantity: 7 }, { idempotencyKey: `receipt ${productId}` });
+    await receive();
+    await expect(receive()).resolves.toEqual({ productId, available: 7 });
+    await expect(shelves.available(productId)).resolves.toBe(7);
+  });
+
+  it('knows nothing of products that were never on sale', async () => {
+    const productId = randomUUIDv7();
+    await expect(inventory.ask(GetStock, { productId })).rejects.toMatchObject({ code: 'not-found' });
+    await expect(inventory.ask(ReceiveStock, { productId, quantity: 1 })).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('holds pieces, then sells them', async () => {
+    const productId = await shelves.product(5);
+    const orderId = await shelves.reserve(productId, 2);
+    await expect(shelves.placesOf(productId)).resolves.toEqual({
+      onHand: 3,
+      reserved: 2,
+      sold: 0,
+      received: 5,
+    });
+    await inventory.hears(StockChanged, (event) => event.productId === productId && event.available === 3);
+    await inventory.send(CommitStock({ orderId }));
+    await inventory.hears(StockCommitted, about(orderId));
+    await expect(shelves.placesOf(productId)).resolves.toEqual({
+      onHand: 3,
+      reserved: 0,
+      sold: 2,
+      received: 5,
+    });
+  });
+
+  it('takes held and sold pieces back, once', async () => {
+    const productId = await shelves.product(5);
+    const [held, sold] = [await shelves.reserve(productId, 1), await shelves.reserve(productId, 2)];
+    await inventory.send(CommitStock({ orderId: sold }));
+    await inventory.hears(StockCommitted, about(sold));
+    for (const orderId of [held, sold]) {
+      await inventory.send(ReturnStock({ orderId }));
+      await inventory.send(ReturnStock({ orderId }));
+      await inventory.hears(StockReturned, about(orderId));
+      // Overtaken by the return: does nothing.
+      await inventory.ask(CommitStock, { orderId });
+    }
+    await expect(shelves.placesOf(productId)).resolves.toEqual({
+      onHand: 5,
+      reserved: 0,
+      sold: 0,
+      received: 5,
+    });
+    await inventory.hears(StockChanged, (event) => event.productId === productId && event.available === 5);
+    expect(inventory.heard(StockReturned).filter(about(sold))).toHaveLength(1);
+  });
+
+  it('holds all or nothing, and names the first product that lacks', async () => {
+    const [plenty, scarce] = [await shelves.product(10), await shelves.product(1)];
+    const orderId = randomUUIDv7();
+    const lines = [
+      { productId: plenty, quantity: 1 },
+      { productId: scarce, quantity: 1 },
+      { productId: scarce, quantity: 1 },
+    ];
+    await inventory.send(ReserveStock({ orderId, lines }));
+    await expect(inventory.hears(StockRefused, about(orderId))).resolves.toEqual({
+      orderId,
+      productId: scarce,
+      available: 1,
+    });
+    await expect(shelves.available(plenty)).resolves.toBe(10);
+    const unknown = randomUUIDv7();
+    await inventory.send(ReserveStock({ orderId: unknown, lines: [{ productId: unknown, quantity: 1 }] }));
+    await expect(inventory.hears(StockRefused, about(unknown))).resolves.toMatchObject({ available: 0 });
+  });
+
+  it('never holds anything for an order that was returned before it was reserved', async () => {
+    const productId = await shelves.product(5);
+    const orderId = randomUUIDv7();
+    await inventory.send(ReturnStock({ orderId }));
+    await shelves.settled(orderId);
+    await inventory.ask(ReserveStock, { orderId, lines: [{ productId, quantity: 2 }] });
+    await inventory.ask(CommitStock, { orderId });
+    await expect(shelves.statusesOf([orderId])).resolves.toEqual(['returned']);
+    await expect(shelves.available(productId)).resolves.toBe(5);
+  });
+
+  it.each([
+    ['a quantity of nothing', { lines: [{ productId: randomUUIDv7(), quantity: 0 }] }, 'lines.0.quantity'],
+    ['half a piece', { lines: [{ productId: randomUUIDv7(), quantity: 0.5 }] }, 'lines.0.quantity'],
+    ['no lines', { lines: [] }, 'lines'],
+  ])('refuses %s and names the field', async (_, fields, path) => {
+    await expect(inventory.ask(ReserveStock, { orderId: randomUUIDv7(), ...fields })).rejects.toMatchObject({
+      code: 'invalid',
+      errors: expect.arrayContaining([expect.objectContaining({ path })]),
+    });
+  });
+});

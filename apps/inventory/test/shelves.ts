@@ -1,0 +1,100 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { ProductAdded } from '@jogakbo/contracts-catalog';
+import {
+  ExpireReservation,
+  GetStock,
+  ReceiveStock,
+  ReserveStock,
+  StockReserved,
+} from '@jogakbo/contracts-inventory';
+import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { InventoryModule } from '../src/inventory.module.ts';
+
+export const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUIDv7());
+
+export const about =
+  (orderId: string) =>
+  (event: { orderId: string }): boolean =>
+    event.orderId === orderId;
+
+/** The service under test, with products on its shelves. */
+export class Shelves {
+  private constructor(readonly inventory: ServiceUnderTest) {}
+
+  static async open(): Promise<Shelves> {
+    return new Shelves(await ServiceUnderTest.start(InventoryModule));
+  }
+
+  async product(quantity: number): Promise<string> {
+    const productId = randomUUIDv7();
+    await this.inventory.announce(
+      ProductAdded({
+        productId,
+        sku: productId,
+        name: '조각보',
+        description: '',
+        category: 'textiles',
+        price: { amount: 42_000, currency: 'KRW' },
+        imageUrl: 'https://127.0.0.1/cloth.svg',
+        version: 1,
+        translations: {},
+      }),
+    );
+    await eventually(() => this.placesOf(productId));
+    if (quantity > 0) await this.inventory.ask(ReceiveStock, { productId, quantity });
+    return productId;
+  }
+
+  async reserve(productId: string, quantity: number): Promise<string> {
+    const orderId = randomUUIDv7();
+    await this.inventory.send(ReserveStock({ orderId, lines: [{ productId, quantity }] }));
+    await this.inventory.hears(StockReserved, about(orderId));
+    return orderId;
+  }
+
+  /** All that was sent about the order before has been handled, because messages about one order are handled in order. */
+  async settled(orderId: string): Promise<void> {
+    await this.inventory.ask(ExpireReservation, { orderId });
+  }
+
+  async available(productId: string): Promise<number> {
+    return (await this.inventory.ask(GetStock, { productId })).available;
+  }
+
+  async placesOf(productId: string): Promise<unknown> {
+    const [places] = await this.inventory.query(
+      `SELECT on_hand::int AS "onHand", reserved::int, sold::int, received::int FROM stock WHERE product_id = $1`,
+      [productId],
+    );
+    return places;
+  }
+
+  async statusesOf(orders: string[]): Promise<string[]> {
+    const rows = await this.inventory.query<{ status: string }>(
+      'SELECT status FROM reservation WHERE order_id = ANY($1)',
+      [orders],
+    );
+    return rows.map(({ status }) => status);
+  }
+
+  /** Products whose counts contradict themselves or what orders hold and have bought. */
+  wrong(): Promise<unknown[]> {
+    return this.inventory.query(`
+      SELECT product_id, stock.*, held, bought FROM stock
+      CROSS JOIN LATERAL (
+        SELECT coalesce(sum((line->>'quantity')::bigint) FILTER (WHERE status = 'held'), 0) AS held,
+               coalesce(sum((line->>'quantity')::bigint) FILTER (WHERE status = 'sold'), 0) AS bought
+        FROM reservation, jsonb_array_elements(lines) AS line WHERE line->>'productId' = product_id::text
+      ) AS owed
+      WHERE on_hand + reserved + sold <> received OR least(on_hand, reserved, sold) < 0
+         OR reserved <> held OR sold <> bought`);
+  }
+
+  /** Messages that failed so far, by kind: the attempt after would hide them otherwise. */
+  async faults(): Promise<string[]> {
+    const metrics = await (await fetch(`${this.inventory.url}/metrics`)).text();
+    return (metrics.match(/^messages_handled_seconds_count.*/gm) ?? []).filter((line) =>
+      line.includes('outcome="fault"'),
+    );
+  }
+}

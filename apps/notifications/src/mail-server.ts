@@ -1,0 +1,42 @@
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { createTransport, type Transporter } from 'nodemailer';
+import { MailSink } from './mail-sink.ts';
+import type { Mail } from './mail.ts';
+import { NotificationsSettings } from './settings.ts';
+
+/** The mail server that was configured, or the sink of this service: spoken to in the same way, over SMTP. */
+@Injectable()
+export class MailServer implements OnModuleInit, OnApplicationShutdown {
+  #transport: Transporter;
+
+  constructor(
+    private readonly settings: NotificationsSettings,
+    private readonly sink: MailSink,
+  ) {}
+
+  async onModuleInit(): Promise<void> {
+    this.#transport = createTransport({
+      url: this.settings.smtpUrl ?? (await this.sink.open()),
+      pool: true,
+      maxConnections: 3,
+      // Below the patience of a service that drains.
+      ...{ connectionTimeout: 5_000, greetingTimeout: 5_000, socketTimeout: 7_000 },
+      // What members wrote is content, never a path or an address to read from.
+      ...{ disableFileAccess: true, disableUrlAccess: true },
+    });
+  }
+
+  /** Hands over one mail. @throws Error where the server did not take responsibility for it */
+  async send({ to, recipient, messageId, subject, text, html }: Mail): Promise<void> {
+    await this.#transport.sendMail({
+      from: this.settings.mailFrom,
+      to: { name: recipient, address: to },
+      ...{ messageId, subject, text, html },
+    });
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#transport.close();
+    await this.sink.close();
+  }
+}

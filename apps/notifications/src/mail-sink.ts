@@ -1,0 +1,93 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { Injectable } from '@nestjs/common';
+import PostalMime from 'postal-mime';
+import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import { Column, CreateDateColumn, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
+
+/** One arrival of one mail for one receiver. A mail that came twice is here twice. */
+@Entity('mailbox')
+export class ReceivedMail {
+  /** Rises with the order of arrival. */
+  @PrimaryGeneratedColumn('identity', { type: 'bigint', name: 'mailbox_id', generatedIdentity: 'ALWAYS' })
+  mailboxId: string;
+
+  @Column('uuid', { name: 'mail_id' })
+  mailId: string;
+
+  @Column('text', { name: 'message_id' })
+  messageId: string;
+
+  @Column('text')
+  from: string;
+
+  @Column('text')
+  to: string;
+
+  @Column('text')
+  subject: string;
+
+  @Column('text')
+  text: string;
+
+  @Column('text')
+  html: string;
+
+  @CreateDateColumn({ type: 'timestamptz', name: 'received_at' })
+  receivedAt: Date;
+}
+
+/** Stands in for the world where no mail server is configured: a real SMTP server that delivers into the database. */
+@Injectable()
+export class MailSink {
+  #server: SMTPServer | undefined;
+
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** Listens on this machine only, on a free port. Gives its address. */
+  async open(): Promise<string> {
+    const server = new SMTPServer({
+      name: 'mailbox.jogakbo.example',
+      authOptional: true,
+      disabledCommands: ['AUTH', 'STARTTLS'],
+      disableReverseLookup: true,
+      ...{ size: 1_048_576, rejectOversized: true },
+      closeTimeout: 1_000,
+      onData: (stream, session, callback) => {
+        this.#receive(stream, session).then(
+          () => callback(),
+          (error: Error) => callback(Object.assign(error, { responseCode: 451 })),
+        );
+      },
+    });
+    // A client that leaves in the middle is its own trouble.
+    server.on('error', () => {});
+    this.#server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.server.once('error', reject);
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    return `smtp://127.0.0.1:${(server.server.address() as AddressInfo).port}`;
+  }
+
+  /** Says yes only to what is stored. */
+  async #receive(stream: SMTPServerDataStream, { envelope }: SMTPServerSession): Promise<void> {
+    const content = await buffer(stream);
+    if (stream.sizeExceeded) return;
+    const { from, messageId = '', subject = '', text = '', html = '' } = await PostalMime.parse(content);
+    const sender = from?.name ? `${from.name} <${from.address}>` : (from?.address ?? '');
+    await this.dataSource.manager.insert(
+      ReceivedMail,
+      envelope.rcptTo.map(({ address }) => ({
+        ...{ mailId: randomUUIDv7(), messageId, from: sender, to: address.toLowerCase() },
+        ...{ subject, text, html },
+      })),
+    );
+  }
+
+  async close(): Promise<void> {
+    const server = this.#server;
+    if (server) await new Promise<void>((resolve) => server.close(resolve));
+  }
+}

@@ -1,0 +1,81 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { SendMail } from '@jogakbo/contracts-notifications';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import { Column, CreateDateColumn, Entity, PrimaryColumn } from 'typeorm';
+import type { Letter } from './layout.ts';
+import type { Member } from './member.ts';
+
+export type MailKind =
+  | 'welcome'
+  | 'sign-up-repeated'
+  | 'order-confirmed'
+  | 'order-rejected'
+  | 'order-cancelled'
+  | 'order-refunded';
+
+/** A mail as it was written, sent or not. */
+@Entity('mail')
+export class Mail {
+  @PrimaryColumn('uuid', { name: 'mail_id' })
+  mailId: string;
+
+  /** Comes of the event's id: however often an event arrives, the mail is the same one, also to the receiver. */
+  @Column('text', { name: 'message_id' })
+  messageId: string;
+
+  @Column('text')
+  to: string;
+
+  @Column('text')
+  recipient: string;
+
+  @Column('text')
+  subject: string;
+
+  @Column('text')
+  text: string;
+
+  @Column('text')
+  html: string;
+
+  @Column('text')
+  kind: MailKind;
+
+  /** The order that it is about. */
+  @Column('uuid', { nullable: true })
+  about: string | null;
+
+  @CreateDateColumn({ type: 'timestamptz', name: 'created_at' })
+  createdAt: Date;
+
+  @Column('timestamptz', { name: 'sent_at', nullable: true })
+  sentAt: Date | null;
+}
+
+/**
+ * Writes the one mail that the event at hand is worth, and asks for it to be sent. Sending goes through the outbox
+ * (`publishLater`) and not into this transaction (`send`): a mail server that is away must not undo what was written,
+ * and a transaction that fails must not have sent anything.
+ */
+export async function writeMail(
+  { tx, incoming, publishLater }: UnitOfWork,
+  { email, name }: Member,
+  kind: MailKind,
+  letter: Letter,
+  about: string | null = null,
+): Promise<void> {
+  const mailId = randomUUIDv7();
+  const { raw } = await tx
+    .createQueryBuilder()
+    .insert()
+    .into(Mail)
+    .values({
+      ...{ mailId, messageId: `<${incoming.messageId}@jogakbo.example>` },
+      ...{ to: email, recipient: name, kind, about, sentAt: null },
+      ...letter,
+    })
+    .orIgnore()
+    .returning('mail_id')
+    .execute();
+  publishLater(SendMail({ mailId }), new Date());
+}

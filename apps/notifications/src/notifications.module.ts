@@ -1,0 +1,30 @@
+import { notifications } from '@jogakbo/contracts-notifications';
+import { Consistency1700000000000 } from '@jogakbo/consistency';
+import { Service } from '@jogakbo/service';
+import { Mail1700000003000 } from '../migrations/1700000003000-mail.ts';
+import { MailOrderOutcomeHandler } from './mail-order-outcome.ts';
+import { MailServer } from './mail-server.ts';
+import { MailSink, ReceivedMail } from './mail-sink.ts';
+import { Mail } from './mail.ts';
+import { Member } from './member.ts';
+import { ReadMailboxHandler } from './read-mailbox.ts';
+import { SendMailHandler } from './send-mail.ts';
+import { NotificationsSettings } from './settings.ts';
+import { WarnOfSignUpHandler } from './warn-of-sign-up.ts';
+import { WelcomeMemberHandler } from './welcome-member.ts';
+
+@Service({
+  contract: notifications,
+  settings: NotificationsSettings,
+  migrations: [Consistency1700000000000, Mail1700000003000],
+  entities: [Member, Mail, ReceivedMail],
+  providers: [MailSink, MailServer],
+  handlers: [
+    WelcomeMemberHandler,
+    WarnOfSignUpHandler,
+    MailOrderOutcomeHandler,
+    SendMailHandler,
+    ReadMailboxHandler,
+  ],
+})
+export class NotificationsModule {}

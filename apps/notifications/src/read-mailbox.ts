@@ -1,0 +1,39 @@
+import type { Body } from '@jogakbo/contract';
+import { ListMailbox } from '@jogakbo/contracts-notifications';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { DataSource, LessThan } from 'typeorm';
+import { ReceivedMail } from './mail-sink.ts';
+import { NotificationsSettings } from './settings.ts';
+
+@Controller()
+export class ReadMailboxHandler {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly settings: NotificationsSettings,
+  ) {}
+
+  /** The cursor is the last one seen; what arrives meanwhile stands before it and moves nothing. */
+  @Handles(ListMailbox)
+  async list({ to, limit, cursor }: Body<typeof ListMailbox>) {
+    if (cursor && !/^[1-9]\d{0,17}$/.test(cursor)) throw ListMailbox.reject('unknown-cursor');
+    // What an earlier start without a mail server left here must not pass for what is sent now.
+    if (this.settings.smtpUrl) return { items: [], nextCursor: null };
+    const received = await this.dataSource.manager.find(ReceivedMail, {
+      where: {
+        ...(to && { to: to.toLowerCase() }),
+        ...(cursor && { mailboxId: LessThan(cursor) }),
+      },
+      order: { mailboxId: 'DESC' },
+      take: limit + 1,
+    });
+    const page = received.slice(0, limit);
+    return {
+      items: page.map(({ mailboxId: _, receivedAt, ...mail }) => ({
+        ...mail,
+        receivedAt: receivedAt.toISOString(),
+      })),
+      nextCursor: received.length > limit ? page.at(-1)!.mailboxId : null,
+    };
+  }
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from '@jest/globals';
+import { money, type Letter } from './layout.ts';
+import {
+  orderCancelled,
+  orderConfirmed,
+  orderRefunded,
+  orderRejected,
+  signUpRepeated,
+  welcome,
+  type Reader,
+} from './templates.ts';
+
+const orderId = '0199a0b0-0000-7000-8000-000000000001';
+const order = {
+  orderId,
+  lines: [
+    { productId: orderId, name: '조각보', quantity: 2, price: { amount: 42_000, currency: 'KRW' } },
+    { productId: orderId, name: 'Tea <bowl>', quantity: 1, price: { amount: 9_500, currency: 'KRW' } },
+  ],
+  total: { amount: 93_500, currency: 'KRW' },
+};
+const letters: [string, (reader: Reader) => Letter][] = [
+  ['welcome', welcome],
+  ['sign-up repeated', signUpRepeated],
+  ['confirmed', (reader) => orderConfirmed(reader, order)],
+  ['rejected', (reader) => orderRejected(reader, { ...order, reason: 'out-of-stock' })],
+  ['cancelled', (reader) => orderCancelled(reader, order)],
+  ['refunded', (reader) => orderRefunded(reader, order)],
+];
+const hana = { name: '김하나', language: 'ko' } as const;
+const ada = { name: 'Ada', language: 'en' } as const;
+
+describe.each(letters)('the letter of %s', (_, write) => {
+  it('is Korean for one and English for the other', () => {
+    const [korean, english] = [write(hana), write(ada)];
+    expect(korean.subject).toMatch(/[가-힣]/);
+    expect(korean.text).toContain('김하나님, ');
+    expect(korean.html).toContain('<html lang="ko">');
+    expect(english.subject + english.text.replace('조각보', '')).not.toMatch(/[가-힣]/);
+    expect(english.text).toContain('Hello Ada, ');
+    expect(english.html).toContain('<html lang="en">');
+  });
+
+  it('says the same in text and HTML, and takes a name for text', () => {
+    const name = `<img src=x onerror="alert('1')">&`;
+    const { html, text, subject } = write({ ...ada, name });
+    expect(text).toContain(name);
+    expect(html).toContain('&lt;img src=x onerror=&quot;alert(&#39;1&#39;)&quot;&gt;&amp;');
+    expect(html).not.toContain('<img');
+    expect(html).toContain(`<h1>${subject}</h1>`);
+  });
+});
+
+describe('the letter of an order', () => {
+  it('shows what was bought, the total and the number', () => {
+    const { text, html } = orderConfirmed(hana, order);
+    expect(text).toContain(`- 조각보 × 2: ₩84,000\n- Tea <bowl> × 1: ₩9,500\n`);
+    expect(text).toContain(`합계: ₩93,500\n주문 번호: ${orderId}`);
+    expect(html).toContain('<td>조각보 × 2</td><td class="end">₩84,000</td>');
+    expect(html).toContain('Tea &lt;bowl&gt; × 1');
+    expect(html).toContain(orderId);
+  });
+
+  it.each([
+    ['out-of-stock', 'We did not have enough of what you ordered.'],
+    ['timeout', 'We could not process the order in time.'],
+    ['card-declined', 'The payment was not approved.'],
+  ])('gives the reason %s in words', (reason, said) => {
+    expect(orderRejected(ada, { ...order, reason }).text).toContain(said);
+    expect(orderRejected(hana, { ...order, reason }).text).not.toContain(reason);
+  });
+});
+
+describe('an amount', () => {
+  it.each([
+    [{ amount: 1_234_567, currency: 'KRW' }, 'ko', '₩1,234,567'],
+    [{ amount: 0, currency: 'KRW' }, 'en', '₩0'],
+    [{ amount: 123_456, currency: 'USD' }, 'en', '$1,234.56'],
+    [{ amount: 123_456, currency: 'USD' }, 'ko', 'US$1,234.56'],
+    [{ amount: 1_234, currency: 'KWD' }, 'en', 'KWD\u00a01.234'],
+  ] as const)('%j is written in %s as %s', (amount, language, written) => {
+    expect(money(amount, language)).toBe(written);
+  });
+});

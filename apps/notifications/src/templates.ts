@@ -1,0 +1,161 @@
+import type { Body, Language } from '@jogakbo/contract';
+import type { OrderConfirmed, OrderRejected } from '@jogakbo/contracts-orders';
+import { layOut, money, type Content, type Letter } from './layout.ts';
+
+/** Who reads it, and in which language. */
+export interface Reader {
+  name: string;
+  language: Language;
+}
+
+type Order = Pick<Body<typeof OrderConfirmed>, 'orderId' | 'lines' | 'total'>;
+
+const words = {
+  ko: {
+    order: '주문 번호',
+    total: '합계',
+    signature: '조각보 · 이 메일은 발신 전용입니다.',
+    reasons: {
+      'out-of-stock': '주문하신 상품의 재고가 부족했습니다.',
+      timeout: '주문을 제시간에 처리하지 못했습니다.',
+    } as Record<string, string>,
+    payment: '결제가 승인되지 않았습니다.',
+  },
+  en: {
+    order: 'Order',
+    total: 'Total',
+    signature: 'Jogakbo · Please do not answer this mail.',
+    reasons: {
+      'out-of-stock': 'We did not have enough of what you ordered.',
+      timeout: 'We could not process the order in time.',
+    } as Record<string, string>,
+    payment: 'The payment was not approved.',
+  },
+};
+
+const letter = (language: Language, content: Omit<Content, 'language' | 'signature'>): Letter =>
+  layOut({ language, signature: words[language].signature, ...content });
+
+/** A letter that shows an order: what was bought, the total, the number. */
+const about = (
+  language: Language,
+  { orderId, lines, total }: Order,
+  content: { subject: string; paragraphs: string[] },
+) =>
+  letter(language, {
+    ...content,
+    lines: lines.map(({ name, quantity, price }) => ({
+      ...{ name, quantity },
+      amount: money(price, language, quantity),
+    })),
+    facts: [
+      [words[language].total, money(total, language)],
+      [words[language].order, orderId],
+    ],
+  });
+
+export function welcome({ name, language }: Reader): Letter {
+  return letter(
+    language,
+    language === 'ko'
+      ? {
+          subject: '조각보에 오신 것을 환영합니다',
+          paragraphs: [`${name}님, 가입해 주셔서 감사합니다.`, '이제 로그인하고 주문하실 수 있습니다.'],
+        }
+      : {
+          subject: 'Welcome to Jogakbo',
+          paragraphs: [`Hello ${name}, thank you for joining.`, 'You can sign in and order now.'],
+        },
+  );
+}
+
+export function signUpRepeated({ name, language }: Reader): Letter {
+  return letter(
+    language,
+    language === 'ko'
+      ? {
+          subject: '이미 가입된 주소입니다',
+          paragraphs: [
+            `${name}님, 이 주소로 새로 가입하려는 요청이 있었습니다. 이미 회원이시므로 아무것도 바뀌지 않았습니다.`,
+            '직접 하신 요청이라면 기존 비밀번호로 로그인해 주세요. 아니라면 이 메일은 무시하셔도 됩니다.',
+          ],
+        }
+      : {
+          subject: 'You are already a member',
+          paragraphs: [
+            `Hello ${name}, somebody asked to sign up with this address. You are a member already, so nothing has changed.`,
+            'If it was you, sign in with the password that you have. If not, there is nothing that you need to do.',
+          ],
+        },
+  );
+}
+
+export function orderConfirmed({ name, language }: Reader, order: Order): Letter {
+  return about(
+    language,
+    order,
+    language === 'ko'
+      ? {
+          subject: '주문이 확정되었습니다',
+          paragraphs: [`${name}님, 주문해 주셔서 감사합니다. 상품을 준비하고 있습니다.`],
+        }
+      : {
+          subject: 'Your order is confirmed',
+          paragraphs: [`Hello ${name}, thank you for your order. We are getting it ready.`],
+        },
+  );
+}
+
+export function orderRejected(
+  { name, language }: Reader,
+  order: Order & Pick<Body<typeof OrderRejected>, 'reason'>,
+): Letter {
+  // Every other reason is one of the payment provider's, and between it and the card's owner.
+  const why = words[language].reasons[order.reason] ?? words[language].payment;
+  return about(
+    language,
+    order,
+    language === 'ko'
+      ? {
+          subject: '주문을 완료하지 못했습니다',
+          paragraphs: [`${name}님, 죄송합니다. ${why}`, '결제 금액은 청구되지 않습니다.'],
+        }
+      : {
+          subject: 'Your order could not be completed',
+          paragraphs: [`Hello ${name}, we are sorry. ${why}`, 'You will not be charged.'],
+        },
+  );
+}
+
+export function orderCancelled({ name, language }: Reader, order: Order): Letter {
+  return about(
+    language,
+    order,
+    language === 'ko'
+      ? {
+          subject: '주문이 취소되었습니다',
+          paragraphs: [`${name}님, 주문이 취소되었습니다. 결제하신 금액은 돌려 드립니다.`],
+        }
+      : {
+          subject: 'Your order is cancelled',
+          paragraphs: [`Hello ${name}, your order is cancelled. What you paid goes back to you.`],
+        },
+  );
+}
+
+export function orderRefunded({ name, language }: Reader, order: Order): Letter {
+  const amount = money(order.total, language);
+  return about(
+    language,
+    order,
+    language === 'ko'
+      ? {
+          subject: '환불이 완료되었습니다',
+          paragraphs: [`${name}님, 취소하신 주문의 결제 금액 ${amount}을 돌려 드렸습니다.`],
+        }
+      : {
+          subject: 'Your refund is done',
+          paragraphs: [`Hello ${name}, we have paid back ${amount} for the order that you cancelled.`],
+        },
+  );
+}

@@ -1,0 +1,17 @@
+import type { Body } from '@jogakbo/contract';
+import { SignUpRepeated } from '@jogakbo/contracts-identity';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { writeMail } from './mail.ts';
+import { findMember } from './member.ts';
+import { signUpRepeated } from './templates.ts';
+
+@Controller()
+export class WarnOfSignUpHandler {
+  @Handles(SignUpRepeated)
+  async handle({ memberId, language }: Body<typeof SignUpRepeated>, work: UnitOfWork) {
+    const member = await findMember(work.tx, memberId);
+    await writeMail(work, member, 'sign-up-repeated', signUpRepeated({ name: member.name, language }));
+  }
+}

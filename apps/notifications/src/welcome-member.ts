@@ -1,0 +1,17 @@
+import type { Body } from '@jogakbo/contract';
+import { MemberRegistered } from '@jogakbo/contracts-identity';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { writeMail } from './mail.ts';
+import { Member } from './member.ts';
+import { welcome } from './templates.ts';
+
+@Controller()
+export class WelcomeMemberHandler {
+  @Handles(MemberRegistered)
+  async handle(member: Body<typeof MemberRegistered>, work: UnitOfWork) {
+    await work.tx.upsert(Member, member, ['memberId']);
+    await writeMail(work, member, 'welcome', welcome(member));
+  }
+}

@@ -1,0 +1,180 @@
+import type { JsonSchema, RequestDescription } from './description.ts';
+
+type Http = NonNullable<RequestDescription['http']>;
+/** A request that can be reached over HTTP. */
+export type Operation = RequestDescription & { http: Http };
+
+export const problemResponse = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+});
+
+const header = (description: string, schema: JsonSchema = { type: 'string' }) => ({ description, schema });
+
+/**
+ * One operation of an OpenAPI document.
+ * @param definitions takes the schemas that others refer to
+ */
+export function operation(service: string, request: Operation, definitions: Record<string, JsonSchema>) {
+  const { name, description, http, access } = request;
+  const lift = (schema: JsonSchema) => liftDefinitions(schema, name, definitions);
+  const input = lift(request.input);
+  const output = request.output && lift(request.output);
+  const summary = sentence(name.slice(name.indexOf('.') + 1).replaceAll('-', ' '));
+  return {
+    operationId: name,
+    summary,
+    description: `${description || `${summary}.`} ${accessText[access!]}`,
+    tags: [service],
+    security: access === 'public' ? [{}, { bearer: [] }] : [{ bearer: [] }],
+    parameters: parameters(request, input),
+    ...requestBody(http, input),
+    responses: responses(request, output),
+  };
+}
+
+const accessText = {
+  public: 'For everybody.',
+  member: 'For members.',
+  owner: 'For the member whose it is.',
+  merchant: 'For the role merchant.',
+  operator: 'For the role operator.',
+};
+
+const hasBody = ({ method }: Http): boolean => method !== 'GET' && method !== 'DELETE';
+
+function parameters({ http, idempotency }: Operation, input: JsonSchema): unknown[] {
+  const properties = propertiesOf(input);
+  const fromHeader = (name: string, required: boolean, description: string, schema: JsonSchema) => ({
+    name,
+    in: 'header',
+    required,
+    description,
+    schema,
+  });
+  const inPath = http.parameters.map((name) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: properties[name] ?? { type: 'string' },
+  }));
+  const free = Object.keys(properties).filter(
+    (name) => !http.parameters.includes(name) && name !== http.ifMatch,
+  );
+  const inQuery = (hasBody(http) ? [] : free).map((name) => ({
+    name,
+    in: 'query',
+    required: requiredOf(input).includes(name),
+    schema: properties[name],
+  }));
+  return [
+    ...inPath,
+    ...inQuery,
+    ...(http.ifMatch
+      ? [fromHeader('If-Match', true, 'The ETag of what was read.', { type: 'string', examples: ['"3"'] })]
+      : []),
+    ...(idempotency === 'none'
+      ? []
+      : [
+          fromHeader(
+            'Idempotency-Key',
+            idempotency === 'required',
+            'Of your own choice; the same one when you try again, and it is done once.',
+            { type: 'string', pattern: '^[!-~]{1,255}$' },
+          ),
+        ]),
+    ...(http.wait
+      ? [
+          fromHeader('Prefer', false, '`wait=N`: wait up to N seconds for the end (RFC 7240).', {
+            type: 'string',
+            examples: ['wait=5'],
+          }),
+        ]
+      : []),
+    ...(http.document
+      ? []
+      : [
+          fromHeader('Accept-Language', false, 'Korean or English; Korean where it names neither.', {
+            type: 'string',
+            examples: ['ko', 'en'],
+          }),
+        ]),
+  ];
+}
+
+function requestBody(http: Http, input: JsonSchema): { requestBody?: unknown } {
+  if (!hasBody(http)) return {};
+  const elsewhere = new Set([...http.parameters, ...(http.ifMatch ? [http.ifMatch] : [])]);
+  const properties = Object.fromEntries(
+    Object.entries(propertiesOf(input)).filter(([name]) => !elsewhere.has(name)),
+  );
+  if (Object.keys(properties).length === 0) return {};
+  const required = requiredOf(input).filter((name) => !elsewhere.has(name));
+  const { required: _, ...rest } = input;
+  const schema = { ...rest, properties, ...(required.length > 0 && { required }) };
+  return { requestBody: { required: required.length > 0, content: { 'application/json': { schema } } } };
+}
+
+function responses(request: Operation, output: JsonSchema | null): Record<string, unknown> {
+  const { http, access } = request;
+  const content = output && { content: { 'application/json': { schema: output } } };
+  const headers = {
+    ...(http.location && { Location: header('Where it is from now on.') }),
+    ...(http.etag && { ETag: header('The version of this, for If-Match and If-None-Match.') }),
+    ...(output && !http.document && { 'Content-Language': header('The language of the answer.') }),
+  };
+  const success = { ...(Object.keys(headers).length > 0 && { headers }), ...content };
+  const all: Record<string, unknown> = {
+    [http.status]: { description: http.wait ? 'It has begun.' : 'It is done.', ...success },
+    ...(http.wait && { [http.wait.status]: { description: 'It has ended.', ...success } }),
+    ...(http.etag && http.method === 'GET' && { 304: { description: 'It is what you have already.' } }),
+  };
+  const codes = new Map<number, string[]>();
+  const add = (status: number, code: string) => codes.set(status, [...(codes.get(status) ?? []), code]);
+  add(400, 'invalid');
+  if (hasBody(http)) add(400, 'invalid-json');
+  if (request.idempotency === 'required') add(400, 'idempotency-key-missing');
+  if (access !== 'public') add(401, 'unauthenticated');
+  if (access === 'merchant' || access === 'operator') add(403, 'forbidden');
+  if (http.parameters.length > 0) add(404, 'not-found');
+  if (request.idempotency !== 'none') {
+    add(409, 'idempotency-key-in-flight');
+    add(422, 'idempotency-key-reused');
+  }
+  if (http.ifMatch) add(428, 'precondition-required');
+  for (const [code, status] of Object.entries(request.rejections)) add(status, code);
+  for (const [status, some] of codes) {
+    all[status] = problemResponse(`Refused: ${some.map((code) => `\`${code}\``).join(', ')}.`);
+  }
+  all['default'] = problemResponse('Refused, or failed: `code` says why.');
+  return all;
+}
+
+const propertiesOf = (schema: JsonSchema) => (schema['properties'] ?? {}) as Record<string, JsonSchema>;
+const requiredOf = (schema: JsonSchema) => (schema['required'] ?? []) as string[];
+const sentence = (words: string): string => words[0]!.toUpperCase() + words.slice(1);
+
+/** A reference within a schema would point into nowhere once the schema stands in a document: it is moved. */
+function liftDefinitions(
+  schema: JsonSchema,
+  owner: string,
+  definitions: Record<string, JsonSchema>,
+): JsonSchema {
+  const { $defs, ...rest } = schema;
+  if (!$defs) return rest;
+  const rename = (node: unknown): unknown => {
+    if (Array.isArray(node)) return node.map(rename);
+    if (!node || typeof node !== 'object') return node;
+    return Object.fromEntries(
+      Object.entries(node).map(([key, value]) =>
+        key === '$ref' && typeof value === 'string'
+          ? [key, value.replace(/^#\/\$defs\//, `#/components/schemas/${owner}.`)]
+          : [key, rename(value)],
+      ),
+    );
+  };
+  for (const [name, definition] of Object.entries($defs as Record<string, JsonSchema>)) {
+    definitions[`${owner}.${name}`] = rename(definition) as JsonSchema;
+  }
+  return rename(rest) as JsonSchema;
+}

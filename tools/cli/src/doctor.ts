@@ -1,0 +1,26 @@
+import { styleText } from 'node:util';
+import { checkBroker, checkDatabase, checkDisk, checkNode, checkPort, checkStateFolder } from './checks.ts';
+import { startOptions } from './start.ts';
+import { openState } from './state.ts';
+
+export async function doctor(values: Record<string, unknown>): Promise<number> {
+  const state = openState();
+  const { port } = startOptions(values);
+  const checks = [
+    checkNode(),
+    checkDisk(state),
+    checkStateFolder(state),
+    await checkPort(port, state),
+    await checkBroker(state),
+    await checkDatabase(),
+  ];
+  for (const { name, ok, text, fixes } of checks) {
+    console.log(
+      `${ok ? styleText('green', 'ok   ') : styleText('red', 'fault')}  ${name.padEnd(13)} ${text}`,
+    );
+    if (fixes.length) console.log(`       ${''.padEnd(13)} ${fixes.join('; ')}`);
+  }
+  const faults = checks.filter(({ ok }) => !ok).length;
+  console.log(faults ? `\n${faults} of ${checks.length} checks failed.` : '\nEverything is in order.');
+  return faults ? 1 : 0;
+}

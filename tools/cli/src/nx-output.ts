@@ -1,0 +1,62 @@
+import { stripVTControlCharacters } from 'node:util';
+
+export interface NxTask {
+  /** project:target */
+  id: string;
+  cached: boolean;
+  failed: boolean;
+  output: string[];
+}
+
+const header = /^(?:>|✔|✖)\s+nx run ([\w@/.-]+:[\w-]+)(?:\s+\[(.*)\])?\s*$/;
+const trailer = /^\s*NX {3}/;
+
+/** Reads what `nx --output-style=static` prints: each task's output under its name, when the task is done. */
+export class NxOutput {
+  readonly #onTask: (task: NxTask) => void;
+  #rest = '';
+  #task?: NxTask;
+  /** What stands under no task: the summary, or why nx did not begin. */
+  readonly remarks: string[] = [];
+
+  constructor(onTask: (task: NxTask) => void) {
+    this.#onTask = onTask;
+  }
+
+  take(chunk: string): void {
+    const lines = (this.#rest + chunk).split('\n');
+    this.#rest = lines.pop()!;
+    for (const line of lines) this.#line(stripVTControlCharacters(line).replace(/\r$/, ''));
+  }
+
+  end(): void {
+    if (this.#rest) this.#line(stripVTControlCharacters(this.#rest));
+    this.#finish();
+  }
+
+  #line(line: string): void {
+    const match = header.exec(line);
+    if (match) {
+      this.#finish();
+      this.#task = {
+        id: match[1]!,
+        cached: /cache/.test(match[2] ?? ''),
+        failed: line.startsWith('✖'),
+        output: [],
+      };
+      return;
+    }
+    if (trailer.test(line)) this.#finish();
+    if (!this.#task) {
+      this.remarks.push(line);
+      return;
+    }
+    if (/^Warning: command .* exited with non-zero status code$/.test(line)) this.#task.failed = true;
+    else this.#task.output.push(line);
+  }
+
+  #finish(): void {
+    if (this.#task) this.#onTask(this.#task);
+    this.#task = undefined;
+  }
+}

@@ -1,0 +1,18 @@
+import { Fault } from './fault.ts';
+import { readRun, supervisorLives } from './run-record.ts';
+import { seedStore } from './seed-store.ts';
+import { openState } from './state.ts';
+
+export async function seed(): Promise<number> {
+  const state = openState();
+  const run = readRun(state);
+  if (!run || !supervisorLives(run) || run.state !== 'ready') {
+    throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
+  }
+  const result = await seedStore({
+    ...{ state, url: run.publicUrl, identity: run.databases ?? '', force: true },
+    note: (text) => console.log(text),
+  });
+  console.log(result);
+  return 0;
+}

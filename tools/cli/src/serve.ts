@@ -1,0 +1,154 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { provideBroker } from './broker.ts';
+import { takeService } from './control-socket.ts';
+import { provideDatabase } from './database.ts';
+import { Fault, messageOf, screenOf, UsageFault } from './fault.ts';
+import { LogFile } from './log-file.ts';
+import { renderLine } from './log-line.ts';
+import { runMigrations } from './migrations.ts';
+import { end, markOf } from './processes.ts';
+import { readRun, supervisorLives } from './run-record.ts';
+import { ensureServiceDatabases } from './service-databases.ts';
+import { type Launch, launchOf, type Surroundings } from './service-launch.ts';
+import { firstAndSecond, onSignals } from './signals.ts';
+import { ensureStaff, staffFileOf } from './staff.ts';
+import { startOptions } from './start.ts';
+import { appsOf, takeCharge } from './start-store.ts';
+import { openSecrets, openState, type State } from './state.ts';
+import { brokerPlaceOf, databasePlaceOf } from './store-backing.ts';
+import { type App, nodePath, root } from './workspace.ts';
+
+/** What the service runs on: a store that runs already, or backing services brought up for it alone. */
+interface Ground {
+  /** Called once the service is built. */
+  launch(): Promise<Launch>;
+  /** Settles when the ground goes away under us. */
+  lost: Promise<void>;
+  release(): Promise<void>;
+}
+
+const say = (text: string) => console.log(`serve: ${text}`);
+
+async function groundOfRunningStore(state: State, app: App): Promise<Ground> {
+  const { launch, socket } = await takeService(state, app.name);
+  if (!launch) {
+    socket.destroy();
+    throw new Fault(`The running store was started without ${app.name}.`, {
+      remedies: ['stop it:  npm run stop'],
+    });
+  }
+  say(`took ${app.name} over from the running store; it goes back at the end`);
+  return {
+    launch: async () => launch,
+    lost: new Promise((resolve) => socket.on('close', () => resolve())),
+    release: async () => void socket.destroy(),
+  };
+}
+
+async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
+  const options = { ...startOptions({ only: app.name }), seed: false };
+  const store = await takeCharge(state, options, (event) => event.kind === 'line' && say(event.text));
+  try {
+    const databasePlace = await databasePlaceOf(state);
+    const [broker, database] = await Promise.all([
+      store.backing('broker', provideBroker(await brokerPlaceOf(state, store.abort), say)),
+      store.backing('database', provideDatabase(databasePlace, say)),
+    ]);
+    const { services: passwords } = openSecrets(state, [app.name]);
+    const databases = await ensureServiceDatabases(database, [app], passwords);
+    ensureStaff(state);
+    const around: Surroundings = {
+      ...{ state, publicUrl: store.run.publicUrl, port: options.port, rabbitUrl: broker.url },
+      databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
+      staffFile: staffFileOf(state),
+    };
+    store.becomeReady();
+    return {
+      launch: async () => {
+        await runMigrations([app], databases, around, say, store.abort);
+        return launchOf(app, around);
+      },
+      lost: store.ended,
+      release: () => store.stop(),
+    };
+  } catch (error) {
+    await store.stop();
+    throw error;
+  }
+}
+
+export async function serve([name, ...others]: string[]): Promise<number> {
+  if (!name || others.length) throw new UsageFault('Name one service: jogakbo serve <service>');
+  const [app] = appsOf([name]) as [App];
+  const builder = join(root, 'tools', 'delivery', 'src', 'build.ts');
+  if (!existsSync(builder))
+    throw new Fault('tools/delivery/src/build.ts is missing: there is nothing to build with.');
+  const state = openState();
+  const run = readRun(state);
+  const running = run !== undefined && supervisorLives(run);
+  if (running && run.state !== 'ready') {
+    throw new Fault(`The store is ${run.state}.`, { remedies: ['wait until npm run ps shows it ready'] });
+  }
+  const ground = running ? await groundOfRunningStore(state, app) : await groundOfItsOwn(state, app);
+  const log = new LogFile(state.logs, app.name);
+  const colours = process.stdout.isTTY && !process.env.NO_COLOR;
+  let service: ChildProcess | undefined;
+  let turn: Promise<void> = Promise.resolve();
+  let over = false;
+
+  const endService = () => end(markOf(service?.pid), { patience: 10_000 });
+  async function startAgain(): Promise<void> {
+    await endService();
+    if (over) return;
+    const { command, args, cwd, env } = await ground.launch();
+    const child = spawn(command, args, {
+      cwd,
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    service = child;
+    log.follow(child.stdout!, 30, (line) => console.log(renderLine(line, colours, app.name.length)));
+    log.follow(child.stderr!, 50, (line) => console.error(line));
+    child.on('message', (message: { type?: string; url?: string }) => {
+      if (message?.type === 'ready') say(`${app.name} is ready at ${message.url}`);
+    });
+    child.on('exit', (code, signal) => {
+      if (child === service && !over && signal !== 'SIGTERM') {
+        say(`${app.name} ended (${signal ?? `code ${code}`}); it starts again after the next change`);
+      }
+    });
+  }
+
+  const watcher = spawn(nodePath(), [builder, join('apps', app.name), '--watch'], {
+    cwd: root,
+    detached: true,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  createInterface({ input: watcher.stdout }).on('line', (line) => {
+    say(line);
+    if (!line.startsWith('built ')) return;
+    turn = turn
+      .then(startAgain)
+      .catch((error) => console.error(error instanceof Fault ? screenOf(error) : messageOf(error)));
+  });
+
+  const watcherMark = markOf(watcher.pid);
+  const reason = await new Promise<string>((resolve) => {
+    const interrupted = firstAndSecond(
+      () => resolve('stopping'),
+      () => service?.kill('SIGKILL'),
+    );
+    onSignals(interrupted);
+    watcher.on('exit', (code) => resolve(`the build ended (code ${code})`));
+    void ground.lost.then(() => resolve('the store has stopped'));
+  });
+  over = true;
+  say(reason);
+  await Promise.all([end(watcherMark, { patience: 3_000 }), turn.then(endService)]);
+  await ground.release();
+  return reason === 'stopping' ? 0 : 1;
+}

@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals';
+import { serviceEnvironment, type Surroundings } from './service-launch.ts';
+
+const around: Surroundings = {
+  state: { folder: '/state', logs: '/state/logs', id: 'x' },
+  ...{ publicUrl: 'http://localhost:3000', port: 3000, rabbitUrl: 'amqp://us' },
+  databaseUrls: { orders: 'postgresql://orders', identity: 'postgresql://identity' },
+  staffFile: '/state/staff.json',
+};
+const user = {
+  ...{ PATH: '/bin', LANG: 'ko_KR.UTF-8', TZ: 'Asia/Seoul', LOG_LEVEL: 'debug', ORDERS_PAGE: '7' },
+  ...{ DATABASE_URL: 'postgresql://admin', PGPASSWORD: 'admin', RABBITMQ_URL: 'amqp://theirs' },
+  ...{
+    SMTP_URL: 'smtp://mail',
+    STAFF_FILE: '/theirs',
+    JOGAKBO_SEED_PASSWORD: 'secret',
+    npm_lifecycle_event: 'start',
+  },
+};
+const of = (name: string, hasDatabase = true) => serviceEnvironment({ name, hasDatabase }, around, user);
+
+describe('serviceEnvironment', () => {
+  it('gives a service its own database login and nobody else’s', () => {
+    expect(of('orders').DATABASE_URL).toBe('postgresql://orders');
+    expect(of('gateway', false)).not.toHaveProperty('DATABASE_URL');
+    expect(of('gateway', false)).not.toHaveProperty('PGPASSWORD');
+  });
+
+  it('gives the public port to the gateway alone', () => {
+    expect(of('gateway', false).PORT).toBe('3000');
+    expect(of('orders').PORT).toBe('0');
+  });
+
+  it('passes the user’s settings on', () => {
+    expect(of('orders')).toMatchObject({
+      PATH: '/bin',
+      TZ: 'Asia/Seoul',
+      LOG_LEVEL: 'debug',
+      ORDERS_PAGE: '7',
+    });
+    expect(of('orders')).toMatchObject({ RABBITMQ_URL: 'amqp://us', TOKEN_ISSUER: 'http://localhost:3000' });
+  });
+
+  it('keeps what belongs to one service from the others', () => {
+    expect(of('notifications').SMTP_URL).toBe('smtp://mail');
+    expect(of('orders')).not.toHaveProperty('SMTP_URL');
+    expect(of('identity').STAFF_FILE).toBe('/state/staff.json');
+    for (const secret of ['STAFF_FILE', 'JOGAKBO_SEED_PASSWORD', 'npm_lifecycle_event']) {
+      expect(of('orders')).not.toHaveProperty(secret);
+    }
+  });
+});

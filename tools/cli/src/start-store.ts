@@ -1,0 +1,185 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { provideBroker } from './broker.ts';
+import { build } from './build.ts';
+import { checkDisk, checkPort, checkStateFolder, refuseIfFailed } from './checks.ts';
+import { provideDatabase } from './database.ts';
+import { Fault, messageOf, UsageFault } from './fault.ts';
+import { runMigrations } from './migrations.ts';
+import { markOf } from './processes.ts';
+import { endOrphans } from './recover.ts';
+import { claimRun, readRun } from './run-record.ts';
+import { seedStore } from './seed-store.ts';
+import { ensureServiceDatabases, identityOf } from './service-databases.ts';
+import { launchOf, type Surroundings } from './service-launch.ts';
+import { EarlyEnd } from './service-process.ts';
+import { ensureStaff, staffFileOf } from './staff.ts';
+import { type Report, type Stage } from './start-events.ts';
+import { faultOfEarlyEnds } from './start-faults.ts';
+import { summaryOf } from './start-summary.ts';
+import { openSecrets, type State } from './state.ts';
+import { brokerPlaceOf, databasePlaceOf } from './store-backing.ts';
+import { Stopped, Supervisor } from './supervisor.ts';
+import { type App, listApps } from './workspace.ts';
+
+export interface StartOptions {
+  port: number;
+  only?: string[];
+  seed: boolean;
+}
+
+export function appsOf(only: string[] | undefined): App[] {
+  const apps = listApps();
+  const unknown = only?.filter((name) => !apps.some((app) => app.name === name)) ?? [];
+  if (unknown.length) {
+    throw new UsageFault(`There is no service called ${unknown.join(', ')}.`, {
+      remedies: [`the services are: ${apps.map(({ name }) => name).join(', ')}`],
+    });
+  }
+  return only ? apps.filter(({ name }) => only.includes(name)) : apps;
+}
+
+/** Checks the ground, clears what a killed predecessor left, and takes charge of the state folder. */
+export async function takeCharge(state: State, options: StartOptions, report: Report): Promise<Supervisor> {
+  const orphans = await endOrphans(state, readRun(state));
+  if (orphans.length)
+    report({ kind: 'line', text: `ended what a killed supervisor had left: ${orphans.join(', ')}` });
+  const opensPort = appsOf(options.only).some(({ name }) => name === 'gateway');
+  refuseIfFailed([
+    checkStateFolder(state),
+    checkDisk(state),
+    ...(opensPort ? [await checkPort(options.port, state)] : []),
+  ]);
+  const run = {
+    supervisor: markOf(process.pid)!,
+    state: 'starting' as const,
+    publicUrl: `http://localhost:${options.port}`,
+    port: options.port,
+    since: Date.now(),
+    services: [],
+  };
+  if (!claimRun(state, run))
+    throw new Fault('Another start of this store is under way.', { remedies: ['npx jogakbo ps'] });
+  return new Supervisor(state, run, (text) => report({ kind: 'line', text }));
+}
+
+/** Everything between nothing and ready. Rejects with a Fault, or with Stopped; either way stop() is still to be called. */
+export async function bringUp(store: Supervisor, options: StartOptions, report: Report): Promise<void> {
+  const { state, abort, run } = store;
+  const apps = appsOf(options.only);
+  const withGateway = apps.some(({ name }) => name === 'gateway');
+
+  async function stage<T>(
+    name: Stage,
+    work: (note: (text: string) => void) => Promise<[T, string]>,
+  ): Promise<T> {
+    abort.throwIfAborted();
+    const tell = (tense: 'began' | 'note' | 'done' | 'failed', text: string) =>
+      report({ kind: 'stage', stage: name, state: tense, text });
+    tell('began', '');
+    try {
+      const [result, text] = await work((note) => tell('note', note));
+      abort.throwIfAborted();
+      tell('done', text);
+      return result;
+    } catch (error) {
+      tell('failed', error instanceof Stopped ? 'stopped' : messageOf(error));
+      throw error;
+    }
+  }
+
+  const databasePlace = await databasePlaceOf(state);
+  const brokerPlace = await brokerPlaceOf(state, abort);
+  const [broker, database] = await Promise.all([
+    stage('broker', async (note) => {
+      const broker = await store.backing('broker', provideBroker(brokerPlace, note));
+      return [broker, broker.title];
+    }),
+    stage('database', async (note) => {
+      const database = await store.backing('database', provideDatabase(databasePlace, note));
+      return [database, database.title];
+    }),
+    stage('build', async (note) => [undefined, await build(options.only, note, abort)]),
+  ]);
+
+  const { staff, isNew: staffIsNew } = ensureStaff(state);
+  const around: Surroundings = {
+    ...{ state, publicUrl: run.publicUrl, port: run.port, rabbitUrl: broker.url },
+    ...{ databaseUrls: {}, staffFile: staffFileOf(state) },
+  };
+  await stage('databases', async (note) => {
+    const { services: passwords } = openSecrets(
+      state,
+      apps.map(({ name }) => name),
+    );
+    const databases = await ensureServiceDatabases(database, apps, passwords);
+    for (const [name, { url }] of Object.entries(databases)) around.databaseUrls[name] = url;
+    run.databases = identityOf(databases);
+    return [databases, await runMigrations(apps, databases, around, note, abort)];
+  });
+
+  await stage('services', async (note) => {
+    const services = apps.map((app) => store.addService(app.name, launchOf(app, around)));
+    const waiting = new Set(services.map(({ name }) => name));
+    note(`waiting for ${[...waiting].join(', ')}`);
+    await startTogether(
+      services.map(async (service) => {
+        await service.start();
+        waiting.delete(service.name);
+        if (waiting.size) note(`waiting for ${[...waiting].join(', ')}`);
+      }),
+      state.logs,
+    );
+    if (withGateway) {
+      note('waiting for the gateway to know every route');
+      await untilOpen(`${run.publicUrl.replace('localhost', '127.0.0.1')}/health/ready`, abort);
+    }
+    return [undefined, `${services.length} ready`];
+  });
+
+  if (options.seed && withGateway && apps.some(({ name }) => name === 'catalog')) {
+    await stage('seed', async (note) => [
+      undefined,
+      await seedStore({ state, url: run.publicUrl, identity: run.databases!, force: false, note, abort }),
+    ]);
+  } else {
+    report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not asked for' });
+  }
+  store.becomeReady();
+  report({ kind: 'ready', lines: summaryOf(store, { staff: staffIsNew ? staff : [], withGateway }) });
+}
+
+/** When one does not start, the others get a moment to say that they do not either. */
+async function startTogether(starts: Promise<void>[], logs: string): Promise<void> {
+  const ends: EarlyEnd[] = [];
+  const watched = starts.map((start) =>
+    start.catch((error: unknown) => {
+      if (error instanceof EarlyEnd) ends.push(error);
+      throw error;
+    }),
+  );
+  try {
+    await Promise.all(watched);
+  } catch (error) {
+    if (!(error instanceof EarlyEnd)) throw error;
+    await Promise.race([Promise.allSettled(watched), pause(1_500)]);
+    throw faultOfEarlyEnds(ends, logs);
+  }
+}
+
+async function untilOpen(url: string, abort: AbortSignal): Promise<void> {
+  let last = '';
+  for (const until = Date.now() + 45_000; Date.now() < until; await pause(100)) {
+    abort.throwIfAborted();
+    try {
+      const response = await fetch(url, { signal: AbortSignal.timeout(3_000) });
+      last = `${response.status} ${(await response.text()).slice(0, 400)}`;
+      if (response.ok) return;
+    } catch (error) {
+      last = messageOf(error);
+    }
+  }
+  throw new Fault('The gateway started but cannot serve an order.', {
+    details: [`GET ${url} answers: ${last}`],
+    remedies: ['npx jogakbo logs gateway'],
+  });
+}

@@ -1,0 +1,56 @@
+import { join } from 'node:path';
+import { memoryOf } from './processes.ts';
+import { brokerUser } from './private-broker.ts';
+import { type Staff } from './staff.ts';
+import { type Supervisor } from './supervisor.ts';
+import { megabytes, textTable } from './text-table.ts';
+
+/** What a start ends with; its last line says that the store is ready, and where. */
+export function summaryOf(
+  store: Supervisor,
+  { staff, withGateway }: { staff: Staff[]; withGateway: boolean },
+): string[] {
+  const { run, state } = store;
+  const services = run.services.map(({ name, url, process }) => [
+    name,
+    name === 'gateway' ? run.publicUrl : (url ?? ''),
+    String(process?.pid ?? ''),
+    process ? megabytes(memoryOf(process.pid)) : '',
+  ]);
+  const places = [
+    ...(run.broker ? [['broker', `${run.broker.url}  (${run.broker.title})`]] : []),
+    ...(run.broker?.managementUrl
+      ? [
+          [
+            '',
+            `${run.broker.managementUrl}  (user ${brokerUser}, password in ${join(state.folder, 'secrets.json')})`,
+          ],
+        ]
+      : []),
+    ...(run.database ? [['database', `${run.database.url}  (${run.database.title})`]] : []),
+    ['logs', state.logs],
+  ];
+  const welcome = staff.length
+    ? [
+        '',
+        `Accounts of this store, shown once (kept in ${join(state.folder, 'staff.json')}):`,
+        ...textTable(
+          staff.map(({ email, password, roles }) => [email, password, roles.at(-1)!]),
+          '  ',
+        ),
+      ]
+    : [];
+  const [first] = run.services;
+  return [
+    '',
+    ...textTable([['service', 'url', 'pid', 'memory'], ...services]),
+    '',
+    ...textTable(places),
+    ...welcome,
+    '',
+    `started in ${((Date.now() - run.since) / 1000).toFixed(1)} s`,
+    withGateway
+      ? `ready: ${run.publicUrl}`
+      : `ready: ${first ? `${first.name} ${first.url}` : 'nothing to run'}`,
+  ];
+}

@@ -1,0 +1,80 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { markOf } from './processes.ts';
+import { claimRun, forgetRun, readRun, supervisorLives, writeRun } from './run-record.ts';
+import { ensureStaff, staffFileOf } from './staff.ts';
+import { openSecrets, openState, readJson, type State } from './state.ts';
+
+let state: State;
+beforeEach(() => {
+  state = openState(mkdtempSync(join(tmpdir(), 'jogakbo-state-')));
+});
+afterEach(() => rmSync(state.folder, { recursive: true }));
+
+const run = () => ({
+  supervisor: markOf(process.pid)!,
+  state: 'starting' as const,
+  ...{ publicUrl: 'http://localhost:1', port: 1, since: 0, services: [] },
+});
+
+describe('secrets', () => {
+  it('are made once, one for each service, and closed to others', () => {
+    const first = openSecrets(state, ['orders']);
+    const second = openSecrets(state, ['orders', 'payments']);
+    expect(second.services.orders).toBe(first.services.orders);
+    expect(second.services.payments).not.toBe(first.services.orders);
+    expect(second).toMatchObject({ broker: first.broker, database: first.database });
+    expect(statSync(join(state.folder, 'secrets.json')).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe('staff', () => {
+  it('is made once', () => {
+    const first = ensureStaff(state, undefined);
+    const second = ensureStaff(state, undefined);
+    expect([first.isNew, second.isNew]).toEqual([true, false]);
+    expect(second.staff).toEqual(first.staff);
+    expect(first.staff.map(({ roles }) => roles.at(-1))).toEqual(['merchant', 'operator']);
+    expect(statSync(staffFileOf(state)).mode & 0o777).toBe(0o600);
+  });
+
+  it('takes a chosen password and keeps it', () => {
+    ensureStaff(state, undefined);
+    ensureStaff(state, 'chosen');
+    expect(ensureStaff(state, undefined).staff.map(({ password }) => password)).toEqual(['chosen', 'chosen']);
+  });
+});
+
+describe('the run record', () => {
+  it('is claimed by one of two starts', () => {
+    expect(claimRun(state, run())).toBe(true);
+    expect(claimRun(state, run())).toBe(false);
+    forgetRun(state);
+    expect(claimRun(state, run())).toBe(true);
+    expect(statSync(join(state.folder, 'run.json')).mode & 0o777).toBe(0o600);
+  });
+
+  it('knows a supervisor from another process with its pid', () => {
+    writeRun(state, run());
+    expect(supervisorLives(readRun(state)!)).toBe(true);
+    writeRun(state, { ...run(), supervisor: { pid: process.pid, began: 'another time' } });
+    expect(supervisorLives(readRun(state)!)).toBe(false);
+  });
+
+  it('is undefined when there is none, or half of one', () => {
+    expect(readRun(state)).toBeUndefined();
+    writeFileSync(join(state.folder, 'run.json'), '{"supervisor":');
+    expect(readRun(state)).toBeUndefined();
+  });
+});
+
+describe('readJson', () => {
+  it('reads what was written', () => {
+    writeRun(state, run());
+    expect(readJson(join(state.folder, 'run.json'))).toEqual(
+      JSON.parse(readFileSync(join(state.folder, 'run.json'), 'utf8')),
+    );
+  });
+});

@@ -1,0 +1,141 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { UsageFault } from './fault.ts';
+import { NxOutput } from './nx-output.ts';
+import { onSignals } from './signals.ts';
+import { readJson } from './state.ts';
+import { type JestResults, lastLine, sum, type Tally, tallyOfTask } from './test-results.ts';
+import { duration } from './text-table.ts';
+import { startThrowawayServices } from './throwaway-services.ts';
+import { nodePath, nxPath, root } from './workspace.ts';
+
+// Where nx.json has every project put what jest counted; Nx brings it back from its cache.
+const results = join(root, '.jogakbo', 'test-results');
+const endToEnd = 'cli:e2e';
+
+/** Runs a program in a process group of its own, so that an interruption ends all of it. */
+function runGroup(
+  command: string,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  onOutput?: (text: string) => void,
+): Promise<number> {
+  return new Promise((resolve) => {
+    const stdio = onOutput
+      ? (['ignore', 'pipe', 'pipe'] as const)
+      : (['ignore', 'inherit', 'inherit'] as const);
+    const child = spawn(command, args, {
+      cwd: root,
+      detached: true,
+      stdio: [...stdio],
+      env: { ...process.env, ...env },
+    });
+    const release = onSignals(() => {
+      try {
+        process.kill(-child.pid!, 'SIGTERM');
+      } catch {
+        // already gone
+      }
+    });
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => onOutput?.(text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => onOutput?.(text));
+    child.on('error', (error) => {
+      console.error(`${command} cannot be run: ${error.message}`);
+      resolve(127);
+    });
+    child.on('close', (code) => {
+      release();
+      resolve(code ?? 1);
+    });
+  });
+}
+
+async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promise<Tally> {
+  const tallies: Tally[] = [];
+  const output = new NxOutput(({ id, cached, failed, output }) => {
+    const tally = tallyOfTask(
+      id,
+      failed,
+      readJson<JestResults>(join(results, `${id.replace(':', '-')}.json`)),
+    );
+    tallies.push(tally);
+    const count = /:(test|integration)$/.test(id)
+      ? `  ${tally.passed} passed${tally.failed ? `, ${tally.failed} failed` : ''}`
+      : '';
+    console.log(`${failed ? 'FAIL' : 'ok  '}  ${id}${count}${cached ? '  (unchanged)' : ''}`);
+    if (failed) console.log(output.map((line) => `      ${line}`).join('\n'));
+  });
+  const args = [
+    'run-many',
+    '-t',
+    'typecheck',
+    'lint',
+    'test',
+    'integration',
+    '--parallel=2',
+    '--output-style=static',
+  ];
+  if (projects.length) args.push('-p', projects.join(','));
+  const code = await runGroup(
+    nxPath(),
+    args,
+    { ...env, NX_DAEMON: 'false', NX_TUI: 'false', FORCE_COLOR: '0', NO_COLOR: '1' },
+    (text) => output.take(text),
+  );
+  output.end();
+  const total = sum(tallies);
+  if (code === 0 || total.failed) return total;
+  console.log(output.remarks.filter((line) => line.trim()).join('\n'));
+  return sum([total, { passed: 0, failed: 1, skipped: 0, failures: [`nx ended with code ${code}`] }]);
+}
+
+async function runEndToEnd(env: NodeJS.ProcessEnv): Promise<Tally> {
+  console.log('\nEnd to end, on real processes:');
+  const file = join(results, 'cli-e2e.json');
+  const code = await runGroup(
+    nodePath(),
+    [
+      ...[
+        '--experimental-vm-modules',
+        '--disable-warning=ExperimentalWarning',
+        'node_modules/jest/bin/jest.js',
+      ],
+      ...['--config', 'jest.e2e.config.mjs', '--json', '--outputFile', file],
+    ],
+    env,
+  );
+  return tallyOfTask(endToEnd, code !== 0, readJson<JestResults>(file));
+}
+
+/** The last line that it prints counts every test there is. */
+export async function test(projects: string[]): Promise<number> {
+  if (!existsSync(nxPath()))
+    throw new UsageFault('The workspace is not installed.', { remedies: ['npm ci'] });
+  const began = Date.now();
+  let interrupted = false;
+  const release = onSignals(() => (interrupted = true));
+  rmSync(results, { recursive: true, force: true });
+  mkdirSync(results, { recursive: true });
+  console.log('A throw-away RabbitMQ and PostgreSQL for the tests:');
+  const services = await startThrowawayServices((text) => console.log(`  ${text}`));
+  const tallies: Tally[] = [];
+  try {
+    if (!interrupted) {
+      console.log('\nTypes, lint, unit and integration tests of each project:');
+      tallies.push(await checkProjects(projects, services.env));
+    }
+    if (!interrupted && (projects.length === 0 || projects.includes('cli'))) {
+      tallies.push(await runEndToEnd(services.env));
+    }
+  } finally {
+    await services.stop();
+    release();
+  }
+  const total = sum(tallies);
+  if (total.failures.length)
+    console.log(['', 'Failed:', ...total.failures.map((name) => `  ${name}`)].join('\n'));
+  console.log(`\n${interrupted ? 'Interrupted after' : 'Took'} ${duration(Date.now() - began)}.`);
+  console.log(lastLine(total));
+  return interrupted ? 130 : total.failed || total.passed === 0 ? 1 : 0;
+}

@@ -1,0 +1,135 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pg from 'pg';
+import { isFree } from '../src/ports.ts';
+import { isAlive, markOf, type ProcessMark, treeOf } from '../src/processes.ts';
+import { FakeWorkspace, until } from './fake-workspace.ts';
+
+const workspace = new FakeWorkspace();
+const names = ['gateway', 'identity', 'orders'];
+const lastLineOf = (text: string) => text.trimEnd().split('\n').at(-1);
+
+/** What each service was given, as it tells itself. */
+async function environmentOf(service: string): Promise<NodeJS.ProcessEnv> {
+  const { url } = (await workspace.row(service))!;
+  return (await (await fetch(url!.replace('localhost', '127.0.0.1'))).json()) as NodeJS.ProcessEnv;
+}
+
+async function login(url: string): Promise<string> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query('SELECT current_database() AS name');
+    return rows[0].name;
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+async function everyProcess(): Promise<ProcessMark[]> {
+  const rows = await workspace.rows();
+  return rows.flatMap(({ pid }) => (pid ? treeOf(pid) : [])).flatMap((pid) => markOf(pid) ?? []);
+}
+
+describe('a running store', () => {
+  beforeAll(() => workspace.make(names));
+  afterAll(() => workspace.remove());
+
+  it('starts in the background, and its last line says where', async () => {
+    const { code, output } = await workspace.run(['start', '--detach', '--no-seed']);
+    expect(lastLineOf(output)).toBe(`ready: http://localhost:${workspace.port}`);
+    expect(code).toBe(0);
+    expect(output).toMatch(/merchant@jogakbo\.example +\S{12,} +merchant/);
+    const rows = await workspace.rows();
+    expect(rows.map(({ service, state }) => `${service} ${state}`)).toEqual([
+      ...names.map((name) => `${name} ready`),
+      ...['broker ready', 'database ready', 'supervisor ready'],
+    ]);
+    expect(rows.every(({ memory }) => memory > 0)).toBe(true);
+  });
+
+  it('gives each service a login that opens its own database and no other', async () => {
+    const orders = (await environmentOf('orders')).DATABASE_URL!;
+    const identity = (await environmentOf('identity')).DATABASE_URL!;
+    expect(await login(orders)).toBe('orders');
+    expect(await login(identity)).toBe('identity');
+    expect(await login(orders.replace(/\/orders$/, '/identity'))).toBe('42501');
+    expect(await login(orders.replace(/\/orders$/, '/postgres'))).toBe('42501');
+    expect(await environmentOf('gateway')).not.toHaveProperty('DATABASE_URL');
+  });
+
+  it('is started once', async () => {
+    const again = await workspace.run(['start']);
+    expect(again).toMatchObject({ code: 0, output: expect.stringContaining('already running') });
+    const elsewhere = await workspace.run(['start', '--port', '1']);
+    expect(elsewhere).toMatchObject({ code: 1, output: expect.stringContaining('JOGAKBO_HOME') });
+  });
+
+  it('starts a killed service again and says so', async () => {
+    const before = (await workspace.row('orders'))!;
+    process.kill(before.pid!, 'SIGKILL');
+    const after = await until(async () => {
+      const row = await workspace.row('orders');
+      return row?.state === 'ready' && row.pid !== before.pid && row;
+    });
+    expect(after.restarts).toBe(1);
+    const { output } = await workspace.run(['logs', 'supervisor']);
+    expect(output).toContain('orders ended (SIGKILL); starting it again in 0.5 s');
+    expect(output).toContain('orders is back');
+  });
+
+  it('starts a killed broker and a killed database again', async () => {
+    for (const role of ['broker', 'database']) {
+      const before = (await workspace.row(role))!;
+      process.kill(before.pid!, 'SIGKILL');
+      await until(async () => {
+        const row = await workspace.row(role);
+        return row?.state === 'ready' && row.pid !== before.pid;
+      });
+    }
+    expect(await login((await environmentOf('orders')).DATABASE_URL!)).toBe('orders');
+  });
+
+  it('lends a service to serve, and takes it back', async () => {
+    const { child, output } = workspace.spawn(['serve', 'orders']);
+    await until(() => output().includes('serve: orders is ready at'));
+    expect((await workspace.row('orders'))?.state).toBe('taken');
+    child.kill('SIGINT');
+    await until(() => child.exitCode !== null);
+    expect(child.exitCode).toBe(0);
+    await until(async () => (await workspace.row('orders'))?.state === 'ready');
+  });
+
+  it('recovers from the death of its supervisor', async () => {
+    const before = await workspace.rows();
+    const pidOf = (name: string) => before.find(({ service }) => service === name)!.pid!;
+    const services = names.map((name) => markOf(pidOf(name)));
+    process.kill(pidOf('supervisor'), 'SIGKILL');
+    await until(() => !services.some(isAlive));
+    const { code, output } = await workspace.run(['start', '--detach', '--no-seed']);
+    expect(code).toBe(0);
+    expect(output).not.toContain('shown once');
+    expect((await workspace.row('broker'))?.pid).toBe(pidOf('broker'));
+    expect((await workspace.row('database'))?.pid).toBe(pidOf('database'));
+  });
+
+  it('leaves no process and no port when it stops', async () => {
+    const processes = await everyProcess();
+    const ports = JSON.parse(readFileSync(join(workspace.home, 'ports.json'), 'utf8')) as Record<
+      string,
+      number
+    >;
+    expect(processes.length).toBeGreaterThan(8);
+    const { code, output } = await workspace.run(['stop']);
+    expect(code).toBe(0);
+    expect(lastLineOf(output)).toBe('stopped; no process is left');
+    expect(processes.filter(isAlive)).toEqual([]);
+    for (const port of [...Object.values(ports), workspace.port]) expect(await isFree(port)).toBe(true);
+    expect(existsSync(join(workspace.home, 'run.json'))).toBe(false);
+    expect((await workspace.run(['logs', 'orders'])).output).toContain('draining');
+  });
+});

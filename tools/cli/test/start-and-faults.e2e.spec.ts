@@ -1,0 +1,144 @@
+import { existsSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { startThrowawayServices, type ThrowawayServices } from '../src/throwaway-services.ts';
+import { FakeWorkspace, until } from './fake-workspace.ts';
+
+const workspace = new FakeWorkspace();
+let services: ThrowawayServices | undefined;
+let attached: NodeJS.ProcessEnv;
+
+beforeAll(async () => {
+  await workspace.make(['gateway', 'orders']);
+  const { TEST_RABBITMQ_URL, TEST_DATABASE_URL } = process.env;
+  if (!TEST_RABBITMQ_URL || !TEST_DATABASE_URL) services = await startThrowawayServices(() => undefined);
+  attached = {
+    RABBITMQ_URL: services?.env.TEST_RABBITMQ_URL ?? TEST_RABBITMQ_URL,
+    DATABASE_URL: services?.env.TEST_DATABASE_URL ?? TEST_DATABASE_URL,
+  };
+});
+afterAll(async () => {
+  await workspace.remove();
+  await services?.stop();
+});
+
+const start = (env: NodeJS.ProcessEnv = {}, ...args: string[]) =>
+  workspace.run(['start', '--no-seed', ...args], { ...attached, ...env });
+const nothingIsLeft = () => expect(existsSync(join(workspace.home, 'run.json'))).toBe(false);
+
+describe('a start in the foreground', () => {
+  it('attaches to given servers, and ends in order on Ctrl-C, however often it echoes', async () => {
+    const { child, output } = workspace.spawn(['start', '--no-seed'], attached);
+    await until(() => output().includes(`ready: http://localhost:${workspace.port}`));
+    expect((await workspace.row('broker'))?.state).toBe('given');
+    child.kill('SIGINT');
+    child.kill('SIGINT');
+    await until(() => child.exitCode !== null);
+    expect(child.exitCode).toBe(0);
+    expect(output()).toContain('stopped; no process is left');
+    expect(output()).not.toContain('at once');
+    nothingIsLeft();
+  });
+
+  it('can be given up while it starts', async () => {
+    const { child, output } = workspace.spawn(['start', '--no-seed'], attached);
+    await until(() => output().includes('Build'));
+    child.kill('SIGTERM');
+    await until(() => child.exitCode !== null);
+    nothingIsLeft();
+  });
+});
+
+describe('a start that cannot be', () => {
+  it('shows every wrong setting on one screen', async () => {
+    const { code, output } = await start({ FAKE_WRONG: 'orders' });
+    expect(code).toBe(1);
+    expect(output).toContain('PORT: must be a number (environment)');
+    expect(output).toContain('COLOUR: is missing (environment)');
+    expect(output).not.toMatch(/^\s+at /m);
+    nothingIsLeft();
+  });
+
+  it('shows the last words of a service that falls over', async () => {
+    const { code, output } = await start({ FAKE_CRASH: 'orders' }, '--detach');
+    expect(code).toBe(1);
+    expect(output).toContain('orders ended (code 1) before it was ready');
+    expect(output).toContain('about to fall');
+    expect(output).toContain('fell over');
+    nothingIsLeft();
+  });
+
+  it('names who holds the port', async () => {
+    const holder: Server = createServer();
+    await new Promise<void>((resolve) => holder.listen(workspace.port, '127.0.0.1', () => resolve()));
+    const { code, output } = await start();
+    holder.close();
+    expect(code).toBe(1);
+    expect(output).toContain(`Port ${workspace.port} is in use by process ${process.pid}`);
+    expect(output).toContain('PORT=');
+    nothingIsLeft();
+  });
+
+  it.each([
+    ['a broker that does not answer', { RABBITMQ_URL: 'amqp://a:secret@127.0.0.1:1' }, 'ECONNREFUSED'],
+    ['a broker that is none', { RABBITMQ_URL: 'http://127.0.0.1' }, 'not amqp://'],
+    [
+      'a database that does not answer',
+      { DATABASE_URL: 'postgresql://a:secret@127.0.0.1:1/x' },
+      'ECONNREFUSED',
+    ],
+    ['a database that is none', { DATABASE_URL: 'nonsense' }, 'not a URL'],
+  ])('says what to do about %s', async (_what, env, reason) => {
+    const { code, output } = await start(env);
+    expect(code).toBe(1);
+    expect(output).toContain(`${Object.keys(env)[0]} cannot be used`);
+    expect(output).toContain(reason);
+    expect(output).toContain('What to do:');
+    expect(output).not.toContain('secret');
+    nothingIsLeft();
+  });
+
+  it('refuses a login that the broker does not know', async () => {
+    const { output } = await start({ RABBITMQ_URL: attached.RABBITMQ_URL!.replace(/:[^:@]+@/, ':wrong@') });
+    expect(output).toMatch(/RABBITMQ_URL cannot be used: ACCESS_REFUSED/);
+  });
+});
+
+describe('the command line', () => {
+  it.each([
+    [['nonsense'], 'no command'],
+    [['start', '--nonsense'], 'Unknown option'],
+    [['start', '--port', 'x'], 'not a port'],
+    [['start', '--only', 'nobody'], 'no service called nobody'],
+    [['logs', 'nobody'], 'no log of nobody'],
+  ])('refuses %j with exit code 2', async (args, reason) => {
+    const { code, output } = await workspace.run(args);
+    expect(code).toBe(2);
+    expect(output).toContain(reason);
+  });
+
+  it('helps', async () => {
+    expect(await workspace.run(['--help'])).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('doctor'),
+    });
+    expect(await workspace.run(['start', '--help'])).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('--detach'),
+    });
+  });
+
+  it('examines the machine', async () => {
+    const healthy = await workspace.run(['doctor'], attached);
+    expect(healthy).toMatchObject({ code: 0, output: expect.stringContaining('Everything is in order.') });
+    const sick = await workspace.run(['doctor'], { ...attached, DATABASE_URL: 'nonsense' });
+    expect(sick).toMatchObject({ code: 1, output: expect.stringMatching(/fault +database/) });
+  });
+
+  it('runs a command with backing services, and ends as it ends', async () => {
+    const given = { TEST_RABBITMQ_URL: 'amqp://given', TEST_DATABASE_URL: 'postgresql://given' };
+    const command = ['with-backing-services', '--', 'sh', '-c', 'echo $TEST_RABBITMQ_URL; exit 7'];
+    expect(await workspace.run(command, given)).toEqual({ code: 7, output: 'amqp://given\n' });
+  });
+});
