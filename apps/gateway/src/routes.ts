@@ -66,8 +66,7 @@ export class RouteTable {
 
   /** @param path without query, as it came: percent-encoded */
   find(method: string, path: string): Match {
-    const wanted = method === 'HEAD' ? 'GET' : method;
-    const match = this.#router.find(wanted as Method, path);
+    const match = this.#lookUp(method === 'HEAD' ? 'GET' : method, path);
     if (match?.store) {
       return {
         found: 'route',
@@ -75,8 +74,14 @@ export class RouteTable {
         parameters: match.params as Record<string, string>,
       };
     }
-    const allow = methods.filter((other) => this.#router.find(other, path));
+    const allow = methods.filter((other) => this.#lookUp(other, path));
     if (allow.length === 0) return { found: 'nothing' };
     return { found: 'other-methods', allow: allow.includes('GET') ? ['HEAD', ...allow] : allow };
+  }
+
+  #lookUp(method: string, path: string) {
+    const match = this.#router.find(method as Method, path);
+    // `/v1/orders/` is not the order without a name.
+    return match && Object.values(match.params).includes('') ? null : match;
   }
 }

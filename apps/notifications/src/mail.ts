@@ -77,5 +77,5 @@ export async function writeMail(
     .orIgnore()
     .returning('mail_id')
     .execute();
-  publishLater(SendMail({ mailId }), new Date());
+  if ((raw as unknown[]).length > 0) publishLater(SendMail({ mailId }), new Date());
 }

@@ -149,6 +149,7 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
   const at = left ? { ...place, port: left.port } : place;
   const url = `postgresql://${superuser}:${place.password}@127.0.0.1:${at.port}/postgres`;
   let server: ProcessMark | undefined = left?.mark;
+  let dataIsOurs = place.passwordIsKept;
 
   const stop = async (force = false): Promise<void> => {
     await end(server, {
@@ -160,13 +161,14 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
 
   async function start(): Promise<void> {
     mkdirSync(place.logs, { recursive: true, mode: 0o700 });
-    if (existsSync(join(data, 'PG_VERSION')) && !place.passwordIsKept) {
+    if (existsSync(join(data, 'PG_VERSION')) && !dataIsOurs) {
       renameSync(data, `${data}-of-a-lost-store-${Date.now()}`);
     }
     if (!existsSync(join(data, 'PG_VERSION'))) {
       rmSync(data, { recursive: true, force: true });
       initialise(native, data, place, user);
     }
+    dataIsOurs = true;
     const until = Date.now() + 60_000;
     for (;;) {
       const output = openSync(log, 'a', 0o600);

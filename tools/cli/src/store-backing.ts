@@ -21,6 +21,7 @@ export async function brokerPlaceOf(state: State, abort?: AbortSignal): Promise<
 export async function databasePlaceOf(state: State): Promise<DatabasePlace> {
   const passwordIsKept = hasSecrets(state);
   const { postgres } = await claimPorts(['postgres'], keptPorts(state));
+  keepPorts(state, { postgres });
   const { database: password } = openSecrets(state);
   const folder = join(state.folder, 'postgres');
   return {

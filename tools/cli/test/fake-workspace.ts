@@ -111,10 +111,13 @@ export class FakeWorkspace {
   }
 }
 
-export async function until<T>(what: () => T | Promise<T>, patience = 20_000): Promise<NonNullable<T>> {
+export async function until<T>(
+  what: () => T | Promise<T>,
+  patience = 20_000,
+): Promise<Exclude<T, false | null | undefined>> {
   for (const end = Date.now() + patience; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
     const value = await what();
-    if (value) return value;
+    if (value) return value as Exclude<T, false | null | undefined>;
     if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
   }
 }

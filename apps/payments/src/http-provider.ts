@@ -1,0 +1,129 @@
+import {
+  ExponentialBackoff,
+  handleAll,
+  retry,
+  timeout,
+  TimeoutStrategy,
+  wrap,
+  type IPolicy,
+} from 'cockatiel';
+import { z } from 'zod';
+import { PaymentProvider, ProviderFault, type Decision } from './provider.ts';
+
+const Authorized = z.object({ reference: z.string().min(1) });
+const Declined = z.object({ reason: z.string().min(1) });
+
+interface Call {
+  method: 'POST' | 'PUT';
+  path: string;
+  /** Every other answer is a fault. */
+  expect: readonly number[];
+  body?: unknown;
+  idempotencyKey?: string;
+}
+
+interface Reply {
+  status: number;
+  body: unknown;
+}
+
+/** A provider behind HTTP. A call that fails or takes too long is made twice more, then it is a fault. */
+export class HttpProvider extends PaymentProvider {
+  readonly #policy: IPolicy<{ signal: AbortSignal }>;
+
+  /** @param patience milliseconds for each attempt */
+  constructor(
+    private readonly url: string,
+    patience: number,
+  ) {
+    super();
+    this.#policy = wrap(
+      // Jittered: those who failed together do not come back together.
+      retry(handleAll, {
+        maxAttempts: 2,
+        backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 500 }),
+      }),
+      timeout(patience, TimeoutStrategy.Aggressive),
+    );
+  }
+
+  async knows(token: string): Promise<boolean> {
+    // In the body: what is in an address ends up in logs.
+    const call = { method: 'POST', path: '/v1/token-checks', expect: [204, 404], body: { token } } as const;
+    return (await this.#call(call)).status === 204;
+  }
+
+  async authorize({
+    idempotencyKey,
+    amount,
+    token,
+  }: Parameters<PaymentProvider['authorize']>[0]): Promise<Decision> {
+    const { status, body } = await this.#call({
+      method: 'POST',
+      path: '/v1/charges',
+      expect: [201, 402, 422],
+      body: { ...amount, token },
+      idempotencyKey,
+    });
+    return status === 201
+      ? { outcome: 'authorized', reference: fits(Authorized, body).reference }
+      : { outcome: 'declined', reason: fits(Declined, body).reason };
+  }
+
+  async capture(reference: string): Promise<void> {
+    const path = `/v1/charges/${encodeURIComponent(reference)}/capture`;
+    await this.#call({ method: 'POST', path, expect: [204] });
+  }
+
+  async void(idempotencyKey: string): Promise<void> {
+    const path = `/v1/cancellations/${encodeURIComponent(idempotencyKey)}`;
+    await this.#call({ method: 'PUT', path, expect: [204] });
+  }
+
+  async refund(reference: string): Promise<void> {
+    const path = `/v1/charges/${encodeURIComponent(reference)}/refund`;
+    await this.#call({ method: 'POST', path, expect: [204] });
+  }
+
+  async #call(call: Call): Promise<Reply> {
+    const what = `${call.method} ${call.path}`;
+    const reply = await this.#policy
+      .execute(({ signal }) => this.#attempt(call, signal))
+      .catch((cause: Error) => {
+        throw new ProviderFault(`${what}: ${cause.message}`, { cause });
+      });
+    if (!call.expect.includes(reply.status)) throw new ProviderFault(`${what} was answered ${reply.status}`);
+    return reply;
+  }
+
+  /** @throws Error where another attempt may help */
+  async #attempt({ method, path, body, idempotencyKey }: Call, signal: AbortSignal): Promise<Reply> {
+    const response = await fetch(new URL(path, this.url), {
+      method,
+      signal,
+      redirect: 'error',
+      headers: {
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (response.status >= 500 || response.status === 429) throw new Error(`answered ${response.status}`);
+    return { status: response.status, body: parsed(text) };
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function fits<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  throw new ProviderFault('the answer of the provider is not what it promises');
+}

@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import type { z } from 'zod';
+import type { PaymentStatus as PublicStatus } from '@jogakbo/contracts-payments';
+
+/** `returned`: the order was over before anything was authorized for it, and nothing will be. */
+export type PaymentStatus = z.infer<typeof PublicStatus> | 'returned';
+
+/** What the provider is to be asked for, and what the payment is once it has done so. */
+export interface Step {
+  ask: 'capture' | 'void' | 'refund';
+  becomes: PaymentStatus;
+}
+
+/** The cause of a message is still on the way, or somebody else was faster: the next attempt will see. */
+export class TooEarly extends Error {
+  override readonly name = 'TooEarly';
+}
+
+/**
+ * The one payment of an order. Known before anything is written, so that every attempt, before and after a crash,
+ * comes to the provider with the same key. A UUID of version 8: made of a SHA-256 (RFC 9562, B.2).
+ */
+export function paymentIdOf(orderId: string): string {
+  const bytes = createHash('sha256').update(`payment of order ${orderId}`).digest().subarray(0, 16);
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+/** @param status undefined where no payment is known. @returns undefined where nothing is to be done */
+export function toCapture(status: PaymentStatus | undefined): Step | undefined {
+  switch (status) {
+    case 'authorized':
+      return { ask: 'capture', becomes: 'captured' };
+    case 'captured':
+    case 'voided':
+    case 'refunded':
+    case 'returned':
+      return undefined;
+    case 'declined':
+      throw new Error('a declined payment cannot be captured');
+    case undefined:
+      throw new TooEarly('nothing was authorized yet');
+  }
+}
+
+/** @param status undefined where no payment is known. @returns undefined where nothing is to be done */
+export function toReturn(status: PaymentStatus | undefined): Step | undefined {
+  switch (status) {
+    case 'authorized':
+      return { ask: 'void', becomes: 'voided' };
+    case 'captured':
+      return { ask: 'refund', becomes: 'refunded' };
+    case undefined:
+      // Nothing is known here, but an attempt that was cut off may have left something at the provider.
+      return { ask: 'void', becomes: 'returned' };
+    case 'declined':
+    case 'voided':
+    case 'refunded':
+    case 'returned':
+      return undefined;
+  }
+}

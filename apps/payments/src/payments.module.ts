@@ -1,0 +1,31 @@
+import { payments } from '@jogakbo/contracts-payments';
+import { Consistency1700000000000 } from '@jogakbo/consistency';
+import { Service } from '@jogakbo/service';
+import { Payments1700000001000 } from '../migrations/1700000001000-payments.ts';
+import { AuthorizePaymentHandler } from './authorize-payment.ts';
+import { CapturePaymentHandler } from './capture-payment.ts';
+import { HttpProvider } from './http-provider.ts';
+import { PaymentRow } from './payment-row.ts';
+import { PaymentProvider } from './provider.ts';
+import { ReadPaymentsHandler } from './read-payments.ts';
+import { ReturnPaymentHandler } from './return-payment.ts';
+import { Sandbox } from './sandbox/sandbox.ts';
+import { PaymentsSettings } from './settings.ts';
+
+@Service({
+  contract: payments,
+  settings: PaymentsSettings,
+  migrations: [Consistency1700000000000, Payments1700000001000],
+  entities: [PaymentRow],
+  providers: [
+    Sandbox,
+    {
+      provide: PaymentProvider,
+      inject: [PaymentsSettings, Sandbox],
+      useFactory: async ({ providerUrl, providerTimeout }: PaymentsSettings, sandbox: Sandbox) =>
+        new HttpProvider(providerUrl ?? (await sandbox.listen()), providerTimeout),
+    },
+  ],
+  handlers: [ReadPaymentsHandler, AuthorizePaymentHandler, CapturePaymentHandler, ReturnPaymentHandler],
+})
+export class PaymentsModule {}

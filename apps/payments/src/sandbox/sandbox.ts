@@ -1,0 +1,153 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Money } from '@jogakbo/contract';
+import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { z } from 'zod';
+import { PaymentsSettings } from '../settings.ts';
+import { Charges } from './charges.ts';
+import { tokens } from './tokens.ts';
+
+/** A status, and a body where there is something to say; undefined cuts the connection instead of answering. */
+type Answer = { status: number; body?: unknown } | undefined;
+
+interface Asked {
+  /** The part of the path that stands for a thing. */
+  id: string;
+  key: string | undefined;
+  body: unknown;
+  gone: AbortSignal;
+}
+
+const ChargeBody = Money.extend({ token: z.string() });
+const TokenBody = z.object({ token: z.string() });
+const bodyLimit = 10_000;
+
+/**
+ * A payment provider for trying things out: a real HTTP server on this machine whose tokens say how it behaves. What it
+ * decided outlives it, as with a real one.
+ */
+@Injectable()
+export class Sandbox implements OnModuleDestroy {
+  readonly #charges: Charges;
+  readonly #routes: [string, RegExp, (asked: Asked) => Promise<Answer>][];
+  #server: Server | undefined;
+
+  constructor(
+    dataSource: DataSource,
+    private readonly settings: PaymentsSettings,
+  ) {
+    this.#charges = new Charges(dataSource);
+    this.#routes = [
+      ['POST', /^\/v1\/token-checks$/, (asked) => this.#checkToken(asked)],
+      ['POST', /^\/v1\/charges$/, (asked) => this.#charge(asked)],
+      ['POST', /^\/v1\/charges\/([^/]+)\/capture$/, ({ id }) => this.#move(id, 'authorized', 'captured')],
+      ['POST', /^\/v1\/charges\/([^/]+)\/refund$/, ({ id }) => this.#move(id, 'captured', 'refunded')],
+      ['PUT', /^\/v1\/cancellations\/([^/]+)$/, (asked) => this.#cancel(asked)],
+    ];
+  }
+
+  /** Starts it on a free port of this machine. Gives its address. */
+  async listen(): Promise<string> {
+    const server = createServer((request, response) => void this.#answer(request, response));
+    this.#server = server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    new Logger('Sandbox').log(`no PROVIDER_URL is set: the sandbox provider plays its part at ${url}`);
+    return url;
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    if (!this.#server) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #checkToken({ body }: Asked): Promise<Answer> {
+    const { success, data } = TokenBody.safeParse(body);
+    if (!success) return { status: 400 };
+    return { status: tokens.has(data.token) ? 204 : 404 };
+  }
+
+  async #charge({ key, body, gone }: Asked): Promise<Answer> {
+    const { success, data } = ChargeBody.safeParse(body);
+    if (!success || !key) return { status: 400 };
+    const { token, ...money } = data;
+    const behaviour = tokens.get(token);
+    if (!behaviour) return { status: 422, body: { reason: 'unknown-payment-token' } };
+
+    const { reference, status, reason, calls, age } = await this.#charges.charge(key, money, behaviour);
+    if (status === 'pending') return { status: 500 };
+    if (status === 'declined') return { status: 402, body: { reason } };
+    if (status === 'voided') return { status: 402, body: { reason: 'cancelled' } };
+    if (behaviour.drops && calls === 1) return undefined;
+    if (behaviour.late)
+      await sleep(Math.max(0, this.settings.sandboxDelay - age), undefined, { signal: gone });
+    return { status: 201, body: { reference } };
+  }
+
+  async #cancel({ id }: Asked): Promise<Answer> {
+    const status = await this.#charges.cancel(id);
+    return { status: status === 'voided' || status === 'declined' ? 204 : 409 };
+  }
+
+  async #move(...step: Parameters<Charges['move']>): Promise<Answer> {
+    return { status: (await this.#charges.move(...step)) ? 204 : 409 };
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const leaving = new AbortController();
+    response.once('close', () => leaving.abort());
+    try {
+      const answer = await this.#route(request, leaving.signal);
+      if (!answer) return void request.socket.destroy();
+      response.writeHead(answer.status, { 'content-type': 'application/json' });
+      response.end(answer.body === undefined ? undefined : JSON.stringify(answer.body));
+    } catch (error) {
+      if (leaving.signal.aborted) return;
+      new Logger('Sandbox').error(error);
+      response.writeHead(500).end();
+    }
+  }
+
+  async #route(request: IncomingMessage, gone: AbortSignal): Promise<Answer> {
+    const path = request.url ?? '/';
+    for (const [method, pattern, handle] of this.#routes) {
+      const match = request.method === method && pattern.exec(path);
+      if (!match) continue;
+      const text = await textOf(request);
+      if (text === undefined) return { status: 413 };
+      const key = request.headers['idempotency-key'];
+      return handle({
+        id: decodeURIComponent(match[1] ?? ''),
+        key: typeof key === 'string' ? key : undefined,
+        body: text === '' ? undefined : parsed(text),
+        gone,
+      });
+    }
+    return { status: 404 };
+  }
+}
+
+/** Undefined where it is too long. */
+async function textOf(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    if ((size += chunk.length) > bodyLimit) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
