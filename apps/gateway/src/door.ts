@@ -1,12 +1,12 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyInstance, FastifyHttpOptions, FastifyReply } from 'fastify';
+import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
 import { Documents } from './documents.ts';
 import { Forward } from './forward.ts';
 import { problemHeaders, problemOf, problemOfStatus, type Problem } from './problem.ts';
-import { RequestLog } from './request-log.ts';
+import { RequestLog, type RequestFacts } from './request-log.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** A URL longer than this is refused, before anybody looks at it. */
@@ -47,9 +47,13 @@ export function configure(app: NestFastifyApplication): void {
   const { bodyLimit } = app.get(GatewaySettings);
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
 
+  const enter = (request: FastifyRequest, reply: FastifyReply): RequestFacts => {
+    const facts = log.begin(request);
+    reply.headers({ ...securityHeaders, 'x-request-id': facts.traceId });
+    return facts;
+  };
   server.addHook('onRequest', (request, reply, done) => {
-    const { traceId } = log.begin(request);
-    reply.headers({ ...securityHeaders, 'x-request-id': traceId });
+    const { traceId } = enter(request, reply);
     if (request.raw.url!.length > longestUrl) sendProblem(reply, problemOfStatus(414, traceId));
     else done();
   });
@@ -59,10 +63,11 @@ export function configure(app: NestFastifyApplication): void {
   });
   // What was refused before it came to a handler of ours looks like everything else. Health speaks for itself.
   server.addHook('onSend', (request, reply, payload, done) => {
+    // Nest turns some targets (`GET *`) away before any hook of ours has run.
+    const { route, traceId } = request.facts ?? enter(request, reply);
     const ours = String(reply.getHeader('content-type')).startsWith('application/problem+json');
-    if (reply.statusCode < 400 || ours || request.facts.route.startsWith('/health/'))
-      return done(null, payload);
-    const problem = problemOfStatus(reply.statusCode, request.facts.traceId);
+    if (reply.statusCode < 400 || ours || route.startsWith('/health/')) return done(null, payload);
+    const problem = problemOfStatus(reply.statusCode, traceId);
     reply.removeHeader('content-length').headers(problemHeaders(problem));
     done(null, JSON.stringify(problem));
   });

@@ -422,15 +422,19 @@ describe('gateway', () => {
 
   describe('routes', () => {
     it('that nobody announced are not there', async () => {
-      for (const path of [
-        '/',
-        '/v1/nothing',
-        '/v1/things/',
-        '//v1/things',
-        '/v1/../v1/things/x/y',
-        '/V1/things',
-      ]) {
+      for (const path of ['/', '/v1/nothing', '/v1/things/', '/v1//things', '/v1/things/x/y', '/V1/things']) {
         expectProblem(await call(path), 404, 'not-found');
+      }
+    });
+
+    it('cannot be tricked by the form of a path', async () => {
+      for (const target of ['/v1/../v1/things', '/v1/%2e%2e/v1/things', '//v1/things', 'v1/things', '*']) {
+        const answer = await raw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+        expect({ target, answer }).toEqual({
+          target,
+          answer: expect.stringMatching(/^HTTP\/1.1 40[04] [^]*"code":"(not-found|invalid-request)"/),
+        });
+        expect(answer).toMatch(/x-content-type-options: nosniff/i);
       }
     });
 

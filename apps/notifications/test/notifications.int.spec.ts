@@ -1,7 +1,7 @@
 import { randomUUID, randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MemberRegistered, SignUpRepeated } from '@jogakbo/contracts-identity';
-import { ListMailbox } from '@jogakbo/contracts-notifications';
+import { ListMailbox, SendMail } from '@jogakbo/contracts-notifications';
 import { OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected } from '@jogakbo/contracts-orders';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { NotificationsModule } from '../src/notifications.module.ts';
@@ -100,6 +100,12 @@ describe('notifications', () => {
     );
     await quiet();
     await expect(mailbox(email)).resolves.toHaveLength(2);
+    // Nor is anything asked to be sent that was never written.
+    const stray = await notifications.query(
+      `SELECT data->>'mailId' FROM outbox WHERE name = $1 EXCEPT SELECT mail_id::text FROM mail`,
+      [SendMail.name],
+    );
+    expect(stray).toEqual([]);
   });
 
   it('tells of every end of an order', async () => {

@@ -101,7 +101,7 @@ export class HttpProvider extends PaymentProvider {
     const response = await fetch(new URL(path, this.url), {
       method,
       signal,
-      redirect: 'error',
+      redirect: 'manual',
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),

@@ -1,4 +1,5 @@
 import type { JsonSchema, RequestDescription, ServiceDescription } from './description.ts';
+import { liftDefinitions } from './lift-definitions.ts';
 
 export interface AsyncApiOptions {
   title: string;
@@ -21,10 +22,18 @@ export function renderAsyncApi(
   const channels: Record<string, JsonSchema> = {};
   const operations: Record<string, JsonSchema> = {};
   const answers: Record<string, JsonSchema> = {};
+  const definitions: Record<string, JsonSchema> = {};
+  const lift = (schema: JsonSchema, owner: string) => liftDefinitions(schema, owner, definitions);
   const said = services.filter(({ requests, events }) => requests.length + events.length > 0);
 
   for (const { service, requests, events } of said) {
-    for (const request of requests) {
+    for (const announced of requests) {
+      const { name, input, output } = announced;
+      const request = {
+        ...announced,
+        input: lift(input, name),
+        output: output && lift(output, `${name}.answer`),
+      };
       channels[request.name] = channel(request.name, 'commands', 'direct', requestMessage(request));
       answers[request.name] = answerMessage(request);
       operations[request.name] = {
@@ -41,7 +50,12 @@ export function renderAsyncApi(
       };
     }
     for (const event of events) {
-      channels[event.name] = channel(event.name, 'events', 'topic', eventMessage(service, event));
+      channels[event.name] = channel(
+        event.name,
+        'events',
+        'topic',
+        eventMessage(service, { ...event, data: lift(event.data, event.name) }),
+      );
       operations[event.name] = {
         action: 'send',
         summary: event.description || event.name,
@@ -71,7 +85,7 @@ export function renderAsyncApi(
     },
     channels,
     operations,
-    components: { schemas: { headers: headersSchema, fault: faultSchema } },
+    components: { schemas: { headers: headersSchema, fault: faultSchema, ...definitions } },
   };
 }
 

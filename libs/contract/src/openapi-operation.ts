@@ -1,4 +1,5 @@
 import type { JsonSchema, RequestDescription } from './description.ts';
+import { liftDefinitions } from './lift-definitions.ts';
 
 type Http = NonNullable<RequestDescription['http']>;
 /** A request that can be reached over HTTP. */
@@ -17,9 +18,8 @@ const header = (description: string, schema: JsonSchema = { type: 'string' }) =>
  */
 export function operation(service: string, request: Operation, definitions: Record<string, JsonSchema>) {
   const { name, description, http, access } = request;
-  const lift = (schema: JsonSchema) => liftDefinitions(schema, name, definitions);
-  const input = lift(request.input);
-  const output = request.output && lift(request.output);
+  const input = liftDefinitions(request.input, name, definitions);
+  const output = request.output && liftDefinitions(request.output, `${name}.answer`, definitions);
   const summary = sentence(name.slice(name.indexOf('.') + 1).replaceAll('-', ' '));
   return {
     operationId: name,
@@ -153,28 +153,3 @@ function responses(request: Operation, output: JsonSchema | null): Record<string
 const propertiesOf = (schema: JsonSchema) => (schema['properties'] ?? {}) as Record<string, JsonSchema>;
 const requiredOf = (schema: JsonSchema) => (schema['required'] ?? []) as string[];
 const sentence = (words: string): string => words[0]!.toUpperCase() + words.slice(1);
-
-/** A reference within a schema would point into nowhere once the schema stands in a document: it is moved. */
-function liftDefinitions(
-  schema: JsonSchema,
-  owner: string,
-  definitions: Record<string, JsonSchema>,
-): JsonSchema {
-  const { $defs, ...rest } = schema;
-  if (!$defs) return rest;
-  const rename = (node: unknown): unknown => {
-    if (Array.isArray(node)) return node.map(rename);
-    if (!node || typeof node !== 'object') return node;
-    return Object.fromEntries(
-      Object.entries(node).map(([key, value]) =>
-        key === '$ref' && typeof value === 'string'
-          ? [key, value.replace(/^#\/\$defs\//, `#/components/schemas/${owner}.`)]
-          : [key, rename(value)],
-      ),
-    );
-  };
-  for (const [name, definition] of Object.entries($defs as Record<string, JsonSchema>)) {
-    definitions[`${owner}.${name}`] = rename(definition) as JsonSchema;
-  }
-  return rename(rest) as JsonSchema;
-}

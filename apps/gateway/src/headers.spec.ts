@@ -1,0 +1,66 @@
+import { describe, expect, it } from '@jest/globals';
+import { isNoneMatch, locationOf, secondsToWait } from './headers.ts';
+import { languageOf } from './language.ts';
+
+describe('Accept-Language', () => {
+  it.each([
+    [undefined, 'ko'],
+    ['', 'ko'],
+    ['en', 'en'],
+    ['en-GB', 'en'],
+    ['KO-kr', 'ko'],
+    ['fr, de', 'ko'],
+    ['*', 'ko'],
+    ['en;q=0.8, ko;q=0.9', 'ko'],
+    ['ko;q=0.8, en;q=0.9', 'en'],
+    ['en, ko', 'en'],
+    ['ko, en', 'ko'],
+    ['fr, en;q=0.1', 'en'],
+    ['ko;q=0, en;q=0.1', 'en'],
+    ['en;q=0', 'ko'],
+    ['en;q=2', 'ko'],
+    ['en;q=x, *;q=0.1', 'ko'],
+    [`${'fr,'.repeat(5_000)}en`, 'ko'],
+  ])('%s means %s', (header, language) => {
+    expect(languageOf(header)).toBe(language);
+  });
+});
+
+describe('Prefer', () => {
+  it.each([
+    [undefined, 0],
+    ['wait=5', 5],
+    ['WAIT = 5', 5],
+    ['wait="5"', 5],
+    ['respond-async, wait=7; strict', 7],
+    [['return=minimal', 'wait=3'], 3],
+    ['wait=31', 30],
+    ['wait=999999999', 30],
+    ['wait=0', 0],
+    ['wait=-5', 0],
+    ['wait=1.5', 0],
+    ['wait="5', 0],
+    ['wait=5s', 0],
+    ['wait', 0],
+    ['awaits=5', 0],
+  ])('%j waits for %d seconds', (header, seconds) => {
+    expect(secondsToWait(header)).toBe(seconds);
+  });
+});
+
+describe('If-None-Match', () => {
+  it('knows an ETag in a list, weak or strong', () => {
+    expect(isNoneMatch('"1.ko"', '"1.ko"')).toBe(true);
+    expect(isNoneMatch('"9", W/"1.ko"', '"1.ko"')).toBe(true);
+    expect(isNoneMatch('*', '"1.ko"')).toBe(true);
+    expect(isNoneMatch('"1"', '"1.ko"')).toBe(false);
+    expect(isNoneMatch(undefined, '"1.ko"')).toBe(false);
+  });
+});
+
+describe('Location', () => {
+  it('is filled from the output, and cannot lead elsewhere', () => {
+    expect(locationOf('/v1/orders/{orderId}', { orderId: 'o-1' })).toBe('/v1/orders/o-1');
+    expect(locationOf('/v1/{a}/{b}', { a: '../x', b: 'é\r\n' })).toBe('/v1/..%2Fx/%C3%A9%0D%0A');
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, it } from '@jest/globals';
+import { describe as describeContract, service } from '@jogakbo/contract';
+import { z } from 'zod';
+import { inputOf, type Brought } from './input.ts';
+import { RouteTable, type Route } from './routes.ts';
+
+const things = service('things');
+const shape = {
+  id: z.int(),
+  count: z.int().optional(),
+  price: z.number().nullable().optional(),
+  sold: z.boolean().default(false),
+  tags: z.array(z.int()).optional(),
+  text: z.string().optional(),
+  either: z.union([z.int(), z.literal('all')]).optional(),
+  version: z.int().optional(),
+};
+things.query('get', {
+  input: z.strictObject(shape),
+  output: z.object({}),
+  http: 'GET /things/{id}',
+  access: 'public',
+});
+things.command('change', {
+  input: z.strictObject(shape),
+  http: { route: 'PATCH /things/{id}', ifMatch: 'version' },
+  access: 'public',
+});
+const [get, change] = new RouteTable([describeContract(things)]).routes as [Route, Route];
+
+const nothing: Brought = { parameters: { id: '7' }, query: {}, body: undefined, ifMatch: undefined };
+const query = (fields: Record<string, unknown>) => inputOf(get, { ...nothing, query: fields });
+const body = (fields: unknown, ifMatch = '"3"') => inputOf(change, { ...nothing, body: fields, ifMatch });
+
+describe('the input of a request', () => {
+  it.each([
+    [{ count: '12' }, { count: 12 }],
+    [{ count: '-1' }, { count: -1 }],
+    [{ price: '1.50' }, { price: 1.5 }],
+    [{ sold: 'true' }, { sold: true }],
+    [{ text: '12' }, { text: '12' }],
+    [{ text: 'true' }, { text: 'true' }],
+    [{ tags: '1' }, { tags: [1] }],
+    [{ tags: ['1', 'x'] }, { tags: [1, 'x'] }],
+    [{ either: '5' }, { either: 5 }],
+    [{ either: 'all' }, { either: 'all' }],
+    [{ unknown: '1' }, { unknown: '1' }],
+  ])('reads the query %j by the schema', (given, expected) => {
+    expect(query(given)).toEqual({ id: 7, ...expected });
+  });
+
+  it.each(['', ' ', '1e3', '0x10', '1,5', 'Infinity', '١'])(
+    'leaves %j to the contract to refuse',
+    (count) => {
+      expect(query({ count })).toEqual({ id: 7, count });
+    },
+  );
+
+  it('takes the body as it is, and the version from If-Match', () => {
+    expect(body({ count: '12' })).toEqual({ id: 7, count: '12', version: 3 });
+    expect(body({}, '"12.ko"')).toEqual({ id: 7, version: 12 });
+    expect(body(undefined)).toEqual({ id: 7, version: 3 });
+  });
+
+  it('names what is claimed twice or stands in the wrong place', () => {
+    const at = (path: string) => expect.objectContaining({ errors: [expect.objectContaining({ path })] });
+    expect(() => body({ id: 8 })).toThrow(at('id'));
+    expect(() => body({ version: 8 })).toThrow(at('version'));
+    expect(() => query({ id: '8' })).toThrow(at('id'));
+    expect(() => inputOf(get, { ...nothing, body: { a: 1 } })).toThrow(at('a'));
+    expect(() => inputOf(change, { ...nothing, query: { a: '1' }, ifMatch: '"3"' })).toThrow(at('a'));
+  });
+
+  it('is never what an attacker put on a prototype', () => {
+    const poisoned = query(JSON.parse('{"__proto__":"x","constructor":"1"}') as Record<string, unknown>);
+    expect(Object.keys(poisoned)).toEqual(expect.arrayContaining(['__proto__', 'constructor']));
+    expect(Object.getPrototypeOf(poisoned)).toBe(Object.prototype);
+  });
+
+  it.each([[[]], ['text'], [1], [null]])('refuses %j as a body', (value) => {
+    expect(() => body(value)).toThrow('JSON object');
+  });
+
+  it('refuses what is nested deeper than any contract', () => {
+    const nested = (depth: number): unknown => (depth === 0 ? 1 : { a: nested(depth - 1) });
+    expect(() => body({ text: nested(30) })).not.toThrow();
+    expect(() => body({ text: nested(40) })).toThrow('nested');
+  });
+
+  it.each(['*', '3', 'W/"3"', '"3", "4"', '"-1"', '""'])('refuses the If-Match %s', (ifMatch) => {
+    expect(() => body({}, ifMatch)).toThrow(expect.objectContaining({ status: 400, code: 'invalid' }));
+  });
+
+  it('demands If-Match', () => {
+    expect(() => body({}, '')).toThrow(expect.objectContaining({ status: 428 }));
+  });
+});

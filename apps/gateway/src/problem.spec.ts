@@ -1,0 +1,71 @@
+import { describe, expect, it } from '@jest/globals';
+import { platformRejection, Rejection } from '@jogakbo/contract';
+import { RemoteFault } from '@jogakbo/messaging';
+import { problemHeaders, problemOf, problemOfStatus } from './problem.ts';
+
+const trace = '0'.repeat(32);
+
+describe('problems', () => {
+  it('show a "no" with its fields', () => {
+    const errors = [{ path: 'lines.0.quantity', message: 'too small' }];
+    expect(problemOf(platformRejection('invalid', 'does not fit', errors), trace)).toEqual({
+      type: '/problems/invalid',
+      title: 'The request does not fit the contract',
+      status: 400,
+      code: 'invalid',
+      detail: 'does not fit',
+      traceId: trace,
+      errors,
+    });
+  });
+
+  it('make a title of a code that only its service knows', () => {
+    expect(problemOf(new Rejection('out-of-stock', 409), trace)).toMatchObject({
+      title: 'Out of stock',
+      status: 409,
+    });
+  });
+
+  it.each([
+    ['timeout', 504, 'timeout'],
+    ['unavailable', 503, 'unavailable'],
+    ['contract-broken', 502, 'bad-gateway'],
+    ['unknown-pattern', 502, 'bad-gateway'],
+    ['internal', 500, 'internal'],
+    ['whatever', 500, 'internal'],
+  ])('of the fault %s are %d %s', (fault, status, code) => {
+    expect(problemOf(new RemoteFault(fault, 'amqp://inside'), trace)).toMatchObject({ status, code });
+  });
+
+  it.each([
+    new Error('at db.internal'),
+    new RemoteFault('unavailable', 'nobody takes db.internal'),
+    Object.assign(new Error('db.internal'), { statusCode: 500 }),
+    Object.assign(new Error('db.internal'), { statusCode: 418 }),
+    new Rejection('odd', 200, 'db.internal'),
+    'db.internal',
+    undefined,
+  ])('show nothing of the inside: %s', (error) => {
+    const problem = problemOf(error, trace);
+    expect(problem.status).toBeGreaterThanOrEqual(400);
+    expect(JSON.stringify(problem)).not.toContain('db.internal');
+  });
+
+  it.each([
+    ['FST_ERR_CTP_INVALID_JSON_BODY', 400, 'invalid-json'],
+    ['FST_ERR_CTP_BODY_TOO_LARGE', 413, 'payload-too-large'],
+    ['FST_ERR_CTP_INVALID_MEDIA_TYPE', 415, 'unsupported-media-type'],
+    ['FST_ERR_BAD_URL', 400, 'invalid-url'],
+  ])('name what the HTTP server refuses: %s', (from, statusCode, code) => {
+    expect(problemOf(Object.assign(new Error(), { code: from, statusCode }), trace)).toMatchObject({
+      status: statusCode,
+      code,
+    });
+  });
+
+  it('come with the headers that their status demands', () => {
+    expect(problemHeaders(problemOfStatus(401, trace))).toMatchObject({ 'www-authenticate': 'Bearer' });
+    expect(problemHeaders(problemOfStatus(503, trace))).toMatchObject({ 'retry-after': '1' });
+    expect(problemHeaders(problemOfStatus(404, trace))).not.toHaveProperty('retry-after');
+  });
+});

@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { HttpProvider } from './http-provider.ts';
+import { ProviderFault } from './provider.ts';
+
+/** One answer a call; `drop` cuts the connection, `silence` never answers. The last one is repeated. */
+type Script = ({ status: number; body?: unknown } | 'drop' | 'silence')[];
+
+describe('a provider behind HTTP', () => {
+  let server: Server;
+  let provider: HttpProvider;
+  let script: Script;
+  let calls: { line: string; key: IncomingMessage['headers'][string] }[];
+
+  beforeEach(async () => {
+    calls = [];
+    server = createServer((request, response) => {
+      request.resume();
+      calls.push({ line: `${request.method} ${request.url}`, key: request.headers['idempotency-key'] });
+      const answer = script[Math.min(calls.length, script.length) - 1]!;
+      if (answer === 'drop') request.socket.destroy();
+      else if (answer !== 'silence') response.writeHead(answer.status).end(JSON.stringify(answer.body ?? {}));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    provider = new HttpProvider(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, 60);
+  });
+  afterEach(async () => {
+    server.close().closeAllConnections();
+    await once(server, 'close');
+  });
+
+  const authorize = () =>
+    provider.authorize({ idempotencyKey: 'key-1', amount: { amount: 1, currency: 'KRW' }, token: 'tok_ok' });
+  const made = { status: 201, body: { reference: 'ch_1' } };
+
+  it.each<[string, Script]>([
+    ['at once', [made]],
+    ['after a fault of the provider', [{ status: 500 }, { status: 503 }, made]],
+    ['after lost connections', ['drop', 'drop', made]],
+    ['after silence', ['silence', made]],
+    ['after being told to slow down', [{ status: 429 }, made]],
+  ])('authorizes %s, always with the same key', async (_, given) => {
+    script = given;
+    await expect(authorize()).resolves.toEqual({ outcome: 'authorized', reference: 'ch_1' });
+    expect(calls).toEqual(given.map(() => ({ line: 'POST /v1/charges', key: 'key-1' })));
+  });
+
+  it.each<[string, Script[0]]>([
+    ['fails', { status: 500 }],
+    ['cuts the connection', 'drop'],
+    ['stays silent', 'silence'],
+  ])('gives up after three attempts where the provider %s', async (_, answer) => {
+    script = [answer];
+    await expect(authorize()).rejects.toBeInstanceOf(ProviderFault);
+    expect(calls).toHaveLength(3);
+  });
+
+  it('takes a no for an answer', async () => {
+    script = [{ status: 402, body: { reason: 'card-declined' } }];
+    await expect(authorize()).resolves.toEqual({ outcome: 'declined', reason: 'card-declined' });
+    expect(calls).toHaveLength(1);
+  });
+
+  it.each<[string, Script[0]]>([
+    ['a conflict', { status: 409 }],
+    ['a redirection', { status: 302 }],
+    ['a charge without a reference', { status: 201, body: {} }],
+  ])('does not believe %s', async (_, answer) => {
+    script = [answer];
+    await expect(authorize()).rejects.toBeInstanceOf(ProviderFault);
+    expect(calls).toHaveLength(1);
+  });
+
+  it('moves what it was told to move', async () => {
+    script = [{ status: 204 }];
+    await provider.capture('ch/1');
+    await provider.refund('ch/1');
+    await provider.void('key-1');
+    await expect(provider.knows('tok_ok')).resolves.toBe(true);
+    expect(calls.map(({ line }) => line)).toEqual([
+      'POST /v1/charges/ch%2F1/capture',
+      'POST /v1/charges/ch%2F1/refund',
+      'PUT /v1/cancellations/key-1',
+      'POST /v1/token-checks',
+    ]);
+    script = [{ status: 404 }];
+    await expect(provider.knows('tok_unheard_of')).resolves.toBe(false);
+  });
+});

@@ -1,0 +1,173 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomUUIDv7 } from 'node:crypto';
+import {
+  AuthorizePayment,
+  CapturePayment,
+  CheckPaymentToken,
+  ListOrderPayments,
+  PaymentAuthorized,
+  PaymentCaptured,
+  PaymentDeclined,
+  PaymentRefunded,
+  PaymentVoided,
+  ReturnPayment,
+} from '@jogakbo/contracts-payments';
+import { eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { about, price, Till } from './till.ts';
+
+describe('payments', () => {
+  let till: Till;
+  let payments: ServiceUnderTest;
+
+  beforeAll(async () => {
+    till = await Till.open();
+    payments = till.payments;
+  });
+  afterAll(() => payments.stop());
+  afterEach(async () => expect(await till.wrong()).toEqual([]));
+
+  it.each(['tok_ok', 'tok_flaky', 'tok_commit_then_drop', 'tok_timeout'])(
+    'authorizes %s with one charge',
+    async (token) => {
+      const before = await till.charges();
+      const orderId = await till.charge(token);
+      const event = await payments.hears(PaymentAuthorized, about(orderId));
+      expect(event.amount).toEqual(price);
+      await expect(till.statusOf(orderId)).resolves.toBe('authorized');
+      const authorized = (before['authorized'] ?? 0) + 1;
+      await expect(till.charges()).resolves.toEqual({ ...before, authorized });
+    },
+  );
+
+  it.each([
+    ['tok_declined', 'card-declined'],
+    ['tok_insufficient_funds', 'insufficient-funds'],
+    ['tok_unheard_of', 'unknown-payment-token'],
+    ['constructor', 'unknown-payment-token'],
+  ])('declines %s: %s', async (token, reason) => {
+    const orderId = await till.charge(token);
+    await expect(payments.hears(PaymentDeclined, about(orderId))).resolves.toMatchObject({ reason });
+    await expect(till.statusOf(orderId)).resolves.toBe('declined');
+    await payments.ask(ReturnPayment, { orderId });
+    await expect(till.statusOf(orderId)).resolves.toBe('declined');
+    await expect(payments.ask(CapturePayment, { orderId })).rejects.toMatchObject({ code: 'internal' });
+  });
+
+  it('says which tokens can be paid with', async () => {
+    await expect(payments.ask(CheckPaymentToken, { token: 'tok_timeout' })).resolves.toEqual({ known: true });
+    await expect(payments.ask(CheckPaymentToken, { token: 'tok_nope' })).resolves.toEqual({ known: false });
+  });
+
+  it('charges once, however often it is asked, by the same message or by another', async () => {
+    const before = await till.charges();
+    const orderId = randomUUIDv7();
+    const message = AuthorizePayment({ orderId, memberId: randomUUIDv7(), amount: price, token: 'tok_ok' });
+    const messageId = randomUUIDv7();
+    await Promise.all([1, 2, 3].map(() => payments.send(message, messageId)));
+    await Promise.all([1, 2, 3].map(() => payments.send(message)));
+    await payments.ask(CapturePayment, { orderId });
+    await payments.ask(CapturePayment, { orderId });
+    await payments.hears(PaymentCaptured, about(orderId));
+    expect(payments.heard(PaymentAuthorized).filter(about(orderId))).toHaveLength(1);
+    expect(payments.heard(PaymentCaptured).filter(about(orderId))).toHaveLength(1);
+    await expect(till.charges()).resolves.toEqual({ ...before, captured: (before['captured'] ?? 0) + 1 });
+  });
+
+  it('books what it takes', async () => {
+    const orderId = await till.captured();
+    await expect(till.entriesOf(orderId)).resolves.toEqual([
+      { account: 'provider-receivable', amount: 42_000 },
+      { account: 'sales', amount: -42_000 },
+    ]);
+  });
+
+  it('gives back what it took, once', async () => {
+    const orderId = await till.captured();
+    for (let i = 0; i < 3; i++) await payments.send(ReturnPayment({ orderId }));
+    await expect(payments.hears(PaymentRefunded, about(orderId))).resolves.toMatchObject({ amount: price });
+    await payments.ask(CapturePayment, { orderId });
+    await expect(till.statusOf(orderId)).resolves.toBe('refunded');
+    await expect(till.entriesOf(orderId)).resolves.toHaveLength(4);
+    expect(payments.heard(PaymentRefunded).filter(about(orderId))).toHaveLength(1);
+  });
+
+  it('lets go of what it has not taken yet, and never takes it after', async () => {
+    const orderId = await till.authorized();
+    await payments.send(ReturnPayment({ orderId }));
+    await payments.hears(PaymentVoided, about(orderId));
+    await payments.ask(CapturePayment, { orderId });
+    await expect(till.statusOf(orderId)).resolves.toBe('voided');
+    await expect(till.entriesOf(orderId)).resolves.toEqual([]);
+  });
+
+  it('waits with a capture for its authorization', async () => {
+    const orderId = randomUUIDv7();
+    await payments.send(CapturePayment({ orderId }));
+    await till.charge('tok_ok', orderId);
+    await payments.hears(PaymentCaptured, about(orderId));
+  });
+
+  it('keeps the books in balance, and as they were written', async () => {
+    const orderId = await till.captured();
+    const [payment] = await payments.query<{ id: string }>(
+      'SELECT payment_id AS id FROM payment WHERE order_id = $1',
+      [orderId],
+    );
+    const add = (amounts: number[]) =>
+      payments.query(
+        `INSERT INTO ledger_entry (transaction_id, payment_id, order_id, account, amount, currency)
+         SELECT $1, $2, $3, 'gift-' || abs(amount), amount, 'KRW' FROM unnest($4::bigint[]) AS amount`,
+        [randomUUIDv7(), payment!.id, orderId, amounts],
+      );
+    await expect(add([5])).rejects.toThrow('does not balance');
+    await expect(add([5, -4])).rejects.toThrow('does not balance');
+    await expect(add([5, -5])).resolves.toBeDefined();
+    await expect(payments.query('UPDATE ledger_entry SET amount = 1')).rejects.toThrow('only added to');
+    await expect(payments.query('DELETE FROM ledger_entry')).rejects.toThrow('only added to');
+  });
+
+  it('shows the payments of an order to its owner alone', async () => {
+    const orderId = await till.captured();
+    const [row] = await payments.query<{ id: string }>(
+      'SELECT member_id AS id FROM payment WHERE order_id = $1',
+      [orderId],
+    );
+    const list = (memberId: string, about = orderId) =>
+      payments.ask(ListOrderPayments, { orderId: about }, { caller: { memberId, roles: [] } });
+    await expect(list(row!.id)).resolves.toEqual({
+      items: [
+        {
+          paymentId: expect.any(String),
+          status: 'captured',
+          amount: price,
+          entries: [
+            { account: 'provider-receivable', amount: 42_000, currency: 'KRW', at: expect.any(String) },
+            { account: 'sales', amount: -42_000, currency: 'KRW', at: expect.any(String) },
+          ],
+        },
+      ],
+      nextCursor: null,
+    });
+    const notFound = { code: 'not-found', status: 404 };
+    await expect(list(randomUUIDv7())).rejects.toMatchObject(notFound);
+    await expect(list(row!.id, randomUUIDv7())).rejects.toMatchObject(notFound);
+    await expect(payments.ask(ListOrderPayments, { orderId })).rejects.toMatchObject({
+      code: 'unauthenticated',
+    });
+
+    const over = randomUUIDv7();
+    await payments.ask(ReturnPayment, { orderId: over });
+    await expect(list(row!.id, over)).rejects.toMatchObject(notFound);
+  });
+
+  it('takes nothing for what costs nothing', async () => {
+    const orderId = randomUUIDv7();
+    const amount = { amount: 0, currency: 'KRW' };
+    await payments.send(AuthorizePayment({ orderId, memberId: randomUUIDv7(), amount, token: 'tok_ok' }));
+    await payments.ask(CapturePayment, { orderId });
+    await payments.ask(ReturnPayment, { orderId });
+    await eventually(async () => (await till.statusOf(orderId)) === 'refunded');
+    // Neither taken nor given back: there is nothing to book.
+    await expect(till.entriesOf(orderId)).resolves.toEqual([]);
+  });
+});

@@ -1,0 +1,89 @@
+import { randomUUIDv7 } from 'node:crypto';
+import {
+  AuthorizePayment,
+  CapturePayment,
+  PaymentAuthorized,
+  PaymentCaptured,
+} from '@jogakbo/contracts-payments';
+import { ServiceUnderTest } from '@jogakbo/testing';
+import { PaymentsModule } from '../src/payments.module.ts';
+
+export const price = { amount: 42_000, currency: 'KRW' };
+
+export const about =
+  (orderId: string) =>
+  (event: { orderId: string }): boolean =>
+    event.orderId === orderId;
+
+/** The service under test with its sandbox, and members who buy. */
+export class Till {
+  private constructor(readonly payments: ServiceUnderTest) {}
+
+  /** The sandbox is late by more than all attempts of one message take together. */
+  static async open(environment: NodeJS.ProcessEnv = {}): Promise<Till> {
+    const impatient = { PROVIDER_TIMEOUT: '200', SANDBOX_DELAY: '1200' };
+    return new Till(await ServiceUnderTest.start(PaymentsModule, { ...impatient, ...environment }));
+  }
+
+  /** Sends an authorization and does not wait. */
+  async charge(token: string, orderId: string = randomUUIDv7()): Promise<string> {
+    await this.payments.send(AuthorizePayment({ orderId, memberId: randomUUIDv7(), amount: price, token }));
+    return orderId;
+  }
+
+  async authorized(): Promise<string> {
+    const orderId = await this.charge('tok_ok');
+    await this.payments.hears(PaymentAuthorized, about(orderId));
+    return orderId;
+  }
+
+  async captured(): Promise<string> {
+    const orderId = await this.authorized();
+    await this.payments.send(CapturePayment({ orderId }));
+    await this.payments.hears(PaymentCaptured, about(orderId));
+    return orderId;
+  }
+
+  async statusOf(orderId: string): Promise<string | undefined> {
+    const [row] = await this.payments.query<{ status: string }>(
+      'SELECT status FROM payment WHERE order_id = $1',
+      [orderId],
+    );
+    return row?.status;
+  }
+
+  async entriesOf(orderId: string): Promise<unknown[]> {
+    return this.payments.query(
+      'SELECT account, amount::int FROM ledger_entry WHERE order_id = $1 ORDER BY entry_id',
+      [orderId],
+    );
+  }
+
+  /** What the sandbox remembers of all charges, by status. */
+  async charges(): Promise<Record<string, number>> {
+    const rows = await this.payments.query<{ status: string; count: number }>(
+      'SELECT status, count(*)::int FROM sandbox_charge GROUP BY status',
+    );
+    return Object.fromEntries(rows.map(({ status, count }) => [status, count]));
+  }
+
+  /** Where the books contradict themselves, the payments or the provider. */
+  async wrong(): Promise<unknown[]> {
+    const queries = [
+      `SELECT 'ledger' AS where, sum(amount) FROM ledger_entry GROUP BY currency HAVING sum(amount) <> 0`,
+      `SELECT 'provider' AS where, payment.status, charge.status AS there, charge.amount
+       FROM payment LEFT JOIN sandbox_charge AS charge ON idempotency_key = payment_id::text
+       WHERE coalesce(charge.status, 'declined') <> replace(payment.status, 'returned', 'voided')
+          OR charge.amount <> payment.amount`,
+      `SELECT 'a charge of nobody' AS where, idempotency_key FROM sandbox_charge
+       WHERE NOT EXISTS (SELECT FROM payment WHERE payment_id::text = idempotency_key)`,
+      `SELECT 'sales' AS where, payment.order_id, status, earned FROM payment
+       LEFT JOIN (SELECT payment_id, -sum(amount) AS earned, count(*) AS entries
+                  FROM ledger_entry WHERE account = 'sales' GROUP BY payment_id) AS sales USING (payment_id)
+       WHERE coalesce(earned, 0) <> CASE status WHEN 'captured' THEN amount ELSE 0 END
+          OR coalesce(entries, 0) <> CASE WHEN amount = 0 THEN 0 WHEN status = 'captured' THEN 1
+                                      WHEN status = 'refunded' THEN 2 ELSE 0 END`,
+    ];
+    return (await Promise.all(queries.map((sql) => this.payments.query(sql)))).flat();
+  }
+}

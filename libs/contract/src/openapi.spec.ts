@@ -1,0 +1,150 @@
+import { describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
+import { renderAsyncApi } from './asyncapi.ts';
+import { service } from './contract.ts';
+import { describe as describeContract } from './description.ts';
+import { renderOpenApi } from './openapi.ts';
+
+const orders = service('orders', 'Orders.');
+const Ended = orders.event('ended', z.object({ orderId: z.uuid() }), { description: 'It ended.' });
+const Outcome = orders.query('outcome', {
+  input: z.strictObject({ orderId: z.uuid() }),
+  output: z.object({ status: z.string() }),
+});
+orders.command('place', {
+  description: 'Buys.',
+  input: z.strictObject({ lines: z.array(z.int()), note: z.string().default('') }),
+  output: z.object({ orderId: z.uuid(), version: z.int() }),
+  rejections: { 'unknown-product': 422, 'sold-out': 409 },
+  idempotency: 'required',
+  http: {
+    route: 'POST /orders',
+    status: 202,
+    location: '/orders/{orderId}',
+    wait: { key: 'orderId', until: [Ended], answer: Outcome, status: 201 },
+  },
+  access: 'member',
+});
+orders.query('get', {
+  input: z.strictObject({ orderId: z.uuid(), expand: z.boolean().optional() }),
+  output: z.object({ orderId: z.uuid(), version: z.int() }),
+  http: { route: 'GET /orders/{orderId}', etag: 'version' },
+  access: 'public',
+});
+orders.command('change', {
+  input: z.strictObject({ orderId: z.uuid(), version: z.int(), note: z.string() }),
+  rejections: { 'version-changed': 412 },
+  http: { route: 'PATCH /orders/{orderId}', ifMatch: 'version' },
+  access: 'merchant',
+});
+const Tree: z.ZodType = z
+  .strictObject({
+    name: z.string(),
+    get children() {
+      return z.array(Tree).optional();
+    },
+  })
+  .meta({ id: 'Tree' });
+orders.command('plant', { input: z.strictObject({ tree: Tree }), http: 'POST /trees', access: 'member' });
+
+const services = [describeContract(orders)];
+const license = { name: 'MIT', identifier: 'MIT' };
+const options = { title: 'Store', version: '1', description: 'A store.', serverUrl: '/', license };
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a document, read by path
+const document = renderOpenApi(services, options) as any;
+
+describe('the OpenAPI document', () => {
+  it('has every reachable operation, and no other', () => {
+    expect(Object.keys(document.paths)).toEqual(['/orders', '/orders/{orderId}', '/trees']);
+    expect(JSON.stringify(document)).not.toContain('orders.outcome');
+  });
+
+  it('says where each part of the input goes', () => {
+    const { parameters, requestBody } = document.paths['/orders/{orderId}'].patch;
+    expect(parameters.map((one: { in: string; name: string }) => `${one.in} ${one.name}`)).toEqual([
+      'path orderId',
+      'header If-Match',
+      'header Idempotency-Key',
+      'header Accept-Language',
+    ]);
+    expect(requestBody.content['application/json'].schema).toMatchObject({
+      properties: { note: { type: 'string' } },
+      required: ['note'],
+      additionalProperties: false,
+    });
+    const read = document.paths['/orders/{orderId}'].get;
+    expect(read.requestBody).toBeUndefined();
+    expect(read.parameters).toContainEqual(
+      expect.objectContaining({ in: 'query', name: 'expand', required: false }),
+    );
+  });
+
+  it('says what comes back', () => {
+    const place = document.paths['/orders'].post.responses;
+    expect(Object.keys(place)).toEqual(['201', '202', '400', '401', '409', '422', 'default']);
+    expect(place[202].headers).toHaveProperty('Location');
+    expect(place[409].description).toContain('`sold-out`');
+    expect(place[422].description).toContain('`unknown-product`');
+    const read = document.paths['/orders/{orderId}'].get.responses;
+    expect(read[200].headers).toHaveProperty('ETag');
+    expect(read).toHaveProperty('304');
+    expect(document.paths['/orders/{orderId}'].patch.responses).toHaveProperty('428');
+    expect(document.paths['/orders/{orderId}'].patch.responses[204].content).toBeUndefined();
+  });
+
+  it('says who may', () => {
+    expect(document.paths['/orders'].post.security).toEqual([{ bearer: [] }]);
+    expect(document.paths['/orders/{orderId}'].get.security).toContainEqual({});
+  });
+
+  it('refers only to what it holds', () => {
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)];
+    expect(references.length).toBeGreaterThan(0);
+    for (const [, path] of references) {
+      const target = path!.split('/').reduce((at, key) => at?.[key], document);
+      expect({ path, target }).toEqual({ path, target: expect.any(Object) });
+    }
+    expect(document.components.schemas).toHaveProperty(['orders.plant.Tree']);
+  });
+
+  it('is the same for the same contracts', () => {
+    expect(JSON.stringify(renderOpenApi(services, options))).toBe(JSON.stringify(document));
+  });
+});
+
+describe('the AsyncAPI document', () => {
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a document, read by path
+  const bus = renderAsyncApi(services, {
+    title: 'Store',
+    version: '1',
+    description: '',
+    license: { name: 'MIT' },
+  }) as any;
+
+  it('has a channel and an operation for every message', () => {
+    const names = ['ended', 'outcome', 'place', 'get', 'change', 'plant'].map((name) => `orders.${name}`);
+    expect(Object.keys(bus.operations).sort()).toEqual(names.sort());
+    expect(bus.operations['orders.ended'].action).toBe('send');
+    expect(bus.operations['orders.place']).toMatchObject({
+      action: 'receive',
+      reply: { channel: { $ref: '#/channels/replies' } },
+    });
+    expect(bus.channels['orders.ended'].bindings.amqp.exchange).toMatchObject({
+      name: 'events',
+      type: 'topic',
+    });
+  });
+
+  it('shows events as the CloudEvents that they are', () => {
+    const message = bus.channels['orders.ended'].messages['orders.ended'];
+    expect(message.contentType).toBe('application/cloudevents+json');
+    expect(message.payload.properties.data.properties).toHaveProperty('orderId');
+  });
+
+  it('refers only to what it holds', () => {
+    for (const [, path] of JSON.stringify(bus).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
+      const target = path!.split('/').reduce((at, key) => at?.[key], bus);
+      expect({ path, target }).toEqual({ path, target: expect.any(Object) });
+    }
+  });
+});
