@@ -113,13 +113,9 @@ describe('the OpenAPI document', () => {
 });
 
 describe('the AsyncAPI document', () => {
+  const info = { title: 'Store', version: '1', description: '', license: { name: 'MIT' } };
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a document, read by path
-  const bus = renderAsyncApi(services, {
-    title: 'Store',
-    version: '1',
-    description: '',
-    license: { name: 'MIT' },
-  }) as any;
+  const bus = renderAsyncApi(services, info) as any;
 
   it('has a channel and an operation for every message', () => {
     const names = ['ended', 'outcome', 'place', 'get', 'change', 'plant'].map((name) => `orders.${name}`);
