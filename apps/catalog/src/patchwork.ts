@@ -1,15 +1,37 @@
 import { createHash } from 'node:crypto';
 
-const cloth = ['#c8553d', '#f2c14e', '#588b8b', '#f7e7ce', '#3d405b', '#81b29a', '#e07a5f', '#a9b4c2'];
+/** The five directions and what lies between, as they were dyed. */
+const colours = [
+  'c8102e',
+  '1d4e89',
+  'f2b134',
+  'f7f3e9',
+  '2b2b2b',
+  '4a7c59',
+  'e58fa3',
+  '7a4988',
+  '8fb8de',
+  'd9763d',
+];
 
-/** A patchwork picture for a product that has none, the same for the same sku, as a data URI below 600 bytes. */
-export function patchwork(sku: string): string {
-  const bytes = createHash('sha256').update(sku).digest();
-  const patches = [...bytes.subarray(0, 9)]
-    .map(
-      (byte, i) => `<path fill='${cloth[byte % cloth.length]}' d='M${i % 3} ${Math.floor(i / 3)}h1v1h-1z'/>`,
-    )
-    .join('');
-  const svg = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 3 3'>${patches}</svg>`;
-  return `data:image/svg+xml,${svg.replaceAll('#', '%23').replaceAll('<', '%3C').replaceAll('>', '%3E').replaceAll(' ', '%20')}`;
+/** A small cloth of coloured pieces, always the same for the same name, as an image that needs no server. */
+export function patchwork(name: string): string {
+  const bytes = createHash('sha256').update(name).digest();
+  // Steps of three through ten colours: neighbours always differ.
+  const colour = (piece: number) => colours[(bytes[3]! + 3 * piece) % colours.length]!;
+  const column = 2 + (bytes[0]! % 3);
+  const upper = 2 + (bytes[1]! % 3);
+  const lower = 3 + (bytes[2]! % 3);
+  const pieces = [
+    [colour(0), 0, 0, column, upper],
+    [colour(1), column, 0, 8 - column, lower],
+    [colour(2), 0, upper, column, 8 - upper],
+    [colour(3), column, lower, 3, 8 - lower],
+    [colour(4), column + 3, lower, 5 - column, 8 - lower],
+  ];
+  const paths = pieces.map(
+    ([fill, x, y, width, height]) => `<path fill='#${fill}' d='M${x} ${y}h${width}v${height}h-${width}z'/>`,
+  );
+  const svg = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'>${paths.join('')}</svg>`;
+  return `data:image/svg+xml,${svg.replace(/[<>#]/g, (sign) => encodeURIComponent(sign)).replaceAll(' ', '%20')}`;
 }

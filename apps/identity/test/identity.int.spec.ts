@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   GetJwks,
   GetMe,
-  GetOpenIdConfiguration,
   MemberRegistered,
   RefreshSession,
   SignIn,
@@ -12,10 +11,8 @@ import {
 } from '@jogakbo/contracts-identity';
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { createLocalJWKSet, decodeJwt, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
-import { DataSource } from 'typeorm';
 import { ExpiredSessions } from '../src/expired-sessions.ts';
 import { IdentityModule } from '../src/identity.module.ts';
-import { SigningKeys } from '../src/signing-keys.ts';
 
 const password = '조각보-correct-horse';
 
@@ -110,16 +107,15 @@ describe('identity', () => {
 
     it('takes as long for an unknown address as for a wrong password', async () => {
       const { email } = await member();
-      const quickest = async (address: string) => {
-        const times = [];
-        for (let i = 0; i < 5; i++) {
-          const startedAt = performance.now();
-          await signIn(address, 'wrong').catch(() => {});
-          times.push(performance.now() - startedAt);
-        }
-        return Math.min(...times);
+      const time = async (address: string) => {
+        const startedAt = performance.now();
+        await signIn(address, 'wrong').catch(() => {});
+        return performance.now() - startedAt;
       };
-      expect((await quickest('nobody@example.com')) / (await quickest(email))).toBeGreaterThan(0.6);
+      // A busy machine blurs single pairs. Without the work for an unknown address no pair comes near.
+      const ratios: number[] = [];
+      for (let i = 0; i < 9; i++) ratios.push((await time('nobody@example.com')) / (await time(email)));
+      expect(ratios.sort((a, b) => a - b)[4]).toBeGreaterThan(0.5);
     });
 
     it('gives a token that the published keys verify', async () => {
@@ -208,37 +204,6 @@ describe('identity', () => {
   it('demands a member for what is a member’s', async () => {
     await expect(identity.ask(GetMe, {})).rejects.toMatchObject({ code: 'unauthenticated' });
     await expect(identity.ask(SignOut, {})).rejects.toMatchObject({ code: 'unauthenticated' });
-  });
-
-  it('publishes public keys only, and where they are', async () => {
-    const { keys } = await identity.ask(GetJwks, {});
-    expect(keys).toEqual([
-      {
-        ...{ kty: 'EC', crv: 'P-256', x: expect.any(String), y: expect.any(String) },
-        ...{ kid: expect.any(String), use: 'sig', alg: 'ES256' },
-      },
-    ]);
-    await expect(identity.ask(GetOpenIdConfiguration, {})).resolves.toMatchObject({
-      issuer: 'https://store.example',
-      jwks_uri: 'https://store.example/.well-known/jwks.json',
-      id_token_signing_alg_values_supported: ['ES256'],
-    });
-  });
-
-  it('keeps its keys: tokens of before a restart stay good', async () => {
-    const before = await identity.ask(GetJwks, {});
-    await identity.restart();
-    await expect(identity.ask(GetJwks, {})).resolves.toEqual(before);
-  });
-
-  it('agrees on one key when several instances start at once', async () => {
-    await identity.query('DELETE FROM signing_key');
-    const instances = Array.from({ length: 5 }, () => new SigningKeys(identity.get(DataSource)));
-    // With every connection open already, they really begin at once.
-    await Promise.all(instances.map(() => identity.query('SELECT pg_sleep(0.1)')));
-    await Promise.all(instances.map((keys) => keys.onModuleInit()));
-    expect(new Set(instances.map(({ current }) => current.kid)).size).toBe(1);
-    expect(instances.map((keys) => keys.public)).toEqual(instances.map(() => [expect.anything()]));
   });
 
   it('stores no password and no token, neither its own nor in what it remembers of messages', async () => {

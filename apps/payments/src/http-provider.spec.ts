@@ -24,7 +24,7 @@ describe('a provider behind HTTP', () => {
       else if (answer !== 'silence') response.writeHead(answer.status).end(JSON.stringify(answer.body ?? {}));
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    provider = new HttpProvider(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, 60);
+    provider = new HttpProvider(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, 500);
   });
   afterEach(async () => {
     server.close().closeAllConnections();

@@ -92,6 +92,9 @@ describe('payments, cut off in the middle', () => {
     await payments.ask(ReturnPayment, { orderId });
     await expect(till.statusOf(orderId)).resolves.toBe('returned');
     await expect(till.charges()).resolves.toEqual(before);
+    await expect(
+      payments.query('SELECT calls FROM sandbox_charge ORDER BY decided_at DESC LIMIT 1'),
+    ).resolves.toEqual([{ calls: 1 }]);
     expect(payments.heard(PaymentAuthorized).filter(about(orderId))).toEqual([]);
     expect(payments.heard(PaymentDeclined).filter(about(orderId))).toEqual([]);
   });

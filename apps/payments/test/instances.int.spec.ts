@@ -4,6 +4,8 @@ import {
   AuthorizePayment,
   CapturePayment,
   PaymentAuthorized,
+  PaymentCaptured,
+  PaymentRefunded,
   PaymentVoided,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
@@ -17,7 +19,11 @@ describe('payments, two instances', () => {
   let till: Till;
   let payments: ServiceUnderTest;
   let second: RunningService;
-  const patient = { PROVIDER_TIMEOUT: '5000', SANDBOX_DELAY: '700', RETRY_LADDER: '50,100,200,400,800,1600' };
+  const patient = {
+    PROVIDER_TIMEOUT: '5000',
+    SANDBOX_DELAY: '1500',
+    RETRY_LADDER: '50,100,200,400,800,1600',
+  };
 
   beforeAll(async () => {
     till = await Till.open(patient);
@@ -40,8 +46,8 @@ describe('payments, two instances', () => {
   it('lets go of a charge whose order was returned while the provider was deciding', async () => {
     const orderId = await till.charge('tok_timeout');
     await eventually(async () => (await till.charges())['authorized'] === 1);
-    // Whichever instance is waiting, the other gets one of these.
-    for (let i = 0; i < 4; i++) await payments.send(ReturnPayment({ orderId }));
+    // Only the instance that is not waiting answers in time; what waits behind the other expires and is never run.
+    await eventually(() => payments.ask(ReturnPayment, { orderId }, { timeout: 150 }).then(() => true));
     await eventually(async () => (await till.charges())['voided'] === 1);
     await payments.hears(PaymentVoided, about(orderId));
     await eventually(async () => (await till.statusOf(orderId)) === 'voided');
@@ -65,5 +71,41 @@ describe('payments, two instances', () => {
     await eventually(
       async () => (await payments.query('SELECT FROM outbox WHERE published_at IS NULL')).length === 0,
     );
+  });
+
+  it('says once what two instances do at once', async () => {
+    const orders = await Promise.all(Array.from({ length: 30 }, () => till.authorized()));
+    const twice = (message: typeof CapturePayment | typeof ReturnPayment) =>
+      Promise.all(orders.flatMap((orderId) => [1, 2].map(() => payments.send(message({ orderId })))));
+    const all = (status: string) =>
+      eventually(async () =>
+        (await Promise.all(orders.map((id) => till.statusOf(id)))).every((s) => s === status),
+      );
+    const heard = (event: typeof PaymentCaptured | typeof PaymentRefunded) =>
+      payments.heard(event).filter(({ orderId }) => orders.includes(orderId)).length;
+    await twice(CapturePayment);
+    await all('captured');
+    await twice(ReturnPayment);
+    await all('refunded');
+    await eventually(() => heard(PaymentRefunded) >= 30);
+    expect([heard(PaymentCaptured), heard(PaymentRefunded)]).toEqual([30, 30]);
+    await expect(
+      payments.query('SELECT count(*)::int FROM ledger_entry WHERE order_id = ANY($1)', [orders]),
+    ).resolves.toEqual([{ count: 120 }]);
+  });
+
+  it('lets go twice at once, and says so once', async () => {
+    const orders = await Promise.all(Array.from({ length: 30 }, () => till.authorized()));
+    await Promise.all(
+      orders.flatMap((orderId) => [1, 2].map(() => payments.send(ReturnPayment({ orderId })))),
+    );
+    const heard = () => payments.heard(PaymentVoided).filter(({ orderId }) => orders.includes(orderId));
+    await eventually(() => heard().length >= 30);
+    // What came second has been handled too once each order answers again.
+    for (const orderId of orders) await payments.ask(ReturnPayment, { orderId });
+    await eventually(
+      async () => (await payments.query('SELECT FROM outbox WHERE published_at IS NULL')).length === 0,
+    );
+    expect(heard()).toHaveLength(30);
   });
 });

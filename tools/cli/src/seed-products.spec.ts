@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { patchwork } from './patchwork.ts';
 import { products } from './seed-products.ts';
 
 const distinct = (values: string[]) => new Set(values).size;
@@ -26,16 +25,5 @@ describe('the sample products', () => {
       expect(english.name + english.description).not.toMatch(/\p{Script=Hangul}|\|/u);
       expect(english.description).toMatch(/\.$/);
     }
-  });
-});
-
-describe('patchwork', () => {
-  it('is a small SVG, always the same for the same name', () => {
-    for (const { sku } of products) expect(patchwork(sku).length).toBeLessThan(600);
-    expect(patchwork('TEX-001')).toBe(patchwork('TEX-001'));
-    expect(patchwork('TEX-001')).not.toBe(patchwork('TEX-002'));
-    const svg = decodeURIComponent(patchwork('TEX-001').replace('data:image/svg+xml,', ''));
-    expect(svg).toMatch(/^<svg [^>]*xmlns='http:\/\/www\.w3\.org\/2000\/svg'.*<\/svg>$/);
-    expect(svg.match(/<path/g)).toHaveLength(5);
   });
 });

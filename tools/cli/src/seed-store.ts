@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Fault, messageOf } from './fault.ts';
-import { patchwork } from './patchwork.ts';
 import { products, type SeedProduct } from './seed-products.ts';
 import { readStaff } from './staff.ts';
 import { readJson, type State, writeJson } from './state.ts';
@@ -52,7 +51,6 @@ async function seedProduct(door: Door, product: SeedProduct): Promise<void> {
     ...korean,
     category,
     price: { amount: price, currency: 'KRW' },
-    imageUrl: patchwork(sku),
     translations: { en: english },
   });
   // Inventory hears of a new product by an event, a moment later.
