@@ -13,7 +13,8 @@ import { GatewaySettings } from './settings.ts';
 type Wait = NonNullable<Route['http']['wait']>;
 type Output = Record<string, unknown>;
 
-/** Events are heard at most once, so whoever waits also asks, this often (milliseconds). */
+/** Events are heard at most once, so whoever waits also asks, after a moment and then this often (milliseconds). */
+const askAfter = 100;
 const askEvery = 500;
 /** An event may be heard before the reply to what caused it: it is kept for this long (milliseconds). */
 const keepHeard = 30_000;
@@ -77,7 +78,7 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
     };
     return new Promise((resolve) => {
       const finish = (answer: Output | undefined): void => {
-        clearInterval(asking);
+        clearTimeout(asking);
         clearTimeout(patience);
         gone.removeEventListener('abort', giveUp);
         this.#stopWaiting(name, onHeard);
@@ -89,15 +90,15 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
         if (answer) finish(answer);
       };
       const look = async (): Promise<void> => {
+        asking = setTimeout(() => void look(), askEvery);
         const answer = await ask();
         if (answer && answer['status'] !== reply['status']) finish(answer);
       };
       const patience = setTimeout(giveUp, seconds * 1_000);
-      const asking = setInterval(() => void look(), askEvery);
+      let asking = setTimeout(() => void look(), askAfter);
       gone.addEventListener('abort', giveUp);
       this.#startWaiting(name, onHeard);
       if ((this.#heard.get(name) ?? 0) > Date.now()) void onHeard();
-      else void look();
     });
   }
 

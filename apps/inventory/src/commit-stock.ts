@@ -33,8 +33,10 @@ export class CommitStockHandler {
         );
       }
     }
-    await moveStock(work, stock, lines, status === 'held' ? 'sell' : 'sellFromHand');
-    await setStatus(tx, orderId, 'sold');
+    await Promise.all([
+      moveStock(work, stock, lines, status === 'held' ? 'sell' : 'sellFromHand'),
+      setStatus(tx, orderId, 'sold'),
+    ]);
     publish(StockCommitted({ orderId }));
   }
 }

@@ -18,14 +18,16 @@ export class ReserveStockHandler {
     const { tx, publish, publishLater } = work;
     const { orderId } = command;
     const lines = merged(command.lines);
-    const [held] = (await tx.query(
-      `INSERT INTO reservation (order_id, lines, status, expires_at)
-       VALUES ($1, $2, 'held', now() + $3 * interval '1 minute') ON CONFLICT DO NOTHING RETURNING expires_at`,
-      [orderId, JSON.stringify(lines), this.settings.reservationMinutes],
-    )) as { expires_at: Date }[];
+    const [[held], stock] = await Promise.all([
+      tx.query(
+        `INSERT INTO reservation (order_id, lines, status, expires_at)
+         VALUES ($1, $2, 'held', now() + $3 * interval '1 minute') ON CONFLICT DO NOTHING RETURNING expires_at`,
+        [orderId, JSON.stringify(lines), this.settings.reservationMinutes],
+      ) as Promise<{ expires_at: Date }[]>,
+      lockStock(tx, lines),
+    ]);
     if (!held) return;
 
-    const stock = await lockStock(tx, lines);
     const shortage = firstShortage(lines, stock);
     if (shortage) {
       await setStatus(tx, orderId, 'refused');

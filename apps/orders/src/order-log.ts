@@ -28,11 +28,13 @@ export async function begin(
   orderId: string,
   placed: Extract<OrderEvent, { type: 'placed' }>,
 ) {
-  await append(tx, orderId, 0, [placed]);
-  await tx.query(
-    `INSERT INTO order_summary (order_id, member_id, status, total, lines) VALUES ($1, $2, 'placed', $3, $4)`,
-    [orderId, placed.memberId, JSON.stringify(placed.total), JSON.stringify(placed.lines)],
-  );
+  await Promise.all([
+    append(tx, orderId, 0, [placed]),
+    tx.query(
+      `INSERT INTO order_summary (order_id, member_id, status, total, lines) VALUES ($1, $2, 'placed', $3, $4)`,
+      [orderId, placed.memberId, JSON.stringify(placed.total), JSON.stringify(placed.lines)],
+    ),
+  ]);
 }
 
 /**
@@ -46,14 +48,18 @@ export async function happen(
   orderId: string,
   decide: (order: Order) => OrderEvent[],
 ): Promise<Order> {
-  await tx.query('SELECT 1 FROM order_summary WHERE order_id = $1 FOR UPDATE', [orderId]);
-  const log = await readLog(tx, orderId);
+  const [, log] = await Promise.all([
+    tx.query('SELECT 1 FROM order_summary WHERE order_id = $1 FOR UPDATE', [orderId]),
+    readLog(tx, orderId), // runs when the lock is ours
+  ]);
   const before = replay(log);
   const events = decide(before);
   if (events.length === 0) return before;
   const after = events.reduce<Order>(evolve, before);
-  await append(tx, orderId, log.length, events);
-  await tx.query('UPDATE order_summary SET status = $2 WHERE order_id = $1', [orderId, after.status]);
+  await Promise.all([
+    append(tx, orderId, log.length, events),
+    tx.query('UPDATE order_summary SET status = $2 WHERE order_id = $1', [orderId, after.status]),
+  ]);
   for (const event of events) publish(announcement(orderId, after, event));
   return after;
 }

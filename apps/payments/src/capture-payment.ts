@@ -25,8 +25,10 @@ export class CapturePaymentHandler {
 
     await this.provider.capture(payment.providerReference!);
     const amount = moneyOf(payment);
-    await changePayment(tx, payment, { status: step.becomes });
-    await post(tx, payment, captured(amount));
+    await Promise.all([
+      changePayment(tx, payment, { status: step.becomes }),
+      post(tx, payment, captured(amount)),
+    ]);
     publish(PaymentCaptured({ orderId, paymentId: payment.paymentId, amount }));
   }
 }

@@ -7,6 +7,7 @@ import {
   wrap,
   type IPolicy,
 } from 'cockatiel';
+import { request } from 'undici';
 import { z } from 'zod';
 import { PaymentProvider, ProviderFault, type Decision } from './provider.ts';
 
@@ -98,19 +99,19 @@ export class HttpProvider extends PaymentProvider {
 
   /** @throws Error where another attempt may help */
   async #attempt({ method, path, body, idempotencyKey }: Call, signal: AbortSignal): Promise<Reply> {
-    const response = await fetch(new URL(path, this.url), {
+    const response = await request(new URL(path, this.url), {
       method,
       signal,
-      redirect: 'manual',
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
-    const text = await response.text();
-    if (response.status >= 500 || response.status === 429) throw new Error(`answered ${response.status}`);
-    return { status: response.status, body: parsed(text) };
+    const { statusCode: status } = response;
+    const text = await response.body.text();
+    if (status >= 500 || status === 429) throw new Error(`answered ${status}`);
+    return { status, body: parsed(text) };
   }
 }
 

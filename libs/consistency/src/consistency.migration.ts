@@ -16,7 +16,8 @@ export class Consistency1700000000000 implements MigrationInterface {
         due_at timestamptz,
         published_at timestamptz
       );
-      CREATE INDEX outbox_open ON outbox (id) WHERE published_at IS NULL;
+      CREATE INDEX outbox_open ON outbox (id) WHERE published_at IS NULL AND due_at IS NULL;
+      CREATE INDEX outbox_due ON outbox (due_at) WHERE published_at IS NULL AND due_at IS NOT NULL;
       CREATE INDEX outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
 
       CREATE TABLE inbox (

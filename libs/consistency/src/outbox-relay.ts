@@ -24,6 +24,8 @@ export interface RelayOptions {
 
 const batchSize = 200;
 const lockKey = `outbox relay`;
+/** What is due becomes a message like any other: the many that are not yet are never looked at. */
+const ripen = 'UPDATE outbox SET due_at = NULL WHERE published_at IS NULL AND due_at <= now()';
 const retention = { outbox: '7 days', inbox: '14 days' };
 
 /**
@@ -104,16 +106,24 @@ export class OutboxRelay {
       this.#wakeUp();
     });
     await client.query('LISTEN outbox');
+    // What is lost with a dying database are marks of what was published: it is then published again, and known.
+    await client.query('SET synchronous_commit = off');
     this.#leading = true;
+    const pollEvery = this.options.pollEvery ?? 500;
+    let ripenedAt = 0;
     let cleanedAt = 0;
     while (!this.#stopping.signal.aborted) {
       this.#wanted = false;
+      if (Date.now() - ripenedAt > pollEvery * 0.9) {
+        ripenedAt = Date.now();
+        await client.query(ripen);
+      }
       const more = await this.#relay(client);
       if (Date.now() - cleanedAt > 60_000) {
         await this.#clean(client);
         cleanedAt = Date.now();
       }
-      if (!more && !this.#wanted) await this.#untilWoken(this.options.pollEvery ?? 500);
+      if (!more && !this.#wanted) await this.#untilWoken(pollEvery);
     }
   }
 
@@ -122,7 +132,7 @@ export class OutboxRelay {
     const { rows } = await client.query<Row>({
       name: 'outbox-open',
       text: `SELECT id, message_id, kind, name, subject, data, headers, created_at FROM outbox
-             WHERE published_at IS NULL AND (due_at IS NULL OR due_at <= now()) ORDER BY id LIMIT ${batchSize}`,
+             WHERE published_at IS NULL AND due_at IS NULL ORDER BY id LIMIT ${batchSize}`,
     });
     if (rows.length === 0) return false;
     const published = await this.#publishInOrder(rows);

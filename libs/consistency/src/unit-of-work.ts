@@ -7,6 +7,7 @@ import {
   type Message,
 } from '@jogakbo/contract';
 import { contextHeaders, MessageContext, subjectOf, type Incoming } from '@jogakbo/messaging';
+import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 
 /** Thrown through a handler whose message was handled before; carries what it answered then. */
@@ -43,9 +44,9 @@ export class UnitOfWork extends MessageContext {
   /** The transaction. Everything read or written through it belongs to this unit. */
   readonly tx: EntityManager;
   readonly #runner: QueryRunner;
-  readonly #raw: QueryRunner['query'];
   readonly #options: WorkOptions;
   readonly #inbox: InboxKey;
+  #connection: ClientBase | undefined;
   #begun: Promise<void> | undefined;
   #outgoing: { message: Message; dueAt?: Date }[] = [];
 
@@ -54,12 +55,15 @@ export class UnitOfWork extends MessageContext {
     this.#options = options;
     this.#inbox = inboxKey(contract, incoming);
     this.#runner = options.dataSource.createQueryRunner();
-    this.#raw = this.#runner.query.bind(this.#runner);
+    const query = this.#runner.query.bind(this.#runner);
     // TypeORM would otherwise wrap single saves in transactions of their own.
     (this.#runner as { isTransactionActive: boolean }).isTransactionActive = true;
     this.#runner.query = (async (...args: Parameters<QueryRunner['query']>) => {
-      await (this.#begun ??= this.#begin());
-      return this.#raw(...args);
+      await this.#connect();
+      this.#begun ??= this.#begin();
+      // Written behind BEGIN, not after its answer: what is done for a message handled before is rolled back.
+      const [result] = await Promise.all([query(...args), this.#begun]);
+      return result;
     }) as QueryRunner['query'];
     this.tx = this.#runner.manager;
   }
@@ -82,22 +86,23 @@ export class UnitOfWork extends MessageContext {
     this.#outgoing.push({ message, dueAt });
   };
 
+  /** One round trip: PostgreSQL runs what is written behind BEGIN within the transaction. */
   async #begin(): Promise<void> {
-    await this.#raw('BEGIN');
     const { key, fingerprint } = this.#inbox;
-    if (fingerprint) {
-      const [{ free }] = (await this.#raw(
-        'SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS free',
-        [key],
-      )) as [{ free: boolean }];
-      if (!free)
-        throw platformRejection('idempotency-key-in-flight', 'a request with this key is being worked on');
-    }
-    const inserted = (await this.#raw(
-      'INSERT INTO inbox (key, fingerprint) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING key',
-      [key, fingerprint ?? null],
-    )) as unknown[];
-    if (inserted.length === 0) await this.mustBeNew();
+    const connection = this.#connection!;
+    const [, inserted] = await Promise.all([
+      connection.query('BEGIN'),
+      // A key that a client chose may be in use by a request that runs now: that one is not waited for.
+      connection.query(
+        `INSERT INTO inbox (key, fingerprint)
+         SELECT $1, $2 WHERE $2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0))
+         ON CONFLICT DO NOTHING RETURNING key`,
+        [key, fingerprint ?? null],
+      ),
+    ]);
+    if (inserted.rowCount === 1) return;
+    await this.mustBeNew();
+    throw platformRejection('idempotency-key-in-flight', 'a request with this key is being worked on');
   }
 
   /**
@@ -107,10 +112,12 @@ export class UnitOfWork extends MessageContext {
    */
   async mustBeNew(): Promise<void> {
     const { key, fingerprint } = this.#inbox;
-    const [known] = (await this.#raw('SELECT fingerprint, answer FROM inbox WHERE key = $1', [key])) as {
-      fingerprint: string | null;
-      answer: unknown;
-    }[];
+    const connection = await this.#connect();
+    const { rows } = await connection.query<{ fingerprint: string | null; answer: unknown }>(
+      'SELECT fingerprint, answer FROM inbox WHERE key = $1',
+      [key],
+    );
+    const [known] = rows;
     if (!known) return;
     if (fingerprint && known.fingerprint !== fingerprint) {
       throw platformRejection('idempotency-key-reused', 'this key was used with another request');
@@ -120,58 +127,74 @@ export class UnitOfWork extends MessageContext {
 
   /** Hands own messages to own handlers, writes the others to the outbox, and commits. Gives the number written. */
   async commit(answer: unknown): Promise<number> {
+    const connection = await this.#connect();
     await (this.#begun ??= this.#begin());
-    let written = 0;
+    const rows: object[] = [];
     for (let next = this.#outgoing.shift(); next; next = this.#outgoing.shift()) {
       const { message, dueAt } = next;
       const { contract, data } = message;
       const own = contract.service === this.#options.service && !dueAt;
-      if (contract.kind === 'event' || !own) {
-        await this.#writeToOutbox(message, dueAt);
-        written++;
-      }
+      if (contract.kind === 'event' || !own)
+        rows.push({ position: rows.length, ...this.#row(message, dueAt) });
       if (own) await this.#options.dispatch(contract, data, this);
     }
-    const { contract } = this;
-    if (answer !== undefined && contract.kind !== 'event' && !contract.sensitive) {
-      await this.#raw('UPDATE inbox SET answer = $2 WHERE key = $1', [
-        this.#inbox.key,
-        JSON.stringify(answer),
-      ]);
+    const writes = [];
+    if (rows.length > 0) writes.push(connection.query(insertIntoOutbox, [JSON.stringify(rows)]));
+    if (this.#mustKeep(answer)) {
+      const text = 'UPDATE inbox SET answer = $2 WHERE key = $1';
+      writes.push(connection.query(text, [this.#inbox.key, JSON.stringify(answer)]));
     }
-    await this.#raw('COMMIT');
+    // After a write that failed, this COMMIT rolls back.
+    writes.push(connection.query('COMMIT'));
+    for (const result of await Promise.allSettled(writes)) {
+      if (result.status === 'rejected') throw result.reason;
+    }
     await this.#runner.release();
-    return written;
+    return rows.length;
   }
 
-  async #writeToOutbox({ contract, data }: Message, dueAt: Date | undefined): Promise<void> {
-    // Checked before it leaves, so that the fault is the sender's and not every receiver's.
+  /** @throws ZodError where the message breaks its contract: the fault is the sender's and not every receiver's */
+  #row({ contract, data }: Message, dueAt: Date | undefined): object {
     const checked = contract.input.parse(data);
-    await this.#raw(
-      `INSERT INTO outbox (message_id, kind, name, subject, data, headers, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-      [
-        randomUUIDv7(),
-        contract.kind,
-        contract.name,
-        subjectOf(contract, checked) ?? null,
-        JSON.stringify(checked),
-        // Whoever waits for this message does not wait for those that follow from it.
-        JSON.stringify(
-          contextHeaders({ ...this.incoming.context, deadline: undefined, caller: undefined } as never),
-        ),
-        dueAt ?? null,
-      ],
-    );
+    // Whoever waits for this message does not wait for those that follow from it, nor stands behind them.
+    const { deadline: _deadline, caller: _caller, ...context } = this.incoming.context;
+    return {
+      message_id: randomUUIDv7(),
+      kind: contract.kind,
+      name: contract.name,
+      subject: subjectOf(contract, checked),
+      data: checked,
+      headers: contextHeaders(context),
+      ...(dueAt && dueAt > new Date() && { due_at: dueAt }),
+    };
+  }
+
+  #mustKeep(answer: unknown): boolean {
+    const { contract } = this;
+    return answer !== undefined && contract.kind !== 'event' && !contract.sensitive;
+  }
+
+  async #connect(): Promise<ClientBase> {
+    return (this.#connection ??= (await this.#runner.connect()) as ClientBase);
   }
 
   async rollback(): Promise<void> {
     if (this.#begun) {
       await this.#begun.catch(() => {});
-      await this.#raw('ROLLBACK').catch(() => {});
+      const connection = await this.#connect();
+      await connection.query('ROLLBACK').catch(() => {});
     }
     await this.#runner.release();
   }
 }
+
+/** All rows in one statement, numbered in the order in which they were published. */
+const insertIntoOutbox = `
+  INSERT INTO outbox (message_id, kind, name, subject, data, headers, due_at)
+  SELECT message_id, kind, name, subject, data, headers, due_at
+  FROM json_to_recordset($1) AS row (position int, message_id uuid, kind text, name text, subject text,
+    data json, headers json, due_at timestamptz)
+  ORDER BY position`;
 
 /** What makes a message the same message: the client's Idempotency-Key, within one member and contract, or its id. */
 function inboxKey(contract: AnyContract, incoming: Incoming): InboxKey {

@@ -31,9 +31,7 @@ export class Metrics {
       registers: [this.registry],
       async collect() {
         const [row] = (await dataSource
-          .query(
-            'SELECT count(*)::int AS open FROM outbox WHERE published_at IS NULL AND coalesce(due_at, now()) <= now()',
-          )
+          .query('SELECT count(*)::int AS open FROM outbox WHERE published_at IS NULL AND due_at IS NULL')
           .catch(() => [])) as { open: number }[];
         if (row) this.set(row.open);
         else this.remove();

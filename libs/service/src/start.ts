@@ -19,6 +19,7 @@ import { DataSource } from 'typeorm';
 import { HealthController, Readiness } from './health.ts';
 import { createLog, NestLog } from './log.ts';
 import { Metrics, MetricsController } from './metrics.ts';
+import { PreparingClient } from './prepared-statements.ts';
 import { serviceOptions } from './service.ts';
 import { DatabaseSettings, loadSettings, PlatformSettings, type AnySettings } from './settings.ts';
 
@@ -65,7 +66,7 @@ export function createDataSource(module: Type, { databaseUrl, databasePool }: Da
     synchronize: false,
     poolSize: databasePool,
     connectTimeoutMS: 5_000,
-    extra: { idleTimeoutMillis: 30_000, keepAlive: true },
+    extra: { Client: PreparingClient, pipeline: true, idleTimeoutMillis: 30_000, keepAlive: true },
   });
 }
 

@@ -1,0 +1,39 @@
+import pg from 'pg';
+
+/** Texts that are not always the same, such as lists of varying length, must not fill the memory of the database. */
+const atMost = 300;
+const names = new Map<string, string>();
+
+/**
+ * Connection that has PostgreSQL parse each statement once, and sends what is asked in one turn of the event loop in
+ * one packet. For `pg.Pool` with `pipeline: true`.
+ */
+export class PreparingClient extends pg.Client {
+  override query(...args: unknown[]): never {
+    const { stream } = (this as unknown as { connection: { stream: NodeJS.WritableStream & Corked } })
+      .connection;
+    if (!stream.writableCorked) {
+      stream.cork();
+      process.nextTick(() => stream.uncork());
+    }
+    const [text, values] = args;
+    if (typeof text === 'string' && Array.isArray(values) && values.length > 0) {
+      args[0] = { text, name: nameOf(text) };
+    }
+    return (super.query as (...args: unknown[]) => never)(...args);
+  }
+}
+
+interface Corked {
+  writableCorked: number;
+  cork(): void;
+  uncork(): void;
+}
+
+function nameOf(text: string): string | undefined {
+  const known = names.get(text);
+  if (known || names.size >= atMost) return known;
+  const name = `s${names.size}`;
+  names.set(text, name);
+  return name;
+}
