@@ -1,10 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from '../src/ports.ts';
-import { type Row } from '../src/ps.ts';
 import { nodePath } from '../src/workspace.ts';
+import { Jogakbo } from './jogakbo.ts';
 
 /** Keeps the contract between a service and whoever runs it, and does nothing else. */
 const fakeService = `
@@ -41,20 +38,12 @@ process.on('SIGUSR2', () => console.log('built ' + process.argv[2] + ' in 1 ms')
 setInterval(() => undefined, 1000);
 `;
 
-export interface Outcome {
-  code: number | null;
-  output: string;
-}
+/** A workspace of services that do nothing. */
+export class FakeWorkspace extends Jogakbo {
+  protected override readonly workspace = this.folder;
 
-export class FakeWorkspace {
-  readonly folder = mkdtempSync(join(tmpdir(), 'jogakbo-e2e-'));
-  readonly home = join(this.folder, '.jogakbo');
-  port = 0;
-  readonly #children = new Set<ChildProcess>();
-
-  async make(services: string[]): Promise<void> {
-    this.port = await freePort();
-    chmodSync(this.folder, 0o755);
+  override async make(services: string[] = []): Promise<void> {
+    await super.make();
     const bin = join(this.folder, 'node_modules', '.bin');
     mkdirSync(bin, { recursive: true });
     symlinkSync(nodePath(), join(bin, 'node'));
@@ -69,55 +58,5 @@ export class FakeWorkspace {
       writeFileSync(join(app, 'package.json'), JSON.stringify({ main: 'dist/main.js', type: 'module' }));
       writeFileSync(join(app, 'dist', 'main.js'), fakeService);
     }
-  }
-
-  spawn(args: string[], env: NodeJS.ProcessEnv = {}): { child: ChildProcess; output: () => string } {
-    const { RABBITMQ_URL: _broker, DATABASE_URL: _database, ...rest } = process.env;
-    const child = spawn(nodePath(), [join(import.meta.dirname, '..', 'src', 'main.ts'), ...args], {
-      cwd: this.folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...{ ...rest, JOGAKBO_WORKSPACE: this.folder, JOGAKBO_HOME: this.home, PORT: String(this.port) },
-        ...{ JOGAKBO_BROKER: 'local', NO_COLOR: '1', ...env },
-      },
-    });
-    let output = '';
-    child.stdout!.setEncoding('utf8').on('data', (text) => (output += text));
-    child.stderr!.setEncoding('utf8').on('data', (text) => (output += text));
-    this.#children.add(child);
-    child.on('exit', () => this.#children.delete(child));
-    return { child, output: () => output };
-  }
-
-  run(args: string[], env?: NodeJS.ProcessEnv): Promise<Outcome> {
-    const { child, output } = this.spawn(args, env);
-    return new Promise((resolve) => child.on('close', (code) => resolve({ code, output: output() })));
-  }
-
-  async rows(): Promise<Row[]> {
-    const { output } = await this.run(['ps', '--json']);
-    return (JSON.parse(output) as { rows: Row[] }).rows;
-  }
-
-  async row(service: string): Promise<Row | undefined> {
-    return (await this.rows()).find((row) => row.service === service);
-  }
-
-  /** Ends all, whatever a failed test left. */
-  async remove(): Promise<void> {
-    await this.run(['stop']);
-    for (const child of this.#children) child.kill('SIGKILL');
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
-  }
-}
-
-export async function until<T>(
-  what: () => T | Promise<T>,
-  patience = 20_000,
-): Promise<Exclude<T, false | null | undefined>> {
-  for (const end = Date.now() + patience; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
-    const value = await what();
-    if (value) return value as Exclude<T, false | null | undefined>;
-    if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
   }
 }

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { isFree } from '../src/ports.ts';
 import { isAlive, markOf, type ProcessMark, treeOf } from '../src/processes.ts';
-import { FakeWorkspace, until } from './fake-workspace.ts';
+import { FakeWorkspace } from './fake-workspace.ts';
+import { until } from './jogakbo.ts';
 
 const workspace = new FakeWorkspace();
 const names = ['gateway', 'identity', 'orders'];

@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startThrowawayServices, type ThrowawayServices } from '../src/throwaway-services.ts';
-import { FakeWorkspace, until } from './fake-workspace.ts';
+import { FakeWorkspace } from './fake-workspace.ts';
+import { until } from './jogakbo.ts';
 
 const workspace = new FakeWorkspace();
 let services: ThrowawayServices | undefined;

@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto';
+import { openState } from '../src/state.ts';
+import { readStaff } from '../src/staff.ts';
+import { Jogakbo, until } from './jogakbo.ts';
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+  /** Undefined where the answer is not JSON. */
+  body: any; // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever the store says
+}
+
+interface Call {
+  token?: string | undefined;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+export interface Mail {
+  to: string;
+  subject: string;
+  messageId: string;
+}
+
+/** The real store in a folder of its own, met as a client meets it: over HTTP, at its door. */
+export class Store extends Jogakbo {
+  #staff = new Map<string, string>();
+
+  async start(): Promise<void> {
+    await this.make();
+    const { code, output } = await this.run(['start', '--detach']);
+    if (code !== 0) throw new Error(output);
+    for (const { email, password, roles } of readStaff(openState(this.home))) {
+      this.#staff.set(roles.at(-1)!, await this.signIn(email, password));
+    }
+  }
+
+  /** The token of the one who has this role. */
+  staff(role: 'merchant' | 'operator'): string {
+    return this.#staff.get(role)!;
+  }
+
+  /** @throws TypeError where there is no answer at all */
+  async call(method: string, path: string, { token, body, headers }: Call = {}): Promise<Answer> {
+    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
+      method,
+      headers: {
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...headers,
+      },
+      ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      signal: AbortSignal.timeout(40_000),
+    });
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: isJson ? JSON.parse(text) : undefined,
+    };
+  }
+
+  async signIn(email: string, password: string): Promise<string> {
+    return (await this.call('POST', '/v1/sessions', { body: { email, password } })).body.accessToken;
+  }
+
+  /** Somebody new. */
+  async member(): Promise<{ email: string; token: string }> {
+    const email = `${randomUUID()}@example.com`;
+    const password = randomUUID();
+    await this.call('POST', '/v1/members', { body: { email, password, name: 'Kim Jogak' } });
+    return { email, token: await this.signIn(email, password) };
+  }
+
+  /** A new product of which there are so many. Gives its id. */
+  async product(pieces: number): Promise<string> {
+    const token = this.staff('merchant');
+    const key = () => ({ 'idempotency-key': randomUUID() });
+    const { body } = await this.call('POST', '/v1/products', {
+      token,
+      headers: key(),
+      body: {
+        sku: `E2E-${randomUUID().slice(0, 8)}`,
+        ...{ name: '시험 조각보', description: '시험에 쓰입니다.', category: 'tests' },
+        price: { amount: 12_000, currency: 'KRW' },
+      },
+    });
+    const receipt = { token, headers: key(), body: { quantity: pieces } };
+    // Inventory hears of a new product a moment later.
+    await until(
+      async () => (await this.call('POST', `/v1/stock/${body.productId}/receipts`, receipt)).status === 201,
+    );
+    return body.productId;
+  }
+
+  async available(productId: string): Promise<number> {
+    return (await this.call('GET', `/v1/stock/${productId}`)).body.available;
+  }
+
+  /** What is asked to buy one piece. */
+  order(productId: string, token = 'tok_ok') {
+    return {
+      lines: [{ productId, quantity: 1 }],
+      shipTo: { name: 'Kim Jogak', line1: 'Jong-ro 1', city: 'Seoul', postalCode: '03000', country: 'KR' },
+      payment: { token },
+    };
+  }
+
+  /** Buys, and waits for the end. */
+  buy(token: string, body: unknown, key: string = randomUUID()): Promise<Answer> {
+    return this.call('POST', '/v1/orders', {
+      token,
+      body,
+      headers: { 'idempotency-key': key, prefer: 'wait=20' },
+    });
+  }
+
+  async statusOf(token: string, orderId: string): Promise<string> {
+    return (await this.call('GET', `/v1/orders/${orderId}`, { token })).body?.status;
+  }
+
+  /** The sum and the number of all ledger entries of an order. */
+  async ledger(token: string, orderId: string): Promise<{ status: string; entries: number; sum: number }> {
+    const { body } = await this.call('GET', `/v1/orders/${orderId}/payments`, { token });
+    const amounts = body.items.flatMap(({ entries }: { entries: { amount: number }[] }) =>
+      entries.map(({ amount }) => amount),
+    ) as number[];
+    return {
+      status: body.items.map(({ status }: { status: string }) => status).join(),
+      entries: amounts.length,
+      sum: amounts.reduce((sum, amount) => sum + amount, 0),
+    };
+  }
+
+  async mailbox(email: string): Promise<Mail[]> {
+    const path = `/v1/ops/mailbox?limit=100&to=${encodeURIComponent(email)}`;
+    return (await this.call('GET', path, { token: this.staff('operator') })).body.items;
+  }
+}
