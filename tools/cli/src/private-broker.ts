@@ -132,6 +132,8 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
 
   async function stop(force = false): Promise<void> {
     const children = broker ? treeOf(broker.pid).map(markOf) : [];
+    // First, for nobody finds it afterwards if whoever stops us loses patience. The broker does without it.
+    await end(epmdOf(ports.epmd), { patience: 2_000 });
     if (place.throwaway) {
       signal(broker, 'SIGKILL');
       await untilGone(broker, 5_000);
@@ -139,7 +141,6 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
       // Never at once by SIGKILL: within 3 s of a declare that can break a quorum queue for good.
       await end(broker, { patience: force ? 3_500 : 30_000 });
     }
-    await end(epmdOf(ports.epmd), { patience: 2_000 });
     for (const child of children) await end(child, { patience: 1_000 });
   }
 
