@@ -125,8 +125,8 @@ export class UnitOfWork extends MessageContext {
     throw new AlreadyHandled(known.answer ?? undefined);
   }
 
-  /** Hands own messages to own handlers, writes the others to the outbox, and commits. Gives the number written. */
-  async commit(answer: unknown): Promise<number> {
+  /** Hands own messages to own handlers, writes the others to the outbox, and commits. */
+  async commit(answer: unknown): Promise<void> {
     const connection = await this.#connect();
     await (this.#begun ??= this.#begin());
     const rows: object[] = [];
@@ -150,7 +150,6 @@ export class UnitOfWork extends MessageContext {
       if (result.status === 'rejected') throw result.reason;
     }
     await this.#runner.release();
-    return rows.length;
   }
 
   /** @throws ZodError where the message breaks its contract: the fault is the sender's and not every receiver's */

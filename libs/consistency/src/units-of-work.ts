@@ -9,7 +9,7 @@ const Occasion = service('occasion').event('arose', z.unknown());
 
 /** Opens units of work: around every message of a service, and for work that no message caused. */
 export class UnitsOfWork {
-  /** @param options `wake` is called after a commit that left something in the outbox */
+  /** @param options `wake` is called after every commit */
   constructor(private readonly options: WorkOptions & { wake: () => void }) {}
 
   /** For `RabbitServer`: every command and event is handled in a unit of work, a repeated one gets its first answer. */
@@ -42,7 +42,8 @@ export class UnitsOfWork {
   }
 
   async #commit(work: UnitOfWork, answer: unknown): Promise<void> {
-    if ((await work.commit(answer)) > 0) this.options.wake();
+    await work.commit(answer);
+    this.options.wake();
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ServiceContract } from '@jogakbo/contract';
 import { Module, type Provider, type Type } from '@nestjs/common';
-import type { Saga } from '@jogakbo/consistency';
+import type { Projection, Saga } from '@jogakbo/consistency';
 import type { MixedList, MigrationInterface, EntitySchema } from 'typeorm';
 import type { AnySettings } from './settings.ts';
 
@@ -12,6 +12,8 @@ export interface ServiceOptions {
   handlers?: Type[];
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- sagas of one list differ in key and state
   sagas?: Saga<any, any>[];
+  /** Read models; they need the tables of `EventStore…`. */
+  projections?: Projection[];
   providers?: Provider[];
   settings?: AnySettings;
   /** Listing migrations gives the service a database; `Consistency…` comes first. */

@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { describe, type Announcement } from '@jogakbo/contract';
-import { OutboxRelay, SagaRunner, UnitsOfWork } from '@jogakbo/consistency';
+import { OutboxRelay, Projector, SagaRunner, UnitsOfWork } from '@jogakbo/consistency';
 import { Announcer, Ask, BrokerConnection, Publisher, RabbitClient, RabbitServer } from '@jogakbo/messaging';
 import {
   Catch,
@@ -75,7 +75,7 @@ export function createDataSource(module: Type, { databaseUrl, databasePool }: Da
  * @throws WrongSettings before anything is opened
  */
 export async function start(module: Type, options: StartOptions = {}): Promise<RunningService> {
-  const { contract, sagas = [], migrations, settings } = serviceOptions(module);
+  const { contract, sagas = [], projections = [], migrations, settings } = serviceOptions(module);
   const hasDatabase = migrations !== undefined;
   const classes: AnySettings[] = [PlatformSettings];
   if (hasDatabase) classes.push(DatabaseSettings);
@@ -102,6 +102,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let relay: OutboxRelay | undefined;
   let units: UnitsOfWork | undefined;
   let sagaRunner: SagaRunner | undefined;
+  let projector: Projector | undefined;
   let dataSource: DataSource | undefined;
   if (hasDatabase) {
     const database = loaded[1] as DatabaseSettings;
@@ -111,9 +112,13 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       service,
       dataSource,
       dispatch: (...args) => server.dispatch(...args),
-      wake: relay.wake,
+      wake,
     });
     sagaRunner = new SagaRunner(sagas, dataSource, units);
+    if (projections.length > 0) {
+      projector = new Projector(projections, dataSource, database.databaseUrl);
+      await projector.prepare();
+    }
     metrics.watchOutbox(dataSource);
   }
   const server: RabbitServer = new RabbitServer({
@@ -125,6 +130,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ...(units && { around: units.around }),
   });
   sagaRunner?.attach(server);
+  projector?.attach(server);
 
   let state: Announcement['state'] = 'up';
   addConditions();
@@ -139,6 +145,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ...classes.map((provide, index) => ({ provide, useValue: loaded[index] })),
     ...(dataSource ? [{ provide: DataSource, useValue: dataSource }] : []),
     ...(units ? [{ provide: UnitsOfWork, useValue: units }] : []),
+    ...(projector ? [{ provide: Projector, useValue: projector }] : []),
   ];
   const root: DynamicModule = {
     module: Platform,
@@ -170,6 +177,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   mustHandleAll();
   relay?.start();
   sagaRunner?.start();
+  projector?.start();
   await app.listen(platform.port, platform.host);
   const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
 
@@ -189,6 +197,12 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
 
   let stopping: Promise<void> | undefined;
   return { app, url, stop: () => (stopping ??= stop()) };
+
+  /** After every commit. */
+  function wake(): void {
+    relay?.wake();
+    projector?.wake();
+  }
 
   function addConditions(): void {
     readiness.add('state', () => (state === 'up' ? undefined : 'draining'));
@@ -224,6 +238,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     await announcer.close();
     await server.close();
     await sagaRunner?.stop();
+    await projector?.stop();
     await app.close();
     await relay?.stop();
     await client.close();

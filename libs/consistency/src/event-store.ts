@@ -1,0 +1,172 @@
+import { platformRejection } from '@jogakbo/contract';
+import type { EntityManager } from 'typeorm';
+import type { Aggregate, EventOf } from './aggregate.ts';
+import { Opener, seal } from './personal-data.ts';
+import type { UnitOfWork } from './unit-of-work.ts';
+
+/** An event as it was kept. */
+export type Recorded<E> = E & { at: Date };
+
+/** The state of one aggregate; `state` is undefined and `version` 0 where nothing has happened yet. */
+export interface Loaded<S> {
+  state: S | undefined;
+  version: number;
+}
+
+interface Row {
+  type: string;
+  revision: number;
+  data: Record<string, unknown>;
+  at: Date;
+}
+
+/** Somebody else was faster: the thing is not at the version that was expected. */
+export class VersionConflict extends Error {
+  override readonly name = 'VersionConflict';
+}
+
+/** All that happened to one thing, oldest first, in the shape of today; empty where there is no such thing. */
+export async function history<S, E extends EventOf>(
+  manager: EntityManager,
+  kind: Aggregate<S, E>,
+  id: string,
+): Promise<Recorded<E>[]> {
+  const rows = await readRows(manager, kind, id, 0);
+  return present(manager, kind, rows);
+}
+
+/** The state that the events lead to. */
+export async function load<S, E extends EventOf>(
+  manager: EntityManager,
+  kind: Aggregate<S, E>,
+  id: string,
+): Promise<Loaded<S>> {
+  const from = await readSnapshot<S>(manager, kind, id);
+  const rows = await readRows(manager, kind, id, from.version);
+  const events = await present(manager, kind, rows);
+  return {
+    state: events.reduce<S | undefined>(kind.evolve, from.state),
+    version: from.version + rows.length,
+  };
+}
+
+/**
+ * Lets something happen to one thing: reads it, decides, appends, announces with the commit. Of two at the same time
+ * the second waits, and sees what the first did.
+ * @param decide pure; may throw a Rejection
+ * @returns the state afterwards
+ * @throws Rejection `not-found` where nothing ever happened to it
+ */
+export async function change<S, E extends EventOf>(
+  work: UnitOfWork,
+  kind: Aggregate<S, E>,
+  id: string,
+  decide: (state: S) => readonly E[],
+): Promise<S> {
+  const { tx } = work;
+  const [, loaded] = await Promise.all([
+    tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${kind.name} ${id}`]),
+    load(tx, kind, id), // runs when the lock is ours
+  ]);
+  if (loaded.state === undefined) throw platformRejection('not-found', 'there is no such thing');
+  return append(work, kind, id, loaded, decide(loaded.state));
+}
+
+/**
+ * Writes what happened, and announces it with the commit.
+ * @param after the state and version that the events follow; `nothing` for the first ones
+ * @returns the state afterwards
+ * @throws VersionConflict where the thing is not at that version: nothing of the unit of work is committed
+ */
+export async function append<S, E extends EventOf>(
+  work: UnitOfWork,
+  kind: Aggregate<S, E>,
+  id: string,
+  after: Loaded<S>,
+  events: readonly E[],
+): Promise<S> {
+  let { state, version } = after;
+  const rows = [];
+  for (const event of events) {
+    state = kind.evolve(state, event);
+    const { type, ...data } = event as E & Record<string, unknown>;
+    const secret = kind.personal?.[type as E['type']];
+    rows.push({
+      version: ++version,
+      type,
+      revision: (kind.upcast?.[type as E['type']]?.length ?? 0) + 1,
+      data: secret ? await seal(work.tx, secret.of(data as never), data, Object.keys(secret.fields)) : data,
+    });
+    const message = kind.announce?.(id, state, event);
+    if (message) work.publish(message);
+  }
+  if (rows.length > 0) {
+    const written = (await work.tx.query(insertEvents, [kind.name, id, JSON.stringify(rows)])) as unknown[];
+    if (written.length < rows.length)
+      throw new VersionConflict(`${kind.name} ${id} is not at version ${after.version} any more`);
+    await keepSnapshot(work.tx, kind, id, after.version, version, state!);
+  }
+  return state!;
+}
+
+/** Nothing has happened yet. */
+export const nothing: Loaded<never> = { state: undefined, version: 0 };
+
+const insertEvents = `
+  INSERT INTO event (stream, subject, version, type, revision, data)
+  SELECT $1, $2, version, type, revision, data
+  FROM json_to_recordset($3) AS row (version int, type text, revision int, data json)
+  ORDER BY version ON CONFLICT (stream, subject, version) DO NOTHING RETURNING version`;
+
+const readRows = (manager: EntityManager, { name }: { name: string }, id: string, after: number) =>
+  manager.query(
+    'SELECT type, revision, data, at FROM event WHERE stream = $1 AND subject = $2 AND version > $3 ORDER BY version',
+    [name, id, after],
+  ) as Promise<Row[]>;
+
+/** Rows as events of today: brought to today's shape, and opened as far as there are keys. */
+export async function present<S, E extends EventOf>(
+  manager: EntityManager,
+  { upcast, personal }: Aggregate<S, E>,
+  rows: readonly Row[],
+): Promise<Recorded<E>[]> {
+  const opener = await Opener.for(
+    manager,
+    rows.map(({ data }) => data),
+  );
+  return rows.map(({ type, revision, data, at }) => {
+    const kind = type as E['type'];
+    const opened = opener.open(data, personal?.[kind]?.fields as Record<string, unknown> | undefined);
+    const today = (upcast?.[kind] ?? []).slice(revision - 1).reduce((old, step) => step(old), opened);
+    return { type, ...today, at } as unknown as Recorded<E>;
+  });
+}
+
+async function readSnapshot<S>(
+  manager: EntityManager,
+  { name, snapshot }: Pick<Aggregate, 'name' | 'snapshot'>,
+  id: string,
+): Promise<Loaded<S>> {
+  if (!snapshot) return nothing;
+  const [found] = (await manager.query(
+    'SELECT version, state FROM snapshot WHERE stream = $1 AND subject = $2 AND shape = $3',
+    [name, id, snapshot.shape],
+  )) as Loaded<S>[];
+  return found ?? nothing;
+}
+
+async function keepSnapshot<S>(
+  tx: EntityManager,
+  { name, snapshot }: Pick<Aggregate, 'name' | 'snapshot'>,
+  id: string,
+  before: number,
+  version: number,
+  state: S,
+): Promise<void> {
+  if (!snapshot || Math.floor(before / snapshot.every) === Math.floor(version / snapshot.every)) return;
+  await tx.query(
+    `INSERT INTO snapshot (stream, subject, version, shape, state) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (stream, subject) DO UPDATE SET version = $3, shape = $4, state = $5`,
+    [name, id, version, snapshot.shape, JSON.stringify(state)],
+  );
+}

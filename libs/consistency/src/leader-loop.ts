@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Logger } from '@nestjs/common';
+import pg from 'pg';
+
+export interface LeaderLoopOptions {
+  /** Of the work, unique within the service: what the lock and the wake-up call are named after. */
+  name: string;
+  databaseUrl: string;
+  /** Milliseconds between looks where nobody calls. */
+  pollEvery?: number;
+  /**
+   * Does some of the work. Gives whether there may be more at once. What it commits through `client` may be undone by
+   * a crash of the database (asynchronous commit), so it must be right to do it again.
+   */
+  step: (client: pg.Client) => Promise<boolean>;
+}
+
+/**
+ * Work that one instance of a service does at a time, again and again: whoever holds a session-level advisory lock,
+ * which is gone with its holder. The others wake it with NOTIFY after their commits, and take over when it dies.
+ */
+export class LeaderLoop {
+  readonly #logger = new Logger('LeaderLoop');
+  readonly #stopping = new AbortController();
+  readonly #channel: string;
+  #client: pg.Client | undefined;
+  #leading = false;
+  #wanted = true;
+  #wakeUp = () => {};
+  #done: Promise<void> | undefined;
+
+  constructor(private readonly options: LeaderLoopOptions) {
+    this.#channel = options.name.replace(/\W/g, '_');
+  }
+
+  start(): void {
+    this.#done = this.#run();
+  }
+
+  get stopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  /** Something was committed. Cheap: many calls become one look, and one NOTIFY where another instance leads. */
+  readonly wake = (): void => {
+    if (this.#wanted) return;
+    this.#wanted = true;
+    if (this.#leading) this.#wakeUp();
+    else if (this.#client) {
+      setTimeout(() => {
+        this.#wanted = false;
+        this.#client?.query(`NOTIFY ${this.#channel}`).catch(() => {});
+      }, 2).unref();
+    }
+  };
+
+  async #run(): Promise<void> {
+    while (!this.stopping) {
+      const client = new pg.Client({
+        connectionString: this.options.databaseUrl,
+        application_name: this.options.name,
+        options: '-c synchronous_commit=off',
+        connectionTimeoutMillis: 5_000,
+        keepAlive: true,
+      });
+      try {
+        const lost = new Promise<never>((_, reject) => {
+          client.on('error', reject);
+          client.on('end', () => reject(new Error('the connection to the database was lost')));
+        });
+        lost.catch(() => {});
+        await client.connect();
+        this.#client = client;
+        await Promise.race([this.#lead(client), lost]);
+      } catch (error) {
+        if (!this.stopping)
+          this.#logger.warn(`${this.options.name} starts over: ${(error as Error).message}`);
+        await this.#pause(500);
+      } finally {
+        this.#leading = false;
+        this.#client = undefined;
+        await client.end().catch(() => {});
+      }
+    }
+  }
+
+  async #lead(client: pg.Client): Promise<void> {
+    while (!this.stopping) {
+      const { rows } = await client.query<{ mine: boolean }>(
+        'SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS mine',
+        [this.options.name],
+      );
+      if (rows[0]?.mine) break;
+      this.#wanted = false;
+      await this.#pause(1_000);
+    }
+    client.on('notification', () => {
+      this.#wanted = true;
+      this.#wakeUp();
+    });
+    await client.query(`LISTEN ${this.#channel}`);
+    this.#leading = true;
+    while (!this.stopping) {
+      this.#wanted = false;
+      const more = await this.options.step(client);
+      if (!more && !this.#wanted) await this.#untilWoken(this.options.pollEvery ?? 500);
+    }
+  }
+
+  async #untilWoken(milliseconds: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wakeUp = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wakeUp = () => {};
+  }
+
+  #pause(milliseconds: number): Promise<unknown> {
+    return sleep(milliseconds, undefined, { signal: this.#stopping.signal, ref: false }).catch(() => {});
+  }
+
+  /** Ends after the step at hand. What is left is done after the next start, or by another instance. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wakeUp();
+    await this.#done;
+  }
+}

@@ -1,0 +1,97 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import type { EntityManager } from 'typeorm';
+
+/** What stands in an event for a field that only its person's key can open. */
+interface Sealed {
+  sealed: string;
+  of: string;
+}
+
+const isSealed = (value: unknown): value is Sealed =>
+  typeof value === 'object' && value !== null && typeof (value as Sealed).sealed === 'string';
+
+/** Closes some fields with the key of a person, who gets one where there is none. */
+export async function seal(
+  tx: EntityManager,
+  person: string,
+  data: Record<string, unknown>,
+  fields: readonly string[],
+): Promise<Record<string, unknown>> {
+  const key = (await keyOf(tx, person)) ?? (await newKey(tx, person));
+  const closed = fields
+    .filter((field) => data[field] !== undefined)
+    .map((field) => [field, { sealed: encrypt(key, JSON.stringify(data[field])), of: person }]);
+  return { ...data, ...Object.fromEntries(closed) };
+}
+
+async function keyOf(tx: EntityManager, person: string): Promise<Buffer | undefined> {
+  const [known] = (await tx.query('SELECT key FROM personal_key WHERE person = $1', [person])) as {
+    key: Buffer;
+  }[];
+  return known?.key;
+}
+
+/** Of two that make one at the same time the second waits, and takes the first one's. */
+async function newKey(tx: EntityManager, person: string): Promise<Buffer> {
+  await tx.query('INSERT INTO personal_key (person, key) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+    person,
+    randomBytes(32),
+  ]);
+  return (await keyOf(tx, person))!;
+}
+
+/** Opens what was sealed, with the keys there are. What nobody can open any more is given as `erased` says. */
+export class Opener {
+  readonly #keys = new Map<string, Buffer>();
+
+  private constructor() {}
+
+  /** Reads the keys that these events need, all at once. */
+  static async for(manager: EntityManager, events: readonly Record<string, unknown>[]): Promise<Opener> {
+    const opener = new Opener();
+    const people = new Set(
+      events.flatMap((data) => Object.values(data).filter(isSealed)).map(({ of }) => of),
+    );
+    if (people.size === 0) return opener;
+    const rows = (await manager.query('SELECT person, key FROM personal_key WHERE person = ANY($1)', [
+      [...people],
+    ])) as { person: string; key: Buffer }[];
+    for (const { person, key } of rows) opener.#keys.set(person, key);
+    return opener;
+  }
+
+  open(data: Record<string, unknown>, erased: Record<string, unknown> = {}): Record<string, unknown> {
+    if (!Object.values(data).some(isSealed)) return data;
+    const opened = Object.entries(data).map(([field, value]) => {
+      if (!isSealed(value)) return [field, value];
+      const key = this.#keys.get(value.of);
+      return [field, key ? JSON.parse(decrypt(key, value.sealed)) : erased[field]];
+    });
+    return Object.fromEntries(opened) as Record<string, unknown>;
+  }
+}
+
+/**
+ * Makes everything that was sealed for a person unreadable for ever, in every event, backup and copy of the database,
+ * by forgetting the key. Snapshots are thrown away: they hold what was open.
+ */
+export async function erase(tx: EntityManager, person: string): Promise<void> {
+  await tx.query('DELETE FROM personal_key WHERE person = $1', [person]);
+  await tx.query('DELETE FROM snapshot');
+}
+
+/** AES-256-GCM; the result begins with the nonce and ends with the tag. */
+function encrypt(key: Buffer, text: string): string {
+  const nonce = randomBytes(12);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce);
+  return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString(
+    'base64',
+  );
+}
+
+function decrypt(key: Buffer, sealed: string): string {
+  const bytes = Buffer.from(sealed, 'base64');
+  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12));
+  decipher.setAuthTag(bytes.subarray(-16));
+  return decipher.update(bytes.subarray(12, -16), undefined, 'utf8') + decipher.final('utf8');
+}

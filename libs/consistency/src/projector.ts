@@ -1,0 +1,256 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AnyEvent } from '@jogakbo/contract';
+import { subjectOf, type RabbitServer } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
+import type { ClientBase } from 'pg';
+import type { DataSource, EntityManager } from 'typeorm';
+import { present } from './event-store.ts';
+import { LeaderLoop } from './leader-loop.ts';
+import type { Projection } from './projection.ts';
+import { SafeHorizon } from './safe-horizon.ts';
+import type { UnitOfWork } from './unit-of-work.ts';
+
+interface Row {
+  position: string;
+  stream: string;
+  subject: string;
+  version: number | null;
+  type: string;
+  revision: number;
+  data: Record<string, unknown>;
+  at: Date;
+}
+
+interface Place {
+  shape: number;
+  generation: number;
+  position: string;
+  next_generation: number | null;
+  next_position: string;
+}
+
+const batchSize = 500;
+const schemaOf = (name: string, generation: number) => `"${name}_${generation}"`;
+
+/**
+ * Keeps the read models of a service up to its log. One instance does it at a time; each batch of events and the new
+ * position are one transaction, so every event has its effect once.
+ *
+ * A generation of a read model is a schema of its own, shown by views of the same names. A rebuild fills the next one
+ * from the beginning while the one in use goes on being kept and read; when it has come to the same place, the views
+ * are turned over, in the transaction that ends both at the same position.
+ */
+export class Projector {
+  readonly #logger = new Logger('Projector');
+  readonly #horizon = new SafeHorizon();
+  readonly #loop: LeaderLoop;
+
+  constructor(
+    private readonly projections: readonly Projection[],
+    private readonly dataSource: DataSource,
+    databaseUrl: string,
+  ) {
+    this.#loop = new LeaderLoop({
+      name: 'projector',
+      databaseUrl,
+      pollEvery: 200,
+      step: (client) => this.#step(client),
+    });
+  }
+
+  /** Subscribes to what the projections want to hear of other services. Before the server listens. */
+  attach(server: RabbitServer): void {
+    const wanted = new Map<string, AnyEvent>();
+    for (const { announced } of this.projections) {
+      for (const [name, { event }] of announced) wanted.set(name, event);
+    }
+    for (const event of wanted.values()) {
+      server.listenTo(event, (data, work) => record(work as UnitOfWork, event, data));
+    }
+  }
+
+  /** Creates read models that do not exist yet, and asks for those anew whose shape has changed. Before any query. */
+  async prepare(): Promise<void> {
+    for (const one of this.projections) {
+      await this.dataSource.transaction(async (tx) => {
+        await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('projection ' || $1, 0))`, [one.name]);
+        const place = await placeOf(tx, one.name);
+        if (!place) {
+          await create(tx, one, 1);
+          await show(tx, one.name, 1);
+          await tx.query('INSERT INTO projection (name, shape, generation) VALUES ($1, $2, 1)', [
+            one.name,
+            one.shape,
+          ]);
+        } else if (place.shape !== one.shape) {
+          this.#logger.log(`${one.name} has a new shape and is built again`);
+          await requestRebuild(tx, one.name);
+        }
+      });
+    }
+  }
+
+  readonly start = (): void => {
+    if (this.projections.length > 0) this.#loop.start();
+  };
+  readonly wake = (): void => this.#loop.wake();
+  readonly stop = (): Promise<void> => this.#loop.stop();
+
+  /**
+   * Waits until a read model shows everything that was committed when this was called: whoever asks after a change of
+   * his own finds it.
+   * @returns false where that takes longer than `patience` milliseconds
+   */
+  async caughtUp(name: string, patience = 1_000): Promise<boolean> {
+    const until = Date.now() + patience;
+    const [{ last }] = (await this.dataSource.query(
+      'SELECT coalesce(max(position), 0)::text AS last FROM event',
+    )) as [{ last: string }];
+    for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
+      const place = await placeOf(this.dataSource.manager, name);
+      if (place && BigInt(place.position) >= BigInt(last)) return true;
+      if (Date.now() > until) return false;
+      await sleep(pause);
+    }
+  }
+
+  async #step(client: ClientBase): Promise<boolean> {
+    const { position, waiting } = await this.#horizon.look(client);
+    let more = false;
+    for (const one of this.projections) {
+      try {
+        more = (await this.#advance(one, position)) || more;
+        more = (await this.#rebuild(one, position)) || more;
+      } catch (error) {
+        // The others go on. The same batch is tried again at every look.
+        this.#logger.error({ err: error }, `projection ${one.name} stands still`);
+        await client.query('UPDATE projection SET fault = $2 WHERE name = $1', [one.name, String(error)]);
+      }
+    }
+    if (waiting && !more) await sleep(5);
+    return more || waiting;
+  }
+
+  /** One batch for the generation in use. Gives whether there may be more. */
+  async #advance(one: Projection, horizon: bigint): Promise<boolean> {
+    const known = await placeOf(this.dataSource.manager, one.name);
+    if (!known || known.shape !== one.shape || BigInt(known.position) >= horizon) return false;
+    return this.dataSource.transaction(async (tx) => {
+      const place = (await placeOf(tx, one.name, 'FOR UPDATE'))!;
+      const rows = await readLog(tx, one, place.position, horizon);
+      await apply(tx, one, place.generation, rows);
+      const position = rows.length === batchSize ? rows.at(-1)!.position : horizon.toString();
+      await tx.query('UPDATE projection SET position = $2, fault = NULL WHERE name = $1', [
+        one.name,
+        position,
+      ]);
+      return rows.length === batchSize;
+    });
+  }
+
+  /** One batch for the generation that is being built; the last one turns the views over. */
+  async #rebuild(one: Projection, horizon: bigint): Promise<boolean> {
+    const known = await placeOf(this.dataSource.manager, one.name);
+    if (!known?.next_generation) return false;
+    const retired = await this.dataSource.transaction(async (tx) => {
+      const place = (await placeOf(tx, one.name, 'FOR UPDATE'))!;
+      const next = place.next_generation!;
+      if (place.next_position === '0') await create(tx, one, next);
+      const rows = await readLog(tx, one, place.next_position, horizon);
+      await apply(tx, one, next, rows);
+      if (rows.length === batchSize) {
+        const position = rows.at(-1)!.position;
+        await tx.query('UPDATE projection SET next_position = $2 WHERE name = $1', [one.name, position]);
+        return undefined;
+      }
+      await show(tx, one.name, next);
+      await tx.query(
+        `UPDATE projection SET generation = next_generation, position = $2, shape = $3,
+           next_generation = NULL, next_position = 0, fault = NULL WHERE name = $1`,
+        [one.name, horizon.toString(), one.shape],
+      );
+      return place.generation;
+    });
+    if (retired === undefined) return true;
+    await this.dataSource.query(`DROP SCHEMA IF EXISTS ${schemaOf(one.name, retired)} CASCADE`);
+    this.#logger.log(`${one.name} was built again`);
+    return true;
+  }
+}
+
+/** Asks for a read model to be built again; whoever leads begins at its next look. */
+export async function requestRebuild(manager: EntityManager, name: string): Promise<void> {
+  await manager.query(
+    `UPDATE projection SET next_generation = generation + 1, next_position = 0
+     WHERE name = $1 AND next_generation IS NULL`,
+    [name],
+  );
+}
+
+async function record({ tx }: UnitOfWork, event: AnyEvent, data: unknown): Promise<void> {
+  await tx.query('INSERT INTO event (stream, subject, type, data) VALUES ($1, $2, $3, $4)', [
+    event.service,
+    subjectOf(event, data) ?? '',
+    event.name,
+    JSON.stringify(data),
+  ]);
+}
+
+async function placeOf(manager: EntityManager, name: string, lock = ''): Promise<Place | undefined> {
+  const [place] = (await manager.query(
+    `SELECT shape, generation, position::text, next_generation, next_position::text
+     FROM projection WHERE name = $1 ${lock}`,
+    [name],
+  )) as Place[];
+  return place;
+}
+
+const readLog = (tx: EntityManager, { announced, own }: Projection, after: string, horizon: bigint) =>
+  tx.query(
+    `SELECT position::text, stream, subject, version, type, revision, data, at FROM event
+     WHERE position > $1 AND position <= $2
+       AND (version IS NULL AND type = ANY($3) OR version IS NOT NULL AND stream = ANY($4))
+     ORDER BY event.position LIMIT ${batchSize}`,
+    [after, horizon.toString(), [...announced.keys()], [...own.keys()]],
+  ) as Promise<Row[]>;
+
+async function apply(tx: EntityManager, one: Projection, generation: number, rows: Row[]): Promise<void> {
+  if (rows.length === 0) return;
+  await tx.query(`SET LOCAL search_path TO ${schemaOf(one.name, generation)}, public`);
+  const opened = new Map<Row, unknown>();
+  for (const [stream, { kind }] of one.own) {
+    const mine = rows.filter((row) => row.version !== null && row.stream === stream);
+    const events = await present(tx, kind, mine);
+    mine.forEach((row, index) => opened.set(row, events[index]));
+  }
+  for (const row of rows) {
+    const what =
+      row.version === null
+        ? one.announced.get(row.type)!.event.input.parse(row.data)
+        : { id: row.subject, version: row.version, event: opened.get(row) };
+    const handler = row.version === null ? one.announced.get(row.type)! : one.own.get(row.stream)!;
+    await handler.apply(tx, what as never);
+  }
+  await tx.query('SET LOCAL search_path TO DEFAULT');
+}
+
+/** Makes an empty generation; what an earlier attempt left of it goes. */
+async function create(tx: EntityManager, one: Projection, generation: number): Promise<void> {
+  const schema = schemaOf(one.name, generation);
+  await tx.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+  await tx.query(`CREATE SCHEMA ${schema}`);
+  await tx.query(`SET LOCAL search_path TO ${schema}, public`);
+  await tx.query(one.tables);
+  await tx.query('SET LOCAL search_path TO DEFAULT');
+}
+
+/** Lets queries see this generation. */
+async function show(tx: EntityManager, name: string, generation: number): Promise<void> {
+  const tables = (await tx.query('SELECT tablename AS table FROM pg_tables WHERE schemaname = $1', [
+    `${name}_${generation}`,
+  ])) as { table: string }[];
+  for (const { table } of tables) {
+    await tx.query(`DROP VIEW IF EXISTS public."${table}"`);
+    await tx.query(`CREATE VIEW public."${table}" AS SELECT * FROM ${schemaOf(name, generation)}."${table}"`);
+  }
+}
