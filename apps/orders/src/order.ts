@@ -1,5 +1,15 @@
+import { aggregate } from '@jogakbo/consistency';
 import type { Body, Language, Money } from '@jogakbo/contract';
-import { CancelOrder, type OrderLine, type OrderStatus, type PlaceOrder } from '@jogakbo/contracts-orders';
+import {
+  CancelOrder,
+  OrderCancelled,
+  OrderConfirmed,
+  OrderRefunded,
+  OrderRejected,
+  type OrderLine,
+  type OrderStatus,
+  type PlaceOrder,
+} from '@jogakbo/contracts-orders';
 import type { z } from 'zod';
 
 /** What can happen to an order. This, and not its state, is what is kept. */
@@ -39,6 +49,32 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
     ...(event.type === 'rejected' && { rejection: event.reason }),
   };
 }
+
+export const order = aggregate<Order, OrderEvent>('order', {
+  evolve,
+  /** Of a placed order `place-order` tells: only it has the payment token, which is not kept. */
+  announce(orderId, { memberId, language, lines, total }, event) {
+    const about = { orderId, memberId, language, lines, total };
+    switch (event.type) {
+      case 'placed':
+        return undefined;
+      case 'confirmed':
+        return OrderConfirmed(about);
+      case 'rejected':
+        return OrderRejected({ ...about, reason: event.reason });
+      case 'cancelled':
+        return OrderCancelled(about);
+      case 'refunded':
+        return OrderRefunded(about);
+    }
+  },
+  personal: {
+    placed: {
+      of: ({ memberId }) => memberId,
+      fields: { shipTo: { name: '-', line1: '-', city: '-', postalCode: '-', country: 'ZZ' } },
+    },
+  },
+});
 
 /** The checkout went through: the pivot. An order that was cancelled meanwhile stays cancelled. */
 export const confirm = (order: Order): OrderEvent[] =>

@@ -3,11 +3,10 @@ import type { Body } from '@jogakbo/contract';
 import { QuoteProducts } from '@jogakbo/contracts-catalog';
 import { OrderPlaced, PlaceOrder } from '@jogakbo/contracts-orders';
 import { CheckPaymentToken } from '@jogakbo/contracts-payments';
-import type { UnitOfWork } from '@jogakbo/consistency';
+import { append, nothing, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles, RemoteFault } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { begin } from './order-log.ts';
-import { totalOf } from './order.ts';
+import { order, totalOf } from './order.ts';
 
 type Command = Body<typeof PlaceOrder>;
 
@@ -24,10 +23,10 @@ export class PlaceOrderHandler {
       throw PlaceOrder.reject('mixed-currencies');
 
     const orderId = randomUUIDv7();
-    const order = { memberId, language: work.language, lines: priced, total: totalOf(priced) };
-    await begin(work, orderId, { type: 'placed', ...order, shipTo });
-    work.publish(OrderPlaced({ orderId, ...order, payment }));
-    return { orderId, status: 'placed' as const, total: order.total };
+    const placed = { memberId, language: work.language, lines: priced, total: totalOf(priced) };
+    await append(work, order, orderId, nothing, [{ type: 'placed', ...placed, shipTo }]);
+    work.publish(OrderPlaced({ orderId, ...placed, payment }));
+    return { orderId, status: 'placed' as const, total: placed.total };
   }
 
   /** One line per product, with the name and price of now. */

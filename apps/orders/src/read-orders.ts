@@ -1,4 +1,5 @@
-import type { Body, Money } from '@jogakbo/contract';
+import { history, Projector } from '@jogakbo/consistency';
+import { platformRejection, type Body, type Money } from '@jogakbo/contract';
 import {
   GetOrder,
   GetOrderOutcome,
@@ -10,31 +11,36 @@ import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import type { z } from 'zod';
-import { readLog, replay } from './order-log.ts';
+import { orderList } from './order-list.projection.ts';
+import { evolve, order, type Order, type OrderEvent } from './order.ts';
 
 @Controller()
 export class ReadOrdersHandler {
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly projector: Projector,
+  ) {}
 
   @Handles(GetOrder)
   async get({ orderId }: Body<typeof GetOrder>, { caller }: MessageContext) {
-    const log = await readLog(this.dataSource.manager, orderId);
+    const log = await history(this.dataSource.manager, order, orderId);
     const { memberId, status, total, lines, shipTo, rejection } = replay(log);
     caller.mustOwn(memberId);
-    const history = log.map(({ type, at }) => ({ at: at.toISOString(), event: `order-${type}` }));
-    return { orderId, status, total, lines, shipTo, history, ...(rejection && { rejection }) };
+    const happened = log.map(({ type, at }) => ({ at: at.toISOString(), event: `order-${type}` }));
+    return { orderId, status, total, lines, shipTo, history: happened, ...(rejection && { rejection }) };
   }
 
   @Handles(GetOrderOutcome)
   async outcome({ orderId }: Body<typeof GetOrderOutcome>) {
-    const { outcome, total, rejection } = replay(await readLog(this.dataSource.manager, orderId));
+    const { outcome, total, rejection } = replay(await history(this.dataSource.manager, order, orderId));
     return { orderId, status: outcome, total, ...(rejection && { rejection }) };
   }
 
-  /** Ids are given out in the order of time, so the last one seen is the cursor. */
+  /** Ids are given out in the order of time, so the last one seen is the cursor. A member finds what he just bought. */
   @Handles(ListOrders)
   async list({ limit, cursor }: Body<typeof ListOrders>, { caller }: MessageContext) {
     if (cursor && !/^[0-9a-f-]{36}$/.test(cursor)) throw ListOrders.reject('unknown-cursor');
+    await this.projector.caughtUp(orderList.name);
     const rows = (await this.dataSource.query(
       `SELECT order_id, status, total, lines, placed_at FROM order_summary
        WHERE member_id = $1 AND ($2::uuid IS NULL OR order_id < $2) ORDER BY order_id DESC LIMIT $3`,
@@ -55,4 +61,11 @@ export class ReadOrdersHandler {
     }));
     return { items, nextCursor: rows.length > limit ? items.at(-1)!.orderId : null };
   }
+}
+
+/** @throws Rejection `not-found` where nothing ever happened to it */
+function replay(log: readonly OrderEvent[]): Order {
+  const found = log.reduce<Order | undefined>(evolve, undefined);
+  if (!found) throw platformRejection('not-found', 'there is no such order');
+  return found;
 }

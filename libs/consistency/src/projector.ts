@@ -33,7 +33,8 @@ const batchSize = 500;
 const schemaOf = (name: string, generation: number) => `"${name}_${generation}"`;
 
 /**
- * Keeps the read models of a service up to its log. One instance does it at a time; each batch of events and the new
+ * Keeps the read models of a service up to its log: a few times a second, and when somebody asks (`caughtUp`). One
+ * instance does it at a time; each batch of events and the new
  * position are one transaction, so every event has its effect once.
  *
  * A generation of a read model is a schema of its own, shown by views of the same names. A rebuild fills the next one
@@ -93,7 +94,6 @@ export class Projector {
   readonly start = (): void => {
     if (this.projections.length > 0) this.#loop.start();
   };
-  readonly wake = (): void => this.#loop.wake();
   readonly stop = (): Promise<void> => this.#loop.stop();
 
   /**
@@ -106,6 +106,7 @@ export class Projector {
     const [{ last }] = (await this.dataSource.query(
       'SELECT coalesce(max(position), 0)::text AS last FROM event',
     )) as [{ last: string }];
+    this.#loop.wake();
     for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
       const place = await placeOf(this.dataSource.manager, name);
       if (place && BigInt(place.position) >= BigInt(last)) return true;

@@ -112,7 +112,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       service,
       dataSource,
       dispatch: (...args) => server.dispatch(...args),
-      wake,
+      wake: relay.wake,
     });
     sagaRunner = new SagaRunner(sagas, dataSource, units);
     if (projections.length > 0) {
@@ -197,12 +197,6 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
 
   let stopping: Promise<void> | undefined;
   return { app, url, stop: () => (stopping ??= stop()) };
-
-  /** After every commit. */
-  function wake(): void {
-    relay?.wake();
-    projector?.wake();
-  }
 
   function addConditions(): void {
     readiness.add('state', () => (state === 'up' ? undefined : 'draining'));
