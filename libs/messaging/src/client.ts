@@ -37,8 +37,8 @@ interface Pending {
 const defaultTimeout = 5_000;
 
 /**
- * Nest client over confirm channels. Every request has a deadline, which expires on the broker with it; none stays
- * pending after it, nor after a disconnect.
+ * Nest client over confirm channels. Every request has a deadline, after which it is not run: a query expires on the
+ * broker, a command is dropped by its consumer. None stays pending after it, nor after a disconnect.
  */
 export class RabbitClient extends ClientProxy {
   readonly #pending = new Map<string, Pending>();
@@ -107,7 +107,8 @@ export class RabbitClient extends ClientProxy {
         replyTo: this.#replyKey,
         persistent,
         mandatory: true,
-        expiration: String(Math.max(1, Math.ceil(remaining))),
+        // A command that expired on the broker would lie among the dead letters; its consumer drops it instead.
+        ...(!persistent && { expiration: String(Math.max(1, Math.ceil(remaining))) }),
         headers: {
           ...contextHeaders(context),
           deadline,

@@ -28,6 +28,36 @@ export const queues = {
 /** A quorum queue gives a message back this often after its consumer died, then it is dead-lettered. */
 const deliveryLimit = 20;
 
+/**
+ * Reading dead letters gives each of them out and takes it back, which counts as a delivery. RabbitMQ 4 would throw
+ * them away at the 21st look (its default limit), and 3.10 knows no -1 for "no limit". A limit, and not none, also
+ * keeps their order: only where there is one does a quorum queue put what was given back at its head.
+ */
+const endlessDeliveries = 2_000_000_000;
+
+/** Something of this name exists on the broker and is made otherwise than this version makes it. */
+export class TopologyMismatch extends Error {
+  override readonly name = 'TopologyMismatch';
+}
+
+/** @throws TopologyMismatch that says what differs and what to do */
+async function explained<T>(what: string, declaration: Promise<T>): Promise<T> {
+  try {
+    return await declaration;
+  } catch (error) {
+    const { message } = error as Error;
+    if (!message.includes('PRECONDITION_FAILED') && !message.includes('PRECONDITION-FAILED')) throw error;
+    const difference = /inequivalent arg[^"]*/.exec(message)?.[0] ?? message;
+    const kind = what.startsWith('exchange') ? 'exchange' : 'queue';
+    throw new TopologyMismatch(
+      `The ${what} exists on the broker and is made otherwise: ${difference}. The broker cannot change it. ` +
+        `What to do: let what is in it be worked off or move it away, delete the ${kind} ` +
+        '(management page, or rabbitmqctl), and start again: it is made anew.',
+      { cause: error },
+    );
+  }
+}
+
 const durable = (deadLetterExchange: string, deadLetterKey?: string) => ({
   durable: true,
   arguments: {
@@ -49,55 +79,60 @@ export interface Subscriptions {
 
 /**
  * Declares the exchanges and the retry ladder that all services share. Idempotent.
- * @throws Error that names what differs, where something of the same name exists with other properties
+ * @throws TopologyMismatch where something of the same name exists with other properties
  */
 export async function assertShared(channel: Channel, ladder: readonly number[]): Promise<void> {
   await Promise.all([
-    channel.assertExchange(exchanges.commands, 'direct'),
-    channel.assertExchange(exchanges.events, 'topic'),
-    channel.assertExchange(exchanges.replies, 'direct'),
-    channel.assertExchange(exchanges.retry, 'headers'),
-    channel.assertExchange(exchanges.dead, 'direct'),
+    exchange(exchanges.commands, 'direct'),
+    exchange(exchanges.events, 'topic'),
+    exchange(exchanges.replies, 'direct'),
+    exchange(exchanges.retry, 'headers'),
+    exchange(exchanges.dead, 'direct'),
   ]);
   await Promise.all(
     ladder.map(async (delay) => {
       const queue = queues.rung(delay);
       const options = durable(exchanges.dead);
       // An expired message keeps its routing key, which is the queue it failed in: `dead` takes it back there.
-      await channel.assertQueue(queue, {
-        ...options,
-        arguments: { ...options.arguments, 'x-message-ttl': delay },
-      });
+      const withTtl = { ...options, arguments: { ...options.arguments, 'x-message-ttl': delay } };
+      await explained(`queue ${queue}`, channel.assertQueue(queue, withTtl));
       await channel.bindQueue(queue, exchanges.retry, '', { 'x-match': 'all', rung: String(delay) });
     }),
   );
+
+  function exchange(name: string, type: string) {
+    return explained(`exchange ${name}`, channel.assertExchange(name, type));
+  }
 }
 
-/** Declares the queues of one service and binds what it subscribes to. Idempotent. */
+/**
+ * Declares the queues of one service and binds what it subscribes to. Idempotent.
+ * @throws TopologyMismatch where a queue of the same name exists with other arguments
+ */
 export async function assertService(channel: Channel, service: string, wanted: Subscriptions): Promise<void> {
-  await channel.assertQueue(queues.dead(service), { durable: true, arguments: { 'x-queue-type': 'quorum' } });
-  await channel.bindQueue(queues.dead(service), exchanges.dead, queues.dead(service));
+  const dead = queues.dead(service);
+  await assertQueue(dead, { 'x-queue-type': 'quorum', 'x-delivery-limit': endlessDeliveries });
+  await channel.bindQueue(dead, exchanges.dead, dead);
   await Promise.all([
     declare(queues.commands(service), exchanges.commands, wanted.commands),
     declare(queues.events(service), exchanges.events, wanted.events),
     // Questions are worth nothing after their deadline: they live in memory and leave with it.
     wanted.queries.length > 0 &&
-      channel
-        .assertQueue(queues.queries(service), { durable: true, arguments: { 'x-queue-type': 'classic' } })
-        .then(({ queue }) => bind(queue, exchanges.commands, wanted.queries)),
+      assertQueue(queues.queries(service), { 'x-queue-type': 'classic' }).then(({ queue }) =>
+        bind(queue, exchanges.commands, wanted.queries),
+      ),
   ]);
 
   async function declare(queue: string, exchange: string, keys: string[]): Promise<void> {
     if (keys.length === 0) return;
-    await channel.assertQueue(queue, {
-      ...durable(exchanges.dead, queues.dead(service)),
-      arguments: {
-        ...durable(exchanges.dead, queues.dead(service)).arguments,
-        'x-delivery-limit': deliveryLimit,
-      },
-    });
+    const { arguments: common } = durable(exchanges.dead, dead);
+    await assertQueue(queue, { ...common, 'x-delivery-limit': deliveryLimit });
     await channel.bindQueue(queue, exchanges.dead, queue);
     await bind(queue, exchange, keys);
+  }
+
+  function assertQueue(queue: string, arguments_: Record<string, unknown>) {
+    return explained(`queue ${queue}`, channel.assertQueue(queue, { durable: true, arguments: arguments_ }));
   }
 
   async function bind(queue: string, exchange: string, keys: string[]): Promise<void> {

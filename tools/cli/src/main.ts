@@ -61,6 +61,47 @@ const commands: Record<string, Command> = {
     usage: 'seed',
     run: async () => (await import('./seed.ts')).seed(),
   },
+  dead: {
+    summary: 'look at messages that services gave up; edit, replay or discard them',
+    usage: [
+      'dead list [service] [--group G] [--json]',
+      'dead show <id> [--json]',
+      'dead edit <id> [--data file|-]',
+      'dead replay  <id> | --group G | --all [--service S] [--rate N] [--yes]',
+      'dead discard <id> | --group G | --all [--service S] [--yes]',
+    ].join('\n       jogakbo '),
+    options: {
+      group: {
+        type: 'string',
+        value: 'G',
+        help: 'a number of dead list, or a message type, or how a cause begins',
+      },
+      all: { type: 'boolean', help: 'every dead letter' },
+      service: { type: 'string', value: 'S', help: 'only those of this service' },
+      data: {
+        type: 'string',
+        value: 'file',
+        help: 'the new data instead of $EDITOR; - reads them from stdin',
+      },
+      rate: { type: 'string', value: 'N', help: 'replay so many messages a second (default: 50)' },
+      yes: { type: 'boolean', short: 'y', help: 'do not ask' },
+      json: { type: 'boolean', help: 'for programs' },
+    },
+    takesNames: true,
+    run: async (values, names) => (await import('./dead.ts')).dead(values, names),
+  },
+  replay: {
+    summary: 'let a service announce its events of a time again',
+    usage: 'replay <service> --from <time> [--to <time>] [--rate N] [--yes]',
+    options: {
+      from: { type: 'string', value: 'time', help: 'ISO 8601, as in 2026-11-21T09:00:00Z' },
+      to: { type: 'string', value: 'time', help: 'up to here (default: now)' },
+      rate: { type: 'string', value: 'N', help: 'so many events a second (default: 500)' },
+      yes: { type: 'boolean', short: 'y', help: 'do not ask' },
+    },
+    takesNames: true,
+    run: async (values, names) => (await import('./replay.ts')).replay(values, names),
+  },
   doctor: {
     summary: 'check this machine, and name the fix for each fault',
     usage: 'doctor [--port N]',

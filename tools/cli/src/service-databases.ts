@@ -17,6 +17,10 @@ export function urlOf(server: string, name: string, password: string): string {
   return url.href;
 }
 
+/** What the database and the role of a service are called; among others' on a server that is not ours. */
+export const databaseNameOf = (service: string, kind: string): string =>
+  `${kind === 'given' ? 'jogakbo_' : ''}${service.replaceAll('-', '_')}`;
+
 async function opens(url: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 4_000 });
   client.on('error', () => undefined);
@@ -53,11 +57,10 @@ export async function ensureServiceDatabases(
   apps: readonly App[],
   passwords: Record<string, string>,
 ): Promise<Record<string, ServiceDatabase>> {
-  const prefix = server.kind === 'given' ? 'jogakbo_' : '';
   const wanted = apps
     .filter((app) => app.hasDatabase)
     .map((app) => {
-      const name = `${prefix}${app.name.replaceAll('-', '_')}`;
+      const name = databaseNameOf(app.name, server.kind);
       return { app: app.name, name, url: urlOf(server.url, name, passwords[app.name]!) };
     });
   const admin = new pg.Client({ connectionString: server.url, connectionTimeoutMillis: 5_000 });

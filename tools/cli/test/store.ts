@@ -27,9 +27,9 @@ export interface Mail {
 export class Store extends Jogakbo {
   #staff = new Map<string, string>();
 
-  async start(): Promise<void> {
+  async start(options: string[] = []): Promise<void> {
     await this.make();
-    const { code, output } = await this.run(['start', '--detach']);
+    const { code, output } = await this.run(['start', '--detach', ...options]);
     if (code !== 0) throw new Error(output);
     for (const { email, password, roles } of readStaff(openState(this.home))) {
       this.#staff.set(roles.at(-1)!, await this.signIn(email, password));

@@ -1,0 +1,23 @@
+import { appendFileSync, chmodSync } from 'node:fs';
+import { join } from 'node:path';
+import { userInfo } from 'node:os';
+import { type State } from './state.ts';
+
+export interface AuditEntry {
+  what: 'edit' | 'replay' | 'discard' | 'replay events';
+  service: string;
+  /** Of the messages; with events, of a time, there may be very many. */
+  ids?: string[];
+  [detail: string]: unknown;
+}
+
+/** Who sits at the keyboard, also behind sudo. */
+export const operator = (): string => process.env.SUDO_USER ?? userInfo().username;
+
+/** One line in audit.log of the state folder. Written before the deed: nothing happens that is not written down. */
+export function audit(state: State, entry: AuditEntry): void {
+  const path = join(state.folder, 'audit.log');
+  const line = JSON.stringify({ time: new Date().toISOString(), user: operator(), ...entry });
+  appendFileSync(path, `${line}\n`, { mode: 0o600, flush: true });
+  chmodSync(path, 0o600);
+}

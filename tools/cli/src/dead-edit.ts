@@ -1,0 +1,109 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { exchanges, queues } from '@jogakbo/messaging/topology';
+import { audit, operator } from './audit.ts';
+import { type DeadOptions } from './dead.ts';
+import { contentWith, letterNamed, type DeadLetter } from './dead-letter.ts';
+import { withDeadQueues } from './dead-queue.ts';
+import { Fault, messageOf, UsageFault } from './fault.ts';
+import { type State } from './state.ts';
+import { brokerUrlOf } from './store-access.ts';
+
+/** What the operator's editor makes of it. The draft is readable by nobody else, and gone afterwards. */
+function throughEditor(before: string): string {
+  const editor = process.env.VISUAL || process.env.EDITOR;
+  if (!editor) {
+    throw new UsageFault('EDITOR is not set.', {
+      remedies: [
+        'EDITOR=nano npx jogakbo dead edit <id>',
+        'or give the data:  --data <file>, or --data - for stdin',
+      ],
+    });
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'jogakbo-edit-'));
+  try {
+    const draft = join(folder, 'data.json');
+    writeFileSync(draft, before, { mode: 0o600 });
+    // EDITOR may carry arguments, as in "code --wait".
+    const { status } = spawnSync(`${editor} "$DRAFT"`, {
+      shell: true,
+      stdio: 'inherit',
+      env: { ...process.env, DRAFT: draft },
+    });
+    if (status !== 0) throw new Fault(`The editor ended with code ${status}: nothing was changed.`);
+    return readFileSync(draft, 'utf8');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function readGiven(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (error) {
+    throw new UsageFault(`The data cannot be read: ${messageOf(error)}.`, {
+      remedies: ['--data <file>, or --data - for stdin'],
+    });
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new Fault(`This is not JSON: ${messageOf(error)}. Nothing was changed.`, {
+      remedies: ['mend it and run the command again'],
+    });
+  }
+}
+
+/** Puts the message back among the dead letters with other data: whether it is replayed is decided by itself. */
+export async function editLetter(
+  state: State,
+  id: string,
+  services: readonly string[],
+  { data: file }: DeadOptions,
+): Promise<number> {
+  const url = brokerUrlOf(state);
+  const find = <T>(work: (letter: DeadLetter, queue: { move: MoveTo }) => Promise<T>) =>
+    withDeadQueues(url, services, async (open) => {
+      const letter = letterNamed(
+        open.flatMap(({ letters }) => letters),
+        id,
+      );
+      const queue = open.find(({ service }) => service === letter.service)!;
+      return work(letter, { move: (...args) => queue.move(...args) });
+    });
+  // Nothing is held while the editor is open.
+  const before = await find(async (letter) => letter);
+  const draft = typeof before.data === 'string' && !before.type ? before.data : pretty(before.data);
+  const data = parsed(file === undefined ? throughEditor(draft) : readGiven(file));
+  if (before.type !== undefined && isDeepStrictEqual(data, before.data)) {
+    console.log('Nothing was changed.');
+    return 0;
+  }
+  return find(async (letter, { move }) => {
+    if (!letter.message.content.equals(before.message.content)) {
+      throw new Fault(`Somebody else edited ${letter.id} meanwhile: nothing was changed.`, {
+        remedies: [`npx jogakbo dead show ${letter.id}`, 'then edit it again'],
+      });
+    }
+    const { service } = letter;
+    audit(state, { what: 'edit', service, ids: [letter.id] });
+    await move(letter, {
+      exchange: exchanges.dead,
+      routingKey: queues.dead(service),
+      content: contentWith(letter.message.content, data),
+      headers: { ...letter.headers, 'edited-by': operator(), 'edited-at': new Date().toISOString() },
+    });
+    console.log(`Edited ${letter.id}. To have it handled:  npx jogakbo dead replay ${letter.id}`);
+    return 0;
+  });
+}
+
+type MoveTo = Parameters<Parameters<typeof withDeadQueues>[2]>[0][number]['move'];
+
+const pretty = (data: unknown): string => `${JSON.stringify(data ?? null, null, 2)}\n`;

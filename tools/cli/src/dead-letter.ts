@@ -1,0 +1,133 @@
+import { type ConsumeMessage } from 'amqplib';
+import { Fault } from './fault.ts';
+
+/** A message that a service gave up, as it lies in its dead-letter queue. */
+export interface DeadLetter {
+  service: string;
+  id: string;
+  /** The contract's name; undefined where the body cannot be read. */
+  type: string | undefined;
+  cause: string;
+  /** Where it failed, and where a replay brings it. */
+  queue: string | undefined;
+  failures: number;
+  firstFailedAt: string | undefined;
+  lastFailedAt: string | undefined;
+  traceId: string | undefined;
+  stack: string | undefined;
+  /** What the handler gets; the whole text where the body cannot be read. */
+  data: unknown;
+  headers: Record<string, unknown>;
+  message: ConsumeMessage;
+}
+
+interface Death {
+  queue?: string;
+  reason?: string;
+  count?: number;
+  time?: { value?: number };
+}
+
+/** Headers that tell of the failures; a replay begins without them, and without what the broker wrote. */
+const ofFailure =
+  /^(failures|cause|stack|queue|rung|deadline|first-failed-at|last-failed-at|x-death|x-first-.*|x-last-.*|x-delivery-count|x-acquired-count|x-opt-.*)$/;
+
+export const headersForReplay = (headers: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => !ofFailure.test(name)));
+
+/** The body, where it is a JSON object that names its type. */
+function bodyOf(content: Buffer): { type: string; data: unknown } | undefined {
+  try {
+    const body = JSON.parse(content.toString()) as Record<string, unknown> | null;
+    const type = body?.pattern ?? body?.type;
+    return typeof type === 'string' ? { type, data: body!.data } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same body with other data. What could not be read is replaced as a whole. */
+export function contentWith(content: Buffer, data: unknown): Buffer {
+  const body = bodyOf(content) ? { ...JSON.parse(content.toString()), data } : data;
+  return Buffer.from(JSON.stringify(body));
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+export function deadLetterOf(service: string, message: ConsumeMessage): DeadLetter {
+  const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
+  // Where no handler lived to say why, the broker did: a message that its consumers died of, again and again.
+  const death = (headers['x-death'] as Death[] | undefined)?.find(
+    ({ queue }) => !queue?.startsWith('retry.'),
+  );
+  const diedAt = death?.time?.value ? new Date(death.time.value * 1_000).toISOString() : undefined;
+  const body = bodyOf(message.content);
+  return {
+    service,
+    id: text(message.properties.messageId) ?? 'without-id',
+    type: body?.type,
+    cause: text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`,
+    queue: text(headers.queue) ?? death?.queue,
+    failures: Number(headers.failures ?? headers['x-delivery-count'] ?? 0),
+    firstFailedAt: text(headers['first-failed-at']) ?? diedAt,
+    lastFailedAt: text(headers['last-failed-at']) ?? diedAt,
+    traceId: /^00-([0-9a-f]{32})-/.exec(text(headers.traceparent) ?? '')?.[1],
+    stack: text(headers.stack),
+    data: body ? body.data : message.content.toString(),
+    headers,
+    message,
+  };
+}
+
+export interface DeadGroup {
+  service: string;
+  type: string;
+  cause: string;
+  letters: DeadLetter[];
+}
+
+/** Ids and numbers differ from message to message where the fault is the same. */
+const general = (cause: string): string =>
+  cause
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '<id>')
+    .replace(/\d+/g, '<n>');
+
+/** By service, type and cause; oldest first, so that the numbers of groups stay when new ones come. */
+export function groupsOf(letters: readonly DeadLetter[]): DeadGroup[] {
+  const groups = Map.groupBy(letters, ({ service, type, cause }) => `${service}\n${type}\n${general(cause)}`);
+  const since = ({ letters }: DeadGroup) =>
+    letters.map(({ firstFailedAt }) => firstFailedAt ?? '').sort()[0]!;
+  return [...groups.values()]
+    .map((letters) => ({
+      service: letters[0]!.service,
+      type: letters[0]!.type ?? '(unreadable)',
+      cause: letters.length > 1 ? general(letters[0]!.cause) : letters[0]!.cause,
+      letters,
+    }))
+    .sort((a, b) => since(a).localeCompare(since(b)));
+}
+
+/** The groups that are meant by a number of the list, or by a type or (the beginning of) a cause. */
+export function groupsNamed(groups: readonly DeadGroup[], name: string): DeadGroup[] {
+  if (/^\d+$/.test(name)) return groups.slice(Number(name) - 1, Number(name)).filter(() => Number(name) > 0);
+  return groups.filter(
+    ({ type, cause, letters }) =>
+      type === name || cause.startsWith(name) || letters.some((letter) => letter.cause.startsWith(name)),
+  );
+}
+
+/** A full id or the beginning of one. @throws Fault where it means none, or more than one message */
+export function letterNamed(letters: readonly DeadLetter[], id: string): DeadLetter {
+  const found = letters.filter((letter) => letter.id === id || letter.id.startsWith(id));
+  const [first] = found;
+  if (!first) throw new Fault(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
+  const exact = found.filter((letter) => letter.id === id);
+  const meant = exact.length > 0 ? exact : found;
+  if (new Set(meant.map((letter) => `${letter.service} ${letter.id}`)).size > 1) {
+    throw new Fault(`${id} means ${meant.length} dead letters.`, {
+      details: meant.map((letter) => `${letter.service}  ${letter.id}`),
+      remedies: ['give more of the id', 'or say whose:  --service <service>'],
+    });
+  }
+  return first;
+}

@@ -1,0 +1,139 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { queues } from '@jogakbo/messaging/topology';
+import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
+import { deadLetterOf, type DeadLetter } from './dead-letter.ts';
+import { Fault, messageOf } from './fault.ts';
+
+/** More than these are not looked at in one go. */
+export const window = 10_000;
+
+/** What a letter becomes on its way elsewhere. */
+interface Sent {
+  exchange: string;
+  routingKey: string;
+  content: Buffer;
+  headers: Record<string, unknown>;
+}
+
+/**
+ * The dead letters of one service, held while this is open: nobody else sees or takes them meanwhile. What is neither
+ * moved nor discarded goes back to where it was, in the same order, also when this process dies.
+ */
+export class DeadQueue {
+  readonly service: string;
+  readonly letters: DeadLetter[] = [];
+  private readonly channel: ConfirmChannel;
+  readonly #returned = new Set<string>();
+
+  private constructor(service: string, channel: ConfirmChannel) {
+    this.service = service;
+    this.channel = channel;
+    channel.on('return', ({ properties }: Message) => this.#returned.add(properties.messageId as string));
+  }
+
+  /** Undefined where the service has no such queue. @throws Fault while somebody else works on it */
+  static async open(connection: ChannelModel, service: string): Promise<DeadQueue | undefined> {
+    for (const until = Date.now() + 5_000; ; await pause(250)) {
+      const channel = await connection.createConfirmChannel();
+      channel.on('error', () => {});
+      try {
+        const { messageCount } = await channel.checkQueue(queues.dead(service));
+        const self = new DeadQueue(service, channel);
+        if (messageCount > 0) await self.#take(Math.min(messageCount, window));
+        return self;
+      } catch (error) {
+        const message = messageOf(error);
+        if (message.includes('NOT_FOUND') || message.includes('NOT-FOUND')) return undefined;
+        if (!/ACCESS.REFUSED/.test(message)) throw error;
+        if (Date.now() > until) {
+          throw new Fault(`Somebody else works on the dead letters of ${service} now.`, {
+            details: [message],
+            remedies: ['wait until the other command has ended, and try again'],
+          });
+        }
+      }
+    }
+  }
+
+  async #take(count: number): Promise<void> {
+    await this.channel.prefetch(count);
+    let quiet: NodeJS.Timeout | undefined;
+    const taken = new Promise<void>((resolve, reject) => {
+      // Fewer may come than were counted; nothing for so long means that there is no more.
+      quiet = setTimeout(resolve, 3_000);
+      this.channel.on('close', () => reject(new Error('the connection to the broker was lost')));
+      this.channel
+        .consume(
+          queues.dead(this.service),
+          (message) => {
+            if (!message) return reject(new Error(`${queues.dead(this.service)} was deleted`));
+            this.letters.push(deadLetterOf(this.service, message));
+            if (this.letters.length === count) resolve();
+            else quiet!.refresh();
+          },
+          { exclusive: true },
+        )
+        .catch(reject);
+    });
+    await taken.finally(() => clearTimeout(quiet));
+  }
+
+  /**
+   * Sends the message, with its id, and takes it out of this queue once the broker has it: a crash in between leaves
+   * it in both places, never in none.
+   * @throws Fault where no queue takes it; it stays here
+   */
+  async move(letter: DeadLetter, { exchange, routingKey, content, headers }: Sent): Promise<void> {
+    const { messageId, contentType } = letter.message.properties;
+    const options = { messageId, contentType, headers, persistent: true, mandatory: true };
+    await new Promise<void>((resolve, reject) => {
+      this.channel.publish(exchange, routingKey, content, options, (error) =>
+        error ? reject(error as Error) : resolve(),
+      );
+    });
+    // The broker sends the return before the confirm.
+    if (this.#returned.delete(messageId as string)) {
+      throw new Fault(`Nothing takes what is sent to ${routingKey}: the message stays where it is.`, {
+        remedies: [`start ${this.service}, which makes its queues, and try again`],
+      });
+    }
+    this.channel.ack(letter.message);
+  }
+
+  discard(letter: DeadLetter): void {
+    this.channel.ack(letter.message);
+  }
+
+  /** Gives back what is left. */
+  async close(): Promise<void> {
+    await this.channel.close().catch(() => {});
+  }
+}
+
+/** Opens the dead letters of these services one after the other for as long as `work` takes. */
+export async function withDeadQueues<T>(
+  url: string,
+  services: readonly string[],
+  work: (queues: DeadQueue[]) => Promise<T>,
+): Promise<T> {
+  const connection = await connect(url, {
+    noDelay: true,
+    clientProperties: { connection_name: 'jogakbo dead' },
+  }).catch((error: unknown) => {
+    throw new Fault(`The broker cannot be reached: ${messageOf(error)}.`, {
+      remedies: ['npx jogakbo ps', 'npx jogakbo doctor'],
+    });
+  });
+  connection.on('error', () => {});
+  const open: DeadQueue[] = [];
+  try {
+    for (const service of services) {
+      const queue = await DeadQueue.open(connection, service);
+      if (queue) open.push(queue);
+    }
+    return await work(open);
+  } finally {
+    for (const queue of open) await queue.close();
+    await connection.close().catch(() => {});
+  }
+}

@@ -1,0 +1,102 @@
+import { type DeadOptions } from './dead.ts';
+import { groupsNamed, groupsOf, type DeadGroup, type DeadLetter } from './dead-letter.ts';
+import { type DeadQueue, window } from './dead-queue.ts';
+import { Fault } from './fault.ts';
+import { duration, textTable } from './text-table.ts';
+
+const age = (time: string | undefined, now: number): string =>
+  time ? duration(Math.max(0, now - Date.parse(time))) : '';
+
+const firstLine = (text: string, length: number): string => {
+  const line = text.split('\n')[0]!;
+  return line.length > length ? `${line.slice(0, length - 1)}…` : line;
+};
+
+const times = ({ letters }: DeadGroup) => {
+  const all = letters.flatMap(({ lastFailedAt }) => lastFailedAt ?? []).sort();
+  return { oldest: all[0], newest: all.at(-1) };
+};
+
+/** Without what only this process knows. */
+const plain = ({ message, ...letter }: DeadLetter) => ({
+  ...letter,
+  replyTo: message.properties.replyTo as string | undefined,
+});
+
+export function listLetters(queues: readonly DeadQueue[], { json, group }: DeadOptions): number {
+  const letters = queues.flatMap((queue) => queue.letters);
+  const all = groupsOf(letters);
+  const shown = group === undefined ? all : groupsNamed(all, group);
+  if (group !== undefined && shown.length === 0) {
+    throw new Fault(`There is no group "${group}".`, { remedies: ['npx jogakbo dead list'] });
+  }
+  if (json) {
+    const groups = shown.map((one) => ({
+      number: all.indexOf(one) + 1,
+      ...{ service: one.service, type: one.type, cause: one.cause, count: one.letters.length },
+      ...times(one),
+      ids: one.letters.map(({ id }) => id),
+    }));
+    console.log(JSON.stringify({ total: letters.length, groups }, null, 2));
+    return 0;
+  }
+  if (letters.length === 0) {
+    console.log('No dead letters.');
+    return 0;
+  }
+  const now = Date.now();
+  const rows =
+    group === undefined
+      ? shown.map((one) => [
+          ...[String(all.indexOf(one) + 1), one.service, String(one.letters.length)],
+          ...[age(times(one).oldest, now), age(times(one).newest, now), one.type],
+          ...[one.letters[0]!.id, firstLine(one.cause, 90)],
+        ])
+      : shown.flatMap((one) =>
+          one.letters.map((letter) => [
+            ...[String(all.indexOf(one) + 1), one.service, String(letter.failures)],
+            ...[age(letter.firstFailedAt, now), age(letter.lastFailedAt, now), one.type],
+            ...[letter.id, firstLine(letter.cause, 90)],
+          ]),
+        );
+  const head =
+    group === undefined
+      ? ['group', 'service', 'count', 'oldest', 'newest', 'type', 'for example', 'cause']
+      : ['group', 'service', 'failures', 'first', 'last', 'type', 'id', 'cause'];
+  console.log(textTable([head, ...rows]).join('\n'));
+  for (const { service, letters } of queues) {
+    if (letters.length === window) console.log(`\nOnly the first ${window} of ${service} are shown.`);
+  }
+  return 0;
+}
+
+export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
+  if (json) {
+    console.log(JSON.stringify(plain(letter), null, 2));
+    return 0;
+  }
+  const { stack: _stack, 'x-death': _death, ...headers } = letter.headers;
+  const now = Date.now();
+  const ago = (time: string | undefined) => (time ? `${time} (${age(time, now)} ago)` : 'unknown');
+  const rows = [
+    ['id', letter.id],
+    ['service', letter.service],
+    ['type', letter.type ?? '(unreadable)'],
+    ['cause', letter.cause],
+    ['queue', letter.queue ?? 'unknown'],
+    ['failures', String(letter.failures)],
+    ['first failed', ago(letter.firstFailedAt)],
+    ['last failed', ago(letter.lastFailedAt)],
+    ['trace', letter.traceId ?? 'none'],
+    ...(headers['edited-by'] ? [['edited', `${headers['edited-at']} by ${headers['edited-by']}`]] : []),
+  ];
+  const body = letter.type ? JSON.stringify(letter.data ?? null, null, 2) : String(letter.data);
+  const headerRows = Object.entries(headers).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? firstLine(value, 200) : JSON.stringify(value),
+  ]);
+  console.log([...textTable(rows), '', 'data:', body].join('\n'));
+  console.log(['', 'headers:', ...(headerRows.length ? textTable(headerRows, '  ') : [])].join('\n'));
+  if (letter.stack) console.log(`\nstack:\n${letter.stack}`);
+  return 0;
+}

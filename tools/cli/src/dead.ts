@@ -1,0 +1,150 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { exchanges } from '@jogakbo/messaging/topology';
+import { audit } from './audit.ts';
+import { confirm, rateOf } from './confirm.ts';
+import { editLetter } from './dead-edit.ts';
+import { groupsNamed, groupsOf, headersForReplay, letterNamed, type DeadLetter } from './dead-letter.ts';
+import { withDeadQueues, type DeadQueue } from './dead-queue.ts';
+import { listLetters, showLetter } from './dead-screen.ts';
+import { Fault, messageOf, UsageFault } from './fault.ts';
+import { openState } from './state.ts';
+import { brokerUrlOf } from './store-access.ts';
+import { listApps } from './workspace.ts';
+
+export interface DeadOptions {
+  json?: boolean;
+  data?: string;
+  group?: string;
+  all?: boolean;
+  service?: string;
+  yes?: boolean;
+  rate?: string;
+}
+
+const remedies = ['npx jogakbo dead list', 'npx jogakbo dead --help'];
+
+/** The services whose dead letters are meant: the one that was named, else all. */
+function servicesNamed(service: string | undefined): string[] {
+  const known = listApps().map(({ name }) => name);
+  if (service === undefined) return known;
+  if (known.includes(service)) return [service];
+  throw new UsageFault(`There is no service called ${service}.`, {
+    remedies: [`one of ${known.join(', ')}`],
+  });
+}
+
+const lettersOf = (queues: readonly DeadQueue[]): DeadLetter[] => queues.flatMap(({ letters }) => letters);
+
+/** What a replay or a discard is about. */
+function selected(letters: readonly DeadLetter[], id: string | undefined, { group, all }: DeadOptions) {
+  if ([id, group, all].filter((one) => one !== undefined).length !== 1) {
+    throw new UsageFault('Say which dead letters are meant: an id, --group, or --all.', { remedies });
+  }
+  if (all) return letters;
+  if (id !== undefined) {
+    const { id: full, service } = letterNamed(letters, id);
+    return letters.filter((letter) => letter.id === full && letter.service === service);
+  }
+  const groups = groupsNamed(groupsOf(letters), group!);
+  if (groups.length === 0)
+    throw new Fault(`There is no group "${group}".`, { remedies: remedies.slice(0, 1) });
+  return groups.flatMap((one) => one.letters);
+}
+
+/** A request that somebody waited for is not run after they have gone. */
+const mayRun = ({ message }: DeadLetter): boolean => message.properties.replyTo === undefined;
+
+function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
+  if (!letter.queue) throw new Fault(`${letter.id}: nothing says which queue it failed in.`);
+  return queue.move(letter, {
+    exchange: exchanges.dead,
+    routingKey: letter.queue,
+    content: letter.message.content,
+    headers: headersForReplay(letter.headers),
+  });
+}
+
+async function act(
+  what: 'replay' | 'discard',
+  id: string | undefined,
+  options: DeadOptions,
+): Promise<number> {
+  const state = openState();
+  const rate = rateOf(options.rate, 50);
+  const services = servicesNamed(options.service);
+  const url = brokerUrlOf(state);
+  const key = ({ service, id }: DeadLetter) => `${service} ${id}`;
+  // Nothing is held while somebody thinks about the question.
+  const asked = await withDeadQueues(url, services, async (queues) => {
+    const letters = selected(lettersOf(queues), id, options);
+    return what === 'replay' ? letters.filter(mayRun) : letters;
+  });
+  if (asked.length === 0) {
+    console.log(`There is nothing to ${what}.`);
+    return 0;
+  }
+  for (const { service, type, cause, letters } of groupsOf(asked)) {
+    console.log(`${service}: ${letters.length} × ${type}: ${cause}`);
+  }
+  const question = `${what === 'replay' ? 'Replay' : 'Discard for good'} ${asked.length} dead letters?`;
+  if (!(await confirm(question, options.yes))) {
+    console.log('Nothing was done.');
+    return 1;
+  }
+  const wanted = new Set(asked.map(key));
+  return withDeadQueues(url, services, async (queues) => {
+    let done = 0;
+    const failed: string[] = [];
+    const began = Date.now();
+    for (const queue of queues) {
+      const letters = queue.letters.filter((letter) => wanted.has(key(letter)));
+      if (letters.length === 0) continue;
+      audit(state, { what, service: queue.service, ids: letters.map((letter) => letter.id) });
+      for (const letter of letters) {
+        if (what === 'discard') queue.discard(letter);
+        else {
+          await pause(Math.max(0, began + (done * 1_000) / rate - Date.now()));
+          await replayOne(queue, letter).catch((error: unknown) => {
+            failed.push(`${letter.service} ${letter.id}: ${messageOf(error)}`);
+          });
+        }
+        done += 1;
+      }
+    }
+    const moved = done - failed.length;
+    console.log(`${what === 'replay' ? 'Replayed' : 'Discarded'} ${moved} of ${asked.length} dead letters.`);
+    if (failed.length === 0) return 0;
+    throw new Fault(`${failed.length} dead letters stayed where they are.`, {
+      details: failed.slice(0, 10),
+      remedies: ['start the services they belong to:  npx jogakbo ps', 'then replay again'],
+    });
+  });
+}
+
+/** `jogakbo dead list | show | edit | replay | discard`. */
+export async function dead(options: DeadOptions, [verb, name, ...others]: string[]): Promise<number> {
+  if (others.length) throw new UsageFault(`"dead ${verb}" takes no "${others[0]}".`, { remedies });
+  const mustName = (): string => {
+    if (name) return name;
+    throw new UsageFault(`dead ${verb} needs the id of a dead letter.`, { remedies });
+  };
+  const state = openState();
+  if (verb === 'list') {
+    const services = servicesNamed(name ?? options.service);
+    return withDeadQueues(brokerUrlOf(state), services, async (queues) => listLetters(queues, options));
+  }
+  if (verb === 'show') {
+    const id = mustName();
+    return withDeadQueues(brokerUrlOf(state), servicesNamed(options.service), async (queues) =>
+      showLetter(letterNamed(lettersOf(queues), id), options),
+    );
+  }
+  if (verb === 'edit') return editLetter(state, mustName(), servicesNamed(options.service), options);
+  if (verb === 'replay' || verb === 'discard') return act(verb, name, options);
+  throw new UsageFault(
+    verb ? `"dead" does not know "${verb}".` : 'dead: list, show, edit, replay or discard?',
+    {
+      remedies,
+    },
+  );
+}

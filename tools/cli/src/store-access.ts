@@ -1,0 +1,43 @@
+import { Fault } from './fault.ts';
+import { brokerUser } from './private-broker.ts';
+import { readRun, supervisorLives, type RunRecord } from './run-record.ts';
+import { databaseNameOf, urlOf } from './service-databases.ts';
+import { openSecrets, type State } from './state.ts';
+
+function runOf(state: State): RunRecord | undefined {
+  const run = readRun(state);
+  return run && supervisorLives(run) ? run : undefined;
+}
+
+const notRunning = () =>
+  new Fault('The store is not running.', {
+    remedies: [
+      'start it:  npm start',
+      'or name the broker of one that runs elsewhere:  RABBITMQ_URL=amqp://user:password@host:5672',
+    ],
+  });
+
+/** The broker of the store that runs here, else that of RABBITMQ_URL. */
+export function brokerUrlOf(state: State): string {
+  const broker = runOf(state)?.broker;
+  // The password of a given broker is kept nowhere.
+  if (!broker || broker.kind === 'given') {
+    if (process.env.RABBITMQ_URL) return process.env.RABBITMQ_URL;
+    if (!broker) throw notRunning();
+    throw new Fault(`The store runs on ${broker.title}, whose password is kept nowhere.`, {
+      remedies: ['set RABBITMQ_URL as it was set at the start, and run the command again'],
+    });
+  }
+  const url = new URL(broker.url);
+  url.username = brokerUser;
+  url.password = openSecrets(state).broker;
+  return url.href;
+}
+
+/** The login of a service for its own database, in the store that runs here. */
+export function databaseUrlOf(state: State, service: string): string {
+  const database = runOf(state)?.database;
+  if (!database) throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
+  const password = openSecrets(state, [service]).services[service]!;
+  return urlOf(database.url, databaseNameOf(service, database.kind), password);
+}
