@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import { type State } from './state.ts';
 
 export interface AuditEntry {
-  what: 'edit' | 'replay' | 'discard' | 'replay events';
+  what: 'edit' | 'replay' | 'discard' | 'replay events' | 'rebuild';
   service: string;
   /** Of the messages; with events, of a time, there may be very many. */
   ids?: string[];

@@ -102,6 +102,12 @@ const commands: Record<string, Command> = {
     takesNames: true,
     run: async (values, names) => (await import('./replay.ts')).replay(values, names),
   },
+  projection: {
+    summary: 'list read models, or have one built again while its service goes on',
+    usage: ['projection list [service]', 'projection rebuild <service> <name>'].join('\n       jogakbo '),
+    takesNames: true,
+    run: async (_values, names) => (await import('./projection.ts')).projection(names),
+  },
   doctor: {
     summary: 'check this machine, and name the fix for each fault',
     usage: 'doctor [--port N]',

@@ -1,10 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
 import { audit } from './audit.ts';
 import { confirm, rateOf } from './confirm.ts';
-import { Fault, messageOf, UsageFault } from './fault.ts';
+import { UsageFault } from './fault.ts';
 import { openState } from './state.ts';
-import { databaseUrlOf } from './store-access.ts';
+import { withDatabase } from './store-access.ts';
 import { listApps } from './workspace.ts';
 
 export interface ReplayOptions {
@@ -37,10 +36,10 @@ export async function replay(options: ReplayOptions, [service, ...others]: strin
       remedies: ['npx jogakbo replay --help'],
     });
   }
-  const withDatabase = listApps().filter(({ hasDatabase }) => hasDatabase);
-  if (!withDatabase.some(({ name }) => name === service)) {
+  const announcers = listApps().filter(({ hasDatabase }) => hasDatabase);
+  if (!announcers.some(({ name }) => name === service)) {
     throw new UsageFault(`There is no service called ${service} that announces events.`, {
-      remedies: [`one of ${withDatabase.map(({ name }) => name).join(', ')}`],
+      remedies: [`one of ${announcers.map(({ name }) => name).join(', ')}`],
     });
   }
   const from = timeOf('--from', options.from);
@@ -49,14 +48,7 @@ export async function replay(options: ReplayOptions, [service, ...others]: strin
   if (from >= to) throw new UsageFault('--from must be before --to (now, where it is not given).');
   const rate = rateOf(options.rate, 500);
   const state = openState();
-  const client = new pg.Client({
-    connectionString: databaseUrlOf(state, service),
-    application_name: 'jogakbo replay',
-    connectionTimeoutMillis: 5_000,
-  });
-  client.on('error', () => undefined);
-  try {
-    await client.connect();
+  return withDatabase(state, service, 'jogakbo replay', async (client) => {
     const { rows } = await client.query<{ id: string; name: string }>(
       `SELECT id, name FROM outbox WHERE ${ofThatTime} ORDER BY id`,
       [from, to],
@@ -78,16 +70,8 @@ export async function replay(options: ReplayOptions, [service, ...others]: strin
       if (at > 0) await pause((step * 1_000) / rate);
       const ids = rows.slice(at, at + step).map(({ id }) => id);
       await client.query('UPDATE outbox SET published_at = NULL WHERE id = ANY($1::bigint[])', [ids]);
-      await client.query('NOTIFY outbox');
     }
     console.log(`${rows.length} events leave ${service} again.`);
     return 0;
-  } catch (error) {
-    if (error instanceof Fault) throw error;
-    throw new Fault(`The database of ${service} does not let it: ${messageOf(error)}.`, {
-      remedies: ['npx jogakbo ps', `npx jogakbo logs ${service}`],
-    });
-  } finally {
-    await client.end().catch(() => undefined);
-  }
+  });
 }

@@ -1,4 +1,5 @@
-import { Fault } from './fault.ts';
+import pg from 'pg';
+import { Fault, messageOf } from './fault.ts';
 import { brokerUser } from './private-broker.ts';
 import { readRun, supervisorLives, type RunRecord } from './run-record.ts';
 import { databaseNameOf, urlOf } from './service-databases.ts';
@@ -32,6 +33,32 @@ export function brokerUrlOf(state: State): string {
   url.username = brokerUser;
   url.password = openSecrets(state).broker;
   return url.href;
+}
+
+/** Works in the database of a service, with the service's own login. @throws Fault that says what to do */
+export async function withDatabase<T>(
+  state: State,
+  service: string,
+  as: string,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({
+    connectionString: databaseUrlOf(state, service),
+    application_name: as,
+    connectionTimeoutMillis: 5_000,
+  });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return await work(client);
+  } catch (error) {
+    if (error instanceof Fault) throw error;
+    throw new Fault(`The database of ${service} does not let it: ${messageOf(error)}.`, {
+      remedies: ['npx jogakbo ps', `npx jogakbo logs ${service}`],
+    });
+  } finally {
+    await client.end().catch(() => undefined);
+  }
 }
 
 /** The login of a service for its own database, in the store that runs here. */

@@ -259,3 +259,33 @@ describe('replay of events', () => {
     return rowCount;
   }
 });
+
+describe('read models', () => {
+  it('are listed, and built again while members go on buying', async () => {
+    const buyer = await store.member();
+    const productId = await store.product(50);
+    const buy = () => store.buy(buyer.token, store.order(productId));
+    const listed = async () => {
+      const { body } = await store.call('GET', '/v1/orders?limit=100', { token: buyer.token });
+      return body.items.map(({ orderId, status }: Record<string, string>) => `${orderId} ${status}`);
+    };
+    const bought: string[] = [];
+    for (let i = 0; i < 5; i++) bought.unshift(`${(await buy()).body.orderId} confirmed`);
+    const rebuilding = store.run(['projection', 'rebuild', 'orders', 'order_list']);
+    for (let i = 0; i < 5; i++) {
+      bought.unshift(`${(await buy()).body.orderId} confirmed`);
+      expect(await listed()).toEqual(bought);
+    }
+    const { code, output } = await rebuilding;
+    expect(output).toMatch(/order_list of orders was built again in/);
+    expect(code).toBe(0);
+    expect(await listed()).toEqual(bought);
+    const { output: table } = await store.run(['projection', 'list', 'orders']);
+    expect(table).toMatch(/orders +order_list +2 /);
+    const unknown = await store.run(['projection', 'rebuild', 'orders', 'nothing']);
+    expect(unknown).toMatchObject({
+      code: 2,
+      output: expect.stringContaining('no projection called nothing'),
+    });
+  });
+});
