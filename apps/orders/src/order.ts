@@ -1,4 +1,4 @@
-import { aggregate } from '@jogakbo/consistency';
+import { aggregate } from '@jogakbo/consistency/aggregate';
 import type { Body, Language, Money } from '@jogakbo/contract';
 import {
   CancelOrder,

@@ -1,16 +1,10 @@
+import { append, load, nothing, type UnitOfWork } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
-import {
-  AuthorizePayment,
-  PaymentAuthorized,
-  PaymentDeclined,
-  ReturnPayment,
-} from '@jogakbo/contracts-payments';
-import type { UnitOfWork } from '@jogakbo/consistency';
+import { AuthorizePayment, ReturnPayment } from '@jogakbo/contracts-payments';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { addPayment, changePayment, findPayment } from './payment-row.ts';
-import { paymentIdOf } from './payment.ts';
+import { payment, paymentIdOf, type PaymentEvent } from './payment.ts';
 import { PaymentProvider } from './provider.ts';
 
 @Controller()
@@ -20,33 +14,24 @@ export class AuthorizePaymentHandler {
     private readonly provider: PaymentProvider,
   ) {}
 
+  /** No connection is held while the provider decides. Whoever is faster meanwhile wins; the loser comes again. */
   @Handles(AuthorizePayment)
-  async handle(command: Body<typeof AuthorizePayment>, { tx, publish, publishLater }: UnitOfWork) {
-    const { orderId, memberId, amount, token } = command;
-    if (await findPayment(this.dataSource.manager, orderId)) return;
+  async handle({ orderId, memberId, amount, token }: Body<typeof AuthorizePayment>, work: UnitOfWork) {
+    if ((await load(this.dataSource.manager, payment, orderId)).state) return;
 
-    const paymentId = paymentIdOf(orderId);
-    const decision = await this.provider.authorize({ idempotencyKey: paymentId, amount, token });
-    const authorized = decision.outcome === 'authorized';
-    const payment = {
-      paymentId,
-      orderId,
-      memberId,
-      ...amount,
-      status: decision.outcome,
-      providerReference: authorized ? decision.reference : null,
-      reason: authorized ? null : decision.reason,
-    };
-    if (await addPayment(tx, payment)) {
-      if (authorized) publish(PaymentAuthorized({ orderId, paymentId, amount }));
-      else publish(PaymentDeclined({ orderId, paymentId, reason: decision.reason }));
-      return;
+    const decision = await this.provider.authorize({ idempotencyKey: paymentIdOf(orderId), amount, token });
+    const event: PaymentEvent =
+      decision.outcome === 'authorized'
+        ? { type: 'authorized', memberId, amount, reference: decision.reference }
+        : { type: 'declined', memberId, amount, reason: decision.reason };
+
+    const now = await load(work.tx, payment, orderId);
+    if (!now.state) {
+      await append(work, payment, orderId, nothing, [event]);
+    } else if (now.state.status === 'returned' && event.type === 'authorized') {
+      // The order ended while the provider was deciding: nobody hears of this, and it is let go of.
+      await append(work, payment, orderId, now, [event]);
+      work.publishLater(ReturnPayment({ orderId }), new Date());
     }
-
-    const known = await findPayment(tx, orderId);
-    if (known?.status !== 'returned' || !authorized) return;
-    // The order ended while the provider was deciding: nobody hears of this authorization, and it is let go of.
-    await changePayment(tx, known, payment);
-    publishLater(ReturnPayment({ orderId }), new Date());
   }
 }

@@ -10,15 +10,15 @@ export interface Posting {
   currency: string;
 }
 
-/** Money was taken. The postings of one transaction add up to nothing; where no money moved there are none. */
-export const captured = ({ amount, currency }: Money): Posting[] =>
-  amount === 0
-    ? []
-    : [
-        { account: 'provider-receivable', amount, currency },
-        { account: 'sales', amount: -amount, currency },
-      ];
-
-/** Money was given back: what `captured` posted, the other way round. */
-export const refunded = (money: Money): Posting[] =>
-  captured(money).map((posting) => ({ ...posting, amount: -posting.amount }));
+/**
+ * What is written down when money was taken (`captured`) or given back (`refunded`). The postings of one transaction
+ * add up to nothing; where no money moved there are none.
+ */
+export function postingsOf(what: 'captured' | 'refunded', { amount, currency }: Money): Posting[] {
+  if (amount === 0) return [];
+  const taken = what === 'captured' ? amount : -amount;
+  return [
+    { account: 'provider-receivable', amount: taken, currency },
+    { account: 'sales', amount: -taken, currency },
+  ];
+}

@@ -1,17 +1,77 @@
 import { createHash } from 'node:crypto';
+import { aggregate } from '@jogakbo/consistency/aggregate';
+import type { Money } from '@jogakbo/contract';
+import {
+  PaymentAuthorized,
+  PaymentCaptured,
+  PaymentDeclined,
+  PaymentRefunded,
+  PaymentVoided,
+  type PaymentStatus as PublicStatus,
+} from '@jogakbo/contracts-payments';
 import type { z } from 'zod';
-import type { PaymentStatus as PublicStatus } from '@jogakbo/contracts-payments';
 
 /** `returned`: the order was over before anything was authorized for it, and nothing will be. */
 export type PaymentStatus = z.infer<typeof PublicStatus> | 'returned';
 
+/** What can happen to the payment of an order. This, and not its state, is what is kept. */
+export type PaymentEvent =
+  | { type: 'authorized'; memberId: string; amount: Money; reference: string }
+  | { type: 'declined'; memberId: string; amount: Money; reason: string }
+  | { type: 'captured' | 'voided' | 'refunded' | 'returned' };
+
+export interface Payment {
+  status: PaymentStatus;
+  /** The order was over before anything was authorized for it: nobody hears of what the provider decides later. */
+  unwanted: boolean;
+  memberId?: string;
+  amount?: Money;
+  reference?: string;
+}
+
+/** The state after an event. */
+export function evolve(payment: Payment | undefined, event: PaymentEvent): Payment {
+  const unwanted = payment?.unwanted === true || event.type === 'returned';
+  if (event.type === 'authorized') {
+    const { type: status, ...rest } = event;
+    return { status, unwanted, ...rest };
+  }
+  if (event.type === 'declined') {
+    const { memberId, amount } = event;
+    return { status: 'declined', unwanted, memberId, amount };
+  }
+  return { ...payment, status: event.type, unwanted };
+}
+
+/** Kept under the id of its order: there is one for each. */
+export const payment = aggregate<Payment, PaymentEvent>('payment', {
+  evolve,
+  announce(orderId, state, event) {
+    const about = { orderId, paymentId: paymentIdOf(orderId) };
+    switch (event.type) {
+      case 'authorized':
+        return state.unwanted ? undefined : PaymentAuthorized({ ...about, amount: event.amount });
+      case 'declined':
+        return PaymentDeclined({ ...about, reason: event.reason });
+      case 'captured':
+        return PaymentCaptured({ ...about, amount: state.amount! });
+      case 'voided':
+        return PaymentVoided(about);
+      case 'refunded':
+        return PaymentRefunded({ ...about, amount: state.amount! });
+      case 'returned':
+        return undefined;
+    }
+  },
+});
+
 /** What the provider is to be asked for, and what the payment is once it has done so. */
 export interface Step {
   ask: 'capture' | 'void' | 'refund';
-  becomes: PaymentStatus;
+  becomes: 'captured' | 'voided' | 'refunded' | 'returned';
 }
 
-/** The cause of a message is still on the way, or somebody else was faster: the next attempt will see. */
+/** The cause of a message is still on the way: the next attempt will see. */
 export class TooEarly extends Error {
   override readonly name = 'TooEarly';
 }

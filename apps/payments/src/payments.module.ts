@@ -1,11 +1,12 @@
 import { payments } from '@jogakbo/contracts-payments';
-import { Consistency1700000000000 } from '@jogakbo/consistency';
+import { Consistency1700000000000, EventStore1700000000500 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Payments1700000001000 } from '../migrations/1700000001000-payments.ts';
+import { PaymentsAsEvents1700000003000 } from '../migrations/1700000003000-payments-as-events.ts';
 import { AuthorizePaymentHandler } from './authorize-payment.ts';
 import { CapturePaymentHandler } from './capture-payment.ts';
 import { HttpProvider } from './http-provider.ts';
-import { PaymentRow } from './payment-row.ts';
+import { ledger } from './ledger.projection.ts';
 import { PaymentProvider } from './provider.ts';
 import { ReadPaymentsHandler } from './read-payments.ts';
 import { ReturnPaymentHandler } from './return-payment.ts';
@@ -15,8 +16,13 @@ import { PaymentsSettings } from './settings.ts';
 @Service({
   contract: payments,
   settings: PaymentsSettings,
-  migrations: [Consistency1700000000000, Payments1700000001000],
-  entities: [PaymentRow],
+  migrations: [
+    Consistency1700000000000,
+    EventStore1700000000500,
+    Payments1700000001000,
+    PaymentsAsEvents1700000003000,
+  ],
+  projections: [ledger],
   providers: [
     Sandbox,
     {

@@ -1,10 +1,11 @@
+import { history } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
 import { CheckPaymentToken, ListOrderPayments } from '@jogakbo/contracts-payments';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { entriesOf } from './ledger-rows.ts';
-import { findPayment, moneyOf } from './payment-row.ts';
+import { postingsOf } from './ledger.ts';
+import { evolve, payment, paymentIdOf, type Payment } from './payment.ts';
 import { PaymentProvider } from './provider.ts';
 
 @Controller()
@@ -17,13 +18,19 @@ export class ReadPaymentsHandler {
   /** An order without a payment is nobody's here: whose it is, only the payment says. */
   @Handles(ListOrderPayments)
   async list({ orderId }: Body<typeof ListOrderPayments>, { caller }: MessageContext) {
-    const { manager } = this.dataSource;
-    const payment = await findPayment(manager, orderId);
-    caller.mustOwn(payment?.memberId ?? undefined);
-    if (!payment || payment.status === 'returned') return { items: [], nextCursor: null };
-    const { paymentId, status } = payment;
-    const entries = await entriesOf(manager, paymentId);
-    return { items: [{ paymentId, status, amount: moneyOf(payment), entries }], nextCursor: null };
+    const events = await history(this.dataSource.manager, payment, orderId);
+    const state = events.reduce<Payment | undefined>(evolve, undefined);
+    caller.mustOwn(state?.memberId);
+    const { status, amount } = state!;
+    if (status === 'returned') return { items: [], nextCursor: null };
+    const entries = events.flatMap((event) => {
+      if (event.type !== 'captured' && event.type !== 'refunded') return [];
+      return postingsOf(event.type, amount!).map((posting) => ({ ...posting, at: event.at.toISOString() }));
+    });
+    return {
+      items: [{ paymentId: paymentIdOf(orderId), status, amount: amount!, entries }],
+      nextCursor: null,
+    };
   }
 
   @Handles(CheckPaymentToken)

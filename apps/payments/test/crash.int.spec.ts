@@ -27,7 +27,7 @@ describe('payments, cut off in the middle', () => {
   const breakDatabase = () =>
     payments.query(`
       CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no disk'; END $$;
-      CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON payment FOR EACH ROW EXECUTE FUNCTION refuse()`);
+      CREATE TRIGGER refuse BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION refuse()`);
   const repairDatabase = () => payments.query('DROP FUNCTION refuse CASCADE');
   const thereIs = (status: string, count: number) =>
     eventually(async () => ((await till.charges())[status] ?? 0) === count);

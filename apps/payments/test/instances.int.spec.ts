@@ -90,7 +90,7 @@ describe('payments, two instances', () => {
     await eventually(() => heard(PaymentRefunded) >= 30);
     expect([heard(PaymentCaptured), heard(PaymentRefunded)]).toEqual([30, 30]);
     await expect(
-      payments.query('SELECT count(*)::int FROM ledger_entry WHERE order_id = ANY($1)', [orders]),
+      till.books('SELECT count(*)::int FROM ledger_entry WHERE order_id = ANY($1)', [orders]),
     ).resolves.toEqual([{ count: 120 }]);
   });
 

@@ -109,15 +109,15 @@ describe('payments', () => {
 
   it('keeps the books in balance, and as they were written', async () => {
     const orderId = await till.captured();
-    const [payment] = await payments.query<{ id: string }>(
+    const [payment] = await till.books<{ id: string }>(
       'SELECT payment_id AS id FROM payment WHERE order_id = $1',
       [orderId],
     );
     const add = (amounts: number[]) =>
       payments.query(
-        `INSERT INTO ledger_entry (transaction_id, payment_id, order_id, account, amount, currency)
-         SELECT $1, $2, $3, 'gift-' || abs(amount), amount, 'KRW' FROM unnest($4::bigint[]) AS amount`,
-        [randomUUIDv7(), payment!.id, orderId, amounts],
+        `INSERT INTO ledger_entry (transaction, payment_id, order_id, account, amount, currency, at)
+         SELECT 99, $1, $2, 'gift-' || amount, amount, 'KRW', now() FROM unnest($3::bigint[]) AS amount`,
+        [payment!.id, orderId, amounts],
       );
     await expect(add([5])).rejects.toThrow('does not balance');
     await expect(add([5, -4])).rejects.toThrow('does not balance');
@@ -128,7 +128,7 @@ describe('payments', () => {
 
   it('shows the payments of an order to its owner alone', async () => {
     const orderId = await till.captured();
-    const [row] = await payments.query<{ id: string }>(
+    const [row] = await till.books<{ id: string }>(
       'SELECT member_id AS id FROM payment WHERE order_id = $1',
       [orderId],
     );

@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { Projector } from '@jogakbo/consistency';
 import {
   AuthorizePayment,
   CapturePayment,
@@ -44,17 +45,22 @@ export class Till {
     return orderId;
   }
 
+  /** Asks the books when they show everything that is known. */
+  async books<T>(sql: string, parameters: unknown[] = []): Promise<T[]> {
+    await this.payments.get(Projector).caughtUp('ledger', 5_000);
+    return this.payments.query<T>(sql, parameters);
+  }
+
   async statusOf(orderId: string): Promise<string | undefined> {
-    const [row] = await this.payments.query<{ status: string }>(
-      'SELECT status FROM payment WHERE order_id = $1',
-      [orderId],
-    );
+    const [row] = await this.books<{ status: string }>('SELECT status FROM payment WHERE order_id = $1', [
+      orderId,
+    ]);
     return row?.status;
   }
 
   async entriesOf(orderId: string): Promise<unknown[]> {
-    return this.payments.query(
-      'SELECT account, amount::int FROM ledger_entry WHERE order_id = $1 ORDER BY entry_id',
+    return this.books(
+      'SELECT account, amount::int FROM ledger_entry WHERE order_id = $1 ORDER BY transaction, account',
       [orderId],
     );
   }
@@ -84,6 +90,6 @@ export class Till {
           OR coalesce(entries, 0) <> CASE WHEN amount = 0 THEN 0 WHEN status = 'captured' THEN 1
                                       WHEN status = 'refunded' THEN 2 ELSE 0 END`,
     ];
-    return (await Promise.all(queries.map((sql) => this.payments.query(sql)))).flat();
+    return (await Promise.all(queries.map((sql) => this.books(sql)))).flat();
   }
 }
