@@ -106,17 +106,16 @@ export class UnitOfWork extends MessageContext {
   }
 
   /**
-   * Looks whether the message was handled before, without beginning anything.
+   * Looks whether the message was handled before. Where nothing has begun, it begins nothing and keeps no connection.
    * @throws AlreadyHandled with the answer given then
    * @throws Rejection `idempotency-key-reused` where the key came with another input
    */
   async mustBeNew(): Promise<void> {
     const { key, fingerprint } = this.#inbox;
-    const connection = await this.#connect();
-    const { rows } = await connection.query<{ fingerprint: string | null; answer: unknown }>(
-      'SELECT fingerprint, answer FROM inbox WHERE key = $1',
-      [key],
-    );
+    const text = 'SELECT fingerprint, answer FROM inbox WHERE key = $1';
+    const rows: { fingerprint: string | null; answer: unknown }[] = this.#connection
+      ? (await this.#connection.query(text, [key])).rows
+      : await this.#options.dataSource.query(text, [key]);
     const [known] = rows;
     if (!known) return;
     if (fingerprint && known.fingerprint !== fingerprint) {

@@ -178,8 +178,12 @@ describe('consistency', () => {
     await bankService.stub('rates', [[Ask4Rate, () => gate.then(() => ({ rate: 2 }))]]);
     const account = randomUUID();
     // More handlers wait than there are connections; work that needs one still gets it.
-    const waiting = Array.from({ length: 12 }, () =>
-      bankService.ask(DepositAbroad, { account: `${account} ${randomUUID()}` }),
+    const waiting = Array.from({ length: 12 }, (_, i) =>
+      bankService.ask(
+        DepositAbroad,
+        { account: `${account} ${randomUUID()}` },
+        i % 2 ? { idempotencyKey: randomUUID() } : {},
+      ),
     );
     await sleep(100);
     await expect(bankService.ask(Deposit, { account, amount: 1 }, { timeout: 1_000 })).resolves.toEqual({
