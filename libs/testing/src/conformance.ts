@@ -287,7 +287,7 @@ export function conformance(name: string, open: () => Promise<Harness>): void {
           Mend,
           async ({ thing }: { thing: string }) => {
             begun.push(thing);
-            await sleep(30);
+            await sleep(150);
             ended.push(thing);
           },
         ],
