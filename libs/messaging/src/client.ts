@@ -42,7 +42,7 @@ const defaultTimeout = 5_000;
  */
 export class RabbitClient extends ClientProxy {
   readonly #pending = new Map<string, Pending>();
-  readonly #replyKey = `reply.${randomUUIDv7()}`;
+  #replyKey = '';
   readonly #replies: KeptChannel;
 
   constructor(
@@ -140,8 +140,11 @@ export class RabbitClient extends ClientProxy {
   async #consumeReplies(channel: Channel): Promise<void> {
     await channel.assertExchange(exchanges.replies, 'direct');
     await channel.assertExchange(exchanges.commands, 'direct');
-    const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true });
-    await channel.bindQueue(queue, exchanges.replies, this.#replyKey);
+    // The queue is called like the key: a stock Nest server answers by the queue's name. A new one each time, for the
+    // broker may not have noticed yet that the connection of the one before is gone.
+    this.#replyKey = `reply.${randomUUIDv7()}`;
+    const { queue } = await channel.assertQueue(this.#replyKey, { exclusive: true, autoDelete: true });
+    await channel.bindQueue(queue, exchanges.replies, queue);
     channel.on('close', () => {
       for (const { reject } of this.#pending.values()) {
         reject(

@@ -1,0 +1,210 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Consistency1700000000000, OutboxRelay } from '@jogakbo/consistency';
+import { BrokerConnection, encodeEvent, exchanges, Publisher } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+import { eventually, privateBroker, privateDatabase, type Private } from '../src/index.ts';
+
+// A relay that was cut off says so; here that is meant.
+Logger.overrideLogger(false);
+
+const writers = 16;
+const subjects = 64;
+const perTransaction = 5;
+const name = 'shop.counted';
+
+interface Counted {
+  subject: string;
+  turn: number;
+}
+
+interface Row {
+  id: string;
+  message_id: string;
+  subject: string;
+  data: Counted;
+}
+
+/** Something that brings rows of the outbox to the broker. */
+interface Relay {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+describe('16 writers that commit late, and 2 relays', () => {
+  let broker: Private;
+  let database: Private;
+  let connection: BrokerConnection;
+  let publisher: Publisher;
+  let pool: pg.Pool;
+  let seen: Counted[];
+  /** How many came that were known. */
+  let repeated: number;
+
+  beforeEach(async () => {
+    [broker, database] = await Promise.all([privateBroker(), privateDatabase()]);
+    const source = new DataSource({
+      ...{ type: 'postgres', url: database.url, migrations: [Consistency1700000000000] },
+      migrationsTransactionMode: 'each',
+    });
+    await source.initialize();
+    await source.runMigrations();
+    await source.destroy();
+    pool = new pg.Pool({ connectionString: database.url, max: writers + 6 });
+    pool.on('error', () => {});
+    await pool.query('CREATE TABLE turn (subject text PRIMARY KEY, last int NOT NULL DEFAULT 0)');
+    await pool.query(`INSERT INTO turn (subject) SELECT 's' || n FROM generate_series(1, ${subjects}) n`);
+
+    connection = await new BrokerConnection().open(broker.url, 'relay test');
+    publisher = new Publisher(connection);
+    await publisher.open();
+    const channel = await connection.model!.createChannel();
+    await channel.assertExchange(exchanges.events, 'topic');
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    await channel.bindQueue(queue, exchanges.events, '#');
+    // Whoever keeps an inbox sees a message once, when it comes for the first time.
+    const inbox = new Set<string>();
+    seen = [];
+    repeated = 0;
+    await channel.consume(
+      queue,
+      (message) => {
+        const id = message!.properties.messageId as string;
+        if (inbox.has(id)) return void repeated++;
+        inbox.add(id);
+        seen.push((JSON.parse(message!.content.toString()) as { data: Counted }).data);
+      },
+      { noAck: true },
+    );
+  });
+  afterEach(async () => {
+    await connection.close();
+    await pool.end();
+    await Promise.all([broker.drop(), database.drop()]);
+  });
+
+  /** Every transaction takes its ids early and is committed late; the turns of a subject follow its commits. */
+  async function write(events: number): Promise<void> {
+    let left = events / perTransaction;
+    await Promise.all(
+      Array.from({ length: writers }, async () => {
+        const client = await pool.connect();
+        while (left-- > 0) {
+          const subject = `s${1 + Math.floor(Math.random() * subjects)}`;
+          await client.query('BEGIN');
+          await client.query(
+            `WITH mine AS (UPDATE turn SET last = last + ${perTransaction} WHERE subject = $1 RETURNING last)
+             INSERT INTO outbox (message_id, kind, name, subject, data, headers)
+             SELECT gen_random_uuid(), 'event', '${name}', $1,
+                    json_build_object('subject', $1, 'turn', last - ${perTransaction} + n), '{}'
+             FROM mine, generate_series(1, ${perTransaction}) n ORDER BY n`,
+            [subject],
+          );
+          if (Math.random() < 0.5) await sleep(Math.random() * 6);
+          await client.query('COMMIT');
+        }
+        client.release();
+      }),
+    );
+  }
+
+  /** What an inbox would see out of turn, and what it would never see. */
+  function judge(events: number): { skipped: number; inverted: number } {
+    const last = new Map<string, number>();
+    let inverted = 0;
+    for (const { subject, turn } of seen) {
+      if (turn < (last.get(subject) ?? 0)) inverted++;
+      last.set(subject, Math.max(turn, last.get(subject) ?? 0));
+    }
+    return { skipped: events - seen.length, inverted };
+  }
+
+  async function run(relays: Relay[], events: number, meanwhile?: () => Promise<void>) {
+    relays.forEach((relay) => relay.start());
+    await Promise.all([write(events), meanwhile?.()]);
+    let before = -1;
+    // Through, or nothing has come for a while.
+    while (seen.length < events && seen.length !== before) {
+      before = seen.length;
+      await sleep(2_500);
+    }
+    await Promise.all(relays.map((relay) => relay.stop()));
+    return judge(events);
+  }
+
+  const publish = ({ message_id: id, subject, data }: Row) =>
+    publisher.publish({
+      ...{ exchange: exchanges.events, routingKey: name },
+      ...encodeEvent({ id, name, source: 'shop', subject, time: new Date(), data }, {}),
+    });
+
+  /** Runs `turn` again and again; it says whether it found something. */
+  function looping(turn: () => Promise<boolean>): Relay {
+    let going = true;
+    let done: Promise<void> | undefined;
+    const loop = async () => {
+      while (going) if (!(await turn())) await sleep(5);
+    };
+    return {
+      start: () => void (done = loop()),
+      stop: async () => {
+        going = false;
+        await done;
+      },
+    };
+  }
+
+  it('OutboxRelay skips 0 and inverts 0 of 20,000, also when the one that leads is cut off', async () => {
+    const relay = () =>
+      new OutboxRelay({ service: 'shop', databaseUrl: database.url, publisher, pollEvery: 50 });
+    const cutOffLeader = async () => {
+      for (const part of [3_000, 8_000]) {
+        await eventually(() => seen.length > part, 30_000);
+        await pool.query(
+          `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted`,
+        );
+      }
+    };
+    expect(await run([relay(), relay()], 20_000, cutOffLeader)).toEqual({ skipped: 0, inverted: 0 });
+    // One relays, the other waits: only what was on its way at a cut comes twice.
+    expect(repeated).toBeLessThan(2_000);
+    await eventually(
+      async () => (await pool.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).rowCount === 0,
+    );
+  }, 90_000);
+
+  it('a relay that goes by the last id skips', async () => {
+    let last = '0';
+    const naive = looping(async () => {
+      const { rows } = await pool.query<Row>('SELECT * FROM outbox WHERE id > $1 ORDER BY id LIMIT 200', [
+        last,
+      ]);
+      await Promise.all(rows.map(publish));
+      last = rows.at(-1)?.id ?? last;
+      return rows.length > 0;
+    });
+    expect((await run([naive], 5_000)).skipped).toBeGreaterThan(0);
+  }, 60_000);
+
+  it('two relays that lock rows and skip what is locked invert', async () => {
+    const skipLocked = () =>
+      looping(async () => {
+        const client = await pool.connect();
+        await client.query('BEGIN');
+        const { rows } = await client.query<Row>(
+          `SELECT * FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED`,
+        );
+        for (const row of rows) await publish(row);
+        const ids = rows.map(({ id }) => id);
+        await client.query('UPDATE outbox SET published_at = now() WHERE id = ANY($1::bigint[])', [ids]);
+        await client.query('COMMIT');
+        client.release();
+        return rows.length > 0;
+      });
+    const { skipped, inverted } = await run([skipLocked(), skipLocked()], 5_000);
+    expect(skipped).toBe(0);
+    expect(inverted).toBeGreaterThan(0);
+  }, 60_000);
+});

@@ -1,0 +1,228 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { service } from '@jogakbo/contract';
+import { exchanges, queues } from '@jogakbo/messaging';
+import { Controller, Logger, Module, type INestMicroservice } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import {
+  ClientProxyFactory,
+  Ctx,
+  EventPattern,
+  MessagePattern,
+  Payload,
+  RmqContext,
+  RpcException,
+  Transport,
+  type ClientProxy,
+} from '@nestjs/microservices';
+import type { ConsumeMessage } from 'amqplib';
+import { CloudEvent, HTTP } from 'cloudevents';
+import { firstValueFrom } from 'rxjs';
+import { z } from 'zod';
+import { eventually } from '../src/index.ts';
+import { RabbitHarness } from './rabbit-harness.ts';
+
+const shop = service('shop');
+const Look = shop.query('look', {
+  input: z.strictObject({ thing: z.string() }),
+  output: z.object({ seen: z.int() }),
+});
+const Take = shop.command('take', {
+  input: z.strictObject({ thing: z.string() }),
+  output: z.object({ taken: z.string() }),
+  rejections: { 'none-left': 409 },
+});
+/** What a stock Nest service answers; there is no server of ours for it. */
+const barn = service('barn');
+const Count = barn.query('count', {
+  input: z.strictObject({ of: z.string() }),
+  output: z.object({ count: z.int() }),
+});
+const Delivered = service('yard').event('delivered', z.object({ thing: z.string(), note: z.string() }), {
+  subject: 'thing',
+});
+const stockQueue = 'barn.stock';
+
+let heard: unknown[] = [];
+Logger.overrideLogger(false);
+
+@Controller()
+class BarnController {
+  @MessagePattern<string>(Count.name)
+  count(@Payload() { of }: { of: string }) {
+    if (of === 'text') throw new RpcException('no such animal');
+    if (of === 'object') throw new RpcException({ code: 'stable-closed', message: 'come back later' });
+    if (of === 'error') throw new Error('the inside of the barn');
+    return { count: of.length };
+  }
+
+  @EventPattern<string>(Delivered.name)
+  delivered(@Payload() data: unknown, @Ctx() context: RmqContext) {
+    heard.push({ data, pattern: context.getPattern() });
+  }
+}
+
+@Module({ controllers: [BarnController] })
+class BarnModule {}
+
+describe('on the wire', () => {
+  let harness: RabbitHarness;
+  beforeEach(async () => {
+    heard = [];
+    harness = await RabbitHarness.open();
+  });
+  afterEach(() => harness.close());
+
+  describe('a stock Nest client', () => {
+    const clients: ClientProxy[] = [];
+    afterEach(() => clients.splice(0).forEach((client) => void client.close()));
+
+    function stock(queue: string): ClientProxy {
+      const client = ClientProxyFactory.create({
+        transport: Transport.RMQ,
+        options: { urls: [harness.broker.url], queue, noAssert: true },
+      });
+      clients.push(client);
+      return client;
+    }
+
+    it('asks a handler here, and is answered', async () => {
+      await harness.serve([
+        [Look, ({ thing }: { thing: string }) => ({ seen: thing.length })],
+        [Take, ({ thing }: { thing: string }) => ({ taken: thing })],
+      ]);
+      const answer = firstValueFrom(stock(queues.queries('shop')).send(Look.name, { thing: 'piano' }));
+      await expect(answer).resolves.toEqual({ seen: 5 });
+      const done = firstValueFrom(stock(queues.commands('shop')).send(Take.name, { thing: 'piano' }));
+      await expect(done).resolves.toEqual({ taken: 'piano' });
+    });
+
+    it('gets a "no" with its code, and a fault without the inside', async () => {
+      await harness.serve([
+        [Look, () => Promise.reject(new Error('secret'))],
+        [Take, () => Promise.reject(Take.reject('none-left', 'sold out'))],
+      ]);
+      await expect(
+        firstValueFrom(stock(queues.commands('shop')).send(Take.name, { thing: 'a' })),
+      ).rejects.toMatchObject({ code: 'none-left', message: 'sold out' });
+      await expect(
+        firstValueFrom(stock(queues.queries('shop')).send(Look.name, { thing: 'a' })),
+      ).rejects.toMatchObject({ code: 'internal', message: 'the service failed' });
+    });
+
+    it('emits to a handler here', async () => {
+      const taken: string[] = [];
+      await harness.serve([
+        [
+          Take,
+          ({ thing }: { thing: string }) => {
+            taken.push(thing);
+            return { taken: thing };
+          },
+        ],
+      ]);
+      await firstValueFrom(stock(queues.commands('shop')).emit(Take.name, { thing: 'harp' }), {
+        defaultValue: undefined,
+      });
+      await eventually(() => taken.length === 1);
+      expect(taken).toEqual(['harp']);
+    });
+  });
+
+  describe('a stock Nest server', () => {
+    let barnServer: INestMicroservice;
+
+    beforeEach(async () => {
+      barnServer = await NestFactory.createMicroservice(BarnModule, {
+        logger: false,
+        transport: Transport.RMQ,
+        options: {
+          urls: [harness.broker.url],
+          queue: stockQueue,
+          queueOptions: { durable: true },
+          noAck: true,
+        },
+      });
+      await barnServer.listen();
+      const channel = await harness.asking.model!.createChannel();
+      await channel.bindQueue(stockQueue, exchanges.commands, Count.name);
+      await channel.assertExchange(exchanges.events, 'topic');
+      await channel.bindQueue(stockQueue, exchanges.events, Delivered.name);
+      await channel.close();
+    });
+    afterEach(async () => {
+      // It throws where the confirm of an answer is still on its way.
+      await sleep(200);
+      await barnServer.close();
+    });
+
+    it('is asked, and answers', async () => {
+      await expect(harness.ask(Count, { of: 'sheep' })).resolves.toEqual({ count: 5 });
+    });
+
+    it('fails: its plain errors arrive as faults', async () => {
+      await expect(harness.ask(Count, { of: 'text' })).rejects.toMatchObject({
+        name: 'RemoteFault',
+        code: 'internal',
+        message: 'no such animal',
+      });
+      await expect(harness.ask(Count, { of: 'object' })).rejects.toMatchObject({
+        name: 'RemoteFault',
+        code: 'stable-closed',
+        message: 'come back later',
+      });
+      await expect(harness.ask(Count, { of: 'error' })).rejects.toMatchObject({
+        name: 'RemoteFault',
+        message: 'Internal server error',
+      });
+    });
+
+    it('hears an event: pattern and data are where it looks for them', async () => {
+      await harness.announce(Delivered, { thing: 'hay', note: '1' });
+      await harness.announce(Delivered, { thing: 'hay', note: '2' });
+      await eventually(() => heard.length === 2);
+      expect(heard).toEqual([
+        { data: { thing: 'hay', note: '1' }, pattern: Delivered.name },
+        { data: { thing: 'hay', note: '2' }, pattern: Delivered.name },
+      ]);
+      // It has come through this unharmed.
+      await expect(harness.ask(Count, { of: 'sheep' })).resolves.toEqual({ count: 5 });
+    });
+  });
+
+  it('an event is a CloudEvent to the official SDK', async () => {
+    const channel = await harness.asking.model!.createChannel();
+    await channel.assertExchange(exchanges.events, 'topic');
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    await channel.bindQueue(queue, exchanges.events, '#');
+    const arrived = new Promise<ConsumeMessage>((resolve) => {
+      void channel.consume(queue, (message) => message && resolve(message), { noAck: true });
+    });
+    const data = { thing: 'hay', note: '건초' };
+    const id = crypto.randomUUID();
+    await harness.announce(Delivered, data, id);
+    const { content, properties } = await arrived;
+
+    const body = JSON.parse(content.toString()) as object;
+    // The SDK fills in what is missing of these.
+    expect(body).toMatchObject({ specversion: '1.0', id, source: '/yard', type: Delivered.name });
+    const event = new CloudEvent(body, true);
+    expect(event.validate()).toBe(true);
+    const headers = { 'content-type': properties.contentType as string };
+    for (const seen of [event, HTTP.toEvent({ headers, body: content.toString() })] as CloudEvent[]) {
+      expect(seen).toMatchObject({
+        specversion: '1.0',
+        id,
+        source: '/yard',
+        type: Delivered.name,
+        subject: 'hay',
+        datacontenttype: 'application/json',
+        pattern: Delivered.name,
+        traceparent: expect.stringMatching(/^00-/),
+        data,
+      });
+      expect(Math.abs(Date.parse(seen.time!) - Date.now())).toBeLessThan(60_000);
+    }
+    await channel.close();
+  });
+});

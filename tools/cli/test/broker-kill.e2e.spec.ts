@@ -1,0 +1,129 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { service } from '@jogakbo/contract';
+import {
+  BrokerConnection,
+  contextHeaders,
+  encodeRequest,
+  exchanges,
+  Publisher,
+  RabbitServer,
+} from '@jogakbo/messaging';
+import { z } from 'zod';
+import { type BackingService } from '../src/backing-service.ts';
+import { claimPorts } from '../src/ports.ts';
+import { findInstalledBroker, startPrivateBroker } from '../src/private-broker.ts';
+import { password } from '../src/state.ts';
+import { until } from './jogakbo.ts';
+
+const kills = 10;
+const messages = 50_000;
+const server = findInstalledBroker();
+const Count = service('shop').command('count', { input: z.strictObject({ turn: z.int() }) });
+const Heard = service('yard').event('heard', z.object({ turn: z.int() }));
+
+// Where the only broker is one in a container, there is no process to kill.
+(server ? describe : describe.skip)('kill -9 of the broker', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'jogakbo-kill-'));
+  let broker: BackingService;
+  let sending: BrokerConnection;
+  let consuming: BrokerConnection;
+  let publisher: Publisher;
+  let consumer: RabbitServer;
+  const received = new Set<number>();
+
+  beforeAll(async () => {
+    broker = await startPrivateBroker(server!, {
+      ...{ folder: join(folder, 'rabbitmq'), logs: join(folder, 'logs'), throwaway: true },
+      ...{ name: `jogakbo-kill-${randomBytes(4).toString('hex')}`, password: password() },
+      ports: await claimPorts(['amqp', 'management', 'distribution', 'epmd']),
+    });
+    sending = await new BrokerConnection().open(broker.url, 'sends');
+    consuming = await new BrokerConnection().open(broker.url, 'consumes');
+    publisher = new Publisher(sending);
+    await publisher.open();
+    const settling = new Publisher(consuming);
+    await settling.open();
+    consumer = new RabbitServer({ service: 'shop', connection: consuming, publisher: settling });
+    Object.assign((consumer as unknown as { logger: object }).logger, { error: () => {}, warn: () => {} });
+    consumer.listenTo(Count, async (data) => void received.add((data as { turn: number }).turn));
+    consumer.listenTo(Heard, async () => undefined);
+    await new Promise<void>((resolve, reject) => {
+      void consumer.listen((error) => (error ? reject(error as Error) : resolve()));
+    });
+    // A quorum queue that is younger than this may not survive.
+    await pause(4_000);
+  }, 120_000);
+  afterAll(async () => {
+    await consumer?.close();
+    await Promise.all([sending?.close(), consuming?.close()]);
+    await broker?.stop();
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  });
+
+  const publish = (turn: number, messageId: string) =>
+    publisher.publish({
+      ...{ exchange: exchanges.commands, routingKey: Count.name },
+      ...encodeRequest(
+        { pattern: Count.name, data: { turn } },
+        { messageId, persistent: true, mandatory: true, headers: contextHeaders(undefined) },
+      ),
+    });
+
+  it(`${kills} times loses 0 of ${messages} confirmed messages, and all goes on within seconds`, async () => {
+    const confirmed = new Set<number>();
+    let next = 0;
+    let attempts = 0;
+    const send = async () => {
+      while (next < messages) {
+        const turn = next++;
+        // As the outbox does: the same message until it is confirmed.
+        for (const id = randomUUID(); ; await pause(50)) {
+          attempts++;
+          const done = await publish(turn, id).then(
+            () => true,
+            () => false,
+          );
+          if (done) break;
+        }
+        confirmed.add(turn);
+        // So that all kills meet messages on their way.
+        await until(() => confirmed.size < limit || limit === messages, 120_000);
+      }
+    };
+    let limit = messages / kills;
+    const sent = Promise.all(Array.from({ length: 100 }, send));
+
+    const firstConfirm: number[] = [];
+    const consumersBack: number[] = [];
+    for (let kill = 0; kill < kills; kill++) {
+      await until(() => confirmed.size >= limit - messages / kills / 2, 60_000);
+      const before = confirmed.size;
+      process.kill(broker.roots()[0]!.pid, 'SIGKILL');
+      await until(() => !sending.model && !consumer.ready);
+      expect(confirmed.size).toBeLessThan(limit);
+      await broker.restart();
+      const returnedAt = performance.now();
+      const lostSight = confirmed.size;
+      expect(lostSight - before).toBeLessThan(messages / kills);
+      limit += messages / kills;
+      await Promise.all([
+        until(() => confirmed.size > lostSight).then(() => firstConfirm.push(performance.now() - returnedAt)),
+        until(() => consumer.ready).then(() => consumersBack.push(performance.now() - returnedAt)),
+      ]);
+    }
+    limit = messages;
+    await sent;
+    await until(() => received.size === messages, 60_000);
+    expect([...confirmed].filter((turn) => !received.has(turn))).toEqual([]);
+    expect(confirmed.size).toBe(messages);
+    // The kills met what was on its way: some of it was not confirmed and sent again.
+    expect(attempts).toBeGreaterThan(messages);
+    expect(Math.max(...firstConfirm)).toBeLessThan(10_000);
+    expect(Math.max(...consumersBack)).toBeLessThan(15_000);
+  }, 400_000);
+});
