@@ -44,7 +44,7 @@ export const searchSql = Object.fromEntries(
        ORDER BY ${order} LIMIT $6
      ), shown AS (
        SELECT place, key, score, available, version, sku, product_id, category, amount, currency, image_url, ko, en
-       FROM page JOIN product USING (product_id, category) LEFT JOIN stock USING (product_id)
+       FROM page JOIN product USING (product_id) LEFT JOIN stock USING (product_id)
      )
      SELECT
        (SELECT count(*)::int FROM matching) AS found,

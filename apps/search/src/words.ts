@@ -39,7 +39,9 @@ const particles: { text: string; after: After; short: boolean }[] = (
     ['anything', true, '에 에서 에는 에도 에게 입니다'],
     ['anything', false, '의 도 만 까지 부터 처럼 보다 마다 조차 밖에 하고 한테 이다 인데'],
   ] as const
-).flatMap(([after, short, texts]) => texts.split(' ').map((text) => ({ text, after, short })));
+)
+  .flatMap(([after, short, texts]) => texts.split(' ').map((text) => ({ text, after, short })))
+  .sort((a, b) => b.text.length - a.text.length);
 
 const follows = (stem: string, after: After): boolean => {
   const final = finalOf(stem);
@@ -48,12 +50,13 @@ const follows = (stem: string, after: After): boolean => {
   return after === 'anything' || final === '' || final === 'ㄹ';
 };
 
+/** Takes off the longest that fits: 으로, not 로. */
 function withoutParticle(word: string): string[] {
-  return particles.flatMap(({ text, after, short }) => {
+  const found = particles.find(({ text, after, short }) => {
     const stem = word.slice(0, -text.length);
-    if (!word.endsWith(text) || stem.length < (short ? 1 : 2) || !follows(stem, after)) return [];
-    return [stem];
+    return word.endsWith(text) && stem.length >= (short ? 1 : 2) && follows(stem, after);
   });
+  return found ? [word.slice(0, -found.text.length)] : [];
 }
 
 /**
@@ -66,7 +69,7 @@ export function stemsOf(word: string): string[] {
     return stem === word ? [] : [stem];
   }
   const once = withoutParticle(word);
-  return [...new Set([...once, ...once.flatMap(withoutParticle)])];
+  return [...once, ...once.flatMap(withoutParticle)];
 }
 
 /** Pairs of neighbouring characters: 조각보 gives 조각, 각보. */
