@@ -7,6 +7,6 @@ export class Products1700000001000 implements MigrationInterface {
   }
 
   async down(runner: QueryRunner): Promise<void> {
-    await runner.query('DROP TABLE product, stock, product_terms, vocabulary');
+    await runner.query('DROP TABLE product, stock, product_terms, product_names, vocabulary');
   }
 }

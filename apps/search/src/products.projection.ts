@@ -6,8 +6,8 @@ import { termsOf, textIn } from './terms.ts';
 import { nearOf } from './words.ts';
 
 /**
- * What is shown (`product`, `stock`) and what is looked through (`product_terms`) are kept apart: a purchase changes
- * one narrow row and no index, and a search reads no picture.
+ * What is shown (`product`, `stock`) and what is looked through (`product_terms`, and `product_names` for suggestions)
+ * are kept apart: a purchase changes one narrow row and no index, and a search reads no picture.
  */
 export const tables = `
   CREATE TABLE product (
@@ -33,16 +33,20 @@ export const tables = `
     product_id uuid PRIMARY KEY,
     category text NOT NULL,
     amount bigint NOT NULL,
-    terms tsvector NOT NULL,
+    terms tsvector NOT NULL
+  );
+  -- Without fastupdate no search has to read through a list of what was not indexed yet.
+  CREATE INDEX product_terms_terms ON product_terms USING gin (terms) WITH (fastupdate = off);
+
+  CREATE TABLE product_names (
+    product_id uuid PRIMARY KEY,
     typed tsvector NOT NULL,
     ko text COLLATE "C" NOT NULL,
     en text COLLATE "C" NOT NULL
   );
-  -- Without fastupdate no search has to read through a list of what was not indexed yet.
-  CREATE INDEX product_terms_terms ON product_terms USING gin (terms) WITH (fastupdate = off);
-  CREATE INDEX product_terms_typed ON product_terms USING gin (typed) WITH (fastupdate = off);
-  CREATE INDEX product_terms_ko ON product_terms (ko);
-  CREATE INDEX product_terms_en ON product_terms (en);
+  CREATE INDEX product_names_typed ON product_names USING gin (typed) WITH (fastupdate = off);
+  CREATE INDEX product_names_ko ON product_names (ko);
+  CREATE INDEX product_names_en ON product_names (en);
 
   -- Every word that a product ever had. One that no product has any more does no harm: it finds nothing.
   CREATE TABLE vocabulary (
@@ -74,12 +78,15 @@ async function keepProduct(tx: EntityManager, product: ProductState): Promise<vo
 
   const { terms, typed, ko, en, vocabulary } = termsOf(product);
   await tx.query(
-    `INSERT INTO product_terms (product_id, category, amount, terms, typed, ko, en)
-     VALUES ($1, $2, $3, $4::tsvector, $5::tsvector, $6, $7)
+    `INSERT INTO product_terms (product_id, category, amount, terms) VALUES ($1, $2, $3, $4::tsvector)
      ON CONFLICT (product_id) DO UPDATE
-     SET category = EXCLUDED.category, amount = EXCLUDED.amount, terms = EXCLUDED.terms, typed = EXCLUDED.typed,
-         ko = EXCLUDED.ko, en = EXCLUDED.en`,
-    [productId, category, price.amount, terms, typed, ko, en],
+     SET category = EXCLUDED.category, amount = EXCLUDED.amount, terms = EXCLUDED.terms`,
+    [productId, category, price.amount, terms],
+  );
+  await tx.query(
+    `INSERT INTO product_names (product_id, typed, ko, en) VALUES ($1, $2::tsvector, $3, $4)
+     ON CONFLICT (product_id) DO UPDATE SET typed = EXCLUDED.typed, ko = EXCLUDED.ko, en = EXCLUDED.en`,
+    [productId, typed, ko, en],
   );
   // In the order of the alphabet, so that two products with the same new words do not wait for each other in a circle.
   await tx.query(
@@ -99,6 +106,7 @@ async function removeProduct(tx: EntityManager, { productId }: Body<typeof Produ
     [productId],
   );
   await tx.query('DELETE FROM product_terms WHERE product_id = $1', [productId]);
+  await tx.query('DELETE FROM product_names WHERE product_id = $1', [productId]);
 }
 
 /** Stock may be known before its product, and outlives it. */

@@ -76,7 +76,7 @@ export class SearchProductsHandler {
   ): Promise<Found> {
     const { category, minPrice = 0, maxPrice = Number.MAX_SAFE_INTEGER, limit, sort } = query;
     const [found] = (await this.dataSource.query(searchSql[sort], [
-      ...[terms.matching, terms.ranking, category ?? null, minPrice, maxPrice, limit + 1],
+      ...[terms.matching, terms.exact, terms.ranking, category ?? null, minPrice, maxPrice, limit + 1],
       ...[after?.key ?? null, after?.productId ?? null],
     ])) as [Found];
     return found;

@@ -5,9 +5,13 @@ import { pairsOf, stemsOf } from './words.ts';
 /** For each word that is perhaps mistyped, the words it may stand for. */
 export type Corrections = ReadonlyMap<string, string[]>;
 
-/** A search as PostgreSQL takes it: what must be there (`matching`), and what makes it fit better (`ranking`). */
+/** A search as PostgreSQL takes it. */
 export interface TermQuery {
+  /** What must be there. */
   matching: string;
+  /** Whole words and their stems, each of which makes it fit better. */
+  exact: string;
+  /** The same, and beginnings and parts of words. */
   ranking: string;
 }
 
@@ -33,18 +37,28 @@ export function termQuery(
   const choices = asked.map((word, at) => [
     ...formsOf(word, at === asked.length - 1),
     ...(corrections.get(word) ?? []).flatMap((correct) => formsOf(correct, false)),
+    ...(need === 'any' ? halvesOf(word).flatMap((half) => formsOf(half, false)) : []),
   ]);
   // Written apart by the shopper, together by the merchant: tea cup, Teacup.
   const together =
     asked.length > 1 && asked.length < 4 && !asked.some(isHangul) ? formsOf(asked.join(''), false) : [];
   const matching = (need === 'all' ? all : any)(choices.map(any));
+  const forms = [...choices.flat(), ...together];
   return {
     matching: any([matching, ...together]),
-    // Flat, so that what fits several forms of several words comes before what fits one.
-    ranking: [
-      ...new Set([...choices.flat(), ...together].flatMap((choice) => choice.match(/'[^']+'(:\*)?/g) ?? [])),
-    ].join(' | '),
+    exact: flat(forms.filter((form) => /^'[\p{L}\p{N}]+'$/u.test(form))),
+    ranking: flat(forms),
   };
+}
+
+/** Each term once, without what holds them together: what fits several comes before what fits one. */
+const flat = (forms: string[]): string =>
+  [...new Set(forms.flatMap((form) => form.match(/'[^']+'(:\*)?/g) ?? []))].join(' | ');
+
+/** A long Korean word is often two: 나전칠기 is 칠기, lacquerware, with 나전, mother-of-pearl. */
+function halvesOf(word: string): string[] {
+  const [stem = word] = stemsOf(word).slice(-1);
+  return isHangul(stem) && stem.length > 3 ? [stem.slice(0, 2), stem.slice(-2)] : [];
 }
 
 function formsOf(word: string, isLast: boolean): string[] {

@@ -50,7 +50,11 @@ export function termsOf(product: ProductState): Terms {
   const category = wordsOf(product.category);
   add('B', [...category, ...category.flatMap(stemsOf)]);
   add('C', described);
-  add('D', described.flatMap(stemsOf));
+  // Longer Korean stems are beginnings of their words, which is how they are looked for.
+  add(
+    'D',
+    described.flatMap(stemsOf).filter((stem) => !isHangul(stem) || stem.length === 1),
+  );
 
   const known = [...names.flat(), ...category, ...described];
   return {

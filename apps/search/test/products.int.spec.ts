@@ -10,7 +10,8 @@ describe('keeping products', () => {
   let shelf: Shelf;
   const names = async (q: string) =>
     (await shelf.search.ask(SearchProducts, { q })).items.map(({ name }) => name);
-  const fromScratch = () => shelf.search.query('TRUNCATE product, product_terms, stock, vocabulary, inbox');
+  const fromScratch = () =>
+    shelf.search.query('TRUNCATE product, product_terms, product_names, stock, vocabulary, inbox');
 
   beforeAll(async () => {
     shelf = await Shelf.open();

@@ -53,6 +53,7 @@ export class Shelf {
       SELECT (SELECT json_agg(product ORDER BY product_id) FROM product) AS product,
              (SELECT json_agg(stock ORDER BY product_id) FROM stock) AS stock,
              (SELECT json_agg(product_terms ORDER BY product_id) FROM product_terms) AS terms,
+             (SELECT json_agg(product_names ORDER BY product_id) FROM product_names) AS names,
              (SELECT json_agg(vocabulary ORDER BY word) FROM vocabulary) AS vocabulary`);
     return rows;
   }
