@@ -21,7 +21,10 @@ const boundaries = [
   },
   { sourceTag: 'layer:service', onlyDependOnLibsWithTags: ['type:contract', 'type:platform'] },
   { sourceTag: 'layer:testing', onlyDependOnLibsWithTags: ['type:contract', 'type:platform'] },
-  { sourceTag: 'type:tool', onlyDependOnLibsWithTags: ['type:contracts', 'type:contract', 'type:platform'] },
+  {
+    sourceTag: 'type:tool',
+    onlyDependOnLibsWithTags: ['type:app', 'type:contracts', 'type:contract', 'type:platform'],
+  },
 ];
 
 export default tseslint.config(

@@ -12,6 +12,7 @@ const reads: Record<string, string> = {
   identity: '/v1/members/me',
   inventory: '/v1/stock/',
   orders: '/v1/orders',
+  search: '/v1/search?q=teacup',
 };
 const ends = ['order-confirmed', 'order-rejected', 'order-cancelled'];
 
@@ -59,7 +60,7 @@ describe('kill -9 during purchases', () => {
     return wrong;
   }
 
-  it.each(['gateway', 'identity', 'catalog', 'inventory', 'orders', 'payments', 'notifications'])(
+  it.each(['gateway', 'identity', 'catalog', 'inventory', 'orders', 'payments', 'notifications', 'search'])(
     'of %s ends every purchase exactly once',
     async (service) => {
       const before = await store.available(productId);

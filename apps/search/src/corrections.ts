@@ -1,0 +1,19 @@
+import type { DataSource } from 'typeorm';
+import type { Corrections } from './term-query.ts';
+import { isCorrectable, isOneTypoApart, nearOf } from './words.ts';
+
+/** For each word that no product has, the words of products that are one typo away from it. */
+export async function correctionsOf(dataSource: DataSource, words: string[]): Promise<Corrections> {
+  const asked = words.filter(isCorrectable);
+  if (asked.length === 0) return new Map();
+  const near = (await dataSource.query('SELECT word FROM vocabulary WHERE near && $1::text[] ORDER BY word', [
+    [...new Set(asked.flatMap(nearOf))],
+  ])) as { word: string }[];
+  const known = near.map(({ word }) => word);
+  return new Map(
+    asked
+      .filter((word) => !known.includes(word))
+      .map((word) => [word, known.filter((other) => isOneTypoApart(word, other)).slice(0, 8)] as const)
+      .filter(([, correct]) => correct.length > 0),
+  );
+}

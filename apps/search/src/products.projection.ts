@@ -1,0 +1,132 @@
+import type { AnyEvent, Body } from '@jogakbo/contract';
+import { ProductAdded, ProductChanged, ProductRemoved } from '@jogakbo/contracts-catalog';
+import { StockChanged } from '@jogakbo/contracts-inventory';
+import type { EntityManager } from 'typeorm';
+import { termsOf, textIn } from './terms.ts';
+import { nearOf } from './words.ts';
+
+/**
+ * What is shown (`product`, `stock`) and what is looked through (`product_terms`, and `product_names` for suggestions)
+ * are kept apart: a purchase changes one narrow row and no index, and a search reads no picture.
+ */
+export const tables = `
+  CREATE TABLE product (
+    product_id uuid PRIMARY KEY,
+    -- A removed product stays as its id alone, so that a change that comes late does not bring it back.
+    removed boolean NOT NULL DEFAULT false,
+    version integer NOT NULL DEFAULT 0,
+    sku text,
+    category text,
+    amount bigint,
+    currency text,
+    image_url text,
+    ko jsonb,
+    en jsonb
+  );
+
+  CREATE TABLE stock (
+    product_id uuid PRIMARY KEY,
+    available bigint NOT NULL
+  );
+
+  CREATE TABLE product_terms (
+    product_id uuid PRIMARY KEY,
+    category text NOT NULL,
+    amount bigint NOT NULL,
+    terms tsvector NOT NULL
+  );
+  -- Without fastupdate no search has to read through a list of what was not indexed yet.
+  CREATE INDEX product_terms_terms ON product_terms USING gin (terms) WITH (fastupdate = off);
+
+  CREATE TABLE product_names (
+    product_id uuid PRIMARY KEY,
+    typed tsvector NOT NULL,
+    ko text COLLATE "C" NOT NULL,
+    en text COLLATE "C" NOT NULL
+  );
+  CREATE INDEX product_names_typed ON product_names USING gin (typed) WITH (fastupdate = off);
+  CREATE INDEX product_names_ko ON product_names (ko);
+  CREATE INDEX product_names_en ON product_names (en);
+
+  -- Every word that a product ever had. One that no product has any more does no harm: it finds nothing.
+  CREATE TABLE vocabulary (
+    word text PRIMARY KEY,
+    near text[] NOT NULL
+  );
+  CREATE INDEX vocabulary_near ON vocabulary USING gin (near) WITH (fastupdate = off);
+`;
+
+type ProductState = Body<typeof ProductAdded>;
+
+/** Keeps the newest version seen, whatever the order they come in; a removed product stays removed. */
+async function keepProduct(tx: EntityManager, product: ProductState): Promise<void> {
+  const { productId, version, sku, category, price, imageUrl } = product;
+  const kept = (await tx.query(
+    `INSERT INTO product (product_id, version, sku, category, amount, currency, image_url, ko, en)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+     ON CONFLICT (product_id) DO UPDATE
+     SET version = EXCLUDED.version, sku = EXCLUDED.sku, category = EXCLUDED.category, amount = EXCLUDED.amount,
+         currency = EXCLUDED.currency, image_url = EXCLUDED.image_url, ko = EXCLUDED.ko, en = EXCLUDED.en
+     WHERE NOT product.removed AND product.version < EXCLUDED.version
+     RETURNING product_id`,
+    [
+      ...[productId, version, sku, category, price.amount, price.currency, imageUrl],
+      ...[JSON.stringify(textIn(product, 'ko')), JSON.stringify(textIn(product, 'en'))],
+    ],
+  )) as unknown[];
+  if (kept.length === 0) return;
+
+  const { terms, typed, ko, en, vocabulary } = termsOf(product);
+  await tx.query(
+    `INSERT INTO product_terms (product_id, category, amount, terms) VALUES ($1, $2, $3, $4::tsvector)
+     ON CONFLICT (product_id) DO UPDATE
+     SET category = EXCLUDED.category, amount = EXCLUDED.amount, terms = EXCLUDED.terms`,
+    [productId, category, price.amount, terms],
+  );
+  await tx.query(
+    `INSERT INTO product_names (product_id, typed, ko, en) VALUES ($1, $2::tsvector, $3, $4)
+     ON CONFLICT (product_id) DO UPDATE SET typed = EXCLUDED.typed, ko = EXCLUDED.ko, en = EXCLUDED.en`,
+    [productId, typed, ko, en],
+  );
+  // In the order of the alphabet, so that two products with the same new words do not wait for each other in a circle.
+  await tx.query(
+    `INSERT INTO vocabulary (word, near)
+     SELECT word, ARRAY(SELECT jsonb_array_elements_text(near)) FROM jsonb_to_recordset($1::jsonb) AS row (word text, near jsonb)
+     ORDER BY word COLLATE "C" ON CONFLICT DO NOTHING`,
+    [JSON.stringify(vocabulary.map((word) => ({ word, near: nearOf(word) })))],
+  );
+}
+
+async function removeProduct(tx: EntityManager, { productId }: Body<typeof ProductRemoved>): Promise<void> {
+  await tx.query(
+    `INSERT INTO product (product_id, removed) VALUES ($1, true)
+     ON CONFLICT (product_id) DO UPDATE
+     SET removed = true, version = 0, sku = NULL, category = NULL, amount = NULL, currency = NULL, image_url = NULL,
+         ko = NULL, en = NULL`,
+    [productId],
+  );
+  await tx.query('DELETE FROM product_terms WHERE product_id = $1', [productId]);
+  await tx.query('DELETE FROM product_names WHERE product_id = $1', [productId]);
+}
+
+/** Stock may be known before its product, and outlives it. */
+async function keepStock(
+  tx: EntityManager,
+  { productId, available }: Body<typeof StockChanged>,
+): Promise<void> {
+  await tx.query(
+    `INSERT INTO stock (product_id, available) VALUES ($1, $2)
+     ON CONFLICT (product_id) DO UPDATE SET available = EXCLUDED.available`,
+    [productId, available],
+  );
+}
+
+type On = [contract: AnyEvent, handler: (tx: EntityManager, data: never) => Promise<void>];
+
+/** What each event changes. Idempotent, and a function of the events alone: the same events from scratch give the same rows. */
+export const on = [
+  [ProductAdded, keepProduct],
+  [ProductChanged, keepProduct],
+  [ProductRemoved, removeProduct],
+  [StockChanged, keepStock],
+] as const satisfies On[];

@@ -1,0 +1,41 @@
+import type { Body } from '@jogakbo/contract';
+import { SuggestProducts } from '@jogakbo/contracts-search';
+import { Handles, type MessageContext } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { correctionsOf } from './corrections.ts';
+import { suggestSql } from './search-sql.ts';
+import { typedName } from './terms.ts';
+import { typedQuery } from './term-query.ts';
+import { wordsOf } from './words.ts';
+
+@Controller()
+export class SuggestProductsHandler {
+  constructor(private readonly dataSource: DataSource) {}
+
+  @Handles(SuggestProducts)
+  async suggest({ q, limit }: Body<typeof SuggestProducts>, { language }: MessageContext) {
+    const words = wordsOf(q);
+    if (words.length === 0) return { items: [] };
+    // Several products may have one name, and one product may be found twice.
+    const enough = limit * 4;
+    const find = (query: string) =>
+      this.dataSource.query(suggestSql, [typedName(words), query, enough]) as Promise<Suggested[]>;
+    let found = await find(typedQuery(words));
+    if (found.length === 0) {
+      const corrections = await correctionsOf(this.dataSource, words);
+      if (corrections.size > 0) found = await find(typedQuery(words, corrections));
+    }
+    const items = new Map<string, { text: string; productId: string }>();
+    for (const { productId, [language]: text } of found) {
+      if (!items.has(text)) items.set(text, { text, productId });
+    }
+    return { items: [...items.values()].slice(0, limit) };
+  }
+}
+
+interface Suggested {
+  productId: string;
+  ko: string;
+  en: string;
+}

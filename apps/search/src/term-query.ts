@@ -1,0 +1,84 @@
+import { isHangul, letters } from './hangul.ts';
+import { across, ending, inside } from './terms.ts';
+import { pairsOf, stemsOf } from './words.ts';
+
+/** For each word that is perhaps mistyped, the words it may stand for. */
+export type Corrections = ReadonlyMap<string, string[]>;
+
+/** A search as PostgreSQL takes it. */
+export interface TermQuery {
+  /** What must be there. */
+  matching: string;
+  /** Whole words and their stems, each of which makes it fit better. */
+  exact: string;
+  /** The same, and beginnings and parts of words. */
+  ranking: string;
+}
+
+const term = (text: string) => `'${text}'`;
+const beginning = (text: string) => `'${text}':*`;
+const any = (terms: string[]) => `(${terms.join(' | ')})`;
+const all = (terms: string[]) => `(${terms.join(' & ')})`;
+
+/** More words than this make nothing clearer. */
+const mostWords = 8;
+
+/**
+ * The tsquery of some words, for the terms of `termsOf`. The last word may be unfinished.
+ * @param words as `wordsOf` gives them, at least one
+ * @param need whether all of them must fit, or one is enough
+ */
+export function termQuery(
+  words: string[],
+  need: 'all' | 'any',
+  corrections: Corrections = new Map(),
+): TermQuery {
+  const asked = words.slice(0, mostWords);
+  const choices = asked.map((word, at) => [
+    ...formsOf(word, at === asked.length - 1),
+    ...(corrections.get(word) ?? []).flatMap((correct) => formsOf(correct, false)),
+    ...(need === 'any' ? halvesOf(word).flatMap((half) => formsOf(half, false)) : []),
+  ]);
+  // Written apart by the shopper, together by the merchant: tea cup, Teacup.
+  const together =
+    asked.length > 1 && asked.length < 4 && !asked.some(isHangul) ? formsOf(asked.join(''), false) : [];
+  const matching = (need === 'all' ? all : any)(choices.map(any));
+  const forms = [...choices.flat(), ...together];
+  return {
+    matching: any([matching, ...together]),
+    exact: flat(forms.filter((form) => /^'[\p{L}\p{N}]+'$/u.test(form))),
+    ranking: flat(forms),
+  };
+}
+
+/** Each term once, without what holds them together: what fits several comes before what fits one. */
+const flat = (forms: string[]): string =>
+  [...new Set(forms.flatMap((form) => form.match(/'[^']+'(:\*)?/g) ?? []))].join(' | ');
+
+/** A long Korean word is often two: 나전칠기 is 칠기, lacquerware, with 나전, mother-of-pearl. */
+function halvesOf(word: string): string[] {
+  const [stem = word] = stemsOf(word).slice(-1);
+  return isHangul(stem) && stem.length > 3 ? [stem.slice(0, 2), stem.slice(-2)] : [];
+}
+
+function formsOf(word: string, isLast: boolean): string[] {
+  const stems = stemsOf(word);
+  const exact = [word, ...stems].map(term);
+  if (!isHangul(word)) return isLast && word.length > 1 ? [...exact, beginning(word)] : exact;
+  const begun = [...(isLast || word.length > 1 ? [word] : []), ...stems.filter(({ length }) => length > 1)];
+  return [...exact, ...begun.map(beginning), ...[word, ...stems].map(partOf)];
+}
+
+function partOf(word: string): string {
+  if (word.length === 1) return term(ending(word));
+  if (word.length === 2) return term(inside(word));
+  return all(pairsOf(word).map((pair) => any([term(inside(pair)), term(across(pair))])));
+}
+
+/** The tsquery of what was typed so far, for the strokes of names: every word may be unfinished. */
+export function typedQuery(words: string[], corrections: Corrections = new Map()): string {
+  const choices = words
+    .slice(0, mostWords)
+    .map((word) => any([word, ...(corrections.get(word) ?? [])].map((one) => beginning(letters(one)))));
+  return all(choices);
+}

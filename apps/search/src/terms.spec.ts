@@ -1,0 +1,93 @@
+import { describe, expect, it } from '@jest/globals';
+import { termQuery, typedQuery } from './term-query.ts';
+import { termsOf } from './terms.ts';
+
+const product = (ko: string, en: string, described = '', category = 'tea') => ({
+  productId: '01890000-0000-7000-8000-000000000000',
+  sku: 'TEA-001',
+  name: ko,
+  description: described,
+  category,
+  price: { amount: 1, currency: 'KRW' },
+  imageUrl: '',
+  version: 1,
+  translations: { en: { name: en, description: '' } },
+});
+const terms = (...args: Parameters<typeof product>) =>
+  termsOf(product(...args))
+    .terms.split(' ')
+    .sort();
+
+describe('termsOf', () => {
+  it('weighs names before their parts, parts before descriptions', () => {
+    expect(terms('찻잔 받침', 'Tea Cups', '찻잔을 받칩니다', 'stone')).toEqual(
+      [
+        ...["'찻잔':1A", "'받침':1A", "'tea':1A", "'cups':1A"],
+        ...[
+          "'~찻잔':1B",
+          "'~받침':1B",
+          "'+잔받':1B",
+          "'-잔':1B",
+          "'-침':1B",
+          "'cup':1B",
+          "'teacups':1B",
+          "'stone':1B",
+        ],
+        ...["'찻잔을':1C", "'받칩니다':1C"],
+      ].sort(),
+    );
+  });
+
+  it('keeps the heavier weight of a word that stands in both', () => {
+    expect(terms('찻잔', 'Cup', '찻잔 cup')).toEqual(expect.arrayContaining(["'찻잔':1A", "'cup':1A"]));
+  });
+
+  it('gives the strokes of both names for typing, and the words that a typo is corrected to', () => {
+    expect(termsOf(product('모시 조각보', 'Ramie', '조각보는 cup'))).toMatchObject({
+      typed: "'ㅁㅗㅅㅣ' 'ㅈㅗㄱㅏㄱㅂㅗ' 'ramie'",
+      ko: 'ㅁㅗㅅㅣ ㅈㅗㄱㅏㄱㅂㅗ',
+      en: 'ramie',
+      vocabulary: ['ramie', '조각보', '조각보는'],
+    });
+  });
+});
+
+describe('termQuery', () => {
+  it('needs every word in one of its forms; only the last may be unfinished', () => {
+    expect(termQuery(['silk', 'cups'], 'all').matching).toBe(
+      "((('silk') & ('cups' | 'cup' | 'cups':*)) | 'silkcups' | 'silkcup')",
+    );
+  });
+
+  it('looks for Korean words within longer ones, with and without their particles', () => {
+    expect(termQuery(['찻잔은'], 'all').matching).toBe(
+      "((('찻잔은' | '찻잔' | '찻잔은':* | '찻잔':* | (('~찻잔' | '+찻잔') & ('~잔은' | '+잔은')) | '~찻잔')))",
+    );
+    expect(termQuery(['차', '잔'], 'all').matching).toBe("((('차' | '-차') & ('잔' | '잔':* | '-잔')))");
+  });
+
+  it('ranks by every form once, whole words apart', () => {
+    expect(termQuery(['silk', 'silk'], 'all')).toMatchObject({
+      exact: "'silk' | 'silksilk'",
+      ranking: "'silk' | 'silk':* | 'silksilk'",
+    });
+  });
+
+  it('takes corrections beside the word, and one word for all where that is enough', () => {
+    const corrections = new Map([['slik', ['silk', 'slim']]]);
+    expect(termQuery(['slik', 'cup'], 'any', corrections).matching).toBe(
+      "((('slik' | 'silk' | 'slim') | ('cup' | 'cup':*)) | 'slikcup')",
+    );
+  });
+
+  it('takes no more than eight words', () => {
+    expect(termQuery(Array(50).fill('조'), 'all').matching.match(/&/g)).toHaveLength(7);
+  });
+});
+
+describe('typedQuery', () => {
+  it('lets every word be unfinished', () => {
+    expect(typedQuery(['백자', '찻'])).toBe("(('ㅂㅐㄱㅈㅏ':*) & ('ㅊㅏㅅ':*))");
+    expect(typedQuery(['slik'], new Map([['slik', ['silk']]]))).toBe("(('slik':* | 'silk':*))");
+  });
+});

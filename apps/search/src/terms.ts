@@ -1,0 +1,84 @@
+import type { Body } from '@jogakbo/contract';
+import type { ProductAdded } from '@jogakbo/contracts-catalog';
+import { isHangul, letters } from './hangul.ts';
+import { isCorrectable, pairsOf, stemsOf, wordsOf } from './words.ts';
+
+// Besides words and their stems, terms stand for parts of Korean names, which are written together as often as apart.
+/** Two neighbouring syllables of one word. */
+export const inside = (pair: string): string => `~${pair}`;
+/** Two syllables on both sides of a space: 찻잔 받침 has +잔받, so that 찻잔받침 finds it. */
+export const across = (pair: string): string => `+${pair}`;
+/** The last syllable: what the thing is, in 녹차 and 국화차. */
+export const ending = (syllable: string): string => `-${syllable}`;
+
+/** How much a term tells, as PostgreSQL names it: A is a word of the name, D the stem of a word of the description. */
+type Weight = 'A' | 'B' | 'C' | 'D';
+
+/** What a product is found by. */
+export interface Terms {
+  /** A tsvector of words, stems and parts, for whole words. */
+  terms: string;
+  /** A tsvector of the strokes of each word of the names, for what is being typed. */
+  typed: string;
+  /** The strokes of the whole names, from their beginning. */
+  ko: string;
+  en: string;
+  /** The words that typos are corrected to. */
+  vocabulary: string[];
+}
+
+type ProductState = Body<typeof ProductAdded>;
+
+/** The texts of a product in one language; where there is no translation, as the merchant wrote it. */
+export const textIn = ({ translations, name, description }: ProductState, language: 'ko' | 'en') =>
+  translations[language] ?? { name, description };
+
+/** All texts of a product in a form that can be searched. Pure: the same product gives the same terms. */
+export function termsOf(product: ProductState): Terms {
+  const texts = [product, textIn(product, 'ko'), textIn(product, 'en')];
+  const names = [...new Set(texts.map(({ name }) => name))].map(wordsOf);
+  const described = [...new Set(texts.map(({ description }) => description))].flatMap(wordsOf);
+  const weights = new Map<string, Weight>();
+  const add = (weight: Weight, terms: string[]) => {
+    for (const term of terms) if (weight < (weights.get(term) ?? 'E')) weights.set(term, weight);
+  };
+  for (const name of names) {
+    add('A', name);
+    add('B', name.flatMap(stemsOf));
+    add('B', partsOf(name));
+  }
+  const category = wordsOf(product.category);
+  add('B', [...category, ...category.flatMap(stemsOf)]);
+  add('C', described);
+  // Longer Korean stems are beginnings of their words, which is how they are looked for.
+  add(
+    'D',
+    described.flatMap(stemsOf).filter((stem) => !isHangul(stem) || stem.length === 1),
+  );
+
+  const known = [...names.flat(), ...category, ...described];
+  return {
+    terms: [...weights].map(([term, weight]) => `'${term}':1${weight}`).join(' '),
+    typed: [...new Set(names.flat())].map((word) => `'${letters(word)}'`).join(' '),
+    ko: typedName(wordsOf(textIn(product, 'ko').name)),
+    en: typedName(wordsOf(textIn(product, 'en').name)),
+    vocabulary: [...new Set([...known, ...known.filter(isHangul).flatMap(stemsOf)])]
+      .filter(isCorrectable)
+      .sort(),
+  };
+}
+
+/** The strokes of several words, cut to what an index takes and a shopper types. */
+export const typedName = (words: string[]): string => letters(words.join(' ')).slice(0, 120);
+
+function partsOf(name: string[]): string[] {
+  return name.flatMap((word, at) => {
+    const next = name[at + 1];
+    if (!isHangul(word)) return next && !isHangul(next) ? [word + next] : [];
+    return [
+      ...pairsOf(word).map(inside),
+      ending(word.at(-1)!),
+      ...(next && isHangul(next) ? [across(word.at(-1)! + next[0]!)] : []),
+    ];
+  });
+}

@@ -1,0 +1,90 @@
+import { describe, expect, it } from '@jest/globals';
+import { letters } from './hangul.ts';
+import { isCorrectable, isOneTypoApart, nearOf, pairsOf, stemsOf, wordsOf } from './words.ts';
+
+describe('wordsOf', () => {
+  it.each([
+    ['  Indigo  Cotton, BOJAGI! ', ['indigo', 'cotton', 'bojagi']],
+    ["A monk's bowl of the Cloisonné", ['monk', 'bowl', 'cloisonne']],
+    ['30cm쟁반과 tea잔', ['30cm', '쟁반과', 'tea', '잔']],
+    ['of the', ['of', 'the']],
+    ['ＡＢＣ 조각보', ['abc', '조각보']],
+    ['조각\u1107\u1169', ['조각보']],
+    ['조각ㅂ', ['조각ㅂ']],
+    ["!? ' \u0000", []],
+  ])('%j', (text, words) => expect(wordsOf(text)).toEqual(words));
+
+  it('cuts what no index would take', () => {
+    expect(wordsOf('가'.repeat(2000))[0]).toHaveLength(40);
+  });
+});
+
+describe('stemsOf', () => {
+  it.each([
+    ['조각보를', ['조각보']],
+    ['찻잔은', ['찻잔']],
+    ['찻잔에서는', ['찻잔에서', '찻잔']],
+    ['소반입니다', ['소반']],
+    ['놋그릇으로', ['놋그릇']],
+    ['차를', ['차']],
+    ['보자기와', ['보자기']],
+    ['cups', ['cup']],
+    ['boxes', ['box']],
+  ])('%s is a form of %j', (word, stems) => expect(stemsOf(word)).toEqual(stems));
+
+  it.each(['보자기', '모시', '찻잔', '종이', '약과', '가을', '화로', '포도', '조각보', 'cup', '30cm'])(
+    '%s is no form of anything else',
+    (word) => expect(stemsOf(word)).toEqual([]),
+  );
+});
+
+describe('letters', () => {
+  it('is the beginning of a word at every stroke of typing it', () => {
+    for (const typed of ['ㅈ', '조', '족', '조가', '조각', '조각ㅂ', '조각보']) {
+      expect(letters('조각보').startsWith(letters(typed))).toBe(true);
+    }
+    for (const typed of ['삭', '사고', '사과']) expect(letters('사과').startsWith(letters(typed))).toBe(true);
+    expect(letters('사과').startsWith(letters('새'))).toBe(false);
+    expect(letters('닭')).toBe('ㄷㅏㄹㄱ');
+    expect(letters('bowl')).toBe('bowl');
+  });
+});
+
+describe('pairsOf', () => {
+  it.each([
+    ['조각보', ['조각', '각보']],
+    ['모시', ['모시']],
+    ['차', []],
+    ['', []],
+  ])('%s', (word, pairs) => expect(pairsOf(word)).toEqual(pairs));
+});
+
+describe('typos', () => {
+  const apart: [string, string, boolean][] = [
+    ['patchwrok', 'patchwork', true],
+    ['pachwork', 'patchwork', true],
+    ['pattchwork', 'patchwork', true],
+    ['patchwark', 'patchwork', true],
+    ['atchwork', 'patchwork', true],
+    ['patchworks', 'patchwork', true],
+    ['조각부', '조각보', true],
+    ['patchwork', 'patchwork', false],
+    ['patchrowk', 'patchwork', false],
+    ['ptchwrk', 'patchwork', false],
+    ['bowl', 'owls', false],
+  ];
+  it.each(apart)('%s and %s', (one, other, oneApart) => {
+    expect(isOneTypoApart(one, other)).toBe(oneApart);
+    expect(isOneTypoApart(other, one)).toBe(oneApart);
+    // What is one typo apart must be found by what it is near to.
+    if (oneApart) expect(nearOf(one).some((near) => nearOf(other).includes(near))).toBe(true);
+  });
+
+  it.each([
+    ['silk', true],
+    ['cup', false],
+    ['조각보', true],
+    ['찻잔', false],
+    ['30cm', false],
+  ])('%s can be corrected: %s', (word, can) => expect(isCorrectable(word)).toBe(can));
+});

@@ -1,0 +1,102 @@
+import { stemmer } from 'stemmer';
+import { finalOf, isHangul, letters } from './hangul.ts';
+
+/** Longer ones would not fit into an index, and nobody types them. */
+const longest = 40;
+
+const stopWords = new Set('a an and as at by for from in is it its of on or that the to with'.split(' '));
+
+/**
+ * The words of a text, in lower case and without accents; Korean ones apart from what is attached to them in other
+ * scripts (30cm쟁반: 30cm, 쟁반). English words that say nothing are left out, unless there is nothing else.
+ */
+export function wordsOf(text: string): string[] {
+  const plain = text
+    // Single Korean letters stay as they were typed: NFKD would turn them into others.
+    .replace(/[^ㄱ-ㅣ]+/g, (run) =>
+      run
+        .normalize('NFKD')
+        .replace(/[\u0300-\u036f]/g, '')
+        .normalize('NFC'),
+    )
+    .toLowerCase()
+    .replace(/['’](s(?![\p{L}\p{N}]))?/gu, '');
+  const all = plain.match(/[가-힣ㄱ-ㅣ]+|(?:(?![가-힣ㄱ-ㅣ])[\p{L}\p{N}])+/gu) ?? [];
+  const telling = all.filter((word) => !stopWords.has(word));
+  return (telling.length > 0 ? telling : all).map((word) => word.slice(0, longest));
+}
+
+type After = 'consonant' | 'vowel' | 'vowel or ㄹ' | 'anything';
+
+/** Particles and forms of "to be". `short`: nearly never the end of a noun, so one syllable may be left of the word. */
+const particles: { text: string; after: After; short: boolean }[] = (
+  [
+    ['consonant', true, '은 을 으로'],
+    ['consonant', false, '이 과 이나 이랑 이라 으로도 으로는 이에요 이라는'],
+    ['vowel', true, '는 를 와'],
+    ['vowel', false, '가 나 랑 예요 라는'],
+    ['vowel or ㄹ', false, '로'],
+    ['anything', true, '에 에서 에는 에도 에게 입니다'],
+    ['anything', false, '의 도 만 까지 부터 처럼 보다 마다 조차 밖에 하고 한테 이다 인데'],
+  ] as const
+)
+  .flatMap(([after, short, texts]) => texts.split(' ').map((text) => ({ text, after, short })))
+  .sort((a, b) => b.text.length - a.text.length);
+
+const follows = (stem: string, after: After): boolean => {
+  const final = finalOf(stem);
+  if (after === 'consonant') return final !== '';
+  if (after === 'vowel') return final === '';
+  return after === 'anything' || final === '' || final === 'ㄹ';
+};
+
+/** Takes off the longest that fits: 으로, not 로. */
+function withoutParticle(word: string): string[] {
+  const found = particles.find(({ text, after, short }) => {
+    const stem = word.slice(0, -text.length);
+    return word.endsWith(text) && stem.length >= (short ? 1 : 2) && follows(stem, after);
+  });
+  return found ? [word.slice(0, -found.text.length)] : [];
+}
+
+/**
+ * What a word may be a form of: a Korean one without its particles (찻잔에서는: 찻잔에서, 찻잔), an English one without
+ * its ending (cups: cup). Never the word itself.
+ */
+export function stemsOf(word: string): string[] {
+  if (!isHangul(word)) {
+    const stem = /^[a-z]{3,}$/.test(word) ? stemmer(word) : word;
+    return stem === word ? [] : [stem];
+  }
+  const once = withoutParticle(word);
+  return [...once, ...once.flatMap(withoutParticle)];
+}
+
+/** Pairs of neighbouring characters: 조각보 gives 조각, 각보. */
+export const pairsOf = (text: string): string[] =>
+  Array.from({ length: Math.max(0, text.length - 1) }, (_, at) => text.slice(at, at + 2));
+
+/** Words that a typo can be told from: of shorter ones too many others are one stroke away. */
+export const isCorrectable = (word: string): boolean =>
+  isHangul(word) ? word.length >= 3 : /^[a-z]{4,}$/.test(word);
+
+/** The strokes of a word, whole and with one left out. Two words that are one typo apart have one of these in common. */
+export function nearOf(word: string): string[] {
+  const typed = letters(word);
+  return [...new Set([typed, ...Array.from(typed, (_, at) => typed.slice(0, at) + typed.slice(at + 1))])];
+}
+
+/** Whether one stroke left out, added, changed, or swapped with the next makes one word of the other. */
+export function isOneTypoApart(one: string, other: string): boolean {
+  const [a, b] = [letters(one), letters(other)];
+  if (a === b) return false;
+  let from = 0;
+  while (from < a.length && a[from] === b[from]) from++;
+  const [restA, restB] = [a.slice(from), b.slice(from)];
+  return (
+    restA.slice(1) === restB ||
+    restA === restB.slice(1) ||
+    restA.slice(1) === restB.slice(1) ||
+    (restA.slice(2) === restB.slice(2) && restA[0] === restB[1] && restA[1] === restB[0])
+  );
+}

@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { Input } from '@jogakbo/contract';
+import { SearchProducts, SuggestProducts } from '@jogakbo/contracts-search';
+import { Shelf } from './shelf.ts';
+
+describe('finding products', () => {
+  let shelf: Shelf;
+  const find = (q: string, query: Partial<Input<typeof SearchProducts>> = {}, language: 'ko' | 'en' = 'ko') =>
+    shelf.search.ask(SearchProducts, { q, ...query }, { language });
+  const names = async (q: string, query: Partial<Input<typeof SearchProducts>> = {}) =>
+    (await find(q, query)).items.map(({ name }) => name);
+  const suggested = async (q: string, language: 'ko' | 'en' = 'ko') =>
+    (await shelf.search.ask(SuggestProducts, { q }, { language })).items.map(({ text }) => text);
+
+  beforeAll(async () => {
+    shelf = await Shelf.open();
+    await shelf.put('모시 조각보', 'Ramie Patchwork Cloth', { amount: 48_000, category: 'textiles' });
+    await shelf.put('무명 보자기', 'Cotton Bojagi', { amount: 29_000, category: 'textiles' });
+    await shelf.put('옥사 커튼', 'Oksa Silk Curtain', {
+      amount: 68_000,
+      category: 'textiles',
+      ko: '비치는 천을 조각보처럼 이은 커튼입니다.',
+      en: 'Translucent panels stitched together like patchwork.',
+    });
+    await shelf.put('청자 찻잔', 'Celadon Teacup', { amount: 56_000, category: 'ceramics' });
+    await shelf.put('백자찻잔 받침', 'Porcelain Saucers', { amount: 9_000, category: 'ceramics' });
+    await shelf.put('모시 셔츠', 'Ramie Shirt', { amount: 74_000, category: 'clothing' });
+    await shelf.put('국화차', 'Chrysanthemum Tea', { amount: 22_000, category: 'tea' });
+    await shelf.put('풍경', 'Wind Bell', { amount: 18_000, category: 'metal', ko: '소리가 맑은 종입니다.' });
+  });
+  afterAll(() => shelf.close());
+
+  it.each([
+    ['two syllables', '보자기', ['무명 보자기']],
+    ['two syllables', '모시', ['모시 조각보', '모시 셔츠']],
+    ['the name before the description', '조각보', ['모시 조각보', '옥사 커튼']],
+    ['a particle', '조각보를', ['모시 조각보', '옥사 커튼']],
+    ['the word before the part of a word', '찻잔은', ['청자 찻잔', '백자찻잔 받침']],
+    ['several particles', '보자기로는', ['무명 보자기']],
+    ['a particle in the description', '커튼', ['옥사 커튼']],
+    ['one syllable that names the thing', '차', ['국화차']],
+    ['together what is written apart', '찻잔받침', ['백자찻잔 받침']],
+    ['two words', '모시 조각보', ['모시 조각보']],
+    ['two languages', 'ramie 조각보', ['모시 조각보']],
+    ['an unfinished Korean word', '조각', ['모시 조각보', '옥사 커튼']],
+    ['an English word in any case', 'CELADON', ['청자 찻잔']],
+    ['another number', 'teacups', ['청자 찻잔']],
+    ['the other number', 'saucer', ['백자찻잔 받침']],
+    ['apart what is written together', 'tea cup', ['청자 찻잔']],
+    ['an unfinished English word', 'chrysan', ['국화차']],
+    ['letters swapped', 'patchwrok', ['모시 조각보', '옥사 커튼']],
+    ['a letter missing', 'bojgi', ['무명 보자기']],
+    ['a letter too many', 'ceeladon', ['청자 찻잔']],
+    ['a wrong letter', 'chrysanthenum tea', ['국화차']],
+    ['a wrong stroke', '조각부', ['모시 조각보', '옥사 커튼']],
+    ['some of the words where none has all', 'ramie teapot', ['모시 조각보', '모시 셔츠']],
+    ['half of a long Korean word where nothing has it', '백자항아리', ['백자찻잔 받침']],
+    ['the whole word before its beginning', 'tea', ['국화차', '청자 찻잔']],
+    ['nothing', 'zzzzz', []],
+    ['signs', "!?' & | :* <-> \\", []],
+  ])('by %s: %s', async (_, q, expected = [] as string[]) => {
+    const found = await names(q);
+    // Between equals the order is that of their ids.
+    expect(found).toEqual(expected);
+  });
+
+  it('answers in the language of the shopper', async () => {
+    const [korean, english] = await Promise.all([find('모시 조각보'), find('모시 조각보', {}, 'en')]);
+    expect(korean.items[0]).toMatchObject({
+      name: '모시 조각보',
+      price: { amount: 48_000, currency: 'KRW' },
+    });
+    expect(english.items[0]).toMatchObject({ name: 'Ramie Patchwork Cloth', description: '' });
+    expect(english.items[0]!.score).toBeGreaterThan(0);
+  });
+
+  it('says how many can be bought where it knows', async () => {
+    const { productId, available } = (await find('celadon')).items[0]!;
+    expect(available).toBeUndefined();
+    await shelf.stock(productId, 7);
+    expect((await find('celadon')).items[0]).toMatchObject({ available: 7 });
+    await shelf.stock(productId, 0);
+    expect((await find('celadon')).items[0]).toMatchObject({ available: 0 });
+  });
+
+  it('sorts, filters and counts', async () => {
+    const prices = async (sort: 'price-asc' | 'price-desc') =>
+      (await find('모시 찻잔 보자기', { sort })).items.map(({ price }) => price.amount);
+    await expect(prices('price-asc')).resolves.toEqual([9_000, 29_000, 48_000, 56_000, 74_000]);
+    await expect(prices('price-desc')).resolves.toEqual([74_000, 56_000, 48_000, 29_000, 9_000]);
+    await expect(names('모시', { sort: 'newest' })).resolves.toEqual(['모시 셔츠', '모시 조각보']);
+
+    const filtered = await find('모시 찻잔 보자기', { category: 'textiles', minPrice: 30_000 });
+    expect(filtered.items.map(({ name }) => name)).toEqual(['모시 조각보']);
+    // Each facet without its own filter: what else there would be.
+    expect(filtered.facets).toEqual({
+      category: [
+        { value: 'ceramics', count: 1 },
+        { value: 'clothing', count: 1 },
+        { value: 'textiles', count: 1 },
+      ],
+      price: [
+        { minPrice: 10_000, maxPrice: 29_999, count: 1 },
+        { minPrice: 30_000, maxPrice: 49_999, count: 1 },
+      ],
+    });
+    await expect(names('모시', { minPrice: 74_000, maxPrice: 74_000 })).resolves.toEqual(['모시 셔츠']);
+  });
+
+  it.each(['relevance', 'price-asc', 'price-desc', 'newest'] as const)(
+    'pages by %s, each product once and in the order of the whole',
+    async (sort) => {
+      // Neither word alone fits all: the pages after the first must look as far as the first did.
+      const q = 'ramie teacup saucers bojgi';
+      const whole = (await find(q, { sort })).items.map(({ productId }) => productId);
+      expect(whole).toHaveLength(5);
+      const seen: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page = await find(q, { sort, limit: 2, cursor });
+        seen.push(...page.items.map(({ productId }) => productId));
+        cursor = page.nextCursor ?? undefined;
+      } while (cursor);
+      expect(seen).toEqual(whole);
+    },
+  );
+
+  it('suggests while a name is being typed, at every stroke', async () => {
+    for (const q of ['무', '뭄', '무며', '무명', '무명 ', '무명 ㅂ', '무명 봊', '무명 보자', '무명 보자기']) {
+      await expect(suggested(q)).resolves.toContain('무명 보자기');
+    }
+    await expect(suggested('조각')).resolves.toEqual(['모시 조각보']);
+    await expect(suggested('ram pa')).resolves.toEqual(['모시 조각보']);
+    await expect(suggested('ra', 'en')).resolves.toEqual(['Ramie Patchwork Cloth', 'Ramie Shirt']);
+    await expect(suggested('patchwrok', 'en')).resolves.toEqual(['Ramie Patchwork Cloth']);
+    await expect(suggested('zzz')).resolves.toEqual([]);
+    await expect(suggested('!')).resolves.toEqual([]);
+  });
+
+  it.each([
+    ['nothing to look for', { q: ' ' }, 'q'],
+    ['too much', { q: 'x'.repeat(101) }, 'q'],
+    ['a least price above the highest', { q: 'tea', minPrice: 2, maxPrice: 1 }, 'minPrice'],
+    ['half a won', { q: 'tea', maxPrice: 0.5 }, 'maxPrice'],
+    ['an unknown sort', { q: 'tea', sort: 'colour' }, 'sort'],
+    ['a category that is none', { q: 'tea', category: "'; DROP" }, 'category'],
+    ['an unknown field', { q: 'tea', colour: 'red' }, 'colour'],
+    ['too long a page', { q: 'tea', limit: 101 }, 'limit'],
+  ])('refuses %s and names the field', async (_, query, path) => {
+    await expect(shelf.search.ask(SearchProducts, query as never)).rejects.toMatchObject({
+      code: 'invalid',
+      status: 400,
+      errors: expect.arrayContaining([expect.objectContaining({ path })]),
+    });
+  });
+
+  it('refuses a cursor that it did not give for this sort', async () => {
+    const { nextCursor } = await find('모시', { limit: 1 });
+    expect(nextCursor).toEqual(expect.any(String));
+    const refused = {
+      code: 'unknown-cursor',
+      status: 400,
+      errors: [expect.objectContaining({ path: 'cursor' })],
+    };
+    await expect(find('모시', { cursor: nextCursor!, sort: 'newest' })).rejects.toMatchObject(refused);
+    for (const cursor of ['x', Buffer.from('["relevance",0,1,"x"]').toString('base64url'), 'bnVsbA']) {
+      await expect(find('모시', { cursor })).rejects.toMatchObject(refused);
+    }
+  });
+});
