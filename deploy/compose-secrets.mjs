@@ -1,10 +1,14 @@
 // Makes the passwords that docker-compose.yml needs: node deploy/compose-secrets.mjs && docker compose up --build
 // Writes .env and .jogakbo/staff.json (both ignored by git), or leaves them as they are where they exist.
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const password = () => randomBytes(18).toString('base64url');
-const databases = readdirSync('apps').filter((app) => existsSync(`apps/${app}/migrations`));
+const databases = readdirSync('apps').filter((app) => {
+  const manifest = `apps/${app}/package.json`;
+  if (!existsSync(manifest)) return false;
+  return '@jogakbo/consistency' in (JSON.parse(readFileSync(manifest, 'utf8')).dependencies ?? {});
+});
 
 if (existsSync('.env')) {
   console.log('.env exists and stays as it is');

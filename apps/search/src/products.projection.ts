@@ -1,4 +1,5 @@
-import type { AnyEvent, Body } from '@jogakbo/contract';
+import { projection } from '@jogakbo/consistency';
+import type { Body } from '@jogakbo/contract';
 import { ProductAdded, ProductChanged, ProductRemoved } from '@jogakbo/contracts-catalog';
 import { StockChanged } from '@jogakbo/contracts-inventory';
 import type { EntityManager } from 'typeorm';
@@ -9,7 +10,7 @@ import { nearOf } from './words.ts';
  * What is shown (`product`, `stock`) and what is looked through (`product_terms`, and `product_names` for suggestions)
  * are kept apart: a purchase changes one narrow row and no index, and a search reads no picture.
  */
-export const tables = `
+const tables = `
   CREATE TABLE product (
     product_id uuid PRIMARY KEY,
     -- A removed product stays as its id alone, so that a change that comes late does not bring it back.
@@ -88,11 +89,10 @@ async function keepProduct(tx: EntityManager, product: ProductState): Promise<vo
      ON CONFLICT (product_id) DO UPDATE SET typed = EXCLUDED.typed, ko = EXCLUDED.ko, en = EXCLUDED.en`,
     [productId, typed, ko, en],
   );
-  // In the order of the alphabet, so that two products with the same new words do not wait for each other in a circle.
   await tx.query(
     `INSERT INTO vocabulary (word, near)
      SELECT word, ARRAY(SELECT jsonb_array_elements_text(near)) FROM jsonb_to_recordset($1::jsonb) AS row (word text, near jsonb)
-     ORDER BY word COLLATE "C" ON CONFLICT DO NOTHING`,
+     ON CONFLICT DO NOTHING`,
     [JSON.stringify(vocabulary.map((word) => ({ word, near: nearOf(word) })))],
   );
 }
@@ -121,12 +121,9 @@ async function keepStock(
   );
 }
 
-type On = [contract: AnyEvent, handler: (tx: EntityManager, data: never) => Promise<void>];
-
-/** What each event changes. Idempotent, and a function of the events alone: the same events from scratch give the same rows. */
-export const on = [
-  [ProductAdded, keepProduct],
-  [ProductChanged, keepProduct],
-  [ProductRemoved, removeProduct],
-  [StockChanged, keepStock],
-] as const satisfies On[];
+/** Each handler is idempotent, and a function of the events alone: the same events from scratch give the same rows. */
+export const products = projection('products', 1, tables)
+  .on(ProductAdded, keepProduct)
+  .on(ProductChanged, keepProduct)
+  .on(ProductRemoved, removeProduct)
+  .on(StockChanged, keepStock);

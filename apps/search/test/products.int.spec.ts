@@ -11,7 +11,11 @@ describe('keeping products', () => {
   const names = async (q: string) =>
     (await shelf.search.ask(SearchProducts, { q })).items.map(({ name }) => name);
   const fromScratch = () =>
-    shelf.search.query('TRUNCATE product, product_terms, product_names, stock, vocabulary, inbox');
+    shelf.search.query(
+      ['product', 'product_terms', 'product_names', 'stock', 'vocabulary', 'inbox']
+        .map((table) => `DELETE FROM ${table};`)
+        .join(''),
+    );
 
   beforeAll(async () => {
     shelf = await Shelf.open();

@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { Projector } from '@jogakbo/consistency';
 import type { AnyEvent, Body, Message } from '@jogakbo/contract';
 import { ProductAdded } from '@jogakbo/contracts-catalog';
 import { StockChanged } from '@jogakbo/contracts-inventory';
@@ -39,12 +40,13 @@ export class Shelf {
     return this.hears(StockChanged({ productId, available }));
   }
 
-  /** Announces an event and waits until it was handled: each leaves one row in the inbox. */
+  /** Announces an event and waits until it is in the log (each leaves one row in the inbox) and in the read model. */
   async hears(message: Message<AnyEvent>): Promise<void> {
     const count = () => this.search.query<{ count: number }>('SELECT count(*)::int FROM inbox');
     const [before] = await count();
     await this.search.announce(message);
     await eventually(async () => (await count())[0]!.count > before!.count);
+    await this.search.get(Projector).caughtUp('products', 10_000);
   }
 
   /** Everything that the events so far have written. */

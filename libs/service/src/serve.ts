@@ -1,3 +1,4 @@
+import { Projector } from '@jogakbo/consistency';
 import type { Type } from '@nestjs/common';
 import { serviceOptions } from './service.ts';
 import {
@@ -54,12 +55,13 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
 }
 
 async function migrate(module: Type): Promise<void> {
-  const { contract, migrations } = serviceOptions(module);
+  const { contract, migrations, projections = [] } = serviceOptions(module);
   if (!migrations) return console.log(`${contract.name} has no database`);
   const [settings] = loadSettings([DatabaseSettings], process.env);
   const dataSource = await createDataSource(module, settings).initialize();
   try {
     const done = await dataSource.runMigrations();
+    await new Projector(projections, dataSource, settings.databaseUrl).prepare();
     console.log(`${contract.name}: ${done.length} migrations run`);
   } finally {
     await dataSource.destroy();

@@ -10,14 +10,12 @@ import { wrongSettingsFault } from './start-faults.ts';
 import { readJson, writeJson } from './state.ts';
 import { type App } from './workspace.ts';
 
-function hashOfFolders(folders: string[]): string {
+function hashOfFolder(folder: string): string {
   const hash = createHash('sha256');
-  for (const folder of folders) {
-    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-      if (!entry.isFile()) continue;
-      const path = join(entry.parentPath, entry.name);
-      hash.update(path).update(readFileSync(path));
-    }
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    hash.update(path).update(readFileSync(path));
   }
   return hash.digest('hex').slice(0, 16);
 }
@@ -52,7 +50,7 @@ export async function runMigrations(
     .filter((app) => app.hasDatabase)
     .map((app) => ({
       app,
-      key: `${databases[app.name]!.identity} ${hashOfFolders([join(app.folder, 'dist'), join(app.folder, 'migrations')])}`,
+      key: `${databases[app.name]!.identity} ${hashOfFolder(join(app.folder, 'dist'))}`,
     }))
     .filter(({ app, key }) => done[app.name] !== key);
   const queue = [...pending];

@@ -28,14 +28,17 @@ export function listApps(workspace = root): App[] {
     .flatMap((name) => {
       const manifest = join(apps, name, 'package.json');
       if (!existsSync(manifest)) return [];
-      const { main } = JSON.parse(readFileSync(manifest, 'utf8')) as { main?: string };
+      const { main, dependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+        main?: string;
+        dependencies?: Record<string, string>;
+      };
       if (main !== 'dist/main.js') return [];
       return [
         {
           name,
           folder: join(apps, name),
           main: join('apps', name, main),
-          hasDatabase: existsSync(join(apps, name, 'migrations')),
+          hasDatabase: '@jogakbo/consistency' in dependencies,
         },
       ];
     });

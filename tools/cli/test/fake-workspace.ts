@@ -54,8 +54,13 @@ export class FakeWorkspace extends Jogakbo {
     for (const name of services) {
       const app = join(this.folder, 'apps', name);
       mkdirSync(join(app, 'dist'), { recursive: true });
-      if (name !== 'gateway') mkdirSync(join(app, 'migrations'));
-      writeFileSync(join(app, 'package.json'), JSON.stringify({ main: 'dist/main.js', type: 'module' }));
+      writeFileSync(
+        join(app, 'package.json'),
+        JSON.stringify({
+          ...{ main: 'dist/main.js', type: 'module' },
+          ...(name !== 'gateway' && { dependencies: { '@jogakbo/consistency': '0.1.0' } }),
+        }),
+      );
       writeFileSync(join(app, 'dist', 'main.js'), fakeService);
     }
   }
