@@ -75,7 +75,7 @@ describe('on the wire', () => {
 
   describe('a stock Nest client', () => {
     const clients: ClientProxy[] = [];
-    afterEach(() => clients.splice(0).forEach((client) => void client.close()));
+    afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
 
     function stock(queue: string): ClientProxy {
       const client = ClientProxyFactory.create({
