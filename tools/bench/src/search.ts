@@ -59,6 +59,9 @@ for (const [kind, query] of Object.entries(typing)) {
 }
 
 const running = service();
+// However this ends, the service ends with it.
+process.on('exit', () => running.kill('SIGTERM'));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 const connection = await new BrokerConnection().open(TEST_RABBITMQ_URL, 'bench');
 const publisher = new Publisher(connection);
 await publisher.open();
