@@ -135,7 +135,7 @@ async function readMails(rows: Rows<never>): Promise<Pick<Facts, 'mails'>> {
   return {
     mails: await rows(`
       SELECT about AS "orderId", kind, message_id AS "messageId",
-        ARRAY(SELECT b.message_id FROM mailbox b WHERE b.mail_id = m.mail_id) AS delivered
+        ARRAY(SELECT b.message_id FROM mailbox b WHERE b.message_id = m.message_id AND b."to" = m."to") AS delivered
       FROM mail m WHERE about IS NOT NULL`),
   };
 }

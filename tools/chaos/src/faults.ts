@@ -51,6 +51,21 @@ async function untilReady(world: World, service: string, notPid: number | undefi
   }
 }
 
+async function killBroker(world: World, frozenFor: number): Promise<string> {
+  const rowOf = async () => (await world.store.rows()).find(({ service }) => service === 'broker');
+  // Right after its start queues may be being declared: killing it then can break one for good.
+  const youth = 6_000 - ((await rowOf())?.uptime ?? 0);
+  if (youth > 0) await pause(youth, undefined, { signal: world.over }).catch(() => undefined);
+  const pid = (await rowOf())?.pid;
+  if (frozenFor > 0) {
+    signal(pid, 'SIGSTOP');
+    await pause(frozenFor, undefined, { signal: world.over }).catch(() => undefined);
+  }
+  const said = signal(pid, 'SIGKILL');
+  await untilReady(world, 'broker', pid);
+  return said;
+}
+
 /** Everything that can be done to a store. */
 export const faults: Record<FaultName, Fault> = {
   kill: {
@@ -85,18 +100,11 @@ export const faults: Record<FaultName, Fault> = {
   },
   broker: {
     does: 'SIGKILL of RabbitMQ; the supervisor starts it again',
-    strike: async (world) => {
-      const pid = await pidOf(world, 'broker');
-      // Within 3 s of its start queues may be being declared: killing it then can break one for good.
-      const row = (await world.store.rows()).find(({ service }) => service === 'broker') as {
-        uptime?: number;
-      };
-      if ((row.uptime ?? 0) < 5_000)
-        await pause(5_000, undefined, { signal: world.over }).catch(() => undefined);
-      const said = signal(pid, 'SIGKILL');
-      await untilReady(world, 'broker', pid);
-      return said;
-    },
+    strike: (world) => killBroker(world, 0),
+  },
+  freeze: {
+    does: 'SIGSTOP of RabbitMQ for 2 s and then SIGKILL: what it was sent meanwhile is lost with it',
+    strike: (world) => killBroker(world, 2_000),
   },
   database: {
     does: 'SIGKILL of PostgreSQL, the postmaster and all its children; the supervisor starts it again',

@@ -16,6 +16,7 @@ export const faultNames = [
   'term',
   'roll',
   'broker',
+  'freeze',
   'database',
   'connections',
   'queue',
@@ -42,6 +43,7 @@ export function schedule(seed: number, seconds: number, names: readonly FaultNam
   const random = new Random(seed, 'schedule');
   const planned: Planned[] = [];
   let deck: FaultName[] = [];
+  if (names.length === 0) return planned;
   for (let at = calmBefore; at < seconds - calmAfter; at += random.between(6, 14)) {
     if (deck.length === 0) deck = shuffled(names, random);
     const fault = deck.pop()!;

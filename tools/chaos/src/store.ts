@@ -10,6 +10,8 @@ export interface Row {
   state: string;
   pid?: number;
   url?: string;
+  /** Milliseconds. */
+  uptime?: number;
 }
 
 interface Staff {
@@ -19,7 +21,7 @@ interface Staff {
 }
 
 /** Services hold pieces only this long, and the provider is this slow, so that both happen within a run. */
-const settings = { RESERVATION_MINUTES: '0.1', SANDBOX_DELAY: '9000', LOG_LEVEL: 'warn' };
+const settings = { RESERVATION_MINUTES: '0.1', SANDBOX_DELAY: '16000', LOG_LEVEL: 'warn' };
 
 /** A store of our own, met as its user meets it: by the command line, and by the files that it keeps. */
 export class Store {
@@ -62,8 +64,10 @@ export class Store {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  staff(role: string): Staff {
-    return this.#kept<Staff[]>('staff.json').find(({ roles }) => roles.includes(role))!;
+  /** The login of the one who has this role. */
+  staff(role: string): { email: string; password: string } {
+    const { email, password } = this.#kept<Staff[]>('staff.json').find(({ roles }) => roles.includes(role))!;
+    return { email, password };
   }
 
   /** With the login that may see everything. */

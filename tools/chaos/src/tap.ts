@@ -59,6 +59,7 @@ export class Tap {
             // The connection is gone: the message comes again, and is known.
           }
         });
+        if (this.#closed) await this.#model.close();
         await lost;
       } catch {
         await this.#model?.close().catch(() => undefined);
