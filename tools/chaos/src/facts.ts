@@ -39,7 +39,7 @@ export interface Facts {
   ledger: { orderId: string; account: string; amount: number }[];
   /** What the provider remembers; the key is the payment's id. */
   charges: { orderId: string | null; status: string; amount: number | null }[];
-  mails: { orderId: string; kind: string; messageId: string; delivered: string[] }[];
+  mails: { orderId: string; kind: string; messageId: string; delivered: number }[];
   outbox: OutboxFact[];
   queues: { name: string; messages: number; unacknowledged: number }[];
   deadLetters: { queue: string; pattern: string; cause: string; payload: string }[];
@@ -135,7 +135,7 @@ async function readMails(rows: Rows<never>): Promise<Pick<Facts, 'mails'>> {
   return {
     mails: await rows(`
       SELECT about AS "orderId", kind, message_id AS "messageId",
-        ARRAY(SELECT b.message_id FROM mailbox b WHERE b.message_id = m.message_id AND b."to" = m."to") AS delivered
+        (SELECT count(*)::int FROM mailbox b WHERE b.message_id = m.message_id AND b."to" = m."to") AS delivered
       FROM mail m WHERE about IS NOT NULL`),
   };
 }

@@ -60,6 +60,8 @@ function planOf(args: string[]): (Plan & { mutant?: string | undefined }) | unde
   if (unknown) throw new Usage(`--faults: there is no "${unknown}"; there are ${faultNames.join(', ')}`);
   return {
     mutant: name,
+    // A broken store does not come to rest: there is no use in waiting long for it.
+    quiet: mutant ? 25 : 60,
     seconds: number('seconds', values.seconds ?? String(mutant?.seconds ?? 600)),
     seed: values.seed === undefined ? randomInt(1_000_000) : number('seed', values.seed),
     shoppers: number('shoppers', values.shoppers),

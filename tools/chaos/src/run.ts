@@ -16,6 +16,8 @@ export interface Plan {
   seconds: number;
   faults: readonly FaultName[];
   shoppers: number;
+  /** How many seconds after the last fault the store may take to come to rest. */
+  quiet: number;
   /** Whose services run, where it is not this one. */
   workspace?: string | undefined;
 }
@@ -36,8 +38,6 @@ export interface Result {
   settled: number;
 }
 
-/** How long after the last fault the store may take to come to rest (milliseconds). */
-const quiet = 60_000;
 /** What a fault may disturb after it was undone. */
 const aftermath = 12_000;
 
@@ -57,7 +57,6 @@ export async function run(
   const log = new ClientLog(join(folder, 'clients.jsonl'));
   const tap = new Tap(store);
   let workload: Workload | undefined;
-  const progress: NodeJS.Timeout[] = [];
   try {
     say('starting a store');
     await store.start();
@@ -79,8 +78,8 @@ export async function run(
     const lastFault = Math.max(began, ...struck.map(({ until }) => until));
     say('quiet: everything asked for is waited for');
     const home = workload.close();
-    const deadline = Math.max(lastFault, Date.now() - 5_000) + quiet;
-    await Promise.race([home, pause(deadline - 15_000 - Date.now(), undefined, { ref: false })]);
+    const deadline = Math.max(lastFault, Date.now() - 5_000) + plan.quiet * 1_000;
+    await Promise.race([home, pause(deadline - plan.quiet * 250 - Date.now(), undefined, { ref: false })]);
     await workload.giveUp();
     const isCalm = (from: number, until: number) =>
       from > began &&
@@ -93,7 +92,6 @@ export async function run(
     );
     return { violations, struck, exchanges: log.exchanges, facts, settled: (Date.now() - lastFault) / 1_000 };
   } finally {
-    progress.forEach(clearInterval);
     await workload?.giveUp().catch(() => undefined);
     await tap.close();
     say(await store.stop());
