@@ -7,15 +7,22 @@ const timers = new Set(['inventory.expire-reservation']);
 const repeatable = new Set(['payments.return-payment', ...timers]);
 
 /** That what was to be said was said, once, in order; and that nothing lies about. */
-export function checkMessages({ outbox, queues, deadLetters, heard, orders }: Facts): Violation[] {
+export function checkMessages({
+  outbox,
+  queues,
+  deadLetters,
+  heard,
+  heardSince,
+  orders,
+}: Facts): Violation[] {
   const violations: Violation[] = [];
   const say = (rule: string, says: string, orderId?: string | null) =>
     violations.push({ rule, says, ...(orderId && { orderId }) });
   const position = new Map(heard.map((messageId, index) => [messageId, index]));
 
-  for (const { service, id, name, subject, open, messageId } of outbox) {
+  for (const { service, id, name, subject, open, messageId, at } of outbox) {
     if (open) say('outboxes are empty', `${service} keeps ${name} (${id})`, subject);
-    else if (!timers.has(name) && !position.has(messageId))
+    else if (at > heardSince && !timers.has(name) && !position.has(messageId))
       say(
         'what is marked published was published',
         `${service}: ${name} (${id}) never reached the broker`,

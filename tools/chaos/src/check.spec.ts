@@ -58,6 +58,7 @@ function goodRun(): Run {
       queues: [{ name: 'orders.events', messages: 0, unacknowledged: 0 }],
       deadLetters: [],
       heard: ['a', 'b'],
+      heardSince: 0,
     },
   };
 }

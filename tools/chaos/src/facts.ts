@@ -45,6 +45,8 @@ export interface Facts {
   deadLetters: { queue: string; pattern: string; cause: string; payload: string }[];
   /** The ids of all messages, in the order in which the broker first had them. */
   heard: string[];
+  /** Since when somebody listened (milliseconds). */
+  heardSince: number;
 }
 
 type Rows<T> = (sql: string) => Promise<T[]>;
@@ -73,7 +75,10 @@ const outboxOf = `
     (extract(epoch FROM created_at) * 1000)::float8 AS at
   FROM outbox ORDER BY id`;
 
-export async function readFacts(store: Store, heard: string[]): Promise<Facts> {
+export async function readFacts(
+  store: Store,
+  { heard, since }: { heard: readonly string[]; since: number },
+): Promise<Facts> {
   const outbox = await Promise.all(
     services.map((service) =>
       within(store, service, async (rows) =>
@@ -89,6 +94,7 @@ export async function readFacts(store: Store, heard: string[]): Promise<Facts> {
     ...(await readBroker(store)),
     outbox: outbox.flat(),
     heard: [...heard],
+    heardSince: since,
   };
 }
 

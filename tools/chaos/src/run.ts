@@ -134,7 +134,7 @@ async function settle(
   over: AbortSignal,
 ): Promise<{ violations: Violation[]; facts: Facts }> {
   for (let clean = 0; ;) {
-    const facts = await readFacts(store, tap.heard).catch((error: Error) => {
+    const facts = await readFacts(store, tap).catch((error: Error) => {
       if (Date.now() > deadline || over.aborted) throw error;
       return undefined;
     });

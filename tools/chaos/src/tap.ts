@@ -12,6 +12,7 @@ const queue = 'chaos.tap';
 export class Tap {
   /** The ids of all messages, each at its first coming. */
   readonly heard: string[] = [];
+  since = Infinity;
   readonly #known = new Set<string>();
   readonly #store: Store;
   #copying: { random: Random; longest: number } | undefined;
@@ -37,6 +38,7 @@ export class Tap {
     for (const { destination, routing_key } of bindings)
       if (destination.endsWith('.commands')) await channel.bindQueue(queue, 'commands', routing_key);
     await model.close();
+    this.since = Date.now();
     this.#running = this.#listen();
   }
 
