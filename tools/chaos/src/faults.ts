@@ -43,8 +43,13 @@ function childrenOf(pid: number): number[] {
   return pairs.filter(([, parent]) => parent === pid).map(([child]) => child!);
 }
 
-async function untilReady(world: World, service: string, notPid: number | undefined): Promise<void> {
-  for (let tries = 0; tries < 60 && !world.over.aborted; tries += 1) {
+async function untilReady(
+  world: World,
+  service: string,
+  notPid: number | undefined,
+  patience = 25_000,
+): Promise<void> {
+  for (const end = Date.now() + patience; Date.now() < end && !world.over.aborted;) {
     const row = (await world.store.rows()).find((one) => one.service === service);
     if (row?.state === 'ready' && row.pid !== notPid) return;
     await pause(300, undefined, { signal: world.over }).catch(() => undefined);
@@ -87,13 +92,13 @@ export const faults: Record<FaultName, Fault> = {
     strike: async (world, { service }) => signal(await pidOf(world, service), 'SIGTERM'),
   },
   roll: {
-    does: 'SIGTERM of every service, one after the other has come back',
+    does: 'SIGTERM of every service, each after the one before has come back, or after 8 s',
     strike: async (world) => {
       for (const service of services) {
         if (world.over.aborted) break;
         const pid = await pidOf(world, service);
         signal(pid, 'SIGTERM');
-        await untilReady(world, service, pid);
+        await untilReady(world, service, pid, 8_000);
       }
       return 'SIGTERM to each';
     },

@@ -71,7 +71,7 @@ export async function run(
         `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${countsOf(log.exchanges)})`,
       ),
     );
-    await pause(began + plan.seconds * 1_000 - Date.now(), undefined, { signal: over }).catch(
+    await pause(Math.max(0, began + plan.seconds * 1_000 - Date.now()), undefined, { signal: over }).catch(
       () => undefined,
     );
     if (over.aborted) return undefined;
@@ -79,7 +79,10 @@ export async function run(
     say('quiet: everything asked for is waited for');
     const home = workload.close();
     const deadline = Math.max(lastFault, Date.now() - 5_000) + plan.quiet * 1_000;
-    await Promise.race([home, pause(deadline - plan.quiet * 250 - Date.now(), undefined, { ref: false })]);
+    await Promise.race([
+      home,
+      pause(Math.max(0, deadline - plan.quiet * 250 - Date.now()), undefined, { ref: false }),
+    ]);
     await workload.giveUp();
     const isCalm = (from: number, until: number) =>
       from > began &&
@@ -106,9 +109,9 @@ async function strikeAll(
   say: (text: string) => void,
 ): Promise<Struck[]> {
   const struck = schedule(seed, seconds, names).map(async (planned): Promise<Struck | undefined> => {
-    await pause(began + planned.at * 1_000 - Date.now(), undefined, { signal: world.over }).catch(
-      () => undefined,
-    );
+    await pause(Math.max(0, began + planned.at * 1_000 - Date.now()), undefined, {
+      signal: world.over,
+    }).catch(() => undefined);
     if (world.over.aborted) return undefined;
     const from = Date.now();
     const name = `${planned.fault} ${targetOf(planned)}`.trim();
