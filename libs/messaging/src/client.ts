@@ -107,7 +107,9 @@ export class RabbitClient extends ClientProxy {
         replyTo: this.#replyKey,
         persistent,
         mandatory: true,
-        expiration: String(Math.max(1, Math.ceil(remaining))),
+        // A question leaves its queue with its deadline. A late command is dropped by its service, which knows the
+        // deadline too: the broker would take it for one that failed, and bury it among the dead letters.
+        ...(!persistent && { expiration: String(Math.max(1, Math.ceil(remaining))) }),
         headers: {
           ...contextHeaders(context),
           deadline,

@@ -146,6 +146,8 @@ describe('the transport', () => {
     await expect(client.ask(Take, { thing: 'x' })).resolves.toEqual({ taken: 1 });
     await sleep(100);
     expect(ran).toBe(1);
+    // Nobody has to look into it: whoever asked was told.
+    expect(await dead()).toEqual([]);
   });
 
   it('never runs a request whose deadline passed while it waited for its turn', async () => {
