@@ -179,7 +179,7 @@ async function readBroker(store: Store): Promise<Pick<Facts, 'queues' | 'deadLet
       deadLetters.push({
         queue: name,
         pattern: /"pattern":"([^"]*)"/.exec(payload)?.[1] ?? '',
-        cause: String(headers.cause ?? 'delivered too often'),
+        cause: String(headers.cause ?? headers['x-first-death-reason']),
         payload,
       });
     }
