@@ -3,7 +3,7 @@ import { base } from './jest.config.mjs';
 
 export default {
   ...base,
-  roots: ['<rootDir>/tools/cli'],
+  roots: ['<rootDir>/tools/cli', '<rootDir>/tools/chaos'],
   testRegex: '\\.e2e\\.spec\\.ts$',
   passWithNoTests: true,
   testTimeout: 120_000,

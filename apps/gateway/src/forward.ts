@@ -27,7 +27,11 @@ export class Forward {
   /** Answers, or throws what `problemOf` knows how to show. */
   async handle(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const match = this.services.table.find(request.method, request.url.split('?', 1)[0]!);
-    if (match.found === 'nothing') throw platformRejection('not-found', 'there is no such route');
+    if (match.found === 'nothing') {
+      // A client must not take a route that this gateway has yet to hear of for one that there is not, and give up.
+      if (this.services.learning) throw new RemoteFault('unavailable', 'no such route is known yet');
+      throw platformRejection('not-found', 'there is no such route');
+    }
     if (match.found === 'other-methods') return refuseMethod(request, reply, match.allow);
     const { route, parameters } = match;
     request.facts.route = route.pattern;

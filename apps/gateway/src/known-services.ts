@@ -2,6 +2,7 @@ import type { ServiceDescription } from '@jogakbo/contract';
 import { BrokerConnection, Instances, Publisher } from '@jogakbo/messaging';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { RouteTable } from './routes.ts';
+import { GatewaySettings } from './settings.ts';
 
 /** Routes that the gateway answers itself: nobody can announce them. */
 export const ownRoutes = [
@@ -30,13 +31,19 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   #heard = '';
   #table = new RouteTable([], ownRoutes);
   #timer: NodeJS.Timeout | undefined;
+  #learnedAt = Infinity;
 
-  constructor(connection: BrokerConnection, publisher: Publisher) {
+  constructor(
+    connection: BrokerConnection,
+    publisher: Publisher,
+    private readonly settings: GatewaySettings,
+  ) {
     this.#instances = new Instances(connection, publisher, 'gateway', () => this.#look());
   }
 
   async onModuleInit(): Promise<void> {
     await this.#instances.open();
+    this.#learnedAt = Date.now() + this.settings.learnFor * 1_000;
     this.#timer = setInterval(() => this.#look(), lookEvery);
     this.#timer.unref();
   }
@@ -53,6 +60,11 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   /** True where at least one instance of the service takes work. */
   serves(service: string): boolean {
     return this.#alive.has(service);
+  }
+
+  /** True while a service that is only starting again, like this gateway, may not have been heard of yet. */
+  get learning(): boolean {
+    return Date.now() < this.#learnedAt;
   }
 
   /** Runs with every new table, the present one included. */

@@ -33,4 +33,11 @@ export class GatewaySettings extends settings({
     .transform((text) => text.split(',').flatMap((route) => route.trim() || []))
     .pipe(z.array(z.string().regex(/^[A-Z]+ \/\S*$/, 'METHOD /path, separated by commas')))
     .describe('routes that must be served for /health/ready, as METHOD /path, separated by commas'),
+  learnFor: z.coerce
+    .number()
+    .min(0)
+    .default(15)
+    .describe(
+      'seconds after its start in which a route that was not heard of yet may still come (503, not 404)',
+    ),
 }) {}

@@ -19,6 +19,7 @@ describe('gateway', () => {
   let member: string;
   let merchant: string;
   let operator: string;
+  let whileLearning: Answer;
 
   const run = (module: typeof DemoModule) =>
     start(module, {
@@ -32,10 +33,12 @@ describe('gateway', () => {
         TOKEN_ISSUER: issuer,
         REQUEST_TIMEOUT: '1000',
         READY_ROUTES: 'POST /v1/jobs, GET /v1/things',
+        LEARN_FOR: '0.5',
       },
       { fastify: httpOptions, configure },
     );
     expect((await call('/health/ready')).status).toBe(503);
+    whileLearning = await call('/v1/things');
     key = await signer('k1');
     seen.keys = [key.publicKey];
     demo = await run(DemoModule);
@@ -421,6 +424,8 @@ describe('gateway', () => {
   });
 
   describe('routes', () => {
+    it('that were not heard of yet are not denied', () => expectProblem(whileLearning, 503, 'unavailable'));
+
     it('that nobody announced are not there', async () => {
       for (const path of ['/', '/v1/nothing', '/v1/things/', '/v1//things', '/v1/things/x/y', '/V1/things']) {
         expectProblem(await call(path), 404, 'not-found');

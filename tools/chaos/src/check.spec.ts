@@ -1,0 +1,169 @@
+import { describe, expect, it } from '@jest/globals';
+import { check } from './check.ts';
+import { type Exchange } from './client-log.ts';
+import { type Facts } from './facts.ts';
+
+const orderId = 'order-1';
+const productId = 'product-1';
+
+interface Run {
+  log: Exchange[];
+  facts: Facts;
+}
+
+/** One member who bought two pieces, and nothing went wrong. */
+function goodRun(): Run {
+  const lines = [{ productId, quantity: 2 }];
+  const client = { at: 1, took: 5, who: 'member-1' };
+  const row = { service: 'orders', subject: orderId, open: false, at: 1 };
+  return {
+    log: [
+      { ...client, what: 'receive', key: 'receipt-1', productId, quantity: 10, status: 201 },
+      {
+        ...client,
+        what: 'place',
+        key: 'key-1',
+        productId,
+        quantity: 2,
+        token: 'tok_ok',
+        status: 202,
+        orderId,
+        state: 'placed',
+      },
+      { ...client, what: 'read-order', status: 200, orderId, state: 'confirmed' },
+    ],
+    facts: {
+      orders: [
+        {
+          ...{ orderId, memberId: 'member-1', key: 'key-1', lines, amount: 24_000, status: 'confirmed' },
+          events: ['placed', 'confirmed'].map((type) => ({ type, reason: null })),
+        },
+      ],
+      sagas: [
+        { name: 'checkout', orderId, steps: ['orders.order-placed', 'orders.order-confirmed'], ended: true },
+      ],
+      stock: [{ productId, onHand: 8, reserved: 0, sold: 2, received: 10 }],
+      reservations: [{ orderId, status: 'sold', lines, expiresAt: Date.now() + 60_000 }],
+      payments: [{ orderId, status: 'captured', amount: 24_000 }],
+      ledger: [
+        { orderId, account: 'provider-receivable', amount: 24_000 },
+        { orderId, account: 'sales', amount: -24_000 },
+      ],
+      charges: [{ orderId, status: 'captured', amount: 24_000 }],
+      mails: [{ orderId, kind: 'order-confirmed', messageId: '<m1>', delivered: 1 }],
+      outbox: [
+        { ...row, id: 1, messageId: 'a', name: 'orders.order-placed' },
+        { ...row, id: 2, messageId: 'b', name: 'orders.order-confirmed' },
+      ],
+      queues: [{ name: 'orders.events', messages: 0, unacknowledged: 0 }],
+      deadLetters: [],
+      heard: ['a', 'b'],
+      heardSince: 0,
+    },
+  };
+}
+
+const rulesOf = ({ log, facts }: Run) => new Set(check(log, facts, () => true).map(({ rule }) => rule));
+const ledgerOf = (facts: Facts, ...amounts: number[]) =>
+  amounts
+    .flatMap((amount) => [
+      { orderId, account: 'provider-receivable', amount },
+      { orderId, account: 'sales', amount: -amount },
+    ])
+    .concat(facts.ledger);
+
+/** What is done to the good run, and the rule that it breaks. */
+const breaches: [string, (run: Run) => void][] = [
+  ['the ledger sums to zero', ({ facts }) => facts.ledger.pop()],
+  ['at most one capture', ({ facts }) => (facts.ledger = ledgerOf(facts, 24_000))],
+  [
+    'no more is refunded than was captured',
+    ({ facts }) => (facts.ledger = ledgerOf(facts, -24_000, -24_000)),
+  ],
+  ['what is captured is the total', ({ facts }) => (facts.orders[0]!.amount = 1)],
+  ['paid exactly if sold', ({ facts }) => (facts.payments[0]!.status = 'voided')],
+  ['the ledger knows every movement', ({ facts }) => (facts.ledger = [])],
+  ['the provider agrees', ({ facts }) => (facts.charges[0]!.status = 'authorized')],
+  ['no charge without a payment', ({ facts }) => (facts.charges[0]!.orderId = null)],
+  ['every piece is somewhere', ({ facts }) => (facts.stock[0]!.onHand = 7)],
+  ['stock is never negative', ({ facts }) => (facts.stock[0]!.onHand = -1)],
+  ['stock is never negative', ({ log }) => (log[2]!.available = -1)],
+  ['nothing stays reserved', ({ facts }) => (facts.stock[0]!.reserved = 1)],
+  ['sold is what was bought', ({ facts }) => (facts.stock[0]!.sold = 4)],
+  ['what was received is there once', ({ facts }) => (facts.stock[0]!.received = 20)],
+  ['pieces go where the order went', ({ facts }) => (facts.reservations[0]!.status = 'held')],
+  ['a reservation expires', ({ facts }) => (facts.reservations[0]!.expiresAt = Date.now() - 60_000)],
+  ['an order ends exactly once', ({ facts }) => facts.orders[0]!.events.pop()],
+  [
+    'an order ends exactly once',
+    ({ facts }) => facts.orders[0]!.events.push({ type: 'rejected', reason: 'timeout' }),
+  ],
+  ['an order is listed as it is', ({ facts }) => (facts.orders[0]!.status = 'placed')],
+  ['an order is one that somebody placed', ({ facts }) => (facts.orders[0]!.key = 'key-2')],
+  ['an order holds what was asked', ({ log }) => (log[1]!.quantity = 3)],
+  ['a declined card buys nothing', ({ log }) => (log[1]!.token = 'tok_declined')],
+  [
+    'a good card is not declined',
+    ({ facts }) => (facts.orders[0]!.events[1] = { type: 'rejected', reason: 'timeout' }),
+  ],
+  [
+    'a cancellation that was taken is done',
+    ({ log }) => log.push({ at: 2, took: 1, who: 'member-1', what: 'cancel', orderId, status: 202 }),
+  ],
+  [
+    'nothing is cancelled by itself',
+    ({ facts }) => facts.orders[0]!.events.push({ type: 'cancelled', reason: null }),
+  ],
+  [
+    'one mail for each end',
+    ({ facts }) => facts.mails.push({ ...facts.mails[0]!, messageId: '<m2>', delivered: 1 }),
+  ],
+  ['one mail for each end', ({ facts }) => facts.mails.pop()],
+  ['no mail of what did not happen', ({ facts }) => (facts.mails[0]!.kind = 'order-rejected')],
+  ['a mail arrives', ({ facts }) => (facts.mails[0]!.delivered = 0)],
+  ['a saga ends', ({ facts }) => (facts.sagas[0]!.ended = false)],
+  ['a step is taken once', ({ facts }) => facts.sagas[0]!.steps.push('orders.order-placed')],
+  ['outboxes are empty', ({ facts }) => (facts.outbox[1]!.open = true)],
+  ['what is marked published was published', ({ facts }) => facts.heard.pop()],
+  ['in order per subject', ({ facts }) => facts.heard.reverse()],
+  [
+    'nothing is said twice',
+    ({ facts }) => {
+      facts.outbox.push({ ...facts.outbox[1]!, id: 3, messageId: 'c' });
+      facts.heard.push('c');
+    },
+  ],
+  ['queues are empty', ({ facts }) => (facts.queues[0]!.unacknowledged = 1)],
+  [
+    'nothing is dead',
+    ({ facts }) =>
+      facts.deadLetters.push({ queue: 'orders.dead', pattern: 'x', cause: 'y', payload: orderId }),
+  ],
+  ['an acknowledged order exists', ({ facts }) => (facts.orders = [])],
+  ['what was told stays true', ({ log }) => (log[2]!.state = 'rejected')],
+  ['one key, one answer', ({ log }) => log.push({ ...log[1]!, orderId: 'order-2' })],
+  ['one key, one order', ({ facts }) => facts.orders.push({ ...facts.orders[0]!, orderId: 'order-2' })],
+  ['a valid request is not refused', ({ log }) => Object.assign(log[2]!, { status: 404, code: 'not-found' })],
+  [
+    'a fault tells nothing of our insides',
+    ({ log }) => Object.assign(log[2]!, { status: 500, text: 'Error: x\n    at handle (main.js:1)' }),
+  ],
+];
+
+describe('the check', () => {
+  it('finds nothing where nothing is wrong', () => expect(rulesOf(goodRun())).toEqual(new Set()));
+
+  it.each(breaches)('finds a breach of: %s', (rule, breach) => {
+    const run = goodRun();
+    breach(run);
+    expect(rulesOf(run)).toContain(rule);
+  });
+
+  it('takes an unanswered request for done or not done', () => {
+    const run = goodRun();
+    const { orderId: _none, status: _no, state: _neither, ...unanswered } = run.log[1]!;
+    run.log[1] = { ...unanswered, error: 'ECONNRESET' };
+    run.log.push({ ...unanswered, key: 'key-2', error: 'ECONNRESET' });
+    expect(rulesOf(run)).toEqual(new Set());
+  });
+});

@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+
+export const repository = resolve(import.meta.dirname, '..', '..', '..');
+
+export interface Row {
+  service: string;
+  state: string;
+  pid?: number;
+  url?: string;
+  /** Milliseconds. */
+  uptime?: number;
+}
+
+interface Staff {
+  email: string;
+  password: string;
+  roles: string[];
+}
+
+/** Services hold pieces only this long, and the provider is this slow, so that both happen within a run. */
+const settings = { RESERVATION_MINUTES: '0.1', SANDBOX_DELAY: '16000', LOG_LEVEL: 'warn' };
+
+/** A store of our own, met as its user meets it: by the command line, and by the files that it keeps. */
+export class Store {
+  readonly home: string;
+  readonly #workspace: string;
+  port = 0;
+
+  /** @param workspace whose services run */
+  constructor(folder: string, workspace = repository) {
+    this.home = join(folder, '.jogakbo');
+    this.#workspace = workspace;
+    // PostgreSQL runs as another user where we are root.
+    chmodSync(folder, 0o755);
+    mkdirSync(this.home, { recursive: true, mode: 0o711 });
+  }
+
+  async start(): Promise<void> {
+    this.port = await freePort();
+    const { code, output } = await this.#command([
+      'start',
+      '--detach',
+      '--no-seed',
+      '--port',
+      String(this.port),
+    ]);
+    if (code !== 0) throw new Error(output);
+  }
+
+  /** @returns the last words of the command */
+  async stop(): Promise<string> {
+    return (await this.#command(['stop'])).output.trim().split('\n').at(-1) ?? '';
+  }
+
+  async rows(): Promise<Row[]> {
+    const { output } = await this.#command(['ps', '--json']);
+    return (JSON.parse(output) as { rows: Row[] }).rows;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** The login of the one who has this role. */
+  staff(role: string): { email: string; password: string } {
+    const { email, password } = this.#kept<Staff[]>('staff.json').find(({ roles }) => roles.includes(role))!;
+    return { email, password };
+  }
+
+  /** With the login that may see everything. */
+  databaseUrl(service: string): string {
+    const { postgres } = this.#kept<{ postgres: number }>('ports.json');
+    const { database } = this.#kept<{ database: string }>('secrets.json');
+    return `postgresql://jogakbo:${database}@127.0.0.1:${postgres}/${service}`;
+  }
+
+  get brokerUrl(): string {
+    const { amqp } = this.#kept<{ amqp: number }>('ports.json');
+    return `amqp://jogakbo:${this.#brokerPassword}@127.0.0.1:${amqp}`;
+  }
+
+  /** One request to the broker's management API. @returns undefined where there is nothing to say */
+  async manage<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const { management } = this.#kept<{ management: number }>('ports.json');
+    const response = await fetch(`http://127.0.0.1:${management}/api/${path}`, {
+      method,
+      headers: {
+        authorization: `Basic ${Buffer.from(`jogakbo:${this.#brokerPassword}`).toString('base64')}`,
+        'content-type': 'application/json',
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    const text = await response.text();
+    if (!response.ok && response.status !== 404)
+      throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return (response.ok && text ? JSON.parse(text) : undefined) as T;
+  }
+
+  get #brokerPassword(): string {
+    return this.#kept<{ broker: string }>('secrets.json').broker;
+  }
+
+  #kept<T>(file: string): T {
+    return JSON.parse(readFileSync(join(this.home, file), 'utf8')) as T;
+  }
+
+  #command(args: string[]): Promise<{ code: number | null; output: string }> {
+    const { RABBITMQ_URL: _broker, DATABASE_URL: _database, ...env } = process.env;
+    const child = spawn(process.execPath, [join(repository, 'tools', 'cli', 'src', 'main.ts'), ...args], {
+      cwd: this.#workspace,
+      // A Ctrl-C is for us: we then stop the store ourselves.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...env,
+        ...settings,
+        ...{
+          JOGAKBO_WORKSPACE: this.#workspace,
+          JOGAKBO_HOME: this.home,
+          JOGAKBO_BROKER: 'local',
+          NO_COLOR: '1',
+        },
+      },
+    });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
+    child.stderr.setEncoding('utf8').on('data', (text) => (output += text));
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code) => resolve({ code, output }));
+    });
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
