@@ -9,8 +9,8 @@ export interface OrderFact {
   key: string;
   lines: { productId: string; quantity: number }[];
   amount: number;
-  /** As the list of orders tells it. */
-  status: string;
+  /** As the list of orders tells it; null where that does not know the order yet. */
+  status: string | null;
   events: { type: string; reason: string | null }[];
 }
 
@@ -110,13 +110,16 @@ function parcelOf(sealed: string, key: string): string {
 
 async function readOrders(rows: Rows<never>): Promise<Pick<Facts, 'orders' | 'sagas'>> {
   const orders: (OrderFact & { sealed: string })[] = await rows(`
-    SELECT e.subject AS "orderId", s.status, s.member_id AS "memberId", s.lines,
-      (s.total->>'amount')::float8 AS amount,
-      min(e.data#>>'{shipTo,sealed}') AS sealed,
-      min((SELECT encode(k.key, 'base64') FROM personal_key k WHERE k.person = e.data->>'memberId')) AS key,
-      json_agg(json_build_object('type', e.type, 'reason', e.data->>'reason') ORDER BY e.version) AS events
-    FROM event e LEFT JOIN order_summary s ON s.order_id::text = e.subject
-    WHERE e.stream = 'order' GROUP BY e.subject, s.order_id`);
+    SELECT o."orderId", o."memberId", o.events, o.placed->'lines' AS lines,
+      (o.placed#>>'{total,amount}')::float8 AS amount, o.placed#>>'{shipTo,sealed}' AS sealed,
+      (SELECT encode(key, 'base64') FROM personal_key WHERE person = o."memberId") AS key,
+      (SELECT status FROM order_summary WHERE order_id::text = o."orderId") AS status
+    FROM (
+      SELECT subject AS "orderId", min(data->>'memberId') AS "memberId",
+        (json_agg(data) FILTER (WHERE version = 1))->0 AS placed,
+        json_agg(json_build_object('type', type, 'reason', data->>'reason') ORDER BY version) AS events
+      FROM event WHERE stream = 'order' GROUP BY subject
+    ) o`);
   return {
     orders: orders.map(({ sealed, key, ...order }) => ({ ...order, key: parcelOf(sealed, key) })),
     sagas: await rows(`
