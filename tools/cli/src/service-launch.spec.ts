@@ -49,4 +49,15 @@ describe('serviceEnvironment', () => {
       expect(of('orders')).not.toHaveProperty(secret);
     }
   });
+
+  it('tells the gateway which routes a store that sells must have, unless the user does', () => {
+    expect(of('gateway', false).READY_ROUTES).toContain('POST /v1/orders');
+    const alone = serviceEnvironment(
+      { name: 'gateway', hasDatabase: false },
+      { ...around, databaseUrls: {} },
+      user,
+    );
+    expect(alone).not.toHaveProperty('READY_ROUTES');
+    expect(of('orders')).not.toHaveProperty('READY_ROUTES');
+  });
 });

@@ -24,6 +24,10 @@ const belongsTo: Record<string, string> = { SMTP_URL: 'notifications', STAFF_FIL
 const neverPassed =
   /^(DATABASE_URL|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
+/** What the door must know before the store is open. */
+const toSell = 'POST /v1/orders,POST /v1/sessions';
+const sells = ({ databaseUrls }: Surroundings) => Boolean(databaseUrls.orders && databaseUrls.identity);
+
 /** The user's environment without anybody else's secrets, and the service's own settings on top. */
 export function serviceEnvironment(
   app: Pick<App, 'name' | 'hasDatabase'>,
@@ -39,6 +43,7 @@ export function serviceEnvironment(
     PORT: app.name === 'gateway' ? String(around.port) : '0',
     RABBITMQ_URL: around.rabbitUrl,
     TOKEN_ISSUER: around.publicUrl,
+    ...(app.name === 'gateway' && sells(around) && !user.READY_ROUTES ? { READY_ROUTES: toSell } : {}),
     NODE_COMPILE_CACHE: join(around.state.folder, 'compile-cache'),
     ...(app.hasDatabase ? { DATABASE_URL: around.databaseUrls[app.name] } : {}),
     ...(app.name === belongsTo.STAFF_FILE ? { STAFF_FILE: around.staffFile } : {}),
