@@ -13,6 +13,8 @@ export class EventStore1700000000500 implements MigrationInterface {
         type text NOT NULL,
         revision integer NOT NULL DEFAULT 1,
         data json NOT NULL,
+        -- Whose key closes what is personal in it; NULL where nothing is.
+        person text,
         at timestamptz NOT NULL DEFAULT now(),
         UNIQUE (stream, subject, version)
       );

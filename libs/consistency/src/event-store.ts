@@ -1,7 +1,7 @@
 import { platformRejection } from '@jogakbo/contract';
 import type { EntityManager } from 'typeorm';
 import type { Aggregate, EventOf } from './aggregate.ts';
-import { Opener, seal } from './personal-data.ts';
+import { open, seal } from './personal-data.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
 /** An event as it was kept. */
@@ -13,11 +13,13 @@ export interface Loaded<S> {
   version: number;
 }
 
-interface Row {
+/** An event as it is stored, with the key of its person while there is one. */
+export interface StoredEvent {
   type: string;
   revision: number;
   data: Record<string, unknown>;
   at: Date;
+  key: Buffer | null;
 }
 
 /** Somebody else was faster: the thing is not at the version that was expected. */
@@ -31,8 +33,7 @@ export async function history<S, E extends EventOf>(
   kind: Aggregate<S, E>,
   id: string,
 ): Promise<Recorded<E>[]> {
-  const rows = await readRows(manager, kind, id, 0);
-  return present(manager, kind, rows);
+  return present(kind, await readRows(manager, kind, id, 0));
 }
 
 /** The state that the events lead to. */
@@ -43,7 +44,7 @@ export async function load<S, E extends EventOf>(
 ): Promise<Loaded<S>> {
   const from = await readSnapshot<S>(manager, kind, id);
   const rows = await readRows(manager, kind, id, from.version);
-  const events = await present(manager, kind, rows);
+  const events = present(kind, rows);
   return {
     state: events.reduce<S | undefined>(kind.evolve, from.state),
     version: from.version + rows.length,
@@ -91,11 +92,13 @@ export async function append<S, E extends EventOf>(
     state = kind.evolve(state, event);
     const { type, ...data } = event as E & Record<string, unknown>;
     const secret = kind.personal?.[type as E['type']];
+    const person = secret?.of(data as never);
     rows.push({
       version: ++version,
       type,
       revision: (kind.upcast?.[type as E['type']]?.length ?? 0) + 1,
-      data: secret ? await seal(work.tx, secret.of(data as never), data, Object.keys(secret.fields)) : data,
+      data: secret && person ? await seal(work.tx, person, data, Object.keys(secret.fields)) : data,
+      person,
     });
     const message = kind.announce?.(id, state, event);
     if (message) work.publish(message);
@@ -113,30 +116,26 @@ export async function append<S, E extends EventOf>(
 export const nothing: Loaded<never> = { state: undefined, version: 0 };
 
 const insertEvents = `
-  INSERT INTO event (stream, subject, version, type, revision, data)
-  SELECT $1, $2, version, type, revision, data
-  FROM json_to_recordset($3) AS row (version int, type text, revision int, data json)
+  INSERT INTO event (stream, subject, version, type, revision, data, person)
+  SELECT $1, $2, version, type, revision, data, person
+  FROM json_to_recordset($3) AS row (version int, type text, revision int, data json, person text)
   ORDER BY version ON CONFLICT (stream, subject, version) DO NOTHING RETURNING version`;
 
 const readRows = (manager: EntityManager, { name }: { name: string }, id: string, after: number) =>
   manager.query(
-    'SELECT type, revision, data, at FROM event WHERE stream = $1 AND subject = $2 AND version > $3 ORDER BY version',
+    `SELECT type, revision, data, at, key FROM event LEFT JOIN personal_key USING (person)
+     WHERE stream = $1 AND subject = $2 AND version > $3 ORDER BY version`,
     [name, id, after],
-  ) as Promise<Row[]>;
+  ) as Promise<StoredEvent[]>;
 
-/** Rows as events of today: brought to today's shape, and opened as far as there are keys. */
-export async function present<S, E extends EventOf>(
-  manager: EntityManager,
+/** What is stored as events of today: opened as far as there are keys, and brought to today's shape. */
+export function present<S, E extends EventOf>(
   { upcast, personal }: Aggregate<S, E>,
-  rows: readonly Row[],
-): Promise<Recorded<E>[]> {
-  const opener = await Opener.for(
-    manager,
-    rows.map(({ data }) => data),
-  );
-  return rows.map(({ type, revision, data, at }) => {
+  rows: readonly StoredEvent[],
+): Recorded<E>[] {
+  return rows.map(({ type, revision, data, at, key }) => {
     const kind = type as E['type'];
-    const opened = opener.open(data, personal?.[kind]?.fields as Record<string, unknown> | undefined);
+    const opened = open(data, key, personal?.[kind]?.fields as Record<string, unknown> | undefined);
     const today = (upcast?.[kind] ?? []).slice(revision - 1).reduce((old, step) => step(old), opened);
     return { type, ...today, at } as unknown as Recorded<E>;
   });

@@ -4,7 +4,6 @@ import type { EntityManager } from 'typeorm';
 /** What stands in an event for a field that only its person's key can open. */
 interface Sealed {
   sealed: string;
-  of: string;
 }
 
 const isSealed = (value: unknown): value is Sealed =>
@@ -20,7 +19,7 @@ export async function seal(
   const key = (await keyOf(tx, person)) ?? (await newKey(tx, person));
   const closed = fields
     .filter((field) => data[field] !== undefined)
-    .map((field) => [field, { sealed: encrypt(key, JSON.stringify(data[field])), of: person }]);
+    .map((field) => [field, { sealed: encrypt(key, JSON.stringify(data[field])) }]);
   return { ...data, ...Object.fromEntries(closed) };
 }
 
@@ -40,35 +39,17 @@ async function newKey(tx: EntityManager, person: string): Promise<Buffer> {
   return (await keyOf(tx, person))!;
 }
 
-/** Opens what was sealed, with the keys there are. What nobody can open any more is given as `erased` says. */
-export class Opener {
-  readonly #keys = new Map<string, Buffer>();
-
-  private constructor() {}
-
-  /** Reads the keys that these events need, all at once. */
-  static async for(manager: EntityManager, events: readonly Record<string, unknown>[]): Promise<Opener> {
-    const opener = new Opener();
-    const people = new Set(
-      events.flatMap((data) => Object.values(data).filter(isSealed)).map(({ of }) => of),
-    );
-    if (people.size === 0) return opener;
-    const rows = (await manager.query('SELECT person, key FROM personal_key WHERE person = ANY($1)', [
-      [...people],
-    ])) as { person: string; key: Buffer }[];
-    for (const { person, key } of rows) opener.#keys.set(person, key);
-    return opener;
-  }
-
-  open(data: Record<string, unknown>, erased: Record<string, unknown> = {}): Record<string, unknown> {
-    if (!Object.values(data).some(isSealed)) return data;
-    const opened = Object.entries(data).map(([field, value]) => {
-      if (!isSealed(value)) return [field, value];
-      const key = this.#keys.get(value.of);
-      return [field, key ? JSON.parse(decrypt(key, value.sealed)) : erased[field]];
-    });
-    return Object.fromEntries(opened) as Record<string, unknown>;
-  }
+/** Opens what was sealed. Without its key a field is given as `erased` says. */
+export function open(
+  data: Record<string, unknown>,
+  key: Buffer | null,
+  erased: Record<string, unknown> = {},
+): Record<string, unknown> {
+  const opened = Object.entries(data).map(([field, value]) => {
+    if (!isSealed(value)) return [field, value];
+    return [field, key ? JSON.parse(decrypt(key, value.sealed)) : erased[field]];
+  });
+  return Object.fromEntries(opened) as Record<string, unknown>;
 }
 
 /**

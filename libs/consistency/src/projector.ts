@@ -4,21 +4,17 @@ import { subjectOf, type RabbitServer } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
-import { present } from './event-store.ts';
+import { present, type StoredEvent } from './event-store.ts';
 import { LeaderLoop } from './leader-loop.ts';
 import type { Projection } from './projection.ts';
 import { SafeHorizon } from './safe-horizon.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
-interface Row {
+interface Row extends StoredEvent {
   position: string;
   stream: string;
   subject: string;
   version: number | null;
-  type: string;
-  revision: number;
-  data: Record<string, unknown>;
-  at: Date;
 }
 
 interface Place {
@@ -208,7 +204,8 @@ async function placeOf(manager: EntityManager, name: string, lock = ''): Promise
 
 const readLog = (tx: EntityManager, { announced, own }: Projection, after: string, horizon: bigint) =>
   tx.query(
-    `SELECT position::text, stream, subject, version, type, revision, data, at FROM event
+    `SELECT position::text, stream, subject, version, type, revision, data, at, key
+     FROM event LEFT JOIN personal_key USING (person)
      WHERE position > $1 AND position <= $2
        AND (version IS NULL AND type = ANY($3) OR version IS NOT NULL AND stream = ANY($4))
      ORDER BY event.position LIMIT ${batchSize}`,
@@ -218,19 +215,15 @@ const readLog = (tx: EntityManager, { announced, own }: Projection, after: strin
 async function apply(tx: EntityManager, one: Projection, generation: number, rows: Row[]): Promise<void> {
   if (rows.length === 0) return;
   await tx.query(`SET LOCAL search_path TO ${schemaOf(one.name, generation)}, public`);
-  const opened = new Map<Row, unknown>();
-  for (const [stream, { kind }] of one.own) {
-    const mine = rows.filter((row) => row.version !== null && row.stream === stream);
-    const events = await present(tx, kind, mine);
-    mine.forEach((row, index) => opened.set(row, events[index]));
-  }
   for (const row of rows) {
-    const what =
-      row.version === null
-        ? one.announced.get(row.type)!.event.input.parse(row.data)
-        : { id: row.subject, version: row.version, event: opened.get(row) };
-    const handler = row.version === null ? one.announced.get(row.type)! : one.own.get(row.stream)!;
-    await handler.apply(tx, what as never);
+    if (row.version === null) {
+      const { event, apply } = one.announced.get(row.type)!;
+      await apply(tx, event.input.parse(row.data) as never);
+    } else {
+      const { kind, apply } = one.own.get(row.stream)!;
+      const [event] = present(kind, [row]);
+      await apply(tx, { id: row.subject, version: row.version, event } as never);
+    }
   }
   await tx.query('SET LOCAL search_path TO DEFAULT');
 }
