@@ -36,7 +36,7 @@ export class GatewaySettings extends settings({
   learnFor: z.coerce
     .number()
     .min(0)
-    .default(15)
+    .default(6)
     .describe(
       'seconds after its start in which a route that was not heard of yet may still come (503, not 404)',
     ),
