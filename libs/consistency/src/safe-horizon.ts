@@ -9,7 +9,7 @@ import type { ClientBase } from 'pg';
  */
 export class SafeHorizon {
   #safe = 0n;
-  #next: { position: bigint; ahead: bigint } | undefined;
+  #next: { position: bigint; id: bigint } | undefined;
 
   /** Looks again. Gives the position, and whether one is on the way for which transactions have yet to end. */
   async look(client: ClientBase): Promise<{ position: bigint; waiting: boolean }> {
@@ -19,21 +19,18 @@ export class SafeHorizon {
       );
       const position = BigInt(rows[0]!.last);
       if (position === this.#safe) return { position, waiting: false };
-      // After the position was read: whoever takes one from now on takes a higher one.
-      this.#next = { position, ahead: (await running(client)).max };
+      // A transaction id taken after the position was read: whoever has one of these positions has a lower id.
+      const { rows: own } = await client.query<{ id: string }>('SELECT pg_current_xact_id()::text AS id');
+      this.#next = { position, id: BigInt(own[0]!.id) };
     }
-    if ((await running(client)).min >= this.#next.ahead) {
+    const { rows } = await client.query<{ running: string }>(
+      'SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS running',
+    );
+    // Every transaction below the oldest that runs has ended.
+    if (BigInt(rows[0]!.running) > this.#next.id) {
       this.#safe = this.#next.position;
       this.#next = undefined;
     }
     return { position: this.#safe, waiting: this.#next !== undefined };
   }
-}
-
-/** All transactions below `min` have ended; none at or above `max` has begun. */
-async function running(client: ClientBase): Promise<{ min: bigint; max: bigint }> {
-  const { rows } = await client.query<{ min: string; max: string }>(
-    `SELECT pg_snapshot_xmin(now)::text AS min, pg_snapshot_xmax(now)::text AS max FROM pg_current_snapshot() AS now`,
-  );
-  return { min: BigInt(rows[0]!.min), max: BigInt(rows[0]!.max) };
 }

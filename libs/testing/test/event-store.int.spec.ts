@@ -282,6 +282,8 @@ describe('the event store', () => {
       const early: string[] = [];
       await units.run(async (work) => {
         await open(late, work);
+        // First alone: the youngest of all transactions, then the oldest of many.
+        await new Promise((resolve) => setTimeout(resolve, 600));
         for (let i = 0; i < 20; i++) {
           early.push(randomUUID());
           await units.run((other) => open(early.at(-1)!, other));
