@@ -5,6 +5,9 @@ export class BrokerUnavailable extends Error {
   override readonly name = 'BrokerUnavailable';
 }
 
+/** How long to wait for a broker that took the connection, in milliseconds. A start of all services at once is slow. */
+const setupPatience = 10_000;
+
 /**
  * One connection to RabbitMQ that comes back by itself, with growing, jittered delays and no limit of attempts.
  * What must exist on a connection is given to `onConnect` and is made anew after every reconnect.
@@ -33,7 +36,12 @@ export class BrokerConnection {
    * @throws Error when the first attempts all failed
    */
   async open(url: string, name: string, firstAttempts = 5): Promise<this> {
-    this.#recovering = await connect(url, {
+    const address = new URL(url);
+    // A broker that hangs is given up after two heartbeats that did not come.
+    if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', '5');
+    this.#recovering = await connect(address.href, {
+      // For the handshake alone; afterwards the heartbeat watches.
+      timeout: setupPatience,
       // A lone small message otherwise waits 40 ms for the acknowledgement of the one before (Nagle).
       noDelay: true,
       clientProperties: { connection_name: name },
@@ -83,6 +91,7 @@ export class KeptChannel<C extends Channel = Channel> {
   #channel: C | undefined;
   #closed = false;
   #attempt = 0;
+  #reopening = false;
 
   private readonly connection: BrokerConnection;
   private readonly create: (model: ChannelModel) => Promise<C>;
@@ -116,17 +125,33 @@ export class KeptChannel<C extends Channel = Channel> {
       if (this.#channel === channel) this.#channel = undefined;
       this.#reopenOn(model);
     });
-    await this.setup(channel);
+    try {
+      // A queue that has no leader yet answers nothing: begin again then.
+      await within(setupPatience, this.setup(channel));
+    } catch (error) {
+      this.abandon(channel);
+      throw error;
+    }
     this.#channel = channel;
     this.#attempt = 0;
   }
 
+  /** Closes a channel that does not do its work; a new one takes its place. */
+  abandon(channel: C): void {
+    if (this.#channel === channel) this.#channel = undefined;
+    channel.close().catch(() => {}); // closed already
+  }
+
   #reopenOn(model: ChannelModel): void {
+    // A lost connection opens its channels itself.
+    const needless = () => this.#closed || this.#channel || this.connection.model !== model;
+    if (this.#reopening || needless()) return;
+    this.#reopening = true;
     const delay = Math.min(100 * 2 ** this.#attempt++, 2_000) * (0.75 + Math.random() / 2);
-    setTimeout(() => {
-      // A lost connection opens its channels itself.
-      if (this.#closed || this.#channel || this.connection.model !== model) return;
-      this.#openOn(model).catch(() => {});
+    setTimeout(async () => {
+      if (!needless()) await this.#openOn(model).catch(() => {});
+      this.#reopening = false;
+      this.#reopenOn(model);
     }, delay).unref();
   }
 
@@ -136,4 +161,12 @@ export class KeptChannel<C extends Channel = Channel> {
     this.#channel = undefined;
     await channel?.close().catch(() => {});
   }
+}
+
+async function within<T>(patience: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new BrokerUnavailable('the broker does not answer')), patience);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -14,11 +14,14 @@ export interface Outgoing {
   options: Options.Publish & { messageId: string };
 }
 
+/** A quorum queue that has just lost its leader may forget what it was handed, and then never confirms it. */
+const confirmPatience = 5_000;
+
 /** Publishes with confirms: a promise that is kept means that the broker has the message on its disks. */
 export class Publisher {
   readonly #kept: KeptChannel<ConfirmChannel>;
   readonly #returned = new Set<string>();
-  #drained: Promise<void> | undefined;
+  #drained: Promise<unknown> | undefined;
 
   constructor(connection: BrokerConnection) {
     this.#kept = new KeptChannel<ConfirmChannel>(
@@ -43,7 +46,8 @@ export class Publisher {
 
   /**
    * Sends one message and waits for the broker's confirm.
-   * @throws BrokerUnavailable when the broker is away, refuses, or is lost before it confirms (it may have the message)
+   * @throws BrokerUnavailable when the broker is away, refuses, is lost before it confirms (it may have the message), or
+   *   does not confirm within five seconds
    * @throws Unroutable when `options.mandatory` is set and no queue takes it
    */
   async publish({ exchange, routingKey, content, options }: Outgoing): Promise<void> {
@@ -51,23 +55,23 @@ export class Publisher {
     const channel = this.#kept.current;
     if (!channel) throw new BrokerUnavailable('the broker is out of reach');
     await new Promise<void>((resolve, reject) => {
-      const more = channel.publish(exchange, routingKey, content, options, (error) => {
+      const late = setTimeout(() => {
+        this.#kept.abandon(channel);
+        reject(new BrokerUnavailable('not confirmed in time'));
+      }, confirmPatience);
+      const confirmed = (error: Error | null) => {
+        clearTimeout(late);
         // The broker sends the return before the confirm.
         const returned = this.#returned.delete(options.messageId);
-        if (error) reject(new BrokerUnavailable(`not confirmed: ${(error as Error).message}`));
+        if (error) reject(new BrokerUnavailable(`not confirmed: ${error.message}`));
         else if (returned) reject(new Unroutable(`nobody takes ${routingKey}`));
         else resolve();
-      });
-      // `false` says: taken, but buffered. The next one waits, so that the buffer stays bounded.
-      if (!more && !this.#drained) {
-        this.#drained = new Promise((drained) => {
-          const done = () => {
-            channel.off('drain', done).off('close', done);
-            this.#drained = undefined;
-            drained();
-          };
-          channel.on('drain', done).on('close', done);
-        });
+      };
+      try {
+        const more = channel.publish(exchange, routingKey, content, options, confirmed);
+        if (!more && !this.#drained) this.#drained = drained(channel).then(() => (this.#drained = undefined));
+      } catch (error) {
+        confirmed(error as Error); // the channel is closing
       }
     });
   }
@@ -75,4 +79,15 @@ export class Publisher {
   async close(): Promise<void> {
     await this.#kept.close();
   }
+}
+
+/** `false` from `publish` says: taken, but buffered. The next one waits for this, so that the buffer stays bounded. */
+function drained(channel: ConfirmChannel): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      channel.off('drain', done).off('close', done);
+      resolve();
+    };
+    channel.on('drain', done).on('close', done);
+  });
 }

@@ -75,6 +75,24 @@ const Heard = service('yard').event('heard', z.object({ turn: z.int() }));
       ),
     });
 
+  it('a broker that hangs: a fault within 6 s, readiness is gone within 12 s, and all is well when it goes on', async () => {
+    const beam = broker.roots()[0]!.pid;
+    process.kill(beam, 'SIGSTOP');
+    try {
+      const askedAt = performance.now();
+      await expect(publish(-1, randomUUID())).rejects.toThrow('not confirmed');
+      expect(performance.now() - askedAt).toBeLessThan(6_000);
+      await until(() => !publisher.ready && !consumer.ready, 12_000);
+    } finally {
+      process.kill(beam, 'SIGCONT');
+    }
+    await until(() => publisher.ready && consumer.ready, 15_000);
+    await until(() => publish(-1, randomUUID()).then(
+        () => true,
+        () => false,
+      ));
+  }, 60_000);
+
   it(`${kills} times loses 0 of ${messages} confirmed messages, and all goes on within seconds`, async () => {
     const confirmed = new Set<number>();
     let next = 0;
@@ -116,6 +134,7 @@ const Heard = service('yard').event('heard', z.object({ turn: z.int() }));
     }
     limit = messages;
     await sent;
+    received.delete(-1); // of the test above
     await until(() => received.size === messages, 60_000);
     expect([...confirmed].filter((turn) => !received.has(turn))).toEqual([]);
     expect(confirmed.size).toBe(messages);
