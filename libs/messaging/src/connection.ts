@@ -1,3 +1,4 @@
+import { Logger } from '@nestjs/common';
 import { connect, type Channel, type ChannelModel, type RecoveringChannelModel } from 'amqplib';
 
 /** The broker cannot be reached now. A fault: the caller may try again. */
@@ -7,16 +8,18 @@ export class BrokerUnavailable extends Error {
 
 /** How long to wait for a broker that took the connection, in milliseconds. A start of all services at once is slow. */
 const setupPatience = 10_000;
+/** A connection that breaks while it is being closed never says that it is closed. */
+const closePatience = 2_000;
 
 /**
  * One connection to RabbitMQ that comes back by itself, with growing, jittered delays and no limit of attempts.
- * What must exist on a connection is given to `onConnect` and is made anew after every reconnect.
+ * What must exist on it is a KeptChannel's.
  */
 export class BrokerConnection {
   #model: ChannelModel | undefined;
   #recovering: RecoveringChannelModel | undefined;
-  #setups: ((model: ChannelModel) => Promise<void>)[] = [];
   #lastFault: Error | undefined;
+  readonly #connected: (() => void)[] = [];
 
   /** Undefined while the broker is out of reach. */
   get model(): ChannelModel | undefined {
@@ -50,16 +53,12 @@ export class BrokerConnection {
         maxDelay: 5_000,
         initialMaxRetries: firstAttempts,
         waitForConnect: false,
-        setup: async (model: ChannelModel) => {
-          // Between its opening and the end of set-up nobody else listens for this event.
-          model.on('error', () => {});
-          for (const setup of this.#setups) await setup(model);
-        },
       },
     });
     this.#recovering.on('connect', (model) => {
       this.#model = model;
       this.#lastFault = undefined;
+      for (const tell of this.#connected) tell();
     });
     this.#recovering.on('disconnect', (error) => {
       this.#model = undefined;
@@ -71,15 +70,14 @@ export class BrokerConnection {
     return this;
   }
 
-  /** Runs now, if connected, and after every reconnect. @throws what `setup` throws now */
-  async onConnect(setup: (model: ChannelModel) => Promise<void>): Promise<void> {
-    this.#setups.push(setup);
-    if (this.#model) await setup(this.#model);
+  /** Runs after every reconnect. */
+  onConnect(tell: () => void): void {
+    this.#connected.push(tell);
   }
 
   async close(): Promise<void> {
     this.#model = undefined;
-    await this.#recovering?.close();
+    await within(closePatience, this.#recovering?.close()).catch(() => {});
   }
 }
 
@@ -88,6 +86,7 @@ export class BrokerConnection {
  * cancelled its consumer. `setup` declares and consumes; it runs on every new channel.
  */
 export class KeptChannel<C extends Channel = Channel> {
+  readonly #logger = new Logger('KeptChannel');
   #channel: C | undefined;
   #closed = false;
   #attempt = 0;
@@ -112,46 +111,57 @@ export class KeptChannel<C extends Channel = Channel> {
     return this.#channel;
   }
 
+  /** Opens the channel and keeps it; where the broker is away, later. @throws what `setup` throws this first time */
   async open(): Promise<void> {
-    await this.connection.onConnect(async (model) => {
-      if (!this.#closed) await this.#openOn(model);
-    });
+    if (this.connection.model) await this.#openOn(this.connection.model);
+    this.connection.onConnect(() => this.#reopen(0));
   }
 
   async #openOn(model: ChannelModel): Promise<void> {
     const channel = await this.create(model);
+    let lost = false;
     channel.on('error', () => {}); // 'close' always follows and is where it is mended
     channel.on('close', () => {
-      if (this.#channel === channel) this.#channel = undefined;
-      this.#reopenOn(model);
+      lost = true;
+      if (this.#channel !== channel) return;
+      this.#channel = undefined;
+      this.#reopen(100);
     });
     try {
       // A queue that has no leader yet answers nothing: begin again then.
       await within(setupPatience, this.setup(channel));
+      if (lost) throw new BrokerUnavailable('the channel was lost');
     } catch (error) {
-      this.abandon(channel);
+      channel.close().catch(() => {}); // closed already
       throw error;
     }
     this.#channel = channel;
     this.#attempt = 0;
   }
 
-  /** Closes a channel that does not do its work; a new one takes its place. */
-  abandon(channel: C): void {
-    if (this.#channel === channel) this.#channel = undefined;
-    channel.close().catch(() => {}); // closed already
+  /**
+   * Opens a new channel in place of one that does not do its work, at once.
+   * @param grace what is under way on the old one may still end within so many milliseconds
+   */
+  replace(channel: C, grace: number): void {
+    if (this.#channel !== channel) return;
+    this.#channel = undefined;
+    setTimeout(() => channel.close().catch(() => {}), grace).unref();
+    this.#reopen(0);
   }
 
-  #reopenOn(model: ChannelModel): void {
-    // A lost connection opens its channels itself.
-    const needless = () => this.#closed || this.#channel || this.connection.model !== model;
-    if (this.#reopening || needless()) return;
+  /** One attempt at a time, until the channel is open. While the connection is lost it waits for that. */
+  #reopen(delay: number): void {
+    if (this.#reopening || this.#closed || this.#channel) return;
     this.#reopening = true;
-    const delay = Math.min(100 * 2 ** this.#attempt++, 2_000) * (0.75 + Math.random() / 2);
     setTimeout(async () => {
-      if (!needless()) await this.#openOn(model).catch(() => {});
+      let failed: Error | undefined;
+      const { model } = this.connection;
+      if (model && !this.#closed) await this.#openOn(model).catch((error: Error) => (failed = error));
       this.#reopening = false;
-      this.#reopenOn(model);
+      if (!failed) return;
+      this.#logger.warn(`a channel cannot be opened: ${failed.message}`);
+      this.#reopen(Math.min(100 * 2 ** this.#attempt++, 2_000) * (0.75 + Math.random() / 2));
     }, delay).unref();
   }
 
@@ -159,11 +169,12 @@ export class KeptChannel<C extends Channel = Channel> {
     this.#closed = true;
     const channel = this.#channel;
     this.#channel = undefined;
-    await channel?.close().catch(() => {});
+    await within(closePatience, channel?.close()).catch(() => {});
   }
 }
 
-async function within<T>(patience: number, work: Promise<T>): Promise<T> {
+/** @throws BrokerUnavailable where `work` takes longer than `patience` milliseconds */
+export async function within<T>(patience: number, work: T | Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new BrokerUnavailable('the broker does not answer')), patience);

@@ -24,9 +24,9 @@ export class Listener {
       async (channel) => {
         await channel.assertExchange(exchanges.events, 'topic');
         const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true });
+        this.#queue = { channel, name: queue };
         for (const key of this.#keys) await channel.bindQueue(queue, exchanges.events, key);
         await channel.consume(queue, (message) => message && this.#receive(message), { noAck: true });
-        this.#queue = { channel, name: queue };
         this.onOpen();
       },
     );
@@ -51,8 +51,10 @@ export class Listener {
     for (const key of keys) {
       if (this.#keys.has(key)) continue;
       this.#keys.add(key);
-      if (this.#kept.current && this.#queue) {
-        await this.#queue.channel.bindQueue(this.#queue.name, exchanges.events, key).catch(() => {});
+      try {
+        await this.#queue?.channel.bindQueue(this.#queue.name, exchanges.events, key);
+      } catch {
+        // The channel is lost: the next one binds all keys.
       }
     }
   }

@@ -1,5 +1,5 @@
 import type { ConfirmChannel, Message, Options } from 'amqplib';
-import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
+import { BrokerUnavailable, KeptChannel, within, type BrokerConnection } from './connection.ts';
 
 /** No queue is bound where the message was sent: nobody runs that would take it. */
 export class Unroutable extends Error {
@@ -51,12 +51,13 @@ export class Publisher {
    * @throws Unroutable when `options.mandatory` is set and no queue takes it
    */
   async publish({ exchange, routingKey, content, options }: Outgoing): Promise<void> {
-    await this.#drained;
+    await within(confirmPatience, this.#drained);
     const channel = this.#kept.current;
     if (!channel) throw new BrokerUnavailable('the broker is out of reach');
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
-        this.#kept.abandon(channel);
+        // The others that are under way may still be confirmed; what is sent from now on takes a new channel.
+        this.#kept.replace(channel, confirmPatience);
         reject(new BrokerUnavailable('not confirmed in time'));
       }, confirmPatience);
       const confirmed = (error: Error | null) => {

@@ -4,7 +4,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import { lastValueFrom } from 'rxjs';
 import { type z } from 'zod';
 import { traceIdOf, withCall } from './call-context.ts';
-import { KeptChannel, type BrokerConnection } from './connection.ts';
+import { KeptChannel, within, type BrokerConnection } from './connection.ts';
 import { InOrder } from './in-order.ts';
 import { MessageContext } from './message-context.ts';
 import type { Publisher } from './publisher.ts';
@@ -57,6 +57,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #consumers: { queue: string; kept: KeptChannel }[] = [];
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   #answers: KeptChannel | undefined;
+  #draining = false;
 
   constructor(private readonly options: ServerOptions) {
     super();
@@ -140,10 +141,13 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   async #consume(channel: Channel, queue: string, wanted: Subscriptions): Promise<void> {
+    if (this.#draining) return;
     await assertShared(channel, this.options.ladder ?? defaultLadder);
     await assertService(channel, this.options.service, wanted);
     await channel.prefetch(this.options.prefetch ?? 64);
-    channel.on('close', () => this.#consuming.delete(queue));
+    channel.on('close', () => {
+      if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
+    });
     const { consumerTag } = await channel.consume(queue, (message) => {
       // Null: the broker cancelled the consumer. A new channel brings it back.
       if (!message) return void channel.close().catch(() => {});
@@ -185,8 +189,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
 
   async #handle(incoming: Incoming): Promise<void> {
     const found = this.#handlers.get(incoming.pattern);
-    if (!found)
-      throw new RemoteFault('unknown-pattern', `${this.options.service} does not know ${incoming.pattern}`);
+    if (!found) throw unknownPattern(this.options.service, incoming);
     const { contract, run } = found;
     const input = parse(contract.input, incoming.data);
     const context = new MessageContext(contract, incoming);
@@ -226,9 +229,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
         `${pattern ?? 'a message'} failed`,
       );
     }
+    if (error instanceof NotYetKnown) throw error;
     if (incoming?.replyTo) return this.#answer(incoming, { error });
-    const unknown = error instanceof RemoteFault && error.code === 'unknown-pattern';
-    const hopeless = isNo || !incoming || unknown;
+    // Nobody waits for what it would have said.
+    if (queue === queues.queries(this.options.service)) return;
+    const hopeless = isNo || !incoming;
     await retryOrBury(this.options.publisher, {
       service: this.options.service,
       queue,
@@ -252,12 +257,13 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   /** Takes no new messages, ends those at hand (at most `patience` ms), and leaves. Nothing is redelivered. */
-  async close(patience = 8_000): Promise<void> {
-    await Promise.all(
-      [...this.#consuming.values()].map(({ channel, tag }) => channel.cancel(tag).catch(() => {})),
+  async close(patience = 6_000): Promise<void> {
+    this.#draining = true;
+    const cancelled = [...this.#consuming.values()].map(({ channel, tag }) =>
+      within(1_000, channel.cancel(tag)).catch(() => {}),
     );
-    const timeout = new Promise((resolve) => setTimeout(resolve, patience).unref());
-    await Promise.race([Promise.all(this.#inFlight), timeout]);
+    await Promise.all(cancelled);
+    await within(patience, Promise.all(this.#inFlight)).catch(() => {});
     await Promise.all(this.#consumers.map(({ kept }) => kept.close()));
     await this.#answers?.close();
   }
@@ -269,6 +275,18 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   unwrap<T>(): T {
     return this.options.connection as T;
   }
+}
+
+/** While a service is rolled out, the queue may hold what only its new version knows: that one gets another chance. */
+class NotYetKnown extends Error {
+  override readonly name = 'NotYetKnown';
+}
+
+function unknownPattern(service: string, { pattern, replyTo, context }: Incoming): Error {
+  const message = `${service} does not know ${pattern}`;
+  const { deadline } = context;
+  if (replyTo && deadline && deadline > Date.now()) return new NotYetKnown(message);
+  return new RemoteFault('unknown-pattern', message);
 }
 
 function parse(schema: z.ZodType, data: unknown): unknown {

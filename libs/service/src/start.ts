@@ -228,9 +228,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   async function stop(): Promise<void> {
     log.info(`${service} drains`);
     state = 'draining';
-    await announcer.announce();
-    await announcer.close();
-    await server.close();
+    await Promise.all([announcer.announce().then(() => announcer.close()), server.close()]);
     await sagaRunner?.stop();
     await projector?.stop();
     await app.close();

@@ -90,6 +90,40 @@ describe('the RabbitMQ transport', () => {
     await harness.send(Mend, { thing: 'a' });
   });
 
+  describe('while a new version is rolled out', () => {
+    const Polish = shop.command('polish', {
+      input: z.strictObject({ thing: z.string() }),
+      output: z.object({ shines: z.boolean() }),
+    });
+
+    it.each([
+      ['a request', () => harness.ask(Polish, { thing: 'a' })],
+      ['a command', () => harness.send(Polish, { thing: 'a' })],
+    ])('%s that the old one does not know waits for the new one', async (_, begin) => {
+      await harness.serve([[Mend, () => undefined]]);
+      const channel = await harness.asking.model!.createChannel();
+      await channel.bindQueue(queues.commands('shop'), exchanges.commands, Polish.name);
+      const begun = begin();
+      await sleep(50);
+      const polished: string[] = [];
+      await harness.serve([
+        [Polish, ({ thing }: { thing: string }) => ({ shines: polished.push(thing) > 0 })],
+      ]);
+      await begun;
+      await eventually(() => polished.length === 1, 10_000);
+      expect(await harness.dead()).toEqual([]);
+    });
+  });
+
+  it('a question that nobody waits for is not tried again', async () => {
+    let asked = 0;
+    await harness.serve([[Look, () => Promise.reject(new Error(`broken ${++asked}`))]]);
+    await harness.send(Look, { thing: 'a' });
+    await sleep(500);
+    expect(asked).toBe(1);
+    expect(await harness.dead()).toEqual([]);
+  });
+
   it.each([
     ['queue shop.dead', 'x-delivery-limit', () => [queues.dead('shop'), { 'x-queue-type': 'quorum' }]],
     [
