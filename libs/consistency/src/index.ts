@@ -11,6 +11,7 @@ export {
   type Loaded,
   type Recorded,
 } from './event-store.ts';
+export { LostQueues } from './lost-queues.ts';
 export { OutboxRelay, type RelayOptions } from './outbox-relay.ts';
 export { erase } from './personal-data.ts';
 export { projection, type Happened, type Projection } from './projection.ts';

@@ -57,7 +57,7 @@ export const ServiceDescription = z.object({
 });
 export type ServiceDescription = z.infer<typeof ServiceDescription>;
 
-/** What an instance says of itself on the bus, every few seconds and when it begins to drain. */
+/** What an instance says of itself on the bus: when it comes, when something changes, and whenever the roll is called. */
 export const Announcement = z.object({
   service: z.string(),
   version: z.string(),
@@ -68,9 +68,15 @@ export const Announcement = z.object({
   startedAt: z.iso.datetime(),
   /** Seconds until the next one; an instance silent for three of these is gone. */
   interval: z.number(),
+  /** Queues that it found missing and made: what others sent to them before is gone. */
+  madeQueues: z.array(z.object({ takes: z.array(z.string()), at: z.iso.datetime() })).default([]),
   contract: ServiceDescription,
 });
 export type Announcement = z.infer<typeof Announcement>;
+
+/** "I am still here", every few seconds. */
+export const Heartbeat = Announcement.pick({ instance: true, interval: true });
+export type Heartbeat = z.infer<typeof Heartbeat>;
 
 /**
  * Turns a contract into plain data with JSON Schemas, ready for the wire.

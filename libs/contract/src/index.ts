@@ -20,6 +20,7 @@ export {
 } from './contract.ts';
 export {
   Announcement,
+  Heartbeat,
   describe,
   jsonSchema,
   type JsonSchema,

@@ -13,6 +13,6 @@ export { Announcer, Instances } from './instances.ts';
 export { Listener } from './listener.ts';
 export { CallingMember, MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
-export { RabbitServer, type Around, type ServerOptions } from './server.ts';
+export { RabbitServer, type Around, type MadeQueue, type ServerOptions } from './server.ts';
 export { assertShared, defaultLadder, exchanges, queues, TopologyMismatch } from './topology.ts';
 export { contextHeaders, encodeEvent, encodeRequest, RemoteFault, subjectOf, type Incoming } from './wire.ts';

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { Announcement } from '@jogakbo/contract';
+import { Announcement, Heartbeat } from '@jogakbo/contract';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
@@ -7,6 +7,7 @@ import { exchanges } from './topology.ts';
 import { contextHeaders, encodeEvent } from './wire.ts';
 
 const announced = 'instances.announced';
+const beat = 'instances.beat';
 const rollCall = 'instances.roll-call';
 
 async function tell(publisher: Publisher, name: string, source: string, data: unknown): Promise<void> {
@@ -20,9 +21,10 @@ async function tell(publisher: Publisher, name: string, source: string, data: un
   });
 }
 
-/** Says every `interval` seconds, and whenever somebody calls the roll, that this instance is there. */
+/** Says what this instance is whenever somebody calls the roll, and every `interval` seconds that it is still there. */
 export class Announcer {
   #timer: NodeJS.Timeout | undefined;
+  #answering: NodeJS.Timeout | undefined;
   readonly #listener: Listener;
 
   constructor(
@@ -30,24 +32,39 @@ export class Announcer {
     private readonly publisher: Publisher,
     private readonly describe: () => Announcement,
   ) {
-    this.#listener = new Listener(connection, () => void this.announce());
+    this.#listener = new Listener(connection, () => this.#answerRoll());
   }
 
   async open(): Promise<void> {
     await this.#listener.open(rollCall);
     await this.announce();
-    this.#timer = setInterval(() => void this.announce(), this.describe().interval * 1_000);
+    this.#timer = setInterval(() => void this.#beat(), this.describe().interval * 1_000);
     this.#timer.unref();
   }
 
-  /** Never throws: one that is not heard is made good by the next. */
+  /** When a broker comes back everybody calls: they get one answer. */
+  #answerRoll(): void {
+    this.#answering ??= setTimeout(() => {
+      this.#answering = undefined;
+      void this.announce();
+    }, 20);
+  }
+
+  /** Never throws: whoever did not hear it finds out at the next beat, and calls the roll. */
   async announce(): Promise<void> {
     const announcement = this.describe();
     await tell(this.publisher, announced, announcement.service, announcement).catch(() => {});
   }
 
+  async #beat(): Promise<void> {
+    const { service, instance, interval } = this.describe();
+    const heartbeat: Heartbeat = { instance, interval };
+    await tell(this.publisher, beat, service, heartbeat).catch(() => {});
+  }
+
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    clearTimeout(this.#answering);
     await this.#listener.close();
   }
 }
@@ -59,34 +76,47 @@ export class Announcer {
 export class Instances {
   readonly #heard = new Map<string, { announcement: Announcement; until: number }>();
   readonly #listener: Listener;
+  #calledAt = 0;
 
-  /** @param onChange runs when an instance came, went, or came back with another contract */
+  /** @param onAnnounced runs with every announcement that is heard */
   constructor(
     connection: BrokerConnection,
-    publisher: Publisher,
-    source: string,
-    onChange: () => void = () => {},
+    private readonly publisher: Publisher,
+    private readonly source: string,
+    private readonly onAnnounced: (announcement: Announcement) => void = () => {},
   ) {
     this.#listener = new Listener(
       connection,
-      ({ data }) => {
-        const heard = Announcement.safeParse(data);
-        if (heard.success && this.#take(heard.data)) onChange();
-      },
-      () => void tell(publisher, rollCall, source, {}).catch(() => {}),
+      ({ pattern, data }) => (pattern === beat ? this.#hearBeat(data) : this.#hearAnnouncement(data)),
+      () => this.#callRoll(),
     );
   }
 
   async open(): Promise<void> {
-    await this.#listener.open(announced);
+    await this.#listener.open(announced, beat);
   }
 
-  #take(announcement: Announcement): boolean {
-    const { instance, state, interval } = announcement;
-    if (state === 'draining') return this.#heard.delete(instance);
-    const before = this.#heard.get(instance);
-    this.#heard.set(instance, { announcement, until: Date.now() + interval * 3_000 });
-    return !before || before.announcement.version !== announcement.version;
+  #hearAnnouncement(data: unknown): void {
+    const heard = Announcement.safeParse(data);
+    if (!heard.success) return;
+    const { instance, state, interval } = heard.data;
+    if (state === 'draining') this.#heard.delete(instance);
+    else this.#heard.set(instance, { announcement: heard.data, until: Date.now() + interval * 3_000 });
+    this.onAnnounced(heard.data);
+  }
+
+  #hearBeat(data: unknown): void {
+    const heard = Heartbeat.safeParse(data);
+    if (!heard.success) return;
+    const { instance, interval } = heard.data;
+    const known = this.#heard.get(instance);
+    if (known) known.until = Date.now() + interval * 3_000;
+    else if (Date.now() - this.#calledAt > 1_000) this.#callRoll();
+  }
+
+  #callRoll(): void {
+    this.#calledAt = Date.now();
+    void tell(this.publisher, rollCall, this.source, {}).catch(() => {});
   }
 
   /** Those alive now, newest first. */

@@ -21,6 +21,12 @@ import { decode, encodeAnswer, RemoteFault, subjectOf, type Incoming } from './w
 
 type Handler = (data: unknown, context: MessageContext) => Promise<unknown>;
 
+/** A queue that was missing, and the contracts it takes. */
+export interface MadeQueue {
+  takes: string[];
+  at: string;
+}
+
 /** Wraps every command and event: opens a transaction, for instance. Calls `next` at most once. */
 export type Around = (
   context: MessageContext,
@@ -36,6 +42,8 @@ export interface ServerOptions {
   ladder?: readonly number[];
   /** How many messages of one queue are worked on at a time. */
   prefetch?: number;
+  /** Told when a queue of commands or events was missing and was made: what had been sent to it is gone. */
+  onQueueMade?: (made: MadeQueue) => void;
   /** Told of every message that was handled, for metrics. */
   observe?: (handled: { name: string; outcome: 'ok' | 'rejection' | 'fault'; seconds: number }) => void;
 }
@@ -142,8 +150,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
 
   async #consume(channel: Channel, queue: string, wanted: Subscriptions): Promise<void> {
     if (this.#draining) return;
-    await assertShared(channel, this.options.ladder ?? defaultLadder);
-    await assertService(channel, this.options.service, wanted);
+    const { connection, service, ladder = defaultLadder, onQueueMade } = this.options;
+    const lost = queue !== queues.queries(service) && !(await exists(connection, queue));
+    await assertShared(channel, ladder);
+    await assertService(channel, service, wanted);
     await channel.prefetch(this.options.prefetch ?? 64);
     channel.on('close', () => {
       if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
@@ -156,6 +166,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       void work.finally(() => this.#inFlight.delete(work));
     });
     this.#consuming.set(queue, { channel, tag: consumerTag });
+    if (lost) {
+      const takes = queue === queues.events(service) ? wanted.events : wanted.commands;
+      onQueueMade?.({ takes, at: new Date().toISOString() });
+    }
   }
 
   /** Never throws: whatever happens ends in exactly one of ack and nack, or in a lost channel. */
@@ -275,6 +289,21 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   unwrap<T>(): T {
     return this.options.connection as T;
   }
+}
+
+/** Asked on a channel of its own: "no" closes it. */
+async function exists({ model }: BrokerConnection, queue: string): Promise<boolean> {
+  const channel = await model!.createChannel();
+  channel.on('error', () => {});
+  const found = await channel.checkQueue(queue).then(
+    () => true,
+    (error: Error) => {
+      if (!error.message.includes('NOT_FOUND')) throw error;
+      return false;
+    },
+  );
+  if (found) await channel.close();
+  return found;
 }
 
 /** While a service is rolled out, the queue may hold what only its new version knows: that one gets another chance. */

@@ -1,7 +1,15 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { describe, type Announcement } from '@jogakbo/contract';
-import { OutboxRelay, Projector, SagaRunner, UnitsOfWork } from '@jogakbo/consistency';
-import { Announcer, Ask, BrokerConnection, Publisher, RabbitClient, RabbitServer } from '@jogakbo/messaging';
+import { LostQueues, OutboxRelay, Projector, SagaRunner, UnitsOfWork } from '@jogakbo/consistency';
+import {
+  Announcer,
+  Ask,
+  BrokerConnection,
+  Instances,
+  Publisher,
+  RabbitClient,
+  RabbitServer,
+} from '@jogakbo/messaging';
 import {
   Catch,
   Module,
@@ -104,6 +112,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let sagaRunner: SagaRunner | undefined;
   let projector: Projector | undefined;
   let dataSource: DataSource | undefined;
+  let lostQueues: LostQueues | undefined;
   if (hasDatabase) {
     const database = loaded[1] as DatabaseSettings;
     dataSource = await createDataSource(module, database).initialize();
@@ -114,6 +123,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       dispatch: (...args) => server.dispatch(...args),
       wake: relay.wake,
     });
+    lostQueues = new LostQueues(dataSource, relay.wake);
     sagaRunner = new SagaRunner(sagas, dataSource, units);
     if (projections.length > 0) {
       projector = new Projector(projections, dataSource, database.databaseUrl);
@@ -121,11 +131,16 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     }
     metrics.watchOutbox(dataSource);
   }
+  const madeQueues: Announcement['madeQueues'] = [];
   const server: RabbitServer = new RabbitServer({
     service,
     connection: consuming,
     publisher,
     observe: metrics.observeMessage,
+    onQueueMade: (made) => {
+      madeQueues.push(made);
+      if (url) void announcer.announce();
+    },
     ...(ladder && { ladder }),
     ...(units && { around: units.around }),
   });
@@ -162,6 +177,13 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ],
     exports: provided.map((provider) => (provider as { provide: Type }).provide),
   };
+  const startedAt = new Date().toISOString();
+  const described = describe(contract);
+  let url = '';
+  const announcer = new Announcer(consuming, publisher, () => ({
+    ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
+    ...{ madeQueues, contract: described },
+  }));
   const app = await NestFactory.create<NestFastifyApplication>(
     root,
     new FastifyAdapter(options.fastify ?? {}),
@@ -179,19 +201,10 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   sagaRunner?.start();
   projector?.start();
   await app.listen(platform.port, platform.host);
-  const url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
+  url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
 
-  const startedAt = new Date().toISOString();
-  const announcer = new Announcer(consuming, publisher, () => ({
-    service,
-    version,
-    instance,
-    state,
-    url,
-    startedAt,
-    interval: platform.announceEvery,
-    contract: describe(contract),
-  }));
+  const instances = new Instances(consuming, publisher, service, lostQueues?.hear);
+  if (lostQueues) await instances.open();
   await announcer.open();
   log.info({ url }, `${service} takes work`);
 
@@ -229,6 +242,8 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     log.info(`${service} drains`);
     state = 'draining';
     await Promise.all([announcer.announce().then(() => announcer.close()), server.close()]);
+    await instances.close();
+    await lostQueues?.stop();
     await sagaRunner?.stop();
     await projector?.stop();
     await app.close();

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { service, type Body } from '@jogakbo/contract';
+import { Consistency1700000000000, type UnitOfWork } from '@jogakbo/consistency';
+import { BrokerConnection, Handles, queues } from '@jogakbo/messaging';
+import { createDataSource, Service, start, type RunningService } from '@jogakbo/service';
+import { Controller, type Type } from '@nestjs/common';
+import { type MigrationInterface, type QueryRunner } from 'typeorm';
+import { z } from 'zod';
+import { eventually, privateDatabase, ServiceUnderTest, type Private } from '../src/index.ts';
+
+const page = z.strictObject({ page: z.int() });
+const office = service('office');
+const Ask = office.command('ask', { input: page });
+const Asked = office.event('asked', page);
+const printer = service('printer');
+const Print = printer.command('print', { input: page });
+
+@Controller()
+class Office {
+  @Handles(Ask)
+  async ask({ page }: Body<typeof Ask>, { send, publish }: UnitOfWork) {
+    send(Print({ page }));
+    publish(Asked({ page }));
+  }
+}
+
+class Tables1700000001000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query('CREATE TABLE done (what text)');
+  }
+  async down(): Promise<void> {}
+}
+
+@Controller()
+class Printer {
+  @Handles(Print)
+  async print({ page }: Body<typeof Print>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO done VALUES ($1)', [`printed ${page}`]);
+  }
+
+  @Handles(Asked)
+  async asked({ page }: Body<typeof Asked>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO done VALUES ($1)', [`heard ${page}`]);
+  }
+}
+
+@Service({ contract: office, migrations: [Consistency1700000000000], handlers: [Office] })
+class OfficeModule {}
+
+@Service({
+  contract: printer,
+  migrations: [Consistency1700000000000, Tables1700000001000],
+  handlers: [Printer],
+})
+class PrinterModule {}
+
+describe('a queue that was deleted with all that was in it', () => {
+  let sender: ServiceUnderTest;
+  let database: Private;
+  let receiver: RunningService | undefined;
+  const pages = Array.from({ length: 20 }, (_, page) => page);
+
+  beforeAll(async () => {
+    sender = await ServiceUnderTest.start(OfficeModule);
+    database = await privateDatabase();
+    const source = await createDataSource(PrinterModule as Type, {
+      ...{ databaseUrl: database.url, databasePool: 1 },
+    }).initialize();
+    await source.runMigrations();
+    await source.destroy();
+  });
+  afterAll(async () => {
+    await receiver?.stop();
+    await sender.stop();
+    await database.drop();
+  });
+
+  const startReceiver = () =>
+    start(PrinterModule, {
+      environment: { LOG_LEVEL: 'error', RABBITMQ_URL: sender.broker.url, DATABASE_URL: database.url },
+    });
+  const done = async () => {
+    const source = await createDataSource(PrinterModule as Type, {
+      ...{ databaseUrl: database.url, databasePool: 1 },
+    }).initialize();
+    const rows = (await source.query('SELECT what FROM done ORDER BY what')) as { what: string }[];
+    await source.destroy();
+    return rows.map(({ what }) => what);
+  };
+
+  it('loses nothing and repeats nothing, neither for those that were handled nor for those that were not', async () => {
+    receiver = await startReceiver();
+    for (const page of pages.slice(0, 10)) await sender.ask(Ask, { page });
+    await eventually(async () => (await done()).length === 20, 10_000);
+    await receiver.stop();
+
+    // Confirmed into queues that nobody reads, then gone with them.
+    for (const page of pages.slice(10)) await sender.ask(Ask, { page });
+    await eventually(async () => {
+      const [{ open }] = (await sender.query(
+        'SELECT count(*)::int AS open FROM outbox WHERE published_at IS NULL',
+      )) as [{ open: number }];
+      return open === 0;
+    });
+    const connection = await new BrokerConnection().open(sender.broker.url, 'operator');
+    const channel = await connection.model!.createChannel();
+    await channel.deleteQueue(queues.commands('printer'));
+    await channel.deleteQueue(queues.events('printer'));
+    await connection.close();
+
+    receiver = await startReceiver();
+    const all = pages.flatMap((page) => [`printed ${page}`, `heard ${page}`]).sort();
+    await eventually(async () => (await done()).length >= all.length, 15_000);
+    expect(await done()).toEqual(all);
+  }, 60_000);
+});
