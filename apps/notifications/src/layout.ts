@@ -26,9 +26,20 @@ export function layOut(content: Content): Letter {
 
 const locales = { ko: 'ko-KR', en: 'en-US' } as const;
 
+/** Costs more to make than all the rest of a mail. */
+const formats = new Map<string, Intl.NumberFormat>();
+
+function formatOf(language: Language, currency: string): Intl.NumberFormat {
+  const known = formats.get(`${language} ${currency}`);
+  if (known) return known;
+  const format = new Intl.NumberFormat(locales[language], { style: 'currency', currency });
+  formats.set(`${language} ${currency}`, format);
+  return format;
+}
+
 /** An amount as it is written in the reader's language. Knows how many minor units a currency has. */
 export function money({ amount, currency }: Money, language: Language, times = 1): string {
-  const format = new Intl.NumberFormat(locales[language], { style: 'currency', currency });
+  const format = formatOf(language, currency);
   return format.format((amount * times) / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 0));
 }
 

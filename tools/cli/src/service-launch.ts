@@ -53,7 +53,7 @@ export function serviceEnvironment(
 export function launchOf(app: App, around: Surroundings, args: string[] = []): Launch {
   return {
     command: nodePath(),
-    args: ['--max-semi-space-size=2', '--max-old-space-size=128', '--enable-source-maps', app.main, ...args],
+    args: ['--max-semi-space-size=4', '--max-old-space-size=128', '--enable-source-maps', app.main, ...args],
     cwd: root,
     env: serviceEnvironment(app, around),
   };
