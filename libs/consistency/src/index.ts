@@ -14,7 +14,8 @@ export {
 export { OutboxRelay, type RelayOptions } from './outbox-relay.ts';
 export { erase } from './personal-data.ts';
 export { projection, type Happened, type Projection } from './projection.ts';
-export { Projector, requestRebuild } from './projector.ts';
+export { Projector } from './projector.ts';
+export { requestRebuild } from './rebuild.ts';
 export { SagaRunner } from './saga-runner.ts';
 export { end, minutes, saga, to, type Saga, type Step } from './saga.ts';
 export { UnitOfWork, type WorkOptions } from './unit-of-work.ts';
