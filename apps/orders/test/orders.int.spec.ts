@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { QuoteProducts } from '@jogakbo/contracts-catalog';
 import {
   CommitStock,
@@ -261,6 +262,44 @@ describe('orders', () => {
     await orders.restart();
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
     await orders.hears(OrderConfirmed, about(orderId));
+  });
+
+  it('cancels in one instance what is being paid in another, and neither waits for the other for ever', async () => {
+    const other = await orders.startAnother();
+    // Each keeps what it has in hand for a while before it takes the next.
+    await orders.query(`
+      CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
+      CREATE TRIGGER dawdle BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION dawdle()`);
+    const faults = async () =>
+      (await Promise.all([orders, other].map(async ({ url }) => (await fetch(`${url}/metrics`)).text())))
+        .flatMap((metrics) => metrics.split('\n'))
+        .filter((line) => /^messages_handled_seconds_count.*outcome="fault"/.test(line));
+    const caller = member();
+    const placed = await Promise.all(Array.from({ length: 16 }, () => place(caller)));
+    for (const { orderId } of placed) await orders.announce(StockReserved({ orderId }));
+    for (const { orderId } of placed)
+      await eventually(() => payments.received(AuthorizePayment).find(about(orderId)));
+    const before = await faults();
+    const messages = new Map(placed.map(({ orderId }) => [orderId, [randomUUID(), randomUUID()]]));
+    await Promise.all(
+      placed.map(async ({ orderId }) => {
+        const cancelled = orders.ask(CancelOrder, { orderId }, { caller, timeout: 20_000 });
+        await sleep(20);
+        // One for each instance.
+        const paid = PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total });
+        await Promise.all(messages.get(orderId)!.map((id) => orders.announce(paid, id)));
+        await cancelled;
+      }),
+    );
+    const ids = [...messages.values()].flat();
+    await eventually(
+      async () => (await orders.query('SELECT FROM inbox WHERE key = ANY($1)', [ids])).length === ids.length,
+    );
+    await orders.query('DROP FUNCTION dawdle CASCADE');
+    // The database would end a deadlock after a second, and another attempt would hide it.
+    const after = await faults();
+    await other.stop();
+    expect(after).toEqual(before);
   });
 
   it('gives up after ten minutes and undoes what was done', async () => {

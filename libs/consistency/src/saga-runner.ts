@@ -126,7 +126,7 @@ export class SagaRunner {
       const step = transition({ [saga.key]: key } as never, stored.state as never);
       await this.#save(saga, key, 'timeout', stored.state, step, work);
       await work.tx.query('UPDATE saga SET due_at = NULL WHERE name = $1 AND key = $2', [saga.name, key]);
-    });
+    }, key);
   }
 
   async stop(): Promise<void> {
