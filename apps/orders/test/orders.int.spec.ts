@@ -93,6 +93,11 @@ describe('orders', () => {
     await eventually(() => inventory.received(CommitStock).find(about(orderId)));
     await eventually(() => payments.received(CapturePayment).find(about(orderId)));
 
+    // The token goes with the checkout that needed it.
+    await expect(orders.query('SELECT state FROM saga WHERE key = $1', [orderId])).resolves.toEqual([
+      { state: null },
+    ]);
+
     const order = await orders.ask(GetOrder, { orderId }, { caller });
     expect(order).toMatchObject({
       status: 'confirmed',
@@ -300,6 +305,24 @@ describe('orders', () => {
     const after = await faults();
     await other.stop();
     expect(after).toEqual(before);
+  });
+
+  it('gives up in time though others cannot, and tries those again', async () => {
+    const due = `now() - interval '1 hour'`;
+    await orders.query(
+      // No order has such an id: what is sent on its behalf is refused.
+      `INSERT INTO saga (name, key, state, due_at) VALUES ('checkout', 'not an id', '{}', ${due})`,
+    );
+    await orders.query(
+      `INSERT INTO saga (name, key, state, due_at) SELECT 'of an older version', n, '{}', ${due} FROM generate_series(1, 60) AS n`,
+    );
+    const { orderId } = await place();
+    await orders.query(`UPDATE saga SET due_at = now() WHERE name = 'checkout' AND key = $1`, [orderId]);
+    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.reason === 'timeout');
+    const [stuck] = await orders.query<{ later: boolean; ended_at: null }>(
+      `SELECT due_at > now() + interval '30 seconds' AS later, ended_at FROM saga WHERE key = 'not an id'`,
+    );
+    expect(stuck).toEqual({ later: true, ended_at: null });
   });
 
   it('gives up after ten minutes and undoes what was done', async () => {

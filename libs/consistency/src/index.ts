@@ -1,4 +1,4 @@
-export { aggregate, type Aggregate } from './aggregate.ts';
+export { aggregate, TooEarly, type Aggregate } from './aggregate.ts';
 export { Consistency1700000000000 } from './consistency.migration.ts';
 export { EventStore1700000000500 } from './event-store.migration.ts';
 export {
