@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Consistency1700000000000, OutboxRelay } from '@jogakbo/consistency';
 import { BrokerConnection, encodeEvent, exchanges, Publisher } from '@jogakbo/messaging';
@@ -196,6 +196,45 @@ describe('a relay', () => {
     const relay = new OutboxRelay({ service: 'shop', databaseUrl: database.url, publisher, pollEvery: 50 });
     relay.start();
     await eventually(async () => (await pool.query('SELECT 1 FROM inbox')).rowCount === 1);
+    await relay.stop();
+  });
+
+  it('OutboxRelay leads as long as it lives, however long one step takes, and no longer', async () => {
+    const connecting = jest.spyOn(pg.Client.prototype, 'connect');
+    let stuck = true;
+    const patient = {
+      publish: async () => {
+        while (stuck) await sleep(50);
+      },
+    } as unknown as Publisher;
+    const relay = new OutboxRelay({ service: 'shop', databaseUrl: database.url, publisher: patient });
+    relay.start();
+    const leader = async () =>
+      (await pool.query(`SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted`)).rows[0]?.pid;
+    const first = await eventually(leader);
+    const session = connecting.mock.contexts[0] as pg.Client;
+    connecting.mockRestore();
+    const limits = await session.query(
+      `SELECT name, setting FROM pg_settings WHERE name ~ '^(idle_session_timeout|tcp_keepalives_.*)$' ORDER BY name`,
+    );
+    expect(limits.rows).toEqual([
+      { name: 'idle_session_timeout', setting: '15000' },
+      { name: 'tcp_keepalives_count', setting: '2' },
+      { name: 'tcp_keepalives_idle', setting: '5' },
+      { name: 'tcp_keepalives_interval', setting: '5' },
+    ]);
+    // Less patience, so that this does not take half a minute.
+    await session.query(`SET idle_session_timeout = '3s'`);
+    await pool.query(
+      `INSERT INTO outbox (message_id, kind, name, data, headers) VALUES (gen_random_uuid(), 'event', $1, '{}', '{}')`,
+      [name],
+    );
+    await sleep(4_000);
+    expect(await leader()).toBe(first);
+    // As a process does that was stopped.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4_000);
+    await eventually(async () => ![undefined, first].includes(await leader()));
+    stuck = false;
     await relay.stop();
   });
 
