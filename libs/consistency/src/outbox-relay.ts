@@ -34,9 +34,8 @@ const batchSize = 200;
 const ripen = 'UPDATE outbox SET due_at = NULL WHERE published_at IS NULL AND due_at <= now()';
 const open = 'published_at IS NULL AND due_at IS NULL';
 const columns = 'id, message_id, kind, name, subject, data, headers, created_at';
-const next = `SELECT ${columns} FROM outbox WHERE ${open} ORDER BY id LIMIT ${batchSize}`;
 /** Past the commands of these names, and past what waits behind one of them for the sake of order. */
-const nextBeside = `
+const openBeside = `
   SELECT ${columns}
   FROM outbox LEFT JOIN (
     SELECT subject, min(id) AS first FROM outbox WHERE ${open} AND name = ANY($1) GROUP BY subject
@@ -86,26 +85,36 @@ export class OutboxRelay {
       this.#ripenedAt = Date.now();
       await client.query(ripen);
     }
-    const more = await this.#relay(client);
-    if (Date.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
-      this.#cleanedAt = Date.now();
-    }
-    return more;
-  }
-
-  /** Publishes what is open. Gives whether there may be more at once. */
-  async #relay(client: pg.Client): Promise<boolean> {
     if (Date.now() - this.#triedAt > tryAgainEvery) {
       this.#triedAt = Date.now();
       this.#untaken.clear();
     }
     const untaken = this.#untaken.size;
-    const { rows } = await client.query<Row>(
-      untaken === 0
-        ? { name: 'outbox-open', text: next }
-        : { name: 'outbox-open-beside', text: nextBeside, values: [[...this.#untaken]] },
-    );
+    const more = untaken === 0 ? await this.#relay(client) : await this.#relayBeside(client);
+    if (Date.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
+      this.#cleanedAt = Date.now();
+    }
+    return more || this.#untaken.size > untaken;
+  }
+
+  /** Publishes what is open. Gives whether there may be more at once. */
+  async #relay(client: pg.Client): Promise<boolean> {
+    const { rows } = await client.query<Row>({
+      name: 'outbox-open',
+      text: `SELECT ${columns} FROM outbox
+             WHERE published_at IS NULL AND due_at IS NULL ORDER BY id LIMIT ${batchSize}`,
+    });
     if (rows.length === 0) return false;
+    return this.#handOver(client, rows);
+  }
+
+  /** Publishes what is open and need not wait for a command that nobody takes. */
+  async #relayBeside(client: pg.Client): Promise<boolean> {
+    const { rows } = await client.query<Row>(openBeside, [[...this.#untaken]]);
+    return this.#handOver(client, rows);
+  }
+
+  async #handOver(client: pg.Client, rows: Row[]): Promise<boolean> {
     const published = await this.#publishInOrder(rows);
     if (published.length > 0) {
       await client.query({
@@ -114,7 +123,7 @@ export class OutboxRelay {
         values: [published],
       });
     }
-    return rows.length === batchSize && (published.length > 0 || this.#untaken.size > untaken);
+    return rows.length === batchSize && published.length > 0;
   }
 
   /** Side by side, but what concerns one subject only after the broker has what came before it. */
