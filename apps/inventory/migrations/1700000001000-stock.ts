@@ -9,6 +9,7 @@ export class Stock1700000001000 implements MigrationInterface {
         reserved bigint NOT NULL DEFAULT 0 CHECK (reserved >= 0),
         sold bigint NOT NULL DEFAULT 0 CHECK (sold >= 0),
         received bigint NOT NULL DEFAULT 0 CHECK (received >= 0),
+        version integer NOT NULL DEFAULT 0,
         CONSTRAINT every_piece_is_somewhere CHECK (on_hand + reserved + sold = received)
       );
 

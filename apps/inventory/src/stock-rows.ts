@@ -44,11 +44,12 @@ export async function moveStock(
     if (!before) throw new Error(`there is no stock of product ${productId}`);
     return moved(before, movement, quantity);
   });
-  await tx.query(
-    `UPDATE stock SET on_hand = new.on_hand, reserved = new.reserved, sold = new.sold, received = new.received
+  const [changed] = (await tx.query(
+    `UPDATE stock SET on_hand = new.on_hand, reserved = new.reserved, sold = new.sold, received = new.received,
+       version = version + 1
      FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
        AS new (product_id, on_hand, reserved, sold, received)
-     WHERE stock.product_id = new.product_id`,
+     WHERE stock.product_id = new.product_id RETURNING stock.product_id AS id, version`,
     [
       after.map(({ productId }) => productId),
       after.map(({ onHand }) => onHand),
@@ -56,8 +57,10 @@ export async function moveStock(
       after.map(({ sold }) => sold),
       after.map(({ received }) => received),
     ],
-  );
+  )) as [{ id: string; version: number }[], number];
   for (const { productId, onHand } of after) {
-    if (onHand !== stock.get(productId)!.onHand) publish(StockChanged({ productId, available: onHand }));
+    if (onHand === stock.get(productId)!.onHand) continue;
+    const { version } = changed.find(({ id }) => id === productId)!;
+    publish(StockChanged({ productId, available: onHand, version }));
   }
 }

@@ -62,7 +62,15 @@ describe('inventory', () => {
       sold: 0,
       received: 5,
     });
-    await inventory.hears(StockChanged, (event) => event.productId === productId && event.available === 3);
+    const now = await inventory.hears(
+      StockChanged,
+      (event) => event.productId === productId && event.available === 3,
+    );
+    const before = await inventory.hears(
+      StockChanged,
+      (event) => event.productId === productId && event.available === 5,
+    );
+    expect(now.version).toBeGreaterThan(before.version);
     await inventory.send(CommitStock({ orderId }));
     await inventory.hears(StockCommitted, about(orderId));
     await expect(shelves.placesOf(productId)).resolves.toEqual({

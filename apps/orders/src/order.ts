@@ -52,7 +52,7 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
 
 export const order = aggregate<Order, OrderEvent>('order', {
   evolve,
-  /** Of a placed order `place-order` tells: only it has the payment token, which is not kept. */
+  /** Of a placed order `place-order` tells: only it has the payment token, which is no part of the order. */
   announce(orderId, { memberId, language, lines, total }, event) {
     const about = { orderId, memberId, language, lines, total };
     switch (event.type) {

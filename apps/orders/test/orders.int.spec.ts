@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { QuoteProducts } from '@jogakbo/contracts-catalog';
 import {
   CommitStock,
@@ -91,6 +92,11 @@ describe('orders', () => {
     await orders.hears(OrderConfirmed, about(orderId));
     await eventually(() => inventory.received(CommitStock).find(about(orderId)));
     await eventually(() => payments.received(CapturePayment).find(about(orderId)));
+
+    // The token goes with the checkout that needed it.
+    await expect(orders.query('SELECT state FROM saga WHERE key = $1', [orderId])).resolves.toEqual([
+      { state: null },
+    ]);
 
     const order = await orders.ask(GetOrder, { orderId }, { caller });
     expect(order).toMatchObject({
@@ -261,6 +267,62 @@ describe('orders', () => {
     await orders.restart();
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
     await orders.hears(OrderConfirmed, about(orderId));
+  });
+
+  it('cancels in one instance what is being paid in another, and neither waits for the other for ever', async () => {
+    const other = await orders.startAnother();
+    // Each keeps what it has in hand for a while before it takes the next.
+    await orders.query(`
+      CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
+      CREATE TRIGGER dawdle BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION dawdle()`);
+    const faults = async () =>
+      (await Promise.all([orders, other].map(async ({ url }) => (await fetch(`${url}/metrics`)).text())))
+        .flatMap((metrics) => metrics.split('\n'))
+        .filter((line) => /^messages_handled_seconds_count.*outcome="fault"/.test(line));
+    const caller = member();
+    const placed = await Promise.all(Array.from({ length: 16 }, () => place(caller)));
+    for (const { orderId } of placed) await orders.announce(StockReserved({ orderId }));
+    for (const { orderId } of placed)
+      await eventually(() => payments.received(AuthorizePayment).find(about(orderId)));
+    const before = await faults();
+    const messages = new Map(placed.map(({ orderId }) => [orderId, [randomUUID(), randomUUID()]]));
+    await Promise.all(
+      placed.map(async ({ orderId }) => {
+        const cancelled = orders.ask(CancelOrder, { orderId }, { caller, timeout: 20_000 });
+        await sleep(20);
+        // One for each instance.
+        const paid = PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total });
+        await Promise.all(messages.get(orderId)!.map((id) => orders.announce(paid, id)));
+        await cancelled;
+      }),
+    );
+    const ids = [...messages.values()].flat();
+    await eventually(
+      async () => (await orders.query('SELECT FROM inbox WHERE key = ANY($1)', [ids])).length === ids.length,
+    );
+    await orders.query('DROP FUNCTION dawdle CASCADE');
+    // The database would end a deadlock after a second, and another attempt would hide it.
+    const after = await faults();
+    await other.stop();
+    expect(after).toEqual(before);
+  });
+
+  it('gives up in time though others cannot, and tries those again', async () => {
+    const due = `now() - interval '1 hour'`;
+    await orders.query(
+      // No order has such an id: what is sent on its behalf is refused.
+      `INSERT INTO saga (name, key, state, due_at) VALUES ('checkout', 'not an id', '{}', ${due})`,
+    );
+    await orders.query(
+      `INSERT INTO saga (name, key, state, due_at) SELECT 'of an older version', n, '{}', ${due} FROM generate_series(1, 60) AS n`,
+    );
+    const { orderId } = await place();
+    await orders.query(`UPDATE saga SET due_at = now() WHERE name = 'checkout' AND key = $1`, [orderId]);
+    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.reason === 'timeout');
+    const [stuck] = await orders.query<{ later: boolean; ended_at: null }>(
+      `SELECT due_at > now() + interval '30 seconds' AS later, ended_at FROM saga WHERE key = 'not an id'`,
+    );
+    expect(stuck).toEqual({ later: true, ended_at: null });
   });
 
   it('gives up after ten minutes and undoes what was done', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { paymentIdOf, TooEarly, toCapture, toReturn, type PaymentStatus, type Step } from './payment.ts';
+import { TooEarly } from '@jogakbo/consistency/aggregate';
+import { paymentIdOf, toCapture, toReturn, type PaymentStatus, type Step } from './payment.ts';
 
 const orderId = '019a0000-0000-7000-8000-000000000001';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { aggregate } from '@jogakbo/consistency/aggregate';
+import { aggregate, TooEarly } from '@jogakbo/consistency/aggregate';
 import type { Money } from '@jogakbo/contract';
 import {
   PaymentAuthorized,
@@ -69,11 +69,6 @@ export const payment = aggregate<Payment, PaymentEvent>('payment', {
 export interface Step {
   ask: 'capture' | 'void' | 'refund';
   becomes: 'captured' | 'voided' | 'refunded' | 'returned';
-}
-
-/** The cause of a message is still on the way: the next attempt will see. */
-export class TooEarly extends Error {
-  override readonly name = 'TooEarly';
 }
 
 /**

@@ -27,6 +27,7 @@ const tables = `
 
   CREATE TABLE stock (
     product_id uuid PRIMARY KEY,
+    version integer NOT NULL,
     available bigint NOT NULL
   );
 
@@ -109,20 +110,21 @@ async function removeProduct(tx: EntityManager, { productId }: Body<typeof Produ
   await tx.query('DELETE FROM product_names WHERE product_id = $1', [productId]);
 }
 
-/** Stock may be known before its product, and outlives it. */
+/** Stock may be known before its product, and outlives it. What comes late by another attempt is not shown again. */
 async function keepStock(
   tx: EntityManager,
-  { productId, available }: Body<typeof StockChanged>,
+  { productId, version, available }: Body<typeof StockChanged>,
 ): Promise<void> {
   await tx.query(
-    `INSERT INTO stock (product_id, available) VALUES ($1, $2)
-     ON CONFLICT (product_id) DO UPDATE SET available = EXCLUDED.available`,
-    [productId, available],
+    `INSERT INTO stock (product_id, version, available) VALUES ($1, $2, $3)
+     ON CONFLICT (product_id) DO UPDATE SET version = EXCLUDED.version, available = EXCLUDED.available
+     WHERE stock.version < EXCLUDED.version`,
+    [productId, version, available],
   );
 }
 
 /** Each handler is idempotent, and a function of the events alone: the same events from scratch give the same rows. */
-export const products = projection('products', 1, tables)
+export const products = projection('products', 2, tables)
   .on(ProductAdded, keepProduct)
   .on(ProductChanged, keepProduct)
   .on(ProductRemoved, removeProduct)

@@ -47,7 +47,7 @@ export const searchSql = Object.fromEntries(
          AND ($9::uuid IS NULL OR ($8::bigint IS NOT NULL AND (${after})))
        ORDER BY ${order} LIMIT $7
      ), shown AS (
-       SELECT place, key, score, available, version, sku, product_id, category, amount, currency, image_url, ko, en
+       SELECT place, key, score, available, product.version, sku, product_id, category, amount, currency, image_url, ko, en
        FROM page JOIN product USING (product_id) LEFT JOIN stock USING (product_id)
      )
      SELECT

@@ -71,15 +71,24 @@ describe('keeping products', () => {
     expect(items.find((item) => item.productId === productId)).toMatchObject({ available: 3 });
   });
 
+  it('never goes back to an older number of pieces', async () => {
+    const { productId } = await shelf.put('학', 'Crane');
+    await shelf.stock(productId, 5, 1);
+    await shelf.stock(productId, 0, 3);
+    await shelf.stock(productId, 2, 2); // was tried again, and came late
+    const { items } = await shelf.search.ask(SearchProducts, { q: 'crane' });
+    expect(items).toMatchObject([{ available: 0 }]);
+  });
+
   it('makes the same rows of the same events, however often each comes', async () => {
     const [one, other] = [await shelf.put('백자 찻잔', 'Teacup'), await shelf.put('놋 접시', 'Plate')];
     const events = [
       ProductAdded(one),
-      StockChanged({ productId: one.productId, available: 4 }),
+      StockChanged({ productId: one.productId, available: 4, version: 1 }),
       ProductChanged({ ...one, name: '청자 찻잔', version: 2 }),
       ProductAdded(other),
       ProductRemoved({ productId: other.productId }),
-      StockChanged({ productId: one.productId, available: 2 }),
+      StockChanged({ productId: one.productId, available: 2, version: 2 }),
     ];
     await fromScratch();
     for (const event of events) await shelf.hears(event);

@@ -79,7 +79,7 @@ describe('finding products', () => {
     expect(available).toBeUndefined();
     await shelf.stock(productId, 7);
     expect((await find('celadon')).items[0]).toMatchObject({ available: 7 });
-    await shelf.stock(productId, 0);
+    await shelf.stock(productId, 0, 2);
     expect((await find('celadon')).items[0]).toMatchObject({ available: 0 });
   });
 

@@ -36,8 +36,8 @@ export class Shelf {
     return product;
   }
 
-  stock(productId: string, available: number): Promise<void> {
-    return this.hears(StockChanged({ productId, available }));
+  stock(productId: string, available: number, version = 1): Promise<void> {
+    return this.hears(StockChanged({ productId, available, version }));
   }
 
   /** Announces an event and waits until it is in the log (each leaves one row in the inbox) and in the read model. */

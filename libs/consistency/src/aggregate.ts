@@ -28,6 +28,11 @@ export interface Aggregate<S = unknown, E extends EventOf = EventOf> {
   readonly snapshot?: { every: number; shape: number };
 }
 
+/** The cause of a message is still on the way: the next attempt will see. */
+export class TooEarly extends Error {
+  override readonly name = 'TooEarly';
+}
+
 /**
  * Declares an aggregate (event sourcing after Young: `decide` makes events of a state, `evolve` makes a state of
  * events).

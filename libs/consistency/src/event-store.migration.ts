@@ -41,6 +41,8 @@ export class EventStore1700000000500 implements MigrationInterface {
         -- The generation that is being built beside the one in use; NULL where none is.
         next_generation integer,
         next_position bigint NOT NULL DEFAULT 0,
+        -- Which version of the service can build it: one that knows another shape leaves it alone.
+        next_shape integer,
         fault text
       );
     `);

@@ -66,7 +66,7 @@ export async function change<S, E extends EventOf>(
 ): Promise<S> {
   const { tx } = work;
   const [, loaded] = await Promise.all([
-    tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`${kind.name} ${id}`]),
+    work.hold(id),
     load(tx, kind, id), // runs when the lock is ours
   ]);
   if (loaded.state === undefined) throw platformRejection('not-found', 'there is no such thing');

@@ -1,4 +1,4 @@
-export { aggregate, type Aggregate } from './aggregate.ts';
+export { aggregate, TooEarly, type Aggregate } from './aggregate.ts';
 export { Consistency1700000000000 } from './consistency.migration.ts';
 export { EventStore1700000000500 } from './event-store.migration.ts';
 export {
@@ -15,7 +15,8 @@ export { LostQueues } from './lost-queues.ts';
 export { OutboxRelay, type RelayOptions } from './outbox-relay.ts';
 export { erase } from './personal-data.ts';
 export { projection, type Happened, type Projection } from './projection.ts';
-export { Projector, requestRebuild } from './projector.ts';
+export { Projector } from './projector.ts';
+export { requestRebuild } from './rebuild.ts';
 export { SagaRunner } from './saga-runner.ts';
 export { end, minutes, saga, to, type Saga, type Step } from './saga.ts';
 export { UnitOfWork, type WorkOptions } from './unit-of-work.ts';

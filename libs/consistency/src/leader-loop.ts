@@ -15,9 +15,20 @@ export interface LeaderLoopOptions {
   step: (client: pg.Client) => Promise<boolean>;
 }
 
+/** Milliseconds between signs of life; PostgreSQL ends the session of whoever gives none for 15 s, frozen or lost. */
+const breathEvery = 2_000;
+const sessionOptions = [
+  'synchronous_commit=off',
+  'idle_session_timeout=15s',
+  'tcp_keepalives_idle=5',
+  'tcp_keepalives_interval=5',
+  'tcp_keepalives_count=2',
+];
+
 /**
  * Work that one instance of a service does at a time, again and again: whoever holds a session-level advisory lock,
- * which is gone with its holder. The others wake it with NOTIFY after their commits, and take over when it dies.
+ * which is gone with its holder: at once where its process dies, within 15 seconds where it is frozen or its host is lost.
+ * The others wake it with NOTIFY after their commits, and take over when it dies.
  */
 export class LeaderLoop {
   readonly #logger = new Logger('LeaderLoop');
@@ -56,10 +67,12 @@ export class LeaderLoop {
 
   async #run(): Promise<void> {
     while (!this.stopping) {
+      let breath: NodeJS.Timeout | undefined;
       const client = new pg.Client({
         connectionString: this.options.databaseUrl,
         application_name: this.options.name,
-        options: '-c synchronous_commit=off',
+        options: sessionOptions.map((option) => `-c ${option}`).join(' '),
+        pipeline: true,
         connectionTimeoutMillis: 5_000,
         keepAlive: true,
       });
@@ -71,12 +84,14 @@ export class LeaderLoop {
         lost.catch(() => {});
         await client.connect();
         this.#client = client;
+        breath = setInterval(() => void client.query('').catch(() => {}), breathEvery);
         await Promise.race([this.#lead(client), lost]);
       } catch (error) {
         if (!this.stopping)
           this.#logger.warn(`${this.options.name} starts over: ${(error as Error).message}`);
         await this.#pause(500);
       } finally {
+        clearInterval(breath);
         this.#leading = false;
         this.#client = undefined;
         await client.end().catch(() => {});

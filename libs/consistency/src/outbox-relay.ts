@@ -1,4 +1,11 @@
-import { encodeEvent, encodeRequest, exchanges, type Outgoing, type Publisher } from '@jogakbo/messaging';
+import {
+  encodeEvent,
+  encodeRequest,
+  exchanges,
+  Unroutable,
+  type Outgoing,
+  type Publisher,
+} from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type pg from 'pg';
 import { LeaderLoop } from './leader-loop.ts';
@@ -25,10 +32,26 @@ export interface RelayOptions {
 const batchSize = 200;
 /** What is due becomes a message like any other: the many that are not yet are never looked at. */
 const ripen = 'UPDATE outbox SET due_at = NULL WHERE published_at IS NULL AND due_at <= now()';
+const open = 'published_at IS NULL AND due_at IS NULL';
+const columns = 'id, message_id, kind, name, subject, data, headers, created_at';
+/** Past the commands of these names, and past what waits behind one of them for the sake of order. */
+const openBeside = `
+  SELECT ${columns}
+  FROM outbox LEFT JOIN (
+    SELECT subject, min(id) AS first FROM outbox WHERE ${open} AND name = ANY($1) GROUP BY subject
+  ) AS stuck USING (subject)
+  WHERE ${open} AND name <> ALL($1) AND (first IS NULL OR id < first) ORDER BY id LIMIT ${batchSize}`;
+/** Milliseconds between attempts to send what nobody took. */
+const tryAgainEvery = 1_000;
+const cleanEvery = 60_000;
+const cleanedAtOnce = 5_000;
 const retention = { outbox: '7 days', inbox: '14 days' };
 
 /**
  * Brings what transactions left in the outbox to the broker: at least once, in order per subject, nothing skipped.
+ *
+ * A command that nobody takes stays until somebody does; what comes after it about the same subject waits with it, all
+ * else goes on.
  *
  * Of all instances of a service one relays at a time (see LeaderLoop). Reading goes by a flag and not by a position,
  * because ids are given out before they are committed: a position would step over rows whose transactions end late.
@@ -37,6 +60,9 @@ export class OutboxRelay {
   readonly #logger = new Logger('OutboxRelay');
   readonly #loop: LeaderLoop;
   readonly #pollEvery: number;
+  /** Commands that nobody takes, by name. The others pass them. */
+  readonly #untaken = new Set<string>();
+  #triedAt = 0;
   #ripenedAt = 0;
   #cleanedAt = 0;
 
@@ -59,22 +85,36 @@ export class OutboxRelay {
       this.#ripenedAt = Date.now();
       await client.query(ripen);
     }
-    const more = await this.#relay(client);
-    if (Date.now() - this.#cleanedAt > 60_000) {
-      this.#cleanedAt = Date.now();
-      await this.#clean(client);
+    if (Date.now() - this.#triedAt > tryAgainEvery) {
+      this.#triedAt = Date.now();
+      this.#untaken.clear();
     }
-    return more;
+    const untaken = this.#untaken.size;
+    const more = untaken === 0 ? await this.#relay(client) : await this.#relayBeside(client);
+    if (Date.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
+      this.#cleanedAt = Date.now();
+    }
+    return more || this.#untaken.size > untaken;
   }
 
   /** Publishes what is open. Gives whether there may be more at once. */
   async #relay(client: pg.Client): Promise<boolean> {
     const { rows } = await client.query<Row>({
       name: 'outbox-open',
-      text: `SELECT id, message_id, kind, name, subject, data, headers, created_at FROM outbox
+      text: `SELECT ${columns} FROM outbox
              WHERE published_at IS NULL AND due_at IS NULL ORDER BY id LIMIT ${batchSize}`,
     });
     if (rows.length === 0) return false;
+    return this.#handOver(client, rows);
+  }
+
+  /** Publishes what is open and need not wait for a command that nobody takes. */
+  async #relayBeside(client: pg.Client): Promise<boolean> {
+    const { rows } = await client.query<Row>(openBeside, [[...this.#untaken]]);
+    return this.#handOver(client, rows);
+  }
+
+  async #handOver(client: pg.Client, rows: Row[]): Promise<boolean> {
     const published = await this.#publishInOrder(rows);
     if (published.length > 0) {
       await client.query({
@@ -99,6 +139,7 @@ export class OutboxRelay {
             published.push(row.id);
           } catch (error) {
             faults.push(error as Error);
+            if (error instanceof Unroutable) this.#untaken.add(row.name);
             return; // what follows waits with it
           }
         }
@@ -132,14 +173,16 @@ export class OutboxRelay {
     return { exchange: exchanges.commands, routingKey: row.name, ...encoded };
   }
 
-  async #clean(client: pg.Client): Promise<void> {
-    await client.query(
+  /** A little at a time, for messages wait meanwhile. Gives whether there is more. */
+  async #clean(client: pg.Client): Promise<boolean> {
+    const outbox = await client.query(
       `DELETE FROM outbox WHERE id IN
-         (SELECT id FROM outbox WHERE published_at < now() - interval '${retention.outbox}' LIMIT 5000)`,
+         (SELECT id FROM outbox WHERE published_at < now() - interval '${retention.outbox}' LIMIT ${cleanedAtOnce})`,
     );
-    await client.query(
+    const inbox = await client.query(
       `DELETE FROM inbox WHERE key IN
-         (SELECT key FROM inbox WHERE received_at < now() - interval '${retention.inbox}' LIMIT 5000)`,
+         (SELECT key FROM inbox WHERE received_at < now() - interval '${retention.inbox}' LIMIT ${cleanedAtOnce})`,
     );
+    return outbox.rowCount === cleanedAtOnce || inbox.rowCount === cleanedAtOnce;
   }
 }

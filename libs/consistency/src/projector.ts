@@ -7,6 +7,7 @@ import type { DataSource, EntityManager } from 'typeorm';
 import { present, type StoredEvent } from './event-store.ts';
 import { LeaderLoop } from './leader-loop.ts';
 import type { Projection } from './projection.ts';
+import { requestRebuild } from './rebuild.ts';
 import { SafeHorizon } from './safe-horizon.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
@@ -18,20 +19,24 @@ interface Row extends StoredEvent {
 }
 
 interface Place {
+  name: string;
   shape: number;
   generation: number;
   position: string;
   next_generation: number | null;
   next_position: string;
+  next_shape: number | null;
 }
 
 const batchSize = 500;
+const place = `name, shape, generation, position::text, next_generation, next_position::text, next_shape`;
+const allPlaces = `SELECT coalesce(json_agg(place), '[]') FROM (SELECT ${place} FROM projection) AS place`;
 const schemaOf = (name: string, generation: number) => `"${name}_${generation}"`;
 
 /**
  * Keeps the read models of a service up to its log: a few times a second, and when somebody asks (`caughtUp`). One
- * instance does it at a time; each batch of events and the new
- * position are one transaction, so every event has its effect once.
+ * instance does it at a time; each batch of events and the new position are one transaction, so every event has its
+ * effect once, also where two believe that they lead.
  *
  * A generation of a read model is a schema of its own, shown by views of the same names. A rebuild fills the next one
  * from the beginning while the one in use goes on being kept and read; when it has come to the same place, the views
@@ -41,6 +46,8 @@ export class Projector {
   readonly #logger = new Logger('Projector');
   readonly #horizon = new SafeHorizon();
   readonly #loop: LeaderLoop;
+  /** Milliseconds before the next look while others' transactions have yet to end. */
+  #pause = 0;
 
   constructor(
     private readonly projections: readonly Projection[],
@@ -66,23 +73,18 @@ export class Projector {
     }
   }
 
-  /** Creates read models that do not exist yet, and asks for those anew whose shape has changed. Before any query. */
+  /** Creates read models that do not exist yet. Before any query. */
   async prepare(): Promise<void> {
     for (const one of this.projections) {
       await this.dataSource.transaction(async (tx) => {
         await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('projection ' || $1, 0))`, [one.name]);
-        const place = await placeOf(tx, one.name);
-        if (!place) {
-          await create(tx, one, 1);
-          await show(tx, one.name, 1);
-          await tx.query('INSERT INTO projection (name, shape, generation) VALUES ($1, $2, 1)', [
-            one.name,
-            one.shape,
-          ]);
-        } else if (place.shape !== one.shape) {
-          this.#logger.log(`${one.name} has a new shape and is built again`);
-          await requestRebuild(tx, one.name);
-        }
+        if (await placeOf(tx, one.name)) return;
+        await create(tx, one, 1);
+        await show(tx, one.name, 1);
+        await tx.query('INSERT INTO projection (name, shape, generation) VALUES ($1, $2, 1)', [
+          one.name,
+          one.shape,
+        ]);
       });
     }
   }
@@ -112,76 +114,102 @@ export class Projector {
   }
 
   async #step(client: ClientBase): Promise<boolean> {
-    const { position, waiting } = await this.#horizon.look(client);
+    const { position, waiting, beside: places } = await this.#horizon.look<Place[]>(client, allPlaces);
     let more = false;
     for (const one of this.projections) {
+      const place = places.find(({ name }) => name === one.name);
+      if (!place) continue;
+      const building = place.next_shape === one.shape;
       try {
-        more = (await this.#advance(one, position)) || more;
-        more = (await this.#rebuild(one, position)) || more;
+        if (place.shape === one.shape) more = (await this.#advance(one, place, position)) || more;
+        else if (!building) more = await this.#reshape(one);
       } catch (error) {
-        // The others go on. The same batch is tried again at every look.
-        this.#logger.error({ err: error }, `projection ${one.name} stands still`);
-        await client.query('UPDATE projection SET fault = $2 WHERE name = $1', [one.name, String(error)]);
+        await this.#standStill(client, one, error, building);
+      }
+      try {
+        if (building) more = (await this.#rebuild(one, position)) || more;
+      } catch (error) {
+        await this.#standStill(client, one, error, false);
       }
     }
-    if (waiting && !more) await sleep(5);
-    return more || waiting;
+    if (more || !waiting) {
+      this.#pause = 0;
+      return more;
+    }
+    // What others leave open is asked after at once, then less and less often.
+    await sleep(this.#pause);
+    this.#pause = Math.min(Math.max(5, this.#pause * 2), 100);
+    return true;
+  }
+
+  /** Whoever leads builds what it can read: the version that stays has the last word. */
+  async #reshape({ name, shape }: Projection): Promise<boolean> {
+    this.#logger.log(`${name} has another shape here and is built again`);
+    await requestRebuild(this.dataSource, name, shape);
+    return true;
+  }
+
+  /** The others go on. The same batch is tried again at every look; one that is being mended has no fault to show. */
+  async #standStill(
+    client: ClientBase,
+    { name }: Projection,
+    error: unknown,
+    mended: boolean,
+  ): Promise<void> {
+    this.#logger.error({ err: error }, `projection ${name} stands still`);
+    if (!mended)
+      await client.query('UPDATE projection SET fault = $2 WHERE name = $1', [name, String(error)]);
   }
 
   /** One batch for the generation in use. Gives whether there may be more. */
-  async #advance(one: Projection, horizon: bigint): Promise<boolean> {
-    const known = await placeOf(this.dataSource.manager, one.name);
-    if (!known || known.shape !== one.shape || BigInt(known.position) >= horizon) return false;
+  async #advance(one: Projection, known: Place, horizon: bigint): Promise<boolean> {
+    if (BigInt(known.position) >= horizon) return false;
     return this.dataSource.transaction(async (tx) => {
-      const place = (await placeOf(tx, one.name, 'FOR UPDATE'))!;
-      const rows = await readLog(tx, one, place.position, horizon);
-      await apply(tx, one, place.generation, rows);
-      const position = rows.length === batchSize ? rows.at(-1)!.position : horizon.toString();
+      const [place, rows] = await Promise.all([
+        placeOf(tx, one.name, 'FOR UPDATE'),
+        readLog(tx, one, known.position, horizon),
+      ]);
+      // Another leads meanwhile, and is further.
+      if (place?.position !== known.position || place.shape !== one.shape) return false;
+      const whole = rows.length < batchSize;
       await tx.query('UPDATE projection SET position = $2, fault = NULL WHERE name = $1', [
         one.name,
-        position,
+        whole ? horizon.toString() : rows.at(-1)!.position,
       ]);
-      return rows.length === batchSize;
+      await apply(tx, one, place.generation, rows);
+      return !whole;
     });
   }
 
   /** One batch for the generation that is being built; the last one turns the views over. */
   async #rebuild(one: Projection, horizon: bigint): Promise<boolean> {
-    const known = await placeOf(this.dataSource.manager, one.name);
-    if (!known?.next_generation) return false;
-    const retired = await this.dataSource.transaction(async (tx) => {
+    let retired: number | undefined;
+    const more = await this.dataSource.transaction(async (tx) => {
       const place = (await placeOf(tx, one.name, 'FOR UPDATE'))!;
-      const next = place.next_generation!;
+      const next = place.next_generation;
+      // Another leads meanwhile, or has: it is through, or further, or builds for another shape.
+      if (!next || place.next_shape !== one.shape) return false;
+      if (BigInt(place.next_position) > horizon || BigInt(place.position) > horizon) return false;
       if (place.next_position === '0') await create(tx, one, next);
       const rows = await readLog(tx, one, place.next_position, horizon);
-      await apply(tx, one, next, rows);
-      if (rows.length === batchSize) {
-        const position = rows.at(-1)!.position;
-        await tx.query('UPDATE projection SET next_position = $2 WHERE name = $1', [one.name, position]);
-        return undefined;
-      }
-      await show(tx, one.name, next);
+      const whole = rows.length < batchSize;
+      if (whole) await show(tx, one.name, next);
       await tx.query(
-        `UPDATE projection SET generation = next_generation, position = $2, shape = $3,
-           next_generation = NULL, next_position = 0, fault = NULL WHERE name = $1`,
-        [one.name, horizon.toString(), one.shape],
+        whole
+          ? `UPDATE projection SET generation = next_generation, shape = next_shape, position = $2,
+               next_generation = NULL, next_shape = NULL, next_position = 0, fault = NULL WHERE name = $1`
+          : 'UPDATE projection SET next_position = $2 WHERE name = $1',
+        [one.name, whole ? horizon.toString() : rows.at(-1)!.position],
       );
-      return place.generation;
+      await apply(tx, one, next, rows);
+      if (whole) retired = place.generation;
+      return true;
     });
-    if (retired === undefined) return true;
+    if (retired === undefined) return more;
     await this.dataSource.query(`DROP SCHEMA IF EXISTS ${schemaOf(one.name, retired)} CASCADE`);
     this.#logger.log(`${one.name} was built again`);
     return true;
   }
-}
-
-/** Asks for a read model to be built again; whoever leads begins at its next look. */
-export async function requestRebuild(manager: EntityManager, name: string): Promise<void> {
-  await manager.query(
-    `UPDATE projection SET next_generation = generation + 1, next_position = 0
-     WHERE name = $1 AND next_generation IS NULL`,
-    [name],
-  );
 }
 
 async function record({ tx }: UnitOfWork, event: AnyEvent, data: unknown): Promise<void> {
@@ -194,12 +222,10 @@ async function record({ tx }: UnitOfWork, event: AnyEvent, data: unknown): Promi
 }
 
 async function placeOf(manager: EntityManager, name: string, lock = ''): Promise<Place | undefined> {
-  const [place] = (await manager.query(
-    `SELECT shape, generation, position::text, next_generation, next_position::text
-     FROM projection WHERE name = $1 ${lock}`,
-    [name],
-  )) as Place[];
-  return place;
+  const [found] = (await manager.query(`SELECT ${place} FROM projection WHERE name = $1 ${lock}`, [
+    name,
+  ])) as Place[];
+  return found;
 }
 
 const readLog = (tx: EntityManager, { announced, own }: Projection, after: string, horizon: bigint) =>
@@ -212,6 +238,7 @@ const readLog = (tx: EntityManager, { announced, own }: Projection, after: strin
     [after, horizon.toString(), [...announced.keys()], [...own.keys()]],
   ) as Promise<Row[]>;
 
+/** Last in its transaction: from here on names are those of the generation. */
 async function apply(tx: EntityManager, one: Projection, generation: number, rows: Row[]): Promise<void> {
   if (rows.length === 0) return;
   await tx.query(`SET LOCAL search_path TO ${schemaOf(one.name, generation)}, public`);
@@ -225,7 +252,6 @@ async function apply(tx: EntityManager, one: Projection, generation: number, row
       await apply(tx, { id: row.subject, version: row.version, event } as never);
     }
   }
-  await tx.query('SET LOCAL search_path TO DEFAULT');
 }
 
 /** Makes an empty generation; what an earlier attempt left of it goes. */

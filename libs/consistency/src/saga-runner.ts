@@ -2,6 +2,7 @@ import type { AnyEvent } from '@jogakbo/contract';
 import type { RabbitServer } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
+import { TooEarly } from './aggregate.ts';
 import type { Saga, Step } from './saga.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 import type { UnitsOfWork } from './units-of-work.ts';
@@ -9,11 +10,6 @@ import type { UnitsOfWork } from './units-of-work.ts';
 interface Stored {
   state: unknown;
   ended_at: Date | null;
-}
-
-/** A message came for a run that has not begun. Its cause is on the way: it is tried again. */
-class TooEarly extends Error {
-  override readonly name = 'TooEarly';
 }
 
 /** Keeps the runs of a service's sagas in its database, each step in the transaction of the event that caused it. */
@@ -82,7 +78,8 @@ export class SagaRunner {
       [
         saga.name,
         key,
-        JSON.stringify(step.state ?? before),
+        // What is over is known by its history: its state may hold what is not to be kept, such as a payment token.
+        JSON.stringify(step.ended ? null : (step.state ?? before)),
         JSON.stringify([happened(cause, step)]),
         step.ended,
       ],
@@ -102,12 +99,23 @@ export class SagaRunner {
   }
 
   async #fireDue(): Promise<void> {
+    const timed = this.sagas.filter(({ timeout }) => timeout).map(({ name }) => name);
     const due = (await this.dataSource.query(
-      'SELECT name, key FROM saga WHERE due_at <= now() ORDER BY due_at LIMIT 50',
+      'SELECT name, key FROM saga WHERE due_at <= now() AND name = ANY($1) ORDER BY due_at LIMIT 50',
+      [timed],
     )) as { name: string; key: string }[];
     for (const { name, key } of due) {
-      const saga = this.sagas.find((one) => one.name === name);
-      if (saga?.timeout) await this.#timeOut(saga, saga.timeout.transition, key);
+      const saga = this.sagas.find((one) => one.name === name)!;
+      try {
+        await this.#timeOut(saga, saga.timeout!.transition, key);
+      } catch (error) {
+        // The others go on. This one is tried again until it is through, and is in the log until then.
+        this.#logger.error({ err: error }, `the timeout of saga ${name} of ${key} failed, and comes again`);
+        await this.dataSource.query(
+          `UPDATE saga SET due_at = now() + interval '1 minute' WHERE name = $1 AND key = $2 AND due_at <= now()`,
+          [name, key],
+        );
+      }
     }
   }
 
@@ -126,7 +134,7 @@ export class SagaRunner {
       const step = transition({ [saga.key]: key } as never, stored.state as never);
       await this.#save(saga, key, 'timeout', stored.state, step, work);
       await work.tx.query('UPDATE saga SET due_at = NULL WHERE name = $1 AND key = $2', [saga.name, key]);
-    });
+    }, key);
   }
 
   async stop(): Promise<void> {

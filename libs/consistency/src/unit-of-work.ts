@@ -46,21 +46,32 @@ export class UnitOfWork extends MessageContext {
   readonly #runner: QueryRunner;
   readonly #options: WorkOptions;
   readonly #inbox: InboxKey;
-  #connection: ClientBase | undefined;
+  readonly #subject: string | undefined;
+  #connected: Promise<ClientBase> | undefined;
   #begun: Promise<void> | undefined;
+  #over = false;
   #outgoing: { message: Message; dueAt?: Date }[] = [];
 
-  constructor(contract: AnyContract, incoming: Incoming, options: WorkOptions) {
+  /** @param subject what it is about; by default what the message is about */
+  constructor(
+    contract: AnyContract,
+    incoming: Incoming,
+    options: WorkOptions,
+    subject: string | undefined = subjectOf(contract, incoming.data),
+  ) {
     super(contract, incoming);
     this.#options = options;
     this.#inbox = inboxKey(contract, incoming);
+    this.#subject = subject;
     this.#runner = options.dataSource.createQueryRunner();
     const query = this.#runner.query.bind(this.#runner);
     // TypeORM would otherwise wrap single saves in transactions of their own.
     (this.#runner as { isTransactionActive: boolean }).isTransactionActive = true;
     this.#runner.query = (async (...args: Parameters<QueryRunner['query']>) => {
-      await this.#connect();
-      this.#begun ??= this.#begin();
+      this.#mustGoOn();
+      const connection = await this.#connect();
+      this.#mustGoOn();
+      this.#begun ??= this.#begin(connection);
       // Written behind BEGIN, not after its answer: what is done for a message handled before is rolled back.
       const [result] = await Promise.all([query(...args), this.#begun]);
       return result;
@@ -69,29 +80,42 @@ export class UnitOfWork extends MessageContext {
   }
 
   /** Announces an event; it leaves with the commit. */
-  readonly publish = (message: Message<AnyEvent>): void => {
-    this.#outgoing.push({ message });
-  };
+  readonly publish = (message: Message<AnyEvent>): void => this.#leave({ message });
 
   /** Asks for a change and does not wait; it leaves with the commit. */
-  readonly send = (message: Message<AnyCommand>): void => {
-    this.#outgoing.push({ message });
-  };
+  readonly send = (message: Message<AnyCommand>): void => this.#leave({ message });
 
   /**
    * Sends or announces at a later time, also across restarts, once.
    * @param dueAt not before this; usually within a second after
    */
-  readonly publishLater = (message: Message<AnyEvent | AnyCommand>, dueAt: Date): void => {
-    this.#outgoing.push({ message, dueAt });
-  };
+  readonly publishLater = (message: Message<AnyEvent | AnyCommand>, dueAt: Date): void =>
+    this.#leave({ message, dueAt });
+
+  /**
+   * Has every other unit of work about this subject wait until this one is over, in whichever instance. What the
+   * message is about is held from the beginning: all units take that first, so that they wait in one order.
+   */
+  async hold(subject: string): Promise<void> {
+    if (subject !== this.#subject) await this.tx.query(holdSubject, [subject]);
+  }
+
+  #leave(outgoing: { message: Message; dueAt?: Date }): void {
+    this.#mustGoOn();
+    this.#outgoing.push(outgoing);
+  }
+
+  /** Whoever forgot to wait for something would otherwise write outside of the transaction, or into nothing. */
+  #mustGoOn(): void {
+    if (this.#over) throw new Error(`the unit of work of ${this.contract.name} is over`);
+  }
 
   /** One round trip: PostgreSQL runs what is written behind BEGIN within the transaction. */
-  async #begin(): Promise<void> {
+  async #begin(connection: ClientBase): Promise<void> {
     const { key, fingerprint } = this.#inbox;
-    const connection = this.#connection!;
-    const [, inserted] = await Promise.all([
+    const [, , inserted] = await Promise.all([
       connection.query('BEGIN'),
+      this.#subject !== undefined && connection.query(holdSubject, [this.#subject]),
       // A key that a client chose may be in use by a request that runs now: that one is not waited for.
       connection.query(
         `INSERT INTO inbox (key, fingerprint)
@@ -113,8 +137,8 @@ export class UnitOfWork extends MessageContext {
   async mustBeNew(): Promise<void> {
     const { key, fingerprint } = this.#inbox;
     const text = 'SELECT fingerprint, answer FROM inbox WHERE key = $1';
-    const rows: { fingerprint: string | null; answer: unknown }[] = this.#connection
-      ? (await this.#connection.query(text, [key])).rows
+    const rows: { fingerprint: string | null; answer: unknown }[] = this.#connected
+      ? (await (await this.#connected).query(text, [key])).rows
       : await this.#options.dataSource.query(text, [key]);
     const [known] = rows;
     if (!known) return;
@@ -127,7 +151,7 @@ export class UnitOfWork extends MessageContext {
   /** Hands own messages to own handlers, writes the others to the outbox, and commits. */
   async commit(answer: unknown): Promise<void> {
     const connection = await this.#connect();
-    await (this.#begun ??= this.#begin());
+    await (this.#begun ??= this.#begin(connection));
     const rows: object[] = [];
     for (let next = this.#outgoing.shift(); next; next = this.#outgoing.shift()) {
       const { message, dueAt } = next;
@@ -143,11 +167,14 @@ export class UnitOfWork extends MessageContext {
       const text = 'UPDATE inbox SET answer = $2 WHERE key = $1';
       writes.push(connection.query(text, [this.#inbox.key, JSON.stringify(answer)]));
     }
-    // After a write that failed, this COMMIT rolls back.
-    writes.push(connection.query('COMMIT'));
-    for (const result of await Promise.allSettled(writes)) {
+    this.#over = true;
+    const committed = connection.query('COMMIT');
+    for (const result of await Promise.allSettled([...writes, committed])) {
       if (result.status === 'rejected') throw result.reason;
     }
+    // After a statement that failed, COMMIT rolls back and is no error.
+    if ((await committed).command !== 'COMMIT')
+      throw new Error(`${this.contract.name} went on after a statement that had failed: nothing was kept`);
     await this.#runner.release();
   }
 
@@ -172,19 +199,23 @@ export class UnitOfWork extends MessageContext {
     return answer !== undefined && contract.kind !== 'event' && !contract.sensitive;
   }
 
-  async #connect(): Promise<ClientBase> {
-    return (this.#connection ??= (await this.#runner.connect()) as ClientBase);
+  #connect(): Promise<ClientBase> {
+    return (this.#connected ??= this.#runner.connect() as Promise<ClientBase>);
   }
 
   async rollback(): Promise<void> {
+    this.#over = true;
+    const connection = await this.#connected?.catch(() => undefined);
     if (this.#begun) {
       await this.#begun.catch(() => {});
-      const connection = await this.#connect();
-      await connection.query('ROLLBACK').catch(() => {});
+      await connection?.query('ROLLBACK').catch(() => {});
     }
     await this.#runner.release();
   }
 }
+
+/** Apart from the other advisory locks by its seed: nobody can name a thing so that it is in their way. */
+const holdSubject = 'SELECT pg_advisory_xact_lock(hashtextextended($1, 1))';
 
 /** All rows in one statement, numbered in the order in which they were published. */
 const insertIntoOutbox = `

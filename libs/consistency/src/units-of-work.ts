@@ -28,9 +28,13 @@ export class UnitsOfWork {
     }
   };
 
-  /** Runs `body` in a unit of work of its own. @throws what `body` throws, after everything was rolled back */
-  async run<T>(body: (work: UnitOfWork) => Promise<T>): Promise<T> {
-    const work = new UnitOfWork(Occasion, fromNobody(), this.options);
+  /**
+   * Runs `body` in a unit of work of its own.
+   * @param subject what it is about, where it changes what messages about the same subject change
+   * @throws what `body` throws, after everything was rolled back
+   */
+  async run<T>(body: (work: UnitOfWork) => Promise<T>, subject?: string): Promise<T> {
+    const work = new UnitOfWork(Occasion, fromNobody(), this.options, subject);
     try {
       const result = await body(work);
       await this.#commit(work, undefined);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, type Body } from '@jogakbo/contract';
-import { Consistency1700000000000, type UnitOfWork } from '@jogakbo/consistency';
+import { Consistency1700000000000, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '../src/index.ts';
@@ -35,6 +35,7 @@ const Audit = bank.command('audit', {
 const Deposited = bank.event('deposited', z.object({ account: z.string(), balance: z.int() }), {
   subject: 'account',
 });
+const Shrug = bank.command('shrug', { input: z.strictObject({ account: z.string() }) });
 const Print = service('printer').command('print', { input: z.strictObject({ page: z.int() }) });
 const PrintLater = bank.command('print-later', { input: z.strictObject({ page: z.int() }) });
 
@@ -102,6 +103,13 @@ class BankHandler {
     publishLater(Reminded({ account }), new Date(Date.now() + seconds * 1_000));
   }
 
+  /** Goes on as if nothing had happened. */
+  @Handles(Shrug)
+  async shrug({ account }: Body<typeof Shrug>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO note VALUES ($1)', [account]);
+    await tx.query('SELECT 1 / 0').catch(() => {});
+  }
+
   @Handles(PrintLater)
   async print({ page }: Body<typeof PrintLater>, { send }: UnitOfWork) {
     send(Print({ page }));
@@ -152,6 +160,33 @@ describe('consistency', () => {
     expect(await bankService.query(`SELECT 1 FROM outbox WHERE subject = $1`, [account])).toEqual([]);
     await sleep(50);
     expect(bankService.heard(Deposited).filter((event) => event.account === account)).toEqual([]);
+  });
+
+  it('takes no commit for granted that the database made a rollback of', async () => {
+    const account = randomUUID();
+    await expect(bankService.ask(Shrug, { account })).rejects.toMatchObject({ code: 'internal' });
+    expect(await notes(account)).toBe(0);
+  });
+
+  it('writes nothing beside the transaction, where a handler did not wait for its own writing', async () => {
+    const text = randomUUID();
+    // A commit that takes its time.
+    await bankService.query(`
+      CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+      CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON note DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION dawdle()`);
+    let late: Promise<unknown>;
+    await bankService.get(UnitsOfWork).run(async ({ tx }) => {
+      await tx.query('INSERT INTO note VALUES ($1)', [text]);
+      late = (async () => {
+        await sleep(100);
+        await tx.query('INSERT INTO note VALUES ($1)', [`${text} too late`]);
+      })();
+      late.catch(() => {});
+    });
+    await expect(late!).rejects.toThrow('is over');
+    await bankService.query('DROP FUNCTION dawdle CASCADE');
+    expect(await notes(`${text}%`)).toBe(1);
   });
 
   it('applies one message once, one after the other or all at once', async () => {

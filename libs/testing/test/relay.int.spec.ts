@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Consistency1700000000000, OutboxRelay } from '@jogakbo/consistency';
 import { BrokerConnection, encodeEvent, exchanges, Publisher } from '@jogakbo/messaging';
@@ -33,7 +33,7 @@ interface Relay {
   stop(): Promise<void>;
 }
 
-describe('16 writers that commit late, and 2 relays', () => {
+describe('a relay', () => {
   let broker: Private;
   let database: Private;
   let connection: BrokerConnection;
@@ -62,6 +62,7 @@ describe('16 writers that commit late, and 2 relays', () => {
     await publisher.open();
     const channel = await connection.model!.createChannel();
     await channel.assertExchange(exchanges.events, 'topic');
+    await channel.assertExchange(exchanges.commands, 'direct');
     const { queue } = await channel.assertQueue('', { exclusive: true });
     await channel.bindQueue(queue, exchanges.events, '#');
     // Whoever keeps an inbox sees a message once, when it comes for the first time.
@@ -155,6 +156,87 @@ describe('16 writers that commit late, and 2 relays', () => {
       },
     };
   }
+
+  it('OutboxRelay leaves the commands that nobody takes where they are, and keeps them in order', async () => {
+    const put = (from: number, to: number, kind: string, what: string, subject: string) =>
+      pool.query(
+        `INSERT INTO outbox (message_id, kind, name, subject, data, headers)
+         SELECT gen_random_uuid(), '${kind}', '${what}', ${subject}, json_build_object('subject', ${subject}, 'turn', n), '{}'
+         FROM generate_series(${from}, ${to}) AS n`,
+      );
+    await put(1, 1, 'event', name, `'order 7'`);
+    await put(1, 250, 'command', 'nobody.print', `'order ' || n`);
+    await put(2, 2, 'event', name, `'order 7'`);
+    await put(1, 3, 'event', name, `'free'`);
+    const relay = new OutboxRelay({ service: 'shop', databaseUrl: database.url, publisher, pollEvery: 50 });
+    relay.start();
+    await eventually(() => seen.length === 4);
+    await sleep(1_500); // long enough for another attempt
+    expect(seen).toEqual([
+      { subject: 'order 7', turn: 1 },
+      ...[1, 2, 3].map((turn) => ({ subject: 'free', turn })),
+    ]);
+    const channel = await connection.model!.createChannel();
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    await channel.bindQueue(queue, exchanges.commands, 'nobody.print');
+    await eventually(
+      async () => (await pool.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).rowCount === 0,
+    );
+    expect((await channel.checkQueue(queue)).messageCount).toBe(250);
+    await eventually(() => seen.length === 5);
+    expect(seen.at(-1)).toEqual({ subject: 'order 7', turn: 2 });
+    await relay.stop();
+  });
+
+  it('OutboxRelay forgets as fast as it is told what is old', async () => {
+    await pool.query(
+      `INSERT INTO inbox (key, received_at) SELECT n, now() - interval '15 days' FROM generate_series(1, 12000) AS n`,
+    );
+    await pool.query(`INSERT INTO inbox (key, received_at) VALUES ('young', now() - interval '13 days')`);
+    const relay = new OutboxRelay({ service: 'shop', databaseUrl: database.url, publisher, pollEvery: 50 });
+    relay.start();
+    await eventually(async () => (await pool.query('SELECT 1 FROM inbox')).rowCount === 1);
+    await relay.stop();
+  });
+
+  it('OutboxRelay leads as long as it lives, however long one step takes, and no longer', async () => {
+    const connecting = jest.spyOn(pg.Client.prototype, 'connect');
+    let stuck = true;
+    const patient = {
+      publish: async () => {
+        while (stuck) await sleep(50);
+      },
+    } as unknown as Publisher;
+    const relay = new OutboxRelay({ service: 'shop', databaseUrl: database.url, publisher: patient });
+    relay.start();
+    const leader = async () =>
+      (await pool.query(`SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted`)).rows[0]?.pid;
+    const first = await eventually(leader);
+    const session = connecting.mock.contexts[0] as pg.Client;
+    connecting.mockRestore();
+    const limits = await session.query(
+      `SELECT name, setting FROM pg_settings WHERE name ~ '^(idle_session_timeout|tcp_keepalives_.*)$' ORDER BY name`,
+    );
+    expect(limits.rows).toEqual([
+      { name: 'idle_session_timeout', setting: '15000' },
+      { name: 'tcp_keepalives_count', setting: '2' },
+      { name: 'tcp_keepalives_idle', setting: '5' },
+      { name: 'tcp_keepalives_interval', setting: '5' },
+    ]);
+    // Less patience, so that this does not take half a minute.
+    await session.query(`SET idle_session_timeout = '3s'`);
+    await pool.query(
+      `INSERT INTO outbox (message_id, kind, name, data, headers) VALUES (gen_random_uuid(), 'event', $1, '{}', '{}')`,
+      [name],
+    );
+    await sleep(4_000);
+    expect(await leader()).toBe(first);
+    // As a process does that was stopped.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 4_000);
+    await eventually(async () => ![undefined, first].includes(await leader()));
+    stuck = false;
+    await relay.stop();
+  });
 
   it('OutboxRelay skips 0 and inverts 0 of 20,000, also when the one that leads is cut off', async () => {
     const relay = () =>

@@ -128,7 +128,7 @@ async function fill(products: number): Promise<void> {
          INSERT INTO product (product_id, version, sku, category, amount, currency, image_url, ko, en)
          SELECT product_id, version, sku, category, amount, currency, image_url, shown_ko, shown_en FROM made
        ), stocked AS (
-         INSERT INTO stock SELECT product_id, 10 FROM made
+         INSERT INTO stock (product_id, version, available) SELECT product_id, 1, 10 FROM made
        ), named AS (
          INSERT INTO product_names SELECT product_id, typed, ko, en FROM made
        )

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { requestRebuild } from '@jogakbo/consistency/rebuild';
 import type pg from 'pg';
 import { audit } from './audit.ts';
 import { Fault, UsageFault } from './fault.ts';
@@ -56,11 +57,7 @@ async function rebuild(state: State, service: string, name: string): Promise<num
       });
     }
     audit(state, { what: 'rebuild', service, projection: name });
-    await client.query(
-      `UPDATE projection SET next_generation = generation + 1, next_position = 0
-       WHERE name = $1 AND next_generation IS NULL`,
-      [name],
-    );
+    await requestRebuild(client, name);
     const began = Date.now();
     for (let told = -1, place = await find(); place?.building; place = await find()) {
       if (place.fault) {

@@ -67,9 +67,9 @@ export const ReservationExpired = inventory.event(
 );
 export const StockChanged = inventory.event(
   'stock-changed',
-  z.object({ productId: Id, available: z.int() }),
+  z.object({ productId: Id, available: z.int(), version: z.int() }),
   {
     subject: 'productId',
-    description: 'Another number of pieces can be bought.',
+    description: 'Another number of pieces can be bought. A higher version is newer; some are left out.',
   },
 );
