@@ -20,7 +20,7 @@ function chaos(...args: string[]): Promise<{ code: number | null; output: string
 describe('a hundred seconds of faults', () => {
   it('lose nothing and apply nothing twice', async () => {
     // With this seed there is every kind of fault in so short a time.
-    const { code, output } = await chaos('--seconds', '100', '--seed', '23');
+    const { code, output } = await chaos('--seconds', '100', '--seed', '133');
     // All of it is the message of a failure: it holds the evidence, and the command that runs it again.
     expect(code === 0 ? 'well' : output).toBe('well');
     expect(output).toContain('\n0 violations\n');
