@@ -5,7 +5,6 @@ export default {
   ...base,
   roots: ['<rootDir>/tools/cli', '<rootDir>/tools/chaos'],
   testRegex: '\\.e2e\\.spec\\.ts$',
-  passWithNoTests: true,
   testTimeout: 120_000,
   // One store at a time: they would measure each other.
   maxWorkers: 1,

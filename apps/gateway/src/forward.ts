@@ -88,7 +88,7 @@ export class Forward {
 }
 
 /** Refused by default: what is not named here is nobody's. @throws Rejection */
-export function mustBeAllowed(access: Access, caller: Caller | undefined): void {
+function mustBeAllowed(access: Access, caller: Caller | undefined): void {
   if (access === 'public') return;
   if (!caller) throw platformRejection('unauthenticated', 'sign in, and send the access token');
   // Whose a thing is only its service knows; it refuses what is not the caller's.

@@ -5,7 +5,7 @@ import { RouteTable } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** Routes that the gateway answers itself: nobody can announce them. */
-export const ownRoutes = [
+const ownRoutes = [
   'GET /health/live',
   'GET /health/ready',
   'GET /metrics',

@@ -13,7 +13,7 @@ export interface Problem {
   errors?: FieldError[];
 }
 
-export const problemType = 'application/problem+json; charset=utf-8';
+const problemType = 'application/problem+json; charset=utf-8';
 
 const titles: Record<string, string> = {
   invalid: 'The request does not fit the contract',

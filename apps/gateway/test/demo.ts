@@ -79,6 +79,8 @@ export const BeginJob = demo.command('begin-job', {
     takes: z.int().optional(),
     /** Whether its end is announced. */
     silent: z.boolean().optional(),
+    /** Whether its end shows nowhere but in the announcement. */
+    announcedOnly: z.boolean().optional(),
     token: z.string().optional(),
   }),
   output: z.object({ jobId: z.uuid(), status: z.string() }),
@@ -161,7 +163,7 @@ export class DemoHandler {
 
   @Handles(BeginJob)
   async begin(
-    { takes, silent, token, lines }: Body<typeof BeginJob>,
+    { takes, silent, announcedOnly, token, lines }: Body<typeof BeginJob>,
     { incoming }: MessageContext,
   ): Promise<{ jobId: string; status: string }> {
     if (token)
@@ -169,7 +171,7 @@ export class DemoHandler {
     const jobId = crypto.randomUUID();
     seen.begun.push({ key: incoming.idempotencyKey, input: { lines, takes } });
     const end = async (): Promise<void> => {
-      seen.jobs.set(jobId, 'ended');
+      if (!announcedOnly) seen.jobs.set(jobId, 'ended');
       if (!silent) this.client.emit(JobEnded.name, { jobId }).subscribe();
     };
     // At once: the event is then heard before the reply.

@@ -54,7 +54,7 @@ function asText({ paragraphs, facts = [], lines = [], signature }: Content): str
 }
 
 /** Makes text safe in elements and in quoted attributes. */
-export const escapeHtml = (text: string): string =>
+const escapeHtml = (text: string): string =>
   text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')

@@ -2,7 +2,7 @@
 export const priceBounds = [10_000, 30_000, 50_000, 100_000, 200_000];
 
 /** Ranking more than this takes too long to wait for; words that so many products have tell them apart no better. */
-export const mostMatches = 10_000;
+const mostMatches = 10_000;
 
 /** Of terms with weight D, C, B and A. */
 const weights = '{0.05, 0.1, 0.4, 1}';

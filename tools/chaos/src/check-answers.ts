@@ -1,4 +1,4 @@
-import { type Violation } from './check.ts';
+import { type Violation, type Weather } from './check.ts';
 import { isNotNow } from './client.ts';
 import { type Exchange } from './client-log.ts';
 import { type Facts } from './facts.ts';
@@ -15,14 +15,40 @@ const expected: Record<Exchange['what'], number[]> = {
   'read-stock': [200, 401],
 };
 
-/** What clients were told: that it is consistent, true afterwards, and silent about our insides. */
-export function checkAnswers(log: readonly Exchange[], facts: Facts): Violation[] {
+/** These are asked until there is an answer. */
+const insistent = new Set<Exchange['what']>(['place', 'cancel', 'receive']);
+
+/** An answer that leaves nothing to ask for. */
+const isAnswer = ({ status, code }: Exchange): boolean =>
+  status !== undefined && status !== 401 && !isNotNow({ status, ...(code && { code }) });
+
+/** What clients were told: that it is consistent, true afterwards, and silent about our insides; and that it came. */
+export function checkAnswers(log: readonly Exchange[], facts: Facts, { isCalm }: Weather): Violation[] {
   const violations: Violation[] = [];
   const byKey = Map.groupBy(facts.orders, ({ key }) => key);
   const known = new Map(facts.orders.map((order) => [order.orderId, order]));
   const told = new Map<string, Set<string>>();
 
-  for (const { what, key, orderId, status, code, state, text, available } of log) {
+  const requests = Map.groupBy(
+    log.filter(({ what }) => insistent.has(what)),
+    ({ what, key, orderId }) => `${what} ${key ?? orderId}`,
+  );
+  for (const [request, tries] of requests) {
+    if (!tries.some(isAnswer))
+      violations.push({
+        rule: 'every request is answered in the end',
+        orderId: tries[0]!.orderId,
+        says: `${request}: ${tries.length} tries, the last got ${tries.at(-1)!.status ?? tries.at(-1)!.error}`,
+      });
+  }
+
+  for (const { at, took, what, key, orderId, status, code, state, text, error, available } of log) {
+    if ((status === undefined || status >= 500) && isCalm(at, at + took))
+      violations.push({
+        rule: 'no fault in a calm time',
+        orderId,
+        says: `${what} got ${status ?? error} at ${new Date(at).toISOString()}`,
+      });
     if (text && leaks.test(text)) {
       violations.push({
         rule: 'a fault tells nothing of our insides',

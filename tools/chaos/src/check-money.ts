@@ -51,8 +51,10 @@ export function checkMoney(facts: Facts): Violation[] {
       declined: ['declined'],
       voided: ['voided'],
     }[status] ?? ['voided', 'declined'];
-    if (status !== 'none' && (held.length > 1 || held.some((one) => !agrees.includes(one))))
-      say('the provider agrees', `ours is ${status}, the provider's ${held.join(', ')}`);
+    const moved = ['captured', 'refunded'].includes(status);
+    const tooFew = moved && held.length === 0;
+    if (status !== 'none' && (tooFew || held.length > 1 || held.some((one) => !agrees.includes(one))))
+      say('the provider agrees', `ours is ${status}, the provider's ${held.join(', ') || 'none'}`);
   }
   for (const { orderId, status, amount } of facts.charges) {
     if (orderId === null && ['authorized', 'captured'].includes(status))

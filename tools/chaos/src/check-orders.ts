@@ -1,4 +1,4 @@
-import { type Violation } from './check.ts';
+import { type Violation, type Weather } from './check.ts';
 import { type Exchange } from './client-log.ts';
 import { type Facts, type OrderFact } from './facts.ts';
 
@@ -12,8 +12,13 @@ const lives = new Set([
 ]);
 
 /** That every order has come to one end, the right one, and that its member has heard of it once. */
-export function checkOrders(log: readonly Exchange[], facts: Facts): Violation[] {
+export function checkOrders(log: readonly Exchange[], facts: Facts, { lastFault }: Weather): Violation[] {
   const violations: Violation[] = [];
+  if (!facts.outbox.some(({ name, at }) => name === 'orders.order-confirmed' && at > lastFault))
+    violations.push({
+      rule: 'the store sells again',
+      says: `of ${facts.orders.length} orders none was confirmed after the last fault`,
+    });
   const placed = new Map(log.filter(({ what }) => what === 'place').map((e) => [e.key, e]));
   const cancels = Map.groupBy(
     log.filter(({ what }) => what === 'cancel'),

@@ -1,4 +1,4 @@
-import { type IsCalm, type Violation } from './check.ts';
+import { type Violation, type Weather } from './check.ts';
 import { type Exchange } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
@@ -6,7 +6,7 @@ import { type Facts } from './facts.ts';
 const timerSlack = 6_000;
 
 /** That every piece is where it should be. */
-export function checkStock(log: readonly Exchange[], facts: Facts, isCalm: IsCalm): Violation[] {
+export function checkStock(log: readonly Exchange[], facts: Facts, weather: Weather): Violation[] {
   const violations: Violation[] = [];
   const received = new Map<string, { sure: number; perhaps: number }>();
   for (const tries of Map.groupBy(log, ({ what, key }) => (what === 'receive' && key) || '').values()) {
@@ -59,21 +59,21 @@ export function checkStock(log: readonly Exchange[], facts: Facts, isCalm: IsCal
         says: `${types.join(' ')}, yet the pieces are ${status}`,
       });
   }
-  return [...violations, ...checkExpiry(facts, isCalm)];
+  return [...violations, ...checkExpiry(facts, weather)];
 }
 
 /** Pieces that were held for too long were let go of, at the latest when nothing kept the store from it. */
-function checkExpiry(facts: Facts, isCalm: IsCalm): Violation[] {
+function checkExpiry(facts: Facts, { isCalm }: Weather): Violation[] {
   const inventory = facts.outbox.filter(({ service, subject }) => service === 'inventory' && subject);
   const said = Map.groupBy(inventory, ({ subject }) => subject!);
   return facts.reservations.flatMap(({ orderId, expiresAt }) => {
     if (expiresAt === null) return [];
     const about = said.get(orderId) ?? [];
     const at = (name: string) => about.find((row) => row.name === `inventory.${name}`)?.at;
-    const letGo = at('stock-committed') ?? at('stock-returned') ?? Date.now();
+    const letGo = at('stock-committed') ?? at('stock-returned') ?? facts.at;
     const late = letGo - expiresAt;
-    if (late < timerSlack || at('reservation-expired') || !isCalm(expiresAt, expiresAt + timerSlack))
-      return [];
+    const isDue = expiresAt + timerSlack < facts.at && isCalm(expiresAt, expiresAt + timerSlack);
+    if (late < timerSlack || at('reservation-expired') || !isDue) return [];
     return [
       {
         rule: 'a reservation expires',

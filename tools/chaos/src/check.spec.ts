@@ -5,6 +5,7 @@ import { type Facts } from './facts.ts';
 
 const orderId = 'order-1';
 const productId = 'product-1';
+const now = 1_000_000;
 
 interface Run {
   log: Exchange[];
@@ -33,6 +34,7 @@ function goodRun(): Run {
       { ...client, what: 'read-order', status: 200, orderId, state: 'confirmed' },
     ],
     facts: {
+      at: now,
       orders: [
         {
           ...{ orderId, memberId: 'member-1', key: 'key-1', lines, amount: 24_000, status: 'confirmed' },
@@ -43,7 +45,7 @@ function goodRun(): Run {
         { name: 'checkout', orderId, steps: ['orders.order-placed', 'orders.order-confirmed'], ended: true },
       ],
       stock: [{ productId, onHand: 8, reserved: 0, sold: 2, received: 10 }],
-      reservations: [{ orderId, status: 'sold', lines, expiresAt: Date.now() + 60_000 }],
+      reservations: [{ orderId, status: 'sold', lines, expiresAt: now + 60_000 }],
       payments: [{ orderId, status: 'captured', amount: 24_000 }],
       ledger: [
         { orderId, account: 'provider-receivable', amount: 24_000 },
@@ -57,13 +59,17 @@ function goodRun(): Run {
       ],
       queues: [{ name: 'orders.events', messages: 0, unacknowledged: 0 }],
       deadLetters: [],
+      products: [productId],
+      found: [{ productId, available: 8 }],
+      rebuilt: [{ service: 'orders', name: 'order_list', rows: 1, differ: [] }],
       heard: ['a', 'b'],
       heardSince: 0,
     },
   };
 }
 
-const rulesOf = ({ log, facts }: Run) => new Set(check(log, facts, () => true).map(({ rule }) => rule));
+const rulesOf = ({ log, facts }: Run) =>
+  new Set(check(log, facts, { lastFault: 0, isCalm: () => true }).map(({ rule }) => rule));
 const ledgerOf = (facts: Facts, ...amounts: number[]) =>
   amounts
     .flatMap((amount) => [
@@ -84,6 +90,7 @@ const breaches: [string, (run: Run) => void][] = [
   ['paid exactly if sold', ({ facts }) => (facts.payments[0]!.status = 'voided')],
   ['the ledger knows every movement', ({ facts }) => (facts.ledger = [])],
   ['the provider agrees', ({ facts }) => (facts.charges[0]!.status = 'authorized')],
+  ['the provider agrees', ({ facts }) => (facts.charges = [])],
   ['no charge without a payment', ({ facts }) => (facts.charges[0]!.orderId = null)],
   ['every piece is somewhere', ({ facts }) => (facts.stock[0]!.onHand = 7)],
   ['stock is never negative', ({ facts }) => (facts.stock[0]!.onHand = -1)],
@@ -92,7 +99,7 @@ const breaches: [string, (run: Run) => void][] = [
   ['sold is what was bought', ({ facts }) => (facts.stock[0]!.sold = 4)],
   ['what was received is there once', ({ facts }) => (facts.stock[0]!.received = 20)],
   ['pieces go where the order went', ({ facts }) => (facts.reservations[0]!.status = 'held')],
-  ['a reservation expires', ({ facts }) => (facts.reservations[0]!.expiresAt = Date.now() - 60_000)],
+  ['a reservation expires', ({ facts }) => (facts.reservations[0]!.expiresAt = now - 60_000)],
   ['an order ends exactly once', ({ facts }) => facts.orders[0]!.events.pop()],
   [
     'an order ends exactly once',
@@ -143,6 +150,27 @@ const breaches: [string, (run: Run) => void][] = [
   ['what was told stays true', ({ log }) => (log[2]!.state = 'rejected')],
   ['one key, one answer', ({ log }) => log.push({ ...log[1]!, orderId: 'order-2' })],
   ['one key, one order', ({ facts }) => facts.orders.push({ ...facts.orders[0]!, orderId: 'order-2' })],
+  ['every request is answered in the end', ({ log }) => Object.assign(log[1]!, { status: 503 })],
+  ['every request is answered in the end', ({ log }) => (log[0]!.status = undefined)],
+  ['no fault in a calm time', ({ log }) => (log[2]!.status = 503)],
+  [
+    'no fault in a calm time',
+    ({ log }) => Object.assign(log[2]!, { status: undefined, error: 'ECONNRESET' }),
+  ],
+  ['the store sells again', ({ facts }) => (facts.outbox[1]!.at = 0)],
+  [
+    'the store sells again',
+    (run) => {
+      run.log = [];
+      Object.assign(run.facts, { orders: [], outbox: [] });
+    },
+  ],
+  ['search knows every product', ({ facts }) => (facts.found = [])],
+  ['search knows every product', ({ facts }) => (facts.products = [])],
+  ['search shows the stock there is', ({ facts }) => (facts.found[0]!.available = 10)],
+  ['search shows the stock there is', ({ facts }) => (facts.found[0]!.available = null)],
+  ['a read model built again is the same', ({ facts }) => facts.rebuilt[0]!.differ.push('order_summary {}')],
+  ['a read model built again is the same', ({ facts }) => (facts.rebuilt[0]!.fault = 'TypeError')],
   ['a valid request is not refused', ({ log }) => Object.assign(log[2]!, { status: 404, code: 'not-found' })],
   [
     'a fault tells nothing of our insides',
@@ -162,8 +190,11 @@ describe('the check', () => {
   it('takes an unanswered request for done or not done', () => {
     const run = goodRun();
     const { orderId: _none, status: _no, state: _neither, ...unanswered } = run.log[1]!;
-    run.log[1] = { ...unanswered, error: 'ECONNRESET' };
-    run.log.push({ ...unanswered, key: 'key-2', error: 'ECONNRESET' });
-    expect(rulesOf(run)).toEqual(new Set());
+    const died = { ...unanswered, error: 'ECONNRESET' };
+    run.log.push(died, { ...died, key: 'key-2' });
+    const stormy = { lastFault: 0, isCalm: () => false };
+    const rules = check(run.log, run.facts, stormy).map(({ rule }) => rule);
+    // The first was answered at another try.
+    expect(rules).toEqual(['every request is answered in the end']);
   });
 });

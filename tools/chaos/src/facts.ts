@@ -1,5 +1,6 @@
 import { createDecipheriv } from 'node:crypto';
 import pg from 'pg';
+import { stateful } from './services.ts';
 import { type Store } from './store.ts';
 
 export interface OrderFact {
@@ -25,8 +26,22 @@ export interface OutboxFact {
   at: number;
 }
 
+/** A read model, built again from the log of its service. */
+export interface RebuiltFact {
+  service: string;
+  name: string;
+  /** How many rows it had. */
+  rows: number;
+  /** The rows that are there only before or only afterwards. */
+  differ: string[];
+  /** Why it could not be built again. */
+  fault?: string;
+}
+
 /** What the system says about itself after a run, read past the services: from their databases and from the broker. */
 export interface Facts {
+  /** When they were read (milliseconds). */
+  at: number;
   orders: OrderFact[];
   sagas: { name: string; orderId: string; steps: string[]; ended: boolean }[];
   stock: { productId: string; onHand: number; reserved: number; sold: number; received: number }[];
@@ -41,6 +56,12 @@ export interface Facts {
   /** What the provider remembers; the key is the payment's id. */
   charges: { orderId: string | null; status: string; amount: number | null }[];
   mails: { orderId: string; kind: string; messageId: string; delivered: number }[];
+  /** The ids of what can be bought. */
+  products: string[];
+  /** What a search can find, and the stock that it shows with it; null where it knows none. */
+  found: { productId: string; available: number | null }[];
+  /** Empty until they were built again. */
+  rebuilt: RebuiltFact[];
   outbox: OutboxFact[];
   queues: { name: string; messages: number; unacknowledged: number }[];
   deadLetters: { queue: string; pattern: string; cause: string; payload: string }[];
@@ -50,9 +71,10 @@ export interface Facts {
   heardSince: number;
 }
 
-type Rows<T> = (sql: string) => Promise<T[]>;
+export type Rows = <T>(sql: string) => Promise<T[]>;
 
-async function within<T>(store: Store, service: string, read: (rows: Rows<never>) => Promise<T>): Promise<T> {
+/** With a connection to the database of a service. */
+export async function within<T>(store: Store, service: string, read: (rows: Rows) => Promise<T>): Promise<T> {
   const client = new pg.Client({
     connectionString: store.databaseUrl(service),
     connectionTimeoutMillis: 5_000,
@@ -61,13 +83,11 @@ async function within<T>(store: Store, service: string, read: (rows: Rows<never>
   client.on('error', () => undefined);
   await client.connect();
   try {
-    return await read(async (sql) => (await client.query(sql)).rows as never[]);
+    return await read(async (sql) => (await client.query(sql)).rows);
   } finally {
     await client.end().catch(() => undefined);
   }
 }
-
-const services = ['catalog', 'identity', 'inventory', 'orders', 'payments', 'notifications'];
 
 /** Timers are open until they are due, and a second longer. */
 const outboxOf = `
@@ -81,17 +101,21 @@ export async function readFacts(
   { heard, since }: { heard: readonly string[]; since: number },
 ): Promise<Facts> {
   const outbox = await Promise.all(
-    services.map((service) =>
+    stateful.map((service) =>
       within(store, service, async (rows) =>
-        (await rows(outboxOf)).map((row) => Object.assign({ service }, row as Omit<OutboxFact, 'service'>)),
+        (await rows<Omit<OutboxFact, 'service'>>(outboxOf)).map((row) => ({ service, ...row })),
       ),
     ),
   );
   return {
+    at: Date.now(),
     ...(await within(store, 'orders', readOrders)),
     ...(await within(store, 'inventory', readInventory)),
     ...(await within(store, 'payments', readPayments)),
     ...(await within(store, 'notifications', readMails)),
+    ...(await within(store, 'catalog', readProducts)),
+    ...(await within(store, 'search', readFound)),
+    rebuilt: [],
     ...(await readBroker(store)),
     outbox: outbox.flat(),
     heard: [...heard],
@@ -108,7 +132,7 @@ function parcelOf(sealed: string, key: string): string {
   return (JSON.parse(text) as { line1: string }).line1;
 }
 
-async function readOrders(rows: Rows<never>): Promise<Pick<Facts, 'orders' | 'sagas'>> {
+async function readOrders(rows: Rows): Promise<Pick<Facts, 'orders' | 'sagas'>> {
   const orders: (OrderFact & { sealed: string })[] = await rows(`
     SELECT o."orderId", o."memberId", o.events, o.placed->'lines' AS lines,
       (o.placed#>>'{total,amount}')::float8 AS amount, o.placed#>>'{shipTo,sealed}' AS sealed,
@@ -129,7 +153,7 @@ async function readOrders(rows: Rows<never>): Promise<Pick<Facts, 'orders' | 'sa
   };
 }
 
-async function readInventory(rows: Rows<never>): Promise<Pick<Facts, 'stock' | 'reservations'>> {
+async function readInventory(rows: Rows): Promise<Pick<Facts, 'stock' | 'reservations'>> {
   return {
     stock: await rows(`
       SELECT product_id AS "productId", on_hand::float8 AS "onHand", reserved::float8, sold::float8, received::float8
@@ -140,7 +164,7 @@ async function readInventory(rows: Rows<never>): Promise<Pick<Facts, 'stock' | '
   };
 }
 
-async function readPayments(rows: Rows<never>): Promise<Pick<Facts, 'payments' | 'ledger' | 'charges'>> {
+async function readPayments(rows: Rows): Promise<Pick<Facts, 'payments' | 'ledger' | 'charges'>> {
   return {
     payments: await rows('SELECT order_id AS "orderId", status, amount::float8 FROM payment'),
     ledger: await rows(
@@ -152,12 +176,25 @@ async function readPayments(rows: Rows<never>): Promise<Pick<Facts, 'payments' |
   };
 }
 
-async function readMails(rows: Rows<never>): Promise<Pick<Facts, 'mails'>> {
+async function readMails(rows: Rows): Promise<Pick<Facts, 'mails'>> {
   return {
     mails: await rows(`
       SELECT about AS "orderId", kind, message_id AS "messageId",
         (SELECT count(*)::int FROM mailbox b WHERE b.message_id = m.message_id AND b."to" = m."to") AS delivered
       FROM mail m WHERE about IS NOT NULL`),
+  };
+}
+
+async function readProducts(rows: Rows): Promise<Pick<Facts, 'products'>> {
+  const products = await rows<{ productId: string }>('SELECT product_id AS "productId" FROM product');
+  return { products: products.map(({ productId }) => productId) };
+}
+
+async function readFound(rows: Rows): Promise<Pick<Facts, 'found'>> {
+  return {
+    found: await rows(`
+      SELECT product_id AS "productId", available::float8
+      FROM product_terms JOIN product USING (product_id) LEFT JOIN stock USING (product_id) WHERE NOT removed`),
   };
 }
 

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Random } from './random.ts';
-import { type FaultName, type Planned, services } from './schedule.ts';
+import { type FaultName, type Planned } from './schedule.ts';
+import { services } from './services.ts';
 import { type Store } from './store.ts';
 import { type Tap } from './tap.ts';
 
@@ -13,24 +14,32 @@ export interface World {
   over: AbortSignal;
 }
 
+/** What became of a fault. */
+export interface Blow {
+  /** False where there was nothing to hit. */
+  hit: boolean;
+  /** Worth telling. */
+  said: string;
+}
+
 export interface Fault {
   /** In the help. */
   does: string;
-  /** Resolves, with something worth telling, when it is undone by us or was done; the supervisor undoes the rest. */
-  strike: (world: World, plan: Planned) => Promise<string>;
+  /** Resolves when it is undone by us or was done; the supervisor undoes the rest. */
+  strike: (world: World, plan: Planned) => Promise<Blow>;
 }
 
 async function pidOf({ store }: World, service: string): Promise<number | undefined> {
   return (await store.rows()).find((row) => row.service === service)?.pid;
 }
 
-function signal(pid: number | undefined, name: NodeJS.Signals): string {
-  if (!pid) return 'it was down already';
+function signal(pid: number | undefined, name: NodeJS.Signals): Blow {
+  if (!pid) return { hit: false, said: 'it was down already' };
   try {
     process.kill(pid, name);
-    return `${name} to process ${pid}`;
+    return { hit: true, said: `${name} to process ${pid}` };
   } catch {
-    return 'it was gone already';
+    return { hit: false, said: 'it was gone already' };
   }
 }
 
@@ -56,7 +65,7 @@ async function untilReady(
   }
 }
 
-async function killBroker(world: World, frozenFor: number): Promise<string> {
+async function killBroker(world: World, frozenFor: number): Promise<Blow> {
   const rowOf = async () => (await world.store.rows()).find(({ service }) => service === 'broker');
   // Right after its start queues may be being declared: killing it then can break one for good.
   const youth = 6_000 - ((await rowOf())?.uptime ?? 0);
@@ -66,9 +75,9 @@ async function killBroker(world: World, frozenFor: number): Promise<string> {
     signal(pid, 'SIGSTOP');
     await pause(frozenFor, undefined, { signal: world.over }).catch(() => undefined);
   }
-  const said = signal(pid, 'SIGKILL');
+  const blow = signal(pid, 'SIGKILL');
   await untilReady(world, 'broker', pid);
-  return said;
+  return blow;
 }
 
 /** Everything that can be done to a store. */
@@ -81,10 +90,10 @@ export const faults: Record<FaultName, Fault> = {
     does: 'SIGSTOP of a service for 5 s (in long runs also for 20 s), then SIGCONT',
     strike: async (world, { service, lasts }) => {
       const pid = await pidOf(world, service);
-      const said = signal(pid, 'SIGSTOP');
+      const { hit, said } = signal(pid, 'SIGSTOP');
       await pause(lasts * 1_000, undefined, { signal: world.over }).catch(() => undefined);
       signal(pid, 'SIGCONT');
-      return `${said}, for ${lasts} s`;
+      return { hit, said: `${said}, for ${lasts} s` };
     },
   },
   term: {
@@ -94,13 +103,14 @@ export const faults: Record<FaultName, Fault> = {
   roll: {
     does: 'SIGTERM of every service, each after the one before has come back, or after 8 s',
     strike: async (world) => {
+      const hit: string[] = [];
       for (const service of services) {
         if (world.over.aborted) break;
         const pid = await pidOf(world, service);
-        signal(pid, 'SIGTERM');
+        if (signal(pid, 'SIGTERM').hit) hit.push(service);
         await untilReady(world, service, pid, 8_000);
       }
-      return 'SIGTERM to each';
+      return { hit: hit.length > 0, said: `SIGTERM to ${hit.join(', ') || 'nobody'}` };
     },
   },
   broker: {
@@ -116,20 +126,25 @@ export const faults: Record<FaultName, Fault> = {
     strike: async (world) => {
       const pid = await pidOf(world, 'database');
       const children = pid ? childrenOf(pid) : [];
-      const said = signal(pid, 'SIGKILL');
+      const { hit, said } = signal(pid, 'SIGKILL');
       for (const child of children) signal(child, 'SIGKILL');
       await untilReady(world, 'database', pid);
-      return `${said} and to ${children.length} children`;
+      return { hit, said: `${said} and to ${children.length} children` };
     },
   },
   connections: {
     does: 'every connection to the broker closed through its management API',
-    strike: async ({ store }) => {
-      const all = await store.manage<{ name: string }[]>('GET', 'connections?columns=name');
+    strike: async ({ store, over }) => {
+      let all: { name: string }[] = [];
+      // Its statistics are seconds old: of a broker that has just come back they know no connection.
+      for (let tries = 0; all.length === 0 && tries < 20 && !over.aborted; tries += 1) {
+        all = await store.manage('GET', 'connections?columns=name');
+        if (all.length === 0) await pause(500, undefined, { signal: over }).catch(() => undefined);
+      }
       await Promise.all(
         all.map(({ name }) => store.manage('DELETE', `connections/${encodeURIComponent(name)}`)),
       );
-      return `${all.length} closed`;
+      return { hit: all.length > 0, said: `${all.length} closed` };
     },
   },
   queue: {
@@ -137,13 +152,17 @@ export const faults: Record<FaultName, Fault> = {
     // is marked as published. Questions may be lost at any time, so their queues may be, too.
     does: 'the queue of the queries of a service deleted; the service declares it again',
     strike: async ({ store }, { service }) => {
-      await store.manage('DELETE', `queues/%2F/${service}.queries`);
-      return `${service}.queries`;
+      const path = `queues/%2F/${service}.queries`;
+      const hit = (await store.manage('GET', path)) !== undefined;
+      await store.manage('DELETE', path);
+      return { hit, said: `${service}.queries${hit ? '' : ' was not there'}` };
     },
   },
   duplicates: {
     does: 'for 5 s every event and command sent once more, at once or later and in another order',
-    strike: async ({ tap, seed, over }, { at, lasts }) =>
-      `${await tap.copyFor(lasts * 1_000, new Random(seed, `duplicates at ${at}`), over)} copies`,
+    strike: async ({ tap, seed, over }, { at, lasts }) => {
+      const copies = await tap.copyFor(lasts * 1_000, new Random(seed, `duplicates at ${at}`), over);
+      return { hit: copies > 0, said: `${copies} copies` };
+    },
   },
 };

@@ -1,4 +1,4 @@
-// npm run chaos -- [--seconds 600] [--seed N] [--faults kill,stop,...]
+// npm run chaos -- [--seconds 600] [--seed N] [--faults kill,stop,...] [--mutants]
 import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { evidenceOf } from './check.ts';
 import { faults } from './faults.ts';
-import { makeMutantWorkspace } from './mutant-workspace.ts';
-import { mutants } from './mutants.ts';
+import { buildServices, makeMutantWorkspace } from './mutant-workspace.ts';
+import { type Mutant, mutants } from './mutants.ts';
 import { countsOf, type Plan, type Result, run, targetOf } from './run.ts';
 import { type FaultName, faultNames } from './schedule.ts';
 
@@ -21,6 +21,7 @@ nothing was lost and nothing was applied twice. Exit code 1 where anything was.
   --faults a,b     only these (default: all)
   --shoppers N     how many members buy at a time (default: 8)
   --mutant NAME    a store that is broken inside: the run must find it, and end with 1
+  --mutants        every such store, up to three times each: ends with 1 where one is not found
 
 faults:
 ${Object.entries(faults)
@@ -32,9 +33,18 @@ ${Object.entries(mutants)
   .map(([name, { lacks }]) => `  ${name.padEnd(22)} ${lacks}`)
   .join('\n')}`;
 
+/** A broken store does not come to rest: there is no use in waiting long for it. */
+const patienceWithMutants = 25;
+
 class Usage extends Error {}
 
-function planOf(args: string[]): (Plan & { mutant?: string | undefined }) | undefined {
+interface Options extends Plan {
+  mutant?: string | undefined;
+  /** All of them. */
+  mutants: boolean;
+}
+
+function optionsOf(args: string[]): Options | undefined {
   const { values } = parseArgs({
     args,
     options: {
@@ -42,6 +52,7 @@ function planOf(args: string[]): (Plan & { mutant?: string | undefined }) | unde
       seed: { type: 'string' },
       faults: { type: 'string' },
       mutant: { type: 'string' },
+      mutants: { type: 'boolean', default: false },
       shoppers: { type: 'string', default: '8' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -55,13 +66,15 @@ function planOf(args: string[]): (Plan & { mutant?: string | undefined }) | unde
   const mutant = name !== undefined && Object.hasOwn(mutants, name) ? mutants[name] : undefined;
   if (name !== undefined && !mutant)
     throw new Usage(`--mutant: there is no "${name}"; there are ${Object.keys(mutants).join(', ')}`);
+  if (values.mutants && (name ?? values.faults ?? values.seconds) !== undefined)
+    throw new Usage('--mutants: each has its own faults and seconds');
   const names = values.faults?.split(',').filter(Boolean) ?? mutant?.faults ?? faultNames;
   const unknown = names.find((name) => !faultNames.includes(name as FaultName));
   if (unknown) throw new Usage(`--faults: there is no "${unknown}"; there are ${faultNames.join(', ')}`);
   return {
     mutant: name,
-    // A broken store does not come to rest: there is no use in waiting long for it.
-    quiet: mutant ? 25 : 60,
+    mutants: values.mutants,
+    quiet: mutant ? patienceWithMutants : 60,
     seconds: number('seconds', values.seconds ?? String(mutant?.seconds ?? 600)),
     seed: values.seed === undefined ? randomInt(1_000_000) : number('seed', values.seed),
     shoppers: number('shoppers', values.shoppers),
@@ -69,7 +82,7 @@ function planOf(args: string[]): (Plan & { mutant?: string | undefined }) | unde
   };
 }
 
-function report({ violations, struck, exchanges, facts, settled }: Result, replay: string): string[] {
+function report({ violations, struck, exchanges, facts, settled, kept }: Result, replay: string): string[] {
   const byRule = [...Map.groupBy(violations, ({ rule }) => rule)];
   const shown = byRule.flatMap(([, all]) => all.slice(0, 5));
   const inDetail = [...new Set(shown.flatMap(({ orderId }) => orderId ?? []))].slice(0, 5);
@@ -83,7 +96,7 @@ function report({ violations, struck, exchanges, facts, settled }: Result, repla
       return `${from} – ${until} s  ${one.fault.padEnd(12)}${targetOf(one).padEnd(14)}${one.said}`;
     }),
     '',
-    `${struck.length} faults; ${countsOf(exchanges)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
+    `${struck.filter(({ hit }) => hit).length} of ${struck.length} faults struck; ${countsOf(exchanges)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
     ...inDetail.flatMap((orderId) => [
       '',
       `evidence about order ${orderId}:`,
@@ -95,36 +108,70 @@ function report({ violations, struck, exchanges, facts, settled }: Result, repla
     ),
     ...byRule.map(([rule, all]) => `${String(all.length).padStart(6)}  ${rule}`),
     `${violations.length} violations`,
+    ...(kept ? [`evidence: ${kept}`] : []),
     `again: ${replay}`,
   ];
 }
 
+/** @returns undefined where it was aborted */
+async function runMutant(mutant: Mutant, plan: Plan, over: AbortSignal): Promise<Result | undefined> {
+  const workspace = mkdtempSync(join(tmpdir(), 'jogakbo-mutant-'));
+  try {
+    makeMutantWorkspace(workspace, mutant);
+    return await run({ ...plan, workspace }, console.log, over);
+  } finally {
+    rmSync(workspace, { recursive: true, force: true });
+  }
+}
+
+/** @returns whether each of them was found, in one of three tries */
+async function findAll({ seed, shoppers }: Plan, over: AbortSignal): Promise<boolean> {
+  const rows: string[] = [];
+  let found = 0;
+  for (const [name, mutant] of Object.entries(mutants)) {
+    const { faults, seconds } = mutant;
+    let rules: string[] = [];
+    let tries = 0;
+    while (tries < 3 && rules.length === 0 && !over.aborted) {
+      console.log(`\n${name}, try ${tries + 1}: ${mutant.lacks}`);
+      const plan = { seed: seed + tries, seconds, faults, shoppers, quiet: patienceWithMutants };
+      const result = await runMutant(mutant, plan, over);
+      rules = [...new Set(result?.violations.map(({ rule }) => rule))];
+      tries += 1;
+    }
+    if (rules.length > 0) found += 1;
+    rows.push(
+      `${name.padEnd(22)} ${rules.length > 0 ? 'found' : 'NOT FOUND'} at try ${tries}  ${rules.join('; ')}`,
+    );
+  }
+  console.log(['', ...rows, `${found} of ${rows.length} mutants found`].join('\n'));
+  return found === rows.length && !over.aborted;
+}
+
 async function main(args: string[]): Promise<number> {
-  const plan = planOf(args);
-  if (!plan) {
+  const options = optionsOf(args);
+  if (!options) {
     console.log(help);
     return 0;
   }
-  const { seed, seconds, shoppers, mutant } = plan;
-  const replay = [
-    `npm run chaos -- --seconds ${seconds} --seed ${seed} --shoppers ${shoppers}`,
-    `--faults ${plan.faults.join(',') || "''"}${mutant ? ` --mutant ${mutant}` : ''}`,
-  ].join(' ');
-  console.log(`seed ${seed}, ${seconds} s`);
+  const { seed, seconds, shoppers, mutant: name } = options;
   const over = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(name, () => {
       if (!over.signal.aborted) console.log('ending; a moment');
       over.abort();
     });
-  const workspace = mutant && mkdtempSync(join(tmpdir(), 'jogakbo-mutant-'));
-  let result: Result | undefined;
-  try {
-    if (workspace) makeMutantWorkspace(workspace, mutants[mutant]!.changes);
-    result = await run({ ...plan, workspace }, console.log, over.signal);
-  } finally {
-    if (workspace) rmSync(workspace, { recursive: true, force: true });
-  }
+  if (options.mutants || name) buildServices();
+  if (options.mutants) return (await findAll(options, over.signal)) ? 0 : 1;
+
+  const replay = [
+    `npm run chaos -- --seconds ${seconds} --seed ${seed} --shoppers ${shoppers}`,
+    `--faults ${options.faults.join(',') || "''"}${name ? ` --mutant ${name}` : ''}`,
+  ].join(' ');
+  console.log(`seed ${seed}, ${seconds} s`);
+  const result = name
+    ? await runMutant(mutants[name]!, options, over.signal)
+    : await run(options, console.log, over.signal);
   if (!result) return 130;
   console.log(report(result, replay).join('\n'));
   return result.violations.length > 0 ? 1 : 0;

@@ -9,41 +9,53 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type Change } from './mutants.ts';
+import { type Change, type Mutant } from './mutants.ts';
 import { repository } from './store.ts';
 
-/** @throws Error unless the piece to be replaced occurs exactly once */
-export function changed(text: string, { find, replace }: Pick<Change, 'find' | 'replace'>): string {
+const programOf = (service: string) => join('apps', service, 'dist', 'main.js');
+
+function changed(text: string, { find, replace }: Change): string {
   const [before, after, ...more] = text.split(find);
   if (before === undefined || after === undefined || more.length > 0)
     throw new Error(`this piece occurs ${text.split(find).length - 1} times, and must occur once:\n${find}`);
   return before + replace + after;
 }
 
-/**
- * A copy of the built services, changed. Nothing of the workspace itself is touched.
- * @param folder empty; the copy is made there
- * @throws Error where a change does not apply
- */
-export function makeMutantWorkspace(folder: string, changes: readonly Change[]): void {
+/** Builds what is not built. Before any other function of this file. */
+export function buildServices(): void {
   const built = spawnSync(join(repository, 'node_modules', '.bin', 'nx'), ['run-many', '-t', 'build'], {
     cwd: repository,
     encoding: 'utf8',
     env: { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false' },
   });
   if (built.status !== 0) throw new Error(`the services cannot be built:\n${built.stdout}${built.stderr}`);
+}
+
+/**
+ * The built services that a mutant changes, changed; by path.
+ * @throws Error unless each piece to be replaced occurs exactly once
+ */
+export function programsOf(mutant: Mutant): Map<string, string> {
+  return new Map(
+    mutant.in.map((service) => {
+      const path = programOf(service);
+      return [path, mutant.changes.reduce(changed, readFileSync(join(repository, path), 'utf8'))];
+    }),
+  );
+}
+
+/**
+ * A copy of the built services, changed. Nothing of the workspace itself is touched.
+ * @param folder empty; the copy is made there
+ */
+export function makeMutantWorkspace(folder: string, mutant: Mutant): void {
   for (const app of readdirSync(join(repository, 'apps'))) {
     for (const part of ['package.json', 'dist', 'migrations', 'node_modules']) {
       const from = join(repository, 'apps', app, part);
       if (existsSync(from)) cpSync(from, join(folder, 'apps', app, part), { recursive: true });
     }
   }
-  for (const change of changes) {
-    for (const service of change.services) {
-      const path = join(folder, 'apps', service, 'dist', 'main.js');
-      writeFileSync(path, changed(readFileSync(path, 'utf8'), change));
-    }
-  }
+  for (const [path, program] of programsOf(mutant)) writeFileSync(join(folder, path), program);
   const packages = join(folder, 'node_modules');
   mkdirSync(join(packages, '.bin'), { recursive: true });
   for (const name of readdirSync(join(repository, 'node_modules')))

@@ -1,13 +1,14 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { check, type Violation } from './check.ts';
+import { check, healsNever, type Violation, type Weather } from './check.ts';
 import { ClientLog, type Exchange } from './client-log.ts';
 import { type Facts, readFacts } from './facts.ts';
-import { faults } from './faults.ts';
+import { type Blow, faults } from './faults.ts';
+import { rebuildAll } from './rebuild.ts';
 import { type FaultName, type Planned, schedule } from './schedule.ts';
-import { Store } from './store.ts';
+import { repository, Store } from './store.ts';
 import { Tap } from './tap.ts';
 import { Workload } from './workload.ts';
 
@@ -18,15 +19,14 @@ export interface Plan {
   shoppers: number;
   /** How many seconds after the last fault the store may take to come to rest. */
   quiet: number;
-  /** Whose services run, where it is not this one. */
+  /** Whose services run, where it is not this one. Nothing is kept of such a run. */
   workspace?: string | undefined;
 }
 
 /** A fault as it really was; times are milliseconds since the epoch. */
-export interface Struck extends Planned {
+export interface Struck extends Planned, Blow {
   from: number;
   until: number;
-  said: string;
 }
 
 export interface Result {
@@ -36,14 +36,16 @@ export interface Result {
   facts: Facts;
   /** Seconds from the last fault until everything was as promised, or until patience was at its end. */
   settled: number;
+  /** The folder with all that is known of a run with violations, where it was kept. */
+  kept?: string | undefined;
 }
 
 /** What a fault may disturb after it was undone. */
 const aftermath = 12_000;
 
 /**
- * One run: a store of its own, members who buy from it, faults, a quiet time, and the check. Leaves nothing behind but
- * the folder that `keep` names.
+ * One run: a store of its own, members who buy from it, faults, a quiet time, and the check. Leaves no process behind,
+ * and no file but the evidence of a run with violations.
  * @param over aborted: ends as soon as it can, and leaves nothing either
  * @returns undefined where it was aborted
  */
@@ -57,6 +59,7 @@ export async function run(
   const log = new ClientLog(join(folder, 'clients.jsonl'));
   const tap = new Tap(store);
   let workload: Workload | undefined;
+  let result: Result | undefined;
   try {
     say('starting a store');
     await store.start();
@@ -84,22 +87,38 @@ export async function run(
       pause(Math.max(0, deadline - plan.quiet * 250 - Date.now()), undefined, { ref: false }),
     ]);
     await workload.giveUp();
-    const isCalm = (from: number, until: number) =>
-      from > began &&
-      until < Date.now() &&
-      struck.every((fault) => until < fault.from || from > fault.until + aftermath);
-    const { violations, facts } = await settle(store, tap, log, deadline, isCalm, over);
+    const weather: Weather = {
+      lastFault,
+      isCalm: (from, until) =>
+        from > began && struck.every((fault) => until < fault.from || from > fault.until + aftermath),
+    };
+    const { violations, facts } = await settle(store, tap, log, deadline, weather, over);
     if (over.aborted) return undefined;
     say(
       `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${countsOf(log.exchanges)})`,
     );
-    return { violations, struck, exchanges: log.exchanges, facts, settled: (Date.now() - lastFault) / 1_000 };
+    const settled = (Date.now() - lastFault) / 1_000;
+    result = { violations, struck, exchanges: log.exchanges, facts, settled };
   } finally {
     await workload?.giveUp().catch(() => undefined);
     await tap.close();
     say(await store.stop());
+    if (result && result.violations.length > 0 && !plan.workspace) result.kept = keep(result, folder, store);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
+  return result;
+}
+
+/** @returns where the client log, the logs of the store, the facts and the violations are now */
+function keep({ violations, struck, facts }: Result, folder: string, store: Store): string {
+  const kept = join('.jogakbo', 'chaos', new Date().toISOString().replaceAll(':', '-'));
+  const path = join(repository, kept);
+  mkdirSync(path, { recursive: true });
+  cpSync(join(folder, 'clients.jsonl'), join(path, 'clients.jsonl'));
+  cpSync(join(store.home, 'logs'), join(path, 'logs'), { recursive: true });
+  for (const [name, what] of Object.entries({ violations, faults: struck, facts }))
+    writeFileSync(join(path, `${name}.json`), JSON.stringify(what, null, 2));
+  return kept;
 }
 
 async function strikeAll(
@@ -116,10 +135,10 @@ async function strikeAll(
     const from = Date.now();
     const name = `${planned.fault} ${targetOf(planned)}`.trim();
     say(name);
-    const said = await faults[planned.fault]
+    const blow = await faults[planned.fault]
       .strike({ ...world, seed }, planned)
-      .catch((error: Error) => `in vain: ${error.message}`);
-    return { ...planned, from, until: Date.now(), said };
+      .catch((error: Error): Blow => ({ hit: false, said: `in vain: ${error.message}` }));
+    return { ...planned, ...blow, from, until: Date.now() };
   });
   return (await Promise.all(struck)).filter((one) => one !== undefined);
 }
@@ -127,13 +146,16 @@ async function strikeAll(
 export const targetOf = ({ fault, service }: Planned): string =>
   ['kill', 'stop', 'term', 'queue'].includes(fault) ? service : '';
 
-/** Looks again and again until all is well twice in a row, or time is over. */
+/**
+ * Looks again and again until all is well twice in a row, or something is broken for good, or time is over. Whatever
+ * was read is then built again from the logs.
+ */
 async function settle(
   store: Store,
   tap: Tap,
   log: ClientLog,
   deadline: number,
-  isCalm: (from: number, until: number) => boolean,
+  weather: Weather,
   over: AbortSignal,
 ): Promise<{ violations: Violation[]; facts: Facts }> {
   for (let clean = 0; ;) {
@@ -141,10 +163,13 @@ async function settle(
       if (Date.now() > deadline || over.aborted) throw error;
       return undefined;
     });
-    const violations = facts && check(log.exchanges, facts, isCalm);
+    const violations = facts && check(log.exchanges, facts, weather);
     clean = violations?.length === 0 ? clean + 1 : 0;
-    if (facts && violations && (clean === 2 || Date.now() > deadline || over.aborted))
-      return { violations, facts };
+    if (facts && violations?.some(healsNever)) return { violations, facts };
+    if (facts && (clean === 2 || Date.now() > deadline || over.aborted)) {
+      facts.rebuilt = await rebuildAll(store);
+      return { violations: check(log.exchanges, facts, weather), facts };
+    }
     await pause(3_000, undefined, { signal: over }).catch(() => undefined);
   }
 }

@@ -1,14 +1,5 @@
 import { Random } from './random.ts';
-
-export const services = [
-  'gateway',
-  'identity',
-  'catalog',
-  'inventory',
-  'orders',
-  'payments',
-  'notifications',
-] as const;
+import { services, stateful } from './services.ts';
 
 export const faultNames = [
   'kill',
@@ -34,9 +25,9 @@ export interface Planned {
   lasts: number;
 }
 
-/** Seconds from the last fault to the end, so that members also buy from a store that has come back. */
+/** Seconds; the second is longer than the aftermath of a fault, so that members also buy from a store that has come back. */
 const calmBefore = 4;
-const calmAfter = 5;
+const calmAfter = 15;
 
 /** What is to happen when: decided by its arguments alone. The first faults are all different. */
 export function schedule(seed: number, seconds: number, names: readonly FaultName[]): Planned[] {
@@ -47,7 +38,7 @@ export function schedule(seed: number, seconds: number, names: readonly FaultNam
   for (let at = calmBefore; at < seconds - calmAfter; at += random.between(6, 14)) {
     if (deck.length === 0) deck = shuffled(names, random);
     const fault = deck.pop()!;
-    const service = random.pick(fault === 'queue' ? services.filter((name) => name !== 'gateway') : services);
+    const service = random.pick(fault === 'queue' ? stateful : services);
     const isLong = random.next() < 0.25 && seconds >= 300 && at < seconds - 60;
     planned.push({
       at: Math.round(at * 10) / 10,

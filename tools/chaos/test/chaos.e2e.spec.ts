@@ -1,10 +1,8 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, it } from '@jest/globals';
-import { makeMutantWorkspace } from '../src/mutant-workspace.ts';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { buildServices, programsOf } from '../src/mutant-workspace.ts';
 import { mutants } from '../src/mutants.ts';
+import { faultNames } from '../src/schedule.ts';
 import { repository } from '../src/store.ts';
 
 /** The command, as a user gives it. */
@@ -19,33 +17,40 @@ function chaos(...args: string[]): Promise<{ code: number | null; output: string
   return new Promise((resolve) => child.on('close', (code) => resolve({ code, output })));
 }
 
-describe('two minutes of faults', () => {
+describe('a hundred seconds of faults', () => {
   it('lose nothing and apply nothing twice', async () => {
-    const { code, output } = await chaos('--seconds', '120', '--seed', '7');
+    // With this seed there is every kind of fault in so short a time.
+    const { code, output } = await chaos('--seconds', '100', '--seed', '133');
     // All of it is the message of a failure: it holds the evidence, and the command that runs it again.
     expect(code === 0 ? 'well' : output).toBe('well');
     expect(output).toContain('\n0 violations\n');
-    expect(output).toMatch(/\n([7-9]|1\d) faults; \d{3,} purchases/);
+    for (const fault of faultNames) expect(output).toMatch(new RegExp(`^ .* s  ${fault} `, 'm'));
+    expect(output).toMatch(/\n([89]|\d\d) of \d+ faults struck; \d{3,} purchases/);
     expect(output).toContain('stopped; no process is left');
   }, 420_000);
 });
 
+/** MUTANTS=all runs every one, which takes some ten minutes; any run of all tests runs the quickest. */
+const toRun = process.env.MUTANTS === 'all' ? Object.keys(mutants) : ['no-idempotency-record'];
+
 describe('a store that is broken inside', () => {
+  beforeAll(() => buildServices(), 120_000);
+
   it.each(Object.keys(mutants))('can still be made of the built services: %s', (name) => {
-    const folder = mkdtempSync(join(tmpdir(), 'jogakbo-mutant-'));
-    try {
-      makeMutantWorkspace(folder, mutants[name]!.changes);
-      expect(existsSync(join(folder, 'apps', 'orders', 'dist', 'main.js'))).toBe(true);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    expect(() => programsOf(mutants[name]!)).not.toThrow();
   });
 
-  it('is found', async () => {
-    const { code, output } = await chaos('--mutant', 'no-idempotency-record', '--seed', '7');
-    expect(output).toContain('VIOLATION  one key, one order');
-    expect(code).toBe(1);
-  }, 240_000);
+  it.each(toRun)(
+    'is found within three tries: %s',
+    async (name) => {
+      let last = { code: 0 as number | null, output: '' };
+      for (const seed of ['7', '8', '9'])
+        if (last.code === 0) last = await chaos('--mutant', name, '--seed', seed);
+      expect(last.output).toContain('VIOLATION');
+      expect(last.code).toBe(1);
+    },
+    600_000,
+  );
 });
 
 describe('the command line', () => {
@@ -58,6 +63,7 @@ describe('the command line', () => {
   it.each([
     [['--faults', 'kill,nonsense'], 'there is no "nonsense"'],
     [['--mutant', 'nonsense'], 'there is no "nonsense"'],
+    [['--mutants', '--seconds', '5'], 'its own faults and seconds'],
     [['--seconds', 'x'], 'not a number'],
     [['--nonsense'], 'Unknown option'],
   ])('refuses %j', async (args, reason) => {

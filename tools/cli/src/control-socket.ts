@@ -3,6 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Fault } from './fault.ts';
 import { type Launch } from './service-launch.ts';
 import { type State } from './state.ts';
 
@@ -18,18 +19,36 @@ export interface Controlled {
   giveBack(service: string): void;
 }
 
-/** Lets `serve` borrow a service. What was borrowed over a connection returns when that connection ends, however it ends. */
+/** How the service is started; null where the store has none of that name; or somebody else has it. */
+type Answer = Launch | null | 'taken';
+
+/**
+ * Lets `serve` borrow a service. What was borrowed over a connection returns when that connection ends, however and
+ * whenever it ends. Nothing is lent to two at a time.
+ */
 export function openControl(state: State, controlled: Controlled): Server {
   const path = pathOf(state);
   rmSync(path, { force: true });
+  const lent = new Set<string>();
+  const giveBack = (service: string) => {
+    lent.delete(service);
+    controlled.giveBack(service);
+  };
   const server = createServer((socket) => {
-    const taken: string[] = [];
+    const mine = new Set<string>();
+    const answer = (what: Answer) => socket.write(`${JSON.stringify(what)}\n`);
     socket.on('error', () => undefined);
-    socket.on('close', () => taken.forEach((service) => controlled.giveBack(service)));
-    createInterface({ input: socket }).on('line', (service) => {
-      taken.push(service);
-      void controlled.take(service).then((launch) => socket.write(`${JSON.stringify(launch ?? null)}\n`));
-    });
+    socket.on('close', () => mine.forEach(giveBack));
+    const lend = async (service: string): Promise<void> => {
+      if (lent.has(service)) return void answer('taken');
+      lent.add(service);
+      const launch = await controlled.take(service).catch(() => undefined);
+      // Whoever asked may be gone by now.
+      if (!launch || socket.destroyed) giveBack(service);
+      else mine.add(service);
+      answer(launch ?? null);
+    };
+    createInterface({ input: socket }).on('line', (service) => void lend(service));
   });
   server.on('error', () => undefined);
   server.listen(path, () => chmodSync(path, 0o600));
@@ -37,6 +56,7 @@ export function openControl(state: State, controlled: Controlled): Server {
   return server;
 }
 
+/** @throws Fault where somebody else has it, or the store ends before it answers */
 export function takeService(
   state: State,
   service: string,
@@ -44,10 +64,16 @@ export function takeService(
   return new Promise((resolve, reject) => {
     const socket = connect(pathOf(state), () => socket.write(`${service}\n`));
     socket.on('error', reject);
+    socket.on('close', () => reject(new Fault('The store ended before it answered.')));
     createInterface({ input: socket }).once('line', (line) => {
       socket.off('error', reject);
       socket.on('error', () => undefined);
-      resolve({ launch: (JSON.parse(line) as Launch | null) ?? undefined, socket });
+      const answer = JSON.parse(line) as Answer;
+      if (answer !== 'taken') return resolve({ launch: answer ?? undefined, socket });
+      socket.destroy();
+      reject(
+        new Fault(`Another jogakbo serve runs ${service}.`, { remedies: ['end that one, and try again'] }),
+      );
     });
   });
 }

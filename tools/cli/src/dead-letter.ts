@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { type ConsumeMessage } from 'amqplib';
 import { Fault } from './fault.ts';
 
 /** A message that a service gave up, as it lies in its dead-letter queue. */
 export interface DeadLetter {
   service: string;
+  /** Of the message; where it has none, it is named by its content. */
   id: string;
   /** The contract's name; undefined where the body cannot be read. */
   type: string | undefined;
@@ -52,6 +54,9 @@ export function contentWith(content: Buffer, data: unknown): Buffer {
   return Buffer.from(JSON.stringify(body));
 }
 
+const idByContent = (content: Buffer): string =>
+  `sha-${createHash('sha256').update(content).digest('hex').slice(0, 16)}`;
+
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 export function deadLetterOf(service: string, message: ConsumeMessage): DeadLetter {
@@ -64,7 +69,7 @@ export function deadLetterOf(service: string, message: ConsumeMessage): DeadLett
   const body = bodyOf(message.content);
   return {
     service,
-    id: text(message.properties.messageId) ?? 'without-id',
+    id: text(message.properties.messageId) || idByContent(message.content),
     type: body?.type,
     cause: text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`,
     queue: text(headers.queue) ?? death?.queue,
@@ -119,15 +124,14 @@ export function groupsNamed(groups: readonly DeadGroup[], name: string): DeadGro
 /** A full id or the beginning of one. @throws Fault where it means none, or more than one message */
 export function letterNamed(letters: readonly DeadLetter[], id: string): DeadLetter {
   const found = letters.filter((letter) => letter.id === id || letter.id.startsWith(id));
-  const [first] = found;
-  if (!first) throw new Fault(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
   const exact = found.filter((letter) => letter.id === id);
   const meant = exact.length > 0 ? exact : found;
+  if (!meant[0]) throw new Fault(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
   if (new Set(meant.map((letter) => `${letter.service} ${letter.id}`)).size > 1) {
     throw new Fault(`${id} means ${meant.length} dead letters.`, {
       details: meant.map((letter) => `${letter.service}  ${letter.id}`),
       remedies: ['give more of the id', 'or say whose:  --service <service>'],
     });
   }
-  return first;
+  return meant[0];
 }

@@ -7,6 +7,9 @@ import { Fault, messageOf } from './fault.ts';
 /** More than these are not looked at in one go. */
 export const window = 10_000;
 
+/** The broker confirms within this, or the message counts as not sent. */
+const confirmTimeout = 5_000;
+
 /** What a letter becomes on its way elsewhere. */
 interface Sent {
   exchange: string;
@@ -81,15 +84,25 @@ export class DeadQueue {
   /**
    * Sends the message, with its id, and takes it out of this queue once the broker has it: a crash in between leaves
    * it in both places, never in none.
-   * @throws Fault where no queue takes it; it stays here
+   * @throws Fault where no queue takes it, or the broker does not confirm it; it stays here
    */
   async move(letter: DeadLetter, { exchange, routingKey, content, headers }: Sent): Promise<void> {
-    const { messageId, contentType } = letter.message.properties;
-    const options = { messageId, contentType, headers, persistent: true, mandatory: true };
+    const { messageId, contentType, userId: _, ...others } = letter.message.properties;
+    // Among the dead it stays what it was, also a request; only who sent it cannot be said again by somebody else.
+    const kept = routingKey === queues.dead(this.service) ? others : {};
+    const options = { ...kept, messageId, contentType, headers, persistent: true, mandatory: true };
     await new Promise<void>((resolve, reject) => {
-      this.channel.publish(exchange, routingKey, content, options, (error) =>
-        error ? reject(error as Error) : resolve(),
-      );
+      const timer = setTimeout(() => {
+        const seconds = confirmTimeout / 1_000;
+        reject(
+          new Fault(`The broker did not confirm ${letter.id} within ${seconds} s: it stays where it is.`),
+        );
+      }, confirmTimeout);
+      this.channel.publish(exchange, routingKey, content, options, (error) => {
+        clearTimeout(timer);
+        if (error) reject(error as Error);
+        else resolve();
+      });
     });
     // The broker sends the return before the confirm.
     if (this.#returned.delete(messageId as string)) {

@@ -113,7 +113,8 @@ async function act(
     }
     const moved = done - failed.length;
     console.log(`${what === 'replay' ? 'Replayed' : 'Discarded'} ${moved} of ${asked.length} dead letters.`);
-    if (failed.length === 0) return 0;
+    // Some may have gone another way while the question was open.
+    if (failed.length === 0) return moved < asked.length ? 1 : 0;
     throw new Fault(`${failed.length} dead letters stayed where they are.`, {
       details: failed.slice(0, 10),
       remedies: ['start the services they belong to:  npx jogakbo ps', 'then replay again'],
@@ -124,6 +125,9 @@ async function act(
 /** `jogakbo dead list | show | edit | replay | discard`. */
 export async function dead(options: DeadOptions, [verb, name, ...others]: string[]): Promise<number> {
   if (others.length) throw new UsageFault(`"dead ${verb}" takes no "${others[0]}".`, { remedies });
+  // Every id and every cause begins with nothing: that would mean them all.
+  if (name === '' || options.group === '')
+    throw new UsageFault('The id or the group is empty.', { remedies });
   const mustName = (): string => {
     if (name) return name;
     throw new UsageFault(`dead ${verb} needs the id of a dead letter.`, { remedies });

@@ -151,7 +151,7 @@ function overview(): string {
     '',
     'usage: jogakbo <command> [options]',
     '',
-    ...shown.map(([name, { summary }]) => `  ${name.padEnd(8)}${summary}`),
+    ...shown.map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}`),
     '',
     'environment:',
     '  RABBITMQ_URL, DATABASE_URL   use these servers instead of private ones',

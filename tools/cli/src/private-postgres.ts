@@ -69,7 +69,7 @@ function settings({ port, throwaway }: DatabasePlace): string[] {
 }
 
 /** The server that a supervisor before us left running on this data, and the port it listens on. */
-export function postgresLeftRunning(data: string): { mark: ProcessMark; port: number } | undefined {
+function postgresLeftRunning(data: string): { mark: ProcessMark; port: number } | undefined {
   try {
     const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');
     const mark = markOf(Number(lines[0]));

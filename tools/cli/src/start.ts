@@ -78,7 +78,7 @@ async function drawn(): Promise<Watching> {
 }
 
 /** Runs the store in this process until it is told to stop. */
-export async function superviseHere(
+async function superviseHere(
   state: State,
   options: StartOptions,
   { report, close }: Watching,

@@ -24,7 +24,7 @@ export interface Tally {
 export const nothing = (): Tally => ({ passed: 0, failed: 0, skipped: 0, failures: [] });
 
 /** A suite that did not even run counts as one failed test. */
-export function tallyOfJest(results: JestResults, from: string): Tally {
+function tallyOfJest(results: JestResults, from: string): Tally {
   const failures = results.testResults.flatMap((suite) => {
     const failed = suite.assertionResults.filter(({ status }) => status === 'failed');
     if (failed.length) return failed.map(({ fullName }) => `${from}: ${fullName}`);

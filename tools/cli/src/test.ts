@@ -12,7 +12,8 @@ import { nodePath, nxPath, root } from './workspace.ts';
 
 // Where nx.json has every project put what jest counted; Nx brings it back from its cache.
 const results = join(root, '.jogakbo', 'test-results');
-const endToEnd = 'cli:e2e';
+/** The projects with tests on the processes of a whole store. */
+const endToEnd = ['cli', 'chaos'];
 
 /** Runs a program in a process group of its own, so that an interruption ends all of it. */
 function runGroup(
@@ -90,9 +91,9 @@ async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promis
   return sum([total, { passed: 0, failed: 1, skipped: 0, failures: [`nx ended with code ${code}`] }]);
 }
 
-async function runEndToEnd(env: NodeJS.ProcessEnv): Promise<Tally> {
-  console.log('\nEnd to end, on real processes:');
-  const file = join(results, 'cli-e2e.json');
+async function runEndToEnd(project: string, env: NodeJS.ProcessEnv): Promise<Tally> {
+  console.log(`\nEnd to end, on real processes: ${project}`);
+  const file = join(results, `${project}-e2e.json`);
   const code = await runGroup(
     nodePath(),
     [
@@ -101,11 +102,12 @@ async function runEndToEnd(env: NodeJS.ProcessEnv): Promise<Tally> {
         '--disable-warning=ExperimentalWarning',
         'node_modules/jest/bin/jest.js',
       ],
-      ...['--config', 'jest.e2e.config.mjs', '--json', '--outputFile', file],
+      ...['--config', 'jest.e2e.config.mjs', '--roots', join('tools', project)],
+      ...['--json', '--outputFile', file],
     ],
     env,
   );
-  return tallyOfTask(endToEnd, code !== 0, readJson<JestResults>(file));
+  return tallyOfTask(`${project}:e2e`, code !== 0, readJson<JestResults>(file));
 }
 
 /** The last line that it prints counts every test there is. */
@@ -125,8 +127,9 @@ export async function test(projects: string[]): Promise<number> {
       console.log('\nTypes, lint, unit and integration tests of each project:');
       tallies.push(await checkProjects(projects, services.env));
     }
-    if (!interrupted && (projects.length === 0 || projects.includes('cli'))) {
-      tallies.push(await runEndToEnd(services.env));
+    for (const project of endToEnd) {
+      if (!interrupted && (projects.length === 0 || projects.includes(project)))
+        tallies.push(await runEndToEnd(project, services.env));
     }
   } finally {
     await services.stop();

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../src/ports.ts';
 import { type Row } from '../src/ps.ts';
+import { readRun, type ServiceRecord } from '../src/run-record.ts';
+import { openState } from '../src/state.ts';
 import { nodePath, root } from '../src/workspace.ts';
 
 export interface Outcome {
@@ -56,6 +58,11 @@ export class Jogakbo {
 
   async row(service: string): Promise<Row | undefined> {
     return (await this.rows()).find((row) => row.service === service);
+  }
+
+  /** What the supervisor last wrote down: cheap enough to be looked at again and again. */
+  recordOf(service: string): ServiceRecord | undefined {
+    return readRun(openState(this.home))?.services.find(({ name }) => name === service);
   }
 
   /** Ends all, whatever a failed test left. */

@@ -1,0 +1,100 @@
+import { describe, expect, it } from '@jest/globals';
+import { eventually } from '@jogakbo/testing';
+import { seen } from './demo.ts';
+import { type Door, expectProblem, id } from './door.ts';
+import { issuer, signer, unsigned } from './signer.ts';
+
+export const access = (door: Door) =>
+  describe('tokens', () => {
+    const me = (token?: string) => door.call('/v1/me', token === undefined ? {} : { token });
+
+    it('say who the caller is', async () => {
+      expect((await me(door.member)).body).toEqual({ memberId: 'm-1', sessionId: 's-1', language: 'ko' });
+    });
+
+    it('are needed where the route is not public', async () => {
+      const answer = await me();
+      expectProblem(answer, 401, 'unauthenticated');
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+    });
+
+    it('are refused when forged, expired or foreign, on public routes too', async () => {
+      const now = Math.floor(Date.now() / 1_000);
+      const stranger = await signer('k1');
+      const unknown = await signer('k-unknown');
+      const [head, , signature] = door.member.split('.');
+      const body = Buffer.from(JSON.stringify({ iss: issuer, aud: 'jogakbo', sub: 'm-9', exp: now + 60 }));
+      const bad: Record<string, string> = {
+        unsigned: unsigned({ roles: ['operator'] }),
+        'unsigned, with a signature': unsigned({}) + signature,
+        'of another key with the same name': await stranger.sign(),
+        'of an unknown key': await unknown.sign(),
+        expired: await door.key.sign({ exp: now - 1 }),
+        'without end': await door.key.sign({ exp: undefined }),
+        'not valid yet': await door.key.sign({ nbf: now + 60 }),
+        'for somebody else': await door.key.sign({ aud: 'another' }),
+        'of another issuer': await door.key.sign({ iss: 'http://evil.test' }),
+        'without subject': await door.key.sign({ sub: undefined }),
+        changed: `${head}.${body.toString('base64url')}.${signature}`,
+        cut: door.member.slice(0, -4),
+        nonsense: 'nonsense',
+        empty: '',
+      };
+      for (const [what, token] of Object.entries(bad)) {
+        const answers = [await me(token), await door.call('/v1/things', { token })];
+        expect({ what, status: answers.map(({ status }) => status) }).toEqual({ what, status: [401, 401] });
+        expectProblem(answers[0]!, 401, 'unauthenticated');
+      }
+      const basic = await door.call('/v1/things', { headers: { authorization: 'Basic YTpi' } });
+      expectProblem(basic, 401, 'unauthenticated');
+      expect((await me(door.member)).status).toBe(200);
+    });
+
+    it('end when they end, though they were seen before', async () => {
+      const short = await door.key.sign({ exp: Math.floor(Date.now() / 1_000) + 2 });
+      expect((await me(short)).status).toBe(200);
+      await eventually(async () => (await me(short)).status === 401);
+    });
+
+    it('of a key that is new are taken', async () => {
+      const next = await signer('k2', 'EdDSA');
+      seen.keys = [door.key.publicKey, next.publicKey];
+      const token = await next.sign({ sub: 'm-7' });
+      // An unknown key was shown a moment ago: it may have to cool down first.
+      await eventually(async () => (await me(token)).body.memberId === 'm-7');
+    }, 20_000);
+
+    it('open what their roles open', async () => {
+      const remove = (token?: string) =>
+        door.call(`/v1/things/${id}`, { method: 'DELETE', ...(token && { token }) });
+      expectProblem(await remove(), 401, 'unauthenticated');
+      expectProblem(await remove(door.member), 403, 'forbidden');
+      expectProblem(await remove(door.merchant), 403, 'forbidden');
+      expect((await remove(door.operator)).status).toBe(204);
+      expectProblem(
+        await door.call(`/v1/things/${id}`, { method: 'PATCH', token: door.operator, body: { text: 'x' } }),
+        403,
+        'forbidden',
+      );
+    });
+
+    it('open what is theirs, and nothing else', async () => {
+      expect((await door.call('/v1/owned/m-1', { token: door.member })).body).toEqual({ yours: true });
+      expectProblem(await door.call('/v1/owned/m-2', { token: door.member }), 404, 'not-found');
+    });
+
+    it('are the only thing that says who the caller is', async () => {
+      const caller = JSON.stringify({ memberId: 'm-0', roles: ['operator'] });
+      const headers = {
+        caller,
+        'x-caller': caller,
+        'x-member-id': 'm-0',
+        'x-user-id': 'm-0',
+        language: 'en',
+      };
+      await door.call('/v1/things', { headers });
+      expect(seen.contexts.at(-1)).toMatchObject({ language: 'ko' });
+      expect(seen.contexts.at(-1)!.caller).toBeUndefined();
+      expectProblem(await door.call('/v1/me', { headers }), 401, 'unauthenticated');
+    });
+  });

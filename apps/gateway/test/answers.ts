@@ -1,0 +1,107 @@
+import { describe, expect, it } from '@jest/globals';
+import { seen } from './demo.ts';
+import { type Door, expectProblem, id, json } from './door.ts';
+
+export const answers = (door: Door) => {
+  describe('answers', () => {
+    it('reads path and query by the contract', async () => {
+      const { status, body } = await door.call('/v1/things?limit=7&sold=true&tag=a&tag=b&name=12');
+      expect(status).toBe(200);
+      expect(body.seen).toEqual({ limit: 7, sold: true, tag: ['a', 'b'], name: '12' });
+    });
+
+    it('speaks the language that was asked for, and says so', async () => {
+      const answer = await door.call(`/v1/things/${id}`, {
+        headers: { 'accept-language': 'fr, en;q=0.8, ko;q=0.5' },
+      });
+      expect(answer.body).toEqual({ thingId: id, text: 'hello', version: 3 });
+      expect(answer.headers.get('content-language')).toBe('en');
+      expect(answer.headers.get('vary')).toBe('Accept-Language');
+      expect(answer.headers.get('cache-control')).toBe('no-cache');
+      expect((await door.call(`/v1/things/${id}`)).body.text).toBe('안녕');
+    });
+
+    it('gives an ETag per language, and 304 to whoever has it', async () => {
+      const etag = (await door.call(`/v1/things/${id}`)).headers.get('etag')!;
+      expect(etag).toBe('"3.ko"');
+      const again = await door.call(`/v1/things/${id}`, {
+        headers: { 'if-none-match': `"1.ko", W/${etag}` },
+      });
+      expect(again).toMatchObject({ status: 304, body: undefined });
+      expect(again.headers.get('etag')).toBe(etag);
+      const english = { 'if-none-match': etag, 'accept-language': 'en' };
+      expect((await door.call(`/v1/things/${id}`, { headers: english })).status).toBe(200);
+    });
+
+    it('answers 204 where there is no output, and takes an empty body', async () => {
+      const gone = await door.call(`/v1/things/${id}`, {
+        method: 'DELETE',
+        token: door.operator,
+        headers: json,
+      });
+      expect(gone).toMatchObject({ status: 204, body: undefined });
+    });
+
+    it('carries the trace on', async () => {
+      const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+      const answer = await door.call('/v1/things', {
+        headers: { traceparent: `00-${traceId}-00f067aa0ba902b7-01` },
+      });
+      expect(answer.headers.get('x-request-id')).toBe(traceId);
+      expect(seen.contexts.at(-1)!.traceparent).toContain(traceId);
+    });
+
+    it('answers HEAD like GET, without the body', async () => {
+      const answer = await door.call(`/v1/things/${id}`, { method: 'HEAD' });
+      expect(answer).toMatchObject({ status: 200, body: undefined });
+      expect(answer.headers.get('etag')).toBe('"3.ko"');
+    });
+
+    it('shows its own numbers by route pattern', async () => {
+      await door.call(`/v1/things/${id}`);
+      const metrics = (await door.call('/metrics')).body as string;
+      const counted = metrics.split('\n').filter((line) => line.startsWith('http_requests_seconds_count'));
+      expect(counted.join('\n')).toMatch(/route="\/v1\/things\/\{thingId\}",method="GET",status="200"/);
+      expect(counted.join('\n')).not.toContain(id);
+    });
+  });
+
+  describe('If-Match', () => {
+    const change = (headers: Record<string, string>, body: object = { text: 'new' }) =>
+      door.call(`/v1/things/${id}`, { method: 'PATCH', token: door.merchant, headers, body });
+
+    it('is the version that is changed', async () => {
+      const answer = await change({ 'if-match': '"3.ko"' });
+      expect(answer).toMatchObject({ status: 200, body: { version: 4 } });
+      expect(answer.headers.get('etag')).toBe('"4.ko"');
+      expect((await change({ 'if-match': '"3"' })).status).toBe(200);
+    });
+
+    it('loses the race with 412', async () => {
+      expectProblem(await change({ 'if-match': '"2"' }), 412, 'version-changed');
+    });
+
+    it('is demanded', async () => {
+      expectProblem(await change({}), 428, 'precondition-required');
+    });
+
+    it.each(['*', '3', 'W/"3"', '"x"', '"3", "4"'])('refuses %s', async (value) => {
+      expectProblem(await change({ 'if-match': value }), 400, 'invalid', 'If-Match');
+    });
+
+    it('cannot come with the body', async () => {
+      expectProblem(
+        await change({ 'if-match': '"3"' }, { text: 'x', version: 3 }),
+        400,
+        'invalid',
+        'version',
+      );
+      expectProblem(
+        await change({ 'if-match': '"3"' }, { text: 'x', thingId: id }),
+        400,
+        'invalid',
+        'thingId',
+      );
+    });
+  });
+};

@@ -1,0 +1,136 @@
+import { describe, expect, it } from '@jest/globals';
+import { seen } from './demo.ts';
+import { type Door, expectProblem, id, json } from './door.ts';
+
+export const badInput = (door: Door) =>
+  describe('bad input', () => {
+    it.each([
+      ['an unknown field', { colour: 'red' }, 'colour'],
+      ['a wrong type', { takes: 'soon' }, 'takes'],
+      ['a wrong type inside', { lines: [{ quantity: '1' }] }, 'lines.0.quantity'],
+      ['an unknown field inside', { lines: [{ quantity: 1, price: 0 }] }, 'lines.0.price'],
+      ['zero', { lines: [{ quantity: 0 }] }, 'lines.0.quantity'],
+      ['a negative number', { lines: [{ quantity: -1 }] }, 'lines.0.quantity'],
+      ['too much', { lines: [{ quantity: 10 }] }, 'lines.0.quantity'],
+      ['nothing', { lines: [] }, 'lines'],
+    ])('names the field: %s', async (_, body, field) => {
+      const before = seen.begun.length;
+      expectProblem(await door.begin(body), 400, 'invalid', field);
+      expect(seen.begun).toHaveLength(before);
+    });
+
+    it('names the query parameter', async () => {
+      expectProblem(await door.call('/v1/things?limit=0'), 400, 'invalid', 'limit');
+      expectProblem(await door.call('/v1/things?limit=1e2'), 400, 'invalid', 'limit');
+      expectProblem(await door.call('/v1/things?limit='), 400, 'invalid', 'limit');
+      expectProblem(await door.call('/v1/things?limit=1&limit=2'), 400, 'invalid', 'limit');
+      expectProblem(await door.call('/v1/things?colour=red'), 400, 'invalid', 'colour');
+      expectProblem(await door.call('/v1/things?__proto__=x'), 400, 'invalid', '__proto__');
+      expectProblem(await door.call(`/v1/things/${id}?thingId=${id}`), 400, 'invalid', 'thingId');
+      expectProblem(await door.call('/v1/things/not-an-id'), 400, 'invalid', 'thingId');
+      expectProblem(await door.call('/v1/failures?how=throw', { body: {} }), 400, 'invalid', 'how');
+      expectProblem(
+        await door.call(`/v1/things/${id}`, { method: 'DELETE', token: door.operator, body: { sure: true } }),
+        400,
+        'invalid',
+        'sure',
+      );
+    });
+
+    const post = (body: string, headers: Record<string, string> = json) =>
+      door.call('/v1/jobs', {
+        method: 'POST',
+        token: door.member,
+        headers: { 'idempotency-key': 'bad', ...headers },
+        body,
+      });
+
+    it.each(['{', '{"a":1,}', "{'a':1}", 'undefined', '{"a":NaN}', '\u0000'])(
+      'refuses broken JSON: %j',
+      async (body) => {
+        expectProblem(await post(body), 400, 'invalid-json');
+      },
+    );
+
+    it.each(['{"__proto__":{"admin":true}}', '{"lines":[{"constructor":{"prototype":{"a":1}}}]}'])(
+      'refuses what would poison a prototype: %s',
+      async (body) => {
+        expectProblem(await post(body), 400, 'invalid-json');
+      },
+    );
+
+    it.each(['[]', '"text"', '1', 'null', 'true'])('refuses a body that is no object: %s', async (body) => {
+      expectProblem(await post(body), 400, 'invalid');
+    });
+
+    it('refuses a body that is nested without end', async () => {
+      const depth = 10_000;
+      expectProblem(await post(`{"lines":${'['.repeat(depth)}${']'.repeat(depth)}}`), 400, 'invalid');
+    });
+
+    it('names what is missing when there is no body', async () => {
+      const answer = await door.call('/v1/jobs', {
+        method: 'POST',
+        token: door.member,
+        headers: { 'idempotency-key': 'none' },
+      });
+      expectProblem(answer, 400, 'invalid', 'lines');
+    });
+
+    it('refuses what is no JSON', async () => {
+      for (const type of [
+        'text/plain',
+        'application/x-www-form-urlencoded',
+        'multipart/form-data; boundary=x',
+        'x',
+      ]) {
+        expectProblem(await post('{}', { 'content-type': type }), 415, 'unsupported-media-type');
+      }
+    });
+
+    it('refuses huge bodies, announced or not', async () => {
+      expectProblem(await post(JSON.stringify({ token: 'x'.repeat(65_536) })), 413, 'payload-too-large');
+      const answer = await door.raw(
+        'POST /v1/failures HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n' +
+          `11000\r\n${'x'.repeat(0x11000)}\r\n0\r\n\r\n`,
+      );
+      expect(answer).toMatch(/^HTTP\/1.1 413 /);
+      expect(answer).toContain('payload-too-large');
+    });
+
+    it('refuses long URLs, long headers, and what is no HTTP', async () => {
+      expectProblem(await door.call(`/v1/things?name=${'x'.repeat(5_000)}`), 414, 'uri-too-long');
+      const headers = await door.raw(
+        `GET /v1/things HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
+      );
+      expect(headers).toMatch(/^HTTP\/1.1 431 /);
+      expect(headers).toContain('"code":"headers-too-large"');
+      const nonsense = await door.raw('EHLO store\r\n\r\n');
+      expect(nonsense).toMatch(/^HTTP\/1.1 400 [^]*application\/problem\+json/);
+    });
+
+    it('refuses a URL that cannot be decoded', async () => {
+      expectProblem(await door.call('/v1/things/%zz'), 400, 'invalid-url');
+      expectProblem(await door.call('/v1/owned/%E0%A4%A', { token: door.member }), 400, 'invalid-url');
+    });
+
+    it('passes on the "no" of a service', async () => {
+      const answer = await door.begin({ token: 'tok_unknown' });
+      expectProblem(answer, 422, 'unknown-token', 'token');
+      expect(answer.body).toMatchObject({ detail: 'no such token', title: 'Unknown token' });
+    });
+
+    it('wants an Idempotency-Key, and a decent one', async () => {
+      const body = { lines: [{ quantity: 1 }] };
+      expectProblem(
+        await door.call('/v1/jobs', { token: door.member, body }),
+        400,
+        'idempotency-key-missing',
+      );
+      for (const bad of ['', 'two words', 'ü', 'x'.repeat(256)]) {
+        expectProblem(await door.begin({}, { 'idempotency-key': bad }), 400, 'invalid', 'Idempotency-Key');
+      }
+      expect((await door.begin({}, { 'idempotency-key': '"chosen-by-me"' })).status).toBe(202);
+      expect(seen.begun.at(-1)!.key).toBe('"chosen-by-me"');
+    });
+  });

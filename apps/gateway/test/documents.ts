@@ -1,0 +1,29 @@
+import { describe, expect, it } from '@jest/globals';
+import { type Door } from './door.ts';
+
+export const documents = (door: Door) =>
+  describe('documents', () => {
+    it('describe every route that is announced, and nothing else', async () => {
+      const { status, headers, body } = await door.call('/openapi.json');
+      expect({ status, version: body.openapi }).toEqual({ status: 200, version: '3.1.0' });
+      expect(headers.get('content-type')).toContain('application/json');
+      expect(body.paths['/v1/jobs'].post).toMatchObject({
+        operationId: 'demo.begin-job',
+        tags: ['demo'],
+        security: [{ bearer: [] }],
+      });
+      expect(JSON.stringify(body)).not.toContain('demo.inside');
+      const bus = (await door.call('/asyncapi.json')).body;
+      expect(bus.asyncapi).toBe('3.0.0');
+      expect(bus.channels).toHaveProperty(['demo.inside']);
+      expect(bus.channels).toHaveProperty(['demo.job-ended']);
+    });
+
+    it('come with a page that runs nothing from elsewhere', async () => {
+      const { status, headers, body } = await door.call('/docs');
+      expect(status).toBe(200);
+      expect(headers.get('content-type')).toContain('text/html');
+      expect(headers.get('content-security-policy')).toMatch(/default-src 'none'; script-src 'sha256-/);
+      expect(body).not.toMatch(/https?:\/\//);
+    });
+  });

@@ -1,0 +1,37 @@
+import { describe, expect, it } from '@jest/globals';
+import { type ConsumeMessage } from 'amqplib';
+import { deadLetterOf, letterNamed } from './dead-letter.ts';
+
+const letter = (messageId: string | undefined, data: unknown = 1, service = 'orders') =>
+  deadLetterOf(service, {
+    content: Buffer.from(JSON.stringify({ pattern: 'orders.place-order', data })),
+    fields: {},
+    properties: { messageId, headers: {} },
+  } as unknown as ConsumeMessage);
+
+describe('letterNamed', () => {
+  const letters = [letter('ab-12'), letter('ab-1'), letter('ab-2')];
+
+  it('takes the exact id before a longer one that begins like it', () => {
+    expect(letterNamed(letters, 'ab-1')).toBe(letters[1]);
+  });
+
+  it('takes the beginning of an id that means one', () => {
+    expect(letterNamed(letters, 'ab-12')).toBe(letters[0]);
+    expect(letterNamed(letters, 'ab-2')).toBe(letters[2]);
+  });
+
+  it('refuses what means none, or several', () => {
+    expect(() => letterNamed(letters, 'x')).toThrow('no dead letter x');
+    expect(() => letterNamed(letters, 'ab')).toThrow('means 3 dead letters');
+    expect(() => letterNamed([letter('ab-1'), letter('ab-1', 1, 'search')], 'ab-1')).toThrow('means 2');
+  });
+});
+
+describe('a letter without an id', () => {
+  it('is named by its content', () => {
+    expect(letter(undefined).id).toMatch(/^sha-[0-9a-f]{16}$/);
+    expect(letter('').id).toBe(letter(undefined).id);
+    expect(letter(undefined, 2).id).not.toBe(letter(undefined, 1).id);
+  });
+});

@@ -1,0 +1,304 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { connect, type ChannelModel } from 'amqplib';
+import pg from 'pg';
+import { type DeadLetter } from '../src/dead-letter.ts';
+import { withDeadQueues } from '../src/dead-queue.ts';
+import { openState } from '../src/state.ts';
+import { brokerUrlOf, databaseUrlOf } from '../src/store-access.ts';
+import { until } from './jogakbo.ts';
+import { type Store } from './store.ts';
+
+interface Groups {
+  total: number;
+  groups: { number: number; service: string; type: string; cause: string; count: number; ids: string[] }[];
+}
+
+export const operators = (store: Store) =>
+  describe('an operator', () => {
+    let broker: ChannelModel;
+    let inventory: pg.Client;
+
+    beforeAll(async () => {
+      const state = openState(store.home);
+      broker = await connect(brokerUrlOf(state));
+      inventory = new pg.Client({ connectionString: databaseUrlOf(state, 'inventory') });
+      await inventory.connect();
+    });
+    afterAll(async () => {
+      await broker?.close();
+      await inventory?.end();
+    });
+
+    const list = async (...args: string[]): Promise<Groups> => {
+      const { code, output } = await store.run(['dead', 'list', '--json', ...args]);
+      if (code !== 0) throw new Error(output);
+      return JSON.parse(output) as Groups;
+    };
+    /** As the command sees them, without a process for each look. */
+    const letters = (): Promise<DeadLetter[]> =>
+      withDeadQueues(brokerUrlOf(openState(store.home)), ['inventory'], async (queues) =>
+        queues.flatMap((queue) => queue.letters),
+      );
+    const ids = ({ groups }: Groups) => groups.flatMap((group) => group.ids);
+    const auditLog = () =>
+      readFileSync(join(store.home, 'audit.log'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { time: string; user: string; what: string; ids?: string[] });
+
+    /** Puts a command on the bus that nobody waits for. */
+    async function send(name: string, data: unknown, id: string = randomUUID()): Promise<string> {
+      await publish('commands', name, JSON.stringify({ pattern: name, data }), id);
+      return id;
+    }
+
+    async function publish(exchange: string, key: string, body: string, messageId: string): Promise<void> {
+      const channel = await broker.createConfirmChannel();
+      channel.publish(exchange, key, Buffer.from(body), {
+        ...{ messageId, persistent: true, mandatory: true, contentType: 'application/json' },
+        headers: { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, language: 'ko' },
+      });
+      await channel.waitForConfirms();
+      await channel.close();
+    }
+
+    /** What nobody can do: pieces of a product whose number is a word. */
+    const poison = (productId: string, id?: string) =>
+      send('inventory.receive-stock', { productId, quantity: 'many' }, id);
+
+    async function deadAre(total: number): Promise<Groups> {
+      await until(async () => (await letters()).length === total);
+      return list();
+    }
+
+    afterEach(async () => {
+      await store.run(['dead', 'discard', '--all', '--yes']);
+    });
+
+    describe('dead letters', () => {
+      it('are grouped by cause and type, and reading them changes nothing, however often', async () => {
+        const productId = await store.product(1);
+        const wrong: string[] = [];
+        for (let i = 0; i < 6; i++) wrong.push(await poison(productId));
+        await send('inventory.receive-stock', { productId: randomUUID(), quantity: 1 });
+        await publish('commands', 'inventory.commit-stock', '{ not json', randomUUID());
+        const first = await deadAre(8);
+        expect(first.groups.map(({ service, type, count }) => [service, type, count])).toEqual([
+          ['inventory', 'inventory.receive-stock', 6],
+          ['inventory', 'inventory.receive-stock', 1],
+          ['inventory', '(unreadable)', 1],
+        ]);
+        expect(first.groups[0]!.ids).toEqual(wrong);
+        expect(first.groups.map(({ cause }) => cause)).toEqual([
+          expect.stringMatching(/^Rejection: .*does not fit/),
+          expect.stringMatching(/^Rejection: .*no such product/),
+          expect.stringMatching(/^SyntaxError/),
+        ]);
+        for (let i = 0; i < 25; i++) expect((await letters()).map(({ id }) => id)).toEqual(ids(first));
+        expect(await list('inventory')).toEqual(first);
+        const { output } = await store.run(['dead', 'list']);
+        expect(output).toMatch(/group +service +count +oldest/);
+        expect(output).toContain('no such product');
+      });
+
+      it('show everything that is known', async () => {
+        const productId = await store.product(1);
+        const id = await poison(productId);
+        await deadAre(1);
+        const { code, output } = await store.run(['dead', 'show', id.slice(0, 18)]);
+        expect(code).toBe(0);
+        for (const part of [id, 'inventory.commands', '"quantity": "many"', 'a'.repeat(32), 'stack:', 'at '])
+          expect(output).toContain(part);
+        const { output: json } = await store.run(['dead', 'show', id, '--json']);
+        expect(JSON.parse(json)).toMatchObject({ id, failures: 1, data: { productId, quantity: 'many' } });
+        expect(await store.run(['dead', 'show', 'nobody'])).toMatchObject({
+          code: 1,
+          output: expect.stringContaining('dead list'),
+        });
+      });
+
+      it('are edited, replayed and then take effect once, however often the same message comes', async () => {
+        const productId = await store.product(1);
+        const id = await poison(productId);
+        await deadAre(1);
+        expect((await store.run(['dead', 'edit', id, '--data', '/nowhere'])).code).toBe(2);
+        const file = join(store.folder, 'data.json');
+        writeFileSync(file, '{ "quantity": ');
+        const broken = await store.run(['dead', 'edit', id, '--data', file]);
+        expect(broken).toMatchObject({ code: 1, output: expect.stringContaining('This is not JSON') });
+        const editor = join(store.folder, 'editor.mjs');
+        writeFileSync(
+          editor,
+          `import { readFileSync, writeFileSync } from 'node:fs';
+       const path = process.argv[2];
+       writeFileSync(path, readFileSync(path, 'utf8').replace('"many"', '41'));`,
+        );
+        const edited = await store.run(['dead', 'edit', id], { VISUAL: '', EDITOR: `node ${editor}` });
+        expect(edited).toMatchObject({ code: 0, output: expect.stringContaining('dead replay') });
+        const { output } = await store.run(['dead', 'show', id]);
+        expect(output).toContain(`by ${userInfo().username}`);
+        expect(await store.run(['dead', 'replay', id, '--yes'])).toMatchObject({ code: 0 });
+        await until(async () => (await store.available(productId)) === 42);
+        await deadAre(0);
+
+        // The same message once more: as after a crash between its confirm and the end of the dead one.
+        const twin = JSON.stringify({
+          pattern: 'inventory.receive-stock',
+          data: { productId, quantity: 41 },
+        });
+        await publish('dead', 'inventory.dead', twin, id);
+        await publish('dead', 'inventory.commands', twin, id);
+        expect((await store.run(['dead', 'replay', id, '--yes'])).output).toContain('which queue');
+        expect((await store.run(['dead', 'discard', id, '--yes'])).code).toBe(0);
+        await send('inventory.receive-stock', { productId, quantity: 1 });
+        await until(async () => (await store.available(productId)) === 43);
+        expect(statSync(join(store.home, 'audit.log')).mode & 0o777).toBe(0o600);
+        const mine = auditLog().filter((entry) => entry.ids?.includes(id));
+        expect(mine.map(({ what }) => what)).toEqual(['edit', 'replay', 'replay', 'discard']);
+        expect(mine.every(({ user, time }) => user === userInfo().username && Date.parse(time) > 0)).toBe(
+          true,
+        );
+      });
+
+      it('of a group are replayed or discarded, and nothing without a yes', async () => {
+        const productId = await store.product(1);
+        await poison(productId);
+        const unknown = randomUUID();
+        await send('inventory.receive-stock', { productId: unknown, quantity: 1 });
+        await send('inventory.receive-stock', { productId: unknown, quantity: 1 });
+        await deadAre(3);
+        const asked = await store.run(['dead', 'discard', '--all']);
+        expect(asked).toMatchObject({ code: 2, output: expect.stringContaining('--yes') });
+        expect((await store.run(['dead', 'replay'])).code).toBe(2);
+        expect((await store.run(['dead', 'discard', '--group', '9', '--yes'])).code).toBe(1);
+        expect((await list()).total).toBe(3);
+        expect((await store.run(['dead', 'discard', '--group', '1', '--yes'])).code).toBe(0);
+        const left = await deadAre(2);
+        expect(left.groups.map(({ count }) => count)).toEqual([2]);
+        // The cause is mended: now there is such a product.
+        await inventory.query('INSERT INTO stock (product_id) VALUES ($1)', [unknown]);
+        const name = 'Rejection: there is no such product';
+        expect((await store.run(['dead', 'replay', '--group', name, '--yes'])).code).toBe(0);
+        await until(async () => (await store.available(unknown)) === 2);
+        await deadAre(0);
+      });
+
+      it('are neither lost nor applied twice when a replay is killed on its way', async () => {
+        const productId = randomUUID();
+        const sent: string[] = [];
+        for (let i = 0; i < 40; i++)
+          sent.push(await send('inventory.receive-stock', { productId, quantity: 1 }));
+        await deadAre(40);
+        await inventory.query('INSERT INTO stock (product_id) VALUES ($1)', [productId]);
+        const { child } = store.spawn(['dead', 'replay', '--all', '--yes', '--rate', '10']);
+        await until(async () => (await store.available(productId)) >= 5);
+        child.kill('SIGKILL');
+        const left = await until(async () => {
+          const seen = await list();
+          return seen.total + (await store.available(productId)) >= 40 && seen;
+        });
+        expect(left.total).toBeGreaterThan(10);
+        expect(ids(left)).toEqual(sent.slice(40 - left.total));
+        const began = Date.now();
+        expect((await store.run(['dead', 'replay', '--all', '--yes', '--rate', '20'])).code).toBe(0);
+        expect(Date.now() - began).toBeGreaterThan(((left.total - 1) * 1_000) / 20);
+        await until(async () => (await store.available(productId)) === 40);
+        await deadAre(0);
+      });
+    });
+
+    describe('replay of events', () => {
+      it('brings a lost event to who lost it; who has it, and every command, is left alone', async () => {
+        const from = new Date().toISOString();
+        const lost = await store.product(7);
+        const kept = await store.product(5);
+        await inventory.query('DELETE FROM stock WHERE product_id = $1', [lost]);
+        await inventory.query('DELETE FROM inbox');
+        const seen: { exchange: string; id: string; name: string }[] = [];
+        const channel = await broker.createChannel();
+        const { queue } = await channel.assertQueue('', { exclusive: true });
+        await channel.bindQueue(queue, 'events', 'catalog.#');
+        await channel.consume(
+          queue,
+          (message) =>
+            message &&
+            seen.push({
+              exchange: message.fields.exchange,
+              id: message.properties.messageId as string,
+              name: message.fields.routingKey,
+            }),
+          { noAck: true },
+        );
+        expect((await store.run(['replay', 'catalog', '--from', 'yesterday', '--yes'])).code).toBe(2);
+        expect((await store.run(['replay', 'catalog', '--from', from])).code).toBe(2);
+        const { code, output } = await store.run(['replay', 'catalog', '--from', from, '--yes']);
+        expect(output).toContain('2 events leave catalog again');
+        expect(code).toBe(0);
+        await until(
+          async () =>
+            (await inventory.query('SELECT 1 FROM stock WHERE product_id = $1', [lost])).rowCount === 1,
+        );
+        expect(await store.available(kept)).toBe(5);
+        const once = seen.map(({ id }) => id);
+        expect((await store.run(['replay', 'catalog', '--from', from, '--yes'])).code).toBe(0);
+        await until(() => seen.length === 4);
+        expect(seen.map(({ id }) => id)).toEqual([...once, ...once]);
+
+        const commands = await channel.assertQueue('', { exclusive: true });
+        await channel.bindQueue(commands.queue, 'commands', 'payments.authorize-payment');
+        const buyer = await store.member();
+        expect((await store.buy(buyer.token, store.order(kept))).status).toBe(201);
+        const { messageCount } = await channel.checkQueue(commands.queue);
+        expect((await store.run(['replay', 'orders', '--from', from, '--yes'])).code).toBe(0);
+        await until(async () => (await openOutbox()) === 0);
+        expect((await channel.checkQueue(commands.queue)).messageCount).toBe(messageCount);
+        expect(messageCount).toBeGreaterThan(0);
+        expect(await store.available(kept)).toBe(4);
+        expect(auditLog().filter(({ what }) => what === 'replay events')).toHaveLength(3);
+      });
+
+      async function openOutbox(): Promise<number | null> {
+        const orders = new pg.Client({ connectionString: databaseUrlOf(openState(store.home), 'orders') });
+        await orders.connect();
+        const { rowCount } = await orders.query(
+          'SELECT 1 FROM outbox WHERE published_at IS NULL AND due_at IS NULL',
+        );
+        await orders.end();
+        return rowCount;
+      }
+    });
+
+    describe('read models', () => {
+      it('are listed, and built again while members go on buying', async () => {
+        const buyer = await store.member();
+        const productId = await store.product(50);
+        const buy = () => store.buy(buyer.token, store.order(productId));
+        const listed = async () => {
+          const { body } = await store.call('GET', '/v1/orders?limit=100', { token: buyer.token });
+          return body.items.map(({ orderId, status }: Record<string, string>) => `${orderId} ${status}`);
+        };
+        const bought: string[] = [];
+        for (let i = 0; i < 5; i++) bought.unshift(`${(await buy()).body.orderId} confirmed`);
+        const rebuilding = store.run(['projection', 'rebuild', 'orders', 'order_list']);
+        for (let i = 0; i < 5; i++) {
+          bought.unshift(`${(await buy()).body.orderId} confirmed`);
+          expect(await listed()).toEqual(bought);
+        }
+        const { code, output } = await rebuilding;
+        expect(output).toMatch(/order_list of orders was built again in/);
+        expect(code).toBe(0);
+        expect(await listed()).toEqual(bought);
+        const { output: table } = await store.run(['projection', 'list', 'orders']);
+        expect(table).toMatch(/orders +order_list +2 /);
+        const unknown = await store.run(['projection', 'rebuild', 'orders', 'nothing']);
+        expect(unknown).toMatchObject({
+          code: 2,
+          output: expect.stringContaining('no projection called nothing'),
+        });
+      });
+    });
+  });
