@@ -36,11 +36,11 @@ export class ReadOrdersHandler {
     return { orderId, status: outcome, total, ...(rejection && { rejection }) };
   }
 
-  /** Ids are given out in the order of time, so the last one seen is the cursor. A member finds what he just bought. */
+  /** Ids are given out in the order of time, so the last one seen is the cursor. A member finds what he just bought, or is told to ask again. */
   @Handles(ListOrders)
   async list({ limit, cursor }: Body<typeof ListOrders>, { caller }: MessageContext) {
     if (cursor && !/^[0-9a-f-]{36}$/.test(cursor)) throw ListOrders.reject('unknown-cursor');
-    await this.projector.caughtUp(orderList.name);
+    const pending = !(await this.projector.caughtUp(orderList.name));
     const rows = (await this.dataSource.query(
       `SELECT order_id, status, total, lines, placed_at FROM order_summary
        WHERE member_id = $1 AND ($2::uuid IS NULL OR order_id < $2) ORDER BY order_id DESC LIMIT $3`,
@@ -59,7 +59,7 @@ export class ReadOrdersHandler {
       lines,
       placedAt: placed_at.toISOString(),
     }));
-    return { items, nextCursor: rows.length > limit ? items.at(-1)!.orderId : null };
+    return { items, nextCursor: rows.length > limit ? items.at(-1)!.orderId : null, pending };
   }
 }
 

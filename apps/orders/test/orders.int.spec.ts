@@ -176,7 +176,10 @@ describe('orders', () => {
     const caller = member();
     const ids: string[] = [];
     for (let i = 0; i < 3; i++) ids.unshift((await place(caller)).orderId);
-    const first = await orders.ask(ListOrders, { limit: 2 }, { caller });
+    const first = await eventually(async () => {
+      const page = await orders.ask(ListOrders, { limit: 2 }, { caller });
+      return !page.pending && page;
+    });
     const second = await orders.ask(ListOrders, { limit: 2, cursor: first.nextCursor! }, { caller });
     expect([...first.items, ...second.items].map(({ orderId }) => orderId)).toEqual(ids);
     expect(second.nextCursor).toBeNull();

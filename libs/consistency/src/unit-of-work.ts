@@ -97,7 +97,7 @@ export class UnitOfWork extends MessageContext {
    * message is about is held from the beginning: all units take that first, so that they wait in one order.
    */
   async hold(subject: string): Promise<void> {
-    if (subject !== this.#subject) await this.tx.query(holdSubject, [subject]);
+    if (subject !== this.#subject) await this.tx.query(holdSubject('$1'), [subject]);
   }
 
   #leave(outgoing: { message: Message; dueAt?: Date }): void {
@@ -113,15 +113,14 @@ export class UnitOfWork extends MessageContext {
   /** One round trip: PostgreSQL runs what is written behind BEGIN within the transaction. */
   async #begin(connection: ClientBase): Promise<void> {
     const { key, fingerprint } = this.#inbox;
-    const [, , inserted] = await Promise.all([
+    const [, inserted] = await Promise.all([
       connection.query('BEGIN'),
-      this.#subject !== undefined && connection.query(holdSubject, [this.#subject]),
       // A key that a client chose may be in use by a request that runs now: that one is not waited for.
       connection.query(
-        `INSERT INTO inbox (key, fingerprint)
-         SELECT $1, $2 WHERE $2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0))
+        `INSERT INTO inbox (key, fingerprint) SELECT $1, $2 FROM (${holdSubject('$3')}) AS held
+         WHERE $2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0))
          ON CONFLICT DO NOTHING RETURNING key`,
-        [key, fingerprint ?? null],
+        [key, fingerprint ?? null, this.#subject ?? null],
       ),
     ]);
     if (inserted.rowCount === 1) return;
@@ -214,8 +213,8 @@ export class UnitOfWork extends MessageContext {
   }
 }
 
-/** Apart from the other advisory locks by its seed: nobody can name a thing so that it is in their way. */
-const holdSubject = 'SELECT pg_advisory_xact_lock(hashtextextended($1, 1))';
+/** Apart from the other advisory locks by its seed: nobody can name a thing so that it is in their way. NULL holds nothing. */
+const holdSubject = (parameter: string) => `SELECT pg_advisory_xact_lock(hashtextextended(${parameter}, 1))`;
 
 /** All rows in one statement, numbered in the order in which they were published. */
 const insertIntoOutbox = `

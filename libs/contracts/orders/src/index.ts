@@ -98,7 +98,9 @@ export const GetOrder = orders.query('get-order', {
 export const ListOrders = orders.query('list-orders', {
   description: "The member's own orders, newest first.",
   input: z.strictObject(pageQuery),
-  output: pageOf(Summary.extend({ placedAt: Timestamp, lines: z.array(OrderLine) })),
+  output: pageOf(Summary.extend({ placedAt: Timestamp, lines: z.array(OrderLine) })).extend({
+    pending: z.boolean().describe('true where the newest changes are not in the list yet: ask again'),
+  }),
   rejections: { 'unknown-cursor': 400 },
   http: 'GET /v1/orders',
   access: 'member',
