@@ -10,6 +10,9 @@ export const window = 10_000;
 /** The broker confirms within this, or the message counts as not sent. */
 const confirmTimeout = 5_000;
 
+/** A busy broker shows what was given back a moment later; it is not waited for longer than this. */
+const givenBackWithin = 5_000;
+
 /** What a letter becomes on its way elsewhere. */
 interface Sent {
   exchange: string;
@@ -25,11 +28,14 @@ interface Sent {
 export class DeadQueue {
   readonly service: string;
   readonly letters: DeadLetter[] = [];
+  private readonly connection: ChannelModel;
   private readonly channel: ConfirmChannel;
   readonly #returned = new Set<string>();
+  #gone = 0;
 
-  private constructor(service: string, channel: ConfirmChannel) {
+  private constructor(service: string, connection: ChannelModel, channel: ConfirmChannel) {
     this.service = service;
+    this.connection = connection;
     this.channel = channel;
     channel.on('return', ({ properties }: Message) => this.#returned.add(properties.messageId as string));
   }
@@ -41,7 +47,7 @@ export class DeadQueue {
       channel.on('error', () => {});
       try {
         const { messageCount } = await channel.checkQueue(queues.dead(service));
-        const self = new DeadQueue(service, channel);
+        const self = new DeadQueue(service, connection, channel);
         if (messageCount > 0) await self.#take(Math.min(messageCount, window));
         return self;
       } catch (error) {
@@ -110,16 +116,28 @@ export class DeadQueue {
         remedies: [`start ${this.service}, which makes its queues, and try again`],
       });
     }
-    this.channel.ack(letter.message);
+    this.discard(letter);
   }
 
   discard(letter: DeadLetter): void {
     this.channel.ack(letter.message);
+    this.#gone += 1;
   }
 
-  /** Gives back what is left. */
+  /** Gives back what is left, and waits until the broker shows it again: whoever looks next finds it. */
   async close(): Promise<void> {
-    await this.channel.close().catch(() => {});
+    const left = this.letters.length - this.#gone;
+    try {
+      await this.channel.close();
+      const channel = await this.connection.createChannel();
+      channel.on('error', () => {});
+      for (const until = Date.now() + givenBackWithin; Date.now() < until; await pause(20)) {
+        if ((await channel.checkQueue(queues.dead(this.service))).messageCount >= left) break;
+      }
+      await channel.close();
+    } catch {
+      // The connection is lost: the broker gives back what was held.
+    }
   }
 }
 

@@ -175,6 +175,7 @@ export const operators = (store: Store) =>
         expect(asked).toMatchObject({ code: 2, output: expect.stringContaining('--yes') });
         expect((await store.run(['dead', 'replay'])).code).toBe(2);
         expect((await store.run(['dead', 'discard', '--group', '9', '--yes'])).code).toBe(1);
+        expect((await store.run(['dead', 'discard', '--group', '', '--yes'])).code).toBe(2);
         expect((await list()).total).toBe(3);
         expect((await store.run(['dead', 'discard', '--group', '1', '--yes'])).code).toBe(0);
         const left = await deadAre(2);

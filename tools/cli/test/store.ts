@@ -122,9 +122,10 @@ export class Store extends Jogakbo {
     return (await this.call('GET', `/v1/orders/${orderId}`, { token })).body?.status;
   }
 
-  /** The sum and the number of all ledger entries of an order. */
+  /** The sum and the number of all ledger entries of an order; where there is no payment yet, it says so as its status. */
   async ledger(token: string, orderId: string): Promise<{ status: string; entries: number; sum: number }> {
-    const { body } = await this.call('GET', `/v1/orders/${orderId}/payments`, { token });
+    const { status, body } = await this.call('GET', `/v1/orders/${orderId}/payments`, { token });
+    if (status !== 200) return { status: `answered with ${status}`, entries: 0, sum: 0 };
     const amounts = body.items.flatMap(({ entries }: { entries: { amount: number }[] }) =>
       entries.map(({ amount }) => amount),
     ) as number[];
