@@ -7,15 +7,10 @@ import {
   ReserveStock,
   StockReserved,
 } from '@jogakbo/contracts-inventory';
-import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { about, eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { InventoryModule } from '../src/inventory.module.ts';
 
 export const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUIDv7());
-
-export const about =
-  (orderId: string) =>
-  (event: { orderId: string }): boolean =>
-    event.orderId === orderId;
 
 /** The service under test, with products on its shelves. */
 export class Shelves {

@@ -1,8 +1,6 @@
 import { orders } from '@jogakbo/contracts-orders';
 import { Consistency1700000000000, EventStore1700000000500 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
-import { Orders1700000002000 } from '../migrations/1700000002000-orders.ts';
-import { OrdersAsEvents1700000003000 } from '../migrations/1700000003000-orders-as-events.ts';
 import { CancelOrderHandler } from './cancel-order.ts';
 import { cancellation, checkout } from './checkout.saga.ts';
 import { orderList } from './order-list.projection.ts';
@@ -12,12 +10,7 @@ import { SettleOrderHandler } from './settle-order.ts';
 
 @Service({
   contract: orders,
-  migrations: [
-    Consistency1700000000000,
-    EventStore1700000000500,
-    Orders1700000002000,
-    OrdersAsEvents1700000003000,
-  ],
+  migrations: [Consistency1700000000000, EventStore1700000000500],
   handlers: [PlaceOrderHandler, SettleOrderHandler, CancelOrderHandler, ReadOrdersHandler],
   sagas: [checkout, cancellation],
   projections: [orderList],

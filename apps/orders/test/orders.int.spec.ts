@@ -29,7 +29,7 @@ import {
   PaymentRefunded,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { eventually, ServiceUnderTest, type StubbedService } from '@jogakbo/testing';
+import { about, eventually, ServiceUnderTest, type StubbedService } from '@jogakbo/testing';
 import { OrdersModule } from '../src/orders.module.ts';
 
 const member = () => ({ memberId: randomUUID(), roles: ['member'] });
@@ -77,7 +77,6 @@ describe('orders', () => {
   const place = (caller = member(), idempotencyKey: string = randomUUID(), body = basket()) =>
     orders.ask(PlaceOrder, body, { caller, idempotencyKey });
   const total = { amount: 2_000, currency: 'KRW' };
-  const about = (orderId: string) => (one: { orderId: string }) => one.orderId === orderId;
 
   it('takes an order through reservation, authorization and confirmation to capture', async () => {
     const caller = member();

@@ -115,7 +115,8 @@ export class HttpProvider extends PaymentProvider {
   }
 }
 
-function parsed(text: string): unknown {
+/** Undefined where it is not JSON. */
+export function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -1,27 +1,20 @@
 import { payments } from '@jogakbo/contracts-payments';
 import { Consistency1700000000000, EventStore1700000000500 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
-import { Payments1700000001000 } from '../migrations/1700000001000-payments.ts';
-import { PaymentsAsEvents1700000003000 } from '../migrations/1700000003000-payments-as-events.ts';
+import { Sandbox1700000001000 } from '../migrations/1700000001000-sandbox.ts';
 import { AuthorizePaymentHandler } from './authorize-payment.ts';
-import { CapturePaymentHandler } from './capture-payment.ts';
 import { HttpProvider } from './http-provider.ts';
 import { ledger } from './ledger.projection.ts';
+import { MovePaymentHandler } from './move-payment.ts';
 import { PaymentProvider } from './provider.ts';
 import { ReadPaymentsHandler } from './read-payments.ts';
-import { ReturnPaymentHandler } from './return-payment.ts';
 import { Sandbox } from './sandbox/sandbox.ts';
 import { PaymentsSettings } from './settings.ts';
 
 @Service({
   contract: payments,
   settings: PaymentsSettings,
-  migrations: [
-    Consistency1700000000000,
-    EventStore1700000000500,
-    Payments1700000001000,
-    PaymentsAsEvents1700000003000,
-  ],
+  migrations: [Consistency1700000000000, EventStore1700000000500, Sandbox1700000001000],
   projections: [ledger],
   providers: [
     Sandbox,
@@ -32,6 +25,6 @@ import { PaymentsSettings } from './settings.ts';
         new HttpProvider(providerUrl ?? (await sandbox.listen()), providerTimeout),
     },
   ],
-  handlers: [ReadPaymentsHandler, AuthorizePaymentHandler, CapturePaymentHandler, ReturnPaymentHandler],
+  handlers: [ReadPaymentsHandler, AuthorizePaymentHandler, MovePaymentHandler],
 })
 export class PaymentsModule {}

@@ -8,8 +8,8 @@ import {
   PaymentRefunded,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { eventually, type ServiceUnderTest } from '@jogakbo/testing';
-import { about, Till } from './till.ts';
+import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { Till } from './till.ts';
 
 describe('payments, cut off in the middle', () => {
   let till: Till;
@@ -17,7 +17,7 @@ describe('payments, cut off in the middle', () => {
 
   beforeAll(async () => {
     // Long enough to repair the database between two attempts.
-    till = await Till.open({ RETRY_LADDER: '50,300,1000,2000' });
+    till = await Till.open({ RETRY_LADDER: '50,300,1000,2000,4000,8000' });
     payments = till.payments;
   });
   afterAll(() => payments.stop());

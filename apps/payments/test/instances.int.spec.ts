@@ -9,33 +9,23 @@ import {
   PaymentVoided,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { DatabaseSettings, PlatformSettings, start, type RunningService } from '@jogakbo/service';
-import { eventually, type ServiceUnderTest } from '@jogakbo/testing';
-import { PaymentsModule } from '../src/payments.module.ts';
-import { about, price, Till } from './till.ts';
+import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { price, Till } from './till.ts';
 
 // Within one instance messages about an order never meet; between two they do.
 describe('payments, two instances', () => {
   let till: Till;
   let payments: ServiceUnderTest;
-  let second: RunningService;
-  const patient = {
-    PROVIDER_TIMEOUT: '5000',
-    SANDBOX_DELAY: '1500',
-    RETRY_LADDER: '50,100,200,400,800,1600',
-  };
+  let second: { stop(): Promise<void> };
 
   beforeAll(async () => {
-    till = await Till.open(patient);
-    payments = till.payments;
-    second = await start(PaymentsModule, {
-      environment: {
-        ...patient,
-        LOG_LEVEL: 'error',
-        RABBITMQ_URL: payments.get(PlatformSettings).rabbitmqUrl,
-        DATABASE_URL: payments.get(DatabaseSettings).databaseUrl,
-      },
+    till = await Till.open({
+      PROVIDER_TIMEOUT: '8000',
+      SANDBOX_DELAY: '4000',
+      RETRY_LADDER: '50,100,200,400,800,1600',
     });
+    payments = till.payments;
+    second = await payments.startAnother();
   });
   afterAll(async () => {
     await second.stop();

@@ -12,8 +12,8 @@ import {
   PaymentVoided,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { eventually, type ServiceUnderTest } from '@jogakbo/testing';
-import { about, price, Till } from './till.ts';
+import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { price, Till } from './till.ts';
 
 describe('payments', () => {
   let till: Till;

@@ -6,15 +6,10 @@ import {
   PaymentAuthorized,
   PaymentCaptured,
 } from '@jogakbo/contracts-payments';
-import { ServiceUnderTest } from '@jogakbo/testing';
+import { about, ServiceUnderTest } from '@jogakbo/testing';
 import { PaymentsModule } from '../src/payments.module.ts';
 
 export const price = { amount: 42_000, currency: 'KRW' };
-
-export const about =
-  (orderId: string) =>
-  (event: { orderId: string }): boolean =>
-    event.orderId === orderId;
 
 /** The service under test with its sandbox, and members who buy. */
 export class Till {
@@ -47,7 +42,8 @@ export class Till {
 
   /** Asks the books when they show everything that is known. */
   async books<T>(sql: string, parameters: unknown[] = []): Promise<T[]> {
-    await this.payments.get(Projector).caughtUp('ledger', 5_000);
+    if (!(await this.payments.get(Projector).caughtUp('ledger', 5_000)))
+      throw new Error('the ledger does not keep up');
     return this.payments.query<T>(sql, parameters);
   }
 

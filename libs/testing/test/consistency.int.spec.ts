@@ -210,7 +210,7 @@ describe('consistency', () => {
   it('holds no connection while a handler waits for another service', async () => {
     let release = () => {};
     const gate = new Promise<void>((resolve) => (release = resolve));
-    await bankService.stub('rates', [[Ask4Rate, () => gate.then(() => ({ rate: 2 }))]]);
+    const rates = await bankService.stub('rates', [[Ask4Rate, () => gate.then(() => ({ rate: 2 }))]]);
     const account = randomUUID();
     // More handlers wait than there are connections; work that needs one still gets it.
     const waiting = Array.from({ length: 12 }, (_, i) =>
@@ -220,7 +220,7 @@ describe('consistency', () => {
         i % 2 ? { idempotencyKey: randomUUID() } : {},
       ),
     );
-    await sleep(100);
+    await eventually(() => rates.received(Ask4Rate).length === 12);
     await expect(bankService.ask(Deposit, { account, amount: 1 }, { timeout: 1_000 })).resolves.toEqual({
       balance: 1,
     });
@@ -231,9 +231,10 @@ describe('consistency', () => {
 
   it('sends later what was due while the service was away, once', async () => {
     const account = randomUUID();
-    await bankService.ask(Remind, { account, seconds: 0.4 });
+    await bankService.ask(Remind, { account, seconds: 60 });
     await bankService.restart();
     expect(bankService.heard(Reminded)).toEqual([]);
+    await bankService.query('UPDATE outbox SET due_at = now() WHERE subject = $1', [account]);
     await bankService.hears(Reminded, (event) => event.account === account);
     await sleep(700);
     expect(bankService.heard(Reminded)).toHaveLength(1);

@@ -51,8 +51,9 @@ describe('the RabbitMQ transport', () => {
 
   it('comes back where an operator closed its connection', async () => {
     const server = await harness.serve([[Look, () => ({ seen: 1 })]]);
+    const away = eventually(() => !server.ready || !harness.connected(), 20_000);
     expect(await harness.broker.cutConnections()).toBeGreaterThan(0);
-    await eventually(() => !server.ready || !harness.connected(), 5_000);
+    await away;
     await eventually(() => server.ready && harness.connected(), 10_000);
     await expect(eventually(() => harness.ask(Look, { thing: 'b' }))).resolves.toEqual({ seen: 1 });
   });
@@ -64,9 +65,10 @@ describe('the RabbitMQ transport', () => {
     ]);
     const channel = await harness.asking.model!.createChannel();
     const deletedAt = performance.now();
+    const away = eventually(() => !server.ready, 2_000);
     await channel.deleteQueue(queues.commands('shop'));
     await channel.close();
-    await eventually(() => !server.ready, 2_000);
+    await away;
     await eventually(() => server.ready, 5_000);
     expect(performance.now() - deletedAt).toBeLessThan(5_000);
     await harness.send(Mend, { thing: 'a' });
@@ -77,10 +79,11 @@ describe('the RabbitMQ transport', () => {
     const server = await harness.serve([[Mend, () => undefined]]);
     const other = await new BrokerConnection().open(harness.broker.url, 'other');
     const channel = await other.model!.createChannel();
+    const away = eventually(() => !server.ready, 2_000);
     await channel.deleteQueue(queues.commands('shop'));
     // Somebody else has the name, for themselves and made otherwise: every declaration is refused.
     await channel.assertQueue(queues.commands('shop'), { exclusive: true, durable: false });
-    await eventually(() => !server.ready, 2_000);
+    await away;
     await sleep(2_500);
     expect(server.ready).toBe(false);
     const leftAt = performance.now();

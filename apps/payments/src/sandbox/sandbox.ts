@@ -6,6 +6,7 @@ import { Money } from '@jogakbo/contract';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
+import { parsed } from '../http-provider.ts';
 import { PaymentsSettings } from '../settings.ts';
 import { Charges } from './charges.ts';
 import { tokens } from './tokens.ts';
@@ -142,12 +143,4 @@ async function textOf(request: IncomingMessage): Promise<string | undefined> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
