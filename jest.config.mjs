@@ -24,4 +24,4 @@ export const base = {
   watchman: false,
 };
 
-export default { ...base, testRegex: '/(?!.*\\.(int|e2e)\\.spec)[^/]+\\.spec\\.ts$', passWithNoTests: true };
+export default { ...base, testRegex: '/(?!.*\\.(int|e2e)\\.spec)[^/]+\\.spec\\.ts$' };

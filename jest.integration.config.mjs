@@ -4,7 +4,6 @@ import { base } from './jest.config.mjs';
 export default {
   ...base,
   testRegex: '\\.int\\.spec\\.ts$',
-  passWithNoTests: true,
   testTimeout: 30_000,
   maxWorkers: 2,
 };
