@@ -1,14 +1,23 @@
 import { spawnSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
+import { type Disk } from './disk.ts';
+import { type Links, type Peer } from './links.ts';
+import { crashPoints, type OrdersToInside } from './orders-to-inside.ts';
 import { Random } from './random.ts';
 import { type FaultName, type Planned } from './schedule.ts';
-import { services } from './services.ts';
+import { services, stateful } from './services.ts';
 import { type Store } from './store.ts';
 import { type Tap } from './tap.ts';
 
 export interface World {
   store: Store;
   tap: Tap;
+  links: Links;
+  inside: OrdersToInside;
+  /** Undefined where none may be mounted. */
+  disk: Disk | undefined;
+  /** Whether the services run under libfaketime. */
+  hasClocks: boolean;
   seed: number;
   /** Aborted when the run ends early: whatever lasts is undone at once. */
   over: AbortSignal;
@@ -20,6 +29,8 @@ export interface Blow {
   hit: boolean;
   /** Worth telling. */
   said: string;
+  /** The crash points at which a process ended. */
+  points?: string[];
 }
 
 export interface Fault {
@@ -65,6 +76,10 @@ async function untilReady(
   }
 }
 
+/** So many seconds, or until the run is over. */
+const lasting = ({ over }: World, seconds: number): Promise<void> =>
+  pause(seconds * 1_000, undefined, { signal: over }).catch(() => undefined);
+
 async function killBroker(world: World, frozenFor: number): Promise<Blow> {
   const rowOf = async () => (await world.store.rows()).find(({ service }) => service === 'broker');
   // Right after its start queues may be being declared: killing it then can break one for good.
@@ -91,7 +106,7 @@ export const faults: Record<FaultName, Fault> = {
     strike: async (world, { service, lasts }) => {
       const pid = await pidOf(world, service);
       const { hit, said } = signal(pid, 'SIGSTOP');
-      await pause(lasts * 1_000, undefined, { signal: world.over }).catch(() => undefined);
+      await lasting(world, lasts);
       signal(pid, 'SIGCONT');
       return { hit, said: `${said}, for ${lasts} s` };
     },
@@ -148,14 +163,18 @@ export const faults: Record<FaultName, Fault> = {
     },
   },
   queue: {
-    // What was confirmed into a queue of commands or events and then deleted with it by hand is beyond any outbox: it
-    // is marked as published. Questions may be lost at any time, so their queues may be, too.
-    does: 'the queue of the queries of a service deleted; the service declares it again',
-    strike: async ({ store }, { service }) => {
-      const path = `queues/%2F/${service}.queries`;
-      const hit = (await store.manage('GET', path)) !== undefined;
-      await store.manage('DELETE', path);
-      return { hit, said: `${service}.queries${hit ? '' : ' was not there'}` };
+    // Senders keep what they sent and send it again; whoever waits for an answer to what was lost never hears whether
+    // it was done, which the check allows for.
+    does: 'the queue of the queries, the commands or the events of a service deleted, with all that lies in it',
+    strike: async ({ store, seed }, { service, at }) => {
+      const kinds = ['queries', 'commands', 'events'];
+      const names = kinds.map((kind) => `${service}.${kind}`);
+      const found = await Promise.all(names.map((name) => store.manage('GET', `queues/%2F/${name}`)));
+      const there = names.filter((_, i) => found[i] !== undefined);
+      if (there.length === 0) return { hit: false, said: `${service} has none` };
+      const name = new Random(seed, `queue at ${at}`).pick(there);
+      await store.manage('DELETE', `queues/%2F/${name}`);
+      return { hit: true, said: name };
     },
   },
   duplicates: {
@@ -163,6 +182,76 @@ export const faults: Record<FaultName, Fault> = {
     strike: async ({ tap, seed, over }, { at, lasts }) => {
       const copies = await tap.copyFor(lasts * 1_000, new Random(seed, `duplicates at ${at}`), over);
       return { hit: copies > 0, said: `${copies} copies` };
+    },
+  },
+  crash: {
+    does: 'for 10 s at each of the eight crash points, which are before and after a commit, publish, confirm or acknowledgement, a service ends itself with SIGKILL',
+    strike: async (world, { at, lasts }) => {
+      const { inside, seed } = world;
+      const random = new Random(seed, `crash at ${at}`);
+      const crashes = crashPoints.map((point) => ({
+        ...{ id: `${at} ${point}`, point, service: random.pick(stateful) },
+        nth: 1 + Math.floor(random.next() * 10),
+      }));
+      inside.arm(crashes);
+      await lasting(world, lasts);
+      const struck = inside.disarm(crashes);
+      return {
+        hit: struck.length > 0,
+        said: struck.map(({ service, point }) => `${service} ${point}`).join(', ') || 'nobody came by',
+        points: struck.map(({ point }) => point),
+      };
+    },
+  },
+  slow: {
+    does: 'for 10 s everything between services and broker, and services and database, takes 50 ms longer each way',
+    strike: async (world, { lasts }) => {
+      await world.links.slow(50, lasting(world, lasts));
+      return { hit: true, said: `50 ms each way, for ${lasts} s` };
+    },
+  },
+  cut: {
+    does: 'every connection between services and broker, and services and database, reset',
+    strike: async ({ links }) => {
+      const cut = links.cut();
+      return { hit: cut > 0, said: `${cut} reset` };
+    },
+  },
+  swallow: {
+    does: 'for 12 s all that a service and its broker, or its database, say to each other vanishes on open connections',
+    strike: async (world, { service, at, lasts }) => {
+      const peers: Peer[] = ['RABBITMQ_URL', 'DATABASE_URL'];
+      const peer = new Random(world.seed, `swallow at ${at}`).pick(peers);
+      const lost = await world.links.swallow(service, peer, lasting(world, lasts));
+      const said = `${lost} bytes between it and the ${peer === 'DATABASE_URL' ? 'database' : 'broker'}`;
+      return { hit: lost > 0, said };
+    },
+  },
+  disk: {
+    does: 'for 8 s the disk under the database is full; where chaos may not mount one, this is left out',
+    strike: async (world, { lasts }) => {
+      const { disk } = world;
+      if (!disk) return { hit: false, said: 'left out: nothing may be mounted here' };
+      const pid = await pidOf(world, 'database');
+      const size = disk.fill();
+      await lasting(world, lasts);
+      disk.empty();
+      if (size === undefined) return { hit: false, said: 'it could not be filled' };
+      // What cannot be written to its log makes PostgreSQL end; then it is started again.
+      await untilReady(world, 'database', undefined);
+      const died = (await pidOf(world, 'database')) !== pid;
+      return { hit: true, said: `full at ${size >> 20} MB${died ? '; the database died of it' : ''}` };
+    },
+  },
+  clock: {
+    does: 'for 10 s the clock of a service is an hour fast or slow; left out where libfaketime is not installed',
+    strike: async (world, { service, at, lasts }) => {
+      if (!world.hasClocks) return { hit: false, said: 'left out: libfaketime is not installed' };
+      const offset = new Random(world.seed, `clock at ${at}`).pick(['+3600', '-3600']);
+      world.inside.setClock(service, offset);
+      await lasting(world, lasts);
+      world.inside.setClock(service, '+0');
+      return { hit: true, said: `${offset} s, for ${lasts} s` };
     },
   },
 };

@@ -36,7 +36,7 @@ async function rebuild(rows: Rows, before: Place): Promise<Omit<RebuiltFact, 'se
   const { name } = before;
   const old = await rowsOf(rows, before);
   await rows(
-    `UPDATE projection SET next_generation = generation + 1, next_position = 0 WHERE name = '${name}' AND next_generation IS NULL`,
+    `UPDATE projection SET next_generation = generation + 1, next_position = 0, next_shape = shape WHERE name = '${name}' AND next_generation IS NULL`,
   );
   for (const end = Date.now() + patience; ; await pause(100)) {
     const place = (await placesIn(rows)).find((one) => one.name === name)!;

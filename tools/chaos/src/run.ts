@@ -1,13 +1,18 @@
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { check, healsNever, type Violation, type Weather } from './check.ts';
 import { ClientLog, type Exchange } from './client-log.ts';
 import { type Facts, readFacts } from './facts.ts';
-import { type Blow, faults } from './faults.ts';
+import { clocksOf } from './clocks.ts';
+import { Disk } from './disk.ts';
+import { type Blow, faults, type World } from './faults.ts';
+import { Links } from './links.ts';
+import { OrdersToInside } from './orders-to-inside.ts';
 import { rebuildAll } from './rebuild.ts';
 import { type FaultName, type Planned, schedule } from './schedule.ts';
+import { services } from './services.ts';
 import { repository, Store } from './store.ts';
 import { Tap } from './tap.ts';
 import { Workload } from './workload.ts';
@@ -55,7 +60,18 @@ export async function run(
   over: AbortSignal,
 ): Promise<Result | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-chaos-'));
-  const store = new Store(folder, plan.workspace);
+  const inside = new OrdersToInside(join(folder, 'inside'));
+  const links: Links = new Links((peer) => store.portOf(peer));
+  const clocks = plan.faults.includes('clock') ? clocksOf() : undefined;
+  const store = new Store(folder, plan.workspace, {
+    ...inside.environment,
+    ...(await links.open(services)),
+    ...clocks,
+    // The services are built as ever; this runs before them.
+    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import ${import.meta.resolve('./inside.ts')}`.trim(),
+    PATH: [dirname(process.execPath), process.env.PATH].join(delimiter),
+  });
+  const disk = plan.faults.includes('disk') ? Disk.under(store.home) : undefined;
   const log = new ClientLog(join(folder, 'clients.jsonl'));
   const tap = new Tap(store);
   let workload: Workload | undefined;
@@ -69,10 +85,14 @@ export async function run(
     await workload.open(store.staff('merchant'), plan.shoppers);
     say(`${plan.shoppers} members are buying at ${store.url}`);
     const began = Date.now();
-    const struck = await strikeAll(plan, { store, tap, over }, began, (text) =>
-      say(
-        `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${countsOf(log.exchanges)})`,
-      ),
+    const struck = await strikeAll(
+      plan,
+      { store, tap, links, inside, disk, hasClocks: clocks !== undefined, over },
+      began,
+      (text) =>
+        say(
+          `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${countsOf(log.exchanges)})`,
+        ),
     );
     await pause(Math.max(0, began + plan.seconds * 1_000 - Date.now()), undefined, { signal: over }).catch(
       () => undefined,
@@ -103,6 +123,8 @@ export async function run(
     await workload?.giveUp().catch(() => undefined);
     await tap.close();
     say(await store.stop());
+    await links.close();
+    disk?.remove();
     if (result && result.violations.length > 0 && !plan.workspace) result.kept = keep(result, folder, store);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -123,7 +145,7 @@ function keep({ violations, struck, facts }: Result, folder: string, store: Stor
 
 async function strikeAll(
   { seed, seconds, faults: names }: Plan,
-  world: { store: Store; tap: Tap; over: AbortSignal },
+  world: Omit<World, 'seed'>,
   began: number,
   say: (text: string) => void,
 ): Promise<Struck[]> {
@@ -144,7 +166,7 @@ async function strikeAll(
 }
 
 export const targetOf = ({ fault, service }: Planned): string =>
-  ['kill', 'stop', 'term', 'queue'].includes(fault) ? service : '';
+  ['kill', 'stop', 'term', 'queue', 'swallow', 'clock'].includes(fault) ? service : '';
 
 /**
  * Looks again and again until all is well twice in a row, or something is broken for good, or time is over. Whatever

@@ -27,12 +27,17 @@ const settings = { RESERVATION_MINUTES: '0.1', SANDBOX_DELAY: '16000', LOG_LEVEL
 export class Store {
   readonly home: string;
   readonly #workspace: string;
+  readonly #environment: NodeJS.ProcessEnv;
   port = 0;
 
-  /** @param workspace whose services run */
-  constructor(folder: string, workspace = repository) {
+  /**
+   * @param workspace whose services run
+   * @param environment what they are to have in theirs, beside the usual
+   */
+  constructor(folder: string, workspace = repository, environment: NodeJS.ProcessEnv = {}) {
     this.home = join(folder, '.jogakbo');
     this.#workspace = workspace;
+    this.#environment = environment;
     // PostgreSQL runs as another user where we are root.
     chmodSync(folder, 0o755);
     mkdirSync(this.home, { recursive: true, mode: 0o711 });
@@ -72,20 +77,22 @@ export class Store {
 
   /** With the login that may see everything. */
   databaseUrl(service: string): string {
-    const { postgres } = this.#kept<{ postgres: number }>('ports.json');
     const { database } = this.#kept<{ database: string }>('secrets.json');
-    return `postgresql://jogakbo:${database}@127.0.0.1:${postgres}/${service}`;
+    return `postgresql://jogakbo:${database}@127.0.0.1:${this.portOf('postgres')}/${service}`;
   }
 
   get brokerUrl(): string {
-    const { amqp } = this.#kept<{ amqp: number }>('ports.json');
-    return `amqp://jogakbo:${this.#brokerPassword}@127.0.0.1:${amqp}`;
+    return `amqp://jogakbo:${this.#brokerPassword}@127.0.0.1:${this.portOf('amqp')}`;
+  }
+
+  /** Where a server of the store really listens. */
+  portOf(server: 'amqp' | 'management' | 'postgres'): number {
+    return this.#kept<Record<string, number>>('ports.json')[server]!;
   }
 
   /** One request to the broker's management API. @returns undefined where there is nothing to say */
   async manage<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const { management } = this.#kept<{ management: number }>('ports.json');
-    const response = await fetch(`http://127.0.0.1:${management}/api/${path}`, {
+    const response = await fetch(`http://127.0.0.1:${this.portOf('management')}/api/${path}`, {
       method,
       headers: {
         authorization: `Basic ${Buffer.from(`jogakbo:${this.#brokerPassword}`).toString('base64')}`,
@@ -118,6 +125,7 @@ export class Store {
       env: {
         ...env,
         ...settings,
+        ...this.#environment,
         ...{
           JOGAKBO_WORKSPACE: this.#workspace,
           JOGAKBO_HOME: this.home,

@@ -6,6 +6,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -115,8 +116,13 @@ export function layOut(place: Pick<DatabasePlace, 'folder' | 'id'>): {
   };
 }
 
-function initialise(native: string, data: string, place: DatabasePlace, user?: PostgresUser): void {
+/** The folder itself stays: it may be a volume of its own. */
+function empty(data: string): void {
   mkdirSync(data, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(data)) rmSync(join(data, name), { recursive: true });
+}
+
+function initialise(native: string, data: string, place: DatabasePlace, user?: PostgresUser): void {
   const passwordFile = `${data}.pw`;
   writeFileSync(passwordFile, place.password, { mode: 0o600 });
   if (user) for (const path of [data, passwordFile]) chownSync(path, user.uid, user.gid);
@@ -131,7 +137,7 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
   );
   rmSync(passwordFile, { force: true });
   if (status !== 0) {
-    rmSync(data, { recursive: true, force: true });
+    empty(data);
     const output = `${stdout ?? ''}${stderr ?? ''}${error ? messageOf(error) : ''}`;
     throw new Fault('The private PostgreSQL could not be set up.', {
       details: output.trim().split('\n').slice(-8),
@@ -165,7 +171,7 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
       renameSync(data, `${data}-of-a-lost-store-${Date.now()}`);
     }
     if (!existsSync(join(data, 'PG_VERSION'))) {
-      rmSync(data, { recursive: true, force: true });
+      empty(data);
       initialise(native, data, place, user);
     }
     dataIsOurs = true;
