@@ -5,7 +5,7 @@ import type { DataSource } from 'typeorm';
 
 /** Clocks of two machines differ by less than this, in milliseconds. */
 const clockSkew = 5_000;
-const batchSize = 500;
+const sentAtOnce = 500;
 
 /**
  * Sends again what others lost together with a queue. An instance that had to make its queue says so in its
@@ -48,12 +48,12 @@ export class LostQueues {
       const [, count] = (await this.dataSource.query(
         `UPDATE outbox SET published_at = NULL WHERE id IN (
            SELECT id FROM outbox WHERE published_at < $1 AND name = ANY($2)
-           ORDER BY id LIMIT ${batchSize})`,
+           ORDER BY id LIMIT ${sentAtOnce})`,
         [before, takes],
       )) as [unknown, number];
       if (count > 0) this.wake();
       sent += count;
-      if (count < batchSize) break;
+      if (count < sentAtOnce) break;
       await sleep(1_000);
     }
     if (sent > 0)
