@@ -147,8 +147,8 @@ export class UnitOfWork extends MessageContext {
     throw new AlreadyHandled(known.answer ?? undefined);
   }
 
-  /** Hands own messages to own handlers, writes the others to the outbox, and commits. */
-  async commit(answer: unknown): Promise<void> {
+  /** Hands own messages to own handlers, writes the others to the outbox, and commits. Gives how many there were. */
+  async commit(answer: unknown): Promise<number> {
     const connection = await this.#connect();
     await (this.#begun ??= this.#begin(connection));
     const rows: object[] = [];
@@ -175,6 +175,7 @@ export class UnitOfWork extends MessageContext {
     if ((await committed).command !== 'COMMIT')
       throw new Error(`${this.contract.name} went on after a statement that had failed: nothing was kept`);
     await this.#runner.release();
+    return rows.length;
   }
 
   /** @throws ZodError where the message breaks its contract: the fault is the sender's and not every receiver's */

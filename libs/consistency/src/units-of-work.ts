@@ -9,7 +9,7 @@ const Occasion = service('occasion').event('arose', z.unknown());
 
 /** Opens units of work: around every message of a service, and for work that no message caused. */
 export class UnitsOfWork {
-  /** @param options `wake` is called after every commit */
+  /** @param options `wake` is called after every commit that left something in the outbox */
   constructor(private readonly options: WorkOptions & { wake: () => void }) {}
 
   /** For `RabbitServer`: every command and event is handled in a unit of work, a repeated one gets its first answer. */
@@ -46,8 +46,7 @@ export class UnitsOfWork {
   }
 
   async #commit(work: UnitOfWork, answer: unknown): Promise<void> {
-    await work.commit(answer);
-    this.options.wake();
+    if ((await work.commit(answer)) > 0) this.options.wake();
   }
 }
 
