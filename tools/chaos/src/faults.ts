@@ -30,7 +30,7 @@ export interface Blow {
   /** Worth telling. */
   said: string;
   /** The crash points at which a process ended. */
-  points?: string[];
+  points?: readonly string[];
 }
 
 export interface Fault {
