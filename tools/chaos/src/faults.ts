@@ -166,7 +166,9 @@ export const faults: Record<FaultName, Fault> = {
     // Senders keep what they sent and send it again; whoever waits for an answer to what was lost never hears whether
     // it was done, which the check allows for.
     does: 'the queue of the queries, the commands or the events of a service deleted, with all that lies in it',
-    strike: async ({ store, seed }, { service, at }) => {
+    strike: async (world, { service, at }) => {
+      const { store, seed } = world;
+      await untilReady(world, 'broker', undefined);
       const kinds = ['queries', 'commands', 'events'];
       const names = kinds.map((kind) => `${service}.${kind}`);
       const found = await Promise.all(names.map((name) => store.manage('GET', `queues/%2F/${name}`)));
