@@ -43,7 +43,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   async onModuleInit(): Promise<void> {
     await this.#instances.open();
-    this.#learnedAt = Date.now() + this.settings.learnFor * 1_000;
+    this.#learnedAt = performance.now() + this.settings.learnFor * 1_000;
     this.#timer = setInterval(() => this.#look(), lookEvery);
     this.#timer.unref();
   }
@@ -64,7 +64,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   /** True while a service that is only starting again, like this gateway, may not have been heard of yet. */
   get learning(): boolean {
-    return Date.now() < this.#learnedAt;
+    return performance.now() < this.#learnedAt;
   }
 
   /** Runs with every new table, the present one included. */

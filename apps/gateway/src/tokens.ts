@@ -97,7 +97,7 @@ export class Tokens {
   }
 
   #refreshWhenStale(): void {
-    if (Date.now() - this.#triedAt > staleAfter) this.#fetch().catch(() => {});
+    if (performance.now() - this.#triedAt > staleAfter) this.#fetch().catch(() => {});
   }
 
   /** True where keys came; false while it cools down. One question at a time, whoever asks. */
@@ -108,8 +108,8 @@ export class Tokens {
   async #fetchKeys(): Promise<boolean> {
     const match = this.services.table.find('GET', '/.well-known/jwks.json');
     if (match.found !== 'route' || !this.services.serves(match.route.service)) return false;
-    if (this.#keys && Date.now() - this.#triedAt < coolDown) return false;
-    this.#triedAt = Date.now();
+    if (this.#keys && performance.now() - this.#triedAt < coolDown) return false;
+    this.#triedAt = performance.now();
     const keys = (await this.client.request(
       match.route.contract.name,
       {},

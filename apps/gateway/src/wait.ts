@@ -67,10 +67,10 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
     const { seconds, context, gone } = options;
     const value = reply[wait.key];
     const name = thing(wait, value);
-    const until = Date.now() + seconds * 1_000;
+    const until = performance.now() + seconds * 1_000;
 
     const ask = async (): Promise<Output | undefined> => {
-      const timeout = Math.min(this.settings.requestTimeout, until - Date.now());
+      const timeout = Math.min(this.settings.requestTimeout, until - performance.now());
       const answer = await this.client
         .request(wait.answer, { [wait.key]: value }, { context, timeout })
         .catch(() => undefined);
@@ -98,7 +98,7 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
       let asking = setTimeout(() => void look(), askAfter);
       gone.addEventListener('abort', giveUp);
       this.#startWaiting(name, onHeard);
-      if ((this.#heard.get(name) ?? 0) > Date.now()) void onHeard();
+      if ((this.#heard.get(name) ?? 0) > performance.now()) void onHeard();
     });
   }
 
@@ -113,7 +113,7 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
   }
 
   #keep(name: string): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#heard.delete(name);
     this.#heard.set(name, now + keepHeard);
     for (const [oldest, until] of this.#heard) {

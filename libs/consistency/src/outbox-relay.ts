@@ -62,9 +62,10 @@ export class OutboxRelay {
   readonly #pollEvery: number;
   /** Commands that nobody takes, by name. The others pass them. */
   readonly #untaken = new Set<string>();
-  #triedAt = 0;
-  #ripenedAt = 0;
-  #cleanedAt = 0;
+  // By a clock that nobody sets: after a time of day that was set back, all of these would wait for it to catch up.
+  #triedAt = -Infinity;
+  #ripenedAt = -Infinity;
+  #cleanedAt = -Infinity;
 
   constructor(private readonly options: RelayOptions) {
     this.#pollEvery = options.pollEvery ?? 500;
@@ -81,18 +82,18 @@ export class OutboxRelay {
   readonly stop = (): Promise<void> => this.#loop.stop();
 
   async #step(client: pg.Client): Promise<boolean> {
-    if (Date.now() - this.#ripenedAt > this.#pollEvery * 0.9) {
-      this.#ripenedAt = Date.now();
+    if (performance.now() - this.#ripenedAt > this.#pollEvery * 0.9) {
+      this.#ripenedAt = performance.now();
       await client.query(ripen);
     }
-    if (Date.now() - this.#triedAt > tryAgainEvery) {
-      this.#triedAt = Date.now();
+    if (performance.now() - this.#triedAt > tryAgainEvery) {
+      this.#triedAt = performance.now();
       this.#untaken.clear();
     }
     const untaken = this.#untaken.size;
     const more = untaken === 0 ? await this.#relay(client) : await this.#relayBeside(client);
-    if (Date.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
-      this.#cleanedAt = Date.now();
+    if (performance.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
+      this.#cleanedAt = performance.now();
     }
     return more || this.#untaken.size > untaken;
   }

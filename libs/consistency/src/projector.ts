@@ -100,7 +100,7 @@ export class Projector {
    * @returns false where that takes longer than `patience` milliseconds
    */
   async caughtUp(name: string, patience = 1_000): Promise<boolean> {
-    const until = Date.now() + patience;
+    const until = performance.now() + patience;
     const [{ last }] = (await this.dataSource.query(
       'SELECT coalesce(max(position), 0)::text AS last FROM event',
     )) as [{ last: string }];
@@ -108,7 +108,7 @@ export class Projector {
     for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
       const place = await placeOf(this.dataSource.manager, name);
       if (place && BigInt(place.position) >= BigInt(last)) return true;
-      if (Date.now() > until) return false;
+      if (performance.now() > until) return false;
       await sleep(pause);
     }
   }

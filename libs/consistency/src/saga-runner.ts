@@ -38,13 +38,13 @@ export class SagaRunner {
     const step = saga.start.transition(data as never, undefined as never);
     const inserted = (await work.tx.query(
       `INSERT INTO saga (name, key, state, history, due_at, ended_at)
-       VALUES ($1, $2, $3, $4, $5, CASE WHEN $6 THEN now() END) ON CONFLICT DO NOTHING RETURNING key`,
+       VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', CASE WHEN $6 THEN now() END) ON CONFLICT DO NOTHING RETURNING key`,
       [
         saga.name,
         keyOf(saga, data),
         JSON.stringify(step.state ?? null),
         JSON.stringify([happened(saga.start.event.name, step)]),
-        saga.timeout && !step.ended ? new Date(Date.now() + saga.timeout.after) : null,
+        saga.timeout && !step.ended ? saga.timeout.after : null,
         step.ended,
       ],
     )) as unknown[];

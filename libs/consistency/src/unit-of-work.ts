@@ -190,7 +190,7 @@ export class UnitOfWork extends MessageContext {
       subject: subjectOf(contract, checked),
       data: checked,
       headers: contextHeaders(context),
-      ...(dueAt && dueAt > new Date() && { due_at: dueAt }),
+      ...(dueAt && { due_at: dueAt }),
     };
   }
 
@@ -217,10 +217,10 @@ export class UnitOfWork extends MessageContext {
 /** Apart from the other advisory locks by its seed: nobody can name a thing so that it is in their way. NULL holds nothing. */
 const holdSubject = (parameter: string) => `SELECT pg_advisory_xact_lock(hashtextextended(${parameter}, 1))`;
 
-/** All rows in one statement, numbered in the order in which they were published. */
+/** All rows in one statement, numbered in the order in which they were published. What is due is so by the clock of the database. */
 const insertIntoOutbox = `
   INSERT INTO outbox (message_id, kind, name, subject, data, headers, due_at)
-  SELECT message_id, kind, name, subject, data, headers, due_at
+  SELECT message_id, kind, name, subject, data, headers, CASE WHEN due_at > clock_timestamp() THEN due_at END
   FROM json_to_recordset($1) AS row (position int, message_id uuid, kind text, name text, subject text,
     data json, headers json, due_at timestamptz)
   ORDER BY position`;

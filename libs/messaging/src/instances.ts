@@ -74,9 +74,9 @@ export class Announcer {
  * its intervals. Nobody keeps this for anybody else: whoever wants to know listens.
  */
 export class Instances {
-  readonly #heard = new Map<string, { announcement: Announcement; until: number }>();
+  readonly #heard = new Map<string, { announcement: Announcement; until: number }>(); // by a clock that nobody sets
   readonly #listener: Listener;
-  #calledAt = 0;
+  #calledAt = -Infinity;
 
   /** @param onAnnounced runs with every announcement that is heard */
   constructor(
@@ -101,7 +101,7 @@ export class Instances {
     if (!heard.success) return;
     const { instance, state, interval } = heard.data;
     if (state === 'draining') this.#heard.delete(instance);
-    else this.#heard.set(instance, { announcement: heard.data, until: Date.now() + interval * 3_000 });
+    else this.#heard.set(instance, { announcement: heard.data, until: performance.now() + interval * 3_000 });
     this.onAnnounced(heard.data);
   }
 
@@ -110,18 +110,18 @@ export class Instances {
     if (!heard.success) return;
     const { instance, interval } = heard.data;
     const known = this.#heard.get(instance);
-    if (known) known.until = Date.now() + interval * 3_000;
-    else if (Date.now() - this.#calledAt > 1_000) this.#callRoll();
+    if (known) known.until = performance.now() + interval * 3_000;
+    else if (performance.now() - this.#calledAt > 1_000) this.#callRoll();
   }
 
   #callRoll(): void {
-    this.#calledAt = Date.now();
+    this.#calledAt = performance.now();
     void tell(this.publisher, rollCall, this.source, {}).catch(() => {});
   }
 
   /** Those alive now, newest first. */
   get alive(): Announcement[] {
-    const now = Date.now();
+    const now = performance.now();
     for (const [instance, { until }] of this.#heard) if (until < now) this.#heard.delete(instance);
     return [...this.#heard.values()]
       .map(({ announcement }) => announcement)

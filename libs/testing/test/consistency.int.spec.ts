@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, type Body } from '@jogakbo/contract';
@@ -16,6 +16,11 @@ import {
   type QueryRunner,
 } from 'typeorm';
 import { z } from 'zod';
+
+const allButDate = [
+  ...(['hrtime', 'nextTick', 'performance', 'queueMicrotask', 'setImmediate', 'clearImmediate'] as const),
+  ...(['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] as const),
+];
 
 const bank = service('bank');
 const amount = z.strictObject({ account: z.string(), amount: z.int(), fail: z.boolean().optional() });
@@ -238,6 +243,21 @@ describe('consistency', () => {
     await bankService.hears(Reminded, (event) => event.account === account);
     await sleep(700);
     expect(bankService.heard(Reminded)).toHaveLength(1);
+  });
+
+  it('fires a timer when the database says so, while the clock of the service is an hour fast and after it was set back', async () => {
+    const account = randomUUID();
+    const wasReminded = () => bankService.heard(Reminded).some((event) => event.account === account);
+    const hour = 3_600;
+    jest.useFakeTimers({ now: Date.now() + hour * 1_000, doNotFake: allButDate });
+    try {
+      await bankService.ask(Remind, { account, seconds: 2 - hour });
+      await sleep(1_000);
+      expect(wasReminded()).toBe(false);
+    } finally {
+      jest.useRealTimers();
+    }
+    await eventually(wasReminded, 4_000);
   });
 
   it('keeps a command until somebody takes it', async () => {

@@ -91,6 +91,15 @@ const breaches: [string, (run: Run) => void][] = [
   ['the ledger knows every movement', ({ facts }) => (facts.ledger = [])],
   ['the provider agrees', ({ facts }) => (facts.charges[0]!.status = 'authorized')],
   ['the provider agrees', ({ facts }) => (facts.charges = [])],
+  // It charged and hung up, and was asked again as if it had not.
+  ['the provider agrees', ({ facts }) => facts.charges.push(facts.charges[0]!)],
+  [
+    'the provider agrees',
+    ({ facts }) => {
+      facts.payments[0]!.status = 'voided';
+      facts.charges[0]!.status = 'captured';
+    },
+  ],
   ['no charge without a payment', ({ facts }) => (facts.charges[0]!.orderId = null)],
   ['every piece is somewhere', ({ facts }) => (facts.stock[0]!.onHand = 7)],
   ['stock is never negative', ({ facts }) => (facts.stock[0]!.onHand = -1)],

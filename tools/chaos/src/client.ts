@@ -46,7 +46,9 @@ export class Client {
   }
 
   async signIn(): Promise<void> {
-    const { status, body } = await this.#call({ method: 'POST', path: '/v1/sessions', body: this.#login });
+    // Without the token: one that has expired is refused wherever it is shown.
+    const request = { method: 'POST', path: '/v1/sessions', body: this.#login };
+    const { status, body } = await this.#call(request, '');
     if (status !== 201) throw new Error(`signing in ended with ${status}`);
     this.#token = body!.accessToken as string;
     this.#id = (await this.#call({ method: 'GET', path: '/v1/members/me' })).body!.memberId as string;
@@ -93,12 +95,15 @@ export class Client {
     }
   }
 
-  async #call({ method, path, body, headers }: Request): Promise<Answer & { text: string }> {
+  async #call(
+    { method, path, body, headers }: Request,
+    token = this.#token,
+  ): Promise<Answer & { text: string }> {
     const response = await fetch(this.#url + path, {
       method,
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
-        ...(this.#token && { authorization: `Bearer ${this.#token}` }),
+        ...(token && { authorization: `Bearer ${token}` }),
         ...headers,
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),

@@ -9,12 +9,10 @@ export function clocksOf(): NodeJS.ProcessEnv | undefined {
   const library =
     process.env.CHAOS_FAKETIME ??
     globSync('/{usr,usr/local}/{lib,lib64}/{,*/}faketime/libfaketimeMT.so.1')[0];
-  return (
-    (library && {
-      ...{ LD_PRELOAD: library, FAKETIME: '+0', FAKETIME_NO_CACHE: '1' },
-      // Its newer versions know the second name alone.
-      ...{ DONT_FAKE_MONOTONIC: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
-    }) ||
-    undefined
-  );
+  if (!library) return undefined;
+  return {
+    ...{ LD_PRELOAD: library, FAKETIME: '+0', FAKETIME_NO_CACHE: '1' },
+    // Its newer versions know the second name alone.
+    ...{ DONT_FAKE_MONOTONIC: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
+  };
 }

@@ -30,7 +30,7 @@ export interface Blow {
   /** Worth telling. */
   said: string;
   /** The crash points at which a process ended. */
-  points?: string[];
+  points?: readonly string[];
 }
 
 export interface Fault {
@@ -166,7 +166,9 @@ export const faults: Record<FaultName, Fault> = {
     // Senders keep what they sent and send it again; whoever waits for an answer to what was lost never hears whether
     // it was done, which the check allows for.
     does: 'the queue of the queries, the commands or the events of a service deleted, with all that lies in it',
-    strike: async ({ store, seed }, { service, at }) => {
+    strike: async (world, { service, at }) => {
+      const { store, seed } = world;
+      await untilReady(world, 'broker', undefined);
       const kinds = ['queries', 'commands', 'events'];
       const names = kinds.map((kind) => `${service}.${kind}`);
       const found = await Promise.all(names.map((name) => store.manage('GET', `queues/%2F/${name}`)));
@@ -232,15 +234,13 @@ export const faults: Record<FaultName, Fault> = {
     strike: async (world, { lasts }) => {
       const { disk } = world;
       if (!disk) return { hit: false, said: 'left out: nothing may be mounted here' };
-      const pid = await pidOf(world, 'database');
       const size = disk.fill();
       await lasting(world, lasts);
       disk.empty();
       if (size === undefined) return { hit: false, said: 'it could not be filled' };
-      // What cannot be written to its log makes PostgreSQL end; then it is started again.
+      // What cannot be written to its log makes PostgreSQL recover, or end; then it is started again.
       await untilReady(world, 'database', undefined);
-      const died = (await pidOf(world, 'database')) !== pid;
-      return { hit: true, said: `full at ${size >> 20} MB${died ? '; the database died of it' : ''}` };
+      return { hit: true, said: `full at ${size >> 20} MB, for ${lasts} s` };
     },
   },
   clock: {

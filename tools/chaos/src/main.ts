@@ -8,6 +8,7 @@ import { evidenceOf } from './check.ts';
 import { faults } from './faults.ts';
 import { buildServices, makeMutantWorkspace } from './mutant-workspace.ts';
 import { type Mutant, mutants } from './mutants.ts';
+import { crashPoints } from './orders-to-inside.ts';
 import { countsOf, type Plan, type Result, run, targetOf } from './run.ts';
 import { type FaultName, faultNames } from './schedule.ts';
 
@@ -19,7 +20,7 @@ nothing was lost and nothing was applied twice. Exit code 1 where anything was.
   --seconds N      how long to buy and to break (default: 600)
   --seed N         the same seed gives the same schedule (default: drawn, and printed)
   --faults a,b     only these (default: all)
-  --shoppers N     how many members buy at a time (default: 8)
+  --shoppers N     how many members buy at a time (default: 16)
   --mutant NAME    a store that is broken inside: the run must find it, and end with 1
   --mutants        every such store, up to three times each: ends with 1 where one is not found
 
@@ -53,7 +54,7 @@ function optionsOf(args: string[]): Options | undefined {
       faults: { type: 'string' },
       mutant: { type: 'string' },
       mutants: { type: 'boolean', default: false },
-      shoppers: { type: 'string', default: '8' },
+      shoppers: { type: 'string', default: '16' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -82,10 +83,19 @@ function optionsOf(args: string[]): Options | undefined {
   };
 }
 
+/** How often each of them occurs. @param names those to be named in any case */
+function tally(all: readonly string[], names: readonly string[] = []): string {
+  const counts = new Map(names.map((name) => [name, 0]));
+  for (const one of all) counts.set(one, (counts.get(one) ?? 0) + 1);
+  return [...counts].map(([name, count]) => `${name} ${count}`).join(', ');
+}
+
 function report({ violations, struck, exchanges, facts, settled, kept }: Result, replay: string): string[] {
   const byRule = [...Map.groupBy(violations, ({ rule }) => rule)];
   const shown = byRule.flatMap(([, all]) => all.slice(0, 5));
   const inDetail = [...new Set(shown.flatMap(({ orderId }) => orderId ?? []))].slice(0, 5);
+  const points = struck.flatMap(({ points }) => points ?? []);
+  const tokens = new Map(exchanges.flatMap(({ key, token }) => (key && token ? [[key, token]] : [])));
   const began = struck[0] ? struck[0].from - struck[0].at * 1_000 : 0;
   return [
     '',
@@ -96,6 +106,8 @@ function report({ violations, struck, exchanges, facts, settled, kept }: Result,
       return `${from} – ${until} s  ${one.fault.padEnd(12)}${targetOf(one).padEnd(14)}${one.said}`;
     }),
     '',
+    ...(points.length > 0 ? [`died at: ${tally(points, crashPoints)}`] : []),
+    `paid with: ${tally(facts.orders.map(({ key }) => tokens.get(key) ?? 'unknown'))}`,
     `${struck.filter(({ hit }) => hit).length} of ${struck.length} faults struck; ${countsOf(exchanges)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
     ...inDetail.flatMap((orderId) => [
       '',

@@ -70,7 +70,7 @@ export const mutants: Record<string, Mutant> = {
         '"SELECT $1::text IS NOT NULL AS mine"',
       ),
       instead(
-        'start = () => this.#loop.start();\n  wake = () => this.#loop.wake();\n  stop = () => this.#loop.stop();\n  async #step(client) {\n    if (Date.now() - this.#ripenedAt',
+        'start = () => this.#loop.start();\n  wake = () => this.#loop.wake();\n  stop = () => this.#loop.stop();\n  async #step(client) {\n    if (performance.now() - this.#ripenedAt',
         `start = () => {
           this.#loop.start();
           if (!this.options.twin) new this.constructor({ ...this.options, twin: true, pollEvery: 5 }).start();
@@ -78,7 +78,7 @@ export const mutants: Record<string, Mutant> = {
         wake = () => this.#loop.wake();
         stop = () => this.#loop.stop();
         async #step(client) {
-          if (Date.now() - this.#ripenedAt`,
+          if (performance.now() - this.#ripenedAt`,
       ),
       before(
         'const { rows } = await client.query({\n      name: "outbox-open",',
