@@ -44,6 +44,8 @@ export function serviceEnvironment(
     RABBITMQ_URL: around.rabbitUrl,
     TOKEN_ISSUER: around.publicUrl,
     ...(app.name === 'gateway' && sells(around) && !user.READY_ROUTES ? { READY_ROUTES: toSell } : {}),
+    // Where many threads of a small process each take memory of their own, most of it is never given back.
+    MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
     NODE_COMPILE_CACHE: join(around.state.folder, 'compile-cache'),
     ...(app.hasDatabase ? { DATABASE_URL: around.databaseUrls[app.name] } : {}),
     ...(app.name === belongsTo.STAFF_FILE ? { STAFF_FILE: around.staffFile } : {}),
