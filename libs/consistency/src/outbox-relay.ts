@@ -48,7 +48,8 @@ const cleanedAtOnce = 5_000;
 const retention = { outbox: '7 days', inbox: '14 days' };
 
 /**
- * Brings what transactions left in the outbox to the broker: at least once, in order per subject, nothing skipped.
+ * Brings what transactions left in the outbox to the broker: at least once, for each queue in order per subject, nothing
+ * skipped.
  *
  * A command that nobody takes stays until somebody does; what comes after it about the same subject waits with it, all
  * else goes on.
@@ -127,13 +128,18 @@ export class OutboxRelay {
     return rows.length === batchSize && published.length > 0;
   }
 
-  /** Side by side, but what concerns one subject only after the broker has what came before it. */
+  /**
+   * Side by side, but what goes to one queue about one subject only after the broker has what came before it. Events
+   * and the commands to each service have queues of their own.
+   */
   async #publishInOrder(rows: Row[]): Promise<string[]> {
-    const bySubject = Map.groupBy(rows, ({ id, subject }) => subject ?? `row ${id}`);
+    const chains = Map.groupBy(rows, ({ id, kind, name, subject }) =>
+      subject === null ? id : `${kind} ${name.split('.')[0]} ${subject}`,
+    );
     const published: string[] = [];
     const faults: Error[] = [];
     await Promise.all(
-      [...bySubject.values()].map(async (chain) => {
+      [...chains.values()].map(async (chain) => {
         for (const row of chain) {
           try {
             await this.options.publisher.publish(this.#toMessage(row));

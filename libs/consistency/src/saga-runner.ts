@@ -9,12 +9,13 @@ import type { UnitsOfWork } from './units-of-work.ts';
 
 interface Stored {
   state: unknown;
-  ended_at: Date | null;
+  ended: boolean;
 }
 
 /** Keeps the runs of a service's sagas in its database, each step in the transaction of the event that caused it. */
 export class SagaRunner {
   readonly #logger = new Logger('SagaRunner');
+  readonly #moved = new WeakMap<UnitOfWork, Map<string, Stored>>();
   #timer: NodeJS.Timeout | undefined;
   #firing: Promise<void> = Promise.resolve();
 
@@ -53,36 +54,41 @@ export class SagaRunner {
 
   async #move(saga: Saga, event: AnyEvent, data: unknown, work: UnitOfWork): Promise<void> {
     const key = keyOf(saga, data);
-    const [stored] = (await work.tx.query(
-      'SELECT state, ended_at FROM saga WHERE name = $1 AND key = $2 FOR UPDATE',
-      [saga.name, key],
-    )) as Stored[];
+    const stored = await this.#read(saga, key, work);
     if (!stored) throw new TooEarly(`${event.name}: saga ${saga.name} of ${key} has not begun`);
-    if (stored.ended_at) return;
+    if (stored.ended) return;
     const step = saga.transitions.get(event.name)!.transition(data as never, stored.state as never);
-    await this.#save(saga, key, event.name, stored.state, step, work);
+    this.#save(saga, key, event.name, stored.state, step, work);
   }
 
-  async #save(
+  /** As the unit of work has left it, where it moved this run before: an event of the service's own may follow. */
+  async #read(saga: Saga, key: string, work: UnitOfWork): Promise<Stored | undefined> {
+    const known = this.#moved.get(work)?.get(`${saga.name} ${key}`);
+    if (known) return known;
+    const [stored] = (await work.tx.query(
+      'SELECT state, ended_at IS NOT NULL AS ended FROM saga WHERE name = $1 AND key = $2 FOR UPDATE',
+      [saga.name, key],
+    )) as Stored[];
+    return stored;
+  }
+
+  #save(
     saga: Saga,
     key: string,
     cause: string,
     before: unknown,
     step: Step<unknown>,
     work: UnitOfWork,
-  ) {
-    await work.tx.query(
+  ): void {
+    // What is over is known by its history: its state may hold what is not to be kept, such as a payment token.
+    const state = step.ended ? null : (step.state ?? before);
+    const moved = this.#moved.get(work) ?? new Map<string, Stored>();
+    this.#moved.set(work, moved.set(`${saga.name} ${key}`, { state, ended: step.ended }));
+    work.write(
       `UPDATE saga SET state = $3, history = (history::jsonb || $4::jsonb)::json,
          ended_at = CASE WHEN $5 THEN now() END, due_at = CASE WHEN $5 THEN NULL ELSE due_at END
        WHERE name = $1 AND key = $2`,
-      [
-        saga.name,
-        key,
-        // What is over is known by its history: its state may hold what is not to be kept, such as a payment token.
-        JSON.stringify(step.ended ? null : (step.state ?? before)),
-        JSON.stringify([happened(cause, step)]),
-        step.ended,
-      ],
+      [saga.name, key, JSON.stringify(state), JSON.stringify([happened(cause, step)]), step.ended],
     );
     step.messages.forEach(work.send);
   }
@@ -132,7 +138,7 @@ export class SagaRunner {
       )) as Stored[];
       if (!stored) return;
       const step = transition({ [saga.key]: key } as never, stored.state as never);
-      await this.#save(saga, key, 'timeout', stored.state, step, work);
+      this.#save(saga, key, 'timeout', stored.state, step, work);
       await work.tx.query('UPDATE saga SET due_at = NULL WHERE name = $1 AND key = $2', [saga.name, key]);
     }, key);
   }

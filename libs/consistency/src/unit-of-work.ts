@@ -50,6 +50,11 @@ export class UnitOfWork extends MessageContext {
   #connected: Promise<ClientBase> | undefined;
   #begun: Promise<void> | undefined;
   #over = false;
+  #client: ClientBase | undefined;
+  /** Sent already, in their order. */
+  readonly #writes: Promise<unknown>[] = [];
+  /** Behind BEGIN, and perhaps not sent yet. */
+  readonly #beginning: Promise<unknown>[] = [];
   #outgoing: { message: Message; dueAt?: Date }[] = [];
 
   /** @param subject what it is about; by default what the message is about */
@@ -77,6 +82,17 @@ export class UnitOfWork extends MessageContext {
       return result;
     }) as QueryRunner['query'];
     this.tx = this.#runner.manager;
+  }
+
+  /**
+   * Writes what nobody needs to see before the commit: it is sent now, in its order, and waited for there. What it
+   * throws, the commit throws.
+   */
+  write(text: string, parameters: unknown[]): void {
+    this.#mustGoOn();
+    const written = this.#client?.query(text, parameters) ?? this.tx.query(text, parameters);
+    written.catch(() => {}); // the commit finds it
+    (this.#client ? this.#writes : this.#beginning).push(written);
   }
 
   /** Announces an event; it leaves with the commit. */
@@ -123,7 +139,10 @@ export class UnitOfWork extends MessageContext {
         [key, fingerprint ?? null, this.#subject ?? null],
       ),
     ]);
-    if (inserted.rowCount === 1) return;
+    if (inserted.rowCount === 1) {
+      this.#client = connection;
+      return;
+    }
     await this.mustBeNew();
     throw platformRejection('idempotency-key-in-flight', 'a request with this key is being worked on');
   }
@@ -160,7 +179,8 @@ export class UnitOfWork extends MessageContext {
         rows.push({ position: rows.length, ...this.#row(message, dueAt) });
       if (own) await this.#options.dispatch(contract, data, this);
     }
-    const writes = [];
+    await Promise.all(this.#beginning);
+    const writes = [...this.#writes];
     if (rows.length > 0) writes.push(connection.query(insertIntoOutbox, [JSON.stringify(rows)]));
     if (this.#mustKeep(answer)) {
       const text = 'UPDATE inbox SET answer = $2 WHERE key = $1';
