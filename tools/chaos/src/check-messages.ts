@@ -31,9 +31,10 @@ export function checkMessages({
   }
 
   const orderIds = new Set(orders.map(({ orderId }) => orderId));
+  // What goes to different services lies in different queues, where nothing can be said of its order.
   const said = Map.groupBy(
     outbox.filter(({ subject, name }) => subject && !timers.has(name)),
-    ({ service, subject }) => `${service} ${subject}`,
+    ({ service, name, subject }) => `${service} to ${name.split('.')[0]} about ${subject}`,
   );
   for (const rows of said.values()) {
     const turned = inversion(rows, position);
