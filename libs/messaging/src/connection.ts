@@ -131,6 +131,7 @@ export class KeptChannel<C extends Channel = Channel> {
       // A queue that has no leader yet answers nothing: begin again then.
       await within(setupPatience, this.setup(channel));
       if (lost) throw new BrokerUnavailable('the channel was lost');
+      if (this.#closed) throw new BrokerUnavailable('the channel is not wanted any more');
     } catch (error) {
       channel.close().catch(() => {}); // closed already
       throw error;
