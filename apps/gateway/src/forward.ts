@@ -80,7 +80,7 @@ export class Forward {
     const seconds = http.wait && output ? secondsToWait(request.headers['prefer']) : 0;
     if (!http.wait || !output || seconds === 0) return undefined;
     const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
+    reply.raw.once('close', () => gone.abort('closed'));
     const ended = await this.waiting.end(http.wait, output, { seconds, context, gone: gone.signal });
     reply.header('preference-applied', `wait=${seconds}`);
     return ended && reply.code(http.wait.status).send(ended);

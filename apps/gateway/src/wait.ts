@@ -12,6 +12,12 @@ import { GatewaySettings } from './settings.ts';
 
 type Wait = NonNullable<Route['http']['wait']>;
 type Output = Record<string, unknown>;
+/** Of what was heard: what it answers, where it tells enough. */
+type Hear = (answer: Output | undefined) => void;
+interface Heard {
+  answer: Output | undefined;
+  until: number;
+}
 
 /** Events are heard at most once, so whoever waits also asks, after a moment and then this often (milliseconds). */
 const askAfter = 100;
@@ -29,8 +35,8 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
   readonly #listener: Listener;
   /** By event name. */
   #waits = new Map<string, Wait[]>();
-  readonly #heard = new Map<string, number>();
-  readonly #waiting = new Map<string, Set<() => void>>();
+  readonly #heard = new Map<string, Heard>();
+  readonly #waiting = new Map<string, Set<Hear>>();
 
   constructor(
     connection: BrokerConnection,
@@ -47,7 +53,7 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
       this.#waits = new Map();
       for (const { http } of routes) {
         for (const event of http.wait?.until ?? []) {
-          this.#waits.set(event, [...(this.#waits.get(event) ?? []), http.wait!]);
+          this.#waits.set(event.event, [...(this.#waits.get(event.event) ?? []), http.wait!]);
         }
       }
       void this.#listener.alsoHear(this.#waits.keys());
@@ -57,7 +63,8 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
   /**
    * Waits until one of the events of `wait` is heard of the thing that `reply` is about, or asking shows another
    * `status` than the reply has.
-   * @returns what `wait.answer` says then; undefined where time is over, or the client has gone, before that
+   * @returns what `wait.answer` says then, or the event in its place; undefined where time is over, or the client has
+   *   gone, before that
    */
   end(
     wait: Wait,
@@ -85,8 +92,8 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
         resolve(answer);
       };
       const giveUp = (): void => finish(undefined);
-      const onHeard = async (): Promise<void> => {
-        const answer = await ask();
+      const onHeard = async (told: Output | undefined): Promise<void> => {
+        const answer = told ?? (await ask());
         if (answer) finish(answer);
       };
       const look = async (): Promise<void> => {
@@ -98,7 +105,8 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
       let asking = setTimeout(() => void look(), askAfter);
       gone.addEventListener('abort', giveUp);
       this.#startWaiting(name, onHeard);
-      if ((this.#heard.get(name) ?? 0) > performance.now()) void onHeard();
+      const heard = this.#heard.get(name);
+      if (heard && heard.until > performance.now()) void onHeard(heard.answer);
     });
   }
 
@@ -107,28 +115,31 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
       const value = (data as Output | undefined)?.[wait.key];
       if (value === undefined) continue;
       const name = thing(wait, value);
-      this.#keep(name);
-      for (const onHeard of this.#waiting.get(name) ?? []) onHeard();
+      const answer = answerWithin(wait, pattern, data as Output);
+      this.#keep(name, answer);
+      for (const onHeard of this.#waiting.get(name) ?? []) onHeard(answer);
     }
   }
 
-  #keep(name: string): void {
+  /** The first that tells how it ended is kept: what comes later does not change the end. */
+  #keep(name: string, answer: Output | undefined): void {
     const now = performance.now();
+    const before = this.#heard.get(name)?.answer;
     this.#heard.delete(name);
-    this.#heard.set(name, now + keepHeard);
-    for (const [oldest, until] of this.#heard) {
+    this.#heard.set(name, { answer: before ?? answer, until: now + keepHeard });
+    for (const [oldest, { until }] of this.#heard) {
       if (until > now && this.#heard.size <= keepHeardAtMost) break;
       this.#heard.delete(oldest);
     }
   }
 
-  #startWaiting(name: string, onHeard: () => void): void {
+  #startWaiting(name: string, onHeard: Hear): void {
     const waiting = this.#waiting.get(name);
     if (waiting) waiting.add(onHeard);
     else this.#waiting.set(name, new Set([onHeard]));
   }
 
-  #stopWaiting(name: string, onHeard: () => void): void {
+  #stopWaiting(name: string, onHeard: Hear): void {
     const waiting = this.#waiting.get(name);
     waiting?.delete(onHeard);
     if (waiting?.size === 0) this.#waiting.delete(name);
@@ -137,4 +148,12 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
   async onApplicationShutdown(): Promise<void> {
     await this.#listener.close();
   }
+}
+
+/** An event as the answer, where it tells all of it. */
+function answerWithin(wait: Wait, event: string, data: Output): Output | undefined {
+  const fields = wait.until.find((one) => one.event === event)?.tells;
+  return (
+    fields && Object.fromEntries(fields.filter((field) => field in data).map((field) => [field, data[field]]))
+  );
 }

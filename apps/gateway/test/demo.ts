@@ -72,6 +72,12 @@ export const GetJobOutcome = demo.query('get-job-outcome', {
   input: z.strictObject({ jobId: z.uuid() }),
   output: z.object({ jobId: z.uuid(), status: z.string(), result: z.string().optional() }),
 });
+/** Says all that `get-job-outcome` must say. */
+export const JobFinished = demo.event(
+  'job-finished',
+  z.object({ jobId: z.uuid(), status: z.literal('finished'), result: z.string(), cost: z.int() }),
+  { subject: 'jobId' },
+);
 export const BeginJob = demo.command('begin-job', {
   input: z.strictObject({
     lines: z.array(z.strictObject({ quantity: z.int().min(1).max(9) })).min(1),
@@ -81,6 +87,8 @@ export const BeginJob = demo.command('begin-job', {
     silent: z.boolean().optional(),
     /** Whether its end shows nowhere but in the announcement. */
     announcedOnly: z.boolean().optional(),
+    /** Whether the announcement tells all that can be asked. */
+    told: z.boolean().optional(),
     token: z.string().optional(),
   }),
   output: z.object({ jobId: z.uuid(), status: z.string() }),
@@ -90,7 +98,7 @@ export const BeginJob = demo.command('begin-job', {
     route: 'POST /v1/jobs',
     status: 202,
     location: '/v1/jobs/{jobId}',
-    wait: { key: 'jobId', until: [JobEnded], answer: GetJobOutcome, status: 201 },
+    wait: { key: 'jobId', until: [JobEnded, JobFinished], answer: GetJobOutcome, status: 201 },
   },
   access: 'member',
 });
@@ -163,7 +171,7 @@ export class DemoHandler {
 
   @Handles(BeginJob)
   async begin(
-    { takes, silent, announcedOnly, token, lines }: Body<typeof BeginJob>,
+    { takes, silent, announcedOnly, told, token, lines }: Body<typeof BeginJob>,
     { incoming }: MessageContext,
   ): Promise<{ jobId: string; status: string }> {
     if (token)
@@ -172,7 +180,9 @@ export class DemoHandler {
     seen.begun.push({ key: incoming.idempotencyKey, input: { lines, takes } });
     const end = async (): Promise<void> => {
       if (!announcedOnly) seen.jobs.set(jobId, 'ended');
-      if (!silent) this.client.emit(JobEnded.name, { jobId }).subscribe();
+      const finished = { jobId, status: 'finished', result: 'as told', cost: 7 };
+      if (told) this.client.emit(JobFinished.name, finished).subscribe();
+      else if (!silent) this.client.emit(JobEnded.name, { jobId }).subscribe();
     };
     // At once: the event is then heard before the reply.
     if (takes === 0) await end();

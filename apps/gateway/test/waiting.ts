@@ -25,6 +25,14 @@ export const waiting = (door: Door) =>
       expect(answer).toMatchObject({ status: 201, body: { status: 'begun' } });
     });
 
+    it.each([0, 120])('asks nobody where the announcement tells all (%s ms)', async (takes) => {
+      // Whoever asks finds no end here.
+      const answer = await door.begin({ takes, announcedOnly: true, told: true }, wait(5));
+      const { jobId } = answer.body;
+      expect(answer.body).toEqual({ jobId, status: 'finished', result: 'as told' });
+      expect(answer.status).toBe(201);
+    });
+
     it('answers with an end that was announced before the reply', async () => {
       expect(await door.begin({ takes: 0 }, wait(5))).toMatchObject({
         status: 201,

@@ -33,10 +33,8 @@ export class CommitStockHandler {
         );
       }
     }
-    await Promise.all([
-      moveStock(work, stock, lines, status === 'held' ? 'sell' : 'sellFromHand'),
-      setStatus(tx, orderId, 'sold'),
-    ]);
+    moveStock(work, stock, lines, status === 'held' ? 'sell' : 'sellFromHand');
+    setStatus(work, orderId, 'sold');
     publish(StockCommitted({ orderId }));
   }
 }

@@ -16,8 +16,8 @@ export class ExpireReservationHandler {
     const { lines, overdue, expiresAt } = reservation;
     // The clock was set back after the timer had fired: it is wound up again, or the pieces would be held for ever.
     if (!overdue) return publishLater(ExpireReservation({ orderId }), expiresAt!);
-    await moveStock(work, await lockStock(tx, lines), lines, 'release');
-    await setStatus(tx, orderId, 'expired');
+    moveStock(work, await lockStock(tx, lines), lines, 'release');
+    setStatus(work, orderId, 'expired');
     publish(ReservationExpired({ orderId }));
   }
 }

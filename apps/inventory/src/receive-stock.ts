@@ -13,7 +13,7 @@ export class ReceiveStockHandler {
     const stock = await lockStock(work.tx, [line]);
     const before = stock.get(productId);
     if (!before) throw platformRejection('not-found', 'there is no such product');
-    await moveStock(work, stock, [line], 'receive');
+    moveStock(work, stock, [line], 'receive');
     return { productId, available: before.onHand + quantity };
   }
 }

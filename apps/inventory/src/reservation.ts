@@ -1,3 +1,4 @@
+import type { UnitOfWork } from '@jogakbo/consistency';
 import type { EntityManager } from 'typeorm';
 import type { Line } from './stock.ts';
 
@@ -26,10 +27,6 @@ export async function lockReservation(tx: EntityManager, orderId: string): Promi
   return reservation;
 }
 
-export async function setStatus(
-  tx: EntityManager,
-  orderId: string,
-  status: ReservationStatus,
-): Promise<void> {
-  await tx.query('UPDATE reservation SET status = $2 WHERE order_id = $1', [orderId, status]);
+export function setStatus({ write }: UnitOfWork, orderId: string, status: ReservationStatus): void {
+  write('UPDATE reservation SET status = $2 WHERE order_id = $1', [orderId, status]);
 }

@@ -30,11 +30,11 @@ export class ReserveStockHandler {
 
     const shortage = firstShortage(lines, stock);
     if (shortage) {
-      await setStatus(tx, orderId, 'refused');
+      setStatus(work, orderId, 'refused');
       publish(StockRefused({ orderId, ...shortage }));
       return;
     }
-    await moveStock(work, stock, lines, 'reserve');
+    moveStock(work, stock, lines, 'reserve');
     publish(StockReserved({ orderId }));
     publishLater(ExpireReservation({ orderId }), held.expires_at);
   }

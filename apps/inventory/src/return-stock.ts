@@ -22,9 +22,9 @@ export class ReturnStockHandler {
 
     const { status, lines } = (await lockReservation(tx, orderId))!;
     if (status === 'returned') return;
-    await setStatus(tx, orderId, 'returned');
+    setStatus(work, orderId, 'returned');
     if (status !== 'held' && status !== 'sold') return;
-    await moveStock(work, await lockStock(tx, lines), lines, status === 'held' ? 'release' : 'takeBack');
+    moveStock(work, await lockStock(tx, lines), lines, status === 'held' ? 'release' : 'takeBack');
     publish(StockReturned({ orderId }));
   }
 }

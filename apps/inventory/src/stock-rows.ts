@@ -3,7 +3,7 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import type { EntityManager } from 'typeorm';
 import { moved, type Line, type Movement, type Stock } from './stock.ts';
 
-type Row = Record<'product_id' | 'on_hand' | 'reserved' | 'sold' | 'received', string>;
+type Row = Record<'product_id' | 'on_hand' | 'reserved' | 'sold' | 'received' | 'version', string>;
 
 /**
  * Locks the stock of these products until the transaction ends; unknown ones are left out. Always in the order of
@@ -11,7 +11,7 @@ type Row = Record<'product_id' | 'on_hand' | 'reserved' | 'sold' | 'received', s
  */
 export async function lockStock(tx: EntityManager, lines: readonly Line[]): Promise<Map<string, Stock>> {
   const rows = (await tx.query(
-    `SELECT product_id, on_hand, reserved, sold, received FROM stock
+    `SELECT product_id, on_hand, reserved, sold, received, version FROM stock
      WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE`,
     [lines.map(({ productId }) => productId)],
   )) as Row[];
@@ -24,6 +24,7 @@ export async function lockStock(tx: EntityManager, lines: readonly Line[]): Prom
         reserved: Number(row.reserved),
         sold: Number(row.sold),
         received: Number(row.received),
+        version: Number(row.version),
       },
     ]),
   );
@@ -33,34 +34,34 @@ export async function lockStock(tx: EntityManager, lines: readonly Line[]): Prom
  * Moves pieces of locked stock and announces every product of which another number can be bought now.
  * @param stock from `lockStock` in the same unit of work
  */
-export async function moveStock(
-  { tx, publish }: UnitOfWork,
+export function moveStock(
+  { write, publish }: UnitOfWork,
   stock: ReadonlyMap<string, Stock>,
   lines: readonly Line[],
   movement: Movement,
-): Promise<void> {
+): void {
   const after = lines.map(({ productId, quantity }) => {
     const before = stock.get(productId);
     if (!before) throw new Error(`there is no stock of product ${productId}`);
     return moved(before, movement, quantity);
   });
-  const [changed] = (await tx.query(
+  write(
     `UPDATE stock SET on_hand = new.on_hand, reserved = new.reserved, sold = new.sold, received = new.received,
-       version = version + 1
-     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-       AS new (product_id, on_hand, reserved, sold, received)
-     WHERE stock.product_id = new.product_id RETURNING stock.product_id AS id, version`,
+       version = new.version
+     FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[])
+       AS new (product_id, on_hand, reserved, sold, received, version)
+     WHERE stock.product_id = new.product_id`,
     [
       after.map(({ productId }) => productId),
       after.map(({ onHand }) => onHand),
       after.map(({ reserved }) => reserved),
       after.map(({ sold }) => sold),
       after.map(({ received }) => received),
+      after.map(({ version }) => version),
     ],
-  )) as [{ id: string; version: number }[], number];
-  for (const { productId, onHand } of after) {
-    if (onHand === stock.get(productId)!.onHand) continue;
-    const { version } = changed.find(({ id }) => id === productId)!;
-    publish(StockChanged({ productId, available: onHand, version }));
+  );
+  for (const { productId, onHand, version } of after) {
+    if (onHand !== stock.get(productId)!.onHand)
+      publish(StockChanged({ productId, available: onHand, version }));
   }
 }

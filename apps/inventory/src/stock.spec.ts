@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { firstShortage, merged, moved, type Movement, type Stock } from './stock.ts';
 
-const cup: Stock = { productId: 'cup', onHand: 5, reserved: 3, sold: 2, received: 10 };
+const cup: Stock = { productId: 'cup', onHand: 5, reserved: 3, sold: 2, received: 10, version: 4 };
 
 describe('stock', () => {
   it.each<[Movement, Partial<Stock>]>([
@@ -13,7 +13,7 @@ describe('stock', () => {
     ['takeBack', { onHand: 7, sold: 0 }],
   ])('two pieces %s', (movement, expected) => {
     const after = moved(cup, movement, 2);
-    expect(after).toEqual({ ...cup, ...expected });
+    expect(after).toEqual({ ...cup, ...expected, version: 5 });
     expect(after.onHand + after.reserved + after.sold).toBe(after.received);
   });
 

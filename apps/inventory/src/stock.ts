@@ -6,6 +6,8 @@ export interface Stock {
   reserved: number;
   sold: number;
   received: number;
+  /** Counts its movements. */
+  version: number;
 }
 
 export interface Line {
@@ -13,7 +15,7 @@ export interface Line {
   quantity: number;
 }
 
-type Places = Omit<Stock, 'productId'>;
+type Places = Omit<Stock, 'productId' | 'version'>;
 
 /** What one piece does to the counts. */
 const movements = {
@@ -30,7 +32,7 @@ export type Movement = keyof typeof movements;
 
 /** @throws Error where a place would hold less than nothing */
 export function moved(stock: Stock, movement: Movement, quantity: number): Stock {
-  const result = { ...stock };
+  const result = { ...stock, version: stock.version + 1 };
   for (const [place, sign] of Object.entries(movements[movement]) as [keyof Places, number][]) {
     result[place] += sign * quantity;
     if (result[place] < 0)

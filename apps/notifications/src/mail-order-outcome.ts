@@ -8,7 +8,7 @@ import { writeMail, type MailKind } from './mail.ts';
 import { findMember } from './member.ts';
 import { orderCancelled, orderConfirmed, orderRefunded, orderRejected, type Reader } from './templates.ts';
 
-type Outcome = Body<typeof OrderConfirmed>;
+type Outcome = Body<typeof OrderCancelled>;
 
 @Controller()
 export class MailOrderOutcomeHandler {

@@ -23,7 +23,7 @@ const letters: [string, (reader: Reader) => Letter][] = [
   ['welcome', welcome],
   ['sign-up repeated', signUpRepeated],
   ['confirmed', (reader) => orderConfirmed(reader, order)],
-  ['rejected', (reader) => orderRejected(reader, { ...order, reason: 'out-of-stock' })],
+  ['rejected', (reader) => orderRejected(reader, { ...order, rejection: 'out-of-stock' })],
   ['cancelled', (reader) => orderCancelled(reader, order)],
   ['refunded', (reader) => orderRefunded(reader, order)],
 ];
@@ -66,8 +66,8 @@ describe('the letter of an order', () => {
     ['timeout', 'We could not process the order in time.'],
     ['card-declined', 'The payment was not approved.'],
   ])('gives the reason %s in words', (reason, said) => {
-    expect(orderRejected(ada, { ...order, reason }).text).toContain(said);
-    expect(orderRejected(hana, { ...order, reason }).text).not.toContain(reason);
+    expect(orderRejected(ada, { ...order, rejection: reason }).text).toContain(said);
+    expect(orderRejected(hana, { ...order, rejection: reason }).text).not.toContain(reason);
   });
 });
 

@@ -108,10 +108,10 @@ export function orderConfirmed({ name, language }: Reader, order: Order): Letter
 
 export function orderRejected(
   { name, language }: Reader,
-  order: Order & Pick<Body<typeof OrderRejected>, 'reason'>,
+  order: Order & Pick<Body<typeof OrderRejected>, 'rejection'>,
 ): Letter {
   // Every other reason is one of the payment provider's, and between it and the card's owner.
-  const why = words[language].reasons[order.reason] ?? words[language].payment;
+  const why = words[language].reasons[order.rejection] ?? words[language].payment;
   return about(
     language,
     order,

@@ -28,6 +28,7 @@ describe('notifications', () => {
     ],
     total: { amount: 84_000, currency: 'KRW' },
   });
+  const confirmed = (order: ReturnType<typeof newOrder>) => OrderConfirmed({ ...order, status: 'confirmed' });
   async function register(fields: Parameters<typeof newMember>[0] = {}) {
     const member = newMember(fields);
     await notifications.announce(MemberRegistered(member));
@@ -66,8 +67,8 @@ describe('notifications', () => {
     const { memberId, email } = await register({ language: language === 'ko' ? 'en' : 'ko' });
     const order = newOrder(memberId, language);
     const eventId = randomUUIDv7();
-    await notifications.announce(OrderConfirmed(order), eventId);
-    await notifications.announce(OrderConfirmed(order), eventId);
+    await notifications.announce(confirmed(order), eventId);
+    await notifications.announce(confirmed(order), eventId);
     const [mail] = await arrived(email, 2);
     expect(mail).toMatchObject({
       ...{ messageId: `<${eventId}@jogakbo.example>`, subject, to: email },
@@ -76,7 +77,7 @@ describe('notifications', () => {
     });
     expect(mail!.text).toContain(order.orderId);
 
-    await notifications.announce(OrderConfirmed(order), eventId);
+    await notifications.announce(confirmed(order), eventId);
     await quiet();
     await expect(mailbox(email)).resolves.toHaveLength(2);
     const rows = await notifications.query(
@@ -90,11 +91,11 @@ describe('notifications', () => {
     const { memberId, email } = await register();
     const eventId = randomUUIDv7();
     const order = newOrder(memberId, 'ko');
-    await notifications.announce(OrderConfirmed(order), eventId);
+    await notifications.announce(confirmed(order), eventId);
     await arrived(email, 2);
     await quiet();
     await notifications.query('DELETE FROM inbox');
-    await notifications.announce(OrderConfirmed(order), eventId);
+    await notifications.announce(confirmed(order), eventId);
     await eventually(
       async () => (await notifications.query('SELECT 1 FROM inbox WHERE key = $1', [eventId])).length === 1,
     );
@@ -111,7 +112,7 @@ describe('notifications', () => {
   it('tells of every end of an order', async () => {
     const { memberId, email } = await register();
     const order = newOrder(memberId, 'en');
-    await notifications.announce(OrderRejected({ ...order, reason: 'out-of-stock' }));
+    await notifications.announce(OrderRejected({ ...order, status: 'rejected', rejection: 'out-of-stock' }));
     await notifications.announce(OrderCancelled(order));
     await notifications.announce(OrderRefunded(order));
     const subjects = (await arrived(email, 4)).map(({ subject }) => subject);
@@ -129,7 +130,7 @@ describe('notifications', () => {
 
   it('keeps the news of an order until it knows the member', async () => {
     const member = newMember();
-    await notifications.announce(OrderConfirmed(newOrder(member.memberId, 'ko')));
+    await notifications.announce(confirmed(newOrder(member.memberId, 'ko')));
     await new Promise((resolve) => setTimeout(resolve, 250));
     await expect(mailbox(member.email)).resolves.toEqual([]);
     await notifications.announce(MemberRegistered(member));

@@ -21,7 +21,7 @@ const order = {
 const placed = OrderPlaced({ ...order, payment: { token: 'tok_ok' } });
 const reserved = StockReserved({ orderId });
 const authorized = PaymentAuthorized({ orderId, paymentId, amount: total });
-const confirmed = OrderConfirmed(order);
+const confirmed = OrderConfirmed({ ...order, status: 'confirmed' });
 
 describe('checkout', () => {
   it('first reserves the stock', () => {

@@ -59,9 +59,9 @@ export const order = aggregate<Order, OrderEvent>('order', {
       case 'placed':
         return undefined;
       case 'confirmed':
-        return OrderConfirmed(about);
+        return OrderConfirmed({ ...about, status: 'confirmed' });
       case 'rejected':
-        return OrderRejected({ ...about, reason: event.reason });
+        return OrderRejected({ ...about, status: 'rejected', rejection: event.reason });
       case 'cancelled':
         return OrderCancelled(about);
       case 'refunded':

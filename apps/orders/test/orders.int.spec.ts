@@ -112,7 +112,7 @@ describe('orders', () => {
     await orders.announce(StockRefused({ orderId, productId, available: 1 }));
     await orders.hears(
       OrderRejected,
-      (event) => event.orderId === orderId && event.reason === 'out-of-stock',
+      (event) => event.orderId === orderId && event.rejection === 'out-of-stock',
     );
     await expect(orders.ask(GetOrder, { orderId }, { caller })).resolves.toMatchObject({
       status: 'rejected',
@@ -320,7 +320,7 @@ describe('orders', () => {
     );
     const { orderId } = await place();
     await orders.query(`UPDATE saga SET due_at = now() WHERE name = 'checkout' AND key = $1`, [orderId]);
-    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.reason === 'timeout');
+    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.rejection === 'timeout');
     const [stuck] = await orders.query<{ later: boolean; ended_at: null }>(
       `SELECT due_at > now() + interval '30 seconds' AS later, ended_at FROM saga WHERE key = 'not an id'`,
     );
@@ -333,7 +333,7 @@ describe('orders', () => {
       `UPDATE saga SET due_at = now() - interval '1 second' WHERE name = 'checkout' AND key = $1`,
       [orderId],
     );
-    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.reason === 'timeout');
+    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.rejection === 'timeout');
     await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
   });
 });

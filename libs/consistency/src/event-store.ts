@@ -77,7 +77,8 @@ export async function change<S, E extends EventOf>(
  * Writes what happened, and announces it with the commit.
  * @param after the state and version that the events follow; `nothing` for the first ones
  * @returns the state afterwards
- * @throws VersionConflict where the thing is not at that version: nothing of the unit of work is committed
+ * @throws nothing itself. Where the thing is not at that version, the commit (or what reads before it) throws VersionConflict,
+ *   and nothing of the unit of work is kept
  */
 export async function append<S, E extends EventOf>(
   work: UnitOfWork,
@@ -104,10 +105,11 @@ export async function append<S, E extends EventOf>(
     if (message) work.publish(message);
   }
   if (rows.length > 0) {
-    const written = (await work.tx.query(insertEvents, [kind.name, id, JSON.stringify(rows)])) as unknown[];
-    if (written.length < rows.length)
-      throw new VersionConflict(`${kind.name} ${id} is not at version ${after.version} any more`);
-    await keepSnapshot(work.tx, kind, id, after.version, version, state!);
+    const taken = `${kind.name} ${id} is not at version ${after.version} any more`;
+    work.write(insertEvents, [kind.name, id, JSON.stringify(rows)], (error) =>
+      isDuplicate(error) ? new VersionConflict(taken, { cause: error }) : error,
+    );
+    keepSnapshot(work, kind, id, after.version, version, state!);
   }
   return state!;
 }
@@ -119,7 +121,9 @@ const insertEvents = `
   INSERT INTO event (stream, subject, version, type, revision, data, person)
   SELECT $1, $2, version, type, revision, data, person
   FROM json_to_recordset($3) AS row (version int, type text, revision int, data json, person text)
-  ORDER BY version ON CONFLICT (stream, subject, version) DO NOTHING RETURNING version`;
+  ORDER BY version`;
+
+const isDuplicate = (error: Error) => (error as { code?: string }).code === '23505';
 
 const readRows = (manager: EntityManager, { name }: { name: string }, id: string, after: number) =>
   manager.query(
@@ -154,16 +158,16 @@ async function readSnapshot<S>(
   return found ?? nothing;
 }
 
-async function keepSnapshot<S>(
-  tx: EntityManager,
+function keepSnapshot<S>(
+  work: UnitOfWork,
   { name, snapshot }: Pick<Aggregate, 'name' | 'snapshot'>,
   id: string,
   before: number,
   version: number,
   state: S,
-): Promise<void> {
+): void {
   if (!snapshot || Math.floor(before / snapshot.every) === Math.floor(version / snapshot.every)) return;
-  await tx.query(
+  work.write(
     `INSERT INTO snapshot (stream, subject, version, shape, state) VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT (stream, subject) DO UPDATE SET version = $3, shape = $4, state = $5`,
     [name, id, version, snapshot.shape, JSON.stringify(state)],

@@ -37,6 +37,7 @@ export class LeaderLoop {
   #client: pg.Client | undefined;
   #leading = false;
   #wanted = true;
+  #handed: ((client: pg.Client) => Promise<void>)[] = [];
   #wakeUp = () => {};
   #done: Promise<void> | undefined;
 
@@ -64,6 +65,18 @@ export class LeaderLoop {
       }, 2).unref();
     }
   };
+
+  /**
+   * Gives the leader a piece of the work, for which it need not look. It is dropped where the leader looks anyway, or
+   * loses its place: so it must be something that a look finds too.
+   * @returns false where another instance leads
+   */
+  hand(piece: (client: pg.Client) => Promise<void>): boolean {
+    if (!this.#leading) return false;
+    this.#handed.push(piece);
+    this.#wakeUp();
+    return true;
+  }
 
   async #run(): Promise<void> {
     while (!this.stopping) {
@@ -115,10 +128,22 @@ export class LeaderLoop {
     });
     await client.query(`LISTEN ${this.#channel}`);
     this.#leading = true;
+    const { step, pollEvery = 500 } = this.options;
+    let more = true;
+    let lookedAt = -Infinity;
     while (!this.stopping) {
-      this.#wanted = false;
-      const more = await this.options.step(client);
-      if (!more && !this.#wanted) await this.#untilWoken(this.options.pollEvery ?? 500);
+      const handed = this.#handed;
+      this.#handed = [];
+      const waiting = lookedAt + pollEvery - performance.now();
+      if (more || this.#wanted || waiting <= 0) {
+        this.#wanted = false;
+        lookedAt = performance.now();
+        more = await step(client);
+      } else if (handed.length > 0) {
+        for (const piece of handed) await piece(client);
+      } else {
+        await this.#untilWoken(waiting);
+      }
     }
   }
 

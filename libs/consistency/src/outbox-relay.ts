@@ -10,7 +10,8 @@ import { Logger } from '@nestjs/common';
 import type pg from 'pg';
 import { LeaderLoop } from './leader-loop.ts';
 
-interface Row {
+/** What is to leave, as it lies in the outbox. */
+export interface OutboxRow {
   id: string;
   message_id: string;
   kind: 'event' | 'command';
@@ -19,6 +20,13 @@ interface Row {
   data: unknown;
   headers: Record<string, unknown>;
   created_at: Date;
+}
+
+/** What a transaction left in the outbox and may leave now, in its order. */
+export interface Left {
+  rows: OutboxRow[];
+  /** Whether anything else was open when it was written. */
+  behind: boolean;
 }
 
 export interface RelayOptions {
@@ -79,7 +87,18 @@ export class OutboxRelay {
   }
 
   readonly start = (): void => this.#loop.start();
-  readonly wake = (): void => this.#loop.wake();
+
+  /**
+   * Something was committed.
+   * @param left what it was; where nothing else is open, it is published without a look at the outbox. A look that is
+   *   under way may find it too: then it leaves twice
+   */
+  readonly wake = (left?: Left): void => {
+    const publish = async (client: pg.Client): Promise<void> => {
+      await this.#handOver(client, left!.rows);
+    };
+    if (!left || left.behind || !this.#loop.hand(publish)) this.#loop.wake();
+  };
   readonly stop = (): Promise<void> => this.#loop.stop();
 
   async #step(client: pg.Client): Promise<boolean> {
@@ -92,31 +111,33 @@ export class OutboxRelay {
       this.#untaken.clear();
     }
     const untaken = this.#untaken.size;
-    const more = untaken === 0 ? await this.#relay(client) : await this.#relayBeside(client);
+    const rows = untaken === 0 ? await this.#readOpen(client) : await this.#readOpenBeside(client);
+    const published = await this.#handOver(client, rows);
+    const more = rows.length === batchSize && published > 0;
     if (performance.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
       this.#cleanedAt = performance.now();
     }
     return more || this.#untaken.size > untaken;
   }
 
-  /** Publishes what is open. Gives whether there may be more at once. */
-  async #relay(client: pg.Client): Promise<boolean> {
-    const { rows } = await client.query<Row>({
+  async #readOpen(client: pg.Client): Promise<OutboxRow[]> {
+    const { rows } = await client.query<OutboxRow>({
       name: 'outbox-open',
       text: `SELECT ${columns} FROM outbox
              WHERE published_at IS NULL AND due_at IS NULL ORDER BY id LIMIT ${batchSize}`,
     });
-    if (rows.length === 0) return false;
-    return this.#handOver(client, rows);
+    return rows;
   }
 
-  /** Publishes what is open and need not wait for a command that nobody takes. */
-  async #relayBeside(client: pg.Client): Promise<boolean> {
-    const { rows } = await client.query<Row>(openBeside, [[...this.#untaken]]);
-    return this.#handOver(client, rows);
+  /** What need not wait for a command that nobody takes. */
+  async #readOpenBeside(client: pg.Client): Promise<OutboxRow[]> {
+    const { rows } = await client.query<OutboxRow>(openBeside, [[...this.#untaken]]);
+    return rows;
   }
 
-  async #handOver(client: pg.Client, rows: Row[]): Promise<boolean> {
+  /** Publishes. Gives how many the broker has. */
+  async #handOver(client: pg.Client, rows: OutboxRow[]): Promise<number> {
+    if (rows.length === 0) return 0;
     const published = await this.#publishInOrder(rows);
     if (published.length > 0) {
       await client.query({
@@ -125,14 +146,14 @@ export class OutboxRelay {
         values: [published],
       });
     }
-    return rows.length === batchSize && published.length > 0;
+    return published.length;
   }
 
   /**
    * Side by side, but what goes to one queue about one subject only after the broker has what came before it. Events
    * and the commands to each service have queues of their own.
    */
-  async #publishInOrder(rows: Row[]): Promise<string[]> {
+  async #publishInOrder(rows: OutboxRow[]): Promise<string[]> {
     const chains = Map.groupBy(rows, ({ id, kind, name, subject }) =>
       subject === null ? id : `${kind} ${name.split('.')[0]} ${subject}`,
     );
@@ -157,7 +178,7 @@ export class OutboxRelay {
     return published;
   }
 
-  #toMessage(row: Row): Outgoing {
+  #toMessage(row: OutboxRow): Outgoing {
     if (row.kind === 'event') {
       const encoded = encodeEvent(
         {

@@ -9,6 +9,7 @@ import {
 import { contextHeaders, MessageContext, subjectOf, type Incoming } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
+import type { Left, OutboxRow } from './outbox-relay.ts';
 
 /** Thrown through a handler whose message was handled before; carries what it answered then. */
 export class AlreadyHandled extends Error {
@@ -55,6 +56,8 @@ export class UnitOfWork extends MessageContext {
   readonly #writes: Promise<unknown>[] = [];
   /** Behind BEGIN, and perhaps not sent yet. */
   readonly #beginning: Promise<unknown>[] = [];
+  /** Why PostgreSQL takes nothing more. */
+  #fault: unknown;
   #outgoing: { message: Message; dueAt?: Date }[] = [];
 
   /** @param subject what it is about; by default what the message is about */
@@ -78,7 +81,9 @@ export class UnitOfWork extends MessageContext {
       this.#mustGoOn();
       this.#begun ??= this.#begin(connection);
       // Written behind BEGIN, not after its answer: what is done for a message handled before is rolled back.
-      const [result] = await Promise.all([query(...args), this.#begun]);
+      const [result] = await Promise.all([query(...args), this.#begun]).catch((error: unknown) => {
+        throw this.#fault ?? error;
+      });
       return result;
     }) as QueryRunner['query'];
     this.tx = this.#runner.manager;
@@ -86,14 +91,18 @@ export class UnitOfWork extends MessageContext {
 
   /**
    * Writes what nobody needs to see before the commit: it is sent now, in its order, and waited for there. What it
-   * throws, the commit throws.
+   * throws, the commit throws, and so does whatever reads before that.
+   * @param explain makes of PostgreSQL's error the one that is thrown
    */
-  write(text: string, parameters: unknown[]): void {
+  readonly write = (text: string, parameters: unknown[], explain = (error: Error) => error): void => {
     this.#mustGoOn();
-    const written = this.#client?.query(text, parameters) ?? this.tx.query(text, parameters);
+    const sent: Promise<unknown> = this.#client?.query(text, parameters) ?? this.tx.query(text, parameters);
+    const written = sent.catch((error: Error) => {
+      throw (this.#fault ??= explain(error));
+    });
     written.catch(() => {}); // the commit finds it
     (this.#client ? this.#writes : this.#beginning).push(written);
-  }
+  };
 
   /** Announces an event; it leaves with the commit. */
   readonly publish = (message: Message<AnyEvent>): void => this.#leave({ message });
@@ -131,13 +140,7 @@ export class UnitOfWork extends MessageContext {
     const { key, fingerprint } = this.#inbox;
     const [, inserted] = await Promise.all([
       connection.query('BEGIN'),
-      // A key that a client chose may be in use by a request that runs now: that one is not waited for.
-      connection.query(
-        `INSERT INTO inbox (key, fingerprint) SELECT $1, $2 FROM (${holdSubject('$3')}) AS held
-         WHERE $2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0))
-         ON CONFLICT DO NOTHING RETURNING key`,
-        [key, fingerprint ?? null, this.#subject ?? null],
-      ),
+      connection.query(insertIntoInbox, [key, fingerprint ?? null, this.#subject ?? null]),
     ]);
     if (inserted.rowCount === 1) {
       this.#client = connection;
@@ -166,22 +169,23 @@ export class UnitOfWork extends MessageContext {
     throw new AlreadyHandled(known.answer ?? undefined);
   }
 
-  /** Hands own messages to own handlers, writes the others to the outbox, and commits. Gives how many there were. */
-  async commit(answer: unknown): Promise<number> {
+  /** Hands own messages to own handlers, writes the others to the outbox, and commits. Gives what may leave now. */
+  async commit(answer: unknown): Promise<Left> {
     const connection = await this.#connect();
     await (this.#begun ??= this.#begin(connection));
-    const rows: object[] = [];
+    const rows: Pending[] = [];
     for (let next = this.#outgoing.shift(); next; next = this.#outgoing.shift()) {
       const { message, dueAt } = next;
       const { contract, data } = message;
       const own = contract.service === this.#options.service && !dueAt;
       if (contract.kind === 'event' || !own)
-        rows.push({ position: rows.length, ...this.#row(message, dueAt) });
+        rows.push({ position: rows.length, due_at: dueAt, ...this.#row(message) });
       if (own) await this.#options.dispatch(contract, data, this);
     }
     await Promise.all(this.#beginning);
     const writes = [...this.#writes];
-    if (rows.length > 0) writes.push(connection.query(insertIntoOutbox, [JSON.stringify(rows)]));
+    const left = rows.length > 0 ? leave(connection, rows) : nothingLeft;
+    writes.push(left);
     if (this.#mustKeep(answer)) {
       const text = 'UPDATE inbox SET answer = $2 WHERE key = $1';
       writes.push(connection.query(text, [this.#inbox.key, JSON.stringify(answer)]));
@@ -195,22 +199,21 @@ export class UnitOfWork extends MessageContext {
     if ((await committed).command !== 'COMMIT')
       throw new Error(`${this.contract.name} went on after a statement that had failed: nothing was kept`);
     await this.#runner.release();
-    return rows.length;
+    return left;
   }
 
   /** @throws ZodError where the message breaks its contract: the fault is the sender's and not every receiver's */
-  #row({ contract, data }: Message, dueAt: Date | undefined): object {
+  #row({ contract, data }: Message): Omit<OutboxRow, 'id' | 'created_at'> {
     const checked = contract.input.parse(data);
     // Whoever waits for this message does not wait for those that follow from it, nor stands behind them.
     const { deadline: _deadline, caller: _caller, ...context } = this.incoming.context;
     return {
       message_id: randomUUIDv7(),
-      kind: contract.kind,
+      kind: contract.kind as OutboxRow['kind'],
       name: contract.name,
-      subject: subjectOf(contract, checked),
+      subject: subjectOf(contract, checked) ?? null,
       data: checked,
       headers: contextHeaders(context),
-      ...(dueAt && { due_at: dueAt }),
     };
   }
 
@@ -237,13 +240,41 @@ export class UnitOfWork extends MessageContext {
 /** Apart from the other advisory locks by its seed: nobody can name a thing so that it is in their way. NULL holds nothing. */
 const holdSubject = (parameter: string) => `SELECT pg_advisory_xact_lock(hashtextextended(${parameter}, 1))`;
 
+/** A key that a client chose may be in use by a request that runs now: that one is not waited for. */
+const insertIntoInbox = `
+  INSERT INTO inbox (key, fingerprint) SELECT $1, $2 FROM (${holdSubject('$3')}) AS held
+  WHERE $2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0))
+  ON CONFLICT DO NOTHING RETURNING key`;
+
+type Pending = Omit<OutboxRow, 'id' | 'created_at'> & { position: number; due_at: Date | undefined };
+
+const nothingLeft: Promise<Left> = Promise.resolve({ rows: [], behind: false });
+
 /** All rows in one statement, numbered in the order in which they were published. What is due is so by the clock of the database. */
 const insertIntoOutbox = `
-  INSERT INTO outbox (message_id, kind, name, subject, data, headers, due_at)
-  SELECT message_id, kind, name, subject, data, headers, CASE WHEN due_at > clock_timestamp() THEN due_at END
-  FROM json_to_recordset($1) AS row (position int, message_id uuid, kind text, name text, subject text,
-    data json, headers json, due_at timestamptz)
-  ORDER BY position`;
+  WITH mine AS (
+    INSERT INTO outbox (message_id, kind, name, subject, data, headers, due_at)
+    SELECT message_id, kind, name, subject, data, headers, CASE WHEN due_at > clock_timestamp() THEN due_at END
+    FROM json_to_recordset($1) AS row (position int, message_id uuid, kind text, name text, subject text,
+      data json, headers json, due_at timestamptz)
+    ORDER BY position
+    RETURNING id, message_id, created_at, due_at
+  )
+  SELECT id, message_id, created_at,
+    EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND due_at IS NULL) AS behind
+  FROM mine WHERE due_at IS NULL ORDER BY id`;
+
+/** Gives those that are not for later. */
+async function leave(connection: ClientBase, rows: Pending[]): Promise<Left> {
+  const inserted = await connection.query<
+    Pick<OutboxRow, 'id' | 'message_id' | 'created_at'> & { behind: boolean }
+  >(insertIntoOutbox, [JSON.stringify(rows)]);
+  const written = new Map(rows.map((row) => [row.message_id, row]));
+  return {
+    rows: inserted.rows.map(({ behind: _, ...row }) => ({ ...written.get(row.message_id)!, ...row })),
+    behind: inserted.rows.some(({ behind }) => behind),
+  };
+}
 
 /** What makes a message the same message: the client's Idempotency-Key, within one member and contract, or its id. */
 function inboxKey(contract: AnyContract, incoming: Incoming): InboxKey {

@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { service } from '@jogakbo/contract';
 import { childTraceparent, type Around } from '@jogakbo/messaging';
 import { z } from 'zod';
+import type { Left } from './outbox-relay.ts';
 import { AlreadyHandled, UnitOfWork, type WorkOptions } from './unit-of-work.ts';
 
 /** Stands for the cause of work that no message caused: a timer, the start of the service. */
@@ -9,8 +10,8 @@ const Occasion = service('occasion').event('arose', z.unknown());
 
 /** Opens units of work: around every message of a service, and for work that no message caused. */
 export class UnitsOfWork {
-  /** @param options `wake` is called after every commit that left something in the outbox */
-  constructor(private readonly options: WorkOptions & { wake: () => void }) {}
+  /** @param options `wake` is called after every commit that left something in the outbox to be published now */
+  constructor(private readonly options: WorkOptions & { wake: (left: Left) => void }) {}
 
   /** For `RabbitServer`: every command and event is handled in a unit of work, a repeated one gets its first answer. */
   readonly around: Around = async (context, next) => {
@@ -46,7 +47,8 @@ export class UnitsOfWork {
   }
 
   async #commit(work: UnitOfWork, answer: unknown): Promise<void> {
-    if ((await work.commit(answer)) > 0) this.options.wake();
+    const left = await work.commit(answer);
+    if (left.rows.length > 0) this.options.wake(left);
   }
 }
 

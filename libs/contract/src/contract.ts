@@ -28,7 +28,10 @@ export interface HttpBinding {
   document?: boolean;
 }
 
-/** After the reply: wait until one of `until` is announced with the same `key`, then answer with `answer` and `status`. */
+/**
+ * After the reply: wait until one of `until` is announced with the same `key`, then answer with `status` and what
+ * `answer` says. An event that has every field that `answer` must have says it already: nobody is asked then.
+ */
 export interface Wait {
   key: string;
   until: readonly AnyEvent[];

@@ -5,6 +5,7 @@ import {
   type AnyRequest,
   type HttpBinding,
   type ServiceContract,
+  type Wait,
 } from './contract.ts';
 
 /** A JSON Schema, draft 2020-12. */
@@ -33,7 +34,12 @@ const RequestDescription = z.object({
       ifMatch: z.string().optional(),
       document: z.boolean().optional(),
       wait: z
-        .object({ key: z.string(), until: z.array(z.string()), answer: z.string(), status: z.number() })
+        .object({
+          key: z.string(),
+          until: z.array(z.object({ event: z.string(), tells: z.array(z.string()).optional() })),
+          answer: z.string(),
+          status: z.number(),
+        })
         .optional(),
     })
     .optional(),
@@ -116,10 +122,23 @@ function describeBinding({ route, wait, ...http }: HttpBinding, status: number) 
     method,
     path,
     parameters: pathParameters(path),
-    ...(wait && {
-      wait: { ...wait, until: wait.until.map((event) => event.name), answer: wait.answer.name },
-    }),
+    ...(wait && { wait: describeWait(wait) }),
   };
+}
+
+function describeWait({ key, until, answer, status }: Wait) {
+  const { properties = {}, required = [] } = jsonSchema(answer.output, 'output') as Fields;
+  const events = until.map((event) => {
+    const { required: told = [] } = jsonSchema(event.input, 'output') as Fields;
+    const tellsAll = required.every((field) => told.includes(field));
+    return { event: event.name, ...(tellsAll && { tells: Object.keys(properties) }) };
+  });
+  return { key, until: events, answer: answer.name, status };
+}
+
+interface Fields {
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
 }
 
 function named({ name, description, subject }: AnyContract) {

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Consistency1700000000000, OutboxRelay } from '@jogakbo/consistency';
+import { Consistency1700000000000, OutboxRelay, UnitsOfWork } from '@jogakbo/consistency';
+import { service } from '@jogakbo/contract';
 import { BrokerConnection, encodeEvent, exchanges, Publisher } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
+import { z } from 'zod';
 import { eventually, privateBroker, privateDatabase, type Private } from '../src/index.ts';
 
 // A relay that was cut off says so; here that is meant.
@@ -13,7 +15,10 @@ Logger.overrideLogger(false);
 const writers = 16;
 const subjects = 64;
 const perTransaction = 5;
-const name = 'shop.counted';
+const CountedUp = service('shop').event('counted', z.object({ subject: z.string(), turn: z.int() }), {
+  subject: 'subject',
+});
+const { name } = CountedUp;
 
 interface Counted {
   subject: string;
@@ -43,19 +48,20 @@ describe('a relay', () => {
   let connection: BrokerConnection;
   let publisher: Publisher;
   let pool: pg.Pool;
+  let source: DataSource;
   let seen: Counted[];
   /** How many came that were known. */
   let repeated: number;
 
   beforeEach(async () => {
     [broker, database] = await Promise.all([privateBroker(), privateDatabase()]);
-    const source = new DataSource({
+    source = new DataSource({
       ...{ type: 'postgres', url: database.url, migrations: [Consistency1700000000000] },
       migrationsTransactionMode: 'each',
+      extra: { pipeline: true },
     });
     await source.initialize();
     await source.runMigrations();
-    await source.destroy();
     pool = new pg.Pool({ connectionString: database.url, max: writers + 6 });
     pool.on('error', () => {});
     await pool.query('CREATE TABLE turn (subject text PRIMARY KEY, last int NOT NULL DEFAULT 0)');
@@ -86,12 +92,12 @@ describe('a relay', () => {
   });
   afterEach(async () => {
     await connection.close();
-    await pool.end();
+    await Promise.all([pool.end(), source.destroy()]);
     await Promise.all([broker.drop(), database.drop()]);
   });
 
   /** Every transaction takes its ids early and is committed late; the turns of a subject follow its commits. */
-  async function write(events: number): Promise<void> {
+  async function write(events: number, pause = 0): Promise<void> {
     let left = events / perTransaction;
     await Promise.all(
       Array.from({ length: writers }, async () => {
@@ -109,10 +115,30 @@ describe('a relay', () => {
           );
           if (Math.random() < 0.5) await sleep(Math.random() * 6);
           await client.query('COMMIT');
+          await sleep(Math.random() * pause);
         }
         client.release();
       }),
     );
+  }
+
+  /** The same in units of work, which hand what they leave to the relay of their own instance. */
+  async function writeInUnits(events: number, { wake }: OutboxRelay): Promise<void> {
+    const units = new UnitsOfWork({ service: 'shop', dataSource: source, dispatch: async () => {}, wake });
+    let left = events / perTransaction;
+    const writeTurns = (subject: string) =>
+      units.run(async ({ tx, publish }) => {
+        const [[{ last }]] = (await tx.query(
+          `UPDATE turn SET last = last + ${perTransaction} WHERE subject = $1 RETURNING last`,
+          [subject],
+        )) as [[{ last: number }]];
+        for (let turn = last - perTransaction + 1; turn <= last; turn++)
+          publish(CountedUp({ subject, turn }));
+      }, subject);
+    while (left-- > 0) {
+      await writeTurns(`s${1 + Math.floor(Math.random() * subjects)}`);
+      await sleep(Math.random() * 10); // so that now and then nothing else is open
+    }
   }
 
   /** What an inbox would see out of turn, and what it would never see. */
@@ -245,6 +271,36 @@ describe('a relay', () => {
       await relay.stop();
     }
   });
+
+  it('OutboxRelay need not look for what it is handed, and keeps it in order with what others write', async () => {
+    const relay = new OutboxRelay({ service: 'shop', databaseUrl: database.url, publisher, pollEvery: 20 });
+    relay.start();
+    await eventually(async () => (await pool.query(`SELECT 1 ${leading}`)).rowCount === 1);
+    await Promise.all([writeInUnits(2_000, relay), write(1_500, 300)]);
+    await eventually(() => seen.length === 3_500, 20_000);
+    await relay.stop();
+    expect(judge(3_500)).toEqual({ skipped: 0, inverted: 0 });
+    expect(repeated).toBeLessThan(100);
+
+    const unhurried = new OutboxRelay({
+      service: 'shop',
+      databaseUrl: database.url,
+      publisher,
+      pollEvery: 60_000,
+    });
+    const looks = jest.spyOn(pg.Client.prototype, 'query');
+    unhurried.start();
+    await eventually(async () => (await pool.query(`SELECT 1 ${leading}`)).rowCount === 1);
+    await sleep(200);
+    looks.mockClear();
+    await writeInUnits(perTransaction, unhurried);
+    await eventually(() => seen.length === 3_500 + perTransaction);
+    const asked = looks.mock.calls.map(([query]) => (query as unknown as { name?: string }).name);
+    looks.mockRestore();
+    await unhurried.stop();
+    expect(asked).toContain('outbox-published');
+    expect(asked).not.toContain('outbox-open');
+  }, 60_000);
 
   it('OutboxRelay skips 0 and inverts 0 of 20,000, also when the one that leads is cut off', async () => {
     const relay = () =>

@@ -102,7 +102,7 @@ export class Sandbox implements OnModuleDestroy {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const leaving = new AbortController();
-    response.once('close', () => leaving.abort());
+    response.once('close', () => leaving.abort('closed'));
     try {
       const answer = await this.#route(request, leaving.signal);
       if (!answer) return void request.socket.destroy();

@@ -38,10 +38,14 @@ const Outcome = z.object({
   lines: z.array(OrderLine),
   total: Money,
 });
-export const OrderConfirmed = orders.event('order-confirmed', Outcome, bySubject);
+export const OrderConfirmed = orders.event(
+  'order-confirmed',
+  Outcome.extend({ status: z.literal('confirmed') }),
+  bySubject,
+);
 export const OrderRejected = orders.event(
   'order-rejected',
-  Outcome.extend({ reason: z.string() }),
+  Outcome.extend({ status: z.literal('rejected'), rejection: z.string() }),
   bySubject,
 );
 export const OrderCancelled = orders.event('order-cancelled', Outcome, bySubject);
