@@ -1,12 +1,4 @@
-import {
-  ExponentialBackoff,
-  handleAll,
-  retry,
-  timeout,
-  TimeoutStrategy,
-  wrap,
-  type IPolicy,
-} from 'cockatiel';
+import { ExponentialBackoff, handleAll, retry, type RetryPolicy } from 'cockatiel';
 import { request } from 'undici';
 import { z } from 'zod';
 import { PaymentProvider, ProviderFault, type Decision } from './provider.ts';
@@ -30,22 +22,19 @@ interface Reply {
 
 /** A provider behind HTTP. A call that fails or takes too long is made twice more, then it is a fault. */
 export class HttpProvider extends PaymentProvider {
-  readonly #policy: IPolicy<{ signal: AbortSignal }>;
+  readonly #policy: RetryPolicy;
 
   /** @param patience milliseconds for each attempt */
   constructor(
     private readonly url: string,
-    patience: number,
+    private readonly patience: number,
   ) {
     super();
-    this.#policy = wrap(
-      // Jittered: those who failed together do not come back together.
-      retry(handleAll, {
-        maxAttempts: 2,
-        backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 500 }),
-      }),
-      timeout(patience, TimeoutStrategy.Aggressive),
-    );
+    // Jittered: those who failed together do not come back together.
+    this.#policy = retry(handleAll, {
+      maxAttempts: 2,
+      backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 500 }),
+    });
   }
 
   async knows(token: string): Promise<boolean> {
@@ -89,7 +78,7 @@ export class HttpProvider extends PaymentProvider {
   async #call(call: Call): Promise<Reply> {
     const what = `${call.method} ${call.path}`;
     const reply = await this.#policy
-      .execute(({ signal }) => this.#attempt(call, signal))
+      .execute(() => this.#attempt(call))
       .catch((cause: Error) => {
         throw new ProviderFault(`${what}: ${cause.message}`, { cause });
       });
@@ -98,10 +87,10 @@ export class HttpProvider extends PaymentProvider {
   }
 
   /** @throws Error where another attempt may help */
-  async #attempt({ method, path, body, idempotencyKey }: Call, signal: AbortSignal): Promise<Reply> {
+  async #attempt({ method, path, body, idempotencyKey }: Call): Promise<Reply> {
     const response = await request(new URL(path, this.url), {
       method,
-      signal,
+      signal: AbortSignal.timeout(this.patience),
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),

@@ -16,12 +16,29 @@ export class PreparingClient extends pg.Client {
       stream.cork();
       process.nextTick(() => stream.uncork());
     }
-    const [text, values] = args;
-    if (typeof text === 'string' && Array.isArray(values) && values.length > 0) {
-      args[0] = { text, name: nameOf(text) };
+    const [text, values, callback] = args;
+    if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0 || callback) {
+      return (super.query as (...args: unknown[]) => never)(...args);
     }
-    return (super.query as (...args: unknown[]) => never)(...args);
+    // Made here because a name can otherwise be given only with an object of settings, and pg copies that slowly.
+    const query = new pg.Query(text, values) as pg.Query & Prepared;
+    query.name = nameOf(text);
+    return new Promise((resolve, reject) => {
+      query.callback = (error, result) => (error ? reject(traced(error)) : resolve(result));
+      super.query(query);
+    }) as never;
   }
+}
+
+interface Prepared {
+  name: string | undefined;
+  callback: (error: Error | null, result: unknown) => void;
+}
+
+/** Where an error was waited for, and not where it was read from the network. */
+function traced(error: Error): Error {
+  Error.captureStackTrace(error, PreparingClient.prototype.query);
+  return error;
 }
 
 interface Corked {
