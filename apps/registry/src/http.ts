@@ -1,3 +1,4 @@
+import { BadRequestException } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { parseXml } from './eureka-format.ts';
@@ -16,7 +17,7 @@ export function configure(app: NestFastifyApplication): void {
       try {
         done(null, parseXml(body as string));
       } catch {
-        done(Object.assign(new Error('the body is not XML'), { statusCode: 400 }));
+        done(new BadRequestException('the body is not XML'));
       }
     });
   }

@@ -111,7 +111,7 @@ describe('the Eureka API', () => {
         registryFetchInterval: 100,
         maxRetries: 1,
       },
-    } as unknown as EurekaClient.EurekaClientConfig);
+    } as unknown as ConstructorParameters<typeof EurekaClient>[0]);
     clients.push(client);
     return client;
   }
@@ -236,7 +236,8 @@ describe('the Eureka API', () => {
 
     it('something that is no registration', async () => {
       for (const body of [{}, { instance: {} }, [], '<instance>', 'not XML at all']) {
-        expect((await eureka('POST', '/apps/HELLO', { body })).status).toBe(400);
+        const { status } = await eureka('POST', '/apps/HELLO', { body });
+        expect({ body, status }).toEqual({ body, status: 400 });
       }
     });
 
