@@ -9,13 +9,18 @@ export const httpOptions: FastifyServerOptions = {
   routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
 };
 
-/** Some clients of Eureka write XML. */
+/** Some clients of Eureka write XML, and some say that they send JSON where they send nothing. */
 export function configure(app: NestFastifyApplication): void {
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  const parseJson = server.getDefaultJsonParser('error', 'error');
+  app.useBodyParser('application/json', { bodyLimit: httpOptions.bodyLimit! }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined);
+    else parseJson(request as never, body.toString(), done);
+  });
   for (const type of ['application/xml', 'text/xml']) {
-    server.addContentTypeParser(type, { parseAs: 'string' }, (_request, body, done) => {
+    app.useBodyParser(type, { bodyLimit: httpOptions.bodyLimit! }, (_request, body, done) => {
       try {
-        done(null, parseXml(body as string));
+        done(null, parseXml(body.toString()));
       } catch {
         done(new BadRequestException('the body is not XML'));
       }

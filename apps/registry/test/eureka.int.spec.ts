@@ -26,19 +26,27 @@ describe('the Eureka API', () => {
   let registry: ServiceUnderTest;
   let greeter: RunningService;
   const clients: EurekaClient[] = [];
+  const replicas: RunningService[] = [];
+
+  async function replicate(): Promise<RunningService> {
+    const replica = await registry.startAnother();
+    replicas.push(replica);
+    return replica;
+  }
 
   beforeAll(async () => {
     registry = await ServiceUnderTest.start(
       RegistryModule,
-      { REGISTRATION_SECRET: secret, SHORTEST_RENEWAL: String(renewal), ANNOUNCE_EVERY: '0.2' },
+      { REGISTRATION_SECRET: secret, SHORTEST_RENEWAL: String(renewal), ANNOUNCE_EVERY: '5' },
       { fastify: httpOptions, configure },
     );
     greeter = await start(GreeterModule, {
-      environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
+      environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '5' },
     });
     await eventually(async () => (await instances()).some(({ service }) => service === 'greeter'));
   });
   afterEach(async () => {
+    await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
     await Promise.all(
       clients.splice(0).map((client) => new Promise((done) => client.stop(() => done(undefined)))),
     );
@@ -148,7 +156,7 @@ describe('the Eureka API', () => {
       await new Promise<void>((resolve) => client.start(() => resolve()));
       await eureka('DELETE', '/apps/HELLO/hello-1');
       expect(await hellos()).toEqual([]);
-      await eventually(async () => (await hellos()).length === 1, renewal * 3_000);
+      await eventually(async () => (await hellos()).length === 1);
     });
   });
 
@@ -235,6 +243,11 @@ describe('the Eureka API', () => {
     });
 
     it('something that is no registration', async () => {
+      const empty = await fetch(`${registry.url}/eureka/apps/HELLO`, {
+        method: 'POST',
+        headers: { authorization: basic, 'content-type': 'application/json' },
+      });
+      expect(empty.status).toBe(400);
       for (const body of [{}, { instance: {} }, [], '<instance>', 'not XML at all']) {
         const { status } = await eureka('POST', '/apps/HELLO', { body });
         expect({ body, status }).toEqual({ body, status: 400 });
@@ -265,8 +278,15 @@ describe('the Eureka API', () => {
     const taken = { metadata: { routes: 'GET /v1/greetings/{who}', access: 'public' } };
     expect((await register(taken)).status).toBe(409);
     greeter = await start(GreeterModule, {
-      environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
+      environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '5' },
     });
+  });
+
+  it('takes no offence at a type of nothing', async () => {
+    await register();
+    const headers = { authorization: basic, 'content-type': 'application/json' };
+    const renewed = await fetch(`${registry.url}/eureka/apps/HELLO/hello-1`, { method: 'PUT', headers });
+    expect(renewed.status).toBe(200);
   });
 
   it('does not let instances of ours be cancelled', async () => {
@@ -278,41 +298,34 @@ describe('the Eureka API', () => {
   it('drops an instance after three renewals that did not come', async () => {
     await register();
     const since = performance.now();
-    await eventually(async () => (await hellos()).length === 0, 4 * renewal * 1_000);
+    await eventually(async () => (await hellos()).length === 0);
     expect(performance.now() - since).toBeGreaterThan(2.8 * renewal * 1_000);
   });
 
   it('does not take what replicas say of an instance for a sign of its life', async () => {
-    const replica = await registry.startAnother();
+    await replicate();
     await register();
     const since = performance.now();
     // Every listener that comes calls the roll, and both replicas answer for the instance.
     const calls = setInterval(() => void registry.announce(RollCall({})), 100);
-    await eventually(async () => (await hellos()).length === 0, 4 * renewal * 1_000).finally(() =>
-      clearInterval(calls),
-    );
-    expect(performance.now() - since).toBeLessThan(3.6 * renewal * 1_000);
-    await replica.stop();
+    await eventually(async () => (await hellos()).length === 0).finally(() => clearInterval(calls));
+    expect(performance.now() - since).toBeLessThan(6 * renewal * 1_000);
   });
 
   it('shares leases between replicas', async () => {
-    const replica = await registry.startAnother();
+    const replica = await replicate();
     await register();
-    await eventually(async () => (await hellos(replica.url)).length === 1, 500);
+    await eventually(async () => (await hellos(replica.url)).length === 1);
     // Renewed at one, alive at both.
     for (let n = 0; n < 5; n += 1) {
       await sleep(renewal);
       expect((await eureka('PUT', '/apps/HELLO/hello-1', { url: replica.url })).status).toBe(200);
       expect(await hellos()).toHaveLength(1);
     }
-    const newcomer = await registry.startAnother();
-    await eventually(async () => (await hellos(newcomer.url)).length === 1, renewal * 1_000);
+    const newcomer = await replicate();
+    await eventually(async () => (await hellos(newcomer.url)).length === 1);
     expect((await eureka('DELETE', '/apps/HELLO/hello-1', { url: newcomer.url })).status).toBe(200);
-    await eventually(
-      async () => (await hellos()).length === 0 && (await hellos(replica.url)).length === 0,
-      500,
-    );
-    await Promise.all([replica.stop(), newcomer.stop()]);
+    await eventually(async () => (await hellos()).length === 0 && (await hellos(replica.url)).length === 0);
   });
 
   it('takes an instance out of service, and lets it in again', async () => {
