@@ -8,6 +8,7 @@ import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { z } from 'zod';
 import { configure, httpOptions } from '../src/door.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
+import { KnownServices } from '../src/known-services.ts';
 import { DemoModule, seen } from './demo.ts';
 import { issuer, signer, type Signer } from './tokens.ts';
 
@@ -37,9 +38,7 @@ describe('services that are asked over HTTP', () => {
     );
     key = await signer('k1');
     seen.keys = [key.publicKey];
-    demo = await start(DemoModule, {
-      environment: { RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
-    });
+    demo = await runDemo();
     await eventually(async () => (await call('/v1/things')).status === 200);
   });
   afterEach(async () => {
@@ -53,6 +52,11 @@ describe('services that are asked over HTTP', () => {
     await demo?.stop();
     await gateway?.stop();
   });
+
+  const runDemo = () =>
+    start(DemoModule, {
+      environment: { RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
+    });
 
   async function call(path: string, init: RequestInit = {}) {
     const response = await fetch(gateway.url + path, init);
@@ -130,9 +134,12 @@ describe('services that are asked over HTTP', () => {
     };
     announced.push(announcement);
     await gateway.announce(Announced(announcement));
-    await eventually(async () => {
-      const { body } = await call('/openapi.json');
-      return requests.length === 0 || state !== 'up' || JSON.stringify(body).includes('"hello');
+    const known = () => gateway.get(KnownServices).upstreamsOf(name);
+    await eventually(() => {
+      const found = known().find((one) => one.instance === instance);
+      return state === 'up'
+        ? found?.contract.requests.length === requests.length && found.url === url
+        : found === undefined;
     });
   }
 
@@ -432,7 +439,8 @@ describe('services that are asked over HTTP', () => {
         routes: [route, 'GET /v1/hello'],
         startedAt: '2020-01-01T00:00:00.000Z',
       });
-      if (name !== 'demo') await isThere('/v1/hello');
+      if (name === 'demo') expect((await call('/v1/hello')).status).not.toBe(200);
+      else await isThere('/v1/hello');
       expect((await call('/v1/things')).body).toHaveProperty('seen');
       await call('/v1/things/0190a5a0-0000-7000-8000-000000000001');
       await call('/.well-known/jwks.json');
