@@ -94,6 +94,9 @@ export type Instance = z.infer<typeof Instance> & { instanceId: string };
 
 const nameOf = (app: string, instanceId: string) => `eureka:${app.toUpperCase()}:${instanceId}`;
 
+/** The third renewal may be a little late, and still counts. */
+const late = 1.1;
+
 /** How an instance that is not on the bus registered. */
 export const instanceOf = ({ announcement }: Entry): Instance => announcement.registration as Instance;
 
@@ -173,7 +176,8 @@ export class Registration implements OnModuleInit {
       state: statusOf(instance) === 'UP' ? 'up' : 'out',
       startedAt: known?.announcement.startedAt ?? new Date().toISOString(),
       // It is gone after three of these: with three renewals that did not come, or sooner where its lease is shorter.
-      interval: Math.max(this.settings.shortestRenewal, Math.min(renewalIntervalInSecs, durationInSecs / 3)),
+      interval:
+        late * Math.max(this.settings.shortestRenewal, Math.min(renewalIntervalInSecs, durationInSecs / 3)),
       registration: instance,
     });
   }

@@ -1,15 +1,22 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { execFile, fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe as describeContract, service } from '@jogakbo/contract';
 import { ListContractVersions, ListInstances, type InstanceView } from '@jogakbo/contracts-registry';
 import { start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { z } from 'zod';
 import { configure, httpOptions } from '../src/http.ts';
 import { RegistryModule } from '../src/registry.module.ts';
 import { GreeterModule } from './greeter.ts';
 
 const interval = 0.2;
+const Announced = service('instances').event('announced', z.any());
+const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
 
 describe('registry', () => {
   let registry: ServiceUnderTest;
@@ -142,9 +149,26 @@ describe('registry', () => {
     await eventually(() => events().some(({ kind }) => kind === 'came'));
     mortal.kill('SIGKILL');
     await eventually(() => events().some(({ kind }) => kind === 'went'));
+    const moving = { service: 'moving', version: '1', instance: 'moving-1', interval: 5, state: 'up' };
+    const said = {
+      ...moving,
+      startedAt: new Date().toISOString(),
+      contract: describeContract(service('moving')),
+    };
+    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:1' }));
+    await eventually(() => events().length === 4);
+    // The same once more is no news.
+    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:1' }));
+    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:2' }));
+    await eventually(() => events().length === 5);
+    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:2', state: 'draining' }));
+    await eventually(() => events().length === 6);
     expect(events().slice(1)).toMatchObject([
       { kind: 'came', data: { service: 'mortal' } },
       { kind: 'went', data: { service: 'mortal' } },
+      { kind: 'came', data: { service: 'moving', url: 'http://127.0.0.1:1' } },
+      { kind: 'changed', data: { service: 'moving', url: 'http://127.0.0.1:2' } },
+      { kind: 'went', data: { service: 'moving' } },
     ]);
     abort.abort();
     await reading;
@@ -164,6 +188,25 @@ describe('registry', () => {
     for (const { targets } of body) {
       expect((await fetch(`http://${targets[0]}/metrics`)).status).toBe(200);
     }
+  });
+
+  const withPromtool = hasPromtool ? it : it.skip;
+  withPromtool('gives targets that promtool accepts (skipped where it is not installed)', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'jogakbo-promtool-'));
+    const config = join(folder, 'prometheus.yml');
+    const http_sd_configs = [{ url: `${registry.url}/prometheus/targets` }];
+    // JSON is YAML, too.
+    writeFileSync(config, JSON.stringify({ scrape_configs: [{ job_name: 'jogakbo', http_sd_configs }] }));
+    // It asks this very process.
+    const { stdout } = await promisify(execFile)('promtool', [
+      'check',
+      'service-discovery',
+      '--timeout=3s',
+      config,
+      'jogakbo',
+    ]);
+    rmSync(folder, { recursive: true });
+    expect(stdout).toContain('"service": "greeter"');
   });
 
   it('writes down what each version spoke, and when', async () => {
