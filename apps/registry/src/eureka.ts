@@ -32,23 +32,23 @@ export class Eureka {
   ) {}
 
   @Get('apps')
-  apps(@Req() request: FastifyRequest, @Res() reply: FastifyReply): void {
-    answer(request, reply, { applications: this.#applications(this.#all()) });
+  apps(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    return answer(request, reply, { applications: this.#applications(this.#all()) });
   }
 
   /** What changed of late; the hash is of the whole, so that a client sees when it must fetch that instead. */
   @Get('apps/delta')
-  delta(@Req() request: FastifyRequest, @Res() reply: FastifyReply): void {
+  delta(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const changed = this.directory.changes.map(({ entry, kind, at }) => viewOf(entry, actions[kind], at));
     const hash = hashcodeOf(this.#all());
-    answer(request, reply, { applications: this.#applications(changed, hash) });
+    return answer(request, reply, { applications: this.#applications(changed, hash) });
   }
 
   @Get('apps/:app')
-  app(@Param('app') app: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): void {
+  app(@Param('app') app: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const instance = this.#all().filter((one) => one.app === app.toUpperCase());
     if (instance.length === 0) throw new NotFoundException(`nobody is there called ${app}`);
-    answer(request, reply, { application: { name: app.toUpperCase(), instance } });
+    return answer(request, reply, { application: { name: app.toUpperCase(), instance } });
   }
 
   @Get('apps/:app/:instanceId')
@@ -57,8 +57,12 @@ export class Eureka {
     @Param('instanceId') instanceId: string,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
-  ): void {
-    this.#answerOne(request, reply, (one) => one.app === app.toUpperCase() && one.instanceId === instanceId);
+  ): Promise<void> {
+    return this.#answerOne(
+      request,
+      reply,
+      (one) => one.app === app.toUpperCase() && one.instanceId === instanceId,
+    );
   }
 
   @Get('instances/:instanceId')
@@ -66,20 +70,24 @@ export class Eureka {
     @Param('instanceId') instanceId: string,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
-  ): void {
-    this.#answerOne(request, reply, (one) => one.instanceId === instanceId);
+  ): Promise<void> {
+    return this.#answerOne(request, reply, (one) => one.instanceId === instanceId);
   }
 
   @Get('vips/:vip')
-  vip(@Param('vip') vip: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): void {
+  vip(@Param('vip') vip: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const fits = this.#all().filter((one) => one.vipAddress.split(',').includes(vip));
-    answer(request, reply, { applications: this.#applications(fits) });
+    return answer(request, reply, { applications: this.#applications(fits) });
   }
 
   @Get('svips/:vip')
-  secureVip(@Param('vip') vip: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): void {
+  secureVip(
+    @Param('vip') vip: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
     const fits = this.#all().filter((one) => one.secureVipAddress?.split(',').includes(vip));
-    answer(request, reply, { applications: this.#applications(fits) });
+    return answer(request, reply, { applications: this.#applications(fits) });
   }
 
   @Post('apps/:app')
@@ -164,10 +172,10 @@ export class Eureka {
     };
   }
 
-  #answerOne(request: FastifyRequest, reply: FastifyReply, fits: (one: View) => boolean): void {
+  #answerOne(request: FastifyRequest, reply: FastifyReply, fits: (one: View) => boolean): Promise<void> {
     const found = this.#all().find(fits);
     if (!found) throw new NotFoundException('there is no such instance');
-    answer(request, reply, { instance: found });
+    return answer(request, reply, { instance: found });
   }
 }
 

@@ -19,11 +19,10 @@ export function configure(app: NestFastifyApplication): void {
   });
   for (const type of ['application/xml', 'text/xml']) {
     app.useBodyParser(type, { bodyLimit: httpOptions.bodyLimit! }, (_request, body, done) => {
-      try {
-        done(null, parseXml(body.toString()));
-      } catch {
-        done(new BadRequestException('the body is not XML'));
-      }
+      parseXml(body.toString()).then(
+        (document) => done(null, document),
+        () => done(new BadRequestException('the body is not XML')),
+      );
     });
   }
 }

@@ -75,6 +75,8 @@ export class Announcer {
   }
 }
 
+/** Who fell silent is remembered for six more intervals, in milliseconds: others may think for that long that it is there. */
+const rememberGone = 6_000;
 /** A roll that one has called is answered within this many milliseconds. */
 const rollTakes = 1_000;
 
@@ -148,8 +150,11 @@ export class Instances {
   /** Those that are there now, those that take no work included, newest first. */
   get present(): Announcement[] {
     const now = Date.now();
-    for (const [instance, { until }] of this.#heard) if (until < now) this.#heard.delete(instance);
+    for (const [instance, { announcement, until }] of this.#heard) {
+      if (until + announcement.interval * rememberGone < now) this.#heard.delete(instance);
+    }
     return [...this.#heard.values()]
+      .filter(({ until }) => until >= now)
       .map(({ announcement }) => announcement)
       .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
   }
