@@ -16,6 +16,7 @@ if (existsSync('.env')) {
   const names = [
     'RABBITMQ_PASSWORD',
     'POSTGRES_PASSWORD',
+    'REGISTRATION_SECRET',
     ...databases.map((app) => `${app.toUpperCase()}_PASSWORD`),
   ];
   writeFileSync('.env', names.map((name) => `${name}=${password()}\n`).join(''), { mode: 0o600 });

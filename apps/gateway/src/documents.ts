@@ -79,9 +79,13 @@ export class Documents {
 
   serveOn(server: FastifyInstance): void {
     server.get('/openapi.json', (_request, reply) =>
-      this.#send(reply, 'openapi', (services) => this.#openApi(services)),
+      this.#send(reply, 'openapi', () =>
+        this.#openApi([...this.services.contracts, ...this.services.foreignContracts]),
+      ),
     );
-    server.get('/asyncapi.json', (_request, reply) => this.#send(reply, 'asyncapi', asyncApi));
+    server.get('/asyncapi.json', (_request, reply) =>
+      this.#send(reply, 'asyncapi', () => asyncApi(this.services.contracts)),
+    );
     server.get('/docs', (_request, reply) =>
       reply
         .headers({ 'content-security-policy': pagePolicy, 'cache-control': 'no-cache' })
@@ -91,11 +95,11 @@ export class Documents {
   }
 
   /** Rendered once for what is announced now. */
-  #send(reply: FastifyReply, name: string, render: (services: ServiceDescription[]) => JsonSchema): unknown {
-    const { table, contracts } = this.services;
+  #send(reply: FastifyReply, name: string, render: () => JsonSchema): unknown {
+    const { table } = this.services;
     let rendered = this.#rendered.get(name);
     if (rendered?.table !== table) {
-      rendered = { table, text: JSON.stringify(render(contracts)) };
+      rendered = { table, text: JSON.stringify(render()) };
       this.#rendered.set(name, rendered);
     }
     return reply.header('cache-control', 'no-cache').type(`${json}; charset=utf-8`).send(rendered.text);

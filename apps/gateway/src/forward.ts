@@ -3,6 +3,7 @@ import { RabbitClient, RemoteFault, type CallContext, type Caller } from '@jogak
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { idempotencyKeyOf, isNoneMatch, locationOf, secondsToWait } from './headers.ts';
+import { HttpUpstreams } from './http-upstream.ts';
 import { inputOf } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import { languageOf } from './language.ts';
@@ -21,6 +22,7 @@ export class Forward {
     private readonly tokens: Tokens,
     private readonly client: RabbitClient,
     private readonly waiting: Waiting,
+    private readonly upstreams: HttpUpstreams,
     private readonly settings: GatewaySettings,
   ) {}
 
@@ -41,6 +43,10 @@ export class Forward {
     request.facts.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
 
+    if (route.upstream === 'http') {
+      return this.upstreams.forward(route, parameters, caller, request, reply);
+    }
+
     const { headers } = request;
     const input = inputOf(route, {
       parameters,
@@ -49,7 +55,7 @@ export class Forward {
       ifMatch: headers['if-match'],
     });
     const idempotencyKey = idempotencyKeyOf(route, headers['idempotency-key']);
-    if (!this.services.serves(route.service)) throw new RemoteFault('unavailable', 'nobody serves it now');
+    if (!this.services.serves(route)) throw new RemoteFault('unavailable', 'nobody serves it now');
 
     // Nothing of this comes from a header that a stranger could have written, but the trace and the language.
     const context: CallContext = {

@@ -47,8 +47,13 @@ function bodyFields(body: unknown): Record<string, unknown> {
   if (body === null || typeof body !== 'object' || Array.isArray(body)) {
     throw platformRejection('invalid', 'the body must be a JSON object');
   }
-  if (isDeeperThan(deepest, body)) throw platformRejection('invalid', 'the body is nested too deeply');
+  mustBeShallow(body);
   return body as Record<string, unknown>;
+}
+
+/** @throws Rejection for what could exhaust the stack of whoever reads it */
+export function mustBeShallow(body: unknown): void {
+  if (isDeeperThan(deepest, body)) throw platformRejection('invalid', 'the body is nested too deeply');
 }
 
 function isDeeperThan(depth: number, value: unknown): boolean {

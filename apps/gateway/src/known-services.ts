@@ -1,7 +1,7 @@
-import type { ServiceDescription } from '@jogakbo/contract';
+import type { Announcement, ServiceDescription } from '@jogakbo/contract';
 import { BrokerConnection, Instances, Publisher } from '@jogakbo/messaging';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { RouteTable } from './routes.ts';
+import { RouteTable, type Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** Routes that the gateway answers itself: nobody can announce them. */
@@ -26,6 +26,8 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   readonly #log = new Logger('gateway');
   readonly #instances: Instances;
   readonly #contracts = new Map<string, ServiceDescription>();
+  readonly #foreign = new Map<string, ServiceDescription>();
+  #upstreams = new Map<string, Announcement[]>();
   readonly #listeners: ((table: RouteTable) => void)[] = [];
   #alive = new Set<string>();
   #heard = '';
@@ -52,14 +54,30 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     return this.#table;
   }
 
-  /** What is or was announced, in the order of names. */
+  /** What is or was announced of those that are on the bus, in the order of names. */
   get contracts(): ServiceDescription[] {
     return [...this.#contracts.values()].sort((a, b) => (a.service < b.service ? -1 : 1));
   }
 
+  /**
+   * What is or was announced of those that are asked over HTTP. Who is there comes before who is away, and then who was
+   * there first: nobody takes another's route. A name of one that is on the bus is not for others.
+   */
+  get foreignContracts(): ServiceDescription[] {
+    const since = (service: string) => this.#upstreams.get(service)?.at(-1)?.startedAt ?? 'away';
+    return [...this.#foreign.values()]
+      .filter(({ service }) => !this.#contracts.has(service))
+      .sort((a, b) => since(a.service).localeCompare(since(b.service)));
+  }
+
   /** True where at least one instance of the service takes work. */
-  serves(service: string): boolean {
-    return this.#alive.has(service);
+  serves({ service, upstream }: Pick<Route, 'service' | 'upstream'>): boolean {
+    return upstream === 'bus' ? this.#alive.has(service) : this.upstreamsOf(service).length > 0;
+  }
+
+  /** The instances of a service that is asked over HTTP, those that take work now. */
+  upstreamsOf(service: string): readonly Announcement[] {
+    return this.#upstreams.get(service) ?? [];
   }
 
   /** True while a service that is only starting again, like this gateway, may not have been heard of yet. */
@@ -75,15 +93,22 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   #look(): void {
     const alive = this.#instances.alive;
-    const heard = alive.map(({ instance, version }) => `${instance} ${version}`).join();
+    const heard = alive.map(signOf).join();
     if (heard === this.#heard) return;
     this.#heard = heard;
-    this.#alive = new Set(alive.map(({ service }) => service));
-    for (const service of this.#alive) {
-      const spoken = alive.filter((one) => one.service === service).map(({ contract }) => contract);
-      this.#contracts.set(service, together(spoken));
+    const [foreign, ours] = [
+      alive.filter(({ upstream }) => upstream),
+      alive.filter(({ upstream }) => !upstream),
+    ];
+    this.#alive = new Set(ours.map(({ service }) => service));
+    this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
+    for (const [service, some] of Map.groupBy(ours, ({ service }) => service)) {
+      this.#contracts.set(service, together(some.map(({ contract }) => contract)));
     }
-    this.#table = new RouteTable(this.contracts, ownRoutes);
+    for (const [service, some] of this.#upstreams) {
+      this.#foreign.set(service, together(some.map(({ contract }) => contract)));
+    }
+    this.#table = new RouteTable(this.contracts, ownRoutes, this.foreignContracts);
     for (const refused of this.#table.refused) this.#log.warn(`a route is not taken: ${refused}`);
     for (const listener of this.#listeners) listener(this.#table);
   }
@@ -92,6 +117,17 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     clearInterval(this.#timer);
     await this.#instances.close();
   }
+}
+
+const signs = new WeakMap<Announcement, string>();
+
+/** Changes when something does that matters here. What is not on the bus may register again as something else. */
+function signOf(announcement: Announcement): string {
+  const { instance, version, upstream, url, contract } = announcement;
+  if (!upstream) return `${instance} ${version}`;
+  let sign = signs.get(announcement);
+  if (!sign) signs.set(announcement, (sign = JSON.stringify([instance, version, url, contract])));
+  return sign;
 }
 
 /** While two versions of a service run, what only the older one speaks is still spoken. @param spoken newest first */

@@ -24,7 +24,7 @@ export class ReadyToServe {
     const missing = this.settings.readyRoutes.filter((wanted) => {
       const [method, path] = wanted.split(' ') as [string, string];
       const match = this.services.table.find(method, path);
-      return match.found !== 'route' || !this.services.serves(match.route.service);
+      return match.found !== 'route' || !this.services.serves(match.route);
     });
     return missing.length > 0 ? `nobody serves ${missing.join(', ')}` : undefined;
   }

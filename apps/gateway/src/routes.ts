@@ -1,4 +1,9 @@
-import type { Access, RequestDescription, ServiceDescription } from '@jogakbo/contract';
+import {
+  routesOverlap,
+  type Access,
+  type RequestDescription,
+  type ServiceDescription,
+} from '@jogakbo/contract';
 import findMyWay from 'find-my-way';
 
 type Http = NonNullable<RequestDescription['http']>;
@@ -6,6 +11,8 @@ type Http = NonNullable<RequestDescription['http']>;
 /** A request that can be reached over HTTP: it has both a route and an access policy. */
 export interface Route {
   service: string;
+  /** How the service is asked. */
+  upstream: 'bus' | 'http';
   /** The path as the contract writes it. Bounded in number, so fit for metrics; the path of a request is not. */
   pattern: string;
   access: Access;
@@ -34,18 +41,36 @@ export class RouteTable {
   /**
    * @param services what is announced; of two that announce the same route, the first has it
    * @param own routes that the gateway answers itself, as `METHOD /path`
+   * @param foreign what is announced of services that are asked over HTTP: they get what nobody else could be asked for
    */
-  constructor(services: Iterable<ServiceDescription>, own: readonly string[] = []) {
+  constructor(
+    services: Iterable<ServiceDescription>,
+    own: readonly string[] = [],
+    foreign: Iterable<ServiceDescription> = [],
+  ) {
     for (const route of own) {
       const [method, path] = route.split(' ') as [Method, string];
       this.#router.on(method, path, () => {});
     }
+    this.#addAll(services, 'bus');
+    const taken = [...own, ...this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`)];
+    this.#addAll(foreign, 'http', taken);
+  }
+
+  #addAll(
+    services: Iterable<ServiceDescription>,
+    upstream: Route['upstream'],
+    taken: readonly string[] = [],
+  ): void {
     for (const { service, requests } of services) {
       for (const contract of requests) {
         // What has no policy is not reachable.
         if (!contract.http || !contract.access) continue;
         const { http, access } = contract;
-        this.#add({ service, contract, access, http, pattern: http.path });
+        const route = `${http.method} ${http.path}`;
+        const holder = taken.find((other) => routesOverlap(route, other));
+        if (holder) this.refused.push(`${contract.name} (${route}): it takes what is of ${holder}`);
+        else this.#add({ service, upstream, contract, access, http, pattern: http.path });
       }
     }
   }

@@ -16,6 +16,13 @@ export class GatewaySettings extends settings({
     .max(10_485_760)
     .default(65_536)
     .describe('bytes of a request body at most'),
+  responseLimit: z.coerce
+    .number()
+    .int()
+    .min(1_024)
+    .max(104_857_600)
+    .default(4_194_304)
+    .describe('bytes at most of an answer of a service that is asked over HTTP'),
   tokenIssuer: z
     .string()
     .min(1)

@@ -245,3 +245,18 @@ function mustBind(name: string, http: HttpBinding, input: z.ZodType): void {
 export function pathParameters(path: string): string[] {
   return [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
 }
+
+/**
+ * Whether there is a request that both routes would take: the same method, and paths that differ in nothing but what
+ * one of them leaves open.
+ * @param a `METHOD /path/{parameter}`
+ * @param b likewise
+ */
+export function routesOverlap(a: string, b: string): boolean {
+  const [one, other] = [a.split(/[ /]/), b.split(/[ /]/)];
+  const isOpen = (part: string): boolean => part.startsWith('{');
+  return (
+    one.length === other.length &&
+    one.every((part, at) => part === other[at] || isOpen(part) || isOpen(other[at]!))
+  );
+}

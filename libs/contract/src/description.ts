@@ -68,10 +68,17 @@ export const Announcement = z.object({
   service: z.string(),
   version: z.string(),
   instance: z.string(),
-  state: z.enum(['up', 'draining']),
-  /** Base URL of its health and metrics. */
+  /** `out`: it is there, and takes no work; `draining`: it is leaving, and as good as gone. */
+  state: z.enum(['up', 'out', 'draining']),
+  /** Base URL of its health and metrics; of all that it serves where it is an HTTP upstream. */
   url: z.string(),
   startedAt: z.iso.datetime(),
+  /** Set where the instance does not listen on the bus: it is asked over HTTP, and others speak for it. */
+  upstream: z.literal('http').optional(),
+  /** How such an instance registered, as it said it: so that every registry can speak for it. */
+  registration: z.record(z.string(), z.unknown()).optional(),
+  /** Share of its time that it was busy since it last said so, from 0 to 1. */
+  load: z.number().min(0).max(1).optional(),
   /** Seconds until the next one; an instance silent for three of these is gone. */
   interval: z.number(),
   /** Queues that it found missing and made: what others sent to them before is gone. */
@@ -81,7 +88,7 @@ export const Announcement = z.object({
 export type Announcement = z.infer<typeof Announcement>;
 
 /** "I am still here", every few seconds. */
-export const Heartbeat = Announcement.pick({ instance: true, interval: true });
+export const Heartbeat = Announcement.pick({ instance: true, interval: true, load: true });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
 /**

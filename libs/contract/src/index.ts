@@ -1,6 +1,7 @@
 export {
   service,
   pathParameters,
+  routesOverlap,
   type Access,
   type Answer,
   type AnyCommand,

@@ -9,7 +9,7 @@ export {
 export { Ask, RabbitClient } from './client.ts';
 export { BrokerConnection } from './connection.ts';
 export { Handles } from './handles.ts';
-export { Announcer, Instances } from './instances.ts';
+export { Announcer, Instances, Spokesman } from './instances.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';

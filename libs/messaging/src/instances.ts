@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
 import { Announcement, Heartbeat } from '@jogakbo/contract';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
@@ -25,6 +26,7 @@ async function tell(publisher: Publisher, name: string, source: string, data: un
 export class Announcer {
   #timer: NodeJS.Timeout | undefined;
   #answering: NodeJS.Timeout | undefined;
+  #utilization = performance.eventLoopUtilization();
   readonly #listener: Listener;
 
   constructor(
@@ -58,7 +60,11 @@ export class Announcer {
 
   async #beat(): Promise<void> {
     const { service, instance, interval } = this.describe();
-    const heartbeat: Heartbeat = { instance, interval };
+    const utilization = performance.eventLoopUtilization();
+    const { utilization: busy } = performance.eventLoopUtilization(utilization, this.#utilization);
+    this.#utilization = utilization;
+    const load = Math.round(Math.min(1, Math.max(0, busy)) * 1_000) / 1_000;
+    const heartbeat: Heartbeat = { instance, interval, load };
     await tell(this.publisher, beat, service, heartbeat).catch(() => {});
   }
 
@@ -68,6 +74,11 @@ export class Announcer {
     await this.#listener.close();
   }
 }
+
+/** Who fell silent is remembered for six more intervals, in milliseconds: others may think for that long that it is there. */
+const rememberGone = 6_000;
+/** A roll that one has called is answered within this many milliseconds. */
+const rollTakes = 1_000;
 
 /**
  * Who is alive, as far as one can hear. An instance that says it drains is gone at once, a silent one after three of
@@ -87,7 +98,7 @@ export class Instances {
   ) {
     this.#listener = new Listener(
       connection,
-      ({ pattern, data }) => (pattern === beat ? this.#hearBeat(data) : this.#hearAnnouncement(data)),
+      ({ pattern, data }) => this.hear(pattern, data),
       () => this.#callRoll(),
     );
   }
@@ -96,22 +107,39 @@ export class Instances {
     await this.#listener.open(announced, beat);
   }
 
+  /** Takes in what an instance, or somebody on its behalf, says. */
+  hear(pattern: string, data: unknown): void {
+    if (pattern === beat) this.#hearBeat(data);
+    else this.#hearAnnouncement(data);
+  }
+
   #hearAnnouncement(data: unknown): void {
     const heard = Announcement.safeParse(data);
     if (!heard.success) return;
-    const { instance, state, interval } = heard.data;
+    const announcement = heard.data;
+    const { instance, state, interval } = announcement;
+    const known = this.#heard.get(instance);
+    announcement.load ??= known?.announcement.load;
     if (state === 'draining') this.#heard.delete(instance);
-    else this.#heard.set(instance, { announcement: heard.data, until: performance.now() + interval * 3_000 });
-    this.onAnnounced(heard.data);
+    else if (known && this.#isHearsay(announcement, known.announcement)) known.announcement = announcement;
+    else this.#heard.set(instance, { announcement, until: performance.now() + interval * 3_000 });
+    this.onAnnounced(announcement);
+  }
+
+  /** What others say of an instance, when somebody else calls the roll, is no sign of its life: its beats are. */
+  #isHearsay({ upstream, startedAt }: Announcement, known: Announcement): boolean {
+    return upstream !== undefined && startedAt === known.startedAt && performance.now() - this.#calledAt > rollTakes;
   }
 
   #hearBeat(data: unknown): void {
     const heard = Heartbeat.safeParse(data);
     if (!heard.success) return;
-    const { instance, interval } = heard.data;
+    const { instance, interval, load } = heard.data;
     const known = this.#heard.get(instance);
-    if (known) known.until = performance.now() + interval * 3_000;
-    else if (performance.now() - this.#calledAt > 1_000) this.#callRoll();
+    if (known) {
+      known.until = performance.now() + interval * 3_000;
+      if (load !== undefined) known.announcement.load = load;
+    } else if (performance.now() - this.#calledAt > rollTakes) this.#callRoll();
   }
 
   #callRoll(): void {
@@ -119,16 +147,74 @@ export class Instances {
     void tell(this.publisher, rollCall, this.source, {}).catch(() => {});
   }
 
-  /** Those alive now, newest first. */
-  get alive(): Announcement[] {
+  /** Those that are there now, those that take no work included, newest first. */
+  get present(): Announcement[] {
     const now = performance.now();
-    for (const [instance, { until }] of this.#heard) if (until < now) this.#heard.delete(instance);
+    for (const [instance, { announcement, until }] of this.#heard) {
+      if (until + announcement.interval * rememberGone < now) this.#heard.delete(instance);
+    }
     return [...this.#heard.values()]
+      .filter(({ until }) => until >= now)
       .map(({ announcement }) => announcement)
       .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
   }
 
+  /** Those that take work now, newest first. */
+  get alive(): Announcement[] {
+    return this.present.filter(({ state }) => state === 'up');
+  }
+
   close(): Promise<void> {
     return this.#listener.close();
+  }
+}
+
+/**
+ * Speaks on the bus for instances that are not on it: announces them, passes their signs of life on, and answers for
+ * all that are present when the roll is called. Several may speak for the same instance.
+ */
+export class Spokesman {
+  readonly #listener: Listener;
+  #answering: NodeJS.Timeout | undefined;
+
+  /** @param instances hears what is said here at once, and knows who is present */
+  constructor(
+    connection: BrokerConnection,
+    private readonly publisher: Publisher,
+    private readonly source: string,
+    private readonly instances: Instances,
+  ) {
+    this.#listener = new Listener(connection, () => this.#answerRoll());
+  }
+
+  async open(): Promise<void> {
+    await this.#listener.open(rollCall);
+  }
+
+  #answerRoll(): void {
+    this.#answering ??= setTimeout(() => {
+      this.#answering = undefined;
+      for (const one of this.instances.present) {
+        if (one.upstream) void tell(this.publisher, announced, this.source, one).catch(() => {});
+      }
+    }, 20);
+  }
+
+  /** @throws BrokerUnavailable when nobody could hear it */
+  async announce(announcement: Announcement): Promise<void> {
+    await tell(this.publisher, announced, this.source, announcement);
+    this.instances.hear(announced, announcement);
+  }
+
+  /** Never throws: who does not hear a beat hears the next one. */
+  async beat({ instance, interval }: Announcement): Promise<void> {
+    const heartbeat: Heartbeat = { instance, interval };
+    this.instances.hear(beat, heartbeat);
+    await tell(this.publisher, beat, this.source, heartbeat).catch(() => {});
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#answering);
+    await this.#listener.close();
   }
 }

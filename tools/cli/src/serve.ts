@@ -18,7 +18,7 @@ import { ensureStaff, staffFileOf } from './staff.ts';
 import { startOptions } from './start.ts';
 import { appsOf, takeCharge } from './start-store.ts';
 import { openSecrets, openState, type State } from './state.ts';
-import { brokerPlaceOf, databasePlaceOf } from './store-backing.ts';
+import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
 import { type App, nodePath, root } from './workspace.ts';
 
 /** What the service runs on: a store that runs already, or backing services brought up for it alone. */
@@ -57,13 +57,15 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
       store.backing('broker', provideBroker(await brokerPlaceOf(state, store.abort), say)),
       store.backing('database', provideDatabase(databasePlace, say)),
     ]);
-    const { services: passwords } = openSecrets(state, [app.name]);
+    const { services: passwords, registration } = openSecrets(state, [app.name]);
     const databases = await ensureServiceDatabases(database, [app], passwords);
     ensureStaff(state);
     const around: Surroundings = {
       ...{ state, publicUrl: store.run.publicUrl, port: options.port, rabbitUrl: broker.url },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
       staffFile: staffFileOf(state),
+      registryPort: await registryPortOf(state),
+      registrationSecret: registration,
     };
     store.becomeReady();
     return {

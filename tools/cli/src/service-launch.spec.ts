@@ -6,6 +6,8 @@ const around: Surroundings = {
   ...{ publicUrl: 'http://localhost:3000', port: 3000, rabbitUrl: 'amqp://us' },
   databaseUrls: { orders: 'postgresql://orders', identity: 'postgresql://identity' },
   staffFile: '/state/staff.json',
+  registryPort: 8761,
+  registrationSecret: 'generated',
 };
 const user = {
   ...{ PATH: '/bin', LANG: 'ko_KR.UTF-8', TZ: 'Asia/Seoul', LOG_LEVEL: 'debug', ORDERS_PAGE: '7' },
@@ -29,6 +31,7 @@ describe('serviceEnvironment', () => {
   it('gives the public port to the gateway alone', () => {
     expect(of('gateway', false).PORT).toBe('3000');
     expect(of('orders').PORT).toBe('0');
+    expect(of('registry').PORT).toBe('8761');
   });
 
   it('passes the user’s settings on', () => {
@@ -45,6 +48,8 @@ describe('serviceEnvironment', () => {
     expect(of('notifications').SMTP_URL).toBe('smtp://mail');
     expect(of('orders')).not.toHaveProperty('SMTP_URL');
     expect(of('identity').STAFF_FILE).toBe('/state/staff.json');
+    expect(of('registry').REGISTRATION_SECRET).toBe('generated');
+    expect(of('gateway')).not.toHaveProperty('REGISTRATION_SECRET');
     for (const secret of ['STAFF_FILE', 'JOGAKBO_SEED_PASSWORD', 'npm_lifecycle_event']) {
       expect(of('orders')).not.toHaveProperty(secret);
     }

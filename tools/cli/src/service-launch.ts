@@ -10,6 +10,9 @@ export interface Surroundings {
   /** The login of each service for its own database, by the name of the service. */
   databaseUrls: Record<string, string>;
   staffFile: string;
+  /** Clients of the registry are configured with it, so it stays the same. */
+  registryPort: number;
+  registrationSecret: string;
 }
 
 export interface Launch {
@@ -20,12 +23,18 @@ export interface Launch {
 }
 
 /** Settings that only one service may see. */
-const belongsTo: Record<string, string> = { SMTP_URL: 'notifications', STAFF_FILE: 'identity' };
+const belongsTo: Record<string, string> = {
+  SMTP_URL: 'notifications',
+  STAFF_FILE: 'identity',
+  REGISTRATION_SECRET: 'registry',
+};
 const neverPassed =
   /^(DATABASE_URL|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** What the door must know before the store is open. */
 const toSell = 'POST /v1/orders,POST /v1/sessions';
+const portOf = (name: string, { port, registryPort }: Surroundings): number =>
+  name === 'gateway' ? port : name === 'registry' ? registryPort : 0;
 const sells = ({ databaseUrls }: Surroundings) => Boolean(databaseUrls.orders && databaseUrls.identity);
 
 /** The user's environment without anybody else's secrets, and the service's own settings on top. */
@@ -40,7 +49,7 @@ export function serviceEnvironment(
   return {
     ...Object.fromEntries(passed),
     HOST: '127.0.0.1',
-    PORT: app.name === 'gateway' ? String(around.port) : '0',
+    PORT: String(portOf(app.name, around)),
     RABBITMQ_URL: around.rabbitUrl,
     TOKEN_ISSUER: around.publicUrl,
     ...(app.name === 'gateway' && sells(around) && !user.READY_ROUTES ? { READY_ROUTES: toSell } : {}),
@@ -49,6 +58,9 @@ export function serviceEnvironment(
     NODE_COMPILE_CACHE: join(around.state.folder, 'compile-cache'),
     ...(app.hasDatabase ? { DATABASE_URL: around.databaseUrls[app.name] } : {}),
     ...(app.name === belongsTo.STAFF_FILE ? { STAFF_FILE: around.staffFile } : {}),
+    ...(app.name === belongsTo.REGISTRATION_SECRET && !user.REGISTRATION_SECRET
+      ? { REGISTRATION_SECRET: around.registrationSecret }
+      : {}),
   };
 }
 

@@ -17,7 +17,7 @@ import { type Report, type Stage } from './start-events.ts';
 import { faultOfEarlyEnds } from './start-faults.ts';
 import { summaryOf } from './start-summary.ts';
 import { openSecrets, type State } from './state.ts';
-import { brokerPlaceOf, databasePlaceOf } from './store-backing.ts';
+import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
 import { type App, listApps } from './workspace.ts';
 
@@ -105,6 +105,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   const around: Surroundings = {
     ...{ state, publicUrl: run.publicUrl, port: run.port, rabbitUrl: broker.url },
     ...{ databaseUrls: {}, staffFile: staffFileOf(state) },
+    ...{ registryPort: 0, registrationSecret: openSecrets(state).registration },
   };
   await stage('databases', async (note) => {
     const { services: passwords } = openSecrets(
@@ -118,6 +119,8 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   });
 
   await stage('services', async (note) => {
+    // Only now: nobody must take it meanwhile.
+    around.registryPort = await registryPortOf(state);
     const services = apps.map((app) => store.addService(app.name, launchOf(app, around)));
     const waiting = new Set(services.map(({ name }) => name));
     note(`waiting for ${[...waiting].join(', ')}`);

@@ -17,15 +17,15 @@ export function summaryOf(
     String(process?.pid ?? ''),
     process ? megabytes(memoryOf(process.pid)) : '',
   ]);
+  const registry = run.services.find(({ name }) => name === 'registry');
+  const secrets = join(state.folder, 'secrets.json');
   const places = [
+    ...(registry?.url
+      ? [['eureka', `${registry.url}/eureka  (to register: "registration" in ${secrets})`]]
+      : []),
     ...(run.broker ? [['broker', `${run.broker.url}  (${run.broker.title})`]] : []),
     ...(run.broker?.managementUrl
-      ? [
-          [
-            '',
-            `${run.broker.managementUrl}  (user ${brokerUser}, password in ${join(state.folder, 'secrets.json')})`,
-          ],
-        ]
+      ? [['', `${run.broker.managementUrl}  (user ${brokerUser}, password in ${secrets})`]]
       : []),
     ...(run.database ? [['database', `${run.database.url}  (${run.database.title})`]] : []),
     ['logs', state.logs],

@@ -42,6 +42,8 @@ export function writeJson(path: string, value: unknown): void {
 export interface Secrets {
   broker: string;
   database: string;
+  /** With which instances of others register at the registry. */
+  registration: string;
   services: Record<string, string>;
 }
 
@@ -54,6 +56,7 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
   const secrets: Secrets = {
     broker: kept.broker ?? password(),
     database: kept.database ?? password(),
+    registration: kept.registration ?? password(),
     services: { ...kept.services },
   };
   for (const service of services) secrets.services[service] ??= password();
@@ -63,7 +66,7 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
 
 export const hasSecrets = (state: State): boolean => existsSync(join(state.folder, 'secrets.json'));
 
-export type PortName = 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres';
+export type PortName = 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres' | 'registry';
 
 export const keptPorts = (state: State): Partial<Record<PortName, number>> =>
   readJson(join(state.folder, 'ports.json')) ?? {};

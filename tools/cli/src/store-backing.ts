@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { dockerBrokerRuns } from './docker-broker.ts';
+import { UsageFault } from './fault.ts';
 import { claimPorts } from './ports.ts';
 import { type BrokerPlace, brokerLeftRunning } from './private-broker.ts';
 import { type DatabasePlace } from './private-postgres.ts';
@@ -16,6 +17,21 @@ export async function brokerPlaceOf(state: State, abort?: AbortSignal): Promise<
   keepPorts(state, ports);
   const { broker: password } = openSecrets(state);
   return { ...at, logs: state.logs, password, ports, throwaway: false, abort };
+}
+
+/** Where Eureka's clients look unless they are told otherwise. */
+const eurekaPort = 8761;
+
+/** The registry's port: the one of REGISTRY_PORT, else the one of before, else Eureka's own, else any that is free. */
+export async function registryPortOf(state: State, chosen = process.env.REGISTRY_PORT): Promise<number> {
+  if (chosen) {
+    const port = Number(chosen);
+    if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
+    throw new UsageFault(`REGISTRY_PORT is "${chosen}": it is a number from 1 to 65535.`);
+  }
+  const { registry } = await claimPorts(['registry'], { registry: eurekaPort, ...keptPorts(state) });
+  keepPorts(state, { registry });
+  return registry;
 }
 
 export async function databasePlaceOf(state: State): Promise<DatabasePlace> {

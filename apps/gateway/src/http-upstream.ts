@@ -1,0 +1,331 @@
+import { platformRejection, Rejection, type Announcement } from '@jogakbo/contract';
+import { RemoteFault, type Caller } from '@jogakbo/messaging';
+import { Metrics } from '@jogakbo/service';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Counter, Gauge } from 'prom-client';
+import { Agent, type Dispatcher } from 'undici';
+import { mustBeShallow } from './input.ts';
+import { KnownServices } from './known-services.ts';
+import type { Route } from './routes.ts';
+import { GatewaySettings } from './settings.ts';
+
+/** So many different instances are tried for one request at most. */
+const mostAttempts = 3;
+/** An instance that fails so often in a row is left out, at first for so long, and each time twice as long (milliseconds). */
+const failuresInARow = 5;
+const leftOutAtFirst = 1_000;
+const leftOutAtMost = 60_000;
+const connectTimeout = 1_000;
+const mostConnections = 256;
+
+/** Everything else that a client sends stays here: among it could be what services take for the word of the gateway. */
+const requestHeaders = [
+  ...['accept', 'accept-language', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'],
+  ...['idempotency-key', 'prefer', 'range', 'user-agent'],
+];
+/** What an answer may say. Cookies, and what speaks of the connection or of who answers, are not for clients. */
+const responseHeaders = [
+  ...['content-type', 'content-language', 'content-encoding', 'content-disposition', 'etag', 'last-modified'],
+  ...['expires', 'vary', 'location', 'link', 'retry-after', 'allow', 'accept-ranges', 'content-range'],
+  ...['preference-applied', 'deprecation', 'sunset'],
+];
+/** Nothing was sent: another instance may be asked for whatever it is. */
+const neverReached = new Set([
+  ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'],
+]);
+
+/** How this gateway gets on with an instance. */
+interface Standing {
+  service: string;
+  outstanding: number;
+  /** In a row. */
+  failures: number;
+  timesLeftOut: number;
+  leftOutUntil: number;
+}
+
+/** Whoever waits for the answer. */
+interface Client {
+  isGone: boolean;
+  onGone: () => void;
+}
+
+interface Sent {
+  method: Dispatcher.HttpMethod;
+  path: string;
+  headers: Record<string, string>;
+  body: string | null;
+}
+
+interface Answer {
+  status: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: Buffer;
+}
+
+type Outcome = 'answered' | 'failed' | 'unreached' | 'late' | 'too-large' | 'given-up';
+
+/** An attempt that another instance may make good: at any time, or only where asking twice is harmless. */
+class Failed extends Error {
+  constructor(readonly wasReached: boolean) {
+    super('an instance failed');
+  }
+}
+
+/**
+ * Takes requests to services that are asked over HTTP, found by what is announced of them. The instance with the fewest
+ * requests outstanding gets the next one; one that fails again and again is left out for a growing time.
+ */
+@Injectable()
+export class HttpUpstreams implements OnApplicationShutdown {
+  readonly #agent: Agent;
+  readonly #standings = new Map<string, Standing>();
+  readonly #requests: Counter;
+
+  constructor(
+    private readonly services: KnownServices,
+    private readonly settings: GatewaySettings,
+    metrics: Metrics,
+  ) {
+    this.#agent = new Agent({
+      connect: { timeout: connectTimeout },
+      connections: mostConnections,
+      maxResponseSize: settings.responseLimit,
+    });
+    this.#requests = new Counter({
+      name: 'http_upstream_requests_total',
+      help: 'Requests to instances that are asked over HTTP, attempts counted one by one.',
+      labelNames: ['service', 'outcome'],
+      registers: [metrics.registry],
+    });
+    const standings = this.#standings;
+    new Gauge({
+      name: 'http_upstream_left_out',
+      help: 'Instances that are left out, for they failed again and again.',
+      labelNames: ['service'],
+      registers: [metrics.registry],
+      collect() {
+        this.reset();
+        for (const { service, leftOutUntil } of standings.values()) {
+          this.inc({ service }, leftOutUntil > Date.now() ? 1 : 0);
+        }
+      },
+    });
+    services.onTable(() => this.#forgetTheGone());
+  }
+
+  /**
+   * Answers with what an instance answers.
+   * @throws Rejection an instance's "no"
+   * @throws RemoteFault `unavailable` where nobody takes it or all that were tried failed, `timeout`, and
+   *   `contract-broken` for an answer that is too large
+   */
+  async forward(
+    route: Route,
+    parameters: Record<string, string>,
+    caller: Caller | undefined,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<unknown> {
+    const sent = sentOf(route, parameters, caller, request);
+    const deadline = Date.now() + this.settings.requestTimeout;
+    const client: Client = { isGone: false, onGone: () => {} };
+    reply.raw.once('close', () => {
+      client.isGone = true;
+      client.onGone();
+    });
+    const tried = new Set<string>();
+    while (tried.size < mostAttempts) {
+      const instance = this.#choose(route, tried);
+      if (!instance) break;
+      tried.add(instance.instance);
+      try {
+        const answer = await this.#ask(instance, sent, deadline, client);
+        return send(answer, route, instance.url, reply);
+      } catch (error) {
+        if (!(error instanceof Failed)) throw error;
+        if (error.wasReached && sent.method !== 'GET') break;
+      }
+    }
+    throw new RemoteFault('unavailable', `no instance of ${route.service} answered`);
+  }
+
+  #choose({ service, contract }: Route, tried: Set<string>): Announcement | undefined {
+    const now = Date.now();
+    let best: Announcement[] = [];
+    let fewest = Infinity;
+    for (const instance of this.services.upstreamsOf(service)) {
+      const { outstanding, leftOutUntil } = this.#standingOf(instance);
+      if (tried.has(instance.instance) || leftOutUntil > now || outstanding > fewest) continue;
+      if (!instance.contract.requests.some(({ name }) => name === contract.name)) continue;
+      if (outstanding < fewest) best = [];
+      fewest = outstanding;
+      best.push(instance);
+    }
+    return best[Math.floor(Math.random() * best.length)];
+  }
+
+  async #ask(instance: Announcement, sent: Sent, deadline: number, client: Client): Promise<Answer> {
+    const standing = this.#standingOf(instance);
+    const remaining = deadline - Date.now();
+    if (remaining <= 0) throw new RemoteFault('timeout', 'no time left');
+    // One controller and one timer: AbortSignal.any and AbortSignal.timeout cost more than all the rest.
+    const abort = new AbortController();
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      abort.abort();
+    }, remaining);
+    client.onGone = () => abort.abort();
+    const { method, path, body } = sent;
+    let outcome: Outcome = 'failed';
+    standing.outstanding += 1;
+    try {
+      const response = await this.#agent.request({
+        ...{ origin: instance.url, method, path, body },
+        headers: { ...sent.headers, 'x-request-timeout': String(remaining) },
+        signal: abort.signal,
+      });
+      const { statusCode: status, headers } = response;
+      const answer = { status, headers, body: Buffer.from(await response.body.arrayBuffer()) };
+      if (status >= 500) throw new Failed(true);
+      outcome = 'answered';
+      return answer;
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (client.isGone) outcome = 'given-up';
+      else if (isLate) outcome = 'late';
+      else if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') outcome = 'too-large';
+      else if (neverReached.has(code ?? '')) outcome = 'unreached';
+      if (outcome === 'late') throw new RemoteFault('timeout', 'no answer in time');
+      if (outcome === 'too-large') throw new RemoteFault('contract-broken', 'the answer is too large');
+      if (outcome === 'given-up') throw new Rejection('client-gone', 499);
+      throw new Failed(outcome === 'failed');
+    } finally {
+      clearTimeout(timer);
+      client.onGone = () => {};
+      standing.outstanding -= 1;
+      this.#requests.inc({ service: instance.service, outcome });
+      judge(standing, outcome);
+    }
+  }
+
+  #standingOf({ service, instance, url }: Announcement): Standing {
+    const key = `${instance} ${url}`;
+    let standing = this.#standings.get(key);
+    if (!standing) {
+      standing = { service, outstanding: 0, failures: 0, timesLeftOut: 0, leftOutUntil: 0 };
+      this.#standings.set(key, standing);
+    }
+    return standing;
+  }
+
+  #forgetTheGone(): void {
+    for (const [key, { service }] of this.#standings) {
+      const isThere = this.services.upstreamsOf(service).some((one) => key === `${one.instance} ${one.url}`);
+      if (!isThere) this.#standings.delete(key);
+    }
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.#agent.close();
+  }
+}
+
+/** One more failure leaves an instance out again that comes back, until it succeeds once. */
+function judge(standing: Standing, outcome: Outcome): void {
+  if (outcome === 'answered') Object.assign(standing, { failures: 0, timesLeftOut: 0 });
+  // What was under way when an instance was left out says nothing new.
+  else if (outcome === 'given-up' || outcome === 'too-large' || standing.leftOutUntil > Date.now()) return;
+  else if (++standing.failures >= failuresInARow) {
+    const time = Math.min(leftOutAtFirst * 2 ** standing.timesLeftOut, leftOutAtMost);
+    standing.timesLeftOut += 1;
+    standing.leftOutUntil = Date.now() + time;
+  }
+}
+
+function sentOf(
+  { http }: Route,
+  parameters: Record<string, string>,
+  caller: Caller | undefined,
+  request: FastifyRequest,
+): Sent {
+  const { headers, body, facts } = request;
+  const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
+  if (hasBody) mustBeShallow(body);
+  const query = request.url.indexOf('?');
+  const passed = requestHeaders.flatMap((name) => {
+    const value = headers[name];
+    return value === undefined ? [] : [[name, String(value)] as const];
+  });
+  return {
+    method: http.method as Dispatcher.HttpMethod,
+    path: pathOf(http.path, parameters) + (query < 0 ? '' : request.url.slice(query)),
+    headers: {
+      ...Object.fromEntries(passed),
+      'accept-encoding': 'identity',
+      traceparent: facts.traceparent,
+      'x-request-id': facts.traceId,
+      ...(hasBody && { 'content-type': 'application/json' }),
+      ...(caller && {
+        'x-jogakbo-member': encodeURIComponent(caller.memberId),
+        'x-jogakbo-roles': caller.roles.map(encodeURIComponent).join(','),
+      }),
+    },
+    body: hasBody ? JSON.stringify(body) : null,
+  };
+}
+
+/** The path is made anew, so that nothing of it leads anywhere but where the route does. */
+function pathOf(pattern: string, parameters: Record<string, string>): string {
+  return pattern.replace(/\{(\w+)\}/g, (_, name: string) => {
+    const value = parameters[name]!;
+    if (value.split(/[/\\]/).some((part) => part === '.' || part === '..')) {
+      throw platformRejection('invalid', 'the path leads elsewhere', [
+        { path: name, message: 'must not hold . or .. as a part of a path' },
+      ]);
+    }
+    return encodeURIComponent(value);
+  });
+}
+
+function send(answer: Answer, { access, http }: Route, origin: string, reply: FastifyReply): unknown {
+  const { status, headers, body } = answer;
+  const one = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
+  if (status >= 400) {
+    for (const name of ['allow', 'retry-after']) if (one(name)) reply.header(name, one(name));
+    throw refusalOf(answer);
+  }
+  for (const name of responseHeaders) {
+    const value = headers[name];
+    if (value !== undefined) reply.header(name, value);
+  }
+  const location = one('location');
+  if (location?.startsWith(`${origin}/`)) reply.header('location', location.slice(origin.length));
+  const isCacheable = access === 'public' && http.method === 'GET';
+  reply.header('cache-control', isCacheable ? (one('cache-control') ?? 'no-cache') : 'no-store');
+  if (!one('content-type')) reply.type('application/octet-stream');
+  return body.length > 0
+    ? reply.code(status).send(body)
+    : reply.code(status).removeHeader('content-type').send();
+}
+
+/** An instance's "no" in the form of all others: with its own words where it sends a problem (RFC 9457). */
+function refusalOf({ status, headers, body }: Answer): Rejection {
+  let said: { code?: unknown; title?: unknown; detail?: unknown } = {};
+  if (String(headers['content-type']).startsWith('application/problem+json')) {
+    try {
+      said = (JSON.parse(body.toString()) as typeof said | null) ?? {};
+    } catch {
+      // No words, then.
+    }
+  }
+  const code =
+    typeof said.code === 'string' && /^[a-z][a-z0-9-]{0,60}$/.test(said.code) ? said.code : undefined;
+  const detail = [said.detail, said.title].find((text) => typeof text === 'string') as string | undefined;
+  return new Rejection(code ?? codeOf(status), status, detail);
+}
+
+const codes: Record<number, string> = { 401: 'unauthenticated', 403: 'forbidden', 404: 'not-found' };
+const codeOf = (status: number): string => codes[status] ?? 'refused';

@@ -1,0 +1,474 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { service, type Access } from '@jogakbo/contract';
+import { start, type RunningService } from '@jogakbo/service';
+import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { z } from 'zod';
+import { configure, httpOptions } from '../src/door.ts';
+import { GatewayModule } from '../src/gateway.module.ts';
+import { KnownServices } from '../src/known-services.ts';
+import { DemoModule, seen } from './demo.ts';
+import { issuer, signer, type Signer } from './tokens.ts';
+
+const Announced = service('instances').event('announced', z.any());
+
+/** An HTTP service that knows nothing of this store, and what it was asked. */
+interface Outside {
+  url: string;
+  asked: { method: string; url: string; headers: IncomingMessage['headers']; body: string }[];
+  answer: (request: IncomingMessage, response: ServerResponse) => void;
+  instance: string;
+}
+
+describe('services that are asked over HTTP', () => {
+  let gateway: ServiceUnderTest;
+  let demo: RunningService;
+  let key: Signer;
+  const servers: Server[] = [];
+  const announced: object[] = [];
+  let nth = 0;
+
+  beforeAll(async () => {
+    gateway = await ServiceUnderTest.start(
+      GatewayModule,
+      { TOKEN_ISSUER: issuer, REQUEST_TIMEOUT: '1000', RESPONSE_LIMIT: '100000', LEARN_FOR: '0' },
+      { fastify: httpOptions, configure },
+    );
+    key = await signer('k1');
+    seen.keys = [key.publicKey];
+    demo = await runDemo();
+    await eventually(async () => (await call('/v1/things')).status === 200);
+  });
+  afterEach(async () => {
+    for (const one of announced.splice(0)) await gateway.announce(Announced({ ...one, state: 'draining' }));
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+  afterAll(async () => {
+    await demo?.stop();
+    await gateway?.stop();
+  });
+
+  const runDemo = () =>
+    start(DemoModule, {
+      environment: { RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
+    });
+
+  async function call(path: string, init: RequestInit = {}) {
+    const response = await fetch(gateway.url + path, init);
+    const text = await response.text();
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what came over the wire
+    const body: any = /json/.test(response.headers.get('content-type') ?? '') ? JSON.parse(text) : text;
+    return { status: response.status, headers: response.headers, body };
+  }
+  const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+    call(path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    });
+
+  async function outside(answer?: Outside['answer']): Promise<Outside> {
+    const one: Outside = {
+      url: '',
+      asked: [],
+      answer: answer ?? ((_request, response) => json(response, 200, { from: one.instance })),
+      instance: `eureka:HELLO:${(nth += 1)}`,
+    };
+    const server = createServer((request, response) => {
+      let body = '';
+      request.on('data', (data) => (body += data));
+      request.on('end', () => {
+        one.asked.push({ method: request.method!, url: request.url!, headers: request.headers, body });
+        one.answer(request, response);
+      });
+    });
+    servers.push(server.listen(0, '127.0.0.1'));
+    await once(server, 'listening');
+    one.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    return one;
+  }
+
+  function json(response: ServerResponse, status: number, body: unknown, headers = {}): void {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+  }
+
+  interface Said {
+    name?: string;
+    routes?: string[];
+    access?: Access;
+    interval?: number;
+    state?: string;
+    startedAt?: string;
+  }
+
+  /** What a registry says on behalf of an instance. */
+  async function announce(
+    { url, instance }: Pick<Outside, 'url' | 'instance'>,
+    said: Said = {},
+  ): Promise<void> {
+    const { name = 'hello', access = 'public', interval = 5, state = 'up' } = said;
+    const { routes = ['GET /v1/hello', 'GET /v1/hello/{name}', 'POST /v1/hello'] } = said;
+    const requests = routes.map((route) => {
+      const [method, path] = route.split(' ') as [string, string];
+      const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
+      return {
+        ...{
+          name: `${name}.${route}`,
+          kind: method === 'GET' ? 'query' : 'command',
+          description: '',
+          access,
+        },
+        ...{ input: {}, output: {}, rejections: {}, idempotency: 'none' },
+        http: { method, path, parameters, status: 200 },
+      };
+    });
+    const announcement = {
+      ...{ service: name, version: '1', instance, state, url, interval, upstream: 'http' },
+      startedAt: said.startedAt ?? new Date().toISOString(),
+      contract: { service: name, description: '', requests, events: [] },
+    };
+    announced.push(announcement);
+    await gateway.announce(Announced(announcement));
+    const known = () => gateway.get(KnownServices).upstreamsOf(name);
+    await eventually(() => {
+      const found = known().find((one) => one.instance === instance);
+      return state === 'up'
+        ? found?.contract.requests.length === requests.length && found.url === url
+        : found === undefined;
+    });
+  }
+
+  const isThere = (path: string) => eventually(async () => (await call(path)).status === 200, 2_000);
+
+  describe('a request', () => {
+    it('reaches the instance as it is, within its time and trace', async () => {
+      const hello = await outside();
+      await announce(hello);
+      const path = '/v1/hello/%ED%95%9C%2Fa%20b';
+      const answer = await call(`${path}?x=1&x=%202`, {
+        headers: { 'accept-language': 'en', 'if-none-match': '"1"' },
+      });
+      expect(answer).toMatchObject({ status: 200, body: { from: hello.instance } });
+      const [asked] = hello.asked;
+      expect(asked).toMatchObject({ method: 'GET', url: `${path}?x=1&x=%202`, body: '' });
+      expect(asked!.headers).toMatchObject({ 'accept-language': 'en', 'if-none-match': '"1"' });
+      expect(asked!.headers['traceparent']).toContain(answer.headers.get('x-request-id'));
+      expect(Number(asked!.headers['x-request-timeout'])).toBeGreaterThan(800);
+      expect(Number(asked!.headers['x-request-timeout'])).toBeLessThanOrEqual(1_000);
+
+      await post('/v1/hello?a=b', { text: '안녕', n: [1] }, { 'idempotency-key': 'k' });
+      expect(hello.asked.at(-1)).toMatchObject({ method: 'POST', url: '/v1/hello?a=b' });
+      expect(JSON.parse(hello.asked.at(-1)!.body)).toEqual({ text: '안녕', n: [1] });
+      expect(hello.asked.at(-1)!.headers).toMatchObject({
+        'idempotency-key': 'k',
+        'content-type': 'application/json',
+      });
+    });
+
+    it('says who the member is, and nobody else can', async () => {
+      const hello = await outside();
+      await announce(hello, { access: 'member' });
+      const token = await key.sign({ sub: 'm-1', roles: ['member', 'merchant'] });
+      const forged = {
+        ...{
+          'x-jogakbo-member': 'somebody-else',
+          'X-Jogakbo-Roles': 'operator',
+          'x-request-timeout': '99999999',
+        },
+        ...{ 'x-forwarded-for': '1.1.1.1', forwarded: 'for=1.1.1.1', 'x-user-id': '1', cookie: 'a=b' },
+        ...{ 'x-request-id': 'mine', 'proxy-authorization': 'Basic x', te: 'trailers' },
+      };
+      await call('/v1/hello', { headers: { ...forged, authorization: `Bearer ${token}` } });
+      const { headers } = hello.asked[0]!;
+      expect(headers).toMatchObject({ 'x-jogakbo-member': 'm-1', 'x-jogakbo-roles': 'member,merchant' });
+      for (const name of [
+        'authorization',
+        'cookie',
+        'forwarded',
+        'x-forwarded-for',
+        'x-user-id',
+        'te',
+        'proxy-authorization',
+      ]) {
+        expect(headers).not.toHaveProperty(name);
+      }
+      expect(headers['x-request-id']).not.toBe('mine');
+      expect(Number(headers['x-request-timeout'])).toBeLessThanOrEqual(1_000);
+
+      const open = await outside();
+      await announce(open, { name: 'hello-open', routes: ['GET /v1/open'] });
+      await call('/v1/open', { headers: forged });
+      expect(open.asked[0]!.headers).not.toHaveProperty('x-jogakbo-member');
+      expect(open.asked[0]!.headers).not.toHaveProperty('x-jogakbo-roles');
+    });
+
+    it('meets the access policy first', async () => {
+      const hello = await outside();
+      await announce(hello, { access: 'operator' });
+      expect(await call('/v1/hello')).toMatchObject({ status: 401, body: { code: 'unauthenticated' } });
+      const authorization = `Bearer ${await key.sign()}`;
+      expect(await call('/v1/hello', { headers: { authorization } })).toMatchObject({ status: 403 });
+      expect(hello.asked).toEqual([]);
+      const operator = `Bearer ${await key.sign({ roles: ['operator'] })}`;
+      expect(await call('/v1/hello', { headers: { authorization: operator } })).toMatchObject({
+        status: 200,
+      });
+    });
+
+    it.each(['..', '%2e%2e', '.', '..%2f..%2fadmin', '%2e%2e%5cadmin', 'a%2f..%2f..'])(
+      'cannot leave its route by %s',
+      async (name) => {
+        const hello = await outside();
+        await announce(hello);
+        const { hostname, port } = new URL(gateway.url);
+        const { request } = await import('node:http');
+        // As it is: fetch would tidy it up.
+        const asked = request({ hostname, port, path: `/v1/hello/${name}` }).end();
+        const [response] = (await once(asked, 'response')) as [IncomingMessage];
+        response.resume();
+        expect(response.statusCode).toBe(400);
+        expect(hello.asked).toEqual([]);
+      },
+    );
+
+    it('of too deep a body is refused', async () => {
+      const hello = await outside();
+      await announce(hello);
+      const body = '{"a":'.repeat(5_000) + '1' + '}'.repeat(5_000);
+      const answer = await call('/v1/hello', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      });
+      expect(answer.status).toBe(400);
+      expect(hello.asked).toEqual([]);
+    });
+  });
+
+  describe('an answer', () => {
+    it('comes back, without what is not for clients', async () => {
+      const hello = await outside((_request, response) =>
+        json(
+          response,
+          201,
+          { made: true },
+          {
+            ...{ etag: '"7"', location: `${hello.url}/v1/hello/7`, 'cache-control': 'public, max-age=60' },
+            ...{ 'set-cookie': 'session=1', server: 'inside/1.0', 'x-powered-by': 'magic' },
+            ...{ 'access-control-allow-origin': '*', 'content-security-policy': 'script-src *' },
+          },
+        ),
+      );
+      await announce(hello);
+      const { status, headers, body } = await post('/v1/hello', {});
+      expect({ status, body }).toEqual({ status: 201, body: { made: true } });
+      expect(Object.fromEntries(headers)).toMatchObject({
+        ...{ etag: '"7"', location: '/v1/hello/7', 'cache-control': 'no-store' },
+        'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+      });
+      for (const name of ['set-cookie', 'server', 'x-powered-by', 'access-control-allow-origin']) {
+        expect(headers.has(name)).toBe(false);
+      }
+      const read = await call('/v1/hello');
+      expect(read.headers.get('cache-control')).toBe('public, max-age=60');
+    });
+
+    it('that refuses looks like every other', async () => {
+      const hello = await outside((_request, response) =>
+        json(response, 404, { stack: 'at /srv/secret.js' }),
+      );
+      await announce(hello);
+      const plain = await call('/v1/hello');
+      expect(plain).toMatchObject({ status: 404, body: { code: 'not-found', type: '/problems/not-found' } });
+      expect(JSON.stringify(plain.body)).not.toContain('secret');
+      expect(plain.body.traceId).toBe(plain.headers.get('x-request-id'));
+      hello.answer = (_request, response) =>
+        response
+          .writeHead(422, { 'content-type': 'application/problem+json' })
+          .end(JSON.stringify({ code: 'too-shy', detail: 'it says nothing', path: '/srv' }));
+      const own = await call('/v1/hello');
+      expect(own).toMatchObject({ status: 422, body: { code: 'too-shy', detail: 'it says nothing' } });
+      expect(own.body).not.toHaveProperty('path');
+    });
+
+    it('without a body has none', async () => {
+      const hello = await outside((_request, response) => response.writeHead(204).end());
+      await announce(hello);
+      expect(await call('/v1/hello')).toMatchObject({ status: 204, body: '' });
+    });
+
+    it('that is too large is not taken', async () => {
+      const hello = await outside((_request, response) => response.end('x'.repeat(200_000)));
+      await announce(hello);
+      expect(await call('/v1/hello')).toMatchObject({ status: 502, body: { code: 'bad-gateway' } });
+    });
+
+    it('that does not come in time is not waited for', async () => {
+      const hello = await outside((_request, response) => response.write('and then'));
+      await announce(hello);
+      const began = performance.now();
+      expect(await call('/v1/hello')).toMatchObject({ status: 504, body: { code: 'timeout' } });
+      expect(performance.now() - began).toBeLessThan(1_600);
+    });
+  });
+
+  describe('an instance that fails', () => {
+    const failing: Outside['answer'] = (_request, response) =>
+      response.writeHead(500, { 'content-type': 'text/plain' }).end('db.internal is away');
+
+    it('is made good by another one where asking twice is harmless', async () => {
+      const [bad, good] = [await outside(failing), await outside()];
+      await announce(bad);
+      await announce(good);
+      for (let n = 0; n < 20; n += 1) expect((await call('/v1/hello')).status).toBe(200);
+      expect(bad.asked.length).toBeGreaterThan(0);
+      expect(good.asked).toHaveLength(20);
+    });
+
+    it('is not where it could be done twice', async () => {
+      const bad = await outside(failing);
+      const worse = await outside((request) => request.socket.destroy());
+      await announce(bad);
+      await announce(worse);
+      for (let n = 0; n < 4; n += 1) {
+        const answer = await post('/v1/hello', {});
+        expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+        expect(answer.headers.get('retry-after')).toBe('1');
+        expect(JSON.stringify(answer.body)).not.toContain('internal');
+      }
+      expect(bad.asked.length + worse.asked.length).toBe(4);
+    });
+
+    it('is for whatever was never sent', async () => {
+      const good = await outside();
+      await announce({ url: 'http://127.0.0.1:1', instance: 'eureka:HELLO:nobody' });
+      await announce(good);
+      for (let n = 0; n < 6; n += 1) expect((await post('/v1/hello', { n })).status).toBe(200);
+      expect(good.asked).toHaveLength(6);
+    });
+
+    it('is left out after five times in a row, and for longer each time', async () => {
+      const bad = await outside(failing);
+      await announce(bad);
+      const answers = async (times: number) => {
+        for (let n = 0; n < times; n += 1) expect((await call('/v1/hello')).status).toBe(503);
+        return bad.asked.length;
+      };
+      expect(await answers(10)).toBe(5);
+      const { body } = await call('/metrics');
+      expect(body).toMatch(/http_upstream_left_out\{.*service="hello".*\} 1/);
+      expect(body).toMatch(/http_upstream_requests_total\{.*outcome="failed".*\} \d/);
+      await sleep(1_050);
+      // One more failure is enough now, and the second time lasts two seconds.
+      expect(await answers(3)).toBe(6);
+      await sleep(1_050);
+      expect(await answers(3)).toBe(6);
+      await sleep(1_050);
+      bad.answer = (_request, response) => json(response, 200, {});
+      expect((await call('/v1/hello')).status).toBe(200);
+      bad.answer = failing;
+      expect(await answers(10)).toBe(12);
+    });
+  });
+
+  it('get a request each by who has the fewest', async () => {
+    const slow = await outside((_request, response) => void setTimeout(() => json(response, 200, {}), 600));
+    const quick = await outside();
+    await announce(slow);
+    await announce(quick);
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, async (_, n) => {
+        await sleep(n * 10);
+        return (await call('/v1/hello')).status;
+      }),
+    );
+    expect(new Set(answers)).toEqual(new Set([200]));
+    expect(slow.asked.length).toBeGreaterThan(0);
+    expect(slow.asked.length).toBeLessThan(12);
+  });
+
+  describe('come and go', () => {
+    it('at once when they say so, and their routes wait for them', async () => {
+      const hello = await outside();
+      await announce(hello);
+      await isThere('/v1/hello');
+      await announce(hello, { state: 'out' });
+      await eventually(async () => (await call('/v1/hello')).status === 503, 500);
+      await announce(hello);
+      await isThere('/v1/hello');
+      await gateway.announce(Announced({ ...announced.at(-1)!, state: 'draining' }));
+      await eventually(async () => (await call('/v1/hello')).status === 503, 500);
+    });
+
+    it('after three intervals of silence', async () => {
+      const hello = await outside();
+      const began = performance.now();
+      await announce(hello, { interval: 0.4 });
+      await isThere('/v1/hello');
+      await eventually(async () => (await call('/v1/hello')).status === 503, 2_500);
+      expect(performance.now() - began).toBeGreaterThan(1_100);
+    });
+
+    it('with other routes than before', async () => {
+      const hello = await outside();
+      await announce(hello, { routes: ['GET /v1/hello-1'] });
+      await isThere('/v1/hello-1');
+      await announce(hello, { routes: ['GET /v1/hello-2'] });
+      await isThere('/v1/hello-2');
+      expect((await call('/v1/hello-1')).status).toBe(404);
+    });
+  });
+
+  describe('cannot take', () => {
+    it.each([
+      ['a route of ours', 'aaa', 'GET /v1/things'],
+      ['a corner of a route of ours', 'aaa', 'GET /v1/things/0190a5a0-0000-7000-8000-000000000001'],
+      ['the keys', 'aaa', 'GET /.well-known/jwks.json'],
+      ['a name of ours', 'demo', 'GET /v1/things'],
+      ['a route of the gateway', 'aaa', 'GET /health/{what}'],
+    ])('%s', async (_, name, route) => {
+      const thief = await outside();
+      // It came first, and its name does, too.
+      await announce(thief, {
+        name,
+        routes: [route, 'GET /v1/hello'],
+        startedAt: '2020-01-01T00:00:00.000Z',
+      });
+      if (name === 'demo') expect((await call('/v1/hello')).status).not.toBe(200);
+      else await isThere('/v1/hello');
+      expect((await call('/v1/things')).body).toHaveProperty('seen');
+      await call('/v1/things/0190a5a0-0000-7000-8000-000000000001');
+      await call('/.well-known/jwks.json');
+      await call('/health/live');
+      expect(thief.asked.filter(({ url }) => url !== '/v1/hello')).toEqual([]);
+    });
+
+    it('a route of another one outside that was there first', async () => {
+      const [first, second] = [await outside(), await outside()];
+      await announce(first, { name: 'hello-zzz', routes: ['GET /v1/hello-mine'] });
+      await sleep(5);
+      await announce(second, { name: 'hello-aaa', routes: ['GET /v1/hello-mine'] });
+      for (let n = 0; n < 5; n += 1) await call('/v1/hello-mine');
+      expect([first.asked.length, second.asked.length]).toEqual([5, 0]);
+      // Who has gone holds nothing.
+      await gateway.announce(Announced({ ...announced.at(-2)!, state: 'draining' }));
+      await isThere('/v1/hello-mine');
+      expect(second.asked.length).toBeGreaterThan(0);
+    });
+  });
+
+  it('stand in the OpenAPI document, and not on the bus', async () => {
+    await announce(await outside());
+    expect((await call('/openapi.json')).body.paths['/v1/hello/{name}'].get).toMatchObject({
+      tags: ['hello'],
+    });
+    expect(JSON.stringify((await call('/asyncapi.json')).body)).not.toContain('hello.');
+  });
+});
+
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,0 +1,13 @@
+import { createHash } from 'node:crypto';
+import type { ServiceDescription } from '@jogakbo/contract';
+
+/** The same for the same contract, in whatever order its fields came. */
+export const hashOf = (contract: ServiceDescription): string =>
+  createHash('sha256')
+    .update(JSON.stringify(contract, (_key, value: unknown) => inOrder(value)))
+    .digest('hex');
+
+function inOrder(value: unknown): unknown {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

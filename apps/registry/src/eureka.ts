@@ -1,0 +1,253 @@
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  HttpCode,
+  NotFoundException,
+  BadRequestException,
+  Param,
+  Post,
+  Put,
+  Query,
+  Req,
+  Res,
+} from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Directory, type Change, type Entry } from './directory.ts';
+import { answer } from './eureka-format.ts';
+import { instanceOf, Registration, Status, statusOf } from './registration.ts';
+
+type View = ReturnType<typeof viewOf>;
+
+/**
+ * Netflix Eureka's REST API, for stock clients in any language: they find everybody here, and who registers is routed
+ * to. Reading is open to whoever reaches this port; everything else needs the secret of registration.
+ */
+@Controller(['eureka', 'eureka/v2'])
+export class Eureka {
+  constructor(
+    private readonly directory: Directory,
+    private readonly registration: Registration,
+  ) {}
+
+  @Get('apps')
+  apps(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    return answer(request, reply, { applications: this.#applications(this.#all()) });
+  }
+
+  /** What changed of late; the hash is of the whole, so that a client sees when it must fetch that instead. */
+  @Get('apps/delta')
+  delta(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    const changed = this.directory.changes.map(({ entry, kind, at }) => viewOf(entry, actions[kind], at));
+    const hash = hashcodeOf(this.#all());
+    return answer(request, reply, { applications: this.#applications(changed, hash) });
+  }
+
+  @Get('apps/:app')
+  app(@Param('app') app: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    const instance = this.#all().filter((one) => one.app === app.toUpperCase());
+    if (instance.length === 0) throw new NotFoundException(`nobody is there called ${app}`);
+    return answer(request, reply, { application: { name: app.toUpperCase(), instance } });
+  }
+
+  @Get('apps/:app/:instanceId')
+  instanceOfApp(
+    @Param('app') app: string,
+    @Param('instanceId') instanceId: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    return this.#answerOne(
+      request,
+      reply,
+      (one) => one.app === app.toUpperCase() && one.instanceId === instanceId,
+    );
+  }
+
+  @Get('instances/:instanceId')
+  instance(
+    @Param('instanceId') instanceId: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    return this.#answerOne(request, reply, (one) => one.instanceId === instanceId);
+  }
+
+  @Get('vips/:vip')
+  vip(@Param('vip') vip: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    const fits = this.#all().filter((one) => one.vipAddress.split(',').includes(vip));
+    return answer(request, reply, { applications: this.#applications(fits) });
+  }
+
+  @Get('svips/:vip')
+  secureVip(
+    @Param('vip') vip: string,
+    @Req() request: FastifyRequest,
+    @Res() reply: FastifyReply,
+  ): Promise<void> {
+    const fits = this.#all().filter((one) => one.secureVipAddress?.split(',').includes(vip));
+    return answer(request, reply, { applications: this.#applications(fits) });
+  }
+
+  @Post('apps/:app')
+  @HttpCode(204)
+  async register(
+    @Param('app') app: string,
+    @Body() body: unknown,
+    @Req() { headers }: FastifyRequest,
+  ): Promise<void> {
+    this.registration.mustKnowSecret(headers.authorization);
+    await this.registration.register(app, body);
+  }
+
+  /** A client that is told 404 registers again: so it does after a registry that forgot it was restarted. */
+  @Put('apps/:app/:instanceId')
+  async renew(
+    @Param('app') app: string,
+    @Param('instanceId') instanceId: string,
+    @Query('status') status: string | undefined,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
+    const entry = this.#mustBeThere(request, app, instanceId);
+    const instance = instanceOf(entry);
+    const said = Status.safeParse(status);
+    if (said.success && said.data !== instance.status) {
+      await this.registration.say({ ...instance, status: said.data }, entry);
+    } else {
+      await this.directory.renew(entry);
+    }
+  }
+
+  @Delete('apps/:app/:instanceId')
+  async cancel(
+    @Param('app') app: string,
+    @Param('instanceId') instanceId: string,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
+    await this.registration.cancel(this.#mustBeThere(request, app, instanceId));
+  }
+
+  @Put('apps/:app/:instanceId/status')
+  async override(
+    @Param('app') app: string,
+    @Param('instanceId') instanceId: string,
+    @Query('value') value: string | undefined,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
+    const entry = this.#mustBeThere(request, app, instanceId);
+    const status = Status.safeParse(value);
+    if (!status.success) throw new BadRequestException(`value: must be one of ${Status.options.join(', ')}`);
+    await this.registration.say({ ...instanceOf(entry), overriddenStatus: status.data }, entry);
+  }
+
+  @Delete('apps/:app/:instanceId/status')
+  async endOverride(
+    @Param('app') app: string,
+    @Param('instanceId') instanceId: string,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
+    const entry = this.#mustBeThere(request, app, instanceId);
+    await this.registration.say({ ...instanceOf(entry), overriddenStatus: undefined }, entry);
+  }
+
+  /** Only who registered here can be renewed or cancelled here: our own services speak for themselves. */
+  #mustBeThere(request: FastifyRequest, app: string, instanceId: string): Entry {
+    this.registration.mustKnowSecret(request.headers.authorization);
+    const entry = this.registration.find(app, instanceId);
+    if (!entry) throw new NotFoundException(`${app}/${instanceId} is not registered`);
+    return entry;
+  }
+
+  #all(): View[] {
+    return this.directory.entries.map((entry) => viewOf(entry));
+  }
+
+  #applications(instances: View[], hash = hashcodeOf(instances)) {
+    const apps = Map.groupBy(instances, ({ app }) => app);
+    return {
+      versions__delta: '1',
+      apps__hashcode: hash,
+      application: [...apps].map(([name, instance]) => ({ name, instance })),
+    };
+  }
+
+  #answerOne(request: FastifyRequest, reply: FastifyReply, fits: (one: View) => boolean): Promise<void> {
+    const found = this.#all().find(fits);
+    if (!found) throw new NotFoundException('there is no such instance');
+    return answer(request, reply, { instance: found });
+  }
+}
+
+const actions: Record<Change['kind'], string> = { came: 'ADDED', changed: 'MODIFIED', went: 'DELETED' };
+
+/** An instance as Eureka shows it. */
+function viewOf(entry: Entry, actionType = 'ADDED', at = Date.parse(entry.announcement.startedAt)) {
+  const { announcement, hash } = entry;
+  const { service, version, instance, url, state, startedAt, interval } = announcement;
+  const since = Date.parse(startedAt);
+  const common = {
+    countryId: 1,
+    isCoordinatingDiscoveryServer: 'false',
+    lastUpdatedTimestamp: String(at),
+    lastDirtyTimestamp: String(since),
+    actionType,
+  };
+  const lease = { registrationTimestamp: since, evictionTimestamp: 0, serviceUpTimestamp: since };
+  if (announcement.upstream) {
+    const { leaseInfo, port, securePort, lastDirtyTimestamp, overriddenStatus, ...said } = instanceOf(entry);
+    return {
+      ...common,
+      ...said,
+      app: said.app.toUpperCase(),
+      ipAddr: said.ipAddr ?? said.hostName,
+      vipAddress: said.vipAddress ?? service,
+      status: statusOf(instanceOf(entry)),
+      overriddenStatus: overriddenStatus ?? 'UNKNOWN',
+      ...portsOf(port, securePort),
+      leaseInfo: { ...leaseInfo, ...lease },
+      ...(lastDirtyTimestamp && { lastDirtyTimestamp: String(lastDirtyTimestamp) }),
+    };
+  }
+  const { hostname, port } = new URL(url);
+  return {
+    ...common,
+    instanceId: instance,
+    hostName: hostname,
+    app: service.toUpperCase(),
+    ipAddr: hostname,
+    vipAddress: service,
+    secureVipAddress: undefined,
+    status: state === 'up' ? 'UP' : 'OUT_OF_SERVICE',
+    overriddenStatus: 'UNKNOWN',
+    ...portsOf({ $: Number(port || 80), '@enabled': true }, { $: 443, '@enabled': false }),
+    dataCenterInfo: { '@class': 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo', name: 'MyOwn' },
+    leaseInfo: {
+      renewalIntervalInSecs: Math.max(1, Math.round(interval)),
+      durationInSecs: Math.max(1, Math.round(interval * 3)),
+      ...lease,
+    },
+    metadata: { version, contract: hash, transport: 'rabbitmq' } as Record<string, string>,
+    healthCheckUrl: `${url}/health/ready`,
+    statusPageUrl: `${url}/metrics`,
+  };
+}
+
+interface Port {
+  $: number;
+  '@enabled': boolean;
+}
+
+const portsOf = (port: Port, securePort: Port) => ({
+  port: { $: port.$, '@enabled': String(port['@enabled']) },
+  securePort: { $: securePort.$, '@enabled': String(securePort['@enabled']) },
+});
+
+/** How many there are of each status, as clients count, too: `DOWN_1_UP_12_`. */
+function hashcodeOf(instances: View[]): string {
+  const counts = Map.groupBy(instances, ({ status }) => status);
+  return [...counts]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([status, some]) => `${status}_${some.length}_`)
+    .join('');
+}

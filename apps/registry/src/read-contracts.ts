@@ -1,0 +1,33 @@
+import type { Body } from '@jogakbo/contract';
+import { platformRejection } from '@jogakbo/contract';
+import { ListContractVersions } from '@jogakbo/contracts-registry';
+import { Handles } from '@jogakbo/messaging';
+import { Controller, Get, NotFoundException, Param } from '@nestjs/common';
+import { ContractHistory } from './contract-history.ts';
+
+/** What services speak and spoke. */
+@Controller()
+export class ReadContracts {
+  constructor(private readonly history: ContractHistory) {}
+
+  @Handles(ListContractVersions)
+  async list({ service }: Body<typeof ListContractVersions>) {
+    const items = await this.history.versionsOf(service);
+    if (items.length === 0) throw platformRejection('not-found', 'no such service was ever heard');
+    return { items };
+  }
+
+  @Get('contracts/:service')
+  async versions(@Param('service') service: string) {
+    const versions = await this.history.versionsOf(service);
+    if (versions.length === 0) throw new NotFoundException(`${service} was never heard`);
+    return { service, versions };
+  }
+
+  @Get('contracts/:service/:version')
+  async version(@Param('service') service: string, @Param('version') version: string) {
+    const found = await this.history.contractOf(service, version);
+    if (!found) throw new NotFoundException(`${service} ${version} was never heard`);
+    return { service, ...found };
+  }
+}

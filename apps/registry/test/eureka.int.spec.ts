@@ -1,0 +1,408 @@
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { start, type RunningService } from '@jogakbo/service';
+import { service } from '@jogakbo/contract';
+import type { InstanceView } from '@jogakbo/contracts-registry';
+import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { Eureka as EurekaClient } from 'eureka-js-client';
+import { z } from 'zod';
+import { configure, httpOptions } from '../src/http.ts';
+import { RegistryModule } from '../src/registry.module.ts';
+import { GreeterModule } from './greeter.ts';
+
+const secret = 'a secret of sixteen and more';
+const basic = `Basic ${Buffer.from(`eureka:${secret}`).toString('base64')}`;
+const renewal = 0.5;
+const RollCall = service('instances').event('roll-call', z.object({}));
+
+interface Options {
+  authorization?: string | undefined;
+  accept?: string;
+  body?: unknown;
+  url?: string;
+}
+
+describe('the Eureka API', () => {
+  let registry: ServiceUnderTest;
+  let greeter: RunningService;
+  const clients: EurekaClient[] = [];
+  const replicas: RunningService[] = [];
+
+  async function replicate(): Promise<RunningService> {
+    const replica = await registry.startAnother();
+    replicas.push(replica);
+    return replica;
+  }
+
+  beforeAll(async () => {
+    registry = await ServiceUnderTest.start(
+      RegistryModule,
+      { REGISTRATION_SECRET: secret, SHORTEST_RENEWAL: String(renewal), ANNOUNCE_EVERY: '5' },
+      { fastify: httpOptions, configure },
+    );
+    greeter = await start(GreeterModule, {
+      environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '5' },
+    });
+    await eventually(async () => (await instances()).some(({ service }) => service === 'greeter'));
+  });
+  afterEach(async () => {
+    await Promise.all(replicas.splice(0).map((replica) => replica.stop()));
+    await Promise.all(
+      clients.splice(0).map((client) => new Promise((done) => client.stop(() => done(undefined)))),
+    );
+    for (const one of await instances()) {
+      const [, app, instanceId] = one.instance.split(':', 3);
+      if (one.upstream === 'http') await eureka('DELETE', `/apps/${app}/${instanceId}`);
+    }
+  });
+  afterAll(async () => {
+    await greeter?.stop();
+    await registry?.stop();
+  });
+
+  async function eureka(method: string, path: string, options: Options = {}) {
+    const { authorization = basic, accept = 'application/json', body, url = registry.url } = options;
+    const isText = typeof body === 'string';
+    const response = await fetch(`${url}/eureka${path}`, {
+      method,
+      headers: {
+        ...(authorization && { authorization }),
+        ...(accept && { accept }),
+        ...(body !== undefined && { 'content-type': isText ? 'application/xml' : 'application/json' }),
+      },
+      ...(body !== undefined && { body: isText ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what came over the wire
+    const json: any = text.startsWith('{') ? JSON.parse(text) : undefined;
+    return { status: response.status, text, json };
+  }
+
+  async function instances(url = registry.url): Promise<InstanceView[]> {
+    return (await (await fetch(`${url}/instances`)).json()) as InstanceView[];
+  }
+
+  const hellos = async (url?: string) => (await instances(url)).filter(({ service }) => service === 'hello');
+
+  const registration = (changes: Record<string, unknown> = {}) => ({
+    instance: {
+      instanceId: 'hello-1',
+      hostName: 'localhost',
+      app: 'HELLO',
+      ipAddr: '127.0.0.1',
+      vipAddress: 'hello',
+      status: 'UP',
+      port: { $: 8080, '@enabled': 'true' },
+      dataCenterInfo: { '@class': 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo', name: 'MyOwn' },
+      leaseInfo: { renewalIntervalInSecs: renewal, durationInSecs: 90 },
+      metadata: { routes: 'GET /v1/hello; GET /v1/hello/{name}', access: 'public', version: '7' },
+      ...changes,
+    },
+  });
+  const register = (changes?: Record<string, unknown>, options?: Options) =>
+    eureka('POST', '/apps/HELLO', { body: registration(changes), ...options });
+
+  /** A stock client, as its documentation has it. */
+  function stockClient(): EurekaClient {
+    const address = new URL(registry.url);
+    const quiet = { debug() {}, info() {}, warn() {}, error() {}, level() {} };
+    const client = new EurekaClient({
+      logger: quiet,
+      instance: {
+        ...registration().instance,
+      },
+      eureka: {
+        host: `eureka:${encodeURIComponent(secret)}@${address.hostname}`,
+        port: Number(address.port),
+        servicePath: '/eureka/apps/',
+        heartbeatInterval: renewal * 1_000,
+        registryFetchInterval: 100,
+        maxRetries: 1,
+      },
+    } as unknown as ConstructorParameters<typeof EurekaClient>[0]);
+    clients.push(client);
+    return client;
+  }
+
+  describe('serves a stock client', () => {
+    it('that registers, renews, fetches and cancels', async () => {
+      const client = stockClient();
+      await new Promise<void>((resolve, reject) => {
+        client.start((error?: Error) => (error ? reject(error) : resolve()));
+      });
+      expect(await hellos()).toMatchObject([
+        {
+          ...{ service: 'hello', version: '7', instance: 'eureka:HELLO:hello-1', state: 'up' },
+          ...{ upstream: 'http', url: 'http://127.0.0.1:8080' },
+        },
+      ]);
+      // All our own instances are there, too.
+      expect(client.getInstancesByAppId('GREETER')).toMatchObject([
+        { app: 'GREETER', status: 'UP', port: { $: Number(new URL(greeter.url).port) } },
+      ]);
+      expect(client.getInstancesByVipAddress('hello')).toHaveLength(1);
+
+      // Four of its intervals, with nothing but renewals.
+      await Promise.all([once(client as never, 'heartbeat'), sleep(4 * renewal)]);
+      expect(await hellos()).toHaveLength(1);
+
+      await new Promise((resolve) => client.stop(resolve));
+      clients.length = 0;
+      expect(await hellos()).toEqual([]);
+    });
+
+    it('again after it was forgotten', async () => {
+      const client = stockClient();
+      await new Promise<void>((resolve) => client.start(() => resolve()));
+      await eureka('DELETE', '/apps/HELLO/hello-1');
+      expect(await hellos()).toEqual([]);
+      await eventually(async () => (await hellos()).length === 1);
+    });
+  });
+
+  describe('lets nobody in', () => {
+    it.each([
+      ['without the secret', ''],
+      ['with another', `Basic ${Buffer.from('eureka:wrong').toString('base64')}`],
+      ['with the secret as the name', `Basic ${Buffer.from(`${secret}:`).toString('base64')}`],
+      ['with something else', `Bearer ${secret}`],
+    ])('%s', async (_, authorization) => {
+      await register();
+      expect((await register({ instanceId: 'hello-2' }, { authorization })).status).toBe(401);
+      for (const [method, path] of [
+        ['PUT', '/apps/HELLO/hello-1'],
+        ['DELETE', '/apps/HELLO/hello-1'],
+        ['PUT', '/apps/HELLO/hello-1/status?value=DOWN'],
+        ['DELETE', '/apps/HELLO/hello-1/status'],
+      ] as const) {
+        expect((await eureka(method, path, { authorization })).status).toBe(401);
+      }
+      expect(await hellos()).toMatchObject([{ instance: 'eureka:HELLO:hello-1', state: 'up' }]);
+    });
+
+    it('where there is no secret', async () => {
+      const closed = await ServiceUnderTest.start(RegistryModule, {}, { fastify: httpOptions, configure });
+      const { status, text } = await register({}, { url: closed.url });
+      await closed.stop();
+      expect({ status, text }).toEqual({ status: 403, text: expect.stringContaining('REGISTRATION_SECRET') });
+    });
+  });
+
+  describe('says what is wrong with', () => {
+    it.each([
+      ['a route', { metadata: { routes: 'hello', access: 'public' } }, 400, '"hello" is not a route'],
+      ['routes that nobody may use', { metadata: { routes: 'GET /v1/hello' } }, 400, 'metadata.access'],
+      ['a port', { port: { $: 70_000, '@enabled': 'true' } }, 400, 'instance.port: is not a port'],
+      ['no port at all', { port: { $: 1, '@enabled': 'false' } }, 400, 'neither port nor securePort'],
+      ['an address', { ipAddr: '127.0.0.1/admin?' }, 400, 'not the name or address of a host'],
+      ['an address with a login', { hostName: 'a@b' }, 400, 'not the name or address of a host'],
+      ['a name', { app: 'HELLO WORLD' }, 400, 'instance.app'],
+      ['another name than the address has', { app: 'BYE' }, 400, 'instance.app: is BYE'],
+      ['a status', { status: 'FINE' }, 400, 'instance.status'],
+      [
+        'a route of ours',
+        { metadata: { routes: 'GET /v1/greetings/{who}', access: 'public' } },
+        409,
+        'greeter has',
+      ],
+      [
+        'a corner of a route of ours',
+        { metadata: { routes: 'GET /v1/greetings/me', access: 'public' } },
+        409,
+        'greeter has',
+      ],
+      [
+        'a route of an operator',
+        { metadata: { routes: 'GET /v1/ops/instances', access: 'public' } },
+        409,
+        'registry has',
+      ],
+    ])('%s', async (_, changes, status, why) => {
+      const answer = await register(changes);
+      expect({ status: answer.status, why: answer.json?.message }).toEqual({
+        status,
+        why: expect.stringContaining(why),
+      });
+      expect(await hellos()).toEqual([]);
+    });
+
+    it('a name of ours', async () => {
+      const { status, text } = await eureka('POST', '/apps/GREETER', {
+        body: registration({ app: 'GREETER' }),
+      });
+      expect({ status, text }).toEqual({
+        status: 409,
+        text: expect.stringContaining('service of this store'),
+      });
+    });
+
+    it('a route of another service outside', async () => {
+      await register();
+      const body = registration({ app: 'BYE', metadata: { routes: 'GET /v1/hello/{x}', access: 'public' } });
+      expect(await eureka('POST', '/apps/BYE', { body })).toMatchObject({ status: 409 });
+    });
+
+    it('something that is no registration', async () => {
+      const empty = await fetch(`${registry.url}/eureka/apps/HELLO`, {
+        method: 'POST',
+        headers: { authorization: basic, 'content-type': 'application/json' },
+      });
+      expect(empty.status).toBe(400);
+      for (const body of [{}, { instance: {} }, [], '<instance>', 'not XML at all']) {
+        const { status } = await eureka('POST', '/apps/HELLO', { body });
+        expect({ body, status }).toEqual({ body, status: 400 });
+      }
+    });
+
+    it('what it does not know', async () => {
+      for (const [method, path] of [
+        ['PUT', '/apps/HELLO/hello-9'],
+        ['DELETE', '/apps/HELLO/hello-9'],
+        ['PUT', '/apps/HELLO/hello-9/status?value=UP'],
+        ['GET', '/apps/NOBODY'],
+        ['GET', '/apps/HELLO/hello-9'],
+        ['GET', '/instances/hello-9'],
+      ] as const) {
+        expect({ method, path, status: (await eureka(method, path)).status }).toEqual({
+          method,
+          path,
+          status: 404,
+        });
+      }
+    });
+  });
+
+  it('guards the routes of a service of ours that is away', async () => {
+    await greeter.stop();
+    await registry.restart();
+    const taken = { metadata: { routes: 'GET /v1/greetings/{who}', access: 'public' } };
+    expect((await register(taken)).status).toBe(409);
+    greeter = await start(GreeterModule, {
+      environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '5' },
+    });
+  });
+
+  it('takes no offence at a type of nothing', async () => {
+    await register();
+    const headers = { authorization: basic, 'content-type': 'application/json' };
+    const renewed = await fetch(`${registry.url}/eureka/apps/HELLO/hello-1`, { method: 'PUT', headers });
+    expect(renewed.status).toBe(200);
+  });
+
+  it('does not let instances of ours be cancelled', async () => {
+    const [ours] = (await instances()).filter(({ service }) => service === 'greeter');
+    expect((await eureka('DELETE', `/apps/GREETER/${ours!.instance}`)).status).toBe(404);
+    expect((await eureka('PUT', `/apps/GREETER/${ours!.instance}/status?value=DOWN`)).status).toBe(404);
+  });
+
+  it('drops an instance after three renewals that did not come', async () => {
+    await register();
+    const since = performance.now();
+    await eventually(async () => (await hellos()).length === 0);
+    expect(performance.now() - since).toBeGreaterThan(3.1 * renewal * 1_000);
+  });
+
+  it('does not take what replicas say of an instance for a sign of its life', async () => {
+    await replicate();
+    await register();
+    const since = performance.now();
+    // Every listener that comes calls the roll, and both replicas answer for the instance.
+    const calls = setInterval(() => void registry.announce(RollCall({})), 100);
+    await eventually(async () => (await hellos()).length === 0).finally(() => clearInterval(calls));
+    expect(performance.now() - since).toBeLessThan(6 * renewal * 1_000);
+  });
+
+  it('shares leases between replicas', async () => {
+    const replica = await replicate();
+    await register();
+    await eventually(async () => (await hellos(replica.url)).length === 1);
+    // Renewed at one, alive at both.
+    for (let n = 0; n < 5; n += 1) {
+      await sleep(renewal);
+      expect((await eureka('PUT', '/apps/HELLO/hello-1', { url: replica.url })).status).toBe(200);
+      expect(await hellos()).toHaveLength(1);
+    }
+    const newcomer = await replicate();
+    await eventually(async () => (await hellos(newcomer.url)).length === 1);
+    expect((await eureka('DELETE', '/apps/HELLO/hello-1', { url: newcomer.url })).status).toBe(200);
+    await eventually(async () => (await hellos()).length === 0 && (await hellos(replica.url)).length === 0);
+  });
+
+  it('takes an instance out of service, and lets it in again', async () => {
+    await register();
+    const status = async () => (await eureka('GET', '/apps/HELLO/hello-1')).json.instance.status;
+    expect((await eureka('PUT', '/apps/HELLO/hello-1/status?value=OUT_OF_SERVICE')).status).toBe(200);
+    expect(await status()).toBe('OUT_OF_SERVICE');
+    expect(await hellos()).toMatchObject([{ state: 'out' }]);
+    // What an operator decided outlives renewals and another registration.
+    expect((await eureka('PUT', '/apps/HELLO/hello-1?status=UP')).status).toBe(200);
+    expect((await register()).status).toBe(204);
+    expect(await status()).toBe('OUT_OF_SERVICE');
+    expect((await eureka('DELETE', '/apps/HELLO/hello-1/status')).status).toBe(200);
+    expect(await hellos()).toMatchObject([{ state: 'up' }]);
+    // What the instance says of itself counts otherwise.
+    await eureka('PUT', '/apps/HELLO/hello-1?status=DOWN');
+    expect(await status()).toBe('DOWN');
+    expect(await hellos()).toMatchObject([{ state: 'out' }]);
+    expect((await eureka('PUT', '/apps/HELLO/hello-1/status?value=SOMEHOW')).status).toBe(400);
+  });
+
+  it('answers by application, instance and address', async () => {
+    await register({ secureVipAddress: 'hello-safe' });
+    const { applications } = (await eureka('GET', '/apps')).json;
+    expect(applications.application.map(({ name }: { name: string }) => name)).toEqual([
+      'GREETER',
+      'HELLO',
+      'REGISTRY',
+    ]);
+    expect(applications.apps__hashcode).toBe('UP_3_');
+    expect((await eureka('GET', '/apps/hello')).json.application.instance).toHaveLength(1);
+    expect((await eureka('GET', '/v2/apps/')).json.applications.application).toHaveLength(3);
+    expect((await eureka('GET', '/instances/hello-1')).json.instance).toMatchObject({
+      ...{ app: 'HELLO', hostName: 'localhost', port: { $: 8080, '@enabled': 'true' }, actionType: 'ADDED' },
+      metadata: { routes: 'GET /v1/hello; GET /v1/hello/{name}' },
+    });
+    for (const path of ['/vips/hello', '/svips/hello-safe']) {
+      expect((await eureka('GET', path)).json.applications.application).toMatchObject([{ name: 'HELLO' }]);
+    }
+    expect((await eureka('GET', '/vips/nobody')).json.applications.application).toEqual([]);
+  });
+
+  it('tells what changed of late', async () => {
+    const changes = async () => {
+      const { applications } = (await eureka('GET', '/apps/delta')).json;
+      expect(applications.apps__hashcode).toBe(
+        (await eureka('GET', '/apps')).json.applications.apps__hashcode,
+      );
+      const hello = applications.application.find(({ name }: { name: string }) => name === 'DELTA');
+      return hello?.instance.map(({ actionType }: { actionType: string }) => actionType);
+    };
+    const body = registration({ app: 'DELTA', metadata: {} });
+    expect(await changes()).toBeUndefined();
+    await eureka('POST', '/apps/DELTA', { body });
+    expect(await changes()).toEqual(['ADDED']);
+    await eureka('PUT', '/apps/DELTA/hello-1/status?value=DOWN');
+    await eureka('DELETE', '/apps/DELTA/hello-1');
+    expect(await changes()).toEqual(['ADDED', 'MODIFIED', 'DELETED']);
+  });
+
+  it('speaks XML with those who do', async () => {
+    const body = `<?xml version="1.0"?><instance><instanceId>hello-x</instanceId><hostName>localhost</hostName>
+      <app>HELLO</app><ipAddr>127.0.0.1</ipAddr><status>UP</status><port enabled="true">8081</port>
+      <securePort enabled="false">443</securePort>
+      <dataCenterInfo class="com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo"><name>MyOwn</name></dataCenterInfo>
+      <leaseInfo><renewalIntervalInSecs>30</renewalIntervalInSecs><durationInSecs>90</durationInSecs></leaseInfo>
+      <metadata><routes>GET /v1/hello</routes><access>public</access><note>a &lt; b &amp; c</note></metadata></instance>`;
+    expect(await eureka('POST', '/apps/HELLO', { body })).toMatchObject({ status: 204 });
+    expect(await hellos()).toMatchObject([{ url: 'http://127.0.0.1:8081' }]);
+    // Who does not say what it accepts gets XML, as from Eureka itself.
+    for (const accept of ['', 'application/xml']) {
+      const { text } = await eureka('GET', '/apps/HELLO', { accept });
+      expect(text).toContain('<name>HELLO</name>');
+      expect(text).toContain('<port enabled="true">8081</port>');
+      expect(text).toContain('<note>a &lt; b &amp; c</note>');
+    }
+  });
+});
+
+const sleep = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1_000));

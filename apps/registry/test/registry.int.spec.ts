@@ -1,0 +1,255 @@
+import { execFile, fork, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe as describeContract, service } from '@jogakbo/contract';
+import { ListContractVersions, ListInstances, type InstanceView } from '@jogakbo/contracts-registry';
+import { start, type RunningService } from '@jogakbo/service';
+import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { z } from 'zod';
+import { configure, httpOptions } from '../src/http.ts';
+import { RegistryModule } from '../src/registry.module.ts';
+import { GreeterModule } from './greeter.ts';
+
+const interval = 0.2;
+const Announced = service('instances').event('announced', z.any());
+const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
+
+describe('registry', () => {
+  let registry: ServiceUnderTest;
+  let greeter: RunningService;
+  const mortals: ChildProcess[] = [];
+
+  const runGreeter = ({
+    version,
+    interval: every = interval,
+  }: { version?: string; interval?: number } = {}) =>
+    start(GreeterModule, {
+      environment: {
+        RABBITMQ_URL: registry.broker.url,
+        LOG_LEVEL: 'error',
+        ANNOUNCE_EVERY: String(every),
+      },
+      ...(version && { version }),
+    });
+
+  /** An instance that can be killed without a word. */
+  async function runMortal(): Promise<ChildProcess> {
+    const child = fork(join(import.meta.dirname, 'mortal.ts'), [registry.broker.url, String(interval)], {
+      execArgv: ['--experimental-transform-types', '--disable-warning=ExperimentalWarning'],
+    });
+    mortals.push(child);
+    await once(child, 'message');
+    return child;
+  }
+
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what came over the wire
+  async function get(path: string, url = registry.url): Promise<{ status: number; body: any }> {
+    const response = await fetch(url + path);
+    return { status: response.status, body: await response.json() };
+  }
+
+  const seen = async (service: string, url?: string): Promise<InstanceView[]> =>
+    ((await get('/instances', url)).body as InstanceView[]).filter((one) => one.service === service);
+
+  beforeAll(async () => {
+    registry = await ServiceUnderTest.start(
+      RegistryModule,
+      { ANNOUNCE_EVERY: String(interval) },
+      { fastify: httpOptions, configure },
+    );
+    greeter = await runGreeter();
+    await eventually(async () => (await seen('greeter')).length === 1);
+  });
+  afterAll(async () => {
+    for (const child of mortals) child.kill('SIGKILL');
+    await greeter?.stop();
+    await registry?.stop();
+  });
+
+  it('knows who is there, itself included', async () => {
+    expect(await seen('greeter')).toEqual([
+      {
+        service: 'greeter',
+        version: '0.1.0',
+        instance: expect.stringMatching(/^greeter-/),
+        url: greeter.url,
+        upstream: 'bus',
+        state: 'up',
+        startedAt: expect.stringMatching(/Z$/),
+        contractHash: expect.stringMatching(/^[0-9a-f]{64}$/),
+        // Not before the first beat.
+        ...((await seen('greeter'))[0]!.load !== undefined && { load: expect.any(Number) }),
+      },
+    ]);
+    expect(await seen('registry')).toHaveLength(1);
+  });
+
+  it('hears how busy they are', async () => {
+    const load = await eventually(async () => (await seen('greeter'))[0]!.load);
+    expect(load).toBeGreaterThanOrEqual(0);
+    expect(load).toBeLessThanOrEqual(1);
+  });
+
+  it('tells operators over the bus, too', async () => {
+    const { items } = await registry.ask(ListInstances, { service: 'greeter' });
+    expect(items.map(({ url }) => url)).toEqual([greeter.url]);
+    expect((await registry.ask(ListInstances, {})).items).toHaveLength(2);
+  });
+
+  it('drops one that was killed after three beats', async () => {
+    const mortal = await runMortal();
+    await eventually(async () => (await seen('mortal')).length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 4 * interval * 1_000));
+    expect(await seen('mortal')).toHaveLength(1);
+    mortal.kill('SIGKILL');
+    const killedAt = performance.now();
+    await eventually(async () => (await seen('mortal')).length === 0);
+    const took = performance.now() - killedAt;
+    expect(took).toBeGreaterThan(1.8 * interval * 1_000);
+    expect(took).toBeLessThan(3 * interval * 1_000 + 400);
+  });
+
+  it('drops one that drains at once', async () => {
+    const slow = 2;
+    const second = await runGreeter({ interval: slow });
+    await eventually(async () => (await seen('greeter')).length === 2);
+    const toldAt = performance.now();
+    const stopping = second.stop();
+    await eventually(async () => (await seen('greeter')).length === 1);
+    expect(performance.now() - toldAt).toBeLessThan(slow * 1_000);
+    await stopping;
+  });
+
+  it('streams who came, changed and went', async () => {
+    const abort = new AbortController();
+    const response = await fetch(`${registry.url}/instances/stream`, { signal: abort.signal });
+    expect(response.headers.get('content-type')).toBe('text/event-stream');
+    let text = '';
+    const reading = (async () => {
+      const decoder = new TextDecoder();
+      for await (const part of response.body!) text += decoder.decode(part as Uint8Array);
+    })().catch(() => {});
+    const events = () =>
+      text
+        .split('\n\n')
+        .filter((event) => event.startsWith('event: '))
+        .map((event) => {
+          const [kind, data] = event.split('\n') as [string, string];
+          return { kind: kind.slice(7), data: JSON.parse(data.slice(6)) };
+        });
+    await eventually(() => events().length === 1);
+    expect(events()[0]).toMatchObject({ kind: 'snapshot' });
+    expect(events()[0]!.data).toContainEqual(expect.objectContaining({ service: 'greeter' }));
+
+    const mortal = await runMortal();
+    await eventually(() => events().some(({ kind }) => kind === 'came'));
+    mortal.kill('SIGKILL');
+    await eventually(() => events().some(({ kind }) => kind === 'went'));
+    const moving = { service: 'moving', version: '1', instance: 'moving-1', interval: 5, state: 'up' };
+    const said = {
+      ...moving,
+      startedAt: new Date().toISOString(),
+      contract: describeContract(service('moving')),
+    };
+    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:1' }));
+    await eventually(() => events().length === 4);
+    // The same once more is no news.
+    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:1' }));
+    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:2' }));
+    await eventually(() => events().length === 5);
+    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:2', state: 'draining' }));
+    await eventually(() => events().length === 6);
+    expect(events().slice(1)).toMatchObject([
+      { kind: 'came', data: { service: 'mortal' } },
+      { kind: 'went', data: { service: 'mortal' } },
+      { kind: 'came', data: { service: 'moving', url: 'http://127.0.0.1:1' } },
+      { kind: 'changed', data: { service: 'moving', url: 'http://127.0.0.1:2' } },
+      { kind: 'went', data: { service: 'moving' } },
+    ]);
+    abort.abort();
+    await reading;
+  });
+
+  it('gives Prometheus its targets', async () => {
+    const { body } = await get('/prometheus/targets');
+    expect(body).toContainEqual({
+      targets: [new URL(greeter.url).host],
+      labels: {
+        job: 'greeter',
+        service: 'greeter',
+        version: '0.1.0',
+        instance_name: expect.stringMatching(/^greeter-/),
+      },
+    });
+    for (const { targets } of body) {
+      expect((await fetch(`http://${targets[0]}/metrics`)).status).toBe(200);
+    }
+  });
+
+  const withPromtool = hasPromtool ? it : it.skip;
+  withPromtool('gives targets that promtool accepts (skipped where it is not installed)', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'jogakbo-promtool-'));
+    const config = join(folder, 'prometheus.yml');
+    const http_sd_configs = [{ url: `${registry.url}/prometheus/targets` }];
+    // JSON is YAML, too.
+    writeFileSync(config, JSON.stringify({ scrape_configs: [{ job_name: 'jogakbo', http_sd_configs }] }));
+    // It asks this very process.
+    const { stdout } = await promisify(execFile)('promtool', [
+      'check',
+      'service-discovery',
+      '--timeout=3s',
+      config,
+      'jogakbo',
+    ]);
+    rmSync(folder, { recursive: true });
+    expect(stdout).toContain('"service": "greeter"');
+  });
+
+  it('writes down what each version spoke, and when', async () => {
+    const newer = await runGreeter({ version: '0.2.0' });
+    const versions = await eventually(async () => {
+      const { body } = await get('/contracts/greeter');
+      return body.versions.length === 2 && body.versions;
+    });
+    await newer.stop();
+    expect(versions.map(({ version }: { version: string }) => version).sort()).toEqual(['0.1.0', '0.2.0']);
+    // The same contract under two versions.
+    expect(versions[0].hash).toBe(versions[1].hash);
+    expect((await registry.ask(ListContractVersions, { service: 'greeter' })).items).toHaveLength(2);
+    const { body } = await get('/contracts/greeter/0.2.0');
+    expect(body).toMatchObject({
+      service: 'greeter',
+      version: '0.2.0',
+      contract: { requests: [{ name: 'greeter.greet', access: 'public' }] },
+    });
+    expect(body.lastSeen >= body.firstSeen).toBe(true);
+    expect((await get('/contracts/nobody')).status).toBe(404);
+    expect((await get('/contracts/greeter/9')).status).toBe(404);
+    await expect(registry.ask(ListContractVersions, { service: 'nobody' })).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('knows the same in every replica, and again after a restart', async () => {
+    const replica = await registry.startAnother();
+    await eventually(async () => (await seen('greeter', replica.url)).length === 1, 2_000);
+    expect(await seen('registry', replica.url)).toHaveLength(2);
+    await replica.stop();
+    await registry.restart();
+    await eventually(async () => (await seen('greeter')).length === 1, 2_000);
+    expect((await get('/contracts/greeter')).body.versions).toHaveLength(2);
+  });
+
+  it('does not let an open stream keep it from ending', async () => {
+    const replica = await registry.startAnother();
+    const response = await fetch(`${replica.url}/instances/stream`);
+    const began = performance.now();
+    await replica.stop();
+    expect(performance.now() - began).toBeLessThan(2_000);
+    await response.body!.cancel().catch(() => {});
+  });
+});
