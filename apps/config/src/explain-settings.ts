@@ -8,17 +8,14 @@ import { Controller, type OnApplicationShutdown, type OnModuleInit } from '@nest
 /** How long to wait for the instances that are alive, in milliseconds: one may have just ended. */
 const patience = 1_000;
 
-interface Asking {
-  told: Body<typeof SettingsTold>[];
-  heard(): void;
-}
+type Told = Body<typeof SettingsTold>;
 
 /** Keeps nothing: what is in force is asked of those in whom it is. */
 @Controller()
 export class ExplainSettingsHandler implements OnModuleInit, OnApplicationShutdown {
   readonly #instances: Instances;
   readonly #listener: Listener;
-  readonly #asking = new Map<string, Asking>();
+  readonly #asking = new Map<string, (told: Told) => void>();
 
   constructor(
     connection: BrokerConnection,
@@ -27,9 +24,7 @@ export class ExplainSettingsHandler implements OnModuleInit, OnApplicationShutdo
     this.#instances = new Instances(connection, publisher, 'config');
     this.#listener = new Listener(connection, ({ data }) => {
       const told = SettingsTold.input.parse(data);
-      const asking = this.#asking.get(told.ask);
-      asking?.told.push(told);
-      asking?.heard();
+      this.#asking.get(told.ask)?.(told);
     });
   }
 
@@ -42,20 +37,24 @@ export class ExplainSettingsHandler implements OnModuleInit, OnApplicationShutdo
     const waiting = new Set(
       this.#instances.alive.filter(({ service }) => service === application).map(({ instance }) => instance),
     );
-    const told: Asking['told'] = [];
+    const told: Told[] = [];
     const ask = randomUUID();
     let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve, reject) => {
-      if (waiting.size === 0) return resolve();
-      timer = setTimeout(resolve, patience);
-      const heard = () =>
-        told.every(({ instance }) => waiting.delete(instance) || true) && !waiting.size && resolve();
-      this.#asking.set(ask, { told, heard });
-      tell(this.publisher, 'config', SettingsAsked({ ask, application })).catch(reject);
-    }).finally(() => {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const hear = (one: Told) => {
+          told.push(one);
+          waiting.delete(one.instance);
+          if (waiting.size === 0) resolve();
+        };
+        this.#asking.set(ask, hear);
+        timer = setTimeout(resolve, waiting.size > 0 ? patience : 0);
+        tell(this.publisher, 'config', SettingsAsked({ ask, application })).catch(reject);
+      });
+    } finally {
       clearTimeout(timer);
       this.#asking.delete(ask);
-    });
+    }
     return {
       instances: told
         .map(({ instance, settings, unknown }) => ({ instance, settings, unknown }))
