@@ -185,7 +185,7 @@ describe('config', () => {
       await expect(shared).rejects.toMatchObject({ code: 'shared-secret' });
     });
 
-    it('comes back with a roll back, and opens with an older key after a new one came', async () => {
+    it('comes back with a roll back', async () => {
       await server.ask(RollBack, { application: 'orders', to: 1, reason: 'back' }, operator);
       const { sources } = await server.ask(ReadSettings, {
         ...{ application: 'orders', profiles: ['default'], label: 'main' },

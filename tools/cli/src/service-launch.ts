@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type ConfigSecrets } from './config-secrets.ts';
 import { type State } from './state.ts';
 import { type App, nodePath, root } from './workspace.ts';
 
@@ -10,6 +11,7 @@ export interface Surroundings {
   /** The login of each service for its own database, by the name of the service. */
   databaseUrls: Record<string, string>;
   staffFile: string;
+  config: ConfigSecrets;
 }
 
 export interface Launch {
@@ -20,9 +22,17 @@ export interface Launch {
 }
 
 /** Settings that only one service may see. */
-const belongsTo: Record<string, string> = { SMTP_URL: 'notifications', STAFF_FILE: 'identity' };
+const belongsTo: Record<string, string> = {
+  ...{ SMTP_URL: 'notifications', STAFF_FILE: 'identity' },
+  ...{
+    CONFIG_KEY: 'config',
+    CONFIG_KEY_FILE: 'config',
+    CONFIG_CLIENTS: 'config',
+    CONFIG_CLIENTS_FILE: 'config',
+  },
+};
 const neverPassed =
-  /^(DATABASE_URL|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+  /^(DATABASE_URL|CONFIG_PASSWORD.*|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** What the door must know before the store is open. */
 const toSell = 'POST /v1/orders,POST /v1/sessions';
@@ -47,6 +57,11 @@ export function serviceEnvironment(
     NODE_COMPILE_CACHE: join(around.state.folder, 'compile-cache'),
     ...(app.hasDatabase ? { DATABASE_URL: around.databaseUrls[app.name] } : {}),
     ...(app.name === belongsTo.STAFF_FILE ? { STAFF_FILE: around.staffFile } : {}),
+    CONFIG_PASSWORD: around.config.passwords[app.name],
+    CONFIG_CACHE: join(around.state.folder, 'config-cache'),
+    ...(app.name === belongsTo.CONFIG_KEY_FILE
+      ? { CONFIG_KEY_FILE: around.config.keyFile, CONFIG_CLIENTS_FILE: around.config.clientsFile }
+      : {}),
   };
 }
 

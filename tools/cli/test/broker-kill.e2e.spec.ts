@@ -89,10 +89,12 @@ const Heard = service('yard').event('heard', z.object({ turn: z.int() }));
       process.kill(beam, 'SIGCONT');
     }
     await until(() => publisher.ready && consumer.ready, 15_000);
-    await until(() => publish(-1, randomUUID()).then(
+    await until(() =>
+      publish(-1, randomUUID()).then(
         () => true,
         () => false,
-      ));
+      ),
+    );
   }, 60_000);
 
   it(`${kills} times loses 0 of ${messages} confirmed messages, and all goes on within seconds`, async () => {
