@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { Message, Reply } from '@jogakbo/contract';
+import { Rejection, type Message, type Reply } from '@jogakbo/contract';
 import {
   config,
   masked,
@@ -226,8 +226,11 @@ export class ServiceSettings {
         this.#writeCache();
         retry = firstRetry;
       } catch (error) {
-        if (retry === firstRetry)
-          log.debug({ err: error }, 'the config server does not answer; the settings stay');
+        if (retry === firstRetry) {
+          // Being away is nothing: it comes back. A refusal is somebody's to mend.
+          const level = error instanceof Rejection ? 'warn' : 'debug';
+          log[level]({ err: error }, 'the config server gives nothing; the settings stay as they are');
+        }
         this.#wanted = true;
         await this.#pause(retry);
         retry = Math.min(retry * 2, lastRetry);

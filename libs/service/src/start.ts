@@ -246,9 +246,8 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   async function stop(): Promise<void> {
     log.info(`${service} drains`);
     state = 'draining';
-    await settings.close();
     await Promise.all([announcer.announce().then(() => announcer.close()), server.close()]);
-    await instances.close();
+    await Promise.all([instances.close(), settings.close()]);
     await lostQueues?.stop();
     await sagaRunner?.stop();
     await projector?.stop();

@@ -42,33 +42,32 @@ export function explainTable(instances: Instances, key?: string): string[] {
 
 /**
  * What running instances made of a version.
- * @param keys what it changed
+ * @param changes what it changed; `after` is null where a setting was taken away
  * @param name how instances call it
  */
 export function effectOf(
   instances: Instances,
-  keys: readonly string[],
+  changes: readonly { key: string; after: string | null }[],
   name: string,
 ): { lines: string[]; complete: boolean; refused: boolean } {
-  if (instances.length === 0) return { lines: ['No instance is running.'], complete: true, refused: false };
+  if (instances.length === 0) return { lines: ['  No instance is running.'], complete: true, refused: false };
   let complete = true;
   let refused = false;
-  const lines = keys.map((key) => {
+  const lines = changes.map(({ key, after }) => {
     const said = instances.map(({ instance, settings, unknown }) => {
       const setting = settings.find((one) => one.key === key);
-      if (!setting && unknown.includes(key)) return 'the service has no such setting';
+      if (!setting && (unknown.includes(key) || after === null)) return 'the service has no such setting';
       if (setting?.refused) {
         refused = true;
         return `refused by ${instance}: ${setting.refused}`;
       }
       if (setting?.origin === 'environment' || setting?.origin === 'file')
         return `the ${setting.origin} goes first`;
-      if (setting?.from?.startsWith(name)) return 'in force';
       if (setting?.afterRestart) return 'takes effect after a restart';
-      // Taken away: nothing names the version any more.
-      if (setting?.origin === 'default') return 'in force: the default';
+      if (setting?.from?.startsWith(name)) return 'in force';
+      if (setting?.origin === 'default' && after === null) return 'in force: the default';
       complete = false;
-      return 'not in force';
+      return setting?.from ? `${setting.from} is in force` : 'not in force';
     });
     const counted = [...Map.groupBy(said, (one) => one)].map(([one, { length }]) =>
       length === instances.length ? one : `${one} (${length} of ${instances.length} instances)`,

@@ -101,13 +101,17 @@ async function tellEffect(door: OperatorDoor, place: Place, version: number): Pr
   const history = await door.get<Reply<typeof ListVersions>>(`${pathOf(place)}/versions`, {
     ...{ ...queryOf(place), limit: '100' },
   });
-  const keys = history.items.find((one) => one.version === version)?.changes.map(({ key }) => key) ?? [];
+  const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
   console.log(`${placeNamed(place)} is at version ${version}.`);
   if (place.application === 'application') return 0;
   const until = Date.now() + effectPatience;
   for (;;) {
     const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${pathOf(place)}/in-force`);
-    const effect = effectOf(instances, keys, `version ${version} of ${place.application}/${place.profile} `);
+    const effect = effectOf(
+      instances,
+      changes,
+      `version ${version} of ${place.application}/${place.profile} `,
+    );
     if (effect.complete || Date.now() > until) {
       console.log(effect.lines.join('\n'));
       return effect.refused ? 1 : 0;
