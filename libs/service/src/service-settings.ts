@@ -30,7 +30,7 @@ import type { z } from 'zod';
 import { sealingKey, unseal } from './seal.ts';
 import {
   environmentName,
-  PlatformSettings,
+  type PlatformSettings,
   problemOf,
   readSetting,
   WrongSettings,
