@@ -4,10 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const password = () => randomBytes(18).toString('base64url');
-const databases = readdirSync('apps').filter((app) => {
-  const manifest = `apps/${app}/package.json`;
-  if (!existsSync(manifest)) return false;
-  return '@jogakbo/consistency' in (JSON.parse(readFileSync(manifest, 'utf8')).dependencies ?? {});
+const apps = readdirSync('apps').filter((app) => existsSync(`apps/${app}/package.json`));
+const databases = apps.filter((app) => {
+  const { dependencies = {} } = JSON.parse(readFileSync(`apps/${app}/package.json`, 'utf8'));
+  return '@jogakbo/consistency' in dependencies;
 });
 
 if (existsSync('.env')) {
@@ -18,9 +18,11 @@ if (existsSync('.env')) {
     'POSTGRES_PASSWORD',
     'REGISTRATION_SECRET',
     ...databases.map((app) => `${app.toUpperCase()}_PASSWORD`),
+    ...apps.map((app) => `${app.toUpperCase()}_CONFIG_PASSWORD`),
   ];
-  writeFileSync('.env', names.map((name) => `${name}=${password()}\n`).join(''), { mode: 0o600 });
-  console.log(`.env holds ${names.length} new passwords`);
+  const lines = [...names.map((name) => `${name}=${password()}`), `CONFIG_KEY=${password()}${password()}`];
+  writeFileSync('.env', lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
+  console.log(`.env holds ${lines.length} new passwords`);
 }
 
 if (existsSync('.jogakbo/staff.json')) {

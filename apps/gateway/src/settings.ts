@@ -1,14 +1,16 @@
-import { settings } from '@jogakbo/service';
+import { live, settings } from '@jogakbo/service';
 import { z } from 'zod';
 
 export class GatewaySettings extends settings({
-  requestTimeout: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(60_000)
-    .default(5_000)
-    .describe('milliseconds that a service has to answer'),
+  requestTimeout: live(
+    z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(60_000)
+      .default(5_000)
+      .describe('milliseconds that a service has to answer'),
+  ),
   bodyLimit: z.coerce
     .number()
     .int()

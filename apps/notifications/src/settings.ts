@@ -1,11 +1,13 @@
-import { settings } from '@jogakbo/service';
+import { secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
 
 export class NotificationsSettings extends settings({
-  smtpUrl: z
-    .url({ protocol: /^smtps?$/ })
-    .optional()
-    .describe('smtp://user:password@host:port, or smtps://; without it mail ends in the local mailbox'),
+  smtpUrl: secret(
+    z
+      .url({ protocol: /^smtps?$/ })
+      .optional()
+      .describe('smtp://user:password@host:port, or smtps://; without it mail ends in the local mailbox'),
+  ),
   mailFrom: z
     .string()
     .regex(/^([^<>\r\n]+<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/, 'an address, or: Name <address>')

@@ -1,6 +1,8 @@
 export { Readiness } from './health.ts';
 export { Metrics } from './metrics.ts';
 export { serve } from './serve.ts';
+export { seal, sealingKey, unseal } from './seal.ts';
+export { clientKey, ServiceSettings, tell } from './service-settings.ts';
 export { Service, serviceOptions, type ServiceOptions } from './service.ts';
-export { DatabaseSettings, PlatformSettings, settings, WrongSettings } from './settings.ts';
+export { DatabaseSettings, live, PlatformSettings, secret, settings, WrongSettings } from './settings.ts';
 export { createDataSource, start, type RunningService, type StartOptions } from './start.ts';

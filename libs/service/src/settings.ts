@@ -23,6 +23,12 @@ export function settings<S extends Shape>(shape: S): SettingsClass<S> {
   } as unknown as SettingsClass<S>;
 }
 
+/** A setting that is read each time it is used, or watched (`ServiceSettings.onChange`): a change needs no restart. */
+export const live = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), live: true });
+
+/** A setting whose value is shown to nobody. */
+export const secret = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), secret: true });
+
 /** One setting that is wrong, and where its value came from. The value itself is not told: it may be a secret. */
 export interface WrongSetting {
   key: string;
@@ -48,22 +54,44 @@ export class PlatformSettings extends settings({
     .max(65_535)
     .default(0)
     .describe('port to listen on; 0 takes a free one'),
-  rabbitmqUrl: z.url({ protocol: /^amqps?$/ }).describe('amqp://user:password@host:port/vhost'),
-  logLevel: z
-    .enum(['trace', 'debug', 'info', 'warn', 'error'])
-    .default('info')
-    .describe('least level that is logged'),
+  rabbitmqUrl: secret(z.url({ protocol: /^amqps?$/ }).describe('amqp://user:password@host:port/vhost')),
+  logLevel: live(
+    z
+      .enum(['trace', 'debug', 'info', 'warn', 'error'])
+      .default('info')
+      .describe('least level that is logged'),
+  ),
   announceEvery: z.coerce.number().positive().default(2).describe('seconds between announcements'),
   retryLadder: z
     .string()
     .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')
     .optional()
     .describe('waiting times before further attempts; the same for all services of one broker'),
+  configPassword: secret(
+    z
+      .string()
+      .min(16)
+      .optional()
+      .describe('of this service at the config server; without it the service asks no config server'),
+  ),
+  configProfiles: z
+    .string()
+    .regex(/^[\w-]+(,[\w-]+)*$/, 'names, separated by commas')
+    .default('default')
+    .describe('profiles to ask the config server for; of two the later one goes first'),
+  configLabel: z.string().min(1).default('main').describe('label to ask the config server for'),
+  configCache: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('folder that keeps what the config server said last, for a start without it'),
 }) {}
 
 /** The settings of a service that has a database. */
 export class DatabaseSettings extends settings({
-  databaseUrl: z.url({ protocol: /^postgres(ql)?$/ }).describe('postgres://user:password@host:port/database'),
+  databaseUrl: secret(
+    z.url({ protocol: /^postgres(ql)?$/ }).describe('postgres://user:password@host:port/database'),
+  ),
   databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connections at most'),
 }) {}
 
@@ -91,11 +119,7 @@ export function loadSettings<C extends AnySettings[]>(
       }
       const result = schema.safeParse(read.value);
       if (result.success) instance[field] = result.data;
-      else {
-        const problem =
-          read.value === undefined ? 'is missing' : result.error.issues.map((i) => i.message).join('; ');
-        wrong.push({ key: read.key, origin: read.origin, problem });
-      }
+      else wrong.push({ key: read.key, origin: read.origin, problem: problemOf(read.value, result.error) });
     }
     return instance;
   });
@@ -103,7 +127,12 @@ export function loadSettings<C extends AnySettings[]>(
   return instances as { [I in keyof C]: InstanceType<C[I]> };
 }
 
-function readSetting(
+/** What is wrong with a value, without the value. */
+export const problemOf = (value: string | undefined, error: z.ZodError): string =>
+  value === undefined ? 'is missing' : error.issues.map(({ message }) => message).join('; ');
+
+/** Looks into the environment, and into the file that it names. */
+export function readSetting(
   key: string,
   environment: NodeJS.ProcessEnv,
 ): { key: string; origin: string; value: string | undefined } | WrongSetting {

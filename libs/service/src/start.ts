@@ -29,7 +29,8 @@ import { createLog, NestLog } from './log.ts';
 import { Metrics, MetricsController } from './metrics.ts';
 import { PreparingClient } from './prepared-statements.ts';
 import { serviceOptions } from './service.ts';
-import { DatabaseSettings, loadSettings, PlatformSettings, type AnySettings } from './settings.ts';
+import { ServiceSettings } from './service-settings.ts';
+import { DatabaseSettings, PlatformSettings, type AnySettings } from './settings.ts';
 
 export interface StartOptions {
   environment?: NodeJS.ProcessEnv;
@@ -83,18 +84,20 @@ export function createDataSource(module: Type, { databaseUrl, databasePool }: Da
  * @throws WrongSettings before anything is opened
  */
 export async function start(module: Type, options: StartOptions = {}): Promise<RunningService> {
-  const { contract, sagas = [], projections = [], migrations, settings } = serviceOptions(module);
+  const { contract, sagas = [], projections = [], migrations, settings: own } = serviceOptions(module);
   const hasDatabase = migrations !== undefined;
   const classes: AnySettings[] = [PlatformSettings];
   if (hasDatabase) classes.push(DatabaseSettings);
-  if (settings) classes.push(settings);
-  const loaded = loadSettings(classes, options.environment ?? process.env);
+  if (own) classes.push(own);
+  const settings = await ServiceSettings.open(contract.name, classes, options.environment ?? process.env);
+  const loaded = settings.instances;
   const platform = loaded[0] as PlatformSettings;
 
   const service = contract.name;
   const instance = `${service}-${randomUUIDv7().slice(-12)}`;
   const version = options.version ?? process.env['npm_package_version'] ?? '0.1.0';
   const log = createLog(service, instance, platform.logLevel);
+  settings.onChange(() => (log.level = platform.logLevel));
   const ladder = platform.retryLadder?.split(',').map(Number);
 
   const consuming = await new BrokerConnection().open(platform.rabbitmqUrl, `${instance} consumes`);
@@ -157,6 +160,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     { provide: Publisher, useValue: publisher },
     { provide: Metrics, useValue: metrics },
     { provide: Readiness, useValue: readiness },
+    { provide: ServiceSettings, useValue: settings },
     ...classes.map((provide, index) => ({ provide, useValue: loaded[index] })),
     ...(dataSource ? [{ provide: DataSource, useValue: dataSource }] : []),
     ...(units ? [{ provide: UnitsOfWork, useValue: units }] : []),
@@ -206,6 +210,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const instances = new Instances(consuming, publisher, service, lostQueues?.hear);
   if (lostQueues) await instances.open();
   await announcer.open();
+  await settings.follow({ connection: consuming, publisher, ask: client.ask, instance, log });
   log.info({ url }, `${service} takes work`);
 
   let stopping: Promise<void> | undefined;
@@ -242,7 +247,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     log.info(`${service} drains`);
     state = 'draining';
     await Promise.all([announcer.announce().then(() => announcer.close()), server.close()]);
-    await instances.close();
+    await Promise.all([instances.close(), settings.close()]);
     await lostQueues?.stop();
     await sagaRunner?.stop();
     await projector?.stop();

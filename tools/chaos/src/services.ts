@@ -8,6 +8,8 @@ export const services = [
   'orders',
   'payments',
   'notifications',
+  'registry',
+  'config',
 ] as const;
 
 /** Those with a database, an outbox, an inbox and queues of their own. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { provideBroker } from './broker.ts';
 import { takeService } from './control-socket.ts';
+import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from './database.ts';
 import { Fault, messageOf, screenOf, UsageFault } from './fault.ts';
 import { LogFile } from './log-file.ts';
@@ -19,7 +20,7 @@ import { startOptions } from './start.ts';
 import { appsOf, takeCharge } from './start-store.ts';
 import { openSecrets, openState, type State } from './state.ts';
 import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
-import { type App, nodePath, root } from './workspace.ts';
+import { type App, listApps, nodePath, root } from './workspace.ts';
 
 /** What the service runs on: a store that runs already, or backing services brought up for it alone. */
 interface Ground {
@@ -66,6 +67,7 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
       staffFile: staffFileOf(state),
       registryPort: await registryPortOf(state),
       registrationSecret: registration,
+      config: ensureConfigSecrets(state, listApps()),
     };
     store.becomeReady();
     return {

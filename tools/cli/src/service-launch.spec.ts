@@ -8,6 +8,10 @@ const around: Surroundings = {
   staffFile: '/state/staff.json',
   registryPort: 8761,
   registrationSecret: 'generated',
+  config: {
+    passwords: { orders: 'of orders', gateway: 'of the gateway' },
+    ...{ keyFile: '/state/config-key', clientsFile: '/state/config-clients.json' },
+  },
 };
 const user = {
   ...{ PATH: '/bin', LANG: 'ko_KR.UTF-8', TZ: 'Asia/Seoul', LOG_LEVEL: 'debug', ORDERS_PAGE: '7' },
@@ -16,6 +20,7 @@ const user = {
     SMTP_URL: 'smtp://mail',
     STAFF_FILE: '/theirs',
     JOGAKBO_SEED_PASSWORD: 'secret',
+    ...{ CONFIG_KEY: 'mine', CONFIG_PASSWORD: 'theirs', CONFIG_PASSWORD_FILE: '/theirs' },
     npm_lifecycle_event: 'start',
   },
 };
@@ -53,6 +58,17 @@ describe('serviceEnvironment', () => {
     for (const secret of ['STAFF_FILE', 'JOGAKBO_SEED_PASSWORD', 'npm_lifecycle_event']) {
       expect(of('orders')).not.toHaveProperty(secret);
     }
+  });
+
+  it('gives a service its own config password, and the key to the secrets to the config server alone', () => {
+    expect(of('orders')).toMatchObject({ CONFIG_PASSWORD: 'of orders', CONFIG_CACHE: '/state/config-cache' });
+    expect(of('gateway', false).CONFIG_PASSWORD).toBe('of the gateway');
+    expect(of('config')).toMatchObject({
+      ...{ CONFIG_KEY: 'mine', CONFIG_KEY_FILE: '/state/config-key' },
+      CONFIG_CLIENTS_FILE: '/state/config-clients.json',
+    });
+    for (const secret of ['CONFIG_KEY', 'CONFIG_KEY_FILE', 'CONFIG_CLIENTS_FILE', 'CONFIG_PASSWORD_FILE'])
+      expect(of('orders')).not.toHaveProperty(secret);
   });
 
   it('tells the gateway which routes a store that sells must have, unless the user does', () => {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type ConfigSecrets } from './config-secrets.ts';
 import { type State } from './state.ts';
 import { type App, nodePath, root } from './workspace.ts';
 
@@ -13,6 +14,7 @@ export interface Surroundings {
   /** Clients of the registry are configured with it, so it stays the same. */
   registryPort: number;
   registrationSecret: string;
+  config: ConfigSecrets;
 }
 
 export interface Launch {
@@ -24,12 +26,16 @@ export interface Launch {
 
 /** Settings that only one service may see. */
 const belongsTo: Record<string, string> = {
-  SMTP_URL: 'notifications',
-  STAFF_FILE: 'identity',
-  REGISTRATION_SECRET: 'registry',
+  ...{ SMTP_URL: 'notifications', STAFF_FILE: 'identity', REGISTRATION_SECRET: 'registry' },
+  ...{
+    CONFIG_KEY: 'config',
+    CONFIG_KEY_FILE: 'config',
+    CONFIG_CLIENTS: 'config',
+    CONFIG_CLIENTS_FILE: 'config',
+  },
 };
 const neverPassed =
-  /^(DATABASE_URL|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+  /^(DATABASE_URL|CONFIG_PASSWORD.*|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** What the door must know before the store is open. */
 const toSell = 'POST /v1/orders,POST /v1/sessions';
@@ -60,6 +66,11 @@ export function serviceEnvironment(
     ...(app.name === belongsTo.STAFF_FILE ? { STAFF_FILE: around.staffFile } : {}),
     ...(app.name === belongsTo.REGISTRATION_SECRET && !user.REGISTRATION_SECRET
       ? { REGISTRATION_SECRET: around.registrationSecret }
+      : {}),
+    CONFIG_PASSWORD: around.config.passwords[app.name],
+    CONFIG_CACHE: join(around.state.folder, 'config-cache'),
+    ...(app.name === belongsTo.CONFIG_KEY_FILE
+      ? { CONFIG_KEY_FILE: around.config.keyFile, CONFIG_CLIENTS_FILE: around.config.clientsFile }
       : {}),
   };
 }

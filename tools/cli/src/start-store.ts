@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { provideBroker } from './broker.ts';
 import { build } from './build.ts';
 import { checkDisk, checkPort, checkStateFolder, refuseIfFailed } from './checks.ts';
+import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from './database.ts';
 import { Fault, messageOf, UsageFault } from './fault.ts';
 import { runMigrations } from './migrations.ts';
@@ -104,7 +105,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   const { staff, isNew: staffIsNew } = ensureStaff(state);
   const around: Surroundings = {
     ...{ state, publicUrl: run.publicUrl, port: run.port, rabbitUrl: broker.url },
-    ...{ databaseUrls: {}, staffFile: staffFileOf(state) },
+    ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
     ...{ registryPort: 0, registrationSecret: openSecrets(state).registration },
   };
   await stage('databases', async (note) => {

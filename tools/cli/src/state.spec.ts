@@ -2,10 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { ensureConfigSecrets } from './config-secrets.ts';
 import { markOf } from './processes.ts';
 import { claimRun, forgetRun, readRun, supervisorLives, writeRun } from './run-record.ts';
 import { ensureStaff, staffFileOf } from './staff.ts';
-import { openSecrets, openState, readJson, type State } from './state.ts';
+import { openSecrets, openState, readJson, type State, writeJson } from './state.ts';
 
 let state: State;
 beforeEach(() => {
@@ -27,6 +28,21 @@ describe('secrets', () => {
     expect(second.services.payments).not.toBe(first.services.orders);
     expect(second).toMatchObject({ broker: first.broker, database: first.database });
     expect(statSync(join(state.folder, 'secrets.json')).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe('what the config server and its clients know each other by', () => {
+  it('is made once, one password for each service, and closed to others; a client added by hand stays', () => {
+    const first = ensureConfigSecrets(state, [{ name: 'orders' }]);
+    const key = readFileSync(first.keyFile, 'utf8');
+    expect(key.trim().length).toBeGreaterThanOrEqual(32);
+    writeJson(first.clientsFile, { ...first.passwords, elsewhere: 'by hand' });
+    const second = ensureConfigSecrets(state, [{ name: 'orders' }, { name: 'payments' }]);
+    expect(second.passwords).toMatchObject({ ...first.passwords, elsewhere: 'by hand' });
+    expect(second.passwords.payments).not.toBe(second.passwords.orders);
+    expect(readJson(second.clientsFile)).toEqual(second.passwords);
+    expect(readFileSync(second.keyFile, 'utf8')).toBe(key);
+    for (const file of [second.keyFile, second.clientsFile]) expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 });
 

@@ -12,7 +12,7 @@ const reads: Record<string, string> = {
   orders: '/v1/orders',
   search: '/v1/search?q=teacup',
 };
-const services = [...Object.keys(reads), 'gateway', 'payments', 'notifications', 'registry'];
+const services = [...Object.keys(reads), 'gateway', 'payments', 'notifications', 'registry', 'config'];
 const purchases = 12;
 const ends = ['order-confirmed', 'order-rejected', 'order-cancelled'];
 

@@ -1,0 +1,22 @@
+import { config } from '@jogakbo/contracts-config';
+import { Consistency1700000000000 } from '@jogakbo/consistency';
+import { Service } from '@jogakbo/service';
+import { ConfigVersions1700000004000 } from '../migrations/1700000004000-config-versions.ts';
+import { ChangeSettingsHandler } from './change-settings.ts';
+import { ConfigVersion } from './config-version.ts';
+import { ExplainSettingsHandler } from './explain-settings.ts';
+import { ReadSettingsHandler } from './read-settings.ts';
+import { ConfigSettings } from './settings.ts';
+import { Sources } from './sources.ts';
+import { SpringController } from './spring.controller.ts';
+import { Vault } from './vault.ts';
+
+@Service({
+  contract: config,
+  settings: ConfigSettings,
+  migrations: [Consistency1700000000000, ConfigVersions1700000004000],
+  entities: [ConfigVersion],
+  providers: [Vault, Sources],
+  handlers: [ReadSettingsHandler, ChangeSettingsHandler, ExplainSettingsHandler, SpringController],
+})
+export class ConfigModule {}

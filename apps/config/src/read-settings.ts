@@ -1,0 +1,102 @@
+import { platformRejection, type Body } from '@jogakbo/contract';
+import {
+  CompareVersions,
+  GetSettings,
+  ListPlaces,
+  ListVersions,
+  ReadSettings,
+} from '@jogakbo/contracts-config';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { DataSource, LessThanOrEqual } from 'typeorm';
+import {
+  ConfigVersion,
+  differences,
+  listed,
+  newest,
+  placeOf,
+  type Place,
+  type Settings,
+} from './config-version.ts';
+import { Sources } from './sources.ts';
+import { Vault } from './vault.ts';
+
+@Controller()
+export class ReadSettingsHandler {
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly sources: Sources,
+    private readonly vault: Vault,
+  ) {}
+
+  /** For a service: whoever else asks in its name cannot open its secrets. */
+  @Handles(ReadSettings)
+  async read({ application, profiles, label }: Body<typeof ReadSettings>) {
+    if (!this.vault.knows(application)) {
+      throw ReadSettings.reject('unknown-client', `${application} has no password here`);
+    }
+    const found = await this.sources.of(application, profiles, label);
+    return {
+      sources: found.map((source) => ({
+        ...placeOf(source),
+        settings: Object.entries(source.settings).map(([key, { value, secret, version, by }]) => ({
+          ...{ key, secret, version, by },
+          value: secret ? this.vault.sealFor(application, placeOf(source), key, value) : value,
+        })),
+      })),
+    };
+  }
+
+  @Handles(ListPlaces)
+  async places() {
+    const rows = await this.dataSource.manager
+      .createQueryBuilder(ConfigVersion, 'one')
+      .distinctOn(['one.application', 'one.profile', 'one.label'])
+      .orderBy({ 'one.application': 'ASC', 'one.profile': 'ASC', 'one.label': 'ASC', 'one.version': 'DESC' })
+      .getMany();
+    return {
+      items: rows.map((row) => ({
+        ...placeOf(row),
+        ...{ version: row.version, by: row.by, at: row.at.toISOString() },
+      })),
+    };
+  }
+
+  @Handles(GetSettings)
+  async get(place: Body<typeof GetSettings>) {
+    const found = await newest(this.dataSource.manager, place);
+    return { version: found?.version ?? 0, items: listed(found?.settings ?? {}) };
+  }
+
+  /** The cursor is the last version seen. Each version is compared with the one before it. */
+  @Handles(ListVersions)
+  async versions({ limit, cursor, ...place }: Body<typeof ListVersions>) {
+    if (cursor && !/^[1-9]\d{0,8}$/.test(cursor)) throw ListVersions.reject('unknown-cursor');
+    const rows = await this.dataSource.manager.find(ConfigVersion, {
+      where: { ...placeOf(place), ...(cursor && { version: LessThanOrEqual(Number(cursor) - 1) }) },
+      order: { version: 'DESC' },
+      take: limit + 1,
+    });
+    const page = rows.slice(0, limit);
+    return {
+      items: page.map(({ version, by, at, reason, restores, settings }, index) => ({
+        ...{ version, by, at: at.toISOString(), reason, restores },
+        changes: differences(rows[index + 1]?.settings ?? {}, settings),
+      })),
+      nextCursor: rows.length > limit ? String(page.at(-1)!.version) : null,
+    };
+  }
+
+  @Handles(CompareVersions)
+  async compare({ from, to, ...place }: Body<typeof CompareVersions>) {
+    const [before, after] = await Promise.all([this.#settingsOf(place, from), this.#settingsOf(place, to)]);
+    return { changes: differences(before, after) };
+  }
+
+  async #settingsOf(place: Place, version: number): Promise<Settings> {
+    if (version === 0) return {};
+    const found = await this.dataSource.manager.findOneBy(ConfigVersion, { ...placeOf(place), version });
+    if (!found) throw platformRejection('not-found', `there is no version ${version}`);
+    return found.settings;
+  }
+}

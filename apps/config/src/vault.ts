@@ -1,0 +1,66 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { clientKey, seal, sealingKey, unseal } from '@jogakbo/service';
+import { Injectable } from '@nestjs/common';
+import type { Place } from './config-version.ts';
+import { ConfigSettings } from './settings.ts';
+
+const about = ({ application, profile, label }: Place, key: string): string =>
+  `${application}/${profile}/${label} ${key}`;
+
+/** Keeps secrets closed: at rest with the server's own key, on their way with that of the service they are for. */
+@Injectable()
+export class Vault {
+  readonly #keys: Buffer[];
+  readonly #clients: Map<string, { password: string; key: Buffer }>;
+
+  constructor({ configKey, configClients }: ConfigSettings) {
+    this.#keys = configKey.map((text) => sealingKey(text, 'config at rest'));
+    this.#clients = new Map(
+      Object.entries(configClients).map(([service, password]) => [
+        service,
+        { password, key: clientKey(service, password) },
+      ]),
+    );
+  }
+
+  /** A secret as it is kept. */
+  close(place: Place, key: string, text: string): string {
+    return seal(this.#keys[0]!, text, about(place, key));
+  }
+
+  /** A kept secret in clear. @throws Error where none of the keys fits */
+  open(place: Place, key: string, sealed: string): string {
+    for (const candidate of this.#keys) {
+      try {
+        return unseal(candidate, sealed, about(place, key));
+      } catch {
+        // An older key may fit.
+      }
+    }
+    throw new Error(`CONFIG_KEY does not open ${key} of ${place.application}`);
+  }
+
+  /** Whether somebody has this name, so that secrets can be sealed for them. */
+  knows(service: string): boolean {
+    return this.#clients.has(service);
+  }
+
+  /** A kept secret, sealed anew for one service. */
+  sealFor(service: string, place: Place, key: string, sealed: string): string {
+    return seal(this.#clients.get(service)!.key, this.open(place, key, sealed), key);
+  }
+
+  /** The service that the header of HTTP Basic proves; undefined where it proves nothing. */
+  clientOf(authorization: string | undefined): string | undefined {
+    const encoded = /^Basic ([\w+/=-]+)$/i.exec(authorization ?? '')?.[1];
+    if (!encoded) return undefined;
+    const [, service = '', password = ''] =
+      /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, 'base64').toString()) ?? [];
+    const known = this.#clients.get(service);
+    // An unknown name takes as long as a wrong password.
+    const isRight = timingSafeEqual(digest(password), digest(known?.password ?? ''));
+    return known && isRight ? service : undefined;
+  }
+}
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -1,0 +1,63 @@
+import { z } from 'zod';
+import { service, type Input } from '@jogakbo/contract';
+import { ChangeSettings } from '@jogakbo/contracts-config';
+import { GetMe } from '@jogakbo/contracts-identity';
+import { live, Service, settings, start, type RunningService } from '@jogakbo/service';
+import { ServiceUnderTest } from '@jogakbo/testing';
+import { ConfigModule } from '../src/config.module.ts';
+
+export const passwords = { toys: 'the-password-of-toys', orders: 'the-password-of-orders' };
+const memberId = '01890000-0000-7000-8000-000000000001';
+export const operator = { caller: { memberId, roles: ['member', 'operator'] } };
+export const email = 'operator@jogakbo.example';
+
+/** The config server, alone, with somebody who knows the operators. */
+export async function startServer(environment: NodeJS.ProcessEnv = {}): Promise<ServiceUnderTest> {
+  const server = await ServiceUnderTest.start(ConfigModule, {
+    CONFIG_KEY: 'a key that is long enough for the tests',
+    CONFIG_CLIENTS: JSON.stringify(passwords),
+    ...environment,
+  });
+  const me = { memberId, email, name: 'Operator', roles: ['member' as const, 'operator' as const] };
+  await server.stub('identity', [[GetMe, () => me]]);
+  return server;
+}
+
+/** Sets values as an operator; null takes one away. Gives the version. */
+export async function set(
+  server: ServiceUnderTest,
+  application: string,
+  values: Record<string, string | null>,
+  more: Partial<Input<typeof ChangeSettings>> & { secret?: boolean } = {},
+): Promise<number> {
+  const { secret, ...rest } = more;
+  const changes = Object.entries(values).map(([key, value]) => ({
+    ...{ key, value },
+    ...(secret !== undefined && { secret }),
+  }));
+  const command = { application, reason: 'a test', settings: changes, ...rest };
+  return (await server.ask(ChangeSettings, command, operator)).version;
+}
+
+export class ToySettings extends settings({
+  limit: live(z.coerce.number().int().min(1).max(100).default(10)),
+  colour: z.enum(['red', 'blue']).default('red'),
+  token: live(z.string().optional()),
+}) {}
+
+@Service({ contract: service('toys'), settings: ToySettings })
+class ToysModule {}
+
+/** A service that does nothing but have settings. */
+export async function startToys(
+  server: Pick<ServiceUnderTest, 'broker'>,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<RunningService & { settings: ToySettings }> {
+  const running = await start(ToysModule, {
+    environment: {
+      ...{ RABBITMQ_URL: server.broker.url, CONFIG_PASSWORD: passwords.toys, LOG_LEVEL: 'error' },
+      ...environment,
+    },
+  });
+  return { ...running, settings: running.app.get(ToySettings) };
+}

@@ -1,0 +1,197 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import {
+  ChangeSettings,
+  CompareVersions,
+  GetSettings,
+  ListPlaces,
+  ListVersions,
+  masked,
+  ReadSettings,
+  RollBack,
+  SettingsChanged,
+} from '@jogakbo/contracts-config';
+import type { ServiceUnderTest } from '@jogakbo/testing';
+import { clientKey, unseal } from '@jogakbo/service';
+import { email, operator, passwords, set, startServer } from './server.ts';
+
+describe('config', () => {
+  let server: ServiceUnderTest;
+  beforeAll(async () => {
+    server = await startServer();
+  });
+  afterAll(() => server.stop());
+
+  const get = (application: string, place: { profile?: string; label?: string } = {}) =>
+    server.ask(GetSettings, { application, ...place }, operator);
+
+  it('keeps what was set, by whom and when, and says that it changed without saying what', async () => {
+    expect(await get('kept')).toEqual({ version: 0, items: [] });
+    expect(await set(server, 'kept', { limit: '5', colour: 'blue' })).toBe(1);
+    expect(await set(server, 'kept', { limit: '6' })).toBe(2);
+    expect(await get('kept')).toEqual({
+      version: 2,
+      items: [
+        { key: 'colour', value: 'blue', secret: false, version: 1, by: email, at: expect.any(String) },
+        { key: 'limit', value: '6', secret: false, version: 2, by: email, at: expect.any(String) },
+      ],
+    });
+    const event = await server.hears(SettingsChanged, ({ application }) => application === 'kept');
+    expect(event).toEqual({ application: 'kept', profile: 'default', label: 'main', version: 1 });
+    const { items } = await server.ask(ListPlaces, {}, operator);
+    expect(items).toContainEqual(expect.objectContaining({ application: 'kept', version: 2, by: email }));
+  });
+
+  it('tells profiles and labels apart', async () => {
+    await set(server, 'apart', { limit: '1' });
+    await set(server, 'apart', { limit: '2' }, { profile: 'test' });
+    await set(server, 'apart', { limit: '3' }, { label: 'next' });
+    const limits = [
+      await get('apart'),
+      await get('apart', { profile: 'test' }),
+      await get('apart', { label: 'next' }),
+    ];
+    expect(limits.map(({ items }) => items[0]!.value)).toEqual(['1', '2', '3']);
+  });
+
+  it('remembers every change with its reason, and compares any two versions', async () => {
+    await set(server, 'told', { limit: '1', gone: 'x' }, { reason: 'the first' });
+    await set(server, 'told', { limit: '2', gone: null }, { reason: 'the second' });
+    await set(server, 'told', { limit: '3' }, { reason: 'the third' });
+    const first = await server.ask(ListVersions, { application: 'told', limit: 2 }, operator);
+    expect(first.items).toEqual([
+      {
+        ...{ version: 3, by: email, at: expect.any(String), reason: 'the third', restores: null },
+        changes: [{ key: 'limit', before: '2', after: '3' }],
+      },
+      expect.objectContaining({
+        ...{ version: 2, reason: 'the second' },
+        changes: [
+          { key: 'gone', before: 'x', after: null },
+          { key: 'limit', before: '1', after: '2' },
+        ],
+      }),
+    ]);
+    const cursor = first.nextCursor!;
+    const rest = await server.ask(ListVersions, { application: 'told', limit: 2, cursor }, operator);
+    expect(rest).toMatchObject({ items: [{ version: 1, reason: 'the first' }], nextCursor: null });
+    const { changes } = await server.ask(CompareVersions, { application: 'told', from: 3, to: 1 }, operator);
+    expect(changes).toEqual([
+      { key: 'gone', before: null, after: 'x' },
+      { key: 'limit', before: '3', after: '1' },
+    ]);
+  });
+
+  it('goes back by going on: a roll back is a new version', async () => {
+    await set(server, 'back', { limit: '1', stays: 'x' });
+    await set(server, 'back', { limit: '2', late: 'y' });
+    const back = { application: 'back', reason: 'it was better' };
+    expect(await server.ask(RollBack, { ...back, to: 1 }, operator)).toEqual({ version: 3 });
+    expect((await get('back')).items).toMatchObject([
+      { key: 'limit', value: '1', version: 3 },
+      { key: 'stays', value: 'x', version: 1 },
+    ]);
+    const { items } = await server.ask(ListVersions, { application: 'back' }, operator);
+    expect(items[0]).toMatchObject({ version: 3, restores: 1, reason: 'it was better' });
+    const again = server.ask(RollBack, { ...back, to: 3 }, operator);
+    await expect(again).rejects.toMatchObject({ code: 'no-change' });
+    await expect(server.ask(RollBack, { ...back, to: 9 }, operator)).rejects.toMatchObject({
+      code: 'not-found',
+    });
+  });
+
+  it('makes a version of each of 20 changes at once, and loses none', async () => {
+    const versions = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => set(server, 'crowd', { [`key${i}`]: `${i}` })),
+    );
+    expect(versions.sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    expect((await get('crowd')).items).toHaveLength(20);
+  });
+
+  it('refuses what changes nothing, what is out of date, and whoever is no operator', async () => {
+    await set(server, 'picky', { limit: '1' });
+    await expect(set(server, 'picky', { limit: '1' })).rejects.toMatchObject({ code: 'no-change' });
+    await expect(set(server, 'picky', { limit: '2' }, { version: 0 })).rejects.toMatchObject({
+      code: 'version-changed',
+    });
+    expect(await set(server, 'picky', { limit: '2' }, { version: 1 })).toBe(2);
+    const settings = [{ key: 'limit', value: '3' }];
+    const caller = { memberId: operator.caller.memberId, roles: ['member', 'merchant'] };
+    const command = { application: 'picky', reason: 'no', settings };
+    await expect(server.ask(ChangeSettings, command, { caller })).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+    await expect(server.ask(ChangeSettings, command)).rejects.toMatchObject({ code: 'unauthenticated' });
+    await expect(set(server, 'picky', { '__proto__.x': '1' })).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  it('never changes and never forgets a version, whoever asks the database', async () => {
+    await set(server, 'stone', { limit: '1' });
+    for (const sql of [
+      "UPDATE config_version SET reason = ''",
+      'DELETE FROM config_version',
+      'TRUNCATE config_version',
+    ])
+      await expect(server.query(sql)).rejects.toThrow('never changed');
+  });
+
+  describe('a secret', () => {
+    const secret = 'the-secret-itself-1234';
+    beforeAll(async () => {
+      await set(server, 'orders', { token: secret }, { secret: true });
+      await set(server, 'orders', { token: `${secret}-new` });
+    });
+
+    it('is masked wherever an operator looks, and stays one when it changes', async () => {
+      const place = { application: 'orders' };
+      const seen = [
+        await get('orders'),
+        await server.ask(ListVersions, place, operator),
+        await server.ask(CompareVersions, { ...place, from: 1, to: 2 }, operator),
+        server.heard(SettingsChanged),
+      ];
+      expect(JSON.stringify(seen)).not.toContain(secret);
+      expect(seen[0]).toMatchObject({ items: [{ key: 'token', value: masked, secret: true, version: 2 }] });
+      expect(seen[2]).toEqual({ changes: [{ key: 'token', before: masked, after: masked }] });
+    });
+
+    it('is nowhere in the database in clear', async () => {
+      const tables = await server.query<{ name: string }>(
+        `SELECT quote_ident(table_name) AS name FROM information_schema.tables WHERE table_schema = 'public'`,
+      );
+      expect(tables.map(({ name }) => name)).toEqual(
+        expect.arrayContaining(['config_version', 'inbox', 'outbox']),
+      );
+      for (const { name } of tables) {
+        const rows = await server.query(`SELECT * FROM ${name}`);
+        expect(JSON.stringify(rows)).not.toContain(secret);
+      }
+    });
+
+    it('travels sealed: only the password of its service opens it', async () => {
+      const question = { application: 'orders', profiles: ['default'], label: 'main' };
+      const answer = await server.ask(ReadSettings, question);
+      expect(JSON.stringify(answer)).not.toContain(secret);
+      const { value } = answer.sources[0]!.settings[0]!;
+      expect(unseal(clientKey('orders', passwords.orders), value, 'token')).toBe(`${secret}-new`);
+      expect(() => unseal(clientKey('orders', passwords.toys), value, 'token')).toThrow();
+      expect(() => unseal(clientKey('toys', passwords.toys), value, 'token')).toThrow();
+      expect(() => unseal(clientKey('orders', passwords.orders), value, 'other')).toThrow();
+      const stranger = server.ask(ReadSettings, { ...question, application: 'stranger' });
+      await expect(stranger).rejects.toMatchObject({ code: 'unknown-client' });
+    });
+
+    it('is not put where every service reads', async () => {
+      const shared = set(server, 'application', { token: secret }, { secret: true });
+      await expect(shared).rejects.toMatchObject({ code: 'shared-secret' });
+    });
+
+    it('comes back with a roll back', async () => {
+      await server.ask(RollBack, { application: 'orders', to: 1, reason: 'back' }, operator);
+      const { sources } = await server.ask(ReadSettings, {
+        ...{ application: 'orders', profiles: ['default'], label: 'main' },
+      });
+      const { value } = sources[0]!.settings[0]!;
+      expect(unseal(clientKey('orders', passwords.orders), value, 'token')).toBe(secret);
+    });
+  });
+});

@@ -1,0 +1,57 @@
+import { describe, expect, it } from '@jest/globals';
+import { effectOf, explainTable } from './config-screen.ts';
+
+type Setting = Parameters<typeof explainTable>[0][number]['settings'][number];
+const setting = (rest: Partial<Setting>): Setting => ({
+  ...{ key: 'limit', value: '10', origin: 'default', live: true, ...rest },
+});
+const instance = (name: string, rest: Partial<Setting>, unknown: string[] = []) => ({
+  ...{ instance: name, settings: [setting(rest)], unknown },
+});
+const version = (n: number, place = 'orders/default') => `version ${n} of ${place} by kim`;
+const changed = [{ key: 'limit', after: '10' }];
+const effect = (...instances: Parameters<typeof effectOf>[0]) =>
+  effectOf(instances, changed, 'version 2 of orders/default ');
+
+describe('what instances made of a change', () => {
+  it('is awaited until each has met it', () => {
+    const met = instance('a', { origin: 'config server', from: version(2) });
+    const late = instance('b', { origin: 'config server', from: version(1) });
+    expect(effect(met, late)).toMatchObject({ complete: false, refused: false });
+    expect(effect(met, { ...met, instance: 'b' })).toEqual({
+      ...{ lines: ['  limit: in force'], complete: true, refused: false },
+    });
+    // Version 21 is another one than version 2.
+    const other = instance('a', { origin: 'config server', from: version(21) });
+    expect(effect(other).complete).toBe(false);
+  });
+
+  it('names a refusal, a restart that is needed, and who goes first', () => {
+    expect(effect(instance('a', { refused: `${version(2)}: too big` }))).toMatchObject({
+      ...{ lines: [`  limit: refused by a: ${version(2)}: too big`], complete: true, refused: true },
+    });
+    expect(effect(instance('a', { afterRestart: version(2) })).lines[0]).toContain('after a restart');
+    expect(effect(instance('a', { origin: 'environment' })).lines[0]).toContain('the environment goes first');
+    const unknown = { instance: 'a', settings: [], unknown: ['limit'] };
+    expect(effect(unknown).lines[0]).toContain('no such setting');
+  });
+
+  it('of taking a setting away is its default', () => {
+    const taken = [{ key: 'limit', after: null }];
+    const before = instance('a', { origin: 'config server', from: version(1) });
+    expect(effectOf([before], taken, 'version 2 of orders/default ').complete).toBe(false);
+    expect(effectOf([instance('a', {})], taken, 'version 2 of orders/default ')).toMatchObject({
+      ...{ complete: true, lines: ['  limit: in force: the default'] },
+    });
+    expect(effect(instance('a', {})).complete).toBe(false);
+  });
+});
+
+describe('explain', () => {
+  it('shows instances that agree once, and others apart', () => {
+    const same = { origin: 'config server' as const, from: version(2) };
+    const lines = explainTable([instance('a', same), instance('b', {}), instance('c', same)]);
+    expect(lines.filter((line) => !line.startsWith(' '))).toEqual(['a, c', 'b']);
+    expect(lines.join('\n')).toMatch(/limit +10 +live +config server, version 2 of orders\/default by kim/);
+  });
+});

@@ -1,0 +1,25 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { password, readJson, type State, writeJson } from './state.ts';
+import { type App } from './workspace.ts';
+
+/** What the config server and its clients know each other by. */
+export interface ConfigSecrets {
+  /** Of each service, by its name. */
+  passwords: Record<string, string>;
+  /** Holds what secrets are encrypted with. Without it they are lost. */
+  keyFile: string;
+  clientsFile: string;
+}
+
+/** Made once. A client that was added to the file by hand, such as a service of another workspace, stays. */
+export function ensureConfigSecrets(state: State, apps: readonly Pick<App, 'name'>[]): ConfigSecrets {
+  const keyFile = join(state.folder, 'config-key');
+  if (!existsSync(keyFile))
+    writeFileSync(keyFile, `${password()}${password()}\n`, { mode: 0o600, flag: 'wx' });
+  const clientsFile = join(state.folder, 'config-clients.json');
+  const passwords = readJson<Record<string, string>>(clientsFile) ?? {};
+  for (const { name } of apps) passwords[name] ??= password();
+  writeJson(clientsFile, passwords);
+  return { passwords, keyFile, clientsFile };
+}

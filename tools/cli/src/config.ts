@@ -1,0 +1,194 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Reply } from '@jogakbo/contract';
+import type {
+  CompareVersions,
+  ExplainSettings,
+  GetSettings,
+  ListPlaces,
+  ListVersions,
+} from '@jogakbo/contracts-config';
+import { effectOf, explainTable, placeNamed, type Place } from './config-screen.ts';
+import { Fault, UsageFault } from './fault.ts';
+import { asOperator, type OperatorDoor } from './operator-door.ts';
+import { readSecret } from './read-secret.ts';
+import { openState } from './state.ts';
+import { textTable } from './text-table.ts';
+
+export interface ConfigOptions {
+  profile?: string;
+  label?: string;
+  reason?: string;
+  secret?: boolean;
+  unset?: string;
+  from?: string;
+  to?: string;
+  json?: boolean;
+}
+
+const remedies = ['npx jogakbo config --help'];
+/** Long enough for a change to be in force everywhere. */
+const effectPatience = 2_000;
+
+function versionOf(option: string, text: string | undefined): number {
+  if (text !== undefined && /^\d{1,9}$/.test(text)) return Number(text);
+  throw new UsageFault(`Say --${option} N: the number of a version.`, { remedies });
+}
+
+function reasonOf({ reason }: ConfigOptions): string {
+  if (reason?.trim()) return reason;
+  throw new UsageFault('Say why: --reason "…". It is kept with the change.', { remedies });
+}
+
+const print = (lines: string[]): number => {
+  console.log(lines.join('\n'));
+  return 0;
+};
+const printJson = (value: unknown): number => print([JSON.stringify(value, null, 2)]);
+
+async function get(
+  door: OperatorDoor,
+  place: Place | undefined,
+  [key]: string[],
+  json?: boolean,
+): Promise<number> {
+  if (!place) {
+    const { items } = await door.get<Reply<typeof ListPlaces>>('/v1/ops/config');
+    if (json) return printJson(items);
+    if (items.length === 0) return print(['Nothing is set yet: everything is as its default says.']);
+    const rows = items.map((one) => [placeNamed(one), String(one.version), one.by, one.at]);
+    return print(textTable([['place', 'version', 'by', 'at'], ...rows]));
+  }
+  const { items, version } = await door.get<Reply<typeof GetSettings>>(pathOf(place), queryOf(place));
+  const wanted = items.filter((one) => key === undefined || one.key === key);
+  if (json) return printJson(key === undefined ? { version, items } : (wanted[0] ?? null));
+  if (wanted.length === 0)
+    return print([`${placeNamed(place)} sets ${key ?? 'nothing'}${key ? ' not' : ''}.`]);
+  const rows = wanted.map((one) => [one.key, one.value, String(one.version), one.by, one.at]);
+  return print(textTable([['setting', 'value', 'version', 'by', 'at'], ...rows]));
+}
+
+async function set(
+  door: OperatorDoor,
+  place: Place,
+  pairs: string[],
+  options: ConfigOptions,
+): Promise<number> {
+  const settings: { key: string; value: string | null; secret?: true }[] = [];
+  for (const pair of pairs) {
+    const [, key, given] = /^([^=]+)(?:=(.*))?$/s.exec(pair) ?? [];
+    if (!key) throw new UsageFault(`"${pair}" is not key=value.`, { remedies });
+    // A value in the command line can be seen by whoever lists processes.
+    const value = given ?? (await readSecret(`${key}: `));
+    settings.push({ key, value, ...(options.secret && { secret: true as const }) });
+  }
+  for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });
+  if (settings.length === 0)
+    throw new UsageFault('Say what to set: key=value, or --unset key.', { remedies });
+  const { version } = await door.post<{ version: number }>(`${pathOf(place)}/versions`, {
+    ...{ ...queryOf(place), reason: reasonOf(options), settings },
+  });
+  return tellEffect(door, place, version);
+}
+
+async function rollBack(door: OperatorDoor, place: Place, options: ConfigOptions): Promise<number> {
+  const body = { ...queryOf(place), to: versionOf('to', options.to), reason: reasonOf(options) };
+  const { version } = await door.post<{ version: number }>(`${pathOf(place)}/rollbacks`, body);
+  return tellEffect(door, place, version);
+}
+
+/** Waits until the instances that run have met the new version, and says what each made of it. */
+async function tellEffect(door: OperatorDoor, place: Place, version: number): Promise<number> {
+  const history = await door.get<Reply<typeof ListVersions>>(`${pathOf(place)}/versions`, {
+    ...{ ...queryOf(place), limit: '100' },
+  });
+  const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
+  console.log(`${placeNamed(place)} is at version ${version}.`);
+  if (place.application === 'application') return 0;
+  const until = Date.now() + effectPatience;
+  for (;;) {
+    const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${pathOf(place)}/in-force`);
+    const effect = effectOf(
+      instances,
+      changes,
+      `version ${version} of ${place.application}/${place.profile} `,
+    );
+    if (effect.complete || Date.now() > until) {
+      console.log(effect.lines.join('\n'));
+      return effect.refused ? 1 : 0;
+    }
+    await pause(100);
+  }
+}
+
+async function history(door: OperatorDoor, place: Place, options: ConfigOptions): Promise<number> {
+  if (options.from !== undefined || options.to !== undefined) {
+    const { changes } = await door.get<Reply<typeof CompareVersions>>(`${pathOf(place)}/diff`, {
+      ...queryOf(place),
+      ...{ from: String(versionOf('from', options.from)), to: String(versionOf('to', options.to)) },
+    });
+    if (options.json) return printJson(changes);
+    return print(changes.length > 0 ? changesTable(changes) : ['They are the same.']);
+  }
+  const items: Reply<typeof ListVersions>['items'] = [];
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const page: Reply<typeof ListVersions> = await door.get(`${pathOf(place)}/versions`, {
+      ...{ ...queryOf(place), limit: '100', cursor },
+    });
+    items.push(...page.items);
+    cursor = page.nextCursor;
+  }
+  if (options.json) return printJson(items);
+  if (items.length === 0) return print([`Nothing was ever set for ${placeNamed(place)}.`]);
+  return print(
+    items.flatMap(({ version, at, by, reason, restores, changes }) => [
+      `version ${version}  ${at}  ${by}`,
+      `  ${reason}${restores === null ? '' : ` (back to version ${restores})`}`,
+      ...changesTable(changes).map((line) => `    ${line}`),
+    ]),
+  );
+}
+
+const changesTable = (changes: Reply<typeof CompareVersions>['changes']): string[] =>
+  textTable(changes.map(({ key, before, after }) => [key, before ?? '(not set)', '→', after ?? '(not set)']));
+
+async function explain(door: OperatorDoor, place: Place, [key]: string[], json?: boolean): Promise<number> {
+  const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${pathOf(place)}/in-force`);
+  if (instances.length === 0) {
+    throw new Fault(`No instance of ${place.application} answers.`, { remedies: ['npx jogakbo ps'] });
+  }
+  return json ? printJson(instances) : print(explainTable(instances, key));
+}
+
+const pathOf = ({ application }: Place): string => `/v1/ops/config/${encodeURIComponent(application)}`;
+const queryOf = ({ profile, label }: Place) => ({ profile, label });
+
+/** `jogakbo config get | set | history | rollback | explain`. */
+export async function config(
+  options: ConfigOptions,
+  [verb, application, ...rest]: string[],
+): Promise<number> {
+  const { profile = 'default', label = 'main', json } = options;
+  const place = application ? { application, profile, label } : undefined;
+  const most = verb === 'set' ? Infinity : verb === 'get' || verb === 'explain' ? 1 : 0;
+  if (!['get', 'set', 'history', 'rollback', 'explain'].includes(verb ?? '')) {
+    throw new UsageFault(
+      verb ? `"config" does not know "${verb}".` : 'config: get, set, history, rollback or explain?',
+      { remedies },
+    );
+  }
+  if (rest.length > most) throw new UsageFault(`"config ${verb}" takes no "${rest[most]}".`, { remedies });
+  if (!place && verb !== 'get') {
+    throw new UsageFault(`config ${verb} needs the name of a service, or "application" for all.`, {
+      remedies,
+    });
+  }
+  // Before anything is asked of the store.
+  if (verb === 'set' || verb === 'rollback') reasonOf(options);
+  if (verb === 'rollback') versionOf('to', options.to);
+  return asOperator(openState(), async (door) => {
+    if (verb === 'set') return set(door, place!, rest, options);
+    if (verb === 'history') return history(door, place!, options);
+    if (verb === 'rollback') return rollBack(door, place!, options);
+    return verb === 'get' ? get(door, place, rest, json) : explain(door, place!, rest, json);
+  });
+}

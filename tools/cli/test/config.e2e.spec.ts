@@ -1,0 +1,126 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { megabytes } from '../src/text-table.ts';
+import { nodePath } from '../src/workspace.ts';
+import { until } from './jogakbo.ts';
+import { Store } from './store.ts';
+
+const store = new Store();
+beforeAll(() => store.start(['--no-seed', '--only', 'config,gateway,identity,catalog']), 180_000);
+afterAll(() => store.remove());
+
+const config = (...args: string[]) => store.run(['config', ...args]);
+const json = async (...args: string[]) => JSON.parse((await config(...args, '--json')).output);
+
+/** `config set catalog`, with a value on standard input. */
+const given = (input: string, ...args: string[]) =>
+  spawnSync(
+    nodePath(),
+    [join(import.meta.dirname, '..', 'src', 'main.ts'), 'config', 'set', 'catalog', ...args],
+    {
+      ...{ input: `${input}\n`, encoding: 'utf8' as const },
+      env: { ...process.env, JOGAKBO_HOME: store.home },
+    },
+  );
+
+describe('jogakbo config', () => {
+  it('sets a value that is in force at once, tells who set it, and goes back', async () => {
+    const set = await config('set', 'catalog', 'logLevel=debug', '--reason', 'a closer look');
+    expect(set).toEqual({ code: 0, output: 'catalog/default is at version 1.\n  logLevel: in force\n' });
+    expect((await config('explain', 'catalog', 'logLevel')).output).toMatch(
+      /logLevel +debug +live +config server, version 1 of catalog\/default by operator@jogakbo.example/,
+    );
+    expect((await config('explain', 'catalog')).output).toMatch(/databaseUrl +\*{6} +environment/);
+    await config('set', 'catalog', 'logLevel=error', '-m', 'seen enough');
+    const back = await config('rollback', 'catalog', '--to', '1', '-m', 'not yet');
+    expect(back.output).toContain('catalog/default is at version 3.\n  logLevel: in force');
+    const { output } = await config('history', 'catalog');
+    expect(output).toMatch(/version 3 .*\n {2}not yet \(back to version 1\)\n {4}logLevel +error +→ +debug/);
+    expect(await json('history', 'catalog', '--from', '1', '--to', '2')).toEqual([
+      { key: 'logLevel', before: 'debug', after: 'error' },
+    ]);
+    expect(await json('get', 'catalog')).toMatchObject({
+      version: 3,
+      items: [{ key: 'logLevel', value: 'debug' }],
+    });
+    expect((await config('get')).output).toMatch(/catalog\/default +3 +operator@jogakbo.example/);
+  });
+
+  it('reaches a limit of the gateway without a restart', async () => {
+    const { output } = await config('set', 'gateway', 'requestTimeout=4000', '-m', 'impatient');
+    expect(output).toContain('requestTimeout: in force');
+  });
+
+  it('says what a service refuses, and fails', async () => {
+    const { code, output } = await config('set', 'catalog', 'logLevel=loud', '-m', 'a slip');
+    expect(code).toBe(1);
+    expect(output).toMatch(
+      /logLevel: refused by catalog-\w+: version 4 of catalog\/default by .*Invalid option/,
+    );
+    expect((await config('rollback', 'catalog', '--to', '3', '-m', 'mended')).output).toContain('in force');
+  });
+
+  it('keeps a secret out of every screen, log and file', async () => {
+    const secret = 'a-secret-of-the-catalog-4711';
+    const said = [
+      given(`${secret}-0`, 'token', '--secret', '-m', 'new'),
+      given(secret, 'token', '-m', 'newer'),
+    ];
+    for (const { status, stdout } of said)
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('token') });
+    const screens = await Promise.all([
+      config('get', 'catalog'),
+      config('history', 'catalog'),
+      config('explain', 'catalog'),
+      json('get', 'catalog'),
+    ]);
+    expect(JSON.stringify([said, screens])).not.toContain(secret);
+    expect(screens[0]!.output).toMatch(/token +\*{6}/);
+    for (const folder of ['logs', 'config-cache'].map((name) => join(store.home, name))) {
+      for (const file of readdirSync(folder))
+        expect(readFileSync(join(folder, file), 'utf8')).not.toContain(secret);
+    }
+    for (const name of ['config-key', 'config-clients.json', 'config-cache/catalog.json'])
+      expect(statSync(join(store.home, name)).mode & 0o777).toBe(0o600);
+  });
+
+  it.each([
+    [['frob'], '"config" does not know "frob"'],
+    [['set', 'catalog', 'a=b'], '--reason'],
+    [['set', 'catalog', '-m', 'x'], 'key=value'],
+    [['set', 'catalog', '-m', 'x', 'no key!=1'], 'does not fit'],
+    [['rollback', 'catalog', '-m', 'x'], '--to N'],
+    [['explain'], 'needs the name of a service'],
+  ])('refuses %j with exit code 2', async (args, reason) => {
+    const { code, output } = await config(...args);
+    expect({ code, output }).toEqual({ code: 2, output: expect.stringContaining(reason) });
+  });
+
+  it('is for operators alone', async () => {
+    const { token } = await store.member();
+    for (const path of [
+      '',
+      '/catalog',
+      '/catalog/versions',
+      '/catalog/in-force',
+      '/catalog/diff?from=1&to=2',
+    ]) {
+      expect((await store.call('GET', `/v1/ops/config${path}`)).status).toBe(401);
+      expect((await store.call('GET', `/v1/ops/config${path}`, { token })).status).toBe(403);
+    }
+    const body = { reason: 'x', settings: [{ key: 'a', value: 'b' }] };
+    expect((await store.call('POST', '/v1/ops/config/catalog/versions', { token, body })).status).toBe(403);
+  });
+
+  it('needs less than 95 MB, and is missed by nobody while it is away', async () => {
+    const row = (await store.row('config'))!;
+    expect(row.memory).toBeGreaterThan(0);
+    expect([megabytes(row.memory), row.memory < 95 * 1024 ** 2]).toEqual([megabytes(row.memory), true]);
+    process.kill(row.pid!, 'SIGKILL');
+    for (let i = 0; i < 20; i++) expect((await store.call('GET', '/v1/products?limit=1')).status).toBe(200);
+    await until(async () => (await store.row('config'))?.state === 'ready');
+    await until(async () => (await config('set', 'catalog', `logLevel=warn`, '-m', 'back')).code === 0);
+  });
+});
