@@ -3,8 +3,8 @@ import type { Announcement } from '@jogakbo/contract';
 import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 
-/** Clocks of two machines differ by less than this, in milliseconds. */
-const clockSkew = 5_000;
+/** Milliseconds: an announcement may take so long, and what left while the queue was made is sent again too. */
+const margin = 5_000;
 const sentAtOnce = 500;
 
 /**
@@ -27,12 +27,12 @@ export class LostQueues {
 
   /** To be given every announcement that is heard. Returns at once. */
   readonly hear = ({ instance, madeQueues }: Announcement): void => {
-    for (const { takes, at } of madeQueues) {
-      const name = `${instance} ${at} ${takes[0]}`;
+    for (const { id, takes, ago } of madeQueues) {
+      const name = `${instance} ${id}`;
       if (this.#known.has(name)) continue;
       this.#known.add(name);
       this.#work = this.#work
-        .then(() => this.#sendAgain(takes, new Date(at)))
+        .then(() => this.#sendAgain(takes, performance.now() - ago))
         .catch((error: Error) => {
           this.#known.delete(name); // the next announcement begins anew
           this.#logger.warn(`what a queue lost is not sent again yet: ${error.message}`);
@@ -40,16 +40,19 @@ export class LostQueues {
     }
   };
 
-  /** A few at a time: what is new does not wait behind all of them. */
-  async #sendAgain(takes: string[], at: Date): Promise<void> {
-    const before = new Date(at.getTime() + clockSkew);
+  /**
+   * A few at a time: what is new does not wait behind all of them.
+   * @param at when the queue was made, by this process's `performance.now()`; the rows have the time of the database
+   */
+  async #sendAgain(takes: string[], at: number): Promise<void> {
     let sent = 0;
     while (!this.#stopping) {
       const [, count] = (await this.dataSource.query(
         `UPDATE outbox SET published_at = NULL WHERE id IN (
-           SELECT id FROM outbox WHERE published_at < $1 AND name = ANY($2)
+           SELECT id FROM outbox
+           WHERE published_at < now() - $1 * interval '1 millisecond' AND name = ANY($2)
            ORDER BY id LIMIT ${sentAtOnce})`,
-        [before, takes],
+        [performance.now() - at - margin, takes],
       )) as [unknown, number];
       if (count > 0) this.wake();
       sent += count;

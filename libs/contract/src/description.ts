@@ -81,8 +81,11 @@ export const Announcement = z.object({
   load: z.number().min(0).max(1).optional(),
   /** Seconds until the next one; an instance silent for three of these is gone. */
   interval: z.number(),
-  /** Queues that it found missing and made: what others sent to them before is gone. */
-  madeQueues: z.array(z.object({ takes: z.array(z.string()), at: z.iso.datetime() })).default([]),
+  /**
+   * Queues that it found missing and made: what others sent to them before is gone. `ago`: milliseconds since then, by no
+   * clock that can be wrong.
+   */
+  madeQueues: z.array(z.object({ id: z.string(), takes: z.array(z.string()), ago: z.number() })).default([]),
   contract: ServiceDescription,
 });
 export type Announcement = z.infer<typeof Announcement>;

@@ -21,12 +21,6 @@ import { decode, encodeAnswer, RemoteFault, subjectOf, type Incoming } from './w
 
 type Handler = (data: unknown, context: MessageContext) => Promise<unknown>;
 
-/** A queue that was missing, and the contracts it takes. */
-export interface MadeQueue {
-  takes: string[];
-  at: string;
-}
-
 /** Wraps every command and event: opens a transaction, for instance. Calls `next` at most once. */
 export type Around = (
   context: MessageContext,
@@ -42,8 +36,11 @@ export interface ServerOptions {
   ladder?: readonly number[];
   /** How many messages of one queue are worked on at a time. */
   prefetch?: number;
-  /** Told when a queue of commands or events was missing and was made: what had been sent to it is gone. */
-  onQueueMade?: (made: MadeQueue) => void;
+  /**
+   * Told when a queue of commands or events was missing and was made: what had been sent to it is gone.
+   * @param takes the names of the contracts that it takes
+   */
+  onQueueMade?: (takes: string[]) => void;
   /** Told of every message that was handled, for metrics. */
   observe?: (handled: { name: string; outcome: 'ok' | 'rejection' | 'fault'; seconds: number }) => void;
 }
@@ -168,7 +165,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     this.#consuming.set(queue, { channel, tag: consumerTag });
     if (lost) {
       const takes = queue === queues.events(service) ? wanted.events : wanted.commands;
-      onQueueMade?.({ takes, at: new Date().toISOString() });
+      onQueueMade?.(takes);
     }
   }
 

@@ -134,14 +134,14 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     }
     metrics.watchOutbox(dataSource);
   }
-  const madeQueues: Announcement['madeQueues'] = [];
+  const madeQueues: { takes: string[]; at: number }[] = [];
   const server: RabbitServer = new RabbitServer({
     service,
     connection: consuming,
     publisher,
     observe: metrics.observeMessage,
-    onQueueMade: (made) => {
-      madeQueues.push(made);
+    onQueueMade: (takes) => {
+      madeQueues.push({ takes, at: performance.now() });
       if (url) void announcer.announce();
     },
     ...(ladder && { ladder }),
@@ -186,7 +186,12 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let url = '';
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
-    ...{ madeQueues, contract: described },
+    madeQueues: madeQueues.map(({ takes, at }, id) => ({
+      id: String(id),
+      takes,
+      ago: performance.now() - at,
+    })),
+    contract: described,
   }));
   const app = await NestFactory.create<NestFastifyApplication>(
     root,

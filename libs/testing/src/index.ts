@@ -1,4 +1,5 @@
 export { privateBroker, privateDatabase, type Private, type PrivateBroker } from './backing-services.ts';
 export { about } from './about.ts';
 export { eventually } from './eventually.ts';
+export { moveTimeOfDay } from './time-of-day.ts';
 export { ServiceUnderTest, type As, type StubbedService } from './service-under-test.ts';

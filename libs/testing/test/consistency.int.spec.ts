@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, type Body } from '@jogakbo/contract';
 import { Consistency1700000000000, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
-import { eventually, ServiceUnderTest } from '../src/index.ts';
+import { eventually, moveTimeOfDay, ServiceUnderTest } from '../src/index.ts';
 import { Controller } from '@nestjs/common';
 import {
   Column,
@@ -16,11 +16,6 @@ import {
   type QueryRunner,
 } from 'typeorm';
 import { z } from 'zod';
-
-const allButDate = [
-  ...(['hrtime', 'nextTick', 'performance', 'queueMicrotask', 'setImmediate', 'clearImmediate'] as const),
-  ...(['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] as const),
-];
 
 const bank = service('bank');
 const amount = z.strictObject({ account: z.string(), amount: z.int(), fail: z.boolean().optional() });
@@ -249,13 +244,13 @@ describe('consistency', () => {
     const account = randomUUID();
     const wasReminded = () => bankService.heard(Reminded).some((event) => event.account === account);
     const hour = 3_600;
-    jest.useFakeTimers({ now: Date.now() + hour * 1_000, doNotFake: allButDate });
+    moveTimeOfDay(hour * 1_000);
     try {
       await bankService.ask(Remind, { account, seconds: 2 - hour });
       await sleep(1_000);
       expect(wasReminded()).toBe(false);
     } finally {
-      jest.useRealTimers();
+      moveTimeOfDay(0);
     }
     await eventually(wasReminded, 4_000);
   });

@@ -70,15 +70,15 @@ export const mutants: Record<string, Mutant> = {
         '"SELECT $1::text IS NOT NULL AS mine"',
       ),
       instead(
-        'start = () => this.#loop.start();\n  wake = () => this.#loop.wake();\n  stop = () => this.#loop.stop();\n  async #step(client) {\n    if (performance.now() - this.#ripenedAt',
+        'start = () => this.#loop.start();',
         `start = () => {
           this.#loop.start();
           if (!this.options.twin) new this.constructor({ ...this.options, twin: true, pollEvery: 5 }).start();
-        };
-        wake = () => this.#loop.wake();
-        stop = () => this.#loop.stop();
-        async #step(client) {
-          if (performance.now() - this.#ripenedAt`,
+        };`,
+      ),
+      instead(
+        'if (!left || left.behind || !this.#loop.hand(publish)) this.#loop.wake();',
+        'this.#loop.wake();',
       ),
       before(
         'const { rows } = await client.query({\n      name: "outbox-open",',
@@ -86,10 +86,10 @@ export const mutants: Record<string, Mutant> = {
       ),
       instead('name: "outbox-open",', ''),
       instead(
-        'ORDER BY id LIMIT ${batchSize}`\n    });\n    if (rows.length === 0) return false;',
-        'ORDER BY id LIMIT ${batchSize} FOR UPDATE SKIP LOCKED`\n    });\n    if (rows.length === 0) return void (await client.query("COMMIT"));',
+        'ORDER BY id LIMIT ${batchSize}`\n    });',
+        'ORDER BY id LIMIT ${batchSize} FOR UPDATE SKIP LOCKED`\n    });',
       ),
-      before('return rows.length === batchSize && published.length > 0;', 'await client.query("COMMIT");'),
+      after('const published = await this.#handOver(client, rows);', 'await client.query("COMMIT");'),
     ],
     faults: [],
     seconds: 30,
