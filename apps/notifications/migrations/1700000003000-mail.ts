@@ -30,11 +30,8 @@ export class Mail1700000003000 implements MigrationInterface {
         mailbox_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         mail_id uuid NOT NULL,
         message_id text NOT NULL,
-        "from" text NOT NULL,
         "to" text NOT NULL,
-        subject text NOT NULL,
-        text text NOT NULL,
-        html text NOT NULL,
+        content bytea NOT NULL,
         received_at timestamptz NOT NULL DEFAULT now()
       );
       CREATE INDEX mailbox_to ON mailbox ("to", mailbox_id);

@@ -8,7 +8,8 @@ import { writeMail, type MailKind } from './mail.ts';
 import { findMember } from './member.ts';
 import { orderCancelled, orderConfirmed, orderRefunded, orderRejected, type Reader } from './templates.ts';
 
-type Outcome = Body<typeof OrderCancelled>;
+/** What all news of an order say. */
+type News = Pick<Body<typeof OrderConfirmed>, 'orderId' | 'memberId' | 'language'>;
 
 @Controller()
 export class MailOrderOutcomeHandler {
@@ -36,7 +37,7 @@ export class MailOrderOutcomeHandler {
 /** In the language of the order, whatever the member signed up in. */
 async function tell(
   work: UnitOfWork,
-  { orderId, memberId, language }: Outcome,
+  { orderId, memberId, language }: News,
   kind: MailKind,
   write: (reader: Reader) => Letter,
 ): Promise<void> {

@@ -2,7 +2,6 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { Injectable } from '@nestjs/common';
-import PostalMime from 'postal-mime';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import { Column, CreateDateColumn, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
@@ -20,19 +19,11 @@ export class ReceivedMail {
   messageId: string;
 
   @Column('text')
-  from: string;
-
-  @Column('text')
   to: string;
 
-  @Column('text')
-  subject: string;
-
-  @Column('text')
-  text: string;
-
-  @Column('text')
-  html: string;
+  /** As it came over SMTP. */
+  @Column('bytea')
+  content: Buffer;
 
   @CreateDateColumn({ type: 'timestamptz', name: 'received_at' })
   receivedAt: Date;
@@ -75,14 +66,17 @@ export class MailSink {
   async #receive(stream: SMTPServerDataStream, { envelope }: SMTPServerSession): Promise<void> {
     const content = await buffer(stream);
     if (stream.sizeExceeded) return;
-    const { from, messageId = '', subject = '', text = '', html = '' } = await PostalMime.parse(content);
-    const sender = from?.name ? `${from.name} <${from.address}>` : (from?.address ?? '');
-    await this.dataSource.manager.insert(
-      ReceivedMail,
-      envelope.rcptTo.map(({ address }) => ({
-        ...{ mailId: randomUUIDv7(), messageId, from: sender, to: address.toLowerCase() },
-        ...{ subject, text, html },
-      })),
+    const [, messageId = ''] = /^message-id:\s*(<[^>]*>)/im.exec(content.toString('latin1')) ?? [];
+    await this.dataSource.query(
+      `INSERT INTO mailbox (mail_id, message_id, "to", content)
+       SELECT mail_id, $1, receiver, $2 FROM unnest($3::uuid[], $4::text[]) AS arrived (mail_id, receiver)`,
+      [
+        ...[messageId, content],
+        ...[
+          envelope.rcptTo.map(() => randomUUIDv7()),
+          envelope.rcptTo.map(({ address }) => address.toLowerCase()),
+        ],
+      ],
     );
   }
 

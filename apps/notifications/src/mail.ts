@@ -65,17 +65,12 @@ export async function writeMail(
   about: string | null = null,
 ): Promise<void> {
   const mailId = randomUUIDv7();
-  const { raw } = await tx
-    .createQueryBuilder()
-    .insert()
-    .into(Mail)
-    .values({
-      ...{ mailId, messageId: `<${incoming.messageId}@jogakbo.example>` },
-      ...{ to: email, recipient: name, kind, about, sentAt: null },
-      ...letter,
-    })
-    .orIgnore()
-    .returning('mail_id')
-    .execute();
-  if ((raw as unknown[]).length > 0) publishLater(SendMail({ mailId }), new Date());
+  const messageId = `<${incoming.messageId}@jogakbo.example>`;
+  const { subject, text, html } = letter;
+  const written = (await tx.query(
+    `INSERT INTO mail (mail_id, message_id, "to", recipient, subject, text, html, kind, about)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING mail_id`,
+    [mailId, messageId, email, name, subject, text, html, kind, about],
+  )) as unknown[];
+  if (written.length > 0) publishLater(SendMail({ mailId }), new Date());
 }

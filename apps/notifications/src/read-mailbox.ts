@@ -2,6 +2,7 @@ import type { Body } from '@jogakbo/contract';
 import { ListMailbox } from '@jogakbo/contracts-notifications';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
+import PostalMime from 'postal-mime';
 import { DataSource, LessThan } from 'typeorm';
 import { ReceivedMail } from './mail-sink.ts';
 import { NotificationsSettings } from './settings.ts';
@@ -29,11 +30,17 @@ export class ReadMailboxHandler {
     });
     const page = received.slice(0, limit);
     return {
-      items: page.map(({ mailboxId: _, receivedAt, ...mail }) => ({
-        ...mail,
-        receivedAt: receivedAt.toISOString(),
-      })),
+      items: await Promise.all(page.map(read)),
       nextCursor: received.length > limit ? page.at(-1)!.mailboxId : null,
     };
   }
+}
+
+async function read({ mailId, messageId, to, content, receivedAt }: ReceivedMail) {
+  const { from, subject = '', text = '', html = '' } = await PostalMime.parse(content);
+  const sender = from?.name ? `${from.name} <${from.address}>` : (from?.address ?? '');
+  return {
+    ...{ mailId, messageId, from: sender, to, subject, text, html },
+    receivedAt: receivedAt.toISOString(),
+  };
 }

@@ -3,7 +3,7 @@ import { SendMail } from '@jogakbo/contracts-notifications';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { DataSource, IsNull } from 'typeorm';
+import { DataSource } from 'typeorm';
 import { MailServer } from './mail-server.ts';
 import { Mail } from './mail.ts';
 
@@ -19,11 +19,11 @@ export class SendMailHandler {
    * under the same Message-ID: a mail may come twice, and is never lost.
    */
   @Handles(SendMail)
-  async handle({ mailId }: Body<typeof SendMail>, { tx }: UnitOfWork) {
+  async handle({ mailId }: Body<typeof SendMail>, { write }: UnitOfWork) {
     const mail = await this.dataSource.manager.findOneBy(Mail, { mailId });
     if (!mail) throw new Error(`there is no mail ${mailId}`);
     if (mail.sentAt) return;
     await this.mailServer.send(mail);
-    await tx.update(Mail, { mailId, sentAt: IsNull() }, { sentAt: new Date() });
+    write('UPDATE mail SET sent_at = now() WHERE mail_id = $1 AND sent_at IS NULL', [mailId]);
   }
 }

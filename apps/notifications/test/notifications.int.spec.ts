@@ -162,8 +162,9 @@ describe('notifications', () => {
     } while (cursor);
     expect(seen).toEqual(all.map(({ mailId }) => mailId));
     expect(new Set(seen).size).toBe(7);
+    // The six were sent side by side; that one was there before them is all that is certain of their times.
     const times = all.map(({ receivedAt }) => receivedAt);
-    expect(times).toEqual([...times].sort().reverse());
+    expect(times.at(-1)).toBe([...times].sort()[0]);
     expect(all.at(-1)!.subject).toBe('조각보에 오신 것을 환영합니다');
   });
 

@@ -100,7 +100,7 @@ export class HttpProvider extends PaymentProvider {
     const { statusCode: status } = response;
     const text = await response.body.text();
     if (status >= 500 || status === 429) throw new Error(`answered ${status}`);
-    return { status, body: parsed(text) };
+    return { status, body: text === '' ? undefined : parsed(text) };
   }
 }
 

@@ -65,10 +65,10 @@ export const ledger = projection('ledger', 1, tables).of(payment, async (tx, { i
   )) as [[{ amount: string; currency: string }], number];
   if (event.type === 'voided') return;
   const money = { amount: Number(known.amount), currency: known.currency };
-  for (const { account, amount, currency } of postingsOf(event.type, money)) {
-    await tx.query('INSERT INTO ledger_entry VALUES ($1, $2, $3, $4, $5, $6, $7)', [
-      ...[paymentId, id, version],
-      ...[account, amount, currency, event.at],
-    ]);
-  }
+  await tx.query(
+    `INSERT INTO ledger_entry
+     SELECT $1, $2, $3, account, amount, currency, $4
+     FROM json_to_recordset($5) AS posting (account text, amount bigint, currency text)`,
+    [paymentId, id, version, event.at, JSON.stringify(postingsOf(event.type, money))],
+  );
 });

@@ -40,9 +40,13 @@ export class SearchProductsHandler {
     const after = cursorOf(query);
     const words = wordsOf(query.q);
     let step = after?.step ?? 0;
-    let found = words.length > 0 ? await this.#find(query, await this.#terms(words, step), after) : nothing;
+    let corrections = step > 0 ? await correctionsOf(this.dataSource, words) : undefined;
+    const find = () => this.#find(query, termQuery(words, step < 2 ? 'all' : 'some', corrections), after);
+    let found = words.length > 0 ? await find() : nothing;
     while (words.length > 0 && !after && found.found === 0 && step < 2) {
-      found = await this.#find(query, await this.#terms(words, ++step), after);
+      corrections ??= await correctionsOf(this.dataSource, words);
+      step = step === 0 && corrections.size > 0 ? 1 : 2;
+      found = await find();
     }
 
     const rows = found.items.slice(0, query.limit);
@@ -64,11 +68,6 @@ export class SearchProductsHandler {
     };
   }
 
-  async #terms(words: string[], step: number): Promise<TermQuery> {
-    const corrections = step > 0 ? await correctionsOf(this.dataSource, words) : undefined;
-    return termQuery(words, step < 2 ? 'all' : 'any', corrections);
-  }
-
   async #find(
     query: Body<typeof SearchProducts>,
     terms: TermQuery,
@@ -77,7 +76,7 @@ export class SearchProductsHandler {
     const { category, minPrice = 0, maxPrice = Number.MAX_SAFE_INTEGER, limit, sort } = query;
     const [found] = (await this.dataSource.query(searchSql[sort], [
       ...[terms.matching, terms.exact, terms.ranking, category ?? null, minPrice, maxPrice, limit + 1],
-      ...[after?.key ?? null, after?.productId ?? null],
+      ...[after?.key ?? null, after?.productId ?? null, terms.most],
     ])) as [Found];
     return found;
   }

@@ -1,9 +1,6 @@
 /** Above the last bound lies one more range. */
 export const priceBounds = [10_000, 30_000, 50_000, 100_000, 200_000];
 
-/** Ranking more than this takes too long to wait for; words that so many products have tell them apart no better. */
-const mostMatches = 10_000;
-
 /** Of terms with weight D, C, B and A. */
 const weights = '{0.05, 0.1, 0.4, 1}';
 
@@ -30,17 +27,21 @@ const orders = {
 export type Sort = keyof typeof orders;
 
 /**
- * One statement for a page and its facets. Parameters: what must match, what fits exactly and what fits at all as
- * tsquery, category, least and highest price, number of items, key and id of the last item seen (null for the first page).
+ * One statement for a page and its facets. Parameters: what finds a product as tsqueries, what fits exactly and what fits
+ * at all as tsquery, category, least and highest price, number of items, key and id of the last item seen (null for the
+ * first page), how many of each of the tsqueries.
  */
 export const searchSql = Object.fromEntries(
   Object.entries(orders).map(([sort, { key, order, after }]) => [
     sort,
     `WITH matching AS MATERIALIZED (
-       SELECT product_id, category, amount,
-              round((2 * ts_rank('${weights}', terms, $2::tsquery) + ts_rank('${weights}', terms, $3::tsquery)) * 1000000)::int
-              AS score
-       FROM product_terms WHERE terms @@ $1::tsquery LIMIT ${mostMatches}
+       SELECT DISTINCT product_id, category, amount, score
+       FROM unnest($1::tsquery[]) AS asked, LATERAL (
+         SELECT product_id, category, amount,
+                round((2 * ts_rank('${weights}', terms, $2::tsquery) + ts_rank('${weights}', terms, $3::tsquery)) * 1000000)::int
+                AS score
+         FROM product_terms WHERE terms @@ asked LIMIT $10
+       ) AS found
      ), page AS (
        SELECT product_id, score, ${key} AS key, row_number() OVER (ORDER BY ${order}) AS place FROM matching
        WHERE ($4::text IS NULL OR category = $4) AND amount BETWEEN $5::bigint AND $6::bigint

@@ -7,8 +7,9 @@ export type Corrections = ReadonlyMap<string, string[]>;
 
 /** A search as PostgreSQL takes it. */
 export interface TermQuery {
-  /** What must be there. */
-  matching: string;
+  /** What finds a product: each of these, at most `most` times. */
+  matching: string[];
+  most: number;
   /** Whole words and their stems, each of which makes it fit better. */
   exact: string;
   /** The same, and beginnings and parts of words. */
@@ -23,33 +24,53 @@ const all = (terms: string[]) => `(${terms.join(' & ')})`;
 /** More words than this make nothing clearer. */
 const mostWords = 8;
 
+/** Ranking more than this takes too long to wait for; words that so many products have tell them apart no better. */
+const mostMatches = 10_000;
+/** Where some of the words are enough, a common one must not drown a rare one. */
+const mostOfEach = 500;
+
 /**
- * The tsquery of some words, for the terms of `termsOf`. The last word may be unfinished.
+ * The tsqueries of some words, for the terms of `termsOf`. The last word may be unfinished.
  * @param words as `wordsOf` gives them, at least one
- * @param need whether all of them must fit, or one is enough
+ * @param need whether all of them must fit, or some are enough: all but one, or a single one
  */
 export function termQuery(
   words: string[],
-  need: 'all' | 'any',
+  need: 'all' | 'some',
   corrections: Corrections = new Map(),
 ): TermQuery {
   const asked = words.slice(0, mostWords);
   const choices = asked.map((word, at) => [
     ...formsOf(word, at === asked.length - 1),
     ...(corrections.get(word) ?? []).flatMap((correct) => formsOf(correct, false)),
-    ...(need === 'any' ? halvesOf(word).flatMap((half) => formsOf(half, false)) : []),
+    ...(need === 'some' ? halvesOf(word).flatMap((half) => formsOf(half, false)) : []),
   ]);
   // Written apart by the shopper, together by the merchant: tea cup, Teacup.
   const together =
     asked.length > 1 && asked.length < 4 && !asked.some(isHangul) ? formsOf(asked.join(''), false) : [];
-  const matching = (need === 'all' ? all : any)(choices.map(any));
+  const fits = choices.map((forms) => any(needed(forms)));
+  const allButOne = fits.length > 2 ? fits.map((_, left) => all(fits.filter((_, at) => at !== left))) : [];
   const forms = [...choices.flat(), ...together];
   return {
-    matching: any([matching, ...together]),
+    ...(need === 'all'
+      ? { matching: [any([all(fits), ...together])], most: mostMatches }
+      : { matching: [...allButOne, ...fits, ...together], most: mostOfEach }),
     exact: flat(forms.filter((form) => /^'[\p{L}\p{N}]+'$/u.test(form))),
     ranking: flat(forms),
   };
 }
+
+/** Forms without those that a shorter beginning finds as well: looking for these again takes as long as finding them. */
+const needed = (forms: string[]): string[] => {
+  const begins = forms.filter((form) => /^'[^']+':\*$/.test(form)).map((form) => form.slice(1, -3));
+  return forms.filter((form, at) => {
+    const [, text, open] = /^'([^']+)'(:\*)?$/.exec(form) ?? [];
+    return (
+      forms.indexOf(form) === at &&
+      !(text && begins.some((begin) => text.startsWith(begin) && !(open && text === begin)))
+    );
+  });
+};
 
 /** Each term once, without what holds them together: what fits several comes before what fits one. */
 const flat = (forms: string[]): string =>
@@ -66,7 +87,10 @@ function formsOf(word: string, isLast: boolean): string[] {
   const exact = [word, ...stems].map(term);
   if (!isHangul(word)) return isLast && word.length > 1 ? [...exact, beginning(word)] : exact;
   const begun = [...(isLast || word.length > 1 ? [word] : []), ...stems.filter(({ length }) => length > 1)];
-  return [...exact, ...begun.map(beginning), ...[word, ...stems].map(partOf)];
+  // Whatever has the word in it has also what is left of it without particles.
+  const shortest = stems.at(-1) ?? word;
+  const parts = shortest.length > 1 ? [shortest] : [word, ...stems];
+  return [...exact, ...begun.map(beginning), ...parts.map(partOf)];
 }
 
 function partOf(word: string): string {

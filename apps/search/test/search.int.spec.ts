@@ -54,6 +54,7 @@ describe('finding products', () => {
     ['a wrong letter', 'chrysanthenum tea', ['국화차']],
     ['a wrong stroke', '조각부', ['모시 조각보', '옥사 커튼']],
     ['some of the words where none has all', 'ramie teapot', ['모시 조각보', '모시 셔츠']],
+    ['more of the words before fewer', 'ramie shirt teapot', ['모시 셔츠', '모시 조각보']],
     ['half of a long Korean word where nothing has it', '백자항아리', ['백자찻잔 받침']],
     ['the whole word before its beginning', 'tea', ['국화차', '청자 찻잔']],
     ['nothing', 'zzzzz', []],

@@ -137,8 +137,8 @@ export class LeaderLoop {
       const waiting = lookedAt + pollEvery - performance.now();
       if (more || this.#wanted || waiting <= 0) {
         this.#wanted = false;
-        lookedAt = performance.now();
         more = await step(client);
+        lookedAt = performance.now();
       } else if (handed.length > 0) {
         for (const piece of handed) await piece(client);
       } else {

@@ -31,8 +31,9 @@ export class LostQueues {
       const name = `${instance} ${id}`;
       if (this.#known.has(name)) continue;
       this.#known.add(name);
+      const madeAt = performance.now() - ago;
       this.#work = this.#work
-        .then(() => this.#sendAgain(takes, performance.now() - ago))
+        .then(() => this.#sendAgain(takes, madeAt))
         .catch((error: Error) => {
           this.#known.delete(name); // the next announcement begins anew
           this.#logger.warn(`what a queue lost is not sent again yet: ${error.message}`);
@@ -42,9 +43,9 @@ export class LostQueues {
 
   /**
    * A few at a time: what is new does not wait behind all of them.
-   * @param at when the queue was made, by this process's `performance.now()`; the rows have the time of the database
+   * @param madeAt when the queue was made, by this process's `performance.now()`; the rows have the time of the database
    */
-  async #sendAgain(takes: string[], at: number): Promise<void> {
+  async #sendAgain(takes: string[], madeAt: number): Promise<void> {
     let sent = 0;
     while (!this.#stopping) {
       const [, count] = (await this.dataSource.query(
@@ -52,7 +53,7 @@ export class LostQueues {
            SELECT id FROM outbox
            WHERE published_at < now() - $1 * interval '1 millisecond' AND name = ANY($2)
            ORDER BY id LIMIT ${sentAtOnce})`,
-        [performance.now() - at - margin, takes],
+        [performance.now() - madeAt - margin, takes],
       )) as [unknown, number];
       if (count > 0) this.wake();
       sent += count;

@@ -34,7 +34,7 @@ const allPlaces = `SELECT coalesce(json_agg(place), '[]') FROM (SELECT ${place} 
 const schemaOf = (name: string, generation: number) => `"${name}_${generation}"`;
 
 /**
- * Keeps the read models of a service up to its log: a few times a second, and when somebody asks (`caughtUp`). One
+ * Keeps the read models of a service up to its log: twice a second, and when somebody asks (`caughtUp`). One
  * instance does it at a time; each batch of events and the new position are one transaction, so every event has its
  * effect once, also where two believe that they lead.
  *
@@ -57,7 +57,7 @@ export class Projector {
     this.#loop = new LeaderLoop({
       name: 'projector',
       databaseUrl,
-      pollEvery: 200,
+      pollEvery: 500,
       step: (client) => this.#step(client),
     });
   }

@@ -45,6 +45,8 @@ export class UnitOfWork extends MessageContext {
   /** The transaction. Everything read or written through it belongs to this unit. */
   readonly tx: EntityManager;
   readonly #runner: QueryRunner;
+  /** Within the transaction, which it begins. */
+  readonly #query: QueryRunner['query'];
   readonly #options: WorkOptions;
   readonly #inbox: InboxKey;
   readonly #subject: string | undefined;
@@ -75,17 +77,17 @@ export class UnitOfWork extends MessageContext {
     const query = this.#runner.query.bind(this.#runner);
     // TypeORM would otherwise wrap single saves in transactions of their own.
     (this.#runner as { isTransactionActive: boolean }).isTransactionActive = true;
-    this.#runner.query = (async (...args: Parameters<QueryRunner['query']>) => {
+    this.#query = (async (...args: Parameters<QueryRunner['query']>) => {
       this.#mustGoOn();
       const connection = await this.#connect();
       this.#mustGoOn();
       this.#begun ??= this.#begin(connection);
       // Written behind BEGIN, not after its answer: what is done for a message handled before is rolled back.
-      const [result] = await Promise.all([query(...args), this.#begun]).catch((error: unknown) => {
-        throw this.#fault ?? error;
-      });
+      const [result] = await Promise.all([query(...args), this.#begun]);
       return result;
     }) as QueryRunner['query'];
+    this.#runner.query = (async (...args: Parameters<QueryRunner['query']>) =>
+      this.#query(...args).catch((error: unknown) => this.#blame(error))) as QueryRunner['query'];
     this.tx = this.#runner.manager;
   }
 
@@ -96,13 +98,19 @@ export class UnitOfWork extends MessageContext {
    */
   readonly write = (text: string, parameters: unknown[], explain = (error: Error) => error): void => {
     this.#mustGoOn();
-    const sent: Promise<unknown> = this.#client?.query(text, parameters) ?? this.tx.query(text, parameters);
+    const sent: Promise<unknown> = this.#client?.query(text, parameters) ?? this.#query(text, parameters);
     const written = sent.catch((error: Error) => {
       throw (this.#fault ??= explain(error));
     });
     written.catch(() => {}); // the commit finds it
     (this.#client ? this.#writes : this.#beginning).push(written);
   };
+
+  /** After a write that failed, PostgreSQL refuses everything: the fault is the write's. */
+  async #blame(error: unknown): Promise<never> {
+    await Promise.allSettled([...this.#beginning, ...this.#writes]);
+    throw this.#fault ?? error;
+  }
 
   /** Announces an event; it leaves with the commit. */
   readonly publish = (message: Message<AnyEvent>): void => this.#leave({ message });

@@ -24,8 +24,12 @@ export class PreparingClient extends pg.Client {
     const query = new pg.Query(text, values) as pg.Query & Prepared;
     query.name = nameOf(text);
     return new Promise((resolve, reject) => {
-      query.callback = (error, result) => (error ? reject(traced(error)) : resolve(result));
+      query.callback = (error, result) => (error ? reject(error) : resolve(result));
       super.query(query);
+    }).catch((error: Error) => {
+      // From here the stack leads to whoever waits, and not to where the network was read.
+      Error.captureStackTrace(error);
+      throw error;
     }) as never;
   }
 }
@@ -33,12 +37,6 @@ export class PreparingClient extends pg.Client {
 interface Prepared {
   name: string | undefined;
   callback: (error: Error | null, result: unknown) => void;
-}
-
-/** Where an error was waited for, and not where it was read from the network. */
-function traced(error: Error): Error {
-  Error.captureStackTrace(error, PreparingClient.prototype.query);
-  return error;
 }
 
 interface Corked {

@@ -172,6 +172,17 @@ describe('the event store', () => {
     await expect(read(other)).resolves.toEqual(nothing);
   });
 
+  it('says so too where the handler reads on after it', async () => {
+    const potId = await opened();
+    const old = await read(potId);
+    await potsService.ask(Add, { potId, amount: 1 });
+    const late = potsService.get(UnitsOfWork).run(async (work) => {
+      await append(work, pot, potId, old, [{ type: 'added', amount: 5 }]);
+      await work.tx.query('SELECT 1');
+    });
+    await expect(late).rejects.toMatchObject({ name: 'VersionConflict' });
+  });
+
   it('reads a snapshot and what came after; without it the same', async () => {
     const potId = await opened();
     for (let i = 0; i < 14; i++) await potsService.ask(Add, { potId, amount: 2 });

@@ -1,0 +1,143 @@
+import { BrokerConnection, exchanges, Publisher } from '@jogakbo/messaging';
+import { Consistency1700000000000, UnitsOfWork, type OutboxRelay } from '@jogakbo/consistency';
+import { service } from '@jogakbo/contract';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { DataSource } from 'typeorm';
+import { z } from 'zod';
+import { privateBroker, privateDatabase, type Private } from '../src/index.ts';
+
+const writers = 16;
+const subjects = 64;
+const perTransaction = 5;
+const CountedUp = service('shop').event('counted', z.object({ subject: z.string(), turn: z.int() }), {
+  subject: 'subject',
+});
+export const { name } = CountedUp;
+
+export interface Counted {
+  subject: string;
+  turn: number;
+}
+
+/** Of this database: other suites have leaders too. */
+export const leading = `FROM pg_locks JOIN pg_database ON pg_database.oid = database
+  WHERE datname = current_database() AND locktype = 'advisory' AND granted`;
+
+/** An outbox, those who write to it, and somebody who hears what a relay makes of it and judges its order. */
+export class Counting {
+  broker: Private;
+  database: Private;
+  connection: BrokerConnection;
+  publisher: Publisher;
+  pool: pg.Pool;
+  source: DataSource;
+  seen: Counted[] = [];
+  /** How many came that were known. */
+  repeated = 0;
+
+  async open(): Promise<void> {
+    [this.broker, this.database] = await Promise.all([privateBroker(), privateDatabase()]);
+    this.source = new DataSource({
+      ...{ type: 'postgres', url: this.database.url, migrations: [Consistency1700000000000] },
+      migrationsTransactionMode: 'each',
+      extra: { pipeline: true },
+    });
+    await this.source.initialize();
+    await this.source.runMigrations();
+    this.pool = new pg.Pool({ connectionString: this.database.url, max: writers + 6 });
+    this.pool.on('error', () => {});
+    await this.pool.query('CREATE TABLE turn (subject text PRIMARY KEY, last int NOT NULL DEFAULT 0)');
+    await this.pool.query(
+      `INSERT INTO turn (subject) SELECT 's' || n FROM generate_series(1, ${subjects}) n`,
+    );
+
+    this.connection = await new BrokerConnection().open(this.broker.url, 'relay test');
+    this.publisher = new Publisher(this.connection);
+    await this.publisher.open();
+    const channel = await this.connection.model!.createChannel();
+    await channel.assertExchange(exchanges.events, 'topic');
+    await channel.assertExchange(exchanges.commands, 'direct');
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    await channel.bindQueue(queue, exchanges.events, '#');
+    // Whoever keeps an inbox sees a message once, when it comes for the first time.
+    const inbox = new Set<string>();
+    await channel.consume(
+      queue,
+      (message) => {
+        const id = message!.properties.messageId as string;
+        if (inbox.has(id)) return void this.repeated++;
+        inbox.add(id);
+        this.seen.push((JSON.parse(message!.content.toString()) as { data: Counted }).data);
+      },
+      { noAck: true },
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.connection.close();
+    await Promise.all([this.pool.end(), this.source.destroy()]);
+    await Promise.all([this.broker.drop(), this.database.drop()]);
+  }
+
+  /** Every transaction takes its ids early and is committed late; the turns of a subject follow its commits. */
+  async write(events: number, pause = 0): Promise<void> {
+    let left = events / perTransaction;
+    await Promise.all(
+      Array.from({ length: writers }, async () => {
+        const client = await this.pool.connect();
+        while (left-- > 0) {
+          const subject = `s${1 + Math.floor(Math.random() * subjects)}`;
+          await client.query('BEGIN');
+          await client.query(
+            `WITH mine AS (UPDATE turn SET last = last + ${perTransaction} WHERE subject = $1 RETURNING last)
+             INSERT INTO outbox (message_id, kind, name, subject, data, headers)
+             SELECT gen_random_uuid(), 'event', '${name}', $1,
+                    json_build_object('subject', $1, 'turn', last - ${perTransaction} + n), '{}'
+             FROM mine, generate_series(1, ${perTransaction}) n ORDER BY n`,
+            [subject],
+          );
+          if (Math.random() < 0.5) await sleep(Math.random() * 6);
+          await client.query('COMMIT');
+          await sleep(Math.random() * pause);
+        }
+        client.release();
+      }),
+    );
+  }
+
+  /** The same in units of work, which hand what they leave to the relay of their own instance. */
+  async writeInUnits(events: number, { wake }: OutboxRelay): Promise<void> {
+    const units = new UnitsOfWork({
+      service: 'shop',
+      dataSource: this.source,
+      dispatch: async () => {},
+      wake,
+    });
+    let left = events / perTransaction;
+    const writeTurns = (subject: string) =>
+      units.run(async ({ tx, publish }) => {
+        const [[{ last }]] = (await tx.query(
+          `UPDATE turn SET last = last + ${perTransaction} WHERE subject = $1 RETURNING last`,
+          [subject],
+        )) as [[{ last: number }]];
+        for (let turn = last - perTransaction + 1; turn <= last; turn++)
+          publish(CountedUp({ subject, turn }));
+      }, subject);
+    while (left-- > 0) {
+      await writeTurns(`s${1 + Math.floor(Math.random() * subjects)}`);
+      await sleep(Math.random() * 10); // so that now and then nothing else is open
+    }
+  }
+
+  /** What an inbox would see out of turn, and what it would never see. */
+  judge(events: number): { skipped: number; inverted: number } {
+    const last = new Map<string, number>();
+    let inverted = 0;
+    for (const { subject, turn } of this.seen) {
+      if (turn < (last.get(subject) ?? 0)) inverted++;
+      last.set(subject, Math.max(turn, last.get(subject) ?? 0));
+    }
+    return { skipped: events - this.seen.length, inverted };
+  }
+}

@@ -1,0 +1,143 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OutboxRelay } from '@jogakbo/consistency';
+import { encodeEvent, exchanges } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
+import { eventually } from '../src/index.ts';
+import { Counting, leading, name, type Counted } from './counting.ts';
+
+// A relay that was cut off says so; here that is meant.
+Logger.overrideLogger(false);
+
+interface Row {
+  id: string;
+  message_id: string;
+  subject: string;
+  data: Counted;
+}
+
+/** Something that brings rows of the outbox to the broker. */
+interface Relay {
+  start(): void;
+  stop(): Promise<void>;
+}
+
+describe('the order in which a relay publishes', () => {
+  let counting: Counting;
+  beforeEach(async () => {
+    counting = new Counting();
+    await counting.open();
+  });
+  afterEach(() => counting.close());
+
+  /** @param quiet milliseconds without a message after which nothing more is expected */
+  async function run(relays: Relay[], events: number, quiet: number, meanwhile?: () => Promise<void>) {
+    relays.forEach((relay) => relay.start());
+    await Promise.all([counting.write(events), meanwhile?.()]);
+    let before = -1;
+    // Through, or nothing has come for a while.
+    while (counting.seen.length < events && counting.seen.length !== before) {
+      before = counting.seen.length;
+      await sleep(quiet);
+    }
+    await Promise.all(relays.map((relay) => relay.stop()));
+    return counting.judge(events);
+  }
+
+  const publish = ({ message_id: id, subject, data }: Row) =>
+    counting.publisher.publish({
+      ...{ exchange: exchanges.events, routingKey: name },
+      ...encodeEvent({ id, name, source: 'shop', subject, time: new Date(), data }, {}),
+    });
+
+  /** Runs `turn` again and again; it says whether it found something. */
+  function looping(turn: () => Promise<boolean>): Relay {
+    let going = true;
+    let done: Promise<void> | undefined;
+    const loop = async () => {
+      while (going) if (!(await turn())) await sleep(5);
+    };
+    return {
+      start: () => void (done = loop()),
+      stop: async () => {
+        going = false;
+        await done;
+      },
+    };
+  }
+
+  it('OutboxRelay keeps what it is handed in order with what others write', async () => {
+    const relay = new OutboxRelay({
+      ...{
+        service: 'shop',
+        databaseUrl: counting.database.url,
+        publisher: counting.publisher,
+        pollEvery: 20,
+      },
+    });
+    relay.start();
+    await eventually(async () => (await counting.pool.query(`SELECT 1 ${leading}`)).rowCount === 1);
+    await Promise.all([counting.writeInUnits(2_000, relay), counting.write(1_500, 300)]);
+    await eventually(() => counting.seen.length === 3_500, 20_000);
+    await relay.stop();
+    expect(counting.judge(3_500)).toEqual({ skipped: 0, inverted: 0 });
+    expect(counting.repeated).toBeLessThan(100);
+  }, 60_000);
+
+  it('OutboxRelay skips 0 and inverts 0 of 20,000, also when the one that leads is cut off', async () => {
+    const relay = () =>
+      new OutboxRelay({
+        service: 'shop',
+        databaseUrl: counting.database.url,
+        publisher: counting.publisher,
+        pollEvery: 50,
+      });
+    const cutOffLeader = async () => {
+      for (const part of [3_000, 8_000]) {
+        await eventually(() => counting.seen.length > part, 30_000);
+        await counting.pool.query(`SELECT pg_terminate_backend(pid) ${leading}`);
+      }
+    };
+    expect(await run([relay(), relay()], 20_000, 2_500, cutOffLeader)).toEqual({ skipped: 0, inverted: 0 });
+    // One relays, the other waits: only what was on its way at a cut comes twice.
+    expect(counting.repeated).toBeLessThan(2_000);
+    await eventually(
+      async () =>
+        (await counting.pool.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).rowCount === 0,
+    );
+  }, 90_000);
+
+  it('a relay that goes by the last id skips', async () => {
+    let last = '0';
+    const naive = looping(async () => {
+      const { rows } = await counting.pool.query<Row>(
+        'SELECT * FROM outbox WHERE id > $1 ORDER BY id LIMIT 200',
+        [last],
+      );
+      await Promise.all(rows.map(publish));
+      last = rows.at(-1)?.id ?? last;
+      return rows.length > 0;
+    });
+    expect((await run([naive], 1_500, 700)).skipped).toBeGreaterThan(0);
+  }, 60_000);
+
+  it('two relays that lock rows and skip what is locked invert', async () => {
+    const skipLocked = () =>
+      looping(async () => {
+        const client = await counting.pool.connect();
+        await client.query('BEGIN');
+        const { rows } = await client.query<Row>(
+          `SELECT * FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT 50 FOR UPDATE SKIP LOCKED`,
+        );
+        for (const row of rows) await publish(row);
+        const ids = rows.map(({ id }) => id);
+        await client.query('UPDATE outbox SET published_at = now() WHERE id = ANY($1::bigint[])', [ids]);
+        await client.query('COMMIT');
+        client.release();
+        return rows.length > 0;
+      });
+    const { skipped, inverted } = await run([skipLocked(), skipLocked()], 1_500, 700);
+    expect(skipped).toBe(0);
+    expect(inverted).toBeGreaterThan(0);
+  }, 60_000);
+});
