@@ -10,7 +10,7 @@ import { configure, httpOptions } from '../src/door.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
 import { KnownServices } from '../src/known-services.ts';
 import { DemoModule, seen } from './demo.ts';
-import { issuer, signer, type Signer } from './tokens.ts';
+import { issuer, signer, type Signer } from './signer.ts';
 
 const Announced = service('instances').event('announced', z.any());
 
