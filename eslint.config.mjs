@@ -15,6 +15,7 @@ const boundaries = [
     allowedExternalImports: ['zod', '@jest/globals'],
   },
   { sourceTag: 'layer:messaging', onlyDependOnLibsWithTags: ['layer:contract', 'layer:testing'] },
+  { sourceTag: 'layer:resilience', onlyDependOnLibsWithTags: ['layer:contract'] },
   {
     sourceTag: 'layer:consistency',
     onlyDependOnLibsWithTags: ['layer:contract', 'layer:messaging', 'layer:testing'],

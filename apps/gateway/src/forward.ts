@@ -67,6 +67,7 @@ export class Forward {
       context,
       timeout: this.settings.requestTimeout,
       persistent: route.contract.kind === 'command',
+      policy: route.policy,
       idempotencyKey,
     })) as Output | null;
 

@@ -1,6 +1,7 @@
 import {
   routesOverlap,
   type Access,
+  type CallPolicy,
   type RequestDescription,
   type ServiceDescription,
 } from '@jogakbo/contract';
@@ -18,6 +19,8 @@ export interface Route {
   access: Access;
   http: Http;
   contract: RequestDescription;
+  /** How the service wants to be asked. */
+  policy: CallPolicy;
 }
 
 export type Match =
@@ -62,7 +65,7 @@ export class RouteTable {
     upstream: Route['upstream'],
     taken: readonly string[] = [],
   ): void {
-    for (const { service, requests } of services) {
+    for (const { service, policy, requests } of services) {
       for (const contract of requests) {
         // What has no policy is not reachable.
         if (!contract.http || !contract.access) continue;
@@ -70,7 +73,7 @@ export class RouteTable {
         const route = `${http.method} ${http.path}`;
         const holder = taken.find((other) => routesOverlap(route, other));
         if (holder) this.refused.push(`${contract.name} (${route}): it takes what is of ${holder}`);
-        else this.#add({ service, upstream, contract, access, http, pattern: http.path });
+        else this.#add({ service, upstream, policy, contract, access, http, pattern: http.path });
       }
     }
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CallPolicy } from './call-policy.ts';
 import { Rejection, type FieldError } from './rejection.ts';
 
 /**
@@ -63,6 +64,8 @@ interface RequestShape<
   R extends string,
 > extends Shape<Kind, I> {
   readonly output: O;
+  /** How those who ask its service go about it. */
+  readonly policy: CallPolicy;
   readonly rejections: Readonly<Record<R, number>>;
   readonly http?: HttpBinding;
   readonly access?: Access;
@@ -137,6 +140,7 @@ type Spec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
 export interface ServiceContract {
   readonly name: string;
   readonly description: string;
+  readonly policy: CallPolicy;
   /** Every contract declared so far, by full name. */
   readonly contracts: ReadonlyMap<string, AnyContract>;
   command<I extends z.ZodType, O extends z.ZodType = z.ZodVoid, R extends string = never>(
@@ -158,10 +162,16 @@ export interface ServiceContract {
  * Opens the contract of a service. Everything that it says in public is declared on the result, once.
  * @param name the service's name, lower case: the first half of every contract name
  * @param description one sentence on what the service owns
+ * @param policy how those who ask it go about it, where that is not as usual
  * @throws Error where a declaration contradicts itself (a name twice, a path parameter that is no field, an input
  *   that would let unknown fields pass)
  */
-export function service(name: string, description = ''): ServiceContract {
+export function service(
+  name: string,
+  description = '',
+  policy: z.input<typeof CallPolicy> = {},
+): ServiceContract {
+  const callPolicy = CallPolicy.parse(policy);
   const contracts = new Map<string, AnyContract>();
 
   function declare<C extends AnyContract>(fields: Record<string, unknown> & { name: string }): C {
@@ -190,6 +200,7 @@ export function service(name: string, description = ''): ServiceContract {
       kind,
       name: full,
       description: spec.description ?? '',
+      policy: callPolicy,
       input: spec.input,
       output: spec.output ?? z.void(),
       rejections,
@@ -206,6 +217,7 @@ export function service(name: string, description = ''): ServiceContract {
   return {
     name,
     description,
+    policy: callPolicy,
     contracts,
     command: (short, spec) => request('command', short, spec as never),
     query: (short, spec) => request('query', short, spec as never),

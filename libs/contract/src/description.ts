@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CallPolicy } from './call-policy.ts';
 import {
   pathParameters,
   type AnyContract,
@@ -58,6 +59,8 @@ export type EventDescription = z.infer<typeof EventDescription>;
 export const ServiceDescription = z.object({
   service: z.string(),
   description: z.string(),
+  /** How those who ask it go about it. */
+  policy: CallPolicy.prefault({}),
   requests: z.array(RequestDescription),
   events: z.array(EventDescription),
 });
@@ -79,6 +82,8 @@ export const Announcement = z.object({
   registration: z.record(z.string(), z.unknown()).optional(),
   /** Share of its time that it was busy since it last said so, from 0 to 1. */
   load: z.number().min(0).max(1).optional(),
+  /** Services that it leaves alone for now, because they failed it. */
+  leftAlone: z.array(z.string()).optional(),
   /** Seconds until the next one; an instance silent for three of these is gone. */
   interval: z.number(),
   /**
@@ -91,7 +96,7 @@ export const Announcement = z.object({
 export type Announcement = z.infer<typeof Announcement>;
 
 /** "I am still here", every few seconds. */
-export const Heartbeat = Announcement.pick({ instance: true, interval: true, load: true });
+export const Heartbeat = Announcement.pick({ instance: true, interval: true, load: true, leftAlone: true });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
 /**
@@ -103,6 +108,7 @@ export function describe(contract: ServiceContract): ServiceDescription {
   return {
     service: contract.name,
     description: contract.description,
+    policy: contract.policy,
     requests: all.filter((one): one is AnyRequest => one.kind !== 'event').map(describeRequest),
     events: all
       .filter((one) => one.kind === 'event')

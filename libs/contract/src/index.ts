@@ -19,6 +19,7 @@ export {
   type Reply,
   type ServiceContract,
 } from './contract.ts';
+export { CallPolicy, CallPolicyChange } from './call-policy.ts';
 export {
   Announcement,
   Heartbeat,

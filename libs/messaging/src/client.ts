@@ -1,12 +1,12 @@
 import { randomUUIDv7 } from 'node:crypto';
-import type { AnyRequest, Input, Reply } from '@jogakbo/contract';
+import { CallPolicy, type AnyRequest, type Input, type Reply } from '@jogakbo/contract';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
 import type { Channel } from 'amqplib';
 import { currentCall, type CallContext } from './call-context.ts';
 import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
 import { exchanges } from './topology.ts';
-import { contextHeaders, decodeAnswer, encodeEvent, encodeRequest, RemoteFault } from './wire.ts';
+import { BrokerAway, contextHeaders, decodeAnswer, encodeEvent, encodeRequest, RemoteFault } from './wire.ts';
 
 export interface AskOptions {
   /** Milliseconds to wait at most; less where the deadline of the work at hand is nearer. */
@@ -27,7 +27,18 @@ export interface RequestOptions {
   /** A command must not vanish with the broker; a query may. */
   persistent?: boolean;
   idempotencyKey?: string | undefined;
+  /** How the callee wants to be asked. */
+  policy?: CallPolicy | undefined;
 }
+
+/** Stands between a caller and all those it asks; see `CallGuard` of libs/resilience. */
+export type Guard = <T>(
+  call: { callee: string; policy: CallPolicy; safe: boolean; deadline: number },
+  attempt: () => Promise<T>,
+) => Promise<T>;
+
+const unguarded: Guard = (_, attempt) => attempt();
+const usual = CallPolicy.parse({});
 
 interface Pending {
   resolve(response: unknown): void;
@@ -49,6 +60,7 @@ export class RabbitClient extends ClientProxy {
     private readonly connection: BrokerConnection,
     private readonly publisher: Publisher,
     private readonly source: string,
+    private readonly guard: Guard = unguarded,
   ) {
     super();
     this.#replies = new KeptChannel(
@@ -81,6 +93,7 @@ export class RabbitClient extends ClientProxy {
       timeout,
       context: currentCall(),
       persistent: contract.kind === 'command',
+      policy: contract.policy,
     });
     const answer = contract.output.safeParse(response ?? undefined);
     if (answer.success) return answer.data as Reply<C>;
@@ -88,15 +101,22 @@ export class RabbitClient extends ClientProxy {
   };
 
   /** Like `ask`, for a caller that knows a request only by name. Gives the response as it came. */
-  async request(
+  async request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
+    const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
+    const deadline = Math.min(Date.now() + timeout, context?.deadline ?? Infinity);
+    const call = { callee: name.split('.', 1)[0]!, policy, safe: !persistent, deadline };
+    return this.guard(call, () => this.#attempt(name, data, deadline, options));
+  }
+
+  async #attempt(
     name: string,
     data: unknown,
-    { context, timeout = defaultTimeout, persistent = false, idempotencyKey }: RequestOptions = {},
+    deadline: number,
+    { context, persistent = false, idempotencyKey }: RequestOptions,
   ): Promise<unknown> {
-    const deadline = Math.min(Date.now() + timeout, context?.deadline ?? Infinity);
     const remaining = deadline - Date.now();
     if (remaining <= 0) throw new RemoteFault('timeout', `no time left for ${name}`);
-    if (!this.ready) throw new RemoteFault('unavailable', 'the broker is out of reach');
+    if (!this.ready) throw new BrokerAway('the broker is out of reach');
 
     const id = randomUUIDv7();
     const { content, options } = encodeRequest(
@@ -127,8 +147,9 @@ export class RabbitClient extends ClientProxy {
         this.publisher
           .publish({ exchange: exchanges.commands, routingKey: name, content, options })
           .catch((error) => {
-            const away = error instanceof Unroutable || error instanceof BrokerUnavailable;
-            reject(away ? new RemoteFault('unavailable', error.message) : error);
+            if (error instanceof BrokerUnavailable) reject(new BrokerAway(error.message));
+            else if (error instanceof Unroutable) reject(new RemoteFault('unavailable', error.message));
+            else reject(error);
           });
       });
     } finally {
@@ -147,12 +168,7 @@ export class RabbitClient extends ClientProxy {
     await channel.bindQueue(queue, exchanges.replies, queue);
     channel.on('close', () => {
       for (const { reject } of this.#pending.values()) {
-        reject(
-          new RemoteFault(
-            'unavailable',
-            'the connection to the broker was lost; the request may have been run',
-          ),
-        );
+        reject(new BrokerAway('the connection to the broker was lost; the request may have been run'));
       }
     });
     await channel.consume(

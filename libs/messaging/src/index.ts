@@ -6,7 +6,7 @@ export {
   type CallContext,
   type Caller,
 } from './call-context.ts';
-export { Ask, RabbitClient } from './client.ts';
+export { Ask, RabbitClient, type Guard } from './client.ts';
 export { BrokerConnection } from './connection.ts';
 export { Handles } from './handles.ts';
 export { Announcer, Instances, Spokesman } from './instances.ts';
@@ -15,4 +15,12 @@ export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
 export { RabbitServer, type Around } from './server.ts';
 export { exchanges, queues } from './topology.ts';
-export { contextHeaders, encodeEvent, encodeRequest, RemoteFault, subjectOf, type Incoming } from './wire.ts';
+export {
+  BrokerAway,
+  contextHeaders,
+  encodeEvent,
+  encodeRequest,
+  RemoteFault,
+  subjectOf,
+  type Incoming,
+} from './wire.ts';

@@ -59,12 +59,12 @@ export class Announcer {
   }
 
   async #beat(): Promise<void> {
-    const { service, instance, interval } = this.describe();
+    const { service, instance, interval, leftAlone } = this.describe();
     const utilization = performance.eventLoopUtilization();
     const { utilization: busy } = performance.eventLoopUtilization(utilization, this.#utilization);
     this.#utilization = utilization;
     const load = Math.round(Math.min(1, Math.max(0, busy)) * 1_000) / 1_000;
-    const heartbeat: Heartbeat = { instance, interval, load };
+    const heartbeat: Heartbeat = { instance, interval, load, leftAlone };
     await tell(this.publisher, beat, service, heartbeat).catch(() => {});
   }
 
@@ -128,17 +128,22 @@ export class Instances {
 
   /** What others say of an instance, when somebody else calls the roll, is no sign of its life: its beats are. */
   #isHearsay({ upstream, startedAt }: Announcement, known: Announcement): boolean {
-    return upstream !== undefined && startedAt === known.startedAt && performance.now() - this.#calledAt > rollTakes;
+    return (
+      upstream !== undefined &&
+      startedAt === known.startedAt &&
+      performance.now() - this.#calledAt > rollTakes
+    );
   }
 
   #hearBeat(data: unknown): void {
     const heard = Heartbeat.safeParse(data);
     if (!heard.success) return;
-    const { instance, interval, load } = heard.data;
+    const { instance, interval, load, leftAlone } = heard.data;
     const known = this.#heard.get(instance);
     if (known) {
       known.until = performance.now() + interval * 3_000;
       if (load !== undefined) known.announcement.load = load;
+      if (leftAlone) known.announcement.leftAlone = leftAlone;
     } else if (performance.now() - this.#calledAt > rollTakes) this.#callRoll();
   }
 

@@ -34,9 +34,19 @@ interface WireError {
 export class RemoteFault extends Error {
   override readonly name = 'RemoteFault';
   readonly code: string;
-  constructor(code: string, message: string) {
+  /** True where the other side itself said so: it is there, whatever it lacks. */
+  readonly answered: boolean;
+  constructor(code: string, message: string, answered = false) {
     super(message);
     this.code = code;
+    this.answered = answered;
+  }
+}
+
+/** The caller's own way to the broker is cut: it says nothing about who was asked. */
+export class BrokerAway extends RemoteFault {
+  constructor(message: string) {
+    super('unavailable', message);
   }
 }
 
@@ -160,8 +170,8 @@ export function decodeAnswer(content: Buffer): unknown {
     throw new Rejection(err.code, err.status ?? 422, err.message, err.errors);
   }
   // A stock Nest server answers with a text or an object of its own.
-  if (typeof err === 'string') throw new RemoteFault('internal', err);
-  throw new RemoteFault(err.code ?? 'internal', err.message ?? 'the service failed');
+  if (typeof err === 'string') throw new RemoteFault('internal', err, true);
+  throw new RemoteFault(err.code ?? 'internal', err.message ?? 'the service failed', true);
 }
 
 function toWire(error: unknown): WireError {

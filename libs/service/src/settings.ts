@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { CallPolicyChange } from '@jogakbo/contract';
 import { z } from 'zod';
 
 type Shape = Record<string, z.ZodType>;
@@ -44,6 +45,15 @@ export class WrongSettings extends Error {
   }
 }
 
+/** What is no JSON stays a text, which the schema refuses. */
+function fromJson(text: unknown): unknown {
+  try {
+    return JSON.parse(String(text));
+  } catch {
+    return text;
+  }
+}
+
 /** The settings that every service has. */
 export class PlatformSettings extends settings({
   host: z.string().default('127.0.0.1').describe('address to listen on'),
@@ -67,6 +77,12 @@ export class PlatformSettings extends settings({
     .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')
     .optional()
     .describe('waiting times before further attempts; the same for all services of one broker'),
+  callPolicies: live(
+    z
+      .preprocess(fromJson, z.record(z.string(), CallPolicyChange))
+      .default({})
+      .describe('JSON: how to ask other services, where that differs: {"search":{"retries":0}}'),
+  ),
   configPassword: secret(
     z
       .string()

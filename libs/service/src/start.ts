@@ -26,6 +26,7 @@ import { throwError } from 'rxjs';
 import { DataSource } from 'typeorm';
 import { HealthController, Readiness } from './health.ts';
 import { createLog, NestLog } from './log.ts';
+import { guardCalls } from './guarded-calls.ts';
 import { Metrics, MetricsController } from './metrics.ts';
 import { PreparingClient } from './prepared-statements.ts';
 import { serviceOptions } from './service.ts';
@@ -105,10 +106,11 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const publishing = await new BrokerConnection().open(platform.rabbitmqUrl, `${instance} publishes`);
   const publisher = new Publisher(publishing);
   await publisher.open();
-  const client = new RabbitClient(consuming, publisher, service);
+  const metrics = new Metrics(service, version);
+  const { guard, leftAlone } = guardCalls(platform, metrics);
+  const client = new RabbitClient(consuming, publisher, service, guard);
   await client.connect();
 
-  const metrics = new Metrics(service, version);
   const readiness = new Readiness();
   let relay: OutboxRelay | undefined;
   let units: UnitsOfWork | undefined;
@@ -186,6 +188,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let url = '';
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
+    leftAlone: leftAlone(),
     madeQueues: madeQueues.map(({ takes, at }, id) => ({
       id: String(id),
       takes,

@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { service } from '@jogakbo/contract';
+import { Ask, BrokerConnection, Handles, Instances, Publisher } from '@jogakbo/messaging';
+import { Service, start, type RunningService } from '@jogakbo/service';
+import { Controller } from '@nestjs/common';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { eventually, ServiceUnderTest } from '../src/index.ts';
+
+const oracle = service('oracle', 'Answers, or hangs.', { openFor: 500, calls: 10 });
+const Answer = oracle.query('answer', {
+  input: z.strictObject({ hang: z.boolean() }),
+  output: z.object({ answer: z.int() }),
+});
+const shop = service('shop');
+const Consult = shop.query('consult', { input: Answer.input, output: Answer.output });
+
+@Controller()
+class AnswerHandler {
+  @Handles(Answer)
+  async answer({ hang }: { hang: boolean }) {
+    if (hang) await sleep(60_000, undefined, { ref: false });
+    return { answer: 42 };
+  }
+}
+@Service({ contract: oracle, handlers: [AnswerHandler] })
+class OracleModule {}
+
+@Controller()
+class ConsultHandler {
+  constructor(private readonly ask: Ask) {}
+
+  @Handles(Consult)
+  consult(input: { hang: boolean }) {
+    return this.ask(Answer, input, { timeout: 300 });
+  }
+}
+@Service({ contract: shop, handlers: [ConsultHandler] })
+class ShopModule {}
+
+const mall = service('mall');
+const Enter = mall.query('enter', { input: Answer.input, output: Answer.output });
+
+@Controller()
+class EnterHandler {
+  constructor(private readonly ask: Ask) {}
+
+  @Handles(Enter)
+  enter(input: { hang: boolean }) {
+    return this.ask(Consult, input);
+  }
+}
+@Service({ contract: mall, handlers: [EnterHandler] })
+class MallModule {}
+
+describe('calls between services', () => {
+  let caller: ServiceUnderTest;
+  let callee: RunningService | undefined;
+  let connection: BrokerConnection;
+  let instances: Instances;
+
+  const runOracle = () =>
+    start(OracleModule, { environment: { RABBITMQ_URL: caller.broker.url, LOG_LEVEL: 'error' } });
+  beforeAll(async () => {
+    caller = await ServiceUnderTest.start(ShopModule, { ANNOUNCE_EVERY: '0.2' });
+    callee = await runOracle();
+    connection = await new BrokerConnection().open(caller.broker.url, 'listener');
+    const publisher = new Publisher(connection);
+    await publisher.open();
+    instances = new Instances(connection, publisher, 'listener');
+    await instances.open();
+  });
+  afterAll(async () => {
+    await instances.close();
+    await connection.close();
+    await callee?.stop();
+    await caller.stop();
+  });
+
+  const consult = (hang = false) => caller.ask(Consult, { hang }).then(({ answer }) => answer);
+  const leftAlone = () => instances.present.find(({ service }) => service === 'shop')?.leftAlone;
+  const metric = async (name: string, of: { url: string } = caller, callee = 'oracle') => {
+    const text = await (await fetch(`${of.url}/metrics`)).text();
+    const line = text
+      .split('\n')
+      .find((line) => line.startsWith(name) && line.includes(`callee="${callee}"`));
+    return line && Number(line.split(' ').at(-1));
+  };
+
+  it('leave a callee alone that does not answer, say so, and come back to it by themselves', async () => {
+    await expect(consult()).resolves.toBe(42);
+    expect(await metric('calls_circuit')).toBe(0);
+    await Promise.allSettled(Array.from({ length: 10 }, () => consult(true)));
+    expect(await metric('calls_circuit')).toBe(2);
+
+    const startedAt = performance.now();
+    await expect(consult()).rejects.toMatchObject({ code: 'unavailable' });
+    expect(performance.now() - startedAt).toBeLessThan(300);
+    await eventually(() => leftAlone()?.includes('oracle'));
+
+    await eventually(async () => (await consult().catch(() => 0)) === 42);
+    expect(await metric('calls_circuit')).toBe(0);
+    await eventually(() => leftAlone()?.length === 0);
+  });
+
+  it('fail fast while nobody is there, and go on when somebody is', async () => {
+    await callee!.stop();
+    callee = undefined;
+    await eventually(async () => {
+      await consult().catch(() => {});
+      return (await metric('calls_circuit')) === 2;
+    });
+    callee = await runOracle();
+    await eventually(async () => (await consult().catch(() => 0)) === 42);
+  });
+
+  it('do not leave alone who only leans on somebody that is away', async () => {
+    const front = await start(MallModule, {
+      environment: { RABBITMQ_URL: caller.broker.url, LOG_LEVEL: 'error' },
+    });
+    try {
+      await eventually(() => caller.ask(Enter, { hang: false }).then(() => true));
+      await Promise.allSettled(Array.from({ length: 20 }, () => caller.ask(Enter, { hang: true })));
+      expect(await metric('calls_circuit')).toBe(2);
+      expect(await metric('calls_circuit', front, 'shop')).toBe(0);
+      expect(await metric('calls_retried', front, 'shop')).toBe(0);
+    } finally {
+      await front.stop();
+    }
+  });
+});
