@@ -34,6 +34,7 @@ const titles: Record<string, string> = {
   internal: 'Something failed here',
   'bad-gateway': 'A service answered something unexpected',
   unavailable: 'This is not available for the moment',
+  overloaded: 'There is too much to do for the moment',
   timeout: 'No answer in time',
 };
 
@@ -61,6 +62,7 @@ const fastifyCodes: Record<string, string> = {
 const faults: Record<string, [code: string, status: number]> = {
   timeout: ['timeout', 504],
   unavailable: ['unavailable', 503],
+  overloaded: ['overloaded', 503],
   'unknown-pattern': ['bad-gateway', 502],
   'contract-broken': ['bad-gateway', 502],
 };

@@ -34,16 +34,29 @@ export interface ServerOptions {
   around?: Around;
   /** Waiting times before each further attempt, in milliseconds. All services of one broker share them. */
   ladder?: readonly number[];
-  /** How many messages of one queue are worked on at a time. */
+  /** How many commands, and how many events, are worked on at a time. */
   prefetch?: number;
+  /** How many questions are, asked each time. Those beyond are refused at once: they would wait, and so would who asks. */
+  concurrency?: () => number;
   /**
    * Told when a queue of commands or events was missing and was made: what had been sent to it is gone.
    * @param takes the names of the contracts that it takes
    */
   onQueueMade?: (takes: string[]) => void;
   /** Told of every message that was handled, for metrics. */
-  observe?: (handled: { name: string; outcome: 'ok' | 'rejection' | 'fault'; seconds: number }) => void;
+  observe?: (handled: { name: string; outcome: Outcome; seconds: number }) => void;
 }
+
+type Outcome = 'ok' | 'rejection' | 'fault' | 'refused';
+
+/** Too many questions are being answered already. Who asked may ask somebody else, or later. */
+class Overloaded extends RemoteFault {
+  constructor(service: string) {
+    super('overloaded', `${service} has too much to do`);
+  }
+}
+
+const defaultPrefetch = 64;
 
 /**
  * Nest transport that consumes a service's three queues.
@@ -51,6 +64,7 @@ export interface ServerOptions {
  * - A message is acknowledged after its handler is through: after the commit, and after the answer has left.
  * - A command that nobody waits for and an event are tried again along the ladder when they fail, then they go to the
  *   service's dead-letter queue. A request that somebody waits for is answered with the fault instead.
+ * - Questions beyond what can be answered at a time are refused at once, not kept waiting.
  * - A request is never run after its deadline. Input is checked on arrival, output before it leaves.
  * - Messages about the same subject are handled one after the other within an instance.
  * - A service hears its own events, and takes its own commands, in the transaction that sends them (`dispatch`).
@@ -58,6 +72,8 @@ export interface ServerOptions {
 export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #handlers = new Map<string, { contract: AnyContract; run: Handler[] }>();
   readonly #order = new InOrder();
+  /** Questions being answered. */
+  #questions = 0;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #consumers: { queue: string; kept: KeptChannel }[] = [];
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
@@ -151,7 +167,9 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const lost = queue !== queues.queries(service) && !(await exists(connection, queue));
     await assertShared(channel, ladder);
     await assertService(channel, service, wanted);
-    await channel.prefetch(this.options.prefetch ?? 64);
+    const { prefetch = defaultPrefetch, concurrency } = this.options;
+    // What is to be refused must have been taken.
+    await channel.prefetch(queue === queues.queries(service) && concurrency ? 2 * concurrency() : prefetch);
     channel.on('close', () => {
       if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
     });
@@ -174,12 +192,13 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     try {
       const startedAt = performance.now();
       let incoming: Incoming | undefined;
-      let outcome: 'ok' | 'rejection' | 'fault' = 'ok';
+      let outcome: Outcome = 'ok';
       try {
         incoming = decode(message);
-        await this.#handle(incoming);
+        await this.#handleOrRefuse(incoming);
       } catch (error) {
-        outcome = error instanceof Rejection ? 'rejection' : 'fault';
+        outcome =
+          error instanceof Rejection ? 'rejection' : error instanceof Overloaded ? 'refused' : 'fault';
         await this.#settleFailure(queue, message, incoming, error);
       }
       const name = this.#handlers.has(incoming?.pattern ?? '') ? incoming!.pattern : 'unknown';
@@ -195,6 +214,19 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
           // The channel is gone, and with it the delivery: the broker gives it out again.
         }
       }, 1_000).unref();
+    }
+  }
+
+  async #handleOrRefuse(incoming: Incoming): Promise<void> {
+    const { service, concurrency } = this.options;
+    const isQuestion = this.#handlers.get(incoming.pattern)?.contract.kind === 'query';
+    if (!isQuestion) return this.#handle(incoming);
+    if (concurrency && this.#questions >= concurrency()) throw new Overloaded(service);
+    this.#questions++;
+    try {
+      await this.#handle(incoming);
+    } finally {
+      this.#questions--;
     }
   }
 
@@ -232,7 +264,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     error: unknown,
   ): Promise<void> {
     const isNo = error instanceof Rejection;
-    if (!isNo) {
+    if (!isNo && !(error instanceof Overloaded)) {
       const traceId = traceIdOf(incoming?.context.traceparent);
       const { pattern, messageId } = incoming ?? {};
       this.logger.error(

@@ -77,6 +77,14 @@ export class PlatformSettings extends settings({
     .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')
     .optional()
     .describe('waiting times before further attempts; the same for all services of one broker'),
+  concurrency: live(
+    z.coerce
+      .number()
+      .int()
+      .min(1)
+      .default(64)
+      .describe('questions that are answered at a time; those beyond are refused at once'),
+  ),
   callPolicies: live(
     z
       .preprocess(fromJson, z.record(z.string(), CallPolicyChange))

@@ -142,6 +142,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     connection: consuming,
     publisher,
     observe: metrics.observeMessage,
+    concurrency: () => platform.concurrency,
     onQueueMade: (takes) => {
       madeQueues.push({ takes, at: performance.now() });
       if (url) void announcer.announce();

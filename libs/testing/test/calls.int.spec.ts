@@ -19,7 +19,7 @@ const Consult = shop.query('consult', { input: Answer.input, output: Answer.outp
 class AnswerHandler {
   @Handles(Answer)
   async answer({ hang }: { hang: boolean }) {
-    if (hang) await sleep(60_000, undefined, { ref: false });
+    if (hang) await sleep(1_000);
     return { answer: 42 };
   }
 }
@@ -59,8 +59,10 @@ describe('calls between services', () => {
   let connection: BrokerConnection;
   let instances: Instances;
 
-  const runOracle = () =>
-    start(OracleModule, { environment: { RABBITMQ_URL: caller.broker.url, LOG_LEVEL: 'error' } });
+  const runOracle = (environment: NodeJS.ProcessEnv = {}) =>
+    start(OracleModule, {
+      environment: { RABBITMQ_URL: caller.broker.url, LOG_LEVEL: 'error', ...environment },
+    });
   beforeAll(async () => {
     caller = await ServiceUnderTest.start(ShopModule, { ANNOUNCE_EVERY: '0.2' });
     callee = await runOracle();
@@ -127,5 +129,22 @@ describe('calls between services', () => {
     } finally {
       await front.stop();
     }
+  });
+
+  it('are refused at once where too many questions are being answered, and only then', async () => {
+    await callee!.stop();
+    callee = await runOracle({ CONCURRENCY: '2' });
+    const ask = (hang: boolean) => caller.ask(Answer, { hang }).then(({ answer }) => answer);
+    await eventually(() => ask(false).catch(() => undefined));
+    const slow = [ask(true), ask(true)];
+    await sleep(300);
+    const startedAt = performance.now();
+    const more = await Promise.allSettled([ask(false), ask(false), ask(false)]);
+    expect(performance.now() - startedAt).toBeLessThan(500);
+    for (const one of more) {
+      expect(one).toMatchObject({ status: 'rejected', reason: { code: 'overloaded', answered: true } });
+    }
+    await expect(Promise.all(slow)).resolves.toEqual([42, 42]);
+    await expect(ask(false)).resolves.toBe(42);
   });
 });
