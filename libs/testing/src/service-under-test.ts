@@ -47,7 +47,8 @@ export interface As {
 
 /** One service, alone, on a real broker and a real database that nobody else uses. */
 export class ServiceUnderTest {
-  readonly #heard: { name: string; data: unknown; id: string }[] = [];
+  /** By message id: what leaves an outbox twice is heard once, as by everybody who keeps an inbox. */
+  readonly #heard = new Map<string, { name: string; data: unknown }>();
   readonly #stubs: RabbitServer[] = [];
 
   private constructor(
@@ -110,7 +111,7 @@ export class ServiceUnderTest {
 
   async #listen(): Promise<void> {
     const listener = new Listener(this.connection, ({ pattern, data, messageId }) => {
-      this.#heard.push({ name: pattern, data, id: messageId });
+      if (!this.#heard.has(messageId)) this.#heard.set(messageId, { name: pattern, data });
     });
     await listener.open(`${serviceOptions(this.module).contract.name}.#`);
   }
@@ -168,7 +169,7 @@ export class ServiceUnderTest {
 
   /** All events of this kind that the service announced so far. */
   heard<C extends AnyEvent>(event: C): Body<C>[] {
-    return this.#heard
+    return [...this.#heard.values()]
       .filter(({ name }) => name === event.name)
       .map(({ data }) => event.input.parse(data) as Body<C>);
   }

@@ -40,9 +40,10 @@ export class RabbitHarness implements Harness {
     return self;
   }
 
-  async serve(handlers: Handlers, prefetch = 64): Promise<RabbitServer> {
+  async serve(handlers: Handlers, prefetch = 64, rungs: readonly number[] = ladder): Promise<RabbitServer> {
     const server = new RabbitServer({
-      ...{ service: 'shop', connection: this.serving, publisher: this.#answering, ladder, prefetch },
+      ...{ service: 'shop', connection: this.serving, publisher: this.#answering },
+      ...{ ladder: rungs, prefetch },
     });
     Object.assign((server as unknown as { logger: object }).logger, { error: () => {}, warn: () => {} });
     for (const [contract, handle] of handlers)

@@ -4,7 +4,7 @@ import { service } from '@jogakbo/contract';
 import { BrokerConnection, exchanges, queues } from '@jogakbo/messaging';
 import { eventually } from '../src/index.ts';
 import { conformance } from '../src/conformance.ts';
-import { RabbitHarness } from './rabbit-harness.ts';
+import { ladder, RabbitHarness } from './rabbit-harness.ts';
 import { z } from 'zod';
 
 conformance('the RabbitMQ transport', () => RabbitHarness.open());
@@ -103,7 +103,8 @@ describe('the RabbitMQ transport', () => {
       ['a request', () => harness.ask(Polish, { thing: 'a' })],
       ['a command', () => harness.send(Polish, { thing: 'a' })],
     ])('%s that the old one does not know waits for the new one', async (_, begin) => {
-      await harness.serve([[Mend, () => undefined]]);
+      // Long enough for the new one to come also where the machine has much to do.
+      await harness.serve([[Mend, () => undefined]], 64, [...ladder, 500, 1_000, 2_000]);
       const channel = await harness.asking.model!.createChannel();
       await channel.bindQueue(queues.commands('shop'), exchanges.commands, Polish.name);
       const begun = begin();

@@ -12,11 +12,19 @@ export function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   });
 }
 
-/** A port below the range that the kernel hands out for outgoing connections, so that nobody takes it between two starts. */
-export async function freePort(taken: readonly number[] = []): Promise<number> {
+/** Given out by this process, and perhaps not listened on yet. */
+const given = new Set<number>();
+
+/**
+ * A port that is free, and not given out twice. By default one for broker and database: below the range that the kernel
+ * hands out for outgoing connections, so that nobody takes it between two starts.
+ */
+export async function freePort(from = 20_000, to = 28_000): Promise<number> {
   for (;;) {
-    const port = randomInt(20_000, 32_000);
-    if (!taken.includes(port) && (await isFree(port))) return port;
+    const port = randomInt(from, to);
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
   }
 }
 
@@ -28,8 +36,9 @@ export async function claimPorts<Name extends string>(
   const ports = {} as Record<Name, number>;
   for (const name of names) {
     const before = kept[name];
-    ports[name] =
-      before && (await isFree(before)) ? before : await freePort([...(Object.values(ports) as number[])]);
+    const port = before && (await isFree(before)) ? before : await freePort();
+    given.add(port);
+    ports[name] = port;
   }
   return ports;
 }

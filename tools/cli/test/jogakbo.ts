@@ -23,7 +23,8 @@ export class Jogakbo {
   readonly #children = new Set<ChildProcess>();
 
   async make(): Promise<void> {
-    this.port = await freePort();
+    // Taken minutes before somebody listens on it: out of the way of brokers and databases.
+    this.port = await freePort(28_000, 32_000);
     // PostgreSQL runs as another user where we are root.
     chmodSync(this.folder, 0o755);
   }
