@@ -16,6 +16,7 @@ export {
   type Input,
   type Message,
   type Query,
+  type RateLimit,
   type Reply,
   type ServiceContract,
 } from './contract.ts';
@@ -25,6 +26,7 @@ export {
   describe,
   jsonSchema,
   type JsonSchema,
+  RateLimitText,
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';
