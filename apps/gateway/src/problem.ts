@@ -31,6 +31,8 @@ const titles: Record<string, string> = {
   'headers-too-large': 'The headers are too large',
   'request-timeout': 'The request took too long to arrive',
   'idempotency-key-missing': 'Idempotency-Key is needed',
+  'too-many-requests': 'You ask too often',
+  overloaded: 'There is too much to do for the moment',
   internal: 'Something failed here',
   'bad-gateway': 'A service answered something unexpected',
   unavailable: 'This is not available for the moment',
@@ -47,6 +49,7 @@ const codes: Record<number, string> = {
   413: 'payload-too-large',
   414: 'uri-too-long',
   415: 'unsupported-media-type',
+  429: 'too-many-requests',
   431: 'headers-too-large',
   502: 'bad-gateway',
   503: 'unavailable',
@@ -61,6 +64,7 @@ const fastifyCodes: Record<string, string> = {
 const faults: Record<string, [code: string, status: number]> = {
   timeout: ['timeout', 504],
   unavailable: ['unavailable', 503],
+  overloaded: ['overloaded', 503],
   'unknown-pattern': ['bad-gateway', 502],
   'contract-broken': ['bad-gateway', 502],
 };
