@@ -1,12 +1,12 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import compress from '@fastify/compress';
-import cors from '@fastify/cors';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
 import { Admission } from './admission.ts';
 import { addressOf, isSecure } from './client-address.ts';
+import { answersCors } from './cors.ts';
 import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
 import { Forward } from './forward.ts';
@@ -28,22 +28,6 @@ const securityHeaders = {
 
 /** For those who came over TLS: for a year, come no other way. */
 const onlyTls = { 'strict-transport-security': 'max-age=31536000; includeSubDomains' };
-
-const methods = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
-/** What pages of other origins may send and read, beside what they always may. No cookies: tokens say who it is. */
-const crossOrigin = {
-  methods,
-  allowedHeaders: [
-    ...['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'Prefer'],
-    ...['Traceparent', 'X-Request-Id'],
-  ],
-  exposedHeaders: [
-    ...['Location', 'ETag', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'Idempotency-Key'],
-    ...['Preference-Applied', 'X-Request-Id'],
-  ],
-  maxAge: 600,
-  strictPreflight: true,
-};
 
 /** How the HTTP server is made. Limits that depend on settings are set by `configure`. */
 export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } = {
@@ -91,17 +75,8 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     if (url!.length > longestUrl) sendProblem(reply, problemOfStatus(414, traceId));
     else if (rawHeaders.length > 2 * mostHeaders) sendProblem(reply, problemOfStatus(431, traceId));
     else if (url!.includes('%00')) sendProblem(reply, problemOf(badUrl, traceId));
-    else done();
+    else if (!answersCors(corsOrigins, request, reply)) done();
   });
-  if (corsOrigins.length > 0) {
-    await server.register(cors, {
-      delegator: (request, callback) => {
-        // Without this header it is nobody's preflight, but a question for the methods of a route.
-        const preflight = request.headers['access-control-request-method'] !== undefined;
-        callback(null, { ...crossOrigin, origin: corsOrigins, preflight });
-      },
-    });
-  }
   await server.register(compress, {
     ...{ threshold: worthCompressing, encodings: ['br', 'gzip'], globalDecompression: false },
   });
