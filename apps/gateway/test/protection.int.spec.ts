@@ -140,7 +140,7 @@ describe('protection', () => {
       socket.on('data', (data) => (answer += data.toString())).on('error', () => {});
       const closed = new Promise((resolve) => socket.once('close', resolve));
       const timer = setInterval(() => socket.writable && socket.write(byte), 100);
-      await Promise.race([closed, sleep(8_000)]);
+      await Promise.race([closed, sleep(8_000, undefined, { ref: false })]);
       clearInterval(timer);
       socket.destroy();
       return { answer, after: performance.now() - startedAt };
