@@ -1,8 +1,9 @@
-import { Agent, request } from 'undici';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
+import { Agent, request } from 'undici';
 import { seen } from './demo.ts';
 import { Door } from './door.ts';
 
@@ -42,9 +43,12 @@ describe('the end of a gateway', () => {
     const startedAt = performance.now();
     const stopped = gateway.stop();
     await eventually(async () => (await fetch(`${gateway.url}/health/ready`)).status === 503, 400);
-    const meanwhile = await fetch(`${gateway.url}/v1/things`);
-    expect(meanwhile.status).toBe(200);
-    expect(meanwhile.headers.get('connection')).toBe('close');
+    await eventually(async () => {
+      const meanwhile = await fetch(`${gateway.url}/v1/things`);
+      return meanwhile.status === 200 && meanwhile.headers.get('connection') === 'close';
+    }, 1_000);
+    await sleep(250);
+    expect((await fetch(`${gateway.url}/v1/things`)).status).toBe(200);
     const answer = await slow;
     expect(answer.statusCode).toBe(200);
     expect(answer.headers['connection']).toBe('close');

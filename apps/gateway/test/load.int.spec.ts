@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
+import { GatewaySettings } from '../src/settings.ts';
 import { seen } from './demo.ts';
 import { Door, expectProblem } from './door.ts';
 
@@ -52,6 +53,20 @@ describe('too much to do', () => {
     gone.abort();
     await Promise.all(given);
     await eventually(async () => (await browse(0)).status === 200, 500);
+  });
+
+  it('refuses browsing while the event loop lags, and takes it again after', async () => {
+    const settings = door.gateway.get(GatewaySettings);
+    const usual = settings.maxLoopDelay;
+    settings.maxLoopDelay = 40;
+    // Not for so long that the service behind it counts as gone.
+    const until = performance.now() + 400;
+    while (performance.now() < until); // Nothing else runs in this process now, the gateway included.
+    const [browsing, buying] = await Promise.all([browse(0), buy(0)]);
+    expectProblem(browsing, 503, 'overloaded');
+    expect(buying.status).toBe(200);
+    await eventually(async () => (await browse(0)).status === 200);
+    settings.maxLoopDelay = usual;
   });
 
   it('answers all the others while hundreds come at once', async () => {
