@@ -7,8 +7,9 @@ import {
   type ServiceDescription,
 } from '@jogakbo/contract';
 import { Injectable } from '@nestjs/common';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { page, script, style } from './docs-page.ts';
+import { isNoneMatch } from './headers.ts';
 import { KnownServices } from './known-services.ts';
 import type { RouteTable } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -70,7 +71,7 @@ const pagePolicy = [
 /** The whole API as the running system announces it, and a page to try it. */
 @Injectable()
 export class Documents {
-  readonly #rendered = new Map<string, { table: RouteTable; text: string }>();
+  readonly #rendered = new Map<string, { table: RouteTable; text: string; etag: string }>();
 
   constructor(
     private readonly services: KnownServices,
@@ -78,13 +79,13 @@ export class Documents {
   ) {}
 
   serveOn(server: FastifyInstance): void {
-    server.get('/openapi.json', (_request, reply) =>
-      this.#send(reply, 'openapi', () =>
+    server.get('/openapi.json', (request, reply) =>
+      this.#send(request, reply, 'openapi', () =>
         this.#openApi([...this.services.contracts, ...this.services.foreignContracts]),
       ),
     );
-    server.get('/asyncapi.json', (_request, reply) =>
-      this.#send(reply, 'asyncapi', () => asyncApi(this.services.contracts)),
+    server.get('/asyncapi.json', (request, reply) =>
+      this.#send(request, reply, 'asyncapi', () => asyncApi(this.services.contracts)),
     );
     server.get('/docs', (_request, reply) =>
       reply
@@ -95,14 +96,19 @@ export class Documents {
   }
 
   /** Rendered once for what is announced now. */
-  #send(reply: FastifyReply, name: string, render: () => JsonSchema): unknown {
+  #send(request: FastifyRequest, reply: FastifyReply, name: string, render: () => JsonSchema): unknown {
     const { table } = this.services;
     let rendered = this.#rendered.get(name);
     if (rendered?.table !== table) {
-      rendered = { table, text: JSON.stringify(render()) };
+      const text = JSON.stringify(render());
+      const etag = `W/"${createHash('sha1').update(text).digest('base64url')}"`;
+      rendered = { table, text, etag };
       this.#rendered.set(name, rendered);
     }
-    return reply.header('cache-control', 'no-cache').type(`${json}; charset=utf-8`).send(rendered.text);
+    const { text, etag } = rendered;
+    reply.headers({ 'cache-control': 'no-cache', etag });
+    if (isNoneMatch(request.headers['if-none-match'], etag)) return reply.code(304).send();
+    return reply.type(`${json}; charset=utf-8`).send(text);
   }
 
   #openApi(services: ServiceDescription[]): JsonSchema {

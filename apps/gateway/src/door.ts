@@ -1,9 +1,14 @@
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import compress from '@fastify/compress';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
+import { Admission } from './admission.ts';
+import { addressOf, isSecure } from './client-address.ts';
+import { answersCors } from './cors.ts';
 import { Documents } from './documents.ts';
+import { Drain } from './drain.ts';
 import { Forward } from './forward.ts';
 import { problemHeaders, problemOf, problemOfStatus, type Problem } from './problem.ts';
 import { RequestLog, type RequestFacts } from './request-log.ts';
@@ -11,12 +16,18 @@ import { GatewaySettings } from './settings.ts';
 
 /** A URL longer than this is refused, before anybody looks at it. */
 const longestUrl = 4_096;
+const mostHeaders = 100;
+/** Answers of so many bytes are compressed. */
+const worthCompressing = 1_024;
 
 const securityHeaders = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 };
+
+/** For those who came over TLS: for a year, come no other way. */
+const onlyTls = { 'strict-transport-security': 'max-age=31536000; includeSubDomains' };
 
 /** How the HTTP server is made. Limits that depend on settings are set by `configure`. */
 export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } = {
@@ -25,9 +36,8 @@ export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } =
   // Whoever is on a connection already is still served while it drains.
   return503OnClosing: false,
   keepAliveTimeout: 65_000,
-  // A request that trickles in for longer than this is not answered.
-  requestTimeout: 15_000,
-  http: { maxHeaderSize: 16_384, headersTimeout: 10_000 },
+  // How long a request may trickle in is a setting; this is how often it is looked at.
+  http: { maxHeaderSize: 16_384, connectionsCheckingInterval: 500 },
   // The router's part of errors: a URL that cannot be decoded.
   frameworkErrors: (error, _request, reply) => {
     const traceId = newTraceId();
@@ -40,22 +50,35 @@ export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } =
 };
 
 /** Puts the gateway's one handler on the HTTP server, beside the health routes that every service has. */
-export function configure(app: NestFastifyApplication): void {
+export async function configure(app: NestFastifyApplication): Promise<void> {
   const log = app.get(RequestLog);
+  const admission = app.get(Admission);
   const forward = app.get(Forward);
   const documents = app.get(Documents);
-  const { bodyLimit } = app.get(GatewaySettings);
+  const drain = app.get(Drain);
+  const { bodyLimit, arrivalTimeout, corsOrigins, trustProxy } = app.get(GatewaySettings);
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  // One more than is taken, so that one too many is seen and not left out in silence.
+  Object.assign(server.server, {
+    ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, maxHeadersCount: mostHeaders + 1 },
+  });
 
   const enter = (request: FastifyRequest, reply: FastifyReply): RequestFacts => {
-    const facts = log.begin(request);
-    reply.headers({ ...securityHeaders, 'x-request-id': facts.traceId });
+    const facts = log.begin(request, addressOf(request.raw, trustProxy));
+    reply.headers({ ...securityHeaders, 'x-request-id': facts.requestId });
+    if (isSecure(request.raw, trustProxy)) reply.headers(onlyTls);
     return facts;
   };
   server.addHook('onRequest', (request, reply, done) => {
     const { traceId } = enter(request, reply);
-    if (request.raw.url!.length > longestUrl) sendProblem(reply, problemOfStatus(414, traceId));
-    else done();
+    const { url, rawHeaders } = request.raw;
+    if (url!.length > longestUrl) sendProblem(reply, problemOfStatus(414, traceId));
+    else if (rawHeaders.length > 2 * mostHeaders) sendProblem(reply, problemOfStatus(431, traceId));
+    else if (url!.includes('%00')) sendProblem(reply, problemOf(badUrl, traceId));
+    else if (!answersCors(corsOrigins, request, reply)) done();
+  });
+  await server.register(compress, {
+    ...{ threshold: worthCompressing, encodings: ['br', 'gzip'], globalDecompression: false },
   });
   server.addHook('onResponse', (request, reply, done) => {
     log.end(request, reply);
@@ -63,6 +86,7 @@ export function configure(app: NestFastifyApplication): void {
   });
   // What was refused before it came to a handler of ours looks like everything else. Health speaks for itself.
   server.addHook('onSend', (request, reply, payload, done) => {
+    if (drain.hasBegun) reply.header('connection', 'close');
     // Nest turns some targets (`GET *`) away before any hook of ours has run.
     const { route, traceId } = request.facts ?? enter(request, reply);
     const ours = String(reply.getHeader('content-type')).startsWith('application/problem+json');
@@ -76,7 +100,8 @@ export function configure(app: NestFastifyApplication): void {
     readJson(scope);
     scope.setErrorHandler((error, request, reply) => {
       const problem = problemOf(error, request.facts.traceId);
-      if (problem.status >= 500) log.fault(request, error);
+      // Of what is shed there is a number, not a line each: it comes when there is too much to do.
+      if (problem.status >= 500 && problem.code !== 'overloaded') log.fault(request, error);
       sendProblem(reply, problem);
     });
     documents.serveOn(scope);
@@ -84,6 +109,7 @@ export function configure(app: NestFastifyApplication): void {
       method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
       url: '/*',
       bodyLimit,
+      onRequest: (request, reply) => admission.admit(request, reply),
       handler: (request, reply) => forward.handle(request, reply),
     });
     registered();
@@ -99,6 +125,8 @@ function readJson(scope: FastifyInstance): void {
     else parse(request, body as string, done);
   });
 }
+
+const badUrl = { statusCode: 400, code: 'FST_ERR_BAD_URL' };
 
 function sendProblem(reply: FastifyReply, problem: Problem): void {
   reply.code(problem.status).headers(problemHeaders(problem)).send(JSON.stringify(problem));

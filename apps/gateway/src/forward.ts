@@ -1,48 +1,35 @@
-import { platformRejection, Rejection, type Access } from '@jogakbo/contract';
-import { RabbitClient, RemoteFault, type CallContext, type Caller } from '@jogakbo/messaging';
+import { createHash } from 'node:crypto';
+import { RabbitClient, RemoteFault, type CallContext } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { idempotencyKeyOf, isNoneMatch, locationOf, secondsToWait } from './headers.ts';
+import { appendHeader, idempotencyKeyOf, isNoneMatch, locationOf, secondsToWait } from './headers.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { inputOf } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import { languageOf } from './language.ts';
+import { PublicReads, type Representation } from './public-reads.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
-import { Tokens } from './tokens.ts';
 import { Waiting } from './wait.ts';
 
+type Input = Record<string, unknown>;
 type Output = Record<string, unknown>;
 
-/** Takes one request from the door to the service that answers it, and the answer back. */
+/** Takes one request that was let in to the service that answers it, and the answer back. */
 @Injectable()
 export class Forward {
   constructor(
     private readonly services: KnownServices,
-    private readonly tokens: Tokens,
     private readonly client: RabbitClient,
     private readonly waiting: Waiting,
     private readonly upstreams: HttpUpstreams,
+    private readonly reads: PublicReads,
     private readonly settings: GatewaySettings,
   ) {}
 
   /** Answers, or throws what `problemOf` knows how to show. */
   async handle(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const match = this.services.table.find(request.method, request.url.split('?', 1)[0]!);
-    if (match.found === 'nothing') {
-      // A client must not take a route that this gateway has yet to hear of for one that there is not, and give up.
-      if (this.services.learning) throw new RemoteFault('unavailable', 'no such route is known yet');
-      throw platformRejection('not-found', 'there is no such route');
-    }
-    if (match.found === 'other-methods') return refuseMethod(request, reply, match.allow);
-    const { route, parameters } = match;
-    request.facts.route = route.pattern;
-
-    const { authorization } = request.headers;
-    const caller = await this.tokens.callerOf(authorization);
-    request.facts.memberId = caller?.memberId;
-    mustBeAllowed(route.access, caller);
-
+    const { route, parameters, caller } = request.admitted;
     if (route.upstream === 'http') {
       return this.upstreams.forward(route, parameters, caller, request, reply);
     }
@@ -50,7 +37,7 @@ export class Forward {
     const { headers } = request;
     const input = inputOf(route, {
       parameters,
-      query: request.query as Output,
+      query: request.query as Input,
       body: request.body,
       ifMatch: headers['if-match'],
     });
@@ -63,17 +50,59 @@ export class Forward {
       language: languageOf(headers['accept-language']),
       ...(caller && { caller }),
     };
-    const output = (await this.client.request(route.contract.name, input, {
+    if (route.http.method === 'GET') return this.#read(route, input, context, request, reply);
+    try {
+      const output = await this.#ask(route, input, context, idempotencyKey);
+      describe(route, output, context, reply);
+      return (await this.#whenEnded(route, output, context, request, reply)) ?? answer(route, output, reply);
+    } finally {
+      this.reads.changed(route.service);
+    }
+  }
+
+  /** Whoever is signed in gets what is true now; so does whoever asks for it (`Cache-Control: no-cache`). */
+  async #read(
+    route: Route,
+    input: Input,
+    context: CallContext,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<unknown> {
+    const { http, contract, service } = route;
+    const { caller, language } = context;
+    const ask = async () => represent(route, await this.#ask(route, input, context), language);
+    const mustBeNew =
+      caller !== undefined || /no-cache|no-store/.test(request.headers['cache-control'] ?? '');
+    let read: Representation;
+    if (http.cache && !mustBeNew) {
+      const key = `${contract.name} ${language} ${JSON.stringify(input)}`;
+      const kept = await this.reads.read(service, key, http.cache.maxAge, ask);
+      reply.header('age', String(Math.floor((performance.now() - kept.at) / 1_000)));
+      read = kept;
+    } else read = await ask();
+
+    reply.header('cache-control', cacheControl(route, context)).header('etag', read.etag);
+    if (!http.document) reply.header('content-language', language);
+    const vary = [http.document ? [] : 'Accept-Language', http.cache ? 'Authorization' : []].flat();
+    if (vary.length > 0) appendHeader(reply, 'vary', vary.join(', '));
+    if (isNoneMatch(request.headers['if-none-match'], read.etag)) return reply.code(304).send();
+    return reply.code(http.status).type('application/json; charset=utf-8').send(read.text);
+  }
+
+  async #ask(
+    { contract, policy }: Route,
+    input: Input,
+    context: CallContext,
+    idempotencyKey?: string,
+  ): Promise<Output | null> {
+    const output = await this.client.request(contract.name, input, {
       context,
       timeout: this.settings.requestTimeout,
-      persistent: route.contract.kind === 'command',
-      policy: route.policy,
+      persistent: contract.kind === 'command',
+      policy,
       idempotencyKey,
-    })) as Output | null;
-
-    describe(route, output, context, reply);
-    if (output && isUnchanged(request, reply)) return reply.code(304).send();
-    return (await this.#whenEnded(route, output, context, request, reply)) ?? answer(route, output, reply);
+    });
+    return output as Output | null;
   }
 
   /** The answer of a client that prefers to wait; undefined where it does not, or waited in vain. */
@@ -94,42 +123,31 @@ export class Forward {
   }
 }
 
-/** Refused by default: what is not named here is nobody's. @throws Rejection */
-function mustBeAllowed(access: Access, caller: Caller | undefined): void {
-  if (access === 'public') return;
-  if (!caller) throw platformRejection('unauthenticated', 'sign in, and send the access token');
-  // Whose a thing is only its service knows; it refuses what is not the caller's.
-  if (access === 'member' || access === 'owner') return;
-  if ((access === 'merchant' || access === 'operator') && caller.roles.includes(access)) return;
-  throw platformRejection('forbidden', `this is for the role ${access}`);
+/** An answer with its ETag: the version that the contract names, in this language, or else a digest of the answer. */
+function represent({ http }: Route, output: Output | null, language: string): Representation {
+  const text = JSON.stringify(output);
+  const version = http.etag && output?.[http.etag];
+  const etag = version
+    ? `"${String(version)}.${language}"`
+    : `W/"${createHash('sha1').update(text).digest('base64url')}.${language}"`;
+  return { text, etag };
 }
 
-function refuseMethod(request: FastifyRequest, reply: FastifyReply, allow: string[]): unknown {
-  reply.header('allow', [...allow, 'OPTIONS'].join(', '));
-  if (request.method === 'OPTIONS') return reply.code(204).send();
-  throw new Rejection('method-not-allowed', 405, `${request.method} is not one of ${allow.join(', ')}`);
+/** What depends on the caller is kept by nobody; the rest is asked for again, or kept for as long as the contract says. */
+function cacheControl({ access, http }: Route, { caller }: CallContext): string {
+  if (access !== 'public') return 'no-store';
+  if (!http.cache) return 'no-cache';
+  return caller ? 'private, no-cache' : `public, max-age=${http.cache.maxAge}`;
 }
 
-/** The headers that speak of the answer. */
-function describe(
-  { http, access }: Route,
-  output: Output | null,
-  { language }: CallContext,
-  reply: FastifyReply,
-): void {
-  const isCacheable = access === 'public' && http.method === 'GET';
-  // To be kept, but not used without asking: there is nothing yet that would call it back.
-  reply.header('cache-control', isCacheable ? 'no-cache' : 'no-store');
+/** The headers that speak of what a command made. */
+function describe({ http }: Route, output: Output | null, { language }: CallContext, reply: FastifyReply) {
+  reply.header('cache-control', 'no-store');
   if (!output) return;
-  if (!http.document) reply.header('content-language', language).header('vary', 'Accept-Language');
+  reply.header('content-language', language);
+  appendHeader(reply, 'vary', 'Accept-Language');
   if (http.etag) reply.header('etag', `"${String(output[http.etag])}.${language}"`);
   if (http.location) reply.header('location', locationOf(http.location, output));
-}
-
-function isUnchanged(request: FastifyRequest, reply: FastifyReply): boolean {
-  const etag = reply.getHeader('etag');
-  const isRead = request.method === 'GET' || request.method === 'HEAD';
-  return isRead && typeof etag === 'string' && isNoneMatch(request.headers['if-none-match'], etag);
 }
 
 function answer({ http }: Route, output: Output | null, reply: FastifyReply): unknown {

@@ -1,9 +1,14 @@
 import { service } from '@jogakbo/contract';
 import { Service } from '@jogakbo/service';
+import { Admission } from './admission.ts';
 import { Documents } from './documents.ts';
+import { Drain } from './drain.ts';
 import { Forward } from './forward.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { KnownServices } from './known-services.ts';
+import { Load } from './load.ts';
+import { PublicReads } from './public-reads.ts';
+import { RateLimits } from './rate-limits.ts';
 import { ReadyToServe } from './ready-to-serve.ts';
 import { RequestLog } from './request-log.ts';
 import { GatewaySettings } from './settings.ts';
@@ -13,6 +18,20 @@ import { Waiting } from './wait.ts';
 @Service({
   contract: service('gateway', 'The public door.'),
   settings: GatewaySettings,
-  providers: [KnownServices, Tokens, Forward, HttpUpstreams, Waiting, Documents, RequestLog, ReadyToServe],
+  providers: [
+    KnownServices,
+    Tokens,
+    Admission,
+    Forward,
+    HttpUpstreams,
+    Waiting,
+    Documents,
+    RateLimits,
+    Load,
+    PublicReads,
+    Drain,
+    RequestLog,
+    ReadyToServe,
+  ],
 })
 export class GatewayModule {}

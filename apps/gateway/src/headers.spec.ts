@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { isNoneMatch, locationOf, secondsToWait } from './headers.ts';
+import { isNoneMatch, locationOf, requestIdOf, secondsToWait } from './headers.ts';
 import { languageOf } from './language.ts';
 
 describe('Accept-Language', () => {
@@ -52,6 +52,8 @@ describe('If-None-Match', () => {
   it('knows an ETag in a list, weak or strong', () => {
     expect(isNoneMatch('"1.ko"', '"1.ko"')).toBe(true);
     expect(isNoneMatch('"9", W/"1.ko"', '"1.ko"')).toBe(true);
+    expect(isNoneMatch('W/"x.ko"', 'W/"x.ko"')).toBe(true);
+    expect(isNoneMatch('"x.ko"', 'W/"x.ko"')).toBe(true);
     expect(isNoneMatch('*', '"1.ko"')).toBe(true);
     expect(isNoneMatch('"1"', '"1.ko"')).toBe(false);
     expect(isNoneMatch(undefined, '"1.ko"')).toBe(false);
@@ -62,5 +64,22 @@ describe('Location', () => {
   it('is filled from the output, and cannot lead elsewhere', () => {
     expect(locationOf('/v1/orders/{orderId}', { orderId: 'o-1' })).toBe('/v1/orders/o-1');
     expect(locationOf('/v1/{a}/{b}', { a: '../x', b: 'é\r\n' })).toBe('/v1/..%2Fx/%C3%A9%0D%0A');
+  });
+});
+
+describe('X-Request-Id', () => {
+  it('is taken where it is fit for a log', () => {
+    expect(requestIdOf('0190a5a0-0000-7000-8000-000000000001')).toBe('0190a5a0-0000-7000-8000-000000000001');
+    for (const bad of [
+      undefined,
+      '',
+      'short',
+      'two words',
+      'line\nbreak',
+      'x'.repeat(129),
+      ['abcdefgh', 'b'],
+    ]) {
+      expect(requestIdOf(bad)).toBeUndefined();
+    }
   });
 });

@@ -1,4 +1,5 @@
 import { platformRejection } from '@jogakbo/contract';
+import type { FastifyReply } from 'fastify';
 import type { Route } from './routes.ts';
 
 /**
@@ -41,7 +42,7 @@ export function secondsToWait(prefer: string | string[] | undefined): number {
 export function isNoneMatch(ifNoneMatch: string | undefined, etag: string): boolean {
   if (!ifNoneMatch) return false;
   const known = ifNoneMatch.split(',').map((one) => one.trim().replace(/^W\//, ''));
-  return known.includes('*') || known.includes(etag);
+  return known.includes('*') || known.includes(etag.replace(/^W\//, ''));
 }
 
 /**
@@ -51,4 +52,15 @@ export function isNoneMatch(ifNoneMatch: string | undefined, etag: string): bool
  */
 export function locationOf(template: string, output: Record<string, unknown>): string {
   return template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(output[name])));
+}
+
+/** Adds to a header that is a list, whoever began it. */
+export function appendHeader(reply: FastifyReply, name: string, value: string): void {
+  const before = reply.getHeader(name);
+  reply.header(name, before === undefined ? value : `${String(before)}, ${value}`);
+}
+
+/** A request id that a client chose, where it is fit for logs and headers. */
+export function requestIdOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && /^[\w.:=+/-]{8,128}$/.test(header) ? header : undefined;
 }

@@ -5,7 +5,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Counter, Gauge } from 'prom-client';
 import { Agent, type Dispatcher } from 'undici';
-import { mustBeShallow } from './input.ts';
+import { mustBeSound } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -253,7 +253,7 @@ function sentOf(
 ): Sent {
   const { headers, body, facts } = request;
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
-  if (hasBody) mustBeShallow(body);
+  if (hasBody) mustBeSound(body);
   const query = request.url.indexOf('?');
   const passed = requestHeaders.flatMap((name) => {
     const value = headers[name];

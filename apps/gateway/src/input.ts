@@ -47,14 +47,34 @@ function bodyFields(body: unknown): Record<string, unknown> {
   if (body === null || typeof body !== 'object' || Array.isArray(body)) {
     throw platformRejection('invalid', 'the body must be a JSON object');
   }
-  mustBeShallow(body);
+  mustBeSound(body);
   return body as Record<string, unknown>;
 }
 
-/** @throws Rejection for what could exhaust the stack of whoever reads it */
-export function mustBeShallow(body: unknown): void {
+/** @throws Rejection for what could exhaust the stack of whoever reads it, and for texts that no database takes */
+export function mustBeSound(body: unknown): void {
   if (isDeeperThan(deepest, body)) throw platformRejection('invalid', 'the body is nested too deeply');
+  const field = unsoundText(body, '');
+  if (field === undefined) return;
+  throw platformRejection('invalid', 'a text holds what is no character', [
+    { path: field, message: 'must not hold NUL or half a surrogate pair' },
+  ]);
 }
+
+/** The path of the first text that cannot be kept as text. */
+function unsoundText(value: unknown, path: string): string | undefined {
+  if (typeof value === 'string') return isSound(value) ? undefined : path;
+  if (value === null || typeof value !== 'object') return undefined;
+  for (const [name, child] of Object.entries(value)) {
+    const inside = path ? `${path}.${name}` : name;
+    if (!isSound(name)) return path;
+    const found = unsoundText(child, inside);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const isSound = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
 
 function isDeeperThan(depth: number, value: unknown): boolean {
   if (value === null || typeof value !== 'object') return false;

@@ -3,11 +3,16 @@ import { Metrics } from '@jogakbo/service';
 import { Injectable, Logger } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram } from 'prom-client';
+import { requestIdOf } from './headers.ts';
 
 /** What is known of a request while it is on its way. */
 export interface RequestFacts {
   traceparent: string;
   traceId: string;
+  /** The client's own name for the request, or else the trace id. */
+  requestId: string;
+  /** Where it comes from, as far as one can know. */
+  address: string;
   startedAt: number;
   /** The pattern of its route: never the path itself, which anybody can make up. */
   route: string;
@@ -38,13 +43,16 @@ export class RequestLog {
     });
   }
 
-  begin(request: FastifyRequest): RequestFacts {
+  begin(request: FastifyRequest, address: string): RequestFacts {
     const { traceparent: given } = request.headers;
     const traceparent = childTraceparent(typeof given === 'string' ? given : undefined);
     const route = request.routeOptions.url ?? '/*';
+    const traceId = traceIdOf(traceparent)!;
     request.facts = {
       traceparent,
-      traceId: traceIdOf(traceparent)!,
+      traceId,
+      requestId: requestIdOf(request.headers['x-request-id']) ?? traceId,
+      address,
       startedAt: performance.now(),
       route: route === '/*' || route === '*' ? 'unknown' : route,
     };
@@ -53,13 +61,17 @@ export class RequestLog {
 
   end(request: FastifyRequest, reply: FastifyReply): void {
     const { method, facts } = request;
-    const { route, traceId, memberId } = facts;
+    const { route, traceId, requestId, memberId } = facts;
     const milliseconds = performance.now() - facts.startedAt;
     const status = reply.statusCode;
     this.#seconds.observe({ route, method, status: String(status) }, milliseconds / 1_000);
     if (quiet.has(route)) return;
     const ms = Math.round(milliseconds * 100) / 100;
-    const line = { method, route, status, ms, traceId, ...(memberId && { memberId }) };
+    const line = {
+      ...{ method, route, status, ms, traceId },
+      ...(requestId !== traceId && { requestId }),
+      ...(memberId && { memberId }),
+    };
     this.#log.log(line, `${method} ${route} ${status}`);
   }
 

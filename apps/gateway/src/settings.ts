@@ -1,5 +1,13 @@
-import { live, settings } from '@jogakbo/service';
+import { RateLimitText, type RateLimit } from '@jogakbo/contract';
+import { live, secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
+import { trustOf } from './client-address.ts';
+
+const rateLimit = (text: RateLimit) => RateLimitText.default(text);
+const list = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').flatMap((one) => one.trim() || []));
 
 export class GatewaySettings extends settings({
   requestTimeout: live(
@@ -36,10 +44,7 @@ export class GatewaySettings extends settings({
     .regex(/^(\/|https?:\/\/\S+)$/, 'a URL, or / for wherever the document was read from')
     .default('/')
     .describe('where clients reach the API, for /openapi.json'),
-  readyRoutes: z
-    .string()
-    .default('')
-    .transform((text) => text.split(',').flatMap((route) => route.trim() || []))
+  readyRoutes: list
     .pipe(z.array(z.string().regex(/^[A-Z]+ \/\S*$/, 'METHOD /path, separated by commas')))
     .describe('routes that must be served for /health/ready, as METHOD /path, separated by commas'),
   learnFor: z.coerce
@@ -49,4 +54,61 @@ export class GatewaySettings extends settings({
     .describe(
       'seconds after its start in which a route that was not heard of yet may still come (503, not 404)',
     ),
+  rateLimitAddress: live(rateLimit('300000/minute').describe('requests of one address')),
+  rateLimitMember: live(rateLimit('30000/minute').describe('requests of one member')),
+  redisUrl: secret(
+    z
+      .url({ protocol: /^rediss?$/ })
+      .optional()
+      .describe('redis://…, where the replicas of the gateway count requests together'),
+  ),
+  maxInFlight: live(
+    z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(2_000)
+      .describe('requests at once at most; of browsing 60 % of them'),
+  ),
+  maxLoopDelay: live(
+    z.coerce
+      .number()
+      .min(1)
+      .max(10_000)
+      .default(250)
+      .describe('milliseconds that the event loop may lag before browsing is refused'),
+  ),
+  arrivalTimeout: z.coerce
+    .number()
+    .int()
+    .min(100)
+    .max(60_000)
+    .default(10_000)
+    .describe('milliseconds that a request, headers and body, may take to arrive'),
+  corsOrigins: list
+    .pipe(
+      z.array(
+        z
+          .string()
+          .regex(/^https?:\/\/[^/\s*]+$/, 'origins such as https://shop.example, separated by commas'),
+      ),
+    )
+    .describe('origins whose pages may call the API, separated by commas; none by default'),
+  trustProxy: list
+    .transform((peers, context) => {
+      try {
+        return trustOf(peers);
+      } catch {
+        context.addIssue('addresses, networks such as 10.0.0.0/8, or loopback, separated by commas');
+        return z.NEVER;
+      }
+    })
+    .describe('peers whose X-Forwarded-For and X-Forwarded-Proto are believed; none by default'),
+  drainDelay: z.coerce
+    .number()
+    .min(0)
+    .max(8)
+    .default(0)
+    .describe('seconds between not being ready any more and taking no more connections'),
 }) {}

@@ -5,7 +5,12 @@ import {
   type CallContext,
   type Incoming,
 } from '@jogakbo/messaging';
-import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  Injectable,
+  type BeforeApplicationShutdown,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { KnownServices } from './known-services.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -26,16 +31,20 @@ const askEvery = 500;
 const keepHeard = 30_000;
 const keepHeardAtMost = 10_000;
 
+/** Who still waits so long after the gateway began to end gets the plain answer (milliseconds). */
+const patienceAtEnd = 3_000;
+
 /** What a waiting client waits for: the thing, and the question that tells its state. */
 const thing = (wait: Wait, value: unknown): string => `${wait.answer} ${String(value)}`;
 
 /** Lets a client wait for the end of what its request began (`Prefer: wait=N`). */
 @Injectable()
-export class Waiting implements OnModuleInit, OnApplicationShutdown {
+export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   readonly #listener: Listener;
   /** By event name. */
   #waits = new Map<string, Wait[]>();
   readonly #heard = new Map<string, Heard>();
+  readonly #ending = new AbortController();
   readonly #waiting = new Map<string, Set<Hear>>();
 
   constructor(
@@ -63,8 +72,8 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
   /**
    * Waits until one of the events of `wait` is heard of the thing that `reply` is about, or asking shows another
    * `status` than the reply has.
-   * @returns what `wait.answer` says then, or the event in its place; undefined where time is over, or the client has
-   *   gone, before that
+   * @returns what `wait.answer` says then, or the event in its place; undefined where time is over, the client has gone,
+   *   or the gateway ends, before that
    */
   end(
     wait: Wait,
@@ -88,6 +97,7 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
         clearTimeout(asking);
         clearTimeout(patience);
         gone.removeEventListener('abort', giveUp);
+        this.#ending.signal.removeEventListener('abort', giveUp);
         this.#stopWaiting(name, onHeard);
         resolve(answer);
       };
@@ -104,6 +114,7 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
       const patience = setTimeout(giveUp, seconds * 1_000);
       let asking = setTimeout(() => void look(), askAfter);
       gone.addEventListener('abort', giveUp);
+      this.#ending.signal.addEventListener('abort', giveUp);
       this.#startWaiting(name, onHeard);
       const heard = this.#heard.get(name);
       if (heard && heard.until > performance.now()) void onHeard(heard.answer);
@@ -143,6 +154,10 @@ export class Waiting implements OnModuleInit, OnApplicationShutdown {
     const waiting = this.#waiting.get(name);
     waiting?.delete(onHeard);
     if (waiting?.size === 0) this.#waiting.delete(name);
+  }
+
+  beforeApplicationShutdown(): void {
+    setTimeout(() => this.#ending.abort('ending'), patienceAtEnd).unref();
   }
 
   async onApplicationShutdown(): Promise<void> {

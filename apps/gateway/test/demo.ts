@@ -67,6 +67,33 @@ export const Inside = demo.query('inside', {
   output: z.object({ secret: z.string() }),
 });
 
+/** The same for everybody, and kept for a moment. */
+export const GetCounter = demo.query('get-counter', {
+  input: z.strictObject({ takes: z.int().default(0), note: z.string().max(5_000).optional() }),
+  output: z.object({ count: z.int(), language: z.string(), note: z.string().optional() }),
+  http: { route: 'GET /v1/counter', cache: { maxAge: 1 } },
+  access: 'public',
+});
+export const CountUp = demo.command('count-up', {
+  input: z.strictObject({}),
+  output: z.object({ count: z.int() }),
+  http: { route: 'POST /v1/counter', limit: '5/hour' },
+  access: 'public',
+});
+/** Take as long as they are told. */
+export const Browse = demo.query('browse', {
+  input: z.strictObject({ takes: z.int() }),
+  output: z.object({ done: z.boolean() }),
+  http: 'GET /v1/slow',
+  access: 'public',
+});
+export const Buy = demo.command('buy', {
+  input: z.strictObject({ takes: z.int(), note: z.unknown().optional() }),
+  output: z.object({ done: z.boolean() }),
+  http: 'POST /v1/slow',
+  access: 'member',
+});
+
 export const JobEnded = demo.event('job-ended', z.object({ jobId: z.uuid() }), { subject: 'jobId' });
 export const GetJobOutcome = demo.query('get-job-outcome', {
   input: z.strictObject({ jobId: z.uuid() }),
@@ -109,6 +136,9 @@ export const seen = {
   jobs: new Map<string, string>(),
   begun: [] as { key: string | undefined; input: unknown }[],
   contexts: [] as CallContext[],
+  count: 0,
+  counterAsked: 0,
+  slow: 0,
 };
 
 @Controller()
@@ -156,6 +186,33 @@ export class DemoHandler {
   async fail({ how }: Body<typeof Fail>) {
     if (how === 'throw') throw new Error('password=hunter2 at db.internal:5432');
     await sleep(1_500);
+  }
+
+  @Handles(GetCounter)
+  async counter({ takes, note }: Body<typeof GetCounter>, { language }: MessageContext) {
+    seen.counterAsked += 1;
+    const { count } = seen;
+    await sleep(takes);
+    return { count, language, ...(note !== undefined && { note }) };
+  }
+
+  @Handles(CountUp)
+  async countUp(_: Body<typeof CountUp>) {
+    return { count: (seen.count += 1) };
+  }
+
+  @Handles(Browse)
+  async browse({ takes }: Body<typeof Browse>) {
+    seen.slow += 1;
+    await sleep(takes);
+    return { done: true };
+  }
+
+  @Handles(Buy)
+  async buy({ takes }: Body<typeof Buy>) {
+    seen.slow += 1;
+    await sleep(takes);
+    return { done: true };
   }
 
   @Handles(Inside)

@@ -19,6 +19,15 @@ export const documents = (door: Door) =>
       expect(bus.channels).toHaveProperty(['demo.job-ended']);
     });
 
+    it('are not sent again to whoever has them', async () => {
+      for (const path of ['/openapi.json', '/asyncapi.json']) {
+        const etag = (await door.call(path)).headers.get('etag')!;
+        const again = await door.call(path, { headers: { 'if-none-match': etag } });
+        expect(again).toMatchObject({ status: 304, body: undefined });
+        expect((await door.call(path, { headers: { 'if-none-match': 'W/"x"' } })).status).toBe(200);
+      }
+    });
+
     it('come with a page that runs nothing from elsewhere', async () => {
       const { status, headers, body } = await door.call('/docs');
       expect(status).toBe(200);

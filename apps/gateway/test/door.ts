@@ -37,7 +37,8 @@ export class Door {
   #demo?: RunningService;
   #begun = 0;
 
-  async open(): Promise<void> {
+  /** @param environment settings of the gateway beside those that every suite has */
+  async open(environment: NodeJS.ProcessEnv = {}): Promise<void> {
     this.gateway = await ServiceUnderTest.start(
       GatewayModule,
       {
@@ -45,6 +46,7 @@ export class Door {
         REQUEST_TIMEOUT: '1000',
         READY_ROUTES: 'POST /v1/jobs, GET /v1/things',
         LEARN_FOR: '3',
+        ...environment,
       },
       { fastify: httpOptions, configure },
     );

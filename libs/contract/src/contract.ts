@@ -27,6 +27,18 @@ export interface HttpBinding {
   wait?: Wait;
   /** True for a route whose output is the whole document of another standard (JWKS, OpenID discovery). */
   document?: boolean;
+  /** How often one caller (a member; without token, an address) may use this route. */
+  limit?: RateLimit;
+  /** For a public read that is the same for everybody: for so long an answer may be given again. */
+  cache?: Cache;
+}
+
+/** So many requests in each window of time: `10/minute`. */
+export type RateLimit = `${number}/${'second' | 'minute' | 'hour'}`;
+
+/** `maxAge`: seconds. */
+export interface Cache {
+  maxAge: number;
 }
 
 /**
@@ -195,6 +207,8 @@ export function service(
     const http = typeof spec.http === 'string' ? { route: spec.http } : spec.http;
     mustBeStrict(full, spec.input);
     if (http) mustBind(full, http, spec.input);
+    if (http?.cache && !(kind === 'query' && http.route.startsWith('GET ') && spec.access === 'public'))
+      throw new Error(`${full}: only a public read can be cached`);
     const rejections = spec.rejections ?? {};
     return declare<C>({
       kind,

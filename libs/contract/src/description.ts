@@ -14,6 +14,11 @@ export type JsonSchema = Record<string, unknown>;
 
 const Access = z.enum(['public', 'member', 'owner', 'merchant', 'operator']);
 
+/** A rate limit as text: so many requests in each window of time. */
+export const RateLimitText = z
+  .templateLiteral([z.int(), '/', z.enum(['second', 'minute', 'hour'])], 'must look like 10/minute')
+  .refine((text) => Number.parseInt(text) >= 1, 'must let at least one request pass');
+
 const RequestDescription = z.object({
   name: z.string(),
   kind: z.enum(['command', 'query']),
@@ -34,6 +39,8 @@ const RequestDescription = z.object({
       etag: z.string().optional(),
       ifMatch: z.string().optional(),
       document: z.boolean().optional(),
+      limit: RateLimitText.optional(),
+      cache: z.object({ maxAge: z.number().positive() }).optional(),
       wait: z
         .object({
           key: z.string(),

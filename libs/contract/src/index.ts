@@ -16,6 +16,7 @@ export {
   type Input,
   type Message,
   type Query,
+  type RateLimit,
   type Reply,
   type ServiceContract,
 } from './contract.ts';
@@ -26,6 +27,7 @@ export {
   describe,
   jsonSchema,
   type JsonSchema,
+  RateLimitText,
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';

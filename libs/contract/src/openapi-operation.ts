@@ -121,13 +121,16 @@ function responses(request: Operation, output: JsonSchema | null): Record<string
   const headers = {
     ...(http.location && { Location: header('Where it is from now on.') }),
     ...(http.etag && { ETag: header('The version of this, for If-Match and If-None-Match.') }),
+    ...(!http.etag &&
+      http.method === 'GET' &&
+      output && { ETag: header('Changes with the answer, for If-None-Match.') }),
     ...(output && !http.document && { 'Content-Language': header('The language of the answer.') }),
   };
   const success = { ...(Object.keys(headers).length > 0 && { headers }), ...content };
   const all: Record<string, unknown> = {
     [http.status]: { description: http.wait ? 'It has begun.' : 'It is done.', ...success },
     ...(http.wait && { [http.wait.status]: { description: 'It has ended.', ...success } }),
-    ...(http.etag && http.method === 'GET' && { 304: { description: 'It is what you have already.' } }),
+    ...(http.method === 'GET' && output && { 304: { description: 'It is what you have already.' } }),
   };
   const codes = new Map<number, string[]>();
   const add = (status: number, code: string) => codes.set(status, [...(codes.get(status) ?? []), code]);
@@ -141,6 +144,7 @@ function responses(request: Operation, output: JsonSchema | null): Record<string
     add(409, 'idempotency-key-in-flight');
     add(422, 'idempotency-key-reused');
   }
+  if (http.limit) add(429, 'too-many-requests');
   if (http.ifMatch) add(428, 'precondition-required');
   for (const [code, status] of Object.entries(request.rejections)) add(status, code);
   for (const [status, some] of codes) {

@@ -34,7 +34,7 @@ orders.query('get', {
 orders.command('change', {
   input: z.strictObject({ orderId: z.uuid(), version: z.int(), note: z.string() }),
   rejections: { 'version-changed': 412 },
-  http: { route: 'PATCH /orders/{orderId}', ifMatch: 'version' },
+  http: { route: 'PATCH /orders/{orderId}', ifMatch: 'version', limit: '10/minute' },
   access: 'merchant',
 });
 const Tree: z.ZodType = z
@@ -88,6 +88,8 @@ describe('the OpenAPI document', () => {
     const read = document.paths['/orders/{orderId}'].get.responses;
     expect(read[200].headers).toHaveProperty('ETag');
     expect(read).toHaveProperty('304');
+    const { responses: change } = document.paths['/orders/{orderId}'].patch;
+    expect(change[429].description).toContain('too-many-requests');
     expect(document.paths['/orders/{orderId}'].patch.responses).toHaveProperty('428');
     expect(document.paths['/orders/{orderId}'].patch.responses[204].content).toBeUndefined();
   });

@@ -36,7 +36,7 @@ export const ListProducts = catalog.query('list-products', {
   input: z.strictObject({ category: Category.optional(), ...pageQuery }),
   output: pageOf(Product),
   rejections: { 'unknown-cursor': 400 },
-  http: 'GET /v1/products',
+  http: { route: 'GET /v1/products', cache: { maxAge: 2 } },
   access: 'public',
 });
 
@@ -44,7 +44,7 @@ export const GetProduct = catalog.query('get-product', {
   description: 'One product.',
   input: z.strictObject({ productId: Id }),
   output: Product,
-  http: { route: 'GET /v1/products/{productId}', etag: 'version' },
+  http: { route: 'GET /v1/products/{productId}', etag: 'version', cache: { maxAge: 2 } },
   access: 'public',
 });
 

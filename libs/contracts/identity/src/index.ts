@@ -27,7 +27,7 @@ export const SignUp = identity.command('sign-up', {
   output: z.object({ memberId: Id }),
   sensitive: true,
   idempotency: 'none',
-  http: { route: 'POST /v1/members', status: 201 },
+  http: { route: 'POST /v1/members', status: 201, limit: '300/minute' },
   access: 'public',
 });
 
@@ -37,7 +37,7 @@ export const SignIn = identity.command('sign-in', {
   output: Tokens,
   rejections: { 'wrong-credentials': 401 },
   sensitive: true,
-  http: { route: 'POST /v1/sessions', status: 201 },
+  http: { route: 'POST /v1/sessions', status: 201, limit: '300/minute' },
   access: 'public',
 });
 
@@ -47,7 +47,7 @@ export const RefreshSession = identity.command('refresh-session', {
   output: Tokens,
   rejections: { 'refresh-token-refused': 401 },
   sensitive: true,
-  http: { route: 'POST /v1/sessions/refresh', status: 201 },
+  http: { route: 'POST /v1/sessions/refresh', status: 201, limit: '300/minute' },
   access: 'public',
 });
 

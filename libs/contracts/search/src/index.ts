@@ -49,7 +49,7 @@ export const SearchProducts = search.query('search-products', {
     }),
   output: pageOf(Hit).extend({ facets: Facets }),
   rejections: { 'unknown-cursor': 400 },
-  http: 'GET /v1/search',
+  http: { route: 'GET /v1/search', cache: { maxAge: 2 } },
   access: 'public',
 });
 
@@ -57,6 +57,6 @@ export const SuggestProducts = search.query('suggest-products', {
   description: 'Names of products that begin with, or hold words that begin with, what was typed so far.',
   input: z.strictObject({ q: z.string().trim().min(1).max(100), limit: z.int().min(1).max(20).default(8) }),
   output: z.object({ items: z.array(z.object({ text: z.string(), productId: Id })) }),
-  http: 'GET /v1/search/suggestions',
+  http: { route: 'GET /v1/search/suggestions', cache: { maxAge: 2 } },
   access: 'public',
 });

@@ -1,0 +1,85 @@
+import { platformRejection, Rejection, type Access } from '@jogakbo/contract';
+import { RemoteFault, type Caller } from '@jogakbo/messaging';
+import { Injectable } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { networkOf } from './client-address.ts';
+import { KnownServices } from './known-services.ts';
+import { Load } from './load.ts';
+import { RateLimits, type Claim } from './rate-limits.ts';
+import type { Route } from './routes.ts';
+import { GatewaySettings } from './settings.ts';
+import { Tokens } from './tokens.ts';
+
+/** What is known of a request that was let in. */
+export interface Admitted {
+  route: Route;
+  parameters: Record<string, string>;
+  caller: Caller | undefined;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    admitted: Admitted;
+  }
+}
+
+/** Decides whether a request is let in, by nothing but its line and its headers: its body is not read before that. */
+@Injectable()
+export class Admission {
+  constructor(
+    private readonly services: KnownServices,
+    private readonly tokens: Tokens,
+    private readonly load: Load,
+    private readonly limits: RateLimits,
+    private readonly settings: GatewaySettings,
+  ) {}
+
+  /** Returns with `request.admitted`, answers, or throws what `problemOf` knows how to show. */
+  async admit(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+    const { facts, method, headers } = request;
+    const match = this.services.table.find(method, request.url.split('?', 1)[0]!);
+    if (match.found === 'route') {
+      facts.route = match.route.pattern;
+      this.load.admit(match.route, reply);
+    }
+    const network = networkOf(facts.address);
+    const { rateLimitAddress, rateLimitMember } = this.settings;
+    await this.limits.count(reply, [{ policy: 'address', limit: rateLimitAddress, key: network }]);
+    if (match.found === 'nothing') {
+      // A client must not take a route that this gateway has yet to hear of for one that there is not, and give up.
+      if (this.services.learning) throw new RemoteFault('unavailable', 'no such route is known yet');
+      throw platformRejection('not-found', 'there is no such route');
+    }
+    if (match.found === 'other-methods') return refuseMethod(request, reply, match.allow);
+
+    const { route, parameters } = match;
+    const caller = await this.tokens.callerOf(headers['authorization']);
+    facts.memberId = caller?.memberId;
+    mustBeAllowed(route.access, caller);
+    const claims: Claim[] = [];
+    if (caller) claims.push({ policy: 'member', limit: rateLimitMember, key: caller.memberId });
+    if (route.http.limit) {
+      const who = caller ? `member ${caller.memberId}` : network;
+      claims.push({ policy: 'route', limit: route.http.limit, key: `${route.contract.name} ${who}` });
+    }
+    if (claims.length > 0) await this.limits.count(reply, claims);
+    request.admitted = { route, parameters, caller };
+    return undefined;
+  }
+}
+
+/** Refused by default: what is not named here is nobody's. @throws Rejection */
+function mustBeAllowed(access: Access, caller: Caller | undefined): void {
+  if (access === 'public') return;
+  if (!caller) throw platformRejection('unauthenticated', 'sign in, and send the access token');
+  // Whose a thing is only its service knows; it refuses what is not the caller's.
+  if (access === 'member' || access === 'owner') return;
+  if ((access === 'merchant' || access === 'operator') && caller.roles.includes(access)) return;
+  throw platformRejection('forbidden', `this is for the role ${access}`);
+}
+
+function refuseMethod(request: FastifyRequest, reply: FastifyReply, allow: string[]): unknown {
+  reply.header('allow', [...allow, 'OPTIONS'].join(', '));
+  if (request.method === 'OPTIONS') return reply.code(204).send();
+  throw new Rejection('method-not-allowed', 405, `${request.method} is not one of ${allow.join(', ')}`);
+}

@@ -1,0 +1,38 @@
+import type { IncomingMessage } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import proxyAddress from '@fastify/proxy-addr';
+import ipaddr from 'ipaddr.js';
+
+/** Whether a peer may speak for others, in X-Forwarded-For and X-Forwarded-Proto. */
+export type Trust = (address: string, hop: number) => boolean;
+
+/**
+ * @param peers addresses, networks (`10.0.0.0/8`), or the names `loopback`, `linklocal` and `uniquelocal`
+ * @throws TypeError where one is none of these
+ */
+export const trustOf = (peers: string[]): Trust => proxyAddress.compile(peers);
+
+/** The address a request comes from: its peer's, or the one that a peer which is trusted vouches for. */
+export function addressOf(request: IncomingMessage, trust: Trust): string {
+  try {
+    return proxyAddress(request, trust);
+  } catch {
+    return request.socket.remoteAddress ?? 'unknown';
+  }
+}
+
+/** Whose requests are counted together: an address, or of IPv6 the network of 64 bits that one client has. */
+export function networkOf(address: string): string {
+  if (!ipaddr.isValid(address)) return address;
+  const parsed = ipaddr.process(address);
+  if (parsed.kind() === 'ipv4') return parsed.toString();
+  return Buffer.from(parsed.toByteArray().slice(0, 8)).toString('hex');
+}
+
+/** Whether the client came over TLS, here or at a peer that is trusted. */
+export function isSecure(request: IncomingMessage, trust: Trust): boolean {
+  if ((request.socket as TLSSocket).encrypted) return true;
+  const said = request.headers['x-forwarded-proto'];
+  const peer = request.socket.remoteAddress;
+  return said === 'https' && peer !== undefined && trust(peer, 0);
+}

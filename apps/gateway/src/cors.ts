@@ -1,0 +1,32 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { appendHeader } from './headers.ts';
+
+/** What pages of other origins may send and read, beside what they always may. */
+const mayAsk = {
+  'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
+  'access-control-allow-headers': [
+    ...['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'Prefer'],
+    ...['Traceparent', 'X-Request-Id'],
+  ].join(', '),
+  'access-control-max-age': '600',
+};
+const mayRead = [
+  ...['Location', 'ETag', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'Idempotency-Key'],
+  ...['Preference-Applied', 'X-Request-Id'],
+].join(', ');
+
+/**
+ * Lets pages of the named origins call the API (CORS), without cookies: tokens say who it is. Other pages get no word of
+ * it, so that their browser refuses.
+ * @returns true where this was all that was asked, and is answered
+ */
+export function answersCors(origins: string[], request: FastifyRequest, reply: FastifyReply): boolean {
+  if (origins.length === 0) return false;
+  appendHeader(reply, 'vary', 'Origin');
+  const { origin } = request.headers;
+  if (origin === undefined || !origins.includes(origin)) return false;
+  reply.headers({ 'access-control-allow-origin': origin, 'access-control-expose-headers': mayRead });
+  if (request.method !== 'OPTIONS' || !request.headers['access-control-request-method']) return false;
+  reply.code(204).headers(mayAsk).send();
+  return true;
+}

@@ -1,0 +1,93 @@
+import { RemoteFault } from '@jogakbo/messaging';
+import { Metrics } from '@jogakbo/service';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { Counter, Gauge } from 'prom-client';
+import type { Route } from './routes.ts';
+import { GatewaySettings } from './settings.ts';
+
+/**
+ * How much of what the gateway can bear each kind of request may fill, as a share of the requests in flight and as a
+ * multiple of the event loop's delay: browsing is refused first, what members buy last.
+ */
+const priorities = {
+  browsing: { share: 0.6, patience: 1 },
+  reading: { share: 0.8, patience: 2 },
+  buying: { share: 1, patience: 4 },
+} as const;
+export type Priority = keyof typeof priorities;
+
+/** How often the delay of the event loop is looked at (milliseconds), and how much the latest look weighs. */
+const lookEvery = 100;
+const weight = 0.3;
+/** A single look counts for no more: a process that was stopped for a minute is not overloaded when it goes on. */
+const longestDelay = 1_000;
+
+/** Public reads are browsing; commands of members are buying; all else is between them. */
+export function priorityOf({ access, contract }: Pick<Route, 'access' | 'contract'>): Priority {
+  if (access === 'public') return contract.kind === 'query' ? 'browsing' : 'reading';
+  return contract.kind === 'command' ? 'buying' : 'reading';
+}
+
+/** Keeps the gateway from taking more than it can answer in time: what is too much is refused at once. */
+@Injectable()
+export class Load implements OnApplicationShutdown {
+  #inFlight = 0;
+  #delay = 0;
+  #lookedAt = performance.now();
+  readonly #timer: NodeJS.Timeout;
+  readonly #shed: Counter;
+
+  constructor(
+    private readonly settings: GatewaySettings,
+    metrics: Metrics,
+  ) {
+    this.#timer = setInterval(() => this.#look(), lookEvery).unref();
+    this.#shed = new Counter({
+      name: 'http_requests_shed_total',
+      help: 'Requests that were refused because there were too many of them.',
+      labelNames: ['priority'],
+      registers: [metrics.registry],
+    });
+    const inFlight = () => this.#inFlight;
+    new Gauge({
+      name: 'http_requests_in_flight',
+      help: 'Requests that were let in and are not answered yet.',
+      registers: [metrics.registry],
+      collect() {
+        this.set(inFlight());
+      },
+    });
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /**
+   * Lets a request in until its answer is sent, or its client gone.
+   * @throws RemoteFault `overloaded`
+   */
+  admit(route: Route, reply: FastifyReply): void {
+    const priority = priorityOf(route);
+    const { share, patience } = priorities[priority];
+    const { maxInFlight, maxLoopDelay } = this.settings;
+    if (this.#inFlight >= maxInFlight * share || this.#delay > maxLoopDelay * patience) {
+      this.#shed.inc({ priority });
+      throw new RemoteFault('overloaded', `too much to do for ${priority}`);
+    }
+    this.#inFlight += 1;
+    reply.raw.once('close', () => (this.#inFlight -= 1));
+  }
+
+  #look(): void {
+    const now = performance.now();
+    const delay = Math.min(Math.max(now - this.#lookedAt - lookEvery, 0), longestDelay);
+    this.#delay += weight * (delay - this.#delay);
+    this.#lookedAt = now;
+  }
+
+  onApplicationShutdown(): void {
+    clearInterval(this.#timer);
+  }
+}

@@ -1,0 +1,133 @@
+import { Rejection, type RateLimit } from '@jogakbo/contract';
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import type { FastifyReply } from 'fastify';
+import { Redis } from 'ioredis';
+import {
+  RateLimiterMemory,
+  RateLimiterRedis,
+  RateLimiterRes,
+  type RateLimiterAbstract,
+} from 'rate-limiter-flexible';
+import { appendHeader } from './headers.ts';
+import { GatewaySettings } from './settings.ts';
+
+/** One limit that a request comes under. */
+export interface Claim {
+  /** Its name in the RateLimit headers. */
+  policy: 'address' | 'member' | 'route';
+  limit: RateLimit;
+  /** Whose requests are counted together. */
+  key: string;
+}
+
+const seconds = { second: 1, minute: 60, hour: 3_600 };
+/** Redis is waited for this long (milliseconds), and one that is silent for a second is taken for away. */
+const redisTimeout = 100;
+const redisSilence = 1_000;
+
+/**
+ * Counts requests: over all replicas where there is a Redis, in this process where there is none. Where Redis is away,
+ * each replica counts by itself, and nobody is refused for that.
+ */
+@Injectable()
+export class RateLimits implements OnApplicationShutdown {
+  readonly #log = new Logger('rate limits');
+  readonly #redis: Redis | undefined;
+  #isRedisAway = false;
+  /** By the text of the limit and the name of its policy. */
+  readonly #limiters = new Map<string, RateLimiterAbstract>();
+
+  constructor(settings: GatewaySettings) {
+    this.#redis = settings.redisUrl ? this.#connect(settings.redisUrl) : undefined;
+  }
+
+  /**
+   * Counts a request under each of the claims, and tells the client how it stands (RateLimit, RateLimit-Policy).
+   * @throws Rejection `too-many-requests`, with Retry-After on the reply, where one of them is used up
+   */
+  async count(reply: FastifyReply, claims: Claim[]): Promise<void> {
+    const states = await Promise.all(claims.map((claim) => this.#consume(claim)));
+    const told = claims.map(({ policy, limit }, at) => {
+      const [points, window] = read(limit);
+      const { remainingPoints, msBeforeNext } = states[at]!;
+      const left = `"${policy}";r=${remainingPoints};t=${Math.ceil(msBeforeNext / 1_000)}`;
+      return { policy: `"${policy}";q=${points};w=${window}`, left };
+    });
+    appendHeader(reply, 'RateLimit-Policy', told.map(({ policy }) => policy).join(', '));
+    appendHeader(reply, 'RateLimit', told.map(({ left }) => left).join(', '));
+    const used = claims.flatMap((claim, at) => (states[at]!.isRefused ? [{ ...claim, ...states[at]! }] : []));
+    if (used.length === 0) return;
+    const wait = Math.max(1, ...used.map(({ msBeforeNext }) => Math.ceil(msBeforeNext / 1_000)));
+    reply.header('retry-after', String(wait));
+    const { limit, policy } = used[0]!;
+    throw new Rejection('too-many-requests', 429, `not more than ${limit} for each ${of[policy]}`);
+  }
+
+  async #consume({ policy, limit, key }: Claim): Promise<Counted> {
+    try {
+      const { remainingPoints, msBeforeNext } = await this.#limiter(policy, limit).consume(key);
+      return { remainingPoints, msBeforeNext, isRefused: false };
+    } catch (error) {
+      if (!(error instanceof RateLimiterRes)) throw error;
+      return { remainingPoints: 0, msBeforeNext: error.msBeforeNext, isRefused: true };
+    }
+  }
+
+  #limiter(policy: Claim['policy'], limit: RateLimit): RateLimiterAbstract {
+    const name = `${policy}:${limit}`;
+    let limiter = this.#limiters.get(name);
+    if (!limiter) {
+      const [points, duration] = read(limit);
+      const memory = new RateLimiterMemory({ keyPrefix: name, points, duration });
+      limiter = this.#redis
+        ? new RateLimiterRedis({
+            ...{ keyPrefix: `jogakbo:limit:${name}`, points, duration },
+            storeClient: this.#redis,
+            rejectIfRedisNotReady: true,
+            insuranceLimiter: memory,
+          })
+        : memory;
+      this.#limiters.set(name, limiter);
+    }
+    return limiter;
+  }
+
+  #connect(url: string): Redis {
+    const redis = new Redis(url, {
+      connectionName: 'gateway',
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      connectTimeout: 1_000,
+      commandTimeout: redisTimeout,
+      socketTimeout: redisSilence,
+      retryStrategy: (attempts) => Math.min(attempts * 100, 2_000),
+    });
+    redis.on('error', (error: Error) => {
+      if (this.#isRedisAway) return;
+      this.#isRedisAway = true;
+      this.#log.warn(`Redis is away, each replica counts by itself: ${error.message || error.name}`);
+    });
+    redis.on('ready', () => {
+      if (this.#isRedisAway) this.#log.log('Redis is back: replicas count together again');
+      this.#isRedisAway = false;
+    });
+    return redis;
+  }
+
+  onApplicationShutdown(): void {
+    this.#redis?.disconnect();
+  }
+}
+
+interface Counted {
+  remainingPoints: number;
+  msBeforeNext: number;
+  isRefused: boolean;
+}
+
+const of = { address: 'address', member: 'member', route: 'caller of this route' };
+
+function read(limit: RateLimit): [points: number, seconds: number] {
+  const [points, window] = limit.split('/') as [string, keyof typeof seconds];
+  return [Number(points), seconds[window]];
+}

@@ -1,0 +1,65 @@
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { RunningService } from '@jogakbo/service';
+import { eventually } from '@jogakbo/testing';
+import { Agent, request } from 'undici';
+import { seen } from './demo.ts';
+import { Door } from './door.ts';
+
+describe('the end of a gateway', () => {
+  const door = new Door();
+  let gateway: RunningService;
+  beforeAll(async () => {
+    await door.open({ DRAIN_DELAY: '0.5', REQUEST_TIMEOUT: '5000' });
+    gateway = await door.gateway.startAnother();
+    await eventually(async () => (await fetch(`${gateway.url}/health/ready`)).status === 200);
+  });
+  afterAll(() => door.close());
+
+  it('is announced by its readiness, answers what is at hand, and leaves no connection', async () => {
+    const agent = new Agent({ connections: 1 });
+    const { port } = new URL(gateway.url);
+    // Neither a connection that never asked, nor one that asks half, holds up the end.
+    const idle = connect(Number(port), '127.0.0.1').on('error', () => {});
+    const half = connect(Number(port), '127.0.0.1', () => half.write('GET /v1')).on('error', () => {});
+    const before = seen.slow;
+    const token = door.member;
+    const slow = request(`${gateway.url}/v1/slow`, {
+      ...{ dispatcher: agent, method: 'POST', body: '{"takes":1500}' },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    });
+    const waits = fetch(`${gateway.url}/v1/jobs`, {
+      method: 'POST',
+      headers: {
+        ...{ authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        ...{ 'idempotency-key': 'drain', prefer: 'wait=30' },
+      },
+      body: JSON.stringify({ lines: [{ quantity: 1 }] }),
+    });
+    await eventually(() => seen.slow === before + 1);
+    await eventually(() => seen.begun.some(({ key }) => key === 'drain'));
+
+    const startedAt = performance.now();
+    const stopped = gateway.stop();
+    await eventually(async () => (await fetch(`${gateway.url}/health/ready`)).status === 503, 400);
+    await eventually(async () => {
+      const meanwhile = await fetch(`${gateway.url}/v1/things`);
+      return meanwhile.status === 200 && meanwhile.headers.get('connection') === 'close';
+    }, 1_000);
+    await sleep(250);
+    expect((await fetch(`${gateway.url}/v1/things`)).status).toBe(200);
+    const answer = await slow;
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers['connection']).toBe('close');
+    expect(await answer.body.json()).toEqual({ done: true });
+    await expect(fetch(`${gateway.url}/v1/things`)).rejects.toThrow();
+    const began = await waits;
+    expect(began.status).toBe(202);
+    await stopped;
+    expect(performance.now() - startedAt).toBeLessThan(6_000);
+    await agent.close();
+    idle.destroy();
+    half.destroy();
+  });
+});

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '@jogakbo/testing';
+import { GatewaySettings } from '../src/settings.ts';
+import { seen } from './demo.ts';
+import { Door, expectProblem } from './door.ts';
+
+/** So many are let in: of browsing 6, of what is between 8, of buying all. */
+const most = 10;
+
+describe('too much to do', () => {
+  const door = new Door();
+  beforeAll(() => door.open({ MAX_IN_FLIGHT: String(most) }));
+  afterAll(() => door.close());
+
+  const browse = (takes: number) => door.call(`/v1/slow?takes=${takes}`);
+  const buy = (takes: number) => door.call('/v1/slow', { token: door.member, body: { takes } });
+
+  it('refuses browsing first, then reading, and buying last; each at once', async () => {
+    const before = seen.slow;
+    const browsing = Array.from({ length: 6 }, () => browse(700));
+    await eventually(() => seen.slow === before + 6);
+    const startedAt = performance.now();
+    const refused = await browse(0);
+    expect(performance.now() - startedAt).toBeLessThan(50);
+    expectProblem(refused, 503, 'overloaded');
+    expect(refused.headers.get('retry-after')).toBe('1');
+    expect((await door.call('/v1/me', { token: door.member })).status).toBe(200);
+
+    const buying = Array.from({ length: 2 }, () => buy(500));
+    await eventually(() => seen.slow === before + 8);
+    expectProblem(await door.call('/v1/me', { token: door.member }), 503, 'overloaded');
+    const more = Array.from({ length: 2 }, () => buy(400));
+    await eventually(() => seen.slow === before + 10);
+    expectProblem(await buy(0), 503, 'overloaded');
+    expect((await door.call('/health/live')).status).toBe(200);
+
+    const answers = await Promise.all([...browsing, ...buying, ...more]);
+    expect(answers.map(({ status }) => status)).toEqual(Array(most).fill(200));
+    expect((await browse(0)).status).toBe(200);
+    const metrics = (await door.call('/metrics')).body as string;
+    expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="browsing"[^}]*\} 1\n/);
+    expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="buying"[^}]*\} 1\n/);
+  });
+
+  it('takes what clients gave up for done', async () => {
+    const before = seen.slow;
+    const gone = new AbortController();
+    const given = Array.from({ length: 6 }, () =>
+      fetch(`${door.gateway.url}/v1/slow?takes=900`, { signal: gone.signal }).catch(() => undefined),
+    );
+    await eventually(() => seen.slow === before + 6);
+    expectProblem(await browse(0), 503, 'overloaded');
+    gone.abort();
+    await Promise.all(given);
+    await eventually(async () => (await browse(0)).status === 200, 500);
+  });
+
+  it('refuses browsing while the event loop lags, and takes it again after', async () => {
+    const settings = door.gateway.get(GatewaySettings);
+    const usual = settings.maxLoopDelay;
+    settings.maxLoopDelay = 40;
+    // Not for so long that the service behind it counts as gone.
+    const until = performance.now() + 400;
+    while (performance.now() < until); // Nothing else runs in this process now, the gateway included.
+    const [browsing, buying] = await Promise.all([browse(0), buy(0)]);
+    expectProblem(browsing, 503, 'overloaded');
+    expect(buying.status).toBe(200);
+    await eventually(async () => (await browse(0)).status === 200);
+    settings.maxLoopDelay = usual;
+  });
+
+  it('answers all the others while hundreds come at once', async () => {
+    const startedAt = performance.now();
+    const answers = await Promise.all(Array.from({ length: 300 }, () => browse(50)));
+    const statuses = new Set(answers.map(({ status }) => status));
+    expect(statuses).toEqual(new Set([200, 503]));
+    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect((await browse(0)).status).toBe(200);
+  });
+});

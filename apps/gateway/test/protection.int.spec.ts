@@ -1,0 +1,260 @@
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { request } from 'undici';
+import { Door, expectProblem, id, json } from './door.ts';
+import { seen } from './demo.ts';
+
+const shop = 'https://shop.example';
+
+describe('protection', () => {
+  const door = new Door();
+  beforeAll(() => door.open({ CORS_ORIGINS: `${shop}, https://m.shop.example`, ARRIVAL_TIMEOUT: '1000' }));
+  afterAll(() => door.close());
+
+  describe('headers', () => {
+    it('say that nothing of an answer is to be guessed, framed or told on', async () => {
+      for (const path of ['/v1/things', '/v1/nothing', '/docs', '/openapi.json', '/health/live']) {
+        const { headers } = await door.call(path);
+        expect(headers.get('x-content-type-options')).toBe('nosniff');
+        expect(headers.get('referrer-policy')).toBe('no-referrer');
+        expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+        expect(headers.get('server')).toBeNull();
+        expect(headers.get('x-powered-by')).toBeNull();
+      }
+    });
+
+    it('believe nobody who says that it came over TLS, or from elsewhere', async () => {
+      const headers = {
+        'x-forwarded-proto': 'https',
+        'x-forwarded-for': '203.0.113.1',
+        forwarded: 'proto=https',
+      };
+      const answer = await door.call('/v1/things', { headers });
+      expect(answer.headers.get('strict-transport-security')).toBeNull();
+    });
+
+    it('give a sane request id back, and no other', async () => {
+      const requestId = async (value: string) =>
+        (await door.call('/v1/things', { headers: { 'x-request-id': value } })).headers.get('x-request-id');
+      expect(await requestId('cart-7f3a.01:b')).toBe('cart-7f3a.01:b');
+      for (const bad of [
+        'short',
+        'with a space',
+        'x'.repeat(129),
+        '<script>alert(1)</script>',
+        '${jndi:ldap}',
+      ]) {
+        expect(await requestId(bad)).toMatch(/^[0-9a-f]{32}$/);
+      }
+    });
+  });
+
+  describe('pages of other origins', () => {
+    const preflight = (origin: string, path = '/v1/jobs') =>
+      door.call(path, {
+        method: 'OPTIONS',
+        headers: {
+          origin,
+          'access-control-request-method': 'POST',
+          'access-control-request-headers': 'authorization,idempotency-key',
+        },
+      });
+
+    it('may call where they are named', async () => {
+      const asked = await preflight(shop);
+      expect(asked.status).toBe(204);
+      expect(asked.headers.get('access-control-allow-origin')).toBe(shop);
+      expect(asked.headers.get('access-control-allow-methods')).toContain('PATCH');
+      expect(asked.headers.get('access-control-allow-headers')).toContain('Idempotency-Key');
+      expect(asked.headers.get('vary')).toContain('Origin');
+      const { headers } = await door.call(`/v1/things/${id}`, { headers: { origin: shop } });
+      expect(headers.get('access-control-allow-origin')).toBe(shop);
+      expect(headers.get('access-control-allow-credentials')).toBeNull();
+      for (const name of ['Location', 'ETag', 'RateLimit', 'RateLimit-Policy', 'Idempotency-Key']) {
+        expect(headers.get('access-control-expose-headers')!.split(', ')).toContain(name);
+      }
+      expect(headers.get('vary')).toMatch(/Origin.*Accept-Language/);
+    });
+
+    it('may read why they were refused', async () => {
+      const answer = await door.call('/v1/me', { headers: { origin: shop } });
+      expectProblem(answer, 401, 'unauthenticated');
+      expect(answer.headers.get('access-control-allow-origin')).toBe(shop);
+    });
+
+    it.each(['https://evil.example', 'https://shop.example.evil.example', 'null', 'http://shop.example'])(
+      'may not where they are not: %s',
+      async (origin) => {
+        for (const answer of [
+          await preflight(origin),
+          await door.call('/v1/things', { headers: { origin } }),
+        ]) {
+          expect(answer.headers.get('access-control-allow-origin')).toBeNull();
+        }
+      },
+    );
+
+    it('leave the methods of a route to be asked for', async () => {
+      const { headers } = await door.call('/v1/things', { method: 'OPTIONS', headers: { origin: shop } });
+      expect(headers.get('allow')).toBe('HEAD, GET, OPTIONS');
+    });
+  });
+
+  describe('compression', () => {
+    const get = async (path: string, encoding: string, method: 'GET' | 'HEAD' = 'GET') => {
+      const { headers, body, statusCode } = await request(door.gateway.url + path, {
+        method,
+        headers: { 'accept-encoding': encoding },
+      });
+      return { status: statusCode, headers, body: Buffer.from(await body.arrayBuffer()) };
+    };
+    const long = `/v1/counter?note=${'abc'.repeat(1_000)}`;
+
+    it('makes long answers short', async () => {
+      const plain = await get(long, 'identity');
+      const [gzip, br] = [await get(long, 'gzip'), await get(long, 'gzip, br')];
+      expect(plain.headers['content-encoding']).toBeUndefined();
+      expect([gzip.headers['content-encoding'], br.headers['content-encoding']]).toEqual(['gzip', 'br']);
+      expect(gunzipSync(gzip.body).equals(plain.body)).toBe(true);
+      expect(brotliDecompressSync(br.body).equals(plain.body)).toBe(true);
+      expect(br.body.length).toBeLessThan(plain.body.length / 5);
+      expect(String(br.headers['vary']).toLowerCase()).toContain('accept-encoding');
+      expect((await get(long, 'br', 'HEAD')).status).toBe(200);
+      expect((await get('/docs', 'br')).headers['content-encoding']).toBe('br');
+    });
+
+    it('leaves short ones as they are', async () => {
+      expect((await get('/v1/counter', 'gzip, br')).headers['content-encoding']).toBeUndefined();
+    });
+  });
+
+  describe('limits', () => {
+    /** Sends the beginning at once and then a byte at a time; gives what came back, and after how long. */
+    async function trickle(beginning: string, byte: string): Promise<{ answer: string; after: number }> {
+      const { port } = new URL(door.gateway.url);
+      const startedAt = performance.now();
+      const socket: Socket = connect(Number(port), '127.0.0.1', () => socket.write(beginning));
+      let answer = '';
+      socket.on('data', (data) => (answer += data.toString())).on('error', () => {});
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      const timer = setInterval(() => socket.writable && socket.write(byte), 100);
+      await Promise.race([closed, sleep(8_000, undefined, { ref: false })]);
+      clearInterval(timer);
+      socket.destroy();
+      return { answer, after: performance.now() - startedAt };
+    }
+
+    it.each([
+      ['headers', 'GET /v1/things HTTP/1.1\r\nHost: x\r\nX-Slow: '],
+      [
+        'a body',
+        'POST /v1/counter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50000\r\n\r\n{"a":"',
+      ],
+    ])('cut off whoever sends %s slowly', async (_, beginning) => {
+      const { answer, after } = await trickle(beginning, 'x');
+      expect(answer).toMatch(/^HTTP\/1.1 408 [^]*"code":"request-timeout"/);
+      expect(after).toBeGreaterThan(900);
+      expect(after).toBeLessThan(4_000);
+    });
+
+    it('refuse too many headers, and too long ones', async () => {
+      const many = (count: number) =>
+        door.raw(
+          `GET /v1/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${'X-Bomb: 1\r\n'.repeat(count)}\r\n`,
+        );
+      expect(await many(98)).toMatch(/^HTTP\/1.1 200 /);
+      for (const count of [99, 100, 1_000]) {
+        expect(await many(count)).toMatch(/^HTTP\/1.1 431 [^]*"code":"headers-too-large"/);
+      }
+    });
+
+    it.each(['/v1/things/%00', '/v1/things?name=%00', '/v1/owned/a%00b'])('refuse NUL: %s', async (path) => {
+      expectProblem(await door.call(path, { token: door.member }), 400, 'invalid-url');
+    });
+
+    it('refuse texts that are none, and name the field', async () => {
+      const buy = (note: unknown) => door.call('/v1/slow', { token: door.member, body: { takes: 0, note } });
+      expect((await buy('안녕 👋')).status).toBe(200);
+      expectProblem(await buy('a\0b'), 400, 'invalid', 'note');
+      expectProblem(await buy({ deep: ['\ud800'] }), 400, 'invalid', 'note.deep.0');
+      expectProblem(await buy({ 'a\0': 1 }), 400, 'invalid', 'note');
+    });
+
+    it.each([
+      ...[
+        '//',
+        '/v1//things',
+        '/v1/./things',
+        '/v1/%2e%2e/v1/things',
+        '/v1/%2e%2e%2fthings',
+        '/v1/things%2f..',
+      ],
+      ...[
+        '/v1/things/..;/me',
+        '/v1\\things',
+        '/%c0%ae%c0%ae/',
+        '/v1/things/%ff',
+        `/v1/${'a/'.repeat(2_040)}`,
+      ],
+      ...[
+        `/v1/things/${'x'.repeat(300)}`,
+        '/__proto__',
+        '/constructor',
+        'http://evil.example/v1/nothing',
+        '/%',
+      ],
+    ])('are not got round by a path: %.40s', async (path) => {
+      const answer = await door.raw(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      expect(answer).toMatch(/^HTTP\/1.1 (400|404|414) /);
+      expect(answer).toContain('application/problem+json');
+    });
+
+    it('refuse compressed bodies: a small one could be huge', async () => {
+      const answer = await door.call('/v1/counter', {
+        method: 'POST',
+        headers: { ...json, 'content-encoding': 'gzip' },
+        body: 'nonsense',
+      });
+      expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect(answer.status).toBeLessThan(500);
+    });
+
+    it('leave no prototype changed', async () => {
+      for (const body of ['{"__proto__":{"polluted":1}}', '{"constructor":{"prototype":{"polluted":1}}}']) {
+        const answer = await door.call('/v1/counter', { method: 'POST', headers: json, body });
+        expectProblem(answer, 400, 'invalid-json');
+      }
+      await door.call('/v1/things?__proto__[polluted]=1&constructor.prototype.polluted=1');
+      expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
+      expect(seen.count).toBe(0);
+    });
+
+    it('do not read the body of whom they refuse', async () => {
+      const body = `{"token":"${'x'.repeat(100_000)}"}`;
+      const answer = await door.call('/v1/jobs', { method: 'POST', headers: json, body });
+      expectProblem(answer, 401, 'unauthenticated');
+    });
+  });
+});
+
+describe('behind a proxy that is trusted', () => {
+  const door = new Door();
+  beforeAll(() => door.open({ TRUST_PROXY: '127.0.0.0/8' }));
+  afterAll(() => door.close());
+
+  it('its word counts: TLS from now on', async () => {
+    const over = async (proto: string) =>
+      (await door.call('/v1/things', { headers: { 'x-forwarded-proto': proto } })).headers.get(
+        'strict-transport-security',
+      );
+    expect(await over('https')).toMatch(/^max-age=\d{8}/);
+    expect(await over('http')).toBeNull();
+  });
+
+  it('no page of another origin may call where none is named', async () => {
+    const answer = await door.call('/v1/things', { headers: { origin: shop } });
+    expect(answer.headers.get('access-control-allow-origin')).toBeNull();
+  });
+});

@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { RunningService } from '@jogakbo/service';
+import { eventually, privateRedis, type PrivateRedis } from '@jogakbo/testing';
+import { GatewaySettings } from '../src/settings.ts';
+import { type Answer, Door, expectProblem } from './door.ts';
+
+const from = (address: string) => ({ 'x-forwarded-for': address });
+
+/** The last of so many calls, one after the other. */
+async function last(times: number, call: () => Promise<Answer>): Promise<Answer> {
+  let answer = await call();
+  for (let nth = 1; nth < times; nth += 1) answer = await call();
+  return answer;
+}
+
+describe('rate limits', () => {
+  const door = new Door();
+  beforeAll(async () => {
+    await door.open({ TRUST_PROXY: 'loopback' });
+    // Only now: until it is open it is asked again and again.
+    const limits = { rateLimitAddress: '20/hour', rateLimitMember: '10/hour' } as const;
+    Object.assign(door.gateway.get(GatewaySettings), limits);
+  });
+  afterAll(() => door.close());
+
+  it('tell how they stand, and refuse an address that has used up its own', async () => {
+    const first = await door.call('/v1/things', { headers: from('203.0.113.1') });
+    expect(first.headers.get('ratelimit-policy')).toBe('"address";q=20;w=3600');
+    expect(first.headers.get('ratelimit')).toBe('"address";r=19;t=3600');
+    expect((await last(19, () => door.call('/v1/things', { headers: from('203.0.113.1') }))).status).toBe(
+      200,
+    );
+    const refused = await door.call('/v1/things', { headers: from('203.0.113.1') });
+    expectProblem(refused, 429, 'too-many-requests');
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(3_500);
+    expect(refused.headers.get('ratelimit')).toMatch(/^"address";r=0;t=35\d\d$|^"address";r=0;t=3600$/);
+    expect((await door.call('/v1/things', { headers: from('203.0.113.2') })).status).toBe(200);
+  });
+
+  it('count the addresses of one IPv6 network together, and what is not there too', async () => {
+    await last(20, () => door.call('/v1/nothing', { headers: from('2001:db8::1') }));
+    expect((await door.call('/v1/things', { headers: from('2001:db8::2') })).status).toBe(429);
+    expect((await door.call('/v1/things', { headers: from('2001:db8:1::1') })).status).toBe(200);
+  });
+
+  it('count a member wherever it comes from', async () => {
+    const token = await door.key.sign({ sub: 'm-busy' });
+    let nth = 0;
+    const me = () => door.call('/v1/me', { token, headers: from(`198.51.100.${(nth += 1)}`) });
+    const tenth = await last(10, me);
+    expect(tenth.status).toBe(200);
+    expect(tenth.headers.get('ratelimit')).toMatch(/^"address";r=19;t=\d+, "member";r=0;t=\d+$/);
+    expectProblem(await me(), 429, 'too-many-requests');
+  });
+
+  it('are stricter where the contract says so, for each caller of that route', async () => {
+    const count = (address: string) => door.call('/v1/counter', { body: {}, headers: from(address) });
+    const fifth = await last(5, () => count('203.0.113.7'));
+    expect(fifth.status).toBe(200);
+    expect(fifth.headers.get('ratelimit-policy')).toBe('"address";q=20;w=3600, "route";q=5;w=3600');
+    expectProblem(await count('203.0.113.7'), 429, 'too-many-requests');
+    expect((await count('203.0.113.8')).status).toBe(200);
+    expect((await door.call('/v1/counter', { headers: from('203.0.113.7') })).status).toBe(200);
+  });
+
+  it('do not hold up the health of the gateway', async () => {
+    expect((await last(25, () => door.call('/health/live'))).status).toBe(200);
+  });
+});
+
+describe('rate limits with Redis', () => {
+  const door = new Door();
+  let redis: PrivateRedis;
+  let other: RunningService;
+  beforeAll(async () => {
+    redis = await privateRedis();
+    await door.open({ TRUST_PROXY: 'loopback', REDIS_URL: redis.url });
+    other = await door.gateway.startAnother();
+    await eventually(async () => (await fetch(`${other.url}/health/ready`)).status === 200);
+    await eventually(async () => (await there('203.0.113.200')).status === 200);
+    const limits = { rateLimitAddress: '10/hour' } as const;
+    Object.assign(door.gateway.get(GatewaySettings), limits);
+    Object.assign(other.app.get(GatewaySettings), limits);
+  }, 120_000);
+  afterAll(async () => {
+    await other?.stop();
+    await door.close();
+    await redis?.drop();
+  });
+
+  const here = (address: string) => door.call('/v1/things', { headers: from(address) });
+  const there = (address: string) => fetch(`${other.url}/v1/things`, { headers: from(address) });
+
+  it('count over all replicas', async () => {
+    for (let nth = 0; nth < 5; nth += 1) {
+      expect((await here('203.0.113.1')).status).toBe(200);
+      expect((await there('203.0.113.1')).status).toBe(200);
+    }
+    expectProblem(await here('203.0.113.1'), 429, 'too-many-requests');
+    expect((await there('203.0.113.1')).status).toBe(429);
+  });
+
+  it('let requests pass while it is away, each replica counting by itself, and count together again after', async () => {
+    await redis.pause();
+    const startedAt = performance.now();
+    expect((await here('203.0.113.1')).status).toBe(200);
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect((await last(9, () => here('203.0.113.1'))).status).toBe(200);
+    expect((await here('203.0.113.1')).status).toBe(429);
+    expect((await there('203.0.113.1')).status).toBe(200);
+    await redis.resume();
+    let nth = 0;
+    await eventually(async () => {
+      const address = `203.0.113.${100 + (nth += 1)}`;
+      const answers = [await there(address), await here(address)];
+      return answers.map(({ headers }) => /r=\d+/.exec(headers.get('ratelimit')!)![0]).join() === 'r=9,r=8';
+    }, 20_000);
+  }, 40_000);
+});
