@@ -42,6 +42,7 @@ export class Forward {
     const caller = await this.tokens.callerOf(authorization);
     request.facts.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
+    mustBeRecent(route.http.maxAuthAge, caller);
 
     if (route.upstream === 'http') {
       return this.upstreams.forward(route, parameters, caller, request, reply);
@@ -62,6 +63,7 @@ export class Forward {
       traceparent: request.facts.traceparent,
       language: languageOf(headers['accept-language']),
       ...(caller && { caller }),
+      address: request.ip,
     };
     const output = (await this.client.request(route.contract.name, input, {
       context,
@@ -101,6 +103,16 @@ function mustBeAllowed(access: Access, caller: Caller | undefined): void {
   if (access === 'member' || access === 'owner') return;
   if ((access === 'merchant' || access === 'operator') && caller.roles.includes(access)) return;
   throw platformRejection('forbidden', `this is for the role ${access}`);
+}
+
+/** @throws Rejection where the member must prove anew to be it, by signing in */
+function mustBeRecent(maxAuthAge: number | undefined, caller: Caller | undefined): void {
+  if (maxAuthAge === undefined) return;
+  if (Date.now() / 1_000 - (caller?.authTime ?? 0) <= maxAuthAge) return;
+  throw platformRejection(
+    'step-up-required',
+    `sign in again: this needs a sign-in of the last ${maxAuthAge} seconds`,
+  );
 }
 
 function refuseMethod(request: FastifyRequest, reply: FastifyReply, allow: string[]): unknown {

@@ -32,6 +32,7 @@ const RequestDescription = z.object({
       location: z.string().optional(),
       etag: z.string().optional(),
       ifMatch: z.string().optional(),
+      maxAuthAge: z.number().optional(),
       document: z.boolean().optional(),
       wait: z
         .object({

@@ -128,7 +128,11 @@ export class Instances {
 
   /** What others say of an instance, when somebody else calls the roll, is no sign of its life: its beats are. */
   #isHearsay({ upstream, startedAt }: Announcement, known: Announcement): boolean {
-    return upstream !== undefined && startedAt === known.startedAt && performance.now() - this.#calledAt > rollTakes;
+    return (
+      upstream !== undefined &&
+      startedAt === known.startedAt &&
+      performance.now() - this.#calledAt > rollTakes
+    );
   }
 
   #hearBeat(data: unknown): void {
