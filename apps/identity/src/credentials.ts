@@ -7,6 +7,9 @@ import { Member } from './member.ts';
 import { nobodysHash } from './password.ts';
 import { SignInLimits, sourceOf } from './sign-in-limits.ts';
 
+/** What is typed in, as the contract has it. */
+export const SignInForm = SignIn.input;
+
 /** Address and password, wherever they are typed in. */
 @Injectable()
 export class Credentials {

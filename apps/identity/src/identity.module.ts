@@ -3,6 +3,7 @@ import { Consistency1700000000000 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Members1700000002000 } from '../migrations/1700000002000-members.ts';
 import { Trust1700000002100 } from '../migrations/1700000002100-trust.ts';
+import { OpenId1700000002200 } from '../migrations/1700000002200-openid.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { AuditEntry, ListAuditHandler } from './audit.ts';
 import { ChangeRolesHandler } from './change-roles.ts';
@@ -11,6 +12,7 @@ import { ExpiredSessions } from './expired-sessions.ts';
 import { GetMeHandler } from './get-me.ts';
 import { Hashing } from './hashing.ts';
 import { Member } from './member.ts';
+import { OpenIdProvider } from './openid-provider.ts';
 import { OpenIdHandler } from './openid.ts';
 import { RefreshSessionHandler } from './refresh-session.ts';
 import { RotateSigningKeyHandler } from './rotate-signing-key.ts';
@@ -26,9 +28,18 @@ import { StaffAccounts } from './staff-accounts.ts';
 @Service({
   contract: identity,
   settings: IdentitySettings,
-  migrations: [Consistency1700000000000, Members1700000002000, Trust1700000002100],
+  migrations: [Consistency1700000000000, Members1700000002000, Trust1700000002100, OpenId1700000002200],
   entities: [Member, Session, RefreshToken, SigningKey, AuditEntry],
-  providers: [SigningKeys, AccessTokens, Hashing, SignInLimits, Credentials, StaffAccounts, ExpiredSessions],
+  providers: [
+    SigningKeys,
+    AccessTokens,
+    Hashing,
+    SignInLimits,
+    Credentials,
+    StaffAccounts,
+    ExpiredSessions,
+    OpenIdProvider,
+  ],
   handlers: [
     SignUpHandler,
     SignInHandler,

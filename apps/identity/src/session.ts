@@ -65,6 +65,9 @@ export async function endSessions(
   which: { sessionId: string } | { memberId: string },
 ): Promise<number> {
   const { affected } = await tx.update(Session, { ...which, endedAt: IsNull() }, { endedAt: new Date() });
+  // At the doors of others, too.
+  if ('memberId' in which)
+    await tx.query('DELETE FROM openid_record WHERE account_id = $1', [which.memberId]);
   return affected ?? 0;
 }
 

@@ -57,6 +57,14 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
     })) as JWK[];
   }
 
+  /** Sign, the current one first; and what else must be the same in every instance is derived from them. */
+  get private(): (JWK & { kid: string })[] {
+    const { kid: current } = this.current;
+    return this.#keys
+      .map(({ kid, privateJwk }) => ({ ...privateJwk, kid, use: 'sig', alg: algorithm }))
+      .sort((a, b) => Number(b.kid === current) - Number(a.kid === current));
+  }
+
   async onModuleInit(): Promise<void> {
     await this.load();
     this.#timer = setInterval(() => {

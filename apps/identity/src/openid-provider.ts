@@ -1,0 +1,83 @@
+import { createHmac } from 'node:crypto';
+import { Injectable } from '@nestjs/common';
+import { Provider, type Configuration } from 'oidc-provider';
+import { DataSource } from 'typeorm';
+import { Member } from './member.ts';
+import { clientMetadata } from './openid-clients.ts';
+import { pageHeaders, problemPage } from './openid-pages.ts';
+import { OpenIdStorage } from './openid-storage.ts';
+import { IdentitySettings } from './settings.ts';
+import { algorithm, SigningKeys } from './signing-keys.ts';
+
+/** In seconds. Whoever may go on for longer asks for `offline_access`. */
+const ttl = {
+  ...{ AuthorizationCode: 60, AccessToken: 600, IdToken: 600, Interaction: 900, Session: 900 },
+  ...{ RefreshToken: 30 * 86_400, Grant: 30 * 86_400 },
+};
+
+/** Where it all lies beneath; the issuer ends with it. */
+export const mountPath = '/oidc';
+
+/**
+ * OpenID Connect for those who are not of this house. What they get opens their own doors and `userinfo`, and nothing of
+ * the store's API: their access tokens are opaque, and only this provider knows them.
+ */
+@Injectable()
+export class OpenIdProvider {
+  #made: { keys: string; provider: Provider } | undefined;
+
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly keys: SigningKeys,
+    private readonly settings: IdentitySettings,
+  ) {}
+
+  get issuer(): URL | undefined {
+    return this.settings.oidcIssuer ? new URL(this.settings.oidcIssuer) : undefined;
+  }
+
+  /** With the keys of now: made anew when they have changed. What goes on meanwhile goes on, for it lies in the database. */
+  get provider(): Provider {
+    const signing = this.keys.private;
+    const keys = signing.map(({ kid }) => kid).join(' ');
+    if (this.#made?.keys !== keys) this.#made = { keys, provider: this.#make(signing) };
+    return this.#made.provider;
+  }
+
+  #make(signing: SigningKeys['private']): Provider {
+    const issuer = this.settings.oidcIssuer!;
+    const configuration: Configuration = {
+      adapter: (model) => new OpenIdStorage(this.dataSource, model),
+      clients: this.settings.oidcClients.map(clientMetadata),
+      jwks: { keys: signing as never },
+      enabledJWA: { idTokenSigningAlgValues: [algorithm] } as never,
+      cookies: {
+        keys: signing.map(({ d }) => createHmac('sha256', d!).update('cookies').digest('base64url')),
+      },
+      pkce: { required: () => true },
+      scopes: ['openid', 'offline_access', 'profile', 'email'],
+      claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+      responseTypes: ['code'],
+      rotateRefreshToken: true,
+      ttl,
+      features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false } },
+      interactions: { url: (_, { uid }) => `${issuer}/interaction/${uid}` },
+      findAccount: async (_, memberId) => {
+        const member = await this.dataSource.manager.findOneBy(Member, { memberId });
+        if (!member) return undefined;
+        const { name, email } = member;
+        // Nobody has checked that the address is the member's.
+        return { accountId: memberId, claims: () => ({ sub: memberId, name, email, email_verified: false }) };
+      },
+      renderError: (context, { error, error_description: description }) => {
+        context.set(pageHeaders());
+        context.type = 'html';
+        context.body = problemPage(context.get('accept-language'), description ?? error);
+      },
+    };
+    const provider = new Provider(issuer, configuration);
+    // Only what `serveOpenId` has written into the headers itself.
+    provider.proxy = true;
+    return provider;
+  }
+}
