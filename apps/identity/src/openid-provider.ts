@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { Provider, type Configuration } from 'oidc-provider';
 import { DataSource } from 'typeorm';
+import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
 import { clientMetadata } from './openid-clients.ts';
 import { pageHeaders, problemPage } from './openid-pages.ts';
@@ -24,6 +25,7 @@ export const mountPath = '/oidc';
  */
 @Injectable()
 export class OpenIdProvider {
+  readonly #logger = new Logger('OpenIdProvider');
   #made: { keys: string; provider: Provider } | undefined;
 
   constructor(
@@ -78,6 +80,13 @@ export class OpenIdProvider {
     const provider = new Provider(issuer, configuration);
     // Only what `serveOpenId` has written into the headers itself.
     provider.proxy = true;
+    provider.on('grant.revoked', ({ oidc: { entities } }) => {
+      const { accountId: memberId, clientId } = entities.RefreshToken ?? entities.AuthorizationCode ?? {};
+      const details = { client: clientId };
+      recordAudit(this.dataSource.manager, 'client-revoked', { memberId, details }).catch((error: Error) =>
+        this.#logger.warn(error.message),
+      );
+    });
     return provider;
   }
 }

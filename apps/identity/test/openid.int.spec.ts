@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ListAudit, RotateSigningKey, SignOutEverywhere } from '@jogakbo/contracts-identity';
+import { eventually } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { SigningKeys } from '../src/signing-keys.ts';
 import { Browser } from './browser.ts';
@@ -71,6 +72,11 @@ describe('OpenID Connect for others', () => {
       refused,
     );
     await expect(openid.fetchUserInfo(partner.client, second.access_token, memberId)).rejects.toThrow();
+    const operator = { caller: { memberId, roles: ['operator'] } };
+    await eventually(async () => {
+      const { items } = await partner.identity.ask(ListAudit, { memberId, limit: 1 }, operator);
+      return items[0]!.kind === 'client-revoked' && items[0]!.details['client'] === 'partner';
+    });
   });
 
   it('lets one of twenty at once refresh', async () => {

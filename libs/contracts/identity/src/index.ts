@@ -114,7 +114,7 @@ export const RotateSigningKey = identity.command('rotate-signing-key', {
 
 export const AuditKind = z.enum([
   ...['signed-in', 'sign-in-failed', 'sign-in-paused', 'signed-out', 'signed-out-everywhere'],
-  ...['refresh-token-reused', 'roles-changed', 'signing-key-rotated', 'client-allowed'],
+  ...['refresh-token-reused', 'roles-changed', 'signing-key-rotated', 'client-allowed', 'client-revoked'],
 ] as const);
 export type AuditKind = z.infer<typeof AuditKind>;
 
