@@ -12,7 +12,6 @@ import { ExpiredSessions } from './expired-sessions.ts';
 import { GetMeHandler } from './get-me.ts';
 import { Hashing } from './hashing.ts';
 import { Member } from './member.ts';
-import { OpenIdProvider } from './openid-provider.ts';
 import { OpenIdHandler } from './openid.ts';
 import { RefreshSessionHandler } from './refresh-session.ts';
 import { RotateSigningKeyHandler } from './rotate-signing-key.ts';
@@ -30,16 +29,7 @@ import { StaffAccounts } from './staff-accounts.ts';
   settings: IdentitySettings,
   migrations: [Consistency1700000000000, Members1700000002000, Trust1700000002100, OpenId1700000002200],
   entities: [Member, Session, RefreshToken, SigningKey, AuditEntry],
-  providers: [
-    SigningKeys,
-    AccessTokens,
-    Hashing,
-    SignInLimits,
-    Credentials,
-    StaffAccounts,
-    ExpiredSessions,
-    OpenIdProvider,
-  ],
+  providers: [SigningKeys, AccessTokens, Hashing, SignInLimits, Credentials, StaffAccounts, ExpiredSessions],
   handlers: [
     SignUpHandler,
     SignInHandler,

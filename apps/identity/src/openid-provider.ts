@@ -1,14 +1,15 @@
 import { createHmac } from 'node:crypto';
-import { Injectable, Logger } from '@nestjs/common';
-import { Provider, type Configuration } from 'oidc-provider';
-import { DataSource } from 'typeorm';
+import { Logger } from '@nestjs/common';
+import type * as Library from 'oidc-provider';
+import type { Configuration, Provider } from 'oidc-provider';
+import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
 import { clientMetadata } from './openid-clients.ts';
 import { pageHeaders, problemPage } from './openid-pages.ts';
 import { OpenIdStorage } from './openid-storage.ts';
-import { IdentitySettings } from './settings.ts';
-import { algorithm, SigningKeys } from './signing-keys.ts';
+import type { IdentitySettings } from './settings.ts';
+import { algorithm, type SigningKeys } from './signing-keys.ts';
 
 /** In seconds. Whoever may go on for longer asks for `offline_access`. */
 const ttl = {
@@ -23,20 +24,17 @@ export const mountPath = '/oidc';
  * OpenID Connect for those who are not of this house. What they get opens their own doors and `userinfo`, and nothing of
  * the store's API: their access tokens are opaque, and only this provider knows them.
  */
-@Injectable()
 export class OpenIdProvider {
   readonly #logger = new Logger('OpenIdProvider');
   #made: { keys: string; provider: Provider } | undefined;
 
   constructor(
+    private readonly library: typeof Library,
+    private readonly issuer: string,
     private readonly dataSource: DataSource,
     private readonly keys: SigningKeys,
     private readonly settings: IdentitySettings,
   ) {}
-
-  get issuer(): URL | undefined {
-    return this.settings.oidcIssuer ? new URL(this.settings.oidcIssuer) : undefined;
-  }
 
   /** With the keys of now: made anew when they have changed. What goes on meanwhile goes on, for it lies in the database. */
   get provider(): Provider {
@@ -47,9 +45,9 @@ export class OpenIdProvider {
   }
 
   #make(signing: SigningKeys['private']): Provider {
-    const issuer = this.settings.oidcIssuer!;
+    const { issuer } = this;
     const configuration: Configuration = {
-      adapter: (model) => new OpenIdStorage(this.dataSource, model),
+      adapter: (model) => new OpenIdStorage(this.dataSource, model, this.library.errors.InvalidGrant),
       clients: this.settings.oidcClients.map(clientMetadata),
       jwks: { keys: signing as never },
       enabledJWA: { idTokenSigningAlgValues: [algorithm] } as never,
@@ -77,7 +75,7 @@ export class OpenIdProvider {
         context.body = problemPage(context.get('accept-language'), description ?? error);
       },
     };
-    const provider = new Provider(issuer, configuration);
+    const provider = new this.library.Provider(issuer, configuration);
     // Only what `serveOpenId` has written into the headers itself.
     provider.proxy = true;
     provider.on('grant.revoked', ({ oidc: { entities } }) => {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
+import type { Adapter, AdapterPayload, errors } from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 
 /** Models whose id is the very token that a client holds: kept by its hash. The others are found by more than their id. */
@@ -12,6 +12,7 @@ export class OpenIdStorage implements Adapter {
   constructor(
     private readonly dataSource: DataSource,
     private readonly model: string,
+    private readonly InvalidGrant: typeof errors.InvalidGrant,
   ) {
     this.#isToken = tokens.includes(model);
   }
@@ -45,7 +46,7 @@ export class OpenIdStorage implements Adapter {
       'UPDATE openid_record SET consumed_at = now() WHERE model = $1 AND id = $2 AND consumed_at IS NULL',
       [this.model, this.#key(id)],
     );
-    if (affected !== 1) throw new errors.InvalidGrant('used already');
+    if (affected !== 1) throw new this.InvalidGrant('used already');
   }
 
   async destroy(id: string): Promise<void> {

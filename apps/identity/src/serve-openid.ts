@@ -1,22 +1,27 @@
 import { Rejection } from '@jogakbo/contract';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { errors } from 'oidc-provider';
 import { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { Credentials, SignInForm } from './credentials.ts';
 import { consentPage, pageHeaders, problemPage, signInPage } from './openid-pages.ts';
 import { mountPath, OpenIdProvider } from './openid-provider.ts';
+import { IdentitySettings } from './settings.ts';
+import { SigningKeys } from './signing-keys.ts';
 
 type Interaction = { Params: { uid: string }; Body: URLSearchParams };
 
 /** Puts OpenID Connect on the HTTP server, where the settings ask for it: the protocol, and the pages in between. */
-export function serveOpenId(app: NestFastifyApplication): void {
-  const openId = app.get(OpenIdProvider);
+export async function serveOpenId(app: NestFastifyApplication): Promise<void> {
+  const settings = app.get(IdentitySettings);
+  if (!settings.oidcIssuer) return;
+  const issuer = new URL(settings.oidcIssuer);
+  // Half a second and 40 MB: for those alone who want it.
+  const library = await import('oidc-provider');
+  const { errors } = library;
   const credentials = app.get(Credentials);
   const dataSource = app.get(DataSource);
-  const { issuer } = openId;
-  if (!issuer) return;
+  const openId = new OpenIdProvider(library, settings.oidcIssuer, dataSource, app.get(SigningKeys), settings);
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
 
   /** Every address that is told begins with the issuer, whatever the request says of itself. */
