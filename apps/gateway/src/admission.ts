@@ -56,6 +56,7 @@ export class Admission {
     const caller = await this.tokens.callerOf(headers['authorization']);
     facts.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
+    mustBeRecent(route.http.maxAuthAge, caller);
     const claims: Claim[] = [];
     if (caller) claims.push({ policy: 'member', limit: rateLimitMember, key: caller.memberId });
     if (route.http.limit) {
@@ -76,6 +77,16 @@ function mustBeAllowed(access: Access, caller: Caller | undefined): void {
   if (access === 'member' || access === 'owner') return;
   if ((access === 'merchant' || access === 'operator') && caller.roles.includes(access)) return;
   throw platformRejection('forbidden', `this is for the role ${access}`);
+}
+
+/** @throws Rejection where the member must prove anew to be it, by signing in */
+function mustBeRecent(maxAuthAge: number | undefined, caller: Caller | undefined): void {
+  if (maxAuthAge === undefined) return;
+  if (Date.now() / 1_000 - (caller?.authTime ?? 0) <= maxAuthAge) return;
+  throw platformRejection(
+    'step-up-required',
+    `sign in again: this needs a sign-in of the last ${maxAuthAge} seconds`,
+  );
 }
 
 function refuseMethod(request: FastifyRequest, reply: FastifyReply, allow: string[]): unknown {

@@ -49,6 +49,7 @@ export class Forward {
       traceparent: request.facts.traceparent,
       language: languageOf(headers['accept-language']),
       ...(caller && { caller }),
+      address: request.facts.address,
     };
     if (route.http.method === 'GET') return this.#read(route, input, context, request, reply);
     try {

@@ -21,6 +21,7 @@ const titles: Record<string, string> = {
   'invalid-url': 'The URL is malformed',
   'invalid-request': 'The request is malformed',
   unauthenticated: 'A valid access token is needed',
+  'step-up-required': 'A recent sign-in is needed',
   forbidden: 'This is not for you',
   'not-found': 'There is no such thing',
   'method-not-allowed': 'The method is not allowed here',
@@ -36,7 +37,6 @@ const titles: Record<string, string> = {
   internal: 'Something failed here',
   'bad-gateway': 'A service answered something unexpected',
   unavailable: 'This is not available for the moment',
-  overloaded: 'There is too much to do for the moment',
   timeout: 'No answer in time',
 };
 
@@ -101,12 +101,15 @@ function problem(code: string, status: number): Pick<Problem, 'type' | 'title' |
   return { type: `/problems/${encodeURIComponent(code)}`, title, status, code };
 }
 
+/** RFC 9470. */
+const stepUp = 'Bearer error="insufficient_user_authentication"';
+
 /** Headers that go with a problem. */
-export function problemHeaders({ status }: Problem): Record<string, string> {
+export function problemHeaders({ status, code }: Pick<Problem, 'status' | 'code'>): Record<string, string> {
   return {
     'content-type': problemType,
     'cache-control': 'no-store',
-    ...(status === 401 && { 'www-authenticate': 'Bearer' }),
+    ...(status === 401 && { 'www-authenticate': code === 'step-up-required' ? stepUp : 'Bearer' }),
     ...(status === 503 && { 'retry-after': '1' }),
   };
 }

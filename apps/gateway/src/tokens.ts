@@ -86,12 +86,13 @@ export class Tokens {
       audience: this.settings.tokenAudience,
       requiredClaims: ['sub', 'exp'],
     });
-    const { sub, sid, roles, exp } = payload;
+    const { sub, sid, roles, exp, auth_time: authTime } = payload;
     if (typeof sub !== 'string' || sub === '') throw refused();
     const caller: Caller = {
       memberId: sub,
       roles: Array.isArray(roles) ? roles.filter((role): role is string => typeof role === 'string') : [],
       ...(typeof sid === 'string' && { sessionId: sid }),
+      ...(typeof authTime === 'number' && { authTime }),
     };
     return { caller, until: exp! * 1_000 };
   }

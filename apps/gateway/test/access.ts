@@ -78,6 +78,21 @@ export const access = (door: Door) =>
       );
     });
 
+    it('open what is dangerous only after a recent sign-in', async () => {
+      const detonate = (token: string) => door.call('/v1/detonations', { method: 'POST', token });
+      const now = Math.floor(Date.now() / 1_000);
+      const operator = (claims: object) => door.key.sign({ sub: 'm-3', roles: ['operator'], ...claims });
+      for (const claims of [{ auth_time: now - 310 }, {}, { auth_time: String(now) }]) {
+        const answer = await detonate(await operator(claims));
+        expectProblem(answer, 401, 'step-up-required');
+        expect(answer.headers.get('www-authenticate')).toBe(
+          'Bearer error="insufficient_user_authentication"',
+        );
+      }
+      expectProblem(await detonate(await door.key.sign({ auth_time: now })), 403, 'forbidden');
+      expect((await detonate(await operator({ auth_time: now - 200 }))).status).toBe(204);
+    });
+
     it('open what is theirs, and nothing else', async () => {
       expect((await door.call('/v1/owned/m-1', { token: door.member })).body).toEqual({ yours: true });
       expectProblem(await door.call('/v1/owned/m-2', { token: door.member }), 404, 'not-found');
@@ -90,10 +105,12 @@ export const access = (door: Door) =>
         'x-caller': caller,
         'x-member-id': 'm-0',
         'x-user-id': 'm-0',
+        address: '203.0.113.9',
+        'x-forwarded-for': '203.0.113.9',
         language: 'en',
       };
       await door.call('/v1/things', { headers });
-      expect(seen.contexts.at(-1)).toMatchObject({ language: 'ko' });
+      expect(seen.contexts.at(-1)).toMatchObject({ language: 'ko', address: '127.0.0.1' });
       expect(seen.contexts.at(-1)!.caller).toBeUndefined();
       expectProblem(await door.call('/v1/me', { headers }), 401, 'unauthenticated');
     });

@@ -39,6 +39,11 @@ export const RemoveThing = demo.command('remove-thing', {
   http: 'DELETE /v1/things/{thingId}',
   access: 'operator',
 });
+export const Detonate = demo.command('detonate', {
+  input: z.strictObject({}),
+  http: { route: 'POST /v1/detonations', maxAuthAge: 300 },
+  access: 'operator',
+});
 export const GetMe = demo.query('get-me', {
   input: z.strictObject({}),
   output: z.object({ memberId: z.string(), sessionId: z.string().optional(), language: z.string() }),
@@ -165,6 +170,9 @@ export class DemoHandler {
 
   @Handles(RemoveThing)
   async remove(_: Body<typeof RemoveThing>) {}
+
+  @Handles(Detonate)
+  async detonate(_: Body<typeof Detonate>) {}
 
   @Handles(GetMe)
   async me(_: Body<typeof GetMe>, { caller, language }: MessageContext) {

@@ -3,6 +3,7 @@ import { Injectable } from '@nestjs/common';
 import { SignJWT } from 'jose';
 import type { Member } from './member.ts';
 import { IdentitySettings } from './settings.ts';
+import type { Session } from './session.ts';
 import { algorithm, SigningKeys } from './signing-keys.ts';
 
 /** Whom the tokens are for: everything behind the public door. */
@@ -18,10 +19,14 @@ export class AccessTokens {
   ) {}
 
   /** A fresh access token beside the given refresh token, as the member's sign-in is answered. */
-  async issue({ memberId, roles }: Member, sessionId: string, refreshToken: string) {
+  async issue({ memberId, roles }: Member, session: Session, refreshToken: string) {
     const { kid, privateKey } = this.keys.current;
-    const now = Math.floor(Date.now() / 1_000);
-    const accessToken = await new SignJWT({ sid: sessionId, roles })
+    const now = seconds(Date.now());
+    const accessToken = await new SignJWT({
+      sid: session.sessionId,
+      roles,
+      auth_time: seconds(session.authenticatedAt.getTime()),
+    })
       .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
       .setIssuer(this.settings.tokenIssuer)
       .setAudience(audience)
@@ -33,3 +38,5 @@ export class AccessTokens {
     return { accessToken, tokenType: 'Bearer' as const, expiresIn: lifetime, refreshToken };
   }
 }
+
+const seconds = (milliseconds: number) => Math.floor(milliseconds / 1_000);

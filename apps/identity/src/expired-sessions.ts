@@ -1,6 +1,9 @@
 import { Injectable, Logger, type OnApplicationBootstrap, type OnApplicationShutdown } from '@nestjs/common';
 import { DataSource, LessThan } from 'typeorm';
+import { AuditEntry } from './audit.ts';
 import { RefreshToken, Session } from './session.ts';
+
+const auditKept = 365 * 24 * 60 * 60 * 1_000;
 
 /** Forgets what nobody can use any more, once an hour. */
 @Injectable()
@@ -24,6 +27,10 @@ export class ExpiredSessions implements OnApplicationBootstrap, OnApplicationShu
     const expired = { expiresAt: LessThan(new Date()) };
     await this.dataSource.manager.delete(RefreshToken, expired);
     await this.dataSource.manager.delete(Session, expired);
+    await this.dataSource.query('DELETE FROM openid_record WHERE expires_at < now()');
+    await this.dataSource.query('DELETE FROM sign_in_failures WHERE until < now()');
+    await this.dataSource.query(`DELETE FROM known_address WHERE last_seen < now() - interval '180 days'`);
+    await this.dataSource.manager.delete(AuditEntry, { at: LessThan(new Date(Date.now() - auditKept)) });
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -2,14 +2,22 @@ import { identity } from '@jogakbo/contracts-identity';
 import { Consistency1700000000000 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Members1700000002000 } from '../migrations/1700000002000-members.ts';
+import { Trust1700000002100 } from '../migrations/1700000002100-trust.ts';
+import { OpenId1700000002200 } from '../migrations/1700000002200-openid.ts';
 import { AccessTokens } from './access-tokens.ts';
+import { AuditEntry, ListAuditHandler } from './audit.ts';
+import { ChangeRolesHandler } from './change-roles.ts';
+import { Credentials } from './credentials.ts';
 import { ExpiredSessions } from './expired-sessions.ts';
 import { GetMeHandler } from './get-me.ts';
+import { Hashing } from './hashing.ts';
 import { Member } from './member.ts';
 import { OpenIdHandler } from './openid.ts';
 import { RefreshSessionHandler } from './refresh-session.ts';
+import { RotateSigningKeyHandler } from './rotate-signing-key.ts';
 import { RefreshToken, Session } from './session.ts';
 import { IdentitySettings } from './settings.ts';
+import { SignInLimits } from './sign-in-limits.ts';
 import { SignInHandler } from './sign-in.ts';
 import { SignOutHandler } from './sign-out.ts';
 import { SignUpHandler } from './sign-up.ts';
@@ -19,9 +27,9 @@ import { StaffAccounts } from './staff-accounts.ts';
 @Service({
   contract: identity,
   settings: IdentitySettings,
-  migrations: [Consistency1700000000000, Members1700000002000],
-  entities: [Member, Session, RefreshToken, SigningKey],
-  providers: [SigningKeys, AccessTokens, StaffAccounts, ExpiredSessions],
+  migrations: [Consistency1700000000000, Members1700000002000, Trust1700000002100, OpenId1700000002200],
+  entities: [Member, Session, RefreshToken, SigningKey, AuditEntry],
+  providers: [SigningKeys, AccessTokens, Hashing, SignInLimits, Credentials, StaffAccounts, ExpiredSessions],
   handlers: [
     SignUpHandler,
     SignInHandler,
@@ -29,6 +37,9 @@ import { StaffAccounts } from './staff-accounts.ts';
     SignOutHandler,
     GetMeHandler,
     OpenIdHandler,
+    ChangeRolesHandler,
+    RotateSigningKeyHandler,
+    ListAuditHandler,
   ],
 })
 export class IdentityModule {}

@@ -1,5 +1,6 @@
 import 'reflect-metadata';
 import { serve } from '@jogakbo/service';
 import { IdentityModule } from './identity.module.ts';
+import { serveOpenId } from './serve-openid.ts';
 
-await serve(IdentityModule);
+await serve(IdentityModule, { configure: serveOpenId });

@@ -30,7 +30,7 @@ export class OpenIdHandler {
       response_types_supported: ['none'],
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: [algorithm],
-      claims_supported: ['iss', 'aud', 'sub', 'sid', 'roles', 'jti', 'iat', 'exp'],
+      claims_supported: ['iss', 'aud', 'sub', 'sid', 'roles', 'auth_time', 'jti', 'iat', 'exp'],
     };
   }
 }

@@ -18,6 +18,10 @@ export class Session {
 
   @Column('timestamptz', { name: 'ended_at', nullable: true })
   endedAt: Date | null;
+
+  /** When the member last proved to be it; a refresh proves nothing. */
+  @Column('timestamptz', { name: 'authenticated_at' })
+  authenticatedAt: Date;
 }
 
 /** Kept by its hash alone: whoever reads the database cannot use it. A used one stays, to be recognised. */
@@ -42,8 +46,10 @@ export const hashToken = (token: string) => createHash('sha256').update(token).d
 /** Begins a session with its first refresh token. */
 export async function openSession(tx: EntityManager, memberId: string) {
   const sessionId = randomUUIDv7();
-  await tx.insert(Session, { sessionId, memberId, expiresAt: newExpiry(), endedAt: null });
-  return { sessionId, refreshToken: await addToken(tx, sessionId) };
+  const authenticatedAt = new Date();
+  const session: Session = { sessionId, memberId, expiresAt: newExpiry(), endedAt: null, authenticatedAt };
+  await tx.insert(Session, session);
+  return { session, refreshToken: await addToken(tx, sessionId) };
 }
 
 /** Goes on with a session by a further refresh token. Gives nothing where the session has ended meanwhile. */
@@ -53,12 +59,16 @@ export async function extendSession(tx: EntityManager, sessionId: string): Promi
   return affected === 1 ? addToken(tx, sessionId) : undefined;
 }
 
-/** Ends sessions for good; access tokens given out before run out by themselves. */
+/** Ends sessions for good, and says how many; access tokens given out before run out by themselves. */
 export async function endSessions(
   tx: EntityManager,
   which: { sessionId: string } | { memberId: string },
-): Promise<void> {
-  await tx.update(Session, { ...which, endedAt: IsNull() }, { endedAt: new Date() });
+): Promise<number> {
+  const { affected } = await tx.update(Session, { ...which, endedAt: IsNull() }, { endedAt: new Date() });
+  // At the doors of others, too.
+  if ('memberId' in which)
+    await tx.query('DELETE FROM openid_record WHERE account_id = $1', [which.memberId]);
+  return affected ?? 0;
 }
 
 async function addToken(tx: EntityManager, sessionId: string): Promise<string> {

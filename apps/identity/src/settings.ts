@@ -1,5 +1,6 @@
 import { secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
+import { clientsFromText } from './openid-clients.ts';
 import { staffFromText } from './staff.ts';
 
 export class IdentitySettings extends settings({
@@ -14,5 +15,19 @@ export class IdentitySettings extends settings({
       .transform(staffFromText)
       .default([])
       .describe('accounts that must exist, [{email,name,password,roles}]; give a file by STAFF_FILE'),
+  ),
+  oidcIssuer: z
+    .url({ protocol: /^https?$/ })
+    .regex(/^https?:\/\/[^/?#]+\/oidc$/, 'an origin and /oidc')
+    .optional()
+    .describe('public address of OpenID Connect for others, ending in /oidc; without it there is none'),
+  oidcClients: secret(
+    z
+      .string()
+      .transform(clientsFromText)
+      .default([])
+      .describe(
+        '[{clientId,name,secret?,redirectUris}] who may send members here; give a file by OIDC_CLIENTS_FILE',
+      ),
   ),
 }) {}

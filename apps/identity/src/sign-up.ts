@@ -4,11 +4,13 @@ import { MemberRegistered, SignUp, SignUpRepeated } from '@jogakbo/contracts-ide
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
+import { Hashing } from './hashing.ts';
 import { addMember, Member } from './member.ts';
-import { hashPassword } from './password.ts';
 
 @Controller()
 export class SignUpHandler {
+  constructor(private readonly hashing: Hashing) {}
+
   /**
    * A taken address gets the answer of a fresh one, after the same work: nobody can find out who is a member. The
    * member is told by mail instead.
@@ -16,7 +18,7 @@ export class SignUpHandler {
   @Handles(SignUp)
   async handle(command: Body<typeof SignUp>, { tx, publish, language }: UnitOfWork) {
     // Before the first use of `tx`: no connection is held while this takes its time.
-    const passwordHash = await hashPassword(command.password);
+    const passwordHash = await this.hashing.hash(command.password);
     const memberId = randomUUIDv7();
     const email = command.email.toLowerCase();
     const { name } = command;

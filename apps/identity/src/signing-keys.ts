@@ -1,4 +1,4 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import {
   calculateJwkThumbprint,
   exportJWK,
@@ -7,7 +7,7 @@ import {
   type CryptoKey,
   type JWK,
 } from 'jose';
-import { Column, CreateDateColumn, DataSource, Entity, PrimaryColumn } from 'typeorm';
+import { Column, CreateDateColumn, DataSource, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
 @Entity('signing_key')
 export class SigningKey {
@@ -20,50 +20,102 @@ export class SigningKey {
 
   @CreateDateColumn({ type: 'timestamptz', name: 'created_at' })
   createdAt: Date;
+
+  /** Signs from then on, until the next one does. */
+  @Column('timestamptz', { name: 'active_at' })
+  activeAt: Date;
 }
 
 export const algorithm = 'ES256';
+/** Much shorter than a new key is known before it signs. */
+const readEvery = 30_000;
+/** A key is kept for so long after another one took over: longer than what it signed lives. */
+const keptFor = '20 minutes';
 
-/** The keys that access tokens are signed with: made once, kept in the database, the same in every instance. */
+/** The keys that tokens are signed with: kept in the database, the same in every instance. */
 @Injectable()
-export class SigningKeys implements OnModuleInit {
-  #current: { kid: string; privateKey: CryptoKey };
-  #public: JWK[] = [];
+export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
+  readonly #logger = new Logger('SigningKeys');
+  /** The one that is active last comes first. */
+  #keys: { kid: string; activeAt: Date; privateJwk: JWK; privateKey: CryptoKey }[] = [];
+  #timer: NodeJS.Timeout;
+  #reading: Promise<void> | undefined;
 
   constructor(private readonly dataSource: DataSource) {}
 
   /** Signs. */
   get current(): { kid: string; privateKey: CryptoKey } {
-    return this.#current;
+    const now = Date.now();
+    return this.#keys.find(({ activeAt }) => activeAt.getTime() <= now) ?? this.#keys.at(-1)!;
   }
 
-  /** Verify. Nothing private is in them. */
+  /** Verify: the current one, the next one, and those whose tokens are still alive. Nothing private is in them. */
   get public(): JWK[] {
-    return this.#public;
-  }
-
-  async onModuleInit(): Promise<void> {
-    const keys = await this.#readOrMake();
-    const newest = keys.at(-1)!;
-    const privateKey = (await importJWK(newest.privateJwk, algorithm)) as CryptoKey;
-    this.#current = { kid: newest.kid, privateKey };
-    this.#public = keys.map(({ kid, privateJwk: { kty, crv, x, y } }) => ({
+    return this.#keys.map(({ kid, privateJwk: { kty, crv, x, y } }) => ({
       ...{ kty, crv, x, y },
       ...{ kid, use: 'sig', alg: algorithm },
     })) as JWK[];
   }
 
+  /** Sign, the current one first; and what else must be the same in every instance is derived from them. */
+  get private(): (JWK & { kid: string })[] {
+    const { kid: current } = this.current;
+    return this.#keys
+      .map(({ kid, privateJwk }) => ({ ...privateJwk, kid, use: 'sig', alg: algorithm }))
+      .sort((a, b) => Number(b.kid === current) - Number(a.kid === current));
+  }
+
+  async onModuleInit(): Promise<void> {
+    await this.load();
+    this.#timer = setInterval(() => {
+      this.#reading = this.load().catch((error: Error) => this.#logger.warn(error.message));
+    }, readEvery).unref();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#reading;
+  }
+
+  /** Reads what there is; forgets keys that nothing alive was signed with. */
+  async load(): Promise<void> {
+    await this.dataSource.query(
+      `DELETE FROM signing_key old WHERE EXISTS (SELECT FROM signing_key next
+         WHERE next.active_at > old.active_at AND next.active_at < now() - interval '${keptFor}')`,
+    );
+    const keys = await this.#readOrMake();
+    this.#keys = await Promise.all(
+      keys.map(async ({ kid, activeAt, privateJwk }) => ({
+        ...{ kid, activeAt, privateJwk },
+        privateKey: (await importJWK(privateJwk, algorithm)) as CryptoKey,
+      })),
+    );
+  }
+
+  /** @param lock waits for whoever adds a key in the meantime, and keeps others from it until the transaction ends */
+  async read(tx: EntityManager, lock?: 'lock'): Promise<SigningKey[]> {
+    if (lock) await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('signing keys', 0))`);
+    return tx.find(SigningKey, { order: { activeAt: 'DESC', kid: 'ASC' } });
+  }
+
   /** Of several instances that start at once on an empty database one makes the key; the others wait and read it. */
-  #readOrMake(): Promise<SigningKey[]> {
+  async #readOrMake(): Promise<SigningKey[]> {
+    const known = await this.read(this.dataSource.manager);
+    if (known.length > 0) return known;
     return this.dataSource.transaction(async (tx) => {
-      await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('signing keys', 0))`);
-      const read = () => tx.find(SigningKey, { order: { createdAt: 'ASC', kid: 'ASC' } });
-      const known = await read();
-      if (known.length > 0) return known;
-      const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
-      const privateJwk = await exportJWK(privateKey);
-      await tx.insert(SigningKey, { kid: await calculateJwkThumbprint(privateJwk), privateJwk });
-      return read();
+      const made = await this.read(tx, 'lock');
+      if (made.length > 0) return made;
+      await addKey(tx, new Date());
+      return this.read(tx);
     });
   }
+}
+
+/** Makes a key that signs from then on. */
+export async function addKey(tx: EntityManager, activeAt: Date) {
+  const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
+  const privateJwk = await exportJWK(privateKey);
+  const kid = await calculateJwkThumbprint(privateJwk);
+  await tx.insert(SigningKey, { kid, privateJwk: privateJwk as never, activeAt });
+  return { kid, activeAt };
 }

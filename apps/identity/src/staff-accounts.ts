@@ -3,8 +3,9 @@ import { MemberRegistered } from '@jogakbo/contracts-identity';
 import { UnitsOfWork } from '@jogakbo/consistency';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { recordAudit } from './audit.ts';
+import { Hashing } from './hashing.ts';
 import { addMember, Member } from './member.ts';
-import { hashPassword, passwordFits } from './password.ts';
 import { endSessions } from './session.ts';
 import { IdentitySettings } from './settings.ts';
 import type { StaffAccount } from './staff.ts';
@@ -15,18 +16,19 @@ export class StaffAccounts implements OnApplicationBootstrap {
   constructor(
     private readonly dataSource: DataSource,
     private readonly units: UnitsOfWork,
+    private readonly hashing: Hashing,
     private readonly settings: IdentitySettings,
   ) {}
 
   async onApplicationBootstrap(): Promise<void> {
-    await Promise.all(this.settings.staff.map((account) => this.#ensure(account)));
+    for (const account of this.settings.staff) await this.#ensure(account);
   }
 
   async #ensure({ email, name, password, roles }: StaffAccount): Promise<void> {
     const known = await this.dataSource.manager.findOneBy(Member, { email });
-    const fits = known !== null && (await passwordFits(password, known.passwordHash));
+    const fits = known !== null && (await this.hashing.fits(password, known.passwordHash));
     if (fits && known.name === name && String(known.roles) === String(roles)) return;
-    const passwordHash = fits ? known.passwordHash : await hashPassword(password);
+    const passwordHash = fits ? known.passwordHash : await this.hashing.hash(password);
 
     await this.units.run(async ({ tx, publish, language }) => {
       const memberId = randomUUIDv7();
@@ -35,6 +37,10 @@ export class StaffAccounts implements OnApplicationBootstrap {
         return;
       }
       await tx.update(Member, { email }, { name, passwordHash, roles });
+      if (known && String(known.roles) !== String(roles)) {
+        const details = { from: known.roles, to: roles, reason: 'the setting STAFF' };
+        await recordAudit(tx, 'roles-changed', { memberId: known.memberId, details });
+      }
       // Whoever signed in with another password must not gain these roles with the next refresh.
       if (known && !fits) await endSessions(tx, { memberId: known.memberId });
     });

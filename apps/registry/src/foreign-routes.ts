@@ -1,4 +1,10 @@
-import { pathParameters, routesOverlap, type Access, type ServiceDescription } from '@jogakbo/contract';
+import {
+  CallPolicy,
+  pathParameters,
+  routesOverlap,
+  type Access,
+  type ServiceDescription,
+} from '@jogakbo/contract';
 
 /** What an instance says of its routes cannot be taken, and why. */
 export class BadMetadata extends Error {
@@ -35,6 +41,7 @@ export function contractOf(service: string, metadata: Record<string, string>): S
   return {
     service,
     description: metadata['description'] ?? 'A service outside, reached over HTTP.',
+    policy: CallPolicy.parse({}),
     requests: routes.map((route) => requestOf(service, route, access!)),
     events: [],
   };

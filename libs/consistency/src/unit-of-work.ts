@@ -214,7 +214,7 @@ export class UnitOfWork extends MessageContext {
   #row({ contract, data }: Message): Omit<OutboxRow, 'id' | 'created_at'> {
     const checked = contract.input.parse(data);
     // Whoever waits for this message does not wait for those that follow from it, nor stands behind them.
-    const { deadline: _deadline, caller: _caller, ...context } = this.incoming.context;
+    const { deadline: _deadline, caller: _caller, address: _address, ...context } = this.incoming.context;
     return {
       message_id: randomUUIDv7(),
       kind: contract.kind as OutboxRow['kind'],

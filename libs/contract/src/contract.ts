@@ -25,6 +25,8 @@ export interface HttpBinding {
   ifMatch?: string;
   /** What `Prefer: wait=N` waits for. */
   wait?: Wait;
+  /** The member must have signed in within so many seconds: for what is dangerous. Else `step-up-required`. */
+  maxAuthAge?: number;
   /** True for a route whose output is the whole document of another standard (JWKS, OpenID discovery). */
   document?: boolean;
   /** How often one caller (a member; without token, an address) may use this route. */

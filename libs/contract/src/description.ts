@@ -38,6 +38,7 @@ const RequestDescription = z.object({
       location: z.string().optional(),
       etag: z.string().optional(),
       ifMatch: z.string().optional(),
+      maxAuthAge: z.number().optional(),
       document: z.boolean().optional(),
       limit: RateLimitText.optional(),
       cache: z.object({ maxAge: z.number().positive() }).optional(),

@@ -138,6 +138,7 @@ function responses(request: Operation, output: JsonSchema | null): Record<string
   if (hasBody(http)) add(400, 'invalid-json');
   if (request.idempotency === 'required') add(400, 'idempotency-key-missing');
   if (access !== 'public') add(401, 'unauthenticated');
+  if (http.maxAuthAge !== undefined) add(401, 'step-up-required');
   if (access === 'merchant' || access === 'operator') add(403, 'forbidden');
   if (http.parameters.length > 0) add(404, 'not-found');
   if (request.idempotency !== 'none') {

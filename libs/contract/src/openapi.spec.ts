@@ -34,7 +34,7 @@ orders.query('get', {
 orders.command('change', {
   input: z.strictObject({ orderId: z.uuid(), version: z.int(), note: z.string() }),
   rejections: { 'version-changed': 412 },
-  http: { route: 'PATCH /orders/{orderId}', ifMatch: 'version', limit: '10/minute' },
+  http: { route: 'PATCH /orders/{orderId}', ifMatch: 'version', limit: '10/minute', maxAuthAge: 300 },
   access: 'merchant',
 });
 const Tree: z.ZodType = z
@@ -97,6 +97,10 @@ describe('the OpenAPI document', () => {
   it('says who may', () => {
     expect(document.paths['/orders'].post.security).toEqual([{ bearer: [] }]);
     expect(document.paths['/orders/{orderId}'].get.security).toContainEqual({});
+    expect(document.paths['/orders/{orderId}'].patch.responses[401].description).toContain(
+      '`step-up-required`',
+    );
+    expect(document.paths['/orders'].post.responses[401].description).not.toContain('step-up');
   });
 
   it('refers only to what it holds', () => {

@@ -27,6 +27,7 @@ export const platformRejections = {
   invalid: 400,
   'idempotency-key-missing': 400,
   unauthenticated: 401,
+  'step-up-required': 401,
   forbidden: 403,
   'not-found': 404,
   'idempotency-key-in-flight': 409,

@@ -7,6 +7,8 @@ export interface Caller {
   memberId: string;
   roles: string[];
   sessionId?: string;
+  /** When the member signed in with a password, in seconds since 1970. */
+  authTime?: number;
 }
 
 /** What travels along with every message that a message causes. */
@@ -17,6 +19,8 @@ export interface CallContext {
   /** Milliseconds since 1970 after which nobody waits for the answer. */
   deadline?: number;
   caller?: Caller;
+  /** The network address that the request came from, as the gateway sees it. */
+  address?: string;
 }
 
 const storage = new AsyncLocalStorage<CallContext>();

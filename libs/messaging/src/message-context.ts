@@ -56,6 +56,11 @@ export class MessageContext extends BaseRpcContext<[Incoming]> {
     return this.incoming.context.language;
   }
 
+  /** Where the request came from that it all began with; undefined where the house itself began it. */
+  get address(): string | undefined {
+    return this.incoming.context.address;
+  }
+
   /**
    * A contract with access `owner` promises that only the owner gets an answer, and only its handler can tell who that
    * is. One that forgot to look is a fault, not a leak. Calls between services carry no member and are not asked.

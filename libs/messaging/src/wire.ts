@@ -70,6 +70,7 @@ export function contextHeaders(context: CallContext | undefined): Record<string,
     language: context?.language ?? 'ko',
     ...(context?.deadline && { deadline: context.deadline }),
     ...(context?.caller && { caller: JSON.stringify(context.caller) }),
+    ...(context?.address && { address: context.address }),
   };
 }
 
@@ -138,6 +139,7 @@ export function decode({ content, properties, fields }: ConsumeMessage): Incomin
       language: (text(headers['language']) as Language | undefined) ?? 'ko',
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
+      ...(typeof headers['address'] === 'string' && { address: headers['address'] }),
     },
     idempotencyKey: text(headers['idempotency-key']),
     redelivered: fields.redelivered,

@@ -41,6 +41,8 @@ export interface As {
   /** The member on whose behalf; none by default, as between services. */
   caller?: Caller;
   language?: Language;
+  /** Where the request comes from; nowhere by default, as between services. */
+  address?: string;
   idempotencyKey?: string;
   timeout?: number;
 }
@@ -135,6 +137,7 @@ export class ServiceUnderTest {
         traceparent: childTraceparent(),
         language: as.language ?? 'ko',
         ...(as.caller && { caller: as.caller }),
+        ...(as.address && { address: as.address }),
       },
     });
     return contract.output.parse(response ?? undefined) as Reply<C>;

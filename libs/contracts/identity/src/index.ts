@@ -1,4 +1,4 @@
-import { Id, Language, service } from '@jogakbo/contract';
+import { Id, Language, pageOf, pageQuery, service, Timestamp } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
@@ -25,6 +25,7 @@ export const SignUp = identity.command('sign-up', {
   description: 'Becomes a member. A taken address gets the same answer as a fresh one.',
   input: z.strictObject({ email: Email, password: Password, name: PersonName }),
   output: z.object({ memberId: Id }),
+  rejections: { 'too-busy': 429 },
   sensitive: true,
   idempotency: 'none',
   http: { route: 'POST /v1/members', status: 201, limit: '300/minute' },
@@ -35,7 +36,7 @@ export const SignIn = identity.command('sign-in', {
   description: 'Signs in with address and password.',
   input: z.strictObject({ email: Email, password: z.string().min(1).max(200) }),
   output: Tokens,
-  rejections: { 'wrong-credentials': 401 },
+  rejections: { 'wrong-credentials': 401, 'too-many-attempts': 429, 'too-busy': 429 },
   sensitive: true,
   http: { route: 'POST /v1/sessions', status: 201, limit: '300/minute' },
   access: 'public',
@@ -55,6 +56,13 @@ export const SignOut = identity.command('sign-out', {
   description: 'Ends the session that the access token belongs to.',
   input: z.strictObject({}),
   http: { route: 'DELETE /v1/sessions/current' },
+  access: 'member',
+});
+
+export const SignOutEverywhere = identity.command('sign-out-everywhere', {
+  description: 'Ends every session of the member.',
+  input: z.strictObject({}),
+  http: { route: 'DELETE /v1/sessions' },
   access: 'member',
 });
 
@@ -80,6 +88,55 @@ export const GetOpenIdConfiguration = identity.query('get-openid-configuration',
   output: z.record(z.string(), z.unknown()),
   http: { route: 'GET /.well-known/openid-configuration', document: true },
   access: 'public',
+});
+
+/** A sign-in is recent for so many seconds. */
+const recent = 300;
+
+export const ChangeRoles = identity.command('change-roles', {
+  description: 'Gives a member these roles and no others. Asks for a recent sign-in.',
+  input: z.strictObject({ memberId: Id, roles: z.array(Role).min(1).max(10) }),
+  output: z.object({ memberId: Id, roles: z.array(Role) }),
+  rejections: { 'unknown-member': 404 },
+  http: { route: 'PUT /v1/ops/members/{memberId}/roles', maxAuthAge: recent },
+  access: 'operator',
+});
+
+export const RotateSigningKey = identity.command('rotate-signing-key', {
+  description:
+    'Makes the key that signs tokens from `activeAt` on. Ends no session. Asks for a recent sign-in.',
+  input: z.strictObject({}),
+  output: z.object({ kid: z.string(), activeAt: Timestamp }),
+  rejections: { 'rotation-under-way': 409 },
+  http: { route: 'POST /v1/ops/signing-keys', status: 201, maxAuthAge: recent },
+  access: 'operator',
+});
+
+export const AuditKind = z.enum([
+  ...['signed-in', 'sign-in-failed', 'sign-in-paused', 'signed-out', 'signed-out-everywhere'],
+  ...['refresh-token-reused', 'roles-changed', 'signing-key-rotated', 'client-allowed', 'client-revoked'],
+] as const);
+export type AuditKind = z.infer<typeof AuditKind>;
+
+export const ListAudit = identity.query('list-audit', {
+  description: 'What happened to accounts and keys, newest first. Kept for a year.',
+  input: z.strictObject({
+    ...pageQuery,
+    cursor: Id.optional(),
+    memberId: Id.optional(),
+    kind: AuditKind.optional(),
+  }),
+  output: pageOf(
+    z.object({
+      ...{ auditId: Id, at: Timestamp, kind: AuditKind },
+      memberId: Id.nullable().describe('whom it is about; null where nobody has the account'),
+      by: Id.nullable().describe('who did it, where that is somebody else'),
+      address: z.string().nullable().describe('where the request came from; of IPv6 the /64'),
+      details: z.record(z.string(), z.unknown()),
+    }),
+  ),
+  http: 'GET /v1/ops/audit',
+  access: 'operator',
 });
 
 export const MemberRegistered = identity.event(

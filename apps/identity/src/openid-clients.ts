@@ -1,0 +1,35 @@
+import type { ClientMetadata } from 'oidc-provider';
+import { z } from 'zod';
+import { jsonList } from './json-list.ts';
+
+/** A code goes to nobody on the way: over TLS, or not over a network at all. */
+const redirectUri = z
+  .url()
+  .regex(
+    /^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1|\[::1\])[:/])[^#]*$/,
+    'https, or http on this machine; no fragment',
+  );
+
+const OpenIdClient = z.strictObject({
+  clientId: z.string().regex(/^[\w.-]{1,100}$/, 'letters, digits, dots and dashes'),
+  name: z.string().trim().min(1).max(100),
+  /** Left out for a client that can keep none, such as an app on a telephone. */
+  secret: z.string().min(32).max(200).optional(),
+  redirectUris: z.array(redirectUri).min(1),
+});
+export type OpenIdClient = z.output<typeof OpenIdClient>;
+
+export const clientsFromText = jsonList(OpenIdClient, 'clientId', 'a clientId');
+
+/** In the words of OpenID Connect Registration 1.0. */
+export const clientMetadata = ({ clientId, name, secret, redirectUris }: OpenIdClient): ClientMetadata => ({
+  client_id: clientId,
+  client_name: name,
+  redirect_uris: redirectUris,
+  grant_types: ['authorization_code', 'refresh_token'],
+  response_types: ['code'],
+  id_token_signed_response_alg: 'ES256',
+  ...(secret
+    ? { client_secret: secret, token_endpoint_auth_method: 'client_secret_basic' }
+    : { token_endpoint_auth_method: 'none' }),
+});

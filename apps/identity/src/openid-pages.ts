@@ -1,0 +1,135 @@
+import { createHash } from 'node:crypto';
+
+const texts = {
+  ko: {
+    title: '조각보 로그인',
+    signIn: (client: string) => `${client}에 로그인`,
+    email: '이메일',
+    password: '비밀번호',
+    submit: '로그인',
+    consent: (client: string) => `${client}에서 다음 정보를 사용하려고 합니다.`,
+    allow: '동의',
+    refuse: '거절',
+    problem: '계속할 수 없습니다',
+    expired: '시간이 지났거나 다른 곳에서 온 요청입니다. 처음부터 다시 시도해 주세요.',
+    'wrong-credentials': '이메일 또는 비밀번호가 올바르지 않습니다.',
+    'too-many-attempts': '시도가 너무 많습니다. 15분 뒤에 다시 시도해 주세요.',
+    'too-busy': '지금은 요청이 많습니다. 잠시 뒤에 다시 시도해 주세요.',
+    scopes: {
+      openid: '회원 식별자',
+      profile: '이름',
+      email: '이메일 주소',
+      offline_access: '자리를 비운 동안의 이용',
+    },
+  },
+  en: {
+    title: 'Sign in with Jogakbo',
+    signIn: (client: string) => `Sign in to ${client}`,
+    email: 'E-mail',
+    password: 'Password',
+    submit: 'Sign in',
+    consent: (client: string) => `${client} asks for the following.`,
+    allow: 'Allow',
+    refuse: 'Refuse',
+    problem: 'This cannot go on',
+    expired: 'It took too long, or the request came from elsewhere. Begin anew, please.',
+    'wrong-credentials': 'Address or password is wrong.',
+    'too-many-attempts': 'Too many failed attempts. Try again in a quarter of an hour.',
+    'too-busy': 'Too many sign in at this moment. Try again in some seconds.',
+    scopes: {
+      openid: 'your member number',
+      profile: 'your name',
+      email: 'your e-mail address',
+      offline_access: 'all this while you are away',
+    },
+  },
+};
+
+const style = `
+:root { color-scheme: light dark }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 24rem; margin: 10vh auto; padding: 0 1rem;
+  background: light-dark(#fff, #16181d); color: light-dark(#1c1e21, #e8eaed) }
+h1 { font-size: 1.25rem }
+label { display: block; margin: 1rem 0 }
+input { display: block; box-sizing: border-box; width: 100%; font: inherit; padding: .5rem; margin-top: .25rem;
+  border: 1px solid light-dark(#767b85, #8d939e); border-radius: .375rem; background: transparent; color: inherit }
+button { font: inherit; padding: .5rem 1rem; margin: .5rem .5rem 0 0; border-radius: .375rem; cursor: pointer;
+  border: 1px solid light-dark(#1d4ed8, #93b4ff); background: light-dark(#1d4ed8, #93b4ff); color: light-dark(#fff, #10131a) }
+button.refuse { background: transparent; color: inherit }
+:focus-visible { outline: 3px solid light-dark(#1d4ed8, #93b4ff); outline-offset: 2px }
+[role=alert] { color: light-dark(#b3261e, #ffb4ab) }`;
+const styleHash = createHash('sha256').update(style).digest('base64');
+
+/** @param redirectUri where the form may lead in the end: browsers hold `form-action` against redirects, too */
+export function pageHeaders(redirectUri?: string): Record<string, string> {
+  const target = redirectUri ? ` ${new URL(redirectUri).origin}` : '';
+  return {
+    'content-security-policy': `default-src 'none'; style-src 'sha256-${styleHash}'; form-action 'self'${target}; frame-ancestors 'none'; base-uri 'none'`,
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    // And not `no-referrer`: then the browser would not say either that our own form comes from here.
+    'referrer-policy': 'same-origin',
+    'cache-control': 'no-store',
+    vary: 'Accept-Language',
+  };
+}
+
+type Language = keyof typeof texts;
+type Refusal = 'wrong-credentials' | 'too-many-attempts' | 'too-busy';
+
+/** Korean, unless English is asked for first. */
+const languageOf = (accepted: string | undefined): Language =>
+  /\b(ko|en)\b/i.exec(accepted ?? '')?.[1]?.toLowerCase() === 'en' ? 'en' : 'ko';
+
+const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+const page = (language: Language, heading: string, content: string) => `<!doctype html>
+<html lang="${language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>${escaped(texts[language].title)}</title><style>${style}</style></head>
+<body><main><h1>${escaped(heading)}</h1>${content}</main></body></html>`;
+
+/** @param action where the form is sent */
+export function signInPage(
+  accepted: string | undefined,
+  client: string,
+  action: string,
+  refusal?: Refusal,
+): string {
+  const language = languageOf(accepted);
+  const text = texts[language];
+  return page(
+    language,
+    text.signIn(client),
+    `${refusal ? `<p role="alert">${text[refusal]}</p>` : ''}
+    <form method="post" action="${escaped(action)}/sign-in">
+    <label>${text.email}<input name="email" type="email" autocomplete="username" required maxlength="254" autofocus></label>
+    <label>${text.password}<input name="password" type="password" autocomplete="current-password" required maxlength="200"></label>
+    <button>${text.submit}</button>
+    <button class="refuse" formaction="${escaped(action)}/refuse" formnovalidate>${text.refuse}</button></form>`,
+  );
+}
+
+export function consentPage(
+  accepted: string | undefined,
+  client: string,
+  action: string,
+  scopes: readonly string[],
+): string {
+  const language = languageOf(accepted);
+  const text = texts[language];
+  const names: Record<string, string> = text.scopes;
+  const items = scopes.map((scope) => `<li>${escaped(names[scope] ?? scope)}</li>`).join('');
+  return page(
+    language,
+    text.consent(client),
+    `<ul>${items}</ul><form method="post" action="${escaped(action)}/consent"><button>${text.allow}</button>
+    <button class="refuse" formaction="${escaped(action)}/refuse">${text.refuse}</button></form>`,
+  );
+}
+
+/** @param detail by default that it took too long */
+export function problemPage(accepted: string | undefined, detail?: string): string {
+  const language = languageOf(accepted);
+  const text = texts[language];
+  return page(language, text.problem, `<p role="alert">${escaped(detail ?? text.expired)}</p>`);
+}

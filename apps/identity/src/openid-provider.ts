@@ -1,0 +1,90 @@
+import { createHmac } from 'node:crypto';
+import { Logger } from '@nestjs/common';
+import type * as Library from 'oidc-provider';
+import type { Configuration, Provider } from 'oidc-provider';
+import type { DataSource } from 'typeorm';
+import { recordAudit } from './audit.ts';
+import { Member } from './member.ts';
+import { clientMetadata } from './openid-clients.ts';
+import { pageHeaders, problemPage } from './openid-pages.ts';
+import { OpenIdStorage } from './openid-storage.ts';
+import type { IdentitySettings } from './settings.ts';
+import { algorithm, type SigningKeys } from './signing-keys.ts';
+
+/** In seconds. Whoever may go on for longer asks for `offline_access`. */
+const ttl = {
+  ...{ AuthorizationCode: 60, AccessToken: 600, IdToken: 600, Interaction: 900, Session: 900 },
+  ...{ RefreshToken: 30 * 86_400, Grant: 30 * 86_400 },
+};
+
+/** Where it all lies beneath; the issuer ends with it. */
+export const mountPath = '/oidc';
+
+/**
+ * OpenID Connect for those who are not of this house. What they get opens their own doors and `userinfo`, and nothing of
+ * the store's API: their access tokens are opaque, and only this provider knows them.
+ */
+export class OpenIdProvider {
+  readonly #logger = new Logger('OpenIdProvider');
+  #made: { keys: string; provider: Provider } | undefined;
+
+  constructor(
+    private readonly library: typeof Library,
+    private readonly issuer: string,
+    private readonly dataSource: DataSource,
+    private readonly keys: SigningKeys,
+    private readonly settings: IdentitySettings,
+  ) {}
+
+  /** With the keys of now: made anew when they have changed. What goes on meanwhile goes on, for it lies in the database. */
+  get provider(): Provider {
+    const signing = this.keys.private;
+    const keys = signing.map(({ kid }) => kid).join(' ');
+    if (this.#made?.keys !== keys) this.#made = { keys, provider: this.#make(signing) };
+    return this.#made.provider;
+  }
+
+  #make(signing: SigningKeys['private']): Provider {
+    const { issuer } = this;
+    const configuration: Configuration = {
+      adapter: (model) => new OpenIdStorage(this.dataSource, model, this.library.errors.InvalidGrant),
+      clients: this.settings.oidcClients.map(clientMetadata),
+      jwks: { keys: signing as never },
+      enabledJWA: { idTokenSigningAlgValues: [algorithm] } as never,
+      cookies: {
+        keys: signing.map(({ d }) => createHmac('sha256', d!).update('cookies').digest('base64url')),
+      },
+      pkce: { required: () => true },
+      scopes: ['openid', 'offline_access', 'profile', 'email'],
+      claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+      responseTypes: ['code'],
+      rotateRefreshToken: true,
+      ttl,
+      features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false } },
+      interactions: { url: (_, { uid }) => `${issuer}/interaction/${uid}` },
+      findAccount: async (_, memberId) => {
+        const member = await this.dataSource.manager.findOneBy(Member, { memberId });
+        if (!member) return undefined;
+        const { name, email } = member;
+        // Nobody has checked that the address is the member's.
+        return { accountId: memberId, claims: () => ({ sub: memberId, name, email, email_verified: false }) };
+      },
+      renderError: (context, { error, error_description: description }) => {
+        context.set(pageHeaders());
+        context.type = 'html';
+        context.body = problemPage(context.get('accept-language'), description ?? error);
+      },
+    };
+    const provider = new this.library.Provider(issuer, configuration);
+    // Only what `serveOpenId` has written into the headers itself.
+    provider.proxy = true;
+    provider.on('grant.revoked', ({ oidc: { entities } }) => {
+      const { accountId: memberId, clientId } = entities.RefreshToken ?? entities.AuthorizationCode ?? {};
+      const details = { client: clientId };
+      recordAudit(this.dataSource.manager, 'client-revoked', { memberId, details }).catch((error: Error) =>
+        this.#logger.warn(error.message),
+      );
+    });
+    return provider;
+  }
+}

@@ -1,0 +1,156 @@
+import { Rejection } from '@jogakbo/contract';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { DataSource } from 'typeorm';
+import { recordAudit } from './audit.ts';
+import { Credentials, SignInForm } from './credentials.ts';
+import { consentPage, pageHeaders, problemPage, signInPage } from './openid-pages.ts';
+import { mountPath, OpenIdProvider } from './openid-provider.ts';
+import { IdentitySettings } from './settings.ts';
+import { SigningKeys } from './signing-keys.ts';
+
+type Interaction = { Params: { uid: string }; Body: URLSearchParams };
+
+/** Puts OpenID Connect on the HTTP server, where the settings ask for it: the protocol, and the pages in between. */
+export async function serveOpenId(app: NestFastifyApplication): Promise<void> {
+  const settings = app.get(IdentitySettings);
+  if (!settings.oidcIssuer) return;
+  const issuer = new URL(settings.oidcIssuer);
+  // Half a second and 40 MB: for those alone who want it.
+  const library = await import('oidc-provider');
+  const { errors } = library;
+  const credentials = app.get(Credentials);
+  const dataSource = app.get(DataSource);
+  const openId = new OpenIdProvider(library, settings.oidcIssuer, dataSource, app.get(SigningKeys), settings);
+  const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+
+  /** Every address that is told begins with the issuer, whatever the request says of itself. */
+  const asIssuer = (request: FastifyRequest): void => {
+    const { headers } = request.raw;
+    headers.host = issuer.host;
+    headers['x-forwarded-proto'] = issuer.protocol.slice(0, -1);
+    for (const name of ['x-forwarded-host', 'x-forwarded-for', 'forwarded']) delete headers[name];
+  };
+
+  void server.register((scope, _options, registered) => {
+    scope.removeAllContentTypeParsers();
+    // The library reads bodies itself.
+    scope.addContentTypeParser('*', (_request, _body, done) => done(null));
+    scope.all(`${mountPath}/*`, (request, reply) => {
+      asIssuer(request);
+      reply.hijack();
+      const { raw } = request;
+      Object.assign(raw, { originalUrl: raw.url, url: raw.url!.slice(mountPath.length) });
+      void openId.provider.callback()(raw, reply.raw);
+    });
+    registered();
+  });
+
+  void server.register((scope, _options, registered) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string', bodyLimit: 4_096 },
+      (_, body, done) => done(null, new URLSearchParams(body as string)),
+    );
+    scope.addHook('onRequest', (request, reply, done) => {
+      asIssuer(request);
+      reply.headers(pageHeaders()).type('text/html; charset=utf-8');
+      const { origin } = request.headers;
+      if (request.method === 'POST' && origin !== undefined && origin !== issuer.origin)
+        throw new errors.SessionNotFound('not from here');
+      done();
+    });
+    scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+      const isTheirs = error instanceof errors.OIDCProviderError || (error.statusCode ?? 500) < 500;
+      if (!isTheirs) request.log.error(error);
+      void reply.code(isTheirs ? 400 : 500).send(problemPage(request.headers['accept-language']));
+    });
+    const path = `${mountPath}/interaction/:uid`;
+    scope.get<Interaction>(path, (request, reply) => show(request, reply));
+    scope.post<Interaction>(`${path}/sign-in`, signIn);
+    scope.post<Interaction>(`${path}/consent`, consent);
+    scope.post<Interaction>(`${path}/refuse`, refuse);
+    registered();
+  });
+
+  /**
+   * What the browser is in the middle of. Its cookie says so, which no other site can send along (SameSite=Lax), and the
+   * address, which no other site can know.
+   * @throws SessionNotFound
+   */
+  async function interactionOf(request: FastifyRequest<Interaction>, reply: FastifyReply, prompt?: string) {
+    const interaction = await openId.provider.interactionDetails(request.raw, reply.raw);
+    const isThis = interaction.uid === request.params.uid;
+    if (!isThis || (prompt && interaction.prompt.name !== prompt))
+      throw new errors.SessionNotFound('another one');
+    const client = await openId.provider.Client.find(interaction.params['client_id'] as string);
+    if (!client) throw new errors.SessionNotFound('no such client');
+    return { ...{ interaction, client }, name: client.clientName ?? client.clientId };
+  }
+
+  async function show(
+    request: FastifyRequest<Interaction>,
+    reply: FastifyReply,
+    refusal?: Parameters<typeof signInPage>[3],
+  ) {
+    const { interaction, name } = await interactionOf(request, reply);
+    const language = request.headers['accept-language'];
+    const action = `${mountPath}/interaction/${interaction.uid}`;
+    reply.headers(pageHeaders(interaction.params['redirect_uri'] as string));
+    if (interaction.prompt.name === 'login') return reply.send(signInPage(language, name, action, refusal));
+    return reply.send(
+      consentPage(language, name, action, String(interaction.params['scope'] ?? '').split(' ')),
+    );
+  }
+
+  async function signIn(request: FastifyRequest<Interaction>, reply: FastifyReply) {
+    const { client } = await interactionOf(request, reply, 'login');
+    const form = SignInForm.safeParse(Object.fromEntries(request.body));
+    try {
+      if (!form.success) throw new Rejection('wrong-credentials', 401);
+      const member = await credentials.check(form.data.email, form.data.password, request.ip);
+      await dataSource.transaction((tx) =>
+        credentials.accepted(tx, member, request.ip, { client: client.clientId }),
+      );
+      reply.hijack();
+      const login = { accountId: member.memberId };
+      await openId.provider.interactionFinished(
+        request.raw,
+        reply.raw,
+        { login },
+        { mergeWithLastSubmission: false },
+      );
+    } catch (error) {
+      if (!(error instanceof Rejection)) throw error;
+      return show(request, reply.code(error.status), error.code as Parameters<typeof signInPage>[3]);
+    }
+  }
+
+  async function consent(request: FastifyRequest<Interaction>, reply: FastifyReply) {
+    const { interaction, client } = await interactionOf(request, reply, 'consent');
+    const { Grant } = openId.provider;
+    const { accountId } = interaction.session!;
+    const known = interaction.grantId ? await Grant.find(interaction.grantId) : undefined;
+    const grant = known ?? new Grant({ accountId, clientId: client.clientId });
+    const { missingOIDCScope = [], missingOIDCClaims = [] } = interaction.prompt.details as Record<
+      string,
+      string[]
+    >;
+    if (missingOIDCScope.length > 0) grant.addOIDCScope(missingOIDCScope.join(' '));
+    if (missingOIDCClaims.length > 0) grant.addOIDCClaims(missingOIDCClaims);
+    const grantId = await grant.save();
+    await recordAudit(dataSource.manager, 'client-allowed', {
+      ...{ memberId: accountId, address: request.ip },
+      details: { client: client.clientId, scope: interaction.params['scope'] },
+    });
+    reply.hijack();
+    await openId.provider.interactionFinished(request.raw, reply.raw, { consent: { grantId } });
+  }
+
+  async function refuse(request: FastifyRequest<Interaction>, reply: FastifyReply) {
+    await interactionOf(request, reply);
+    reply.hijack();
+    await openId.provider.interactionFinished(request.raw, reply.raw, { error: 'access_denied' });
+  }
+}

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { actionOf, Browser } from './browser.ts';
+import { Partner, password } from './partner.ts';
+
+describe('the pages of OpenID Connect', () => {
+  const partner = new Partner();
+
+  beforeAll(() => partner.open());
+  afterAll(() => partner.identity.stop());
+
+  it('shows pages in two languages that load nothing and cannot be framed', async () => {
+    const { email } = await partner.member();
+    const { address } = await partner.begin();
+    const korean = await new Browser(partner.origin, 'ko-KR,ko;q=0.9,en;q=0.8').open(address);
+    const browser = new Browser(partner.origin, 'en-US,en;q=0.9,ko;q=0.5');
+    const english = await browser.open(address);
+    expect(korean.text).toContain('<html lang="ko">');
+    expect(korean.text).toContain('비밀번호');
+    expect(english.text).toContain('Sign in to &#60;Partner&#62; &#38; Co');
+    expect(english.text).toContain('light-dark(');
+    for (const { text, headers } of [korean, english]) {
+      expect(text).not.toMatch(/<script|src=|<link|url\(|<Partner>/);
+      const policy = headers.get('content-security-policy')!;
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).toContain("frame-ancestors 'none'");
+      expect(policy).toContain("form-action 'self' https://partner.example;");
+    }
+    const action = actionOf(english.text);
+    const wrong = await browser.open(action, { email, password: 'wrong' });
+    expect(wrong.status).toBe(401);
+    expect(wrong.text).toContain('role="alert"');
+    const unknown = await browser.open(action, { email: 'nobody-at-all@example.com', password: 'wrong' });
+    expect(unknown.text).toBe(wrong.text);
+  });
+
+  it('counts failures as the API does', async () => {
+    const { email } = await partner.member();
+    const { address } = await partner.begin();
+    const browser = new Browser(partner.origin);
+    const action = actionOf((await browser.open(address)).text);
+    for (let i = 0; i < 10; i++) await browser.open(action, { email, password: 'wrong' });
+    expect((await browser.open(action, { email, password })).status).toBe(429);
+    await partner.identity.query('DELETE FROM sign_in_failures');
+  });
+
+  it('takes no form from elsewhere, and none of somebody else’s interaction', async () => {
+    const { email } = await partner.member();
+    const { address } = await partner.begin();
+    const browser = new Browser(partner.origin);
+    const action = actionOf((await browser.open(address)).text);
+    const form = { email, password };
+    for (const origin of ['https://evil.example', 'null'])
+      expect((await browser.open(action, form, { origin })).status).toBe(400);
+    expect((await new Browser(partner.origin).open(action, form)).status).toBe(400);
+    const other = actionOf((await new Browser(partner.origin).open((await partner.begin()).address)).text);
+    expect((await browser.open(other, form)).status).toBe(400);
+    const consent = action.replace(/sign-in$/, 'consent');
+    expect((await browser.open(consent, {})).status).toBe(400);
+  });
+
+  it('tells the partner where the member refuses', async () => {
+    const { address } = await partner.begin();
+    const browser = new Browser(partner.origin);
+    const action = actionOf((await browser.open(address)).text).replace(/sign-in$/, 'refuse');
+    const { url } = await browser.open(action, {});
+    expect(url.searchParams.get('error')).toBe('access_denied');
+  });
+});

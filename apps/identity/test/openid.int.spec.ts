@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ListAudit, RotateSigningKey, SignOutEverywhere } from '@jogakbo/contracts-identity';
+import { eventually } from '@jogakbo/testing';
+import * as openid from 'openid-client';
+import { SigningKeys } from '../src/signing-keys.ts';
+import { Browser } from './browser.ts';
+import { appUri, Partner, password, redirectUri, secret } from './partner.ts';
+
+describe('OpenID Connect for others', () => {
+  const partner = new Partner();
+
+  beforeAll(() => partner.open());
+  afterAll(() => partner.identity.stop());
+
+  it('tells what it can: codes with S256 and nothing weaker', () => {
+    expect(partner.client.serverMetadata()).toMatchObject({
+      issuer: `${partner.origin}/oidc`,
+      jwks_uri: `${partner.origin}/oidc/jwks`,
+      response_types_supported: ['code'],
+      code_challenge_methods_supported: ['S256'],
+      grant_types_supported: expect.arrayContaining(['authorization_code', 'refresh_token']),
+      id_token_signing_alg_values_supported: ['ES256'],
+    });
+    expect(partner.client.serverMetadata()['registration_endpoint']).toBeUndefined();
+  });
+
+  it('does not believe what a request says of its host', async () => {
+    const response = await fetch(`${partner.origin}/oidc/.well-known/openid-configuration`, {
+      headers: { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
+    });
+    expect(await response.text()).not.toContain('evil.example');
+  });
+
+  it('signs a member in with a partner, who learns what was allowed', async () => {
+    const { email, memberId } = await partner.member();
+    const tokens = await partner.tokensOf(email);
+    expect(tokens.claims()).toMatchObject({ iss: `${partner.origin}/oidc`, aud: 'partner', sub: memberId });
+    const claims = await openid.fetchUserInfo(partner.client, tokens.access_token, memberId);
+    expect(claims).toEqual({ sub: memberId, name: '김하나', email, email_verified: false });
+    const { keys } = (await (await fetch(`${partner.origin}/oidc/jwks`)).json()) as { keys: object[] };
+    expect(keys).toEqual([expect.objectContaining({ kty: 'EC', alg: 'ES256', use: 'sig' })]);
+    expect(keys[0]).not.toHaveProperty('d');
+
+    const operator = { caller: { memberId, roles: ['operator'] } };
+    const { items } = await partner.identity.ask(ListAudit, { memberId }, operator);
+    expect(items.map(({ kind, details }) => [kind, details['client']])).toEqual([
+      ['client-allowed', 'partner'],
+      ['signed-in', 'partner'],
+    ]);
+  });
+
+  it('serves a client without a secret', async () => {
+    const { email, memberId } = await partner.member();
+    const app = await partner.discover('app', openid.None());
+    expect((await partner.tokensOf(email, app, appUri)).claims()).toMatchObject({
+      aud: 'app',
+      sub: memberId,
+    });
+  });
+
+  it('refreshes once with each token; a used one ends all that came of it', async () => {
+    const { email, memberId } = await partner.member();
+    const first = await partner.tokensOf(email);
+    const second = await openid.refreshTokenGrant(partner.client, first.refresh_token!);
+    expect(second.refresh_token).not.toBe(first.refresh_token);
+    await openid.fetchUserInfo(partner.client, second.access_token, memberId);
+    const refused = { error: 'invalid_grant' };
+    await expect(openid.refreshTokenGrant(partner.client, first.refresh_token!)).rejects.toMatchObject(
+      refused,
+    );
+    await expect(openid.refreshTokenGrant(partner.client, second.refresh_token!)).rejects.toMatchObject(
+      refused,
+    );
+    await expect(openid.fetchUserInfo(partner.client, second.access_token, memberId)).rejects.toThrow();
+    const operator = { caller: { memberId, roles: ['operator'] } };
+    await eventually(async () => {
+      const { items } = await partner.identity.ask(ListAudit, { memberId, limit: 1 }, operator);
+      return items[0]!.kind === 'client-revoked' && items[0]!.details['client'] === 'partner';
+    });
+  });
+
+  it('lets one of twenty at once refresh', async () => {
+    const { email } = await partner.member();
+    const { refresh_token: token } = await partner.tokensOf(email);
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, () => openid.refreshTokenGrant(partner.client, token!)),
+    );
+    const won = results.filter(({ status }) => status === 'fulfilled');
+    const lost = results.filter((result) => result.status === 'rejected');
+    expect(won).toHaveLength(1);
+    expect(lost.map(({ reason }) => (reason as { error: string }).error)).toEqual(
+      Array.from({ length: 19 }, () => 'invalid_grant'),
+    );
+  });
+
+  it('takes a code once, and only with its verifier', async () => {
+    const { email } = await partner.member();
+    const { address, checks } = await partner.begin();
+    const url = await partner.walk(address, email);
+    const wrong = { ...checks, pkceCodeVerifier: openid.randomPKCECodeVerifier() };
+    const refused = { error: 'invalid_grant' };
+    await expect(openid.authorizationCodeGrant(partner.client, url, wrong)).rejects.toMatchObject(refused);
+    const again = await partner.begin();
+    const good = await partner.walk(again.address, email);
+    await openid.authorizationCodeGrant(partner.client, good, again.checks);
+    await expect(openid.authorizationCodeGrant(partner.client, good, again.checks)).rejects.toMatchObject(
+      refused,
+    );
+  });
+
+  it('refuses a wrong redirect on a page of its own and sends nobody there', async () => {
+    const { address } = await partner.begin(partner.client, 'https://evil.example/callback');
+    const { status, url, text } = await new Browser(partner.origin).open(address);
+    expect({ status, origin: url.origin }).toEqual({ status: 400, origin: partner.origin });
+    expect(text).toContain('redirect_uri');
+  });
+
+  it.each([
+    ['without PKCE', { code_challenge: '', code_challenge_method: '' }],
+    ['with plain PKCE', { code_challenge_method: 'plain' }],
+  ])('refuses a request %s', async (_, more) => {
+    const address = new URL((await partner.begin()).address);
+    for (const [name, value] of Object.entries(more)) {
+      if (value) address.searchParams.set(name, value);
+      else address.searchParams.delete(name);
+    }
+    const { url } = await new Browser(partner.origin).open(address.href);
+    expect(`${url.origin}${url.pathname}`).toBe(redirectUri);
+    expect(url.searchParams.get('error')).toBe('invalid_request');
+    expect(url.searchParams.has('code')).toBe(false);
+  });
+
+  it('ends with a sign-out everywhere, and lives through a rotation and a restart', async () => {
+    const { email, memberId } = await partner.member();
+    const caller = { memberId, roles: ['member'] };
+    const before = await partner.tokensOf(email);
+    await partner.identity.ask(RotateSigningKey, {}, { caller });
+    await partner.identity.query('UPDATE signing_key SET active_at = now() WHERE active_at > now()');
+    await partner.identity.get(SigningKeys).load();
+    await partner.identity.restart();
+    const after = await openid.refreshTokenGrant(partner.client, before.refresh_token!);
+    expect(after.id_token).toBeDefined();
+    await openid.fetchUserInfo(partner.client, after.access_token, memberId);
+    await partner.identity.ask(SignOutEverywhere, {}, { caller });
+    await expect(openid.refreshTokenGrant(partner.client, after.refresh_token!)).rejects.toMatchObject({
+      error: 'invalid_grant',
+    });
+    await expect(openid.fetchUserInfo(partner.client, after.access_token, memberId)).rejects.toThrow();
+  });
+
+  it('keeps no token and no code in its database', async () => {
+    const { email } = await partner.member();
+    const tokens = await partner.tokensOf(email);
+    const rows = JSON.stringify(await partner.identity.query('SELECT * FROM openid_record'));
+    for (const token of [tokens.access_token, tokens.refresh_token!, secret, password])
+      expect(rows).not.toContain(token);
+  });
+});

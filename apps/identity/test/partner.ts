@@ -1,0 +1,87 @@
+import { createServer, type AddressInfo } from 'node:net';
+import { SignUp } from '@jogakbo/contracts-identity';
+import { ServiceUnderTest } from '@jogakbo/testing';
+import * as openid from 'openid-client';
+import { IdentityModule } from '../src/identity.module.ts';
+import { serveOpenId } from '../src/serve-openid.ts';
+import { actionOf, Browser } from './browser.ts';
+
+export const password = '조각보-correct-horse';
+export const secret = 'a-secret-of-the-partner-that-is-long-enough';
+export const redirectUri = 'https://partner.example/callback';
+export const appUri = 'http://127.0.0.1:9/app';
+
+/** The service with two clients, and the library that partners use. */
+export class Partner {
+  identity!: ServiceUnderTest;
+  origin!: string;
+  client!: openid.Configuration;
+  #count = 0;
+
+  async open(): Promise<void> {
+    const port = await freePort();
+    this.origin = `http://127.0.0.1:${port}`;
+    this.identity = await ServiceUnderTest.start(
+      IdentityModule,
+      {
+        PORT: String(port),
+        OIDC_ISSUER: `${this.origin}/oidc`,
+        OIDC_CLIENTS: JSON.stringify([
+          { clientId: 'partner', name: '<Partner> & Co', secret, redirectUris: [redirectUri] },
+          { clientId: 'app', name: 'App', redirectUris: [appUri] },
+        ]),
+      },
+      { configure: serveOpenId },
+    );
+    this.client = await this.discover('partner', openid.ClientSecretBasic(secret));
+  }
+
+  discover(clientId: string, authentication?: openid.ClientAuth): Promise<openid.Configuration> {
+    return openid.discovery(new URL(`${this.origin}/oidc`), clientId, undefined, authentication, {
+      execute: [openid.allowInsecureRequests],
+    });
+  }
+
+  async member(): Promise<{ email: string; memberId: string }> {
+    const email = `visitor-${++this.#count}@example.com`;
+    await this.identity.ask(SignUp, { email, password, name: '김하나' });
+    const [row] = await this.identity.query<{ member_id: string }>(
+      'SELECT member_id FROM member WHERE email = $1',
+      [email],
+    );
+    return { email, memberId: row!.member_id };
+  }
+
+  async begin(client = this.client, redirect = redirectUri) {
+    const verifier = openid.randomPKCECodeVerifier();
+    const state = openid.randomState();
+    const address = openid.buildAuthorizationUrl(client, {
+      ...{ redirect_uri: redirect, scope: 'openid profile email offline_access', prompt: 'consent', state },
+      code_challenge: await openid.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+    });
+    return { address: address.href, checks: { pkceCodeVerifier: verifier, expectedState: state } };
+  }
+
+  /** Signs in and allows; gives where the browser was sent. */
+  async walk(address: string, email: string): Promise<URL> {
+    const browser = new Browser(this.origin);
+    const page = await browser.open(address);
+    const asked = await browser.open(actionOf(page.text), { email, password });
+    const allowed = await browser.open(actionOf(asked.text), {});
+    return allowed.url;
+  }
+
+  async tokensOf(email: string, client = this.client, redirect = redirectUri) {
+    const { address, checks } = await this.begin(client, redirect);
+    return openid.authorizationCodeGrant(client, await this.walk(address, email), checks);
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
