@@ -68,16 +68,11 @@ export class MailSink {
     if (stream.sizeExceeded) return;
     const headers = content.subarray(0, content.indexOf('\r\n\r\n')).toString('latin1');
     const [, messageId = ''] = /^message-id:\s*(<[^>]*>)/im.exec(headers) ?? [];
+    const receivers = envelope.rcptTo.map(({ address }) => address.toLowerCase());
     await this.dataSource.query(
       `INSERT INTO mailbox (mail_id, message_id, "to", content)
        SELECT mail_id, $1, receiver, $2 FROM unnest($3::uuid[], $4::text[]) AS arrived (mail_id, receiver)`,
-      [
-        ...[messageId, content],
-        ...[
-          envelope.rcptTo.map(() => randomUUIDv7()),
-          envelope.rcptTo.map(({ address }) => address.toLowerCase()),
-        ],
-      ],
+      [messageId, content, receivers.map(() => randomUUIDv7()), receivers],
     );
   }
 
