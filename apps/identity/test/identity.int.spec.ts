@@ -112,10 +112,13 @@ describe('identity', () => {
         await signIn(address, 'wrong').catch(() => {});
         return performance.now() - startedAt;
       };
-      // A busy machine blurs single pairs. Without the work for an unknown address no pair comes near.
-      const ratios: number[] = [];
-      for (let i = 0; i < 9; i++) ratios.push((await time('nobody@example.com')) / (await time(email)));
-      expect(ratios.sort((a, b) => a - b)[4]).toBeGreaterThan(0.5);
+      // A busy machine makes any of them longer and none shorter than the work is: the shortest of each tell.
+      const [unknown, known]: [number[], number[]] = [[], []];
+      for (let i = 0; i < 15; i++) {
+        unknown.push(await time('nobody@example.com'));
+        known.push(await time(email));
+      }
+      expect(Math.min(...unknown) / Math.min(...known)).toBeGreaterThan(0.5);
     });
 
     it('gives a token that the published keys verify', async () => {

@@ -66,17 +66,13 @@ export class MailSink {
   async #receive(stream: SMTPServerDataStream, { envelope }: SMTPServerSession): Promise<void> {
     const content = await buffer(stream);
     if (stream.sizeExceeded) return;
-    const [, messageId = ''] = /^message-id:\s*(<[^>]*>)/im.exec(content.toString('latin1')) ?? [];
+    const headers = content.subarray(0, content.indexOf('\r\n\r\n')).toString('latin1');
+    const [, messageId = ''] = /^message-id:\s*(<[^>]*>)/im.exec(headers) ?? [];
+    const receivers = envelope.rcptTo.map(({ address }) => address.toLowerCase());
     await this.dataSource.query(
       `INSERT INTO mailbox (mail_id, message_id, "to", content)
        SELECT mail_id, $1, receiver, $2 FROM unnest($3::uuid[], $4::text[]) AS arrived (mail_id, receiver)`,
-      [
-        ...[messageId, content],
-        ...[
-          envelope.rcptTo.map(() => randomUUIDv7()),
-          envelope.rcptTo.map(({ address }) => address.toLowerCase()),
-        ],
-      ],
+      [messageId, content, receivers.map(() => randomUUIDv7()), receivers],
     );
   }
 

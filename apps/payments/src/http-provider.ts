@@ -100,12 +100,13 @@ export class HttpProvider extends PaymentProvider {
     const { statusCode: status } = response;
     const text = await response.body.text();
     if (status >= 500 || status === 429) throw new Error(`answered ${status}`);
-    return { status, body: text === '' ? undefined : parsed(text) };
+    return { status, body: parsed(text) };
   }
 }
 
-/** Undefined where it is not JSON. */
+/** Undefined where it is not JSON. Many answers are empty: for these no error is made to be thrown away. */
 export function parsed(text: string): unknown {
+  if (text === '') return undefined;
   try {
     return JSON.parse(text);
   } catch {

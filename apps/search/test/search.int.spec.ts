@@ -65,6 +65,20 @@ describe('finding products', () => {
     expect(found).toEqual(expected);
   });
 
+  it('lets no common word drown a rare one where some of the words are enough', async () => {
+    await shelf.search.query(
+      `INSERT INTO products_1.product_terms (product_id, category, amount, terms)
+       SELECT gen_random_uuid(), 'common', 1, 'common:1A' FROM generate_series(1, 600)`,
+    );
+    const { items, facets } = await find('common bell', { category: 'metal' });
+    await shelf.search.query(`DELETE FROM products_1.product_terms WHERE category = 'common'`);
+    expect(items.map(({ name }) => name)).toEqual(['풍경']);
+    expect(facets.category).toEqual([
+      { value: 'common', count: 500 },
+      { value: 'metal', count: 1 },
+    ]);
+  });
+
   it('answers in the language of the shopper', async () => {
     const [korean, english] = await Promise.all([find('모시 조각보'), find('모시 조각보', {}, 'en')]);
     expect(korean.items[0]).toMatchObject({

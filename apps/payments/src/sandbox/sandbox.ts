@@ -126,7 +126,7 @@ export class Sandbox implements OnModuleDestroy {
       return handle({
         id: decodeURIComponent(match[1] ?? ''),
         key: typeof key === 'string' ? key : undefined,
-        body: text === '' ? undefined : parsed(text),
+        body: parsed(text),
         gone,
       });
     }
