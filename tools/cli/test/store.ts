@@ -136,8 +136,16 @@ export class Store extends Jogakbo {
     };
   }
 
+  /** All mails to an address, whatever their number. */
   async mailbox(email: string): Promise<Mail[]> {
+    const token = this.staff('operator');
     const path = `/v1/ops/mailbox?limit=100&to=${encodeURIComponent(email)}`;
-    return (await this.call('GET', path, { token: this.staff('operator') })).body.items;
+    const mails: Mail[] = [];
+    for (let cursor = ''; ; ) {
+      const { body } = await this.call('GET', path + cursor, { token });
+      mails.push(...body.items);
+      if (!body.nextCursor) return mails;
+      cursor = `&cursor=${body.nextCursor}`;
+    }
   }
 }
