@@ -1,0 +1,115 @@
+// Asks the gateway, with a trivial service behind it on the bus, and Fastify that answers by itself, in turns:
+// npm run bench:gateway -- [--seconds 5] [--turns 5] [--connections 64]
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import autocannon from 'autocannon';
+
+const usage = 'npm run bench:gateway -- [--seconds 5] [--turns 5] [--connections 64]';
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '5' },
+    turns: { type: 'string', default: '5' },
+    connections: { type: 'string', default: '64' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const seconds = Number(values.seconds);
+const { TEST_RABBITMQ_URL } = process.env;
+if (!TEST_RABBITMQ_URL) throw new Error(`start it with ${usage}`);
+
+const [gatewayPort, fastifyPort] = [await freePort(), await freePort()];
+const typescript = ['--experimental-transform-types', '--disable-warning=ExperimentalWarning'];
+const settings = {
+  ...{ RABBITMQ_URL: TEST_RABBITMQ_URL, PORT: String(gatewayPort), LOG_LEVEL: 'warn' },
+  ...{ RATE_LIMIT_ADDRESS: '1000000000/minute', MAX_LOOP_DELAY: '10000' },
+};
+const children = [
+  run([...typescript, join(import.meta.dirname, 'trivial-service.ts')], settings),
+  run([...typescript, join(import.meta.dirname, 'trivial-server.ts')], { PORT: String(fastifyPort) }),
+  // As `npm start` runs it.
+  run(
+    ['--max-semi-space-size=4', '--max-old-space-size=128', '--enable-source-maps', 'apps/gateway/dist/main.js'],
+    settings,
+  ),
+];
+// However this ends, they end with it.
+process.on('exit', () => children.forEach((child) => child.kill('SIGTERM')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+const path = '/v1/trifles/0190a5a0-0000-7000-8000-000000000001';
+const urls = { gateway: `http://127.0.0.1:${gatewayPort}${path}`, fastify: `http://127.0.0.1:${fastifyPort}${path}` };
+for (const url of Object.values(urls)) await untilItAnswers(url);
+
+for (const connections of [1, Number(values.connections)]) {
+  const rates: number[] = [];
+  const added: number[] = [];
+  console.log(`\n${connections} connections          gateway                 fastify               ratio`);
+  // The first turn compiles.
+  for (let turn = 0; turn <= Number(values.turns); turn++) {
+    const gateway = await load(urls.gateway, connections);
+    const fastify = await load(urls.fastify, connections);
+    if (turn === 0) continue;
+    rates.push(gateway.rate / fastify.rate);
+    added.push(gateway.p50 - fastify.p50);
+    console.log(`${' '.repeat(18)}${shown(gateway)}   ${shown(fastify)}   ${rates.at(-1)!.toFixed(2)}`);
+  }
+  console.log(
+    `median: ${median(rates).toFixed(2)} of Fastify's throughput, ${median(added).toFixed(2)} ms added at p50`,
+  );
+}
+process.exit(0);
+
+interface Figures {
+  rate: number;
+  p50: number;
+  p99: number;
+}
+
+/** Keeps so many requests under way, and times each of them: autocannon tells no less than whole milliseconds. */
+async function load(url: string, connections: number): Promise<Figures> {
+  const times: number[] = [];
+  const running = autocannon({ url, connections, duration: seconds });
+  running.on('response', (_client, status, _bytes, milliseconds) => {
+    if (status !== 200) throw new Error(`${url} answered ${status}`);
+    times.push(milliseconds);
+  });
+  await running;
+  times.sort((a, b) => a - b);
+  const at = (share: number) => times[Math.floor(times.length * share)]!;
+  return { rate: times.length / seconds, p50: at(0.5), p99: at(0.99) };
+}
+
+function shown({ rate, p50, p99 }: Figures): string {
+  return `${rate.toFixed(0).padStart(6)}/s p50 ${p50.toFixed(2)} p99 ${p99.toFixed(2)}`;
+}
+
+function median(figures: number[]): number {
+  return figures.toSorted((a, b) => a - b)[Math.floor(figures.length / 2)]!;
+}
+
+function run(args: string[], environment: NodeJS.ProcessEnv) {
+  return spawn(process.execPath, args, { env: { ...process.env, ...environment }, stdio: 'inherit' });
+}
+
+async function untilItAnswers(url: string): Promise<void> {
+  for (const end = Date.now() + 20_000; Date.now() < end; await new Promise((go) => setTimeout(go, 100))) {
+    const answer = await fetch(url).catch(() => undefined);
+    if (answer?.ok) return;
+  }
+  throw new Error(`${url} does not answer`);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}

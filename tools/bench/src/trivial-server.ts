@@ -1,0 +1,10 @@
+// Fastify that answers by itself what the trivial service answers over the bus: node trivial-server.ts, with PORT
+import fastify from 'fastify';
+import { text } from './trivial.ts';
+
+const server = fastify();
+server.get<{ Params: { trifleId: string } }>('/v1/trifles/:trifleId', async ({ params: { trifleId } }) => ({
+  trifleId,
+  text,
+}));
+await server.listen({ host: '127.0.0.1', port: Number(process.env['PORT']) });

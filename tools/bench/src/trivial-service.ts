@@ -1,0 +1,24 @@
+// A service on the bus that answers at once, without Nest around it: node trivial-service.ts, with RABBITMQ_URL
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe } from '@jogakbo/contract';
+import { Announcer, BrokerConnection, Publisher, RabbitServer } from '@jogakbo/messaging';
+import { GetTrifle, Labour, text, trivial } from './trivial.ts';
+
+const connection = await new BrokerConnection().open(process.env['RABBITMQ_URL']!, trivial.name);
+const publisher = new Publisher(connection);
+await publisher.open();
+const server = new RabbitServer({ service: trivial.name, connection, publisher, concurrency: () => 64 });
+server.listenTo(GetTrifle, async (data) => ({ ...(data as { trifleId: string }), text }));
+server.listenTo(Labour, async (data) => {
+  await sleep((data as { takes: number }).takes);
+  return { done: true };
+});
+await server.listen((error) => {
+  if (error) throw error as Error;
+});
+const startedAt = new Date().toISOString();
+const announcer = new Announcer(connection, publisher, () => ({
+  ...{ service: trivial.name, version: '0.1.0', instance: `trivial-${process.pid}`, state: 'up' as const },
+  ...{ url: 'http://127.0.0.1:1', startedAt, interval: 1, madeQueues: [], contract: describe(trivial) },
+}));
+await announcer.open();
