@@ -7,6 +7,9 @@ const fields = {
   calls: z.int().min(1).max(1_000).describe('how many of the last calls are looked at'),
   failures: z.number().gt(0).lt(1).describe('share of these above which the callee is left alone'),
   openFor: z.int().min(1).describe('milliseconds until one call tries whether it is back'),
+  batches: z
+    .boolean()
+    .describe('whether it reads several queries from one message; a stock Nest server does not'),
 };
 
 /** How those who ask a service go about it. Declared with the service, kept by every instance of every caller for itself. */
@@ -17,6 +20,7 @@ export const CallPolicy = z.strictObject({
   calls: fields.calls.default(20),
   failures: fields.failures.default(0.5),
   openFor: fields.openFor.default(2_000),
+  batches: fields.batches.default(true),
 });
 export type CallPolicy = z.infer<typeof CallPolicy>;
 

@@ -6,7 +6,16 @@ import { currentCall, type CallContext } from './call-context.ts';
 import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
 import { exchanges } from './topology.ts';
-import { BrokerAway, contextHeaders, decodeAnswer, encodeEvent, encodeRequest, RemoteFault } from './wire.ts';
+import { Turn } from './turn.ts';
+import {
+  BrokerAway,
+  contextHeaders,
+  decodeAnswers,
+  encodeEvent,
+  encodeRequests,
+  RemoteFault,
+  type Request,
+} from './wire.ts';
 
 export interface AskOptions {
   /** Milliseconds to wait at most; less where the deadline of the work at hand is nearer. */
@@ -45,6 +54,12 @@ interface Pending {
   reject(error: unknown): void;
 }
 
+/** A request on its way out. */
+interface Outgoing extends Request {
+  persistent: boolean;
+  deadline: number;
+}
+
 const defaultTimeout = 5_000;
 
 /**
@@ -53,6 +68,8 @@ const defaultTimeout = 5_000;
  */
 export class RabbitClient extends ClientProxy {
   readonly #pending = new Map<string, Pending>();
+  /** Questions that are asked in one turn travel together. A command travels alone: it is kept, tried again and buried alone. */
+  readonly #turn = new Turn<Outgoing>((name, requests) => this.#send(name, requests));
   #replyKey = '';
   readonly #replies: KeptChannel;
 
@@ -105,13 +122,14 @@ export class RabbitClient extends ClientProxy {
     const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
     const deadline = Math.min(Date.now() + timeout, context?.deadline ?? Infinity);
     const call = { callee: name.split('.', 1)[0]!, policy, safe: !persistent, deadline };
-    return this.guard(call, () => this.#attempt(name, data, deadline, options));
+    return this.guard(call, () => this.#attempt(name, data, deadline, policy, options));
   }
 
   async #attempt(
     name: string,
     data: unknown,
     deadline: number,
+    policy: CallPolicy,
     { context, persistent = false, idempotencyKey }: RequestOptions,
   ): Promise<unknown> {
     const remaining = deadline - Date.now();
@@ -119,23 +137,12 @@ export class RabbitClient extends ClientProxy {
     if (!this.ready) throw new BrokerAway('the broker is out of reach');
 
     const id = randomUUIDv7();
-    const { content, options } = encodeRequest(
-      { pattern: name, data, id },
-      {
-        messageId: id,
-        correlationId: id,
-        replyTo: this.#replyKey,
-        persistent,
-        mandatory: true,
-        // A command that expired on the broker would lie among the dead letters; its consumer drops it instead.
-        ...(!persistent && { expiration: String(Math.max(1, Math.ceil(remaining))) }),
-        headers: {
-          ...contextHeaders(context),
-          deadline,
-          ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
-        },
-      },
-    );
+    const headers = {
+      ...contextHeaders(context),
+      deadline,
+      ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
+    };
+    const outgoing = { pattern: name, data, id, headers, persistent, deadline };
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<unknown>((resolve, reject) => {
@@ -144,18 +151,31 @@ export class RabbitClient extends ClientProxy {
           () => reject(new RemoteFault('timeout', `${name} did not answer in time`)),
           remaining,
         );
-        this.publisher
-          .publish({ exchange: exchanges.commands, routingKey: name, content, options })
-          .catch((error) => {
-            if (error instanceof BrokerUnavailable) reject(new BrokerAway(error.message));
-            else if (error instanceof Unroutable) reject(new RemoteFault('unavailable', error.message));
-            else reject(error);
-          });
+        if (persistent || !policy.batches) this.#send(name, [outgoing]);
+        else this.#turn.add(name, outgoing);
       });
     } finally {
       clearTimeout(timer);
       this.#pending.delete(id);
     }
+  }
+
+  #send(name: string, requests: Outgoing[]): void {
+    const { id, persistent } = requests[0]!;
+    const remaining = Math.max(...requests.map(({ deadline }) => deadline)) - Date.now();
+    const { content, options } = encodeRequests(requests, {
+      messageId: id,
+      replyTo: this.#replyKey,
+      persistent,
+      mandatory: true,
+      // A command that expired on the broker would lie among the dead letters; its consumer drops it instead.
+      ...(!persistent && { expiration: String(Math.max(1, Math.ceil(remaining))) }),
+    });
+    this.publisher
+      .publish({ exchange: exchanges.commands, routingKey: name, content, options })
+      .catch((error: unknown) => {
+        for (const { id } of requests) this.#pending.get(id)?.reject(faultOf(error));
+      });
   }
 
   async #consumeReplies(channel: Channel): Promise<void> {
@@ -175,12 +195,10 @@ export class RabbitClient extends ClientProxy {
       queue,
       (message) => {
         if (!message) return void channel.close().catch(() => {});
-        const pending = this.#pending.get(message.properties.correlationId as string);
-        if (!pending) return; // its caller has given up
-        try {
-          pending.resolve(decodeAnswer(message.content));
-        } catch (error) {
-          pending.reject(error);
+        for (const { id, response, error } of decodeAnswers(message)) {
+          const pending = this.#pending.get(id); // none: its caller has given up
+          if (error) pending?.reject(error);
+          else pending?.resolve(response);
         }
       },
       { noAck: true },
@@ -212,4 +230,10 @@ export class RabbitClient extends ClientProxy {
   unwrap<T>(): T {
     return this.connection as T;
   }
+}
+
+function faultOf(error: unknown): unknown {
+  if (error instanceof BrokerUnavailable) return new BrokerAway(error.message);
+  if (error instanceof Unroutable) return new RemoteFault('unavailable', error.message);
+  return error;
 }

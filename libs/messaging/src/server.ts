@@ -17,7 +17,16 @@ import {
   queues,
   type Subscriptions,
 } from './topology.ts';
-import { decode, encodeAnswer, RemoteFault, subjectOf, type Incoming } from './wire.ts';
+import { Turn } from './turn.ts';
+import {
+  answerTo,
+  decodeAll,
+  encodeAnswers,
+  RemoteFault,
+  subjectOf,
+  type HandlerOutcome,
+  type Incoming,
+} from './wire.ts';
 
 type Handler = (data: unknown, context: MessageContext) => Promise<unknown>;
 
@@ -72,6 +81,7 @@ const defaultPrefetch = 64;
 export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #handlers = new Map<string, { contract: AnyContract; run: Handler[] }>();
   readonly #order = new InOrder();
+  readonly #turn = new Turn<Parameters<typeof encodeAnswers>[0][0]>((to, all) => this.#sendAnswers(to, all));
   /** Questions being answered. */
   #questions = 0;
   readonly #inFlight = new Set<Promise<void>>();
@@ -190,19 +200,15 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   /** Never throws: whatever happens ends in exactly one of ack and nack, or in a lost channel. */
   async #receive(channel: Channel, queue: string, message: ConsumeMessage): Promise<void> {
     try {
-      const startedAt = performance.now();
-      let incoming: Incoming | undefined;
-      let outcome: Outcome = 'ok';
+      let all: Incoming[] = [];
       try {
-        incoming = decode(message);
-        await this.#handleOrRefuse(incoming);
+        all = decodeAll(message);
       } catch (error) {
-        outcome =
-          error instanceof Rejection ? 'rejection' : error instanceof Overloaded ? 'refused' : 'fault';
-        await this.#settleFailure(queue, message, incoming, error);
+        await this.#settleFailure(queue, message, undefined, error);
+        this.#observe('unknown', 'fault', performance.now());
       }
-      const name = this.#handlers.has(incoming?.pattern ?? '') ? incoming!.pattern : 'unknown';
-      this.options.observe?.({ name, outcome, seconds: (performance.now() - startedAt) / 1_000 });
+      if (all.length === 1) await this.#work(queue, message, all[0]!);
+      else await Promise.all(all.map((incoming) => this.#work(queue, message, incoming)));
       channel.ack(message);
     } catch (error) {
       // The message could not be put away safely (the broker is leaving?): it stays where it is.
@@ -215,6 +221,22 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
         }
       }, 1_000).unref();
     }
+  }
+
+  async #work(queue: string, message: ConsumeMessage, incoming: Incoming): Promise<void> {
+    const startedAt = performance.now();
+    let outcome: Outcome = 'ok';
+    try {
+      await this.#handleOrRefuse(incoming);
+    } catch (error) {
+      outcome = error instanceof Rejection ? 'rejection' : error instanceof Overloaded ? 'refused' : 'fault';
+      await this.#settleFailure(queue, message, incoming, error);
+    }
+    this.#observe(this.#handlers.has(incoming.pattern) ? incoming.pattern : 'unknown', outcome, startedAt);
+  }
+
+  #observe(name: string, outcome: Outcome, startedAt: number): void {
+    this.options.observe?.({ name, outcome, seconds: (performance.now() - startedAt) / 1_000 });
   }
 
   async #handleOrRefuse(incoming: Incoming): Promise<void> {
@@ -287,16 +309,20 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     });
   }
 
-  #answer(incoming: Incoming, outcome: { response: unknown } | { error: unknown }): void {
-    if (!incoming.replyTo) return;
-    const ours = incoming.replyTo.startsWith('reply.');
-    this.#answers?.current?.publish(
-      // A stock Nest client waits on a queue that only the default exchange reaches.
-      ours ? exchanges.replies : '',
-      incoming.replyTo,
-      encodeAnswer(incoming, outcome),
-      { correlationId: incoming.correlationId, contentType: 'application/json' },
-    );
+  /** What a question gave waits for what others give in the same turn; what a command gave leaves before its acknowledgement. */
+  #answer(incoming: Incoming, outcome: HandlerOutcome): void {
+    const { replyTo, correlationId, pattern } = incoming;
+    if (!replyTo) return;
+    const answer = { correlationId, packet: answerTo(incoming, outcome) };
+    const isQuestion = this.#handlers.get(pattern)?.contract.kind === 'query';
+    if (isQuestion && isOurs(replyTo)) this.#turn.add(replyTo, answer);
+    else this.#sendAnswers(replyTo, [answer]);
+  }
+
+  #sendAnswers(replyTo: string, answers: Parameters<typeof encodeAnswers>[0]): void {
+    const { content, options } = encodeAnswers(answers);
+    // A stock Nest client waits on a queue that only the default exchange reaches.
+    this.#answers?.current?.publish(isOurs(replyTo) ? exchanges.replies : '', replyTo, content, options);
   }
 
   /** Takes no new messages, ends those at hand (at most `patience` ms), and leaves. Nothing is redelivered. */
@@ -360,3 +386,6 @@ function parse(schema: z.ZodType, data: unknown): unknown {
     ),
   );
 }
+
+/** Whether an answer goes to a client of ours, which has a queue behind `replies`. */
+const isOurs = (replyTo: string): boolean => replyTo.startsWith('reply.');

@@ -51,6 +51,8 @@ export class BrokerAway extends RemoteFault {
 }
 
 const cloudEvents = 'application/cloudevents+json';
+/** A JSON array of what would be the bodies of as many messages, each with the headers that it would have. */
+const batch = 'application/vnd.jogakbo.batch+json';
 
 /** The field of the data that says what a message is about, as a string; undefined where the contract names none. */
 export function subjectOf(contract: Pick<AnyContract, 'subject'>, data: unknown): string | undefined {
@@ -115,17 +117,63 @@ export function encodeRequest(
   };
 }
 
+/** A request that somebody waits for. */
+export interface Request {
+  pattern: string;
+  data: unknown;
+  id: string;
+  headers: Record<string, unknown>;
+}
+
+/** Requests of one pattern as one message: a single one in Nest's packet, several in a batch. */
+export function encodeRequests(
+  requests: Request[],
+  options: Options.Publish & { messageId: string },
+): Encoded {
+  if (requests.length === 1) {
+    const { pattern, data, id, headers } = requests[0]!;
+    return encodeRequest({ pattern, data, id }, { ...options, correlationId: id, headers });
+  }
+  const bodies = requests.map(({ pattern, data, id, headers }) => ({ pattern, data, id, headers }));
+  return { content: Buffer.from(JSON.stringify(bodies)), options: { ...options, contentType: batch } };
+}
+
+interface Body {
+  pattern?: unknown;
+  type?: unknown;
+  data?: unknown;
+  id?: unknown;
+  headers?: Record<string, unknown>;
+}
+
+/**
+ * All that a message holds: one, or several where it is a batch.
+ * @throws SyntaxError where the body is not JSON, or something in it names no pattern
+ */
+export function decodeAll(message: ConsumeMessage): Incoming[] {
+  if (message.properties.contentType !== batch) return [decode(message)];
+  const bodies = JSON.parse(message.content.toString()) as Body[];
+  if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
+  return bodies.map((body) => ({
+    ...incomingOf(body, body.headers ?? {}, message),
+    messageId: String(body.id),
+    correlationId: String(body.id),
+  }));
+}
+
 /** @throws SyntaxError where the body is not JSON or names no pattern */
-export function decode({ content, properties, fields }: ConsumeMessage): Incoming {
-  const body = JSON.parse(content.toString()) as {
-    pattern?: unknown;
-    type?: unknown;
-    data?: unknown;
-    id?: unknown;
-  };
+export function decode(message: ConsumeMessage): Incoming {
+  const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
+  return incomingOf(JSON.parse(message.content.toString()) as Body, headers, message);
+}
+
+function incomingOf(
+  body: Body,
+  headers: Record<string, unknown>,
+  { properties, fields }: ConsumeMessage,
+): Incoming {
   const pattern = body.pattern ?? body.type;
   if (typeof pattern !== 'string') throw new SyntaxError('the message names no pattern');
-  const headers = (properties.headers ?? {}) as Record<string, unknown>;
   const id = typeof body.id === 'string' ? body.id : undefined;
   return {
     pattern,
@@ -149,31 +197,58 @@ export function decode({ content, properties, fields }: ConsumeMessage): Incomin
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-/** An answer in Nest's packet. */
-export function encodeAnswer(
-  incoming: Incoming,
-  outcome: { response: unknown } | { error: unknown },
-): Buffer {
-  const packet =
-    'error' in outcome
-      ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
-      : { id: incoming.packetId, response: outcome.response ?? null, isDisposed: true };
-  return Buffer.from(JSON.stringify(packet));
+/** What a handler gave, or threw. */
+export type HandlerOutcome = { response: unknown } | { error: unknown };
+
+/** An answer as Nest's packet. */
+export function answerTo(incoming: Incoming, outcome: HandlerOutcome): object {
+  return 'error' in outcome
+    ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
+    : { id: incoming.packetId, response: outcome.response ?? null, isDisposed: true };
 }
 
-/** The response of an answer, or its error thrown. @throws Rejection @throws RemoteFault */
-export function decodeAnswer(content: Buffer): unknown {
-  const { err, response } = JSON.parse(content.toString()) as {
-    err?: WireError | string;
-    response?: unknown;
-  };
-  if (!err) return response;
+/** Answers as one message: a single one as it is, several in a batch. */
+export function encodeAnswers(answers: { correlationId: string | undefined; packet: object }[]): {
+  content: Buffer;
+  options: Options.Publish;
+} {
+  const [{ correlationId, packet }] = answers as [(typeof answers)[0]];
+  return answers.length === 1
+    ? {
+        content: Buffer.from(JSON.stringify(packet)),
+        options: { correlationId, contentType: 'application/json' },
+      }
+    : {
+        content: Buffer.from(JSON.stringify(answers.map(({ packet }) => packet))),
+        options: { contentType: batch },
+      };
+}
+
+interface Packet {
+  id?: string;
+  err?: WireError | string;
+  response?: unknown;
+}
+
+/** The answers that a message holds, each with the request that it is for, and its response, or its error. */
+export function decodeAnswers({ content, properties }: ConsumeMessage): {
+  id: string;
+  response?: unknown;
+  error?: Rejection | RemoteFault;
+}[] {
+  const packets = JSON.parse(content.toString()) as Packet | Packet[];
+  if (Array.isArray(packets)) return packets.map((packet) => ({ id: String(packet.id), ...read(packet) }));
+  return [{ id: properties.correlationId as string, ...read(packets) }];
+}
+
+function read({ err, response }: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
+  if (!err) return { response };
   if (typeof err === 'object' && err.kind === 'rejection') {
-    throw new Rejection(err.code, err.status ?? 422, err.message, err.errors);
+    return { error: new Rejection(err.code, err.status ?? 422, err.message, err.errors) };
   }
   // A stock Nest server answers with a text or an object of its own.
-  if (typeof err === 'string') throw new RemoteFault('internal', err, true);
-  throw new RemoteFault(err.code ?? 'internal', err.message ?? 'the service failed', true);
+  if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
+  return { error: new RemoteFault(err.code ?? 'internal', err.message ?? 'the service failed', true) };
 }
 
 function toWire(error: unknown): WireError {

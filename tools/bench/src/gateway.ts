@@ -2,6 +2,7 @@
 // npm run bench:gateway -- [--seconds 5] [--turns 5] [--connections 64]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -35,7 +36,12 @@ const children = [
   run([...typescript, join(import.meta.dirname, 'trivial-server.ts')], { PORT: String(fastifyPort) }),
   // As `npm start` runs it.
   run(
-    ['--max-semi-space-size=4', '--max-old-space-size=128', '--enable-source-maps', 'apps/gateway/dist/main.js'],
+    [
+      '--max-semi-space-size=4',
+      '--max-old-space-size=128',
+      '--enable-source-maps',
+      'apps/gateway/dist/main.js',
+    ],
     settings,
   ),
 ];
@@ -44,13 +50,16 @@ process.on('exit', () => children.forEach((child) => child.kill('SIGTERM')));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 const path = '/v1/trifles/0190a5a0-0000-7000-8000-000000000001';
-const urls = { gateway: `http://127.0.0.1:${gatewayPort}${path}`, fastify: `http://127.0.0.1:${fastifyPort}${path}` };
+const urls = {
+  gateway: `http://127.0.0.1:${gatewayPort}${path}`,
+  fastify: `http://127.0.0.1:${fastifyPort}${path}`,
+};
 for (const url of Object.values(urls)) await untilItAnswers(url);
 
 for (const connections of [1, Number(values.connections)]) {
   const rates: number[] = [];
   const added: number[] = [];
-  console.log(`\n${connections} connections          gateway                 fastify               ratio`);
+  console.log(`\n${connections} at a time`);
   // The first turn compiles.
   for (let turn = 0; turn <= Number(values.turns); turn++) {
     const gateway = await load(urls.gateway, connections);
@@ -58,7 +67,11 @@ for (const connections of [1, Number(values.connections)]) {
     if (turn === 0) continue;
     rates.push(gateway.rate / fastify.rate);
     added.push(gateway.p50 - fastify.p50);
-    console.log(`${' '.repeat(18)}${shown(gateway)}   ${shown(fastify)}   ${rates.at(-1)!.toFixed(2)}`);
+    const [service, , own] = gateway.cpu;
+    console.log(
+      `  gateway ${shown(gateway)}, processor ${own!.toFixed(0)} + service ${service!.toFixed(0)} µs` +
+        `  |  fastify ${shown(fastify)}, processor ${fastify.cpu[1]!.toFixed(0)} µs  |  ratio ${rates.at(-1)!.toFixed(2)}`,
+    );
   }
   console.log(
     `median: ${median(rates).toFixed(2)} of Fastify's throughput, ${median(added).toFixed(2)} ms added at p50`,
@@ -70,24 +83,43 @@ interface Figures {
   rate: number;
   p50: number;
   p99: number;
+  /** Microseconds of processor time for a request, in each of the processes. */
+  cpu: number[];
 }
 
 /** Keeps so many requests under way, and times each of them: autocannon tells no less than whole milliseconds. */
 async function load(url: string, connections: number): Promise<Figures> {
   const times: number[] = [];
-  const running = autocannon({ url, connections, duration: seconds });
-  running.on('response', (_client, status, _bytes, milliseconds) => {
-    if (status !== 200) throw new Error(`${url} answered ${status}`);
-    times.push(milliseconds);
+  const before = cpuOf(children);
+  await new Promise<void>((resolve, reject) => {
+    autocannon({ url, connections, duration: seconds }, (error) =>
+      error ? reject(error as Error) : resolve(),
+    ).on('response', (_client, status, _bytes, milliseconds) => {
+      if (status !== 200) throw new Error(`${url} answered ${status}`);
+      times.push(milliseconds);
+    });
   });
-  await running;
+  const after = cpuOf(children);
+  const cpu = after.map((spent, at) => ((spent - before[at]!) * 1e6) / times.length);
   times.sort((a, b) => a - b);
   const at = (share: number) => times[Math.floor(times.length * share)]!;
-  return { rate: times.length / seconds, p50: at(0.5), p99: at(0.99) };
+  return { rate: times.length / seconds, p50: at(0.5), p99: at(0.99), cpu };
 }
 
 function shown({ rate, p50, p99 }: Figures): string {
-  return `${rate.toFixed(0).padStart(6)}/s p50 ${p50.toFixed(2)} p99 ${p99.toFixed(2)}`;
+  return `${rate.toFixed(0).padStart(5)}/s, p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`;
+}
+
+/** Seconds of processor time that each process has taken so far; zeros where the system does not tell. */
+function cpuOf(processes: { pid?: number | undefined }[]): number[] {
+  return processes.map(({ pid }) => {
+    try {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / 100;
+    } catch {
+      return 0;
+    }
+  });
 }
 
 function median(figures: number[]): number {
