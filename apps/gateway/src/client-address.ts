@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isIPv4 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import proxyAddress from '@fastify/proxy-addr';
 import ipaddr from 'ipaddr.js';
@@ -23,7 +24,7 @@ export function addressOf(request: IncomingMessage, trust: Trust): string {
 
 /** Whose requests are counted together: an address, or of IPv6 the network of 64 bits that one client has. */
 export function networkOf(address: string): string {
-  if (!ipaddr.isValid(address)) return address;
+  if (isIPv4(address) || !ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   if (parsed.kind() === 'ipv4') return parsed.toString();
   return Buffer.from(parsed.toByteArray().slice(0, 8)).toString('hex');

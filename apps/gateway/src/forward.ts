@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { RabbitClient, RemoteFault, type CallContext } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -130,7 +130,7 @@ function represent({ http }: Route, output: Output | null, language: string): Re
   const version = http.etag && output?.[http.etag];
   const etag = version
     ? `"${String(version)}.${language}"`
-    : `W/"${createHash('sha1').update(text).digest('base64url')}.${language}"`;
+    : `W/"${hash('sha1', text, 'base64url')}.${language}"`;
   return { text, etag };
 }
 

@@ -83,22 +83,42 @@ function isDeeperThan(depth: number, value: unknown): boolean {
 
 /** Texts of a URL as the schema wants them; those that do not fit stay texts, for the contract to name. */
 function read(texts: Record<string, unknown>, input: JsonSchema): Record<string, unknown> {
-  const properties = (input['properties'] ?? {}) as Record<string, JsonSchema>;
+  const properties = propertiesOf(input);
   return Object.fromEntries(
     Object.entries(texts).map(([name, text]) => {
-      const schema = Object.hasOwn(properties, name) ? properties[name]! : {};
-      const items = schema['items'] as JsonSchema | undefined;
-      if (typesOf(schema).has('array') && items) {
-        return [name, [text].flat().map((one) => coerce(one, items))];
-      }
-      return [name, coerce(text, schema)];
+      const { types, items } = properties.get(name) ?? anything;
+      return [name, items ? [text].flat().map((one) => coerce(one, items)) : coerce(text, types)];
     }),
   );
 }
 
-function coerce(value: unknown, schema: JsonSchema): unknown {
+/** What a schema says of one field: its types, and, where it is a list, those of what is in it. */
+interface Property {
+  types: Set<unknown>;
+  items: Set<unknown> | undefined;
+}
+
+const anything: Property = { types: new Set(), items: undefined };
+/** A schema is read once. */
+const known = new WeakMap<JsonSchema, Map<string, Property>>();
+
+function propertiesOf(input: JsonSchema): Map<string, Property> {
+  let properties = known.get(input);
+  if (!properties) {
+    const schemas = Object.entries((input['properties'] ?? {}) as Record<string, JsonSchema>);
+    properties = new Map(
+      schemas.map(([name, schema]) => {
+        const [types, items] = [typesOf(schema), schema['items'] as JsonSchema | undefined];
+        return [name, { types, items: types.has('array') && items ? typesOf(items) : undefined }];
+      }),
+    );
+    known.set(input, properties);
+  }
+  return properties;
+}
+
+function coerce(value: unknown, types: Set<unknown>): unknown {
   if (typeof value !== 'string') return value;
-  const types = typesOf(schema);
   if (types.has('boolean') && (value === 'true' || value === 'false')) return value === 'true';
   const isNumber = types.has('integer') || types.has('number');
   return isNumber && /^-?\d{1,15}(\.\d{1,15})?$/.test(value) ? Number(value) : value;

@@ -35,7 +35,7 @@ export class RateLimits implements OnApplicationShutdown {
   readonly #redis: Redis | undefined;
   #isRedisAway = false;
   /** By the text of the limit and the name of its policy. */
-  readonly #limiters = new Map<string, RateLimiterAbstract>();
+  readonly #counters = new Map<string, Counter>();
 
   constructor(settings: GatewaySettings) {
     this.#redis = settings.redisUrl ? this.#connect(settings.redisUrl) : undefined;
@@ -47,15 +47,12 @@ export class RateLimits implements OnApplicationShutdown {
    */
   async count(reply: FastifyReply, claims: Claim[]): Promise<void> {
     const states = await Promise.all(claims.map((claim) => this.#consume(claim)));
-    const told = claims.map(({ policy, limit }, at) => {
-      const [points, window] = read(limit);
-      const { remainingPoints, msBeforeNext } = states[at]!;
+    for (const { policy, counter, remainingPoints, msBeforeNext } of states) {
       const left = `"${policy}";r=${remainingPoints};t=${Math.ceil(msBeforeNext / 1_000)}`;
-      return { policy: `"${policy}";q=${points};w=${window}`, left };
-    });
-    appendHeader(reply, 'RateLimit-Policy', told.map(({ policy }) => policy).join(', '));
-    appendHeader(reply, 'RateLimit', told.map(({ left }) => left).join(', '));
-    const used = claims.flatMap((claim, at) => (states[at]!.isRefused ? [{ ...claim, ...states[at]! }] : []));
+      appendHeader(reply, 'ratelimit-policy', counter.told);
+      appendHeader(reply, 'ratelimit', left);
+    }
+    const used = states.filter(({ isRefused }) => isRefused);
     if (used.length === 0) return;
     const wait = Math.max(1, ...used.map(({ msBeforeNext }) => Math.ceil(msBeforeNext / 1_000)));
     reply.header('retry-after', String(wait));
@@ -64,22 +61,30 @@ export class RateLimits implements OnApplicationShutdown {
   }
 
   async #consume({ policy, limit, key }: Claim): Promise<Counted> {
+    const counter = this.#counter(policy, limit);
     try {
-      const { remainingPoints, msBeforeNext } = await this.#limiter(policy, limit).consume(key);
-      return { remainingPoints, msBeforeNext, isRefused: false };
+      const { remainingPoints, msBeforeNext } = await counter.limiter.consume(key);
+      return { policy, limit, counter, remainingPoints, msBeforeNext, isRefused: false };
     } catch (error) {
       if (!(error instanceof RateLimiterRes)) throw error;
-      return { remainingPoints: 0, msBeforeNext: error.msBeforeNext, isRefused: true };
+      return {
+        policy,
+        limit,
+        counter,
+        remainingPoints: 0,
+        msBeforeNext: error.msBeforeNext,
+        isRefused: true,
+      };
     }
   }
 
-  #limiter(policy: Claim['policy'], limit: RateLimit): RateLimiterAbstract {
+  #counter(policy: Claim['policy'], limit: RateLimit): Counter {
     const name = `${policy}:${limit}`;
-    let limiter = this.#limiters.get(name);
-    if (!limiter) {
+    let counter = this.#counters.get(name);
+    if (!counter) {
       const [points, duration] = read(limit);
       const memory = new RateLimiterMemory({ keyPrefix: name, points, duration });
-      limiter = this.#redis
+      const limiter = this.#redis
         ? new RateLimiterRedis({
             ...{ keyPrefix: `jogakbo:limit:${name}`, points, duration },
             storeClient: this.#redis,
@@ -87,9 +92,10 @@ export class RateLimits implements OnApplicationShutdown {
             insuranceLimiter: memory,
           })
         : memory;
-      this.#limiters.set(name, limiter);
+      counter = { limiter, told: `"${policy}";q=${points};w=${duration}` };
+      this.#counters.set(name, counter);
     }
-    return limiter;
+    return counter;
   }
 
   #connect(url: string): Redis {
@@ -119,7 +125,14 @@ export class RateLimits implements OnApplicationShutdown {
   }
 }
 
-interface Counted {
+interface Counter {
+  limiter: RateLimiterAbstract;
+  /** What RateLimit-Policy says of it. */
+  told: string;
+}
+
+interface Counted extends Omit<Claim, 'key'> {
+  counter: Counter;
   remainingPoints: number;
   msBeforeNext: number;
   isRefused: boolean;

@@ -80,8 +80,8 @@ export class CallGuard {
    * @throws CallRefused where it was not made; else what the last attempt threw
    */
   readonly run = async <T>(call: Call, attempt: () => Promise<T>): Promise<T> => {
-    const policy = { ...call.policy, ...this.options.override?.(call.callee) } as CallPolicy;
-    const callee = this.#calleeOf(call.callee, policy);
+    const callee = this.#calleeOf(call.callee, call.policy, this.options.override?.(call.callee));
+    const { policy } = callee;
     callee.budget.earn();
     let backoff = pauses.next();
     for (let left = call.safe ? policy.retries : 0; ; left--) {
@@ -104,10 +104,12 @@ export class CallGuard {
   }
 
   /** A changed policy begins anew, with a closed circuit. */
-  #calleeOf(name: string, policy: CallPolicy): Callee {
+  #calleeOf(name: string, declared: CallPolicy, change: CallPolicyChange | undefined): Callee {
     const known = this.#callees.get(name);
-    if (known?.keeps(policy)) return known;
-    const callee = new Callee(name, policy, this.options.isDown, known);
+    if (known?.declared === declared && known.change === change) return known;
+    const policy = { ...declared, ...change } as CallPolicy;
+    if (known?.keeps(policy)) return Object.assign(known, { declared, change });
+    const callee = Object.assign(new Callee(name, policy, this.options.isDown, known), { declared, change });
     this.#callees.set(name, callee);
     return callee;
   }
@@ -121,6 +123,9 @@ const pauses = new ExponentialBackoff({
 type Outcome<T> = { value: T } | { error: unknown };
 
 class Callee {
+  /** What `policy` was made of: the same objects make the same policy. */
+  declared: CallPolicy | undefined;
+  change: CallPolicyChange | undefined;
   readonly budget: RetryBudget;
   retried: number;
   readonly #refused: { open: number; full: number };
@@ -130,7 +135,7 @@ class Callee {
 
   constructor(
     private readonly name: string,
-    private readonly policy: CallPolicy,
+    readonly policy: CallPolicy,
     private readonly isDown: (error: unknown) => boolean,
     before: Callee | undefined,
   ) {
