@@ -1,0 +1,110 @@
+// Offers a running store three times what it can answer, and prints what is left of its best:
+// npm run bench:overload -- [--seconds 60] [--times 3] [--path '/v1/search?q=…'] [--url http://localhost:3000]
+import { once } from 'node:events';
+import { Agent, request, type IncomingMessage } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+
+const usage =
+  "npm run bench:overload -- [--seconds 60] [--times 3] [--path '/v1/search?q=cup'] [--url http://localhost:3000]";
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', default: 'http://localhost:3000' },
+    path: { type: 'string', default: '/v1/search?q=cup' },
+    seconds: { type: 'string', default: '60' },
+    times: { type: 'string', default: '3' },
+    help: { type: 'boolean', short: 'h' },
+  },
+});
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const seconds = Number(values.seconds);
+const agent = new Agent({ keepAlive: true, maxSockets: 4_096 });
+/** Whoever has waited for so long has gone, and what he gets is no use (milliseconds). */
+const patience = 2_000;
+
+interface Answered {
+  status: number;
+  took: number;
+}
+
+/** Past all caches. */
+async function ask(): Promise<Answered> {
+  const startedAt = performance.now();
+  const sent = request(new URL(values.path, values.url), {
+    ...{ agent, headers: { 'cache-control': 'no-cache' }, timeout: 10_000 },
+  });
+  sent.on('timeout', () => sent.destroy(new Error('timeout')));
+  sent.end();
+  try {
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    response.resume();
+    await once(response, 'end');
+    return { status: response.statusCode!, took: performance.now() - startedAt };
+  } catch {
+    return { status: 0, took: performance.now() - startedAt };
+  }
+}
+
+const isGood = ({ status, took }: Answered): boolean => status === 200 && took <= patience;
+
+/** So many customers, each of whom asks again when he was answered. Gives the good answers of a second. */
+async function closed(customers: number, time: number): Promise<number> {
+  const until = performance.now() + time * 1_000;
+  let good = 0;
+  await Promise.all(
+    Array.from({ length: customers }, async () => {
+      while (performance.now() < until) if (isGood(await ask())) good += 1;
+    }),
+  );
+  return good / time;
+}
+
+/** So many requests a second, whether or not those before were answered. */
+async function open(rate: number, time: number): Promise<Answered[]> {
+  const asked: Promise<Answered>[] = [];
+  const startedAt = performance.now();
+  for (let elapsed = 0; elapsed < time; elapsed = (performance.now() - startedAt) / 1_000) {
+    while (asked.length < rate * elapsed) asked.push(ask());
+    await sleep(2);
+  }
+  return Promise.all(asked);
+}
+
+function percentile(answers: Answered[], p: number): string {
+  const times = answers.map(({ took }) => took).sort((a, b) => a - b);
+  return times.length === 0 ? '–' : `${times[Math.floor((times.length * p) / 100)]!.toFixed(0)} ms`;
+}
+
+await closed(16, 5); // compiles
+const peaks: number[] = [];
+for (const customers of [8, 16, 32, 64]) {
+  peaks.push(await closed(customers, 5));
+  console.log(`${customers} customers: ${peaks.at(-1)!.toFixed(0)} good answers/s`);
+}
+const peak = Math.max(...peaks);
+const rate = peak * Number(values.times);
+console.log(`offered for ${seconds} s: ${rate.toFixed(0)}/s`);
+const answers = await open(rate, seconds);
+const good = answers.filter(isGood);
+const shed = answers.filter(({ status }) => status === 503 || status === 429);
+const rest = answers.length - good.length - shed.length;
+console.log(
+  [
+    `goodput ${(good.length / seconds).toFixed(0)}/s = ${((good.length / seconds / peak) * 100).toFixed(0)} % of the peak, p50 ${percentile(good, 50)}, p99 ${percentile(good, 99)}`,
+    `shed ${shed.length}: p50 ${percentile(shed, 50)}, p99 ${percentile(shed, 99)}`,
+    `anything else: ${rest}`,
+  ].join('\n'),
+);
+const endedAt = performance.now();
+for (;;) {
+  const again = await closed(32, 1);
+  const after = (performance.now() - endedAt) / 1_000;
+  if (again >= peak * 0.9 || after > 60) {
+    console.log(`${again.toFixed(0)} good answers/s again after ${after.toFixed(1)} s`);
+    break;
+  }
+}
+agent.destroy();
