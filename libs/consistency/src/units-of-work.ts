@@ -56,6 +56,7 @@ const fromNobody = () => ({
   pattern: Occasion.name,
   data: undefined,
   messageId: randomUUIDv7(),
+  sender: undefined,
   replyTo: undefined,
   correlationId: undefined,
   packetId: undefined,

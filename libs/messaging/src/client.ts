@@ -5,7 +5,7 @@ import type { Channel } from 'amqplib';
 import { currentCall, type CallContext } from './call-context.ts';
 import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
-import { exchanges } from './topology.ts';
+import { assertExchange, exchanges, queues } from './topology.ts';
 import { BrokerAway, contextHeaders, decodeAnswer, encodeEvent, encodeRequest, RemoteFault } from './wire.ts';
 
 export interface AskOptions {
@@ -41,6 +41,8 @@ const unguarded: Guard = (_, attempt) => attempt();
 const usual = CallPolicy.parse({});
 
 interface Pending {
+  /** Who was asked, and nobody else, may answer. */
+  callee: string;
   resolve(response: unknown): void;
   reject(error: unknown): void;
 }
@@ -139,7 +141,7 @@ export class RabbitClient extends ClientProxy {
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<unknown>((resolve, reject) => {
-        this.#pending.set(id, { resolve, reject });
+        this.#pending.set(id, { callee: name.split('.', 1)[0]!, resolve, reject });
         timer = setTimeout(
           () => reject(new RemoteFault('timeout', `${name} did not answer in time`)),
           remaining,
@@ -159,11 +161,11 @@ export class RabbitClient extends ClientProxy {
   }
 
   async #consumeReplies(channel: Channel): Promise<void> {
-    await channel.assertExchange(exchanges.replies, 'direct');
-    await channel.assertExchange(exchanges.commands, 'direct');
-    // The queue is called like the key: a stock Nest server answers by the queue's name. A new one each time, for the
-    // broker may not have noticed yet that the connection of the one before is gone.
-    this.#replyKey = `reply.${randomUUIDv7()}`;
+    const { login, operator } = this.connection;
+    await assertExchange(channel, exchanges.replies, operator !== undefined);
+    await assertExchange(channel, exchanges.commands, operator !== undefined);
+    // A new one each time, for the broker may not have noticed yet that the connection of the one before is gone.
+    this.#replyKey = queues.reply(login, randomUUIDv7());
     const { queue } = await channel.assertQueue(this.#replyKey, { exclusive: true, autoDelete: true });
     await channel.bindQueue(queue, exchanges.replies, queue);
     channel.on('close', () => {
@@ -177,6 +179,9 @@ export class RabbitClient extends ClientProxy {
         if (!message) return void channel.close().catch(() => {});
         const pending = this.#pending.get(message.properties.correlationId as string);
         if (!pending) return; // its caller has given up
+        // The one who was asked may still answer.
+        if (operator !== undefined && message.properties.userId !== pending.callee)
+          return this.connection.refuseStranger('answer');
         try {
           pending.resolve(decodeAnswer(message.content));
         } catch (error) {

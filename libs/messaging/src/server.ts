@@ -5,6 +5,7 @@ import { lastValueFrom } from 'rxjs';
 import { type z } from 'zod';
 import { traceIdOf, withCall } from './call-context.ts';
 import { KeptChannel, within, type BrokerConnection } from './connection.ts';
+import { mustBeSentByOwner, senderOf, Stranger } from './identity.ts';
 import { InOrder } from './in-order.ts';
 import { MessageContext } from './message-context.ts';
 import type { Publisher } from './publisher.ts';
@@ -47,7 +48,7 @@ export interface ServerOptions {
   observe?: (handled: { name: string; outcome: Outcome; seconds: number }) => void;
 }
 
-type Outcome = 'ok' | 'rejection' | 'fault' | 'refused';
+type Outcome = 'ok' | 'rejection' | 'fault' | 'refused' | 'quarantined';
 
 /** Too many questions are being answered already. Who asked may ask somebody else, or later. */
 class Overloaded extends RemoteFault {
@@ -65,6 +66,8 @@ const defaultPrefetch = 64;
  * - A command that nobody waits for and an event are tried again along the ladder when they fail, then they go to the
  *   service's dead-letter queue. A request that somebody waits for is answered with the fault instead.
  * - Questions beyond what can be answered at a time are refused at once, not kept waiting.
+ * - Where every service has a login of its own, a message that is not from the one who may send it is never handled: it
+ *   goes to the dead-letter queue at once, and nobody is answered.
  * - A request is never run after its deadline. Input is checked on arrival, output before it leaves.
  * - Messages about the same subject are handled one after the other within an instance.
  * - A service hears its own events, and takes its own commands, in the transaction that sends them (`dispatch`).
@@ -79,6 +82,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   #answers: KeptChannel | undefined;
   #draining = false;
+  #saidMute = false;
 
   constructor(private readonly options: ServerOptions) {
     super();
@@ -165,7 +169,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     if (this.#draining) return;
     const { connection, service, ladder = defaultLadder, onQueueMade } = this.options;
     const lost = queue !== queues.queries(service) && !(await exists(connection, queue));
-    await assertShared(channel, ladder);
+    await assertShared(channel, ladder, connection.operator !== undefined);
     await assertService(channel, service, wanted);
     const { prefetch = defaultPrefetch, concurrency } = this.options;
     // What is to be refused must have been taken.
@@ -194,11 +198,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       let incoming: Incoming | undefined;
       let outcome: Outcome = 'ok';
       try {
-        incoming = decode(message);
+        incoming = decode(message, this.options.connection);
+        this.#mustBeTrusted(incoming);
         await this.#handleOrRefuse(incoming);
       } catch (error) {
-        outcome =
-          error instanceof Rejection ? 'rejection' : error instanceof Overloaded ? 'refused' : 'fault';
+        outcome = outcomeOf(error);
         await this.#settleFailure(queue, message, incoming, error);
       }
       const name = this.#handlers.has(incoming?.pattern ?? '') ? incoming!.pattern : 'unknown';
@@ -214,6 +218,20 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
           // The channel is gone, and with it the delivery: the broker gives it out again.
         }
       }, 1_000).unref();
+    }
+  }
+
+  /** @throws Stranger */
+  #mustBeTrusted({ pattern, sender }: Incoming): void {
+    const { connection } = this.options;
+    if (connection.operator === undefined) return;
+    const contract = this.#handlers.get(pattern)?.contract;
+    const kind = contract?.kind ?? 'unknown';
+    try {
+      mustBeSentByOwner(contract ?? { kind, name: pattern, service: '' }, sender);
+    } catch (error) {
+      connection.refuseStranger(kind);
+      throw error;
     }
   }
 
@@ -273,14 +291,16 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       );
     }
     if (error instanceof NotYetKnown) throw error;
-    if (incoming?.replyTo) return this.#answer(incoming, { error });
+    const isStrange = error instanceof Stranger;
+    if (incoming?.replyTo && !isStrange) return this.#answer(incoming, { error });
     // Nobody waits for what it would have said.
-    if (queue === queues.queries(this.options.service)) return;
-    const hopeless = isNo || !incoming;
+    if (queue === queues.queries(this.options.service) && !isStrange) return;
+    const hopeless = isNo || isStrange || !incoming;
     await retryOrBury(this.options.publisher, {
       service: this.options.service,
       queue,
       message,
+      sender: incoming?.sender ?? senderOf(message.properties, this.options.connection),
       failures: (incoming?.failures ?? 0) + 1,
       ladder: hopeless ? [] : (this.options.ladder ?? defaultLadder),
       error,
@@ -288,14 +308,22 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   #answer(incoming: Incoming, outcome: { response: unknown } | { error: unknown }): void {
-    if (!incoming.replyTo) return;
-    const ours = incoming.replyTo.startsWith('reply.');
+    const { replyTo, sender, correlationId } = incoming;
+    if (!replyTo) return;
+    const { login, operator } = this.options.connection;
+    const ours = replyTo.startsWith('reply.');
+    // A login of one service may write to nobody's queue directly, and trying would cost the channel.
+    if (operator !== undefined && !replyTo.startsWith(queues.reply(sender ?? '', ''))) {
+      if (!this.#saidMute) this.logger.warn(`no answer leaves for ${sender}, which waits at ${replyTo}`);
+      this.#saidMute = true;
+      return;
+    }
     this.#answers?.current?.publish(
       // A stock Nest client waits on a queue that only the default exchange reaches.
       ours ? exchanges.replies : '',
-      incoming.replyTo,
+      replyTo,
       encodeAnswer(incoming, outcome),
-      { correlationId: incoming.correlationId, contentType: 'application/json' },
+      { correlationId, contentType: 'application/json', userId: login },
     );
   }
 
@@ -333,6 +361,12 @@ async function exists({ model }: BrokerConnection, queue: string): Promise<boole
   );
   if (found) await channel.close();
   return found;
+}
+
+function outcomeOf(error: unknown): Outcome {
+  if (error instanceof Stranger) return 'quarantined';
+  if (error instanceof Overloaded) return 'refused';
+  return error instanceof Rejection ? 'rejection' : 'fault';
 }
 
 /** While a service is rolled out, the queue may hold what only its new version knows: that one gets another chance. */

@@ -3,12 +3,15 @@ import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
 import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
+import { senderOf, type Standing } from './identity.ts';
 
 /** A message as it arrived, whatever its wire format was. */
 export interface Incoming {
   pattern: string;
   data: unknown;
   messageId: string;
+  /** The login that sent it, as the broker vouches for it; see `senderOf`. */
+  sender: string | undefined;
   /** Where the answer goes; undefined where nobody waits. */
   replyTo: string | undefined;
   correlationId: string | undefined;
@@ -116,7 +119,7 @@ export function encodeRequest(
 }
 
 /** @throws SyntaxError where the body is not JSON or names no pattern */
-export function decode({ content, properties, fields }: ConsumeMessage): Incoming {
+export function decode({ content, properties, fields }: ConsumeMessage, standing: Standing): Incoming {
   const body = JSON.parse(content.toString()) as {
     pattern?: unknown;
     type?: unknown;
@@ -130,6 +133,7 @@ export function decode({ content, properties, fields }: ConsumeMessage): Incomin
   return {
     pattern,
     data: body.data,
+    sender: senderOf(properties, standing),
     messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
     replyTo: properties.replyTo as string | undefined,
     correlationId: properties.correlationId as string | undefined,
