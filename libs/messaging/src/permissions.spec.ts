@@ -9,7 +9,7 @@ const store = [
   described('door', { door: true }),
   described('shop', {
     contracts: [
-      { name: 'shop.buy', kind: 'command', http: { until: ['shop.bought'] } },
+      { name: 'shop.buy', kind: 'command', http: { asks: ['shop.outcome'], hears: ['shop.bought'] } },
       { name: 'shop.tidy-up', kind: 'command' },
       { name: 'shop.bought', kind: 'event' },
     ],
@@ -20,7 +20,7 @@ const store = [
   described('stock', {
     contracts: [
       { name: 'stock.reserve', kind: 'command' },
-      { name: 'stock.count', kind: 'query', http: { until: [] } },
+      { name: 'stock.count', kind: 'query', http: { asks: [], hears: [] } },
       { name: 'stock.reserved', kind: 'event' },
     ],
   }),
@@ -90,10 +90,9 @@ describe('what a login may do', () => {
 
   it('lets the door ask for all that is offered over HTTP, and hear what clients wait for', () => {
     const door = all.get('door')!;
-    expect(fits(topic(door, 'commands').write, 'shop.buy', 'stock.count', 'stock.reserve')).toEqual([
-      'shop.buy',
-      'stock.count',
-    ]);
+    expect(
+      fits(topic(door, 'commands').write, 'shop.buy', 'stock.count', 'shop.outcome', 'stock.reserve'),
+    ).toEqual(['shop.buy', 'stock.count', 'shop.outcome']);
     expect(fits(topic(door, 'events').read, 'shop.bought', 'stock.reserved')).toEqual(['shop.bought']);
     expect(topic(door, 'commands').read).toBe('^$');
   });

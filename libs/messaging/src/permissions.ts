@@ -6,8 +6,8 @@ export interface BusDescription {
   contracts: {
     name: string;
     kind: 'command' | 'query' | 'event';
-    /** Set where it is reached over HTTP: what a client of it may wait for. */
-    http?: { until: string[] };
+    /** Set where it is reached over HTTP: what the door asks and hears for a client that waits for its end. */
+    http?: { asks: string[]; hears: string[] };
   }[];
   /** Requests of other services that it asks or sends. */
   calls: string[];
@@ -48,8 +48,8 @@ function withDoor(one: BusDescription, all: readonly BusDescription[]): BusDescr
   const offered = all.flatMap(({ contracts }) => contracts.filter(({ http }) => http));
   return {
     ...one,
-    calls: [...one.calls, ...offered.map(({ name }) => name)],
-    hears: [...one.hears, ...offered.flatMap(({ http }) => http!.until)],
+    calls: [...one.calls, ...offered.flatMap(({ name, http }) => [name, ...http!.asks])],
+    hears: [...one.hears, ...offered.flatMap(({ http }) => http!.hears)],
   };
 }
 

@@ -1,4 +1,4 @@
-import type { AnyContract, AnyEvent } from '@jogakbo/contract';
+import type { AnyContract, AnyEvent, HttpBinding } from '@jogakbo/contract';
 import { ReadSettings, SettingsAsked, SettingsChanged, SettingsTold } from '@jogakbo/contracts-config';
 import { handledBy } from '@jogakbo/messaging';
 import type { BusDescription } from '@jogakbo/messaging/permissions';
@@ -20,8 +20,7 @@ export function describeBus(module: Type): BusDescription {
     contracts: [...contract.contracts.values()].map((one) => ({
       name: one.name,
       kind: one.kind,
-      ...(one.kind !== 'event' &&
-        one.http && { http: { until: (one.http.wait?.until ?? []).map(({ name }) => name) } }),
+      ...(one.kind !== 'event' && one.http && { http: waitedFor(one.http) }),
     })),
     calls: namesOf([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
     hears: namesOf(hears),
@@ -29,6 +28,11 @@ export function describeBus(module: Type): BusDescription {
     door,
   };
 }
+
+const waitedFor = ({ wait }: HttpBinding) => ({
+  asks: wait ? [wait.answer.name] : [],
+  hears: (wait?.until ?? []).map(({ name }) => name),
+});
 
 const namesOf = (contracts: readonly AnyContract[]): string[] =>
   [...new Set(contracts.map(({ name }) => name))].sort();
