@@ -227,4 +227,41 @@ const door = 'gateway';
     }
     expect(wrong).toEqual([]);
   });
+
+  describe('a broker that is not ours', () => {
+    const passwords = Object.fromEntries(names.map((name) => [name, password()]));
+    const given = (managementUrl = broker.managementUrl) => ({
+      kind: 'given',
+      url: broker.url,
+      managementUrl,
+    });
+
+    it('gives all one login, and says so, where its management API is out of reach', async () => {
+      const { urls, operator, remark } = await ensureBrokerLogins(
+        given('http://127.0.0.1:1'),
+        apps,
+        passwords,
+        'test',
+      );
+      expect(new Set(Object.values(urls))).toEqual(new Set([broker.url]));
+      expect(operator).toBeUndefined();
+      expect(remark).toMatch(/^All services share .* RABBITMQ_MANAGEMENT_URL names another address\.$/);
+      expect(remark).not.toContain(new URL(broker.url).password);
+    });
+
+    it('keeps the logins of others as they are', async () => {
+      const { operator, remark } = await ensureBrokerLogins(given(), apps, passwords, 'another store');
+      expect(operator).toBeUndefined();
+      expect(remark).toContain('not of this store');
+      expect(await logins.get('orders')!.publish(exchanges.events, platformEvents[0]!)).toBe('allowed');
+    });
+
+    it('is prepared like one of ours where it can be', async () => {
+      const { urls, operator } = await ensureBrokerLogins(given(), apps, passwords, 'test');
+      expect(operator).toBe(decodeURIComponent(new URL(broker.url).username));
+      const orders = await AsLogin.open(urls.orders!);
+      expect(await orders.publish(exchanges.events, 'catalog.product-added')).toBe('refused');
+      await orders.close();
+    });
+  });
 });
