@@ -29,7 +29,7 @@ export const mutants: Record<string, Mutant> = {
     in: stateful,
     changes: [
       before(
-        'const more = channel.publish(exchange, routingKey, content, options, confirmed);',
+        'const more = channel.publish(exchange, routingKey, content, signed, confirmed);',
         'resolve();',
       ),
     ],
