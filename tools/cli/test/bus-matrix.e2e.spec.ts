@@ -38,9 +38,11 @@ const door = 'gateway';
       ports: await claimPorts(['amqp', 'management', 'distribution', 'epmd']),
     });
     const passwords = Object.fromEntries(names.map((name) => [name, password()]));
-    const { urls } = await ensureBrokerLogins(broker, apps, passwords, 'test');
     const model = await connect(broker.url);
     const channel = await model.createChannel();
+    // A version before this one left it so.
+    await channel.assertExchange(exchanges.commands, 'direct');
+    const { urls } = await ensureBrokerLogins(broker, apps, passwords, 'test');
     for (const name of names) {
       const some = { commands: [`${name}.x`], queries: [`${name}.x`], events: [`${name}.x`] };
       await assertService(channel, name, some);
