@@ -1,7 +1,7 @@
 // Makes the passwords that docker-compose.yml needs: node deploy/compose-secrets.mjs && docker compose up --build
-// Writes .env and .jogakbo/staff.json (both ignored by git), or leaves them as they are where they exist.
+// Writes .env and .jogakbo/staff.json (both ignored by git). What they hold already stays as it is.
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const password = () => randomBytes(18).toString('base64url');
 const apps = readdirSync('apps').filter((app) => existsSync(`apps/${app}/package.json`));
@@ -10,20 +10,21 @@ const databases = apps.filter((app) => {
   return '@jogakbo/consistency' in dependencies;
 });
 
-if (existsSync('.env')) {
-  console.log('.env exists and stays as it is');
-} else {
-  const names = [
-    'RABBITMQ_PASSWORD',
-    'POSTGRES_PASSWORD',
-    'REGISTRATION_SECRET',
-    ...databases.map((app) => `${app.toUpperCase()}_PASSWORD`),
-    ...apps.map((app) => `${app.toUpperCase()}_CONFIG_PASSWORD`),
-  ];
-  const lines = [...names.map((name) => `${name}=${password()}`), `CONFIG_KEY=${password()}${password()}`];
-  writeFileSync('.env', lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
-  console.log(`.env holds ${lines.length} new passwords`);
-}
+const names = [
+  'RABBITMQ_PASSWORD',
+  'POSTGRES_PASSWORD',
+  'REGISTRATION_SECRET',
+  ...databases.map((app) => `${app.toUpperCase()}_PASSWORD`),
+  ...apps.map((app) => `${app.toUpperCase()}_CONFIG_PASSWORD`),
+  ...apps.map((app) => `${app.toUpperCase()}_BROKER_PASSWORD`),
+  'CONFIG_KEY',
+];
+const kept = existsSync('.env') ? readFileSync('.env', 'utf8') : '';
+const missing = names.filter((name) => !new RegExp(`^${name}=`, 'm').test(kept));
+const lines = missing.map((name) => `${name}=${password()}${name === 'CONFIG_KEY' ? password() : ''}\n`);
+writeFileSync('.env', kept + lines.join(''), { mode: 0o600 });
+chmodSync('.env', 0o600);
+console.log(`.env holds ${names.length} passwords, ${missing.length} of them new`);
 
 if (existsSync('.jogakbo/staff.json')) {
   console.log('.jogakbo/staff.json exists and stays as it is');

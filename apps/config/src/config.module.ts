@@ -1,4 +1,5 @@
 import { config } from '@jogakbo/contracts-config';
+import { GetMe } from '@jogakbo/contracts-identity';
 import { Consistency1700000000000 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { ConfigVersions1700000004000 } from '../migrations/1700000004000-config-versions.ts';
@@ -13,6 +14,7 @@ import { Vault } from './vault.ts';
 
 @Service({
   contract: config,
+  calls: [GetMe],
   settings: ConfigSettings,
   migrations: [Consistency1700000000000, ConfigVersions1700000004000],
   entities: [ConfigVersion],

@@ -22,10 +22,15 @@ export class ExplainSettingsHandler implements OnModuleInit, OnApplicationShutdo
     private readonly publisher: Publisher,
   ) {
     this.#instances = new Instances(connection, publisher, 'config');
-    this.#listener = new Listener(connection, ({ data }) => {
-      const told = SettingsTold.input.parse(data);
-      this.#asking.get(told.ask)?.(told);
-    });
+    this.#listener = new Listener(
+      connection,
+      ({ data }) => {
+        const told = SettingsTold.input.parse(data);
+        this.#asking.get(told.ask)?.(told);
+      },
+      undefined,
+      ({ data, sender }) => SettingsTold.input.parse(data).instance.startsWith(`${sender}-`),
+    );
   }
 
   async onModuleInit(): Promise<void> {

@@ -205,7 +205,7 @@ describe('without the config server', () => {
     const connection = await new BrokerConnection().open(broker.url, 'left');
     const channel = await connection.model!.createChannel();
     const queue = queues.queries('config');
-    await channel.assertExchange('commands', 'direct');
+    await channel.assertExchange('commands', 'topic');
     await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'classic' } });
     await channel.bindQueue(queue, 'commands', 'config.read-settings');
     if (consumed) await channel.consume(queue, () => {});

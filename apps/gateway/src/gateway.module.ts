@@ -17,6 +17,7 @@ import { Waiting } from './wait.ts';
 
 @Service({
   contract: service('gateway', 'The public door.'),
+  door: true,
   settings: GatewaySettings,
   providers: [
     KnownServices,

@@ -1,4 +1,12 @@
+import { QuoteProducts } from '@jogakbo/contracts-catalog';
+import { CommitStock, ReserveStock, ReturnStock } from '@jogakbo/contracts-inventory';
 import { orders } from '@jogakbo/contracts-orders';
+import {
+  AuthorizePayment,
+  CapturePayment,
+  CheckPaymentToken,
+  ReturnPayment,
+} from '@jogakbo/contracts-payments';
 import { Consistency1700000000000, EventStore1700000000500 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { CancelOrderHandler } from './cancel-order.ts';
@@ -10,6 +18,11 @@ import { SettleOrderHandler } from './settle-order.ts';
 
 @Service({
   contract: orders,
+  calls: [
+    ...[QuoteProducts, CheckPaymentToken],
+    ...[ReserveStock, CommitStock, ReturnStock],
+    ...[AuthorizePayment, CapturePayment, ReturnPayment],
+  ],
   migrations: [Consistency1700000000000, EventStore1700000000500],
   handlers: [PlaceOrderHandler, SettleOrderHandler, CancelOrderHandler, ReadOrdersHandler],
   sagas: [checkout, cancellation],

@@ -32,6 +32,8 @@ export interface WorkOptions {
   service: string;
   dataSource: DataSource;
   dispatch: Dispatch;
+  /** What the service may send to others and announce. @throws Error for anything else */
+  mustDeclare?: (contract: AnyContract) => void;
 }
 
 /**
@@ -112,10 +114,13 @@ export class UnitOfWork extends MessageContext {
     throw this.#fault ?? error;
   }
 
-  /** Announces an event; it leaves with the commit. */
+  /** Announces an event of the service; it leaves with the commit. @throws Error at once where it is another's */
   readonly publish = (message: Message<AnyEvent>): void => this.#leave({ message });
 
-  /** Asks for a change and does not wait; it leaves with the commit. */
+  /**
+   * Asks for a change and does not wait; it leaves with the commit.
+   * @throws Error at once where the service does not declare that it calls it
+   */
   readonly send = (message: Message<AnyCommand>): void => this.#leave({ message });
 
   /**
@@ -135,6 +140,7 @@ export class UnitOfWork extends MessageContext {
 
   #leave(outgoing: { message: Message; dueAt?: Date }): void {
     this.#mustGoOn();
+    this.#options.mustDeclare?.(outgoing.message.contract);
     this.#outgoing.push(outgoing);
   }
 

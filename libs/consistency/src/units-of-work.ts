@@ -56,6 +56,8 @@ const fromNobody = () => ({
   pattern: Occasion.name,
   data: undefined,
   messageId: randomUUIDv7(),
+  sender: undefined,
+  key: undefined,
   replyTo: undefined,
   correlationId: undefined,
   packetId: undefined,

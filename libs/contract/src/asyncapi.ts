@@ -34,7 +34,7 @@ export function renderAsyncApi(
         input: lift(input, name),
         output: output && lift(output, `${name}.answer`),
       };
-      channels[request.name] = channel(request.name, 'commands', 'direct', requestMessage(request));
+      channels[request.name] = channel(request.name, 'commands', 'topic', requestMessage(request));
       answers[request.name] = answerMessage(request);
       operations[request.name] = {
         action: 'receive',
@@ -70,7 +70,7 @@ export function renderAsyncApi(
       address: null,
       description: 'Answers, to the reply key of whoever asked.',
       messages: answers,
-      bindings: { amqp: { is: 'routingKey', exchange: exchange('replies', 'direct'), bindingVersion } },
+      bindings: { amqp: { is: 'routingKey', exchange: exchange('replies', 'topic'), bindingVersion } },
     };
   }
   return {

@@ -5,7 +5,7 @@ import type { Channel } from 'amqplib';
 import { currentCall, type CallContext } from './call-context.ts';
 import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
-import { exchanges } from './topology.ts';
+import { assertExchange, exchanges, queues } from './topology.ts';
 import { Turn } from './turn.ts';
 import {
   BrokerAway,
@@ -50,6 +50,8 @@ const unguarded: Guard = (_, attempt) => attempt();
 const usual = CallPolicy.parse({});
 
 interface Pending {
+  /** Who was asked, and nobody else, may answer. */
+  callee: string;
   resolve(response: unknown): void;
   reject(error: unknown): void;
 }
@@ -146,7 +148,7 @@ export class RabbitClient extends ClientProxy {
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<unknown>((resolve, reject) => {
-        this.#pending.set(id, { resolve, reject });
+        this.#pending.set(id, { callee: name.split('.', 1)[0]!, resolve, reject });
         timer = setTimeout(
           () => reject(new RemoteFault('timeout', `${name} did not answer in time`)),
           remaining,
@@ -179,11 +181,11 @@ export class RabbitClient extends ClientProxy {
   }
 
   async #consumeReplies(channel: Channel): Promise<void> {
-    await channel.assertExchange(exchanges.replies, 'direct');
-    await channel.assertExchange(exchanges.commands, 'direct');
-    // The queue is called like the key: a stock Nest server answers by the queue's name. A new one each time, for the
-    // broker may not have noticed yet that the connection of the one before is gone.
-    this.#replyKey = `reply.${randomUUIDv7()}`;
+    const { login, operator } = this.connection;
+    await assertExchange(channel, exchanges.replies, operator !== undefined);
+    await assertExchange(channel, exchanges.commands, operator !== undefined);
+    // A new one each time, for the broker may not have noticed yet that the connection of the one before is gone.
+    this.#replyKey = queues.reply(login, randomUUIDv7());
     const { queue } = await channel.assertQueue(this.#replyKey, { exclusive: true, autoDelete: true });
     await channel.bindQueue(queue, exchanges.replies, queue);
     channel.on('close', () => {
@@ -196,9 +198,13 @@ export class RabbitClient extends ClientProxy {
       (message) => {
         if (!message) return void channel.close().catch(() => {});
         for (const { id, response, error } of decodeAnswers(message)) {
-          const pending = this.#pending.get(id); // none: its caller has given up
-          if (error) pending?.reject(error);
-          else pending?.resolve(response);
+          const pending = this.#pending.get(id);
+          if (!pending) continue; // its caller has given up
+          // The one who was asked may still answer.
+          if (operator !== undefined && message.properties.userId !== pending.callee)
+            this.connection.refuseStranger('answer');
+          else if (error) pending.reject(error);
+          else pending.resolve(response);
         }
       },
       { noAck: true },

@@ -1,5 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { connect, type Channel, type ChannelModel, type RecoveringChannelModel } from 'amqplib';
+import type { Standing } from './identity.ts';
 
 /** The broker cannot be reached now. A fault: the caller may try again. */
 export class BrokerUnavailable extends Error {
@@ -15,11 +16,34 @@ const closePatience = 2_000;
  * One connection to RabbitMQ that comes back by itself, with growing, jittered delays and no limit of attempts.
  * What must exist on it is a KeptChannel's.
  */
-export class BrokerConnection {
+export class BrokerConnection implements Standing {
+  readonly operator: string | undefined;
+  #login = '';
   #model: ChannelModel | undefined;
   #recovering: RecoveringChannelModel | undefined;
   #lastFault: Error | undefined;
   readonly #connected: (() => void)[] = [];
+  readonly #strangers: ((kind: string) => void)[] = [];
+
+  /** @param standing `operator`: see Standing; without it everybody is believed, for all share one login */
+  constructor({ operator }: { operator?: string | undefined } = {}) {
+    this.operator = operator;
+  }
+
+  /** Known once it is opened. */
+  get login(): string {
+    return this.#login;
+  }
+
+  /** Runs for every message that was refused because of who sent it, with what kind of message it was. */
+  onStranger(tell: (kind: string) => void): void {
+    this.#strangers.push(tell);
+  }
+
+  /** Counts a message that was refused because of who sent it. */
+  refuseStranger(kind: string): void {
+    for (const tell of this.#strangers) tell(kind);
+  }
 
   /** Undefined while the broker is out of reach. */
   get model(): ChannelModel | undefined {
@@ -40,6 +64,7 @@ export class BrokerConnection {
    */
   async open(url: string, name: string, firstAttempts = 5): Promise<this> {
     const address = new URL(url);
+    this.#login = decodeURIComponent(address.username) || 'guest';
     // A broker that hangs is given up after two heartbeats that did not come.
     if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', '5');
     this.#recovering = await connect(address.href, {
@@ -120,7 +145,10 @@ export class KeptChannel<C extends Channel = Channel> {
   async #openOn(model: ChannelModel): Promise<void> {
     const channel = await this.create(model);
     let lost = false;
-    channel.on('error', () => {}); // 'close' always follows and is where it is mended
+    // 'close' always follows and is where it is mended. Only what the broker forbids is somebody else's to mend.
+    channel.on('error', ({ message }: Error) => {
+      if (message.includes('ACCESS_REFUSED')) this.#logger.error(`the broker refuses: ${message}`);
+    });
     channel.on('close', () => {
       lost = true;
       if (this.#channel !== channel) return;

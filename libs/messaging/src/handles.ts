@@ -3,6 +3,12 @@ import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 
 type Result<C> = C extends AnyRequest ? Answer<C> | Promise<Answer<C>> : void | Promise<void>;
 
+const handled = new WeakMap<object, AnyContract[]>();
+
+/** The contracts that the methods of a class are marked with. */
+export const handledBy = (handler: { prototype: object }): readonly AnyContract[] =>
+  handled.get(handler.prototype) ?? [];
+
 /**
  * Marks the method that handles a contract. Method and contract are held together by the compiler: the first parameter
  * takes the contract's parsed input, the result is its output. The second parameter is a `UnitOfWork` for commands and
@@ -17,5 +23,6 @@ export function Handles<C extends AnyContract>(contract: C) {
     MessagePattern(contract.name, { contract })(target, key, descriptor);
     Payload()(target, key, 0);
     Ctx()(target, key, 1);
+    handled.set(target, [...(handled.get(target) ?? []), contract]);
   };
 }

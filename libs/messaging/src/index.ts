@@ -8,7 +8,7 @@ export {
 } from './call-context.ts';
 export { Ask, RabbitClient, type Guard } from './client.ts';
 export { BrokerConnection } from './connection.ts';
-export { Handles } from './handles.ts';
+export { handledBy, Handles } from './handles.ts';
 export { Announcer, Instances, Spokesman } from './instances.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';

@@ -4,12 +4,12 @@ import { Announcement, Heartbeat } from '@jogakbo/contract';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
-import { exchanges } from './topology.ts';
-import { contextHeaders, encodeEvent } from './wire.ts';
+import { exchanges, instanceEvents, registryService } from './topology.ts';
+import { contextHeaders, encodeEvent, type Incoming } from './wire.ts';
 
-const announced = 'instances.announced';
-const beat = 'instances.beat';
-const rollCall = 'instances.roll-call';
+const { announced, beat, rollCall } = instanceEvents;
+/** Anybody may want to know who is there. */
+const anybody = ({ sender }: Incoming): boolean => sender !== undefined;
 
 async function tell(publisher: Publisher, name: string, source: string, data: unknown): Promise<void> {
   const event = { id: randomUUIDv7(), name, source, time: new Date(), data };
@@ -34,7 +34,7 @@ export class Announcer {
     private readonly publisher: Publisher,
     private readonly describe: () => Announcement,
   ) {
-    this.#listener = new Listener(connection, () => this.#answerRoll());
+    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, anybody);
   }
 
   async open(): Promise<void> {
@@ -100,11 +100,23 @@ export class Instances {
       connection,
       ({ pattern, data }) => this.hear(pattern, data),
       () => this.#callRoll(),
+      (message) => this.#mayTell(message),
     );
   }
 
   async open(): Promise<void> {
     await this.#listener.open(announced, beat);
+  }
+
+  /** Every service speaks for its own instances; for those that are not on the bus the registry does. */
+  #mayTell({ pattern, data, sender }: Incoming): boolean {
+    const said = data as Partial<Announcement> | null;
+    const about = pattern === announced ? said : this.#heard.get(said?.instance ?? '')?.announcement;
+    // The beat of one that is not known says nothing, but that there is somebody to ask for.
+    if (!about) return sender !== undefined;
+    const known = this.#heard.get(about.instance ?? '')?.announcement;
+    if (about.upstream) return sender === registryService && (!known || known.upstream !== undefined);
+    return sender === about.service && sender === (known?.service ?? sender);
   }
 
   /** Takes in what an instance, or somebody on its behalf, says. */
@@ -189,7 +201,7 @@ export class Spokesman {
     private readonly source: string,
     private readonly instances: Instances,
   ) {
-    this.#listener = new Listener(connection, () => this.#answerRoll());
+    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, anybody);
   }
 
   async open(): Promise<void> {

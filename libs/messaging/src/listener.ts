@@ -1,6 +1,7 @@
+import { randomUUIDv7 } from 'node:crypto';
 import type { Channel } from 'amqplib';
 import { KeptChannel, type BrokerConnection } from './connection.ts';
-import { exchanges } from './topology.ts';
+import { assertExchange, exchanges, queues } from './topology.ts';
 import { decode, type Incoming } from './wire.ts';
 
 /**
@@ -12,18 +13,25 @@ export class Listener {
   readonly #kept: KeptChannel;
   #queue: { channel: Channel; name: string } | undefined;
 
-  /** @param onOpen runs whenever hearing (again) begins: what was missed meanwhile must be asked for */
+  /**
+   * @param onOpen runs whenever hearing (again) begins: what was missed meanwhile must be asked for
+   * @param mayTell whether a message comes from one who may say so; by default the service that the event belongs to.
+   *   Asked only where every service has a login of its own
+   */
   constructor(
-    connection: BrokerConnection,
+    private readonly connection: BrokerConnection,
     private readonly hear: (message: Incoming) => void,
     private readonly onOpen: () => void = () => {},
+    private readonly mayTell: (message: Incoming) => boolean = isFromOwner,
   ) {
     this.#kept = new KeptChannel(
       connection,
       (model) => model.createChannel(),
       async (channel) => {
-        await channel.assertExchange(exchanges.events, 'topic');
-        const { queue } = await channel.assertQueue('', { exclusive: true, autoDelete: true });
+        const { login, operator } = connection;
+        await assertExchange(channel, exchanges.events, operator !== undefined);
+        const name = queues.hearing(login, randomUUIDv7());
+        const { queue } = await channel.assertQueue(name, { exclusive: true, autoDelete: true });
         this.#queue = { channel, name: queue };
         for (const key of this.#keys) await channel.bindQueue(queue, exchanges.events, key);
         await channel.consume(queue, (message) => message && this.#receive(message), { noAck: true });
@@ -34,7 +42,11 @@ export class Listener {
 
   #receive(message: Parameters<typeof decode>[0]): void {
     try {
-      this.hear(decode(message));
+      const incoming = decode(message, this.connection);
+      const { pattern, key } = incoming;
+      const isTrusted = this.connection.operator === undefined || (key === pattern && this.mayTell(incoming));
+      if (isTrusted) this.hear(incoming);
+      else this.connection.refuseStranger('soft state');
     } catch {
       // Soft state: a message that cannot be read is as good as one that was missed.
     }
@@ -63,3 +75,5 @@ export class Listener {
     return this.#kept.close();
   }
 }
+
+const isFromOwner = ({ pattern, sender }: Incoming): boolean => sender === pattern.split('.', 1)[0];

@@ -23,7 +23,8 @@ export class Publisher {
   readonly #returned = new Set<string>();
   #drained: Promise<unknown> | undefined;
 
-  constructor(connection: BrokerConnection) {
+  /** @param connection whose login every message carries as its sender: the broker lets nobody take another's */
+  constructor(private readonly connection: BrokerConnection) {
     this.#kept = new KeptChannel<ConfirmChannel>(
       connection,
       (model) => model.createConfirmChannel(),
@@ -69,7 +70,8 @@ export class Publisher {
         else resolve();
       };
       try {
-        const more = channel.publish(exchange, routingKey, content, options, confirmed);
+        const signed = { ...options, userId: this.connection.login };
+        const more = channel.publish(exchange, routingKey, content, signed, confirmed);
         if (!more && !this.#drained) this.#drained = drained(channel).then(() => (this.#drained = undefined));
       } catch (error) {
         confirmed(error as Error); // the channel is closing

@@ -1,12 +1,15 @@
 import type { ConsumeMessage } from 'amqplib';
 import { randomUUIDv7 } from 'node:crypto';
+import { senderHeader } from './identity.ts';
 import type { Publisher } from './publisher.ts';
-import { exchanges, queues } from './topology.ts';
+import { exchanges, queues, retryKey } from './topology.ts';
 
 interface Failed {
   service: string;
   queue: string;
   message: ConsumeMessage;
+  /** Whose login sent it; from now on its own service does. */
+  sender: string | undefined;
   /** This failure included. */
   failures: number;
   ladder: readonly number[];
@@ -20,13 +23,14 @@ interface Failed {
  */
 export async function retryOrBury(
   publisher: Publisher,
-  { service, queue, message, failures, ladder, error }: Failed,
+  { service, queue, message, sender, failures, ladder, error }: Failed,
 ): Promise<void> {
   const { headers = {}, messageId, contentType } = message.properties;
   const cause = error instanceof Error ? error : new Error(String(error));
   const now = new Date().toISOString();
   const about = {
     ...headers,
+    ...senderHeader(sender),
     failures,
     cause: `${cause.name}: ${cause.message}`.slice(0, 500),
     'first-failed-at': (headers['first-failed-at'] as string | undefined) ?? now,
@@ -40,13 +44,13 @@ export async function retryOrBury(
   if (delay !== undefined) {
     await publisher.publish({
       exchange: exchanges.retry,
-      routingKey: queue,
+      routingKey: retryKey(delay, queue),
       content: message.content,
       options: {
         ...options,
         mandatory: true,
         expiration: String(Math.round(delay * (0.75 + Math.random() / 4))),
-        headers: { ...about, rung: String(delay) },
+        headers: about,
       },
     });
   } else {

@@ -5,6 +5,7 @@ import { lastValueFrom } from 'rxjs';
 import { type z } from 'zod';
 import { traceIdOf, withCall } from './call-context.ts';
 import { KeptChannel, within, type BrokerConnection } from './connection.ts';
+import { mustBeSentByOwner, senderOf, Stranger } from './identity.ts';
 import { InOrder } from './in-order.ts';
 import { MessageContext } from './message-context.ts';
 import type { Publisher } from './publisher.ts';
@@ -56,7 +57,7 @@ export interface ServerOptions {
   observe?: (handled: { name: string; outcome: Outcome; seconds: number }) => void;
 }
 
-type Outcome = 'ok' | 'rejection' | 'fault' | 'refused';
+type Outcome = 'ok' | 'rejection' | 'fault' | 'refused' | 'quarantined';
 
 /** Too many questions are being answered already. Who asked may ask somebody else, or later. */
 class Overloaded extends RemoteFault {
@@ -74,6 +75,8 @@ const defaultPrefetch = 64;
  * - A command that nobody waits for and an event are tried again along the ladder when they fail, then they go to the
  *   service's dead-letter queue. A request that somebody waits for is answered with the fault instead.
  * - Questions beyond what can be answered at a time are refused at once, not kept waiting.
+ * - Where every service has a login of its own, a message that is not from the one who may send it is never handled: it
+ *   goes to the dead-letter queue at once, and nobody is answered.
  * - A request is never run after its deadline. Input is checked on arrival, output before it leaves.
  * - Messages about the same subject are handled one after the other within an instance.
  * - A service hears its own events, and takes its own commands, in the transaction that sends them (`dispatch`).
@@ -89,6 +92,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   #answers: KeptChannel | undefined;
   #draining = false;
+  #saidMute = false;
 
   constructor(private readonly options: ServerOptions) {
     super();
@@ -175,7 +179,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     if (this.#draining) return;
     const { connection, service, ladder = defaultLadder, onQueueMade } = this.options;
     const lost = queue !== queues.queries(service) && !(await exists(connection, queue));
-    await assertShared(channel, ladder);
+    await assertShared(channel, ladder, connection.operator !== undefined);
     await assertService(channel, service, wanted);
     const { prefetch = defaultPrefetch, concurrency } = this.options;
     // What is to be refused must have been taken.
@@ -202,8 +206,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     try {
       let all: Incoming[] = [];
       try {
-        all = decodeAll(message);
+        all = decodeAll(message, this.options.connection);
+        if (all.length > 1 && !all.every(({ pattern }) => this.#isQuestion(pattern)))
+          throw new SyntaxError('only questions travel together');
       } catch (error) {
+        all = [];
         await this.#settleFailure(queue, message, undefined, error);
         this.#observe('unknown', 'fault', performance.now());
       }
@@ -227,22 +234,41 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const startedAt = performance.now();
     let outcome: Outcome = 'ok';
     try {
+      this.#mustBeTrusted(incoming);
       await this.#handleOrRefuse(incoming);
     } catch (error) {
-      outcome = error instanceof Rejection ? 'rejection' : error instanceof Overloaded ? 'refused' : 'fault';
+      outcome = outcomeOf(error);
       await this.#settleFailure(queue, message, incoming, error);
     }
     this.#observe(this.#handlers.has(incoming.pattern) ? incoming.pattern : 'unknown', outcome, startedAt);
+  }
+
+  #isQuestion(pattern: string): boolean {
+    return this.#handlers.get(pattern)?.contract.kind === 'query';
   }
 
   #observe(name: string, outcome: Outcome, startedAt: number): void {
     this.options.observe?.({ name, outcome, seconds: (performance.now() - startedAt) / 1_000 });
   }
 
+  /** @throws Stranger */
+  #mustBeTrusted(incoming: Incoming): void {
+    const { pattern } = incoming;
+    const { connection } = this.options;
+    if (connection.operator === undefined) return;
+    const contract = this.#handlers.get(pattern)?.contract;
+    const kind = contract?.kind ?? 'unknown';
+    try {
+      mustBeSentByOwner(contract ?? { kind, name: pattern, service: '' }, incoming);
+    } catch (error) {
+      connection.refuseStranger(kind);
+      throw error;
+    }
+  }
+
   async #handleOrRefuse(incoming: Incoming): Promise<void> {
     const { service, concurrency } = this.options;
-    const isQuestion = this.#handlers.get(incoming.pattern)?.contract.kind === 'query';
-    if (!isQuestion) return this.#handle(incoming);
+    if (!this.#isQuestion(incoming.pattern)) return this.#handle(incoming);
     if (concurrency && this.#questions >= concurrency()) throw new Overloaded(service);
     this.#questions++;
     try {
@@ -295,14 +321,16 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       );
     }
     if (error instanceof NotYetKnown) throw error;
-    if (incoming?.replyTo) return this.#answer(incoming, { error });
+    const isStrange = error instanceof Stranger;
+    if (incoming?.replyTo && !isStrange) return this.#answer(incoming, { error });
     // Nobody waits for what it would have said.
-    if (queue === queues.queries(this.options.service)) return;
-    const hopeless = isNo || !incoming;
+    if (queue === queues.queries(this.options.service) && !isStrange) return;
+    const hopeless = isNo || isStrange || !incoming;
     await retryOrBury(this.options.publisher, {
       service: this.options.service,
       queue,
       message,
+      sender: incoming?.sender ?? senderOf(message.properties, this.options.connection),
       failures: (incoming?.failures ?? 0) + 1,
       ladder: hopeless ? [] : (this.options.ladder ?? defaultLadder),
       error,
@@ -311,18 +339,28 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
 
   /** What a question gave waits for what others give in the same turn; what a command gave leaves before its acknowledgement. */
   #answer(incoming: Incoming, outcome: HandlerOutcome): void {
-    const { replyTo, correlationId, pattern } = incoming;
+    const { replyTo, sender, correlationId, pattern } = incoming;
     if (!replyTo) return;
+    // A login of one service may write to nobody's queue directly, and trying would cost the channel.
+    if (
+      this.options.connection.operator !== undefined &&
+      !replyTo.startsWith(queues.reply(sender ?? '', ''))
+    ) {
+      if (!this.#saidMute) this.logger.warn(`no answer leaves for ${sender}, which waits at ${replyTo}`);
+      this.#saidMute = true;
+      return;
+    }
     const answer = { correlationId, packet: answerTo(incoming, outcome) };
-    const isQuestion = this.#handlers.get(pattern)?.contract.kind === 'query';
-    if (isQuestion && isOurs(replyTo)) this.#turn.add(replyTo, answer);
+    if (this.#isQuestion(pattern) && isOurs(replyTo)) this.#turn.add(replyTo, answer);
     else this.#sendAnswers(replyTo, [answer]);
   }
 
   #sendAnswers(replyTo: string, answers: Parameters<typeof encodeAnswers>[0]): void {
     const { content, options } = encodeAnswers(answers);
+    const { login } = this.options.connection;
     // A stock Nest client waits on a queue that only the default exchange reaches.
-    this.#answers?.current?.publish(isOurs(replyTo) ? exchanges.replies : '', replyTo, content, options);
+    const exchange = isOurs(replyTo) ? exchanges.replies : '';
+    this.#answers?.current?.publish(exchange, replyTo, content, { ...options, userId: login });
   }
 
   /** Takes no new messages, ends those at hand (at most `patience` ms), and leaves. Nothing is redelivered. */
@@ -359,6 +397,12 @@ async function exists({ model }: BrokerConnection, queue: string): Promise<boole
   );
   if (found) await channel.close();
   return found;
+}
+
+function outcomeOf(error: unknown): Outcome {
+  if (error instanceof Stranger) return 'quarantined';
+  if (error instanceof Overloaded) return 'refused';
+  return error instanceof Rejection ? 'rejection' : 'fault';
 }
 
 /** While a service is rolled out, the queue may hold what only its new version knows: that one gets another chance. */

@@ -1,16 +1,19 @@
 import type { Channel } from 'amqplib';
 
-/** Every name that exists on the broker is computed here and nowhere else. */
+/**
+ * Every name that exists on the broker is computed here and nowhere else. All exchanges are topic exchanges, for of
+ * those the broker checks who may use which key.
+ */
 export const exchanges = {
-  /** direct: requests, by contract name. */
+  /** Requests, by contract name. */
   commands: 'commands',
-  /** topic: events, by contract name; also what instances say of themselves. */
+  /** Events, by contract name; also what instances say of themselves. */
   events: 'events',
-  /** direct: answers, by the caller's reply key. */
+  /** Answers, by the caller's reply key. */
   replies: 'replies',
-  /** headers: messages that wait for their next attempt, by rung. */
+  /** Messages that wait for their next attempt, by rung and the queue they go to then. */
   retry: 'retry',
-  /** direct: messages that left a queue, by the queue they go to next. */
+  /** Messages that left a queue, by the queue they go to next, perhaps behind the rung they waited on. */
   dead: 'dead',
 } as const;
 
@@ -23,7 +26,25 @@ export const queues = {
   queries: (service: string) => `${service}.queries`,
   dead: (service: string) => `${service}.dead`,
   rung: (milliseconds: number) => `retry.${milliseconds}ms`,
+  /** Of one connection, for answers. Its name is its key: a stock Nest server answers by the queue's name. */
+  reply: (login: string, id: string) => `reply.${login}.${id}`,
+  /** Of one listener, for what it hears as it passes. */
+  hearing: (login: string, id: string) => `hearing.${login}.${id}`,
 };
+
+/** With this key a message waits on a rung of the ladder, and then goes to the queue. */
+export const retryKey = (milliseconds: number, queue: string): string => `${milliseconds}.${queue}`;
+/** The keys that `dead` brings to a queue: its own, also where it comes from a rung. */
+export const returnKeys = (queue: string): string[] => [queue, `*.${queue}`];
+
+/** The name of the service that registers instances of others: of those it may speak. */
+export const registryService = 'registry';
+/** What instances say of themselves, and what makes them say it. */
+export const instanceEvents = {
+  announced: 'instances.announced',
+  beat: 'instances.beat',
+  rollCall: 'instances.roll-call',
+} as const;
 
 /** A quorum queue gives a message back this often after its consumer died, then it is dead-lettered. */
 const deliveryLimit = 20;
@@ -38,6 +59,11 @@ const endlessDeliveries = 2_000_000_000;
 /** Something of this name exists on the broker and is made otherwise than this version makes it. */
 export class TopologyMismatch extends Error {
   override readonly name = 'TopologyMismatch';
+}
+
+/** What all services share is not on the broker, and whoever looked may not make it. */
+export class TopologyMissing extends Error {
+  override readonly name = 'TopologyMissing';
 }
 
 /** @throws TopologyMismatch that says what differs and what to do */
@@ -78,31 +104,56 @@ export interface Subscriptions {
 }
 
 /**
- * Declares the exchanges and the retry ladder that all services share. Idempotent.
- * @throws TopologyMismatch where something of the same name exists with other properties
+ * Declares an exchange. Idempotent.
+ * @param isGiven true where the deploy step made it and this login may not: then it is only looked for
+ * @throws TopologyMismatch where one of the same name exists with another type
+ * @throws TopologyMissing where it is given and yet not there
  */
-export async function assertShared(channel: Channel, ladder: readonly number[]): Promise<void> {
-  await Promise.all([
-    exchange(exchanges.commands, 'direct'),
-    exchange(exchanges.events, 'topic'),
-    exchange(exchanges.replies, 'direct'),
-    exchange(exchanges.retry, 'headers'),
-    exchange(exchanges.dead, 'direct'),
-  ]);
+export async function assertExchange(channel: Channel, name: string, isGiven = false): Promise<void> {
+  if (isGiven) await found(`exchange ${name}`, channel.checkExchange(name));
+  else await explained(`exchange ${name}`, channel.assertExchange(name, 'topic'));
+}
+
+async function found(what: string, check: Promise<unknown>): Promise<void> {
+  try {
+    await check;
+  } catch (error) {
+    if (!/NOT.FOUND/.test((error as Error).message)) throw error;
+    throw new TopologyMissing(
+      `The ${what} is not on the broker, and this login may not make it. What to do: run the deploy step again ` +
+        '(jogakbo start, or jogakbo logins), which declares what all services share.',
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Declares the exchanges and the retry ladder that all services share. Idempotent.
+ * @param isGiven true where the deploy step made them and this login may not: then they are only looked for
+ * @throws TopologyMismatch where something of the same name exists with other properties
+ * @throws TopologyMissing where they are given and yet not there
+ */
+export async function assertShared(
+  channel: Channel,
+  ladder: readonly number[],
+  isGiven = false,
+): Promise<void> {
+  await Promise.all(Object.values(exchanges).map((name) => assertExchange(channel, name, isGiven)));
+  if (isGiven) {
+    const rungs = ladder.map((delay) => queues.rung(delay));
+    await Promise.all(rungs.map((queue) => found(`queue ${queue}`, channel.checkQueue(queue))));
+    return;
+  }
   await Promise.all(
     ladder.map(async (delay) => {
       const queue = queues.rung(delay);
       const options = durable(exchanges.dead);
-      // An expired message keeps its routing key, which is the queue it failed in: `dead` takes it back there.
+      // An expired message keeps its routing key, which ends with the queue it failed in: `dead` takes it back there.
       const withTtl = { ...options, arguments: { ...options.arguments, 'x-message-ttl': delay } };
       await explained(`queue ${queue}`, channel.assertQueue(queue, withTtl));
-      await channel.bindQueue(queue, exchanges.retry, '', { 'x-match': 'all', rung: String(delay) });
+      await channel.bindQueue(queue, exchanges.retry, retryKey(delay, '#'));
     }),
   );
-
-  function exchange(name: string, type: string) {
-    return explained(`exchange ${name}`, channel.assertExchange(name, type));
-  }
 }
 
 /**
@@ -127,7 +178,7 @@ export async function assertService(channel: Channel, service: string, wanted: S
     if (keys.length === 0) return;
     const { arguments: common } = durable(exchanges.dead, dead);
     await assertQueue(queue, { ...common, 'x-delivery-limit': deliveryLimit });
-    await channel.bindQueue(queue, exchanges.dead, queue);
+    await bind(queue, exchanges.dead, returnKeys(queue));
     await bind(queue, exchange, keys);
   }
 

@@ -3,12 +3,18 @@ import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
 import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
+import { senderOf, type Standing } from './identity.ts';
+import { exchanges } from './topology.ts';
 
 /** A message as it arrived, whatever its wire format was. */
 export interface Incoming {
   pattern: string;
   data: unknown;
   messageId: string;
+  /** The login that sent it, as the broker vouches for it; see `senderOf`. */
+  sender: string | undefined;
+  /** The key that its sender was allowed to use; undefined where it came again, from a rung or from among the dead. */
+  key: string | undefined;
   /** Where the answer goes; undefined where nobody waits. */
   replyTo: string | undefined;
   correlationId: string | undefined;
@@ -150,27 +156,28 @@ interface Body {
  * All that a message holds: one, or several where it is a batch.
  * @throws SyntaxError where the body is not JSON, or something in it names no pattern
  */
-export function decodeAll(message: ConsumeMessage): Incoming[] {
-  if (message.properties.contentType !== batch) return [decode(message)];
+export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming[] {
+  if (message.properties.contentType !== batch) return [decode(message, standing)];
   const bodies = JSON.parse(message.content.toString()) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
   return bodies.map((body) => ({
-    ...incomingOf(body, body.headers ?? {}, message),
+    ...incomingOf(body, body.headers ?? {}, message, standing),
     messageId: String(body.id),
     correlationId: String(body.id),
   }));
 }
 
 /** @throws SyntaxError where the body is not JSON or names no pattern */
-export function decode(message: ConsumeMessage): Incoming {
+export function decode(message: ConsumeMessage, standing: Standing): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  return incomingOf(JSON.parse(message.content.toString()) as Body, headers, message);
+  return incomingOf(JSON.parse(message.content.toString()) as Body, headers, message, standing);
 }
 
 function incomingOf(
   body: Body,
   headers: Record<string, unknown>,
   { properties, fields }: ConsumeMessage,
+  standing: Standing,
 ): Incoming {
   const pattern = body.pattern ?? body.type;
   if (typeof pattern !== 'string') throw new SyntaxError('the message names no pattern');
@@ -178,6 +185,8 @@ function incomingOf(
   return {
     pattern,
     data: body.data,
+    sender: senderOf(properties, standing),
+    key: fields.exchange === exchanges.dead ? undefined : fields.routingKey,
     messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
     replyTo: properties.replyTo as string | undefined,
     correlationId: properties.correlationId as string | undefined,

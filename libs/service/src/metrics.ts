@@ -1,5 +1,5 @@
 import { Controller, Get, Header, Inject, Injectable } from '@nestjs/common';
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { DataSource } from 'typeorm';
 
 /** The numbers of one instance, in the form that Prometheus reads. Inject it to add your own to `registry`. */
@@ -14,6 +14,13 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #strangers = new Counter({
+    name: 'messages_of_strangers_total',
+    help: 'Messages refused because they did not come from the one who may send them.',
+    labelNames: ['kind'],
+    registers: [this.registry],
+  });
+
   constructor(service: string, version: string) {
     this.registry.setDefaultLabels({ service, version });
     // How late the event loop is gets sampled this often (milliseconds). By default every service wakes a hundred times a
@@ -24,6 +31,8 @@ export class Metrics {
   readonly observeMessage = (handled: { name: string; outcome: string; seconds: number }): void => {
     this.#handled.observe({ message: handled.name, outcome: handled.outcome }, handled.seconds);
   };
+
+  readonly countStranger = (kind: string): void => this.#strangers.inc({ kind });
 
   /** Shows how many messages wait in the outbox, counted when asked. */
   watchOutbox(dataSource: DataSource): void {

@@ -1,5 +1,6 @@
 import { Projector } from '@jogakbo/consistency';
 import type { Type } from '@nestjs/common';
+import { describeBus } from './bus.ts';
 import { serviceOptions } from './service.ts';
 import {
   DatabaseSettings,
@@ -15,14 +16,15 @@ import { createDataSource, start, type StartOptions } from './start.ts';
 const wrongSettings = 78;
 
 /**
- * Runs a service as a process: `main.js` serves, `main.js migrate` runs its migrations and ends, `main.js --help`
- * lists its settings. SIGTERM and SIGINT drain it; so does the end of a supervisor that started it.
+ * Runs a service as a process: `main.js` serves, `main.js migrate` runs its migrations and ends, `main.js describe`
+ * says what it does on the bus, `main.js --help` lists its settings. SIGTERM and SIGINT drain it; so does the end of a supervisor that started it.
  */
 export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
   const { contract } = serviceOptions(module);
   try {
     const command = process.argv[2];
     if (command === '--help' || command === '-h') return help(module);
+    if (command === 'describe') return console.log(JSON.stringify(describeBus(module), null, 2));
     if (command === 'migrate') return await migrate(module);
     if (command !== undefined) {
       console.error(`${contract.name}: "${command}" is not a command; see --help`);
@@ -74,7 +76,7 @@ function help(module: Type): void {
   if (migrations) classes.push(DatabaseSettings);
   if (settings) classes.push(settings);
   console.log(
-    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n`,
+    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   say what it does on the bus\n`,
   );
   console.log('Settings, from the environment or from the file that <NAME>_FILE names:');
   for (const [field, schema] of classes.flatMap(({ shape }) => Object.entries(shape))) {

@@ -46,7 +46,7 @@ const lastRetry = 5_000;
 
 /** What is needed to reach the config server cannot come from it. */
 const neverFromServer = new Set([
-  ...['rabbitmqUrl', 'configPassword', 'configProfiles', 'configLabel', 'configCache'],
+  ...['rabbitmqUrl', 'brokerOperator', 'configPassword', 'configProfiles', 'configLabel', 'configCache'],
 ]);
 
 /** The key that the values of a service's secrets are sealed with on their way to it. */
@@ -181,6 +181,8 @@ export class ServiceSettings {
       following.connection,
       (message) => this.#hear(message),
       () => this.#refresh(),
+      // Both come from the config server, whatever they are called.
+      ({ sender }) => sender === config.name,
     );
     await this.#listener.open(SettingsChanged.name, SettingsAsked.name);
   }
@@ -265,7 +267,7 @@ export class ServiceSettings {
   /** Over a connection of its own, which is gone afterwards. Undefined where there was no answer in time. */
   async #askAtStart(): Promise<Map<string, Given> | undefined> {
     const until = Date.now() + patienceAtStart;
-    const connection = new BrokerConnection();
+    const connection = new BrokerConnection({ operator: this.#platform.brokerOperator });
     const asked = (async () => {
       try {
         await connection.open(this.#platform.rabbitmqUrl, `${this.service} asks for settings`, 1);
@@ -438,7 +440,8 @@ const originOf = ({ origin }: { origin: string }): InForce['origin'] =>
 function inForce({ field, schema, instance, origin, given, afterRestart, refused }: Held): InForce {
   const value = instance[field];
   const isSecret = isMarked(schema, 'secret') || origin === 'file' || given?.secret === true;
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  // What a schema makes of a text may be a function, which has none.
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '(computed)');
   const by = (one: Given | undefined) => (one ? `${nameOf(one)} by ${one.by}` : 'nothing is set any more');
   return {
     key: field,

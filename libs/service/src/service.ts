@@ -1,4 +1,4 @@
-import type { ServiceContract } from '@jogakbo/contract';
+import type { AnyRequest, ServiceContract } from '@jogakbo/contract';
 import { Module, type Provider, type Type } from '@nestjs/common';
 import type { Projection, Saga } from '@jogakbo/consistency';
 import type { MixedList, MigrationInterface, EntitySchema } from 'typeorm';
@@ -8,6 +8,10 @@ import type { AnySettings } from './settings.ts';
 export interface ServiceOptions {
   /** All that it says in public. */
   contract: ServiceContract;
+  /** Requests of other services that it asks or sends, those of its sagas included. Nothing else leaves it. */
+  calls?: AnyRequest[];
+  /** True for the public door: it may ask for all that any service offers over HTTP. */
+  door?: boolean;
   /** Classes with `@Controller()` whose methods carry `@Handles(Contract)`, one use case each. */
   handlers?: Type[];
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- sagas of one list differ in key and state

@@ -65,6 +65,13 @@ export class PlatformSettings extends settings({
     .default(0)
     .describe('port to listen on; 0 takes a free one'),
   rabbitmqUrl: secret(z.url({ protocol: /^amqps?$/ }).describe('amqp://user:password@host:port/vhost')),
+  brokerOperator: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'login of those who operate the broker; set it where every service has a login of its own: then a message must come from the service that may send it',
+    ),
   logLevel: live(
     z
       .enum(['trace', 'debug', 'info', 'warn', 'error'])

@@ -24,6 +24,7 @@ import { TerminusModule } from '@nestjs/terminus';
 import type { FastifyServerOptions } from 'fastify';
 import { throwError } from 'rxjs';
 import { DataSource } from 'typeorm';
+import { declaredOnly } from './bus.ts';
 import { HealthController, Readiness } from './health.ts';
 import { createLog, NestLog } from './log.ts';
 import { guardCalls } from './guarded-calls.ts';
@@ -85,7 +86,9 @@ export function createDataSource(module: Type, { databaseUrl, databasePool }: Da
  * @throws WrongSettings before anything is opened
  */
 export async function start(module: Type, options: StartOptions = {}): Promise<RunningService> {
-  const { contract, sagas = [], projections = [], migrations, settings: own } = serviceOptions(module);
+  const declared = serviceOptions(module);
+  const { contract, sagas = [], projections = [], migrations, settings: own } = declared;
+  const mustDeclare = declaredOnly(declared);
   const hasDatabase = migrations !== undefined;
   const classes: AnySettings[] = [PlatformSettings];
   if (hasDatabase) classes.push(DatabaseSettings);
@@ -101,12 +104,14 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   settings.onChange(() => (log.level = platform.logLevel));
   const ladder = platform.retryLadder?.split(',').map(Number);
 
-  const consuming = await new BrokerConnection().open(platform.rabbitmqUrl, `${instance} consumes`);
+  const metrics = new Metrics(service, version);
+  const standing = { operator: platform.brokerOperator };
+  const consuming = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} consumes`);
+  consuming.onStranger(metrics.countStranger);
   // The broker slows a connection that publishes too fast; consuming goes on over the other.
-  const publishing = await new BrokerConnection().open(platform.rabbitmqUrl, `${instance} publishes`);
+  const publishing = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} publishes`);
   const publisher = new Publisher(publishing);
   await publisher.open();
-  const metrics = new Metrics(service, version);
   const { guard, leftAlone } = guardCalls(platform, metrics);
   const client = new RabbitClient(consuming, publisher, service, guard);
   await client.connect();
@@ -126,6 +131,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       service,
       dataSource,
       dispatch: (...args) => server.dispatch(...args),
+      mustDeclare,
       wake: relay.wake,
     });
     lostQueues = new LostQueues(dataSource, relay.wake);
@@ -156,8 +162,12 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let state: Announcement['state'] = 'up';
   addConditions();
 
+  const ask: Ask = async (wanted, ...rest) => {
+    mustDeclare(wanted);
+    return client.ask(wanted, ...rest);
+  };
   const provided: Provider[] = [
-    { provide: Ask, useValue: client.ask },
+    { provide: Ask, useValue: ask },
     { provide: RabbitClient, useValue: client },
     { provide: BrokerConnection, useValue: consuming },
     { provide: Publisher, useValue: publisher },

@@ -22,6 +22,8 @@ const uniqueName = () => `test_${process.pid}_${randomBytes(4).toString('hex')}`
 export interface PrivateBroker extends Private {
   /** Cuts every connection to it, as a failing network would. Gives how many there were. */
   cutConnections(): Promise<number>;
+  /** Makes a login that may do everything in it, and nothing elsewhere. Gives its address. */
+  login(name: string): Promise<string>;
 }
 
 /** A RabbitMQ virtual host of its own: nothing in it is seen by any other suite. About 20 ms. */
@@ -44,9 +46,20 @@ export async function privateBroker(): Promise<PrivateBroker> {
   await call('PUT', `/api/permissions/${vhost}/${username}`, { configure: '.*', write: '.*', read: '.*' });
   const url = new URL(environment('TEST_RABBITMQ_URL'));
   url.pathname = `/${vhost}`;
+  const logins: string[] = [];
   return {
     url: url.href,
-    drop: async () => void (await call('DELETE', `/api/vhosts/${vhost}`)),
+    drop: async () => {
+      await call('DELETE', `/api/vhosts/${vhost}`);
+      await Promise.all(logins.map((login) => call('DELETE', `/api/users/${login}`)));
+    },
+    login: async (name) => {
+      const password = randomBytes(12).toString('hex');
+      await call('PUT', `/api/users/${name}`, { password, tags: '' });
+      logins.push(name);
+      await call('PUT', `/api/permissions/${vhost}/${name}`, { configure: '.*', write: '.*', read: '.*' });
+      return Object.assign(new URL(url), { username: name, password }).href;
+    },
     cutConnections: async () => {
       // The broker's list of connections lags some seconds behind.
       const open = await eventually(async () => {

@@ -35,7 +35,7 @@ class ConsultHandler {
     return this.ask(Answer, input, { timeout: 300 });
   }
 }
-@Service({ contract: shop, handlers: [ConsultHandler] })
+@Service({ contract: shop, calls: [Answer], handlers: [ConsultHandler] })
 class ShopModule {}
 
 const mall = service('mall');
@@ -50,7 +50,7 @@ class EnterHandler {
     return this.ask(Consult, input);
   }
 }
-@Service({ contract: mall, handlers: [EnterHandler] })
+@Service({ contract: mall, calls: [Consult], handlers: [EnterHandler] })
 class MallModule {}
 
 describe('calls between services', () => {

@@ -118,6 +118,7 @@ class BankHandler {
 
 @Service({
   contract: bank,
+  calls: [Ask4Rate, Print],
   migrations: [Consistency1700000000000, Tables1700000001000],
   entities: [Account, Note],
   handlers: [BankHandler],

@@ -57,7 +57,7 @@ export class Counting {
     await this.publisher.open();
     const channel = await this.connection.model!.createChannel();
     await channel.assertExchange(exchanges.events, 'topic');
-    await channel.assertExchange(exchanges.commands, 'direct');
+    await channel.assertExchange(exchanges.commands, 'topic');
     const { queue } = await channel.assertQueue('', { exclusive: true });
     await channel.bindQueue(queue, exchanges.events, '#');
     // Whoever keeps an inbox sees a message once, when it comes for the first time.

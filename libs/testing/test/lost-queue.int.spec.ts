@@ -44,7 +44,12 @@ class Printer {
   }
 }
 
-@Service({ contract: office, migrations: [Consistency1700000000000], handlers: [Office] })
+@Service({
+  contract: office,
+  calls: [Print],
+  migrations: [Consistency1700000000000],
+  handlers: [Office],
+})
 class OfficeModule {}
 
 @Service({

@@ -33,7 +33,7 @@ const Take = shop.command('take', {
   rejections: { 'none-left': 409 },
 });
 /** What a stock Nest service answers; there is no server of ours for it. */
-const barn = service('barn');
+const barn = service('barn', '', { batches: false });
 const Count = barn.query('count', {
   input: z.strictObject({ of: z.string() }),
   output: z.object({ count: z.int() }),
@@ -160,6 +160,11 @@ describe('on the wire', () => {
       await expect(harness.ask(Count, { of: 'sheep' })).resolves.toEqual({ count: 5 });
     });
 
+    it('is asked one by one, because its contract says so', async () => {
+      const asked = ['a', 'ab', 'abc'].map((of) => harness.ask(Count, { of }));
+      await expect(Promise.all(asked)).resolves.toEqual([{ count: 1 }, { count: 2 }, { count: 3 }]);
+    });
+
     it('fails: its plain errors arrive as faults', async () => {
       await expect(harness.ask(Count, { of: 'text' })).rejects.toMatchObject({
         name: 'RemoteFault',
@@ -187,6 +192,80 @@ describe('on the wire', () => {
       ]);
       // It has come through this unharmed.
       await expect(harness.ask(Count, { of: 'sheep' })).resolves.toEqual({ count: 5 });
+    });
+  });
+
+  describe('what is asked in one turn of the event loop', () => {
+    /** All messages of these kinds that pass. */
+    async function tap(exchange: string, key: string): Promise<ConsumeMessage[]> {
+      const passed: ConsumeMessage[] = [];
+      const channel = await harness.asking.model!.createChannel();
+      const { queue } = await channel.assertQueue('', { exclusive: true });
+      await channel.bindQueue(queue, exchange, key);
+      await channel.consume(queue, (message) => message && passed.push(message), { noAck: true });
+      return passed;
+    }
+    const things = Array.from({ length: 40 }, (_, length) => 'x'.repeat(length));
+
+    it('travels as one message, and so do the answers, each for itself', async () => {
+      await harness.serve([
+        [
+          Look,
+          ({ thing }: { thing: string }) =>
+            thing.length === 7 ? Promise.reject(new Error('secret')) : { seen: thing.length },
+        ],
+      ]);
+      const [questions, answers] = [
+        await tap(exchanges.commands, Look.name),
+        await tap(exchanges.replies, '#'),
+      ];
+      const answered = await Promise.allSettled(things.map((thing) => harness.ask(Look, { thing })));
+      for (const [length, one] of answered.entries()) {
+        if (length === 7) expect(one).toMatchObject({ reason: { name: 'RemoteFault', code: 'internal' } });
+        else expect(one).toEqual({ status: 'fulfilled', value: { seen: length } });
+      }
+      // No more than 32 in one.
+      await eventually(() => questions.length === 2 && answers.length > 0);
+      expect(answers.length).toBeLessThan(10);
+    });
+
+    it('waits for nobody: what is slow holds nothing else up', async () => {
+      let release = () => {};
+      const held = new Promise<void>((resolve) => (release = resolve));
+      await harness.serve([
+        [
+          Look,
+          async ({ thing }: { thing: string }) => {
+            if (thing === 'slow') await held;
+            return { seen: thing.length };
+          },
+        ],
+      ]);
+      const slow = harness.ask(Look, { thing: 'slow' });
+      await expect(
+        Promise.all([harness.ask(Look, { thing: 'a' }), harness.ask(Look, { thing: 'ab' })]),
+      ).resolves.toEqual([{ seen: 1 }, { seen: 2 }]);
+      release();
+      await expect(slow).resolves.toEqual({ seen: 4 });
+    });
+
+    it('travels alone where it is a command, which is kept, tried again and buried alone', async () => {
+      await harness.serve([[Take, ({ thing }: { thing: string }) => ({ taken: thing })]]);
+      const commands = await tap(exchanges.commands, Take.name);
+      await Promise.all(things.slice(0, 5).map((thing) => harness.ask(Take, { thing })));
+      await eventually(() => commands.length === 5);
+      await harness.publisher.publish({
+        ...{ exchange: exchanges.commands, routingKey: Take.name },
+        content: Buffer.from(
+          JSON.stringify([1, 2].map((id) => ({ pattern: Take.name, data: { thing: 'x' }, id }))),
+        ),
+        options: { messageId: crypto.randomUUID(), contentType: 'application/vnd.jogakbo.batch+json' },
+      });
+      const [buried] = await eventually(async () => {
+        const letters = await harness.givenUp();
+        return letters.length > 0 && letters;
+      });
+      expect(buried).toMatchObject({ failures: 1, cause: 'SyntaxError: only questions travel together' });
     });
   });
 

@@ -28,10 +28,7 @@ export const mutants: Record<string, Mutant> = {
     lacks: 'a message counts as published before the broker has confirmed it',
     in: stateful,
     changes: [
-      before(
-        'const more = channel.publish(exchange, routingKey, content, options, confirmed);',
-        'resolve();',
-      ),
+      before('const more = channel.publish(exchange, routingKey, content, signed, confirmed);', 'resolve();'),
     ],
     faults: ['freeze'],
     seconds: 30,

@@ -82,8 +82,11 @@ export class Store {
     return `postgresql://jogakbo:${database}@127.0.0.1:${this.portOf('postgres')}/${service}`;
   }
 
+  /** Of those who operate the broker. */
+  readonly brokerLogin = 'jogakbo';
+
   get brokerUrl(): string {
-    return `amqp://jogakbo:${this.#brokerPassword}@127.0.0.1:${this.portOf('amqp')}`;
+    return `amqp://${this.brokerLogin}:${this.#brokerPassword}@127.0.0.1:${this.portOf('amqp')}`;
   }
 
   /** Where a server of the store really listens. */

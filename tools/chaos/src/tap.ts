@@ -87,9 +87,17 @@ export class Tap {
 
   /** The same message on the same way, once more. */
   #again({ fields: { exchange, routingKey }, content, properties }: ConsumeMessage): void {
-    const given = Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== undefined));
+    const { headers, userId, ...others } = Object.fromEntries(
+      Object.entries(properties).filter(([, value]) => value !== undefined),
+    );
+    // Nobody may speak as somebody else. Services believe an operator who it was at first.
+    const again = {
+      ...others,
+      userId: this.#store.brokerLogin,
+      headers: { ...headers, sender: userId ?? '' },
+    };
     try {
-      this.#channel?.publish(exchange, routingKey, content, given);
+      this.#channel?.publish(exchange, routingKey, content, again);
       this.#copies += 1;
     } catch {
       // The broker is away: this copy is not made.

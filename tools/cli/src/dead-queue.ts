@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { senderHeader, senderOf } from '@jogakbo/messaging/identity';
 import { queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
 import { deadLetterOf, type DeadLetter } from './dead-letter.ts';
@@ -30,24 +31,31 @@ export class DeadQueue {
   readonly letters: DeadLetter[] = [];
   private readonly connection: ChannelModel;
   private readonly channel: ConfirmChannel;
+  /** Of this connection. */
+  private readonly login: string;
   readonly #returned = new Set<string>();
   #gone = 0;
 
-  private constructor(service: string, connection: ChannelModel, channel: ConfirmChannel) {
+  private constructor(service: string, connection: ChannelModel, channel: ConfirmChannel, login: string) {
     this.service = service;
+    this.login = login;
     this.connection = connection;
     this.channel = channel;
     channel.on('return', ({ properties }: Message) => this.#returned.add(properties.messageId as string));
   }
 
   /** Undefined where the service has no such queue. @throws Fault while somebody else works on it */
-  static async open(connection: ChannelModel, service: string): Promise<DeadQueue | undefined> {
+  static async open(
+    connection: ChannelModel,
+    service: string,
+    login: string,
+  ): Promise<DeadQueue | undefined> {
     for (const until = Date.now() + 5_000; ; await pause(250)) {
       const channel = await connection.createConfirmChannel();
       channel.on('error', () => {});
       try {
         const { messageCount } = await channel.checkQueue(queues.dead(service));
-        const self = new DeadQueue(service, connection, channel);
+        const self = new DeadQueue(service, connection, channel, login);
         if (messageCount > 0) await self.#take(Math.min(messageCount, window));
         return self;
       } catch (error) {
@@ -93,10 +101,15 @@ export class DeadQueue {
    * @throws Fault where no queue takes it, or the broker does not confirm it; it stays here
    */
   async move(letter: DeadLetter, { exchange, routingKey, content, headers }: Sent): Promise<void> {
-    const { messageId, contentType, userId: _, ...others } = letter.message.properties;
-    // Among the dead it stays what it was, also a request; only who sent it cannot be said again by somebody else.
+    const { messageId, contentType, ...others } = letter.message.properties;
+    // Among the dead it stays what it was, also a request.
     const kept = routingKey === queues.dead(this.service) ? others : {};
-    const options = { ...kept, messageId, contentType, headers, persistent: true, mandatory: true };
+    // Its service believes us who sent it at first; that we send it on is no reason to believe the message itself.
+    const first = senderOf(others, { login: this.service, operator: this.login });
+    const options = {
+      ...{ ...kept, messageId, contentType, persistent: true, mandatory: true },
+      ...{ userId: this.login, headers: { ...headers, ...senderHeader(first) } },
+    };
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
         const seconds = confirmTimeout / 1_000;
@@ -159,7 +172,11 @@ export async function withDeadQueues<T>(
   const open: DeadQueue[] = [];
   try {
     for (const service of services) {
-      const queue = await DeadQueue.open(connection, service);
+      const queue = await DeadQueue.open(
+        connection,
+        service,
+        decodeURIComponent(new URL(url).username) || 'guest',
+      );
       if (queue) open.push(queue);
     }
     return await work(open);

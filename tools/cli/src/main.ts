@@ -131,6 +131,11 @@ const commands: Record<string, Command> = {
     takesNames: true,
     run: async (values, names) => (await import('./config.ts')).config(values, names),
   },
+  logins: {
+    summary: 'give each service its login at the broker again, with what its build says that it does there',
+    usage: 'logins',
+    run: async () => (await import('./logins.ts')).logins(),
+  },
   doctor: {
     summary: 'check this machine, and name the fix for each fault',
     usage: 'doctor [--port N]',
@@ -178,6 +183,7 @@ function overview(): string {
     '',
     'environment:',
     '  RABBITMQ_URL, DATABASE_URL   use these servers instead of private ones',
+    '  RABBITMQ_MANAGEMENT_URL      the management API of that broker (default: its host, port 15672)',
     '  PORT                         the public port instead of 3000',
     '  JOGAKBO_HOME                 keep the state here instead of in .jogakbo',
     '  JOGAKBO_BROKER               docker or local: insist on one way to a private broker',

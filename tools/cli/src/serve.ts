@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { provideBroker } from './broker.ts';
+import { ensureBrokerLogins } from './broker-logins.ts';
 import { takeService } from './control-socket.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from './database.ts';
@@ -19,6 +20,7 @@ import { ensureStaff, staffFileOf } from './staff.ts';
 import { startOptions } from './start.ts';
 import { appsOf, takeCharge } from './start-store.ts';
 import { openSecrets, openState, type State } from './state.ts';
+import { brokerUrlOf } from './store-access.ts';
 import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
 import { type App, listApps, nodePath, root } from './workspace.ts';
 
@@ -43,10 +45,20 @@ async function groundOfRunningStore(state: State, app: App): Promise<Ground> {
   }
   say(`took ${app.name} over from the running store; it goes back at the end`);
   return {
-    launch: async () => launch,
+    launch: async () => {
+      // What it does on the bus may have changed with its source.
+      if (launch.env.BROKER_OPERATOR) await renewLogins(state, app);
+      return launch;
+    },
     lost: new Promise((resolve) => socket.on('close', () => resolve())),
     release: async () => void socket.destroy(),
   };
+}
+
+async function renewLogins(state: State, app: App): Promise<void> {
+  const { kind, managementUrl } = readRun(state)!.broker!;
+  const { brokerLogins } = openSecrets(state, [app.name]);
+  await ensureBrokerLogins({ kind, managementUrl, url: brokerUrlOf(state) }, [app], brokerLogins, state.id);
 }
 
 async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
@@ -58,11 +70,11 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
       store.backing('broker', provideBroker(await brokerPlaceOf(state, store.abort), say)),
       store.backing('database', provideDatabase(databasePlace, say)),
     ]);
-    const { services: passwords, registration } = openSecrets(state, [app.name]);
+    const { services: passwords, brokerLogins, registration } = openSecrets(state, [app.name]);
     const databases = await ensureServiceDatabases(database, [app], passwords);
     ensureStaff(state);
     const around: Surroundings = {
-      ...{ state, publicUrl: store.run.publicUrl, port: options.port, rabbitUrl: broker.url },
+      ...{ state, publicUrl: store.run.publicUrl, port: options.port, broker: { urls: {} } },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
       staffFile: staffFileOf(state),
       registryPort: await registryPortOf(state),
@@ -72,6 +84,8 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
     store.becomeReady();
     return {
       launch: async () => {
+        around.broker = await ensureBrokerLogins(broker, [app], brokerLogins, state.id);
+        if (around.broker.remark) say(around.broker.remark);
         await runMigrations([app], databases, around, say, store.abort);
         return launchOf(app, around);
       },

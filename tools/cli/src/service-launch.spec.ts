@@ -3,7 +3,11 @@ import { serviceEnvironment, type Surroundings } from './service-launch.ts';
 
 const around: Surroundings = {
   state: { folder: '/state', logs: '/state/logs', id: 'x' },
-  ...{ publicUrl: 'http://localhost:3000', port: 3000, rabbitUrl: 'amqp://us' },
+  ...{ publicUrl: 'http://localhost:3000', port: 3000 },
+  broker: {
+    urls: { orders: 'amqp://orders@us', gateway: 'amqp://gateway@us' },
+    operator: 'us',
+  },
   databaseUrls: { orders: 'postgresql://orders', identity: 'postgresql://identity' },
   staffFile: '/state/staff.json',
   registryPort: 8761,
@@ -39,6 +43,15 @@ describe('serviceEnvironment', () => {
     expect(of('registry').PORT).toBe('8761');
   });
 
+  it('gives a service its own login at the broker, and the name of those who operate it', () => {
+    expect(of('orders')).toMatchObject({ RABBITMQ_URL: 'amqp://orders@us', BROKER_OPERATOR: 'us' });
+    expect(of('gateway', false).RABBITMQ_URL).toBe('amqp://gateway@us');
+    const shared = { ...around, broker: { urls: { orders: 'amqp://us' } } };
+    const environment = serviceEnvironment({ name: 'orders', hasDatabase: true }, shared, user);
+    expect(environment.RABBITMQ_URL).toBe('amqp://us');
+    expect(environment).not.toHaveProperty('BROKER_OPERATOR');
+  });
+
   it('passes the user’s settings on', () => {
     expect(of('orders')).toMatchObject({
       PATH: '/bin',
@@ -46,7 +59,7 @@ describe('serviceEnvironment', () => {
       LOG_LEVEL: 'debug',
       ORDERS_PAGE: '7',
     });
-    expect(of('orders')).toMatchObject({ RABBITMQ_URL: 'amqp://us', TOKEN_ISSUER: 'http://localhost:3000' });
+    expect(of('orders')).toMatchObject({ TOKEN_ISSUER: 'http://localhost:3000' });
   });
 
   it('keeps what belongs to one service from the others', () => {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type BrokerLogins } from './broker-logins.ts';
 import { type ConfigSecrets } from './config-secrets.ts';
 import { type State } from './state.ts';
 import { type App, nodePath, root } from './workspace.ts';
@@ -7,7 +8,7 @@ export interface Surroundings {
   state: State;
   publicUrl: string;
   port: number;
-  rabbitUrl: string;
+  broker: BrokerLogins;
   /** The login of each service for its own database, by the name of the service. */
   databaseUrls: Record<string, string>;
   staffFile: string;
@@ -35,7 +36,7 @@ const belongsTo: Record<string, string> = {
   },
 };
 const neverPassed =
-  /^(DATABASE_URL|CONFIG_PASSWORD.*|RABBITMQ_.*|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+  /^(DATABASE_URL|CONFIG_PASSWORD.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** What the door must know before the store is open. */
 const toSell = 'POST /v1/orders,POST /v1/sessions';
@@ -56,7 +57,8 @@ export function serviceEnvironment(
     ...Object.fromEntries(passed),
     HOST: '127.0.0.1',
     PORT: String(portOf(app.name, around)),
-    RABBITMQ_URL: around.rabbitUrl,
+    RABBITMQ_URL: around.broker.urls[app.name],
+    ...(around.broker.operator ? { BROKER_OPERATOR: around.broker.operator } : {}),
     TOKEN_ISSUER: around.publicUrl,
     ...(app.name === 'gateway' && sells(around) && !user.READY_ROUTES ? { READY_ROUTES: toSell } : {}),
     // Where many threads of a small process each take memory of their own, most of it is never given back.

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { type BackingService } from './backing-service.ts';
 import { provideBroker } from './broker.ts';
+import { ensureBrokerLogins } from './broker-logins.ts';
 import { build } from './build.ts';
 import { checkDisk, checkPort, checkStateFolder, refuseIfFailed } from './checks.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
@@ -104,20 +106,27 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
 
   const { staff, isNew: staffIsNew } = ensureStaff(state);
   const around: Surroundings = {
-    ...{ state, publicUrl: run.publicUrl, port: run.port, rabbitUrl: broker.url },
+    ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
     ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
     ...{ registryPort: 0, registrationSecret: openSecrets(state).registration },
   };
+  const { services: passwords, brokerLogins } = openSecrets(
+    state,
+    listApps().map(({ name }) => name),
+  );
+  const ensureLogins = () => ensureBrokerLogins(broker, apps, brokerLogins, state.id);
+  const logins = ensureLogins();
+  logins.catch(() => undefined); // thrown below
   await stage('databases', async (note) => {
-    const { services: passwords } = openSecrets(
-      state,
-      apps.map(({ name }) => name),
-    );
     const databases = await ensureServiceDatabases(database, apps, passwords);
     for (const [name, { url }] of Object.entries(databases)) around.databaseUrls[name] = url;
     run.databases = identityOf(databases);
-    return [databases, await runMigrations(apps, databases, around, note, abort)];
+    const migrated = await runMigrations(apps, databases, around, note, abort);
+    around.broker = await logins;
+    return [databases, migrated];
   });
+  if (around.broker.remark) report({ kind: 'line', text: around.broker.remark });
+  else keepLogins(broker, ensureLogins);
 
   await stage('services', async (note) => {
     // Only now: nobody must take it meanwhile.
@@ -150,6 +159,15 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   }
   store.becomeReady();
   report({ kind: 'ready', lines: summaryOf(store, { staff: staffIsNew ? staff : [], withGateway }) });
+}
+
+/** A broker that died may have lost what it knew, and its disk: it is told again. */
+function keepLogins(broker: BackingService, ensureLogins: () => Promise<unknown>): void {
+  const restart = broker.restart.bind(broker);
+  broker.restart = async () => {
+    await restart();
+    await ensureLogins();
+  };
 }
 
 /** When one does not start, the others get a moment to say that they do not either. */

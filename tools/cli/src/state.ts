@@ -45,6 +45,8 @@ export interface Secrets {
   /** With which instances of others register at the registry. */
   registration: string;
   services: Record<string, string>;
+  /** Of each service at the broker. */
+  brokerLogins: Record<string, string>;
 }
 
 export const password = (): string => randomBytes(24).toString('base64url');
@@ -58,8 +60,12 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
     database: kept.database ?? password(),
     registration: kept.registration ?? password(),
     services: { ...kept.services },
+    brokerLogins: { ...kept.brokerLogins },
   };
-  for (const service of services) secrets.services[service] ??= password();
+  for (const service of services) {
+    secrets.services[service] ??= password();
+    secrets.brokerLogins[service] ??= password();
+  }
   writeJson(path, secrets);
   return secrets;
 }

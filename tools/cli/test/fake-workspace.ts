@@ -62,6 +62,8 @@ export class FakeWorkspace extends Jogakbo {
         }),
       );
       writeFileSync(join(app, 'dist', 'main.js'), fakeService);
+      const bus = { service: name, contracts: [], calls: [], hears: [], tells: [], door: name === 'gateway' };
+      writeFileSync(join(app, 'dist', 'bus.json'), JSON.stringify(bus));
     }
   }
 }

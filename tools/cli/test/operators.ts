@@ -7,6 +7,7 @@ import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
 import { type DeadLetter } from '../src/dead-letter.ts';
 import { withDeadQueues } from '../src/dead-queue.ts';
+import { brokerUser } from '../src/private-broker.ts';
 import { openState } from '../src/state.ts';
 import { brokerUrlOf, databaseUrlOf } from '../src/store-access.ts';
 import { until } from './jogakbo.ts';
@@ -60,6 +61,7 @@ export const operators = (store: Store) =>
       const channel = await broker.createConfirmChannel();
       channel.publish(exchange, key, Buffer.from(body), {
         ...{ messageId, persistent: true, mandatory: true, contentType: 'application/json' },
+        userId: brokerUser,
         headers: { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`, language: 'ko' },
       });
       await channel.waitForConfirms();

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
+import { probeBroker } from '../src/broker-probe.ts';
 import { isFree } from '../src/ports.ts';
 import { isAlive, markOf, type ProcessMark, treeOf } from '../src/processes.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
@@ -61,6 +62,20 @@ describe('a running store', () => {
     expect(await login(orders.replace(/\/orders$/, '/identity'))).toBe('42501');
     expect(await login(orders.replace(/\/orders$/, '/postgres'))).toBe('42501');
     expect(await environmentOf('gateway')).not.toHaveProperty('DATABASE_URL');
+  });
+
+  it('gives each service a login of its own at the broker, called like the service', async () => {
+    const logins = await Promise.all(
+      names.map(async (name) => {
+        const { RABBITMQ_URL: url, BROKER_OPERATOR: operator } = await environmentOf(name);
+        const { username, password } = new URL(url!);
+        expect(operator).toBe('jogakbo');
+        expect(await probeBroker(url!)).toBeUndefined();
+        return { username, password };
+      }),
+    );
+    expect(logins.map(({ username }) => username)).toEqual(names);
+    expect(new Set(logins.map(({ password }) => password)).size).toBe(names.length);
   });
 
   it('is started once', async () => {

@@ -3,6 +3,7 @@ import { killedService } from './killed-service.ts';
 import { operators } from './operators.ts';
 import { purchase } from './purchase.ts';
 import { Store } from './store.ts';
+import { trust } from './trust.ts';
 
 // One store for all of them: to start one takes longer than most of what is asked of it.
 const store = new Store();
@@ -13,3 +14,4 @@ afterAll(() => store.remove());
 purchase(store);
 killedService(store);
 operators(store);
+trust(store);

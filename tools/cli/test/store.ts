@@ -26,11 +26,14 @@ export interface Mail {
 /** The real store in a folder of its own, met as a client meets it: over HTTP, at its door. */
 export class Store extends Jogakbo {
   #staff = new Map<string, string>();
+  /** What the start said. */
+  screen = '';
 
   async start(options: string[] = []): Promise<void> {
     await this.make();
     const { code, output } = await this.run(['start', '--detach', ...options]);
     if (code !== 0) throw new Error(output);
+    this.screen = output;
     for (const { email, password, roles } of readStaff(openState(this.home))) {
       this.#staff.set(roles.at(-1)!, await this.signIn(email, password));
     }

@@ -1,7 +1,10 @@
-// Bundles one app with the libraries of this workspace into dist/main.js; packages of others stay outside.
+// Bundles one app with the libraries of this workspace into dist/main.js; packages of others stay outside. Beside it
+// dist/bus.json says what the app does on the bus: the deploy step makes of it what its login may do.
 // Usage: node tools/delivery/src/build.ts apps/<name> [--watch]
-import { readFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { transform } from '@swc/core';
 import { build, context, type BuildOptions, type Plugin } from 'esbuild';
 
@@ -42,6 +45,23 @@ const packagesOutside: Plugin = {
   },
 };
 
+const bus: Plugin = {
+  name: 'bus',
+  setup({ onEnd }) {
+    onEnd(async ({ errors }) => {
+      if (errors.length > 0) return undefined;
+      try {
+        const main = path.join(app, 'dist/main.js');
+        const { stdout } = await promisify(execFile)(process.execPath, [main, 'describe']);
+        await writeFile(path.join(app, 'dist/bus.json'), stdout);
+        return undefined;
+      } catch (error) {
+        return { errors: [{ text: `it does not say what it does on the bus: ${(error as Error).message}` }] };
+      }
+    });
+  },
+};
+
 const report: Plugin = {
   name: 'report',
   setup({ onStart, onEnd }) {
@@ -62,7 +82,7 @@ const options: BuildOptions = {
   target: 'node24',
   sourcemap: true,
   logLevel: 'warning',
-  plugins: [packagesOutside, decorators, report],
+  plugins: [packagesOutside, decorators, bus, report],
 };
 
 if (flag === '--watch') await (await context(options)).watch();

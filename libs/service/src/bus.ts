@@ -1,0 +1,68 @@
+import type { AnyContract, AnyEvent, HttpBinding } from '@jogakbo/contract';
+import { ReadSettings, SettingsAsked, SettingsChanged, SettingsTold } from '@jogakbo/contracts-config';
+import { handledBy } from '@jogakbo/messaging';
+import type { BusDescription } from '@jogakbo/messaging/permissions';
+import type { Type } from '@nestjs/common';
+import { serviceOptions, type ServiceOptions } from './service.ts';
+
+/**
+ * What a service does on the bus, without running it: what it owns, and what of others it calls and hears. The deploy
+ * step makes of it what its login may do.
+ */
+export function describeBus(module: Type): BusDescription {
+  const options = serviceOptions(module);
+  const { contract, calls = [], door = false } = options;
+  const hears = [...eventsHeard(options), SettingsChanged, SettingsAsked].filter(
+    ({ service }) => service !== contract.name,
+  );
+  return {
+    service: contract.name,
+    contracts: [...contract.contracts.values()].map((one) => ({
+      name: one.name,
+      kind: one.kind,
+      ...(one.kind !== 'event' && one.http && { http: waitedFor(one.http) }),
+    })),
+    calls: namesOf([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
+    hears: namesOf(hears),
+    tells: namesOf(contract.name === ReadSettings.service ? [SettingsTold, SettingsAsked] : [SettingsTold]),
+    door,
+  };
+}
+
+const waitedFor = ({ wait }: HttpBinding) => ({
+  asks: wait ? [wait.answer.name] : [],
+  hears: (wait?.until ?? []).map(({ name }) => name),
+});
+
+const namesOf = (contracts: readonly AnyContract[]): string[] =>
+  [...new Set(contracts.map(({ name }) => name))].sort();
+
+/** By handlers, sagas and projections; and what only the config server listens for. */
+function eventsHeard({ contract, handlers, sagas, projections }: ServiceOptions): AnyEvent[] {
+  return [
+    ...(handlers ?? []).flatMap(handledBy).filter((one) => one.kind === 'event'),
+    ...(sagas ?? []).flatMap(({ start, transitions }) => [
+      start.event,
+      ...[...transitions.values()].map(({ event }) => event as AnyEvent),
+    ]),
+    ...(projections ?? []).flatMap(({ announced }) => [...announced.values()].map(({ event }) => event)),
+    ...(contract.name === ReadSettings.service ? [SettingsTold] : []),
+  ];
+}
+
+/**
+ * Guards what leaves a service: requests that it declares as `calls`, its own contracts, and nothing else. The broker
+ * would refuse the rest too, but later and to everybody on the same channel.
+ * @returns throws Error where a contract is not declared
+ */
+export function declaredOnly({ contract, calls = [] }: ServiceOptions): (wanted: AnyContract) => void {
+  const declared = new Set([...calls, ReadSettings].map(({ name }) => name));
+  return ({ kind, name, service }) => {
+    if (service === contract.name || declared.has(name)) return;
+    throw new Error(
+      kind === 'event'
+        ? `${contract.name} cannot announce ${name}: it belongs to ${service}`
+        : `${contract.name} does not declare that it calls ${name}: add it to \`calls\` of @Service`,
+    );
+  };
+}

@@ -1,0 +1,324 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { type Announcement, describe as described, service, type Body } from '@jogakbo/contract';
+import { Consistency1700000000000, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
+import {
+  Ask,
+  BrokerConnection,
+  contextHeaders,
+  encodeEvent,
+  encodeRequest,
+  exchanges,
+  Handles,
+  Instances,
+  Publisher,
+  queues,
+  RabbitClient,
+} from '@jogakbo/messaging';
+import { assertShared } from '@jogakbo/messaging/topology';
+import { Service, start, type RunningService } from '@jogakbo/service';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Controller } from '@nestjs/common';
+import { connect, type Channel, type ChannelModel, type GetMessage, type Message } from 'amqplib';
+import { DataSource, type MigrationInterface, type QueryRunner } from 'typeorm';
+import { z } from 'zod';
+import {
+  eventually,
+  privateBroker,
+  privateDatabase,
+  type Private,
+  type PrivateBroker,
+} from '../src/index.ts';
+
+// A login is known to the whole broker: another run of this suite must not take it away.
+const unique = randomBytes(4).toString('hex').replace(/\d/g, 'x');
+const [bakeryName, millName, thiefName, bossName] = ['bakery', 'mill', 'thief', 'boss'].map(
+  (name) => `${name}${unique}`,
+) as [string, string, string, string];
+const mill = service(millName);
+const Ground = mill.event('ground', z.object({ bag: z.string() }), { subject: 'bag' });
+const Grind = mill.command('grind', { input: z.strictObject({ bag: z.string() }) });
+const Weigh = mill.query('weigh', {
+  input: z.strictObject({}),
+  output: z.object({ grams: z.int() }),
+});
+const bakery = service(bakeryName);
+const Bake = bakery.command('bake', { input: z.strictObject({ bag: z.string() }) });
+const HowMany = bakery.query('how-many', {
+  input: z.strictObject({}),
+  output: z.object({ loaves: z.int() }),
+});
+const HowHeavy = bakery.query('how-heavy', {
+  input: z.strictObject({}),
+  output: z.object({ grams: z.int() }),
+});
+
+class Tables1700000001000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query('CREATE TABLE loaf (bag text)');
+  }
+  async down(): Promise<void> {}
+}
+
+let failures = 0;
+
+@Controller()
+class Baker {
+  constructor(
+    private readonly ask: Ask,
+    private readonly dataSource: DataSource,
+  ) {}
+
+  @Handles(Ground)
+  async ground({ bag }: Body<typeof Ground>, { tx }: UnitOfWork) {
+    if (bag.startsWith('wet') && failures++ < 2) throw new Error('the flour is wet');
+    if (bag.startsWith('mouldy') && failures++ < 99) throw new Error('the flour is mouldy');
+    await tx.query('INSERT INTO loaf VALUES ($1)', [bag]);
+  }
+
+  @Handles(Bake)
+  async bake({ bag }: Body<typeof Bake>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO loaf VALUES ($1)', [bag]);
+  }
+
+  @Handles(HowMany)
+  async howMany() {
+    const [{ loaves }] = await this.dataSource.query('SELECT count(*)::int AS loaves FROM loaf');
+    return { loaves };
+  }
+
+  @Handles(HowHeavy)
+  howHeavy() {
+    return this.ask(Weigh, {}, { timeout: 700 });
+  }
+}
+
+@Service({
+  contract: bakery,
+  calls: [Weigh],
+  migrations: [Consistency1700000000000, Tables1700000001000],
+  handlers: [Baker],
+})
+class BakeryModule {}
+
+describe('where every service has a login of its own', () => {
+  let broker: PrivateBroker;
+  let database: Private;
+  let running: RunningService;
+  let bossModel: ChannelModel;
+  let boss: Channel;
+  const connections: Record<string, BrokerConnection> = {};
+  const publishers: Record<string, Publisher> = {};
+  const urls: Record<string, string> = {};
+
+  async function open(name: string): Promise<void> {
+    const connection = await new BrokerConnection({ operator: bossName }).open(urls[name]!, name);
+    connections[name] = connection;
+    publishers[name] = new Publisher(connection);
+    await publishers[name].open();
+  }
+
+  beforeAll(async () => {
+    [broker, database] = await Promise.all([privateBroker(), privateDatabase()]);
+    for (const name of [bakeryName, millName, thiefName, bossName]) urls[name] = await broker.login(name);
+    bossModel = await connect(urls[bossName]!);
+    boss = await bossModel.createChannel();
+    // As the deploy step does.
+    const ladder = [50, 100, 200];
+    await assertShared(boss, ladder);
+    const environment = {
+      ...{ LOG_LEVEL: 'error', RETRY_LADDER: ladder.join(), BROKER_OPERATOR: bossName },
+      ...{ RABBITMQ_URL: urls[bakeryName], DATABASE_URL: database.url },
+    };
+    const source = new DataSource({
+      ...{ type: 'postgres', url: database.url },
+      migrations: [Consistency1700000000000, Tables1700000001000],
+    });
+    await source.initialize();
+    await source.runMigrations();
+    await source.destroy();
+    running = await start(BakeryModule, { environment });
+    await Promise.all([open(millName), open(thiefName), open(bossName)]);
+  });
+  afterAll(async () => {
+    await running?.stop();
+    await Promise.all(Object.values(connections).map((connection) => connection.close()));
+    await bossModel?.close();
+    await Promise.all([broker.drop(), database.drop()]);
+  });
+
+  const loaves = async (): Promise<string[]> => {
+    const rows: { bag: string }[] = await running.app.get(DataSource).query('SELECT bag FROM loaf');
+    return rows.map(({ bag }) => bag);
+  };
+  const announced = (bag: string) => {
+    const event = { id: randomUUID(), name: Ground.name, source: millName, time: new Date(), data: { bag } };
+    return {
+      exchange: exchanges.events,
+      routingKey: Ground.name,
+      ...encodeEvent(event, contextHeaders(undefined)),
+    };
+  };
+  const sent = (bag: string) => ({
+    ...{ exchange: exchanges.commands, routingKey: Bake.name },
+    ...encodeRequest(
+      { pattern: Bake.name, data: { bag } },
+      { messageId: randomUUID(), persistent: true, headers: contextHeaders(undefined) },
+    ),
+  });
+  /** Under a key that the sender may use. */
+  const disguised = (bag: string) => ({ ...sent(bag), routingKey: HowMany.name });
+  const nextDead = () =>
+    eventually(
+      async () => (await boss.get(queues.dead(bakeryName), { noAck: true })) || undefined,
+    ) as Promise<GetMessage>;
+  const strangers = async (kind: string): Promise<number> => {
+    const text = await (await fetch(`${running.url}/metrics`)).text();
+    const line = text.split('\n').find((one) => one.startsWith(`messages_of_strangers_total{kind="${kind}"`));
+    return Number(line?.split(' ').at(-1) ?? 0);
+  };
+
+  it('takes an event from its owner, and a command from whoever the broker knows', async () => {
+    await publishers[millName]!.publish(announced('white'));
+    await publishers[thiefName]!.publish(sent('rye'));
+    await eventually(async () => (await loaves()).length === 2 || undefined);
+    expect((await loaves()).sort()).toEqual(['rye', 'white']);
+  });
+
+  it('puts an event of somebody else away at once, counts it, and never handles it', async () => {
+    const before = await strangers('event');
+    await publishers[thiefName]!.publish(announced('poisoned'));
+    const { properties } = await nextDead();
+    expect(properties.headers).toMatchObject({
+      ...{ failures: 1, sender: thiefName, queue: queues.events(bakeryName) },
+      cause: `Stranger: ${Ground.name} came from ${thiefName}: only ${millName} may announce it`,
+    });
+    expect(await strangers('event')).toBe(before + 1);
+    expect(await loaves()).not.toContain('poisoned');
+  });
+
+  it('puts a message of nobody away, be it an event, a command or a question', async () => {
+    const question = encodeRequest(
+      { pattern: HowMany.name, data: {}, id: 'q' },
+      { messageId: randomUUID(), replyTo: 'reply.nobody.1', headers: { deadline: Date.now() + 60_000 } },
+    );
+    for (const { exchange, routingKey, content, options } of [
+      announced('nameless'),
+      sent('nameless'),
+      { exchange: exchanges.commands, routingKey: HowMany.name, ...question },
+    ]) {
+      boss.publish(exchange, routingKey, content, options);
+      const { properties } = await nextDead();
+      expect(properties.headers).toMatchObject({
+        cause: `Stranger: ${routingKey} came from somebody without identity${routingKey === Ground.name ? `: only ${millName} may announce it` : ''}`,
+        sender: '',
+      });
+    }
+    expect(await loaves()).not.toContain('nameless');
+  });
+
+  it('puts a command away that came under the key of something else', async () => {
+    await publishers[thiefName]!.publish(disguised('hidden'));
+    expect((await nextDead()).properties.headers).toMatchObject({
+      cause: `Stranger: ${Bake.name} came from ${thiefName} under the key ${HowMany.name}`,
+    });
+    expect(await loaves()).not.toContain('hidden');
+  });
+
+  it('does not believe somebody else who says that he only sends on', async () => {
+    const { options, ...rest } = announced('passed on');
+    const headers = { ...options.headers, sender: millName };
+    await publishers[thiefName]!.publish({ ...rest, options: { ...options, headers } });
+    expect((await nextDead()).properties.headers).toMatchObject({ sender: thiefName });
+    boss.publish(rest.exchange, rest.routingKey, rest.content, { ...options, headers });
+    expect((await nextDead()).properties.headers).toMatchObject({ sender: '' });
+    expect(await loaves()).not.toContain('passed on');
+  });
+
+  it('knows who sent it at first after a retry, and when an operator sends it again', async () => {
+    failures = 0;
+    await publishers[millName]!.publish(announced('wet'));
+    await eventually(async () => (await loaves()).includes('wet') || undefined);
+    expect(failures).toBe(3);
+
+    failures = 0;
+    await publishers[millName]!.publish(announced('mouldy'));
+    const { content, properties } = await nextDead();
+    expect(properties).toMatchObject({ userId: bakeryName, headers: { sender: millName, failures: 4 } });
+    failures = 99;
+    await publishers[bossName]!.publish({
+      ...{ exchange: exchanges.dead, routingKey: queues.events(bakeryName), content },
+      options: { messageId: randomUUID(), headers: { sender: properties.headers!['sender'] } },
+    });
+    await eventually(async () => (await loaves()).includes('mouldy') || undefined);
+  });
+
+  it('takes an answer only from whom it asked', async () => {
+    const channel = await connections[millName]!.model!.createChannel();
+    const { queue } = await channel.assertQueue(queues.queries(millName), { durable: true });
+    await channel.bindQueue(queue, exchanges.commands, Weigh.name);
+    const answerAs = async (name: string, grams: number, { properties }: Message) =>
+      publishers[name]!.publish({
+        ...{ exchange: exchanges.replies, routingKey: properties.replyTo as string },
+        content: Buffer.from(JSON.stringify({ response: { grams }, isDisposed: true })),
+        options: { messageId: randomUUID(), correlationId: properties.correlationId as string },
+      });
+    await channel.consume(
+      queue,
+      async (message) => {
+        await answerAs(thiefName, 1, message!);
+        await answerAs(millName, 1_000, message!);
+      },
+      { noAck: true },
+    );
+    const client = new RabbitClient(connections[bossName]!, publishers[bossName]!, 'test');
+    await client.connect();
+    expect(await client.ask(HowHeavy, {})).toEqual({ grams: 1_000 });
+    expect(await strangers('answer')).toBe(1);
+    await client.close();
+    await channel.close();
+  });
+
+  it('lets everybody speak for himself alone, and the registry for those that are not on the bus', async () => {
+    const connection = await new BrokerConnection({ operator: bossName }).open(urls[bakeryName]!, 'listens');
+    connections['listens'] = connection;
+    let refused = 0;
+    connection.onStranger(() => (refused += 1));
+    const own = new Publisher(connection);
+    await own.open();
+    const instances = new Instances(connection, own, 'test');
+    await instances.open();
+    const tell = (name: string, more: Partial<Announcement> = {}) => {
+      const data: Announcement = {
+        ...{ service: millName, version: '1', instance: `${name}-1`, state: 'up', url: 'http://127.0.0.1:9' },
+        ...{ startedAt: new Date().toISOString(), interval: 60, madeQueues: [], contract: described(mill) },
+        ...more,
+      };
+      const event = { id: randomUUID(), name: 'instances.announced', source: name, time: new Date(), data };
+      const encoded = encodeEvent(event, contextHeaders(undefined));
+      return publishers[name]!.publish({ exchange: exchanges.events, routingKey: event.name, ...encoded });
+    };
+    const names = () =>
+      instances.alive.filter(({ service }) => service === millName).map(({ instance }) => instance);
+    await tell(thiefName);
+    await tell(millName, { instance: 'real' });
+    // Somebody else can neither end it nor speak as a registry.
+    await tell(thiefName, { instance: 'real', state: 'draining' });
+    await tell(thiefName, { instance: 'foreign', upstream: 'http' });
+    await tell(millName, { instance: 'last' });
+    await eventually(() => names().includes('last') || undefined);
+    expect(names().sort()).toEqual(['last', 'real']);
+    expect(refused).toBe(3);
+    await instances.close();
+  });
+
+  it('says at once, and to itself, what it does not declare', async () => {
+    const ask = running.app.get(Ask);
+    const units = running.app.get(UnitsOfWork);
+    const undeclared = `${bakeryName} does not declare that it calls ${Grind.name}: add it to \`calls\` of @Service`;
+    await expect(ask(Grind, { bag: 'mine' })).rejects.toThrow(undeclared);
+    await expect(units.run(async ({ send }) => send(Grind({ bag: 'mine' })))).rejects.toThrow(undeclared);
+    await expect(units.run(async ({ publish }) => publish(Ground({ bag: 'mine' })))).rejects.toThrow(
+      `${bakeryName} cannot announce ${Ground.name}: it belongs to ${millName}`,
+    );
+  });
+});

@@ -1,0 +1,143 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { permissionsOf, type BusDescription, type Permissions } from '@jogakbo/messaging/permissions';
+import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
+import { connect } from 'amqplib';
+import { type Broker, type Management, managementOf } from './broker-management.ts';
+import { Fault, messageOf } from './fault.ts';
+import { readJson } from './state.ts';
+import { type App, listApps } from './workspace.ts';
+
+/** How services reach the broker. */
+export interface BrokerLogins {
+  /** By the name of the service. */
+  urls: Record<string, string>;
+  /** Who operates the broker; undefined where all services share one login. */
+  operator?: string;
+  /** Why they share it, in one line. */
+  remark?: string;
+}
+
+/** The address of the broker for one login. */
+export function brokerUrlFor(server: string, login: string, password: string): string {
+  const url = new URL(server);
+  url.username = encodeURIComponent(login);
+  url.password = encodeURIComponent(password);
+  return url.href;
+}
+
+/** What the build of an app said that it does on the bus. */
+const busOf = ({ folder }: App): BusDescription | undefined => readJson(join(folder, 'dist', 'bus.json'));
+
+/** Every service that is built; those that are wanted must be. */
+function describedBus(wanted: readonly App[]): BusDescription[] {
+  const missing = wanted.filter((app) => !busOf(app)).map(({ name }) => name);
+  if (missing.length > 0) {
+    throw new Fault(`The build of ${missing.join(', ')} does not say what it does on the bus.`, {
+      details: missing.map((name) => `apps/${name}/dist/bus.json is missing`),
+      remedies: [`npx nx run-many -t build -p ${missing.join(',')}`],
+    });
+  }
+  return listApps().flatMap((app) => busOf(app) ?? []);
+}
+
+/**
+ * Gives every service a login of its own, called like the service, that may do on the broker what its contracts imply
+ * and nothing else; and declares what all services share, for they may not.
+ * @param wanted the services that are to run
+ * @param passwords of all services, by name
+ * @param owner marks the logins as of this store: those of others are left alone
+ * @returns the shared login for all where the broker's management API cannot be reached
+ */
+export async function ensureBrokerLogins(
+  broker: Broker,
+  wanted: readonly App[],
+  passwords: Record<string, string>,
+  owner: string,
+): Promise<BrokerLogins> {
+  const management = await managementOf(broker);
+  const bus = describedBus(wanted);
+  const tag = `jogakbo-${owner}`;
+  const obstacle =
+    typeof management === 'string' ? management : await loginsOfOthers(management, broker, bus, tag);
+  if (typeof management === 'string' || obstacle) return shared(broker, wanted, obstacle);
+  const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
+  const permissions = permissionsOf(bus, operator);
+  if (broker.kind !== 'given') await dropOldExchanges(management);
+  await Promise.all([declareShared(broker), management.define(definitions(management, permissions))]);
+  const urls = wanted.map(({ name }) => [name, brokerUrlFor(broker.url, name, passwords[name]!)] as const);
+  return { urls: Object.fromEntries(urls), operator };
+
+  function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
+    const each = [...all].filter(([name]) => passwords[name] !== undefined);
+    return {
+      users: each.map(([name]) => ({ name, tags: tag, ...hashed(passwords[name]!) })),
+      permissions: each.map(([user, { configure, write, read }]) => ({
+        user,
+        vhost,
+        configure,
+        write,
+        read,
+      })),
+      topic_permissions: each.flatMap(([user, { topics }]) =>
+        topics.map((topic) => ({ user, vhost, ...topic })),
+      ),
+    };
+  }
+}
+
+const shared = (broker: Broker, wanted: readonly App[], why: string | undefined): BrokerLogins => ({
+  urls: Object.fromEntries(wanted.map(({ name }) => [name, broker.url])),
+  remark: `All services share the login of RABBITMQ_URL, so the broker cannot tell them apart or hold one back: ${why}.`,
+});
+
+/** On a broker that others use too, a login may be called like a service and be somebody else's. */
+async function loginsOfOthers(
+  management: Management,
+  { kind }: Broker,
+  bus: readonly BusDescription[],
+  tag: string,
+): Promise<string | undefined> {
+  if (kind !== 'given') return undefined;
+  const services = new Set(bus.map(({ service }) => service));
+  const users = await management.users();
+  const others = users.filter(({ name, tags }) => services.has(name) && ![tags].flat().join().includes(tag));
+  return others.length > 0
+    ? `it has a login ${others.map(({ name }) => name).join(', ')} that is not of this store`
+    : undefined;
+}
+
+/** Those of an older version are made otherwise. Services bind what they need to the new ones. */
+async function dropOldExchanges(management: Management): Promise<void> {
+  const names = new Set<string>(Object.values(exchanges));
+  for (const { name, type } of await management.exchanges())
+    if (names.has(name) && type !== 'topic') await management.dropExchange(name);
+}
+
+async function declareShared({ url }: Broker): Promise<void> {
+  const connection = await connect(url, {
+    noDelay: true,
+    clientProperties: { connection_name: 'jogakbo declares what all share' },
+  });
+  connection.on('error', () => undefined);
+  try {
+    const channel = await connection.createChannel();
+    channel.on('error', () => undefined);
+    const ladder = process.env.RETRY_LADDER?.split(',').map(Number);
+    await assertShared(channel, ladder ?? defaultLadder);
+  } catch (error) {
+    throw new Fault(`What all services share cannot be declared on the broker: ${messageOf(error)}`);
+  } finally {
+    await connection.close().catch(() => undefined);
+  }
+}
+
+/** As RabbitMQ keeps it: the password itself does not travel. */
+function hashed(password: string) {
+  const salt = randomBytes(4);
+  const hash = createHash('sha256').update(salt).update(password).digest();
+  return {
+    password_hash: Buffer.concat([salt, hash]).toString('base64'),
+    hashing_algorithm: 'rabbit_password_hashing_sha256',
+  };
+}

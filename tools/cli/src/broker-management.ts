@@ -1,0 +1,73 @@
+import { type BackingService } from './backing-service.ts';
+import { Fault, messageOf } from './fault.ts';
+
+/** What is needed of a broker here. */
+export type Broker = Pick<BackingService, 'url' | 'managementUrl'> & { kind: string };
+
+const patience = 10_000;
+
+/** The management API of a broker, with the login of its address. */
+export class Management {
+  readonly vhost: string;
+  readonly #origin: string;
+  readonly #authorization: string;
+
+  constructor(managementUrl: string, brokerUrl: string) {
+    const { username, password, pathname } = new URL(brokerUrl);
+    const login = `${decodeURIComponent(username) || 'guest'}:${decodeURIComponent(password) || 'guest'}`;
+    this.vhost = pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : '/';
+    this.#origin = new URL(managementUrl).origin;
+    this.#authorization = `Basic ${Buffer.from(login).toString('base64')}`;
+  }
+
+  /** @throws Error where it cannot be reached, or says no */
+  async #call<T>(method: string, path: string, body?: unknown, within = patience): Promise<T> {
+    const response = await fetch(`${this.#origin}/api/${path}`, {
+      method,
+      headers: { authorization: this.#authorization, 'content-type': 'application/json' },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(within),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} /api/${path}: ${response.status} ${text.slice(0, 300)}`);
+    return (text ? JSON.parse(text) : undefined) as T;
+  }
+
+  /** Undefined where the login may make other logins, else why not. */
+  async whyNot(): Promise<string | undefined> {
+    try {
+      const { tags } = await this.#call<{ tags: string | string[] }>('GET', 'whoami', undefined, 3_000);
+      return [tags].flat().join().includes('administrator') ? undefined : 'its user is no administrator';
+    } catch (error) {
+      const cause = (error as Error).cause ?? error;
+      return `its management API at ${this.#origin} does not let us in (${messageOf(cause)}); RABBITMQ_MANAGEMENT_URL names another address`;
+    }
+  }
+
+  users(): Promise<{ name: string; tags: string | string[] }[]> {
+    return this.#call('GET', 'users?columns=name,tags');
+  }
+
+  exchanges(): Promise<{ name: string; type: string }[]> {
+    return this.#call('GET', `exchanges/${encodeURIComponent(this.vhost)}?columns=name,type`);
+  }
+
+  dropExchange(name: string): Promise<void> {
+    return this.#call('DELETE', `exchanges/${encodeURIComponent(this.vhost)}/${encodeURIComponent(name)}`);
+  }
+
+  /** Adds to what is there, all in one request. */
+  define(definitions: object): Promise<void> {
+    return this.#call('POST', 'definitions', definitions);
+  }
+}
+
+/** Gives why not, where a broker that is not ours has no management API for us. @throws Fault where it is ours */
+export async function managementOf({ kind, url, managementUrl }: Broker): Promise<Management | string> {
+  const named = managementUrl ?? process.env.RABBITMQ_MANAGEMENT_URL;
+  const management = new Management(named ?? `http://${new URL(url).hostname}:15672`, url);
+  const why = await management.whyNot();
+  if (!why) return management;
+  if (kind === 'given') return why;
+  throw new Fault(`The broker cannot be prepared: ${why}.`, { remedies: ['npx jogakbo logs'] });
+}

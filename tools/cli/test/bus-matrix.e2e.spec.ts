@@ -1,0 +1,269 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type BusDescription } from '@jogakbo/messaging/permissions';
+import { assertService, exchanges, queues } from '@jogakbo/messaging/topology';
+import { connect } from 'amqplib';
+import { type BackingService } from '../src/backing-service.ts';
+import { ensureBrokerLogins } from '../src/broker-logins.ts';
+import { build } from '../src/build.ts';
+import { claimPorts } from '../src/ports.ts';
+import { findInstalledBroker, startPrivateBroker } from '../src/private-broker.ts';
+import { password } from '../src/state.ts';
+import { listApps } from '../src/workspace.ts';
+import { AsLogin, type Verdict } from './as-login.ts';
+
+const server = findInstalledBroker();
+const apps = listApps();
+const names = apps.map(({ name }) => name);
+const platformEvents = ['instances.announced', 'instances.beat', 'instances.roll-call'];
+const door = 'gateway';
+
+/** Every service of the store tries everything at a broker that has the permissions of the real deploy step. */
+(server ? describe : describe.skip)('what each login may do on the bus', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'jogakbo-matrix-'));
+  let broker: BackingService;
+  let bus: BusDescription[];
+  const logins = new Map<string, AsLogin>();
+
+  beforeAll(async () => {
+    const say = () => undefined;
+    await build(undefined, say, new AbortController().signal);
+    bus = apps.map((app) => JSON.parse(readFileSync(join(app.folder, 'dist', 'bus.json'), 'utf8')));
+    broker = await startPrivateBroker(server!, {
+      ...{ folder: join(folder, 'rabbitmq'), logs: join(folder, 'logs'), throwaway: true },
+      ...{ name: `jogakbo-matrix-${randomBytes(4).toString('hex')}`, password: password() },
+      ports: await claimPorts(['amqp', 'management', 'distribution', 'epmd']),
+    });
+    const passwords = Object.fromEntries(names.map((name) => [name, password()]));
+    const model = await connect(broker.url);
+    const channel = await model.createChannel();
+    // A version before this one left it so.
+    await channel.assertExchange(exchanges.commands, 'direct');
+    const { urls } = await ensureBrokerLogins(broker, apps, passwords, 'test');
+    for (const name of names) {
+      const some = { commands: [`${name}.x`], queries: [`${name}.x`], events: [`${name}.x`] };
+      await assertService(channel, name, some);
+    }
+    await model.close();
+    for (const name of names) logins.set(name, await AsLogin.open(urls[name]!));
+  }, 240_000);
+  afterAll(async () => {
+    await Promise.all([...logins.values()].map((login) => login.close()));
+    await broker?.stop();
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  });
+
+  const of = (service: string) => bus.find((one) => one.service === service)!;
+  const requests = () =>
+    bus.flatMap(({ service, contracts }) =>
+      contracts.filter(({ kind }) => kind !== 'event').map((one) => ({ ...one, owner: service })),
+    );
+  const events = () => [
+    ...bus.flatMap(({ service, contracts }) =>
+      contracts.filter(({ kind }) => kind === 'event').map(({ name }) => ({ name, owner: service })),
+    ),
+    ...[...platformEvents, 'settings.asked', 'settings.told'].map((name) => ({ name, owner: 'platform' })),
+  ];
+  const asked = () => requests().flatMap(({ http }) => http?.asks ?? []);
+  const waitedFor = () => requests().flatMap(({ http }) => http?.hears ?? []);
+  const mayCall = (service: string, { name, owner, http }: ReturnType<typeof requests>[number]) =>
+    owner === service ||
+    of(service).calls.includes(name) ||
+    (service === door && (http !== undefined || asked().includes(name)));
+  const mayHear = (service: string, name: string, owner: string) =>
+    owner === service ||
+    platformEvents.includes(name) ||
+    of(service).hears.includes(name) ||
+    (service === door && waitedFor().includes(name));
+
+  const counted = { allowed: 0, refused: 0 };
+  /** A matrix in which nothing was tried, or nothing allowed, would prove nothing. */
+  afterAll(() => expect(Math.min(counted.allowed, counted.refused)).toBeGreaterThan(300));
+
+  /** What one login did, that it may not do or should be able to. */
+  function trying(service: string) {
+    const login = logins.get(service)!;
+    const wrong: string[] = [];
+    const attempt = async (what: string, mayIt: boolean, doing: Promise<Verdict>): Promise<void> => {
+      const verdict = await doing;
+      counted[verdict] += 1;
+      if ((verdict === 'allowed') !== mayIt) wrong.push(`${service} ${what}: ${verdict}`);
+    };
+    return { login, wrong, attempt };
+  }
+
+  it.each(names)('%s sends and announces what it declares, as itself', async (service) => {
+    const { login, wrong, attempt } = trying(service);
+    for (const one of requests())
+      await attempt(`sends ${one.name}`, mayCall(service, one), login.publish(exchanges.commands, one.name));
+    for (const { name, owner } of events()) {
+      const mayIt = owner === service || platformEvents.includes(name) || of(service).tells.includes(name);
+      await attempt(`announces ${name}`, mayIt, login.publish(exchanges.events, name));
+    }
+    for (const other of [...names, 'jogakbo'])
+      await attempt(
+        `speaks as ${other}`,
+        other === service,
+        login.publish(exchanges.events, platformEvents[0]!, other),
+      );
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(names)('%s answers those who may ask it, and nobody else', async (service) => {
+    const { login, wrong, attempt } = trying(service);
+    for (const other of names) {
+      const isAsked = requests().some((one) => one.owner === service && mayCall(other, one));
+      const key = queues.reply(other, '0190-a');
+      await attempt(`answers ${other}`, other === service || isAsked, login.publish(exchanges.replies, key));
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(names)('%s binds what it takes and hears', async (service) => {
+    const { login, wrong, attempt } = trying(service);
+    const queue = queues.hearing(service, '0190-b');
+    await login.try((channel) => channel.assertQueue(queue, { exclusive: true, autoDelete: true }));
+    const binds = (exchange: string, key: string, mayIt: boolean) =>
+      attempt(
+        `binds ${key} of ${exchange}`,
+        mayIt,
+        login.try((channel) => channel.bindQueue(queue, exchange, key)),
+      );
+    for (const { name, owner } of requests()) await binds(exchanges.commands, name, owner === service);
+    for (const { name, owner } of events())
+      await binds(exchanges.events, name, mayHear(service, name, owner));
+    for (const exchange of Object.values(exchanges))
+      for (const key of ['#', '*.*', '#.#', `${service}.#`, 'orders.*']) await binds(exchange, key, false);
+    for (const other of names) {
+      const isOwn = other === service;
+      await binds(exchanges.replies, queues.reply(other, '0190-c'), isOwn);
+      await binds(exchanges.dead, queues.commands(other), isOwn);
+      await binds(exchanges.retry, `500.${other}.commands`, false);
+      await attempt(
+        `binds to the queue of ${other}`,
+        isOwn,
+        login.try((channel) => channel.bindQueue(queues.events(other), exchanges.events, platformEvents[0]!)),
+      );
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(names)('%s takes from its own queues alone, and never out of the dead letters', async (service) => {
+    const { login, wrong, attempt } = trying(service);
+    for (const other of names) {
+      for (const kind of ['commands', 'queries', 'events', 'dead'] as const) {
+        const queue = queues[kind](other);
+        const mayIt = other === service && kind !== 'dead';
+        const consume = login.try(async (channel) => {
+          const { consumerTag } = await channel.consume(queue, () => undefined);
+          await channel.cancel(consumerTag);
+        });
+        await attempt(`consumes ${queue}`, mayIt, consume);
+        await attempt(
+          `gets from ${queue}`,
+          mayIt,
+          login.try((channel) => channel.get(queue, { noAck: true })),
+        );
+        await attempt(
+          `empties ${queue}`,
+          mayIt,
+          login.try((channel) => channel.purgeQueue(queue)),
+        );
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(names)('%s makes and deletes its own queues alone, and no exchange', async (service) => {
+    const { login, wrong, attempt } = trying(service);
+    const makes = (queue: string, mayIt: boolean) =>
+      attempt(
+        `makes ${queue}`,
+        mayIt,
+        login.try((channel) => channel.assertQueue(queue)),
+      );
+    const deletes = (queue: string, mayIt: boolean) =>
+      attempt(
+        `deletes ${queue}`,
+        mayIt,
+        login.try((channel) => channel.deleteQueue(queue)),
+      );
+    for (const other of names) {
+      const ofVersion = `${queues.queries(other)}@9.9.9`;
+      await makes(ofVersion, other === service);
+      await deletes(ofVersion, other === service);
+      if (other !== service) await deletes(queues.events(other), false);
+    }
+    await makes('anything', false);
+    await deletes(queues.rung(500), false);
+    for (const exchange of Object.values(exchanges)) {
+      await attempt(
+        `makes ${exchange}`,
+        false,
+        login.try((channel) => channel.assertExchange(exchange, 'topic')),
+      );
+      await attempt(
+        `deletes ${exchange}`,
+        false,
+        login.try((channel) => channel.deleteExchange(exchange)),
+      );
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(names)('%s puts away for itself alone, and goes round no exchange', async (service) => {
+    const { login, wrong, attempt } = trying(service);
+    const publishes = (exchange: string, key: string, mayIt: boolean) =>
+      attempt(`publishes ${key} into "${exchange}"`, mayIt, login.publish(exchange, key));
+    for (const other of names) {
+      const isOwn = other === service;
+      await publishes(exchanges.retry, `500.${other}.commands`, isOwn);
+      await publishes(exchanges.retry, `500.${other}.events`, isOwn);
+      await publishes(exchanges.dead, queues.dead(other), isOwn);
+      await publishes(exchanges.dead, queues.commands(other), false);
+      for (const around of ['', 'amq.direct', 'amq.topic', 'amq.fanout'])
+        await publishes(around, queues.commands(other), false);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  describe('a broker that is not ours', () => {
+    const passwords = Object.fromEntries(names.map((name) => [name, password()]));
+    const given = (managementUrl = broker.managementUrl) => ({
+      kind: 'given',
+      url: broker.url,
+      managementUrl,
+    });
+
+    it('gives all one login, and says so, where its management API is out of reach', async () => {
+      const { urls, operator, remark } = await ensureBrokerLogins(
+        given('http://127.0.0.1:1'),
+        apps,
+        passwords,
+        'test',
+      );
+      expect(new Set(Object.values(urls))).toEqual(new Set([broker.url]));
+      expect(operator).toBeUndefined();
+      expect(remark).toMatch(/^All services share .* RABBITMQ_MANAGEMENT_URL names another address\.$/);
+      expect(remark).not.toContain(new URL(broker.url).password);
+    });
+
+    it('keeps the logins of others as they are', async () => {
+      const { operator, remark } = await ensureBrokerLogins(given(), apps, passwords, 'another store');
+      expect(operator).toBeUndefined();
+      expect(remark).toContain('not of this store');
+      expect(await logins.get('orders')!.publish(exchanges.events, platformEvents[0]!)).toBe('allowed');
+    });
+
+    it('is prepared like one of ours where it can be', async () => {
+      const { urls, operator } = await ensureBrokerLogins(given(), apps, passwords, 'test');
+      expect(operator).toBe(decodeURIComponent(new URL(broker.url).username));
+      const orders = await AsLogin.open(urls.orders!);
+      expect(await orders.publish(exchanges.events, 'catalog.product-added')).toBe('refused');
+      await orders.close();
+    });
+  });
+});
