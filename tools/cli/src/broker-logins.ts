@@ -103,7 +103,7 @@ async function loginsOfOthers(
   const users = await management.users();
   const others = users.filter(({ name, tags }) => services.has(name) && ![tags].flat().join().includes(tag));
   return others.length > 0
-    ? `it has a login ${others.map(({ name }) => name).join(', ')} that is not of this store`
+    ? `its logins ${others.map(({ name }) => name).join(', ')} are not of this store`
     : undefined;
 }
 
