@@ -5,8 +5,17 @@ import type { Channel } from 'amqplib';
 import { currentCall, type CallContext } from './call-context.ts';
 import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
-import { exchanges } from './topology.ts';
-import { BrokerAway, contextHeaders, decodeAnswer, encodeEvent, encodeRequest, RemoteFault } from './wire.ts';
+import type { Splitter } from './split.ts';
+import { exchanges, requestKey } from './topology.ts';
+import {
+  BrokerAway,
+  contextHeaders,
+  decodeAnswer,
+  encodeEvent,
+  encodeRequest,
+  RemoteFault,
+  type Encoded,
+} from './wire.ts';
 
 export interface AskOptions {
   /** Milliseconds to wait at most; less where the deadline of the work at hand is nearer. */
@@ -47,6 +56,8 @@ interface Pending {
 
 const defaultTimeout = 5_000;
 
+const calleeOf = (name: string): string => name.split('.', 1)[0]!;
+
 /**
  * Nest client over confirm channels. Every request has a deadline, after which it is not run: a query expires on the
  * broker, a command is dropped by its consumer. None stays pending after it, nor after a disconnect.
@@ -61,6 +72,7 @@ export class RabbitClient extends ClientProxy {
     private readonly publisher: Publisher,
     private readonly source: string,
     private readonly guard: Guard = unguarded,
+    private readonly splitter?: Splitter,
   ) {
     super();
     this.#replies = new KeptChannel(
@@ -104,7 +116,7 @@ export class RabbitClient extends ClientProxy {
   async request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
     const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
     const deadline = Math.min(Date.now() + timeout, context?.deadline ?? Infinity);
-    const call = { callee: name.split('.', 1)[0]!, policy, safe: !persistent, deadline };
+    const call = { callee: calleeOf(name), policy, safe: !persistent, deadline };
     return this.guard(call, () => this.#attempt(name, data, deadline, options));
   }
 
@@ -144,18 +156,30 @@ export class RabbitClient extends ClientProxy {
           () => reject(new RemoteFault('timeout', `${name} did not answer in time`)),
           remaining,
         );
-        this.publisher
-          .publish({ exchange: exchanges.commands, routingKey: name, content, options })
-          .catch((error) => {
-            if (error instanceof BrokerUnavailable) reject(new BrokerAway(error.message));
-            else if (error instanceof Unroutable) reject(new RemoteFault('unavailable', error.message));
-            else reject(error);
-          });
+        this.#publishRequest(name, { content, options }, context).catch((error) => {
+          if (error instanceof BrokerUnavailable) reject(new BrokerAway(error.message));
+          else if (error instanceof Unroutable) reject(new RemoteFault('unavailable', error.message));
+          else reject(error);
+        });
       });
     } finally {
       clearTimeout(timer);
       this.#pending.delete(id);
     }
+  }
+
+  /** To the version that is to take it; where that one is away, to the others at once. */
+  #publishRequest(name: string, encoded: Encoded, context: CallContext | undefined): Promise<void> {
+    const callee = calleeOf(name);
+    const version = this.splitter?.versionFor(callee, context);
+    const to = (one?: string) =>
+      this.publisher.publish({ exchange: exchanges.commands, routingKey: requestKey(name, one), ...encoded });
+    if (version === undefined) return to();
+    return to(version).catch((error: unknown) => {
+      if (!(error instanceof Unroutable)) throw error;
+      this.splitter?.fellBack?.(callee, version);
+      return to();
+    });
   }
 
   async #consumeReplies(channel: Channel): Promise<void> {
