@@ -18,16 +18,19 @@ export type Shares = z.infer<typeof Shares>;
 export const TrafficSplit = z.record(z.string(), Shares);
 export type TrafficSplit = z.infer<typeof TrafficSplit>;
 
+/** What of a call says by whom a split is kept. */
+export type SplitContext = Pick<CallContext, 'caller' | 'address'> | undefined;
+
 /** Decides for a caller which version of a callee takes a call. */
 export interface Splitter {
   /** The version that the callee is to be asked for; undefined: any other one, or no split. */
-  versionFor(callee: string, context: CallContext | undefined): string | undefined;
+  versionFor(callee: string, context: SplitContext): string | undefined;
   /** Nobody took it under that version; the others were asked. */
   fellBack?(callee: string, version: string): void;
 }
 
 /** By whom a split is kept: whose call it is, else where it came from. */
-export const splitKeyOf = (context: CallContext | undefined): string | undefined =>
+export const splitKeyOf = (context: SplitContext): string | undefined =>
   context?.caller?.memberId ?? context?.address;
 
 /**

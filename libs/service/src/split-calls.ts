@@ -1,4 +1,4 @@
-import { splitKeyOf, versionFor, type CallContext, type Splitter } from '@jogakbo/messaging';
+import { splitKeyOf, versionFor, type Shares, type SplitContext, type Splitter } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import type { Metrics } from './metrics.ts';
@@ -27,14 +27,21 @@ export class SplitCalls implements Splitter {
     );
   }
 
-  /** True while a split stands for the callee. */
-  splits(callee: string): boolean {
-    return Object.hasOwn(this.settings.trafficSplit, callee);
+  /** Undefined while no split stands for the callee. */
+  sharesOf(callee: string): Shares | undefined {
+    const { trafficSplit } = this.settings;
+    return Object.hasOwn(trafficSplit, callee) ? trafficSplit[callee] : undefined;
   }
 
-  versionFor(callee: string, context: CallContext | undefined): string | undefined {
-    if (!this.splits(callee)) return undefined;
-    const version = versionFor(callee, this.settings.trafficSplit[callee]!, splitKeyOf(context));
+  /** Which version a call would be meant for. Nothing is counted. */
+  meantFor(callee: string, context: SplitContext): string | undefined {
+    const shares = this.sharesOf(callee);
+    return shares && versionFor(callee, shares, splitKeyOf(context));
+  }
+
+  versionFor(callee: string, context: SplitContext): string | undefined {
+    if (!this.sharesOf(callee)) return undefined;
+    const version = this.meantFor(callee, context);
     this.#calls.inc({ callee, version: version ?? 'others' });
     return version;
   }

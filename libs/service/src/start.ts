@@ -151,7 +151,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     },
     split: {
       version,
-      shares: () => platform.trafficSplit[service],
+      shares: () => split.sharesOf(service),
       aliveSince: (time) => (instances.learned ? instances.aliveSince(time) : undefined),
     },
     ...(ladder && { ladder }),
