@@ -131,6 +131,21 @@ const commands: Record<string, Command> = {
     takesNames: true,
     run: async (values, names) => (await import('./config.ts')).config(values, names),
   },
+  split: {
+    summary: 'have a share of the calls of a service taken by some of its versions',
+    usage: [
+      'split [service] [--json]                            (what is in force)',
+      'split <service> <version=percent...> [--reason R]   (the rest goes to all other versions)',
+      'split <service> --end [--reason R]',
+    ].join('\n       jogakbo '),
+    options: {
+      end: { type: 'boolean', help: 'share the calls among all versions again' },
+      reason: { type: 'string', short: 'm', value: 'R', help: 'why; kept with the change' },
+      json: { type: 'boolean', help: 'for programs' },
+    },
+    takesNames: true,
+    run: async (values, names) => (await import('./split.ts')).split(values, names),
+  },
   doctor: {
     summary: 'check this machine, and name the fix for each fault',
     usage: 'doctor [--port N]',
