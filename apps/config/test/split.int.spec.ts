@@ -94,8 +94,8 @@ describe('a share of the calls for a version', () => {
     );
     for (const [member, version] of sold) expect(version === '1.4.0').toBe(first.includes(member!));
     expect(await shops.metrics('calls_split_total')).toEqual([
-      expect.stringMatching(/callee="shop",version="(others|1.4.0)"/),
-      expect.stringMatching(/callee="shop",version="(others|1.4.0)"/),
+      expect.stringMatching(/callee="shop",callee_version="(others|1.4.0)"/),
+      expect.stringMatching(/callee="shop",callee_version="(others|1.4.0)"/),
     ]);
 
     const asked = performance.now();

@@ -93,7 +93,7 @@ describe('a share of the requests for a version of a service that is asked over 
     const fromHere = await Promise.all(Array.from({ length: 20 }, () => versionOf()));
     expect(new Set(fromHere).size).toBe(1);
     const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
-    expect(metrics).toMatch(/calls_split_total\{callee="hello",version="2.0".* \d+/);
+    expect(metrics).toMatch(/calls_split_total\{callee="hello",callee_version="2.0".* \d+/);
   });
 
   it('follows a change at once, and is over at once', async () => {
@@ -114,6 +114,6 @@ describe('a share of the requests for a version of a service that is asked over 
     expect(await versionOf(members[0])).toBe('1.0');
     expect(gateway.get(SplitCalls).sharesOf('hello')).toEqual({ '2.0': 100 });
     const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
-    expect(metrics).toMatch(/calls_split_fell_back_total\{callee="hello",version="2.0".* [1-9]/);
+    expect(metrics).toMatch(/calls_split_fell_back_total\{callee="hello",callee_version="2.0".* [1-9]/);
   });
 });

@@ -16,7 +16,7 @@ export class SplitCalls implements Splitter {
     { registry }: Metrics,
   ) {
     const counter = (name: string, help: string) =>
-      new Counter({ name, help, labelNames: ['callee', 'version'], registers: [registry] });
+      new Counter({ name, help, labelNames: ['callee', 'callee_version'], registers: [registry] });
     this.#calls = counter(
       'calls_split_total',
       'Calls to callees whose calls are split, by the version that they were meant for.',
@@ -42,11 +42,11 @@ export class SplitCalls implements Splitter {
   versionFor(callee: string, context: SplitContext): string | undefined {
     if (!this.sharesOf(callee)) return undefined;
     const version = this.meantFor(callee, context);
-    this.#calls.inc({ callee, version: version ?? 'others' });
+    this.#calls.inc({ callee, callee_version: version ?? 'others' });
     return version;
   }
 
   fellBack(callee: string, version: string): void {
-    this.#fellBack.inc({ callee, version });
+    this.#fellBack.inc({ callee, callee_version: version });
   }
 }

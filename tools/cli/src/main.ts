@@ -162,9 +162,16 @@ const commands: Record<string, Command> = {
   },
   serve: {
     summary: 'run one service from source, and again after each change',
-    usage: 'serve <service>',
+    usage: 'serve <service> [--version V]',
+    options: {
+      version: {
+        type: 'string',
+        value: 'V',
+        help: 'run it as this version beside the one of the running store',
+      },
+    },
     takesNames: true,
-    run: async (_values, names) => (await import('./serve.ts')).serve(names),
+    run: async (values, names) => (await import('./serve.ts')).serve(values, names),
   },
   'with-backing-services': {
     summary: 'run a command with a throw-away RabbitMQ and PostgreSQL',

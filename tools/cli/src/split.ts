@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Reply } from '@jogakbo/contract';
 import type { ExplainSettings, GetSettings } from '@jogakbo/contracts-config';
-import type { ListContractVersions, ListInstances } from '@jogakbo/contracts-registry';
+import type { ListInstances } from '@jogakbo/contracts-registry';
 import { Shares, TrafficSplit } from '@jogakbo/messaging/split';
 import { effectOf } from './config-screen.ts';
 import { Fault, UsageFault } from './fault.ts';
@@ -21,7 +21,7 @@ const setting = 'trafficSplit';
 const place = '/v1/ops/config/application';
 const remedies = ['npx jogakbo split --help'];
 /** Long enough for a change to be in force everywhere. */
-const effectPatience = 2_000;
+const effectPatience = 3_000;
 
 /** `1.4.0=10%` and the like. @throws UsageFault that says what is wrong */
 export function sharesNamed(pairs: string[]): Shares {
@@ -89,14 +89,13 @@ async function list(door: OperatorDoor, service: string | undefined, json?: bool
   return 0;
 }
 
-/** @throws UsageFault where nobody has ever heard of the service */
+/** @throws UsageFault where none runs */
 async function instancesOf(door: OperatorDoor, service: string): Promise<Instances> {
   const { items } = await door.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
   if (items.length > 0) return items;
-  const path = `/v1/ops/contracts/${encodeURIComponent(service)}`;
-  const known = await door.get<Reply<typeof ListContractVersions>>(path);
-  if (known.items.length > 0) return items;
-  throw new UsageFault(`There is no service "${service}".`, { remedies: ['npx jogakbo ps'] });
+  throw new UsageFault(`No instance of "${service}" runs: there is nothing to split.`, {
+    remedies: ['npx jogakbo ps'],
+  });
 }
 
 async function change(
@@ -137,7 +136,8 @@ async function tellEffect(
           `/v1/ops/config/${name}/in-force`,
         );
         const from = `version ${version} of application/default `;
-        return { name, ...effectOf(instances, [{ key: setting, after }], from) };
+        const effect = effectOf(instances, [{ key: setting, after }], from);
+        return { name, ...effect, complete: effect.complete && instances.length > 0 };
       }),
     );
     if (effects.every(({ complete }) => complete) || Date.now() > until) {
