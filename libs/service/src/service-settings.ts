@@ -438,7 +438,8 @@ const originOf = ({ origin }: { origin: string }): InForce['origin'] =>
 function inForce({ field, schema, instance, origin, given, afterRestart, refused }: Held): InForce {
   const value = instance[field];
   const isSecret = isMarked(schema, 'secret') || origin === 'file' || given?.secret === true;
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  // A setting may be read into a function.
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '(cannot be shown)');
   const by = (one: Given | undefined) => (one ? `${nameOf(one)} by ${one.by}` : 'nothing is set any more');
   return {
     key: field,

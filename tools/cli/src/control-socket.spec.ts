@@ -58,17 +58,6 @@ describe('the control socket', () => {
     expect(await untilReturned()).toEqual(['orders']);
   });
 
-  it('lends nothing to two at a time', async () => {
-    const { socket } = await takeService(state, 'orders');
-    await expect(takeService(state, 'orders')).rejects.toThrow('Another jogakbo serve runs orders');
-    expect(returned).toEqual([]);
-    socket.destroy();
-    await untilReturned();
-    const again = await takeService(state, 'orders');
-    expect(again.launch).toEqual(launch);
-    again.socket.destroy();
-  });
-
   it('lets one more run beside the one that there is, and takes nothing away', async () => {
     const { socket: borrowed } = await takeService(state, 'orders');
     const { launch: got, socket } = await takeService(state, 'orders', 'beside');
@@ -81,6 +70,17 @@ describe('the control socket', () => {
     expect(returned).toEqual([]);
     borrowed.destroy();
     await untilReturned();
+  });
+
+  it('lends nothing to two at a time', async () => {
+    const { socket } = await takeService(state, 'orders');
+    await expect(takeService(state, 'orders')).rejects.toThrow('Another jogakbo serve runs orders');
+    expect(returned).toEqual([]);
+    socket.destroy();
+    await untilReturned();
+    const again = await takeService(state, 'orders');
+    expect(again.launch).toEqual(launch);
+    again.socket.destroy();
   });
 
   it('knows who is unknown', async () => {

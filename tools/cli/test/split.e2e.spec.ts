@@ -17,7 +17,7 @@ async function handled(version: string, message: string): Promise<number> {
   });
   const urls = (body.items as { version: string; url: string }[]).filter((one) => one.version === version);
   const texts = await Promise.all(urls.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
-  const line = new RegExp(`^messages_handled_seconds_count\\{message="${message}".* (\\d+)$`, 'gm');
+  const line = new RegExp(`^messages_handled_seconds_count\\{.*message="${message}".* (\\d+)$`, 'gm');
   return texts.flatMap((text) => [...text.matchAll(line)]).reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
