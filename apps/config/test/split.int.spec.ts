@@ -119,6 +119,18 @@ describe('a share of the calls for a version', () => {
     expect(await shops.sold('torn')).toEqual([{ id: 'torn', version: '1.3.0' }]);
   });
 
+  it('hands what only the version knows to it, whoever it came from', async () => {
+    const others = members.filter((_, nth) => nth % 40 === 0);
+    await Promise.all(
+      others.map((one) =>
+        shops.ask({ kind: 'command', name: 'shop.wrap' }, { id: `wrapped-${one}`, failing: 0 }, one),
+      ),
+    );
+    await send('shop.wrap', { id: 'wrapped-unasked', failing: 0 });
+    await eventually(async () => (await shops.sold('wrapped-')).length === others.length + 1);
+    expect(new Set((await shops.sold('wrapped-')).map(({ version }) => version))).toEqual(new Set(['1.4.0']));
+  });
+
   it('loses and repeats nothing when the version is killed in the middle, and goes on with the others', async () => {
     const mine = await meeting('1.4.0');
     const sales = mine

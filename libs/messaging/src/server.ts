@@ -7,7 +7,7 @@ import { traceIdOf, withCall } from './call-context.ts';
 import { KeptChannel, within, type BrokerConnection } from './connection.ts';
 import { InOrder } from './in-order.ts';
 import { MessageContext } from './message-context.ts';
-import type { Publisher } from './publisher.ts';
+import { Unroutable, type Outgoing, type Publisher } from './publisher.ts';
 import { retryOrBury } from './retry.ts';
 import {
   assertService,
@@ -16,6 +16,7 @@ import {
   defaultLadder,
   exchanges,
   queues,
+  requestKey,
   type Subscriptions,
 } from './topology.ts';
 import { VersionQueues, type SplitAtServer } from './version-queues.ts';
@@ -312,11 +313,14 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   async #settleFailure(
-    { queue, kind }: Source,
+    source: Source,
     message: ConsumeMessage,
     incoming: Incoming | undefined,
     error: unknown,
   ): Promise<void> {
+    if (incoming && !this.#handlers.has(incoming.pattern) && (await this.#passOn(source, message, incoming)))
+      return;
+    const { queue, kind } = source;
     const isNo = error instanceof Rejection;
     if (!isNo && !(error instanceof Overloaded)) {
       const traceId = traceIdOf(incoming?.context.traceparent);
@@ -340,6 +344,32 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       ladder: hopeless ? [] : (this.options.ladder ?? defaultLadder),
       error,
     });
+  }
+
+  /** A version that a split names does not look into the queue of all: what only it knows is handed to it. */
+  async #passOn(
+    { kind, version }: Source,
+    { content, properties }: ConsumeMessage,
+    { pattern, messageId }: Incoming,
+  ): Promise<boolean> {
+    const { split, publisher } = this.options;
+    if (!split || kind === 'events' || version) return false;
+    const { headers, contentType, replyTo, correlationId, expiration, deliveryMode } = properties;
+    const options = {
+      ...{ headers, contentType, replyTo, correlationId, expiration, messageId },
+      ...{ persistent: deliveryMode === 2, mandatory: true },
+    } as Outgoing['options'];
+    for (const one of Object.keys(split.shares() ?? {})) {
+      if (one === split.version) continue;
+      try {
+        const routingKey = requestKey(pattern, one);
+        await publisher.publish({ exchange: exchanges.commands, routingKey, content, options });
+        return true;
+      } catch (failure) {
+        if (!(failure instanceof Unroutable)) throw failure;
+      }
+    }
+    return false;
   }
 
   #answer(incoming: Incoming, outcome: { response: unknown } | { error: unknown }): void {

@@ -38,9 +38,21 @@ class ShopHandler {
   }
 }
 
+/** Something that only the newest version knows. */
+const isNewest = version === '1.4.0';
+const Wrap = isNewest ? shop.command('wrap', { input: Pack.input }) : Pack;
+
+@Controller()
+class WrapHandler {
+  @Handles(Wrap)
+  async wrap({ id }: Body<typeof Pack>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO sold VALUES ($1, $2)', [id, version]);
+  }
+}
+
 @Service({
   contract: shop,
-  handlers: [ShopHandler],
+  handlers: isNewest ? [ShopHandler, WrapHandler] : [ShopHandler],
   migrations: [Consistency1700000000000, Tables1700000001000],
 })
 class ShopModule {}
