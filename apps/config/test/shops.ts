@@ -70,7 +70,11 @@ export class Shops {
   }
 
   /** What the mall is told when it asks for a member. */
-  async ask(contract: Pick<AnyRequest, 'name' | 'kind'>, input: unknown, memberId?: string): Promise<{ version: string }> {
+  async ask(
+    contract: Pick<AnyRequest, 'name' | 'kind'>,
+    input: unknown,
+    memberId?: string,
+  ): Promise<{ version: string }> {
     const answer = await this.#mall.app.get(RabbitClient).request(contract.name, input, {
       persistent: contract.kind === 'command',
       context: {
