@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { RabbitClient, RemoteFault, type CallContext } from '@jogakbo/messaging';
+import { SplitCalls } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { appendHeader, idempotencyKeyOf, isNoneMatch, locationOf, secondsToWait } from './headers.ts';
@@ -24,6 +25,7 @@ export class Forward {
     private readonly waiting: Waiting,
     private readonly upstreams: HttpUpstreams,
     private readonly reads: PublicReads,
+    private readonly split: SplitCalls,
     private readonly settings: GatewaySettings,
   ) {}
 
@@ -76,7 +78,9 @@ export class Forward {
       caller !== undefined || /no-cache|no-store/.test(request.headers['cache-control'] ?? '');
     let read: Representation;
     if (http.cache && !mustBeNew) {
-      const key = `${contract.name} ${language} ${JSON.stringify(input)}`;
+      // What one version answered is not for those who meet another.
+      const version = this.split.meantFor(service, context) ?? '';
+      const key = `${contract.name} ${version} ${language} ${JSON.stringify(input)}`;
       const kept = await this.reads.read(service, key, http.cache.maxAge, ask);
       reply.header('age', String(Math.floor((performance.now() - kept.at) / 1_000)));
       read = kept;

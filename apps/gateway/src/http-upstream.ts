@@ -1,6 +1,6 @@
 import { platformRejection, Rejection, type Announcement } from '@jogakbo/contract';
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
-import { Metrics } from '@jogakbo/service';
+import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Counter, Gauge } from 'prom-client';
@@ -75,7 +75,8 @@ class Failed extends Error {
 
 /**
  * Takes requests to services that are asked over HTTP, found by what is announced of them. The instance with the fewest
- * requests outstanding gets the next one; one that fails again and again is left out for a growing time.
+ * requests outstanding gets the next one; one that fails again and again is left out for a growing time. Where the calls
+ * of a service are split among its versions, those of one version come before all others.
  */
 @Injectable()
 export class HttpUpstreams implements OnApplicationShutdown {
@@ -86,6 +87,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
   constructor(
     private readonly services: KnownServices,
     private readonly settings: GatewaySettings,
+    private readonly split: SplitCalls,
     metrics: Metrics,
   ) {
     this.#agent = new Agent({
@@ -136,8 +138,14 @@ export class HttpUpstreams implements OnApplicationShutdown {
       client.onGone();
     });
     const tried = new Set<string>();
+    const { service } = route;
+    const version = this.split.versionFor(service, { caller, address: request.facts.address });
     while (tried.size < mostAttempts) {
-      const instance = this.#choose(route, tried);
+      let instance = this.#choose(route, tried, version);
+      if (!instance) {
+        instance = this.#chooseAny(route, tried);
+        if (instance && version !== undefined) this.split.fellBack(service, version);
+      }
       if (!instance) break;
       tried.add(instance.instance);
       try {
@@ -148,16 +156,30 @@ export class HttpUpstreams implements OnApplicationShutdown {
         if (error.wasReached && sent.method !== 'GET') break;
       }
     }
-    throw new RemoteFault('unavailable', `no instance of ${route.service} answered`);
+    throw new RemoteFault('unavailable', `no instance of ${service} answered`);
   }
 
-  #choose({ service, contract }: Route, tried: Set<string>): Announcement | undefined {
+  /** Of the version that is meant; where a split means none for this call, of those that it does not name. */
+  #choose(route: Route, tried: Set<string>, meant: string | undefined): Announcement | undefined {
+    const shares = this.split.sharesOf(route.service);
+    if (!shares) return this.#chooseAny(route, tried);
+    return this.#chooseAny(route, tried, (version) =>
+      meant === undefined ? !Object.hasOwn(shares, version) : version === meant,
+    );
+  }
+
+  #chooseAny(
+    { service, contract }: Route,
+    tried: Set<string>,
+    fits: (version: string) => boolean = () => true,
+  ): Announcement | undefined {
     const now = Date.now();
     let best: Announcement[] = [];
     let fewest = Infinity;
     for (const instance of this.services.upstreamsOf(service)) {
       const { outstanding, leftOutUntil } = this.#standingOf(instance);
       if (tried.has(instance.instance) || leftOutUntil > now || outstanding > fewest) continue;
+      if (!fits(instance.version)) continue;
       if (!instance.contract.requests.some(({ name }) => name === contract.name)) continue;
       if (outstanding < fewest) best = [];
       fewest = outstanding;

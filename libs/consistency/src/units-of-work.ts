@@ -58,6 +58,7 @@ const fromNobody = () => ({
   messageId: randomUUIDv7(),
   sender: undefined,
   key: undefined,
+  headers: {},
   replyTo: undefined,
   correlationId: undefined,
   packetId: undefined,

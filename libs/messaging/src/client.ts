@@ -5,7 +5,8 @@ import type { Channel } from 'amqplib';
 import { currentCall, type CallContext } from './call-context.ts';
 import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
-import { assertExchange, exchanges, queues } from './topology.ts';
+import type { Splitter } from './split.ts';
+import { assertExchange, exchanges, queues, requestKey } from './topology.ts';
 import { Turn } from './turn.ts';
 import {
   BrokerAway,
@@ -58,11 +59,14 @@ interface Pending {
 
 /** A request on its way out. */
 interface Outgoing extends Request {
+  version: string | undefined;
   persistent: boolean;
   deadline: number;
 }
 
 const defaultTimeout = 5_000;
+
+const calleeOf = (name: string): string => name.split('.', 1)[0]!;
 
 /**
  * Nest client over confirm channels. Every request has a deadline, after which it is not run: a query expires on the
@@ -71,7 +75,7 @@ const defaultTimeout = 5_000;
 export class RabbitClient extends ClientProxy {
   readonly #pending = new Map<string, Pending>();
   /** Questions that are asked in one turn travel together. A command travels alone: it is kept, tried again and buried alone. */
-  readonly #turn = new Turn<Outgoing>((name, requests) => this.#send(name, requests));
+  readonly #turn = new Turn<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
   #replyKey = '';
   readonly #replies: KeptChannel;
 
@@ -80,6 +84,7 @@ export class RabbitClient extends ClientProxy {
     private readonly publisher: Publisher,
     private readonly source: string,
     private readonly guard: Guard = unguarded,
+    private readonly splitter?: Splitter,
   ) {
     super();
     this.#replies = new KeptChannel(
@@ -123,7 +128,7 @@ export class RabbitClient extends ClientProxy {
   async request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
     const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
     const deadline = Math.min(Date.now() + timeout, context?.deadline ?? Infinity);
-    const call = { callee: name.split('.', 1)[0]!, policy, safe: !persistent, deadline };
+    const call = { callee: calleeOf(name), policy, safe: !persistent, deadline };
     return this.guard(call, () => this.#attempt(name, data, deadline, policy, options));
   }
 
@@ -144,17 +149,18 @@ export class RabbitClient extends ClientProxy {
       deadline,
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
     };
-    const outgoing = { pattern: name, data, id, headers, persistent, deadline };
+    const version = this.splitter?.versionFor(calleeOf(name), context);
+    const outgoing = { pattern: name, version, data, id, headers, persistent, deadline };
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<unknown>((resolve, reject) => {
-        this.#pending.set(id, { callee: name.split('.', 1)[0]!, resolve, reject });
+        this.#pending.set(id, { callee: calleeOf(name), resolve, reject });
         timer = setTimeout(
           () => reject(new RemoteFault('timeout', `${name} did not answer in time`)),
           remaining,
         );
-        if (persistent || !policy.batches) this.#send(name, [outgoing]);
-        else this.#turn.add(name, outgoing);
+        if (persistent || !policy.batches) this.#send([outgoing], version);
+        else this.#turn.add(requestKey(name, version), outgoing);
       });
     } finally {
       clearTimeout(timer);
@@ -162,8 +168,9 @@ export class RabbitClient extends ClientProxy {
     }
   }
 
-  #send(name: string, requests: Outgoing[]): void {
-    const { id, persistent } = requests[0]!;
+  /** To the version that is to take it; where that one is away, to the others at once. */
+  #send(requests: Outgoing[], version: string | undefined): void {
+    const { id, pattern, persistent } = requests[0]!;
     const remaining = Math.max(...requests.map(({ deadline }) => deadline)) - Date.now();
     const { content, options } = encodeRequests(requests, {
       messageId: id,
@@ -173,9 +180,14 @@ export class RabbitClient extends ClientProxy {
       // A command that expired on the broker would lie among the dead letters; its consumer drops it instead.
       ...(!persistent && { expiration: String(Math.max(1, Math.ceil(remaining))) }),
     });
+    const routingKey = requestKey(pattern, version);
     this.publisher
-      .publish({ exchange: exchanges.commands, routingKey: name, content, options })
+      .publish({ exchange: exchanges.commands, routingKey, content, options })
       .catch((error: unknown) => {
+        if (version !== undefined && error instanceof Unroutable) {
+          requests.forEach(() => this.splitter?.fellBack?.(calleeOf(pattern), version));
+          return this.#send(requests, undefined);
+        }
         for (const { id } of requests) this.#pending.get(id)?.reject(faultOf(error));
       });
   }

@@ -176,6 +176,22 @@ export class Instances {
       .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
   }
 
+  /** True once those that are there had the time to answer the roll. */
+  get learned(): boolean {
+    return performance.now() - this.#calledAt > rollTakes && this.#calledAt > -Infinity;
+  }
+
+  /** Those that take work now, and said something after `time` (of `performance.now()`). */
+  aliveSince(time: number): Announcement[] {
+    const now = performance.now();
+    return [...this.#heard.values()]
+      .filter(({ announcement: { state, interval }, until }) => {
+        const heard = until - interval * 3_000;
+        return state === 'up' && until >= now && heard > time;
+      })
+      .map(({ announcement }) => announcement);
+  }
+
   /** Those that take work now, newest first. */
   get alive(): Announcement[] {
     return this.present.filter(({ state }) => state === 'up');

@@ -113,7 +113,7 @@ const nothing = '^$';
 const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 
 /** A part of the calls may go to a version of its own: `<name>@<version>`. */
-const versioned = (name: string): string => `${literal(name)}(@[\\w.-]+)?`;
+const versioned = (name: string): string => `${literal(name)}(@[\\w.+-]+)?`;
 
 const fleetingOf = (queue: (login: string, id: string) => string, login: string): string =>
   `${literal(queue(login, ''))}[\\w-]+`;

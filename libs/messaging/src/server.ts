@@ -5,24 +5,28 @@ import { lastValueFrom } from 'rxjs';
 import { type z } from 'zod';
 import { traceIdOf, withCall } from './call-context.ts';
 import { KeptChannel, within, type BrokerConnection } from './connection.ts';
-import { mustBeSentByOwner, senderOf, Stranger } from './identity.ts';
+import { mustBeSentByOwner, senderHeader, senderOf, Stranger } from './identity.ts';
 import { InOrder } from './in-order.ts';
 import { MessageContext } from './message-context.ts';
-import type { Publisher } from './publisher.ts';
+import { Unroutable, type Outgoing, type Publisher } from './publisher.ts';
 import { retryOrBury } from './retry.ts';
 import {
   assertService,
   assertShared,
+  assertVersion,
   defaultLadder,
   exchanges,
   queues,
+  requestKey,
   type Subscriptions,
 } from './topology.ts';
 import { Turn } from './turn.ts';
+import { VersionQueues, type SplitAtServer } from './version-queues.ts';
 import {
   answerTo,
   decodeAll,
   encodeAnswers,
+  encodeRequest,
   RemoteFault,
   subjectOf,
   type HandlerOutcome,
@@ -53,6 +57,8 @@ export interface ServerOptions {
    * @param takes the names of the contracts that it takes
    */
   onQueueMade?: (takes: string[]) => void;
+  /** How the calls of the service are split among its versions; without it they are not. */
+  split?: SplitAtServer;
   /** Told of every message that was handled, for metrics. */
   observe?: (handled: { name: string; outcome: Outcome; seconds: number }) => void;
 }
@@ -68,6 +74,13 @@ class Overloaded extends RemoteFault {
 
 const defaultPrefetch = 64;
 
+/** A queue of the service; one of a version holds only what was sent to that version. */
+interface Source {
+  queue: string;
+  kind: 'commands' | 'queries' | 'events';
+  version?: string | undefined;
+}
+
 /**
  * Nest transport that consumes a service's three queues.
  *
@@ -79,6 +92,7 @@ const defaultPrefetch = 64;
  *   goes to the dead-letter queue at once, and nobody is answered.
  * - A request is never run after its deadline. Input is checked on arrival, output before it leaves.
  * - Messages about the same subject are handled one after the other within an instance.
+ * - While its calls are split among versions, it consumes the queues that `VersionQueues` says.
  * - A service hears its own events, and takes its own commands, in the transaction that sends them (`dispatch`).
  */
 export class RabbitServer extends Server implements CustomTransportStrategy {
@@ -88,9 +102,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   /** Questions being answered. */
   #questions = 0;
   readonly #inFlight = new Set<Promise<void>>();
-  readonly #consumers: { queue: string; kept: KeptChannel }[] = [];
+  readonly #consumers = new Map<string, KeptChannel>();
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   #answers: KeptChannel | undefined;
+  #wanted: Subscriptions = { commands: [], queries: [], events: [] };
+  #versions: VersionQueues | undefined;
   #draining = false;
   #saidMute = false;
 
@@ -112,7 +128,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
 
   /** True while every queue of the service is being consumed. */
   get ready(): boolean {
-    return this.#consuming.size === this.#consumers.length && this.#consumers.length > 0;
+    return this.#consuming.size === this.#consumers.size && this.#consumers.size > 0;
   }
 
   /**
@@ -132,21 +148,24 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   async listen(callback: (error?: unknown) => void): Promise<void> {
     try {
       this.#adoptNestHandlers();
-      const wanted = this.#subscriptions();
-      const { connection, service } = this.options;
+      this.#wanted = this.#subscriptions();
+      const { connection, service, split } = this.options;
       this.#answers = new KeptChannel(connection, (model) => model.createChannel());
       await this.#answers.open();
-      for (const kind of ['commands', 'queries', 'events'] as const) {
-        if (wanted[kind].length === 0) continue;
-        const queue = queues[kind](service);
-        const kept: KeptChannel = new KeptChannel(
-          connection,
-          (model) => model.createChannel(),
-          (channel) => this.#consume(channel, queue, wanted),
-        );
-        this.#consumers.push({ queue, kept });
+      if (split) {
+        this.#versions = new VersionQueues(split, {
+          ...{ service, connection, names: this.#wanted },
+          takes: (queue) => this.#consumers.has(queue),
+          take: (kind, version) => this.#take({ queue: queues[kind](service, version), kind, version }),
+          leave: (queue) => this.#leave(queue),
+        });
       }
-      await Promise.all(this.#consumers.map(({ kept }) => kept.open()));
+      const take = (kind: Source['kind']) =>
+        this.#wanted[kind].length > 0 && this.#take({ queue: queues[kind](service), kind });
+      await Promise.all([
+        take('events'),
+        ...(this.#versions ? [this.#versions.open()] : [take('commands'), take('queries')]),
+      ]);
       callback();
     } catch (error) {
       callback(error);
@@ -175,34 +194,71 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     return { commands: names('command'), queries: names('query'), events: names('event') };
   }
 
-  async #consume(channel: Channel, queue: string, wanted: Subscriptions): Promise<void> {
+  /** To be called when the split has changed. */
+  splitChanged(): void {
+    this.#versions?.changed();
+  }
+
+  async #take(source: Source): Promise<void> {
+    const { queue } = source;
+    if (this.#consumers.has(queue) || this.#draining) return;
+    const kept: KeptChannel = new KeptChannel(
+      this.options.connection,
+      (model) => model.createChannel(),
+      (channel) => this.#consume(channel, source),
+    );
+    this.#consumers.set(queue, kept);
+    try {
+      await kept.open();
+    } catch (error) {
+      this.#consumers.delete(queue);
+      throw error;
+    }
+  }
+
+  #leave(queue: string): void {
+    const kept = this.#consumers.get(queue);
+    const consuming = this.#consuming.get(queue);
+    this.#consumers.delete(queue);
+    this.#consuming.delete(queue);
+    if (consuming)
+      void this.#cancel(consuming)
+        .then(() => Promise.all(this.#inFlight))
+        .then(() => kept?.close());
+    else void kept?.close();
+  }
+
+  #cancel({ channel, tag }: { channel: Channel; tag: string }): Promise<unknown> {
+    return within(1_000, channel.cancel(tag)).catch(() => {});
+  }
+
+  async #consume(channel: Channel, source: Source): Promise<void> {
     if (this.#draining) return;
+    const { queue, kind, version } = source;
     const { connection, service, ladder = defaultLadder, onQueueMade } = this.options;
-    const lost = queue !== queues.queries(service) && !(await exists(connection, queue));
+    const lost = kind !== 'queries' && !version && !(await exists(connection, queue));
     await assertShared(channel, ladder, connection.operator !== undefined);
-    await assertService(channel, service, wanted);
+    await assertService(channel, service, this.#wanted);
+    if (version && kind !== 'events') await assertVersion(channel, service, kind, version);
     const { prefetch = defaultPrefetch, concurrency } = this.options;
     // What is to be refused must have been taken.
-    await channel.prefetch(queue === queues.queries(service) && concurrency ? 2 * concurrency() : prefetch);
+    await channel.prefetch(kind === 'queries' && concurrency ? 2 * concurrency() : prefetch);
     channel.on('close', () => {
       if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
     });
     const { consumerTag } = await channel.consume(queue, (message) => {
       // Null: the broker cancelled the consumer. A new channel brings it back.
       if (!message) return void channel.close().catch(() => {});
-      const work = this.#receive(channel, queue, message);
+      const work = this.#receive(channel, source, message);
       this.#inFlight.add(work);
       void work.finally(() => this.#inFlight.delete(work));
     });
     this.#consuming.set(queue, { channel, tag: consumerTag });
-    if (lost) {
-      const takes = queue === queues.events(service) ? wanted.events : wanted.commands;
-      onQueueMade?.(takes);
-    }
+    if (lost) onQueueMade?.(this.#wanted[kind]);
   }
 
   /** Never throws: whatever happens ends in exactly one of ack and nack, or in a lost channel. */
-  async #receive(channel: Channel, queue: string, message: ConsumeMessage): Promise<void> {
+  async #receive(channel: Channel, source: Source, message: ConsumeMessage): Promise<void> {
     try {
       let all: Incoming[] = [];
       try {
@@ -211,15 +267,15 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
           throw new SyntaxError('only questions travel together');
       } catch (error) {
         all = [];
-        await this.#settleFailure(queue, message, undefined, error);
+        await this.#settleFailure(source, message, undefined, error);
         this.#observe('unknown', 'fault', performance.now());
       }
-      if (all.length === 1) await this.#work(queue, message, all[0]!);
-      else await Promise.all(all.map((incoming) => this.#work(queue, message, incoming)));
+      if (all.length === 1) await this.#work(source, message, all[0]!);
+      else await Promise.all(all.map((incoming) => this.#work(source, message, incoming)));
       channel.ack(message);
     } catch (error) {
       // The message could not be put away safely (the broker is leaving?): it stays where it is.
-      this.logger.warn(`${queue}: a message goes back: ${(error as Error).message}`);
+      this.logger.warn(`${source.queue}: a message goes back: ${(error as Error).message}`);
       setTimeout(() => {
         try {
           channel.nack(message, false, true);
@@ -230,7 +286,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     }
   }
 
-  async #work(queue: string, message: ConsumeMessage, incoming: Incoming): Promise<void> {
+  async #work(source: Source, message: ConsumeMessage, incoming: Incoming): Promise<void> {
     const startedAt = performance.now();
     let outcome: Outcome = 'ok';
     try {
@@ -238,7 +294,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       await this.#handleOrRefuse(incoming);
     } catch (error) {
       outcome = outcomeOf(error);
-      await this.#settleFailure(queue, message, incoming, error);
+      await this.#settleFailure(source, message, incoming, error);
     }
     this.#observe(this.#handlers.has(incoming.pattern) ? incoming.pattern : 'unknown', outcome, startedAt);
   }
@@ -306,11 +362,14 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   async #settleFailure(
-    queue: string,
+    source: Source,
     message: ConsumeMessage,
     incoming: Incoming | undefined,
     error: unknown,
   ): Promise<void> {
+    if (incoming && !this.#handlers.has(incoming.pattern) && (await this.#passOn(source, message, incoming)))
+      return;
+    const { queue, kind } = source;
     const isNo = error instanceof Rejection;
     if (!isNo && !(error instanceof Overloaded)) {
       const traceId = traceIdOf(incoming?.context.traceparent);
@@ -324,17 +383,45 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const isStrange = error instanceof Stranger;
     if (incoming?.replyTo && !isStrange) return this.#answer(incoming, { error });
     // Nobody waits for what it would have said.
-    if (queue === queues.queries(this.options.service) && !isStrange) return;
+    if (kind === 'queries' && !isStrange) return;
     const hopeless = isNo || isStrange || !incoming;
     await retryOrBury(this.options.publisher, {
       service: this.options.service,
-      queue,
+      // The queue of a version may be gone by then.
+      queue: queues[kind](this.options.service),
       message,
       sender: incoming?.sender ?? senderOf(message.properties, this.options.connection),
       failures: (incoming?.failures ?? 0) + 1,
       ladder: hopeless ? [] : (this.options.ladder ?? defaultLadder),
       error,
     });
+  }
+
+  /** A version that a split names does not look into the queue of all: what only it knows is handed to it. */
+  async #passOn(
+    { kind, version }: Source,
+    { properties }: ConsumeMessage,
+    { pattern, data, packetId, messageId, correlationId, headers, sender }: Incoming,
+  ): Promise<boolean> {
+    const { split, publisher } = this.options;
+    if (!split || kind === 'events' || version) return false;
+    const { replyTo, expiration, deliveryMode } = properties;
+    const { content, options } = encodeRequest({ pattern, data, ...(packetId && { id: packetId }) }, {
+      ...{ replyTo, correlationId, expiration, messageId },
+      headers: { ...headers, ...senderHeader(sender) },
+      ...{ persistent: deliveryMode === 2, mandatory: true },
+    } as Outgoing['options']);
+    for (const one of Object.keys(split.shares() ?? {})) {
+      if (one === split.version) continue;
+      try {
+        const routingKey = requestKey(pattern, one);
+        await publisher.publish({ exchange: exchanges.commands, routingKey, content, options });
+        return true;
+      } catch (failure) {
+        if (!(failure instanceof Unroutable)) throw failure;
+      }
+    }
+    return false;
   }
 
   /** What a question gave waits for what others give in the same turn; what a command gave leaves before its acknowledgement. */
@@ -366,12 +453,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   /** Takes no new messages, ends those at hand (at most `patience` ms), and leaves. Nothing is redelivered. */
   async close(patience = 6_000): Promise<void> {
     this.#draining = true;
-    const cancelled = [...this.#consuming.values()].map(({ channel, tag }) =>
-      within(1_000, channel.cancel(tag)).catch(() => {}),
-    );
-    await Promise.all(cancelled);
+    await this.#versions?.close();
+    await Promise.all([...this.#consuming.values()].map((consuming) => this.#cancel(consuming)));
     await within(patience, Promise.all(this.#inFlight)).catch(() => {});
-    await Promise.all(this.#consumers.map(({ kept }) => kept.close()));
+    await Promise.all([...this.#consumers.values()].map((kept) => kept.close()));
     await this.#answers?.close();
   }
 

@@ -20,10 +20,14 @@ export const exchanges = {
 /** How long a message that failed waits before its next attempt, in milliseconds, one rung an attempt. */
 export const defaultLadder: readonly number[] = [500, 2_000, 10_000, 60_000, 300_000];
 
+/** What is for one version of a service only; without a version, for all. */
+const of = (name: string, version: string | undefined) =>
+  version === undefined ? name : `${name}@${version}`;
+
 export const queues = {
-  commands: (service: string) => `${service}.commands`,
+  commands: (service: string, version?: string) => of(`${service}.commands`, version),
   events: (service: string) => `${service}.events`,
-  queries: (service: string) => `${service}.queries`,
+  queries: (service: string, version?: string) => of(`${service}.queries`, version),
   dead: (service: string) => `${service}.dead`,
   rung: (milliseconds: number) => `retry.${milliseconds}ms`,
   /** Of one connection, for answers. Its name is its key: a stock Nest server answers by the queue's name. */
@@ -31,6 +35,9 @@ export const queues = {
   /** Of one listener, for what it hears as it passes. */
   hearing: (login: string, id: string) => `hearing.${login}.${id}`,
 };
+
+/** The routing key of a request, for one version of its service or for all. */
+export const requestKey = (name: string, version?: string): string => of(name, version);
 
 /** With this key a message waits on a rung of the ladder, and then goes to the queue. */
 export const retryKey = (milliseconds: number, queue: string): string => `${milliseconds}.${queue}`;
@@ -95,6 +102,37 @@ const durable = (deadLetterExchange: string, deadLetterKey?: string) => ({
     'x-overflow': 'reject-publish',
   },
 });
+
+/** A request that waited so long for its version, in milliseconds, goes to the others. */
+const versionPatience = 5_000;
+/** The queue of a version that nobody looks after any more leaves after so long, in milliseconds: long after it is empty. */
+const versionQueueStays = 20_000;
+
+/**
+ * Declares the queue of one version for commands or queries. Idempotent. It takes nothing before it is bound. What
+ * nobody takes from it goes back to the queue of all versions, and then the queue goes.
+ * @returns how many consume it, and how many messages wait in it
+ * @throws TopologyMismatch where a queue of the same name exists with other arguments
+ */
+export async function assertVersion(
+  channel: Channel,
+  service: string,
+  kind: 'commands' | 'queries',
+  version: string,
+): Promise<{ consumerCount: number; messageCount: number }> {
+  const queue = queues[kind](service, version);
+  const arguments_ = {
+    ...(kind === 'queries'
+      ? { 'x-queue-type': 'classic' }
+      : {
+          ...durable(exchanges.dead, queues.commands(service)).arguments,
+          'x-delivery-limit': deliveryLimit,
+          'x-message-ttl': versionPatience,
+        }),
+    'x-expires': versionQueueStays,
+  };
+  return explained(`queue ${queue}`, channel.assertQueue(queue, { durable: true, arguments: arguments_ }));
+}
 
 /** What one service consumes: names of contracts, by kind. */
 export interface Subscriptions {

@@ -15,6 +15,7 @@ export interface Incoming {
   sender: string | undefined;
   /** The key that its sender was allowed to use; undefined where it came again, from a rung or from among the dead. */
   key: string | undefined;
+  headers: Record<string, unknown>;
   /** Where the answer goes; undefined where nobody waits. */
   replyTo: string | undefined;
   correlationId: string | undefined;
@@ -186,6 +187,7 @@ function incomingOf(
     pattern,
     data: body.data,
     sender: senderOf(properties, standing),
+    headers,
     key: fields.exchange === exchanges.dead ? undefined : fields.routingKey,
     messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
     replyTo: properties.replyTo as string | undefined,

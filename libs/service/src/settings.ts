@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { CallPolicyChange } from '@jogakbo/contract';
+import { TrafficSplit } from '@jogakbo/messaging';
 import { z } from 'zod';
 
 type Shape = Record<string, z.ZodType>;
@@ -97,6 +98,14 @@ export class PlatformSettings extends settings({
       .preprocess(fromJson, z.record(z.string(), CallPolicyChange))
       .default({})
       .describe('JSON: how to ask other services, where that differs: {"search":{"retries":0}}'),
+  ),
+  trafficSplit: live(
+    z
+      .preprocess(fromJson, TrafficSplit)
+      .default({})
+      .describe(
+        'JSON: percent of the calls of services by version, the same for all: {"orders":{"1.4.0":10}}',
+      ),
   ),
   configPassword: secret(
     z

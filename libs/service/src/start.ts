@@ -32,6 +32,7 @@ import { Metrics, MetricsController } from './metrics.ts';
 import { PreparingClient } from './prepared-statements.ts';
 import { serviceOptions } from './service.ts';
 import { ServiceSettings } from './service-settings.ts';
+import { SplitCalls } from './split-calls.ts';
 import { DatabaseSettings, PlatformSettings, type AnySettings } from './settings.ts';
 
 export interface StartOptions {
@@ -113,7 +114,8 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const publisher = new Publisher(publishing);
   await publisher.open();
   const { guard, leftAlone } = guardCalls(platform, metrics);
-  const client = new RabbitClient(consuming, publisher, service, guard);
+  const split = new SplitCalls(platform, metrics);
+  const client = new RabbitClient(consuming, publisher, service, guard, split);
   await client.connect();
 
   const readiness = new Readiness();
@@ -153,9 +155,16 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       madeQueues.push({ takes, at: performance.now() });
       if (url) void announcer.announce();
     },
+    split: {
+      version,
+      shares: () => split.sharesOf(service),
+      aliveSince: (time) => (instances.learned ? instances.aliveSince(time) : undefined),
+    },
     ...(ladder && { ladder }),
     ...(units && { around: units.around }),
   });
+  const instances = new Instances(consuming, publisher, service, lostQueues?.hear);
+  settings.onChange(() => server.splitChanged());
   sagaRunner?.attach(server);
   projector?.attach(server);
 
@@ -172,6 +181,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     { provide: BrokerConnection, useValue: consuming },
     { provide: Publisher, useValue: publisher },
     { provide: Metrics, useValue: metrics },
+    { provide: SplitCalls, useValue: split },
     { provide: Readiness, useValue: readiness },
     { provide: ServiceSettings, useValue: settings },
     ...classes.map((provide, index) => ({ provide, useValue: loaded[index] })),
@@ -226,8 +236,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   await app.listen(platform.port, platform.host);
   url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
 
-  const instances = new Instances(consuming, publisher, service, lostQueues?.hear);
-  if (lostQueues) await instances.open();
+  if (lostQueues || contract.contracts.size > 0) await instances.open();
   await announcer.open();
   await settings.follow({ connection: consuming, publisher, ask: client.ask, instance, log });
   log.info({ url }, `${service} takes work`);

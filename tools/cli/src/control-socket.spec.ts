@@ -25,6 +25,7 @@ describe('the control socket', () => {
     server = openControl(state, {
       take: async (service) => stopping.then(() => (service === 'orders' ? launch : undefined)),
       giveBack: (service) => returned.push(service),
+      launchOf: (service) => (service === 'orders' ? launch : undefined),
     });
     await new Promise((resolve) => server.once('listening', resolve));
   });
@@ -55,6 +56,20 @@ describe('the control socket', () => {
     expect(returned).toEqual([]);
     stopped();
     expect(await untilReturned()).toEqual(['orders']);
+  });
+
+  it('lets one more run beside the one that there is, and takes nothing away', async () => {
+    const { socket: borrowed } = await takeService(state, 'orders');
+    const { launch: got, socket } = await takeService(state, 'orders', 'beside');
+    expect(got).toEqual(launch);
+    const { launch: none, socket: unknown } = await takeService(state, 'nobody', 'beside');
+    expect(none).toBeUndefined();
+    unknown.destroy();
+    socket.destroy();
+    await pause(50);
+    expect(returned).toEqual([]);
+    borrowed.destroy();
+    await untilReturned();
   });
 
   it('lends nothing to two at a time', async () => {

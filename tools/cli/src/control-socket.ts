@@ -17,7 +17,12 @@ export interface Controlled {
   /** Stops its own process of that service and says how it would have started it; undefined for an unknown name. */
   take(service: string): Promise<Launch | undefined>;
   giveBack(service: string): void;
+  /** How it would start one more; undefined for an unknown name. */
+  launchOf(service: string): Launch | undefined;
 }
+
+/** Asks how a service is started, and leaves it where it is. */
+const beside = 'beside ';
 
 /** How the service is started; null where the store has none of that name; or somebody else has it. */
 type Answer = Launch | null | 'taken';
@@ -48,7 +53,10 @@ export function openControl(state: State, controlled: Controlled): Server {
       else mine.add(service);
       answer(launch ?? null);
     };
-    createInterface({ input: socket }).on('line', (service) => void lend(service));
+    createInterface({ input: socket }).on('line', (line) => {
+      if (!line.startsWith(beside)) return void lend(line);
+      answer(controlled.launchOf(line.slice(beside.length)) ?? null);
+    });
   });
   server.on('error', () => undefined);
   server.listen(path, () => chmodSync(path, 0o600));
@@ -56,13 +64,18 @@ export function openControl(state: State, controlled: Controlled): Server {
   return server;
 }
 
-/** @throws Fault where somebody else has it, or the store ends before it answers */
+/**
+ * @param how `instead` of the store's own process, or `beside` it
+ * @throws Fault where somebody else has it, or the store ends before it answers
+ */
 export function takeService(
   state: State,
   service: string,
+  how: 'instead' | 'beside' = 'instead',
 ): Promise<{ launch: Launch | undefined; socket: Socket }> {
   return new Promise((resolve, reject) => {
-    const socket = connect(pathOf(state), () => socket.write(`${service}\n`));
+    const asked = how === 'beside' ? beside + service : service;
+    const socket = connect(pathOf(state), () => socket.write(`${asked}\n`));
     socket.on('error', reject);
     socket.on('close', () => reject(new Fault('The store ended before it answered.')));
     createInterface({ input: socket }).once('line', (line) => {

@@ -136,6 +136,21 @@ const commands: Record<string, Command> = {
     usage: 'logins',
     run: async () => (await import('./logins.ts')).logins(),
   },
+  split: {
+    summary: 'have a share of the calls of a service taken by some of its versions',
+    usage: [
+      'split [service] [--json]                            (what is in force)',
+      'split <service> <version=percent...> [--reason R]   (the rest goes to all other versions)',
+      'split <service> --end [--reason R]',
+    ].join('\n       jogakbo '),
+    options: {
+      end: { type: 'boolean', help: 'share the calls among all versions again' },
+      reason: { type: 'string', short: 'm', value: 'R', help: 'why; kept with the change' },
+      json: { type: 'boolean', help: 'for programs' },
+    },
+    takesNames: true,
+    run: async (values, names) => (await import('./split.ts')).split(values, names),
+  },
   doctor: {
     summary: 'check this machine, and name the fix for each fault',
     usage: 'doctor [--port N]',
@@ -152,9 +167,16 @@ const commands: Record<string, Command> = {
   },
   serve: {
     summary: 'run one service from source, and again after each change',
-    usage: 'serve <service>',
+    usage: 'serve <service> [--version V]',
+    options: {
+      version: {
+        type: 'string',
+        value: 'V',
+        help: 'run it as this version beside the one of the running store',
+      },
+    },
     takesNames: true,
-    run: async (_values, names) => (await import('./serve.ts')).serve(names),
+    run: async (values, names) => (await import('./serve.ts')).serve(values, names),
   },
   'with-backing-services': {
     summary: 'run a command with a throw-away RabbitMQ and PostgreSQL',

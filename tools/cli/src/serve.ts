@@ -35,15 +35,16 @@ interface Ground {
 
 const say = (text: string) => console.log(`serve: ${text}`);
 
-async function groundOfRunningStore(state: State, app: App): Promise<Ground> {
-  const { launch, socket } = await takeService(state, app.name);
+async function groundOfRunningStore(state: State, app: App, version?: string): Promise<Ground> {
+  const { launch, socket } = await takeService(state, app.name, version ? 'beside' : 'instead');
   if (!launch) {
     socket.destroy();
     throw new Fault(`The running store was started without ${app.name}.`, {
       remedies: ['stop it:  npm run stop'],
     });
   }
-  say(`took ${app.name} over from the running store; it goes back at the end`);
+  if (version) say(`${app.name} ${version} runs beside the one of the running store`);
+  else say(`took ${app.name} over from the running store; it goes back at the end`);
   return {
     launch: async () => {
       // What it does on the bus may have changed with its source.
@@ -98,7 +99,7 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
   }
 }
 
-export async function serve([name, ...others]: string[]): Promise<number> {
+export async function serve({ version }: { version?: string }, [name, ...others]: string[]): Promise<number> {
   if (!name || others.length) throw new UsageFault('Name one service: jogakbo serve <service>');
   const [app] = appsOf([name]) as [App];
   const builder = join(root, 'tools', 'delivery', 'src', 'build.ts');
@@ -110,7 +111,12 @@ export async function serve([name, ...others]: string[]): Promise<number> {
   if (running && run.state !== 'ready') {
     throw new Fault(`The store is ${run.state}.`, { remedies: ['wait until npm run ps shows it ready'] });
   }
-  const ground = running ? await groundOfRunningStore(state, app) : await groundOfItsOwn(state, app);
+  if (version && !running) {
+    throw new Fault('There is no running store to run another version beside.', {
+      remedies: ['start it:  npm start'],
+    });
+  }
+  const ground = running ? await groundOfRunningStore(state, app, version) : await groundOfItsOwn(state, app);
   const log = new LogFile(state.logs, app.name);
   const colours = process.stdout.isTTY && !process.env.NO_COLOR;
   let service: ChildProcess | undefined;
@@ -124,7 +130,8 @@ export async function serve([name, ...others]: string[]): Promise<number> {
     const { command, args, cwd, env } = await ground.launch();
     const child = spawn(command, args, {
       cwd,
-      env,
+      // What it says that it is, on a port that the other one has not.
+      env: version ? { ...env, npm_package_version: version, PORT: '0' } : env,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });

@@ -90,6 +90,7 @@ export class Supervisor {
       giveBack: (name) => {
         if (!this.#stopping) this.#services.get(name)?.resume();
       },
+      launchOf: (name) => this.#services.get(name)?.launch,
     });
   }
 

@@ -1,0 +1,60 @@
+// One version of a shop, in a process of its own: npm_package_version says which.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Consistency1700000000000, type UnitOfWork } from '@jogakbo/consistency';
+import type { Body } from '@jogakbo/contract';
+import { Handles } from '@jogakbo/messaging';
+import { serve, Service } from '@jogakbo/service';
+import { Controller } from '@nestjs/common';
+import { type MigrationInterface, type QueryRunner } from 'typeorm';
+import { Look, Pack, Sell, shop } from './contract.ts';
+
+const version = process.env['npm_package_version']!;
+
+class Tables1700000001000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query('CREATE TABLE sold (id text NOT NULL, version text NOT NULL)');
+  }
+  async down(): Promise<void> {}
+}
+
+@Controller()
+class ShopHandler {
+  @Handles(Look)
+  look() {
+    return { version };
+  }
+
+  @Handles(Sell)
+  async sell({ id, takes }: Body<typeof Sell>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO sold VALUES ($1, $2)', [id, version]);
+    await sleep(takes);
+    return { version };
+  }
+
+  @Handles(Pack)
+  async pack({ id, failing }: Body<typeof Pack>, { tx, incoming }: UnitOfWork) {
+    if (incoming.failures < failing) throw new Error('the box is torn');
+    await tx.query('INSERT INTO sold VALUES ($1, $2)', [id, version]);
+  }
+}
+
+/** Something that only the newest version knows. */
+const isNewest = version === '1.4.0';
+const Wrap = isNewest ? shop.command('wrap', { input: Pack.input }) : Pack;
+
+@Controller()
+class WrapHandler {
+  @Handles(Wrap)
+  async wrap({ id }: Body<typeof Pack>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO sold VALUES ($1, $2)', [id, version]);
+  }
+}
+
+@Service({
+  contract: shop,
+  handlers: isNewest ? [ShopHandler, WrapHandler] : [ShopHandler],
+  migrations: [Consistency1700000000000, Tables1700000001000],
+})
+class ShopModule {}
+
+await serve(ShopModule);

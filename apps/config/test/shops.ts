@@ -1,0 +1,110 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { service, type AnyRequest } from '@jogakbo/contract';
+import { childTraceparent, RabbitClient } from '@jogakbo/messaging';
+import { Service, start, type RunningService } from '@jogakbo/service';
+import { privateDatabase, type Private, type ServiceUnderTest } from '@jogakbo/testing';
+import pg from 'pg';
+import { startServer } from './server.ts';
+
+const passwords = { shop: 'the-password-of-shop', mall: 'the-password-of-mall' };
+const root = join(import.meta.dirname, '../../..');
+const main = join(import.meta.dirname, 'shop/dist/main.js');
+
+@Service({ contract: service('mall') })
+class MallModule {}
+
+/** A config server, a mall that asks shops on behalf of members, and versions of the shop, each a process. */
+export class Shops {
+  #database: Private;
+  #pool: pg.Pool;
+  #mall: RunningService;
+  readonly #running = new Set<ChildProcess>();
+  server: ServiceUnderTest;
+
+  async open(): Promise<void> {
+    const built = spawnSync(process.execPath, ['tools/delivery/src/build.ts', 'apps/config/test/shop'], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    if (built.status !== 0) throw new Error(built.stderr);
+    this.server = await startServer({ CONFIG_CLIENTS: JSON.stringify(passwords) });
+    this.#database = await privateDatabase();
+    this.#pool = new pg.Pool({ connectionString: this.#database.url, max: 2 });
+    const [code] = (await once(this.#spawn('1', 'migrate'), 'exit')) as [number];
+    if (code !== 0) throw new Error('the migrations failed');
+    this.#mall = await start(MallModule, {
+      environment: { ...this.#environment, CONFIG_PASSWORD: passwords.mall },
+    });
+  }
+
+  get #environment() {
+    return { RABBITMQ_URL: this.server.broker.url, LOG_LEVEL: 'error' };
+  }
+
+  #spawn(version: string, ...args: string[]): ChildProcess {
+    const child = spawn(process.execPath, [main, ...args], {
+      env: {
+        ...{ PATH: process.env['PATH'], npm_package_version: version, ...this.#environment },
+        ...{ DATABASE_URL: this.#database.url, CONFIG_PASSWORD: passwords.shop },
+        ...{ RETRY_LADDER: '50,100,200', ANNOUNCE_EVERY: '0.5' },
+      },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.#running.add(child);
+    child.once('exit', () => this.#running.delete(child));
+    return child;
+  }
+
+  /** Starts an instance; ready when this resolves. */
+  async run(version: string): Promise<ChildProcess> {
+    const child = this.#spawn(version);
+    await once(child, 'message');
+    return child;
+  }
+
+  async kill(child: ChildProcess): Promise<void> {
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  }
+
+  /** What the mall is told when it asks for a member. */
+  async ask(
+    contract: Pick<AnyRequest, 'name' | 'kind'>,
+    input: unknown,
+    memberId?: string,
+  ): Promise<{ version: string }> {
+    const answer = await this.#mall.app.get(RabbitClient).request(contract.name, input, {
+      persistent: contract.kind === 'command',
+      context: {
+        ...{ traceparent: childTraceparent(), language: 'ko' },
+        ...(memberId && { caller: { memberId, roles: ['member'] } }),
+      },
+    });
+    return answer as { version: string };
+  }
+
+  /** How often each of these was sold. */
+  async sold(prefix: string): Promise<{ id: string; version: string }[]> {
+    const { rows } = await this.#pool.query<{ id: string; version: string }>(
+      'SELECT id, version FROM sold WHERE id LIKE $1 ORDER BY id',
+      [`${prefix}%`],
+    );
+    return rows;
+  }
+
+  /** The lines of the mall's metrics about this. */
+  async metrics(name: string): Promise<string[]> {
+    const text = await (await fetch(`${this.#mall.url}/metrics`)).text();
+    return text.split('\n').filter((line) => line.startsWith(`${name}{`));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#running].map((child) => this.kill(child)));
+    await this.#mall?.stop();
+    await this.#pool?.end();
+    await this.#database?.drop();
+    await this.server?.stop();
+  }
+}

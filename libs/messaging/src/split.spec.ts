@@ -1,0 +1,43 @@
+import { describe, expect, it } from '@jest/globals';
+import { TrafficSplit, versionFor } from './split.ts';
+
+const members = Array.from(
+  { length: 20_000 },
+  (_, nth) => `0198c9a1-0000-7000-8000-${String(nth).padStart(12, '0')}`,
+);
+const takenBy = (shares: Record<string, number>, version: string | undefined, service = 'orders') =>
+  members.filter((member) => versionFor(service, shares, member) === version);
+
+describe('a traffic split', () => {
+  it('gives each version its share of members that are nearly alike', () => {
+    const shares = { '1.4.0': 10, '1.5.0': 5 };
+    // Six standard deviations of a fair draw: 42 and 31 members.
+    expect(Math.abs(takenBy(shares, '1.4.0').length - 2_000)).toBeLessThan(255);
+    expect(Math.abs(takenBy(shares, '1.5.0').length - 1_000)).toBeLessThan(186);
+    expect(takenBy({ '1.4.0': 0 }, '1.4.0')).toEqual([]);
+    expect(takenBy({ '1.4.0': 60, '1.5.0': 40 }, undefined)).toEqual([]);
+  });
+
+  it('keeps whoever has a version with it when its share grows', () => {
+    const before = takenBy({ '1.4.0': 10 }, '1.4.0');
+    const after = new Set(takenBy({ '1.4.0': 50 }, '1.4.0'));
+    expect(before.every((member) => after.has(member))).toBe(true);
+  });
+
+  it('does not try everything on the same members', () => {
+    const [orders, payments] = ['orders', 'payments'].map((name) => takenBy({ '2': 10 }, '2', name));
+    const both = orders!.filter((member) => payments!.includes(member));
+    expect(both.length).toBeLessThan(400);
+  });
+
+  it('leaves to chance what belongs to nobody', () => {
+    const versions = Array.from({ length: 400 }, () => versionFor('orders', { '2': 50 }, undefined));
+    expect(new Set(versions)).toEqual(new Set(['2', undefined]));
+  });
+
+  it('has shares of 100 % at most, and of versions only', () => {
+    expect(TrafficSplit.safeParse({ orders: { a: 33.3, b: 33.3, c: 33.4 } }).success).toBe(true);
+    for (const shares of [{ a: 60, b: 41 }, { a: -1 }, { a: 101 }, { 'a b': 1 }, { 'a@b': 1 }, { a: '10' }])
+      expect(TrafficSplit.safeParse({ orders: shares }).success).toBe(false);
+  });
+});
