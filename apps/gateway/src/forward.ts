@@ -7,6 +7,7 @@ import { HttpUpstreams } from './http-upstream.ts';
 import { inputOf } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import { languageOf } from './language.ts';
+import { PagesOfServices } from './pages.ts';
 import { PublicReads, type Representation } from './public-reads.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -23,6 +24,7 @@ export class Forward {
     private readonly client: RabbitClient,
     private readonly waiting: Waiting,
     private readonly upstreams: HttpUpstreams,
+    private readonly pages: PagesOfServices,
     private readonly reads: PublicReads,
     private readonly settings: GatewaySettings,
   ) {}
@@ -32,6 +34,10 @@ export class Forward {
     const { route, parameters, caller } = request.admitted;
     if (route.upstream === 'http') {
       return this.upstreams.forward(route, parameters, caller, request, reply);
+    }
+    if (route.pages) {
+      if (!this.services.serves(route)) throw new RemoteFault('unavailable', 'nobody serves it now');
+      return this.pages.answer(route, request, reply);
     }
 
     const { headers } = request;

@@ -31,6 +31,7 @@ export {
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';
+export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { Id, Language, Money, pageOf, pageQuery, Timestamp } from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';

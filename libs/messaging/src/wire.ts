@@ -28,6 +28,7 @@ interface WireError {
   message: string;
   status?: number;
   errors?: FieldError[];
+  retryAfter?: number | undefined;
 }
 
 /** The other side failed. Not a "no": the caller may try again. */
@@ -169,7 +170,8 @@ export function decodeAnswer(content: Buffer): unknown {
   };
   if (!err) return response;
   if (typeof err === 'object' && err.kind === 'rejection') {
-    throw new Rejection(err.code, err.status ?? 422, err.message, err.errors);
+    const rejection = new Rejection(err.code, err.status ?? 422, err.message, err.errors);
+    throw err.retryAfter === undefined ? rejection : rejection.until(err.retryAfter);
   }
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') throw new RemoteFault('internal', err, true);
@@ -178,8 +180,8 @@ export function decodeAnswer(content: Buffer): unknown {
 
 function toWire(error: unknown): WireError {
   if (error instanceof Rejection) {
-    const { code, message, status, errors } = error;
-    return { kind: 'rejection', code, message, status, ...(errors && { errors }) };
+    const { code, message, status, errors, retryAfter } = error;
+    return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter };
   }
   // Nothing of the inside leaves with a fault: the cause is in the log, under the same trace.
   if (error instanceof RemoteFault) return { kind: 'fault', code: error.code, message: error.message };
