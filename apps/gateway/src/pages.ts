@@ -73,7 +73,11 @@ function cookiesOf(header: string | undefined, beginning: string): string {
   return cookies.filter((cookie) => cookie.startsWith(beginning)).join('; ');
 }
 
-function show({ status, headers, body }: PageAnswer, pages: NonNullable<Route['pages']>, reply: FastifyReply) {
+function show(
+  { status, headers, body }: PageAnswer,
+  pages: NonNullable<Route['pages']>,
+  reply: FastifyReply,
+) {
   for (const name of responseHeaders) {
     const value = headers[name];
     if (value !== undefined) reply.header(name, [value].flat().join(', '));

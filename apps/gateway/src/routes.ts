@@ -83,7 +83,9 @@ export class RouteTable {
   ): void {
     const { path, limit } = pages;
     if (!pagesForm.test(path) || heads.has(path)) {
-      this.refused.push(`${asked.contract.name} (${path}/*): ${heads.has(path) ? 'others have routes there' : 'not a path'}`);
+      this.refused.push(
+        `${asked.contract.name} (${path}/*): ${heads.has(path) ? 'others have routes there' : 'not a path'}`,
+      );
       return;
     }
     heads.add(path);

@@ -75,7 +75,12 @@ describe('pages that a service answers itself', () => {
     const shown = await call('/site/a%20b/../c?x=1&x=%ED%95%9C', {
       headers: {
         ...{ cookie: 'site_a=1; other=2; site_a.sig=3', authorization: 'Basic abc', 'accept-language': 'en' },
-        ...{ forwarded: 'for=1.1.1.1', 'x-jogakbo-member': 'm-9', 'x-real-ip': '1.1.1.1', origin: 'https://a.b' },
+        ...{
+          forwarded: 'for=1.1.1.1',
+          'x-jogakbo-member': 'm-9',
+          'x-real-ip': '1.1.1.1',
+          origin: 'https://a.b',
+        },
       },
     });
     expect(shown).toMatchObject({ status: 200, text: '<p>안녕</p>' });
@@ -129,11 +134,18 @@ describe('pages that a service answers itself', () => {
   });
 
   it('refuse in their own words', async () => {
-    answer = { status: 400, headers: { 'content-type': 'application/json' }, body: '{"error":"invalid_grant"}' };
+    answer = {
+      status: 400,
+      headers: { 'content-type': 'application/json' },
+      body: '{"error":"invalid_grant"}',
+    };
     expect(await call('/site/token')).toMatchObject({ status: 400, text: '{"error":"invalid_grant"}' });
     answer = new Rejection('too-busy', 429).until(7);
     const busy = await call('/site/token');
-    expect({ status: busy.status, after: busy.headers.get('retry-after') }).toEqual({ status: 429, after: '7' });
+    expect({ status: busy.status, after: busy.headers.get('retry-after') }).toEqual({
+      status: 429,
+      after: '7',
+    });
     answer = { status: 500, headers: {}, body: 'at /srv/secret.js' };
     const failed = await call('/site/token');
     expect(failed.status).toBe(500);
@@ -142,7 +154,9 @@ describe('pages that a service answers itself', () => {
 
   it('take nothing but forms, of a bounded size, and by no other method', async () => {
     expect((await post('/site/x', '{}', { 'content-type': 'application/json' })).status).toBe(415);
-    expect((await post('/site/x', 'x', { 'content-type': 'multipart/form-data; boundary=b' })).status).toBe(415);
+    expect((await post('/site/x', 'x', { 'content-type': 'multipart/form-data; boundary=b' })).status).toBe(
+      415,
+    );
     expect((await post('/site/x', 'a'.repeat(70_000))).status).toBe(413);
     for (const method of ['PUT', 'PATCH', 'DELETE'])
       expect((await call('/site/x', { method })).status).toBe(405);

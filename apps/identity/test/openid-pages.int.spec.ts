@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { actionOf, Browser } from './browser.ts';
+import { actionOf, Browser } from '@jogakbo/testing';
 import { Partner, password } from './partner.ts';
 
 describe('the pages of OpenID Connect', () => {

@@ -6,11 +6,10 @@ import {
   RotateSigningKey,
   SignOutEverywhere,
 } from '@jogakbo/contracts-identity';
-import { eventually } from '@jogakbo/testing';
+import { Browser, eventually } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { clientsFromText } from '../src/openid-clients.ts';
 import { SigningKeys } from '../src/signing-keys.ts';
-import { Browser } from './browser.ts';
 import { appUri, Partner, password, redirectUri, secret } from './partner.ts';
 
 describe('OpenID Connect for others', () => {
@@ -79,7 +78,9 @@ describe('OpenID Connect for others', () => {
     expect(tokens.claims()).toMatchObject({ iss: partner.origin, aud: 'partner', sub: memberId });
     const claims = await openid.fetchUserInfo(partner.client, tokens.access_token, memberId);
     expect(claims).toEqual({ sub: memberId, name: '김하나', email, email_verified: false });
-    const { keys } = (await (await fetch(`${partner.origin}/.well-known/jwks.json`)).json()) as { keys: object[] };
+    const { keys } = (await (await fetch(`${partner.origin}/.well-known/jwks.json`)).json()) as {
+      keys: object[];
+    };
     expect(keys).toEqual([expect.objectContaining({ kty: 'EC', alg: 'ES256', use: 'sig' })]);
     expect(keys[0]).not.toHaveProperty('d');
 

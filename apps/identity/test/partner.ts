@@ -1,8 +1,7 @@
 import { SignUp } from '@jogakbo/contracts-identity';
-import { ServiceUnderTest } from '@jogakbo/testing';
+import { actionOf, Browser, ServiceUnderTest } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { IdentityModule } from '../src/identity.module.ts';
-import { actionOf, Browser } from './browser.ts';
 import { Door } from './door.ts';
 
 export const password = '조각보-correct-horse';
