@@ -6,6 +6,7 @@ import {
   type ServiceDescription,
 } from '@jogakbo/contract';
 import findMyWay from 'find-my-way';
+import { fallbackOf, type Fallback } from './fallbacks.ts';
 
 type Http = NonNullable<RequestDescription['http']>;
 type Pages = NonNullable<RequestDescription['pages']>;
@@ -24,6 +25,8 @@ export interface Route {
   policy: CallPolicy;
   /** Set where it is all that lies beneath a path. */
   pages?: Pages;
+  /** What answers while the service does not. */
+  fallback?: Fallback;
 }
 
 export type Match =
@@ -63,6 +66,7 @@ export class RouteTable {
     const known = [...services];
     this.#addAll(known, 'bus');
     const heads = new Set([...own.map((route) => route.split(' ')[1]!), ...this.#patterns].map(headOf));
+    for (const route of this.routes) this.#addFallback(route, known);
     for (const { service, policy, requests } of known) {
       for (const contract of requests) {
         if (contract.pages) this.#addPages({ service, policy, contract, pages: contract.pages }, heads);
@@ -70,6 +74,12 @@ export class RouteTable {
     }
     const taken = [...own, ...this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`)];
     this.#addAll(foreign, 'http', taken);
+  }
+
+  #addFallback(route: Route, services: readonly ServiceDescription[]): void {
+    const fallback = fallbackOf(route.contract, services);
+    if (typeof fallback === 'string') this.refused.push(`a fallback of ${route.contract.name}: ${fallback}`);
+    else if (fallback) route.fallback = fallback;
   }
 
   get #patterns(): string[] {

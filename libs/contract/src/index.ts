@@ -12,6 +12,7 @@ export {
   type Body,
   type Command,
   type Event,
+  type Fallback,
   type HttpBinding,
   type Input,
   type Message,
