@@ -123,16 +123,19 @@ export class Forward {
   /** A read that has a fallback leaves it half of the time there is. */
   async #askOrFallBack(route: Route, input: Input, context: CallContext): Promise<Output | null> {
     const { fallback } = route;
+    const { requestTimeout } = this.settings;
+    const began = performance.now();
     try {
       this.#mustServe(route);
-      const { requestTimeout } = this.settings;
       return await this.#ask(route, input, context, { timeout: requestTimeout / (fallback ? 2 : 1) });
     } catch (error) {
       if (!fallback || !isAway(error)) throw error;
       this.#degraded.inc({ route: route.pattern, how: 'fallback' });
       if ('answer' in fallback) return fallback.answer;
       this.#mustServe({ ...fallback, upstream: 'bus' });
-      return this.#ask(fallback, input, context, { timeout: this.settings.requestTimeout / 2 });
+      return this.#ask(fallback, input, context, {
+        timeout: requestTimeout - (performance.now() - began),
+      });
     }
   }
 

@@ -65,7 +65,10 @@ export async function openIdServer(
     scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
       const isTheirs = error instanceof errors.OIDCProviderError || (error.statusCode ?? 500) < 500;
       if (!isTheirs) logger.error(error);
-      void reply.code(isTheirs ? 400 : 500).send(problemPage(request.headers['accept-language']));
+      void reply
+        .code(isTheirs ? 400 : 500)
+        .type('text/html; charset=utf-8')
+        .send(problemPage(request.headers['accept-language']));
     });
     const path = `${mountPath}/interaction/:uid`;
     scope.get<Interaction>(path, (request, reply) => show(request, reply));

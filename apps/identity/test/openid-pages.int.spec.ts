@@ -60,7 +60,10 @@ describe('the pages of OpenID Connect', () => {
       expect((await browser.open(action, form, { origin })).status).toBe(400);
     expect((await new Browser(partner.origin).open(action, form)).status).toBe(400);
     const other = actionOf((await new Browser(partner.origin).open((await partner.begin()).address)).text);
-    expect((await browser.open(other, form)).status).toBe(400);
+    const refused = await browser.open(other, form);
+    expect(refused.status).toBe(400);
+    expect(refused.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(refused.headers.get('content-security-policy')).toContain("default-src 'none'");
     const consent = action.replace(/sign-in$/, 'consent');
     expect((await browser.open(consent, {})).status).toBe(400);
   });

@@ -91,7 +91,8 @@ export const GetOpenIdConfiguration = identity.query('get-openid-configuration',
 });
 
 export const AnswerPage = identity.pages('answer-page', {
-  description: 'OpenID Connect for third parties: its endpoints, and the pages where members sign in and allow.',
+  description:
+    'OpenID Connect for third parties: its endpoints, and the pages where members sign in and allow.',
   path: '/oidc',
   cookies: 'oidc_',
   limit: '600/minute',
