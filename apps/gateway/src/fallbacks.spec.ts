@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { fallbackOf } from './fallbacks.ts';
 
 const input = { q: z.string(), limit: z.int().default(20) };
-const item = { name: z.string(), price: z.object({ amount: z.int() }) };
+const item = { name: z.string(), price: z.object({ amount: z.int() }), next: z.string().nullable() };
 
 /** Whether `library.look` is taken as what answers for `shop.find`. */
 function taken(
@@ -43,6 +43,7 @@ describe('a fallback', () => {
     ['asks for something else: limit', { input: { q: z.string() } }],
     ['asks for something else: shelf', { input: { ...input, shelf: z.string() } }],
     ['does not tell items[].price', { item: { name: z.string() } }],
+    ['does not tell items[].next', { item: { ...item, next: z.string() } }],
     ['does not tell items[].price', { item: { ...item, price: item.price.optional() } }],
     ['does not tell items[].price.amount', { item: { ...item, price: z.object({ amount: z.string() }) } }],
   ] as const)('%s', (why, look) => {

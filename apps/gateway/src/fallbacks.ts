@@ -39,7 +39,8 @@ const requiredOf = (schema: JsonSchema) => (schema['required'] ?? []) as string[
 
 /** The path of the first thing that `wanted` promises and `given` does not. */
 function lacking(given: JsonSchema, wanted: JsonSchema, path: string): string | undefined {
-  if (wanted['type'] !== given['type']) return path || 'anything';
+  // A text, or several: `["string", "null"]`.
+  if (String(wanted['type']) !== String(given['type'])) return path || 'anything';
   const items = wanted['items'] as JsonSchema | undefined;
   if (items) return lacking((given['items'] ?? {}) as JsonSchema, items, `${path}[]`);
   for (const field of requiredOf(wanted)) {
