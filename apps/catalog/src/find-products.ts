@@ -31,7 +31,7 @@ const sqlOf = (sort: Sort) => `
       FROM product WHERE removed_at IS NULL AND ($3::text IS NULL OR category = $3)
       ORDER BY product_id DESC LIMIT ${lookedAt}
     ) AS looked_at
-    WHERE NOT EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE strpos(names, word) = 0)
+    WHERE $1::text IS NOT NULL AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE strpos(names, word) = 0)
       AND amount BETWEEN $4::bigint AND $5::bigint
   ) AS found
   WHERE $7::uuid IS NULL OR key > $6::bigint OR (key = $6::bigint AND product_id < $7::uuid)
