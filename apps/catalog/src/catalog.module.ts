@@ -4,6 +4,7 @@ import { Service } from '@jogakbo/service';
 import { Products1700000001000 } from '../migrations/1700000001000-products.ts';
 import { AddProductHandler } from './add-product.ts';
 import { ChangeProductHandler } from './change-product.ts';
+import { FindProductsHandler } from './find-products.ts';
 import { Product } from './product.ts';
 import { ReadProductsHandler } from './read-products.ts';
 import { RemoveProductHandler } from './remove-product.ts';
@@ -12,6 +13,12 @@ import { RemoveProductHandler } from './remove-product.ts';
   contract: catalog,
   migrations: [Consistency1700000000000, Products1700000001000],
   entities: [Product],
-  handlers: [ReadProductsHandler, AddProductHandler, ChangeProductHandler, RemoveProductHandler],
+  handlers: [
+    ReadProductsHandler,
+    FindProductsHandler,
+    AddProductHandler,
+    ChangeProductHandler,
+    RemoveProductHandler,
+  ],
 })
 export class CatalogModule {}

@@ -53,7 +53,8 @@ export class Admission {
     if (match.found === 'other-methods') return refuseMethod(request, reply, match.allow);
 
     const { route, parameters } = match;
-    const caller = await this.tokens.callerOf(headers['authorization']);
+    // What is sent to pages as authorization is for their service to read: a partner's secret, a token of its own.
+    const caller = route.pages ? undefined : await this.tokens.callerOf(headers['authorization']);
     facts.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
     mustBeRecent(route.http.maxAuthAge, caller);

@@ -12,7 +12,7 @@ const mayAsk = {
 };
 const mayRead = [
   ...['Location', 'ETag', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'Idempotency-Key'],
-  ...['Preference-Applied', 'X-Request-Id'],
+  ...['Preference-Applied', 'X-Request-Id', 'Age', 'Cache-Status'],
 ].join(', ');
 
 /**

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import compress from '@fastify/compress';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Rejection } from '@jogakbo/contract';
 import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
 import { Admission } from './admission.ts';
 import { addressOf, isSecure } from './client-address.ts';
@@ -12,6 +13,7 @@ import { Drain } from './drain.ts';
 import { Forward } from './forward.ts';
 import { problemHeaders, problemOf, problemOfStatus, type Problem } from './problem.ts';
 import { RequestLog, type RequestFacts } from './request-log.ts';
+import { form } from './pages.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** A URL longer than this is refused, before anybody looks at it. */
@@ -90,18 +92,20 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     // Nest turns some targets (`GET *`) away before any hook of ours has run.
     const { route, traceId } = request.facts ?? enter(request, reply);
     const ours = String(reply.getHeader('content-type')).startsWith('application/problem+json');
-    if (reply.statusCode < 400 || ours || route.startsWith('/health/')) return done(null, payload);
+    const speaksForItself = ours || route.startsWith('/health/') || request.admitted?.route.pages;
+    if (reply.statusCode < 400 || speaksForItself) return done(null, payload);
     const problem = problemOfStatus(reply.statusCode, traceId);
     reply.removeHeader('content-length').headers(problemHeaders(problem));
     done(null, JSON.stringify(problem));
   });
 
   void server.register((scope, _options, registered) => {
-    readJson(scope);
+    readBodies(scope);
     scope.setErrorHandler((error, request, reply) => {
       const problem = problemOf(error, request.facts.traceId);
       // Of what is shed there is a number, not a line each: it comes when there is too much to do.
       if (problem.status >= 500 && problem.code !== 'overloaded') log.fault(request, error);
+      if (error instanceof Rejection && error.retryAfter) reply.header('retry-after', error.retryAfter);
       sendProblem(reply, problem);
     });
     documents.serveOn(scope);
@@ -116,16 +120,25 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   });
 }
 
-/** JSON is the only thing that is read; no body at all is none, whatever its announced type. */
-function readJson(scope: FastifyInstance): void {
+/**
+ * JSON is the only thing that is read, and what is sent to pages, which is forms, is passed on as it is; no body at all is
+ * none, whatever its announced type.
+ */
+function readBodies(scope: FastifyInstance): void {
   const parse = scope.getDefaultJsonParser('error', 'error');
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body.length === 0) done(null, undefined);
+    else if (request.admitted?.route.pages) done(unsupported);
     else parse(request, body as string, done);
+  });
+  scope.addContentTypeParser(form, { parseAs: 'string' }, (request, body, done) => {
+    if (request.admitted?.route.pages) done(null, body);
+    else done(unsupported);
   });
 }
 
+const unsupported = Object.assign(new Error('no type that is read here'), { statusCode: 415 });
 const badUrl = { statusCode: 400, code: 'FST_ERR_BAD_URL' };
 
 function sendProblem(reply: FastifyReply, problem: Problem): void {

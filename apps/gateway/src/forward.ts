@@ -1,14 +1,16 @@
 import { hash } from 'node:crypto';
-import { RabbitClient, RemoteFault, type CallContext } from '@jogakbo/messaging';
-import { SplitCalls } from '@jogakbo/service';
+import { RabbitClient, RemoteFault, type CallContext, type RequestOptions } from '@jogakbo/messaging';
+import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Counter } from 'prom-client';
 import { appendHeader, idempotencyKeyOf, isNoneMatch, locationOf, secondsToWait } from './headers.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { inputOf } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import { languageOf } from './language.ts';
-import { PublicReads, type Representation } from './public-reads.ts';
+import { PagesOfServices } from './pages.ts';
+import { isAway, PublicReads, type Representation } from './public-reads.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { Waiting } from './wait.ts';
@@ -19,21 +21,36 @@ type Output = Record<string, unknown>;
 /** Takes one request that was let in to the service that answers it, and the answer back. */
 @Injectable()
 export class Forward {
+  readonly #degraded: Counter;
+
   constructor(
     private readonly services: KnownServices,
     private readonly client: RabbitClient,
     private readonly waiting: Waiting,
     private readonly upstreams: HttpUpstreams,
+    private readonly pages: PagesOfServices,
     private readonly reads: PublicReads,
     private readonly split: SplitCalls,
     private readonly settings: GatewaySettings,
-  ) {}
+    metrics: Metrics,
+  ) {
+    this.#degraded = new Counter({
+      name: 'http_answers_degraded_total',
+      help: 'Reads whose service did not answer, and that were answered by its fallback or with what was known before.',
+      labelNames: ['route', 'how'],
+      registers: [metrics.registry],
+    });
+  }
 
   /** Answers, or throws what `problemOf` knows how to show. */
   async handle(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { route, parameters, caller } = request.admitted;
     if (route.upstream === 'http') {
       return this.upstreams.forward(route, parameters, caller, request, reply);
+    }
+    if (route.pages) {
+      this.#mustServe(route);
+      return this.pages.answer(route, request, reply);
     }
 
     const { headers } = request;
@@ -44,8 +61,6 @@ export class Forward {
       ifMatch: headers['if-match'],
     });
     const idempotencyKey = idempotencyKeyOf(route, headers['idempotency-key']);
-    if (!this.services.serves(route)) throw new RemoteFault('unavailable', 'nobody serves it now');
-
     // Nothing of this comes from a header that a stranger could have written, but the trace and the language.
     const context: CallContext = {
       traceparent: request.facts.traceparent,
@@ -54,8 +69,9 @@ export class Forward {
       address: request.facts.address,
     };
     if (route.http.method === 'GET') return this.#read(route, input, context, request, reply);
+    this.#mustServe(route);
     try {
-      const output = await this.#ask(route, input, context, idempotencyKey);
+      const output = await this.#ask(route, input, context, { idempotencyKey });
       describe(route, output, context, reply);
       return (await this.#whenEnded(route, output, context, request, reply)) ?? answer(route, output, reply);
     } finally {
@@ -63,7 +79,15 @@ export class Forward {
     }
   }
 
-  /** Whoever is signed in gets what is true now; so does whoever asks for it (`Cache-Control: no-cache`). */
+  /** @throws RemoteFault `unavailable`, at once */
+  #mustServe(route: Pick<Route, 'service' | 'upstream'>): void {
+    if (!this.services.serves(route)) throw new RemoteFault('unavailable', 'nobody serves it now');
+  }
+
+  /**
+   * Whoever is signed in gets what is true now; so does whoever asks for it (`Cache-Control: no-cache`), and nothing else.
+   * While the service does not answer, others get the last answer that was, and are told so (RFC 9211).
+   */
   async #read(
     route: Route,
     input: Input,
@@ -73,16 +97,21 @@ export class Forward {
   ): Promise<unknown> {
     const { http, contract, service } = route;
     const { caller, language } = context;
-    const ask = async () => represent(route, await this.#ask(route, input, context), language);
-    const mustBeNew =
-      caller !== undefined || /no-cache|no-store/.test(request.headers['cache-control'] ?? '');
+    const ask = async () => represent(route, await this.#askOrFallBack(route, input, context), language);
+    const insists = /no-cache|no-store/.test(request.headers['cache-control'] ?? '');
     let read: Representation;
-    if (http.cache && !mustBeNew) {
+    if (http.cache) {
       // What one version answered is not for those who meet another.
       const version = this.split.meantFor(service, context) ?? '';
       const key = `${contract.name} ${version} ${language} ${JSON.stringify(input)}`;
-      const kept = await this.reads.read(service, key, http.cache.maxAge, ask);
-      reply.header('age', String(Math.floor((performance.now() - kept.at) / 1_000)));
+      const wish = { anew: caller !== undefined || insists, old: !insists };
+      const { at, stale, ...kept } = await this.reads.read(service, key, http.cache, wish, ask);
+      if (!wish.anew || stale !== undefined)
+        reply.header('age', String(Math.floor((performance.now() - at) / 1_000)));
+      if (stale !== undefined) {
+        this.#degraded.inc({ route: route.pattern, how: 'stale' });
+        reply.header('cache-status', `jogakbo; hit; ttl=${-Math.ceil(stale)}; detail=stale-if-error`);
+      }
       read = kept;
     } else read = await ask();
 
@@ -94,18 +123,35 @@ export class Forward {
     return reply.code(http.status).type('application/json; charset=utf-8').send(read.text);
   }
 
+  /** A read that has a fallback leaves it half of the time there is. */
+  async #askOrFallBack(route: Route, input: Input, context: CallContext): Promise<Output | null> {
+    const { fallback } = route;
+    const { requestTimeout } = this.settings;
+    const began = performance.now();
+    try {
+      this.#mustServe(route);
+      return await this.#ask(route, input, context, { timeout: requestTimeout / (fallback ? 2 : 1) });
+    } catch (error) {
+      if (!fallback || !isAway(error)) throw error;
+      this.#degraded.inc({ route: route.pattern, how: 'fallback' });
+      if ('answer' in fallback) return fallback.answer;
+      this.#mustServe({ ...fallback, upstream: 'bus' });
+      return this.#ask(fallback, input, context, {
+        timeout: requestTimeout - (performance.now() - began),
+      });
+    }
+  }
+
   async #ask(
-    { contract, policy }: Route,
+    { contract, policy }: Pick<Route, 'contract' | 'policy'>,
     input: Input,
     context: CallContext,
-    idempotencyKey?: string,
+    options: Pick<RequestOptions, 'timeout' | 'idempotencyKey'> = {},
   ): Promise<Output | null> {
     const output = await this.client.request(contract.name, input, {
-      context,
-      timeout: this.settings.requestTimeout,
+      ...{ context, policy, timeout: this.settings.requestTimeout },
       persistent: contract.kind === 'command',
-      policy,
-      idempotencyKey,
+      ...options,
     });
     return output as Output | null;
   }

@@ -7,6 +7,7 @@ import { Forward } from './forward.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';
+import { PagesOfServices } from './pages.ts';
 import { PublicReads } from './public-reads.ts';
 import { RateLimits } from './rate-limits.ts';
 import { ReadyToServe } from './ready-to-serve.ts';
@@ -25,6 +26,7 @@ import { Waiting } from './wait.ts';
     Admission,
     Forward,
     HttpUpstreams,
+    PagesOfServices,
     Waiting,
     Documents,
     RateLimits,

@@ -1,3 +1,5 @@
+import type { HttpBinding } from '@jogakbo/contract';
+import { RemoteFault } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 
@@ -12,13 +14,28 @@ interface Kept extends Representation {
   at: number;
 }
 
+/** `stale`: by so many seconds older than it should be; its service did not answer. */
+type Read = Kept & { stale?: number };
+
+/** What a reader wants: one that asks `anew` gets what is true now, or, where it takes `old` ones, the last that was. */
+interface Wish {
+  anew: boolean;
+  old: boolean;
+}
+
 /** Characters of answers that are kept at most; the one that was not used for longest goes first. */
 const mostKept = 8_000_000;
+
+/** True for faults that say: nobody was there to answer. */
+export const isAway = (error: unknown): boolean =>
+  error instanceof RemoteFault && (error.code === 'unavailable' || error.code === 'timeout');
 
 /**
  * Public reads that are the same for everybody, and may be so for a while because their contract says so: those under
  * way at the same time are one, and the answer is kept. A change that goes through this gateway ends what is kept of
  * its service, and nobody is given what was asked for before it.
+ *
+ * Where the contract allows it, an answer is kept for longer, and given only while the service does not answer.
  */
 @Injectable()
 export class PublicReads {
@@ -32,27 +49,47 @@ export class PublicReads {
 
   /**
    * @param key all that the answer depends on
-   * @param maxAge in seconds
-   * @param ask asks the service; what it throws, everybody gets who waits for the same
+   * @param cache as the contract declares it
+   * @param ask asks the service; what it throws, everybody gets who waits for the same, but who can be given an old one
    */
-  read(service: string, key: string, maxAge: number, ask: () => Promise<Representation>): Promise<Kept> {
+  async read(
+    service: string,
+    key: string,
+    cache: NonNullable<HttpBinding['cache']>,
+    { anew, old }: Wish,
+    ask: () => Promise<Representation>,
+  ): Promise<Read> {
     const name = `${service} ${this.#changes.get(service) ?? 0} ${key}`;
     const kept = this.#kept.get(name);
-    if (kept) return Promise.resolve(kept);
-    const underWay = this.#underWay.get(name);
-    if (underWay) return underWay;
+    if (kept && !anew && ageOf(kept) < cache.maxAge) return kept;
+    const underWay = anew ? undefined : this.#underWay.get(name);
+    try {
+      return await (underWay ?? this.#ask(name, cache, anew, ask));
+    } catch (error) {
+      const last = this.#kept.get(name);
+      if (!last || !old || !isAway(error)) throw error;
+      return { ...last, stale: Math.max(0, ageOf(last) - cache.maxAge) };
+    }
+  }
+
+  #ask(
+    name: string,
+    { maxAge, staleIfError = 0 }: NonNullable<HttpBinding['cache']>,
+    anew: boolean,
+    ask: () => Promise<Representation>,
+  ): Promise<Kept> {
     // Its age begins when it is asked for: what happens to the thing later may be missing.
     const at = performance.now();
-    const asked = ask()
-      .then((answer) => {
-        const known = { ...answer, at };
-        const ttl = maxAge * 1_000 - (performance.now() - at);
-        if (ttl > 0) this.#kept.set(name, known, { ttl });
-        return known;
-      })
-      .finally(() => this.#underWay.delete(name));
-    this.#underWay.set(name, asked);
-    return asked;
+    const asked = ask().then((answer) => {
+      const known = { ...answer, at };
+      const ttl = (maxAge + staleIfError) * 1_000 - (performance.now() - at);
+      if (ttl > 0 && (!anew || staleIfError > 0)) this.#kept.set(name, known, { ttl });
+      return known;
+    });
+    if (anew) return asked;
+    const shared = asked.finally(() => this.#underWay.delete(name));
+    this.#underWay.set(name, shared);
+    return shared;
   }
 
   /** To be called when a change of a service has ended, however it ended. */
@@ -60,3 +97,5 @@ export class PublicReads {
     this.#changes.set(service, (this.#changes.get(service) ?? 0) + 1);
   }
 }
+
+const ageOf = ({ at }: Kept): number => (performance.now() - at) / 1_000;

@@ -6,8 +6,10 @@ import {
   type ServiceDescription,
 } from '@jogakbo/contract';
 import findMyWay from 'find-my-way';
+import { fallbackOf, type Fallback } from './fallbacks.ts';
 
 type Http = NonNullable<RequestDescription['http']>;
+type Pages = NonNullable<RequestDescription['pages']>;
 
 /** A request that can be reached over HTTP: it has both a route and an access policy. */
 export interface Route {
@@ -21,6 +23,10 @@ export interface Route {
   contract: RequestDescription;
   /** How the service wants to be asked. */
   policy: CallPolicy;
+  /** Set where it is all that lies beneath a path. */
+  pages?: Pages;
+  /** What answers while the service does not. */
+  fallback?: Fallback;
 }
 
 export type Match =
@@ -33,6 +39,8 @@ type Method = (typeof methods)[number];
 
 /** Nothing that the router would take for a pattern of its own. */
 const pathForm = /^\/([\w.~-]+|\{\w+\})?(\/([\w.~-]+|\{\w+\}))*$/;
+const pagesForm = /^\/[a-z][a-z0-9-]*$/;
+const headOf = (path: string): string => `/${path.split('/', 2)[1]}`;
 
 /** Which request answers which method and path. Never changes; a new one is made when what is announced changes. */
 export class RouteTable {
@@ -55,9 +63,48 @@ export class RouteTable {
       const [method, path] = route.split(' ') as [Method, string];
       this.#router.on(method, path, () => {});
     }
-    this.#addAll(services, 'bus');
+    const known = [...services];
+    this.#addAll(known, 'bus');
+    const heads = new Set([...own.map((route) => route.split(' ')[1]!), ...this.#patterns].map(headOf));
+    for (const route of this.routes) this.#addFallback(route, known);
+    for (const { service, policy, requests } of known) {
+      for (const contract of requests) {
+        if (contract.pages) this.#addPages({ service, policy, contract, pages: contract.pages }, heads);
+      }
+    }
     const taken = [...own, ...this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`)];
     this.#addAll(foreign, 'http', taken);
+  }
+
+  #addFallback(route: Route, services: readonly ServiceDescription[]): void {
+    const fallback = fallbackOf(route.contract, services);
+    if (typeof fallback === 'string') this.refused.push(`a fallback of ${route.contract.name}: ${fallback}`);
+    else if (fallback) route.fallback = fallback;
+  }
+
+  get #patterns(): string[] {
+    return this.routes.map(({ pattern }) => pattern);
+  }
+
+  /** @param heads first segments that others have: what lies beneath them is not given away as a whole */
+  #addPages(
+    { pages, ...asked }: Pick<Route, 'service' | 'policy' | 'contract'> & { pages: Pages },
+    heads: Set<string>,
+  ): void {
+    const { path, limit } = pages;
+    if (!pagesForm.test(path) || heads.has(path)) {
+      this.refused.push(
+        `${asked.contract.name} (${path}/*): ${heads.has(path) ? 'others have routes there' : 'not a path'}`,
+      );
+      return;
+    }
+    heads.add(path);
+    for (const method of ['GET', 'POST']) {
+      const http: Http = { method, path: `${path}/*`, parameters: [], status: 200, ...(limit && { limit }) };
+      const route: Route = { ...asked, upstream: 'bus', access: 'public', http, pattern: http.path, pages };
+      this.#router.on(method as Method, http.path, () => {}, route);
+      this.routes.push(route);
+    }
   }
 
   #addAll(
@@ -71,7 +118,9 @@ export class RouteTable {
         if (!contract.http || !contract.access) continue;
         const { http, access } = contract;
         const route = `${http.method} ${http.path}`;
-        const holder = taken.find((other) => routesOverlap(route, other));
+        const holder = taken.find(
+          (other) => routesOverlap(route, other) || other.endsWith(` ${headOf(http.path)}/*`),
+        );
         if (holder) this.refused.push(`${contract.name} (${route}): it takes what is of ${holder}`);
         else this.#add({ service, upstream, policy, contract, access, http, pattern: http.path });
       }

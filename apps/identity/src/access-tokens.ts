@@ -4,10 +4,8 @@ import { SignJWT } from 'jose';
 import type { Member } from './member.ts';
 import { IdentitySettings } from './settings.ts';
 import type { Session } from './session.ts';
-import { algorithm, SigningKeys } from './signing-keys.ts';
+import { algorithm, audience, SigningKeys } from './signing-keys.ts';
 
-/** Whom the tokens are for: everything behind the public door. */
-const audience = 'jogakbo';
 /** In seconds. A session that was ended lives on for this long at most. */
 const lifetime = 600;
 

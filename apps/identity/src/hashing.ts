@@ -66,7 +66,7 @@ export class Hashing {
         'too-busy',
         429,
         'too many sign in or up at this moment: try again in some seconds',
-      );
+      ).until(2);
     }
   }
 }

@@ -5,6 +5,7 @@ import { Members1700000002000 } from '../migrations/1700000002000-members.ts';
 import { Trust1700000002100 } from '../migrations/1700000002100-trust.ts';
 import { OpenId1700000002200 } from '../migrations/1700000002200-openid.ts';
 import { AccessTokens } from './access-tokens.ts';
+import { AnswerPageHandler } from './answer-page.ts';
 import { AuditEntry, ListAuditHandler } from './audit.ts';
 import { ChangeRolesHandler } from './change-roles.ts';
 import { Credentials } from './credentials.ts';
@@ -37,6 +38,7 @@ import { StaffAccounts } from './staff-accounts.ts';
     SignOutHandler,
     GetMeHandler,
     OpenIdHandler,
+    AnswerPageHandler,
     ChangeRolesHandler,
     RotateSigningKeyHandler,
     ListAuditHandler,

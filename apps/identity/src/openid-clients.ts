@@ -1,6 +1,7 @@
 import type { ClientMetadata } from 'oidc-provider';
 import { z } from 'zod';
 import { jsonList } from './json-list.ts';
+import { audience } from './signing-keys.ts';
 
 /** A code goes to nobody on the way: over TLS, or not over a network at all. */
 const redirectUri = z
@@ -11,7 +12,11 @@ const redirectUri = z
   );
 
 const OpenIdClient = z.strictObject({
-  clientId: z.string().regex(/^[\w.-]{1,100}$/, 'letters, digits, dots and dashes'),
+  clientId: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, 'letters, digits, dots and dashes')
+    // Its ID tokens, of the same issuer and key, would pass for access tokens of the store.
+    .refine((id) => id !== audience, 'is the audience of the store itself'),
   name: z.string().trim().min(1).max(100),
   /** Left out for a client that can keep none, such as an app on a telephone. */
   secret: z.string().min(32).max(200).optional(),
@@ -21,13 +26,16 @@ export type OpenIdClient = z.output<typeof OpenIdClient>;
 
 export const clientsFromText = jsonList(OpenIdClient, 'clientId', 'a clientId');
 
-/** In the words of OpenID Connect Registration 1.0. */
+const isLoopback = (uri: string) => uri.startsWith('http://');
+
+/** In the words of OpenID Connect Registration 1.0. On this machine an app takes whichever port is free (RFC 8252). */
 export const clientMetadata = ({ clientId, name, secret, redirectUris }: OpenIdClient): ClientMetadata => ({
   client_id: clientId,
   client_name: name,
   redirect_uris: redirectUris,
   grant_types: ['authorization_code', 'refresh_token'],
   response_types: ['code'],
+  application_type: redirectUris.every(isLoopback) ? 'native' : 'web',
   id_token_signed_response_alg: 'ES256',
   ...(secret
     ? { client_secret: secret, token_endpoint_auth_method: 'client_secret_basic' }

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { AnswerPage } from '@jogakbo/contracts-identity';
 import { Logger } from '@nestjs/common';
 import type * as Library from 'oidc-provider';
 import type { Configuration, Provider } from 'oidc-provider';
@@ -17,8 +18,22 @@ const ttl = {
   ...{ RefreshToken: 30 * 86_400, Grant: 30 * 86_400 },
 };
 
-/** Where it all lies beneath; the issuer ends with it. */
-export const mountPath = '/oidc';
+/** Where it all lies beneath, but what the standard puts elsewhere. */
+export const mountPath = AnswerPage.pages!.path;
+/** Cookies of other names would not come through the gateway. */
+const cookie = (name: string) => `${AnswerPage.pages!.cookies}${name}`;
+
+/** Endpoints that the discovery document names. */
+export const endpoints = {
+  authorization: `${mountPath}/auth`,
+  token: `${mountPath}/token`,
+  userinfo: `${mountPath}/me`,
+  revocation: `${mountPath}/token/revocation`,
+  jwks: '/.well-known/jwks.json',
+};
+/** How a partner proves at the token endpoint that it is it; `none` for who can keep no secret. */
+export const clientAuthMethods = ['client_secret_basic', 'none'] as const;
+export const scopes = ['openid', 'offline_access', 'profile', 'email'];
 
 /**
  * OpenID Connect for those who are not of this house. What they get opens their own doors and `userinfo`, and nothing of
@@ -30,7 +45,6 @@ export class OpenIdProvider {
 
   constructor(
     private readonly library: typeof Library,
-    private readonly issuer: string,
     private readonly dataSource: DataSource,
     private readonly keys: SigningKeys,
     private readonly settings: IdentitySettings,
@@ -45,23 +59,31 @@ export class OpenIdProvider {
   }
 
   #make(signing: SigningKeys['private']): Provider {
-    const { issuer } = this;
+    const issuer = this.settings.tokenIssuer;
     const configuration: Configuration = {
       adapter: (model) => new OpenIdStorage(this.dataSource, model, this.library.errors.InvalidGrant),
       clients: this.settings.oidcClients.map(clientMetadata),
       jwks: { keys: signing as never },
       enabledJWA: { idTokenSigningAlgValues: [algorithm] } as never,
+      routes: endpoints,
       cookies: {
+        names: { session: cookie('session'), interaction: cookie('interaction'), resume: cookie('resume') },
+        long: { httpOnly: true, sameSite: 'lax', path: mountPath },
         keys: signing.map(({ d }) => createHmac('sha256', d!).update('cookies').digest('base64url')),
       },
       pkce: { required: () => true },
-      scopes: ['openid', 'offline_access', 'profile', 'email'],
+      scopes,
+      clientAuthMethods: [...clientAuthMethods],
       claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
       responseTypes: ['code'],
       rotateRefreshToken: true,
       ttl,
-      features: { devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false } },
-      interactions: { url: (_, { uid }) => `${issuer}/interaction/${uid}` },
+      features: {
+        revocation: { enabled: true },
+        ...{ devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false } },
+        ...{ pushedAuthorizationRequests: { enabled: false }, dPoP: { enabled: false } },
+      },
+      interactions: { url: (_, { uid }) => `${issuer}${mountPath}/interaction/${uid}` },
       findAccount: async (_, memberId) => {
         const member = await this.dataSource.manager.findOneBy(Member, { memberId });
         if (!member) return undefined;
@@ -76,7 +98,7 @@ export class OpenIdProvider {
       },
     };
     const provider = new this.library.Provider(issuer, configuration);
-    // Only what `serveOpenId` has written into the headers itself.
+    // Only what `openIdServer` has written into the headers itself.
     provider.proxy = true;
     provider.on('grant.revoked', ({ oidc: { entities } }) => {
       const { accountId: memberId, clientId } = entities.RefreshToken ?? entities.AuthorizationCode ?? {};

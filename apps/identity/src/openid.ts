@@ -1,6 +1,7 @@
 import { GetJwks, GetOpenIdConfiguration } from '@jogakbo/contracts-identity';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
+import { clientAuthMethods, endpoints, scopes } from './openid-provider.ts';
 import { IdentitySettings } from './settings.ts';
 import { algorithm, SigningKeys } from './signing-keys.ts';
 
@@ -18,19 +19,38 @@ export class OpenIdHandler {
   }
 
   /**
-   * The store verifies through the standard but signs in through its own API: there is no authorization and no token
-   * endpoint to name, and `none` is the registered response type that hands out nothing.
+   * One document for all: whoever verifies access tokens of the store, and whoever wants members to sign in elsewhere. It
+   * says what the library says of itself, without the library having to be loaded for that.
    */
   @Handles(GetOpenIdConfiguration)
   configuration() {
     const issuer = this.settings.tokenIssuer;
     return {
       issuer,
-      jwks_uri: `${issuer}/.well-known/jwks.json`,
-      response_types_supported: ['none'],
+      authorization_endpoint: issuer + endpoints.authorization,
+      token_endpoint: issuer + endpoints.token,
+      userinfo_endpoint: issuer + endpoints.userinfo,
+      revocation_endpoint: issuer + endpoints.revocation,
+      jwks_uri: issuer + endpoints.jwks,
+      scopes_supported: scopes,
+      response_types_supported: ['code'],
+      response_modes_supported: ['form_post', 'fragment', 'query'],
+      grant_types_supported: ['authorization_code', 'refresh_token'],
+      code_challenge_methods_supported: ['S256'],
+      token_endpoint_auth_methods_supported: clientAuthMethods,
+      authorization_response_iss_parameter_supported: true,
+      request_uri_parameter_supported: false,
+      claims_parameter_supported: false,
       subject_types_supported: ['public'],
       id_token_signing_alg_values_supported: [algorithm],
-      claims_supported: ['iss', 'aud', 'sub', 'sid', 'roles', 'auth_time', 'jti', 'iat', 'exp'],
+      claim_types_supported: ['normal'],
+      claims_supported,
     };
   }
 }
+
+/** Of ID tokens and `userinfo`; `roles` and `jti` of access tokens alone. */
+const claims_supported = [
+  ...['iss', 'aud', 'sub', 'sid', 'auth_time', 'iat', 'exp'],
+  ...['name', 'email', 'email_verified', 'roles', 'jti'],
+];

@@ -6,9 +6,9 @@ import { staffFromText } from './staff.ts';
 export class IdentitySettings extends settings({
   tokenIssuer: z
     .url({ protocol: /^https?$/ })
-    .regex(/^[^?#]*[^/?#]$/, 'no slash at the end, no query, no fragment')
+    .regex(/^https?:\/\/[^/?#]+$/, 'no path, no slash at the end')
     .default('http://localhost:3000')
-    .describe('the public address of the store: `iss` of every token'),
+    .describe('the public address of the store: `iss` of every token, and where members sign in for others'),
   staff: secret(
     z
       .string()
@@ -16,11 +16,6 @@ export class IdentitySettings extends settings({
       .default([])
       .describe('accounts that must exist, [{email,name,password,roles}]; give a file by STAFF_FILE'),
   ),
-  oidcIssuer: z
-    .url({ protocol: /^https?$/ })
-    .regex(/^https?:\/\/[^/?#]+\/oidc$/, 'an origin and /oidc')
-    .optional()
-    .describe('public address of OpenID Connect for others, ending in /oidc; without it there is none'),
   oidcClients: secret(
     z
       .string()

@@ -38,8 +38,9 @@ export class SignInLimits {
     return {
       before: async () => {
         const [rows, known] = await Promise.all([
-          this.dataSource.query<{ key: string; failures: number }[]>(
-            'SELECT key, failures FROM sign_in_failures WHERE key = ANY($1) AND until > now()',
+          this.dataSource.query<{ key: string; failures: number; rest: number }[]>(
+            `SELECT key, failures, extract(epoch FROM until - now())::float AS rest FROM sign_in_failures
+             WHERE key = ANY($1) AND until > now()`,
             [[pair, account, address]],
           ),
           this.dataSource.query<unknown[]>(
@@ -48,14 +49,19 @@ export class SignInLimits {
           ),
         ]);
         isKnown = known.length > 0;
-        const failures = (key: string) => rows.find((row) => row.key === key)?.failures ?? 0;
+        const of = (key: string) => rows.find((row) => row.key === key);
+        const failures = (key: string) => of(key)?.failures ?? 0;
         const underAttack = !isKnown && failures(account) >= ofAccount;
         const limit = underAttack ? ofAddressForAccountUnderAttack : ofAddressForAccount;
-        if (failures(pair) < limit && (isKnown || failures(address) < ofAddress)) return;
+        const closed = [
+          ...(failures(pair) >= limit ? [pair] : []),
+          ...(!isKnown && failures(address) >= ofAddress ? [address] : []),
+        ];
+        if (closed.length === 0) return;
         throw SignIn.reject(
           'too-many-attempts',
           'too many failed attempts: try again in a quarter of an hour',
-        );
+        ).until(Math.max(...closed.map((key) => of(key)!.rest)));
       },
       failed: async () => {
         const keys = isKnown ? [pair] : [pair, account, address];

@@ -27,6 +27,8 @@ export class SigningKey {
 }
 
 export const algorithm = 'ES256';
+/** Whom access tokens are for: everything behind the public door. */
+export const audience = 'jogakbo';
 /** Much shorter than a new key is known before it signs. */
 const readEvery = 30_000;
 /** A key is kept for so long after another one took over: longer than what it signed lives. */

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { actionOf, Browser } from './browser.ts';
+import { actionOf, Browser } from '@jogakbo/testing';
 import { Partner, password } from './partner.ts';
 
 describe('the pages of OpenID Connect', () => {
   const partner = new Partner();
 
   beforeAll(() => partner.open());
-  afterAll(() => partner.identity.stop());
+  afterAll(() => partner.close());
 
   it('shows pages in two languages that load nothing and cannot be framed', async () => {
     const { email } = await partner.member();
@@ -33,13 +33,20 @@ describe('the pages of OpenID Connect', () => {
     expect(unknown.text).toBe(wrong.text);
   });
 
-  it('counts failures as the API does', async () => {
+  it('counts failures as the API does, by the address that the gateway sees', async () => {
     const { email } = await partner.member();
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
     const action = actionOf((await browser.open(address)).text);
-    for (let i = 0; i < 10; i++) await browser.open(action, { email, password: 'wrong' });
-    expect((await browser.open(action, { email, password })).status).toBe(429);
+    for (let i = 0; i < 10; i++)
+      await browser.open(action, { email, password: 'wrong' }, { 'x-forwarded-for': `198.51.100.${i}` });
+    const refused = await browser.open(action, { email, password });
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800);
+    partner.door.address = '203.0.113.8';
+    const elsewhere = new Browser(partner.origin);
+    const page = await elsewhere.open((await partner.begin()).address);
+    expect((await elsewhere.open(actionOf(page.text), { email, password })).status).toBe(200);
     await partner.identity.query('DELETE FROM sign_in_failures');
   });
 
@@ -53,7 +60,10 @@ describe('the pages of OpenID Connect', () => {
       expect((await browser.open(action, form, { origin })).status).toBe(400);
     expect((await new Browser(partner.origin).open(action, form)).status).toBe(400);
     const other = actionOf((await new Browser(partner.origin).open((await partner.begin()).address)).text);
-    expect((await browser.open(other, form)).status).toBe(400);
+    const refused = await browser.open(other, form);
+    expect(refused.status).toBe(400);
+    expect(refused.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(refused.headers.get('content-security-policy')).toContain("default-src 'none'");
     const consent = action.replace(/sign-in$/, 'consent');
     expect((await browser.open(consent, {})).status).toBe(400);
   });

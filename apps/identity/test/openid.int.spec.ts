@@ -1,21 +1,27 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { ListAudit, RotateSigningKey, SignOutEverywhere } from '@jogakbo/contracts-identity';
-import { eventually } from '@jogakbo/testing';
+import {
+  AnswerPage,
+  GetOpenIdConfiguration,
+  ListAudit,
+  RotateSigningKey,
+  SignOutEverywhere,
+} from '@jogakbo/contracts-identity';
+import { Browser, eventually } from '@jogakbo/testing';
 import * as openid from 'openid-client';
+import { clientsFromText } from '../src/openid-clients.ts';
 import { SigningKeys } from '../src/signing-keys.ts';
-import { Browser } from './browser.ts';
 import { appUri, Partner, password, redirectUri, secret } from './partner.ts';
 
 describe('OpenID Connect for others', () => {
   const partner = new Partner();
 
   beforeAll(() => partner.open());
-  afterAll(() => partner.identity.stop());
+  afterAll(() => partner.close());
 
   it('tells what it can: codes with S256 and nothing weaker', () => {
     expect(partner.client.serverMetadata()).toMatchObject({
-      issuer: `${partner.origin}/oidc`,
-      jwks_uri: `${partner.origin}/oidc/jwks`,
+      issuer: partner.origin,
+      jwks_uri: `${partner.origin}/.well-known/jwks.json`,
       response_types_supported: ['code'],
       code_challenge_methods_supported: ['S256'],
       grant_types_supported: expect.arrayContaining(['authorization_code', 'refresh_token']),
@@ -24,20 +30,57 @@ describe('OpenID Connect for others', () => {
     expect(partner.client.serverMetadata()['registration_endpoint']).toBeUndefined();
   });
 
+  /** What the library says of itself. @param headers that could change its mind */
+  const fromLibrary = async (headers: Record<string, string> = {}) => {
+    const url = '/.well-known/openid-configuration';
+    const { body } = await partner.identity.ask(AnswerPage, { method: 'GET', url, headers });
+    return JSON.parse(body) as Record<string, unknown>;
+  };
+
+  it('says of itself what the library would say', async () => {
+    const document = await fromLibrary();
+    const said = await partner.identity.ask(GetOpenIdConfiguration, {});
+    const claims = expect.arrayContaining(document['claims_supported'] as string[]) as unknown;
+    expect(said).toEqual({ ...document, claims_supported: claims });
+  });
+
   it('does not believe what a request says of its host', async () => {
-    const response = await fetch(`${partner.origin}/oidc/.well-known/openid-configuration`, {
-      headers: { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
-    });
-    expect(await response.text()).not.toContain('evil.example');
+    const forged = { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' };
+    expect(JSON.stringify(await fromLibrary(forged))).not.toMatch('evil.example');
+  });
+
+  it('has no client whose tokens would open the store', () => {
+    const named = (clientId: string) => {
+      const issues: string[] = [];
+      const context = { addIssue: (issue: string) => void issues.push(issue) } as never;
+      clientsFromText(JSON.stringify([{ clientId, name: 'x', redirectUris: [redirectUri] }]), context);
+      return issues.join();
+    };
+    expect(named('jogakbo')).toContain('audience');
+    expect(named('jogakbo2')).toBe('');
+  });
+
+  it('lets an app on this machine take any port, and no other host or path', async () => {
+    const { address } = await partner.begin(await partner.discover('app', openid.None()), appUri);
+    const open = async (redirect: string) => {
+      const url = new URL(address);
+      url.searchParams.set('redirect_uri', redirect);
+      return (await new Browser(partner.origin).open(url.href)).status;
+    };
+    expect(await open(appUri.replace(':9/', ':40123/'))).toBe(200);
+    expect(await open('http://localhost:9/app')).toBe(400);
+    expect(await open(`${appUri}/other`)).toBe(400);
   });
 
   it('signs a member in with a partner, who learns what was allowed', async () => {
     const { email, memberId } = await partner.member();
     const tokens = await partner.tokensOf(email);
-    expect(tokens.claims()).toMatchObject({ iss: `${partner.origin}/oidc`, aud: 'partner', sub: memberId });
+    expect(tokens.claims()).toMatchObject({ iss: partner.origin, aud: 'partner', sub: memberId });
     const claims = await openid.fetchUserInfo(partner.client, tokens.access_token, memberId);
     expect(claims).toEqual({ sub: memberId, name: '김하나', email, email_verified: false });
-    const { keys } = (await (await fetch(`${partner.origin}/oidc/jwks`)).json()) as { keys: object[] };
+    const { keys } = (await (await fetch(`${partner.origin}/.well-known/jwks.json`)).json()) as {
+      keys: object[];
+    };
     expect(keys).toEqual([expect.objectContaining({ kty: 'EC', alg: 'ES256', use: 'sig' })]);
     expect(keys[0]).not.toHaveProperty('d');
 
@@ -91,6 +134,16 @@ describe('OpenID Connect for others', () => {
     expect(lost.map(({ reason }) => (reason as { error: string }).error)).toEqual(
       Array.from({ length: 19 }, () => 'invalid_grant'),
     );
+  });
+
+  it('revokes what a partner gives back', async () => {
+    const { email, memberId } = await partner.member();
+    const tokens = await partner.tokensOf(email);
+    await openid.tokenRevocation(partner.client, tokens.refresh_token!);
+    await expect(openid.refreshTokenGrant(partner.client, tokens.refresh_token!)).rejects.toMatchObject({
+      error: 'invalid_grant',
+    });
+    await expect(openid.fetchUserInfo(partner.client, tokens.access_token, memberId)).rejects.toThrow();
   });
 
   it('takes a code once, and only with its verifier', async () => {

@@ -1,10 +1,8 @@
-import { createServer, type AddressInfo } from 'node:net';
 import { SignUp } from '@jogakbo/contracts-identity';
-import { ServiceUnderTest } from '@jogakbo/testing';
+import { actionOf, Browser, ServiceUnderTest } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { IdentityModule } from '../src/identity.module.ts';
-import { serveOpenId } from '../src/serve-openid.ts';
-import { actionOf, Browser } from './browser.ts';
+import { Door } from './door.ts';
 
 export const password = '조각보-correct-horse';
 export const secret = 'a-secret-of-the-partner-that-is-long-enough';
@@ -15,29 +13,29 @@ export const appUri = 'http://127.0.0.1:9/app';
 export class Partner {
   identity!: ServiceUnderTest;
   origin!: string;
+  readonly door = new Door();
   client!: openid.Configuration;
   #count = 0;
 
   async open(): Promise<void> {
-    const port = await freePort();
-    this.origin = `http://127.0.0.1:${port}`;
-    this.identity = await ServiceUnderTest.start(
-      IdentityModule,
-      {
-        PORT: String(port),
-        OIDC_ISSUER: `${this.origin}/oidc`,
-        OIDC_CLIENTS: JSON.stringify([
-          { clientId: 'partner', name: '<Partner> & Co', secret, redirectUris: [redirectUri] },
-          { clientId: 'app', name: 'App', redirectUris: [appUri] },
-        ]),
-      },
-      { configure: serveOpenId },
-    );
+    this.origin = await this.door.open(() => this.identity);
+    this.identity = await ServiceUnderTest.start(IdentityModule, {
+      TOKEN_ISSUER: this.origin,
+      OIDC_CLIENTS: JSON.stringify([
+        { clientId: 'partner', name: '<Partner> & Co', secret, redirectUris: [redirectUri] },
+        { clientId: 'app', name: 'App', redirectUris: [appUri] },
+      ]),
+    });
     this.client = await this.discover('partner', openid.ClientSecretBasic(secret));
   }
 
+  async close(): Promise<void> {
+    this.door.close();
+    await this.identity?.stop();
+  }
+
   discover(clientId: string, authentication?: openid.ClientAuth): Promise<openid.Configuration> {
-    return openid.discovery(new URL(`${this.origin}/oidc`), clientId, undefined, authentication, {
+    return openid.discovery(new URL(this.origin), clientId, undefined, authentication, {
       execute: [openid.allowInsecureRequests],
     });
   }
@@ -76,12 +74,4 @@ export class Partner {
     const { address, checks } = await this.begin(client, redirect);
     return openid.authorizationCodeGrant(client, await this.walk(address, email), checks);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

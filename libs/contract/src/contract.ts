@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CallPolicy } from './call-policy.ts';
+import { mustBePages, PageAnswer, PageRequest, type Pages } from './pages.ts';
 import { Rejection, type FieldError } from './rejection.ts';
 
 /**
@@ -33,15 +34,27 @@ export interface HttpBinding {
   limit?: RateLimit;
   /** For a public read that is the same for everybody: for so long an answer may be given again. */
   cache?: Cache;
+  /** What answers a public read while its service does not. */
+  fallback?: Fallback;
 }
 
 /** So many requests in each window of time: `10/minute`. */
 export type RateLimit = `${number}/${'second' | 'minute' | 'hour'}`;
 
-/** `maxAge`: seconds. */
+/**
+ * In seconds. `maxAge`: for so long an answer is as good as a new one. `staleIfError`: for so long after that it is better
+ * than none (RFC 5861), while the service does not answer; whoever gets it is told.
+ */
 export interface Cache {
   maxAge: number;
+  staleIfError?: number;
 }
+
+/**
+ * The full name of a query of another service, of the same shape, which says in turn that it stands in for this one; or
+ * one answer for all.
+ */
+export type Fallback = { query: string } | { answer: Record<string, unknown> };
 
 /**
  * After the reply: wait until one of `until` is announced with the same `key`, then answer with `status` and what
@@ -83,6 +96,10 @@ interface RequestShape<
   readonly rejections: Readonly<Record<R, number>>;
   readonly http?: HttpBinding;
   readonly access?: Access;
+  /** The full name of a query that names this one as its fallback. */
+  readonly standsInFor?: string;
+  /** Set where this is no route, but all that lies beneath a path. */
+  readonly pages?: Pages & { limit?: RateLimit };
   readonly idempotency: Idempotency;
   /** True where input or output hold secrets: never logged, never remembered. */
   readonly sensitive: boolean;
@@ -148,6 +165,7 @@ type Spec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
   description?: string;
   idempotency?: Idempotency;
   sensitive?: boolean;
+  standsInFor?: string;
 } & ({ http: HttpBinding['route'] | HttpBinding; access: Access } | { http?: undefined; access?: undefined });
 
 /** All that one service says in public. */
@@ -165,6 +183,14 @@ export interface ServiceContract {
     name: string,
     spec: Spec<I, O, R> & { output: O },
   ): Query<I, O, R>;
+  /**
+   * Declares that the service answers all that lies beneath a path itself, for everybody: pages and forms, with cookies.
+   * The gateway carries them whole; it reads no token for them.
+   */
+  pages(
+    name: string,
+    spec: Pages & { description?: string; limit?: RateLimit },
+  ): Command<typeof PageRequest, typeof PageAnswer>;
   event<I extends z.ZodType>(
     name: string,
     data: I,
@@ -204,13 +230,15 @@ export function service(
     kind: 'command' | 'query',
     short: string,
     spec: Spec<z.ZodType, z.ZodType, string>,
+    pages?: Pages & { limit?: RateLimit },
   ): C {
     const full = `${name}.${short}`;
     const http = typeof spec.http === 'string' ? { route: spec.http } : spec.http;
     mustBeStrict(full, spec.input);
     if (http) mustBind(full, http, spec.input);
-    if (http?.cache && !(kind === 'query' && http.route.startsWith('GET ') && spec.access === 'public'))
-      throw new Error(`${full}: only a public read can be cached`);
+    const isPublicRead = kind === 'query' && http?.route.startsWith('GET ') && spec.access === 'public';
+    if (http?.cache && !isPublicRead) throw new Error(`${full}: only a public read can be cached`);
+    if (http?.fallback && !isPublicRead) throw new Error(`${full}: only a public read has a fallback`);
     const rejections = spec.rejections ?? {};
     return declare<C>({
       kind,
@@ -225,6 +253,8 @@ export function service(
       access: spec.access,
       idempotency: spec.idempotency ?? (kind === 'command' && !spec.sensitive ? 'optional' : 'none'),
       sensitive: spec.sensitive ?? false,
+      ...(spec.standsInFor && { standsInFor: spec.standsInFor }),
+      ...(pages && { pages, access: 'public' }),
       reject: (code: string, message?: string, errors?: FieldError[]) =>
         new Rejection(code, rejections[code] ?? 422, message, errors),
     });
@@ -237,6 +267,11 @@ export function service(
     contracts,
     command: (short, spec) => request('command', short, spec as never),
     query: (short, spec) => request('query', short, spec as never),
+    pages: (short, { description = '', ...pages }) => {
+      mustBePages(`${name}.${short}`, pages);
+      const spec = { description, input: PageRequest, output: PageAnswer, sensitive: true };
+      return request('command', short, spec, pages);
+    },
     event: (short, data, options) =>
       declare({
         kind: 'event',

@@ -41,7 +41,12 @@ const RequestDescription = z.object({
       maxAuthAge: z.number().optional(),
       document: z.boolean().optional(),
       limit: RateLimitText.optional(),
-      cache: z.object({ maxAge: z.number().positive() }).optional(),
+      cache: z
+        .object({ maxAge: z.number().positive(), staleIfError: z.number().positive().optional() })
+        .optional(),
+      fallback: z
+        .union([z.object({ query: z.string() }), z.object({ answer: z.record(z.string(), z.unknown()) })])
+        .optional(),
       wait: z
         .object({
           key: z.string(),
@@ -52,6 +57,8 @@ const RequestDescription = z.object({
         .optional(),
     })
     .optional(),
+  pages: z.object({ path: z.string(), cookies: z.string(), limit: RateLimitText.optional() }).optional(),
+  standsInFor: z.string().optional(),
 });
 export type RequestDescription = z.infer<typeof RequestDescription>;
 
@@ -135,6 +142,8 @@ function describeRequest(request: AnyRequest): RequestDescription {
     idempotency: request.idempotency,
     ...(request.access && { access: request.access }),
     ...(request.http && { http: describeBinding(request.http, output ? 200 : 204) }),
+    ...(request.pages && { pages: request.pages }),
+    ...(request.standsInFor && { standsInFor: request.standsInFor }),
   };
 }
 

@@ -12,6 +12,7 @@ export {
   type Body,
   type Command,
   type Event,
+  type Fallback,
   type HttpBinding,
   type Input,
   type Message,
@@ -31,6 +32,7 @@ export {
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';
+export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { Id, Language, Money, pageOf, pageQuery, Timestamp } from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';

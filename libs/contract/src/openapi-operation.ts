@@ -124,6 +124,11 @@ function responses(request: Operation, output: JsonSchema | null): Record<string
     ...(!http.etag &&
       http.method === 'GET' &&
       output && { ETag: header('Changes with the answer, for If-None-Match.') }),
+    ...(http.cache?.staleIfError && {
+      'Cache-Status': header(
+        'There where the service does not answer, and this is what was known before (RFC 9211).',
+      ),
+    }),
     ...(output && !http.document && { 'Content-Language': header('The language of the answer.') }),
   };
   const success = { ...(Object.keys(headers).length > 0 && { headers }), ...content };

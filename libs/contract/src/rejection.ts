@@ -13,12 +13,20 @@ export class Rejection extends Error {
   readonly code: string;
   readonly status: number;
   readonly errors?: FieldError[];
+  /** Seconds after which the same may be answered otherwise. */
+  retryAfter?: number;
 
   constructor(code: string, status: number, message?: string, errors?: FieldError[]) {
     super(message ?? code.replaceAll('-', ' '));
     this.code = code;
     this.status = status;
     if (errors) this.errors = errors;
+  }
+
+  /** The same "no", with the word when to come again. @param seconds an HTTP edge says it as Retry-After */
+  until(seconds: number): this {
+    this.retryAfter = Math.max(1, Math.ceil(seconds));
+    return this;
   }
 }
 

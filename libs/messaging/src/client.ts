@@ -50,6 +50,17 @@ export type Guard = <T>(
 const unguarded: Guard = (_, attempt) => attempt();
 const usual = CallPolicy.parse({});
 
+/**
+ * Whoever waits for us is told in time that others kept us waiting: a tenth of what is left, and no more than this many
+ * milliseconds, is kept for that. Else our silence would be taken for ours.
+ */
+const toAnswer = 200;
+
+function within(deadline: number | undefined): number {
+  if (deadline === undefined) return Infinity;
+  return deadline - Math.min(toAnswer, Math.max(0, deadline - Date.now()) / 10);
+}
+
 interface Pending {
   /** Who was asked, and nobody else, may answer. */
   callee: string;
@@ -127,7 +138,7 @@ export class RabbitClient extends ClientProxy {
   /** Like `ask`, for a caller that knows a request only by name. Gives the response as it came. */
   async request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
     const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
-    const deadline = Math.min(Date.now() + timeout, context?.deadline ?? Infinity);
+    const deadline = Math.min(Date.now() + timeout, within(context?.deadline));
     const call = { callee: calleeOf(name), policy, safe: !persistent, deadline };
     return this.guard(call, () => this.#attempt(name, data, deadline, policy, options));
   }

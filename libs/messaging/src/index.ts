@@ -6,7 +6,7 @@ export {
   type CallContext,
   type Caller,
 } from './call-context.ts';
-export { Ask, RabbitClient, type Guard } from './client.ts';
+export { Ask, RabbitClient, type Guard, type RequestOptions } from './client.ts';
 export { BrokerConnection } from './connection.ts';
 export { handledBy, Handles } from './handles.ts';
 export { Announcer, Instances, Spokesman } from './instances.ts';

@@ -9,7 +9,7 @@ const store = [
   described('door', { door: true }),
   described('shop', {
     contracts: [
-      { name: 'shop.buy', kind: 'command', http: { asks: ['shop.outcome'], hears: ['shop.bought'] } },
+      { name: 'shop.buy', kind: 'command', offered: { asks: ['shop.outcome'], hears: ['shop.bought'] } },
       { name: 'shop.tidy-up', kind: 'command' },
       { name: 'shop.bought', kind: 'event' },
     ],
@@ -20,7 +20,7 @@ const store = [
   described('stock', {
     contracts: [
       { name: 'stock.reserve', kind: 'command' },
-      { name: 'stock.count', kind: 'query', http: { asks: [], hears: [] } },
+      { name: 'stock.count', kind: 'query', offered: { asks: [], hears: [] } },
       { name: 'stock.reserved', kind: 'event' },
     ],
   }),

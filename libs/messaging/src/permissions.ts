@@ -6,8 +6,8 @@ export interface BusDescription {
   contracts: {
     name: string;
     kind: 'command' | 'query' | 'event';
-    /** Set where it is reached over HTTP: what the door asks and hears for a client that waits for its end. */
-    http?: { asks: string[]; hears: string[] };
+    /** Set where the door asks for it: what it asks and hears beside, for a client that waits for its end. */
+    offered?: { asks: string[]; hears: string[] };
   }[];
   /** Requests of other services that it asks or sends. */
   calls: string[];
@@ -15,7 +15,7 @@ export interface BusDescription {
   hears: string[];
   /** Events of the platform that it announces beside its own. */
   tells: string[];
-  /** True for the public door: it may ask for all that has an HTTP route, and hear what clients wait for. */
+  /** True for the public door: it may ask for all that is offered to it, and hear what clients wait for. */
   door: boolean;
 }
 
@@ -45,11 +45,11 @@ export function permissionsOf(all: readonly BusDescription[], operator: string):
 /** What the public door does depends on what the others offer. */
 function withDoor(one: BusDescription, all: readonly BusDescription[]): BusDescription {
   if (!one.door) return one;
-  const offered = all.flatMap(({ contracts }) => contracts.filter(({ http }) => http));
+  const routes = all.flatMap(({ contracts }) => contracts.filter(({ offered }) => offered));
   return {
     ...one,
-    calls: [...one.calls, ...offered.flatMap(({ name, http }) => [name, ...http!.asks])],
-    hears: [...one.hears, ...offered.flatMap(({ http }) => http!.hears)],
+    calls: [...one.calls, ...routes.flatMap(({ name, offered }) => [name, ...offered!.asks])],
+    hears: [...one.hears, ...routes.flatMap(({ offered }) => offered!.hears)],
   };
 }
 

@@ -35,6 +35,7 @@ interface WireError {
   message: string;
   status?: number;
   errors?: FieldError[];
+  retryAfter?: number | undefined;
 }
 
 /** The other side failed. Not a "no": the caller may try again. */
@@ -255,7 +256,8 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
 function read({ err, response }: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
   if (!err) return { response };
   if (typeof err === 'object' && err.kind === 'rejection') {
-    return { error: new Rejection(err.code, err.status ?? 422, err.message, err.errors) };
+    const rejection = new Rejection(err.code, err.status ?? 422, err.message, err.errors);
+    return { error: err.retryAfter === undefined ? rejection : rejection.until(err.retryAfter) };
   }
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
@@ -264,8 +266,8 @@ function read({ err, response }: Packet): { response: unknown } | { error: Rejec
 
 function toWire(error: unknown): WireError {
   if (error instanceof Rejection) {
-    const { code, message, status, errors } = error;
-    return { kind: 'rejection', code, message, status, ...(errors && { errors }) };
+    const { code, message, status, errors, retryAfter } = error;
+    return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter };
   }
   // Nothing of the inside leaves with a fault: the cause is in the log, under the same trace.
   if (error instanceof RemoteFault) return { kind: 'fault', code: error.code, message: error.message };

@@ -1,4 +1,4 @@
-import type { AnyContract, AnyEvent, HttpBinding } from '@jogakbo/contract';
+import type { AnyContract, AnyEvent, AnyRequest, HttpBinding } from '@jogakbo/contract';
 import { ReadSettings, SettingsAsked, SettingsChanged, SettingsTold } from '@jogakbo/contracts-config';
 import { handledBy } from '@jogakbo/messaging';
 import type { BusDescription } from '@jogakbo/messaging/permissions';
@@ -20,7 +20,7 @@ export function describeBus(module: Type): BusDescription {
     contracts: [...contract.contracts.values()].map((one) => ({
       name: one.name,
       kind: one.kind,
-      ...(one.kind !== 'event' && one.http && { http: waitedFor(one.http) }),
+      ...(isOffered(one) && { offered: waitedFor(one.http) }),
     })),
     calls: namesOf([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
     hears: namesOf(hears),
@@ -29,9 +29,13 @@ export function describeBus(module: Type): BusDescription {
   };
 }
 
-const waitedFor = ({ wait }: HttpBinding) => ({
-  asks: wait ? [wait.answer.name] : [],
-  hears: (wait?.until ?? []).map(({ name }) => name),
+/** Whether the door asks for it: it has a route, is pages, or answers in place of one that does. */
+const isOffered = (one: AnyContract): one is AnyRequest =>
+  one.kind !== 'event' && Boolean(one.http ?? one.pages ?? one.standsInFor);
+
+const waitedFor = (http: HttpBinding | undefined) => ({
+  asks: http?.wait ? [http.wait.answer.name] : [],
+  hears: (http?.wait?.until ?? []).map(({ name }) => name),
 });
 
 const namesOf = (contracts: readonly AnyContract[]): string[] =>

@@ -4,3 +4,4 @@ export { eventually } from './eventually.ts';
 export { moveTimeOfDay } from './time-of-day.ts';
 export { ServiceUnderTest, type As, type StubbedService } from './service-under-test.ts';
 export { privateRedis, type PrivateRedis } from './private-redis.ts';
+export { actionOf, Browser } from './browser.ts';

@@ -14,6 +14,7 @@ import { runMigrations } from './migrations.ts';
 import { end, markOf } from './processes.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { ensureServiceDatabases } from './service-databases.ts';
+import { ensureOpenIdClients } from './openid-clients.ts';
 import { type Launch, launchOf, type Surroundings } from './service-launch.ts';
 import { firstAndSecond, onSignals } from './signals.ts';
 import { ensureStaff, staffFileOf } from './staff.ts';
@@ -78,6 +79,7 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
       ...{ state, publicUrl: store.run.publicUrl, port: options.port, broker: { urls: {} } },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
       staffFile: staffFileOf(state),
+      openIdClientsFile: ensureOpenIdClients(state),
       registryPort: await registryPortOf(state),
       registrationSecret: registration,
       config: ensureConfigSecrets(state, listApps()),

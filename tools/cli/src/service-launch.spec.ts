@@ -10,6 +10,7 @@ const around: Surroundings = {
   },
   databaseUrls: { orders: 'postgresql://orders', identity: 'postgresql://identity' },
   staffFile: '/state/staff.json',
+  openIdClientsFile: '/state/openid-clients.json',
   registryPort: 8761,
   registrationSecret: 'generated',
   config: {
@@ -66,9 +67,15 @@ describe('serviceEnvironment', () => {
     expect(of('notifications').SMTP_URL).toBe('smtp://mail');
     expect(of('orders')).not.toHaveProperty('SMTP_URL');
     expect(of('identity').STAFF_FILE).toBe('/state/staff.json');
+    expect(of('identity').OIDC_CLIENTS_FILE).toBe('/state/openid-clients.json');
     expect(of('registry').REGISTRATION_SECRET).toBe('generated');
     expect(of('gateway')).not.toHaveProperty('REGISTRATION_SECRET');
-    for (const secret of ['STAFF_FILE', 'JOGAKBO_SEED_PASSWORD', 'npm_lifecycle_event']) {
+    for (const secret of [
+      'STAFF_FILE',
+      'OIDC_CLIENTS_FILE',
+      'JOGAKBO_SEED_PASSWORD',
+      'npm_lifecycle_event',
+    ]) {
       expect(of('orders')).not.toHaveProperty(secret);
     }
   });

@@ -12,6 +12,7 @@ export interface Surroundings {
   /** The login of each service for its own database, by the name of the service. */
   databaseUrls: Record<string, string>;
   staffFile: string;
+  openIdClientsFile: string;
   /** Clients of the registry are configured with it, so it stays the same. */
   registryPort: number;
   registrationSecret: string;
@@ -28,6 +29,7 @@ export interface Launch {
 /** Settings that only one service may see. */
 const belongsTo: Record<string, string> = {
   ...{ SMTP_URL: 'notifications', STAFF_FILE: 'identity', REGISTRATION_SECRET: 'registry' },
+  ...{ OIDC_CLIENTS: 'identity', OIDC_CLIENTS_FILE: 'identity' },
   ...{
     CONFIG_KEY: 'config',
     CONFIG_KEY_FILE: 'config',
@@ -66,6 +68,9 @@ export function serviceEnvironment(
     NODE_COMPILE_CACHE: join(around.state.folder, 'compile-cache'),
     ...(app.hasDatabase ? { DATABASE_URL: around.databaseUrls[app.name] } : {}),
     ...(app.name === belongsTo.STAFF_FILE ? { STAFF_FILE: around.staffFile } : {}),
+    ...(app.name === belongsTo.OIDC_CLIENTS_FILE && !user.OIDC_CLIENTS && !user.OIDC_CLIENTS_FILE
+      ? { OIDC_CLIENTS_FILE: around.openIdClientsFile }
+      : {}),
     ...(app.name === belongsTo.REGISTRATION_SECRET && !user.REGISTRATION_SECRET
       ? { REGISTRATION_SECRET: around.registrationSecret }
       : {}),

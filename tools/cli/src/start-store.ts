@@ -8,6 +8,7 @@ import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from './database.ts';
 import { Fault, messageOf, UsageFault } from './fault.ts';
 import { runMigrations } from './migrations.ts';
+import { ensureOpenIdClients } from './openid-clients.ts';
 import { markOf } from './processes.ts';
 import { endOrphans } from './recover.ts';
 import { claimRun, readRun } from './run-record.ts';
@@ -108,6 +109,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   const around: Surroundings = {
     ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
     ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
+    openIdClientsFile: ensureOpenIdClients(state),
     ...{ registryPort: 0, registrationSecret: openSecrets(state).registration },
   };
   const { services: passwords, brokerLogins } = openSecrets(

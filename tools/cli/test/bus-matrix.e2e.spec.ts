@@ -67,12 +67,12 @@ const door = 'gateway';
     ),
     ...[...platformEvents, 'settings.asked', 'settings.told'].map((name) => ({ name, owner: 'platform' })),
   ];
-  const asked = () => requests().flatMap(({ http }) => http?.asks ?? []);
-  const waitedFor = () => requests().flatMap(({ http }) => http?.hears ?? []);
-  const mayCall = (service: string, { name, owner, http }: ReturnType<typeof requests>[number]) =>
+  const asked = () => requests().flatMap(({ offered }) => offered?.asks ?? []);
+  const waitedFor = () => requests().flatMap(({ offered }) => offered?.hears ?? []);
+  const mayCall = (service: string, { name, owner, offered }: ReturnType<typeof requests>[number]) =>
     owner === service ||
     of(service).calls.includes(name) ||
-    (service === door && (http !== undefined || asked().includes(name)));
+    (service === door && (offered !== undefined || asked().includes(name)));
   const mayHear = (service: string, name: string, owner: string) =>
     owner === service ||
     platformEvents.includes(name) ||

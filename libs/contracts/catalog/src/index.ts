@@ -31,12 +31,15 @@ export const Product = z.object({
 });
 export type Product = z.infer<typeof Product>;
 
+/** While catalog is away, what was on sale and for how much an hour ago is better than nothing: nobody buys at it. */
+const cache = { maxAge: 2, staleIfError: 3_600 };
+
 export const ListProducts = catalog.query('list-products', {
   description: 'The products on sale, in the order they were added.',
   input: z.strictObject({ category: Category.optional(), ...pageQuery }),
   output: pageOf(Product),
   rejections: { 'unknown-cursor': 400 },
-  http: { route: 'GET /v1/products', cache: { maxAge: 2 } },
+  http: { route: 'GET /v1/products', cache },
   access: 'public',
 });
 
@@ -44,7 +47,7 @@ export const GetProduct = catalog.query('get-product', {
   description: 'One product.',
   input: z.strictObject({ productId: Id }),
   output: Product,
-  http: { route: 'GET /v1/products/{productId}', etag: 'version', cache: { maxAge: 2 } },
+  http: { route: 'GET /v1/products/{productId}', etag: 'version', cache },
   access: 'public',
 });
 
@@ -54,6 +57,34 @@ export const QuoteProducts = catalog.query('quote-products', {
   output: z.object({
     items: z.array(z.object({ productId: Id, name: z.string(), price: Money, version: z.int() })),
   }),
+});
+
+const Price = z.int().nonnegative();
+
+export const FindProducts = catalog.query('find-products', {
+  description: 'Answers for search while it is away: products whose names hold all the words, and no facets.',
+  input: z
+    .strictObject({
+      q: z.string().trim().min(1).max(100),
+      category: Category.optional(),
+      minPrice: Price.optional(),
+      maxPrice: Price.optional(),
+      sort: z.enum(['relevance', 'price-asc', 'price-desc', 'newest']).default('relevance'),
+      ...pageQuery,
+    })
+    .refine(({ minPrice = 0, maxPrice = Infinity }) => minPrice <= maxPrice, {
+      path: ['minPrice'],
+      message: 'is more than maxPrice',
+    }),
+  output: pageOf(Product.extend({ score: z.number() })).extend({
+    facets: z.object({
+      category: z.array(z.object({ value: z.string(), count: z.int() })),
+      price: z.array(z.object({ minPrice: Price, maxPrice: Price.nullable(), count: z.int() })),
+    }),
+    degraded: z.literal(true),
+  }),
+  rejections: { 'unknown-cursor': 400 },
+  standsInFor: 'search.search-products',
 });
 
 export const AddProduct = catalog.command('add-product', {

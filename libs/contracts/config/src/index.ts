@@ -54,6 +54,9 @@ const Difference = z.object({
   after: z.string().nullable(),
 });
 
+/** Who changes settings or secrets has signed in within so many seconds. */
+const recent = 300;
+
 const Written = z.object({ version: Version });
 
 export const ListPlaces = config.query('list-places', {
@@ -81,7 +84,7 @@ export const GetSettings = config.query('get-settings', {
 
 export const ChangeSettings = config.command('change-settings', {
   description:
-    'Makes a new version. The value null takes a setting away. With `version`, only where that is still the newest one (0: none yet).',
+    'Makes a new version. The value null takes a setting away. With `version`, only where that is still the newest one (0: none yet). Asks for a recent sign-in.',
   input: z.strictObject({
     ...place,
     reason: Reason,
@@ -100,7 +103,7 @@ export const ChangeSettings = config.command('change-settings', {
   output: Written,
   rejections: { 'no-change': 409, 'version-changed': 409, 'shared-secret': 422 },
   sensitive: true,
-  http: { route: 'POST /v1/ops/config/{application}/versions', status: 201 },
+  http: { route: 'POST /v1/ops/config/{application}/versions', status: 201, maxAuthAge: recent },
   access: 'operator',
 });
 
@@ -128,11 +131,11 @@ export const CompareVersions = config.query('compare-versions', {
 });
 
 export const RollBack = config.command('roll-back', {
-  description: 'Makes a new version with the settings of an older one.',
+  description: 'Makes a new version with the settings of an older one. Asks for a recent sign-in.',
   input: z.strictObject({ ...place, to: Version, reason: Reason }),
   output: Written,
   rejections: { 'no-change': 409 },
-  http: { route: 'POST /v1/ops/config/{application}/rollbacks', status: 201 },
+  http: { route: 'POST /v1/ops/config/{application}/rollbacks', status: 201, maxAuthAge: recent },
   access: 'operator',
 });
 

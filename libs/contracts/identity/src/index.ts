@@ -83,11 +83,19 @@ export const GetJwks = identity.query('get-jwks', {
 });
 
 export const GetOpenIdConfiguration = identity.query('get-openid-configuration', {
-  description: 'Where to find what is needed to verify tokens.',
+  description: 'What is needed to verify tokens, and to sign members in (OpenID Connect Discovery 1.0).',
   input: z.strictObject({}),
   output: z.record(z.string(), z.unknown()),
   http: { route: 'GET /.well-known/openid-configuration', document: true },
   access: 'public',
+});
+
+export const AnswerPage = identity.pages('answer-page', {
+  description:
+    'OpenID Connect for third parties: its endpoints, and the pages where members sign in and allow.',
+  path: '/oidc',
+  cookies: 'oidc_',
+  limit: '600/minute',
 });
 
 /** A sign-in is recent for so many seconds. */

@@ -32,6 +32,12 @@ export const Facets = z.object({
 });
 export type Facets = z.infer<typeof Facets>;
 
+/** Set where search itself was away: by names alone, and no facets. */
+const degraded = z
+  .boolean()
+  .optional()
+  .describe('true: search is away, and the catalog answers by names alone');
+
 export const SearchProducts = search.query('search-products', {
   description: 'The products on sale that fit some words in Korean or English, the best first.',
   input: z
@@ -47,16 +53,24 @@ export const SearchProducts = search.query('search-products', {
       path: ['minPrice'],
       message: 'is more than maxPrice',
     }),
-  output: pageOf(Hit).extend({ facets: Facets }),
+  output: pageOf(Hit).extend({ facets: Facets, degraded }),
   rejections: { 'unknown-cursor': 400 },
-  http: { route: 'GET /v1/search', cache: { maxAge: 2 } },
+  http: {
+    route: 'GET /v1/search',
+    cache: { maxAge: 2 },
+    fallback: { query: 'catalog.find-products' },
+  },
   access: 'public',
 });
 
 export const SuggestProducts = search.query('suggest-products', {
   description: 'Names of products that begin with, or hold words that begin with, what was typed so far.',
   input: z.strictObject({ q: z.string().trim().min(1).max(100), limit: z.int().min(1).max(20).default(8) }),
-  output: z.object({ items: z.array(z.object({ text: z.string(), productId: Id })) }),
-  http: { route: 'GET /v1/search/suggestions', cache: { maxAge: 2 } },
+  output: z.object({ items: z.array(z.object({ text: z.string(), productId: Id })), degraded }),
+  http: {
+    route: 'GET /v1/search/suggestions',
+    cache: { maxAge: 2 },
+    fallback: { answer: { items: [], degraded: true } },
+  },
   access: 'public',
 });

@@ -1,28 +1,29 @@
 import { Rejection } from '@jogakbo/contract';
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { DataSource } from 'typeorm';
+import { Logger } from '@nestjs/common';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type * as Library from 'oidc-provider';
+import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
-import { Credentials, SignInForm } from './credentials.ts';
+import { SignInForm, type Credentials } from './credentials.ts';
 import { consentPage, pageHeaders, problemPage, signInPage } from './openid-pages.ts';
-import { mountPath, OpenIdProvider } from './openid-provider.ts';
-import { IdentitySettings } from './settings.ts';
-import { SigningKeys } from './signing-keys.ts';
+import { mountPath, type OpenIdProvider } from './openid-provider.ts';
 
 type Interaction = { Params: { uid: string }; Body: URLSearchParams };
 
-/** Puts OpenID Connect on the HTTP server, where the settings ask for it: the protocol, and the pages in between. */
-export async function serveOpenId(app: NestFastifyApplication): Promise<void> {
-  const settings = app.get(IdentitySettings);
-  if (!settings.oidcIssuer) return;
-  const issuer = new URL(settings.oidcIssuer);
-  // Half a second and 40 MB: for those alone who want it.
-  const library = await import('oidc-provider');
-  const { errors } = library;
-  const credentials = app.get(Credentials);
-  const dataSource = app.get(DataSource);
-  const openId = new OpenIdProvider(library, settings.oidcIssuer, dataSource, app.get(SigningKeys), settings);
-  const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+/**
+ * The protocol, and the pages in between, on a server that listens nowhere: requests are handed to it.
+ * @param publicUrl of the store
+ */
+export async function openIdServer(
+  { errors }: typeof Library,
+  openId: OpenIdProvider,
+  publicUrl: string,
+  credentials: Credentials,
+  dataSource: DataSource,
+): Promise<FastifyInstance> {
+  const logger = new Logger('OpenId');
+  const issuer = new URL(publicUrl);
+  const server = fastify();
 
   /** Every address that is told begins with the issuer, whatever the request says of itself. */
   const asIssuer = (request: FastifyRequest): void => {
@@ -36,13 +37,13 @@ export async function serveOpenId(app: NestFastifyApplication): Promise<void> {
     scope.removeAllContentTypeParsers();
     // The library reads bodies itself.
     scope.addContentTypeParser('*', (_request, _body, done) => done(null));
-    scope.all(`${mountPath}/*`, (request, reply) => {
-      asIssuer(request);
-      reply.hijack();
-      const { raw } = request;
-      Object.assign(raw, { originalUrl: raw.url, url: raw.url!.slice(mountPath.length) });
-      void openId.provider.callback()(raw, reply.raw);
-    });
+    for (const path of [`${mountPath}/*`, '/.well-known/openid-configuration']) {
+      scope.all(path, (request, reply) => {
+        asIssuer(request);
+        reply.hijack();
+        void openId.provider.callback()(request.raw, reply.raw);
+      });
+    }
     registered();
   });
 
@@ -63,8 +64,11 @@ export async function serveOpenId(app: NestFastifyApplication): Promise<void> {
     });
     scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
       const isTheirs = error instanceof errors.OIDCProviderError || (error.statusCode ?? 500) < 500;
-      if (!isTheirs) request.log.error(error);
-      void reply.code(isTheirs ? 400 : 500).send(problemPage(request.headers['accept-language']));
+      if (!isTheirs) logger.error(error);
+      void reply
+        .code(isTheirs ? 400 : 500)
+        .type('text/html; charset=utf-8')
+        .send(problemPage(request.headers['accept-language']));
     });
     const path = `${mountPath}/interaction/:uid`;
     scope.get<Interaction>(path, (request, reply) => show(request, reply));
@@ -73,6 +77,15 @@ export async function serveOpenId(app: NestFastifyApplication): Promise<void> {
     scope.post<Interaction>(`${path}/refuse`, refuse);
     registered();
   });
+  server.setNotFoundHandler((request, reply) =>
+    reply
+      .code(404)
+      .headers(pageHeaders())
+      .type('text/html; charset=utf-8')
+      .send(problemPage(request.headers['accept-language'])),
+  );
+  await server.ready();
+  return server;
 
   /**
    * What the browser is in the middle of. Its cookie says so, which no other site can send along (SameSite=Lax), and the
@@ -123,6 +136,7 @@ export async function serveOpenId(app: NestFastifyApplication): Promise<void> {
       );
     } catch (error) {
       if (!(error instanceof Rejection)) throw error;
+      if (error.retryAfter) reply.header('retry-after', error.retryAfter);
       return show(request, reply.code(error.status), error.code as Parameters<typeof signInPage>[3]);
     }
   }
