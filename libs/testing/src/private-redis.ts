@@ -1,14 +1,12 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Private } from './backing-services.ts';
-
-const binary = '/usr/bin/redis-server';
-const policy = '/usr/sbin/policy-rc.d';
+import { debianProgram } from './debian-program.ts';
 
 /** A Redis of its own, without password and without a file on the disk. */
 export interface PrivateRedis extends Private {
@@ -23,7 +21,7 @@ export interface PrivateRedis extends Private {
  * @throws Error that says what to do where it cannot be installed
  */
 export async function privateRedis(): Promise<PrivateRedis> {
-  const command = redisServer();
+  const command = debianProgram('redis-server', 'redis-server');
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-redis-'));
   const port = await freePort();
   let stop = await run();
@@ -57,27 +55,6 @@ export async function privateRedis(): Promise<PrivateRedis> {
       await ended;
     };
   }
-}
-
-function redisServer(): string {
-  const found = (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'redis-server'));
-  const there = found.find((path) => existsSync(path));
-  if (there) return there;
-  if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) {
-    throw new Error('no redis-server here: install it (Debian, Ubuntu: sudo apt-get install redis-server)');
-  }
-  console.warn('no Redis here: installing Debian’s package redis-server with apt-get');
-  // The system's own service is not started.
-  const policyIsOurs = !existsSync(policy);
-  if (policyIsOurs) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
-  try {
-    const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
-    const options = ['-o', 'DPkg::Lock::Timeout=120', 'install', '-y', '--no-install-recommends'];
-    execFileSync('apt-get', [...options, 'redis-server'], { env: environment, stdio: 'pipe' });
-  } finally {
-    if (policyIsOurs) rmSync(policy, { force: true });
-  }
-  return binary;
 }
 
 async function freePort(): Promise<number> {
