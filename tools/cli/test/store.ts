@@ -15,6 +15,8 @@ interface Call {
   token?: string | undefined;
   body?: unknown;
   headers?: Record<string, string>;
+  /** Another door than the store's first. */
+  url?: string;
 }
 
 export interface Mail {
@@ -27,9 +29,9 @@ export interface Mail {
 export class Store extends Jogakbo {
   #staff = new Map<string, string>();
 
-  async start(options: string[] = []): Promise<void> {
+  async start(options: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<void> {
     await this.make();
-    const { code, output } = await this.run(['start', '--detach', ...options]);
+    const { code, output } = await this.run(['start', '--detach', ...options], env);
     if (code !== 0) throw new Error(output);
     for (const { email, password, roles } of readStaff(openState(this.home))) {
       this.#staff.set(roles.at(-1)!, await this.signIn(email, password));
@@ -42,8 +44,8 @@ export class Store extends Jogakbo {
   }
 
   /** @throws TypeError where there is no answer at all */
-  async call(method: string, path: string, { token, body, headers }: Call = {}): Promise<Answer> {
-    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
+  async call(method: string, path: string, { token, body, headers, url }: Call = {}): Promise<Answer> {
+    const response = await fetch(`${url ?? `http://127.0.0.1:${this.port}`}${path}`, {
       method,
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
