@@ -63,7 +63,7 @@ describe('a service that follows the config server', () => {
   it('starts with what is set: environment before config server before default', async () => {
     await set(server, 'application', { limit: '20', colour: 'blue', port: '1' });
     await set(server, 'toys', { limit: '30' });
-    const { settings, app } = await toys(server, { COLOUR: 'red', PORT: '0' });
+    const { settings, app } = await toys(server, { COLOUR: 'red', PORT: '0', TRUSTS: 'kim' });
     expect(settings).toMatchObject({ limit: 30, colour: 'red' });
     expect(app.get(PlatformSettings)).toMatchObject({ port: 0, logLevel: 'error', announceEvery: 2 });
     expect(await explain()).toEqual([
@@ -77,6 +77,7 @@ describe('a service that follows the config server', () => {
         rabbitmqUrl: { value: masked, origin: 'environment', live: false },
         configPassword: { value: masked, origin: 'environment', live: false },
         token: { value: null, origin: 'default', live: true },
+        trusts: { value: 'kim', origin: 'environment', live: false },
       }),
     ]);
     await set(server, 'application', { limit: null, colour: null, port: null });
