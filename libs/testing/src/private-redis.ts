@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
@@ -14,6 +14,9 @@ export interface PrivateRedis extends Private {
   pause(): Promise<void>;
   /** Starts it again, at the same place and empty. */
   resume(): Promise<void>;
+  /** Lets it hang, with its connections open, until `thaw()`. */
+  freeze(): void;
+  thaw(): void;
 }
 
 /**
@@ -24,18 +27,20 @@ export async function privateRedis(): Promise<PrivateRedis> {
   const command = debianProgram('redis-server', 'redis-server');
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-redis-'));
   const port = await freePort();
-  let stop = await run();
+  let redis = await run();
   return {
     url: `redis://127.0.0.1:${port}`,
-    pause: () => stop(),
-    resume: async () => void (stop = await run()),
+    pause: () => redis.stop(),
+    resume: async () => void (redis = await run()),
+    freeze: () => void redis.child.kill('SIGSTOP'),
+    thaw: () => void redis.child.kill('SIGCONT'),
     drop: async () => {
-      await stop();
+      await redis.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
 
-  async function run(): Promise<() => Promise<void>> {
+  async function run(): Promise<{ child: ChildProcess; stop: () => Promise<void> }> {
     const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder];
     const child = spawn(command, settings, { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = once(child, 'exit');
@@ -49,11 +54,14 @@ export async function privateRedis(): Promise<PrivateRedis> {
     })();
     if (!(await ready)) throw new Error(`${command} ended before it was ready`);
     child.stdout.resume();
-    return async () => {
+    const stop = async () => {
       process.removeListener('exit', endWithUs);
       child.kill('SIGTERM');
+      // It ends once it goes on.
+      child.kill('SIGCONT');
       await ended;
     };
+    return { child, stop };
   }
 }
 

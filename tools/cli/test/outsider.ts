@@ -25,7 +25,7 @@ export class Outsider {
   async join(store: Store): Promise<void> {
     if (!this.#server.listening) await once(this.#server.listen(0, '127.0.0.1'), 'listening');
     const { registration } = JSON.parse(readFileSync(join(store.home, 'secrets.json'), 'utf8'));
-    const registry = new URL((await store.row('registry'))!.url!);
+    const registry = new URL(store.recordOf('registry')!.url!);
     const quiet = { debug() {}, info() {}, warn() {}, error() {}, level() {} };
     const client = new Eureka({
       logger: quiet,
@@ -76,7 +76,7 @@ export class Outsider {
 
 /** What the registry says of who is there, by service. */
 export async function registered(store: Store): Promise<{ service: string; instance: string }[]> {
-  const url = (await store.row('registry'))?.url;
+  const url = store.recordOf('registry')?.url;
   const response = await fetch(`${url}/instances`, { signal: AbortSignal.timeout(5_000) });
   return (await response.json()) as { service: string; instance: string }[];
 }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { debianProgram } from '@jogakbo/testing';
 import { Parser } from '@asyncapi/parser';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
-import spectral from '@stoplight/spectral-core';
+import spectral, { type RulesetDefinition as Ruleset } from '@stoplight/spectral-core';
 import rulesets from '@stoplight/spectral-rulesets';
 import { load } from 'cloud-config-client';
 import { until } from './jogakbo.ts';
@@ -62,7 +62,8 @@ describe('the OpenAPI document of the running store', () => {
 
   async function spectralOf(source: string): Promise<string[]> {
     const linter = new spectral.Spectral();
-    linter.setRuleset({ extends: [[rulesets.oas, 'recommended']], rules: {} });
+    const oas = rulesets.oas as Ruleset;
+    linter.setRuleset({ extends: [[oas, 'recommended']], rules: {} });
     const problems = await linter.run(JSON.parse(source));
     return problems.map((one) => `${one.severity} ${one.code} ${one.path.join('.')}: ${one.message}`);
   }
