@@ -20,6 +20,8 @@ export async function holdDown(
   if (signal === 'SIGKILL') process.kill(store.recordOf(service)!.process!.pid, signal);
   // What it takes it ends with SIGTERM, where it still runs.
   const { socket } = await takeService(openState(store.home), service);
+  // It must not keep a failed test from ending.
+  socket.unref();
   return async () => {
     socket.destroy();
     await until(() => store.recordOf(service)?.state !== 'taken');

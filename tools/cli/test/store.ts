@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { freePort } from '../src/ports.ts';
 import { openState } from '../src/state.ts';
 import { readStaff } from '../src/staff.ts';
 import { Jogakbo, until } from './jogakbo.ts';
@@ -31,7 +32,10 @@ export class Store extends Jogakbo {
 
   async start(options: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<void> {
     await this.make();
-    const { code, output } = await this.run(['start', '--detach', ...options], env);
+    const { code, output } = await this.run(['start', '--detach', ...options], {
+      // Eureka's own would be taken by another store while this one is without its registry.
+      ...{ REGISTRY_PORT: String(await freePort(28_000, 32_000)), ...env },
+    });
     if (code !== 0) throw new Error(output);
     for (const { email, password, roles } of readStaff(openState(this.home))) {
       this.#staff.set(roles.at(-1)!, await this.signIn(email, password));
