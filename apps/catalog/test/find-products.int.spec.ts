@@ -16,7 +16,13 @@ describe('the catalog, in place of search', () => {
     for (const [name, english, category, amount] of things) {
       const translations = { en: { name: english, description: '' } };
       await catalog.ask(AddProduct, {
-        ...{ sku: english.replaceAll(' ', '-'), name, category, translations, price: { amount, currency: 'KRW' } },
+        ...{
+          sku: english.replaceAll(' ', '-'),
+          name,
+          category,
+          translations,
+          price: { amount, currency: 'KRW' },
+        },
       });
     }
   });

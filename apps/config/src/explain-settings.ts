@@ -5,7 +5,10 @@ import { BrokerConnection, Handles, Instances, Listener, Publisher } from '@joga
 import { tell } from '@jogakbo/service';
 import { Controller, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 
-/** How long to wait for the instances that are alive, in milliseconds: one may have just ended. */
+/**
+ * How long to wait for the instances that are there, in milliseconds. One may have just ended; and where none is heard of,
+ * one may be there whose beats are late on a busy machine: it answers for itself.
+ */
 const patience = 1_000;
 
 type Told = Body<typeof SettingsTold>;
@@ -49,11 +52,10 @@ export class ExplainSettingsHandler implements OnModuleInit, OnApplicationShutdo
       await new Promise<void>((resolve, reject) => {
         const hear = (one: Told) => {
           told.push(one);
-          waiting.delete(one.instance);
-          if (waiting.size === 0) resolve();
+          if (waiting.delete(one.instance) && waiting.size === 0) resolve();
         };
         this.#asking.set(ask, hear);
-        timer = setTimeout(resolve, waiting.size > 0 ? patience : 0);
+        timer = setTimeout(resolve, patience);
         tell(this.publisher, 'config', SettingsAsked({ ask, application })).catch(reject);
       });
     } finally {

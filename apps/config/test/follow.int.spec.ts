@@ -3,11 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { describe as describeContract, service } from '@jogakbo/contract';
 import { ExplainSettings, masked, RollBack } from '@jogakbo/contracts-config';
 import { BrokerConnection, queues } from '@jogakbo/messaging';
 import { PlatformSettings, ServiceSettings, type RunningService } from '@jogakbo/service';
 import { eventually, privateBroker, type PrivateBroker, type ServiceUnderTest } from '@jogakbo/testing';
+import { z } from 'zod';
 import { email, operator, set, startServer, startToys } from './server.ts';
+
+const Announced = service('instances').event('announced', z.looseObject({}));
 
 /** Everything is live everywhere within this. */
 const soon = 1_000;
@@ -59,7 +63,7 @@ describe('a service that follows the config server', () => {
   it('starts with what is set: environment before config server before default', async () => {
     await set(server, 'application', { limit: '20', colour: 'blue', port: '1' });
     await set(server, 'toys', { limit: '30' });
-    const { settings, app } = await toys(server, { COLOUR: 'red', PORT: '0' });
+    const { settings, app } = await toys(server, { COLOUR: 'red', PORT: '0', TRUSTS: 'kim' });
     expect(settings).toMatchObject({ limit: 30, colour: 'red' });
     expect(app.get(PlatformSettings)).toMatchObject({ port: 0, logLevel: 'error', announceEvery: 2 });
     expect(await explain()).toEqual([
@@ -73,6 +77,7 @@ describe('a service that follows the config server', () => {
         rabbitmqUrl: { value: masked, origin: 'environment', live: false },
         configPassword: { value: masked, origin: 'environment', live: false },
         token: { value: null, origin: 'default', live: true },
+        trusts: { value: 'kim', origin: 'environment', live: false },
       }),
     ]);
     await set(server, 'application', { limit: null, colour: null, port: null });
@@ -108,6 +113,20 @@ describe('a service that follows the config server', () => {
     await eventually(() => app.get(PlatformSettings).logLevel === 'info', soon);
     await set(server, 'toys', { limit: '51' });
     await eventually(() => written().includes('limit changed'), soon);
+  });
+
+  it('is asked what is in force, also where it is taken for gone', async () => {
+    await toys(server, { ANNOUNCE_EVERY: '60' });
+    const [toy] = (await server.ask(ExplainSettings, { application: 'toys' }, operator)).instances;
+    await server.announce(
+      Announced({
+        ...{ service: 'toys', version: '1', instance: toy!.instance, state: 'draining', interval: 60 },
+        ...{ url: 'http://127.0.0.1:9', startedAt: new Date().toISOString() },
+        contract: describeContract(service('toys')),
+      }),
+    );
+    await sleep(100);
+    expect(await explain()).toHaveLength(1);
   });
 
   it('keeps what cannot change while it runs until a restart, and says so', async () => {

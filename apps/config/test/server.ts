@@ -43,6 +43,11 @@ export class ToySettings extends settings({
   limit: live(z.coerce.number().int().min(1).max(100).default(10)),
   colour: z.enum(['red', 'blue']).default('red'),
   token: live(z.string().optional()),
+  /** A function, as a schema may make of a text. */
+  trusts: z
+    .string()
+    .default('nobody')
+    .transform((name) => (other: string) => other === name),
 }) {}
 
 @Service({ contract: service('toys'), settings: ToySettings })

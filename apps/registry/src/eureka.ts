@@ -16,7 +16,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Directory, type Change, type Entry } from './directory.ts';
 import { answer } from './eureka-format.ts';
-import { instanceOf, Registration, Status, statusOf } from './registration.ts';
+import { instanceOf, Metadata, Registration, Status, statusOf } from './registration.ts';
 
 type View = ReturnType<typeof viewOf>;
 
@@ -149,6 +149,23 @@ export class Eureka {
   ): Promise<void> {
     const entry = this.#mustBeThere(request, app, instanceId);
     await this.registration.say({ ...instanceOf(entry), overriddenStatus: undefined }, entry);
+  }
+
+  /** What the instance says of itself when it registers again goes before, as with Eureka itself. */
+  @Put('apps/:app/:instanceId/metadata')
+  async changeMetadata(
+    @Param('app') app: string,
+    @Param('instanceId') instanceId: string,
+    @Query() changes: Record<string, unknown>,
+    @Req() request: FastifyRequest,
+  ): Promise<void> {
+    const entry = this.#mustBeThere(request, app, instanceId);
+    const instance = instanceOf(entry);
+    const metadata = Metadata.safeParse({ ...instance.metadata, ...changes });
+    if (!metadata.success) {
+      throw new BadRequestException(metadata.error.issues.map(({ message }) => message).join('; '));
+    }
+    await this.registration.say({ ...instance, metadata: metadata.data }, entry);
   }
 
   /** Only who registered here can be renewed or cancelled here: our own services speak for themselves. */

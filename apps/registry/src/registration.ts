@@ -39,6 +39,26 @@ const Port = z
   .transform((port) => (typeof port === 'number' ? { $: port, '@enabled': true } : port))
   .refine((port) => !port['@enabled'] || (port.$ > 0 && port.$ < 65_536), 'is not a port');
 
+export const Metadata = z
+  // An empty element of XML is an empty text.
+  .preprocess((all) => all || {}, z.record(z.string(), z.unknown()))
+  // Java clients write the class of their map among its entries.
+  .transform((all) => Object.entries(all).filter(([key, value]) => !key.startsWith('@') && value !== null))
+  .pipe(
+    z
+      .array(
+        z.tuple([
+          z
+            .string()
+            .regex(/^[A-Za-z_][\w.-]*$/, 'is not a name')
+            .max(100),
+          Text,
+        ]),
+      )
+      .max(50),
+  )
+  .transform((entries): Record<string, string> => Object.fromEntries(entries));
+
 /** What a client of Eureka says of its instance, and of that what is kept. All values may come as texts (XML). */
 const Instance = z.object({
   instanceId: z
@@ -69,25 +89,7 @@ const Instance = z.object({
   leaseInfo: z
     .object({ renewalIntervalInSecs: Seconds.default(30), durationInSecs: Seconds.default(90) })
     .prefault({}),
-  metadata: z
-    // An empty element of XML is an empty text.
-    .preprocess((all) => all || {}, z.record(z.string(), z.unknown()))
-    // Java clients write the class of their map among its entries.
-    .transform((all) => Object.entries(all).filter(([key, value]) => !key.startsWith('@') && value !== null))
-    .pipe(
-      z
-        .array(
-          z.tuple([
-            z
-              .string()
-              .regex(/^[A-Za-z_][\w.-]*$/, 'is not a name')
-              .max(100),
-            Text,
-          ]),
-        )
-        .max(50),
-    )
-    .transform((entries): Record<string, string> => Object.fromEntries(entries)),
+  metadata: Metadata,
   lastDirtyTimestamp: z.coerce.number().optional(),
 });
 export type Instance = z.infer<typeof Instance> & { instanceId: string };

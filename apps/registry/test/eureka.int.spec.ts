@@ -347,6 +347,29 @@ describe('the Eureka API', () => {
     expect((await eureka('PUT', '/apps/HELLO/hello-1/status?value=SOMEHOW')).status).toBe(400);
   });
 
+  it('changes what an instance says of itself, and where its requests go', async () => {
+    await register();
+    const path = '/apps/HELLO/hello-1/metadata';
+    expect((await eureka('PUT', `${path}?weight=3&routes=${encodeURIComponent('GET /v1/hi')}`)).status).toBe(
+      200,
+    );
+    const { metadata } = (await eureka('GET', '/apps/HELLO/hello-1')).json.instance;
+    expect(metadata).toEqual({ routes: 'GET /v1/hi', access: 'public', version: '7', weight: '3' });
+    await eventually(async () =>
+      (await (await fetch(`${registry.url}/contracts/hello/7`)).text()).includes('"/v1/hi"'),
+    );
+    for (const [query, status] of [
+      ['routes=hello', 400],
+      [`routes=${encodeURIComponent('GET /v1/greetings/{who}')}`, 409],
+      ['no%20name=1', 400],
+    ] as const) {
+      expect({ query, status: (await eureka('PUT', `${path}?${query}`)).status }).toEqual({ query, status });
+    }
+    expect((await eureka('PUT', '/apps/HELLO/hello-9/metadata?a=b')).status).toBe(404);
+    expect((await eureka('PUT', `${path}?a=b`, { authorization: '' })).status).toBe(401);
+    expect((await eureka('GET', '/apps/HELLO/hello-1')).json.instance.metadata).toEqual(metadata);
+  });
+
   it('answers by application, instance and address', async () => {
     await register({ secureVipAddress: 'hello-safe' });
     const { applications } = (await eureka('GET', '/apps')).json;

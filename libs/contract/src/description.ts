@@ -93,6 +93,8 @@ export const Announcement = z.object({
   startedAt: z.iso.datetime(),
   /** Set where the instance does not listen on the bus: it is asked over HTTP, and others speak for it. */
   upstream: z.literal('http').optional(),
+  /** The service whose instances speak for it: while none of them is there, nobody can tell that it is gone. */
+  spokesman: z.string().optional(),
   /** How such an instance registered, as it said it: so that every registry can speak for it. */
   registration: z.record(z.string(), z.unknown()).optional(),
   /** Share of its time that it was busy since it last said so, from 0 to 1. */

@@ -1,5 +1,4 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
 import { Announcement, Heartbeat } from '@jogakbo/contract';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
@@ -82,7 +81,8 @@ const rollTakes = 1_000;
 
 /**
  * Who is alive, as far as one can hear. An instance that says it drains is gone at once, a silent one after three of
- * its intervals. Nobody keeps this for anybody else: whoever wants to know listens.
+ * its intervals, where it speaks for itself or somebody is there who speaks for it. Nobody keeps this for anybody else:
+ * whoever wants to know listens.
  */
 export class Instances {
   readonly #heard = new Map<string, { announcement: Announcement; until: number }>(); // by a clock that nobody sets
@@ -167,6 +167,7 @@ export class Instances {
   /** Those that are there now, those that take no work included, newest first. */
   get present(): Announcement[] {
     const now = performance.now();
+    this.#excuse(now);
     for (const [instance, { announcement, until }] of this.#heard) {
       if (until + announcement.interval * rememberGone < now) this.#heard.delete(instance);
     }
@@ -190,6 +191,17 @@ export class Instances {
         return state === 'up' && until >= now && heard > time;
       })
       .map(({ announcement }) => announcement);
+  }
+
+  /** Of whom nobody can speak it is not known that they are gone: they stay, and have their time when somebody can again. */
+  #excuse(now: number): void {
+    const there = new Set<string>();
+    for (const { announcement, until } of this.#heard.values())
+      if (until >= now) there.add(announcement.service);
+    for (const held of this.#heard.values()) {
+      const { spokesman, interval } = held.announcement;
+      if (spokesman && !there.has(spokesman) && held.until >= now) held.until = now + interval * 3_000;
+    }
   }
 
   /** Those that take work now, newest first. */
@@ -235,8 +247,9 @@ export class Spokesman {
 
   /** @throws BrokerUnavailable when nobody could hear it */
   async announce(announcement: Announcement): Promise<void> {
-    await tell(this.publisher, announced, this.source, announcement);
-    this.instances.hear(announced, announcement);
+    const spoken = { ...announcement, spokesman: this.source };
+    await tell(this.publisher, announced, this.source, spoken);
+    this.instances.hear(announced, spoken);
   }
 
   /** Never throws: who does not hear a beat hears the next one. */

@@ -26,6 +26,9 @@ export class Metrics {
     // How late the event loop is gets sampled this often (milliseconds). By default every service wakes a hundred times a
     // second for it, at rest too.
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 100 });
+    // Sums of the gauges beside them, named like counters, which promtool refuses.
+    for (const name of ['handles', 'requests', 'resources'])
+      this.registry.removeSingleMetric(`nodejs_active_${name}_total`);
   }
 
   readonly observeMessage = (handled: { name: string; outcome: string; seconds: number }): void => {

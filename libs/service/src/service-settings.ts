@@ -75,6 +75,8 @@ interface Held {
   schema: z.ZodType;
   instance: Record<string, unknown>;
   origin: InForce['origin'];
+  /** What the environment says, as it says it. */
+  said: string | undefined;
   wrong?: WrongSetting | undefined;
   given?: Given | undefined;
   /** Given undefined: the default. */
@@ -196,7 +198,11 @@ export class ServiceSettings {
   #hear({ pattern, data }: Incoming): void {
     if (pattern === SettingsAsked.name) {
       const { ask, application } = SettingsAsked.input.parse(data);
-      if (application === this.service) void this.#tellAll(ask).catch(() => {});
+      if (application === this.service) {
+        void this.#tellAll(ask).catch((error: unknown) =>
+          this.#following!.log.warn({ err: error }, 'the settings in force could not be told'),
+        );
+      }
       return;
     }
     const { application, profile, label } = SettingsChanged.input.parse(data);
@@ -423,7 +429,8 @@ function hold(
 ): Held {
   const key = environmentName(field);
   const read = readSetting(key, environment);
-  const held: Held = { field, schema, instance, origin: originOf(read) };
+  const said = 'problem' in read ? undefined : read.value;
+  const held: Held = { field, schema, instance, origin: originOf(read), said };
   if ('problem' in read) return { ...held, wrong: read };
   const result = schema.safeParse(read.value);
   if (!result.success) {
@@ -437,11 +444,11 @@ const originOf = ({ origin }: { origin: string }): InForce['origin'] =>
   origin === 'not set' ? 'default' : origin === 'environment' ? 'environment' : 'file';
 
 /** Whatever was read from a file of its own is taken for a secret. */
-function inForce({ field, schema, instance, origin, given, afterRestart, refused }: Held): InForce {
+function inForce({ field, schema, instance, origin, said, given, afterRestart, refused }: Held): InForce {
   const value = instance[field];
   const isSecret = isMarked(schema, 'secret') || origin === 'file' || given?.secret === true;
-  // What a schema makes of a text may be a function, which has none.
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? '(computed)');
+  // A schema may make a function of a text.
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? given?.value ?? said ?? '');
   const by = (one: Given | undefined) => (one ? `${nameOf(one)} by ${one.by}` : 'nothing is set any more');
   return {
     key: field,

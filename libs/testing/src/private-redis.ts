@@ -1,14 +1,12 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Private } from './backing-services.ts';
-
-const binary = '/usr/bin/redis-server';
-const policy = '/usr/sbin/policy-rc.d';
+import { debianProgram } from './debian-program.ts';
 
 /** A Redis of its own, without password and without a file on the disk. */
 export interface PrivateRedis extends Private {
@@ -16,6 +14,9 @@ export interface PrivateRedis extends Private {
   pause(): Promise<void>;
   /** Starts it again, at the same place and empty. */
   resume(): Promise<void>;
+  /** Lets it hang, with its connections open, until `thaw()`. */
+  freeze(): void;
+  thaw(): void;
 }
 
 /**
@@ -23,21 +24,23 @@ export interface PrivateRedis extends Private {
  * @throws Error that says what to do where it cannot be installed
  */
 export async function privateRedis(): Promise<PrivateRedis> {
-  const command = redisServer();
+  const command = debianProgram('redis-server', 'redis-server');
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-redis-'));
   const port = await freePort();
-  let stop = await run();
+  let redis = await run();
   return {
     url: `redis://127.0.0.1:${port}`,
-    pause: () => stop(),
-    resume: async () => void (stop = await run()),
+    pause: () => redis.stop(),
+    resume: async () => void (redis = await run()),
+    freeze: () => void redis.child.kill('SIGSTOP'),
+    thaw: () => void redis.child.kill('SIGCONT'),
     drop: async () => {
-      await stop();
+      await redis.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
 
-  async function run(): Promise<() => Promise<void>> {
+  async function run(): Promise<{ child: ChildProcess; stop: () => Promise<void> }> {
     const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder];
     const child = spawn(command, settings, { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = once(child, 'exit');
@@ -51,33 +54,15 @@ export async function privateRedis(): Promise<PrivateRedis> {
     })();
     if (!(await ready)) throw new Error(`${command} ended before it was ready`);
     child.stdout.resume();
-    return async () => {
+    const stop = async () => {
       process.removeListener('exit', endWithUs);
       child.kill('SIGTERM');
+      // It ends once it goes on.
+      child.kill('SIGCONT');
       await ended;
     };
+    return { child, stop };
   }
-}
-
-function redisServer(): string {
-  const found = (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'redis-server'));
-  const there = found.find((path) => existsSync(path));
-  if (there) return there;
-  if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version')) {
-    throw new Error('no redis-server here: install it (Debian, Ubuntu: sudo apt-get install redis-server)');
-  }
-  console.warn('no Redis here: installing Debian’s package redis-server with apt-get');
-  // The system's own service is not started.
-  const policyIsOurs = !existsSync(policy);
-  if (policyIsOurs) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
-  try {
-    const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' };
-    const options = ['-o', 'DPkg::Lock::Timeout=120', 'install', '-y', '--no-install-recommends'];
-    execFileSync('apt-get', [...options, 'redis-server'], { env: environment, stdio: 'pipe' });
-  } finally {
-    if (policyIsOurs) rmSync(policy, { force: true });
-  }
-  return binary;
 }
 
 async function freePort(): Promise<number> {

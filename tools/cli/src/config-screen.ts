@@ -41,7 +41,7 @@ export function explainTable(instances: Instances, key?: string): string[] {
 }
 
 /**
- * What running instances made of a version.
+ * What running instances made of a version. Where none has answered, one may still.
  * @param changes what it changed; `after` is null where a setting was taken away
  * @param name how instances call it
  */
@@ -50,7 +50,8 @@ export function effectOf(
   changes: readonly { key: string; after: string | null }[],
   name: string,
 ): { lines: string[]; complete: boolean; refused: boolean } {
-  if (instances.length === 0) return { lines: ['  No instance is running.'], complete: true, refused: false };
+  if (instances.length === 0)
+    return { lines: ['  No instance is running.'], complete: false, refused: false };
   let complete = true;
   let refused = false;
   const lines = changes.map(({ key, after }) => {

@@ -159,7 +159,9 @@ export class ServiceProcess {
         over = true;
         const reason = `ended (${signal ?? `code ${code}`})`;
         const wasEarly = early(`${reason} before it was ready`, code);
-        if (this.#wanted && (this.#established || !wasEarly)) this.#afterDeath(reason, Date.now() - began);
+        // Whoever ended it has written it off already, and may have begun to start the next one.
+        const isMissed = this.#process !== undefined && this.#wanted;
+        if (isMissed && (this.#established || !wasEarly)) this.#afterDeath(reason, Date.now() - began);
       };
       // Its last words come after its exit, unless something it left behind holds the pipe open.
       child.on('exit', (code, signal) => setTimeout(gone, 300, code, signal));

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { freePort } from '../src/ports.ts';
 import { openState } from '../src/state.ts';
 import { readStaff } from '../src/staff.ts';
 import { Jogakbo, until } from './jogakbo.ts';
@@ -15,6 +16,8 @@ interface Call {
   token?: string | undefined;
   body?: unknown;
   headers?: Record<string, string>;
+  /** Another door than the store's first. */
+  url?: string;
 }
 
 export interface Mail {
@@ -29,9 +32,12 @@ export class Store extends Jogakbo {
   /** What the start said. */
   screen = '';
 
-  async start(options: string[] = []): Promise<void> {
+  async start(options: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<void> {
     await this.make();
-    const { code, output } = await this.run(['start', '--detach', ...options]);
+    const { code, output } = await this.run(['start', '--detach', ...options], {
+      // Eureka's own would be taken by another store while this one is without its registry.
+      ...{ REGISTRY_PORT: String(await freePort(28_000, 32_000)), ...env },
+    });
     if (code !== 0) throw new Error(output);
     this.screen = output;
     for (const { email, password, roles } of readStaff(openState(this.home))) {
@@ -45,8 +51,8 @@ export class Store extends Jogakbo {
   }
 
   /** @throws TypeError where there is no answer at all */
-  async call(method: string, path: string, { token, body, headers }: Call = {}): Promise<Answer> {
-    const response = await fetch(`http://127.0.0.1:${this.port}${path}`, {
+  async call(method: string, path: string, { token, body, headers, url }: Call = {}): Promise<Answer> {
+    const response = await fetch(`${url ?? `http://127.0.0.1:${this.port}`}${path}`, {
       method,
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
@@ -144,7 +150,7 @@ export class Store extends Jogakbo {
     const token = this.staff('operator');
     const path = `/v1/ops/mailbox?limit=100&to=${encodeURIComponent(email)}`;
     const mails: Mail[] = [];
-    for (let cursor = ''; ; ) {
+    for (let cursor = ''; ;) {
       const { body } = await this.call('GET', path + cursor, { token });
       mails.push(...body.items);
       if (!body.nextCursor) return mails;

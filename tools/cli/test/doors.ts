@@ -1,0 +1,34 @@
+import { privateRedis, type PrivateRedis } from '@jogakbo/testing';
+import { type Another, startAnother } from './hold-down.ts';
+import { until } from './jogakbo.ts';
+import { Store } from './store.ts';
+
+/** A store with a second gateway beside the first, and a Redis between them. */
+export class Doors {
+  readonly store = new Store();
+  redis!: PrivateRedis;
+  second!: Another;
+
+  async open(): Promise<void> {
+    this.redis = await privateRedis();
+    await this.store.start(['--no-seed'], { REDIS_URL: this.redis.url });
+    this.second = await startAnother(this.store, 'gateway');
+    await until(() => this.areReady());
+  }
+
+  /** Whether an order can be placed at both. */
+  async areReady(): Promise<boolean> {
+    const { url } = this.second;
+    const answers = await Promise.all([
+      this.store.call('GET', '/health/ready').catch(() => undefined),
+      this.store.call('GET', '/health/ready', { url }),
+    ]);
+    return answers.every((answer) => answer?.status === 200);
+  }
+
+  async close(): Promise<void> {
+    await this.second?.end();
+    await this.store.remove();
+    await this.redis?.drop();
+  }
+}

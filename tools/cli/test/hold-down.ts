@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { takeService } from '../src/control-socket.ts';
+import { openState } from '../src/state.ts';
+import { until } from './jogakbo.ts';
+import { type Store } from './store.ts';
+
+const isReady = (store: Store, service: string) =>
+  until(() => store.recordOf(service)?.state === 'ready', 30_000);
+
+/**
+ * Ends a service and keeps the supervisor from starting it again.
+ * @returns lets it start again, and resolves when it is ready
+ */
+export async function holdDown(
+  store: Store,
+  service: string,
+  signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL',
+): Promise<() => Promise<void>> {
+  if (signal === 'SIGKILL') process.kill(store.recordOf(service)!.process!.pid, signal);
+  // What it takes it ends with SIGTERM, where it still runs.
+  const { socket } = await takeService(openState(store.home), service);
+  // It must not keep a failed test from ending.
+  socket.unref();
+  return async () => {
+    socket.destroy();
+    await until(() => store.recordOf(service)?.state !== 'taken');
+    await isReady(store, service);
+  };
+}
+
+/** Kills a service, and resolves when the supervisor has brought it back. */
+export async function killOnce(store: Store, service: string): Promise<void> {
+  const { pid } = store.recordOf(service)!.process!;
+  process.kill(pid, 'SIGKILL');
+  await until(() => {
+    const record = store.recordOf(service);
+    return record?.state === 'ready' && record.process?.pid !== pid;
+  }, 30_000);
+}
+
+export interface Another {
+  url: string;
+  pid: number;
+  /** All that it has said. */
+  log(): string;
+  end(): Promise<void>;
+}
+
+/** Starts one more instance of a service beside the running store, with the settings of the first and a port of its own. */
+export async function startAnother(store: Store, service: string): Promise<Another> {
+  const { launch, socket } = await takeService(openState(store.home), service);
+  socket.destroy();
+  const { command, args, cwd, env } = launch!;
+  const child = spawn(command, args, {
+    ...{ cwd, env: { ...env, PORT: '0' } },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  const ended = once(child, 'exit');
+  let log = '';
+  child.stdout!.setEncoding('utf8').on('data', (text) => (log += text));
+  let url = '';
+  child.on('message', (message: { type?: string; url?: string }) => {
+    if (message.type === 'ready') url = message.url!;
+  });
+  await until(() => url || child.exitCode !== null, 30_000);
+  if (!url) throw new Error(log);
+  await until(() => store.recordOf(service)?.state !== 'taken');
+  await isReady(store, service);
+  const end = async () => {
+    child.kill('SIGTERM');
+    await ended;
+  };
+  return { url: url.replace('localhost', '127.0.0.1'), pid: child.pid!, log: () => log, end };
+}

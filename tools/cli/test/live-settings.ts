@@ -1,0 +1,68 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, it } from '@jest/globals';
+import { until } from './jogakbo.ts';
+import { type Doors } from './doors.ts';
+
+interface Report {
+  instance: string;
+  settings: { key: string; from?: string; origin: string }[];
+}
+
+/** How long a change may take on a busy machine, in milliseconds. The promise is a second; the time taken is printed. */
+const patience = 5_000;
+
+/**
+ * Sets a value, as an operator does, and waits until it is in force in so many instances of each of the services.
+ * @returns milliseconds from the answer to the change
+ */
+export async function setLive(
+  { store }: Doors,
+  application: string,
+  [key, value]: [string, string | null],
+  instances: Record<string, number>,
+): Promise<number> {
+  const token = store.staff('operator');
+  const { status, body } = await store.call('POST', `/v1/ops/config/${application}/versions`, {
+    ...{ token, headers: { 'idempotency-key': randomUUID() } },
+    body: { reason: 'a test', settings: [{ key, value }] },
+  });
+  expect(status).toBe(201);
+  const setAt = performance.now();
+  const name = `version ${body.version} of ${application}/`;
+  const isInForce = ({ settings }: Report) => {
+    const setting = settings.find((one) => one.key === key);
+    return value === null ? setting?.origin === 'default' : setting?.from?.startsWith(name);
+  };
+  await Promise.all(
+    Object.entries(instances).map(([service, count]) =>
+      until(async () => {
+        const told = await store.call('GET', `/v1/ops/config/${service}/in-force`, { token });
+        return (told.body?.instances ?? []).filter(isInForce).length === count;
+      }, patience),
+    ),
+  );
+  return Math.round(performance.now() - setAt);
+}
+
+const everybody = {
+  ...{ catalog: 1, config: 1, gateway: 2, identity: 1, inventory: 1, notifications: 1, orders: 1 },
+  ...{ payments: 1, registry: 1, search: 1 },
+};
+
+export const liveSettings = (doors: Doors) =>
+  describe('a change at the config server', () => {
+    it('is in force in every instance of every service within a second', async () => {
+      const times: number[] = [];
+      for (const value of ['debug', 'warn', null])
+        times.push(await setLive(doors, 'application', ['logLevel', value], everybody));
+      console.info(`a setting was in force in all instances after ${times.join(', ')} ms`);
+    }, 60_000);
+
+    it('of the policy of calls is, too', async () => {
+      const times: number[] = [];
+      const policies = [{ search: { retries: 0 } }, { search: { retries: 1 }, catalog: { queue: 1_000 } }];
+      for (const value of [...policies.map((policy) => JSON.stringify(policy)), null])
+        times.push(await setLive(doors, 'application', ['callPolicies', value], everybody));
+      console.info(`a policy was in force in all instances after ${times.join(', ')} ms`);
+    }, 60_000);
+  });

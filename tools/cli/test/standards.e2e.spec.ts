@@ -1,0 +1,178 @@
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { debianProgram } from '@jogakbo/testing';
+import { Parser } from '@asyncapi/parser';
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import spectral, { type RulesetDefinition as Ruleset } from '@stoplight/spectral-core';
+import rulesets from '@stoplight/spectral-rulesets';
+import { load } from 'cloud-config-client';
+import { until } from './jogakbo.ts';
+import { Outsider } from './outsider.ts';
+import { Store } from './store.ts';
+
+const store = new Store();
+const greetings = new Outsider('greetings');
+let promtool: string;
+let joinedAt: number;
+
+beforeAll(async () => {
+  promtool = debianProgram('promtool', 'prometheus');
+  await store.start(['--no-seed']);
+  // What is counted only once it has happened is on /metrics, too.
+  const productId = await store.product(1);
+  const { token } = await store.member();
+  expect((await store.buy(token, store.order(productId))).status).toBe(201);
+}, 300_000);
+afterAll(async () => {
+  await greetings.close();
+  await store.remove();
+});
+
+describe('a stock client of Eureka', () => {
+  it('registers a service outside, and a request through the gateway reaches it', async () => {
+    await greetings.join(store);
+    joinedAt = performance.now();
+    await until(async () => (await store.call('GET', '/v1/greetings/kim')).status === 200);
+    const { body } = await store.call('GET', '/v1/greetings/kim?loud=yes');
+    expect(body).toEqual({ hello: '/v1/greetings/kim?loud=yes' });
+    await until(() => greetings.knows('ORDERS').length === 1);
+    expect(greetings.knows('ORDERS')).toMatchObject([{ status: 'UP', metadata: { transport: 'rabbitmq' } }]);
+  });
+});
+
+/** The API of the store and of the service outside. */
+const document = async (path: string) => (await store.call('GET', path)).text;
+
+describe('the OpenAPI document of the running store', () => {
+  let openapi: string;
+  beforeAll(async () => {
+    openapi = await document('/openapi.json');
+    expect(openapi).toContain('/v1/greetings/{who}');
+  });
+
+  async function redocly(source: string): Promise<string[]> {
+    const config = await createConfig({ extends: ['recommended'] });
+    const problems = await lintFromString({ source, absoluteRef: '/openapi.json', config });
+    return problems.map((one) => `${one.severity} ${one.ruleId} ${one.location[0]?.pointer}: ${one.message}`);
+  }
+
+  async function spectralOf(source: string): Promise<string[]> {
+    const linter = new spectral.Spectral();
+    const oas = rulesets.oas as Ruleset;
+    linter.setRuleset({ extends: [[oas, 'recommended']], rules: {} });
+    const problems = await linter.run(JSON.parse(source));
+    return problems.map((one) => `${one.severity} ${one.code} ${one.path.join('.')}: ${one.message}`);
+  }
+
+  /** Nobody can fill in what the path does not have. */
+  const broken = () => openapi.replaceAll('"/v1/greetings/{who}"', '"/v1/greetings/{whom}"');
+
+  it('is accepted by Redocly, without a warning', async () => {
+    expect(await redocly(openapi)).toEqual([]);
+    expect(await redocly(broken())).toContainEqual(expect.stringContaining('path-parameters-defined'));
+  });
+
+  it('is accepted by Spectral, without a warning', async () => {
+    expect(await spectralOf(openapi)).toEqual([]);
+    expect(await spectralOf(broken())).toContainEqual(expect.stringContaining('path-params'));
+  });
+});
+
+describe('the AsyncAPI document of the running store', () => {
+  it('is accepted by the parser of AsyncAPI, without a warning', async () => {
+    const read = async (source: string) => {
+      const { document, diagnostics } = await new Parser().parse(source);
+      const wrong = diagnostics.filter(({ severity }) => severity < 2);
+      return { channels: document?.allChannels().length, wrong: wrong.map(({ message }) => message) };
+    };
+    const asyncapi = await document('/asyncapi.json');
+    const { channels, wrong } = await read(asyncapi);
+    expect(wrong).toEqual([]);
+    expect(channels).toBeGreaterThan(40);
+    const broken = asyncapi.replace('"action":"receive"', '"action":"take"');
+    expect((await read(broken)).wrong).not.toEqual([]);
+  });
+});
+
+describe('promtool', () => {
+  const run = (args: string[], input = ''): Promise<{ code: number; output: string }> =>
+    new Promise((resolve) => {
+      const child = execFile(promtool, args, { maxBuffer: 2 ** 24 }, (error, stdout, stderr) =>
+        resolve({ code: Number(error?.code ?? 0), output: stdout + stderr }),
+      );
+      child.stdin!.end(input);
+    });
+
+  it('accepts the metrics of every service', async () => {
+    const rows = (await store.rows()).filter(({ service }) => store.recordOf(service));
+    expect(rows.length).toBeGreaterThanOrEqual(10);
+    for (const { service, url } of rows) {
+      const response = await fetch(`${url!.replace('localhost', '127.0.0.1')}/metrics`);
+      const checked = await run(['check', 'metrics'], await response.text());
+      expect({ service, status: response.status, ...checked }).toEqual({
+        ...{ service, status: 200, code: 0, output: '' },
+      });
+    }
+    expect(await run(['check', 'metrics'], '# TYPE a gauge\na_total 1\n')).toMatchObject({ code: 3 });
+  });
+
+  it('finds every service with the registry’s http_sd, and Prometheus’s own labels for it', async () => {
+    const file = join(store.folder, 'prometheus.yml');
+    const url = `${(await store.row('registry'))!.url}/prometheus/targets`;
+    writeFileSync(
+      file,
+      `scrape_configs:\n  - job_name: jogakbo\n    http_sd_configs:\n      - url: ${url}\n`,
+    );
+    expect(await run(['check', 'config', file])).toMatchObject({ code: 0 });
+    const { code, output } = await run(['check', 'service-discovery', '--timeout=3s', file, 'jogakbo']);
+    expect({ code, output }).toMatchObject({ code: 0, output: expect.stringMatching(/^\[/) });
+    const found = (JSON.parse(output) as { labels: { job: string; __address__: string } }[])
+      .map(({ labels }) => `${labels.job} ${labels.__address__}`)
+      .sort();
+    const expected = (await store.rows())
+      .filter(({ service }) => store.recordOf(service))
+      .map(({ service, url }) => `${service} ${new URL(url!.replace('localhost', '127.0.0.1')).host}`)
+      .sort();
+    expect(found.filter((one) => !one.startsWith('greetings '))).toEqual(expected);
+  });
+});
+
+describe('a stock client of Spring Cloud Config', () => {
+  it('reads the settings of its service, and of all, from the running config server', async () => {
+    const token = store.staff('operator');
+    const set = (application: string, settings: object[]) =>
+      store.call('POST', `/v1/ops/config/${application}/versions`, {
+        ...{ token, headers: { 'idempotency-key': randomUUID() } },
+        body: { reason: 'a test', settings },
+      });
+    expect(await set('application', [{ key: 'greeting', value: 'hello' }])).toMatchObject({ status: 201 });
+    const secret = { key: 'greeting.token', value: 'of the catalog alone', secret: true };
+    expect(await set('catalog', [{ key: 'greeting.colour', value: 'blue' }, secret])).toMatchObject({
+      status: 201,
+    });
+    const endpoint = (await store.row('config'))!.url!;
+    const passwords = JSON.parse(readFileSync(join(store.home, 'config-clients.json'), 'utf8'));
+    const auth = { user: 'catalog', pass: passwords.catalog };
+    const settings = await load({ endpoint, name: 'catalog', profiles: ['default'], auth });
+    expect(settings.properties).toMatchObject({
+      ...{ greeting: 'hello', 'greeting.colour': 'blue', 'greeting.token': secret.value },
+    });
+    await expect(load({ endpoint, name: 'catalog', auth: { ...auth, pass: 'wrong' } })).rejects.toThrow();
+    const foreign = { user: 'orders', pass: passwords.orders };
+    await expect(load({ endpoint, name: 'catalog', auth: foreign })).rejects.toThrow();
+  });
+});
+
+describe('that client of Eureka', () => {
+  it('is kept by its renewals, and gone when it cancels', async () => {
+    // Longer than its lease.
+    await pause(Math.max(0, joinedAt + 18_000 - performance.now()));
+    expect((await store.call('GET', '/v1/greetings')).status).toBe(200);
+    await greetings.leave();
+    await until(async () => (await store.call('GET', '/v1/greetings')).status === 503, 5_000);
+  });
+});
