@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { type BackingService } from './backing-service.ts';
+import { authorityFile, certificateFile, keyFile } from './certificate-files.ts';
 import { Fault, messageOf } from './fault.ts';
 import {
   canReach,
@@ -25,7 +26,10 @@ import {
   stageBinaries,
   stagingFolder,
 } from './postgres-binaries.ts';
-import { commandOf, end, isAlive, markOf, type ProcessMark } from './processes.ts';
+import { commandOf, end, isAlive, markOf, type ProcessMark, signal } from './processes.ts';
+import { databaseNameOf } from './service-databases.ts';
+import { databaseServer, operator, withCertificate } from './store-tls.ts';
+import { listApps } from './workspace.ts';
 
 export interface DatabasePlace {
   /** Where the data goes, unless the user that PostgreSQL runs as cannot reach it. */
@@ -36,14 +40,17 @@ export interface DatabasePlace {
   /** False when no store of this folder ever knew the password: data found there is of a store that is gone. */
   passwordIsKept: boolean;
   port: number;
+  /** Folder of the certificates: with it, nobody comes in without one. */
+  tls?: string;
   /** Data of a throw-away server may be lost with the machine, which makes it fast. */
   throwaway: boolean;
 }
 
-const superuser = 'jogakbo';
+const superuser = operator;
 
-function settings({ port, throwaway }: DatabasePlace): string[] {
+function settings({ port, tls, throwaway }: DatabasePlace, data: string): string[] {
   const values = {
+    ...(tls ? tlsSettings(data) : {}),
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
@@ -67,6 +74,44 @@ function settings({ port, throwaway }: DatabasePlace): string[] {
     full_page_writes: throwaway ? 'off' : 'on',
   };
   return Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+}
+
+const tlsFiles = (data: string) => ({
+  ...{ authority: join(data, 'root.crt'), certificate: join(data, 'server.crt'), key: join(data, 'server.key') },
+  ...{ access: join(data, 'tls-hba.conf'), names: join(data, 'tls-ident.conf') },
+});
+
+function tlsSettings(data: string): Record<string, string> {
+  const { authority, certificate, key, access, names } = tlsFiles(data);
+  return {
+    ...{ ssl: 'on', ssl_min_protocol_version: 'TLSv1.2' },
+    ...{ ssl_ca_file: authority, ssl_cert_file: certificate, ssl_key_file: key },
+    ...{ hba_file: access, ident_file: names },
+  };
+}
+
+/**
+ * Beside the data, where the user that PostgreSQL runs as may read and nobody else. Whoever has a certificate of the
+ * store's authority is whom it names, and may log in as that one alone; there is no other way in.
+ */
+function writeTlsFiles(tls: string, data: string, user?: PostgresUser): void {
+  const files = tlsFiles(data);
+  const logins = listApps().map(({ name }) => [name, databaseNameOf(name, 'private')]);
+  const texts = {
+    [files.authority]: readFileSync(authorityFile(tls)),
+    [files.certificate]: readFileSync(certificateFile(tls, databaseServer)),
+    [files.key]: readFileSync(keyFile(tls, databaseServer)),
+    [files.access]: 'hostssl all all 127.0.0.1/32 cert clientcert=verify-full map=store\n',
+    [files.names]: [[superuser, superuser], ...logins]
+      .map(([name, login]) => `store "${name}" "${login}"\n`)
+      .join(''),
+  };
+  for (const [path, text] of Object.entries(texts)) {
+    const draft = `${path}.${process.pid}.tmp`;
+    writeFileSync(draft, text, { mode: 0o600 });
+    if (user) chownSync(draft, user.uid, user.gid);
+    renameSync(draft, path);
+  }
 }
 
 /** The server that a supervisor before us left running on this data, and the port it listens on. */
@@ -153,7 +198,8 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
   const log = join(place.logs, 'database.log');
   const left = postgresLeftRunning(data);
   const at = left ? { ...place, port: left.port } : place;
-  const url = `postgresql://${superuser}:${place.password}@127.0.0.1:${at.port}/postgres`;
+  const address = `postgresql://${superuser}:${place.password}@127.0.0.1:${at.port}/postgres`;
+  const url = place.tls ? withCertificate(address, place.tls, superuser) : address;
   let server: ProcessMark | undefined = left?.mark;
   let dataIsOurs = place.passwordIsKept;
 
@@ -175,11 +221,12 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
       initialise(native, data, place, user);
     }
     dataIsOurs = true;
+    if (place.tls) writeTlsFiles(place.tls, data, user);
     const until = Date.now() + 60_000;
     for (;;) {
       const output = openSync(log, 'a', 0o600);
       chmodSync(log, 0o600);
-      const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...settings(at)], {
+      const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...settings(at, data)], {
         ...user,
         cwd: '/',
         detached: true,
@@ -193,7 +240,7 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
       while (isAlive(server) && Date.now() < until) {
         const fault = await faultOfLogin(url);
         if (!fault) return;
-        if ((fault as { code?: string }).code === '28P01') break;
+        if (['28P01', '28000'].includes((fault as { code?: string }).code ?? '')) break;
         await pause(40);
       }
       // After a hard kill the backends of the last server may hold its memory for a moment.
@@ -213,14 +260,20 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
     }
   }
 
+  if (server && place.tls) {
+    // It reads its certificates and who is who again; one that runs without TLS is stopped below.
+    writeTlsFiles(place.tls, data, user);
+    signal(server, 'SIGHUP');
+  }
   if (!server || (await faultOfLogin(url))) {
     if (server) await stop();
     await start();
   }
   return {
     kind: 'private',
-    title: `a private PostgreSQL${staged ? ` (in ${staged}, for its user cannot reach the clone)` : ''}`,
+    title: `a private PostgreSQL${place.tls ? ' with TLS' : ''}${staged ? ` (in ${staged}, for its user cannot reach the clone)` : ''}`,
     url,
+    tls: place.tls,
     roots: () => (server && isAlive(server) ? [server] : []),
     isAlive: () => isAlive(server),
     restart: start,

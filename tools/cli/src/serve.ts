@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { provideBroker } from './broker.ts';
+import { ensureBrokerLogins } from './broker-logins.ts';
 import { takeService } from './control-socket.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from './database.ts';
@@ -20,6 +21,7 @@ import { startOptions } from './start.ts';
 import { appsOf, takeCharge } from './start-store.ts';
 import { openSecrets, openState, type State } from './state.ts';
 import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
+import { tlsRemarks } from './store-tls.ts';
 import { type App, listApps, nodePath, root } from './workspace.ts';
 
 /** What the service runs on: a store that runs already, or backing services brought up for it alone. */
@@ -53,16 +55,20 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
   const options = { ...startOptions({ only: app.name }), seed: false };
   const store = await takeCharge(state, options, (event) => event.kind === 'line' && say(event.text));
   try {
+    for (const text of tlsRemarks()) say(text);
     const databasePlace = await databasePlaceOf(state);
+    const brokerPlace = await brokerPlaceOf(state, store.abort);
     const [broker, database] = await Promise.all([
-      store.backing('broker', provideBroker(await brokerPlaceOf(state, store.abort), say)),
+      store.backing('broker', provideBroker(brokerPlace, say)),
       store.backing('database', provideDatabase(databasePlace, say)),
     ]);
+    if (broker.tls) await ensureBrokerLogins(broker, brokerPlace.password, [app.name]);
     const { services: passwords, registration } = openSecrets(state, [app.name]);
     const databases = await ensureServiceDatabases(database, [app], passwords);
     ensureStaff(state);
     const around: Surroundings = {
-      ...{ state, publicUrl: store.run.publicUrl, port: options.port, rabbitUrl: broker.url },
+      ...{ state, publicUrl: store.run.publicUrl, port: options.port },
+      ...{ rabbitUrl: broker.url, rabbitTls: broker.tls },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
       staffFile: staffFileOf(state),
       registryPort: await registryPortOf(state),

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type ConfigSecrets } from './config-secrets.ts';
 import { type State } from './state.ts';
+import { withCertificate } from './store-tls.ts';
 import { type App, nodePath, root } from './workspace.ts';
 
 export interface Surroundings {
@@ -8,6 +9,8 @@ export interface Surroundings {
   publicUrl: string;
   port: number;
   rabbitUrl: string;
+  /** Where the broker knows services by certificates: their folder. */
+  rabbitTls?: string;
   /** The login of each service for its own database, by the name of the service. */
   databaseUrls: Record<string, string>;
   staffFile: string;
@@ -56,7 +59,9 @@ export function serviceEnvironment(
     ...Object.fromEntries(passed),
     HOST: '127.0.0.1',
     PORT: String(portOf(app.name, around)),
-    RABBITMQ_URL: around.rabbitUrl,
+    RABBITMQ_URL: around.rabbitTls
+      ? withCertificate(around.rabbitUrl, around.rabbitTls, app.name)
+      : around.rabbitUrl,
     TOKEN_ISSUER: around.publicUrl,
     ...(app.name === 'gateway' && sells(around) && !user.READY_ROUTES ? { READY_ROUTES: toSell } : {}),
     // Where many threads of a small process each take memory of their own, most of it is never given back.

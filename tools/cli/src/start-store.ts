@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { provideBroker } from './broker.ts';
+import { ensureBrokerLogins } from './broker-logins.ts';
 import { build } from './build.ts';
 import { checkDisk, checkPort, checkStateFolder, refuseIfFailed } from './checks.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
@@ -19,6 +20,7 @@ import { faultOfEarlyEnds } from './start-faults.ts';
 import { summaryOf } from './start-summary.ts';
 import { openSecrets, type State } from './state.ts';
 import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
+import { tlsRemarks } from './store-tls.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
 import { type App, listApps } from './workspace.ts';
 
@@ -88,6 +90,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     }
   }
 
+  for (const text of tlsRemarks()) report({ kind: 'line', text });
   const databasePlace = await databasePlaceOf(state);
   const brokerPlace = await brokerPlaceOf(state, abort);
   const [broker, database] = await Promise.all([
@@ -102,9 +105,13 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     stage('build', async (note) => [undefined, await build(options.only, note, abort)]),
   ]);
 
+  if (broker.tls) {
+    const names = apps.map(({ name }) => name);
+    await ensureBrokerLogins(broker, brokerPlace.password, names);
+  }
   const { staff, isNew: staffIsNew } = ensureStaff(state);
   const around: Surroundings = {
-    ...{ state, publicUrl: run.publicUrl, port: run.port, rabbitUrl: broker.url },
+    ...{ state, publicUrl: run.publicUrl, port: run.port, rabbitUrl: broker.url, rabbitTls: broker.tls },
     ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
     ...{ registryPort: 0, registrationSecret: openSecrets(state).registration },
   };
