@@ -79,11 +79,25 @@ export class Store {
   /** With the login that may see everything. */
   databaseUrl(service: string): string {
     const { database } = this.#kept<{ database: string }>('secrets.json');
-    return `postgresql://jogakbo:${database}@127.0.0.1:${this.portOf('postgres')}/${service}`;
+    const at = `127.0.0.1:${this.portOf('postgres')}/${service}`;
+    return process.env.JOGAKBO_TLS
+      ? `postgresql://jogakbo@${at}?sslmode=verify-full&${this.#certificate('sslrootcert', 'sslcert', 'sslkey')}`
+      : `postgresql://jogakbo:${database}@${at}`;
   }
 
   get brokerUrl(): string {
-    return `amqp://jogakbo:${this.#brokerPassword}@127.0.0.1:${this.portOf('amqp')}`;
+    const at = `127.0.0.1:${this.portOf('amqp')}`;
+    return process.env.JOGAKBO_TLS
+      ? `amqps://${at}?auth_mechanism=external&${this.#certificate('cacertfile', 'certfile', 'keyfile')}`
+      : `amqp://jogakbo:${this.#brokerPassword}@${at}`;
+  }
+
+  /** The operator's files, under the names that an address has for them. */
+  #certificate(authority: string, certificate: string, key: string): string {
+    const of = (name: string) => join(this.home, 'tls', name);
+    return new URLSearchParams({
+      ...{ [authority]: of('authority.crt'), [certificate]: of('jogakbo.crt'), [key]: of('jogakbo.key') },
+    }).toString();
   }
 
   /** Where a server of the store really listens. */

@@ -61,7 +61,10 @@ async function issue(
     extensions,
   });
   // The key first: a certificate without its own key is made anew at the next start.
-  write(keyFile(folder, name), KeyObject.from(privateKey).export({ type: 'pkcs8', format: 'pem' }).toString());
+  write(
+    keyFile(folder, name),
+    KeyObject.from(privateKey).export({ type: 'pkcs8', format: 'pem' }).toString(),
+  );
   write(certificateFile(folder, name), `${certificate.toString('pem')}\n`);
 }
 

@@ -54,9 +54,7 @@ export function probeBroker(address: string, patience = 3_000): Promise<string |
   } catch (error) {
     return Promise.resolve(messageOf(error));
   }
-  const login = options.credentials
-    ? startOk('EXTERNAL', '')
-    : startOk('PLAIN', `\0${user}\0${password}`);
+  const login = options.credentials ? startOk('EXTERNAL', '') : startOk('PLAIN', `\0${user}\0${password}`);
 
   return new Promise((resolve) => {
     const socket: Socket = secure

@@ -20,9 +20,12 @@ export async function brokerWays(env = process.env): Promise<BrokerWay[]> {
   // The server of a container could not read a key that is closed to all but us.
   const forced = tlsIsWanted(env) ? 'local' : env.JOGAKBO_BROKER;
   if (tlsIsWanted(env) && env.JOGAKBO_BROKER === 'docker') {
-    throw new Fault('JOGAKBO_TLS=1 needs a RabbitMQ that runs here; JOGAKBO_BROKER=docker runs it in a container.', {
-      remedies: ['unset JOGAKBO_BROKER, or unset JOGAKBO_TLS'],
-    });
+    throw new Fault(
+      'JOGAKBO_TLS=1 needs a RabbitMQ that runs here; JOGAKBO_BROKER=docker runs it in a container.',
+      {
+        remedies: ['unset JOGAKBO_BROKER, or unset JOGAKBO_TLS'],
+      },
+    );
   }
   if (forced && forced !== 'docker' && forced !== 'local') {
     throw new Fault(`JOGAKBO_BROKER is "${forced}".`, {

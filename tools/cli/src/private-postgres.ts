@@ -77,7 +77,11 @@ function settings({ port, tls, throwaway }: DatabasePlace, data: string): string
 }
 
 const tlsFiles = (data: string) => ({
-  ...{ authority: join(data, 'root.crt'), certificate: join(data, 'server.crt'), key: join(data, 'server.key') },
+  ...{
+    authority: join(data, 'root.crt'),
+    certificate: join(data, 'server.crt'),
+    key: join(data, 'server.key'),
+  },
   ...{ access: join(data, 'tls-hba.conf'), names: join(data, 'tls-ident.conf') },
 });
 

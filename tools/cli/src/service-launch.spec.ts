@@ -33,6 +33,24 @@ describe('serviceEnvironment', () => {
     expect(of('gateway', false)).not.toHaveProperty('PGPASSWORD');
   });
 
+  it('gives a service the address of a broker that asks for certificates with its own, and no password', () => {
+    const { RABBITMQ_URL } = serviceEnvironment(
+      { name: 'orders', hasDatabase: true },
+      { ...around, rabbitUrl: 'amqps://us:secret@127.0.0.1:5671', rabbitTls: '/state/tls' },
+      user,
+    );
+    const { protocol, username, password, searchParams } = new URL(RABBITMQ_URL!);
+    expect({ protocol, username, password }).toEqual({
+      ...{ protocol: 'amqps:', username: 'orders', password: '' },
+    });
+    expect(Object.fromEntries(searchParams)).toEqual({
+      auth_mechanism: 'external',
+      cacertfile: '/state/tls/authority.crt',
+      certfile: '/state/tls/orders.crt',
+      keyfile: '/state/tls/orders.key',
+    });
+  });
+
   it('gives the public port to the gateway alone', () => {
     expect(of('gateway', false).PORT).toBe('3000');
     expect(of('orders').PORT).toBe('0');
