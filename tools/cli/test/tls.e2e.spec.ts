@@ -211,7 +211,7 @@ describe('a whole store with TLS', () => {
   beforeAll(async () => {
     Object.assign(process.env, { ...withTls, LOG_LEVEL: 'debug' });
     await store.start(['--no-seed']);
-  }, 180_000);
+  }, 300_000);
   afterAll(async () => {
     for (const name of ['JOGAKBO_TLS', 'LOG_LEVEL']) delete process.env[name];
     await store.remove();
