@@ -4,6 +4,9 @@ import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 
+/** What the store is started with. */
+const withTls = ['1', 'true'].includes(process.env.JOGAKBO_TLS ?? '');
+
 export const repository = resolve(import.meta.dirname, '..', '..', '..');
 
 export interface Row {
@@ -80,14 +83,14 @@ export class Store {
   databaseUrl(service: string): string {
     const { database } = this.#kept<{ database: string }>('secrets.json');
     const at = `127.0.0.1:${this.portOf('postgres')}/${service}`;
-    return process.env.JOGAKBO_TLS
+    return withTls
       ? `postgresql://jogakbo@${at}?sslmode=verify-full&${this.#certificate('sslrootcert', 'sslcert', 'sslkey')}`
       : `postgresql://jogakbo:${database}@${at}`;
   }
 
   get brokerUrl(): string {
     const at = `127.0.0.1:${this.portOf('amqp')}`;
-    return process.env.JOGAKBO_TLS
+    return withTls
       ? `amqps://${at}?auth_mechanism=external&${this.#certificate('cacertfile', 'certfile', 'keyfile')}`
       : `amqp://jogakbo:${this.#brokerPassword}@${at}`;
   }
