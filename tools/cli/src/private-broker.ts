@@ -210,7 +210,11 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
 
   broker = brokerLeftRunning(place);
   if (broker) {
-    const until = Date.now() + 10_000;
+    // One that was started without TLS, or with it, never answers to the other.
+    const ranWithTls = lastLines(join(folder, 'rabbitmq.conf'), 100).some((line) =>
+      /^listeners\.ssl/.test(line),
+    );
+    const until = Date.now() + (ranWithTls === (place.tls !== undefined) ? 10_000 : 0);
     let ready = false;
     while (!(ready = await answers(url, managementUrl, password)) && isAlive(broker) && Date.now() < until)
       await pause(200);

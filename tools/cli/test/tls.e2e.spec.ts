@@ -200,7 +200,7 @@ describe('TLS', () => {
     expect(readFileSync(authorityFile(tls), 'utf8')).toBe(authority);
     await dataIsThere();
     await workspace.run(['stop']);
-  });
+  }, 300_000);
 
   it('leaves given servers as they are, and says so', async () => {
     const given = { ...withTls, RABBITMQ_URL: 'amqp://127.0.0.1:1' };
