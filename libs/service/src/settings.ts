@@ -65,7 +65,14 @@ export class PlatformSettings extends settings({
     .max(65_535)
     .default(0)
     .describe('port to listen on; 0 takes a free one'),
-  rabbitmqUrl: secret(z.url({ protocol: /^amqps?$/ }).describe('amqp://user:password@host:port/vhost')),
+  rabbitmqUrl: secret(
+    z
+      .url({ protocol: /^amqps?$/ })
+      .describe(
+        'amqp://user:password@host:port/vhost, or with a certificate amqps://user@host:port/vhost' +
+          '?cacertfile=…&certfile=…&keyfile=…&auth_mechanism=external',
+      ),
+  ),
   brokerOperator: z
     .string()
     .min(1)
@@ -130,7 +137,12 @@ export class PlatformSettings extends settings({
 /** The settings of a service that has a database. */
 export class DatabaseSettings extends settings({
   databaseUrl: secret(
-    z.url({ protocol: /^postgres(ql)?$/ }).describe('postgres://user:password@host:port/database'),
+    z
+      .url({ protocol: /^postgres(ql)?$/ })
+      .describe(
+        'postgres://user:password@host:port/database, or with a certificate postgres://user@host:port/database' +
+          '?sslmode=verify-full&sslrootcert=…&sslcert=…&sslkey=…',
+      ),
   ),
   databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connections at most'),
 }) {}

@@ -4,6 +4,9 @@ import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 
+/** What the store is started with. */
+const withTls = ['1', 'true'].includes(process.env.JOGAKBO_TLS ?? '');
+
 export const repository = resolve(import.meta.dirname, '..', '..', '..');
 
 export interface Row {
@@ -79,14 +82,28 @@ export class Store {
   /** With the login that may see everything. */
   databaseUrl(service: string): string {
     const { database } = this.#kept<{ database: string }>('secrets.json');
-    return `postgresql://jogakbo:${database}@127.0.0.1:${this.portOf('postgres')}/${service}`;
+    const at = `127.0.0.1:${this.portOf('postgres')}/${service}`;
+    return withTls
+      ? `postgresql://jogakbo@${at}?sslmode=verify-full&${this.#certificate('sslrootcert', 'sslcert', 'sslkey')}`
+      : `postgresql://jogakbo:${database}@${at}`;
   }
 
   /** Of those who operate the broker. */
   readonly brokerLogin = 'jogakbo';
 
   get brokerUrl(): string {
-    return `amqp://${this.brokerLogin}:${this.#brokerPassword}@127.0.0.1:${this.portOf('amqp')}`;
+    const at = `127.0.0.1:${this.portOf('amqp')}`;
+    return withTls
+      ? `amqps://${at}?auth_mechanism=external&${this.#certificate('cacertfile', 'certfile', 'keyfile')}`
+      : `amqp://${this.brokerLogin}:${this.#brokerPassword}@${at}`;
+  }
+
+  /** The operator's files, under the names that an address has for them. */
+  #certificate(authority: string, certificate: string, key: string): string {
+    const of = (name: string) => join(this.home, 'tls', name);
+    return new URLSearchParams({
+      ...{ [authority]: of('authority.crt'), [certificate]: of('jogakbo.crt'), [key]: of('jogakbo.key') },
+    }).toString();
   }
 
   /** Where a server of the store really listens. */

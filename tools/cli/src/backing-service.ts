@@ -7,6 +7,8 @@ export interface BackingService {
   title: string;
   url: string;
   managementUrl?: string;
+  /** Where it knows its clients by certificates of the store: their folder. */
+  tls?: string;
   /** The processes it consists of; each stands for all those below it. */
   roots(): ProcessMark[];
   isAlive(): boolean | Promise<boolean>;

@@ -1,11 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { connectOptionsOf } from '@jogakbo/messaging/address';
 import { permissionsOf, type BusDescription, type Permissions } from '@jogakbo/messaging/permissions';
 import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, managementOf } from './broker-management.ts';
 import { Fault, messageOf } from './fault.ts';
-import { readJson } from './state.ts';
+import { readJson, type Secrets } from './state.ts';
+import { withCertificate } from './store-tls.ts';
 import { type App, listApps } from './workspace.ts';
 
 /** How services reach the broker. */
@@ -18,8 +20,9 @@ export interface BrokerLogins {
   remark?: string;
 }
 
-/** The address of the broker for one login. */
-export function brokerUrlFor(server: string, login: string, password: string): string {
+/** The address of the broker for one login: with its password, or with its certificate. */
+function urlFor({ url: server, tls }: Broker, login: string, password: string): string {
+  if (tls) return withCertificate(server, tls, login);
   const url = new URL(server);
   url.username = encodeURIComponent(login);
   url.password = encodeURIComponent(password);
@@ -45,17 +48,17 @@ function describedBus(wanted: readonly App[]): BusDescription[] {
  * Gives every service a login of its own, called like the service, that may do on the broker what its contracts imply
  * and nothing else; and declares what all services share, for they may not.
  * @param wanted the services that are to run
- * @param passwords of all services, by name
+ * @param secrets the passwords of all services, by name, and of the operator, where its address has none
  * @param owner marks the logins as of this store: those of others are left alone
  * @returns the shared login for all where the broker's management API cannot be reached
  */
 export async function ensureBrokerLogins(
   broker: Broker,
   wanted: readonly App[],
-  passwords: Record<string, string>,
+  { brokerLogins: passwords, broker: operatorPassword }: Pick<Secrets, 'brokerLogins' | 'broker'>,
   owner: string,
 ): Promise<BrokerLogins> {
-  const management = await managementOf(broker);
+  const management = await managementOf(broker, operatorPassword);
   const bus = describedBus(wanted);
   const tag = `jogakbo-${owner}`;
   const obstacle =
@@ -65,7 +68,7 @@ export async function ensureBrokerLogins(
   const permissions = permissionsOf(bus, operator);
   if (broker.kind !== 'given') await dropOldExchanges(management);
   await Promise.all([declareShared(broker), management.define(definitions(management, permissions))]);
-  const urls = wanted.map(({ name }) => [name, brokerUrlFor(broker.url, name, passwords[name]!)] as const);
+  const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return { urls: Object.fromEntries(urls), operator };
 
   function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
@@ -116,6 +119,7 @@ async function dropOldExchanges(management: Management): Promise<void> {
 
 async function declareShared({ url }: Broker): Promise<void> {
   const connection = await connect(url, {
+    ...connectOptionsOf(url),
     noDelay: true,
     clientProperties: { connection_name: 'jogakbo declares what all share' },
   });

@@ -2,19 +2,19 @@ import { type BackingService } from './backing-service.ts';
 import { Fault, messageOf } from './fault.ts';
 
 /** What is needed of a broker here. */
-export type Broker = Pick<BackingService, 'url' | 'managementUrl'> & { kind: string };
+export type Broker = Pick<BackingService, 'url' | 'managementUrl' | 'tls'> & { kind: string };
 
 const patience = 10_000;
 
-/** The management API of a broker, with the login of its address. */
+/** The management API of a broker, with the login of its address; of a login by certificate the password is given. */
 export class Management {
   readonly vhost: string;
   readonly #origin: string;
   readonly #authorization: string;
 
-  constructor(managementUrl: string, brokerUrl: string) {
+  constructor(managementUrl: string, brokerUrl: string, givenPassword: string) {
     const { username, password, pathname } = new URL(brokerUrl);
-    const login = `${decodeURIComponent(username) || 'guest'}:${decodeURIComponent(password) || 'guest'}`;
+    const login = `${decodeURIComponent(username) || 'guest'}:${decodeURIComponent(password) || givenPassword}`;
     this.vhost = pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : '/';
     this.#origin = new URL(managementUrl).origin;
     this.#authorization = `Basic ${Buffer.from(login).toString('base64')}`;
@@ -63,9 +63,16 @@ export class Management {
 }
 
 /** Gives why not, where a broker that is not ours has no management API for us. @throws Fault where it is ours */
-export async function managementOf({ kind, url, managementUrl }: Broker): Promise<Management | string> {
+export async function managementOf(
+  { kind, url, managementUrl, tls }: Broker,
+  operatorPassword: string,
+): Promise<Management | string> {
   const named = managementUrl ?? process.env.RABBITMQ_MANAGEMENT_URL;
-  const management = new Management(named ?? `http://${new URL(url).hostname}:15672`, url);
+  const management = new Management(
+    named ?? `http://${new URL(url).hostname}:15672`,
+    url,
+    tls ? operatorPassword : 'guest',
+  );
   const why = await management.whyNot();
   if (!why) return management;
   if (kind === 'given') return why;

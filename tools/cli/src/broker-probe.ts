@@ -1,5 +1,6 @@
-import { connect as connectPlain, type Socket } from 'node:net';
+import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { connectOptionsOf } from '@jogakbo/messaging/address';
 import { messageOf } from './fault.ts';
 
 const shortText = (text: string) =>
@@ -23,15 +24,10 @@ const properties = longText(
   Buffer.concat([shortText('capabilities'), Buffer.from('F'), longText(capability)]),
 );
 
-function startOk(user: string, password: string): Buffer {
+function startOk(mechanism: string, response: string): Buffer {
   return method(
     11,
-    Buffer.concat([
-      properties,
-      shortText('PLAIN'),
-      longText(Buffer.from(`\0${user}\0${password}`)),
-      shortText('en_US'),
-    ]),
+    Buffer.concat([properties, shortText(mechanism), longText(Buffer.from(response)), shortText('en_US')]),
   );
 }
 
@@ -52,10 +48,17 @@ export function probeBroker(address: string, patience = 3_000): Promise<string |
   const vhost = url.pathname.length > 1 ? decodeURIComponent(url.pathname.slice(1)) : '/';
   const user = decodeURIComponent(url.username || 'guest');
   const password = decodeURIComponent(url.password || 'guest');
+  let options: ReturnType<typeof connectOptionsOf>;
+  try {
+    options = connectOptionsOf(address);
+  } catch (error) {
+    return Promise.resolve(messageOf(error));
+  }
+  const login = options.credentials ? startOk('EXTERNAL', '') : startOk('PLAIN', `\0${user}\0${password}`);
 
   return new Promise((resolve) => {
     const socket: Socket = secure
-      ? connectTls({ host, port, servername: host })
+      ? connectTls({ host, port, ...(isIP(host) ? {} : { servername: host }), ...options })
       : connectPlain({ host, port });
     let received = Buffer.alloc(0);
     const finish = (fault?: string) => {
@@ -78,7 +81,7 @@ export function probeBroker(address: string, patience = 3_000): Promise<string |
         const body = received.subarray(7, 7 + size);
         received = received.subarray(size + 8);
         const id = body.readUInt16BE(2);
-        if (id === 10) socket.write(startOk(user, password));
+        if (id === 10) socket.write(login);
         else if (id === 30) {
           socket.write(method(31, body.subarray(4, 12)));
           socket.write(method(40, Buffer.concat([shortText(vhost), Buffer.from([0, 0])])));

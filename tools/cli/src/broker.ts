@@ -4,6 +4,7 @@ import { dockerRuns, startDockerBroker } from './docker-broker.ts';
 import { Fault, messageOf } from './fault.ts';
 import { canInstallBroker, installBroker } from './install-broker.ts';
 import { type BrokerPlace, findInstalledBroker, startPrivateBroker } from './private-broker.ts';
+import { tlsIsWanted } from './store-tls.ts';
 
 export type BrokerWay = 'given' | 'docker' | 'installed' | 'install';
 
@@ -16,7 +17,16 @@ const howToGetOne = [
 /** The ways to a broker that are open on this machine, best first. */
 export async function brokerWays(env = process.env): Promise<BrokerWay[]> {
   if (env.RABBITMQ_URL) return ['given'];
-  const forced = env.JOGAKBO_BROKER;
+  // The server of a container could not read a key that is closed to all but us.
+  const forced = tlsIsWanted(env) ? 'local' : env.JOGAKBO_BROKER;
+  if (tlsIsWanted(env) && env.JOGAKBO_BROKER === 'docker') {
+    throw new Fault(
+      'JOGAKBO_TLS=1 needs a RabbitMQ that runs here; JOGAKBO_BROKER=docker runs it in a container.',
+      {
+        remedies: ['unset JOGAKBO_BROKER, or unset JOGAKBO_TLS'],
+      },
+    );
+  }
   if (forced && forced !== 'docker' && forced !== 'local') {
     throw new Fault(`JOGAKBO_BROKER is "${forced}".`, {
       remedies: ['set it to docker or local, or not at all'],
@@ -47,7 +57,9 @@ export async function provideBroker(
   place: BrokerPlace,
   say: (text: string) => void,
 ): Promise<BackingService> {
-  const ways = await brokerWays(place.throwaway ? { ...process.env, RABBITMQ_URL: '' } : process.env);
+  const ways = await brokerWays(
+    place.throwaway ? { ...process.env, RABBITMQ_URL: '', JOGAKBO_TLS: '' } : process.env,
+  );
   let lastFault: Fault | undefined;
   for (const way of ways) {
     try {
@@ -77,7 +89,8 @@ export async function provideBroker(
         ...(process.env.JOGAKBO_BROKER
           ? [`JOGAKBO_BROKER=${process.env.JOGAKBO_BROKER} allows no other way.`]
           : []),
-        ...(process.env.JOGAKBO_BROKER === 'local' ? [] : ['Docker does not run.']),
+        ...(tlsIsWanted() ? ['JOGAKBO_TLS=1 allows none in Docker.'] : []),
+        ...(process.env.JOGAKBO_BROKER === 'local' || tlsIsWanted() ? [] : ['Docker does not run.']),
         ...(process.env.JOGAKBO_BROKER === 'docker'
           ? []
           : ['No rabbitmq-server is installed, and installing it takes root on Debian or Ubuntu.']),

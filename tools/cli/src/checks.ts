@@ -7,6 +7,7 @@ import { findInstalledBroker } from './private-broker.ts';
 import { packagedPostgres } from './postgres-binaries.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { type State } from './state.ts';
+import { endOfTls, tlsFolderOf, tlsIsWanted, tlsRemarks } from './store-tls.ts';
 
 export interface Check {
   name: string;
@@ -116,6 +117,35 @@ export async function checkDatabase(): Promise<Check> {
     return passed('database', 'a private PostgreSQL 18 that came with npm');
   } catch (error) {
     return ofFault('database', error);
+  }
+}
+
+/** Undefined where the store has nothing to do with TLS. */
+export function checkTls(state: State, now = Date.now()): Check | undefined {
+  try {
+    const run = readRun(state);
+    const runs = run && supervisorLives(run) ? [run.broker, run.database] : undefined;
+    const folder = runs?.find((backing) => backing?.tls)?.tls;
+    if (folder) {
+      const end = endOfTls(folder)?.getTime() ?? 0;
+      const until = new Date(end).toISOString().slice(0, 10);
+      return end > now
+        ? passed('TLS', `on, with certificates of ${folder} that are good until ${until}`)
+        : failed(
+            'TLS',
+            `the certificates of ${folder} are out of date`,
+            'start the store again:  npm run stop; npm start',
+          );
+    }
+    if (!tlsIsWanted()) return undefined;
+    const [remark] = tlsRemarks();
+    if (runs) return passed('TLS', 'off in the store that runs; JOGAKBO_TLS counts at its next start');
+    return passed(
+      'TLS',
+      remark ?? `the next start makes certificates in ${tlsFolderOf(state)}, or renews them`,
+    );
+  } catch (error) {
+    return ofFault('TLS', error);
   }
 }
 

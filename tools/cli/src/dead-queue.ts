@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { connectOptionsOf } from '@jogakbo/messaging/address';
 import { senderHeader, senderOf } from '@jogakbo/messaging/identity';
 import { queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
@@ -161,6 +162,7 @@ export async function withDeadQueues<T>(
   work: (queues: DeadQueue[]) => Promise<T>,
 ): Promise<T> {
   const connection = await connect(url, {
+    ...connectOptionsOf(url),
     noDelay: true,
     clientProperties: { connection_name: 'jogakbo dead' },
   }).catch((error: unknown) => {

@@ -1,5 +1,13 @@
 import { styleText } from 'node:util';
-import { checkBroker, checkDatabase, checkDisk, checkNode, checkPort, checkStateFolder } from './checks.ts';
+import {
+  checkBroker,
+  checkDatabase,
+  checkDisk,
+  checkNode,
+  checkPort,
+  checkStateFolder,
+  checkTls,
+} from './checks.ts';
 import { startOptions } from './start.ts';
 import { openState } from './state.ts';
 
@@ -13,6 +21,7 @@ export async function doctor(values: Record<string, unknown>): Promise<number> {
     await checkPort(port, state),
     await checkBroker(state),
     await checkDatabase(),
+    ...[checkTls(state)].filter((check) => check !== undefined),
   ];
   for (const { name, ok, text, fixes } of checks) {
     console.log(

@@ -16,14 +16,14 @@ const passwordName = (service: string): string =>
 export async function logins(): Promise<number> {
   const state = openState();
   const apps = listApps();
-  const { brokerLogins } = openSecrets(
+  const secrets = openSecrets(
     state,
     apps.map(({ name }) => name),
   );
-  for (const { name } of apps) brokerLogins[name] = process.env[passwordName(name)] ?? brokerLogins[name]!;
-  const url = brokerUrlOf(state);
-  const { kind = 'given', managementUrl } = readRun(state)?.broker ?? {};
-  const { remark } = await ensureBrokerLogins({ kind, url, managementUrl }, apps, brokerLogins, state.id);
+  for (const { name } of apps)
+    secrets.brokerLogins[name] = process.env[passwordName(name)] ?? secrets.brokerLogins[name]!;
+  const broker = { kind: 'given', ...readRun(state)?.broker, url: brokerUrlOf(state) };
+  const { remark } = await ensureBrokerLogins(broker, apps, secrets, state.id);
   if (remark) throw new Fault(remark);
   console.log(`${apps.length} services have logins of their own: ${apps.map(({ name }) => name).join(', ')}`);
   return 0;

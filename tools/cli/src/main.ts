@@ -209,6 +209,7 @@ function overview(): string {
     '  PORT                         the public port instead of 3000',
     '  JOGAKBO_HOME                 keep the state here instead of in .jogakbo',
     '  JOGAKBO_BROKER               docker or local: insist on one way to a private broker',
+    '  JOGAKBO_TLS=1                TLS to the private broker and database, certificates as logins',
     '  JOGAKBO_SEED_PASSWORD        the password of the sample merchant and operator',
     '',
     'jogakbo <command> --help says more about one of them.',

@@ -13,9 +13,11 @@ import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from './backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
+import { authorityFile, certificateFile, keyFile } from './certificate-files.ts';
 import { Fault } from './fault.ts';
 import { holderOf } from './ports.ts';
 import { commandOf, end, isAlive, markOf, type ProcessMark, signal, treeOf, untilGone } from './processes.ts';
+import { brokerServer, operator, withCertificate } from './store-tls.ts';
 
 export interface BrokerPlace {
   folder: string;
@@ -23,13 +25,15 @@ export interface BrokerPlace {
   name: string;
   password: string;
   ports: { amqp: number; management: number; distribution: number; epmd: number };
+  /** Folder of the certificates: with it, nobody comes in without one. */
+  tls?: string;
   /** A throw-away broker is killed, not stopped: nobody will ask for its data. */
   throwaway: boolean;
   /** Ends a start that is under way. */
   abort?: AbortSignal;
 }
 
-export const brokerUser = 'jogakbo';
+export const brokerUser = operator;
 
 /** The script of an installed RabbitMQ that honours its environment; Debian's in /usr/sbin forces its own user and paths. */
 export function findInstalledBroker(): string | undefined {
@@ -44,9 +48,25 @@ export function findInstalledBroker(): string | undefined {
   return candidates.find((path) => existsSync(path) && !realpathSync(path).startsWith('/usr/sbin/'));
 }
 
-function settings({ password, ports, logs }: BrokerPlace): string {
+/** Whoever has a certificate of the store's authority is whom it names; there is no other way in. */
+const tlsSettings = (folder: string, port: number): string[] => [
+  'listeners.tcp = none',
+  `listeners.ssl.local = 127.0.0.1:${port}`,
+  `ssl_options.cacertfile = ${authorityFile(folder)}`,
+  `ssl_options.certfile = ${certificateFile(folder, brokerServer)}`,
+  `ssl_options.keyfile = ${keyFile(folder, brokerServer)}`,
+  'ssl_options.verify = verify_peer',
+  'ssl_options.fail_if_no_peer_cert = true',
+  'ssl_options.versions.1 = tlsv1.3',
+  'ssl_options.versions.2 = tlsv1.2',
+  'ssl_cert_login_from = common_name',
+  'auth_mechanisms.1 = EXTERNAL',
+];
+
+function settings({ password, ports, logs, tls }: BrokerPlace): string {
   return [
-    `listeners.tcp.local = 127.0.0.1:${ports.amqp}`,
+    ...(tls ? tlsSettings(tls, ports.amqp) : [`listeners.tcp.local = 127.0.0.1:${ports.amqp}`]),
+    // Without TLS also then: browsers do not know the store's authority, and what is said here stays on this machine.
     'management.tcp.ip = 127.0.0.1',
     `management.tcp.port = ${ports.management}`,
     `default_user = ${brokerUser}`,
@@ -126,7 +146,9 @@ export function brokerLeftRunning({ folder }: Pick<BrokerPlace, 'folder'>): Proc
 
 export async function startPrivateBroker(server: string, place: BrokerPlace): Promise<BackingService> {
   const { folder, logs, ports, password } = place;
-  const url = `amqp://${brokerUser}:${password}@127.0.0.1:${ports.amqp}`;
+  const url = place.tls
+    ? withCertificate(`amqps://${brokerUser}@127.0.0.1:${ports.amqp}`, place.tls, brokerUser)
+    : `amqp://${brokerUser}:${password}@127.0.0.1:${ports.amqp}`;
   const managementUrl = `http://127.0.0.1:${ports.management}`;
   let broker: ProcessMark | undefined;
 
@@ -149,7 +171,8 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     mkdirSync(logs, { recursive: true, mode: 0o700 });
     writeFileSync(join(folder, 'rabbitmq-env.conf'), '');
     writeFileSync(join(folder, 'advanced.config'), '[].\n');
-    writeFileSync(join(folder, 'enabled_plugins'), '[rabbitmq_management].\n');
+    const plugins = ['rabbitmq_management', ...(place.tls ? ['rabbitmq_auth_mechanism_ssl'] : [])];
+    writeFileSync(join(folder, 'enabled_plugins'), `[${plugins.join(',')}].\n`);
     writeFileSync(join(folder, 'rabbitmq.conf'), settings(place), { mode: 0o600 });
     const output = openSync(join(logs, 'broker-output.log'), 'w', 0o600);
     // Its own session: Ctrl-C in the terminal is for the supervisor, which stops the broker last.
@@ -187,7 +210,11 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
 
   broker = brokerLeftRunning(place);
   if (broker) {
-    const until = Date.now() + 10_000;
+    // One that was started without TLS, or with it, never answers to the other.
+    const ranWithTls = lastLines(join(folder, 'rabbitmq.conf'), 100).some((line) =>
+      /^listeners\.ssl/.test(line),
+    );
+    const until = Date.now() + (ranWithTls === (place.tls !== undefined) ? 10_000 : 0);
     let ready = false;
     while (!(ready = await answers(url, managementUrl, password)) && isAlive(broker) && Date.now() < until)
       await pause(200);
@@ -200,8 +227,9 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
   }
   return {
     kind: 'private',
-    title: 'a private RabbitMQ',
+    title: `a private RabbitMQ${place.tls ? ' with TLS' : ''}`,
     url,
+    tls: place.tls,
     managementUrl,
     roots: () =>
       [broker, epmdOf(ports.epmd)].filter((mark) => mark !== undefined && isAlive(mark)) as ProcessMark[],

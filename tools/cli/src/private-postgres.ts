@@ -25,7 +25,9 @@ import {
   stageBinaries,
   stagingFolder,
 } from './postgres-binaries.ts';
-import { commandOf, end, isAlive, markOf, type ProcessMark } from './processes.ts';
+import { tlsSettings, writeTlsFiles } from './postgres-tls.ts';
+import { commandOf, end, isAlive, markOf, type ProcessMark, signal } from './processes.ts';
+import { operator, withCertificate } from './store-tls.ts';
 
 export interface DatabasePlace {
   /** Where the data goes, unless the user that PostgreSQL runs as cannot reach it. */
@@ -36,14 +38,17 @@ export interface DatabasePlace {
   /** False when no store of this folder ever knew the password: data found there is of a store that is gone. */
   passwordIsKept: boolean;
   port: number;
+  /** Folder of the certificates: with it, nobody comes in without one. */
+  tls?: string;
   /** Data of a throw-away server may be lost with the machine, which makes it fast. */
   throwaway: boolean;
 }
 
-const superuser = 'jogakbo';
+const superuser = operator;
 
-function settings({ port, throwaway }: DatabasePlace): string[] {
+function settings({ port, tls, throwaway }: DatabasePlace, data: string): string[] {
   const values = {
+    ...(tls ? tlsSettings(data) : {}),
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
@@ -153,7 +158,8 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
   const log = join(place.logs, 'database.log');
   const left = postgresLeftRunning(data);
   const at = left ? { ...place, port: left.port } : place;
-  const url = `postgresql://${superuser}:${place.password}@127.0.0.1:${at.port}/postgres`;
+  const address = `postgresql://${superuser}:${place.password}@127.0.0.1:${at.port}/postgres`;
+  const url = place.tls ? withCertificate(address, place.tls, superuser) : address;
   let server: ProcessMark | undefined = left?.mark;
   let dataIsOurs = place.passwordIsKept;
 
@@ -175,11 +181,12 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
       initialise(native, data, place, user);
     }
     dataIsOurs = true;
+    if (place.tls) writeTlsFiles(place.tls, data, user);
     const until = Date.now() + 60_000;
     for (;;) {
       const output = openSync(log, 'a', 0o600);
       chmodSync(log, 0o600);
-      const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...settings(at)], {
+      const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...settings(at, data)], {
         ...user,
         cwd: '/',
         detached: true,
@@ -193,7 +200,7 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
       while (isAlive(server) && Date.now() < until) {
         const fault = await faultOfLogin(url);
         if (!fault) return;
-        if ((fault as { code?: string }).code === '28P01') break;
+        if (['28P01', '28000'].includes((fault as { code?: string }).code ?? '')) break;
         await pause(40);
       }
       // After a hard kill the backends of the last server may hold its memory for a moment.
@@ -213,14 +220,20 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
     }
   }
 
+  if (server && place.tls) {
+    // It reads its certificates and who is who again; one that runs without TLS is stopped below.
+    writeTlsFiles(place.tls, data, user);
+    signal(server, 'SIGHUP');
+  }
   if (!server || (await faultOfLogin(url))) {
     if (server) await stop();
     await start();
   }
   return {
     kind: 'private',
-    title: `a private PostgreSQL${staged ? ` (in ${staged}, for its user cannot reach the clone)` : ''}`,
+    title: `a private PostgreSQL${place.tls ? ' with TLS' : ''}${staged ? ` (in ${staged}, for its user cannot reach the clone)` : ''}`,
     url,
+    tls: place.tls,
     roots: () => (server && isAlive(server) ? [server] : []),
     isAlive: () => isAlive(server),
     restart: start,

@@ -8,6 +8,8 @@ export interface Row {
   state: string;
   pid?: number;
   url?: string;
+  /** It talks TLS only, to those who have a certificate of the store. */
+  tls?: boolean;
   /** Milliseconds. */
   uptime?: number;
   restarts: number;
@@ -28,6 +30,7 @@ function backingRow(name: string, backing: BackingRecord, now: number): Row {
     state: alive ? (backing.kind === 'given' ? 'given' : 'ready') : 'ended',
     pid: backing.roots[0]?.pid,
     url: backing.managementUrl ?? backing.url,
+    tls: backing.tls !== undefined,
     uptime: alive ? now - backing.since : undefined,
     restarts: 0,
     memory: memoryOfAll(backing.roots),
@@ -85,9 +88,9 @@ export async function ps({ json }: { json?: boolean }): Promise<number> {
     console.log('The store is not running. Start it:  npm start');
     return 1;
   }
-  const table = rows.map(({ service, state, pid, url, uptime, restarts, memory }) => [
+  const table = rows.map(({ service, state, tls, pid, url, uptime, restarts, memory }) => [
     service,
-    state,
+    tls ? `${state} (TLS)` : state,
     String(pid ?? ''),
     url ?? '',
     uptime === undefined ? '' : duration(uptime),

@@ -19,6 +19,8 @@ export interface BackingRecord {
   title: string;
   url: string;
   managementUrl?: string;
+  /** The folder of the certificates that it asks for. */
+  tls?: string;
   roots: ProcessMark[];
   since: number;
 }

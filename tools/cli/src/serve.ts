@@ -23,6 +23,7 @@ import { appsOf, takeCharge } from './start-store.ts';
 import { openSecrets, openState, type State } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
 import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
+import { tlsRemarks } from './store-tls.ts';
 import { type App, listApps, nodePath, root } from './workspace.ts';
 
 /** What the service runs on: a store that runs already, or backing services brought up for it alone. */
@@ -58,22 +59,23 @@ async function groundOfRunningStore(state: State, app: App, version?: string): P
 }
 
 async function renewLogins(state: State, app: App): Promise<void> {
-  const { kind, managementUrl } = readRun(state)!.broker!;
-  const { brokerLogins } = openSecrets(state, [app.name]);
-  await ensureBrokerLogins({ kind, managementUrl, url: brokerUrlOf(state) }, [app], brokerLogins, state.id);
+  const broker = { ...readRun(state)!.broker!, url: brokerUrlOf(state) };
+  await ensureBrokerLogins(broker, [app], openSecrets(state, [app.name]), state.id);
 }
 
 async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
   const options = { ...startOptions({ only: app.name }), seed: false };
   const store = await takeCharge(state, options, (event) => event.kind === 'line' && say(event.text));
   try {
+    for (const text of tlsRemarks()) say(text);
     const databasePlace = await databasePlaceOf(state);
+    const brokerPlace = await brokerPlaceOf(state, store.abort);
     const [broker, database] = await Promise.all([
-      store.backing('broker', provideBroker(await brokerPlaceOf(state, store.abort), say)),
+      store.backing('broker', provideBroker(brokerPlace, say)),
       store.backing('database', provideDatabase(databasePlace, say)),
     ]);
-    const { services: passwords, brokerLogins, registration } = openSecrets(state, [app.name]);
-    const databases = await ensureServiceDatabases(database, [app], passwords);
+    const secrets = openSecrets(state, [app.name]);
+    const databases = await ensureServiceDatabases(database, [app], secrets.services);
     ensureStaff(state);
     const around: Surroundings = {
       ...{ state, publicUrl: store.run.publicUrl, port: options.port, broker: { urls: {} } },
@@ -81,13 +83,13 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
       staffFile: staffFileOf(state),
       openIdClientsFile: ensureOpenIdClients(state),
       registryPort: await registryPortOf(state),
-      registrationSecret: registration,
+      registrationSecret: secrets.registration,
       config: ensureConfigSecrets(state, listApps()),
     };
     store.becomeReady();
     return {
       launch: async () => {
-        around.broker = await ensureBrokerLogins(broker, [app], brokerLogins, state.id);
+        around.broker = await ensureBrokerLogins(broker, [app], secrets, state.id);
         if (around.broker.remark) say(around.broker.remark);
         await runMigrations([app], databases, around, say, store.abort);
         return launchOf(app, around);

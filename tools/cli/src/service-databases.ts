@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { type BackingService } from './backing-service.ts';
+import { withCertificate } from './store-tls.ts';
 import { type App } from './workspace.ts';
 
 export interface ServiceDatabase {
@@ -9,12 +10,18 @@ export interface ServiceDatabase {
   identity: string;
 }
 
-export function urlOf(server: string, name: string, password: string): string {
-  const url = new URL(server);
+/** The login of a service for its own database: with its certificate where the server asks for one, else with its password. */
+export function urlOf(
+  server: { kind: string; url: string; tls?: string },
+  service: string,
+  password: string,
+): string {
+  const name = databaseNameOf(service, server.kind);
+  const url = new URL(server.url);
   url.username = encodeURIComponent(name);
   url.password = encodeURIComponent(password);
   url.pathname = `/${encodeURIComponent(name)}`;
-  return url.href;
+  return server.tls ? withCertificate(url.href, server.tls, service) : url.href;
 }
 
 /** What the database and the role of a service are called; among others' on a server that is not ours. */
@@ -61,7 +68,7 @@ export async function ensureServiceDatabases(
     .filter((app) => app.hasDatabase)
     .map((app) => {
       const name = databaseNameOf(app.name, server.kind);
-      return { app: app.name, name, url: urlOf(server.url, name, passwords[app.name]!) };
+      return { app: app.name, name, url: urlOf(server, app.name, passwords[app.name]!) };
     });
   const admin = new pg.Client({ connectionString: server.url, connectionTimeoutMillis: 5_000 });
   admin.on('error', () => undefined);

@@ -22,6 +22,7 @@ import { faultOfEarlyEnds } from './start-faults.ts';
 import { summaryOf } from './start-summary.ts';
 import { openSecrets, type State } from './state.ts';
 import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
+import { tlsRemarks } from './store-tls.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
 import { type App, listApps } from './workspace.ts';
 
@@ -91,6 +92,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     }
   }
 
+  for (const text of tlsRemarks()) report({ kind: 'line', text });
   const databasePlace = await databasePlaceOf(state);
   const brokerPlace = await brokerPlaceOf(state, abort);
   const [broker, database] = await Promise.all([
@@ -112,15 +114,15 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     openIdClientsFile: ensureOpenIdClients(state),
     ...{ registryPort: 0, registrationSecret: openSecrets(state).registration },
   };
-  const { services: passwords, brokerLogins } = openSecrets(
+  const secrets = openSecrets(
     state,
     listApps().map(({ name }) => name),
   );
-  const ensureLogins = () => ensureBrokerLogins(broker, apps, brokerLogins, state.id);
+  const ensureLogins = () => ensureBrokerLogins(broker, apps, secrets, state.id);
   const logins = ensureLogins();
   logins.catch(() => undefined); // thrown below
   await stage('databases', async (note) => {
-    const databases = await ensureServiceDatabases(database, apps, passwords);
+    const databases = await ensureServiceDatabases(database, apps, secrets.services);
     for (const [name, { url }] of Object.entries(databases)) around.databaseUrls[name] = url;
     run.databases = identityOf(databases);
     const migrated = await runMigrations(apps, databases, around, note, abort);

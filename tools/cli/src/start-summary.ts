@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { memoryOf } from './processes.ts';
 import { brokerUser } from './private-broker.ts';
 import { type Staff } from './staff.ts';
+import { endOfTls } from './store-tls.ts';
 import { type Supervisor } from './supervisor.ts';
 import { megabytes, textTable } from './text-table.ts';
 
@@ -19,6 +20,8 @@ export function summaryOf(
   ]);
   const registry = run.services.find(({ name }) => name === 'registry');
   const secrets = join(state.folder, 'secrets.json');
+  const certificates = run.broker?.tls ?? run.database?.tls;
+  const ends = certificates && endOfTls(certificates)?.toISOString().slice(0, 10);
   const places = [
     ...(registry?.url
       ? [['eureka', `${registry.url}/eureka  (to register: "registration" in ${secrets})`]]
@@ -28,6 +31,9 @@ export function summaryOf(
       ? [['', `${run.broker.managementUrl}  (user ${brokerUser}, password in ${secrets})`]]
       : []),
     ...(run.database ? [['database', `${run.database.url}  (${run.database.title})`]] : []),
+    ...(ends
+      ? [['tls', `${certificates}  (certificates, good until ${ends}; a start before that renews them)`]]
+      : []),
     ['logs', state.logs],
   ];
   const welcome = staff.length

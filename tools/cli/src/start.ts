@@ -7,6 +7,7 @@ import { firstAndSecond, onSignals } from './signals.ts';
 import { type Report, type StartEvent } from './start-events.ts';
 import { appsOf, bringUp, type StartOptions, takeCharge } from './start-store.ts';
 import { openState, type State } from './state.ts';
+import { tlsIsWanted } from './store-tls.ts';
 import { Stopped, type Supervisor } from './supervisor.ts';
 import { nodePath, root } from './workspace.ts';
 
@@ -18,6 +19,7 @@ export function startOptions(values: Record<string, unknown>): StartOptions {
   }
   const only = (values.only as string | undefined)?.split(',').filter(Boolean);
   appsOf(only);
+  tlsIsWanted();
   return { port, only, seed: !values['no-seed'] };
 }
 

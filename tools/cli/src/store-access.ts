@@ -2,8 +2,9 @@ import pg from 'pg';
 import { Fault, messageOf } from './fault.ts';
 import { brokerUser } from './private-broker.ts';
 import { readRun, supervisorLives, type RunRecord } from './run-record.ts';
-import { databaseNameOf, urlOf } from './service-databases.ts';
+import { urlOf } from './service-databases.ts';
 import { openSecrets, type State } from './state.ts';
+import { withCertificate } from './store-tls.ts';
 
 function runOf(state: State): RunRecord | undefined {
   const run = readRun(state);
@@ -29,6 +30,7 @@ export function brokerUrlOf(state: State): string {
       remedies: ['set RABBITMQ_URL as it was set at the start, and run the command again'],
     });
   }
+  if (broker.tls) return withCertificate(broker.url, broker.tls, brokerUser);
   const url = new URL(broker.url);
   url.username = brokerUser;
   url.password = openSecrets(state).broker;
@@ -66,5 +68,5 @@ export function databaseUrlOf(state: State, service: string): string {
   const database = runOf(state)?.database;
   if (!database) throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
   const password = openSecrets(state, [service]).services[service]!;
-  return urlOf(database.url, databaseNameOf(service, database.kind), password);
+  return urlOf(database, service, password);
 }

@@ -5,6 +5,7 @@ import { claimPorts } from './ports.ts';
 import { type BrokerPlace, brokerLeftRunning } from './private-broker.ts';
 import { type DatabasePlace } from './private-postgres.ts';
 import { hasSecrets, keepPorts, keptPorts, openSecrets, type State } from './state.ts';
+import { openTls } from './store-tls.ts';
 
 const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
 
@@ -16,7 +17,7 @@ export async function brokerPlaceOf(state: State, abort?: AbortSignal): Promise<
   const ports = { ...(await claimPorts(brokerPorts, kept)), ...(runs ? kept : {}) };
   keepPorts(state, ports);
   const { broker: password } = openSecrets(state);
-  return { ...at, logs: state.logs, password, ports, throwaway: false, abort };
+  return { ...at, logs: state.logs, password, ports, tls: await openTls(state), throwaway: false, abort };
 }
 
 /** Where Eureka's clients look unless they are told otherwise. */
@@ -47,6 +48,7 @@ export async function databasePlaceOf(state: State): Promise<DatabasePlace> {
     password,
     passwordIsKept,
     port: postgres,
+    tls: await openTls(state),
     throwaway: false,
   };
 }

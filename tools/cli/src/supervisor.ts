@@ -105,9 +105,9 @@ export class Supervisor {
   #recordOf(role: Role): BackingRecord | undefined {
     const service = this.#backing.get(role);
     if (!service) return undefined;
-    const { kind, title, url, managementUrl } = service;
+    const { kind, title, url, managementUrl, tls } = service;
     return {
-      ...{ kind, title, url: withoutPassword(url), managementUrl },
+      ...{ kind, title, url: withoutPassword(tls ? url.split('?')[0]! : url), managementUrl, tls },
       ...{ roots: service.roots(), since: this.#since.get(role)! },
     };
   }

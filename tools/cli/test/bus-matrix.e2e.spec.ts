@@ -37,12 +37,15 @@ const door = 'gateway';
       ...{ name: `jogakbo-matrix-${randomBytes(4).toString('hex')}`, password: password() },
       ports: await claimPorts(['amqp', 'management', 'distribution', 'epmd']),
     });
-    const passwords = Object.fromEntries(names.map((name) => [name, password()]));
+    const secrets = {
+      brokerLogins: Object.fromEntries(names.map((name) => [name, password()])),
+      broker: 'of the operator',
+    };
     const model = await connect(broker.url);
     const channel = await model.createChannel();
     // A version before this one left it so.
     await channel.assertExchange(exchanges.commands, 'direct');
-    const { urls } = await ensureBrokerLogins(broker, apps, passwords, 'test');
+    const { urls } = await ensureBrokerLogins(broker, apps, secrets, 'test');
     for (const name of names) {
       const some = { commands: [`${name}.x`], queries: [`${name}.x`], events: [`${name}.x`] };
       await assertService(channel, name, some);
@@ -231,7 +234,10 @@ const door = 'gateway';
   });
 
   describe('a broker that is not ours', () => {
-    const passwords = Object.fromEntries(names.map((name) => [name, password()]));
+    const secrets = {
+      brokerLogins: Object.fromEntries(names.map((name) => [name, password()])),
+      broker: 'of the operator',
+    };
     const given = (managementUrl = broker.managementUrl) => ({
       kind: 'given',
       url: broker.url,
@@ -242,7 +248,7 @@ const door = 'gateway';
       const { urls, operator, remark } = await ensureBrokerLogins(
         given('http://127.0.0.1:1'),
         apps,
-        passwords,
+        secrets,
         'test',
       );
       expect(new Set(Object.values(urls))).toEqual(new Set([broker.url]));
@@ -252,14 +258,14 @@ const door = 'gateway';
     });
 
     it('keeps the logins of others as they are', async () => {
-      const { operator, remark } = await ensureBrokerLogins(given(), apps, passwords, 'another store');
+      const { operator, remark } = await ensureBrokerLogins(given(), apps, secrets, 'another store');
       expect(operator).toBeUndefined();
       expect(remark).toContain('not of this store');
       expect(await logins.get('orders')!.publish(exchanges.events, platformEvents[0]!)).toBe('allowed');
     });
 
     it('is prepared like one of ours where it can be', async () => {
-      const { urls, operator } = await ensureBrokerLogins(given(), apps, passwords, 'test');
+      const { urls, operator } = await ensureBrokerLogins(given(), apps, secrets, 'test');
       expect(operator).toBe(decodeURIComponent(new URL(broker.url).username));
       const orders = await AsLogin.open(urls.orders!);
       expect(await orders.publish(exchanges.events, 'catalog.product-added')).toBe('refused');

@@ -3,6 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { connectOptionsOf } from '@jogakbo/messaging/address';
 import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
 import { type DeadLetter } from '../src/dead-letter.ts';
@@ -25,7 +26,7 @@ export const operators = (store: Store) =>
 
     beforeAll(async () => {
       const state = openState(store.home);
-      broker = await connect(brokerUrlOf(state));
+      broker = await connect(brokerUrlOf(state), connectOptionsOf(brokerUrlOf(state)));
       inventory = new pg.Client({ connectionString: databaseUrlOf(state, 'inventory') });
       await inventory.connect();
     });

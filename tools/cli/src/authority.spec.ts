@@ -1,0 +1,111 @@
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect, createServer, type TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type Holder, keepCertificates } from './authority.ts';
+import { authorityFile, certificateFile, keyFile } from './certificate-files.ts';
+
+const day = 86_400_000;
+const holders: Holder[] = [
+  { name: 'broker', is: 'server' },
+  { name: 'orders', is: 'client' },
+];
+const folder = mkdtempSync(join(tmpdir(), 'jogakbo-authority-'));
+const tls = join(folder, 'tls');
+const now = new Date();
+const later = (days: number) => new Date(now.getTime() + days * day);
+const keep = (at = now, of = holders) => keepCertificates(tls, 'test', of, at);
+const certificateOf = (name: string) => new X509Certificate(readFileSync(certificateFile(tls, name)));
+const authority = () => new X509Certificate(readFileSync(authorityFile(tls)));
+
+/** What a client that asks for `host` says to a server with the certificate of `name`, and the server to the client's. */
+async function greet(name: string, host: string, client?: string): Promise<string> {
+  const pairOf = (who: string, at = tls) => ({
+    ...{ key: readFileSync(keyFile(at, who)), cert: readFileSync(certificateFile(at, who)) },
+  });
+  const ca = readFileSync(authorityFile(tls));
+  const server = createServer(
+    { ...pairOf(name), ca, requestCert: true, rejectUnauthorized: client !== undefined },
+    (socket) => socket.end('welcome'),
+  ).on('tlsClientError', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  try {
+    return await new Promise((resolve) => {
+      const socket: TLSSocket = connect({
+        ...{ port, host: '127.0.0.1', ...(host && { servername: host }), ca },
+        ...(client ? pairOf(client, client === 'stranger' ? join(folder, 'other') : tls) : {}),
+      });
+      socket.on('data', (said) => resolve(said.toString()));
+      socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      socket.on('close', () => resolve('nothing'));
+    });
+  } finally {
+    server.close();
+  }
+}
+
+beforeAll(() => keep());
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('the authority of a store', () => {
+  it('gives everybody a certificate with the own name, for one use', () => {
+    expect(certificateOf('orders').subject).toBe('CN=orders');
+    expect(certificateOf('orders').keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
+    expect(certificateOf('broker').keyUsage).toEqual(['1.3.6.1.5.5.7.3.1']);
+    expect(certificateOf('broker').subjectAltName).toBe(
+      'DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
+    );
+    expect(certificateOf('orders').checkIssued(authority())).toBe(true);
+    expect([authority().ca, certificateOf('orders').ca]).toEqual([true, false]);
+  });
+
+  it('closes the folder and every file to others', () => {
+    expect(statSync(tls).mode & 0o777).toBe(0o700);
+    const modes = readdirSync(tls).map((name) => [name, statSync(join(tls, name)).mode & 0o777]);
+    expect(modes).toHaveLength(6);
+    expect(modes.filter(([, mode]) => mode !== 0o600)).toEqual([]);
+  });
+
+  it('is believed for this machine, and for no other host', async () => {
+    expect(await greet('broker', 'localhost', 'orders')).toBe('welcome');
+    expect(await greet('broker', '', 'orders')).toBe('welcome');
+    expect(await greet('broker', 'broker.example', 'orders')).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
+  });
+
+  it('lets no client pose as a server, no server as a client, and nobody else at all', async () => {
+    expect(await greet('orders', 'localhost')).not.toBe('welcome');
+    expect(await greet('broker', 'localhost', 'broker')).not.toBe('welcome');
+    await keepCertificates(join(folder, 'other'), 'other', [{ name: 'stranger', is: 'client' }]);
+    expect(await greet('broker', 'localhost', 'stranger')).not.toBe('welcome');
+  });
+
+  it('keeps what is good, and makes new what soon ends, is broken or was lost', async () => {
+    expect(await keep()).toEqual([]);
+    expect(await keep(later(59))).toEqual([]);
+    const { serialNumber } = certificateOf('orders');
+    expect(await keep(later(61))).toEqual(['broker', 'orders']);
+    expect(certificateOf('orders').serialNumber).not.toBe(serialNumber);
+    expect(certificateOf('orders').validToDate.getTime()).toBeCloseTo(later(61 + 90).getTime(), -4);
+    // Of a time that has not come yet.
+    expect(await keep(now)).toEqual(['broker', 'orders']);
+    writeFileSync(certificateFile(tls, 'orders'), 'nonsense');
+    expect(await keep()).toEqual(['orders']);
+    writeFileSync(keyFile(tls, 'orders'), readFileSync(keyFile(tls, 'broker')));
+    expect(await keep()).toEqual(['orders']);
+    rmSync(keyFile(tls, 'broker'));
+    expect(await keep()).toEqual(['broker']);
+    expect(await keep(now, [...holders, { name: 'new', is: 'client' }])).toEqual(['new']);
+  });
+
+  it('outlives all that it signed; a new one signs all anew', async () => {
+    const first = authority().fingerprint256;
+    await keep(later(3_000));
+    expect(authority().fingerprint256).toBe(first);
+    expect(await keep(later(3_600))).toEqual(['broker', 'orders']);
+    expect(authority().fingerprint256).not.toBe(first);
+    expect(certificateOf('orders').verify(authority().publicKey)).toBe(true);
+  });
+});

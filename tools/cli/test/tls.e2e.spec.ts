@@ -1,0 +1,280 @@
+import { X509Certificate } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { connect, type ChannelModel } from 'amqplib';
+import pg from 'pg';
+import { type Holder, keepCertificates } from '../src/authority.ts';
+import { authorityFile, certificateFile } from '../src/certificate-files.ts';
+import { layOut } from '../src/private-postgres.ts';
+import { readRun } from '../src/run-record.ts';
+import { keptPorts, openSecrets, openState } from '../src/state.ts';
+import { brokerUrlOf, databaseUrlOf } from '../src/store-access.ts';
+import { brokerServer, databaseServer, withCertificate } from '../src/store-tls.ts';
+import { FakeWorkspace } from './fake-workspace.ts';
+import { until } from './jogakbo.ts';
+import { Store } from './store.ts';
+
+const withTls = { JOGAKBO_TLS: '1' };
+const start = ['start', '--detach', '--no-seed'];
+
+/** Logs in at a broker. Gives whom it takes us for, or why it does not let us in. */
+async function atBroker(url: string, options = connectOptionsOf(url), names = ['orders', 'payments']) {
+  let connection: ChannelModel | undefined;
+  try {
+    connection = await connect(url, { ...options, timeout: 10_000 });
+    connection.on('error', () => undefined);
+    for (const userId of names) {
+      const channel = await connection.createConfirmChannel();
+      channel.on('error', () => undefined);
+      // The broker takes a message that says who sent it from that one alone.
+      const taken = new Promise((resolve) =>
+        channel.publish('', 'nobody', Buffer.from(''), { userId }, (error) => resolve(!error)),
+      );
+      if (await taken) return userId;
+    }
+    return 'somebody else';
+  } catch (error) {
+    return `refused: ${(error as Error).message}`;
+  } finally {
+    await connection?.close().catch(() => undefined);
+  }
+}
+
+async function atDatabase(url: string, sql = 'SELECT current_user AS said'): Promise<string> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return (await client.query<{ said: string }>(sql)).rows[0]?.said ?? '';
+  } catch (error) {
+    return `refused: ${(error as Error).message}`;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** By the server: an alert, or a connection that it ends. */
+const refused = /^refused: .*(alert|ECONNRESET|EPIPE|closed)/;
+
+describe('TLS', () => {
+  const workspace = new FakeWorkspace();
+  const state = openState(workspace.home);
+  const tls = join(workspace.home, 'tls');
+  const strange = join(workspace.folder, 'strange');
+  const ports = () => keptPorts(state);
+  const broker = (scheme: string) => `${scheme}://127.0.0.1:${ports().amqp}`;
+  const database = (login: string) => `postgresql://${login}@127.0.0.1:${ports().postgres}/${login}`;
+
+  beforeAll(() => workspace.make(['orders', 'payments', 'gift-cards']));
+  afterAll(() => workspace.remove());
+
+  it('is on where it is asked for, and said to be', async () => {
+    const { code, output } = await workspace.run(start, withTls);
+    expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('RabbitMQ with TLS') });
+    expect(output).toMatch(/PostgreSQL with TLS[^]*amqps:\/\/[^]*certificates, good until 20\d\d-/);
+    expect((await workspace.run(['ps'])).output).toMatch(/broker +ready \(TLS\)[^]*database +ready \(TLS\)/);
+    expect((await workspace.run(['doctor'])).output).toMatch(/ok +TLS +on, with certificates/);
+  });
+
+  it('closes every key to others', () => {
+    expect(statSync(tls).mode & 0o777).toBe(0o700);
+    for (const name of readdirSync(tls))
+      expect(`${name} ${statSync(join(tls, name)).mode & 0o777}`).toBe(`${name} ${0o600}`);
+    const { data, user } = layOut({ folder: join(workspace.home, 'postgres'), id: state.id });
+    const { mode, uid } = statSync(join(data, 'server.key'));
+    expect({ mode: mode & 0o777, uid }).toEqual({ mode: 0o600, uid: user?.uid ?? process.getuid!() });
+  });
+
+  it('lets a service in as the one whom its certificate names', async () => {
+    for (const service of ['orders', 'payments'])
+      expect(await atBroker(withCertificate(broker('amqps'), tls, service))).toBe(service);
+    for (const [service, login] of [
+      ['orders', 'orders'],
+      ['gift-cards', 'gift_cards'],
+    ] as const)
+      expect(await atDatabase(withCertificate(database(login), tls, service))).toBe(login);
+    // What the services themselves were given.
+    const { url } = (await workspace.row('orders'))!;
+    const given = (await (await fetch(url!)).json()) as Record<string, string>;
+    expect(await atBroker(given.RABBITMQ_URL!)).toBe('orders');
+    expect(await atDatabase(given.DATABASE_URL!)).toBe('orders');
+    expect(new URL(given.RABBITMQ_URL!).password + new URL(given.DATABASE_URL!).password).toBe('');
+  });
+
+  it('is refused to whoever has no certificate, or one of another authority', async () => {
+    await keepCertificates(strange, 'strange', [{ name: 'orders', is: 'client' }]);
+    const ca = readFileSync(authorityFile(tls));
+    const url = `${broker('amqps')}?auth_mechanism=external`;
+    const stranger = connectOptionsOf(withCertificate(url, strange, 'orders'));
+    expect(await atBroker(url, { ...connectOptionsOf(url), ca })).toMatch(refused);
+    expect(await atBroker(url, { ...stranger, ca })).toMatch(refused);
+    const asStranger = new URL(withCertificate(database('orders'), strange, 'orders'));
+    asStranger.searchParams.set('sslrootcert', authorityFile(tls));
+    expect(await atDatabase(asStranger.href)).toMatch(/^refused: .*unknown ca/);
+    const without = `${database('orders')}?sslmode=verify-full&sslrootcert=${authorityFile(tls)}`;
+    expect(await atDatabase(without)).toMatch(/^refused: .*requires a valid client certificate/);
+  });
+
+  it('believes in no server of another authority', async () => {
+    const certificate = connectOptionsOf(withCertificate(broker('amqps'), tls, 'orders'));
+    const ca = readFileSync(authorityFile(strange));
+    expect(await atBroker(broker('amqps'), { ...certificate, ca })).toMatch(/^refused: .*certificate/);
+    const url = new URL(withCertificate(database('orders'), tls, 'orders'));
+    url.searchParams.set('sslrootcert', authorityFile(strange));
+    expect(await atDatabase(url.href)).toMatch(/^refused: .*certificate/);
+  });
+
+  it('gives nobody the login of another, not even with the password', async () => {
+    const secrets = openSecrets(state);
+    const { credentials: _, ...certificate } = connectOptionsOf(
+      withCertificate(broker('amqps'), tls, 'orders'),
+    );
+    const operator = new URL(broker('amqps'));
+    Object.assign(operator, { username: 'jogakbo', password: secrets.broker });
+    expect(await atBroker(operator.href, certificate, ['jogakbo'])).toMatch(/PLAIN is not provided/);
+    const payments = new URL(withCertificate(database('payments'), tls, 'orders'));
+    payments.password = secrets.services.payments!;
+    expect(await atDatabase(payments.href)).toMatch(/^refused: certificate authentication failed/);
+    expect(await atDatabase(databaseUrlOf(state, 'orders').replace('/orders?', '/payments?'))).toMatch(
+      /^refused: permission denied for database/,
+    );
+  });
+
+  it('is the only way in, and not an old one', async () => {
+    const secrets = openSecrets(state);
+    expect(await atBroker(broker('amqp').replace('//', `//jogakbo:${secrets.broker}@`))).toMatch(refused);
+    const plain = new URL(database('orders'));
+    plain.password = secrets.services.orders!;
+    expect(await atDatabase(plain.href)).toMatch(/^refused: .*no encryption/);
+    const own = withCertificate(broker('amqps'), tls, 'orders');
+    const atMost = (maxVersion: 'TLSv1.1' | 'TLSv1.2') =>
+      atBroker(own, {
+        ...connectOptionsOf(own),
+        ...{ minVersion: 'TLSv1.1', maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' },
+      });
+    expect(await atMost('TLSv1.2')).toBe('orders');
+    expect(await atMost('TLSv1.1')).toMatch(/^refused: .*alert protocol version/);
+  });
+
+  it('can be left and taken up again over the same data, and renews what soon ends', async () => {
+    const keep = 'CREATE TABLE kept AS SELECT 1 AS one';
+    expect(await atDatabase(databaseUrlOf(state, 'orders'), keep)).toBe('');
+    const url = brokerUrlOf(state);
+    const connection = await connect(url, connectOptionsOf(url));
+    await (await connection.createChannel()).assertQueue('kept', { durable: true });
+    await connection.close();
+    const dataIsThere = async () => {
+      expect(await atDatabase(databaseUrlOf(state, 'orders'), 'SELECT one::text AS said FROM kept')).toBe(
+        '1',
+      );
+      const url = brokerUrlOf(state);
+      const connection = await connect(url, connectOptionsOf(url));
+      await (await connection.createChannel()).checkQueue('kept');
+      await connection.close();
+    };
+
+    // A supervisor that is killed leaves both servers to the next one, which wants them otherwise.
+    const { pid } = readRun(state)!.supervisor;
+    process.kill(pid, 'SIGKILL');
+    await until(async () => (await workspace.row('supervisor'))?.state === 'ended');
+    expect((await workspace.run(start)).output).not.toContain('TLS');
+    expect(new URL(brokerUrlOf(state)).protocol).toBe('amqp:');
+    await dataIsThere();
+    await workspace.run(['stop']);
+
+    rmSync(tls, { recursive: true });
+    const holders: Holder[] = [
+      ...[brokerServer, databaseServer].map((name) => ({ name, is: 'server' as const })),
+      ...['jogakbo', 'orders', 'payments', 'gift-cards'].map((name) => ({ name, is: 'client' as const })),
+    ];
+    await keepCertificates(tls, state.id, holders, new Date(Date.now() - 100 * 86_400_000));
+    const certificates = () =>
+      holders.map(({ name }) => new X509Certificate(readFileSync(certificateFile(tls, name))));
+    const authority = readFileSync(authorityFile(tls), 'utf8');
+    expect(certificates().filter(({ validToDate }) => validToDate > new Date())).toEqual([]);
+    expect(await workspace.run(start, withTls)).toMatchObject({ code: 0 });
+    const inAMonth = new Date(Date.now() + 30 * 86_400_000);
+    expect(certificates().filter(({ validToDate }) => validToDate < inAMonth)).toEqual([]);
+    expect(readFileSync(authorityFile(tls), 'utf8')).toBe(authority);
+    await dataIsThere();
+    await workspace.run(['stop']);
+  }, 300_000);
+
+  it('leaves given servers as they are, and says so', async () => {
+    const given = { ...withTls, RABBITMQ_URL: 'amqp://127.0.0.1:1' };
+    expect((await workspace.run(start, given)).output).toContain('RABBITMQ_URL is used as it is');
+    const inDocker = await workspace.run(start, { ...withTls, JOGAKBO_BROKER: 'docker' });
+    expect(inDocker).toMatchObject({
+      code: 1,
+      output: expect.stringContaining('JOGAKBO_TLS=1 needs a RabbitMQ'),
+    });
+    const wrong = await workspace.run(start, { JOGAKBO_TLS: 'yes please' });
+    expect(wrong).toMatchObject({ code: 2, output: expect.stringContaining('it is 1, or not set') });
+  });
+});
+
+describe('a whole store with TLS', () => {
+  const store = new Store();
+  beforeAll(async () => {
+    Object.assign(process.env, { ...withTls, LOG_LEVEL: 'debug' });
+    await store.start(['--no-seed']);
+  }, 300_000);
+  afterAll(async () => {
+    for (const name of ['JOGAKBO_TLS', 'LOG_LEVEL']) delete process.env[name];
+    await store.remove();
+  });
+
+  it('sells', async () => {
+    const [{ token }, productId] = [await store.member(), await store.product(3)];
+    const { body } = await store.buy(token, store.order(productId));
+    expect(body).toMatchObject({ status: 'confirmed' });
+    await until(async () => (await store.available(productId)) === 2);
+  });
+
+  it('talks to its broker and its databases by certificates alone', async () => {
+    const state = openState(store.home);
+    const { broker } = openSecrets(state);
+    const response = await fetch(`${readRun(state)!.broker!.managementUrl}/api/connections`, {
+      headers: { authorization: `Basic ${Buffer.from(`jogakbo:${broker}`).toString('base64')}` },
+    });
+    const connections = (await response.json()) as Record<
+      'user' | 'auth_mechanism' | 'ssl_protocol',
+      string
+    >[];
+    const services = readRun(state)!.services.map(({ name }) => name);
+    expect([...new Set(connections.map(({ user }) => user))].sort()).toEqual(services.sort());
+    for (const { auth_mechanism, ssl_protocol } of connections)
+      expect(`${auth_mechanism} ${ssl_protocol}`).toBe('EXTERNAL tlsv1.3');
+    const operator = withCertificate(readRun(state)!.database!.url, join(store.home, 'tls'), 'jogakbo');
+    const others = `SELECT count(*)::text AS said FROM pg_stat_activity LEFT JOIN pg_stat_ssl USING (pid)
+      WHERE backend_type = 'client backend' AND (NOT ssl OR client_dn IS NULL OR replace(client_dn, '-', '_') <> '/CN=' || usename)`;
+    expect(await atDatabase(operator, others)).toBe('0');
+  });
+
+  it('answers its operator', async () => {
+    expect(await store.run(['dead', 'list'])).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('No dead'),
+    });
+    expect(await store.run(['projection', 'list'])).toMatchObject({ code: 0 });
+  });
+
+  it('tells no log a key or a certificate', () => {
+    const { logs, folder } = openState(store.home);
+    const said = readdirSync(logs)
+      .map((name) => readFileSync(join(logs, name), 'utf8'))
+      .join('\n');
+    expect(said.length).toBeGreaterThan(10_000);
+    const secret = readdirSync(join(folder, 'tls')).flatMap((name) =>
+      readFileSync(join(folder, 'tls', name), 'utf8')
+        .split('\n')
+        .filter((line) => line.length > 20 && !line.startsWith('--'))
+        .map((line) => ({ name, line })),
+    );
+    expect(secret.length).toBeGreaterThan(50);
+    expect(secret.filter(({ line }) => said.includes(line))).toEqual([]);
+    expect(said).not.toContain('PRIVATE KEY');
+  });
+});
