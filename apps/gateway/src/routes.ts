@@ -67,10 +67,14 @@ export class RouteTable {
   ): void {
     for (const { service, policy, requests } of services) {
       for (const contract of requests) {
-        // What has no policy is not reachable.
-        if (!contract.http || !contract.access) continue;
         const { http, access } = contract;
+        if (!http) continue;
         const route = `${http.method} ${http.path}`;
+        // What has no policy is not reachable.
+        if (!access) {
+          this.refused.push(`${contract.name} (${route}): it does not say who may use it`);
+          continue;
+        }
         const holder = taken.find((other) => routesOverlap(route, other));
         if (holder) this.refused.push(`${contract.name} (${route}): it takes what is of ${holder}`);
         else this.#add({ service, upstream, policy, contract, access, http, pattern: http.path });

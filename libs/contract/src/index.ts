@@ -1,4 +1,5 @@
 export {
+  accesses,
   service,
   pathParameters,
   routesOverlap,

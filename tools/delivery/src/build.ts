@@ -1,7 +1,8 @@
 // Bundles one app with the libraries of this workspace into dist/main.js; packages of others stay outside.
 // Usage: node tools/delivery/src/build.ts apps/<name> [--watch]
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { transform } from '@swc/core';
 import { build, context, type BuildOptions, type Plugin } from 'esbuild';
 
@@ -53,6 +54,24 @@ const report: Plugin = {
   },
 };
 
+/**
+ * Declares every contract that the app speaks, as it will when it starts: a route that does not say who may use it
+ * fails the build, and not the service.
+ */
+const contracts: Plugin = {
+  name: 'contracts',
+  setup({ onEnd }) {
+    onEnd(async ({ metafile }) => {
+      const spoken = Object.keys(metafile?.inputs ?? {}).filter((file) => file.startsWith('libs/contracts/'));
+      for (const file of spoken) {
+        // Of a file that changed while it is watched there is a new module.
+        const { mtimeMs } = await stat(file);
+        await import(`${pathToFileURL(path.resolve(file))}?${mtimeMs}`);
+      }
+    });
+  },
+};
+
 const options: BuildOptions = {
   entryPoints: [path.join(app, 'src/main.ts')],
   outfile: path.join(app, 'dist/main.js'),
@@ -62,7 +81,8 @@ const options: BuildOptions = {
   target: 'node24',
   sourcemap: true,
   logLevel: 'warning',
-  plugins: [packagesOutside, decorators, report],
+  metafile: true,
+  plugins: [packagesOutside, decorators, contracts, report],
 };
 
 if (flag === '--watch') await (await context(options)).watch();
