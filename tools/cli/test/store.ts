@@ -7,7 +7,7 @@ export interface Answer {
   status: number;
   headers: Headers;
   text: string;
-  /** Undefined where the answer is not JSON. */
+  /** Undefined where the answer is not JSON, or empty. */
   body: any; // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever the store says
 }
 
@@ -59,7 +59,7 @@ export class Store extends Jogakbo {
       status: response.status,
       headers: response.headers,
       text,
-      body: isJson ? JSON.parse(text) : undefined,
+      body: isJson && text ? JSON.parse(text) : undefined,
     };
   }
 
