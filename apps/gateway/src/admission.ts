@@ -36,7 +36,7 @@ export class Admission {
 
   /** Returns with `request.admitted`, answers, or throws what `problemOf` knows how to show. */
   async admit(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const { facts, method, headers } = request;
+    const { facts, method } = request;
     const match = this.services.table.find(method, request.url.split('?', 1)[0]!);
     if (match.found === 'route') {
       facts.route = match.route.pattern;
@@ -53,7 +53,7 @@ export class Admission {
     if (match.found === 'other-methods') return refuseMethod(request, reply, match.allow);
 
     const { route, parameters } = match;
-    const caller = await this.tokens.callerOf(headers['authorization']);
+    const caller = await this.tokens.callerOf(authorizationsOf(request));
     facts.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
     mustBeRecent(route.http.maxAuthAge, caller);
@@ -68,6 +68,10 @@ export class Admission {
     return undefined;
   }
 }
+
+/** Every header Authorization, not only the first, by which Node would go: something before us may go by the last. */
+const authorizationsOf = ({ headers, raw }: FastifyRequest): string[] =>
+  headers.authorization === undefined ? [] : raw.headersDistinct['authorization']!;
 
 /** Refused by default: what is not named here is nobody's. @throws Rejection */
 function mustBeAllowed(access: Access, caller: Caller | undefined): void {

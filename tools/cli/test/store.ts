@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
 import { openState } from '../src/state.ts';
 import { readStaff } from '../src/staff.ts';
 import { Jogakbo, until } from './jogakbo.ts';
@@ -61,6 +62,27 @@ export class Store extends Jogakbo {
       text,
       body: isJson && text ? JSON.parse(text) : undefined,
     };
+  }
+
+  /** Sends these very bytes, for what fetch would not, and gives all that came back until the store hung up. */
+  raw(bytes: string | Buffer, patience = 15_000): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.port, '127.0.0.1', () => socket.write(bytes));
+      let answer = '';
+      const timer = setTimeout(
+        () => socket.destroy(new Error(`open after ${patience} ms: ${answer}`)),
+        patience,
+      );
+      socket.on('data', (data) => (answer += data.toString('latin1')));
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        // Whoever hangs up while it is still being sent to may reset the connection.
+        if (!['ECONNRESET', 'EPIPE'].includes(error.code ?? '')) reject(error);
+      });
+      socket.on('close', () => {
+        clearTimeout(timer);
+        resolve(answer);
+      });
+    });
   }
 
   async signIn(email: string, password: string): Promise<string> {

@@ -37,6 +37,6 @@ export class TokenForge {
     const good = { iss: this.issuer, aud: 'jogakbo', iat: now, exp: now + 600, auth_time: now };
     return new SignJWT({ ...good, ...claims })
       .setProtectedHeader({ alg: 'ES256', kid: this.kid, ...header })
-      .sign(await importJWK(key, 'ES256'));
+      .sign(await importJWK(key, 'ES256'), { crit: { x: true } });
   }
 }
