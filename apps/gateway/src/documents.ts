@@ -35,6 +35,7 @@ const health = {
   required: ['status'],
   additionalProperties: false,
 };
+const unchanged = { description: 'It is what you have already.' };
 const own: OwnRoute[] = [
   {
     path: '/health/live',
@@ -55,13 +56,19 @@ const own: OwnRoute[] = [
     path: '/openapi.json',
     operationId: 'gateway.openapi',
     summary: 'This document',
-    responses: { 200: { description: 'OpenAPI 3.1.', mediaType: json, schema: { type: 'object' } } },
+    responses: {
+      200: { description: 'OpenAPI 3.1.', mediaType: json, schema: { type: 'object' } },
+      304: unchanged,
+    },
   },
   {
     path: '/asyncapi.json',
     operationId: 'gateway.asyncapi',
     summary: 'What travels on the event bus',
-    responses: { 200: { description: 'AsyncAPI 3.0.', mediaType: json, schema: { type: 'object' } } },
+    responses: {
+      200: { description: 'AsyncAPI 3.0.', mediaType: json, schema: { type: 'object' } },
+      304: unchanged,
+    },
   },
   {
     path: '/docs',

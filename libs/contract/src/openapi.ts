@@ -6,8 +6,8 @@ export interface OwnRoute {
   path: string;
   operationId: string;
   summary: string;
-  /** Status of an answer, what it means, the media type of its body, and its schema where it is not any text or JSON. */
-  responses: Record<string, { description: string; mediaType: string; schema?: JsonSchema }>;
+  /** Status of an answer, what it means, and its body where it has one. */
+  responses: Record<string, { description: string; mediaType?: string; schema?: JsonSchema }>;
 }
 
 export interface OpenApiOptions {
@@ -69,7 +69,7 @@ export function renderOpenApi(services: readonly ServiceDescription[], options: 
 function ownOperation(tag: string, { operationId, summary, responses }: Omit<OwnRoute, 'path'>) {
   const answers = Object.entries(responses).map(([status, { description, mediaType, schema = {} }]) => [
     status,
-    { description, content: { [mediaType]: { schema } } },
+    { description, ...(mediaType && { content: { [mediaType]: { schema } } }) },
   ]);
   return {
     operationId,

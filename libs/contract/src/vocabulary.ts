@@ -20,7 +20,7 @@ export type Language = z.infer<typeof Language>;
 /** The fields that every cursor-paged query takes. `cursor` is opaque: the `nextCursor` of the page before. */
 export const pageQuery = {
   limit: z.int().min(1).max(100).default(20),
-  cursor: z.string().max(200).optional(),
+  cursor: z.string().min(1).max(200).optional(),
 };
 
 /** One page of a list: `nextCursor` is null on the last page. */

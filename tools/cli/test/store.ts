@@ -28,9 +28,10 @@ export interface Mail {
 export class Store extends Jogakbo {
   #staff = new Map<string, string>();
 
-  async start(options: string[] = []): Promise<void> {
+  /** @param env settings of its services that are not as usual */
+  async start(options: string[] = [], env?: NodeJS.ProcessEnv): Promise<void> {
     await this.make();
-    const { code, output } = await this.run(['start', '--detach', ...options]);
+    const { code, output } = await this.run(['start', '--detach', ...options], env);
     if (code !== 0) throw new Error(output);
     for (const { email, password, roles } of readStaff(openState(this.home))) {
       this.#staff.set(roles.at(-1)!, await this.signIn(email, password));
