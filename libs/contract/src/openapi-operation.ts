@@ -163,6 +163,7 @@ function responses(
     add(409, 'idempotency-key-in-flight');
     add(422, 'idempotency-key-reused');
   }
+  add(414, 'uri-too-long');
   if (hasBody(http)) {
     add(413, 'payload-too-large');
     add(415, 'unsupported-media-type');

@@ -82,7 +82,7 @@ describe('the OpenAPI document', () => {
   it('says what comes back', () => {
     const place = document.paths['/orders'].post.responses;
     expect(Object.keys(place)).toEqual([
-      ...['201', '202', '400', '401', '409', '413', '415', '422', '429', '503', '504', 'default'],
+      ...['201', '202', '400', '401', '409', '413', '414', '415', '422', '429', '503', '504', 'default'],
     ]);
     expect(place[202].headers).toHaveProperty('Location');
     const fieldsOf = (answer: typeof place) =>

@@ -29,6 +29,7 @@ interface Request {
   headers: Record<string, string>;
 }
 
+/** After all others: so many failed sign-ins come from here that nobody new can sign in for a quarter of an hour. */
 export const randomRequests = (store: Store) =>
   describe('random requests', () => {
     let document: ApiDocument;

@@ -87,7 +87,9 @@ export class Store extends Jogakbo {
   }
 
   async signIn(email: string, password: string): Promise<string> {
-    return (await this.call('POST', '/v1/sessions', { body: { email, password } })).body.accessToken;
+    const { status, text, body } = await this.call('POST', '/v1/sessions', { body: { email, password } });
+    if (status !== 201) throw new Error(`${email} cannot sign in: ${status} ${text}`);
+    return body.accessToken;
   }
 
   /** Somebody new. */
