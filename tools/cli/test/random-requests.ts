@@ -178,6 +178,10 @@ export const randomRequests = (store: Store) =>
     const weightOf = ({ method, responses }: Operation): number =>
       method === 'DELETE' || JSON.stringify(responses['401'] ?? '').includes('step-up-required') ? 1 : 20;
 
+    it('find a document that names every field of every answer, but of documents of other standards', () => {
+      expect(document.open).toEqual(['GET /openapi.json 200', 'GET /asyncapi.json 200']);
+    });
+
     it(`get what the document declares, ${requests} of them (seed ${seed})`, async () => {
       const request = fc.oneof(
         ...document.operations.map((one) => ({ weight: weightOf(one), arbitrary: requestTo(one) })),

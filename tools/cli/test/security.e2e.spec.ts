@@ -1,7 +1,9 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { accessMatrix } from './access-matrix.ts';
 import { forgedTokens } from './forged-tokens.ts';
-import { hostileRequests } from './hostile-requests.ts';
+import { hostileConnections } from './hostile-connections.ts';
+import { hostileInput } from './hostile-input.ts';
+import { impostors } from './impostors.ts';
 import { randomRequests } from './random-requests.ts';
 import { refreshes } from './refreshes.ts';
 import { Store } from './store.ts';
@@ -15,6 +17,8 @@ afterAll(() => store.remove());
 
 accessMatrix(store);
 forgedTokens(store);
-hostileRequests(store);
+impostors(store);
+hostileConnections(store);
+hostileInput(store);
 refreshes(store);
 randomRequests(store);

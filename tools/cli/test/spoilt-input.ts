@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { type Operation } from './api-document.ts';
-import { inputOf, type Input, type Things } from './made-input.ts';
+import { type JsonSchema, type Operation } from './api-document.ts';
+import { inputOf, plainInput, type Input, type Things } from './made-input.ts';
 
 /** What a stranger may try to set: of somebody else, of the store's own, of JavaScript. */
 export const strangeFields = [
@@ -55,3 +55,29 @@ function placesIn(value: unknown): { owner: Owner; key: string }[] {
 /** Also what an assignment would take for something else (`__proto__`). */
 const define = (owner: Owner, key: string, value: unknown) =>
   Object.defineProperty(owner, key, { value, enumerable: true, configurable: true, writable: true });
+
+/** Every object of a schema, with the path that leads to it. */
+export function objectsOf(schema: JsonSchema, path: (string | number)[] = []): (string | number)[][] {
+  const { properties, items } = schema as { properties?: Record<string, JsonSchema>; items?: JsonSchema };
+  if (items) return objectsOf(items, [...path, 0]);
+  if (!properties) return [];
+  return [path, ...Object.entries(properties).flatMap(([name, child]) => objectsOf(child, [...path, name]))];
+}
+
+/** A whole body, with what may be left out as well, so that each of its objects can be reached. */
+export function wholeBody(operation: Operation, things: Things): Record<string, unknown> {
+  const all = (schema: JsonSchema): JsonSchema => ({
+    ...schema,
+    ...(schema['properties'] !== undefined && {
+      required: Object.keys(schema['properties'] as object),
+      properties: Object.fromEntries(
+        Object.entries(schema['properties'] as Record<string, JsonSchema>).map(([name, one]) => [
+          name,
+          all(one),
+        ]),
+      ),
+    }),
+    ...(schema['items'] !== undefined && { items: all(schema['items'] as JsonSchema), minItems: 1 }),
+  });
+  return plainInput({ ...operation, body: all(operation.body!) }, things).body as Record<string, unknown>;
+}
