@@ -56,6 +56,7 @@ export const hostileInput = (store: Store) =>
       let tried = 0;
       await forEach(withBody(), async (operation) => {
         const input = plainInput(operation, things);
+        const whole = wholeBody(operation, things);
         for (const path of objectsOf(operation.body!)) {
           const known = path.reduce(
             (at, key) =>
@@ -64,7 +65,7 @@ export const hostileInput = (store: Store) =>
           )['properties'] as object;
           const extra = strangeFields.filter((name) => !(name in known) || !Object.hasOwn(known, name));
           for (const name of extra.filter((one) => one !== '__proto__' && one !== 'constructor')) {
-            const body = wholeBody(operation, things);
+            const body = structuredClone(whole);
             const owner = path.reduce(
               (at, key) => at[key] as never,
               body as Record<string | number, unknown>,

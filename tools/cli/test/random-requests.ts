@@ -176,7 +176,7 @@ export const randomRequests = (store: Store) =>
 
     /** What is dangerous, or takes away what the others need, is asked for seldom. */
     const weightOf = ({ method, responses }: Operation): number =>
-      method === 'DELETE' || JSON.stringify(responses['401'] ?? '').includes('step-up-required') ? 1 : 20;
+      method === 'DELETE' || JSON.stringify(responses['401'] ?? '').includes('step-up-required') ? 1 : 10;
 
     it('find a document that names every field of every answer, but of documents of other standards', () => {
       expect(document.open).toEqual(['GET /openapi.json 200', 'GET /asyncapi.json 200']);
@@ -214,7 +214,7 @@ export const randomRequests = (store: Store) =>
       expect(count.all).toBeGreaterThanOrEqual(requests);
       // They came through, and did not all fail at the door.
       expect(count.good / count.all).toBeGreaterThan(0.2);
-      expect(document.operations.filter(({ name }) => !asked.has(name))).toEqual([]);
+      expect(document.operations.map(({ name }) => name).filter((name) => !asked.has(name))).toEqual([]);
     }, 900_000);
 
     it('leave a store that sells, with nothing dead and nobody fallen', async () => {
