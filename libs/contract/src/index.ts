@@ -33,6 +33,6 @@ export {
   ServiceDescription,
 } from './description.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
-export { Id, Language, Money, pageOf, pageQuery, Timestamp } from './vocabulary.ts';
+export { Id, Language, Money, pageOf, pageQuery, Timestamp, Version } from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';
 export { renderOpenApi, type OpenApiOptions, type OwnRoute } from './openapi.ts';

@@ -13,6 +13,9 @@ export const Money = z.strictObject({
 });
 export type Money = z.infer<typeof Money>;
 
+/** Which version of a thing this is: counted from 1, as far as an integer of a database goes. */
+export const Version = z.int().min(1).max(2_147_483_647);
+
 /** The languages that shoppers are served in. */
 export const Language = z.enum(['ko', 'en']);
 export type Language = z.infer<typeof Language>;

@@ -100,7 +100,7 @@ function bySchema(schema: JsonSchema, manner: Manner): fc.Arbitrary<unknown> {
 function bounds(schema: JsonSchema): { min: number; max: number } {
   const above = schema['exclusiveMinimum'] as number | undefined;
   const min = (schema['minimum'] as number | undefined) ?? (above === undefined ? -1_000 : above + 1);
-  return { min, max: Math.max(min, Math.min((schema['maximum'] as number | undefined) ?? 1e9, 1e9)) };
+  return { min, max: (schema['maximum'] as number | undefined) ?? Number.MAX_SAFE_INTEGER };
 }
 
 function text(schema: JsonSchema): fc.Arbitrary<string> {

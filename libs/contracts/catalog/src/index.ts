@@ -1,4 +1,4 @@
-import { Id, Money, pageOf, pageQuery, service } from '@jogakbo/contract';
+import { Id, Money, pageOf, pageQuery, service, Version } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const catalog = service('catalog', 'What the store sells: products and their prices.');
@@ -14,6 +14,8 @@ const ImageUrl = z
   .string()
   .max(2000)
   .regex(/^(https:\/\/|data:image\/svg\+xml[,;])/);
+/** So little that whatever one order may hold still adds up to a whole number that JSON carries. */
+const Price = Money.extend({ amount: Money.shape.amount.max(100_000_000_000) });
 const Translations = z.strictObject({
   ko: z.strictObject({ name: ProductName, description: Description }).optional(),
   en: z.strictObject({ name: ProductName, description: Description }).optional(),
@@ -63,7 +65,7 @@ export const AddProduct = catalog.command('add-product', {
     name: ProductName,
     description: Description.default(''),
     category: Category,
-    price: Money,
+    price: Price,
     imageUrl: ImageUrl.optional(),
     translations: Translations.optional(),
   }),
@@ -77,11 +79,11 @@ export const ChangeProduct = catalog.command('change-product', {
   description: 'Changes some fields of a product that is still at the version of If-Match.',
   input: z.strictObject({
     productId: Id,
-    version: z.int().positive(),
+    version: Version,
     name: ProductName.optional(),
     description: Description.optional(),
     category: Category.optional(),
-    price: Money.optional(),
+    price: Price.optional(),
     imageUrl: ImageUrl.optional(),
     translations: Translations.optional(),
   }),
@@ -93,7 +95,7 @@ export const ChangeProduct = catalog.command('change-product', {
 
 export const RemoveProduct = catalog.command('remove-product', {
   description: 'Takes a product off sale.',
-  input: z.strictObject({ productId: Id, version: z.int().positive() }),
+  input: z.strictObject({ productId: Id, version: Version }),
   rejections: { 'version-changed': 412 },
   http: { route: 'DELETE /v1/products/{productId}', ifMatch: 'version' },
   access: 'merchant',
