@@ -1,4 +1,4 @@
-import { platformRejection, type Body } from '@jogakbo/contract';
+import { Id, platformRejection, type Body } from '@jogakbo/contract';
 import { GetProduct, ListProducts, QuoteProducts } from '@jogakbo/contracts-catalog';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -19,7 +19,7 @@ export class ReadProductsHandler {
   /** Ids are given out in the order of time, so the last one seen is the cursor. */
   @Handles(ListProducts)
   async list({ category, limit, cursor }: Body<typeof ListProducts>, { language }: MessageContext) {
-    if (cursor && !/^[0-9a-f-]{36}$/.test(cursor)) throw ListProducts.reject('unknown-cursor');
+    if (cursor && !Id.safeParse(cursor).success) throw ListProducts.reject('unknown-cursor');
     const products = await this.dataSource.manager.find(Product, {
       where: {
         removedAt: IsNull(),

@@ -36,7 +36,7 @@ export class Admission {
 
   /** Returns with `request.admitted`, answers, or throws what `problemOf` knows how to show. */
   async admit(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const { facts, method, headers } = request;
+    const { facts, method } = request;
     const match = this.services.table.find(method, request.url.split('?', 1)[0]!);
     if (match.found === 'route') {
       facts.route = match.route.pattern;
@@ -54,7 +54,7 @@ export class Admission {
 
     const { route, parameters } = match;
     // What is sent to pages as authorization is for their service to read: a partner's secret, a token of its own.
-    const caller = route.pages ? undefined : await this.tokens.callerOf(headers['authorization']);
+    const caller = route.pages ? undefined : await this.tokens.callerOf(authorizationsOf(request));
     facts.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
     mustBeRecent(route.http.maxAuthAge, caller);
@@ -69,6 +69,10 @@ export class Admission {
     return undefined;
   }
 }
+
+/** Every header Authorization, not only the first, by which Node would go: something before us may go by the last. */
+const authorizationsOf = ({ headers, raw }: FastifyRequest): string[] =>
+  headers.authorization === undefined ? [] : raw.headersDistinct['authorization']!;
 
 /** Refused by default: what is not named here is nobody's. @throws Rejection */
 function mustBeAllowed(access: Access, caller: Caller | undefined): void {

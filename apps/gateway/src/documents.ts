@@ -18,39 +18,63 @@ const title = 'Jogakbo';
 const version = '1';
 
 const json = 'application/json';
+const text = { type: 'string' };
+/** What holds and what does not, by name. */
+const conditions = {
+  type: 'object',
+  additionalProperties: {
+    type: 'object',
+    properties: { status: text, reason: text },
+    required: ['status'],
+    additionalProperties: false,
+  },
+};
+const health = {
+  type: 'object',
+  properties: { status: text, info: conditions, error: conditions, details: conditions },
+  required: ['status'],
+  additionalProperties: false,
+};
+const unchanged = { description: 'It is what you have already.' };
 const own: OwnRoute[] = [
   {
     path: '/health/live',
     operationId: 'gateway.live',
     summary: 'Whether the gateway runs',
-    responses: { 200: { description: 'It does.', mediaType: json } },
+    responses: { 200: { description: 'It does.', mediaType: json, schema: health } },
   },
   {
     path: '/health/ready',
     operationId: 'gateway.ready',
     summary: 'Whether an order can be served',
     responses: {
-      200: { description: 'It can.', mediaType: json },
-      503: { description: 'It cannot, with the reasons.', mediaType: json },
+      200: { description: 'It can.', mediaType: json, schema: health },
+      503: { description: 'It cannot, with the reasons.', mediaType: json, schema: health },
     },
   },
   {
     path: '/openapi.json',
     operationId: 'gateway.openapi',
     summary: 'This document',
-    responses: { 200: { description: 'OpenAPI 3.1.', mediaType: json } },
+    responses: {
+      200: { description: 'OpenAPI 3.1.', mediaType: json, schema: { type: 'object' } },
+      304: unchanged,
+    },
   },
   {
     path: '/asyncapi.json',
     operationId: 'gateway.asyncapi',
     summary: 'What travels on the event bus',
-    responses: { 200: { description: 'AsyncAPI 3.0.', mediaType: json } },
+    responses: {
+      200: { description: 'AsyncAPI 3.0.', mediaType: json, schema: { type: 'object' } },
+      304: unchanged,
+    },
   },
   {
     path: '/docs',
     operationId: 'gateway.docs',
     summary: 'A page to read and try the API',
-    responses: { 200: { description: 'The page.', mediaType: 'text/html' } },
+    responses: { 200: { description: 'The page.', mediaType: 'text/html', schema: text } },
   },
 ];
 

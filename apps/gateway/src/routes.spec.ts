@@ -51,6 +51,15 @@ describe('the route table', () => {
     expect(nameAt('PUT', '/v1/carts//lines/1')).toBe('nothing');
   });
 
+  it('has no route that does not say who may use it, and says so', () => {
+    const requests = announced.requests.map(({ access: _, ...request }) => request);
+    const open = new RouteTable([{ ...announced, requests }], own);
+    expect(open.routes).toEqual([]);
+    expect(nameAt('GET', '/v1/carts', open)).toBe('nothing');
+    expect(open.refused).toContain('shop.list (GET /v1/carts): it does not say who may use it');
+    expect(open.refused).toHaveLength(4);
+  });
+
   it('says which other methods a path has', () => {
     expect(table.find('DELETE', '/v1/carts/7')).toEqual({ found: 'other-methods', allow: ['HEAD', 'GET'] });
     expect(table.find('PATCH', '/v1/carts/7/lines/1')).toEqual({ found: 'other-methods', allow: ['PUT'] });

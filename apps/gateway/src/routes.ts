@@ -114,10 +114,14 @@ export class RouteTable {
   ): void {
     for (const { service, policy, requests } of services) {
       for (const contract of requests) {
-        // What has no policy is not reachable.
-        if (!contract.http || !contract.access) continue;
         const { http, access } = contract;
+        if (!http) continue;
         const route = `${http.method} ${http.path}`;
+        // What has no policy is not reachable.
+        if (!access) {
+          this.refused.push(`${contract.name} (${route}): it does not say who may use it`);
+          continue;
+        }
         const holder = taken.find(
           (other) => routesOverlap(route, other) || other.endsWith(` ${headOf(http.path)}/*`),
         );

@@ -33,12 +33,14 @@ export class Tokens {
 
   /**
    * The member whose token the request carries; undefined where it carries none.
-   * @param authorization the header
-   * @throws Rejection `unauthenticated` where it carries anything else than a token that is valid now
+   * @param authorizations every header of this name
+   * @throws Rejection `unauthenticated` where it carries anything else than one token that is valid now
    * @throws RemoteFault `unavailable` where nobody could be asked for the keys yet
    */
-  async callerOf(authorization: string | undefined): Promise<Caller | undefined> {
+  async callerOf(authorizations: readonly string[]): Promise<Caller | undefined> {
+    const [authorization, ...more] = authorizations;
     if (authorization === undefined) return undefined;
+    if (more.length > 0) throw refused();
     const token = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization.trim())?.[1];
     if (!token) throw refused();
     const known = this.#verified.get(token);

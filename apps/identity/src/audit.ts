@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Body } from '@jogakbo/contract';
-import { ListAudit, type AuditKind } from '@jogakbo/contracts-identity';
+import { ListAudit, type AuditDetails, type AuditKind } from '@jogakbo/contracts-identity';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { Column, DataSource, Entity, LessThan, PrimaryColumn, type EntityManager } from 'typeorm';
@@ -29,7 +29,7 @@ export class AuditEntry {
   address: string | null;
 
   @Column('jsonb')
-  details: Record<string, unknown>;
+  details: AuditDetails;
 }
 
 /** Adds to the trail; within a transaction it becomes true with what it tells. */
@@ -40,13 +40,13 @@ export async function recordAudit(
     memberId?: string | undefined;
     by?: string | undefined;
     address?: string | undefined;
-    details?: Record<string, unknown>;
+    details?: AuditDetails;
   },
 ): Promise<void> {
   const { memberId = null, by = null, address = null, details = {} } = about;
   await tx.insert(AuditEntry, {
     ...{ auditId: randomUUIDv7(), at: new Date(), kind, memberId, by, address },
-    details: details as never,
+    details,
   });
 }
 

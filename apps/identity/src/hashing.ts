@@ -9,6 +9,11 @@ import { hashPassword, passwordFits } from './password.ts';
 const atOnce = 2;
 /** Done within a second, and fewer than the messages that the service takes at once: other work goes on beside them. */
 const waiting = 46;
+/**
+ * Milliseconds. Where a machine is so busy that a turn comes later, whoever asked is about to give up: a hash for nobody
+ * would only make the next ones wait, until all who ask this service take it for broken.
+ */
+const patience = 2_500;
 
 /** What happens when the turn of a comparison has come: `before` may throw, and then no hash is spent. */
 export interface Guard {
@@ -57,8 +62,12 @@ export class Hashing {
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const came = performance.now();
     try {
-      return await this.#turns.execute(work);
+      return await this.#turns.execute(() => {
+        if (performance.now() - came > patience) throw new BulkheadRejectedError(atOnce, waiting);
+        return work();
+      });
     } catch (error) {
       if (!(error instanceof BulkheadRejectedError)) throw error;
       this.#refused.inc();

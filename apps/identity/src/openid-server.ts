@@ -156,7 +156,7 @@ export async function openIdServer(
     const grantId = await grant.save();
     await recordAudit(dataSource.manager, 'client-allowed', {
       ...{ memberId: accountId, address: request.ip },
-      details: { client: client.clientId, scope: interaction.params['scope'] },
+      details: { client: client.clientId, scope: String(interaction.params['scope']) },
     });
     reply.hijack();
     await openId.provider.interactionFinished(request.raw, reply.raw, { consent: { grantId } });

@@ -15,7 +15,7 @@ export class OpenIdHandler {
 
   @Handles(GetJwks)
   jwks() {
-    return { keys: this.keys.public.map((key) => ({ ...key })) };
+    return { keys: this.keys.public };
   }
 
   /**

@@ -19,8 +19,8 @@ export class RotateSigningKeyHandler {
     const [newest] = await this.keys.read(tx, 'lock');
     if (newest && newest.activeAt > new Date()) throw RotateSigningKey.reject('rotation-under-way');
     const { kid, activeAt } = await addKey(tx, new Date(Date.now() + announcedFor));
-    const details = { kid, activeAt };
+    const details = { kid, activeAt: activeAt.toISOString() };
     await recordAudit(tx, 'signing-key-rotated', { by: caller.memberId, address, details });
-    return { kid, activeAt: activeAt.toISOString() };
+    return details;
   }
 }

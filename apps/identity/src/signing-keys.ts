@@ -1,3 +1,5 @@
+import type { Reply } from '@jogakbo/contract';
+import type { GetJwks } from '@jogakbo/contracts-identity';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import {
   calculateJwkThumbprint,
@@ -52,11 +54,12 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** Verify: the current one, the next one, and those whose tokens are still alive. Nothing private is in them. */
-  get public(): JWK[] {
+  get public(): Reply<typeof GetJwks>['keys'] {
     return this.#keys.map(({ kid, privateJwk: { kty, crv, x, y } }) => ({
-      ...{ kty, crv, x, y },
+      // Every elliptic curve key has these.
+      ...{ kty: kty!, crv: crv!, x: x!, y: y! },
       ...{ kid, use: 'sig', alg: algorithm },
-    })) as JWK[];
+    }));
   }
 
   /** Sign, the current one first; and what else must be the same in every instance is derived from them. */

@@ -1,5 +1,5 @@
 import { history, Projector } from '@jogakbo/consistency';
-import { platformRejection, type Body, type Money } from '@jogakbo/contract';
+import { Id, platformRejection, type Body, type Money } from '@jogakbo/contract';
 import {
   GetOrder,
   GetOrderOutcome,
@@ -39,7 +39,7 @@ export class ReadOrdersHandler {
   /** Ids are given out in the order of time, so the last one seen is the cursor. A member finds what he just bought, or is told to ask again. */
   @Handles(ListOrders)
   async list({ limit, cursor }: Body<typeof ListOrders>, { caller }: MessageContext) {
-    if (cursor && !/^[0-9a-f-]{36}$/.test(cursor)) throw ListOrders.reject('unknown-cursor');
+    if (cursor && !Id.safeParse(cursor).success) throw ListOrders.reject('unknown-cursor');
     const pending = !(await this.projector.caughtUp(orderList.name));
     const rows = (await this.dataSource.query(
       `SELECT order_id, status, total, lines, placed_at FROM order_summary

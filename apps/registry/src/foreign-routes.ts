@@ -1,4 +1,5 @@
 import {
+  accesses,
   CallPolicy,
   pathParameters,
   routesOverlap,
@@ -11,7 +12,6 @@ export class BadMetadata extends Error {
   override readonly name = 'BadMetadata';
 }
 
-const accesses: readonly Access[] = ['public', 'member', 'owner', 'merchant', 'operator'];
 const routeForm = /^(GET|POST|PUT|PATCH|DELETE) (\/(?:[\w.~-]+|\{\w+\})(?:\/(?:[\w.~-]+|\{\w+\}))*)$/;
 /** What every gateway answers itself, or what clients trust without asking who answers. */
 const reserved = /^\/(\.well-known|health|metrics|docs|problems|openapi\.json|asyncapi\.json)(\/|$)/;

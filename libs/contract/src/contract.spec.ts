@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { service, type RateLimit } from './contract.ts';
 import { describe as describeContract, ServiceDescription } from './description.ts';
+import { renderOpenApi } from './openapi.ts';
 
 const shape = { input: z.strictObject({}), output: z.object({ n: z.int() }) };
 
@@ -39,3 +40,40 @@ describe('what a contract says of HTTP', () => {
     expect(() => things.query('all', { ...shape, http: read, access: 'public' })).not.toThrow();
   });
 });
+
+describe('a route that does not say who may use it', () => {
+  const read = { ...shape, http: 'GET /things' as const };
+
+  // As from JavaScript, or past the compiler with a cast.
+  it.each([undefined, null, '', 'anybody', 'Operator', ['operator'], 'constructor'])(
+    'is no contract: access %j',
+    (access) => {
+      const spec = { ...read, access } as unknown as typeof read & { access: 'public' };
+      expect(() => service('things').query('get', spec)).toThrow('things.get: GET /things must say who may');
+      expect(() => service('things').command('get', spec)).toThrow('must say who may use it');
+    },
+  );
+
+  it('is the only thing with such a policy', () => {
+    const spec = { ...shape, access: 'public' } as unknown as typeof shape;
+    expect(() => service('things').query('get', spec)).toThrow('a policy for a route');
+    expect(() => service('things').query('get', { ...read, access: 'owner' })).not.toThrow();
+    expect(() => service('things').query('get', shape)).not.toThrow();
+  });
+
+  it('is in no document', () => {
+    const things = service('things');
+    things.query('get', { ...read, access: 'operator' });
+    const announced = JSON.parse(JSON.stringify(describeContract(things))) as ServiceDescription;
+    const options = { title: 'T', version: '1', description: '', serverUrl: '/', license };
+    const paths = (some: ServiceDescription) =>
+      Object.keys(renderOpenApi([some], options)['paths'] as object);
+    expect(paths(announced)).toEqual(['/things']);
+    delete announced.requests[0]!.access;
+    expect(paths(announced)).toEqual([]);
+    announced.requests[0]!.access = 'anybody' as 'public';
+    expect(ServiceDescription.safeParse(announced).success).toBe(false);
+  });
+});
+
+const license = { name: 'MIT', identifier: 'MIT' };

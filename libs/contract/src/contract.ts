@@ -7,7 +7,8 @@ import { Rejection, type FieldError } from './rejection.ts';
  * Who may use a request over HTTP. `owner` is a member whose thing it is: only the service can tell, so a handler
  * of an `owner` contract that answers without having checked is a fault.
  */
-export type Access = 'public' | 'member' | 'owner' | 'merchant' | 'operator';
+export type Access = (typeof accesses)[number];
+export const accesses = ['public', 'member', 'owner', 'merchant', 'operator'] as const;
 
 /** `required` and `optional` speak of the HTTP header Idempotency-Key; `none` refuses to remember anything. */
 export type Idempotency = 'required' | 'optional' | 'none';
@@ -204,7 +205,7 @@ export interface ServiceContract {
  * @param description one sentence on what the service owns
  * @param policy how those who ask it go about it, where that is not as usual
  * @throws Error where a declaration contradicts itself (a name twice, a path parameter that is no field, an input
- *   that would let unknown fields pass)
+ *   that would let unknown fields pass, a route that does not say who may use it)
  */
 export function service(
   name: string,
@@ -235,6 +236,7 @@ export function service(
     const full = `${name}.${short}`;
     const http = typeof spec.http === 'string' ? { route: spec.http } : spec.http;
     mustBeStrict(full, spec.input);
+    mustSayWhoMay(full, http, spec.access);
     if (http) mustBind(full, http, spec.input);
     const isPublicRead = kind === 'query' && http?.route.startsWith('GET ') && spec.access === 'public';
     if (http?.cache && !isPublicRead) throw new Error(`${full}: only a public read can be cached`);
@@ -294,6 +296,16 @@ function mustBeStrict(name: string, input: z.ZodType): void {
     for (const [key, child] of Object.entries(node)) walk(child, `${path}.${key}`);
   };
   walk(z.toJSONSchema(input, { io: 'input', unrepresentable: 'any' }), '');
+}
+
+/** The compiler refuses it already. What was written around it fails with the first import: in tests, and at start. */
+function mustSayWhoMay(name: string, http: HttpBinding | undefined, access: unknown): void {
+  if (!http && access === undefined) return;
+  if (!http) throw new Error(`${name}: access is a policy for a route, and it has none`);
+  if (!accesses.includes(access as Access))
+    throw new Error(
+      `${name}: ${http.route} must say who may use it: access is one of ${accesses.join(', ')}`,
+    );
 }
 
 function mustBind(name: string, http: HttpBinding, input: z.ZodType): void {

@@ -37,5 +37,13 @@ export const half: Answer<typeof Place> = { orderId: 'o' };
 orders.event('moved', z.object({ orderId: z.uuid() }), { subject: 'stockId' });
 // @ts-expect-error an HTTP route without an access policy
 orders.query('get', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1/orders' });
+// @ts-expect-error the same, where more is said of the route
+orders.command('drop', { input: z.strictObject({}), http: { route: 'POST /v1/drops', status: 202 } });
+// @ts-expect-error a policy that says nothing
+orders.query('all', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1', access: undefined });
+// @ts-expect-error a policy that nobody knows how to keep
+orders.query('any', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1', access: 'anybody' });
+// @ts-expect-error a policy for a route that there is not
+orders.query('in', { input: z.strictObject({}), output: z.object({}), access: 'operator' });
 // @ts-expect-error a query answers something
 orders.query('ask', { input: z.strictObject({}) });

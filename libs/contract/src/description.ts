@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CallPolicy } from './call-policy.ts';
 import {
+  accesses,
   pathParameters,
   type AnyContract,
   type AnyRequest,
@@ -12,7 +13,7 @@ import {
 /** A JSON Schema, draft 2020-12. */
 export type JsonSchema = Record<string, unknown>;
 
-const Access = z.enum(['public', 'member', 'owner', 'merchant', 'operator']);
+const Access = z.enum(accesses);
 
 /** A rate limit as text: so many requests in each window of time. */
 export const RateLimitText = z

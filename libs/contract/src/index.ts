@@ -1,4 +1,5 @@
 export {
+  accesses,
   service,
   pathParameters,
   routesOverlap,
@@ -34,6 +35,6 @@ export {
 } from './description.ts';
 export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
-export { Id, Language, Money, pageOf, pageQuery, Timestamp } from './vocabulary.ts';
+export { Id, Language, Money, pageOf, pageQuery, Timestamp, Version } from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';
 export { renderOpenApi, type OpenApiOptions, type OwnRoute } from './openapi.ts';

@@ -1,4 +1,4 @@
-import type { JsonSchema, RequestDescription } from './description.ts';
+import type { JsonSchema, RequestDescription, ServiceDescription } from './description.ts';
 import { liftDefinitions } from './lift-definitions.ts';
 
 type Http = NonNullable<RequestDescription['http']>;
@@ -14,12 +14,20 @@ const header = (description: string, schema: JsonSchema = { type: 'string' }) =>
 
 /**
  * One operation of an OpenAPI document.
+ * @param service whose request it is
  * @param definitions takes the schemas that others refer to
  */
-export function operation(service: string, request: Operation, definitions: Record<string, JsonSchema>) {
+export function operation(
+  { service, requests }: ServiceDescription,
+  request: Operation,
+  definitions: Record<string, JsonSchema>,
+) {
   const { name, description, http, access } = request;
   const input = liftDefinitions(request.input, name, definitions);
   const output = request.output && liftDefinitions(request.output, `${name}.answer`, definitions);
+  // Who waited is given the answer to another question.
+  const end = requests.find(({ name }) => name === http.wait?.answer);
+  const ended = end?.output && liftDefinitions(end.output, `${end.name}.answer`, definitions);
   const summary = sentence(name.slice(name.indexOf('.') + 1).replaceAll('-', ' '));
   return {
     operationId: name,
@@ -27,9 +35,11 @@ export function operation(service: string, request: Operation, definitions: Reco
     description: `${description || `${summary}.`} ${accessText[access!]}`,
     tags: [service],
     security: access === 'public' ? [{}, { bearer: [] }] : [{ bearer: [] }],
+    // Which bearer it must be, for programs: OpenAPI has no word for the roles of a JWT, and none for whose a thing is.
+    'x-access': access,
     parameters: parameters(request, input),
     ...requestBody(http, input),
-    responses: responses(request, output),
+    responses: responses(request, output, ended ?? output),
   };
 }
 
@@ -115,9 +125,13 @@ function requestBody(http: Http, input: JsonSchema): { requestBody?: unknown } {
   return { requestBody: { required: required.length > 0, content: { 'application/json': { schema } } } };
 }
 
-function responses(request: Operation, output: JsonSchema | null): Record<string, unknown> {
+function responses(
+  request: Operation,
+  output: JsonSchema | null,
+  ended: JsonSchema | null,
+): Record<string, unknown> {
   const { http, access } = request;
-  const content = output && { content: { 'application/json': { schema: output } } };
+  const content = (schema: JsonSchema | null) => schema && { content: { 'application/json': { schema } } };
   const headers = {
     ...(http.location && { Location: header('Where it is from now on.') }),
     ...(http.etag && { ETag: header('The version of this, for If-Match and If-None-Match.') }),
@@ -131,10 +145,13 @@ function responses(request: Operation, output: JsonSchema | null): Record<string
     }),
     ...(output && !http.document && { 'Content-Language': header('The language of the answer.') }),
   };
-  const success = { ...(Object.keys(headers).length > 0 && { headers }), ...content };
+  const success = (schema: JsonSchema | null) => ({
+    ...(Object.keys(headers).length > 0 && { headers }),
+    ...content(schema),
+  });
   const all: Record<string, unknown> = {
-    [http.status]: { description: http.wait ? 'It has begun.' : 'It is done.', ...success },
-    ...(http.wait && { [http.wait.status]: { description: 'It has ended.', ...success } }),
+    [http.status]: { description: http.wait ? 'It has begun.' : 'It is done.', ...success(output) },
+    ...(http.wait && { [http.wait.status]: { description: 'It has ended.', ...success(ended) } }),
     ...(http.method === 'GET' && output && { 304: { description: 'It is what you have already.' } }),
   };
   const codes = new Map<number, string[]>();
@@ -142,7 +159,8 @@ function responses(request: Operation, output: JsonSchema | null): Record<string
   add(400, 'invalid');
   if (hasBody(http)) add(400, 'invalid-json');
   if (request.idempotency === 'required') add(400, 'idempotency-key-missing');
-  if (access !== 'public') add(401, 'unauthenticated');
+  // Of a public route as well: a token that is wrong is refused, and not overlooked.
+  add(401, 'unauthenticated');
   if (http.maxAuthAge !== undefined) add(401, 'step-up-required');
   if (access === 'merchant' || access === 'operator') add(403, 'forbidden');
   if (http.parameters.length > 0) add(404, 'not-found');
@@ -150,9 +168,16 @@ function responses(request: Operation, output: JsonSchema | null): Record<string
     add(409, 'idempotency-key-in-flight');
     add(422, 'idempotency-key-reused');
   }
-  if (http.limit) add(429, 'too-many-requests');
+  add(414, 'uri-too-long');
+  if (hasBody(http)) {
+    add(413, 'payload-too-large');
+    add(415, 'unsupported-media-type');
+  }
+  add(429, 'too-many-requests');
   if (http.ifMatch) add(428, 'precondition-required');
   for (const [code, status] of Object.entries(request.rejections)) add(status, code);
+  for (const code of ['overloaded', 'unavailable']) add(503, code);
+  add(504, 'timeout');
   for (const [status, some] of codes) {
     all[status] = problemResponse(`Refused: ${some.map((code) => `\`${code}\``).join(', ')}.`);
   }

@@ -6,8 +6,8 @@ export interface OwnRoute {
   path: string;
   operationId: string;
   summary: string;
-  /** Status of an answer, what it means, and the media type of its body. */
-  responses: Record<string, { description: string; mediaType: string }>;
+  /** Status of an answer, what it means, and its body where it has one. */
+  responses: Record<string, { description: string; mediaType?: string; schema?: JsonSchema }>;
 }
 
 export interface OpenApiOptions {
@@ -37,12 +37,13 @@ export function renderOpenApi(services: readonly ServiceDescription[], options: 
   }
   if (options.own) tags.push({ name: options.own.tag, description: options.own.description });
 
-  for (const { service, description, requests } of services) {
-    const reachable = requests.filter((one): one is Operation => Boolean(one.http && one.access));
+  for (const one of services) {
+    const { service, description, requests } = one;
+    const reachable = requests.filter((some): some is Operation => Boolean(some.http && some.access));
     if (reachable.length > 0) tags.push({ name: service, description: description || service });
     for (const request of reachable) {
       const methods = (paths[request.http.path] ??= {});
-      methods[request.http.method.toLowerCase()] ??= operation(service, request, definitions);
+      methods[request.http.method.toLowerCase()] ??= operation(one, request, definitions);
     }
   }
 
@@ -66,9 +67,9 @@ export function renderOpenApi(services: readonly ServiceDescription[], options: 
 }
 
 function ownOperation(tag: string, { operationId, summary, responses }: Omit<OwnRoute, 'path'>) {
-  const answers = Object.entries(responses).map(([status, { description, mediaType }]) => [
+  const answers = Object.entries(responses).map(([status, { description, mediaType, schema = {} }]) => [
     status,
-    { description, content: { [mediaType]: { schema: {} } } },
+    { description, ...(mediaType && { content: { [mediaType]: { schema } } }) },
   ]);
   return {
     operationId,
@@ -76,6 +77,7 @@ function ownOperation(tag: string, { operationId, summary, responses }: Omit<Own
     description: `${summary}.`,
     tags: [tag],
     security: [],
+    'x-access': 'public',
     responses: { ...Object.fromEntries(answers), '4XX': problemResponse('The request is malformed.') },
   };
 }

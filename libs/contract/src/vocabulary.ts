@@ -13,6 +13,9 @@ export const Money = z.strictObject({
 });
 export type Money = z.infer<typeof Money>;
 
+/** Which version of a thing this is: counted from 1, as far as an integer of a database goes. */
+export const Version = z.int().min(1).max(2_147_483_647);
+
 /** The languages that shoppers are served in. */
 export const Language = z.enum(['ko', 'en']);
 export type Language = z.infer<typeof Language>;
@@ -20,7 +23,7 @@ export type Language = z.infer<typeof Language>;
 /** The fields that every cursor-paged query takes. `cursor` is opaque: the `nextCursor` of the page before. */
 export const pageQuery = {
   limit: z.int().min(1).max(100).default(20),
-  cursor: z.string().max(200).optional(),
+  cursor: z.string().min(1).max(200).optional(),
 };
 
 /** One page of a list: `nextCursor` is null on the last page. */

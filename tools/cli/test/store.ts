@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { connect } from 'node:net';
 import { freePort } from '../src/ports.ts';
 import { openState } from '../src/state.ts';
 import { readStaff } from '../src/staff.ts';
@@ -8,7 +9,7 @@ export interface Answer {
   status: number;
   headers: Headers;
   text: string;
-  /** Undefined where the answer is not JSON. */
+  /** Undefined where the answer is not JSON, or empty. */
   body: any; // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever the store says
 }
 
@@ -32,6 +33,7 @@ export class Store extends Jogakbo {
   /** What the start said. */
   screen = '';
 
+  /** @param env settings of its services that are not as usual */
   async start(options: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<void> {
     await this.make();
     const { code, output } = await this.run(['start', '--detach', ...options], {
@@ -68,12 +70,35 @@ export class Store extends Jogakbo {
       status: response.status,
       headers: response.headers,
       text,
-      body: isJson ? JSON.parse(text) : undefined,
+      body: isJson && text ? JSON.parse(text) : undefined,
     };
   }
 
+  /** Sends these very bytes, for what fetch would not, and gives all that came back until the store hung up. */
+  raw(bytes: string | Buffer, patience = 15_000): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.port, '127.0.0.1', () => socket.write(bytes));
+      let answer = '';
+      const timer = setTimeout(
+        () => socket.destroy(new Error(`open after ${patience} ms: ${answer}`)),
+        patience,
+      );
+      socket.on('data', (data) => (answer += data.toString('latin1')));
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        // Whoever hangs up while it is still being sent to may reset the connection.
+        if (!['ECONNRESET', 'EPIPE'].includes(error.code ?? '')) reject(error);
+      });
+      socket.on('close', () => {
+        clearTimeout(timer);
+        resolve(answer);
+      });
+    });
+  }
+
   async signIn(email: string, password: string): Promise<string> {
-    return (await this.call('POST', '/v1/sessions', { body: { email, password } })).body.accessToken;
+    const { status, text, body } = await this.call('POST', '/v1/sessions', { body: { email, password } });
+    if (status !== 201) throw new Error(`${email} cannot sign in: ${status} ${text}`);
+    return body.accessToken;
   }
 
   /** Somebody new. */

@@ -45,6 +45,7 @@ const packagesOutside: Plugin = {
   },
 };
 
+/** A contract that contradicts itself, such as a route that does not say who may use it, fails the build here. */
 const bus: Plugin = {
   name: 'bus',
   setup({ onEnd }) {

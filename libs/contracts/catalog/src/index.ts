@@ -1,4 +1,4 @@
-import { Id, Money, pageOf, pageQuery, service } from '@jogakbo/contract';
+import { Id, Money, pageOf, pageQuery, service, Version } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const catalog = service('catalog', 'What the store sells: products and their prices.');
@@ -14,6 +14,8 @@ const ImageUrl = z
   .string()
   .max(2000)
   .regex(/^(https:\/\/|data:image\/svg\+xml[,;])/);
+/** So little that whatever one order may hold still adds up to a whole number that JSON carries. */
+const Price = Money.extend({ amount: Money.shape.amount.max(100_000_000_000) });
 const Translations = z.strictObject({
   ko: z.strictObject({ name: ProductName, description: Description }).optional(),
   en: z.strictObject({ name: ProductName, description: Description }).optional(),
@@ -59,7 +61,7 @@ export const QuoteProducts = catalog.query('quote-products', {
   }),
 });
 
-const Price = z.int().nonnegative();
+const Amount = z.int().nonnegative();
 
 export const FindProducts = catalog.query('find-products', {
   description: 'Answers for search while it is away: products whose names hold all the words, and no facets.',
@@ -67,8 +69,8 @@ export const FindProducts = catalog.query('find-products', {
     .strictObject({
       q: z.string().trim().min(1).max(100),
       category: Category.optional(),
-      minPrice: Price.optional(),
-      maxPrice: Price.optional(),
+      minPrice: Amount.optional(),
+      maxPrice: Amount.optional(),
       sort: z.enum(['relevance', 'price-asc', 'price-desc', 'newest']).default('relevance'),
       ...pageQuery,
     })
@@ -79,7 +81,7 @@ export const FindProducts = catalog.query('find-products', {
   output: pageOf(Product.extend({ score: z.number() })).extend({
     facets: z.object({
       category: z.array(z.object({ value: z.string(), count: z.int() })),
-      price: z.array(z.object({ minPrice: Price, maxPrice: Price.nullable(), count: z.int() })),
+      price: z.array(z.object({ minPrice: Amount, maxPrice: Amount.nullable(), count: z.int() })),
     }),
     degraded: z.literal(true),
   }),
@@ -94,7 +96,7 @@ export const AddProduct = catalog.command('add-product', {
     name: ProductName,
     description: Description.default(''),
     category: Category,
-    price: Money,
+    price: Price,
     imageUrl: ImageUrl.optional(),
     translations: Translations.optional(),
   }),
@@ -108,11 +110,11 @@ export const ChangeProduct = catalog.command('change-product', {
   description: 'Changes some fields of a product that is still at the version of If-Match.',
   input: z.strictObject({
     productId: Id,
-    version: z.int().positive(),
+    version: Version,
     name: ProductName.optional(),
     description: Description.optional(),
     category: Category.optional(),
-    price: Money.optional(),
+    price: Price.optional(),
     imageUrl: ImageUrl.optional(),
     translations: Translations.optional(),
   }),
@@ -124,7 +126,7 @@ export const ChangeProduct = catalog.command('change-product', {
 
 export const RemoveProduct = catalog.command('remove-product', {
   description: 'Takes a product off sale.',
-  input: z.strictObject({ productId: Id, version: z.int().positive() }),
+  input: z.strictObject({ productId: Id, version: Version }),
   rejections: { 'version-changed': 412 },
   http: { route: 'DELETE /v1/products/{productId}', ifMatch: 'version' },
   access: 'merchant',

@@ -1,4 +1,4 @@
-import { pageOf, pageQuery, service, Timestamp } from '@jogakbo/contract';
+import { pageOf, pageQuery, service, Timestamp, Version } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const config = service(
@@ -29,7 +29,8 @@ const SettingKey = z
   .max(200)
   .regex(/^[a-zA-Z][\w-]*(\.[a-zA-Z0-9][\w-]*|\[\d{1,4}\])*$/, 'words, dots between them, [0] in a list');
 const Reason = z.string().trim().min(1).max(500);
-const Version = z.int().positive();
+/** 0: the beginning, with no settings. */
+const VersionOrNone = z.int().min(0).max(Version.maxValue!);
 
 /** Where settings lie: of whom, for which profile, under which label. The profile `default` holds always. */
 const place = {
@@ -77,7 +78,7 @@ export const ListPlaces = config.query('list-places', {
 export const GetSettings = config.query('get-settings', {
   description: 'The settings that are kept for one application, profile and label. Secrets are masked.',
   input: z.strictObject(place),
-  output: z.object({ version: z.int().nonnegative(), items: z.array(Held) }),
+  output: z.object({ version: VersionOrNone, items: z.array(Held) }),
   http: 'GET /v1/ops/config/{application}',
   access: 'operator',
 });
@@ -88,7 +89,7 @@ export const ChangeSettings = config.command('change-settings', {
   input: z.strictObject({
     ...place,
     reason: Reason,
-    version: z.int().nonnegative().optional(),
+    version: VersionOrNone.optional(),
     settings: z
       .array(
         z.strictObject({
@@ -124,7 +125,7 @@ export const ListVersions = config.query('list-versions', {
 
 export const CompareVersions = config.query('compare-versions', {
   description: 'What differs between two versions. Secrets are masked; 0 is the beginning, with no settings.',
-  input: z.strictObject({ ...place, from: z.int().nonnegative(), to: z.int().nonnegative() }),
+  input: z.strictObject({ ...place, from: VersionOrNone, to: VersionOrNone }),
   output: z.object({ changes: z.array(Difference) }),
   http: 'GET /v1/ops/config/{application}/diff',
   access: 'operator',

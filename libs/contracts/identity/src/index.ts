@@ -77,7 +77,15 @@ export const GetMe = identity.query('get-me', {
 export const GetJwks = identity.query('get-jwks', {
   description: 'The public keys that verify access tokens.',
   input: z.strictObject({}),
-  output: z.object({ keys: z.array(z.record(z.string(), z.unknown())) }),
+  // Of an elliptic curve, the public part: a private one (`d`) could not leave by mistake.
+  output: z.object({
+    keys: z.array(
+      z.object({
+        ...{ kty: z.string(), crv: z.string(), x: z.string(), y: z.string() },
+        ...{ kid: z.string(), use: z.string(), alg: z.string() },
+      }),
+    ),
+  }),
   http: { route: 'GET /.well-known/jwks.json', document: true },
   access: 'public',
 });
@@ -85,7 +93,14 @@ export const GetJwks = identity.query('get-jwks', {
 export const GetOpenIdConfiguration = identity.query('get-openid-configuration', {
   description: 'What is needed to verify tokens, and to sign members in (OpenID Connect Discovery 1.0).',
   input: z.strictObject({}),
-  output: z.record(z.string(), z.unknown()),
+  output: z.object({
+    issuer: z.string(),
+    jwks_uri: z.string(),
+    response_types_supported: z.array(z.string()),
+    subject_types_supported: z.array(z.string()),
+    id_token_signing_alg_values_supported: z.array(z.string()),
+    claims_supported: z.array(z.string()),
+  }),
   http: { route: 'GET /.well-known/openid-configuration', document: true },
   access: 'public',
 });
@@ -126,6 +141,17 @@ export const AuditKind = z.enum([
 ] as const);
 export type AuditKind = z.infer<typeof AuditKind>;
 
+/** What an entry of the trail tells beside whom, when and where; which of it there is depends on its kind. */
+export const AuditDetails = z
+  .object({
+    ...{ sessionId: z.string(), sessions: z.int().describe('how many ended') },
+    ...{ from: z.array(z.string()), to: z.array(z.string()), reason: z.string() },
+    ...{ kid: z.string(), activeAt: Timestamp },
+    ...{ client: z.string(), scope: z.string() },
+  })
+  .partial();
+export type AuditDetails = z.infer<typeof AuditDetails>;
+
 export const ListAudit = identity.query('list-audit', {
   description: 'What happened to accounts and keys, newest first. Kept for a year.',
   input: z.strictObject({
@@ -140,7 +166,7 @@ export const ListAudit = identity.query('list-audit', {
       memberId: Id.nullable().describe('whom it is about; null where nobody has the account'),
       by: Id.nullable().describe('who did it, where that is somebody else'),
       address: z.string().nullable().describe('where the request came from; of IPv6 the /64'),
-      details: z.record(z.string(), z.unknown()),
+      details: AuditDetails,
     }),
   ),
   http: 'GET /v1/ops/audit',

@@ -1,0 +1,168 @@
+import { randomUUID } from 'node:crypto';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { ApiDocument, type Access, type Operation } from './api-document.ts';
+import { until } from './jogakbo.ts';
+import { pathOf, plainInput, type Things } from './made-input.ts';
+import { TokenForge } from './token-forge.ts';
+import { type Answer, type Store } from './store.ts';
+
+const callers = ['nobody', 'expired', 'member', 'another owner', 'merchant', 'operator', 'owner'] as const;
+type Caller = (typeof callers)[number];
+
+interface Refusal {
+  status: number;
+  code: string;
+}
+
+/** What the declared access promises this caller; undefined: to be let in. */
+function refusalOf({ access, takesToken }: Operation, caller: Caller): Refusal | undefined {
+  const unauthenticated = { status: 401, code: 'unauthenticated' };
+  // Also of a public route: a token that is wrong is not overlooked.
+  if (caller === 'expired') return takesToken ? unauthenticated : undefined;
+  if (access === 'public') return undefined;
+  if (caller === 'nobody') return unauthenticated;
+  if (access === 'member') return undefined;
+  if (access === 'owner') return caller === 'owner' ? undefined : { status: 404, code: 'not-found' };
+  return caller === access ? undefined : { status: 403, code: 'forbidden' };
+}
+
+/** Who is there to show that the route and its input are right: the last one who may. */
+const mayAtAll = (access: Access): Caller =>
+  access === 'merchant' || access === 'operator' ? access : 'owner';
+
+export const accessMatrix = (store: Store) =>
+  describe('every announced route', () => {
+    let document: ApiDocument;
+    let tokens: Record<Caller, string | undefined>;
+    /** Stands in all that is the owner's. Nobody else is shown it. */
+    const mark = `mark-${randomUUID()}`;
+    const password = randomUUID();
+    const email = `${mark}@example.com`;
+    let memberId: string;
+
+    beforeAll(async () => {
+      document = await ApiDocument.read(store);
+      const forge = await TokenForge.open(store);
+      await store.call('POST', '/v1/members', { body: { email, password, name: mark } });
+      const token = await store.signIn(email, password);
+      memberId = forge.claims(token).sub!;
+      const other = await store.member();
+      const productId = await store.product(1);
+      expect((await store.buy(other.token, store.order(productId))).body.status).toBe('confirmed');
+      tokens = {
+        nobody: undefined,
+        expired: await forge.sign({
+          ...{ sub: memberId, roles: ['member', 'merchant', 'operator'] },
+          exp: Math.floor(Date.now() / 1_000) - 1,
+        }),
+        member: (await store.member()).token,
+        'another owner': other.token,
+        merchant: store.staff('merchant'),
+        operator: store.staff('operator'),
+        owner: token,
+      };
+    });
+
+    /** The owner's, and new for each route: what one route does to it is nothing to the others. */
+    const made: Record<string, () => unknown> = {
+      productId: () => store.product(5),
+      orderId: async () => {
+        const order = store.order(await store.product(5));
+        order.shipTo.name = mark;
+        const { orderId } = (await store.buy(tokens.owner!, order)).body;
+        await until(async () => (await store.ledger(tokens.owner!, orderId)).status === 'captured');
+        return orderId;
+      },
+      memberId: () => memberId,
+      application: async () => {
+        for (const value of ['1', '2'])
+          await store.call('POST', '/v1/ops/config/matrix/versions', {
+            ...{ token: store.staff('operator') },
+            body: { reason: 'to have some', settings: [{ key: 'a', value: value + randomUUID() }] },
+          });
+        return 'matrix';
+      },
+      service: () => 'orders',
+      value: () => randomUUID(),
+      email: () => email,
+      password: () => password,
+      refreshToken: async () =>
+        (await store.call('POST', '/v1/sessions', { body: { email, password } })).body.refreshToken,
+      token: () => 'tok_ok',
+      sku: () => `M-${randomUUID()}`,
+      name: () => 'Kim Jogak',
+      to: () => 1,
+      from: () => 0,
+      roles: () => ['member'],
+      q: () => 'teacup',
+      'If-Match': () => '"1"',
+      'Idempotency-Key': () => randomUUID(),
+    };
+
+    async function thingsFor({ path, parameters, body }: Operation): Promise<Things> {
+      const text = path + JSON.stringify([parameters, body]);
+      const names = Object.keys(made).filter((name) => text.includes(name));
+      return Object.fromEntries(
+        await Promise.all(names.map(async (name) => [name, [await made[name]!()]] as const)),
+      );
+    }
+
+    /** Asks as everybody, who may comes last: what he gets shows that nobody before him had any effect. */
+    async function leaksOf(operation: Operation): Promise<string[]> {
+      const { name, method, access } = operation;
+      const input = plainInput(operation, await thingsFor(operation));
+      const ask = (caller: Caller, as = method): Promise<Answer> =>
+        store.call(as, pathOf(operation, input), {
+          ...{ token: tokens[caller], body: input.body },
+          // One key for all of them: not even what is remembered of somebody else's request is shown.
+          headers: input.headers,
+        });
+      const wrong: string[] = [];
+      const expectRefusal = (
+        who: string,
+        answer: Answer,
+        { status, code }: { status: number; code: string },
+      ) => {
+        const asPromised = answer.status === status && (!answer.text || answer.body?.code === code);
+        if (!asPromised)
+          wrong.push(
+            `${name} as ${who}: ${answer.status} ${answer.text.slice(0, 300)}, not ${status} ${code}`,
+          );
+      };
+      for (const caller of callers.filter((one) => one !== mayAtAll(access))) {
+        const refusal = refusalOf(operation, caller);
+        // Who may as well gets the same as who comes last, and would only take it away from him.
+        if (!refusal && method !== 'GET') continue;
+        const answer = await ask(caller);
+        if (refusal) expectRefusal(caller, answer, refusal);
+        else if (answer.status !== 200)
+          wrong.push(`${name} as ${caller}: ${answer.status} ${answer.text.slice(0, 300)}`);
+        if (answer.text.includes(mark))
+          wrong.push(`${name} as ${caller}: shows ${answer.text.slice(0, 300)}`);
+        if (method === 'GET' && refusal)
+          expectRefusal(`${caller}, with HEAD`, await ask(caller, 'HEAD'), refusal);
+      }
+      const answer = await ask(mayAtAll(access));
+      if (answer.status < 200 || answer.status > 299)
+        wrong.push(
+          `${name} as ${mayAtAll(access)}, who may: ${answer.status} ${answer.text.slice(0, 300)}. Where its input lacks something ` +
+            `that there is, add it to "made" in access-matrix.ts.`,
+        );
+      return wrong;
+    }
+
+    it('says who may use it', () => {
+      const unknown = document.operations.filter(
+        ({ access }) => !['public', 'member', 'owner', 'merchant', 'operator'].includes(access),
+      );
+      expect(unknown).toEqual([]);
+      expect(new Set(document.operations.map(({ access }) => access)).size).toBe(5);
+      expect(document.operations.length).toBeGreaterThanOrEqual(40);
+    });
+
+    it('opens for those who may, and for nobody else', async () => {
+      const wrong: string[] = [];
+      for (const operation of document.operations) wrong.push(...(await leaksOf(operation)));
+      expect(wrong).toEqual([]);
+    }, 300_000);
+  });

@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { Pool } from 'undici';
+import { ApiDocument, type Operation } from './api-document.ts';
+import { until } from './jogakbo.ts';
+import { inputOf, pathOf, type Input, type Things } from './made-input.ts';
+import { spoiltInput } from './spoilt-input.ts';
+import { readStaff } from '../src/staff.ts';
+import { openState } from '../src/state.ts';
+import { type Store } from './store.ts';
+
+const requests = Number(process.env['RANDOM_REQUESTS'] ?? 50_000);
+const seed = Number(process.env['RANDOM_SEED'] ?? 20_261_122);
+const clients = 24;
+/** A token lives for ten minutes. */
+const signInEvery = 240_000;
+
+const roles = ['nobody', 'member', 'merchant', 'operator'] as const;
+type Role = (typeof roles)[number];
+
+interface Request {
+  as: Role;
+  /** `GET /v1/orders` */
+  name: string;
+  input: Input;
+  /** Sent in place of the input's body. */
+  text: string | undefined;
+  headers: Record<string, string>;
+}
+
+/** After all others: so many failed sign-ins come from here that nobody new can sign in for a quarter of an hour. */
+export const randomRequests = (store: Store) =>
+  describe('random requests', () => {
+    let document: ApiDocument;
+    let pool: Pool;
+    let things: Things;
+    const tokens = new Map<Role, string>();
+    const count = { good: 0, all: 0 };
+    const asked = new Map<string, number>();
+    const restarts = async () => (await store.rows()).map(({ service, restarts }) => [service, restarts]);
+    let restartsBefore: unknown[];
+
+    const signIn = async (role: Role, email: string, password: string) =>
+      tokens.set(role, await store.signIn(email, password));
+    let renewing: NodeJS.Timeout;
+
+    beforeAll(async () => {
+      document = await ApiDocument.read(store);
+      pool = new Pool(`http://127.0.0.1:${store.port}`, { connections: clients });
+      const credentials = { email: `${randomUUID()}@example.com`, password: randomUUID() };
+      await store.call('POST', '/v1/members', { body: { ...credentials, name: 'Kim Jogak' } });
+      const renew = async () => {
+        await signIn('member', credentials.email, credentials.password);
+        for (const { email, password, roles } of readStaff(openState(store.home)))
+          await signIn(roles.at(-1) as Role, email, password);
+      };
+      await renew();
+      renewing = setInterval(() => void renew(), signInEvery);
+      things = await make(credentials);
+      restartsBefore = await restarts();
+    }, 60_000);
+    afterAll(async () => {
+      clearInterval(renewing);
+      await pool?.close();
+    });
+
+    /** Things that there are, so that a good share of what is asked can be done. */
+    async function make(credentials: { email: string; password: string }): Promise<Things> {
+      const productId = await Promise.all(Array.from({ length: 8 }, () => store.product(100_000)));
+      const token = tokens.get('member')!;
+      const orders = await Promise.all(productId.map((one) => store.buy(token, store.order(one))));
+      const victim = await store.member();
+      const me = await store.call('GET', '/v1/members/me', { token: victim.token });
+      return {
+        productId: [...productId, randomUUID()],
+        orderId: [...orders.map(({ body }) => body.orderId), randomUUID()],
+        memberId: [me.body.memberId, randomUUID()],
+        email: [credentials.email, `${randomUUID()}@example.com`],
+        password: [credentials.password, 'another password'],
+        refreshToken: ['x'.repeat(43)],
+        application: ['matrix', 'search', 'application'],
+        profile: ['default'],
+        label: ['main'],
+        key: ['logLevel', 'some.key'],
+        service: ['orders', 'search'],
+        token: ['tok_ok', 'tok_declined', 'tok_insufficient_funds', 'tok_flaky', 'tok_commit_then_drop'],
+        country: ['KR'],
+        currency: ['KRW'],
+        category: ['tests', 'teacups'],
+        q: ['teacup', '찻잔', '조각보'],
+        ...{ from: [0, 1], to: [1, 2] },
+        ...{ version: [1, 2, 3], quantity: [1, 2] },
+        'If-Match': ['"1"', '"2"', '"3.ko"', '*', 'W/"1"'],
+        'Idempotency-Key': ['one', 'two', 'three'],
+        Prefer: ['wait=0', 'wait=1', 'respond-async', 'wait=x'],
+        'Accept-Language': ['ko', 'en', '*', 'fr;q=0.1, en;q=x'],
+      };
+    }
+
+    const latin = fc.string({
+      maxLength: 60,
+      unit: fc
+        .integer({ min: 0x20, max: 0xfe })
+        .map((code) => (code === 0x7f ? ' ' : String.fromCharCode(code))),
+    });
+    const extraHeaders = fc.oneof(
+      { weight: 4, arbitrary: fc.constant({}) },
+      {
+        weight: 1,
+        arbitrary: fc.record(
+          {
+            'if-none-match': fc.constantFrom('*', '"1"', 'W/"x"'),
+            'cache-control': fc.constantFrom('no-cache', 'max-age=0', '"'),
+            accept: fc.constantFrom('*/*', 'text/html', 'application/xml', ''),
+            authorization: fc.oneof(
+              latin,
+              latin.map((text) => `Bearer ${text}`),
+            ),
+            traceparent: latin,
+            'x-request-id': latin,
+            'idempotency-key': latin,
+            'if-match': latin,
+            prefer: latin,
+            'accept-language': latin,
+          },
+          { requiredKeys: [], noNullPrototype: true },
+        ) as fc.Arbitrary<Record<string, string>>,
+      },
+    );
+
+    function requestTo(operation: Operation): fc.Arbitrary<Request> {
+      const sure = operation.access === 'owner' ? 'member' : operation.access;
+      const as = fc.oneof(
+        { weight: 2, arbitrary: fc.constantFrom(...roles) },
+        { weight: 3, arbitrary: fc.constant((sure === 'public' ? 'nobody' : sure) as Role) },
+      );
+      const takesBody = !['GET', 'DELETE'].includes(operation.method);
+      return fc.record({
+        as,
+        name: fc.constant(operation.name),
+        input: fc.oneof(inputOf(operation, { things, plain: false }), spoiltInput(operation, things)),
+        text: takesBody
+          ? fc.oneof(
+              { weight: 15, arbitrary: fc.constant(undefined) },
+              { weight: 1, arbitrary: fc.oneof(fc.string({ maxLength: 40 }), fc.json({ maxDepth: 2 })) },
+            )
+          : fc.constant(undefined),
+        headers: extraHeaders,
+      });
+    }
+
+    async function ask({ as, name, input, text, headers }: Request) {
+      const operation = document.operation(name);
+      const body = text ?? (input.body === undefined ? undefined : JSON.stringify(input.body));
+      const token = tokens.get(as);
+      const given = Object.entries(input.headers).map(([name, value]) => [
+        name.toLowerCase(),
+        latinOf(value),
+      ]);
+      const answer = await pool.request({
+        method: operation.method as 'GET',
+        path: pathOf(operation, input),
+        headers: {
+          ...(body !== undefined && { 'content-type': 'application/json' }),
+          ...(token && { authorization: `Bearer ${token}` }),
+          ...Object.fromEntries(given),
+          ...headers,
+        },
+        ...(body !== undefined && { body }),
+        headersTimeout: 40_000,
+      });
+      const mediaType = String(answer.headers['content-type'] ?? '').split(';')[0] || undefined;
+      return { status: answer.statusCode, mediaType, text: await answer.body.text() };
+    }
+
+    /** What is dangerous, or takes away what the others need, is asked for seldom. */
+    const weightOf = ({ method, responses }: Operation): number =>
+      method === 'DELETE' || JSON.stringify(responses['401'] ?? '').includes('step-up-required') ? 1 : 10;
+
+    it('find a document that names every field of every answer, but of documents of other standards', () => {
+      expect(document.open).toEqual(['GET /openapi.json 200', 'GET /asyncapi.json 200']);
+    });
+
+    it(`get what the document declares, ${requests} of them (seed ${seed})`, async () => {
+      const request = fc.oneof(
+        ...document.operations.map((one) => ({ weight: weightOf(one), arbitrary: requestTo(one) })),
+      );
+      const property = fc.asyncProperty(request, async (one) => {
+        const answer = await ask(one);
+        asked.set(one.name, (asked.get(one.name) ?? 0) + 1);
+        count.all += 1;
+        if (answer.status < 300) count.good += 1;
+        // Of all faults only this one is an answer: there was too much to do.
+        const isFault = answer.status >= 500 && !answer.text.includes('"code":"overloaded"');
+        const why = isFault ? 'a fault' : document.whyNot(document.operation(one.name), answer);
+        if (why) throw new Error(`${one.name}: ${why}: ${answer.status} ${answer.text.slice(0, 2_000)}`);
+      });
+      const ends = await Promise.all(
+        Array.from({ length: clients }, (_, nth) =>
+          fc.check(property, { seed: seed + nth, numRuns: Math.ceil(requests / clients) }),
+        ),
+      );
+      const faults = ends
+        .filter(({ failed }) => failed)
+        .map(({ seed, counterexamplePath, counterexample, errorInstance }) =>
+          [
+            (errorInstance as Error).message,
+            `the smallest request that shows it: ${JSON.stringify(counterexample)}`,
+            `seed ${seed}, path ${counterexamplePath}`,
+          ].join('\n'),
+        );
+      if (faults.length > 0) throw new Error(faults.join('\n\n'));
+      expect(count.all).toBeGreaterThanOrEqual(requests);
+      // They came through, and did not all fail at the door.
+      expect(count.good / count.all).toBeGreaterThan(0.2);
+      expect(document.operations.map(({ name }) => name).filter((name) => !asked.has(name))).toEqual([]);
+    }, 900_000);
+
+    it('leave a store that sells, with nothing dead and nobody fallen', async () => {
+      const { token } = { token: tokens.get('member')! };
+      const productId = await store.product(1);
+      expect((await store.buy(token, store.order(productId))).body).toMatchObject({ status: 'confirmed' });
+      await until(async () => {
+        const { output } = await store.run(['dead', 'list', '--json']);
+        return (JSON.parse(output) as { total: number }).total === 0;
+      });
+      expect(await restarts()).toEqual(restartsBefore);
+    }, 60_000);
+  });
+
+/** What can stand in a header. */
+const latinOf = (value: unknown): string => String(value).replace(/[^\x20-\x7e]/g, '?');
