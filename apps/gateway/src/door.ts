@@ -58,7 +58,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   const forward = app.get(Forward);
   const documents = app.get(Documents);
   const drain = app.get(Drain);
-  const { bodyLimit, arrivalTimeout, corsOrigins, trustProxy } = app.get(GatewaySettings);
+  const { bodyLimit, arrivalTimeout, corsOrigins, trustProxy, metricsReaders } = app.get(GatewaySettings);
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   // One more than is taken, so that one too many is seen and not left out in silence.
   Object.assign(server.server, {
@@ -72,11 +72,13 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     return facts;
   };
   server.addHook('onRequest', (request, reply, done) => {
-    const { traceId } = enter(request, reply);
+    const { traceId, route, address } = enter(request, reply);
     const { url, rawHeaders } = request.raw;
     if (url!.length > longestUrl) sendProblem(reply, problemOfStatus(414, traceId));
     else if (rawHeaders.length > 2 * mostHeaders) sendProblem(reply, problemOfStatus(431, traceId));
     else if (url!.includes('%00')) sendProblem(reply, problemOf(badUrl, traceId));
+    else if (route === '/metrics' && !metricsReaders(address, 0))
+      sendProblem(reply, problemOfStatus(404, traceId));
     else if (!answersCors(corsOrigins, request, reply)) done();
   });
   await server.register(compress, {

@@ -9,6 +9,15 @@ const list = z
   .default('')
   .transform((text) => text.split(',').flatMap((one) => one.trim() || []));
 
+const peers = list.transform((names, context) => {
+  try {
+    return trustOf(names);
+  } catch {
+    context.addIssue('addresses, networks such as 10.0.0.0/8, or loopback, separated by commas');
+    return z.NEVER;
+  }
+});
+
 export class GatewaySettings extends settings({
   requestTimeout: live(
     z.coerce
@@ -95,16 +104,12 @@ export class GatewaySettings extends settings({
       ),
     )
     .describe('origins whose pages may call the API, separated by commas; none by default'),
-  trustProxy: list
-    .transform((peers, context) => {
-      try {
-        return trustOf(peers);
-      } catch {
-        context.addIssue('addresses, networks such as 10.0.0.0/8, or loopback, separated by commas');
-        return z.NEVER;
-      }
-    })
-    .describe('peers whose X-Forwarded-For and X-Forwarded-Proto are believed; none by default'),
+  metricsReaders: peers
+    .prefault('loopback,linklocal,uniquelocal')
+    .describe('who may read /metrics; for others there is no such route'),
+  trustProxy: peers.describe(
+    'peers whose X-Forwarded-For and X-Forwarded-Proto are believed; none by default',
+  ),
   drainDelay: z.coerce
     .number()
     .min(0)

@@ -253,6 +253,14 @@ describe('behind a proxy that is trusted', () => {
     expect(await over('http')).toBeNull();
   });
 
+  it('the metrics are for those who are near, and not for its clients', async () => {
+    const from = (address: string) => door.call('/metrics', { headers: { 'x-forwarded-for': address } });
+    expect((await from('10.1.2.3')).status).toBe(200);
+    expectProblem(await from('203.0.113.9'), 404, 'not-found');
+    expectProblem(await from('10.1.2.3, 203.0.113.9'), 404, 'not-found');
+    expect((await door.call('/metrics')).status).toBe(200);
+  });
+
   it('no page of another origin may call where none is named', async () => {
     const answer = await door.call('/v1/things', { headers: { origin: shop } });
     expect(answer.headers.get('access-control-allow-origin')).toBeNull();
