@@ -37,7 +37,7 @@ export class OpenIdHandler {
       response_modes_supported: ['form_post', 'fragment', 'query'],
       grant_types_supported: ['authorization_code', 'refresh_token'],
       code_challenge_methods_supported: ['S256'],
-      token_endpoint_auth_methods_supported: clientAuthMethods,
+      token_endpoint_auth_methods_supported: [...clientAuthMethods],
       authorization_response_iss_parameter_supported: true,
       request_uri_parameter_supported: false,
       claims_parameter_supported: false,
