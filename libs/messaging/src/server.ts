@@ -263,7 +263,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       let all: Incoming[] = [];
       try {
         all = decodeAll(message, this.options.connection);
-        if (all.length > 1 && !all.every(({ pattern }) => this.#isQuestion(pattern)))
+        if (all.length > 1 && source.kind !== 'queries')
           throw new SyntaxError('only questions travel together');
       } catch (error) {
         all = [];
@@ -367,9 +367,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     incoming: Incoming | undefined,
     error: unknown,
   ): Promise<void> {
-    if (incoming && !this.#handlers.has(incoming.pattern) && (await this.#passOn(source, message, incoming)))
-      return;
     const { queue, kind } = source;
+    const isStrange = error instanceof Stranger;
+    const isUnknown = incoming && !isStrange && !this.#handlers.has(incoming.pattern);
+    if (isUnknown && (await this.#passOn(source, message, incoming))) return;
     const isNo = error instanceof Rejection;
     if (!isNo && !(error instanceof Overloaded)) {
       const traceId = traceIdOf(incoming?.context.traceparent);
@@ -380,7 +381,6 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       );
     }
     if (error instanceof NotYetKnown) throw error;
-    const isStrange = error instanceof Stranger;
     if (incoming?.replyTo && !isStrange) return this.#answer(incoming, { error });
     // Nobody waits for what it would have said.
     if (kind === 'queries' && !isStrange) return;

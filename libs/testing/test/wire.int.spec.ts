@@ -19,6 +19,7 @@ import type { ConsumeMessage } from 'amqplib';
 import { CloudEvent, HTTP } from 'cloudevents';
 import { firstValueFrom } from 'rxjs';
 import { z } from 'zod';
+import type { Handlers } from '../src/conformance.ts';
 import { eventually } from '../src/index.ts';
 import { RabbitHarness } from './rabbit-harness.ts';
 
@@ -27,6 +28,7 @@ const Look = shop.query('look', {
   input: z.strictObject({ thing: z.string() }),
   output: z.object({ seen: z.int() }),
 });
+const Listen = shop.query('listen', { input: z.strictObject({}), output: z.object({ heard: z.boolean() }) });
 const Take = shop.command('take', {
   input: z.strictObject({ thing: z.string() }),
   output: z.object({ taken: z.string() }),
@@ -247,6 +249,16 @@ describe('on the wire', () => {
       ).resolves.toEqual([{ seen: 1 }, { seen: 2 }]);
       release();
       await expect(slow).resolves.toEqual({ seen: 4 });
+    });
+
+    it('waits together for a version that knows it, where this one does not', async () => {
+      const newer: Handlers = [[Look, ({ thing }: { thing: string }) => ({ seen: thing.length })]];
+      await (await harness.serve(newer)).close();
+      await harness.serve([[Listen, () => ({ heard: true })]]);
+      const asked = Promise.all(things.slice(0, 5).map((thing) => harness.ask(Look, { thing })));
+      await sleep(300);
+      await harness.serve(newer);
+      await expect(asked).resolves.toEqual([0, 1, 2, 3, 4].map((seen) => ({ seen })));
     });
 
     it('travels alone where it is a command, which is kept, tried again and buried alone', async () => {
