@@ -117,8 +117,8 @@ export class Forward {
 
     reply.header('cache-control', cacheControl(route, context)).header('etag', read.etag);
     if (!http.document) reply.header('content-language', language);
-    const vary = [http.document ? [] : 'Accept-Language', http.cache ? 'Authorization' : []].flat();
-    if (vary.length > 0) appendHeader(reply, 'vary', vary.join(', '));
+    if (!http.document) appendHeader(reply, 'vary', 'Accept-Language');
+    if (http.cache) appendHeader(reply, 'vary', 'Authorization');
     if (isNoneMatch(request.headers['if-none-match'], read.etag)) return reply.code(304).send();
     return reply.code(http.status).type('application/json; charset=utf-8').send(read.text);
   }
@@ -142,18 +142,17 @@ export class Forward {
     }
   }
 
-  async #ask(
+  #ask(
     { contract, policy }: Pick<Route, 'contract' | 'policy'>,
     input: Input,
     context: CallContext,
     options: Pick<RequestOptions, 'timeout' | 'idempotencyKey'> = {},
   ): Promise<Output | null> {
-    const output = await this.client.request(contract.name, input, {
+    return this.client.request(contract.name, input, {
       ...{ context, policy, timeout: this.settings.requestTimeout },
       persistent: contract.kind === 'command',
       ...options,
-    });
-    return output as Output | null;
+    }) as Promise<Output | null>;
   }
 
   /** The answer of a client that prefers to wait; undefined where it does not, or waited in vain. */

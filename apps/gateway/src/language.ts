@@ -7,9 +7,10 @@ const spoken: readonly Language[] = ['ko', 'en'];
  * @param accept the header Accept-Language (RFC 9110); Korean where it names none that is spoken here
  */
 export function languageOf(accept: string | undefined): Language {
+  if (!accept) return 'ko';
   let best: Language = 'ko';
   let bestQuality = 0;
-  for (const range of (accept ?? '').split(',').slice(0, 20)) {
+  for (const range of accept.split(',').slice(0, 20)) {
     const [tag = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
     const language = tag === '*' ? 'ko' : spoken.find((one) => one === tag.split('-')[0]);
     const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1';

@@ -136,7 +136,7 @@ export class RabbitClient extends ClientProxy {
   };
 
   /** Like `ask`, for a caller that knows a request only by name. Gives the response as it came. */
-  async request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
+  request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
     const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
     const deadline = Math.min(Date.now() + timeout, within(context?.deadline));
     const call = { callee: calleeOf(name), policy, safe: !persistent, deadline };

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallPolicy, CallPolicyChange } from '@jogakbo/contract';
 import {
   bulkhead,
-  BulkheadRejectedError,
   circuitBreaker,
   CircuitState,
   CountBreaker,
@@ -11,6 +10,7 @@ import {
   handleAll,
   type BulkheadPolicy,
   type CircuitBreakerPolicy,
+  type IBackoff,
 } from 'cockatiel';
 import { RetryBudget } from './retry-budget.ts';
 
@@ -45,6 +45,8 @@ export interface CallGuardOptions {
   isDown(error: unknown): boolean;
   /** Whether another attempt may end better. */
   mayHelp(error: unknown): boolean;
+  /** What to throw for a call that was not made. */
+  refuse?(refused: CallRefused): Error;
   /** Values that are to go before those that were declared, looked up at each call. */
   override?(callee: string): CallPolicyChange | undefined;
 }
@@ -77,24 +79,25 @@ export class CallGuard {
   /**
    * Makes a call.
    * @param attempt is run once, or more often where the call is safe
-   * @throws CallRefused where it was not made; else what the last attempt threw
+   * @throws CallRefused (or what `refuse` makes of it) where it was not made; else what the last attempt threw
    */
   readonly run = async <T>(call: Call, attempt: () => Promise<T>): Promise<T> => {
     const callee = this.#calleeOf(call.callee, call.policy, this.options.override?.(call.callee));
     const { policy } = callee;
     callee.budget.earn();
-    let backoff = pauses.next();
+    let backoff: IBackoff<unknown> | undefined;
     for (let left = call.safe ? policy.retries : 0; ; left--) {
       try {
         return await callee.attempt(attempt);
       } catch (error) {
+        if (error instanceof CallRefused) throw this.options.refuse?.(error) ?? error;
+        backoff = (backoff ?? pauses).next(undefined);
         const inTime = Date.now() + backoff.duration < call.deadline;
         const another = left > 0 && inTime && this.options.mayHelp(error) && callee.budget.spend();
         if (!another) throw error;
       }
       callee.retried++;
       await sleep(backoff.duration);
-      backoff = backoff.next(undefined);
     }
   };
 
@@ -162,6 +165,10 @@ class Callee {
 
   async attempt<T>(attempt: () => Promise<T>): Promise<T> {
     this.#mustBeClosed();
+    if (this.#bulkhead.executionSlots <= 0 && this.#bulkhead.queueSlots <= 0) {
+      this.#refused.full++;
+      throw new CallRefused(this.name, 'full');
+    }
     const judged = async (): Promise<Outcome<T>> => {
       try {
         return { value: await attempt() };
@@ -171,16 +178,10 @@ class Callee {
       }
     };
     // Outside the breaker: a call that waited for a place finds what others learnt meanwhile.
-    const outcome = await this.#bulkhead
-      .execute(() => {
-        this.#mustBeClosed();
-        return this.#breaker.execute(judged);
-      })
-      .catch((error: unknown) => {
-        if (!(error instanceof BulkheadRejectedError)) throw error;
-        this.#refused.full++;
-        throw new CallRefused(this.name, 'full');
-      });
+    const outcome = await this.#bulkhead.execute(() => {
+      this.#mustBeClosed();
+      return this.#breaker.execute(judged);
+    });
     if ('error' in outcome) throw outcome.error;
     return outcome.value;
   }

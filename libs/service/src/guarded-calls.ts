@@ -1,5 +1,5 @@
 import { BrokerAway, RemoteFault, type Guard } from '@jogakbo/messaging';
-import { CallGuard, CallRefused, type CalleeState } from '@jogakbo/resilience';
+import { CallGuard, type CalleeState } from '@jogakbo/resilience';
 import { Gauge } from 'prom-client';
 import type { Metrics } from './metrics.ts';
 import type { PlatformSettings } from './settings.ts';
@@ -25,14 +25,11 @@ export function guardCalls(
     isDown: (error) => isSilent(error, ['timeout', 'unavailable']) && !(error instanceof BrokerAway),
     mayHelp: (error) => isSilent(error, ['unavailable']),
     override: (callee) => settings.callPolicies[callee],
+    refuse: ({ reason, message }) => new RemoteFault(reason === 'open' ? 'unavailable' : 'overloaded', message),
   });
   show(calls, metrics);
   return {
-    guard: (call, attempt) =>
-      calls.run(call, attempt).catch((error: unknown) => {
-        if (!(error instanceof CallRefused)) throw error;
-        throw new RemoteFault(error.reason === 'open' ? 'unavailable' : 'overloaded', error.message);
-      }),
+    guard: calls.run,
     leftAlone: () => calls.states.filter(({ circuit }) => circuit !== 'closed').map(({ callee }) => callee),
   };
 }

@@ -11,6 +11,14 @@ export const GetTrifle = trivial.query('get-trifle', {
   access: 'public',
 });
 
+/** The same, and one answer for all who ask within a second. */
+export const GetSharedTrifle = trivial.query('get-shared-trifle', {
+  input: z.strictObject({ trifleId: Id }),
+  output: z.object({ trifleId: Id, text: z.string() }),
+  http: { route: 'GET /v1/shared-trifles/{trifleId}', cache: { maxAge: 1 } },
+  access: 'public',
+});
+
 /** Takes as long as it is told: what it can do at a time is bounded, as that of a database is. */
 export const Labour = trivial.query('labour', {
   input: z.strictObject({ takes: z.int() }),

@@ -82,10 +82,19 @@ export function serviceEnvironment(
   };
 }
 
+/**
+ * Node's flags for a service. What the gateway has under way at a time is more than what the others have: where it does
+ * not fit into the young generation (megabytes), it is moved to the old one, and a sixth of the time goes into that.
+ */
+const nodeFlags = (name: string): string[] => [
+  `--max-semi-space-size=${name === 'gateway' ? 16 : 4}`,
+  ...['--max-old-space-size=128', '--enable-source-maps'],
+];
+
 export function launchOf(app: App, around: Surroundings, args: string[] = []): Launch {
   return {
     command: nodePath(),
-    args: ['--max-semi-space-size=4', '--max-old-space-size=128', '--enable-source-maps', app.main, ...args],
+    args: [...nodeFlags(app.name), app.main, ...args],
     cwd: root,
     env: serviceEnvironment(app, around),
   };
