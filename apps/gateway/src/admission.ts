@@ -5,6 +5,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { networkOf } from './client-address.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';
+import { overloaded, sendProblem } from './problem.ts';
+import { insistsOnNew } from './public-reads.ts';
 import { RateLimits, type Claim } from './rate-limits.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -36,11 +38,14 @@ export class Admission {
 
   /** Returns with `request.admitted`, answers, or throws what `problemOf` knows how to show. */
   async admit(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const { facts, method } = request;
+    const { facts, method, headers } = request;
     const match = this.services.table.find(method, request.url.split('?', 1)[0]!);
     if (match.found === 'route') {
-      facts.route = match.route.pattern;
-      this.load.admit(match.route, reply);
+      const { route } = match;
+      facts.route = route.pattern;
+      const asks = !route.http.cache || Boolean(headers.authorization) || insistsOnNew(headers);
+      // Nothing is thrown: that costs as much as an answer.
+      if (!this.load.admits(route, asks, reply)) return sendProblem(reply, overloaded(facts.traceId));
     }
     const network = networkOf(facts.address);
     const { rateLimitAddress, rateLimitMember } = this.settings;

@@ -11,7 +11,7 @@ import { answersCors } from './cors.ts';
 import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
 import { Forward } from './forward.ts';
-import { problemHeaders, problemOf, problemOfStatus, type Problem } from './problem.ts';
+import { problemHeaders, problemOf, problemOfStatus, sendProblem } from './problem.ts';
 import { RequestLog, type RequestFacts } from './request-log.ts';
 import { form } from './pages.ts';
 import { GatewaySettings } from './settings.ts';
@@ -142,10 +142,6 @@ function readBodies(scope: FastifyInstance): void {
 
 const unsupported = Object.assign(new Error('no type that is read here'), { statusCode: 415 });
 const badUrl = { statusCode: 400, code: 'FST_ERR_BAD_URL' };
-
-function sendProblem(reply: FastifyReply, problem: Problem): void {
-  reply.code(problem.status).headers(problemHeaders(problem)).send(JSON.stringify(problem));
-}
 
 const newTraceId = (): string => traceIdOf(childTraceparent())!;
 

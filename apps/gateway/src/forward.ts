@@ -10,7 +10,7 @@ import { inputOf } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import { languageOf } from './language.ts';
 import { PagesOfServices } from './pages.ts';
-import { isAway, PublicReads, type Representation } from './public-reads.ts';
+import { insistsOnNew, isAway, PublicReads, type Representation } from './public-reads.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { Waiting } from './wait.ts';
@@ -98,7 +98,7 @@ export class Forward {
     const { http, contract, service } = route;
     const { caller, language } = context;
     const ask = async () => represent(route, await this.#askOrFallBack(route, input, context), language);
-    const insists = /no-cache|no-store/.test(request.headers['cache-control'] ?? '');
+    const insists = insistsOnNew(request.headers);
     let read: Representation;
     if (http.cache) {
       // What one version answered is not for those who meet another.

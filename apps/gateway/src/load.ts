@@ -1,5 +1,4 @@
-import { RemoteFault } from '@jogakbo/messaging';
-import { Metrics } from '@jogakbo/service';
+import { GuardedCalls, Metrics } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { Counter, Gauge } from 'prom-client';
@@ -40,6 +39,7 @@ export class Load implements OnApplicationShutdown {
 
   constructor(
     private readonly settings: GatewaySettings,
+    private readonly calls: GuardedCalls,
     metrics: Metrics,
   ) {
     this.#timer = setInterval(() => this.#look(), lookEvery).unref();
@@ -65,19 +65,26 @@ export class Load implements OnApplicationShutdown {
   }
 
   /**
-   * Lets a request in until its answer is sent, or its client gone.
-   * @throws RemoteFault `overloaded`
+   * Lets a request in until its answer is sent, or its client gone. What the service could not take any more is refused
+   * here as well: when there is too much to do, a "no" must cost less than what it saves.
+   * @param asks whether it is certain that the service is asked
+   * @returns whether it is let in
    */
-  admit(route: Route, reply: FastifyReply): void {
+  admits(route: Route, asks: boolean, reply: FastifyReply): boolean {
     const priority = priorityOf(route);
     const { share, patience } = priorities[priority];
     const { maxInFlight, maxLoopDelay } = this.settings;
-    if (this.#inFlight >= maxInFlight * share || this.#delay > maxLoopDelay * patience) {
+    const isTooMuch =
+      this.#inFlight >= maxInFlight * share ||
+      this.#delay > maxLoopDelay * patience ||
+      (asks && this.calls.isFull(route.service));
+    if (isTooMuch) {
       this.#shed.inc({ priority });
-      throw new RemoteFault('overloaded', `too much to do for ${priority}`);
+      return false;
     }
     this.#inFlight += 1;
     reply.raw.once('close', () => (this.#inFlight -= 1));
+    return true;
   }
 
   #look(): void {

@@ -1,5 +1,6 @@
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import { RemoteFault } from '@jogakbo/messaging';
+import type { FastifyReply } from 'fastify';
 
 /** An error as RFC 9457 has it, with the members that API.md adds. */
 export interface Problem {
@@ -92,6 +93,12 @@ export function problemOf(error: unknown, traceId: string): Problem {
 export function problemOfStatus(status: number, traceId: string): Problem {
   return { ...problem(codeOf(status), status), traceId };
 }
+
+/** There is too much to do. */
+export const overloaded = (traceId: string): Problem => ({ ...problem('overloaded', 503), traceId });
+
+export const sendProblem = (reply: FastifyReply, problem: Problem): FastifyReply =>
+  reply.code(problem.status).headers(problemHeaders(problem)).send(JSON.stringify(problem));
 
 const codeOf = (status: number): string => codes[status] ?? (status < 500 ? 'invalid-request' : 'internal');
 

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpBinding } from '@jogakbo/contract';
 import { RemoteFault } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
@@ -25,6 +26,10 @@ interface Wish {
 
 /** Characters of answers that are kept at most; the one that was not used for longest goes first. */
 const mostKept = 8_000_000;
+
+/** Whether a reader wants nothing that was known before (Cache-Control: no-cache). */
+export const insistsOnNew = ({ 'cache-control': wanted }: IncomingHttpHeaders): boolean =>
+  wanted !== undefined && /no-cache|no-store/.test(wanted);
 
 /** True for faults that say: nobody was there to answer. */
 export const isAway = (error: unknown): boolean =>

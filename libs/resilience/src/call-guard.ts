@@ -101,6 +101,11 @@ export class CallGuard {
     }
   };
 
+  /** Whether a call to it would be refused now, because too many others are under way. */
+  isFull(callee: string): boolean {
+    return this.#callees.get(callee)?.isFull ?? false;
+  }
+
   /** Of all that were ever asked. */
   get states(): CalleeState[] {
     return [...this.#callees.values()].map((callee) => callee.state);
@@ -163,9 +168,13 @@ class Callee {
     return Object.entries(policy).every(([key, value]) => this.policy[key as keyof CallPolicy] === value);
   }
 
+  get isFull(): boolean {
+    return this.#bulkhead.executionSlots <= 0 && this.#bulkhead.queueSlots <= 0;
+  }
+
   async attempt<T>(attempt: () => Promise<T>): Promise<T> {
     this.#mustBeClosed();
-    if (this.#bulkhead.executionSlots <= 0 && this.#bulkhead.queueSlots <= 0) {
+    if (this.isFull) {
       this.#refused.full++;
       throw new CallRefused(this.name, 'full');
     }

@@ -12,26 +12,34 @@ import type { PlatformSettings } from './settings.ts';
 const isSilent = (error: unknown, codes: string[]): boolean =>
   error instanceof RemoteFault && !error.answered && codes.includes(error.code);
 
-/**
- * Guards all calls of a service by the policies of its callees, and shows how they are doing on /metrics.
- * @param settings `callPolicies` goes before what the callees declare, and may change at any time
- * @returns what `RabbitClient` takes, and the callees that are left alone now
- */
-export function guardCalls(
-  settings: Pick<PlatformSettings, 'callPolicies'>,
-  metrics: Metrics,
-): { guard: Guard; leftAlone: () => string[] } {
-  const calls = new CallGuard({
-    isDown: (error) => isSilent(error, ['timeout', 'unavailable']) && !(error instanceof BrokerAway),
-    mayHelp: (error) => isSilent(error, ['unavailable']),
-    override: (callee) => settings.callPolicies[callee],
-    refuse: ({ reason, message }) => new RemoteFault(reason === 'open' ? 'unavailable' : 'overloaded', message),
-  });
-  show(calls, metrics);
-  return {
-    guard: calls.run,
-    leftAlone: () => calls.states.filter(({ circuit }) => circuit !== 'closed').map(({ callee }) => callee),
-  };
+/** All calls of a service, guarded by the policies of its callees, and how they are doing on /metrics. */
+export class GuardedCalls {
+  readonly #calls: CallGuard;
+  /** What `RabbitClient` takes. */
+  readonly guard: Guard;
+
+  /** @param settings `callPolicies` goes before what the callees declare, and may change at any time */
+  constructor(settings: Pick<PlatformSettings, 'callPolicies'>, metrics: Metrics) {
+    this.#calls = new CallGuard({
+      isDown: (error) => isSilent(error, ['timeout', 'unavailable']) && !(error instanceof BrokerAway),
+      mayHelp: (error) => isSilent(error, ['unavailable']),
+      override: (callee) => settings.callPolicies[callee],
+      refuse: ({ reason, message }) =>
+        new RemoteFault(reason === 'open' ? 'unavailable' : 'overloaded', message),
+    });
+    this.guard = this.#calls.run;
+    show(this.#calls, metrics);
+  }
+
+  /** Whether a call to it would be refused now, because too many others are under way. */
+  isFull(callee: string): boolean {
+    return this.#calls.isFull(callee);
+  }
+
+  /** The callees that are left alone now. */
+  get leftAlone(): string[] {
+    return this.#calls.states.filter(({ circuit }) => circuit !== 'closed').map(({ callee }) => callee);
+  }
 }
 
 const circuits = { closed: 0, 'half-open': 1, open: 2 } as const;

@@ -1,3 +1,4 @@
+export { GuardedCalls } from './guarded-calls.ts';
 export { Readiness } from './health.ts';
 export { Metrics } from './metrics.ts';
 export { serve } from './serve.ts';

@@ -27,7 +27,7 @@ import { DataSource } from 'typeorm';
 import { declaredOnly } from './bus.ts';
 import { HealthController, Readiness } from './health.ts';
 import { createLog, NestLog } from './log.ts';
-import { guardCalls } from './guarded-calls.ts';
+import { GuardedCalls } from './guarded-calls.ts';
 import { Metrics, MetricsController } from './metrics.ts';
 import { PreparingClient } from './prepared-statements.ts';
 import { serviceOptions } from './service.ts';
@@ -101,7 +101,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const service = contract.name;
   const instance = `${service}-${randomUUIDv7().slice(-12)}`;
   const version = options.version ?? process.env['npm_package_version'] ?? '0.1.0';
-  const log = createLog(service, instance, platform.logLevel);
+  const log = createLog({ service, instance, level: platform.logLevel });
   settings.onChange(() => (log.level = platform.logLevel));
   const ladder = platform.retryLadder?.split(',').map(Number);
 
@@ -113,9 +113,9 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const publishing = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} publishes`);
   const publisher = new Publisher(publishing);
   await publisher.open();
-  const { guard, leftAlone } = guardCalls(platform, metrics);
+  const guarded = new GuardedCalls(platform, metrics);
   const split = new SplitCalls(platform, metrics);
-  const client = new RabbitClient(consuming, publisher, service, guard, split);
+  const client = new RabbitClient(consuming, publisher, service, guarded.guard, split);
   await client.connect();
 
   const readiness = new Readiness();
@@ -181,6 +181,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     { provide: BrokerConnection, useValue: consuming },
     { provide: Publisher, useValue: publisher },
     { provide: Metrics, useValue: metrics },
+    { provide: GuardedCalls, useValue: guarded },
     { provide: SplitCalls, useValue: split },
     { provide: Readiness, useValue: readiness },
     { provide: ServiceSettings, useValue: settings },
@@ -209,7 +210,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let url = '';
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
-    leftAlone: leftAlone(),
+    leftAlone: guarded.leftAlone,
     madeQueues: madeQueues.map(({ takes, at }, id) => ({
       id: String(id),
       takes,

@@ -38,7 +38,7 @@ const children = [
   run(
     [
       '--max-semi-space-size=16',
-      '--max-old-space-size=128',
+      '--max-old-space-size=256',
       '--enable-source-maps',
       'apps/gateway/dist/main.js',
     ],

@@ -83,13 +83,14 @@ export function serviceEnvironment(
 }
 
 /**
- * Node's flags for a service. What the gateway has under way at a time is more than what the others have: where it does
- * not fit into the young generation (megabytes), it is moved to the old one, and a sixth of the time goes into that.
+ * Node's flags for a service: the most that its memory may take, in megabytes. The gateway has more under way than the
+ * others, thousands of connections at worst: what does not fit into its young generation is moved to the old one, and a
+ * sixth of the time goes into that.
  */
-const nodeFlags = (name: string): string[] => [
-  `--max-semi-space-size=${name === 'gateway' ? 16 : 4}`,
-  ...['--max-old-space-size=128', '--enable-source-maps'],
-];
+const nodeFlags = (name: string): string[] => {
+  const [young, old] = name === 'gateway' ? [16, 256] : [4, 128];
+  return [`--max-semi-space-size=${young}`, `--max-old-space-size=${old}`, '--enable-source-maps'];
+};
 
 export function launchOf(app: App, around: Surroundings, args: string[] = []): Launch {
   return {

@@ -1,0 +1,48 @@
+import { beforeEach, describe, expect, it } from '@jest/globals';
+import { createLog, NestLog } from './log.ts';
+
+describe('the log', () => {
+  let lines: Record<string, unknown>[];
+  let nest: NestLog;
+  let level: (level: string) => void;
+  beforeEach(() => {
+    lines = [];
+    const to = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
+    const log = createLog({ service: 'orders', instance: 'orders-1', level: 'info' }, to);
+    level = (name) => (log.level = name);
+    nest = new NestLog(log);
+  });
+
+  it.each([
+    ['in a flat line', { password: 'geheim', status: 200 }],
+    ['one level down', { sent: { accessToken: 'geheim' }, status: 200 }],
+    ['two levels down', { sent: { headers: { authorization: 'geheim' } }, status: 200 }],
+    [
+      'in what belongs to an error',
+      { err: Object.assign(new Error('no'), { token: 'geheim' }), status: 200 },
+    ],
+  ])('never holds a secret: %s', (_, message) => {
+    nest.log(message, 'seen', 'http');
+    expect(lines).toEqual([expect.objectContaining({ msg: 'seen', context: 'http', status: 200 })]);
+    expect(JSON.stringify(lines)).toContain('[secret]');
+    expect(JSON.stringify(lines)).not.toContain('geheim');
+  });
+
+  it('says of every line whose it is, whatever it holds', () => {
+    nest.log({ status: 200 }, 'flat', 'http');
+    nest.log({ sent: { status: 200 } }, 'deep', 'http');
+    nest.log('a text', 'http');
+    expect(lines).toHaveLength(3);
+    for (const line of lines)
+      expect(line).toMatchObject({ service: 'orders', instance: 'orders-1', context: 'http' });
+  });
+
+  it('follows a level that is changed later', () => {
+    level('warn');
+    nest.log({ status: 200 }, 'flat', 'http');
+    expect(lines).toEqual([]);
+    level('debug');
+    nest.debug({ status: 200 }, 'flat', 'http');
+    expect(lines).toEqual([expect.objectContaining({ level: 20, msg: 'flat' })]);
+  });
+});
