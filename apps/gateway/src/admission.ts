@@ -44,8 +44,11 @@ export class Admission {
       const { route } = match;
       facts.route = route.pattern;
       const asks = !route.http.cache || Boolean(headers.authorization) || insistsOnNew(headers);
-      // Nothing is thrown: that costs as much as an answer.
-      if (!this.load.admits(route, asks, reply)) return sendProblem(reply, overloaded(facts.traceId));
+      if (!this.load.admits(route, asks, reply)) {
+        facts.isShed = true;
+        // Not thrown: that costs as much as an answer.
+        return sendProblem(reply, overloaded(facts.traceId));
+      }
     }
     const network = networkOf(facts.address);
     const { rateLimitAddress, rateLimitMember } = this.settings;

@@ -6,13 +6,15 @@ import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
 /**
- * How much of what the gateway can bear each kind of request may fill, as a share of the requests in flight and as a
- * multiple of the event loop's delay: browsing is refused first, what members buy last.
+ * How much of what there is each kind of request may fill: of the requests in flight, of those that wait for the same
+ * service (both as a share), and of the event loop's delay (as a multiple). Browsing is refused first, what members buy
+ * last. A short queue is as good as a long one where more comes than can be answered, and what waits in a long one costs
+ * memory and patience: that is kept for those who would lose more than a moment.
  */
 const priorities = {
-  browsing: { share: 0.6, patience: 1 },
-  reading: { share: 0.8, patience: 2 },
-  buying: { share: 1, patience: 4 },
+  browsing: { share: 0.6, queue: 0.125, patience: 1 },
+  reading: { share: 0.8, queue: 0.25, patience: 2 },
+  buying: { share: 1, queue: 1, patience: 4 },
 } as const;
 export type Priority = keyof typeof priorities;
 
@@ -72,12 +74,12 @@ export class Load implements OnApplicationShutdown {
    */
   admits(route: Route, asks: boolean, reply: FastifyReply): boolean {
     const priority = priorityOf(route);
-    const { share, patience } = priorities[priority];
+    const { share, queue, patience } = priorities[priority];
     const { maxInFlight, maxLoopDelay } = this.settings;
     const isTooMuch =
       this.#inFlight >= maxInFlight * share ||
       this.#delay > maxLoopDelay * patience ||
-      (asks && this.calls.isFull(route.service));
+      (asks && this.calls.isFull(route.service, queue));
     if (isTooMuch) {
       this.#shed.inc({ priority });
       return false;

@@ -17,6 +17,8 @@ export interface RequestFacts {
   /** The pattern of its route: never the path itself, which anybody can make up. */
   route: string;
   memberId?: string | undefined;
+  /** It was refused because there is too much to do: of these there is a number (`Load`), and no line each. */
+  isShed?: boolean;
 }
 
 declare module 'fastify' {
@@ -65,7 +67,7 @@ export class RequestLog {
     const milliseconds = performance.now() - facts.startedAt;
     const status = reply.statusCode;
     this.#seconds.observe({ route, method, status: String(status) }, milliseconds / 1_000);
-    if (quiet.has(route)) return;
+    if (quiet.has(route) || facts.isShed) return;
     const ms = Math.round(milliseconds * 100) / 100;
     const line = {
       ...{ method, route, status, ms, traceId },

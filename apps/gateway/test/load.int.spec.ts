@@ -78,3 +78,26 @@ describe('too much to do', () => {
     expect((await browse(0)).status).toBe(200);
   });
 });
+
+describe('too much to do for one service', () => {
+  const door = new Door();
+  /** Two at a time; of those who wait, browsing fills one place, buying all eight. */
+  beforeAll(() => door.open({ CALL_POLICIES: '{"demo":{"concurrency":2,"queue":8}}' }));
+  afterAll(() => door.close());
+
+  it('lets those who buy wait where those who browse are refused', async () => {
+    const browse = () => door.call('/v1/slow?takes=300');
+    const buy = () => door.call('/v1/slow', { token: door.member, body: { takes: 0 } });
+    const before = seen.slow;
+    const browsing = [browse(), browse()];
+    await eventually(() => seen.slow === before + 2);
+    browsing.push(browse());
+    await eventually(async () =>
+      /calls_open\{[^}]*kind="waiting"[^}]*\} 1\n/.test((await door.call('/metrics')).body),
+    );
+    expectProblem(await browse(), 503, 'overloaded');
+    const buying = await Promise.all(Array.from({ length: 7 }, buy));
+    expect(buying.map(({ status }) => status)).toEqual(Array(7).fill(200));
+    expect((await Promise.all(browsing)).map(({ status }) => status)).toEqual([200, 200, 200]);
+  });
+});

@@ -95,6 +95,31 @@ describe('CallGuard', () => {
     expect(state()).toMatchObject({ underWay: 0, waiting: 0, refused: { open: 0, full: 1 } });
   });
 
+  it('tells who would have to wait behind too many', async () => {
+    override = { queue: 4 };
+    expect(guard.isFull('search')).toBe(false);
+    const ends: (() => void)[] = [];
+    const begin = () => void guard.run(call(), () => new Promise<void>((resolve) => ends.push(resolve)));
+    const isFullFor = async (share: number) => {
+      await jest.advanceTimersByTimeAsync(0);
+      return guard.isFull('search', share);
+    };
+    begin();
+    expect(await isFullFor(0)).toBe(false); // there is a place
+    begin();
+    expect(await isFullFor(0)).toBe(true);
+    expect(await isFullFor(0.5)).toBe(false);
+    begin();
+    begin();
+    expect(await isFullFor(0.5)).toBe(true);
+    expect(await isFullFor(1)).toBe(false);
+    begin();
+    begin();
+    expect(await isFullFor(1)).toBe(true);
+    ends[0]!();
+    expect(await isFullFor(1)).toBe(false);
+  });
+
   /** Fails so many times, then answers. */
   const failing = (times: number) => jest.fn(() => (times-- > 0 ? away() : fine()));
   const inTime = async <T>(made: Promise<T>): Promise<T> => {

@@ -101,9 +101,12 @@ export class CallGuard {
     }
   };
 
-  /** Whether a call to it would be refused now, because too many others are under way. */
-  isFull(callee: string): boolean {
-    return this.#callees.get(callee)?.isFull ?? false;
+  /**
+   * Whether a call to it could not even wait now.
+   * @param share of its queue, from 0 to 1, that others may have filled: 1 says that the call would be refused
+   */
+  isFull(callee: string, share = 1): boolean {
+    return this.#callees.get(callee)?.isFull(share) ?? false;
   }
 
   /** Of all that were ever asked. */
@@ -168,13 +171,17 @@ class Callee {
     return Object.entries(policy).every(([key, value]) => this.policy[key as keyof CallPolicy] === value);
   }
 
-  get isFull(): boolean {
-    return this.#bulkhead.executionSlots <= 0 && this.#bulkhead.queueSlots <= 0;
+  isFull(share = 1): boolean {
+    return this.#bulkhead.executionSlots <= 0 && this.#waiting >= this.policy.queue * share;
+  }
+
+  get #waiting(): number {
+    return this.policy.queue - this.#bulkhead.queueSlots;
   }
 
   async attempt<T>(attempt: () => Promise<T>): Promise<T> {
     this.#mustBeClosed();
-    if (this.isFull) {
+    if (this.isFull()) {
       this.#refused.full++;
       throw new CallRefused(this.name, 'full');
     }
@@ -206,13 +213,12 @@ class Callee {
 
   get state(): CalleeState {
     const { state } = this.#breaker;
-    const { concurrency, queue } = this.policy;
     return {
       callee: this.name,
       circuit:
         state === CircuitState.Closed ? 'closed' : state === CircuitState.HalfOpen ? 'half-open' : 'open',
-      underWay: concurrency - this.#bulkhead.executionSlots,
-      waiting: queue - this.#bulkhead.queueSlots,
+      underWay: this.policy.concurrency - this.#bulkhead.executionSlots,
+      waiting: this.#waiting,
       refused: { ...this.#refused },
       retried: this.retried,
     };

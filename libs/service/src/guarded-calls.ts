@@ -17,6 +17,8 @@ export class GuardedCalls {
   readonly #calls: CallGuard;
   /** What `RabbitClient` takes. */
   readonly guard: Guard;
+  /** See `CallGuard`. */
+  readonly isFull: CallGuard['isFull'];
 
   /** @param settings `callPolicies` goes before what the callees declare, and may change at any time */
   constructor(settings: Pick<PlatformSettings, 'callPolicies'>, metrics: Metrics) {
@@ -28,12 +30,8 @@ export class GuardedCalls {
         new RemoteFault(reason === 'open' ? 'unavailable' : 'overloaded', message),
     });
     this.guard = this.#calls.run;
+    this.isFull = this.#calls.isFull.bind(this.#calls);
     show(this.#calls, metrics);
-  }
-
-  /** Whether a call to it would be refused now, because too many others are under way. */
-  isFull(callee: string): boolean {
-    return this.#calls.isFull(callee);
   }
 
   /** The callees that are left alone now. */
