@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { service } from '@jogakbo/contract';
-import { Ask, BrokerConnection, Handles, Instances, Publisher } from '@jogakbo/messaging';
+import { Ask, BrokerConnection, Handles, Instances, Publisher, RabbitClient } from '@jogakbo/messaging';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import { Controller } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -146,5 +146,49 @@ describe('calls between services', () => {
     }
     await expect(Promise.all(slow)).resolves.toEqual([42, 42]);
     await expect(ask(false)).resolves.toBe(42);
+  });
+});
+
+describe('calls of somebody who is not there', () => {
+  /** Its circuit stays closed for 500 attempts: nothing but the budget bounds what is tried again. */
+  const ghost = service('ghost', 'Never answers.', { failures: 0.99, calls: 1_000 });
+  const phantom = service('phantom', 'Never answers, and is left alone for that.');
+  const shape = { input: z.strictObject({}), output: z.strictObject({}) };
+  const [Haunt, Appear] = [ghost.query('haunt', shape), phantom.query('appear', shape)];
+
+  @Service({ contract: service('house'), calls: [Haunt, Appear] })
+  class HouseModule {}
+  let house: ServiceUnderTest;
+  beforeAll(async () => {
+    house = await ServiceUnderTest.start(HouseModule, {});
+  });
+  afterAll(() => house.stop());
+
+  /** Questions that left for it, alone or several in a message, while it was asked 400 times. */
+  async function sentWhileAsking(question: typeof Haunt | typeof Appear): Promise<number> {
+    const publish = jest.spyOn(house.get(Publisher), 'publish');
+    const { ask } = house.get(RabbitClient);
+    for (let round = 0; round < 8; round++) {
+      const asked = await Promise.allSettled(Array.from({ length: 50 }, () => ask(question, {})));
+      for (const one of asked) {
+        expect(one).toMatchObject({ status: 'rejected', reason: { code: 'unavailable' } });
+      }
+    }
+    const sent = publish.mock.calls
+      .filter(([{ routingKey }]) => routingKey.startsWith(question.name))
+      .flatMap(([{ content }]) => JSON.parse(content.toString()) as object | object[]);
+    publish.mockRestore();
+    return sent.length;
+  }
+
+  it('become no more than 1.1 times as many by being tried again', async () => {
+    const sent = await sentWhileAsking(Haunt);
+    expect(sent).toBeGreaterThan(420);
+    // One more: what the budget begins with.
+    expect(sent).toBeLessThanOrEqual(441);
+  });
+
+  it('become far less once the circuit is open', async () => {
+    expect(await sentWhileAsking(Appear)).toBeLessThan(100);
   });
 });
