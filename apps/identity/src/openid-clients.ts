@@ -1,6 +1,6 @@
+import { json } from '@jogakbo/service';
 import type { ClientMetadata } from 'oidc-provider';
 import { z } from 'zod';
-import { jsonList } from './json-list.ts';
 import { audience } from './signing-keys.ts';
 
 /** A code goes to nobody on the way: over TLS, or not over a network at all. */
@@ -24,7 +24,14 @@ const OpenIdClient = z.strictObject({
 });
 export type OpenIdClient = z.output<typeof OpenIdClient>;
 
-export const clientsFromText = jsonList(OpenIdClient, 'clientId', 'a clientId');
+export const OpenIdClients = json(
+  z
+    .array(OpenIdClient)
+    .refine(
+      (all) => new Set(all.map(({ clientId }) => clientId)).size === all.length,
+      'names a clientId twice',
+    ),
+);
 
 const isLoopback = (uri: string) => uri.startsWith('http://');
 

@@ -1,7 +1,7 @@
 import { secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
-import { clientsFromText } from './openid-clients.ts';
-import { staffFromText } from './staff.ts';
+import { OpenIdClients } from './openid-clients.ts';
+import { Staff } from './staff.ts';
 
 export class IdentitySettings extends settings({
   tokenIssuer: z
@@ -10,19 +10,13 @@ export class IdentitySettings extends settings({
     .default('http://localhost:3000')
     .describe('the public address of the store: `iss` of every token, and where members sign in for others'),
   staff: secret(
-    z
-      .string()
-      .transform(staffFromText)
-      .default([])
-      .describe('accounts that must exist, [{email,name,password,roles}]; give a file by STAFF_FILE'),
+    Staff.default([]).describe(
+      'accounts that must exist, [{email,name,password,roles}]; give a file by STAFF_FILE',
+    ),
   ),
   oidcClients: secret(
-    z
-      .string()
-      .transform(clientsFromText)
-      .default([])
-      .describe(
-        '[{clientId,name,secret?,redirectUris}] who may send members here; give a file by OIDC_CLIENTS_FILE',
-      ),
+    OpenIdClients.default([]).describe(
+      '[{clientId,name,secret?,redirectUris}] who may send members here; give a file by OIDC_CLIENTS_FILE',
+    ),
   ),
 }) {}

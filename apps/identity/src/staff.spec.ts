@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { z } from 'zod';
-import { staffFromText } from './staff.ts';
+import { Staff } from './staff.ts';
 
-const read = (text: string) => z.string().transform(staffFromText).safeParse(text);
+const read = (text: string) => Staff.safeParse(text);
 const problems = (text: string) => read(text).error?.issues.map(({ message }) => message);
 const operator = { email: 'Op@x.example', name: 'Op', password: 'a secret of hers', roles: ['operator'] };
 

@@ -1,6 +1,6 @@
 import { Role } from '@jogakbo/contracts-identity';
+import { json } from '@jogakbo/service';
 import { z } from 'zod';
-import { jsonList } from './json-list.ts';
 
 const StaffAccount = z.strictObject({
   email: z.email().max(254).toLowerCase(),
@@ -10,4 +10,8 @@ const StaffAccount = z.strictObject({
 });
 export type StaffAccount = z.output<typeof StaffAccount>;
 
-export const staffFromText = jsonList(StaffAccount, 'email', 'an address');
+export const Staff = json(
+  z
+    .array(StaffAccount)
+    .refine((all) => new Set(all.map(({ email }) => email)).size === all.length, 'names an address twice'),
+);

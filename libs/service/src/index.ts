@@ -5,6 +5,14 @@ export { serve } from './serve.ts';
 export { seal, sealingKey, unseal } from './seal.ts';
 export { clientKey, ServiceSettings, tell } from './service-settings.ts';
 export { Service, serviceOptions, type ServiceOptions } from './service.ts';
-export { DatabaseSettings, live, PlatformSettings, secret, settings, WrongSettings } from './settings.ts';
+export {
+  DatabaseSettings,
+  json,
+  live,
+  PlatformSettings,
+  secret,
+  settings,
+  WrongSettings,
+} from './settings.ts';
 export { SplitCalls } from './split-calls.ts';
 export { createDataSource, start, type RunningService, type StartOptions } from './start.ts';

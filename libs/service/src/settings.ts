@@ -46,14 +46,25 @@ export class WrongSettings extends Error {
   }
 }
 
-/** What is no JSON stays a text, which the schema refuses. */
-function fromJson(text: unknown): unknown {
-  try {
-    return JSON.parse(String(text));
-  } catch {
-    return text;
-  }
-}
+/**
+ * A setting whose text is JSON. What is wrong with it is told by place and never by content: it may hold secrets.
+ * @param schema what the text has to say
+ */
+export const json = <T extends z.ZodType>(schema: T) =>
+  z.string().transform((text, context): z.output<T> => {
+    let said: unknown;
+    try {
+      said = JSON.parse(text);
+    } catch {
+      context.addIssue('is not JSON');
+      return z.NEVER;
+    }
+    const read = schema.safeParse(said);
+    if (read.success) return read.data;
+    for (const { path, message } of read.error.issues)
+      context.addIssue(path.length > 0 ? `${path.join('.')}: ${message}` : message);
+    return z.NEVER;
+  });
 
 /** The settings that every service has. */
 export class PlatformSettings extends settings({
@@ -101,14 +112,12 @@ export class PlatformSettings extends settings({
       .describe('questions that are answered at a time; those beyond are refused at once'),
   ),
   callPolicies: live(
-    z
-      .preprocess(fromJson, z.record(z.string(), CallPolicyChange))
+    json(z.record(z.string(), CallPolicyChange))
       .default({})
       .describe('JSON: how to ask other services, where that differs: {"search":{"retries":0}}'),
   ),
   trafficSplit: live(
-    z
-      .preprocess(fromJson, TrafficSplit)
+    json(TrafficSplit)
       .default({})
       .describe(
         'JSON: percent of the calls of services by version, the same for all: {"orders":{"1.4.0":10}}',
