@@ -11,7 +11,7 @@ const secrets = ['password', 'accessToken', 'refreshToken', 'token', 'authorizat
  */
 export function createLog(
   { service, instance, level }: { service: string; instance: string; level: string },
-  to: DestinationStream = pino.destination(1),
+  to?: DestinationStream,
 ): Logger {
   const options = {
     level,
