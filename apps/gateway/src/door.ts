@@ -106,7 +106,8 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     scope.setErrorHandler((error, request, reply) => {
       const problem = problemOf(error, request.facts.traceId);
       // Of what is shed there is a number, not a line each: it comes when there is too much to do.
-      if (problem.status >= 500 && problem.code !== 'overloaded') log.fault(request, error);
+      if (problem.code === 'overloaded') request.facts.isShed = true;
+      else if (problem.status >= 500) log.fault(request, error);
       if (error instanceof Rejection && error.retryAfter) reply.header('retry-after', error.retryAfter);
       sendProblem(reply, problem);
     });

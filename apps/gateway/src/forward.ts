@@ -1,5 +1,12 @@
 import { hash } from 'node:crypto';
-import { RabbitClient, RemoteFault, type CallContext, type RequestOptions } from '@jogakbo/messaging';
+import { Rejection } from '@jogakbo/contract';
+import {
+  BrokerAway,
+  RabbitClient,
+  RemoteFault,
+  type CallContext,
+  type RequestOptions,
+} from '@jogakbo/messaging';
 import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -9,6 +16,7 @@ import { HttpUpstreams } from './http-upstream.ts';
 import { inputOf } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import { languageOf } from './language.ts';
+import { Load } from './load.ts';
 import { PagesOfServices } from './pages.ts';
 import { insistsOnNew, isAway, PublicReads, type Representation } from './public-reads.ts';
 import type { Route } from './routes.ts';
@@ -30,6 +38,7 @@ export class Forward {
     private readonly upstreams: HttpUpstreams,
     private readonly pages: PagesOfServices,
     private readonly reads: PublicReads,
+    private readonly load: Load,
     private readonly split: SplitCalls,
     private readonly settings: GatewaySettings,
     metrics: Metrics,
@@ -70,12 +79,16 @@ export class Forward {
     };
     if (route.http.method === 'GET') return this.#read(route, input, context, request, reply);
     this.#mustServe(route);
+    let mayHaveChanged = true;
     try {
       const output = await this.#ask(route, input, context, { idempotencyKey });
       describe(route, output, context, reply);
       return (await this.#whenEnded(route, output, context, request, reply)) ?? answer(route, output, reply);
+    } catch (error) {
+      mayHaveChanged = !isWithoutEffect(error);
+      throw error;
     } finally {
-      this.reads.changed(route.service);
+      if (mayHaveChanged) this.reads.changed(route.service);
     }
   }
 
@@ -97,7 +110,11 @@ export class Forward {
   ): Promise<unknown> {
     const { http, contract, service } = route;
     const { caller, language } = context;
-    const ask = async () => represent(route, await this.#askOrFallBack(route, input, context), language);
+    const ask = async () => {
+      // Whether it would be asked at all was not known at the door.
+      if (http.cache) this.load.mustHaveRoom(route);
+      return represent(route, await this.#askOrFallBack(route, input, context), language);
+    };
     const insists = insistsOnNew(request.headers);
     let read: Representation;
     if (http.cache) {
@@ -157,7 +174,7 @@ export class Forward {
 
   /** The answer of a client that prefers to wait; undefined where it does not, or waited in vain. */
   async #whenEnded(
-    { http }: Route,
+    { http, policy }: Route,
     output: Output | null,
     context: CallContext,
     request: FastifyRequest,
@@ -167,11 +184,20 @@ export class Forward {
     if (!http.wait || !output || seconds === 0) return undefined;
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort('closed'));
-    const ended = await this.waiting.end(http.wait, output, { seconds, context, gone: gone.signal });
+    if (reply.raw.destroyed) gone.abort('closed');
+    const ended = await this.waiting.end(http.wait, output, { seconds, context, policy, gone: gone.signal });
     reply.header('preference-applied', `wait=${seconds}`);
     return ended && reply.code(http.wait.status).send(ended);
   }
 }
+
+/** True for a "no", and for what was not even sent. */
+const isWithoutEffect = (error: unknown): boolean =>
+  error instanceof Rejection ||
+  (error instanceof RemoteFault &&
+    !error.answered &&
+    !(error instanceof BrokerAway) &&
+    (error.code === 'overloaded' || error.code === 'unavailable'));
 
 /** An answer with its ETag: the version that the contract names, in this language, or else a digest of the answer. */
 function represent({ http }: Route, output: Output | null, language: string): Representation {

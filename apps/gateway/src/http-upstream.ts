@@ -5,6 +5,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Counter, Gauge } from 'prom-client';
 import { Agent, type Dispatcher } from 'undici';
+import { appendHeader } from './headers.ts';
 import { mustBeSound } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import type { Route } from './routes.ts';
@@ -321,7 +322,10 @@ function send(answer: Answer, { access, http }: Route, origin: string, reply: Fa
   }
   for (const name of responseHeaders) {
     const value = headers[name];
-    if (value !== undefined) reply.header(name, value);
+    if (value === undefined) continue;
+    // Of `vary` a part may be our own already.
+    if (name === 'vary') appendHeader(reply, name, [value].flat().join(', '));
+    else reply.header(name, value);
   }
   const location = one('location');
   if (location?.startsWith(`${origin}/`)) reply.header('location', location.slice(origin.length));

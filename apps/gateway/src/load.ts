@@ -1,3 +1,4 @@
+import { RemoteFault } from '@jogakbo/messaging';
 import { GuardedCalls, Metrics } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
@@ -74,12 +75,12 @@ export class Load implements OnApplicationShutdown {
    */
   admits(route: Route, asks: boolean, reply: FastifyReply): boolean {
     const priority = priorityOf(route);
-    const { share, queue, patience } = priorities[priority];
+    const { share, patience } = priorities[priority];
     const { maxInFlight, maxLoopDelay } = this.settings;
     const isTooMuch =
       this.#inFlight >= maxInFlight * share ||
       this.#delay > maxLoopDelay * patience ||
-      (asks && this.calls.isFull(route.service, queue));
+      (asks && !this.#hasRoom(route));
     if (isTooMuch) {
       this.#shed.inc({ priority });
       return false;
@@ -87,6 +88,17 @@ export class Load implements OnApplicationShutdown {
     this.#inFlight += 1;
     reply.raw.once('close', () => (this.#inFlight -= 1));
     return true;
+  }
+
+  /** For what was let in before it was known that its service is asked. @throws RemoteFault `overloaded` */
+  mustHaveRoom(route: Route): void {
+    if (this.#hasRoom(route)) return;
+    this.#shed.inc({ priority: priorityOf(route) });
+    throw new RemoteFault('overloaded', `too many wait for ${route.service}`);
+  }
+
+  #hasRoom(route: Route): boolean {
+    return !this.calls.isFull(route.service, priorities[priorityOf(route)].queue);
   }
 
   #look(): void {

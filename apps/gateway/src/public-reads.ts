@@ -24,8 +24,10 @@ interface Wish {
   old: boolean;
 }
 
-/** Characters of answers that are kept at most; the one that was not used for longest goes first. */
+/** Characters of answers and of what asked for them, at most; the one that was not used for longest goes first. */
 const mostKept = 8_000_000;
+/** What each takes beside its characters. */
+const overhead = 200;
 
 /** Whether a reader wants nothing that was known before (Cache-Control: no-cache). */
 export const insistsOnNew = ({ 'cache-control': wanted }: IncomingHttpHeaders): boolean =>
@@ -46,7 +48,7 @@ export const isAway = (error: unknown): boolean =>
 export class PublicReads {
   readonly #kept = new LRUCache<string, Kept>({
     maxSize: mostKept,
-    sizeCalculation: ({ text }) => text.length + 1,
+    sizeCalculation: ({ text }, key) => text.length + key.length + overhead,
   });
   readonly #underWay = new Map<string, Promise<Kept>>();
   /** How often each service was changed: part of every key, so that what was known before is not found any more. */

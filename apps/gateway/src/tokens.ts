@@ -119,6 +119,7 @@ export class Tokens {
       {},
       {
         timeout: this.settings.requestTimeout,
+        policy: match.route.policy,
         context: { traceparent: childTraceparent(), language: 'ko' },
       },
     )) as JSONWebKeySet;

@@ -1,3 +1,4 @@
+import type { CallPolicy } from '@jogakbo/contract';
 import {
   BrokerConnection,
   Listener,
@@ -78,9 +79,10 @@ export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnAppli
   end(
     wait: Wait,
     reply: Output,
-    options: { seconds: number; context: CallContext; gone: AbortSignal },
+    options: { seconds: number; context: CallContext; policy: CallPolicy; gone: AbortSignal },
   ): Promise<Output | undefined> {
-    const { seconds, context, gone } = options;
+    const { seconds, context, policy, gone } = options;
+    if (gone.aborted || this.#ending.signal.aborted) return Promise.resolve(undefined);
     const value = reply[wait.key];
     const name = thing(wait, value);
     const until = performance.now() + seconds * 1_000;
@@ -88,7 +90,7 @@ export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnAppli
     const ask = async (): Promise<Output | undefined> => {
       const timeout = Math.min(this.settings.requestTimeout, until - performance.now());
       const answer = await this.client
-        .request(wait.answer, { [wait.key]: value }, { context, timeout })
+        .request(wait.answer, { [wait.key]: value }, { context, policy, timeout })
         .catch(() => undefined);
       return (answer ?? undefined) as Output | undefined;
     };

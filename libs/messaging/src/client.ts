@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { CallPolicy, type AnyRequest, type Input, type Reply } from '@jogakbo/contract';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
-import type { Channel } from 'amqplib';
+import type { Channel, ConsumeMessage } from 'amqplib';
 import { currentCall, type CallContext } from './call-context.ts';
 import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
@@ -220,7 +220,7 @@ export class RabbitClient extends ClientProxy {
       queue,
       (message) => {
         if (!message) return void channel.close().catch(() => {});
-        for (const { id, response, error } of decodeAnswers(message)) {
+        for (const { id, response, error } of answersOf(message)) {
           const pending = this.#pending.get(id);
           if (!pending) continue; // its caller has given up
           // The one who was asked may still answer.
@@ -258,6 +258,15 @@ export class RabbitClient extends ClientProxy {
 
   unwrap<T>(): T {
     return this.connection as T;
+  }
+}
+
+/** None where they cannot be read: whoever waits for one of them is told in time, and nobody else loses his. */
+function answersOf(message: ConsumeMessage): ReturnType<typeof decodeAnswers> {
+  try {
+    return decodeAnswers(message);
+  } catch {
+    return [];
   }
 }
 

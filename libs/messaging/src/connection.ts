@@ -22,7 +22,8 @@ export class BrokerConnection implements Standing {
   #login = '';
   #model: ChannelModel | undefined;
   #recovering: RecoveringChannelModel | undefined;
-  #lastFault: Error | undefined;
+  readonly #logger = new Logger('broker');
+  #isLost = false;
   readonly #connected: (() => void)[] = [];
   readonly #strangers: ((kind: string) => void)[] = [];
 
@@ -49,11 +50,6 @@ export class BrokerConnection implements Standing {
   /** Undefined while the broker is out of reach. */
   get model(): ChannelModel | undefined {
     return this.#model;
-  }
-
-  /** Why the broker is out of reach, for health. */
-  get lastFault(): Error | undefined {
-    return this.#lastFault;
   }
 
   /**
@@ -84,17 +80,24 @@ export class BrokerConnection implements Standing {
     });
     this.#recovering.on('connect', (model) => {
       this.#model = model;
-      this.#lastFault = undefined;
+      if (this.#isLost) this.#logger.log('the broker is back');
+      this.#isLost = false;
       for (const tell of this.#connected) tell();
     });
     this.#recovering.on('disconnect', (error) => {
       this.#model = undefined;
-      this.#lastFault = error;
+      this.#sayLost(error);
     });
-    this.#recovering.on('connect-failed', (error) => (this.#lastFault = error));
-    this.#recovering.on('error', (error) => (this.#lastFault = error));
+    this.#recovering.on('connect-failed', (error) => this.#sayLost(error));
+    this.#recovering.on('error', (error) => this.#sayLost(error));
     await this.#recovering.waitForConnect();
     return this;
+  }
+
+  /** Once for each time that it is lost. */
+  #sayLost(error: Error | undefined): void {
+    if (!this.#isLost) this.#logger.warn(`the broker is out of reach: ${error?.message ?? 'it hung up'}`);
+    this.#isLost = true;
   }
 
   /** Runs after every reconnect. */

@@ -1,4 +1,5 @@
-import type { MessageProperties } from 'amqplib';
+import type { ConsumeMessage, MessageProperties } from 'amqplib';
+import { exchanges } from './topology.ts';
 
 /** How a connection stands to the others on the broker. */
 export interface Standing {
@@ -33,6 +34,32 @@ export function senderOf(
   const first = (headers as Record<string, unknown> | undefined)?.[header];
   if (user === undefined || (user !== login && user !== operator)) return user;
   return typeof first === 'string' ? first || undefined : user;
+}
+
+/**
+ * The key under which the broker let a message pass, having looked whether its sender may use it. Where a queue of its
+ * own handed the message on, the broker looked at nothing: that is believed of queues for a version of this service, into
+ * which it came straight from its sender, and of no others.
+ * @returns undefined for what this service, or an operator, sent again; empty where nobody looked
+ */
+export function keyOf(
+  { properties, fields }: Pick<ConsumeMessage, 'properties' | 'fields'>,
+  { login, operator }: Standing,
+): string | undefined {
+  const user = properties.userId as string | undefined;
+  const isSentAgain = operator === undefined || user === login || user === operator;
+  if (isSentAgain) return fields.exchange === exchanges.dead ? undefined : fields.routingKey;
+  const deaths = properties.headers?.['x-death'] as Death[] | undefined;
+  if (!deaths) return fields.routingKey;
+  const [death, ...earlier] = deaths;
+  const isOurs = earlier.length === 0 && death?.queue.startsWith(`${login}.`) && death.queue.includes('@');
+  return (isOurs && death?.['routing-keys'][0]) || '';
+}
+
+/** What the broker says of a queue that handed a message on. */
+interface Death {
+  queue: string;
+  'routing-keys': string[];
 }
 
 /** A message that does not come from the one who may send it. It is never handled, however often it comes. */

@@ -168,13 +168,17 @@ export class Instances {
   get present(): Announcement[] {
     const now = performance.now();
     this.#excuse(now);
-    for (const [instance, { announcement, until }] of this.#heard) {
-      if (until + announcement.interval * rememberGone < now) this.#heard.delete(instance);
-    }
+    this.#forget(now);
     return [...this.#heard.values()]
       .filter(({ until }) => until >= now)
       .map(({ announcement }) => announcement)
       .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+  }
+
+  #forget(now: number): void {
+    for (const [instance, { announcement, until }] of this.#heard) {
+      if (until + announcement.interval * rememberGone < now) this.#heard.delete(instance);
+    }
   }
 
   /** True once those that are there had the time to answer the roll. */
@@ -185,6 +189,7 @@ export class Instances {
   /** Those that take work now, and said something after `time` (of `performance.now()`). */
   aliveSince(time: number): Announcement[] {
     const now = performance.now();
+    this.#forget(now);
     return [...this.#heard.values()]
       .filter(({ announcement: { state, interval }, until }) => {
         const heard = until - interval * 3_000;

@@ -429,10 +429,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const { replyTo, sender, correlationId, pattern } = incoming;
     if (!replyTo) return;
     // A login of one service may write to nobody's queue directly, and trying would cost the channel.
-    if (
-      this.options.connection.operator !== undefined &&
-      !replyTo.startsWith(queues.reply(sender ?? '', ''))
-    ) {
+    if (this.options.connection.operator !== undefined && !isReplyQueueOf(sender ?? '', replyTo)) {
       if (!this.#saidMute) this.logger.warn(`no answer leaves for ${sender}, which waits at ${replyTo}`);
       this.#saidMute = true;
       return;
@@ -518,3 +515,9 @@ function parse(schema: z.ZodType, data: unknown): unknown {
 
 /** Whether an answer goes to a client of ours, which has a queue behind `replies`. */
 const isOurs = (replyTo: string): boolean => replyTo.startsWith('reply.');
+
+/** Exactly what the broker would let pass: a refusal costs the channel, and with it the answers of others. */
+function isReplyQueueOf(sender: string, replyTo: string): boolean {
+  const prefix = queues.reply(sender, '');
+  return replyTo.startsWith(prefix) && /^[\w-]+$/.test(replyTo.slice(prefix.length));
+}

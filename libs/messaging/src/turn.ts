@@ -1,5 +1,5 @@
 /** A message holds no more: the instances of a service share the work by messages. */
-const mostTogether = 32;
+export const mostTogether = 32;
 
 /** Gathers what is sent within one turn of the event loop, by where it goes. */
 export class Turn<T> {

@@ -3,8 +3,8 @@ import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
 import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
-import { senderOf, type Standing } from './identity.ts';
-import { exchanges } from './topology.ts';
+import { keyOf, senderOf, type Standing } from './identity.ts';
+import { mostTogether } from './turn.ts';
 
 /** A message as it arrived, whatever its wire format was. */
 export interface Incoming {
@@ -162,6 +162,7 @@ export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming
   if (message.properties.contentType !== batch) return [decode(message, standing)];
   const bodies = JSON.parse(message.content.toString()) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
+  if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
   return bodies.map((body) => ({
     ...incomingOf(body, body.headers ?? {}, message, standing),
     messageId: String(body.id),
@@ -189,7 +190,7 @@ function incomingOf(
     data: body.data,
     sender: senderOf(properties, standing),
     headers,
-    key: fields.exchange === exchanges.dead ? undefined : fields.routingKey,
+    key: keyOf({ properties, fields }, standing),
     messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
     replyTo: properties.replyTo as string | undefined,
     correlationId: properties.correlationId as string | undefined,

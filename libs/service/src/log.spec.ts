@@ -28,6 +28,21 @@ describe('the log', () => {
     expect(JSON.stringify(lines)).not.toContain('geheim');
   });
 
+  it('leaves out the values that a query of the database was about', () => {
+    const driverError = Object.assign(new Error('gone'), { detail: 'Key (email)=(kim@x.example)' });
+    const failed = Object.assign(new Error('gone'), {
+      parameters: ['kim@x.example'],
+      driverError,
+      code: '57P01',
+    });
+    nest.error({ err: failed }, 'failed');
+    nest.error(failed);
+    expect(lines).toEqual(
+      Array(2).fill(expect.objectContaining({ err: expect.objectContaining({ code: '57P01' }) })),
+    );
+    expect(JSON.stringify(lines)).not.toContain('kim@x.example');
+  });
+
   it('says of every line whose it is, whatever it holds', () => {
     nest.log({ status: 200 }, 'flat', 'http');
     nest.log({ sent: { status: 200 } }, 'deep', 'http');

@@ -1,6 +1,6 @@
 import { currentCall, traceIdOf } from '@jogakbo/messaging';
 import type { LoggerService } from '@nestjs/common';
-import { pino, type DestinationStream, type Logger } from 'pino';
+import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 
 /** Never written, wherever in a logged object they stand. */
 const secrets = ['password', 'accessToken', 'refreshToken', 'token', 'authorization', 'cookie'];
@@ -16,6 +16,7 @@ export function createLog(
   const options = {
     level,
     base: { service, instance },
+    serializers: { err: withoutData },
     redact: { paths: secrets.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[secret]' },
     mixin: () => {
       const traceId = traceIdOf(currentCall()?.traceparent);
@@ -24,6 +25,12 @@ export function createLog(
   };
   return pino(options, to);
 }
+
+/** Fields of a database's error in which the values stand that it was about. */
+const data = new Set(['parameters', 'detail', 'driverError']);
+
+const withoutData = (error: Error): object =>
+  Object.fromEntries(Object.entries(stdSerializers.err(error)).filter(([name]) => !data.has(name)));
 
 /** Nest's own log through pino. */
 export class NestLog implements LoggerService {

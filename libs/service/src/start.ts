@@ -248,7 +248,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   function addConditions(): void {
     readiness.add('state', () => (state === 'up' ? undefined : 'draining'));
     readiness.add('broker', () => {
-      if (!client.ready) return consuming.lastFault?.message ?? 'out of reach';
+      if (!client.ready) return 'out of reach';
       return contract.contracts.size === 0 || server.ready ? undefined : 'a queue is not being consumed';
     });
     if (!dataSource) return;

@@ -224,6 +224,34 @@ describe('where every service has a login of its own', () => {
     expect(await loaves()).not.toContain('hidden');
   });
 
+  it('puts a command away that a queue of its sender handed on: there the broker looks at no key', async () => {
+    const channel = await connections[thiefName]!.model!.createChannel();
+    const { queue } = await channel.assertQueue('', {
+      ...{ exclusive: true, messageTtl: 0 },
+      ...{ deadLetterExchange: exchanges.commands, deadLetterRoutingKey: Bake.name },
+    });
+    const { content, options } = sent('smuggled');
+    channel.sendToQueue(queue, content, { ...options, userId: thiefName });
+    expect((await nextDead()).properties.headers).toMatchObject({
+      cause: `Stranger: ${Bake.name} came from ${thiefName} under the key `,
+    });
+    await channel.close();
+    expect(await loaves()).not.toContain('smuggled');
+  });
+
+  it('puts a command away that was slipped in beside another, to those that come again', async () => {
+    const { content, options } = sent('slipped in');
+    const to = { exchange: exchanges.dead, routingKey: `${thiefName}.dead`, content };
+    await publishers[thiefName]!.publish({
+      ...to,
+      options: { ...options, CC: [queues.commands(bakeryName)] },
+    });
+    expect((await nextDead()).properties.headers).toMatchObject({
+      cause: `Stranger: ${Bake.name} came from ${thiefName} under the key ${thiefName}.dead`,
+    });
+    expect(await loaves()).not.toContain('slipped in');
+  });
+
   it('does not believe somebody else who says that he only sends on', async () => {
     const { options, ...rest } = announced('passed on');
     const headers = { ...options.headers, sender: millName };
