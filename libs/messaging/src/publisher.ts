@@ -70,7 +70,8 @@ export class Publisher {
         else resolve();
       };
       try {
-        const signed = { ...options, userId: this.connection.login };
+        const headers = withoutCopies(options.headers as Record<string, unknown> | undefined);
+        const signed = { ...options, headers, userId: this.connection.login };
         const more = channel.publish(exchange, routingKey, content, signed, confirmed);
         if (!more && !this.#drained) this.#drained = drained(channel).then(() => (this.#drained = undefined));
       } catch (error) {
@@ -82,6 +83,13 @@ export class Publisher {
   async close(): Promise<void> {
     await this.#kept.close();
   }
+}
+
+/** Headers that send a message to others as well: who sends on what somebody else sent must not do that in his own name. */
+function withoutCopies(headers: Record<string, unknown> = {}): Record<string, unknown> {
+  if (!('CC' in headers) && !('BCC' in headers)) return headers;
+  const { CC: _, BCC: __, ...rest } = headers;
+  return rest;
 }
 
 /** `false` from `publish` says: taken, but buffered. The next one waits for this, so that the buffer stays bounded. */
