@@ -1,8 +1,8 @@
 import { platformRejection, Rejection, type Access } from '@jogakbo/contract';
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { networkOf } from './client-address.ts';
+import type { Exchange } from './exchange.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';
 import { overloaded, sendProblem } from './problem.ts';
@@ -19,12 +19,6 @@ export interface Admitted {
   caller: Caller | undefined;
 }
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    admitted: Admitted;
-  }
-}
-
 /** Decides whether a request is let in, by nothing but its line and its headers: its body is not read before that. */
 @Injectable()
 export class Admission {
@@ -36,34 +30,40 @@ export class Admission {
     private readonly settings: GatewaySettings,
   ) {}
 
-  /** Returns with `request.admitted`, answers, or throws what `problemOf` knows how to show. */
-  async admit(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const { facts, method, headers } = request;
-    const match = this.services.table.find(method, request.url.split('?', 1)[0]!);
+  /**
+   * @returns true with `exchange.admitted`, false where it is answered already
+   * @throws what `problemOf` knows how to show
+   */
+  async admits(exchange: Exchange): Promise<boolean> {
+    const { method, path, headers } = exchange;
+    const match = this.services.table.find(method, path);
     if (match.found === 'route') {
       const { route } = match;
-      facts.route = route.pattern;
+      exchange.route = route.pattern;
       const asks = !route.http.cache || Boolean(headers.authorization) || insistsOnNew(headers);
-      if (!this.load.admits(route, asks, reply)) {
-        facts.isShed = true;
+      if (!this.load.admits(route, asks, exchange)) {
+        exchange.isShed = true;
         // Not thrown: that costs as much as an answer.
-        return sendProblem(reply, overloaded(facts.traceId));
+        sendProblem(exchange, overloaded(exchange.traceId));
+        return false;
       }
     }
-    const network = networkOf(facts.address);
+    const network = networkOf(exchange.address);
     const { rateLimitAddress, rateLimitMember } = this.settings;
-    await this.limits.count(reply, [{ policy: 'address', limit: rateLimitAddress, key: network }]);
+    await this.limits.count(exchange, { policy: 'address', limit: rateLimitAddress, key: network });
     if (match.found === 'nothing') {
+      if (!isDecodable(path)) throw new Rejection('invalid-url', 400, 'the URL cannot be decoded');
       // A client must not take a route that this gateway has yet to hear of for one that there is not, and give up.
       if (this.services.learning) throw new RemoteFault('unavailable', 'no such route is known yet');
       throw platformRejection('not-found', 'there is no such route');
     }
-    if (match.found === 'other-methods') return refuseMethod(request, reply, match.allow);
+    if (match.found === 'other-methods') return refuseMethod(exchange, match.allow);
 
     const { route, parameters } = match;
     // What is sent to pages as authorization is for their service to read: a partner's secret, a token of its own.
-    const caller = route.pages ? undefined : await this.tokens.callerOf(authorizationsOf(request));
-    facts.memberId = caller?.memberId;
+    const isAnonymous = route.pages !== undefined || headers.authorization === undefined;
+    const caller = isAnonymous ? undefined : await this.tokens.callerOf(authorizationsOf(exchange));
+    exchange.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
     mustBeRecent(route.http.maxAuthAge, caller);
     const claims: Claim[] = [];
@@ -72,15 +72,14 @@ export class Admission {
       const who = caller ? `member ${caller.memberId}` : network;
       claims.push({ policy: 'route', limit: route.http.limit, key: `${route.contract.name} ${who}` });
     }
-    if (claims.length > 0) await this.limits.count(reply, claims);
-    request.admitted = { route, parameters, caller };
-    return undefined;
+    if (claims.length > 0) await Promise.all(claims.map((claim) => this.limits.count(exchange, claim)));
+    exchange.admitted = { route, parameters, caller };
+    return true;
   }
 }
 
 /** Every header Authorization, not only the first, by which Node would go: something before us may go by the last. */
-const authorizationsOf = ({ headers, raw }: FastifyRequest): string[] =>
-  headers.authorization === undefined ? [] : raw.headersDistinct['authorization']!;
+const authorizationsOf = ({ request }: Exchange): string[] => request.headersDistinct['authorization']!;
 
 /** Refused by default: what is not named here is nobody's. @throws Rejection */
 function mustBeAllowed(access: Access, caller: Caller | undefined): void {
@@ -102,8 +101,18 @@ function mustBeRecent(maxAuthAge: number | undefined, caller: Caller | undefined
   );
 }
 
-function refuseMethod(request: FastifyRequest, reply: FastifyReply, allow: string[]): unknown {
-  reply.header('allow', [...allow, 'OPTIONS'].join(', '));
-  if (request.method === 'OPTIONS') return reply.code(204).send();
-  throw new Rejection('method-not-allowed', 405, `${request.method} is not one of ${allow.join(', ')}`);
+function refuseMethod(exchange: Exchange, allow: string[]): false {
+  const { method } = exchange.header('allow', [...allow, 'OPTIONS'].join(', '));
+  if (method !== 'OPTIONS')
+    throw new Rejection('method-not-allowed', 405, `${method} is not one of ${allow.join(', ')}`);
+  exchange.send(204);
+  return false;
+}
+
+function isDecodable(path: string): boolean {
+  try {
+    return decodeURIComponent(path) !== '';
+  } catch {
+    return false;
+  }
 }

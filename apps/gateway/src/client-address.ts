@@ -15,6 +15,7 @@ export const trustOf = (peers: string[]): Trust => proxyAddress.compile(peers);
 
 /** The address a request comes from: its peer's, or the one that a peer which is trusted vouches for. */
 export function addressOf(request: IncomingMessage, trust: Trust): string {
+  if (request.headers['x-forwarded-for'] === undefined) return request.socket.remoteAddress ?? 'unknown';
   try {
     return proxyAddress(request, trust);
   } catch {

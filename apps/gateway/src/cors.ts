@@ -1,5 +1,4 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { appendHeader } from './headers.ts';
+import type { Exchange } from './exchange.ts';
 
 /** What pages of other origins may send and read, beside what they always may. */
 const mayAsk = {
@@ -20,13 +19,13 @@ const mayRead = [
  * it, so that their browser refuses.
  * @returns true where this was all that was asked, and is answered
  */
-export function answersCors(origins: string[], request: FastifyRequest, reply: FastifyReply): boolean {
+export function answersCors(origins: string[], exchange: Exchange): boolean {
   if (origins.length === 0) return false;
-  appendHeader(reply, 'vary', 'Origin');
-  const { origin } = request.headers;
+  exchange.append('vary', 'Origin');
+  const { origin } = exchange.headers;
   if (origin === undefined || !origins.includes(origin)) return false;
-  reply.headers({ 'access-control-allow-origin': origin, 'access-control-expose-headers': mayRead });
-  if (request.method !== 'OPTIONS' || !request.headers['access-control-request-method']) return false;
-  reply.code(204).headers(mayAsk).send();
+  exchange.header('access-control-allow-origin', origin).header('access-control-expose-headers', mayRead);
+  if (exchange.method !== 'OPTIONS' || !exchange.headers['access-control-request-method']) return false;
+  exchange.setHeaders(mayAsk).send(204);
   return true;
 }

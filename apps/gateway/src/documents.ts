@@ -7,8 +7,8 @@ import {
   type ServiceDescription,
 } from '@jogakbo/contract';
 import { Injectable } from '@nestjs/common';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { page, script, style } from './docs-page.ts';
+import type { Exchange } from './exchange.ts';
 import { isNoneMatch } from './headers.ts';
 import { KnownServices } from './known-services.ts';
 import type { RouteTable } from './routes.ts';
@@ -102,37 +102,45 @@ export class Documents {
     private readonly settings: GatewaySettings,
   ) {}
 
-  serveOn(server: FastifyInstance): void {
-    server.get('/openapi.json', (request, reply) =>
-      this.#send(request, reply, 'openapi', () =>
+  /** @returns whether one of them was asked for, and is answered */
+  answer(exchange: Exchange): boolean {
+    const { path } = exchange;
+    if (path === '/docs') this.#sendPage(exchange);
+    else if (path === '/openapi.json')
+      this.#send(exchange, () =>
         this.#openApi([...this.services.contracts, ...this.services.foreignContracts]),
-      ),
-    );
-    server.get('/asyncapi.json', (request, reply) =>
-      this.#send(request, reply, 'asyncapi', () => asyncApi(this.services.contracts)),
-    );
-    server.get('/docs', (_request, reply) =>
-      reply
-        .headers({ 'content-security-policy': pagePolicy, 'cache-control': 'no-cache' })
-        .type('text/html; charset=utf-8')
-        .send(page),
-    );
+      );
+    else if (path === '/asyncapi.json') this.#send(exchange, () => asyncApi(this.services.contracts));
+    else return false;
+    return true;
+  }
+
+  #sendPage(exchange: Exchange): void {
+    exchange.route = exchange.path;
+    exchange
+      .setHeaders({
+        ...{ 'content-security-policy': pagePolicy, 'cache-control': 'no-cache' },
+        'content-type': 'text/html; charset=utf-8',
+      })
+      .send(200, page);
   }
 
   /** Rendered once for what is announced now. */
-  #send(request: FastifyRequest, reply: FastifyReply, name: string, render: () => JsonSchema): unknown {
+  #send(exchange: Exchange, render: () => JsonSchema): void {
+    const { path, headers } = exchange;
+    exchange.route = path;
     const { table } = this.services;
-    let rendered = this.#rendered.get(name);
+    let rendered = this.#rendered.get(path);
     if (rendered?.table !== table) {
       const text = JSON.stringify(render());
       const etag = `W/"${createHash('sha1').update(text).digest('base64url')}"`;
       rendered = { table, text, etag };
-      this.#rendered.set(name, rendered);
+      this.#rendered.set(path, rendered);
     }
     const { text, etag } = rendered;
-    reply.headers({ 'cache-control': 'no-cache', etag });
-    if (isNoneMatch(request.headers['if-none-match'], etag)) return reply.code(304).send();
-    return reply.type(`${json}; charset=utf-8`).send(text);
+    exchange.header('cache-control', 'no-cache').header('etag', etag);
+    if (isNoneMatch(headers['if-none-match'], etag)) exchange.send(304);
+    else exchange.header('content-type', `${json}; charset=utf-8`).send(200, text);
   }
 
   #openApi(services: ServiceDescription[]): JsonSchema {

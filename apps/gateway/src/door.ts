@@ -1,26 +1,24 @@
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import compress from '@fastify/compress';
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyHttpOptions, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Rejection } from '@jogakbo/contract';
 import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyHttpOptions, FastifyInstance } from 'fastify';
 import { Admission } from './admission.ts';
+import { hasBody, readBody } from './body.ts';
 import { addressOf, isSecure } from './client-address.ts';
 import { answersCors } from './cors.ts';
 import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
+import { Exchange } from './exchange.ts';
 import { Forward } from './forward.ts';
 import { problemHeaders, problemOf, problemOfStatus, sendProblem } from './problem.ts';
-import { RequestLog, type RequestFacts } from './request-log.ts';
-import { form } from './pages.ts';
+import { RequestLog } from './request-log.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** A URL longer than this is refused, before anybody looks at it. */
 const longestUrl = 4_096;
 const mostHeaders = 100;
-/** Answers of so many bytes are compressed. */
-const worthCompressing = 1_024;
 
 const securityHeaders = {
   'x-content-type-options': 'nosniff',
@@ -28,30 +26,25 @@ const securityHeaders = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 };
 
+const always = Object.entries(securityHeaders).flat();
+
 /** For those who came over TLS: for a year, come no other way. */
-const onlyTls = { 'strict-transport-security': 'max-age=31536000; includeSubDomains' };
+const onlyTls = 'max-age=31536000; includeSubDomains';
 
 /** How the HTTP server is made. Limits that depend on settings are set by `configure`. */
 export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } = {
   logger: false,
-  requestIdHeader: false,
   // Whoever is on a connection already is still served while it drains.
   return503OnClosing: false,
   keepAliveTimeout: 65_000,
   // How long a request may trickle in is a setting; this is how often it is looked at.
-  http: { maxHeaderSize: 16_384, connectionsCheckingInterval: 500 },
-  // The router's part of errors: a URL that cannot be decoded.
-  frameworkErrors: (error, _request, reply) => {
-    const traceId = newTraceId();
-    reply.headers({ ...securityHeaders, 'x-request-id': traceId });
-    sendProblem(reply as FastifyReply, problemOf(error, traceId));
-  },
+  http: { maxHeaderSize: 16_384, connectionsCheckingInterval: 500, optimizeEmptyRequests: true },
   clientErrorHandler: refuseUnreadable,
   // No Nest middleware runs here.
   skipMiddie: true,
 };
 
-/** Puts the gateway's one handler on the HTTP server, beside the health routes that every service has. */
+/** Puts the door before the HTTP server that every service has: health and metrics alone are still Nest's to answer. */
 export async function configure(app: NestFastifyApplication): Promise<void> {
   const log = app.get(RequestLog);
   const admission = app.get(Admission);
@@ -59,90 +52,62 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   const documents = app.get(Documents);
   const drain = app.get(Drain);
   const { bodyLimit, arrivalTimeout, corsOrigins, trustProxy, metricsReaders } = app.get(GatewaySettings);
-  const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
+  const { server } = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   // One more than is taken, so that one too many is seen and not left out in silence.
-  Object.assign(server.server, {
+  Object.assign(server, {
     ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, maxHeadersCount: mostHeaders + 1 },
   });
+  const isLast = () => drain.hasBegun;
+  const [nest] = server.listeners('request') as [RequestListener];
+  server.off('request', nest).on('request', (request, response) => void answer(request, response));
 
-  const enter = (request: FastifyRequest, reply: FastifyReply): RequestFacts => {
-    const facts = log.begin(request, addressOf(request.raw, trustProxy));
-    reply.headers({ ...securityHeaders, 'x-request-id': facts.requestId });
-    if (isSecure(request.raw, trustProxy)) reply.headers(onlyTls);
-    return facts;
-  };
-  server.addHook('onRequest', (request, reply, done) => {
-    const { traceId, route, address } = enter(request, reply);
-    const { url, rawHeaders } = request.raw;
-    if (url!.length > longestUrl) sendProblem(reply, problemOfStatus(414, traceId));
-    else if (rawHeaders.length > 2 * mostHeaders) sendProblem(reply, problemOfStatus(431, traceId));
-    else if (url!.includes('%00')) sendProblem(reply, problemOf(badUrl, traceId));
-    else if (route === '/metrics' && !metricsReaders(address, 0))
-      sendProblem(reply, problemOfStatus(404, traceId));
-    else if (!answersCors(corsOrigins, request, reply)) done();
-  });
-  await server.register(compress, {
-    ...{ threshold: worthCompressing, encodings: ['br', 'gzip'], globalDecompression: false },
-  });
-  server.addHook('onResponse', (request, reply, done) => {
-    log.end(request, reply);
-    done();
-  });
-  // What was refused before it came to a handler of ours looks like everything else. Health speaks for itself.
-  server.addHook('onSend', (request, reply, payload, done) => {
-    if (drain.hasBegun) reply.header('connection', 'close');
-    // Nest turns some targets (`GET *`) away before any hook of ours has run.
-    const { route, traceId } = request.facts ?? enter(request, reply);
-    const ours = String(reply.getHeader('content-type')).startsWith('application/problem+json');
-    const speaksForItself = ours || route.startsWith('/health/') || request.admitted?.route.pages;
-    if (reply.statusCode < 400 || speaksForItself) return done(null, payload);
-    const problem = problemOfStatus(reply.statusCode, traceId);
-    reply.removeHeader('content-length').headers(problemHeaders(problem));
-    done(null, JSON.stringify(problem));
-  });
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const exchange = new Exchange(request, response, always, addressOf(request, trustProxy), isLast);
+    exchange.whenOver(() => log.end(exchange));
+    if (isSecure(request, trustProxy)) exchange.header('strict-transport-security', onlyTls);
+    try {
+      mustBeSane(exchange);
+      if (answersCors(corsOrigins, exchange) || answersItself(exchange)) return;
+      if (!(await admission.admits(exchange))) return;
+      if (hasBody(exchange)) exchange.body = await readBody(exchange, bodyLimit);
+      await forward.handle(exchange);
+    } catch (error) {
+      refuse(exchange, error);
+    }
+  }
 
-  void server.register((scope, _options, registered) => {
-    readBodies(scope);
-    scope.setErrorHandler((error, request, reply) => {
-      const problem = problemOf(error, request.facts.traceId);
-      // Of what is shed there is a number, not a line each: it comes when there is too much to do.
-      if (problem.code === 'overloaded') request.facts.isShed = true;
-      else if (problem.status >= 500) log.fault(request, error);
-      if (error instanceof Rejection && error.retryAfter) reply.header('retry-after', error.retryAfter);
-      sendProblem(reply, problem);
-    });
-    documents.serveOn(scope);
-    scope.route({
-      method: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-      url: '/*',
-      bodyLimit,
-      onRequest: (request, reply) => admission.admit(request, reply),
-      handler: (request, reply) => forward.handle(request, reply),
-    });
-    registered();
-  });
+  /** What is asked of the gateway itself. */
+  function answersItself(exchange: Exchange): boolean {
+    const { method, path } = exchange;
+    if (method !== 'GET' && method !== 'HEAD') return false;
+    if (documents.answer(exchange)) return true;
+    if (path === '/metrics' && !metricsReaders(exchange.address, 0))
+      throw new Rejection('not-found', 404, 'there is no such route');
+    if (path !== '/metrics' && path !== '/health/live' && path !== '/health/ready') return false;
+    exchange.route = path;
+    exchange.passTo(nest);
+    return true;
+  }
+
+  function refuse(exchange: Exchange, error: unknown): void {
+    if (exchange.isOver) return;
+    const problem = problemOf(error, exchange.traceId);
+    // Of what is shed there is a number, not a line each: it comes when there is too much to do.
+    if (problem.code === 'overloaded') exchange.isShed = true;
+    else if (problem.status >= 500) log.fault(exchange, error);
+    if (error instanceof Rejection && error.retryAfter)
+      exchange.header('retry-after', String(error.retryAfter));
+    sendProblem(exchange, problem);
+  }
 }
 
-/**
- * JSON is the only thing that is read, and what is sent to pages, which is forms, is passed on as it is; no body at all is
- * none, whatever its announced type.
- */
-function readBodies(scope: FastifyInstance): void {
-  const parse = scope.getDefaultJsonParser('error', 'error');
-  scope.removeAllContentTypeParsers();
-  scope.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body.length === 0) done(null, undefined);
-    else if (request.admitted?.route.pages) done(unsupported);
-    else parse(request, body as string, done);
-  });
-  scope.addContentTypeParser(form, { parseAs: 'string' }, (request, body, done) => {
-    if (request.admitted?.route.pages) done(null, body);
-    else done(unsupported);
-  });
+/** @throws Rejection */
+function mustBeSane({ url, request: { rawHeaders } }: Exchange): void {
+  if (url.length > longestUrl) throw new Rejection('uri-too-long', 414, `not more than ${longestUrl} bytes`);
+  if (rawHeaders.length > 2 * mostHeaders)
+    throw new Rejection('headers-too-large', 431, `not more than ${mostHeaders} headers`);
+  if (url.includes('%00')) throw new Rejection('invalid-url', 400, 'there is no NUL in a URL');
 }
-
-const unsupported = Object.assign(new Error('no type that is read here'), { statusCode: 415 });
-const badUrl = { statusCode: 400, code: 'FST_ERR_BAD_URL' };
 
 const newTraceId = (): string => traceIdOf(childTraceparent())!;
 

@@ -9,9 +9,9 @@ import {
 } from '@jogakbo/messaging';
 import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Counter } from 'prom-client';
-import { appendHeader, idempotencyKeyOf, isNoneMatch, locationOf, secondsToWait } from './headers.ts';
+import type { Exchange } from './exchange.ts';
+import { idempotencyKeyOf, isNoneMatch, locationOf, secondsToWait } from './headers.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { inputOf } from './input.ts';
 import { KnownServices } from './known-services.ts';
@@ -52,38 +52,41 @@ export class Forward {
   }
 
   /** Answers, or throws what `problemOf` knows how to show. */
-  async handle(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-    const { route, parameters, caller } = request.admitted;
-    if (route.upstream === 'http') {
-      return this.upstreams.forward(route, parameters, caller, request, reply);
-    }
+  async handle(exchange: Exchange): Promise<void> {
+    const { route, parameters, caller } = exchange.admitted;
+    if (route.upstream === 'http') return this.upstreams.forward(route, parameters, caller, exchange);
     if (route.pages) {
       this.#mustServe(route);
-      return this.pages.answer(route, request, reply);
+      return this.pages.answer(route, exchange);
     }
 
-    const { headers } = request;
-    const input = inputOf(route, {
-      parameters,
-      query: request.query as Input,
-      body: request.body,
-      ifMatch: headers['if-match'],
-    });
-    const idempotencyKey = idempotencyKeyOf(route, headers['idempotency-key']);
+    const { headers } = exchange;
     // Nothing of this comes from a header that a stranger could have written, but the trace and the language.
     const context: CallContext = {
-      traceparent: request.facts.traceparent,
+      traceparent: exchange.traceparent,
       language: languageOf(headers['accept-language']),
       ...(caller && { caller }),
-      address: request.facts.address,
+      address: exchange.address,
     };
-    if (route.http.method === 'GET') return this.#read(route, input, context, request, reply);
+    const read = (): Input =>
+      inputOf(route, {
+        parameters,
+        query: exchange.query,
+        body: exchange.body,
+        ifMatch: headers['if-match'],
+      });
+    if (route.http.method === 'GET') return this.#read(route, read, context, exchange);
+    const input = read();
+    const idempotencyKey = idempotencyKeyOf(route, headers['idempotency-key']);
     this.#mustServe(route);
     let mayHaveChanged = true;
     try {
       const output = await this.#ask(route, input, context, { idempotencyKey });
-      describe(route, output, context, reply);
-      return (await this.#whenEnded(route, output, context, request, reply)) ?? answer(route, output, reply);
+      describe(route, output, context, exchange);
+      const ended = await this.#whenEnded(route, output, context, exchange);
+      if (ended) exchange.json(route.http.wait!.status, ended);
+      else if (output === null) exchange.send(204);
+      else exchange.json(route.http.status, output);
     } catch (error) {
       mayHaveChanged = !isWithoutEffect(error);
       throw error;
@@ -101,43 +104,40 @@ export class Forward {
    * Whoever is signed in gets what is true now; so does whoever asks for it (`Cache-Control: no-cache`), and nothing else.
    * While the service does not answer, others get the last answer that was, and are told so (RFC 9211).
    */
-  async #read(
-    route: Route,
-    input: Input,
-    context: CallContext,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Promise<unknown> {
-    const { http, contract, service } = route;
+  async #read(route: Route, inputOf: () => Input, context: CallContext, exchange: Exchange): Promise<void> {
+    const { http, service, access, policy } = route;
     const { caller, language } = context;
     const ask = async () => {
+      const input = inputOf();
       // Whether it would be asked at all was not known at the door.
       if (http.cache) this.load.mustHaveRoom(route);
       return represent(route, await this.#askOrFallBack(route, input, context), language);
     };
-    const insists = insistsOnNew(request.headers);
+    const insists = insistsOnNew(exchange.headers);
+    // What one version answered is not for those who meet another.
+    const version = this.split.meantFor(service, context) ?? '';
+    const key = `${version} ${language} ${exchange.url}`;
     let read: Representation;
     if (http.cache) {
-      // What one version answered is not for those who meet another.
-      const version = this.split.meantFor(service, context) ?? '';
-      const key = `${contract.name} ${version} ${language} ${JSON.stringify(input)}`;
       const wish = { anew: caller !== undefined || insists, old: !insists };
       const { at, stale, ...kept } = await this.reads.read(service, key, http.cache, wish, ask);
       if (!wish.anew || stale !== undefined)
-        reply.header('age', String(Math.floor((performance.now() - at) / 1_000)));
+        exchange.header('age', String(Math.floor((performance.now() - at) / 1_000)));
       if (stale !== undefined) {
         this.#degraded.inc({ route: route.pattern, how: 'stale' });
-        reply.header('cache-status', `jogakbo; hit; ttl=${-Math.ceil(stale)}; detail=stale-if-error`);
+        exchange.header('cache-status', `jogakbo; hit; ttl=${-Math.ceil(stale)}; detail=stale-if-error`);
       }
       read = kept;
-    } else read = await ask();
+    } else {
+      const isForAll = access === 'public' && !caller && !insists && policy.batches;
+      read = await (isForAll ? this.reads.now(key, ask) : ask());
+    }
 
-    reply.header('cache-control', cacheControl(route, context)).header('etag', read.etag);
-    if (!http.document) reply.header('content-language', language);
-    if (!http.document) appendHeader(reply, 'vary', 'Accept-Language');
-    if (http.cache) appendHeader(reply, 'vary', 'Authorization');
-    if (isNoneMatch(request.headers['if-none-match'], read.etag)) return reply.code(304).send();
-    return reply.code(http.status).type('application/json; charset=utf-8').send(read.text);
+    exchange.header('cache-control', cacheControl(route, context)).header('etag', read.etag);
+    if (!http.document) exchange.header('content-language', language).append('vary', 'Accept-Language');
+    if (http.cache) exchange.append('vary', 'Authorization');
+    if (isNoneMatch(exchange.headers['if-none-match'], read.etag)) return exchange.send(304);
+    exchange.header('content-type', 'application/json; charset=utf-8').send(http.status, read.text);
   }
 
   /** A read that has a fallback leaves it half of the time there is. */
@@ -172,22 +172,21 @@ export class Forward {
     }) as Promise<Output | null>;
   }
 
-  /** The answer of a client that prefers to wait; undefined where it does not, or waited in vain. */
+  /** How it ended, for a client that prefers to wait; undefined where it does not, or waited in vain. */
   async #whenEnded(
     { http, policy }: Route,
     output: Output | null,
     context: CallContext,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Promise<unknown> {
-    const seconds = http.wait && output ? secondsToWait(request.headers['prefer']) : 0;
+    exchange: Exchange,
+  ): Promise<Output | undefined> {
+    const seconds = http.wait && output ? secondsToWait(exchange.headers['prefer']) : 0;
     if (!http.wait || !output || seconds === 0) return undefined;
     const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort('closed'));
-    if (reply.raw.destroyed) gone.abort('closed');
+    exchange.whenOver(() => gone.abort('closed'));
+    if (exchange.isOver) gone.abort('closed');
     const ended = await this.waiting.end(http.wait, output, { seconds, context, policy, gone: gone.signal });
-    reply.header('preference-applied', `wait=${seconds}`);
-    return ended && reply.code(http.wait.status).send(ended);
+    exchange.header('preference-applied', `wait=${seconds}`);
+    return ended;
   }
 }
 
@@ -217,15 +216,10 @@ function cacheControl({ access, http }: Route, { caller }: CallContext): string 
 }
 
 /** The headers that speak of what a command made. */
-function describe({ http }: Route, output: Output | null, { language }: CallContext, reply: FastifyReply) {
-  reply.header('cache-control', 'no-store');
+function describe({ http }: Route, output: Output | null, { language }: CallContext, exchange: Exchange) {
+  exchange.header('cache-control', 'no-store');
   if (!output) return;
-  reply.header('content-language', language);
-  appendHeader(reply, 'vary', 'Accept-Language');
-  if (http.etag) reply.header('etag', `"${String(output[http.etag])}.${language}"`);
-  if (http.location) reply.header('location', locationOf(http.location, output));
-}
-
-function answer({ http }: Route, output: Output | null, reply: FastifyReply): unknown {
-  return output === null ? reply.code(204).send() : reply.code(http.status).send(output);
+  exchange.header('content-language', language).append('vary', 'Accept-Language');
+  if (http.etag) exchange.header('etag', `"${String(output[http.etag])}.${language}"`);
+  if (http.location) exchange.header('location', locationOf(http.location, output));
 }

@@ -1,5 +1,4 @@
 import { platformRejection } from '@jogakbo/contract';
-import type { FastifyReply } from 'fastify';
 import type { Route } from './routes.ts';
 
 /**
@@ -52,12 +51,6 @@ export function isNoneMatch(ifNoneMatch: string | undefined, etag: string): bool
  */
 export function locationOf(template: string, output: Record<string, unknown>): string {
   return template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(output[name])));
-}
-
-/** Adds to a header that is a list, whoever began it. */
-export function appendHeader(reply: FastifyReply, name: string, value: string): void {
-  const before = reply.getHeader(name);
-  reply.header(name, before === undefined ? value : `${String(before)}, ${value}`);
 }
 
 /** A request id that a client chose, where it is fit for logs and headers. */

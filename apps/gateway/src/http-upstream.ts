@@ -2,10 +2,9 @@ import { platformRejection, Rejection, type Announcement } from '@jogakbo/contra
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Counter, Gauge } from 'prom-client';
 import { Agent, type Dispatcher } from 'undici';
-import { appendHeader } from './headers.ts';
+import type { Exchange } from './exchange.ts';
 import { mustBeSound } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import type { Route } from './routes.ts';
@@ -128,19 +127,18 @@ export class HttpUpstreams implements OnApplicationShutdown {
     route: Route,
     parameters: Record<string, string>,
     caller: Caller | undefined,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ): Promise<unknown> {
-    const sent = sentOf(route, parameters, caller, request);
+    exchange: Exchange,
+  ): Promise<void> {
+    const sent = sentOf(route, parameters, caller, exchange);
     const deadline = Date.now() + this.settings.requestTimeout;
     const client: Client = { isGone: false, onGone: () => {} };
-    reply.raw.once('close', () => {
+    exchange.whenOver(() => {
       client.isGone = true;
       client.onGone();
     });
     const tried = new Set<string>();
     const { service } = route;
-    const version = this.split.versionFor(service, { caller, address: request.facts.address });
+    const version = this.split.versionFor(service, { caller, address: exchange.address });
     while (tried.size < mostAttempts) {
       let instance = this.#choose(route, tried, version);
       if (!instance) {
@@ -151,7 +149,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
       tried.add(instance.instance);
       try {
         const answer = await this.#ask(instance, sent, deadline, client);
-        return send(answer, route, instance.url, reply);
+        return send(answer, route, instance.url, exchange);
       } catch (error) {
         if (!(error instanceof Failed)) throw error;
         if (error.wasReached && sent.method !== 'GET') break;
@@ -272,24 +270,22 @@ function sentOf(
   { http }: Route,
   parameters: Record<string, string>,
   caller: Caller | undefined,
-  request: FastifyRequest,
+  { headers, body, url, path, traceparent, traceId }: Exchange,
 ): Sent {
-  const { headers, body, facts } = request;
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
   if (hasBody) mustBeSound(body);
-  const query = request.url.indexOf('?');
   const passed = requestHeaders.flatMap((name) => {
     const value = headers[name];
     return value === undefined ? [] : [[name, String(value)] as const];
   });
   return {
     method: http.method as Dispatcher.HttpMethod,
-    path: pathOf(http.path, parameters) + (query < 0 ? '' : request.url.slice(query)),
+    path: pathOf(http.path, parameters) + url.slice(path.length),
     headers: {
       ...Object.fromEntries(passed),
       'accept-encoding': 'identity',
-      traceparent: facts.traceparent,
-      'x-request-id': facts.traceId,
+      traceparent,
+      'x-request-id': traceId,
       ...(hasBody && { 'content-type': 'application/json' }),
       ...(caller && {
         'x-jogakbo-member': encodeURIComponent(caller.memberId),
@@ -313,28 +309,27 @@ function pathOf(pattern: string, parameters: Record<string, string>): string {
   });
 }
 
-function send(answer: Answer, { access, http }: Route, origin: string, reply: FastifyReply): unknown {
+function send(answer: Answer, { access, http }: Route, origin: string, exchange: Exchange): void {
   const { status, headers, body } = answer;
   const one = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
   if (status >= 400) {
-    for (const name of ['allow', 'retry-after']) if (one(name)) reply.header(name, one(name));
+    for (const name of ['allow', 'retry-after']) if (one(name)) exchange.header(name, one(name)!);
     throw refusalOf(answer);
   }
   for (const name of responseHeaders) {
     const value = headers[name];
     if (value === undefined) continue;
     // Of `vary` a part may be our own already.
-    if (name === 'vary') appendHeader(reply, name, [value].flat().join(', '));
-    else reply.header(name, value);
+    if (name === 'vary') exchange.append(name, [value].flat().join(', '));
+    else exchange.header(name, value);
   }
   const location = one('location');
-  if (location?.startsWith(`${origin}/`)) reply.header('location', location.slice(origin.length));
+  if (location?.startsWith(`${origin}/`)) exchange.header('location', location.slice(origin.length));
   const isCacheable = access === 'public' && http.method === 'GET';
-  reply.header('cache-control', isCacheable ? (one('cache-control') ?? 'no-cache') : 'no-store');
-  if (!one('content-type')) reply.type('application/octet-stream');
-  return body.length > 0
-    ? reply.code(status).send(body)
-    : reply.code(status).removeHeader('content-type').send();
+  exchange.header('cache-control', isCacheable ? (one('cache-control') ?? 'no-cache') : 'no-store');
+  if (body.length === 0) return exchange.send(status);
+  if (!one('content-type')) exchange.header('content-type', 'application/octet-stream');
+  exchange.send(status, body);
 }
 
 /** An instance's "no" in the form of all others: with its own words where it sends a problem (RFC 9457). */

@@ -20,6 +20,8 @@ const deepest = 32;
 export function inputOf({ http, contract }: Route, brought: Brought): Record<string, unknown> {
   const { parameters, query, ifMatch } = brought;
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE';
+  const given = read(parameters, contract.input);
+  if (brought.body === undefined && http.ifMatch === undefined && isEmpty(query)) return given;
   const body = bodyFields(brought.body);
   const fields = hasBody ? body : read(query, contract.input);
 
@@ -37,9 +39,14 @@ export function inputOf({ http, contract }: Route, brought: Brought): Record<str
 
   return {
     ...fields,
-    ...read(parameters, contract.input),
+    ...given,
     ...(http.ifMatch && { [http.ifMatch]: versionOf(ifMatch) }),
   };
+}
+
+function isEmpty(fields: object): boolean {
+  for (const _ in fields) return false;
+  return true;
 }
 
 function bodyFields(body: unknown): Record<string, unknown> {
@@ -84,12 +91,14 @@ function isDeeperThan(depth: number, value: unknown): boolean {
 /** Texts of a URL as the schema wants them; those that do not fit stay texts, for the contract to name. */
 function read(texts: Record<string, unknown>, input: JsonSchema): Record<string, unknown> {
   const properties = propertiesOf(input);
-  return Object.fromEntries(
-    Object.entries(texts).map(([name, text]) => {
-      const { types, items } = properties.get(name) ?? anything;
-      return [name, items ? [text].flat().map((one) => coerce(one, items)) : coerce(text, types)];
-    }),
-  );
+  // Without a prototype: a field may be called `__proto__`.
+  const values = Object.create(null) as Record<string, unknown>;
+  for (const name of Object.keys(texts)) {
+    const { types, items } = properties.get(name) ?? anything;
+    const text = texts[name];
+    values[name] = items ? [text].flat().map((one) => coerce(one, items)) : coerce(text, types);
+  }
+  return values;
 }
 
 /** What a schema says of one field: its types, and, where it is a list, those of what is in it. */

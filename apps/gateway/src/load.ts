@@ -1,8 +1,8 @@
 import { RemoteFault } from '@jogakbo/messaging';
 import { GuardedCalls, Metrics } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
 import { Counter, Gauge } from 'prom-client';
+import type { Exchange } from './exchange.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
@@ -73,7 +73,7 @@ export class Load implements OnApplicationShutdown {
    * @param asks whether it is certain that the service is asked
    * @returns whether it is let in
    */
-  admits(route: Route, asks: boolean, reply: FastifyReply): boolean {
+  admits(route: Route, asks: boolean, exchange: Exchange): boolean {
     const priority = priorityOf(route);
     const { share, patience } = priorities[priority];
     const { maxInFlight, maxLoopDelay } = this.settings;
@@ -86,7 +86,7 @@ export class Load implements OnApplicationShutdown {
       return false;
     }
     this.#inFlight += 1;
-    reply.raw.once('close', () => (this.#inFlight -= 1));
+    exchange.whenOver(() => (this.#inFlight -= 1));
     return true;
   }
 

@@ -1,8 +1,7 @@
 import type { PageAnswer, PageRequest } from '@jogakbo/contract';
 import { RabbitClient, type CallContext } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
-import { appendHeader } from './headers.ts';
+import type { Exchange } from './exchange.ts';
 import { languageOf } from './language.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -29,29 +28,29 @@ export class PagesOfServices {
   ) {}
 
   /** @throws Rejection @throws RemoteFault */
-  async answer({ contract, policy, pages }: Route, request: FastifyRequest, reply: FastifyReply) {
-    const { headers, facts } = request;
+  async answer({ contract, policy, pages }: Route, exchange: Exchange): Promise<void> {
+    const { headers } = exchange;
     const context: CallContext = {
-      traceparent: facts.traceparent,
+      traceparent: exchange.traceparent,
       language: languageOf(headers['accept-language']),
-      address: facts.address,
+      address: exchange.address,
     };
-    const cookie = mayBring(request) ? cookiesOf(headers['cookie'], pages!.cookies) : '';
+    const cookie = mayBring(exchange) ? cookiesOf(headers['cookie'], pages!.cookies) : '';
     const passed = requestHeaders.flatMap((name) => {
       const value = headers[name];
       return value === undefined ? [] : [[name, value] as const];
     });
     const asked: PageRequest = {
-      method: request.method === 'POST' ? 'POST' : 'GET',
-      url: request.url,
+      method: exchange.method === 'POST' ? 'POST' : 'GET',
+      url: exchange.url,
       headers: { ...Object.fromEntries(passed), ...(cookie && { cookie }) },
-      ...(typeof request.body === 'string' && { body: request.body }),
+      ...(typeof exchange.body === 'string' && { body: exchange.body }),
     };
     const said = (await this.client.request(contract.name, asked, {
       ...{ context, policy, timeout: this.settings.requestTimeout, persistent: true },
     })) as PageAnswer;
     if (said.status >= 500) throw new Error(`${contract.name} answered with ${said.status}`);
-    return show(said, pages!, reply);
+    show(said, pages!, exchange);
   }
 }
 
@@ -59,7 +58,7 @@ export class PagesOfServices {
  * A form of another origin comes without cookies: it cannot speak for whoever is signed in here. A link may, for that is
  * how others send members here.
  */
-function mayBring({ method, headers }: FastifyRequest): boolean {
+function mayBring({ method, headers }: Exchange): boolean {
   if (method !== 'POST') return true;
   const site = headers['sec-fetch-site'];
   if (site !== undefined) return site === 'same-origin';
@@ -76,17 +75,16 @@ function cookiesOf(header: string | undefined, beginning: string): string {
 function show(
   { status, headers, body }: PageAnswer,
   pages: NonNullable<Route['pages']>,
-  reply: FastifyReply,
-) {
+  exchange: Exchange,
+): void {
   for (const name of responseHeaders) {
     const value = headers[name];
-    if (value !== undefined) reply.header(name, [value].flat().join(', '));
+    if (value !== undefined) exchange.header(name, [value].flat().join(', '));
   }
   const cookies = [headers['set-cookie'] ?? []].flat().filter((cookie) => isOf(pages, cookie));
-  if (cookies.length > 0) reply.header('set-cookie', cookies);
-  if (headers['vary']) appendHeader(reply, 'vary', [headers['vary']].flat().join(', '));
-  reply.header('cache-control', 'no-store').code(status);
-  return body === '' ? reply.send() : reply.send(body);
+  if (cookies.length > 0) exchange.header('set-cookie', cookies);
+  if (headers['vary']) exchange.append('vary', [headers['vary']].flat().join(', '));
+  exchange.header('cache-control', 'no-store').send(status, body === '' ? undefined : body);
 }
 
 /** Whether a cookie stays with the pages that set it. */

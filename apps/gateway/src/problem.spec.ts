@@ -51,18 +51,6 @@ describe('problems', () => {
     expect(JSON.stringify(problem)).not.toContain('db.internal');
   });
 
-  it.each([
-    ['FST_ERR_CTP_INVALID_JSON_BODY', 400, 'invalid-json'],
-    ['FST_ERR_CTP_BODY_TOO_LARGE', 413, 'payload-too-large'],
-    ['FST_ERR_CTP_INVALID_MEDIA_TYPE', 415, 'unsupported-media-type'],
-    ['FST_ERR_BAD_URL', 400, 'invalid-url'],
-  ])('name what the HTTP server refuses: %s', (from, statusCode, code) => {
-    expect(problemOf(Object.assign(new Error(), { code: from, statusCode }), trace)).toMatchObject({
-      status: statusCode,
-      code,
-    });
-  });
-
   it('come with the headers that their status demands', () => {
     expect(problemHeaders(problemOfStatus(401, trace))).toMatchObject({ 'www-authenticate': 'Bearer' });
     expect(problemHeaders(problemOfStatus(503, trace))).toMatchObject({ 'retry-after': '1' });

@@ -1,6 +1,6 @@
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import { RemoteFault } from '@jogakbo/messaging';
-import type { FastifyReply } from 'fastify';
+import type { Exchange } from './exchange.ts';
 
 /** An error as RFC 9457 has it, with the members that API.md adds. */
 export interface Problem {
@@ -58,11 +58,6 @@ const codes: Record<number, string> = {
   504: 'timeout',
 };
 
-const fastifyCodes: Record<string, string> = {
-  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid-json',
-  FST_ERR_BAD_URL: 'invalid-url',
-};
-
 const faults: Record<string, [code: string, status: number]> = {
   timeout: ['timeout', 504],
   unavailable: ['unavailable', 503],
@@ -83,10 +78,7 @@ export function problemOf(error: unknown, traceId: string): Problem {
   if (error instanceof RemoteFault) {
     return { ...problem(...(faults[error.code] ?? ['internal', 500])), traceId };
   }
-  // Fastify's own errors carry a status; so do those of body streams.
-  const { statusCode, code } = (error ?? {}) as { statusCode?: number; code?: string };
-  if (!statusCode || statusCode < 400 || statusCode > 499) return { ...problem('internal', 500), traceId };
-  return { ...problem(fastifyCodes[code ?? ''] ?? codeOf(statusCode), statusCode), traceId };
+  return { ...problem('internal', 500), traceId };
 }
 
 /** A problem of which nothing but the status is known. */
@@ -97,8 +89,8 @@ export function problemOfStatus(status: number, traceId: string): Problem {
 /** There is too much to do. */
 export const overloaded = (traceId: string): Problem => ({ ...problem('overloaded', 503), traceId });
 
-export const sendProblem = (reply: FastifyReply, problem: Problem): FastifyReply =>
-  reply.code(problem.status).headers(problemHeaders(problem)).send(JSON.stringify(problem));
+export const sendProblem = (exchange: Exchange, problem: Problem): void =>
+  exchange.setHeaders(problemHeaders(problem)).send(problem.status, JSON.stringify(problem));
 
 const codeOf = (status: number): string => codes[status] ?? (status < 500 ? 'invalid-request' : 'internal');
 

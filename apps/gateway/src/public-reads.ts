@@ -38,11 +38,13 @@ export const isAway = (error: unknown): boolean =>
   error instanceof RemoteFault && (error.code === 'unavailable' || error.code === 'timeout');
 
 /**
- * Public reads that are the same for everybody, and may be so for a while because their contract says so: those under
- * way at the same time are one, and the answer is kept. A change that goes through this gateway ends what is kept of
- * its service, and nobody is given what was asked for before it.
+ * Public reads of those who are not signed in, which are the same for everybody.
  *
- * Where the contract allows it, an answer is kept for longer, and given only while the service does not answer.
+ * - All that come in the same turn of the event loop are one: the question leaves after the last of them has come.
+ * - Where the contract says that an answer may be some seconds old, those under way at the same time are one as well, and
+ *   the answer is kept. A change that goes through this gateway ends what is kept of its service, and nobody is given
+ *   what was asked for before it.
+ * - Where the contract allows it, an answer is kept for longer, and given only while the service does not answer.
  */
 @Injectable()
 export class PublicReads {
@@ -51,8 +53,24 @@ export class PublicReads {
     sizeCalculation: ({ text }, key) => text.length + key.length + overhead,
   });
   readonly #underWay = new Map<string, Promise<Kept>>();
+  readonly #ofThisTurn = new Map<string, Promise<Representation>>();
   /** How often each service was changed: part of every key, so that what was known before is not found any more. */
   readonly #changes = new Map<string, number>();
+
+  /**
+   * For a read that must not be older than its request.
+   * @param key all that the answer depends on
+   * @param ask asks the service, and leaves no earlier than at the end of this turn; what it throws, all get
+   */
+  now(key: string, ask: () => Promise<Representation>): Promise<Representation> {
+    const asked = this.#ofThisTurn.get(key);
+    if (asked) return asked;
+    // What is asked leaves at the end of this turn as well, and no earlier than this.
+    if (this.#ofThisTurn.size === 0) setImmediate(() => this.#ofThisTurn.clear());
+    const first = ask();
+    this.#ofThisTurn.set(key, first);
+    return first;
+  }
 
   /**
    * @param key all that the answer depends on

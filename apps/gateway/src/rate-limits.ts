@@ -1,6 +1,5 @@
 import { Rejection, type RateLimit } from '@jogakbo/contract';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import type { FastifyReply } from 'fastify';
 import { Redis } from 'ioredis';
 import {
   RateLimiterMemory,
@@ -8,7 +7,7 @@ import {
   RateLimiterRes,
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
-import { appendHeader } from './headers.ts';
+import type { Exchange } from './exchange.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** One limit that a request comes under. */
@@ -42,44 +41,26 @@ export class RateLimits implements OnApplicationShutdown {
   }
 
   /**
-   * Counts a request under each of the claims, and tells the client how it stands (RateLimit, RateLimit-Policy).
-   * @throws Rejection `too-many-requests`, with Retry-After on the reply, where one of them is used up
+   * Counts a request, and tells the client how it stands (RateLimit, RateLimit-Policy).
+   * @throws Rejection `too-many-requests`, with the seconds to wait, where the limit is used up
    */
-  async count(reply: FastifyReply, claims: Claim[]): Promise<void> {
-    // Promises of all are dearer than the count itself, and most requests come under one limit.
-    const states =
-      claims.length === 1
-        ? [await this.#consume(claims[0]!)]
-        : await Promise.all(claims.map((claim) => this.#consume(claim)));
-    for (const { policy, counter, remainingPoints, msBeforeNext } of states) {
-      const left = `"${policy}";r=${remainingPoints};t=${Math.ceil(msBeforeNext / 1_000)}`;
-      appendHeader(reply, 'ratelimit-policy', counter.told);
-      appendHeader(reply, 'ratelimit', left);
-    }
-    const used = states.filter(({ isRefused }) => isRefused);
-    if (used.length === 0) return;
-    const wait = Math.max(1, ...used.map(({ msBeforeNext }) => Math.ceil(msBeforeNext / 1_000)));
-    reply.header('retry-after', String(wait));
-    const { limit, policy } = used[0]!;
-    throw new Rejection('too-many-requests', 429, `not more than ${limit} for each ${of[policy]}`);
-  }
-
-  async #consume({ policy, limit, key }: Claim): Promise<Counted> {
-    const counter = this.#counter(policy, limit);
-    try {
-      const { remainingPoints, msBeforeNext } = await counter.limiter.consume(key);
-      return { policy, limit, counter, remainingPoints, msBeforeNext, isRefused: false };
-    } catch (error) {
-      if (!(error instanceof RateLimiterRes)) throw error;
-      return {
-        policy,
-        limit,
-        counter,
-        remainingPoints: 0,
-        msBeforeNext: error.msBeforeNext,
-        isRefused: true,
-      };
-    }
+  count(exchange: Exchange, { policy, limit, key }: Claim): Promise<void> {
+    const { limiter, told } = this.#counter(policy, limit);
+    const tell = ({ remainingPoints, msBeforeNext }: RateLimiterRes): number => {
+      const seconds = Math.ceil(msBeforeNext / 1_000);
+      exchange
+        .append('ratelimit-policy', told)
+        .append('ratelimit', `"${policy}";r=${remainingPoints};t=${seconds}`);
+      return seconds;
+    };
+    return limiter.consume(key).then(
+      (state) => void tell(state),
+      (error: unknown) => {
+        if (!(error instanceof RateLimiterRes)) throw error;
+        const no = new Rejection('too-many-requests', 429, `not more than ${limit} for each ${of[policy]}`);
+        throw no.until(tell(error));
+      },
+    );
   }
 
   #counter(policy: Claim['policy'], limit: RateLimit): Counter {
@@ -133,13 +114,6 @@ interface Counter {
   limiter: RateLimiterAbstract;
   /** What RateLimit-Policy says of it. */
   told: string;
-}
-
-interface Counted extends Omit<Claim, 'key'> {
-  counter: Counter;
-  remainingPoints: number;
-  msBeforeNext: number;
-  isRefused: boolean;
 }
 
 const of = { address: 'address', member: 'member', route: 'caller of this route' };

@@ -1,31 +1,7 @@
-import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
 import { Metrics } from '@jogakbo/service';
 import { Injectable, Logger } from '@nestjs/common';
-import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Histogram } from 'prom-client';
-import { requestIdOf } from './headers.ts';
-
-/** What is known of a request while it is on its way. */
-export interface RequestFacts {
-  traceparent: string;
-  traceId: string;
-  /** The client's own name for the request, or else the trace id. */
-  requestId: string;
-  /** Where it comes from, as far as one can know. */
-  address: string;
-  startedAt: number;
-  /** The pattern of its route: never the path itself, which anybody can make up. */
-  route: string;
-  memberId?: string | undefined;
-  /** It was refused because there is too much to do: of these there is a number (`Load`), and no line each. */
-  isShed?: boolean;
-}
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    facts: RequestFacts;
-  }
-}
+import type { Exchange } from './exchange.ts';
 
 const quiet = new Set(['/health/live', '/health/ready', '/metrics']);
 
@@ -45,29 +21,12 @@ export class RequestLog {
     });
   }
 
-  begin(request: FastifyRequest, address: string): RequestFacts {
-    const { traceparent: given } = request.headers;
-    const traceparent = childTraceparent(typeof given === 'string' ? given : undefined);
-    const route = request.routeOptions.url ?? '/*';
-    const traceId = traceIdOf(traceparent)!;
-    request.facts = {
-      traceparent,
-      traceId,
-      requestId: requestIdOf(request.headers['x-request-id']) ?? traceId,
-      address,
-      startedAt: performance.now(),
-      route: route === '/*' || route === '*' ? 'unknown' : route,
-    };
-    return request.facts;
-  }
-
-  end(request: FastifyRequest, reply: FastifyReply): void {
-    const { method, facts } = request;
-    const { route, traceId, requestId, memberId } = facts;
-    const milliseconds = performance.now() - facts.startedAt;
-    const status = reply.statusCode;
+  /** To be called when its answer is sent, or its client gone. */
+  end(exchange: Exchange): void {
+    const { method, route, status, traceId, requestId, memberId } = exchange;
+    const milliseconds = performance.now() - exchange.startedAt;
     this.#seconds.observe({ route, method, status: String(status) }, milliseconds / 1_000);
-    if (quiet.has(route) || facts.isShed) return;
+    if (quiet.has(route) || exchange.isShed) return;
     const ms = Math.round(milliseconds * 100) / 100;
     const line = {
       ...{ method, route, status, ms, traceId },
@@ -77,8 +36,7 @@ export class RequestLog {
     this.#log.log(line, `${method} ${route} ${status}`);
   }
 
-  fault(request: FastifyRequest, error: unknown): void {
-    const { route, traceId } = request.facts;
-    this.#log.error({ err: error, route, traceId }, `${request.method} ${route} failed`);
+  fault({ method, route, traceId }: Exchange, error: unknown): void {
+    this.#log.error({ err: error, route, traceId }, `${method} ${route} failed`);
   }
 }

@@ -4,6 +4,9 @@ import { GatewaySettings } from '../src/settings.ts';
 import { seen } from './demo.ts';
 import { Door, expectProblem } from './door.ts';
 
+/** Those who ask the same at the same time would be one. */
+const alone = { headers: { 'cache-control': 'no-cache' } };
+
 /** So many are let in: of browsing 6, of what is between 8, of buying all. */
 const most = 10;
 
@@ -12,7 +15,7 @@ describe('too much to do', () => {
   beforeAll(() => door.open({ MAX_IN_FLIGHT: String(most) }));
   afterAll(() => door.close());
 
-  const browse = (takes: number) => door.call(`/v1/slow?takes=${takes}`);
+  const browse = (takes: number) => door.call(`/v1/slow?takes=${takes}`, alone);
   const buy = (takes: number) => door.call('/v1/slow', { token: door.member, body: { takes } });
 
   it('refuses browsing first, then reading, and buying last; each at once', async () => {
@@ -46,7 +49,7 @@ describe('too much to do', () => {
     const before = seen.slow;
     const gone = new AbortController();
     const given = Array.from({ length: 6 }, () =>
-      fetch(`${door.gateway.url}/v1/slow?takes=900`, { signal: gone.signal }).catch(() => undefined),
+      fetch(`${door.gateway.url}/v1/slow?takes=900`, { ...alone, signal: gone.signal }).catch(() => undefined),
     );
     await eventually(() => seen.slow === before + 6);
     expectProblem(await browse(0), 503, 'overloaded');
@@ -86,7 +89,7 @@ describe('too much to do for one service', () => {
   afterAll(() => door.close());
 
   it('lets those who buy wait where those who browse are refused', async () => {
-    const browse = () => door.call('/v1/slow?takes=300');
+    const browse = () => door.call('/v1/slow?takes=300', alone);
     const buy = () => door.call('/v1/slow', { token: door.member, body: { takes: 0 } });
     const before = seen.slow;
     const browsing = [browse(), browse()];

@@ -44,6 +44,29 @@ describe('public reads', () => {
     expect(seen.counterAsked).toBe(1);
   });
 
+  describe('that nobody may keep', () => {
+    const together = (headers = '') => {
+      const get = `GET /v1/things?name=together HTTP/1.1\r\nHost: x\r\n${headers}`;
+      return door.raw(`${get}\r\n${get}\r\n${get}Connection: close\r\n\r\n`);
+    };
+    /** How often the service was asked for what comes in one piece, and so in the same turn. */
+    const asked = async (headers?: string) => {
+      const before = seen.contexts.length;
+      expect((await together(headers)).match(/HTTP\/1.1 200 /g)).toHaveLength(3);
+      return seen.contexts.length - before;
+    };
+
+    it('are asked for once by all who come in the same turn, and again by whoever comes later', async () => {
+      expect(await asked()).toBe(1);
+      expect(await asked()).toBe(1);
+    });
+
+    it('are asked for by each who is signed in, or says no-cache', async () => {
+      expect(await asked(`Authorization: Bearer ${door.member}\r\n`)).toBe(3);
+      expect(await asked('Cache-Control: no-cache\r\n')).toBe(3);
+    });
+  });
+
   it('that fail are not kept', async () => {
     for (let again = 0; again < 2; again += 1) {
       expectProblem(await door.call(`${path}&takes=1500`), 504, 'timeout');

@@ -31,6 +31,13 @@ export const routes = (door: Door) =>
       }
     });
 
+    it('may come with an origin before them, as proxies write them', async () => {
+      const answer = await door.raw(
+        'GET http://x/v1/things?limit=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
+      );
+      expect(answer).toMatch(/^HTTP\/1.1 400 [^]*"path":"limit"/);
+    });
+
     it('without HTTP binding cannot be reached', async () => {
       for (const path of ['/inside', '/demo.inside', '/v1/demo.inside']) {
         expectProblem(await door.call(path), 404, 'not-found');
@@ -49,7 +56,7 @@ export const routes = (door: Door) =>
       expectProblem(await door.call('/health/live', { method: 'POST', body: {} }), 405, 'method-not-allowed');
       expect(
         (await door.raw('PROPFIND /v1/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).slice(0, 12),
-      ).toBe('HTTP/1.1 404');
+      ).toBe('HTTP/1.1 405');
     });
 
     it('are live as soon as they are announced, and answer 503 while their service is away', async () => {

@@ -4,7 +4,8 @@ import { mustBePages, PageAnswer, PageRequest, type Pages } from './pages.ts';
 import { Rejection, type FieldError } from './rejection.ts';
 
 /**
- * Who may use a request over HTTP. `owner` is a member whose thing it is: only the service can tell, so a handler
+ * Who may use a request over HTTP. A `public` query is answered by its input and its language alone where nobody is signed
+ * in: who asks the same at the same moment gets the same answer. `owner` is a member whose thing it is: only the service can tell, so a handler
  * of an `owner` contract that answers without having checked is a fault.
  */
 export type Access = (typeof accesses)[number];

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import autocannon from 'autocannon';
+import { Connection, questionOf } from './connection.ts';
 
 const usage = 'npm run bench:gateway -- [--seconds 5] [--turns 5] [--connections 64]';
 const { values } = parseArgs({
@@ -50,38 +50,44 @@ process.on('exit', () => children.forEach((child) => child.kill('SIGTERM')));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 const id = '0190a5a0-0000-7000-8000-000000000001';
-const urls = {
-  gateway: `http://127.0.0.1:${gatewayPort}/v1/trifles/${id}`,
-  // May be a second old, so that those who ask at the same time are given the same answer.
-  shared: `http://127.0.0.1:${gatewayPort}/v1/shared-trifles/${id}`,
-  fastify: `http://127.0.0.1:${fastifyPort}/v1/trifles/${id}`,
+/** More than are ever asked at the same time. */
+const others = Array.from({ length: 4_096 }, (_, n) => id.slice(0, 24) + n.toString(16).padStart(12, '0'));
+const from = (port: number, path: string, ids = [id]): URL[] =>
+  ids.map((id) => new URL(`http://127.0.0.1:${port}/v1/${path}/${id}`));
+const asked = {
+  same: from(gatewayPort, 'trifles'),
+  another: from(gatewayPort, 'trifles', others),
+  // May be a second old, so that all who ask within it are given the same answer.
+  shared: from(gatewayPort, 'shared-trifles'),
+  fastify: from(fastifyPort, 'trifles'),
 };
-for (const url of Object.values(urls)) await untilItAnswers(url);
+for (const [url] of Object.values(asked)) await untilItAnswers(url!.href);
 
 for (const connections of [1, Number(values.connections)]) {
-  const rates: number[] = [];
-  const sharedRates: number[] = [];
-  const added: number[] = [];
+  const turns: Record<keyof typeof asked, Figures>[] = [];
   console.log(`\n${connections} at a time`);
   // The first turn compiles.
   for (let turn = 0; turn <= Number(values.turns); turn++) {
-    const gateway = await load(urls.gateway, connections);
-    const shared = await load(urls.shared, connections);
-    const fastify = await load(urls.fastify, connections);
+    const figures = {
+      same: await load(asked.same, connections),
+      another: await load(asked.another, connections),
+      shared: await load(asked.shared, connections),
+      fastify: await load(asked.fastify, connections),
+    };
     if (turn === 0) continue;
-    rates.push(gateway.rate / fastify.rate);
-    sharedRates.push(shared.rate / fastify.rate);
-    added.push(gateway.p50 - fastify.p50);
-    const [service, , own] = gateway.cpu;
+    turns.push(figures);
+    const { same, another, shared, fastify } = figures;
     console.log(
-      `  gateway ${shown(gateway)}, processor ${own!.toFixed(0)} + service ${service!.toFixed(0)} µs` +
-        `  |  a shared read ${shown(shared)}, processor ${shared.cpu[2]!.toFixed(0)} µs` +
-        `  |  fastify ${shown(fastify)}, processor ${fastify.cpu[1]!.toFixed(0)} µs  |  ratio ${rates.at(-1)!.toFixed(2)}`,
+      `  all ask the same ${shown(same, 2)}  |  each asks for another ${shown(another, 2)}` +
+        `  |  may be a second old ${shown(shared, 2)}  |  fastify ${shown(fastify, 1)}`,
     );
   }
+  const share = (of: keyof typeof asked) =>
+    median(turns.map((turn) => turn[of].rate / turn.fastify.rate)).toFixed(2);
+  const added = median(turns.map(({ same, fastify }) => same.p50 - fastify.p50)).toFixed(2);
   console.log(
-    `median: ${median(rates).toFixed(2)} of Fastify's throughput (a shared read ${median(sharedRates).toFixed(2)}), ` +
-      `${median(added).toFixed(2)} ms added at p50`,
+    `median of Fastify's throughput: ${share('same')} where all ask the same, ${share('another')} where each asks for ` +
+      `another, ${share('shared')} where it may be a second old; ${added} ms added at p50`,
   );
 }
 process.exit(0);
@@ -94,18 +100,30 @@ interface Figures {
   cpu: number[];
 }
 
-/** Keeps so many requests under way, and times each of them: autocannon tells no less than whole milliseconds. */
-async function load(url: string, connections: number): Promise<Figures> {
+/** Keeps so many requests under way, one to each of the URLs in turn. */
+async function load(urls: URL[], connections: number): Promise<Figures> {
+  const questions = urls.map((url) => questionOf(url));
   const times: number[] = [];
   const before = cpuOf(children);
-  await new Promise<void>((resolve, reject) => {
-    autocannon({ url, connections, duration: seconds }, (error) =>
-      error ? reject(error as Error) : resolve(),
-    ).on('response', (_client, status, _bytes, milliseconds) => {
-      if (status !== 200) throw new Error(`${url} answered ${status}`);
-      times.push(milliseconds);
+  const until = performance.now() + seconds * 1_000;
+  const asks = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const connection = new Connection(urls[0]!);
+      const ask = () => {
+        const askedAt = performance.now();
+        if (askedAt > until) {
+          connection.close();
+          return resolve();
+        }
+        connection.ask(questions[times.length % questions.length]!, (status) => {
+          if (status !== 200) return reject(new Error(`${urls[0]!.href} answered ${status}`));
+          times.push(performance.now() - askedAt);
+          ask();
+        });
+      };
+      ask();
     });
-  });
+  await Promise.all(Array.from({ length: connections }, asks));
   const after = cpuOf(children);
   const cpu = after.map((spent, at) => ((spent - before[at]!) * 1e6) / times.length);
   times.sort((a, b) => a - b);
@@ -113,8 +131,9 @@ async function load(url: string, connections: number): Promise<Figures> {
   return { rate: times.length / seconds, p50: at(0.5), p99: at(0.99), cpu };
 }
 
-function shown({ rate, p50, p99 }: Figures): string {
-  return `${rate.toFixed(0).padStart(5)}/s, p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`;
+/** @param process which of them has the door */
+function shown({ rate, p50, p99, cpu }: Figures, process: number): string {
+  return `${rate.toFixed(0).padStart(5)}/s (p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${cpu[process]!.toFixed(0)} µs of a processor)`;
 }
 
 /** Seconds of processor time that each process has taken so far; zeros where the system does not tell. */

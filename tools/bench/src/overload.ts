@@ -1,8 +1,8 @@
 // Offers a running store three times what it can answer, and prints what is left of its best:
 // npm run bench:overload -- [--seconds 60] [--times 3] [--path '/v1/search?q=…'] [--url http://localhost:3000]
-import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { Connection, questionOf } from './connection.ts';
 
 const usage =
   "npm run bench:overload -- [--seconds 60] [--times 3] [--path '/v1/search?q=cup'] [--url http://localhost:3000]";
@@ -20,7 +20,7 @@ if (values.help) {
   process.exit(0);
 }
 const seconds = Number(values.seconds);
-const { hostname, port, host } = new URL(values.url);
+const url = new URL(values.path, values.url);
 const most = 1_024;
 /** Whoever has waited for so long has gone, and what he gets is no use (milliseconds). */
 const patience = 2_000;
@@ -31,77 +31,7 @@ interface Answered {
 }
 
 /** Past all caches. */
-const question = Buffer.from(
-  `GET ${values.path} HTTP/1.1\r\nHost: ${host}\r\nCache-Control: no-cache\r\n\r\n`,
-);
-const endOfHead = Buffer.from('\r\n\r\n');
-const lengthField = Buffer.from('content-length: ');
-
-/**
- * A connection that asks one question at a time. It reads no more of HTTP than it must: what it costs to ask is missing
- * from what the store can do, for both have the same processors.
- */
-class Connection {
-  /** All read into the same one: nothing of an answer is kept. */
-  static readonly #buffer = Buffer.allocUnsafe(65_536);
-
-  readonly #socket: Socket;
-  #answered: ((status: number) => void) | undefined;
-  #status = 0;
-  /** Bytes of the body that are still to come. */
-  #missing = 0;
-
-  constructor() {
-    const buffer = Connection.#buffer;
-    const callback = (length: number) => this.#read(buffer.subarray(0, length));
-    this.#socket = connect({
-      host: hostname,
-      port: Number(port || 80),
-      noDelay: true,
-      onread: { buffer, callback },
-    });
-    this.#socket.on('error', () => {});
-    this.#socket.on('close', () => this.#end(0));
-    this.#socket.setTimeout(10_000, () => this.#answered && this.#socket.destroy());
-  }
-
-  get isOpen(): boolean {
-    return !this.#socket.destroyed;
-  }
-
-  /** Gives the status, and 0 where there is no answer. */
-  ask(answered: (status: number) => void): void {
-    this.#answered = answered;
-    this.#socket.write(question);
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  /** A head comes in one piece: it is far smaller than what a read takes. */
-  #read(bytes: Buffer): boolean {
-    if (this.#missing > 0) this.#missing -= bytes.length;
-    else {
-      const body = bytes.indexOf(endOfHead) + 4;
-      const length = bytes.indexOf(lengthField) + lengthField.length;
-      if (body < 4 || length < lengthField.length) {
-        this.#socket.destroy(new Error('an answer without Content-Length'));
-        return false;
-      }
-      this.#status = Number(bytes.toString('latin1', 9, 12));
-      this.#missing = body + parseInt(bytes.toString('latin1', length, length + 10), 10) - bytes.length;
-    }
-    if (this.#missing === 0) this.#end(this.#status);
-    return true;
-  }
-
-  #end(status: number): void {
-    const answered = this.#answered;
-    this.#answered = undefined;
-    answered?.(status);
-  }
-}
+const question = questionOf(url, ['Cache-Control: no-cache']);
 
 const idle: Connection[] = [];
 const waiting: ((connection: Connection) => void)[] = [];
@@ -114,12 +44,12 @@ function withConnection(use: (connection: Connection) => void): void {
   }
   if (opened === most) return void waiting.push(use);
   opened += 1;
-  use(new Connection());
+  use(new Connection(url));
 }
 
 function giveBack(one: Connection): void {
   const next = waiting.shift();
-  if (next) return next(one.isOpen ? one : new Connection());
+  if (next) return next(one.isOpen ? one : new Connection(url));
   if (one.isOpen) idle.push(one);
   else opened -= 1;
 }
@@ -128,7 +58,7 @@ function ask(): Promise<Answered> {
   const startedAt = performance.now();
   return new Promise((resolve) => {
     withConnection((one) => {
-      one.ask((status) => {
+      one.ask(question, (status) => {
         giveBack(one);
         resolve({ status, took: performance.now() - startedAt });
       });
