@@ -72,7 +72,7 @@ export class Admission {
       const who = caller ? `member ${caller.memberId}` : network;
       claims.push({ policy: 'route', limit: route.http.limit, key: `${route.contract.name} ${who}` });
     }
-    if (claims.length > 0) await Promise.all(claims.map((claim) => this.limits.count(exchange, claim)));
+    if (claims.length > 0) await this.limits.countAll(exchange, claims);
     exchange.admitted = { route, parameters, caller };
     return true;
   }

@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Socket } from 'node:net';
 import { Rejection } from '@jogakbo/contract';
 import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance } from 'fastify';
 import { Admission } from './admission.ts';
@@ -19,6 +20,13 @@ import { GatewaySettings } from './settings.ts';
 /** A URL longer than this is refused, before anybody looks at it. */
 const longestUrl = 4_096;
 const mostHeaders = 100;
+/** So many requests of one connection are worked on at the same time: none sends its next before the answer, but attackers. */
+const mostAtOnce = 32;
+/**
+ * A connection on which nothing moves for so long (milliseconds) is closed, and who does not read his answers holds no
+ * place any more. Longer than anybody who is served is kept waiting.
+ */
+const longestSilence = 100_000;
 
 const securityHeaders = {
   'x-content-type-options': 'nosniff',
@@ -55,17 +63,30 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   const { server } = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   // One more than is taken, so that one too many is seen and not left out in silence.
   Object.assign(server, {
-    ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, maxHeadersCount: mostHeaders + 1 },
+    ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, timeout: longestSilence },
+    maxHeadersCount: mostHeaders + 1,
   });
   const isLast = () => drain.hasBegun;
+  const underWay = new WeakMap<Socket, number>();
   const [nest] = server.listeners('request') as [RequestListener];
-  server.off('request', nest).on('request', (request, response) => void answer(request, response));
+  server.off('request', nest).on('request', (request, response) => {
+    // What fails beyond all care costs this connection, and no other.
+    answer(request, response).catch((error: Error) => {
+      new Logger('http').error(error);
+      response.destroy();
+    });
+  });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const exchange = new Exchange(request, response, always, addressOf(request, trustProxy), isLast);
     exchange.whenOver(() => log.end(exchange));
+    const { socket } = request;
+    const atOnce = (underWay.get(socket) ?? 0) + 1;
+    underWay.set(socket, atOnce);
+    exchange.whenOver(() => underWay.set(socket, underWay.get(socket)! - 1));
     if (isSecure(request, trustProxy)) exchange.header('strict-transport-security', onlyTls);
     try {
+      if (atOnce > mostAtOnce) throw tooManyAtOnce();
       mustBeSane(exchange);
       if (answersCors(corsOrigins, exchange) || answersItself(exchange)) return;
       if (!(await admission.admits(exchange))) return;
@@ -90,7 +111,8 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   }
 
   function refuse(exchange: Exchange, error: unknown): void {
-    if (exchange.isOver) return;
+    // It is the client that broke off.
+    if (exchange.isOver && (error as { code?: unknown }).code === 'ECONNRESET') return;
     const problem = problemOf(error, exchange.traceId);
     // Of what is shed there is a number, not a line each: it comes when there is too much to do.
     if (problem.code === 'overloaded') exchange.isShed = true;
@@ -100,6 +122,9 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     sendProblem(exchange, problem);
   }
 }
+
+const tooManyAtOnce = () =>
+  new Rejection('too-many-requests', 429, `not more than ${mostAtOnce} at the same time on one connection`);
 
 /** @throws Rejection */
 function mustBeSane({ url, request: { rawHeaders } }: Exchange): void {
@@ -128,5 +153,7 @@ function refuseUnreadable(error: Error & { code?: string }, socket: Socket): voi
     connection: 'close',
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${problem.status} ${problem.title}\r\n${lines.join('')}\r\n${body}`);
+  socket.write(`HTTP/1.1 ${problem.status} ${problem.title}\r\n${lines.join('')}\r\n${body}`);
+  // Whether or not the other side hangs up as well.
+  socket.destroySoon();
 }

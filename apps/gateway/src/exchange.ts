@@ -134,7 +134,7 @@ export class Exchange {
 
   /** Answers with what it is given; without it, with status and headers alone. */
   send(status: number, content?: string | Buffer): void {
-    if (content === undefined) return this.#write(status, undefined);
+    if (content === undefined || status === 204 || status === 304) return this.#write(status);
     const length = Buffer.byteLength(content);
     if (length >= worthCompressing && status !== 206 && this.#isCompressible)
       this.#compress(status, content).catch((error: Error) => this.response.destroy(error));
@@ -153,7 +153,9 @@ export class Exchange {
   async #compress(status: number, content: string | Buffer): Promise<void> {
     this.append('vary', 'Accept-Encoding');
     const encoding = negotiate(String(this.headers['accept-encoding'] ?? ''), ['br', 'gzip']);
-    if (!encoding || this.method === 'HEAD') return this.#write(status, content, Buffer.byteLength(content));
+    if (!encoding) return this.#write(status, content, Buffer.byteLength(content));
+    // How long it would be, only compressing it would tell.
+    if (this.method === 'HEAD') return this.header('content-encoding', encoding).#write(status);
     const compressed = await compress[encoding](content, encoding === 'br' ? brotliOptions : {});
     this.header('content-encoding', encoding);
     this.#write(status, compressed, compressed.length);
@@ -167,11 +169,11 @@ export class Exchange {
     listener(this.request, this.response);
   }
 
-  #write(status: number, content: string | Buffer | undefined, length = 0): void {
+  #write(status: number, content?: string | Buffer, length = 0): void {
     const { response } = this;
     if (response.headersSent || response.destroyed) return;
-    if (content !== undefined || (status !== 204 && status !== 304))
-      this.#head.push('content-length', String(length));
+    if (content !== undefined || !(status === 204 || status === 304 || this.method === 'HEAD'))
+      this.header('content-length', String(length));
     if (this.isLast()) this.header('connection', 'close');
     response.writeHead(status, this.#head as string[]).end(content);
   }

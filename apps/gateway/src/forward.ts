@@ -105,22 +105,22 @@ export class Forward {
    * While the service does not answer, others get the last answer that was, and are told so (RFC 9211).
    */
   async #read(route: Route, inputOf: () => Input, context: CallContext, exchange: Exchange): Promise<void> {
-    const { http, service, access, policy } = route;
+    const { http, contract, service } = route;
     const { caller, language } = context;
-    const ask = async () => {
-      const input = inputOf();
+    const ask = async (input: Input) => {
       // Whether it would be asked at all was not known at the door.
       if (http.cache) this.load.mustHaveRoom(route);
       return represent(route, await this.#askOrFallBack(route, input, context), language);
     };
     const insists = insistsOnNew(exchange.headers);
     // What one version answered is not for those who meet another.
-    const version = this.split.meantFor(service, context) ?? '';
-    const key = `${version} ${language} ${exchange.url}`;
+    const meant = `${this.split.meantFor(service, context) ?? ''} ${language}`;
     let read: Representation;
     if (http.cache) {
+      const input = inputOf();
+      const key = `${meant} ${contract.name} ${JSON.stringify(input)}`;
       const wish = { anew: caller !== undefined || insists, old: !insists };
-      const { at, stale, ...kept } = await this.reads.read(service, key, http.cache, wish, ask);
+      const { at, stale, ...kept } = await this.reads.read(service, key, http.cache, wish, () => ask(input));
       if (!wish.anew || stale !== undefined)
         exchange.header('age', String(Math.floor((performance.now() - at) / 1_000)));
       if (stale !== undefined) {
@@ -128,10 +128,9 @@ export class Forward {
         exchange.header('cache-status', `jogakbo; hit; ttl=${-Math.ceil(stale)}; detail=stale-if-error`);
       }
       read = kept;
-    } else {
-      const isForAll = access === 'public' && !caller && !insists && policy.batches;
-      read = await (isForAll ? this.reads.now(key, ask) : ask());
-    }
+    } else if (isForAll(route) && !caller && !insists)
+      read = await this.reads.now(`${meant} ${exchange.url}`, async () => ask(inputOf()));
+    else read = await ask(inputOf());
 
     exchange.header('cache-control', cacheControl(route, context)).header('etag', read.etag);
     if (!http.document) exchange.header('content-language', language).append('vary', 'Accept-Language');
@@ -189,6 +188,13 @@ export class Forward {
     return ended;
   }
 }
+
+/** Whether it is answered the same to all who are not signed in, and asked no earlier than at the end of a turn. */
+const isForAll = ({ access, contract, policy, fallback }: Route): boolean =>
+  access === 'public' &&
+  contract.kind === 'query' &&
+  policy.batches &&
+  (!fallback || 'answer' in fallback || fallback.policy.batches);
 
 /** True for a "no", and for what was not even sent. */
 const isWithoutEffect = (error: unknown): boolean =>

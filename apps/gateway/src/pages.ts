@@ -49,7 +49,8 @@ export class PagesOfServices {
     const said = (await this.client.request(contract.name, asked, {
       ...{ context, policy, timeout: this.settings.requestTimeout, persistent: true },
     })) as PageAnswer;
-    if (said.status >= 500) throw new Error(`${contract.name} answered with ${said.status}`);
+    if (!(said.status >= 200 && said.status < 500))
+      throw new Error(`${contract.name} answered with ${said.status}`);
     show(said, pages!, exchange);
   }
 }

@@ -33,6 +33,7 @@ describe('problems', () => {
     ['unknown-pattern', 502, 'bad-gateway'],
     ['internal', 500, 'internal'],
     ['whatever', 500, 'internal'],
+    ['constructor', 500, 'internal'],
   ])('of the fault %s are %d %s', (fault, status, code) => {
     expect(problemOf(new RemoteFault(fault, 'amqp://inside'), trace)).toMatchObject({ status, code });
   });

@@ -16,7 +16,7 @@ export interface Problem {
 
 const problemType = 'application/problem+json; charset=utf-8';
 
-const titles: Record<string, string> = {
+const titles: Record<string, string> = Object.assign(Object.create(null), {
   invalid: 'The request does not fit the contract',
   'invalid-json': 'The body is not JSON',
   'invalid-url': 'The URL is malformed',
@@ -39,7 +39,7 @@ const titles: Record<string, string> = {
   'bad-gateway': 'A service answered something unexpected',
   unavailable: 'This is not available for the moment',
   timeout: 'No answer in time',
-};
+});
 
 /** What an error that is none of ours is called, by its status. */
 const codes: Record<number, string> = {
@@ -58,13 +58,13 @@ const codes: Record<number, string> = {
   504: 'timeout',
 };
 
-const faults: Record<string, [code: string, status: number]> = {
-  timeout: ['timeout', 504],
-  unavailable: ['unavailable', 503],
-  overloaded: ['overloaded', 503],
-  'unknown-pattern': ['bad-gateway', 502],
-  'contract-broken': ['bad-gateway', 502],
-};
+const faults = new Map<string, [code: string, status: number]>([
+  ['timeout', ['timeout', 504]],
+  ['unavailable', ['unavailable', 503]],
+  ['overloaded', ['overloaded', 503]],
+  ['unknown-pattern', ['bad-gateway', 502]],
+  ['contract-broken', ['bad-gateway', 502]],
+]);
 
 /**
  * The one place where an error becomes what a client sees. Of a fault it shows the kind and the trace, never the text:
@@ -76,7 +76,7 @@ export function problemOf(error: unknown, traceId: string): Problem {
     return { ...problem(code, status), detail: message, traceId, ...(errors && { errors }) };
   }
   if (error instanceof RemoteFault) {
-    return { ...problem(...(faults[error.code] ?? ['internal', 500])), traceId };
+    return { ...problem(...(faults.get(error.code) ?? ['internal', 500])), traceId };
   }
   return { ...problem('internal', 500), traceId };
 }

@@ -63,6 +63,14 @@ export class RateLimits implements OnApplicationShutdown {
     );
   }
 
+  /** Under each of the claims. @throws Rejection of those that are used up the one that lasts for longest */
+  async countAll(exchange: Exchange, claims: Claim[]): Promise<void> {
+    const counted = await Promise.allSettled(claims.map((claim) => this.count(exchange, claim)));
+    const refused = counted.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
+    const wait = (error: Error) => (error instanceof Rejection ? error.retryAfter! : Infinity);
+    if (refused.length > 0) throw refused.reduce((a, b) => (wait(b) > wait(a) ? b : a));
+  }
+
   #counter(policy: Claim['policy'], limit: RateLimit): Counter {
     const name = `${policy}:${limit}`;
     let counter = this.#counters.get(name);

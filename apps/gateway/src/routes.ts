@@ -156,7 +156,8 @@ export class RouteTable {
       };
     }
     const allow = methods.filter((other) => this.#lookUp(other, path));
-    if (allow.length === 0) return { found: 'nothing' };
+    // A route of the gateway itself, in a spelling that is not its own.
+    if (match || allow.length === 0) return { found: 'nothing' };
     return { found: 'other-methods', allow: allow.includes('GET') ? ['HEAD', ...allow] : allow };
   }
 

@@ -49,7 +49,9 @@ describe('too much to do', () => {
     const before = seen.slow;
     const gone = new AbortController();
     const given = Array.from({ length: 6 }, () =>
-      fetch(`${door.gateway.url}/v1/slow?takes=900`, { ...alone, signal: gone.signal }).catch(() => undefined),
+      fetch(`${door.gateway.url}/v1/slow?takes=900`, { ...alone, signal: gone.signal }).catch(
+        () => undefined,
+      ),
     );
     await eventually(() => seen.slow === before + 6);
     expectProblem(await browse(0), 503, 'overloaded');

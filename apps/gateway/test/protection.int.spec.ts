@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { request } from 'undici';
+import { eventually } from '@jogakbo/testing';
 import { Door, expectProblem, id, json } from './door.ts';
 import { seen } from './demo.ts';
 
@@ -157,6 +158,28 @@ describe('protection', () => {
       expect(answer).toMatch(/^HTTP\/1.1 408 [^]*"code":"request-timeout"/);
       expect(after).toBeGreaterThan(900);
       expect(after).toBeLessThan(4_000);
+    });
+
+    it('hold no place for whoever sends half a body and stays', async () => {
+      const inFlight = async () =>
+        Number(/http_requests_in_flight\{[^}]*\} (\d+)/.exec((await door.call('/metrics')).body)![1]);
+      const { port } = new URL(door.gateway.url);
+      const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true }, () =>
+        socket.write(
+          'POST /v1/counter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+        ),
+      );
+      socket.on('error', () => {}).resume();
+      await eventually(async () => (await inFlight()) === 1);
+      await eventually(async () => (await inFlight()) === 0, 4_000);
+      socket.destroy();
+    });
+
+    it('refuse what one connection asks for without waiting', async () => {
+      const get = 'GET /v1/things HTTP/1.1\r\nHost: x\r\n';
+      const answer = await door.raw(`${`${get}\r\n`.repeat(40)}${get}Connection: close\r\n\r\n`);
+      expect(answer.match(/HTTP\/1.1 200 /g)).toHaveLength(32);
+      expect(answer.match(/HTTP\/1.1 429 /g)).toHaveLength(9);
     });
 
     it('refuse too many headers, and too long ones', async () => {

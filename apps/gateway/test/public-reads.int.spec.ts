@@ -30,6 +30,12 @@ describe('public reads', () => {
     expect(seen.counterAsked).toBe(2);
   });
 
+  it('are the same however their address is written', async () => {
+    await door.call(path);
+    await door.call(path.replace('note', '%6eote'));
+    expect(seen.counterAsked).toBe(1);
+  });
+
   it('differ by language and by what is asked', async () => {
     await door.call(path);
     expect((await door.call(path, { headers: { 'accept-language': 'en' } })).body.language).toBe('en');

@@ -63,6 +63,20 @@ describe('rate limits', () => {
     expect((await door.call('/v1/counter', { headers: from('203.0.113.7') })).status).toBe(200);
   });
 
+  it('say the longest time where several are used up', async () => {
+    const settings = door.gateway.get(GatewaySettings);
+    const usual = settings.rateLimitMember;
+    settings.rateLimitMember = '1/second';
+    const token = await door.key.sign({ sub: 'm-hasty' });
+    const calls = Array.from({ length: 6 }, (_, nth) =>
+      door.call('/v1/counter', { body: {}, token, headers: from(`203.0.113.${20 + nth}`) }),
+    );
+    const waits = (await Promise.all(calls)).map(({ headers }) => Number(headers.get('retry-after')));
+    expect(waits.filter((wait) => wait === 1)).toHaveLength(4);
+    expect(waits.filter((wait) => wait > 3_500)).toHaveLength(1);
+    settings.rateLimitMember = usual;
+  });
+
   it('do not hold up the health of the gateway', async () => {
     expect((await last(25, () => door.call('/health/live'))).status).toBe(200);
   });

@@ -54,6 +54,8 @@ export const routes = (door: Door) =>
         allow: 'HEAD, GET, OPTIONS',
       });
       expectProblem(await door.call('/health/live', { method: 'POST', body: {} }), 405, 'method-not-allowed');
+      for (const path of ['/%64ocs', '/%6detrics', '/health%2flive'])
+        expectProblem(await door.call(path), 404, 'not-found');
       expect(
         (await door.raw('PROPFIND /v1/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).slice(0, 12),
       ).toBe('HTTP/1.1 405');

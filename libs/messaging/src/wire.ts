@@ -256,14 +256,17 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
 
 function read({ err, response }: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
   if (!err) return { response };
-  if (typeof err === 'object' && err.kind === 'rejection') {
-    const rejection = new Rejection(err.code, err.status ?? 422, err.message, err.errors);
-    return { error: err.retryAfter === undefined ? rejection : rejection.until(err.retryAfter) };
-  }
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
-  return { error: new RemoteFault(err.code ?? 'internal', err.message ?? 'the service failed', true) };
+  const { kind, message = 'the service failed', status = 422, errors, retryAfter } = err;
+  const code = codeForm.test(String(err.code)) ? err.code : undefined;
+  if (kind !== 'rejection' || !code) return { error: new RemoteFault(code ?? 'internal', message, true) };
+  const rejection = new Rejection(code, status, message, errors);
+  return { error: retryAfter === undefined ? rejection : rejection.until(retryAfter) };
 }
+
+/** What an error may be called: whoever shows it puts it into addresses and titles. */
+const codeForm = /^[a-z][a-z0-9-]{0,60}$/;
 
 function toWire(error: unknown): WireError {
   if (error instanceof Rejection) {

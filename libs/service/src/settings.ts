@@ -68,7 +68,12 @@ export const json = <T extends z.ZodType>(schema: T) =>
 
 /** The settings that every service has. */
 export class PlatformSettings extends settings({
-  host: z.string().default('127.0.0.1').describe('address to listen on'),
+  host: z
+    .string()
+    .default('127.0.0.1')
+    // One address, not the two that the name may stand for: Fastify would make a server of its own for the second.
+    .transform((host) => (host === 'localhost' ? '127.0.0.1' : host))
+    .describe('address to listen on'),
   port: z.coerce
     .number()
     .int()

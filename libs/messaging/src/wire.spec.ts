@@ -1,0 +1,35 @@
+import { describe, expect, it } from '@jest/globals';
+import { Rejection } from '@jogakbo/contract';
+import type { ConsumeMessage } from 'amqplib';
+import { decodeAnswers, RemoteFault } from './wire.ts';
+
+const errorOf = (err: unknown) => {
+  const content = Buffer.from(JSON.stringify({ id: '1', err }));
+  const [answer] = decodeAnswers({
+    content,
+    properties: { correlationId: '1' },
+  } as unknown as ConsumeMessage);
+  return answer!.error;
+};
+
+describe('an answer that is an error', () => {
+  it('is the "no" of a service, with when to come again', () => {
+    const no = errorOf({ kind: 'rejection', code: 'sold-out', status: 409, message: 'gone', retryAfter: 3 });
+    expect(no).toBeInstanceOf(Rejection);
+    expect(no).toMatchObject({ code: 'sold-out', status: 409, message: 'gone', retryAfter: 3 });
+  });
+
+  it('is a fault where it is of another kind', () => {
+    expect(errorOf('it broke')).toMatchObject({ code: 'internal', answered: true });
+    expect(errorOf({ kind: 'fault', code: 'timeout', message: 'late' })).toMatchObject({ code: 'timeout' });
+  });
+
+  it.each([undefined, 404, '\ud800', 'Sold Out', '../x', 'x'.repeat(62), {}])(
+    'is a fault where nobody could show its code: %j',
+    (code) => {
+      const fault = errorOf({ kind: 'rejection', code, message: 'no' });
+      expect(fault).toBeInstanceOf(RemoteFault);
+      expect(fault).toMatchObject({ code: 'internal', answered: true });
+    },
+  );
+});
