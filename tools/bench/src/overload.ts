@@ -67,6 +67,7 @@ function ask(): Promise<Answered> {
 }
 
 const isGood = ({ status, took }: Answered): boolean => status === 200 && took <= patience;
+const isShed = ({ status }: Answered): boolean => status === 503 || status === 429;
 
 /** So many customers, each of whom asks again when he was answered. Gives the good answers of a second. */
 async function closed(customers: number, time: number): Promise<number> {
@@ -107,13 +108,16 @@ const rate = peak * Number(values.times);
 console.log(`offered for ${seconds} s: ${rate.toFixed(0)}/s`);
 const answers = await open(rate, seconds);
 const good = answers.filter(isGood);
-const shed = answers.filter(({ status }) => status === 503 || status === 429);
-const rest = answers.length - good.length - shed.length;
+const shed = answers.filter(isShed);
+const rest = Map.groupBy(
+  answers.filter((one) => !isGood(one) && !isShed(one)),
+  ({ status }) => status,
+);
 console.log(
   [
     `goodput ${(good.length / seconds).toFixed(0)}/s = ${((good.length / seconds / peak) * 100).toFixed(0)} % of the peak, p50 ${percentile(good, 50)}, p99 ${percentile(good, 99)}`,
     `shed ${shed.length}: p50 ${percentile(shed, 50)}, p95 ${percentile(shed, 95)}, p99 ${percentile(shed, 99)}`,
-    `anything else: ${rest}`,
+    `anything else: ${[...rest].map(([status, some]) => `${some.length} of ${status}, p50 ${percentile(some, 50)}`).join('; ') || 'nothing'}`,
   ].join('\n'),
 );
 const endedAt = performance.now();
