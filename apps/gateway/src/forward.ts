@@ -68,15 +68,15 @@ export class Forward {
       ...(caller && { caller }),
       address: exchange.address,
     };
-    const read = (): Input =>
+    const readInput = (): Input =>
       inputOf(route, {
         parameters,
         query: exchange.query,
         body: exchange.body,
         ifMatch: headers['if-match'],
       });
-    if (route.http.method === 'GET') return this.#read(route, read, context, exchange);
-    const input = read();
+    if (route.http.method === 'GET') return this.#read(route, readInput, context, exchange);
+    const input = readInput();
     const idempotencyKey = idempotencyKeyOf(route, headers['idempotency-key']);
     this.#mustServe(route);
     let mayHaveChanged = true;
@@ -104,7 +104,7 @@ export class Forward {
    * Whoever is signed in gets what is true now; so does whoever asks for it (`Cache-Control: no-cache`), and nothing else.
    * While the service does not answer, others get the last answer that was, and are told so (RFC 9211).
    */
-  async #read(route: Route, inputOf: () => Input, context: CallContext, exchange: Exchange): Promise<void> {
+  async #read(route: Route, readInput: () => Input, context: CallContext, exchange: Exchange): Promise<void> {
     const { http, contract, service } = route;
     const { caller, language } = context;
     const ask = async (input: Input) => {
@@ -117,7 +117,7 @@ export class Forward {
     const meant = `${this.split.meantFor(service, context) ?? ''} ${language}`;
     let read: Representation;
     if (http.cache) {
-      const input = inputOf();
+      const input = readInput();
       const key = `${meant} ${contract.name} ${JSON.stringify(input)}`;
       const wish = { anew: caller !== undefined || insists, old: !insists };
       const { at, stale, ...kept } = await this.reads.read(service, key, http.cache, wish, () => ask(input));
@@ -129,8 +129,8 @@ export class Forward {
       }
       read = kept;
     } else if (isForAll(route) && !caller && !insists)
-      read = await this.reads.now(`${meant} ${exchange.url}`, async () => ask(inputOf()));
-    else read = await ask(inputOf());
+      read = await this.reads.now(`${meant} ${exchange.url}`, async () => ask(readInput()));
+    else read = await ask(readInput());
 
     exchange.header('cache-control', cacheControl(route, context)).header('etag', read.etag);
     if (!http.document) exchange.header('content-language', language).append('vary', 'Accept-Language');

@@ -1,11 +1,11 @@
-import { platformRejection, Rejection, type Announcement } from '@jogakbo/contract';
+import { Rejection, type Announcement } from '@jogakbo/contract';
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
-import { Agent, type Dispatcher } from 'undici';
+import { Agent } from 'undici';
 import type { Exchange } from './exchange.ts';
-import { mustBeSound } from './input.ts';
+import { answerWith, sentOf, type Answer, type Sent } from './http-translation.ts';
 import { KnownServices } from './known-services.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -19,17 +19,6 @@ const leftOutAtMost = 60_000;
 const connectTimeout = 1_000;
 const mostConnections = 256;
 
-/** Everything else that a client sends stays here: among it could be what services take for the word of the gateway. */
-const requestHeaders = [
-  ...['accept', 'accept-language', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'],
-  ...['idempotency-key', 'prefer', 'range', 'user-agent'],
-];
-/** What an answer may say. Cookies, and what speaks of the connection or of who answers, are not for clients. */
-const responseHeaders = [
-  ...['content-type', 'content-language', 'content-encoding', 'content-disposition', 'etag', 'last-modified'],
-  ...['expires', 'vary', 'location', 'link', 'retry-after', 'allow', 'accept-ranges', 'content-range'],
-  ...['preference-applied', 'deprecation', 'sunset'],
-];
 /** Nothing was sent: another instance may be asked for whatever it is. */
 const neverReached = new Set([
   ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'],
@@ -49,19 +38,6 @@ interface Standing {
 interface Client {
   isGone: boolean;
   onGone: () => void;
-}
-
-interface Sent {
-  method: Dispatcher.HttpMethod;
-  path: string;
-  headers: Record<string, string>;
-  body: string | null;
-}
-
-interface Answer {
-  status: number;
-  headers: Record<string, string | string[] | undefined>;
-  body: Buffer;
 }
 
 type Outcome = 'answered' | 'failed' | 'unreached' | 'late' | 'too-large' | 'given-up';
@@ -149,7 +125,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
       tried.add(instance.instance);
       try {
         const answer = await this.#ask(instance, sent, deadline, client);
-        return send(answer, route, instance.url, exchange);
+        return answerWith(answer, route, instance.url, exchange);
       } catch (error) {
         if (!(error instanceof Failed)) throw error;
         if (error.wasReached && sent.method !== 'GET') break;
@@ -265,88 +241,3 @@ function judge(standing: Standing, outcome: Outcome): void {
     standing.leftOutUntil = Date.now() + time;
   }
 }
-
-function sentOf(
-  { http }: Route,
-  parameters: Record<string, string>,
-  caller: Caller | undefined,
-  { headers, body, url, path, traceparent, traceId }: Exchange,
-): Sent {
-  const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
-  if (hasBody) mustBeSound(body);
-  const passed = requestHeaders.flatMap((name) => {
-    const value = headers[name];
-    return value === undefined ? [] : [[name, String(value)] as const];
-  });
-  return {
-    method: http.method as Dispatcher.HttpMethod,
-    path: pathOf(http.path, parameters) + url.slice(path.length),
-    headers: {
-      ...Object.fromEntries(passed),
-      'accept-encoding': 'identity',
-      traceparent,
-      'x-request-id': traceId,
-      ...(hasBody && { 'content-type': 'application/json' }),
-      ...(caller && {
-        'x-jogakbo-member': encodeURIComponent(caller.memberId),
-        'x-jogakbo-roles': caller.roles.map(encodeURIComponent).join(','),
-      }),
-    },
-    body: hasBody ? JSON.stringify(body) : null,
-  };
-}
-
-/** The path is made anew, so that nothing of it leads anywhere but where the route does. */
-function pathOf(pattern: string, parameters: Record<string, string>): string {
-  return pattern.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = parameters[name]!;
-    if (value.split(/[/\\]/).some((part) => part === '.' || part === '..')) {
-      throw platformRejection('invalid', 'the path leads elsewhere', [
-        { path: name, message: 'must not hold . or .. as a part of a path' },
-      ]);
-    }
-    return encodeURIComponent(value);
-  });
-}
-
-function send(answer: Answer, { access, http }: Route, origin: string, exchange: Exchange): void {
-  const { status, headers, body } = answer;
-  const one = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
-  if (status >= 400) {
-    for (const name of ['allow', 'retry-after']) if (one(name)) exchange.header(name, one(name)!);
-    throw refusalOf(answer);
-  }
-  for (const name of responseHeaders) {
-    const value = headers[name];
-    if (value === undefined) continue;
-    // Of `vary` a part may be our own already.
-    if (name === 'vary') exchange.append(name, [value].flat().join(', '));
-    else exchange.header(name, value);
-  }
-  const location = one('location');
-  if (location?.startsWith(`${origin}/`)) exchange.header('location', location.slice(origin.length));
-  const isCacheable = access === 'public' && http.method === 'GET';
-  exchange.header('cache-control', isCacheable ? (one('cache-control') ?? 'no-cache') : 'no-store');
-  if (body.length === 0) return exchange.send(status);
-  if (!one('content-type')) exchange.header('content-type', 'application/octet-stream');
-  exchange.send(status, body);
-}
-
-/** An instance's "no" in the form of all others: with its own words where it sends a problem (RFC 9457). */
-function refusalOf({ status, headers, body }: Answer): Rejection {
-  let said: { code?: unknown; title?: unknown; detail?: unknown } = {};
-  if (String(headers['content-type']).startsWith('application/problem+json')) {
-    try {
-      said = (JSON.parse(body.toString()) as typeof said | null) ?? {};
-    } catch {
-      // No words, then.
-    }
-  }
-  const code =
-    typeof said.code === 'string' && /^[a-z][a-z0-9-]{0,60}$/.test(said.code) ? said.code : undefined;
-  const detail = [said.detail, said.title].find((text) => typeof text === 'string') as string | undefined;
-  return new Rejection(code ?? codeOf(status), status, detail);
-}
-
-const codes: Record<number, string> = { 401: 'unauthenticated', 403: 'forbidden', 404: 'not-found' };
-const codeOf = (status: number): string => codes[status] ?? 'refused';

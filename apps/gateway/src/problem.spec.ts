@@ -38,6 +38,15 @@ describe('problems', () => {
     expect(problemOf(new RemoteFault(fault, 'amqp://inside'), trace)).toMatchObject({ status, code });
   });
 
+  it.each(['SOLD_OUT', 'orders.sold-out', '품절', '../x', '-'])(
+    'show every code that a service may have: %s',
+    (code) => {
+      expect(problemOf(new Rejection(code, 409), trace)).toMatchObject({
+        ...{ status: 409, code, type: `/problems/${encodeURIComponent(code)}` },
+      });
+    },
+  );
+
   it.each([
     new Error('at db.internal'),
     new RemoteFault('unavailable', 'nobody takes db.internal'),

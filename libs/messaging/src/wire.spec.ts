@@ -19,12 +19,19 @@ describe('an answer that is an error', () => {
     expect(no).toMatchObject({ code: 'sold-out', status: 409, message: 'gone', retryAfter: 3 });
   });
 
+  it.each(['SOLD_OUT', 'orders.sold-out', 'soldOut', '품절'])(
+    'is a "no" however its code is spelt: %s',
+    (code) => {
+      expect(errorOf({ kind: 'rejection', code, status: 409, message: 'no' })).toBeInstanceOf(Rejection);
+    },
+  );
+
   it('is a fault where it is of another kind', () => {
     expect(errorOf('it broke')).toMatchObject({ code: 'internal', answered: true });
     expect(errorOf({ kind: 'fault', code: 'timeout', message: 'late' })).toMatchObject({ code: 'timeout' });
   });
 
-  it.each([undefined, 404, '\ud800', 'Sold Out', '../x', 'x'.repeat(62), {}])(
+  it.each([undefined, null, 404, '', '\ud800', 'x'.repeat(101), {}])(
     'is a fault where nobody could show its code: %j',
     (code) => {
       const fault = errorOf({ kind: 'rejection', code, message: 'no' });

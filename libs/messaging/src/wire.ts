@@ -259,14 +259,15 @@ function read({ err, response }: Packet): { response: unknown } | { error: Rejec
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
   const { kind, message = 'the service failed', status = 422, errors, retryAfter } = err;
-  const code = codeForm.test(String(err.code)) ? err.code : undefined;
+  const code = isCode(err.code) ? err.code : undefined;
   if (kind !== 'rejection' || !code) return { error: new RemoteFault(code ?? 'internal', message, true) };
   const rejection = new Rejection(code, status, message, errors);
   return { error: retryAfter === undefined ? rejection : rejection.until(retryAfter) };
 }
 
-/** What an error may be called: whoever shows it puts it into addresses and titles. */
-const codeForm = /^[a-z][a-z0-9-]{0,60}$/;
+/** However a service spells its codes: whoever shows one puts it into addresses and titles, and must be able to. */
+const isCode = (code: unknown): code is string =>
+  typeof code === 'string' && code !== '' && code.length <= 100 && code.isWellFormed();
 
 function toWire(error: unknown): WireError {
   if (error instanceof Rejection) {

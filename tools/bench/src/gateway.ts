@@ -104,6 +104,7 @@ interface Figures {
 async function load(urls: URL[], connections: number): Promise<Figures> {
   const questions = urls.map((url) => questionOf(url));
   const times: number[] = [];
+  let asked = 0;
   const before = cpuOf(children);
   const until = performance.now() + seconds * 1_000;
   const asks = (): Promise<void> =>
@@ -115,7 +116,7 @@ async function load(urls: URL[], connections: number): Promise<Figures> {
           connection.close();
           return resolve();
         }
-        connection.ask(questions[times.length % questions.length]!, (status) => {
+        connection.ask(questions[asked++ % questions.length]!, (status) => {
           if (status !== 200) return reject(new Error(`${urls[0]!.href} answered ${status}`));
           times.push(performance.now() - askedAt);
           ask();
