@@ -23,6 +23,7 @@ export {
   type ServiceContract,
 } from './contract.ts';
 export { CallPolicy, CallPolicyChange } from './call-policy.ts';
+export { isCurrency, minorUnitDigits } from './currency.ts';
 export {
   Announcement,
   Heartbeat,
