@@ -160,6 +160,7 @@ function eventMessage(
         time: { type: 'string', format: 'date-time' },
         datacontenttype: { const: 'application/json' },
         traceparent: { type: 'string' },
+        tracestate: { type: 'string' },
         pattern: { const: name },
         data,
       },
@@ -175,6 +176,7 @@ const headersSchema: JsonSchema = {
   type: 'object',
   properties: {
     traceparent: { type: 'string', description: 'W3C Trace Context.' },
+    tracestate: { type: 'string', description: 'W3C Trace Context, as the caller sent it.' },
     language: { enum: ['ko', 'en'] },
     deadline: { type: 'integer', description: 'Milliseconds since 1970 after which nobody waits.' },
     caller: { type: 'string', description: 'The member on whose behalf, as JSON.' },

@@ -2,8 +2,9 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
-import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
+import type { CallContext, Caller } from './call-context.ts';
 import { keyOf, senderOf, type Standing } from './identity.ts';
+import { childTrace } from './trace-context.ts';
 import { mostTogether } from './turn.ts';
 
 /** A message as it arrived, whatever its wire format was. */
@@ -76,7 +77,7 @@ export interface Encoded {
 /** Headers that carry the context of a call along. */
 export function contextHeaders(context: CallContext | undefined): Record<string, unknown> {
   return {
-    traceparent: childTraceparent(context?.traceparent),
+    ...childTrace(context?.traceparent, context?.tracestate),
     language: context?.language ?? 'ko',
     ...(context?.deadline && { deadline: context.deadline }),
     ...(context?.caller && { caller: JSON.stringify(context.caller) }),
@@ -105,6 +106,8 @@ export function encodeEvent(
     time: event.time.toISOString(),
     datacontenttype: 'application/json',
     traceparent: headers['traceparent'],
+    // CloudEvents' extension for distributed tracing names both.
+    ...(headers['tracestate'] !== undefined && { tracestate: headers['tracestate'] }),
     pattern: event.name,
     data: event.data,
   };
@@ -196,7 +199,7 @@ function incomingOf(
     correlationId: properties.correlationId as string | undefined,
     packetId: id,
     context: {
-      traceparent: childTraceparent(text(headers['traceparent'])),
+      ...childTrace(text(headers['traceparent']), text(headers['tracestate'])),
       language: (text(headers['language']) as Language | undefined) ?? 'ko',
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
