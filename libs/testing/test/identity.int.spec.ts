@@ -134,6 +134,7 @@ describe('where every service has a login of its own', () => {
     const environment = {
       ...{ LOG_LEVEL: 'error', RETRY_LADDER: ladder.join(), BROKER_OPERATOR: bossName },
       ...{ RABBITMQ_URL: urls[bakeryName], DATABASE_URL: database.url },
+      SERVICE_KEY: randomBytes(32).toString('base64url'),
     };
     const source = new DataSource({
       ...{ type: 'postgres', url: database.url },
