@@ -17,14 +17,19 @@ const names = [
   ...databases.map((app) => `${app.toUpperCase()}_PASSWORD`),
   ...apps.map((app) => `${app.toUpperCase()}_CONFIG_PASSWORD`),
   ...apps.map((app) => `${app.toUpperCase()}_BROKER_PASSWORD`),
+  ...apps.map((app) => `${app.toUpperCase()}_SERVICE_KEY`),
   'CONFIG_KEY',
 ];
 const kept = existsSync('.env') ? readFileSync('.env', 'utf8') : '';
 const missing = names.filter((name) => !new RegExp(`^${name}=`, 'm').test(kept));
-const lines = missing.map((name) => `${name}=${password()}${name === 'CONFIG_KEY' ? password() : ''}\n`);
+const valueOf = (name) => {
+  if (name.endsWith('_SERVICE_KEY')) return randomBytes(32).toString('base64url');
+  return name === 'CONFIG_KEY' ? `${password()}${password()}` : password();
+};
+const lines = missing.map((name) => `${name}=${valueOf(name)}\n`);
 writeFileSync('.env', kept + lines.join(''), { mode: 0o600 });
 chmodSync('.env', 0o600);
-console.log(`.env holds ${names.length} passwords, ${missing.length} of them new`);
+console.log(`.env holds ${names.length} secrets, ${missing.length} of them new`);
 
 if (existsSync('.jogakbo/staff.json')) {
   console.log('.jogakbo/staff.json exists and stays as it is');
