@@ -4,12 +4,14 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { IsNull } from 'typeorm';
+import { recordPrice } from './price-history.ts';
 import { inFull, inLanguage, Product } from './product.ts';
 
 @Controller()
 export class ChangeProductHandler {
   @Handles(ChangeProduct)
-  async handle(command: Body<typeof ChangeProduct>, { tx, publish, language }: UnitOfWork) {
+  async handle(command: Body<typeof ChangeProduct>, work: UnitOfWork) {
+    const { tx, publish, language } = work;
     const { productId, version, price, translations, ...changes } = command;
     const product = await tx.findOneBy(Product, { productId, removedAt: IsNull() });
     if (!product) throw platformRejection('not-found', 'there is no such product');
@@ -24,6 +26,8 @@ export class ChangeProductHandler {
     const { affected } = await tx.update(Product, { productId, version, removedAt: IsNull() }, changed);
     if (affected !== 1)
       throw ChangeProduct.reject('version-changed', 'somebody else changed it: read it again');
+    if (changed.amount !== product.amount || changed.currency !== product.currency)
+      recordPrice(work, changed);
     publish(ProductChanged(inFull(changed)));
     return inLanguage(changed, language);
   }

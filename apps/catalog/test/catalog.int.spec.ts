@@ -66,12 +66,37 @@ describe('catalog', () => {
     await catalog.hears(ProductChanged, (event) => event.productId === productId && event.version === 2);
   });
 
+  it('tells what a product cost when it was read', async () => {
+    const { productId } = await add();
+    const change = (version: number, fields: object) =>
+      catalog.ask(ChangeProduct, { productId, version, ...fields });
+    await change(1, { price: { amount: 40_000, currency: 'KRW' } });
+    await change(2, { name: '모시 조각보' });
+    await change(3, { price: { amount: 45_000, currency: 'KRW' } });
+    const versions = [1, 2, 3, 4, 5];
+    const { items, earlier } = await catalog.ask(QuoteProducts, {
+      productIds: [productId],
+      earlier: versions.map((version) => ({ productId, version })),
+    });
+    expect(items).toMatchObject([{ version: 4, price: { amount: 45_000 } }]);
+    expect(earlier.map(({ version, price }) => [version, price.amount]).sort()).toEqual([
+      ...[
+        [1, 42_000],
+        [2, 40_000],
+        [3, 40_000],
+        [4, 45_000],
+      ], // and none of the version that is yet to come
+    ]);
+  });
+
   it('takes a product off sale', async () => {
     const { productId } = await add();
     await catalog.ask(RemoveProduct, { productId, version: 1 });
     await catalog.hears(ProductRemoved, (event) => event.productId === productId);
     await expect(catalog.ask(GetProduct, { productId })).rejects.toMatchObject({ code: 'not-found' });
-    await expect(catalog.ask(QuoteProducts, { productIds: [productId] })).resolves.toEqual({ items: [] });
+    await expect(catalog.ask(QuoteProducts, { productIds: [productId] })).resolves.toMatchObject({
+      items: [],
+    });
   });
 
   it('pages through a category, each product once', async () => {

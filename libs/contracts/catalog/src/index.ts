@@ -54,10 +54,21 @@ export const GetProduct = catalog.query('get-product', {
 });
 
 export const QuoteProducts = catalog.query('quote-products', {
-  description: 'The names and prices of several products; those not on sale are left out.',
-  input: z.strictObject({ productIds: z.array(Id).min(1).max(100) }),
+  description:
+    'The names and prices of several products, and the prices of earlier versions; those not on sale are left out.',
+  input: z.strictObject({
+    productIds: z.array(Id).min(1).max(100),
+    earlier: z
+      .array(z.strictObject({ productId: Id, version: Version }))
+      .max(100)
+      .optional(),
+  }),
   output: z.object({
     items: z.array(z.object({ productId: Id, name: z.string(), price: Money, version: z.int() })),
+    earlier: z
+      .array(z.object({ productId: Id, version: z.int(), price: Money }))
+      .default([])
+      .describe('without versions whose price is not known'),
   }),
 });
 
