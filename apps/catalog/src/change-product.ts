@@ -5,23 +5,19 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { IsNull } from 'typeorm';
 import { recordPrice } from './price-history.ts';
-import { inFull, inLanguage, Product } from './product.ts';
+import { inFull, inLanguage, Product, withText, withTranslations } from './product.ts';
 
 @Controller()
 export class ChangeProductHandler {
   @Handles(ChangeProduct)
   async handle(command: Body<typeof ChangeProduct>, work: UnitOfWork) {
     const { tx, publish, language } = work;
-    const { productId, version, price, translations, ...changes } = command;
+    const { productId, version, price, translations = {}, name, description, ...changes } = command;
     const product = await tx.findOneBy(Product, { productId, removedAt: IsNull() });
     if (!product) throw platformRejection('not-found', 'there is no such product');
-    const changed: Product = {
-      ...product,
-      ...changes,
-      ...price,
-      translations: { ...product.translations, ...translations },
-      version: version + 1,
-    };
+    const text = { ...(name !== undefined && { name }), ...(description !== undefined && { description }) };
+    const translated = withText(withTranslations(product, translations), language, text);
+    const changed: Product = { ...translated, ...changes, ...price, version: version + 1 };
     // The version is part of the condition: of two who saw the same one, the second changes nothing.
     const { affected } = await tx.update(Product, { productId, version, removedAt: IsNull() }, changed);
     if (affected !== 1)
