@@ -18,6 +18,7 @@ const names = [
   ...databases.map((app) => `${app.toUpperCase()}_PASSWORD`),
   ...apps.map((app) => `${app.toUpperCase()}_CONFIG_PASSWORD`),
   ...apps.map((app) => `${app.toUpperCase()}_BROKER_PASSWORD`),
+  ...apps.map((app) => `${app.toUpperCase()}_SERVICE_KEY`),
   'CONFIG_KEY',
 ];
 /** Closed to others, also where the file was open before. */
@@ -46,6 +47,10 @@ const staff = JSON.stringify(JSON.parse(readFileSync(staffFile, 'utf8'))).replac
 
 const kept = (existsSync('.env') ? readFileSync('.env', 'utf8') : '').replace(/^STAFF=.*\n/m, '');
 const missing = names.filter((name) => !new RegExp(`^${name}=`, 'm').test(kept));
-const lines = missing.map((name) => `${name}=${password()}${name === 'CONFIG_KEY' ? password() : ''}\n`);
+const valueOf = (name) => {
+  if (name.endsWith('_SERVICE_KEY')) return randomBytes(32).toString('base64url');
+  return name === 'CONFIG_KEY' ? `${password()}${password()}` : password();
+};
+const lines = missing.map((name) => `${name}=${valueOf(name)}\n`);
 writeClosed('.env', `${kept}${lines.join('')}STAFF='${staff}'\n`);
-console.log(`.env holds ${names.length} passwords, ${missing.length} of them new`);
+console.log(`.env holds ${names.length} secrets, ${missing.length} of them new`);

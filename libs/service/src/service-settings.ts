@@ -22,6 +22,7 @@ import {
   Publisher,
   queues,
   RabbitClient,
+  ServiceKey,
   type Ask,
   type Incoming,
 } from '@jogakbo/messaging';
@@ -46,7 +47,8 @@ const lastRetry = 5_000;
 
 /** What is needed to reach the config server cannot come from it. */
 const neverFromServer = new Set([
-  ...['rabbitmqUrl', 'brokerOperator', 'configPassword', 'configProfiles', 'configLabel', 'configCache'],
+  ...['rabbitmqUrl', 'brokerOperator', 'serviceKey'],
+  ...['configPassword', 'configProfiles', 'configLabel', 'configCache'],
 ]);
 
 /** The key that the values of a service's secrets are sealed with on their way to it. */
@@ -134,6 +136,20 @@ export class ServiceSettings {
       ),
     );
     this.#platform = this.instances[0] as PlatformSettings;
+    this.#mustHaveKey();
+  }
+
+  /** Where services are told apart, a key made at start would not open what another instance or an earlier run made. */
+  #mustHaveKey(): void {
+    const held = this.#held.find(({ field }) => field === 'serviceKey');
+    if (!held || held.wrong) return;
+    if (this.#platform.brokerOperator === undefined) this.#platform.serviceKey ??= ServiceKey.random();
+    else if (!this.#platform.serviceKey)
+      held.wrong = {
+        key: environmentName(held.field),
+        origin: 'environment',
+        problem: 'is missing: where BROKER_OPERATOR is set, the deploy step gives every service a key',
+      };
   }
 
   /**

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { CallPolicyChange } from '@jogakbo/contract';
-import { TrafficSplit } from '@jogakbo/messaging';
+import { ServiceKey, TrafficSplit } from '@jogakbo/messaging';
 import { z } from 'zod';
 
 type Shape = Record<string, z.ZodType>;
@@ -96,6 +96,24 @@ export class PlatformSettings extends settings({
     .describe(
       'login of those who operate the broker; set it where every service has a login of its own: then a message must come from the service that may send it',
     ),
+  serviceKey: secret(
+    z
+      .string()
+      .transform((text, context): ServiceKey => {
+        try {
+          return ServiceKey.parse(text);
+        } catch (error) {
+          context.addIssue((error as Error).message);
+          return z.NEVER;
+        }
+      })
+      .optional()
+      .describe(
+        'secret key of this service, the same for all its instances: 32 random bytes in base64url; several, separated by ' +
+          'commas, while it is rotated: the first is current. Required with BROKER_OPERATOR; without that and this, each ' +
+          'process makes one of its own',
+      ),
+  ),
   logLevel: live(
     z
       .enum(['trace', 'debug', 'info', 'warn', 'error'])

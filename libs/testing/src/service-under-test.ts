@@ -1,4 +1,4 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import type {
   AnyCommand,
   AnyContract,
@@ -81,6 +81,8 @@ export class ServiceUnderTest {
         LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'error',
         RETRY_LADDER: '50,100,200',
         RABBITMQ_URL: broker.url,
+        // The same for every instance, and over a restart.
+        SERVICE_KEY: randomBytes(32).toString('base64url'),
         ...(database && { DATABASE_URL: database.url }),
         ...environment,
       },

@@ -84,6 +84,7 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
       openIdClientsFile: ensureOpenIdClients(state),
       registryPort: await registryPortOf(state),
       registrationSecret: secrets.registration,
+      serviceKeys: secrets.serviceKeys,
       config: ensureConfigSecrets(state, listApps()),
     };
     store.becomeReady();

@@ -13,6 +13,7 @@ const around: Surroundings = {
   openIdClientsFile: '/state/openid-clients.json',
   registryPort: 8761,
   registrationSecret: 'generated',
+  serviceKeys: { orders: 'key of orders', gateway: 'key of the gateway' },
   config: {
     passwords: { orders: 'of orders', gateway: 'of the gateway' },
     ...{ keyFile: '/state/config-key', clientsFile: '/state/config-clients.json' },
@@ -26,6 +27,7 @@ const user = {
     STAFF_FILE: '/theirs',
     JOGAKBO_SEED_PASSWORD: 'secret',
     ...{ CONFIG_KEY: 'mine', CONFIG_PASSWORD: 'theirs', CONFIG_PASSWORD_FILE: '/theirs' },
+    ...{ SERVICE_KEY: 'theirs', SERVICE_KEY_FILE: '/theirs' },
     npm_lifecycle_event: 'start',
   },
 };
@@ -89,6 +91,12 @@ describe('serviceEnvironment', () => {
     });
     for (const secret of ['CONFIG_KEY', 'CONFIG_KEY_FILE', 'CONFIG_CLIENTS_FILE', 'CONFIG_PASSWORD_FILE'])
       expect(of('orders')).not.toHaveProperty(secret);
+  });
+
+  it('gives a service its own secret key, and never one of the user for all', () => {
+    expect(of('orders').SERVICE_KEY).toBe('key of orders');
+    expect(of('gateway', false).SERVICE_KEY).toBe('key of the gateway');
+    expect(of('orders')).not.toHaveProperty('SERVICE_KEY_FILE');
   });
 
   it('tells the gateway which routes a store that sells must have, unless the user does', () => {

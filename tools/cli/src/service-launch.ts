@@ -16,6 +16,8 @@ export interface Surroundings {
   /** Clients of the registry are configured with it, so it stays the same. */
   registryPort: number;
   registrationSecret: string;
+  /** The secret key of each service, by its name. */
+  serviceKeys: Record<string, string>;
   config: ConfigSecrets;
 }
 
@@ -38,7 +40,7 @@ const belongsTo: Record<string, string> = {
   },
 };
 const neverPassed =
-  /^(DATABASE_URL|CONFIG_PASSWORD.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+  /^(DATABASE_URL|CONFIG_PASSWORD.*|SERVICE_KEY.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** What the door must know before the store is open. */
 const toSell = 'POST /v1/orders,POST /v1/sessions';
@@ -74,6 +76,7 @@ export function serviceEnvironment(
     ...(app.name === belongsTo.REGISTRATION_SECRET && !user.REGISTRATION_SECRET
       ? { REGISTRATION_SECRET: around.registrationSecret }
       : {}),
+    SERVICE_KEY: around.serviceKeys[app.name],
     CONFIG_PASSWORD: around.config.passwords[app.name],
     CONFIG_CACHE: join(around.state.folder, 'config-cache'),
     ...(app.name === belongsTo.CONFIG_KEY_FILE

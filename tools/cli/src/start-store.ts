@@ -117,16 +117,16 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   ]);
 
   const { staff, isNew: staffIsNew } = ensureStaff(state);
-  const around: Surroundings = {
-    ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
-    ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
-    openIdClientsFile: ensureOpenIdClients(state),
-    ...{ registryPort: 0, registrationSecret: openSecrets(state).registration },
-  };
   const secrets = openSecrets(
     state,
     listApps().map(({ name }) => name),
   );
+  const around: Surroundings = {
+    ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
+    ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
+    openIdClientsFile: ensureOpenIdClients(state),
+    ...{ registryPort: 0, registrationSecret: secrets.registration, serviceKeys: secrets.serviceKeys },
+  };
   const ensureLogins = () => ensureBrokerLogins(broker, apps, secrets, state.id);
   const logins = ensureLogins();
   logins.catch(() => undefined); // thrown below

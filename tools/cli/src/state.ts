@@ -91,6 +91,8 @@ export interface Secrets {
   services: Record<string, string>;
   /** Of each service at the broker. */
   brokerLogins: Record<string, string>;
+  /** Of each service: 32 bytes in base64url. To rotate one, put the new key and a comma before it. */
+  serviceKeys: Record<string, string>;
 }
 
 export const password = (): string => randomBytes(24).toString('base64url');
@@ -109,10 +111,12 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
     registration: kept.registration ?? password(),
     services: { ...kept.services },
     brokerLogins: { ...kept.brokerLogins },
+    serviceKeys: { ...kept.serviceKeys },
   };
   for (const service of services) {
     secrets.services[service] ??= password();
     secrets.brokerLogins[service] ??= password();
+    secrets.serviceKeys[service] ??= randomBytes(32).toString('base64url');
   }
   writeJson(secretsFileOf(state), secrets);
   return secrets;
