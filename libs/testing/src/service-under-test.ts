@@ -23,6 +23,7 @@ import {
   RabbitServer,
   subjectOf,
   withCall,
+  type CallContext,
   type Caller,
 } from '@jogakbo/messaging';
 import {
@@ -146,11 +147,15 @@ export class ServiceUnderTest {
   }
 
   /** Sends a command that nobody waits for, as a saga does. @param messageId to send the same one again */
-  async send(message: Message<AnyCommand>, messageId: string = randomUUIDv7()): Promise<void> {
+  async send(
+    message: Message<AnyCommand>,
+    messageId: string = randomUUIDv7(),
+    context?: CallContext,
+  ): Promise<void> {
     const { contract, data } = message;
     const encoded = encodeRequest(
       { pattern: contract.name, data },
-      { messageId, persistent: true, mandatory: true, headers: contextHeaders(undefined) },
+      { messageId, persistent: true, mandatory: true, headers: contextHeaders(context) },
     );
     await this.publisher.publish({ exchange: exchanges.commands, routingKey: contract.name, ...encoded });
   }
