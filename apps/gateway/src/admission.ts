@@ -8,9 +8,10 @@ import { Load } from './load.ts';
 import { overloaded, sendProblem } from './problem.ts';
 import { insistsOnNew } from './public-reads.ts';
 import { RateLimits, type Claim } from './rate-limits.ts';
+import { Revocations } from './revocations.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
-import { Tokens } from './tokens.ts';
+import { refused, Tokens } from './tokens.ts';
 
 /** What is known of a request that was let in. */
 export interface Admitted {
@@ -25,6 +26,7 @@ export class Admission {
   constructor(
     private readonly services: KnownServices,
     private readonly tokens: Tokens,
+    private readonly revocations: Revocations,
     private readonly load: Load,
     private readonly limits: RateLimits,
     private readonly settings: GatewaySettings,
@@ -62,7 +64,7 @@ export class Admission {
     const { route, parameters } = match;
     // What is sent to pages as authorization is for their service to read: a partner's secret, a token of its own.
     const isAnonymous = route.pages !== undefined || headers.authorization === undefined;
-    const caller = isAnonymous ? undefined : await this.tokens.callerOf(authorizationsOf(exchange));
+    const caller = isAnonymous ? undefined : await this.#authenticate(exchange, route.access);
     exchange.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
     mustBeRecent(route.http.maxAuthAge, caller);
@@ -75,6 +77,15 @@ export class Admission {
     if (claims.length > 0) await this.limits.countAll(exchange, claims);
     exchange.admitted = { route, parameters, caller };
     return true;
+  }
+
+  /** @throws Rejection `unauthenticated` @throws RemoteFault where a token cannot be checked now */
+  async #authenticate(exchange: Exchange, access: Access): Promise<Caller> {
+    const token = await this.tokens.verify(authorizationsOf(exchange));
+    // After the verification, which may be remembered: what is revoked meanwhile is refused with the next request.
+    this.revocations.mustKnow(access === 'public');
+    if (this.revocations.isRevoked(token)) throw refused();
+    return token.caller;
   }
 }
 
