@@ -86,9 +86,16 @@ describe('revoked access tokens', () => {
     const token = await door.key.sign({ sub: randomUUID(), sid: sessionId });
     door.identity.listed.unshift(toRevocation({ sessionId }));
     expect(await statuses(token)).toEqual(allowed);
-    await door.gateway.broker.cutConnections();
-    await eventually(async () => String(await statuses(token)) === String(refused));
-  });
+    let cutAt = -Infinity;
+    await eventually(async () => {
+      // The broker lists a connection some seconds late: what was not cut now is cut the next time.
+      if (performance.now() - cutAt > 6_000) {
+        await door.gateway.broker.cutConnections();
+        cutAt = performance.now();
+      }
+      return String(await statuses(token)) === String(refused);
+    }, 40_000);
+  }, 60_000);
 });
 
 describe('a gateway that does not know which access tokens are revoked', () => {

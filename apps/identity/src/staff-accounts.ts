@@ -4,7 +4,7 @@ import { UnitsOfWork } from '@jogakbo/consistency';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
-import { Hashing } from './hashing.ts';
+import { Hashing, inside } from './hashing.ts';
 import { addMember, Member } from './member.ts';
 import { revokeMemberTokens } from './revocations.ts';
 import { endAllSessions } from './session.ts';
@@ -27,9 +27,9 @@ export class StaffAccounts implements OnApplicationBootstrap {
 
   async #ensure({ email, name, password, roles }: StaffAccount): Promise<void> {
     const known = await this.dataSource.manager.findOneBy(Member, { email });
-    const fits = known !== null && (await this.hashing.fits(password, known.passwordHash));
+    const fits = known !== null && (await this.hashing.fits(password, known.passwordHash, inside));
     if (fits && known.name === name && String(known.roles) === String(roles)) return;
-    const passwordHash = fits ? known.passwordHash : await this.hashing.hash(password);
+    const passwordHash = fits ? known.passwordHash : await this.hashing.hash(password, inside);
 
     await this.units.run(async (work) => {
       const { tx, publish, language } = work;

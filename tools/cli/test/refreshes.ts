@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { type Store } from './store.ts';
 
-const rounds = 10;
+const rounds = 5;
 const atOnce = 20;
 
 export const refreshes = (store: Store) =>
@@ -10,7 +10,6 @@ export const refreshes = (store: Store) =>
     it(`gives one successor to all, and the session goes on: ${rounds} times out of ${rounds}`, async () => {
       const credentials = { email: `${randomUUID()}@example.com`, password: randomUUID() };
       for (let round = 0; round < rounds; round += 1) {
-        // A member of its own each time: that is by whom requests are counted.
         const body = { ...credentials, email: `${round}-${credentials.email}` };
         await store.call('POST', '/v1/members', { body: { ...body, name: 'Kim Jogak' } });
         const { refreshToken, accessToken: token } = (await store.call('POST', '/v1/sessions', { body }))
