@@ -7,7 +7,7 @@ import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
 import { clientMetadata } from './openid-clients.ts';
-import { pageHeaders, problemPage } from './openid-pages.ts';
+import { pageHeaders, problemPage, scriptHeaders } from './openid-pages.ts';
 import { OpenIdStorage } from './openid-storage.ts';
 import type { IdentitySettings } from './settings.ts';
 import { algorithm, type SigningKeys } from './signing-keys.ts';
@@ -100,6 +100,11 @@ export class OpenIdProvider {
     const provider = new this.library.Provider(issuer, configuration);
     // Only what `openIdServer` has written into the headers itself.
     provider.proxy = true;
+    provider.use(async (context, next) => {
+      // The library adds the hash of the one script that it writes, of `response_mode=form_post`, to this directive.
+      if (context.path.startsWith(endpoints.authorization)) context.set(scriptHeaders);
+      await next();
+    });
     provider.on('grant.revoked', ({ oidc: { entities } }) => {
       const { accountId: memberId, clientId } = entities.RefreshToken ?? entities.AuthorizationCode ?? {};
       const details = { client: clientId };
