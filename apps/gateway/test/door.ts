@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { expect } from '@jest/globals';
-import { start, type RunningService } from '@jogakbo/service';
+import { Readiness, start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { configure, httpOptions } from '../src/door.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
@@ -76,6 +76,7 @@ export class Door {
   run(module: typeof DemoModule): Promise<RunningService> {
     return start(module, {
       environment: { RABBITMQ_URL: this.gateway.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
+      configure: (app) => app.get(Readiness).simulate('demo-provider'),
     });
   }
 

@@ -2,8 +2,9 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
-import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
+import type { CallContext, Caller } from './call-context.ts';
 import { keyOf, senderOf, type Standing } from './identity.ts';
+import { childTrace } from './trace-context.ts';
 import { mostTogether } from './turn.ts';
 
 /** A message as it arrived, whatever its wire format was. */
@@ -21,6 +22,8 @@ export interface Incoming {
   correlationId: string | undefined;
   /** Nest's packet id, to be repeated in the answer. */
   packetId: string | undefined;
+  /** True where the caller can read several answers in one message. */
+  readsBatches?: boolean;
   context: CallContext;
   idempotencyKey: string | undefined;
   redelivered: boolean;
@@ -36,6 +39,7 @@ interface WireError {
   status?: number;
   errors?: FieldError[];
   retryAfter?: number | undefined;
+  extensions?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The other side failed. Not a "no": the caller may try again. */
@@ -58,9 +62,12 @@ export class BrokerAway extends RemoteFault {
   }
 }
 
-const cloudEvents = 'application/cloudevents+json';
+/** Prefix of CloudEvents attributes in the headers (CloudEvents AMQP protocol binding 1.0, binary mode). */
+const cloudEvents = 'cloudEvents:';
 /** A JSON array of what would be the bodies of as many messages, each with the headers that it would have. */
 const batch = 'application/vnd.jogakbo.batch+json';
+/** Says that the caller reads batches of answers. A caller that sends a batch reads them too. */
+const acceptHeader = 'accept';
 
 /** The field of the data that says what a message is about, as a string; undefined where the contract names none. */
 export function subjectOf(contract: Pick<AnyContract, 'subject'>, data: unknown): string | undefined {
@@ -76,7 +83,7 @@ export interface Encoded {
 /** Headers that carry the context of a call along. */
 export function contextHeaders(context: CallContext | undefined): Record<string, unknown> {
   return {
-    traceparent: childTraceparent(context?.traceparent),
+    ...childTrace(context?.traceparent, context?.tracestate),
     language: context?.language ?? 'ko',
     ...(context?.deadline && { deadline: context.deadline }),
     ...(context?.caller && { caller: JSON.stringify(context.caller) }),
@@ -84,7 +91,10 @@ export function contextHeaders(context: CallContext | undefined): Record<string,
   };
 }
 
-/** An event as a CloudEvent (structured JSON) that a stock Nest consumer can read too: it looks at `pattern` and `data`. */
+/**
+ * An event as a CloudEvent in binary mode: the attributes are headers, the body is Nest's packet without an id. With an
+ * id in the body, which structured mode demands, a stock Nest consumer takes an event for a request and answers it.
+ */
 export function encodeEvent(
   event: {
     id: string;
@@ -96,21 +106,23 @@ export function encodeEvent(
   },
   headers: Record<string, unknown>,
 ): Encoded {
-  const body = {
+  const attributes = {
     specversion: '1.0',
     id: event.id,
     source: `/${event.source}`,
     type: event.name,
     ...(event.subject && { subject: event.subject }),
     time: event.time.toISOString(),
-    datacontenttype: 'application/json',
-    traceparent: headers['traceparent'],
-    pattern: event.name,
-    data: event.data,
   };
+  const prefixed = Object.entries(attributes).map(([name, value]) => [`${cloudEvents}${name}`, value]);
   return {
-    content: Buffer.from(JSON.stringify(body)),
-    options: { messageId: event.id, contentType: cloudEvents, persistent: true, headers },
+    content: Buffer.from(JSON.stringify({ pattern: event.name, data: event.data })),
+    options: {
+      messageId: event.id,
+      contentType: 'application/json',
+      persistent: true,
+      headers: { ...headers, ...Object.fromEntries(prefixed) },
+    },
   };
 }
 
@@ -140,7 +152,11 @@ export function encodeRequests(
 ): Encoded {
   if (requests.length === 1) {
     const { pattern, data, id, headers } = requests[0]!;
-    return encodeRequest({ pattern, data, id }, { ...options, correlationId: id, headers });
+    const readsBatches = { [acceptHeader]: batch };
+    return encodeRequest(
+      { pattern, data, id },
+      { ...options, correlationId: id, headers: { ...headers, ...readsBatches } },
+    );
   }
   const bodies = requests.map(({ pattern, data, id, headers }) => ({ pattern, data, id, headers }));
   return { content: Buffer.from(JSON.stringify(bodies)), options: { ...options, contentType: batch } };
@@ -182,8 +198,10 @@ function incomingOf(
   { properties, fields }: ConsumeMessage,
   standing: Standing,
 ): Incoming {
-  const pattern = body.pattern ?? body.type;
-  if (typeof pattern !== 'string') throw new SyntaxError('the message names no pattern');
+  const named = body.pattern ?? body.type;
+  if (named === undefined || named === null) throw new SyntaxError('the message names no pattern');
+  // Stock Nest peers may use objects as patterns: no contract is called so, and they are told.
+  const pattern = typeof named === 'string' ? named : JSON.stringify(named);
   const id = typeof body.id === 'string' ? body.id : undefined;
   return {
     pattern,
@@ -195,8 +213,9 @@ function incomingOf(
     replyTo: properties.replyTo as string | undefined,
     correlationId: properties.correlationId as string | undefined,
     packetId: id,
+    readsBatches: properties.contentType === batch || headers[acceptHeader] === batch,
     context: {
-      traceparent: childTraceparent(text(headers['traceparent'])),
+      ...childTrace(text(headers['traceparent']), text(headers['tracestate'])),
       language: (text(headers['language']) as Language | undefined) ?? 'ko',
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
@@ -214,7 +233,7 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 export type HandlerOutcome = { response: unknown } | { error: unknown };
 
 /** An answer as Nest's packet. */
-export function answerTo(incoming: Incoming, outcome: HandlerOutcome): object {
+export function answerTo(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerOutcome): object {
   return 'error' in outcome
     ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
     : { id: incoming.packetId, response: outcome.response ?? null, isDisposed: true };
@@ -258,10 +277,11 @@ function read({ err, response }: Packet): { response: unknown } | { error: Rejec
   if (!err) return { response };
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
-  const { kind, message = 'the service failed', status = 422, errors, retryAfter } = err;
+  const { kind, message = 'the service failed', status = 422, errors, retryAfter, extensions } = err;
   const code = isCode(err.code) ? err.code : undefined;
   if (kind !== 'rejection' || !code) return { error: new RemoteFault(code ?? 'internal', message, true) };
   const rejection = new Rejection(code, status, message, errors);
+  if (extensions && typeof extensions === 'object') rejection.with(extensions);
   return { error: retryAfter === undefined ? rejection : rejection.until(retryAfter) };
 }
 
@@ -271,8 +291,8 @@ const isCode = (code: unknown): code is string =>
 
 function toWire(error: unknown): WireError {
   if (error instanceof Rejection) {
-    const { code, message, status, errors, retryAfter } = error;
-    return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter };
+    const { code, message, status, errors, retryAfter, extensions } = error;
+    return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter, extensions };
   }
   // Nothing of the inside leaves with a fault: the cause is in the log, under the same trace.
   if (error instanceof RemoteFault) return { kind: 'fault', code: error.code, message: error.message };

@@ -1,16 +1,55 @@
-import { Id, Language, Money, Timestamp, pageOf, pageQuery, service } from '@jogakbo/contract';
+import {
+  CountryCode,
+  Id,
+  Language,
+  lineOfText,
+  Money,
+  Timestamp,
+  Version,
+  pageOf,
+  pageQuery,
+  service,
+} from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const orders = service('orders', 'Orders, from placed to paid, and the saga that takes them there.');
 
-const Quantity = z.int().min(1).max(1000);
-const Text = z.string().trim().min(1).max(200);
+/** Pieces of one product in one order. */
+const maxQuantity = 1_000;
+const Quantity = z.int().min(1).max(maxQuantity);
+/** Lines may repeat a product; the limit holds for all of them together. */
+const Lines = z
+  .array(
+    z.strictObject({
+      productId: Id,
+      quantity: Quantity,
+      priceVersion: Version.optional().describe('the version of the product when its price was read'),
+    }),
+  )
+  .min(1)
+  .max(50)
+  .superRefine((lines, { addIssue }) => {
+    const sums = new Map<string, number>();
+    for (const [index, { productId, quantity }] of lines.entries()) {
+      const sum = (sums.get(productId) ?? 0) + quantity;
+      sums.set(productId, sum);
+      if (sum > maxQuantity && quantity <= maxQuantity) {
+        const message = `at most ${maxQuantity} pieces of one product, in all lines together`;
+        addIssue({ code: 'custom', path: [index, 'quantity'], message });
+      }
+    }
+  });
 const Address = z.strictObject({
-  name: Text,
-  line1: Text,
-  city: Text,
-  postalCode: z.string().trim().min(1).max(20),
-  country: z.string().regex(/^[A-Z]{2}$/, 'two capital letters (ISO 3166)'),
+  name: lineOfText(200),
+  line1: lineOfText(200),
+  city: lineOfText(200),
+  postalCode: lineOfText(20),
+  country: CountryCode,
+});
+/** An address that was taken stays readable when the rules for new ones change. */
+const KeptAddress = z.object({
+  ...{ name: z.string(), line1: z.string(), city: z.string() },
+  ...{ postalCode: z.string(), country: z.string() },
 });
 export const OrderStatus = z.enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'refunded']);
 export type OrderStatus = z.infer<typeof OrderStatus>;
@@ -60,17 +99,19 @@ export const GetOrderOutcome = orders.query('get-order-outcome', {
 
 export const PlaceOrder = orders.command('place-order', {
   description:
-    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait.',
+    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`.',
   input: z.strictObject({
-    lines: z
-      .array(z.strictObject({ productId: Id, quantity: Quantity }))
-      .min(1)
-      .max(50),
+    lines: Lines,
+    expectedTotal: Money.optional().describe('what the member was shown; a lower total is accepted'),
     shipTo: Address,
     payment: z.strictObject({ token: z.string().min(1).max(200) }),
   }),
   output: Summary,
-  rejections: { 'unknown-product': 422, 'unknown-payment-token': 422, 'mixed-currencies': 422 },
+  rejections: {
+    ...{ 'unknown-product': 422, 'unknown-payment-token': 422, 'mixed-currencies': 422 },
+    'price-changed': 409,
+  },
+  extensions: { 'price-changed': z.object({ total: Money }) },
   idempotency: 'required',
   http: {
     route: 'POST /v1/orders',
@@ -91,7 +132,7 @@ export const GetOrder = orders.query('get-order', {
   input: z.strictObject({ orderId: Id }),
   output: Summary.extend({
     lines: z.array(OrderLine),
-    shipTo: Address,
+    shipTo: KeptAddress,
     history: z.array(z.object({ at: Timestamp, event: z.string() })),
     rejection: z.string().optional(),
   }),
