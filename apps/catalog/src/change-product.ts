@@ -1,4 +1,4 @@
-import { platformRejection, type Body } from '@jogakbo/contract';
+import { isVersion, platformRejection, type Body } from '@jogakbo/contract';
 import { ChangeProduct, ProductChanged } from '@jogakbo/contracts-catalog';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
@@ -11,19 +11,22 @@ export class ChangeProductHandler {
   @Handles(ChangeProduct)
   async handle(command: Body<typeof ChangeProduct>, { tx, publish, language }: UnitOfWork) {
     const { productId, version, price, translations, ...changes } = command;
-    const product = await tx.findOneBy(Product, { productId, removedAt: IsNull() });
+    // Held until the commit: of two that want the same version, the second sees that it has changed.
+    const product = await tx.findOne(Product, {
+      where: { productId, removedAt: IsNull() },
+      lock: { mode: 'pessimistic_write' },
+    });
     if (!product) throw platformRejection('not-found', 'there is no such product');
+    if (!isVersion(version, product.version))
+      throw ChangeProduct.reject('version-changed', 'somebody else changed it: read it again');
     const changed: Product = {
       ...product,
       ...changes,
       ...price,
       translations: { ...product.translations, ...translations },
-      version: version + 1,
+      version: product.version + 1,
     };
-    // The version is part of the condition: of two who saw the same one, the second changes nothing.
-    const { affected } = await tx.update(Product, { productId, version, removedAt: IsNull() }, changed);
-    if (affected !== 1)
-      throw ChangeProduct.reject('version-changed', 'somebody else changed it: read it again');
+    await tx.update(Product, { productId }, changed);
     publish(ProductChanged(inFull(changed)));
     return inLanguage(changed, language);
   }

@@ -7,7 +7,7 @@ import {
   pageOf,
   pageQuery,
   service,
-  Version,
+  VersionCondition,
 } from '@jogakbo/contract';
 import { z } from 'zod';
 
@@ -120,7 +120,7 @@ export const ChangeProduct = catalog.command('change-product', {
   description: 'Changes some fields of a product that is still at the version of If-Match.',
   input: z.strictObject({
     productId: Id,
-    version: Version,
+    version: VersionCondition,
     name: ProductName.optional(),
     description: Description.optional(),
     category: Category.optional(),
@@ -136,7 +136,7 @@ export const ChangeProduct = catalog.command('change-product', {
 
 export const RemoveProduct = catalog.command('remove-product', {
   description: 'Takes a product off sale.',
-  input: z.strictObject({ productId: Id, version: Version }),
+  input: z.strictObject({ productId: Id, version: VersionCondition }),
   rejections: { 'version-changed': 412 },
   http: { route: 'DELETE /v1/products/{productId}', ifMatch: 'version' },
   access: 'merchant',
