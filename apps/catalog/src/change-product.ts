@@ -4,13 +4,15 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { IsNull } from 'typeorm';
-import { inFull, inLanguage, Product } from './product.ts';
+import { recordPrice } from './price-history.ts';
+import { inFull, inLanguage, Product, withText, withTranslations } from './product.ts';
 
 @Controller()
 export class ChangeProductHandler {
   @Handles(ChangeProduct)
-  async handle(command: Body<typeof ChangeProduct>, { tx, publish, language }: UnitOfWork) {
-    const { productId, version, price, translations, ...changes } = command;
+  async handle(command: Body<typeof ChangeProduct>, work: UnitOfWork) {
+    const { tx, publish, language } = work;
+    const { productId, version, price, translations = {}, name, description, ...changes } = command;
     // Held until the commit: of two that want the same version, the second sees that it has changed.
     const product = await tx.findOne(Product, {
       where: { productId, removedAt: IsNull() },
@@ -19,14 +21,12 @@ export class ChangeProductHandler {
     if (!product) throw platformRejection('not-found', 'there is no such product');
     if (!isVersion(version, product.version))
       throw ChangeProduct.reject('version-changed', 'somebody else changed it: read it again');
-    const changed: Product = {
-      ...product,
-      ...changes,
-      ...price,
-      translations: { ...product.translations, ...translations },
-      version: product.version + 1,
-    };
+    const text = { ...(name !== undefined && { name }), ...(description !== undefined && { description }) };
+    const translated = withText(withTranslations(product, translations), language, text);
+    const changed: Product = { ...translated, ...changes, ...price, version: product.version + 1 };
     await tx.update(Product, { productId }, changed);
+    if (changed.amount !== product.amount || changed.currency !== product.currency)
+      recordPrice(work, changed);
     publish(ProductChanged(inFull(changed)));
     return inLanguage(changed, language);
   }

@@ -13,6 +13,7 @@ import { Drain } from './drain.ts';
 import { Exchange } from './exchange.ts';
 import { Forward } from './forward.ts';
 import { mostHeaders, mustBeHttp, targetOf } from './http-syntax.ts';
+import { KnownServices } from './known-services.ts';
 import { NotSupported, problemOf, sendProblem } from './problem.ts';
 import { RequestLog } from './request-log.ts';
 import { onlyTls, securityHeaders } from './security-headers.ts';
@@ -62,6 +63,12 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, timeout: longestSilence },
     maxHeadersCount: mostHeaders + 1,
   });
+  const services = app.get(KnownServices);
+  let head = always;
+  services.onTable(() => {
+    const { simulated } = services;
+    head = simulated.length > 0 ? [...always, 'x-simulated', simulated.join(', ')] : always;
+  });
   const isLast = () => drain.hasBegun;
   const underWay = new WeakMap<Socket, number>();
   const [nest] = server.listeners('request') as [RequestListener];
@@ -84,7 +91,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     response: ServerResponse,
     expects: 'continue' | 'unknown' | undefined,
   ): Promise<void> {
-    const exchange = new Exchange(request, response, always, addressOf(request, trustProxy), isLast);
+    const exchange = new Exchange(request, response, head, addressOf(request, trustProxy), isLast);
     exchange.awaitsContinue = expects !== undefined;
     exchange.whenOver(() => log.end(exchange));
     const { socket } = request;

@@ -79,9 +79,10 @@ export class ServiceUnderTest {
     const startOptions: StartOptions = {
       ...options,
       environment: {
-        LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'error',
+        LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'error',
         RETRY_LADDER: '50,100,200',
         RABBITMQ_URL: broker.url,
+        LOCAL_MODE: 'true',
         // The same for every instance, and over a restart.
         SERVICE_KEY: randomBytes(32).toString('base64url'),
         ...(database && { DATABASE_URL: database.url }),
