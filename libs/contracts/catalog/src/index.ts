@@ -7,6 +7,7 @@ import {
   pageOf,
   pageQuery,
   service,
+  Version,
   VersionCondition,
 } from '@jogakbo/contract';
 import { z } from 'zod';
