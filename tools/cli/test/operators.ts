@@ -16,7 +16,7 @@ import { type Store } from './store.ts';
 
 interface Groups {
   total: number;
-  groups: { number: number; service: string; type: string; cause: string; count: number; ids: string[] }[];
+  groups: { group: string; service: string; type: string; cause: string; count: number; ids: string[] }[];
 }
 
 export const operators = (store: Store) =>
@@ -173,14 +173,14 @@ export const operators = (store: Store) =>
         const unknown = randomUUID();
         await send('inventory.receive-stock', { productId: unknown, quantity: 1 });
         await send('inventory.receive-stock', { productId: unknown, quantity: 1 });
-        await deadAre(3);
+        const { groups } = await deadAre(3);
         const asked = await store.run(['dead', 'discard', '--all']);
         expect(asked).toMatchObject({ code: 2, output: expect.stringContaining('--yes') });
         expect((await store.run(['dead', 'replay'])).code).toBe(2);
         expect((await store.run(['dead', 'discard', '--group', '9', '--yes'])).code).toBe(1);
         expect((await store.run(['dead', 'discard', '--group', '', '--yes'])).code).toBe(2);
         expect((await list()).total).toBe(3);
-        expect((await store.run(['dead', 'discard', '--group', '1', '--yes'])).code).toBe(0);
+        expect((await store.run(['dead', 'discard', '--group', groups[0]!.group, '--yes'])).code).toBe(0);
         const left = await deadAre(2);
         expect(left.groups.map(({ count }) => count)).toEqual([2]);
         // The cause is mended: now there is such a product.
