@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readConfigClients } from './config-secrets.ts';
 import { Fault, UsageFault } from './fault.ts';
 import { nearestName } from './nearest-name.ts';
+import { readRun } from './run-record.ts';
 import { type State } from './state.ts';
 import { type App, listApps, nodePath, root } from './workspace.ts';
 import { join } from 'node:path';
@@ -30,7 +31,7 @@ function ask({ main, name }: App, settings: Record<string, string>): Promise<Che
       if (code === 0) return resolve(JSON.parse(output) as Checked);
       reject(
         new Fault(`${name} cannot be asked which settings it has.`, {
-          details: complaints.trim().split('\n').slice(-5),
+          details: complaints.split('\n').filter((line) => /Error|not a command/.test(line)),
           remedies: [`npx nx build ${name}`],
         }),
       );
@@ -41,7 +42,10 @@ function ask({ main, name }: App, settings: Record<string, string>): Promise<Che
 /** @throws UsageFault that names the nearest one where there is no such service */
 function appsNamed(state: State, application: string): App[] {
   const apps = listApps();
-  if (application === shared) return apps;
+  if (application === shared) {
+    const running = readRun(state)?.services.map(({ name }) => name) ?? [];
+    return apps.filter(({ name }) => running.includes(name));
+  }
   const app = apps.find(({ name }) => name === application);
   if (app) return [app];
   // A service of another workspace, to which somebody gave a password here.
@@ -55,8 +59,8 @@ function appsNamed(state: State, application: string): App[] {
 }
 
 /**
- * Refuses what the service would refuse, before it is kept. For `application` a key must be known to one service, and
- * its value must please all that know it.
+ * Refuses what the service would refuse, before it is kept. For `application` a key must be known to one of the services
+ * that run, and its value must please all of them that know it.
  * @throws UsageFault that lists every wrong key
  */
 export async function mustFit(

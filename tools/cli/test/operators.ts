@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -80,6 +80,30 @@ export const operators = (store: Store) =>
 
     afterEach(async () => {
       await store.run(['dead', 'discard', '--all', '--yes']);
+    });
+
+    it('see one request over all services by its trace id, and its lines only', async () => {
+      const trace = randomBytes(16).toString('hex');
+      const { token } = await store.member();
+      const { status } = await store.call('POST', '/v1/orders', {
+        token,
+        body: store.order(await store.product(1)),
+        headers: {
+          ...{ 'idempotency-key': randomUUID(), prefer: 'wait=20' },
+          traceparent: `00-${trace}-${'b'.repeat(16)}-01`,
+        },
+      });
+      expect(status).toBe(201);
+      const lines = await until(async () => {
+        const { output } = await store.run(['logs', '--trace', trace.slice(0, 12), '--json']);
+        return output.includes('notifications.send-mail ok') && output.trim().split('\n');
+      });
+      const entries = lines.map((line) => JSON.parse(line) as { service: string; traceId: string });
+      expect(new Set(entries.map(({ traceId }) => traceId))).toEqual(new Set([trace]));
+      const services = ['gateway', 'inventory', 'notifications', 'orders', 'payments'];
+      expect([...new Set(entries.map(({ service }) => service))].sort()).toEqual(services);
+      expect((await store.run(['logs', '--trace', 'f'.repeat(32)])).code).toBe(1);
+      expect((await store.run(['logs', '--trace', 'xyz'])).code).toBe(2);
     });
 
     describe('dead letters', () => {
