@@ -5,6 +5,7 @@
 // where the app does something else on the bus since.
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
@@ -24,9 +25,12 @@ const busFile = path.join(app, 'dist/bus.json');
 const decorators: Plugin = {
   name: 'decorators',
   setup({ onLoad }) {
+    const kept = new Map<string, { source: string; contents: string }>();
     onLoad({ filter: /\.ts$/ }, async ({ path: file }) => {
       const source = await readFile(file, 'utf8');
       if (!/^\s*@\w+\(/m.test(source)) return undefined;
+      const before = kept.get(file);
+      if (before?.source === source) return { contents: before.contents, loader: 'js' };
       try {
         const { code } = await transform(source, {
           filename: file,
@@ -37,6 +41,7 @@ const decorators: Plugin = {
             transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
           },
         });
+        kept.set(file, { source, contents: code });
         return { contents: code, loader: 'js' };
       } catch (error) {
         return { errors: parseSwcError((error as Error).message) };
@@ -61,16 +66,17 @@ const packagesOutside: Plugin = {
  */
 async function describeApp(): Promise<boolean> {
   const before = await readFile(busFile, 'utf8').catch(() => '');
-  const { stdout } = await promisify(execFile)(process.execPath, [main, 'describe']).catch(
-    (error: Error & { stderr?: string }) => {
-      const missing = /Cannot find package '([^']+)'/.exec(error.stderr ?? '')?.[1];
-      throw new Error(
-        missing
-          ? `${app}: the package ${missing} is not installed: npm install`
-          : `${app} does not say what it does on the bus: ${error.message}`,
-      );
-    },
-  );
+  const asked = promisify(execFile)(process.execPath, [main, 'describe']);
+  // The service that starts meanwhile goes first.
+  if (flag === '--watch' && asked.child.pid) setPriority(asked.child.pid, 10);
+  const { stdout } = await asked.catch((error: Error & { stderr?: string }) => {
+    const missing = /Cannot find package '([^']+)'/.exec(error.stderr ?? '')?.[1];
+    throw new Error(
+      missing
+        ? `${app}: the package ${missing} is not installed: npm install`
+        : `${app} does not say what it does on the bus: ${error.message}`,
+    );
+  });
   if (stdout !== before) await writeFile(busFile, stdout);
   return stdout !== before;
 }
