@@ -149,11 +149,39 @@ describe('a running store', () => {
     });
     expect((await fetch(next.url!)).status).toBe(200);
 
+    // One that does not become ready changes nothing.
+    workspace.addService('orders', 'process.exit(3);');
+    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    await until(() => output().includes('orders did not become ready'));
+    expect(await workspace.row('orders')).toMatchObject({ state: 'served', pid: next.pid });
+    workspace.addService('orders');
+
+    // One that dies is replaced by the store's own until the next change.
+    process.kill(next.pid!, 'SIGKILL');
+    await until(async () => (await workspace.row('orders'))?.state === 'ready');
+    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    await until(async () => (await workspace.row('orders'))?.state === 'served');
+
     child.kill('SIGINT');
     await until(() => child.exitCode !== null);
     expect(child.exitCode).toBe(0);
     // It was ready again before the served one ended.
     expect((await workspace.row('orders'))?.state).toBe('ready');
+  });
+
+  it('has a service served that it did not know at its start', async () => {
+    workspace.addService('payments');
+    const { child, output } = workspace.spawn(['serve', 'payments']);
+    await until(() => output().includes('serve: payments is ready at'));
+    const row = await until(() => workspace.row('payments'));
+    expect(row).toMatchObject({ service: 'payments', state: 'served' });
+    const { DATABASE_URL: database, RABBITMQ_URL: broker } = await environmentOf('payments');
+    expect(await login(database!)).toBe('payments');
+    expect(await probeBroker(broker!)).toBeUndefined();
+    child.kill('SIGINT');
+    await until(() => child.exitCode !== null);
+    expect(child.exitCode).toBe(0);
+    expect(await workspace.row('payments')).toBeUndefined();
   });
 
   it('recovers from the death of its supervisor', async () => {
