@@ -101,7 +101,7 @@ export const operators = (store: Store) =>
       const entries = lines.map((line) => JSON.parse(line) as { service: string; traceId: string });
       expect(new Set(entries.map(({ traceId }) => traceId))).toEqual(new Set([trace]));
       const services = ['gateway', 'inventory', 'notifications', 'orders', 'payments'];
-      expect([...new Set(entries.map(({ service }) => service))].sort()).toEqual(services);
+      expect(entries.map(({ service }) => service)).toEqual(expect.arrayContaining(services));
       expect((await store.run(['logs', '--trace', 'f'.repeat(32)])).code).toBe(1);
       expect((await store.run(['logs', '--trace', 'xyz'])).code).toBe(2);
     });
