@@ -25,6 +25,7 @@ export {
 export { CallPolicy, CallPolicyChange } from './call-policy.ts';
 export {
   Announcement,
+  EncryptionKey,
   Heartbeat,
   describe,
   jsonSchema,
@@ -35,6 +36,7 @@ export {
 } from './description.ts';
 export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
+export { replaceFields, sensitive } from './sensitive.ts';
 export { Id, Language, Money, pageOf, pageQuery, Timestamp, Version } from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';
 export { renderOpenApi, type OpenApiOptions, type OwnRoute } from './openapi.ts';

@@ -3,12 +3,14 @@ import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
 import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
+import { Jwe, jose } from './encryption.ts';
 import { keyOf, senderOf, type Standing } from './identity.ts';
 import { mostTogether } from './turn.ts';
 
 /** A message as it arrived, whatever its wire format was. */
 export interface Incoming {
   pattern: string;
+  /** A `Jwe` where it came encrypted; a handler gets what was in it. */
   data: unknown;
   messageId: string;
   /** The login that sent it, as the broker vouches for it; see `senderOf`. */
@@ -58,6 +60,9 @@ export class BrokerAway extends RemoteFault {
   }
 }
 
+/** With an encrypted request: the public key (JWK) that its answer is to be encrypted with. */
+export const replyKeyHeader = 'reply-key';
+
 const cloudEvents = 'application/cloudevents+json';
 /** A JSON array of what would be the bodies of as many messages, each with the headers that it would have. */
 const batch = 'application/vnd.jogakbo.batch+json';
@@ -103,7 +108,7 @@ export function encodeEvent(
     type: event.name,
     ...(event.subject && { subject: event.subject }),
     time: event.time.toISOString(),
-    datacontenttype: 'application/json',
+    datacontenttype: event.data instanceof Jwe ? jose : 'application/json',
     traceparent: headers['traceparent'],
     pattern: event.name,
     data: event.data,
@@ -114,13 +119,16 @@ export function encodeEvent(
   };
 }
 
+/** What says that data is encrypted, in the words of CloudEvents; nothing where it is not. */
+const contentTypeOf = (data: unknown) => (data instanceof Jwe ? { datacontenttype: jose } : {});
+
 /** A request in Nest's packet. With `id` somebody waits for the answer; without it nobody does. */
 export function encodeRequest(
   packet: { pattern: string; data: unknown; id?: string },
   options: Options.Publish & { messageId: string },
 ): Encoded {
   return {
-    content: Buffer.from(JSON.stringify(packet)),
+    content: Buffer.from(JSON.stringify({ ...packet, ...contentTypeOf(packet.data) })),
     options: { contentType: 'application/json', ...options },
   };
 }
@@ -142,7 +150,10 @@ export function encodeRequests(
     const { pattern, data, id, headers } = requests[0]!;
     return encodeRequest({ pattern, data, id }, { ...options, correlationId: id, headers });
   }
-  const bodies = requests.map(({ pattern, data, id, headers }) => ({ pattern, data, id, headers }));
+  const bodies = requests.map(({ pattern, data, id, headers }) => ({
+    ...{ pattern, data, id, headers },
+    ...contentTypeOf(data),
+  }));
   return { content: Buffer.from(JSON.stringify(bodies)), options: { ...options, contentType: batch } };
 }
 
@@ -150,6 +161,7 @@ interface Body {
   pattern?: unknown;
   type?: unknown;
   data?: unknown;
+  datacontenttype?: unknown;
   id?: unknown;
   headers?: Record<string, unknown>;
 }
@@ -160,7 +172,7 @@ interface Body {
  */
 export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming[] {
   if (message.properties.contentType !== batch) return [decode(message, standing)];
-  const bodies = JSON.parse(message.content.toString()) as Body[];
+  const bodies = parseBody(message) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
   if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
   return bodies.map((body) => ({
@@ -173,7 +185,16 @@ export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming
 /** @throws SyntaxError where the body is not JSON or names no pattern */
 export function decode(message: ConsumeMessage, standing: Standing): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  return incomingOf(JSON.parse(message.content.toString()) as Body, headers, message, standing);
+  return incomingOf(parseBody(message) as Body, headers, message, standing);
+}
+
+/** @throws SyntaxError without a quotation from the body, which a log would keep */
+function parseBody({ content }: ConsumeMessage): unknown {
+  try {
+    return JSON.parse(content.toString());
+  } catch {
+    throw new SyntaxError('the body is not JSON');
+  }
 }
 
 function incomingOf(
@@ -187,7 +208,7 @@ function incomingOf(
   const id = typeof body.id === 'string' ? body.id : undefined;
   return {
     pattern,
-    data: body.data,
+    data: dataOf(body.datacontenttype, body.data),
     sender: senderOf(properties, standing),
     headers,
     key: keyOf({ properties, fields }, standing),
@@ -208,6 +229,9 @@ function incomingOf(
   };
 }
 
+const dataOf = (contentType: unknown, data: unknown): unknown =>
+  contentType === jose && typeof data === 'string' ? new Jwe(data) : data;
+
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 /** What a handler gave, or threw. */
@@ -217,7 +241,10 @@ export type HandlerOutcome = { response: unknown } | { error: unknown };
 export function answerTo(incoming: Incoming, outcome: HandlerOutcome): object {
   return 'error' in outcome
     ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
-    : { id: incoming.packetId, response: outcome.response ?? null, isDisposed: true };
+    : {
+        ...{ id: incoming.packetId, response: outcome.response ?? null, isDisposed: true },
+        ...contentTypeOf(outcome.response),
+      };
 }
 
 /** Answers as one message: a single one as it is, several in a batch. */
@@ -241,6 +268,7 @@ interface Packet {
   id?: string;
   err?: WireError | string;
   response?: unknown;
+  datacontenttype?: unknown;
 }
 
 /** The answers that a message holds, each with the request that it is for, and its response, or its error. */
@@ -254,8 +282,10 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
   return [{ id: properties.correlationId as string, ...read(packets) }];
 }
 
-function read({ err, response }: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
-  if (!err) return { response };
+function read({ err, response, datacontenttype }: Packet):
+  | { response: unknown }
+  | { error: Rejection | RemoteFault } {
+  if (!err) return { response: dataOf(datacontenttype, response) };
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
   const { kind, message = 'the service failed', status = 422, errors, retryAfter } = err;
