@@ -23,6 +23,7 @@ export {
   type ServiceContract,
 } from './contract.ts';
 export { CallPolicy, CallPolicyChange } from './call-policy.ts';
+export { isCurrency, minorUnitDigits } from './currency.ts';
 export {
   Announcement,
   EncryptionKey,
@@ -34,9 +35,11 @@ export {
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';
+export { CountryCode, CurrencyCode, minorUnitsByCurrency } from './iso-codes.ts';
 export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { replaceFields, sensitive } from './sensitive.ts';
+export { lineOfText, multilineText } from './text.ts';
 export { Id, Language, Money, pageOf, pageQuery, Timestamp, Version } from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';
 export { renderOpenApi, type OpenApiOptions, type OwnRoute } from './openapi.ts';
