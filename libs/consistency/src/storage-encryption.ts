@@ -7,7 +7,8 @@ export interface Encrypted {
   encrypted: string;
 }
 
-const isEncrypted = (value: unknown): value is Encrypted =>
+/** Whether a stored value is encrypted. */
+export const isEncrypted = (value: unknown): value is Encrypted =>
   typeof value === 'object' && value !== null && typeof (value as Encrypted).encrypted === 'string';
 
 /** The id says nothing about the key: the keys are random, so none can be guessed from it. */

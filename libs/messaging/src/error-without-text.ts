@@ -2,15 +2,17 @@ import { DecryptionFailed, UnknownKey } from './encryption.ts';
 import { Stranger } from './identity.ts';
 import { RemoteFault } from './wire.ts';
 
-/** Errors whose text this library writes, without any data in it. */
-const ours = [RemoteFault, Stranger, UnknownKey, DecryptionFailed];
+/** Whether this library wrote the text, without any data in it. */
+const isOurs = (error: unknown): boolean =>
+  (error instanceof RemoteFault && !error.answered) ||
+  [Stranger, UnknownKey, DecryptionFailed].some((kind) => error instanceof kind);
 
 /**
  * An error for the log and the dead letter of a sensitive message: what kind it is, its code, and where it was thrown.
  * Its text is left out, because it may quote data: PostgreSQL's do, and those of JSON.
  */
 export function withoutText(error: unknown): unknown {
-  if (ours.some((kind) => error instanceof kind)) return error;
+  if (isOurs(error)) return error;
   const { name = 'Error', stack = '', code } = (error ?? {}) as { name?: string; stack?: string; code?: unknown };
   const message = `${typeof code === 'string' ? `${code}, ` : ''}text left out: it may quote sensitive data`;
   const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));

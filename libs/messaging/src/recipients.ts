@@ -10,11 +10,19 @@ export interface Recipients {
 
 /** Learns the keys of other services from what their instances announce. */
 export class AnnouncedRecipients implements Recipients {
-  readonly #lastKeys = new Map<string, EncryptionKey>();
+  readonly #lastKeys: Map<string, EncryptionKey>;
   readonly #sensitive = new Set<string>();
 
-  /** @param present the instances that are there now, the newest one first */
-  constructor(private readonly present: () => readonly Announcement[]) {}
+  /**
+   * @param present the instances that are there now, the newest one first
+   * @param known keys that need not be announced, by service: one's own
+   */
+  constructor(
+    private readonly present: () => readonly Announcement[],
+    known: Iterable<[service: string, key: EncryptionKey]> = [],
+  ) {
+    this.#lastKeys = new Map(known);
+  }
 
   /** To be given every announcement that is heard from the service that it is about. */
   hear({ service, upstream, encryptionKeys, contract }: Announcement): void {

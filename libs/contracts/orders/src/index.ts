@@ -7,6 +7,7 @@ import {
   Timestamp,
   pageOf,
   pageQuery,
+  sensitive,
   service,
 } from '@jogakbo/contract';
 import { z } from 'zod';
@@ -14,18 +15,22 @@ import { z } from 'zod';
 export const orders = service('orders', 'Orders, from placed to paid, and the saga that takes them there.');
 
 const Quantity = z.int().min(1).max(1000);
-const Address = z.strictObject({
-  name: lineOfText(200),
-  line1: lineOfText(200),
-  city: lineOfText(200),
-  postalCode: lineOfText(20),
-  country: CountryCode,
-});
+const Address = sensitive(
+  z.strictObject({
+    name: lineOfText(200),
+    line1: lineOfText(200),
+    city: lineOfText(200),
+    postalCode: lineOfText(20),
+    country: CountryCode,
+  }),
+);
 /** An address that was taken stays readable when the rules for new ones change. */
-const KeptAddress = z.object({
-  ...{ name: z.string(), line1: z.string(), city: z.string() },
-  ...{ postalCode: z.string(), country: z.string() },
-});
+const KeptAddress = sensitive(
+  z.object({
+    ...{ name: z.string(), line1: z.string(), city: z.string() },
+    ...{ postalCode: z.string(), country: z.string() },
+  }),
+);
 export const OrderStatus = z.enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'refunded']);
 export type OrderStatus = z.infer<typeof OrderStatus>;
 
@@ -41,7 +46,7 @@ export const OrderPlaced = orders.event(
     language: Language,
     lines: z.array(OrderLine),
     total: Money,
-    payment: z.object({ token: z.string() }),
+    payment: z.object({ token: sensitive(z.string()).describe('readable for orders alone') }),
   }),
   bySubject,
 );
@@ -81,7 +86,7 @@ export const PlaceOrder = orders.command('place-order', {
       .min(1)
       .max(50),
     shipTo: Address,
-    payment: z.strictObject({ token: z.string().min(1).max(200) }),
+    payment: z.strictObject({ token: sensitive(z.string().min(1).max(200)) }),
   }),
   output: Summary,
   rejections: { 'unknown-product': 422, 'unknown-payment-token': 422, 'mixed-currencies': 422 },
