@@ -13,11 +13,7 @@ export interface InboxKey {
 }
 
 /** What makes a message the same message: the client's Idempotency-Key, within one member and contract, or its id. */
-export function inboxKey(
-  contract: AnyContract,
-  incoming: Incoming,
-  encryption: StorageEncryption,
-): InboxKey {
+export function inboxKey(contract: AnyContract, incoming: Incoming, encryption: StorageEncryption): InboxKey {
   const { idempotencyKey, messageId, context, data } = incoming;
   if (!idempotencyKey || contract.kind === 'event' || contract.idempotency === 'none')
     return { key: messageId };

@@ -97,7 +97,13 @@ export class SagaRunner {
       `UPDATE saga SET state = $3, history = (history::jsonb || $4::jsonb)::json,
          ended_at = CASE WHEN $5 THEN now() END, due_at = CASE WHEN $5 THEN NULL ELSE due_at END
        WHERE name = $1 AND key = $2`,
-      [saga.name, key, this.#toStore(saga.name, key, state), JSON.stringify([happened(cause, step)]), step.ended],
+      [
+        saga.name,
+        key,
+        this.#toStore(saga.name, key, state),
+        JSON.stringify([happened(cause, step)]),
+        step.ended,
+      ],
     );
     step.messages.forEach(work.send);
   }

@@ -16,7 +16,9 @@ describe('what a service stores for itself', () => {
     const [id, text] = stored.encrypted.split('.') as [string, string];
     const bytes = Buffer.from(text, 'base64url');
     bytes[bytes.length - 1]! ^= 1;
-    expect(() => storage(first).decrypt({ encrypted: `${id}.${bytes.toString('base64url')}` }, 'saga 1')).toThrow();
+    expect(() =>
+      storage(first).decrypt({ encrypted: `${id}.${bytes.toString('base64url')}` }, 'saga 1'),
+    ).toThrow();
   });
 
   it('stays readable after a rotation, until the old key is taken away', () => {

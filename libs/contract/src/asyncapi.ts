@@ -196,7 +196,8 @@ const headersSchema: JsonSchema = {
     'idempotency-key': { type: 'string' },
     'reply-key': {
       type: 'string',
-      description: 'With an encrypted request: the public key (JWK, X25519) that its answer is encrypted with.',
+      description:
+        'With an encrypted request: the public key (JWK, X25519) that its answer is encrypted with.',
     },
   },
 };

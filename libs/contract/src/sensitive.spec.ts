@@ -9,7 +9,7 @@ const plain = { input: z.strictObject({ id: z.string() }), output: z.object({ n:
 const things = () => service('things');
 
 describe('a sensitive field', () => {
-  it.each([
+  it.each<[string, { input: z.ZodType; output: z.ZodType }]>([
     ['in the input', { ...plain, input: z.strictObject({ secret }) }],
     ['in the output', { ...plain, output: z.object({ secret }) }],
     ['in a list', { ...plain, input: z.strictObject({ all: z.array(z.strictObject({ secret })) }) }],
@@ -34,14 +34,21 @@ describe('a sensitive field', () => {
     all.command('make', { ...plain, input: z.strictObject({ secret }) });
     all.query('get', plain);
     const [make, get] = describeContract(all).requests;
-    expect(make).toMatchObject({ sensitive: true, input: { properties: { secret: { 'x-sensitive': true } } } });
+    expect(make).toMatchObject({
+      sensitive: true,
+      input: { properties: { secret: { 'x-sensitive': true } } },
+    });
     expect(get).not.toHaveProperty('sensitive');
   });
 
   it('is found in an event, and replaced there', () => {
     const made = things().event(
       'made',
-      z.object({ id: z.string(), card: z.object({ secret }), all: z.array(z.object({ secret: secret.optional() })) }),
+      z.object({
+        id: z.string(),
+        card: z.object({ secret }),
+        all: z.array(z.object({ secret: secret.optional() })),
+      }),
     );
     expect(made.sensitiveFields).toEqual([
       ['card', 'secret'],

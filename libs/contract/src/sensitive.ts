@@ -41,9 +41,12 @@ export function findSensitiveFields(name: string, schema: z.ZodType): string[][]
     }
     for (const [field, child] of Object.entries((properties ?? {}) as Node)) walk(child, [...path, field]);
     walk(items, [...path, anyItem]);
-    for (const options of [anyOf, oneOf, allOf]) for (const option of (options ?? []) as Node[]) walk(option, path);
+    for (const options of [anyOf, oneOf, allOf])
+      for (const option of (options ?? []) as Node[]) walk(option, path);
     if (JSON.stringify(rest).includes(`"${keyword}":true`))
-      throw new Error(`${name}: a sensitive field of an event lies in an object or a list with a fixed shape`);
+      throw new Error(
+        `${name}: a sensitive field of an event lies in an object or a list with a fixed shape`,
+      );
   };
   walk(z.toJSONSchema(schema, { io: 'output', unrepresentable: 'any' }), []);
   return paths;
@@ -62,8 +65,7 @@ export function replaceFields(
   if (paths.length === 0 || value === null || value === undefined) return value;
   if (paths.some((path) => path.length === 0)) return typeof value === 'string' ? replace(value) : value;
   if (typeof value !== 'object') return value;
-  const beneath = (name: string) =>
-    paths.filter(([first]) => first === name).map(([, ...rest]) => rest);
+  const beneath = (name: string) => paths.filter(([first]) => first === name).map(([, ...rest]) => rest);
   if (Array.isArray(value)) return value.map((item) => replaceFields(item, beneath(anyItem), replace));
   return Object.fromEntries(
     Object.entries(value).map(([name, field]) => [name, replaceFields(field, beneath(name), replace)]),

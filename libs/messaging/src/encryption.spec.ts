@@ -151,6 +151,8 @@ describe('an error about sensitive data', () => {
   it('keeps a text that holds no data', () => {
     const fault = new RemoteFault('timeout', 'bank.pay did not answer in time');
     expect(withoutText(fault)).toBe(fault);
-    expect((withoutText(new RemoteFault('internal', 'correct horse', true)) as Error).message).not.toContain('horse');
+    expect((withoutText(new RemoteFault('internal', 'correct horse', true)) as Error).message).not.toContain(
+      'horse',
+    );
   });
 });

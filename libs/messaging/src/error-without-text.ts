@@ -13,7 +13,11 @@ const isOurs = (error: unknown): boolean =>
  */
 export function withoutText(error: unknown): unknown {
   if (isOurs(error)) return error;
-  const { name = 'Error', stack = '', code } = (error ?? {}) as { name?: string; stack?: string; code?: unknown };
+  const {
+    name = 'Error',
+    stack = '',
+    code,
+  } = (error ?? {}) as { name?: string; stack?: string; code?: unknown };
   const message = `${typeof code === 'string' ? `${code}, ` : ''}text left out: it may quote sensitive data`;
   const frames = stack.split('\n').filter((line) => /^\s+at /.test(line));
   const told = Object.assign(new Error(message), { name, ...(typeof code === 'string' && { code }) });

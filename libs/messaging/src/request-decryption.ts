@@ -55,7 +55,8 @@ export class RequestDecryption {
    */
   responder(contract: AnyContract, incoming: Incoming): (response: unknown) => unknown {
     const { data, replyTo, headers } = incoming;
-    if (replyTo === undefined || !(data instanceof Jwe || isSensitive(contract))) return (response) => response;
+    if (replyTo === undefined || !(data instanceof Jwe || isSensitive(contract)))
+      return (response) => response;
     const key = parseKey(headers[replyKeyHeader]);
     if (!key) {
       const message = 'an encrypted request needs a public key that its answer is encrypted with';
@@ -65,7 +66,8 @@ export class RequestDecryption {
   }
 }
 
-export const isSensitive = (contract: AnyContract): boolean => contract.kind !== 'event' && contract.sensitive;
+export const isSensitive = (contract: AnyContract): boolean =>
+  contract.kind !== 'event' && contract.sensitive;
 
 function parseKey(header: unknown): EncryptionKey | undefined {
   try {

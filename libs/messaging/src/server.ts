@@ -413,7 +413,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     if (!isNo && !(error instanceof Overloaded)) {
       const traceId = traceIdOf(incoming?.context.traceparent);
       const { pattern, messageId } = incoming ?? {};
-      this.logger.error({ err: told, queue, pattern, messageId, traceId }, `${pattern ?? 'a message'} failed`);
+      this.logger.error(
+        { err: told, queue, pattern, messageId, traceId },
+        `${pattern ?? 'a message'} failed`,
+      );
     }
     if (error instanceof NotYetKnown) throw error;
     // Another instance may have the key: while somebody waits there is time to ask it.
@@ -437,7 +440,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   /** What came in clear and should not have is at least not kept in clear. */
-  async #encryptedCopy(message: ConsumeMessage, { pattern, data, packetId }: Incoming): Promise<ConsumeMessage> {
+  async #encryptedCopy(
+    message: ConsumeMessage,
+    { pattern, data, packetId }: Incoming,
+  ): Promise<ConsumeMessage> {
     const [key] = this.options.decryption!.publicKeys;
     const packet = { pattern, data: await encryptFor(key, data, pattern), ...(packetId && { id: packetId }) };
     const { content } = encodeRequest(packet, { messageId: '' });

@@ -299,9 +299,11 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
   return [{ id: properties.correlationId as string, ...read(packets) }];
 }
 
-function read({ err, response, datacontenttype }: Packet):
-  | { response: unknown }
-  | { error: Rejection | RemoteFault } {
+function read({
+  err,
+  response,
+  datacontenttype,
+}: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
   if (!err) return { response: dataOf(datacontenttype, response) };
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };

@@ -143,6 +143,11 @@ export class ServiceUnderTest {
     return this.running.url;
   }
 
+  /** What the service is given under this environment name. */
+  setting(name: string): string | undefined {
+    return this.options.environment![name];
+  }
+
   /** Something that the service's module provides. */
   get<T>(token: Type<T>): T {
     return this.running.app.get(token, { strict: false });
@@ -238,7 +243,13 @@ export class ServiceUnderTest {
   /** What is sensitive is encrypted for the stub only when its key is known. */
   async #announceStub(service: string, { publicKeys }: DecryptionKeys): Promise<Announcer> {
     const announcer = new Announcer(this.connection, this.publisher, () => ({
-      ...{ service, version: '0.0.0', instance: `${service}-${randomUUIDv7().slice(-12)}`, state: 'up', url: '' },
+      ...{
+        service,
+        version: '0.0.0',
+        instance: `${service}-${randomUUIDv7().slice(-12)}`,
+        state: 'up',
+        url: '',
+      },
       ...{ startedAt: new Date().toISOString(), interval: 60, madeQueues: [] },
       encryptionKeys: [...publicKeys],
       contract: { service, description: '', policy: CallPolicy.parse({}), requests: [], events: [] },

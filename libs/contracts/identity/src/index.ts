@@ -1,4 +1,13 @@
-import { Id, Language, lineOfText, pageOf, pageQuery, sensitive, service, Timestamp } from '@jogakbo/contract';
+import {
+  Id,
+  Language,
+  lineOfText,
+  pageOf,
+  pageQuery,
+  sensitive,
+  service,
+  Timestamp,
+} from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
