@@ -5,6 +5,7 @@ import {
   pathParameters,
   type AnyContract,
   type AnyRequest,
+  type Extensions,
   type HttpBinding,
   type ServiceContract,
   type Wait,
@@ -27,6 +28,8 @@ const RequestDescription = z.object({
   input: z.record(z.string(), z.unknown()),
   output: z.record(z.string(), z.unknown()).nullable(),
   rejections: z.record(z.string(), z.number()),
+  /** JSON Schemas of extension members, by rejection code. */
+  extensions: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
   subject: z.string().optional(),
   idempotency: z.enum(['required', 'optional', 'none']),
   /** Input and output are encrypted on the bus. */
@@ -156,6 +159,7 @@ function describeRequest(request: AnyRequest): RequestDescription {
     input: jsonSchema(request.input, 'input'),
     output,
     rejections: request.rejections,
+    ...(request.extensions && { extensions: describeExtensions(request.extensions) }),
     idempotency: request.idempotency,
     ...(request.sensitive && { sensitive: true }),
     ...(request.access && { access: request.access }),
@@ -164,6 +168,11 @@ function describeRequest(request: AnyRequest): RequestDescription {
     ...(request.standsInFor && { standsInFor: request.standsInFor }),
   };
 }
+
+const describeExtensions = (extensions: Extensions) =>
+  Object.fromEntries(
+    Object.entries(extensions).map(([code, members]) => [code, jsonSchema(members, 'output')]),
+  );
 
 function describeBinding({ route, wait, ...http }: HttpBinding, status: number) {
   const [method, path] = route.split(' ') as [string, string];

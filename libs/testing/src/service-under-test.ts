@@ -30,6 +30,7 @@ import {
   ServiceKey,
   subjectOf,
   withCall,
+  type CallContext,
   type Caller,
 } from '@jogakbo/messaging';
 import {
@@ -87,7 +88,7 @@ export class ServiceUnderTest {
     const startOptions: StartOptions = {
       ...options,
       environment: {
-        LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'error',
+        LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'error',
         RETRY_LADDER: '50,100,200',
         RABBITMQ_URL: broker.url,
         // The same for every instance, and over a restart.
@@ -171,13 +172,17 @@ export class ServiceUnderTest {
   }
 
   /** Sends a command that nobody waits for, as a saga does. @param messageId to send the same one again */
-  async send(message: Message<AnyCommand>, messageId: string = randomUUIDv7()): Promise<void> {
+  async send(
+    message: Message<AnyCommand>,
+    messageId: string = randomUUIDv7(),
+    context?: CallContext,
+  ): Promise<void> {
     const { contract } = message;
     const { name, service, sensitive } = contract;
     const data = sensitive ? await encryptFor(await this.#keyOf(service), message.data, name) : message.data;
     const encoded = encodeRequest(
       { pattern: name, data },
-      { messageId, persistent: true, mandatory: true, headers: contextHeaders(undefined) },
+      { messageId, persistent: true, mandatory: true, headers: contextHeaders(context) },
     );
     await this.publisher.publish({ exchange: exchanges.commands, routingKey: name, ...encoded });
   }
