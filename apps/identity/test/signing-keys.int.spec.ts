@@ -62,6 +62,7 @@ describe('signing keys', () => {
   });
 
   it('that lie there in clear, from an older version, are encrypted by the next start', async () => {
+    await identity.get(SigningKeys).load();
     const [{ d, kid, use: _, alg: __, ...jwk }] = identity.get(SigningKeys).private as unknown as [
       { d: string; kid: string; use: string; alg: string },
     ];
