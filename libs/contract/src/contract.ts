@@ -33,7 +33,7 @@ export interface HttpBinding {
   maxAuthAge?: number;
   /** True for a route whose output is the whole document of another standard (JWKS, OpenID discovery). */
   document?: boolean;
-  /** How often one caller (a member; without token, an address) may use this route. */
+  /** How often one address, and one member, may use this route. */
   limit?: RateLimit;
   /** For a public read that is the same for everybody: for so long an answer may be given again. */
   cache?: Cache;

@@ -117,6 +117,11 @@ export const Announcement = z.object({
   load: z.number().min(0).max(1).optional(),
   /** Services that it leaves alone for now, because they failed it. */
   leftAlone: z.array(z.string()).optional(),
+  /** What it only simulates, in local mode. While there is any, the gateway names it in a header of every answer. */
+  simulated: z
+    .array(z.string().regex(/^[a-z][a-z0-9-]{0,39}$/))
+    .max(8)
+    .optional(),
   /** Seconds until the next one; an instance silent for three of these is gone. */
   interval: z.number(),
   /**
