@@ -1,5 +1,6 @@
 // Searches among 100,000 made-up products and prints how long it took, in the database and through the service:
 // npm run bench:search -- [--products 100000] [--count 500]
+import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -26,7 +27,10 @@ const admin = new pg.Client(TEST_DATABASE_URL);
 await admin.connect();
 await admin.query(`CREATE DATABASE ${name}`);
 const url = Object.assign(new URL(TEST_DATABASE_URL), { pathname: `/${name}` }).href;
-const environment = { DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error' };
+const environment = {
+  ...{ DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error' },
+  SERVICE_KEY: randomBytes(32).toString('base64url'),
+};
 const service = (...args: string[]) =>
   spawn(process.execPath, ['apps/search/dist/main.js', ...args], {
     env: { ...process.env, ...environment },
