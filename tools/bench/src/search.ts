@@ -1,6 +1,5 @@
 // Searches among 100,000 made-up products and prints how long it took, in the database and through the service:
 // npm run bench:search -- [--products 100000] [--count 500]
-import { randomBytes } from 'node:crypto';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
