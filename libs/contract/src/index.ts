@@ -39,6 +39,16 @@ export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { replaceFields, sensitive } from './sensitive.ts';
 export { lineOfText, multilineText } from './text.ts';
-export { Id, Language, Money, pageOf, pageQuery, Timestamp, Version } from './vocabulary.ts';
+export {
+  Id,
+  isVersion,
+  Language,
+  Money,
+  pageOf,
+  pageQuery,
+  Timestamp,
+  Version,
+  VersionCondition,
+} from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';
 export { renderOpenApi, type OpenApiOptions, type OwnRoute } from './openapi.ts';

@@ -102,6 +102,12 @@ export const GetOrderOutcome = orders.query('get-order-outcome', {
   subject: 'orderId',
 });
 
+export const GetOrderOwner = orders.query('get-order-owner', {
+  description: 'The member who placed an order, for services that keep something about it.',
+  input: z.strictObject({ orderId: Id }),
+  output: z.object({ memberId: Id }),
+});
+
 export const PlaceOrder = orders.command('place-order', {
   description:
     'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`.',
