@@ -1,9 +1,9 @@
-import { Id, Money, Timestamp, pageOf, service } from '@jogakbo/contract';
+import { Id, Money, Timestamp, pageOf, sensitive, service } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const payments = service('payments', 'Money: authorizations, captures, refunds and the ledger.');
 
-export const PaymentToken = z.string().min(1).max(200);
+export const PaymentToken = sensitive(z.string().min(1).max(200));
 export const PaymentStatus = z.enum(['authorized', 'declined', 'captured', 'voided', 'refunded']);
 
 export const AuthorizePayment = payments.command('authorize-payment', {
