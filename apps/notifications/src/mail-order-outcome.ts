@@ -42,5 +42,5 @@ async function tell(
   write: (reader: Reader) => Letter,
 ): Promise<void> {
   const member = await findMember(work.tx, memberId);
-  await writeMail(work, member, kind, write({ name: member.name, language }), orderId);
+  await writeMail(work, member, kind, write({ language }), orderId);
 }
