@@ -42,6 +42,8 @@ export interface StartOptions {
   fastify?: FastifyServerOptions;
   /** Runs before the HTTP server listens. */
   configure?: (app: NestFastifyApplication) => void | Promise<void>;
+  /** The TCP ports on which its process listens, for its announcement. */
+  listeningPorts?: () => number[];
 }
 
 /** A service that takes work. */
@@ -211,6 +213,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
     leftAlone: guarded.leftAlone,
+    ...(options.listeningPorts && { ports: options.listeningPorts() }),
     madeQueues: madeQueues.map(({ takes, at }, id) => ({
       id: String(id),
       takes,
