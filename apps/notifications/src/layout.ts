@@ -1,4 +1,4 @@
-import type { Language, Money } from '@jogakbo/contract';
+import { minorUnitDigits, type Language, type Money } from '@jogakbo/contract';
 
 /** A mail without its addresses. */
 export interface Letter {
@@ -32,15 +32,17 @@ const formats = new Map<string, Intl.NumberFormat>();
 function formatOf(language: Language, currency: string): Intl.NumberFormat {
   const known = formats.get(`${language} ${currency}`);
   if (known) return known;
-  const format = new Intl.NumberFormat(locales[language], { style: 'currency', currency });
+  const digits = minorUnitDigits(currency);
+  const format = new Intl.NumberFormat(locales[language], {
+    ...{ style: 'currency', currency, minimumFractionDigits: digits, maximumFractionDigits: digits },
+  });
   formats.set(`${language} ${currency}`, format);
   return format;
 }
 
-/** An amount as it is written in the reader's language. Knows how many minor units a currency has. */
+/** An amount as it is written in the reader's language. */
 export function money({ amount, currency }: Money, language: Language, times = 1): string {
-  const format = formatOf(language, currency);
-  return format.format((amount * times) / 10 ** (format.resolvedOptions().maximumFractionDigits ?? 0));
+  return formatOf(language, currency).format((amount * times) / 10 ** minorUnitDigits(currency));
 }
 
 function asText({ paragraphs, facts = [], lines = [], signature }: Content): string {

@@ -78,6 +78,10 @@ describe('an amount', () => {
     [{ amount: 123_456, currency: 'USD' }, 'en', '$1,234.56'],
     [{ amount: 123_456, currency: 'USD' }, 'ko', 'US$1,234.56'],
     [{ amount: 1_234, currency: 'KWD' }, 'en', 'KWD\u00a01.234'],
+    // Where Unicode's data know fewer digits than ISO 4217.
+    [{ amount: 129_900, currency: 'HUF' }, 'en', 'HUF\u00a01,299.00'],
+    [{ amount: 8_950_000, currency: 'LBP' }, 'ko', 'LBP\u00a089,500.00'],
+    [{ amount: 1_500_250, currency: 'IQD' }, 'en', 'IQD\u00a01,500.250'],
   ] as const)('%j is written in %s as %s', (amount, language, written) => {
     expect(money(amount, language)).toBe(written);
   });

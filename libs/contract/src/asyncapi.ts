@@ -138,32 +138,35 @@ function answerMessage({ name, output }: RequestDescription): JsonSchema {
   };
 }
 
-/** A CloudEvent in structured JSON that carries Nest's `pattern` as an extension attribute. */
+/** A CloudEvent in binary mode: its attributes are headers, and the body is Nest's packet. */
 function eventMessage(
   service: string,
   { name, description, data }: ServiceDescription['events'][number],
 ): JsonSchema {
+  const attributes = {
+    specversion: { const: '1.0' },
+    id: { type: 'string' },
+    source: { const: `/${service}` },
+    type: { const: name },
+    time: { type: 'string', format: 'date-time' },
+  };
+  const prefixed = (names: object) =>
+    Object.fromEntries(Object.entries(names).map(([key, schema]) => [`cloudEvents:${key}`, schema]));
   return {
     name,
     title: description || name,
-    contentType: 'application/cloudevents+json',
-    headers: { $ref: '#/components/schemas/headers' },
-    payload: {
-      type: 'object',
-      required: ['specversion', 'id', 'source', 'type', 'time', 'data'],
-      properties: {
-        specversion: { const: '1.0' },
-        id: { type: 'string' },
-        source: { const: `/${service}` },
-        type: { const: name },
-        subject: { type: 'string' },
-        time: { type: 'string', format: 'date-time' },
-        datacontenttype: { const: 'application/json' },
-        traceparent: { type: 'string' },
-        pattern: { const: name },
-        data,
-      },
+    contentType: 'application/json',
+    headers: {
+      allOf: [
+        { $ref: '#/components/schemas/headers' },
+        {
+          type: 'object',
+          required: Object.keys(prefixed(attributes)),
+          properties: prefixed({ ...attributes, subject: { type: 'string' } }),
+        },
+      ],
     },
+    payload: packet({ pattern: { const: name }, data }),
   };
 }
 

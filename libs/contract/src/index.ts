@@ -23,6 +23,7 @@ export {
   type ServiceContract,
 } from './contract.ts';
 export { CallPolicy, CallPolicyChange } from './call-policy.ts';
+export { isCurrency, minorUnitDigits } from './currency.ts';
 export {
   Announcement,
   Heartbeat,
@@ -33,8 +34,10 @@ export {
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';
+export { CountryCode, CurrencyCode, minorUnitsByCurrency } from './iso-codes.ts';
 export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
+export { lineOfText, multilineText } from './text.ts';
 export { Id, Language, Money, pageOf, pageQuery, Timestamp, Version } from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';
 export { renderOpenApi, type OpenApiOptions, type OwnRoute } from './openapi.ts';

@@ -149,7 +149,9 @@ describe('the AsyncAPI document', () => {
 
   it('shows events as the CloudEvents that they are', () => {
     const message = bus.channels['orders.ended'].messages['orders.ended'];
-    expect(message.contentType).toBe('application/cloudevents+json');
+    expect(message.contentType).toBe('application/json');
+    expect(message.headers.allOf[1].properties['cloudEvents:type']).toEqual({ const: 'orders.ended' });
+    expect(message.payload.properties).not.toHaveProperty('id');
     expect(message.payload.properties.data.properties).toHaveProperty('orderId');
   });
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
-/** An identifier: a UUID, version 7 where this store makes it. */
-export const Id = z.uuid();
+/** An identifier: a UUID, version 7 where this store makes it. Capitals mean the same (RFC 9562) and become lower case. */
+export const Id = z.uuid().toLowerCase();
 
 /** A point in time: UTC, ISO 8601. */
 export const Timestamp = z.iso.datetime();

@@ -88,6 +88,7 @@ export class RabbitClient extends ClientProxy {
   /** Questions that are asked in one turn travel together. A command travels alone: it is kept, tried again and buried alone. */
   readonly #turn = new Turn<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
   #replyKey = '';
+  #connecting: Promise<void> | undefined;
   readonly #replies: KeptChannel;
 
   constructor(
@@ -109,8 +110,12 @@ export class RabbitClient extends ClientProxy {
     return this.#replies.current !== undefined && this.publisher.ready;
   }
 
-  async connect(): Promise<void> {
-    await this.#replies.open();
+  /** Opens the reply queue. Idempotent: Nest calls it before every `send()` and `emit()`. */
+  connect(): Promise<void> {
+    return (this.#connecting ??= this.#replies.open().catch((error: unknown) => {
+      this.#connecting = undefined;
+      throw error;
+    }));
   }
 
   /**
@@ -234,10 +239,10 @@ export class RabbitClient extends ClientProxy {
     );
   }
 
-  /** For Nest's `send()`: the pattern is the contract's name. */
+  /** For Nest's `send()`: the pattern is the contract's name. It may be a command, so that it travels alone. */
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
     let wanted = true;
-    this.request(String(packet.pattern), packet.data, { context: currentCall() }).then(
+    this.request(String(packet.pattern), packet.data, { context: currentCall(), persistent: true }).then(
       (response) => wanted && callback({ response, isDisposed: true }),
       (err: unknown) => wanted && callback({ err, isDisposed: true }),
     );

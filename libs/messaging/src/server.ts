@@ -1,8 +1,9 @@
 import { platformRejection, Rejection, type AnyContract } from '@jogakbo/contract';
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import type { Channel, ConsumeMessage } from 'amqplib';
-import { lastValueFrom } from 'rxjs';
+import { lastValueFrom, toArray } from 'rxjs';
 import { type z } from 'zod';
+import { AnswerChannels } from './answer-channels.ts';
 import { traceIdOf, withCall } from './call-context.ts';
 import { KeptChannel, within, type BrokerConnection } from './connection.ts';
 import { mustBeSentByOwner, senderHeader, senderOf, Stranger } from './identity.ts';
@@ -74,6 +75,15 @@ class Overloaded extends RemoteFault {
 
 const defaultPrefetch = 64;
 
+/** What an answer needs to know of the request. */
+type Request = Pick<
+  Incoming,
+  'replyTo' | 'sender' | 'correlationId' | 'pattern' | 'packetId' | 'readsBatches'
+>;
+
+/** An answer about to leave, and the login that asked. */
+type PendingAnswer = Parameters<typeof encodeAnswers>[0][0] & { asker: string };
+
 /** A queue of the service; one of a version holds only what was sent to that version. */
 interface Source {
   queue: string;
@@ -98,13 +108,13 @@ interface Source {
 export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #handlers = new Map<string, { contract: AnyContract; run: Handler[] }>();
   readonly #order = new InOrder();
-  readonly #turn = new Turn<Parameters<typeof encodeAnswers>[0][0]>((to, all) => this.#sendAnswers(to, all));
+  readonly #turn = new Turn<PendingAnswer>((to, all) => void this.#sendAnswers(to, all));
   /** Questions being answered. */
   #questions = 0;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #consumers = new Map<string, KeptChannel>();
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
-  #answers: KeptChannel | undefined;
+  readonly #answers: AnswerChannels;
   #wanted: Subscriptions = { commands: [], queries: [], events: [] };
   #versions: VersionQueues | undefined;
   #draining = false;
@@ -112,6 +122,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
 
   constructor(private readonly options: ServerOptions) {
     super();
+    this.#answers = new AnswerChannels(options.connection);
   }
 
   /** Adds a listener that is no Nest handler, such as a saga. Before `listen`. */
@@ -150,8 +161,6 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       this.#adoptNestHandlers();
       this.#wanted = this.#subscriptions();
       const { connection, service, split } = this.options;
-      this.#answers = new KeptChannel(connection, (model) => model.createChannel());
-      await this.#answers.open();
       if (split) {
         this.#versions = new VersionQueues(split, {
           ...{ service, connection, names: this.#wanted },
@@ -179,9 +188,15 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       if (contract.kind !== 'event' && contract.service !== this.options.service) {
         throw new Error(`${this.options.service} cannot handle ${name}: it belongs to ${contract.service}`);
       }
-      this.listenTo(contract, async (data, context) =>
-        lastValueFrom(this.transformToObservable(await handler(data, context)), { defaultValue: undefined }),
-      );
+      this.listenTo(contract, async (data, context) => {
+        const values = this.transformToObservable(await handler(data, context)).pipe(toArray());
+        const [value, ...more] = await lastValueFrom(values);
+        if (more.length > 0)
+          throw new Error(
+            `the handler of ${name} returned a stream of ${more.length + 1} values: return one`,
+          );
+        return value as unknown;
+      });
     }
   }
 
@@ -263,10 +278,13 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       let all: Incoming[] = [];
       try {
         all = decodeAll(message, this.options.connection);
+        // An event is never answered, whatever its sender asks for: the broker may refuse the answer.
+        if (source.kind === 'events') for (const incoming of all) incoming.replyTo = undefined;
         if (all.length > 1 && source.kind !== 'queries')
           throw new SyntaxError('only questions travel together');
       } catch (error) {
         all = [];
+        if (source.kind !== 'events') await this.#answerUnreadable(message, error as Error);
         await this.#settleFailure(source, message, undefined, error);
         this.#observe('unknown', 'fault', performance.now());
       }
@@ -357,7 +375,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
         const { around } = this.options;
         return contract.kind === 'query' || !around ? through(context) : around(context, through);
       });
-      this.#answer(incoming, { response });
+      await this.#answer(incoming, { response });
     });
   }
 
@@ -425,8 +443,8 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   /** What a question gave waits for what others give in the same turn; what a command gave leaves before its acknowledgement. */
-  #answer(incoming: Incoming, outcome: HandlerOutcome): void {
-    const { replyTo, sender, correlationId, pattern } = incoming;
+  #answer(incoming: Request, outcome: HandlerOutcome): void | Promise<void> {
+    const { replyTo, sender, correlationId, pattern, readsBatches } = incoming;
     if (!replyTo) return;
     // A login of one service may write to nobody's queue directly, and trying would cost the channel.
     if (this.options.connection.operator !== undefined && !isReplyQueueOf(sender ?? '', replyTo)) {
@@ -435,16 +453,30 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       return;
     }
     const answer = { correlationId, packet: answerTo(incoming, outcome) };
-    if (this.#isQuestion(pattern) && isOurs(replyTo)) this.#turn.add(replyTo, answer);
-    else this.#sendAnswers(replyTo, [answer]);
+    const asker = sender ?? '';
+    if (this.#isQuestion(pattern) && readsBatches) return this.#turn.add(replyTo, { ...answer, asker });
+    return this.#sendAnswers(replyTo, [{ ...answer, asker }]);
   }
 
-  #sendAnswers(replyTo: string, answers: Parameters<typeof encodeAnswers>[0]): void {
+  /** Whoever waits for the answer to a request that cannot be read is told, rather than left to its timeout. */
+  async #answerUnreadable({ properties }: ConsumeMessage, { message }: Error): Promise<void> {
+    const { replyTo, correlationId } = properties as { replyTo?: string; correlationId?: string };
+    await this.#answer(
+      {
+        ...{ replyTo, correlationId, pattern: '', packetId: correlationId, readsBatches: false },
+        sender: senderOf(properties, this.options.connection),
+      },
+      { error: new RemoteFault('unreadable', `the request cannot be read: ${message}`) },
+    );
+  }
+
+  async #sendAnswers(replyTo: string, answers: PendingAnswer[]): Promise<void> {
     const { content, options } = encodeAnswers(answers);
     const { login } = this.options.connection;
     // A stock Nest client waits on a queue that only the default exchange reaches.
     const exchange = isOurs(replyTo) ? exchanges.replies : '';
-    this.#answers?.current?.publish(exchange, replyTo, content, { ...options, userId: login });
+    const channel = await this.#answers.open(answers[0]!.asker);
+    channel?.publish(exchange, replyTo, content, { ...options, userId: login });
   }
 
   /** Takes no new messages, ends those at hand (at most `patience` ms), and leaves. Nothing is redelivered. */
@@ -454,7 +486,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     await Promise.all([...this.#consuming.values()].map((consuming) => this.#cancel(consuming)));
     await within(patience, Promise.all(this.#inFlight)).catch(() => {});
     await Promise.all([...this.#consumers.values()].map((kept) => kept.close()));
-    await this.#answers?.close();
+    await this.#answers.close();
   }
 
   on(): never {

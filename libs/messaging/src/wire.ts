@@ -21,6 +21,8 @@ export interface Incoming {
   correlationId: string | undefined;
   /** Nest's packet id, to be repeated in the answer. */
   packetId: string | undefined;
+  /** True where the caller can read several answers in one message. */
+  readsBatches?: boolean;
   context: CallContext;
   idempotencyKey: string | undefined;
   redelivered: boolean;
@@ -58,9 +60,12 @@ export class BrokerAway extends RemoteFault {
   }
 }
 
-const cloudEvents = 'application/cloudevents+json';
+/** Prefix of CloudEvents attributes in the headers (CloudEvents AMQP protocol binding 1.0, binary mode). */
+const cloudEvents = 'cloudEvents:';
 /** A JSON array of what would be the bodies of as many messages, each with the headers that it would have. */
 const batch = 'application/vnd.jogakbo.batch+json';
+/** Says that the caller reads batches of answers. A caller that sends a batch reads them too. */
+const acceptHeader = 'accept';
 
 /** The field of the data that says what a message is about, as a string; undefined where the contract names none. */
 export function subjectOf(contract: Pick<AnyContract, 'subject'>, data: unknown): string | undefined {
@@ -84,7 +89,10 @@ export function contextHeaders(context: CallContext | undefined): Record<string,
   };
 }
 
-/** An event as a CloudEvent (structured JSON) that a stock Nest consumer can read too: it looks at `pattern` and `data`. */
+/**
+ * An event as a CloudEvent in binary mode: the attributes are headers, the body is Nest's packet without an id. With an
+ * id in the body, which structured mode demands, a stock Nest consumer takes an event for a request and answers it.
+ */
 export function encodeEvent(
   event: {
     id: string;
@@ -96,21 +104,23 @@ export function encodeEvent(
   },
   headers: Record<string, unknown>,
 ): Encoded {
-  const body = {
+  const attributes = {
     specversion: '1.0',
     id: event.id,
     source: `/${event.source}`,
     type: event.name,
     ...(event.subject && { subject: event.subject }),
     time: event.time.toISOString(),
-    datacontenttype: 'application/json',
-    traceparent: headers['traceparent'],
-    pattern: event.name,
-    data: event.data,
   };
+  const prefixed = Object.entries(attributes).map(([name, value]) => [`${cloudEvents}${name}`, value]);
   return {
-    content: Buffer.from(JSON.stringify(body)),
-    options: { messageId: event.id, contentType: cloudEvents, persistent: true, headers },
+    content: Buffer.from(JSON.stringify({ pattern: event.name, data: event.data })),
+    options: {
+      messageId: event.id,
+      contentType: 'application/json',
+      persistent: true,
+      headers: { ...headers, ...Object.fromEntries(prefixed) },
+    },
   };
 }
 
@@ -140,7 +150,11 @@ export function encodeRequests(
 ): Encoded {
   if (requests.length === 1) {
     const { pattern, data, id, headers } = requests[0]!;
-    return encodeRequest({ pattern, data, id }, { ...options, correlationId: id, headers });
+    const readsBatches = { [acceptHeader]: batch };
+    return encodeRequest(
+      { pattern, data, id },
+      { ...options, correlationId: id, headers: { ...headers, ...readsBatches } },
+    );
   }
   const bodies = requests.map(({ pattern, data, id, headers }) => ({ pattern, data, id, headers }));
   return { content: Buffer.from(JSON.stringify(bodies)), options: { ...options, contentType: batch } };
@@ -182,8 +196,10 @@ function incomingOf(
   { properties, fields }: ConsumeMessage,
   standing: Standing,
 ): Incoming {
-  const pattern = body.pattern ?? body.type;
-  if (typeof pattern !== 'string') throw new SyntaxError('the message names no pattern');
+  const named = body.pattern ?? body.type;
+  if (named === undefined || named === null) throw new SyntaxError('the message names no pattern');
+  // Stock Nest peers may use objects as patterns: no contract is called so, and they are told.
+  const pattern = typeof named === 'string' ? named : JSON.stringify(named);
   const id = typeof body.id === 'string' ? body.id : undefined;
   return {
     pattern,
@@ -195,6 +211,7 @@ function incomingOf(
     replyTo: properties.replyTo as string | undefined,
     correlationId: properties.correlationId as string | undefined,
     packetId: id,
+    readsBatches: properties.contentType === batch || headers[acceptHeader] === batch,
     context: {
       traceparent: childTraceparent(text(headers['traceparent'])),
       language: (text(headers['language']) as Language | undefined) ?? 'ko',
@@ -214,7 +231,7 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 export type HandlerOutcome = { response: unknown } | { error: unknown };
 
 /** An answer as Nest's packet. */
-export function answerTo(incoming: Incoming, outcome: HandlerOutcome): object {
+export function answerTo(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerOutcome): object {
   return 'error' in outcome
     ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
     : { id: incoming.packetId, response: outcome.response ?? null, isDisposed: true };

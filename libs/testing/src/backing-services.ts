@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Permissions } from '@jogakbo/messaging/permissions';
 import pg from 'pg';
 import { eventually } from './eventually.ts';
 
@@ -24,6 +25,8 @@ export interface PrivateBroker extends Private {
   cutConnections(): Promise<number>;
   /** Makes a login that may do everything in it, and nothing elsewhere. Gives its address. */
   login(name: string): Promise<string>;
+  /** Limits what a login may do in it, on channels that are opened from now on. */
+  restrict(login: string, permissions: Permissions): Promise<void>;
 }
 
 /** A RabbitMQ virtual host of its own: nothing in it is seen by any other suite. About 20 ms. */
@@ -59,6 +62,10 @@ export async function privateBroker(): Promise<PrivateBroker> {
       logins.push(name);
       await call('PUT', `/api/permissions/${vhost}/${name}`, { configure: '.*', write: '.*', read: '.*' });
       return Object.assign(new URL(url), { username: name, password }).href;
+    },
+    restrict: async (login, { topics, ...permissions }) => {
+      await call('PUT', `/api/permissions/${vhost}/${login}`, permissions);
+      for (const topic of topics) await call('PUT', `/api/topic-permissions/${vhost}/${login}`, topic);
     },
     cutConnections: async () => {
       // The broker's list of connections lags some seconds behind.

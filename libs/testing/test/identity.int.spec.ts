@@ -16,8 +16,10 @@ import {
 } from '@jogakbo/messaging';
 import { assertShared } from '@jogakbo/messaging/topology';
 import { Service, start, type RunningService } from '@jogakbo/service';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Controller } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { EventPattern, Payload, Transport } from '@nestjs/microservices';
 import { connect, type Channel, type ChannelModel, type GetMessage, type Message } from 'amqplib';
 import { DataSource, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { z } from 'zod';
@@ -59,6 +61,10 @@ class Tables1700000001000 implements MigrationInterface {
   async down(): Promise<void> {}
 }
 
+const everything = {
+  ...{ configure: '.*', write: '.*', read: '.*' },
+  topics: [{ exchange: exchanges.replies, write: '.*', read: '.*' }],
+};
 let failures = 0;
 
 @Controller()
@@ -305,6 +311,62 @@ describe('where every service has a login of its own', () => {
     expect(await strangers('answer')).toBe(1);
     await client.close();
     await channel.close();
+  });
+
+  it('answers everybody else where the broker refuses the answers to one login', async () => {
+    // As after a roll-out that gave the service less than those who call it expect.
+    await broker.restrict(bakeryName, {
+      ...{ configure: '.*', write: '.*', read: '.*' },
+      topics: [{ exchange: exchanges.replies, write: `^reply\\.${bossName}\\.`, read: '.*' }],
+    });
+    const clients = [bossName, millName].map(
+      (name) => new RabbitClient(connections[name]!, publishers[name]!, 'test'),
+    ) as [RabbitClient, RabbitClient];
+    await Promise.all(clients.map((client) => client.connect()));
+    const [trusted, refused] = clients;
+    for (let round = 0; round < 5; round++) {
+      const lost = Promise.allSettled([1, 2].map(() => refused.ask(HowMany, {}, { timeout: 400 })));
+      const answers = Array.from({ length: 10 }, () => trusted.ask(HowMany, {}, { timeout: 2_000 }));
+      await expect(Promise.all(answers)).resolves.toHaveLength(10);
+      for (const one of await lost) expect(one).toMatchObject({ reason: { code: 'timeout' } });
+    }
+    await broker.restrict(bakeryName, everything);
+    await Promise.all(clients.map((client) => client.close()));
+  });
+
+  it('gives events to a stock Nest consumer that may not use the default exchange', async () => {
+    const queue = `${thiefName}.stock`;
+    await broker.restrict(thiefName, {
+      ...{ configure: `^${queue}$`, write: `^${queue}$`, read: '.*' },
+      topics: [],
+    });
+    const seen: string[] = [];
+    @Controller()
+    class Stall {
+      @EventPattern<string>(Ground.name)
+      ground(@Payload() { bag }: { bag: string }) {
+        seen.push(bag);
+        return 'a return value that no caller waits for';
+      }
+    }
+    const errors = jest.fn();
+    const stall = await NestFactory.createMicroservice(
+      { module: class {}, controllers: [Stall] },
+      {
+        logger: { log: () => {}, warn: errors, error: errors },
+        transport: Transport.RMQ,
+        options: { urls: [urls[thiefName]!], queue, queueOptions: { durable: true }, noAck: false },
+      },
+    );
+    await stall.listen();
+    await boss.bindQueue(queue, exchanges.events, Ground.name);
+    for (const bag of ['oats', 'spelt']) await publishers[millName]!.publish(announced(bag));
+    await eventually(() => seen.length === 2 || undefined);
+    expect(seen).toEqual(['oats', 'spelt']);
+    expect(errors).not.toHaveBeenCalled();
+    await stall.close();
+    await boss.deleteQueue(queue);
+    await broker.restrict(thiefName, everything);
   });
 
   it('lets everybody speak for himself alone, and the registry for those that are not on the bus', async () => {

@@ -1,11 +1,21 @@
-import { Id, Money, pageOf, pageQuery, service, Version } from '@jogakbo/contract';
+import {
+  CurrencyCode,
+  Id,
+  lineOfText,
+  Money,
+  multilineText,
+  pageOf,
+  pageQuery,
+  service,
+  Version,
+} from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const catalog = service('catalog', 'What the store sells: products and their prices.');
 
 const Sku = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
-const ProductName = z.string().trim().min(1).max(200);
-const Description = z.string().trim().max(2000);
+const ProductName = lineOfText(200);
+const Description = multilineText(2000);
 const Category = z
   .string()
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/)
@@ -15,7 +25,7 @@ const ImageUrl = z
   .max(2000)
   .regex(/^(https:\/\/|data:image\/svg\+xml[,;])/);
 /** So little that whatever one order may hold still adds up to a whole number that JSON carries. */
-const Price = Money.extend({ amount: Money.shape.amount.max(100_000_000_000) });
+const Price = Money.extend({ amount: Money.shape.amount.max(100_000_000_000), currency: CurrencyCode });
 const Translations = z.strictObject({
   ko: z.strictObject({ name: ProductName, description: Description }).optional(),
   en: z.strictObject({ name: ProductName, description: Description }).optional(),

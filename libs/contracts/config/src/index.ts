@@ -1,4 +1,4 @@
-import { pageOf, pageQuery, service, Timestamp, Version } from '@jogakbo/contract';
+import { lineOfText, pageOf, pageQuery, service, Timestamp, Version } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const config = service(
@@ -28,7 +28,7 @@ const SettingKey = z
   .string()
   .max(200)
   .regex(/^[a-zA-Z][\w-]*(\.[a-zA-Z0-9][\w-]*|\[\d{1,4}\])*$/, 'words, dots between them, [0] in a list');
-const Reason = z.string().trim().min(1).max(500);
+const Reason = lineOfText(500);
 /** 0: the beginning, with no settings. */
 const VersionOrNone = z.int().min(0).max(Version.maxValue!);
 

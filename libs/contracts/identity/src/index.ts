@@ -1,16 +1,11 @@
-import { Id, Language, pageOf, pageQuery, service, Timestamp } from '@jogakbo/contract';
+import { Id, Language, lineOfText, pageOf, pageQuery, service, Timestamp } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
 
 const Email = z.email().max(254);
 const Password = z.string().min(8).max(200);
-const PersonName = z
-  .string()
-  .trim()
-  .min(1)
-  .max(100)
-  .regex(/^[^\u0000-\u001f\u007f]*$/, 'no control characters');
+const PersonName = lineOfText(100);
 export const Role = z.enum(['member', 'merchant', 'operator']);
 export type Role = z.infer<typeof Role>;
 
