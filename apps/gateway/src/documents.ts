@@ -106,10 +106,7 @@ export class Documents {
   answer(exchange: Exchange): boolean {
     const { path } = exchange;
     if (path === '/docs') this.#sendPage(exchange);
-    else if (path === '/openapi.json')
-      this.#send(exchange, () =>
-        this.#openApi([...this.services.contracts, ...this.services.foreignContracts]),
-      );
+    else if (path === '/openapi.json') this.#send(exchange, () => this.#openApi(this.#servedContracts()));
     else if (path === '/asyncapi.json') this.#send(exchange, () => asyncApi(this.services.contracts));
     else return false;
     return true;
@@ -141,6 +138,18 @@ export class Documents {
     exchange.header('cache-control', 'no-cache').header('etag', etag);
     if (isNoneMatch(headers['if-none-match'], etag)) exchange.send(304);
     else exchange.header('content-type', `${json}; charset=utf-8`).send(200, text);
+  }
+
+  /** What was announced, without the routes that were refused. */
+  #servedContracts(): ServiceDescription[] {
+    const { contracts, foreignContracts, table } = this.services;
+    const served = new Set(table.routes.map(({ contract }) => contract));
+    return [...contracts, ...foreignContracts].map((one) => ({
+      ...one,
+      requests: one.requests.map((request) =>
+        served.has(request) ? request : { ...request, http: undefined },
+      ),
+    }));
   }
 
   #openApi(services: ServiceDescription[]): JsonSchema {

@@ -1,7 +1,12 @@
 import { Rejection, type Announcement } from '@jogakbo/contract';
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Metrics, PlatformSettings, SplitCalls } from '@jogakbo/service';
-import { DeniedAddress, toEndpoint, toEndpoints, UpstreamAddresses } from '@jogakbo/service/upstream-addresses';
+import {
+  DeniedAddress,
+  toEndpoint,
+  toEndpoints,
+  UpstreamAddresses,
+} from '@jogakbo/service/upstream-addresses';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import type { Exchange } from './exchange.ts';
@@ -196,8 +201,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
       else if (error instanceof DeniedAddress) {
         outcome = 'denied';
         this.#log.warn(`${instance.instance} is not asked: ${error.message}`);
-      }
-      else if (neverReached.has(code ?? '')) outcome = 'unreached';
+      } else if (neverReached.has(code ?? '')) outcome = 'unreached';
       if (outcome === 'late') throw new RemoteFault('timeout', 'no answer in time');
       if (outcome === 'too-large') throw new RemoteFault('contract-broken', 'the answer is too large');
       if (outcome === 'given-up') throw new Rejection('client-gone', 499);

@@ -22,7 +22,7 @@ import { startOptions } from './start.ts';
 import { appsOf, takeCharge } from './start-store.ts';
 import { openSecrets, openState, type State } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
-import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
+import { brokerPlaceOf, databasePlaceOf, ownEndpointsOf, registryPortOf } from './store-backing.ts';
 import { tlsRemarks } from './store-tls.ts';
 import { type App, listApps, nodePath, root } from './workspace.ts';
 
@@ -83,7 +83,7 @@ async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
       staffFile: staffFileOf(state),
       openIdClientsFile: ensureOpenIdClients(state),
       registryPort: await registryPortOf(state),
-      registrationSecret: secrets.registration,
+      ownEndpoints: ownEndpointsOf(state, broker, database),
       serviceKeys: secrets.serviceKeys,
       config: ensureConfigSecrets(state, listApps()),
     };

@@ -24,7 +24,7 @@ export function summaryOf(
   const ends = certificates && endOfTls(certificates)?.toISOString().slice(0, 10);
   const places = [
     ...(registry?.url
-      ? [['eureka', `${registry.url}/eureka  (to register: "registration" in ${secrets})`]]
+      ? [['eureka', `${registry.url}/eureka  (to register: npx jogakbo registration add <app> …)`]]
       : []),
     ...(run.broker ? [['broker', `${run.broker.url}  (${run.broker.title})`]] : []),
     ...(run.broker?.managementUrl
