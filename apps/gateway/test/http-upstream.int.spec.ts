@@ -161,13 +161,20 @@ describe('services that are asked over HTTP', () => {
       await announce(hello);
       const path = '/v1/hello/%ED%95%9C%2Fa%20b';
       const answer = await call(`${path}?x=1&x=%202`, {
-        headers: { 'accept-language': 'en', 'if-none-match': '"1"' },
+        headers: {
+          'accept-language': 'en',
+          'if-none-match': '"1"',
+          traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02',
+          tracestate: 'rojo=1,congo=2',
+        },
       });
       expect(answer).toMatchObject({ status: 200, body: { from: hello.instance } });
       const [asked] = hello.asked;
       expect(asked).toMatchObject({ method: 'GET', url: `${path}?x=1&x=%202`, body: '' });
       expect(asked!.headers).toMatchObject({ 'accept-language': 'en', 'if-none-match': '"1"' });
-      expect(asked!.headers['traceparent']).toContain(answer.headers.get('x-request-id'));
+      expect(asked!.headers['traceparent']).toMatch(/^00-4bf92f3577b34da6a3ce929d0e0e4736-[0-9a-f]{16}-02$/);
+      expect(answer.headers.get('x-request-id')).toBe('4bf92f3577b34da6a3ce929d0e0e4736');
+      expect(asked!.headers['tracestate']).toBe('rojo=1,congo=2');
       expect(Number(asked!.headers['x-request-timeout'])).toBeGreaterThan(800);
       expect(Number(asked!.headers['x-request-timeout'])).toBeLessThanOrEqual(1_000);
 

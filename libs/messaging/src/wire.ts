@@ -2,8 +2,9 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
-import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
+import type { CallContext, Caller } from './call-context.ts';
 import { keyOf, senderOf, type Standing } from './identity.ts';
+import { childTrace } from './trace-context.ts';
 import { mostTogether } from './turn.ts';
 
 /** A message as it arrived, whatever its wire format was. */
@@ -81,7 +82,7 @@ export interface Encoded {
 /** Headers that carry the context of a call along. */
 export function contextHeaders(context: CallContext | undefined): Record<string, unknown> {
   return {
-    traceparent: childTraceparent(context?.traceparent),
+    ...childTrace(context?.traceparent, context?.tracestate),
     language: context?.language ?? 'ko',
     ...(context?.deadline && { deadline: context.deadline }),
     ...(context?.caller && { caller: JSON.stringify(context.caller) }),
@@ -213,7 +214,7 @@ function incomingOf(
     packetId: id,
     readsBatches: properties.contentType === batch || headers[acceptHeader] === batch,
     context: {
-      traceparent: childTraceparent(text(headers['traceparent'])),
+      ...childTrace(text(headers['traceparent']), text(headers['tracestate'])),
       language: (text(headers['language']) as Language | undefined) ?? 'ko',
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),

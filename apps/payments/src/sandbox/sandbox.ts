@@ -8,7 +8,7 @@ import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { parsed } from '../http-provider.ts';
 import { PaymentsSettings } from '../settings.ts';
-import { Charges } from './charges.ts';
+import { Charges, type Charge, type ChargeStatus } from './charges.ts';
 import { tokens } from './tokens.ts';
 
 /** A status, and a body where there is something to say; undefined cuts the connection instead of answering. */
@@ -44,8 +44,8 @@ export class Sandbox implements OnModuleDestroy {
     this.#routes = [
       ['POST', /^\/v1\/token-checks$/, (asked) => this.#checkToken(asked)],
       ['POST', /^\/v1\/charges$/, (asked) => this.#charge(asked)],
-      ['POST', /^\/v1\/charges\/([^/]+)\/capture$/, ({ id }) => this.#move(id, 'authorized', 'captured')],
-      ['POST', /^\/v1\/charges\/([^/]+)\/refund$/, ({ id }) => this.#move(id, 'captured', 'refunded')],
+      ['POST', /^\/v1\/charges\/([^/]+)\/capture$/, (asked) => this.#move(asked, 'authorized', 'captured')],
+      ['POST', /^\/v1\/charges\/([^/]+)\/refund$/, (asked) => this.#move(asked, 'captured', 'refunded')],
       ['PUT', /^\/v1\/cancellations\/([^/]+)$/, (asked) => this.#cancel(asked)],
     ];
   }
@@ -79,25 +79,28 @@ export class Sandbox implements OnModuleDestroy {
     if (!success || !key) return { status: 400 };
     const { token, ...money } = data;
     const behaviour = tokens.get(token);
-    if (!behaviour) return { status: 422, body: { reason: 'unknown-payment-token' } };
+    if (!behaviour) return { status: 402, body: { status: 'declined', reason: 'unknown-payment-token' } };
 
-    const { reference, status, reason, calls, age } = await this.#charges.charge(key, money, behaviour);
-    if (status === 'pending') return { status: 500 };
-    if (status === 'declined') return { status: 402, body: { reason } };
-    if (status === 'voided') return { status: 402, body: { reason: 'cancelled' } };
-    if (behaviour.drops && calls === 1) return undefined;
-    if (behaviour.late)
-      await sleep(Math.max(0, this.settings.sandboxDelay - age), undefined, { signal: gone });
-    return { status: 201, body: { reference } };
+    const charge = await this.#charges.charge(key, money, behaviour);
+    if (charge.status === 'pending') return { status: 500 };
+    if (charge.status === 'declined') return { status: 402, body: shown(charge) };
+    if (behaviour.drops && charge.calls === 1) return undefined;
+    if (behaviour.late && charge.status === 'authorized')
+      await sleep(Math.max(0, this.settings.sandboxDelay - charge.age), undefined, { signal: gone });
+    return { status: charge.calls === 1 ? 201 : 200, body: shown(charge) };
   }
 
   async #cancel({ id }: Asked): Promise<Answer> {
-    const status = await this.#charges.cancel(id);
-    return { status: status === 'voided' || status === 'declined' ? 204 : 409 };
+    const charge = await this.#charges.cancel(id);
+    const isOver = charge.status === 'voided' || charge.status === 'declined';
+    return { status: isOver ? 200 : 409, body: shown(charge) };
   }
 
-  async #move(...step: Parameters<Charges['move']>): Promise<Answer> {
-    return { status: (await this.#charges.move(...step)) ? 204 : 409 };
+  async #move({ id, key }: Asked, from: ChargeStatus, to: ChargeStatus): Promise<Answer> {
+    if (!key) return { status: 400 };
+    const charge = await this.#charges.move(id, from, to);
+    if (!charge) return { status: 404 };
+    return { status: charge.status === to ? 200 : 409, body: shown(charge) };
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -133,6 +136,9 @@ export class Sandbox implements OnModuleDestroy {
     return { status: 404 };
   }
 }
+
+const shown = ({ status, reference, reason }: Charge) =>
+  status === 'declined' ? { status, reason } : { status, reference };
 
 /** Undefined where it is too long. */
 async function textOf(request: IncomingMessage): Promise<string | undefined> {
