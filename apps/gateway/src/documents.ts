@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { negotiate } from '@fastify/accept-negotiator';
 import {
   renderAsyncApi,
   renderOpenApi,
@@ -10,6 +11,7 @@ import { Injectable } from '@nestjs/common';
 import { page, script, style } from './docs-page.ts';
 import type { Exchange } from './exchange.ts';
 import { isNoneMatch } from './headers.ts';
+import { homeIndex, homePage } from './home-page.ts';
 import { KnownServices } from './known-services.ts';
 import type { RouteTable } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -80,6 +82,16 @@ const own: OwnRoute[] = [
 
 const sha256 = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 
+/** The page at the root runs nothing. */
+const homePolicy = [
+  "default-src 'none'",
+  `style-src ${sha256(style)}`,
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
 /** The page may run its own script and style, talk to its own origin, and nothing else. */
 const pagePolicy = [
   "default-src 'none'",
@@ -105,21 +117,37 @@ export class Documents {
   /** @returns whether one of them was asked for, and is answered */
   answer(exchange: Exchange): boolean {
     const { path } = exchange;
-    if (path === '/docs') this.#sendPage(exchange);
+    if (path === '/' && !this.#isAnnounced()) this.#sendHome(exchange);
+    else if (path === '/docs') this.#sendPage(exchange, pagePolicy, page);
     else if (path === '/openapi.json') this.#send(exchange, () => this.#openApi(this.#servedContracts()));
     else if (path === '/asyncapi.json') this.#send(exchange, () => asyncApi(this.services.contracts));
     else return false;
     return true;
   }
 
-  #sendPage(exchange: Exchange): void {
+  /** Whether a service has a page of its own at the root. */
+  #isAnnounced(): boolean {
+    return this.services.table.find('GET', '/').found === 'route';
+  }
+
+  /** For browsers a page; for all who do not prefer one, the same as JSON. */
+  #sendHome(exchange: Exchange): void {
+    exchange.append('vary', 'Accept');
+    const preferred = negotiate(exchange.headers.accept ?? '*/*', [json, 'text/html']);
+    if (preferred === 'text/html') return this.#sendPage(exchange, homePolicy, homePage);
+    exchange.route = exchange.path;
+    exchange.header('cache-control', 'no-cache').header('content-type', `${json}; charset=utf-8`);
+    exchange.send(200, JSON.stringify(homeIndex));
+  }
+
+  #sendPage(exchange: Exchange, policy: string, content: string): void {
     exchange.route = exchange.path;
     exchange
       .setHeaders({
-        ...{ 'content-security-policy': pagePolicy, 'cache-control': 'no-cache' },
+        ...{ 'content-security-policy': policy, 'cache-control': 'no-cache' },
         'content-type': 'text/html; charset=utf-8',
       })
-      .send(200, page);
+      .send(200, content);
   }
 
   /** Rendered once for what is announced now. */

@@ -125,7 +125,11 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
     ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
     openIdClientsFile: ensureOpenIdClients(state),
-    ...{ registryPort: 0, ownEndpoints: ownEndpointsOf(state, broker, database), serviceKeys: secrets.serviceKeys },
+    ...{
+      registryPort: 0,
+      ownEndpoints: ownEndpointsOf(state, broker, database),
+      serviceKeys: secrets.serviceKeys,
+    },
   };
   const ensureLogins = () => ensureBrokerLogins(broker, apps, secrets, state.id);
   const logins = ensureLogins();

@@ -23,6 +23,7 @@ export function summaryOf(
   const certificates = run.broker?.tls ?? run.database?.tls;
   const ends = certificates && endOfTls(certificates)?.toISOString().slice(0, 10);
   const places = [
+    ...(withGateway ? [['docs', `${run.publicUrl}/docs  (the API: read every route, and try it)`]] : []),
     ...(registry?.url
       ? [['eureka', `${registry.url}/eureka  (to register: npx jogakbo registration add <app> …)`]]
       : []),

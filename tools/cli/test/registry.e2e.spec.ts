@@ -149,6 +149,6 @@ describe('the registry of a running store', () => {
     expect((await store.run(['registration', 'remove', 'hello'])).code).toBe(0);
     await until(async () => (await hello())?.status === 404, 1_000);
     expect(await register()).toBe(401);
-    expect((await store.run(['registration', 'remove', 'hello'])).output).toContain('unknown');
+    expect((await store.run(['registration', 'remove', 'hello'])).output).toContain('has no registration');
   });
 });
