@@ -1,4 +1,4 @@
-// Makes the passwords that docker-compose.yml needs: node deploy/compose-secrets.mjs && docker compose up --build
+// Makes the passwords that docker-compose.yml needs: node deploy/compose-secrets.mjs && PAYMENT_SANDBOX=true docker compose up --build
 // Writes .env and .jogakbo/staff.json: ignored by git, kept out of images, closed to other users. What they hold already
 // stays as it is.
 import { randomBytes } from 'node:crypto';

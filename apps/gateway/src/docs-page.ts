@@ -53,7 +53,7 @@ export const page = `<!doctype html>
 <h1>Jogakbo API</h1>
 <p id="about"></p>
 <label>Find <small>method, path or name</small><input id="find" type="search" autocomplete="off"></label>
-<label>Access token <small id="token-hint">sign in below (POST /v1/sessions), or paste one; it is kept until this tab is closed or reloaded</small><input id="token" type="password" autocomplete="off" spellcheck="false"></label>
+<label>Access token <small id="token-hint">sign in below, or paste one; it is kept until this tab is closed or reloaded</small><input id="token" type="password" autocomplete="off" spellcheck="false"></label>
 </header>
 <main id="operations" aria-live="polite"><p>Reading /openapi.json …</p></main>
 <noscript><p>This page needs scripts; the document itself is at /openapi.json.</p></noscript>

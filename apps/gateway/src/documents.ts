@@ -187,7 +187,7 @@ export class Documents {
       description: 'The public API of the store, as its running services announce it.',
       serverUrl: this.settings.publicUrl,
       license: { name: 'MIT', identifier: 'MIT' },
-      own: { tag: 'gateway', description: 'The public door itself.', routes: own },
+      own: { tag: 'gateway', description: 'The gateway itself.', routes: own },
     });
   }
 }

@@ -30,6 +30,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   #upstreams = new Map<string, Announcement[]>();
   readonly #listeners: ((table: RouteTable) => void)[] = [];
   #alive = new Set<string>();
+  #simulated: string[] = [];
   #heard = '';
   #table = new RouteTable([], ownRoutes);
   #timer: NodeJS.Timeout | undefined;
@@ -93,6 +94,11 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     return this.#instances.present.filter(({ upstream }) => !upstream);
   }
 
+  /** What services only simulate, because they run in local mode. */
+  get simulated(): readonly string[] {
+    return this.#simulated;
+  }
+
   /** True while a service that is only starting again, like this gateway, may not have been heard of yet. */
   get learning(): boolean {
     return performance.now() < this.#learnedAt;
@@ -120,6 +126,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
       alive.filter(({ upstream }) => !upstream),
     ];
     this.#alive = new Set(ours.map(({ service }) => service));
+    this.#simulated = [...new Set(ours.flatMap(({ simulated = [] }) => simulated))].sort();
     this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
     for (const [service, some] of Map.groupBy(ours, ({ service }) => service)) {
       this.#contracts.set(service, together(some.map(({ contract }) => contract)));

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import dns from 'node:dns';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -12,6 +13,7 @@ import { GatewayModule } from '../src/gateway.module.ts';
 import { KnownServices } from '../src/known-services.ts';
 import { DemoModule, seen } from './demo.ts';
 import { issuer, signer, type Signer } from './signer.ts';
+import { StubbedIdentity } from './stubbed-identity.ts';
 
 const Announced = service('instances').event('announced', z.any());
 
@@ -25,6 +27,7 @@ interface Outside {
 
 describe('services that are asked over HTTP', () => {
   let gateway: ServiceUnderTest;
+  let identity: StubbedIdentity;
   let demo: RunningService;
   let key: Signer;
   const servers: Server[] = [];
@@ -43,6 +46,7 @@ describe('services that are asked over HTTP', () => {
       },
       { fastify: httpOptions, configure },
     );
+    identity = await StubbedIdentity.start(gateway);
     key = await signer('k1');
     seen.keys = [key.publicKey];
     demo = await runDemo();
@@ -222,6 +226,20 @@ describe('services that are asked over HTTP', () => {
       await call('/v1/open', { headers: forged });
       expect(open.asked[0]!.headers).not.toHaveProperty('x-jogakbo-member');
       expect(open.asked[0]!.headers).not.toHaveProperty('x-jogakbo-roles');
+    });
+
+    it('with a revoked token does not reach it', async () => {
+      const hello = await outside();
+      await announce(hello, { access: 'member' });
+      const sessionId = randomUUID();
+      const token = await key.sign({ sid: sessionId });
+      const answer = () => call('/v1/hello', { headers: { authorization: `Bearer ${token}` } });
+      await eventually(async () => (await answer()).status === 200);
+      await identity.revoke({ sessionId });
+      await eventually(async () => (await answer()).status === 401, 1_000);
+      const asked = hello.asked.length;
+      expect((await answer()).status).toBe(401);
+      expect(hello.asked).toHaveLength(asked);
     });
 
     it('meets the access policy first', async () => {

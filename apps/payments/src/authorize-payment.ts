@@ -21,12 +21,13 @@ export class AuthorizePaymentHandler {
 
     const charge = await this.provider.authorize({ paymentId: paymentIdOf(orderId), amount, token });
 
+    const about = { memberId, amount, sandbox: this.provider.sandbox };
     const now = await load(work.tx, payment, orderId);
     if (!now.state) {
-      await append(work, payment, orderId, nothing, catchUp(undefined, charge, { memberId, amount }));
+      await append(work, payment, orderId, nothing, catchUp(undefined, charge, about));
     } else if (now.state.status === 'returned' && charge.status === 'authorized') {
       // The order ended while the provider was deciding: nothing is announced, and the money is released.
-      await append(work, payment, orderId, now, catchUp(undefined, charge, { memberId, amount }));
+      await append(work, payment, orderId, now, catchUp(undefined, charge, about));
       work.publishLater(ReturnPayment({ orderId }), new Date());
     }
   }

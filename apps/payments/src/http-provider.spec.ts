@@ -18,13 +18,18 @@ describe('a provider behind HTTP', () => {
     calls = [];
     server = createServer((request, response) => {
       request.resume();
+      expect(request.headers.authorization).toBe('Bearer the store');
       calls.push({ line: `${request.method} ${request.url}`, key: request.headers['idempotency-key'] });
       const answer = script[Math.min(calls.length, script.length) - 1]!;
       if (answer === 'drop') request.socket.destroy();
       else if (answer !== 'silence') response.writeHead(answer.status).end(JSON.stringify(answer.body ?? {}));
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    provider = new HttpProvider(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, 500);
+    provider = new HttpProvider(
+      `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      'the store',
+      500,
+    );
   });
   afterEach(async () => {
     server.close().closeAllConnections();

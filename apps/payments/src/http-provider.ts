@@ -30,10 +30,15 @@ interface Reply {
 export class HttpProvider extends PaymentProvider {
   readonly #policy: RetryPolicy;
 
-  /** @param patience milliseconds for each attempt */
+  /**
+   * @param token by which the provider knows the store; may only be missing in local mode
+   * @param timeoutMs for each attempt
+   */
   constructor(
     private readonly url: string,
-    private readonly patience: number,
+    private readonly token: string | undefined,
+    private readonly timeoutMs: number,
+    override readonly sandbox = false,
   ) {
     super();
     // Jittered: those who failed together do not come back together.
@@ -102,9 +107,10 @@ export class HttpProvider extends PaymentProvider {
   async #attempt({ method, path, body, idempotencyKey }: Call): Promise<Reply> {
     const response = await request(new URL(path, this.url), {
       method,
-      signal: AbortSignal.timeout(this.patience),
+      signal: AbortSignal.timeout(this.timeoutMs),
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(this.token && { authorization: `Bearer ${this.token}` }),
         ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),

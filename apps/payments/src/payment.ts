@@ -17,16 +17,22 @@ export type PaymentStatus = z.infer<typeof PublicStatus> | 'returned';
 
 /** What can happen to the payment of an order. This, and not its state, is what is kept. */
 export type PaymentEvent =
-  | { type: 'authorized'; memberId: string; amount: Money; reference: string }
-  | { type: 'declined'; memberId: string; amount: Money; reason: string }
+  | ({ type: 'authorized'; reference: string } & About)
+  | ({ type: 'declined'; reason: string } & About)
   | { type: 'captured' | 'voided' | 'refunded' | 'returned' };
 
-export interface Payment {
+/** What a payment is for. */
+export interface About {
+  memberId: string;
+  amount: Money;
+  /** Whether the sandbox decided, and no money moves; missing in payments older than this field. */
+  sandbox?: boolean;
+}
+
+export interface Payment extends Partial<About> {
   status: PaymentStatus;
   /** The order was over before anything was authorized for it: nobody hears of what the provider decides later. */
   unwanted: boolean;
-  memberId?: string;
-  amount?: Money;
   reference?: string;
 }
 
@@ -38,8 +44,8 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
     return { status, unwanted, ...rest };
   }
   if (event.type === 'declined') {
-    const { memberId, amount } = event;
-    return { status: 'declined', unwanted, memberId, amount };
+    const { type: status, reason: _, ...about } = event;
+    return { status, unwanted, ...about };
   }
   return { ...payment, status: event.type, unwanted };
 }
@@ -107,11 +113,7 @@ export function toReturn(status: PaymentStatus | undefined): 'void' | 'refund' |
  * @param order what the payment is for; needed where no payment is known yet
  * @throws Error where the payment cannot have become that charge
  */
-export function catchUp(
-  known: Payment | undefined,
-  charge: Charge,
-  order?: { memberId: string; amount: Money },
-): PaymentEvent[] {
+export function catchUp(known: Payment | undefined, charge: Charge, order?: About): PaymentEvent[] {
   const { status } = charge;
   switch (known?.status) {
     case undefined:

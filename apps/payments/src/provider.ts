@@ -11,6 +11,9 @@ export type Charge =
  * what another one has done since. Never called while a transaction is open: a call may take seconds.
  */
 export abstract class PaymentProvider {
+  /** True where no money moves at all. Recorded with every payment. */
+  abstract readonly sandbox: boolean;
+
   /** Whether a token can be paid with at all. Charges nothing. */
   abstract knows(token: string): Promise<boolean>;
 

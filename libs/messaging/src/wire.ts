@@ -39,6 +39,7 @@ interface WireError {
   status?: number;
   errors?: FieldError[];
   retryAfter?: number | undefined;
+  extensions?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The other side failed. Not a "no": the caller may try again. */
@@ -276,10 +277,11 @@ function read({ err, response }: Packet): { response: unknown } | { error: Rejec
   if (!err) return { response };
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
-  const { kind, message = 'the service failed', status = 422, errors, retryAfter } = err;
+  const { kind, message = 'the service failed', status = 422, errors, retryAfter, extensions } = err;
   const code = isCode(err.code) ? err.code : undefined;
   if (kind !== 'rejection' || !code) return { error: new RemoteFault(code ?? 'internal', message, true) };
   const rejection = new Rejection(code, status, message, errors);
+  if (extensions && typeof extensions === 'object') rejection.with(extensions);
   return { error: retryAfter === undefined ? rejection : rejection.until(retryAfter) };
 }
 
@@ -289,8 +291,8 @@ const isCode = (code: unknown): code is string =>
 
 function toWire(error: unknown): WireError {
   if (error instanceof Rejection) {
-    const { code, message, status, errors, retryAfter } = error;
-    return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter };
+    const { code, message, status, errors, retryAfter, extensions } = error;
+    return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter, extensions };
   }
   // Nothing of the inside leaves with a fault: the cause is in the log, under the same trace.
   if (error instanceof RemoteFault) return { kind: 'fault', code: error.code, message: error.message };

@@ -214,6 +214,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
     leftAlone: guarded.leftAlone,
     ...(options.listeningPorts && { ports: options.listeningPorts() }),
+    ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
     madeQueues: madeQueues.map(({ takes, at }, id) => ({
       id: String(id),
       takes,

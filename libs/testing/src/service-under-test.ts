@@ -82,6 +82,7 @@ export class ServiceUnderTest {
         LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'error',
         RETRY_LADDER: '50,100,200',
         RABBITMQ_URL: broker.url,
+        LOCAL_MODE: 'true',
         // The same for every instance, and over a restart.
         SERVICE_KEY: randomBytes(32).toString('base64url'),
         ...(database && { DATABASE_URL: database.url }),

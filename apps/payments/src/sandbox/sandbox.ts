@@ -1,3 +1,4 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -35,6 +36,8 @@ export class Sandbox implements OnModuleDestroy {
   readonly #charges: Charges;
   readonly #routes: [string, RegExp, (asked: Asked) => Promise<Answer>][];
   #server: Server | undefined;
+  /** Another process of this machine may reach the port, but not charge. */
+  readonly #token = randomBytes(32).toString('base64url');
 
   constructor(
     dataSource: DataSource,
@@ -50,14 +53,14 @@ export class Sandbox implements OnModuleDestroy {
     ];
   }
 
-  /** Starts it on a free port of this machine. Gives its address. */
-  async listen(): Promise<string> {
+  /** Starts it on a free port of this machine. Gives its address, and the token that it demands. */
+  async listen(): Promise<{ url: string; token: string }> {
     const server = createServer((request, response) => void this.#answer(request, response));
     this.#server = server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    new Logger('Sandbox').log(`no PROVIDER_URL is set: the sandbox provider plays its part at ${url}`);
-    return url;
+    new Logger('Sandbox').warn(`no PROVIDER_URL is set: the sandbox at ${url} sells, and charges nothing`);
+    return { url, token: this.#token };
   }
 
   async onModuleDestroy(): Promise<void> {
@@ -120,6 +123,7 @@ export class Sandbox implements OnModuleDestroy {
 
   async #route(request: IncomingMessage, gone: AbortSignal): Promise<Answer> {
     const path = request.url ?? '/';
+    if (!isSame(request.headers.authorization, `Bearer ${this.#token}`)) return { status: 401 };
     for (const [method, pattern, handle] of this.#routes) {
       const match = request.method === method && pattern.exec(path);
       if (!match) continue;
@@ -135,6 +139,11 @@ export class Sandbox implements OnModuleDestroy {
     }
     return { status: 404 };
   }
+}
+
+function isSame(given: string | undefined, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return given !== undefined && timingSafeEqual(digest(given), digest(expected));
 }
 
 const shown = ({ status, reference, reason }: Charge) =>
