@@ -243,7 +243,7 @@ describe('registry', () => {
     const announce = (version: string, startedAt: string, state = 'up') => {
       const walker = service('walker');
       const options = { input: z.strictObject({}), output: z.object({}), access: 'public' } as const;
-      walker.query('walk', { ...options, http: `GET /v1/walks-${version}` });
+      walker.query('walk', { ...options, http: `GET /v1/walks-${version}` as const });
       return registry.announce(
         Announced({
           ...{ service: 'walker', version, instance: `walker-${version}`, interval: 5, state, startedAt },
