@@ -13,6 +13,7 @@ import type { Exchange } from './exchange.ts';
 import { isNoneMatch } from './headers.ts';
 import { homeIndex, homePage } from './home-page.ts';
 import { KnownServices } from './known-services.ts';
+import { assertionKeysPath, MemberAssertions } from './member-assertion.ts';
 import type { RouteTable } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
@@ -73,6 +74,15 @@ const own: OwnRoute[] = [
     },
   },
   {
+    path: assertionKeysPath,
+    operationId: 'gateway.assertion-keys',
+    summary: 'Keys that verify what the gateway asserts about members',
+    responses: {
+      200: { description: 'A JSON Web Key Set (RFC 7517).', mediaType: json, schema: { type: 'object' } },
+      304: unchanged,
+    },
+  },
+  {
     path: '/docs',
     operationId: 'gateway.docs',
     summary: 'A page to read and try the API',
@@ -112,6 +122,7 @@ export class Documents {
   constructor(
     private readonly services: KnownServices,
     private readonly settings: GatewaySettings,
+    private readonly assertions: MemberAssertions,
   ) {}
 
   /** @returns whether one of them was asked for, and is answered */
@@ -121,6 +132,7 @@ export class Documents {
     else if (path === '/docs') this.#sendPage(exchange, pagePolicy, page);
     else if (path === '/openapi.json') this.#send(exchange, () => this.#openApi(this.#servedContracts()));
     else if (path === '/asyncapi.json') this.#send(exchange, () => asyncApi(this.services.contracts));
+    else if (path === assertionKeysPath) this.#send(exchange, () => ({ ...this.assertions.keySet }));
     else return false;
     return true;
   }

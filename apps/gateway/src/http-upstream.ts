@@ -12,6 +12,7 @@ import { Counter, Gauge } from 'prom-client';
 import type { Exchange } from './exchange.ts';
 import { answerWith, sentOf, type Answer, type Sent } from './http-translation.ts';
 import { KnownServices } from './known-services.ts';
+import { MemberAssertions } from './member-assertion.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { UpstreamAgents } from './upstream-agents.ts';
@@ -69,6 +70,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     private readonly services: KnownServices,
     private readonly settings: GatewaySettings,
     private readonly split: SplitCalls,
+    private readonly assertions: MemberAssertions,
     { rabbitmqUrl }: PlatformSettings,
     metrics: Metrics,
   ) {
@@ -109,7 +111,8 @@ export class HttpUpstreams implements OnApplicationShutdown {
     caller: Caller | undefined,
     exchange: Exchange,
   ): Promise<void> {
-    const sent = sentOf(route, parameters, caller, exchange);
+    const assertion = caller && (await this.assertions.sign(route, caller));
+    const sent = sentOf(route, parameters, { caller, assertion }, exchange);
     const deadline = Date.now() + this.settings.requestTimeout;
     const client: Client = { isGone: false, onGone: () => {} };
     exchange.whenOver(() => {

@@ -1,6 +1,7 @@
 import type { Announcement, ServiceDescription } from '@jogakbo/contract';
 import { BrokerConnection, Instances, Publisher } from '@jogakbo/messaging';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { assertionKeysPath } from './member-assertion.ts';
 import { RouteTable, type Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
@@ -12,6 +13,7 @@ const ownRoutes = [
   'GET /openapi.json',
   'GET /asyncapi.json',
   'GET /docs',
+  `GET ${assertionKeysPath}`,
 ];
 
 /** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { service, type Access } from '@jogakbo/contract';
 import { start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { configure, httpOptions } from '../src/door.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
@@ -43,6 +44,8 @@ describe('services that are asked over HTTP', () => {
         RESPONSE_LIMIT: '100000',
         LEARN_FOR: '0',
         DENIED_UPSTREAMS: '127.0.0.1:6543',
+        // A rotation is under way.
+        SERVICE_KEY: ['a', 'b'].map((one) => Buffer.alloc(32, one).toString('base64url')).join(),
       },
       { fastify: httpOptions, configure },
     );
@@ -240,6 +243,41 @@ describe('services that are asked over HTTP', () => {
       const asked = hello.asked.length;
       expect((await answer()).status).toBe(401);
       expect(hello.asked).toHaveLength(asked);
+    });
+
+    it('carries what the gateway asserts about the member, for everybody to verify', async () => {
+      const hello = await outside();
+      await announce(hello, { access: 'member' });
+      const token = await key.sign({ sub: 'm-1', roles: ['member', 'merchant'] });
+      const ask = (headers: Record<string, string>) => call('/v1/hello/kim', { headers });
+      await ask({ authorization: `Bearer ${token}`, 'x-jogakbo-assertion': token });
+      const assertion = String(hello.asked[0]!.headers['x-jogakbo-assertion']);
+      const keys = createRemoteJWKSet(new URL(`${gateway.url}/.well-known/gateway-jwks.json`));
+      const { payload, protectedHeader } = await jwtVerify(assertion, keys, {
+        ...{ issuer, audience: 'hello', typ: 'member-assertion+jwt', maxTokenAge: '5s' },
+      });
+      expect(payload).toMatchObject({ sub: 'm-1', roles: ['member', 'merchant'] });
+      expect(payload['route']).toBe('GET /v1/hello/{name}');
+      expect(payload.exp! - payload.iat!).toBe(60);
+      expect(protectedHeader.alg).toBe('EdDSA');
+      // It is for this service alone, and no access token.
+      await expect(jwtVerify(assertion, keys, { audience: 'bye' })).rejects.toThrow('aud');
+      expect((await ask({ authorization: `Bearer ${assertion}` })).status).toBe(401);
+
+      const open = await outside();
+      await announce(open, { name: 'hello-open', routes: ['GET /v1/open'] });
+      await call('/v1/open', { headers: { 'x-jogakbo-assertion': assertion } });
+      expect(open.asked[0]!.headers).not.toHaveProperty('x-jogakbo-assertion');
+    });
+
+    it('carries assertions that every gateway of the store verifies', async () => {
+      const keysAt = async (url: string) => (await fetch(`${url}/.well-known/gateway-jwks.json`)).text();
+      const another = await gateway.startAnother();
+      const keys = await keysAt(another.url);
+      await another.stop();
+      expect(keys).toBe(await keysAt(gateway.url));
+      expect(keys).not.toContain('"d"');
+      expect(JSON.parse(keys).keys).toHaveLength(2);
     });
 
     it('meets the access policy first', async () => {
