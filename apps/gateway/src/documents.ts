@@ -38,6 +38,23 @@ const health = {
   required: ['status'],
   additionalProperties: false,
 };
+const keyFields = ['kty', 'crv', 'x', 'kid', 'use', 'alg'];
+const keySet = {
+  type: 'object',
+  properties: {
+    keys: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: Object.fromEntries(keyFields.map((field) => [field, text])),
+        required: keyFields,
+        additionalProperties: false,
+      },
+    },
+  },
+  required: ['keys'],
+  additionalProperties: false,
+};
 const unchanged = { description: 'It is what you have already.' };
 const own: OwnRoute[] = [
   {
@@ -78,7 +95,7 @@ const own: OwnRoute[] = [
     operationId: 'gateway.assertion-keys',
     summary: 'Keys that verify what the gateway asserts about members',
     responses: {
-      200: { description: 'A JSON Web Key Set (RFC 7517).', mediaType: json, schema: { type: 'object' } },
+      200: { description: 'A JSON Web Key Set (RFC 7517).', mediaType: json, schema: keySet },
       304: unchanged,
     },
   },
