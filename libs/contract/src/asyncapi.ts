@@ -117,7 +117,7 @@ function channel(address: string, exchangeName: string, type: string, message: J
 }
 
 /** Nest's packet, so that a stock Nest peer can call and be called. */
-function requestMessage({ name, description, input }: RequestDescription): JsonSchema {
+function requestMessage({ name, description, input, sensitive }: RequestDescription): JsonSchema {
   return {
     name,
     title: description || name,
@@ -126,13 +126,15 @@ function requestMessage({ name, description, input }: RequestDescription): JsonS
     correlationId: { location: '$message.header#/correlation-id' },
     payload: packet(typeName(name, 'request'), {
       pattern: { const: name },
-      data: input,
+      data: sensitive ? encrypted(input) : input,
+      ...(sensitive && { datacontenttype: { const: jose } }),
       id: { type: 'string', description: 'Present where somebody waits for the answer; repeated in it.' },
     }),
   };
 }
 
-function answerMessage({ name, output }: RequestDescription): JsonSchema {
+function answerMessage({ name, output, sensitive }: RequestDescription): JsonSchema {
+  const response = output ?? { type: 'null' };
   return {
     name: `${name} answered`,
     title: `The answer to ${name}`,
@@ -143,7 +145,8 @@ function answerMessage({ name, output }: RequestDescription): JsonSchema {
       oneOf: [
         packet(typeName(name, 'answer'), {
           id: { type: 'string' },
-          response: output ?? { type: 'null' },
+          response: sensitive ? encrypted(response) : response,
+          ...(sensitive && { datacontenttype: { const: jose } }),
           isDisposed: { const: true },
         }),
         packet(typeName(name, 'failure'), {
@@ -190,6 +193,15 @@ function eventMessage(
   };
 }
 
+const jose = 'application/jose';
+
+/** JSON as a compact JWE (RFC 7516): ECDH-ES (X25519) and A256GCM. */
+const encrypted = (schema: JsonSchema): JsonSchema => ({
+  type: 'string',
+  contentMediaType: jose,
+  contentSchema: schema,
+});
+
 function packet(title: string, properties: Record<string, JsonSchema>): JsonSchema {
   const required = Object.keys(properties).filter((name) => name !== 'id');
   return addTitles({ type: 'object', required, properties }, title);
@@ -204,6 +216,11 @@ const headersSchema: JsonSchema = {
     deadline: { type: 'integer', description: 'Milliseconds since 1970 after which nobody waits.' },
     caller: { type: 'string', description: 'The member on whose behalf, as JSON.' },
     'idempotency-key': { type: 'string' },
+    'reply-key': {
+      type: 'string',
+      description:
+        'With an encrypted request: the public key (JWK, X25519) that its answer is encrypted with.',
+    },
   },
 };
 

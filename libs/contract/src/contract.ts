@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CallPolicy } from './call-policy.ts';
 import { mustBePages, PageAnswer, PageRequest, type Pages } from './pages.ts';
 import { Rejection, type FieldError } from './rejection.ts';
+import { findSensitiveFields, hasSensitiveField } from './sensitive.ts';
 
 /**
  * Who may use a request over HTTP. A `public` query is answered by its input and its language alone where nobody is signed
@@ -24,7 +25,7 @@ export interface HttpBinding {
   location?: `/${string}`;
   /** Output field that is the version of the representation: becomes the ETag. */
   etag?: string;
-  /** Input field that the If-Match header fills; the header is then required. */
+  /** Input field (a `VersionCondition`) that the If-Match header fills; the header is then required. */
   ifMatch?: string;
   /** What `Prefer: wait=N` waits for. */
   wait?: Wait;
@@ -108,7 +109,10 @@ interface RequestShape<
   /** Set where this is no route, but all that lies beneath a path. */
   readonly pages?: Pages & { limit?: RateLimit };
   readonly idempotency: Idempotency;
-  /** True where input or output hold secrets: never logged, never remembered. */
+  /**
+   * True where input or output hold secrets: both are encrypted wherever they may rest, and never logged. An answer is
+   * not kept, unless the contract asks for an Idempotency-Key; then it is kept encrypted.
+   */
   readonly sensitive: boolean;
   /**
    * The "no" that this contract declares, to be thrown.
@@ -139,6 +143,8 @@ export interface Query<
 
 /** Says what happened, in the past tense. */
 export interface Event<I extends z.ZodType = z.ZodType> extends Shape<'event', I> {
+  /** The paths of the fields that only the service itself can read; see `sensitive`. */
+  readonly sensitiveFields: readonly (readonly string[])[];
   (data: z.input<I>): Message<Event<I>>;
 }
 
@@ -173,7 +179,8 @@ type Spec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
   subject?: keyof z.output<I> & string;
   description?: string;
   idempotency?: Idempotency;
-  sensitive?: boolean;
+  /** By default true where a field of the input or output is; see `sensitive`. */
+  sensitive?: true;
   standsInFor?: string;
 } & ({ http: HttpBinding['route'] | HttpBinding; access: Access } | { http?: undefined; access?: undefined });
 
@@ -250,20 +257,23 @@ export function service(
     if (http?.cache && !isPublicRead) throw new Error(`${full}: only a public read can be cached`);
     if (http?.fallback && !isPublicRead) throw new Error(`${full}: only a public read has a fallback`);
     const rejections = spec.rejections ?? {};
+    const output = spec.output ?? z.void();
+    const isSensitive =
+      spec.sensitive ?? (hasSensitiveField(spec.input, 'input') || hasSensitiveField(output, 'output'));
     return declare<C>({
       kind,
       name: full,
       description: spec.description ?? '',
       policy: callPolicy,
       input: spec.input,
-      output: spec.output ?? z.void(),
+      output,
       rejections,
       ...(spec.extensions && { extensions: spec.extensions }),
       subject: spec.subject,
       http,
       access: spec.access,
-      idempotency: spec.idempotency ?? (kind === 'command' && !spec.sensitive ? 'optional' : 'none'),
-      sensitive: spec.sensitive ?? false,
+      idempotency: spec.idempotency ?? (kind === 'command' && !isSensitive ? 'optional' : 'none'),
+      sensitive: isSensitive,
       ...(spec.standsInFor && { standsInFor: spec.standsInFor }),
       ...(pages && { pages, access: 'public' }),
       reject: (code: string, message?: string, errors?: FieldError[]) =>
@@ -280,7 +290,7 @@ export function service(
     query: (short, spec) => request('query', short, spec as never),
     pages: (short, { description = '', ...pages }) => {
       mustBePages(`${name}.${short}`, pages);
-      const spec = { description, input: PageRequest, output: PageAnswer, sensitive: true };
+      const spec = { description, input: PageRequest, output: PageAnswer, sensitive: true as const };
       return request('command', short, spec, pages);
     },
     event: (short, data, options) =>
@@ -290,6 +300,7 @@ export function service(
         description: options?.description ?? '',
         input: data,
         subject: options?.subject,
+        sensitiveFields: findSensitiveFields(`${name}.${short}`, data),
       }),
   };
 }
@@ -323,6 +334,10 @@ function mustBind(name: string, http: HttpBinding, input: z.ZodType): void {
   const missing = used.filter((field) => !fields.includes(field));
   if (missing.length)
     throw new Error(`${name}: ${http.route} uses ${missing.join(', ')}, which its input does not have`);
+  // If-Match may be `*`, name several versions, or none that there is.
+  const condition = http.ifMatch && (input as z.ZodObject<Record<string, z.ZodType>>).shape[http.ifMatch]!;
+  if (condition && !['*', []].every((value) => condition.safeParse(value).success))
+    throw new Error(`${name}: ${http.ifMatch} must be a VersionCondition, for If-Match fills it`);
 }
 
 /** The parameters of a path, in order: `/v1/orders/{orderId}` gives `['orderId']`. */

@@ -25,6 +25,7 @@ export {
 export { CallPolicy, CallPolicyChange } from './call-policy.ts';
 export {
   Announcement,
+  EncryptionKey,
   Heartbeat,
   describe,
   jsonSchema,
@@ -36,7 +37,18 @@ export {
 export { CountryCode, CurrencyCode, minorUnitDigits } from './iso-codes.ts';
 export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
+export { replaceFields, sensitive } from './sensitive.ts';
 export { lineOfText, multilineText } from './text.ts';
-export { Id, Language, Money, pageOf, pageQuery, Timestamp, Version } from './vocabulary.ts';
+export {
+  Id,
+  isVersion,
+  Language,
+  Money,
+  pageOf,
+  pageQuery,
+  Timestamp,
+  Version,
+  VersionCondition,
+} from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';
 export { renderOpenApi, type OpenApiOptions, type OwnRoute } from './openapi.ts';

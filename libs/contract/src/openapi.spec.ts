@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { renderAsyncApi } from './asyncapi.ts';
 import { isType } from './schema-titles.ts';
 import { service } from './contract.ts';
+import { VersionCondition } from './vocabulary.ts';
 import { describe as describeContract } from './description.ts';
 import { renderOpenApi } from './openapi.ts';
 
@@ -34,7 +35,7 @@ orders.query('get', {
   access: 'public',
 });
 orders.command('change', {
-  input: z.strictObject({ orderId: z.uuid(), version: z.int(), note: z.string() }),
+  input: z.strictObject({ orderId: z.uuid(), version: VersionCondition, note: z.string() }),
   rejections: { 'version-changed': 412 },
   http: { route: 'PATCH /orders/{orderId}', ifMatch: 'version', limit: '10/minute', maxAuthAge: 300 },
   access: 'merchant',
@@ -170,7 +171,9 @@ describe('the AsyncAPI document', () => {
     const walk = (node: unknown, path: string): void => {
       if (!node || typeof node !== 'object') return;
       if (
-        /(payload|headers|schemas\/[^/]+|\/properties\/[^/]+|items|additionalProperties|Of\/\d+)$/.test(path)
+        /(payload|headers|schemas\/[^/]+|\/properties\/[^/]+|items|contentSchema|additionalProperties|Of\/\d+)$/.test(
+          path,
+        )
       ) {
         const schema = node as Record<string, unknown>;
         const title = schema['title'] as string | undefined;

@@ -29,6 +29,8 @@ export function addTitles(schema: JsonSchema, title: string): JsonSchema {
   }
   for (const key of choices) if (schema[key]) titled[key] = all(schema[key], 'option');
   if (schema['prefixItems']) titled['prefixItems'] = all(schema['prefixItems'], 'item');
+  // What an encrypted text holds.
+  if (schema['contentSchema']) titled['contentSchema'] = one(schema['contentSchema']);
   if (schema['items']) titled['items'] = one(schema['items'], 'item');
   if (schema['additionalProperties'])
     titled['additionalProperties'] = one(schema['additionalProperties'], 'value');

@@ -136,8 +136,8 @@ export class PlatformSettings extends settings({
       .optional()
       .describe(
         'secret key of this service, the same for all its instances: 32 random bytes in base64url; several, separated by ' +
-          'commas, while it is rotated: the first is current. Required with BROKER_OPERATOR; without that and this, each ' +
-          'process makes one of its own',
+          'commas, while it is rotated: the first is current. Required with BROKER_OPERATOR or a database; without those ' +
+          'and this, each process makes one of its own',
       ),
   ),
   logLevel: live(

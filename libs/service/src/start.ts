@@ -1,10 +1,19 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { describe, type Announcement } from '@jogakbo/contract';
-import { LostQueues, OutboxRelay, Projector, SagaRunner, UnitsOfWork } from '@jogakbo/consistency';
 import {
+  LostQueues,
+  OutboxRelay,
+  Projector,
+  SagaRunner,
+  StorageEncryption,
+  UnitsOfWork,
+} from '@jogakbo/consistency';
+import {
+  AnnouncedRecipients,
   Announcer,
   Ask,
   BrokerConnection,
+  DecryptionKeys,
   Instances,
   Publisher,
   RabbitClient,
@@ -117,7 +126,9 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   await publisher.open();
   const guarded = new GuardedCalls(platform, metrics);
   const split = new SplitCalls(platform, metrics);
-  const client = new RabbitClient(consuming, publisher, service, guarded.guard, split);
+  const decryption = new DecryptionKeys(platform.serviceKey!);
+  const recipients = new AnnouncedRecipients(() => instances.present, [[service, decryption.publicKeys[0]]]);
+  const client = new RabbitClient(consuming, publisher, service, guarded.guard, split, recipients);
   await client.connect();
 
   const readiness = new Readiness();
@@ -127,21 +138,24 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let projector: Projector | undefined;
   let dataSource: DataSource | undefined;
   let lostQueues: LostQueues | undefined;
+  const storage = new StorageEncryption(platform.serviceKey!);
   if (hasDatabase) {
     const database = loaded[1] as DatabaseSettings;
     dataSource = await createDataSource(module, database).initialize();
-    relay = new OutboxRelay({ service, databaseUrl: database.databaseUrl, publisher });
+    const { databaseUrl } = database;
+    relay = new OutboxRelay({ service, databaseUrl, publisher, encryption: storage, recipients });
     units = new UnitsOfWork({
       service,
       dataSource,
+      encryption: storage,
       dispatch: (...args) => server.dispatch(...args),
       mustDeclare,
       wake: relay.wake,
     });
     lostQueues = new LostQueues(dataSource, relay.wake);
-    sagaRunner = new SagaRunner(sagas, dataSource, units);
+    sagaRunner = new SagaRunner(sagas, dataSource, units, storage);
     if (projections.length > 0) {
-      projector = new Projector(projections, dataSource, database.databaseUrl);
+      projector = new Projector(projections, dataSource, databaseUrl);
       await projector.prepare();
     }
     metrics.watchOutbox(dataSource);
@@ -151,6 +165,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     service,
     connection: consuming,
     publisher,
+    decryption,
     observe(handled) {
       metrics.observeMessage(handled);
       logHandled(log, handled);
@@ -168,7 +183,10 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ...(ladder && { ladder }),
     ...(units && { around: units.around }),
   });
-  const instances = new Instances(consuming, publisher, service, lostQueues?.hear);
+  const instances = new Instances(consuming, publisher, service, (announcement) => {
+    recipients.hear(announcement);
+    lostQueues?.hear(announcement);
+  });
   settings.onChange(() => server.splitChanged());
   sagaRunner?.attach(server);
   projector?.attach(server);
@@ -188,6 +206,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     { provide: Metrics, useValue: metrics },
     { provide: GuardedCalls, useValue: guarded },
     { provide: SplitCalls, useValue: split },
+    { provide: StorageEncryption, useValue: storage },
     { provide: Readiness, useValue: readiness },
     { provide: ServiceSettings, useValue: settings },
     ...classes.map((provide, index) => ({ provide, useValue: loaded[index] })),
@@ -223,8 +242,11 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       takes,
       ago: performance.now() - at,
     })),
+    encryptionKeys: [...decryption.publicKeys],
     contract: described,
   }));
+  // Before anything is asked: a sensitive request needs the key of its receiver.
+  await instances.open();
   const app = await NestFactory.create<NestFastifyApplication>(
     root,
     new FastifyAdapter(options.fastify ?? {}),
@@ -244,7 +266,6 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   await app.listen(platform.port, platform.host);
   url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
 
-  if (lostQueues || contract.contracts.size > 0) await instances.open();
   await announcer.open();
   await settings.follow({ connection: consuming, publisher, ask: client.ask, instance, log });
   log.info({ url }, `${service} takes work`);

@@ -26,7 +26,10 @@ const admin = new pg.Client(TEST_DATABASE_URL);
 await admin.connect();
 await admin.query(`CREATE DATABASE ${name}`);
 const url = Object.assign(new URL(TEST_DATABASE_URL), { pathname: `/${name}` }).href;
-const environment = { DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error' };
+const environment = {
+  ...{ DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error' },
+  SERVICE_KEY: randomBytes(32).toString('base64url'),
+};
 const service = (...args: string[]) =>
   spawn(process.execPath, ['apps/search/dist/main.js', ...args], {
     env: { ...process.env, ...environment },

@@ -1,4 +1,4 @@
-import { existsSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type BrokerWay, brokerWays, checkGivenBroker } from './broker.ts';
 import { checkGivenDatabase } from './database.ts';
@@ -82,7 +82,7 @@ export function checkDataFolders(state: State, user = postgresUser()): Check {
   ];
   for (const { folder, owner, server } of owners) {
     const found = statSync(folder, { throwIfNoEntry: false })?.uid;
-    if (found === undefined || owner === undefined || found === owner) continue;
+    if (found === undefined || owner === undefined || found === owner || isEmpty(folder)) continue;
     return failed(
       'data folders',
       `${folder} belongs to user ${found}, and ${server} runs as user ${owner}`,
@@ -90,6 +90,15 @@ export function checkDataFolders(state: State, user = postgresUser()): Check {
     );
   }
   return passed('data folders', 'belong to those who use them');
+}
+
+/** The first start gives an empty folder, such as a mounted disk, to its server. One that cannot be read is not empty. */
+function isEmpty(folder: string): boolean {
+  try {
+    return readdirSync(folder).length === 0;
+  } catch {
+    return false;
+  }
 }
 
 /** A start takes over from a supervisor that was killed; until then its services are gone. */
