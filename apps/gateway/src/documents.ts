@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { negotiate } from '@fastify/accept-negotiator';
 import {
   renderAsyncApi,
   renderOpenApi,
@@ -8,6 +7,7 @@ import {
   type ServiceDescription,
 } from '@jogakbo/contract';
 import { Injectable } from '@nestjs/common';
+import Negotiator from 'negotiator';
 import { page, script, style } from './docs-page.ts';
 import type { Exchange } from './exchange.ts';
 import { homeIndex, homePage } from './home-page.ts';
@@ -20,6 +20,8 @@ const title = 'Jogakbo';
 const version = '1';
 
 const json = 'application/json';
+/** Characters of the header Accept that are read: more than any browser sends. */
+const longestAccept = 500;
 const text = { type: 'string' };
 /** What holds and what does not, by name. */
 const conditions = {
@@ -161,7 +163,8 @@ export class Documents {
   /** For browsers a page; for all who do not prefer one, the same as JSON. */
   #sendHome(exchange: Exchange): void {
     exchange.append('vary', 'Accept');
-    const preferred = negotiate(exchange.headers.accept ?? '*/*', [json, 'text/html']);
+    const accept = exchange.headers.accept?.slice(0, longestAccept);
+    const preferred = new Negotiator({ headers: { accept } }).mediaType([json, 'text/html']);
     if (preferred === 'text/html') return this.#sendPage(exchange, homePolicy, homePage);
     exchange.route = exchange.path;
     exchange.header('cache-control', 'no-cache').header('content-type', `${json}; charset=utf-8`);
