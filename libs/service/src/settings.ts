@@ -100,6 +100,13 @@ export class PlatformSettings extends settings({
     .max(65_535)
     .default(0)
     .describe('port to listen on; 0 takes a free one'),
+  reusePort: z
+    .stringbool()
+    .default(false)
+    .describe(
+      'true: another process of the same user may listen on the same port, so that one instance follows another without ' +
+        'a gap (Linux)',
+    ),
   localMode: z
     .stringbool()
     .default(false)

@@ -263,7 +263,8 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   relay?.start();
   sagaRunner?.start();
   projector?.start();
-  await app.listen(platform.port, platform.host);
+  const { port, host, reusePort } = platform;
+  await app.listen({ port, host, ...(reusePort && { reusePort }) });
   url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
 
   await announcer.open();

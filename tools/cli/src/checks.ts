@@ -73,12 +73,16 @@ export function checkSecrets(state: State): Check {
 }
 
 /** Both servers refuse to work in a folder of another user. */
-export function checkDataFolders(state: State, user = postgresUser()): Check {
+export function checkDataFolders(state: State, user = postgresUser(), env = process.env): Check {
   const self = process.getuid?.();
   const owners = [
-    { folder: join(state.folder, 'postgres'), owner: user?.uid ?? self, server: 'PostgreSQL' },
+    ...(env.DATABASE_URL
+      ? []
+      : [{ folder: join(state.folder, 'postgres'), owner: user?.uid ?? self, server: 'PostgreSQL' }]),
     // The administrator may write to every folder.
-    ...(self === 0 ? [] : [{ folder: join(state.folder, 'rabbitmq'), owner: self, server: 'RabbitMQ' }]),
+    ...(self === 0 || env.RABBITMQ_URL
+      ? []
+      : [{ folder: join(state.folder, 'rabbitmq'), owner: self, server: 'RabbitMQ' }]),
   ];
   for (const { folder, owner, server } of owners) {
     const found = statSync(folder, { throwIfNoEntry: false })?.uid;

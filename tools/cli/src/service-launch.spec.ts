@@ -40,6 +40,12 @@ describe('serviceEnvironment', () => {
     expect(of('gateway', false)).not.toHaveProperty('PGPASSWORD');
   });
 
+  it('lets two instances of a service with a fixed port listen at the same time', () => {
+    const of = (name: string) => serviceEnvironment({ name, hasDatabase: false }, around, {}).REUSE_PORT;
+    const shared = process.platform === 'linux' ? 'true' : undefined;
+    expect([of('gateway'), of('registry'), of('orders')]).toEqual([shared, shared, undefined]);
+  });
+
   it('gives the public port to the gateway alone', () => {
     expect(of('gateway', false).PORT).toBe('3000');
     expect(of('orders').PORT).toBe('0');

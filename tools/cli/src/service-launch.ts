@@ -70,6 +70,8 @@ export function serviceEnvironment(
     // What is not configured is simulated: `LOCAL_MODE=false npm start` shows what is missing for a real store.
     LOCAL_MODE: user.LOCAL_MODE ?? 'true',
     PORT: String(portOf(app.name, around)),
+    // `jogakbo serve` starts the next instance while the present one still listens.
+    ...(portOf(app.name, around) && process.platform === 'linux' ? { REUSE_PORT: 'true' } : {}),
     RABBITMQ_URL: around.broker.urls[app.name],
     ...(around.broker.operator ? { BROKER_OPERATOR: around.broker.operator } : {}),
     TOKEN_ISSUER: around.publicUrl,
