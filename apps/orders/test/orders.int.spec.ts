@@ -164,7 +164,8 @@ describe('orders', () => {
     await expect(orders.ask(CancelOrder, { orderId }, { caller })).resolves.toMatchObject({
       status: 'cancelled',
     });
-    await orders.hears(OrderCancelled, about(orderId));
+    const { wasConfirmed } = await orders.hears(OrderCancelled, about(orderId));
+    expect(wasConfirmed).toBe(true);
     await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
     await eventually(() => inventory.received(ReturnStock).find(about(orderId)));
     await orders.announce(PaymentRefunded({ orderId, paymentId: randomUUID(), amount: total }));
@@ -177,6 +178,8 @@ describe('orders', () => {
     const { orderId } = await place(caller);
     await orders.announce(StockReserved({ orderId }));
     await orders.ask(CancelOrder, { orderId }, { caller });
+    const { wasConfirmed } = await orders.hears(OrderCancelled, about(orderId));
+    expect(wasConfirmed).toBe(false);
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
     await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
     await expect(orders.ask(GetOrder, { orderId }, { caller })).resolves.toMatchObject({

@@ -135,7 +135,7 @@ async function fill(products: number): Promise<void> {
        ), named AS (
          INSERT INTO product_names SELECT product_id, typed, ko, en FROM made
        )
-       INSERT INTO product_terms SELECT product_id, category, amount, terms FROM made`,
+       INSERT INTO product_terms SELECT product_id, category, amount, currency, terms FROM made`,
       [JSON.stringify(rows)],
     );
   }

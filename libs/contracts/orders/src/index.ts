@@ -92,7 +92,11 @@ export const OrderRejected = orders.event(
   Outcome.extend({ status: z.literal('rejected'), rejection: z.string() }),
   bySubject,
 );
-export const OrderCancelled = orders.event('order-cancelled', Outcome, bySubject);
+export const OrderCancelled = orders.event(
+  'order-cancelled',
+  Outcome.extend({ wasConfirmed: z.boolean().optional().describe('order-confirmed came before') }),
+  bySubject,
+);
 export const OrderRefunded = orders.event('order-refunded', Outcome, bySubject);
 
 export const GetOrderOutcome = orders.query('get-order-outcome', {
