@@ -348,14 +348,18 @@ export function pathParameters(path: string): string[] {
 /**
  * Whether there is a request that both routes would take: the same method, and paths that differ in nothing but what
  * one of them leaves open.
- * @param a `METHOD /path/{parameter}`
+ * @param a `METHOD /path/{parameter}`; the method `*` is any, and a last segment `*` is the path itself and all beneath it
  * @param b likewise
  */
 export function routesOverlap(a: string, b: string): boolean {
-  const [one, other] = [a.split(/[ /]/), b.split(/[ /]/)];
+  const [[method, path], [otherMethod, otherPath]] = [a.split(' '), b.split(' ')] as [string[], string[]];
+  if (method !== otherMethod && method !== '*' && otherMethod !== '*') return false;
+  const [one, other] = [path!.split('/'), otherPath!.split('/')];
   const isOpen = (part: string): boolean => part.startsWith('{');
-  return (
-    one.length === other.length &&
-    one.every((part, at) => part === other[at] || isOpen(part) || isOpen(other[at]!))
-  );
+  for (let at = 0; ; at += 1) {
+    const [part, otherPart] = [one[at], other[at]];
+    if (part === '*' || otherPart === '*') return true;
+    if (part === undefined || otherPart === undefined) return part === otherPart;
+    if (part !== otherPart && !isOpen(part) && !isOpen(otherPart)) return false;
+  }
 }

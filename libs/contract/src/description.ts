@@ -111,6 +111,10 @@ export const Announcement = z.object({
   upstream: z.literal('http').optional(),
   /** The service whose instances speak for it: while none of them is there, nobody can tell that it is gone. */
   spokesman: z.string().optional(),
+  /** Networks in which the addresses of such an instance must lie: its credential permits no others. */
+  networks: z.array(z.string()).optional(),
+  /** TCP ports on which its process listens. */
+  ports: z.array(z.int().min(0).max(65_535)).optional(),
   /** How such an instance registered, as it said it: so that every registry can speak for it. */
   registration: z.record(z.string(), z.unknown()).optional(),
   /** Share of its time that it was busy since it last said so, from 0 to 1. */

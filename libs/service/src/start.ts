@@ -51,6 +51,8 @@ export interface StartOptions {
   fastify?: FastifyServerOptions;
   /** Runs before the HTTP server listens. */
   configure?: (app: NestFastifyApplication) => void | Promise<void>;
+  /** The TCP ports on which its process listens, for its announcement. */
+  listeningPorts?: () => number[];
 }
 
 /** A service that takes work. */
@@ -233,6 +235,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
     leftAlone: guarded.leftAlone,
+    ...(options.listeningPorts && { ports: options.listeningPorts() }),
     ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
     madeQueues: madeQueues.map(({ takes, at }, id) => ({
       id: String(id),
