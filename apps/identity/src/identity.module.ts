@@ -11,6 +11,7 @@ import { ChangeRolesHandler } from './change-roles.ts';
 import { Credentials } from './credentials.ts';
 import { ExpiredSessions } from './expired-sessions.ts';
 import { GetMeHandler } from './get-me.ts';
+import { GetMemberEmailHandler } from './get-member-email.ts';
 import { Hashing } from './hashing.ts';
 import { Member } from './member.ts';
 import { OpenIdHandler } from './openid.ts';
@@ -37,6 +38,7 @@ import { StaffAccounts } from './staff-accounts.ts';
     RefreshSessionHandler,
     SignOutHandler,
     GetMeHandler,
+    GetMemberEmailHandler,
     OpenIdHandler,
     AnswerPageHandler,
     ChangeRolesHandler,

@@ -8,8 +8,10 @@ export {
 } from './call-context.ts';
 export { Ask, RabbitClient, type Guard, type RequestOptions } from './client.ts';
 export { BrokerConnection } from './connection.ts';
+export { Grants } from './grants.ts';
 export { handledBy, Handles } from './handles.ts';
 export { Announcer, Instances, Spokesman } from './instances.ts';
+export { KnownGrants } from './known-grants.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';

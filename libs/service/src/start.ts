@@ -6,6 +6,7 @@ import {
   Ask,
   BrokerConnection,
   Instances,
+  KnownGrants,
   Publisher,
   RabbitClient,
   RabbitServer,
@@ -109,6 +110,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const standing = { operator: platform.brokerOperator };
   const consuming = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} consumes`);
   consuming.onStranger(metrics.countStranger);
+  const grants = await new KnownGrants(consuming).open();
   // The broker slows a connection that publishes too fast; consuming goes on over the other.
   const publishing = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} publishes`);
   const publisher = new Publisher(publishing);
@@ -149,6 +151,8 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     service,
     connection: consuming,
     publisher,
+    key: platform.serviceKey!,
+    grants: () => grants.current,
     observe: metrics.observeMessage,
     concurrency: () => platform.concurrency,
     onQueueMade: (takes) => {
@@ -163,7 +167,9 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ...(ladder && { ladder }),
     ...(units && { around: units.around }),
   });
-  const instances = new Instances(consuming, publisher, service, lostQueues?.hear);
+  const instances = new Instances(consuming, publisher, service, (announcement) =>
+    lostQueues?.hear({ ...announcement, madeQueues: grants.believed(announcement) }),
+  );
   settings.onChange(() => server.splitChanged());
   sagaRunner?.attach(server);
   projector?.attach(server);
@@ -180,6 +186,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     { provide: RabbitClient, useValue: client },
     { provide: BrokerConnection, useValue: consuming },
     { provide: Publisher, useValue: publisher },
+    { provide: KnownGrants, useValue: grants },
     { provide: Metrics, useValue: metrics },
     { provide: GuardedCalls, useValue: guarded },
     { provide: SplitCalls, useValue: split },
@@ -276,7 +283,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     log.info(`${service} drains`);
     state = 'draining';
     await Promise.all([announcer.announce().then(() => announcer.close()), server.close()]);
-    await Promise.all([instances.close(), settings.close()]);
+    await Promise.all([instances.close(), settings.close(), grants.close()]);
     await lostQueues?.stop();
     await sagaRunner?.stop();
     await projector?.stop();

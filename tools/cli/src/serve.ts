@@ -60,7 +60,8 @@ async function groundOfRunningStore(state: State, app: App, version?: string): P
 
 async function renewLogins(state: State, app: App): Promise<void> {
   const broker = { ...readRun(state)!.broker!, url: brokerUrlOf(state) };
-  await ensureBrokerLogins(broker, [app], openSecrets(state, [app.name]), state.id);
+  const { remark } = await ensureBrokerLogins(broker, [app], openSecrets(state, [app.name]), state.id);
+  if (remark) say(remark);
 }
 
 async function groundOfItsOwn(state: State, app: App): Promise<Ground> {

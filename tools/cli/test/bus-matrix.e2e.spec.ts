@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type BusDescription } from '@jogakbo/messaging/permissions';
+import { type BusDescription } from '@jogakbo/messaging/grants';
 import { assertService, exchanges, queues } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type BackingService } from '../src/backing-service.ts';

@@ -42,8 +42,8 @@ export const trust = (store: Store) =>
       await publish('events', 'catalog.product-added', removed, brokerUser);
       await until(async () => (await causes()).length === 2);
       expect((await causes()).sort()).toEqual([
-        `Stranger: catalog.product-added came from ${brokerUser}: only catalog may announce it`,
-        'Stranger: inventory.receive-stock came from somebody without identity',
+        `UnauthorizedSender: catalog.product-added came from ${brokerUser}: only catalog may announce it`,
+        'UnauthorizedSender: inventory.receive-stock came from somebody without identity',
       ]);
       expect(await store.available(productId)).toBe(5);
       // Who sends it again does not vouch for it.
