@@ -33,7 +33,13 @@ describe('services that are asked over HTTP', () => {
   beforeAll(async () => {
     gateway = await ServiceUnderTest.start(
       GatewayModule,
-      { TOKEN_ISSUER: issuer, REQUEST_TIMEOUT: '1000', RESPONSE_LIMIT: '100000', LEARN_FOR: '0' },
+      {
+        TOKEN_ISSUER: issuer,
+        IDENTITY_SERVICE: 'demo',
+        REQUEST_TIMEOUT: '1000',
+        RESPONSE_LIMIT: '100000',
+        LEARN_FOR: '0',
+      },
       { fastify: httpOptions, configure },
     );
     key = await signer('k1');
@@ -118,7 +124,7 @@ describe('services that are asked over HTTP', () => {
       const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
       return {
         ...{
-          name: `${name}.${route}`,
+          name: `${name}.${route.replace(/\W+/g, '-').replace(/-$/, '')}`,
           kind: method === 'GET' ? 'query' : 'command',
           description: '',
           access,

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
-import { registerServices, type BusDescription, type RefusedRoute } from '@jogakbo/messaging/grants';
+import { BusDescription, registerServices, type RefusedRoute } from '@jogakbo/messaging/grants';
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
 import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
 import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
@@ -32,7 +32,8 @@ function urlFor({ url: server, tls }: Broker, login: string, password: string): 
 }
 
 /** What the build of an app said that it does on the bus. */
-const busOf = ({ folder }: App): BusDescription | undefined => readJson(join(folder, 'dist', 'bus.json'));
+const busOf = ({ folder }: App): BusDescription | undefined =>
+  BusDescription.safeParse(readJson(join(folder, 'dist', 'bus.json'))).data;
 
 /** Every service that is built; those that are wanted must be. */
 function describedBus(wanted: readonly App[]): BusDescription[] {
