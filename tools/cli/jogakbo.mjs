@@ -1,15 +1,20 @@
 #!/usr/bin/env node
 // The only file that runs on whatever Node the machine has (20.19 or newer) and without node_modules:
 // it installs what package-lock.json says and hands over to src/main.ts on the workspace's own Node.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const marker = join(root, 'node_modules', '.jogakbo-lock');
+
+const exitCodeOf = (signal) => 128 + (constants.signals[signal] ?? 1);
+const exitBy = (signal) => process.exit(exitCodeOf(signal));
+/** What a signal to stop does at the present stage. */
+let onStop = exitBy;
 
 function lockHash() {
   return createHash('sha256')
@@ -43,90 +48,171 @@ function installedByHand() {
   }
 }
 
-function isRunning(pid) {
+/** When a process began: tells it apart from a later one with the same pid. Empty for a process that is gone. */
+function beganAt(pid) {
   try {
-    process.kill(pid, 0);
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? '' : fields[19];
+  } catch {
+    if (process.platform === 'linux') return '';
+    return (spawnSync('ps', ['-o', 'lstart=', '-p', String(pid)], { encoding: 'utf8' }).stdout ?? '').trim();
+  }
+}
+
+const markOf = (pid) => ({ pid, began: beganAt(pid) });
+const isAlive = (mark) => mark !== undefined && mark.began !== '' && beganAt(mark.pid) === mark.began;
+
+/** Sends a signal to a process group. @returns false where none of its processes is left */
+function signalGroup(pid, signal) {
+  try {
+    process.kill(-pid, signal);
     return true;
   } catch (error) {
-    return error.code === 'EPERM';
+    return error.code !== 'ESRCH';
   }
 }
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Ends a process group: asks first, then insists. Resolves when no process of it is left. */
+async function endGroup(pid) {
+  signalGroup(pid, 'SIGTERM');
+  for (const began = Date.now(); signalGroup(pid, 0) && Date.now() < began + 10_000;) {
+    await pause(50);
+    if (Date.now() > began + 3_000) signalGroup(pid, 'SIGKILL');
+  }
+}
+
+const lock = join(root, '.jogakbo', 'install.lock');
+
+/** Writes the lock in one step, so that it never exists without its content. @returns false where there is one already */
+function takeLock(holder) {
+  const draft = `${lock}.${process.pid}`;
+  writeFileSync(draft, JSON.stringify(holder), { mode: 0o600 });
+  try {
+    linkSync(draft, lock);
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+    return false;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+/** The holder that a lock names: its process, and the process group of its npm ci. Undefined where it names none. */
+function holderOf(text) {
+  try {
+    const holder = JSON.parse(text);
+    return typeof holder.pid === 'number' && typeof holder.began === 'string' ? holder : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Removes the lock of a process that is gone, and ends the npm ci that it left running. */
+async function clearLock(seen) {
+  const moved = `${lock}.${process.pid}.stale`;
+  try {
+    renameSync(lock, moved);
+  } catch {
+    return; // another process was quicker
+  }
+  const { npm } = holderOf(seen) ?? {};
+  if (readText(moved) !== seen) {
+    // A lock that was taken in between goes back to its owner.
+    if (!existsSync(lock)) renameSync(moved, lock);
+  } else if (npm && ['', npm.began].includes(beganAt(npm.pid))) {
+    // Its first process may be gone while others of the group are left; the pid is not given away meanwhile.
+    await endGroup(npm.pid);
+  }
+  rmSync(moved, { force: true });
+}
+
 /** One install at a time per clone: a second caller waits and then finds the work done. */
 async function withInstallLock(work) {
-  const lock = join(root, '.jogakbo', 'install.lock');
   mkdirSync(dirname(lock), { recursive: true, mode: 0o711 });
+  const self = markOf(process.pid);
   let waited = false;
-  for (;;) {
-    try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      const holder = Number(readText(lock));
-      if (holder && !isRunning(holder)) {
-        rmSync(lock, { force: true });
-        continue;
-      }
-      if (!waited) console.log(`Another process (${holder}) is installing the dependencies; waiting for it.`);
-      waited = true;
-      await pause(500);
+  while (!takeLock(self)) {
+    const seen = readText(lock);
+    const holder = holderOf(seen);
+    if (!isAlive(holder)) {
+      if (seen || existsSync(lock)) await clearLock(seen);
+      continue;
     }
+    if (!waited)
+      console.log(`Another process (${holder.pid}) is installing the dependencies; waiting for it.`);
+    waited = true;
+    await pause(500);
   }
   try {
-    return await work();
+    return await work((npm) => {
+      const draft = `${lock}.${process.pid}`;
+      writeFileSync(draft, JSON.stringify({ ...self, npm }), { mode: 0o600 });
+      renameSync(draft, lock);
+    });
   } finally {
     rmSync(lock, { force: true });
   }
 }
 
-function runNpmCi() {
+/** Runs npm ci in a process group of its own. A signal to stop ends all of the group. */
+function runNpmCi(onStarted) {
   const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
   const npm = process.env.npm_execpath?.endsWith('.js')
     ? [process.execPath, [process.env.npm_execpath, ...args]]
     : ['npm', args];
   return new Promise((resolve) => {
-    const child = spawn(npm[0], npm[1], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(npm[0], npm[1], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let output = '';
+    let stopped;
+    if (child.pid) onStarted(markOf(child.pid));
+    onStop = (signal) => {
+      stopped ??= signal;
+      void endGroup(child.pid).then(() => resolve({ code: 1, signal: stopped, output }));
+    };
     child.stdout.on('data', (data) => (output += data));
     child.stderr.on('data', (data) => (output += data));
     child.on('error', (error) => resolve({ code: 127, output: String(error.message) }));
-    child.on('close', (code, signal) => resolve({ code: code ?? 1, signal, output }));
+    child.on('close', (code) => stopped ?? resolve({ code: code ?? 1, output }));
   });
 }
 
-async function install() {
+async function install(onStarted) {
   const began = Date.now();
   const seconds = () => `${Math.round((Date.now() - began) / 1000)} s`;
   const title = 'Installing the dependencies (npm ci)';
   const tty = process.stdout.isTTY;
   if (!tty) console.log(`${title} ...`);
   const ticker = tty && setInterval(() => process.stdout.write(`\r${title} ... ${seconds()} `), 250);
-  const { code, output } = await runNpmCi();
+  const { code, signal, output } = await runNpmCi(onStarted);
+  onStop = exitBy;
   if (ticker) clearInterval(ticker);
   if (tty) process.stdout.write('\r\x1b[K');
+  if (signal) {
+    console.error(
+      'The installation was interrupted; no process of it is left. The next command installs again.',
+    );
+    return exitCodeOf(signal);
+  }
   if (code === 0) {
     console.log(`Installed the dependencies in ${seconds()}.`);
-    return;
+    return 0;
   }
   const lines = output.trim().split('\n').slice(-12);
-  console.error(
-    [
-      '',
-      `The dependencies could not be installed: npm ci ended with code ${code}.`,
-      '',
-      ...lines.map((line) => `  ${line}`),
-      '',
-      'What to do:',
-      '  - check that this machine reaches its npm registry:  npm ping',
-      '  - check the disk:  df -h .',
-      '  - then try again:  npm ci',
-      '',
-    ].join('\n'),
-  );
-  process.exit(1);
+  console.error(`
+The dependencies could not be installed: npm ci ended with code ${code}.
+
+${lines.map((line) => `  ${line}`).join('\n')}
+
+What to do:
+  - check that this machine reaches its npm registry:  npm ping
+  - check the disk:  df -h .
+  - then try again:  npm ci
+`);
+  return 1;
 }
 
 function olderThan(version, major, minor) {
@@ -134,21 +220,46 @@ function olderThan(version, major, minor) {
   return a < major || (a === major && b < minor);
 }
 
+const runsServices = () => !olderThan(process.version, 24, 15);
+
+/** Whether npm brings a Node 24 for this platform. */
+function hasReadyMadeNode() {
+  const { optionalDependencies = {} } = JSON.parse(readText(join(root, 'package.json')) || '{}');
+  return `node-${process.platform}-${process.arch}` in optionalDependencies;
+}
+
+/** The command that gets Node 24 with the version manager that this machine has. */
+function commandForNode() {
+  const isInstalled = (name) =>
+    (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, name)));
+  if (process.env.NVM_DIR) return 'nvm install 24';
+  if (isInstalled('fnm')) return 'fnm use --install-if-missing 24';
+  if (isInstalled('brew')) return 'brew install node@24 && export PATH="$(brew --prefix node@24)/bin:$PATH"';
+  return 'sudo npx n 24   (or https://nodejs.org/en/download)';
+}
+
+function refuseOldNode(reason, remedy) {
+  console.error(`
+Jogakbo runs on Node 24, and ${reason}.
+This machine's own Node is ${process.version}.
+
+What to do: ${remedy}
+`);
+  process.exit(1);
+}
+
+function refuseWithoutNode() {
+  refuseOldNode(
+    `there is no ready-made one for ${process.platform} ${process.arch}`,
+    `run this, and then the command again:  ${commandForNode()}`,
+  );
+}
+
 function workspaceNode() {
   const own = join(root, 'node_modules', '.bin', 'node');
   if (existsSync(own)) return own;
-  if (!olderThan(process.version, 24, 15)) return process.execPath;
-  console.error(
-    [
-      '',
-      `Jogakbo runs on Node 24, and there is no ready-made one for ${process.platform} ${process.arch}.`,
-      `This machine's own Node is ${process.version}.`,
-      '',
-      'What to do: install Node 24.15 or newer (https://nodejs.org/en/download) and run the command again.',
-      '',
-    ].join('\n'),
-  );
-  process.exit(1);
+  if (runsServices()) return process.execPath;
+  return refuseOldNode('the one of this workspace is not installed', 'npm ci --include=optional');
 }
 
 if (olderThan(process.version, 20, 19)) {
@@ -156,12 +267,18 @@ if (olderThan(process.version, 20, 19)) {
   process.exit(1);
 }
 
+if (!runsServices() && !hasReadyMadeNode()) refuseWithoutNode();
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => onStop(signal));
+
 if (readText(marker) !== lockHash()) {
-  await withInstallLock(async () => {
-    if (readText(marker) === lockHash()) return;
-    if (!installedByHand()) await install();
-    writeFileSync(marker, lockHash());
+  const code = await withInstallLock(async (onStarted) => {
+    if (readText(marker) === lockHash()) return 0;
+    const failed = installedByHand() ? 0 : await install(onStarted);
+    if (!failed) writeFileSync(marker, lockHash());
+    return failed;
   });
+  if (code) process.exit(code);
 }
 
 // A small young generation keeps the supervisor, which lives as long as the store, small.
@@ -175,9 +292,9 @@ const child = spawn(
   ],
   { stdio: 'inherit' },
 );
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+onStop = (signal) => child.kill(signal);
 child.on('error', (error) => {
   console.error(`Could not start Node: ${error.message}`);
   process.exit(1);
 });
-child.on('exit', (code, signal) => process.exit(code ?? 128 + (constants.signals[signal] ?? 1)));
+child.on('exit', (code, signal) => process.exit(code ?? exitCodeOf(signal)));

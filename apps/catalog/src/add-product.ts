@@ -5,12 +5,14 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { patchwork } from './patchwork.ts';
+import { recordPrice } from './price-history.ts';
 import { inFull, inLanguage, Product } from './product.ts';
 
 @Controller()
 export class AddProductHandler {
   @Handles(AddProduct)
-  async handle(command: Body<typeof AddProduct>, { tx, publish, language }: UnitOfWork) {
+  async handle(command: Body<typeof AddProduct>, work: UnitOfWork) {
+    const { tx, publish, language } = work;
     const { price, translations = {}, imageUrl = patchwork(command.sku), ...rest } = command;
     const product: Product = {
       ...rest,
@@ -34,6 +36,7 @@ export class AddProductHandler {
         { path: 'sku', message: 'taken' },
       ]);
     }
+    recordPrice(work, product);
     publish(ProductAdded(inFull(product)));
     return inLanguage(product, language);
   }

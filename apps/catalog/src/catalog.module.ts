@@ -2,6 +2,8 @@ import { catalog } from '@jogakbo/contracts-catalog';
 import { Consistency1700000000000 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Products1700000001000 } from '../migrations/1700000001000-products.ts';
+import { ProductPrices1700000001100 } from '../migrations/1700000001100-product-prices.ts';
+import { UpperCaseSkus1700000001200 } from '../migrations/1700000001200-upper-case-skus.ts';
 import { AddProductHandler } from './add-product.ts';
 import { ChangeProductHandler } from './change-product.ts';
 import { FindProductsHandler } from './find-products.ts';
@@ -11,7 +13,12 @@ import { RemoveProductHandler } from './remove-product.ts';
 
 @Service({
   contract: catalog,
-  migrations: [Consistency1700000000000, Products1700000001000],
+  migrations: [
+    Consistency1700000000000,
+    Products1700000001000,
+    ProductPrices1700000001100,
+    UpperCaseSkus1700000001200,
+  ],
   entities: [Product],
   handlers: [
     ReadProductsHandler,

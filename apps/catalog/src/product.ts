@@ -41,6 +41,30 @@ export class Product {
   removedAt: Date | null;
 }
 
+type TextChange = Partial<Pick<Product, 'name' | 'description'>>;
+
+/** The product with other translations; null removes one. A new one begins with the original text. */
+export function withTranslations(
+  product: Product,
+  patch: Readonly<Partial<Record<Language, TextChange | null | undefined>>>,
+): Product {
+  const translations = { ...product.translations };
+  for (const [language, change] of Object.entries(patch) as [Language, TextChange | null][]) {
+    const { name, description } = translations[language] ?? product;
+    if (change === null) delete translations[language];
+    else translations[language] = { name, description, ...change };
+  }
+  return { ...product, translations };
+}
+
+/** The product with another text where one is shown in this language: in its translation, else in the original. */
+export function withText(product: Product, language: Language, change: TextChange): Product {
+  if (Object.keys(change).length === 0) return product;
+  return product.translations[language]
+    ? withTranslations(product, { [language]: change })
+    : { ...product, ...change };
+}
+
 /** As a shopper who reads `language` sees it; where there is no translation, as the merchant wrote it. */
 export function inLanguage(product: Product, language: Language): PublicProduct {
   const { productId, sku, category, imageUrl, version, amount, currency } = product;

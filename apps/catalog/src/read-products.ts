@@ -3,7 +3,16 @@ import { GetProduct, ListProducts, QuoteProducts } from '@jogakbo/contracts-cata
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource, IsNull, MoreThan } from 'typeorm';
+import { findEarlierPrices } from './price-history.ts';
 import { inLanguage, Product } from './product.ts';
+
+interface Quote {
+  productId: string;
+  name: string;
+  amount: string;
+  currency: string;
+  version: number;
+}
 
 @Controller()
 export class ReadProductsHandler {
@@ -34,14 +43,18 @@ export class ReadProductsHandler {
   }
 
   @Handles(QuoteProducts)
-  async quote({ productIds }: Body<typeof QuoteProducts>, { language }: MessageContext) {
+  async quote({ productIds, earlier = [] }: Body<typeof QuoteProducts>, { language }: MessageContext) {
     // Every purchase asks: without the pictures and descriptions that nobody asked for.
-    const quotes = (await this.dataSource.query(
-      `SELECT product_id AS "productId", coalesce(translations->$2->>'name', name) AS name, amount, currency, version
-       FROM product WHERE product_id = ANY($1) AND removed_at IS NULL`,
-      [productIds, language],
-    )) as { productId: string; name: string; amount: string; currency: string; version: number }[];
+    const [quotes, prices] = await Promise.all([
+      this.dataSource.query<Quote[]>(
+        `SELECT product_id AS "productId", coalesce(translations->$2->>'name', name) AS name, amount, currency, version
+         FROM product WHERE product_id = ANY($1) AND removed_at IS NULL`,
+        [productIds, language],
+      ),
+      findEarlierPrices(this.dataSource, earlier),
+    ]);
     return {
+      earlier: prices,
       items: quotes.map(({ amount, currency, ...quote }) => ({
         ...quote,
         price: { amount: Number(amount), currency },

@@ -1,3 +1,4 @@
+import { randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   AddProduct,
@@ -11,7 +12,10 @@ import {
   RemoveProduct,
 } from '@jogakbo/contracts-catalog';
 import { ServiceUnderTest } from '@jogakbo/testing';
+import { DataSource } from 'typeorm';
+import { UpperCaseSkus1700000001200 } from '../migrations/1700000001200-upper-case-skus.ts';
 import { CatalogModule } from '../src/catalog.module.ts';
+import { patchwork } from '../src/patchwork.ts';
 
 describe('catalog', () => {
   let catalog: ServiceUnderTest;
@@ -53,6 +57,85 @@ describe('catalog', () => {
     await expect(add({ sku: 'TWICE' })).rejects.toMatchObject({ code: 'sku-taken', status: 409 });
   });
 
+  it('takes skus that differ in case alone for one', async () => {
+    const { sku, imageUrl } = await add({ sku: 'Mixed-Case.1' });
+    expect(sku).toBe('MIXED-CASE.1');
+    expect(imageUrl).toBe(patchwork('MIXED-CASE.1'));
+    for (const same of ['mixed-case.1', 'MIXED-CASE.1'])
+      await expect(add({ sku: same })).rejects.toMatchObject({ code: 'sku-taken', status: 409 });
+  });
+
+  it('brings the skus of an older store to one form, and announces them', async () => {
+    const migration = new UpperCaseSkus1700000001200();
+    const runner = catalog.get(DataSource).createQueryRunner();
+    await migration.down(runner);
+    const [older, newer] = [randomUUIDv7(), randomUUIDv7()].sort() as [string, string];
+    await catalog.query(
+      `INSERT INTO product SELECT id, sku, 'x', '', '{}', 'old', 1, 'KRW', '', 3, removed_at
+       FROM (VALUES ($1::uuid, 'old-1', NULL), ($2, 'OLD-1', NULL), ($3, 'old-1', now())) AS old (id, sku, removed_at)`,
+      [older, newer, randomUUIDv7()],
+    );
+    await migration.up(runner);
+    await runner.release();
+    const skus = { [older]: 'OLD-1', [newer]: `OLD-1-${newer.toUpperCase()}` };
+    for (const [productId, sku] of Object.entries(skus)) {
+      await expect(catalog.ask(GetProduct, { productId })).resolves.toMatchObject({ sku, version: 4 });
+      const announced = await catalog.hears(ProductChanged, (event) => event.productId === productId);
+      expect(announced).toMatchObject({ sku, version: 4, price: { amount: 1, currency: 'KRW' } });
+    }
+    await expect(add({ sku: 'Old-1' })).rejects.toMatchObject({ code: 'sku-taken' });
+  });
+
+  describe('a change in a language', () => {
+    const texts = async (productId: string) => {
+      const [ko, en] = await Promise.all(
+        (['ko', 'en'] as const).map((language) => catalog.ask(GetProduct, { productId }, { language })),
+      );
+      return [ko!.name, ko!.description, en!.name, en!.description];
+    };
+    it.each([
+      [
+        'changes the translation where there is one',
+        { name: 'Cloth' },
+        'en',
+        ['조각보', '', 'Cloth', 'Stitched by hand.'],
+      ],
+      [
+        'changes the original where there is none',
+        { name: '보' },
+        'ko',
+        ['보', '', 'Wrapping cloth', 'Stitched by hand.'],
+      ],
+      ['removes a translation with null', { translations: { en: null } }, 'en', ['조각보', '', '조각보', '']],
+      [
+        'changes one text of a translation',
+        { translations: { en: { name: 'Cloth' } } },
+        'ko',
+        ['조각보', '', 'Cloth', 'Stitched by hand.'],
+      ],
+      [
+        'begins a translation with the original text',
+        { translations: { ko: { description: '손바느질' } } },
+        'ko',
+        ['조각보', '손바느질', 'Wrapping cloth', 'Stitched by hand.'],
+      ],
+      [
+        'changes the original where its translation goes',
+        { name: 'Cloth', translations: { en: null } },
+        'en',
+        ['Cloth', '', 'Cloth', ''],
+      ],
+    ] as const)('%s', async (_, change, language, expected) => {
+      const { productId } = await add();
+      const answer = await catalog.ask(ChangeProduct, { productId, version: 1, ...change }, { language });
+      const shown = await texts(productId);
+      expect(shown).toEqual(expected);
+      expect([answer.name, answer.description]).toEqual(
+        language === 'ko' ? shown.slice(0, 2) : shown.slice(2),
+      );
+    });
+  });
+
   it('gives the second of two who change the same version a 412', async () => {
     const { productId } = await add();
     const change = (amount: number) =>
@@ -66,12 +149,37 @@ describe('catalog', () => {
     await catalog.hears(ProductChanged, (event) => event.productId === productId && event.version === 2);
   });
 
+  it('tells what a product cost when it was read', async () => {
+    const { productId } = await add();
+    const change = (version: number, fields: object) =>
+      catalog.ask(ChangeProduct, { productId, version, ...fields });
+    await change(1, { price: { amount: 40_000, currency: 'KRW' } });
+    await change(2, { name: '모시 조각보' });
+    await change(3, { price: { amount: 45_000, currency: 'KRW' } });
+    const versions = [1, 2, 3, 4, 5];
+    const { items, earlier } = await catalog.ask(QuoteProducts, {
+      productIds: [productId],
+      earlier: versions.map((version) => ({ productId, version })),
+    });
+    expect(items).toMatchObject([{ version: 4, price: { amount: 45_000 } }]);
+    expect(earlier.map(({ version, price }) => [version, price.amount]).sort()).toEqual([
+      ...[
+        [1, 42_000],
+        [2, 40_000],
+        [3, 40_000],
+        [4, 45_000],
+      ], // and none of the version that is yet to come
+    ]);
+  });
+
   it('takes a product off sale', async () => {
     const { productId } = await add();
     await catalog.ask(RemoveProduct, { productId, version: 1 });
     await catalog.hears(ProductRemoved, (event) => event.productId === productId);
     await expect(catalog.ask(GetProduct, { productId })).rejects.toMatchObject({ code: 'not-found' });
-    await expect(catalog.ask(QuoteProducts, { productIds: [productId] })).resolves.toEqual({ items: [] });
+    await expect(catalog.ask(QuoteProducts, { productIds: [productId] })).resolves.toMatchObject({
+      items: [],
+    });
   });
 
   it('pages through a category, each product once', async () => {

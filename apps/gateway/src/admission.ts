@@ -8,9 +8,10 @@ import { Load } from './load.ts';
 import { overloaded, sendProblem } from './problem.ts';
 import { insistsOnNew } from './public-reads.ts';
 import { RateLimits, type Claim } from './rate-limits.ts';
-import type { Route } from './routes.ts';
+import { Revocations } from './revocations.ts';
+import type { Match, Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
-import { Tokens } from './tokens.ts';
+import { refused, Tokens } from './tokens.ts';
 
 /** What is known of a request that was let in. */
 export interface Admitted {
@@ -25,6 +26,7 @@ export class Admission {
   constructor(
     private readonly services: KnownServices,
     private readonly tokens: Tokens,
+    private readonly revocations: Revocations,
     private readonly load: Load,
     private readonly limits: RateLimits,
     private readonly settings: GatewaySettings,
@@ -48,9 +50,7 @@ export class Admission {
         return false;
       }
     }
-    const network = networkOf(exchange.address);
-    const { rateLimitAddress, rateLimitMember } = this.settings;
-    await this.limits.count(exchange, { policy: 'address', limit: rateLimitAddress, key: network });
+    await this.#countNetwork(exchange, match);
     if (match.found === 'nothing') {
       if (!isDecodable(path)) throw new Rejection('invalid-url', 400, 'the URL cannot be decoded');
       // A client must not take a route that this gateway has yet to hear of for one that there is not, and give up.
@@ -62,21 +62,49 @@ export class Admission {
     const { route, parameters } = match;
     // What is sent to pages as authorization is for their service to read: a partner's secret, a token of its own.
     const isAnonymous = route.pages !== undefined || headers.authorization === undefined;
-    const caller = isAnonymous ? undefined : await this.tokens.callerOf(authorizationsOf(exchange));
+    const caller = isAnonymous ? undefined : await this.#authenticate(exchange, route.access);
     exchange.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
     mustBeRecent(route.http.maxAuthAge, caller);
-    const claims: Claim[] = [];
-    if (caller) claims.push({ policy: 'member', limit: rateLimitMember, key: caller.memberId });
-    if (route.http.limit) {
-      const who = caller ? `member ${caller.memberId}` : network;
-      claims.push({ policy: 'route', limit: route.http.limit, key: `${route.contract.name} ${who}` });
-    }
-    if (claims.length > 0) await this.limits.countAll(exchange, claims);
+    if (caller) await this.#countMember(exchange, route, caller);
     exchange.admitted = { route, parameters, caller };
     return true;
   }
+
+  /**
+   * Every request counts for the network it comes from, before anything that it says of itself is looked at: neither a
+   * token that is good nor one that is not opens a count of its own.
+   * @throws Rejection `too-many-requests`
+   */
+  #countNetwork(exchange: Exchange, match: Match): Promise<void> {
+    const network = networkOf(exchange.address);
+    const claims: Claim[] = [{ policy: 'address', limit: this.settings.rateLimitAddress, key: network }];
+    if (match.found === 'route' && match.route.http.limit)
+      claims.push(limitOf('route', match.route, network));
+    return this.limits.countAll(exchange, claims);
+  }
+
+  /** Beside the network, a member counts wherever it comes from. @throws Rejection `too-many-requests` */
+  #countMember(exchange: Exchange, route: Route, { memberId }: Caller): Promise<void> {
+    const claims: Claim[] = [{ policy: 'member', limit: this.settings.rateLimitMember, key: memberId }];
+    if (route.http.limit) claims.push(limitOf('member-route', route, memberId));
+    return this.limits.countAll(exchange, claims);
+  }
+
+  /** @throws Rejection `unauthenticated` @throws RemoteFault where a token cannot be checked now */
+  async #authenticate(exchange: Exchange, access: Access): Promise<Caller> {
+    const token = await this.tokens.verify(authorizationsOf(exchange));
+    // After the verification, which may be remembered: what is revoked meanwhile is refused with the next request.
+    this.revocations.mustKnow(access === 'public');
+    if (this.revocations.isRevoked(token)) throw refused();
+    return token.caller;
+  }
 }
+
+/** The limit that the contract sets for a route, for one of those who use it. */
+const limitOf = (policy: Claim['policy'], { contract, http }: Route, who: string): Claim => ({
+  ...{ policy, limit: http.limit!, key: `${contract.name} ${who}` },
+});
 
 /** Every header Authorization, not only the first, by which Node would go: something before us may go by the last. */
 const authorizationsOf = ({ request }: Exchange): string[] => request.headersDistinct['authorization']!;

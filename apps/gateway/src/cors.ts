@@ -5,7 +5,7 @@ const mayAsk = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers': [
     ...['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'Prefer'],
-    ...['Traceparent', 'X-Request-Id'],
+    ...['Traceparent', 'Tracestate', 'X-Request-Id'],
   ].join(', '),
   'access-control-max-age': '600',
 };

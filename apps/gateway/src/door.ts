@@ -13,6 +13,7 @@ import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
 import { Exchange } from './exchange.ts';
 import { Forward } from './forward.ts';
+import { KnownServices } from './known-services.ts';
 import { problemHeaders, problemOf, problemOfStatus, sendProblem } from './problem.ts';
 import { RequestLog } from './request-log.ts';
 import { GatewaySettings } from './settings.ts';
@@ -66,6 +67,12 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, timeout: longestSilence },
     maxHeadersCount: mostHeaders + 1,
   });
+  const services = app.get(KnownServices);
+  let head = always;
+  services.onTable(() => {
+    const { simulated } = services;
+    head = simulated.length > 0 ? [...always, 'x-simulated', simulated.join(', ')] : always;
+  });
   const isLast = () => drain.hasBegun;
   const underWay = new WeakMap<Socket, number>();
   const [nest] = server.listeners('request') as [RequestListener];
@@ -78,7 +85,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   });
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const exchange = new Exchange(request, response, always, addressOf(request, trustProxy), isLast);
+    const exchange = new Exchange(request, response, head, addressOf(request, trustProxy), isLast);
     exchange.whenOver(() => log.end(exchange));
     const { socket } = request;
     const atOnce = (underWay.get(socket) ?? 0) + 1;

@@ -9,7 +9,7 @@ import { parse, type ParsedUrlQuery } from 'node:querystring';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
 import { negotiate } from '@fastify/accept-negotiator';
-import { childTraceparent } from '@jogakbo/messaging';
+import { childTrace, traceIdOf, type TraceContext } from '@jogakbo/messaging';
 import type { Admitted } from './admission.ts';
 import { requestIdOf } from './headers.ts';
 
@@ -37,7 +37,7 @@ export class Exchange {
   /** Without the query, percent-encoded. */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
-  readonly traceparent: string;
+  readonly trace: TraceContext;
   readonly traceId: string;
   /** The client's own name for the request, or else the trace id. */
   readonly requestId: string;
@@ -73,9 +73,8 @@ export class Exchange {
     const query = this.url.indexOf('?');
     this.path = query < 0 ? this.url : this.url.slice(0, query);
     this.headers = headers;
-    const given = headers['traceparent'];
-    this.traceparent = childTraceparent(typeof given === 'string' ? given : undefined);
-    this.traceId = this.traceparent.slice(3, 35);
+    this.trace = childTrace(textOf(headers['traceparent']), textOf(headers['tracestate']));
+    this.traceId = traceIdOf(this.trace.traceparent)!;
     this.requestId = requestIdOf(headers['x-request-id']) ?? this.traceId;
     this.#head = [...head, 'x-request-id', this.requestId];
     response.on('close', () => {
@@ -178,3 +177,7 @@ export class Exchange {
     response.writeHead(status, this.#head as string[]).end(content);
   }
 }
+
+/** Node gives a list for no header but Set-Cookie; its types do not say so. */
+const textOf = (value: string | string[] | undefined): string | undefined =>
+  typeof value === 'string' ? value : undefined;

@@ -63,7 +63,7 @@ export class Forward {
     const { headers } = exchange;
     // Nothing of this comes from a header that a stranger could have written, but the trace and the language.
     const context: CallContext = {
-      traceparent: exchange.traceparent,
+      ...exchange.trace,
       language: languageOf(headers['accept-language']),
       ...(caller && { caller }),
       address: exchange.address,

@@ -1,4 +1,5 @@
 import { service } from '@jogakbo/contract';
+import { ListRevocations, TokensRevoked } from '@jogakbo/contracts-identity';
 import { Service } from '@jogakbo/service';
 import { Admission } from './admission.ts';
 import { Documents } from './documents.ts';
@@ -12,6 +13,7 @@ import { PublicReads } from './public-reads.ts';
 import { RateLimits } from './rate-limits.ts';
 import { ReadyToServe } from './ready-to-serve.ts';
 import { RequestLog } from './request-log.ts';
+import { Revocations } from './revocations.ts';
 import { GatewaySettings } from './settings.ts';
 import { Tokens } from './tokens.ts';
 import { Waiting } from './wait.ts';
@@ -19,10 +21,13 @@ import { Waiting } from './wait.ts';
 @Service({
   contract: service('gateway', 'The public door.'),
   door: true,
+  calls: [ListRevocations],
+  listensTo: [TokensRevoked],
   settings: GatewaySettings,
   providers: [
     KnownServices,
     Tokens,
+    Revocations,
     Admission,
     Forward,
     HttpUpstreams,

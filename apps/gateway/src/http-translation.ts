@@ -37,7 +37,7 @@ export function sentOf(
   { http }: Route,
   parameters: Record<string, string>,
   caller: Caller | undefined,
-  { headers, body, url, path, traceparent, traceId }: Exchange,
+  { headers, body, url, path, trace, traceId }: Exchange,
 ): Sent {
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
   if (hasBody) mustBeSound(body);
@@ -51,7 +51,7 @@ export function sentOf(
     headers: {
       ...Object.fromEntries(passed),
       'accept-encoding': 'identity',
-      traceparent,
+      ...trace,
       'x-request-id': traceId,
       ...(hasBody && { 'content-type': 'application/json' }),
       ...(caller && {

@@ -35,6 +35,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   readonly #refused: Gauge;
   #granted: ServiceDescription[] = [];
   #alive = new Set<string>();
+  #simulated: string[] = [];
   #heard = '';
   #table = new RouteTable([], ownRoutes);
   #timer: NodeJS.Timeout | undefined;
@@ -96,6 +97,11 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     return this.#upstreams.get(service) ?? [];
   }
 
+  /** What services only simulate, because they run in local mode. */
+  get simulated(): readonly string[] {
+    return this.#simulated;
+  }
+
   /** True while a service that is only starting again, like this gateway, may not have been heard of yet. */
   get learning(): boolean {
     return performance.now() < this.#learnedAt;
@@ -117,6 +123,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
       alive.filter(({ upstream }) => !upstream),
     ];
     this.#alive = new Set(onBus.map(({ service }) => service));
+    this.#simulated = [...new Set(onBus.flatMap(({ simulated = [] }) => simulated))].sort();
     this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
     for (const [service, some] of Map.groupBy(onBus, ({ service }) => service)) {
       this.#contracts.set(service, together(some.map(({ contract }) => contract)));

@@ -31,7 +31,7 @@ export class PagesOfServices {
   async answer({ contract, policy, pages }: Route, exchange: Exchange): Promise<void> {
     const { headers } = exchange;
     const context: CallContext = {
-      traceparent: exchange.traceparent,
+      ...exchange.trace,
       language: languageOf(headers['accept-language']),
       address: exchange.address,
     };

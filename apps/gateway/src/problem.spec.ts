@@ -19,6 +19,23 @@ describe('problems', () => {
     });
   });
 
+  it('show the data that goes with a rejection, and no standard member is replaced by it', () => {
+    const rejection = new Rejection('price-changed', 409, 'it rose').with({
+      ...{
+        total: { amount: 2, currency: 'KRW' },
+        status: 200,
+        code: 'ok',
+        type: 'x',
+        detail: 'x',
+        traceId: 'x',
+      },
+    });
+    expect(problemOf(rejection, trace)).toEqual({
+      ...{ type: '/problems/price-changed', title: 'Price changed', status: 409, code: 'price-changed' },
+      ...{ detail: 'it rose', traceId: trace, total: { amount: 2, currency: 'KRW' } },
+    });
+  });
+
   it('make a title of a code that only its service knows', () => {
     expect(problemOf(new Rejection('out-of-stock', 409), trace)).toMatchObject({
       title: 'Out of stock',

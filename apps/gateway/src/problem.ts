@@ -12,6 +12,8 @@ export interface Problem {
   detail?: string;
   traceId: string;
   errors?: FieldError[];
+  /** Extension members of the service that rejected the request. */
+  [extension: string]: unknown;
 }
 
 const problemType = 'application/problem+json; charset=utf-8';
@@ -72,8 +74,8 @@ const faults = new Map<string, [code: string, status: number]>([
  */
 export function problemOf(error: unknown, traceId: string): Problem {
   if (error instanceof Rejection && error.status >= 400 && error.status <= 499) {
-    const { code, status, message, errors } = error;
-    return { ...problem(code, status), detail: message, traceId, ...(errors && { errors }) };
+    const { code, status, message, errors, extensions } = error;
+    return { ...extensions, ...problem(code, status), detail: message, traceId, ...(errors && { errors }) };
   }
   if (error instanceof RemoteFault) {
     return { ...problem(...(faults.get(error.code) ?? ['internal', 500])), traceId };

@@ -13,7 +13,7 @@ import { GatewaySettings } from './settings.ts';
 /** One limit that a request comes under. */
 export interface Claim {
   /** Its name in the RateLimit headers. */
-  policy: 'address' | 'member' | 'route';
+  policy: 'address' | 'member' | 'route' | 'member-route';
   limit: RateLimit;
   /** Whose requests are counted together. */
   key: string;
@@ -124,7 +124,10 @@ interface Counter {
   told: string;
 }
 
-const of = { address: 'address', member: 'member', route: 'caller of this route' };
+const of = {
+  ...{ address: 'address', member: 'member' },
+  ...{ route: 'address on this route', 'member-route': 'member on this route' },
+};
 
 function read(limit: RateLimit): [points: number, seconds: number] {
   const [points, window] = limit.split('/') as [string, keyof typeof seconds];

@@ -1,6 +1,7 @@
 import { Readiness } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import { KnownServices } from './known-services.ts';
+import { Revocations } from './revocations.ts';
 import { GatewaySettings } from './settings.ts';
 import { Tokens } from './tokens.ts';
 
@@ -12,11 +13,13 @@ export class ReadyToServe {
     private readonly services: KnownServices,
     private readonly settings: GatewaySettings,
     tokens: Tokens,
+    revocations: Revocations,
   ) {
     readiness.add('routes', () => this.#missingRoutes());
     readiness.add('tokens', () => {
       const closed = services.table.routes.some(({ access }) => access !== 'public');
-      return closed ? tokens.whyNot() : undefined;
+      if (!closed) return undefined;
+      return revocations.isCurrent ? tokens.whyNot() : 'it is not known which access tokens are revoked';
     });
   }
 

@@ -1,8 +1,16 @@
 import { platformRejection } from '@jogakbo/contract';
 import { childTraceparent, RabbitClient, RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
-import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import {
+  createLocalJWKSet,
+  errors,
+  jwtVerify,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+} from 'jose';
 import { KnownServices } from './known-services.ts';
+import type { VerifiedToken } from './revocations.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** Both names of EdDSA (RFC 8037, RFC 9864). Nothing symmetric, and never `none`. */
@@ -20,7 +28,7 @@ const remembered = 5_000;
  */
 @Injectable()
 export class Tokens {
-  readonly #verified = new Map<string, { caller: Caller; until: number }>();
+  readonly #verified = new Map<string, VerifiedToken>();
   #keys: { text: string; find: JWTVerifyGetKey } | undefined;
   #triedAt = -Infinity;
   #fetching: Promise<boolean> | undefined;
@@ -32,30 +40,28 @@ export class Tokens {
   ) {}
 
   /**
-   * The member whose token the request carries; undefined where it carries none.
+   * Verifies the token that a request carries; whether it was revoked is for `Revocations` to say.
    * @param authorizations every header of this name
-   * @throws Rejection `unauthenticated` where it carries anything else than one token that is valid now
+   * @throws Rejection `unauthenticated` where they are anything else than one token that is valid now
    * @throws RemoteFault `unavailable` where nobody could be asked for the keys yet
    */
-  async callerOf(authorizations: readonly string[]): Promise<Caller | undefined> {
-    const [authorization, ...more] = authorizations;
-    if (authorization === undefined) return undefined;
-    if (more.length > 0) throw refused();
+  async verify(authorizations: readonly string[]): Promise<VerifiedToken> {
+    const [authorization = '', ...more] = authorizations;
     const token = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization.trim())?.[1];
-    if (!token) throw refused();
+    if (more.length > 0 || !token?.split('.').every(isCanonical)) throw refused();
     const known = this.#verified.get(token);
     if (known) {
       this.#verified.delete(token);
-      if (known.until > Date.now()) {
+      if (known.expiresAt > Date.now()) {
         this.#verified.set(token, known);
         this.#refreshWhenStale();
-        return known.caller;
+        return known;
       }
     }
-    const { caller, until } = await this.#verify(token);
+    const verified = await this.#verify(token);
     if (this.#verified.size >= remembered) this.#verified.delete(this.#verified.keys().next().value!);
-    this.#verified.set(token, { caller, until });
-    return caller;
+    this.#verified.set(token, verified);
+    return verified;
   }
 
   /** Why tokens cannot be verified, or undefined. */
@@ -64,7 +70,7 @@ export class Tokens {
     return (await this.#fetch().catch(() => false)) ? undefined : 'nobody gives the keys that verify tokens';
   }
 
-  async #verify(token: string): Promise<{ caller: Caller; until: number }> {
+  async #verify(token: string): Promise<VerifiedToken> {
     if (!this.#keys) await this.#fetch();
     if (!this.#keys) throw new RemoteFault('unavailable', 'no keys to verify tokens with');
     this.#refreshWhenStale();
@@ -81,22 +87,14 @@ export class Tokens {
     }
   }
 
-  async #check(token: string, find: JWTVerifyGetKey): Promise<{ caller: Caller; until: number }> {
+  async #check(token: string, find: JWTVerifyGetKey): Promise<VerifiedToken> {
     const { payload } = await jwtVerify(token, find, {
       algorithms,
       issuer: this.settings.tokenIssuer,
       audience: this.settings.tokenAudience,
       requiredClaims: ['sub', 'exp'],
     });
-    const { sub, sid, roles, exp, auth_time: authTime } = payload;
-    if (typeof sub !== 'string' || sub === '') throw refused();
-    const caller: Caller = {
-      memberId: sub,
-      roles: Array.isArray(roles) ? roles.filter((role): role is string => typeof role === 'string') : [],
-      ...(typeof sid === 'string' && { sessionId: sid }),
-      ...(typeof authTime === 'number' && { authTime }),
-    };
-    return { caller, until: exp! * 1_000 };
+    return readClaims(payload);
   }
 
   #refreshWhenStale(): void {
@@ -135,8 +133,24 @@ export class Tokens {
   }
 }
 
-const refused = () =>
+/** @throws Rejection where the claims are not those of an access token */
+function readClaims({ sub, sid, roles, gen, auth_time: authTime, exp, nbf, iat }: JWTPayload): VerifiedToken {
+  const times = [exp, nbf ?? 0, iat ?? 0, authTime ?? 0, gen ?? 0];
+  if (typeof sub !== 'string' || sub === '' || !times.every(Number.isSafeInteger)) throw refused();
+  const caller: Caller = {
+    memberId: sub,
+    roles: Array.isArray(roles) ? roles.filter((role): role is string => typeof role === 'string') : [],
+    ...(typeof sid === 'string' && { sessionId: sid }),
+    ...(typeof authTime === 'number' && { authTime }),
+  };
+  return { caller, generation: (gen as number | undefined) ?? 0, expiresAt: exp! * 1_000 };
+}
+
+/** True where no other text of the base64url alphabet decodes to the same bytes (RFC 4648 §3.5). */
+const isCanonical = (text: string): boolean => Buffer.from(text, 'base64url').toString('base64url') === text;
+
+export const refused = () =>
   platformRejection(
     'unauthenticated',
-    'the access token is missing, malformed, expired or not of this store',
+    'the access token is missing, malformed, expired, revoked or not of this store',
   );

@@ -42,13 +42,49 @@ export const answers = (door: Door) => {
       expect(gone).toMatchObject({ status: 204, body: undefined });
     });
 
-    it('carries the trace on', async () => {
+    describe('carry the trace on (W3C Trace Context)', () => {
       const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
-      const answer = await door.call('/v1/things', {
-        headers: { traceparent: `00-${traceId}-00f067aa0ba902b7-01` },
+      const parentId = '00f067aa0ba902b7';
+      const traced = async (traceparent: string, tracestate = 'rojo=1,congo=t61rcWkgMzE') => {
+        const answer = await door.call('/v1/things', { headers: { traceparent, tracestate } });
+        return { id: answer.headers.get('x-request-id'), context: seen.contexts.at(-1)! };
+      };
+
+      it.each(['00', '01', '02', '03'])('with its state, and the flags %s', async (flags) => {
+        const { id, context } = await traced(`00-${traceId}-${parentId}-${flags}`);
+        expect(id).toBe(traceId);
+        expect(context.traceparent).toMatch(
+          new RegExp(`^00-${traceId}-(?!${parentId})[0-9a-f]{16}-${flags}$`),
+        );
+        expect(context.tracestate).toBe('rojo=1,congo=t61rcWkgMzE');
       });
-      expect(answer.headers.get('x-request-id')).toBe(traceId);
-      expect(seen.contexts.at(-1)!.traceparent).toContain(traceId);
+
+      it('of a later version', async () => {
+        const { id, context } = await traced(`cc-${traceId}-${parentId}-01-more`);
+        expect(id).toBe(traceId);
+        expect(context).toMatchObject({
+          traceparent: expect.stringMatching(/^00-/),
+          tracestate: 'rojo=1,congo=t61rcWkgMzE',
+        });
+      });
+
+      it.each([
+        `00-${'0'.repeat(32)}-${parentId}-01`,
+        `00-${traceId}-${'0'.repeat(16)}-01`,
+        `ff-${traceId}-${parentId}-01`,
+      ])('and begin a new one for %s', async (traceparent) => {
+        const { id, context } = await traced(traceparent);
+        expect(id).toMatch(/^(?!0{32})[0-9a-f]{32}$/);
+        expect(id).not.toBe(traceId);
+        expect(context.traceparent).toContain(id);
+        expect(context).not.toHaveProperty('tracestate');
+      });
+
+      it('without a state that is malformed', async () => {
+        const { id, context } = await traced(`00-${traceId}-${parentId}-01`, 'Rojo=1');
+        expect(id).toBe(traceId);
+        expect(context).not.toHaveProperty('tracestate');
+      });
     });
 
     it('answers HEAD like GET, without the body', async () => {

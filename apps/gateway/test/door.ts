@@ -1,11 +1,12 @@
 import { connect } from 'node:net';
 import { expect } from '@jest/globals';
-import { start, type RunningService } from '@jogakbo/service';
+import { Readiness, start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { configure, httpOptions } from '../src/door.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
 import { DemoModule, seen } from './demo.ts';
 import { issuer, signer, type Signer } from './signer.ts';
+import { StubbedIdentity } from './stubbed-identity.ts';
 
 export const id = '0190a5a0-0000-7000-8000-000000000001';
 export const json = { 'content-type': 'application/json' };
@@ -27,6 +28,8 @@ interface Call {
 /** The gateway with the demo service behind it, as a client meets it. */
 export class Door {
   gateway!: ServiceUnderTest;
+  /** Tells the gateway which tokens are revoked. */
+  identity!: StubbedIdentity;
   key!: Signer;
   /** Access tokens of those who have these roles. */
   member!: string;
@@ -37,8 +40,11 @@ export class Door {
   #demo?: RunningService;
   #begun = 0;
 
-  /** @param environment settings of the gateway beside those that every suite has */
-  async open(environment: NodeJS.ProcessEnv = {}): Promise<void> {
+  /**
+   * @param environment settings of the gateway beside those that every suite has
+   * @param options `withoutIdentity`: until `stubIdentity` is called
+   */
+  async open(environment: NodeJS.ProcessEnv = {}, { withoutIdentity = false } = {}): Promise<void> {
     this.gateway = await ServiceUnderTest.start(
       GatewayModule,
       {
@@ -55,7 +61,8 @@ export class Door {
     this.whileLearning = await this.call('/v1/things');
     this.key = await signer('k1');
     seen.keys = [this.key.publicKey];
-    await this.serveDemo();
+    if (!withoutIdentity) await this.stubIdentity();
+    await this.serveDemo(withoutIdentity ? '/v1/things' : '/health/ready');
     await eventually(async () => (await this.call('/v1/nothing')).status === 404);
     this.member = await this.key.sign();
     this.merchant = await this.key.sign({ sub: 'm-2', roles: ['member', 'merchant'] });
@@ -70,12 +77,17 @@ export class Door {
   run(module: typeof DemoModule): Promise<RunningService> {
     return start(module, {
       environment: { RABBITMQ_URL: this.gateway.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
+      configure: (app) => app.get(Readiness).simulate('demo-provider'),
     });
   }
 
-  async serveDemo(): Promise<void> {
+  async stubIdentity(): Promise<void> {
+    this.identity = await StubbedIdentity.start(this.gateway);
+  }
+
+  async serveDemo(until = '/health/ready'): Promise<void> {
     this.#demo = await this.run(DemoModule);
-    await eventually(async () => (await this.call('/health/ready')).status === 200);
+    await eventually(async () => (await this.call(until)).status === 200);
   }
 
   async stopDemo(): Promise<void> {

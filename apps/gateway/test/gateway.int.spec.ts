@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { eventually } from '@jogakbo/testing';
 import { access } from './access.ts';
 import { answers } from './answers.ts';
 import { badInput } from './bad-input.ts';
@@ -19,8 +20,14 @@ describe('gateway', () => {
   waiting(door);
   documents(door);
 
+  it('names what services only simulate in every answer, as long as they run', async () => {
+    for (const path of ['/v1/things', '/v1/nothing', '/health/ready', '/openapi.json'])
+      expect((await door.call(path)).headers.get('x-simulated')).toBe('demo-provider');
+  });
+
   it('is not ready when a route that it must have is gone', async () => {
     await door.stopDemo();
+    await eventually(async () => !(await door.call('/health/live')).headers.has('x-simulated'));
     const answer = await door.call('/health/ready');
     expect(answer.status).toBe(503);
     expect(answer.body.error.routes.reason).toContain('POST /v1/jobs');

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,6 +12,7 @@ import { GatewayModule } from '../src/gateway.module.ts';
 import { KnownServices } from '../src/known-services.ts';
 import { DemoModule, seen } from './demo.ts';
 import { issuer, signer, type Signer } from './signer.ts';
+import { StubbedIdentity } from './stubbed-identity.ts';
 
 const Announced = service('instances').event('announced', z.any());
 
@@ -24,6 +26,7 @@ interface Outside {
 
 describe('services that are asked over HTTP', () => {
   let gateway: ServiceUnderTest;
+  let identity: StubbedIdentity;
   let demo: RunningService;
   let key: Signer;
   const servers: Server[] = [];
@@ -42,6 +45,7 @@ describe('services that are asked over HTTP', () => {
       },
       { fastify: httpOptions, configure },
     );
+    identity = await StubbedIdentity.start(gateway);
     key = await signer('k1');
     seen.keys = [key.publicKey];
     demo = await runDemo();
@@ -157,13 +161,20 @@ describe('services that are asked over HTTP', () => {
       await announce(hello);
       const path = '/v1/hello/%ED%95%9C%2Fa%20b';
       const answer = await call(`${path}?x=1&x=%202`, {
-        headers: { 'accept-language': 'en', 'if-none-match': '"1"' },
+        headers: {
+          'accept-language': 'en',
+          'if-none-match': '"1"',
+          traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-02',
+          tracestate: 'rojo=1,congo=2',
+        },
       });
       expect(answer).toMatchObject({ status: 200, body: { from: hello.instance } });
       const [asked] = hello.asked;
       expect(asked).toMatchObject({ method: 'GET', url: `${path}?x=1&x=%202`, body: '' });
       expect(asked!.headers).toMatchObject({ 'accept-language': 'en', 'if-none-match': '"1"' });
-      expect(asked!.headers['traceparent']).toContain(answer.headers.get('x-request-id'));
+      expect(asked!.headers['traceparent']).toMatch(/^00-4bf92f3577b34da6a3ce929d0e0e4736-[0-9a-f]{16}-02$/);
+      expect(answer.headers.get('x-request-id')).toBe('4bf92f3577b34da6a3ce929d0e0e4736');
+      expect(asked!.headers['tracestate']).toBe('rojo=1,congo=2');
       expect(Number(asked!.headers['x-request-timeout'])).toBeGreaterThan(800);
       expect(Number(asked!.headers['x-request-timeout'])).toBeLessThanOrEqual(1_000);
 
@@ -211,6 +222,20 @@ describe('services that are asked over HTTP', () => {
       await call('/v1/open', { headers: forged });
       expect(open.asked[0]!.headers).not.toHaveProperty('x-jogakbo-member');
       expect(open.asked[0]!.headers).not.toHaveProperty('x-jogakbo-roles');
+    });
+
+    it('with a revoked token does not reach it', async () => {
+      const hello = await outside();
+      await announce(hello, { access: 'member' });
+      const sessionId = randomUUID();
+      const token = await key.sign({ sid: sessionId });
+      const answer = () => call('/v1/hello', { headers: { authorization: `Bearer ${token}` } });
+      await eventually(async () => (await answer()).status === 200);
+      await identity.revoke({ sessionId });
+      await eventually(async () => (await answer()).status === 401, 1_000);
+      const asked = hello.asked.length;
+      expect((await answer()).status).toBe(401);
+      expect(hello.asked).toHaveLength(asked);
     });
 
     it('meets the access policy first', async () => {

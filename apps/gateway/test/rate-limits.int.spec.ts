@@ -63,6 +63,32 @@ describe('rate limits', () => {
     expect((await door.call('/v1/counter', { headers: from('203.0.113.7') })).status).toBe(200);
   });
 
+  it('count for the network as well, whichever member a token names, and whether or not it is good', async () => {
+    const count = (token: string) =>
+      door.call('/v1/counter', { body: {}, token, headers: from('203.0.113.9') });
+    const fresh = (nth: number) => door.key.sign({ sub: `m-fresh-${nth}`, sid: `s-${nth}` });
+    for (let nth = 0; nth < 3; nth += 1) expect((await count(await fresh(nth))).status).toBe(200);
+    for (let nth = 0; nth < 2; nth += 1) expectProblem(await count(`a.b.c${nth}`), 401, 'unauthenticated');
+    expectProblem(await count(await fresh(5)), 429, 'too-many-requests');
+    expectProblem(await count('a.b.d'), 429, 'too-many-requests');
+    // Of an IPv6 network, whichever address: and each of them under a token of its own.
+    const inNetwork = async (nth: number) =>
+      door.call('/v1/counter', {
+        ...{ body: {}, token: await fresh(10 + nth) },
+        headers: from(`2001:db8:9::${nth + 1}`),
+      });
+    for (let nth = 0; nth < 5; nth += 1) expect((await inNetwork(nth)).status).toBe(200);
+    expectProblem(await inNetwork(5), 429, 'too-many-requests');
+  });
+
+  it('count a member under the limit of a route wherever it comes from', async () => {
+    const token = await door.key.sign({ sub: 'm-travelling' });
+    const count = (nth: number) =>
+      door.call('/v1/counter', { body: {}, token, headers: from(`192.0.2.${nth}`) });
+    for (let nth = 1; nth <= 5; nth += 1) expect((await count(nth)).status).toBe(200);
+    expectProblem(await count(6), 429, 'too-many-requests');
+  });
+
   it('say the longest time where several are used up', async () => {
     const settings = door.gateway.get(GatewaySettings);
     const usual = settings.rateLimitMember;

@@ -1,9 +1,11 @@
-import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWTPayload } from 'jose';
+import { CompactSign, exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWTPayload } from 'jose';
 
 export interface Signer {
   kid: string;
   publicKey: Record<string, unknown>;
   sign(claims?: JWTPayload, header?: { alg?: string; kid?: string }): Promise<string>;
+  /** @param payload as it is: JSON that no serializer would write */
+  signText(payload: string): Promise<string>;
 }
 
 export const issuer = 'http://store.test';
@@ -11,7 +13,9 @@ export const issuer = 'http://store.test';
 /** A key pair, and tokens signed with it: valid ones unless the claims say otherwise. */
 export async function signer(kid: string, alg: 'ES256' | 'EdDSA' = 'ES256'): Promise<Signer> {
   const { privateKey, publicKey } = await generateKeyPair(alg);
-  return { kid, publicKey: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' }, sign };
+  const signText = (payload: string) =>
+    new CompactSign(Buffer.from(payload)).setProtectedHeader({ alg, kid }).sign(privateKey as CryptoKey);
+  return { kid, publicKey: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' }, sign, signText };
 
   function sign(claims: JWTPayload = {}, header: { alg?: string; kid?: string } = {}): Promise<string> {
     const now = Math.floor(Date.now() / 1_000);

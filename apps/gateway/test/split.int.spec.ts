@@ -11,6 +11,7 @@ import { GatewayModule } from '../src/gateway.module.ts';
 import { KnownServices } from '../src/known-services.ts';
 import { DemoModule, seen } from './demo.ts';
 import { issuer, signer, type Signer } from './signer.ts';
+import { StubbedIdentity } from './stubbed-identity.ts';
 
 const Announced = service('instances').event('announced', z.any());
 const members = Array.from({ length: 200 }, (_, nth) => `member-${nth}`);
@@ -33,6 +34,7 @@ describe('a share of the requests for a version of a service that is asked over 
       },
       { fastify: httpOptions, configure },
     );
+    await StubbedIdentity.start(gateway);
     key = await signer('k1');
     seen.keys = [key.publicKey];
     demo = await start(DemoModule, { environment: { RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error' } });

@@ -6,8 +6,8 @@ import { IdentitySettings } from './settings.ts';
 import type { Session } from './session.ts';
 import { algorithm, audience, SigningKeys } from './signing-keys.ts';
 
-/** In seconds. A session that was ended lives on for this long at most. */
-const lifetime = 600;
+/** In seconds. */
+export const accessTokenLifetime = 600;
 
 @Injectable()
 export class AccessTokens {
@@ -17,12 +17,14 @@ export class AccessTokens {
   ) {}
 
   /** A fresh access token beside the given refresh token, as the member's sign-in is answered. */
-  async issue({ memberId, roles }: Member, session: Session, refreshToken: string) {
+  async issue({ memberId, roles, tokenGeneration }: Member, session: Session, refreshToken: string) {
     const { kid, privateKey } = this.keys.current;
     const now = seconds(Date.now());
+    const expiresAt = Math.min(now + accessTokenLifetime, seconds(session.endsAt.getTime()));
     const accessToken = await new SignJWT({
       sid: session.sessionId,
       roles,
+      gen: tokenGeneration,
       auth_time: seconds(session.authenticatedAt.getTime()),
     })
       .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
@@ -31,9 +33,9 @@ export class AccessTokens {
       .setSubject(memberId)
       .setJti(randomUUID())
       .setIssuedAt(now)
-      .setExpirationTime(now + lifetime)
+      .setExpirationTime(expiresAt)
       .sign(privateKey);
-    return { accessToken, tokenType: 'Bearer' as const, expiresIn: lifetime, refreshToken };
+    return { accessToken, tokenType: 'Bearer' as const, expiresIn: expiresAt - now, refreshToken };
   }
 }
 

@@ -2,7 +2,7 @@ import { SignIn } from '@jogakbo/contracts-identity';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { recordAudit } from './audit.ts';
-import { Hashing } from './hashing.ts';
+import { Hashing, inside } from './hashing.ts';
 import { Member } from './member.ts';
 import { nobodysHash } from './password.ts';
 import { SignInLimits, sourceOf } from './sign-in-limits.ts';
@@ -30,7 +30,12 @@ export class Credentials {
     const { memberId } = member ?? {};
     const address = from && sourceOf(from);
     const guard = address ? this.limits.guard({ email: account, address, memberId }) : undefined;
-    const fits = await this.hashing.fits(password, member?.passwordHash ?? nobodysHash, guard);
+    const fits = await this.hashing.fits(
+      password,
+      member?.passwordHash ?? nobodysHash,
+      address ?? inside,
+      guard,
+    );
     if (member && fits) return member;
     await recordAudit(this.dataSource.manager, 'sign-in-failed', { memberId, address });
     throw SignIn.reject('wrong-credentials', 'address or password is wrong');

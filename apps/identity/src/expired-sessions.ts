@@ -27,6 +27,7 @@ export class ExpiredSessions implements OnApplicationBootstrap, OnApplicationShu
     const expired = { expiresAt: LessThan(new Date()) };
     await this.dataSource.manager.delete(RefreshToken, expired);
     await this.dataSource.manager.delete(Session, expired);
+    await this.dataSource.query('DELETE FROM revocation WHERE until < now()');
     await this.dataSource.query('DELETE FROM openid_record WHERE expires_at < now()');
     await this.dataSource.query('DELETE FROM sign_in_failures WHERE until < now()');
     await this.dataSource.query(`DELETE FROM known_address WHERE last_seen < now() - interval '180 days'`);

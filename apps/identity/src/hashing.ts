@@ -1,8 +1,8 @@
 import { Rejection } from '@jogakbo/contract';
 import { Metrics } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
-import { bulkhead, BulkheadRejectedError } from 'cockatiel';
 import { Counter } from 'prom-client';
+import { FairQueue, QueueFull } from './fair-queue.ts';
 import { hashPassword, passwordFits } from './password.ts';
 
 /** Each takes 19 MiB and one of the four threads that files and name lookups of this process need as well. */
@@ -21,10 +21,16 @@ export interface Guard {
   failed(): Promise<void>;
 }
 
-/** Hashes passwords a few at a time. A flood of them costs neither more memory nor more threads than these few. */
+/** What is asked from inside: no network of a client. */
+export const inside = 'inside';
+
+/**
+ * Hashes passwords a few at a time. A flood of them costs neither more memory nor more threads than these few, and a flood
+ * from one network keeps no other from its turn.
+ */
 @Injectable()
 export class Hashing {
-  readonly #turns = bulkhead(atOnce, waiting);
+  readonly #queue = new FairQueue(atOnce, waiting, patience);
   readonly #spent: Counter;
   readonly #refused: Counter;
 
@@ -42,17 +48,23 @@ export class Hashing {
     });
   }
 
-  /** @throws Rejection `too-busy` where too many wait */
-  hash(password: string): Promise<string> {
-    return this.#inTurn(() => {
+  /**
+   * @param network of the client who asks, or `inside`
+   * @throws Rejection `too-busy` where too many wait
+   */
+  hash(password: string, network: string): Promise<string> {
+    return this.#inTurn(network, () => {
       this.#spent.inc();
       return hashPassword(password);
     });
   }
 
-  /** @throws Rejection `too-busy` where too many wait */
-  fits(password: string, hash: string, guard?: Guard): Promise<boolean> {
-    return this.#inTurn(async () => {
+  /**
+   * @param network of the client who asks, or `inside`
+   * @throws Rejection `too-busy` where too many wait
+   */
+  fits(password: string, hash: string, network: string, guard?: Guard): Promise<boolean> {
+    return this.#inTurn(network, async () => {
       await guard?.before();
       this.#spent.inc();
       const fits = await passwordFits(password, hash);
@@ -61,15 +73,11 @@ export class Hashing {
     });
   }
 
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const came = performance.now();
+  async #inTurn<T>(network: string, work: () => Promise<T>): Promise<T> {
     try {
-      return await this.#turns.execute(() => {
-        if (performance.now() - came > patience) throw new BulkheadRejectedError(atOnce, waiting);
-        return work();
-      });
+      return await this.#queue.run(network, work);
     } catch (error) {
-      if (!(error instanceof BulkheadRejectedError)) throw error;
+      if (!(error instanceof QueueFull)) throw error;
       this.#refused.inc();
       throw new Rejection(
         'too-busy',

@@ -4,6 +4,7 @@ import { Service } from '@jogakbo/service';
 import { Members1700000002000 } from '../migrations/1700000002000-members.ts';
 import { Trust1700000002100 } from '../migrations/1700000002100-trust.ts';
 import { OpenId1700000002200 } from '../migrations/1700000002200-openid.ts';
+import { Revocations1700000002300 } from '../migrations/1700000002300-revocations.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { AnswerPageHandler } from './answer-page.ts';
 import { AuditEntry, ListAuditHandler } from './audit.ts';
@@ -16,6 +17,7 @@ import { Hashing } from './hashing.ts';
 import { Member } from './member.ts';
 import { OpenIdHandler } from './openid.ts';
 import { RefreshSessionHandler } from './refresh-session.ts';
+import { ListRevocationsHandler } from './revocations.ts';
 import { RotateSigningKeyHandler } from './rotate-signing-key.ts';
 import { RefreshToken, Session } from './session.ts';
 import { IdentitySettings } from './settings.ts';
@@ -29,7 +31,13 @@ import { StaffAccounts } from './staff-accounts.ts';
 @Service({
   contract: identity,
   settings: IdentitySettings,
-  migrations: [Consistency1700000000000, Members1700000002000, Trust1700000002100, OpenId1700000002200],
+  migrations: [
+    Consistency1700000000000,
+    Members1700000002000,
+    Trust1700000002100,
+    OpenId1700000002200,
+    Revocations1700000002300,
+  ],
   entities: [Member, Session, RefreshToken, SigningKey, AuditEntry],
   providers: [SigningKeys, AccessTokens, Hashing, SignInLimits, Credentials, StaffAccounts, ExpiredSessions],
   handlers: [
@@ -37,6 +45,7 @@ import { StaffAccounts } from './staff-accounts.ts';
     SignInHandler,
     RefreshSessionHandler,
     SignOutHandler,
+    ListRevocationsHandler,
     GetMeHandler,
     GetMemberEmailHandler,
     OpenIdHandler,

@@ -18,10 +18,17 @@ export class Member {
 
   @Column('text', { array: true })
   roles: Role[];
+
+  /** Rises when the access tokens issued before are to be refused. */
+  @Column('int', { name: 'token_generation', default: 0 })
+  tokenGeneration: number;
 }
 
 /** Adds a member unless the address is taken. Gives whether it did; of two at the same time, one does. */
-export async function addMember(tx: EntityManager, member: Member): Promise<boolean> {
+export async function addMember(
+  tx: EntityManager,
+  member: Omit<Member, 'tokenGeneration'>,
+): Promise<boolean> {
   const { raw } = await tx
     .createQueryBuilder()
     .insert()

@@ -74,6 +74,15 @@ export function pageHeaders(redirectUri?: string): Record<string, string> {
   };
 }
 
+/** Of a page whose only content is a script that submits its form. @see pageHeaders */
+export const scriptHeaders = {
+  'content-security-policy': "default-src 'none'; script-src; frame-ancestors 'none'; base-uri 'none'",
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cache-control': 'no-store',
+};
+
 type Language = keyof typeof texts;
 type Refusal = 'wrong-credentials' | 'too-many-attempts' | 'too-busy';
 

@@ -6,8 +6,8 @@ import type { Configuration, Provider } from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
-import { clientMetadata } from './openid-clients.ts';
-import { pageHeaders, problemPage } from './openid-pages.ts';
+import { clientMetadata, clientsFor } from './openid-clients.ts';
+import { pageHeaders, problemPage, scriptHeaders } from './openid-pages.ts';
 import { OpenIdStorage } from './openid-storage.ts';
 import type { IdentitySettings } from './settings.ts';
 import { algorithm, type SigningKeys } from './signing-keys.ts';
@@ -62,7 +62,7 @@ export class OpenIdProvider {
     const issuer = this.settings.tokenIssuer;
     const configuration: Configuration = {
       adapter: (model) => new OpenIdStorage(this.dataSource, model, this.library.errors.InvalidGrant),
-      clients: this.settings.oidcClients.map(clientMetadata),
+      clients: clientsFor(issuer, this.settings.oidcClients).map(clientMetadata),
       jwks: { keys: signing as never },
       enabledJWA: { idTokenSigningAlgValues: [algorithm] } as never,
       routes: endpoints,
@@ -100,6 +100,11 @@ export class OpenIdProvider {
     const provider = new this.library.Provider(issuer, configuration);
     // Only what `openIdServer` has written into the headers itself.
     provider.proxy = true;
+    provider.use(async (context, next) => {
+      // The library adds the hash of the one script that it writes, of `response_mode=form_post`, to this directive.
+      if (context.path.startsWith(endpoints.authorization)) context.set(scriptHeaders);
+      await next();
+    });
     provider.on('grant.revoked', ({ oidc: { entities } }) => {
       const { accountId: memberId, clientId } = entities.RefreshToken ?? entities.AuthorizationCode ?? {};
       const details = { client: clientId };

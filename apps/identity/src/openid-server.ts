@@ -6,7 +6,7 @@ import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { SignInForm, type Credentials } from './credentials.ts';
 import { consentPage, pageHeaders, problemPage, signInPage } from './openid-pages.ts';
-import { mountPath, type OpenIdProvider } from './openid-provider.ts';
+import { endpoints, mountPath, type OpenIdProvider } from './openid-provider.ts';
 
 type Interaction = { Params: { uid: string }; Body: URLSearchParams };
 
@@ -58,7 +58,8 @@ export async function openIdServer(
       asIssuer(request);
       reply.headers(pageHeaders()).type('text/html; charset=utf-8');
       const { origin } = request.headers;
-      if (request.method === 'POST' && origin !== undefined && origin !== issuer.origin)
+      const isOurs = origin === undefined || origin === issuer.origin;
+      if (request.method === 'POST' && !isOurs && request.url !== endpoints.authorization)
         throw new errors.SessionNotFound('not from here');
       done();
     });
@@ -70,6 +71,10 @@ export async function openIdServer(
         .type('text/html; charset=utf-8')
         .send(problemPage(request.headers['accept-language']));
     });
+    // As a GET (OpenID Connect Core 1.0, 3.1.2.1): that brings the cookies, which a form of a partner's page does not.
+    scope.post<{ Body: URLSearchParams }>(endpoints.authorization, (request, reply) =>
+      reply.redirect(`${endpoints.authorization}?${request.body}`, 303),
+    );
     const path = `${mountPath}/interaction/:uid`;
     scope.get<Interaction>(path, (request, reply) => show(request, reply));
     scope.post<Interaction>(`${path}/sign-in`, signIn);

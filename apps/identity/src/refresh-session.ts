@@ -1,54 +1,63 @@
 import type { Body } from '@jogakbo/contract';
 import { RefreshSession } from '@jogakbo/contracts-identity';
+import { UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { DataSource, IsNull, MoreThan, type EntityManager } from 'typeorm';
+import { IsNull, MoreThan } from 'typeorm';
 import { AccessTokens } from './access-tokens.ts';
 import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
-import { endSessions, extendSession, hashToken, RefreshToken, Session } from './session.ts';
+import { endSession, extendSession, getSuccessor, hashToken, RefreshToken, Session } from './session.ts';
+import { IdentitySettings } from './settings.ts';
 
 @Controller()
 export class RefreshSessionHandler {
   constructor(
-    private readonly dataSource: DataSource,
+    private readonly units: UnitsOfWork,
     private readonly accessTokens: AccessTokens,
+    private readonly settings: IdentitySettings,
   ) {}
 
   /**
-   * Works in a transaction of its own and not in the unit of work, which a rejection rolls back: the end of a family
-   * must hold although the answer is a "no".
+   * Works in a unit of work of its own, because a rejection rolls back the one of the message: the end of a session must
+   * hold although the request is rejected.
    */
   @Handles(RefreshSession)
   async handle({ refreshToken }: Body<typeof RefreshSession>, { address }: MessageContext) {
-    const next = await this.dataSource.transaction((tx) => rotate(tx, hashToken(refreshToken), address));
+    const next = await this.units.run((work) => this.#rotate(work, refreshToken, address));
     if (!next) throw RefreshSession.reject('refresh-token-refused', 'sign in again');
     return this.accessTokens.issue(next.member, next.session, next.refreshToken);
   }
-}
 
-/** Uses a token up, and gives what follows it. A token that was used before ends its family instead. */
-async function rotate(tx: EntityManager, tokenHash: string, address: string | undefined) {
-  const now = new Date();
-  // Of several at the same time the row lets one through; the others see it used, and are reuse.
-  const { affected } = await tx.update(
-    RefreshToken,
-    { tokenHash, usedAt: IsNull(), expiresAt: MoreThan(now) },
-    { usedAt: now },
-  );
-  const token = await tx.findOneBy(RefreshToken, { tokenHash });
-  if (!token) return undefined;
-  const { sessionId } = token;
-  if (affected !== 1) {
-    if (!token.usedAt || (await endSessions(tx, { sessionId })) === 0) return undefined;
-    const { memberId } = await tx.findOneByOrFail(Session, { sessionId });
-    await recordAudit(tx, 'refresh-token-reused', { memberId, address, details: { sessionId } });
-    return undefined;
+  /**
+   * Uses a token up and returns its successor. Within the grace period a used token returns the same successor again, so
+   * that two tabs of a browser can refresh at once; after it, a used token ends its session.
+   */
+  async #rotate(work: UnitOfWork, token: string, address: string | undefined) {
+    const { tx } = work;
+    const now = new Date();
+    const tokenHash = hashToken(token);
+    // Of several at the same time the row lets one through; the others find it used.
+    const { affected } = await tx.update(
+      RefreshToken,
+      { tokenHash, usedAt: IsNull(), expiresAt: MoreThan(now) },
+      { usedAt: now },
+    );
+    const found = await tx.findOneBy(RefreshToken, { tokenHash });
+    if (!found) return undefined;
+    const { sessionId, usedAt } = found;
+    const session = await tx.findOneByOrFail(Session, { sessionId });
+    let refreshToken: string | undefined;
+    if (affected === 1) refreshToken = await extendSession(tx, session, token);
+    else if (usedAt && now.getTime() - usedAt.getTime() > this.settings.refreshGrace * 1_000) {
+      const memberId = await endSession(work, sessionId);
+      if (memberId)
+        await recordAudit(tx, 'refresh-token-reused', { memberId, address, details: { sessionId } });
+    } else if (usedAt && !session.endedAt && session.endsAt > now)
+      refreshToken = getSuccessor(session, token);
+    if (!refreshToken) return undefined;
+    // Read anew: the next token has the roles of now.
+    const member = await tx.findOneByOrFail(Member, { memberId: session.memberId });
+    return { session, refreshToken, member };
   }
-  const refreshToken = await extendSession(tx, sessionId);
-  if (!refreshToken) return undefined;
-  const session = await tx.findOneByOrFail(Session, { sessionId });
-  const { memberId } = session;
-  // Read anew: who lost a role loses it with the next token.
-  return { session, refreshToken, member: await tx.findOneByOrFail(Member, { memberId }) };
 }

@@ -4,21 +4,23 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { recordAudit } from './audit.ts';
-import { endSessions } from './session.ts';
+import { endAllSessions, endSession } from './session.ts';
 
 @Controller()
 export class SignOutHandler {
   @Handles(SignOut)
-  async here(_: Body<typeof SignOut>, { tx, caller, address }: UnitOfWork) {
+  async here(_: Body<typeof SignOut>, work: UnitOfWork) {
+    const { tx, caller, address } = work;
     const { memberId, sessionId } = caller;
-    if (!sessionId || (await endSessions(tx, { sessionId })) === 0) return;
+    if (!sessionId || !(await endSession(work, sessionId))) return;
     await recordAudit(tx, 'signed-out', { memberId, address, details: { sessionId } });
   }
 
   @Handles(SignOutEverywhere)
-  async everywhere(_: Body<typeof SignOutEverywhere>, { tx, caller, address }: UnitOfWork) {
+  async everywhere(_: Body<typeof SignOutEverywhere>, work: UnitOfWork) {
+    const { tx, caller, address } = work;
     const { memberId } = caller;
-    const sessions = await endSessions(tx, { memberId });
+    const sessions = await endAllSessions(work, memberId);
     await recordAudit(tx, 'signed-out-everywhere', { memberId, address, details: { sessions } });
   }
 }

@@ -4,8 +4,9 @@ import { MemberRegistered, SignUp, SignUpRepeated } from '@jogakbo/contracts-ide
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { Hashing } from './hashing.ts';
+import { Hashing, inside } from './hashing.ts';
 import { addMember, Member } from './member.ts';
+import { sourceOf } from './sign-in-limits.ts';
 
 @Controller()
 export class SignUpHandler {
@@ -16,9 +17,9 @@ export class SignUpHandler {
    * member is told by mail instead.
    */
   @Handles(SignUp)
-  async handle(command: Body<typeof SignUp>, { tx, publish, language }: UnitOfWork) {
+  async handle(command: Body<typeof SignUp>, { tx, publish, language, address }: UnitOfWork) {
     // Before the first use of `tx`: no connection is held while this takes its time.
-    const passwordHash = await this.hashing.hash(command.password);
+    const passwordHash = await this.hashing.hash(command.password, address ? sourceOf(address) : inside);
     const memberId = randomUUIDv7();
     const email = command.email.toLowerCase();
     const { name } = command;

@@ -4,9 +4,10 @@ import { UnitsOfWork } from '@jogakbo/consistency';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
-import { Hashing } from './hashing.ts';
+import { Hashing, inside } from './hashing.ts';
 import { addMember, Member } from './member.ts';
-import { endSessions } from './session.ts';
+import { revokeMemberTokens } from './revocations.ts';
+import { endAllSessions } from './session.ts';
 import { IdentitySettings } from './settings.ts';
 import type { StaffAccount } from './staff.ts';
 
@@ -26,11 +27,12 @@ export class StaffAccounts implements OnApplicationBootstrap {
 
   async #ensure({ email, name, password, roles }: StaffAccount): Promise<void> {
     const known = await this.dataSource.manager.findOneBy(Member, { email });
-    const fits = known !== null && (await this.hashing.fits(password, known.passwordHash));
+    const fits = known !== null && (await this.hashing.fits(password, known.passwordHash, inside));
     if (fits && known.name === name && String(known.roles) === String(roles)) return;
-    const passwordHash = fits ? known.passwordHash : await this.hashing.hash(password);
+    const passwordHash = fits ? known.passwordHash : await this.hashing.hash(password, inside);
 
-    await this.units.run(async ({ tx, publish, language }) => {
+    await this.units.run(async (work) => {
+      const { tx, publish, language } = work;
       const memberId = randomUUIDv7();
       if (await addMember(tx, { memberId, email, name, passwordHash, roles })) {
         publish(MemberRegistered({ memberId, email, name, language }));
@@ -38,11 +40,12 @@ export class StaffAccounts implements OnApplicationBootstrap {
       }
       await tx.update(Member, { email }, { name, passwordHash, roles });
       if (known && String(known.roles) !== String(roles)) {
+        await revokeMemberTokens(work, known.memberId);
         const details = { from: known.roles, to: roles, reason: 'the setting STAFF' };
         await recordAudit(tx, 'roles-changed', { memberId: known.memberId, details });
       }
       // Whoever signed in with another password must not gain these roles with the next refresh.
-      if (known && !fits) await endSessions(tx, { memberId: known.memberId });
+      if (known && !fits) await endAllSessions(work, known.memberId);
     });
   }
 }

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import {
   GetJwks,
@@ -13,6 +14,7 @@ import { ServiceUnderTest } from '@jogakbo/testing';
 import { createLocalJWKSet, decodeJwt, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
 import { ExpiredSessions } from '../src/expired-sessions.ts';
 import { IdentityModule } from '../src/identity.module.ts';
+import { hashToken } from '../src/session.ts';
 
 const password = '조각보-correct-horse';
 
@@ -34,6 +36,11 @@ describe('identity', () => {
   const signIn = (email: string, given = password) =>
     identity.ask(SignIn, { email, password: given }, { timeout: 10_000 });
   const refresh = (refreshToken: string) => identity.ask(RefreshSession, { refreshToken });
+  const usedSecondsAgo = (token: string, seconds: number) =>
+    identity.query(
+      `UPDATE refresh_token SET used_at = now() - $2 * interval '1 second' WHERE token_hash = $1`,
+      [hashToken(token), seconds],
+    );
   const callerOf = ({ sub, roles, sid }: JWTPayload) => ({
     caller: { memberId: sub!, roles: roles as string[], sessionId: sid as string },
   });
@@ -149,26 +156,68 @@ describe('identity', () => {
       await expect(refresh(second.refreshToken)).resolves.toMatchObject({ expiresIn: 600 });
     });
 
-    it('ends the whole family when a used token comes again, and no other', async () => {
+    it('gives ten who show one token at once the same successor, which goes on', async () => {
+      const { email } = await member();
+      const { refreshToken } = await signIn(email);
+      const answers = await Promise.all(Array.from({ length: 10 }, () => refresh(refreshToken)));
+      const successors = new Set(answers.map((answer) => answer.refreshToken));
+      expect(successors.size).toBe(1);
+      const third = await refresh([...successors][0]!);
+      await expect(refresh([...successors][0]!)).resolves.toMatchObject({ refreshToken: third.refreshToken });
+    });
+
+    it('ends the whole family when a used token comes after the grace period, and no other', async () => {
       const { email } = await member();
       const [first, elsewhere] = [await signIn(email), await signIn(email)];
       const second = await refresh(first.refreshToken);
+      await usedSecondsAgo(first.refreshToken, 9);
+      await expect(refresh(first.refreshToken)).resolves.toMatchObject({ refreshToken: second.refreshToken });
+      await usedSecondsAgo(first.refreshToken, 11);
       await expect(refresh(first.refreshToken)).rejects.toMatchObject(refused);
       await expect(refresh(second.refreshToken)).rejects.toMatchObject(refused);
+      await usedSecondsAgo(first.refreshToken, 0);
+      await expect(refresh(first.refreshToken)).rejects.toMatchObject(refused);
       await expect(refresh(elsewhere.refreshToken)).resolves.toMatchObject({ tokenType: 'Bearer' });
     });
 
-    it('lets one of ten at the same time win, and takes the others for reuse', async () => {
+    it('derives a successor from what neither the client nor the database has alone', async () => {
       const { email } = await member();
-      const { refreshToken } = await signIn(email);
-      const results = await Promise.allSettled(Array.from({ length: 10 }, () => refresh(refreshToken)));
-      const won = results.filter((result) => result.status === 'fulfilled');
-      const lost = results.filter((result) => result.status === 'rejected');
-      expect(won).toHaveLength(1);
-      expect(lost.map(({ reason }) => (reason as { code: string }).code)).toEqual(
-        Array.from({ length: 9 }, () => 'refresh-token-refused'),
+      const [one, other] = [await signIn(email), await signIn(email)];
+      // The key of one session does nothing for the token of another.
+      const [next, elsewhere] = [await refresh(one.refreshToken), await refresh(other.refreshToken)];
+      const keys = await identity.query<{ rotation_key: Buffer }>('SELECT rotation_key FROM session');
+      const derived = (token: string) =>
+        keys.map((row) => createHmac('sha256', row.rotation_key).update(token).digest('base64url'));
+      expect(derived(one.refreshToken)).toContain(next.refreshToken);
+      expect(new Set([...keys.map((row) => row.rotation_key.toString('hex'))]).size).toBe(keys.length);
+      expect(derived(hashToken(one.refreshToken))).not.toContain(next.refreshToken);
+      expect(next.refreshToken).not.toBe(elsewhere.refreshToken);
+    });
+
+    it('ends with its session, however often it was refreshed', async () => {
+      const { email } = await member();
+      const first = await signIn(email);
+      const sessionId = decodeJwt(first.accessToken)['sid'];
+      const [{ days } = { days: 0 }] = await identity.query<{ days: number }>(
+        `SELECT round(extract(epoch FROM ends_at - now()) / 86400)::int AS days FROM session WHERE session_id = $1`,
+        [sessionId],
       );
-      await expect(refresh(won[0]!.value.refreshToken)).rejects.toMatchObject(refused);
+      expect(days).toBe(90);
+      const end = (when: string) =>
+        identity.query(`UPDATE session SET ends_at = now() + interval '${when}' WHERE session_id = $1`, [
+          sessionId,
+        ]);
+      await end('100 seconds');
+      const second = await refresh(first.refreshToken);
+      expect(second.expiresIn).toBeLessThanOrEqual(100);
+      expect(decodeJwt(second.accessToken).exp! * 1_000).toBeLessThanOrEqual(Date.now() + 100_000);
+      const late = await identity.query(
+        'SELECT 1 FROM refresh_token JOIN session USING (session_id) WHERE refresh_token.expires_at > ends_at AND used_at IS NULL',
+      );
+      expect(late).toEqual([]);
+      await end('-1 seconds');
+      for (const token of [second.refreshToken, first.refreshToken])
+        await expect(refresh(token)).rejects.toMatchObject(refused);
     });
 
     it('gives the roles of now', async () => {

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { actionOf, Browser } from '@jogakbo/testing';
-import { Partner, password } from './partner.ts';
+import * as openid from 'openid-client';
+import { Partner, password, redirectUri } from './partner.ts';
 
 describe('the pages of OpenID Connect', () => {
   const partner = new Partner();
@@ -66,6 +68,58 @@ describe('the pages of OpenID Connect', () => {
     expect(refused.headers.get('content-security-policy')).toContain("default-src 'none'");
     const consent = action.replace(/sign-in$/, 'consent');
     expect((await browser.open(consent, {})).status).toBe(400);
+  });
+
+  it('takes the request of a partner as a form, too, from whichever origin', async () => {
+    const { email } = await partner.member();
+    const { address, checks } = await partner.begin();
+    const { pathname, searchParams } = new URL(address);
+    for (const origin of ['https://partner.example', 'null', partner.origin]) {
+      const browser = new Browser(partner.origin);
+      const page = await browser.open(pathname, Object.fromEntries(searchParams), { origin });
+      expect(page.status).toBe(200);
+      const asked = await browser.open(actionOf(page.text), { email, password });
+      const allowed = await browser.open(actionOf(asked.text), {});
+      const { expires_in } = await openid.authorizationCodeGrant(partner.client, allowed.url, checks);
+      expect(expires_in).toBe(600);
+    }
+    const wrong = await new Browser(partner.origin).open(pathname, {
+      ...Object.fromEntries(searchParams),
+      client_id: 'x',
+    });
+    expect(wrong.status).toBe(400);
+  });
+
+  it('answers with a form whose script, and no other, may run, where a partner asks for that', async () => {
+    const { email } = await partner.member();
+    const { address, checks } = await partner.begin();
+    const browser = new Browser(partner.origin);
+    const page = await browser.open(`${address}&response_mode=form_post`);
+    const asked = await browser.open(actionOf(page.text), { email, password });
+    const { status, headers, text } = await browser.open(actionOf(asked.text), {});
+    expect([status, headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(actionOf(text)).toBe(redirectUri);
+    const [, script] = /<script>([^]*?)<\/script>/.exec(text)!;
+    expect(text.match(/<script/g)).toHaveLength(1);
+    const policy = headers
+      .get('content-security-policy')!
+      .split(';')
+      .map((one) => one.trim());
+    expect(policy).toEqual([
+      "default-src 'none'",
+      `script-src 'sha256-${createHash('sha256').update(script!).digest('base64')}'`,
+      ...["frame-ancestors 'none'", "base-uri 'none'"],
+    ]);
+    const fields = [...text.matchAll(/name="(\w+)" value="([^"]*)"/g)].map(([, name, value]) => [
+      name,
+      value,
+    ]);
+    const callback = new Request(redirectUri, {
+      method: 'POST',
+      body: new URLSearchParams(fields as [string, string][]),
+    });
+    const tokens = await openid.authorizationCodeGrant(partner.client, callback, checks);
+    expect(tokens.claims()!.aud).toBe('partner');
   });
 
   it('tells the partner where the member refuses', async () => {

@@ -101,6 +101,19 @@ describe('guessing passwords', () => {
     await expect(spentBy(() => signUp('fresh-address@example.com'))).resolves.toBe(1);
   });
 
+  it('gives other networks their turn while one sends a flood', async () => {
+    let isOver = false;
+    const flood = times(150, (i) => attempt(`flooded-${i}@example.com`, 'wrong', '192.0.2.66')).finally(
+      () => (isOver = true),
+    );
+    const others: string[] = [];
+    for (let i = 0; i < 5; i++)
+      others.push(await attempt(`calm-${i}@example.com`, 'wrong', `203.0.113.${60 + i}`));
+    expect(isOver).toBe(false);
+    expect(others).toEqual(Array(5).fill('wrong-credentials'));
+    expect(of(await flood, 'too-busy')).toBeGreaterThan(30);
+  }, 60_000);
+
   it('sheds a flood at once with a reason, and serves what it took', async () => {
     const startedAt = performance.now();
     let firstRefusal = Infinity;

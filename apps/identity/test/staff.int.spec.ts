@@ -2,7 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { MemberRegistered, RefreshSession, SignIn, SignUp } from '@jogakbo/contracts-identity';
+import {
+  ListRevocations,
+  MemberRegistered,
+  RefreshSession,
+  SignIn,
+  SignUp,
+} from '@jogakbo/contracts-identity';
 import { start } from '@jogakbo/service';
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { decodeJwt } from 'jose';
@@ -64,6 +70,10 @@ describe('staff', () => {
       code: 'wrong-credentials',
     });
     await expect(rolesOf('operator@store.example', 'second password')).resolves.toEqual(['operator']);
+    // Once for the roles and once for the sessions of the old password.
+    expect((await identity.ask(ListRevocations, {})).revocations).toMatchObject([
+      ...[{ generation: 2 }, { generation: 1 }],
+    ]);
     await expect(announced()).resolves.toHaveLength(1);
   });
 

@@ -3,12 +3,14 @@ import {
   ChangeRoles,
   GetJwks,
   ListAudit,
+  ListRevocations,
   RefreshSession,
   RotateSigningKey,
   SignIn,
   SignOut,
   SignOutEverywhere,
   SignUp,
+  TokensRevoked,
 } from '@jogakbo/contracts-identity';
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, type JSONWebKeySet } from 'jose';
@@ -45,21 +47,88 @@ describe('trust', () => {
   const kinds = async (memberId: string) => (await audit(memberId)).map(({ kind }) => kind).reverse();
   const refused = { code: 'refresh-token-refused', status: 401 };
 
-  it('ends a family of which one token is shown twenty times at once: one answer, nineteen refusals', async () => {
-    for (let round = 0; round < 3; round++) {
-      const { email, refreshToken, memberId } = await member();
-      const elsewhere = await signIn(email);
-      const results = await Promise.allSettled(Array.from({ length: 20 }, () => refresh(refreshToken)));
-      const won = results.filter((result) => result.status === 'fulfilled');
-      const lost = results.filter((result) => result.status === 'rejected');
-      expect(won).toHaveLength(1);
-      expect(lost.map(({ reason }) => (reason as { code: string }).code)).toEqual(
-        Array.from({ length: 19 }, () => 'refresh-token-refused'),
-      );
-      await expect(refresh(won[0]!.value.refreshToken)).rejects.toMatchObject(refused);
-      await expect(refresh(elsewhere.refreshToken)).resolves.toMatchObject({ expiresIn: 600 });
-      await expect(kinds(memberId)).resolves.toEqual(['signed-in', 'signed-in', 'refresh-token-reused']);
+  it('ends a family of which a used token is shown twenty times at once after the grace period', async () => {
+    const { email, refreshToken, memberId } = await member();
+    const elsewhere = await signIn(email);
+    const { refreshToken: successor } = await refresh(refreshToken);
+    await identity.query(
+      `UPDATE refresh_token SET used_at = now() - interval '11 seconds' WHERE used_at IS NOT NULL`,
+    );
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => refresh(refreshToken)));
+    expect(results).toEqual(Array(20).fill({ status: 'rejected', reason: expect.objectContaining(refused) }));
+    await expect(refresh(successor)).rejects.toMatchObject(refused);
+    await expect(refresh(elsewhere.refreshToken)).resolves.toMatchObject({ expiresIn: 600 });
+    await expect(kinds(memberId)).resolves.toEqual(['signed-in', 'signed-in', 'refresh-token-reused']);
+  });
+
+  describe('revokes access tokens, for every gateway to hear and to ask for,', () => {
+    /** Runs what revokes, and returns what was announced and is listed. */
+    async function revocationOf(memberId: string, work: () => Promise<unknown>) {
+      await work();
+      const announced = await identity.hears(TokensRevoked, (event) => event.memberId === memberId);
+      const { revocations, revokedUntil } = await identity.ask(ListRevocations, {});
+      expect(revokedUntil).toBeNull();
+      expect(revocations.filter((one) => one.memberId === memberId)).toEqual([announced]);
+      return announced;
     }
+    const expiry = (token: string) => new Date(decodeJwt(token).exp! * 1_000).toISOString();
+    const sessionOf = (token: string) => decodeJwt(token)['sid'] as string;
+    const generationOf = (token: string) => decodeJwt(token)['gen'];
+
+    it('of a session that is signed out', async () => {
+      const { accessToken, memberId } = await member();
+      const sessionId = sessionOf(accessToken);
+      const revoked = await revocationOf(memberId, () =>
+        identity.ask(SignOut, {}, as(memberId, ['member'], sessionId)),
+      );
+      expect(revoked).toEqual({ memberId, sessionId, until: expect.any(String) });
+      expect(revoked.until > expiry(accessToken)).toBe(true);
+    });
+
+    it('of a session whose used refresh token comes again', async () => {
+      const { accessToken, refreshToken, memberId } = await member();
+      await refresh(refreshToken);
+      await identity.query(
+        `UPDATE refresh_token SET used_at = now() - interval '1 hour' WHERE used_at IS NOT NULL`,
+      );
+      const revoked = await revocationOf(memberId, () => refresh(refreshToken).catch(() => {}));
+      expect(revoked).toMatchObject({ sessionId: sessionOf(accessToken) });
+    });
+
+    it('of a member who signs out everywhere', async () => {
+      const { email, accessToken, memberId } = await member();
+      const revoked = await revocationOf(memberId, () => identity.ask(SignOutEverywhere, {}, as(memberId)));
+      expect(revoked).toEqual({ memberId, generation: 1, until: expect.any(String) });
+      expect(generationOf(accessToken)).toBe(0);
+      expect(generationOf((await signIn(email)).accessToken)).toBe(1);
+    });
+
+    it('of a member whose roles change, and not of one whose roles stay', async () => {
+      const { accessToken, refreshToken, memberId } = await member();
+      const change = (roles: ('member' | 'merchant')[]) =>
+        identity.ask(ChangeRoles, { memberId, roles }, operator);
+      const revoked = await revocationOf(memberId, async () => {
+        await change(['member']);
+        await change(['merchant']);
+      });
+      expect(revoked).toEqual({ memberId, generation: 1, until: expect.any(String) });
+      expect(generationOf(accessToken)).toBe(0);
+      expect(generationOf((await refresh(refreshToken)).accessToken)).toBe(1);
+    });
+
+    it('up to a limit: beyond it every token that is as old counts as revoked', async () => {
+      await identity.query(
+        `INSERT INTO revocation (revocation_id, member_id, session_id, until)
+         SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now() + n * interval '10 ms' + interval '1 minute'
+         FROM generate_series(1, 20100) AS n`,
+      );
+      const { revocations, revokedUntil } = await identity.ask(ListRevocations, {});
+      expect(revocations).toHaveLength(20_000);
+      const oldest = revocations.at(-1)!.until;
+      expect(revokedUntil! <= oldest).toBe(true);
+      expect(Date.parse(oldest) - Date.parse(revokedUntil!)).toBeLessThan(1_000);
+      await identity.query('DELETE FROM revocation');
+    });
   });
 
   it('signs out everywhere', async () => {

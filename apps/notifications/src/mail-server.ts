@@ -1,3 +1,4 @@
+import { PlatformSettings, Readiness } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { createTransport, type Transporter } from 'nodemailer';
 import { MailSink } from './mail-sink.ts';
@@ -12,12 +13,17 @@ export class MailServer implements OnModuleInit, OnApplicationShutdown {
   constructor(
     private readonly settings: NotificationsSettings,
     private readonly sink: MailSink,
+    private readonly platform: PlatformSettings,
+    private readonly readiness: Readiness,
   ) {}
 
   async onModuleInit(): Promise<void> {
+    if (!this.settings.smtpUrl) this.readiness.simulate('mail-server');
     this.#transport = createTransport({
       url: this.settings.smtpUrl ?? (await this.sink.open()),
       pool: true,
+      // What the URL itself says goes first.
+      requireTLS: !this.platform.localMode,
       maxConnections: 3,
       // Below the patience of a service that drains.
       ...{ connectionTimeout: 5_000, greetingTimeout: 5_000, socketTimeout: 7_000 },

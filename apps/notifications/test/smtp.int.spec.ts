@@ -4,8 +4,12 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MemberRegistered } from '@jogakbo/contracts-identity';
 import { ListMailbox, SendMail } from '@jogakbo/contracts-notifications';
+import { Readiness } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { SMTPServer } from 'smtp-server';
+import { MailServer } from '../src/mail-server.ts';
+import { MailSink } from '../src/mail-sink.ts';
+import type { Mail } from '../src/mail.ts';
 import { NotificationsModule } from '../src/notifications.module.ts';
 
 describe('a mail server of the world', () => {
@@ -88,6 +92,31 @@ describe('a mail server of the world', () => {
       async () => (await notifications.query('SELECT 1 FROM inbox WHERE key = $1', [eventId])).length === 1,
     );
     expect(takenFor('again@example.com')).toHaveLength(1);
+  });
+
+  it('gets nothing without TLS outside local mode, unless its address allows that', async () => {
+    const { port } = server.server.address() as AddressInfo;
+    const mail = (query: string) => {
+      const settings = {
+        smtpUrl: `smtp://jogakbo:p%40ss@127.0.0.1:${port}${query}`,
+        mailFrom: 'a@b.example',
+      };
+      const readiness = notifications.get(Readiness);
+      return new MailServer(settings, notifications.get(MailSink), { localMode: false } as never, readiness);
+    };
+    const letter = {
+      ...{ to: 'tls@example.com', recipient: 'Ada', messageId: `<${randomUUIDv7()}@x.example>` },
+      ...{ subject: 's', text: 't', html: 'h' },
+    } as Mail;
+    const strict = mail('');
+    await strict.onModuleInit();
+    await expect(strict.send(letter)).rejects.toThrow(/STARTTLS/);
+    expect(takenFor('tls@example.com')).toEqual([]);
+    const lax = mail('?requireTLS=false');
+    await lax.onModuleInit();
+    await lax.send(letter);
+    expect(takenFor('tls@example.com')).toHaveLength(1);
+    for (const one of [strict, lax]) await one.onApplicationShutdown();
   });
 
   it('leaves the local mailbox empty', async () => {

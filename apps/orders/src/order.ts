@@ -95,6 +95,10 @@ export function cancel(order: Order): OrderEvent[] {
 export const refund = (order: Order): OrderEvent[] =>
   order.status === 'cancelled' ? [{ type: 'refunded' }] : [];
 
+/** Whether something costs more than it did, or costs it in another currency: the two cannot be compared. */
+export const isDearer = (now: Money, before: Money | undefined): boolean =>
+  now.currency !== before?.currency || now.amount > before.amount;
+
 /** The sum of all lines. @throws Error where they are in several currencies */
 export function totalOf(lines: { quantity: number; price: Money }[]): Money {
   const currency = lines[0]!.price.currency;

@@ -1,14 +1,15 @@
 import { randomUUIDv7 } from 'node:crypto';
-import type { Body } from '@jogakbo/contract';
+import type { Body, Money, Reply } from '@jogakbo/contract';
 import { QuoteProducts } from '@jogakbo/contracts-catalog';
 import { OrderPlaced, PlaceOrder } from '@jogakbo/contracts-orders';
 import { CheckPaymentToken } from '@jogakbo/contracts-payments';
 import { append, nothing, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles, RemoteFault } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { order, totalOf } from './order.ts';
+import { isDearer, order, totalOf } from './order.ts';
 
 type Command = Body<typeof PlaceOrder>;
+type Quotes = Reply<typeof QuoteProducts>;
 
 @Controller()
 export class PlaceOrderHandler {
@@ -16,37 +17,28 @@ export class PlaceOrderHandler {
 
   /** Nothing is written before both questions are answered, and no connection is held while they are asked. */
   @Handles(PlaceOrder)
-  async handle({ lines, shipTo, payment }: Command, work: UnitOfWork) {
+  async handle({ lines, expectedTotal, shipTo, payment }: Command, work: UnitOfWork) {
     const { memberId } = work.caller;
-    const [priced] = await Promise.all([this.#price(lines), this.#mustKnow(payment.token)]);
+    const [quotes] = await Promise.all([this.#quote(lines), this.#mustKnow(payment.token)]);
+    const priced = priceLines(lines, quotes);
     if (new Set(priced.map(({ price }) => price.currency)).size > 1)
       throw PlaceOrder.reject('mixed-currencies');
+    const total = totalOf(priced);
+    mustNotBeDearer({ lines, expectedTotal }, quotes, total);
 
     const orderId = randomUUIDv7();
-    const placed = { memberId, language: work.language, lines: priced, total: totalOf(priced) };
+    const placed = { memberId, language: work.language, lines: priced, total };
     await append(work, order, orderId, nothing, [{ type: 'placed', ...placed, shipTo }]);
     work.publish(OrderPlaced({ orderId, ...placed, payment }));
-    return { orderId, status: 'placed' as const, total: placed.total };
+    return { orderId, status: 'placed' as const, total };
   }
 
-  /** One line per product, with the name and price of now. */
-  async #price(lines: Command['lines']) {
-    const productIds = [...new Set(lines.map(({ productId }) => productId))];
-    const { items } = await this.ask(QuoteProducts, { productIds });
-    const quotes = new Map(items.map((item) => [item.productId, item]));
-    const unknown = lines.flatMap(({ productId }, index) =>
-      quotes.has(productId) ? [] : [{ path: `lines.${index}.productId`, message: 'not on sale' }],
+  #quote(lines: Command['lines']): Promise<Quotes> {
+    const earlier = lines.flatMap(({ productId, priceVersion: version }) =>
+      version === undefined ? [] : [{ productId, version }],
     );
-    if (unknown.length > 0)
-      throw PlaceOrder.reject('unknown-product', 'some products are not on sale', unknown);
-    return productIds.map((productId) => {
-      const { name, price } = quotes.get(productId)!;
-      const quantity = lines.reduce(
-        (sum, line) => (line.productId === productId ? sum + line.quantity : sum),
-        0,
-      );
-      return { productId, name, price, quantity };
-    });
+    const productIds = [...new Set(lines.map(({ productId }) => productId))];
+    return this.ask(QuoteProducts, { productIds, ...(earlier.length > 0 && { earlier }) });
   }
 
   /** Where payments cannot be asked now, the saga finds out later: an unknown token then ends in a rejected order. */
@@ -62,4 +54,36 @@ export class PlaceOrderHandler {
       { path: 'payment.token', message: 'unknown' },
     ]);
   }
+}
+
+/** One line per product, with the name and price of now. @throws Rejection `unknown-product` */
+function priceLines(lines: Command['lines'], { items }: Quotes) {
+  const quotes = new Map(items.map((item) => [item.productId, item]));
+  const unknown = lines.flatMap(({ productId }, index) =>
+    quotes.has(productId) ? [] : [{ path: `lines.${index}.productId`, message: 'not on sale' }],
+  );
+  if (unknown.length > 0)
+    throw PlaceOrder.reject('unknown-product', 'some products are not on sale', unknown);
+  return [...Map.groupBy(lines, ({ productId }) => productId)].map(([productId, same]) => {
+    const { name, price } = quotes.get(productId)!;
+    return { productId, name, price, quantity: same.reduce((sum, { quantity }) => sum + quantity, 0) };
+  });
+}
+
+/** @throws Rejection `price-changed` with the total of now, where the member has seen a lower price */
+function mustNotBeDearer(
+  { lines, expectedTotal }: Pick<Command, 'lines' | 'expectedTotal'>,
+  { items, earlier }: Quotes,
+  total: Money,
+): void {
+  const dearer = lines.flatMap(({ productId, priceVersion }, index) => {
+    if (priceVersion === undefined) return [];
+    const now = items.find((item) => item.productId === productId)!.price;
+    const seen = earlier.find((one) => one.productId === productId && one.version === priceVersion)?.price;
+    return isDearer(now, seen) ? [{ path: `lines.${index}.priceVersion`, message: 'the price rose' }] : [];
+  });
+  if (expectedTotal && isDearer(total, expectedTotal))
+    dearer.push({ path: 'expectedTotal', message: 'the total is higher' });
+  if (dearer.length > 0)
+    throw PlaceOrder.reject('price-changed', 'a price rose since it was read', dearer).with({ total });
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Body } from '@jogakbo/contract';
 import { QuoteProducts } from '@jogakbo/contracts-catalog';
 import {
   CommitStock,
@@ -52,11 +53,17 @@ describe('orders', () => {
     await orders.stub('catalog', [
       [
         QuoteProducts,
-        ({ productIds }: { productIds: string[] }) => {
+        ({ productIds, earlier = [] }: Body<typeof QuoteProducts>) => {
           quotes++;
           const price = { amount: 1_000, currency: 'KRW' };
           const known = productIds.filter((id) => id === productId);
-          return { items: known.map((id) => ({ productId: id, name: '조각보', price, version: 1 })) };
+          return {
+            items: known.map((id) => ({ productId: id, name: '조각보', price, version: 4 })),
+            // The price was 900, 1,000 and 1,100 before; of version 4 nothing is known.
+            earlier: earlier
+              .filter(({ version }) => version < 4)
+              .map((one) => ({ ...one, price: { amount: 800 + 100 * one.version, currency: 'KRW' } })),
+          };
         },
       ],
     ]);
@@ -239,6 +246,67 @@ describe('orders', () => {
     await expect(place(member(), randomUUID(), basket(1, 'tok_unheard_of'))).rejects.toMatchObject({
       code: 'unknown-payment-token',
       errors: [{ path: 'payment.token' }],
+    });
+  });
+
+  describe('at a price that is not the one that was seen', () => {
+    const krw = (amount: number) => ({ amount, currency: 'KRW' });
+    const seenAt = (priceVersion: number) => ({ lines: [{ productId, quantity: 2, priceVersion }] });
+    const buy = (seen: object) => place(member(), randomUUID(), { ...basket(), ...seen });
+
+    it.each([
+      ['an expected total below it', { expectedTotal: krw(1_999) }, 'expectedTotal'],
+      ['another currency', { expectedTotal: { amount: 9_999, currency: 'USD' } }, 'expectedTotal'],
+      ['the version of a lower price', seenAt(1), 'lines.0.priceVersion'],
+      ['a version whose price is not known', seenAt(4), 'lines.0.priceVersion'],
+      ['one line of several', { lines: [...seenAt(2).lines, ...seenAt(1).lines] }, 'lines.1.priceVersion'],
+      [
+        'a total that fits, a line that does not',
+        { expectedTotal: krw(2_000), ...seenAt(1) },
+        'lines.0.priceVersion',
+      ],
+    ])('buys nothing with %s, and tells the new total', async (_, seen, path) => {
+      const lines = 'lines' in seen ? seen.lines.length : 1;
+      await expect(buy(seen)).rejects.toMatchObject({
+        ...{ code: 'price-changed', status: 409 },
+        errors: [{ path }],
+        extensions: { total: krw(2_000 * lines) },
+      });
+    });
+
+    it.each([
+      ['the same total', { expectedTotal: krw(2_000) }],
+      ['a higher total', { expectedTotal: krw(3_000) }],
+      ['the version of the same price', seenAt(2)],
+      ['the version of a higher price', seenAt(3)],
+    ])('buys at the price of now with %s', async (_, seen) => {
+      await expect(buy(seen)).resolves.toMatchObject({ status: 'placed', total: krw(2_000) });
+    });
+
+    it('leaves the Idempotency-Key free for the new total', async () => {
+      const [caller, key] = [member(), randomUUID()];
+      const refused = place(caller, key, { ...basket(), ...{ expectedTotal: krw(1) } });
+      await expect(refused).rejects.toMatchObject({ code: 'price-changed' });
+      await expect(
+        place(caller, key, { ...basket(), ...{ expectedTotal: krw(2_000) } }),
+      ).resolves.toMatchObject({
+        status: 'placed',
+      });
+    });
+  });
+
+  it('limits the pieces of a product, not of a line', async () => {
+    const lines = (...quantities: number[]) => quantities.map((quantity) => ({ productId, quantity }));
+    await expect(
+      place(member(), randomUUID(), { ...basket(), lines: lines(600, 400, 1) }),
+    ).rejects.toMatchObject({
+      code: 'invalid',
+      errors: [{ path: 'lines.2.quantity' }],
+    });
+    await expect(
+      place(member(), randomUUID(), { ...basket(), lines: lines(600, 400) }),
+    ).resolves.toMatchObject({
+      total: { amount: 1_000_000, currency: 'KRW' },
     });
   });
 

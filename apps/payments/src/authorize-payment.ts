@@ -4,7 +4,7 @@ import { AuthorizePayment, ReturnPayment } from '@jogakbo/contracts-payments';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { payment, paymentIdOf, type PaymentEvent } from './payment.ts';
+import { catchUp, payment, paymentIdOf } from './payment.ts';
 import { PaymentProvider } from './provider.ts';
 
 @Controller()
@@ -19,18 +19,15 @@ export class AuthorizePaymentHandler {
   async handle({ orderId, memberId, amount, token }: Body<typeof AuthorizePayment>, work: UnitOfWork) {
     if ((await load(this.dataSource.manager, payment, orderId)).state) return;
 
-    const decision = await this.provider.authorize({ idempotencyKey: paymentIdOf(orderId), amount, token });
-    const event: PaymentEvent =
-      decision.outcome === 'authorized'
-        ? { type: 'authorized', memberId, amount, reference: decision.reference }
-        : { type: 'declined', memberId, amount, reason: decision.reason };
+    const charge = await this.provider.authorize({ paymentId: paymentIdOf(orderId), amount, token });
 
+    const about = { memberId, amount, sandbox: this.provider.sandbox };
     const now = await load(work.tx, payment, orderId);
     if (!now.state) {
-      await append(work, payment, orderId, nothing, [event]);
-    } else if (now.state.status === 'returned' && event.type === 'authorized') {
-      // The order ended while the provider was deciding: nobody hears of this, and it is let go of.
-      await append(work, payment, orderId, now, [event]);
+      await append(work, payment, orderId, nothing, catchUp(undefined, charge, about));
+    } else if (now.state.status === 'returned' && charge.status === 'authorized') {
+      // The order ended while the provider was deciding: nothing is announced, and the money is released.
+      await append(work, payment, orderId, now, catchUp(undefined, charge, about));
       work.publishLater(ReturnPayment({ orderId }), new Date());
     }
   }

@@ -18,13 +18,18 @@ describe('a provider behind HTTP', () => {
     calls = [];
     server = createServer((request, response) => {
       request.resume();
+      expect(request.headers.authorization).toBe('Bearer the store');
       calls.push({ line: `${request.method} ${request.url}`, key: request.headers['idempotency-key'] });
       const answer = script[Math.min(calls.length, script.length) - 1]!;
       if (answer === 'drop') request.socket.destroy();
       else if (answer !== 'silence') response.writeHead(answer.status).end(JSON.stringify(answer.body ?? {}));
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
-    provider = new HttpProvider(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, 500);
+    provider = new HttpProvider(
+      `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+      'the store',
+      500,
+    );
   });
   afterEach(async () => {
     server.close().closeAllConnections();
@@ -32,8 +37,9 @@ describe('a provider behind HTTP', () => {
   });
 
   const authorize = () =>
-    provider.authorize({ idempotencyKey: 'key-1', amount: { amount: 1, currency: 'KRW' }, token: 'tok_ok' });
-  const made = { status: 201, body: { reference: 'ch_1' } };
+    provider.authorize({ paymentId: 'key-1', amount: { amount: 1, currency: 'KRW' }, token: 'tok_ok' });
+  const authorized = { status: 'authorized', reference: 'ch_1' };
+  const made = { status: 201, body: authorized };
 
   it.each<[string, Script]>([
     ['at once', [made]],
@@ -43,7 +49,7 @@ describe('a provider behind HTTP', () => {
     ['after being told to slow down', [{ status: 429 }, made]],
   ])('authorizes %s, always with the same key', async (_, given) => {
     script = given;
-    await expect(authorize()).resolves.toEqual({ outcome: 'authorized', reference: 'ch_1' });
+    await expect(authorize()).resolves.toEqual(authorized);
     expect(calls).toEqual(given.map(() => ({ line: 'POST /v1/charges', key: 'key-1' })));
   });
 
@@ -58,32 +64,51 @@ describe('a provider behind HTTP', () => {
   });
 
   it('takes a no for an answer', async () => {
-    script = [{ status: 402, body: { reason: 'card-declined' } }];
-    await expect(authorize()).resolves.toEqual({ outcome: 'declined', reason: 'card-declined' });
+    const body = { status: 'declined', reason: 'card-declined' };
+    script = [{ status: 402, body }];
+    await expect(authorize()).resolves.toEqual(body);
     expect(calls).toHaveLength(1);
   });
 
   it.each<[string, Script[0]]>([
     ['a conflict', { status: 409 }],
     ['a redirection', { status: 302 }],
-    ['a charge without a reference', { status: 201, body: {} }],
+    ['a charge without a reference', { status: 201, body: { status: 'authorized' } }],
+    ['a charge without a status', { status: 201, body: { reference: 'ch_1' } }],
+    ['a refusal without a reason', { status: 402, body: { status: 'declined' } }],
   ])('does not believe %s', async (_, answer) => {
     script = [answer];
     await expect(authorize()).rejects.toBeInstanceOf(ProviderFault);
     expect(calls).toHaveLength(1);
   });
 
-  it('moves what it was told to move', async () => {
-    script = [{ status: 204 }];
-    await provider.capture('ch/1');
-    await provider.refund('ch/1');
+  it.each(['captured', 'voided', 'refunded'])(
+    'learns from a repeated call that the charge is %s',
+    async (status) => {
+      const body = { status, reference: 'ch_1' };
+      script = [{ status: 200, body }];
+      await expect(authorize()).resolves.toEqual(body);
+      script = [{ status: 409, body }];
+      const charge = { paymentId: 'key-1', reference: 'ch_1' };
+      await expect(provider.capture(charge)).resolves.toEqual(body);
+      await expect(provider.refund(charge)).resolves.toEqual(body);
+      await expect(provider.void('key-1')).resolves.toEqual(body);
+    },
+  );
+
+  it('moves what it was told to move, with a key for each step', async () => {
+    const charge = { paymentId: 'key-1', reference: 'ch/1' };
+    script = [{ status: 200, body: { status: 'captured', reference: 'ch/1' } }];
+    await provider.capture(charge);
+    await provider.refund(charge);
     await provider.void('key-1');
+    script = [{ status: 204 }];
     await expect(provider.knows('tok_ok')).resolves.toBe(true);
-    expect(calls.map(({ line }) => line)).toEqual([
-      'POST /v1/charges/ch%2F1/capture',
-      'POST /v1/charges/ch%2F1/refund',
-      'PUT /v1/cancellations/key-1',
-      'POST /v1/token-checks',
+    expect(calls).toEqual([
+      { line: 'POST /v1/charges/ch%2F1/capture', key: 'key-1-capture' },
+      { line: 'POST /v1/charges/ch%2F1/refund', key: 'key-1-refund' },
+      { line: 'PUT /v1/cancellations/key-1', key: undefined },
+      { line: 'POST /v1/token-checks', key: undefined },
     ]);
     script = [{ status: 404 }];
     await expect(provider.knows('tok_unheard_of')).resolves.toBe(false);

@@ -1,10 +1,16 @@
 import { ExponentialBackoff, handleAll, retry, type RetryPolicy } from 'cockatiel';
 import { request } from 'undici';
 import { z } from 'zod';
-import { PaymentProvider, ProviderFault, type Decision } from './provider.ts';
+import { PaymentProvider, ProviderFault, type Charge, type Reference } from './provider.ts';
 
-const Authorized = z.object({ reference: z.string().min(1) });
-const Declined = z.object({ reason: z.string().min(1) });
+/** What the provider says of a charge, in every answer that is about one. */
+const ChargeBody = z.discriminatedUnion('status', [
+  z.object({
+    status: z.enum(['authorized', 'captured', 'voided', 'refunded']),
+    reference: z.string().min(1),
+  }),
+  z.object({ status: z.literal('declined'), reason: z.string().min(1) }),
+]);
 
 interface Call {
   method: 'POST' | 'PUT';
@@ -24,10 +30,15 @@ interface Reply {
 export class HttpProvider extends PaymentProvider {
   readonly #policy: RetryPolicy;
 
-  /** @param patience milliseconds for each attempt */
+  /**
+   * @param token by which the provider knows the store; may only be missing in local mode
+   * @param timeoutMs for each attempt
+   */
   constructor(
     private readonly url: string,
-    private readonly patience: number,
+    private readonly token: string | undefined,
+    private readonly timeoutMs: number,
+    override readonly sandbox = false,
   ) {
     super();
     // Jittered: those who failed together do not come back together.
@@ -43,36 +54,42 @@ export class HttpProvider extends PaymentProvider {
     return (await this.#call(call)).status === 204;
   }
 
-  async authorize({
-    idempotencyKey,
-    amount,
-    token,
-  }: Parameters<PaymentProvider['authorize']>[0]): Promise<Decision> {
-    const { status, body } = await this.#call({
-      method: 'POST',
-      path: '/v1/charges',
-      expect: [201, 402, 422],
+  authorize({ paymentId, amount, token }: Parameters<PaymentProvider['authorize']>[0]): Promise<Charge> {
+    return this.#chargeOf({
+      ...{ method: 'POST', path: '/v1/charges', idempotencyKey: paymentId },
       body: { ...amount, token },
-      idempotencyKey,
+      expect: [200, 201, 402],
     });
-    return status === 201
-      ? { outcome: 'authorized', reference: fits(Authorized, body).reference }
-      : { outcome: 'declined', reason: fits(Declined, body).reason };
   }
 
-  async capture(reference: string): Promise<void> {
-    const path = `/v1/charges/${encodeURIComponent(reference)}/capture`;
-    await this.#call({ method: 'POST', path, expect: [204] });
+  capture(charge: Reference): Promise<Charge> {
+    return this.#move('capture', charge);
   }
 
-  async void(idempotencyKey: string): Promise<void> {
-    const path = `/v1/cancellations/${encodeURIComponent(idempotencyKey)}`;
-    await this.#call({ method: 'PUT', path, expect: [204] });
+  void(paymentId: string): Promise<Charge> {
+    const path = `/v1/cancellations/${encodeURIComponent(paymentId)}`;
+    return this.#chargeOf({ method: 'PUT', path, expect: [200, 409] });
   }
 
-  async refund(reference: string): Promise<void> {
-    const path = `/v1/charges/${encodeURIComponent(reference)}/refund`;
-    await this.#call({ method: 'POST', path, expect: [204] });
+  refund(charge: Reference): Promise<Charge> {
+    return this.#move('refund', charge);
+  }
+
+  #move(step: 'capture' | 'refund', { paymentId, reference }: Reference): Promise<Charge> {
+    return this.#chargeOf({
+      ...{ method: 'POST', path: `/v1/charges/${encodeURIComponent(reference)}/${step}` },
+      idempotencyKey: `${paymentId}-${step}`,
+      expect: [200, 409],
+    });
+  }
+
+  async #chargeOf(call: Call): Promise<Charge> {
+    const { body } = await this.#call(call);
+    const result = ChargeBody.safeParse(body);
+    if (result.success) return result.data;
+    throw new ProviderFault(
+      `${call.method} ${call.path}: the answer of the provider is not what it promises`,
+    );
   }
 
   async #call(call: Call): Promise<Reply> {
@@ -90,9 +107,10 @@ export class HttpProvider extends PaymentProvider {
   async #attempt({ method, path, body, idempotencyKey }: Call): Promise<Reply> {
     const response = await request(new URL(path, this.url), {
       method,
-      signal: AbortSignal.timeout(this.patience),
+      signal: AbortSignal.timeout(this.timeoutMs),
       headers: {
         ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(this.token && { authorization: `Bearer ${this.token}` }),
         ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -112,10 +130,4 @@ export function parsed(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function fits<S extends z.ZodType>(schema: S, body: unknown): z.output<S> {
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  throw new ProviderFault('the answer of the provider is not what it promises');
 }

@@ -1,12 +1,13 @@
-import { append, load, type UnitOfWork } from '@jogakbo/consistency';
+import { append, load, TooEarly, type UnitOfWork } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
 import { CapturePayment, ReturnPayment } from '@jogakbo/contracts-payments';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { payment, paymentIdOf, toCapture, toReturn, type PaymentStatus, type Step } from './payment.ts';
-import { PaymentProvider } from './provider.ts';
+import { catchUp, mustCapture, payment, paymentIdOf, toReturn, type Payment } from './payment.ts';
+import { PaymentProvider, ProviderFault, type Reference } from './provider.ts';
 
+/** Holds no connection while the provider works. Of two concurrent messages the later commit fails and is redelivered. */
 @Controller()
 export class MovePaymentHandler {
   constructor(
@@ -16,26 +17,32 @@ export class MovePaymentHandler {
 
   @Handles(CapturePayment)
   async capture({ orderId }: Body<typeof CapturePayment>, work: UnitOfWork) {
-    await this.#move(orderId, toCapture, work);
+    const found = await load(this.dataSource.manager, payment, orderId);
+    if (!mustCapture(found.state?.status)) return;
+    const charge = await this.provider.capture(reference(orderId, found.state));
+    // Voided by a return that lost its commit and is redelivered. Without such a return this ends in the dead letters.
+    if (charge.status !== 'captured') throw new TooEarly(`the charge is ${charge.status} already`);
+    await append(work, payment, orderId, found, catchUp(found.state, charge));
   }
 
   /** After this the order has cost nothing and never will, whatever of it is still on the way. */
   @Handles(ReturnPayment)
   async giveBack({ orderId }: Body<typeof ReturnPayment>, work: UnitOfWork) {
-    await this.#move(orderId, toReturn, work);
-  }
-
-  /** No connection is held while the provider works. Whoever is faster meanwhile wins; the loser comes again. */
-  async #move(
-    orderId: string,
-    next: (status: PaymentStatus | undefined) => Step | undefined,
-    work: UnitOfWork,
-  ): Promise<void> {
     const found = await load(this.dataSource.manager, payment, orderId);
-    const step = next(found.state?.status);
+    const step = toReturn(found.state?.status);
     if (!step) return;
-    if (step.ask === 'void') await this.provider.void(paymentIdOf(orderId));
-    else await this.provider[step.ask](found.state!.reference!);
-    await append(work, payment, orderId, found, [{ type: step.becomes }]);
+    let charge = step === 'void' ? await this.provider.void(paymentIdOf(orderId)) : undefined;
+    // Captured: known here, or by a capture that lost its commit.
+    if (!charge || charge.status === 'captured')
+      charge = await this.provider.refund(reference(orderId, found.state));
+    if (charge.status === 'authorized' || charge.status === 'captured')
+      throw new ProviderFault(`the charge is still ${charge.status}`);
+    await append(work, payment, orderId, found, catchUp(found.state, charge));
   }
+}
+
+/** @throws Error where the provider has a charge of which nothing is known here */
+function reference(orderId: string, known: Payment | undefined): Reference {
+  if (!known?.reference) throw new Error(`the charge of order ${orderId} is not known here`);
+  return { paymentId: paymentIdOf(orderId), reference: known.reference };
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { TooEarly } from '@jogakbo/consistency/aggregate';
-import { paymentIdOf, toCapture, toReturn, type PaymentStatus, type Step } from './payment.ts';
+import { catchUp, mustCapture, paymentIdOf, toReturn, type Payment, type PaymentStatus } from './payment.ts';
+import type { Charge } from './provider.ts';
 
 const orderId = '019a0000-0000-7000-8000-000000000001';
 
@@ -14,31 +15,63 @@ describe('the id of a payment', () => {
   });
 });
 
-const nothing = undefined;
-
-it.each<[PaymentStatus, Step | undefined]>([
-  ['authorized', { ask: 'capture', becomes: 'captured' }],
-  ['captured', nothing],
-  ['voided', nothing],
-  ['refunded', nothing],
-  ['returned', nothing],
-])('capturing what is %s', (status, step) => {
-  expect(toCapture(status)).toEqual(step);
+it('captures only what is authorized, and waits for it', () => {
+  expect(mustCapture('authorized')).toBe(true);
+  for (const over of ['captured', 'voided', 'refunded', 'returned'] as const)
+    expect(mustCapture(over)).toBe(false);
+  expect(() => mustCapture(undefined)).toThrow(TooEarly);
+  expect(() => mustCapture('declined')).toThrow('declined');
 });
 
-it('waits with a capture until something is authorized, and never captures what was declined', () => {
-  expect(() => toCapture(undefined)).toThrow(TooEarly);
-  expect(() => toCapture('declined')).toThrow('declined');
-});
-
-it.each<[PaymentStatus | undefined, Step | undefined]>([
-  [undefined, { ask: 'void', becomes: 'returned' }],
-  ['authorized', { ask: 'void', becomes: 'voided' }],
-  ['captured', { ask: 'refund', becomes: 'refunded' }],
-  ['declined', nothing],
-  ['voided', nothing],
-  ['refunded', nothing],
-  ['returned', nothing],
-])('returning what is %s', (status, step) => {
+it.each<[PaymentStatus | undefined, 'void' | 'refund' | undefined]>([
+  [undefined, 'void'],
+  ['authorized', 'void'],
+  ['captured', 'refund'],
+  ['declined', undefined],
+  ['voided', undefined],
+  ['refunded', undefined],
+  ['returned', undefined],
+])('returning what is %s: %s', (status, step) => {
   expect(toReturn(status)).toEqual(step);
+});
+
+describe('catching up with the provider', () => {
+  const order = { memberId: orderId, amount: { amount: 42_000, currency: 'KRW' } };
+  const is = (status: PaymentStatus): Payment => ({ status, unwanted: false, reference: 'ch_1', ...order });
+  const charge = (status: Charge['status']): Charge =>
+    status === 'declined' ? { status, reason: 'card-declined' } : { status, reference: 'ch_1' };
+  const types = (from: PaymentStatus | undefined, to: Charge['status'], about?: typeof order) =>
+    catchUp(from && is(from), charge(to), about).map(({ type }) => type);
+
+  it.each<[PaymentStatus | undefined, Charge['status'], PaymentStatus[]]>([
+    [undefined, 'authorized', ['authorized']],
+    [undefined, 'declined', ['declined']],
+    // A return was cut off before its commit: this is no decline.
+    [undefined, 'voided', ['returned']],
+    [undefined, 'captured', ['authorized', 'captured']],
+    [undefined, 'refunded', ['authorized', 'captured', 'refunded']],
+    ['authorized', 'authorized', []],
+    ['authorized', 'captured', ['captured']],
+    ['authorized', 'voided', ['voided']],
+    ['authorized', 'refunded', ['captured', 'refunded']],
+    ['captured', 'captured', []],
+    ['captured', 'refunded', ['refunded']],
+    ['refunded', 'refunded', []],
+  ])('from %s to %s', (from, to, events) => {
+    expect(types(from, to, order)).toEqual(events);
+  });
+
+  it('ends what was never known here, whatever was decided', () => {
+    expect(types(undefined, 'voided')).toEqual(['returned']);
+    expect(types(undefined, 'declined')).toEqual(['returned']);
+  });
+
+  it.each<[PaymentStatus | undefined, Charge['status']]>([
+    [undefined, 'captured'],
+    ['authorized', 'declined'],
+    ['captured', 'voided'],
+    ['captured', 'authorized'],
+  ])('does not make up a way from %s to %s', (from, to) => {
+    expect(() => types(from, to)).toThrow('yet its charge is');
+  });
 });

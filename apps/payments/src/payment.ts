@@ -10,22 +10,29 @@ import {
   type PaymentStatus as PublicStatus,
 } from '@jogakbo/contracts-payments';
 import type { z } from 'zod';
+import type { Charge } from './provider.ts';
 
 /** `returned`: the order was over before anything was authorized for it, and nothing will be. */
 export type PaymentStatus = z.infer<typeof PublicStatus> | 'returned';
 
 /** What can happen to the payment of an order. This, and not its state, is what is kept. */
 export type PaymentEvent =
-  | { type: 'authorized'; memberId: string; amount: Money; reference: string }
-  | { type: 'declined'; memberId: string; amount: Money; reason: string }
+  | ({ type: 'authorized'; reference: string } & About)
+  | ({ type: 'declined'; reason: string } & About)
   | { type: 'captured' | 'voided' | 'refunded' | 'returned' };
 
-export interface Payment {
+/** What a payment is for. */
+export interface About {
+  memberId: string;
+  amount: Money;
+  /** Whether the sandbox decided, and no money moves; missing in payments older than this field. */
+  sandbox?: boolean;
+}
+
+export interface Payment extends Partial<About> {
   status: PaymentStatus;
   /** The order was over before anything was authorized for it: nobody hears of what the provider decides later. */
   unwanted: boolean;
-  memberId?: string;
-  amount?: Money;
   reference?: string;
 }
 
@@ -37,8 +44,8 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
     return { status, unwanted, ...rest };
   }
   if (event.type === 'declined') {
-    const { memberId, amount } = event;
-    return { status: 'declined', unwanted, memberId, amount };
+    const { type: status, reason: _, ...about } = event;
+    return { status, unwanted, ...about };
   }
   return { ...payment, status: event.type, unwanted };
 }
@@ -65,12 +72,6 @@ export const payment = aggregate<Payment, PaymentEvent>('payment', {
   },
 });
 
-/** What the provider is to be asked for, and what the payment is once it has done so. */
-export interface Step {
-  ask: 'capture' | 'void' | 'refund';
-  becomes: 'captured' | 'voided' | 'refunded' | 'returned';
-}
-
 /**
  * The one payment of an order. Known before anything is written, so that every attempt, before and after a crash,
  * comes to the provider with the same key. A UUID of version 8: made of a SHA-256 (RFC 9562, B.2).
@@ -82,37 +83,69 @@ export function paymentIdOf(orderId: string): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-/** @param status undefined where no payment is known. @returns undefined where nothing is to be done */
-export function toCapture(status: PaymentStatus | undefined): Step | undefined {
+/** Whether a payment is to be captured now. @throws TooEarly where nothing was authorized yet */
+export function mustCapture(status: PaymentStatus | undefined): boolean {
+  if (status === undefined) throw new TooEarly('nothing was authorized yet');
+  if (status === 'declined') throw new Error('a declined payment cannot be captured');
+  return status === 'authorized';
+}
+
+/** What the provider is to be asked for so that an order costs nothing; undefined where it does not. */
+export function toReturn(status: PaymentStatus | undefined): 'void' | 'refund' | undefined {
   switch (status) {
-    case 'authorized':
-      return { ask: 'capture', becomes: 'captured' };
     case 'captured':
+      return 'refund';
+    case 'authorized':
+    // Nothing is known here, but an attempt that was cut off may have left something at the provider.
+    case undefined:
+      return 'void';
+    case 'declined':
     case 'voided':
     case 'refunded':
     case 'returned':
       return undefined;
-    case 'declined':
-      throw new Error('a declined payment cannot be captured');
-    case undefined:
-      throw new TooEarly('nothing was authorized yet');
   }
 }
 
-/** @param status undefined where no payment is known. @returns undefined where nothing is to be done */
-export function toReturn(status: PaymentStatus | undefined): Step | undefined {
-  switch (status) {
-    case 'authorized':
-      return { ask: 'void', becomes: 'voided' };
-    case 'captured':
-      return { ask: 'refund', becomes: 'refunded' };
+/**
+ * The events that bring a payment to the present state of its charge. The provider acts before the commit, and a crash
+ * may lose the commit: the charge can be several steps ahead, and each step is recorded as what it is.
+ * @param order what the payment is for; needed where no payment is known yet
+ * @throws Error where the payment cannot have become that charge
+ */
+export function catchUp(known: Payment | undefined, charge: Charge, order?: About): PaymentEvent[] {
+  const { status } = charge;
+  switch (known?.status) {
     case undefined:
-      // Nothing is known here, but an attempt that was cut off may have left something at the provider.
-      return { ask: 'void', becomes: 'returned' };
+      // Only a return voids: it lost its commit and is redelivered. Nothing was declined, and nothing is announced.
+      if (status === 'voided' || (status === 'declined' && !order)) return [{ type: 'returned' }];
+      if (!order) break;
+      if (status === 'declined') return [{ type: 'declined', ...order, reason: charge.reason }];
+      return [{ type: 'authorized', ...order, reference: charge.reference }, ...sinceAuthorized(status)];
+    case 'authorized':
+      if (status !== 'declined') return sinceAuthorized(status);
+      break;
+    case 'captured':
+      if (status === 'captured') return [];
+      if (status === 'refunded') return [{ type: 'refunded' }];
+      break;
     case 'declined':
     case 'voided':
     case 'refunded':
     case 'returned':
-      return undefined;
+      return [];
+  }
+  throw new Error(`the payment is ${known?.status ?? 'unknown'}, yet its charge is ${status}`);
+}
+
+function sinceAuthorized(status: 'authorized' | 'captured' | 'voided' | 'refunded'): PaymentEvent[] {
+  switch (status) {
+    case 'authorized':
+      return [];
+    case 'captured':
+    case 'voided':
+      return [{ type: status }];
+    case 'refunded':
+      return [{ type: 'captured' }, { type: 'refunded' }];
   }
 }

@@ -1,6 +1,6 @@
 import { payments } from '@jogakbo/contracts-payments';
 import { Consistency1700000000000, EventStore1700000000500 } from '@jogakbo/consistency';
-import { Service } from '@jogakbo/service';
+import { Readiness, Service } from '@jogakbo/service';
 import { Sandbox1700000001000 } from '../migrations/1700000001000-sandbox.ts';
 import { AuthorizePaymentHandler } from './authorize-payment.ts';
 import { HttpProvider } from './http-provider.ts';
@@ -20,9 +20,15 @@ import { PaymentsSettings } from './settings.ts';
     Sandbox,
     {
       provide: PaymentProvider,
-      inject: [PaymentsSettings, Sandbox],
-      useFactory: async ({ providerUrl, providerTimeout }: PaymentsSettings, sandbox: Sandbox) =>
-        new HttpProvider(providerUrl ?? (await sandbox.listen()), providerTimeout),
+      inject: [PaymentsSettings, Sandbox, Readiness],
+      useFactory: async (settings: PaymentsSettings, sandbox: Sandbox, readiness: Readiness) => {
+        const { providerUrl, providerToken, providerTimeout } = settings;
+        if (providerUrl) return new HttpProvider(providerUrl, providerToken, providerTimeout);
+        // Settings without a provider are refused outside local mode.
+        readiness.simulate('payment-provider');
+        const { url, token } = await sandbox.listen();
+        return new HttpProvider(url, token, providerTimeout, true);
+      },
     },
   ],
   handlers: [ReadPaymentsHandler, AuthorizePaymentHandler, MovePaymentHandler],

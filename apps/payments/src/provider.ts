@@ -1,33 +1,42 @@
 import type { Money } from '@jogakbo/contract';
 
-/** What a provider decided about a charge. */
-export type Decision = { outcome: 'authorized'; reference: string } | { outcome: 'declined'; reason: string };
+/** A charge as the provider has it now. */
+export type Charge =
+  | { status: 'authorized' | 'captured' | 'voided' | 'refunded'; reference: string }
+  | { status: 'declined'; reason: string };
 
 /**
  * The company that moves the money. Every call may be repeated and has its effect once; one that throws may have had
- * it. Never called while a transaction is open: it may take as long as the network likes.
+ * it. Every call answers with the charge as it is now, also where it cannot be moved any more: a repeated call may meet
+ * what another one has done since. Never called while a transaction is open: a call may take seconds.
  */
 export abstract class PaymentProvider {
+  /** True where no money moves at all. Recorded with every payment. */
+  abstract readonly sandbox: boolean;
+
   /** Whether a token can be paid with at all. Charges nothing. */
   abstract knows(token: string): Promise<boolean>;
 
-  /** Sets money aside. The same key gets the same decision for ever. */
-  abstract authorize(charge: { idempotencyKey: string; amount: Money; token: string }): Promise<Decision>;
+  /** Sets money aside. The same key always finds the same charge. */
+  abstract authorize(charge: { paymentId: string; amount: Money; token: string }): Promise<Charge>;
 
-  /** Takes what was set aside. @throws ProviderFault where it was let go of */
-  abstract capture(reference: string): Promise<void>;
+  /** Takes what was set aside. */
+  abstract capture(charge: Reference): Promise<Charge>;
 
-  /**
-   * Lets go of what was set aside under a key, known to the caller or not, and refuses what comes under it later.
-   * @throws ProviderFault where it was captured
-   */
-  abstract void(idempotencyKey: string): Promise<void>;
+  /** Releases what was set aside for a payment, known to the caller or not, and refuses what comes for it later. */
+  abstract void(paymentId: string): Promise<Charge>;
 
-  /** Gives back what was taken. @throws ProviderFault where nothing was */
-  abstract refund(reference: string): Promise<void>;
+  /** Gives back what was taken. */
+  abstract refund(charge: Reference): Promise<Charge>;
 }
 
-/** The provider failed, or nobody knows whether it did. */
+/** A charge by its name at the provider, and by ours: of the latter come the idempotency keys. */
+export interface Reference {
+  paymentId: string;
+  reference: string;
+}
+
+/** The provider failed, or its answer is missing or makes no sense. */
 export class ProviderFault extends Error {
   override readonly name = 'ProviderFault';
 }

@@ -21,14 +21,22 @@ export class ReadPaymentsHandler {
     const events = await history(this.dataSource.manager, payment, orderId);
     const state = events.reduce<Payment | undefined>(evolve, undefined);
     caller.mustOwn(state?.memberId);
-    const { status, amount } = state!;
+    const { status, amount, sandbox } = state!;
     if (status === 'returned') return { items: [], nextCursor: null };
     const entries = events.flatMap((event) => {
       if (event.type !== 'captured' && event.type !== 'refunded') return [];
       return postingsOf(event.type, amount!).map((posting) => ({ ...posting, at: event.at.toISOString() }));
     });
     return {
-      items: [{ paymentId: paymentIdOf(orderId), status, amount: amount!, entries }],
+      items: [
+        {
+          paymentId: paymentIdOf(orderId),
+          status,
+          amount: amount!,
+          entries,
+          ...(sandbox !== undefined && { sandbox }),
+        },
+      ],
       nextCursor: null,
     };
   }

@@ -1,23 +1,44 @@
-import { settings } from '@jogakbo/service';
+import { secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
 
-export class PaymentsSettings extends settings({
-  providerUrl: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('where the payment provider is; the sandbox of this service where it is not set'),
-  providerTimeout: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(60_000)
-    .default(5_000)
-    .describe('milliseconds that an attempt at the provider may take; three attempts are made'),
-  sandboxDelay: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(300_000)
-    .default(30_000)
-    .describe('milliseconds after which the sandbox answers for tok_timeout'),
-}) {}
+export class PaymentsSettings extends settings(
+  {
+    providerUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe(
+        'where the payment provider is, https:// outside local mode. Without it the service sells with its sandbox in ' +
+          'local mode, and does not start otherwise',
+      ),
+    providerToken: secret(
+      z
+        .string()
+        .regex(/^[\x21-\x7e]{16,}$/, 'at least 16 characters of ASCII, without spaces')
+        .optional()
+        .describe('bearer token of the store at the provider'),
+    ),
+    providerTimeout: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(60_000)
+      .default(5_000)
+      .describe('milliseconds that an attempt at the provider may take; three attempts are made'),
+    sandboxDelay: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(300_000)
+      .default(30_000)
+      .describe('milliseconds after which the sandbox answers for tok_timeout'),
+  },
+  ({ providerUrl, providerToken }, { localMode }) => ({
+    providerUrl:
+      !localMode &&
+      (providerUrl === undefined
+        ? 'is missing: set it, or LOCAL_MODE=true to sell with the sandbox, that charges nothing'
+        : !providerUrl.startsWith('https://') && 'must be https:// outside local mode'),
+    providerToken:
+      !localMode && providerToken === undefined && 'is missing: the provider must know who charges',
+  }),
+) {}

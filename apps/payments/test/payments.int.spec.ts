@@ -13,6 +13,9 @@ import {
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
 import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { DataSource } from 'typeorm';
+import { Sandbox } from '../src/sandbox/sandbox.ts';
+import { PaymentsSettings } from '../src/settings.ts';
 import { price, Till } from './till.ts';
 
 describe('payments', () => {
@@ -140,6 +143,7 @@ describe('payments', () => {
           paymentId: expect.any(String),
           status: 'captured',
           amount: price,
+          sandbox: true,
           entries: [
             { account: 'provider-receivable', amount: 42_000, currency: 'KRW', at: expect.any(String) },
             { account: 'sales', amount: -42_000, currency: 'KRW', at: expect.any(String) },
@@ -158,6 +162,23 @@ describe('payments', () => {
     const over = randomUUIDv7();
     await payments.ask(ReturnPayment, { orderId: over });
     await expect(list(row!.id, over)).rejects.toMatchObject(notFound);
+  });
+
+  it('shows that it sells with the sandbox', async () => {
+    const health = (await (await fetch(`${payments.url}/health/ready`)).json()) as { details: object };
+    expect(health.details).toMatchObject({ 'payment-provider': { status: 'up', simulated: true } });
+  });
+
+  it('lets no other process of the machine use its sandbox', async () => {
+    const sandbox = new Sandbox(payments.get(DataSource), payments.get(PaymentsSettings));
+    const { url, token } = await sandbox.listen();
+    const check = (authorization: string) =>
+      fetch(`${url}/v1/token-checks`, {
+        ...{ method: 'POST', headers: { authorization }, body: JSON.stringify({ token: 'tok_ok' }) },
+      });
+    expect((await check('Bearer of another')).status).toBe(401);
+    expect((await check(`Bearer ${token}`)).status).toBe(204);
+    await sandbox.onModuleDestroy();
   });
 
   it('takes nothing for what costs nothing', async () => {

@@ -75,7 +75,8 @@ export class Till {
       `SELECT 'ledger' AS where, sum(amount) FROM ledger_entry GROUP BY currency HAVING sum(amount) <> 0`,
       `SELECT 'provider' AS where, payment.status, charge.status AS there, charge.amount
        FROM payment LEFT JOIN sandbox_charge AS charge ON idempotency_key = payment_id::text
-       WHERE coalesce(charge.status, 'declined') <> replace(payment.status, 'returned', 'voided')
+       WHERE CASE payment.status WHEN 'returned' THEN coalesce(charge.status, 'none') NOT IN ('voided', 'declined')
+                                 ELSE coalesce(charge.status, 'declined') <> payment.status END
           OR charge.amount <> payment.amount`,
       `SELECT 'a charge of nobody' AS where, idempotency_key FROM sandbox_charge
        WHERE NOT EXISTS (SELECT FROM payment WHERE payment_id::text = idempotency_key)`,

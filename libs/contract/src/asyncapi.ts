@@ -178,6 +178,7 @@ const headersSchema: JsonSchema = {
   type: 'object',
   properties: {
     traceparent: { type: 'string', description: 'W3C Trace Context.' },
+    tracestate: { type: 'string', description: 'W3C Trace Context, as the caller sent it.' },
     language: { enum: ['ko', 'en'] },
     deadline: { type: 'integer', description: 'Milliseconds since 1970 after which nobody waits.' },
     caller: { type: 'string', description: 'The member on whose behalf, as JSON.' },

@@ -32,7 +32,7 @@ export interface HttpBinding {
   maxAuthAge?: number;
   /** True for a route whose output is the whole document of another standard (JWKS, OpenID discovery). */
   document?: boolean;
-  /** How often one caller (a member; without token, an address) may use this route. */
+  /** How often one address, and one member, may use this route. */
   limit?: RateLimit;
   /** For a public read that is the same for everybody: for so long an answer may be given again. */
   cache?: Cache;
@@ -69,6 +69,9 @@ export interface Wait {
   status: number;
 }
 
+/** Extension members of the problem of each rejection that has any. */
+export type Extensions = Readonly<Record<string, z.ZodObject>>;
+
 /** A message about to leave: a contract and the data that fits it. */
 export interface Message<C extends AnyContract = AnyContract> {
   contract: C;
@@ -96,6 +99,8 @@ interface RequestShape<
   /** How those who ask its service go about it. */
   readonly policy: CallPolicy;
   readonly rejections: Readonly<Record<R, number>>;
+  /** What a problem tells beside the standard members, by rejection code (RFC 9457, section 3.2). */
+  readonly extensions?: Extensions;
   readonly http?: HttpBinding;
   readonly access?: Access;
   /** The full name of a query that names this one as its fallback. */
@@ -163,6 +168,8 @@ type Spec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
   output?: O;
   /** Stable code of each "no", with the HTTP status that shows it. */
   rejections?: Readonly<Record<R, number>>;
+  /** What `reject(code).with(…)` tells a client, by code. */
+  extensions?: Readonly<Partial<Record<NoInfer<R>, z.ZodObject>>>;
   subject?: keyof z.output<I> & string;
   description?: string;
   idempotency?: Idempotency;
@@ -251,6 +258,7 @@ export function service(
       input: spec.input,
       output: spec.output ?? z.void(),
       rejections,
+      ...(spec.extensions && { extensions: spec.extensions }),
       subject: spec.subject,
       http,
       access: spec.access,

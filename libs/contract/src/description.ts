@@ -5,6 +5,7 @@ import {
   pathParameters,
   type AnyContract,
   type AnyRequest,
+  type Extensions,
   type HttpBinding,
   type ServiceContract,
   type Wait,
@@ -27,6 +28,8 @@ const RequestDescription = z.object({
   input: z.record(z.string(), z.unknown()),
   output: z.record(z.string(), z.unknown()).nullable(),
   rejections: z.record(z.string(), z.number()),
+  /** JSON Schemas of extension members, by rejection code. */
+  extensions: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
   subject: z.string().optional(),
   idempotency: z.enum(['required', 'optional', 'none']),
   access: Access.optional(),
@@ -101,6 +104,11 @@ const AnnouncementFields = z.object({
   load: z.number().min(0).max(1).optional(),
   /** Services that it leaves alone for now, because they failed it. */
   leftAlone: z.array(z.string()).optional(),
+  /** What it only simulates, in local mode. While there is any, the gateway names it in a header of every answer. */
+  simulated: z
+    .array(z.string().regex(/^[a-z][a-z0-9-]{0,39}$/))
+    .max(8)
+    .optional(),
   /** Seconds until the next one; an instance silent for three of these is gone. */
   interval: z.number(),
   /**
@@ -179,6 +187,7 @@ function describeRequest(request: AnyRequest): RequestDescription {
     input: jsonSchema(request.input, 'input'),
     output,
     rejections: request.rejections,
+    ...(request.extensions && { extensions: describeExtensions(request.extensions) }),
     idempotency: request.idempotency,
     ...(request.access && { access: request.access }),
     ...(request.http && { http: describeBinding(request.http, output ? 200 : 204) }),
@@ -186,6 +195,11 @@ function describeRequest(request: AnyRequest): RequestDescription {
     ...(request.standsInFor && { standsInFor: request.standsInFor }),
   };
 }
+
+const describeExtensions = (extensions: Extensions) =>
+  Object.fromEntries(
+    Object.entries(extensions).map(([code, members]) => [code, jsonSchema(members, 'output')]),
+  );
 
 function describeBinding({ route, wait, ...http }: HttpBinding, status: number) {
   const [method, path] = route.split(' ') as [string, string];

@@ -23,7 +23,6 @@ export {
   type ServiceContract,
 } from './contract.ts';
 export { CallPolicy, CallPolicyChange } from './call-policy.ts';
-export { isCurrency, minorUnitDigits } from './currency.ts';
 export {
   Announcement,
   Heartbeat,
@@ -34,7 +33,7 @@ export {
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';
-export { CountryCode, CurrencyCode, minorUnitsByCurrency } from './iso-codes.ts';
+export { CountryCode, CurrencyCode, minorUnitDigits } from './iso-codes.ts';
 export { PageAnswer, PageRequest, pageRoutes, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { lineOfText, multilineText } from './text.ts';

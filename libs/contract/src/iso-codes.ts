@@ -21,6 +21,13 @@ export const minorUnitsByCurrency: ReadonlyMap<string, number> = new Map(
   ),
 );
 
+/**
+ * How many digits of an amount in minor units stand behind the decimal point. `Intl.NumberFormat` must not be asked for
+ * it: Unicode's data leave out digits that are not used in cash (HUF, LBP, IQD).
+ * @param code a withdrawn currency has 2 digits, as nearly all of them had
+ */
+export const minorUnitDigits = (code: string): number => minorUnitsByCurrency.get(code) ?? 2;
+
 /** ISO 3166-1 alpha-2, officially assigned codes. */
 const countries =
   `AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC

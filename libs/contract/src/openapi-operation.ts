@@ -1,14 +1,10 @@
 import type { JsonSchema, RequestDescription, ServiceDescription } from './description.ts';
 import { liftDefinitions } from './lift-definitions.ts';
+import { problemResponse } from './openapi-problem.ts';
 
 type Http = NonNullable<RequestDescription['http']>;
 /** A request that can be reached over HTTP. */
 export type Operation = RequestDescription & { http: Http };
-
-export const problemResponse = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
-});
 
 const header = (description: string, schema: JsonSchema = { type: 'string' }) => ({ description, schema });
 
@@ -179,7 +175,11 @@ function responses(
   for (const code of ['overloaded', 'unavailable']) add(503, code);
   add(504, 'timeout');
   for (const [status, some] of codes) {
-    all[status] = problemResponse(`Refused: ${some.map((code) => `\`${code}\``).join(', ')}.`);
+    const extensions = some.map((code) => propertiesOf(request.extensions?.[code] ?? {}));
+    all[status] = problemResponse(
+      `Refused: ${some.map((code) => `\`${code}\``).join(', ')}.`,
+      Object.assign({}, ...extensions) as Record<string, JsonSchema>,
+    );
   }
   all['default'] = problemResponse('Refused, or failed: `code` says why.');
   return all;

@@ -16,6 +16,7 @@ orders.command('place', {
   input: z.strictObject({ lines: z.array(z.int()), note: z.string().default('') }),
   output: z.object({ orderId: z.uuid(), version: z.int() }),
   rejections: { 'unknown-product': 422, 'sold-out': 409 },
+  extensions: { 'sold-out': z.object({ left: z.int() }) },
   idempotency: 'required',
   http: {
     route: 'POST /orders',
@@ -54,6 +55,13 @@ const options = { title: 'Store', version: '1', description: 'A store.', serverU
 const document = renderOpenApi(services, options) as any;
 
 describe('the OpenAPI document', () => {
+  it('declares what a problem has beside the standard members', () => {
+    const schema = (status: number) =>
+      document.paths['/orders'].post.responses[status].content['application/problem+json'].schema;
+    expect(schema(409).properties).toMatchObject({ left: { type: 'integer' }, code: { type: 'string' } });
+    expect(schema(422)).toEqual({ $ref: '#/components/schemas/Problem' });
+  });
+
   it('has every reachable operation, and no other', () => {
     expect(Object.keys(document.paths)).toEqual(['/orders', '/orders/{orderId}', '/trees']);
     expect(JSON.stringify(document)).not.toContain('orders.outcome');

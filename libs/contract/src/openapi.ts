@@ -1,5 +1,6 @@
 import type { JsonSchema, ServiceDescription } from './description.ts';
-import { operation, problemResponse, type Operation } from './openapi-operation.ts';
+import { operation, type Operation } from './openapi-operation.ts';
+import { problemResponse, problemSchema } from './openapi-problem.ts';
 
 /** A route that the edge answers itself, beside those of the services. */
 export interface OwnRoute {
@@ -81,29 +82,3 @@ function ownOperation(tag: string, { operationId, summary, responses }: Omit<Own
     responses: { ...Object.fromEntries(answers), '4XX': problemResponse('The request is malformed.') },
   };
 }
-
-const problemSchema: JsonSchema = {
-  type: 'object',
-  description: 'An error (RFC 9457).',
-  required: ['type', 'title', 'status', 'code', 'traceId'],
-  properties: {
-    type: { type: 'string', format: 'uri-reference', description: 'Stable for a code.' },
-    title: { type: 'string', description: 'Stable for a code.' },
-    status: { type: 'integer', minimum: 400, maximum: 599 },
-    code: { type: 'string', description: 'Stable: for programs.' },
-    detail: { type: 'string', description: 'About this one request: for people.' },
-    traceId: { type: 'string', pattern: '^[0-9a-f]{32}$', description: 'Leads to the trace and the logs.' },
-    errors: {
-      type: 'array',
-      description: 'The fields that are wrong.',
-      items: {
-        type: 'object',
-        required: ['path', 'message'],
-        properties: {
-          path: { type: 'string', description: '`lines.0.quantity`, or the name of a header.' },
-          message: { type: 'string' },
-        },
-      },
-    },
-  },
-};

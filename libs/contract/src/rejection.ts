@@ -15,6 +15,8 @@ export class Rejection extends Error {
   readonly errors?: FieldError[];
   /** Seconds after which the same may be answered otherwise. */
   retryAfter?: number;
+  /** What a client needs to go on, by name: extension members of the problem (RFC 9457, section 3.2). */
+  extensions?: Readonly<Record<string, unknown>>;
 
   constructor(code: string, status: number, message?: string, errors?: FieldError[]) {
     super(message ?? code.replaceAll('-', ' '));
@@ -26,6 +28,15 @@ export class Rejection extends Error {
   /** The same "no", with the word when to come again. @param seconds an HTTP edge says it as Retry-After */
   until(seconds: number): this {
     this.retryAfter = Math.max(1, Math.ceil(seconds));
+    return this;
+  }
+
+  /**
+   * The same rejection with data for the client.
+   * @param extensions members of the problem beside the standard ones, which they cannot replace
+   */
+  with(extensions: Readonly<Record<string, unknown>>): this {
+    this.extensions = extensions;
     return this;
   }
 }

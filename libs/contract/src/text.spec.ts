@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { CountryCode, CurrencyCode, minorUnitsByCurrency } from './iso-codes.ts';
+import { CountryCode, CurrencyCode, minorUnitDigits, minorUnitsByCurrency } from './iso-codes.ts';
 import { lineOfText, multilineText } from './text.ts';
 import { Id } from './vocabulary.ts';
 
@@ -72,8 +72,9 @@ describe('codes of ISO', () => {
     expect(CurrencyCode.safeParse(code).success).toBe(false);
   });
   it('know the minor units where those of CLDR differ', () => {
-    const digits = ['KRW', 'HUF', 'LBP', 'IQD', 'TND', 'EUR'].map((code) => minorUnitsByCurrency.get(code));
+    const digits = ['KRW', 'HUF', 'LBP', 'IQD', 'TND', 'EUR'].map(minorUnitDigits);
     expect(digits).toEqual([0, 2, 2, 3, 3, 2]);
+    expect(minorUnitDigits('HRK')).toBe(2);
     expect(minorUnitsByCurrency.size).toBe(155);
   });
 });

@@ -1,11 +1,4 @@
-export {
-  childTraceparent,
-  currentCall,
-  traceIdOf,
-  withCall,
-  type CallContext,
-  type Caller,
-} from './call-context.ts';
+export { currentCall, withCall, type CallContext, type Caller } from './call-context.ts';
 export { Ask, RabbitClient, type Guard, type RequestOptions } from './client.ts';
 export { BrokerConnection } from './connection.ts';
 export { Grants } from './grants.ts';
@@ -19,6 +12,7 @@ export { RabbitServer, type Around } from './server.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, splitKeyOf, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
 export { exchanges, queues } from './topology.ts';
+export { childTrace, childTraceparent, traceIdOf, type TraceContext } from './trace-context.ts';
 export {
   BrokerAway,
   contextHeaders,

@@ -34,10 +34,20 @@ export class Listener {
         const { queue } = await channel.assertQueue(name, { exclusive: true, autoDelete: true });
         this.#queue = { channel, name: queue };
         for (const key of this.#keys) await channel.bindQueue(queue, exchanges.events, key);
-        await channel.consume(queue, (message) => message && this.#receive(message), { noAck: true });
+        await channel.consume(
+          queue,
+          // The broker cancels the consumer of a queue that is deleted, and says so with null.
+          (message) => (message ? this.#receive(message) : this.#kept.replace(channel, 0)),
+          { noAck: true },
+        );
         this.onOpen();
       },
     );
+  }
+
+  /** False while what passes is missed. */
+  get isOpen(): boolean {
+    return this.#kept.current !== undefined;
   }
 
   #receive(message: Parameters<typeof decode>[0]): void {

@@ -4,7 +4,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import { lastValueFrom, toArray } from 'rxjs';
 import { type z } from 'zod';
 import { AnswerChannels } from './answer-channels.ts';
-import { traceIdOf, withCall } from './call-context.ts';
+import { withCall } from './call-context.ts';
 import { KeptChannel, within, type BrokerConnection } from './connection.ts';
 import { Grants } from './grants.ts';
 import { mustBeAllowed, originOf, senderHeader, UnauthorizedSender } from './identity.ts';
@@ -24,6 +24,7 @@ import {
   requestKey,
   type Subscriptions,
 } from './topology.ts';
+import { traceIdOf } from './trace-context.ts';
 import { Turn } from './turn.ts';
 import { VersionQueues, type SplitAtServer } from './version-queues.ts';
 import {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Rejection } from '@jogakbo/contract';
 import type { ConsumeMessage } from 'amqplib';
-import { decodeAnswers, RemoteFault } from './wire.ts';
+import { answerTo, decodeAnswers, RemoteFault, type Incoming } from './wire.ts';
 
 const errorOf = (err: unknown) => {
   const content = Buffer.from(JSON.stringify({ id: '1', err }));
@@ -17,6 +17,16 @@ describe('an answer that is an error', () => {
     const no = errorOf({ kind: 'rejection', code: 'sold-out', status: 409, message: 'gone', retryAfter: 3 });
     expect(no).toBeInstanceOf(Rejection);
     expect(no).toMatchObject({ code: 'sold-out', status: 409, message: 'gone', retryAfter: 3 });
+  });
+
+  it('is a rejection with its data for the client', () => {
+    const answer = answerTo({ packetId: '1' } as Incoming, {
+      error: new Rejection('price-changed', 409).with({ total: 2 }),
+    }) as { err: unknown };
+    expect(errorOf(JSON.parse(JSON.stringify(answer.err)))).toMatchObject({ extensions: { total: 2 } });
+    expect(errorOf({ kind: 'rejection', code: 'sold-out', extensions: 'x' })).toMatchObject({
+      extensions: undefined,
+    });
   });
 
   it.each(['SOLD_OUT', 'orders.sold-out', 'soldOut', '품절'])(

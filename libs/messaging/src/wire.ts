@@ -1,9 +1,10 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { Language, Rejection, type AnyContract, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
-import { childTraceparent, type CallContext, type Caller } from './call-context.ts';
+import type { CallContext, Caller } from './call-context.ts';
 import { originOf, type Origin, type Standing } from './identity.ts';
 import type { Marks } from './marks.ts';
+import { childTrace } from './trace-context.ts';
 import { mostTogether } from './turn.ts';
 
 /** A message as it arrived, whatever its wire format was. What `Origin` says is certain; the rest is its sender's word. */
@@ -32,6 +33,7 @@ interface WireError {
   status?: number;
   errors?: FieldError[];
   retryAfter?: number | undefined;
+  extensions?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The other side failed. Not a "no": the caller may try again. */
@@ -75,7 +77,7 @@ export interface Encoded {
 /** Headers that carry the context of a call along. */
 export function contextHeaders(context: CallContext | undefined): Record<string, unknown> {
   return {
-    traceparent: childTraceparent(context?.traceparent),
+    ...childTrace(context?.traceparent, context?.tracestate),
     language: context?.language ?? 'ko',
     ...(context?.deadline && { deadline: context.deadline }),
     ...(context?.caller && { caller: JSON.stringify(context.caller) }),
@@ -212,7 +214,7 @@ function incomingOf(
     packetId: id,
     readsBatches: properties.contentType === batch || headers[acceptHeader] === batch,
     context: {
-      traceparent: childTraceparent(text(headers['traceparent'])),
+      ...childTrace(text(headers['traceparent']), text(headers['tracestate'])),
       language: Language.safeParse(headers['language']).data ?? 'ko',
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
@@ -273,10 +275,11 @@ function read({ err, response }: Packet): { response: unknown } | { error: Rejec
   if (!err) return { response };
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
-  const { kind, message = 'the service failed', status = 422, errors, retryAfter } = err;
+  const { kind, message = 'the service failed', status = 422, errors, retryAfter, extensions } = err;
   const code = isCode(err.code) ? err.code : undefined;
   if (kind !== 'rejection' || !code) return { error: new RemoteFault(code ?? 'internal', message, true) };
   const rejection = new Rejection(code, status, message, errors);
+  if (extensions && typeof extensions === 'object') rejection.with(extensions);
   return { error: retryAfter === undefined ? rejection : rejection.until(retryAfter) };
 }
 
@@ -286,8 +289,8 @@ const isCode = (code: unknown): code is string =>
 
 function toWire(error: unknown): WireError {
   if (error instanceof Rejection) {
-    const { code, message, status, errors, retryAfter } = error;
-    return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter };
+    const { code, message, status, errors, retryAfter, extensions } = error;
+    return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter, extensions };
   }
   // Nothing of the inside leaves with a fault: the cause is in the log, under the same trace.
   if (error instanceof RemoteFault) return { kind: 'fault', code: error.code, message: error.message };

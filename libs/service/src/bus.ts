@@ -43,9 +43,10 @@ const offerOf = ({ http, pages, access }: AnyRequest) => ({
 const namesOf = (contracts: readonly AnyContract[]): string[] =>
   [...new Set(contracts.map(({ name }) => name))].sort();
 
-/** By handlers, sagas and projections; and what only the config server listens for. */
-function eventsHeard({ contract, handlers, sagas, projections }: ServiceOptions): AnyEvent[] {
+/** By handlers, sagas and projections, and as soft state; and what only the config server listens for. */
+function eventsHeard({ contract, handlers, listensTo, sagas, projections }: ServiceOptions): AnyEvent[] {
   return [
+    ...(listensTo ?? []),
     ...(handlers ?? []).flatMap(handledBy).filter((one) => one.kind === 'event'),
     ...(sagas ?? []).flatMap(({ start, transitions }) => [
       start.event,

@@ -9,6 +9,19 @@ import {
 /** What must hold for a service to take work: by name, with the reason where it does not. */
 export class Readiness {
   readonly #conditions = new Map<string, () => Promise<string | undefined> | string | undefined>();
+  readonly #simulated = new Set<string>();
+
+  /**
+   * Marks something that the service needs as simulated, such as a provider that is not configured in local mode. The
+   * health output, the announcement and, through it, the gateway show it.
+   */
+  simulate(name: string): void {
+    this.#simulated.add(name);
+  }
+
+  get simulated(): string[] {
+    return [...this.#simulated];
+  }
 
   /** @param reason gives why not, or undefined when all is well */
   add(name: string, reason: () => Promise<string | undefined> | string | undefined): void {
@@ -37,14 +50,18 @@ export class HealthController {
   @Get('ready')
   @HealthCheck()
   ready() {
-    return this.health.check(
-      this.readiness.conditions.map(([name, reason]) => async (): Promise<HealthIndicatorResult> => {
+    const simulated = this.readiness.simulated.map(
+      (name) => (): HealthIndicatorResult => this.indicators.check(name).up({ simulated: true }),
+    );
+    return this.health.check([
+      ...simulated,
+      ...this.readiness.conditions.map(([name, reason]) => async (): Promise<HealthIndicatorResult> => {
         const indicator = this.indicators.check(name);
         const why = await Promise.resolve()
           .then(reason)
           .catch((error: Error) => error.message);
         return why ? indicator.down({ reason: why }) : indicator.up();
       }),
-    );
+    ]);
   }
 }

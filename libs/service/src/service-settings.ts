@@ -45,8 +45,9 @@ const patienceAtStart = 1_000;
 const firstRetry = 250;
 const lastRetry = 5_000;
 
-/** What is needed to reach the config server cannot come from it. */
+/** What is needed to reach the config server cannot come from it, nor can what allows a service to simulate. */
 const neverFromServer = new Set([
+  'localMode',
   ...['rabbitmqUrl', 'brokerOperator', 'serviceKey'],
   ...['configPassword', 'configProfiles', 'configLabel', 'configCache'],
 ]);
@@ -102,8 +103,8 @@ const nameOf = ({ application, profile, version }: Given): string =>
 /**
  * The settings of a service: environment > config server > defaults.
  *
- * - A wrong value of the environment stops the start; one of the config server is refused and never stops anything: what
- *   was good before stays.
+ * - A wrong value of the environment stops the start; one of the config server is refused and stops nothing: what was
+ *   good before stays. Settings that are wrong together (`check`) stop the start, wherever they come from.
  * - Nobody needs the config server: a start asks it for a second at most, and not at all where none is there. What it
  *   said last is kept in a file, secrets sealed.
  * - A change of a live setting is in force at once in the objects that were injected; others wait for a restart.
@@ -111,6 +112,7 @@ const nameOf = ({ application, profile, version }: Given): string =>
 export class ServiceSettings {
   /** One per class, in the order given. */
   readonly instances: object[];
+  readonly #classes: AnySettings[];
   readonly #held: Held[];
   readonly #platform: PlatformSettings;
   readonly #listeners: (() => void)[] = [];
@@ -129,6 +131,7 @@ export class ServiceSettings {
     classes: AnySettings[],
     environment: NodeJS.ProcessEnv,
   ) {
+    this.#classes = classes;
     this.instances = classes.map((Class) => new Class());
     this.#held = classes.flatMap(({ shape }, index) =>
       Object.entries(shape).map(([field, schema]) =>
@@ -182,7 +185,21 @@ export class ServiceSettings {
   }
 
   #mustBeRight(): void {
-    if (this.#wrong.length > 0) throw new WrongSettings(this.#wrong);
+    const wrong = this.#wrong.length > 0 ? this.#wrong : this.#wrongTogether;
+    if (wrong.length > 0) throw new WrongSettings(wrong);
+  }
+
+  /** What the classes' own checks find, also in values of the config server: what must not run does not start. */
+  get #wrongTogether(): WrongSetting[] {
+    return this.#classes.flatMap(({ check }, index) => {
+      const problems: Record<string, string | false | undefined> =
+        check?.(this.instances[index] as never, this.#platform) ?? {};
+      return Object.entries(problems).flatMap(([field, problem]) => {
+        const { said, origin } = this.#held.find((held) => held.field === field)!;
+        const isSet = said !== undefined || origin !== 'default';
+        return problem ? { key: environmentName(field), origin: isSet ? origin : 'not set', problem } : [];
+      });
+    });
   }
 
   /** Runs after every change of live settings. */

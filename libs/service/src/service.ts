@@ -1,4 +1,4 @@
-import type { AnyRequest, ServiceContract } from '@jogakbo/contract';
+import type { AnyEvent, AnyRequest, ServiceContract } from '@jogakbo/contract';
 import { Module, type Provider, type Type } from '@nestjs/common';
 import type { Projection, Saga } from '@jogakbo/consistency';
 import type { MixedList, MigrationInterface, EntitySchema } from 'typeorm';
@@ -10,6 +10,8 @@ export interface ServiceOptions {
   contract: ServiceContract;
   /** Requests of other services that it asks or sends, those of its sagas included. Nothing else leaves it. */
   calls?: AnyRequest[];
+  /** Events of other services that it hears as soft state, while it runs (`Listener`). */
+  listensTo?: AnyEvent[];
   /** True for the public door: it may ask for all that any service offers over HTTP. */
   door?: boolean;
   /** Classes with `@Controller()` whose methods carry `@Handles(Contract)`, one use case each. */

@@ -9,19 +9,38 @@ type Shape = Record<string, z.ZodType>;
 export interface SettingsClass<S extends Shape> {
   new (): z.output<z.ZodObject<S>>;
   readonly shape: S;
+  readonly check: Check<z.output<z.ZodObject<S>>> | undefined;
 }
 
+/**
+ * Finds what is wrong with several settings together, by field: what is missing outside local mode, for example. It runs
+ * once, at the start, with settings that are valid one by one.
+ */
+export type Check<T> = (
+  settings: T,
+  platform: { localMode: boolean },
+) => Record<string, string | false | undefined>;
+
 /** Any class of settings. */
-export type AnySettings = { new (): object; readonly shape: Shape };
+export type AnySettings = {
+  new (): object;
+  readonly shape: Shape;
+  readonly check: Check<never> | undefined;
+};
 
 /**
  * Declares settings. A field `smtpUrl` is read from the environment variable SMTP_URL, or from the file that
  * SMTP_URL_FILE names. Values arrive as text: use z.coerce and z.stringbool.
  * @param shape a zod schema for each setting; give a default wherever one is sensible
+ * @param check what must hold of several settings together
  */
-export function settings<S extends Shape>(shape: S): SettingsClass<S> {
+export function settings<S extends Shape>(
+  shape: S,
+  check?: Check<z.output<z.ZodObject<S>>>,
+): SettingsClass<S> {
   return class {
     static readonly shape = shape;
+    static readonly check = check;
   } as unknown as SettingsClass<S>;
 }
 
@@ -81,6 +100,13 @@ export class PlatformSettings extends settings({
     .max(65_535)
     .default(0)
     .describe('port to listen on; 0 takes a free one'),
+  localMode: z
+    .stringbool()
+    .default(false)
+    .describe(
+      'true on a machine where the store is only tried out: what is not configured is then simulated, and the service ' +
+        'says so. Only the environment can set it',
+    ),
   rabbitmqUrl: secret(
     z
       .url({ protocol: /^amqps?$/ })

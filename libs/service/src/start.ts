@@ -218,6 +218,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
     leftAlone: guarded.leftAlone,
+    ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
     madeQueues: madeQueues.map(({ takes, at }, id) => ({
       id: String(id),
       takes,

@@ -2,6 +2,7 @@ export { privateBroker, privateDatabase, type Private, type PrivateBroker } from
 export { about } from './about.ts';
 export { debianProgram } from './debian-program.ts';
 export { eventually } from './eventually.ts';
+export { choices, interleavings } from './interleavings.ts';
 export { moveTimeOfDay } from './time-of-day.ts';
 export { ServiceUnderTest, type As, type StubbedService } from './service-under-test.ts';
 export { privateRedis, type PrivateRedis } from './private-redis.ts';

@@ -23,6 +23,7 @@ import {
   RabbitServer,
   subjectOf,
   withCall,
+  type CallContext,
   type Caller,
 } from '@jogakbo/messaging';
 import {
@@ -78,9 +79,10 @@ export class ServiceUnderTest {
     const startOptions: StartOptions = {
       ...options,
       environment: {
-        LOG_LEVEL: process.env['LOG_LEVEL'] ?? 'error',
+        LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'error',
         RETRY_LADDER: '50,100,200',
         RABBITMQ_URL: broker.url,
+        LOCAL_MODE: 'true',
         // The same for every instance, and over a restart.
         SERVICE_KEY: randomBytes(32).toString('base64url'),
         ...(database && { DATABASE_URL: database.url }),
@@ -146,11 +148,15 @@ export class ServiceUnderTest {
   }
 
   /** Sends a command that nobody waits for, as a saga does. @param messageId to send the same one again */
-  async send(message: Message<AnyCommand>, messageId: string = randomUUIDv7()): Promise<void> {
+  async send(
+    message: Message<AnyCommand>,
+    messageId: string = randomUUIDv7(),
+    context?: CallContext,
+  ): Promise<void> {
     const { contract, data } = message;
     const encoded = encodeRequest(
       { pattern: contract.name, data },
-      { messageId, persistent: true, mandatory: true, headers: contextHeaders(undefined) },
+      { messageId, persistent: true, mandatory: true, headers: contextHeaders(context) },
     );
     await this.publisher.publish({ exchange: exchanges.commands, routingKey: contract.name, ...encoded });
   }

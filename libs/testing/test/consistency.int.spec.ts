@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service, type Body } from '@jogakbo/contract';
 import { Consistency1700000000000, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
-import { Ask, Handles } from '@jogakbo/messaging';
+import { Ask, currentCall, Handles, type CallContext } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
 import { eventually, moveTimeOfDay, ServiceUnderTest } from '../src/index.ts';
 import { Controller } from '@nestjs/common';
@@ -256,13 +256,20 @@ describe('consistency', () => {
     await eventually(wasReminded, 4_000);
   });
 
-  it('keeps a command until somebody takes it', async () => {
-    await bankService.ask(PrintLater, { page: 1 });
+  it('keeps a command until somebody takes it, with its trace', async () => {
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-02`, tracestate: 'rojo=1,congo=2' };
+    await bankService.send(PrintLater({ page: 1 }), undefined, { ...trace, language: 'ko' });
     await eventually(
       async () => (await bankService.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).length === 1,
     );
-    const printer = await bankService.stub('printer', [[Print, () => undefined]]);
-    await eventually(() => printer.received(Print).length === 1);
+    const calls: (CallContext | undefined)[] = [];
+    await bankService.stub('printer', [[Print, () => void calls.push(currentCall())]]);
+    await eventually(() => calls.length === 1);
+    expect(calls[0]).toMatchObject({
+      traceparent: expect.stringMatching(new RegExp(`^00-${traceId}-[0-9a-f]{16}-02$`)),
+      tracestate: 'rojo=1,congo=2',
+    });
     await eventually(
       async () => (await bankService.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).length === 0,
     );

@@ -11,6 +11,7 @@ import {
   RabbitClient,
   RabbitServer,
   subjectOf,
+  type CallContext,
 } from '@jogakbo/messaging';
 import type { ChannelModel, GetMessage } from 'amqplib';
 import { eventually, privateBroker, type PrivateBroker } from '../src/index.ts';
@@ -57,8 +58,13 @@ export class RabbitHarness implements Harness {
 
   readonly ask = this.client.ask;
 
-  async send(contract: AnyContract, data: unknown, messageId: string = randomUUID()): Promise<void> {
-    const headers = contextHeaders(undefined);
+  async send(
+    contract: AnyContract,
+    data: unknown,
+    messageId: string = randomUUID(),
+    context?: CallContext,
+  ): Promise<void> {
+    const headers = contextHeaders(context);
     const encoded = encodeRequest(
       { pattern: contract.name, data },
       { messageId, persistent: true, mandatory: true, headers },

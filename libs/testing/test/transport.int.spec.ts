@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service } from '@jogakbo/contract';
-import { BrokerConnection, exchanges, queues } from '@jogakbo/messaging';
+import { BrokerConnection, currentCall, exchanges, queues } from '@jogakbo/messaging';
 import { eventually } from '../src/index.ts';
 import { conformance } from '../src/conformance.ts';
 import { ladder, RabbitHarness } from './rabbit-harness.ts';
@@ -47,6 +47,31 @@ describe('the RabbitMQ transport', () => {
     expect(Date.parse(String(headers['last-failed-at']))).toBeGreaterThan(
       Date.parse(String(headers['first-failed-at'])),
     );
+  });
+
+  it('keeps the trace and its state through every attempt, and on the dead letter', async () => {
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const states: unknown[] = [];
+    await harness.serve([
+      [
+        Mend,
+        () => {
+          states.push(currentCall()?.tracestate);
+          throw new Error('beyond repair');
+        },
+      ],
+    ]);
+    const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-02`, tracestate: 'rojo=1,congo=2' };
+    await harness.send(Mend, { thing: 'traced' }, undefined, { ...trace, language: 'ko' });
+    const [letter] = await eventually(async () => {
+      const letters = await harness.dead();
+      return letters.length > 0 && letters;
+    });
+    expect(states).toEqual(Array(ladder.length + 1).fill('rojo=1,congo=2'));
+    const headers = letter!.properties.headers!;
+    expect(headers['tracestate']).toBe('rojo=1,congo=2');
+    // Not recorded, and with a random id: as its first sender said.
+    expect(headers['traceparent']).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-02$`));
   });
 
   it('comes back where an operator closed its connection', async () => {

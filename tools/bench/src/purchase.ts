@@ -40,21 +40,30 @@ async function call<T>(
   return JSON.parse(answer) as T;
 }
 
+interface Product {
+  productId: string;
+  price: { amount: number; currency: string };
+  version: number;
+}
+
 async function customer(): Promise<{ buy: () => Promise<number>; read: () => Promise<number> }> {
   const email = `bench-${randomUUID()}@jogakbo.example`;
   const password = randomUUID();
   await call('POST', '/v1/members', { email, password, name: 'Bench' });
   const { accessToken } = await call<{ accessToken: string }>('POST', '/v1/sessions', { email, password });
-  const { items } = await call<{ items: { productId: string }[] }>('GET', '/v1/products?limit=100');
+  const { items } = await call<{ items: Product[] }>('GET', '/v1/products?limit=100');
   const shipTo = { name: 'Kim', line1: 'Jong-ro 1', city: 'Seoul', postalCode: '03000', country: 'KR' };
   return {
     async buy() {
-      const { productId } = items[Math.floor(Math.random() * items.length)]!;
+      const { productId, price, version } = items[Math.floor(Math.random() * items.length)]!;
       const startedAt = performance.now();
       const { status } = await call<{ status: string }>(
         'POST',
         '/v1/orders',
-        { lines: [{ productId, quantity: 1 }], shipTo, payment: { token: 'tok_ok' } },
+        {
+          lines: [{ productId, quantity: 1, priceVersion: version }],
+          ...{ expectedTotal: price, shipTo, payment: { token: 'tok_ok' } },
+        },
         { authorization: `Bearer ${accessToken}`, 'idempotency-key': randomUUID(), prefer: 'wait=5' },
       );
       if (status !== 'confirmed' && status !== 'rejected') throw new Error(`an order is ${status} after 5 s`);

@@ -16,6 +16,8 @@ export interface Answer {
 }
 
 const patience = 10_000;
+/** Of signing up and signing in. */
+const mostAttempts = 12;
 
 /**
  * Somebody who does as a careful client should: without an answer, or with one that says "not now", the same request
@@ -38,9 +40,8 @@ export class Client {
   }
 
   async signUp(name: string): Promise<void> {
-    const { status } = await this.#call({
-      ...{ method: 'POST', path: '/v1/members', body: { ...this.#login, name } },
-    });
+    const body = { ...this.#login, name };
+    const { status } = await this.#callUntilNow({ method: 'POST', path: '/v1/members', body });
     if (status !== 201) throw new Error(`signing up ended with ${status}`);
     await this.signIn();
   }
@@ -48,7 +49,7 @@ export class Client {
   async signIn(): Promise<void> {
     // Without the token: one that has expired is refused wherever it is shown.
     const request = { method: 'POST', path: '/v1/sessions', body: this.#login };
-    const { status, body } = await this.#call(request, '');
+    const { status, body } = await this.#callUntilNow(request, '');
     if (status !== 201) throw new Error(`signing in ended with ${status}`);
     this.#token = body!.accessToken as string;
     this.#id = (await this.#call({ method: 'GET', path: '/v1/members/me' })).body!.memberId as string;
@@ -92,6 +93,15 @@ export class Client {
       const { message, cause } = error as Error & { cause?: { code?: string } };
       note({ error: cause?.code ?? message });
       return undefined;
+    }
+  }
+
+  /** Repeats what is refused for now, such as a password hash on a slow machine, some times. */
+  async #callUntilNow(request: Request, token?: string): Promise<Answer> {
+    for (let attempt = 0; ; attempt += 1) {
+      const answer = await this.#call(request, token);
+      if (attempt === mostAttempts || !isNotNow(answer)) return answer;
+      await pause(Math.min(150 * 2 ** attempt, 1_500));
     }
   }
 

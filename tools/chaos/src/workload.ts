@@ -124,7 +124,8 @@ export class Workload {
         ...{ method: 'POST', path: '/v1/orders' },
         headers: { 'idempotency-key': key, ...(wait > 0 && { prefer: `wait=${wait}` }) },
         body: {
-          lines: [{ productId, quantity }],
+          lines: [{ productId, quantity, priceVersion: 1 }],
+          expectedTotal: { amount: price * quantity, currency: 'KRW' },
           // The key is written on the parcel too: thus every order tells, by itself, which request it comes of.
           shipTo: { name: 'Kim Jogak', line1: key, city: 'Seoul', postalCode: '03000', country: 'KR' },
           payment: { token },

@@ -70,6 +70,7 @@ export async function provideBroker(
       }
       if (way === 'docker') return await startDockerBroker(place, say);
       if (way === 'install') await installBroker(say);
+      place.abort?.throwIfAborted();
       const server = findInstalledBroker();
       if (!server)
         throw new Fault('rabbitmq-server was installed but cannot be found.', { remedies: howToGetOne });

@@ -1,16 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { Fault } from './fault.ts';
 import { NxOutput } from './nx-output.ts';
+import { signalGroup } from './processes.ts';
 import { nxPath, root } from './workspace.ts';
-
-/** Ends nx and everything it started. */
-function endGroup(child: ChildProcess): void {
-  try {
-    process.kill(-child.pid!, 'SIGTERM');
-  } catch {
-    // already gone
-  }
-}
 
 /** Builds what changed; Nx knows what did. */
 export function build(
@@ -27,7 +19,7 @@ export function build(
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false', FORCE_COLOR: '0', NO_COLOR: '1' },
     });
-    const stop = () => endGroup(child);
+    const stop = () => signalGroup(child.pid!, 'SIGTERM');
     abort.addEventListener('abort', stop);
     let cached = 0;
     let built = 0;

@@ -1,12 +1,17 @@
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { existsSync, statfsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { type BrokerWay, brokerWays, checkGivenBroker } from './broker.ts';
 import { checkGivenDatabase } from './database.ts';
 import { Fault, messageOf } from './fault.ts';
+import { image } from './docker-broker.ts';
 import { holderOf, isFree } from './ports.ts';
 import { findInstalledBroker } from './private-broker.ts';
-import { packagedPostgres } from './postgres-binaries.ts';
-import { readRun, supervisorLives } from './run-record.ts';
-import { type State } from './state.ts';
+import { missingPackages } from './packages.ts';
+import { packagedPostgres, postgresUser } from './postgres-binaries.ts';
+import { hasRun, readRun, supervisorLives } from './run-record.ts';
+import { readConfigClients } from './config-secrets.ts';
+import { readStaff } from './staff.ts';
+import { hasSecrets, readSecrets, type State } from './state.ts';
 import { endOfTls, tlsFolderOf, tlsIsWanted, tlsRemarks } from './store-tls.ts';
 
 export interface Check {
@@ -16,7 +21,7 @@ export interface Check {
   fixes: string[];
 }
 
-const passed = (name: string, text: string): Check => ({ name, ok: true, text, fixes: [] });
+export const passed = (name: string, text: string): Check => ({ name, ok: true, text, fixes: [] });
 const failed = (name: string, text: string, ...fixes: string[]): Check => ({ name, ok: false, text, fixes });
 const ofFault = (name: string, error: unknown): Check =>
   failed(name, messageOf(error), ...(error instanceof Fault ? error.remedies : []));
@@ -47,17 +52,58 @@ export function checkDisk(state: State): Check {
       );
 }
 
-export function checkStateFolder(state: State): Check {
+/** `npm start` installs what is missing; whatever runs without it, such as `nx serve`, does not. */
+export function checkPackages(workspace?: string): Check {
+  const missing = missingPackages(workspace);
+  if (missing.length === 0) return passed('packages', 'as package-lock.json says');
+  const some =
+    missing.slice(0, 5).join(', ') + (missing.length > 5 ? `, and ${missing.length - 5} more` : '');
+  return failed('packages', `${some}: not installed as package-lock.json says`, 'npm ci');
+}
+
+/** Everything that must be read, and is not made anew when it is broken. */
+export function checkSecrets(state: State): Check {
   try {
-    accessSync(state.folder, constants.W_OK | constants.X_OK);
-    return passed('state folder', state.folder);
-  } catch {
+    for (const read of [readSecrets, readStaff, readConfigClients]) read(state);
+    return passed('secrets', hasSecrets(state) ? 'can be read' : 'the first start makes them');
+  } catch (error) {
+    return ofFault('secrets', error);
+  }
+}
+
+/** Both servers refuse to work in a folder of another user. */
+export function checkDataFolders(state: State, user = postgresUser()): Check {
+  const self = process.getuid?.();
+  const owners = [
+    { folder: join(state.folder, 'postgres'), owner: user?.uid ?? self, server: 'PostgreSQL' },
+    // The administrator may write to every folder.
+    ...(self === 0 ? [] : [{ folder: join(state.folder, 'rabbitmq'), owner: self, server: 'RabbitMQ' }]),
+  ];
+  for (const { folder, owner, server } of owners) {
+    const found = statSync(folder, { throwIfNoEntry: false })?.uid;
+    if (found === undefined || owner === undefined || found === owner) continue;
     return failed(
-      'state folder',
-      `${state.folder} cannot be written to`,
-      'make it yours, or set JOGAKBO_HOME to a folder that is',
+      'data folders',
+      `${folder} belongs to user ${found}, and ${server} runs as user ${owner}`,
+      `give it to that user:  sudo chown -R ${owner} ${folder}`,
     );
   }
+  return passed('data folders', 'belong to those who use them');
+}
+
+/** A start takes over from a supervisor that was killed; until then its services are gone. */
+export function checkSupervisor(state: State): Check {
+  const run = readRun(state);
+  if (!run && hasRun(state))
+    return failed('store', `${state.folder}/run.json cannot be read`, 'end what is left:  npm stop');
+  if (!run) return passed('store', 'does not run');
+  if (supervisorLives(run)) return passed('store', `${run.state} at ${run.publicUrl}`);
+  return failed(
+    'store',
+    `its supervisor (process ${run.supervisor.pid}) was killed`,
+    'start it again:  npm start',
+    'or end what is left of it:  npm stop',
+  );
 }
 
 export async function checkPort(port: number, state: State): Promise<Check> {
@@ -76,7 +122,7 @@ export async function checkPort(port: number, state: State): Promise<Check> {
 
 const describe: Record<BrokerWay, () => string> = {
   given: () => 'RABBITMQ_URL answers',
-  docker: () => 'Docker runs: it would start rabbitmq:4-management',
+  docker: () => `Docker runs: it would start ${image}`,
   installed: () => `a private instance of ${findInstalledBroker()}`,
   install: () => 'would be installed with apt-get at the first start',
 };

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { password, readJson, type State, writeJson } from './state.ts';
+import { password, readKept, type State, writeJson } from './state.ts';
 import { type App } from './workspace.ts';
 
 /** What the config server and its clients know each other by. */
@@ -12,13 +12,19 @@ export interface ConfigSecrets {
   clientsFile: string;
 }
 
+const clientsFileOf = (state: State): string => join(state.folder, 'config-clients.json');
+
+/** @throws Fault where the file is broken */
+export const readConfigClients = (state: State): Record<string, string> | undefined =>
+  readKept(clientsFileOf(state));
+
 /** Made once. A client that was added to the file by hand, such as a service of another workspace, stays. */
 export function ensureConfigSecrets(state: State, apps: readonly Pick<App, 'name'>[]): ConfigSecrets {
   const keyFile = join(state.folder, 'config-key');
   if (!existsSync(keyFile))
     writeFileSync(keyFile, `${password()}${password()}\n`, { mode: 0o600, flag: 'wx' });
-  const clientsFile = join(state.folder, 'config-clients.json');
-  const passwords = readJson<Record<string, string>>(clientsFile) ?? {};
+  const clientsFile = clientsFileOf(state);
+  const passwords = readConfigClients(state) ?? {};
   for (const { name } of apps) passwords[name] ??= password();
   writeJson(clientsFile, passwords);
   return { passwords, keyFile, clientsFile };

@@ -7,7 +7,7 @@ import { probeBroker } from './broker-probe.ts';
 import { Fault } from './fault.ts';
 import { type BrokerPlace, brokerUser } from './private-broker.ts';
 
-const image = 'rabbitmq:4-management';
+export const image = 'rabbitmq:4.2.9-management';
 
 interface Result {
   ok: boolean;
@@ -73,6 +73,8 @@ export async function startDockerBroker(
       image,
     ]);
     if (!started.ok) {
+      // It may have been made all the same, as where a port is taken.
+      await docker(['rm', '--force', name]);
       throw new Fault('Docker could not run RabbitMQ.', { details: started.output.split('\n').slice(-3) });
     }
     let fault: string | undefined;

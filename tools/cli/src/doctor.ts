@@ -5,8 +5,12 @@ import {
   checkDisk,
   checkNode,
   checkPort,
-  checkStateFolder,
+  checkDataFolders,
+  checkPackages,
+  checkSecrets,
+  checkSupervisor,
   checkTls,
+  passed,
 } from './checks.ts';
 import { startOptions } from './start.ts';
 import { openState } from './state.ts';
@@ -17,7 +21,11 @@ export async function doctor(values: Record<string, unknown>): Promise<number> {
   const checks = [
     checkNode(),
     checkDisk(state),
-    checkStateFolder(state),
+    passed('state folder', state.folder),
+    checkPackages(),
+    checkSecrets(state),
+    checkDataFolders(state),
+    checkSupervisor(state),
     await checkPort(port, state),
     await checkBroker(state),
     await checkDatabase(),

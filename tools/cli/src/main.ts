@@ -1,6 +1,7 @@
 import { delimiter, join } from 'node:path';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { Fault, screenOf, UsageFault } from './fault.ts';
+import { packageNotFound } from './packages.ts';
 import { root } from './workspace.ts';
 
 interface Command {
@@ -267,7 +268,13 @@ process.env.PATH = `${join(root, 'node_modules', '.bin')}${delimiter}${process.e
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof Fault)) throw error;
-  console.error(screenOf(error));
-  process.exitCode = error instanceof UsageFault ? 2 : 1;
+  const missing = packageNotFound(error);
+  const fault = missing
+    ? new Fault(`The package ${missing} is not installed.`, {
+        remedies: ['install what package-lock.json says:  npm ci'],
+      })
+    : error;
+  if (!(fault instanceof Fault)) throw error;
+  console.error(screenOf(fault));
+  process.exitCode = fault instanceof UsageFault ? 2 : 1;
 }

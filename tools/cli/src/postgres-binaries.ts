@@ -73,12 +73,14 @@ export function canReach(path: string, user: PostgresUser | undefined): boolean 
   return test.status === 0;
 }
 
+export const stagingPath = (id: string): string => `/var/tmp/jogakbo-${id}`;
+
 /**
  * A folder that the user can reach when those of the clone are closed to it. It lies where other users
  * may write, so one that somebody else made is refused.
  */
 export function stagingFolder(id: string, user: PostgresUser): string {
-  const folder = `/var/tmp/jogakbo-${id}`;
+  const folder = stagingPath(id);
   const present = lstatSync(folder, { throwIfNoEntry: false });
   if (!present) {
     mkdirSync(folder, { mode: 0o700 });

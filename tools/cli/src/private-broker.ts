@@ -16,7 +16,18 @@ import { probeBroker } from './broker-probe.ts';
 import { authorityFile, certificateFile, keyFile } from './certificate-files.ts';
 import { Fault } from './fault.ts';
 import { holderOf } from './ports.ts';
-import { commandOf, end, isAlive, markOf, type ProcessMark, signal, treeOf, untilGone } from './processes.ts';
+import {
+  commandOf,
+  end,
+  isAlive,
+  markOf,
+  processesWith,
+  type ProcessMark,
+  signal,
+  signalGroup,
+  treeOf,
+  untilGone,
+} from './processes.ts';
 import { brokerServer, operator, withCertificate } from './store-tls.ts';
 
 export interface BrokerPlace {
@@ -154,8 +165,8 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
 
   async function stop(force = false): Promise<void> {
     const children = broker ? treeOf(broker.pid).map(markOf) : [];
-    // First, for nobody finds it afterwards if whoever stops us loses patience. The broker does without it.
-    await end(epmdOf(ports.epmd), { patience: 2_000 });
+    // First: if this process is killed while it stops the broker, nothing finds epmd afterwards. The broker does without it.
+    await endEpmd(ports.epmd);
     if (place.throwaway) {
       signal(broker, 'SIGKILL');
       await untilGone(broker, 5_000);
@@ -164,6 +175,9 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
       await end(broker, { patience: force ? 3_500 : 30_000 });
     }
     for (const child of children) await end(child, { patience: 1_000 });
+    // A broker that is stopped while it starts may have begun more, and another epmd.
+    if (broker) signalGroup(broker.pid, 'SIGKILL');
+    await endEpmd(ports.epmd);
   }
 
   async function start(): Promise<void> {
@@ -232,14 +246,22 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     tls: place.tls,
     managementUrl,
     roots: () =>
-      [broker, epmdOf(ports.epmd)].filter((mark) => mark !== undefined && isAlive(mark)) as ProcessMark[],
+      [broker, ...epmdsOf(ports.epmd)].filter((mark) => mark !== undefined && isAlive(mark)) as ProcessMark[],
     isAlive: () => isAlive(broker),
     restart: start,
     stop,
   };
 }
 
-function epmdOf(port: number): ProcessMark | undefined {
+/** Every epmd that was started for this port, also one that does not listen on it yet. */
+function epmdsOf(port: number): ProcessMark[] {
   const holder = holderOf(port);
-  return holder?.command.includes('epmd') ? markOf(holder.pid) : undefined;
+  const found = holder?.command.includes('epmd') ? [holder.pid] : [];
+  const started = processesWith(`ERL_EPMD_PORT=${port}`).filter((pid) => /\bepmd\b/.test(commandOf(pid)));
+  return [...new Set([...found, ...started])].flatMap((pid) => markOf(pid) ?? []);
+}
+
+/** Ends the epmd of a broker. It is a daemon of its own, which no process group and no parent leads to. */
+export async function endEpmd(port: number): Promise<void> {
+  await Promise.all(epmdsOf(port).map((mark) => end(mark, { patience: 2_000 })));
 }

@@ -75,7 +75,7 @@ function settings({ port, tls, throwaway }: DatabasePlace, data: string): string
 }
 
 /** The server that a supervisor before us left running on this data, and the port it listens on. */
-function postgresLeftRunning(data: string): { mark: ProcessMark; port: number } | undefined {
+export function postgresLeftRunning(data: string): { mark: ProcessMark; port: number } | undefined {
   try {
     const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');
     const mark = markOf(Number(lines[0]));

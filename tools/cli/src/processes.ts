@@ -79,6 +79,29 @@ export async function end(
   return false;
 }
 
+/** Sends a signal to a process group; one that is gone is left alone. */
+export function signalGroup(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, name);
+  } catch {
+    // already gone
+  }
+}
+
+/** The pids of the processes that were started with this variable in their environment. Empty where /proc is missing. */
+export function processesWith(variable: string): number[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
+    try {
+      const environment = readFileSync(`/proc/${entry}/environ`, 'utf8').split('\0');
+      return environment.includes(variable) ? [Number(entry)] : [];
+    } catch {
+      return []; // of another user, or gone
+    }
+  });
+}
+
 /** The process and everything below it. */
 export function treeOf(pid: number): number[] {
   if (process.platform !== 'linux') return [pid];

@@ -1,4 +1,4 @@
-import { linkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, type ProcessMark } from './processes.ts';
 import { readJson, type State, writeJson } from './state.ts';
@@ -42,6 +42,8 @@ export interface RunRecord {
 const pathOf = (state: State) => join(state.folder, 'run.json');
 
 export const readRun = (state: State): RunRecord | undefined => readJson<RunRecord>(pathOf(state));
+
+export const hasRun = (state: State): boolean => existsSync(pathOf(state));
 
 export const supervisorLives = (run: RunRecord): boolean => isAlive(run.supervisor);
 

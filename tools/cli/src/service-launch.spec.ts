@@ -93,6 +93,12 @@ describe('serviceEnvironment', () => {
       expect(of('orders')).not.toHaveProperty(secret);
   });
 
+  it('runs services in local mode, unless the user does not want it', () => {
+    expect(of('orders').LOCAL_MODE).toBe('true');
+    const strict = serviceEnvironment({ name: 'orders', hasDatabase: true }, around, { LOCAL_MODE: 'false' });
+    expect(strict.LOCAL_MODE).toBe('false');
+  });
+
   it('gives a service its own secret key, and never one of the user for all', () => {
     expect(of('orders').SERVICE_KEY).toBe('key of orders');
     expect(of('gateway', false).SERVICE_KEY).toBe('key of the gateway');

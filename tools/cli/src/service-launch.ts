@@ -30,6 +30,7 @@ export interface Launch {
 
 /** Settings that only one service may see. */
 const belongsTo: Record<string, string> = {
+  ...{ PROVIDER_TOKEN: 'payments', PROVIDER_TOKEN_FILE: 'payments' },
   ...{ SMTP_URL: 'notifications', STAFF_FILE: 'identity', REGISTRATION_SECRET: 'registry' },
   ...{ OIDC_CLIENTS: 'identity', OIDC_CLIENTS_FILE: 'identity' },
   ...{
@@ -60,6 +61,8 @@ export function serviceEnvironment(
   return {
     ...Object.fromEntries(passed),
     HOST: '127.0.0.1',
+    // What is not configured is simulated: `LOCAL_MODE=false npm start` shows what is missing for a real store.
+    LOCAL_MODE: user.LOCAL_MODE ?? 'true',
     PORT: String(portOf(app.name, around)),
     RABBITMQ_URL: around.broker.urls[app.name],
     ...(around.broker.operator ? { BROKER_OPERATOR: around.broker.operator } : {}),

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { password, readJson, type State, writeJson } from './state.ts';
+import { password, readKept, type State, writeJson } from './state.ts';
 
 export interface Staff {
   email: string;
@@ -10,7 +10,7 @@ export interface Staff {
 
 export const staffFileOf = (state: State): string => join(state.folder, 'staff.json');
 
-export const readStaff = (state: State): Staff[] => readJson<Staff[]>(staffFileOf(state)) ?? [];
+export const readStaff = (state: State): Staff[] => readKept<Staff[]>(staffFileOf(state)) ?? [];
 
 /** The two accounts a fresh store begins with; `isNew` when their passwords have not been shown yet. */
 export function ensureStaff(

@@ -3,7 +3,14 @@ import { type BackingService } from './backing-service.ts';
 import { provideBroker } from './broker.ts';
 import { ensureBrokerLogins } from './broker-logins.ts';
 import { build } from './build.ts';
-import { checkDisk, checkPort, checkStateFolder, refuseIfFailed } from './checks.ts';
+import {
+  checkDataFolders,
+  checkDisk,
+  checkPackages,
+  checkPort,
+  checkSecrets,
+  refuseIfFailed,
+} from './checks.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from './database.ts';
 import { Fault, messageOf, UsageFault } from './fault.ts';
@@ -50,8 +57,10 @@ export async function takeCharge(state: State, options: StartOptions, report: Re
     report({ kind: 'line', text: `ended what a killed supervisor had left: ${orphans.join(', ')}` });
   const opensPort = appsOf(options.only).some(({ name }) => name === 'gateway');
   refuseIfFailed([
-    checkStateFolder(state),
     checkDisk(state),
+    checkPackages(),
+    checkSecrets(state),
+    checkDataFolders(state),
     ...(opensPort ? [await checkPort(options.port, state)] : []),
   ]);
   const run = {

@@ -1,6 +1,16 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { Fault, messageOf } from './fault.ts';
 import { root } from './workspace.ts';
 
 /** Everything a store keeps on this machine. Two stores with different folders know nothing of each other. */
@@ -18,10 +28,31 @@ export function openState(folder = process.env.JOGAKBO_HOME ?? join(root, '.joga
     logs: join(path, 'logs'),
     id: createHash('sha256').update(path).digest('hex').slice(0, 10),
   };
-  // Others may pass through (the database may run as another user) but not look around; every secret is closed by itself.
-  mkdirSync(path, { recursive: true, mode: 0o711 });
-  mkdirSync(state.logs, { recursive: true, mode: 0o700 });
+  try {
+    // Others may pass through (the database may run as another user) but not look around; every secret is closed by itself.
+    makeFolder(path, 0o711);
+    makeFolder(state.logs, 0o700);
+    accessSync(path, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new Fault(`The state folder ${path} cannot be written to: ${messageOf(error)}.`, {
+      remedies: [
+        'keep the state elsewhere:  JOGAKBO_HOME=<a folder of yours> npm start',
+        ...(existsSync(path) ? [`or make it yours:  sudo chown -R "$(id -un)" ${path}`] : []),
+      ],
+    });
+  }
   return state;
+}
+
+/** Makes a folder and those above it, one at a time: Node's recursive mkdir never ends where the system refuses with ENOENT, as in /proc. */
+function makeFolder(path: string, mode: number): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(path) !== path) makeFolder(dirname(path), mode);
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !statSync(path).isDirectory()) throw error;
+  }
 }
 
 export function readJson<T>(path: string): T | undefined {
@@ -30,6 +61,19 @@ export function readJson<T>(path: string): T | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * What must not be made anew when it cannot be read, for others hold the old one: passwords, keys.
+ * @returns undefined where there is no file @throws Fault where it is broken
+ */
+export function readKept<T extends object>(path: string): T | undefined {
+  if (!existsSync(path)) return undefined;
+  const kept = readJson<T>(path);
+  if (typeof kept === 'object' && kept !== null) return kept;
+  throw new Fault(`${path} is broken: it is not JSON, or cannot be read.`, {
+    remedies: ['put it back from a copy', `or begin anew without what it held:  mv ${path} ${path}.broken`],
+  });
 }
 
 /** Readers see the old content or the new one, never half of it. */
@@ -53,10 +97,14 @@ export interface Secrets {
 
 export const password = (): string => randomBytes(24).toString('base64url');
 
+const secretsFileOf = (state: State): string => join(state.folder, 'secrets.json');
+
+/** What is kept of them; nothing is made. @throws Fault where the file is broken */
+export const readSecrets = (state: State): Partial<Secrets> | undefined => readKept(secretsFileOf(state));
+
 /** Generated once; a file that was lost is a new store with new passwords. */
 export function openSecrets(state: State, services: readonly string[] = []): Secrets {
-  const path = join(state.folder, 'secrets.json');
-  const kept = readJson<Partial<Secrets>>(path) ?? {};
+  const kept = readSecrets(state) ?? {};
   const secrets: Secrets = {
     broker: kept.broker ?? password(),
     database: kept.database ?? password(),
@@ -70,11 +118,11 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
     secrets.brokerLogins[service] ??= password();
     secrets.serviceKeys[service] ??= randomBytes(32).toString('base64url');
   }
-  writeJson(path, secrets);
+  writeJson(secretsFileOf(state), secrets);
   return secrets;
 }
 
-export const hasSecrets = (state: State): boolean => existsSync(join(state.folder, 'secrets.json'));
+export const hasSecrets = (state: State): boolean => existsSync(secretsFileOf(state));
 
 export type PortName = 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres' | 'registry';
 

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageFault } from './fault.ts';
 import { NxOutput } from './nx-output.ts';
+import { signalGroup } from './processes.ts';
 import { onSignals } from './signals.ts';
 import { readJson } from './state.ts';
 import { type JestResults, lastLine, sum, type Tally, tallyOfTask } from './test-results.ts';
@@ -32,13 +33,7 @@ function runGroup(
       stdio: [...stdio],
       env: { ...process.env, ...env },
     });
-    const release = onSignals(() => {
-      try {
-        process.kill(-child.pid!, 'SIGTERM');
-      } catch {
-        // already gone
-      }
-    });
+    const release = onSignals(() => signalGroup(child.pid!, 'SIGTERM'));
     child.stdout?.setEncoding('utf8').on('data', (text: string) => onOutput?.(text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => onOutput?.(text));
     child.on('error', (error) => {

@@ -255,10 +255,8 @@ export const hostileInput = (store: Store) =>
       ];
       const statuses = new Set<number>();
       for (const quantity of numbers) {
-        const order = JSON.stringify(store.order(productId)).replace(
-          '"quantity":1',
-          `"quantity":${quantity}`,
-        );
+        const { expectedTotal: _, ...body } = store.order(productId);
+        const order = JSON.stringify(body).replace('"quantity":1', `"quantity":${quantity}`);
         const answer = await store.buy(buyer.token, order);
         if (quantity !== '1e3')
           expect({ quantity, status: answer.status }).toEqual({ quantity, status: 400 });

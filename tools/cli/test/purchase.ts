@@ -188,6 +188,20 @@ export const purchase = (store: Store) => {
       ['a quantity of zero', () => ({ body: lines(0) }), 400, 'invalid', 'lines.0.quantity'],
       ['a negative quantity', () => ({ body: lines(-1) }), 400, 'invalid', 'lines.0.quantity'],
       ['a piece of a piece', () => ({ body: lines(0.5) }), 400, 'invalid', 'lines.0.quantity'],
+      [
+        'too many pieces in several lines',
+        () => ({ body: body({ lines: Array(3).fill({ productId, quantity: 400 }) }) }),
+        400,
+        'invalid',
+        'lines.2.quantity',
+      ],
+      [
+        'a higher price than the member was shown',
+        () => ({ body: body({ expectedTotal: { amount: 11_999, currency: 'KRW' } }) }),
+        409,
+        'price-changed',
+        'expectedTotal',
+      ],
       ['no lines', () => ({ body: body({ lines: [] }) }), 400, 'invalid', 'lines'],
       [
         'no product id',
@@ -239,8 +253,26 @@ export const purchase = (store: Store) => {
       expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
     });
 
+    it('is told the new total where the price rose', async () => {
+      const expectedTotal = { amount: 1, currency: 'KRW' };
+      const { status, body: problem } = await store.buy(buyer.token, body({ expectedTotal }));
+      expect({ status, total: problem.total }).toEqual({
+        status: 409,
+        total: { amount: 12_000, currency: 'KRW' },
+      });
+    });
+
+    it('of stock: a receipt without Idempotency-Key books nothing', async () => {
+      const receipt = { token: store.staff('merchant'), body: { quantity: 7 } };
+      const path = `/v1/stock/${productId}/receipts`;
+      expect(said(await store.call('POST', path, receipt))).toMatchObject(
+        problemWith(400, 'idempotency-key-missing'),
+      );
+      expect(await store.available(productId)).toBe(5);
+    });
+
     it('beyond the stock is rejected', async () => {
-      const { body } = await store.buy(buyer.token, lines(6));
+      const { body } = await store.buy(buyer.token, store.order(productId, 'tok_ok', 6));
       expect(body).toMatchObject({ status: 'rejected', rejection: 'out-of-stock' });
     });
 

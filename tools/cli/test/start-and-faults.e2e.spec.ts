@@ -1,7 +1,9 @@
-import { existsSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { postgresUser } from '../src/postgres-binaries.ts';
+import { openSecrets, openState } from '../src/state.ts';
 import { startThrowawayServices, type ThrowawayServices } from '../src/throwaway-services.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 import { until } from './jogakbo.ts';
@@ -103,6 +105,52 @@ describe('a start that cannot be', () => {
   it('refuses a login that the broker does not know', async () => {
     const { output } = await start({ RABBITMQ_URL: attached.RABBITMQ_URL!.replace(/:[^:@]+@/, ':wrong@') });
     expect(output).toMatch(/RABBITMQ_URL cannot be used: ACCESS_REFUSED/);
+  });
+});
+
+describe('a start with services of its own that cannot be', () => {
+  /** Whatever was started for this store: it is named in the command or in the environment. */
+  const processesLeft = () =>
+    readdirSync('/proc').filter((pid) => {
+      if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false;
+      try {
+        const files = ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8'));
+        return files.join().includes(workspace.home);
+      } catch {
+        return false;
+      }
+    });
+  const put = (path: string, content: string) => {
+    mkdirSync(dirname(join(workspace.home, path)), { recursive: true });
+    writeFileSync(join(workspace.home, path), content);
+  };
+  beforeEach(() => rmSync(workspace.home, { recursive: true, force: true }));
+
+  it.each([
+    ['PostgreSQL cannot start', 'The private PostgreSQL did not start'],
+    ['RabbitMQ cannot start', 'The private RabbitMQ did not start'],
+  ])('ends with no process where %s', async (what, reason) => {
+    openSecrets(openState(workspace.home));
+    if (what.startsWith('PostgreSQL')) put('postgres/PG_VERSION', 'none');
+    if (what.startsWith('RabbitMQ')) put('rabbitmq/data', 'not a folder');
+    const user = postgresUser();
+    const data = join(workspace.home, 'postgres');
+    if (user && existsSync(data)) chownSync(data, user.uid, user.gid);
+    const { code, output } = await workspace.run(['start', '--no-seed']);
+    expect({ code, output }).toEqual({ code: 1, output: expect.stringContaining(reason) });
+    expect(processesLeft()).toEqual([]);
+    nothingIsLeft();
+  });
+
+  it('ends with no process where it was killed and then stopped', async () => {
+    const { child } = workspace.spawn(['start', '--no-seed']);
+    await until(
+      () => existsSync(join(workspace.home, 'rabbitmq', 'broker.pid')) && processesLeft().length > 2,
+    );
+    child.kill('SIGKILL');
+    await workspace.run(['stop']);
+    expect(processesLeft()).toEqual([]);
+    nothingIsLeft();
   });
 });
 

@@ -134,10 +134,11 @@ export class Store extends Jogakbo {
     return (await this.call('GET', `/v1/stock/${productId}`)).body.available;
   }
 
-  /** What is asked to buy one piece. */
-  order(productId: string, token = 'tok_ok') {
+  /** What is asked to buy so many pieces of a product that `product` made. */
+  order(productId: string, token = 'tok_ok', quantity = 1) {
     return {
-      lines: [{ productId, quantity: 1 }],
+      lines: [{ productId, quantity, priceVersion: 1 }],
+      expectedTotal: { amount: 12_000 * quantity, currency: 'KRW' },
       shipTo: { name: 'Kim Jogak', line1: 'Jong-ro 1', city: 'Seoul', postalCode: '03000', country: 'KR' },
       payment: { token },
     };

@@ -60,8 +60,13 @@ export const twoGateways = (doors: Doors) => {
         ...{ token: renewed.accessToken, url },
       });
       expect(status).toBe(204);
-      // Nobody gets a new token out of it, at whichever door; the access token lives until it expires.
       for (const at of [undefined, url]) expect((await refresh(renewed.refreshToken, at)).status).toBe(401);
+      // The access tokens of before and after the refresh end with the session, at both within a second.
+      await until(async () => {
+        const tokens = [session.accessToken, renewed.accessToken];
+        const answers = await Promise.all(tokens.flatMap((token) => [here(token), there(token)]));
+        return answers.every((answer) => answer.status === 401);
+      }, 1_000);
     });
   });
 

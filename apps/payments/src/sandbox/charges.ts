@@ -15,6 +15,9 @@ export interface Charge {
   age: number;
 }
 
+const columns =
+  'reference, status, reason, calls, (extract(epoch FROM now() - decided_at) * 1000)::int AS age';
+
 /** What the sandbox remembers, in one statement each: several sandboxes may share the table. */
 export class Charges {
   constructor(private readonly dataSource: DataSource) {}
@@ -33,32 +36,32 @@ export class Charges {
          calls = sandbox_charge.calls + 1,
          status = CASE WHEN sandbox_charge.status = 'pending' AND sandbox_charge.calls >= $7
                        THEN 'authorized' ELSE sandbox_charge.status END
-       RETURNING reference, status, reason, calls,
-         (extract(epoch FROM now() - decided_at) * 1000)::int AS age`,
+       RETURNING ${columns}`,
       [key, `ch_${randomUUIDv7()}`, status, declined ?? null, amount, currency, failures],
     )) as [Charge];
     return charge;
   }
 
-  /** What has become of the charge of a key that is not wanted any more. A key that is not known yet is refused later. */
-  async cancel(key: string): Promise<ChargeStatus> {
+  /** Voids the charge of a key where it is not too late, and gives what it is then. A key that is not known yet is refused later. */
+  async cancel(key: string): Promise<Charge> {
     const [charge] = (await this.dataSource.query(
       `INSERT INTO sandbox_charge (idempotency_key, reference, status) VALUES ($1, $2, 'voided')
        ON CONFLICT (idempotency_key) DO UPDATE SET
          status = CASE WHEN sandbox_charge.status IN ('pending', 'authorized')
                        THEN 'voided' ELSE sandbox_charge.status END
-       RETURNING status`,
+       RETURNING ${columns}`,
       [key, `ch_${randomUUIDv7()}`],
     )) as [Charge];
-    return charge.status;
+    return charge;
   }
 
-  /** Moves a charge on. False where it is neither at `from` nor there already. */
-  async move(reference: string, from: ChargeStatus, to: ChargeStatus): Promise<boolean> {
-    const [, moved] = (await this.dataSource.query(
-      'UPDATE sandbox_charge SET status = $3 WHERE reference = $1 AND status IN ($2, $3)',
+  /** Moves a charge on where it is at `from`, and gives what it is then; undefined where there is none. */
+  async move(reference: string, from: ChargeStatus, to: ChargeStatus): Promise<Charge | undefined> {
+    const [[charge]] = (await this.dataSource.query(
+      `UPDATE sandbox_charge SET status = CASE WHEN status = $2 THEN $3 ELSE status END
+       WHERE reference = $1 RETURNING ${columns}`,
       [reference, from, to],
-    )) as [unknown, number];
-    return moved === 1;
+    )) as [Charge[], number];
+    return charge;
   }
 }

@@ -1,3 +1,4 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,7 +9,7 @@ import { DataSource } from 'typeorm';
 import { z } from 'zod';
 import { parsed } from '../http-provider.ts';
 import { PaymentsSettings } from '../settings.ts';
-import { Charges } from './charges.ts';
+import { Charges, type Charge, type ChargeStatus } from './charges.ts';
 import { tokens } from './tokens.ts';
 
 /** A status, and a body where there is something to say; undefined cuts the connection instead of answering. */
@@ -35,6 +36,8 @@ export class Sandbox implements OnModuleDestroy {
   readonly #charges: Charges;
   readonly #routes: [string, RegExp, (asked: Asked) => Promise<Answer>][];
   #server: Server | undefined;
+  /** Another process of this machine may reach the port, but not charge. */
+  readonly #token = randomBytes(32).toString('base64url');
 
   constructor(
     dataSource: DataSource,
@@ -44,20 +47,20 @@ export class Sandbox implements OnModuleDestroy {
     this.#routes = [
       ['POST', /^\/v1\/token-checks$/, (asked) => this.#checkToken(asked)],
       ['POST', /^\/v1\/charges$/, (asked) => this.#charge(asked)],
-      ['POST', /^\/v1\/charges\/([^/]+)\/capture$/, ({ id }) => this.#move(id, 'authorized', 'captured')],
-      ['POST', /^\/v1\/charges\/([^/]+)\/refund$/, ({ id }) => this.#move(id, 'captured', 'refunded')],
+      ['POST', /^\/v1\/charges\/([^/]+)\/capture$/, (asked) => this.#move(asked, 'authorized', 'captured')],
+      ['POST', /^\/v1\/charges\/([^/]+)\/refund$/, (asked) => this.#move(asked, 'captured', 'refunded')],
       ['PUT', /^\/v1\/cancellations\/([^/]+)$/, (asked) => this.#cancel(asked)],
     ];
   }
 
-  /** Starts it on a free port of this machine. Gives its address. */
-  async listen(): Promise<string> {
+  /** Starts it on a free port of this machine. Gives its address, and the token that it demands. */
+  async listen(): Promise<{ url: string; token: string }> {
     const server = createServer((request, response) => void this.#answer(request, response));
     this.#server = server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    new Logger('Sandbox').log(`no PROVIDER_URL is set: the sandbox provider plays its part at ${url}`);
-    return url;
+    new Logger('Sandbox').warn(`no PROVIDER_URL is set: the sandbox at ${url} sells, and charges nothing`);
+    return { url, token: this.#token };
   }
 
   async onModuleDestroy(): Promise<void> {
@@ -79,25 +82,28 @@ export class Sandbox implements OnModuleDestroy {
     if (!success || !key) return { status: 400 };
     const { token, ...money } = data;
     const behaviour = tokens.get(token);
-    if (!behaviour) return { status: 422, body: { reason: 'unknown-payment-token' } };
+    if (!behaviour) return { status: 402, body: { status: 'declined', reason: 'unknown-payment-token' } };
 
-    const { reference, status, reason, calls, age } = await this.#charges.charge(key, money, behaviour);
-    if (status === 'pending') return { status: 500 };
-    if (status === 'declined') return { status: 402, body: { reason } };
-    if (status === 'voided') return { status: 402, body: { reason: 'cancelled' } };
-    if (behaviour.drops && calls === 1) return undefined;
-    if (behaviour.late)
-      await sleep(Math.max(0, this.settings.sandboxDelay - age), undefined, { signal: gone });
-    return { status: 201, body: { reference } };
+    const charge = await this.#charges.charge(key, money, behaviour);
+    if (charge.status === 'pending') return { status: 500 };
+    if (charge.status === 'declined') return { status: 402, body: shown(charge) };
+    if (behaviour.drops && charge.calls === 1) return undefined;
+    if (behaviour.late && charge.status === 'authorized')
+      await sleep(Math.max(0, this.settings.sandboxDelay - charge.age), undefined, { signal: gone });
+    return { status: charge.calls === 1 ? 201 : 200, body: shown(charge) };
   }
 
   async #cancel({ id }: Asked): Promise<Answer> {
-    const status = await this.#charges.cancel(id);
-    return { status: status === 'voided' || status === 'declined' ? 204 : 409 };
+    const charge = await this.#charges.cancel(id);
+    const isOver = charge.status === 'voided' || charge.status === 'declined';
+    return { status: isOver ? 200 : 409, body: shown(charge) };
   }
 
-  async #move(...step: Parameters<Charges['move']>): Promise<Answer> {
-    return { status: (await this.#charges.move(...step)) ? 204 : 409 };
+  async #move({ id, key }: Asked, from: ChargeStatus, to: ChargeStatus): Promise<Answer> {
+    if (!key) return { status: 400 };
+    const charge = await this.#charges.move(id, from, to);
+    if (!charge) return { status: 404 };
+    return { status: charge.status === to ? 200 : 409, body: shown(charge) };
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -117,6 +123,7 @@ export class Sandbox implements OnModuleDestroy {
 
   async #route(request: IncomingMessage, gone: AbortSignal): Promise<Answer> {
     const path = request.url ?? '/';
+    if (!isSame(request.headers.authorization, `Bearer ${this.#token}`)) return { status: 401 };
     for (const [method, pattern, handle] of this.#routes) {
       const match = request.method === method && pattern.exec(path);
       if (!match) continue;
@@ -133,6 +140,14 @@ export class Sandbox implements OnModuleDestroy {
     return { status: 404 };
   }
 }
+
+function isSame(given: string | undefined, expected: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return given !== undefined && timingSafeEqual(digest(given), digest(expected));
+}
+
+const shown = ({ status, reference, reason }: Charge) =>
+  status === 'declined' ? { status, reason } : { status, reference };
 
 /** Undefined where it is too long. */
 async function textOf(request: IncomingMessage): Promise<string | undefined> {

@@ -13,7 +13,11 @@ import { z } from 'zod';
 
 export const catalog = service('catalog', 'What the store sells: products and their prices.');
 
-const Sku = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/);
+/** Upper case is the canonical form: SKUs that differ in case alone are one. */
+const Sku = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
+  .toUpperCase();
 const ProductName = lineOfText(200);
 const Description = multilineText(2000);
 const Category = z
@@ -26,10 +30,11 @@ const ImageUrl = z
   .regex(/^(https:\/\/|data:image\/svg\+xml[,;])/);
 /** So little that whatever one order may hold still adds up to a whole number that JSON carries. */
 const Price = Money.extend({ amount: Money.shape.amount.max(100_000_000_000), currency: CurrencyCode });
-const Translations = z.strictObject({
-  ko: z.strictObject({ name: ProductName, description: Description }).optional(),
-  en: z.strictObject({ name: ProductName, description: Description }).optional(),
-});
+const Translation = z.strictObject({ name: ProductName, description: Description });
+const Translations = z.strictObject({ ko: Translation.optional(), en: Translation.optional() });
+/** A merge patch (RFC 7396): null removes a translation. */
+const TranslationPatch = Translation.partial().nullable().optional();
+const TranslationsPatch = z.strictObject({ ko: TranslationPatch, en: TranslationPatch });
 
 export const Product = z.object({
   productId: Id,
@@ -64,10 +69,21 @@ export const GetProduct = catalog.query('get-product', {
 });
 
 export const QuoteProducts = catalog.query('quote-products', {
-  description: 'The names and prices of several products; those not on sale are left out.',
-  input: z.strictObject({ productIds: z.array(Id).min(1).max(100) }),
+  description:
+    'The names and prices of several products, and the prices of earlier versions; those not on sale are left out.',
+  input: z.strictObject({
+    productIds: z.array(Id).min(1).max(100),
+    earlier: z
+      .array(z.strictObject({ productId: Id, version: Version }))
+      .max(100)
+      .optional(),
+  }),
   output: z.object({
     items: z.array(z.object({ productId: Id, name: z.string(), price: Money, version: z.int() })),
+    earlier: z
+      .array(z.object({ productId: Id, version: z.int(), price: Money }))
+      .default([])
+      .describe('without versions whose price is not known'),
   }),
 });
 
@@ -117,7 +133,8 @@ export const AddProduct = catalog.command('add-product', {
 });
 
 export const ChangeProduct = catalog.command('change-product', {
-  description: 'Changes some fields of a product that is still at the version of If-Match.',
+  description:
+    'Changes some fields of a product that is still at the version of If-Match. `name` and `description` replace what is shown in the language of Accept-Language: the translation where there is one, else the original. `translations` is a merge patch, in which null removes a translation.',
   input: z.strictObject({
     productId: Id,
     version: Version,
@@ -126,7 +143,7 @@ export const ChangeProduct = catalog.command('change-product', {
     category: Category.optional(),
     price: Price.optional(),
     imageUrl: ImageUrl.optional(),
-    translations: Translations.optional(),
+    translations: TranslationsPatch.optional(),
   }),
   output: Product,
   rejections: { 'version-changed': 412 },

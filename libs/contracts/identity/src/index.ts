@@ -38,7 +38,8 @@ export const SignIn = identity.command('sign-in', {
 });
 
 export const RefreshSession = identity.command('refresh-session', {
-  description: 'Trades a refresh token for new tokens. A token used before ends its whole family.',
+  description:
+    'Trades a refresh token for new tokens. For some seconds a used one gives the same successor again; after that it ends its session.',
   input: z.strictObject({ refreshToken: z.string().min(1).max(200) }),
   output: Tokens,
   rejections: { 'refresh-token-refused': 401 },
@@ -59,6 +60,35 @@ export const SignOutEverywhere = identity.command('sign-out-everywhere', {
   input: z.strictObject({}),
   http: { route: 'DELETE /v1/sessions' },
   access: 'member',
+});
+
+/** Tokens that are refused before they expire: those of a session, or those of a member of an earlier generation. */
+const Revocation = z.object({
+  memberId: Id,
+  sessionId: Id.optional().describe('the session that ended'),
+  generation: z
+    .int()
+    .positive()
+    .optional()
+    .describe('tokens of the member are refused whose claim `gen` is lower'),
+  until: Timestamp.describe('all these tokens have expired by then'),
+});
+export type Revocation = z.infer<typeof Revocation>;
+
+export const TokensRevoked = identity.event('tokens-revoked', Revocation, {
+  subject: 'memberId',
+  description: 'A session ended, or the roles of a member changed: access tokens issued before are refused.',
+});
+
+export const ListRevocations = identity.query('list-revocations', {
+  description: 'The revocations whose access tokens have not all expired yet.',
+  input: z.strictObject({}),
+  output: z.object({
+    revocations: z.array(Revocation),
+    revokedUntil: Timestamp.nullable().describe(
+      'set where there are too many to list: every token that expires by then is refused',
+    ),
+  }),
 });
 
 export const GetMe = identity.query('get-me', {

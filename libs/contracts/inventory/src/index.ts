@@ -22,6 +22,7 @@ export const ReceiveStock = inventory.command('receive-stock', {
   input: z.strictObject({ productId: Id, quantity: Quantity }),
   output: z.object({ productId: Id, available: z.int() }),
   subject: 'productId',
+  idempotency: 'required',
   http: { route: 'POST /v1/stock/{productId}/receipts', status: 201 },
   access: 'merchant',
 });

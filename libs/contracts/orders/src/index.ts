@@ -5,6 +5,7 @@ import {
   lineOfText,
   Money,
   Timestamp,
+  Version,
   pageOf,
   pageQuery,
   service,
@@ -13,7 +14,31 @@ import { z } from 'zod';
 
 export const orders = service('orders', 'Orders, from placed to paid, and the saga that takes them there.');
 
-const Quantity = z.int().min(1).max(1000);
+/** Pieces of one product in one order. */
+const maxQuantity = 1_000;
+const Quantity = z.int().min(1).max(maxQuantity);
+/** Lines may repeat a product; the limit holds for all of them together. */
+const Lines = z
+  .array(
+    z.strictObject({
+      productId: Id,
+      quantity: Quantity,
+      priceVersion: Version.optional().describe('the version of the product when its price was read'),
+    }),
+  )
+  .min(1)
+  .max(50)
+  .superRefine((lines, { addIssue }) => {
+    const sums = new Map<string, number>();
+    for (const [index, { productId, quantity }] of lines.entries()) {
+      const sum = (sums.get(productId) ?? 0) + quantity;
+      sums.set(productId, sum);
+      if (sum > maxQuantity && quantity <= maxQuantity) {
+        const message = `at most ${maxQuantity} pieces of one product, in all lines together`;
+        addIssue({ code: 'custom', path: [index, 'quantity'], message });
+      }
+    }
+  });
 const Address = z.strictObject({
   name: lineOfText(200),
   line1: lineOfText(200),
@@ -74,17 +99,19 @@ export const GetOrderOutcome = orders.query('get-order-outcome', {
 
 export const PlaceOrder = orders.command('place-order', {
   description:
-    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait.',
+    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`.',
   input: z.strictObject({
-    lines: z
-      .array(z.strictObject({ productId: Id, quantity: Quantity }))
-      .min(1)
-      .max(50),
+    lines: Lines,
+    expectedTotal: Money.optional().describe('what the member was shown; a lower total is accepted'),
     shipTo: Address,
     payment: z.strictObject({ token: z.string().min(1).max(200) }),
   }),
   output: Summary,
-  rejections: { 'unknown-product': 422, 'unknown-payment-token': 422, 'mixed-currencies': 422 },
+  rejections: {
+    ...{ 'unknown-product': 422, 'unknown-payment-token': 422, 'mixed-currencies': 422 },
+    'price-changed': 409,
+  },
+  extensions: { 'price-changed': z.object({ total: Money }) },
   idempotency: 'required',
   http: {
     route: 'POST /v1/orders',

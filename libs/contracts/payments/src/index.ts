@@ -39,6 +39,7 @@ export const ListOrderPayments = payments.query('list-order-payments', {
       paymentId: Id,
       status: PaymentStatus,
       amount: Money,
+      sandbox: z.boolean().optional().describe('true where the sandbox decided, and no money moves'),
       entries: z.array(
         z.object({
           account: z.string(),

@@ -1,0 +1,69 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { ListRevocations, TokensRevoked, type Revocation } from '@jogakbo/contracts-identity';
+import type { UnitOfWork } from '@jogakbo/consistency';
+import { Handles } from '@jogakbo/messaging';
+import { Controller } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { accessTokenLifetime } from './access-tokens.ts';
+
+/** Seconds by which the clocks of this service and of a gateway may differ. */
+const clockSkew = 60;
+/** More are not listed: about 2 MB in one message. */
+const listedAtMost = 20_000;
+
+type Work = Pick<UnitOfWork, 'tx' | 'publish'>;
+
+/** Has every gateway refuse the access tokens of one session. */
+export const revokeSessionTokens = (work: Work, memberId: string, sessionId: string): Promise<void> =>
+  revoke(work, { memberId, sessionId });
+
+/**
+ * Has every gateway refuse all access tokens of a member that are issued until the commit. A token carries the generation
+ * of its member, which is raised here: no clocks are compared.
+ */
+export async function revokeMemberTokens(work: Work, memberId: string): Promise<void> {
+  const [[member]] = await work.tx.query<[{ token_generation: number }[], number]>(
+    'UPDATE member SET token_generation = token_generation + 1 WHERE member_id = $1 RETURNING token_generation',
+    [memberId],
+  );
+  if (member) await revoke(work, { memberId, generation: member.token_generation });
+}
+
+async function revoke({ tx, publish }: Work, revoked: Omit<Revocation, 'until'>): Promise<void> {
+  const { memberId, sessionId = null, generation = null } = revoked;
+  const until = new Date(Date.now() + (accessTokenLifetime + clockSkew) * 1_000);
+  await tx.query(
+    'INSERT INTO revocation (revocation_id, member_id, session_id, generation, until) VALUES ($1, $2, $3, $4, $5)',
+    [randomUUIDv7(), memberId, sessionId, generation, until],
+  );
+  publish(TokensRevoked({ ...revoked, until: until.toISOString() }));
+}
+
+interface Row {
+  member_id: string;
+  session_id: string | null;
+  generation: number | null;
+  until: Date;
+}
+
+@Controller()
+export class ListRevocationsHandler {
+  constructor(private readonly dataSource: DataSource) {}
+
+  /** For a gateway that starts, or may have missed events. */
+  @Handles(ListRevocations)
+  async handle() {
+    const rows = await this.dataSource.query<Row[]>(
+      `SELECT member_id, session_id, generation, until FROM revocation WHERE until > now()
+       ORDER BY until DESC LIMIT $1`,
+      [listedAtMost + 1],
+    );
+    const revocations = rows.slice(0, listedAtMost).map((row) => ({
+      memberId: row.member_id,
+      ...(row.session_id && { sessionId: row.session_id }),
+      ...(row.generation && { generation: row.generation }),
+      until: row.until.toISOString(),
+    }));
+    return { revocations, revokedUntil: rows[listedAtMost]?.until.toISOString() ?? null };
+  }
+}

@@ -1,0 +1,87 @@
+import { describe, expect, it } from '@jest/globals';
+import { childTrace, childTraceparent, traceIdOf } from './trace-context.ts';
+
+const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+const parentId = '00f067aa0ba902b7';
+const parent = `00-${traceId}-${parentId}-01`;
+const flagsOf = (traceparent: string) => traceparent.slice(53);
+
+describe('traceparent', () => {
+  it('keeps the trace and names another parent', () => {
+    expect(childTraceparent(parent)).toMatch(new RegExp(`^00-${traceId}-(?!${parentId})[0-9a-f]{16}-01$`));
+  });
+
+  it.each([
+    ['00', '00'],
+    ['01', '01'],
+    ['02', '02'],
+    ['03', '03'],
+    ['ff', '03'],
+    ['09', '01'],
+  ])('keeps the flags that level 2 defines: %s', (given, kept) => {
+    expect(flagsOf(childTraceparent(`00-${traceId}-${parentId}-${given}`))).toBe(kept);
+  });
+
+  it.each([`cc-${traceId}-${parentId}-01`, `cc-${traceId}-${parentId}-01-what-the-future-will-be-like`])(
+    'continues a later version as version 00: %s',
+    (given) => {
+      expect(childTraceparent(given)).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
+      expect(traceIdOf(given)).toBe(traceId);
+    },
+  );
+
+  it.each([
+    ['a trace id of zeros', `00-${'0'.repeat(32)}-${parentId}-01`],
+    ['a parent id of zeros', `00-${traceId}-${'0'.repeat(16)}-01`],
+    ['version ff', `ff-${traceId}-${parentId}-01`],
+    ['more than version 00 has', `${parent}-01`],
+    ['a later version that goes on without a dash', `cc-${traceId}-${parentId}-01.x`],
+    ['capitals', parent.toUpperCase()],
+    ['a short id', `00-${traceId.slice(1)}-${parentId}-01`],
+    ['two values', `${parent}, ${parent}`],
+    ['nothing', ''],
+    ['no header', undefined],
+  ])('is of a new trace, recorded and random, for %s', (_, given) => {
+    const begun = childTraceparent(given);
+    expect(begun).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-03$/);
+    expect(begun).not.toContain(traceId);
+    expect(traceIdOf(given)).toBeUndefined();
+  });
+});
+
+describe('tracestate', () => {
+  const kept = (tracestate: string | undefined, traceparent = parent) =>
+    childTrace(traceparent, tracestate).tracestate;
+
+  it.each([
+    ['rojo=00f067aa0ba902b7,congo=t61rcWkgMzE', 'rojo=00f067aa0ba902b7,congo=t61rcWkgMzE'],
+    ['tenant@vendor=a:b/c;d', 'tenant@vendor=a:b/c;d'],
+    ['foo=1 , \t bar=2,', 'foo=1,bar=2'],
+    [', ,', undefined],
+    ['foo', undefined],
+    ['foo=', undefined],
+    ['Foo=1', undefined],
+    ['foo=1,foo=2', undefined],
+    ['foo=a=b', undefined],
+    ['foo=ä', undefined],
+    [`${'k'.repeat(257)}=1`, undefined],
+    [Array.from({ length: 33 }, (_, n) => `k${n}=1`).join(), undefined],
+  ])('%j is passed on as %j', (given, expected) => {
+    expect(kept(given)).toBe(expected);
+  });
+
+  it('leaves out long members first, then the last ones', () => {
+    const long = `long=${'x'.repeat(200)}`;
+    const short = Array.from({ length: 20 }, (_, n) => `key${n}=${'y'.repeat(20)}`);
+    const result = kept([long, ...short].join())!;
+    expect(result.length).toBeLessThanOrEqual(512);
+    expect(result).not.toContain('long=');
+    expect(result.split(',')).toEqual(short.slice(0, result.split(',').length));
+    expect(kept(long)).toBe(long);
+  });
+
+  it('belongs to its traceparent', () => {
+    expect(kept('foo=1', `00-${'0'.repeat(32)}-${parentId}-01`)).toBeUndefined();
+    expect(kept('foo=1', `cc-${traceId}-${parentId}-01`)).toBe('foo=1');
+  });
+});

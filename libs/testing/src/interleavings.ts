@@ -1,0 +1,16 @@
+/**
+ * All orders in which the steps of several sequences can happen, where each sequence keeps its own order.
+ * For tests that enumerate what concurrency and crashes can do instead of waiting for luck.
+ */
+export function interleavings<T>(sequences: readonly (readonly T[])[]): T[][] {
+  const open = sequences.filter((sequence) => sequence.length > 0);
+  if (open.length === 0) return [[]];
+  return open.flatMap((sequence) => {
+    const rest = open.map((one) => (one === sequence ? one.slice(1) : one));
+    return interleavings(rest).map((after) => [sequence[0]!, ...after]);
+  });
+}
+
+/** All ways to take one of each group, none left out: the cartesian product. */
+export const choices = <T>(groups: readonly (readonly T[])[]): T[][] =>
+  groups.reduce<T[][]>((all, group) => all.flatMap((one) => group.map((next) => [...one, next])), [[]]);
