@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
 import { BusDescription, registerServices, type RefusedRoute } from '@jogakbo/messaging/grants';
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
@@ -132,7 +133,11 @@ const remarkOn = (refused: RefusedRoute[]): string =>
     .map(({ service, route, holder }) => `${route} of ${service} (${holder} has it)`)
     .join(', ')}.`;
 
-/** Declares what all share, and tells every service who may call whom and whose each route is. Gives what it refused. */
+/** A broker that has just started needs a moment until its streams have a leader, in milliseconds. */
+const streamPatience = 20_000;
+const hasNoLeader = /down or inaccessible|NOT.FOUND/;
+
+/** Declares what all share, and registers every service: whom it may call, and its routes. Gives what it refused. */
 async function register(
   { url }: Broker,
   bus: readonly BusDescription[],
@@ -144,7 +149,7 @@ async function register(
     clientProperties: { connection_name: 'jogakbo declares what all share' },
   });
   connection.on('error', () => undefined);
-  try {
+  const attempt = async (): Promise<RefusedRoute[]> => {
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
     const ladder = process.env.RETRY_LADDER?.split(',').map(Number);
@@ -155,6 +160,15 @@ async function register(
     const { services, refused } = registerServices(bus, before, known);
     await publishGrants(channel, services, operator);
     return refused;
+  };
+  try {
+    for (const until = Date.now() + streamPatience; ; await pause(250)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (Date.now() > until || !hasNoLeader.test(messageOf(error))) throw error;
+      }
+    }
   } catch (error) {
     throw new Fault(`What all services share cannot be declared on the broker: ${messageOf(error)}`);
   } finally {

@@ -255,10 +255,13 @@ const door = 'gateway';
       ['declares it', (channel) => channel.assertQueue(grantsStream)],
     ] as [string, Parameters<AsLogin['try']>[0]][])
       await attempt(what, false, login.try(doing));
-    // Reading is what emptying needs too: of a stream nobody takes anything out.
-    await login
-      .try((channel) => channel.purgeQueue(grantsStream))
-      .catch((error: Error) => expect(error.message).toMatch(/NOT.IMPLEMENTED/));
+    // Emptying needs no more than reading: of a stream nothing is taken out, and who tries loses the connection.
+    const model = await connect(addresses[service]!);
+    const lost = new Promise<Error>((resolve) => model.on('error', resolve));
+    const channel = await model.createChannel();
+    channel.on('error', () => undefined);
+    channel.purgeQueue(grantsStream).catch(() => undefined);
+    expect((await lost).message).toMatch(/NOT.IMPLEMENTED/);
     expect(wrong).toEqual([]);
   });
 
