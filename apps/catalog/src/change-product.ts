@@ -1,4 +1,4 @@
-import { platformRejection, type Body } from '@jogakbo/contract';
+import { isVersion, platformRejection, type Body } from '@jogakbo/contract';
 import { ChangeProduct, ProductChanged } from '@jogakbo/contracts-catalog';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
@@ -13,15 +13,18 @@ export class ChangeProductHandler {
   async handle(command: Body<typeof ChangeProduct>, work: UnitOfWork) {
     const { tx, publish, language } = work;
     const { productId, version, price, translations = {}, name, description, ...changes } = command;
-    const product = await tx.findOneBy(Product, { productId, removedAt: IsNull() });
+    // Held until the commit: of two that want the same version, the second sees that it has changed.
+    const product = await tx.findOne(Product, {
+      where: { productId, removedAt: IsNull() },
+      lock: { mode: 'pessimistic_write' },
+    });
     if (!product) throw platformRejection('not-found', 'there is no such product');
+    if (!isVersion(version, product.version))
+      throw ChangeProduct.reject('version-changed', 'somebody else changed it: read it again');
     const text = { ...(name !== undefined && { name }), ...(description !== undefined && { description }) };
     const translated = withText(withTranslations(product, translations), language, text);
-    const changed: Product = { ...translated, ...changes, ...price, version: version + 1 };
-    // The version is part of the condition: of two who saw the same one, the second changes nothing.
-    const { affected } = await tx.update(Product, { productId, version, removedAt: IsNull() }, changed);
-    if (affected !== 1)
-      throw ChangeProduct.reject('version-changed', 'somebody else changed it: read it again');
+    const changed: Product = { ...translated, ...changes, ...price, version: product.version + 1 };
+    await tx.update(Product, { productId }, changed);
     if (changed.amount !== product.amount || changed.currency !== product.currency)
       recordPrice(work, changed);
     publish(ProductChanged(inFull(changed)));

@@ -1,4 +1,4 @@
-import { platformRejection, type Body } from '@jogakbo/contract';
+import { isVersion, platformRejection, type Body } from '@jogakbo/contract';
 import { ProductRemoved, RemoveProduct } from '@jogakbo/contracts-catalog';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
@@ -10,16 +10,14 @@ import { Product } from './product.ts';
 export class RemoveProductHandler {
   @Handles(RemoveProduct)
   async handle({ productId, version }: Body<typeof RemoveProduct>, { tx, publish }: UnitOfWork) {
-    const onSale = { productId, removedAt: IsNull() };
-    if (!(await tx.existsBy(Product, onSale)))
-      throw platformRejection('not-found', 'there is no such product');
-    const { affected } = await tx.update(
-      Product,
-      { ...onSale, version },
-      { removedAt: new Date(), version: version + 1 },
-    );
-    if (affected !== 1)
+    const product = await tx.findOne(Product, {
+      where: { productId, removedAt: IsNull() },
+      lock: { mode: 'pessimistic_write' },
+    });
+    if (!product) throw platformRejection('not-found', 'there is no such product');
+    if (!isVersion(version, product.version))
       throw RemoveProduct.reject('version-changed', 'somebody else changed it: read it again');
+    await tx.update(Product, { productId }, { removedAt: new Date(), version: product.version + 1 });
     publish(ProductRemoved({ productId }));
   }
 }

@@ -3,6 +3,7 @@ import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { networkOf } from './client-address.ts';
 import type { Exchange } from './exchange.ts';
+import { withLowerIds } from './ids.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';
 import { overloaded, sendProblem } from './problem.ts';
@@ -52,14 +53,13 @@ export class Admission {
     }
     await this.#countNetwork(exchange, match);
     if (match.found === 'nothing') {
-      if (!isDecodable(path)) throw new Rejection('invalid-url', 400, 'the URL cannot be decoded');
       // A client must not take a route that this gateway has yet to hear of for one that there is not, and give up.
       if (this.services.learning) throw new RemoteFault('unavailable', 'no such route is known yet');
       throw platformRejection('not-found', 'there is no such route');
     }
     if (match.found === 'other-methods') return refuseMethod(exchange, match.allow);
 
-    const { route, parameters } = match;
+    const { route } = match;
     // What is sent to pages as authorization is for their service to read: a partner's secret, a token of its own.
     const isAnonymous = route.pages !== undefined || headers.authorization === undefined;
     const caller = isAnonymous ? undefined : await this.#authenticate(exchange, route.access);
@@ -67,7 +67,7 @@ export class Admission {
     mustBeAllowed(route.access, caller);
     mustBeRecent(route.http.maxAuthAge, caller);
     if (caller) await this.#countMember(exchange, route, caller);
-    exchange.admitted = { route, parameters, caller };
+    exchange.admitted = { route, parameters: withLowerIds(match.parameters), caller };
     return true;
   }
 
@@ -135,12 +135,4 @@ function refuseMethod(exchange: Exchange, allow: string[]): false {
     throw new Rejection('method-not-allowed', 405, `${method} is not one of ${allow.join(', ')}`);
   exchange.send(204);
   return false;
-}
-
-function isDecodable(path: string): boolean {
-  try {
-    return decodeURIComponent(path) !== '';
-  } catch {
-    return false;
-  }
 }

@@ -4,8 +4,8 @@ import { parse } from 'secure-json-parse';
 import type { Exchange } from './exchange.ts';
 import { form } from './pages.ts';
 
-const unsupported = () =>
-  new Rejection('unsupported-media-type', 415, 'what is sent must be of a type that is read here');
+const unsupported = (detail: string) => new Rejection('unsupported-media-type', 415, detail);
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Whether there is one: what is sent with GET means nothing. */
 export const hasBody = ({ method, headers }: Exchange): boolean =>
@@ -14,18 +14,18 @@ export const hasBody = ({ method, headers }: Exchange): boolean =>
   (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0');
 
 /**
- * JSON is the only thing that is read, and what is sent to pages, which is forms, is passed on as it is.
+ * JSON in UTF-8 is the only thing that is read, and what is sent to pages, which is forms, is passed on as it is.
  * @param limit bytes
  * @returns undefined where nothing came
- * @throws Rejection `unsupported-media-type`, `payload-too-large`, `invalid-json`; so is what would poison a prototype
+ * @throws Rejection `unsupported-media-type`, `payload-too-large`, `invalid-encoding`, `invalid-json`; so is what would
+ *   poison a prototype
  */
 export async function readBody(exchange: Exchange, limit: number): Promise<unknown> {
-  const type = exchange.headers['content-type']?.split(';', 1)[0]!.trim().toLowerCase();
   const isForm = exchange.admitted.route.pages !== undefined;
-  if (type !== (isForm ? form : 'application/json')) throw unsupported();
-  const text = await textOf(exchange, limit);
+  mustBeReadable(exchange, isForm ? form : 'application/json');
+  const text = decode(await bytesOf(exchange, limit));
   if (text === '') return undefined;
-  if (isForm) return text;
+  if (isForm) return mustBeForm(text);
   try {
     return parse(text, { protoAction: 'error', constructorAction: 'error' }) as unknown;
   } catch {
@@ -33,7 +33,39 @@ export async function readBody(exchange: Exchange, limit: number): Promise<unkno
   }
 }
 
-async function textOf(exchange: Exchange, limit: number): Promise<string> {
+/** @throws Rejection for another type, charset or content coding */
+function mustBeReadable(exchange: Exchange, wanted: string): void {
+  const { 'content-type': given = '', 'content-encoding': coding = 'identity' } = exchange.headers;
+  if (coding.trim().toLowerCase() !== 'identity') {
+    exchange.header('accept-encoding', 'identity');
+    throw unsupported('what is sent must not be compressed');
+  }
+  const type = given.split(';', 1)[0]!.trim().toLowerCase();
+  if (type !== wanted) throw unsupported(`what is sent must be ${wanted}`);
+  for (const [, charset] of given.matchAll(/;\s*charset\s*=\s*"?([^\s";]*)/gi))
+    if (charset!.toLowerCase() !== 'utf-8') throw unsupported('what is sent must be UTF-8');
+}
+
+/** @throws Rejection */
+function decode(bytes: Buffer): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new Rejection('invalid-encoding', 400, 'the body is not valid UTF-8');
+  }
+}
+
+/** Whoever decodes the form later must find text, and not have to guess. @throws Rejection */
+function mustBeForm(text: string): string {
+  try {
+    decodeURIComponent(text);
+    return text;
+  } catch {
+    throw new Rejection('invalid-encoding', 400, 'what is percent-encoded must be valid UTF-8');
+  }
+}
+
+async function bytesOf(exchange: Exchange, limit: number): Promise<Buffer> {
   const { request } = exchange;
   const tooLarge = () => {
     // More may come than anybody wants to keep.
@@ -42,6 +74,7 @@ async function textOf(exchange: Exchange, limit: number): Promise<string> {
     return new Rejection('payload-too-large', 413, `not more than ${limit} bytes`);
   };
   if (Number(exchange.headers['content-length']) > limit) throw tooLarge();
+  exchange.askForBody();
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of piecesOf(request)) {
@@ -49,7 +82,7 @@ async function textOf(exchange: Exchange, limit: number): Promise<string> {
     if (length > limit) throw tooLarge();
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks, length);
 }
 
 /** Leaving off early leaves the request as it is: it is answered yet. */

@@ -9,7 +9,6 @@ import {
 import { Injectable } from '@nestjs/common';
 import { page, script, style } from './docs-page.ts';
 import type { Exchange } from './exchange.ts';
-import { isNoneMatch } from './headers.ts';
 import { KnownServices } from './known-services.ts';
 import type { RouteTable } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -127,7 +126,7 @@ export class Documents {
 
   /** Rendered once for what is announced now. */
   #send(exchange: Exchange, render: () => JsonSchema): void {
-    const { path, headers } = exchange;
+    const { path } = exchange;
     exchange.route = path;
     const { table } = this.services;
     let rendered = this.#rendered.get(path);
@@ -138,9 +137,7 @@ export class Documents {
       this.#rendered.set(path, rendered);
     }
     const { text, etag } = rendered;
-    exchange.header('cache-control', 'no-cache').header('etag', etag);
-    if (isNoneMatch(headers['if-none-match'], etag)) exchange.send(304);
-    else exchange.header('content-type', `${json}; charset=utf-8`).send(200, text);
+    exchange.header('cache-control', 'no-cache').sendRepresentation(200, text, etag);
   }
 
   #openApi(services: ServiceDescription[]): JsonSchema {

@@ -1,7 +1,6 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Rejection } from '@jogakbo/contract';
-import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance } from 'fastify';
@@ -13,14 +12,14 @@ import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
 import { Exchange } from './exchange.ts';
 import { Forward } from './forward.ts';
+import { mostHeaders, mustBeHttp, targetOf } from './http-syntax.ts';
 import { KnownServices } from './known-services.ts';
-import { problemHeaders, problemOf, problemOfStatus, sendProblem } from './problem.ts';
+import { NotSupported, problemOf, sendProblem } from './problem.ts';
 import { RequestLog } from './request-log.ts';
+import { onlyTls, securityHeaders } from './security-headers.ts';
 import { GatewaySettings } from './settings.ts';
+import { refuseTunnel, refuseUnreadable } from './unreadable.ts';
 
-/** A URL longer than this is refused, before anybody looks at it. */
-const longestUrl = 4_096;
-const mostHeaders = 100;
 /** So many requests of one connection are worked on at the same time: none sends its next before the answer, but attackers. */
 const mostAtOnce = 32;
 /**
@@ -29,16 +28,7 @@ const mostAtOnce = 32;
  */
 const longestSilence = 100_000;
 
-const securityHeaders = {
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-};
-
 const always = Object.entries(securityHeaders).flat();
-
-/** For those who came over TLS: for a year, come no other way. */
-const onlyTls = 'max-age=31536000; includeSubDomains';
 
 /** How the HTTP server is made. Limits that depend on settings are set by `configure`. */
 export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } = {
@@ -46,8 +36,14 @@ export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } =
   // Whoever is on a connection already is still served while it drains.
   return503OnClosing: false,
   keepAliveTimeout: 65_000,
-  // How long a request may trickle in is a setting; this is how often it is looked at.
-  http: { maxHeaderSize: 16_384, connectionsCheckingInterval: 500, optimizeEmptyRequests: true },
+  http: {
+    maxHeaderSize: 16_384,
+    // How long a request may trickle in is a setting; this is how often it is looked at.
+    connectionsCheckingInterval: 500,
+    optimizeEmptyRequests: true,
+    // `mustBeHttp` refuses a request without it with a problem.
+    requireHostHeader: false,
+  },
   clientErrorHandler: refuseUnreadable,
   // No Nest middleware runs here.
   skipMiddie: true,
@@ -76,16 +72,27 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   const isLast = () => drain.hasBegun;
   const underWay = new WeakMap<Socket, number>();
   const [nest] = server.listeners('request') as [RequestListener];
-  server.off('request', nest).on('request', (request, response) => {
+  const take = (request: IncomingMessage, response: ServerResponse, expects?: 'continue' | 'unknown') => {
     // What fails beyond all care costs this connection, and no other.
-    answer(request, response).catch((error: Error) => {
+    answer(request, response, expects).catch((error: Error) => {
       new Logger('http').error(error);
       response.destroy();
     });
-  });
+  };
+  server
+    .off('request', nest)
+    .on('request', (request, response) => take(request, response))
+    .on('checkContinue', (request, response) => take(request, response, 'continue'))
+    .on('checkExpectation', (request, response) => take(request, response, 'unknown'))
+    .on('connect', refuseTunnel);
 
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    expects: 'continue' | 'unknown' | undefined,
+  ): Promise<void> {
     const exchange = new Exchange(request, response, head, addressOf(request, trustProxy), isLast);
+    exchange.awaitsContinue = expects !== undefined;
     exchange.whenOver(() => log.end(exchange));
     const { socket } = request;
     const atOnce = (underWay.get(socket) ?? 0) + 1;
@@ -94,9 +101,13 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     if (isSecure(request, trustProxy)) exchange.header('strict-transport-security', onlyTls);
     try {
       if (atOnce > mostAtOnce) throw tooManyAtOnce();
-      mustBeSane(exchange);
+      mustBeHttp(request);
+      exchange.setTarget(targetOf(request));
+      if (expects === 'unknown')
+        throw new Rejection('expectation-failed', 417, 'the only expectation that is met is 100-continue');
       if (answersCors(corsOrigins, exchange) || answersItself(exchange)) return;
       if (!(await admission.admits(exchange))) return;
+      forward.mustBeAnswerable(exchange);
       if (hasBody(exchange)) exchange.body = await readBody(exchange, bodyLimit);
       await forward.handle(exchange);
     } catch (error) {
@@ -107,6 +118,12 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   /** What is asked of the gateway itself. */
   function answersItself(exchange: Exchange): boolean {
     const { method, path } = exchange;
+    // Of the server as a whole (RFC 9110, section 9.3.7).
+    if (path === '*') {
+      exchange.route = path;
+      exchange.header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send(204);
+      return true;
+    }
     if (method !== 'GET' && method !== 'HEAD') return false;
     if (documents.answer(exchange)) return true;
     if (path === '/metrics' && !metricsReaders(exchange.address, 0))
@@ -123,7 +140,9 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     const problem = problemOf(error, exchange.traceId);
     // Of what is shed there is a number, not a line each: it comes when there is too much to do.
     if (problem.code === 'overloaded') exchange.isShed = true;
-    else if (problem.status >= 500) log.fault(exchange, error);
+    else if (problem.status >= 500 && !(error instanceof NotSupported)) log.fault(exchange, error);
+    // What follows on this connection may not be a request.
+    if (error instanceof NotSupported) exchange.header('connection', 'close');
     if (error instanceof Rejection && error.retryAfter)
       exchange.header('retry-after', String(error.retryAfter));
     sendProblem(exchange, problem);
@@ -132,35 +151,3 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
 
 const tooManyAtOnce = () =>
   new Rejection('too-many-requests', 429, `not more than ${mostAtOnce} at the same time on one connection`);
-
-/** @throws Rejection */
-function mustBeSane({ url, request: { rawHeaders } }: Exchange): void {
-  if (url.length > longestUrl) throw new Rejection('uri-too-long', 414, `not more than ${longestUrl} bytes`);
-  if (rawHeaders.length > 2 * mostHeaders)
-    throw new Rejection('headers-too-large', 431, `not more than ${mostHeaders} headers`);
-  if (url.includes('%00')) throw new Rejection('invalid-url', 400, 'there is no NUL in a URL');
-}
-
-const newTraceId = (): string => traceIdOf(childTraceparent())!;
-
-const unreadable: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 };
-
-/** Answers what is not even HTTP, or came too slowly, and hangs up. */
-function refuseUnreadable(error: Error & { code?: string }, socket: Socket): void {
-  const { _httpMessage: answering } = socket as Socket & { _httpMessage?: ServerResponse };
-  // An answer that has begun cannot be taken back.
-  if (!socket.writable || error.code === 'ECONNRESET' || answering?.headersSent) return void socket.destroy();
-  const problem = problemOfStatus(unreadable[error.code ?? ''] ?? 400, newTraceId());
-  const body = JSON.stringify(problem);
-  const headers = {
-    ...securityHeaders,
-    ...problemHeaders(problem),
-    'x-request-id': problem.traceId,
-    'content-length': Buffer.byteLength(body),
-    connection: 'close',
-  };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.write(`HTTP/1.1 ${problem.status} ${problem.title}\r\n${lines.join('')}\r\n${body}`);
-  // Whether or not the other side hangs up as well.
-  socket.destroySoon();
-}

@@ -8,11 +8,13 @@ import {
 import { parse, type ParsedUrlQuery } from 'node:querystring';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import { negotiate } from '@fastify/accept-negotiator';
 import { childTrace, traceIdOf, type TraceContext } from '@jogakbo/messaging';
+import Negotiator from 'negotiator';
 import type { Admitted } from './admission.ts';
+import { inCoding, isNotModified } from './conditional.ts';
 import { requestIdOf } from './headers.ts';
 
+const jsonType = 'application/json; charset=utf-8';
 /** Answers of so many bytes are compressed. */
 const worthCompressing = 1_024;
 const compressible = /^(text\/|application\/(json|xml|javascript|[\w.-]+\+(json|xml))|image\/svg\+xml)/;
@@ -24,7 +26,13 @@ const compress = {
 const brotliOptions = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
 
 const none: ParsedUrlQuery = Object.freeze(Object.create(null) as ParsedUrlQuery);
-const originOfUrl = /^https?:\/\/[^/?#]*/i;
+/** Content codings, the best first. */
+const codings = ['br', 'gzip'];
+type Coding = 'br' | 'gzip';
+/** Its types lack the second parameter. */
+interface Encodings extends Negotiator {
+  encodings(available?: string[], options?: { preferred: string[] }): string[];
+}
 
 /**
  * One request, and the answer to it. Node's own HTTP lies beneath, and no framework: of what a request costs here, most
@@ -32,10 +40,10 @@ const originOfUrl = /^https?:\/\/[^/?#]*/i;
  */
 export class Exchange {
   readonly method: string;
-  /** As it came, without the origin that a client may put before it. */
-  readonly url: string;
-  /** Without the query, percent-encoded. */
-  readonly path: string;
+  /** Path and query, percent-encoded, as `setTarget` was given them. */
+  url = '';
+  /** Without the query. */
+  path = '';
   readonly headers: IncomingHttpHeaders;
   readonly trace: TraceContext;
   readonly traceId: string;
@@ -47,6 +55,8 @@ export class Exchange {
   memberId: string | undefined;
   /** It was refused because there is too much to do: of these there is a number (`Load`), and no line each. */
   isShed = false;
+  /** Whether the client waits for `100 Continue` before it sends the body. */
+  awaitsContinue = false;
   /** Set once it was let in. */
   admitted!: Admitted;
   /** Set once it was read: JSON, or a text where it goes to pages. */
@@ -67,11 +77,8 @@ export class Exchange {
     readonly address: string,
     private readonly isLast: () => boolean,
   ) {
-    const { method, url, headers } = request;
+    const { method, headers } = request;
     this.method = method!;
-    this.url = url!.startsWith('/') ? url! : url!.replace(originOfUrl, '');
-    const query = this.url.indexOf('?');
-    this.path = query < 0 ? this.url : this.url.slice(0, query);
     this.headers = headers;
     this.trace = childTrace(textOf(headers['traceparent']), textOf(headers['tracestate']));
     this.traceId = traceIdOf(this.trace.traceparent)!;
@@ -82,8 +89,16 @@ export class Exchange {
     });
   }
 
+  /** @param target path and query; see `targetOf` */
+  setTarget(target: string): void {
+    this.url = target;
+    const query = target.indexOf('?');
+    this.path = query < 0 ? target : target.slice(0, query);
+  }
+
   get query(): ParsedUrlQuery {
-    return this.path.length === this.url.length ? none : parse(this.url.slice(this.path.length + 1));
+    if (this.path.length === this.url.length) return none;
+    return parse(this.url.slice(this.path.length + 1), '&', '=', { maxKeys: 0 });
   }
 
   /** Whether the client has gone, or was answered. */
@@ -115,15 +130,22 @@ export class Exchange {
     return this;
   }
 
-  /** Adds to a header of the answer that is a list, whoever began it. @throws TypeError like `header` */
+  /** Adds to a header of the answer that is a list, once. @throws TypeError like `header` */
   append(name: string, value: string): this {
     const at = this.#find(name);
-    return this.header(name, at < 0 ? value : `${String(this.#head[at + 1])}, ${value}`);
+    if (at < 0) return this.header(name, value);
+    const list = String(this.#head[at + 1]);
+    return list.split(', ').includes(value) ? this : this.header(name, `${list}, ${value}`);
   }
 
   setHeaders(headers: Readonly<Record<string, string>>): this {
     for (const name in headers) this.header(name, headers[name]!);
     return this;
+  }
+
+  #remove(name: string): void {
+    const at = this.#find(name);
+    if (at >= 0) this.#head.splice(at, 2);
   }
 
   #find(name: string): number {
@@ -134,14 +156,26 @@ export class Exchange {
   /** Answers with what it is given; without it, with status and headers alone. */
   send(status: number, content?: string | Buffer): void {
     if (content === undefined || status === 204 || status === 304) return this.#write(status);
-    const length = Buffer.byteLength(content);
-    if (length >= worthCompressing && status !== 206 && this.#isCompressible)
-      this.#compress(status, content).catch((error: Error) => this.response.destroy(error));
-    else this.#write(status, content, length);
+    this.#deliver(status, content, status === 206 ? undefined : this.chooseCoding(content));
+  }
+
+  /**
+   * Answers a read with JSON: with 304 where the client has it already.
+   * @param etag of its version; where it is strong, each content coding gets one of its own (RFC 9110, section 8.8.3.3)
+   * @throws Rejection `precondition-failed`
+   */
+  sendRepresentation(status: number, json: string, etag: string): void {
+    this.header('content-type', jsonType);
+    const coding = this.chooseCoding(json);
+    const own = coding ? inCoding(etag, coding) : etag;
+    if (!isNotModified(this.headers, own)) return this.header('etag', own).#deliver(status, json, coding);
+    // A 304 says nothing of the content but what helps a cache (RFC 9110, section 15.4.5).
+    for (const name of ['content-type', 'content-language']) this.#remove(name);
+    this.header('etag', own).#write(304);
   }
 
   json(status: number, value: unknown): void {
-    this.header('content-type', 'application/json; charset=utf-8').send(status, JSON.stringify(value));
+    this.header('content-type', jsonType).send(status, JSON.stringify(value));
   }
 
   get #isCompressible(): boolean {
@@ -149,20 +183,41 @@ export class Exchange {
     return this.#find('content-encoding') < 0 && typeof type === 'string' && compressible.test(type);
   }
 
-  async #compress(status: number, content: string | Buffer): Promise<void> {
+  /** The content coding to answer in, for a content type that is set. @returns undefined for none */
+  chooseCoding(content: string | Buffer): Coding | undefined {
+    if (Buffer.byteLength(content) < worthCompressing || !this.#isCompressible) return undefined;
     this.append('vary', 'Accept-Encoding');
-    const encoding = negotiate(String(this.headers['accept-encoding'] ?? ''), ['br', 'gzip']);
-    if (!encoding) return this.#write(status, content, Buffer.byteLength(content));
+    const { 'accept-encoding': accepted = '' } = this.headers;
+    const wanted = new Negotiator({ headers: { 'accept-encoding': String(accepted) } }) as Encodings;
+    const [coding] = wanted.encodings([...codings, 'identity'], { preferred: codings });
+    return coding === 'identity' ? undefined : (coding as Coding | undefined);
+  }
+
+  #deliver(status: number, content: string | Buffer, coding: Coding | undefined): void {
+    if (!coding) return this.#write(status, content, Buffer.byteLength(content));
+    this.header('content-encoding', coding);
     // How long it would be, only compressing it would tell.
-    if (this.method === 'HEAD') return this.header('content-encoding', encoding).#write(status);
-    const compressed = await compress[encoding](content, encoding === 'br' ? brotliOptions : {});
-    this.header('content-encoding', encoding);
-    this.#write(status, compressed, compressed.length);
+    if (this.method === 'HEAD') return this.#write(status);
+    compress[coding](content, coding === 'br' ? brotliOptions : {}).then(
+      (compressed) => this.#write(status, compressed, compressed.length),
+      (error: Error) => this.response.destroy(error),
+    );
+  }
+
+  /** Asks for the body. Not earlier: what is known to be refused needs none (RFC 9110, section 10.1.1). */
+  askForBody(): void {
+    if (this.awaitsContinue) this.response.writeContinue();
+    this.awaitsContinue = false;
+  }
+
+  /** Whether the client may send a body that was not asked for, or nothing at all, cannot be known. */
+  get #mustClose(): boolean {
+    return this.isLast() || this.awaitsContinue;
   }
 
   /** Leaves the answer to somebody else, with what was said so far. */
   passTo(listener: RequestListener): void {
-    if (this.isLast()) this.header('connection', 'close');
+    if (this.#mustClose) this.header('connection', 'close');
     for (let at = 0; at < this.#head.length; at += 2)
       this.response.setHeader(String(this.#head[at]), this.#head[at + 1]!);
     listener(this.request, this.response);
@@ -173,7 +228,7 @@ export class Exchange {
     if (response.headersSent || response.destroyed) return;
     if (content !== undefined || !(status === 204 || status === 304 || this.method === 'HEAD'))
       this.header('content-length', String(length));
-    if (this.isLast()) this.header('connection', 'close');
+    if (this.#mustClose) this.header('connection', 'close');
     response.writeHead(status, this.#head as string[]).end(content);
   }
 }

@@ -10,8 +10,9 @@ import {
 import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
+import { versionsOf } from './conditional.ts';
 import type { Exchange } from './exchange.ts';
-import { idempotencyKeyOf, isNoneMatch, locationOf, secondsToWait } from './headers.ts';
+import { idempotencyKeyOf, locationOf, secondsToWait } from './headers.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { inputOf } from './input.ts';
 import { KnownServices } from './known-services.ts';
@@ -49,6 +50,17 @@ export class Forward {
       labelNames: ['route', 'how'],
       registers: [metrics.registry],
     });
+  }
+
+  /**
+   * Refuses by the headers and by what is served now, before the body is read.
+   * @throws Rejection @throws RemoteFault
+   */
+  mustBeAnswerable({ admitted: { route }, headers }: Exchange): void {
+    if (route.upstream === 'http' || route.http.method === 'GET' || route.pages) return;
+    idempotencyKeyOf(route, headers['idempotency-key']);
+    if (route.http.ifMatch) versionsOf(headers['if-match']);
+    this.#mustServe(route);
   }
 
   /** Answers, or throws what `problemOf` knows how to show. */
@@ -132,11 +144,10 @@ export class Forward {
       read = await this.reads.now(`${meant} ${exchange.url}`, async () => ask(readInput()));
     else read = await ask(readInput());
 
-    exchange.header('cache-control', cacheControl(route, context)).header('etag', read.etag);
+    exchange.header('cache-control', cacheControl(route, context));
     if (!http.document) exchange.header('content-language', language).append('vary', 'Accept-Language');
     if (http.cache) exchange.append('vary', 'Authorization');
-    if (isNoneMatch(exchange.headers['if-none-match'], read.etag)) return exchange.send(304);
-    exchange.header('content-type', 'application/json; charset=utf-8').send(http.status, read.text);
+    exchange.sendRepresentation(http.status, read.text, read.etag);
   }
 
   /** A read that has a fallback leaves it half of the time there is. */

@@ -37,13 +37,6 @@ export function secondsToWait(prefer: string | string[] | undefined): number {
   return 0;
 }
 
-/** Whether one of the ETags of If-None-Match is this one (RFC 9110: weak comparison). */
-export function isNoneMatch(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (!ifNoneMatch) return false;
-  const known = ifNoneMatch.split(',').map((one) => one.trim().replace(/^W\//, ''));
-  return known.includes('*') || known.includes(etag.replace(/^W\//, ''));
-}
-
 /**
  * The path of what was made.
  * @param template `/v1/orders/{orderId}`

@@ -2,7 +2,7 @@ import { platformRejection, Rejection } from '@jogakbo/contract';
 import type { Caller } from '@jogakbo/messaging';
 import type { Dispatcher } from 'undici';
 import type { Exchange } from './exchange.ts';
-import { mustBeSound } from './input.ts';
+import { normalizeBody } from './input.ts';
 import type { Route } from './routes.ts';
 
 /** Everything else that a client sends stays here: among it could be what services take for the word of the gateway. */
@@ -16,6 +16,8 @@ const responseHeaders = [
   ...['expires', 'vary', 'location', 'link', 'retry-after', 'allow', 'accept-ranges', 'content-range'],
   ...['preference-applied', 'deprecation', 'sunset'],
 ];
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** What goes to an instance. */
 export interface Sent {
@@ -40,7 +42,7 @@ export function sentOf(
   { headers, body, url, path, trace, traceId }: Exchange,
 ): Sent {
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
-  if (hasBody) mustBeSound(body);
+  if (hasBody) normalizeBody(body);
   const passed = requestHeaders.flatMap((name) => {
     const value = headers[name];
     return value === undefined ? [] : [[name, String(value)] as const];
@@ -100,9 +102,17 @@ export function answerWith(
   if (location?.startsWith(`${origin}/`)) exchange.header('location', location.slice(origin.length));
   const isCacheable = access === 'public' && http.method === 'GET';
   exchange.header('cache-control', isCacheable ? (one('cache-control') ?? 'no-cache') : 'no-store');
-  if (body.length === 0) return exchange.send(status);
-  if (!one('content-type')) exchange.header('content-type', 'application/octet-stream');
-  exchange.send(status, body);
+  if (body.length > 0 && !one('content-type')) exchange.header('content-type', 'application/octet-stream');
+  const etag = one('etag');
+  if (etag && !etag.startsWith('W/') && isWeakened(etag, answer, exchange))
+    exchange.header('etag', `W/${etag}`);
+  exchange.send(status, body.length > 0 ? body : undefined);
+}
+
+/** A strong ETag is of one sequence of bytes: of those that the instance sent, not of what is compressed here. */
+function isWeakened(etag: string, { status, body }: Answer, exchange: Exchange): boolean {
+  if (status === 304) return exchange.headers['if-none-match']?.includes(`W/${etag}`) === true;
+  return status !== 206 && body.length > 0 && exchange.chooseCoding(body) !== undefined;
 }
 
 /** An instance's "no" in the form of all others: with its own words where it sends a problem (RFC 9457). */
@@ -110,7 +120,7 @@ function refusalOf({ status, headers, body }: Answer): Rejection {
   let said: { code?: unknown; title?: unknown; detail?: unknown } = {};
   if (String(headers['content-type']).startsWith('application/problem+json')) {
     try {
-      said = (JSON.parse(body.toString()) as typeof said | null) ?? {};
+      said = (JSON.parse(utf8.decode(body)) as typeof said | null) ?? {};
     } catch {
       // No words, then.
     }

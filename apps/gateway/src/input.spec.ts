@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { describe as describeContract, service } from '@jogakbo/contract';
+import { describe as describeContract, Id, service, VersionCondition } from '@jogakbo/contract';
 import { z } from 'zod';
 import { inputOf, type Brought } from './input.ts';
 import { RouteTable, type Route } from './routes.ts';
@@ -13,7 +13,10 @@ const shape = {
   tags: z.array(z.int()).optional(),
   text: z.string().optional(),
   either: z.union([z.int(), z.literal('all')]).optional(),
-  version: z.int().optional(),
+  version: VersionCondition.optional(),
+  owner: Id.optional(),
+  lines: z.array(z.strictObject({ thing: Id, note: z.string() })).optional(),
+  any: z.union([z.literal('all'), Id]).optional(),
 };
 things.query('get', {
   input: z.strictObject(shape),
@@ -42,6 +45,8 @@ describe('the input of a request', () => {
     [{ text: 'true' }, { text: 'true' }],
     [{ tags: '1' }, { tags: [1] }],
     [{ tags: ['1', 'x'] }, { tags: [1, 'x'] }],
+    [{ count: '9007199254740991' }, { count: Number.MAX_SAFE_INTEGER }],
+    [{ count: '-9007199254740991' }, { count: -Number.MAX_SAFE_INTEGER }],
     [{ either: '5' }, { either: 5 }],
     [{ either: 'all' }, { either: 'all' }],
     [{ unknown: '1' }, { unknown: '1' }],
@@ -49,7 +54,7 @@ describe('the input of a request', () => {
     expect(query(given)).toEqual({ id: 7, ...expected });
   });
 
-  it.each(['', ' ', '1e3', '0x10', '1,5', 'Infinity', '١'])(
+  it.each(['', ' ', '1e3', '0x10', '1,5', 'Infinity', '١', '9007199254740992', '99999999999999999'])(
     'leaves %j to the contract to refuse',
     (count) => {
       expect(query({ count })).toEqual({ id: 7, count });
@@ -87,8 +92,35 @@ describe('the input of a request', () => {
     expect(() => body({ text: nested(40) })).toThrow('nested');
   });
 
-  it.each(['*', '3', 'W/"3"', '"3", "4"', '"-1"', '""'])('refuses the If-Match %s', (ifMatch) => {
-    expect(() => body({}, ifMatch)).toThrow(expect.objectContaining({ status: 400, code: 'invalid' }));
+  it('takes what If-Match asks for', () => {
+    expect(body({}, '*')).toEqual({ id: 7, version: '*' });
+    expect(body({}, '"3", "4"')).toEqual({ id: 7, version: [3, 4] });
+    expect(() => body({}, '3')).toThrow(expect.objectContaining({ status: 400, code: 'invalid' }));
+  });
+
+  it('is normalised: texts are in NFC', () => {
+    const decomposed = '각'.normalize('NFD');
+    const [text, inside] = [decomposed, [{ a: decomposed }]];
+    expect(body({ text, inside })).toMatchObject({ text: '각', inside: [{ a: '각' }] });
+  });
+
+  it('is normalised: ids are in lower case where the contract speaks of ids, and nowhere else', () => {
+    const capitals = '0190A5A0-0000-7000-8000-00000000000F';
+    const lower = capitals.toLowerCase();
+    const given = {
+      owner: capitals,
+      text: capitals,
+      lines: [{ thing: capitals, note: capitals }],
+      any: capitals,
+    };
+    expect(body(given)).toMatchObject({
+      owner: lower,
+      text: capitals,
+      lines: [{ thing: lower, note: capitals }],
+      any: lower,
+    });
+    expect(query({ owner: capitals })).toMatchObject({ owner: lower });
+    expect(body({ owner: 'NOT-AN-ID' })).toMatchObject({ owner: 'NOT-AN-ID' });
   });
 
   it('demands If-Match', () => {

@@ -1,4 +1,6 @@
-import { Rejection, platformRejection, type FieldError, type JsonSchema } from '@jogakbo/contract';
+import { platformRejection, type FieldError, type JsonSchema } from '@jogakbo/contract';
+import { versionsOf } from './conditional.ts';
+import { lowerIdsBySchema } from './ids.ts';
 import type { Route } from './routes.ts';
 
 /** What a request brings, before anything is known of its meaning. */
@@ -24,6 +26,7 @@ export function inputOf({ http, contract }: Route, brought: Brought): Record<str
   if (brought.body === undefined && http.ifMatch === undefined && isEmpty(query)) return given;
   const body = bodyFields(brought.body);
   const fields = hasBody ? body : read(query, contract.input);
+  lowerIdsBySchema(fields, contract.input);
 
   const misplaced = Object.keys(hasBody ? query : body).map((path): FieldError => ({
     path,
@@ -40,7 +43,7 @@ export function inputOf({ http, contract }: Route, brought: Brought): Record<str
   return {
     ...fields,
     ...given,
-    ...(http.ifMatch && { [http.ifMatch]: versionOf(ifMatch) }),
+    ...(http.ifMatch && { [http.ifMatch]: versionsOf(ifMatch) }),
   };
 }
 
@@ -54,29 +57,36 @@ function bodyFields(body: unknown): Record<string, unknown> {
   if (body === null || typeof body !== 'object' || Array.isArray(body)) {
     throw platformRejection('invalid', 'the body must be a JSON object');
   }
-  mustBeSound(body);
+  normalizeBody(body);
   return body as Record<string, unknown>;
 }
 
-/** @throws Rejection for what could exhaust the stack of whoever reads it, and for texts that no database takes */
-export function mustBeSound(body: unknown): void {
+/**
+ * Puts every text within a body into NFC, so that the same text is the same everywhere: counted, compared and searched.
+ * @throws Rejection for what could exhaust the stack of its readers, and for texts that no database takes
+ */
+export function normalizeBody(body: unknown): void {
   if (isDeeperThan(deepest, body)) throw platformRejection('invalid', 'the body is nested too deeply');
-  const field = unsoundText(body, '');
+  const field = normalizeTexts(body, '');
   if (field === undefined) return;
   throw platformRejection('invalid', 'a text holds what is no character', [
     { path: field, message: 'must not hold NUL or half a surrogate pair' },
   ]);
 }
 
-/** The path of the first text that cannot be kept as text. */
-function unsoundText(value: unknown, path: string): string | undefined {
+const beyondAscii = /[^\x00-\x7f]/;
+
+/** @returns the path of the first text that cannot be kept as text */
+function normalizeTexts(value: unknown, path: string): string | undefined {
   if (typeof value === 'string') return isSound(value) ? undefined : path;
   if (value === null || typeof value !== 'object') return undefined;
-  for (const [name, child] of Object.entries(value)) {
+  const fields = value as Record<string, unknown>;
+  for (const [name, child] of Object.entries(fields)) {
     const inside = path ? `${path}.${name}` : name;
     if (!isSound(name)) return path;
-    const found = unsoundText(child, inside);
-    if (found !== undefined) return found;
+    const unsound = normalizeTexts(child, inside);
+    if (unsound !== undefined) return unsound;
+    if (typeof child === 'string' && beyondAscii.test(child)) fields[name] = child.normalize('NFC');
   }
   return undefined;
 }
@@ -130,26 +140,13 @@ function coerce(value: unknown, types: Set<unknown>): unknown {
   if (typeof value !== 'string') return value;
   if (types.has('boolean') && (value === 'true' || value === 'false')) return value === 'true';
   const isNumber = types.has('integer') || types.has('number');
-  return isNumber && /^-?\d{1,15}(\.\d{1,15})?$/.test(value) ? Number(value) : value;
+  if (!isNumber || !/^-?\d{1,16}(\.\d{1,15})?$/.test(value)) return value;
+  const number = Number(value);
+  // Beyond 2^53 - 1 it would become another number.
+  return Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : value;
 }
 
 function typesOf(schema: JsonSchema): Set<unknown> {
   const choices = [schema['anyOf'], schema['oneOf']].flatMap((choice) => (choice ?? []) as JsonSchema[]);
   return new Set([...[schema['type']].flat(), ...choices.flatMap((choice) => [...typesOf(choice)])]);
-}
-
-/** @param ifMatch `"3"`, or an ETag as this gateway gives them: `"3.ko"` */
-function versionOf(ifMatch: string | undefined): number {
-  if (!ifMatch) {
-    throw new Rejection(
-      'precondition-required',
-      428,
-      'send If-Match with the ETag of what you read, so that nobody else’s change is lost',
-    );
-  }
-  const version = /^"(\d{1,15})(\.[a-z]{2})?"$/.exec(ifMatch.trim())?.[1];
-  if (version) return Number(version);
-  throw platformRejection('invalid', 'If-Match must be one ETag, as it was given', [
-    { path: 'If-Match', message: 'must look like "3" or "3.ko"' },
-  ]);
 }

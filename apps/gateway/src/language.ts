@@ -1,21 +1,17 @@
 import type { Language } from '@jogakbo/contract';
+import Negotiator from 'negotiator';
 
-const spoken: readonly Language[] = ['ko', 'en'];
+const spoken: Language[] = ['ko', 'en'];
+/** Characters of the header that are read: more than any browser sends. */
+const longestHeader = 500;
 
 /**
  * The language to answer in.
- * @param accept the header Accept-Language (RFC 9110); Korean where it names none that is spoken here
+ * @param accept the header Accept-Language (RFC 9110); Korean where it names none that is spoken here, and does not refuse it
  */
 export function languageOf(accept: string | undefined): Language {
   if (!accept) return 'ko';
-  let best: Language = 'ko';
-  let bestQuality = 0;
-  for (const range of accept.split(',').slice(0, 20)) {
-    const [tag = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
-    const language = tag === '*' ? 'ko' : spoken.find((one) => one === tag.split('-')[0]);
-    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1';
-    const quality = /^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(weight) ? Number(weight) : 0;
-    if (language && quality > bestQuality) [best, bestQuality] = [language, quality];
-  }
-  return best;
+  // The last range stands for every language that the header does not name.
+  const header = `${accept.slice(0, longestHeader)}, *;q=0.001`;
+  return (new Negotiator({ headers: { 'accept-language': header } }).language(spoken) ?? 'ko') as Language;
 }

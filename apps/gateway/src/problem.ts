@@ -16,6 +16,17 @@ export interface Problem {
   [extension: string]: unknown;
 }
 
+/** What HTTP knows and this gateway does not: `not-implemented` or `http-version-not-supported`. */
+export class NotSupported extends Error {
+  override readonly name = 'NotSupported';
+  constructor(
+    readonly status: 501 | 505,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
 const problemType = 'application/problem+json; charset=utf-8';
 
 const titles: Record<string, string> = Object.assign(Object.create(null), {
@@ -30,8 +41,13 @@ const titles: Record<string, string> = Object.assign(Object.create(null), {
   'method-not-allowed': 'The method is not allowed here',
   'payload-too-large': 'The body is too large',
   'uri-too-long': 'The URL is too long',
-  'unsupported-media-type': 'The body must be application/json',
+  'unsupported-media-type': 'The body must be application/json in UTF-8',
   'precondition-required': 'If-Match is needed',
+  'precondition-failed': 'A condition of the request does not hold',
+  'expectation-failed': 'The expectation cannot be met',
+  'invalid-encoding': 'The text is not valid UTF-8',
+  'not-implemented': 'This is not implemented',
+  'http-version-not-supported': 'The version of HTTP is not supported',
   'headers-too-large': 'The headers are too large',
   'request-timeout': 'The request took too long to arrive',
   'idempotency-key-missing': 'Idempotency-Key is needed',
@@ -54,10 +70,13 @@ const codes: Record<number, string> = {
   414: 'uri-too-long',
   415: 'unsupported-media-type',
   429: 'too-many-requests',
+  417: 'expectation-failed',
   431: 'headers-too-large',
+  501: 'not-implemented',
   502: 'bad-gateway',
   503: 'unavailable',
   504: 'timeout',
+  505: 'http-version-not-supported',
 };
 
 const faults = new Map<string, [code: string, status: number]>([
@@ -76,6 +95,10 @@ export function problemOf(error: unknown, traceId: string): Problem {
   if (error instanceof Rejection && error.status >= 400 && error.status <= 499) {
     const { code, status, message, errors, extensions } = error;
     return { ...extensions, ...problem(code, status), detail: message, traceId, ...(errors && { errors }) };
+  }
+  if (error instanceof NotSupported) {
+    const { status, message } = error;
+    return { ...problem(codeOf(status), status), detail: message, traceId };
   }
   if (error instanceof RemoteFault) {
     return { ...problem(...(faults.get(error.code) ?? ['internal', 500])), traceId };
@@ -109,6 +132,7 @@ const stepUp = 'Bearer error="insufficient_user_authentication"';
 export function problemHeaders({ status, code }: Pick<Problem, 'status' | 'code'>): Record<string, string> {
   return {
     'content-type': problemType,
+    'content-language': 'en',
     'cache-control': 'no-store',
     ...(status === 401 && { 'www-authenticate': code === 'step-up-required' ? stepUp : 'Bearer' }),
     ...(status === 503 && { 'retry-after': '1' }),

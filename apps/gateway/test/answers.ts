@@ -19,6 +19,30 @@ export const answers = (door: Door) => {
       expect(answer.headers.get('vary')).toBe('Accept-Language');
       expect(answer.headers.get('cache-control')).toBe('no-cache');
       expect((await door.call(`/v1/things/${id}`)).body.text).toBe('안녕');
+      for (const [accepted, language] of [
+        ['ko;q=0, *', 'en'],
+        ['*', 'ko'],
+        ['en;q=0.1, ko;q=0', 'en'],
+      ])
+        expect(
+          (await door.call('/v1/things', { headers: { 'accept-language': accepted! } })).body.language,
+        ).toBe(language);
+    });
+
+    it('knows an id in capitals, in the path and in the query', async () => {
+      const capitals = id.replace(/.$/, 'e').toUpperCase();
+      const lower = capitals.toLowerCase();
+      expect((await door.call(`/v1/things/${capitals}`)).body.thingId).toBe(lower);
+      expect((await door.call(`/v1/things?id=${capitals}&name=${capitals}`)).body.seen).toMatchObject({
+        id: lower,
+        name: capitals,
+      });
+    });
+
+    it('takes whole numbers as far as JSON carries them', async () => {
+      const most = Number.MAX_SAFE_INTEGER;
+      expect((await door.call(`/v1/sums?a=${most}&b=-${most}`)).body).toEqual({ a: most, b: -most });
+      expectProblem(await door.call(`/v1/sums?a=${most + 1}&b=1`), 400, 'invalid', 'a');
     });
 
     it('gives an ETag per language, and 304 to whoever has it', async () => {
@@ -31,6 +55,29 @@ export const answers = (door: Door) => {
       expect(again.headers.get('etag')).toBe(etag);
       const english = { 'if-none-match': etag, 'accept-language': 'en' };
       expect((await door.call(`/v1/things/${id}`, { headers: english })).status).toBe(200);
+    });
+
+    it('gives each content coding an ETag of its own, and 304 with what a cache needs', async () => {
+      const long = `/v1/things/${id.slice(0, -1)}f`;
+      const read = (headers: Record<string, string>) => door.call(long, { headers });
+      const etags: string[] = [];
+      for (const coding of ['br', 'gzip', 'identity']) {
+        const first = await read({ 'accept-encoding': coding });
+        const etag = first.headers.get('etag')!;
+        etags.push(etag);
+        expect(first.headers.get('content-encoding')).toBe(coding === 'identity' ? null : coding);
+        const again = await read({ 'accept-encoding': coding, 'if-none-match': etag });
+        expect(again).toMatchObject({ status: 304, body: undefined });
+        for (const name of ['etag', 'vary', 'cache-control'])
+          expect([name, again.headers.get(name)]).toEqual([name, first.headers.get(name)]);
+        expect(again.headers.get('vary')).toBe('Accept-Language, Accept-Encoding');
+        expect(again.headers.get('date')).not.toBeNull();
+        expect(again.headers.get('content-type')).toBeNull();
+      }
+      expect(etags).toEqual(['"3.ko.br"', '"3.ko.gzip"', '"3.ko"']);
+      const other = await read({ 'accept-encoding': 'gzip', 'if-none-match': '"3.ko.br", "3.ko"' });
+      expect(other.status).toBe(200);
+      expect((await read({ 'accept-encoding': 'br;q=0, *' })).headers.get('etag')).toBe('"3.ko.gzip"');
     });
 
     it('answers 204 where there is no output, and takes an empty body', async () => {
@@ -121,7 +168,18 @@ export const answers = (door: Door) => {
       expectProblem(await change({}), 428, 'precondition-required');
     });
 
-    it.each(['*', '3', 'W/"3"', '"x"', '"3", "4"'])('refuses %s', async (value) => {
+    it.each(['*', '"2", "3.en"', '"x", "3.ko.br"', '"3.ko", W/"9"'])('holds for %s', async (value) => {
+      expect(await change({ 'if-match': value })).toMatchObject({ status: 200, body: { version: 4 } });
+    });
+
+    it.each(['W/"3"', 'W/"3.ko"', '"x"', '"1", "2"', '"3.ko-br"', '"99999999999"', '"0"'])(
+      'does not hold for %s',
+      async (value) => {
+        expectProblem(await change({ 'if-match': value }), 412, 'version-changed');
+      },
+    );
+
+    it.each(['3', '"3', '*, "3"', '"2" "3"'])('is malformed: %s', async (value) => {
       expectProblem(await change({ 'if-match': value }), 400, 'invalid', 'If-Match');
     });
 

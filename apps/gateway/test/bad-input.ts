@@ -52,6 +52,56 @@ export const badInput = (door: Door) =>
       },
     );
 
+    describe('is text in UTF-8', () => {
+      // `{"token":"한"}`, in EUC-KR.
+      const eucKr = Buffer.concat([Buffer.from('{"token":"'), Buffer.from([0xc7, 0xd1]), Buffer.from('"}')]);
+      const send = (body: Buffer, type: string, path = '/v1/jobs') =>
+        door.raw(
+          Buffer.concat([
+            Buffer.from(
+              `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${door.member}\r\n` +
+                `Idempotency-Key: ${Math.random()}\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
+            ),
+            body,
+          ]),
+        );
+
+      it.each(['euc-kr', '"EUC-KR"', 'iso-8859-1', 'utf-16', 'us-ascii', 'utf-8; charset=euc-kr', ''])(
+        'and of no other charset: %s',
+        async (charset) => {
+          const answer = await send(eucKr, `application/json; charset=${charset}`);
+          expect(answer).toMatch(/^HTTP\/1.1 415 [^]*"unsupported-media-type"/);
+        },
+      );
+
+      it.each([
+        ['EUC-KR', eucKr],
+        ['half a character', Buffer.from('{"token":"한"}').subarray(0, -3)],
+        ['an overlong NUL', Buffer.from([0x22, 0xc0, 0x80, 0x22])],
+        ['half a surrogate pair', Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22])],
+      ])('and nothing else: %s', async (_, body) => {
+        const before = seen.begun.length;
+        for (const type of ['application/json', 'application/json; charset=UTF-8'])
+          expect(await send(body, type)).toMatch(/^HTTP\/1.1 400 [^]*"invalid-encoding"/);
+        expect(seen.begun).toHaveLength(before);
+      });
+
+      it('may begin with a byte order mark', async () => {
+        const body = Buffer.from(`\ufeff${JSON.stringify({ lines: [{ quantity: 1 }] })}`);
+        expect(await send(body, 'application/json;charset="utf-8"')).toMatch(/^HTTP\/1.1 202 /);
+      });
+
+      it('is normalised, in the query and in the body', async () => {
+        const name = encodeURIComponent('각'.normalize('NFD'));
+        const { body } = await door.call(`/v1/things?name=${name}&tag=${name}&tag=x`);
+        expect(body.seen).toMatchObject({ name: '각', tag: ['각', 'x'] });
+        const own = await door.call(`/v1/owned/${encodeURIComponent('각'.normalize('NFD'))}`, {
+          token: await door.key.sign({ sub: '각' }),
+        });
+        expect(own.body).toEqual({ yours: true });
+      });
+    });
+
     it.each(['{"__proto__":{"admin":true}}', '{"lines":[{"constructor":{"prototype":{"a":1}}}]}'])(
       'refuses what would poison a prototype: %s',
       async (body) => {

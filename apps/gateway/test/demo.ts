@@ -1,5 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { platformRejection, service, type Body, type Language } from '@jogakbo/contract';
+import {
+  Id,
+  isVersion,
+  platformRejection,
+  service,
+  VersionCondition,
+  type Body,
+  type Language,
+} from '@jogakbo/contract';
 import { Handles, RabbitClient, type CallContext, type MessageContext } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
 import { Controller } from '@nestjs/common';
@@ -16,9 +24,16 @@ export const ListThings = demo.query('list-things', {
     sold: z.boolean().optional(),
     tag: z.array(z.string()).optional(),
     name: z.string().optional(),
+    id: Id.optional(),
   }),
   output: z.object({ seen: z.unknown(), language: z.string() }),
   http: 'GET /v1/things',
+  access: 'public',
+});
+export const GetSums = demo.query('get-sums', {
+  input: z.strictObject({ a: z.int(), b: z.int() }),
+  output: z.object({ a: z.int(), b: z.int() }),
+  http: 'GET /v1/sums',
   access: 'public',
 });
 export const GetThing = demo.query('get-thing', {
@@ -28,7 +43,7 @@ export const GetThing = demo.query('get-thing', {
   access: 'public',
 });
 export const ChangeThing = demo.command('change-thing', {
-  input: z.strictObject({ thingId: z.uuid(), version: z.int(), text: z.string().min(1) }),
+  input: z.strictObject({ thingId: z.uuid(), version: VersionCondition, text: z.string().min(1) }),
   output: Thing,
   rejections: { 'version-changed': 412 },
   http: { route: 'PATCH /v1/things/{thingId}', ifMatch: 'version', etag: 'version' },
@@ -156,15 +171,22 @@ export class DemoHandler {
     return { seen: body, language };
   }
 
+  @Handles(GetSums)
+  async sums(numbers: Body<typeof GetSums>) {
+    return numbers;
+  }
+
   @Handles(GetThing)
   async get({ thingId }: Body<typeof GetThing>, { language }: MessageContext) {
     if (thingId.endsWith('0')) throw platformRejection('not-found', 'there is no such thing');
-    return { thingId, text: hello[language], version: 3 };
+    // So long that it is compressed.
+    const times = thingId.endsWith('f') ? 1_000 : 1;
+    return { thingId, text: hello[language].repeat(times), version: 3 };
   }
 
   @Handles(ChangeThing)
   async change({ thingId, version, text }: Body<typeof ChangeThing>) {
-    if (version !== 3) throw ChangeThing.reject('version-changed', 'read it again');
+    if (!isVersion(version, 3)) throw ChangeThing.reject('version-changed', 'read it again');
     return { thingId, text, version: 4 };
   }
 

@@ -119,7 +119,7 @@ export class Door {
   }
 
   /** For what fetch would not send. */
-  raw(text: string): Promise<string> {
+  raw(text: string | Buffer): Promise<string> {
     const { port } = new URL(this.gateway.url);
     return new Promise((resolve, reject) => {
       const socket = connect(Number(port), '127.0.0.1', () => socket.write(text));

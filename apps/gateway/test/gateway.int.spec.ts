@@ -5,6 +5,7 @@ import { answers } from './answers.ts';
 import { badInput } from './bad-input.ts';
 import { documents } from './documents.ts';
 import { Door, expectProblem } from './door.ts';
+import { httpSyntax } from './http-syntax.ts';
 import { routes } from './routes.ts';
 import { waiting } from './waiting.ts';
 
@@ -16,6 +17,7 @@ describe('gateway', () => {
   answers(door);
   access(door);
   badInput(door);
+  httpSyntax(door);
   routes(door);
   waiting(door);
   documents(door);

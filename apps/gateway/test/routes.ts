@@ -25,7 +25,9 @@ export const routes = (door: Door) =>
         const answer = await door.raw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
         expect({ target, answer }).toEqual({
           target,
-          answer: expect.stringMatching(/^HTTP\/1.1 40[04] [^]*"code":"(not-found|invalid-request)"/),
+          answer: expect.stringMatching(
+            /^HTTP\/1.1 40[04] [^]*"code":"(not-found|invalid-request|invalid-url)"/,
+          ),
         });
         expect(answer).toMatch(/x-content-type-options: nosniff/i);
       }

@@ -24,7 +24,7 @@ export interface HttpBinding {
   location?: `/${string}`;
   /** Output field that is the version of the representation: becomes the ETag. */
   etag?: string;
-  /** Input field that the If-Match header fills; the header is then required. */
+  /** Input field (a `VersionCondition`) that the If-Match header fills; the header is then required. */
   ifMatch?: string;
   /** What `Prefer: wait=N` waits for. */
   wait?: Wait;
@@ -323,6 +323,10 @@ function mustBind(name: string, http: HttpBinding, input: z.ZodType): void {
   const missing = used.filter((field) => !fields.includes(field));
   if (missing.length)
     throw new Error(`${name}: ${http.route} uses ${missing.join(', ')}, which its input does not have`);
+  // If-Match may be `*`, name several versions, or none that there is.
+  const condition = http.ifMatch && (input as z.ZodObject<Record<string, z.ZodType>>).shape[http.ifMatch]!;
+  if (condition && !['*', []].every((value) => condition.safeParse(value).success))
+    throw new Error(`${name}: ${http.ifMatch} must be a VersionCondition, for If-Match fills it`);
 }
 
 /** The parameters of a path, in order: `/v1/orders/{orderId}` gives `['orderId']`. */

@@ -37,6 +37,16 @@ export { CountryCode, CurrencyCode, minorUnitDigits } from './iso-codes.ts';
 export { PageAnswer, PageRequest, pageRoutes, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { lineOfText, multilineText } from './text.ts';
-export { Id, Language, Money, pageOf, pageQuery, Timestamp, Version } from './vocabulary.ts';
+export {
+  Id,
+  isVersion,
+  Language,
+  Money,
+  pageOf,
+  pageQuery,
+  Timestamp,
+  Version,
+  VersionCondition,
+} from './vocabulary.ts';
 export { renderAsyncApi, type AsyncApiOptions } from './asyncapi.ts';
 export { renderOpenApi, type OpenApiOptions, type OwnRoute } from './openapi.ts';

@@ -153,7 +153,7 @@ function responses(
   const codes = new Map<number, string[]>();
   const add = (status: number, code: string) => codes.set(status, [...(codes.get(status) ?? []), code]);
   add(400, 'invalid');
-  if (hasBody(http)) add(400, 'invalid-json');
+  if (hasBody(http)) for (const code of ['invalid-encoding', 'invalid-json']) add(400, code);
   if (request.idempotency === 'required') add(400, 'idempotency-key-missing');
   // Of a public route as well: a token that is wrong is refused, and not overlooked.
   add(401, 'unauthenticated');
@@ -170,6 +170,7 @@ function responses(
     add(415, 'unsupported-media-type');
   }
   add(429, 'too-many-requests');
+  if (http.method === 'GET' && output) add(412, 'precondition-failed');
   if (http.ifMatch) add(428, 'precondition-required');
   for (const [code, status] of Object.entries(request.rejections)) add(status, code);
   for (const code of ['overloaded', 'unavailable']) add(503, code);

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { renderAsyncApi } from './asyncapi.ts';
 import { service } from './contract.ts';
+import { VersionCondition } from './vocabulary.ts';
 import { describe as describeContract } from './description.ts';
 import { renderOpenApi } from './openapi.ts';
 
@@ -33,7 +34,7 @@ orders.query('get', {
   access: 'public',
 });
 orders.command('change', {
-  input: z.strictObject({ orderId: z.uuid(), version: z.int(), note: z.string() }),
+  input: z.strictObject({ orderId: z.uuid(), version: VersionCondition, note: z.string() }),
   rejections: { 'version-changed': 412 },
   http: { route: 'PATCH /orders/{orderId}', ifMatch: 'version', limit: '10/minute', maxAuthAge: 300 },
   access: 'merchant',

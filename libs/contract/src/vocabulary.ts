@@ -16,6 +16,14 @@ export type Money = z.infer<typeof Money>;
 /** Which version of a thing this is: counted from 1, as far as an integer of a database goes. */
 export const Version = z.int().min(1).max(2_147_483_647);
 
+/** What If-Match asks of the version of a thing: to be this one, one of these, or any. */
+export const VersionCondition = z.union([Version, z.array(Version), z.literal('*')]);
+export type VersionCondition = z.infer<typeof VersionCondition>;
+
+/** Whether a version is what the condition asks for (RFC 9110, section 13.1.1). */
+export const isVersion = (condition: VersionCondition, version: number): boolean =>
+  condition === '*' || [condition].flat().includes(version);
+
 /** The languages that shoppers are served in. */
 export const Language = z.enum(['ko', 'en']);
 export type Language = z.infer<typeof Language>;

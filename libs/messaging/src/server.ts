@@ -68,11 +68,20 @@ export interface ServerOptions {
   onQueueMade?: (takes: string[]) => void;
   /** How the calls of the service are split among its versions; without it they are not. */
   split?: SplitAtServer;
-  /** Told of every message that was handled, for metrics. */
-  observe?: (handled: { name: string; outcome: Outcome; seconds: number }) => void;
+  /** Told of every message that was handled, in its context. */
+  observe?: (handled: HandledMessage) => void;
 }
 
 type Outcome = 'ok' | 'rejection' | 'fault' | 'refused' | 'quarantined';
+
+/** What is told of a message that was handled. */
+export interface HandledMessage {
+  name: string;
+  /** Undefined where the service has no such contract. */
+  kind: 'query' | 'command' | 'event' | undefined;
+  outcome: Outcome;
+  seconds: number;
+}
 
 /** Too many questions are being answered already. Who asked may ask somebody else, or later. */
 class Overloaded extends RemoteFault {
@@ -299,8 +308,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
         await this.#settleFailure(source, message, undefined, error);
         this.#observe('unknown', 'fault', performance.now());
       }
-      if (all.length === 1) await this.#work(source, message, all[0]!);
-      else await Promise.all(all.map((incoming) => this.#work(source, message, incoming)));
+      // In the context of each: every line about it carries its trace.
+      const work = (incoming: Incoming) =>
+        withCall(incoming.context, () => this.#work(source, message, incoming));
+      if (all.length === 1) await work(all[0]!);
+      else await Promise.all(all.map(work));
       channel.ack(message);
     } catch (error) {
       // The message could not be put away safely (the broker is leaving?): it stays where it is.
@@ -333,7 +345,8 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   #observe(name: string, outcome: Outcome, startedAt: number): void {
-    this.options.observe?.({ name, outcome, seconds: (performance.now() - startedAt) / 1_000 });
+    const kind = this.#handlers.get(name)?.contract.kind;
+    this.options.observe?.({ name, kind, outcome, seconds: (performance.now() - startedAt) / 1_000 });
   }
 
   /** Forgets on whose behalf it comes unless the gateway says it. @throws UnauthorizedSender */

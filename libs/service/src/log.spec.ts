@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { createLog, NestLog } from './log.ts';
+import { withCall } from '@jogakbo/messaging';
+import { createLog, logHandled, NestLog } from './log.ts';
 
 describe('the log', () => {
   let lines: Record<string, unknown>[];
@@ -59,5 +60,23 @@ describe('the log', () => {
     level('debug');
     nest.debug({ status: 200 }, 'flat', 'http');
     expect(lines).toEqual([expect.objectContaining({ level: 20, msg: 'flat' })]);
+  });
+});
+
+describe('a handled message', () => {
+  it('has a line of its own with its trace; a question that was answered has none', () => {
+    const lines: Record<string, unknown>[] = [];
+    const to = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
+    const log = createLog({ service: 'orders', instance: 'orders-1', level: 'info' }, to);
+    const traceId = 'a'.repeat(32);
+    withCall({ language: 'ko', traceparent: `00-${traceId}-${'b'.repeat(16)}-01` }, () => {
+      logHandled(log, { name: 'orders.place-order', kind: 'command', outcome: 'ok', seconds: 0.0123 });
+      logHandled(log, { name: 'orders.get-order', kind: 'query', outcome: 'ok', seconds: 0.001 });
+      logHandled(log, { name: 'orders.get-order', kind: 'query', outcome: 'fault', seconds: 0.001 });
+    });
+    expect(lines).toEqual([
+      expect.objectContaining({ msg: 'orders.place-order ok', ms: 12.3, traceId }),
+      expect.objectContaining({ msg: 'orders.get-order fault', traceId }),
+    ]);
   });
 });

@@ -1,4 +1,4 @@
-import { currentCall, traceIdOf } from '@jogakbo/messaging';
+import { currentCall, traceIdOf, type HandledMessage } from '@jogakbo/messaging';
 import type { LoggerService } from '@nestjs/common';
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 
@@ -70,3 +70,13 @@ const isFlat = (message: unknown): boolean =>
   message !== null &&
   typeof message === 'object' &&
   Object.entries(message).every(([name, value]) => typeof value !== 'object' && !secrets.includes(name));
+
+/**
+ * One line for each command and event, so that a trace shows every service that took part. Questions are too many for
+ * that: theirs are for `debug`, as long as they are answered.
+ */
+export function logHandled(log: Logger, { name, kind, outcome, seconds }: HandledMessage): void {
+  const level = kind === 'query' && ['ok', 'rejection'].includes(outcome) ? 'debug' : 'info';
+  if (!log.isLevelEnabled(level)) return;
+  log[level]({ message: name, outcome, ms: Math.round(seconds * 100_000) / 100 }, `${name} ${outcome}`);
+}

@@ -52,6 +52,24 @@ const neverFromServer = new Set([
   ...['configPassword', 'configProfiles', 'configLabel', 'configCache'],
 ]);
 
+/**
+ * Which settings a service would refuse from the config server.
+ * @param given values by key @returns the keys that it has, and what is wrong with those given that it has
+ */
+export function checkGiven(
+  classes: readonly AnySettings[],
+  given: Record<string, string>,
+): { known: string[]; problems: { key: string; problem: string }[] } {
+  const schemas = new Map(classes.flatMap(({ shape }) => Object.entries(shape)));
+  const problems = Object.entries(given).flatMap(([key, value]) => {
+    if (!schemas.has(key)) return [];
+    if (neverFromServer.has(key)) return [{ key, problem: 'comes from the environment only' }];
+    const result = schemas.get(key)!.safeParse(value);
+    return result.success ? [] : [{ key, problem: problemOf(value, result.error) }];
+  });
+  return { known: [...schemas.keys()], problems };
+}
+
 /** The key that the values of a service's secrets are sealed with on their way to it. */
 export const clientKey = (service: string, password: string): Buffer =>
   sealingKey(password, `config client ${service}`);

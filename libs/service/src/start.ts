@@ -27,7 +27,7 @@ import { throwError } from 'rxjs';
 import { DataSource } from 'typeorm';
 import { declaredOnly } from './bus.ts';
 import { HealthController, Readiness } from './health.ts';
-import { createLog, NestLog } from './log.ts';
+import { createLog, logHandled, NestLog } from './log.ts';
 import { GuardedCalls } from './guarded-calls.ts';
 import { Metrics, MetricsController } from './metrics.ts';
 import { PreparingClient } from './prepared-statements.ts';
@@ -153,7 +153,10 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     publisher,
     key: platform.serviceKey!,
     grants: () => grants.current,
-    observe: metrics.observeMessage,
+    observe(handled) {
+      metrics.observeMessage(handled);
+      logHandled(log, handled);
+    },
     concurrency: () => platform.concurrency,
     onQueueMade: (takes) => {
       madeQueues.push({ takes, at: performance.now() });

@@ -9,7 +9,7 @@ import { faults } from './faults.ts';
 import { buildServices, makeMutantWorkspace } from './mutant-workspace.ts';
 import { type Mutant, mutants } from './mutants.ts';
 import { crashPoints } from './orders-to-inside.ts';
-import { countsOf, type Plan, type Result, run, targetOf } from './run.ts';
+import { countsOf, exitCodeOf, type Plan, type Result, run, targetOf } from './run.ts';
 import { type FaultName, faultNames } from './schedule.ts';
 
 const help = `usage: npm run chaos -- [options]
@@ -186,7 +186,7 @@ async function main(args: string[]): Promise<number> {
     : await run(options, console.log, over.signal);
   if (!result) return 130;
   console.log(report(result, replay).join('\n'));
-  return result.violations.length > 0 ? 1 : 0;
+  return exitCodeOf(result, options);
 }
 
 try {

@@ -202,3 +202,14 @@ export function countsOf(exchanges: readonly Exchange[]): string {
   const failed = exchanges.filter(({ status }) => status === undefined || status >= 500).length;
   return `${bought} purchases, ${exchanges.length} requests, ${failed} without a good answer`;
 }
+
+/** Where no fault struck although some were asked for, nothing was shown. */
+export function exitCodeOf(
+  { violations, struck }: Pick<Result, 'violations' | 'struck'>,
+  { faults }: Pick<Plan, 'faults'>,
+): number {
+  if (violations.length > 0) return 1;
+  if (faults.length === 0 || struck.some(({ hit }) => hit)) return 0;
+  console.error('No fault struck: this run proves nothing. Give it more --seconds.');
+  return 1;
+}

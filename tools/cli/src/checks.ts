@@ -1,10 +1,11 @@
 import { existsSync, statfsSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type BrokerWay, brokerWays, checkGivenBroker } from './broker.ts';
 import { checkGivenDatabase } from './database.ts';
 import { Fault, messageOf } from './fault.ts';
 import { image } from './docker-broker.ts';
-import { holderOf, isFree } from './ports.ts';
+import { freePort, holderOf, isFree } from './ports.ts';
+import { environmentOf, folderOf } from './processes.ts';
 import { findInstalledBroker } from './private-broker.ts';
 import { missingPackages } from './packages.ts';
 import { packagedPostgres, postgresUser } from './postgres-binaries.ts';
@@ -53,8 +54,8 @@ export function checkDisk(state: State): Check {
 }
 
 /** `npm start` installs what is missing; whatever runs without it, such as `nx serve`, does not. */
-export function checkPackages(workspace?: string): Check {
-  const missing = missingPackages(workspace);
+export function checkPackages(what: 'all' | 'needed', workspace?: string): Check {
+  const missing = missingPackages(what, workspace);
   if (missing.length === 0) return passed('packages', 'as package-lock.json says');
   const some =
     missing.slice(0, 5).join(', ') + (missing.length > 5 ? `, and ${missing.length - 5} more` : '');
@@ -106,17 +107,48 @@ export function checkSupervisor(state: State): Check {
   );
 }
 
+/** The store that a process belongs to as one of its services: its folder, and the workspace that it runs from. */
+function storeOf(pid: number): { folder: string; workspace: string } | undefined {
+  const cache = environmentOf(pid, 'CONFIG_CACHE');
+  const workspace = cache && folderOf(pid);
+  if (!cache || !workspace) return undefined;
+  const folder = dirname(cache);
+  const run = readRun({ folder });
+  const isOurs = [...(run?.services ?? []), ...(run?.served ?? [])].some(
+    ({ process }) => process?.pid === pid,
+  );
+  return isOurs ? { folder, workspace } : undefined;
+}
+
+const stopCommand = ({ folder, workspace }: { folder: string; workspace: string }): string =>
+  `cd ${workspace} && ${folder === join(workspace, '.jogakbo') ? '' : `JOGAKBO_HOME=${folder} `}npm stop`;
+
+async function nextFreePort(port: number): Promise<number> {
+  for (let next = port + 1; next < 65_536; next += 1) if (await isFree(next)) return next;
+  return freePort();
+}
+
 export async function checkPort(port: number, state: State): Promise<Check> {
   if (await isFree(port)) return passed('port', `${port} is free`);
   const run = readRun(state);
   if (run && supervisorLives(run) && run.port === port) return passed('port', `${port} is this store's own`);
   const holder = holderOf(port);
+  const other = holder && storeOf(holder.pid);
+  const another = `or use another port, which this store keeps from then on:  PORT=${await nextFreePort(port)} npm start`;
+  if (other) {
+    return failed(
+      'port',
+      `Port ${port} is in use by another store: the one in ${other.folder}.`,
+      `end that one:  ${stopCommand(other)}`,
+      another,
+    );
+  }
   const by = holder ? `process ${holder.pid} (${holder.command.slice(0, 90)})` : 'another process';
   return failed(
     'port',
     `Port ${port} is in use by ${by}.`,
     ...(holder ? [`end it:  kill ${holder.pid}`] : []),
-    `or use another port:  PORT=${port + 1} npm start`,
+    another,
   );
 }
 

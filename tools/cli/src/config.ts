@@ -8,7 +8,9 @@ import type {
   ListVersions,
 } from '@jogakbo/contracts-config';
 import { effectOf, explainTable, placeNamed, type Place } from './config-screen.ts';
+import { mustFit } from './config-check.ts';
 import { Fault, UsageFault } from './fault.ts';
+import { nearestName } from './nearest-name.ts';
 import { asOperator, type OperatorDoor } from './operator-door.ts';
 import { readSecret } from './read-secret.ts';
 import { openState } from './state.ts';
@@ -84,8 +86,31 @@ async function set(
   for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });
   if (settings.length === 0)
     throw new UsageFault('Say what to set: key=value, or --unset key.', { remedies });
+  const given = settings.flatMap(({ key, value }) => (value === null ? [] : [[key, value] as const]));
+  await mustFit(openState(), place.application, Object.fromEntries(given));
   const { version } = await door.post<{ version: number }>(`${pathOf(place)}/versions`, {
     ...{ ...queryOf(place), reason: reasonOf(options), settings },
+  });
+  return tellEffect(door, place, version);
+}
+
+async function remove(
+  door: OperatorDoor,
+  place: Place,
+  keys: string[],
+  options: ConfigOptions,
+): Promise<number> {
+  if (keys.length === 0) throw new UsageFault('Say which settings to delete.', { remedies });
+  const { items } = await door.get<Reply<typeof GetSettings>>(pathOf(place), queryOf(place));
+  const set = items.map(({ key }) => key);
+  for (const key of keys.filter((one) => !set.includes(one))) {
+    const meant = nearestName(key, set);
+    throw new UsageFault(`${placeNamed(place)} has no setting ${key}.`, {
+      remedies: [meant ? `did you mean ${meant}?` : `it has ${set.join(', ') || 'none'}`],
+    });
+  }
+  const { version } = await door.post<{ version: number }>(`${pathOf(place)}/versions`, {
+    ...{ ...queryOf(place), reason: reasonOf(options), settings: keys.map((key) => ({ key, value: null })) },
   });
   return tellEffect(door, place, version);
 }
@@ -105,6 +130,7 @@ async function tellEffect(door: OperatorDoor, place: Place, version: number): Pr
   console.log(`${placeNamed(place)} is at version ${version}.`);
   if (place.application === 'application') return 0;
   const until = Date.now() + effectPatience;
+  let wait = 100;
   for (;;) {
     const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${pathOf(place)}/in-force`);
     const effect = effectOf(
@@ -116,7 +142,9 @@ async function tellEffect(door: OperatorDoor, place: Place, version: number): Pr
       console.log(effect.lines.join('\n'));
       return effect.refused ? 1 : 0;
     }
-    await pause(100);
+    // Each question is a request to the gateway, and a line in its log.
+    await pause(wait);
+    wait *= 2;
   }
 }
 
@@ -162,17 +190,17 @@ async function explain(door: OperatorDoor, place: Place, [key]: string[], json?:
 const pathOf = ({ application }: Place): string => `/v1/ops/config/${encodeURIComponent(application)}`;
 const queryOf = ({ profile, label }: Place) => ({ profile, label });
 
-/** `jogakbo config get | set | history | rollback | explain`. */
+/** `jogakbo config get | set | delete | history | rollback | explain`. */
 export async function config(
   options: ConfigOptions,
   [verb, application, ...rest]: string[],
 ): Promise<number> {
   const { profile = 'default', label = 'main', json } = options;
   const place = application ? { application, profile, label } : undefined;
-  const most = verb === 'set' ? Infinity : verb === 'get' || verb === 'explain' ? 1 : 0;
-  if (!['get', 'set', 'history', 'rollback', 'explain'].includes(verb ?? '')) {
+  const most = verb === 'set' || verb === 'delete' ? Infinity : verb === 'get' || verb === 'explain' ? 1 : 0;
+  if (!['get', 'set', 'delete', 'history', 'rollback', 'explain'].includes(verb ?? '')) {
     throw new UsageFault(
-      verb ? `"config" does not know "${verb}".` : 'config: get, set, history, rollback or explain?',
+      verb ? `"config" does not know "${verb}".` : 'config: get, set, delete, history, rollback or explain?',
       { remedies },
     );
   }
@@ -183,10 +211,11 @@ export async function config(
     });
   }
   // Before anything is asked of the store.
-  if (verb === 'set' || verb === 'rollback') reasonOf(options);
+  if (verb === 'set' || verb === 'delete' || verb === 'rollback') reasonOf(options);
   if (verb === 'rollback') versionOf('to', options.to);
   return asOperator(openState(), async (door) => {
     if (verb === 'set') return set(door, place!, rest, options);
+    if (verb === 'delete') return remove(door, place!, rest, options);
     if (verb === 'history') return history(door, place!, options);
     if (verb === 'rollback') return rollBack(door, place!, options);
     return verb === 'get' ? get(door, place, rest, json) : explain(door, place!, rest, json);

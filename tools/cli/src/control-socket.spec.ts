@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { openControl, takeService } from './control-socket.ts';
+import { ControlClient, openControl } from './control-socket.ts';
+import { type ServedRecord } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 import { openState, type State } from './state.ts';
 
@@ -15,77 +16,123 @@ describe('the control socket', () => {
   let state: State;
   let server: Server;
   let stopping = Promise.resolve();
-  const returned: string[] = [];
+  let served: ServedRecord[];
+  const asked: string[] = [];
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'jogakbo-control-'));
     state = openState(folder);
     stopping = Promise.resolve();
-    returned.length = 0;
+    served = [];
+    asked.length = 0;
     server = openControl(state, {
-      take: async (service) => stopping.then(() => (service === 'orders' ? launch : undefined)),
-      giveBack: (service) => returned.push(service),
-      launchOf: (service) => (service === 'orders' ? launch : undefined),
+      async launchOf(service) {
+        if (service !== 'orders') throw new Error(`There is no service called ${service}.`);
+        return launch;
+      },
+      take: (service) => stopping.then(() => void asked.push(`take ${service}`)),
+      giveBack: async (service) => void asked.push(`give back ${service}`),
+      restart: async (service) => void asked.push(`restart ${service}`),
+      showServed: (records) => (served = records),
     });
     await new Promise((resolve) => server.once('listening', resolve));
   });
   afterEach(() => {
+    for (const client of clients.splice(0)) client.close();
     server.close();
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const untilReturned = async () => {
-    for (let tries = 0; returned.length === 0 && tries < 100; tries += 1) await pause(10);
-    return returned;
+  const untilAsked = async (count: number) => {
+    for (let tries = 0; asked.length < count && tries < 100; tries += 1) await pause(10);
+    return asked;
   };
+  const clients: ControlClient[] = [];
+  async function open(): Promise<ControlClient> {
+    const client = await ControlClient.open(state);
+    clients.push(client);
+    return client;
+  }
+  async function borrow(service = 'orders'): Promise<ControlClient> {
+    const client = await open();
+    await client.launchOf(service, false);
+    return client;
+  }
 
-  it('gives back what was borrowed when the connection ends', async () => {
-    const { launch: got, socket } = await takeService(state, 'orders');
-    expect(got).toEqual(launch);
-    expect(returned).toEqual([]);
-    socket.destroy();
-    expect(await untilReturned()).toEqual(['orders']);
+  it('takes nothing away until it is asked to, and gives back what was taken when the connection ends', async () => {
+    const client = await borrow();
+    expect(asked).toEqual([]);
+    await client.do('take', 'orders');
+    expect(asked).toEqual(['take orders']);
+    client.close();
+    expect(await untilAsked(2)).toEqual(['take orders', 'give back orders']);
   });
 
-  it('gives back what nobody waits for any more', async () => {
+  it('gives back once what was given back by hand', async () => {
+    const client = await borrow();
+    await client.do('take', 'orders');
+    await client.do('give', 'orders');
+    client.close();
+    await pause(50);
+    expect(asked).toEqual(['take orders', 'give back orders']);
+  });
+
+  it('gives back what its borrower did not live to see taken', async () => {
     let stopped = () => {};
     stopping = new Promise((resolve) => (stopped = resolve));
-    server.once('connection', (socket) => socket.once('data', () => setTimeout(() => socket.destroy(), 10)));
-    takeService(state, 'orders').catch(() => undefined);
-    await pause(100);
-    expect(returned).toEqual([]);
+    const client = await borrow();
+    void client.do('take', 'orders').catch(() => undefined);
+    await pause(50);
+    client.close();
+    await pause(50);
     stopped();
-    expect(await untilReturned()).toEqual(['orders']);
+    await untilAsked(2);
+    expect(asked.at(-1)).toBe('give back orders');
   });
 
   it('lets one more run beside the one that there is, and takes nothing away', async () => {
-    const { socket: borrowed } = await takeService(state, 'orders');
-    const { launch: got, socket } = await takeService(state, 'orders', 'beside');
-    expect(got).toEqual(launch);
-    const { launch: none, socket: unknown } = await takeService(state, 'nobody', 'beside');
-    expect(none).toBeUndefined();
-    unknown.destroy();
-    socket.destroy();
+    const borrowed = await borrow();
+    const client = await open();
+    expect(await client.launchOf('orders', true)).toEqual(launch);
+    await expect(client.do('take', 'orders')).rejects.toThrow('orders was not borrowed');
+    client.close();
+    borrowed.close();
     await pause(50);
-    expect(returned).toEqual([]);
-    borrowed.destroy();
-    await untilReturned();
+    expect(asked).toEqual([]);
   });
 
   it('lends nothing to two at a time', async () => {
-    const { socket } = await takeService(state, 'orders');
-    await expect(takeService(state, 'orders')).rejects.toThrow('Another jogakbo serve runs orders');
-    expect(returned).toEqual([]);
-    socket.destroy();
-    await untilReturned();
-    const again = await takeService(state, 'orders');
-    expect(again.launch).toEqual(launch);
-    again.socket.destroy();
+    const first = await borrow();
+    await expect(borrow()).rejects.toThrow('Another jogakbo serve runs orders');
+    first.close();
+    await pause(50);
+    (await borrow()).close();
   });
 
-  it('knows who is unknown', async () => {
-    const { launch: got, socket } = await takeService(state, 'nobody');
-    expect(got).toBeUndefined();
-    socket.destroy();
+  it('shows what is served for as long as the connection lasts', async () => {
+    const client = await borrow();
+    const record: ServedRecord = { name: 'orders', state: 'served', version: '2.0.0', since: 1, restarts: 0 };
+    await client.show(record);
+    expect(served).toEqual([record]);
+    client.close();
+    for (let tries = 0; served.length > 0 && tries < 100; tries += 1) await pause(10);
+    expect(served).toEqual([]);
+  });
+
+  it('restarts a service, but none that is lent', async () => {
+    const other = await open();
+    await other.do('restart', 'orders');
+    expect(asked).toEqual(['restart orders']);
+    const client = await borrow();
+    await expect(other.do('restart', 'orders')).rejects.toThrow('jogakbo serve runs orders');
+    for (const one of [client, other]) one.close();
+  });
+
+  it('says why it does not do a thing', async () => {
+    const client = await open();
+    await expect(client.launchOf('nobody', true)).rejects.toThrow('There is no service called nobody.');
+    server.close();
+    client.close();
+    await expect(client.do('restart', 'orders')).rejects.toThrow('The store has ended.');
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type ConsumeMessage } from 'amqplib';
-import { deadLetterOf, letterNamed } from './dead-letter.ts';
+import { deadLetterOf, groupsNamed, groupsOf, letterNamed, nameTwins } from './dead-letter.ts';
 
 const letter = (messageId: string | undefined, data: unknown = 1, service = 'orders') =>
   deadLetterOf(service, {
@@ -25,6 +25,33 @@ describe('letterNamed', () => {
     expect(() => letterNamed(letters, 'x')).toThrow('no dead letter x');
     expect(() => letterNamed(letters, 'ab')).toThrow('means 3 dead letters');
     expect(() => letterNamed([letter('ab-1'), letter('ab-1', 1, 'search')], 'ab-1')).toThrow('means 2');
+  });
+});
+
+describe('letters with the same id', () => {
+  const twins = [letter('ab-1', 'first'), letter('ab-2'), letter('ab-1', 'second')];
+  nameTwins(twins);
+
+  it('have names of their own, in the order of the queue', () => {
+    expect(twins.map(({ name }) => name)).toEqual(['ab-1', 'ab-2', 'ab-1~2']);
+    expect(letterNamed(twins, 'ab-1').data).toBe('first');
+    expect(letterNamed(twins, 'ab-1~2').data).toBe('second');
+  });
+});
+
+describe('a group', () => {
+  const failed = (cause: string, at: string) => ({ ...letter(at), cause, firstFailedAt: at });
+
+  it('keeps its name while others come and go, and while ids in its cause differ', () => {
+    const old = failed('Error: no product 17', '2026-01-01');
+    const [alone] = groupsOf([old]);
+    const many = groupsOf([
+      failed('Error: another', '2025-01-01'),
+      old,
+      failed('Error: no product 4', '2026-02-01'),
+    ]);
+    expect(alone!.name).toMatch(/^[0-9a-f]{6}$/);
+    expect(groupsNamed(many, alone!.name).flatMap(({ letters }) => letters)).toHaveLength(2);
   });
 });
 

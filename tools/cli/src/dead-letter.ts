@@ -7,6 +7,8 @@ export interface DeadLetter {
   service: string;
   /** Of the message; where it has none, it is named by its content. */
   id: string;
+  /** What tells it from other dead letters of its service: the id; with a number behind it where a letter before it has the same. */
+  name: string;
   /** The contract's name; undefined where the body cannot be read. */
   type: string | undefined;
   cause: string;
@@ -67,9 +69,11 @@ export function deadLetterOf(service: string, message: ConsumeMessage): DeadLett
   );
   const diedAt = death?.time?.value ? new Date(death.time.value * 1_000).toISOString() : undefined;
   const body = bodyOf(message.content);
+  const id = text(message.properties.messageId) || idByContent(message.content);
   return {
     service,
-    id: text(message.properties.messageId) || idByContent(message.content),
+    id,
+    name: id,
     type: body?.type,
     cause: text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`,
     queue: text(headers.queue) ?? death?.queue,
@@ -84,7 +88,19 @@ export function deadLetterOf(service: string, message: ConsumeMessage): DeadLett
   };
 }
 
+/** Gives the letters of one service, in the order of their queue, names that differ where ids do not. */
+export function nameTwins(letters: readonly DeadLetter[]): void {
+  const seen = new Map<string, number>();
+  for (const letter of letters) {
+    const count = (seen.get(letter.id) ?? 0) + 1;
+    seen.set(letter.id, count);
+    letter.name = count === 1 ? letter.id : `${letter.id}~${count}`;
+  }
+}
+
 export interface DeadGroup {
+  /** Stays the same, whatever comes and goes. */
+  name: string;
   service: string;
   type: string;
   cause: string;
@@ -97,13 +113,16 @@ const general = (cause: string): string =>
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi, '<id>')
     .replace(/\d+/g, '<n>');
 
-/** By service, type and cause; oldest first, so that the numbers of groups stay when new ones come. */
+const groupName = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 6);
+
+/** By service, type and cause; oldest first. */
 export function groupsOf(letters: readonly DeadLetter[]): DeadGroup[] {
   const groups = Map.groupBy(letters, ({ service, type, cause }) => `${service}\n${type}\n${general(cause)}`);
   const since = ({ letters }: DeadGroup) =>
     letters.map(({ firstFailedAt }) => firstFailedAt ?? '').sort()[0]!;
-  return [...groups.values()]
-    .map((letters) => ({
+  return [...groups]
+    .map(([key, letters]) => ({
+      name: groupName(key),
       service: letters[0]!.service,
       type: letters[0]!.type ?? '(unreadable)',
       cause: letters.length > 1 ? general(letters[0]!.cause) : letters[0]!.cause,
@@ -112,24 +131,25 @@ export function groupsOf(letters: readonly DeadLetter[]): DeadGroup[] {
     .sort((a, b) => since(a).localeCompare(since(b)));
 }
 
-/** The groups that are meant by a number of the list, or by a type or (the beginning of) a cause. */
+/** The groups that are meant by the name of one, or by a type or (the beginning of) a cause. */
 export function groupsNamed(groups: readonly DeadGroup[], name: string): DeadGroup[] {
-  if (/^\d+$/.test(name)) return groups.slice(Number(name) - 1, Number(name)).filter(() => Number(name) > 0);
+  const exact = groups.filter((group) => group.name === name);
+  if (exact.length > 0) return exact;
   return groups.filter(
     ({ type, cause, letters }) =>
       type === name || cause.startsWith(name) || letters.some((letter) => letter.cause.startsWith(name)),
   );
 }
 
-/** A full id or the beginning of one. @throws Fault where it means none, or more than one message */
+/** By its name, or the beginning of one. @throws Fault where it means none, or more than one message */
 export function letterNamed(letters: readonly DeadLetter[], id: string): DeadLetter {
-  const found = letters.filter((letter) => letter.id === id || letter.id.startsWith(id));
-  const exact = found.filter((letter) => letter.id === id);
+  const found = letters.filter(({ name }) => name.startsWith(id));
+  const exact = found.filter(({ name }) => name === id);
   const meant = exact.length > 0 ? exact : found;
   if (!meant[0]) throw new Fault(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
-  if (new Set(meant.map((letter) => `${letter.service} ${letter.id}`)).size > 1) {
+  if (meant.length > 1) {
     throw new Fault(`${id} means ${meant.length} dead letters.`, {
-      details: meant.map((letter) => `${letter.service}  ${letter.id}`),
+      details: meant.map(({ service, name }) => `${service}  ${name}`),
       remedies: ['give more of the id', 'or say whose:  --service <service>'],
     });
   }

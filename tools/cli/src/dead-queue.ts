@@ -2,9 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
 import { senderHeader } from '@jogakbo/messaging/identity';
 import { markHeader } from '@jogakbo/messaging/marks';
-import { queues } from '@jogakbo/messaging/topology';
+import { defaultLadder, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
-import { deadLetterOf, type DeadLetter } from './dead-letter.ts';
+import { deadLetterOf, nameTwins, type DeadLetter } from './dead-letter.ts';
 import { Fault, messageOf } from './fault.ts';
 
 /** More than these are not looked at in one go. */
@@ -59,6 +59,7 @@ export class DeadQueue {
         const { messageCount } = await channel.checkQueue(queues.dead(service));
         const self = new DeadQueue(service, connection, channel, login);
         if (messageCount > 0) await self.#take(Math.min(messageCount, window));
+        nameTwins(self.letters);
         return self;
       } catch (error) {
         const message = messageOf(error);
@@ -165,11 +166,35 @@ export class DeadQueue {
   }
 }
 
+/** Messages that failed and wait for their next attempt. */
+export interface Waiting {
+  milliseconds: number;
+  count: number;
+}
+
+/** How many wait for each retry delay. They are counted and not looked at, for that would begin their wait again. */
+async function waitingMessages(connection: ChannelModel): Promise<Waiting[]> {
+  const delays = process.env.RETRY_LADDER?.split(',').map(Number) ?? defaultLadder;
+  const waiting: Waiting[] = [];
+  for (const milliseconds of delays) {
+    const channel = await connection.createChannel();
+    channel.on('error', () => {});
+    try {
+      const { messageCount: count } = await channel.checkQueue(queues.rung(milliseconds));
+      if (count > 0) waiting.push({ milliseconds, count });
+      await channel.close();
+    } catch {
+      // A broker that no service has used yet has no such queue; the channel is closed by that.
+    }
+  }
+  return waiting;
+}
+
 /** Opens the dead letters of these services one after the other for as long as `work` takes. */
 export async function withDeadQueues<T>(
   url: string,
   services: readonly string[],
-  work: (queues: DeadQueue[]) => Promise<T>,
+  work: (queues: DeadQueue[], waiting: Waiting[]) => Promise<T>,
 ): Promise<T> {
   const connection = await connect(url, {
     ...connectOptionsOf(url),
@@ -191,7 +216,7 @@ export async function withDeadQueues<T>(
       );
       if (queue) open.push(queue);
     }
-    return await work(open);
+    return await work(open, await waitingMessages(connection));
   } finally {
     for (const queue of open) await queue.close();
     await connection.close().catch(() => {});

@@ -1,6 +1,6 @@
 import { type DeadOptions } from './dead.ts';
 import { groupsNamed, groupsOf, type DeadGroup, type DeadLetter } from './dead-letter.ts';
-import { type DeadQueue, window } from './dead-queue.ts';
+import { type DeadQueue, type Waiting, window } from './dead-queue.ts';
 import { Fault } from './fault.ts';
 import { duration, textTable } from './text-table.ts';
 
@@ -23,7 +23,18 @@ const plain = ({ message, ...letter }: DeadLetter) => ({
   replyTo: message.properties.replyTo as string | undefined,
 });
 
-export function listLetters(queues: readonly DeadQueue[], { json, group }: DeadOptions): number {
+/** Failed, and not given up yet: of all services, for they wait together. */
+function waitingLine(waiting: readonly Waiting[]): string {
+  const total = waiting.reduce((sum, { count }) => sum + count, 0);
+  const each = waiting.map(({ count, milliseconds }) => `${count} within ${duration(milliseconds)}`);
+  return `${total} failed and will be tried again: ${each.join(', ')}.`;
+}
+
+export function listLetters(
+  queues: readonly DeadQueue[],
+  waiting: readonly Waiting[],
+  { json, group }: DeadOptions,
+): number {
   const letters = queues.flatMap((queue) => queue.letters);
   const all = groupsOf(letters);
   const shown = group === undefined ? all : groupsNamed(all, group);
@@ -32,14 +43,15 @@ export function listLetters(queues: readonly DeadQueue[], { json, group }: DeadO
   }
   if (json) {
     const groups = shown.map((one) => ({
-      number: all.indexOf(one) + 1,
+      group: one.name,
       ...{ service: one.service, type: one.type, cause: one.cause, count: one.letters.length },
       ...times(one),
-      ids: one.letters.map(({ id }) => id),
+      ids: one.letters.map(({ name }) => name),
     }));
-    console.log(JSON.stringify({ total: letters.length, groups }, null, 2));
+    console.log(JSON.stringify({ total: letters.length, waiting, groups }, null, 2));
     return 0;
   }
+  if (waiting.length) console.log(`${waitingLine(waiting)}\n`);
   if (letters.length === 0) {
     console.log('No dead letters.');
     return 0;
@@ -48,15 +60,15 @@ export function listLetters(queues: readonly DeadQueue[], { json, group }: DeadO
   const rows =
     group === undefined
       ? shown.map((one) => [
-          ...[String(all.indexOf(one) + 1), one.service, String(one.letters.length)],
+          ...[one.name, one.service, String(one.letters.length)],
           ...[age(times(one).oldest, now), age(times(one).newest, now), one.type],
-          ...[one.letters[0]!.id, firstLine(one.cause, 90)],
+          ...[one.letters[0]!.name, firstLine(one.cause, 90)],
         ])
       : shown.flatMap((one) =>
           one.letters.map((letter) => [
-            ...[String(all.indexOf(one) + 1), one.service, String(letter.failures)],
+            ...[one.name, one.service, String(letter.failures)],
             ...[age(letter.firstFailedAt, now), age(letter.lastFailedAt, now), one.type],
-            ...[letter.id, firstLine(letter.cause, 90)],
+            ...[letter.name, firstLine(letter.cause, 90)],
           ]),
         );
   const head =

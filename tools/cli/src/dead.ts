@@ -42,8 +42,7 @@ function selected(letters: readonly DeadLetter[], id: string | undefined, { grou
   }
   if (all) return letters;
   if (id !== undefined) {
-    const { id: full, service } = letterNamed(letters, id);
-    return letters.filter((letter) => letter.id === full && letter.service === service);
+    return [letterNamed(letters, id)];
   }
   const groups = groupsNamed(groupsOf(letters), group!);
   if (groups.length === 0)
@@ -77,7 +76,7 @@ async function act(
   const rate = rateOf(options.rate, 50);
   const services = servicesNamed(options.service);
   const url = brokerUrlOf(state);
-  const key = ({ service, id }: DeadLetter) => `${service} ${id}`;
+  const key = ({ service, name }: DeadLetter) => `${service} ${name}`;
   // Nothing is held while somebody thinks about the question.
   const asked = await withDeadQueues(url, services, async (queues) => {
     const letters = selected(lettersOf(queues), id, options);
@@ -109,7 +108,7 @@ async function act(
         else {
           await pause(Math.max(0, began + (done * 1_000) / rate - Date.now()));
           await replayOne(queue, letter).catch((error: unknown) => {
-            failed.push(`${letter.service} ${letter.id}: ${messageOf(error)}`);
+            failed.push(`${letter.service} ${letter.name}: ${messageOf(error)}`);
           });
         }
         done += 1;
@@ -139,7 +138,9 @@ export async function dead(options: DeadOptions, [verb, name, ...others]: string
   const state = openState();
   if (verb === 'list') {
     const services = servicesNamed(name ?? options.service);
-    return withDeadQueues(brokerUrlOf(state), services, async (queues) => listLetters(queues, options));
+    return withDeadQueues(brokerUrlOf(state), services, async (queues, waiting) =>
+      listLetters(queues, waiting, options),
+    );
   }
   if (verb === 'show') {
     const id = mustName();

@@ -17,12 +17,12 @@ import { openState } from './state.ts';
 
 export async function doctor(values: Record<string, unknown>): Promise<number> {
   const state = openState();
-  const { port } = startOptions(values);
+  const { port } = startOptions(values, state);
   const checks = [
     checkNode(),
     checkDisk(state),
     passed('state folder', state.folder),
-    checkPackages(),
+    checkPackages('all'),
     checkSecrets(state),
     checkDataFolders(state),
     checkSupervisor(state),

@@ -2,7 +2,7 @@ import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, stat
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { UsageFault } from './fault.ts';
-import { type LogEntry, renderLine, timeOf } from './log-line.ts';
+import { type LogEntry, parseLine, renderLine, timeOf } from './log-line.ts';
 import { openState } from './state.ts';
 import { listApps } from './workspace.ts';
 
@@ -54,6 +54,7 @@ function available(folder: string): string[] {
 
 export async function logs(names: string[], values: Record<string, unknown>): Promise<number> {
   const { follow, json } = values;
+  if (typeof values.trace === 'string') return showTrace(values.trace, names, json === true);
   const lines = Number(values.lines ?? 100);
   if (!Number.isInteger(lines) || lines < 0)
     throw new UsageFault(`"${values.lines}" is not a number of lines.`);
@@ -82,6 +83,41 @@ export async function logs(names: string[], values: Record<string, unknown>): Pr
     await pause(200);
     print(mergeByTime(sources.map(take)));
   }
+  return 0;
+}
+
+/** Every line of one request, from all services, in the order of time; also from the older file of each. */
+function showTrace(id: string, names: string[], json: boolean): number {
+  if (!/^[0-9a-f]{4,32}$/.test(id) || names.length) {
+    throw new UsageFault(
+      names.length
+        ? '--trace shows all services: name none.'
+        : `"${id}" is not a trace id, or the first four or more of its 32 hexadecimal digits.`,
+    );
+  }
+  const { logs } = openState();
+  const services = available(logs);
+  const width = Math.max(...services.map((name) => name.length));
+  const found = mergeByTime(
+    services.flatMap((name) =>
+      [`${name}.log.1`, `${name}.log`].map((file) =>
+        take({ path: join(logs, file), offset: 0, lastTime: 0 }),
+      ),
+    ),
+  ).filter(({ line }) => parseLine(line)?.traceId?.startsWith(id));
+  const traces = new Set(found.map(({ line }) => parseLine(line)!.traceId));
+  if (traces.size > 1) {
+    throw new UsageFault(`${id} is the beginning of ${traces.size} traces.`, {
+      details: [...traces].slice(0, 10).map(String),
+      remedies: ['give more of the id'],
+    });
+  }
+  if (found.length === 0) {
+    console.error(`No line of the trace ${id} is kept.`);
+    return 1;
+  }
+  const colours = process.stdout.isTTY && !process.env.NO_COLOR;
+  for (const { line } of found) console.log(json ? line : renderLine(line, colours, width));
   return 0;
 }
 

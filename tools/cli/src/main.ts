@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { Fault, screenOf, UsageFault } from './fault.ts';
+import { nearestName } from './nearest-name.ts';
 import { packageNotFound } from './packages.ts';
 import { root } from './workspace.ts';
 
@@ -40,6 +42,12 @@ const commands: Record<string, Command> = {
     usage: 'stop',
     run: async () => (await import('./stop.ts')).stop(),
   },
+  restart: {
+    summary: 'end the process of one service, and start another',
+    usage: 'restart <service>',
+    takesNames: true,
+    run: async (_values, names) => (await import('./restart.ts')).restart(names),
+  },
   ps: {
     summary: 'show what runs, where, since when, and how much memory it takes',
     usage: 'ps [--json]',
@@ -48,10 +56,15 @@ const commands: Record<string, Command> = {
   },
   logs: {
     summary: 'show what the services wrote, merged by time',
-    usage: 'logs [service...] [-f] [-n N] [--json]',
+    usage: ['logs [service...] [-f] [-n N] [--json]', 'logs --trace <id>'].join('\n       jogakbo '),
     options: {
       follow: { type: 'boolean', short: 'f', help: 'go on as new lines come' },
       lines: { type: 'string', short: 'n', value: 'N', help: 'how many lines to begin with (default: 100)' },
+      trace: {
+        type: 'string',
+        value: 'id',
+        help: 'one request, over all services; the beginning of its id will do',
+      },
       json: { type: 'boolean', help: 'the lines as they were written' },
     },
     takesNames: true,
@@ -75,7 +88,7 @@ const commands: Record<string, Command> = {
       group: {
         type: 'string',
         value: 'G',
-        help: 'a number of dead list, or a message type, or how a cause begins',
+        help: 'the name of a group in dead list, or a message type, or how a cause begins',
       },
       all: { type: 'boolean', help: 'every dead letter' },
       service: { type: 'string', value: 'S', help: 'only those of this service' },
@@ -115,6 +128,7 @@ const commands: Record<string, Command> = {
       'config get [service] [key] [--json]',
       'config set <service> <key=value...> [--unset a,b] --reason R',
       'config set <service> <key> --secret --reason R      (reads the value from stdin)',
+      'config delete <service> <key...> --reason R',
       'config history <service> [--from N --to N] [--json]',
       'config rollback <service> --to N --reason R',
       'config explain <service> [key] [--json]',
@@ -231,14 +245,25 @@ function helpOf({ summary, usage, options = {} }: Command): string {
   ].join('\n');
 }
 
+const versionOf = (folder: string): string =>
+  (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
+
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     console.log(overview());
     return name === undefined ? 2 : 0;
   }
+  if (name === '--version' || name === '-v') {
+    console.log(versionOf(root));
+    return 0;
+  }
   const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
   if (!command) {
-    throw new UsageFault(`There is no command "${name}".`, { remedies: ['npx jogakbo --help lists them'] });
+    const shown = Object.keys(commands).filter((one) => !commands[one]!.internal);
+    const meant = nearestName(name, shown);
+    throw new UsageFault(`There is no command "${name}".`, {
+      remedies: [...(meant ? [`did you mean ${meant}?`] : []), 'npx jogakbo --help lists them'],
+    });
   }
   if (command.raw) return command.run({}, args);
   const options: ParseArgsConfig['options'] = { help: { type: 'boolean', short: 'h' } };

@@ -4,13 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault } from './fault.ts';
 import { type ServiceDatabase } from './service-databases.ts';
-import { launchOf, type Surroundings } from './service-launch.ts';
+import { type Launch, launchOf, type Surroundings } from './service-launch.ts';
 import { wrongSettings } from './service-process.ts';
 import { wrongSettingsFault } from './start-faults.ts';
 import { readJson, writeJson } from './state.ts';
 import { type App } from './workspace.ts';
 
-function hashOfFolder(folder: string): string {
+export function hashOfFolder(folder: string): string {
   const hash = createHash('sha256');
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
@@ -20,14 +20,14 @@ function hashOfFolder(folder: string): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-function migrate(
-  app: App,
-  around: Surroundings,
-  abort: AbortSignal,
+export function migrate(
+  { command, args, cwd, env }: Launch,
+  abort?: AbortSignal,
 ): Promise<{ code: number | null; lines: string[] }> {
-  const { command, args, cwd, env } = launchOf(app, around, ['migrate']);
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], signal: abort });
+    const child = spawn(command, [...args, 'migrate'], {
+      ...{ cwd, env, stdio: ['ignore', 'pipe', 'pipe'], ...(abort && { signal: abort }) },
+    });
     let output = '';
     child.stdout.on('data', (data) => (output += data));
     child.stderr.on('data', (data) => (output += data));
@@ -58,7 +58,7 @@ export async function runMigrations(
     for (let next = queue.shift(); next; next = queue.shift()) {
       const { app, key } = next;
       say(`migrating ${app.name}`);
-      const { code, lines } = await migrate(app, around, abort);
+      const { code, lines } = await migrate(launchOf(app, around), abort);
       abort.throwIfAborted();
       if (code === wrongSettings) throw wrongSettingsFault([{ service: app.name, complaints: lines }]);
       if (code !== 0) {

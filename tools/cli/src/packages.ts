@@ -4,25 +4,32 @@ import { readJson } from './state.ts';
 import { root } from './workspace.ts';
 
 interface Lock {
-  packages: Record<string, { version?: string; optional?: true; devOptional?: true; peer?: true }>;
+  packages: Record<
+    string,
+    { version?: string; dev?: true; optional?: true; devOptional?: true; peer?: true }
+  >;
 }
 
 /**
  * The packages of package-lock.json that are not installed, or in another version. Those that npm may leave out on this
  * platform do not count.
+ * @param what `needed` leaves out those that only the work on the workspace needs
  */
-export function missingPackages(workspace = root): string[] {
+export function missingPackages(what: 'all' | 'needed', workspace = root): string[] {
   const wanted = readJson<Lock>(join(workspace, 'package-lock.json'))?.packages ?? {};
-  const installed = readJson<Lock>(join(workspace, 'node_modules', '.package-lock.json'))?.packages ?? {};
   return Object.entries(wanted)
-    .filter(([path, { optional, devOptional, peer }]) => {
-      return path.includes('node_modules/') && !optional && !devOptional && !peer;
+    .filter(([path, { dev, optional, devOptional, peer }]) => {
+      const mayMiss = optional || devOptional || peer || (what === 'needed' && dev);
+      return path.includes('node_modules/') && !mayMiss;
     })
-    .filter(
-      ([path, { version }]) => installed[path]?.version !== version || !existsSync(join(workspace, path)),
-    )
+    .filter(([path, { version }]) => !isInstalled(join(workspace, path), version))
     .map(([path]) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length));
 }
+
+const isInstalled = (folder: string, version: string | undefined): boolean =>
+  version === undefined
+    ? existsSync(folder)
+    : readJson<{ version?: string }>(join(folder, 'package.json'))?.version === version;
 
 /** The package that an import names, where it is not installed. */
 export function packageNotFound(error: unknown): string | undefined {

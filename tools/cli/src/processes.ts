@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** A process, told apart from a later one that was given the same pid by the moment it began. */
@@ -100,6 +100,25 @@ export function processesWith(variable: string): number[] {
       return []; // of another user, or gone
     }
   });
+}
+
+/** What a process was started with under this name. Undefined where the system does not tell. */
+export function environmentOf(pid: number, name: string): string | undefined {
+  try {
+    const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    return lines.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folder that a process works in. Undefined where the system does not tell. */
+export function folderOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The process and everything below it. */

@@ -1,11 +1,22 @@
 import { isAlive, memoryOf, type ProcessMark, treeOf } from './processes.ts';
-import { type BackingRecord, readRun, type RunRecord, supervisorLives } from './run-record.ts';
+import { messageOf } from './fault.ts';
+import {
+  type BackingRecord,
+  readRun,
+  type RunRecord,
+  type ServedRecord,
+  supervisorLives,
+} from './run-record.ts';
 import { openState } from './state.ts';
-import { duration, megabytes, textTable } from './text-table.ts';
+import { fitTable, megabytes, shortDuration } from './text-table.ts';
 
 export interface Row {
   service: string;
+  /** Where `jogakbo serve --version` runs it beside the store's own. */
+  version?: string;
   state: string;
+  /** Why it is not ready, as it says itself. */
+  reason?: string;
   pid?: number;
   url?: string;
   /** It talks TLS only, to those who have a certificate of the store. */
@@ -37,19 +48,47 @@ function backingRow(name: string, backing: BackingRecord, now: number): Row {
   };
 }
 
-export function rowsOf(run: RunRecord, now = Date.now()): Row[] {
-  const services = run.services.map((service): Row => {
-    const alive = isAlive(service.process);
-    return {
-      service: service.name,
-      state: service.state === 'ready' && !alive ? 'ended' : service.state,
-      pid: alive ? service.process!.pid : undefined,
-      url: service.name === 'gateway' && service.url ? run.publicUrl : service.url,
-      uptime: alive ? now - service.since : undefined,
-      restarts: service.restarts,
-      memory: alive ? memoryOf(service.process!.pid) : 0,
-    };
-  });
+/** Why a service says that it takes no work, though it runs; undefined where it does. */
+async function whyNotReady(url: string): Promise<string | undefined> {
+  try {
+    const response = await fetch(`${url.replace('//localhost', '//127.0.0.1')}/health/ready`, {
+      signal: AbortSignal.timeout(1_000),
+    });
+    if (response.ok) return void (await response.arrayBuffer());
+    const { error = {} } = (await response.json()) as { error?: Record<string, { reason?: string }> };
+    return Object.entries(error)
+      .map(([name, { reason }]) => `${name}: ${reason ?? 'down'}`)
+      .join('; ');
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+async function serviceRow(service: ServedRecord, run: RunRecord, now: number): Promise<Row> {
+  const alive = isAlive(service.process);
+  const answers = alive && service.url !== undefined && ['ready', 'served'].includes(service.state);
+  const reason = answers ? await whyNotReady(service.url!) : undefined;
+  return {
+    service: service.name,
+    ...(service.version && { version: service.version }),
+    state:
+      ['ready', 'served'].includes(service.state) && !alive ? 'ended' : reason ? 'not ready' : service.state,
+    ...(reason && { reason }),
+    pid: alive ? service.process!.pid : undefined,
+    url: service.name === 'gateway' && service.url && !service.version ? run.publicUrl : service.url,
+    uptime: alive ? now - service.since : undefined,
+    restarts: service.restarts,
+    memory: alive ? memoryOf(service.process!.pid) : 0,
+  };
+}
+
+export async function rowsOf(run: RunRecord, now = Date.now()): Promise<Row[]> {
+  const served = supervisorLives(run) ? (run.served ?? []) : [];
+  // What `jogakbo serve` runs in place of the store's own process stands where that one stood.
+  const replaced = served.filter(({ version }) => version === undefined);
+  const own = run.services.filter(({ name }) => !replaced.some((one) => one.name === name));
+  const names = [...own, ...served].sort((a, b) => a.name.localeCompare(b.name));
+  const services = await Promise.all(names.map((service) => serviceRow(service, run, now)));
   return [
     ...services,
     ...(run.broker ? [backingRow('broker', run.broker, now)] : []),
@@ -65,9 +104,29 @@ export function rowsOf(run: RunRecord, now = Date.now()): Row[] {
   ];
 }
 
+/** At most 80 columns wide, as terminals are. Addresses are shown without login; --json has all of them. */
+export function processTable(rows: readonly Row[]): string[] {
+  const cells = rows.map(({ service, version, state, tls, pid, url, uptime, restarts, memory }) => [
+    version ? `${service} ${version}` : service,
+    tls ? `${state} (TLS)` : state,
+    String(pid ?? ''),
+    url?.replace(/^\w+:\/\/[^@/]*@/, '').replace(/^(127[^/]*)\/.*$/, '$1') ?? '',
+    uptime === undefined ? '' : shortDuration(uptime),
+    restarts ? String(restarts) : '',
+    megabytes(memory),
+  ]);
+  const total = rows.reduce((sum, { memory }) => sum + memory, 0);
+  const head = ['service', 'state', 'pid', 'url', 'up', 'restarts', 'memory'];
+  const all = [head, ...cells, ['total', '', '', '', '', '', megabytes(total)]];
+  // A column that says nothing goes.
+  const restarted = rows.some(({ restarts }) => restarts > 0);
+  const shown = restarted ? all : all.map((row) => row.filter((_, column) => column !== 5));
+  return fitTable(shown, 80);
+}
+
 export async function ps({ json }: { json?: boolean }): Promise<number> {
   const run = readRun(openState());
-  const rows = run ? rowsOf(run) : [];
+  const rows = run ? await rowsOf(run) : [];
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   if (json) {
     console.log(
@@ -88,17 +147,8 @@ export async function ps({ json }: { json?: boolean }): Promise<number> {
     console.log('The store is not running. Start it:  npm start');
     return 1;
   }
-  const table = rows.map(({ service, state, tls, pid, url, uptime, restarts, memory }) => [
-    service,
-    tls ? `${state} (TLS)` : state,
-    String(pid ?? ''),
-    url ?? '',
-    uptime === undefined ? '' : duration(uptime),
-    String(restarts),
-    megabytes(memory),
-  ]);
-  const head = ['service', 'state', 'pid', 'url', 'uptime', 'restarts', 'memory'];
-  console.log(textTable([head, ...table, ['total', '', '', '', '', '', megabytes(total)]]).join('\n'));
+  console.log(processTable(rows).join('\n'));
+  for (const { service, reason } of rows) if (reason) console.log(`\n${service} is not ready: ${reason}`);
   if (!supervisorLives(run))
     console.log('\nThe supervisor is gone. npm start mends this; npm run stop ends what is left.');
   return 0;

@@ -17,9 +17,13 @@ export interface ReplayOptions {
 const ofThatTime = `kind = 'event' AND published_at IS NOT NULL
   AND ((created_at >= $1 AND created_at < $2) OR (published_at >= $1 AND published_at < $2))`;
 
-function timeOf(option: string, text: string): Date {
+/** @throws UsageFault where there is no such time */
+export function timeOf(option: string, text: string): Date {
   const time = new Date(text);
-  if (!Number.isNaN(time.getTime()) && /^\d{4}-\d\d-\d\d/.test(text)) return time;
+  const [date, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)/.exec(text) ?? [];
+  // Date takes 30 February for the 1st or 2nd of March.
+  const lastDay = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
+  if (date && !Number.isNaN(time.getTime()) && Number(day) <= lastDay) return time;
   throw new UsageFault(`${option} ${text} is not a time.`, {
     remedies: [`for example:  ${option} ${new Date(Date.now() - 3_600_000).toISOString()}`],
   });

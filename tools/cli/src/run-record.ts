@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isAlive, type ProcessMark } from './processes.ts';
 import { readJson, type State, writeJson } from './state.ts';
 
-export type ServiceState = 'starting' | 'ready' | 'waiting' | 'taken' | 'stopped';
+export type ServiceState = 'starting' | 'ready' | 'waiting' | 'taken' | 'stopped' | 'served' | 'ended';
 
 export interface ServiceRecord {
   name: string;
@@ -12,6 +12,12 @@ export interface ServiceRecord {
   url?: string;
   since: number;
   restarts: number;
+}
+
+/** An instance that `jogakbo serve` runs in this store. */
+export interface ServedRecord extends ServiceRecord {
+  /** Where it runs as another version beside the store's own. */
+  version?: string;
 }
 
 export interface BackingRecord {
@@ -33,15 +39,17 @@ export interface RunRecord {
   port: number;
   since: number;
   services: ServiceRecord[];
+  served?: ServedRecord[];
   /** Of the databases of the services, once they are there. */
   databases?: string;
   broker?: BackingRecord;
   database?: BackingRecord;
 }
 
-const pathOf = (state: State) => join(state.folder, 'run.json');
+const pathOf = (state: Pick<State, 'folder'>) => join(state.folder, 'run.json');
 
-export const readRun = (state: State): RunRecord | undefined => readJson<RunRecord>(pathOf(state));
+export const readRun = (state: Pick<State, 'folder'>): RunRecord | undefined =>
+  readJson<RunRecord>(pathOf(state));
 
 export const hasRun = (state: State): boolean => existsSync(pathOf(state));
 

@@ -1,117 +1,26 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { provideBroker } from './broker.ts';
-import { ensureBrokerLogins } from './broker-logins.ts';
-import { takeService } from './control-socket.ts';
-import { ensureConfigSecrets } from './config-secrets.ts';
-import { provideDatabase } from './database.ts';
-import { Fault, messageOf, screenOf, UsageFault } from './fault.ts';
+import { checkPackages, refuseIfFailed } from './checks.ts';
+import { Fault, UsageFault } from './fault.ts';
 import { LogFile } from './log-file.ts';
-import { renderLine } from './log-line.ts';
-import { runMigrations } from './migrations.ts';
+import { hashOfFolder, migrate } from './migrations.ts';
 import { end, markOf } from './processes.ts';
 import { readRun, supervisorLives } from './run-record.ts';
-import { ensureServiceDatabases } from './service-databases.ts';
-import { ensureOpenIdClients } from './openid-clients.ts';
-import { type Launch, launchOf, type Surroundings } from './service-launch.ts';
+import { groundOfItsOwn, groundOfRunningStore } from './serve-ground.ts';
+import { ServedInstance } from './served-instance.ts';
+import { type Launch } from './service-launch.ts';
 import { firstAndSecond, onSignals } from './signals.ts';
-import { ensureStaff, staffFileOf } from './staff.ts';
-import { startOptions } from './start.ts';
-import { appsOf, takeCharge } from './start-store.ts';
-import { openSecrets, openState, type State } from './state.ts';
-import { brokerUrlOf } from './store-access.ts';
-import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
-import { tlsRemarks } from './store-tls.ts';
-import { type App, listApps, nodePath, root } from './workspace.ts';
-
-/** What the service runs on: a store that runs already, or backing services brought up for it alone. */
-interface Ground {
-  /** Called once the service is built. */
-  launch(): Promise<Launch>;
-  /** Settles when the ground goes away under us. */
-  lost: Promise<void>;
-  release(): Promise<void>;
-}
+import { appsOf } from './start-store.ts';
+import { openState, type State } from './state.ts';
+import { type App, nodePath, root } from './workspace.ts';
 
 const say = (text: string) => console.log(`serve: ${text}`);
 
-async function groundOfRunningStore(state: State, app: App, version?: string): Promise<Ground> {
-  const { launch, socket } = await takeService(state, app.name, version ? 'beside' : 'instead');
-  if (!launch) {
-    socket.destroy();
-    throw new Fault(`The running store was started without ${app.name}.`, {
-      remedies: ['stop it:  npm run stop'],
-    });
-  }
-  if (version) say(`${app.name} ${version} runs beside the one of the running store`);
-  else say(`took ${app.name} over from the running store; it goes back at the end`);
-  return {
-    launch: async () => {
-      // What it does on the bus may have changed with its source.
-      if (launch.env.BROKER_OPERATOR) await renewLogins(state, app);
-      return launch;
-    },
-    lost: new Promise((resolve) => socket.on('close', () => resolve())),
-    release: async () => void socket.destroy(),
-  };
-}
-
-async function renewLogins(state: State, app: App): Promise<void> {
-  const broker = { ...readRun(state)!.broker!, url: brokerUrlOf(state) };
-  const { remark } = await ensureBrokerLogins(broker, [app], openSecrets(state, [app.name]), state.id);
-  if (remark) say(remark);
-}
-
-async function groundOfItsOwn(state: State, app: App): Promise<Ground> {
-  const options = { ...startOptions({ only: app.name }), seed: false };
-  const store = await takeCharge(state, options, (event) => event.kind === 'line' && say(event.text));
-  try {
-    for (const text of tlsRemarks()) say(text);
-    const databasePlace = await databasePlaceOf(state);
-    const brokerPlace = await brokerPlaceOf(state, store.abort);
-    const [broker, database] = await Promise.all([
-      store.backing('broker', provideBroker(brokerPlace, say)),
-      store.backing('database', provideDatabase(databasePlace, say)),
-    ]);
-    const secrets = openSecrets(state, [app.name]);
-    const databases = await ensureServiceDatabases(database, [app], secrets.services);
-    ensureStaff(state);
-    const around: Surroundings = {
-      ...{ state, publicUrl: store.run.publicUrl, port: options.port, broker: { urls: {} } },
-      databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
-      staffFile: staffFileOf(state),
-      openIdClientsFile: ensureOpenIdClients(state),
-      registryPort: await registryPortOf(state),
-      registrationSecret: secrets.registration,
-      serviceKeys: secrets.serviceKeys,
-      config: ensureConfigSecrets(state, listApps()),
-    };
-    store.becomeReady();
-    return {
-      launch: async () => {
-        around.broker = await ensureBrokerLogins(broker, [app], secrets, state.id);
-        if (around.broker.remark) say(around.broker.remark);
-        await runMigrations([app], databases, around, say, store.abort);
-        return launchOf(app, around);
-      },
-      lost: store.ended,
-      release: () => store.stop(),
-    };
-  } catch (error) {
-    await store.stop();
-    throw error;
-  }
-}
-
-export async function serve({ version }: { version?: string }, [name, ...others]: string[]): Promise<number> {
-  if (!name || others.length) throw new UsageFault('Name one service: jogakbo serve <service>');
-  const [app] = appsOf([name]) as [App];
-  const builder = join(root, 'tools', 'delivery', 'src', 'build.ts');
-  if (!existsSync(builder))
-    throw new Fault('tools/delivery/src/build.ts is missing: there is nothing to build with.');
-  const state = openState();
+/** @throws Fault where the service cannot be served now */
+function mustBeServable(state: State, version: string | undefined): boolean {
+  refuseIfFailed([checkPackages('needed')]);
   const run = readRun(state);
   const running = run !== undefined && supervisorLives(run);
   if (running && run.state !== 'ready') {
@@ -122,64 +31,69 @@ export async function serve({ version }: { version?: string }, [name, ...others]
       remedies: ['start it:  npm start'],
     });
   }
-  const ground = running ? await groundOfRunningStore(state, app, version) : await groundOfItsOwn(state, app);
-  const log = new LogFile(state.logs, app.name);
-  const colours = process.stdout.isTTY && !process.env.NO_COLOR;
-  let service: ChildProcess | undefined;
-  let turn: Promise<void> = Promise.resolve();
-  let over = false;
+  return running;
+}
 
-  const endService = () => end(markOf(service?.pid), { patience: 10_000 });
-  async function startAgain(): Promise<void> {
-    await endService();
-    if (over) return;
-    const { command, args, cwd, env } = await ground.launch();
-    const child = spawn(command, args, {
-      cwd,
-      // What it says that it is, on a port that the other one has not.
-      env: version ? { ...env, npm_package_version: version, PORT: '0' } : env,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
-    service = child;
-    log.follow(child.stdout!, 30, (line) => console.log(renderLine(line, colours, app.name.length)));
-    log.follow(child.stderr!, 50, (line) => console.error(line));
-    child.on('message', (message: { type?: string; url?: string }) => {
-      if (message?.type === 'ready') say(`${app.name} is ready at ${message.url}`);
-    });
-    child.on('exit', (code, signal) => {
-      if (child === service && !over && signal !== 'SIGTERM') {
-        say(`${app.name} ended (${signal ?? `code ${code}`}); it starts again after the next change`);
-      }
-    });
-  }
+/** Runs the migrations of an app where their source is not what it was the last time. */
+function migrationsOf(app: App): (launch: Launch) => Promise<void> {
+  let done: string | undefined;
+  return async (launch) => {
+    if (!app.hasDatabase) return;
+    const folders = [join(app.folder, 'migrations'), join(root, 'libs', 'consistency', 'src')];
+    const source = folders.filter(existsSync).map(hashOfFolder).join();
+    if (source === done) return;
+    const { code, lines } = await migrate(launch);
+    if (code !== 0) {
+      throw new Fault(`The migrations of ${app.name} failed (code ${code}).`, { details: lines.slice(-20) });
+    }
+    for (const line of lines) say(line);
+    done = source;
+  };
+}
+
+/** `jogakbo serve`. */
+export async function serve({ version }: { version?: string }, [name, ...others]: string[]): Promise<number> {
+  if (!name || others.length) throw new UsageFault('Name one service: jogakbo serve <service>');
+  const [app] = appsOf([name]) as [App];
+  const builder = join(root, 'tools', 'delivery', 'src', 'build.ts');
+  if (!existsSync(builder))
+    throw new Fault('tools/delivery/src/build.ts is missing: there is nothing to build with.');
+  const state = openState();
+  const ground = mustBeServable(state, version)
+    ? await groundOfRunningStore(state, app, version !== undefined, say)
+    : await groundOfItsOwn(state, app, say);
+  if (version) say(`${app.name} ${version} runs beside the one of the running store`);
+  const instance = new ServedInstance({
+    ...{ name: app.name, ground, log: new LogFile(state.logs, app.name), say, migrate: migrationsOf(app) },
+    ...(version && { version }),
+  });
 
   const watcher = spawn(nodePath(), [builder, join('apps', app.name), '--watch'], {
     cwd: root,
     detached: true,
     stdio: ['pipe', 'pipe', 'inherit'],
   });
+  let isFirst = true;
   createInterface({ input: watcher.stdout }).on('line', (line) => {
     say(line);
-    if (!line.startsWith('built ')) return;
-    turn = turn
-      .then(startAgain)
-      .catch((error) => console.error(error instanceof Fault ? screenOf(error) : messageOf(error)));
+    const isDescribed = line.startsWith('described ');
+    if (!isDescribed && !line.startsWith('built ')) return;
+    instance.replace({ renewLogin: isFirst || isDescribed });
+    isFirst = false;
   });
 
   const watcherMark = markOf(watcher.pid);
   const reason = await new Promise<string>((resolve) => {
     const interrupted = firstAndSecond(
       () => resolve('stopping'),
-      () => service?.kill('SIGKILL'),
+      () => instance.kill(),
     );
     onSignals(interrupted);
     watcher.on('exit', (code) => resolve(`the build ended (code ${code})`));
     void ground.lost.then(() => resolve('the store has stopped'));
   });
-  over = true;
   say(reason);
-  await Promise.all([end(watcherMark, { patience: 3_000 }), turn.then(endService)]);
+  await Promise.all([end(watcherMark, { patience: 3_000 }), instance.stop()]);
   await ground.release();
   return reason === 'stopping' ? 0 : 1;
 }

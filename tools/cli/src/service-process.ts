@@ -92,10 +92,18 @@ export class ServiceProcess {
     await this.#end(false, 'taken');
   }
 
-  resume(): void {
+  /** Resolves when it is ready, or has failed and is tried again. */
+  async resume(): Promise<void> {
     if (this.state !== 'taken') return;
     this.#wanted = true;
-    this.#again(0);
+    await this.#run().catch(() => undefined);
+  }
+
+  /** Ends the process, and starts another. @throws EarlyEnd where that does not become ready; it is tried again */
+  async restart(): Promise<void> {
+    await this.#end(false, 'stopped');
+    this.#wanted = true;
+    await this.#run();
   }
 
   async #end(force: boolean, state: ServiceState): Promise<void> {

@@ -98,12 +98,25 @@ async function instancesOf(door: OperatorDoor, service: string): Promise<Instanc
   });
 }
 
+/** @throws UsageFault where a version does not run: a mistyped one would take nothing, and say nothing */
+async function mustRun(door: OperatorDoor, service: string, versions: string[]): Promise<void> {
+  const instances = await instancesOf(door, service);
+  const running = [...new Set(instances.filter(({ state }) => state === 'up').map(({ version }) => version))];
+  for (const version of versions.filter((one) => !running.includes(one))) {
+    throw new UsageFault(`${service} ${version} does not run, so nothing was split.`, {
+      details: [`running: ${running.sort().join(', ') || 'none'}`],
+      remedies: [`start it first:  npx jogakbo serve ${service} --version ${version}`],
+    });
+  }
+}
+
 async function change(
   door: OperatorDoor,
   service: string,
   shares: Shares | undefined,
   reason: string,
 ): Promise<number> {
+  if (shares) await mustRun(door, service, Object.keys(shares));
   const { split, version } = await inForce(door);
   if (isDeepStrictEqual(split[service], shares)) {
     console.log(shares ? 'It is so already.' : `The calls of ${service} are not split.`);
@@ -129,6 +142,7 @@ async function tellEffect(
   after: string | null,
 ): Promise<number> {
   const until = Date.now() + effectPatience;
+  let wait = 100;
   for (;;) {
     const effects = await Promise.all(
       [...new Set(who)].map(async (name) => {
@@ -145,7 +159,9 @@ async function tellEffect(
         console.log(`${name}:${lines.join('').replace(`${setting}: `, '')}`);
       return effects.some(({ refused }) => refused) ? 1 : 0;
     }
-    await pause(100);
+    // Each question is a request to the gateway, and a line in its log.
+    await pause(wait);
+    wait *= 2;
   }
 }
 

@@ -27,7 +27,7 @@ import { ensureStaff, staffFileOf } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
 import { faultOfEarlyEnds } from './start-faults.ts';
 import { summaryOf } from './start-summary.ts';
-import { openSecrets, type State } from './state.ts';
+import { keepPorts, openSecrets, type State } from './state.ts';
 import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
 import { tlsRemarks } from './store-tls.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
@@ -58,7 +58,7 @@ export async function takeCharge(state: State, options: StartOptions, report: Re
   const opensPort = appsOf(options.only).some(({ name }) => name === 'gateway');
   refuseIfFailed([
     checkDisk(state),
-    checkPackages(),
+    checkPackages('needed'),
     checkSecrets(state),
     checkDataFolders(state),
     ...(opensPort ? [await checkPort(options.port, state)] : []),
@@ -73,6 +73,7 @@ export async function takeCharge(state: State, options: StartOptions, report: Re
   };
   if (!claimRun(state, run))
     throw new Fault('Another start of this store is under way.', { remedies: ['npx jogakbo ps'] });
+  keepPorts(state, { public: options.port });
   return new Supervisor(state, run, (text) => report({ kind: 'line', text }));
 }
 
@@ -170,7 +171,14 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   } else {
     report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not asked for' });
   }
-  store.becomeReady();
+  store.becomeReady(async (name) => {
+    const [app] = appsOf([name]) as [App];
+    const { services, serviceKeys } = openSecrets(state, [name]);
+    const made = await ensureServiceDatabases(database, [app], services);
+    if (made[name]) around.databaseUrls[name] = made[name].url;
+    Object.assign(around, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
+    return launchOf(app, around);
+  });
   report({ kind: 'ready', lines: summaryOf(store, { staff: staffIsNew ? staff : [], withGateway }) });
 }
 

@@ -6,13 +6,15 @@ import { readRun, supervisorLives } from './run-record.ts';
 import { firstAndSecond, onSignals } from './signals.ts';
 import { type Report, type StartEvent } from './start-events.ts';
 import { appsOf, bringUp, type StartOptions, takeCharge } from './start-store.ts';
-import { openState, type State } from './state.ts';
+import { keptPorts, openState, type State } from './state.ts';
 import { tlsIsWanted } from './store-tls.ts';
 import { Stopped, type Supervisor } from './supervisor.ts';
 import { nodePath, root } from './workspace.ts';
 
-export function startOptions(values: Record<string, unknown>): StartOptions {
-  const text = (values.port as string | undefined) ?? process.env.PORT ?? '3000';
+/** The public port is the one that is given, else the one of the last start, else 3000. */
+export function startOptions(values: Record<string, unknown>, state: State): StartOptions {
+  const kept = keptPorts(state).public ?? 3000;
+  const text = (values.port as string | undefined) ?? (process.env.PORT || String(kept));
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new UsageFault(`"${text}" is not a port: it is a number from 1 to 65535.`);
@@ -24,8 +26,8 @@ export function startOptions(values: Record<string, unknown>): StartOptions {
 }
 
 export async function start(values: Record<string, unknown>): Promise<number> {
-  const options = startOptions(values);
   const state = openState();
+  const options = startOptions(values, state);
   const run = readRun(state);
   if (run && supervisorLives(run)) {
     if (run.port === options.port || (values.port === undefined && !process.env.PORT)) {
@@ -177,5 +179,6 @@ export async function supervise(values: Record<string, unknown>): Promise<number
   const report: Report = (event) => {
     if (process.connected) process.send!(event, undefined, undefined, () => undefined);
   };
-  return superviseHere(openState(), startOptions(values), { report, close: async () => undefined });
+  const state = openState();
+  return superviseHere(state, startOptions(values, state), { report, close: async () => undefined });
 }

@@ -124,7 +124,8 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
 
 export const hasSecrets = (state: State): boolean => existsSync(secretsFileOf(state));
 
-export type PortName = 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres' | 'registry';
+/** `public` is the gateway's: chosen once, it is the one of the next start too. */
+export type PortName = 'public' | 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres' | 'registry';
 
 export const keptPorts = (state: State): Partial<Record<PortName, number>> =>
   readJson(join(state.folder, 'ports.json')) ?? {};

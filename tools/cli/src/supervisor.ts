@@ -2,7 +2,7 @@ import { type Server } from 'node:net';
 import { type BackingService, withoutPassword } from './backing-service.ts';
 import { Backoff } from './backoff.ts';
 import { openControl } from './control-socket.ts';
-import { messageOf } from './fault.ts';
+import { Fault, messageOf } from './fault.ts';
 import { LogFile } from './log-file.ts';
 import { type BackingRecord, forgetRun, type RunRecord, writeRun } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
@@ -26,6 +26,7 @@ export class Supervisor {
   readonly #since = new Map<Role, number>();
   readonly #arriving = new Set<Promise<unknown>>();
   readonly #abort = new AbortController();
+  #adopt!: (name: string) => Promise<Launch>;
   #control?: Server;
   #stopping?: Promise<void>;
   #isForgotten = false;
@@ -76,21 +77,30 @@ export class Supervisor {
     return service;
   }
 
-  becomeReady(): void {
+  /** @param adopt prepares a service that was not started with the store, and says how it is started */
+  becomeReady(adopt: (name: string) => Promise<Launch>): void {
+    this.#adopt = adopt;
     this.#run.state = 'ready';
     this.record();
     this.#control = openControl(this.state, {
+      launchOf: async (name) => this.#services.get(name)?.launch ?? this.#adopt(name),
       take: async (name) => {
-        const service = this.#services.get(name);
-        if (!service) return undefined;
         this.say(`${name} is taken over by jogakbo serve`);
-        await service.yieldTo();
-        return service.launch;
+        await this.#services.get(name)?.yieldTo();
       },
-      giveBack: (name) => {
-        if (!this.#stopping) this.#services.get(name)?.resume();
+      giveBack: async (name) => {
+        if (!this.#stopping) await this.#services.get(name)?.resume();
       },
-      launchOf: (name) => this.#services.get(name)?.launch,
+      restart: async (name) => {
+        const service = this.#services.get(name);
+        if (!service) throw new Fault(`The running store has no service called ${name}.`);
+        this.say(`${name} is started again, as asked`);
+        await service.restart();
+      },
+      showServed: (served) => {
+        this.#run.served = served;
+        this.record();
+      },
     });
   }
 

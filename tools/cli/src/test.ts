@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageFault } from './fault.ts';
+import { nearestName } from './nearest-name.ts';
 import { NxOutput } from './nx-output.ts';
 import { signalGroup } from './processes.ts';
 import { onSignals } from './signals.ts';
@@ -105,10 +106,31 @@ async function runEndToEnd(project: string, env: NodeJS.ProcessEnv): Promise<Tal
   return tallyOfTask(`${project}:e2e`, code !== 0, readJson<JestResults>(file));
 }
 
+/** @throws UsageFault that names the nearest project where there is no such one */
+function mustExist(projects: string[]): void {
+  const folders = ['apps', 'libs', 'libs/contracts', 'tools'].flatMap((folder) =>
+    globSync(`${folder}/*/package.json`, { cwd: root }),
+  );
+  const known = folders.map((file) => {
+    const manifest = JSON.parse(readFileSync(join(root, file), 'utf8')) as {
+      name: string;
+      nx?: { name?: string };
+    };
+    return manifest.nx?.name ?? manifest.name;
+  });
+  for (const project of projects.filter((one) => !known.includes(one))) {
+    const meant = nearestName(project, known);
+    throw new UsageFault(`There is no project called ${project}.`, {
+      remedies: [meant ? `did you mean ${meant}?` : `one of ${known.sort().join(', ')}`],
+    });
+  }
+}
+
 /** The last line that it prints counts every test there is. */
 export async function test(projects: string[]): Promise<number> {
   if (!existsSync(nxPath()))
     throw new UsageFault('The workspace is not installed.', { remedies: ['npm ci'] });
+  mustExist(projects);
   const began = Date.now();
   let interrupted = false;
   const release = onSignals(() => (interrupted = true));

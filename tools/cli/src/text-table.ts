@@ -11,6 +11,16 @@ export function textTable(rows: readonly (readonly string[])[], indent = ''): st
   );
 }
 
+/** A table of at most so many columns: cells of the widest columns are cut with an ellipsis as far as need be. */
+export function fitTable(rows: readonly (readonly string[])[], columns: number): string[] {
+  const longest = (column: number) => Math.max(...rows.map((row) => row[column]!.length));
+  const widths = rows[0]!.map((_, column) => longest(column));
+  let excess = widths.reduce((sum, width) => sum + width, 2 * (widths.length - 1)) - columns;
+  for (; excess > 0; excess -= 1) widths[widths.indexOf(Math.max(...widths))]! -= 1;
+  const cut = (text: string, width: number) => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
+  return textTable(rows.map((row) => row.map((cell, column) => cut(cell, widths[column]!))));
+}
+
 export const megabytes = (bytes: number): string => (bytes ? `${Math.round(bytes / 1024 ** 2)} MB` : '');
 
 export function duration(milliseconds: number): string {
@@ -22,3 +32,9 @@ export function duration(milliseconds: number): string {
     ? `${Math.floor(minutes / 60)} h ${minutes % 60} min`
     : `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
 }
+
+/** Such as `12h 5m`. */
+export const shortDuration = (milliseconds: number): string =>
+  duration(milliseconds)
+    .replace(' min', 'm')
+    .replace(/ ([shd])/g, '$1');

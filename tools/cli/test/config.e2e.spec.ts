@@ -53,23 +53,40 @@ describe('jogakbo config', () => {
     expect(output).toContain('requestTimeout: in force');
   });
 
-  it('says what a service refuses, and fails', async () => {
-    const { code, output } = await config('set', 'catalog', 'logLevel=loud', '-m', 'a slip');
-    expect(code).toBe(1);
-    expect(output).toMatch(
-      /logLevel: refused by catalog-\w+: version 4 of catalog\/default by .*Invalid option/,
-    );
-    expect((await config('rollback', 'catalog', '--to', '3', '-m', 'mended')).output).toContain('in force');
+  it('refuses what the service would refuse, and what there is not, before anything is kept', async () => {
+    const before = (await json('get', 'catalog')).version;
+    const wrong = await config('set', 'catalog', 'logLevel=loud', 'logLevl=debug', 'port=x', '-m', 'a slip');
+    expect(wrong.code).toBe(2);
+    expect(wrong.output).toMatch(/logLevel: Invalid option/);
+    expect(wrong.output).toContain('logLevl: there is no such setting; did you mean logLevel?');
+    expect(wrong.output).toMatch(/port: /);
+    const nobody = await config('set', 'cataloge', 'logLevel=debug', '-m', 'a slip');
+    expect(nobody).toMatchObject({ code: 2, output: expect.stringContaining('did you mean catalog?') });
+    const shared = await config('set', 'application', 'logLevel=loud', 'sandboxDely=1', '-m', 'a slip');
+    expect(shared).toMatchObject({ code: 2, output: expect.stringContaining('logLevel: Invalid option') });
+    expect((await json('get', 'catalog')).version).toBe(before);
+    expect((await config('get', 'application')).output).toContain('sets nothing');
+  });
+
+  it('deletes a setting, and names the nearest where there is none', async () => {
+    const none = await config('delete', 'catalog', 'loglevl', '-m', 'a slip');
+    expect(none).toMatchObject({ code: 2, output: expect.stringContaining('did you mean logLevel?') });
+    const gone = await config('delete', 'catalog', 'logLevel', '-m', 'as it was');
+    expect(gone).toMatchObject({
+      code: 0,
+      output: expect.stringContaining('logLevel: in force: the default'),
+    });
+    expect((await config('rollback', 'catalog', '--to', '3', '-m', 'back')).output).toContain('in force');
   });
 
   it('keeps a secret out of every screen, log and file', async () => {
-    const secret = 'a-secret-of-the-catalog-4711';
+    const secret = 'postgres://a-secret-of-the-catalog-4711@127.0.0.1/catalog';
     const said = [
-      given(`${secret}-0`, 'token', '--secret', '-m', 'new'),
-      given(secret, 'token', '-m', 'newer'),
+      given(`${secret}-0`, 'databaseUrl', '--secret', '-m', 'new'),
+      given(secret, 'databaseUrl', '-m', 'newer'),
     ];
     for (const { status, stdout } of said)
-      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('token') });
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('databaseUrl') });
     const screens = await Promise.all([
       config('get', 'catalog'),
       config('history', 'catalog'),
@@ -77,7 +94,7 @@ describe('jogakbo config', () => {
       json('get', 'catalog'),
     ]);
     expect(JSON.stringify([said, screens])).not.toContain(secret);
-    expect(screens[0]!.output).toMatch(/token +\*{6}/);
+    expect(screens[0]!.output).toMatch(/databaseUrl +\*{6}/);
     for (const folder of ['logs', 'config-cache'].map((name) => join(store.home, name))) {
       for (const file of readdirSync(folder))
         expect(readFileSync(join(folder, file), 'utf8')).not.toContain(secret);
@@ -90,7 +107,7 @@ describe('jogakbo config', () => {
     [['frob'], '"config" does not know "frob"'],
     [['set', 'catalog', 'a=b'], '--reason'],
     [['set', 'catalog', '-m', 'x'], 'key=value'],
-    [['set', 'catalog', '-m', 'x', 'no key!=1'], 'does not fit'],
+    [['set', 'catalog', '-m', 'x', 'no key!=1'], 'no such setting'],
     [['rollback', 'catalog', '-m', 'x'], '--to N'],
     [['explain'], 'needs the name of a service'],
   ])('refuses %j with exit code 2', async (args, reason) => {

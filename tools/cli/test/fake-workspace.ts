@@ -51,19 +51,22 @@ export class FakeWorkspace extends Jogakbo {
     const builder = join(this.folder, 'tools', 'delivery', 'src');
     mkdirSync(builder, { recursive: true });
     writeFileSync(join(builder, 'build.ts'), fakeBuilder);
-    for (const name of services) {
-      const app = join(this.folder, 'apps', name);
-      mkdirSync(join(app, 'dist'), { recursive: true });
-      writeFileSync(
-        join(app, 'package.json'),
-        JSON.stringify({
-          ...{ main: 'dist/main.js', type: 'module' },
-          ...(name !== 'gateway' && { dependencies: { '@jogakbo/consistency': '0.1.0' } }),
-        }),
-      );
-      writeFileSync(join(app, 'dist', 'main.js'), fakeService);
-      const bus = { service: name, contracts: [], calls: [], hears: [], tells: [], door: name === 'gateway' };
-      writeFileSync(join(app, 'dist', 'bus.json'), JSON.stringify(bus));
-    }
+    writeFileSync(join(this.folder, 'package.json'), JSON.stringify({ version: '1.2.3' }));
+    services.forEach((name) => this.addService(name));
+  }
+
+  addService(name: string, main = fakeService): void {
+    const app = join(this.folder, 'apps', name);
+    mkdirSync(join(app, 'dist'), { recursive: true });
+    writeFileSync(
+      join(app, 'package.json'),
+      JSON.stringify({
+        ...{ main: 'dist/main.js', type: 'module' },
+        ...(name !== 'gateway' && { dependencies: { '@jogakbo/consistency': '0.1.0' } }),
+      }),
+    );
+    writeFileSync(join(app, 'dist', 'main.js'), main);
+    const bus = { service: name, contracts: [], calls: [], hears: [], tells: [], door: name === 'gateway' };
+    writeFileSync(join(app, 'dist', 'bus.json'), JSON.stringify(bus));
   }
 }

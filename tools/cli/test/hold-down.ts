@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { takeService } from '../src/control-socket.ts';
+import { ControlClient } from '../src/control-socket.ts';
 import { openState } from '../src/state.ts';
 import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
@@ -19,11 +19,13 @@ export async function holdDown(
 ): Promise<() => Promise<void>> {
   if (signal === 'SIGKILL') process.kill(store.recordOf(service)!.process!.pid, signal);
   // What it takes it ends with SIGTERM, where it still runs.
-  const { socket } = await takeService(openState(store.home), service);
+  const control = await ControlClient.open(openState(store.home));
   // It must not keep a failed test from ending.
-  socket.unref();
+  control.unref();
+  await control.launchOf(service, false);
+  await control.do('take', service);
   return async () => {
-    socket.destroy();
+    control.close();
     await until(() => store.recordOf(service)?.state !== 'taken');
     await isReady(store, service);
   };
@@ -49,9 +51,9 @@ export interface Another {
 
 /** Starts one more instance of a service beside the running store, with the settings of the first and a port of its own. */
 export async function startAnother(store: Store, service: string): Promise<Another> {
-  const { launch, socket } = await takeService(openState(store.home), service);
-  socket.destroy();
-  const { command, args, cwd, env } = launch!;
+  const control = await ControlClient.open(openState(store.home));
+  const { command, args, cwd, env } = await control.launchOf(service, true);
+  control.close();
   const child = spawn(command, args, {
     ...{ cwd, env: { ...env, PORT: '0' } },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
@@ -65,8 +67,6 @@ export async function startAnother(store: Store, service: string): Promise<Anoth
   });
   await until(() => url || child.exitCode !== null, 30_000);
   if (!url) throw new Error(log);
-  await until(() => store.recordOf(service)?.state !== 'taken');
-  await isReady(store, service);
   const end = async () => {
     child.kill('SIGTERM');
     await ended;

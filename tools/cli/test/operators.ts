@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { type Store } from './store.ts';
 
 interface Groups {
   total: number;
-  groups: { number: number; service: string; type: string; cause: string; count: number; ids: string[] }[];
+  groups: { group: string; service: string; type: string; cause: string; count: number; ids: string[] }[];
 }
 
 export const operators = (store: Store) =>
@@ -80,6 +80,30 @@ export const operators = (store: Store) =>
 
     afterEach(async () => {
       await store.run(['dead', 'discard', '--all', '--yes']);
+    });
+
+    it('see one request over all services by its trace id, and its lines only', async () => {
+      const trace = randomBytes(16).toString('hex');
+      const { token } = await store.member();
+      const { status } = await store.call('POST', '/v1/orders', {
+        token,
+        body: store.order(await store.product(1)),
+        headers: {
+          ...{ 'idempotency-key': randomUUID(), prefer: 'wait=20' },
+          traceparent: `00-${trace}-${'b'.repeat(16)}-01`,
+        },
+      });
+      expect(status).toBe(201);
+      const lines = await until(async () => {
+        const { output } = await store.run(['logs', '--trace', trace.slice(0, 12), '--json']);
+        return output.includes('notifications.send-mail ok') && output.trim().split('\n');
+      });
+      const entries = lines.map((line) => JSON.parse(line) as { service: string; traceId: string });
+      expect(new Set(entries.map(({ traceId }) => traceId))).toEqual(new Set([trace]));
+      const services = ['gateway', 'inventory', 'notifications', 'orders', 'payments'];
+      expect(entries.map(({ service }) => service)).toEqual(expect.arrayContaining(services));
+      expect((await store.run(['logs', '--trace', 'f'.repeat(32)])).code).toBe(1);
+      expect((await store.run(['logs', '--trace', 'xyz'])).code).toBe(2);
     });
 
     describe('dead letters', () => {
@@ -173,14 +197,14 @@ export const operators = (store: Store) =>
         const unknown = randomUUID();
         await send('inventory.receive-stock', { productId: unknown, quantity: 1 });
         await send('inventory.receive-stock', { productId: unknown, quantity: 1 });
-        await deadAre(3);
+        const { groups } = await deadAre(3);
         const asked = await store.run(['dead', 'discard', '--all']);
         expect(asked).toMatchObject({ code: 2, output: expect.stringContaining('--yes') });
         expect((await store.run(['dead', 'replay'])).code).toBe(2);
         expect((await store.run(['dead', 'discard', '--group', '9', '--yes'])).code).toBe(1);
         expect((await store.run(['dead', 'discard', '--group', '', '--yes'])).code).toBe(2);
         expect((await list()).total).toBe(3);
-        expect((await store.run(['dead', 'discard', '--group', '1', '--yes'])).code).toBe(0);
+        expect((await store.run(['dead', 'discard', '--group', groups[0]!.group, '--yes'])).code).toBe(0);
         const left = await deadAre(2);
         expect(left.groups.map(({ count }) => count)).toEqual([2]);
         // The cause is mended: now there is such a product.

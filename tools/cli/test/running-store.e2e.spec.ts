@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { probeBroker } from '../src/broker-probe.ts';
 import { isFree } from '../src/ports.ts';
-import { isAlive, markOf, type ProcessMark, treeOf } from '../src/processes.ts';
+import { commandOf, isAlive, markOf, type ProcessMark, treeOf } from '../src/processes.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 import { until } from './jogakbo.ts';
 
@@ -31,6 +31,9 @@ async function login(url: string): Promise<string> {
     await client.end().catch(() => undefined);
   }
 }
+
+/** The process that builds for a `serve`. */
+const builderOf = (serve: number) => treeOf(serve).find((pid) => commandOf(pid).includes('build.ts'))!;
 
 async function everyProcess(): Promise<ProcessMark[]> {
   const rows = await workspace.rows();
@@ -85,6 +88,21 @@ describe('a running store', () => {
     expect(elsewhere).toMatchObject({ code: 1, output: expect.stringContaining('JOGAKBO_HOME') });
   });
 
+  it('is named, with its folder, to another store that wants its port', async () => {
+    const { code, output } = await workspace.run(['start'], {
+      JOGAKBO_HOME: join(workspace.folder, 'other'),
+    });
+    expect(code).toBe(1);
+    expect(output).toContain(
+      `Port ${workspace.port} is in use by another store: the one in ${workspace.home}.`,
+    );
+    expect(output).toContain(`cd ${workspace.folder} && npm stop`);
+    expect(output).toMatch(/PORT=\d+ npm start/);
+    expect(output).not.toContain('kill');
+    const { output: seen } = await workspace.run(['doctor'], { PORT: '' });
+    expect(seen).toContain(`${workspace.port} is this store's own`);
+  });
+
   it('starts a killed service again and says so', async () => {
     const before = (await workspace.row('orders'))!;
     process.kill(before.pid!, 'SIGKILL');
@@ -112,12 +130,58 @@ describe('a running store', () => {
 
   it('lends a service to serve, and takes it back', async () => {
     const { child, output } = workspace.spawn(['serve', 'orders']);
-    await until(() => output().includes('serve: orders is ready at'));
-    expect((await workspace.row('orders'))?.state).toBe('taken');
+    await until(() => output().includes('took orders over'));
+    const served = await until(async () => {
+      const row = await workspace.row('orders');
+      return row?.state === 'served' && row;
+    });
+    expect(served).toMatchObject({ pid: expect.any(Number), url: expect.stringContaining('127.0.0.1') });
+    expect(workspace.recordOf('orders')?.state).toBe('taken');
+    expect((await workspace.run(['restart', 'orders'])).output).toContain('jogakbo serve runs orders');
+
+    // A change: the instance of before answers until the new one is ready.
+    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    const answers = async () => (await fetch(served.url!)).status;
+    const next = await until(async () => {
+      const row = (await workspace.row('orders'))!;
+      if (row.pid === served.pid) expect(await answers().catch(() => row.pid)).toBeTruthy();
+      return row.state === 'served' && row.pid !== served.pid && row;
+    });
+    expect((await fetch(next.url!)).status).toBe(200);
+
+    // One that does not become ready changes nothing.
+    workspace.addService('orders', 'process.exit(3);');
+    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    await until(() => output().includes('orders did not become ready'));
+    expect(await workspace.row('orders')).toMatchObject({ state: 'served', pid: next.pid });
+    workspace.addService('orders');
+
+    // One that dies is replaced by the store's own until the next change.
+    process.kill(next.pid!, 'SIGKILL');
+    await until(async () => (await workspace.row('orders'))?.state === 'ready');
+    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    await until(async () => (await workspace.row('orders'))?.state === 'served');
+
     child.kill('SIGINT');
     await until(() => child.exitCode !== null);
     expect(child.exitCode).toBe(0);
-    await until(async () => (await workspace.row('orders'))?.state === 'ready');
+    // It was ready again before the served one ended.
+    expect((await workspace.row('orders'))?.state).toBe('ready');
+  });
+
+  it('has a service served that it did not know at its start', async () => {
+    workspace.addService('payments');
+    const { child, output } = workspace.spawn(['serve', 'payments']);
+    await until(() => output().includes('serve: payments is ready at'));
+    const row = await until(() => workspace.row('payments'));
+    expect(row).toMatchObject({ service: 'payments', state: 'served' });
+    const { DATABASE_URL: database, RABBITMQ_URL: broker } = await environmentOf('payments');
+    expect(await login(database!)).toBe('payments');
+    expect(await probeBroker(broker!)).toBeUndefined();
+    child.kill('SIGINT');
+    await until(() => child.exitCode !== null);
+    expect(child.exitCode).toBe(0);
+    expect(await workspace.row('payments')).toBeUndefined();
   });
 
   it('recovers from the death of its supervisor', async () => {
@@ -126,7 +190,9 @@ describe('a running store', () => {
     const services = names.map((name) => markOf(pidOf(name)));
     process.kill(pidOf('supervisor'), 'SIGKILL');
     await until(() => !services.some(isAlive));
-    const { code, output } = await workspace.run(['start', '--detach', '--no-seed']);
+    // Its port too is the one of before.
+    const { code, output } = await workspace.run(['start', '--detach', '--no-seed'], { PORT: '' });
+    expect(lastLineOf(output)).toBe(`ready: http://localhost:${workspace.port}`);
     expect(code).toBe(0);
     expect(output).not.toContain('shown once');
     expect((await workspace.row('broker'))?.pid).toBe(pidOf('broker'));

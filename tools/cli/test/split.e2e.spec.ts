@@ -32,18 +32,29 @@ describe('jogakbo split', () => {
     expect(await split()).toEqual({ code: 0, output: 'No calls are split.\n' });
   });
 
-  it('warns of a version that is not there, and calls go on', async () => {
+  it('refuses a version that does not run', async () => {
     const { code, output } = await split('catalog', '1.4.0=100%');
-    expect(output).toMatch(/catalog +1\.4\.0 +100% +0: its calls go to the others\n/);
-    expect(output).toMatch(/gateway: +in force/);
-    expect(output).toMatch(/catalog: +in force/);
-    expect(code).toBe(0);
-    expect(await store.call('GET', '/v1/products')).toMatchObject({ status: 200 });
+    expect({ code, output }).toEqual({
+      code: 2,
+      output: expect.stringContaining('catalog 1.4.0 does not run'),
+    });
+    expect(output).toContain(`running: ${own}`);
+    expect(await split()).toEqual({ code: 0, output: 'No calls are split.\n' });
   });
 
-  it('has the other version take its share as soon as it runs, and ends', async () => {
+  it('has the other version take its share at once, tells when it is away, and ends', async () => {
     const { child, output } = store.spawn(['serve', 'catalog', '--version', '1.4.0']);
     await until(() => output().includes('catalog is ready'), 60_000);
+    expect((await store.rows()).filter(({ service }) => service === 'catalog')).toMatchObject([
+      { state: 'ready' },
+      { state: 'served', version: '1.4.0' },
+    ]);
+    const begun = await until(async () => {
+      const said = await split('catalog', '1.4.0=100%');
+      return said.code === 0 && said;
+    });
+    expect(begun.output).toMatch(/gateway: +in force/);
+    expect(begun.output).toMatch(/catalog: +in force/);
     const list = () => store.call('GET', '/v1/products', { headers: { 'cache-control': 'no-cache' } });
     await until(async () => {
       expect((await list()).status).toBe(200);
@@ -53,6 +64,11 @@ describe('jogakbo split', () => {
     for (let nth = 0; nth < 20; nth++) expect((await list()).status).toBe(200);
     expect(await handled(own, 'catalog.list-products')).toBe(before);
     expect((await split('catalog')).output).toMatch(/1\.4\.0 +100% +1\n.*others +0% +1\n/);
+
+    child.kill('SIGTERM');
+    await until(() => child.exitCode !== null || child.signalCode !== null, 15_000);
+    await until(async () => (await split('catalog')).output.includes('0: its calls go to the others'));
+    expect((await list()).status).toBe(200);
 
     const ended = await split('catalog', '--end', '--reason', 'seen enough');
     expect(ended).toMatchObject({
@@ -67,7 +83,5 @@ describe('jogakbo split', () => {
       async () => (await list()).status === 200 && (await handled(own, 'catalog.list-products')) > before,
       5_000,
     );
-    child.kill('SIGTERM');
-    await until(() => child.exitCode !== null || child.signalCode !== null, 15_000);
   }, 120_000);
 });

@@ -157,6 +157,10 @@ describe('a start with services of its own that cannot be', () => {
 describe('the command line', () => {
   it.each([
     [['nonsense'], 'no command'],
+    [['strat'], 'did you mean start?'],
+    [['test', 'nonsense'], 'no project called nonsense'],
+    [['replay', 'orders', '--from', '2026-02-30'], '2026-02-30 is not a time'],
+    [['replay', 'orders', '--from', '2026-01-01', '--to', '2025-02-29T10:00:00Z'], 'is not a time'],
     [['start', '--nonsense'], 'Unknown option'],
     [['start', '--port', 'x'], 'not a port'],
     [['start', '--only', 'nobody'], 'no service called nobody'],
@@ -165,6 +169,10 @@ describe('the command line', () => {
     const { code, output } = await workspace.run(args);
     expect(code).toBe(2);
     expect(output).toContain(reason);
+  });
+
+  it('says its version', async () => {
+    expect(await workspace.run(['--version'])).toEqual({ code: 0, output: '1.2.3\n' });
   });
 
   it('helps', async () => {

@@ -1,36 +1,51 @@
 // Bundles one app with the libraries of this workspace into dist/main.js; packages of others stay outside. Beside it
 // dist/bus.json says what the app does on the bus: the deploy step makes of it what its login may do.
 // Usage: node tools/delivery/src/build.ts apps/<name> [--watch]
+// With --watch it builds again after each change, and prints `built …` as soon as main.js is there; `described …` follows
+// where the app does something else on the bus since.
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
-import { build, context, type BuildOptions, type Plugin } from 'esbuild';
+import { build, context, type BuildOptions, type PartialMessage, type Plugin } from 'esbuild';
+import { lineOf, parseSwcError } from './build-errors.ts';
+import { watchFiles } from './watch-files.ts';
 
 const [app, flag] = process.argv.slice(2);
 if (!app || (flag && flag !== '--watch')) {
   console.error('usage: build.ts apps/<name> [--watch]');
   process.exit(2);
 }
+const main = path.join(app, 'dist/main.js');
+const busFile = path.join(app, 'dist/bus.json');
 
 /** Nest reads constructor types at run time; esbuild drops them, swc keeps them. */
 const decorators: Plugin = {
   name: 'decorators',
   setup({ onLoad }) {
+    const kept = new Map<string, { source: string; contents: string }>();
     onLoad({ filter: /\.ts$/ }, async ({ path: file }) => {
       const source = await readFile(file, 'utf8');
       if (!/^\s*@\w+\(/m.test(source)) return undefined;
-      const { code } = await transform(source, {
-        filename: file,
-        sourceMaps: 'inline',
-        jsc: {
-          target: 'es2022',
-          parser: { syntax: 'typescript', decorators: true },
-          transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
-        },
-      });
-      return { contents: code, loader: 'js' };
+      const before = kept.get(file);
+      if (before?.source === source) return { contents: before.contents, loader: 'js' };
+      try {
+        const { code } = await transform(source, {
+          filename: file,
+          sourceMaps: 'inline',
+          jsc: {
+            target: 'es2022',
+            parser: { syntax: 'typescript', decorators: true },
+            transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
+          },
+        });
+        kept.set(file, { source, contents: code });
+        return { contents: code, loader: 'js' };
+      } catch (error) {
+        return { errors: parseSwcError((error as Error).message) };
+      }
     });
   },
 };
@@ -45,46 +60,86 @@ const packagesOutside: Plugin = {
   },
 };
 
-/** A contract that contradicts itself, such as a route that does not say who may use it, fails the build here. */
-const bus: Plugin = {
-  name: 'bus',
-  setup({ onEnd }) {
-    onEnd(async ({ errors }) => {
-      if (errors.length > 0) return undefined;
-      try {
-        const main = path.join(app, 'dist/main.js');
-        const { stdout } = await promisify(execFile)(process.execPath, [main, 'describe']);
-        await writeFile(path.join(app, 'dist/bus.json'), stdout);
-        return undefined;
-      } catch (error) {
-        return { errors: [{ text: `it does not say what it does on the bus: ${(error as Error).message}` }] };
-      }
-    });
-  },
-};
-
-const report: Plugin = {
-  name: 'report',
-  setup({ onStart, onEnd }) {
-    let startedAt = 0;
-    onStart(() => void (startedAt = performance.now()));
-    onEnd(({ errors }) => {
-      if (errors.length === 0) console.log(`built ${app} in ${Math.round(performance.now() - startedAt)} ms`);
-    });
-  },
-};
+/**
+ * Writes bus.json. A contract that contradicts itself, such as a route without access, fails the build here.
+ * @returns whether it is another one than before @throws Error that says what is wrong
+ */
+async function describeApp(): Promise<boolean> {
+  const before = await readFile(busFile, 'utf8').catch(() => '');
+  const asked = promisify(execFile)(process.execPath, [main, 'describe']);
+  // The service that starts meanwhile goes first.
+  if (flag === '--watch' && asked.child.pid) setPriority(asked.child.pid, 10);
+  const { stdout } = await asked.catch((error: Error & { stderr?: string }) => {
+    const missing = /Cannot find package '([^']+)'/.exec(error.stderr ?? '')?.[1];
+    throw new Error(
+      missing
+        ? `${app}: the package ${missing} is not installed: npm install`
+        : `${app} does not say what it does on the bus: ${error.message}`,
+    );
+  });
+  if (stdout !== before) await writeFile(busFile, stdout);
+  return stdout !== before;
+}
 
 const options: BuildOptions = {
   entryPoints: [path.join(app, 'src/main.ts')],
-  outfile: path.join(app, 'dist/main.js'),
+  outfile: main,
   bundle: true,
   platform: 'node',
   format: 'esm',
   target: 'node24',
   sourcemap: true,
-  logLevel: 'warning',
-  plugins: [packagesOutside, decorators, bus, report],
+  metafile: true,
+  logLevel: 'silent',
+  plugins: [packagesOutside, decorators],
 };
 
-if (flag === '--watch') await (await context(options)).watch();
-else await build(options);
+/** One round: true where it built. What is wrong goes to stderr, a line for each. */
+async function run(once: () => ReturnType<typeof build>): Promise<string[] | undefined> {
+  try {
+    const { metafile, warnings } = await once();
+    for (const warning of warnings) console.error(lineOf(warning));
+    return Object.keys(metafile!.inputs);
+  } catch (error) {
+    const { errors = [] } = error as { errors?: PartialMessage[] };
+    if (errors.length === 0) throw error;
+    for (const one of errors) console.error(lineOf(one));
+    return undefined;
+  }
+}
+
+/** Says what is wrong in one line, without a stack. */
+async function describeOrSay(): Promise<boolean | undefined> {
+  try {
+    return await describeApp();
+  } catch (error) {
+    console.error((error as Error).message);
+    return undefined;
+  }
+}
+
+const began = performance.now();
+const built = (since: number) => console.log(`built ${app} in ${Math.round(performance.now() - since)} ms`);
+
+if (flag !== '--watch') {
+  if (!(await run(() => build(options))) || (await describeOrSay()) === undefined) process.exit(1);
+  built(began);
+} else {
+  // Whoever started it has ended.
+  process.stdin.on('end', () => process.exit()).resume();
+  const builder = await context(options);
+  let isFirst = true;
+  await watchFiles(path.join(app, 'src'), async () => {
+    const since = performance.now();
+    const inputs = await run(() => builder.rebuild());
+    if (!inputs) return undefined;
+    // The first time nothing else knows yet what it does on the bus.
+    if (!isFirst) built(since);
+    const changed = await describeOrSay();
+    if (changed !== undefined && isFirst) {
+      isFirst = false;
+      built(since);
+    } else if (changed) console.log(`described ${app}`);
+    return inputs;
+  });
+}

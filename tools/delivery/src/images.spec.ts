@@ -116,7 +116,7 @@ describe('compose-secrets.mjs', () => {
   it('makes every value that docker-compose.yml asks for', () => {
     make();
     const made = readFileSync(join(folder, '.env'), 'utf8');
-    const asked = [...read('docker-compose.yml').matchAll(/\$\{(\w+)[^}]*\}|environment: (\w+) \}/g)];
+    const asked = [...read('docker-compose.yml').matchAll(/\$\{(\w+):\?[^}]*\}|environment: (\w+) \}/g)];
     const names = new Set(asked.map(([, variable, secret]) => (variable ?? secret)!));
     expect(names.size).toBeGreaterThan(20);
     expect([...names].filter((name) => !new RegExp(`^${name}=`, 'm').test(made))).toEqual([]);

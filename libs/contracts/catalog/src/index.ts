@@ -8,6 +8,7 @@ import {
   pageQuery,
   service,
   Version,
+  VersionCondition,
 } from '@jogakbo/contract';
 import { z } from 'zod';
 
@@ -137,7 +138,7 @@ export const ChangeProduct = catalog.command('change-product', {
     'Changes some fields of a product that is still at the version of If-Match. `name` and `description` replace what is shown in the language of Accept-Language: the translation where there is one, else the original. `translations` is a merge patch, in which null removes a translation.',
   input: z.strictObject({
     productId: Id,
-    version: Version,
+    version: VersionCondition,
     name: ProductName.optional(),
     description: Description.optional(),
     category: Category.optional(),
@@ -153,7 +154,7 @@ export const ChangeProduct = catalog.command('change-product', {
 
 export const RemoveProduct = catalog.command('remove-product', {
   description: 'Takes a product off sale.',
-  input: z.strictObject({ productId: Id, version: Version }),
+  input: z.strictObject({ productId: Id, version: VersionCondition }),
   rejections: { 'version-changed': 412 },
   http: { route: 'DELETE /v1/products/{productId}', ifMatch: 'version' },
   access: 'merchant',

@@ -1,0 +1,85 @@
+import { describe, expect, it } from '@jest/globals';
+import { inCoding, isNotModified, parseTags, versionsOf } from './conditional.ts';
+
+describe('If-None-Match', () => {
+  it.each([
+    ['"1.ko"', '"1.ko"', true],
+    ['"9", W/"1.ko"', '"1.ko"', true],
+    ['W/"x.ko"', 'W/"x.ko"', true],
+    ['"x.ko"', 'W/"x.ko"', true],
+    [' , "9",, "1.ko" ,', '"1.ko"', true],
+    ['*', '"1.ko"', true],
+    ['"1"', '"1.ko"', false],
+    ['"1.ko.br"', '"1.ko"', false],
+    ['"a,b"', '"b"', false],
+    ['1.ko', '"1.ko"', false],
+    ['', '"1.ko"', false],
+  ])('%s knows %s: %s', (header, etag, known) => {
+    expect(isNotModified({ 'if-none-match': header }, etag)).toBe(known);
+  });
+});
+
+describe('If-Match on a read', () => {
+  it.each(['"1.ko"', '"9", "1.ko"', '*'])('%s lets it through', (header) => {
+    expect(isNotModified({ 'if-match': header }, '"1.ko"')).toBe(false);
+  });
+
+  it.each(['"2.ko"', 'W/"1.ko"', '"9", W/"1.ko"', '"1"', ''])('%s does not', (header) => {
+    expect(() => isNotModified({ 'if-match': header }, '"1.ko"')).toThrow(
+      expect.objectContaining({ status: 412, code: 'precondition-failed' }),
+    );
+  });
+
+  it('never holds for a weak ETag', () => {
+    expect(() => isNotModified({ 'if-match': 'W/"x"' }, 'W/"x"')).toThrow(
+      expect.objectContaining({ status: 412 }),
+    );
+  });
+
+  it('comes before If-None-Match', () => {
+    expect(isNotModified({ 'if-match': '"1.ko"', 'if-none-match': '"1.ko"' }, '"1.ko"')).toBe(true);
+    expect(() => isNotModified({ 'if-match': '"2"', 'if-none-match': '*' }, '"1"')).toThrow();
+  });
+});
+
+describe('If-Match on a change', () => {
+  it.each([
+    ['"3"', 3],
+    ['"3.ko"', 3],
+    ['"3.ko.br"', 3],
+    ['"3.gzip"', 3],
+    ['"3.ko", "3.en"', 3],
+    ['"3", "4"', [3, 4]],
+    ['"3", W/"4", "x"', 3],
+    ['*', '*'],
+    [' * ', '*'],
+    ['W/"3"', []],
+    ['"x"', []],
+    ['"-1"', []],
+    ['""', []],
+    ['"0"', []],
+    ['"99999999999999999999"', []],
+  ])('%s asks for %j', (header, versions) => {
+    expect(versionsOf(header)).toEqual(versions);
+  });
+
+  it.each(['3', '"3', '"3" "4"', 'w/"3"', '*, "3"', '"3";x'])('%s is malformed', (header) => {
+    expect(() => versionsOf(header)).toThrow(expect.objectContaining({ status: 400, code: 'invalid' }));
+  });
+
+  it.each([undefined, ''])('is demanded', (header) => {
+    expect(() => versionsOf(header)).toThrow(expect.objectContaining({ status: 428 }));
+  });
+});
+
+it('a list of any length is read once', () => {
+  const long = `${'"x",'.repeat(4_000)}"`;
+  const began = performance.now();
+  expect(parseTags(long)).toBeUndefined();
+  expect(performance.now() - began).toBeLessThan(200);
+});
+
+it('each content coding has a strong ETag of its own', () => {
+  expect(inCoding('"3.ko"', 'br')).toBe('"3.ko.br"');
+  expect(inCoding('W/"x"', 'br')).toBe('W/"x"');
+});

@@ -1,0 +1,13 @@
+import { expect, it } from '@jest/globals';
+import { nearestName } from './nearest-name.ts';
+
+it.each([
+  ['logLevl', 'logLevel'],
+  ['loglevel', 'logLevel'],
+  ['cataloge', 'catalog'],
+  ['prot', 'port'],
+  ['somethingElse', undefined],
+  ['', undefined],
+])('the name that %j probably means is %j', (given, meant) =>
+  expect(nearestName(given, ['port', 'logLevel', 'catalog'])).toBe(meant),
+);

@@ -1,0 +1,36 @@
+import { describe, expect, it } from '@jest/globals';
+import { processTable, type Row } from './ps.ts';
+
+const row = (service: string, rest: Partial<Row> = {}): Row => ({
+  service,
+  state: 'ready',
+  pid: 4_194_304,
+  url: 'http://127.0.0.1:41235',
+  uptime: 4_500_000,
+  restarts: 0,
+  memory: 104 * 1024 ** 2,
+  ...rest,
+});
+
+describe('the table of ps', () => {
+  const rows = [
+    row('gateway', { url: 'http://localhost:3000', uptime: 93_600_000 }),
+    row('notifications', { state: 'not ready', restarts: 12 }),
+    row('orders', { version: '1.4.0-a-long-name-of-a-branch', state: 'served' }),
+    row('broker', { state: 'ready (TLS)', memory: 1_204 * 1024 ** 2 }),
+    row('database', { url: 'postgresql://jogakbo:***@127.0.0.1:27999/postgres' }),
+  ];
+
+  it('fits 80 columns', () => {
+    const table = processTable(rows);
+    expect(Math.max(...table.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(table.join('\n')).toContain('orders 1.4.0');
+    expect(table.join('\n')).toContain('127.0.0.1:27999');
+    expect(table.join('\n')).not.toContain('***');
+  });
+
+  it('has a column for restarts only where there were some', () => {
+    expect(processTable(rows)[0]).toContain('restarts');
+    expect(processTable(rows.slice(0, 1))[0]).not.toContain('restarts');
+  });
+});

@@ -1,0 +1,26 @@
+import { ControlClient } from './control-socket.ts';
+import { Fault, UsageFault } from './fault.ts';
+import { readRun, supervisorLives } from './run-record.ts';
+import { openState } from './state.ts';
+
+/** `jogakbo restart`: ends the process of a service, starts another, and waits until it is ready. */
+export async function restart([name, ...others]: string[]): Promise<number> {
+  const state = openState();
+  const run = readRun(state);
+  if (!run || !supervisorLives(run) || run.state !== 'ready')
+    throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
+  const names = run.services.map((service) => service.name);
+  if (!name || others.length || !names.includes(name)) {
+    throw new UsageFault(name ? `The running store has no service called ${name}.` : 'Name one service.', {
+      remedies: [`one of ${names.join(', ')}`],
+    });
+  }
+  const control = await ControlClient.open(state);
+  try {
+    await control.do('restart', name);
+    console.log(`${name} is ready again.`);
+    return 0;
+  } finally {
+    control.close();
+  }
+}

@@ -1,0 +1,94 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+
+const builder = join(import.meta.dirname, 'build.ts');
+let folder: string;
+let watching: ChildProcess | undefined;
+
+beforeEach(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), 'jogakbo-build-')));
+  mkdirSync(join(folder, 'apps/one/src'), { recursive: true });
+  write('one');
+});
+afterEach(() => {
+  watching?.kill('SIGKILL');
+  watching = undefined;
+  rmSync(folder, { recursive: true });
+});
+
+const put = (file: string, text: string) => writeFileSync(join(folder, 'apps/one/src', file), text);
+/** An app that does on the bus what its name says. */
+function write(name: string): void {
+  put('main.ts', `import { name } from './name.ts';\nconsole.log(JSON.stringify({ name }));\n`);
+  put('name.ts', `export const name: string = '${name}';\n`);
+}
+const build = () =>
+  spawnSync(process.execPath, [builder, 'apps/one'], { cwd: folder, encoding: 'utf8', timeout: 30_000 });
+
+describe('a build', () => {
+  it('says what the app does on the bus', () => {
+    expect(build()).toMatchObject({ status: 0, stderr: '' });
+    expect(JSON.parse(readFileSync(join(folder, 'apps/one/dist/bus.json'), 'utf8'))).toEqual({ name: 'one' });
+  });
+
+  it.each([
+    [
+      'a plain file',
+      `export const name = 'one';\nlet = 5 +;\n`,
+      /^apps\/one\/src\/name\.ts:2: Unexpected ";"\n$/,
+    ],
+    [
+      'a file with decorators',
+      `export const name = 'one';\n@Injectable()\nclass A {\n  foo( { const a = ;\n}\n`,
+      /^apps\/one\/src\/name\.ts:4: Cannot use a reserved word .+\n$/,
+    ],
+    [
+      'an import that is not there',
+      `export { name } from './nowhere.ts';\n`,
+      /^apps\/one\/src\/name\.ts:1: .+\n$/,
+    ],
+    [
+      'a package that is not installed',
+      `import 'surely-not-installed';\nexport const name = 'one';\n`,
+      /^apps\/one: the package surely-not-installed is not installed: npm install\n$/,
+    ],
+  ])('names file, line and message of %s, and nothing else', (_what, text, line) => {
+    put('name.ts', text);
+    expect(build()).toEqual(
+      expect.objectContaining({ status: 1, stdout: '', stderr: expect.stringMatching(line) }),
+    );
+  });
+});
+
+describe('a build that watches', () => {
+  it('builds again after a change, after an error too, and says when the app does something else', async () => {
+    const child = spawn(process.execPath, [builder, 'apps/one', '--watch'], { cwd: folder });
+    watching = child;
+    let output = '';
+    child.stdout.on('data', (data) => (output += data));
+    child.stderr.on('data', (data) => (output += data));
+    const lines = async (count: number) => {
+      for (let tries = 0; tries < 500; tries += 1) {
+        const found = output.split('\n').slice(0, -1);
+        if (found.length >= count) return found.map((line) => line.replace(/\d+ ms/, 'N ms'));
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      throw new Error(`only ${output}`);
+    };
+    expect(await lines(1)).toEqual(['built apps/one in N ms']);
+    const began = Date.now();
+    put('name.ts', `export const name: string = 'on' + 'e';\n`);
+    expect(await lines(2)).toHaveLength(2);
+    // esbuild's own watch takes up to two seconds to see a change.
+    expect(Date.now() - began).toBeLessThan(1_000);
+    put('name.ts', `export const name = ;\n`);
+    expect((await lines(3))[2]).toBe('apps/one/src/name.ts:1: Unexpected ";"');
+    write('two');
+    expect((await lines(5)).slice(3)).toEqual(['built apps/one in N ms', 'described apps/one']);
+    child.stdin.end();
+    await new Promise((resolve) => child.on('close', resolve));
+  }, 30_000);
+});
