@@ -2,6 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { Language, Rejection, type AnyContract, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
 import type { CallContext, Caller } from './call-context.ts';
+import { Jwe, jose } from './encryption.ts';
 import { originOf, type Origin, type Standing } from './identity.ts';
 import type { Marks } from './marks.ts';
 import { childTrace } from './trace-context.ts';
@@ -10,6 +11,7 @@ import { mostTogether } from './turn.ts';
 /** A message as it arrived, whatever its wire format was. What `Origin` says is certain; the rest is its sender's word. */
 export interface Incoming extends Origin {
   pattern: string;
+  /** A `Jwe` where it came encrypted; a handler gets what was in it. */
   data: unknown;
   messageId: string;
   headers: Record<string, unknown>;
@@ -55,6 +57,9 @@ export class BrokerAway extends RemoteFault {
     super('unavailable', message);
   }
 }
+
+/** With an encrypted request: the public key (JWK) that its answer is to be encrypted with. */
+export const replyKeyHeader = 'reply-key';
 
 /** Prefix of CloudEvents attributes in the headers (CloudEvents AMQP protocol binding 1.0, binary mode). */
 const cloudEvents = 'cloudEvents:';
@@ -120,13 +125,16 @@ export function encodeEvent(
   };
 }
 
+/** What says that data is encrypted, in the words of CloudEvents; nothing where it is not. */
+const contentTypeOf = (data: unknown) => (data instanceof Jwe ? { datacontenttype: jose } : {});
+
 /** A request in Nest's packet. With `id` somebody waits for the answer; without it nobody does. */
 export function encodeRequest(
   packet: { pattern: string; data: unknown; id?: string },
   options: Options.Publish & { messageId: string },
 ): Encoded {
   return {
-    content: Buffer.from(JSON.stringify(packet)),
+    content: Buffer.from(JSON.stringify({ ...packet, ...contentTypeOf(packet.data) })),
     options: { contentType: 'application/json', ...options },
   };
 }
@@ -152,7 +160,10 @@ export function encodeRequests(
       { ...options, correlationId: id, headers: { ...headers, ...readsBatches } },
     );
   }
-  const bodies = requests.map(({ pattern, data, id, headers }) => ({ pattern, data, id, headers }));
+  const bodies = requests.map(({ pattern, data, id, headers }) => ({
+    ...{ pattern, data, id, headers },
+    ...contentTypeOf(data),
+  }));
   return { content: Buffer.from(JSON.stringify(bodies)), options: { ...options, contentType: batch } };
 }
 
@@ -160,6 +171,7 @@ interface Body {
   pattern?: unknown;
   type?: unknown;
   data?: unknown;
+  datacontenttype?: unknown;
   id?: unknown;
   headers?: Record<string, unknown>;
 }
@@ -170,7 +182,7 @@ interface Body {
  */
 export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming[] {
   if (message.properties.contentType !== batch) return [decode(message, standing, marks)];
-  const bodies = JSON.parse(message.content.toString()) as Body[];
+  const bodies = parseBody(message) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
   if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
   const origin = originOf(message, standing, marks);
@@ -184,12 +196,16 @@ export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: M
 /** @throws SyntaxError where the body is not JSON or names no pattern */
 export function decode(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  return incomingOf(
-    JSON.parse(message.content.toString()) as Body,
-    headers,
-    message,
-    originOf(message, standing, marks),
-  );
+  return incomingOf(parseBody(message) as Body, headers, message, originOf(message, standing, marks));
+}
+
+/** @throws SyntaxError without a quotation from the body, which a log would keep */
+function parseBody({ content }: ConsumeMessage): unknown {
+  try {
+    return JSON.parse(content.toString());
+  } catch {
+    throw new SyntaxError('the body is not JSON');
+  }
 }
 
 function incomingOf(
@@ -205,7 +221,7 @@ function incomingOf(
   const id = typeof body.id === 'string' ? body.id : undefined;
   return {
     pattern,
-    data: body.data,
+    data: dataOf(body.datacontenttype, body.data),
     ...origin,
     headers,
     messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
@@ -225,6 +241,9 @@ function incomingOf(
   };
 }
 
+const dataOf = (contentType: unknown, data: unknown): unknown =>
+  contentType === jose && typeof data === 'string' ? new Jwe(data) : data;
+
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 /** What a handler gave, or threw. */
@@ -234,7 +253,10 @@ export type HandlerOutcome = { response: unknown } | { error: unknown };
 export function answerTo(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerOutcome): object {
   return 'error' in outcome
     ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
-    : { id: incoming.packetId, response: outcome.response ?? null, isDisposed: true };
+    : {
+        ...{ id: incoming.packetId, response: outcome.response ?? null, isDisposed: true },
+        ...contentTypeOf(outcome.response),
+      };
 }
 
 /** Answers as one message: a single one as it is, several in a batch. */
@@ -258,6 +280,7 @@ interface Packet {
   id?: string;
   err?: WireError | string;
   response?: unknown;
+  datacontenttype?: unknown;
 }
 
 /** The answers that a message holds, each with the request that it is for, and its response, or its error. */
@@ -271,8 +294,12 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
   return [{ id: properties.correlationId as string, ...read(packets) }];
 }
 
-function read({ err, response }: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
-  if (!err) return { response };
+function read({
+  err,
+  response,
+  datacontenttype,
+}: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
+  if (!err) return { response: dataOf(datacontenttype, response) };
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
   const { kind, message = 'the service failed', status = 422, errors, retryAfter, extensions } = err;
