@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { randomUUIDv7 } from 'node:crypto';
 import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
@@ -170,13 +171,19 @@ interface Body {
   headers?: Record<string, unknown>;
 }
 
+/** @throws SyntaxError where it is not JSON in UTF-8: decoded all the same, it would be another text */
+function parse(content: Buffer): unknown {
+  if (!isUtf8(content)) throw new SyntaxError('the body is not valid UTF-8');
+  return JSON.parse(content.toString());
+}
+
 /**
  * All that a message holds: one, or several where it is a batch.
  * @throws SyntaxError where the body is not JSON, or something in it names no pattern
  */
 export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming[] {
   if (message.properties.contentType !== batch) return [decode(message, standing)];
-  const bodies = JSON.parse(message.content.toString()) as Body[];
+  const bodies = parse(message.content) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
   if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
   return bodies.map((body) => ({
@@ -189,7 +196,7 @@ export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming
 /** @throws SyntaxError where the body is not JSON or names no pattern */
 export function decode(message: ConsumeMessage, standing: Standing): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  return incomingOf(JSON.parse(message.content.toString()) as Body, headers, message, standing);
+  return incomingOf(parse(message.content) as Body, headers, message, standing);
 }
 
 function incomingOf(
@@ -268,7 +275,7 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
   response?: unknown;
   error?: Rejection | RemoteFault;
 }[] {
-  const packets = JSON.parse(content.toString()) as Packet | Packet[];
+  const packets = parse(content) as Packet | Packet[];
   if (Array.isArray(packets)) return packets.map((packet) => ({ id: String(packet.id), ...read(packet) }));
   return [{ id: properties.correlationId as string, ...read(packets) }];
 }
