@@ -14,7 +14,6 @@ const databases = apps.filter((app) => {
 const names = [
   'RABBITMQ_PASSWORD',
   'POSTGRES_PASSWORD',
-  'REGISTRATION_SECRET',
   ...databases.map((app) => `${app.toUpperCase()}_PASSWORD`),
   ...apps.map((app) => `${app.toUpperCase()}_CONFIG_PASSWORD`),
   ...apps.map((app) => `${app.toUpperCase()}_BROKER_PASSWORD`),

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { AddProduct, FindProducts, RemoveProduct } from '@jogakbo/contracts-catalog';
+import { encodeCursor } from '@jogakbo/contracts-search';
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { CatalogModule } from '../src/catalog.module.ts';
 
@@ -39,7 +40,10 @@ describe('the catalog, in place of search', () => {
     expect(await names({ q: 'teacup celadon' })).toEqual(['청자 찻잔']);
     expect(await names({ q: 'celadon patchwork' })).toEqual([]);
     const { degraded, facets, items } = await find({ q: 'hemp' }, 'en');
-    expect({ degraded, facets }).toEqual({ degraded: true, facets: { category: [], price: [] } });
+    expect({ degraded, facets }).toEqual({
+      degraded: true,
+      facets: { category: [], currency: [], price: [] },
+    });
     expect(items[0]).toMatchObject({ name: 'Hemp patchwork', price: { amount: 42_000, currency: 'KRW' } });
   });
 
@@ -68,6 +72,39 @@ describe('the catalog, in place of search', () => {
       code: 'unknown-cursor',
     });
     await expect(find({ q: 'a', minPrice: 2, maxPrice: 1 })).rejects.toMatchObject({ code: 'invalid' });
+  });
+
+  it('compares prices within one currency', async () => {
+    for (const [sku, amount, currency] of [
+      ['C1', 7_000, 'KRW'],
+      ['C2', 9_000, 'KRW'],
+      ['C3', 100, 'USD'],
+    ] as const)
+      await catalog.ask(AddProduct, { sku, name: '나막신', category: 'shoes', price: { amount, currency } });
+    const prices = async (query: object) =>
+      (await find({ q: '나막신', ...query })).items.map(({ price }) => price.amount);
+    await expect(prices({ sort: 'price-asc' })).resolves.toEqual([7_000, 9_000]);
+    await expect(prices({ sort: 'price-desc' })).resolves.toEqual([9_000, 7_000]);
+    await expect(prices({ maxPrice: 8_000 })).resolves.toEqual([7_000]);
+    await expect(prices({ sort: 'price-asc', currency: 'USD' })).resolves.toEqual([100]);
+    await expect(prices({})).resolves.toEqual([100, 9_000, 7_000]);
+    expect((await find({ q: '나막신' })).currency).toBe('KRW');
+  });
+
+  it('goes on from a page of search where both sort alike, and begins anew where they do not', async () => {
+    const place = { by: 'search', step: 1, currency: 'KRW', key: 42_000 } as const;
+    const cursor = (sort: string) =>
+      encodeCursor({ ...place, sort, productId: 'ffffffff-ffff-7fff-bfff-ffffffffffff' });
+    const cheaper = await find({
+      q: 'a',
+      sort: 'price-desc',
+      category: 'pottery',
+      cursor: cursor('price-desc'),
+    });
+    expect(cheaper.items.map(({ price }) => price.amount)).toEqual([30_000, 9_000]);
+    expect(cheaper.restarted).toBeUndefined();
+    const anew = await find({ q: 'a', limit: 1, cursor: cursor('relevance') });
+    expect(anew).toMatchObject({ restarted: true, items: (await find({ q: 'a', limit: 1 })).items });
   });
 
   it('shows nothing that was removed', async () => {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { clientKey, seal, sealingKey, unseal } from '@jogakbo/service';
+import { seal, sealingKey, unseal } from '@jogakbo/consistency';
+import { clientKey } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import type { Place } from './config-version.ts';
 import { ConfigSettings } from './settings.ts';

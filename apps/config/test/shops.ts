@@ -1,4 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { service, type AnyRequest } from '@jogakbo/contract';
@@ -14,6 +15,9 @@ const main = join(import.meta.dirname, 'shop/dist/main.js');
 
 @Service({ contract: service('mall') })
 class MallModule {}
+
+/** The same in all instances. */
+const serviceKey = randomBytes(32).toString('base64url');
 
 /** A config server, a mall that asks shops on behalf of members, and versions of the shop, each a process. */
 export class Shops {
@@ -48,7 +52,7 @@ export class Shops {
       env: {
         ...{ PATH: process.env['PATH'], npm_package_version: version, ...this.#environment },
         ...{ DATABASE_URL: this.#database.url, CONFIG_PASSWORD: passwords.shop },
-        ...{ RETRY_LADDER: '50,100,200', ANNOUNCE_EVERY: '0.5' },
+        ...{ RETRY_LADDER: '50,100,200', ANNOUNCE_EVERY: '0.5', SERVICE_KEY: serviceKey },
       },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });

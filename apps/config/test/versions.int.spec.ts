@@ -11,7 +11,8 @@ import {
   SettingsChanged,
 } from '@jogakbo/contracts-config';
 import type { ServiceUnderTest } from '@jogakbo/testing';
-import { clientKey, unseal } from '@jogakbo/service';
+import { unseal } from '@jogakbo/consistency';
+import { clientKey } from '@jogakbo/service';
 import { email, operator, passwords, set, startServer } from './server.ts';
 
 describe('config', () => {

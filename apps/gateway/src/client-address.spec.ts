@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, it } from '@jest/globals';
-import { addressOf, isSecure, networkOf, trustOf } from './client-address.ts';
+import { addressOf, isOriginKnown, isSecure, networkOf, trustOf } from './client-address.ts';
 
 const request = (remoteAddress: string, headers: IncomingMessage['headers'] = {}, encrypted = false) =>
   ({
@@ -32,6 +32,16 @@ describe('the address of a client', () => {
     expect(networkOf('2001:db8::1')).not.toBe(networkOf('2001:db8:0:1::1'));
     expect(networkOf('::ffff:192.0.2.1')).toBe('192.0.2.1');
     expect(networkOf('unknown')).toBe('unknown');
+  });
+
+  it('is known where nobody passed the request on, or a trusted peer says for whom', () => {
+    const loopback = trustOf(['loopback']);
+    expect(isOriginKnown(request('127.0.0.1'), trustOf([]))).toBe(true);
+    expect(isOriginKnown(request('127.0.0.1', forwarded), loopback)).toBe(true);
+    expect(isOriginKnown(request('127.0.0.1', forwarded), trustOf([]))).toBe(false);
+    expect(isOriginKnown(request('10.0.0.1', forwarded), loopback)).toBe(false);
+    for (const name of ['forwarded', 'x-real-ip', 'via', 'x-forwarded-proto'])
+      expect(isOriginKnown(request('127.0.0.1', { [name]: 'x' }), loopback)).toBe(false);
   });
 
   it('came over TLS where the socket is, or a trusted peer says so', () => {

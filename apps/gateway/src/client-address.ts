@@ -23,6 +23,29 @@ export function addressOf(request: IncomingMessage, trust: Trust): string {
   }
 }
 
+/** Headers with which proxies pass on where a request came from. */
+const forwardingHeaders = [
+  ...[
+    'forwarded',
+    'x-forwarded-for',
+    'x-forwarded-host',
+    'x-forwarded-proto',
+    'x-forwarded-port',
+    'x-real-ip',
+  ],
+  ...['x-client-ip', 'true-client-ip', 'cf-connecting-ip', 'via'],
+];
+
+/**
+ * Whether the address of the client is known: a request that was passed on comes from somewhere else than its peer, and
+ * only a peer that is trusted is believed from where.
+ */
+export function isOriginKnown({ headers, socket }: IncomingMessage, trust: Trust): boolean {
+  if (!forwardingHeaders.some((name) => headers[name] !== undefined)) return true;
+  const { remoteAddress } = socket;
+  return headers['x-forwarded-for'] !== undefined && remoteAddress !== undefined && trust(remoteAddress, 0);
+}
+
 /** Whose requests are counted together: an address, or of IPv6 the network of 64 bits that one client has. */
 export function networkOf(address: string): string {
   if (isIPv4(address) || !ipaddr.isValid(address)) return address;

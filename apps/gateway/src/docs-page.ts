@@ -29,6 +29,13 @@ summary > span:last-child { color: var(--soft) }
 .fields { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(min(100%, 260px), 1fr)) }
 pre { margin: 0; padding: 12px; background: var(--code); border: 1px solid var(--line); border-radius: 6px; overflow: auto; max-height: 26rem; white-space: pre-wrap; overflow-wrap: anywhere }
 ul { margin: 0; padding-left: 1.2em }
+a { color: var(--accent) }
+.links { list-style: none; padding: 0; margin-top: 16px }
+.links li { padding: 10px 0; border-top: 1px solid var(--line) }
+.links a { display: inline-block; min-width: 12em; font-weight: 600 }
+.answer { display: grid; gap: 8px; min-width: 0 }
+.answer[hidden] { display: none }
+.status { margin: 0; color: var(--ink); font-weight: 600; overflow-wrap: anywhere }
 `;
 
 /** One page without anything from elsewhere: it works where there is no internet. */
@@ -46,7 +53,7 @@ export const page = `<!doctype html>
 <h1>Jogakbo API</h1>
 <p id="about"></p>
 <label>Find <small>method, path or name</small><input id="find" type="search" autocomplete="off"></label>
-<label>Access token <small>stays in this tab, and goes with it</small><input id="token" type="password" autocomplete="off" spellcheck="false"></label>
+<label>Access token <small id="token-hint">sign in below, or paste one; it is kept until this tab is closed or reloaded</small><input id="token" type="password" autocomplete="off" spellcheck="false"></label>
 </header>
 <main id="operations" aria-live="polite"><p>Reading /openapi.json …</p></main>
 <noscript><p>This page needs scripts; the document itself is at /openapi.json.</p></noscript>

@@ -77,20 +77,40 @@ async function call(method, path, form, shown) {
   if (token) headers.authorization = 'Bearer ' + token;
   const body = data.get('body');
   if (body) headers['content-type'] = 'application/json';
-  shown.textContent = method + ' ' + url + ' …';
+  shown.replaceChildren(make('p', { className: 'status', textContent: method + ' ' + url + ' …' }));
   try {
     const startedAt = performance.now();
     const response = await fetch(url, { method, headers, body: body || undefined, cache: 'no-store' });
     const text = await response.text();
-    let answer = text;
-    try { answer = pretty(JSON.parse(text)); } catch { /* not JSON: shown as it is */ }
-    if (answer.length > 20000) answer = answer.slice(0, 20000) + '\\n… (cut here)';
-    const lines = [...response.headers].map(([name, value]) => name + ': ' + value);
     const ms = Math.round(performance.now() - startedAt);
-    shown.textContent = [method + ' ' + url, response.status + ' ' + response.statusText + ' (' + ms + ' ms)', ...lines, '', answer].join('\\n');
+    showAnswer(shown, method + ' ' + url + ': ' + response.status + ' ' + response.statusText + ' (' + ms + ' ms)', text, response.headers);
   } catch (error) {
-    shown.textContent = method + ' ' + url + '\\n' + error.message;
+    shown.replaceChildren(make('p', { className: 'status', textContent: method + ' ' + url + ': ' + error.message }));
   }
+}
+
+function showAnswer(shown, status, text, headers) {
+  let answer = text;
+  try {
+    const read = JSON.parse(text);
+    answer = pretty(read);
+    keepToken(read);
+  } catch { /* not JSON: shown as it is */ }
+  if (answer.length > 20000) answer = answer.slice(0, 20000) + '\\n… (cut here)';
+  const lines = [...headers].map(([name, value]) => name + ': ' + value);
+  shown.replaceChildren(
+    make('p', { className: 'status', textContent: status }),
+    ...(answer ? [make('pre', { textContent: answer, tabIndex: 0 })] : []),
+    make('details', {}, make('summary', {}, make('span', { textContent: 'Headers of the answer' })),
+      make('div', { className: 'inside' }, make('pre', { textContent: lines.join('\\n'), tabIndex: 0 }))));
+}
+
+/** A sign-in: what it gave goes with every request from now on. */
+function keepToken(answer) {
+  const token = answer && (answer.accessToken || answer.access_token);
+  if (typeof token !== 'string') return;
+  byId('token').value = token;
+  byId('token-hint').textContent = 'from the last sign-in; goes with every request until this tab is closed or reloaded';
 }
 
 function inside(method, path, operation, document) {
@@ -104,8 +124,9 @@ function inside(method, path, operation, document) {
       make('textarea', { name: 'body', spellcheck: false, value: pretty(sampleOf(schema, document)) })),
       schemaBlock('Schema of the body', schema));
   }
-  const shown = make('pre', { tabIndex: 0, hidden: true });
+  const shown = make('div', { className: 'answer', hidden: true });
   shown.setAttribute('aria-live', 'polite');
+  shown.setAttribute('role', 'status');
   shown.setAttribute('aria-label', 'Answer');
   form.append(make('div', {}, make('button', { type: 'submit', textContent: 'Send' })), shown, ...described(operation));
   form.addEventListener('submit', (event) => {

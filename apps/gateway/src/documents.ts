@@ -7,9 +7,12 @@ import {
   type ServiceDescription,
 } from '@jogakbo/contract';
 import { Injectable } from '@nestjs/common';
+import Negotiator from 'negotiator';
 import { page, script, style } from './docs-page.ts';
 import type { Exchange } from './exchange.ts';
+import { homeIndex, homePage } from './home-page.ts';
 import { KnownServices } from './known-services.ts';
+import { assertionKeysPath, MemberAssertions } from './member-assertion.ts';
 import type { RouteTable } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
@@ -17,6 +20,8 @@ const title = 'Jogakbo';
 const version = '1';
 
 const json = 'application/json';
+/** Characters of the header Accept that are read: more than any browser sends. */
+const longestAccept = 500;
 const text = { type: 'string' };
 /** What holds and what does not, by name. */
 const conditions = {
@@ -32,6 +37,23 @@ const health = {
   type: 'object',
   properties: { status: text, info: conditions, error: conditions, details: conditions },
   required: ['status'],
+  additionalProperties: false,
+};
+const keyFields = ['kty', 'crv', 'x', 'kid', 'use', 'alg'];
+const keySet = {
+  type: 'object',
+  properties: {
+    keys: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: Object.fromEntries(keyFields.map((field) => [field, text])),
+        required: keyFields,
+        additionalProperties: false,
+      },
+    },
+  },
+  required: ['keys'],
   additionalProperties: false,
 };
 const unchanged = { description: 'It is what you have already.' };
@@ -70,6 +92,15 @@ const own: OwnRoute[] = [
     },
   },
   {
+    path: assertionKeysPath,
+    operationId: 'gateway.assertion-keys',
+    summary: 'Keys that verify what the gateway asserts about members',
+    responses: {
+      200: { description: 'A JSON Web Key Set (RFC 7517).', mediaType: json, schema: keySet },
+      304: unchanged,
+    },
+  },
+  {
     path: '/docs',
     operationId: 'gateway.docs',
     summary: 'A page to read and try the API',
@@ -78,6 +109,16 @@ const own: OwnRoute[] = [
 ];
 
 const sha256 = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
+
+/** The page at the root runs nothing. */
+const homePolicy = [
+  "default-src 'none'",
+  `style-src ${sha256(style)}`,
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
 
 /** The page may run its own script and style, talk to its own origin, and nothing else. */
 const pagePolicy = [
@@ -99,29 +140,45 @@ export class Documents {
   constructor(
     private readonly services: KnownServices,
     private readonly settings: GatewaySettings,
+    private readonly assertions: MemberAssertions,
   ) {}
 
   /** @returns whether one of them was asked for, and is answered */
   answer(exchange: Exchange): boolean {
     const { path } = exchange;
-    if (path === '/docs') this.#sendPage(exchange);
-    else if (path === '/openapi.json')
-      this.#send(exchange, () =>
-        this.#openApi([...this.services.contracts, ...this.services.foreignContracts]),
-      );
+    if (path === '/' && !this.#isAnnounced()) this.#sendHome(exchange);
+    else if (path === '/docs') this.#sendPage(exchange, pagePolicy, page);
+    else if (path === '/openapi.json') this.#send(exchange, () => this.#openApi(this.#servedContracts()));
     else if (path === '/asyncapi.json') this.#send(exchange, () => asyncApi(this.services.contracts));
+    else if (path === assertionKeysPath) this.#send(exchange, () => ({ ...this.assertions.keySet }));
     else return false;
     return true;
   }
 
-  #sendPage(exchange: Exchange): void {
+  /** Whether a service has a page of its own at the root. */
+  #isAnnounced(): boolean {
+    return this.services.table.find('GET', '/').found === 'route';
+  }
+
+  /** For browsers a page; for all who do not prefer one, the same as JSON. */
+  #sendHome(exchange: Exchange): void {
+    exchange.append('vary', 'Accept');
+    const accept = exchange.headers.accept?.slice(0, longestAccept);
+    const preferred = new Negotiator({ headers: { accept } }).mediaType([json, 'text/html']);
+    if (preferred === 'text/html') return this.#sendPage(exchange, homePolicy, homePage);
+    exchange.route = exchange.path;
+    exchange.header('cache-control', 'no-cache').header('content-type', `${json}; charset=utf-8`);
+    exchange.send(200, JSON.stringify(homeIndex));
+  }
+
+  #sendPage(exchange: Exchange, policy: string, content: string): void {
     exchange.route = exchange.path;
     exchange
       .setHeaders({
-        ...{ 'content-security-policy': pagePolicy, 'cache-control': 'no-cache' },
+        ...{ 'content-security-policy': policy, 'cache-control': 'no-cache' },
         'content-type': 'text/html; charset=utf-8',
       })
-      .send(200, page);
+      .send(200, content);
   }
 
   /** Rendered once for what is announced now. */
@@ -140,6 +197,18 @@ export class Documents {
     exchange.header('cache-control', 'no-cache').sendRepresentation(200, text, etag);
   }
 
+  /** What was announced, without the routes that were refused. */
+  #servedContracts(): ServiceDescription[] {
+    const { contracts, foreignContracts, table } = this.services;
+    const served = new Set(table.routes.map(({ contract }) => contract));
+    return [...contracts, ...foreignContracts].map((one) => ({
+      ...one,
+      requests: one.requests.map((request) =>
+        served.has(request) ? request : { ...request, http: undefined },
+      ),
+    }));
+  }
+
   #openApi(services: ServiceDescription[]): JsonSchema {
     return renderOpenApi(services, {
       title,
@@ -147,7 +216,7 @@ export class Documents {
       description: 'The public API of the store, as its running services announce it.',
       serverUrl: this.settings.publicUrl,
       license: { name: 'MIT', identifier: 'MIT' },
-      own: { tag: 'gateway', description: 'The public door itself.', routes: own },
+      own: { tag: 'gateway', description: 'The gateway itself.', routes: own },
     });
   }
 }

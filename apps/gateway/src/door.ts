@@ -6,7 +6,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance } from 'fastify';
 import { Admission } from './admission.ts';
 import { hasBody, readBody } from './body.ts';
-import { addressOf, isSecure } from './client-address.ts';
+import { addressOf, isOriginKnown, isSecure } from './client-address.ts';
 import { answersCors } from './cors.ts';
 import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
@@ -126,7 +126,9 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     }
     if (method !== 'GET' && method !== 'HEAD') return false;
     if (documents.answer(exchange)) return true;
-    if (path === '/metrics' && !metricsReaders(exchange.address, 0))
+    const maySeeMetrics = () =>
+      isOriginKnown(exchange.request, trustProxy) && metricsReaders(exchange.address, 0);
+    if (path === '/metrics' && !maySeeMetrics())
       throw new Rejection('not-found', 404, 'there is no such route');
     if (path !== '/metrics' && path !== '/health/live' && path !== '/health/ready') return false;
     exchange.route = path;

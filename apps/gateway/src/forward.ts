@@ -178,6 +178,7 @@ export class Forward {
     return this.client.request(contract.name, input, {
       ...{ context, policy, timeout: this.settings.requestTimeout },
       persistent: contract.kind === 'command',
+      sensitive: contract.sensitive,
       ...options,
     }) as Promise<Output | null>;
   }

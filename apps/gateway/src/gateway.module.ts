@@ -8,6 +8,7 @@ import { Forward } from './forward.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';
+import { MemberAssertions } from './member-assertion.ts';
 import { PagesOfServices } from './pages.ts';
 import { PublicReads } from './public-reads.ts';
 import { RateLimits } from './rate-limits.ts';
@@ -31,6 +32,7 @@ import { Waiting } from './wait.ts';
     Admission,
     Forward,
     HttpUpstreams,
+    MemberAssertions,
     PagesOfServices,
     Waiting,
     Documents,

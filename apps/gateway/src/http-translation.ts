@@ -38,7 +38,7 @@ export interface Answer {
 export function sentOf(
   { http }: Route,
   parameters: Record<string, string>,
-  caller: Caller | undefined,
+  { caller, assertion }: { caller: Caller | undefined; assertion: string | undefined },
   { headers, body, url, path, trace, traceId }: Exchange,
 ): Sent {
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
@@ -59,6 +59,7 @@ export function sentOf(
       ...(caller && {
         'x-jogakbo-member': encodeURIComponent(caller.memberId),
         'x-jogakbo-roles': caller.roles.map(encodeURIComponent).join(','),
+        'x-jogakbo-assertion': assertion,
       }),
     },
     body: hasBody ? JSON.stringify(body) : null,

@@ -1,14 +1,21 @@
 import { Rejection, type Announcement } from '@jogakbo/contract';
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
-import { Metrics, SplitCalls } from '@jogakbo/service';
-import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Metrics, PlatformSettings, SplitCalls } from '@jogakbo/service';
+import {
+  DeniedAddress,
+  toEndpoint,
+  toEndpoints,
+  UpstreamAddresses,
+} from '@jogakbo/service/upstream-addresses';
+import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
-import { Agent } from 'undici';
 import type { Exchange } from './exchange.ts';
 import { answerWith, sentOf, type Answer, type Sent } from './http-translation.ts';
 import { KnownServices } from './known-services.ts';
+import { MemberAssertions } from './member-assertion.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
+import { UpstreamAgents } from './upstream-agents.ts';
 
 /** So many different instances are tried for one request at most. */
 const mostAttempts = 3;
@@ -16,8 +23,6 @@ const mostAttempts = 3;
 const failuresInARow = 5;
 const leftOutAtFirst = 1_000;
 const leftOutAtMost = 60_000;
-const connectTimeout = 1_000;
-const mostConnections = 256;
 
 /** Nothing was sent: another instance may be asked for whatever it is. */
 const neverReached = new Set([
@@ -40,7 +45,7 @@ interface Client {
   onGone: () => void;
 }
 
-type Outcome = 'answered' | 'failed' | 'unreached' | 'late' | 'too-large' | 'given-up';
+type Outcome = 'answered' | 'failed' | 'unreached' | 'denied' | 'late' | 'too-large' | 'given-up';
 
 /** An attempt that another instance may make good: at any time, or only where asking twice is harmless. */
 class Failed extends Error {
@@ -56,7 +61,8 @@ class Failed extends Error {
  */
 @Injectable()
 export class HttpUpstreams implements OnApplicationShutdown {
-  readonly #agent: Agent;
+  readonly #log = new Logger('gateway');
+  readonly #agents: UpstreamAgents;
   readonly #standings = new Map<string, Standing>();
   readonly #requests: Counter;
 
@@ -64,13 +70,13 @@ export class HttpUpstreams implements OnApplicationShutdown {
     private readonly services: KnownServices,
     private readonly settings: GatewaySettings,
     private readonly split: SplitCalls,
+    private readonly assertions: MemberAssertions,
+    { rabbitmqUrl }: PlatformSettings,
     metrics: Metrics,
   ) {
-    this.#agent = new Agent({
-      connect: { timeout: connectTimeout },
-      connections: mostConnections,
-      maxResponseSize: settings.responseLimit,
-    });
+    const own = [...settings.deniedUpstreams, toEndpoint(rabbitmqUrl)];
+    const addresses = new UpstreamAddresses(() => [...own, ...toEndpoints(services.ownInstances)]);
+    this.#agents = new UpstreamAgents(addresses, settings.responseLimit);
     this.#requests = new Counter({
       name: 'http_upstream_requests_total',
       help: 'Requests to instances that are asked over HTTP, attempts counted one by one.',
@@ -105,7 +111,8 @@ export class HttpUpstreams implements OnApplicationShutdown {
     caller: Caller | undefined,
     exchange: Exchange,
   ): Promise<void> {
-    const sent = sentOf(route, parameters, caller, exchange);
+    const assertion = caller && (await this.assertions.sign(route, caller));
+    const sent = sentOf(route, parameters, { caller, assertion }, exchange);
     const deadline = Date.now() + this.settings.requestTimeout;
     const client: Client = { isGone: false, onGone: () => {} };
     exchange.whenOver(() => {
@@ -179,7 +186,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     let outcome: Outcome = 'failed';
     standing.outstanding += 1;
     try {
-      const response = await this.#agent.request({
+      const response = await this.#agents.agentFor(instance).request({
         ...{ origin: instance.url, method, path, body },
         headers: { ...sent.headers, 'x-request-timeout': String(remaining) },
         signal: abort.signal,
@@ -194,7 +201,10 @@ export class HttpUpstreams implements OnApplicationShutdown {
       if (client.isGone) outcome = 'given-up';
       else if (isLate) outcome = 'late';
       else if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') outcome = 'too-large';
-      else if (neverReached.has(code ?? '')) outcome = 'unreached';
+      else if (error instanceof DeniedAddress) {
+        outcome = 'denied';
+        this.#log.warn(`${instance.instance} is not asked: ${error.message}`);
+      } else if (neverReached.has(code ?? '')) outcome = 'unreached';
       if (outcome === 'late') throw new RemoteFault('timeout', 'no answer in time');
       if (outcome === 'too-large') throw new RemoteFault('contract-broken', 'the answer is too large');
       if (outcome === 'given-up') throw new Rejection('client-gone', 499);
@@ -219,6 +229,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
   }
 
   #forgetTheGone(): void {
+    this.#agents.keepOnly(this.services.upstreamServices);
     for (const [key, { service }] of this.#standings) {
       const isThere = this.services.upstreamsOf(service).some((one) => key === `${one.instance} ${one.url}`);
       if (!isThere) this.#standings.delete(key);
@@ -226,7 +237,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.#agent.close();
+    await this.#agents.close();
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Announcement, ServiceDescription } from '@jogakbo/contract';
 import { BrokerConnection, Instances, Publisher } from '@jogakbo/messaging';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { assertionKeysPath } from './member-assertion.ts';
 import { RouteTable, type Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
@@ -12,6 +13,7 @@ const ownRoutes = [
   'GET /openapi.json',
   'GET /asyncapi.json',
   'GET /docs',
+  `GET ${assertionKeysPath}`,
 ];
 
 /** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
@@ -41,7 +43,10 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     publisher: Publisher,
     private readonly settings: GatewaySettings,
   ) {
-    this.#instances = new Instances(connection, publisher, 'gateway', () => this.#look());
+    this.#instances = new Instances(connection, publisher, 'gateway', (announcement) => {
+      if (announcement.upstream && announcement.state === 'draining') this.#forgetForeign(announcement);
+      this.#look();
+    });
   }
 
   async onModuleInit(): Promise<void> {
@@ -81,6 +86,16 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     return this.#upstreams.get(service) ?? [];
   }
 
+  /** The services that are asked over HTTP and have instances that take work now. */
+  get upstreamServices(): ReadonlySet<string> {
+    return new Set(this.#upstreams.keys());
+  }
+
+  /** Every instance that is on the bus, this gateway included. */
+  get ownInstances(): Announcement[] {
+    return this.#instances.present.filter(({ upstream }) => !upstream);
+  }
+
   /** What services only simulate, because they run in local mode. */
   get simulated(): readonly string[] {
     return this.#simulated;
@@ -95,6 +110,12 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   onTable(listener: (table: RouteTable) => void): void {
     this.#listeners.push(listener);
     listener(this.#table);
+  }
+
+  /** A service that cancelled its last registration is gone; one that fell silent keeps its routes, as it may return. */
+  #forgetForeign({ service }: Announcement): void {
+    if (this.#instances.present.some((one) => one.upstream && one.service === service)) return;
+    if (this.#foreign.delete(service)) this.#heard = 'changed';
   }
 
   #look(): void {
@@ -130,10 +151,10 @@ const signs = new WeakMap<Announcement, string>();
 
 /** Changes when something does that matters here. What is not on the bus may register again as something else. */
 function signOf(announcement: Announcement): string {
-  const { instance, version, upstream, url, contract } = announcement;
+  const { instance, version, upstream, url, networks, contract } = announcement;
   if (!upstream) return `${instance} ${version}`;
   let sign = signs.get(announcement);
-  if (!sign) signs.set(announcement, (sign = JSON.stringify([instance, version, url, contract])));
+  if (!sign) signs.set(announcement, (sign = JSON.stringify([instance, version, url, networks, contract])));
   return sign;
 }
 

@@ -48,6 +48,7 @@ export class PagesOfServices {
     };
     const said = (await this.client.request(contract.name, asked, {
       ...{ context, policy, timeout: this.settings.requestTimeout, persistent: true },
+      sensitive: contract.sensitive,
     })) as PageAnswer;
     if (!(said.status >= 200 && said.status < 500))
       throw new Error(`${contract.name} answered with ${said.status}`);

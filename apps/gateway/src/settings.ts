@@ -1,5 +1,6 @@
 import { RateLimitText, type RateLimit } from '@jogakbo/contract';
 import { live, secret, settings } from '@jogakbo/service';
+import { EndpointList } from '@jogakbo/service/upstream-addresses';
 import { z } from 'zod';
 import { trustOf } from './client-address.ts';
 
@@ -70,6 +71,9 @@ export class GatewaySettings extends settings({
       .url({ protocol: /^rediss?$/ })
       .optional()
       .describe('redis://…, where the replicas of the gateway count requests together'),
+  ),
+  deniedUpstreams: EndpointList.describe(
+    'endpoints of the store that are never asked for services outside, as host:port or host, separated by commas',
   ),
   maxInFlight: live(
     z.coerce

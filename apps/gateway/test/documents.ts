@@ -28,6 +28,26 @@ export const documents = (door: Door) =>
       }
     });
 
+    it('are named at the root, for browsers in a page and for programs in JSON', async () => {
+      const browser = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
+      const page = await door.call('/', { headers: browser });
+      expect({ status: page.status, vary: page.headers.get('vary') }).toEqual({
+        ...{ status: 200, vary: expect.stringContaining('Accept') },
+      });
+      expect(page.headers.get('content-type')).toContain('text/html');
+      expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/);
+      expect(page.body).toContain('<a href="/docs">');
+      for (const accept of ['*/*', 'application/json', 'text/html;q=0.5, application/json']) {
+        const { status, headers, body } = await door.call('/', { headers: { accept } });
+        expect({ accept, status, documentation: body.documentation }).toEqual({
+          ...{ accept, status: 200, documentation: '/docs' },
+        });
+        expect(headers.get('content-type')).toContain('application/json');
+      }
+      expect((await door.call('/', { method: 'HEAD', headers: browser })).status).toBe(200);
+      expect((await door.call('/', { method: 'POST' })).status).toBe(404);
+    });
+
     it('come with a page that runs nothing from elsewhere', async () => {
       const { status, headers, body } = await door.call('/docs');
       expect(status).toBe(200);

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { service, type Access } from '@jogakbo/contract';
 import { start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { z } from 'zod';
 import { configure, httpOptions } from '../src/door.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
@@ -36,7 +38,15 @@ describe('services that are asked over HTTP', () => {
   beforeAll(async () => {
     gateway = await ServiceUnderTest.start(
       GatewayModule,
-      { TOKEN_ISSUER: issuer, REQUEST_TIMEOUT: '1000', RESPONSE_LIMIT: '100000', LEARN_FOR: '0' },
+      {
+        TOKEN_ISSUER: issuer,
+        REQUEST_TIMEOUT: '1000',
+        RESPONSE_LIMIT: '100000',
+        LEARN_FOR: '0',
+        DENIED_UPSTREAMS: '127.0.0.1:6543',
+        // A rotation is under way.
+        SERVICE_KEY: ['a', 'b'].map((one) => Buffer.alloc(32, one).toString('base64url')).join(),
+      },
       { fastify: httpOptions, configure },
     );
     identity = await StubbedIdentity.start(gateway);
@@ -108,6 +118,7 @@ describe('services that are asked over HTTP', () => {
     interval?: number;
     state?: string;
     startedAt?: string;
+    networks?: string[];
   }
 
   /** What a registry says on behalf of an instance. */
@@ -116,6 +127,7 @@ describe('services that are asked over HTTP', () => {
     said: Said = {},
   ): Promise<void> {
     const { name = 'hello', access = 'public', interval = 5, state = 'up' } = said;
+    const { networks = ['127.0.0.0/8'] } = said;
     const { routes = ['GET /v1/hello', 'GET /v1/hello/{name}', 'POST /v1/hello'] } = said;
     const requests = routes.map((route) => {
       const [method, path] = route.split(' ') as [string, string];
@@ -132,7 +144,8 @@ describe('services that are asked over HTTP', () => {
       };
     });
     const announcement = {
-      ...{ service: name, version: '1', instance, state, url, interval, upstream: 'http' },
+      ...{ service: name, version: '1', instance, state, url, interval, networks },
+      upstream: 'http',
       startedAt: said.startedAt ?? new Date().toISOString(),
       contract: { service: name, description: '', requests, events: [] },
     };
@@ -246,6 +259,41 @@ describe('services that are asked over HTTP', () => {
       const asked = hello.asked.length;
       expect((await answer()).status).toBe(401);
       expect(hello.asked).toHaveLength(asked);
+    });
+
+    it('carries what the gateway asserts about the member, for everybody to verify', async () => {
+      const hello = await outside();
+      await announce(hello, { access: 'member' });
+      const token = await key.sign({ sub: 'm-1', roles: ['member', 'merchant'] });
+      const ask = (headers: Record<string, string>) => call('/v1/hello/kim', { headers });
+      await ask({ authorization: `Bearer ${token}`, 'x-jogakbo-assertion': token });
+      const assertion = String(hello.asked[0]!.headers['x-jogakbo-assertion']);
+      const keys = createRemoteJWKSet(new URL(`${gateway.url}/.well-known/gateway-jwks.json`));
+      const { payload, protectedHeader } = await jwtVerify(assertion, keys, {
+        ...{ issuer, audience: 'hello', typ: 'member-assertion+jwt', maxTokenAge: '5s' },
+      });
+      expect(payload).toMatchObject({ sub: 'm-1', roles: ['member', 'merchant'] });
+      expect(payload['route']).toBe('GET /v1/hello/{name}');
+      expect(payload.exp! - payload.iat!).toBe(60);
+      expect(protectedHeader.alg).toBe('EdDSA');
+      // It is for this service alone, and no access token.
+      await expect(jwtVerify(assertion, keys, { audience: 'bye' })).rejects.toThrow('aud');
+      expect((await ask({ authorization: `Bearer ${assertion}` })).status).toBe(401);
+
+      const open = await outside();
+      await announce(open, { name: 'hello-open', routes: ['GET /v1/open'] });
+      await call('/v1/open', { headers: { 'x-jogakbo-assertion': assertion } });
+      expect(open.asked[0]!.headers).not.toHaveProperty('x-jogakbo-assertion');
+    });
+
+    it('carries assertions that every gateway of the store verifies', async () => {
+      const keysAt = async (url: string) => (await fetch(`${url}/.well-known/gateway-jwks.json`)).text();
+      const another = await gateway.startAnother();
+      const keys = await keysAt(another.url);
+      await another.stop();
+      expect(keys).toBe(await keysAt(gateway.url));
+      expect(keys).not.toContain('"d"');
+      expect(JSON.parse(keys).keys).toHaveLength(2);
     });
 
     it('meets the access policy first', async () => {
@@ -461,8 +509,21 @@ describe('services that are asked over HTTP', () => {
       await eventually(async () => (await call('/v1/hello')).status === 503, 500);
       await announce(hello);
       await isThere('/v1/hello');
+      // It cancelled its registration: there is no such route any more.
       await gateway.announce(Announced({ ...announced.at(-1)!, state: 'draining' }));
-      await eventually(async () => (await call('/v1/hello')).status === 503, 500);
+      await eventually(async () => (await call('/v1/hello')).status === 404, 500);
+      const { paths } = (await call('/openapi.json')).body;
+      expect(Object.keys(paths).filter((path) => path.startsWith('/v1/hello'))).toEqual([]);
+    });
+
+    it('one after the other: only with the last one its routes go', async () => {
+      const [first, second] = [await outside(), await outside()];
+      await announce(first);
+      await announce(second);
+      await gateway.announce(Announced({ ...announced[0]!, state: 'draining' }));
+      expect((await call('/v1/hello')).status).toBe(200);
+      await gateway.announce(Announced({ ...announced[1]!, state: 'draining' }));
+      await eventually(async () => (await call('/v1/hello')).status === 404, 500);
     });
 
     it('after three intervals of silence', async () => {
@@ -472,6 +533,8 @@ describe('services that are asked over HTTP', () => {
       await isThere('/v1/hello');
       await eventually(async () => (await call('/v1/hello')).status === 503, 2_500);
       expect(performance.now() - began).toBeGreaterThan(1_100);
+      // It may return, so it is still documented.
+      expect((await call('/openapi.json')).body.paths).toHaveProperty('/v1/hello');
     });
 
     it('with other routes than before', async () => {
@@ -506,6 +569,9 @@ describe('services that are asked over HTTP', () => {
       await call('/.well-known/jwks.json');
       await call('/health/live');
       expect(thief.asked.filter(({ url }) => url !== '/v1/hello')).toEqual([]);
+      const { paths } = (await call('/openapi.json')).body;
+      const refused = paths[route.split(' ')[1]!]?.get;
+      expect(refused?.tags ?? []).not.toContain(name === 'demo' ? 'nobody' : name);
     });
 
     it('a route of another one outside that was there first', async () => {
@@ -515,10 +581,85 @@ describe('services that are asked over HTTP', () => {
       await announce(second, { name: 'hello-aaa', routes: ['GET /v1/hello-mine'] });
       for (let n = 0; n < 5; n += 1) await call('/v1/hello-mine');
       expect([first.asked.length, second.asked.length]).toEqual([5, 0]);
+      const tagsOf = async () => (await call('/openapi.json')).body.paths['/v1/hello-mine'].get.tags;
+      expect(await tagsOf()).toEqual(['hello-zzz']);
       // Who has gone holds nothing.
       await gateway.announce(Announced({ ...announced.at(-2)!, state: 'draining' }));
       await isThere('/v1/hello-mine');
       expect(second.asked.length).toBeGreaterThan(0);
+      expect(await tagsOf()).toEqual(['hello-aaa']);
+    });
+  });
+
+  describe('are connected to only where their networks permit', () => {
+    const denied = async (): Promise<number> => {
+      const { body } = await call('/metrics');
+      return Number(/http_upstream_requests_total\{[^}]*outcome="denied"[^}]*\} (\d+)/.exec(body)?.[1] ?? 0);
+    };
+    const isDenied = async (): Promise<void> => {
+      const before = await denied();
+      expect((await call('/v1/hello')).status).toBe(503);
+      expect(await denied()).toBe(before + 1);
+    };
+
+    it.each([
+      ['no network', []],
+      ['another network', ['10.0.0.0/8']],
+      ['every network, and none that is loopback', ['0.0.0.0/0', '::/0']],
+    ])('%s', async (_, networks) => {
+      const hello = await outside();
+      await announce(hello, { networks });
+      await isDenied();
+      expect(hello.asked).toEqual([]);
+    });
+
+    it('by the address of the name, and not by the name', async () => {
+      const hello = await outside();
+      await announce({ ...hello, url: hello.url.replace('127.0.0.1', 'localhost') });
+      await isThere('/v1/hello');
+      await announce(
+        { ...hello, url: hello.url.replace('127.0.0.1', 'localhost') },
+        { networks: ['0.0.0.0/0'] },
+      );
+      // A connection of before is not used either.
+      await isDenied();
+      expect(hello.asked).toHaveLength(1);
+    });
+
+    it('at every connection: a name that later means another address is not followed', async () => {
+      const hello = await outside((_request, response) => json(response, 200, {}, { connection: 'close' }));
+      const answers = ['127.0.0.1'];
+      const lookup = jest
+        .spyOn(dns.promises, 'lookup')
+        .mockImplementation((async () => [{ address: answers.at(-1), family: 4 }]) as never);
+      try {
+        await announce({ ...hello, url: hello.url.replace('127.0.0.1', 'rebound.test') });
+        await isThere('/v1/hello');
+        for (const address of ['169.254.169.254', '0.0.0.0', '10.0.0.1', '::ffff:169.254.169.254']) {
+          answers.push(address);
+          await isDenied();
+        }
+        answers.push('127.0.0.2');
+        const { length } = hello.asked;
+        // It listens at 127.0.0.1 alone: connected to what was resolved, and to nothing else.
+        await call('/v1/hello');
+        expect(hello.asked).toHaveLength(length);
+      } finally {
+        lookup.mockRestore();
+      }
+    });
+
+    it("not to the store's own ports", async () => {
+      const ports = [gateway.url, demo.url, gateway.broker.url].map((url) => new URL(url).port);
+      for (const port of [...ports, '6543']) {
+        for (const host of ['127.0.0.1', 'localhost', '127.0.0.2', '[::ffff:127.0.0.1]']) {
+          const instance = `eureka:HELLO:${(nth += 1)}`;
+          await announce({ url: `http://${host}:${port}`, instance });
+          expect((await call('/v1/hello')).status).toBe(503);
+          await gateway.announce(Announced({ ...announced.at(-1)!, state: 'draining' }));
+        }
+      }
+      expect(await denied()).toBeGreaterThanOrEqual(16);
     });
   });
 

@@ -36,6 +36,14 @@ describe('protection', () => {
       expect(answer.headers.get('strict-transport-security')).toBeNull();
     });
 
+    it.each(['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'])(
+      'show no metrics to what an untrusted peer passes on with %s',
+      async (name) => {
+        expect((await door.call('/metrics')).status).toBe(200);
+        expectProblem(await door.call('/metrics', { headers: { [name]: '127.0.0.1' } }), 404, 'not-found');
+      },
+    );
+
     it('give a sane request id back, and no other', async () => {
       const requestId = async (value: string) =>
         (await door.call('/v1/things', { headers: { 'x-request-id': value } })).headers.get('x-request-id');

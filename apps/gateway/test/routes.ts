@@ -15,7 +15,7 @@ export const routes = (door: Door) =>
       expectProblem(door.whileLearning, 503, 'unavailable'));
 
     it('that nobody announced are not there', async () => {
-      for (const path of ['/', '/v1/nothing', '/v1/things/', '/v1//things', '/v1/things/x/y', '/V1/things']) {
+      for (const path of ['/v1/nothing', '/v1/things/', '/v1//things', '/v1/things/x/y', '/V1/things']) {
         expectProblem(await door.call(path), 404, 'not-found');
       }
     });

@@ -60,7 +60,7 @@ describe('a share of the requests for a version of a service that is asked over 
     await gateway.announce(
       Announced({
         ...{ service: 'hello', version, instance: `hello-${version}`, state: 'up', url, startedAt },
-        ...{ interval: 60, upstream: 'http' },
+        ...{ interval: 60, upstream: 'http', networks: ['127.0.0.0/8'] },
         contract: { service: 'hello', description: '', requests: [request], events: [] },
       }),
     );

@@ -1,6 +1,6 @@
 import type { PageAnswer, PageRequest } from '@jogakbo/contract';
 import { AnswerPage } from '@jogakbo/contracts-identity';
-import type { UnitOfWork } from '@jogakbo/consistency';
+import { StorageEncryption, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller, type OnApplicationShutdown } from '@nestjs/common';
 import type { FastifyInstance } from 'fastify';
@@ -22,6 +22,7 @@ export class AnswerPageHandler implements OnApplicationShutdown {
   constructor(
     private readonly credentials: Credentials,
     private readonly dataSource: DataSource,
+    private readonly storage: StorageEncryption,
     private readonly keys: SigningKeys,
     private readonly settings: IdentitySettings,
   ) {}
@@ -46,9 +47,9 @@ export class AnswerPageHandler implements OnApplicationShutdown {
 
   /** The library takes half a second and 40 MB: a store to which no partner ever comes does not pay for it. */
   async #open(): Promise<FastifyInstance> {
-    const { credentials, dataSource, keys, settings } = this;
+    const { credentials, dataSource, storage, keys, settings } = this;
     const library = await import('oidc-provider');
-    const provider = new OpenIdProvider(library, dataSource, keys, settings);
+    const provider = new OpenIdProvider(library, dataSource, storage, keys, settings);
     return openIdServer(library, provider, settings.tokenIssuer, credentials, dataSource);
   }
 

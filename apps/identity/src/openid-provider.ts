@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import type { StorageEncryption } from '@jogakbo/consistency';
 import { AnswerPage } from '@jogakbo/contracts-identity';
 import { Logger } from '@nestjs/common';
 import type * as Library from 'oidc-provider';
@@ -46,6 +47,7 @@ export class OpenIdProvider {
   constructor(
     private readonly library: typeof Library,
     private readonly dataSource: DataSource,
+    private readonly storage: StorageEncryption,
     private readonly keys: SigningKeys,
     private readonly settings: IdentitySettings,
   ) {}
@@ -61,7 +63,8 @@ export class OpenIdProvider {
   #make(signing: SigningKeys['private']): Provider {
     const issuer = this.settings.tokenIssuer;
     const configuration: Configuration = {
-      adapter: (model) => new OpenIdStorage(this.dataSource, model, this.library.errors.InvalidGrant),
+      adapter: (model) =>
+        new OpenIdStorage(this.dataSource, this.storage, model, this.library.errors.InvalidGrant),
       clients: clientsFor(issuer, this.settings.oidcClients).map(clientMetadata),
       jwks: { keys: signing as never },
       enabledJWA: { idTokenSigningAlgValues: [algorithm] } as never,

@@ -1,28 +1,36 @@
 import { createHash } from 'node:crypto';
+import type { StorageEncryption } from '@jogakbo/consistency';
 import type { Adapter, AdapterPayload, errors } from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 
-/** Models whose id is the very token that a client holds: kept by its hash. The others are found by more than their id. */
+/** Models whose id is a token that a client holds: only its hash is kept. */
 const tokens = ['AccessToken', 'AuthorizationCode', 'RefreshToken'];
+/** Models whose id is in a cookie: found by its hash. They are found by their `uid`, too, so that the id is kept, encrypted. */
+const cookies = ['Session', 'Interaction'];
 
 /** What oidc-provider remembers, in the database of identity. */
 export class OpenIdStorage implements Adapter {
   readonly #isToken: boolean;
+  readonly #isHashed: boolean;
 
   constructor(
     private readonly dataSource: DataSource,
+    private readonly storage: StorageEncryption,
     private readonly model: string,
     private readonly InvalidGrant: typeof errors.InvalidGrant,
   ) {
     this.#isToken = tokens.includes(model);
+    this.#isHashed = this.#isToken || cookies.includes(model);
   }
 
   async upsert(id: string, { jti, ...payload }: AdapterPayload, expiresIn = 3_600): Promise<void> {
-    const kept = this.#isToken ? payload : { ...payload, jti };
+    const key = this.#key(id);
+    const { uid, grantId, accountId } = payload;
+    const kept = this.storage.encrypt(this.#isToken ? payload : { ...payload, jti }, this.#about(key));
     await this.dataSource.query(
       `INSERT INTO openid_record (model, id, payload, expires_at) VALUES ($1, $2, $3, now() + $4 * interval '1 second')
        ON CONFLICT (model, id) DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at`,
-      [this.model, this.#key(id), JSON.stringify(kept), expiresIn],
+      [this.model, key, JSON.stringify({ uid, grantId, accountId, ...kept }), expiresIn],
     );
   }
 
@@ -62,15 +70,21 @@ export class OpenIdStorage implements Adapter {
   }
 
   #key(id: string): string {
-    return this.#isToken ? createHash('sha256').update(id).digest('base64url') : id;
+    return this.#isHashed ? createHash('sha256').update(id).digest('base64url') : id;
+  }
+
+  #about(key: string): string {
+    return `openid ${this.model} ${key}`;
   }
 
   async #find(column: 'id' | 'uid', value: string): Promise<AdapterPayload | undefined> {
-    const [found] = await this.dataSource.query<{ payload: AdapterPayload; consumed: number | null }[]>(
-      `SELECT payload, extract(epoch FROM consumed_at)::int AS consumed FROM openid_record
+    const [found] = await this.dataSource.query<{ id: string; payload: unknown; consumed: number | null }[]>(
+      `SELECT id, payload, extract(epoch FROM consumed_at)::int AS consumed FROM openid_record
        WHERE model = $1 AND ${column} = $2 AND expires_at > now()`,
       [this.model, value],
     );
-    return found && { ...found.payload, ...(found.consumed !== null && { consumed: found.consumed }) };
+    if (!found) return undefined;
+    const payload = this.storage.decrypt(found.payload, this.#about(found.id)) as AdapterPayload;
+    return { ...payload, ...(found.consumed !== null && { consumed: found.consumed }) };
   }
 }

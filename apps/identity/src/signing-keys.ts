@@ -1,3 +1,4 @@
+import { StorageEncryption } from '@jogakbo/consistency';
 import type { Reply } from '@jogakbo/contract';
 import type { GetJwks } from '@jogakbo/contracts-identity';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
@@ -17,8 +18,9 @@ export class SigningKey {
   @PrimaryColumn('text')
   kid: string;
 
+  /** Encrypted with a key that is not in the database. */
   @Column('jsonb', { name: 'private_jwk' })
-  privateJwk: JWK;
+  privateJwk: unknown;
 
   @CreateDateColumn({ type: 'timestamptz', name: 'created_at' })
   createdAt: Date;
@@ -36,7 +38,9 @@ const readEvery = 30_000;
 /** A key is kept for so long after another one took over: longer than what it signed lives. */
 const keptFor = '20 minutes';
 
-/** The keys that tokens are signed with: kept in the database, the same in every instance. */
+const about = (kid: string): string => `signing key ${kid}`;
+
+/** The keys that tokens are signed with: kept in the database, encrypted, the same in every instance. */
 @Injectable()
 export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('SigningKeys');
@@ -45,7 +49,10 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
   #timer: NodeJS.Timeout;
   #reading: Promise<void> | undefined;
 
-  constructor(private readonly dataSource: DataSource) {}
+  constructor(
+    private readonly dataSource: DataSource,
+    private readonly storage: StorageEncryption,
+  ) {}
 
   /** Signs. */
   get current(): { kid: string; privateKey: CryptoKey } {
@@ -90,11 +97,30 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
     );
     const keys = await this.#readOrMake();
     this.#keys = await Promise.all(
-      keys.map(async ({ kid, activeAt, privateJwk }) => ({
-        ...{ kid, activeAt, privateJwk },
-        privateKey: (await importJWK(privateJwk, algorithm)) as CryptoKey,
-      })),
+      keys.map(async ({ kid, activeAt, privateJwk: stored }) => {
+        const privateJwk = this.storage.decrypt(stored, about(kid)) as JWK;
+        if (this.storage.isOutdated(stored)) await this.#encryptAgain(kid, privateJwk);
+        const privateKey = (await importJWK(privateJwk, algorithm)) as CryptoKey;
+        return { kid, activeAt, privateJwk, privateKey };
+      }),
     );
+  }
+
+  /** Encrypts a key that was stored before there was encryption, or before the service key was rotated. */
+  async #encryptAgain(kid: string, privateJwk: JWK): Promise<void> {
+    const stored = this.storage.encrypt(privateJwk, about(kid));
+    await this.dataSource.manager.update(SigningKey, { kid }, { privateJwk: stored as never });
+    this.#logger.log(`the signing key ${kid} is encrypted with the current service key`);
+  }
+
+  /** Makes a key that signs from then on. */
+  async add(tx: EntityManager, activeAt: Date): Promise<{ kid: string; activeAt: Date }> {
+    const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
+    const privateJwk = await exportJWK(privateKey);
+    const kid = await calculateJwkThumbprint(privateJwk);
+    const stored = this.storage.encrypt(privateJwk, about(kid));
+    await tx.insert(SigningKey, { kid, privateJwk: stored as never, activeAt });
+    return { kid, activeAt };
   }
 
   /** @param lock waits for whoever adds a key in the meantime, and keeps others from it until the transaction ends */
@@ -110,17 +136,8 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
     return this.dataSource.transaction(async (tx) => {
       const made = await this.read(tx, 'lock');
       if (made.length > 0) return made;
-      await addKey(tx, new Date());
+      await this.add(tx, new Date());
       return this.read(tx);
     });
   }
-}
-
-/** Makes a key that signs from then on. */
-export async function addKey(tx: EntityManager, activeAt: Date) {
-  const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
-  const privateJwk = await exportJWK(privateKey);
-  const kid = await calculateJwkThumbprint(privateJwk);
-  await tx.insert(SigningKey, { kid, privateJwk: privateJwk as never, activeAt });
-  return { kid, activeAt };
 }

@@ -197,11 +197,26 @@ describe('OpenID Connect for others', () => {
     await expect(openid.fetchUserInfo(partner.client, after.access_token, memberId)).rejects.toThrow();
   });
 
-  it('keeps no token and no code in its database', async () => {
+  it('keeps no token, no code and no cookie in its database', async () => {
     const { email } = await partner.member();
     const tokens = await partner.tokensOf(email);
+    const { address } = await partner.begin();
+    const browser = new Browser(partner.origin);
+    const code = (await partner.walk(address, email, browser)).searchParams.get('code')!;
+    // Halfway through another sign-in, so that its interaction is there, too.
+    await browser.open((await partner.begin()).address);
     const rows = JSON.stringify(await partner.identity.query('SELECT * FROM openid_record'));
-    for (const token of [tokens.access_token, tokens.refresh_token!, secret, password])
+    expect(rows).toContain('"Session"');
+    expect(rows).toContain('"Interaction"');
+    expect(browser.cookieValues.length).toBeGreaterThan(2);
+    for (const token of [
+      tokens.access_token,
+      tokens.refresh_token!,
+      code,
+      ...browser.cookieValues,
+      secret,
+      password,
+    ])
       expect(rows).not.toContain(token);
   });
 });

@@ -62,8 +62,7 @@ export class Partner {
   }
 
   /** Signs in and allows; gives where the browser was sent. */
-  async walk(address: string, email: string): Promise<URL> {
-    const browser = new Browser(this.origin);
+  async walk(address: string, email: string, browser = new Browser(this.origin)): Promise<URL> {
     const page = await browser.open(address);
     const asked = await browser.open(actionOf(page.text), { email, password });
     const allowed = await browser.open(actionOf(asked.text), {});

@@ -1,12 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { StorageEncryption } from '@jogakbo/consistency';
 import { GetJwks, GetOpenIdConfiguration } from '@jogakbo/contracts-identity';
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { DataSource } from 'typeorm';
 import { IdentityModule } from '../src/identity.module.ts';
 import { SigningKeys } from '../src/signing-keys.ts';
 
+const keysOf = (identity: ServiceUnderTest) =>
+  new SigningKeys(identity.get(DataSource), identity.get(StorageEncryption));
+
 describe('signing keys', () => {
   let identity: ServiceUnderTest;
+  const stored = async () =>
+    (await identity.query<{ text: string }>('SELECT private_jwk::text AS text FROM signing_key')).map(
+      ({ text }) => text,
+    );
 
   beforeAll(async () => {
     identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: 'https://store.example' });
@@ -36,11 +45,41 @@ describe('signing keys', () => {
 
   it('agrees on one key when several instances start at once', async () => {
     await identity.query('DELETE FROM signing_key');
-    const instances = Array.from({ length: 5 }, () => new SigningKeys(identity.get(DataSource)));
+    const instances = Array.from({ length: 5 }, () => keysOf(identity));
     // With every connection open already, they really begin at once.
     await Promise.all(instances.map(() => identity.query('SELECT pg_sleep(0.1)')));
     await Promise.all(instances.map((keys) => keys.onModuleInit()));
     expect(new Set(instances.map(({ current }) => current.kid)).size).toBe(1);
     expect(instances.map((keys) => keys.public)).toEqual(instances.map(() => [expect.anything()]));
   });
+
+  it('lie in the database encrypted: what is there signs nothing', async () => {
+    const [{ d, x }] = identity.get(SigningKeys).private as unknown as [{ d: string; x: string }];
+    expect(d).toHaveLength(43);
+    const texts = await stored();
+    expect(texts.map((text) => Object.keys(JSON.parse(text) as object))).toEqual([['encrypted']]);
+    for (const text of texts) for (const part of [d, x, '"d"']) expect(text).not.toContain(part);
+  });
+
+  it('that lie there in clear, from an older version, are encrypted by the next start', async () => {
+    await identity.get(SigningKeys).load();
+    const [{ d, kid, use: _, alg: __, ...jwk }] = identity.get(SigningKeys).private as unknown as [
+      { d: string; kid: string; use: string; alg: string },
+    ];
+    await identity.query('UPDATE signing_key SET private_jwk = $1', [JSON.stringify({ ...jwk, d })]);
+    await identity.restart();
+    expect((await stored()).join()).not.toContain(d);
+    expect(identity.get(SigningKeys).current.kid).toBe(kid);
+  });
+
+  it('survive a rotation of the service key, after which the old one is of no use', async () => {
+    const before = await identity.ask(GetJwks, {});
+    const [text] = await stored();
+    await identity.restart({ SERVICE_KEY: `${newKey},${identity.setting('SERVICE_KEY')}` });
+    expect(await stored()).not.toContain(text);
+    await identity.restart({ SERVICE_KEY: newKey });
+    await expect(identity.ask(GetJwks, {})).resolves.toEqual(before);
+  });
 });
+
+const newKey = randomBytes(32).toString('base64url');

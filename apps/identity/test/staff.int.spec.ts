@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -99,6 +100,7 @@ describe('staff', () => {
     const environment = {
       RABBITMQ_URL: 'amqp://127.0.0.1:1',
       DATABASE_URL: 'postgres://127.0.0.1:1/nothing',
+      SERVICE_KEY: randomBytes(32).toString('base64url'),
       STAFF_FILE: file,
     };
     const error = await start(IdentityModule, { environment }).then(

@@ -5,6 +5,9 @@ import { MailSink } from './mail-sink.ts';
 import type { Mail } from './mail.ts';
 import { NotificationsSettings } from './settings.ts';
 
+/** Mails that are handed over at a time. */
+export const maxConnections = 3;
+
 /** The mail server that was configured, or the sink of this service: spoken to in the same way, over SMTP. */
 @Injectable()
 export class MailServer implements OnModuleInit, OnApplicationShutdown {
@@ -24,7 +27,7 @@ export class MailServer implements OnModuleInit, OnApplicationShutdown {
       pool: true,
       // What the URL itself says goes first.
       requireTLS: !this.platform.localMode,
-      maxConnections: 3,
+      maxConnections,
       // Below the patience of a service that drains.
       ...{ connectionTimeout: 5_000, greetingTimeout: 5_000, socketTimeout: 7_000 },
       // What members wrote is content, never a path or an address to read from.

@@ -45,6 +45,10 @@ export class Mail {
   @Column('uuid', { nullable: true })
   about: string | null;
 
+  /** Rises with the order of writing among mails about the same order. */
+  @Column({ type: 'bigint', insert: false, update: false })
+  position: string;
+
   @CreateDateColumn({ type: 'timestamptz', name: 'created_at' })
   createdAt: Date;
 

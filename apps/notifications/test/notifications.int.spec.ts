@@ -121,6 +121,37 @@ describe('notifications', () => {
     );
   });
 
+  it('keeps the order of what it tells of an order, however its events come and with several instances', async () => {
+    const other = await notifications.startAnother();
+    const { memberId, email } = await register();
+    const told = {
+      confirmed: 'Your order is confirmed',
+      cancelled: 'Your order is cancelled',
+      refunded: 'Your refund is done',
+    };
+    const orders = Array.from({ length: 6 }, () => newOrder(memberId, 'en'));
+    await Promise.all(
+      orders.map(async (order) => {
+        await notifications.announce(OrderRefunded(order));
+        await notifications.announce(OrderCancelled({ ...order, wasConfirmed: true }));
+        await notifications.announce(confirmed(order));
+      }),
+    );
+    const mails = await arrived(email, 1 + 3 * orders.length);
+    await other.stop();
+    for (const { orderId } of orders) {
+      const subjects = mails.filter(({ text }) => text.includes(orderId)).map(({ subject }) => subject);
+      expect(subjects).toEqual([told.refunded, told.cancelled, told.confirmed]);
+    }
+  });
+
+  it('does not wait for a confirmation that never was', async () => {
+    const { memberId, email } = await register();
+    await notifications.announce(OrderCancelled({ ...newOrder(memberId, 'en'), wasConfirmed: false }));
+    const [mail] = await arrived(email, 2);
+    expect(mail).toMatchObject({ subject: 'Your order is cancelled' });
+  });
+
   it('tells a member that somebody tried to sign up with the address', async () => {
     const { memberId, email } = await register();
     await notifications.announce(SignUpRepeated({ memberId, language: 'en' }));

@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { MemberRegistered } from '@jogakbo/contracts-identity';
 import { ListMailbox, SendMail } from '@jogakbo/contracts-notifications';
+import { OrderCancelled, OrderConfirmed, OrderRefunded } from '@jogakbo/contracts-orders';
 import { Readiness } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { SMTPServer } from 'smtp-server';
@@ -16,6 +17,7 @@ describe('a mail server of the world', () => {
   let notifications: ServiceUnderTest;
   let server: SMTPServer;
   let refusals = 0;
+  let slow: Promise<void> | undefined;
   const asked: string[] = [];
   const taken: { to: string[]; content: string }[] = [];
 
@@ -31,7 +33,8 @@ describe('a mail server of the world', () => {
         else callback();
       },
       onData: (stream, { user, envelope }, callback) => {
-        void buffer(stream).then((content) => {
+        void buffer(stream).then(async (content) => {
+          await slow;
           expect(user).toBe('jogakbo/p@ss');
           taken.push({ to: envelope.rcptTo.map(({ address }) => address), content: content.toString() });
           callback();
@@ -43,6 +46,7 @@ describe('a mail server of the world', () => {
     notifications = await ServiceUnderTest.start(NotificationsModule, {
       SMTP_URL: `smtp://jogakbo:p%40ss@127.0.0.1:${port}`,
       MAIL_FROM: '조각보 <shop@store.example>',
+      RETRY_LADDER: '50,100,200,400,800,1600',
     });
   });
   afterAll(async () => {
@@ -64,6 +68,15 @@ describe('a mail server of the world', () => {
       );
       return mail?.mail_id;
     });
+  /** How many attempts to send a mail have failed in an instance. */
+  const failed = async (url: string) => {
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const isFailure = (line: string) =>
+      ['messages_handled_seconds_count', `message="${SendMail.name}"`, 'outcome="fault"'].every((part) =>
+        line.includes(part),
+      );
+    return Number(metrics.split('\n').find(isFailure)?.split(' ').at(-1) ?? 0);
+  };
   const takenFor = (email: string) => taken.filter(({ to }) => to.includes(email));
 
   it('gets text and HTML in one message with the Message-ID of the event', async () => {
@@ -92,6 +105,76 @@ describe('a mail server of the world', () => {
       async () => (await notifications.query('SELECT 1 FROM inbox WHERE key = $1', [eventId])).length === 1,
     );
     expect(takenFor('again@example.com')).toHaveLength(1);
+  });
+
+  it('gets mails about one order in their order, also where it refuses the first one for a time', async () => {
+    const email = 'order@example.com';
+    const memberId = randomUUIDv7();
+    const member = { memberId, email, name: 'Ada', language: 'en' as const };
+    const welcome = randomUUIDv7();
+    await notifications.announce(MemberRegistered(member), welcome);
+    await sent(`<${welcome}@jogakbo.example>`);
+    const total = { amount: 1, currency: 'KRW' };
+    const order = { orderId: randomUUIDv7(), memberId, language: 'en' as const, lines: [], total };
+    refusals = 2;
+    await notifications.announce(OrderConfirmed({ ...order, status: 'confirmed' }));
+    await eventually(() => refusals < 2);
+    await notifications.announce(OrderCancelled({ ...order, wasConfirmed: true }));
+    await notifications.announce(OrderRefunded(order));
+    const mails = await eventually(() => takenFor(email).length >= 4 && takenFor(email));
+    expect(mails.map(({ content }) => /^Subject: (.*)\r$/m.exec(content)![1])).toEqual([
+      ...['Welcome to Jogakbo', 'Your order is confirmed', 'Your order is cancelled', 'Your refund is done'],
+    ]);
+  });
+
+  it('gets a mail once though the service fails after the acknowledgement', async () => {
+    // Three times, nothing of what follows the mail is kept: as where the process ends there.
+    await notifications.query(`
+      CREATE SEQUENCE attempts;
+      CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF EXISTS (SELECT FROM mail WHERE "to" = 'crash@example.com') AND nextval('attempts') <= 3 THEN
+          RAISE 'the process ends here';
+        END IF;
+        RETURN NEW;
+      END $$;
+      CREATE TRIGGER fail_once BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION fail_once()`);
+    await sent(await register('crash@example.com'));
+    await eventually(
+      async () =>
+        (await notifications.query<{ n: string }>('SELECT last_value AS n FROM attempts'))[0]!.n > '3',
+    );
+    await notifications.query('DROP FUNCTION fail_once CASCADE; DROP SEQUENCE attempts');
+    expect(takenFor('crash@example.com')).toHaveLength(1);
+  });
+
+  it('gets a mail once though two instances are asked for it', async () => {
+    const other = await notifications.startAnother();
+    const before = await failed(notifications.url);
+    let goOn = () => {};
+    slow = new Promise((resolve) => (goOn = resolve));
+    await register('two@example.com');
+    const mailId = await eventually(async () => {
+      const [mail] = await notifications.query<{ mail_id: string }>(
+        `SELECT mail_id FROM mail WHERE "to" = 'two@example.com'`,
+      );
+      return mail?.mail_id;
+    });
+    const ids = Array.from({ length: 6 }, () => randomUUIDv7());
+    for (const id of ids) await notifications.send(SendMail({ mailId }), id);
+    await eventually(() => asked.includes('two@example.com'));
+    // One instance was refused the lock, or both have begun to send the mail.
+    await eventually(
+      async () =>
+        (await failed(notifications.url)) + (await failed(other.url)) > before ||
+        asked.filter((to) => to === 'two@example.com').length > 1,
+    );
+    goOn();
+    await eventually(
+      async () =>
+        (await notifications.query('SELECT FROM inbox WHERE key = ANY($1)', [ids])).length === ids.length,
+    );
+    await other.stop();
+    expect(takenFor('two@example.com')).toHaveLength(1);
   });
 
   it('gets nothing without TLS outside local mode, unless its address allows that', async () => {

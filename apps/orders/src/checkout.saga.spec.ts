@@ -88,6 +88,23 @@ describe('checkout', () => {
     given(checkout, placed, end).when(authorized).sendsNothing();
   });
 
+  it('asks payments for nothing where the order is free', () => {
+    const free = { amount: 0, currency: 'KRW' };
+    const nothing = { ...order, total: free };
+    const start = OrderPlaced({ ...nothing, payment: { token: 'tok_declined' } });
+    given(checkout, start).when(reserved).sends('orders.confirm-order', { orderId });
+    given(checkout, start, reserved)
+      .when(OrderConfirmed({ ...nothing, status: 'confirmed' }))
+      .sends('inventory.commit-stock', { orderId })
+      .ends();
+    given(checkout, start, reserved)
+      .whenTimeIsUp({ orderId })
+      .sends('inventory.return-stock', { orderId })
+      .sends('orders.reject-order', { orderId, reason: 'timeout' })
+      .ends();
+    given(cancellation).when(OrderCancelled(nothing)).sends('inventory.return-stock', { orderId }).ends();
+  });
+
   it('never compensates what was confirmed', () => {
     given(checkout, placed, reserved, authorized, confirmed).whenTimeIsUp({ orderId }).sendsNothing();
   });

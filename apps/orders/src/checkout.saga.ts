@@ -1,3 +1,4 @@
+import type { Money } from '@jogakbo/contract';
 import {
   CommitStock,
   ReserveStock,
@@ -21,6 +22,9 @@ import {
 } from '@jogakbo/contracts-payments';
 import { end, minutes, saga, to } from '@jogakbo/consistency';
 
+/** No payment is needed: payments is not asked for anything. */
+const isFree = ({ amount }: Money): boolean => amount === 0;
+
 /** From a placed order to its end. The confirmation is the pivot: before it everything can be undone, after it nothing is. */
 export const checkout = saga('checkout', 'orderId')
   .startedBy(OrderPlaced, ({ orderId, memberId, total, lines, payment }) =>
@@ -29,19 +33,27 @@ export const checkout = saga('checkout', 'orderId')
       ReserveStock({ orderId, lines: lines.map(({ productId, quantity }) => ({ productId, quantity })) }),
     ),
   )
-  .on(StockReserved, ({ orderId }, state) => to(state, AuthorizePayment({ orderId, ...state })))
+  .on(StockReserved, ({ orderId }, state) =>
+    to(state, isFree(state.amount) ? ConfirmOrder({ orderId }) : AuthorizePayment({ orderId, ...state })),
+  )
   .on(StockRefused, ({ orderId }) => end(RejectOrder({ orderId, reason: 'out-of-stock' })))
   .on(PaymentAuthorized, ({ orderId }, state) => to(state, ConfirmOrder({ orderId })))
   .on(PaymentDeclined, ({ orderId, reason }) =>
     end(ReturnStock({ orderId }), RejectOrder({ orderId, reason })),
   )
-  .on(OrderConfirmed, ({ orderId }) => end(CommitStock({ orderId }), CapturePayment({ orderId })))
+  .on(OrderConfirmed, ({ orderId }, { amount }) =>
+    end(CommitStock({ orderId }), ...(isFree(amount) ? [] : [CapturePayment({ orderId })])),
+  )
   .on(OrderCancelled, () => end())
-  .after(minutes(10), ({ orderId }) =>
-    end(ReturnStock({ orderId }), ReturnPayment({ orderId }), RejectOrder({ orderId, reason: 'timeout' })),
+  .after(minutes(10), ({ orderId }, { amount }) =>
+    end(
+      ReturnStock({ orderId }),
+      ...(isFree(amount) ? [] : [ReturnPayment({ orderId })]),
+      RejectOrder({ orderId, reason: 'timeout' }),
+    ),
   );
 
 /** Stock and money go back, however far the checkout had come. */
-export const cancellation = saga('cancellation', 'orderId').startedBy(OrderCancelled, ({ orderId }) =>
-  end(ReturnStock({ orderId }), ReturnPayment({ orderId })),
+export const cancellation = saga('cancellation', 'orderId').startedBy(OrderCancelled, ({ orderId, total }) =>
+  end(ReturnStock({ orderId }), ...(isFree(total) ? [] : [ReturnPayment({ orderId })])),
 );

@@ -53,7 +53,7 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
 export const order = aggregate<Order, OrderEvent>('order', {
   evolve,
   /** Of a placed order `place-order` tells: only it has the payment token, which is no part of the order. */
-  announce(orderId, { memberId, language, lines, total }, event) {
+  announce(orderId, { memberId, language, lines, total, outcome }, event) {
     const about = { orderId, memberId, language, lines, total };
     switch (event.type) {
       case 'placed':
@@ -63,7 +63,7 @@ export const order = aggregate<Order, OrderEvent>('order', {
       case 'rejected':
         return OrderRejected({ ...about, status: 'rejected', rejection: event.reason });
       case 'cancelled':
-        return OrderCancelled(about);
+        return OrderCancelled({ ...about, wasConfirmed: outcome === 'confirmed' });
       case 'refunded':
         return OrderRefunded(about);
     }

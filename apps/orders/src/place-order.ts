@@ -19,12 +19,17 @@ export class PlaceOrderHandler {
   @Handles(PlaceOrder)
   async handle({ lines, expectedTotal, shipTo, payment }: Command, work: UnitOfWork) {
     const { memberId } = work.caller;
-    const [quotes] = await Promise.all([this.#quote(lines), this.#mustKnow(payment.token)]);
+    const [quotes, isKnown] = await Promise.all([this.#quote(lines), this.#knows(payment.token)]);
     const priced = priceLines(lines, quotes);
     if (new Set(priced.map(({ price }) => price.currency)).size > 1)
       throw PlaceOrder.reject('mixed-currencies');
     const total = totalOf(priced);
     mustNotBeDearer({ lines, expectedTotal }, quotes, total);
+    // What is free is not paid for.
+    if (total.amount > 0 && !isKnown)
+      throw PlaceOrder.reject('unknown-payment-token', 'the payment provider does not know this token', [
+        { path: 'payment.token', message: 'unknown' },
+      ]);
 
     const orderId = randomUUIDv7();
     const placed = { memberId, language: work.language, lines: priced, total };
@@ -42,17 +47,15 @@ export class PlaceOrderHandler {
   }
 
   /** Where payments cannot be asked now, the saga finds out later: an unknown token then ends in a rejected order. */
-  async #mustKnow(token: string): Promise<void> {
-    const answer = await this.ask(CheckPaymentToken, { token }, { timeout: 1_000 }).catch(
+  async #knows(token: string): Promise<boolean> {
+    const answer = this.ask(CheckPaymentToken, { token }, { timeout: 1_000 });
+    return answer.then(
+      ({ known }) => known,
       (error: unknown) => {
-        if (error instanceof RemoteFault) return { known: true };
+        if (error instanceof RemoteFault) return true;
         throw error;
       },
     );
-    if (answer.known) return;
-    throw PlaceOrder.reject('unknown-payment-token', 'the payment provider does not know this token', [
-      { path: 'payment.token', message: 'unknown' },
-    ]);
   }
 }
 

@@ -3,6 +3,7 @@ import { Id, platformRejection, type Body, type Money } from '@jogakbo/contract'
 import {
   GetOrder,
   GetOrderOutcome,
+  GetOrderOwner,
   ListOrders,
   type OrderLine,
   type OrderStatus,
@@ -34,6 +35,12 @@ export class ReadOrdersHandler {
   async outcome({ orderId }: Body<typeof GetOrderOutcome>) {
     const { outcome, total, rejection } = replay(await history(this.dataSource.manager, order, orderId));
     return { orderId, status: outcome, total, ...(rejection && { rejection }) };
+  }
+
+  @Handles(GetOrderOwner)
+  async owner({ orderId }: Body<typeof GetOrderOwner>) {
+    const { memberId } = replay(await history(this.dataSource.manager, order, orderId));
+    return { memberId };
   }
 
   /** Ids are given out in the order of time, so the last one seen is the cursor. A member finds what he just bought, or is told to ask again. */

@@ -14,6 +14,7 @@ import {
   CancelOrder,
   GetOrder,
   GetOrderOutcome,
+  GetOrderOwner,
   ListOrders,
   OrderCancelled,
   OrderConfirmed,
@@ -35,6 +36,7 @@ import { OrdersModule } from '../src/orders.module.ts';
 
 const member = () => ({ memberId: randomUUID(), roles: ['member'] });
 const productId = randomUUID();
+const freeProductId = randomUUID();
 const shipTo = { name: 'Kim', line1: 'Jong-ro 1', city: 'Seoul', postalCode: '03000', country: 'KR' };
 const basket = (quantity = 2, token = 'tok_ok') => ({
   lines: [{ productId, quantity }],
@@ -56,9 +58,12 @@ describe('orders', () => {
         ({ productIds, earlier = [] }: Body<typeof QuoteProducts>) => {
           quotes++;
           const price = { amount: 1_000, currency: 'KRW' };
-          const known = productIds.filter((id) => id === productId);
+          const known = productIds.filter((id) => id === productId || id === freeProductId);
           return {
-            items: known.map((id) => ({ productId: id, name: '조각보', price, version: 4 })),
+            items: known.map((id) => ({
+              ...{ productId: id, name: '조각보', version: 4 },
+              price: id === freeProductId ? { ...price, amount: 0 } : price,
+            })),
             // The price was 900, 1,000 and 1,100 before; of version 4 nothing is known.
             earlier: earlier
               .filter(({ version }) => version < 4)
@@ -113,6 +118,20 @@ describe('orders', () => {
     expect(order.history.map(({ event }) => event)).toEqual(['order-placed', 'order-confirmed']);
   });
 
+  it('asks payments for nothing where an order is free', async () => {
+    const caller = member();
+    const free = { ...basket(2, 'tok_unheard_of'), lines: [{ productId: freeProductId, quantity: 2 }] };
+    const { orderId } = await place(caller, randomUUID(), free);
+    await orders.announce(StockReserved({ orderId }));
+    await orders.hears(OrderConfirmed, about(orderId));
+    await eventually(() => inventory.received(CommitStock).find(about(orderId)));
+    await orders.ask(CancelOrder, { orderId }, { caller });
+    await eventually(() => inventory.received(ReturnStock).find(about(orderId)));
+    const sent = `SELECT name FROM outbox WHERE subject = $1 AND name LIKE 'payments.%'`;
+    await expect(orders.query(sent, [orderId])).resolves.toEqual([]);
+    await expect(orders.ask(GetOrderOwner, { orderId })).resolves.toEqual({ memberId: caller.memberId });
+  });
+
   it('rejects where stock is refused', async () => {
     const caller = member();
     const { orderId } = await place(caller);
@@ -145,7 +164,8 @@ describe('orders', () => {
     await expect(orders.ask(CancelOrder, { orderId }, { caller })).resolves.toMatchObject({
       status: 'cancelled',
     });
-    await orders.hears(OrderCancelled, about(orderId));
+    const { wasConfirmed } = await orders.hears(OrderCancelled, about(orderId));
+    expect(wasConfirmed).toBe(true);
     await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
     await eventually(() => inventory.received(ReturnStock).find(about(orderId)));
     await orders.announce(PaymentRefunded({ orderId, paymentId: randomUUID(), amount: total }));
@@ -158,6 +178,8 @@ describe('orders', () => {
     const { orderId } = await place(caller);
     await orders.announce(StockReserved({ orderId }));
     await orders.ask(CancelOrder, { orderId }, { caller });
+    const { wasConfirmed } = await orders.hears(OrderCancelled, about(orderId));
+    expect(wasConfirmed).toBe(false);
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
     await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
     await expect(orders.ask(GetOrder, { orderId }, { caller })).resolves.toMatchObject({

@@ -1,3 +1,4 @@
+import { GetOrderOwner } from '@jogakbo/contracts-orders';
 import { payments } from '@jogakbo/contracts-payments';
 import { Consistency1700000000000, EventStore1700000000500 } from '@jogakbo/consistency';
 import { Readiness, Service } from '@jogakbo/service';
@@ -13,6 +14,7 @@ import { PaymentsSettings } from './settings.ts';
 
 @Service({
   contract: payments,
+  calls: [GetOrderOwner],
   settings: PaymentsSettings,
   migrations: [Consistency1700000000000, EventStore1700000000500, Sandbox1700000001000],
   projections: [ledger],

@@ -1,7 +1,8 @@
 import { history } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
+import { GetOrderOwner } from '@jogakbo/contracts-orders';
 import { CheckPaymentToken, ListOrderPayments } from '@jogakbo/contracts-payments';
-import { Handles, type MessageContext } from '@jogakbo/messaging';
+import { Ask, Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { postingsOf } from './ledger.ts';
@@ -13,16 +14,17 @@ export class ReadPaymentsHandler {
   constructor(
     private readonly dataSource: DataSource,
     private readonly provider: PaymentProvider,
+    private readonly ask: Ask,
   ) {}
 
-  /** An order without a payment is nobody's here: whose it is, only the payment says. */
+  /** The payment knows whose it is. Where there is none yet, or none any more, orders is asked. */
   @Handles(ListOrderPayments)
   async list({ orderId }: Body<typeof ListOrderPayments>, { caller }: MessageContext) {
     const events = await history(this.dataSource.manager, payment, orderId);
     const state = events.reduce<Payment | undefined>(evolve, undefined);
-    caller.mustOwn(state?.memberId);
-    const { status, amount, sandbox } = state!;
-    if (status === 'returned') return { items: [], nextCursor: null };
+    caller.mustOwn(state?.memberId ?? (await this.ask(GetOrderOwner, { orderId })).memberId);
+    if (!state || state.status === 'returned') return { items: [], nextCursor: null };
+    const { status, amount, sandbox } = state;
     const entries = events.flatMap((event) => {
       if (event.type !== 'captured' && event.type !== 'refunded') return [];
       return postingsOf(event.type, amount!).map((posting) => ({ ...posting, at: event.at.toISOString() }));

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUIDv7 } from 'node:crypto';
+import { platformRejection } from '@jogakbo/contract';
+import { GetOrderOwner } from '@jogakbo/contracts-orders';
 import {
   AuthorizePayment,
   CapturePayment,
@@ -12,7 +14,7 @@ import {
   PaymentVoided,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { about, type ServiceUnderTest } from '@jogakbo/testing';
 import { DataSource } from 'typeorm';
 import { Sandbox } from '../src/sandbox/sandbox.ts';
 import { PaymentsSettings } from '../src/settings.ts';
@@ -21,10 +23,18 @@ import { price, Till } from './till.ts';
 describe('payments', () => {
   let till: Till;
   let payments: ServiceUnderTest;
+  /** The members of orders that only orders knows. */
+  const unpaid = new Map<string, string>();
 
   beforeAll(async () => {
     till = await Till.open();
     payments = till.payments;
+    const memberOf = (orderId: string) => {
+      const memberId = unpaid.get(orderId);
+      if (!memberId) throw platformRejection('not-found', 'there is no such order');
+      return { memberId };
+    };
+    await payments.stub('orders', [[GetOrderOwner, ({ orderId }: { orderId: string }) => memberOf(orderId)]]);
   });
   afterAll(() => payments.stop());
   afterEach(async () => expect(await till.wrong()).toEqual([]));
@@ -158,10 +168,19 @@ describe('payments', () => {
     await expect(payments.ask(ListOrderPayments, { orderId })).rejects.toMatchObject({
       code: 'unauthenticated',
     });
+  });
 
-    const over = randomUUIDv7();
-    await payments.ask(ReturnPayment, { orderId: over });
-    await expect(list(row!.id, over)).rejects.toMatchObject(notFound);
+  it.each([
+    ['is not paid yet', () => undefined],
+    ['ended before it was paid', (orderId: string) => payments.ask(ReturnPayment, { orderId })],
+  ])('shows the member that an order of his own %s, and others that there is none', async (_, happens) => {
+    const [orderId, memberId] = [randomUUIDv7(), randomUUIDv7()];
+    unpaid.set(orderId, memberId);
+    await happens(orderId);
+    const list = (who: string) =>
+      payments.ask(ListOrderPayments, { orderId }, { caller: { memberId: who, roles: [] } });
+    await expect(list(memberId)).resolves.toEqual({ items: [], nextCursor: null });
+    await expect(list(randomUUIDv7())).rejects.toMatchObject({ code: 'not-found', status: 404 });
   });
 
   it('shows that it sells with the sandbox', async () => {
@@ -181,14 +200,14 @@ describe('payments', () => {
     await sandbox.onModuleDestroy();
   });
 
-  it('takes nothing for what costs nothing', async () => {
-    const orderId = randomUUIDv7();
+  it('never asks the provider for 0', async () => {
+    const before = await till.charges();
+    const request = { orderId: randomUUIDv7(), memberId: randomUUIDv7(), token: 'tok_ok' };
     const amount = { amount: 0, currency: 'KRW' };
-    await payments.send(AuthorizePayment({ orderId, memberId: randomUUIDv7(), amount, token: 'tok_ok' }));
-    await payments.ask(CapturePayment, { orderId });
-    await payments.ask(ReturnPayment, { orderId });
-    await eventually(async () => (await till.statusOf(orderId)) === 'refunded');
-    // Neither taken nor given back: there is nothing to book.
-    await expect(till.entriesOf(orderId)).resolves.toEqual([]);
+    await expect(payments.ask(AuthorizePayment, { ...request, amount })).rejects.toMatchObject({
+      code: 'invalid',
+      errors: [expect.objectContaining({ path: 'amount.amount' })],
+    });
+    await expect(till.charges()).resolves.toEqual(before);
   });
 });

@@ -10,6 +10,8 @@ export interface Spoken {
   hash: string;
   upstream: 'bus' | 'http';
   contract: ServiceDescription;
+  /** The start of the newest instance that speaks it. */
+  startedAt: string;
 }
 
 interface Row {
@@ -29,11 +31,13 @@ export class ContractHistory {
   /** Never throws: who is there does not depend on the database. What is missed is noted the next time. */
   async note(spoken: Spoken[]): Promise<void> {
     try {
-      for (const { service, version, hash, upstream, contract } of spoken) {
+      for (const { service, version, hash, upstream, contract, startedAt } of spoken) {
+        // A clock that is ahead makes no contract the newest for good.
         await this.dataSource.query(
-          `INSERT INTO contract_version (service, version, hash, upstream, contract) VALUES ($1, $2, $3, $4, $5)
-           ON CONFLICT (service, version, hash) DO UPDATE SET last_seen = now()`,
-          [service, version, hash, upstream, JSON.stringify(contract)],
+          `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at)
+           VALUES ($1, $2, $3, $4, $5, LEAST($6, now())) ON CONFLICT (service, version, hash) DO UPDATE
+           SET last_seen = now(), started_at = GREATEST(contract_version.started_at, EXCLUDED.started_at)`,
+          [service, version, hash, upstream, JSON.stringify(contract), startedAt],
         );
       }
     } catch (error) {
@@ -41,20 +45,20 @@ export class ContractHistory {
     }
   }
 
-  /** What each of our own services spoke last, if that is not too long ago. */
-  async lastOfOurs(): Promise<ServiceDescription[]> {
+  /** The contract of the newest instance of each of our own services, if it is not too long gone. */
+  async lastOfOurs(): Promise<{ contract: ServiceDescription; startedAt: string }[]> {
     const rows = (await this.dataSource.query(
-      `SELECT DISTINCT ON (service) contract FROM contract_version
-       WHERE upstream = 'bus' AND last_seen > now() - interval '30 days' ORDER BY service, last_seen DESC`,
-    )) as { contract: ServiceDescription }[];
-    return rows.map(({ contract }) => contract);
+      `SELECT DISTINCT ON (service) contract, started_at FROM contract_version
+       WHERE upstream = 'bus' AND last_seen > now() - interval '30 days' ORDER BY service, started_at DESC`,
+    )) as { contract: ServiceDescription; started_at: Date }[];
+    return rows.map(({ contract, started_at }) => ({ contract, startedAt: started_at.toISOString() }));
   }
 
-  /** The one that was seen last comes first. */
+  /** The one whose newest instance started last comes first. */
   async versionsOf(service: string): Promise<ContractVersion[]> {
     const rows = (await this.dataSource.query(
       `SELECT version, hash, first_seen, last_seen FROM contract_version WHERE service = $1
-       ORDER BY last_seen DESC, first_seen DESC, hash`,
+       ORDER BY started_at DESC, first_seen DESC, hash`,
       [service],
     )) as Row[];
     return rows.map(({ version, hash, first_seen, last_seen }) => ({
@@ -63,14 +67,14 @@ export class ContractHistory {
     }));
   }
 
-  /** Of several contracts under one version, the one that was seen last. */
+  /** Of several contracts under one version, the one whose newest instance started last. */
   async contractOf(
     service: string,
     version: string,
   ): Promise<(ContractVersion & { contract: ServiceDescription }) | undefined> {
     const [row] = (await this.dataSource.query(
       `SELECT version, hash, first_seen, last_seen, contract FROM contract_version
-       WHERE service = $1 AND version = $2 ORDER BY last_seen DESC, first_seen DESC LIMIT 1`,
+       WHERE service = $1 AND version = $2 ORDER BY started_at DESC, first_seen DESC LIMIT 1`,
       [service, version],
     )) as (Row & { contract: ServiceDescription })[];
     if (!row) return undefined;

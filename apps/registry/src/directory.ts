@@ -70,6 +70,19 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     return this.#changes;
   }
 
+  /** What our own instances announced. */
+  get ours(): Announcement[] {
+    this.#look();
+    return [...this.#entries.values()].flatMap(({ announcement }) =>
+      announcement.upstream ? [] : announcement,
+    );
+  }
+
+  /** The instances of an app that is not on the bus. */
+  foreign(app: string): Entry[] {
+    return this.entries.filter(({ announcement: { service, upstream } }) => upstream && service === app);
+  }
+
   find(instance: string): Entry | undefined {
     this.#look();
     return this.#entries.get(instance);
@@ -124,10 +137,13 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   }
 
   #note(entries: Entry[]): void {
+    const inOrder = [...entries].sort((a, b) =>
+      a.announcement.startedAt.localeCompare(b.announcement.startedAt),
+    );
     const spoken = new Map(
-      entries.map(({ announcement: { service, version, contract, upstream }, hash }) => [
+      inOrder.map(({ announcement: { service, version, contract, upstream, startedAt }, hash }) => [
         `${service} ${version} ${hash}`,
-        { service, version, hash, contract, upstream: upstream ?? ('bus' as const) },
+        { service, version, hash, contract, startedAt, upstream: upstream ?? ('bus' as const) },
       ]),
     );
     if (spoken.size > 0) void this.history.note([...spoken.values()]);

@@ -14,6 +14,7 @@ import {
   Res,
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Credentials, type Credential } from './credentials.ts';
 import { Directory, type Change, type Entry } from './directory.ts';
 import { answer } from './eureka-format.ts';
 import { instanceOf, Metadata, Registration, Status, statusOf } from './registration.ts';
@@ -22,13 +23,14 @@ type View = ReturnType<typeof viewOf>;
 
 /**
  * Netflix Eureka's REST API, for stock clients in any language: they find everybody here, and who registers is routed
- * to. Reading is open to whoever reaches this port; everything else needs the secret of registration.
+ * to. Reading is open to whoever reaches this port; everything else needs the credential of the app.
  */
 @Controller(['eureka', 'eureka/v2'])
 export class Eureka {
   constructor(
     private readonly directory: Directory,
     private readonly registration: Registration,
+    private readonly credentials: Credentials,
   ) {}
 
   @Get('apps')
@@ -97,8 +99,7 @@ export class Eureka {
     @Body() body: unknown,
     @Req() { headers }: FastifyRequest,
   ): Promise<void> {
-    this.registration.mustKnowSecret(headers.authorization);
-    await this.registration.register(app, body);
+    await this.registration.register(await this.credentials.authorize(headers.authorization, app), body);
   }
 
   /** A client that is told 404 registers again: so it does after a registry that forgot it was restarted. */
@@ -109,13 +110,13 @@ export class Eureka {
     @Query('status') status: string | undefined,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const entry = this.#mustBeThere(request, app, instanceId);
+    const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
     const instance = instanceOf(entry);
     const said = Status.safeParse(status);
     if (said.success && said.data !== instance.status) {
-      await this.registration.say({ ...instance, status: said.data }, entry);
+      await this.registration.say({ ...instance, status: said.data }, entry, credential);
     } else {
-      await this.directory.renew(entry);
+      await this.registration.renew(entry, credential);
     }
   }
 
@@ -125,7 +126,8 @@ export class Eureka {
     @Param('instanceId') instanceId: string,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    await this.registration.cancel(this.#mustBeThere(request, app, instanceId));
+    const [entry] = await this.#mustBeThere(request, app, instanceId);
+    await this.registration.cancel(entry);
   }
 
   @Put('apps/:app/:instanceId/status')
@@ -135,10 +137,10 @@ export class Eureka {
     @Query('value') value: string | undefined,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const entry = this.#mustBeThere(request, app, instanceId);
+    const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
     const status = Status.safeParse(value);
     if (!status.success) throw new BadRequestException(`value: must be one of ${Status.options.join(', ')}`);
-    await this.registration.say({ ...instanceOf(entry), overriddenStatus: status.data }, entry);
+    await this.registration.say({ ...instanceOf(entry), overriddenStatus: status.data }, entry, credential);
   }
 
   @Delete('apps/:app/:instanceId/status')
@@ -147,8 +149,8 @@ export class Eureka {
     @Param('instanceId') instanceId: string,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const entry = this.#mustBeThere(request, app, instanceId);
-    await this.registration.say({ ...instanceOf(entry), overriddenStatus: undefined }, entry);
+    const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
+    await this.registration.say({ ...instanceOf(entry), overriddenStatus: undefined }, entry, credential);
   }
 
   /** What the instance says of itself when it registers again goes before, as with Eureka itself. */
@@ -159,21 +161,25 @@ export class Eureka {
     @Query() changes: Record<string, unknown>,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const entry = this.#mustBeThere(request, app, instanceId);
+    const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
     const instance = instanceOf(entry);
     const metadata = Metadata.safeParse({ ...instance.metadata, ...changes });
     if (!metadata.success) {
       throw new BadRequestException(metadata.error.issues.map(({ message }) => message).join('; '));
     }
-    await this.registration.say({ ...instance, metadata: metadata.data }, entry);
+    await this.registration.say({ ...instance, metadata: metadata.data }, entry, credential);
   }
 
-  /** Only who registered here can be renewed or cancelled here: our own services speak for themselves. */
-  #mustBeThere(request: FastifyRequest, app: string, instanceId: string): Entry {
-    this.registration.mustKnowSecret(request.headers.authorization);
+  /** Only an app's own credential renews or cancels its instances; no credential changes those of our own services. */
+  async #mustBeThere(
+    { headers }: FastifyRequest,
+    app: string,
+    instanceId: string,
+  ): Promise<[Entry, Credential]> {
+    const credential = await this.credentials.authorize(headers.authorization, app);
     const entry = this.registration.find(app, instanceId);
     if (!entry) throw new NotFoundException(`${app}/${instanceId} is not registered`);
-    return entry;
+    return [entry, credential];
   }
 
   #all(): View[] {

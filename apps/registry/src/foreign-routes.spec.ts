@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { BadMetadata, conflictOf, contractOf, routesOf } from './foreign-routes.ts';
+import { BadMetadata, conflictOf, contractOf, findUngranted, routesOf } from './foreign-routes.ts';
 
 const hello = (routes: string, access = 'public') => contractOf('hello', { routes, access });
 
@@ -70,8 +70,34 @@ describe('a conflict of routes', () => {
     expect(conflictOf([claim], taken)).toEqual([claim, holder]);
   });
 
+  it.each(['GET /oidc', 'GET /oidc/login', 'DELETE /oidc/a/b', 'GET /{what}/login', 'POST /{what}'])(
+    '%s takes what is of pages',
+    (claim) => {
+      const pages = routesOf({
+        ...contractOf('identity', {}),
+        requests: [{ pages: { path: '/oidc', cookies: 'oidc' }, access: 'public' } as never],
+      });
+      expect(conflictOf([claim], pages)).toEqual([claim, '* /oidc/*']);
+      expect(conflictOf(['GET /v1/oidc', 'GET /oidc2'], pages)).toBeUndefined();
+    },
+  );
+
   it.each(['POST /v1/orders', 'GET /v1/order', 'GET /v1/orders/{id}/lines', 'GET /v1', 'GET /v2/orders'])(
     '%s takes nothing',
     (claim) => expect(conflictOf([claim], taken)).toBeUndefined(),
   );
+});
+
+describe('routes that were granted', () => {
+  const granted = ['GET /v1/hello', 'GET /v1/hello/{name}', 'POST /v1/{a}/b'];
+
+  it.each(['GET /v1/hello', 'GET /v1/hello/{who}', 'GET /v1/hello/kim', 'POST /v1/x/b', 'POST /v1/{x}/b'])(
+    '%s is one',
+    (claim) => expect(findUngranted([claim], granted)).toBeUndefined(),
+  );
+
+  it.each([
+    ...['POST /v1/hello', 'GET /v1/hello/{a}/{b}', 'GET /v1/{hello}', 'GET /v1/{x}/{y}', 'GET /v1/hello2'],
+    ...['DELETE /v1/x/b', 'POST /v1/x/{b}'],
+  ])('%s is none', (claim) => expect(findUngranted(['GET /v1/hello', claim], granted)).toBe(claim));
 });

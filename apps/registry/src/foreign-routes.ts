@@ -28,16 +28,11 @@ export function contractOf(service: string, metadata: Record<string, string>): S
     .split(/[;\n]/)
     .map((route) => route.trim().replace(/ +/, ' '))
     .filter(Boolean);
-  if (routes.length > mostRoutes) throw new BadMetadata(`routes: more than ${mostRoutes}`);
   const access = metadata['access'] as Access | undefined;
   if (routes.length > 0 && !(access && accesses.includes(access))) {
     throw new BadMetadata(`access: must be one of ${accesses.join(', ')}: nobody may use a route otherwise`);
   }
-  for (const [at, route] of routes.entries()) {
-    mustBeARoute(route);
-    const twin = routes.slice(0, at).find((other) => isTheSame(other, route));
-    if (twin) throw new BadMetadata(`routes: "${route}" is the same as "${twin}"`);
-  }
+  mustBeRoutes(routes);
   return {
     service,
     description: metadata['description'] ?? 'A service outside, reached over HTTP.',
@@ -45,6 +40,16 @@ export function contractOf(service: string, metadata: Record<string, string>): S
     requests: routes.map((route) => requestOf(service, route, access!)),
     events: [],
   };
+}
+
+/** @throws BadMetadata where one is not a route, or two are the same */
+export function mustBeRoutes(routes: readonly string[]): void {
+  if (routes.length > mostRoutes) throw new BadMetadata(`routes: more than ${mostRoutes}`);
+  for (const [at, route] of routes.entries()) {
+    mustBeARoute(route);
+    const twin = routes.slice(0, at).find((other) => isTheSame(other, route));
+    if (twin) throw new BadMetadata(`routes: "${route}" is the same as "${twin}"`);
+  }
 }
 
 function mustBeARoute(route: string): void {
@@ -93,12 +98,30 @@ function checksum(text: string): string {
   return sum.toString(36);
 }
 
-/** Every route of a contract, as `METHOD /path`. */
+/** Every route of a contract, as `METHOD /path`; its pages as `* /path/*`. */
 export const routesOf = ({ requests }: ServiceDescription): string[] =>
-  requests.flatMap(({ http, access }) => (http && access ? [`${http.method} ${http.path}`] : []));
+  requests.flatMap(({ http, access, pages }) => {
+    if (pages) return [`* ${pages.path}/*`];
+    return http && access ? [`${http.method} ${http.path}`] : [];
+  });
+
+/** The first of `claims` that takes requests which none of the granted routes takes. */
+export const findUngranted = (claims: readonly string[], granted: readonly string[]): string | undefined =>
+  claims.find((claim) => !granted.some((grant) => includesRoute(grant, claim)));
+
+/** Whether every request that the second route takes is one that the first takes, too. */
+function includesRoute(grant: string, claim: string): boolean {
+  const [parts, claimed] = [grant.split(/[ /]/), claim.split(/[ /]/)];
+  return (
+    parts.length === claimed.length && parts.every((part, at) => part === claimed[at] || part.startsWith('{'))
+  );
+}
 
 /** A route of `claims` that a request to one of `taken` could reach instead, with the one that has it. */
-export function conflictOf(claims: string[], taken: string[]): [claim: string, holder: string] | undefined {
+export function conflictOf(
+  claims: readonly string[],
+  taken: readonly string[],
+): [claim: string, holder: string] | undefined {
   for (const claim of claims) {
     const holder = taken.find((route) => routesOverlap(claim, route));
     if (holder) return [claim, holder];

@@ -1,18 +1,25 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import type { ServiceDescription } from '@jogakbo/contract';
+import { DatabaseSettings, PlatformSettings } from '@jogakbo/service';
+import {
+  DeniedAddress,
+  toEndpoint,
+  toEndpoints,
+  UpstreamAddresses,
+} from '@jogakbo/service/upstream-addresses';
 import {
   BadRequestException,
   ConflictException,
   ForbiddenException,
+  HttpException,
   Injectable,
   Logger,
-  UnauthorizedException,
   type OnModuleInit,
 } from '@nestjs/common';
 import { z } from 'zod';
 import { ContractHistory } from './contract-history.ts';
+import type { Credential } from './credentials.ts';
 import { Directory, type Entry } from './directory.ts';
-import { BadMetadata, conflictOf, contractOf, routesOf } from './foreign-routes.ts';
+import { BadMetadata, conflictOf, contractOf, findUngranted, routesOf } from './foreign-routes.ts';
 import { RegistrySettings } from './settings.ts';
 
 export const statuses = ['UP', 'DOWN', 'STARTING', 'OUT_OF_SERVICE', 'UNKNOWN'] as const;
@@ -102,28 +109,38 @@ const late = 1.1;
 /** How an instance that is not on the bus registered. */
 export const instanceOf = ({ announcement }: Entry): Instance => announcement.registration as Instance;
 
-/** Takes in what is not on the bus, and speaks for it there. */
+/** What a registration must not go beyond. */
+type Grant = Pick<Credential, 'app' | 'routes' | 'networks'>;
+
+/** Takes in what is not on the bus, and announces it there. */
 @Injectable()
 export class Registration implements OnModuleInit {
   readonly #logger = new Logger('Registration');
-  /** What each of our own services speaks, also while none of its instances is there. */
-  readonly #ours = new Map<string, ServiceDescription>();
+  /** What the newest instance of each of our own services speaks, also while none of them is there. */
+  readonly #ours = new Map<string, { contract: ServiceDescription; startedAt: string }>();
+  readonly #addresses: UpstreamAddresses;
 
   constructor(
     private readonly directory: Directory,
     private readonly history: ContractHistory,
     private readonly settings: RegistrySettings,
+    { rabbitmqUrl }: PlatformSettings,
+    { databaseUrl }: DatabaseSettings,
   ) {
+    const backing = [rabbitmqUrl, databaseUrl].map(toEndpoint);
+    this.#addresses = new UpstreamAddresses(() => [
+      ...settings.deniedUpstreams,
+      ...backing,
+      ...toEndpoints(directory.ours),
+    ]);
     directory.onChange(({ entry: { announcement } }) => {
-      if (!announcement.upstream) this.#ours.set(announcement.service, announcement.contract);
+      if (!announcement.upstream) this.#remember(announcement);
     });
   }
 
   async onModuleInit(): Promise<void> {
     try {
-      for (const contract of await this.history.lastOfOurs()) {
-        if (!this.#ours.has(contract.service)) this.#ours.set(contract.service, contract);
-      }
+      (await this.history.lastOfOurs()).forEach((known) => this.#remember(known));
     } catch (error) {
       this.#logger.warn(
         `only routes of services that are there now are guarded: ${(error as Error).message}`,
@@ -131,18 +148,9 @@ export class Registration implements OnModuleInit {
     }
   }
 
-  /** @param authorization HTTP Basic; the name does not matter @throws HttpException */
-  mustKnowSecret(authorization: string | undefined): void {
-    const { registrationSecret } = this.settings;
-    if (!registrationSecret)
-      throw new ForbiddenException('registration is closed: REGISTRATION_SECRET is not set');
-    const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(authorization ?? '')?.[1];
-    const given = Buffer.from(basic ?? '', 'base64').toString();
-    const password = given.slice(given.indexOf(':') + 1);
-    const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-    if (!basic || !timingSafeEqual(digest(password), digest(registrationSecret))) {
-      throw new UnauthorizedException('register with the secret: http://eureka:<secret>@<registry>/eureka');
-    }
+  #remember({ contract, startedAt }: { contract: ServiceDescription; startedAt: string }): void {
+    const known = this.#ours.get(contract.service);
+    if (!known || known.startedAt <= startedAt) this.#ours.set(contract.service, { contract, startedAt });
   }
 
   find(app: string, instanceId: string): Entry | undefined {
@@ -150,29 +158,31 @@ export class Registration implements OnModuleInit {
   }
 
   /** @param said what came over HTTP @throws HttpException that says what is wrong */
-  async register(app: string, said: unknown): Promise<void> {
+  async register(grant: Grant, said: unknown): Promise<void> {
     const read = z.object({ instance: Instance }).safeParse(said);
     if (!read.success) {
       const problems = read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
       throw new BadRequestException(problems.join('; '));
     }
     const { instance } = read.data;
-    if (instance.app.toLowerCase() !== app.toLowerCase()) {
-      throw new BadRequestException(`instance.app: is ${instance.app}, and the address says ${app}`);
+    if (instance.app.toLowerCase() !== grant.app) {
+      throw new BadRequestException(`instance.app: is ${instance.app}, and the address says ${grant.app}`);
     }
     const instanceId = instance.instanceId ?? instance.hostName;
-    const known = this.find(app, instanceId);
+    const known = this.find(grant.app, instanceId);
     // What an operator decided outlives that the instance registers again.
     const overriddenStatus = (known && instanceOf(known).overriddenStatus) ?? instance.overriddenStatus;
-    await this.say({ ...instance, instanceId, overriddenStatus }, known);
+    await this.say({ ...instance, instanceId, overriddenStatus }, known, grant);
   }
 
   /** Says how an instance is from now on. @throws HttpException */
-  async say(instance: Instance, known: Entry | undefined): Promise<void> {
-    const { service, contract } = this.#describe(instance);
+  async say(instance: Instance, known: Entry | undefined, grant: Grant): Promise<void> {
+    const contract = this.#describe(instance, grant);
+    const url = urlOf(instance);
+    await this.#mustBePermitted(url, grant);
     const { renewalIntervalInSecs, durationInSecs } = instance.leaseInfo;
     await this.directory.announce({
-      ...{ service, contract, upstream: 'http', url: urlOf(instance), madeQueues: [] },
+      ...{ service: grant.app, contract, upstream: 'http', url, networks: grant.networks, madeQueues: [] },
       version: instance.metadata['version'] ?? '0',
       instance: nameOf(instance.app, instance.instanceId),
       state: statusOf(instance) === 'UP' ? 'up' : 'out',
@@ -184,37 +194,78 @@ export class Registration implements OnModuleInit {
     });
   }
 
+  /** Passes a renewal on. @throws HttpException where the credential does not permit the instance any more */
+  async renew(entry: Entry, grant: Grant): Promise<void> {
+    mustBeGranted(routesOf(entry.announcement.contract), grant);
+    if (String(entry.announcement.networks) === String(grant.networks)) await this.directory.renew(entry);
+    else await this.say(instanceOf(entry), entry, grant);
+  }
+
   async cancel({ announcement }: Entry): Promise<void> {
     await this.directory.announce({ ...announcement, state: 'draining' });
   }
 
-  #describe(instance: Instance): { service: string; contract: ServiceDescription } {
-    const service = instance.app.toLowerCase();
-    if (this.#ours.has(service)) throw new ConflictException(`app: ${service} is a service of this store`);
+  /** After its credential changed: what it does not permit any more leaves. @param grant undefined where there is none */
+  async apply(app: string, grant: Grant | undefined): Promise<void> {
+    for (const entry of this.directory.foreign(app)) {
+      try {
+        if (!grant) await this.cancel(entry);
+        else await this.say(instanceOf(entry), entry, grant);
+      } catch (error) {
+        if (!(error instanceof HttpException)) throw error;
+        await this.cancel(entry);
+      }
+    }
+  }
+
+  /** Whether a service of the store has this name. */
+  isOurs(app: string): boolean {
+    return this.#ours.has(app);
+  }
+
+  /** Which of the routes a service of the store has, in words; undefined where all are free. */
+  findConflict(routes: readonly string[]): string | undefined {
+    const newest = [...this.#ours.values()].map(({ contract }) => contract);
+    for (const contract of [...newest, ...this.directory.ours.map((one) => one.contract)]) {
+      const conflict = conflictOf(routes, routesOf(contract));
+      if (conflict) return `"${conflict[0]}" is taken: ${contract.service} has "${conflict[1]}"`;
+    }
+    return undefined;
+  }
+
+  #describe(instance: Instance, grant: Grant): ServiceDescription {
+    if (this.isOurs(grant.app)) throw new ConflictException(`app: ${grant.app} is a service of this store`);
     try {
-      const contract = contractOf(service, instance.metadata);
-      this.#mustBeFree(service, routesOf(contract));
-      return { service, contract };
+      const contract = contractOf(grant.app, instance.metadata);
+      const routes = routesOf(contract);
+      const conflict = this.findConflict(routes);
+      if (conflict) throw new ConflictException(`instance.metadata.routes: ${conflict}`);
+      mustBeGranted(routes, grant);
+      return contract;
     } catch (error) {
       if (error instanceof BadMetadata) throw new BadRequestException(`instance.metadata.${error.message}`);
       throw error;
     }
   }
 
-  #mustBeFree(service: string, routes: string[]): void {
-    const others = this.directory.entries
-      .map(({ announcement }) => announcement)
-      .filter((one) => one.upstream && one.service !== service);
-    const holders = [...this.#ours.values(), ...others.map(({ contract }) => contract)];
-    for (const contract of holders) {
-      const conflict = conflictOf(routes, routesOf(contract));
-      if (!conflict) continue;
-      const [claim, holder] = conflict;
-      throw new ConflictException(
-        `instance.metadata.routes: "${claim}" is taken: ${contract.service} has "${holder}"`,
-      );
+  async #mustBePermitted(url: string, { app, networks }: Grant): Promise<void> {
+    const endpoint = toEndpoint(url);
+    try {
+      await this.#addresses.resolve(endpoint, networks);
+    } catch (error) {
+      if (error instanceof DeniedAddress) throw new ForbiddenException(`instance: ${app}: ${error.message}`);
+      throw new BadRequestException(`instance.hostName: ${endpoint.host} cannot be resolved`);
     }
   }
+}
+
+/** @throws ForbiddenException */
+function mustBeGranted(routes: readonly string[], { app, routes: granted }: Grant): void {
+  const route = findUngranted(routes, granted);
+  if (route === undefined) return;
+  throw new ForbiddenException(
+    `instance.metadata.routes: "${route}" is not granted to ${app}: jogakbo registration add ${app} grants routes`,
+  );
 }
 
 /** What an operator decided counts before what the instance says. */

@@ -1,12 +1,11 @@
 import { settings } from '@jogakbo/service';
+import { EndpointList } from '@jogakbo/service/upstream-addresses';
 import { z } from 'zod';
 
 export class RegistrySettings extends settings({
-  registrationSecret: z
-    .string()
-    .min(16)
-    .optional()
-    .describe('the password with which instances of others register; without it nobody can'),
+  deniedUpstreams: EndpointList.describe(
+    'endpoints of the store that no registered instance may have, as host:port or host, separated by commas',
+  ),
   shortestRenewal: z.coerce
     .number()
     .positive()

@@ -1,8 +1,14 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { start, type RunningService } from '@jogakbo/service';
 import { service } from '@jogakbo/contract';
-import type { InstanceView } from '@jogakbo/contracts-registry';
+import {
+  ListRegistrations,
+  RemoveRegistration,
+  SetRegistration,
+  type InstanceView,
+} from '@jogakbo/contracts-registry';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { Eureka as EurekaClient } from 'eureka-js-client';
 import { z } from 'zod';
@@ -10,8 +16,16 @@ import { configure, httpOptions } from '../src/http.ts';
 import { RegistryModule } from '../src/registry.module.ts';
 import { GreeterModule } from './greeter.ts';
 
-const secret = 'a secret of sixteen and more';
-const basic = `Basic ${Buffer.from(`eureka:${secret}`).toString('base64')}`;
+const secretOf = (app: string) => `the secret of ${app}`;
+const basicOf = (app: string, secret = secretOf(app)) =>
+  `Basic ${Buffer.from(`${app}:${secret}`).toString('base64')}`;
+const operator = { caller: { memberId: 'the operator', roles: ['operator'] } };
+/** What is registered from here. */
+const everyRoute = {
+  hello: ['GET /v1/hello', 'GET /v1/hello/{name}', 'GET /v1/hi'],
+  bye: ['GET /v1/bye'],
+  delta: [],
+};
 const renewal = 0.5;
 const RollCall = service('instances').event('roll-call', z.object({}));
 
@@ -37,9 +51,13 @@ describe('the Eureka API', () => {
   beforeAll(async () => {
     registry = await ServiceUnderTest.start(
       RegistryModule,
-      { REGISTRATION_SECRET: secret, SHORTEST_RENEWAL: String(renewal), ANNOUNCE_EVERY: '5' },
+      {
+        ...{ SHORTEST_RENEWAL: String(renewal), ANNOUNCE_EVERY: '5' },
+        DENIED_UPSTREAMS: '127.0.0.1:6543',
+      },
       { fastify: httpOptions, configure },
     );
+    for (const [app, routes] of Object.entries(everyRoute)) await grant(app, { routes });
     greeter = await start(GreeterModule, {
       environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '5' },
     });
@@ -60,8 +78,17 @@ describe('the Eureka API', () => {
     await registry?.stop();
   });
 
+  /** Lets an app register, as an operator does. */
+  const grant = (app: string, changes: { secret?: string; routes?: string[]; networks?: string[] } = {}) => {
+    const { secret = secretOf(app), routes = [], networks = ['127.0.0.0/8'] } = changes;
+    const secretHash = createHash('sha256').update(secret).digest('hex');
+    return registry.ask(SetRegistration, { app, secretHash, routes, networks }, operator);
+  };
+
+  /** With the credential of the app that the path names. */
   async function eureka(method: string, path: string, options: Options = {}) {
-    const { authorization = basic, accept = 'application/json', body, url = registry.url } = options;
+    const own = basicOf((path.split(/[/?]/)[2] ?? '').toLowerCase());
+    const { authorization = own, accept = 'application/json', body, url = registry.url } = options;
     const isText = typeof body === 'string';
     const response = await fetch(`${url}/eureka${path}`, {
       method,
@@ -112,7 +139,7 @@ describe('the Eureka API', () => {
         ...registration().instance,
       },
       eureka: {
-        host: `eureka:${encodeURIComponent(secret)}@${address.hostname}`,
+        host: `hello:${encodeURIComponent(secretOf('hello'))}@${address.hostname}`,
         port: Number(address.port),
         servicePath: '/eureka/apps/',
         heartbeatInterval: renewal * 1_000,
@@ -160,31 +187,176 @@ describe('the Eureka API', () => {
     });
   });
 
-  describe('lets nobody in', () => {
+  describe('accepts no registration', () => {
+    const changes = [
+      ['PUT', '/apps/HELLO/hello-1'],
+      ['PUT', '/apps/HELLO/hello-1?status=DOWN'],
+      ['DELETE', '/apps/HELLO/hello-1'],
+      ['PUT', '/apps/HELLO/hello-1/status?value=DOWN'],
+      ['DELETE', '/apps/HELLO/hello-1/status'],
+      ['PUT', '/apps/HELLO/hello-1/metadata?a=b'],
+    ] as const;
+
     it.each([
-      ['without the secret', ''],
-      ['with another', `Basic ${Buffer.from('eureka:wrong').toString('base64')}`],
-      ['with the secret as the name', `Basic ${Buffer.from(`${secret}:`).toString('base64')}`],
-      ['with something else', `Bearer ${secret}`],
-    ])('%s', async (_, authorization) => {
+      ['without a credential', '', 401],
+      ['with another secret', basicOf('hello', 'wrong'), 401],
+      ['with no secret', basicOf('hello', ''), 401],
+      ['of an app that is not known', basicOf('nobody', ''), 401],
+      ['with the secret as the name', basicOf(secretOf('hello'), ''), 401],
+      ['with something else', `Bearer ${secretOf('hello')}`, 401],
+      ['with the credential of another app', basicOf('bye'), 403],
+    ])('%s', async (_, authorization, status) => {
       await register();
-      expect((await register({ instanceId: 'hello-2' }, { authorization })).status).toBe(401);
-      for (const [method, path] of [
-        ['PUT', '/apps/HELLO/hello-1'],
-        ['DELETE', '/apps/HELLO/hello-1'],
-        ['PUT', '/apps/HELLO/hello-1/status?value=DOWN'],
-        ['DELETE', '/apps/HELLO/hello-1/status'],
-      ] as const) {
-        expect((await eureka(method, path, { authorization })).status).toBe(401);
+      expect((await register({ instanceId: 'hello-2' }, { authorization })).status).toBe(status);
+      for (const [method, path] of changes) {
+        const answer = await eureka(method, path, { authorization });
+        expect({ method, path, status: answer.status }).toEqual({ method, path, status });
       }
       expect(await hellos()).toMatchObject([{ instance: 'eureka:HELLO:hello-1', state: 'up' }]);
     });
 
-    it('where there is no secret', async () => {
-      const closed = await ServiceUnderTest.start(RegistryModule, {}, { fastify: httpOptions, configure });
-      const { status, text } = await register({}, { url: closed.url });
-      await closed.stop();
-      expect({ status, text }).toEqual({ status: 403, text: expect.stringContaining('REGISTRATION_SECRET') });
+    it('of another app beneath the address of its own', async () => {
+      const body = registration({ app: 'HELLO' });
+      expect((await eureka('POST', '/apps/BYE', { body })).status).toBe(400);
+      expect(await hellos()).toEqual([]);
+    });
+  });
+
+  describe('permits no address', () => {
+    const at = (address: string, port = 8080) => ({
+      ...{ hostName: address, ipAddr: undefined },
+      port: { $: port, '@enabled': 'true' },
+    });
+    it.each([
+      ['of another network', at('10.0.0.1'), 'in none of the permitted networks'],
+      ['of a metadata service', at('169.254.169.254'), 'never permitted (linkLocal)'],
+      ['that is unspecified', at('0.0.0.0'), 'never permitted (unspecified)'],
+      ['that means all', at('0'), 'never permitted (unspecified)'],
+      ['of IPv6 that the networks do not name', at('::1'), 'in none of the permitted networks'],
+      ['of the broker or of itself', at('127.0.0.1', 6543), 'belongs to the store itself'],
+      ['of the store in another spelling', at('0x7f000002', 6543), 'belongs to the store itself'],
+      ['of the store in IPv6', at('::ffff:7f00:1', 6543), 'belongs to the store itself'],
+    ])('%s', async (_, changes, why) => {
+      const answer = await register(changes);
+      expect({ status: answer.status, why: answer.json?.message }).toEqual({
+        status: 403,
+        why: expect.stringContaining(why),
+      });
+      expect(await hellos()).toEqual([]);
+    });
+
+    it('of the registry, a service, the broker and the database', async () => {
+      const database = (await registry.query<{ port: number }>('SELECT inet_server_port() AS port'))[0]!.port;
+      const ports = [registry.url, greeter.url, registry.broker.url].map((url) => Number(new URL(url).port));
+      for (const port of [...ports, database]) {
+        const { status, json } = await register(at('localhost', port));
+        expect({ status, message: json?.message }).toEqual({
+          status: 403,
+          message: expect.stringContaining('belongs to the store itself'),
+        });
+      }
+    });
+
+    it('without networks that name loopback', async () => {
+      await grant('open', { networks: ['0.0.0.0/0', '::/0'] });
+      for (const address of ['127.0.0.1', '::1', 'localhost', '::ffff:7f00:1', '2130706433']) {
+        const body = registration({ app: 'OPEN', metadata: {}, ...at(address) });
+        const { status, json } = await eureka('POST', '/apps/OPEN', { body });
+        expect({ address, status, message: json?.message }).toEqual({
+          ...{ address, status: 403 },
+          message: expect.stringContaining('loopback explicitly'),
+        });
+      }
+      await registry.ask(RemoveRegistration, { app: 'open' }, operator);
+    });
+
+    it('whose name cannot be resolved', async () => {
+      expect(await register(at('nowhere.invalid'))).toMatchObject({ status: 400 });
+    });
+  });
+
+  describe('a registration', () => {
+    it('is shown without its secret', async () => {
+      const { items } = await registry.ask(ListRegistrations, {}, operator);
+      expect(items.map(({ app }) => app)).toEqual(['bye', 'delta', 'hello']);
+      expect(items[2]).toEqual({
+        ...{ app: 'hello', routes: everyRoute.hello, networks: ['127.0.0.0/8'] },
+        ...{ changedBy: 'the operator', changedAt: expect.stringMatching(/Z$/) },
+      });
+      expect(JSON.stringify(await registry.query('SELECT * FROM registration'))).not.toContain('the secret');
+    });
+
+    it.each([
+      ['a route of ours', ['GET /v1/greetings/{who}'], 'route-taken', 'greeter has'],
+      ['a corner of a route of ours', ['GET /v1/greetings/me'], 'route-taken', 'greeter has'],
+      ['a route of an operator', ['GET /v1/ops/instances'], 'route-taken', 'registry has'],
+      ['the pages of ours', ['GET /greetings/all'], 'route-taken', '* /greetings/*'],
+      ['all that lies beneath one segment', ['POST /{a}/{b}'], 'route-taken', '* /greetings/*'],
+      ['a route of another app', ['GET /v1/hello/kim'], 'route-taken', 'hello has'],
+      ['what the gateway answers', ['GET /metrics'], 'invalid-registration', 'not for services'],
+      ['the keys', ['GET /.well-known/jwks.json'], 'invalid-registration', 'not for services'],
+      ['no route', ['hello'], 'invalid-registration', 'not a route'],
+    ])('cannot hold %s', async (_, routes, code, why) => {
+      await expect(grant('thief', { routes })).rejects.toMatchObject({
+        code,
+        message: expect.stringContaining(why),
+      });
+    });
+
+    it('is for no service of ours, and for networks only', async () => {
+      await expect(grant('greeter')).rejects.toMatchObject({ code: 'app-taken' });
+      await expect(grant('thief', { networks: ['all'] })).rejects.toMatchObject({
+        code: 'invalid-registration',
+      });
+      await expect(registry.ask(RemoveRegistration, { app: 'thief' }, operator)).rejects.toMatchObject({
+        code: 'unknown-app',
+      });
+    });
+
+    it('holds its routes while its app is away', async () => {
+      expect(await hellos()).toEqual([]);
+      await expect(grant('thief', { routes: ['GET /v1/hello'] })).rejects.toMatchObject({
+        code: 'route-taken',
+      });
+      const body = registration({ app: 'BYE' });
+      const { status, json } = await eureka('POST', '/apps/BYE', { body });
+      expect({ status, message: json.message }).toEqual({
+        status: 403,
+        message: expect.stringContaining('"GET /v1/hello" is not granted to bye'),
+      });
+    });
+
+    it('that changes makes instances leave that it does not permit any more', async () => {
+      await register();
+      await grant('hello', { routes: ['GET /v1/hello'] });
+      await eventually(async () => (await hellos()).length === 0);
+      expect((await register()).status).toBe(403);
+      await grant('hello', { routes: everyRoute.hello });
+      await register();
+      await grant('hello', { routes: everyRoute.hello, networks: ['10.0.0.0/8'] });
+      await eventually(async () => (await hellos()).length === 0);
+      await grant('hello', { routes: everyRoute.hello });
+      await register();
+      await grant('hello', { routes: everyRoute.hello, secret: 'another' });
+      expect(await hellos()).toHaveLength(1);
+      expect((await eureka('PUT', '/apps/HELLO/hello-1')).status).toBe(401);
+      await grant('hello', { routes: everyRoute.hello });
+    });
+
+    it('is read by the replicas at once, and known while the database is away', async () => {
+      const replica = await replicate();
+      await register({}, { url: replica.url });
+      await registry.ask(RemoveRegistration, { app: 'hello' }, operator);
+      expect((await register({}, { url: replica.url })).status).toBe(401);
+      await grant('hello', { routes: everyRoute.hello });
+      expect((await register({}, { url: replica.url })).status).toBe(204);
+      await registry.query('ALTER TABLE registration RENAME TO elsewhere');
+      try {
+        expect((await eureka('PUT', '/apps/HELLO/hello-1', { url: replica.url })).status).toBe(200);
+        expect((await eureka('DELETE', '/apps/BYE/1', { url: replica.url })).status).toBe(503);
+      } finally {
+        await registry.query('ALTER TABLE elsewhere RENAME TO registration');
+      }
     });
   });
 
@@ -199,24 +371,6 @@ describe('the Eureka API', () => {
       ['a name', { app: 'HELLO WORLD' }, 400, 'instance.app'],
       ['another name than the address has', { app: 'BYE' }, 400, 'instance.app: is BYE'],
       ['a status', { status: 'FINE' }, 400, 'instance.status'],
-      [
-        'a route of ours',
-        { metadata: { routes: 'GET /v1/greetings/{who}', access: 'public' } },
-        409,
-        'greeter has',
-      ],
-      [
-        'a corner of a route of ours',
-        { metadata: { routes: 'GET /v1/greetings/me', access: 'public' } },
-        409,
-        'greeter has',
-      ],
-      [
-        'a route of an operator',
-        { metadata: { routes: 'GET /v1/ops/instances', access: 'public' } },
-        409,
-        'registry has',
-      ],
     ])('%s', async (_, changes, status, why) => {
       const answer = await register(changes);
       expect({ status: answer.status, why: answer.json?.message }).toEqual({
@@ -226,26 +380,10 @@ describe('the Eureka API', () => {
       expect(await hellos()).toEqual([]);
     });
 
-    it('a name of ours', async () => {
-      const { status, text } = await eureka('POST', '/apps/GREETER', {
-        body: registration({ app: 'GREETER' }),
-      });
-      expect({ status, text }).toEqual({
-        status: 409,
-        text: expect.stringContaining('service of this store'),
-      });
-    });
-
-    it('a route of another service outside', async () => {
-      await register();
-      const body = registration({ app: 'BYE', metadata: { routes: 'GET /v1/hello/{x}', access: 'public' } });
-      expect(await eureka('POST', '/apps/BYE', { body })).toMatchObject({ status: 409 });
-    });
-
     it('something that is no registration', async () => {
       const empty = await fetch(`${registry.url}/eureka/apps/HELLO`, {
         method: 'POST',
-        headers: { authorization: basic, 'content-type': 'application/json' },
+        headers: { authorization: basicOf('hello'), 'content-type': 'application/json' },
       });
       expect(empty.status).toBe(400);
       for (const body of [{}, { instance: {} }, [], '<instance>', 'not XML at all']) {
@@ -284,15 +422,25 @@ describe('the Eureka API', () => {
 
   it('takes no offence at a type of nothing', async () => {
     await register();
-    const headers = { authorization: basic, 'content-type': 'application/json' };
+    const headers = { authorization: basicOf('hello'), 'content-type': 'application/json' };
     const renewed = await fetch(`${registry.url}/eureka/apps/HELLO/hello-1`, { method: 'PUT', headers });
     expect(renewed.status).toBe(200);
   });
 
   it('does not let instances of ours be cancelled', async () => {
     const [ours] = (await instances()).filter(({ service }) => service === 'greeter');
-    expect((await eureka('DELETE', `/apps/GREETER/${ours!.instance}`)).status).toBe(404);
-    expect((await eureka('PUT', `/apps/GREETER/${ours!.instance}/status?value=DOWN`)).status).toBe(404);
+    for (const [authorization, status] of [
+      [basicOf('hello'), 403],
+      [basicOf('greeter'), 401],
+    ] as const) {
+      for (const [method, end] of [
+        ['DELETE', ''],
+        ['PUT', '/status?value=DOWN'],
+      ] as const) {
+        const path = `/apps/GREETER/${ours!.instance}${end}`;
+        expect((await eureka(method, path, { authorization })).status).toBe(status);
+      }
+    }
   });
 
   it('drops an instance after three renewals that did not come', async () => {

@@ -14,11 +14,18 @@ export const Greet = greeter.query('greet', {
   access: 'public',
 });
 
+export const Cards = greeter.pages('cards', { path: '/greetings', cookies: 'greetings' });
+
 @Controller()
 class GreetHandler {
   @Handles(Greet)
   async greet({ name }: Body<typeof Greet>) {
     return { text: `Hello, ${name}.` };
+  }
+
+  @Handles(Cards)
+  async cards() {
+    return { status: 200, headers: {}, body: 'Hello.' };
   }
 }
 

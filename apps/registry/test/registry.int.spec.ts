@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { describe as describeContract, service } from '@jogakbo/contract';
-import { ListContractVersions, ListInstances, type InstanceView } from '@jogakbo/contracts-registry';
+import {
+  ListContractVersions,
+  ListInstances,
+  SetRegistration,
+  type InstanceView,
+} from '@jogakbo/contracts-registry';
 import { start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { z } from 'zod';
@@ -224,7 +229,7 @@ describe('registry', () => {
     expect(body).toMatchObject({
       service: 'greeter',
       version: '0.2.0',
-      contract: { requests: [{ name: 'greeter.greet', access: 'public' }] },
+      contract: { requests: [{ name: 'greeter.greet', access: 'public' }, { name: 'greeter.cards' }] },
     });
     expect(body.lastSeen >= body.firstSeen).toBe(true);
     expect((await get('/contracts/nobody')).status).toBe(404);
@@ -232,6 +237,44 @@ describe('registry', () => {
     await expect(registry.ask(ListContractVersions, { service: 'nobody' })).rejects.toMatchObject({
       code: 'not-found',
     });
+  });
+
+  it('remembers the contract of the newest instance, not of the one that left last', async () => {
+    const announce = (version: string, startedAt: string, state = 'up') => {
+      const walker = service('walker');
+      const options = { input: z.strictObject({}), output: z.object({}), access: 'public' } as const;
+      walker.query('walk', { ...options, http: `GET /v1/walks-${version}` as const });
+      return registry.announce(
+        Announced({
+          ...{ service: 'walker', version, instance: `walker-${version}`, interval: 5, state, startedAt },
+          ...{ url: 'http://127.0.0.1:1', contract: describeContract(walker) },
+        }),
+      );
+    };
+    const grant = (route: string) =>
+      registry.ask(
+        SetRegistration,
+        { app: 'thief', secretHash: '0'.repeat(64), routes: [route], networks: ['127.0.0.0/8'] },
+        { caller: { memberId: 'the operator', roles: ['operator'] } },
+      );
+    const [older, newer] = [new Date(Date.now() - 60_000), new Date()].map((time) => time.toISOString());
+    await announce('2', newer!);
+    await announce('1', older!);
+    await eventually(async () => (await seen('walker')).length === 2);
+    // While both are there, the routes of both are theirs.
+    await expect(grant('GET /v1/walks-1')).rejects.toMatchObject({ code: 'route-taken' });
+    await announce('2', newer!, 'draining');
+    await announce('1', older!, 'draining');
+    await eventually(async () => (await seen('walker')).length === 0);
+    for (const restart of [false, true]) {
+      if (restart) await registry.restart();
+      await expect(grant('GET /v1/walks-2')).rejects.toMatchObject({ code: 'route-taken' });
+      expect((await get('/contracts/walker')).body.versions).toMatchObject([
+        { version: '2' },
+        { version: '1' },
+      ]);
+    }
+    await grant('GET /v1/walks-1');
   });
 
   it('knows the same in every replica, and again after a restart', async () => {

@@ -35,6 +35,7 @@ const tables = `
     product_id uuid PRIMARY KEY,
     category text NOT NULL,
     amount bigint NOT NULL,
+    currency text NOT NULL,
     terms tsvector NOT NULL
   );
   -- Without fastupdate no search has to read through a list of what was not indexed yet.
@@ -80,10 +81,10 @@ async function keepProduct(tx: EntityManager, product: ProductState): Promise<vo
 
   const { terms, typed, ko, en, vocabulary } = termsOf(product);
   await tx.query(
-    `INSERT INTO product_terms (product_id, category, amount, terms) VALUES ($1, $2, $3, $4::tsvector)
+    `INSERT INTO product_terms (product_id, category, amount, currency, terms) VALUES ($1, $2, $3, $4, $5::tsvector)
      ON CONFLICT (product_id) DO UPDATE
-     SET category = EXCLUDED.category, amount = EXCLUDED.amount, terms = EXCLUDED.terms`,
-    [productId, category, price.amount, terms],
+     SET category = EXCLUDED.category, amount = EXCLUDED.amount, currency = EXCLUDED.currency, terms = EXCLUDED.terms`,
+    [productId, category, price.amount, price.currency, terms],
   );
   await tx.query(
     `INSERT INTO product_names (product_id, typed, ko, en) VALUES ($1, $2::tsvector, $3, $4)
@@ -124,7 +125,7 @@ async function keepStock(
 }
 
 /** Each handler is idempotent, and a function of the events alone: the same events from scratch give the same rows. */
-export const products = projection('products', 2, tables)
+export const products = projection('products', 3, tables)
   .on(ProductAdded, keepProduct)
   .on(ProductChanged, keepProduct)
   .on(ProductRemoved, removeProduct)

@@ -1,19 +1,20 @@
 import type { Body, Language } from '@jogakbo/contract';
-import { SearchProducts, type Hit } from '@jogakbo/contracts-search';
-import { Handles, type MessageContext } from '@jogakbo/messaging';
+import { decodeCursor, encodeCursor, SearchProducts, type Hit } from '@jogakbo/contracts-search';
+import { Handles, RemoteFault, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { correctionsOf } from './corrections.ts';
-import { decodeCursor, encodeCursor, type Cursor } from './cursor.ts';
-import { priceBounds, searchSql } from './search-sql.ts';
-import { termQuery, type TermQuery } from './term-query.ts';
-import { wordsOf } from './words.ts';
+import { priceRange, searchSql } from './search-sql.ts';
+import { skuForms, termQuery, type TermQuery } from './term-query.ts';
+import { shortNounOf, wordsOf } from './words.ts';
 
 interface Found {
   found: number;
+  currency: string | null;
   items: Row[];
   categories: { value: string; count: number }[];
-  prices: { range: number; count: number }[];
+  currencies: { value: string; count: number }[];
+  prices: { range: number; unit: number; count: number }[];
 }
 
 interface Row extends Omit<Hit, 'productId' | 'price' | 'imageUrl' | 'available' | 'name' | 'description'> {
@@ -28,66 +29,96 @@ interface Row extends Omit<Hit, 'productId' | 'price' | 'imageUrl' | 'available'
 }
 type Text = Pick<Hit, 'name' | 'description'>;
 
-const nothing: Found = { found: 0, items: [], categories: [], prices: [] };
+const nothing: Found = { found: 0, currency: null, items: [], categories: [], currencies: [], prices: [] };
 
 @Controller()
 export class SearchProductsHandler {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Goes one step further only where nothing was found: all words, all words without their typos, some of the words. */
+  /**
+   * Goes one step further only where nothing was found: all words or a SKU, all words without their typos and particles,
+   * some of the words.
+   */
   @Handles(SearchProducts)
   async search(query: Body<typeof SearchProducts>, { language }: MessageContext) {
-    const after = cursorOf(query);
+    const cursor = cursorOf(query);
+    const after = cursor === 'restarted' ? undefined : cursor;
     const words = wordsOf(query.q);
     let step = after?.step ?? 0;
     let corrections = step > 0 ? await correctionsOf(this.dataSource, words) : undefined;
-    const find = () => this.#find(query, termQuery(words, step < 2 ? 'all' : 'some', corrections), after);
+    const find = () => {
+      const lenient = step > 0;
+      const forms = { skus: skuForms(query.q, lenient), nouns: lenient };
+      return this.#find(query, termQuery(words, step < 2 ? 'all' : 'some', corrections, forms), after);
+    };
     let found = words.length > 0 ? await find() : nothing;
-    while (words.length > 0 && !after && found.found === 0 && step < 2) {
+    while (words.length > 0 && after?.step === undefined && found.found === 0 && step < 2) {
       corrections ??= await correctionsOf(this.dataSource, words);
-      step = step === 0 && corrections.size > 0 ? 1 : 2;
+      step =
+        step === 0 && (corrections.size > 0 || words.some(shortNounOf) || skuForms(query.q, true)[1]) ? 1 : 2;
       found = await find();
     }
 
     const rows = found.items.slice(0, query.limit);
     const last = rows.at(-1);
+    const { currency, categories, currencies, prices } = found;
     return {
       items: rows.map((row) => hit(row, language)),
       nextCursor:
-        last && found.items.length > query.limit
-          ? encodeCursor({ sort: query.sort, step, key: last.key, productId: last.product_id })
+        last && currency && found.items.length > query.limit
+          ? encodeCursor({
+              ...{ by: 'search', sort: query.sort, step, currency },
+              ...{ key: last.key, productId: last.product_id },
+            })
           : null,
+      currency,
       facets: {
-        category: found.categories,
-        price: found.prices.map(({ range, count }) => ({
-          minPrice: priceBounds[range - 1] ?? 0,
-          maxPrice: range < priceBounds.length ? priceBounds[range]! - 1 : null,
-          count,
-        })),
+        category: categories,
+        currency: currencies,
+        price: prices.map(({ range, unit, count }) => ({ ...priceRange(range, unit), count })),
       },
+      ...(cursor === 'restarted' && { restarted: true as const }),
     };
   }
 
   async #find(
     query: Body<typeof SearchProducts>,
     terms: TermQuery,
-    after: Cursor | undefined,
+    after: Place | undefined,
   ): Promise<Found> {
-    const { category, minPrice = 0, maxPrice = Number.MAX_SAFE_INTEGER, limit, sort } = query;
-    const [found] = (await this.dataSource.query(searchSql[sort], [
-      ...[terms.matching, terms.exact, terms.ranking, category ?? null, minPrice, maxPrice, limit + 1],
-      ...[after?.key ?? null, after?.productId ?? null, terms.most],
-    ])) as [Found];
-    return found;
+    const { category, minPrice, maxPrice, limit, sort } = query;
+    const comparesPrices =
+      query.currency !== undefined ||
+      minPrice !== undefined ||
+      maxPrice !== undefined ||
+      sort.startsWith('price');
+    const range = [minPrice ?? 0, maxPrice ?? Number.MAX_SAFE_INTEGER];
+    try {
+      const [found] = (await this.dataSource.query(searchSql[sort], [
+        ...[terms.matching, terms.exact, terms.ranking, category ?? null, ...range, limit + 1],
+        ...[after?.key ?? null, after?.productId ?? null, terms.most],
+        ...[query.currency ?? after?.currency ?? null, comparesPrices],
+      ])) as [Found];
+      return found;
+    } catch (error) {
+      // After an upgrade, until the read model is built in its new shape: the catalog answers meanwhile.
+      if ((error as { code?: string }).code === undefinedColumn)
+        throw new RemoteFault('unavailable', 'the index of products is being built again');
+      throw error;
+    }
   }
 }
 
-function cursorOf({ cursor, sort }: Body<typeof SearchProducts>): Cursor | undefined {
+const undefinedColumn = '42703';
+
+type Place = Exclude<ReturnType<typeof decodeCursor>, 'restarted' | undefined>;
+
+function cursorOf({ cursor, sort, currency }: Body<typeof SearchProducts>): Place | 'restarted' | undefined {
   if (cursor === undefined) return undefined;
+  const decoded = decodeCursor(cursor, { by: 'search', sort, currency });
+  if (decoded) return decoded;
   const message = 'is not a cursor of this search';
-  const decoded = decodeCursor(cursor, sort);
-  if (!decoded) throw SearchProducts.reject('unknown-cursor', message, [{ path: 'cursor', message }]);
-  return decoded;
+  throw SearchProducts.reject('unknown-cursor', message, [{ path: 'cursor', message }]);
 }
 
 function hit(row: Row, language: Language): Hit {

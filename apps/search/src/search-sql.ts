@@ -1,5 +1,14 @@
-/** Above the last bound lies one more range. */
-export const priceBounds = [10_000, 30_000, 50_000, 100_000, 200_000];
+/**
+ * Where ranges of prices end, in units of a power of ten that fits what was found: amounts in won and in dinars differ by
+ * more than their minor units. Above the last bound lies one more range.
+ */
+const priceSteps = [1, 3, 5, 10, 20];
+
+/** The inclusive bounds of a range; the last one has no upper bound. */
+export const priceRange = (range: number, unit: number) => ({
+  minPrice: (priceSteps[range - 1] ?? 0) * unit,
+  maxPrice: range < priceSteps.length ? priceSteps[range]! * unit - 1 : null,
+});
 
 /** Of terms with weight D, C, B and A. */
 const weights = '{0.05, 0.1, 0.4, 1}';
@@ -27,23 +36,32 @@ const orders = {
 export type Sort = keyof typeof orders;
 
 /**
- * One statement for a page and its facets. Parameters: what finds a product as tsqueries, what fits exactly and what fits
- * at all as tsquery, category, least and highest price, number of items, key and id of the last item seen (null for the
- * first page), how many of each of the tsqueries.
+ * One statement for a page and its facets. Prices are compared within one currency: the one asked for, or that of most of
+ * what was found. Parameters: what finds a product as tsqueries, what fits exactly and what fits at all as tsquery,
+ * category, least and highest price, number of items, key and id of the last item seen (null for the first page), how many
+ * of each of the tsqueries, currency, whether only products in that currency are shown.
  */
 export const searchSql = Object.fromEntries(
   Object.entries(orders).map(([sort, { key, order, after }]) => [
     sort,
     `WITH matching AS MATERIALIZED (
-       SELECT DISTINCT product_id, category, amount, score
+       SELECT DISTINCT product_id, category, amount, currency, score
        FROM unnest($1::tsquery[]) AS asked, LATERAL (
-         SELECT product_id, category, amount,
+         SELECT product_id, category, amount, currency,
                 round((2 * ts_rank('${weights}', terms, $2::tsquery) + ts_rank('${weights}', terms, $3::tsquery)) * 1000000)::int
                 AS score
          FROM product_terms WHERE terms @@ asked LIMIT $10
        ) AS found
+     ), currencies AS MATERIALIZED (
+       SELECT currency AS value, count(*), count(*) FILTER (WHERE $4::text IS NULL OR category = $4) AS shown,
+              power(10, floor(avg(log(greatest(amount, 1)::float8))))::bigint AS unit
+       FROM matching GROUP BY currency
+     ), compared AS MATERIALIZED (
+       SELECT coalesce($11::text, (SELECT value FROM currencies ORDER BY count DESC, value LIMIT 1)) AS currency
+     ), comparable AS MATERIALIZED (
+       SELECT matching.* FROM matching, compared WHERE NOT $12::boolean OR matching.currency = compared.currency
      ), page AS (
-       SELECT product_id, score, ${key} AS key, row_number() OVER (ORDER BY ${order}) AS place FROM matching
+       SELECT product_id, score, ${key} AS key, row_number() OVER (ORDER BY ${order}) AS place FROM comparable
        WHERE ($4::text IS NULL OR category = $4) AND amount BETWEEN $5::bigint AND $6::bigint
          AND ($9::uuid IS NULL OR ($8::bigint IS NOT NULL AND (${after})))
        ORDER BY ${order} LIMIT $7
@@ -53,13 +71,18 @@ export const searchSql = Object.fromEntries(
      )
      SELECT
        (SELECT count(*)::int FROM matching) AS found,
+       (SELECT currency FROM compared) AS currency,
        (SELECT coalesce(json_agg(shown ORDER BY place), '[]') FROM shown) AS items,
        (SELECT coalesce(json_agg(json_build_object('value', category, 'count', count) ORDER BY count DESC, category), '[]')
-        FROM (SELECT category, count(*) FROM matching WHERE amount BETWEEN $5 AND $6 GROUP BY category) AS counts
+        FROM (SELECT category, count(*) FROM comparable WHERE amount BETWEEN $5 AND $6 GROUP BY category) AS counts
        ) AS categories,
-       (SELECT coalesce(json_agg(json_build_object('range', range, 'count', count) ORDER BY range), '[]')
-        FROM (SELECT width_bucket(amount, '{${priceBounds.join()}}'::bigint[]) AS range, count(*) FROM matching
-              WHERE $4 IS NULL OR category = $4 GROUP BY range) AS counts
+       (SELECT coalesce(json_agg(json_build_object('value', value, 'count', shown) ORDER BY shown DESC, value), '[]')
+        FROM currencies WHERE shown > 0
+       ) AS currencies,
+       (SELECT coalesce(json_agg(json_build_object('range', range, 'count', count, 'unit', unit) ORDER BY range), '[]')
+        FROM (SELECT unit, width_bucket(amount, ARRAY[${priceSteps.map((step) => `${step} * unit`).join()}]) AS range, count(*)
+              FROM matching JOIN compared USING (currency) JOIN currencies ON value = currency
+              WHERE $4 IS NULL OR category = $4 GROUP BY unit, range) AS counts
        ) AS prices`,
   ]),
 ) as Record<Sort, string>;

@@ -1,6 +1,6 @@
 import { isHangul, letters } from './hangul.ts';
-import { across, ending, inside } from './terms.ts';
-import { pairsOf, stemsOf } from './words.ts';
+import { across, ending, inside, skuTerm } from './terms.ts';
+import { isAmbiguous, pairsOf, shortNounOf, stemsOf } from './words.ts';
 
 /** For each word that is perhaps mistyped, the words it may stand for. */
 export type Corrections = ReadonlyMap<string, string[]>;
@@ -18,6 +18,7 @@ export interface TermQuery {
 
 const term = (text: string) => `'${text}'`;
 const beginning = (text: string) => `'${text}':*`;
+const beginningInName = (text: string) => `'${text}':*AB`;
 const any = (terms: string[]) => `(${terms.join(' | ')})`;
 const all = (terms: string[]) => `(${terms.join(' & ')})`;
 
@@ -33,15 +34,19 @@ const mostOfEach = 500;
  * The tsqueries of some words, for the terms of `termsOf`. The last word may be unfinished.
  * @param words as `wordsOf` gives them, at least one
  * @param need whether all of them must fit, or some are enough: all but one, or a single one
+ * @param skus forms of a SKU (`skuForms`), one of which is enough
+ * @param nouns whether a word may be a noun of one syllable with a particle that is as often the end of a noun
  */
 export function termQuery(
   words: string[],
   need: 'all' | 'some',
   corrections: Corrections = new Map(),
+  { skus = [], nouns = false }: { skus?: string[]; nouns?: boolean } = {},
 ): TermQuery {
   const asked = words.slice(0, mostWords);
   const choices = asked.map((word, at) => [
     ...formsOf(word, at === asked.length - 1),
+    ...(nouns ? nounForms(word) : []),
     ...(corrections.get(word) ?? []).flatMap((correct) => formsOf(correct, false)),
     ...(need === 'some' ? halvesOf(word).flatMap((half) => formsOf(half, false)) : []),
   ]);
@@ -50,12 +55,12 @@ export function termQuery(
     asked.length > 1 && asked.length < 4 && !asked.some(isHangul) ? formsOf(asked.join(''), false) : [];
   const fits = choices.map((forms) => any(needed(forms)));
   const allButOne = fits.length > 2 ? fits.map((_, left) => all(fits.filter((_, at) => at !== left))) : [];
-  const forms = [...choices.flat(), ...together];
+  const forms = [...choices.flat(), ...together, ...skus];
   return {
     ...(need === 'all'
-      ? { matching: [any([all(fits), ...together])], most: mostMatches }
-      : { matching: [...allButOne, ...fits, ...together], most: mostOfEach }),
-    exact: flat(forms.filter((form) => /^'[\p{L}\p{N}]+'$/u.test(form))),
+      ? { matching: [any([all(fits), ...together, ...skus])], most: mostMatches }
+      : { matching: [...allButOne, ...fits, ...together, ...skus], most: mostOfEach }),
+    exact: flat(forms.filter((form) => /^'(#[\w.-]+|[\p{L}\p{N}]+)'$/u.test(form))),
     ranking: flat(forms),
   };
 }
@@ -74,7 +79,7 @@ const needed = (forms: string[]): string[] => {
 
 /** Each term once, without what holds them together: what fits several comes before what fits one. */
 const flat = (forms: string[]): string =>
-  [...new Set(forms.flatMap((form) => form.match(/'[^']+'(:\*)?/g) ?? []))].join(' | ');
+  [...new Set(forms.flatMap((form) => form.match(/'[^']+'(:\*(AB)?)?/g) ?? []))].join(' | ');
 
 /** A long Korean word is often two: 나전칠기 is 칠기, lacquerware, with 나전, mother-of-pearl. */
 function halvesOf(word: string): string[] {
@@ -90,7 +95,27 @@ function formsOf(word: string, isLast: boolean): string[] {
   // Whatever has the word in it has also what is left of it without particles.
   const shortest = stems.at(-1) ?? word;
   const parts = shortest.length > 1 ? [shortest] : [word, ...stems];
-  return [...exact, ...begun.map(beginning), ...parts.map(partOf)];
+  // 차 and 차가 are not to find what is described as 차가운.
+  const isShort = (text: string) => text.length === 1 || isAmbiguous(text);
+  const begins = begun.map((text) => (isShort(text) ? beginningInName(text) : beginning(text)));
+  return [...exact, ...begins, ...parts.map(partOf)];
+}
+
+function nounForms(word: string): string[] {
+  const noun = shortNounOf(word);
+  return noun ? [term(noun), partOf(noun)] : [];
+}
+
+/**
+ * What finds a product by a SKU, or its beginning.
+ * @param text what was typed, as a whole
+ * @param lenient whether letters alone are a beginning: they are more often a word
+ */
+export function skuForms(text: string, lenient: boolean): string[] {
+  const typed = text.normalize('NFKC').trim();
+  if (!/^[a-z0-9][a-z0-9._-]{0,63}$/i.test(typed)) return [];
+  const sku = skuTerm(typed);
+  return [term(sku), ...(lenient || /[\d._-]/.test(typed) ? [beginning(sku)] : [])];
 }
 
 function partOf(word: string): string {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { termQuery, typedQuery } from './term-query.ts';
+import { skuForms, termQuery, typedQuery } from './term-query.ts';
 import { termsOf } from './terms.ts';
 
 const product = (ko: string, en: string, described = '', category = 'tea') => ({
@@ -22,6 +22,7 @@ describe('termsOf', () => {
   it('weighs names before their parts, parts before descriptions', () => {
     expect(terms('찻잔 받침', 'Tea Cups', '찻잔을 받칩니다', 'stone')).toEqual(
       [
+        "'#tea-001':1A",
         ...["'찻잔':1A", "'받침':1A", "'tea':1A", "'cups':1A"],
         ...[
           "'~찻잔':1B",
@@ -36,6 +37,13 @@ describe('termsOf', () => {
         ...["'찻잔을':1C", "'받칩니다':1C"],
       ].sort(),
     );
+  });
+
+  it('keeps ambiguous stems of the description, which are not looked for as beginnings', () => {
+    expect(terms('함', 'Box', '종이로 만든 약과와 찻잔을')).toEqual(
+      expect.arrayContaining(["'종이':1D", "'약과':1D"]),
+    );
+    expect(terms('함', 'Box', '찻잔을')).not.toContain("'찻잔':1D");
   });
 
   it('keeps the heavier weight of a word that stands in both', () => {
@@ -66,7 +74,29 @@ describe('termQuery', () => {
       "((('조각보':* | (('~조각' | '+조각') & ('~각보' | '+각보')))))",
     ]);
     expect(termQuery(['차는'], 'all').matching).toEqual(["((('차' | '차는':* | '~차는' | '-차')))"]);
-    expect(termQuery(['차', '잔'], 'all').matching).toEqual(["((('차' | '-차') & ('잔':* | '-잔')))"]);
+    expect(termQuery(['차', '잔'], 'all').matching).toEqual([
+      "((('차' | '-차') & ('잔' | '잔':*AB | '-잔')))",
+    ]);
+  });
+
+  it('takes a noun of one syllable from its particle only where that is asked for', () => {
+    // In descriptions not as the beginning of another word, such as 차가운.
+    expect(termQuery(['차가'], 'all').matching).toEqual(["((('차가' | '차가':*AB | '~차가')))"]);
+    expect(termQuery(['차가'], 'all', new Map(), { nouns: true }).matching).toEqual([
+      "((('차가' | '차가':*AB | '~차가' | '차' | '-차')))",
+    ]);
+  });
+
+  it('looks for a SKU as a whole, and for its beginning where it is no mere word', () => {
+    expect(skuForms(' Tea-0 ', false)).toEqual(["'#tea-0'", "'#tea-0':*"]);
+    expect(skuForms('TEA', false)).toEqual(["'#tea'"]);
+    expect(skuForms('tea', true)).toEqual(["'#tea'", "'#tea':*"]);
+    for (const text of ["x'y", '찻잔', 'two words', '-', '']) expect(skuForms(text, true)).toEqual([]);
+    const { matching, exact } = termQuery(['tea', '001'], 'all', new Map(), {
+      skus: skuForms('TEA-001', false),
+    });
+    expect(matching).toEqual(["((('tea') & ('001':*)) | 'tea001' | '#tea-001' | '#tea-001':*)"]);
+    expect(exact).toContain("'#tea-001'");
   });
 
   it('ranks by every form once, whole words apart', () => {
@@ -84,8 +114,12 @@ describe('termQuery', () => {
       "'slikcup'",
     ]);
     expect(termQuery(['red', 'silk', '컵'], 'some').matching).toEqual([
-      ...["(('silk') & ('컵':* | '-컵'))", "(('red') & ('컵':* | '-컵'))", "(('red') & ('silk'))"],
-      ...["('red')", "('silk')", "('컵':* | '-컵')"],
+      ...[
+        "(('silk') & ('컵' | '컵':*AB | '-컵'))",
+        "(('red') & ('컵' | '컵':*AB | '-컵'))",
+        "(('red') & ('silk'))",
+      ],
+      ...["('red')", "('silk')", "('컵' | '컵':*AB | '-컵')"],
     ]);
   });
 

@@ -1,7 +1,7 @@
 import type { Body } from '@jogakbo/contract';
 import type { ProductAdded } from '@jogakbo/contracts-catalog';
 import { isHangul, letters } from './hangul.ts';
-import { isCorrectable, pairsOf, stemsOf, wordsOf } from './words.ts';
+import { isAmbiguous, isCorrectable, pairsOf, stemsOf, wordsOf } from './words.ts';
 
 // Besides words and their stems, terms stand for parts of Korean names, which are written together as often as apart.
 /** Two neighbouring syllables of one word. */
@@ -10,6 +10,9 @@ export const inside = (pair: string): string => `~${pair}`;
 export const across = (pair: string): string => `+${pair}`;
 /** The last syllable: what the thing is, in 녹차 and 국화차. */
 export const ending = (syllable: string): string => `-${syllable}`;
+
+/** A SKU as a whole, beside the words that it falls into. */
+export const skuTerm = (sku: string): string => `#${sku.toLowerCase()}`;
 
 /** How much a term tells, as PostgreSQL names it: A is a word of the name, D the stem of a word of the description. */
 type Weight = 'A' | 'B' | 'C' | 'D';
@@ -42,6 +45,7 @@ export function termsOf(product: ProductState): Terms {
   const add = (weight: Weight, terms: string[]) => {
     for (const term of terms) if (weight < (weights.get(term) ?? 'E')) weights.set(term, weight);
   };
+  add('A', [skuTerm(product.sku)]);
   for (const name of names) {
     add('A', name);
     add('B', name.flatMap(stemsOf));
@@ -50,10 +54,10 @@ export function termsOf(product: ProductState): Terms {
   const category = wordsOf(product.category);
   add('B', [...category, ...category.flatMap(stemsOf)]);
   add('C', described);
-  // Longer Korean stems are beginnings of their words, which is how they are looked for.
+  // Longer Korean stems are beginnings of their words, which is how they are looked for, except for ambiguous ones.
   add(
     'D',
-    described.flatMap(stemsOf).filter((stem) => !isHangul(stem) || stem.length === 1),
+    described.flatMap(stemsOf).filter((stem) => !isHangul(stem) || stem.length === 1 || isAmbiguous(stem)),
   );
 
   const known = [...names.flat(), ...category, ...described];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { letters } from './hangul.ts';
-import { isCorrectable, isOneTypoApart, nearOf, pairsOf, stemsOf, wordsOf } from './words.ts';
+import { isCorrectable, isOneTypoApart, nearOf, pairsOf, shortNounOf, stemsOf, wordsOf } from './words.ts';
 
 describe('wordsOf', () => {
   it.each([
@@ -12,6 +12,9 @@ describe('wordsOf', () => {
     ['조각\u1107\u1169', ['조각보']],
     ['조각ㅂ', ['조각ㅂ']],
     ["!? ' \u0000", []],
+    ['Straße STRAẞE', ['strasse', 'strasse']],
+    ['Smørrebrød Łódź Ærø', ['smorrebrod', 'lodz', 'aero']],
+    ['Đà Nẵng œuvre Þór', ['da', 'nang', 'oeuvre', 'thor']],
   ])('%j', (text, words) => expect(wordsOf(text)).toEqual(words));
 
   it('cuts what no index would take', () => {
@@ -36,6 +39,24 @@ describe('stemsOf', () => {
     '%s is no form of anything else',
     (word) => expect(stemsOf(word)).toEqual([]),
   );
+});
+
+describe('shortNounOf', () => {
+  it.each([
+    ['붓이', '붓'],
+    ['떡과', '떡'],
+    ['꿀이', '꿀'],
+    ['차가', '차'],
+    ['떡과는', '떡'],
+    ['붓이나', '붓'],
+    ['꿀까지', '꿀'],
+    ['종이', '종'], // and paper, which is why this is not a stem
+    ['차를', undefined], // a stem
+    ['찻잔이', undefined],
+    ['모시', undefined],
+    ['떡', undefined],
+    ['cup', undefined],
+  ])('%s: %s', (word, noun) => expect(shortNounOf(word)).toBe(noun));
 });
 
 describe('letters', () => {

@@ -6,6 +6,12 @@ const longest = 40;
 
 const stopWords = new Set('a an and as at by for from in is it its of on or that the to with'.split(' '));
 
+/** Letters that Unicode does not decompose, as they are typed on a keyboard without them. */
+const folded: Record<string, string> = {
+  ...{ ß: 'ss', æ: 'ae', œ: 'oe', ø: 'o', đ: 'd', ð: 'd', þ: 'th' },
+  ...{ ł: 'l', ħ: 'h', ı: 'i', ŋ: 'n', ŧ: 't', ɓ: 'b', ɗ: 'd', ƒ: 'f', ɨ: 'i', ƙ: 'k' },
+};
+
 /**
  * The words of a text, in lower case and without accents; Korean ones apart from what is attached to them in other
  * scripts (30cm쟁반: 30cm, 쟁반). English words that say nothing are left out, unless there is nothing else.
@@ -20,6 +26,7 @@ export function wordsOf(text: string): string[] {
         .normalize('NFC'),
     )
     .toLowerCase()
+    .replace(/[^\p{ASCII}가-힣]/gu, (letter) => folded[letter] ?? letter)
     .replace(/['’](s(?![\p{L}\p{N}]))?/gu, '');
   const all = plain.match(/[가-힣ㄱ-ㅣ]+|(?:(?![가-힣ㄱ-ㅣ])[\p{L}\p{N}])+/gu) ?? [];
   const telling = all.filter((word) => !stopWords.has(word));
@@ -50,11 +57,11 @@ const follows = (stem: string, after: After): boolean => {
   return after === 'anything' || final === '' || final === 'ㄹ';
 };
 
-/** Takes off the longest that fits: 으로, not 로. */
-function withoutParticle(word: string): string[] {
+/** Takes off the longest that fits: 으로, not 로. @param least syllables that must be left, where one could be a mistake */
+function withoutParticle(word: string, least: number): string[] {
   const found = particles.find(({ text, after, short }) => {
     const stem = word.slice(0, -text.length);
-    return word.endsWith(text) && stem.length >= (short ? 1 : 2) && follows(stem, after);
+    return word.endsWith(text) && stem.length >= (short ? 1 : least) && follows(stem, after);
   });
   return found ? [word.slice(0, -found.text.length)] : [];
 }
@@ -68,9 +75,24 @@ export function stemsOf(word: string): string[] {
     const stem = /^[a-z]{3,}$/.test(word) ? stemmer(word) : word;
     return stem === word ? [] : [stem];
   }
-  const once = withoutParticle(word);
-  return [...once, ...once.flatMap(withoutParticle)];
+  const once = withoutParticle(word, 2);
+  return [...once, ...once.flatMap((stem) => withoutParticle(stem, 2))];
 }
+
+/**
+ * The noun of one syllable that a word may have besides its particle: 붓이 gives 붓. As many words only end like a particle
+ * (종이 is paper, and no 종), so this is for searches that find nothing otherwise.
+ */
+export function shortNounOf(word: string): string | undefined {
+  if (!isHangul(word)) return undefined;
+  const stems = stemsOf(word);
+  return [word, ...stems]
+    .flatMap((form) => withoutParticle(form, 1))
+    .find((noun) => noun.length === 1 && !stems.includes(noun));
+}
+
+/** Two syllables that are a noun of one with a particle, a noun of two, or the beginning of a longer word (차가운). */
+export const isAmbiguous = (word: string): boolean => word.length === 2 && shortNounOf(word) !== undefined;
 
 /** Pairs of neighbouring characters: 조각보 gives 조각, 각보. */
 export const pairsOf = (text: string): string[] =>

@@ -24,12 +24,12 @@ export class Shelf {
   async put(
     name: string,
     english: string,
-    { amount = 1_000, category = 'textiles', ko = '', en = '' } = {},
+    { amount = 1_000, currency = 'KRW', category = 'textiles', ko = '', en = '', sku = '' } = {},
   ): Promise<Product> {
     const productId = randomUUIDv7();
     const product: Product = {
-      ...{ productId, sku: productId, name, description: ko, category, version: 1 },
-      ...{ price: { amount, currency: 'KRW' }, imageUrl: 'https://127.0.0.1/cloth.svg' },
+      ...{ productId, sku: sku || productId, name, description: ko, category, version: 1 },
+      ...{ price: { amount, currency }, imageUrl: 'https://127.0.0.1/cloth.svg' },
       translations: { en: { name: english, description: en } },
     };
     await this.hears(ProductAdded(product));

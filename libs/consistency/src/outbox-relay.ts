@@ -1,14 +1,17 @@
 import {
   encodeEvent,
+  encryptFor,
   encodeRequest,
   exchanges,
   Unroutable,
   type Outgoing,
   type Publisher,
+  type Recipients,
 } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type pg from 'pg';
 import { LeaderLoop } from './leader-loop.ts';
+import { isEncrypted, type StorageEncryption } from './storage-encryption.ts';
 
 /** What is to leave, as it lies in the outbox. */
 export interface OutboxRow {
@@ -33,6 +36,8 @@ export interface RelayOptions {
   service: string;
   databaseUrl: string;
   publisher: Publisher;
+  encryption: StorageEncryption;
+  recipients: Recipients;
   /** Milliseconds between looks where nobody calls; also how late a timer may fire. */
   pollEvery?: number;
 }
@@ -59,7 +64,8 @@ const retention = { outbox: '7 days', inbox: '14 days' };
  * Brings what transactions left in the outbox to the broker: at least once, for each queue in order per subject, nothing
  * skipped.
  *
- * A command that nobody takes stays until somebody does; what comes after it about the same subject waits with it, all
+ * A command that nobody takes stays until somebody does, and so does a sensitive one whose receiver has not announced its
+ * key; what comes after it about the same subject waits with it, all
  * else goes on.
  *
  * Of all instances of a service one relays at a time (see LeaderLoop). Reading goes by a flag and not by a position,
@@ -163,7 +169,7 @@ export class OutboxRelay {
       [...chains.values()].map(async (chain) => {
         for (const row of chain) {
           try {
-            await this.options.publisher.publish(this.#toMessage(row));
+            await this.options.publisher.publish(await this.#toMessage(row));
             published.push(row.id);
           } catch (error) {
             faults.push(error as Error);
@@ -178,7 +184,7 @@ export class OutboxRelay {
     return published;
   }
 
-  #toMessage(row: OutboxRow): Outgoing {
+  async #toMessage(row: OutboxRow): Promise<Outgoing> {
     if (row.kind === 'event') {
       const encoded = encodeEvent(
         {
@@ -194,11 +200,27 @@ export class OutboxRelay {
       return { exchange: exchanges.events, routingKey: row.name, ...encoded };
     }
     const encoded = encodeRequest(
-      { pattern: row.name, data: row.data },
+      { pattern: row.name, data: await this.#encryptForReceiver(row) },
       // A command that nobody takes is a fault and stays here until somebody does.
       { messageId: row.message_id, persistent: true, mandatory: true, headers: row.headers },
     );
     return { exchange: exchanges.commands, routingKey: row.name, ...encoded };
+  }
+
+  /** @throws Unroutable while the key of the receiver, or that of the row, is not known: nothing leaves in clear */
+  async #encryptForReceiver({ name, data, message_id }: OutboxRow): Promise<unknown> {
+    if (!isEncrypted(data)) return data;
+    const { encryption, recipients } = this.options;
+    const [service] = name.split('.', 1) as [string];
+    const key = recipients.keyOf(service);
+    if (!key) throw new Unroutable(`${service} has not announced a key to encrypt ${name} with`);
+    let clear: unknown;
+    try {
+      clear = encryption.decrypt(data, `outbox ${message_id}`);
+    } catch (error) {
+      throw new Unroutable((error as Error).message);
+    }
+    return encryptFor(key, clear, name);
   }
 
   /** A little at a time, for messages wait meanwhile. Gives whether there is more. */

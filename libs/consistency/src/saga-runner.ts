@@ -4,6 +4,7 @@ import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 import { TooEarly } from './aggregate.ts';
 import type { Saga, Step } from './saga.ts';
+import type { StorageEncryption } from './storage-encryption.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 import type { UnitsOfWork } from './units-of-work.ts';
 
@@ -12,7 +13,10 @@ interface Stored {
   ended: boolean;
 }
 
-/** Keeps the runs of a service's sagas in its database, each step in the transaction of the event that caused it. */
+/**
+ * Keeps the runs of a service's sagas in its database, each step in the transaction of the event that caused it. Their
+ * states are encrypted: a saga may have to remember a payment token, for instance.
+ */
 export class SagaRunner {
   readonly #logger = new Logger('SagaRunner');
   readonly #moved = new WeakMap<UnitOfWork, Map<string, Stored>>();
@@ -23,6 +27,7 @@ export class SagaRunner {
     private readonly sagas: readonly Saga[],
     private readonly dataSource: DataSource,
     private readonly units: UnitsOfWork,
+    private readonly encryption: StorageEncryption,
   ) {}
 
   /** Subscribes the sagas to their events. Before the server listens. */
@@ -43,7 +48,7 @@ export class SagaRunner {
       [
         saga.name,
         keyOf(saga, data),
-        JSON.stringify(step.state ?? null),
+        this.#toStore(saga.name, keyOf(saga, data), step.state ?? null),
         JSON.stringify([happened(saga.start.event.name, step)]),
         saga.timeout && !step.ended ? saga.timeout.after : null,
         step.ended,
@@ -69,7 +74,11 @@ export class SagaRunner {
       'SELECT state, ended_at IS NOT NULL AS ended FROM saga WHERE name = $1 AND key = $2 FOR UPDATE',
       [saga.name, key],
     )) as Stored[];
-    return stored;
+    return stored && { ...stored, state: this.encryption.decrypt(stored.state, aboutState(saga.name, key)) };
+  }
+
+  #toStore(name: string, key: string, state: unknown): string {
+    return JSON.stringify(state === null ? null : this.encryption.encrypt(state, aboutState(name, key)));
   }
 
   #save(
@@ -80,7 +89,7 @@ export class SagaRunner {
     step: Step<unknown>,
     work: UnitOfWork,
   ): void {
-    // What is over is known by its history: its state may hold what is not to be kept, such as a payment token.
+    // What is over is known by its history: its state may hold what is not to be kept.
     const state = step.ended ? null : (step.state ?? before);
     const moved = this.#moved.get(work) ?? new Map<string, Stored>();
     this.#moved.set(work, moved.set(`${saga.name} ${key}`, { state, ended: step.ended }));
@@ -88,7 +97,13 @@ export class SagaRunner {
       `UPDATE saga SET state = $3, history = (history::jsonb || $4::jsonb)::json,
          ended_at = CASE WHEN $5 THEN now() END, due_at = CASE WHEN $5 THEN NULL ELSE due_at END
        WHERE name = $1 AND key = $2`,
-      [saga.name, key, JSON.stringify(state), JSON.stringify([happened(cause, step)]), step.ended],
+      [
+        saga.name,
+        key,
+        this.#toStore(saga.name, key, state),
+        JSON.stringify([happened(cause, step)]),
+        step.ended,
+      ],
     );
     step.messages.forEach(work.send);
   }
@@ -137,8 +152,9 @@ export class SagaRunner {
         [saga.name, key],
       )) as Stored[];
       if (!stored) return;
-      const step = transition({ [saga.key]: key } as never, stored.state as never);
-      this.#save(saga, key, 'timeout', stored.state, step, work);
+      const state = this.encryption.decrypt(stored.state, aboutState(saga.name, key));
+      const step = transition({ [saga.key]: key } as never, state as never);
+      this.#save(saga, key, 'timeout', state, step, work);
       await work.tx.query('UPDATE saga SET due_at = NULL WHERE name = $1 AND key = $2', [saga.name, key]);
     }, key);
   }
@@ -148,6 +164,8 @@ export class SagaRunner {
     await this.#firing;
   }
 }
+
+const aboutState = (name: string, key: string): string => `saga ${name} ${key}`;
 
 const keyOf = (saga: Saga, data: unknown): string => (data as Record<string, string>)[saga.key]!;
 

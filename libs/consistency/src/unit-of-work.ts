@@ -1,6 +1,7 @@
-import { createHash, randomUUIDv7 } from 'node:crypto';
+import { randomUUIDv7 } from 'node:crypto';
 import {
   platformRejection,
+  replaceFields,
   type AnyCommand,
   type AnyContract,
   type AnyEvent,
@@ -9,7 +10,9 @@ import {
 import { contextHeaders, MessageContext, subjectOf, type Incoming } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
+import { inboxKey, type InboxKey } from './inbox-key.ts';
 import type { Left, OutboxRow } from './outbox-relay.ts';
+import type { StorageEncryption } from './storage-encryption.ts';
 
 /** Thrown through a handler whose message was handled before; carries what it answered then. */
 export class AlreadyHandled extends Error {
@@ -19,18 +22,14 @@ export class AlreadyHandled extends Error {
   }
 }
 
-interface InboxKey {
-  key: string;
-  /** Of the input, where the key was chosen by a client and could be used for something else. */
-  fingerprint?: string;
-}
-
 /** Runs the handlers that a service has for one of its own messages. */
 export type Dispatch = (contract: AnyContract, data: unknown, context: MessageContext) => Promise<unknown>;
 
 export interface WorkOptions {
   service: string;
   dataSource: DataSource;
+  /** For what is kept of sensitive messages. */
+  encryption: StorageEncryption;
   dispatch: Dispatch;
   /** What the service may send to others and announce. @throws Error for anything else */
   mustDeclare?: (contract: AnyContract) => void;
@@ -73,7 +72,7 @@ export class UnitOfWork extends MessageContext {
   ) {
     super(contract, incoming);
     this.#options = options;
-    this.#inbox = inboxKey(contract, incoming);
+    this.#inbox = inboxKey(contract, incoming, options.encryption);
     this.#subject = subject;
     this.#runner = options.dataSource.createQueryRunner();
     const query = this.#runner.query.bind(this.#runner);
@@ -151,10 +150,10 @@ export class UnitOfWork extends MessageContext {
 
   /** One round trip: PostgreSQL runs what is written behind BEGIN within the transaction. */
   async #begin(connection: ClientBase): Promise<void> {
-    const { key, fingerprint } = this.#inbox;
+    const { key, fingerprints } = this.#inbox;
     const [, inserted] = await Promise.all([
       connection.query('BEGIN'),
-      connection.query(insertIntoInbox, [key, fingerprint ?? null, this.#subject ?? null]),
+      connection.query(insertIntoInbox, [key, fingerprints?.[0] ?? null, this.#subject ?? null]),
     ]);
     if (inserted.rowCount === 1) {
       this.#client = connection;
@@ -170,17 +169,17 @@ export class UnitOfWork extends MessageContext {
    * @throws Rejection `idempotency-key-reused` where the key came with another input
    */
   async mustBeNew(): Promise<void> {
-    const { key, fingerprint } = this.#inbox;
+    const { key, fingerprints } = this.#inbox;
     const text = 'SELECT fingerprint, answer FROM inbox WHERE key = $1';
     const rows: { fingerprint: string | null; answer: unknown }[] = this.#connected
       ? (await (await this.#connected).query(text, [key])).rows
       : await this.#options.dataSource.query(text, [key]);
     const [known] = rows;
     if (!known) return;
-    if (fingerprint && known.fingerprint !== fingerprint) {
+    if (fingerprints && !fingerprints.includes(known.fingerprint ?? '')) {
       throw platformRejection('idempotency-key-reused', 'this key was used with another request');
     }
-    throw new AlreadyHandled(known.answer ?? undefined);
+    throw new AlreadyHandled(this.#options.encryption.decrypt(known.answer, `answer ${key}`) ?? undefined);
   }
 
   /** Hands own messages to own handlers, writes the others to the outbox, and commits. Gives what may leave now. */
@@ -202,7 +201,7 @@ export class UnitOfWork extends MessageContext {
     writes.push(left);
     if (this.#mustKeep(answer)) {
       const text = 'UPDATE inbox SET answer = $2 WHERE key = $1';
-      writes.push(connection.query(text, [this.#inbox.key, JSON.stringify(answer)]));
+      writes.push(connection.query(text, [this.#inbox.key, JSON.stringify(this.#toKeep(answer))]));
     }
     this.#over = true;
     const committed = connection.query('COMMIT');
@@ -219,21 +218,41 @@ export class UnitOfWork extends MessageContext {
   /** @throws ZodError where the message breaks its contract: the fault is the sender's and not every receiver's */
   #row({ contract, data }: Message): Omit<OutboxRow, 'id' | 'created_at'> {
     const checked = contract.input.parse(data);
+    const messageId = randomUUIDv7();
     // Whoever waits for this message does not wait for those that follow from it, nor stands behind them.
     const { deadline: _deadline, caller: _caller, address: _address, ...context } = this.incoming.context;
     return {
-      message_id: randomUUIDv7(),
+      message_id: messageId,
       kind: contract.kind as OutboxRow['kind'],
       name: contract.name,
       subject: subjectOf(contract, checked) ?? null,
-      data: checked,
+      data: this.#toSend(contract, checked, messageId),
       headers: contextHeaders(context),
     };
   }
 
+  /**
+   * Data as it lies in the outbox. What is for another service is encrypted for that when it leaves: now its key need not
+   * be known. Of an event, what only this service may read leaves as it lies there.
+   */
+  #toSend(contract: AnyContract, data: unknown, messageId: string): unknown {
+    const { encryption } = this.#options;
+    if (contract.kind !== 'event')
+      return contract.sensitive ? encryption.encrypt(data, `outbox ${messageId}`) : data;
+    const { name, sensitiveFields } = contract;
+    return replaceFields(data, sensitiveFields, (text) => encryption.encryptText(text, `field of ${name}`));
+  }
+
+  #toKeep(answer: unknown): unknown {
+    const { contract } = this;
+    if (contract.kind === 'event' || !contract.sensitive) return answer;
+    return this.#options.encryption.encrypt(answer, `answer ${this.#inbox.key}`);
+  }
+
   #mustKeep(answer: unknown): boolean {
     const { contract } = this;
-    return answer !== undefined && contract.kind !== 'event' && !contract.sensitive;
+    if (answer === undefined || contract.kind === 'event') return false;
+    return !contract.sensitive || contract.idempotency !== 'none';
   }
 
   #connect(): Promise<ClientBase> {
@@ -289,20 +308,3 @@ async function leave(connection: ClientBase, rows: Pending[]): Promise<Left> {
     behind: inserted.rows.some(({ behind }) => behind),
   };
 }
-
-/** What makes a message the same message: the client's Idempotency-Key, within one member and contract, or its id. */
-function inboxKey(contract: AnyContract, incoming: Incoming): InboxKey {
-  const { idempotencyKey, messageId, context, data } = incoming;
-  if (!idempotencyKey || contract.kind === 'event' || contract.idempotency === 'none')
-    return { key: messageId };
-  const key = `${contract.name} ${context.caller?.memberId ?? 'anyone'} ${idempotencyKey}`;
-  return { key, fingerprint: createHash('sha256').update(canonical(data)).digest('base64url') };
-}
-
-/** JSON with sorted keys: the same input gives the same text, however a client orders its fields. */
-const canonical = (data: unknown): string =>
-  JSON.stringify(data, (_, value: unknown) =>
-    value && typeof value === 'object' && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  );

@@ -1,5 +1,6 @@
 import type { JsonSchema, RequestDescription, ServiceDescription } from './description.ts';
 import { liftDefinitions } from './lift-definitions.ts';
+import { addTitles, typeName } from './schema-titles.ts';
 
 export interface AsyncApiOptions {
   title: string;
@@ -38,7 +39,9 @@ export function renderAsyncApi(
       answers[request.name] = answerMessage(request);
       operations[request.name] = {
         action: 'receive',
+        title: request.name,
         summary: request.description || request.name,
+        description: `${sentence(request)}${service} receives it, and answers to the address in \`reply-to\`.`,
         tags: [{ name: service }, { name: request.kind }],
         channel: { $ref: `#/channels/${request.name}` },
         messages: [{ $ref: `#/channels/${request.name}/messages/${request.name}` }],
@@ -58,7 +61,9 @@ export function renderAsyncApi(
       );
       operations[event.name] = {
         action: 'send',
+        title: event.name,
         summary: event.description || event.name,
+        description: `${sentence(event)}${service} sends it at least once, with the same id each time.`,
         tags: [{ name: service }, { name: 'event' }],
         channel: { $ref: `#/channels/${event.name}` },
         messages: [{ $ref: `#/channels/${event.name}/messages/${event.name}` }],
@@ -85,9 +90,21 @@ export function renderAsyncApi(
     },
     channels,
     operations,
-    components: { schemas: { headers: headersSchema, fault: faultSchema, ...definitions } },
+    components: {
+      schemas: {
+        headers: addTitles(headersSchema, 'MessageHeaders'),
+        fault: addTitles(faultSchema, 'Fault'),
+        ...Object.fromEntries(
+          Object.entries(definitions).map(([name, one]) => [name, addTitles(one, typeName(name))]),
+        ),
+      },
+    },
   };
 }
+
+/** What a contract says of itself, before more is said. */
+const sentence = ({ description }: { description: string }): string =>
+  description && `${description.replace(/\.?$/, '.')} `;
 
 const exchange = (name: string, type: string) => ({ name, type, durable: true, autoDelete: false });
 
@@ -100,35 +117,39 @@ function channel(address: string, exchangeName: string, type: string, message: J
 }
 
 /** Nest's packet, so that a stock Nest peer can call and be called. */
-function requestMessage({ name, description, input }: RequestDescription): JsonSchema {
+function requestMessage({ name, description, input, sensitive }: RequestDescription): JsonSchema {
   return {
     name,
     title: description || name,
     contentType: 'application/json',
     headers: { $ref: '#/components/schemas/headers' },
     correlationId: { location: '$message.header#/correlation-id' },
-    payload: packet({
+    payload: packet(typeName(name, 'request'), {
       pattern: { const: name },
-      data: input,
+      data: sensitive ? encrypted(input) : input,
+      ...(sensitive && { datacontenttype: { const: jose } }),
       id: { type: 'string', description: 'Present where somebody waits for the answer; repeated in it.' },
     }),
   };
 }
 
-function answerMessage({ name, output }: RequestDescription): JsonSchema {
+function answerMessage({ name, output, sensitive }: RequestDescription): JsonSchema {
+  const response = output ?? { type: 'null' };
   return {
     name: `${name} answered`,
     title: `The answer to ${name}`,
     contentType: 'application/json',
     correlationId: { location: '$message.header#/correlation-id' },
     payload: {
+      title: typeName(name, 'reply'),
       oneOf: [
-        packet({
+        packet(typeName(name, 'answer'), {
           id: { type: 'string' },
-          response: output ?? { type: 'null' },
+          response: sensitive ? encrypted(response) : response,
+          ...(sensitive && { datacontenttype: { const: jose } }),
           isDisposed: { const: true },
         }),
-        packet({
+        packet(typeName(name, 'failure'), {
           id: { type: 'string' },
           err: { $ref: '#/components/schemas/fault' },
           isDisposed: { const: true },
@@ -157,21 +178,33 @@ function eventMessage(
     title: description || name,
     contentType: 'application/json',
     headers: {
+      title: typeName(name, 'headers'),
       allOf: [
         { $ref: '#/components/schemas/headers' },
         {
+          title: typeName(name, 'attributes'),
           type: 'object',
           required: Object.keys(prefixed(attributes)),
           properties: prefixed({ ...attributes, subject: { type: 'string' } }),
         },
       ],
     },
-    payload: packet({ pattern: { const: name }, data }),
+    payload: packet(typeName(name, 'event'), { pattern: { const: name }, data }),
   };
 }
 
-function packet(properties: Record<string, JsonSchema>): JsonSchema {
-  return { type: 'object', required: Object.keys(properties).filter((name) => name !== 'id'), properties };
+const jose = 'application/jose';
+
+/** JSON as a compact JWE (RFC 7516): ECDH-ES (X25519) and A256GCM. */
+const encrypted = (schema: JsonSchema): JsonSchema => ({
+  type: 'string',
+  contentMediaType: jose,
+  contentSchema: schema,
+});
+
+function packet(title: string, properties: Record<string, JsonSchema>): JsonSchema {
+  const required = Object.keys(properties).filter((name) => name !== 'id');
+  return addTitles({ type: 'object', required, properties }, title);
 }
 
 const headersSchema: JsonSchema = {
@@ -183,6 +216,11 @@ const headersSchema: JsonSchema = {
     deadline: { type: 'integer', description: 'Milliseconds since 1970 after which nobody waits.' },
     caller: { type: 'string', description: 'The member on whose behalf, as JSON.' },
     'idempotency-key': { type: 'string' },
+    'reply-key': {
+      type: 'string',
+      description:
+        'With an encrypted request: the public key (JWK, X25519) that its answer is encrypted with.',
+    },
   },
 };
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { CallPolicy } from './call-policy.ts';
 import { mustBePages, PageAnswer, PageRequest, type Pages } from './pages.ts';
 import { Rejection, type FieldError } from './rejection.ts';
+import { findSensitiveFields, hasSensitiveField } from './sensitive.ts';
 
 /**
  * Who may use a request over HTTP. A `public` query is answered by its input and its language alone where nobody is signed
@@ -108,7 +109,10 @@ interface RequestShape<
   /** Set where this is no route, but all that lies beneath a path. */
   readonly pages?: Pages & { limit?: RateLimit };
   readonly idempotency: Idempotency;
-  /** True where input or output hold secrets: never logged, never remembered. */
+  /**
+   * True where input or output hold secrets: both are encrypted wherever they may rest, and never logged. An answer is
+   * not kept, unless the contract asks for an Idempotency-Key; then it is kept encrypted.
+   */
   readonly sensitive: boolean;
   /**
    * The "no" that this contract declares, to be thrown.
@@ -139,6 +143,8 @@ export interface Query<
 
 /** Says what happened, in the past tense. */
 export interface Event<I extends z.ZodType = z.ZodType> extends Shape<'event', I> {
+  /** The paths of the fields that only the service itself can read; see `sensitive`. */
+  readonly sensitiveFields: readonly (readonly string[])[];
   (data: z.input<I>): Message<Event<I>>;
 }
 
@@ -173,7 +179,8 @@ type Spec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
   subject?: keyof z.output<I> & string;
   description?: string;
   idempotency?: Idempotency;
-  sensitive?: boolean;
+  /** By default true where a field of the input or output is; see `sensitive`. */
+  sensitive?: true;
   standsInFor?: string;
 } & ({ http: HttpBinding['route'] | HttpBinding; access: Access } | { http?: undefined; access?: undefined });
 
@@ -250,20 +257,23 @@ export function service(
     if (http?.cache && !isPublicRead) throw new Error(`${full}: only a public read can be cached`);
     if (http?.fallback && !isPublicRead) throw new Error(`${full}: only a public read has a fallback`);
     const rejections = spec.rejections ?? {};
+    const output = spec.output ?? z.void();
+    const isSensitive =
+      spec.sensitive ?? (hasSensitiveField(spec.input, 'input') || hasSensitiveField(output, 'output'));
     return declare<C>({
       kind,
       name: full,
       description: spec.description ?? '',
       policy: callPolicy,
       input: spec.input,
-      output: spec.output ?? z.void(),
+      output,
       rejections,
       ...(spec.extensions && { extensions: spec.extensions }),
       subject: spec.subject,
       http,
       access: spec.access,
-      idempotency: spec.idempotency ?? (kind === 'command' && !spec.sensitive ? 'optional' : 'none'),
-      sensitive: spec.sensitive ?? false,
+      idempotency: spec.idempotency ?? (kind === 'command' && !isSensitive ? 'optional' : 'none'),
+      sensitive: isSensitive,
       ...(spec.standsInFor && { standsInFor: spec.standsInFor }),
       ...(pages && { pages, access: 'public' }),
       reject: (code: string, message?: string, errors?: FieldError[]) =>
@@ -280,7 +290,7 @@ export function service(
     query: (short, spec) => request('query', short, spec as never),
     pages: (short, { description = '', ...pages }) => {
       mustBePages(`${name}.${short}`, pages);
-      const spec = { description, input: PageRequest, output: PageAnswer, sensitive: true };
+      const spec = { description, input: PageRequest, output: PageAnswer, sensitive: true as const };
       return request('command', short, spec, pages);
     },
     event: (short, data, options) =>
@@ -290,6 +300,7 @@ export function service(
         description: options?.description ?? '',
         input: data,
         subject: options?.subject,
+        sensitiveFields: findSensitiveFields(`${name}.${short}`, data),
       }),
   };
 }
@@ -337,14 +348,18 @@ export function pathParameters(path: string): string[] {
 /**
  * Whether there is a request that both routes would take: the same method, and paths that differ in nothing but what
  * one of them leaves open.
- * @param a `METHOD /path/{parameter}`
+ * @param a `METHOD /path/{parameter}`; the method `*` is any, and a last segment `*` is the path itself and all beneath it
  * @param b likewise
  */
 export function routesOverlap(a: string, b: string): boolean {
-  const [one, other] = [a.split(/[ /]/), b.split(/[ /]/)];
+  const [[method, path], [otherMethod, otherPath]] = [a.split(' '), b.split(' ')] as [string[], string[]];
+  if (method !== otherMethod && method !== '*' && otherMethod !== '*') return false;
+  const [one, other] = [path!.split('/'), otherPath!.split('/')];
   const isOpen = (part: string): boolean => part.startsWith('{');
-  return (
-    one.length === other.length &&
-    one.every((part, at) => part === other[at] || isOpen(part) || isOpen(other[at]!))
-  );
+  for (let at = 0; ; at += 1) {
+    const [part, otherPart] = [one[at], other[at]];
+    if (part === '*' || otherPart === '*') return true;
+    if (part === undefined || otherPart === undefined) return part === otherPart;
+    if (part !== otherPart && !isOpen(part) && !isOpen(otherPart)) return false;
+  }
 }

@@ -32,6 +32,8 @@ const RequestDescription = z.object({
   extensions: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
   subject: z.string().optional(),
   idempotency: z.enum(['required', 'optional', 'none']),
+  /** Input and output are encrypted on the bus. */
+  sensitive: z.boolean().optional(),
   access: Access.optional(),
   http: z
     .object({
@@ -85,6 +87,16 @@ export const ServiceDescription = z.object({
 });
 export type ServiceDescription = z.infer<typeof ServiceDescription>;
 
+/** A public key that data for a service is encrypted with: a JWK of the curve X25519 (RFC 8037). */
+export const EncryptionKey = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('X25519'),
+  x: z.base64url().length(43),
+  /** The thumbprint of the key (RFC 7638). */
+  kid: z.base64url().length(43),
+});
+export type EncryptionKey = z.infer<typeof EncryptionKey>;
+
 /** What an instance says of itself on the bus: when it comes, when something changes, and whenever the roll is called. */
 export const Announcement = z.object({
   service: z.string(),
@@ -99,6 +111,10 @@ export const Announcement = z.object({
   upstream: z.literal('http').optional(),
   /** The service whose instances speak for it: while none of them is there, nobody can tell that it is gone. */
   spokesman: z.string().optional(),
+  /** Networks in which the addresses of such an instance must lie: its credential permits no others. */
+  networks: z.array(z.string()).optional(),
+  /** TCP ports on which its process listens. */
+  ports: z.array(z.int().min(0).max(65_535)).optional(),
   /** How such an instance registered, as it said it: so that every registry can speak for it. */
   registration: z.record(z.string(), z.unknown()).optional(),
   /** Share of its time that it was busy since it last said so, from 0 to 1. */
@@ -117,6 +133,8 @@ export const Announcement = z.object({
    * clock that can be wrong.
    */
   madeQueues: z.array(z.object({ id: z.string(), takes: z.array(z.string()), ago: z.number() })).default([]),
+  /** The keys whose messages this instance can decrypt, the current one first. */
+  encryptionKeys: z.array(EncryptionKey).max(10).optional(),
   contract: ServiceDescription,
 });
 export type Announcement = z.infer<typeof Announcement>;
@@ -152,6 +170,7 @@ function describeRequest(request: AnyRequest): RequestDescription {
     rejections: request.rejections,
     ...(request.extensions && { extensions: describeExtensions(request.extensions) }),
     idempotency: request.idempotency,
+    ...(request.sensitive && { sensitive: true }),
     ...(request.access && { access: request.access }),
     ...(request.http && { http: describeBinding(request.http, output ? 200 : 204) }),
     ...(request.pages && { pages: request.pages }),

@@ -25,6 +25,7 @@ export {
 export { CallPolicy, CallPolicyChange } from './call-policy.ts';
 export {
   Announcement,
+  EncryptionKey,
   Heartbeat,
   describe,
   jsonSchema,
@@ -36,6 +37,7 @@ export {
 export { CountryCode, CurrencyCode, minorUnitDigits } from './iso-codes.ts';
 export { PageAnswer, PageRequest, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
+export { replaceFields, sensitive } from './sensitive.ts';
 export { lineOfText, multilineText } from './text.ts';
 export {
   Id,

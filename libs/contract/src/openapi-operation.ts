@@ -47,6 +47,13 @@ const accessText = {
   operator: 'For the role operator.',
 };
 
+/** `*`, or entity tags separated by commas (RFC 9110, 13.1.1). */
+const entityTags: JsonSchema = {
+  type: 'string',
+  pattern: '^(\\*|(W/)?"[!#-~]*"([ \\t]*,[ \\t]*(W/)?"[!#-~]*")*)$',
+  examples: ['"3"'],
+};
+
 const hasBody = ({ method }: Http): boolean => method !== 'GET' && method !== 'DELETE';
 
 function parameters({ http, idempotency }: Operation, input: JsonSchema): unknown[] {
@@ -76,9 +83,7 @@ function parameters({ http, idempotency }: Operation, input: JsonSchema): unknow
   return [
     ...inPath,
     ...inQuery,
-    ...(http.ifMatch
-      ? [fromHeader('If-Match', true, 'The ETag of what was read.', { type: 'string', examples: ['"3"'] })]
-      : []),
+    ...(http.ifMatch ? [fromHeader('If-Match', true, 'The ETag of what was read.', entityTags)] : []),
     ...(idempotency === 'none'
       ? []
       : [

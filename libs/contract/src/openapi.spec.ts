@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { renderAsyncApi } from './asyncapi.ts';
+import { isType } from './schema-titles.ts';
 import { service } from './contract.ts';
 import { VersionCondition } from './vocabulary.ts';
 import { describe as describeContract } from './description.ts';
@@ -162,6 +163,42 @@ describe('the AsyncAPI document', () => {
     expect(message.headers.allOf[1].properties['cloudEvents:type']).toEqual({ const: 'orders.ended' });
     expect(message.payload.properties).not.toHaveProperty('id');
     expect(message.payload.properties.data.properties).toHaveProperty('orderId');
+  });
+
+  it('has a title for every type that a generator makes, the same one for one type only', () => {
+    const types = new Map<string, Set<string>>();
+    const untitled: string[] = [];
+    const walk = (node: unknown, path: string): void => {
+      if (!node || typeof node !== 'object') return;
+      if (
+        /(payload|headers|schemas\/[^/]+|\/properties\/[^/]+|items|contentSchema|additionalProperties|Of\/\d+)$/.test(
+          path,
+        )
+      ) {
+        const schema = node as Record<string, unknown>;
+        const title = schema['title'] as string | undefined;
+        if (isType(schema) && !title) untitled.push(path);
+        if (title) types.set(title, (types.get(title) ?? new Set()).add(JSON.stringify(schema)));
+      }
+      for (const [key, child] of Object.entries(node)) walk(child, `${path}/${key}`);
+    };
+    walk(bus.channels, '');
+    walk(bus.components, '');
+    expect(untitled).toEqual([]);
+    expect([...types].filter(([, schemas]) => schemas.size > 1).map(([title]) => title)).toEqual([]);
+    expect([...types.keys()]).toEqual(
+      expect.arrayContaining([
+        'OrdersPlaceRequest',
+        'OrdersPlaceRequestData',
+        'OrdersGetReply',
+        'OrdersEndedEvent',
+      ]),
+    );
+  });
+
+  it('describes every operation', () => {
+    for (const operation of Object.values(bus.operations) as { description: string }[])
+      expect(operation.description).toMatch(/^\S.{20,}\.$/);
   });
 
   it('refers only to what it holds', () => {

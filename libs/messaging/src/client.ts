@@ -3,8 +3,10 @@ import { CallPolicy, type AnyRequest, type Input, type Reply } from '@jogakbo/co
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import { currentCall, type CallContext } from './call-context.ts';
+import { CallEncryption } from './call-encryption.ts';
 import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
+import type { Recipients } from './recipients.ts';
 import type { Splitter } from './split.ts';
 import { assertExchange, exchanges, queues, requestKey } from './topology.ts';
 import { Turn } from './turn.ts';
@@ -39,6 +41,8 @@ export interface RequestOptions {
   idempotencyKey?: string | undefined;
   /** How the callee wants to be asked. */
   policy?: CallPolicy | undefined;
+  /** Encrypts the request, and asks for an encrypted answer. What the callee announced as sensitive always is. */
+  sensitive?: boolean | undefined;
 }
 
 /** Stands between a caller and all those it asks; see `CallGuard` of libs/resilience. */
@@ -64,6 +68,8 @@ function within(deadline: number | undefined): number {
 interface Pending {
   /** Who was asked, and nobody else, may answer. */
   callee: string;
+  /** The name of the request, where its answer must be encrypted. */
+  encryptedAs: string | undefined;
   resolve(response: unknown): void;
   reject(error: unknown): void;
 }
@@ -88,6 +94,7 @@ export class RabbitClient extends ClientProxy {
   /** Questions that are asked in one turn travel together. A command travels alone: it is kept, tried again and buried alone. */
   readonly #turn = new Turn<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
   #replyKey = '';
+  readonly #encryption: CallEncryption;
   #connecting: Promise<void> | undefined;
   readonly #replies: KeptChannel;
 
@@ -97,8 +104,10 @@ export class RabbitClient extends ClientProxy {
     private readonly source: string,
     private readonly guard: Guard = unguarded,
     private readonly splitter?: Splitter,
+    recipients?: Recipients,
   ) {
     super();
+    this.#encryption = new CallEncryption(recipients);
     this.#replies = new KeptChannel(
       connection,
       (model) => model.createChannel(),
@@ -121,8 +130,8 @@ export class RabbitClient extends ClientProxy {
   /**
    * Asks a service for what its contract promises.
    * @throws Rejection the service's "no"
-   * @throws RemoteFault `timeout`, `unavailable` (nobody takes it, or the broker is away), `internal`, and
-   *   `contract-broken` where the answer does not fit the contract
+   * @throws RemoteFault `timeout`, `unavailable` (no instance takes it, the broker is away, or the key to encrypt it with
+   *   is not known yet), `internal`, and `contract-broken` where the answer does not fit the contract
    */
   readonly ask = async <C extends AnyRequest>(
     contract: C,
@@ -134,6 +143,7 @@ export class RabbitClient extends ClientProxy {
       context: currentCall(),
       persistent: contract.kind === 'command',
       policy: contract.policy,
+      sensitive: contract.sensitive,
     });
     const answer = contract.output.safeParse(response ?? undefined);
     if (answer.success) return answer.data as Reply<C>;
@@ -153,24 +163,28 @@ export class RabbitClient extends ClientProxy {
     data: unknown,
     deadline: number,
     policy: CallPolicy,
-    { context, persistent = false, idempotencyKey }: RequestOptions,
+    { context, persistent = false, idempotencyKey, sensitive }: RequestOptions,
   ): Promise<unknown> {
+    const isSensitive = this.#encryption.isFor(name, sensitive);
     const remaining = deadline - Date.now();
     if (remaining <= 0) throw new RemoteFault('timeout', `no time left for ${name}`);
     if (!this.ready) throw new BrokerAway('the broker is out of reach');
 
     const id = randomUUIDv7();
+    const encrypted = isSensitive ? await this.#encryption.encrypt(name, data) : { data, headers: {} };
     const headers = {
       ...contextHeaders(context),
       deadline,
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
+      ...encrypted.headers,
     };
     const version = this.splitter?.versionFor(calleeOf(name), context);
-    const outgoing = { pattern: name, version, data, id, headers, persistent, deadline };
+    const outgoing = { pattern: name, version, data: encrypted.data, id, headers, persistent, deadline };
+    const pending = { callee: calleeOf(name), encryptedAs: isSensitive ? name : undefined };
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<unknown>((resolve, reject) => {
-        this.#pending.set(id, { callee: calleeOf(name), resolve, reject });
+        this.#pending.set(id, { ...pending, resolve, reject });
         timer = setTimeout(
           () => reject(new RemoteFault('timeout', `${name} did not answer in time`)),
           remaining,
@@ -232,7 +246,11 @@ export class RabbitClient extends ClientProxy {
           if (operator !== undefined && message.properties.userId !== pending.callee)
             this.connection.refuseStranger('answer');
           else if (error) pending.reject(error);
-          else pending.resolve(response);
+          else if (pending.encryptedAs === undefined) pending.resolve(response);
+          else
+            void this.#encryption
+              .decrypt(pending.encryptedAs, response)
+              .then(pending.resolve, pending.reject);
         }
       },
       { noAck: true },

@@ -1,11 +1,13 @@
 export { currentCall, withCall, type CallContext, type Caller } from './call-context.ts';
 export { Ask, RabbitClient, type Guard, type RequestOptions } from './client.ts';
 export { BrokerConnection } from './connection.ts';
+export { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
 export { handledBy, Handles } from './handles.ts';
 export { Announcer, Instances, Spokesman } from './instances.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
+export { AnnouncedRecipients, type Recipients } from './recipients.ts';
 export { RabbitServer, type Around, type HandledMessage } from './server.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, splitKeyOf, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';

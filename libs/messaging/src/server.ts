@@ -6,10 +6,13 @@ import { type z } from 'zod';
 import { AnswerChannels } from './answer-channels.ts';
 import { withCall } from './call-context.ts';
 import { KeptChannel, within, type BrokerConnection } from './connection.ts';
+import { DecryptionFailed, encryptFor, UnknownKey, type DecryptionKeys } from './encryption.ts';
+import { withoutText } from './error-without-text.ts';
 import { mustBeSentByOwner, senderHeader, senderOf, Stranger } from './identity.ts';
 import { InOrder } from './in-order.ts';
 import { MessageContext } from './message-context.ts';
 import { Unroutable, type Outgoing, type Publisher } from './publisher.ts';
+import { isSensitive, NotEncrypted, RequestDecryption } from './request-decryption.ts';
 import { retryOrBury } from './retry.ts';
 import {
   assertService,
@@ -48,6 +51,8 @@ export interface ServerOptions {
   connection: BrokerConnection;
   publisher: Publisher;
   around?: Around;
+  /** Decrypts what was encrypted for the service. Required where it handles a sensitive contract. */
+  decryption?: DecryptionKeys;
   /** Waiting times before each further attempt, in milliseconds. All services of one broker share them. */
   ladder?: readonly number[];
   /** How many commands, and how many events, are worked on at a time. */
@@ -113,11 +118,14 @@ interface Source {
  * - A request is never run after its deadline. Input is checked on arrival, output before it leaves.
  * - Messages about the same subject are handled one after the other within an instance.
  * - While its calls are split among versions, it consumes the queues that `VersionQueues` says.
+ * - The data of a sensitive request is decrypted on arrival, and nowhere else: what is retried or dead-lettered stays
+ *   encrypted. One that came in clear is refused.
  * - A service hears its own events, and takes its own commands, in the transaction that sends them (`dispatch`).
  */
 export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #handlers = new Map<string, { contract: AnyContract; run: Handler[] }>();
   readonly #order = new InOrder();
+  readonly #decryption: RequestDecryption;
   readonly #turn = new Turn<PendingAnswer>((to, all) => void this.#sendAnswers(to, all));
   /** Questions being answered. */
   #questions = 0;
@@ -132,6 +140,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
 
   constructor(private readonly options: ServerOptions) {
     super();
+    this.#decryption = new RequestDecryption(options.decryption);
     this.#answers = new AnswerChannels(options.connection);
   }
 
@@ -169,6 +178,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   async listen(callback: (error?: unknown) => void): Promise<void> {
     try {
       this.#adoptNestHandlers();
+      this.#mustDecrypt();
       this.#wanted = this.#subscriptions();
       const { connection, service, split } = this.options;
       if (split) {
@@ -208,6 +218,12 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
         return value as unknown;
       });
     }
+  }
+
+  #mustDecrypt(): void {
+    const sensitive = this.handled.filter((contract) => isSensitive(contract)).map(({ name }) => name);
+    if (sensitive.length > 0 && !this.options.decryption)
+      throw new Error(`${sensitive.join(', ')}: a sensitive contract needs the option "decryption"`);
   }
 
   #subscriptions(): Subscriptions {
@@ -370,8 +386,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const found = this.#handlers.get(incoming.pattern);
     if (!found) throw unknownPattern(this.options.service, incoming);
     const { contract, run } = found;
-    const input = parse(contract.input, incoming.data);
-    const context = new MessageContext(contract, incoming);
+    const opened = await this.#decryption.open(contract, incoming);
+    const encryptAnswer = this.#decryption.responder(contract, incoming);
+    const input = parse(contract.input, opened.data);
+    const context = new MessageContext(contract, opened);
     const expired = () =>
       incoming.replyTo !== undefined && (incoming.context.deadline ?? Infinity) <= Date.now();
     const key = contract.kind === 'query' ? undefined : subjectOf(contract, input);
@@ -389,7 +407,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
         const { around } = this.options;
         return contract.kind === 'query' || !around ? through(context) : around(context, through);
       });
-      await this.#answer(incoming, { response });
+      await this.#answer(incoming, { response: await encryptAnswer(response) });
     });
   }
 
@@ -404,29 +422,46 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const isUnknown = incoming && !isStrange && !this.#handlers.has(incoming.pattern);
     if (isUnknown && (await this.#passOn(source, message, incoming))) return;
     const isNo = error instanceof Rejection;
+    const contract = this.#handlers.get(incoming?.pattern ?? '')?.contract;
+    const told = contract && isSensitive(contract) ? withoutText(error) : error;
     if (!isNo && !(error instanceof Overloaded)) {
       const traceId = traceIdOf(incoming?.context.traceparent);
       const { pattern, messageId } = incoming ?? {};
       this.logger.error(
-        { err: error, queue, pattern, messageId, traceId },
+        { err: told, queue, pattern, messageId, traceId },
         `${pattern ?? 'a message'} failed`,
       );
     }
     if (error instanceof NotYetKnown) throw error;
+    // Another instance may have the key: while somebody waits there is time to ask it.
+    if (error instanceof UnknownKey && incoming && isAwaited(incoming)) throw error;
     if (incoming?.replyTo && !isStrange) return this.#answer(incoming, { error });
     // Nobody waits for what it would have said.
     if (kind === 'queries' && !isStrange) return;
-    const hopeless = isNo || isStrange || !incoming;
+    const isForNoOne = error instanceof NotEncrypted || error instanceof DecryptionFailed;
+    const hopeless = isNo || isStrange || isForNoOne || !incoming;
+    const kept = error instanceof NotEncrypted ? await this.#encryptedCopy(message, incoming!) : message;
     await retryOrBury(this.options.publisher, {
       service: this.options.service,
       // The queue of a version may be gone by then.
       queue: queues[kind](this.options.service),
-      message,
+      message: kept,
       sender: incoming?.sender ?? senderOf(message.properties, this.options.connection),
       failures: (incoming?.failures ?? 0) + 1,
       ladder: hopeless ? [] : (this.options.ladder ?? defaultLadder),
-      error,
+      error: told,
     });
+  }
+
+  /** What came in clear and should not have is at least not kept in clear. */
+  async #encryptedCopy(
+    message: ConsumeMessage,
+    { pattern, data, packetId }: Incoming,
+  ): Promise<ConsumeMessage> {
+    const [key] = this.options.decryption!.publicKeys;
+    const packet = { pattern, data: await encryptFor(key, data, pattern), ...(packetId && { id: packetId }) };
+    const { content } = encodeRequest(packet, { messageId: '' });
+    return { ...message, content };
   }
 
   /** A version that a split names does not look into the queue of all: what only it knows is handed to it. */
@@ -538,10 +573,13 @@ class NotYetKnown extends Error {
   override readonly name = 'NotYetKnown';
 }
 
-function unknownPattern(service: string, { pattern, replyTo, context }: Incoming): Error {
-  const message = `${service} does not know ${pattern}`;
-  const { deadline } = context;
-  if (replyTo && deadline && deadline > Date.now()) return new NotYetKnown(message);
+/** Whether somebody still waits for the answer, with a deadline. */
+const isAwaited = ({ replyTo, context: { deadline } }: Incoming): boolean =>
+  replyTo !== undefined && deadline !== undefined && deadline > Date.now();
+
+function unknownPattern(service: string, incoming: Incoming): Error {
+  const message = `${service} does not know ${incoming.pattern}`;
+  if (isAwaited(incoming)) return new NotYetKnown(message);
   return new RemoteFault('unknown-pattern', message);
 }
 

@@ -4,6 +4,7 @@ import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
 import type { CallContext, Caller } from './call-context.ts';
+import { Jwe, jose } from './encryption.ts';
 import { keyOf, senderOf, type Standing } from './identity.ts';
 import { childTrace } from './trace-context.ts';
 import { mostTogether } from './turn.ts';
@@ -11,6 +12,7 @@ import { mostTogether } from './turn.ts';
 /** A message as it arrived, whatever its wire format was. */
 export interface Incoming {
   pattern: string;
+  /** A `Jwe` where it came encrypted; a handler gets what was in it. */
   data: unknown;
   messageId: string;
   /** The login that sent it, as the broker vouches for it; see `senderOf`. */
@@ -62,6 +64,9 @@ export class BrokerAway extends RemoteFault {
     super('unavailable', message);
   }
 }
+
+/** With an encrypted request: the public key (JWK) that its answer is to be encrypted with. */
+export const replyKeyHeader = 'reply-key';
 
 /** Prefix of CloudEvents attributes in the headers (CloudEvents AMQP protocol binding 1.0, binary mode). */
 const cloudEvents = 'cloudEvents:';
@@ -127,13 +132,16 @@ export function encodeEvent(
   };
 }
 
+/** What says that data is encrypted, in the words of CloudEvents; nothing where it is not. */
+const contentTypeOf = (data: unknown) => (data instanceof Jwe ? { datacontenttype: jose } : {});
+
 /** A request in Nest's packet. With `id` somebody waits for the answer; without it nobody does. */
 export function encodeRequest(
   packet: { pattern: string; data: unknown; id?: string },
   options: Options.Publish & { messageId: string },
 ): Encoded {
   return {
-    content: Buffer.from(JSON.stringify(packet)),
+    content: Buffer.from(JSON.stringify({ ...packet, ...contentTypeOf(packet.data) })),
     options: { contentType: 'application/json', ...options },
   };
 }
@@ -159,7 +167,10 @@ export function encodeRequests(
       { ...options, correlationId: id, headers: { ...headers, ...readsBatches } },
     );
   }
-  const bodies = requests.map(({ pattern, data, id, headers }) => ({ pattern, data, id, headers }));
+  const bodies = requests.map(({ pattern, data, id, headers }) => ({
+    ...{ pattern, data, id, headers },
+    ...contentTypeOf(data),
+  }));
   return { content: Buffer.from(JSON.stringify(bodies)), options: { ...options, contentType: batch } };
 }
 
@@ -167,14 +178,22 @@ interface Body {
   pattern?: unknown;
   type?: unknown;
   data?: unknown;
+  datacontenttype?: unknown;
   id?: unknown;
   headers?: Record<string, unknown>;
 }
 
-/** @throws SyntaxError where it is not JSON in UTF-8: decoded all the same, it would be another text */
+/**
+ * @throws SyntaxError where it is not JSON in UTF-8: decoded all the same, it would be another text. Without a quotation
+ *   from the body, which a log would keep
+ */
 function parse(content: Buffer): unknown {
   if (!isUtf8(content)) throw new SyntaxError('the body is not valid UTF-8');
-  return JSON.parse(content.toString());
+  try {
+    return JSON.parse(content.toString());
+  } catch {
+    throw new SyntaxError('the body is not JSON');
+  }
 }
 
 /**
@@ -212,7 +231,7 @@ function incomingOf(
   const id = typeof body.id === 'string' ? body.id : undefined;
   return {
     pattern,
-    data: body.data,
+    data: dataOf(body.datacontenttype, body.data),
     sender: senderOf(properties, standing),
     headers,
     key: keyOf({ properties, fields }, standing),
@@ -234,6 +253,9 @@ function incomingOf(
   };
 }
 
+const dataOf = (contentType: unknown, data: unknown): unknown =>
+  contentType === jose && typeof data === 'string' ? new Jwe(data) : data;
+
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
 /** What a handler gave, or threw. */
@@ -243,7 +265,10 @@ export type HandlerOutcome = { response: unknown } | { error: unknown };
 export function answerTo(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerOutcome): object {
   return 'error' in outcome
     ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
-    : { id: incoming.packetId, response: outcome.response ?? null, isDisposed: true };
+    : {
+        ...{ id: incoming.packetId, response: outcome.response ?? null, isDisposed: true },
+        ...contentTypeOf(outcome.response),
+      };
 }
 
 /** Answers as one message: a single one as it is, several in a batch. */
@@ -267,6 +292,7 @@ interface Packet {
   id?: string;
   err?: WireError | string;
   response?: unknown;
+  datacontenttype?: unknown;
 }
 
 /** The answers that a message holds, each with the request that it is for, and its response, or its error. */
@@ -280,8 +306,12 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
   return [{ id: properties.correlationId as string, ...read(packets) }];
 }
 
-function read({ err, response }: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
-  if (!err) return { response };
+function read({
+  err,
+  response,
+  datacontenttype,
+}: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
+  if (!err) return { response: dataOf(datacontenttype, response) };
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
   const { kind, message = 'the service failed', status = 422, errors, retryAfter, extensions } = err;

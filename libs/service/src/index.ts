@@ -2,7 +2,6 @@ export { GuardedCalls } from './guarded-calls.ts';
 export { Readiness } from './health.ts';
 export { Metrics } from './metrics.ts';
 export { serve } from './serve.ts';
-export { seal, sealingKey, unseal } from './seal.ts';
 export { clientKey, ServiceSettings, tell } from './service-settings.ts';
 export { Service, serviceOptions, type ServiceOptions } from './service.ts';
 export {

@@ -18,6 +18,11 @@ describe('the log', () => {
     ['in a flat line', { password: 'geheim', status: 200 }],
     ['one level down', { sent: { accessToken: 'geheim' }, status: 200 }],
     ['two levels down', { sent: { headers: { authorization: 'geheim' } }, status: 200 }],
+    ['three levels down', { sent: { request: { headers: { cookie: 'geheim' } } }, status: 200 }],
+    ...['refresh_token', 'access_token', 'id_token', 'client_secret', 'clientSecret', 'secret'].map(
+      (name): [string, object] => [`called ${name}`, { [name]: 'geheim', status: 200 }],
+    ),
+    ['in an answer', { answer: { headers: { 'set-cookie': ['a=geheim'] } }, status: 200 }],
     [
       'in what belongs to an error',
       { err: Object.assign(new Error('no'), { token: 'geheim' }), status: 200 },
@@ -42,6 +47,19 @@ describe('the log', () => {
       Array(2).fill(expect.objectContaining({ err: expect.objectContaining({ code: '57P01' }) })),
     );
     expect(JSON.stringify(lines)).not.toContain('kim@x.example');
+  });
+
+  it('leaves them out of errors within errors, too', () => {
+    const query = () =>
+      Object.assign(new Error('gone'), { detail: 'geheim', where: 'unnamed portal parameter $1 = geheim' });
+    nest.error({ err: Object.assign(new Error('outer'), { inner: query() }) }, 'failed');
+    nest.error({ err: new AggregateError([query()], 'all') }, 'failed');
+    const cycle = { at: new Date(), self: {} };
+    cycle.self = cycle;
+    nest.error({ err: Object.assign(query(), { cycle }) }, 'failed');
+    expect(lines).toHaveLength(3);
+    expect(JSON.stringify(lines)).not.toContain('geheim');
+    expect(JSON.stringify(lines)).toContain('gone');
   });
 
   it('says of every line whose it is, whatever it holds', () => {

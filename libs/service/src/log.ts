@@ -3,7 +3,17 @@ import type { LoggerService } from '@nestjs/common';
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 
 /** Never written, wherever in a logged object they stand. */
-const secrets = ['password', 'accessToken', 'refreshToken', 'token', 'authorization', 'cookie'];
+const secrets = [
+  ...['password', 'token', 'accessToken', 'refreshToken', 'secret', 'clientSecret'],
+  // As OAuth spells them (RFC 6749).
+  ...['access_token', 'refresh_token', 'id_token', 'client_secret'],
+  ...['authorization', 'cookie', 'set-cookie'],
+];
+/** One path for each depth at which a name may stand; `err.request.headers.cookie` is the deepest. */
+const pathsOf = (name: string): string[] =>
+  ['', '*', '*.*', '*.*.*'].map((outer) =>
+    name.includes('-') ? `${outer}["${name}"]` : `${outer}.${name}`.replace(/^\./, ''),
+  );
 
 /**
  * One JSON line per entry, each with the trace it belongs to.
@@ -17,7 +27,7 @@ export function createLog(
     level,
     base: { service, instance },
     serializers: { err: withoutData },
-    redact: { paths: secrets.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: '[secret]' },
+    redact: { paths: secrets.flatMap(pathsOf), censor: '[secret]' },
     mixin: () => {
       const traceId = traceIdOf(currentCall()?.traceparent);
       return traceId ? { traceId } : {};
@@ -27,10 +37,20 @@ export function createLog(
 }
 
 /** Fields of a database's error in which the values stand that it was about. */
-const data = new Set(['parameters', 'detail', 'driverError']);
+const data = new Set(['parameters', 'detail', 'where', 'driverError']);
 
-const withoutData = (error: Error): object =>
-  Object.fromEntries(Object.entries(stdSerializers.err(error)).filter(([name]) => !data.has(name)));
+const withoutData = (error: Error): unknown => withoutFields(stdSerializers.err(error));
+
+/** An error may hold others, which may hold others. What lies deeper may be a cycle, and holds no error any more. */
+const deepest = 5;
+
+const withoutFields = (value: unknown, depth = 0): unknown => {
+  if (depth > deepest) return undefined;
+  if (Array.isArray(value)) return value.map((item) => withoutFields(item, depth + 1));
+  if (typeof value !== 'object' || value === null || value.constructor !== Object) return value;
+  const kept = Object.entries(value).filter(([name]) => !data.has(name));
+  return Object.fromEntries(kept.map(([name, field]) => [name, withoutFields(field, depth + 1)]));
+};
 
 /** Nest's own log through pino. */
 export class NestLog implements LoggerService {

@@ -1,6 +1,7 @@
 import { Projector } from '@jogakbo/consistency';
 import type { Type } from '@nestjs/common';
 import { describeBus } from './bus.ts';
+import { watchListeningPorts } from './listening-ports.ts';
 import { serviceOptions } from './service.ts';
 import {
   DatabaseSettings,
@@ -33,7 +34,7 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
       process.exitCode = 2;
       return;
     }
-    const running = await start(module, options);
+    const running = await start(module, { listeningPorts: watchListeningPorts(), ...options });
     const end = () => {
       // Draining has a limit: whoever asked is about to lose patience.
       setTimeout(() => process.exit(1), 9_500).unref();

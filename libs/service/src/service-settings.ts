@@ -13,6 +13,7 @@ import {
   shared,
   type InForce,
 } from '@jogakbo/contracts-config';
+import { sealingKey, unseal } from '@jogakbo/consistency';
 import {
   BrokerConnection,
   contextHeaders,
@@ -28,7 +29,6 @@ import {
 } from '@jogakbo/messaging';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
-import { sealingKey, unseal } from './seal.ts';
 import {
   environmentName,
   type PlatformSettings,
@@ -160,17 +160,25 @@ export class ServiceSettings {
     this.#mustHaveKey();
   }
 
-  /** Where services are told apart, a key made at start would not open what another instance or an earlier run made. */
+  /**
+   * Where services are told apart, or something is stored, a key made at start would not decrypt what another instance or
+   * an earlier run made.
+   */
   #mustHaveKey(): void {
     const held = this.#held.find(({ field }) => field === 'serviceKey');
     if (!held || held.wrong) return;
-    if (this.#platform.brokerOperator === undefined) this.#platform.serviceKey ??= ServiceKey.random();
-    else if (!this.#platform.serviceKey)
-      held.wrong = {
-        key: environmentName(held.field),
-        origin: 'environment',
-        problem: 'is missing: where BROKER_OPERATOR is set, the deploy step gives every service a key',
-      };
+    const stores = this.#held.some(({ field }) => field === 'databaseUrl');
+    if (this.#platform.serviceKey) return;
+    if (this.#platform.brokerOperator === undefined && !stores) {
+      this.#platform.serviceKey = ServiceKey.random();
+      return;
+    }
+    const reason = stores ? 'the database' : 'BROKER_OPERATOR';
+    held.wrong = {
+      key: environmentName(held.field),
+      origin: 'environment',
+      problem: `is missing: with ${reason} every service needs the key that the deploy step gives it`,
+    };
   }
 
   /**

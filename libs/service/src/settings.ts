@@ -100,6 +100,13 @@ export class PlatformSettings extends settings({
     .max(65_535)
     .default(0)
     .describe('port to listen on; 0 takes a free one'),
+  reusePort: z
+    .stringbool()
+    .default(false)
+    .describe(
+      'true: another process of the same user may listen on the same port, so that one instance follows another without ' +
+        'a gap (Linux)',
+    ),
   localMode: z
     .stringbool()
     .default(false)
@@ -136,8 +143,8 @@ export class PlatformSettings extends settings({
       .optional()
       .describe(
         'secret key of this service, the same for all its instances: 32 random bytes in base64url; several, separated by ' +
-          'commas, while it is rotated: the first is current. Required with BROKER_OPERATOR; without that and this, each ' +
-          'process makes one of its own',
+          'commas, while it is rotated: the first is current. Required with BROKER_OPERATOR or a database; without those ' +
+          'and this, each process makes one of its own',
       ),
   ),
   logLevel: live(

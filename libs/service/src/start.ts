@@ -1,10 +1,19 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { describe, type Announcement } from '@jogakbo/contract';
-import { LostQueues, OutboxRelay, Projector, SagaRunner, UnitsOfWork } from '@jogakbo/consistency';
 import {
+  LostQueues,
+  OutboxRelay,
+  Projector,
+  SagaRunner,
+  StorageEncryption,
+  UnitsOfWork,
+} from '@jogakbo/consistency';
+import {
+  AnnouncedRecipients,
   Announcer,
   Ask,
   BrokerConnection,
+  DecryptionKeys,
   Instances,
   Publisher,
   RabbitClient,
@@ -42,6 +51,8 @@ export interface StartOptions {
   fastify?: FastifyServerOptions;
   /** Runs before the HTTP server listens. */
   configure?: (app: NestFastifyApplication) => void | Promise<void>;
+  /** The TCP ports on which its process listens, for its announcement. */
+  listeningPorts?: () => number[];
 }
 
 /** A service that takes work. */
@@ -115,7 +126,9 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   await publisher.open();
   const guarded = new GuardedCalls(platform, metrics);
   const split = new SplitCalls(platform, metrics);
-  const client = new RabbitClient(consuming, publisher, service, guarded.guard, split);
+  const decryption = new DecryptionKeys(platform.serviceKey!);
+  const recipients = new AnnouncedRecipients(() => instances.present, [[service, decryption.publicKeys[0]]]);
+  const client = new RabbitClient(consuming, publisher, service, guarded.guard, split, recipients);
   await client.connect();
 
   const readiness = new Readiness();
@@ -125,21 +138,24 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let projector: Projector | undefined;
   let dataSource: DataSource | undefined;
   let lostQueues: LostQueues | undefined;
+  const storage = new StorageEncryption(platform.serviceKey!);
   if (hasDatabase) {
     const database = loaded[1] as DatabaseSettings;
     dataSource = await createDataSource(module, database).initialize();
-    relay = new OutboxRelay({ service, databaseUrl: database.databaseUrl, publisher });
+    const { databaseUrl } = database;
+    relay = new OutboxRelay({ service, databaseUrl, publisher, encryption: storage, recipients });
     units = new UnitsOfWork({
       service,
       dataSource,
+      encryption: storage,
       dispatch: (...args) => server.dispatch(...args),
       mustDeclare,
       wake: relay.wake,
     });
     lostQueues = new LostQueues(dataSource, relay.wake);
-    sagaRunner = new SagaRunner(sagas, dataSource, units);
+    sagaRunner = new SagaRunner(sagas, dataSource, units, storage);
     if (projections.length > 0) {
-      projector = new Projector(projections, dataSource, database.databaseUrl);
+      projector = new Projector(projections, dataSource, databaseUrl);
       await projector.prepare();
     }
     metrics.watchOutbox(dataSource);
@@ -149,6 +165,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     service,
     connection: consuming,
     publisher,
+    decryption,
     observe(handled) {
       metrics.observeMessage(handled);
       logHandled(log, handled);
@@ -166,7 +183,10 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ...(ladder && { ladder }),
     ...(units && { around: units.around }),
   });
-  const instances = new Instances(consuming, publisher, service, lostQueues?.hear);
+  const instances = new Instances(consuming, publisher, service, (announcement) => {
+    recipients.hear(announcement);
+    lostQueues?.hear(announcement);
+  });
   settings.onChange(() => server.splitChanged());
   sagaRunner?.attach(server);
   projector?.attach(server);
@@ -186,6 +206,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     { provide: Metrics, useValue: metrics },
     { provide: GuardedCalls, useValue: guarded },
     { provide: SplitCalls, useValue: split },
+    { provide: StorageEncryption, useValue: storage },
     { provide: Readiness, useValue: readiness },
     { provide: ServiceSettings, useValue: settings },
     ...classes.map((provide, index) => ({ provide, useValue: loaded[index] })),
@@ -214,14 +235,18 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
     leftAlone: guarded.leftAlone,
+    ...(options.listeningPorts && { ports: options.listeningPorts() }),
     ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
     madeQueues: madeQueues.map(({ takes, at }, id) => ({
       id: String(id),
       takes,
       ago: performance.now() - at,
     })),
+    encryptionKeys: [...decryption.publicKeys],
     contract: described,
   }));
+  // Before anything is asked: a sensitive request needs the key of its receiver.
+  await instances.open();
   const app = await NestFactory.create<NestFastifyApplication>(
     root,
     new FastifyAdapter(options.fastify ?? {}),
@@ -238,10 +263,10 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   relay?.start();
   sagaRunner?.start();
   projector?.start();
-  await app.listen(platform.port, platform.host);
+  const { port, host, reusePort } = platform;
+  await app.listen({ port, host, ...(reusePort && { reusePort }) });
   url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
 
-  if (lostQueues || contract.contracts.size > 0) await instances.open();
   await announcer.open();
   await settings.follow({ connection: consuming, publisher, ask: client.ask, instance, log });
   log.info({ url }, `${service} takes work`);

@@ -49,6 +49,11 @@ export class Browser {
     else this.#cookies.delete(pair.slice(0, at));
   }
 
+  /** What its cookies hold. */
+  get cookieValues(): string[] {
+    return [...this.#cookies.values()].map(({ value }) => value);
+  }
+
   #cookiesFor(path: string): string {
     return [...this.#cookies]
       .filter(([, cookie]) => path.startsWith(cookie.path))

@@ -1,26 +1,33 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto';
-import type {
-  AnyCommand,
-  AnyContract,
-  AnyEvent,
-  AnyRequest,
-  Body,
-  Input,
-  Language,
-  Message,
-  Reply,
+import {
+  CallPolicy,
+  type AnyCommand,
+  type AnyContract,
+  type AnyEvent,
+  type AnyRequest,
+  type Body,
+  type Input,
+  type Language,
+  type Message,
+  type Reply,
 } from '@jogakbo/contract';
 import {
+  AnnouncedRecipients,
+  Announcer,
   BrokerConnection,
   childTraceparent,
   contextHeaders,
+  DecryptionKeys,
   encodeEvent,
   encodeRequest,
+  encryptFor,
   exchanges,
+  Instances,
   Listener,
   Publisher,
   RabbitClient,
   RabbitServer,
+  ServiceKey,
   subjectOf,
   withCall,
   type CallContext,
@@ -52,7 +59,7 @@ export interface As {
 export class ServiceUnderTest {
   /** By message id: what leaves an outbox twice is heard once, as by everybody who keeps an inbox. */
   readonly #heard = new Map<string, { name: string; data: unknown }>();
-  readonly #stubs: RabbitServer[] = [];
+  readonly #stubs: (RabbitServer | Announcer)[] = [];
 
   private constructor(
     private readonly module: Type,
@@ -62,6 +69,8 @@ export class ServiceUnderTest {
     private readonly connection: BrokerConnection,
     private readonly publisher: Publisher,
     private readonly client: RabbitClient,
+    private readonly instances: Instances,
+    private readonly recipients: AnnouncedRecipients,
     private running: RunningService,
   ) {}
 
@@ -98,8 +107,10 @@ export class ServiceUnderTest {
     const connection = await new BrokerConnection().open(broker.url, 'test');
     const publisher = new Publisher(connection);
     await publisher.open();
-    const client = new RabbitClient(connection, publisher, 'test');
-    await client.connect();
+    const instances: Instances = new Instances(connection, publisher, 'test', (one) => recipients.hear(one));
+    const recipients = new AnnouncedRecipients(() => instances.present);
+    const client = new RabbitClient(connection, publisher, 'test', undefined, undefined, recipients);
+    await Promise.all([client.connect(), instances.open()]);
     const running = await start(module, startOptions);
     const self = new ServiceUnderTest(
       module,
@@ -109,10 +120,18 @@ export class ServiceUnderTest {
       connection,
       publisher,
       client,
+      instances,
+      recipients,
       running,
     );
     await self.#listen();
+    await self.#keyOf(serviceOptions(module).contract.name);
     return self;
+  }
+
+  /** A service has a key as soon as it has announced itself. */
+  #keyOf(service: string) {
+    return eventually(() => this.recipients.keyOf(service));
   }
 
   async #listen(): Promise<void> {
@@ -126,6 +145,11 @@ export class ServiceUnderTest {
     return this.running.url;
   }
 
+  /** What the service is given under this environment name. */
+  setting(name: string): string | undefined {
+    return this.options.environment![name];
+  }
+
   /** Something that the service's module provides. */
   get<T>(token: Type<T>): T {
     return this.running.app.get(token, { strict: false });
@@ -135,6 +159,7 @@ export class ServiceUnderTest {
   async ask<C extends AnyRequest>(contract: C, input: Input<C>, as: As = {}): Promise<Reply<C>> {
     const response = await this.client.request(contract.name, input, {
       persistent: contract.kind === 'command',
+      sensitive: contract.sensitive,
       idempotencyKey: as.idempotencyKey,
       timeout: as.timeout,
       context: {
@@ -153,12 +178,14 @@ export class ServiceUnderTest {
     messageId: string = randomUUIDv7(),
     context?: CallContext,
   ): Promise<void> {
-    const { contract, data } = message;
+    const { contract } = message;
+    const { name, service, sensitive } = contract;
+    const data = sensitive ? await encryptFor(await this.#keyOf(service), message.data, name) : message.data;
     const encoded = encodeRequest(
-      { pattern: contract.name, data },
+      { pattern: name, data },
       { messageId, persistent: true, mandatory: true, headers: contextHeaders(context) },
     );
-    await this.publisher.publish({ exchange: exchanges.commands, routingKey: contract.name, ...encoded });
+    await this.publisher.publish({ exchange: exchanges.commands, routingKey: name, ...encoded });
   }
 
   /** Announces an event as the service that it belongs to would. @param id to announce the same one again */
@@ -196,8 +223,9 @@ export class ServiceUnderTest {
     answers: Iterable<[AnyRequest, (data: never) => unknown]>,
   ): Promise<StubbedService> {
     const received: { contract: AnyContract; data: unknown }[] = [];
+    const decryption = new DecryptionKeys(ServiceKey.random());
     const server = new RabbitServer({
-      service,
+      ...{ service, decryption },
       connection: this.connection,
       publisher: this.publisher,
       ladder: [50, 100, 200],
@@ -211,11 +239,29 @@ export class ServiceUnderTest {
     await new Promise<void>((resolve, reject) => {
       void server.listen((error) => (error ? reject(error as Error) : resolve()));
     });
-    this.#stubs.push(server);
+    this.#stubs.push(server, await this.#announceStub(service, decryption));
     return {
       received: <C extends AnyRequest>(contract: C) =>
         received.filter((one) => one.contract === contract).map(({ data }) => data as Body<C>),
     };
+  }
+
+  /** What is sensitive is encrypted for the stub only when its key is known. */
+  async #announceStub(service: string, { publicKeys }: DecryptionKeys): Promise<Announcer> {
+    const announcer = new Announcer(this.connection, this.publisher, () => ({
+      ...{
+        service,
+        version: '0.0.0',
+        instance: `${service}-${randomUUIDv7().slice(-12)}`,
+        state: 'up',
+        url: '',
+      },
+      ...{ startedAt: new Date().toISOString(), interval: 60, madeQueues: [] },
+      encryptionKeys: [...publicKeys],
+      contract: { service, description: '', policy: CallPolicy.parse({}), requests: [], events: [] },
+    }));
+    await announcer.open();
+    return announcer;
   }
 
   /** The service's own database. */
@@ -228,16 +274,22 @@ export class ServiceUnderTest {
     return start(this.module, this.options);
   }
 
-  /** Stops the service and starts it again, on the same broker and database. */
-  async restart(): Promise<void> {
+  /**
+   * Stops the service and starts it again, on the same broker and database.
+   * @param changes settings that are other ones from now on
+   * @param whileStopped what happens in between
+   */
+  async restart(changes: NodeJS.ProcessEnv = {}, whileStopped?: () => Promise<void>): Promise<void> {
     await this.running.stop();
+    await whileStopped?.();
+    Object.assign(this.options.environment!, changes);
     this.running = await start(this.module, this.options);
   }
 
   async stop(): Promise<void> {
     await this.running.stop();
     await Promise.all(this.#stubs.map((stub) => stub.close()));
-    await this.client.close();
+    await Promise.all([this.client.close(), this.instances.close()]);
     await this.connection.close();
     await Promise.all([this.broker.drop(), this.databaseHandle?.drop()]);
   }

@@ -1,5 +1,11 @@
-import { BrokerConnection, exchanges, Publisher } from '@jogakbo/messaging';
-import { Consistency1700000000000, UnitsOfWork, type OutboxRelay } from '@jogakbo/consistency';
+import { BrokerConnection, exchanges, Publisher, ServiceKey } from '@jogakbo/messaging';
+import {
+  Consistency1700000000000,
+  StorageEncryption,
+  UnitsOfWork,
+  type OutboxRelay,
+  type RelayOptions,
+} from '@jogakbo/consistency';
 import { service } from '@jogakbo/contract';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -35,6 +41,16 @@ export class Counting {
   seen: Counted[] = [];
   /** How many came that were known. */
   repeated = 0;
+  readonly #encryption = new StorageEncryption(ServiceKey.random());
+
+  /** What every relay of this outbox needs. */
+  get relayOptions(): RelayOptions {
+    return {
+      ...{ service: 'shop', databaseUrl: this.database.url, publisher: this.publisher },
+      encryption: this.#encryption,
+      recipients: { keyOf: () => undefined, isSensitive: () => false },
+    };
+  }
 
   async open(): Promise<void> {
     [this.broker, this.database] = await Promise.all([privateBroker(), privateDatabase()]);
@@ -111,6 +127,7 @@ export class Counting {
     const units = new UnitsOfWork({
       service: 'shop',
       dataSource: this.source,
+      encryption: this.#encryption,
       dispatch: async () => {},
       wake,
     });

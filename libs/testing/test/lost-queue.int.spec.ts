@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { service, type Body } from '@jogakbo/contract';
 import { Consistency1700000000000, type UnitOfWork } from '@jogakbo/consistency';
@@ -81,9 +82,13 @@ describe('a queue that was deleted with all that was in it', () => {
     await database.drop();
   });
 
+  const serviceKey = randomBytes(32).toString('base64url');
   const startReceiver = () =>
     start(PrinterModule, {
-      environment: { LOG_LEVEL: 'error', RABBITMQ_URL: sender.broker.url, DATABASE_URL: database.url },
+      environment: {
+        ...{ LOG_LEVEL: 'error', RABBITMQ_URL: sender.broker.url, DATABASE_URL: database.url },
+        SERVICE_KEY: serviceKey,
+      },
     });
   const done = async () => {
     const source = await createDataSource(PrinterModule as Type, {

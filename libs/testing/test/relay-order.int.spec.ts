@@ -68,12 +68,8 @@ describe('the order in which a relay publishes', () => {
 
   it('OutboxRelay keeps what it is handed in order with what others write', async () => {
     const relay = new OutboxRelay({
-      ...{
-        service: 'shop',
-        databaseUrl: counting.database.url,
-        publisher: counting.publisher,
-        pollEvery: 20,
-      },
+      ...counting.relayOptions,
+      pollEvery: 20,
     });
     relay.start();
     await eventually(async () => (await counting.pool.query(`SELECT 1 ${leading}`)).rowCount === 1);
@@ -87,9 +83,7 @@ describe('the order in which a relay publishes', () => {
   it('OutboxRelay skips 0 and inverts 0 of 20,000, also when the one that leads is cut off', async () => {
     const relay = () =>
       new OutboxRelay({
-        service: 'shop',
-        databaseUrl: counting.database.url,
-        publisher: counting.publisher,
+        ...counting.relayOptions,
         pollEvery: 50,
       });
     const cutOffLeader = async () => {

@@ -30,9 +30,7 @@ describe('OutboxRelay', () => {
     await put(2, 2, 'event', name, `'order 7'`);
     await put(1, 3, 'event', name, `'free'`);
     const relay = new OutboxRelay({
-      service: 'shop',
-      databaseUrl: counting.database.url,
-      publisher: counting.publisher,
+      ...counting.relayOptions,
       pollEvery: 50,
     });
     relay.start();
@@ -63,9 +61,7 @@ describe('OutboxRelay', () => {
       `INSERT INTO inbox (key, received_at) VALUES ('young', now() - interval '13 days')`,
     );
     const relay = new OutboxRelay({
-      service: 'shop',
-      databaseUrl: counting.database.url,
-      publisher: counting.publisher,
+      ...counting.relayOptions,
       pollEvery: 50,
     });
     relay.start();
@@ -81,11 +77,7 @@ describe('OutboxRelay', () => {
         while (stuck) await sleep(50);
       },
     } as unknown as Publisher;
-    const relay = new OutboxRelay({
-      service: 'shop',
-      databaseUrl: counting.database.url,
-      publisher: patient,
-    });
+    const relay = new OutboxRelay({ ...counting.relayOptions, publisher: patient });
     relay.start();
     const leader = async () => (await counting.pool.query(`SELECT pid ${leading}`)).rows[0]?.pid;
     const first = await eventually(leader);
@@ -123,9 +115,7 @@ describe('OutboxRelay', () => {
     const looks = jest.spyOn(pg.Client.prototype, 'query');
     const relay = new OutboxRelay({
       ...{
-        service: 'shop',
-        databaseUrl: counting.database.url,
-        publisher: counting.publisher,
+        ...counting.relayOptions,
         pollEvery: 60_000,
       },
     });

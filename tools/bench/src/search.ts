@@ -26,7 +26,10 @@ const admin = new pg.Client(TEST_DATABASE_URL);
 await admin.connect();
 await admin.query(`CREATE DATABASE ${name}`);
 const url = Object.assign(new URL(TEST_DATABASE_URL), { pathname: `/${name}` }).href;
-const environment = { DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error' };
+const environment = {
+  ...{ DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error' },
+  SERVICE_KEY: randomBytes(32).toString('base64url'),
+};
 const service = (...args: string[]) =>
   spawn(process.execPath, ['apps/search/dist/main.js', ...args], {
     env: { ...process.env, ...environment },
@@ -132,7 +135,7 @@ async function fill(products: number): Promise<void> {
        ), named AS (
          INSERT INTO product_names SELECT product_id, typed, ko, en FROM made
        )
-       INSERT INTO product_terms SELECT product_id, category, amount, terms FROM made`,
+       INSERT INTO product_terms SELECT product_id, category, amount, currency, terms FROM made`,
       [JSON.stringify(rows)],
     );
   }

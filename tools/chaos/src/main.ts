@@ -15,7 +15,7 @@ import { type FaultName, faultNames } from './schedule.ts';
 const help = `usage: npm run chaos -- [options]
 
 Starts a store of its own, lets members buy from it, breaks it in many ways, and then checks, past the services, that
-nothing was lost and nothing was applied twice. Exit code 1 where anything was.
+nothing was lost and nothing was applied twice. Exit code 1 where anything was, and where no fault struck.
 
   --seconds N      how long to buy and to break (default: 600)
   --seed N         the same seed gives the same schedule (default: drawn, and printed)

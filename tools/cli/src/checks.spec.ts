@@ -32,6 +32,9 @@ describe('what a start needs, as doctor sees it', () => {
 
   it('names a data folder of another user', () => {
     mkdirSync(join(state.folder, 'postgres'));
+    // Empty, as a mounted disk: the first start gives it to its server.
+    expect(checkDataFolders(state, { uid: self + 1, gid: 0 }).ok).toBe(true);
+    put('postgres/PG_VERSION', '18');
     expect(checkDataFolders(state, { uid: self, gid: 0 }).ok).toBe(true);
     expect(checkDataFolders(state, { uid: self + 1, gid: 0 })).toMatchObject({
       ok: false,

@@ -1,4 +1,4 @@
-import { existsSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type BrokerWay, brokerWays, checkGivenBroker } from './broker.ts';
 import { checkGivenDatabase } from './database.ts';
@@ -73,16 +73,20 @@ export function checkSecrets(state: State): Check {
 }
 
 /** Both servers refuse to work in a folder of another user. */
-export function checkDataFolders(state: State, user = postgresUser()): Check {
+export function checkDataFolders(state: State, user = postgresUser(), env = process.env): Check {
   const self = process.getuid?.();
   const owners = [
-    { folder: join(state.folder, 'postgres'), owner: user?.uid ?? self, server: 'PostgreSQL' },
+    ...(env.DATABASE_URL
+      ? []
+      : [{ folder: join(state.folder, 'postgres'), owner: user?.uid ?? self, server: 'PostgreSQL' }]),
     // The administrator may write to every folder.
-    ...(self === 0 ? [] : [{ folder: join(state.folder, 'rabbitmq'), owner: self, server: 'RabbitMQ' }]),
+    ...(self === 0 || env.RABBITMQ_URL
+      ? []
+      : [{ folder: join(state.folder, 'rabbitmq'), owner: self, server: 'RabbitMQ' }]),
   ];
   for (const { folder, owner, server } of owners) {
     const found = statSync(folder, { throwIfNoEntry: false })?.uid;
-    if (found === undefined || owner === undefined || found === owner) continue;
+    if (found === undefined || owner === undefined || found === owner || isEmpty(folder)) continue;
     return failed(
       'data folders',
       `${folder} belongs to user ${found}, and ${server} runs as user ${owner}`,
@@ -90,6 +94,15 @@ export function checkDataFolders(state: State, user = postgresUser()): Check {
     );
   }
   return passed('data folders', 'belong to those who use them');
+}
+
+/** The first start gives an empty folder, such as a mounted disk, to its server. One that cannot be read is not empty. */
+function isEmpty(folder: string): boolean {
+  try {
+    return readdirSync(folder).length === 0;
+  } catch {
+    return false;
+  }
 }
 
 /** A start takes over from a supervisor that was killed; until then its services are gone. */

@@ -79,6 +79,11 @@ export async function editLetter(
     });
   // Nothing is held while the editor is open.
   const before = await find(async (letter) => letter);
+  if (before.encrypted) {
+    throw new Fault(`The data of ${before.id} is encrypted for ${before.service}: it cannot be edited.`, {
+      remedies: [`npx jogakbo dead replay ${before.id}`, `or: npx jogakbo dead discard ${before.id}`],
+    });
+  }
   const draft = typeof before.data === 'string' && !before.type ? before.data : pretty(before.data);
   const data = parsed(file === undefined ? throughEditor(draft) : readGiven(file));
   if (before.type !== undefined && isDeepStrictEqual(data, before.data)) {

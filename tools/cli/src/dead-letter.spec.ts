@@ -62,3 +62,20 @@ describe('a letter without an id', () => {
     expect(letter(undefined, 2).id).not.toBe(letter(undefined, 1).id);
   });
 });
+
+describe('a letter that is encrypted', () => {
+  const content = (more: object) => ({
+    ...{
+      content: Buffer.from(JSON.stringify({ pattern: 'identity.sign-in', data: 'eyJ.a.b.c.d', ...more })),
+    },
+    ...{ fields: {}, properties: { messageId: 'ab-1', headers: {} } },
+  });
+  const read = (more: object) => deadLetterOf('identity', content(more) as unknown as ConsumeMessage);
+
+  it('keeps its type, and says that its data cannot be read', () => {
+    expect(read({ datacontenttype: 'application/jose' })).toMatchObject({
+      ...{ type: 'identity.sign-in', data: 'eyJ.a.b.c.d', encrypted: true },
+    });
+    expect(read({}).encrypted).toBe(false);
+  });
+});

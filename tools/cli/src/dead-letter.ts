@@ -21,6 +21,8 @@ export interface DeadLetter {
   stack: string | undefined;
   /** What the handler gets; the whole text where the body cannot be read. */
   data: unknown;
+  /** True where `data` is a JWE that only the service can decrypt. A replay sends it on as it is. */
+  encrypted: boolean;
   headers: Record<string, unknown>;
   message: ConsumeMessage;
 }
@@ -40,11 +42,12 @@ export const headersForReplay = (headers: Record<string, unknown>): Record<strin
   Object.fromEntries(Object.entries(headers).filter(([name]) => !ofFailure.test(name)));
 
 /** The body, where it is a JSON object that names its type. */
-function bodyOf(content: Buffer): { type: string; data: unknown } | undefined {
+function bodyOf(content: Buffer): { type: string; data: unknown; encrypted: boolean } | undefined {
   try {
     const body = JSON.parse(content.toString()) as Record<string, unknown> | null;
     const type = body?.pattern ?? body?.type;
-    return typeof type === 'string' ? { type, data: body!.data } : undefined;
+    const encrypted = body?.datacontenttype === 'application/jose';
+    return typeof type === 'string' ? { type, data: body!.data, encrypted } : undefined;
   } catch {
     return undefined;
   }
@@ -83,6 +86,7 @@ export function deadLetterOf(service: string, message: ConsumeMessage): DeadLett
     traceId: /^00-([0-9a-f]{32})-/.exec(text(headers.traceparent) ?? '')?.[1],
     stack: text(headers.stack),
     data: body ? body.data : message.content.toString(),
+    encrypted: body?.encrypted ?? false,
     headers,
     message,
   };

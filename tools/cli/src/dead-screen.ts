@@ -107,7 +107,10 @@ export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
     name,
     typeof value === 'string' ? firstLine(value, 200) : JSON.stringify(value),
   ]);
-  console.log([...textTable(rows), '', 'data:', body].join('\n'));
+  const title = letter.encrypted
+    ? `data (encrypted: only ${letter.service} can read it; a replay sends it on unchanged):`
+    : 'data:';
+  console.log([...textTable(rows), '', title, body].join('\n'));
   console.log(['', 'headers:', ...(headerRows.length ? textTable(headerRows, '  ') : [])].join('\n'));
   if (letter.stack) console.log(`\nstack:\n${letter.stack}`);
   return 0;

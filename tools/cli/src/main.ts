@@ -146,6 +146,25 @@ const commands: Record<string, Command> = {
     takesNames: true,
     run: async (values, names) => (await import('./config.ts')).config(values, names),
   },
+  registration: {
+    summary: 'let an app that is not on the bus register, with routes and networks of its own',
+    usage: [
+      'registration list [--json]',
+      'registration add <app> --routes "GET /v1/hello,…" --networks 10.0.0.0/8,…   (or change it: a new secret)',
+      'registration remove <app>',
+    ].join('\n       jogakbo '),
+    options: {
+      routes: { type: 'string', value: 'a,b', help: 'METHOD /path/{parameter}: what it may take' },
+      networks: {
+        type: 'string',
+        value: 'a,b',
+        help: 'where its addresses must lie; loopback only where it is named: 127.0.0.0/8',
+      },
+      json: { type: 'boolean', help: 'for programs' },
+    },
+    takesNames: true,
+    run: async (values, names) => (await import('./registration.ts')).registration(values, names),
+  },
   logins: {
     summary: 'give each service its login at the broker again, with what its build says that it does there',
     usage: 'logins',

@@ -14,6 +14,8 @@ export interface OperatorDoor {
   /** @param path with `query` behind it where that has fields @throws Fault that says what the store says */
   get<T>(path: string, query?: Record<string, string | undefined>): Promise<T>;
   post<T>(path: string, body: unknown): Promise<T>;
+  put<T>(path: string, body: unknown): Promise<T>;
+  delete(path: string): Promise<void>;
 }
 
 /** Signs in as the operator of staff.json, works, and signs out. @throws Fault where the store does not let it */
@@ -40,6 +42,8 @@ export async function asOperator<T>(state: State, work: (door: OperatorDoor) => 
         return call(url, accessToken, 'GET', search ? `${path}?${search}` : path);
       },
       post: (path, body) => call(url, accessToken, 'POST', path, body),
+      put: (path, body) => call(url, accessToken, 'PUT', path, body),
+      delete: (path) => call(url, accessToken, 'DELETE', path),
     });
   } finally {
     await call(url, accessToken, 'DELETE', '/v1/sessions/current').catch(() => undefined);

@@ -12,7 +12,7 @@ import { startOptions } from './start.ts';
 import { takeCharge } from './start-store.ts';
 import { openSecrets, type State } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
-import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
+import { brokerPlaceOf, databasePlaceOf, ownEndpointsOf, registryPortOf } from './store-backing.ts';
 import { tlsRemarks } from './store-tls.ts';
 import { type App, listApps } from './workspace.ts';
 
@@ -95,7 +95,7 @@ export async function groundOfItsOwn(state: State, app: App, say: (text: string)
       staffFile: staffFileOf(state),
       openIdClientsFile: ensureOpenIdClients(state),
       registryPort: await registryPortOf(state),
-      registrationSecret: secrets.registration,
+      ownEndpoints: ownEndpointsOf(state, broker, database),
       serviceKeys: secrets.serviceKeys,
       config: ensureConfigSecrets(state, listApps()),
     };

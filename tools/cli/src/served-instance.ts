@@ -26,10 +26,13 @@ interface Served {
   migrate(launch: Launch): Promise<void>;
 }
 
+/** Whether two instances can listen at the same time. */
+const canShare = ({ env }: Launch): boolean => env.PORT === '0' || env.REUSE_PORT === 'true';
+
 /**
  * The instance of a served service, and its next one: the next starts while the present one answers, which ends when the
- * next is ready. One that does not become ready changes nothing. Where the port is fixed, only one can listen at a time:
- * there the present one ends first.
+ * next is ready. One that does not become ready changes nothing. Where only one can listen at a time, the present one ends
+ * first.
  */
 export class ServedInstance {
   readonly #served: Served;
@@ -62,7 +65,7 @@ export class ServedInstance {
     await migrate(launch);
     if (!isLast()) return;
     const began = Date.now();
-    const hasFixedPort = !version && launch.env.PORT !== '0';
+    const hasFixedPort = !version && !canShare(launch);
     if (hasFixedPort) {
       await ground.handOver();
       await this.#endInstance(this.#current);
@@ -94,7 +97,7 @@ export class ServedInstance {
     const child = spawn(command, args, {
       cwd,
       // What it says that it is, on a port that the other one has not.
-      env: version ? { ...env, npm_package_version: version, PORT: '0' } : env,
+      env: version ? { ...env, npm_package_version: version, PORT: '0', REUSE_PORT: 'false' } : env,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
@@ -148,7 +151,7 @@ export class ServedInstance {
     await this.#turn;
     const { ground, version } = this.#served;
     const launch = await ground.launch();
-    const hasFixedPort = !version && launch.env.PORT !== '0';
+    const hasFixedPort = !version && !canShare(launch);
     if (!hasFixedPort) await ground.takeBack().catch(() => undefined);
     await this.#endInstance(this.#current);
     if (hasFixedPort) await ground.takeBack().catch(() => undefined);

@@ -12,7 +12,7 @@ const around: Surroundings = {
   staffFile: '/state/staff.json',
   openIdClientsFile: '/state/openid-clients.json',
   registryPort: 8761,
-  registrationSecret: 'generated',
+  ownEndpoints: ['127.0.0.1:5672', '127.0.0.1:5432'],
   serviceKeys: { orders: 'key of orders', gateway: 'key of the gateway' },
   config: {
     passwords: { orders: 'of orders', gateway: 'of the gateway' },
@@ -38,6 +38,12 @@ describe('serviceEnvironment', () => {
     expect(of('orders').DATABASE_URL).toBe('postgresql://orders');
     expect(of('gateway', false)).not.toHaveProperty('DATABASE_URL');
     expect(of('gateway', false)).not.toHaveProperty('PGPASSWORD');
+  });
+
+  it('lets two instances of a service with a fixed port listen at the same time', () => {
+    const of = (name: string) => serviceEnvironment({ name, hasDatabase: false }, around, {}).REUSE_PORT;
+    const shared = process.platform === 'linux' ? 'true' : undefined;
+    expect([of('gateway'), of('registry'), of('orders')]).toEqual([shared, shared, undefined]);
   });
 
   it('gives the public port to the gateway alone', () => {
@@ -70,8 +76,6 @@ describe('serviceEnvironment', () => {
     expect(of('orders')).not.toHaveProperty('SMTP_URL');
     expect(of('identity').STAFF_FILE).toBe('/state/staff.json');
     expect(of('identity').OIDC_CLIENTS_FILE).toBe('/state/openid-clients.json');
-    expect(of('registry').REGISTRATION_SECRET).toBe('generated');
-    expect(of('gateway')).not.toHaveProperty('REGISTRATION_SECRET');
     for (const secret of [
       'STAFF_FILE',
       'OIDC_CLIENTS_FILE',
@@ -103,6 +107,16 @@ describe('serviceEnvironment', () => {
     expect(of('orders').SERVICE_KEY).toBe('key of orders');
     expect(of('gateway', false).SERVICE_KEY).toBe('key of the gateway');
     expect(of('orders')).not.toHaveProperty('SERVICE_KEY_FILE');
+  });
+
+  it('tells the gateway and the registry where no upstream may be', () => {
+    for (const name of ['gateway', 'registry'])
+      expect(of(name).DENIED_UPSTREAMS).toBe('127.0.0.1:5672,127.0.0.1:5432');
+    const more = { ...user, DENIED_UPSTREAMS: 'vault' };
+    expect(serviceEnvironment({ name: 'gateway', hasDatabase: false }, around, more).DENIED_UPSTREAMS).toBe(
+      '127.0.0.1:5672,127.0.0.1:5432,vault',
+    );
+    expect(of('orders')).not.toHaveProperty('DENIED_UPSTREAMS');
   });
 
   it('tells the gateway which routes a store that sells must have, unless the user does', () => {

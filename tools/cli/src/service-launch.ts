@@ -15,7 +15,8 @@ export interface Surroundings {
   openIdClientsFile: string;
   /** Clients of the registry are configured with it, so it stays the same. */
   registryPort: number;
-  registrationSecret: string;
+  /** Where the store's own broker and database listen, as host:port: no upstream of the gateway may be there. */
+  ownEndpoints: string[];
   /** The secret key of each service, by its name. */
   serviceKeys: Record<string, string>;
   config: ConfigSecrets;
@@ -31,7 +32,7 @@ export interface Launch {
 /** Settings that only one service may see. */
 const belongsTo: Record<string, string> = {
   ...{ PROVIDER_TOKEN: 'payments', PROVIDER_TOKEN_FILE: 'payments' },
-  ...{ SMTP_URL: 'notifications', STAFF_FILE: 'identity', REGISTRATION_SECRET: 'registry' },
+  ...{ SMTP_URL: 'notifications', STAFF_FILE: 'identity' },
   ...{ OIDC_CLIENTS: 'identity', OIDC_CLIENTS_FILE: 'identity' },
   ...{
     CONFIG_KEY: 'config',
@@ -42,6 +43,11 @@ const belongsTo: Record<string, string> = {
 };
 const neverPassed =
   /^(DATABASE_URL|CONFIG_PASSWORD.*|SERVICE_KEY.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+
+/** Who asks, or permits others to ask, what registered from outside. */
+const asksUpstreams = new Set(['gateway', 'registry']);
+const deniedUpstreams = ({ ownEndpoints }: Surroundings, { DENIED_UPSTREAMS }: NodeJS.ProcessEnv): string =>
+  [...ownEndpoints, ...(DENIED_UPSTREAMS ? [DENIED_UPSTREAMS] : [])].join();
 
 /** What the door must know before the store is open. */
 const toSell = 'POST /v1/orders,POST /v1/sessions';
@@ -64,6 +70,8 @@ export function serviceEnvironment(
     // What is not configured is simulated: `LOCAL_MODE=false npm start` shows what is missing for a real store.
     LOCAL_MODE: user.LOCAL_MODE ?? 'true',
     PORT: String(portOf(app.name, around)),
+    // `jogakbo serve` starts the next instance while the present one still listens.
+    ...(portOf(app.name, around) && process.platform === 'linux' ? { REUSE_PORT: 'true' } : {}),
     RABBITMQ_URL: around.broker.urls[app.name],
     ...(around.broker.operator ? { BROKER_OPERATOR: around.broker.operator } : {}),
     TOKEN_ISSUER: around.publicUrl,
@@ -76,9 +84,7 @@ export function serviceEnvironment(
     ...(app.name === belongsTo.OIDC_CLIENTS_FILE && !user.OIDC_CLIENTS && !user.OIDC_CLIENTS_FILE
       ? { OIDC_CLIENTS_FILE: around.openIdClientsFile }
       : {}),
-    ...(app.name === belongsTo.REGISTRATION_SECRET && !user.REGISTRATION_SECRET
-      ? { REGISTRATION_SECRET: around.registrationSecret }
-      : {}),
+    ...(asksUpstreams.has(app.name) ? { DENIED_UPSTREAMS: deniedUpstreams(around, user) } : {}),
     SERVICE_KEY: around.serviceKeys[app.name],
     CONFIG_PASSWORD: around.config.passwords[app.name],
     CONFIG_CACHE: join(around.state.folder, 'config-cache'),

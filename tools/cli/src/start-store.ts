@@ -28,7 +28,7 @@ import { type Report, type Stage } from './start-events.ts';
 import { faultOfEarlyEnds } from './start-faults.ts';
 import { summaryOf } from './start-summary.ts';
 import { keepPorts, openSecrets, type State } from './state.ts';
-import { brokerPlaceOf, databasePlaceOf, registryPortOf } from './store-backing.ts';
+import { brokerPlaceOf, databasePlaceOf, ownEndpointsOf, registryPortOf } from './store-backing.ts';
 import { tlsRemarks } from './store-tls.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
 import { type App, listApps } from './workspace.ts';
@@ -126,7 +126,11 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
     ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
     openIdClientsFile: ensureOpenIdClients(state),
-    ...{ registryPort: 0, registrationSecret: secrets.registration, serviceKeys: secrets.serviceKeys },
+    ...{
+      registryPort: 0,
+      ownEndpoints: ownEndpointsOf(state, broker, database),
+      serviceKeys: secrets.serviceKeys,
+    },
   };
   const ensureLogins = () => ensureBrokerLogins(broker, apps, secrets, state.id);
   const logins = ensureLogins();

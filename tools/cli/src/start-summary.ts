@@ -23,8 +23,9 @@ export function summaryOf(
   const certificates = run.broker?.tls ?? run.database?.tls;
   const ends = certificates && endOfTls(certificates)?.toISOString().slice(0, 10);
   const places = [
+    ...(withGateway ? [['docs', `${run.publicUrl}/docs  (the API: read every route, and try it)`]] : []),
     ...(registry?.url
-      ? [['eureka', `${registry.url}/eureka  (to register: "registration" in ${secrets})`]]
+      ? [['eureka', `${registry.url}/eureka  (to register: npx jogakbo registration add <app> …)`]]
       : []),
     ...(run.broker ? [['broker', `${run.broker.url}  (${run.broker.title})`]] : []),
     ...(run.broker?.managementUrl

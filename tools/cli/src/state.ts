@@ -86,8 +86,6 @@ export function writeJson(path: string, value: unknown): void {
 export interface Secrets {
   broker: string;
   database: string;
-  /** With which instances of others register at the registry. */
-  registration: string;
   services: Record<string, string>;
   /** Of each service at the broker. */
   brokerLogins: Record<string, string>;
@@ -108,7 +106,6 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
   const secrets: Secrets = {
     broker: kept.broker ?? password(),
     database: kept.database ?? password(),
-    registration: kept.registration ?? password(),
     services: { ...kept.services },
     brokerLogins: { ...kept.brokerLogins },
     serviceKeys: { ...kept.serviceKeys },

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { type BackingService } from './backing-service.ts';
 import { dockerBrokerRuns } from './docker-broker.ts';
 import { UsageFault } from './fault.ts';
 import { claimPorts } from './ports.ts';
@@ -33,6 +34,27 @@ export async function registryPortOf(state: State, chosen = process.env.REGISTRY
   const { registry } = await claimPorts(['registry'], { registry: eurekaPort, ...keptPorts(state) });
   keepPorts(state, { registry });
   return registry;
+}
+
+const defaultPorts: Record<string, string> = {
+  'amqp:': '5672',
+  'amqps:': '5671',
+  'http:': '80',
+  'https:': '443',
+};
+
+/** Where the broker and the database of a store listen, as host:port; all their own ports where they are private. */
+export function ownEndpointsOf(
+  state: State,
+  broker: Pick<BackingService, 'url' | 'managementUrl'>,
+  database: Pick<BackingService, 'url'>,
+): string[] {
+  const urls = [broker.url, broker.managementUrl ?? broker.url, database.url].map((url) => new URL(url));
+  const given = urls.map(
+    ({ hostname, port, protocol }) => `${hostname}:${port || (defaultPorts[protocol] ?? '5432')}`,
+  );
+  const own = Object.values(keptPorts(state)).map((port) => `127.0.0.1:${port}`);
+  return [...new Set([...given, ...own])];
 }
 
 export async function databasePlaceOf(state: State): Promise<DatabasePlace> {

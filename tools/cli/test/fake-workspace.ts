@@ -19,14 +19,15 @@ if (process.env.FAKE_CRASH === service) {
   throw new Error('fell over');
 }
 const server = createServer((request, response) => response.end(JSON.stringify(process.env)));
-server.listen(Number(process.env.PORT), process.env.HOST, () => {
+const reusePort = process.env.REUSE_PORT === 'true';
+server.listen({ port: Number(process.env.PORT), host: process.env.HOST, reusePort }, () => {
   log('listening');
   process.send({ type: 'ready', url: 'http://127.0.0.1:' + server.address().port });
 });
 process.on('SIGTERM', () => {
   log('draining');
   server.close(() => process.exit(0));
-  server.closeAllConnections();
+  server.closeIdleConnections();
 });
 process.on('disconnect', () => process.exit(1));
 `;

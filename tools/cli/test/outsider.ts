@@ -1,8 +1,6 @@
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { Eureka } from 'eureka-js-client';
 import { type Store } from './store.ts';
 
@@ -24,8 +22,8 @@ export class Outsider {
   /** Registers, with a route for everybody, and renews from now on. */
   async join(store: Store): Promise<void> {
     if (!this.#server.listening) await once(this.#server.listen(0, '127.0.0.1'), 'listening');
-    const { registration } = JSON.parse(readFileSync(join(store.home, 'secrets.json'), 'utf8'));
-    const registry = new URL(store.recordOf('registry')!.url!);
+    const routes = [`GET /v1/${this.#name}`, `GET /v1/${this.#name}/{who}`];
+    const registry = await credentialOf(store, this.#name, routes);
     const quiet = { debug() {}, info() {}, warn() {}, error() {}, level() {} };
     const client = new Eureka({
       logger: quiet,
@@ -36,13 +34,13 @@ export class Outsider {
         dataCenterInfo: { '@class': 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo', name: 'MyOwn' },
         leaseInfo: { renewalIntervalInSecs: renewal, durationInSecs: 3 * renewal },
         metadata: {
-          routes: `GET /v1/${this.#name}; GET /v1/${this.#name}/{who}`,
+          routes: routes.join('; '),
           access: 'public',
           version: '2.1.0',
         },
       },
       eureka: {
-        host: `eureka:${encodeURIComponent(registration)}@127.0.0.1`,
+        host: `${registry.username}:${registry.password}@127.0.0.1`,
         port: Number(registry.port),
         servicePath: '/eureka/apps/',
         heartbeatInterval: renewal * 1_000,
@@ -72,6 +70,15 @@ export class Outsider {
     this.#server.closeAllConnections();
     this.#server.close();
   }
+}
+
+/** Lets an app of this machine register. Gives the address for its Eureka client. */
+export async function credentialOf(store: Store, app: string, routes: string[]): Promise<URL> {
+  const { code, output } = await store.run([
+    ...['registration', 'add', app, '--routes', routes.join(), '--networks', '127.0.0.0/8'],
+  ]);
+  if (code !== 0) throw new Error(output);
+  return new URL(/^http:.*$/m.exec(output)![0]);
 }
 
 /** What the registry says of who is there, by service. */

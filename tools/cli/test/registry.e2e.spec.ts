@@ -2,10 +2,13 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { holderOf } from '../src/ports.ts';
+import { treeOf } from '../src/processes.ts';
+import { keptPorts, openState } from '../src/state.ts';
 import { until } from './jogakbo.ts';
+import { credentialOf } from './outsider.ts';
 import { Store } from './store.ts';
 
 const store = new Store();
@@ -13,11 +16,13 @@ const outside = createServer((request, response) =>
   response.setHeader('content-type', 'application/json').end(JSON.stringify({ hello: request.url })),
 );
 const renewal = 5;
+let credential: URL;
 let renewing: NodeJS.Timeout | undefined;
 
 beforeAll(async () => {
   await store.start(['--only', 'gateway,identity,registry', '--no-seed']);
   await once(outside.listen(0, '127.0.0.1'), 'listening');
+  credential = await credentialOf(store, 'hello', ['GET /v1/hello', 'GET /v1/hello/{name}']);
 }, 180_000);
 afterAll(async () => {
   clearInterval(renewing);
@@ -28,11 +33,11 @@ afterAll(async () => {
 
 /** As a client of Eureka, whatever its language, speaks to the registry. */
 async function eureka(method: string, path: string, body?: unknown): Promise<number> {
-  const { registration } = JSON.parse(readFileSync(join(store.home, 'secrets.json'), 'utf8'));
-  const response = await fetch(`${(await store.row('registry'))!.url}/eureka/apps/${path}`, {
+  const { username, password, origin } = credential;
+  const response = await fetch(`${origin}/eureka/apps/${path}`, {
     method,
     headers: {
-      authorization: `Basic ${Buffer.from(`eureka:${registration}`).toString('base64')}`,
+      authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
       'content-type': 'application/json',
     },
     ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -40,11 +45,11 @@ async function eureka(method: string, path: string, body?: unknown): Promise<num
   return response.status;
 }
 
-const register = () =>
+const register = (port = (outside.address() as AddressInfo).port) =>
   eureka('POST', 'HELLO', {
     instance: {
       ...{ instanceId: 'hello-1', hostName: 'localhost', app: 'HELLO', ipAddr: '127.0.0.1', status: 'UP' },
-      port: { $: (outside.address() as AddressInfo).port, '@enabled': 'true' },
+      port: { $: port, '@enabled': 'true' },
       leaseInfo: { renewalIntervalInSecs: renewal, durationInSecs: 3 * renewal },
       metadata: { routes: 'GET /v1/hello; GET /v1/hello/{name}', access: 'public' },
     },
@@ -65,6 +70,18 @@ interface Seen {
 async function instances(): Promise<Seen[]> {
   const { body } = await store.call('GET', '/v1/ops/instances', { token: store.staff('operator') });
   return body.items;
+}
+
+/** Every port on which a process of the store listens, and those that it keeps for its broker and database. */
+async function ownPorts(): Promise<number[]> {
+  const processes = new Set((await store.rows()).flatMap(({ pid }) => (pid ? treeOf(pid) : [])));
+  const listening = ['tcp', 'tcp6'].flatMap((table) =>
+    [...readFileSync(`/proc/net/${table}`, 'utf8').matchAll(/^ *\d+: \w+:(\w{4}) \w+:\w{4} 0A /gm)].map(
+      ([, port]) => Number.parseInt(port!, 16),
+    ),
+  );
+  const own = listening.filter((port) => processes.has(holderOf(port)?.pid ?? 0));
+  return [...new Set([...own, ...Object.values(keptPorts(openState(store.home)))])];
 }
 
 describe('the registry of a running store', () => {
@@ -109,9 +126,29 @@ describe('the registry of a running store', () => {
     expect((await instances()).map(({ service }) => service)).toContain('hello');
   }, 60_000);
 
-  it('is quit by whoever cancels', async () => {
+  it('has no route to an app that cancelled', async () => {
     clearInterval(renewing);
     expect(await eureka('DELETE', 'HELLO/hello-1')).toBe(200);
-    await until(async () => (await hello())?.status === 503, 1_000);
+    await until(async () => (await hello())?.status === 404, 1_000);
+    expect((await store.call('GET', '/openapi.json')).body.paths).not.toHaveProperty('/v1/hello');
+  });
+
+  it('takes no instance on a port of the store itself', async () => {
+    const ports = await ownPorts();
+    // Broker (AMQP, management, distribution, epmd), database, gateway, identity, registry.
+    expect(ports.length).toBeGreaterThanOrEqual(8);
+    const taken: number[] = [];
+    for (const port of ports) if ((await register(port)) !== 403) taken.push(port);
+    expect(taken).toEqual([]);
+    expect(await register()).toBe(204);
+  });
+
+  it('ends the registration of an app: its instances leave, and its secret is worth nothing', async () => {
+    await until(async () => (await hello())?.status === 200, 2_000);
+    expect((await store.run(['registration', 'list'])).output).toContain('GET /v1/hello/{name}');
+    expect((await store.run(['registration', 'remove', 'hello'])).code).toBe(0);
+    await until(async () => (await hello())?.status === 404, 1_000);
+    expect(await register()).toBe(401);
+    expect((await store.run(['registration', 'remove', 'hello'])).output).toContain('has no registration');
   });
 });

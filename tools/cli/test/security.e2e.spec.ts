@@ -6,6 +6,7 @@ import { hostileInput } from './hostile-input.ts';
 import { impostors } from './impostors.ts';
 import { randomRequests } from './random-requests.ts';
 import { refreshes } from './refreshes.ts';
+import { secretsAtRest } from './secrets-at-rest.ts';
 import { Store } from './store.ts';
 
 // One store for all of them, each of which finds it as strangers left it.
@@ -15,6 +16,8 @@ const store = new Store();
 beforeAll(() => store.start([], { REQUEST_TIMEOUT: '30000' }), 180_000);
 afterAll(() => store.remove());
 
+// First, while the sign-in of the operator is recent.
+secretsAtRest(store);
 accessMatrix(store);
 forgedTokens(store);
 impostors(store);

@@ -1,6 +1,8 @@
+import { StorageEncryption } from '@jogakbo/consistency/storage-encryption';
+import { ServiceKey } from '@jogakbo/messaging/service-key';
 import { decodeJwt, importJWK, SignJWT, type JWK, type JWTPayload } from 'jose';
 import pg from 'pg';
-import { openState } from '../src/state.ts';
+import { openSecrets, openState } from '../src/state.ts';
 import { databaseUrlOf } from '../src/store-access.ts';
 import { type Store } from './store.ts';
 
@@ -13,14 +15,18 @@ export class TokenForge {
   ) {}
 
   static async open(store: Store): Promise<TokenForge> {
-    const identity = new pg.Client({ connectionString: databaseUrlOf(openState(store.home), 'identity') });
+    const state = openState(store.home);
+    const identity = new pg.Client({ connectionString: databaseUrlOf(state, 'identity') });
     await identity.connect();
     const { rows } = await identity.query(
       'SELECT kid, private_jwk FROM signing_key WHERE active_at <= now() ORDER BY active_at DESC LIMIT 1',
     );
     await identity.end();
     const { issuer } = (await store.call('GET', '/.well-known/openid-configuration')).body;
-    return new TokenForge(rows[0].kid, rows[0].private_jwk, issuer);
+    const { kid, private_jwk: stored } = rows[0] as { kid: string; private_jwk: unknown };
+    const serviceKey = ServiceKey.parse(openSecrets(state).serviceKeys['identity']!);
+    const privateJwk = new StorageEncryption(serviceKey).decrypt(stored, `signing key ${kid}`) as JWK;
+    return new TokenForge(kid, privateJwk, issuer);
   }
 
   claims(token: string): JWTPayload {

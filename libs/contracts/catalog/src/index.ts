@@ -98,6 +98,7 @@ export const FindProducts = catalog.query('find-products', {
       category: Category.optional(),
       minPrice: Amount.optional(),
       maxPrice: Amount.optional(),
+      currency: CurrencyCode.optional(),
       sort: z.enum(['relevance', 'price-asc', 'price-desc', 'newest']).default('relevance'),
       ...pageQuery,
     })
@@ -106,11 +107,14 @@ export const FindProducts = catalog.query('find-products', {
       message: 'is more than maxPrice',
     }),
   output: pageOf(Product.extend({ score: z.number() })).extend({
+    currency: z.string().nullable(),
     facets: z.object({
       category: z.array(z.object({ value: z.string(), count: z.int() })),
+      currency: z.array(z.object({ value: z.string(), count: z.int() })),
       price: z.array(z.object({ minPrice: Amount, maxPrice: Amount.nullable(), count: z.int() })),
     }),
     degraded: z.literal(true),
+    restarted: z.literal(true).optional(),
   }),
   rejections: { 'unknown-cursor': 400 },
   standsInFor: 'search.search-products',

@@ -1,4 +1,4 @@
-import { lineOfText, pageOf, pageQuery, service, Timestamp, Version } from '@jogakbo/contract';
+import { lineOfText, pageOf, pageQuery, sensitive, service, Timestamp, Version } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const config = service(
@@ -94,7 +94,7 @@ export const ChangeSettings = config.command('change-settings', {
       .array(
         z.strictObject({
           key: SettingKey,
-          value: z.string().max(10_000).nullable(),
+          value: sensitive(z.string().max(10_000)).nullable(),
           secret: z.boolean().optional().describe('as before where it is not said; at first, no'),
         }),
       )
@@ -103,7 +103,6 @@ export const ChangeSettings = config.command('change-settings', {
   }),
   output: Written,
   rejections: { 'no-change': 409, 'version-changed': 409, 'shared-secret': 422 },
-  sensitive: true,
   http: { route: 'POST /v1/ops/config/{application}/versions', status: 201, maxAuthAge: recent },
   access: 'operator',
 });

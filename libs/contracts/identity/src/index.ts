@@ -1,20 +1,29 @@
-import { Id, Language, lineOfText, pageOf, pageQuery, service, Timestamp } from '@jogakbo/contract';
+import {
+  Id,
+  Language,
+  lineOfText,
+  pageOf,
+  pageQuery,
+  sensitive,
+  service,
+  Timestamp,
+} from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
 
 const Email = z.email().max(254);
 /** In NFC, as RFC 8265 has it: the same whatever keyboard it was typed with. */
-const Password = z.string().normalize('NFC').min(8).max(200);
+const Password = sensitive(z.string().normalize('NFC').min(8).max(200));
 const PersonName = lineOfText(100);
 export const Role = z.enum(['member', 'merchant', 'operator']);
 export type Role = z.infer<typeof Role>;
 
 const Tokens = z.object({
-  accessToken: z.string(),
+  accessToken: sensitive(z.string()),
   tokenType: z.literal('Bearer'),
   expiresIn: z.int().describe('seconds'),
-  refreshToken: z.string(),
+  refreshToken: sensitive(z.string()),
 });
 
 export const SignUp = identity.command('sign-up', {
@@ -22,7 +31,6 @@ export const SignUp = identity.command('sign-up', {
   input: z.strictObject({ email: Email, password: Password, name: PersonName }),
   output: z.object({ memberId: Id }),
   rejections: { 'too-busy': 429 },
-  sensitive: true,
   idempotency: 'none',
   http: { route: 'POST /v1/members', status: 201, limit: '300/minute' },
   access: 'public',
@@ -30,10 +38,12 @@ export const SignUp = identity.command('sign-up', {
 
 export const SignIn = identity.command('sign-in', {
   description: 'Signs in with address and password.',
-  input: z.strictObject({ email: Email, password: z.string().normalize('NFC').min(1).max(200) }),
+  input: z.strictObject({
+    email: Email,
+    password: sensitive(z.string().normalize('NFC').min(1).max(200)),
+  }),
   output: Tokens,
   rejections: { 'wrong-credentials': 401, 'too-many-attempts': 429, 'too-busy': 429 },
-  sensitive: true,
   http: { route: 'POST /v1/sessions', status: 201, limit: '300/minute' },
   access: 'public',
 });
@@ -41,10 +51,9 @@ export const SignIn = identity.command('sign-in', {
 export const RefreshSession = identity.command('refresh-session', {
   description:
     'Trades a refresh token for new tokens. For some seconds a used one gives the same successor again; after that it ends its session.',
-  input: z.strictObject({ refreshToken: z.string().min(1).max(200) }),
+  input: z.strictObject({ refreshToken: sensitive(z.string().min(1).max(200)) }),
   output: Tokens,
   rejections: { 'refresh-token-refused': 401 },
-  sensitive: true,
   http: { route: 'POST /v1/sessions/refresh', status: 201, limit: '300/minute' },
   access: 'public',
 });

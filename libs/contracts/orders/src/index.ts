@@ -8,6 +8,7 @@ import {
   Version,
   pageOf,
   pageQuery,
+  sensitive,
   service,
 } from '@jogakbo/contract';
 import { z } from 'zod';
@@ -39,18 +40,22 @@ const Lines = z
       }
     }
   });
-const Address = z.strictObject({
-  name: lineOfText(200),
-  line1: lineOfText(200),
-  city: lineOfText(200),
-  postalCode: lineOfText(20),
-  country: CountryCode,
-});
+const Address = sensitive(
+  z.strictObject({
+    name: lineOfText(200),
+    line1: lineOfText(200),
+    city: lineOfText(200),
+    postalCode: lineOfText(20),
+    country: CountryCode,
+  }),
+);
 /** An address that was taken stays readable when the rules for new ones change. */
-const KeptAddress = z.object({
-  ...{ name: z.string(), line1: z.string(), city: z.string() },
-  ...{ postalCode: z.string(), country: z.string() },
-});
+const KeptAddress = sensitive(
+  z.object({
+    ...{ name: z.string(), line1: z.string(), city: z.string() },
+    ...{ postalCode: z.string(), country: z.string() },
+  }),
+);
 export const OrderStatus = z.enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'refunded']);
 export type OrderStatus = z.infer<typeof OrderStatus>;
 
@@ -66,7 +71,7 @@ export const OrderPlaced = orders.event(
     language: Language,
     lines: z.array(OrderLine),
     total: Money,
-    payment: z.object({ token: z.string() }),
+    payment: z.object({ token: sensitive(z.string()).describe('readable for orders alone') }),
   }),
   bySubject,
 );
@@ -87,7 +92,11 @@ export const OrderRejected = orders.event(
   Outcome.extend({ status: z.literal('rejected'), rejection: z.string() }),
   bySubject,
 );
-export const OrderCancelled = orders.event('order-cancelled', Outcome, bySubject);
+export const OrderCancelled = orders.event(
+  'order-cancelled',
+  Outcome.extend({ wasConfirmed: z.boolean().optional().describe('order-confirmed came before') }),
+  bySubject,
+);
 export const OrderRefunded = orders.event('order-refunded', Outcome, bySubject);
 
 export const GetOrderOutcome = orders.query('get-order-outcome', {
@@ -97,6 +106,12 @@ export const GetOrderOutcome = orders.query('get-order-outcome', {
   subject: 'orderId',
 });
 
+export const GetOrderOwner = orders.query('get-order-owner', {
+  description: 'The member who placed an order, for services that keep something about it.',
+  input: z.strictObject({ orderId: Id }),
+  output: z.object({ memberId: Id }),
+});
+
 export const PlaceOrder = orders.command('place-order', {
   description:
     'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`.',
@@ -104,7 +119,7 @@ export const PlaceOrder = orders.command('place-order', {
     lines: Lines,
     expectedTotal: Money.optional().describe('what the member was shown; a lower total is accepted'),
     shipTo: Address,
-    payment: z.strictObject({ token: z.string().min(1).max(200) }),
+    payment: z.strictObject({ token: sensitive(z.string().min(1).max(200)) }),
   }),
   output: Summary,
   rejections: {

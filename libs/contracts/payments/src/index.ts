@@ -1,14 +1,19 @@
-import { Id, Money, Timestamp, pageOf, service } from '@jogakbo/contract';
+import { Id, Money, Timestamp, pageOf, sensitive, service } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const payments = service('payments', 'Money: authorizations, captures, refunds and the ledger.');
 
-export const PaymentToken = z.string().min(1).max(200);
+export const PaymentToken = sensitive(z.string().min(1).max(200));
 export const PaymentStatus = z.enum(['authorized', 'declined', 'captured', 'voided', 'refunded']);
 
 export const AuthorizePayment = payments.command('authorize-payment', {
-  description: 'Asks the provider to set money aside for an order.',
-  input: z.strictObject({ orderId: Id, memberId: Id, amount: Money, token: PaymentToken }),
+  description: 'Asks the provider to set money aside for an order. An order that is free needs no payment.',
+  input: z.strictObject({
+    orderId: Id,
+    memberId: Id,
+    amount: Money.extend({ amount: Money.shape.amount.min(1) }),
+    token: PaymentToken,
+  }),
   subject: 'orderId',
 });
 

@@ -1,5 +1,7 @@
-import { Id, Money, pageOf, pageQuery, service } from '@jogakbo/contract';
+import { CurrencyCode, Id, Money, pageOf, pageQuery, service } from '@jogakbo/contract';
 import { z } from 'zod';
+
+export { decodeCursor, encodeCursor, type SearchCursor } from './cursor.ts';
 
 export const search = service('search', 'What shoppers find, in Korean and in English.');
 
@@ -24,9 +26,12 @@ export const Hit = z.object({
 });
 export type Hit = z.infer<typeof Hit>;
 
+const Counted = z.array(z.object({ value: z.string(), count: z.int() }));
 /** Each facet counts what the query finds under all filters but its own. */
 export const Facets = z.object({
-  category: z.array(z.object({ value: z.string(), count: z.int() })),
+  category: Counted,
+  /** Prices in different currencies cannot be compared: this facet counts under the filter of categories alone. */
+  currency: Counted,
   /** Bounds are inclusive and can be sent back as they are; the last range has no upper one. */
   price: z.array(z.object({ minPrice: Price, maxPrice: Price.nullable(), count: z.int() })),
 });
@@ -37,15 +42,24 @@ const degraded = z
   .boolean()
   .optional()
   .describe('true: search is away, and the catalog answers by names alone');
+/** A cursor outlives the change between search and the catalog where both sort alike, by price or age. */
+const restarted = z
+  .literal(true)
+  .optional()
+  .describe(
+    'true: the cursor could not be continued because search or the catalog has taken over: this is the first page again',
+  );
 
 export const SearchProducts = search.query('search-products', {
-  description: 'The products on sale that fit some words in Korean or English, the best first.',
+  description:
+    'The products on sale that fit some words in Korean or English, or a SKU or its beginning, the best first. Prices are compared within one currency: where minPrice, maxPrice or a sort by price is asked for, only products in `currency` are shown; without it, in the currency of most of what was found.',
   input: z
     .strictObject({
       q: z.string().trim().min(1).max(100),
       category: Category.optional(),
       minPrice: Price.optional(),
       maxPrice: Price.optional(),
+      currency: CurrencyCode.optional().describe('shows only products with prices in this currency'),
       sort: z.enum(['relevance', 'price-asc', 'price-desc', 'newest']).default('relevance'),
       ...pageQuery,
     })
@@ -53,7 +67,12 @@ export const SearchProducts = search.query('search-products', {
       path: ['minPrice'],
       message: 'is more than maxPrice',
     }),
-  output: pageOf(Hit).extend({ facets: Facets, degraded }),
+  output: pageOf(Hit).extend({
+    currency: z.string().nullable().describe('in which prices were compared; null where nothing was found'),
+    facets: Facets,
+    degraded,
+    restarted,
+  }),
   rejections: { 'unknown-cursor': 400 },
   http: {
     route: 'GET /v1/search',

@@ -1,0 +1,42 @@
+import type { JsonSchema } from './description.ts';
+
+/** `orders.place-order`, `lines` and so on as one name for a type: `OrdersPlaceOrderLines`. */
+export const typeName = (...words: string[]): string =>
+  words
+    .join('.')
+    .split(/[^A-Za-z0-9]+/)
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('');
+
+const choices = ['oneOf', 'anyOf', 'allOf'] as const;
+
+/**
+ * Gives a title to every schema that a generator makes a type of (objects, enumerations, choices), at every depth. A title
+ * that is there already stays.
+ * @param title of the schema itself; becomes the beginning of all others
+ */
+export function addTitles(schema: JsonSchema, title: string): JsonSchema {
+  const own = typeof schema['title'] === 'string' ? schema['title'] : title;
+  const one = (child: unknown, ...words: string[]): unknown =>
+    child && typeof child === 'object' ? addTitles(child as JsonSchema, own + typeName(...words)) : child;
+  const all = (children: unknown, word: string): unknown[] =>
+    (children as unknown[]).map((child, at) => one(child, `${word}${at + 1}`));
+
+  const titled: JsonSchema = { ...(isType(schema) && { title: own }), ...schema };
+  if (schema['properties']) {
+    const properties = Object.entries(schema['properties']).map(([key, child]) => [key, one(child, key)]);
+    titled['properties'] = Object.fromEntries(properties);
+  }
+  for (const key of choices) if (schema[key]) titled[key] = all(schema[key], 'option');
+  if (schema['prefixItems']) titled['prefixItems'] = all(schema['prefixItems'], 'item');
+  // What an encrypted text holds.
+  if (schema['contentSchema']) titled['contentSchema'] = one(schema['contentSchema']);
+  if (schema['items']) titled['items'] = one(schema['items'], 'item');
+  if (schema['additionalProperties'])
+    titled['additionalProperties'] = one(schema['additionalProperties'], 'value');
+  return titled;
+}
+
+/** Whether a generator makes a type of a schema. */
+export const isType = (schema: JsonSchema): boolean =>
+  schema['type'] === 'object' || ['properties', 'enum', ...choices].some((key) => key in schema);

@@ -1,0 +1,157 @@
+import dns, { type LookupAddress } from 'node:dns';
+import { isIP } from 'node:net';
+import os from 'node:os';
+import type { Announcement } from '@jogakbo/contract';
+import ipaddr from 'ipaddr.js';
+import { z } from 'zod';
+
+/** A place of the store itself. Without a port: every port of the host. */
+export interface Endpoint {
+  host: string;
+  port?: number;
+}
+
+/** The address of an upstream is not permitted. Nothing was sent. */
+export class DeniedAddress extends Error {
+  override readonly name = 'DeniedAddress';
+  readonly code = 'DENIED_ADDRESS';
+}
+
+/** A setting: `host:port` or `host`, separated by commas. */
+export const EndpointList = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').flatMap((one) => one.trim() || []))
+  .pipe(
+    z.array(
+      z
+        .string()
+        .regex(
+          /^(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:\d{1,5})?$/,
+          'host or host:port, separated by commas; IPv6 addresses in [ ]',
+        ),
+    ),
+  )
+  .transform((all) => all.map(parseEndpoint));
+
+function parseEndpoint(text: string): Endpoint {
+  const [, host, port] = /^(.+?)(?::(\d+))?$/.exec(text)!;
+  return { host: withoutBrackets(host!), ...(port && { port: Number(port) }) };
+}
+
+/** Where a URL leads to. */
+export function toEndpoint(url: string): Required<Endpoint> {
+  const { hostname, port, protocol } = new URL(url);
+  return { host: withoutBrackets(hostname), port: Number(port) || (defaultPorts[protocol] ?? 80) };
+}
+
+/** Every place where the processes of these instances listen. */
+export const toEndpoints = (instances: readonly Announcement[]): Endpoint[] =>
+  instances.flatMap(({ url, ports = [] }) => {
+    if (!URL.canParse(url)) return [];
+    const { host, port } = toEndpoint(url);
+    return [port, ...ports].map((one) => ({ host, port: one }));
+  });
+
+const defaultPorts: Record<string, number> = {
+  ...{ 'https:': 443, 'amqp:': 5672, 'amqps:': 5671, 'postgres:': 5432, 'postgresql:': 5432 },
+};
+const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
+
+/** An IPv4 or IPv6 network, `10.0.0.0/8`. */
+export const Network = z
+  .string()
+  .max(49)
+  .refine(
+    (text) => ipaddr.IPv4.isValidCIDRFourPartDecimal(text) || ipaddr.IPv6.isValidCIDR(text),
+    'must be a network such as 10.0.0.0/8',
+  );
+
+/** Kinds of addresses (IANA's special-purpose registries) that a network may permit. */
+const permitted = new Set(['unicast', 'private', 'uniqueLocal', 'carrierGradeNat']);
+/** Metadata services of clouds that are not link-local: AWS, Google, Alibaba, Azure. */
+const metadata = ['fd00:ec2::254', 'fd20:ce::254', '100.100.100.200', '168.63.129.16'];
+/** How long a resolved name of the store itself is used, in milliseconds. */
+const nameStays = 10_000;
+
+/**
+ * Which addresses may be asked over HTTP on behalf of others. An address must lie in a permitted network. Loopback must be
+ * permitted by a network that is loopback itself; link-local, metadata, multicast, unspecified and translated (NAT64,
+ * 6to4, Teredo) addresses and the store's own endpoints are never permitted.
+ */
+export class UpstreamAddresses {
+  readonly #names = new Map<string, { addresses: Promise<string[]>; at: number }>();
+
+  /** @param own the store's own endpoints, read at each check */
+  constructor(private readonly own: () => readonly Endpoint[]) {}
+
+  /**
+   * Resolves a host, and leaves out what is not permitted: connect to nothing but the result.
+   * @throws DeniedAddress where nothing is left
+   * @throws Error where the name cannot be resolved
+   */
+  async resolve({ host, port }: Required<Endpoint>, networks: readonly string[]): Promise<LookupAddress[]> {
+    const family = isIP(host);
+    const found = family ? [{ address: host, family }] : await dns.promises.lookup(host, { all: true });
+    const allowed: LookupAddress[] = [];
+    let why = '';
+    for (const one of found) {
+      const denial = denialOf(one.address, networks) ?? (await this.#ownDenialOf(one.address, port));
+      if (denial) why ||= denial;
+      else allowed.push(one);
+    }
+    if (allowed.length === 0) throw new DeniedAddress(why || `${host} has no address`);
+    return allowed;
+  }
+
+  async #ownDenialOf(address: string, port: number): Promise<string | undefined> {
+    const isHere = isOfThisMachine(address);
+    for (const { host, port: ownPort } of this.own()) {
+      if (ownPort !== undefined && ownPort !== port) continue;
+      const addresses = isIP(host) ? [host] : await this.#addressesOf(host);
+      const isOwn = addresses.some((one) => isSame(one, address) || (isHere && isOfThisMachine(one)));
+      if (isOwn) return `${address} port ${port} belongs to the store itself`;
+    }
+    return undefined;
+  }
+
+  /** A name that cannot be resolved now keeps the addresses that it had. */
+  #addressesOf(host: string): Promise<string[]> {
+    const known = this.#names.get(host);
+    if (known && performance.now() - known.at < nameStays) return known.addresses;
+    const addresses = dns.promises.lookup(host, { all: true }).then(
+      (found) => found.map(({ address }) => address),
+      () => known?.addresses ?? [],
+    );
+    this.#names.set(host, { addresses, at: performance.now() });
+    return addresses;
+  }
+}
+
+/** Why an address is not permitted, whatever its port is. */
+function denialOf(text: string, networks: readonly string[]): string | undefined {
+  const address = ipaddr.process(text);
+  const range = address.range();
+  if (metadata.some((one) => isSame(one, text))) return `${text} is the address of a metadata service`;
+  if (range !== 'loopback' && !permitted.has(range)) return `${text} is never permitted (${range})`;
+  const fits = networks
+    .map((network) => ipaddr.parseCIDR(network))
+    .filter(([base, bits]) => base.kind() === address.kind() && address.match(base, bits));
+  if (fits.length === 0) return `${text} is in none of the permitted networks`;
+  if (range !== 'loopback' || fits.some(isLoopback)) return undefined;
+  return `${text} is loopback, and no permitted network names loopback explicitly`;
+}
+
+const isLoopback = ([base, bits]: [ipaddr.IPv4 | ipaddr.IPv6, number]): boolean =>
+  base.range() === 'loopback' && bits >= (base.kind() === 'ipv4' ? 8 : 128);
+
+const isSame = (a: string, b: string): boolean =>
+  ipaddr.isValid(a) && ipaddr.process(a).toString() === ipaddr.process(b).toString();
+
+function isOfThisMachine(text: string): boolean {
+  if (!ipaddr.isValid(text)) return false;
+  if (['loopback', 'unspecified'].includes(ipaddr.process(text).range())) return true;
+  return Object.values(os.networkInterfaces()).some((all) =>
+    all?.some(({ address }) => isSame(address, text)),
+  );
+}

@@ -1,0 +1,262 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { Consistency1700000000000, saga, to, type UnitOfWork } from '@jogakbo/consistency';
+import { sensitive, service, type Body } from '@jogakbo/contract';
+import { BrokerConnection, exchanges, Handles, Publisher, queues, RabbitClient } from '@jogakbo/messaging';
+import { Service } from '@jogakbo/service';
+import { Controller } from '@nestjs/common';
+import type { Channel, ConsumeMessage, GetMessage } from 'amqplib';
+import { compactDecrypt, CompactEncrypt, exportJWK, generateKeyPair } from 'jose';
+import { type MigrationInterface, type QueryRunner } from 'typeorm';
+import { z } from 'zod';
+import { eventually, ServiceUnderTest } from '../src/index.ts';
+
+const Card = sensitive(z.string().max(200));
+const bank = service('bank');
+const Pay = bank.command('pay', {
+  input: z.strictObject({ orderId: z.string(), card: Card }),
+  output: z.object({ receipt: Card }),
+  subject: 'orderId',
+  idempotency: 'required',
+});
+const Charge = bank.command('charge', {
+  input: z.strictObject({ orderId: z.string(), card: Card }),
+  subject: 'orderId',
+});
+const Note = bank.command('note', { input: z.strictObject({ orderId: z.string() }), subject: 'orderId' });
+const Paid = bank.event('paid', z.object({ orderId: z.string(), card: Card }), { subject: 'orderId' });
+const Never = bank.event('never', z.object({ orderId: z.string() }), { subject: 'orderId' });
+const Print = service('printer').command('print', { input: z.strictObject({ text: Card }) });
+
+const remember = saga('remember', 'orderId')
+  .startedBy(Paid, ({ card }) => to({ card }))
+  .on(Never, (_, state) => to(state));
+
+class Tables1700000001000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.query('CREATE TABLE done (id serial PRIMARY KEY, what text NOT NULL)');
+  }
+  async down(): Promise<void> {}
+}
+
+let failing = false;
+const last4 = (card: string): string => card.slice(-4);
+
+@Controller()
+class BankHandler {
+  @Handles(Pay)
+  async pay({ orderId, card }: Body<typeof Pay>, { tx, publish, send }: UnitOfWork) {
+    await tx.query('INSERT INTO done (what) VALUES ($1)', [`pay ${last4(card)}`]);
+    publish(Paid({ orderId, card }));
+    send(Print({ text: card }));
+    return { receipt: `for ${card}` };
+  }
+
+  @Handles(Charge)
+  async charge({ card }: Body<typeof Charge>, { tx }: UnitOfWork) {
+    if (failing) throw new TypeError(`cannot charge ${card}`);
+    await tx.query('INSERT INTO done (what) VALUES ($1)', [`charge ${last4(card)}`]);
+  }
+
+  @Handles(Note)
+  async note({ orderId }: Body<typeof Note>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO done (what) VALUES ($1)', [`note ${orderId}`]);
+  }
+}
+
+@Service({
+  contract: bank,
+  calls: [Print],
+  sagas: [remember],
+  migrations: [Consistency1700000000000, Tables1700000001000],
+  handlers: [BankHandler],
+})
+class BankModule {}
+
+describe('sensitive messages', () => {
+  let sut: ServiceUnderTest;
+  let other: BrokerConnection;
+  let channel: Channel;
+  /** Copies of all that passes the broker. */
+  const passed: ConsumeMessage[] = [];
+  const cards: string[] = [];
+  const newCard = () => {
+    cards.push(`card-${randomUUID()}`);
+    return cards.at(-1)!;
+  };
+  const textOf = ({ content, properties }: Pick<ConsumeMessage, 'content' | 'properties'>) =>
+    `${content} ${JSON.stringify(properties)}`;
+  const sentAs = (name: string) => passed.filter(({ fields }) => fields.routingKey === name);
+  const done = async () =>
+    (await sut.query<{ what: string }>('SELECT what FROM done ORDER BY id')).map(({ what }) => what);
+
+  beforeAll(async () => {
+    sut = await ServiceUnderTest.start(BankModule);
+    other = await new BrokerConnection().open(sut.broker.url, 'another one');
+    channel = await other.model!.createChannel();
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    for (const exchange of Object.values(exchanges)) await channel.bindQueue(queue, exchange, '#');
+    await channel.consume(queue, (message) => void passed.push(message!), { noAck: true });
+  });
+  afterAll(async () => {
+    await other.close();
+    await sut.stop();
+  });
+
+  it('are read by their receiver, answered, and remembered', async () => {
+    const [orderId, card, idempotencyKey] = [randomUUID(), newCard(), randomUUID()];
+    const pay = () => sut.ask(Pay, { orderId, card }, { idempotencyKey });
+    await expect(pay()).resolves.toEqual({ receipt: `for ${card}` });
+    await expect(pay()).resolves.toEqual({ receipt: `for ${card}` });
+    await expect(sut.ask(Pay, { orderId, card: newCard() }, { idempotencyKey })).rejects.toMatchObject({
+      code: 'idempotency-key-reused',
+    });
+    expect(await done()).toEqual([`pay ${last4(card)}`]);
+    expect(sentAs(Pay.name)).toHaveLength(3);
+  });
+
+  it('wait in the outbox until the key of their receiver is known', async () => {
+    const [row] = await sut.query<{ data: unknown }>(
+      'SELECT data FROM outbox WHERE name = $1 AND published_at IS NULL',
+      [Print.name],
+    );
+    expect(row!.data).toEqual({ encrypted: expect.any(String) });
+    const printer = await sut.stub('printer', [[Print, () => undefined]]);
+    await eventually(() => printer.received(Print).length === 1);
+    expect(printer.received(Print)).toEqual([{ text: cards[0] }]);
+    expect(sentAs(Print.name)).toHaveLength(1);
+  });
+
+  it('of a service that has announced no key are not sent', async () => {
+    const publisher = new Publisher(other);
+    await publisher.open();
+    const client = new RabbitClient(other, publisher, 'test');
+    await client.connect();
+    const before = sentAs(Charge.name).length;
+    await expect(client.ask(Charge, { orderId: '1', card: newCard() })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: 'bank has not announced a key to encrypt bank.charge with',
+    });
+    expect(sentAs(Charge.name)).toHaveLength(before);
+    await client.close();
+    await publisher.close();
+  });
+
+  it('that come in clear are refused, and not kept in clear', async () => {
+    const card = `clear-${randomUUID()}`;
+    const body = { pattern: Charge.name, data: { orderId: '1', card } };
+    const replyTo = queues.reply('test', randomUUID());
+    const { queue } = await channel.assertQueue(replyTo, { exclusive: true });
+    await channel.bindQueue(queue, exchanges.replies, queue);
+    const send = (content: object, options: object) =>
+      channel.publish(exchanges.commands, Charge.name, Buffer.from(JSON.stringify(content)), options);
+    send({ ...body, id: '7' }, { replyTo, correlationId: '7' });
+    const answer = await eventually(async () => channel.get(queue, { noAck: true }));
+    expect(JSON.parse((answer as GetMessage).content.toString())).toMatchObject({
+      err: { kind: 'fault', code: 'encryption-required' },
+    });
+    send(body, { messageId: randomUUID() });
+    const dead = await eventually(async () => channel.get(queues.dead('bank'), { noAck: true }));
+    expect(textOf(dead as GetMessage)).toContain('bank.charge is sensitive');
+    expect(textOf(dead as GetMessage)).not.toContain(card);
+    expect(await done()).not.toContain(`charge ${last4(card)}`);
+  });
+
+  it('stay encrypted while they are retried and among the dead letters, and so do the reasons', async () => {
+    failing = true;
+    const [card, id] = [newCard(), randomUUID()];
+    await sut.send(Charge({ orderId: '2', card }), id);
+    const dead = (await eventually(async () =>
+      channel.get(queues.dead('bank'), { noAck: true }),
+    )) as GetMessage;
+    const [sent] = sentAs(Charge.name).filter(({ properties }) => properties.messageId === id);
+    expect(dead.content.equals(sent!.content)).toBe(true);
+    expect(dead.properties.headers).toMatchObject({
+      cause: 'TypeError: text left out: it may quote sensitive data',
+      stack: expect.stringContaining('encryption.int.spec'),
+    });
+    failing = false;
+    // As `jogakbo dead replay` does.
+    channel.publish(exchanges.dead, queues.commands('bank'), dead.content, { messageId: id });
+    await eventually(async () => (await done()).includes(`charge ${last4(card)}`));
+  });
+
+  it('are not overtaken by what is sent in clear after them', async () => {
+    const before = (await done()).length;
+    const all = Array.from({ length: 40 }, () => newCard());
+    for (const card of all) {
+      await sut.send(Charge({ orderId: 'x', card }));
+      await sut.send(Note({ orderId: 'x' }));
+    }
+    await eventually(async () => (await done()).length === before + 80);
+    expect((await done()).slice(before)).toEqual(all.flatMap((card) => [`charge ${last4(card)}`, 'note x']));
+  });
+
+  it('can be written and read with any JOSE library', async () => {
+    const card = newCard();
+    const key = await keyOfBank();
+    const { publicKey, privateKey } = await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
+    const jwe = await new CompactEncrypt(Buffer.from(JSON.stringify({ orderId: '3', card })))
+      .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', kid: key.kid, sub: Pay.name })
+      .encrypt(key);
+    const replyTo = queues.reply('test', randomUUID());
+    const { queue } = await channel.assertQueue(replyTo, { exclusive: true });
+    await channel.bindQueue(queue, exchanges.replies, queue);
+    const packet = { pattern: Pay.name, data: jwe, datacontenttype: 'application/jose', id: '1' };
+    const replyKey = { ...(await exportJWK(publicKey)), kid: 'A'.repeat(43) };
+    channel.publish(exchanges.commands, Pay.name, Buffer.from(JSON.stringify(packet)), {
+      ...{ replyTo, correlationId: '1', messageId: randomUUID() },
+      headers: { 'reply-key': JSON.stringify(replyKey), 'idempotency-key': randomUUID() },
+    });
+    const answer = (await eventually(async () => channel.get(queue, { noAck: true }))) as GetMessage;
+    const { response, datacontenttype } = JSON.parse(answer.content.toString());
+    expect(datacontenttype).toBe('application/jose');
+    const { plaintext } = await compactDecrypt(response, privateKey);
+    expect(JSON.parse(Buffer.from(plaintext).toString())).toEqual({ receipt: `for ${card}` });
+  });
+
+  it('in a queue, an outbox and a saga outlive a rotation of the key', async () => {
+    const [before, inQueue] = [sut.setting('SERVICE_KEY')!, newCard()];
+    const rotated = `${randomBytes(32).toString('base64url')},${before}`;
+    await sut.restart({ SERVICE_KEY: rotated }, () => sut.send(Charge({ orderId: '4', card: inQueue })));
+    await eventually(async () => (await done()).includes(`charge ${last4(inQueue)}`));
+    // From now on the new key is used.
+    const { kid } = await keyOfBank();
+    await eventually(async () => {
+      await sut.ask(Pay, { orderId: randomUUID(), card: newCard() }, { idempotencyKey: randomUUID() });
+      return sentAs(Pay.name).map(kidOf).at(-1) === kid;
+    });
+    // Nothing that was made with the old one is left.
+    await sut.restart({ SERVICE_KEY: rotated.split(',')[0] });
+    await sut.ask(Pay, { orderId: '6', card: newCard() }, { idempotencyKey: randomUUID() });
+  });
+
+  it('leave nothing in clear, neither on the bus nor in the database', async () => {
+    const tables = await Promise.all(
+      ['outbox', 'inbox', 'saga'].map((table) => sut.query(`SELECT * FROM ${table}`)),
+    );
+    for (const rows of tables) expect(rows.length).toBeGreaterThan(2);
+    const all = [...passed.map(textOf), ...tables.flat().map((row) => JSON.stringify(row))];
+    expect(all.filter((text) => cards.some((card) => text.includes(card)))).toEqual([]);
+    for (const { card } of sut.heard(Paid)) expect(card).toMatch(/^[\w-]{8}\./);
+  });
+
+  const kidOf = ({ content }: ConsumeMessage): string => {
+    const [header] = JSON.parse(content.toString()).data.split('.') as [string];
+    return JSON.parse(Buffer.from(header, 'base64url').toString()).kid;
+  };
+
+  /** As the service announces it, when the roll is called. */
+  const keyOfBank = async (): Promise<{ kty: 'OKP'; crv: 'X25519'; x: string; kid: string }> => {
+    const from = passed.length;
+    channel.publish(
+      exchanges.events,
+      'instances.roll-call',
+      Buffer.from('{"pattern":"instances.roll-call","data":{}}'),
+    );
+    return eventually(() => {
+      const heard = passed.slice(from).map(({ content }) => JSON.parse(content.toString()).data);
+      return heard.find((data) => data?.service === 'bank')?.encryptionKeys?.[0];
+    });
+  };
+});
