@@ -561,7 +561,7 @@ describe('the Eureka API', () => {
     const send = (body: Buffer, type: string) =>
       fetch(`${registry.url}/eureka/apps/HELLO`, {
         method: 'POST',
-        headers: { authorization: basic, 'content-type': type },
+        headers: { authorization: basicOf('hello'), 'content-type': type },
         body: new Uint8Array(body),
       }).then(({ status }) => status);
     const xml = (note: Buffer, declared = '') =>
@@ -579,7 +579,9 @@ describe('the Eureka API', () => {
     expect(await send(Buffer.from('{}'), 'application/json; charset=euc-kr')).toBe(415);
     expect((await fetch(`${registry.url}/eureka/apps/%c7%d1`)).status).toBe(400);
     const metadata = `${registry.url}/eureka/apps/HELLO/hello-1/metadata?note=%c7%d1`;
-    expect((await fetch(metadata, { method: 'PUT', headers: { authorization: basic } })).status).toBe(400);
+    expect(
+      (await fetch(metadata, { method: 'PUT', headers: { authorization: basicOf('hello') } })).status,
+    ).toBe(400);
   });
 
   it('speaks XML with those who do', async () => {
