@@ -6,7 +6,8 @@ const algorithm = 'ECDH-ES';
 const contentEncryption = 'A256GCM';
 
 /** Loaded with the first use, for its memory: most services have no sensitive contract. */
-let library: Promise<typeof import('jose/jwe/compact/decrypt') & typeof import('jose/jwe/compact/encrypt')>;
+let library:
+  Promise<typeof import('jose/jwe/compact/decrypt') & typeof import('jose/jwe/compact/encrypt')> | undefined;
 const loadLibrary = () =>
   (library ??= Promise.all([import('jose/jwe/compact/decrypt'), import('jose/jwe/compact/encrypt')]).then(
     ([decrypt, encrypt]) => ({ ...decrypt, ...encrypt }),
