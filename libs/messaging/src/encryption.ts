@@ -6,12 +6,12 @@ const algorithm = 'ECDH-ES';
 const contentEncryption = 'A256GCM';
 
 /** Loaded with the first use, for its memory: most services have no sensitive contract. */
-let library:
-  Promise<typeof import('jose/jwe/compact/decrypt') & typeof import('jose/jwe/compact/encrypt')> | undefined;
-const loadLibrary = () =>
-  (library ??= Promise.all([import('jose/jwe/compact/decrypt'), import('jose/jwe/compact/encrypt')]).then(
-    ([decrypt, encrypt]) => ({ ...decrypt, ...encrypt }),
-  ));
+const importLibrary = async () => ({
+  ...(await import('jose/jwe/compact/decrypt')),
+  ...(await import('jose/jwe/compact/encrypt')),
+});
+let library: ReturnType<typeof importLibrary> | undefined;
+const loadLibrary = () => (library ??= importLibrary());
 
 /** The media type of `Jwe` (RFC 7515, section 9.2.1). */
 export const jose = 'application/jose';
