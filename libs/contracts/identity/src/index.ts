@@ -217,14 +217,22 @@ export const ListAudit = identity.query('list-audit', {
   access: 'operator',
 });
 
+/** Of what a sign-up announces. Compatible with events from before there was a limit. */
+const mayMail = z
+  .boolean()
+  .default(true)
+  .describe(
+    'false where sign-ups have caused so many mails to this address, or from one network, that none is sent',
+  );
+
 export const MemberRegistered = identity.event(
   'member-registered',
-  z.object({ memberId: Id, email: z.email(), name: z.string(), language: Language }),
+  z.object({ memberId: Id, email: z.email(), name: z.string(), language: Language, mayMail }),
   { subject: 'memberId', description: 'Somebody became a member.' },
 );
 
 export const SignUpRepeated = identity.event(
   'sign-up-repeated',
-  z.object({ memberId: Id, language: Language }),
+  z.object({ memberId: Id, language: Language, mayMail }),
   { subject: 'memberId', description: 'Somebody tried to sign up with the address of a member.' },
 );
