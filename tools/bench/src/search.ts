@@ -27,7 +27,7 @@ await admin.connect();
 await admin.query(`CREATE DATABASE ${name}`);
 const url = Object.assign(new URL(TEST_DATABASE_URL), { pathname: `/${name}` }).href;
 const environment = {
-  ...{ DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error' },
+  ...{ DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error', LOCAL_MODE: 'true' },
   SERVICE_KEY: randomBytes(32).toString('base64url'),
 };
 const service = (...args: string[]) =>
