@@ -30,6 +30,7 @@ export class ExpiredSessions implements OnApplicationBootstrap, OnApplicationShu
     await this.dataSource.query('DELETE FROM revocation WHERE until < now()');
     await this.dataSource.query('DELETE FROM openid_record WHERE expires_at < now()');
     await this.dataSource.query('DELETE FROM sign_in_failures WHERE until < now()');
+    await this.dataSource.query('DELETE FROM sign_up_mails WHERE until < now()');
     await this.dataSource.query(`DELETE FROM known_address WHERE last_seen < now() - interval '180 days'`);
     await this.dataSource.manager.delete(AuditEntry, { at: LessThan(new Date(Date.now() - auditKept)) });
   }

@@ -5,6 +5,7 @@ import { Members1700000002000 } from '../migrations/1700000002000-members.ts';
 import { Trust1700000002100 } from '../migrations/1700000002100-trust.ts';
 import { OpenId1700000002200 } from '../migrations/1700000002200-openid.ts';
 import { Revocations1700000002300 } from '../migrations/1700000002300-revocations.ts';
+import { SignUpMails1700000002400 } from '../migrations/1700000002400-sign-up-mails.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { AnswerPageHandler } from './answer-page.ts';
 import { AuditEntry, ListAuditHandler } from './audit.ts';
@@ -23,6 +24,7 @@ import { IdentitySettings } from './settings.ts';
 import { SignInLimits } from './sign-in-limits.ts';
 import { SignInHandler } from './sign-in.ts';
 import { SignOutHandler } from './sign-out.ts';
+import { SignUpMails } from './sign-up-mails.ts';
 import { SignUpHandler } from './sign-up.ts';
 import { SigningKey, SigningKeys } from './signing-keys.ts';
 import { StaffAccounts } from './staff-accounts.ts';
@@ -36,9 +38,19 @@ import { StaffAccounts } from './staff-accounts.ts';
     Trust1700000002100,
     OpenId1700000002200,
     Revocations1700000002300,
+    SignUpMails1700000002400,
   ],
   entities: [Member, Session, RefreshToken, SigningKey, AuditEntry],
-  providers: [SigningKeys, AccessTokens, Hashing, SignInLimits, Credentials, StaffAccounts, ExpiredSessions],
+  providers: [
+    SigningKeys,
+    AccessTokens,
+    Hashing,
+    SignInLimits,
+    SignUpMails,
+    Credentials,
+    StaffAccounts,
+    ExpiredSessions,
+  ],
   handlers: [
     SignUpHandler,
     SignInHandler,

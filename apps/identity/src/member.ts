@@ -24,18 +24,17 @@ export class Member {
   tokenGeneration: number;
 }
 
-/** Adds a member unless the address is taken. Gives whether it did; of two at the same time, one does. */
-export async function addMember(
-  tx: EntityManager,
-  member: Omit<Member, 'tokenGeneration'>,
-): Promise<boolean> {
-  const { raw } = await tx
-    .createQueryBuilder()
-    .insert()
-    .into(Member)
-    .values(member)
-    .orIgnore()
-    .returning('member_id')
-    .execute();
-  return (raw as unknown[]).length > 0;
+/**
+ * Adds a member unless the address is taken. Of several at the same time, one does.
+ * @returns the id of the member who has the address: the one given, if it was added
+ */
+export async function addMember(tx: EntityManager, member: Omit<Member, 'tokenGeneration'>): Promise<string> {
+  const { memberId, email, name, passwordHash, roles } = member;
+  // One statement for a fresh and for a taken address: the update changes nothing, and returns the row there is.
+  const [row] = await tx.query<{ member_id: string }[]>(
+    `INSERT INTO member (member_id, email, name, password_hash, roles) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (email) DO UPDATE SET email = excluded.email RETURNING member_id`,
+    [memberId, email, name, passwordHash, roles],
+  );
+  return row!.member_id;
 }

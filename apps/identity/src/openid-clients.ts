@@ -33,18 +33,8 @@ export const OpenIdClients = json(
     ),
 );
 
-/** The client that `npm start` writes into a fresh store, to try OpenID Connect with. Anybody can be it: it has no secret. */
-const example = 'example';
-
-/**
- * The clients that a store knows: `example` only where its public address is on this machine, even if the file that names
- * it was copied elsewhere.
- * @param issuer the public address
- */
-export function clientsFor(issuer: string, clients: readonly OpenIdClient[]): OpenIdClient[] {
-  const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(issuer).hostname);
-  return clients.filter(({ clientId }) => isLocal || clientId !== example);
-}
+/** The client that `npm start` writes into a fresh store, to try OpenID Connect with. It has no secret: anybody can be it. */
+export const exampleClientId = 'example';
 
 const isLoopback = (uri: string) => uri.startsWith('http://');
 

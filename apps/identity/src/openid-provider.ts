@@ -7,7 +7,7 @@ import type { Configuration, Provider } from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
-import { clientMetadata, clientsFor } from './openid-clients.ts';
+import { clientMetadata } from './openid-clients.ts';
 import { pageHeaders, problemPage, scriptHeaders } from './openid-pages.ts';
 import { OpenIdStorage } from './openid-storage.ts';
 import type { IdentitySettings } from './settings.ts';
@@ -65,7 +65,7 @@ export class OpenIdProvider {
     const configuration: Configuration = {
       adapter: (model) =>
         new OpenIdStorage(this.dataSource, this.storage, model, this.library.errors.InvalidGrant),
-      clients: clientsFor(issuer, this.settings.oidcClients).map(clientMetadata),
+      clients: this.settings.oidcClients.map(clientMetadata),
       jwks: { keys: signing as never },
       enabledJWA: { idTokenSigningAlgValues: [algorithm] } as never,
       routes: endpoints,

@@ -5,30 +5,36 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { Hashing, inside } from './hashing.ts';
-import { addMember, Member } from './member.ts';
+import { addMember } from './member.ts';
 import { sourceOf } from './sign-in-limits.ts';
+import { SignUpMails } from './sign-up-mails.ts';
 
 @Controller()
 export class SignUpHandler {
-  constructor(private readonly hashing: Hashing) {}
+  constructor(
+    private readonly hashing: Hashing,
+    private readonly mails: SignUpMails,
+  ) {}
 
   /**
-   * A taken address gets the answer of a fresh one, after the same work: nobody can find out who is a member. The
-   * member is told by mail instead.
+   * A taken address gets the answer of a fresh one, after the same hash, the same statements and one event. The member is
+   * told by mail instead. Until addresses are confirmed, a sign-in that follows still shows which of the two it was.
    */
   @Handles(SignUp)
   async handle(command: Body<typeof SignUp>, { tx, publish, language, address }: UnitOfWork) {
+    const network = address && sourceOf(address);
     // Before the first use of `tx`: no connection is held while this takes its time.
-    const passwordHash = await this.hashing.hash(command.password, address ? sourceOf(address) : inside);
+    const passwordHash = await this.hashing.hash(command.password, network ?? inside);
     const memberId = randomUUIDv7();
     const email = command.email.toLowerCase();
     const { name } = command;
-    if (await addMember(tx, { memberId, email, name, passwordHash, roles: ['member'] })) {
-      publish(MemberRegistered({ memberId, email, name, language }));
-    } else {
-      const known = await tx.findOneByOrFail(Member, { email });
-      publish(SignUpRepeated({ memberId: known.memberId, language }));
-    }
+    const holder = await addMember(tx, { memberId, email, name, passwordHash, roles: ['member'] });
+    const mayMail = await this.mails.mayMail(tx, email, network);
+    publish(
+      holder === memberId
+        ? MemberRegistered({ memberId, email, name, language, mayMail })
+        : SignUpRepeated({ memberId: holder, language, mayMail }),
+    );
     return { memberId };
   }
 }

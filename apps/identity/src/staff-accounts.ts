@@ -34,7 +34,7 @@ export class StaffAccounts implements OnApplicationBootstrap {
     await this.units.run(async (work) => {
       const { tx, publish, language } = work;
       const memberId = randomUUIDv7();
-      if (await addMember(tx, { memberId, email, name, passwordHash, roles })) {
+      if ((await addMember(tx, { memberId, email, name, passwordHash, roles })) === memberId) {
         publish(MemberRegistered({ memberId, email, name, language }));
         return;
       }

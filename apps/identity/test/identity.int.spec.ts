@@ -15,6 +15,7 @@ import { createLocalJWKSet, decodeJwt, jwtVerify, type JSONWebKeySet, type JWTPa
 import { ExpiredSessions } from '../src/expired-sessions.ts';
 import { IdentityModule } from '../src/identity.module.ts';
 import { hashToken } from '../src/session.ts';
+import { IdentitySettings } from '../src/settings.ts';
 
 const password = '조각보-correct-horse';
 
@@ -54,7 +55,7 @@ describe('identity', () => {
         { language: 'en' },
       );
       await expect(identity.hears(MemberRegistered, (event) => event.memberId === memberId)).resolves.toEqual(
-        { memberId, email: 'ada@example.com', name: 'Ada', language: 'en' },
+        { memberId, email: 'ada@example.com', name: 'Ada', language: 'en', mayMail: true },
       );
       const { accessToken } = await signIn('aDA@example.com');
       await expect(identity.ask(GetMe, {}, callerOf(decodeJwt(accessToken)))).resolves.toEqual({
@@ -72,7 +73,7 @@ describe('identity', () => {
       expect(Object.keys(again)).toEqual(['memberId']);
       expect(again.memberId).not.toBe(memberId);
       await expect(identity.hears(SignUpRepeated, (event) => event.memberId === memberId)).resolves.toEqual({
-        ...{ memberId, language: 'en' },
+        ...{ memberId, language: 'en', mayMail: true },
       });
       expect(identity.heard(MemberRegistered).filter((event) => event.email === email)).toHaveLength(1);
       const rows = await identity.query<{ name: string }>('SELECT name FROM member WHERE email = $1', [
@@ -80,6 +81,56 @@ describe('identity', () => {
       ]);
       expect(rows).toEqual([{ name: '김하나' }]);
       await expect(signIn(email, 'another password')).rejects.toMatchObject({ code: 'wrong-credentials' });
+    });
+
+    it('takes as long for a taken address as for a fresh one, and as many statements', async () => {
+      const { email } = await member();
+      const time = async (address: string) => {
+        const startedAt = performance.now();
+        const answer = await identity.ask(SignUp, { email: address, password, name: 'x' });
+        expect(answer).toEqual({ memberId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+        return performance.now() - startedAt;
+      };
+      // The shortest of each tell, as below.
+      const [fresh, taken]: [number[], number[]] = [[], []];
+      for (let i = 0; i < 15; i++) {
+        fresh.push(await time(`fresh-${i}@example.com`));
+        taken.push(await time(email));
+      }
+      const ratio = Math.min(...fresh) / Math.min(...taken);
+      expect(ratio).toBeGreaterThan(0.7);
+      expect(ratio).toBeLessThan(1.4);
+    });
+
+    it('causes few mails to one address, subaddresses included, and from one network, over all instances', async () => {
+      const mayMail = async (email: string, address: string) => {
+        await identity.ask(SignUp, { email, password, name: 'x' }, { address });
+        const [last] = await identity.query<{ mail: boolean }>(
+          `SELECT (data->>'mayMail')::boolean AS mail FROM outbox ORDER BY id DESC LIMIT 1`,
+        );
+        return last!.mail;
+      };
+      const victim = [
+        'v@example.org',
+        'V@example.org',
+        'v+1@example.org',
+        'v+2@example.org',
+        'v@example.org',
+      ];
+      const told: boolean[] = [];
+      for (const [nth, email] of victim.entries()) told.push(await mayMail(email, `192.0.2.${nth}`));
+      expect(told).toEqual([true, true, true, false, false]);
+
+      identity.get(IdentitySettings).signUpMailsPerNetwork = 2;
+      const fromNetwork = (nth: number) => mayMail(`n${nth}@example.org`, `2001:db8:7::${nth}`);
+      expect([await fromNetwork(1), await fromNetwork(2)]).toEqual([true, true]);
+      await identity.restart();
+      identity.get(IdentitySettings).signUpMailsPerNetwork = 2;
+      expect(await fromNetwork(3)).toBe(false);
+      expect(await mayMail('n4@example.org', '2001:db8:8::1')).toBe(true);
+      identity.get(IdentitySettings).signUpMailsPerNetwork = 100;
+      const rows = JSON.stringify(await identity.query('SELECT * FROM sign_up_mails'));
+      expect(rows).not.toContain('example.org');
     });
 
     it('makes one member of many who take the same address at once', async () => {

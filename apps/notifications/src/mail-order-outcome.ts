@@ -50,5 +50,5 @@ async function tell(
   if (before && !(await work.tx.existsBy(Mail, { about: orderId, kind: before })))
     throw new TooEarly(`${kind} of order ${orderId} came before ${before}`);
   const member = await findMember(work.tx, memberId);
-  await writeMail(work, member, kind, write({ name: member.name, language }), orderId);
+  await writeMail(work, member, kind, write({ language }), orderId);
 }

@@ -36,10 +36,11 @@ export class MailServer implements OnModuleInit, OnApplicationShutdown {
   }
 
   /** Hands over one mail. @throws Error where the server did not take responsibility for it */
-  async send({ to, recipient, messageId, subject, text, html }: Mail): Promise<void> {
+  async send({ to, messageId, subject, text, html }: Mail): Promise<void> {
     await this.#transport.sendMail({
       from: this.settings.mailFrom,
-      to: { name: recipient, address: to },
+      // As an object, so that nothing in it is read as a list of addresses.
+      to: { name: '', address: to },
       ...{ messageId, subject, text, html },
     });
   }

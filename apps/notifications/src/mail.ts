@@ -27,9 +27,6 @@ export class Mail {
   to: string;
 
   @Column('text')
-  recipient: string;
-
-  @Column('text')
   subject: string;
 
   @Column('text')
@@ -63,7 +60,7 @@ export class Mail {
  */
 export async function writeMail(
   { tx, incoming, publishLater }: UnitOfWork,
-  { email, name }: Member,
+  { email }: Pick<Member, 'email'>,
   kind: MailKind,
   letter: Letter,
   about: string | null = null,
@@ -72,9 +69,9 @@ export async function writeMail(
   const messageId = `<${incoming.messageId}@jogakbo.example>`;
   const { subject, text, html } = letter;
   const written = (await tx.query(
-    `INSERT INTO mail (mail_id, message_id, "to", recipient, subject, text, html, kind, about)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING RETURNING mail_id`,
-    [mailId, messageId, email, name, subject, text, html, kind, about],
+    `INSERT INTO mail (mail_id, message_id, "to", subject, text, html, kind, about)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING mail_id`,
+    [mailId, messageId, email, subject, text, html, kind, about],
   )) as unknown[];
   if (written.length > 0) publishLater(SendMail({ mailId }), new Date());
 }

@@ -11,9 +11,6 @@ export class Member {
   email: string;
 
   @Column('text')
-  name: string;
-
-  @Column('text')
   language: Language;
 }
 

@@ -3,6 +3,7 @@ import { Consistency1700000000000 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Mail1700000003000 } from '../migrations/1700000003000-mail.ts';
 import { MailOrder1700000003100 } from '../migrations/1700000003100-mail-order.ts';
+import { NoNames1700000003200 } from '../migrations/1700000003200-no-names.ts';
 import { MailOrderOutcomeHandler } from './mail-order-outcome.ts';
 import { MailServer } from './mail-server.ts';
 import { MailSink, ReceivedMail } from './mail-sink.ts';
@@ -17,7 +18,7 @@ import { WelcomeMemberHandler } from './welcome-member.ts';
 @Service({
   contract: notifications,
   settings: NotificationsSettings,
-  migrations: [Consistency1700000000000, Mail1700000003000, MailOrder1700000003100],
+  migrations: [Consistency1700000000000, Mail1700000003000, MailOrder1700000003100, NoNames1700000003200],
   entities: [Member, Mail, ReceivedMail],
   providers: [MailSink, MailServer],
   handlers: [

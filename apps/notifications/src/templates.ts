@@ -2,9 +2,11 @@ import type { Body, Language } from '@jogakbo/contract';
 import type { OrderConfirmed, OrderRejected } from '@jogakbo/contracts-orders';
 import { layOut, money, type Content, type Letter } from './layout.ts';
 
-/** Who reads it, and in which language. */
+/**
+ * Who reads it. Not by name: whoever signed up wrote the name, and need not own the address, so that a mail with a name
+ * in it would carry a text of their choice to anybody.
+ */
 export interface Reader {
-  name: string;
   language: Language;
 }
 
@@ -54,60 +56,60 @@ const about = (
     ],
   });
 
-export function welcome({ name, language }: Reader): Letter {
+export function welcome({ language }: Reader): Letter {
   return letter(
     language,
     language === 'ko'
       ? {
           subject: '조각보에 오신 것을 환영합니다',
-          paragraphs: [`${name}님, 가입해 주셔서 감사합니다.`, '이제 로그인하고 주문하실 수 있습니다.'],
+          paragraphs: ['가입해 주셔서 감사합니다.', '이제 로그인하고 주문하실 수 있습니다.'],
         }
       : {
           subject: 'Welcome to Jogakbo',
-          paragraphs: [`Hello ${name}, thank you for joining.`, 'You can sign in and order now.'],
+          paragraphs: ['Thank you for joining.', 'You can sign in and order now.'],
         },
   );
 }
 
-export function signUpRepeated({ name, language }: Reader): Letter {
+export function signUpRepeated({ language }: Reader): Letter {
   return letter(
     language,
     language === 'ko'
       ? {
           subject: '이미 가입된 주소입니다',
           paragraphs: [
-            `${name}님, 이 주소로 새로 가입하려는 요청이 있었습니다. 이미 회원이시므로 아무것도 바뀌지 않았습니다.`,
+            '이 주소로 새로 가입하려는 요청이 있었습니다. 이미 회원이시므로 아무것도 바뀌지 않았습니다.',
             '직접 하신 요청이라면 기존 비밀번호로 로그인해 주세요. 아니라면 이 메일은 무시하셔도 됩니다.',
           ],
         }
       : {
           subject: 'You are already a member',
           paragraphs: [
-            `Hello ${name}, somebody asked to sign up with this address. You are a member already, so nothing has changed.`,
+            'A sign-up with this address was requested. You are a member already, so nothing has changed.',
             'If it was you, sign in with the password that you have. If not, there is nothing that you need to do.',
           ],
         },
   );
 }
 
-export function orderConfirmed({ name, language }: Reader, order: Order): Letter {
+export function orderConfirmed({ language }: Reader, order: Order): Letter {
   return about(
     language,
     order,
     language === 'ko'
       ? {
           subject: '주문이 확정되었습니다',
-          paragraphs: [`${name}님, 주문해 주셔서 감사합니다. 상품을 준비하고 있습니다.`],
+          paragraphs: ['주문해 주셔서 감사합니다. 상품을 준비하고 있습니다.'],
         }
       : {
           subject: 'Your order is confirmed',
-          paragraphs: [`Hello ${name}, thank you for your order. We are getting it ready.`],
+          paragraphs: ['Thank you for your order. We are getting it ready.'],
         },
   );
 }
 
 export function orderRejected(
-  { name, language }: Reader,
+  { language }: Reader,
   order: Order & Pick<Body<typeof OrderRejected>, 'rejection'>,
 ): Letter {
   // Every other reason is one of the payment provider's, and between it and the card's owner.
@@ -118,32 +120,32 @@ export function orderRejected(
     language === 'ko'
       ? {
           subject: '주문을 완료하지 못했습니다',
-          paragraphs: [`${name}님, 죄송합니다. ${why}`, '결제 금액은 청구되지 않습니다.'],
+          paragraphs: [`죄송합니다. ${why}`, '결제 금액은 청구되지 않습니다.'],
         }
       : {
           subject: 'Your order could not be completed',
-          paragraphs: [`Hello ${name}, we are sorry. ${why}`, 'You will not be charged.'],
+          paragraphs: [`We are sorry. ${why}`, 'You will not be charged.'],
         },
   );
 }
 
-export function orderCancelled({ name, language }: Reader, order: Order): Letter {
+export function orderCancelled({ language }: Reader, order: Order): Letter {
   return about(
     language,
     order,
     language === 'ko'
       ? {
           subject: '주문이 취소되었습니다',
-          paragraphs: [`${name}님, 주문이 취소되었습니다. 결제하신 금액은 돌려 드립니다.`],
+          paragraphs: ['주문이 취소되었습니다. 결제하신 금액은 돌려 드립니다.'],
         }
       : {
           subject: 'Your order is cancelled',
-          paragraphs: [`Hello ${name}, your order is cancelled. What you paid goes back to you.`],
+          paragraphs: ['Your order is cancelled. What you paid goes back to you.'],
         },
   );
 }
 
-export function orderRefunded({ name, language }: Reader, order: Order): Letter {
+export function orderRefunded({ language }: Reader, order: Order): Letter {
   const amount = money(order.total, language);
   return about(
     language,
@@ -151,11 +153,11 @@ export function orderRefunded({ name, language }: Reader, order: Order): Letter 
     language === 'ko'
       ? {
           subject: '환불이 완료되었습니다',
-          paragraphs: [`${name}님, 취소하신 주문의 결제 금액 ${amount}을 돌려 드렸습니다.`],
+          paragraphs: [`취소하신 주문의 결제 금액 ${amount}을 돌려 드렸습니다.`],
         }
       : {
           subject: 'Your refund is done',
-          paragraphs: [`Hello ${name}, we have paid back ${amount} for the order that you cancelled.`],
+          paragraphs: [`We have paid back ${amount} for the order that you cancelled.`],
         },
   );
 }

@@ -10,8 +10,9 @@ import { signUpRepeated } from './templates.ts';
 @Controller()
 export class WarnOfSignUpHandler {
   @Handles(SignUpRepeated)
-  async handle({ memberId, language }: Body<typeof SignUpRepeated>, work: UnitOfWork) {
+  async handle({ memberId, language, mayMail }: Body<typeof SignUpRepeated>, work: UnitOfWork) {
+    if (!mayMail) return;
     const member = await findMember(work.tx, memberId);
-    await writeMail(work, member, 'sign-up-repeated', signUpRepeated({ name: member.name, language }));
+    await writeMail(work, member, 'sign-up-repeated', signUpRepeated({ language }));
   }
 }

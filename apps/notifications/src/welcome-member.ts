@@ -10,8 +10,8 @@ import { welcome } from './templates.ts';
 @Controller()
 export class WelcomeMemberHandler {
   @Handles(MemberRegistered)
-  async handle(member: Body<typeof MemberRegistered>, work: UnitOfWork) {
-    await work.tx.upsert(Member, member, ['memberId']);
-    await writeMail(work, member, 'welcome', welcome(member));
+  async handle({ memberId, email, language, mayMail }: Body<typeof MemberRegistered>, work: UnitOfWork) {
+    await work.tx.upsert(Member, { memberId, email, language }, ['memberId']);
+    if (mayMail) await writeMail(work, { email }, 'welcome', welcome({ language }));
   }
 }

@@ -188,7 +188,7 @@ describe('a mail server of the world', () => {
       return new MailServer(settings, notifications.get(MailSink), { localMode: false } as never, readiness);
     };
     const letter = {
-      ...{ to: 'tls@example.com', recipient: 'Ada', messageId: `<${randomUUIDv7()}@x.example>` },
+      ...{ to: 'tls@example.com', messageId: `<${randomUUIDv7()}@x.example>` },
       ...{ subject: 's', text: 't', html: 'h' },
     } as Mail;
     const strict = mail('');

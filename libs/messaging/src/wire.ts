@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { randomUUIDv7 } from 'node:crypto';
 import type { AnyContract, Language } from '@jogakbo/contract';
 import { Rejection, type FieldError } from '@jogakbo/contract';
@@ -183,12 +184,25 @@ interface Body {
 }
 
 /**
+ * @throws SyntaxError where it is not JSON in UTF-8: decoded all the same, it would be another text. Without a quotation
+ *   from the body, which a log would keep
+ */
+function parse(content: Buffer): unknown {
+  if (!isUtf8(content)) throw new SyntaxError('the body is not valid UTF-8');
+  try {
+    return JSON.parse(content.toString());
+  } catch {
+    throw new SyntaxError('the body is not JSON');
+  }
+}
+
+/**
  * All that a message holds: one, or several where it is a batch.
  * @throws SyntaxError where the body is not JSON, or something in it names no pattern
  */
 export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming[] {
   if (message.properties.contentType !== batch) return [decode(message, standing)];
-  const bodies = parseBody(message) as Body[];
+  const bodies = parse(message.content) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
   if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
   return bodies.map((body) => ({
@@ -201,16 +215,7 @@ export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming
 /** @throws SyntaxError where the body is not JSON or names no pattern */
 export function decode(message: ConsumeMessage, standing: Standing): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  return incomingOf(parseBody(message) as Body, headers, message, standing);
-}
-
-/** @throws SyntaxError without a quotation from the body, which a log would keep */
-function parseBody({ content }: ConsumeMessage): unknown {
-  try {
-    return JSON.parse(content.toString());
-  } catch {
-    throw new SyntaxError('the body is not JSON');
-  }
+  return incomingOf(parse(message.content) as Body, headers, message, standing);
 }
 
 function incomingOf(
@@ -296,7 +301,7 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
   response?: unknown;
   error?: Rejection | RemoteFault;
 }[] {
-  const packets = JSON.parse(content.toString()) as Packet | Packet[];
+  const packets = parse(content) as Packet | Packet[];
   if (Array.isArray(packets)) return packets.map((packet) => ({ id: String(packet.id), ...read(packet) }));
   return [{ id: properties.correlationId as string, ...read(packets) }];
 }

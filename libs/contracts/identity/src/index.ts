@@ -13,7 +13,8 @@ import { z } from 'zod';
 export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
 
 const Email = z.email().max(254);
-const Password = sensitive(z.string().min(8).max(200));
+/** In NFC, as RFC 8265 has it: the same whatever keyboard it was typed with. */
+const Password = sensitive(z.string().normalize('NFC').min(8).max(200));
 const PersonName = lineOfText(100);
 export const Role = z.enum(['member', 'merchant', 'operator']);
 export type Role = z.infer<typeof Role>;
@@ -37,7 +38,10 @@ export const SignUp = identity.command('sign-up', {
 
 export const SignIn = identity.command('sign-in', {
   description: 'Signs in with address and password.',
-  input: z.strictObject({ email: Email, password: sensitive(z.string().min(1).max(200)) }),
+  input: z.strictObject({
+    email: Email,
+    password: sensitive(z.string().normalize('NFC').min(1).max(200)),
+  }),
   output: Tokens,
   rejections: { 'wrong-credentials': 401, 'too-many-attempts': 429, 'too-busy': 429 },
   http: { route: 'POST /v1/sessions', status: 201, limit: '300/minute' },
@@ -217,14 +221,22 @@ export const ListAudit = identity.query('list-audit', {
   access: 'operator',
 });
 
+/** Of what a sign-up announces. Compatible with events from before there was a limit. */
+const mayMail = z
+  .boolean()
+  .default(true)
+  .describe(
+    'false where sign-ups have caused so many mails to this address, or from one network, that none is sent',
+  );
+
 export const MemberRegistered = identity.event(
   'member-registered',
-  z.object({ memberId: Id, email: z.email(), name: z.string(), language: Language }),
+  z.object({ memberId: Id, email: z.email(), name: z.string(), language: Language, mayMail }),
   { subject: 'memberId', description: 'Somebody became a member.' },
 );
 
 export const SignUpRepeated = identity.event(
   'sign-up-repeated',
-  z.object({ memberId: Id, language: Language }),
+  z.object({ memberId: Id, language: Language, mayMail }),
   { subject: 'memberId', description: 'Somebody tried to sign up with the address of a member.' },
 );
