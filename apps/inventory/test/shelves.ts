@@ -16,8 +16,18 @@ export const ids = (count: number): string[] => Array.from({ length: count }, ()
 export class Shelves {
   private constructor(readonly inventory: ServiceUnderTest) {}
 
-  static async open(): Promise<Shelves> {
-    return new Shelves(await ServiceUnderTest.start(InventoryModule));
+  static async open(environment: NodeJS.ProcessEnv = {}): Promise<Shelves> {
+    return new Shelves(await ServiceUnderTest.start(InventoryModule, environment));
+  }
+
+  /** Many at once, past the messages that make them. */
+  async products(count: number, quantity: number): Promise<string[]> {
+    const productIds = ids(count);
+    await this.inventory.query(
+      'INSERT INTO stock (product_id, on_hand, received) SELECT id, $2, $2 FROM unnest($1::uuid[]) AS id',
+      [productIds, quantity],
+    );
+    return productIds;
   }
 
   async product(quantity: number): Promise<string> {

@@ -8,6 +8,7 @@ import {
   environmentName,
   loadSettings,
   PlatformSettings,
+  settings,
   WrongSettings,
   type AnySettings,
 } from './settings.ts';
@@ -34,6 +35,7 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
       process.exitCode = 2;
       return;
     }
+    mustTellSendersApart(options.environment ?? process.env);
     const running = await start(module, { listeningPorts: watchListeningPorts(), ...options });
     const end = () => {
       // Draining has a limit: whoever asked is about to lose patience.
@@ -57,6 +59,18 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     console.error(error);
     process.exit(1);
   }
+}
+
+/**
+ * Without a login for each service, any service could send in the name of another one.
+ * @throws WrongSettings outside local mode where BROKER_OPERATOR is missing
+ */
+export function mustTellSendersApart(environment: NodeJS.ProcessEnv): void {
+  const { localMode, brokerOperator } = PlatformSettings.shape;
+  const [given] = loadSettings([settings({ localMode, brokerOperator })], environment);
+  if (given.localMode || given.brokerOperator) return;
+  const problem = 'is missing: outside local mode every service has a login of its own at the broker';
+  throw new WrongSettings([{ key: 'BROKER_OPERATOR', origin: 'not set', problem }]);
 }
 
 async function migrate(module: Type): Promise<void> {

@@ -29,7 +29,7 @@ const [gatewayPort, fastifyPort] = [await freePort(), await freePort()];
 const typescript = ['--experimental-transform-types', '--disable-warning=ExperimentalWarning'];
 const settings = {
   ...{ RABBITMQ_URL: TEST_RABBITMQ_URL, PORT: String(gatewayPort), LOG_LEVEL: 'warn' },
-  ...{ RATE_LIMIT_ADDRESS: '1000000000/minute', MAX_LOOP_DELAY: '10000' },
+  ...{ LOCAL_MODE: 'true', RATE_LIMIT_ADDRESS: '1000000000/minute', MAX_LOOP_DELAY: '10000' },
 };
 const children = [
   run([...typescript, join(import.meta.dirname, 'trivial-service.ts')], settings),

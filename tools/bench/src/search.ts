@@ -27,7 +27,7 @@ await admin.connect();
 await admin.query(`CREATE DATABASE ${name}`);
 const url = Object.assign(new URL(TEST_DATABASE_URL), { pathname: `/${name}` }).href;
 const environment = {
-  ...{ DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error' },
+  ...{ DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error', LOCAL_MODE: 'true' },
   SERVICE_KEY: randomBytes(32).toString('base64url'),
 };
 const service = (...args: string[]) =>
@@ -46,7 +46,9 @@ console.log('\nin the database, one at a time              p50       p99');
 for (const [kind, query] of Object.entries(searches)) {
   await measure(kind, async (number) => {
     const { matching, exact, ranking, most } = termQuery(wordsOf(query(number)), 'all');
-    const parameters = [matching, exact, ranking, null, 0, Number.MAX_SAFE_INTEGER, 21, null, null, most];
+    const parameters = [
+      ...[matching, exact, ranking, null, 0, Number.MAX_SAFE_INTEGER, 21, null, null, most, null, false],
+    ];
     await database.query({ name: 'search', text: searchSql.relevance, values: parameters });
   });
 }
