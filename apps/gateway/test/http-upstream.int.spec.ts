@@ -40,6 +40,7 @@ describe('services that are asked over HTTP', () => {
       GatewayModule,
       {
         TOKEN_ISSUER: issuer,
+        IDENTITY_SERVICE: 'demo',
         REQUEST_TIMEOUT: '1000',
         RESPONSE_LIMIT: '100000',
         LEARN_FOR: '0',
@@ -134,7 +135,7 @@ describe('services that are asked over HTTP', () => {
       const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
       return {
         ...{
-          name: `${name}.${route}`,
+          name: `${name}.${route.replace(/\W+/g, '-').replace(/-$/, '')}`,
           kind: method === 'GET' ? 'query' : 'command',
           description: '',
           access,

@@ -109,6 +109,13 @@ export const GetMe = identity.query('get-me', {
   access: 'member',
 });
 
+export const GetMemberEmail = identity.query('get-member-email', {
+  description: 'The address of a member, for services that write down who did something.',
+  input: z.strictObject({ memberId: Id }),
+  output: z.object({ email: z.email() }),
+  rejections: { 'unknown-member': 404 },
+});
+
 export const GetJwks = identity.query('get-jwks', {
   description: 'The public keys that verify access tokens.',
   input: z.strictObject({}),
