@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { VersionCondition } from '@jogakbo/contract';
 import {
   AddProduct,
   ChangeProduct,
@@ -170,6 +171,36 @@ describe('catalog', () => {
         [4, 45_000],
       ], // and none of the version that is yet to come
     ]);
+  });
+
+  it('changes and removes what If-Match asks for: one of several versions, or any', async () => {
+    const { productId } = await add();
+    const change = (version: VersionCondition) =>
+      catalog.ask(ChangeProduct, { productId, version, category: 'things' });
+    await expect(change([1, 7])).resolves.toMatchObject({ version: 2 });
+    await expect(change('*')).resolves.toMatchObject({ version: 3 });
+    for (const version of [[], [1, 2], 2])
+      await expect(change(version)).rejects.toMatchObject({ code: 'version-changed', status: 412 });
+    const all = await Promise.all(Array.from({ length: 8 }, () => change('*')));
+    expect(all.map(({ version }) => version).sort((a, b) => a - b)).toEqual([4, 5, 6, 7, 8, 9, 10, 11]);
+    await expect(catalog.ask(RemoveProduct, { productId, version: [] })).rejects.toMatchObject({
+      status: 412,
+    });
+    await catalog.ask(RemoveProduct, { productId, version: '*' });
+    await expect(change('*')).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  it.each([
+    ['a currency of no list', { price: { amount: 1, currency: 'QQQ' } }, 'price.currency'],
+    ['a currency that is none any more', { price: { amount: 1, currency: 'BGN' } }, 'price.currency'],
+    ['a name that is not to be seen', { name: '\u2800\u3164' }, 'name'],
+    ['a description that turns the direction round', { description: 'a\u202eb' }, 'description'],
+  ])('refuses %s', async (_, fields, path) => {
+    const { productId } = await add();
+    await expect(catalog.ask(ChangeProduct, { productId, version: 1, ...fields })).rejects.toMatchObject({
+      code: 'invalid',
+      errors: expect.arrayContaining([{ path, message: expect.any(String) }]),
+    });
   });
 
   it('takes a product off sale', async () => {

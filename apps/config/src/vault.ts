@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { seal, sealingKey, unseal } from '@jogakbo/consistency';
 import { clientKey } from '@jogakbo/service';
@@ -55,8 +56,9 @@ export class Vault {
   clientOf(authorization: string | undefined): string | undefined {
     const encoded = /^Basic ([\w+/=-]+)$/i.exec(authorization ?? '')?.[1];
     if (!encoded) return undefined;
-    const [, service = '', password = ''] =
-      /^([^:]*):(.*)$/s.exec(Buffer.from(encoded, 'base64').toString()) ?? [];
+    const bytes = Buffer.from(encoded, 'base64');
+    if (!isUtf8(bytes)) return undefined;
+    const [, service = '', password = ''] = /^([^:]*):(.*)$/s.exec(bytes.toString()) ?? [];
     const known = this.#clients.get(service);
     // An unknown name takes as long as a wrong password.
     const isRight = timingSafeEqual(digest(password), digest(known?.password ?? ''));

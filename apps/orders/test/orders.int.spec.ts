@@ -213,6 +213,39 @@ describe('orders', () => {
     expect(second.nextCursor).toBeNull();
   });
 
+  it('knows a product whose id is written in capitals', async () => {
+    const body = basket();
+    const capitals = {
+      ...body,
+      lines: [{ ...body.lines[0]!, productId: productId.toUpperCase() as typeof productId }],
+    };
+    const { orderId } = await place(member(), randomUUID(), capitals);
+    const { lines } = await orders.hears(OrderPlaced, about(orderId));
+    expect(lines).toMatchObject([{ productId }]);
+  });
+
+  it.each([
+    ['a country of no list', { country: 'ZZ' }, 'shipTo.country'],
+    ['a country in small letters', { country: 'kr' }, 'shipTo.country'],
+    ['a direction turned round', { name: '김\u202e철수' }, 'shipTo.name'],
+    ['a control character', { line1: 'Jong-ro\u00071' }, 'shipTo.line1'],
+    ['a line of nothing that can be seen', { city: '\u3164\u200b' }, 'shipTo.city'],
+  ])('refuses an address with %s', async (_, field, path) => {
+    const body = { ...basket(), shipTo: { ...shipTo, ...field } };
+    await expect(place(member(), randomUUID(), body)).rejects.toMatchObject({
+      code: 'invalid',
+      errors: expect.arrayContaining([{ path, message: expect.any(String) }]),
+    });
+  });
+
+  it('counts and keeps an address in its composed form', async () => {
+    const name = '각'.repeat(200);
+    const body = { ...basket(), shipTo: { ...shipTo, name: name.normalize('NFD') } };
+    const caller = member();
+    const { orderId } = await place(caller, randomUUID(), body);
+    expect((await orders.ask(GetOrder, { orderId }, { caller })).shipTo.name).toBe(name);
+  });
+
   describe('with a repeated Idempotency-Key', () => {
     it('answers the same, and places one order', async () => {
       const caller = member();

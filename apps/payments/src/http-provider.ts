@@ -3,6 +3,9 @@ import { request } from 'undici';
 import { z } from 'zod';
 import { PaymentProvider, ProviderFault, type Charge, type Reference } from './provider.ts';
 
+/** An answer that is not UTF-8 is as good as none. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 /** What the provider says of a charge, in every answer that is about one. */
 const ChargeBody = z.discriminatedUnion('status', [
   z.object({
@@ -116,9 +119,9 @@ export class HttpProvider extends PaymentProvider {
       ...(body !== undefined && { body: JSON.stringify(body) }),
     });
     const { statusCode: status } = response;
-    const text = await response.body.text();
+    const bytes = await response.body.arrayBuffer();
     if (status >= 500 || status === 429) throw new Error(`answered ${status}`);
-    return { status, body: parsed(text) };
+    return { status, body: parsed(utf8.decode(bytes)) };
   }
 }
 

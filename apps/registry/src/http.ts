@@ -1,6 +1,7 @@
-import { BadRequestException } from '@nestjs/common';
+import { promisify } from 'node:util';
+import { BadRequestException, UnsupportedMediaTypeException } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
-import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { parseXml } from './eureka-format.ts';
 
 /** Eureka clients ask for `/eureka/apps/`, too. An instance tells of itself in far less than this body. */
@@ -9,20 +10,55 @@ export const httpOptions: FastifyServerOptions = {
   routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
 };
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+const isUtf8 = (charset: string | undefined): boolean => (charset ?? 'utf-8').toLowerCase() === 'utf-8';
+
+/** @throws HttpException where the body is not UTF-8, or says that it is not */
+function textOf(contentType: string | undefined, body: Buffer): string {
+  const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? '')?.[1];
+  if (!isUtf8(charset)) throw new UnsupportedMediaTypeException('the body must be UTF-8');
+  let text: string;
+  try {
+    text = utf8.decode(body);
+  } catch {
+    throw new BadRequestException('the body is not valid UTF-8');
+  }
+  const declared = /^\s*<\?xml[^>]*\sencoding\s*=\s*["']([^"']+)/i.exec(text)?.[1];
+  if (!isUtf8(declared)) throw new UnsupportedMediaTypeException('the body must be UTF-8');
+  return text.normalize('NFC');
+}
+
 /** Some clients of Eureka write XML, and some say that they send JSON where they send nothing. */
 export function configure(app: NestFastifyApplication): void {
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
-  const parseJson = server.getDefaultJsonParser('error', 'error');
-  app.useBodyParser('application/json', { bodyLimit: httpOptions.bodyLimit! }, (request, body, done) => {
-    if (body.length === 0) done(null, undefined);
-    else parseJson(request as never, body.toString(), done);
+  server.addHook('onRequest', (request, _reply, done) => {
+    try {
+      decodeURIComponent(request.url);
+      done();
+    } catch {
+      done(new BadRequestException('what is percent-encoded must be valid UTF-8'));
+    }
   });
-  for (const type of ['application/xml', 'text/xml']) {
-    app.useBodyParser(type, { bodyLimit: httpOptions.bodyLimit! }, (_request, body, done) => {
-      parseXml(body.toString()).then(
+  const parseJson = server.getDefaultJsonParser('error', 'error');
+  const { bodyLimit } = httpOptions;
+  const parsers = {
+    'application/json': async (text: string, request: FastifyRequest) =>
+      text === '' ? undefined : promisify(parseJson)(request as never, text),
+    'application/xml': parseAsXml,
+    'text/xml': parseAsXml,
+  };
+  for (const [type, parse] of Object.entries(parsers)) {
+    app.useBodyParser(type, { bodyLimit: bodyLimit! }, (request, body, done) => {
+      const { headers } = request as unknown as FastifyRequest;
+      const read = async (): Promise<unknown> =>
+        parse(textOf(headers['content-type'], body), request as unknown as FastifyRequest);
+      read().then(
         (document) => done(null, document),
-        () => done(new BadRequestException('the body is not XML')),
+        (error: Error) => done(error),
       );
     });
   }
 }
+
+const parseAsXml = (text: string): Promise<unknown> =>
+  parseXml(text).catch(() => Promise.reject(new BadRequestException('the body is not XML')));

@@ -557,6 +557,33 @@ describe('the Eureka API', () => {
     expect(await changes()).toEqual(['ADDED', 'MODIFIED', 'DELETED']);
   });
 
+  it('reads text in UTF-8, and no other', async () => {
+    const send = (body: Buffer, type: string) =>
+      fetch(`${registry.url}/eureka/apps/HELLO`, {
+        method: 'POST',
+        headers: { authorization: basicOf('hello'), 'content-type': type },
+        body: new Uint8Array(body),
+      }).then(({ status }) => status);
+    const xml = (note: Buffer, declared = '') =>
+      Buffer.concat([
+        Buffer.from(`<?xml version="1.0"${declared}?><instance><note>`),
+        note,
+        Buffer.from('</note></instance>'),
+      ]);
+    const eucKr = Buffer.from([0xc7, 0xd1]);
+    expect(await send(xml(eucKr), 'application/xml')).toBe(400);
+    expect(await send(xml(Buffer.from('x'), ' encoding="EUC-KR"'), 'text/xml')).toBe(415);
+    expect(await send(xml(Buffer.from('x')), 'text/xml; charset=euc-kr')).toBe(415);
+    const json = Buffer.concat([Buffer.from('{"instance":"'), eucKr, Buffer.from('"}')]);
+    expect(await send(json, 'application/json')).toBe(400);
+    expect(await send(Buffer.from('{}'), 'application/json; charset=euc-kr')).toBe(415);
+    expect((await fetch(`${registry.url}/eureka/apps/%c7%d1`)).status).toBe(400);
+    const metadata = `${registry.url}/eureka/apps/HELLO/hello-1/metadata?note=%c7%d1`;
+    expect(
+      (await fetch(metadata, { method: 'PUT', headers: { authorization: basicOf('hello') } })).status,
+    ).toBe(400);
+  });
+
   it('speaks XML with those who do', async () => {
     const body = `<?xml version="1.0"?><instance><instanceId>hello-x</instanceId><hostName>localhost</hostName>
       <app>HELLO</app><ipAddr>127.0.0.1</ipAddr><status>UP</status><port enabled="true">8081</port>

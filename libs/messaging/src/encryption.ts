@@ -1,11 +1,17 @@
 import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
 import type { EncryptionKey } from '@jogakbo/contract';
-import { compactDecrypt } from 'jose/jwe/compact/decrypt';
-import { CompactEncrypt } from 'jose/jwe/compact/encrypt';
 import type { ServiceKey } from './service-key.ts';
 
 const algorithm = 'ECDH-ES';
 const contentEncryption = 'A256GCM';
+
+/** Loaded with the first use, for its memory: most services have no sensitive contract. */
+const importLibrary = async () => ({
+  ...(await import('jose/jwe/compact/decrypt')),
+  ...(await import('jose/jwe/compact/encrypt')),
+});
+let library: ReturnType<typeof importLibrary> | undefined;
+const loadLibrary = () => (library ??= importLibrary());
 
 /** The media type of `Jwe` (RFC 7515, section 9.2.1). */
 export const jose = 'application/jose';
@@ -38,6 +44,7 @@ export async function encryptFor(
   value: unknown,
   about: string,
 ): Promise<Jwe> {
+  const { CompactEncrypt } = await loadLibrary();
   const { kid } = key;
   const header = { alg: algorithm, enc: contentEncryption, kid, cty: 'json', sub: about };
   const content = new TextEncoder().encode(JSON.stringify(value ?? null));
@@ -84,6 +91,7 @@ export class DecryptionKeys {
    * @throws UnknownKey @throws DecryptionFailed
    */
   async decrypt({ text }: Jwe, about: string): Promise<unknown> {
+    const { compactDecrypt } = await loadLibrary();
     try {
       const { plaintext, protectedHeader } = await compactDecrypt(
         text,

@@ -248,6 +248,8 @@ export function loadSettings<C extends AnySettings[]>(
 export const problemOf = (value: string | undefined, error: z.ZodError): string =>
   value === undefined ? 'is missing' : error.issues.map(({ message }) => message).join('; ');
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 /** Looks into the environment, and into the file that it names. */
 export function readSetting(
   key: string,
@@ -260,7 +262,7 @@ export function readSetting(
   if (!file) return { key, origin: 'not set', value: undefined };
   const origin = `file named by ${key}_FILE`;
   try {
-    return { key, origin, value: readFileSync(file, 'utf8').trim() };
+    return { key, origin, value: utf8.decode(readFileSync(file)).trim() };
   } catch (error) {
     return { key, origin, problem: `cannot be read: ${(error as NodeJS.ErrnoException).code}` };
   }

@@ -78,11 +78,11 @@ export class RabbitHarness implements Harness {
     await this.publisher.publish({ exchange: exchanges.events, routingKey: contract.name, ...encoded });
   }
 
-  async poison(contract: AnyContract, body: string): Promise<void> {
+  async poison(contract: AnyContract, body: string | Buffer): Promise<void> {
     await this.publisher.publish({
       exchange: contract.kind === 'event' ? exchanges.events : exchanges.commands,
       routingKey: contract.name,
-      content: Buffer.from(body),
+      content: typeof body === 'string' ? Buffer.from(body) : body,
       options: { messageId: randomUUID(), persistent: true },
     });
   }

@@ -49,6 +49,23 @@ describe('the RabbitMQ transport', () => {
     );
   });
 
+  it('handles nothing that is not UTF-8', async () => {
+    const mended: unknown[] = [];
+    await harness.serve([[Mend, (data: unknown) => void mended.push(data)]]);
+    // `한` in EUC-KR.
+    const [before, after] = [`{"pattern":"${Mend.name}","data":{"thing":"`, '"}}'];
+    await harness.poison(
+      Mend,
+      Buffer.concat([Buffer.from(before), Buffer.from([0xc7, 0xd1]), Buffer.from(after)]),
+    );
+    const [letter] = await eventually(async () => {
+      const letters = await harness.givenUp();
+      return letters.length > 0 && letters;
+    });
+    expect(letter!.cause).toContain('not valid UTF-8');
+    expect(mended).toEqual([]);
+  });
+
   it('keeps the trace and its state through every attempt, and on the dead letter', async () => {
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
     const states: unknown[] = [];

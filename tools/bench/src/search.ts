@@ -46,7 +46,9 @@ console.log('\nin the database, one at a time              p50       p99');
 for (const [kind, query] of Object.entries(searches)) {
   await measure(kind, async (number) => {
     const { matching, exact, ranking, most } = termQuery(wordsOf(query(number)), 'all');
-    const parameters = [matching, exact, ranking, null, 0, Number.MAX_SAFE_INTEGER, 21, null, null, most];
+    const parameters = [
+      ...[matching, exact, ranking, null, 0, Number.MAX_SAFE_INTEGER, 21, null, null, most, null, false],
+    ];
     await database.query({ name: 'search', text: searchSql.relevance, values: parameters });
   });
 }

@@ -13,7 +13,8 @@ import { z } from 'zod';
 export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
 
 const Email = z.email().max(254);
-const Password = sensitive(z.string().min(8).max(200));
+/** In NFC, as RFC 8265 has it: the same whatever keyboard it was typed with. */
+const Password = sensitive(z.string().normalize('NFC').min(8).max(200));
 const PersonName = lineOfText(100);
 export const Role = z.enum(['member', 'merchant', 'operator']);
 export type Role = z.infer<typeof Role>;
@@ -37,7 +38,10 @@ export const SignUp = identity.command('sign-up', {
 
 export const SignIn = identity.command('sign-in', {
   description: 'Signs in with address and password.',
-  input: z.strictObject({ email: Email, password: sensitive(z.string().min(1).max(200)) }),
+  input: z.strictObject({
+    email: Email,
+    password: sensitive(z.string().normalize('NFC').min(1).max(200)),
+  }),
   output: Tokens,
   rejections: { 'wrong-credentials': 401, 'too-many-attempts': 429, 'too-busy': 429 },
   http: { route: 'POST /v1/sessions', status: 201, limit: '300/minute' },
@@ -105,16 +109,25 @@ export const GetMe = identity.query('get-me', {
   access: 'member',
 });
 
+const jwk = { kty: z.string(), kid: z.string(), use: z.string(), alg: z.string() };
+
+export const GetMemberEmail = identity.query('get-member-email', {
+  description: 'The address of a member, for services that write down who did something.',
+  input: z.strictObject({ memberId: Id }),
+  output: z.object({ email: z.email() }),
+  rejections: { 'unknown-member': 404 },
+});
+
 export const GetJwks = identity.query('get-jwks', {
   description: 'The public keys that verify access tokens.',
   input: z.strictObject({}),
-  // Of an elliptic curve, the public part: a private one (`d`) could not leave by mistake.
+  // The public parts: a private one (`d`) could not leave by mistake.
   output: z.object({
     keys: z.array(
-      z.object({
-        ...{ kty: z.string(), crv: z.string(), x: z.string(), y: z.string() },
-        ...{ kid: z.string(), use: z.string(), alg: z.string() },
-      }),
+      z.union([
+        z.object({ ...jwk, ...{ crv: z.string(), x: z.string(), y: z.string() } }),
+        z.object({ ...jwk, ...{ n: z.string(), e: z.string() } }),
+      ]),
     ),
   }),
   http: { route: 'GET /.well-known/jwks.json', document: true },
