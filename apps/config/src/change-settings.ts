@@ -1,6 +1,6 @@
 import { platformRejection, type Body } from '@jogakbo/contract';
 import { ChangeSettings, RollBack, SettingsChanged, shared } from '@jogakbo/contracts-config';
-import { GetMe } from '@jogakbo/contracts-identity';
+import { GetMemberEmail } from '@jogakbo/contracts-identity';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -84,7 +84,7 @@ export class ChangeSettingsHandler {
   /** The address of the operator; the id where identity is away. Asked before the transaction begins. */
   async #who({ caller }: UnitOfWork): Promise<string> {
     if (!caller.has('operator')) throw platformRejection('forbidden', 'this is for the role operator');
-    return this.ask(GetMe, {}, { timeout: 1_000 }).then(
+    return this.ask(GetMemberEmail, { memberId: caller.memberId }, { timeout: 1_000 }).then(
       ({ email }) => email,
       () => caller.memberId,
     );

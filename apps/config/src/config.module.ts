@@ -1,5 +1,5 @@
 import { config } from '@jogakbo/contracts-config';
-import { GetMe } from '@jogakbo/contracts-identity';
+import { GetMemberEmail } from '@jogakbo/contracts-identity';
 import { Consistency1700000000000 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { ConfigVersions1700000004000 } from '../migrations/1700000004000-config-versions.ts';
@@ -14,7 +14,7 @@ import { Vault } from './vault.ts';
 
 @Service({
   contract: config,
-  calls: [GetMe],
+  calls: [GetMemberEmail],
   settings: ConfigSettings,
   migrations: [Consistency1700000000000, ConfigVersions1700000004000],
   entities: [ConfigVersion],

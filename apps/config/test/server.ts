@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { service, type Input } from '@jogakbo/contract';
 import { ChangeSettings } from '@jogakbo/contracts-config';
-import { GetMe } from '@jogakbo/contracts-identity';
+import { GetMemberEmail } from '@jogakbo/contracts-identity';
 import { live, Service, settings, start, type RunningService } from '@jogakbo/service';
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { ConfigModule } from '../src/config.module.ts';
@@ -18,8 +18,7 @@ export async function startServer(environment: NodeJS.ProcessEnv = {}): Promise<
     CONFIG_CLIENTS: JSON.stringify(passwords),
     ...environment,
   });
-  const me = { memberId, email, name: 'Operator', roles: ['member' as const, 'operator' as const] };
-  await server.stub('identity', [[GetMe, () => me]]);
+  await server.stub('identity', [[GetMemberEmail, () => ({ email })]]);
   return server;
 }
 

@@ -1,6 +1,9 @@
 import type { Announcement, ServiceDescription } from '@jogakbo/contract';
-import { BrokerConnection, Instances, Publisher } from '@jogakbo/messaging';
+import { BrokerConnection, Instances, KnownGrants, Publisher } from '@jogakbo/messaging';
+import { Metrics } from '@jogakbo/service';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Gauge } from 'prom-client';
+import { grantedOnly } from './granted-routes.ts';
 import { assertionKeysPath } from './member-assertion.ts';
 import { RouteTable, type Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -31,6 +34,8 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   readonly #foreign = new Map<string, ServiceDescription>();
   #upstreams = new Map<string, Announcement[]>();
   readonly #listeners: ((table: RouteTable) => void)[] = [];
+  readonly #refused: Gauge;
+  #granted: ServiceDescription[] = [];
   #alive = new Set<string>();
   #simulated: string[] = [];
   #heard = '';
@@ -42,10 +47,21 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     connection: BrokerConnection,
     publisher: Publisher,
     private readonly settings: GatewaySettings,
+    private readonly grants: KnownGrants,
+    metrics: Metrics,
   ) {
     this.#instances = new Instances(connection, publisher, 'gateway', (announcement) => {
       if (announcement.upstream && announcement.state === 'draining') this.#forgetForeign(announcement);
       this.#look();
+    });
+    grants.onChange(() => {
+      this.#heard = '';
+      this.#look();
+    });
+    this.#refused = new Gauge({
+      name: 'http_routes_refused',
+      help: 'Routes that are announced now and not taken.',
+      registers: [metrics.registry],
     });
   }
 
@@ -60,9 +76,9 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     return this.#table;
   }
 
-  /** What is or was announced of those that are on the bus, in the order of names. */
+  /** What is or was announced of those that are on the bus, in the order of names, without routes that are not theirs. */
   get contracts(): ServiceDescription[] {
-    return [...this.#contracts.values()].sort((a, b) => (a.service < b.service ? -1 : 1));
+    return this.#granted;
   }
 
   /**
@@ -72,7 +88,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   get foreignContracts(): ServiceDescription[] {
     const since = (service: string) => this.#upstreams.get(service)?.at(-1)?.startedAt ?? 'away';
     return [...this.#foreign.values()]
-      .filter(({ service }) => !this.#contracts.has(service))
+      .filter(({ service }) => !this.#contracts.has(service) && !this.grants.current.isService(service))
       .sort((a, b) => since(a.service).localeCompare(since(b.service)));
   }
 
@@ -123,21 +139,28 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     const heard = alive.map(signOf).join();
     if (heard === this.#heard) return;
     this.#heard = heard;
-    const [foreign, ours] = [
+    const [foreign, onBus] = [
       alive.filter(({ upstream }) => upstream),
       alive.filter(({ upstream }) => !upstream),
     ];
-    this.#alive = new Set(ours.map(({ service }) => service));
-    this.#simulated = [...new Set(ours.flatMap(({ simulated = [] }) => simulated))].sort();
+    this.#alive = new Set(onBus.map(({ service }) => service));
+    this.#simulated = [...new Set(onBus.flatMap(({ simulated = [] }) => simulated))].sort();
     this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
-    for (const [service, some] of Map.groupBy(ours, ({ service }) => service)) {
+    for (const [service, some] of Map.groupBy(onBus, ({ service }) => service)) {
       this.#contracts.set(service, together(some.map(({ contract }) => contract)));
     }
     for (const [service, some] of this.#upstreams) {
       this.#foreign.set(service, together(some.map(({ contract }) => contract)));
     }
-    this.#table = new RouteTable(this.contracts, ownRoutes, this.foreignContracts);
-    for (const refused of this.#table.refused) this.#log.warn(`a route is not taken: ${refused}`);
+    const refused: string[] = [];
+    const { enforced, current } = this.grants;
+    this.#granted = [...this.#contracts.values()]
+      .sort((a, b) => (a.service < b.service ? -1 : 1))
+      .map((one) => (enforced ? grantedOnly(one, current, (what) => refused.push(what)) : one));
+    this.#table = new RouteTable(this.#granted, ownRoutes, this.foreignContracts, current.routes.keys());
+    refused.push(...this.#table.refused);
+    for (const what of refused) this.#log.warn(`a route is not taken: ${what}`);
+    this.#refused.set(refused.length);
     for (const listener of this.#listeners) listener(this.#table);
   }
 

@@ -13,6 +13,8 @@ export interface VerifiedToken {
 
 /** Beyond this many the oldest are replaced by one rule for all tokens. About 5 MB. */
 const keptAtMost = 20_000;
+/** Milliseconds in which the list must come: it can be long. */
+const timeout = 15_000;
 /** Milliseconds between two attempts to learn what is revoked. */
 const retryDelay = 500;
 
@@ -99,7 +101,7 @@ export class Revocations implements OnModuleInit, OnApplicationShutdown {
     clearTimeout(this.#retry);
     const attempt = ++this.#attempt;
     try {
-      const { revocations, revokedUntil } = await this.ask(ListRevocations, {});
+      const { revocations, revokedUntil } = await this.ask(ListRevocations, {}, { timeout });
       for (const one of revocations.toReversed()) this.add(one);
       if (revokedUntil) this.#revokedUntil = Math.max(this.#revokedUntil, Date.parse(revokedUntil));
       if (attempt === this.#attempt) this.#isKnown = this.#isCurrent = true;

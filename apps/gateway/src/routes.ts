@@ -1,4 +1,5 @@
 import {
+  pageRoutes,
   routesOverlap,
   type Access,
   type CallPolicy,
@@ -53,11 +54,13 @@ export class RouteTable {
    * @param services what is announced; of two that announce the same route, the first has it
    * @param own routes that the gateway answers itself, as `METHOD /path`
    * @param foreign what is announced of services that are asked over HTTP: they get what nobody else could be asked for
+   * @param registered routes of services that may not have been heard of yet, as `METHOD /path`: not for foreign ones
    */
   constructor(
     services: Iterable<ServiceDescription>,
     own: readonly string[] = [],
     foreign: Iterable<ServiceDescription> = [],
+    registered: Iterable<string> = [],
   ) {
     for (const route of own) {
       const [method, path] = route.split(' ') as [Method, string];
@@ -72,7 +75,8 @@ export class RouteTable {
         if (contract.pages) this.#addPages({ service, policy, contract, pages: contract.pages }, heads);
       }
     }
-    const taken = [...own, ...this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`)];
+    const here = this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`);
+    const taken = [...new Set([...own, ...here, ...registered])];
     this.#addAll(foreign, 'http', taken);
   }
 
@@ -99,10 +103,11 @@ export class RouteTable {
       return;
     }
     heads.add(path);
-    for (const method of ['GET', 'POST']) {
-      const http: Http = { method, path: `${path}/*`, parameters: [], status: 200, ...(limit && { limit }) };
+    for (const taken of pageRoutes(path)) {
+      const [method, pattern] = taken.split(' ') as [Method, string];
+      const http: Http = { method, path: pattern, parameters: [], status: 200, ...(limit && { limit }) };
       const route: Route = { ...asked, upstream: 'bus', access: 'public', http, pattern: http.path, pages };
-      this.#router.on(method as Method, http.path, () => {}, route);
+      this.#router.on(method, http.path, () => {}, route);
       this.routes.push(route);
     }
   }

@@ -49,6 +49,11 @@ export class GatewaySettings extends settings({
     .default('http://localhost:3000')
     .describe('the issuer whose access tokens are accepted'),
   tokenAudience: z.string().min(1).default('jogakbo').describe('the audience that a token must be made for'),
+  identityService: z
+    .string()
+    .min(1)
+    .default('identity')
+    .describe('the service whose keys access tokens are verified with'),
   publicUrl: z
     .string()
     .regex(/^(\/|https?:\/\/\S+)$/, 'a URL, or / for wherever the document was read from')

@@ -40,6 +40,7 @@ describe('services that are asked over HTTP', () => {
       GatewayModule,
       {
         TOKEN_ISSUER: issuer,
+        IDENTITY_SERVICE: 'demo',
         REQUEST_TIMEOUT: '1000',
         RESPONSE_LIMIT: '100000',
         LEARN_FOR: '0',
@@ -134,7 +135,7 @@ describe('services that are asked over HTTP', () => {
       const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
       return {
         ...{
-          name: `${name}.${route}`,
+          name: `${name}.${route.replace(/\W+/g, '-').replace(/-$/, '')}`,
           kind: method === 'GET' ? 'query' : 'command',
           description: '',
           access,
@@ -192,6 +193,22 @@ describe('services that are asked over HTTP', () => {
         'idempotency-key': 'k',
         'content-type': 'application/json',
       });
+    });
+
+    it('has ids in lower case, and texts in NFC', async () => {
+      const hello = await outside();
+      await announce(hello);
+      const capitals = '0190A5A0-0000-7000-8000-00000000000F';
+      const decomposed = '각'.normalize('NFD');
+      await call(`/v1/hello/${capitals}?x=${encodeURIComponent(decomposed)}&y=%21`);
+      const composed = encodeURIComponent('각');
+      expect(hello.asked[0]!.url).toBe(`/v1/hello/${capitals.toLowerCase()}?x=${composed}&y=%21`);
+      await call(`/v1/hello/${encodeURIComponent(decomposed)}`);
+      expect(hello.asked[1]!.url).toBe(`/v1/hello/${composed}`);
+      await post('/v1/hello', { text: decomposed });
+      expect(JSON.parse(hello.asked[2]!.body)).toEqual({ text: '각' });
+      expect((await call('/v1/hello?x=%ff')).status).toBe(400);
+      expect(hello.asked).toHaveLength(3);
     });
 
     it('says who the member is, and nobody else can', async () => {
@@ -367,6 +384,25 @@ describe('services that are asked over HTTP', () => {
       const own = await call('/v1/hello');
       expect(own).toMatchObject({ status: 422, body: { code: 'too-shy', detail: 'it says nothing' } });
       expect(own.body).not.toHaveProperty('path');
+    });
+
+    it('has a weak ETag where it is compressed on its way, and its own otherwise', async () => {
+      const hello = await outside((request, response) => {
+        const known = request.headers['if-none-match'];
+        if (known?.includes('"v1"')) return void response.writeHead(304, { etag: '"v1"' }).end();
+        response
+          .writeHead(200, { 'content-type': 'application/json', etag: '"v1"' })
+          .end(`"${'x'.repeat(5_000)}"`);
+      });
+      await announce(hello);
+      const read = async (headers: Record<string, string>) => {
+        const answer = await call('/v1/hello', { headers });
+        return [answer.status, answer.headers.get('etag')];
+      };
+      expect(await read({ 'accept-encoding': 'gzip' })).toEqual([200, 'W/"v1"']);
+      expect(await read({ 'accept-encoding': 'identity' })).toEqual([200, '"v1"']);
+      expect(await read({ 'accept-encoding': 'gzip', 'if-none-match': 'W/"v1"' })).toEqual([304, 'W/"v1"']);
+      expect(await read({ 'accept-encoding': 'identity', 'if-none-match': '"v1"' })).toEqual([304, '"v1"']);
     });
 
     it('without a body has none', async () => {

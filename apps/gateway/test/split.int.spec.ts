@@ -26,7 +26,12 @@ describe('a share of the requests for a version of a service that is asked over 
   beforeAll(async () => {
     gateway = await ServiceUnderTest.start(
       GatewayModule,
-      { TOKEN_ISSUER: issuer, LEARN_FOR: '0', TRAFFIC_SPLIT: '{"hello":{"2.0":10}}' },
+      {
+        TOKEN_ISSUER: issuer,
+        IDENTITY_SERVICE: 'demo',
+        LEARN_FOR: '0',
+        TRAFFIC_SPLIT: '{"hello":{"2.0":10}}',
+      },
       { fastify: httpOptions, configure },
     );
     await StubbedIdentity.start(gateway);
@@ -59,7 +64,7 @@ describe('a share of the requests for a version of a service that is asked over 
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     await gateway.announce(
       Announced({
-        ...{ service: 'hello', version, instance: `hello-${version}`, state: 'up', url, startedAt },
+        ...{ service: 'hello', version, instance: `eureka:HELLO:${version}`, state: 'up', url, startedAt },
         ...{ interval: 60, upstream: 'http', networks: ['127.0.0.0/8'] },
         contract: { service: 'hello', description: '', requests: [request], events: [] },
       }),

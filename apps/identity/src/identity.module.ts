@@ -13,6 +13,7 @@ import { ChangeRolesHandler } from './change-roles.ts';
 import { Credentials } from './credentials.ts';
 import { ExpiredSessions } from './expired-sessions.ts';
 import { GetMeHandler } from './get-me.ts';
+import { GetMemberEmailHandler } from './get-member-email.ts';
 import { Hashing } from './hashing.ts';
 import { Member } from './member.ts';
 import { OpenIdHandler } from './openid.ts';
@@ -58,6 +59,7 @@ import { StaffAccounts } from './staff-accounts.ts';
     SignOutHandler,
     ListRevocationsHandler,
     GetMeHandler,
+    GetMemberEmailHandler,
     OpenIdHandler,
     AnswerPageHandler,
     ChangeRolesHandler,

@@ -1,7 +1,7 @@
 import { json } from '@jogakbo/service';
 import type { ClientMetadata } from 'oidc-provider';
 import { z } from 'zod';
-import { audience } from './signing-keys.ts';
+import { algorithm, audience, rsaAlgorithm } from './signing-keys.ts';
 
 /** A code goes to nobody on the way: over TLS, or not over a network at all. */
 const redirectUri = z
@@ -21,6 +21,8 @@ const OpenIdClient = z.strictObject({
   /** Left out for a client that can keep none, such as an app on a telephone. */
   secret: z.string().min(32).max(200).optional(),
   redirectUris: z.array(redirectUri).min(1),
+  /** How its ID tokens are signed. */
+  idTokenAlgorithm: z.enum([algorithm, rsaAlgorithm]).default(algorithm),
 });
 export type OpenIdClient = z.output<typeof OpenIdClient>;
 
@@ -39,14 +41,20 @@ export const exampleClientId = 'example';
 const isLoopback = (uri: string) => uri.startsWith('http://');
 
 /** In the words of OpenID Connect Registration 1.0. On this machine an app takes whichever port is free (RFC 8252). */
-export const clientMetadata = ({ clientId, name, secret, redirectUris }: OpenIdClient): ClientMetadata => ({
+export const clientMetadata = ({
+  clientId,
+  name,
+  secret,
+  redirectUris,
+  idTokenAlgorithm,
+}: OpenIdClient): ClientMetadata => ({
   client_id: clientId,
   client_name: name,
   redirect_uris: redirectUris,
   grant_types: ['authorization_code', 'refresh_token'],
   response_types: ['code'],
   application_type: redirectUris.every(isLoopback) ? 'native' : 'web',
-  id_token_signed_response_alg: 'ES256',
+  id_token_signed_response_alg: idTokenAlgorithm,
   ...(secret
     ? { client_secret: secret, token_endpoint_auth_method: 'client_secret_basic' }
     : { token_endpoint_auth_method: 'none' }),

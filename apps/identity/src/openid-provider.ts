@@ -11,7 +11,7 @@ import { clientMetadata } from './openid-clients.ts';
 import { pageHeaders, problemPage, scriptHeaders } from './openid-pages.ts';
 import { OpenIdStorage } from './openid-storage.ts';
 import type { IdentitySettings } from './settings.ts';
-import { algorithm, type SigningKeys } from './signing-keys.ts';
+import { algorithm, rsaAlgorithm, type SigningKeys } from './signing-keys.ts';
 
 /** In seconds. Whoever may go on for longer asks for `offline_access`. */
 const ttl = {
@@ -67,7 +67,7 @@ export class OpenIdProvider {
         new OpenIdStorage(this.dataSource, this.storage, model, this.library.errors.InvalidGrant),
       clients: this.settings.oidcClients.map(clientMetadata),
       jwks: { keys: signing as never },
-      enabledJWA: { idTokenSigningAlgValues: [algorithm] } as never,
+      enabledJWA: { idTokenSigningAlgValues: [algorithm, rsaAlgorithm] } as never,
       routes: endpoints,
       cookies: {
         names: { session: cookie('session'), interaction: cookie('interaction'), resume: cookie('resume') },

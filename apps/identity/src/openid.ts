@@ -3,7 +3,7 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { clientAuthMethods, endpoints, scopes } from './openid-provider.ts';
 import { IdentitySettings } from './settings.ts';
-import { algorithm, SigningKeys } from './signing-keys.ts';
+import { algorithm, rsaAlgorithm, SigningKeys } from './signing-keys.ts';
 
 /** What OpenID Connect Discovery 1.0 and RFC 7517 let anybody read who wants to verify a token. */
 @Controller()
@@ -42,7 +42,7 @@ export class OpenIdHandler {
       request_uri_parameter_supported: false,
       claims_parameter_supported: false,
       subject_types_supported: ['public'],
-      id_token_signing_alg_values_supported: [algorithm],
+      id_token_signing_alg_values_supported: [algorithm, rsaAlgorithm],
       claim_types_supported: ['normal'],
       claims_supported,
     };

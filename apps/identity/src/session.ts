@@ -36,7 +36,7 @@ export class Session {
   rotationKey: Buffer;
 }
 
-/** Kept by its hash alone: whoever reads the database cannot use it. A used one stays, to be recognised. */
+/** Kept by its hash alone: a reader of the database cannot use it. A used one stays, to be recognised. */
 @Entity('refresh_token')
 export class RefreshToken {
   @PrimaryColumn('text', { name: 'token_hash' })

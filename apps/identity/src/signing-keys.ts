@@ -31,12 +31,25 @@ export class SigningKey {
 }
 
 export const algorithm = 'ES256';
+/** For ID tokens of clients that ask for it: OpenID Connect Discovery 1.0 demands it. Access tokens are never signed with it. */
+export const rsaAlgorithm = 'RS256';
 /** Whom access tokens are for: everything behind the public door. */
 export const audience = 'jogakbo';
 /** Much shorter than a new key is known before it signs. */
 const readEvery = 30_000;
 /** A key is kept for so long after another one took over: longer than what it signed lives. */
 const keptFor = '20 minutes';
+
+/** As it is stored, encrypted as a whole. */
+type StoredKey = JWK & { rsa?: JWK & { kid: string } };
+
+interface SigningKeyPair {
+  kid: string;
+  activeAt: Date;
+  privateJwk: JWK;
+  privateKey: CryptoKey;
+  rsa: JWK & { kid: string };
+}
 
 const about = (kid: string): string => `signing key ${kid}`;
 
@@ -45,7 +58,7 @@ const about = (kid: string): string => `signing key ${kid}`;
 export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('SigningKeys');
   /** The one that is active last comes first. */
-  #keys: { kid: string; activeAt: Date; privateJwk: JWK; privateKey: CryptoKey }[] = [];
+  #keys: SigningKeyPair[] = [];
   #timer: NodeJS.Timeout;
   #reading: Promise<void> | undefined;
 
@@ -62,19 +75,22 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
 
   /** Verify: the current one, the next one, and those whose tokens are still alive. Nothing private is in them. */
   get public(): Reply<typeof GetJwks>['keys'] {
-    return this.#keys.map(({ kid, privateJwk: { kty, crv, x, y } }) => ({
+    return this.#keys.flatMap(({ kid, privateJwk: { kty, crv, x, y }, rsa }) => [
       // Every elliptic curve key has these.
-      ...{ kty: kty!, crv: crv!, x: x!, y: y! },
-      ...{ kid, use: 'sig', alg: algorithm },
-    }));
+      { kty: kty!, crv: crv!, x: x!, y: y!, kid, use: 'sig', alg: algorithm },
+      { kty: rsa.kty!, n: rsa.n!, e: rsa.e!, kid: rsa.kid, use: 'sig', alg: rsaAlgorithm },
+    ]);
   }
 
   /** Sign, the current one first; and what else must be the same in every instance is derived from them. */
   get private(): (JWK & { kid: string })[] {
     const { kid: current } = this.current;
     return this.#keys
-      .map(({ kid, privateJwk }) => ({ ...privateJwk, kid, use: 'sig', alg: algorithm }))
-      .sort((a, b) => Number(b.kid === current) - Number(a.kid === current));
+      .toSorted((a, b) => Number(b.kid === current) - Number(a.kid === current))
+      .flatMap(({ kid, privateJwk, rsa }) => [
+        { ...privateJwk, kid, use: 'sig', alg: algorithm },
+        { ...rsa, use: 'sig', alg: rsaAlgorithm },
+      ]);
   }
 
   async onModuleInit(): Promise<void> {
@@ -98,16 +114,29 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
     const keys = await this.#readOrMake();
     this.#keys = await Promise.all(
       keys.map(async ({ kid, activeAt, privateJwk: stored }) => {
-        const privateJwk = this.storage.decrypt(stored, about(kid)) as JWK;
-        if (this.storage.isOutdated(stored)) await this.#encryptAgain(kid, privateJwk);
+        let key = this.storage.decrypt(stored, about(kid)) as StoredKey;
+        if (!key.rsa) key = await this.#addRsa(kid, stored, key);
+        else if (this.storage.isOutdated(stored)) await this.#encryptAgain(kid, key);
+        const { rsa, ...privateJwk } = key;
         const privateKey = (await importJWK(privateJwk, algorithm)) as CryptoKey;
-        return { kid, activeAt, privateJwk, privateKey };
+        return { kid, activeAt, privateJwk, privateKey, rsa: rsa! };
       }),
     );
   }
 
+  /** Completes a key that was stored before there was RS256. Of several instances one does; the others read what it made. */
+  async #addRsa(kid: string, stored: unknown, key: StoredKey): Promise<StoredKey> {
+    const complete = this.storage.encrypt({ ...key, rsa: await makeRsaKey() }, about(kid));
+    await this.dataSource.query(
+      'UPDATE signing_key SET private_jwk = $2 WHERE kid = $1 AND private_jwk = $3::jsonb',
+      [kid, JSON.stringify(complete), JSON.stringify(stored)],
+    );
+    const { privateJwk } = await this.dataSource.manager.findOneByOrFail(SigningKey, { kid });
+    return this.storage.decrypt(privateJwk, about(kid)) as StoredKey;
+  }
+
   /** Encrypts a key that was stored before there was encryption, or before the service key was rotated. */
-  async #encryptAgain(kid: string, privateJwk: JWK): Promise<void> {
+  async #encryptAgain(kid: string, privateJwk: StoredKey): Promise<void> {
     const stored = this.storage.encrypt(privateJwk, about(kid));
     await this.dataSource.manager.update(SigningKey, { kid }, { privateJwk: stored as never });
     this.#logger.log(`the signing key ${kid} is encrypted with the current service key`);
@@ -118,7 +147,7 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
     const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
     const privateJwk = await exportJWK(privateKey);
     const kid = await calculateJwkThumbprint(privateJwk);
-    const stored = this.storage.encrypt(privateJwk, about(kid));
+    const stored = this.storage.encrypt({ ...privateJwk, rsa: await makeRsaKey() }, about(kid));
     await tx.insert(SigningKey, { kid, privateJwk: stored as never, activeAt });
     return { kid, activeAt };
   }
@@ -140,4 +169,10 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
       return this.read(tx);
     });
   }
+}
+
+async function makeRsaKey(): Promise<JWK & { kid: string }> {
+  const { privateKey } = await generateKeyPair(rsaAlgorithm, { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  return { ...jwk, kid: await calculateJwkThumbprint(jwk) };
 }

@@ -7,6 +7,7 @@ import {
   SignOutEverywhere,
 } from '@jogakbo/contracts-identity';
 import { Browser, eventually } from '@jogakbo/testing';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as openid from 'openid-client';
 import { OpenIdClients } from '../src/openid-clients.ts';
 import { SigningKeys } from '../src/signing-keys.ts';
@@ -25,7 +26,7 @@ describe('OpenID Connect for others', () => {
       response_types_supported: ['code'],
       code_challenge_methods_supported: ['S256'],
       grant_types_supported: expect.arrayContaining(['authorization_code', 'refresh_token']),
-      id_token_signing_alg_values_supported: ['ES256'],
+      id_token_signing_alg_values_supported: ['ES256', 'RS256'],
     });
     expect(partner.client.serverMetadata()['registration_endpoint']).toBeUndefined();
   });
@@ -77,8 +78,12 @@ describe('OpenID Connect for others', () => {
     const { keys } = (await (await fetch(`${partner.origin}/.well-known/jwks.json`)).json()) as {
       keys: object[];
     };
-    expect(keys).toEqual([expect.objectContaining({ kty: 'EC', alg: 'ES256', use: 'sig' })]);
-    expect(keys[0]).not.toHaveProperty('d');
+    expect(keys).toEqual([
+      expect.objectContaining({ kty: 'EC', alg: 'ES256', use: 'sig' }),
+      expect.objectContaining({ kty: 'RSA', alg: 'RS256', use: 'sig' }),
+    ]);
+    for (const key of keys)
+      for (const secret of ['d', 'p', 'q', 'dp', 'dq', 'qi', 'rsa']) expect(key).not.toHaveProperty(secret);
 
     const operator = { caller: { memberId, roles: ['operator'] } };
     const { items } = await partner.identity.ask(ListAudit, { memberId }, operator);
@@ -86,6 +91,19 @@ describe('OpenID Connect for others', () => {
       ['client-allowed', 'partner'],
       ['signed-in', 'partner'],
     ]);
+  });
+
+  it('signs ID tokens with RS256 for a client that asks for it', async () => {
+    const { email, memberId } = await partner.member();
+    const metadata = { id_token_signed_response_alg: 'RS256' };
+    const client = await openid.discovery(new URL(partner.origin), 'rsa', metadata, openid.None(), {
+      execute: [openid.allowInsecureRequests],
+    });
+    const tokens = await partner.tokensOf(email, client, appUri);
+    const keys = createRemoteJWKSet(new URL(`${partner.origin}/.well-known/jwks.json`));
+    const { payload, protectedHeader } = await jwtVerify(tokens.id_token!, keys, { algorithms: ['RS256'] });
+    expect(payload).toMatchObject({ sub: memberId, aud: 'rsa' });
+    expect(protectedHeader.alg).toBe('RS256');
   });
 
   it('serves a client without a secret', async () => {

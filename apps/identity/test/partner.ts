@@ -24,6 +24,7 @@ export class Partner {
       OIDC_CLIENTS: JSON.stringify([
         { clientId: 'partner', name: '<Partner> & Co', secret, redirectUris: [redirectUri] },
         { clientId: 'app', name: 'App', redirectUris: [appUri] },
+        { clientId: 'rsa', name: 'RSA', redirectUris: [appUri], idTokenAlgorithm: 'RS256' },
       ]),
     });
     this.client = await this.discover('partner', openid.ClientSecretBasic(secret));

@@ -29,11 +29,15 @@ describe('signing keys', () => {
         ...{ kty: 'EC', crv: 'P-256', x: expect.any(String), y: expect.any(String) },
         ...{ kid: expect.any(String), use: 'sig', alg: 'ES256' },
       },
+      {
+        ...{ kty: 'RSA', n: expect.any(String), e: 'AQAB' },
+        ...{ kid: expect.any(String), use: 'sig', alg: 'RS256' },
+      },
     ]);
     await expect(identity.ask(GetOpenIdConfiguration, {})).resolves.toMatchObject({
       issuer: 'https://store.example',
       jwks_uri: 'https://store.example/.well-known/jwks.json',
-      id_token_signing_alg_values_supported: ['ES256'],
+      id_token_signing_alg_values_supported: ['ES256', 'RS256'],
     });
   });
 
@@ -50,7 +54,7 @@ describe('signing keys', () => {
     await Promise.all(instances.map(() => identity.query('SELECT pg_sleep(0.1)')));
     await Promise.all(instances.map((keys) => keys.onModuleInit()));
     expect(new Set(instances.map(({ current }) => current.kid)).size).toBe(1);
-    expect(instances.map((keys) => keys.public)).toEqual(instances.map(() => [expect.anything()]));
+    expect(instances.map((keys) => keys.public)).toEqual(instances.map(() => instances[0]!.public));
   });
 
   it('lie in the database encrypted: what is there signs nothing', async () => {
@@ -70,6 +74,11 @@ describe('signing keys', () => {
     await identity.restart();
     expect((await stored()).join()).not.toContain(d);
     expect(identity.get(SigningKeys).current.kid).toBe(kid);
+    // It came from before there was RS256, too: it was completed, the same for every instance.
+    const others = [keysOf(identity), keysOf(identity)];
+    await Promise.all(others.map((keys) => keys.load()));
+    for (const keys of others) expect(keys.public).toEqual(identity.get(SigningKeys).public);
+    expect(others[0]!.public.map(({ alg }) => alg)).toEqual(['ES256', 'RS256']);
   });
 
   it('survive a rotation of the service key, after which the old one is of no use', async () => {

@@ -122,7 +122,8 @@ describe('trust', () => {
          SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), now() + n * interval '10 ms' + interval '1 minute'
          FROM generate_series(1, 20100) AS n`,
       );
-      const { revocations, revokedUntil } = await identity.ask(ListRevocations, {});
+      const patient = { timeout: 25_000 };
+      const { revocations, revokedUntil } = await identity.ask(ListRevocations, {}, patient);
       expect(revocations).toHaveLength(20_000);
       const oldest = revocations.at(-1)!.until;
       expect(revokedUntil! <= oldest).toBe(true);
@@ -202,6 +203,8 @@ describe('trust', () => {
       const jwks = (await identity.ask(GetJwks, {})) as unknown as JSONWebKeySet;
       return jwtVerify(token, createLocalJWKSet(jwks), { audience: 'jogakbo' });
     };
+    const publishedKids = async () =>
+      (await identity.ask(GetJwks, {})).keys.flatMap(({ kid, alg }) => (alg === 'ES256' ? [kid] : []));
     const moveTo = (kid: string, when: string) =>
       identity.query(`UPDATE signing_key SET active_at = ${when} WHERE kid = $1`, [kid]);
 
@@ -211,9 +214,7 @@ describe('trust', () => {
     });
     // Published, and not yet in use: whoever verifies has it when the first token comes.
     await keys.load();
-    expect((await identity.ask(GetJwks, {})).keys.map((key) => key['kid'])).toEqual([
-      ...[kid, kidOf(before.accessToken)],
-    ]);
+    expect(await publishedKids()).toEqual([...[kid, kidOf(before.accessToken)]]);
     expect(kidOf((await signIn(email)).accessToken)).toBe(kidOf(before.accessToken));
 
     await moveTo(kid, 'now()');
@@ -224,7 +225,7 @@ describe('trust', () => {
 
     await identity.query(`UPDATE signing_key SET active_at = active_at - interval '21 minutes'`);
     await keys.load();
-    expect((await identity.ask(GetJwks, {})).keys.map((key) => key['kid'])).toEqual([kid]);
+    expect(await publishedKids()).toEqual([kid]);
     await expect(verify(before.accessToken)).rejects.toThrow();
     await verify(after.accessToken);
     const trail = await identity.ask(ListAudit, { kind: 'signing-key-rotated' }, operator);

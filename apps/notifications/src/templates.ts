@@ -3,8 +3,8 @@ import type { OrderConfirmed, OrderRejected } from '@jogakbo/contracts-orders';
 import { layOut, money, type Content, type Letter } from './layout.ts';
 
 /**
- * Who reads it. Not by name: whoever signed up wrote the name, and need not own the address, so that a mail with a name
- * in it would carry a text of their choice to anybody.
+ * Who reads it. Not by name: the name comes from a sign-up, whose sender need not own the address, so that a mail with a
+ * name in it would carry any text to any address.
  */
 export interface Reader {
   language: Language;

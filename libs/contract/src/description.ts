@@ -97,8 +97,7 @@ export const EncryptionKey = z.object({
 });
 export type EncryptionKey = z.infer<typeof EncryptionKey>;
 
-/** What an instance says of itself on the bus: when it comes, when something changes, and whenever the roll is called. */
-export const Announcement = z.object({
+const AnnouncementFields = z.object({
   service: z.string(),
   version: z.string(),
   instance: z.string(),
@@ -137,10 +136,48 @@ export const Announcement = z.object({
   encryptionKeys: z.array(EncryptionKey).max(10).optional(),
   contract: ServiceDescription,
 });
+
+/** Names as they may stand in routing keys, logs and documents. Services that are asked over HTTP choose more freely. */
+const forms = {
+  bus: { service: /^[a-z][a-z0-9-]{0,59}$/, instance: /^[\w-]{1,100}$/ },
+  http: { service: /^[a-z][\w.-]{0,59}$/, instance: /^[^\s:/?#]+:[^\s/?#]+$/ },
+};
+const shortName = /^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$/;
+
+/**
+ * What an instance says of itself on the bus: when it comes, when something changes, and whenever the roll is called.
+ * It speaks of its own service alone: contract, requests, events and instance carry its name.
+ */
+export const Announcement = AnnouncementFields.superRefine((said, context) => {
+  const { service, instance, upstream, contract } = said;
+  const must = (holds: boolean, path: string, message: string): void => {
+    if (!holds) context.addIssue({ code: 'custom', path: path.split('.'), message });
+  };
+  const isOwn = (name: string): boolean =>
+    name.startsWith(`${service}.`) && shortName.test(name.slice(service.length + 1));
+  const form = forms[upstream ?? 'bus'];
+  must(form.service.test(service), 'service', 'is not the name of a service');
+  must(form.instance.test(instance), 'instance', 'is not the name of an instance');
+  if (!upstream) must(instance.startsWith(`${service}-`), 'instance', `must begin with ${service}-`);
+  must(contract.service === service, 'contract.service', `must be ${service}`);
+  for (const { name, http } of contract.requests) {
+    must(isOwn(name), 'contract.requests', `${name} is not a request of ${service}`);
+    const waited = http?.wait ? [http.wait.answer, ...http.wait.until.map(({ event }) => event)] : [];
+    for (const other of waited)
+      must(isOwn(other), 'contract.requests', `${name} waits for ${other}, which is not of ${service}`);
+  }
+  for (const { name } of contract.events)
+    must(isOwn(name), 'contract.events', `${name} is not an event of ${service}`);
+});
 export type Announcement = z.infer<typeof Announcement>;
 
 /** "I am still here", every few seconds. */
-export const Heartbeat = Announcement.pick({ instance: true, interval: true, load: true, leftAlone: true });
+export const Heartbeat = AnnouncementFields.pick({
+  instance: true,
+  interval: true,
+  load: true,
+  leftAlone: true,
+});
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
 /**

@@ -35,7 +35,7 @@ export {
   ServiceDescription,
 } from './description.ts';
 export { CountryCode, CurrencyCode, minorUnitDigits } from './iso-codes.ts';
-export { PageAnswer, PageRequest, type Pages } from './pages.ts';
+export { PageAnswer, PageRequest, pageRoutes, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { replaceFields, sensitive } from './sensitive.ts';
 export { lineOfText, multilineText } from './text.ts';

@@ -8,6 +8,9 @@ export interface Pages {
   cookies: string;
 }
 
+/** The routes that pages take: `METHOD /path/*`. */
+export const pageRoutes = (path: string): string[] => ['GET', 'POST'].map((method) => `${method} ${path}/*`);
+
 /** A request for a page, as the gateway passes it on. Where it came from travels beside it. */
 export const PageRequest = z.strictObject({
   method: z.enum(['GET', 'POST']),

@@ -41,6 +41,11 @@ export interface RequestOptions {
   idempotencyKey?: string | undefined;
   /** How the callee wants to be asked. */
   policy?: CallPolicy | undefined;
+  /**
+   * True where the gateway asks: it says on behalf of which member, and from where. Nobody else is believed, so services
+   * say neither: what a callee needs to know of a member is part of the input.
+   */
+  forCaller?: boolean;
   /** Encrypts the request, and asks for an encrypted answer. What the callee announced as sensitive always is. */
   sensitive?: boolean | undefined;
 }
@@ -141,6 +146,7 @@ export class RabbitClient extends ClientProxy {
     const response = await this.request(contract.name, input, {
       timeout,
       context: currentCall(),
+      forCaller: false,
       persistent: contract.kind === 'command',
       policy: contract.policy,
       sensitive: contract.sensitive,
@@ -163,7 +169,7 @@ export class RabbitClient extends ClientProxy {
     data: unknown,
     deadline: number,
     policy: CallPolicy,
-    { context, persistent = false, idempotencyKey, sensitive }: RequestOptions,
+    { context, persistent = false, idempotencyKey, sensitive, forCaller = true }: RequestOptions,
   ): Promise<unknown> {
     const isSensitive = this.#encryption.isFor(name, sensitive);
     const remaining = deadline - Date.now();
@@ -173,7 +179,7 @@ export class RabbitClient extends ClientProxy {
     const id = randomUUIDv7();
     const encrypted = isSensitive ? await this.#encryption.encrypt(name, data) : { data, headers: {} };
     const headers = {
-      ...contextHeaders(context),
+      ...contextHeaders(forCaller ? context : asItself(context)),
       deadline,
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       ...encrypted.headers,
@@ -260,7 +266,9 @@ export class RabbitClient extends ClientProxy {
   /** For Nest's `send()`: the pattern is the contract's name. It may be a command, so that it travels alone. */
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
     let wanted = true;
-    this.request(String(packet.pattern), packet.data, { context: currentCall(), persistent: true }).then(
+    this.request(String(packet.pattern), packet.data, {
+      ...{ context: currentCall(), forCaller: false, persistent: true },
+    }).then(
       (response) => wanted && callback({ response, isDisposed: true }),
       (err: unknown) => wanted && callback({ err, isDisposed: true }),
     );
@@ -270,7 +278,10 @@ export class RabbitClient extends ClientProxy {
   /** For Nest's `emit()`. An event of a transaction leaves through the outbox instead. */
   protected async dispatchEvent<T>(packet: ReadPacket): Promise<T> {
     const event = { id: randomUUIDv7(), name: String(packet.pattern), source: this.source, time: new Date() };
-    const { content, options } = encodeEvent({ ...event, data: packet.data }, contextHeaders(currentCall()));
+    const { content, options } = encodeEvent(
+      { ...event, data: packet.data },
+      contextHeaders(asItself(currentCall())),
+    );
     await this.publisher.publish({ exchange: exchanges.events, routingKey: event.name, content, options });
     return undefined as T;
   }
@@ -282,6 +293,13 @@ export class RabbitClient extends ClientProxy {
   unwrap<T>(): T {
     return this.connection as T;
   }
+}
+
+/** The context without the member on whose behalf this service works. */
+function asItself(context: CallContext | undefined): CallContext | undefined {
+  if (!context) return undefined;
+  const { caller: _caller, address: _address, ...rest } = context;
+  return rest;
 }
 
 /** None where they cannot be read: whoever waits for one of them is told in time, and nobody else loses his. */

@@ -1,11 +1,11 @@
 import { DecryptionFailed, UnknownKey } from './encryption.ts';
-import { Stranger } from './identity.ts';
+import { UnauthorizedSender } from './identity.ts';
 import { RemoteFault } from './wire.ts';
 
 /** Whether this library wrote the text, without any data in it. */
 const isOurs = (error: unknown): boolean =>
   (error instanceof RemoteFault && !error.answered) ||
-  [Stranger, UnknownKey, DecryptionFailed].some((kind) => error instanceof kind);
+  [UnauthorizedSender, UnknownKey, DecryptionFailed].some((kind) => error instanceof kind);
 
 /**
  * An error for the log and the dead letter of a sensitive message: what kind it is, its code, and where it was thrown.

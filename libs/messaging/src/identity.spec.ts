@@ -1,41 +1,119 @@
+import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
-import { mustBeSentByOwner, senderHeader, senderOf, Stranger } from './identity.ts';
+import type { ConsumeMessage } from 'amqplib';
+import { mustBeAllowed, originOf, senderHeader, UnauthorizedSender } from './identity.ts';
+import { Marks } from './marks.ts';
+import { ServiceKey } from './service-key.ts';
 
 const standing = { login: 'shop', operator: 'boss' };
-const of = (userId: string | undefined, sender?: string) =>
-  senderOf({ userId, headers: sender === undefined ? {} : { sender } }, standing);
+const key = () => ServiceKey.parse(randomBytes(32).toString('base64url'));
+const marks = new Marks(key());
+const body = Buffer.from('{}');
+const message = (userId: string | undefined, headers: object = {}, content = body, messageId = 'm-1') =>
+  ({ properties: { userId, messageId, headers }, content }) as unknown as ConsumeMessage;
+const senderOf = (...said: Parameters<typeof message>) => originOf(message(...said), standing, marks).sender;
+const markedAs = (sender: string | undefined, more: object = {}) =>
+  marks.add('m-1', body, { ...senderHeader(sender), ...more });
 
 describe('who sent a message', () => {
   it('is whom the broker names', () => {
-    expect(of('stock')).toBe('stock');
-    expect(of(undefined)).toBeUndefined();
-    expect(of('')).toBeUndefined();
+    expect(senderOf('stock')).toBe('stock');
+    expect(senderOf(undefined)).toBeUndefined();
+    expect(senderOf('')).toBeUndefined();
   });
 
-  it('is believed of those that send on, and of nobody else', () => {
-    expect(of('shop', 'stock')).toBe('stock');
-    expect(of('boss', 'stock')).toBe('stock');
-    expect(of('stock', 'shop')).toBe('stock');
-    expect(of(undefined, 'shop')).toBeUndefined();
+  it('is not whom somebody else names, with whichever headers', () => {
+    for (const headers of [
+      { sender: 'gateway' },
+      markedAs('gateway'),
+      { sender: 'gateway', failures: 3, 'x-death': [{ queue: 'shop.commands@1', 'routing-keys': ['x'] }] },
+    ]) {
+      const { sender, failures } = originOf(message('stock', headers), standing, marks);
+      expect({ sender, failures }).toEqual({ sender: 'stock', failures: 0 });
+      expect(senderOf(undefined, headers)).toBeUndefined();
+    }
   });
 
-  it('stays nobody when it comes again', () => {
-    const { sender } = senderHeader(undefined);
-    expect(of('shop', sender)).toBeUndefined();
-    expect(of('boss', sender)).toBeUndefined();
+  it('is believed of the service itself by its mark alone', () => {
+    const headers = { ...markedAs('stock'), failures: 2, 'first-failed-at': 'then' };
+    expect(originOf(message('shop', headers), standing, marks)).toEqual({
+      ...{ sender: 'stock', failures: 2, firstFailedAt: 'then', isHandedOn: false },
+    });
+    expect(senderOf('shop', markedAs(undefined))).toBeUndefined();
+    expect(senderOf('shop', { sender: 'gateway' })).toBe('shop');
+    const foreign = new Marks(key()).add('m-1', body, { sender: 'gateway' });
+    expect(senderOf('shop', foreign)).toBe('shop');
   });
 
-  it('must own an event, and be somebody to ask', () => {
-    const event = { kind: 'event', name: 'stock.reserved', service: 'stock' };
-    const from = (sender: string | undefined, key?: string) => ({ sender, key });
-    expect(() => mustBeSentByOwner(event, from('stock'))).not.toThrow();
-    expect(() => mustBeSentByOwner(event, from('shop'))).toThrow(Stranger);
-    expect(() => mustBeSentByOwner(event, from(undefined))).toThrow(/without identity/);
-    const command = { kind: 'command', name: 'stock.reserve', service: 'stock' };
-    expect(() => mustBeSentByOwner(command, from('shop'))).not.toThrow();
-    expect(() => mustBeSentByOwner(command, from('shop', 'stock.reserve'))).not.toThrow();
-    expect(() => mustBeSentByOwner(command, from('shop', 'stock.reserve@1.4.0'))).not.toThrow();
-    expect(() => mustBeSentByOwner(command, from('shop', 'stock.look'))).toThrow(/under the key stock.look/);
-    expect(() => mustBeSentByOwner(command, from(undefined))).toThrow(Stranger);
+  it.each([
+    ['the sender', { sender: 'gateway' }],
+    ['the member', { caller: '{"memberId":"m-2"}' }],
+    ['the address', { address: '192.0.2.1' }],
+    ['the idempotency key', { 'idempotency-key': 'other' }],
+  ])('is not believed where %s was changed under the mark', (_, changed) => {
+    expect(senderOf('shop', { ...markedAs('stock'), ...changed })).toBe('shop');
+  });
+
+  it('is not believed where body or id were changed under the mark', () => {
+    expect(senderOf('shop', markedAs('stock'), Buffer.from('[]'))).toBe('shop');
+    expect(senderOf('shop', markedAs('stock'), body, 'm-2')).toBe('shop');
+  });
+
+  it('is believed by the marks of earlier keys while a key is rotated', () => {
+    const [old, current] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
+    const made = new Marks(ServiceKey.parse(old)).add('m-1', body, { sender: 'stock' });
+    const rotated = new Marks(ServiceKey.parse(`${current},${old}`));
+    expect(originOf(message('shop', made), standing, rotated).sender).toBe('stock');
+    const over = new Marks(ServiceKey.parse(current));
+    expect(originOf(message('shop', made), standing, over).sender).toBe('shop');
+  });
+
+  it('is believed of an operator, who begins anew, unless a mark contradicts', () => {
+    expect(senderOf('boss', { sender: 'stock' })).toBe('stock');
+    expect(senderOf('boss', { sender: '' })).toBeUndefined();
+    expect(senderOf('boss')).toBe('boss');
+    expect(originOf(message('boss', { ...markedAs('stock'), failures: 5 }), standing, marks)).toMatchObject({
+      ...{ sender: 'stock', failures: 0 },
+    });
+    // What lay among the dead letters may have been put there by anybody with this login.
+    expect(senderOf('boss', { sender: 'gateway', mark: 'made up' })).toBeUndefined();
+  });
+
+  it('is what a message says where all share one login', () => {
+    const shared = { login: 'guest', operator: undefined };
+    expect(originOf(message('guest', { sender: 'stock', failures: 1 }), shared)).toMatchObject({
+      ...{ sender: 'stock', failures: 1 },
+    });
+  });
+});
+
+describe('who may send what', () => {
+  const grants = { mayCall: (login: string, name: string) => login === 'shop' && name === 'stock.reserve' };
+  const atStock = { login: 'stock', operator: 'boss' };
+  const attempt = (
+    contract: { kind: string; name: string; service: string },
+    sender: string | undefined,
+    isHandedOn = false,
+  ) => mustBeAllowed(contract, { sender, isHandedOn }, atStock, grants);
+
+  it('an event: the service that it belongs to, straight', () => {
+    const event = { kind: 'event', name: 'shop.bought', service: 'shop' };
+    expect(() => attempt(event, 'shop')).not.toThrow();
+    for (const other of ['thief', 'boss', 'stock', undefined])
+      expect(() => attempt(event, other)).toThrow(UnauthorizedSender);
+    expect(() => attempt(event, 'shop', true)).toThrow('shop.bought of shop was handed on by another queue');
+  });
+
+  it('a request: who declares it, the service itself, and operators, on whichever way', () => {
+    const request = { kind: 'command', name: 'stock.reserve', service: 'stock' };
+    for (const isHandedOn of [false, true]) {
+      for (const sender of ['shop', 'stock', 'boss'])
+        expect(() => attempt(request, sender, isHandedOn)).not.toThrow();
+      expect(() => attempt(request, 'thief', isHandedOn)).toThrow(
+        'stock.reserve came from thief, which may not call it',
+      );
+      expect(() => attempt(request, undefined, isHandedOn)).toThrow(/without identity/);
+    }
+    expect(() => attempt({ ...request, name: 'stock.change' }, 'shop')).toThrow(UnauthorizedSender);
   });
 });

@@ -1,5 +1,6 @@
-import type { ConsumeMessage, MessageProperties } from 'amqplib';
-import { exchanges } from './topology.ts';
+import type { ConsumeMessage } from 'amqplib';
+import type { Grants } from './grants.ts';
+import { markHeader, type Marks } from './marks.ts';
 
 /** How a connection stands to the others on the broker. */
 export interface Standing {
@@ -12,6 +13,17 @@ export interface Standing {
   readonly operator: string | undefined;
 }
 
+/** What is known of a message beyond what its sender could write. */
+export interface Origin {
+  /** The login that sent it at first; undefined where nobody vouches for it. */
+  sender: string | undefined;
+  /** Attempts that failed before this one. */
+  failures: number;
+  firstFailedAt: string | undefined;
+  /** True where a queue handed it on, which anybody can arrange for what was sent to him: it may be old. */
+  isHandedOn: boolean;
+}
+
 const header = 'sender';
 const nobody = '';
 
@@ -21,67 +33,65 @@ export const senderHeader = (sender: string | undefined): Record<string, string>
 });
 
 /**
- * The login that sent a message, as the broker vouches for it (it refuses any `user-id` but the sender's own).
- * A message that came again, from a retry or from among the dead, was sent on by its own service or by an operator: of
- * those, and of nobody else, it is believed who sent it at first.
- * @returns undefined where nobody vouches for it
+ * Who sent a message, as the broker vouches for it: it refuses any `user-id` but the sender's own, and keeps it when a
+ * queue hands a message on. Everything else in a message can be written by whoever sends it.
+ *
+ * What came again, from a retry or from among the dead letters, was sent by its own service or by an operator. Who sent
+ * it at first is believed where it carries the mark of this service, or where an operator says it and there is no mark.
+ * @param marks those of this service; without them nothing is marked
  */
-export function senderOf(
-  { userId, headers }: Pick<MessageProperties, 'userId' | 'headers'>,
+export function originOf(
+  { properties, content }: Pick<ConsumeMessage, 'properties' | 'content'>,
   { login, operator }: Standing,
-): string | undefined {
-  const user = (userId as string | undefined) || undefined;
-  const first = (headers as Record<string, unknown> | undefined)?.[header];
-  if (user === undefined || (user !== login && user !== operator)) return user;
-  return typeof first === 'string' ? first || undefined : user;
-}
-
-/**
- * The key under which the broker let a message pass, having looked whether its sender may use it. Where a queue of its
- * own handed the message on, the broker looked at nothing: that is believed of queues for a version of this service, into
- * which it came straight from its sender, and of no others.
- * @returns undefined for what this service, or an operator, sent again; empty where nobody looked
- */
-export function keyOf(
-  { properties, fields }: Pick<ConsumeMessage, 'properties' | 'fields'>,
-  { login, operator }: Standing,
-): string | undefined {
-  const user = properties.userId as string | undefined;
-  const isSentAgain = operator === undefined || user === login || user === operator;
-  if (isSentAgain) return fields.exchange === exchanges.dead ? undefined : fields.routingKey;
-  const deaths = properties.headers?.['x-death'] as Death[] | undefined;
-  if (!deaths) return fields.routingKey;
-  const [death, ...earlier] = deaths;
-  const isOurs = earlier.length === 0 && death?.queue.startsWith(`${login}.`) && death.queue.includes('@');
-  return (isOurs && death?.['routing-keys'][0]) || '';
-}
-
-/** What the broker says of a queue that handed a message on. */
-interface Death {
-  queue: string;
-  'routing-keys': string[];
+  marks?: Marks,
+): Origin {
+  const headers = (properties.headers ?? {}) as Record<string, unknown>;
+  const user = (properties.userId as string | undefined) || undefined;
+  const origin = { failures: 0, firstFailedAt: undefined, isHandedOn: 'x-death' in headers };
+  if (user === undefined || (user !== login && user !== operator)) return { ...origin, sender: user };
+  const isMarked = marks?.verify(String(properties.messageId), content, headers) ?? false;
+  const first = headers[header];
+  const said = typeof first === 'string' ? first || undefined : user;
+  // Without logins of their own services cannot be told apart, and an instance may have another key.
+  if (isMarked || operator === undefined) {
+    const isReplayed = user === operator && user !== login;
+    return {
+      sender: said,
+      failures: isReplayed ? 0 : Number(headers['failures'] ?? 0) || 0,
+      firstFailedAt: isReplayed ? undefined : (headers['first-failed-at'] as string | undefined),
+      isHandedOn: false,
+    };
+  }
+  if (user === operator) return { ...origin, sender: markHeader in headers ? undefined : said };
+  return { ...origin, sender: user };
 }
 
 /** A message that does not come from the one who may send it. It is never handled, however often it comes. */
-export class Stranger extends Error {
-  override readonly name = 'Stranger';
+export class UnauthorizedSender extends Error {
+  override readonly name = 'UnauthorizedSender';
 }
 
 /**
- * Looks whether a message comes from the one who may send it: an event from the service that it belongs to, a request
- * from anybody whom the broker knows (and it lets only those send it who declared that they do).
- * @param key what the broker looked at when it let the message pass: a message says what it is only once
- * @throws Stranger
+ * Checks that a message comes from one who may send it: an event from the service that it belongs to, and straight from
+ * it; a request from a service that declares that it calls it, from the gateway where it is offered there, from this
+ * service itself, or from an operator. The broker checks the latter too, but not where a queue hands messages on.
+ * @throws UnauthorizedSender
  */
-export function mustBeSentByOwner(
+export function mustBeAllowed(
   contract: { kind: string; name: string; service: string },
-  { sender, key }: { sender: string | undefined; key: string | undefined },
+  { sender, isHandedOn }: Pick<Origin, 'sender' | 'isHandedOn'>,
+  { login, operator }: Standing,
+  grants: Pick<Grants, 'mayCall'>,
 ): void {
   const { kind, name, service } = contract;
-  if (key !== undefined && key.split('@', 1)[0] !== name)
-    throw new Stranger(`${name} came from ${sender} under the key ${key}`);
   const from = sender === undefined ? 'somebody without identity' : sender;
-  if (kind === 'event' && sender !== service)
-    throw new Stranger(`${name} came from ${from}: only ${service} may announce it`);
-  if (sender === undefined) throw new Stranger(`${name} came from ${from}`);
+  if (kind === 'event') {
+    if (sender !== service)
+      throw new UnauthorizedSender(`${name} came from ${from}: only ${service} may announce it`);
+    if (isHandedOn) throw new UnauthorizedSender(`${name} of ${service} was handed on by another queue`);
+    return;
+  }
+  if (sender === undefined) throw new UnauthorizedSender(`${name} came from ${from}`);
+  if (sender === login || sender === operator || grants.mayCall(sender, name)) return;
+  throw new UnauthorizedSender(`${name} came from ${from}, which may not call it`);
 }

@@ -2,8 +2,10 @@ export { currentCall, withCall, type CallContext, type Caller } from './call-con
 export { Ask, RabbitClient, type Guard, type RequestOptions } from './client.ts';
 export { BrokerConnection } from './connection.ts';
 export { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
+export { Grants } from './grants.ts';
 export { handledBy, Handles } from './handles.ts';
 export { Announcer, Instances, Spokesman } from './instances.ts';
+export { KnownGrants } from './known-grants.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';

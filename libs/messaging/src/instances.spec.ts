@@ -13,6 +13,8 @@ const announcement = (service: string, more: object = {}) => ({
   ...more,
 });
 
+const foreign = { instance: 'eureka:HELLO:1', upstream: 'http', spokesman: 'registry' };
+
 describe('an instance that another one speaks for', () => {
   let instances: Instances;
   beforeEach(() => {
@@ -20,7 +22,7 @@ describe('an instance that another one speaks for', () => {
     const publisher = { publish: async () => {} } as unknown as Publisher;
     instances = new Instances({} as BrokerConnection, publisher, 'gateway');
     instances.hear('instances.announced', announcement('registry'));
-    instances.hear('instances.announced', announcement('hello', { upstream: 'http', spokesman: 'registry' }));
+    instances.hear('instances.announced', announcement('hello', foreign));
   });
   afterEach(() => void jest.useRealTimers());
 

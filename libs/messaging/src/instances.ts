@@ -186,14 +186,14 @@ export class Instances {
     return performance.now() - this.#calledAt > rollTakes && this.#calledAt > -Infinity;
   }
 
-  /** Those that take work now, and said something after `time` (of `performance.now()`). */
+  /** Those on the bus that take work now, and said something after `time` (of `performance.now()`). */
   aliveSince(time: number): Announcement[] {
     const now = performance.now();
     this.#forget(now);
     return [...this.#heard.values()]
-      .filter(({ announcement: { state, interval }, until }) => {
+      .filter(({ announcement: { state, interval, upstream }, until }) => {
         const heard = until - interval * 3_000;
-        return state === 'up' && until >= now && heard > time;
+        return state === 'up' && !upstream && until >= now && heard > time;
       })
       .map(({ announcement }) => announcement);
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { permissionsOf, type BusDescription, type Permissions } from './permissions.ts';
+import type { BusDescription } from './grants.ts';
+import { permissionsOf, type Permissions } from './permissions.ts';
 
 const described = (service: string, more: Partial<BusDescription> = {}): BusDescription => ({
   ...{ service, contracts: [], calls: [], hears: [], tells: [], door: false },
@@ -9,7 +10,11 @@ const store = [
   described('door', { door: true }),
   described('shop', {
     contracts: [
-      { name: 'shop.buy', kind: 'command', offered: { asks: ['shop.outcome'], hears: ['shop.bought'] } },
+      {
+        name: 'shop.buy',
+        kind: 'command',
+        offered: { asks: ['shop.outcome'], hears: ['shop.bought'], routes: ['POST /v1/purchases'] },
+      },
       { name: 'shop.tidy-up', kind: 'command' },
       { name: 'shop.bought', kind: 'event' },
     ],
@@ -20,7 +25,7 @@ const store = [
   described('stock', {
     contracts: [
       { name: 'stock.reserve', kind: 'command' },
-      { name: 'stock.count', kind: 'query', offered: { asks: [], hears: [] } },
+      { name: 'stock.count', kind: 'query', offered: { asks: [], hears: [], routes: [] } },
       { name: 'stock.reserved', kind: 'event' },
     ],
   }),
@@ -46,9 +51,10 @@ describe('what a login may do', () => {
   });
 
   it('takes messages from its own queues, and not out of its dead letters', () => {
-    expect(fits(shop.read, 'shop.commands', 'shop.dead', 'stock.commands', 'reply.stock.1')).toEqual([
-      'shop.commands',
-    ]);
+    const names = ['shop.commands', 'shop.dead', 'stock.commands', 'reply.stock.1', 'grants'];
+    expect(fits(shop.read, ...names)).toEqual(['shop.commands', 'grants']);
+    expect(fits(shop.write, ...names)).not.toContain('grants');
+    expect(fits(shop.configure, ...names)).not.toContain('grants');
   });
 
   it('publishes into the exchanges of all, and never into the default one', () => {

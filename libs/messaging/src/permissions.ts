@@ -1,23 +1,5 @@
-import { exchanges, instanceEvents, queues } from './topology.ts';
-
-/** What a service does on the bus, as far as it can be said before it runs. */
-export interface BusDescription {
-  service: string;
-  contracts: {
-    name: string;
-    kind: 'command' | 'query' | 'event';
-    /** Set where the door asks for it: what it asks and hears beside, for a client that waits for its end. */
-    offered?: { asks: string[]; hears: string[] };
-  }[];
-  /** Requests of other services that it asks or sends. */
-  calls: string[];
-  /** Events of others that it takes or listens to. */
-  hears: string[];
-  /** Events of the platform that it announces beside its own. */
-  tells: string[];
-  /** True for the public door: it may ask for all that is offered to it, and hear what clients wait for. */
-  door: boolean;
-}
+import { withOffers, type BusDescription } from './grants.ts';
+import { exchanges, grantsStream, instanceEvents, queues } from './topology.ts';
 
 /** What a login may do, as RabbitMQ takes it: regular expressions over names, and over keys of topic exchanges. */
 export interface Permissions {
@@ -38,19 +20,8 @@ export interface Permissions {
  * @param operator the login of those who operate the broker: they may ask everybody
  */
 export function permissionsOf(all: readonly BusDescription[], operator: string): Map<string, Permissions> {
-  const whole = all.map((one) => withDoor(one, all));
+  const whole = all.map((one) => withOffers(one, all));
   return new Map(whole.map((one) => [one.service, permissions(one, whole, operator)]));
-}
-
-/** What the public door does depends on what the others offer. */
-function withDoor(one: BusDescription, all: readonly BusDescription[]): BusDescription {
-  if (!one.door) return one;
-  const routes = all.flatMap(({ contracts }) => contracts.filter(({ offered }) => offered));
-  return {
-    ...one,
-    calls: [...one.calls, ...routes.flatMap(({ name, offered }) => [name, ...offered!.asks])],
-    hears: [...one.hears, ...routes.flatMap(({ offered }) => offered!.hears)],
-  };
 }
 
 function permissions(
@@ -74,7 +45,7 @@ function permissions(
     read: anyOf([
       ...consumed,
       ...fleeting,
-      ...[commands, exchanges.events, replies, exchanges.dead].map(literal),
+      ...[commands, exchanges.events, replies, exchanges.dead, grantsStream].map(literal),
     ]),
     topics: [
       {

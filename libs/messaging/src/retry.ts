@@ -1,6 +1,7 @@
 import type { ConsumeMessage } from 'amqplib';
 import { randomUUIDv7 } from 'node:crypto';
 import { senderHeader } from './identity.ts';
+import type { Marks } from './marks.ts';
 import type { Publisher } from './publisher.ts';
 import { exchanges, queues, retryKey } from './topology.ts';
 
@@ -8,8 +9,10 @@ interface Failed {
   service: string;
   queue: string;
   message: ConsumeMessage;
-  /** Whose login sent it; from now on its own service does. */
+  /** Whose login sent it; from now on its own service does, and says so with its mark. */
   sender: string | undefined;
+  marks: Marks;
+  firstFailedAt: string | undefined;
   /** This failure included. */
   failures: number;
   ladder: readonly number[];
@@ -23,23 +26,19 @@ interface Failed {
  */
 export async function retryOrBury(
   publisher: Publisher,
-  { service, queue, message, sender, failures, ladder, error }: Failed,
+  { service, queue, message, sender, marks, firstFailedAt, failures, ladder, error }: Failed,
 ): Promise<void> {
-  const { headers = {}, messageId, contentType } = message.properties;
+  const { headers = {}, contentType } = message.properties;
+  const messageId = (message.properties.messageId as string | undefined) ?? randomUUIDv7();
   const cause = error instanceof Error ? error : new Error(String(error));
   const now = new Date().toISOString();
   const about = {
-    ...headers,
-    ...senderHeader(sender),
+    ...marks.add(messageId, message.content, { ...withoutBrokers(headers), ...senderHeader(sender) }),
     failures,
     cause: `${cause.name}: ${cause.message}`.slice(0, 500),
-    'first-failed-at': (headers['first-failed-at'] as string | undefined) ?? now,
+    'first-failed-at': firstFailedAt ?? now,
   };
-  const options = {
-    messageId: (messageId as string | undefined) ?? randomUUIDv7(),
-    contentType,
-    persistent: true,
-  };
+  const options = { messageId, contentType, persistent: true };
   const delay = ladder[failures - 1];
   if (delay !== undefined) {
     await publisher.publish({
@@ -66,3 +65,11 @@ export async function retryOrBury(
     });
   }
 }
+
+/** Without what the broker, or somebody in its place, wrote about an earlier way. */
+const withoutBrokers = (headers: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(headers).filter(
+      ([name]) => !/^x-(death|first-death|last-death|delivery-count|acquired-count|opt)/.test(name),
+    ),
+  );

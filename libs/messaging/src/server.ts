@@ -8,12 +8,15 @@ import { withCall } from './call-context.ts';
 import { KeptChannel, within, type BrokerConnection } from './connection.ts';
 import { DecryptionFailed, encryptFor, UnknownKey, type DecryptionKeys } from './encryption.ts';
 import { withoutText } from './error-without-text.ts';
-import { mustBeSentByOwner, senderHeader, senderOf, Stranger } from './identity.ts';
+import { Grants } from './grants.ts';
+import { mustBeAllowed, originOf, senderHeader, UnauthorizedSender } from './identity.ts';
 import { InOrder } from './in-order.ts';
+import { Marks } from './marks.ts';
 import { MessageContext } from './message-context.ts';
 import { Unroutable, type Outgoing, type Publisher } from './publisher.ts';
 import { isSensitive, NotEncrypted, RequestDecryption } from './request-decryption.ts';
 import { retryOrBury } from './retry.ts';
+import { ServiceKey } from './service-key.ts';
 import {
   assertService,
   assertShared,
@@ -50,6 +53,10 @@ export interface ServerOptions {
   service: string;
   connection: BrokerConnection;
   publisher: Publisher;
+  /** Of the service: what it publishes to itself is marked with it. Another instance with another key takes no retries. */
+  key?: ServiceKey;
+  /** What services may do, as it stands now; needed where every service has a login of its own. */
+  grants?: () => Grants;
   around?: Around;
   /** Decrypts what was encrypted for the service. Required where it handles a sensitive contract. */
   decryption?: DecryptionKeys;
@@ -89,6 +96,7 @@ class Overloaded extends RemoteFault {
 }
 
 const defaultPrefetch = 64;
+const nothingGranted = new Grants([]);
 
 /** What an answer needs to know of the request. */
 type Request = Pick<
@@ -133,6 +141,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #consumers = new Map<string, KeptChannel>();
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   readonly #answers: AnswerChannels;
+  readonly #marks: Marks;
   #wanted: Subscriptions = { commands: [], queries: [], events: [] };
   #versions: VersionQueues | undefined;
   #draining = false;
@@ -142,6 +151,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     super();
     this.#decryption = new RequestDecryption(options.decryption);
     this.#answers = new AnswerChannels(options.connection);
+    this.#marks = new Marks(options.key ?? ServiceKey.random());
   }
 
   /** Adds a listener that is no Nest handler, such as a saga. Before `listen`. */
@@ -303,7 +313,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     try {
       let all: Incoming[] = [];
       try {
-        all = decodeAll(message, this.options.connection);
+        all = decodeAll(message, this.options.connection, this.#marks);
         // An event is never answered, whatever its sender asks for: the broker may refuse the answer.
         if (source.kind === 'events') for (const incoming of all) incoming.replyTo = undefined;
         if (all.length > 1 && source.kind !== 'queries')
@@ -337,7 +347,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const startedAt = performance.now();
     let outcome: Outcome = 'ok';
     try {
-      this.#mustBeTrusted(incoming);
+      this.#mustBeTrusted(source, incoming);
       await this.#handleOrRefuse(incoming);
     } catch (error) {
       outcome = outcomeOf(error);
@@ -355,19 +365,27 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     this.options.observe?.({ name, kind, outcome, seconds: (performance.now() - startedAt) / 1_000 });
   }
 
-  /** @throws Stranger */
-  #mustBeTrusted(incoming: Incoming): void {
-    const { pattern } = incoming;
+  /** Forgets on whose behalf it comes unless the gateway says it. @throws UnauthorizedSender */
+  #mustBeTrusted({ kind }: Source, incoming: Incoming): void {
+    const { pattern, sender } = incoming;
     const { connection } = this.options;
     if (connection.operator === undefined) return;
-    const contract = this.#handlers.get(pattern)?.contract;
-    const kind = contract?.kind ?? 'unknown';
+    const grants = this.options.grants?.() ?? nothingGranted;
+    // Of what only another version knows, the name says whose it is.
+    const unknown = { kind: kind === 'events' ? 'event' : 'unknown', name: pattern };
+    const contract = this.#handlers.get(pattern)?.contract ?? {
+      ...unknown,
+      service: pattern.split('.', 1)[0]!,
+    };
     try {
-      mustBeSentByOwner(contract ?? { kind, name: pattern, service: '' }, incoming);
+      mustBeAllowed(contract, incoming, connection, grants);
     } catch (error) {
-      connection.refuseStranger(kind);
+      connection.refuseStranger(contract.kind);
       throw error;
     }
+    if (sender !== undefined && grants.isGateway(sender)) return;
+    const { caller: _caller, address: _address, ...context } = incoming.context;
+    incoming.context = context;
   }
 
   async #handleOrRefuse(incoming: Incoming): Promise<void> {
@@ -418,8 +436,8 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     error: unknown,
   ): Promise<void> {
     const { queue, kind } = source;
-    const isStrange = error instanceof Stranger;
-    const isUnknown = incoming && !isStrange && !this.#handlers.has(incoming.pattern);
+    const isUnauthorized = error instanceof UnauthorizedSender;
+    const isUnknown = incoming && !isUnauthorized && !this.#handlers.has(incoming.pattern);
     if (isUnknown && (await this.#passOn(source, message, incoming))) return;
     const isNo = error instanceof Rejection;
     const contract = this.#handlers.get(incoming?.pattern ?? '')?.contract;
@@ -435,19 +453,22 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     if (error instanceof NotYetKnown) throw error;
     // Another instance may have the key: while somebody waits there is time to ask it.
     if (error instanceof UnknownKey && incoming && isAwaited(incoming)) throw error;
-    if (incoming?.replyTo && !isStrange) return this.#answer(incoming, { error });
+    if (incoming?.replyTo && !isUnauthorized) return this.#answer(incoming, { error });
     // Nobody waits for what it would have said.
-    if (kind === 'queries' && !isStrange) return;
+    if (kind === 'queries' && !isUnauthorized) return;
     const isForNoOne = error instanceof NotEncrypted || error instanceof DecryptionFailed;
-    const hopeless = isNo || isStrange || isForNoOne || !incoming;
+    const hopeless = isNo || isUnauthorized || isForNoOne || !incoming;
     const kept = error instanceof NotEncrypted ? await this.#encryptedCopy(message, incoming!) : message;
+    const origin = incoming ?? originOf(message, this.options.connection, this.#marks);
     await retryOrBury(this.options.publisher, {
       service: this.options.service,
       // The queue of a version may be gone by then.
       queue: queues[kind](this.options.service),
       message: kept,
-      sender: incoming?.sender ?? senderOf(message.properties, this.options.connection),
-      failures: (incoming?.failures ?? 0) + 1,
+      sender: origin.sender,
+      marks: this.#marks,
+      firstFailedAt: origin.firstFailedAt,
+      failures: origin.failures + 1,
       ladder: hopeless ? [] : (this.options.ladder ?? defaultLadder),
       error: told,
     });
@@ -478,6 +499,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       headers: { ...headers, ...senderHeader(sender) },
       ...{ persistent: deliveryMode === 2, mandatory: true },
     } as Outgoing['options']);
+    options.headers = this.#marks.add(messageId, content, options.headers as Record<string, unknown>);
     for (const one of Object.keys(split.shares() ?? {})) {
       if (one === split.version) continue;
       try {
@@ -508,12 +530,12 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   /** Whoever waits for the answer to a request that cannot be read is told, rather than left to its timeout. */
-  async #answerUnreadable({ properties }: ConsumeMessage, { message }: Error): Promise<void> {
-    const { replyTo, correlationId } = properties as { replyTo?: string; correlationId?: string };
+  async #answerUnreadable(received: ConsumeMessage, { message }: Error): Promise<void> {
+    const { replyTo, correlationId } = received.properties as { replyTo?: string; correlationId?: string };
     await this.#answer(
       {
         ...{ replyTo, correlationId, pattern: '', packetId: correlationId, readsBatches: false },
-        sender: senderOf(properties, this.options.connection),
+        sender: originOf(received, this.options.connection, this.#marks).sender,
       },
       { error: new RemoteFault('unreadable', `the request cannot be read: ${message}`) },
     );
@@ -563,7 +585,7 @@ async function exists({ model }: BrokerConnection, queue: string): Promise<boole
 }
 
 function outcomeOf(error: unknown): Outcome {
-  if (error instanceof Stranger) return 'quarantined';
+  if (error instanceof UnauthorizedSender) return 'quarantined';
   if (error instanceof Overloaded) return 'refused';
   return error instanceof Rejection ? 'rejection' : 'fault';
 }

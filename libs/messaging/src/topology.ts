@@ -36,6 +36,9 @@ export const queues = {
   hearing: (login: string, id: string) => `hearing.${login}.${id}`,
 };
 
+/** The stream in which the deploy step keeps what services may do. They may read it, and nothing else. */
+export const grantsStream = 'grants';
+
 /** The routing key of a request, for one version of its service or for all. */
 export const requestKey = (name: string, version?: string): string => of(name, version);
 

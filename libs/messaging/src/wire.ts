@@ -1,24 +1,20 @@
 import { isUtf8 } from 'node:buffer';
 import { randomUUIDv7 } from 'node:crypto';
-import type { AnyContract, Language } from '@jogakbo/contract';
-import { Rejection, type FieldError } from '@jogakbo/contract';
+import { Language, Rejection, type AnyContract, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
 import type { CallContext, Caller } from './call-context.ts';
 import { Jwe, jose } from './encryption.ts';
-import { keyOf, senderOf, type Standing } from './identity.ts';
+import { originOf, type Origin, type Standing } from './identity.ts';
+import type { Marks } from './marks.ts';
 import { childTrace } from './trace-context.ts';
 import { mostTogether } from './turn.ts';
 
-/** A message as it arrived, whatever its wire format was. */
-export interface Incoming {
+/** A message as it arrived, whatever its wire format was. What `Origin` says is certain; the rest is its sender's word. */
+export interface Incoming extends Origin {
   pattern: string;
   /** A `Jwe` where it came encrypted; a handler gets what was in it. */
   data: unknown;
   messageId: string;
-  /** The login that sent it, as the broker vouches for it; see `senderOf`. */
-  sender: string | undefined;
-  /** The key that its sender was allowed to use; undefined where it came again, from a rung or from among the dead. */
-  key: string | undefined;
   headers: Record<string, unknown>;
   /** Where the answer goes; undefined where nobody waits. */
   replyTo: string | undefined;
@@ -30,8 +26,6 @@ export interface Incoming {
   context: CallContext;
   idempotencyKey: string | undefined;
   redelivered: boolean;
-  /** Attempts that failed before this one. */
-  failures: number;
 }
 
 /** What travels in an answer's `err`. */
@@ -200,29 +194,30 @@ function parse(content: Buffer): unknown {
  * All that a message holds: one, or several where it is a batch.
  * @throws SyntaxError where the body is not JSON, or something in it names no pattern
  */
-export function decodeAll(message: ConsumeMessage, standing: Standing): Incoming[] {
-  if (message.properties.contentType !== batch) return [decode(message, standing)];
+export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming[] {
+  if (message.properties.contentType !== batch) return [decode(message, standing, marks)];
   const bodies = parse(message.content) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
   if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
+  const origin = originOf(message, standing, marks);
   return bodies.map((body) => ({
-    ...incomingOf(body, body.headers ?? {}, message, standing),
+    ...incomingOf(body, body.headers ?? {}, message, origin),
     messageId: String(body.id),
     correlationId: String(body.id),
   }));
 }
 
 /** @throws SyntaxError where the body is not JSON or names no pattern */
-export function decode(message: ConsumeMessage, standing: Standing): Incoming {
+export function decode(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  return incomingOf(parse(message.content) as Body, headers, message, standing);
+  return incomingOf(parse(message.content) as Body, headers, message, originOf(message, standing, marks));
 }
 
 function incomingOf(
   body: Body,
   headers: Record<string, unknown>,
   { properties, fields }: ConsumeMessage,
-  standing: Standing,
+  origin: Origin,
 ): Incoming {
   const named = body.pattern ?? body.type;
   if (named === undefined || named === null) throw new SyntaxError('the message names no pattern');
@@ -232,9 +227,8 @@ function incomingOf(
   return {
     pattern,
     data: dataOf(body.datacontenttype, body.data),
-    sender: senderOf(properties, standing),
+    ...origin,
     headers,
-    key: keyOf({ properties, fields }, standing),
     messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
     replyTo: properties.replyTo as string | undefined,
     correlationId: properties.correlationId as string | undefined,
@@ -242,14 +236,13 @@ function incomingOf(
     readsBatches: properties.contentType === batch || headers[acceptHeader] === batch,
     context: {
       ...childTrace(text(headers['traceparent']), text(headers['tracestate'])),
-      language: (text(headers['language']) as Language | undefined) ?? 'ko',
+      language: Language.safeParse(headers['language']).data ?? 'ko',
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
       ...(typeof headers['address'] === 'string' && { address: headers['address'] }),
     },
     idempotencyKey: text(headers['idempotency-key']),
     redelivered: fields.redelivered,
-    failures: Number(headers['failures'] ?? 0),
   };
 }
 

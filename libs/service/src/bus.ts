@@ -1,7 +1,7 @@
-import type { AnyContract, AnyEvent, AnyRequest, HttpBinding } from '@jogakbo/contract';
+import { pageRoutes, type AnyContract, type AnyEvent, type AnyRequest } from '@jogakbo/contract';
 import { ReadSettings, SettingsAsked, SettingsChanged, SettingsTold } from '@jogakbo/contracts-config';
 import { handledBy } from '@jogakbo/messaging';
-import type { BusDescription } from '@jogakbo/messaging/permissions';
+import type { BusDescription } from '@jogakbo/messaging/grants';
 import type { Type } from '@nestjs/common';
 import { serviceOptions, type ServiceOptions } from './service.ts';
 
@@ -20,7 +20,7 @@ export function describeBus(module: Type): BusDescription {
     contracts: [...contract.contracts.values()].map((one) => ({
       name: one.name,
       kind: one.kind,
-      ...(isOffered(one) && { offered: waitedFor(one.http) }),
+      ...(isOffered(one) && { offered: offerOf(one) }),
     })),
     calls: namesOf([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
     hears: namesOf(hears),
@@ -33,9 +33,11 @@ export function describeBus(module: Type): BusDescription {
 const isOffered = (one: AnyContract): one is AnyRequest =>
   one.kind !== 'event' && Boolean(one.http ?? one.pages ?? one.standsInFor);
 
-const waitedFor = (http: HttpBinding | undefined) => ({
+const offerOf = ({ http, pages, access }: AnyRequest) => ({
   asks: http?.wait ? [http.wait.answer.name] : [],
   hears: (http?.wait?.until ?? []).map(({ name }) => name),
+  routes: [...(http ? [http.route] : []), ...(pages ? pageRoutes(pages.path) : [])],
+  ...(access && { access }),
 });
 
 const namesOf = (contracts: readonly AnyContract[]): string[] =>

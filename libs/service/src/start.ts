@@ -15,6 +15,7 @@ import {
   BrokerConnection,
   DecryptionKeys,
   Instances,
+  KnownGrants,
   Publisher,
   RabbitClient,
   RabbitServer,
@@ -120,6 +121,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const standing = { operator: platform.brokerOperator };
   const consuming = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} consumes`);
   consuming.onStranger(metrics.countStranger);
+  const grants = await new KnownGrants(consuming).open();
   // The broker slows a connection that publishes too fast; consuming goes on over the other.
   const publishing = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} publishes`);
   const publisher = new Publisher(publishing);
@@ -165,6 +167,8 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     service,
     connection: consuming,
     publisher,
+    key: platform.serviceKey!,
+    grants: () => grants.current,
     decryption,
     observe(handled) {
       metrics.observeMessage(handled);
@@ -185,7 +189,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   });
   const instances = new Instances(consuming, publisher, service, (announcement) => {
     recipients.hear(announcement);
-    lostQueues?.hear(announcement);
+    lostQueues?.hear({ ...announcement, madeQueues: grants.believed(announcement) });
   });
   settings.onChange(() => server.splitChanged());
   sagaRunner?.attach(server);
@@ -203,6 +207,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     { provide: RabbitClient, useValue: client },
     { provide: BrokerConnection, useValue: consuming },
     { provide: Publisher, useValue: publisher },
+    { provide: KnownGrants, useValue: grants },
     { provide: Metrics, useValue: metrics },
     { provide: GuardedCalls, useValue: guarded },
     { provide: SplitCalls, useValue: split },
@@ -305,7 +310,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     log.info(`${service} drains`);
     state = 'draining';
     await Promise.all([announcer.announce().then(() => announcer.close()), server.close()]);
-    await Promise.all([instances.close(), settings.close()]);
+    await Promise.all([instances.close(), settings.close(), grants.close()]);
     await lostQueues?.stop();
     await sagaRunner?.stop();
     await projector?.stop();

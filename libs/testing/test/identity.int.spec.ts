@@ -14,13 +14,14 @@ import {
   queues,
   RabbitClient,
 } from '@jogakbo/messaging';
+import { assertGrantsStream, publishGrants } from '@jogakbo/messaging/grants-stream';
 import { assertShared } from '@jogakbo/messaging/topology';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { EventPattern, Payload, Transport } from '@nestjs/microservices';
-import { connect, type Channel, type ChannelModel, type GetMessage, type Message } from 'amqplib';
+import { connect, type ChannelModel, type ConfirmChannel, type GetMessage, type Message } from 'amqplib';
 import { DataSource, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { z } from 'zod';
 import {
@@ -111,7 +112,7 @@ describe('where every service has a login of its own', () => {
   let database: Private;
   let running: RunningService;
   let bossModel: ChannelModel;
-  let boss: Channel;
+  let boss: ConfirmChannel;
   const connections: Record<string, BrokerConnection> = {};
   const publishers: Record<string, Publisher> = {};
   const urls: Record<string, string> = {};
@@ -127,10 +128,20 @@ describe('where every service has a login of its own', () => {
     [broker, database] = await Promise.all([privateBroker(), privateDatabase()]);
     for (const name of [bakeryName, millName, thiefName, bossName]) urls[name] = await broker.login(name);
     bossModel = await connect(urls[bossName]!);
-    boss = await bossModel.createChannel();
+    boss = await bossModel.createConfirmChannel();
     // As the deploy step does.
     const ladder = [50, 100, 200];
     await assertShared(boss, ladder);
+    await assertGrantsStream(boss);
+    const declares = (name: string, calls: string[], hears: string[] = []) => ({
+      ...{ service: name, contracts: [], calls, hears, tells: [], door: false },
+    });
+    const registered = [
+      declares(bakeryName, [Weigh.name], [Ground.name]),
+      declares(millName, [Bake.name, HowMany.name]),
+      declares(thiefName, [HowMany.name]),
+    ];
+    await publishGrants(boss, registered, bossName);
     const environment = {
       ...{ LOG_LEVEL: 'error', RETRY_LADDER: ladder.join(), BROKER_OPERATOR: bossName },
       ...{ RABBITMQ_URL: urls[bakeryName], DATABASE_URL: database.url },
@@ -184,9 +195,9 @@ describe('where every service has a login of its own', () => {
     return Number(line?.split(' ').at(-1) ?? 0);
   };
 
-  it('takes an event from its owner, and a command from whoever the broker knows', async () => {
+  it('takes an event from its owner, and a command from a service that declares it', async () => {
     await publishers[millName]!.publish(announced('white'));
-    await publishers[thiefName]!.publish(sent('rye'));
+    await publishers[millName]!.publish(sent('rye'));
     await eventually(async () => (await loaves()).length === 2 || undefined);
     expect((await loaves()).sort()).toEqual(['rye', 'white']);
   });
@@ -197,7 +208,7 @@ describe('where every service has a login of its own', () => {
     const { properties } = await nextDead();
     expect(properties.headers).toMatchObject({
       ...{ failures: 1, sender: thiefName, queue: queues.events(bakeryName) },
-      cause: `Stranger: ${Ground.name} came from ${thiefName}: only ${millName} may announce it`,
+      cause: `UnauthorizedSender: ${Ground.name} came from ${thiefName}: only ${millName} may announce it`,
     });
     expect(await strangers('event')).toBe(before + 1);
     expect(await loaves()).not.toContain('poisoned');
@@ -216,7 +227,7 @@ describe('where every service has a login of its own', () => {
       boss.publish(exchange, routingKey, content, options);
       const { properties } = await nextDead();
       expect(properties.headers).toMatchObject({
-        cause: `Stranger: ${routingKey} came from somebody without identity${routingKey === Ground.name ? `: only ${millName} may announce it` : ''}`,
+        cause: `UnauthorizedSender: ${routingKey} came from somebody without identity${routingKey === Ground.name ? `: only ${millName} may announce it` : ''}`,
         sender: '',
       });
     }
@@ -226,7 +237,7 @@ describe('where every service has a login of its own', () => {
   it('puts a command away that came under the key of something else', async () => {
     await publishers[thiefName]!.publish(disguised('hidden'));
     expect((await nextDead()).properties.headers).toMatchObject({
-      cause: `Stranger: ${Bake.name} came from ${thiefName} under the key ${HowMany.name}`,
+      cause: `UnauthorizedSender: ${Bake.name} came from ${thiefName}, which may not call it`,
     });
     expect(await loaves()).not.toContain('hidden');
   });
@@ -240,7 +251,7 @@ describe('where every service has a login of its own', () => {
     const { content, options } = sent('smuggled');
     channel.sendToQueue(queue, content, { ...options, userId: thiefName });
     expect((await nextDead()).properties.headers).toMatchObject({
-      cause: `Stranger: ${Bake.name} came from ${thiefName} under the key `,
+      cause: `UnauthorizedSender: ${Bake.name} came from ${thiefName}, which may not call it`,
     });
     await channel.close();
     expect(await loaves()).not.toContain('smuggled');
@@ -254,7 +265,7 @@ describe('where every service has a login of its own', () => {
       options: { ...options, CC: [queues.commands(bakeryName)] },
     });
     expect((await nextDead()).properties.headers).toMatchObject({
-      cause: `Stranger: ${Bake.name} came from ${thiefName} under the key ${thiefName}.dead`,
+      cause: `UnauthorizedSender: ${Bake.name} came from ${thiefName}, which may not call it`,
     });
     expect(await loaves()).not.toContain('slipped in');
   });
@@ -391,13 +402,13 @@ describe('where every service has a login of its own', () => {
     const names = () =>
       instances.alive.filter(({ service }) => service === millName).map(({ instance }) => instance);
     await tell(thiefName);
-    await tell(millName, { instance: 'real' });
+    await tell(millName, { instance: `${millName}-real` });
     // Somebody else can neither end it nor speak as a registry.
-    await tell(thiefName, { instance: 'real', state: 'draining' });
-    await tell(thiefName, { instance: 'foreign', upstream: 'http' });
-    await tell(millName, { instance: 'last' });
-    await eventually(() => names().includes('last') || undefined);
-    expect(names().sort()).toEqual(['last', 'real']);
+    await tell(thiefName, { instance: `${millName}-real`, state: 'draining' });
+    await tell(thiefName, { instance: 'foreign:1', upstream: 'http' });
+    await tell(millName, { instance: `${millName}-last` });
+    await eventually(() => names().includes(`${millName}-last`) || undefined);
+    expect(names().sort()).toEqual([`${millName}-last`, `${millName}-real`]);
     expect(refused).toBe(3);
     await instances.close();
   });

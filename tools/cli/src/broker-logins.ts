@@ -1,7 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
-import { permissionsOf, type BusDescription, type Permissions } from '@jogakbo/messaging/permissions';
+import { BusDescription, registerServices, type RefusedRoute } from '@jogakbo/messaging/grants';
+import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
+import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
 import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, managementOf } from './broker-management.ts';
@@ -16,7 +19,7 @@ export interface BrokerLogins {
   urls: Record<string, string>;
   /** Who operates the broker; undefined where all services share one login. */
   operator?: string;
-  /** Why they share it, in one line. */
+  /** Why they share it, in one line; or which routes were refused. */
   remark?: string;
 }
 
@@ -30,7 +33,8 @@ function urlFor({ url: server, tls }: Broker, login: string, password: string): 
 }
 
 /** What the build of an app said that it does on the bus. */
-const busOf = ({ folder }: App): BusDescription | undefined => readJson(join(folder, 'dist', 'bus.json'));
+const busOf = ({ folder }: App): BusDescription | undefined =>
+  BusDescription.safeParse(readJson(join(folder, 'dist', 'bus.json'))).data;
 
 /** Every service that is built; those that are wanted must be. */
 function describedBus(wanted: readonly App[]): BusDescription[] {
@@ -67,9 +71,16 @@ export async function ensureBrokerLogins(
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = permissionsOf(bus, operator);
   if (broker.kind !== 'given') await dropOldExchanges(management);
-  await Promise.all([declareShared(broker), management.define(definitions(management, permissions))]);
+  const [refused] = await Promise.all([
+    register(broker, bus, operator),
+    management.define(definitions(management, permissions)),
+  ]);
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
-  return { urls: Object.fromEntries(urls), operator };
+  return {
+    urls: Object.fromEntries(urls),
+    operator,
+    ...(refused.length > 0 && { remark: remarkOn(refused) }),
+  };
 
   function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
     const each = [...all].filter(([name]) => passwords[name] !== undefined);
@@ -117,18 +128,47 @@ async function dropOldExchanges(management: Management): Promise<void> {
     if (names.has(name) && type !== 'topic') await management.dropExchange(name);
 }
 
-async function declareShared({ url }: Broker): Promise<void> {
+const remarkOn = (refused: RefusedRoute[]): string =>
+  `Routes that another service has already are not registered: ${refused
+    .map(({ service, route, holder }) => `${route} of ${service} (${holder} has it)`)
+    .join(', ')}.`;
+
+/** A broker that has just started needs a moment until its streams have a leader, in milliseconds. */
+const streamPatience = 20_000;
+const hasNoLeader = /down or inaccessible|NOT.FOUND/;
+
+/** Declares what all share, and registers every service: whom it may call, and its routes. Gives what it refused. */
+async function register(
+  { url }: Broker,
+  bus: readonly BusDescription[],
+  operator: string,
+): Promise<RefusedRoute[]> {
   const connection = await connect(url, {
     ...connectOptionsOf(url),
     noDelay: true,
     clientProperties: { connection_name: 'jogakbo declares what all share' },
   });
   connection.on('error', () => undefined);
-  try {
-    const channel = await connection.createChannel();
+  const attempt = async (): Promise<RefusedRoute[]> => {
+    const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
     const ladder = process.env.RETRY_LADDER?.split(',').map(Number);
     await assertShared(channel, ladder ?? defaultLadder);
+    await assertGrantsStream(channel);
+    const before = await readGrants(channel, operator);
+    const known = listApps().map(({ name }) => name);
+    const { services, refused } = registerServices(bus, before, known);
+    await publishGrants(channel, services, operator);
+    return refused;
+  };
+  try {
+    for (const until = Date.now() + streamPatience; ; await pause(250)) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (Date.now() > until || !hasNoLeader.test(messageOf(error))) throw error;
+      }
+    }
   } catch (error) {
     throw new Fault(`What all services share cannot be declared on the broker: ${messageOf(error)}`);
   } finally {

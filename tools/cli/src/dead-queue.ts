@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
-import { senderHeader, senderOf } from '@jogakbo/messaging/identity';
+import { senderHeader } from '@jogakbo/messaging/identity';
+import { markHeader } from '@jogakbo/messaging/marks';
 import { defaultLadder, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
 import { deadLetterOf, nameTwins, type DeadLetter } from './dead-letter.ts';
@@ -106,11 +107,9 @@ export class DeadQueue {
     const { messageId, contentType, ...others } = letter.message.properties;
     // Among the dead it stays what it was, also a request.
     const kept = routingKey === queues.dead(this.service) ? others : {};
-    // Its service believes us who sent it at first; that we send it on is no reason to believe the message itself.
-    const first = senderOf(others, { login: this.service, operator: this.login });
     const options = {
       ...{ ...kept, messageId, contentType, persistent: true, mandatory: true },
-      ...{ userId: this.login, headers: { ...headers, ...senderHeader(first) } },
+      ...{ userId: this.login, headers: { ...headers, ...this.#originOf(letter) } },
     };
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -132,6 +131,17 @@ export class DeadQueue {
       });
     }
     this.discard(letter);
+  }
+
+  /**
+   * Who sent it at first, for the service that gets it again. A letter that the service marked says it itself: the service
+   * looks at its mark. Of one without a mark only the login is certain that the broker vouches for.
+   */
+  #originOf({ message, headers }: DeadLetter): Record<string, string> {
+    if (markHeader in headers) return {};
+    const userId = message.properties.userId as string | undefined;
+    const isOurs = userId === this.login && typeof headers.sender === 'string';
+    return isOurs ? {} : senderHeader(userId);
   }
 
   discard(letter: DeadLetter): void {

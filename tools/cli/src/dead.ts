@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { exchanges } from '@jogakbo/messaging/topology';
+import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { audit } from './audit.ts';
 import { confirm, rateOf } from './confirm.ts';
 import { editLetter } from './dead-edit.ts';
@@ -55,6 +55,10 @@ const mayRun = ({ message }: DeadLetter): boolean => message.properties.replyTo 
 
 function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
   if (!letter.queue) throw new Fault(`${letter.id}: nothing says which queue it failed in.`);
+  // A letter says where it failed, and its service could write anything there: it goes back to that service or nowhere.
+  const own = [queues.commands(letter.service), queues.events(letter.service)];
+  if (!own.includes(letter.queue))
+    throw new Fault(`${letter.id}: ${letter.queue} is not a queue of ${letter.service}.`);
   return queue.move(letter, {
     exchange: exchanges.dead,
     routingKey: letter.queue,

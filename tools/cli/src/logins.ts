@@ -23,8 +23,9 @@ export async function logins(): Promise<number> {
   for (const { name } of apps)
     secrets.brokerLogins[name] = process.env[passwordName(name)] ?? secrets.brokerLogins[name]!;
   const broker = { kind: 'given', ...readRun(state)?.broker, url: brokerUrlOf(state) };
-  const { remark } = await ensureBrokerLogins(broker, apps, secrets, state.id);
-  if (remark) throw new Fault(remark);
+  const { remark, operator } = await ensureBrokerLogins(broker, apps, secrets, state.id);
+  if (remark && operator === undefined) throw new Fault(remark);
+  if (remark) console.error(remark);
   console.log(`${apps.length} services have logins of their own: ${apps.map(({ name }) => name).join(', ')}`);
   return 0;
 }

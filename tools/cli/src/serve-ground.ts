@@ -55,7 +55,9 @@ export async function groundOfRunningStore(
       // Where all services share one login there is nothing to renew.
       if (launch.env.RABBITMQ_URL && !launch.env.BROKER_OPERATOR) return;
       const broker = { ...readRun(state)!.broker!, url: brokerUrlOf(state) };
-      const { urls } = await ensureBrokerLogins(broker, [app], openSecrets(state, [app.name]), state.id);
+      const secrets = openSecrets(state, [app.name]);
+      const { urls, remark } = await ensureBrokerLogins(broker, [app], secrets, state.id);
+      if (remark) say(remark);
       launch = { ...launch, env: { ...launch.env, RABBITMQ_URL: urls[app.name] } };
     },
     async handOver() {

@@ -144,7 +144,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     return [databases, migrated];
   });
   if (around.broker.remark) report({ kind: 'line', text: around.broker.remark });
-  else keepLogins(broker, ensureLogins);
+  if (around.broker.operator) keepLogins(broker, ensureLogins);
 
   await stage('services', async (note) => {
     // Only now: nobody must take it meanwhile.

@@ -3,16 +3,19 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type BusDescription } from '@jogakbo/messaging/permissions';
-import { assertService, exchanges, queues } from '@jogakbo/messaging/topology';
+import { Grants, type BusDescription } from '@jogakbo/messaging/grants';
+import { readGrants } from '@jogakbo/messaging/grants-stream';
+import { assertService, exchanges, grantsStream, queues } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type BackingService } from '../src/backing-service.ts';
 import { ensureBrokerLogins } from '../src/broker-logins.ts';
+import { managementOf, type Management } from '../src/broker-management.ts';
 import { build } from '../src/build.ts';
 import { claimPorts } from '../src/ports.ts';
 import { findInstalledBroker, startPrivateBroker } from '../src/private-broker.ts';
 import { password } from '../src/state.ts';
 import { listApps } from '../src/workspace.ts';
+import { announcements } from './announcements.ts';
 import { AsLogin, type Verdict } from './as-login.ts';
 
 const server = findInstalledBroker();
@@ -27,6 +30,7 @@ const door = 'gateway';
   let broker: BackingService;
   let bus: BusDescription[];
   const logins = new Map<string, AsLogin>();
+  let addresses: Record<string, string> = {};
 
   beforeAll(async () => {
     const say = () => undefined;
@@ -46,6 +50,7 @@ const door = 'gateway';
     // A version before this one left it so.
     await channel.assertExchange(exchanges.commands, 'direct');
     const { urls } = await ensureBrokerLogins(broker, apps, secrets, 'test');
+    addresses = urls;
     for (const name of names) {
       const some = { commands: [`${name}.x`], queries: [`${name}.x`], events: [`${name}.x`] };
       await assertService(channel, name, some);
@@ -231,6 +236,77 @@ const door = 'gateway';
         await publishes(around, queues.commands(other), false);
     }
     expect(wrong).toEqual([]);
+  });
+
+  it.each(names)('%s reads what is registered, and registers nothing', async (service) => {
+    const { login, wrong, attempt } = trying(service);
+    const consume = login.try(async (channel) => {
+      await channel.prefetch(1);
+      const options = { arguments: { 'x-stream-offset': 'last' } };
+      const { consumerTag } = await channel.consume(grantsStream, () => undefined, options);
+      await channel.cancel(consumerTag);
+    });
+    await attempt('reads what is registered', true, consume);
+    await attempt('registers', false, login.publish('', grantsStream));
+    await attempt('registers as the operator', false, login.publish('', grantsStream, 'jogakbo'));
+    for (const [what, doing] of [
+      ['binds to it', (channel) => channel.bindQueue(grantsStream, exchanges.events, platformEvents[0]!)],
+      ['deletes it', (channel) => channel.deleteQueue(grantsStream)],
+      ['declares it', (channel) => channel.assertQueue(grantsStream)],
+    ] as [string, Parameters<AsLogin['try']>[0]][])
+      await attempt(what, false, login.try(doing));
+    // Emptying needs no more than reading: of a stream nothing is taken out, and who tries loses the connection.
+    const model = await connect(addresses[service]!);
+    const lost = new Promise<Error>((resolve) => model.on('error', resolve));
+    const channel = await model.createChannel();
+    channel.on('error', () => undefined);
+    channel.purgeQueue(grantsStream).catch(() => undefined);
+    expect((await lost).message).toMatch(/NOT.IMPLEMENTED/);
+    expect(wrong).toEqual([]);
+  });
+
+  it('registers at the deploy step what consumers look at: the same as the broker lets pass', async () => {
+    const model = await connect(broker.url);
+    const grants = new Grants(await readGrants(await model.createChannel(), 'jogakbo'));
+    await model.close();
+    const wrong: string[] = [];
+    for (const service of [...names, 'nobody']) {
+      for (const one of requests()) {
+        if (one.owner === service) continue;
+        const mayIt = names.includes(service) && mayCall(service, one);
+        if (grants.mayCall(service, one.name) !== mayIt) wrong.push(`${service} calls ${one.name}`);
+      }
+      if (grants.isGateway(service) !== (service === door)) wrong.push(`${service} is a gateway`);
+      if (grants.isService(service) !== names.includes(service)) wrong.push(`${service} is a service`);
+    }
+    expect(wrong).toEqual([]);
+    expect(grants.routes.size).toBeGreaterThan(30);
+    const claimed = requests().flatMap(({ owner, name, offered }) =>
+      (offered?.routes ?? []).map((route) => [route, owner, name]),
+    );
+    expect(
+      [...grants.routes].map(([route, { service, request }]) => [route, service, request]).sort(),
+    ).toEqual(claimed.sort());
+  });
+
+  announcements({ names, url: (name) => addresses[name]!, login: (name) => logins.get(name)! });
+
+  it('takes a login that is no service for none, with all permissions or with nothing', async () => {
+    const management = (await managementOf(broker, '')) as Management;
+    const { vhost } = management;
+    for (const all of ['^$', '.*']) {
+      const name = `foreign${all.length}`;
+      const users = [{ name, password: 'of a foreigner', tags: '' }];
+      const permissions = [{ user: name, vhost, configure: all, write: all, read: all }];
+      await management.define({ users, permissions });
+      const url = Object.assign(new URL(broker.url), { username: name, password: 'of a foreigner' }).href;
+      const login = await AsLogin.open(url);
+      for (const other of [...names, 'jogakbo'])
+        expect(await login.publish(exchanges.events, platformEvents[0]!, other)).toBe('refused');
+      for (const exchange of [...Object.values(exchanges), '', 'amq.topic'])
+        expect(await login.publish(exchange, 'anything')).toBe(all === '.*' ? 'allowed' : 'refused');
+      await login.close();
+    }
   });
 
   describe('a broker that is not ours', () => {

@@ -173,6 +173,6 @@ describe('that client of Eureka', () => {
     await pause(Math.max(0, joinedAt + 18_000 - performance.now()));
     expect((await store.call('GET', '/v1/greetings')).status).toBe(200);
     await greetings.leave();
-    await until(async () => (await store.call('GET', '/v1/greetings')).status === 503, 5_000);
+    await until(async () => (await store.call('GET', '/v1/greetings')).status === 404, 5_000);
   });
 });

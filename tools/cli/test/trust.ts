@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { connect, type ChannelModel } from 'amqplib';
+import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { brokerUser } from '../src/private-broker.ts';
 import { openSecrets, openState } from '../src/state.ts';
 import { brokerUrlOf } from '../src/store-access.ts';
@@ -42,8 +42,8 @@ export const trust = (store: Store) =>
       await publish('events', 'catalog.product-added', removed, brokerUser);
       await until(async () => (await causes()).length === 2);
       expect((await causes()).sort()).toEqual([
-        `Stranger: catalog.product-added came from ${brokerUser}: only catalog may announce it`,
-        'Stranger: inventory.receive-stock came from somebody without identity',
+        `UnauthorizedSender: catalog.product-added came from ${brokerUser}: only catalog may announce it`,
+        'UnauthorizedSender: inventory.receive-stock came from somebody without identity',
       ]);
       expect(await store.available(productId)).toBe(5);
       // Who sends it again does not vouch for it.
@@ -55,11 +55,116 @@ export const trust = (store: Store) =>
       expect(metrics).toMatch(/messages_of_strangers_total\{kind="event",[^}]*\} [1-9]/);
     });
 
+    /** With the stolen login of a service. */
+    async function as(service: string, work: (channel: ConfirmChannel) => Promise<unknown>): Promise<void> {
+      const state = openState(store.home);
+      const url = new URL(brokerUrlOf(state));
+      url.username = service;
+      url.password = openSecrets(state).brokerLogins[service]!;
+      const model = await connect(url.href);
+      const channel = await model.createConfirmChannel();
+      await work(channel);
+      await channel.waitForConfirms();
+      await model.close();
+    }
+
+    it('keeps routes and keys with the services that were registered for them, whatever another announces', async () => {
+      const keys = (await store.call('GET', '/.well-known/jwks.json')).text;
+      const route = (name: string, method: string, path: string) => ({
+        ...{ name, kind: 'query', description: '', input: {}, output: {}, rejections: {} },
+        ...{ idempotency: 'none', access: 'public', http: { method, path, parameters: [], status: 200 } },
+      });
+      const announce = (contract: string, prefix: string, state = 'up') =>
+        as('search', async (channel) => {
+          const requests = [
+            route(`${prefix}.keys`, 'GET', '/.well-known/jwks.json'),
+            route(`${prefix}.sign-in`, 'POST', '/v1/sessions'),
+            route(`${prefix}.new`, 'GET', '/v1/taken'),
+          ];
+          const data = {
+            ...{ service: 'search', version: '9', instance: 'search-evil', state, url: 'http://127.0.0.1:9' },
+            ...{ startedAt: new Date().toISOString(), interval: 60, madeQueues: [] },
+            contract: { service: contract, description: '', requests, events: [] },
+          };
+          const body = Buffer.from(JSON.stringify({ pattern: 'instances.announced', data }));
+          channel.publish('events', 'instances.announced', body, {
+            messageId: randomUUID(),
+            userId: 'search',
+          });
+        });
+      const refusedRoutes = async () => {
+        const metrics = await (await fetch(`http://127.0.0.1:${store.port}/metrics`)).text();
+        return Number(/^http_routes_refused\{[^}]*\} (\d+)$/m.exec(metrics)?.[1]);
+      };
+      await announce('identity@evil', 'identity@evil');
+      await announce('identity', 'identity');
+      expect(await refusedRoutes()).toBe(0);
+      await announce('search', 'search');
+      await until(async () => (await refusedRoutes()) === 3);
+      expect((await store.call('GET', '/.well-known/jwks.json')).text).toBe(keys);
+      expect((await store.call('GET', '/v1/taken')).status).toBe(404);
+      await store.member();
+      const document = await store.call('GET', '/openapi.json');
+      expect(document.text).not.toContain('/v1/taken');
+      await announce('search', 'search', 'draining');
+      await until(async () => (await refusedRoutes()) === 0);
+    });
+
+    it('runs no request for a service that may not send it, by whichever header and on whichever way', async () => {
+      const { email, token } = await store.member();
+      const { memberId } = (await store.call('GET', '/v1/members/me', { token })).body;
+      const data = { memberId, roles: ['member', 'operator'] };
+      const caller = JSON.stringify({
+        memberId,
+        roles: ['operator'],
+        authTime: Math.floor(Date.now() / 1_000),
+      });
+      const death = { count: 1, exchange: 'commands', queue: 'identity.commands@1', reason: 'expired' };
+      const forged = { caller, 'x-death': [{ ...death, 'routing-keys': ['identity.change-roles'] }] };
+      const body = Buffer.from(JSON.stringify({ pattern: 'identity.change-roles', data }));
+      const options = (headers: object) => ({ messageId: randomUUID(), userId: 'config', headers });
+      await as('config', async (channel) => {
+        for (const headers of [forged, { caller, sender: 'gateway', failures: 1, mark: 'made up' }])
+          channel.publish('commands', 'identity.get-member-email', body, options(headers));
+        // A queue of its own hands it on: the broker asks nobody whether config may use that key.
+        const { queue } = await channel.assertQueue('hearing.config.0190-a', {
+          ...{ exclusive: true, messageTtl: 0 },
+          ...{ deadLetterExchange: 'commands', deadLetterRoutingKey: 'identity.change-roles' },
+        });
+        await channel.bindQueue(queue, 'events', 'instances.roll-call');
+        channel.publish('events', 'instances.roll-call', body, options({ caller }));
+      });
+      const refused = async (): Promise<{ cause: string; count: number }[]> => {
+        const { output } = await store.run(['dead', 'list', '--json', 'identity']);
+        return JSON.parse(output).groups;
+      };
+      await until(async () => (await refused()).reduce((sum, { count }) => sum + count, 0) >= 3);
+      expect(new Set((await refused()).map(({ cause }) => cause))).toEqual(
+        new Set(['UnauthorizedSender: identity.change-roles came from config, which may not call it']),
+      );
+      expect((await store.call('GET', '/v1/members/me', { token })).body).toMatchObject({
+        ...{ email, roles: ['member'] },
+      });
+      // An operator who replays them, or what that login put among the dead letters itself, changes nothing of it.
+      await as('config', async (channel) =>
+        channel.publish('dead', 'config.dead', body, {
+          ...options({ caller, sender: 'gateway', queue: 'identity.commands', cause: 'bad luck' }),
+        }),
+      );
+      await until(async () =>
+        (await store.run(['dead', 'list', '--json', 'config'])).output.includes('bad luck'),
+      );
+      await store.run(['dead', 'replay', '--all', '--yes']);
+      await until(async () => (await refused()).reduce((sum, { count }) => sum + count, 0) >= 3);
+      expect((await store.call('GET', '/v1/members/me', { token })).body.roles).toEqual(['member']);
+    });
+
     it('keeps every secret in a file of its own user, off the screen, the logs and the list of processes', async () => {
       const secrets = openSecrets(openState(store.home));
       const said = [
         ...[secrets.broker, secrets.database],
         ...[...Object.values(secrets.services), ...Object.values(secrets.brokerLogins)],
+        ...Object.values(secrets.serviceKeys),
       ];
       expect(new Set(said).size).toBe(said.length);
       expect(said.length).toBeGreaterThan(20);

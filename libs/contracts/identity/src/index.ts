@@ -109,16 +109,25 @@ export const GetMe = identity.query('get-me', {
   access: 'member',
 });
 
+const jwk = { kty: z.string(), kid: z.string(), use: z.string(), alg: z.string() };
+
+export const GetMemberEmail = identity.query('get-member-email', {
+  description: 'The address of a member, for services that write down who did something.',
+  input: z.strictObject({ memberId: Id }),
+  output: z.object({ email: z.email() }),
+  rejections: { 'unknown-member': 404 },
+});
+
 export const GetJwks = identity.query('get-jwks', {
   description: 'The public keys that verify access tokens.',
   input: z.strictObject({}),
-  // Of an elliptic curve, the public part: a private one (`d`) could not leave by mistake.
+  // The public parts: a private one (`d`) could not leave by mistake.
   output: z.object({
     keys: z.array(
-      z.object({
-        ...{ kty: z.string(), crv: z.string(), x: z.string(), y: z.string() },
-        ...{ kid: z.string(), use: z.string(), alg: z.string() },
-      }),
+      z.union([
+        z.object({ ...jwk, ...{ crv: z.string(), x: z.string(), y: z.string() } }),
+        z.object({ ...jwk, ...{ n: z.string(), e: z.string() } }),
+      ]),
     ),
   }),
   http: { route: 'GET /.well-known/jwks.json', document: true },

@@ -1,0 +1,61 @@
+import { describe, expect, it } from '@jest/globals';
+import type { ServiceDescription } from '@jogakbo/contract';
+import type { GrantedRoute } from '@jogakbo/messaging/grants';
+import { grantedOnly } from './granted-routes.ts';
+
+const routes = new Map<string, GrantedRoute>([
+  ['GET /v1/orders', { service: 'shop', request: 'shop.list', access: 'member' }],
+  ['POST /v1/refunds', { service: 'shop', request: 'shop.refund', access: 'operator' }],
+  ['GET /oidc/*', { service: 'identity', request: 'identity.page', access: 'public' }],
+  ['POST /oidc/*', { service: 'identity', request: 'identity.page', access: 'public' }],
+]);
+const request = (name: string, route: string, access = 'member') => {
+  const [method, path] = route.split(' ');
+  return { name, access, http: { method, path, parameters: [], status: 200 } };
+};
+function left(service: string, ...requests: object[]) {
+  const refused: string[] = [];
+  const contract = { service, description: '', events: [], requests } as unknown as ServiceDescription;
+  const { requests: granted } = grantedOnly(contract, { routes }, (what) => refused.push(what));
+  return {
+    refused,
+    granted: granted.map(({ name, access, http, pages }) => [name, access, http?.path ?? pages?.path]),
+  };
+}
+
+describe('the routes of a service', () => {
+  it('are those that are registered for it', () => {
+    expect(left('shop', request('shop.list', 'GET /v1/orders'), { name: 'shop.tidy' })).toEqual({
+      refused: [],
+      granted: [
+        ['shop.list', 'member', '/v1/orders'],
+        ['shop.tidy', undefined, undefined],
+      ],
+    });
+  });
+
+  it('are refused and reported where they are another’s, or nobody’s, or of another request', () => {
+    const wrong = [
+      request('search.take', 'GET /v1/orders'),
+      request('search.new', 'GET /v1/new', 'public'),
+      { name: 'search.pages', access: 'public', pages: { path: '/oidc', cookies: 'abc' } },
+    ];
+    expect(left('search', ...wrong)).toEqual({
+      refused: [
+        'search.take (GET /v1/orders): it is registered for shop.list',
+        'search.new (GET /v1/new): it is registered for nothing',
+        'search.pages (GET /oidc/*): it is registered for identity.page',
+      ],
+      granted: wrong.map(({ name }) => [name, undefined, undefined]),
+    });
+    expect(left('shop', request('shop.refund', 'GET /v1/orders')).refused).toEqual([
+      'shop.refund (GET /v1/orders): it is registered for shop.list',
+    ]);
+  });
+
+  it('are for those who were registered, not for those whom an announcement lets in', () => {
+    expect(left('shop', request('shop.refund', 'POST /v1/refunds', 'public')).granted).toEqual([
+      ['shop.refund', 'operator', '/v1/refunds'],
+    ]);
+  });
+});

@@ -1,0 +1,132 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { MemberRegistered } from '@jogakbo/contracts-identity';
+import { OrderCancelled, OrderConfirmed, OrderRefunded } from '@jogakbo/contracts-orders';
+import { UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
+import { childTraceparent, MessageContext } from '@jogakbo/messaging';
+import { choices, eventually, interleavings, ServiceUnderTest } from '@jogakbo/testing';
+import { MailOrderOutcomeHandler } from '../src/mail-order-outcome.ts';
+import { MailServer } from '../src/mail-server.ts';
+import { NotificationsModule } from '../src/notifications.module.ts';
+
+const events = { confirmed: OrderConfirmed, cancelled: OrderCancelled, refunded: OrderRefunded };
+type Event = keyof typeof events;
+/** In this order the mails must arrive. */
+const inOrder: Event[] = ['confirmed', 'cancelled', 'refunded'];
+
+/** `crash`: fails when all is written and nothing committed. */
+type Step = `${Event}: ${'run' | 'crash'}`;
+
+const schedules = choices(
+  inOrder.map((event): Step[][] => [[`${event}: run`], [`${event}: crash`, `${event}: run`]]),
+)
+  .filter((fates) => fates.flat().length <= 4)
+  .flatMap(interleavings);
+
+class Crash extends Error {}
+
+interface Case {
+  orderId: string;
+  steps: Step[];
+  ids: Record<Event, string>;
+  /** The mail server has taken this mail, then the process dies. */
+  crashesAfter: Event | undefined;
+}
+
+describe('mails about one order, in every order and with a crash at every commit', () => {
+  const memberId = randomUUIDv7();
+  const crashing = new Set<string>();
+  let notifications: ServiceUnderTest;
+
+  beforeAll(async () => {
+    notifications = await ServiceUnderTest.start(NotificationsModule, {
+      ...{ RETRY_LADDER: '50,100,200,400,800,1600,3200', DATABASE_POOL: '12' },
+    });
+    const server = notifications.get(MailServer);
+    const send = server.send.bind(server);
+    server.send = async (mail) => {
+      await send(mail);
+      if (crashing.delete(mail.messageId)) throw new Crash();
+    };
+    const member = { memberId, email: 'reader@example.com', name: 'Ada', language: 'en' as const };
+    await notifications.announce(MemberRegistered(member));
+    await eventually(async () => (await notifications.query('SELECT FROM member')).length === 1);
+  });
+  afterAll(() => notifications.stop());
+
+  const messageIdOf = (eventId: string) => `<${eventId}@jogakbo.example>`;
+
+  /** As if the event came from the broker. */
+  function deliver(event: Event, { orderId, ids }: Case, crashes = false): Promise<unknown> {
+    const contract = events[event];
+    const money = { amount: 84_000, currency: 'KRW' };
+    const line = { productId: randomUUIDv7(), name: '조각보', quantity: 1, price: money };
+    const order = { orderId, memberId, language: 'en' as const, lines: [line], total: money };
+    const incoming = {
+      ...{ pattern: contract.name, data: order, messageId: ids[event], sender: undefined, key: undefined },
+      ...{ headers: {}, replyTo: undefined, correlationId: undefined, packetId: undefined },
+      ...{ context: { traceparent: childTraceparent(), language: 'en' as const }, idempotencyKey: undefined },
+      ...{ redelivered: true, failures: 0, firstFailedAt: undefined, isHandedOn: false },
+    };
+    const handler = notifications.get(MailOrderOutcomeHandler);
+    return notifications.get(UnitsOfWork).around(new MessageContext(contract, incoming), async (work) => {
+      const handle = handler[event].bind(handler) as (data: object, work: UnitOfWork) => Promise<void>;
+      await handle({ ...order, status: 'confirmed', wasConfirmed: true }, work as UnitOfWork);
+      if (crashes) throw new Crash();
+    });
+  }
+
+  /** Runs one schedule, then redelivers what failed, as the retry queue does. */
+  async function play(one: Case): Promise<void> {
+    const open = new Set<Event>();
+    const attempt = (event: Event, crashes = false) =>
+      deliver(event, one, crashes).then(
+        () => void open.delete(event),
+        () => void open.add(event),
+      );
+    for (const step of one.steps) {
+      const [event, how] = step.split(': ') as [Event, 'run' | 'crash'];
+      await attempt(event, how === 'crash');
+    }
+    for (let round = 0; round < 3 && open.size > 0; round++)
+      for (const event of [...open]) await attempt(event);
+  }
+
+  it('sends each mail in its order, and again only where the acknowledgement was lost', async () => {
+    const cases = schedules.flatMap((steps) =>
+      [undefined, ...inOrder].map((crashesAfter): Case => {
+        const ids = { confirmed: randomUUIDv7(), cancelled: randomUUIDv7(), refunded: randomUUIDv7() };
+        return { orderId: randomUUIDv7(), steps, ids, crashesAfter };
+      }),
+    );
+    for (const { ids, crashesAfter } of cases) if (crashesAfter) crashing.add(messageIdOf(ids[crashesAfter]));
+    const waiting = [...cases];
+    const players = Array.from({ length: 12 }, async () => {
+      for (let next = waiting.pop(); next; next = waiting.pop()) await play(next);
+    });
+    await Promise.all(players);
+    await eventually(
+      async () => (await notifications.query('SELECT FROM mail WHERE sent_at IS NULL')).length === 0,
+      60_000,
+    );
+
+    const arrivals = await notifications.query<{ id: string }>(
+      'SELECT message_id AS id FROM mailbox ORDER BY mailbox_id',
+    );
+    const nth = Map.groupBy(
+      arrivals.map(({ id }, at) => ({ id, at })),
+      ({ id }) => id,
+    );
+    const wrong = cases.flatMap(({ steps, ids, crashesAfter }) => {
+      const came = inOrder.map((event) => nth.get(messageIdOf(ids[event])) ?? []);
+      const counts = came.map(({ length }) => length);
+      const wanted = inOrder.map((event) => (event === crashesAfter ? 2 : 1));
+      const first = came.map(([one]) => one?.at ?? -1);
+      const isOrdered = first.every((at, index) => index === 0 || at > first[index - 1]!);
+      return String(counts) === String(wanted) && isOrdered
+        ? []
+        : [`${steps.join(', ')}, lost acknowledgement: ${crashesAfter}: came ${counts}, at ${first}`];
+    });
+    expect(wrong).toEqual([]);
+  }, 120_000);
+});

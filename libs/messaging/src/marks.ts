@@ -1,0 +1,49 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import type { ServiceKey } from './service-key.ts';
+
+/** The header that holds the mark. */
+export const markHeader = 'mark';
+/** What a handler relies on beside id and body. Attempts are not covered: a replay begins anew. */
+const covered = ['sender', 'caller', 'address', 'idempotency-key'] as const;
+
+type Headers = Record<string, unknown>;
+
+/**
+ * Marks what a service publishes to itself: a message that waits for its next attempt, lies among the dead letters, or is
+ * passed on to another version. The mark is a MAC that only this service can make, over the id, the body and who sent the
+ * message at first. Without it that is not believed, whichever login a message comes from.
+ */
+export class Marks {
+  readonly #keys: readonly Buffer[];
+
+  constructor(key: ServiceKey) {
+    this.#keys = key.derive('marks of messages');
+  }
+
+  /** Adds the mark to the headers of a message that is about to be published. */
+  add(messageId: string, content: Buffer, headers: Headers): Headers {
+    return {
+      ...headers,
+      [markHeader]: mac(this.#keys[0]!, messageId, content, headers).toString('base64url'),
+    };
+  }
+
+  /** Whether this service marked this message, with the present key or an earlier one. */
+  verify(messageId: string, content: Buffer, headers: Headers): boolean {
+    const given = headers[markHeader];
+    if (typeof given !== 'string') return false;
+    const bytes = Buffer.from(given, 'base64url');
+    return this.#keys.some((key) => {
+      const made = mac(key, messageId, content, headers);
+      return bytes.length === made.length && timingSafeEqual(bytes, made);
+    });
+  }
+}
+
+function mac(key: Buffer, messageId: string, content: Buffer, headers: Headers): Buffer {
+  const digest = createHash('sha256').update(content).digest('base64url');
+  const fields = covered.map((name) => headers[name] ?? null);
+  return createHmac('sha256', key)
+    .update(JSON.stringify([messageId, digest, ...fields]))
+    .digest();
+}
