@@ -115,5 +115,5 @@ function text(schema: JsonSchema): fc.Arbitrary<string> {
   if (pattern === undefined) return fc.string({ ...size, unit: 'grapheme' });
   return fc
     .stringMatching(new RegExp(pattern))
-    .filter(({ length }) => length >= (minLength as number) && length <= (maxLength as number));
+    .filter(({ length }) => length >= minLength && length <= Number(schema['maxLength'] ?? Infinity));
 }
