@@ -53,6 +53,7 @@ export class Shops {
         ...{ PATH: process.env['PATH'], npm_package_version: version, ...this.#environment },
         ...{ DATABASE_URL: this.#database.url, CONFIG_PASSWORD: passwords.shop },
         ...{ RETRY_LADDER: '50,100,200', ANNOUNCE_EVERY: '0.5', SERVICE_KEY: serviceKey },
+        LOCAL_MODE: 'true',
       },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
@@ -64,7 +65,11 @@ export class Shops {
   /** Starts an instance; ready when this resolves. */
   async run(version: string): Promise<ChildProcess> {
     const child = this.#spawn(version);
-    await once(child, 'message');
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`the shop ended with ${code}`);
+    });
+    await Promise.race([once(child, 'message'), ended]);
+    ended.catch(() => {}); // it may end later
     return child;
   }
 
