@@ -2,7 +2,14 @@ import { inspect } from 'node:util';
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { EncryptionKey, type Announcement } from '@jogakbo/contract';
-import { calculateJwkThumbprint, CompactEncrypt, decodeProtectedHeader, generateKeyPair } from 'jose';
+import {
+  calculateJwkThumbprint,
+  compactDecrypt,
+  CompactEncrypt,
+  decodeProtectedHeader,
+  exportJWK,
+  generateKeyPair,
+} from 'jose';
 import { DecryptionFailed, DecryptionKeys, encryptFor, Jwe, UnknownKey } from './encryption.ts';
 import { withoutText } from './error-without-text.ts';
 import { AnnouncedRecipients } from './recipients.ts';
@@ -34,6 +41,20 @@ describe('encrypted data', () => {
     expect(EncryptionKey.parse(JSON.parse(JSON.stringify(key)))).toEqual(key);
     await expect(calculateJwkThumbprint(key)).resolves.toBe(key.kid);
     await expect(keys.decrypt(new Jwe(text), 'shop.pay')).resolves.toBeNull();
+  });
+
+  it('is read and written by another JOSE library', async () => {
+    const { publicKey, privateKey } = await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
+    const other = { ...(await exportJWK(publicKey)), kid: 'other' } as unknown as typeof key;
+    const { text } = await encryptFor(other, secret, 'shop.pay');
+    const { plaintext } = await compactDecrypt(text, privateKey);
+    expect(JSON.parse(new TextDecoder().decode(plaintext))).toEqual(secret);
+    for (const parties of [{}, { apu: Buffer.from('gateway'), apv: Buffer.from('shop') }]) {
+      const encrypt = new CompactEncrypt(Buffer.from(JSON.stringify(secret)))
+        .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', kid: key.kid, sub: 'shop.pay' })
+        .setKeyManagementParameters(parties);
+      await expect(keys.decrypt(new Jwe(await encrypt.encrypt(key)), 'shop.pay')).resolves.toEqual(secret);
+    }
   });
 
   it('stays readable after a rotation, until the old key is taken away', async () => {
