@@ -112,6 +112,8 @@ export const operators = (store: Store) =>
         const wrong: string[] = [];
         for (let i = 0; i < 6; i++) wrong.push(await poison(productId));
         await send('inventory.receive-stock', { productId: randomUUID(), quantity: 1 });
+        // Groups are listed by age.
+        await deadAre(7);
         await publish('commands', 'inventory.commit-stock', '{ not json', randomUUID());
         const first = await deadAre(8);
         expect(first.groups.map(({ service, type, count }) => [service, type, count])).toEqual([
