@@ -101,7 +101,13 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     if (isSecure(request, trustProxy)) exchange.header('strict-transport-security', onlyTls);
     try {
       if (atOnce > mostAtOnce) throw tooManyAtOnce();
-      mustBeHttp(request);
+      try {
+        mustBeHttp(request);
+      } catch (error) {
+        // What follows on this connection may not be a request, or be one that was smuggled in.
+        exchange.header('connection', 'close');
+        throw error;
+      }
       exchange.setTarget(targetOf(request));
       if (expects === 'unknown')
         throw new Rejection('expectation-failed', 417, 'the only expectation that is met is 100-continue');
@@ -143,8 +149,6 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     // Of what is shed there is a number, not a line each: it comes when there is too much to do.
     if (problem.code === 'overloaded') exchange.isShed = true;
     else if (problem.status >= 500 && !(error instanceof NotSupported)) log.fault(exchange, error);
-    // What follows on this connection may not be a request.
-    if (error instanceof NotSupported) exchange.header('connection', 'close');
     if (error instanceof Rejection && error.retryAfter)
       exchange.header('retry-after', String(error.retryAfter));
     sendProblem(exchange, problem);

@@ -82,6 +82,15 @@ export const accessMatrix = (store: Store) =>
           });
         return 'matrix';
       },
+      networks: () => ['10.0.0.0/8'],
+      app: async () => {
+        const app = `matrix-${randomUUID()}`;
+        await store.call('PUT', `/v1/ops/registrations/${app}`, {
+          ...{ token: store.staff('operator') },
+          body: { secretHash: 'a'.repeat(64), routes: [], networks: ['10.0.0.0/8'] },
+        });
+        return app;
+      },
       service: () => 'orders',
       value: () => randomUUID(),
       email: () => email,
@@ -101,7 +110,7 @@ export const accessMatrix = (store: Store) =>
 
     async function thingsFor({ path, parameters, body }: Operation): Promise<Things> {
       const text = path + JSON.stringify([parameters, body]);
-      const names = Object.keys(made).filter((name) => text.includes(name));
+      const names = Object.keys(made).filter((name) => text.includes(`"${name}"`));
       return Object.fromEntries(
         await Promise.all(names.map(async (name) => [name, [await made[name]!()]] as const)),
       );
