@@ -205,13 +205,14 @@ interface ManagedMessage {
 
 async function readBroker(store: Store): Promise<Pick<Facts, 'queues' | 'deadLetters'>> {
   // The counts of the list are seconds old; those of one queue are not.
-  const listed = await store.manage<{ name: string; exclusive: boolean }[]>(
+  const listed = await store.manage<{ name: string; exclusive: boolean; type: string }[]>(
     'GET',
-    'queues?columns=name,exclusive',
+    'queues?columns=name,exclusive,type',
   );
   const queues = await Promise.all(
     listed
-      .filter(({ name, exclusive }) => !exclusive && !name.startsWith('chaos.'))
+      // A stream keeps what was read from it.
+      .filter(({ name, exclusive, type }) => !exclusive && type !== 'stream' && !name.startsWith('chaos.'))
       .map(async ({ name }) => {
         const queue = await store.manage<Record<string, number> | undefined>(
           'GET',
