@@ -55,7 +55,7 @@ function decode(bytes: Buffer): string {
   }
 }
 
-/** Whoever decodes the form later must find text, and not have to guess. @throws Rejection */
+/** A form must decode to valid UTF-8, because the service decodes it later. @throws Rejection */
 function mustBeForm(text: string): string {
   try {
     decodeURIComponent(text);

@@ -34,7 +34,7 @@ describe('the address of a client', () => {
     expect(networkOf('unknown')).toBe('unknown');
   });
 
-  it('is known where nobody passed the request on, or a trusted peer says for whom', () => {
+  it('is known where no proxy forwarded the request, or a trusted one names the client', () => {
     const loopback = trustOf(['loopback']);
     expect(isOriginKnown(request('127.0.0.1'), trustOf([]))).toBe(true);
     expect(isOriginKnown(request('127.0.0.1', forwarded), loopback)).toBe(true);

@@ -72,7 +72,7 @@ export function versionsOf(ifMatch: string | undefined): '*' | number | number[]
     throw new Rejection(
       'precondition-required',
       428,
-      'send If-Match with the ETag of what you read, so that nobody else’s change is lost',
+      'send If-Match with the ETag of what you read, so that no other change is overwritten',
     );
   }
   const tags = mustBeTags(ifMatch);

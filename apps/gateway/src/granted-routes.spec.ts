@@ -34,7 +34,7 @@ describe('the routes of a service', () => {
     });
   });
 
-  it('are refused and reported where they are another’s, or nobody’s, or of another request', () => {
+  it('are refused and reported where another service holds them, no service registered them, or the request differs', () => {
     const wrong = [
       request('search.take', 'GET /v1/orders'),
       request('search.new', 'GET /v1/new', 'public'),

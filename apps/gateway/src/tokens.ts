@@ -23,8 +23,8 @@ const staleAfter = 300_000;
 const remembered = 5_000;
 
 /**
- * Says on whose behalf a request comes. Keys come from the service that `identityService` names; once they are known,
- * its being away stops nobody.
+ * Finds the member on whose behalf a request comes. Keys come from the service that `identityService` names. Once they
+ * are known, tokens are verified while that service is away.
  */
 @Injectable()
 export class Tokens {
@@ -110,7 +110,7 @@ export class Tokens {
     const match = this.services.table.find('GET', '/.well-known/jwks.json');
     // Asked over the bus alone: keys from outside would let whoever runs there sign in as anybody.
     if (match.found !== 'route' || !this.services.serves(match.route)) return false;
-    // Whoever gives the keys can sign in as anybody: that is one service, whatever others announce.
+    // The service that gives the keys can sign a token for any member, so only this one is asked.
     if (match.route.service !== this.settings.identityService) return false;
     if (this.#keys && performance.now() - this.#triedAt < coolDown) return false;
     this.#triedAt = performance.now();

@@ -61,7 +61,7 @@ describe('notifications', () => {
     ]);
   });
 
-  it('mails to no address what whoever signed up with it wrote', async () => {
+  it('mails no text that a sign-up contained to its address', async () => {
     const spam = '당첨! https://evil.example';
     const { memberId, email } = await register({ name: spam });
     await notifications.announce(SignUpRepeated({ memberId, language: 'en' }));

@@ -23,7 +23,7 @@ type View = ReturnType<typeof viewOf>;
 
 /**
  * Netflix Eureka's REST API, for stock clients in any language: they find everybody here, and who registers is routed
- * to. Reading is open to whoever reaches this port; everything else needs the credential of the app.
+ * to. Reading is open to every client that reaches this port; everything else needs the credential of the app.
  */
 @Controller(['eureka', 'eureka/v2'])
 export class Eureka {

@@ -64,9 +64,8 @@ const retention = { outbox: '7 days', inbox: '14 days' };
  * Brings what transactions left in the outbox to the broker: at least once, for each queue in order per subject, nothing
  * skipped.
  *
- * A command that nobody takes stays until somebody does, and so does a sensitive one whose receiver has not announced its
- * key; what comes after it about the same subject waits with it, all
- * else goes on.
+ * A command without a consumer stays until there is one, and so does a sensitive one whose receiver has not announced
+ * its key. Later messages about the same subject wait with it; all others go on.
  *
  * Of all instances of a service one relays at a time (see LeaderLoop). Reading goes by a flag and not by a position,
  * because ids are given out before they are committed: a position would step over rows whose transactions end late.

@@ -42,8 +42,8 @@ export interface RequestOptions {
   /** How the callee wants to be asked. */
   policy?: CallPolicy | undefined;
   /**
-   * True where the gateway asks: it says on behalf of which member, and from where. Nobody else is believed, so services
-   * say neither: what a callee needs to know of a member is part of the input.
+   * True where the gateway asks: it says on behalf of which member, and from where. No other service is believed, so services
+   * send neither: what a callee needs to know of a member is part of the input.
    */
   forCaller?: boolean;
   /** Encrypts the request, and asks for an encrypted answer. What the callee announced as sensitive always is. */

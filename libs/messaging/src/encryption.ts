@@ -46,6 +46,7 @@ interface Header {
   crit?: unknown;
   zip?: unknown;
   kid?: unknown;
+  cty?: unknown;
   sub?: unknown;
   apu?: unknown;
   apv?: unknown;
@@ -72,7 +73,7 @@ export async function encryptFor(
     cty: 'json',
     sub: about,
     epk,
-  } as Header;
+  };
   const encoded = Buffer.from(JSON.stringify(header)).toString('base64url');
   const iv = randomBytes(ivLength);
   const publicKey = createPublicKey({ key: { kty, crv, x }, format: 'jwk' });

@@ -43,7 +43,7 @@ export async function publishGrants(
 
 /**
  * The services that a message of the stream registers.
- * @param operator whom alone to believe: the broker lets nobody else use this name
+ * @param operator the only login that is believed: the broker lets no other login use this name
  * @returns undefined where somebody else wrote it, or it cannot be read
  */
 export function grantsIn(

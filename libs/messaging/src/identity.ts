@@ -15,7 +15,7 @@ export interface Standing {
 
 /** What is known of a message beyond what its sender could write. */
 export interface Origin {
-  /** The login that sent it at first; undefined where nobody vouches for it. */
+  /** The login that sent it at first; undefined where neither the broker nor a mark confirms it. */
   sender: string | undefined;
   /** Attempts that failed before this one. */
   failures: number;
@@ -34,7 +34,7 @@ export const senderHeader = (sender: string | undefined): Record<string, string>
 
 /**
  * Who sent a message, as the broker vouches for it: it refuses any `user-id` but the sender's own, and keeps it when a
- * queue hands a message on. Everything else in a message can be written by whoever sends it.
+ * queue hands a message on. The sender can write everything else in a message.
  *
  * What came again, from a retry or from among the dead letters, was sent by its own service or by an operator. Who sent
  * it at first is believed where it carries the mark of this service, or where an operator says it and there is no mark.

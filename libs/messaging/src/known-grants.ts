@@ -11,7 +11,7 @@ const retryEvery = 250;
 
 /**
  * What the deploy step registered, as it stands now: it changes while services run. Where services have no logins of
- * their own (`enforced` is false) nobody can be told apart, and everything is allowed.
+ * their own (`enforced` is false) senders cannot be told apart, and everything is allowed.
  */
 export class KnownGrants {
   #current = new Grants([]);

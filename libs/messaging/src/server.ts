@@ -529,7 +529,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     return this.#sendAnswers(replyTo, [{ ...answer, asker }]);
   }
 
-  /** Whoever waits for the answer to a request that cannot be read is told, rather than left to its timeout. */
+  /** Answers a request that cannot be read with an error, so that its caller does not wait for the timeout. */
   async #answerUnreadable(received: ConsumeMessage, { message }: Error): Promise<void> {
     const { replyTo, correlationId } = received.properties as { replyTo?: string; correlationId?: string };
     await this.#answer(

@@ -59,7 +59,7 @@ const address = '192.0.2.1';
 type Headers = Record<string, unknown>;
 type Send = (channel: ConfirmChannel, content: Buffer, options: Options.Publish) => Promise<unknown>;
 
-/** A queue of the sender hands the message on: the broker asks nobody whether the sender may use that key. */
+/** A queue of the sender hands the message on: the broker does not check whether the sender may use that key. */
 const viaOwnQueue =
   (exchange: string, key: string): Send =>
   async (channel, content, options) => {

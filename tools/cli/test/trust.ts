@@ -126,7 +126,7 @@ export const trust = (store: Store) =>
       await as('config', async (channel) => {
         for (const headers of [forged, { caller, sender: 'gateway', failures: 1, mark: 'made up' }])
           channel.publish('commands', 'identity.get-member-email', body, options(headers));
-        // A queue of its own hands it on: the broker asks nobody whether config may use that key.
+        // A queue of its own hands it on: the broker does not check whether config may use that key.
         const { queue } = await channel.assertQueue('hearing.config.0190-a', {
           ...{ exclusive: true, messageTtl: 0 },
           ...{ deadLetterExchange: 'commands', deadLetterRoutingKey: 'identity.change-roles' },

@@ -1,6 +1,6 @@
 import type { PartialMessage } from 'esbuild';
 
-/** Errors as swc words them: a sentence, then the place in a frame, then a stack of its own that helps nobody. */
+/** Errors as swc words them: a sentence, then the place in a frame, then a stack of swc itself, which is left out. */
 export function parseSwcError(message: string): PartialMessage[] {
   const found = [...message.matchAll(/^\s*[x×] (.+)\n\s*[,╭][-─]+\[(.+?):(\d+):(\d+)\]/gm)].map(
     ([, text, file, line, column]) => ({

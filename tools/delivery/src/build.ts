@@ -125,7 +125,7 @@ if (flag !== '--watch') {
   if (!(await run(() => build(options))) || (await describeOrSay()) === undefined) process.exit(1);
   built(began);
 } else {
-  // Whoever started it has ended.
+  // The process that started it has ended.
   process.stdin.on('end', () => process.exit()).resume();
   const builder = await context(options);
   let isFirst = true;
