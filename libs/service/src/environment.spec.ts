@@ -62,10 +62,10 @@ describe('a setting that is given as a file', () => {
     await expect(open({ SERVICE_KEY_FILE: folder })).rejects.toThrow(/cannot be read: EISDIR$/);
   });
 
-  it.each([0o644, 0o640, 0o604, 0o660, 0o622])('is refused as a secret with mode %o', async (mode) => {
-    const path = file('a-password-of-mine', mode);
+  it.each(['644', '640', '604', '660', '622'])('is refused as a secret with mode %s', async (mode) => {
+    const path = file('a-password-of-mine', Number.parseInt(mode, 8));
     // What root owns its group may read: so Kubernetes mounts it.
-    const isAllowed = mode === 0o640 && process.getuid?.() === 0;
+    const isAllowed = mode === '640' && process.getuid?.() === 0;
     const opening = open({ CONFIG_PASSWORD_FILE: path });
     if (isAllowed) await expect(opening).resolves.toBeDefined();
     else
