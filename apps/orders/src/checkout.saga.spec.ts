@@ -91,7 +91,7 @@ describe('checkout', () => {
   it('asks payments for nothing where the order is free', () => {
     const free = { amount: 0, currency: 'KRW' };
     const nothing = { ...order, total: free };
-    const start = OrderPlaced({ ...nothing, payment: { token: 'tok_declined' } });
+    const start = OrderPlaced(nothing);
     given(checkout, start).when(reserved).sends('orders.confirm-order', { orderId });
     given(checkout, start, reserved)
       .when(OrderConfirmed({ ...nothing, status: 'confirmed' }))

@@ -29,12 +29,18 @@ const isFree = ({ amount }: Money): boolean => amount === 0;
 export const checkout = saga('checkout', 'orderId')
   .startedBy(OrderPlaced, ({ orderId, memberId, total, lines, payment }) =>
     to(
-      { memberId, amount: total, token: payment.token },
+      { memberId, amount: total, token: payment?.token },
       ReserveStock({ orderId, lines: lines.map(({ productId, quantity }) => ({ productId, quantity })) }),
     ),
   )
   .on(StockReserved, ({ orderId }, state) =>
-    to(state, isFree(state.amount) ? ConfirmOrder({ orderId }) : AuthorizePayment({ orderId, ...state })),
+    to(
+      state,
+      isFree(state.amount)
+        ? ConfirmOrder({ orderId })
+        : // place-order accepts no total above 0 without a token.
+          AuthorizePayment({ orderId, ...state, token: state.token! }),
+    ),
   )
   .on(StockRefused, ({ orderId }) => end(RejectOrder({ orderId, reason: 'out-of-stock' })))
   .on(PaymentAuthorized, ({ orderId }, state) => to(state, ConfirmOrder({ orderId })))

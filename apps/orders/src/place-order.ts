@@ -19,22 +19,22 @@ export class PlaceOrderHandler {
   @Handles(PlaceOrder)
   async handle({ lines, expectedTotal, shipTo, payment }: Command, work: UnitOfWork) {
     const { memberId } = work.caller;
-    const [quotes, isKnown] = await Promise.all([this.#quote(lines), this.#knows(payment.token)]);
+    const [quotes, isKnown] = await Promise.all([
+      this.#quote(lines),
+      payment ? this.#knows(payment.token) : false,
+    ]);
     const priced = priceLines(lines, quotes);
     if (new Set(priced.map(({ price }) => price.currency)).size > 1)
       throw PlaceOrder.reject('mixed-currencies');
     const total = totalOf(priced);
     mustNotBeDearer({ lines, expectedTotal }, quotes, total);
-    // What is free is not paid for.
-    if (total.amount > 0 && !isKnown)
-      throw PlaceOrder.reject('unknown-payment-token', 'the payment provider does not know this token', [
-        { path: 'payment.token', message: 'unknown' },
-      ]);
+    const isFree = total.amount === 0;
+    if (!isFree) mustBePayable(payment, isKnown);
 
     const orderId = randomUUIDv7();
     const placed = { memberId, language: work.language, lines: priced, total };
     await append(work, order, orderId, nothing, [{ type: 'placed', ...placed, shipTo }]);
-    work.publish(OrderPlaced({ orderId, ...placed, payment }));
+    work.publish(OrderPlaced({ orderId, ...placed, ...(!isFree && { payment }) }));
     return { orderId, status: 'placed' as const, total };
   }
 
@@ -71,6 +71,18 @@ function priceLines(lines: Command['lines'], { items }: Quotes) {
     const { name, price } = quotes.get(productId)!;
     return { productId, name, price, quantity: same.reduce((sum, { quantity }) => sum + quantity, 0) };
   });
+}
+
+/** @throws Rejection `payment-required` or `unknown-payment-token` */
+function mustBePayable(payment: Command['payment'], isKnown: boolean): void {
+  if (!payment)
+    throw PlaceOrder.reject('payment-required', 'the total is above 0', [
+      { path: 'payment', message: 'required where the total is above 0' },
+    ]);
+  if (!isKnown)
+    throw PlaceOrder.reject('unknown-payment-token', 'the payment provider does not know this token', [
+      { path: 'payment.token', message: 'unknown' },
+    ]);
 }
 
 /** @throws Rejection `price-changed` with the total of now, where the member has seen a lower price */

@@ -44,6 +44,9 @@ const basket = (quantity = 2, token = 'tok_ok') => ({
   payment: { token },
 });
 
+/** Without a payment. */
+const free = () => ({ lines: [{ productId: freeProductId, quantity: 2 }], shipTo });
+
 describe('orders', () => {
   let orders: ServiceUnderTest;
   let inventory: StubbedService;
@@ -86,8 +89,11 @@ describe('orders', () => {
   });
   afterAll(() => orders.stop());
 
-  const place = (caller = member(), idempotencyKey: string = randomUUID(), body = basket()) =>
-    orders.ask(PlaceOrder, body, { caller, idempotencyKey });
+  const place = (
+    caller = member(),
+    idempotencyKey: string = randomUUID(),
+    body: Body<typeof PlaceOrder> = basket(),
+  ) => orders.ask(PlaceOrder, body, { caller, idempotencyKey });
   const total = { amount: 2_000, currency: 'KRW' };
 
   it('takes an order through reservation, authorization and confirmation to capture', async () => {
@@ -120,8 +126,8 @@ describe('orders', () => {
 
   it('asks payments for nothing where an order is free', async () => {
     const caller = member();
-    const free = { ...basket(2, 'tok_unheard_of'), lines: [{ productId: freeProductId, quantity: 2 }] };
-    const { orderId } = await place(caller, randomUUID(), free);
+    const { orderId } = await place(caller, randomUUID(), free());
+    await expect(orders.hears(OrderPlaced, about(orderId))).resolves.not.toHaveProperty('payment');
     await orders.announce(StockReserved({ orderId }));
     await orders.hears(OrderConfirmed, about(orderId));
     await eventually(() => inventory.received(CommitStock).find(about(orderId)));
@@ -130,6 +136,22 @@ describe('orders', () => {
     const sent = `SELECT name FROM outbox WHERE subject = $1 AND name LIKE 'payments.%'`;
     await expect(orders.query(sent, [orderId])).resolves.toEqual([]);
     await expect(orders.ask(GetOrderOwner, { orderId })).resolves.toEqual({ memberId: caller.memberId });
+  });
+
+  it('neither checks nor keeps a payment token that a free order does not need', async () => {
+    const paid = { ...free(), payment: { token: 'tok_unheard_of' } };
+    const { orderId } = await place(member(), randomUUID(), paid);
+    await expect(orders.hears(OrderPlaced, about(orderId))).resolves.not.toHaveProperty('payment');
+  });
+
+  it.each([
+    ['a product', () => [{ productId, quantity: 1 }]],
+    ['one of several products', () => [...free().lines, { productId, quantity: 1 }]],
+  ])('requires a payment where %s is not free', async (_, lines) => {
+    await expect(place(member(), randomUUID(), { shipTo, lines: lines() })).rejects.toMatchObject({
+      ...{ code: 'payment-required', status: 422 },
+      errors: [{ path: 'payment' }],
+    });
   });
 
   it('rejects where stock is refused', async () => {

@@ -28,13 +28,17 @@ export function checkMoney(facts: Facts): Violation[] {
     const types = events.map(({ type }) => type);
     const status = payments.get(orderId)?.status ?? 'none';
     const cancelled = types.includes('cancelled');
-    const right = cancelled
-      ? types.includes('refunded')
-        ? ['refunded']
-        : ['voided', 'returned', 'declined']
-      : types.includes('confirmed')
-        ? ['captured']
-        : ['declined', 'voided', 'returned', 'none'];
+    // Payments is not asked for anything where the total is 0.
+    const right =
+      amount === 0
+        ? ['none']
+        : cancelled
+          ? types.includes('refunded')
+            ? ['refunded']
+            : ['voided', 'returned', 'declined']
+          : types.includes('confirmed')
+            ? ['captured']
+            : ['declined', 'voided', 'returned', 'none'];
     if (!right.includes(status))
       say('paid exactly if sold', `${types.join(' ')}, yet the payment is ${status}`);
     const wanted = { captured: [1, 0], refunded: [1, 1] }[status] ?? [0, 0];

@@ -196,6 +196,24 @@ describe('the check', () => {
     expect(rulesOf(run)).toContain(rule);
   });
 
+  describe('of a free order', () => {
+    const freeRun = () => {
+      const run = goodRun();
+      run.log[1]!.token = undefined;
+      run.facts.orders[0]!.amount = 0;
+      Object.assign(run.facts, { payments: [], ledger: [], charges: [] });
+      return run;
+    };
+
+    it('finds nothing where no payment exists', () => expect(rulesOf(freeRun())).toEqual(new Set()));
+
+    it.each(['captured', 'declined', 'returned'])('finds a payment that is %s', (status) => {
+      const run = freeRun();
+      run.facts.payments.push({ orderId, status, amount: 0 });
+      expect(rulesOf(run)).toContain('paid exactly if sold');
+    });
+  });
+
   it('takes an unanswered request for done or not done', () => {
     const run = goodRun();
     const { orderId: _none, status: _no, state: _neither, ...unanswered } = run.log[1]!;

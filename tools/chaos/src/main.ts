@@ -107,7 +107,7 @@ function report({ violations, struck, exchanges, facts, settled, kept }: Result,
     }),
     '',
     ...(points.length > 0 ? [`died at: ${tally(points, crashPoints)}`] : []),
-    `paid with: ${tally(facts.orders.map(({ key }) => tokens.get(key) ?? 'unknown'))}`,
+    `paid with: ${tally(facts.orders.map(({ key, amount }) => tokens.get(key) ?? (amount === 0 ? 'nothing' : 'unknown')))}`,
     `${struck.filter(({ hit }) => hit).length} of ${struck.length} faults struck; ${countsOf(exchanges)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
     ...inDetail.flatMap((orderId) => [
       '',

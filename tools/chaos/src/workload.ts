@@ -3,15 +3,20 @@ import { Client } from './client.ts';
 import { type ClientLog } from './client-log.ts';
 import { Random } from './random.ts';
 
-const price = 12_000;
+/** Of each product. What is free is bought without a payment. */
+const prices = [12_000, 12_000, 12_000, 0];
 const pieces = 100_000;
-const productCount = 3;
 
-interface Purchase {
-  key: string;
+interface Product {
   productId: string;
+  price: number;
+}
+
+interface Purchase extends Product {
+  key: string;
   quantity: number;
-  token: string;
+  /** None where the product is free. */
+  token: string | undefined;
   /** Seconds to wait for the end; 0 does not wait. */
   wait: number;
 }
@@ -33,7 +38,7 @@ export class Workload {
   readonly #seed: number;
   readonly #closing = new AbortController();
   readonly #givenUp = new AbortController();
-  #productIds: string[] = [];
+  #products: Product[] = [];
   #shopping: Promise<unknown> = Promise.resolve();
 
   constructor(url: string, log: ClientLog, seed: number) {
@@ -47,14 +52,15 @@ export class Workload {
     const merchant = new Client(this.#url, this.#log, merchantLogin, this.#givenUp.signal);
     await merchant.signIn();
     const random = new Random(this.#seed, 'merchant');
-    for (let i = 0; i < productCount; i += 1) this.#productIds.push(await this.#stockUp(merchant, random));
+    for (const price of prices)
+      this.#products.push({ productId: await this.#stockUp(merchant, random, price), price });
     const members = await Promise.all(Array.from({ length: shoppers }, (_, i) => this.#member(i)));
     this.#shopping = Promise.all(
       members.map((client, i) => this.#shop(client, merchant, new Random(this.#seed, `shopper ${i}`))),
     );
   }
 
-  async #stockUp(merchant: Client, random: Random): Promise<string> {
+  async #stockUp(merchant: Client, random: Random, price: number): Promise<string> {
     const product = {
       sku: `CHAOS-${random.uuid().slice(0, 8)}`,
       ...{ name: '조각보', description: '모시 조각보', category: 'chaos' },
@@ -107,17 +113,19 @@ export class Workload {
   }
 
   #purchase(random: Random, token: string): Purchase {
+    const product = random.pick(this.#products);
     return {
       key: random.uuid(),
-      productId: random.pick(this.#productIds),
+      ...product,
       quantity: 1 + Math.floor(random.next() * 3),
-      token,
+      token: product.price > 0 ? token : undefined,
       wait: random.next() < 0.3 ? 4 : 0,
     };
   }
 
   /** @returns the order's id, or nothing where it was given up */
-  async #place(client: Client, { key, productId, quantity, token, wait }: Purchase): Promise<string[]> {
+  async #place(client: Client, purchase: Purchase): Promise<string[]> {
+    const { key, productId, price, quantity, token, wait } = purchase;
     const answer = await client.insist(
       { what: 'place', key, productId, quantity, token },
       {
@@ -128,7 +136,7 @@ export class Workload {
           expectedTotal: { amount: price * quantity, currency: 'KRW' },
           // The key is written on the parcel too: thus every order tells, by itself, which request it comes of.
           shipTo: { name: 'Kim Jogak', line1: key, city: 'Seoul', postalCode: '03000', country: 'KR' },
-          payment: { token },
+          ...(token && { payment: { token } }),
         },
       },
     );
@@ -155,7 +163,7 @@ export class Workload {
   }
 
   async #look(client: Client, random: Random, mine: string[]): Promise<void> {
-    const productId = random.pick(this.#productIds);
+    const { productId } = random.pick(this.#products);
     await client.once({ what: 'read-stock', productId }, { method: 'GET', path: `/v1/stock/${productId}` });
     await client.once({ what: 'read-orders' }, { method: 'GET', path: '/v1/orders?limit=10' });
     const orderId = random.pick(mine);

@@ -236,6 +236,13 @@ export const purchase = (store: Store) => {
         'payment.token',
       ],
       [
+        'no payment for what is not free',
+        () => ({ body: body({ payment: undefined }) }),
+        422,
+        'payment-required',
+        'payment',
+      ],
+      [
         'no Idempotency-Key',
         () => ({ body: body(), headers: { 'idempotency-key': '' } }),
         400,

@@ -71,7 +71,10 @@ export const OrderPlaced = orders.event(
     language: Language,
     lines: z.array(OrderLine),
     total: Money,
-    payment: z.object({ token: sensitive(z.string()).describe('readable for orders alone') }),
+    payment: z
+      .object({ token: sensitive(z.string()).describe('readable for orders alone') })
+      .optional()
+      .describe('absent where the total is 0'),
   }),
   bySubject,
 );
@@ -114,16 +117,20 @@ export const GetOrderOwner = orders.query('get-order-owner', {
 
 export const PlaceOrder = orders.command('place-order', {
   description:
-    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`.',
+    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`. Without `payment` only a total of 0 is accepted.',
   input: z.strictObject({
     lines: Lines,
     expectedTotal: Money.optional().describe('what the member was shown; a lower total is accepted'),
     shipTo: Address,
-    payment: z.strictObject({ token: sensitive(z.string().min(1).max(200)) }),
+    payment: z
+      .strictObject({ token: sensitive(z.string().min(1).max(200)) })
+      .optional()
+      .describe('required where the total is above 0, ignored where it is 0'),
   }),
   output: Summary,
   rejections: {
-    ...{ 'unknown-product': 422, 'unknown-payment-token': 422, 'mixed-currencies': 422 },
+    ...{ 'unknown-product': 422, 'mixed-currencies': 422 },
+    ...{ 'payment-required': 422, 'unknown-payment-token': 422 },
     'price-changed': 409,
   },
   extensions: { 'price-changed': z.object({ total: Money }) },
