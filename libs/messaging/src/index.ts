@@ -9,7 +9,7 @@ export { KnownGrants } from './known-grants.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
-export { AnnouncedRecipients, type Recipients } from './recipients.ts';
+export { KnownRecipients, type Recipients } from './recipients.ts';
 export { RabbitServer, type Around, type HandledMessage } from './server.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, splitKeyOf, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
