@@ -41,6 +41,8 @@ type Method = (typeof methods)[number];
 /** Nothing that the router would take for a pattern of its own. */
 const pathForm = /^\/([\w.~-]+|\{\w+\})?(\/([\w.~-]+|\{\w+\}))*$/;
 const pagesForm = /^\/[a-z][a-z0-9-]*$/;
+/** The gateway answers it itself unless a service on the bus does. */
+const homeRoute = 'GET /';
 const headOf = (path: string): string => `/${path.split('/', 2)[1]}`;
 
 /** Which request answers which method and path. Never changes; a new one is made when what is announced changes. */
@@ -76,7 +78,7 @@ export class RouteTable {
       }
     }
     const here = this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`);
-    const taken = [...new Set([...own, ...here, ...registered])];
+    const taken = [...new Set([...own, homeRoute, ...here, ...registered])];
     this.#addAll(foreign, 'http', taken);
   }
 

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ApiDocument, type Access, type Operation } from './api-document.ts';
 import { until } from './jogakbo.ts';
@@ -75,13 +75,14 @@ export const accessMatrix = (store: Store) =>
       },
       memberId: () => memberId,
       application: async () => {
-        for (const value of ['1', '2'])
-          await store.call('POST', '/v1/ops/config/matrix/versions', {
+        for (const value of ['info', 'warn'])
+          await store.call('POST', '/v1/ops/config/registry/versions', {
             ...{ token: store.staff('operator') },
-            body: { reason: 'to have some', settings: [{ key: 'a', value: value + randomUUID() }] },
+            body: { reason: 'to have some', settings: [{ key: 'logLevel', value }] },
           });
-        return 'matrix';
+        return 'registry';
       },
+      key: () => 'databasePool',
       networks: () => ['10.0.0.0/8'],
       app: async () => {
         const app = `matrix-${randomUUID()}`;
@@ -92,7 +93,7 @@ export const accessMatrix = (store: Store) =>
         return app;
       },
       service: () => 'orders',
-      value: () => randomUUID(),
+      value: () => String(randomInt(2, 90)),
       email: () => email,
       password: () => password,
       refreshToken: async () =>
