@@ -127,6 +127,7 @@ export const trust = (store: Store) =>
           ],
         },
       ]);
+      expect((await store.run(['doctor'])).output).toContain('search-evil GET /v1/taken (not registered)');
       await announce('search', 'search', 'draining');
       await until(async () => (await refusedRoutes()) === 0);
     });
