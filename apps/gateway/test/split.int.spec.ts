@@ -39,7 +39,9 @@ describe('a share of the requests for a version of a service that is asked over 
     seen.keys = [key.publicKey];
     demo = await start(DemoModule, { environment: { RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error' } });
     await eventually(async () => (await fetch(`${gateway.url}/v1/things`)).status === 200);
-    for (const member of members) tokens.set(member, await key.sign({ sub: member, sid: member }));
+    // Longer than this suite may take on a busy machine.
+    const exp = Math.floor(Date.now() / 1_000) + 600;
+    for (const member of members) tokens.set(member, await key.sign({ sub: member, sid: member, exp }));
     await run('1.0');
     await run('2.0');
   });
@@ -86,9 +88,10 @@ describe('a share of the requests for a version of a service that is asked over 
     return body.version;
   }
   async function meeting(version: string): Promise<string[]> {
-    const met: string[] = [];
-    for (const member of members) if ((await versionOf(member)) === version) met.push(member);
-    return met;
+    const versions: string[] = [];
+    for (let from = 0; from < members.length; from += 20)
+      versions.push(...(await Promise.all(members.slice(from, from + 20).map((one) => versionOf(one)))));
+    return members.filter((_, nth) => versions[nth] === version);
   }
 
   it('is as large as was said, and the same members and addresses every time', async () => {

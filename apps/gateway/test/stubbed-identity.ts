@@ -1,5 +1,6 @@
 import { ListRevocations, TokensRevoked, type Revocation } from '@jogakbo/contracts-identity';
-import type { ServiceUnderTest } from '@jogakbo/testing';
+import { eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { Revocations } from '../src/revocations.ts';
 
 /** Stands in for identity: tells which access tokens are revoked. */
 export class StubbedIdentity {
@@ -9,11 +10,13 @@ export class StubbedIdentity {
 
   private constructor(private readonly gateway: ServiceUnderTest) {}
 
+  /** Waits until the gateway has asked it: before that, it answers requests with a token 503. */
   static async start(gateway: ServiceUnderTest): Promise<StubbedIdentity> {
     const self = new StubbedIdentity(gateway);
     await gateway.stub('identity', [
       [ListRevocations, () => ({ revocations: self.listed, revokedUntil: self.revokedUntil })],
     ]);
+    await eventually(() => gateway.get(Revocations).isCurrent);
     return self;
   }
 
