@@ -1,55 +1,88 @@
-// Makes the passwords that docker-compose.yml needs: node deploy/compose-secrets.mjs && PAYMENT_SANDBOX=true docker compose up --build
-// Writes .env and .jogakbo/staff.json: ignored by git, kept out of images, closed to other users. What they hold already
-// stays as it is.
+// Makes the secrets that docker-compose.yml needs: node deploy/compose-secrets.mjs && PAYMENT_SANDBOX=true docker compose up --build
+// Writes .env and .jogakbo/staff.json: ignored by git, kept out of images, closed to other users. Passwords and keys that
+// they hold already stay as they are.
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
-const password = () => randomBytes(18).toString('base64url');
+const randomPassword = () => randomBytes(18).toString('base64url');
+const randomKey = () => randomBytes(32).toString('base64url');
 const apps = readdirSync('apps').filter((app) => existsSync(`apps/${app}/package.json`));
 const databases = apps.filter((app) => {
   const { dependencies = {} } = JSON.parse(readFileSync(`apps/${app}/package.json`, 'utf8'));
   return '@jogakbo/consistency' in dependencies;
 });
 
-const names = [
-  'RABBITMQ_PASSWORD',
-  'POSTGRES_PASSWORD',
-  ...databases.map((app) => `${app.toUpperCase()}_PASSWORD`),
-  ...apps.map((app) => `${app.toUpperCase()}_CONFIG_PASSWORD`),
-  ...apps.map((app) => `${app.toUpperCase()}_BROKER_PASSWORD`),
-  ...apps.map((app) => `${app.toUpperCase()}_SERVICE_KEY`),
-  'CONFIG_KEY',
-];
 /** Closed to others, also where the file was open before. */
 function writeClosed(path, content) {
   if (existsSync(path)) chmodSync(path, 0o600);
   writeFileSync(path, content, { mode: 0o600 });
 }
 
-const staffFile = '.jogakbo/staff.json';
-mkdirSync('.jogakbo', { recursive: true, mode: 0o700 });
-if (existsSync(staffFile)) {
-  chmodSync(staffFile, 0o600);
-  console.log(`${staffFile} exists and stays as it is`);
-} else {
+function keepStaff(path) {
+  mkdirSync('.jogakbo', { recursive: true, mode: 0o700 });
+  if (existsSync(path)) {
+    chmodSync(path, 0o600);
+    console.log(`${path} exists and stays as it is`);
+    return JSON.parse(readFileSync(path, 'utf8'));
+  }
   const staff = ['merchant', 'operator'].map((role) => ({
     email: `${role}@jogakbo.example`,
     name: role,
-    password: process.env.JOGAKBO_SEED_PASSWORD ?? password(),
+    password: process.env.JOGAKBO_SEED_PASSWORD ?? randomPassword(),
     roles: ['member', role],
   }));
-  writeClosed(staffFile, `${JSON.stringify(staff, null, 2)}\n`);
+  writeClosed(path, `${JSON.stringify(staff, null, 2)}\n`);
   for (const { email, password } of staff) console.log(`${email}  ${password}`);
+  return staff;
 }
-// Compose makes a secret of it, for identity alone. Within single quotes nothing is replaced but \'.
-const staff = JSON.stringify(JSON.parse(readFileSync(staffFile, 'utf8'))).replaceAll("'", "\\'");
 
-const kept = (existsSync('.env') ? readFileSync('.env', 'utf8') : '').replace(/^STAFF=.*\n/m, '');
-const missing = names.filter((name) => !new RegExp(`^${name}=`, 'm').test(kept));
-const valueOf = (name) => {
-  if (name.endsWith('_SERVICE_KEY')) return randomBytes(32).toString('base64url');
-  return name === 'CONFIG_KEY' ? `${password()}${password()}` : password();
-};
-const lines = missing.map((name) => `${name}=${valueOf(name)}\n`);
-writeClosed('.env', `${kept}${lines.join('')}STAFF='${staff}'\n`);
-console.log(`.env holds ${names.length} secrets, ${missing.length} of them new`);
+/** Made once: servers and services hold them, or something is encrypted with them. */
+function keepSecrets(kept) {
+  const all = { RABBITMQ_PASSWORD: randomPassword, POSTGRES_PASSWORD: randomPassword };
+  for (const app of apps) {
+    const name = app.toUpperCase();
+    if (databases.includes(app)) all[`${name}_PASSWORD`] = randomPassword;
+    all[`${name}_CONFIG_PASSWORD`] = randomPassword;
+    all[`${name}_BROKER_PASSWORD`] = randomPassword;
+    all[`${name}_SERVICE_KEY`] = randomKey;
+  }
+  all.CONFIG_KEY = randomKey;
+  // Given by people: where mail goes (Mailpit), and the login at the payment provider (none).
+  all.SMTP_URL = () => 'smtp://mail:1025?requireTLS=false';
+  all.PROVIDER_TOKEN = () => '';
+  return Object.fromEntries(Object.entries(all).map(([name, make]) => [name, kept[name] ?? make()]));
+}
+
+/** What programs read, made of those passwords each time. */
+function compose(secrets, staff) {
+  const of = (kind) => apps.map((app) => [app, secrets[`${app.toUpperCase()}_${kind}`]]);
+  // In Compose's .env nothing is replaced within single quotes but \'.
+  const json = (value) => `'${JSON.stringify(value).replaceAll("'", "\\'")}'`;
+  const broker = (login, password) => `amqp://${login}:${password}@rabbitmq:5672`;
+  const lines = {
+    RABBITMQ_CONF: `"default_user = jogakbo\\ndefault_pass = ${secrets.RABBITMQ_PASSWORD}\\n"`,
+    OPERATOR_BROKER_URL: broker('jogakbo', secrets.RABBITMQ_PASSWORD),
+    BROKER_PASSWORDS: json(Object.fromEntries(of('BROKER_PASSWORD'))),
+    CONFIG_CLIENTS: json(Object.fromEntries(of('CONFIG_PASSWORD'))),
+    STAFF: json(staff),
+  };
+  for (const [app, password] of of('BROKER_PASSWORD'))
+    lines[`${app.toUpperCase()}_BROKER_URL`] = broker(app, password);
+  for (const app of databases) {
+    const name = app.toUpperCase();
+    lines[`${name}_DATABASE_URL`] = `postgres://${app}:${secrets[`${name}_PASSWORD`]}@postgres:5432/${app}`;
+  }
+  return lines;
+}
+
+const staff = keepStaff('.jogakbo/staff.json');
+const before = existsSync('.env') ? readFileSync('.env', 'utf8').split('\n').filter(Boolean) : [];
+const nameOf = (line) => /^(\w+)=/.exec(line)?.[1];
+const kept = Object.fromEntries(before.map((line) => [nameOf(line), line.slice(line.indexOf('=') + 1)]));
+const secrets = keepSecrets(kept);
+const lines = { ...secrets, ...compose(secrets, staff) };
+const others = before.filter((line) => !(nameOf(line) in lines));
+const made = Object.entries(lines).map(([name, value]) => `${name}=${value}`);
+writeClosed('.env', `${[...others, ...made].join('\n')}\n`);
+const isNew = Object.keys(secrets).filter((name) => !(name in kept));
+console.log(`.env holds ${Object.keys(secrets).length} secrets, ${isNew.length} of them new`);

@@ -52,6 +52,8 @@ export class Admission {
       }
     }
     await this.#countNetwork(exchange, match);
+    if (match.found === 'registered')
+      throw new RemoteFault('unavailable', 'the service of this route has not been heard of yet');
     if (match.found === 'nothing') {
       // A client must not take a route that this gateway has yet to hear of for one that there is not, and give up.
       if (this.services.learning) throw new RemoteFault('unavailable', 'no such route is known yet');

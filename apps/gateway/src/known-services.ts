@@ -157,7 +157,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     this.#granted = [...this.#contracts.values()]
       .sort((a, b) => (a.service < b.service ? -1 : 1))
       .map((one) => (enforced ? grantedOnly(one, current, (what) => refused.push(what)) : one));
-    this.#table = new RouteTable(this.#granted, ownRoutes, this.foreignContracts, current.routes.keys());
+    this.#table = new RouteTable(this.#granted, ownRoutes, this.foreignContracts, current.routes);
     refused.push(...this.#table.refused);
     for (const what of refused) this.#log.warn(`a route is not taken: ${what}`);
     this.#refused.set(refused.length);

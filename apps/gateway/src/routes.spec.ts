@@ -98,4 +98,24 @@ describe('the route table', () => {
       expect(new RouteTable([{ ...rest, requests: [odd] }]).refused).toHaveLength(1);
     }
   });
+
+  it('knows a registered route before its service is heard of', () => {
+    const registered = new Map(
+      ['GET /v1/orders/{orderId}', 'POST /v1/orders', 'GET /login', 'GET /login/*'].map((route) => [
+        route,
+        { service: 'later' },
+      ]),
+    );
+    const early = new RouteTable([announced], own, [], registered);
+    expect(nameAt('GET', '/v1/orders/7', early)).toBe('registered');
+    expect(nameAt('HEAD', '/v1/orders/7', early)).toBe('registered');
+    expect(nameAt('GET', '/login/a/b', early)).toBe('registered');
+    expect(early.find('GET', '/v1/orders')).toEqual({ found: 'other-methods', allow: ['POST'] });
+    expect(nameAt('GET', '/v1/unknown', early)).toBe('nothing');
+    expect(nameAt('GET', '/v1/carts', early)).toBe('shop.list');
+    expect(early.routes).toEqual(table.routes);
+    // A service that is there and does not speak of a route does not have it.
+    const here = new Map([['GET /v1/orders', { service: 'shop' }]]);
+    expect(nameAt('GET', '/v1/orders', new RouteTable([announced], own, [], here))).toBe('nothing');
+  });
 });

@@ -33,6 +33,8 @@ export interface Route {
 export type Match =
   | { found: 'route'; route: Route; parameters: Record<string, string> }
   | { found: 'other-methods'; allow: string[] }
+  /** A route that the deploy step registered, for a service that has not been heard of since this process started. */
+  | { found: 'registered' }
   | { found: 'nothing' };
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
@@ -41,6 +43,7 @@ type Method = (typeof methods)[number];
 /** Nothing that the router would take for a pattern of its own. */
 const pathForm = /^\/([\w.~-]+|\{\w+\})?(\/([\w.~-]+|\{\w+\}))*$/;
 const pagesForm = /^\/[a-z][a-z0-9-]*$/;
+const routerPath = (pattern: string): string => pattern.replace(/\{(\w+)\}/g, ':$1');
 const headOf = (path: string): string => `/${path.split('/', 2)[1]}`;
 
 /** Which request answers which method and path. Never changes; a new one is made when what is announced changes. */
@@ -54,13 +57,14 @@ export class RouteTable {
    * @param services what is announced; of two that announce the same route, the first has it
    * @param own routes that the gateway answers itself, as `METHOD /path`
    * @param foreign what is announced of services that are asked over HTTP: they get what nobody else could be asked for
-   * @param registered routes of services that may not have been heard of yet, as `METHOD /path`: not for foreign ones
+   * @param registered whose each route is that the deploy step registered, by `METHOD /path`: not for foreign services,
+   * and known before its own service is heard of
    */
   constructor(
     services: Iterable<ServiceDescription>,
     own: readonly string[] = [],
     foreign: Iterable<ServiceDescription> = [],
-    registered: Iterable<string> = [],
+    registered: ReadonlyMap<string, { service: string }> = new Map(),
   ) {
     for (const route of own) {
       const [method, path] = route.split(' ') as [Method, string];
@@ -76,8 +80,10 @@ export class RouteTable {
       }
     }
     const here = this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`);
-    const taken = [...new Set([...own, ...here, ...registered])];
+    const taken = [...new Set([...own, ...here, ...registered.keys()])];
     this.#addAll(foreign, 'http', taken);
+    const heard = new Set(known.map(({ service }) => service));
+    for (const [route, { service }] of registered) if (!heard.has(service)) this.#addRegistered(route);
   }
 
   #addFallback(route: Route, services: readonly ServiceDescription[]): void {
@@ -139,7 +145,7 @@ export class RouteTable {
   #add(route: Route): void {
     const method = route.http.method as Method;
     const name = `${route.contract.name} (${method} ${route.pattern})`;
-    const path = route.pattern.replace(/\{(\w+)\}/g, ':$1');
+    const path = routerPath(route.pattern);
     if (!methods.includes(method) || !pathForm.test(route.pattern)) {
       this.refused.push(`${name}: not a route`);
     } else if (this.#router.hasRoute(method, path)) {
@@ -150,9 +156,18 @@ export class RouteTable {
     }
   }
 
+  /** Pages lie beneath a path, as `GET /path/*`. */
+  #addRegistered(route: string): void {
+    const [method, pattern] = route.split(' ') as [Method, string];
+    if (!methods.includes(method) || !pathForm.test(pattern.replace(/\/\*$/, ''))) return;
+    const path = routerPath(pattern);
+    if (!this.#router.hasRoute(method, path)) this.#router.on(method, path, () => {}, 'registered');
+  }
+
   /** @param path without query, as it came: percent-encoded */
   find(method: string, path: string): Match {
     const match = this.#lookUp(method === 'HEAD' ? 'GET' : method, path);
+    if (match?.store === 'registered') return { found: 'registered' };
     if (match?.store) {
       return {
         found: 'route',

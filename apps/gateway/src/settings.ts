@@ -1,5 +1,5 @@
 import { RateLimitText, type RateLimit } from '@jogakbo/contract';
-import { live, secret, settings } from '@jogakbo/service';
+import { findPlaintext, live, secret, settings } from '@jogakbo/service';
 import { EndpointList } from '@jogakbo/service/upstream-addresses';
 import { z } from 'zod';
 import { trustOf } from './client-address.ts';
@@ -19,7 +19,7 @@ const peers = list.transform((names, context) => {
   }
 });
 
-export class GatewaySettings extends settings({
+const shape = {
   requestTimeout: live(
     z.coerce
       .number()
@@ -46,8 +46,9 @@ export class GatewaySettings extends settings({
   tokenIssuer: z
     .string()
     .min(1)
-    .default('http://localhost:3000')
-    .describe('the issuer whose access tokens are accepted'),
+    .describe(
+      'the issuer whose access tokens are accepted: the same as TOKEN_ISSUER of the identity service',
+    ),
   tokenAudience: z.string().min(1).default('jogakbo').describe('the audience that a token must be made for'),
   identityService: z
     .string()
@@ -75,7 +76,7 @@ export class GatewaySettings extends settings({
     z
       .url({ protocol: /^rediss?$/ })
       .optional()
-      .describe('redis://…, where the replicas of the gateway count requests together'),
+      .describe('rediss://…, where the replicas of the gateway count requests together'),
   ),
   deniedUpstreams: EndpointList.describe(
     'endpoints of the store that are never asked for services outside, as host:port or host, separated by commas',
@@ -125,4 +126,8 @@ export class GatewaySettings extends settings({
     .max(8)
     .default(0)
     .describe('seconds between not being ready any more and taking no more connections'),
-}) {}
+};
+
+export class GatewaySettings extends settings(shape, ({ redisUrl }, platform) => ({
+  redisUrl: findPlaintext(redisUrl, platform),
+})) {}

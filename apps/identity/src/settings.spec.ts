@@ -4,7 +4,7 @@ import { IdentitySettings } from './settings.ts';
 
 const open = (environment: NodeJS.ProcessEnv) =>
   ServiceSettings.open('identity', [PlatformSettings, IdentitySettings], {
-    RABBITMQ_URL: 'amqp://127.0.0.1:1',
+    ...{ RABBITMQ_URL: 'amqp://127.0.0.1:1', TOKEN_ISSUER: 'https://store.example' },
     ...environment,
   });
 const client = (clientId: string) =>
@@ -18,5 +18,22 @@ describe('the client to try OpenID Connect with', () => {
 
   it('is known in local mode', async () => {
     await expect(open({ OIDC_CLIENTS: client('example'), LOCAL_MODE: 'true' })).resolves.toBeDefined();
+  });
+});
+
+describe('the issuer of tokens', () => {
+  it('has no default', async () => {
+    for (const LOCAL_MODE of ['false', 'true'])
+      await expect(open({ TOKEN_ISSUER: '', LOCAL_MODE })).rejects.toThrow(
+        /^TOKEN_ISSUER \(not set\): is missing: the public address of the store/,
+      );
+  });
+
+  it('is https outside local mode, but for loopback', async () => {
+    const TOKEN_ISSUER = 'http://store.example';
+    await expect(open({ TOKEN_ISSUER })).rejects.toThrow(/^TOKEN_ISSUER \(environment\): must be https:/);
+    await expect(open({ TOKEN_ISSUER, LOCAL_MODE: 'true' })).resolves.toBeDefined();
+    for (const loopback of ['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000'])
+      await expect(open({ TOKEN_ISSUER: loopback })).resolves.toBeDefined();
   });
 });

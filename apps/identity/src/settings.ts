@@ -1,4 +1,4 @@
-import { live, secret, settings } from '@jogakbo/service';
+import { isLoopback, live, secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
 import { exampleClientId, OpenIdClients } from './openid-clients.ts';
 import { Staff } from './staff.ts';
@@ -44,9 +44,9 @@ export class IdentitySettings extends settings(
     tokenIssuer: z
       .url({ protocol: /^https?$/ })
       .regex(/^https?:\/\/[^/?#]+$/, 'no path, no slash at the end')
-      .default('http://localhost:3000')
       .describe(
-        'the public address of the store: `iss` of every token, and where members sign in for others',
+        'the public address of the store, https:// outside local mode but for loopback: `iss` of every token, and where ' +
+          'members sign in for others',
       ),
     staff: secret(
       Staff.default([]).describe(
@@ -59,7 +59,12 @@ export class IdentitySettings extends settings(
       ),
     ),
   },
-  ({ oidcClients }, { localMode }) => ({
+  ({ oidcClients, tokenIssuer }, { localMode }) => ({
+    tokenIssuer:
+      !localMode &&
+      tokenIssuer.startsWith('http://') &&
+      !isLoopback(new URL(tokenIssuer).hostname) &&
+      'must be https:// outside local mode: members send their passwords there',
     oidcClients:
       !localMode &&
       oidcClients.some(({ clientId }) => clientId === exampleClientId) &&

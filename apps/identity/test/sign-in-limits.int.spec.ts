@@ -10,7 +10,7 @@ describe('guessing passwords', () => {
   let count = 0;
 
   beforeAll(async () => {
-    identity = await ServiceUnderTest.start(IdentityModule);
+    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: 'https://store.example' });
   });
   afterAll(() => identity.stop());
 

@@ -15,6 +15,7 @@ import { ServiceUnderTest } from '@jogakbo/testing';
 import { decodeJwt } from 'jose';
 import { IdentityModule } from '../src/identity.module.ts';
 
+const issuer = 'https://store.example';
 const operator = {
   email: 'Operator@store.example',
   name: 'Operator',
@@ -44,7 +45,7 @@ describe('staff', () => {
     folder = await mkdtemp(path.join(tmpdir(), 'jogakbo-staff-'));
     file = path.join(folder, 'staff.json');
     await write([operator]);
-    identity = await ServiceUnderTest.start(IdentityModule, { STAFF_FILE: file });
+    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: issuer, STAFF_FILE: file });
   });
   afterAll(async () => {
     await identity.stop();
@@ -101,6 +102,7 @@ describe('staff', () => {
       RABBITMQ_URL: 'amqp://127.0.0.1:1',
       DATABASE_URL: 'postgres://127.0.0.1:1/nothing',
       SERVICE_KEY: randomBytes(32).toString('base64url'),
+      TOKEN_ISSUER: issuer,
       STAFF_FILE: file,
     };
     const error = await start(IdentityModule, { environment }).then(

@@ -25,7 +25,7 @@ describe('trust', () => {
   let count = 0;
 
   beforeAll(async () => {
-    identity = await ServiceUnderTest.start(IdentityModule);
+    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: 'https://store.example' });
   });
   afterAll(() => identity.stop());
 

@@ -1,6 +1,7 @@
 export { GuardedCalls } from './guarded-calls.ts';
 export { Readiness } from './health.ts';
 export { Metrics } from './metrics.ts';
+export { findPlaintext, isLoopback } from './network-encryption.ts';
 export { serve } from './serve.ts';
 export { clientKey, ServiceSettings, tell } from './service-settings.ts';
 export { Service, serviceOptions, type ServiceOptions } from './service.ts';

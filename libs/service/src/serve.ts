@@ -1,11 +1,11 @@
 import { Projector } from '@jogakbo/consistency';
 import type { Type } from '@nestjs/common';
 import { describeBus } from './bus.ts';
+import { environmentName, readSetting } from './environment.ts';
 import { watchListeningPorts } from './listening-ports.ts';
 import { serviceOptions } from './service.ts';
 import {
   DatabaseSettings,
-  environmentName,
   loadSettings,
   PlatformSettings,
   settings,
@@ -73,10 +73,21 @@ export function mustTellSendersApart(environment: NodeJS.ProcessEnv): void {
   throw new WrongSettings([{ key: 'BROKER_OPERATOR', origin: 'not set', problem }]);
 }
 
+/** @throws WrongSettings also where a login would cross a network without TLS */
+export function loadDatabaseSettings(environment: NodeJS.ProcessEnv): DatabaseSettings {
+  const { localMode, plaintextNetwork } = PlatformSettings.shape;
+  const platform = settings({ localMode, plaintextNetwork });
+  const [policy, database] = loadSettings([platform, DatabaseSettings], environment);
+  const problem = DatabaseSettings.check!(database, policy)['databaseUrl'];
+  if (!problem) return database;
+  const { origin } = readSetting('DATABASE_URL', environment, true);
+  throw new WrongSettings([{ key: 'DATABASE_URL', origin, problem }]);
+}
+
 async function migrate(module: Type): Promise<void> {
   const { contract, migrations, projections = [] } = serviceOptions(module);
   if (!migrations) return console.log(`${contract.name} has no database`);
-  const [settings] = loadSettings([DatabaseSettings], process.env);
+  const settings = loadDatabaseSettings(process.env);
   const dataSource = await createDataSource(module, settings).initialize();
   try {
     const done = await dataSource.runMigrations();

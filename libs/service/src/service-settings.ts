@@ -29,15 +29,8 @@ import {
 } from '@jogakbo/messaging';
 import type { Logger } from 'pino';
 import type { z } from 'zod';
-import {
-  environmentName,
-  type PlatformSettings,
-  problemOf,
-  readSetting,
-  WrongSettings,
-  type AnySettings,
-  type WrongSetting,
-} from './settings.ts';
+import { environmentName, readSetting, type WrongSetting } from './environment.ts';
+import { isMarked, PlatformSettings, problemOf, WrongSettings, type AnySettings } from './settings.ts';
 
 /** How long a start waits for the config server at most, in milliseconds. */
 const patienceAtStart = 1_000;
@@ -45,9 +38,9 @@ const patienceAtStart = 1_000;
 const firstRetry = 250;
 const lastRetry = 5_000;
 
-/** What is needed to reach the config server cannot come from it, nor can what allows a service to simulate. */
+/** What is needed to reach the config server cannot come from it, nor can what allows a service to simulate or to do without TLS. */
 const neverFromServer = new Set([
-  'localMode',
+  ...['localMode', 'plaintextNetwork'],
   ...['rabbitmqUrl', 'brokerOperator', 'serviceKey'],
   ...['configPassword', 'configProfiles', 'configLabel', 'configCache'],
 ]);
@@ -64,8 +57,9 @@ export function checkGiven(
   const problems = Object.entries(given).flatMap(([key, value]) => {
     if (!schemas.has(key)) return [];
     if (neverFromServer.has(key)) return [{ key, problem: 'comes from the environment only' }];
-    const result = schemas.get(key)!.safeParse(value);
-    return result.success ? [] : [{ key, problem: problemOf(value, result.error) }];
+    const schema = schemas.get(key)!;
+    const result = schema.safeParse(value);
+    return result.success ? [] : [{ key, problem: problemOf(schema, value, result.error) }];
   });
   return { known: [...schemas.keys()], problems };
 }
@@ -114,7 +108,6 @@ export interface Following {
   log: Logger;
 }
 
-const isMarked = (schema: z.ZodType, mark: 'live' | 'secret'): boolean => schema.meta()?.[mark] === true;
 const nameOf = ({ application, profile, version }: Given): string =>
   `version ${version} of ${application}/${profile}`;
 
@@ -193,8 +186,13 @@ export class ServiceSettings {
   ): Promise<ServiceSettings> {
     const settings = new ServiceSettings(service, classes, environment);
     const { rabbitmqUrl, configPassword } = settings.#platform;
-    // What is missing may still come; what is wrong stays wrong.
-    if (settings.#wrong.some(({ origin }) => origin !== 'not set') || !rabbitmqUrl || !configPassword) {
+    // What is missing may still come; what is wrong stays wrong, and no login goes over a network that is refused.
+    if (
+      settings.#wrong.some(({ origin }) => origin !== 'not set') ||
+      !rabbitmqUrl ||
+      !configPassword ||
+      settings.#findWrongTogether([PlatformSettings]).length > 0
+    ) {
       settings.#mustBeRight();
       return settings;
     }
@@ -211,15 +209,16 @@ export class ServiceSettings {
   }
 
   #mustBeRight(): void {
-    const wrong = this.#wrong.length > 0 ? this.#wrong : this.#wrongTogether;
+    const wrong = this.#wrong.length > 0 ? this.#wrong : this.#findWrongTogether(this.#classes);
     if (wrong.length > 0) throw new WrongSettings(wrong);
   }
 
   /** What the classes' own checks find, also in values of the config server: what must not run does not start. */
-  get #wrongTogether(): WrongSetting[] {
-    return this.#classes.flatMap(({ check }, index) => {
+  #findWrongTogether(classes: AnySettings[]): WrongSetting[] {
+    return classes.flatMap((Class) => {
+      const instance = this.instances[this.#classes.indexOf(Class)];
       const problems: Record<string, string | false | undefined> =
-        check?.(this.instances[index] as never, this.#platform) ?? {};
+        Class.check?.(instance as never, this.#platform) ?? {};
       return Object.entries(problems).flatMap(([field, problem]) => {
         const { said, origin } = this.#held.find((held) => held.field === field)!;
         const isSet = said !== undefined || origin !== 'default';
@@ -391,7 +390,7 @@ export class ServiceSettings {
       }
     }
     const result = schema.safeParse(text);
-    return result.success ? { value: result.data } : { problem: problemOf(text, result.error) };
+    return result.success ? { value: result.data } : { problem: problemOf(schema, text, result.error) };
   }
 
   /** True where a value that is in use was changed. */
@@ -487,13 +486,16 @@ function hold(
   environment: NodeJS.ProcessEnv,
 ): Held {
   const key = environmentName(field);
-  const read = readSetting(key, environment);
+  const read = readSetting(key, environment, isMarked(schema, 'secret'));
   const said = 'problem' in read ? undefined : read.value;
   const held: Held = { field, schema, instance, origin: originOf(read), said };
   if ('problem' in read) return { ...held, wrong: read };
   const result = schema.safeParse(read.value);
   if (!result.success) {
-    return { ...held, wrong: { key, origin: read.origin, problem: problemOf(read.value, result.error) } };
+    return {
+      ...held,
+      wrong: { key, origin: read.origin, problem: problemOf(schema, read.value, result.error) },
+    };
   }
   instance[field] = result.data;
   return held;

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { CallPolicyChange } from '@jogakbo/contract';
 import { ServiceKey, TrafficSplit } from '@jogakbo/messaging';
 import { z } from 'zod';
+import { environmentName, readSetting, type WrongSetting } from './environment.ts';
+import { findPlaintext, type NetworkPolicy } from './network-encryption.ts';
 
 type Shape = Record<string, z.ZodType>;
 
@@ -16,10 +17,7 @@ export interface SettingsClass<S extends Shape> {
  * Finds what is wrong with several settings together, by field: what is missing outside local mode, for example. It runs
  * once, at the start, with settings that are valid one by one.
  */
-export type Check<T> = (
-  settings: T,
-  platform: { localMode: boolean },
-) => Record<string, string | false | undefined>;
+export type Check<T> = (settings: T, platform: NetworkPolicy) => Record<string, string | false | undefined>;
 
 /** Any class of settings. */
 export type AnySettings = {
@@ -47,15 +45,11 @@ export function settings<S extends Shape>(
 /** A setting that is read each time it is used, or watched (`ServiceSettings.onChange`): a change needs no restart. */
 export const live = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), live: true });
 
-/** A setting whose value is shown to nobody. */
+/** A setting whose value is shown to nobody, and whose file must be closed to other users. */
 export const secret = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), secret: true });
 
-/** One setting that is wrong, and where its value came from. The value itself is not told: it may be a secret. */
-export interface WrongSetting {
-  key: string;
-  origin: string;
-  problem: string;
-}
+export const isMarked = (schema: z.ZodType, mark: 'live' | 'secret'): boolean =>
+  schema.meta()?.[mark] === true;
 
 /** All settings of a service that are wrong, at once. */
 export class WrongSettings extends Error {
@@ -85,8 +79,7 @@ export const json = <T extends z.ZodType>(schema: T) =>
     return z.NEVER;
   });
 
-/** The settings that every service has. */
-export class PlatformSettings extends settings({
+const platformShape = {
   host: z
     .string()
     .default('127.0.0.1')
@@ -113,6 +106,13 @@ export class PlatformSettings extends settings({
     .describe(
       'true on a machine where the store is only tried out: what is not configured is then simulated, and the service ' +
         'says so. Only the environment can set it',
+    ),
+  plaintextNetwork: z
+    .enum(['refuse', 'allow'])
+    .default('refuse')
+    .describe(
+      'allow: outside local mode, too, the broker and the database may be reached without TLS, because the network to ' +
+        'them is private or encrypted. Only the environment can set it',
     ),
   rabbitmqUrl: secret(
     z
@@ -197,23 +197,28 @@ export class PlatformSettings extends settings({
     .min(1)
     .optional()
     .describe('folder that keeps what the config server said last, for a start without it'),
-}) {}
+};
+
+/** The settings that every service has. */
+export class PlatformSettings extends settings(platformShape, ({ rabbitmqUrl }, platform) => ({
+  rabbitmqUrl: findPlaintext(rabbitmqUrl, platform),
+})) {}
 
 /** The settings of a service that has a database. */
-export class DatabaseSettings extends settings({
-  databaseUrl: secret(
-    z
-      .url({ protocol: /^postgres(ql)?$/ })
-      .describe(
-        'postgres://user:password@host:port/database, or with a certificate postgres://user@host:port/database' +
-          '?sslmode=verify-full&sslrootcert=…&sslcert=…&sslkey=…',
-      ),
-  ),
-  databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connections at most'),
-}) {}
-
-export const environmentName = (key: string): string =>
-  key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+export class DatabaseSettings extends settings(
+  {
+    databaseUrl: secret(
+      z
+        .url({ protocol: /^postgres(ql)?$/ })
+        .describe(
+          'postgres://user:password@host:port/database, or with a certificate postgres://user@host:port/database' +
+            '?sslmode=verify-full&sslrootcert=…&sslcert=…&sslkey=…',
+        ),
+    ),
+    databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connections at most'),
+  },
+  ({ databaseUrl }, platform) => ({ databaseUrl: findPlaintext(databaseUrl, platform) }),
+) {}
 
 /**
  * Reads and checks several groups of settings as a whole.
@@ -229,14 +234,19 @@ export function loadSettings<C extends AnySettings[]>(
   const instances = classes.map((Class) => {
     const instance = new Class() as Record<string, unknown>;
     for (const [field, schema] of Object.entries(Class.shape)) {
-      const read = readSetting(environmentName(field), environment);
+      const read = readSetting(environmentName(field), environment, isMarked(schema, 'secret'));
       if ('problem' in read) {
         wrong.push(read);
         continue;
       }
       const result = schema.safeParse(read.value);
       if (result.success) instance[field] = result.data;
-      else wrong.push({ key: read.key, origin: read.origin, problem: problemOf(read.value, result.error) });
+      else
+        wrong.push({
+          key: read.key,
+          origin: read.origin,
+          problem: problemOf(schema, read.value, result.error),
+        });
     }
     return instance;
   });
@@ -245,25 +255,7 @@ export function loadSettings<C extends AnySettings[]>(
 }
 
 /** What is wrong with a value, without the value. */
-export const problemOf = (value: string | undefined, error: z.ZodError): string =>
-  value === undefined ? 'is missing' : error.issues.map(({ message }) => message).join('; ');
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-/** Looks into the environment, and into the file that it names. */
-export function readSetting(
-  key: string,
-  environment: NodeJS.ProcessEnv,
-): { key: string; origin: string; value: string | undefined } | WrongSetting {
-  const file = environment[`${key}_FILE`];
-  if (environment[key] !== undefined && environment[key] !== '') {
-    return { key, origin: 'environment', value: environment[key] };
-  }
-  if (!file) return { key, origin: 'not set', value: undefined };
-  const origin = `file named by ${key}_FILE`;
-  try {
-    return { key, origin, value: utf8.decode(readFileSync(file)).trim() };
-  } catch (error) {
-    return { key, origin, problem: `cannot be read: ${(error as NodeJS.ErrnoException).code}` };
-  }
+export function problemOf(schema: z.ZodType, value: string | undefined, error: z.ZodError): string {
+  if (value !== undefined) return error.issues.map(({ message }) => message).join('; ');
+  return schema.description ? `is missing: ${schema.description}` : 'is missing';
 }

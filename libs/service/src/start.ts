@@ -115,6 +115,8 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const version = options.version ?? process.env['npm_package_version'] ?? '0.1.0';
   const log = createLog({ service, instance, level: platform.logLevel });
   settings.onChange(() => (log.level = platform.logLevel));
+  if (platform.plaintextNetwork === 'allow')
+    log.warn('PLAINTEXT_NETWORK=allow: the broker and the database may be reached without TLS');
   const ladder = platform.retryLadder?.split(',').map(Number);
 
   const metrics = new Metrics(service, version);

@@ -29,7 +29,8 @@ const [gatewayPort, fastifyPort] = [await freePort(), await freePort()];
 const typescript = ['--experimental-transform-types', '--disable-warning=ExperimentalWarning'];
 const settings = {
   ...{ RABBITMQ_URL: TEST_RABBITMQ_URL, PORT: String(gatewayPort), LOG_LEVEL: 'warn' },
-  ...{ LOCAL_MODE: 'true', RATE_LIMIT_ADDRESS: '1000000000/minute', MAX_LOOP_DELAY: '10000' },
+  ...{ LOCAL_MODE: 'true', TOKEN_ISSUER: 'http://localhost:3000' },
+  ...{ RATE_LIMIT_ADDRESS: '1000000000/minute', MAX_LOOP_DELAY: '10000' },
 };
 const children = [
   run([...typescript, join(import.meta.dirname, 'trivial-service.ts')], settings),

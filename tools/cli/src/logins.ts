@@ -1,3 +1,4 @@
+import { readSetting } from '@jogakbo/service/environment';
 import { ensureBrokerLogins } from './broker-logins.ts';
 import { Fault } from './fault.ts';
 import { readRun } from './run-record.ts';
@@ -5,13 +6,27 @@ import { openSecrets, openState } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
 import { listApps } from './workspace.ts';
 
-/** The environment variable that holds the password of a service at the broker. */
-const passwordName = (service: string): string =>
-  `${service.toUpperCase().replaceAll('-', '_')}_BROKER_PASSWORD`;
+/** A secret of the environment, or of the file that the environment names. @throws Fault that says what is wrong */
+function readSecretSetting(name: string): string | undefined {
+  const read = readSetting(name, process.env, true);
+  if ('problem' in read) throw new Fault(`${name} (${read.origin}): ${read.problem}.`);
+  return read.value;
+}
+
+function readPasswords(): Record<string, string> {
+  try {
+    return JSON.parse(readSecretSetting('BROKER_PASSWORDS') ?? '{}') as Record<string, string>;
+  } catch (error) {
+    // What is not JSON may be a secret nonetheless.
+    if (error instanceof SyntaxError)
+      throw new Fault('BROKER_PASSWORDS is not JSON: {"service":"password"}.');
+    throw error;
+  }
+}
 
 /**
  * The deploy step for the broker alone: what `start` does, for those who run the services in another way. Passwords are
- * those of the environment (ORDERS_BROKER_PASSWORD), else those that this store keeps.
+ * those of BROKER_PASSWORDS, {"service":"password"}, or of BROKER_PASSWORDS_FILE, else those that this store keeps.
  */
 export async function logins(): Promise<number> {
   const state = openState();
@@ -20,9 +35,11 @@ export async function logins(): Promise<number> {
     state,
     apps.map(({ name }) => name),
   );
-  for (const { name } of apps)
-    secrets.brokerLogins[name] = process.env[passwordName(name)] ?? secrets.brokerLogins[name]!;
-  const broker = { kind: 'given', ...readRun(state)?.broker, url: brokerUrlOf(state) };
+  Object.assign(secrets.brokerLogins, readPasswords());
+  const url = process.env.RABBITMQ_URL_FILE ? readSecretSetting('RABBITMQ_URL') : undefined;
+  const broker = url
+    ? { kind: 'given', url }
+    : { kind: 'given', ...readRun(state)?.broker, url: brokerUrlOf(state) };
   const { remark, operator } = await ensureBrokerLogins(broker, apps, secrets, state.id);
   if (remark && operator === undefined) throw new Fault(remark);
   if (remark) console.error(remark);

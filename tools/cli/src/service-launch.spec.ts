@@ -22,9 +22,11 @@ const around: Surroundings = {
 const user = {
   ...{ PATH: '/bin', LANG: 'ko_KR.UTF-8', TZ: 'Asia/Seoul', LOG_LEVEL: 'debug', ORDERS_PAGE: '7' },
   ...{ DATABASE_URL: 'postgresql://admin', PGPASSWORD: 'admin', RABBITMQ_URL: 'amqp://theirs' },
+  ...{ RABBITMQ_URL_FILE: '/theirs', DATABASE_URL_FILE: '/theirs' },
   ...{
     SMTP_URL: 'smtp://mail',
     STAFF_FILE: '/theirs',
+    REDIS_URL_FILE: '/redis',
     JOGAKBO_SEED_PASSWORD: 'secret',
     ...{ CONFIG_KEY: 'mine', CONFIG_PASSWORD: 'theirs', CONFIG_PASSWORD_FILE: '/theirs' },
     ...{ SERVICE_KEY: 'theirs', SERVICE_KEY_FILE: '/theirs' },
@@ -76,11 +78,10 @@ describe('serviceEnvironment', () => {
     expect(of('orders')).not.toHaveProperty('SMTP_URL');
     expect(of('identity').STAFF_FILE).toBe('/state/staff.json');
     expect(of('identity').OIDC_CLIENTS_FILE).toBe('/state/openid-clients.json');
+    expect(of('gateway', false).REDIS_URL_FILE).toBe('/redis');
     for (const secret of [
-      'STAFF_FILE',
-      'OIDC_CLIENTS_FILE',
-      'JOGAKBO_SEED_PASSWORD',
-      'npm_lifecycle_event',
+      ...['STAFF_FILE', 'OIDC_CLIENTS_FILE', 'REDIS_URL_FILE', 'RABBITMQ_URL_FILE', 'DATABASE_URL_FILE'],
+      ...['JOGAKBO_SEED_PASSWORD', 'npm_lifecycle_event'],
     ]) {
       expect(of('orders')).not.toHaveProperty(secret);
     }
@@ -90,9 +91,11 @@ describe('serviceEnvironment', () => {
     expect(of('orders')).toMatchObject({ CONFIG_PASSWORD: 'of orders', CONFIG_CACHE: '/state/config-cache' });
     expect(of('gateway', false).CONFIG_PASSWORD).toBe('of the gateway');
     expect(of('config')).toMatchObject({
-      ...{ CONFIG_KEY: 'mine', CONFIG_KEY_FILE: '/state/config-key' },
+      CONFIG_KEY: 'mine',
       CONFIG_CLIENTS_FILE: '/state/config-clients.json',
     });
+    // A service refuses to choose between a value and a file.
+    expect(of('config')).not.toHaveProperty('CONFIG_KEY_FILE');
     for (const secret of ['CONFIG_KEY', 'CONFIG_KEY_FILE', 'CONFIG_CLIENTS_FILE', 'CONFIG_PASSWORD_FILE'])
       expect(of('orders')).not.toHaveProperty(secret);
   });

@@ -29,20 +29,15 @@ export interface Launch {
   env: NodeJS.ProcessEnv;
 }
 
-/** Settings that only one service may see. */
+/** Settings that only one service may see, as a value or as the name of a file. */
 const belongsTo: Record<string, string> = {
-  ...{ PROVIDER_TOKEN: 'payments', PROVIDER_TOKEN_FILE: 'payments' },
-  ...{ SMTP_URL: 'notifications', STAFF_FILE: 'identity' },
-  ...{ OIDC_CLIENTS: 'identity', OIDC_CLIENTS_FILE: 'identity' },
-  ...{
-    CONFIG_KEY: 'config',
-    CONFIG_KEY_FILE: 'config',
-    CONFIG_CLIENTS: 'config',
-    CONFIG_CLIENTS_FILE: 'config',
-  },
+  ...{ PROVIDER_TOKEN: 'payments', SMTP_URL: 'notifications', REDIS_URL: 'gateway' },
+  ...{ STAFF: 'identity', OIDC_CLIENTS: 'identity' },
+  ...{ CONFIG_KEY: 'config', CONFIG_CLIENTS: 'config' },
 };
+const ownerOf = (name: string): string | undefined => belongsTo[name.replace(/_FILE$/, '')];
 const neverPassed =
-  /^(DATABASE_URL|CONFIG_PASSWORD.*|SERVICE_KEY.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
+  /^(DATABASE_URL.*|CONFIG_PASSWORD.*|SERVICE_KEY.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
 /** Who asks, or permits others to ask, what registered from outside. */
 const asksUpstreams = new Set(['gateway', 'registry']);
@@ -55,6 +50,18 @@ const portOf = (name: string, { port, registryPort }: Surroundings): number =>
   name === 'gateway' ? port : name === 'registry' ? registryPort : 0;
 const sells = ({ databaseUrls }: Surroundings) => Boolean(databaseUrls.orders && databaseUrls.identity);
 
+/** What the store keeps in files for one service. A service refuses a setting that has both a value and a file. */
+function keptFiles(app: string, around: Surroundings, user: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const files: Record<string, string> = {
+    STAFF: around.staffFile,
+    OIDC_CLIENTS: user.OIDC_CLIENTS_FILE || around.openIdClientsFile,
+    CONFIG_KEY: around.config.keyFile,
+    CONFIG_CLIENTS: around.config.clientsFile,
+  };
+  const own = Object.entries(files).filter(([name]) => belongsTo[name] === app && !user[name]);
+  return Object.fromEntries(own.map(([name, file]) => [`${name}_FILE`, file]));
+}
+
 /** The user's environment without anybody else's secrets, and the service's own settings on top. */
 export function serviceEnvironment(
   app: Pick<App, 'name' | 'hasDatabase'>,
@@ -62,7 +69,7 @@ export function serviceEnvironment(
   user: NodeJS.ProcessEnv = process.env,
 ): NodeJS.ProcessEnv {
   const passed = Object.entries(user).filter(
-    ([name]) => !neverPassed.test(name) && (belongsTo[name] ?? app.name) === app.name,
+    ([name]) => !neverPassed.test(name) && (ownerOf(name) ?? app.name) === app.name,
   );
   return {
     ...Object.fromEntries(passed),
@@ -80,17 +87,11 @@ export function serviceEnvironment(
     MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
     NODE_COMPILE_CACHE: join(around.state.folder, 'compile-cache'),
     ...(app.hasDatabase ? { DATABASE_URL: around.databaseUrls[app.name] } : {}),
-    ...(app.name === belongsTo.STAFF_FILE ? { STAFF_FILE: around.staffFile } : {}),
-    ...(app.name === belongsTo.OIDC_CLIENTS_FILE && !user.OIDC_CLIENTS && !user.OIDC_CLIENTS_FILE
-      ? { OIDC_CLIENTS_FILE: around.openIdClientsFile }
-      : {}),
+    ...keptFiles(app.name, around, user),
     ...(asksUpstreams.has(app.name) ? { DENIED_UPSTREAMS: deniedUpstreams(around, user) } : {}),
     SERVICE_KEY: around.serviceKeys[app.name],
     CONFIG_PASSWORD: around.config.passwords[app.name],
     CONFIG_CACHE: join(around.state.folder, 'config-cache'),
-    ...(app.name === belongsTo.CONFIG_KEY_FILE
-      ? { CONFIG_KEY_FILE: around.config.keyFile, CONFIG_CLIENTS_FILE: around.config.clientsFile }
-      : {}),
   };
 }
 

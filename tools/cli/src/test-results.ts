@@ -44,7 +44,7 @@ function tallyOfJest(results: JestResults, from: string): Tally {
  */
 export function tallyOfTask(id: string, failed: boolean, results: JestResults | undefined): Tally {
   const tally = results ? tallyOfJest(results, id) : nothing();
-  const hasCases = /:(test|integration|e2e)$/.test(id);
+  const hasCases = /(^|:)(test|integration|e2e)$/.test(id);
   if (failed && tally.failed === 0) return { ...tally, failed: 1, failures: [id] };
   return hasCases ? tally : { ...nothing(), passed: failed ? 0 : 1 };
 }

@@ -7,7 +7,7 @@ import { NxOutput } from './nx-output.ts';
 import { signalGroup } from './processes.ts';
 import { onSignals } from './signals.ts';
 import { readJson } from './state.ts';
-import { type JestResults, lastLine, sum, type Tally, tallyOfTask } from './test-results.ts';
+import { type JestResults, lastLine, nothing, sum, type Tally, tallyOfTask } from './test-results.ts';
 import { duration } from './text-table.ts';
 import { startThrowawayServices } from './throwaway-services.ts';
 import { nodePath, nxPath, root } from './workspace.ts';
@@ -87,23 +87,33 @@ async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promis
   return sum([total, { passed: 0, failed: 1, skipped: 0, failures: [`nx ended with code ${code}`] }]);
 }
 
-async function runEndToEnd(project: string, env: NodeJS.ProcessEnv): Promise<Tally> {
-  console.log(`\nEnd to end, on real processes: ${project}`);
-  const file = join(results, `${project}-e2e.json`);
+async function runEndToEnd(projects: string[], env: NodeJS.ProcessEnv): Promise<Tally> {
+  console.log(`\nEnd to end, on real processes: ${projects.join(', ')}`);
+  const file = join(results, 'e2e.json');
+  // Built once before: the suites start whole stores side by side, and each would build them all.
+  const build = ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'];
+  const unattended = { ...env, NX_DAEMON: 'false', NX_TUI: 'false' };
+  let output = '';
+  if (await runGroup(nxPath(), build, unattended, (text) => (output += text))) {
+    console.log(output);
+    return { ...nothing(), failed: 1, failures: ['the build of all services'] };
+  }
   const code = await runGroup(
     nodePath(),
     [
-      ...[
-        '--experimental-vm-modules',
-        '--disable-warning=ExperimentalWarning',
-        'node_modules/jest/bin/jest.js',
-      ],
-      ...['--config', 'jest.e2e.config.mjs', '--roots', join('tools', project)],
-      ...['--json', '--outputFile', file],
+      '--experimental-vm-modules',
+      '--disable-warning=ExperimentalWarning',
+      'node_modules/jest/bin/jest.js',
+      '--config',
+      'jest.e2e.config.mjs',
+      ...projects.flatMap((project) => ['--roots', join('tools', project)]),
+      '--json',
+      '--outputFile',
+      file,
     ],
     env,
   );
-  return tallyOfTask(`${project}:e2e`, code !== 0, readJson<JestResults>(file));
+  return tallyOfTask('e2e', code !== 0, readJson<JestResults>(file));
 }
 
 /** @throws UsageFault that names the nearest project where there is no such one */
@@ -144,10 +154,8 @@ export async function test(projects: string[]): Promise<number> {
       console.log('\nTypes, lint, unit and integration tests of each project:');
       tallies.push(await checkProjects(projects, services.env));
     }
-    for (const project of endToEnd) {
-      if (!interrupted && (projects.length === 0 || projects.includes(project)))
-        tallies.push(await runEndToEnd(project, services.env));
-    }
+    const chosen = endToEnd.filter((project) => projects.length === 0 || projects.includes(project));
+    if (!interrupted && chosen.length) tallies.push(await runEndToEnd(chosen, services.env));
   } finally {
     await services.stop();
     release();

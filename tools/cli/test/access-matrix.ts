@@ -154,7 +154,12 @@ export const accessMatrix = (store: Store) =>
         if (method === 'GET' && refusal)
           expectRefusal(`${caller}, with HEAD`, await ask(caller, 'HEAD'), refusal);
       }
-      const answer = await ask(mayAtAll(access));
+      let answer = await ask(mayAtAll(access));
+      // The gateway hears within a second that a route before has ended the owner's session.
+      if (answer.status === 401 && mayAtAll(access) === 'owner') {
+        tokens.owner = await store.signIn(email, password);
+        answer = await ask('owner');
+      }
       if (answer.status < 200 || answer.status > 299)
         wrong.push(
           `${name} as ${mayAtAll(access)}, who may: ${answer.status} ${answer.text.slice(0, 300)}. Where its input lacks something ` +

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { holdDown, startAnother } from './hold-down.ts';
 import { until } from './jogakbo.ts';
 import { Store } from './store.ts';
 
@@ -110,5 +111,23 @@ describe('while the catalog hangs', () => {
       return answer.status === 200 && !answer.headers.has('cache-status');
     }, 30_000);
     await until(async () => (await store.buy(buyer, store.order(productId))).status === 201, 60_000);
+  }, 120_000);
+});
+
+describe('while the catalog is away', () => {
+  it('a gateway that has yet to hear of it says come again, not that there is no such route', async () => {
+    const release = await holdDown(store, 'catalog', 'SIGTERM');
+    const gateway = await startAnother(store, 'gateway');
+    try {
+      const statusOf = async (path: string) => (await store.call('GET', path, { url: gateway.url })).status;
+      // Until then it takes any route for one that may still come.
+      await until(async () => (await statusOf('/v1/nothing')) === 404, 30_000);
+      expect(await statusOf(`/v1/products/${productId}`)).toBe(503);
+      const { status } = await store.call('PATCH', '/v1/products', { url: gateway.url });
+      expect(status).toBe(405);
+    } finally {
+      await gateway.end();
+      await release();
+    }
   }, 120_000);
 });

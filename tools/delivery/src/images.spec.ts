@@ -1,9 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRequire } from 'node:module';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 
 interface Ignore {
   add(patterns: string): Ignore;
@@ -76,53 +74,4 @@ describe('the images of others', () => {
         expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?(-[\w.-]+)?(@sha256:[0-9a-f]{64})?$/);
     },
   );
-});
-
-describe('compose-secrets.mjs', () => {
-  let folder: string;
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'jogakbo-compose-'));
-    for (const app of readdirSync(join(root, 'apps')))
-      cpSync(join(root, 'apps', app, 'package.json'), join(folder, 'apps', app, 'package.json'));
-  });
-  afterEach(() => rmSync(folder, { recursive: true }));
-  const make = () =>
-    spawnSync(process.execPath, [join(root, 'deploy/compose-secrets.mjs')], {
-      cwd: folder,
-      encoding: 'utf8',
-    });
-  const modes = () =>
-    ['.env', '.jogakbo/staff.json', '.jogakbo'].map((path) =>
-      (statSync(join(folder, path)).mode & 0o777).toString(8),
-    );
-
-  it('closes what it makes to others, under any umask, and keeps it', () => {
-    expect(make()).toMatchObject({ status: 0, stderr: '' });
-    expect(modes()).toEqual(['600', '600', '700']);
-    const made = readFileSync(join(folder, '.env'), 'utf8');
-    const staff = JSON.parse(readFileSync(join(folder, '.jogakbo/staff.json'), 'utf8'));
-    expect(JSON.parse(/^STAFF='(.+)'$/m.exec(made)![1]!)).toEqual(staff);
-    make();
-    expect(readFileSync(join(folder, '.env'), 'utf8')).toBe(made);
-  });
-
-  it('closes what an earlier one left open', () => {
-    make();
-    for (const path of ['.env', '.jogakbo/staff.json']) chmodSync(join(folder, path), 0o644);
-    make();
-    expect(modes()).toEqual(['600', '600', '700']);
-  });
-
-  it('makes every value that docker-compose.yml asks for', () => {
-    make();
-    const made = readFileSync(join(folder, '.env'), 'utf8');
-    const asked = [...read('docker-compose.yml').matchAll(/\$\{(\w+):\?[^}]*\}|environment: (\w+) \}/g)];
-    const names = new Set(asked.map(([, variable, secret]) => (variable ?? secret)!));
-    expect(names.size).toBeGreaterThan(20);
-    expect([...names].filter((name) => !new RegExp(`^${name}=`, 'm').test(made))).toEqual([]);
-  });
-});
-
-it('no file of this machine is open to a container as a secret', () => {
-  expect(read('docker-compose.yml')).not.toMatch(/\.jogakbo/);
 });

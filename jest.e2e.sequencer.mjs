@@ -1,0 +1,14 @@
+import Sequencer from '@jest/test-sequencer';
+
+const longest = ['chaos', 'outages', 'security', 'tls', 'store', 'fallbacks'];
+
+const rank = ({ path }) => {
+  const place = longest.findIndex((name) => path.endsWith(`/${name}.e2e.spec.ts`));
+  return place < 0 ? longest.length : place;
+};
+
+export default class LongestFirst extends Sequencer {
+  sort(tests) {
+    return [...tests].sort((a, b) => rank(a) - rank(b) || a.path.localeCompare(b.path));
+  }
+}

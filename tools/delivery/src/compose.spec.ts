@@ -1,0 +1,162 @@
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+
+type Mount = string | { source: string; target: string };
+interface Container {
+  image?: string;
+  environment?: Record<string, string>;
+  command?: string[];
+  secrets?: Mount[];
+}
+interface Compose {
+  services: Record<string, Container>;
+  secrets: Record<string, { environment: string }>;
+}
+
+const root = join(import.meta.dirname, '..', '..', '..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+const text = read('docker-compose.yml');
+const { services, secrets } = parse(text, { merge: true }) as Compose;
+const apps = readdirSync(join(root, 'apps')).filter((app) => existsSync(join(root, 'apps', app, 'src')));
+const sourceOf = (mount: Mount) => (typeof mount === 'string' ? mount : mount.source);
+const pathOf = (mount: Mount) => {
+  const target = typeof mount === 'string' ? mount : mount.target;
+  return target.startsWith('/') ? target : `/run/secrets/${target}`;
+};
+
+/** Names of the settings that the services declare as secrets. */
+const secretSettings = ['libs/service', ...apps.map((app) => `apps/${app}`)]
+  .map((project) => join(project, 'src/settings.ts'))
+  .filter((path) => existsSync(join(root, path)))
+  .flatMap((path) => [...read(path).matchAll(/^ +(\w+): secret\(/gm)])
+  .map(([, field]) => field!.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase());
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'jogakbo-compose-'));
+  for (const app of apps)
+    cpSync(join(root, 'apps', app, 'package.json'), join(folder, 'apps', app, 'package.json'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function make(): Map<string, string> {
+  const { status, stderr } = spawnSync(process.execPath, [join(root, 'deploy/compose-secrets.mjs')], {
+    cwd: folder,
+    encoding: 'utf8',
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  const lines = readFileSync(join(folder, '.env'), 'utf8').trimEnd().split('\n');
+  return new Map(lines.map((line) => [line.split('=')[0]!, line.slice(line.indexOf('=') + 1)]));
+}
+
+describe('docker-compose.yml', () => {
+  /** The forms of interpolation that the file uses. */
+  const interpolate = (value: string, made: Map<string, string>) =>
+    value.replace(/\$\{(\w+)(?:(:[-+])([^}]*))?\}/g, (_, name: string, how?: string, word = '') => {
+      const set = made.get(name) ?? '';
+      if (how === ':+') return set && word;
+      return set || word;
+    });
+
+  it('shows no secret in what `docker inspect` and `docker compose config` show', () => {
+    const made = make();
+    const all = [...made.values()].filter((value) => value.length > 12);
+    expect(all.length).toBeGreaterThan(60);
+    const given = new Map([...made, ['PROVIDER_TOKEN', 'of-the-store-at-it']]);
+    const shown = interpolate(JSON.stringify(services), given);
+    for (const secret of [...all, 'of-the-store-at-it']) expect(shown).not.toContain(secret);
+    // Nor is one written in the file itself.
+    expect(shown).not.toMatch(/:\/\/[^/\s"]*:[^/\s"]*@/);
+  });
+
+  it('gives every setting that is a secret as a file', () => {
+    expect(secretSettings).toEqual(expect.arrayContaining(['RABBITMQ_URL', 'CONFIG_KEY', 'STAFF']));
+    const names = Object.values(services).flatMap(({ environment = {} }) => Object.keys(environment));
+    for (const name of secretSettings) expect(names).not.toContain(name);
+    expect(names.filter((name) => /PASS|KEY|TOKEN|SECRET/.test(name) && !name.endsWith('_FILE'))).toEqual([
+      ...['TOKEN_ISSUER', 'TOKEN_ISSUER'],
+    ]);
+  });
+
+  it.each(Object.entries(services))('mounts for %s the files that its settings name', (_, one) => {
+    const mounts = one.secrets ?? [];
+    const named = Object.entries(one.environment ?? {}).filter(([name]) => name.endsWith('_FILE'));
+    for (const [, path] of named) expect(mounts.map(pathOf)).toContain(/\/run\/secrets\/\w+/.exec(path)?.[0]);
+    for (const mount of mounts) expect(secrets).toHaveProperty(sourceOf(mount));
+  });
+
+  it('sets no owner of a secret: with an image whose user this machine does not have, Docker refuses it', () => {
+    expect(text).not.toMatch(/\b[ug]id:/);
+  });
+
+  it('gives a service no secret of another one', () => {
+    for (const app of apps) {
+      const mounts = [app, `${app}-migrate`].flatMap((name) => services[name]?.secrets ?? []);
+      const others = apps.filter((other) => other !== app);
+      for (const mount of mounts)
+        for (const other of others) expect(sourceOf(mount)).not.toMatch(new RegExp(`^${other}_`));
+    }
+  });
+
+  it('has a secret for each value, made by the script', () => {
+    const made = make();
+    const sources = Object.values(services).flatMap((one) => (one.secrets ?? []).map(sourceOf));
+    expect(new Set(sources)).toEqual(new Set(Object.keys(secrets)));
+    for (const { environment } of Object.values(secrets)) expect(made.has(environment)).toBe(true);
+  });
+
+  it('mounts no file of this machine as a secret: it would have to be open to the user of the container', () => {
+    expect(text).not.toMatch(/\.jogakbo|^ +file:/m);
+  });
+});
+
+describe('compose-secrets.mjs', () => {
+  const modes = () =>
+    ['.env', '.jogakbo/staff.json', '.jogakbo'].map((path) =>
+      (statSync(join(folder, path)).mode & 0o777).toString(8),
+    );
+  const closed = ['600', '600', '700'];
+
+  it('closes what it makes to others, and keeps it', () => {
+    const made = make();
+    expect(modes()).toEqual(closed);
+    const staff = JSON.parse(readFileSync(join(folder, '.jogakbo/staff.json'), 'utf8'));
+    expect(JSON.parse(made.get('STAFF')!.slice(1, -1))).toEqual(staff);
+    expect(make()).toEqual(made);
+  });
+
+  it('closes what an earlier one left open', () => {
+    make();
+    for (const path of ['.env', '.jogakbo/staff.json']) chmodSync(join(folder, path), 0o644);
+    make();
+    expect(modes()).toEqual(closed);
+  });
+
+  it('keeps what people wrote, and makes addresses of the passwords that are there', () => {
+    writeFileSync(
+      join(folder, '.env'),
+      'COMPOSE_PROFILES=x\nORDERS_PASSWORD=kept\nSMTP_URL=smtps://u:p@mail.example\nORDERS_DATABASE_URL=old\n',
+    );
+    const made = make();
+    expect(made.get('COMPOSE_PROFILES')).toBe('x');
+    expect(made.get('SMTP_URL')).toBe('smtps://u:p@mail.example');
+    expect(made.get('ORDERS_DATABASE_URL')).toBe('postgres://orders:kept@postgres:5432/orders');
+    const passwords = JSON.parse(made.get('BROKER_PASSWORDS')!.slice(1, -1)) as Record<string, string>;
+    expect(made.get('ORDERS_BROKER_URL')).toBe(`amqp://orders:${passwords['orders']}@rabbitmq:5672`);
+    expect(modes()).toEqual(closed);
+  });
+});
