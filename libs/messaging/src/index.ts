@@ -13,7 +13,7 @@ export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
 export { AnnouncedRecipients, type Recipients } from './recipients.ts';
 export { RabbitServer, type Around, type HandledMessage } from './server.ts';
 export { ServiceKey } from './service-key.ts';
-export { Shares, splitKeyOf, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
+export { Shares, toSplitKey, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
 export { exchanges, queues } from './topology.ts';
 export { childTrace, childTraceparent, traceIdOf, type TraceContext } from './trace-context.ts';
 export {

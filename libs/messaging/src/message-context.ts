@@ -36,9 +36,11 @@ export class CallingMember {
 export class MessageContext extends BaseRpcContext<[Incoming]> {
   readonly #caller: CallingMember | undefined;
 
+  /** @param input the message's data as the contract's schema read it: defaults added, texts normalised */
   constructor(
     readonly contract: AnyContract,
     readonly incoming: Incoming,
+    readonly input: unknown = incoming.data,
   ) {
     super([incoming]);
     const { caller } = incoming.context;

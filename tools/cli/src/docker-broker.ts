@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from './backing-service.ts';
@@ -16,7 +16,7 @@ interface Result {
 
 function docker(args: string[], timeout = 30_000): Promise<Result> {
   return new Promise((resolve) =>
-    execFile('docker', args, { timeout, encoding: 'utf8' }, (error, stdout, stderr) =>
+    execFile('docker', args, { timeout, encoding: 'utf8', env: process.env }, (error, stdout, stderr) =>
       resolve({ ok: !error, output: `${stdout}${stderr}`.trim() }),
     ),
   );
@@ -29,8 +29,10 @@ export async function dockerRuns(): Promise<boolean> {
 export const containerOf = (place: Pick<BrokerPlace, 'name'>) =>
   `jogakbo-rabbitmq-${place.name.replace(/^jogakbo-/, '')}`;
 
+const configurationOf = ({ folder }: Pick<BrokerPlace, 'folder'>) => join(folder, 'container.conf');
+
 export async function dockerBrokerRuns(place: Pick<BrokerPlace, 'name' | 'folder'>): Promise<boolean> {
-  if (!existsSync(join(place.folder, 'container.env'))) return false;
+  if (!existsSync(configurationOf(place))) return false;
   return (
     (await docker(['inspect', '--format', '{{.State.Running}}', containerOf(place)], 3_000)).output === 'true'
   );
@@ -46,6 +48,26 @@ export async function startDockerBroker(
   const isRunning = async () =>
     (await docker(['inspect', '--format', '{{.State.Running}}', name])).output === 'true';
 
+  /** The password goes in as a file: `docker inspect` shows the environment, and `ps` the command line. */
+  async function createAndStart(): Promise<Result> {
+    const configuration = configurationOf(place);
+    mkdirSync(place.folder, { recursive: true });
+    // The folder closes the file. Docker keeps its mode, and in the container the user of RabbitMQ must read it.
+    chmodSync(place.folder, 0o700);
+    writeFileSync(configuration, `default_user = ${brokerUser}\ndefault_pass = ${place.password}\n`);
+    chmodSync(configuration, 0o644);
+    const created = await docker([
+      ...['create', '--name', name, '--hostname', 'jogakbo'],
+      ...['--publish', `127.0.0.1:${place.ports.amqp}:5672`],
+      ...['--publish', `127.0.0.1:${place.ports.management}:15672`],
+      ...(place.throwaway ? [] : ['--volume', `${name}:/var/lib/rabbitmq`]),
+      image,
+    ]);
+    if (!created.ok) return created;
+    const copied = await docker(['cp', configuration, `${name}:/etc/rabbitmq/conf.d/90-operator.conf`]);
+    return copied.ok ? docker(['start', name]) : copied;
+  }
+
   async function start(): Promise<void> {
     if (await isRunning()) {
       if (!(await probeBroker(url))) return;
@@ -59,19 +81,7 @@ export async function startDockerBroker(
         throw new Fault(`Docker could not pull ${image}.`, { details: pulled.output.split('\n').slice(-3) });
       }
     }
-    mkdirSync(place.folder, { recursive: true, mode: 0o700 });
-    // In a file, for a command line is there for everyone to read.
-    const secrets = join(place.folder, 'container.env');
-    writeFileSync(secrets, `RABBITMQ_DEFAULT_USER=${brokerUser}\nRABBITMQ_DEFAULT_PASS=${place.password}\n`, {
-      mode: 0o600,
-    });
-    const started = await docker([
-      ...['run', '--detach', '--name', name, '--hostname', 'jogakbo', '--env-file', secrets],
-      ...['--publish', `127.0.0.1:${place.ports.amqp}:5672`],
-      ...['--publish', `127.0.0.1:${place.ports.management}:15672`],
-      ...(place.throwaway ? [] : ['--volume', `${name}:/var/lib/rabbitmq`]),
-      image,
-    ]);
+    const started = await createAndStart();
     if (!started.ok) {
       // It may have been made all the same, as where a port is taken.
       await docker(['rm', '--force', name]);

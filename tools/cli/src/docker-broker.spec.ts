@@ -1,0 +1,39 @@
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { startDockerBroker } from './docker-broker.ts';
+
+let folder: string;
+const path = process.env.PATH;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'jogakbo-docker-'));
+  process.env.PATH = [folder, path].join(delimiter);
+});
+afterEach(() => {
+  process.env.PATH = path;
+  rmSync(folder, { recursive: true });
+});
+
+it('shows the password of the broker neither to docker inspect nor to ps', async () => {
+  // Notes its arguments, and what is copied; its container has always ended.
+  writeFileSync(
+    join(folder, 'docker'),
+    `#!/bin/sh\necho "$@" >> ${folder}/calls\n[ "$1" = cp ] && cat "$2" > ${folder}/copied\nexit 0\n`,
+  );
+  chmodSync(join(folder, 'docker'), 0o755);
+  const place = {
+    ...{ folder: join(folder, 'rabbitmq'), logs: folder, name: 'jogakbo-x', password: 'hush-hush' },
+    ...{ ports: { amqp: 1, management: 2, distribution: 3, epmd: 4 }, throwaway: true },
+  };
+  mkdirSync(place.folder, { mode: 0o755 });
+  await expect(startDockerBroker(place, () => undefined)).rejects.toThrow(/did not become ready/);
+
+  const calls = readFileSync(join(folder, 'calls'), 'utf8');
+  expect(calls).toMatch(/^create .* rabbitmq:\S+\ncp \S+ \S+:\/etc\/rabbitmq\/conf\.d\/\S+\.conf\nstart /m);
+  expect(calls).not.toMatch(/hush-hush|--env|^run /m);
+  expect(readFileSync(join(folder, 'copied'), 'utf8')).toBe(
+    'default_user = jogakbo\ndefault_pass = hush-hush\n',
+  );
+  expect(statSync(place.folder).mode & 0o777).toBe(0o700);
+});
