@@ -229,8 +229,8 @@ export class OutboxRelay {
          (SELECT id FROM outbox WHERE published_at < now() - interval '${retention.outbox}' LIMIT ${cleanedAtOnce})`,
     );
     const inbox = await client.query(
-      `DELETE FROM inbox WHERE key IN
-         (SELECT key FROM inbox WHERE received_at < now() - interval '${retention.inbox}' LIMIT ${cleanedAtOnce})`,
+      `DELETE FROM inbox WHERE (key, sender) IN
+         (SELECT key, sender FROM inbox WHERE received_at < now() - interval '${retention.inbox}' LIMIT ${cleanedAtOnce})`,
     );
     return outbox.rowCount === cleanedAtOnce || inbox.rowCount === cleanedAtOnce;
   }
