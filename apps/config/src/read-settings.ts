@@ -6,7 +6,7 @@ import {
   ListVersions,
   ReadSettings,
 } from '@jogakbo/contracts-config';
-import { Handles } from '@jogakbo/messaging';
+import { Handles, KnownGrants, MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource, LessThanOrEqual } from 'typeorm';
 import {
@@ -27,11 +27,14 @@ export class ReadSettingsHandler {
     private readonly dataSource: DataSource,
     private readonly sources: Sources,
     private readonly vault: Vault,
+    private readonly grants: KnownGrants,
   ) {}
 
-  /** For a service: whoever else asks in its name cannot open its secrets. */
+  /** For the service itself, as over HTTP. With one login for all, another one could ask, and not open its secrets. */
   @Handles(ReadSettings)
-  async read({ application, profiles, label }: Body<typeof ReadSettings>) {
+  async read({ application, profiles, label }: Body<typeof ReadSettings>, { incoming }: MessageContext) {
+    if (this.grants.enforced && incoming.sender !== application)
+      throw platformRejection('forbidden', 'a service reads its own settings');
     if (!this.vault.knows(application)) {
       throw ReadSettings.reject('unknown-client', `${application} has no password here`);
     }

@@ -9,6 +9,11 @@ const routes = new Map<string, GrantedRoute>([
   ['GET /oidc/*', { service: 'identity', request: 'identity.page', access: 'public' }],
   ['POST /oidc/*', { service: 'identity', request: 'identity.page', access: 'public' }],
 ]);
+const grants = {
+  routes,
+  mayCall: (login: string, name: string) => login === 'gateway' && name === 'shop.read',
+  mayHear: (login: string, name: string) => login === 'gateway' && name === 'shop.done',
+};
 const request = (name: string, route: string, access = 'member') => {
   const [method, path] = route.split(' ');
   return { name, access, http: { method, path, parameters: [], status: 200 } };
@@ -16,7 +21,7 @@ const request = (name: string, route: string, access = 'member') => {
 function left(service: string, ...requests: object[]) {
   const refused: string[] = [];
   const contract = { service, description: '', events: [], requests } as unknown as ServiceDescription;
-  const { requests: granted } = grantedOnly(contract, { routes }, (what) => refused.push(what));
+  const { requests: granted } = grantedOnly(contract, grants, 'gateway', (what) => refused.push(what));
   return {
     refused,
     granted: granted.map(({ name, access, http, pages }) => [name, access, http?.path ?? pages?.path]),
@@ -57,5 +62,26 @@ describe('the routes of a service', () => {
     expect(left('shop', request('shop.refund', 'POST /v1/refunds', 'public')).granted).toEqual([
       ['shop.refund', 'operator', '/v1/refunds'],
     ]);
+  });
+
+  it('lets clients wait for nothing but what the gateway may hear and ask', () => {
+    const waiting = (answer: string, ...events: string[]) => {
+      const wait = { key: 'id', until: events.map((event) => ({ event })), answer, status: 200 };
+      const { http, ...rest } = request('shop.list', 'GET /v1/orders');
+      const refused: string[] = [];
+      const contract = {
+        ...{ service: 'shop', description: '', events: [] },
+        requests: [{ ...rest, http: { ...http, wait } }],
+      } as unknown as ServiceDescription;
+      const { requests } = grantedOnly(contract, grants, 'gateway', (what) => refused.push(what));
+      return { waits: requests[0]!.http!.wait !== undefined, path: requests[0]!.http!.path, refused };
+    };
+    expect(waiting('shop.read', 'shop.done')).toEqual({ waits: true, path: '/v1/orders', refused: [] });
+    const why = ['shop.list: what its clients would wait for is not registered'];
+    for (const [answer, ...events] of [
+      ['shop.read', 'shop.done', 'shop.evil'],
+      ['shop.evil', 'shop.done'],
+    ] as [string, ...string[]][])
+      expect(waiting(answer, ...events)).toEqual({ waits: false, path: '/v1/orders', refused: why });
   });
 });

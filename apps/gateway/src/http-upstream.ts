@@ -75,7 +75,10 @@ export class HttpUpstreams implements OnApplicationShutdown {
     metrics: Metrics,
   ) {
     const own = [...settings.deniedUpstreams, toEndpoint(rabbitmqUrl)];
-    const addresses = new UpstreamAddresses(() => [...own, ...toEndpoints(services.ownInstances)]);
+    const addresses = new UpstreamAddresses(
+      () => own,
+      () => toEndpoints(services.ownInstances),
+    );
     this.#agents = new UpstreamAgents(addresses, settings.responseLimit);
     this.#requests = new Counter({
       name: 'http_upstream_requests_total',

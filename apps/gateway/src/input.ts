@@ -1,4 +1,4 @@
-import { platformRejection, type FieldError, type JsonSchema } from '@jogakbo/contract';
+import { isDeeperThan, platformRejection, type FieldError, type JsonSchema } from '@jogakbo/contract';
 import { versionsOf } from './conditional.ts';
 import { lowerIdsBySchema } from './ids.ts';
 import type { Route } from './routes.ts';
@@ -92,11 +92,6 @@ function normalizeTexts(value: unknown, path: string): string | undefined {
 }
 
 const isSound = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
-
-function isDeeperThan(depth: number, value: unknown): boolean {
-  if (value === null || typeof value !== 'object') return false;
-  return depth === 0 || Object.values(value).some((child) => isDeeperThan(depth - 1, child));
-}
 
 /** Texts of a URL as the schema wants them; those that do not fit stay texts, for the contract to name. */
 function read(texts: Record<string, unknown>, input: JsonSchema): Record<string, unknown> {

@@ -6,6 +6,7 @@ import { Gauge } from 'prom-client';
 import { grantedOnly } from './granted-routes.ts';
 import { assertionKeysPath } from './member-assertion.ts';
 import { RouteTable, type Route } from './routes.ts';
+import { whyNotServable } from './servable.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** Routes that the gateway answers itself: nobody can announce them. */
@@ -44,7 +45,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   #learnedAt = Infinity;
 
   constructor(
-    connection: BrokerConnection,
+    private readonly connection: BrokerConnection,
     publisher: Publisher,
     private readonly settings: GatewaySettings,
     private readonly grants: KnownGrants,
@@ -134,11 +135,20 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     if (this.#foreign.delete(service)) this.#heard = 'changed';
   }
 
+  /** Never throws: what cannot be taken in is tried again. */
   #look(): void {
     const alive = this.#instances.alive;
     const heard = alive.map(signOf).join();
     if (heard === this.#heard) return;
-    this.#heard = heard;
+    try {
+      this.#takeIn(alive);
+      this.#heard = heard;
+    } catch (error) {
+      this.#log.error(`what is announced cannot be served: ${(error as Error).message}`);
+    }
+  }
+
+  #takeIn(alive: readonly Announcement[]): void {
     const [foreign, onBus] = [
       alive.filter(({ upstream }) => upstream),
       alive.filter(({ upstream }) => !upstream),
@@ -146,22 +156,31 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     this.#alive = new Set(onBus.map(({ service }) => service));
     this.#simulated = [...new Set(onBus.flatMap(({ simulated = [] }) => simulated))].sort();
     this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
-    for (const [service, some] of Map.groupBy(onBus, ({ service }) => service)) {
-      this.#contracts.set(service, together(some.map(({ contract }) => contract)));
-    }
-    for (const [service, some] of this.#upstreams) {
-      this.#foreign.set(service, together(some.map(({ contract }) => contract)));
-    }
+    for (const [service, some] of Map.groupBy(onBus, ({ service }) => service))
+      this.#keep(this.#contracts, service, some);
+    for (const [service, some] of this.#upstreams) this.#keep(this.#foreign, service, some);
     const refused: string[] = [];
     const { enforced, current } = this.grants;
     this.#granted = [...this.#contracts.values()]
       .sort((a, b) => (a.service < b.service ? -1 : 1))
-      .map((one) => (enforced ? grantedOnly(one, current, (what) => refused.push(what)) : one));
+      .map((one) =>
+        enforced ? grantedOnly(one, current, this.connection.login, (what) => refused.push(what)) : one,
+      );
     this.#table = new RouteTable(this.#granted, ownRoutes, this.foreignContracts, current.routes);
     refused.push(...this.#table.refused);
     for (const what of refused) this.#log.warn(`a route is not taken: ${what}`);
     this.#refused.set(refused.length);
     for (const listener of this.#listeners) listener(this.#table);
+  }
+
+  /** What cannot be served is left out: its service keeps what others of its instances speak, or what it had. */
+  #keep(contracts: Map<string, ServiceDescription>, service: string, some: readonly Announcement[]): void {
+    const servable = some.filter(({ instance, contract }) => {
+      const why = whyNotServable(contract);
+      if (why !== undefined) this.#log.warn(`the contract of ${instance} is not taken: ${why}`);
+      return why === undefined;
+    });
+    if (servable.length > 0) contracts.set(service, together(servable.map(({ contract }) => contract)));
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -153,8 +153,12 @@ export class RouteTable {
     } else if (this.#router.hasRoute(method, path)) {
       this.refused.push(`${name}: somebody else has it`);
     } else {
-      this.#router.on(method, path, () => {}, route);
-      this.routes.push(route);
+      try {
+        this.#router.on(method, path, () => {}, route);
+        this.routes.push(route);
+      } catch (error) {
+        this.refused.push(`${name}: ${(error as Error).message}`);
+      }
     }
   }
 

@@ -5,6 +5,7 @@ import { answers } from './answers.ts';
 import { badInput } from './bad-input.ts';
 import { documents } from './documents.ts';
 import { Door, expectProblem } from './door.ts';
+import { hostileAnnouncements } from './hostile-announcements.ts';
 import { httpSyntax } from './http-syntax.ts';
 import { routes } from './routes.ts';
 import { waiting } from './waiting.ts';
@@ -21,6 +22,7 @@ describe('gateway', () => {
   routes(door);
   waiting(door);
   documents(door);
+  hostileAnnouncements(door);
 
   it('names what services only simulate in every answer, as long as they run', async () => {
     for (const path of ['/v1/things', '/v1/nothing', '/health/ready', '/openapi.json'])

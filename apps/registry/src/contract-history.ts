@@ -3,6 +3,9 @@ import type { ContractVersion } from '@jogakbo/contracts-registry';
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 
+/** Contracts of one service that are kept: those that were seen last. */
+export const keptOfService = 200;
+
 /** A contract that was heard. */
 export interface Spoken {
   service: string;
@@ -21,7 +24,7 @@ interface Row {
   last_seen: Date;
 }
 
-/** What each version of each service spoke, and when: kept for good, by whichever replica hears it. */
+/** What each version of each service spoke, and when: kept by whichever replica hears it. */
 @Injectable()
 export class ContractHistory {
   readonly #logger = new Logger('ContractHistory');
@@ -30,19 +33,31 @@ export class ContractHistory {
 
   /** Never throws: who is there does not depend on the database. What is missed is noted the next time. */
   async note(spoken: Spoken[]): Promise<void> {
-    try {
-      for (const { service, version, hash, upstream, contract, startedAt } of spoken) {
-        // A clock that is ahead makes no contract the newest for good.
-        await this.dataSource.query(
-          `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at)
-           VALUES ($1, $2, $3, $4, $5, LEAST($6, now())) ON CONFLICT (service, version, hash) DO UPDATE
-           SET last_seen = now(), started_at = GREATEST(contract_version.started_at, EXCLUDED.started_at)`,
-          [service, version, hash, upstream, JSON.stringify(contract), startedAt],
-        );
+    for (const one of spoken) {
+      try {
+        await this.#noteOne(one);
+      } catch (error) {
+        this.#logger.warn(`what ${one.service} speaks is not written down now: ${(error as Error).message}`);
       }
-    } catch (error) {
-      this.#logger.warn(`what services speak is not written down now: ${(error as Error).message}`);
     }
+  }
+
+  async #noteOne({ service, version, hash, upstream, contract, startedAt }: Spoken): Promise<void> {
+    // A clock that is ahead makes no contract the newest for good.
+    const [{ isNew }] = (await this.dataSource.query(
+      `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at)
+       VALUES ($1, $2, $3, $4, $5, LEAST($6, now())) ON CONFLICT (service, version, hash) DO UPDATE
+       SET last_seen = now(), started_at = GREATEST(contract_version.started_at, EXCLUDED.started_at)
+       RETURNING (xmax = 0) AS "isNew"`,
+      [service, version, hash, upstream, JSON.stringify(contract), startedAt],
+    )) as [{ isNew: boolean }];
+    if (!isNew) return;
+    await this.dataSource.query(
+      `DELETE FROM contract_version WHERE service = $1 AND (version, hash) IN (
+         SELECT version, hash FROM contract_version WHERE service = $1
+         ORDER BY last_seen DESC OFFSET ${keptOfService})`,
+      [service],
+    );
   }
 
   /** The contract of the newest instance of each of our own services, if it is not too long gone. */

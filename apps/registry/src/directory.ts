@@ -11,7 +11,7 @@ import {
 } from '@jogakbo/messaging';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { hashOf } from './contract-hash.ts';
-import { ContractHistory } from './contract-history.ts';
+import { ContractHistory, type Spoken } from './contract-history.ts';
 
 /** An instance that is there, and its contract's hash. */
 export interface Entry {
@@ -32,6 +32,28 @@ const lookEvery = 200;
 const noteEvery = 60_000;
 /** How long changes are remembered for clients that fetch only those: Eureka's own three minutes. */
 const rememberChanges = 180_000;
+/** A client that misses some sees it by their hash, and fetches all. */
+const mostChanges = 1_000;
+
+/** @returns undefined where it cannot be described */
+function toEntry(announcement: Announcement): (Entry & { sign: string }) | undefined {
+  try {
+    const hash = hashOf(announcement.contract);
+    const { state, url, version, startedAt, registration } = announcement;
+    return {
+      ...{ announcement, hash },
+      sign: JSON.stringify([state, url, version, startedAt, registration, hash]),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function withoutContract({ entry, ...change }: Change): Change {
+  const { announcement } = entry;
+  const contract = { ...announcement.contract, requests: [], events: [] };
+  return { ...change, entry: { ...entry, announcement: { ...announcement, contract } } };
+}
 
 /**
  * Who is there: soft state, made by listening, so that every replica knows the same and none is missed when it dies.
@@ -45,6 +67,8 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   #entries = new Map<string, Entry & { sign: string }>();
   #changes: Change[] = [];
   #timers: NodeJS.Timeout[] = [];
+  #writing = false;
+  #waiting = false;
 
   constructor(
     connection: BrokerConnection,
@@ -120,22 +144,18 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
 
   #look(): void {
     const now = Date.now();
-    const before = this.#entries;
+    const before = new Map(this.#entries);
     this.#entries = new Map();
     const changes: Change[] = [];
     for (const announcement of this.#instances.present) {
       const { instance } = announcement;
       const known = before.get(instance);
+      const entry = known?.announcement === announcement ? known : toEntry(announcement);
+      // One that cannot be described is left out, and costs the others nothing.
+      if (!entry) continue;
       before.delete(instance);
-      if (known?.announcement === announcement) {
-        this.#entries.set(instance, known);
-        continue;
-      }
-      const hash = hashOf(announcement.contract);
-      const { state, url, version, startedAt, registration } = announcement;
-      const sign = JSON.stringify([state, url, version, startedAt, registration, hash]);
-      const entry = { announcement, hash, sign };
       this.#entries.set(instance, entry);
+      const { sign } = entry;
       if (!known) changes.push({ kind: 'came', entry, at: now });
       else if (known.sign !== sign) changes.push({ kind: 'changed', entry, at: now });
     }
@@ -144,7 +164,8 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   }
 
   #tell(changes: Change[], now: number): void {
-    this.#changes = [...this.#changes.filter(({ at }) => now - at < rememberChanges), ...changes];
+    const recent = this.#changes.filter(({ at }) => now - at < rememberChanges);
+    this.#changes = [...recent, ...changes.map(withoutContract)].slice(-mostChanges);
     for (const change of changes) for (const listener of this.#listeners) listener(change);
     this.#note(changes.filter(({ kind }) => kind !== 'went').map(({ entry }) => entry));
   }
@@ -159,7 +180,19 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
         { service, version, hash, contract, startedAt, upstream: upstream ?? ('bus' as const) },
       ]),
     );
-    if (spoken.size > 0) void this.history.note([...spoken.values()]);
+    if (spoken.size > 0) void this.#write([...spoken.values()]);
+  }
+
+  /** One at a time, however fast services change: what comes meanwhile is written together afterwards. */
+  async #write(spoken: Spoken[]): Promise<void> {
+    this.#waiting ||= this.#writing;
+    if (this.#writing) return;
+    this.#writing = true;
+    await this.history.note(spoken);
+    this.#writing = false;
+    if (!this.#waiting) return;
+    this.#waiting = false;
+    this.#note([...this.#entries.values()]);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -1,4 +1,5 @@
 import type { ServiceDescription } from '@jogakbo/contract';
+import { KnownGrants } from '@jogakbo/messaging';
 import { DatabaseSettings, PlatformSettings } from '@jogakbo/service';
 import {
   DeniedAddress,
@@ -124,15 +125,15 @@ export class Registration implements OnModuleInit {
     private readonly directory: Directory,
     private readonly history: ContractHistory,
     private readonly settings: RegistrySettings,
+    private readonly grants: KnownGrants,
     { rabbitmqUrl }: PlatformSettings,
     { databaseUrl }: DatabaseSettings,
   ) {
     const backing = [rabbitmqUrl, databaseUrl].map(toEndpoint);
-    this.#addresses = new UpstreamAddresses(() => [
-      ...settings.deniedUpstreams,
-      ...backing,
-      ...toEndpoints(directory.ours),
-    ]);
+    this.#addresses = new UpstreamAddresses(
+      () => [...settings.deniedUpstreams, ...backing],
+      () => toEndpoints(directory.ours),
+    );
     directory.onChange(({ entry: { announcement } }) => {
       if (!announcement.upstream) this.#remember(announcement);
     });
@@ -220,11 +221,22 @@ export class Registration implements OnModuleInit {
 
   /** Whether a service of the store has this name. */
   isOurs(app: string): boolean {
-    return this.#ours.has(app);
+    const { enforced, current } = this.grants;
+    return enforced ? current.isService(app) : this.#ours.has(app);
   }
 
-  /** Which of the routes a service of the store has, in words; undefined where all are free. */
+  /**
+   * Which of the routes a service of the store has, in words; undefined where all are free. Where services have logins of
+   * their own, that is what the deploy step registered: no service takes a route from an app by announcing it.
+   */
   findConflict(routes: readonly string[]): string | undefined {
+    const { enforced, current } = this.grants;
+    if (enforced) {
+      // Pages own all below their path, for every method.
+      const registered = [...current.routes.keys()].map((route) => route.replace(/^\w+ (.*\/\*)$/, '* $1'));
+      const conflict = conflictOf(routes, registered);
+      return conflict && `"${conflict[0]}" is taken: a service of this store has "${conflict[1]}"`;
+    }
     const newest = [...this.#ours.values()].map(({ contract }) => contract);
     for (const contract of [...newest, ...this.directory.ours.map((one) => one.contract)]) {
       const conflict = conflictOf(routes, routesOf(contract));

@@ -277,6 +277,55 @@ describe('registry', () => {
     await grant('GET /v1/walks-1');
   });
 
+  it('outlives a contract that is nested without end, and notes those of others', async () => {
+    const nest = (depth: number): object => (depth === 0 ? {} : { a: nest(depth - 1) });
+    const contract = (name: string, output: object) => ({
+      ...{ service: name, description: '', events: [] },
+      requests: [
+        {
+          ...{ name: `${name}.get`, kind: 'query', description: '', input: {}, output, rejections: {} },
+          ...{ idempotency: 'none' },
+        },
+      ],
+    });
+    const announce = (name: string, more: object) =>
+      registry.announce(
+        Announced({
+          ...{ service: name, version: '1', instance: `${name}-1`, interval: 5, state: 'up' },
+          ...{ url: 'http://127.0.0.1:1', startedAt: new Date().toISOString(), ...more },
+        }),
+      );
+    await announce('evil', { contract: contract('evil', nest(3_000)) });
+    // PostgreSQL keeps no NUL: it is not written down, and does not keep others from it.
+    await announce('broken', { contract: { ...contract('broken', {}), description: '\u0000' } });
+    await announce('fine', { contract: contract('fine', {}) });
+    await eventually(async () => (await get('/contracts/fine')).status === 200);
+    expect(await seen('evil')).toEqual([]);
+    for (const name of ['broken', 'fine'])
+      await announce(name, { contract: contract(name, {}), state: 'draining' });
+  });
+
+  it('keeps so many contracts of one service', async () => {
+    await registry.query(
+      `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at, last_seen)
+       SELECT 'talker', n::text, n::text, 'bus', '{}', now(), now() - n * interval '1 minute'
+       FROM generate_series(1, 250) n`,
+    );
+    const contract = { service: 'talker', description: '', requests: [], events: [] };
+    const said = { service: 'talker', version: 'new', instance: 'talker-1', interval: 5, contract };
+    const more = { url: 'http://127.0.0.1:1', startedAt: new Date().toISOString() };
+    await registry.announce(Announced({ ...said, ...more, state: 'up' }));
+    const versions = async () =>
+      (
+        await registry.query<{ version: string }>(
+          "SELECT version FROM contract_version WHERE service = 'talker' ORDER BY last_seen DESC",
+        )
+      ).map(({ version }) => version);
+    await eventually(async () => (await versions()).length === 200);
+    expect((await versions()).slice(0, 2)).toEqual(['new', '1']);
+    await registry.announce(Announced({ ...said, ...more, state: 'draining' }));
+  });
+
   it('knows the same in every replica, and again after a restart', async () => {
     const replica = await registry.startAnother();
     await eventually(async () => (await seen('greeter', replica.url)).length === 1, 2_000);

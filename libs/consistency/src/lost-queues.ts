@@ -28,6 +28,7 @@ export class LostQueues {
   /** To be given every announcement that is heard. Returns at once. */
   readonly hear = ({ instance, madeQueues }: Announcement): void => {
     for (const { id, takes, ago } of madeQueues) {
+      if (takes.length === 0) continue;
       const name = `${instance} ${id}`;
       if (this.#known.has(name)) continue;
       this.#known.add(name);

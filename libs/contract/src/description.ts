@@ -10,9 +10,11 @@ import {
   type ServiceContract,
   type Wait,
 } from './contract.ts';
+import { deepestContract, isDeeperThan, isJsonSchema } from './json-schema.ts';
 
 /** A JSON Schema, draft 2020-12. */
 export type JsonSchema = Record<string, unknown>;
+const JsonSchema = z.custom<JsonSchema>((value) => isJsonSchema(value), 'is not a JSON Schema');
 
 const Access = z.enum(accesses);
 
@@ -21,15 +23,19 @@ export const RateLimitText = z
   .templateLiteral([z.int(), '/', z.enum(['second', 'minute', 'hour'])], 'must look like 10/minute')
   .refine((text) => Number.parseInt(text) >= 1, 'must let at least one request pass');
 
+/** Node writes no answer with a status below 200 that a client could take for the end. */
+const Success = z.int().min(200).max(299);
+const CacheSeconds = z.number().positive().max(31_536_000);
+
 const RequestDescription = z.object({
   name: z.string(),
   kind: z.enum(['command', 'query']),
   description: z.string(),
-  input: z.record(z.string(), z.unknown()),
-  output: z.record(z.string(), z.unknown()).nullable(),
-  rejections: z.record(z.string(), z.number()),
+  input: JsonSchema,
+  output: JsonSchema.nullable(),
+  rejections: z.record(z.string(), z.int().min(400).max(599)),
   /** JSON Schemas of extension members, by rejection code. */
-  extensions: z.record(z.string(), z.record(z.string(), z.unknown())).optional(),
+  extensions: z.record(z.string(), JsonSchema).optional(),
   subject: z.string().optional(),
   idempotency: z.enum(['required', 'optional', 'none']),
   /** Input and output are encrypted on the bus. */
@@ -40,16 +46,14 @@ const RequestDescription = z.object({
       method: z.string(),
       path: z.string(),
       parameters: z.array(z.string()),
-      status: z.number(),
+      status: Success,
       location: z.string().optional(),
       etag: z.string().optional(),
       ifMatch: z.string().optional(),
-      maxAuthAge: z.number().optional(),
+      maxAuthAge: z.number().nonnegative().optional(),
       document: z.boolean().optional(),
       limit: RateLimitText.optional(),
-      cache: z
-        .object({ maxAge: z.number().positive(), staleIfError: z.number().positive().optional() })
-        .optional(),
+      cache: z.object({ maxAge: CacheSeconds, staleIfError: CacheSeconds.optional() }).optional(),
       fallback: z
         .union([z.object({ query: z.string() }), z.object({ answer: z.record(z.string(), z.unknown()) })])
         .optional(),
@@ -58,7 +62,7 @@ const RequestDescription = z.object({
           key: z.string(),
           until: z.array(z.object({ event: z.string(), tells: z.array(z.string()).optional() })),
           answer: z.string(),
-          status: z.number(),
+          status: Success,
         })
         .optional(),
     })
@@ -71,7 +75,7 @@ export type RequestDescription = z.infer<typeof RequestDescription>;
 const EventDescription = z.object({
   name: z.string(),
   description: z.string(),
-  data: z.record(z.string(), z.unknown()),
+  data: JsonSchema,
   subject: z.string().optional(),
 });
 export type EventDescription = z.infer<typeof EventDescription>;
@@ -97,14 +101,20 @@ export const EncryptionKey = z.object({
 });
 export type EncryptionKey = z.infer<typeof EncryptionKey>;
 
+/** Queues that an announcement names at most; an instance that made more names the last ones. */
+export const mostMadeQueues = 16;
+/** Seconds between announcements of an instance on the bus. A lease of one that is asked over HTTP may last longer. */
+export const longestInterval = 60;
+
 const AnnouncementFields = z.object({
   service: z.string(),
-  version: z.string(),
-  instance: z.string(),
+  /** Without control characters, because operators see it. */
+  version: z.string().regex(/^[^\p{Cc}\p{Cf}]{1,200}$/u),
+  instance: z.string().max(300),
   /** `out`: it is there, and takes no work; `draining`: it is leaving, and as good as gone. */
   state: z.enum(['up', 'out', 'draining']),
   /** Base URL of its health and metrics; of all that it serves where it is an HTTP upstream. */
-  url: z.string(),
+  url: z.url({ protocol: /^https?$/ }).max(300),
   startedAt: z.iso.datetime(),
   /** Set where the instance does not listen on the bus: it is asked over HTTP, and others speak for it. */
   upstream: z.literal('http').optional(),
@@ -113,25 +123,34 @@ const AnnouncementFields = z.object({
   /** Networks in which the addresses of such an instance must lie: its credential permits no others. */
   networks: z.array(z.string()).optional(),
   /** TCP ports on which its process listens. */
-  ports: z.array(z.int().min(0).max(65_535)).optional(),
+  ports: z.array(z.int().min(0).max(65_535)).max(64).optional(),
   /** How such an instance registered, as it said it: so that every registry can speak for it. */
   registration: z.record(z.string(), z.unknown()).optional(),
   /** Share of its time that it was busy since it last said so, from 0 to 1. */
   load: z.number().min(0).max(1).optional(),
   /** Services that it leaves alone for now, because they failed it. */
-  leftAlone: z.array(z.string()).optional(),
+  leftAlone: z.array(z.string().max(100)).max(200).optional(),
   /** What it only simulates, in local mode. While there is any, the gateway names it in a header of every answer. */
   simulated: z
     .array(z.string().regex(/^[a-z][a-z0-9-]{0,39}$/))
     .max(8)
     .optional(),
   /** Seconds until the next one; an instance silent for three of these is gone. */
-  interval: z.number(),
+  interval: z.number().min(0.1).max(4_000),
   /**
    * Queues that it found missing and made: what others sent to them before is gone. `ago`: milliseconds since then, by no
    * clock that can be wrong.
    */
-  madeQueues: z.array(z.object({ id: z.string(), takes: z.array(z.string()), ago: z.number() })).default([]),
+  madeQueues: z
+    .array(
+      z.object({
+        id: z.string().max(20),
+        takes: z.array(z.string().max(200)).max(1_000),
+        ago: z.number().nonnegative(),
+      }),
+    )
+    .max(mostMadeQueues)
+    .default([]),
   /** The keys whose messages this instance can decrypt, the current one first. */
   encryptionKeys: z.array(EncryptionKey).max(10).optional(),
   contract: ServiceDescription,
@@ -158,7 +177,14 @@ export const Announcement = AnnouncementFields.superRefine((said, context) => {
   const form = forms[upstream ?? 'bus'];
   must(form.service.test(service), 'service', 'is not the name of a service');
   must(form.instance.test(instance), 'instance', 'is not the name of an instance');
-  if (!upstream) must(instance.startsWith(`${service}-`), 'instance', `must begin with ${service}-`);
+  must(!isDeeperThan(deepestContract, said), 'contract', 'is nested too deeply');
+  if (!upstream) {
+    // No service can name an instance of one whose name begins with its own.
+    const isOwnInstance =
+      instance.startsWith(`${service}-`) && /^\w+$/.test(instance.slice(service.length + 1));
+    must(isOwnInstance, 'instance', `must be ${service}-, and letters or digits`);
+    must(said.interval <= longestInterval, 'interval', `must be at most ${longestInterval}`);
+  }
   must(contract.service === service, 'contract.service', `must be ${service}`);
   for (const { name, http } of contract.requests) {
     must(isOwn(name), 'contract.requests', `${name} is not a request of ${service}`);

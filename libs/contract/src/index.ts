@@ -30,10 +30,13 @@ export {
   describe,
   jsonSchema,
   type JsonSchema,
+  longestInterval,
+  mostMadeQueues,
   RateLimitText,
   type RequestDescription,
   ServiceDescription,
 } from './description.ts';
+export { isDeeperThan } from './json-schema.ts';
 export { CountryCode, CurrencyCode, minorUnitDigits } from './iso-codes.ts';
 export { PageAnswer, PageRequest, pageRoutes, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type { Announcement } from '@jogakbo/contract';
 import type { BrokerConnection } from './connection.ts';
 import { Instances } from './instances.ts';
 import type { Publisher } from './publisher.ts';
@@ -52,5 +53,61 @@ describe('an instance that another one speaks for', () => {
     expect(names()).toEqual(['hello', 'registry']);
     pass(lease / 2 + 1_000);
     expect(names()).toEqual(['registry']);
+  });
+});
+
+describe('what one service announces', () => {
+  const refused = jest.fn();
+  const publisher = { publish: async () => {} } as unknown as Publisher;
+  const connection = { refuseStranger: refused } as unknown as BrokerConnection;
+  const open = () => new Instances(connection, publisher, 'gateway');
+  const announce = (instances: Instances, more: object) =>
+    instances.hear('instances.announced', announcement('shop', more));
+  const speaking = (description: string) => ({
+    contract: { service: 'shop', description, requests: [], events: [] },
+  });
+
+  it('is not the newest because of a clock that is ahead', () => {
+    const instances = open();
+    announce(instances, { instance: 'shop-thief', startedAt: '2099-01-01T00:00:00.000Z' });
+    announce(instances, { instance: 'shop-thief', startedAt: '2099-01-01T00:00:00.000Z' });
+    const [{ startedAt }] = instances.present as [Announcement];
+    expect(Date.parse(startedAt)).toBeLessThanOrEqual(Date.now());
+    expect(Date.parse(startedAt)).toBeGreaterThan(Date.now() - 10_000);
+  });
+
+  it('are so many instances, and others are refused', () => {
+    refused.mockClear();
+    const instances = open();
+    for (let at = 0; at < 150; at++) announce(instances, { instance: `shop-${at}` });
+    expect(instances.present).toHaveLength(100);
+    expect(refused).toHaveBeenCalledTimes(50);
+    // Those that are known stay, and another service is not concerned.
+    announce(instances, { instance: 'shop-1', state: 'out' });
+    instances.hear('instances.announced', announcement('bank'));
+    expect(instances.present).toHaveLength(101);
+    expect(instances.present.find(({ instance }) => instance === 'shop-1')).toMatchObject({ state: 'out' });
+    announce(instances, { instance: 'shop-0', state: 'draining' });
+    announce(instances, { instance: 'shop-new' });
+    expect(instances.present.map(({ instance }) => instance)).toContain('shop-new');
+  });
+
+  it('are so many contracts, each kept once', () => {
+    const instances = open();
+    for (let at = 0; at < 20; at++) announce(instances, { instance: `shop-${at}`, ...speaking(`v${at}`) });
+    expect(instances.present).toHaveLength(8);
+    for (let at = 0; at < 20; at++) announce(instances, { instance: `shop-more${at}`, ...speaking('v1') });
+    expect(instances.present).toHaveLength(28);
+    expect(new Set(instances.present.map(({ contract }) => contract)).size).toBe(8);
+  });
+
+  it('is gone after three of the intervals that it announced, whatever its heartbeats say', () => {
+    jest.useFakeTimers();
+    const instances = open();
+    announce(instances, {});
+    instances.hear('instances.beat', { instance: 'shop-1', interval: 4_000 });
+    jest.advanceTimersByTime(lease + 1_000);
+    expect(instances.present).toEqual([]);
+    jest.useRealTimers();
   });
 });

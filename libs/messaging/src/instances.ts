@@ -1,81 +1,19 @@
-import { randomUUIDv7 } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Announcement, Heartbeat } from '@jogakbo/contract';
+import { tell } from './announcer.ts';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
-import { exchanges, instanceEvents, registryService } from './topology.ts';
-import { contextHeaders, encodeEvent, type Incoming } from './wire.ts';
+import { instanceEvents, registryService } from './topology.ts';
+import type { Incoming } from './wire.ts';
 
 const { announced, beat, rollCall } = instanceEvents;
-/** Anybody may want to know who is there. */
-const anybody = ({ sender }: Incoming): boolean => sender !== undefined;
-
-async function tell(publisher: Publisher, name: string, source: string, data: unknown): Promise<void> {
-  const event = { id: randomUUIDv7(), name, source, time: new Date(), data };
-  const { content, options } = encodeEvent(event, contextHeaders(undefined));
-  await publisher.publish({
-    exchange: exchanges.events,
-    routingKey: name,
-    content,
-    options: { ...options, persistent: false },
-  });
-}
-
-/** Says what this instance is whenever somebody calls the roll, and every `interval` seconds that it is still there. */
-export class Announcer {
-  #timer: NodeJS.Timeout | undefined;
-  #answering: NodeJS.Timeout | undefined;
-  #utilization = performance.eventLoopUtilization();
-  readonly #listener: Listener;
-
-  constructor(
-    connection: BrokerConnection,
-    private readonly publisher: Publisher,
-    private readonly describe: () => Announcement,
-  ) {
-    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, anybody);
-  }
-
-  async open(): Promise<void> {
-    await this.#listener.open(rollCall);
-    await this.announce();
-    this.#timer = setInterval(() => void this.#beat(), this.describe().interval * 1_000);
-    this.#timer.unref();
-  }
-
-  /** When a broker comes back everybody calls: they get one answer. */
-  #answerRoll(): void {
-    this.#answering ??= setTimeout(() => {
-      this.#answering = undefined;
-      void this.announce();
-    }, 20);
-  }
-
-  /** Never throws: whoever did not hear it finds out at the next beat, and calls the roll. */
-  async announce(): Promise<void> {
-    const announcement = this.describe();
-    await tell(this.publisher, announced, announcement.service, announcement).catch(() => {});
-  }
-
-  async #beat(): Promise<void> {
-    const { service, instance, interval, leftAlone } = this.describe();
-    const utilization = performance.eventLoopUtilization();
-    const { utilization: busy } = performance.eventLoopUtilization(utilization, this.#utilization);
-    this.#utilization = utilization;
-    const load = Math.round(Math.min(1, Math.max(0, busy)) * 1_000) / 1_000;
-    const heartbeat: Heartbeat = { instance, interval, load, leftAlone };
-    await tell(this.publisher, beat, service, heartbeat).catch(() => {});
-  }
-
-  async close(): Promise<void> {
-    clearInterval(this.#timer);
-    clearTimeout(this.#answering);
-    await this.#listener.close();
-  }
-}
 
 /** Who fell silent is remembered for six more intervals, in milliseconds: others may think for that long that it is there. */
 const rememberGone = 6_000;
+/** Instances of one service that are kept, and contracts that they have together: more would be made up. */
+const mostInstances = 100;
+const mostContracts = 8;
 /** A roll that one has called is answered within this many milliseconds. */
 const rollTakes = 1_000;
 
@@ -87,20 +25,31 @@ export interface RefusedSender {
   lastAt: string;
 }
 
+interface Heard {
+  announcement: Announcement;
+  /** The same for the same contract. */
+  hash: string;
+  /** By a clock that nobody sets. */
+  until: number;
+}
+
+const hashOf = ({ contract }: Announcement): string =>
+  createHash('sha256').update(JSON.stringify(contract)).digest('base64url');
+
 /**
  * Who is alive, as far as one can hear. An instance that says it drains is gone at once, a silent one after three of
  * its intervals, where it speaks for itself or somebody is there who speaks for it. Nobody keeps this for anybody else:
  * whoever wants to know listens.
  */
 export class Instances {
-  readonly #heard = new Map<string, { announcement: Announcement; until: number }>(); // by a clock that nobody sets
+  readonly #heard = new Map<string, Heard>();
   readonly #listener: Listener;
   #calledAt = -Infinity;
   readonly #refused = new Map<string, RefusedSender>();
 
   /** @param onAnnounced runs with every announcement that is heard */
   constructor(
-    connection: BrokerConnection,
+    private readonly connection: BrokerConnection,
     private readonly publisher: Publisher,
     private readonly source: string,
     private readonly onAnnounced: (announcement: Announcement) => void = () => {},
@@ -158,10 +107,33 @@ export class Instances {
     const { instance, state, interval } = announcement;
     const known = this.#heard.get(instance);
     announcement.load ??= known?.announcement.load;
+    // A clock that is ahead makes no instance the newest one.
+    if (Date.parse(announcement.startedAt) > Date.now())
+      announcement.startedAt = known?.announcement.startedAt ?? new Date().toISOString();
     if (state === 'draining') this.#heard.delete(instance);
-    else if (known && this.#isHearsay(announcement, known.announcement)) known.announcement = announcement;
-    else this.#heard.set(instance, { announcement, until: performance.now() + interval * 3_000 });
+    else {
+      const hash = hashOf(announcement);
+      if (!this.#share(announcement, hash)) return this.connection.refuseStranger('soft state');
+      const isHearsay = known && this.#isHearsay(announcement, known.announcement);
+      const until = isHearsay ? known.until : performance.now() + interval * 3_000;
+      this.#heard.set(instance, { announcement, hash, until });
+    }
     this.onAnnounced(announcement);
+  }
+
+  /**
+   * Makes instances with the same contract hold it once.
+   * @returns false where the service has too many instances or contracts already
+   */
+  #share(announcement: Announcement, hash: string): boolean {
+    const { service, instance } = announcement;
+    const others = [...this.#heard.values()].filter(
+      (one) => one.announcement.service === service && one.announcement.instance !== instance,
+    );
+    const twin = others.find((one) => one.hash === hash);
+    if (twin) announcement.contract = twin.announcement.contract;
+    const hashes = new Set(others.map((one) => one.hash));
+    return others.length < mostInstances && (twin !== undefined || hashes.size < mostContracts);
   }
 
   /** What others say of an instance, when somebody else calls the roll, is no sign of its life: its beats are. */
@@ -176,10 +148,10 @@ export class Instances {
   #hearBeat(data: unknown): void {
     const heard = Heartbeat.safeParse(data);
     if (!heard.success) return;
-    const { instance, interval, load, leftAlone } = heard.data;
+    const { instance, load, leftAlone } = heard.data;
     const known = this.#heard.get(instance);
     if (known) {
-      known.until = performance.now() + interval * 3_000;
+      known.until = performance.now() + known.announcement.interval * 3_000;
       if (load !== undefined) known.announcement.load = load;
       if (leftAlone) known.announcement.leftAlone = leftAlone;
     } else if (performance.now() - this.#calledAt > rollTakes) this.#callRoll();
@@ -242,56 +214,5 @@ export class Instances {
 
   close(): Promise<void> {
     return this.#listener.close();
-  }
-}
-
-/**
- * Speaks on the bus for instances that are not on it: announces them, passes their signs of life on, and answers for
- * all that are present when the roll is called. Several may speak for the same instance.
- */
-export class Spokesman {
-  readonly #listener: Listener;
-  #answering: NodeJS.Timeout | undefined;
-
-  /** @param instances hears what is said here at once, and knows who is present */
-  constructor(
-    connection: BrokerConnection,
-    private readonly publisher: Publisher,
-    private readonly source: string,
-    private readonly instances: Instances,
-  ) {
-    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, anybody);
-  }
-
-  async open(): Promise<void> {
-    await this.#listener.open(rollCall);
-  }
-
-  #answerRoll(): void {
-    this.#answering ??= setTimeout(() => {
-      this.#answering = undefined;
-      for (const one of this.instances.present) {
-        if (one.upstream) void tell(this.publisher, announced, this.source, one).catch(() => {});
-      }
-    }, 20);
-  }
-
-  /** @throws BrokerUnavailable when nobody could hear it */
-  async announce(announcement: Announcement): Promise<void> {
-    const spoken = { ...announcement, spokesman: this.source };
-    await tell(this.publisher, announced, this.source, spoken);
-    this.instances.hear(announced, spoken);
-  }
-
-  /** Never throws: who does not hear a beat hears the next one. */
-  async beat({ instance, interval }: Announcement): Promise<void> {
-    const heartbeat: Heartbeat = { instance, interval };
-    this.instances.hear(beat, heartbeat);
-    await tell(this.publisher, beat, this.source, heartbeat).catch(() => {});
-  }
-
-  async close(): Promise<void> {
-    clearTimeout(this.#answering);
-    await this.#listener.close();
   }
 }

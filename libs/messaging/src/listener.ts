@@ -4,6 +4,9 @@ import { KeptChannel, type BrokerConnection } from './connection.ts';
 import { assertExchange, exchanges, queues } from './topology.ts';
 import { decode, type Incoming } from './wire.ts';
 
+/** Bytes of a message that is read. What is larger is no soft state: an announcement of this store has about 25,000. */
+export const largestHeard = 256 * 1024;
+
 /**
  * Hears events as they pass, for as long as it lives: at most once, nothing is kept for it while it is away. For soft
  * state only (who is alive, what a waiting client waits for); what must not be missed is a handler's.
@@ -51,6 +54,7 @@ export class Listener {
   }
 
   #receive(message: Parameters<typeof decode>[0]): void {
+    if (message.content.length > largestHeard) return this.connection.refuseStranger('soft state');
     try {
       const incoming = decode(message, this.connection);
       // What a queue has handed on may be old: somebody kept it.

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Rejection } from '@jogakbo/contract';
 import type { ConsumeMessage } from 'amqplib';
-import { answerTo, decodeAnswers, RemoteFault, type Incoming } from './wire.ts';
+import { answerTo, decode, decodeAll, decodeAnswers, RemoteFault, type Incoming } from './wire.ts';
 
 const errorOf = (err: unknown) => {
   const content = Buffer.from(JSON.stringify({ id: '1', err }));
@@ -49,4 +49,31 @@ describe('an answer that is an error', () => {
       expect(fault).toMatchObject({ code: 'internal', answered: true });
     },
   );
+});
+
+describe('a body that is nested without end', () => {
+  const nest = (depth: number): string => '{"a":'.repeat(depth) + '1' + '}'.repeat(depth);
+  const message = (text: string, properties: object = {}) =>
+    ({
+      ...{ content: Buffer.from(text), fields: { exchange: 'commands', routingKey: 'shop.buy' } },
+      properties: { correlationId: '1', headers: {}, ...properties },
+    }) as unknown as ConsumeMessage;
+  const standing = { login: 'shop', operator: undefined };
+  const batch = { contentType: 'application/vnd.jogakbo.batch+json' };
+
+  it.each([200, 12_000])('costs its sender the message, not its reader the stack: %i levels', (depth) => {
+    const deep = `{"pattern":"shop.buy","data":${nest(depth)}}`;
+    expect(() => decode(message(deep), standing)).toThrow('nested too deeply');
+    expect(() => decodeAll(message(`[${deep}]`, batch), standing)).toThrow('nested too deeply');
+    const no = `{"id":"1","err":{"kind":"rejection","code":"no","status":409,"extensions":${nest(depth)}}}`;
+    for (const answer of [no, `{"id":"1","response":${nest(depth)}}`, `[${no}]`]) {
+      const [{ error }] = decodeAnswers(message(answer)) as unknown as [{ error: RemoteFault }];
+      expect(error).toMatchObject({ code: 'contract-broken', answered: true });
+    }
+  });
+
+  it('is read as far as any contract goes', () => {
+    const fine = `{"pattern":"shop.buy","data":${nest(40)},"more":"${'x'.repeat(2_000)}"}`;
+    expect(decode(message(fine), standing).pattern).toBe('shop.buy');
+  });
 });

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { randomUUIDv7 } from 'node:crypto';
-import { Language, Rejection, type AnyContract, type FieldError } from '@jogakbo/contract';
+import { isDeeperThan, Language, Rejection, type AnyContract, type FieldError } from '@jogakbo/contract';
 import type { ConsumeMessage, Options } from 'amqplib';
 import type { CallContext, Caller } from './call-context.ts';
 import { Jwe, jose } from './encryption.ts';
@@ -181,6 +181,14 @@ interface Body {
   headers?: Record<string, unknown>;
 }
 
+/** Deeper than any message goes, and far from what would exhaust the stack of whatever reads or writes it. */
+const deepest = 64;
+/** Bytes in which nothing can be nested so deeply that it would exhaust a stack: not looked at, to keep small messages fast. */
+const smallEnough = 1_000;
+
+const isTooDeep = (content: Buffer, body: unknown): boolean =>
+  content.length > smallEnough && isDeeperThan(deepest, body);
+
 /**
  * @throws SyntaxError where it is not JSON in UTF-8: decoded all the same, it would be another text. Without a quotation
  *   from the body, which a log would keep
@@ -194,13 +202,20 @@ function parse(content: Buffer): unknown {
   }
 }
 
+/** @throws SyntaxError where it is no JSON that can be read, or nested too deeply */
+function parseMessage(content: Buffer): unknown {
+  const body = parse(content);
+  if (isTooDeep(content, body)) throw new SyntaxError('the body is nested too deeply');
+  return body;
+}
+
 /**
  * All that a message holds: one, or several where it is a batch.
  * @throws SyntaxError where the body is not JSON, or something in it names no pattern
  */
 export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming[] {
   if (message.properties.contentType !== batch) return [decode(message, standing, marks)];
-  const bodies = parse(message.content) as Body[];
+  const bodies = parseMessage(message.content) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
   if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
   const origin = originOf(message, standing, marks);
@@ -214,7 +229,12 @@ export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: M
 /** @throws SyntaxError where the body is not JSON or names no pattern */
 export function decode(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  return incomingOf(parse(message.content) as Body, headers, message, originOf(message, standing, marks));
+  return incomingOf(
+    parseMessage(message.content) as Body,
+    headers,
+    message,
+    originOf(message, standing, marks),
+  );
 }
 
 function incomingOf(
@@ -301,8 +321,14 @@ export function decodeAnswers({ content, properties }: ConsumeMessage): {
   error?: Rejection | RemoteFault;
 }[] {
   const packets = parse(content) as Packet | Packet[];
-  if (Array.isArray(packets)) return packets.map((packet) => ({ id: String(packet.id), ...read(packet) }));
-  return [{ id: properties.correlationId as string, ...read(packets) }];
+  // The callers are told at once: whatever passed it on would exhaust its stack.
+  const readSafely = (packet: Packet) =>
+    isTooDeep(content, packet)
+      ? { error: new RemoteFault('contract-broken', 'the answer is nested too deeply', true) }
+      : read(packet);
+  if (Array.isArray(packets))
+    return packets.map((packet) => ({ id: String(packet.id), ...readSafely(packet) }));
+  return [{ id: properties.correlationId as string, ...readSafely(packets) }];
 }
 
 function read({

@@ -1,10 +1,11 @@
-import { Controller, Get, Inject } from '@nestjs/common';
+import { Controller, Get, Header, Inject } from '@nestjs/common';
 import {
   HealthCheck,
   HealthCheckService,
   HealthIndicatorService,
   type HealthIndicatorResult,
 } from '@nestjs/terminus';
+import { instanceHeader } from './upstream-addresses.ts';
 
 /** What must hold for a service to take work: by name, with the reason where it does not. */
 export class Readiness {
@@ -41,8 +42,12 @@ export class HealthController {
     @Inject(Readiness) private readonly readiness: Readiness,
   ) {}
 
-  /** The process answers. Says nothing of what it leans on: restarting would not mend that. */
+  /**
+   * The process answers. Says nothing of what it leans on: restarting would not repair that. By the header, gateway and
+   * registry know a process of the store.
+   */
   @Get('live')
+  @Header(instanceHeader, 'true')
   live(): { status: string } {
     return { status: 'ok' };
   }

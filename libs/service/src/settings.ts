@@ -1,4 +1,4 @@
-import { CallPolicyChange } from '@jogakbo/contract';
+import { CallPolicyChange, longestInterval } from '@jogakbo/contract';
 import { ServiceKey, TrafficSplit } from '@jogakbo/messaging';
 import { z } from 'zod';
 import { environmentName, readSetting, type WrongSetting } from './environment.ts';
@@ -153,7 +153,12 @@ const platformShape = {
       .default('info')
       .describe('least level that is logged'),
   ),
-  announceEvery: z.coerce.number().positive().default(2).describe('seconds between announcements'),
+  announceEvery: z.coerce
+    .number()
+    .min(0.1)
+    .max(longestInterval)
+    .default(2)
+    .describe('seconds between announcements'),
   retryLadder: z
     .string()
     .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { describe, type Announcement } from '@jogakbo/contract';
+import { describe, mostMadeQueues, type Announcement } from '@jogakbo/contract';
 import {
   LostQueues,
   OutboxRelay,
@@ -248,11 +248,9 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     leftAlone: guarded.leftAlone,
     ...(options.listeningPorts && { ports: options.listeningPorts() }),
     ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
-    madeQueues: madeQueues.map(({ takes, at }, id) => ({
-      id: String(id),
-      takes,
-      ago: performance.now() - at,
-    })),
+    madeQueues: madeQueues
+      .map(({ takes, at }, id) => ({ id: String(id), takes, ago: performance.now() - at }))
+      .slice(-mostMadeQueues),
     encryptionKeys: [...decryption.publicKeys],
     contract: described,
   }));

@@ -1,7 +1,16 @@
 import dns from 'node:dns';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
 import os from 'node:os';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { DeniedAddress, EndpointList, Network, toEndpoint, UpstreamAddresses } from './upstream-addresses.ts';
+import {
+  DeniedAddress,
+  EndpointList,
+  instanceHeader,
+  Network,
+  toEndpoint,
+  UpstreamAddresses,
+} from './upstream-addresses.ts';
 
 /** The loopback networks, and every address that there is. */
 const loopback = ['127.0.0.0/8', '::1/128'];
@@ -116,5 +125,51 @@ describe('as text', () => {
 
   it.each(['10/8', '10.0.0.0', '10.0.0.0/33', '0x7f.0.0.0/8', 'all', ''])('%p is no network', (text) => {
     expect(Network.safeParse(text).success).toBe(false);
+  });
+});
+
+describe('an endpoint that a service announces as its own', () => {
+  const servers: Server[] = [];
+  afterEach(() => servers.splice(0).forEach((server) => server.close()));
+  const listen = async (server: Server): Promise<number> => {
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return (server.address() as AddressInfo).port;
+  };
+  const answering = (answer: RequestListener) => listen(createServer(answer));
+  const isDenied = async (port: number): Promise<boolean> => {
+    const endpoint = { host: '127.0.0.1', port };
+    return new UpstreamAddresses(
+      () => [],
+      () => [endpoint],
+    )
+      .resolve(endpoint, loopback)
+      .then(
+        () => false,
+        (error: unknown) => error instanceof DeniedAddress,
+      );
+  };
+
+  it('is denied to an app where a process of the store listens', async () => {
+    expect(
+      await isDenied(await answering((_, response) => response.setHeader(instanceHeader, 'true').end())),
+    ).toBe(true);
+    expect(
+      await isDenied(
+        await answering((_, response) => response.writeHead(503, { [instanceHeader]: 'true' }).end()),
+      ),
+    ).toBe(true);
+  });
+
+  it('stays with the app that listens there, whatever the service says', async () => {
+    expect(await isDenied(await answering((_, response) => response.end('ok')))).toBe(false);
+    expect(await isDenied(await answering((_, response) => response.writeHead(404).end()))).toBe(false);
+  });
+
+  it('is denied where it is not known what listens there', async () => {
+    const silent = await listen(createTcpServer((socket) => socket.destroy()));
+    expect(await isDenied(silent)).toBe(true);
+    servers.splice(0).forEach((server) => server.close());
+    expect(await isDenied(silent)).toBe(true);
   });
 });

@@ -1,4 +1,6 @@
 import dns, { type LookupAddress } from 'node:dns';
+import http from 'node:http';
+import https from 'node:https';
 import { isIP } from 'node:net';
 import os from 'node:os';
 import type { Announcement } from '@jogakbo/contract';
@@ -45,7 +47,7 @@ export function toEndpoint(url: string): Required<Endpoint> {
   return { host: withoutBrackets(hostname), port: Number(port) || (defaultPorts[protocol] ?? 80) };
 }
 
-/** Every place where the processes of these instances listen. */
+/** Every place where these instances say that their processes listen. */
 export const toEndpoints = (instances: readonly Announcement[]): Endpoint[] =>
   instances.flatMap(({ url, ports = [] }) => {
     if (!URL.canParse(url)) return [];
@@ -71,19 +73,49 @@ export const Network = z
 const permitted = new Set(['unicast', 'private', 'uniqueLocal', 'carrierGradeNat']);
 /** Metadata services of clouds that are not link-local: AWS, Google, Alibaba, Azure. */
 const metadata = ['fd00:ec2::254', 'fd20:ce::254', '100.100.100.200', '168.63.129.16'];
-/** How long a resolved name of the store itself is used, in milliseconds. */
+/** How long a resolved name of the store itself is used, and the answer of an endpoint, in milliseconds. */
 const nameStays = 10_000;
+const answerTakes = 1_000;
+const mostAnswers = 1_000;
+/** With this header every process of the store answers at `/health/live`: apps do not, whatever a service says of them. */
+export const instanceHeader = 'x-jogakbo-instance';
+
+/** @throws Error where nothing answers HTTP there */
+function isProcessOfStore(
+  protocol: typeof http | typeof https,
+  host: string,
+  port: number,
+): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const target = { host, port, path: '/health/live', agent: false, rejectUnauthorized: false };
+    const request = protocol.get({ ...target, timeout: answerTakes }, (response) => {
+      resolve(instanceHeader in response.headers);
+      response.destroy();
+    });
+    request.on('timeout', () => request.destroy(new Error('no answer')));
+    request.on('error', reject);
+  });
+}
 
 /**
  * Which addresses may be asked over HTTP on behalf of others. An address must lie in a permitted network. Loopback must be
  * permitted by a network that is loopback itself; link-local, metadata, multicast, unspecified and translated (NAT64,
- * 6to4, Teredo) addresses and the store's own endpoints are never permitted.
+ * 6to4, Teredo) addresses and the store's own endpoints are never permitted. An endpoint that a service announces is the
+ * store's own unless what listens there shows that it is no process of the store: no service denies the address of an app.
  */
 export class UpstreamAddresses {
   readonly #names = new Map<string, { addresses: Promise<string[]>; at: number }>();
 
-  /** @param own the store's own endpoints, read at each check */
-  constructor(private readonly own: () => readonly Endpoint[]) {}
+  readonly #answers = new Map<string, { isOwn: Promise<boolean>; at: number }>();
+
+  /**
+   * @param own the store's own endpoints, as its operators set them; read at each check
+   * @param announced endpoints that services announce as theirs
+   */
+  constructor(
+    private readonly own: () => readonly Endpoint[],
+    private readonly announced: () => readonly Endpoint[] = () => [],
+  ) {}
 
   /**
    * Resolves a host, and leaves out what is not permitted: connect to nothing but the result.
@@ -105,14 +137,34 @@ export class UpstreamAddresses {
   }
 
   async #ownDenialOf(address: string, port: number): Promise<string | undefined> {
+    const isOwn =
+      (await this.#isAmong(this.own(), address, port)) ||
+      ((await this.#isAmong(this.announced(), address, port)) && (await this.#answersAsOwn(address, port)));
+    return isOwn ? `${address} port ${port} belongs to the store itself` : undefined;
+  }
+
+  async #isAmong(endpoints: readonly Endpoint[], address: string, port: number): Promise<boolean> {
     const isHere = isOfThisMachine(address);
-    for (const { host, port: ownPort } of this.own()) {
+    for (const { host, port: ownPort } of endpoints) {
       if (ownPort !== undefined && ownPort !== port) continue;
       const addresses = isIP(host) ? [host] : await this.#addressesOf(host);
-      const isOwn = addresses.some((one) => isSame(one, address) || (isHere && isOfThisMachine(one)));
-      if (isOwn) return `${address} port ${port} belongs to the store itself`;
+      if (addresses.some((one) => isSame(one, address) || (isHere && isOfThisMachine(one)))) return true;
     }
-    return undefined;
+    return false;
+  }
+
+  /** What does not answer HTTP counts as the store's own. */
+  #answersAsOwn(address: string, port: number): Promise<boolean> {
+    const name = `${address} ${port}`;
+    const known = this.#answers.get(name);
+    if (known && performance.now() - known.at < nameStays) return known.isOwn;
+    const isOwn = isProcessOfStore(http, address, port)
+      .catch(() => isProcessOfStore(https, address, port))
+      .catch(() => true);
+    this.#answers.delete(name);
+    this.#answers.set(name, { isOwn, at: performance.now() });
+    if (this.#answers.size > mostAnswers) this.#answers.delete(this.#answers.keys().next().value!);
+    return isOwn;
   }
 
   /** A name that cannot be resolved now keeps the addresses that it had. */

@@ -1,0 +1,26 @@
+import type { KnownGrants, MessageContext } from '@jogakbo/messaging';
+import { describe, expect, it } from '@jest/globals';
+import type { DataSource } from 'typeorm';
+import { ReadSettingsHandler } from './read-settings.ts';
+import type { Sources } from './sources.ts';
+import type { Vault } from './vault.ts';
+
+describe('the settings of a service', () => {
+  const read = (application: string, sender: string | undefined, enforced: boolean) =>
+    new ReadSettingsHandler(
+      {} as DataSource,
+      { of: async () => [] } as unknown as Sources,
+      { knows: () => true } as unknown as Vault,
+      { enforced } as KnownGrants,
+    ).read({ application, profiles: ['default'], label: 'main' }, { incoming: { sender } } as MessageContext);
+
+  it('are read over the bus by the login of the service and no other', async () => {
+    await expect(read('shop', 'shop', true)).resolves.toEqual({ sources: [] });
+    for (const sender of ['search', 'shop-2', 'gateway', '', undefined])
+      await expect(read('shop', sender, true)).rejects.toMatchObject({ code: 'forbidden' });
+  });
+
+  it('are read by any sender where services have no logins of their own', async () => {
+    await expect(read('shop', undefined, false)).resolves.toEqual({ sources: [] });
+  });
+});
