@@ -1,6 +1,16 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describe as toDescription, sensitive, service } from '@jogakbo/contract';
-import { Ask, DecryptionKeys, exchanges, Jwe, queues, ServiceKey } from '@jogakbo/messaging';
+import {
+  Ask,
+  BrokerConnection,
+  DecryptionKeys,
+  exchanges,
+  Instances,
+  Jwe,
+  Publisher,
+  queues,
+  ServiceKey,
+} from '@jogakbo/messaging';
 import { assertGrantsStream, publishGrants } from '@jogakbo/messaging/grants-stream';
 import { assertService, assertShared, instanceEvents } from '@jogakbo/messaging/topology';
 import { Service, start, type RunningService } from '@jogakbo/service';
@@ -28,6 +38,7 @@ describe('an announcement of one who has nothing but the login of a service', ()
   let broker: PrivateBroker;
   let shop: RunningService;
   const models: ChannelModel[] = [];
+  let bossUrl: string;
   let boss: ConfirmChannel;
   let thief: ConfirmChannel;
 
@@ -39,10 +50,11 @@ describe('an announcement of one who has nothing but the login of a service', ()
 
   beforeAll(async () => {
     broker = await privateBroker();
-    const [shopUrl, bankUrl, bossUrl] = await Promise.all(
+    const [shopUrl, bankUrl, operatorUrl] = await Promise.all(
       [shopName, bankName, bossName].map((name) => broker.login(name)),
     );
-    [boss, thief] = await Promise.all([open(bossUrl!), open(bankUrl!)]);
+    bossUrl = operatorUrl!;
+    [boss, thief] = await Promise.all([open(bossUrl), open(bankUrl!)]);
     // As the deploy step does.
     const ladder = [50, 100];
     await assertShared(boss, ladder);
@@ -98,5 +110,29 @@ describe('an announcement of one who has nothing but the login of a service', ()
       await expect(thiefKeys.decrypt(new Jwe(data), Pay.name)).rejects.toThrow();
       await expect(bankKeys.decrypt(new Jwe(data), Pay.name)).resolves.toEqual({ card: '4111' });
     }
+  });
+
+  it('is read up to a size, and names so many instances', async () => {
+    const connection = await new BrokerConnection({ operator: bossName }).open(bossUrl, 'listens');
+    let refused = 0;
+    connection.onStranger(() => (refused += 1));
+    const publisher = new Publisher(connection);
+    await publisher.open();
+    const instances = new Instances(connection, publisher, 'test');
+    await instances.open();
+    const own = () => instances.present.filter(({ service }) => service === bankName);
+    const large = { ...toDescription(bank), description: 'x'.repeat(300_000) };
+    await announce({ instance: `${bankName}-large`, contract: large });
+    for (let at = 0; at < 120; at++) await announce({ instance: `${bankName}-${at}`, interval: 60 });
+    await announce({ instance: `${bankName}-0`, state: 'draining' });
+    await announce({ instance: `${bankName}-last`, startedAt: '2099-01-01T00:00:00Z', interval: 1e9 });
+    await announce({ instance: `${bankName}-last`, startedAt: '2099-01-01T00:00:00Z' });
+    await eventually(() => own().some(({ instance }) => instance === `${bankName}-last`) || undefined);
+    expect(own()).toHaveLength(100);
+    expect(own().map(({ instance }) => instance)).not.toContain(`${bankName}-large`);
+    expect(own().every(({ startedAt }) => Date.parse(startedAt) <= Date.now())).toBe(true);
+    expect(refused).toBe(21);
+    await instances.close();
+    await connection.close();
   });
 });

@@ -1,0 +1,50 @@
+import { Grants, type KnownGrants } from '@jogakbo/messaging';
+import type { DatabaseSettings, PlatformSettings } from '@jogakbo/service';
+import { describe, expect, it } from '@jest/globals';
+import type { ContractHistory } from './contract-history.ts';
+import type { Directory } from './directory.ts';
+import { Registration } from './registration.ts';
+import type { RegistrySettings } from './settings.ts';
+
+const announced = {
+  service: 'search',
+  contract: {
+    ...{ service: 'search', description: '', events: [] },
+    requests: [{ name: 'search.hello', access: 'public', http: { method: 'GET', path: '/v1/hello/{name}' } }],
+  },
+};
+const offered = (...routes: string[]) => ({ asks: [], hears: [], routes, access: 'public' });
+const grants = new Grants([
+  {
+    ...{ service: 'shop', calls: [], hears: [], tells: [], door: false },
+    contracts: [
+      { name: 'shop.list', kind: 'query', offered: offered('GET /v1/things') },
+      { name: 'shop.page', kind: 'query', offered: offered('GET /oidc/*', 'POST /oidc/*') },
+    ],
+  },
+]);
+
+const open = (enforced: boolean) =>
+  new Registration(
+    { ours: [announced], onChange: () => () => {} } as unknown as Directory,
+    {} as ContractHistory,
+    { deniedUpstreams: [] } as unknown as RegistrySettings,
+    { enforced, current: grants } as unknown as KnownGrants,
+    { rabbitmqUrl: 'amqp://127.0.0.1' } as PlatformSettings,
+    { databaseUrl: 'postgres://127.0.0.1' } as DatabaseSettings,
+  );
+
+describe('a route', () => {
+  it('is taken by what the deploy step registered, not by what a service announces', () => {
+    const registration = open(true);
+    expect(registration.findConflict(['GET /v1/hello/{name}'])).toBeUndefined();
+    for (const route of ['GET /v1/things', 'GET /v1/{any}', 'PUT /oidc/x', 'GET /oidc/x'])
+      expect(registration.findConflict([route])).toContain('a service of this store has');
+    expect([registration.isOurs('shop'), registration.isOurs('search')]).toEqual([true, false]);
+  });
+
+  it('is taken by what is announced where services have no logins of their own', () => {
+    expect(open(false).findConflict(['GET /v1/hello/{name}'])).toContain('search has');
+    expect(open(false).findConflict(['GET /v1/things'])).toBeUndefined();
+  });
+});
