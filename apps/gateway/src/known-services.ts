@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Announcement, ServiceDescription } from '@jogakbo/contract';
 import { BrokerConnection, Instances, KnownGrants, Publisher } from '@jogakbo/messaging';
 import { Metrics } from '@jogakbo/service';
@@ -21,6 +22,8 @@ const ownRoutes = [
 
 /** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
 const lookEvery = 250;
+/** A table is made no more often than this, in milliseconds, however much is announced. */
+const tableEvery = 100;
 
 /**
  * Which services there are, and what each speaks, as far as one can hear. A service whose instances are all away keeps
@@ -41,6 +44,8 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   #heard = '';
   #table = new RouteTable([], ownRoutes);
   #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
+  #madeAt = -Infinity;
   #learnedAt = Infinity;
 
   constructor(
@@ -50,10 +55,11 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     private readonly grants: KnownGrants,
     metrics: Metrics,
   ) {
-    this.#instances = new Instances(connection, publisher, 'gateway', (announcement) => {
+    const hear = (announcement: Announcement): void => {
       if (announcement.upstream && announcement.state === 'draining') this.#forgetForeign(announcement);
-      this.#look();
-    });
+      this.#lookSoon();
+    };
+    this.#instances = new Instances(connection, publisher, 'gateway', hear, 'routes');
     grants.onChange(() => {
       this.#heard = '';
       this.#look();
@@ -134,11 +140,22 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     if (this.#foreign.delete(service)) this.#heard = 'changed';
   }
 
+  /** At once, or as soon as the next table may be made. */
+  #lookSoon(): void {
+    const wait = this.#madeAt + tableEvery - performance.now();
+    if (wait <= 0) return this.#look();
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      this.#look();
+    }, wait).unref();
+  }
+
   #look(): void {
     const alive = this.#instances.alive;
     const heard = alive.map(signOf).join();
     if (heard === this.#heard) return;
     this.#heard = heard;
+    this.#madeAt = performance.now();
     const [foreign, onBus] = [
       alive.filter(({ upstream }) => upstream),
       alive.filter(({ upstream }) => !upstream),
@@ -166,6 +183,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
+    clearTimeout(this.#soon);
     await this.#instances.close();
   }
 }
@@ -177,7 +195,11 @@ function signOf(announcement: Announcement): string {
   const { instance, version, upstream, url, networks, contract } = announcement;
   if (!upstream) return `${instance} ${version}`;
   let sign = signs.get(announcement);
-  if (!sign) signs.set(announcement, (sign = JSON.stringify([instance, version, url, networks, contract])));
+  if (!sign) {
+    // A digest: all signs are joined and compared several times in a second.
+    const text = JSON.stringify([version, url, networks, contract]);
+    signs.set(announcement, (sign = `${instance} ${hash('sha1', text, 'base64url')}`));
+  }
   return sign;
 }
 
