@@ -11,7 +11,7 @@ export { claimedRoutes, refusedRoutes } from './refused-routes.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
-export { AnnouncedRecipients, type Recipients } from './recipients.ts';
+export { KnownRecipients, type Recipients } from './recipients.ts';
 export { RabbitServer, type Around, type HandledMessage } from './server.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, toSplitKey, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
