@@ -22,8 +22,9 @@ const ownRoutes = [
 
 /** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
 const lookEvery = 250;
-/** A table is made no more often than this, in milliseconds, however much is announced. */
+/** However much is announced, the table of routes is made once in this time, in milliseconds: after so many at once. */
 const tableEvery = 100;
+const tablesAtOnce = 10;
 
 /**
  * Which services there are, and what each speaks, as far as one can hear. A service whose instances are all away keeps
@@ -35,17 +36,17 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   readonly #instances: Instances;
   readonly #contracts = new Map<string, ServiceDescription>();
   readonly #foreign = new Map<string, ServiceDescription>();
+  #onBus = new Map<string, Announcement[]>();
   #upstreams = new Map<string, Announcement[]>();
   readonly #listeners: ((table: RouteTable) => void)[] = [];
   readonly #refused: Gauge;
   #granted: ServiceDescription[] = [];
-  #alive = new Set<string>();
   #simulated: string[] = [];
   #heard = '';
   #table = new RouteTable([], ownRoutes);
   #timer: NodeJS.Timeout | undefined;
-  #soon: NodeJS.Timeout | undefined;
-  #madeAt = -Infinity;
+  #making: NodeJS.Timeout | undefined;
+  #nextTableAt = -Infinity;
   #learnedAt = Infinity;
 
   constructor(
@@ -57,7 +58,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   ) {
     const hear = (announcement: Announcement): void => {
       if (announcement.upstream && announcement.state === 'draining') this.#forgetForeign(announcement);
-      this.#lookSoon();
+      this.#look();
     };
     this.#instances = new Instances(connection, publisher, 'gateway', hear, 'routes');
     grants.onChange(() => {
@@ -100,7 +101,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   /** True where at least one instance of the service takes work. */
   serves({ service, upstream }: Pick<Route, 'service' | 'upstream'>): boolean {
-    return upstream === 'bus' ? this.#alive.has(service) : this.upstreamsOf(service).length > 0;
+    return upstream === 'bus' ? this.#onBus.has(service) : this.upstreamsOf(service).length > 0;
   }
 
   /** The instances of a service that is asked over HTTP, those that take work now. */
@@ -140,30 +141,29 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     if (this.#foreign.delete(service)) this.#heard = 'changed';
   }
 
-  /** At once, or as soon as the next table may be made. */
-  #lookSoon(): void {
-    const wait = this.#madeAt + tableEvery - performance.now();
-    if (wait <= 0) return this.#look();
-    this.#soon ??= setTimeout(() => {
-      this.#soon = undefined;
-      this.#look();
-    }, wait).unref();
-  }
-
   #look(): void {
     const alive = this.#instances.alive;
     const heard = alive.map(signOf).join();
     if (heard === this.#heard) return;
     this.#heard = heard;
-    this.#madeAt = performance.now();
     const [foreign, onBus] = [
       alive.filter(({ upstream }) => upstream),
       alive.filter(({ upstream }) => !upstream),
     ];
-    this.#alive = new Set(onBus.map(({ service }) => service));
+    this.#onBus = Map.groupBy(onBus, ({ service }) => service);
     this.#simulated = [...new Set(onBus.flatMap(({ simulated = [] }) => simulated))].sort();
     this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
-    for (const [service, some] of Map.groupBy(onBus, ({ service }) => service)) {
+    const now = performance.now();
+    if (now >= this.#nextTableAt) return this.#makeTable();
+    this.#making ??= setTimeout(() => this.#makeTable(), this.#nextTableAt - now).unref();
+  }
+
+  #makeTable(): void {
+    clearTimeout(this.#making);
+    this.#making = undefined;
+    const now = performance.now();
+    this.#nextTableAt = Math.max(this.#nextTableAt, now - tablesAtOnce * tableEvery) + tableEvery;
+    for (const [service, some] of this.#onBus) {
       this.#contracts.set(service, together(some.map(({ contract }) => contract)));
     }
     for (const [service, some] of this.#upstreams) {
@@ -183,7 +183,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
-    clearTimeout(this.#soon);
+    clearTimeout(this.#making);
     await this.#instances.close();
   }
 }
