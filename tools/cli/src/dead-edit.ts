@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { markHeader } from '@jogakbo/messaging/marks';
+import { digestOf, editedFromHeader } from '@jogakbo/messaging/marks';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { audit, operator } from './audit.ts';
 import { type DeadOptions } from './dead.ts';
@@ -99,13 +99,16 @@ export async function editLetter(
     }
     const { service } = letter;
     audit(state, { what: 'edit', service, ids: [letter.id] });
-    // What is edited is the operator's word: neither the service's mark nor a member stands behind it any more.
-    const { [markHeader]: _mark, caller: _caller, address: _address, ...unmarked } = letter.headers;
     await move(letter, {
       exchange: exchanges.dead,
       routingKey: queues.dead(service),
       content: contentWith(letter.message.content, data),
-      headers: { ...unmarked, 'edited-by': operator(), 'edited-at': new Date().toISOString() },
+      headers: (kept) => ({
+        // Of the first edit stays what was there before: the service's mark is for that.
+        [editedFromHeader]: digestOf(letter.message.content),
+        ...kept,
+        ...{ 'edited-by': operator(), 'edited-at': new Date().toISOString() },
+      }),
     });
     console.log(`Edited ${letter.id}. To have it handled:  npx jogakbo dead replay ${letter.id}`);
     return 0;

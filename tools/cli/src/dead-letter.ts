@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto';
+import { replayedForHeader, senderHeader } from '@jogakbo/messaging/identity';
+import { editedFromHeader, markHeader } from '@jogakbo/messaging/marks';
+import { queues } from '@jogakbo/messaging/topology';
 import { type ConsumeMessage } from 'amqplib';
 import { Fault } from './fault.ts';
 
 /** A message that a service gave up, as it lies in its dead-letter queue. */
 export interface DeadLetter {
   service: string;
+  /** The login that put it there, as the broker vouches for it. Everything else in a letter is that login's word. */
+  login: string | undefined;
   /** Of the message; where it has none, it is named by its content. */
   id: string;
   /** What tells it from other dead letters of its service: the id; with a number behind it where a letter before it has the same. */
@@ -41,6 +46,40 @@ const ofFailure =
 export const headersForReplay = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !ofFailure.test(name)));
 
+/** Of an operator's edit; and headers that would send copies elsewhere, in the name of who sends the letter on. */
+const ofEdit = new Set<string>([editedFromHeader, 'edited-by', 'edited-at']);
+const ofCopies = new Set(['CC', 'BCC']);
+
+/**
+ * Headers with which an operator sends a letter on, to its own service and to no other. The service verifies its mark.
+ * A mark that another login put there counts for nothing: then the letter is of the login that the broker vouches for.
+ * @param operator the login that sends it on
+ */
+export function headersFromOperator(letter: DeadLetter, operator: string): Record<string, unknown> {
+  const { service, login, headers } = letter;
+  const isReplay = login === operator && headers[replayedForHeader] === service;
+  const isMarked = markHeader in headers && (login === operator || login === service);
+  const kept = Object.entries(headers).filter(
+    ([name]) => !ofCopies.has(name) && (isReplay || !ofEdit.has(name)) && (isMarked || name !== markHeader),
+  );
+  const isSaid = isMarked || (isReplay && typeof headers.sender === 'string');
+  const isForOther = login === operator && replayedForHeader in headers && !isReplay;
+  const certain = isForOther || isFromElsewhere(letter) ? undefined : login;
+  return {
+    ...Object.fromEntries(kept),
+    ...(isSaid ? {} : senderHeader(certain)),
+    [replayedForHeader]: service,
+  };
+}
+
+/** Whether a queue that is not the service's held it before: its sender did not send it here, or not now. */
+function isFromElsewhere({ service, headers }: DeadLetter): boolean {
+  const own = [queues.commands(service), queues.events(service), queues.queries(service)];
+  const isOwn = (queue = '') =>
+    queue.startsWith('retry.') || own.some((one) => queue === one || queue.startsWith(`${one}@`));
+  return ((headers['x-death'] as Death[] | undefined) ?? []).some(({ queue }) => !isOwn(queue));
+}
+
 /** The body, where it is a JSON object that names its type. */
 function bodyOf(content: Buffer): { type: string; data: unknown; encrypted: boolean } | undefined {
   try {
@@ -75,6 +114,7 @@ export function deadLetterOf(service: string, message: ConsumeMessage): DeadLett
   const id = text(message.properties.messageId) || idByContent(message.content);
   return {
     service,
+    login: text(message.properties.userId) || undefined,
     id,
     name: id,
     type: body?.type,

@@ -82,6 +82,10 @@ export function listLetters(
   return 0;
 }
 
+/** What another login put among the dead letters is that one's word, whatever it says of its sender and its cause. */
+const putHereBy = ({ login, service }: DeadLetter): string =>
+  login === undefined || login === service ? (login ?? 'unknown') : `${login} (not ${service})`;
+
 export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
   if (json) {
     console.log(JSON.stringify(plain(letter), null, 2));
@@ -93,6 +97,7 @@ export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
   const rows = [
     ['id', letter.id],
     ['service', letter.service],
+    ['put here by', putHereBy(letter)],
     ['type', letter.type ?? '(unreadable)'],
     ['cause', letter.cause],
     ['queue', letter.queue ?? 'unknown'],

@@ -63,7 +63,7 @@ function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
     exchange: exchanges.dead,
     routingKey: letter.queue,
     content: letter.message.content,
-    headers: headersForReplay(letter.headers),
+    headers: headersForReplay,
   });
 }
 
