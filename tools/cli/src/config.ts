@@ -12,6 +12,7 @@ import { mustFit } from './config-check.ts';
 import { Fault, UsageFault } from './fault.ts';
 import { nearestName } from './nearest-name.ts';
 import { asOperator, type OperatorDoor } from './operator-door.ts';
+import { printable, printableJson } from './printable.ts';
 import { readSecret } from './read-secret.ts';
 import { openState } from './state.ts';
 import { textTable } from './text-table.ts';
@@ -45,7 +46,7 @@ const print = (lines: string[]): number => {
   console.log(lines.join('\n'));
   return 0;
 };
-const printJson = (value: unknown): number => print([JSON.stringify(value, null, 2)]);
+const printJson = (value: unknown): number => print([printableJson(value)]);
 
 async function get(
   door: OperatorDoor,
@@ -127,7 +128,7 @@ async function tellEffect(door: OperatorDoor, place: Place, version: number): Pr
     ...{ ...queryOf(place), limit: '100' },
   });
   const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
-  console.log(`${placeNamed(place)} is at version ${version}.`);
+  console.log(printable(`${placeNamed(place)} is at version ${version}.`));
   if (place.application === 'application') return 0;
   const until = Date.now() + effectPatience;
   let wait = 100;
@@ -169,8 +170,8 @@ async function history(door: OperatorDoor, place: Place, options: ConfigOptions)
   if (items.length === 0) return print([`Nothing was ever set for ${placeNamed(place)}.`]);
   return print(
     items.flatMap(({ version, at, by, reason, restores, changes }) => [
-      `version ${version}  ${at}  ${by}`,
-      `  ${reason}${restores === null ? '' : ` (back to version ${restores})`}`,
+      printable(`version ${version}  ${at}  ${by}`),
+      printable(`  ${reason}${restores === null ? '' : ` (back to version ${restores})`}`),
       ...changesTable(changes).map((line) => `    ${line}`),
     ]),
   );

@@ -10,6 +10,7 @@ import { type DeadOptions } from './dead.ts';
 import { contentWith, letterNamed, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues } from './dead-queue.ts';
 import { Fault, messageOf, UsageFault } from './fault.ts';
+import { printable, shellWord } from './printable.ts';
 import { type State } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
 
@@ -82,7 +83,10 @@ export async function editLetter(
   const before = await find(async (letter) => letter);
   if (before.encrypted) {
     throw new Fault(`The data of ${before.id} is encrypted for ${before.service}: it cannot be edited.`, {
-      remedies: [`npx jogakbo dead replay ${before.id}`, `or: npx jogakbo dead discard ${before.id}`],
+      remedies: [
+        `npx jogakbo dead replay ${shellWord(before.id)}`,
+        `or: npx jogakbo dead discard ${shellWord(before.id)}`,
+      ],
     });
   }
   const draft = typeof before.data === 'string' && !before.type ? before.data : pretty(before.data);
@@ -94,7 +98,7 @@ export async function editLetter(
   return find(async (letter, { move }) => {
     if (!letter.message.content.equals(before.message.content)) {
       throw new Fault(`Somebody else edited ${letter.id} meanwhile: nothing was changed.`, {
-        remedies: [`npx jogakbo dead show ${letter.id}`, 'then edit it again'],
+        remedies: [`npx jogakbo dead show ${shellWord(letter.id)}`, 'then edit it again'],
       });
     }
     const { service } = letter;
@@ -110,7 +114,9 @@ export async function editLetter(
         ...{ 'edited-by': operator(), 'edited-at': new Date().toISOString() },
       }),
     });
-    console.log(`Edited ${letter.id}. To have it handled:  npx jogakbo dead replay ${letter.id}`);
+    console.log(
+      `Edited ${printable(letter.id)}. To have it handled:  npx jogakbo dead replay ${shellWord(letter.id)}`,
+    );
     return 0;
   });
 }

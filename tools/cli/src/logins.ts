@@ -1,6 +1,7 @@
 import { readSetting } from '@jogakbo/service/environment';
 import { ensureBrokerLogins } from './broker-logins.ts';
 import { Fault } from './fault.ts';
+import { printable } from './printable.ts';
 import { readRun } from './run-record.ts';
 import { openSecrets, openState } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
@@ -42,7 +43,7 @@ export async function logins(): Promise<number> {
     : { kind: 'given', ...readRun(state)?.broker, url: brokerUrlOf(state) };
   const { remark, operator } = await ensureBrokerLogins(broker, apps, secrets, state.id);
   if (remark && operator === undefined) throw new Fault(remark);
-  if (remark) console.error(remark);
+  if (remark) console.error(printable(remark));
   console.log(`${apps.length} services have logins of their own: ${apps.map(({ name }) => name).join(', ')}`);
   return 0;
 }
