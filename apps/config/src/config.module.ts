@@ -1,12 +1,14 @@
 import { config } from '@jogakbo/contracts-config';
 import { GetMemberEmail } from '@jogakbo/contracts-identity';
-import { Consistency1700000000000 } from '@jogakbo/consistency';
+import { Consistency1700000000000, InboxSender1700000000100 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { ConfigVersions1700000004000 } from '../migrations/1700000004000-config-versions.ts';
 import { ChangeSettingsHandler } from './change-settings.ts';
 import { ConfigVersion } from './config-version.ts';
 import { ExplainSettingsHandler } from './explain-settings.ts';
 import { ReadSettingsHandler } from './read-settings.ts';
+import { RunningInstances } from './running-instances.ts';
+import { SettingsCheck } from './settings-check.ts';
 import { ConfigSettings } from './settings.ts';
 import { Sources } from './sources.ts';
 import { SpringController } from './spring.controller.ts';
@@ -16,9 +18,9 @@ import { Vault } from './vault.ts';
   contract: config,
   calls: [GetMemberEmail],
   settings: ConfigSettings,
-  migrations: [Consistency1700000000000, ConfigVersions1700000004000],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, ConfigVersions1700000004000],
   entities: [ConfigVersion],
-  providers: [Vault, Sources],
+  providers: [Vault, Sources, RunningInstances, SettingsCheck],
   handlers: [ReadSettingsHandler, ChangeSettingsHandler, ExplainSettingsHandler, SpringController],
 })
 export class ConfigModule {}

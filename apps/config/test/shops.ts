@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { service, type AnyRequest } from '@jogakbo/contract';
-import { childTraceparent, RabbitClient } from '@jogakbo/messaging';
+import { childTraceparent, RabbitClient, toSplitKey } from '@jogakbo/messaging';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import { privateDatabase, type Private, type ServiceUnderTest } from '@jogakbo/testing';
 import pg from 'pg';
@@ -88,7 +88,7 @@ export class Shops {
       persistent: contract.kind === 'command',
       context: {
         ...{ traceparent: childTraceparent(), language: 'ko' },
-        ...(memberId && { caller: { memberId, roles: ['member'] } }),
+        ...(memberId && { caller: { memberId, roles: ['member'] }, splitKey: toSplitKey(memberId) }),
       },
     });
     return answer as { version: string };

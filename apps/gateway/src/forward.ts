@@ -4,6 +4,7 @@ import {
   BrokerAway,
   RabbitClient,
   RemoteFault,
+  toSplitKey,
   type CallContext,
   type RequestOptions,
 } from '@jogakbo/messaging';
@@ -79,6 +80,7 @@ export class Forward {
       language: languageOf(headers['accept-language']),
       ...(caller && { caller }),
       address: exchange.address,
+      splitKey: toSplitKey(caller?.memberId ?? exchange.address),
     };
     const readInput = (): Input =>
       inputOf(route, {
@@ -125,8 +127,8 @@ export class Forward {
       return represent(route, await this.#askOrFallBack(route, input, context), language);
     };
     const insists = insistsOnNew(exchange.headers);
-    // What one version answered is not for those who meet another.
-    const meant = `${this.split.meantFor(service, context) ?? ''} ${language}`;
+    // What one version answered is not for those who meet another, there or at a service that it asks.
+    const meant = `${this.split.sidesOf(context)} ${language}`;
     let read: Representation;
     if (http.cache) {
       const input = readInput();

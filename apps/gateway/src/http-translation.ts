@@ -38,7 +38,11 @@ export interface Answer {
 export function sentOf(
   { http }: Route,
   parameters: Record<string, string>,
-  { caller, assertion }: { caller: Caller | undefined; assertion: string | undefined },
+  {
+    caller,
+    assertion,
+    splitKey,
+  }: { caller: Caller | undefined; assertion: string | undefined; splitKey: number },
   { headers, body, url, path, trace, traceId }: Exchange,
 ): Sent {
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
@@ -55,6 +59,7 @@ export function sentOf(
       'accept-encoding': 'identity',
       ...trace,
       'x-request-id': traceId,
+      'x-jogakbo-split-key': String(splitKey),
       ...(hasBody && { 'content-type': 'application/json' }),
       ...(caller && {
         'x-jogakbo-member': encodeURIComponent(caller.memberId),

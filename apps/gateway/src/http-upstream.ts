@@ -1,5 +1,5 @@
 import { Rejection, type Announcement } from '@jogakbo/contract';
-import { RemoteFault, type Caller } from '@jogakbo/messaging';
+import { RemoteFault, toSplitKey, type Caller } from '@jogakbo/messaging';
 import { Metrics, PlatformSettings, SplitCalls } from '@jogakbo/service';
 import {
   DeniedAddress,
@@ -112,7 +112,8 @@ export class HttpUpstreams implements OnApplicationShutdown {
     exchange: Exchange,
   ): Promise<void> {
     const assertion = caller && (await this.assertions.sign(route, caller));
-    const sent = sentOf(route, parameters, { caller, assertion }, exchange);
+    const splitKey = toSplitKey(caller?.memberId ?? exchange.address);
+    const sent = sentOf(route, parameters, { caller, assertion, splitKey }, exchange);
     const deadline = Date.now() + this.settings.requestTimeout;
     const client: Client = { isGone: false, onGone: () => {} };
     exchange.whenOver(() => {
@@ -121,7 +122,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     });
     const tried = new Set<string>();
     const { service } = route;
-    const version = this.split.versionFor(service, { caller, address: exchange.address });
+    const version = this.split.versionFor(service, { splitKey });
     while (tried.size < mostAttempts) {
       let instance = this.#choose(route, tried, version);
       if (!instance) {

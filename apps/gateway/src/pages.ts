@@ -1,5 +1,5 @@
 import type { PageAnswer, PageRequest } from '@jogakbo/contract';
-import { RabbitClient, type CallContext } from '@jogakbo/messaging';
+import { RabbitClient, toSplitKey, type CallContext } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import type { Exchange } from './exchange.ts';
 import { languageOf } from './language.ts';
@@ -34,6 +34,7 @@ export class PagesOfServices {
       ...exchange.trace,
       language: languageOf(headers['accept-language']),
       address: exchange.address,
+      splitKey: toSplitKey(exchange.address),
     };
     const cookie = mayBring(exchange) ? cookiesOf(headers['cookie'], pages!.cookies) : '';
     const passed = requestHeaders.flatMap((name) => {

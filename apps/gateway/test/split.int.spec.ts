@@ -3,8 +3,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { service } from '@jogakbo/contract';
-import { PlatformSettings, SplitCalls, start, type RunningService } from '@jogakbo/service';
+import { Ask, Handles, toSplitKey } from '@jogakbo/messaging';
+import { PlatformSettings, Service, SplitCalls, start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { Controller } from '@nestjs/common';
 import { z } from 'zod';
 import { configure, httpOptions } from '../src/door.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
@@ -14,6 +16,34 @@ import { issuer, signer, type Signer } from './signer.ts';
 import { StubbedIdentity } from './stubbed-identity.ts';
 
 const Announced = service('instances').event('announced', z.any());
+const Versions = { input: z.strictObject({}), output: z.object({ versions: z.array(z.string()) }) };
+const [front, middle, back] = [service('front'), service('middle'), service('back')];
+const AskFront = front.query('ask', { ...Versions, http: 'GET /v1/versions', access: 'public' });
+const AskMiddle = middle.query('ask', Versions);
+const AskBack = back.query('ask', Versions);
+
+/** A version of each of three services that ask one another. They answer with their versions, the first one first. */
+function chain(version: string) {
+  const link = (contract: typeof front, asked: typeof AskBack, next?: typeof AskBack) => {
+    @Controller()
+    class Handler {
+      constructor(private readonly ask: Ask) {}
+
+      @Handles(asked)
+      async answer() {
+        const { versions } = next ? await this.ask(next, {}) : { versions: [] };
+        return { versions: [version, ...versions] };
+      }
+    }
+    @Service({ contract, calls: next ? [next] : [], handlers: [Handler] })
+    class Link {}
+    return Link;
+  };
+  return [link(back, AskBack), link(middle, AskMiddle, AskBack), link(front, AskFront, AskMiddle)];
+}
+
+const fifth = { '2.0': 20 };
+const trafficSplit = { hello: { '2.0': 10 }, front: fifth, middle: fifth, back: fifth };
 const members = Array.from({ length: 200 }, (_, nth) => `member-${nth}`);
 
 describe('a share of the requests for a version of a service that is asked over HTTP', () => {
@@ -30,7 +60,9 @@ describe('a share of the requests for a version of a service that is asked over 
         TOKEN_ISSUER: issuer,
         IDENTITY_SERVICE: 'demo',
         LEARN_FOR: '0',
-        TRAFFIC_SPLIT: '{"hello":{"2.0":10}}',
+        // A busy machine is no reason to refuse here.
+        MAX_LOOP_DELAY: '10000',
+        TRAFFIC_SPLIT: JSON.stringify(trafficSplit),
       },
       { fastify: httpOptions, configure },
     );
@@ -44,7 +76,7 @@ describe('a share of the requests for a version of a service that is asked over 
     for (const member of members) tokens.set(member, await key.sign({ sub: member, sid: member, exp }));
     await run('1.0');
     await run('2.0');
-  });
+  }, 90_000);
   afterAll(async () => {
     for (const server of running.values()) server.close().closeAllConnections();
     await demo?.stop();
@@ -52,8 +84,10 @@ describe('a share of the requests for a version of a service that is asked over 
   });
 
   async function run(version: string): Promise<void> {
-    const server = createServer((_, response) =>
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ version })),
+    const server = createServer(({ headers }, response) =>
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ version, splitKey: headers['x-jogakbo-split-key'] })),
     ).listen(0, '127.0.0.1');
     running.set(version, server);
     await once(server, 'listening');
@@ -105,6 +139,42 @@ describe('a share of the requests for a version of a service that is asked over 
     const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
     expect(metrics).toMatch(/calls_split_total\{callee="hello",callee_version="2.0".* \d+/);
   });
+
+  it("tells an instance the split key, which is the gateway's own", async () => {
+    const [member] = members as [string];
+    const headers = { authorization: `Bearer ${tokens.get(member)}`, 'x-jogakbo-split-key': '1' };
+    const response = await fetch(`${gateway.url}/v1/hello`, { headers });
+    expect(await response.json()).toMatchObject({ splitKey: String(toSplitKey(member)) });
+  });
+
+  it('is the same one at all services of a chain', async () => {
+    const environment = {
+      ...{ RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error', LOCAL_MODE: 'true' },
+      TRAFFIC_SPLIT: JSON.stringify(trafficSplit),
+    };
+    const services: RunningService[] = [];
+    // The others first: a version that is alone takes everything.
+    for (const version of ['1.0', '2.0'])
+      for (const module of chain(version)) services.push(await start(module, { version, environment }));
+    try {
+      const versionsOf = async (member: string) => {
+        const authorization = `Bearer ${tokens.get(member)}`;
+        const response = await fetch(`${gateway.url}/v1/versions`, { headers: { authorization } });
+        return ((await response.json()) as { versions?: string[] }).versions;
+      };
+      await eventually(() => versionsOf(members[0]!));
+      const met: [string, string[] | undefined][] = [];
+      for (const member of members) met.push([member, await versionsOf(member)]);
+      const expected = (member: string) =>
+        toSplitKey(member) < 2_000 ? ['2.0', '2.0', '2.0'] : ['1.0', '1.0', '1.0'];
+      expect(met).toEqual(members.map((member) => [member, expected(member)]));
+      const share = met.filter(([, versions]) => versions?.[0] === '2.0').length;
+      expect(share).toBeGreaterThan(22);
+      expect(share).toBeLessThan(58);
+    } finally {
+      await Promise.all(services.map((one) => one.stop()));
+    }
+  }, 60_000);
 
   it('follows a change at once, and is over at once', async () => {
     const settings = gateway.get(PlatformSettings);

@@ -7,7 +7,11 @@ import {
   CheckPaymentToken,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { Consistency1700000000000, EventStore1700000000500 } from '@jogakbo/consistency';
+import {
+  Consistency1700000000000,
+  InboxSender1700000000100,
+  EventStore1700000000500,
+} from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { CancelOrderHandler } from './cancel-order.ts';
 import { cancellation, checkout } from './checkout.saga.ts';
@@ -23,7 +27,7 @@ import { SettleOrderHandler } from './settle-order.ts';
     ...[ReserveStock, CommitStock, ReturnStock],
     ...[AuthorizePayment, CapturePayment, ReturnPayment],
   ],
-  migrations: [Consistency1700000000000, EventStore1700000000500],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, EventStore1700000000500],
   handlers: [PlaceOrderHandler, SettleOrderHandler, CancelOrderHandler, ReadOrdersHandler],
   sagas: [checkout, cancellation],
   projections: [orderList],

@@ -1,5 +1,9 @@
 import { search } from '@jogakbo/contracts-search';
-import { Consistency1700000000000, EventStore1700000000500 } from '@jogakbo/consistency';
+import {
+  Consistency1700000000000,
+  InboxSender1700000000100,
+  EventStore1700000000500,
+} from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { products } from './products.projection.ts';
 import { SearchProductsHandler } from './search-products.ts';
@@ -7,7 +11,7 @@ import { SuggestProductsHandler } from './suggest-products.ts';
 
 @Service({
   contract: search,
-  migrations: [Consistency1700000000000, EventStore1700000000500],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, EventStore1700000000500],
   handlers: [SearchProductsHandler, SuggestProductsHandler],
   projections: [products],
 })

@@ -2,6 +2,7 @@ export { aggregate, TooEarly } from './aggregate.ts';
 export { Consistency1700000000000 } from './consistency.migration.ts';
 export { EventStore1700000000500 } from './event-store.migration.ts';
 export { append, change, history, load, nothing } from './event-store.ts';
+export { InboxSender1700000000100 } from './inbox-sender.migration.ts';
 export { LostQueues } from './lost-queues.ts';
 export { OutboxRelay, type RelayOptions } from './outbox-relay.ts';
 export { erase } from './personal-data.ts';

@@ -212,7 +212,7 @@ export class OutboxRelay {
     const { encryption, recipients } = this.options;
     const [service] = name.split('.', 1) as [string];
     const key = recipients.keyOf(service);
-    if (!key) throw new Unroutable(`${service} has not announced a key to encrypt ${name} with`);
+    if (!key) throw new Unroutable(`no key of ${service} is known that ${name} can be encrypted with`);
     let clear: unknown;
     try {
       clear = encryption.decrypt(data, `outbox ${message_id}`);
@@ -229,8 +229,8 @@ export class OutboxRelay {
          (SELECT id FROM outbox WHERE published_at < now() - interval '${retention.outbox}' LIMIT ${cleanedAtOnce})`,
     );
     const inbox = await client.query(
-      `DELETE FROM inbox WHERE key IN
-         (SELECT key FROM inbox WHERE received_at < now() - interval '${retention.inbox}' LIMIT ${cleanedAtOnce})`,
+      `DELETE FROM inbox WHERE (key, sender) IN
+         (SELECT key, sender FROM inbox WHERE received_at < now() - interval '${retention.inbox}' LIMIT ${cleanedAtOnce})`,
     );
     return outbox.rowCount === cleanedAtOnce || inbox.rowCount === cleanedAtOnce;
   }

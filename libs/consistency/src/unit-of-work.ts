@@ -7,7 +7,7 @@ import {
   type AnyEvent,
   type Message,
 } from '@jogakbo/contract';
-import { contextHeaders, MessageContext, subjectOf, type Incoming } from '@jogakbo/messaging';
+import { contextHeaders, MessageContext, subjectOf } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { inboxKey, type InboxKey } from './inbox-key.ts';
@@ -65,14 +65,13 @@ export class UnitOfWork extends MessageContext {
 
   /** @param subject what it is about; by default what the message is about */
   constructor(
-    contract: AnyContract,
-    incoming: Incoming,
+    { contract, incoming, input }: MessageContext,
     options: WorkOptions,
-    subject: string | undefined = subjectOf(contract, incoming.data),
+    subject: string | undefined = subjectOf(contract, input),
   ) {
-    super(contract, incoming);
+    super(contract, incoming, input);
     this.#options = options;
-    this.#inbox = inboxKey(contract, incoming, options.encryption);
+    this.#inbox = inboxKey(this, options.encryption);
     this.#subject = subject;
     this.#runner = options.dataSource.createQueryRunner();
     const query = this.#runner.query.bind(this.#runner);
@@ -150,10 +149,10 @@ export class UnitOfWork extends MessageContext {
 
   /** One round trip: PostgreSQL runs what is written behind BEGIN within the transaction. */
   async #begin(connection: ClientBase): Promise<void> {
-    const { key, fingerprints } = this.#inbox;
+    const { key, sender, fingerprints } = this.#inbox;
     const [, inserted] = await Promise.all([
       connection.query('BEGIN'),
-      connection.query(insertIntoInbox, [key, fingerprints?.[0] ?? null, this.#subject ?? null]),
+      connection.query(insertIntoInbox, [key, fingerprints?.[0] ?? null, this.#subject ?? null, sender]),
     ]);
     if (inserted.rowCount === 1) {
       this.#client = connection;
@@ -169,11 +168,11 @@ export class UnitOfWork extends MessageContext {
    * @throws Rejection `idempotency-key-reused` where the key came with another input
    */
   async mustBeNew(): Promise<void> {
-    const { key, fingerprints } = this.#inbox;
-    const text = 'SELECT fingerprint, answer FROM inbox WHERE key = $1';
+    const { key, sender, fingerprints } = this.#inbox;
+    const text = `SELECT fingerprint, answer FROM inbox WHERE key = $1 AND sender IN ($2, '')`;
     const rows: { fingerprint: string | null; answer: unknown }[] = this.#connected
-      ? (await (await this.#connected).query(text, [key])).rows
-      : await this.#options.dataSource.query(text, [key]);
+      ? (await (await this.#connected).query(text, [key, sender])).rows
+      : await this.#options.dataSource.query(text, [key, sender]);
     const [known] = rows;
     if (!known) return;
     if (fingerprints && !fingerprints.includes(known.fingerprint ?? '')) {
@@ -200,8 +199,9 @@ export class UnitOfWork extends MessageContext {
     const left = rows.length > 0 ? leave(connection, rows) : nothingLeft;
     writes.push(left);
     if (this.#mustKeep(answer)) {
-      const text = 'UPDATE inbox SET answer = $2 WHERE key = $1';
-      writes.push(connection.query(text, [this.#inbox.key, JSON.stringify(this.#toKeep(answer))]));
+      const { key, sender } = this.#inbox;
+      const text = 'UPDATE inbox SET answer = $3 WHERE key = $1 AND sender = $2';
+      writes.push(connection.query(text, [key, sender, JSON.stringify(this.#toKeep(answer))]));
     }
     this.#over = true;
     const committed = connection.query('COMMIT');
@@ -273,10 +273,14 @@ export class UnitOfWork extends MessageContext {
 /** Apart from the other advisory locks by its seed: nobody can name a thing so that it is in their way. NULL holds nothing. */
 const holdSubject = (parameter: string) => `SELECT pg_advisory_xact_lock(hashtextextended(${parameter}, 1))`;
 
-/** A key that a client chose may be in use by a request that runs now: that one is not waited for. */
+/**
+ * A key that a client chose may be in use by a request that runs now: that one is not waited for. Instances of the version
+ * before write no sender: see InboxSender1700000000100.
+ */
 const insertIntoInbox = `
-  INSERT INTO inbox (key, fingerprint) SELECT $1, $2 FROM (${holdSubject('$3')}) AS held
-  WHERE $2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0))
+  INSERT INTO inbox (key, fingerprint, sender) SELECT $1, $2, $4 FROM (${holdSubject('$3')}) AS held
+  WHERE ($2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0)))
+    AND NOT EXISTS (SELECT FROM inbox WHERE key = $1 AND sender = '')
   ON CONFLICT DO NOTHING RETURNING key`;
 
 type Pending = Omit<OutboxRow, 'id' | 'created_at'> & { position: number; due_at: Date | undefined };

@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { service } from '@jogakbo/contract';
-import { childTraceparent, type Around } from '@jogakbo/messaging';
+import { childTraceparent, MessageContext, type Around } from '@jogakbo/messaging';
 import { z } from 'zod';
 import type { Left } from './outbox-relay.ts';
 import { AlreadyHandled, UnitOfWork, type WorkOptions } from './unit-of-work.ts';
@@ -15,7 +15,7 @@ export class UnitsOfWork {
 
   /** For `RabbitServer`: every command and event is handled in a unit of work, a repeated one gets its first answer. */
   readonly around: Around = async (context, next) => {
-    const work = new UnitOfWork(context.contract, context.incoming, this.options);
+    const work = new UnitOfWork(context, this.options);
     try {
       // A repeated request must get its first answer even where the world has changed since, so look before working.
       if (context.incoming.idempotencyKey || context.incoming.redelivered) await work.mustBeNew();
@@ -35,7 +35,7 @@ export class UnitsOfWork {
    * @throws what `body` throws, after everything was rolled back
    */
   async run<T>(body: (work: UnitOfWork) => Promise<T>, subject?: string): Promise<T> {
-    const work = new UnitOfWork(Occasion, fromNobody(), this.options, subject);
+    const work = new UnitOfWork(new MessageContext(Occasion, fromNobody()), this.options, subject);
     try {
       const result = await body(work);
       await this.#commit(work, undefined);

@@ -19,6 +19,8 @@ export interface CallContext extends TraceContext {
   caller?: Caller;
   /** The network address that the request came from, as the gateway sees it. */
   address?: string;
+  /** Which side of every traffic split it meets: 0 to 9,999, see `toSplitKey`. Says nothing of who asks, and permits nothing. */
+  splitKey?: number;
 }
 
 const storage = new AsyncLocalStorage<CallContext>();

@@ -407,7 +407,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const opened = await this.#decryption.open(contract, incoming);
     const encryptAnswer = this.#decryption.responder(contract, incoming);
     const input = parse(contract.input, opened.data);
-    const context = new MessageContext(contract, opened);
+    const context = new MessageContext(contract, opened, input);
     const expired = () =>
       incoming.replyTo !== undefined && (incoming.context.deadline ?? Infinity) <= Date.now();
     const key = contract.kind === 'query' ? undefined : subjectOf(contract, input);
@@ -423,7 +423,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
           return contract.kind === 'event' ? undefined : contract.output.parse(answer);
         };
         const { around } = this.options;
-        return contract.kind === 'query' || !around ? through(context) : around(context, through);
+        const result = contract.kind === 'query' || !around ? through(context) : around(context, through);
+        return result.catch((error: unknown) => {
+          throw context.toCaller(error);
+        });
       });
       await this.#answer(incoming, { response: await encryptAnswer(response) });
     });

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { TrafficSplit, versionFor } from './split.ts';
+import { parseSplitKey, toSplitKey, TrafficSplit, versionFor } from './split.ts';
 
 const members = Array.from(
   { length: 20_000 },
   (_, nth) => `0198c9a1-0000-7000-8000-${String(nth).padStart(12, '0')}`,
 );
-const takenBy = (shares: Record<string, number>, version: string | undefined, service = 'orders') =>
-  members.filter((member) => versionFor(service, shares, member) === version);
+const takenBy = (shares: Record<string, number>, version: string | undefined) =>
+  members.filter((member) => versionFor(shares, toSplitKey(member)) === version);
 
 describe('a traffic split', () => {
   it('gives each version its share of members that are nearly alike', () => {
@@ -24,14 +24,24 @@ describe('a traffic split', () => {
     expect(before.every((member) => after.has(member))).toBe(true);
   });
 
-  it('does not try everything on the same members', () => {
-    const [orders, payments] = ['orders', 'payments'].map((name) => takenBy({ '2': 10 }, '2', name));
-    const both = orders!.filter((member) => payments!.includes(member));
-    expect(both.length).toBeLessThan(400);
+  it('sends a member to the same side of every service', () => {
+    const newOrders = takenBy({ '2.0': 10 }, '2.0');
+    expect(takenBy({ '7.1': 10 }, '7.1')).toEqual(newOrders);
+    const more = new Set(takenBy({ '7.1': 20 }, '7.1'));
+    expect(newOrders.every((member) => more.has(member))).toBe(true);
+  });
+
+  it('has 10,000 keys, of which a share takes exactly its part', () => {
+    const keys = Array.from({ length: 10_000 }, (_, key) => key);
+    expect(keys.filter((key) => versionFor({ '2': 12.34 }, key) === '2')).toHaveLength(1_234);
+    expect(keys.filter((key) => versionFor({ '2': 100 }, key) === '2')).toHaveLength(10_000);
+    expect([0, 9_999].map(parseSplitKey)).toEqual([0, 9_999]);
+    for (const wrong of [-1, 10_000, 0.5, NaN, '1', null, undefined, {}])
+      expect(parseSplitKey(wrong)).toBeUndefined();
   });
 
   it('leaves to chance what belongs to nobody', () => {
-    const versions = Array.from({ length: 400 }, () => versionFor('orders', { '2': 50 }, undefined));
+    const versions = Array.from({ length: 400 }, () => versionFor({ '2': 50 }, undefined));
     expect(new Set(versions)).toEqual(new Set(['2', undefined]));
   });
 

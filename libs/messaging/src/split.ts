@@ -18,8 +18,8 @@ export type Shares = z.infer<typeof Shares>;
 export const TrafficSplit = z.record(z.string(), Shares);
 export type TrafficSplit = z.infer<typeof TrafficSplit>;
 
-/** What of a call says by whom a split is kept. */
-export type SplitContext = Pick<CallContext, 'caller' | 'address'> | undefined;
+/** What of a call decides which side of a split it meets. */
+export type SplitContext = Pick<CallContext, 'splitKey'> | undefined;
 
 /** Decides for a caller which version of a callee takes a call. */
 export interface Splitter {
@@ -29,27 +29,37 @@ export interface Splitter {
   fellBack?(callee: string, version: string): void;
 }
 
-/** By whom a split is kept: whose call it is, else where it came from. */
-export const splitKeyOf = (context: SplitContext): string | undefined =>
-  context?.caller?.memberId ?? context?.address;
+/** As many as a percent has hundredths, a hundred times. */
+const splitKeys = 10_000;
+
+/**
+ * The split key of a member, or of an address where there is no member. The gateway makes it; it travels with everything
+ * that a request causes, so that each service on the way meets the same side. Whoever forges one chooses its own side.
+ */
+export const toSplitKey = (memberOrAddress: string): number =>
+  createHash('sha256').update(memberOrAddress).digest().readUInt32BE(0) % splitKeys;
+
+/** The split key that a sender wrote; undefined where it is none. */
+export const parseSplitKey = (value: unknown): number | undefined =>
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < splitKeys
+    ? (value as number)
+    : undefined;
 
 /**
  * The version that takes a call, the same one for the same key for as long as the shares are the same. Where one share
- * alone is raised, nobody leaves its version.
- * @param key whose call it is; undefined: chance decides, each time
+ * alone is raised, nobody leaves its version. At every service the first keys are those of the first version that its
+ * split names: who meets the new version of one service meets the new version of another with as large a share.
+ * @param key of the call; undefined: chance decides, each time
  * @returns undefined where the call is one of the rest
  */
-export function versionFor(service: string, shares: Shares, key: string | undefined): string | undefined {
-  let place = 100 * (key === undefined ? Math.random() : fraction(`${service} ${key}`));
+export function versionFor(shares: Shares, key: number | undefined): string | undefined {
+  let place = key === undefined ? 100 * Math.random() : (100 * key) / splitKeys;
   for (const [version, share] of Object.entries(shares)) {
     if (place < share) return version;
     place -= share;
   }
   return undefined;
 }
-
-/** Evenly from 0 to 1, however alike the texts are. */
-const fraction = (text: string): number => createHash('sha1').update(text).digest().readUInt32BE(0) / 2 ** 32;
 
 /** Fractions of percents do not add up exactly. */
 const sumOf = (shares: Record<string, number>): number =>

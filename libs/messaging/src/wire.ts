@@ -6,6 +6,7 @@ import type { CallContext, Caller } from './call-context.ts';
 import { Jwe, jose } from './encryption.ts';
 import { originOf, type Origin, type Standing } from './identity.ts';
 import type { Marks } from './marks.ts';
+import { parseSplitKey } from './split.ts';
 import { childTrace } from './trace-context.ts';
 import { mostTogether } from './turn.ts';
 
@@ -62,6 +63,8 @@ export class BrokerAway extends RemoteFault {
 /** With an encrypted request: the public key (JWK) that its answer is to be encrypted with. */
 export const replyKeyHeader = 'reply-key';
 
+/** See `CallContext.splitKey`. */
+const splitKeyHeader = 'split-key';
 /** Prefix of CloudEvents attributes in the headers (CloudEvents AMQP protocol binding 1.0, binary mode). */
 const cloudEvents = 'cloudEvents:';
 /** A JSON array of what would be the bodies of as many messages, each with the headers that it would have. */
@@ -88,6 +91,7 @@ export function contextHeaders(context: CallContext | undefined): Record<string,
     ...(context?.deadline && { deadline: context.deadline }),
     ...(context?.caller && { caller: JSON.stringify(context.caller) }),
     ...(context?.address && { address: context.address }),
+    ...(context?.splitKey !== undefined && { [splitKeyHeader]: context.splitKey }),
   };
 }
 
@@ -224,6 +228,7 @@ function incomingOf(
   // Stock Nest peers may use objects as patterns: no contract is called so, and they are told.
   const pattern = typeof named === 'string' ? named : JSON.stringify(named);
   const id = typeof body.id === 'string' ? body.id : undefined;
+  const splitKey = parseSplitKey(headers[splitKeyHeader]);
   return {
     pattern,
     data: dataOf(body.datacontenttype, body.data),
@@ -240,6 +245,7 @@ function incomingOf(
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
       ...(typeof headers['address'] === 'string' && { address: headers['address'] }),
+      ...(splitKey !== undefined && { splitKey }),
     },
     idempotencyKey: text(headers['idempotency-key']),
     redelivered: fields.redelivered,

@@ -1,4 +1,4 @@
-import { splitKeyOf, versionFor, type Shares, type SplitContext, type Splitter } from '@jogakbo/messaging';
+import { versionFor, type Shares, type SplitContext, type Splitter } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import type { Metrics } from './metrics.ts';
@@ -33,15 +33,21 @@ export class SplitCalls implements Splitter {
     return Object.hasOwn(trafficSplit, callee) ? trafficSplit[callee] : undefined;
   }
 
-  /** Which version a call would be meant for. Nothing is counted. */
-  meantFor(callee: string, context: SplitContext): string | undefined {
+  /** Which versions a call and those that it causes are meant for, as a text. Nothing is counted. */
+  sidesOf(context: SplitContext): string {
+    const { trafficSplit } = this.settings;
+    const sides = Object.keys(trafficSplit).map((callee) => this.#meantFor(callee, context) ?? '');
+    return sides.join(' ');
+  }
+
+  #meantFor(callee: string, context: SplitContext): string | undefined {
     const shares = this.sharesOf(callee);
-    return shares && versionFor(callee, shares, splitKeyOf(context));
+    return shares && versionFor(shares, context?.splitKey);
   }
 
   versionFor(callee: string, context: SplitContext): string | undefined {
     if (!this.sharesOf(callee)) return undefined;
-    const version = this.meantFor(callee, context);
+    const version = this.#meantFor(callee, context);
     this.#calls.inc({ callee, callee_version: version ?? 'others' });
     return version;
   }

@@ -1,8 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { service, type Body } from '@jogakbo/contract';
-import { Consistency1700000000000, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
+import { Id, lineOfText, service, type Body, type Input } from '@jogakbo/contract';
+import {
+  Consistency1700000000000,
+  InboxSender1700000000100,
+  UnitsOfWork,
+  type UnitOfWork,
+} from '@jogakbo/consistency';
 import { Ask, currentCall, Handles, type CallContext } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
 import { eventually, moveTimeOfDay, ServiceUnderTest } from '../src/index.ts';
@@ -36,6 +41,15 @@ const Deposited = bank.event('deposited', z.object({ account: z.string(), balanc
   subject: 'account',
 });
 const Shrug = bank.command('shrug', { input: z.strictObject({ account: z.string() }) });
+const Pay = bank.command('pay', {
+  input: z.strictObject({
+    account: Id,
+    note: lineOfText(20).default('none'),
+    times: z.int().default(1),
+  }),
+  output: z.object({ paid: z.string() }),
+  idempotency: 'required',
+});
 const Print = service('printer').command('print', { input: z.strictObject({ page: z.int() }) });
 const PrintLater = bank.command('print-later', { input: z.strictObject({ page: z.int() }) });
 
@@ -110,6 +124,13 @@ class BankHandler {
     await tx.query('SELECT 1 / 0').catch(() => {});
   }
 
+  @Handles(Pay)
+  async pay(_: Body<typeof Pay>, { tx }: UnitOfWork) {
+    const paid = randomUUID();
+    await tx.query('INSERT INTO note VALUES ($1)', [`paid ${paid}`]);
+    return { paid };
+  }
+
   @Handles(PrintLater)
   async print({ page }: Body<typeof PrintLater>, { send }: UnitOfWork) {
     send(Print({ page }));
@@ -119,7 +140,7 @@ class BankHandler {
 @Service({
   contract: bank,
   calls: [Ask4Rate, Print],
-  migrations: [Consistency1700000000000, Tables1700000001000],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
   entities: [Account, Note],
   handlers: [BankHandler],
 })
@@ -208,6 +229,27 @@ describe('consistency', () => {
     expect(bankService.heard(Deposited).filter((event) => event.account === another)).toHaveLength(1);
   });
 
+  it('knows a request again by what it means, however its input is spelt', async () => {
+    const idempotencyKey = randomUUID();
+    const account = '0198c9a1-0000-7000-8000-00000000abcd';
+    const pay = (input: Input<typeof Pay>) => bankService.ask(Pay, input, { idempotencyKey });
+    const first = await pay({ account, note: 'caf\u00e9' });
+    expect(await pay({ times: 1, note: 'cafe\u0301', account: account.toUpperCase() })).toEqual(first);
+    // A version before has stored it as it came.
+    const asItCame = createHash('sha256').update(JSON.stringify({ account, note: 'caf\u00e9' }));
+    await bankService.query('UPDATE inbox SET fingerprint = $2 WHERE key LIKE $1', [
+      ...[`%${idempotencyKey}`, asItCame.digest('base64url')],
+    ]);
+    expect(await pay({ note: 'caf\u00e9', account })).toEqual(first);
+    for (const input of [
+      { account, note: 'cafe' },
+      { account, note: 'caf\u00e9', times: 2 },
+      { account: randomUUID(), note: 'caf\u00e9' },
+    ])
+      await expect(pay(input)).rejects.toMatchObject({ code: 'idempotency-key-reused' });
+    expect(await notes(`paid ${first.paid}`)).toBe(1);
+  });
+
   it('holds no connection while a handler waits for another service', async () => {
     let release = () => {};
     const gate = new Promise<void>((resolve) => (release = resolve));
@@ -256,10 +298,10 @@ describe('consistency', () => {
     await eventually(wasReminded, 4_000);
   });
 
-  it('keeps a command until somebody takes it, with its trace', async () => {
+  it('keeps a command until somebody takes it, with its trace and its side of a split', async () => {
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
     const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-02`, tracestate: 'rojo=1,congo=2' };
-    await bankService.send(PrintLater({ page: 1 }), undefined, { ...trace, language: 'ko' });
+    await bankService.send(PrintLater({ page: 1 }), undefined, { ...trace, language: 'ko', splitKey: 4_711 });
     await eventually(
       async () => (await bankService.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).length === 1,
     );
@@ -269,6 +311,7 @@ describe('consistency', () => {
     expect(calls[0]).toMatchObject({
       traceparent: expect.stringMatching(new RegExp(`^00-${traceId}-[0-9a-f]{16}-02$`)),
       tracestate: 'rojo=1,congo=2',
+      splitKey: 4_711,
     });
     await eventually(
       async () => (await bankService.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).length === 0,

@@ -1,6 +1,7 @@
 import { BrokerConnection, exchanges, Publisher, ServiceKey } from '@jogakbo/messaging';
 import {
   Consistency1700000000000,
+  InboxSender1700000000100,
   StorageEncryption,
   UnitsOfWork,
   type OutboxRelay,
@@ -55,7 +56,11 @@ export class Counting {
   async open(): Promise<void> {
     [this.broker, this.database] = await Promise.all([privateBroker(), privateDatabase()]);
     this.source = new DataSource({
-      ...{ type: 'postgres', url: this.database.url, migrations: [Consistency1700000000000] },
+      ...{
+        type: 'postgres',
+        url: this.database.url,
+        migrations: [Consistency1700000000000, InboxSender1700000000100],
+      },
       migrationsTransactionMode: 'each',
       extra: { pipeline: true },
     });

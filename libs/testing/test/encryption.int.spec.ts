@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { Consistency1700000000000, saga, to, type UnitOfWork } from '@jogakbo/consistency';
+import {
+  Consistency1700000000000,
+  InboxSender1700000000100,
+  saga,
+  to,
+  type UnitOfWork,
+} from '@jogakbo/consistency';
 import { sensitive, service, type Body } from '@jogakbo/contract';
 import { BrokerConnection, exchanges, Handles, Publisher, queues, RabbitClient } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
@@ -68,7 +74,7 @@ class BankHandler {
   contract: bank,
   calls: [Print],
   sagas: [remember],
-  migrations: [Consistency1700000000000, Tables1700000001000],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
   handlers: [BankHandler],
 })
 class BankModule {}
@@ -135,7 +141,7 @@ describe('sensitive messages', () => {
     const before = sentAs(Charge.name).length;
     await expect(client.ask(Charge, { orderId: '1', card: newCard() })).rejects.toMatchObject({
       code: 'unavailable',
-      message: 'bank has not announced a key to encrypt bank.charge with',
+      message: 'no key of bank is known that bank.charge can be encrypted with',
     });
     expect(sentAs(Charge.name)).toHaveLength(before);
     await client.close();

@@ -6,6 +6,7 @@ import {
   append,
   change,
   Consistency1700000000000,
+  InboxSender1700000000100,
   erase,
   EventStore1700000000500,
   history,
@@ -110,7 +111,7 @@ class PotHandler {
 
 @Service({
   contract: pots,
-  migrations: [Consistency1700000000000, EventStore1700000000500],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, EventStore1700000000500],
   handlers: [PotHandler],
   projections: [sums],
 })

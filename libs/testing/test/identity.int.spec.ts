@@ -1,6 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Announcement, describe as described, service, type Body } from '@jogakbo/contract';
-import { Consistency1700000000000, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
+import {
+  Consistency1700000000000,
+  InboxSender1700000000100,
+  UnitsOfWork,
+  type UnitOfWork,
+} from '@jogakbo/consistency';
 import {
   Ask,
   BrokerConnection,
@@ -55,6 +60,8 @@ const HowHeavy = bakery.query('how-heavy', {
   output: z.object({ grams: z.int() }),
 });
 
+const Whisper = service(thiefName).event('whisper', z.object({}));
+
 class Tables1700000001000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query('CREATE TABLE loaf (bag text)');
@@ -82,6 +89,11 @@ class Baker {
     await tx.query('INSERT INTO loaf VALUES ($1)', [bag]);
   }
 
+  @Handles(Whisper)
+  async whisper(_: Body<typeof Whisper>, { tx }: UnitOfWork) {
+    await tx.query("INSERT INTO loaf VALUES ('whispered')");
+  }
+
   @Handles(Bake)
   async bake({ bag }: Body<typeof Bake>, { tx }: UnitOfWork) {
     await tx.query('INSERT INTO loaf VALUES ($1)', [bag]);
@@ -102,7 +114,7 @@ class Baker {
 @Service({
   contract: bakery,
   calls: [Weigh],
-  migrations: [Consistency1700000000000, Tables1700000001000],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
   handlers: [Baker],
 })
 class BakeryModule {}
@@ -137,7 +149,7 @@ describe('where every service has a login of its own', () => {
       ...{ service: name, contracts: [], calls, hears, tells: [], door: false },
     });
     const registered = [
-      declares(bakeryName, [Weigh.name], [Ground.name]),
+      declares(bakeryName, [Weigh.name], [Ground.name, Whisper.name]),
       declares(millName, [Bake.name, HowMany.name]),
       declares(thiefName, [HowMany.name]),
     ];
@@ -149,7 +161,7 @@ describe('where every service has a login of its own', () => {
     };
     const source = new DataSource({
       ...{ type: 'postgres', url: database.url },
-      migrations: [Consistency1700000000000, Tables1700000001000],
+      migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
     });
     await source.initialize();
     await source.runMigrations();
@@ -200,6 +212,63 @@ describe('where every service has a login of its own', () => {
     await publishers[millName]!.publish(sent('rye'));
     await eventually(async () => (await loaves()).length === 2 || undefined);
     expect((await loaves()).sort()).toEqual(['rye', 'white']);
+  });
+
+  const whispered = (id: string) => {
+    const event = { id, name: Whisper.name, source: thiefName, time: new Date(), data: {} };
+    return {
+      ...{ exchange: exchanges.events, routingKey: Whisper.name },
+      ...encodeEvent(event, contextHeaders(undefined)),
+    };
+  };
+  /** How often it was baked; undefined: never. */
+  const count = (loaf: string) => async () =>
+    (await loaves()).filter((one) => one === loaf).length || undefined;
+
+  it('skips no message because another sender used its id', async () => {
+    const messages = [announced('raisin'), sent('plait')];
+    for (const { options } of messages) {
+      const before = (await count('whispered')()) ?? 0;
+      await publishers[thiefName]!.publish(whispered(options.messageId));
+      await eventually(async () => ((await count('whispered')()) ?? 0) > before);
+    }
+    for (const message of messages) await publishers[millName]!.publish(message);
+    await eventually(count('raisin'));
+    await eventually(count('plait'));
+    // The sender's own repetitions still are.
+    for (const message of messages) await publishers[millName]!.publish(message);
+    await publishers[millName]!.publish(sent('after both'));
+    await publishers[millName]!.publish(announced('after both'));
+    await eventually(async () => (await count('after both')()) === 2);
+    expect([await count('raisin')(), await count('plait')()]).toEqual([1, 1]);
+  });
+
+  it('keeps the answer to an idempotency key for its sender', async () => {
+    const withKey = (bag: string) => {
+      const { options, ...rest } = sent(bag);
+      const headers = { ...options.headers, 'idempotency-key': 'guessed' };
+      return { ...rest, options: { ...options, headers } };
+    };
+    await publishers[bossName]!.publish(withKey('first'));
+    await eventually(count('first'));
+    await publishers[millName]!.publish(withKey('second'));
+    await eventually(count('second'));
+  });
+
+  it('takes what an instance of the version before has handled for a duplicate, and the reverse', async () => {
+    const source = running.app.get(DataSource);
+    // What that version does with each message.
+    const insert = (key: string) =>
+      source.query('INSERT INTO inbox (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key', [key]);
+    const [older, newer] = [announced('handled before'), announced('handled now')];
+    expect(await insert(older.options.messageId)).toHaveLength(1);
+    await publishers[millName]!.publish(older);
+    await publishers[millName]!.publish(newer);
+    await eventually(count('handled now'));
+    expect(await insert(newer.options.messageId)).toEqual([]);
+    await publishers[millName]!.publish(announced('handled last'));
+    await eventually(count('handled last'));
+    expect(await count('handled before')()).toBeUndefined();
   });
 
   it('puts an event of somebody else away at once, counts it, and never handles it', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { service, type Body } from '@jogakbo/contract';
-import { Consistency1700000000000, type UnitOfWork } from '@jogakbo/consistency';
+import { Consistency1700000000000, InboxSender1700000000100, type UnitOfWork } from '@jogakbo/consistency';
 import { BrokerConnection, Handles, queues } from '@jogakbo/messaging';
 import { createDataSource, Service, start, type RunningService } from '@jogakbo/service';
 import { Controller, type Type } from '@nestjs/common';
@@ -48,14 +48,14 @@ class Printer {
 @Service({
   contract: office,
   calls: [Print],
-  migrations: [Consistency1700000000000],
+  migrations: [Consistency1700000000000, InboxSender1700000000100],
   handlers: [Office],
 })
 class OfficeModule {}
 
 @Service({
   contract: printer,
-  migrations: [Consistency1700000000000, Tables1700000001000],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
   handlers: [Printer],
 })
 class PrinterModule {}

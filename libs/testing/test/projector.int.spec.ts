@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import {
   aggregate,
   Consistency1700000000000,
+  InboxSender1700000000100,
   EventStore1700000000500,
   projection,
   Projector,
@@ -51,7 +52,7 @@ describe('the projector', () => {
     database = await privateDatabase();
     source = new DataSource({
       ...{ type: 'postgres', url: database.url, extra: { pipeline: true } },
-      migrations: [Consistency1700000000000, EventStore1700000000500],
+      migrations: [Consistency1700000000000, InboxSender1700000000100, EventStore1700000000500],
       migrationsTransactionMode: 'each',
     });
     await source.initialize();

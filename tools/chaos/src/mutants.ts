@@ -36,7 +36,12 @@ export const mutants: Record<string, Mutant> = {
   'no-inbox': {
     lacks: 'nobody remembers which messages were handled',
     in: stateful,
-    changes: [instead('return { key: messageId };', 'return { key: globalThis.crypto.randomUUID() };')],
+    changes: [
+      instead(
+        'return { key: messageId, sender };',
+        'return { key: globalThis.crypto.randomUUID(), sender };',
+      ),
+    ],
     faults: ['duplicates'],
     seconds: 25,
   },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { type ConsumeMessage } from 'amqplib';
 import {
+  contentWith,
   deadLetterOf,
   groupsNamed,
   groupsOf,
@@ -32,6 +33,20 @@ describe('letterNamed', () => {
     expect(() => letterNamed(letters, 'x')).toThrow('no dead letter x');
     expect(() => letterNamed(letters, 'ab')).toThrow('means 3 dead letters');
     expect(() => letterNamed([letter('ab-1'), letter('ab-1', 1, 'search')], 'ab-1')).toThrow('means 2');
+  });
+});
+
+describe('a letter that is not UTF-8', () => {
+  const broken = Buffer.concat([
+    Buffer.from('{"pattern":"orders.place-order","data":"'),
+    ...[Buffer.from([0xb0, 0xa1]), Buffer.from('"}')],
+  ]);
+
+  it('has no type, and is replaced as a whole', () => {
+    const properties = { headers: {} };
+    const { type } = deadLetterOf('orders', { content: broken, properties } as unknown as ConsumeMessage);
+    expect(type).toBeUndefined();
+    expect(contentWith(broken, { quantity: 1 }).toString()).toBe('{"quantity":1}');
   });
 });
 
@@ -67,6 +82,20 @@ describe('a letter without an id', () => {
     expect(letter(undefined).id).toMatch(/^sha-[0-9a-f]{16}$/);
     expect(letter('').id).toBe(letter(undefined).id);
     expect(letter(undefined, 2).id).not.toBe(letter(undefined, 1).id);
+  });
+});
+
+describe('a letter whose sender wrote what only the broker writes', () => {
+  it.each([
+    ...['x', 5, null, {}, [null], ['x'], [{ queue: 5, reason: {} }]],
+    ...[[{ time: 'x' }], [{ time: { value: 1e300 } }], [{ queue: 'a', time: { value: 'x' } }]],
+  ])('is read all the same: %j', (death) => {
+    const properties = { headers: { 'x-death': death, failures: {}, 'first-failed-at': 5 }, messageId: {} };
+    const letter = deadLetterOf('orders', {
+      ...{ content: Buffer.from('{}'), fields: {}, properties },
+    } as unknown as ConsumeMessage);
+    expect(letter).toMatchObject({ cause: expect.stringContaining('put away by the broker') });
+    expect(headersFromOperator(letter, 'boss')).toMatchObject({ 'replayed-for': 'orders' });
   });
 });
 

@@ -33,10 +33,24 @@ export interface DeadLetter {
 }
 
 interface Death {
-  queue?: string;
-  reason?: string;
-  count?: number;
-  time?: { value?: number };
+  queue: string;
+  reason: string;
+  /** ISO 8601. */
+  at: string | undefined;
+}
+
+/** What the broker wrote of the queues that gave a message up, last one first; or its sender, in whatever form. */
+function deathsIn(headers: Record<string, unknown>): Death[] {
+  const all: unknown = headers['x-death'];
+  if (!Array.isArray(all)) return [];
+  return all.map((death: unknown) => {
+    const { queue, reason, time } = (death ?? {}) as { queue?: unknown; reason?: unknown; time?: unknown };
+    const at = new Date(Number((time as { value?: unknown } | null | undefined)?.value) * 1_000);
+    return {
+      ...{ queue: text(queue) ?? '', reason: text(reason) ?? 'unknown' },
+      at: Number.isNaN(at.getTime()) ? undefined : at.toISOString(),
+    };
+  });
 }
 
 /** Headers that tell of the failures; a replay begins without them, and without what the broker wrote. */
@@ -75,15 +89,17 @@ export function headersFromOperator(letter: DeadLetter, operator: string): Recor
 /** Whether a queue that is not the service's held it before: its sender did not send it here, or not now. */
 function isFromElsewhere({ service, headers }: DeadLetter): boolean {
   const own = [queues.commands(service), queues.events(service), queues.queries(service)];
-  const isOwn = (queue = '') =>
+  const isOwn = (queue: string) =>
     queue.startsWith('retry.') || own.some((one) => queue === one || queue.startsWith(`${one}@`));
-  return ((headers['x-death'] as Death[] | undefined) ?? []).some(({ queue }) => !isOwn(queue));
+  return deathsIn(headers).some(({ queue }) => !isOwn(queue));
 }
 
-/** The body, where it is a JSON object that names its type. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** The body, where it is a JSON object in UTF-8 that names its type. */
 function bodyOf(content: Buffer): { type: string; data: unknown; encrypted: boolean } | undefined {
   try {
-    const body = JSON.parse(content.toString()) as Record<string, unknown> | null;
+    const body = JSON.parse(utf8.decode(content)) as Record<string, unknown> | null;
     const type = body?.pattern ?? body?.type;
     const encrypted = body?.datacontenttype === 'application/jose';
     return typeof type === 'string' ? { type, data: body!.data, encrypted } : undefined;
@@ -94,7 +110,7 @@ function bodyOf(content: Buffer): { type: string; data: unknown; encrypted: bool
 
 /** The same body with other data. What could not be read is replaced as a whole. */
 export function contentWith(content: Buffer, data: unknown): Buffer {
-  const body = bodyOf(content) ? { ...JSON.parse(content.toString()), data } : data;
+  const body = bodyOf(content) ? { ...JSON.parse(utf8.decode(content)), data } : data;
   return Buffer.from(JSON.stringify(body));
 }
 
@@ -106,10 +122,7 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 export function deadLetterOf(service: string, message: ConsumeMessage): DeadLetter {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   // Where no handler lived to say why, the broker did: a message that its consumers died of, again and again.
-  const death = (headers['x-death'] as Death[] | undefined)?.find(
-    ({ queue }) => !queue?.startsWith('retry.'),
-  );
-  const diedAt = death?.time?.value ? new Date(death.time.value * 1_000).toISOString() : undefined;
+  const death = deathsIn(headers).find(({ queue }) => !queue.startsWith('retry.'));
   const body = bodyOf(message.content);
   const id = text(message.properties.messageId) || idByContent(message.content);
   return {
@@ -121,8 +134,8 @@ export function deadLetterOf(service: string, message: ConsumeMessage): DeadLett
     cause: text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`,
     queue: text(headers.queue) ?? death?.queue,
     failures: Number(headers.failures ?? headers['x-delivery-count'] ?? 0),
-    firstFailedAt: text(headers['first-failed-at']) ?? diedAt,
-    lastFailedAt: text(headers['last-failed-at']) ?? diedAt,
+    firstFailedAt: text(headers['first-failed-at']) ?? death?.at,
+    lastFailedAt: text(headers['last-failed-at']) ?? death?.at,
     traceId: /^00-([0-9a-f]{32})-/.exec(text(headers.traceparent) ?? '')?.[1],
     stack: text(headers.stack),
     data: body ? body.data : message.content.toString(),

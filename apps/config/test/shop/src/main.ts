@@ -1,6 +1,6 @@
 // One version of a shop, in a process of its own: npm_package_version says which.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Consistency1700000000000, type UnitOfWork } from '@jogakbo/consistency';
+import { Consistency1700000000000, InboxSender1700000000100, type UnitOfWork } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
 import { Handles } from '@jogakbo/messaging';
 import { serve, Service } from '@jogakbo/service';
@@ -53,7 +53,7 @@ class WrapHandler {
 @Service({
   contract: shop,
   handlers: isNewest ? [ShopHandler, WrapHandler] : [ShopHandler],
-  migrations: [Consistency1700000000000, Tables1700000001000],
+  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
 })
 class ShopModule {}
 
