@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Announcement, ServiceDescription } from '@jogakbo/contract';
 import { BrokerConnection, Instances, KnownGrants, Publisher } from '@jogakbo/messaging';
 import { Metrics } from '@jogakbo/service';
@@ -22,6 +23,9 @@ const ownRoutes = [
 
 /** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
 const lookEvery = 250;
+/** However much is announced, the table of routes is made once in this time, in milliseconds: after so many at once. */
+const tableEvery = 100;
+const tablesAtOnce = 10;
 
 /**
  * Which services there are, and what each speaks, as far as one can hear. A service whose instances are all away keeps
@@ -33,15 +37,17 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   readonly #instances: Instances;
   readonly #contracts = new Map<string, ServiceDescription>();
   readonly #foreign = new Map<string, ServiceDescription>();
+  #onBus = new Map<string, Announcement[]>();
   #upstreams = new Map<string, Announcement[]>();
   readonly #listeners: ((table: RouteTable) => void)[] = [];
   readonly #refused: Gauge;
   #granted: ServiceDescription[] = [];
-  #alive = new Set<string>();
   #simulated: string[] = [];
   #heard = '';
   #table = new RouteTable([], ownRoutes);
   #timer: NodeJS.Timeout | undefined;
+  #making: NodeJS.Timeout | undefined;
+  #nextTableAt = -Infinity;
   #learnedAt = Infinity;
 
   constructor(
@@ -51,10 +57,11 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     private readonly grants: KnownGrants,
     metrics: Metrics,
   ) {
-    this.#instances = new Instances(connection, publisher, 'gateway', (announcement) => {
+    const hear = (announcement: Announcement): void => {
       if (announcement.upstream && announcement.state === 'draining') this.#forgetForeign(announcement);
       this.#look();
-    });
+    };
+    this.#instances = new Instances(connection, publisher, 'gateway', hear, 'routes');
     grants.onChange(() => {
       this.#heard = '';
       this.#look();
@@ -95,7 +102,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   /** True where at least one instance of the service takes work. */
   serves({ service, upstream }: Pick<Route, 'service' | 'upstream'>): boolean {
-    return upstream === 'bus' ? this.#alive.has(service) : this.upstreamsOf(service).length > 0;
+    return upstream === 'bus' ? this.#onBus.has(service) : this.upstreamsOf(service).length > 0;
   }
 
   /** The instances of a service that is asked over HTTP, those that take work now. */
@@ -135,29 +142,39 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     if (this.#foreign.delete(service)) this.#heard = 'changed';
   }
 
-  /** Never throws: what cannot be taken in is tried again. */
   #look(): void {
     const alive = this.#instances.alive;
     const heard = alive.map(signOf).join();
     if (heard === this.#heard) return;
-    try {
-      this.#takeIn(alive);
-      this.#heard = heard;
-    } catch (error) {
-      this.#log.error(`what is announced cannot be served: ${(error as Error).message}`);
-    }
-  }
-
-  #takeIn(alive: readonly Announcement[]): void {
+    this.#heard = heard;
     const [foreign, onBus] = [
       alive.filter(({ upstream }) => upstream),
       alive.filter(({ upstream }) => !upstream),
     ];
-    this.#alive = new Set(onBus.map(({ service }) => service));
+    this.#onBus = Map.groupBy(onBus, ({ service }) => service);
     this.#simulated = [...new Set(onBus.flatMap(({ simulated = [] }) => simulated))].sort();
     this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
-    for (const [service, some] of Map.groupBy(onBus, ({ service }) => service))
-      this.#keep(this.#contracts, service, some);
+    const now = performance.now();
+    if (now >= this.#nextTableAt) return this.#makeTable();
+    this.#making ??= setTimeout(() => this.#makeTable(), this.#nextTableAt - now).unref();
+  }
+
+  /** Never throws: what cannot be taken in is tried again. */
+  #makeTable(): void {
+    clearTimeout(this.#making);
+    this.#making = undefined;
+    const now = performance.now();
+    this.#nextTableAt = Math.max(this.#nextTableAt, now - tablesAtOnce * tableEvery) + tableEvery;
+    try {
+      this.#takeIn();
+    } catch (error) {
+      this.#heard = ''; // looked at again
+      this.#log.error(`what is announced cannot be served: ${(error as Error).message}`);
+    }
+  }
+
+  #takeIn(): void {
+    for (const [service, some] of this.#onBus) this.#keep(this.#contracts, service, some);
     for (const [service, some] of this.#upstreams) this.#keep(this.#foreign, service, some);
     const refused: string[] = [];
     const { enforced, current } = this.grants;
@@ -185,6 +202,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
+    clearTimeout(this.#making);
     await this.#instances.close();
   }
 }
@@ -196,7 +214,11 @@ function signOf(announcement: Announcement): string {
   const { instance, version, upstream, url, networks, contract } = announcement;
   if (!upstream) return `${instance} ${version}`;
   let sign = signs.get(announcement);
-  if (!sign) signs.set(announcement, (sign = JSON.stringify([instance, version, url, networks, contract])));
+  if (!sign) {
+    // A digest: all signs are joined and compared several times in a second.
+    const text = JSON.stringify([version, url, networks, contract]);
+    signs.set(announcement, (sign = `${instance} ${hash('sha1', text, 'base64url')}`));
+  }
   return sign;
 }
 

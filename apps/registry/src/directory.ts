@@ -11,7 +11,7 @@ import {
 } from '@jogakbo/messaging';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { hashOf } from './contract-hash.ts';
-import { ContractHistory, type Spoken } from './contract-history.ts';
+import { ContractHistory } from './contract-history.ts';
 
 /** An instance that is there, and its contract's hash. */
 export interface Entry {
@@ -26,14 +26,19 @@ export interface Change {
   at: number;
 }
 
+/** A change as it is remembered: contracts are large, and clients that ask what changed need none. */
+export interface RememberedChange extends Omit<Change, 'entry'> {
+  entry: { announcement: Omit<Announcement, 'contract'>; hash: string };
+}
+
 /** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
 const lookEvery = 200;
 /** How often to write down that what is spoken is still spoken, in milliseconds. */
 const noteEvery = 60_000;
 /** How long changes are remembered for clients that fetch only those: Eureka's own three minutes. */
 const rememberChanges = 180_000;
-/** A client that misses some sees it by their hash, and fetches all. */
-const mostChanges = 1_000;
+/** And how many: a client that missed some sees it by the hash, and fetches all. */
+const mostChanges = 500;
 
 /** @returns undefined where it cannot be described */
 function toEntry(announcement: Announcement): (Entry & { sign: string }) | undefined {
@@ -49,12 +54,6 @@ function toEntry(announcement: Announcement): (Entry & { sign: string }) | undef
   }
 }
 
-function withoutContract({ entry, ...change }: Change): Change {
-  const { announcement } = entry;
-  const contract = { ...announcement.contract, requests: [], events: [] };
-  return { ...change, entry: { ...entry, announcement: { ...announcement, contract } } };
-}
-
 /**
  * Who is there: soft state, made by listening, so that every replica knows the same and none is missed when it dies.
  * Only what is spoken is written down.
@@ -65,10 +64,8 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   readonly #spokesman: Spokesman;
   readonly #listeners = new Set<(change: Change) => void>();
   #entries = new Map<string, Entry & { sign: string }>();
-  #changes: Change[] = [];
+  #changes: RememberedChange[] = [];
   #timers: NodeJS.Timeout[] = [];
-  #writing = false;
-  #waiting = false;
 
   constructor(
     connection: BrokerConnection,
@@ -76,7 +73,7 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     private readonly history: ContractHistory,
     private readonly grants: KnownGrants,
   ) {
-    this.#instances = new Instances(connection, publisher, 'registry', () => this.#look());
+    this.#instances = new Instances(connection, publisher, 'registry', () => this.#look(), 'registrations');
     this.#spokesman = new Spokesman(connection, publisher, 'registry', this.#instances);
   }
 
@@ -97,8 +94,8 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     return [...this.#entries.values()].sort((a, b) => (name(a) < name(b) ? -1 : 1));
   }
 
-  /** What changed in the last three minutes. */
-  get changes(): readonly Change[] {
+  /** What changed in the last three minutes, the last of it. */
+  get changes(): readonly RememberedChange[] {
     this.#look();
     return this.#changes;
   }
@@ -180,19 +177,7 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
         { service, version, hash, contract, startedAt, upstream: upstream ?? ('bus' as const) },
       ]),
     );
-    if (spoken.size > 0) void this.#write([...spoken.values()]);
-  }
-
-  /** One at a time, however fast services change: what comes meanwhile is written together afterwards. */
-  async #write(spoken: Spoken[]): Promise<void> {
-    this.#waiting ||= this.#writing;
-    if (this.#writing) return;
-    this.#writing = true;
-    await this.history.note(spoken);
-    this.#writing = false;
-    if (!this.#waiting) return;
-    this.#waiting = false;
-    this.#note([...this.#entries.values()]);
+    if (spoken.size > 0) void this.history.note([...spoken.values()]);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -221,4 +206,9 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
       .flatMap((request) => refusedRoutes(service, request, current))
       .map(({ route, holder }) => ({ route, ...(holder !== undefined && { holder }) }));
   }
+}
+
+function withoutContract({ entry: { announcement, hash }, ...change }: Change): RememberedChange {
+  const { contract: _, ...rest } = announcement;
+  return { ...change, entry: { announcement: rest, hash } };
 }

@@ -3,6 +3,7 @@ import type { DatabaseSettings, PlatformSettings } from '@jogakbo/service';
 import { describe, expect, it } from '@jest/globals';
 import type { ContractHistory } from './contract-history.ts';
 import type { Directory } from './directory.ts';
+import type { RegistrationLimits } from './registration-limits.ts';
 import { Registration } from './registration.ts';
 import type { RegistrySettings } from './settings.ts';
 
@@ -28,6 +29,7 @@ const open = (enforced: boolean) =>
   new Registration(
     { ours: [announced], onChange: () => () => {} } as unknown as Directory,
     {} as ContractHistory,
+    {} as RegistrationLimits,
     { deniedUpstreams: [] } as unknown as RegistrySettings,
     { enforced, current: grants } as unknown as KnownGrants,
     { rabbitmqUrl: 'amqp://127.0.0.1' } as PlatformSettings,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Announcement, Heartbeat } from '@jogakbo/contract';
-import { tell } from './announcer.ts';
+import { hasSender, tell } from './announcer.ts';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
@@ -16,6 +16,16 @@ const mostInstances = 100;
 const mostContracts = 8;
 /** A roll that one has called is answered within this many milliseconds. */
 const rollTakes = 1_000;
+/** A registration proxy answers a roll call no more often than this, in milliseconds: within the time that a roll takes. */
+const rollAnswerEvery = 500;
+
+/**
+ * What is kept of instances that are asked over HTTP: nothing; what a gateway needs to ask them; or also how they
+ * registered, which a registry needs to announce them in place of another one.
+ */
+export type UpstreamsKept = 'none' | 'routes' | 'registrations';
+/** Names of instances on the bus hold no colon, those of all others do: see `Announcement`. */
+const isUpstreamName = (instance: unknown): boolean => typeof instance === 'string' && instance.includes(':');
 
 /** A login that announced what it may not: how often, and about what the last time. */
 export interface RefusedSender {
@@ -47,12 +57,16 @@ export class Instances {
   #calledAt = -Infinity;
   readonly #refused = new Map<string, RefusedSender>();
 
-  /** @param onAnnounced runs with every announcement that is heard */
+  /**
+   * @param onAnnounced runs with every announcement that is kept
+   * @param upstreams what to keep of instances that are asked over HTTP: their number and size are not the store's to choose
+   */
   constructor(
     private readonly connection: BrokerConnection,
     private readonly publisher: Publisher,
     private readonly source: string,
     private readonly onAnnounced: (announcement: Announcement) => void = () => {},
+    private readonly upstreams: UpstreamsKept = 'none',
   ) {
     this.#listener = new Listener(
       connection,
@@ -96,6 +110,8 @@ export class Instances {
 
   /** Takes in what an instance, or somebody on its behalf, says. */
   hear(pattern: string, data: unknown): void {
+    const { instance } = (data ?? {}) as Record<string, unknown>;
+    if (this.upstreams === 'none' && isUpstreamName(instance)) return;
     if (pattern === beat) this.#hearBeat(data);
     else this.#hearAnnouncement(data);
   }
@@ -105,6 +121,7 @@ export class Instances {
     if (!heard.success) return;
     const announcement = heard.data;
     const { instance, state, interval } = announcement;
+    if (this.upstreams !== 'registrations') delete announcement.registration;
     const known = this.#heard.get(instance);
     announcement.load ??= known?.announcement.load;
     // A clock that is ahead makes no instance the newest one.
@@ -123,15 +140,17 @@ export class Instances {
 
   /**
    * Makes instances with the same contract hold it once.
-   * @returns false where the service has too many instances or contracts already
+   * @returns false where a service on the bus has too many instances or contracts already
    */
   #share(announcement: Announcement, hash: string): boolean {
-    const { service, instance } = announcement;
+    const { service, instance, upstream } = announcement;
     const others = [...this.#heard.values()].filter(
       (one) => one.announcement.service === service && one.announcement.instance !== instance,
     );
     const twin = others.find((one) => one.hash === hash);
     if (twin) announcement.contract = twin.announcement.contract;
+    // Those of apps come from the registry, which bounds them itself.
+    if (upstream) return true;
     const hashes = new Set(others.map((one) => one.hash));
     return others.length < mostInstances && (twin !== undefined || hashes.size < mostContracts);
   }
@@ -214,5 +233,59 @@ export class Instances {
 
   close(): Promise<void> {
     return this.#listener.close();
+  }
+}
+
+/**
+ * Speaks on the bus for instances that are not on it: announces them, passes their signs of life on, and answers for
+ * all that are present when the roll is called. Several may speak for the same instance.
+ */
+export class Spokesman {
+  readonly #listener: Listener;
+  #answering: NodeJS.Timeout | undefined;
+  #answeredAt = -Infinity;
+
+  /** @param instances hears what is said here at once, and knows who is present */
+  constructor(
+    connection: BrokerConnection,
+    private readonly publisher: Publisher,
+    private readonly source: string,
+    private readonly instances: Instances,
+  ) {
+    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, hasSender);
+  }
+
+  async open(): Promise<void> {
+    await this.#listener.open(rollCall);
+  }
+
+  #answerRoll(): void {
+    const wait = Math.max(20, this.#answeredAt + rollAnswerEvery - performance.now());
+    this.#answering ??= setTimeout(() => {
+      this.#answering = undefined;
+      this.#answeredAt = performance.now();
+      for (const one of this.instances.present) {
+        if (one.upstream) void tell(this.publisher, announced, this.source, one).catch(() => {});
+      }
+    }, wait);
+  }
+
+  /** @throws BrokerUnavailable when nobody could hear it */
+  async announce(announcement: Announcement): Promise<void> {
+    const spoken = { ...announcement, spokesman: this.source };
+    await tell(this.publisher, announced, this.source, spoken);
+    this.instances.hear(announced, spoken);
+  }
+
+  /** Never throws: who does not hear a beat hears the next one. */
+  async beat({ instance, interval }: Announcement): Promise<void> {
+    const heartbeat: Heartbeat = { instance, interval };
+    this.instances.hear(beat, heartbeat);
+    await tell(this.publisher, beat, this.source, heartbeat).catch(() => {});
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#answering);
+    await this.#listener.close();
   }
 }
