@@ -383,7 +383,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       connection.refuseStranger(contract.kind);
       throw error;
     }
-    if (sender !== undefined && grants.isGateway(sender)) return;
+    if (sender !== undefined && grants.isGateway(sender) && !incoming.isEdited) return;
     const { caller: _caller, address: _address, ...context } = incoming.context;
     incoming.context = context;
   }

@@ -1,4 +1,5 @@
 import { Projector } from '@jogakbo/consistency';
+import { DecryptionKeys } from '@jogakbo/messaging';
 import type { Type } from '@nestjs/common';
 import { describeBus } from './bus.ts';
 import { environmentName, readSetting } from './environment.ts';
@@ -19,7 +20,7 @@ const wrongSettings = 78;
 
 /**
  * Runs a service as a process: `main.js` serves, `main.js migrate` runs its migrations and ends, `main.js describe`
- * says what it does on the bus, `main.js --help` lists them. SIGTERM and SIGINT drain it; so does the end of a supervisor that started it.
+ * says what it does on the bus, `main.js keys` prints its public keys for the deploy step, `main.js --help` lists them. SIGTERM and SIGINT drain it; so does the end of a supervisor that started it.
  */
 export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
   const { contract } = serviceOptions(module);
@@ -27,6 +28,7 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     const command = process.argv[2];
     if (command === '--help' || command === '-h') return help(module);
     if (command === 'describe') return console.log(JSON.stringify(describeBus(module), null, 2));
+    if (command === 'keys') return printPublicKeys();
     if (command === 'migrate') return await migrate(module);
     if (command !== undefined) {
       console.error(`${contract.name}: "${command}" is not a command; see --help`);
@@ -57,6 +59,17 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     console.error(error);
     process.exit(1);
   }
+}
+
+/** Those of SERVICE_KEY, newest first. @throws WrongSettings where it is missing */
+function printPublicKeys(): void {
+  const [{ serviceKey }] = loadSettings(
+    [settings({ serviceKey: PlatformSettings.shape.serviceKey })],
+    process.env,
+  );
+  if (!serviceKey)
+    throw new WrongSettings([{ key: 'SERVICE_KEY', origin: 'not set', problem: 'is missing' }]);
+  console.log(JSON.stringify(new DecryptionKeys(serviceKey).publicKeys));
 }
 
 /**
@@ -106,7 +119,7 @@ function help(module: Type): void {
   const { contract } = serviceOptions(module);
   const classes = settingsOf(module);
   console.log(
-    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   say what it does on the bus\n`,
+    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   say what it does on the bus\n  main.js keys       print its public keys, as the deploy step takes them in ENCRYPTION_KEYS\n`,
   );
   console.log('Settings, from the environment or from the file that <NAME>_FILE names:');
   for (const [field, schema] of classes.flatMap(({ shape }) => Object.entries(shape))) {

@@ -362,7 +362,10 @@ describe('where every service has a login of its own', () => {
     failures = 99;
     await publishers[bossName]!.publish({
       ...{ exchange: exchanges.dead, routingKey: queues.events(bakeryName), content },
-      options: { messageId: randomUUID(), headers: { sender: properties.headers!['sender'] } },
+      options: {
+        messageId: randomUUID(),
+        headers: { sender: properties.headers!['sender'], 'replayed-for': bakeryName },
+      },
     });
     await eventually(async () => (await loaves()).includes('mouldy') || undefined);
   });
@@ -456,7 +459,7 @@ describe('where every service has a login of its own', () => {
     connection.onStranger(() => (refused += 1));
     const own = new Publisher(connection);
     await own.open();
-    const instances = new Instances(connection, own, 'test');
+    const instances = new Instances(connection, own, 'test', undefined, 'routes');
     await instances.open();
     const tell = (name: string, more: Partial<Announcement> = {}) => {
       const data: Announcement = {

@@ -2,9 +2,16 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
-import { BusDescription, registerServices, type RefusedRoute } from '@jogakbo/messaging/grants';
+import { DecryptionKeys } from '@jogakbo/messaging/encryption';
+import {
+  BusDescription,
+  registerServices,
+  type EncryptionKeys,
+  type RefusedRoute,
+} from '@jogakbo/messaging/grants';
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
 import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
+import { ServiceKey } from '@jogakbo/messaging/service-key';
 import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, managementOf } from './broker-management.ts';
@@ -48,18 +55,37 @@ function describedBus(wanted: readonly App[]): BusDescription[] {
   return listApps().flatMap((app) => busOf(app) ?? []);
 }
 
+/** What the deploy step is given: secrets of services by their names, and the operator's, where its address has none. */
+export interface DeploySecrets extends Pick<Secrets, 'brokerLogins' | 'broker'> {
+  /** Public keys of services, the newest first. Senders encrypt with no others. */
+  encryptionKeys?: Record<string, EncryptionKeys>;
+}
+
+/** The public keys that the keys of services imply. @throws Fault that names the service whose key cannot be read */
+export function publicKeysOf(serviceKeys: Record<string, string>): Record<string, EncryptionKeys> {
+  return Object.fromEntries(
+    Object.entries(serviceKeys).map(([name, text]) => {
+      try {
+        return [name, [...new DecryptionKeys(ServiceKey.parse(text)).publicKeys]];
+      } catch (error) {
+        throw new Fault(`The service key of ${name} ${messageOf(error)}.`);
+      }
+    }),
+  );
+}
+
 /**
  * Gives every service a login of its own, called like the service, that may do on the broker what its contracts imply
  * and nothing else; and declares what all services share, for they may not.
  * @param wanted the services that are to run
- * @param secrets the passwords of all services, by name, and of the operator, where its address has none
+ * @param secrets the passwords and public keys of all services
  * @param owner marks the logins as of this store: those of others are left alone
  * @returns the shared login for all where the broker's management API cannot be reached
  */
 export async function ensureBrokerLogins(
   broker: Broker,
   wanted: readonly App[],
-  { brokerLogins: passwords, broker: operatorPassword }: Pick<Secrets, 'brokerLogins' | 'broker'>,
+  { brokerLogins: passwords, broker: operatorPassword, encryptionKeys }: DeploySecrets,
   owner: string,
 ): Promise<BrokerLogins> {
   const management = await managementOf(broker, operatorPassword);
@@ -71,15 +97,15 @@ export async function ensureBrokerLogins(
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = permissionsOf(bus, operator);
   if (broker.kind !== 'given') await dropOldExchanges(management);
-  const [refused] = await Promise.all([
-    register(broker, bus, operator),
+  const [remarks] = await Promise.all([
+    register(broker, bus, operator, encryptionKeys),
     management.define(definitions(management, permissions)),
   ]);
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return {
     urls: Object.fromEntries(urls),
     operator,
-    ...(refused.length > 0 && { remark: remarkOn(refused) }),
+    ...(remarks.length > 0 && { remark: remarks.join(' ') }),
   };
 
   function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
@@ -137,19 +163,23 @@ const remarkOn = (refused: RefusedRoute[]): string =>
 const streamPatience = 20_000;
 const hasNoLeader = /down or inaccessible|NOT.FOUND/;
 
-/** Declares what all share, and registers every service: whom it may call, and its routes. Gives what it refused. */
+const remarkOnKeys = (keyless: string[]): string =>
+  `No public key of ${keyless.join(', ')} is registered, so no sensitive request to them can be sent: give SERVICE_KEYS or ENCRYPTION_KEYS.`;
+
+/** Declares what all share, and registers every service: whom it may call, its routes, its keys. Gives remarks on what is not registered. */
 async function register(
   { url }: Broker,
   bus: readonly BusDescription[],
   operator: string,
-): Promise<RefusedRoute[]> {
+  encryptionKeys: Record<string, EncryptionKeys> = {},
+): Promise<string[]> {
   const connection = await connect(url, {
     ...connectOptionsOf(url),
     noDelay: true,
     clientProperties: { connection_name: 'jogakbo declares what all share' },
   });
   connection.on('error', () => undefined);
-  const attempt = async (): Promise<RefusedRoute[]> => {
+  const attempt = async (): Promise<string[]> => {
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
     const ladder = process.env.RETRY_LADDER?.split(',').map(Number);
@@ -157,9 +187,20 @@ async function register(
     await assertGrantsStream(channel);
     const before = await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
-    const { services, refused } = registerServices(bus, before, known);
+    const { services, refused } = registerServices(
+      bus,
+      before,
+      known,
+      new Map(Object.entries(encryptionKeys)),
+    );
     await publishGrants(channel, services, operator);
-    return refused;
+    const keyless = services.filter(
+      ({ contracts, encryptionKeys }) => !encryptionKeys && contracts.some(({ sensitive }) => sensitive),
+    );
+    return [
+      ...(refused.length > 0 ? [remarkOn(refused)] : []),
+      ...(keyless.length > 0 ? [remarkOnKeys(keyless.map(({ service }) => service))] : []),
+    ];
   };
   try {
     for (const until = Date.now() + streamPatience; ; await pause(250)) {

@@ -99,6 +99,13 @@ describe('docker-compose.yml', () => {
     for (const mount of mounts) expect(secrets).toHaveProperty(sourceOf(mount));
   });
 
+  it("keeps Erlang's distribution, over which code runs, inside the container of the broker", () => {
+    expect(services['rabbitmq']!.environment).toMatchObject({
+      ...{ RABBITMQ_NODENAME: 'rabbit@localhost', ERL_EPMD_ADDRESS: '127.0.0.1' },
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: expect.stringContaining('inet_dist_use_interface {127,0,0,1}'),
+    });
+  });
+
   it('sets no owner of a secret: with an image whose user this machine does not have, Docker refuses it', () => {
     expect(text).not.toMatch(/\b[ug]id:/);
   });
@@ -157,6 +164,8 @@ describe('compose-secrets.mjs', () => {
     expect(made.get('ORDERS_DATABASE_URL')).toBe('postgres://orders:kept@postgres:5432/orders');
     const passwords = JSON.parse(made.get('BROKER_PASSWORDS')!.slice(1, -1)) as Record<string, string>;
     expect(made.get('ORDERS_BROKER_URL')).toBe(`amqp://orders:${passwords['orders']}@rabbitmq:5672`);
+    const serviceKeys = JSON.parse(made.get('SERVICE_KEYS')!.slice(1, -1)) as Record<string, string>;
+    expect(serviceKeys['orders']).toBe(made.get('ORDERS_SERVICE_KEY'));
     expect(modes()).toEqual(closed);
   });
 });
