@@ -53,6 +53,7 @@ const RequestDescription = z.object({
       maxAuthAge: z.number().nonnegative().optional(),
       document: z.boolean().optional(),
       limit: RateLimitText.optional(),
+      memberLimit: RateLimitText.optional(),
       cache: z.object({ maxAge: CacheSeconds, staleIfError: CacheSeconds.optional() }).optional(),
       fallback: z
         .union([z.object({ query: z.string() }), z.object({ answer: z.record(z.string(), z.unknown()) })])
