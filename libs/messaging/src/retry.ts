@@ -42,7 +42,7 @@ export async function retryOrBury(
   const delay = ladder[failures - 1];
   if (delay !== undefined) {
     await publisher.publish({
-      exchange: exchanges.retry,
+      exchange: exchanges.retry(service),
       routingKey: retryKey(delay, queue),
       content: message.content,
       options: {
@@ -54,7 +54,7 @@ export async function retryOrBury(
     });
   } else {
     await publisher.publish({
-      exchange: exchanges.dead,
+      exchange: exchanges.dead(service),
       routingKey: queues.dead(service),
       content: message.content,
       options: {

@@ -192,11 +192,16 @@ export const SettingsChanged = config.event(
   { description: 'There is a new version of some settings: whoever uses them asks for them.' },
 );
 
-/** What instances say of their settings. Soft state: heard while it passes, by whoever asked. */
+/** The instances of a service are to send what is in force in them. */
+export const SettingsAsked = config.event(
+  'settings-asked',
+  z.object({ ask: z.uuid(), application: z.string() }),
+  { description: 'The instances of a service are to send which settings are in force in them.' },
+);
+
+/** What instances send of their settings: soft state. Every service may send it; the config server alone receives it. */
 const settings = service('settings');
 
-/** The instances of a service are to say what is in force in them. */
-export const SettingsAsked = settings.event('asked', z.object({ ask: z.uuid(), application: z.string() }));
 
 /** The answer of one instance. */
 export const SettingsTold = settings.event('told', Report.extend({ ask: z.uuid() }));
