@@ -67,7 +67,7 @@ export async function retryOrBury(
 }
 
 /** Without what the broker, or somebody in its place, wrote about an earlier way. */
-const withoutBrokers = (headers: Record<string, unknown>): Record<string, unknown> =>
+export const withoutBrokers = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(headers).filter(
       ([name]) => !/^x-(death|first-death|last-death|delivery-count|acquired-count|opt)/.test(name),

@@ -395,9 +395,9 @@ describe('on the wire', () => {
 
   it('an event is a CloudEvent to the official SDK', async () => {
     const channel = await harness.asking.model!.createChannel();
-    await channel.assertExchange(exchanges.events('shop'), 'topic');
+    await channel.assertExchange(exchanges.events(Delivered.name), 'topic');
     const { queue } = await channel.assertQueue('', { exclusive: true });
-    await channel.bindQueue(queue, exchanges.events('shop'), '#');
+    await channel.bindQueue(queue, exchanges.events(Delivered.name), '#');
     const arrived = new Promise<ConsumeMessage>((resolve) => {
       void channel.consume(queue, (message) => message && resolve(message), { noAck: true });
     });

@@ -2,12 +2,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { BusDescription, registerServices, type RefusedRoute } from '@jogakbo/messaging/grants';
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
 import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
-import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
+import { defaultLadder } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, managementOf } from './broker-management.ts';
+import { takeOver } from './broker-takeover.ts';
 import { Fault, messageOf } from './fault.ts';
 import { readJson, type Secrets } from './state.ts';
 import { withCertificate } from './store-tls.ts';
@@ -50,7 +52,8 @@ function describedBus(wanted: readonly App[]): BusDescription[] {
 
 /**
  * Gives every service a login of its own, called like the service, that may do on the broker what its contracts imply
- * and nothing else; and declares what all services share, for they may not.
+ * and nothing else; and declares exchanges and retry queues, for services may not. A broker of an earlier version is taken
+ * over.
  * @param wanted the services that are to run
  * @param secrets the passwords of all services, by name, and of the operator, where its address has none
  * @param owner marks the logins as of this store: those of others are left alone
@@ -70,16 +73,13 @@ export async function ensureBrokerLogins(
   if (typeof management === 'string' || obstacle) return shared(broker, wanted, obstacle);
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = permissionsOf(bus, operator);
-  if (broker.kind !== 'given') await dropOldExchanges(management);
-  const [refused] = await Promise.all([
-    register(broker, bus, operator),
-    management.define(definitions(management, permissions)),
-  ]);
+  const remarks = await register(broker, management, bus, operator);
+  await management.define(definitions(management, permissions));
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return {
     urls: Object.fromEntries(urls),
     operator,
-    ...(refused.length > 0 && { remark: remarkOn(refused) }),
+    ...(remarks.length > 0 && { remark: remarks.join(' ') }),
   };
 
   function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
@@ -121,13 +121,6 @@ async function loginsOfOthers(
     : undefined;
 }
 
-/** Those of an older version are made otherwise. Services bind what they need to the new ones. */
-async function dropOldExchanges(management: Management): Promise<void> {
-  const names = new Set<string>(Object.values(exchanges));
-  for (const { name, type } of await management.exchanges())
-    if (names.has(name) && type !== 'topic') await management.dropExchange(name);
-}
-
 const remarkOn = (refused: RefusedRoute[]): string =>
   `Routes that another service has already are not registered: ${refused
     .map(({ service, route, holder }) => `${route} of ${service} (${holder} has it)`)
@@ -137,29 +130,38 @@ const remarkOn = (refused: RefusedRoute[]): string =>
 const streamPatience = 20_000;
 const hasNoLeader = /down or inaccessible|NOT.FOUND/;
 
-/** Declares what all share, and registers every service: whom it may call, and its routes. Gives what it refused. */
+/**
+ * Declares what services may not, and registers every service: whom it may call, and its routes.
+ * @returns what an operator should know, in sentences
+ */
 async function register(
   { url }: Broker,
+  management: Management,
   bus: readonly BusDescription[],
   operator: string,
-): Promise<RefusedRoute[]> {
+): Promise<string[]> {
   const connection = await connect(url, {
     ...connectOptionsOf(url),
     noDelay: true,
-    clientProperties: { connection_name: 'jogakbo declares what all share' },
+    clientProperties: { connection_name: 'jogakbo declares the topology' },
   });
   connection.on('error', () => undefined);
-  const attempt = async (): Promise<RefusedRoute[]> => {
+  const attempt = async (): Promise<string[]> => {
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
     const ladder = process.env.RETRY_LADDER?.split(',').map(Number);
-    await assertShared(channel, ladder ?? defaultLadder);
     await assertGrantsStream(channel);
     const before = await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
     const { services, refused } = registerServices(bus, before, known);
+    await declareTopology(channel, services, operator, ladder ?? defaultLadder);
+    const names = [...new Set([...known, ...services.map(({ service }) => service)])];
+    const left = await takeOver(connection, management, names, operator);
     await publishGrants(channel, services, operator);
-    return refused;
+    return [
+      ...(refused.length > 0 ? [remarkOn(refused)] : []),
+      ...(left.length > 0 ? [`${left.join(', ')} stay: they hold messages of services that are not known.`] : []),
+    ];
   };
   try {
     for (const until = Date.now() + streamPatience; ; await pause(250)) {
@@ -170,7 +172,8 @@ async function register(
       }
     }
   } catch (error) {
-    throw new Fault(`What all services share cannot be declared on the broker: ${messageOf(error)}`);
+    if (error instanceof Fault) throw error;
+    throw new Fault(`What services need cannot be declared on the broker: ${messageOf(error)}`);
   } finally {
     await connection.close().catch(() => undefined);
   }

@@ -102,7 +102,7 @@ export async function editLetter(
     // What is edited is the operator's word: neither the service's mark nor a member stands behind it any more.
     const { [markHeader]: _mark, caller: _caller, address: _address, ...unmarked } = letter.headers;
     await move(letter, {
-      exchange: exchanges.dead,
+      exchange: exchanges.dead(service),
       routingKey: queues.dead(service),
       content: contentWith(letter.message.content, data),
       headers: { ...unmarked, 'edited-by': operator(), 'edited-at': new Date().toISOString() },

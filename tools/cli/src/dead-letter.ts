@@ -66,6 +66,9 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 
 export function deadLetterOf(service: string, message: ConsumeMessage): DeadLetter {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
+  const [latest] = (headers['x-death'] as Death[] | undefined) ?? [];
+  const isRefused = latest?.reason === 'rejected';
+  const userId = text(message.properties.userId) || 'a login that is not known';
   // Where no handler lived to say why, the broker did: a message that its consumers died of, again and again.
   const death = (headers['x-death'] as Death[] | undefined)?.find(
     ({ queue }) => !queue?.startsWith('retry.'),
@@ -78,13 +81,16 @@ export function deadLetterOf(service: string, message: ConsumeMessage): DeadLett
     id,
     name: id,
     type: body?.type,
-    cause: text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`,
-    queue: text(headers.queue) ?? death?.queue,
-    failures: Number(headers.failures ?? headers['x-delivery-count'] ?? 0),
-    firstFailedAt: text(headers['first-failed-at']) ?? diedAt,
-    lastFailedAt: text(headers['last-failed-at']) ?? diedAt,
+    // What a login wrote that may not send it is not shown as if the service had written it.
+    cause: isRefused
+      ? `UnauthorizedSender: ${userId} may not send it`
+      : (text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`),
+    queue: isRefused ? latest.queue : (text(headers.queue) ?? death?.queue),
+    failures: isRefused ? 1 : Number(headers.failures ?? headers['x-delivery-count'] ?? 0),
+    firstFailedAt: isRefused ? diedAt : (text(headers['first-failed-at']) ?? diedAt),
+    lastFailedAt: isRefused ? diedAt : (text(headers['last-failed-at']) ?? diedAt),
     traceId: /^00-([0-9a-f]{32})-/.exec(text(headers.traceparent) ?? '')?.[1],
-    stack: text(headers.stack),
+    stack: isRefused ? undefined : text(headers.stack),
     data: body ? body.data : message.content.toString(),
     encrypted: body?.encrypted ?? false,
     headers,
