@@ -280,7 +280,12 @@ export class RabbitClient extends ClientProxy {
       { ...event, data: packet.data },
       contextHeaders(asItself(currentCall())),
     );
-    await this.publisher.publish({ exchange: exchanges.events(event.name), routingKey: event.name, content, options });
+    await this.publisher.publish({
+      exchange: exchanges.events(event.name),
+      routingKey: event.name,
+      content,
+      options,
+    });
     return undefined as T;
   }
 

@@ -25,11 +25,7 @@ export function permissionsOf(all: readonly BusDescription[], operator: string):
   return new Map(whole.map((one) => [one.service, permissions(one, whole, operator)]));
 }
 
-function permissions(
-  one: BusDescription,
-  all: readonly BusDescription[],
-  operator: string,
-): Permissions {
+function permissions(one: BusDescription, all: readonly BusDescription[], operator: string): Permissions {
   const { service } = one;
   const consumed = [...workQueues(service), versioned(queues.queries(service))];
   const fleeting = [queues.reply, queues.hearing].map((queue) => fleetingOf(queue, service));
@@ -102,9 +98,9 @@ class TopicKeys {
   }
 
   get topics(): Permissions['topics'] {
-    return [...this.#keys].map(([exchange, { write, read }]) => ({
-      ...{ exchange, write: anyOf(write), read: anyOf(read) },
-    }));
+    return [...this.#keys]
+      .filter(([, { write, read }]) => write.length + read.length > 0)
+      .map(([exchange, { write, read }]) => ({ exchange, write: anyOf(write), read: anyOf(read) }));
   }
 }
 

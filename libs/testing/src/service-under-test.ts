@@ -202,7 +202,11 @@ export class ServiceUnderTest {
       },
       contextHeaders(undefined),
     );
-    await this.publisher.publish({ exchange: exchanges.events(contract.name), routingKey: contract.name, ...encoded });
+    await this.publisher.publish({
+      exchange: exchanges.events(contract.name),
+      routingKey: contract.name,
+      ...encoded,
+    });
   }
 
   /** All events of this kind that the service announced so far. */

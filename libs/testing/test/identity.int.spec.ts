@@ -493,7 +493,11 @@ describe('where every service has a login of its own', () => {
       };
       const event = { id: randomUUID(), name: 'instances.announced', source: name, time: new Date(), data };
       const encoded = encodeEvent(event, contextHeaders(undefined));
-      return publishers[name]!.publish({ exchange: exchanges.events(event.name), routingKey: event.name, ...encoded });
+      return publishers[name]!.publish({
+        exchange: exchanges.events(event.name),
+        routingKey: event.name,
+        ...encoded,
+      });
     };
     const names = () =>
       instances.alive.filter(({ service }) => service === millName).map(({ instance }) => instance);

@@ -199,7 +199,8 @@ describe('on the wire', () => {
     it('is told that its request cannot be read', async () => {
       await harness.serve([[Look, () => ({ seen: 1 })]]);
       const { channel, answers, send } = await open();
-      for (const body of ['no JSON', '{"data":{}}']) send(exchanges.requests(Look.name), Look.name, body, 'a');
+      for (const body of ['no JSON', '{"data":{}}'])
+        send(exchanges.requests(Look.name), Look.name, body, 'a');
       await eventually(() => answers.length === 2);
       for (const { content } of answers)
         expect(JSON.parse(`${content}`)).toMatchObject({ err: { kind: 'fault', code: 'unreadable' } });

@@ -160,7 +160,9 @@ async function register(
     await publishGrants(channel, services, operator);
     return [
       ...(refused.length > 0 ? [remarkOn(refused)] : []),
-      ...(left.length > 0 ? [`${left.join(', ')} stay: they hold messages of services that are not known.`] : []),
+      ...(left.length > 0
+        ? [`${left.join(', ')} stay: they hold messages of services that are not known.`]
+        : []),
     ];
   };
   try {

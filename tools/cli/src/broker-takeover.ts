@@ -52,7 +52,10 @@ export async function takeOver(
   if (work.size + retries.length === 0) return [];
   const channel = await connection.createConfirmChannel();
   channel.on('error', () => undefined);
-  await mustBeIdle(channel, [...work.values()].flatMap(({ old }) => old));
+  await mustBeIdle(
+    channel,
+    [...work.values()].flatMap(({ old }) => old),
+  );
   // From now on what a service of the version before publishes is refused, and stays in its outbox.
   for (const name of sharedExchanges) await channel.deleteExchange(name);
   for (const queue of work.keys()) await hold(channel, queue, retries.length > 0);
@@ -84,9 +87,7 @@ export async function takeOver(
 async function findOld(management: Management, services: readonly string[]) {
   const all = await management.queues();
   const isOld = (name: string) =>
-    all.some(
-      (one) => one.name === name && one.arguments['x-dead-letter-exchange'] === sharedDeadExchange,
-    );
+    all.some((one) => one.name === name && one.arguments['x-dead-letter-exchange'] === sharedDeadExchange);
   const names = all.map(({ name }) => name);
   const retries = names.filter((name) => sharedRetryQueue.test(name) && isOld(name));
   const work = new Map<string, WorkQueue>();

@@ -106,7 +106,11 @@ const door = 'gateway';
   it.each(names)('%s sends and announces what it declares, as itself', async (service) => {
     const { login, wrong, attempt } = trying(service);
     for (const one of requests())
-      await attempt(`sends ${one.name}`, mayCall(service, one), login.publish(exchanges.requests(one.name), one.name));
+      await attempt(
+        `sends ${one.name}`,
+        mayCall(service, one),
+        login.publish(exchanges.requests(one.name), one.name),
+      );
     for (const { name, owner } of events()) {
       const mayIt = owner === service || platformEvents.includes(name) || of(service).tells.includes(name);
       await attempt(`announces ${name}`, mayIt, login.publish(exchanges.events(name), name));
@@ -125,7 +129,11 @@ const door = 'gateway';
     for (const other of names) {
       const isAsked = requests().some((one) => one.owner === service && mayCall(other, one));
       const key = queues.reply(other, '0190-a');
-      await attempt(`answers ${other}`, other === service || isAsked, login.publish(exchanges.replies(other), key));
+      await attempt(
+        `answers ${other}`,
+        other === service || isAsked,
+        login.publish(exchanges.replies(other), key),
+      );
     }
     expect(wrong).toEqual([]);
   });
@@ -154,7 +162,9 @@ const door = 'gateway';
       await attempt(
         `binds to the queue of ${other}`,
         isOwn,
-        login.try((channel) => channel.bindQueue(queues.events(other), exchanges.events(platformEvents[0]!), platformEvents[0]!)),
+        login.try((channel) =>
+          channel.bindQueue(queues.events(other), exchanges.events(platformEvents[0]!), platformEvents[0]!),
+        ),
       );
     }
     expect(wrong).toEqual([]);
@@ -252,7 +262,11 @@ const door = 'gateway';
     await attempt('registers', false, login.publish('', grantsStream));
     await attempt('registers as the operator', false, login.publish('', grantsStream, 'jogakbo'));
     for (const [what, doing] of [
-      ['binds to it', (channel) => channel.bindQueue(grantsStream, exchanges.events(platformEvents[0]!), platformEvents[0]!)],
+      [
+        'binds to it',
+        (channel) =>
+          channel.bindQueue(grantsStream, exchanges.events(platformEvents[0]!), platformEvents[0]!),
+      ],
       ['deletes it', (channel) => channel.deleteQueue(grantsStream)],
       ['declares it', (channel) => channel.assertQueue(grantsStream)],
     ] as [string, Parameters<AsLogin['try']>[0]][])
@@ -311,7 +325,9 @@ const door = 'gateway';
       const url = Object.assign(new URL(broker.url), { username: name, password: 'of a foreigner' }).href;
       const login = await AsLogin.open(url);
       for (const other of [...names, 'jogakbo'])
-        expect(await login.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!, other)).toBe('refused');
+        expect(await login.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!, other)).toBe(
+          'refused',
+        );
       for (const exchange of [...Object.values(exchanges).map((one) => one('orders')), '', 'amq.topic'])
         expect(await login.publish(exchange, 'anything')).toBe(all === '.*' ? 'allowed' : 'refused');
       await login.close();
@@ -342,7 +358,9 @@ const door = 'gateway';
       const { operator, remark } = await ensureBrokerLogins(given(), apps, secrets, 'another store');
       expect(operator).toBeUndefined();
       expect(remark).toContain('not of this store');
-      expect(await logins.get('orders')!.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!)).toBe('allowed');
+      expect(
+        await logins.get('orders')!.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!),
+      ).toBe('allowed');
     });
 
     it('is prepared like one of ours where it can be', async () => {

@@ -108,9 +108,10 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
       ]);
       const own = names.map((name) => queues.reply(name, '0190-a'));
       const ways: [string, string][] = [
-        ...[...of(service).calls, ...named(service, 'command', 'query')].map(
-          (key): [string, string] => [exchanges.requests(key), key],
-        ),
+        ...[...of(service).calls, ...named(service, 'command', 'query')].map((key): [string, string] => [
+          exchanges.requests(key),
+          key,
+        ]),
         ...[...named(service, 'event'), ...of(service).tells, ...platformEvents].map(
           (key): [string, string] => [exchanges.events(key), key],
         ),
@@ -151,11 +152,16 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
       const publishes = (name: string, key: string, messages: number) =>
         login(name).try(async (channel) => {
           for (let n = 0; n < messages; n++)
-            channel.publish(exchanges.retry(name), key, Buffer.from('{}'), { userId: name, persistent: true });
+            channel.publish(exchanges.retry(name), key, Buffer.from('{}'), {
+              userId: name,
+              persistent: true,
+            });
           await channel.waitForConfirms();
         });
       await operator.purgeQueue(queues.commands('orders'));
-      expect(await publishes('search', retryKey(500, `${queues.commands('search')}@gone`), 80)).toBe('allowed');
+      expect(await publishes('search', retryKey(500, `${queues.commands('search')}@gone`), 80)).toBe(
+        'allowed',
+      );
       expect(await publishes('orders', retryKey(500, queues.commands('orders')), 3)).toBe('allowed');
       await until(async () => (await operator.checkQueue(queues.commands('orders'))).messageCount === 3);
       await operator.purgeQueue(queues.commands('orders'));

@@ -122,7 +122,12 @@ export const trust = (store: Store) =>
         roles: ['operator'],
         authTime: Math.floor(Date.now() / 1_000),
       });
-      const death = { count: 1, exchange: 'requests.identity', queue: 'identity.commands@1', reason: 'expired' };
+      const death = {
+        count: 1,
+        exchange: 'requests.identity',
+        queue: 'identity.commands@1',
+        reason: 'expired',
+      };
       const forged = { caller, 'x-death': [{ ...death, 'routing-keys': ['identity.change-roles'] }] };
       const body = Buffer.from(JSON.stringify({ pattern: 'identity.change-roles', data }));
       const options = (headers: object) => ({ messageId: randomUUID(), userId: 'config', headers });

@@ -202,6 +202,5 @@ export const SettingsAsked = config.event(
 /** What instances send of their settings: soft state. Every service may send it; the config server alone receives it. */
 const settings = service('settings');
 
-
 /** The answer of one instance. */
 export const SettingsTold = settings.event('told', Report.extend({ ask: z.uuid() }));
