@@ -63,6 +63,7 @@ function compose(secrets, staff) {
     RABBITMQ_CONF: `"default_user = jogakbo\\ndefault_pass = ${secrets.RABBITMQ_PASSWORD}\\n"`,
     OPERATOR_BROKER_URL: broker('jogakbo', secrets.RABBITMQ_PASSWORD),
     BROKER_PASSWORDS: json(Object.fromEntries(of('BROKER_PASSWORD'))),
+    SERVICE_KEYS: json(Object.fromEntries(of('SERVICE_KEY'))),
     CONFIG_CLIENTS: json(Object.fromEntries(of('CONFIG_PASSWORD'))),
     STAFF: json(staff),
   };

@@ -5,6 +5,7 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { ConfigVersion, newest, placeOf, type Kept, type Place, type Settings } from './config-version.ts';
+import { SettingsCheck } from './settings-check.ts';
 import { Vault } from './vault.ts';
 
 type Change = Body<typeof ChangeSettings>['settings'][number];
@@ -15,12 +16,15 @@ export class ChangeSettingsHandler {
   constructor(
     private readonly ask: Ask,
     private readonly vault: Vault,
+    private readonly check: SettingsCheck,
   ) {}
 
   @Handles(ChangeSettings)
   async change(command: Body<typeof ChangeSettings>, work: UnitOfWork) {
     const { settings: changes, reason, version: expected } = command;
     const by = await this.#who(work);
+    const given = changes.flatMap(({ key, value }) => (value === null ? [] : [[key, value] as const]));
+    if (given.length > 0) await this.check.mustFit(command.application, Object.fromEntries(given));
     const before = await newestAlone(work, command);
     if (expected !== undefined && expected !== (before?.version ?? 0)) {
       throw ChangeSettings.reject('version-changed', `the newest version is ${before?.version ?? 0}`);

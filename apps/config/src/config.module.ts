@@ -7,6 +7,8 @@ import { ChangeSettingsHandler } from './change-settings.ts';
 import { ConfigVersion } from './config-version.ts';
 import { ExplainSettingsHandler } from './explain-settings.ts';
 import { ReadSettingsHandler } from './read-settings.ts';
+import { RunningInstances } from './running-instances.ts';
+import { SettingsCheck } from './settings-check.ts';
 import { ConfigSettings } from './settings.ts';
 import { Sources } from './sources.ts';
 import { SpringController } from './spring.controller.ts';
@@ -18,7 +20,7 @@ import { Vault } from './vault.ts';
   settings: ConfigSettings,
   migrations: [Consistency1700000000000, InboxSender1700000000100, ConfigVersions1700000004000],
   entities: [ConfigVersion],
-  providers: [Vault, Sources],
+  providers: [Vault, Sources, RunningInstances, SettingsCheck],
   handlers: [ReadSettingsHandler, ChangeSettingsHandler, ExplainSettingsHandler, SpringController],
 })
 export class ConfigModule {}

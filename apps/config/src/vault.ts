@@ -1,7 +1,7 @@
-import { isUtf8 } from 'node:buffer';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { seal, sealingKey, unseal } from '@jogakbo/consistency';
 import { clientKey } from '@jogakbo/service';
+import { readBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { Injectable } from '@nestjs/common';
 import type { Place } from './config-version.ts';
 import { ConfigSettings } from './settings.ts';
@@ -47,18 +47,25 @@ export class Vault {
     return this.#clients.has(service);
   }
 
+  get services(): string[] {
+    return [...this.#clients.keys()];
+  }
+
+  /** A text that only this service can open, as what it is about. */
+  sealText(service: string, about: string, text: string): string {
+    return seal(this.#clients.get(service)!.key, text, about);
+  }
+
   /** A kept secret, sealed anew for one service. */
   sealFor(service: string, place: Place, key: string, sealed: string): string {
-    return seal(this.#clients.get(service)!.key, this.open(place, key, sealed), key);
+    return this.sealText(service, key, this.open(place, key, sealed));
   }
 
   /** The service that the header of HTTP Basic proves; undefined where it proves nothing. */
   clientOf(authorization: string | undefined): string | undefined {
-    const encoded = /^Basic ([\w+/=-]+)$/i.exec(authorization ?? '')?.[1];
-    if (!encoded) return undefined;
-    const bytes = Buffer.from(encoded, 'base64');
-    if (!isUtf8(bytes)) return undefined;
-    const [, service = '', password = ''] = /^([^:]*):(.*)$/s.exec(bytes.toString()) ?? [];
+    const given = readBasicCredentials(authorization);
+    if (!given) return undefined;
+    const { name: service, password } = given;
     const known = this.#clients.get(service);
     // An unknown name takes as long as a wrong password.
     const isRight = timingSafeEqual(digest(password), digest(known?.password ?? ''));

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { describe as describeContract, service } from '@jogakbo/contract';
-import { ExplainSettings, masked, RollBack } from '@jogakbo/contracts-config';
-import { BrokerConnection, exchanges, queues } from '@jogakbo/messaging';
+import { ExplainSettings, GetSettings, masked, RollBack, SettingsAsked } from '@jogakbo/contracts-config';
+import { BrokerConnection, exchanges, Listener, queues } from '@jogakbo/messaging';
 import { PlatformSettings, ServiceSettings, type RunningService } from '@jogakbo/service';
 import { eventually, privateBroker, type PrivateBroker, type ServiceUnderTest } from '@jogakbo/testing';
 import { z } from 'zod';
@@ -144,10 +144,13 @@ describe('a service that follows the config server', () => {
 
   it('refuses a wrong value while it runs, and at its start: what was good stays', async () => {
     const written = listenToLog();
+    // No instance runs that could be asked.
+    const wrong = await set(server, 'toys', { limit: 'many', colours: 'green' });
+    await set(server, 'toys', { limit: '60', colours: null });
     const { settings } = await toys(server, { LOG_LEVEL: '' });
-    await set(server, 'toys', { limit: '60' });
-    await eventually(() => settings.limit === 60, soon);
-    const version = await set(server, 'toys', { limit: 'many', colours: 'green' });
+    expect(settings.limit).toBe(60);
+    const back = { application: 'toys', to: wrong, reason: 'a slip' };
+    const { version } = await server.ask(RollBack, back, operator);
     await eventually(() => written().includes('limit stays as it is'), soon);
     expect(settings.limit).toBe(60);
     expect(await explain()).toMatchObject([
@@ -169,14 +172,47 @@ describe('a service that follows the config server', () => {
     );
   });
 
+  it('is asked before anything is kept: what it would refuse is not set', async () => {
+    const secret = 'a-secret-that-is-no-number';
+    const { version } = await server.ask(GetSettings, { application: 'toys' }, operator);
+    await toys(server);
+    expect(await explain()).toHaveLength(1);
+    const asked: unknown[] = [];
+    const connection = await new BrokerConnection().open(server.broker.url, 'reads along');
+    await new Listener(connection, ({ data }) => void asked.push(data)).open(SettingsAsked.name);
+    const values = { limit: secret, limt: '5', rabbitmqUrl: 'amqp://127.0.0.1', token: 'fits' };
+    for (const application of ['toys', 'application']) {
+      await expect(set(server, application, values)).rejects.toMatchObject({
+        ...{ code: 'invalid-settings', status: 422 },
+        errors: [
+          { path: 'limit', message: expect.stringMatching(/number/) },
+          { path: 'limt', message: 'there is no such setting; did you mean limit?' },
+          { path: 'rabbitmqUrl', message: 'comes from the environment only' },
+        ],
+      });
+    }
+    await expect(set(server, 'toy', { limit: '5' })).rejects.toMatchObject({
+      ...{ code: 'unknown-service', status: 422 },
+      message: 'there is no such service; did you mean toys?',
+    });
+    expect(await server.ask(GetSettings, { application: 'toys' }, operator)).toMatchObject({ version });
+    await connection.close();
+    expect(asked).toMatchObject([
+      { application: 'toys', proposed: expect.any(String) },
+      { application: 'toys', proposed: expect.any(String) },
+    ]);
+    expect(JSON.stringify(asked)).not.toContain(secret);
+  });
+
   it('gets its secrets, and shows them nowhere', async () => {
     const secret = 'the-secret-of-toys-5678';
     const written = listenToLog();
+    // The second is wrong: what is said of it must not hold it either.
+    const to = await set(server, 'toys', { token: secret, limit: secret }, { secret: true });
+    await set(server, 'toys', { token: null, limit: null });
     const { settings } = await toys(server, { LOG_LEVEL: 'trace' });
-    await set(server, 'toys', { token: secret }, { secret: true });
+    await server.ask(RollBack, { application: 'toys', to, reason: 'back' }, operator);
     await eventually(() => settings.token === secret, soon);
-    // Wrong in another way each time: what is said of it must not hold it either.
-    await set(server, 'toys', { limit: secret }, { secret: true });
     await eventually(() => written().includes('limit stays as it is'), soon);
     await set(server, 'toys', { limit: '62' }, { secret: false });
     await eventually(() => settings.limit === 62, soon);

@@ -7,6 +7,8 @@ import { ServiceUnderTest } from '@jogakbo/testing';
 import { ConfigModule } from '../src/config.module.ts';
 
 export const passwords = { toys: 'the-password-of-toys', orders: 'the-password-of-orders' };
+/** Applications for which settings may be kept, and of which no instance runs. */
+const others = ['kept', 'apart', 'told', 'back', 'crowd', 'picky', 'stone'];
 const memberId = '01890000-0000-7000-8000-000000000001';
 export const operator = { caller: { memberId, roles: ['member', 'operator'] } };
 export const email = 'operator@jogakbo.example';
@@ -15,7 +17,10 @@ export const email = 'operator@jogakbo.example';
 export async function startServer(environment: NodeJS.ProcessEnv = {}): Promise<ServiceUnderTest> {
   const server = await ServiceUnderTest.start(ConfigModule, {
     CONFIG_KEY: 'a key that is long enough for the tests',
-    CONFIG_CLIENTS: JSON.stringify(passwords),
+    CONFIG_CLIENTS: JSON.stringify({
+      ...Object.fromEntries(others.map((name) => [name, 'the-password-of-another'])),
+      ...passwords,
+    }),
     ...environment,
   });
   await server.stub('identity', [[GetMemberEmail, () => ({ email })]]);

@@ -87,6 +87,8 @@ describe('Spring Cloud Config’s HTTP API', () => {
         basic('nobody', passwords.orders),
         basic('', ''),
         'Basic ?',
+        basic('orders', passwords.orders).replace('Basic b', 'Basic *b'),
+        basic('orders', passwords.orders).replaceAll('=', ''),
       ]) {
         const refused = await get(path, nobody);
         expect([path, nobody, refused.status]).toEqual([path, nobody, 401]);

@@ -10,7 +10,7 @@ export const homeIndex = {
   health: '/health/ready',
 };
 
-/** The same for people. It stands at the root until a service announces a page of its own there. */
+/** The same for people. It stands at the root until a service on the bus announces a page of its own there. */
 export const homePage = `<!doctype html>
 <html lang="en">
 <head>

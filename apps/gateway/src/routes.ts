@@ -43,6 +43,8 @@ type Method = (typeof methods)[number];
 /** Nothing that the router would take for a pattern of its own. */
 const pathForm = /^\/([\w.~-]+|\{\w+\})?(\/([\w.~-]+|\{\w+\}))*$/;
 const pagesForm = /^\/[a-z][a-z0-9-]*$/;
+/** The gateway answers it itself unless a service on the bus does. */
+const homeRoute = 'GET /';
 const routerPath = (pattern: string): string => pattern.replace(/\{(\w+)\}/g, ':$1');
 const headOf = (path: string): string => `/${path.split('/', 2)[1]}`;
 
@@ -80,7 +82,7 @@ export class RouteTable {
       }
     }
     const here = this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`);
-    const taken = [...new Set([...own, ...here, ...registered.keys()])];
+    const taken = [...new Set([...own, homeRoute, ...here, ...registered.keys()])];
     this.#addAll(foreign, 'http', taken);
     const heard = new Set(known.map(({ service }) => service));
     for (const [route, { service }] of registered) if (!heard.has(service)) this.#addRegistered(route);

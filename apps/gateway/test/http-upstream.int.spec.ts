@@ -555,6 +555,7 @@ describe('services that are asked over HTTP', () => {
       ['the keys', 'aaa', 'GET /.well-known/jwks.json'],
       ['a name of ours', 'demo', 'GET /v1/things'],
       ['a route of the gateway', 'aaa', 'GET /health/{what}'],
+      ['the page of the gateway', 'aaa', 'GET /'],
     ])('%s', async (_, name, route) => {
       const thief = await outside();
       // It came first, and its name does, too.
@@ -569,6 +570,7 @@ describe('services that are asked over HTTP', () => {
       await call('/v1/things/0190a5a0-0000-7000-8000-000000000001');
       await call('/.well-known/jwks.json');
       await call('/health/live');
+      expect((await call('/')).body).toHaveProperty('documentation');
       expect(thief.asked.filter(({ url }) => url !== '/v1/hello')).toEqual([]);
       const { paths } = (await call('/openapi.json')).body;
       const refused = paths[route.split(' ')[1]!]?.get;

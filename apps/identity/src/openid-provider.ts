@@ -64,7 +64,13 @@ export class OpenIdProvider {
     const issuer = this.settings.tokenIssuer;
     const configuration: Configuration = {
       adapter: (model) =>
-        new OpenIdStorage(this.dataSource, this.storage, model, this.library.errors.InvalidGrant),
+        new OpenIdStorage(
+          this.dataSource,
+          this.storage,
+          model,
+          this.library.errors.InvalidGrant,
+          () => this.settings.refreshGrace,
+        ),
       clients: this.settings.oidcClients.map(clientMetadata),
       jwks: { keys: signing as never },
       enabledJWA: { idTokenSigningAlgValues: [algorithm, rsaAlgorithm] } as never,
@@ -101,6 +107,7 @@ export class OpenIdProvider {
       },
     };
     const provider = new this.library.Provider(issuer, configuration);
+    this.#deriveSuccessors(provider);
     // Only what `openIdServer` has written into the headers itself.
     provider.proxy = true;
     provider.use(async (context, next) => {
@@ -116,5 +123,22 @@ export class OpenIdProvider {
       );
     });
     return provider;
+  }
+
+  /**
+   * The refresh token that follows a used one is computed from it and from the service key, so that it can be given
+   * again: two tabs that refresh at once get the same one.
+   */
+  #deriveSuccessors({ RefreshToken }: Provider): void {
+    const { Provider } = this.library;
+    const model = RefreshToken.prototype as unknown as { generateTokenId: () => string };
+    const generate = model.generateTokenId;
+    const { storage } = this;
+    model.generateTokenId = function () {
+      const used = Provider.ctx?.oidc.entities.RotatedRefreshToken;
+      return used
+        ? storage.fingerprints(`successor of the refresh token ${used.jti}`)[0]
+        : generate.call(this);
+    };
   }
 }

@@ -18,6 +18,8 @@ export class OpenIdStorage implements Adapter {
     private readonly storage: StorageEncryption,
     private readonly model: string,
     private readonly InvalidGrant: typeof errors.InvalidGrant,
+    /** Seconds in which a used refresh token counts as unused. */
+    private readonly refreshGrace: () => number,
   ) {
     this.#isToken = tokens.includes(model);
     this.#isHashed = this.#isToken || cookies.includes(model);
@@ -48,11 +50,15 @@ export class OpenIdStorage implements Adapter {
     return Promise.resolve(undefined);
   }
 
-  /** Of two that use a code or a refresh token at the same moment, one does. @throws InvalidGrant for the other */
+  /**
+   * Of two that use a code at the same moment, one does. A refresh token may be used again within its grace, which the
+   * first use begins. @throws InvalidGrant
+   */
   async consume(id: string): Promise<void> {
     const [, affected] = await this.dataSource.query<[unknown, number]>(
-      'UPDATE openid_record SET consumed_at = now() WHERE model = $1 AND id = $2 AND consumed_at IS NULL',
-      [this.model, this.#key(id)],
+      `UPDATE openid_record SET consumed_at = coalesce(consumed_at, now()) WHERE model = $1 AND id = $2
+       AND (consumed_at IS NULL OR consumed_at > now() - $3 * interval '1 second')`,
+      [this.model, this.#key(id), this.#grace],
     );
     if (affected !== 1) throw new this.InvalidGrant('used already');
   }
@@ -73,15 +79,21 @@ export class OpenIdStorage implements Adapter {
     return this.#isHashed ? createHash('sha256').update(id).digest('base64url') : id;
   }
 
+  get #grace(): number {
+    return this.model === 'RefreshToken' ? this.refreshGrace() : 0;
+  }
+
   #about(key: string): string {
     return `openid ${this.model} ${key}`;
   }
 
   async #find(column: 'id' | 'uid', value: string): Promise<AdapterPayload | undefined> {
     const [found] = await this.dataSource.query<{ id: string; payload: unknown; consumed: number | null }[]>(
-      `SELECT id, payload, extract(epoch FROM consumed_at)::int AS consumed FROM openid_record
-       WHERE model = $1 AND ${column} = $2 AND expires_at > now()`,
-      [this.model, value],
+      `SELECT id, payload,
+         CASE WHEN consumed_at <= now() - $3 * interval '1 second'
+           THEN extract(epoch FROM consumed_at)::int END AS consumed
+       FROM openid_record WHERE model = $1 AND ${column} = $2 AND expires_at > now()`,
+      [this.model, value, this.#grace],
     );
     if (!found) return undefined;
     const payload = this.storage.decrypt(found.payload, this.#about(found.id)) as AdapterPayload;

@@ -210,14 +210,14 @@ describe('orders', () => {
     expect(orders.heard(OrderConfirmed).filter(about(orderId))).toEqual([]);
   });
 
-  it('shows an order to its owner only', async () => {
+  it('shows an order to its owner only, and to others not that there is one', async () => {
     const { orderId } = await place();
     for (const request of [GetOrder, CancelOrder] as const) {
-      await expect(
-        orders.ask(request as typeof GetOrder, { orderId }, { caller: member() }),
-      ).rejects.toMatchObject({
-        code: 'not-found',
-      });
+      const ask = (id: string) =>
+        orders.ask(request as typeof GetOrder, { orderId: id }, { caller: member() });
+      const rejections = await Promise.allSettled([ask(orderId), ask(randomUUID())]);
+      const rejection = { code: 'not-found', status: 404, message: 'there is no such thing' };
+      for (const one of rejections) expect(one).toMatchObject({ status: 'rejected', reason: rejection });
     }
     await expect(orders.ask(GetOrder, { orderId })).rejects.toMatchObject({ code: 'unauthenticated' });
   });

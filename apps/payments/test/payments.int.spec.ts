@@ -162,7 +162,8 @@ describe('payments', () => {
       ],
       nextCursor: null,
     });
-    const notFound = { code: 'not-found', status: 404 };
+    // The same words, whether orders knows the order, payments does, or neither.
+    const notFound = { code: 'not-found', status: 404, message: 'there is no such thing' };
     await expect(list(randomUUIDv7())).rejects.toMatchObject(notFound);
     await expect(list(row!.id, randomUUIDv7())).rejects.toMatchObject(notFound);
     await expect(payments.ask(ListOrderPayments, { orderId })).rejects.toMatchObject({
@@ -180,7 +181,9 @@ describe('payments', () => {
     const list = (who: string) =>
       payments.ask(ListOrderPayments, { orderId }, { caller: { memberId: who, roles: [] } });
     await expect(list(memberId)).resolves.toEqual({ items: [], nextCursor: null });
-    await expect(list(randomUUIDv7())).rejects.toMatchObject({ code: 'not-found', status: 404 });
+    await expect(list(randomUUIDv7())).rejects.toMatchObject({
+      ...{ code: 'not-found', status: 404, message: 'there is no such thing' },
+    });
   });
 
   it('shows that it sells with the sandbox', async () => {

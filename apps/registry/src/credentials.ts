@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Registration } from '@jogakbo/contracts-registry';
+import { readBasicCredentials } from '@jogakbo/service/basic-credentials';
 import {
   ForbiddenException,
   Injectable,
@@ -36,9 +37,7 @@ export class Credentials {
    * @throws HttpException
    */
   async authorize(authorization: string | undefined, app: string): Promise<Credential> {
-    const basic = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(authorization ?? '')?.[1];
-    const [, name = '', secret = ''] =
-      /^([^:]*):(.*)$/s.exec(Buffer.from(basic ?? '', 'base64').toString()) ?? [];
+    const { name = '', password: secret = '' } = readBasicCredentials(authorization) ?? {};
     const credential = await this.#read(name.toLowerCase());
     const expected = Buffer.from(credential?.secretHash ?? nothing, 'hex');
     if (!timingSafeEqual(sha256(secret), expected) || !credential) {

@@ -1,6 +1,14 @@
 import type { Announcement } from '@jogakbo/contract';
 import type { InstanceView } from '@jogakbo/contracts-registry';
-import { BrokerConnection, Instances, Publisher, Spokesman } from '@jogakbo/messaging';
+import {
+  BrokerConnection,
+  Instances,
+  KnownGrants,
+  Publisher,
+  refusedRoutes,
+  Spokesman,
+  type RefusedSender,
+} from '@jogakbo/messaging';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { hashOf } from './contract-hash.ts';
 import { ContractHistory } from './contract-history.ts';
@@ -42,6 +50,7 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     connection: BrokerConnection,
     publisher: Publisher,
     private readonly history: ContractHistory,
+    private readonly grants: KnownGrants,
   ) {
     this.#instances = new Instances(connection, publisher, 'registry', () => this.#look());
     this.#spokesman = new Spokesman(connection, publisher, 'registry', this.#instances);
@@ -81,6 +90,10 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   /** The instances of an app that is not on the bus. */
   foreign(app: string): Entry[] {
     return this.entries.filter(({ announcement: { service, upstream } }) => upstream && service === app);
+  }
+
+  get refusedSenders(): RefusedSender[] {
+    return this.#instances.refusedSenders;
   }
 
   find(instance: string): Entry | undefined {
@@ -154,14 +167,25 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     await this.#spokesman.close();
     await this.#instances.close();
   }
-}
 
-export function viewOf({ announcement, hash }: Entry): InstanceView {
-  const { service, version, instance, url, upstream, state, startedAt, load } = announcement;
-  return {
-    ...{ service, version, instance, url, upstream: upstream ?? 'bus' },
-    ...{ state: state === 'up' ? 'up' : 'out', startedAt },
-    ...(load !== undefined && { load }),
-    contractHash: hash,
-  };
+  view({ announcement, hash }: Entry): InstanceView {
+    const { service, version, instance, url, upstream, state, startedAt, load } = announcement;
+    const refused = this.#refusedRoutes(announcement);
+    return {
+      ...{ service, version, instance, url, upstream: upstream ?? 'bus' },
+      ...{ state: state === 'up' ? 'up' : 'out', startedAt },
+      ...(load !== undefined && { load }),
+      contractHash: hash,
+      ...(refused.length > 0 && { refusedRoutes: refused }),
+    };
+  }
+
+  /** Those that are asked over HTTP register their routes here, where others are refused. */
+  #refusedRoutes({ service, upstream, contract }: Announcement): InstanceView['refusedRoutes'] & object {
+    const { enforced, current } = this.grants;
+    if (!enforced || upstream) return [];
+    return contract.requests
+      .flatMap((request) => refusedRoutes(service, request, current))
+      .map(({ route, holder }) => ({ route, ...(holder !== undefined && { holder }) }));
+  }
 }

@@ -3,7 +3,7 @@ import { ListInstances, type InstanceView } from '@jogakbo/contracts-registry';
 import { Handles } from '@jogakbo/messaging';
 import { Controller, Get, Req, Res, type OnModuleDestroy } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { Directory, viewOf } from './directory.ts';
+import { Directory } from './directory.ts';
 
 /** A reader of the stream that is this far behind, in bytes, begins again. */
 const farBehind = 4_000_000;
@@ -19,12 +19,15 @@ export class ReadInstances implements OnModuleDestroy {
 
   @Handles(ListInstances)
   async list({ service }: Body<typeof ListInstances>) {
-    return { items: this.all().filter((one) => !service || one.service === service) };
+    return {
+      items: this.all().filter((one) => !service || one.service === service),
+      refusedSenders: this.directory.refusedSenders,
+    };
   }
 
   @Get('instances')
   all(): InstanceView[] {
-    return this.directory.entries.map(viewOf);
+    return this.directory.entries.map((entry) => this.directory.view(entry));
   }
 
   /** Server-sent events: a `snapshot` of all, then every instance that `came`, `changed` or `went`. */
@@ -40,7 +43,7 @@ export class ReadInstances implements OnModuleDestroy {
     const say = (event: string, data: unknown): void =>
       write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
     say('snapshot', this.all());
-    const endChanges = this.directory.onChange(({ kind, entry }) => say(kind, viewOf(entry)));
+    const endChanges = this.directory.onChange(({ kind, entry }) => say(kind, this.directory.view(entry)));
     const timer = setInterval(() => write(':\n\n'), sayEvery);
     this.#streams.add(raw);
     request.once('close', () => {

@@ -19,6 +19,8 @@ import { GreeterModule } from './greeter.ts';
 const secretOf = (app: string) => `the secret of ${app}`;
 const basicOf = (app: string, secret = secretOf(app)) =>
   `Basic ${Buffer.from(`${app}:${secret}`).toString('base64')}`;
+/** Differs in the lowest bit, which the padding of these credentials leaves without meaning. */
+const nextLetter = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
 const operator = { caller: { memberId: 'the operator', roles: ['operator'] } };
 /** What is registered from here. */
 const everyRoute = {
@@ -202,6 +204,8 @@ describe('the Eureka API', () => {
       ['with another secret', basicOf('hello', 'wrong'), 401],
       ['with no secret', basicOf('hello', ''), 401],
       ['of an app that is not known', basicOf('nobody', ''), 401],
+      ['in base64 with other last bits', basicOf('hello').replace(/.(?==*$)/, nextLetter), 401],
+      ['in base64 with a character of no alphabet', basicOf('hello').replace('Basic a', 'Basic *a'), 401],
       ['with the secret as the name', basicOf(secretOf('hello'), ''), 401],
       ['with something else', `Bearer ${secretOf('hello')}`, 401],
       ['with the credential of another app', basicOf('bye'), 403],

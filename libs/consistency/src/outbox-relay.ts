@@ -212,7 +212,7 @@ export class OutboxRelay {
     const { encryption, recipients } = this.options;
     const [service] = name.split('.', 1) as [string];
     const key = recipients.keyOf(service);
-    if (!key) throw new Unroutable(`${service} has not announced a key to encrypt ${name} with`);
+    if (!key) throw new Unroutable(`no key of ${service} is known that ${name} can be encrypted with`);
     let clear: unknown;
     try {
       clear = encryption.decrypt(data, `outbox ${message_id}`);

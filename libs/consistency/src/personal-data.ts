@@ -1,5 +1,6 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
+import { ivLength, seal as sealText, tagLength, unseal } from './seal.ts';
 
 /** What stands in an event for a field that only its person's key can open. */
 interface Sealed {
@@ -61,18 +62,22 @@ export async function erase(tx: EntityManager, person: string): Promise<void> {
   await tx.query('DELETE FROM snapshot');
 }
 
-/** AES-256-GCM; the result begins with the nonce and ends with the tag. */
+/** `seal` in the layout of events that are stored: base64, and the tag at the end. */
 function encrypt(key: Buffer, text: string): string {
-  const nonce = randomBytes(12);
-  const cipher = createCipheriv('aes-256-gcm', key, nonce);
-  return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()]).toString(
-    'base64',
-  );
+  const bytes = Buffer.from(sealText(key, text, ''), 'base64url');
+  const start = ivLength + tagLength;
+  return Buffer.concat([
+    ...[bytes.subarray(0, ivLength), bytes.subarray(start), bytes.subarray(ivLength, start)],
+  ]).toString('base64');
 }
 
 function decrypt(key: Buffer, sealed: string): string {
   const bytes = Buffer.from(sealed, 'base64');
-  const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12));
-  decipher.setAuthTag(bytes.subarray(-16));
-  return decipher.update(bytes.subarray(12, -16), undefined, 'utf8') + decipher.final('utf8');
+  if (bytes.toString('base64') !== sealed) throw new Error('not canonical base64');
+  const parts = [
+    bytes.subarray(0, ivLength),
+    bytes.subarray(-tagLength),
+    bytes.subarray(ivLength, -tagLength),
+  ];
+  return unseal(key, Buffer.concat(parts).toString('base64url'), '');
 }

@@ -1,8 +1,8 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 
 const algorithm = 'aes-256-gcm';
-const ivLength = 12;
-const tagLength = 16;
+export const ivLength = 12;
+export const tagLength = 16;
 
 /**
  * A key made of a long random password.
@@ -26,6 +26,7 @@ export function seal(key: Buffer, text: string, about: string): string {
 /** The text that was sealed. @throws Error with another key, as something else, or where a bit was changed */
 export function unseal(key: Buffer, sealed: string, about: string): string {
   const bytes = Buffer.from(sealed, 'base64url');
+  if (bytes.toString('base64url') !== sealed) throw new Error('not canonical base64url');
   const decipher = createDecipheriv(algorithm, key, bytes.subarray(0, ivLength), {
     authTagLength: tagLength,
   });

@@ -19,6 +19,7 @@ describe('what a service stores for itself', () => {
     expect(() =>
       storage(first).decrypt({ encrypted: `${id}.${bytes.toString('base64url')}` }, 'saga 1'),
     ).toThrow();
+    expect(() => storage(first).decrypt({ encrypted: `${id}.${text}=` }, 'saga 1')).toThrow('canonical');
   });
 
   it('stays readable after a rotation, until the old key is taken away', () => {

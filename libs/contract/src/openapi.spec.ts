@@ -69,6 +69,20 @@ describe('the OpenAPI document', () => {
     expect(JSON.stringify(document)).not.toContain('orders.outcome');
   });
 
+  it('describes every operation, and who may use it', () => {
+    const operations = Object.values(document.paths).flatMap((path) => Object.values(path as object));
+    expect(operations).not.toEqual([]);
+    for (const { description } of operations) expect(description).toMatch(/^[A-Z].*\. For .*\.$/);
+  });
+
+  it('tells what an If-Match may be', () => {
+    const { parameters } = document.paths['/orders/{orderId}'].patch;
+    const { schema } = parameters.find(({ name }: { name: string }) => name === 'If-Match');
+    const fits = (value: string) => new RegExp(schema.pattern).test(value);
+    expect(['*', '"3"', 'W/"3"', '"3", "4"', '""'].filter(fits)).toHaveLength(5);
+    expect(['3', '*, "3"', '"3', '"a b"', ''].filter(fits)).toEqual([]);
+  });
+
   it('says where each part of the input goes', () => {
     const { parameters, requestBody } = document.paths['/orders/{orderId}'].patch;
     expect(parameters.map((one: { in: string; name: string }) => `${one.in} ${one.name}`)).toEqual([

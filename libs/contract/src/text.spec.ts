@@ -24,6 +24,7 @@ describe('a line of text', () => {
     ['a joiner that joins nothing', 'Ki\u200dm'],
     ['a byte order mark', 'a\ufeffb'],
     ['a soft hyphen', 'a\u00adb'],
+    ['a mark of an annotation, which is no ignorable', 'a\ufff9b'],
     ['a Hangul filler', 'a\u3164b'],
     ['a tag', 'a\u{e0041}b'],
     ['a selector on a selector', '❤\ufe0f\ufe0f'],
@@ -56,6 +57,10 @@ it('a text of several lines may hold line breaks and tabs, and may be empty', ()
   expect(multilineText(10).parse('')).toBe('');
   for (const text of ['a\u202eb', 'a\u0000b', 'a\u200bb'])
     expect(multilineText(10).safeParse(text).success).toBe(false);
+});
+
+it('a text of several lines is counted and kept in its composed form', () => {
+  expect(multilineText(2).parse('각각'.normalize('NFD'))).toBe('각각');
 });
 
 describe('codes of ISO', () => {

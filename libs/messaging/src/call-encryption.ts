@@ -10,7 +10,7 @@ export class CallEncryption {
 
   constructor(private readonly recipients: Recipients | undefined) {}
 
-  /** Whether a request is encrypted: where its caller knows that it must be, or its service has announced it. */
+  /** Whether a request is encrypted: where its caller knows that it must be, or its service declares it. */
   isFor(name: string, sensitive: boolean | undefined): boolean {
     return sensitive === true || this.recipients?.isSensitive(name) === true;
   }
@@ -20,7 +20,10 @@ export class CallEncryption {
     const [service] = name.split('.', 1) as [string];
     const key = this.recipients?.keyOf(service);
     if (!key)
-      throw new RemoteFault('unavailable', `${service} has not announced a key to encrypt ${name} with`);
+      throw new RemoteFault(
+        'unavailable',
+        `no key of ${service} is known that ${name} can be encrypted with`,
+      );
     this.#answerKeys ??= new DecryptionKeys(ServiceKey.random());
     const [answerKey] = this.#answerKeys.publicKeys;
     return {

@@ -12,7 +12,8 @@ import {
 } from 'jose';
 import { DecryptionFailed, DecryptionKeys, encryptFor, Jwe, UnknownKey } from './encryption.ts';
 import { withoutText } from './error-without-text.ts';
-import { AnnouncedRecipients } from './recipients.ts';
+import { Grants } from './grants.ts';
+import { KnownRecipients } from './recipients.ts';
 import { ServiceKey } from './service-key.ts';
 import { RemoteFault } from './wire.ts';
 
@@ -75,7 +76,11 @@ describe('encrypted data', () => {
       const changed = parts.with(part, bytes.toString('base64url')).join('.');
       await expect(keys.decrypt(new Jwe(changed), 'shop.pay')).rejects.toThrow();
     }
-    for (const text of ['', 'a.b', '....', `${jwe.text}.`])
+    const otherLastBits = jwe.text.replace(/.$/, (last) => String.fromCharCode(last.charCodeAt(0) + 1));
+    expect(Buffer.from(otherLastBits.split('.')[4]!, 'base64url')).toEqual(
+      Buffer.from(parts[4]!, 'base64url'),
+    );
+    for (const text of ['', 'a.b', '....', `${jwe.text}.`, `${jwe.text}=`, ` ${jwe.text}`, otherLastBits])
       await expect(keys.decrypt(new Jwe(text), 'shop.pay')).rejects.toEqual(failed);
     // What only a sender chooses must not choose how it is decrypted.
     const { publicKey } = await generateKeyPair('RSA-OAEP-256');
@@ -123,7 +128,7 @@ describe('the key to encrypt with', () => {
   const kidOf = (text: string) => keysOf(text).publicKeys[0].kid;
 
   it('is unknown until its service has announced one', () => {
-    const recipients = new AnnouncedRecipients(() => []);
+    const recipients = new KnownRecipients(() => []);
     expect(recipients.keyOf('shop')).toBeUndefined();
     recipients.hear(announce('a', undefined, '1'));
     expect(recipients.keyOf('shop')).toBeUndefined();
@@ -137,7 +142,7 @@ describe('the key to encrypt with', () => {
 
   it('is one that all instances have, while it is being rotated', () => {
     let present = [announce('a', first, '1')];
-    const recipients = new AnnouncedRecipients(() => present);
+    const recipients = new KnownRecipients(() => present);
     expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
     present = [announce('b', `${second},${first}`, '2'), ...present];
     expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
@@ -149,8 +154,69 @@ describe('the key to encrypt with', () => {
     expect(recipients.keyOf('shop')!.kid).toBe(kidOf(second));
   });
 
+  describe('where every service has a login of its own', () => {
+    const register = (text: string | undefined, service = 'shop') =>
+      new Grants([
+        {
+          ...{ service, calls: [], hears: [], tells: [], door: false },
+          contracts: [{ name: 'shop.pay', kind: 'command', sensitive: true }],
+          encryptionKeys: text === undefined ? undefined : [...keysOf(text).publicKeys],
+        },
+      ]);
+    const thief = ServiceKey.random();
+    const announceAsThief = (keys: unknown[]) => ({
+      ...announce('thief', undefined, '9'),
+      encryptionKeys: keys as Announcement['encryptionKeys'],
+    });
+
+    it('is one that the deploy step registered, whatever is announced', () => {
+      const [stolen] = new DecryptionKeys(thief).publicKeys;
+      const [real] = keysOf(first).publicKeys;
+      // The second is called like the registered one.
+      for (const keys of [[stolen], [{ ...stolen, kid: real.kid }], []]) {
+        const present = [announceAsThief(keys), announce('a', first, '1')];
+        let grants = register(first);
+        const recipients = new KnownRecipients(
+          () => present,
+          () => grants,
+        );
+        for (const one of present) recipients.hear(one);
+        expect(recipients.keyOf('shop')).toEqual(real);
+        grants = register(undefined);
+        expect(recipients.keyOf('shop')).toBeUndefined();
+        expect(recipients.isSensitive('shop.pay')).toBe(true);
+      }
+    });
+
+    it('is one that all instances have, while it is being rotated', () => {
+      let present: Announcement[] = [];
+      let grants = register(`${second},${first}`);
+      const recipients = new KnownRecipients(
+        () => present,
+        () => grants,
+      );
+      expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
+      present = [announce('b', `${second},${first}`, '2'), announce('a', first, '1')];
+      expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
+      present = [announce('b', `${second},${first}`, '2')];
+      expect(recipients.keyOf('shop')!.kid).toBe(kidOf(second));
+      grants = register(second);
+      expect(recipients.keyOf('shop')!.kid).toBe(kidOf(second));
+    });
+
+    it('is its own for a service that the deploy step registered without one', () => {
+      const own = keysOf(first).publicKeys[0];
+      const recipients = new KnownRecipients(
+        () => [],
+        () => register(undefined),
+        [['shop', own]],
+      );
+      expect(recipients.keyOf('shop')).toEqual(own);
+    });
+  });
+
   it('comes with what must be encrypted', () => {
-    const recipients = new AnnouncedRecipients(() => []);
+    const recipients = new KnownRecipients(() => []);
     expect(recipients.isSensitive('shop.pay')).toBe(false);
     recipients.hear(announce('a', first, '1'));
     expect([recipients.isSensitive('shop.pay'), recipients.isSensitive('shop.look')]).toEqual([true, false]);

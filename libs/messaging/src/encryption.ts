@@ -108,8 +108,10 @@ function toContentKey(secret: Buffer, { apu, apv }: Header): Buffer {
 function decryptText(text: string, keyOf: (kid: string) => KeyObject): { content: string; header: Header } {
   const parts = text.split('.');
   const [encoded, encryptedKey, iv, content, tag] = parts.map((part) => Buffer.from(part, 'base64url'));
+  if ([encoded, encryptedKey, iv, content, tag].some((bytes, i) => bytes?.toString('base64url') !== parts[i]))
+    throw new Error('not canonical base64url');
   if (parts.length !== 5 || encryptedKey!.length > 0) throw new Error('no compact JWE with a direct key');
-  const header = JSON.parse(encoded!.toString()) as Header;
+  const header = JSON.parse(utf8.decode(encoded)) as Header;
   const { alg, enc, crit, zip, kid, epk } = header;
   if (alg !== algorithm || enc !== contentEncryption || crit !== undefined || zip !== undefined)
     throw new Error('encrypted in another way');

@@ -9,6 +9,8 @@ const emptyAfter = 500;
 /** The last chunk of a stream may hold several messages, which come at once, in milliseconds. */
 const quietAfter = 50;
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 const Document = z.object({ services: z.array(BusDescription) });
 
 /**
@@ -52,7 +54,7 @@ export function grantsIn(
 ): BusDescription[] | undefined {
   if (properties.userId !== operator) return undefined;
   try {
-    return Document.parse(JSON.parse(content.toString())).services;
+    return Document.parse(JSON.parse(utf8.decode(content))).services;
   } catch {
     return undefined;
   }

@@ -87,3 +87,21 @@ describe('who may do what', () => {
     expect([grants.isService('shop'), grants.isService('other')]).toEqual([true, false]);
   });
 });
+
+describe('the keys that data for a service may be encrypted with', () => {
+  const key = (letter: string) => ({
+    ...{ kty: 'OKP' as const, crv: 'X25519' as const, x: letter.repeat(43), kid: letter.repeat(43) },
+  });
+  const keysIn = (services: BusDescription[]) => new Grants(services).keysOf('shop');
+
+  it('are those that the deploy step is given, else those that it registered before; never those of a build', () => {
+    const shop = described('shop', [], { encryptionKeys: [key('e')] });
+    expect(keysIn(registerServices([shop], [], []).services)).toEqual([]);
+    const given = new Map([['shop', [key('a')]]]);
+    const { services } = registerServices([shop], [], [], given);
+    expect(keysIn(services)).toEqual([key('a')]);
+    expect(keysIn(registerServices([shop], services, []).services)).toEqual([key('a')]);
+    const rotated = new Map([['shop', [key('b'), key('a')]]]);
+    expect(keysIn(registerServices([shop], services, [], rotated).services)).toEqual([key('b'), key('a')]);
+  });
+});

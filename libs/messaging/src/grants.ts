@@ -1,5 +1,9 @@
-import { routesOverlap } from '@jogakbo/contract';
+import { EncryptionKey, routesOverlap } from '@jogakbo/contract';
 import { z } from 'zod';
+
+/** Public keys of one service that data for it may be encrypted with, the newest first. */
+export const EncryptionKeys = z.array(EncryptionKey).min(1).max(10);
+export type EncryptionKeys = z.infer<typeof EncryptionKeys>;
 
 /** What a service does on the bus, as far as it can be said before it runs: the build writes it to `dist/bus.json`. */
 export const BusDescription = z.object({
@@ -8,6 +12,8 @@ export const BusDescription = z.object({
     z.object({
       name: z.string(),
       kind: z.enum(['command', 'query', 'event']),
+      /** Its input and output are encrypted on the bus. */
+      sensitive: z.boolean().optional(),
       /** Set where the gateway asks for it. */
       offered: z
         .object({
@@ -31,6 +37,8 @@ export const BusDescription = z.object({
   tells: z.array(z.string()),
   /** True for the public gateway: it may ask for all that is offered to it, and hear what clients wait for. */
   door: z.boolean(),
+  /** The deploy step adds them; a build has none. */
+  encryptionKeys: EncryptionKeys.optional(),
 });
 export type BusDescription = z.infer<typeof BusDescription>;
 
@@ -64,11 +72,13 @@ export function withOffers(one: BusDescription, all: readonly BusDescription[]):
  * @param described what the present builds declare
  * @param before what was registered the last time: a route stays with the service that had it first
  * @param known every service that still exists; one whose build is missing keeps what it had
+ * @param keys the public keys of services; one whose keys are not given keeps those that it had
  */
 export function registerServices(
   described: readonly BusDescription[],
   before: readonly BusDescription[],
   known: readonly string[],
+  keys: ReadonlyMap<string, EncryptionKeys> = new Map(),
 ): { services: BusDescription[]; refused: RefusedRoute[] } {
   const names = new Set([...described.map(({ service }) => service), ...known]);
   const find = (all: readonly BusDescription[], name: string) => all.find(({ service }) => service === name);
@@ -91,6 +101,7 @@ export function registerServices(
     refused.some((one) => one.service === service && one.route === route);
   const services = present.map((one) => ({
     ...one,
+    encryptionKeys: keys.get(one.service) ?? find(before, one.service)?.encryptionKeys,
     contracts: one.contracts.map(({ offered, ...contract }) => ({
       ...contract,
       ...(offered && {
@@ -119,12 +130,15 @@ export class Grants {
   readonly #callers = new Map<string, Set<string>>();
   readonly #hears = new Map<string, Set<string>>();
   readonly #gateways = new Set<string>();
+  readonly #keys = new Map<string, readonly EncryptionKey[]>();
+  readonly #sensitive = new Set<string>();
   /** By `METHOD /path`. */
   readonly routes = new Map<string, GrantedRoute>();
 
   constructor(services: readonly BusDescription[]) {
     for (const one of services) {
-      const { service, calls, hears, door, contracts } = withOffers(one, services);
+      const { service, calls, hears, door, contracts, encryptionKeys = [] } = withOffers(one, services);
+      this.#keys.set(service, encryptionKeys);
       if (door) this.#gateways.add(service);
       this.#hears.set(service, new Set(hears));
       for (const name of calls) {
@@ -132,7 +146,8 @@ export class Grants {
         if (callers) callers.add(service);
         else this.#callers.set(name, new Set([service]));
       }
-      for (const { name: request, offered } of contracts) {
+      for (const { name: request, offered, sensitive } of contracts) {
+        if (sensitive) this.#sensitive.add(request);
         for (const route of offered?.routes ?? [])
           this.routes.set(route, { service, request, access: offered!.access });
       }
@@ -152,6 +167,16 @@ export class Grants {
   /** Whether this login is the public gateway: it alone says on behalf of which member a request comes. */
   isGateway(login: string): boolean {
     return this.#gateways.has(login);
+  }
+
+  /** The public keys that data for a service may be encrypted with, the newest first. */
+  keysOf(service: string): readonly EncryptionKey[] {
+    return this.#keys.get(service) ?? [];
+  }
+
+  /** Whether a request must be encrypted. */
+  isSensitive(request: string): boolean {
+    return this.#sensitive.has(request);
   }
 
   /** Whether a service of this name is registered, whether it runs or not. */

@@ -79,6 +79,14 @@ const rememberGone = 6_000;
 /** A roll that one has called is answered within this many milliseconds. */
 const rollTakes = 1_000;
 
+/** A login that announced what it may not: how often, and about what the last time. */
+export interface RefusedSender {
+  sender: string;
+  about: string;
+  count: number;
+  lastAt: string;
+}
+
 /**
  * Who is alive, as far as one can hear. An instance that says it drains is gone at once, a silent one after three of
  * its intervals, where it speaks for itself or somebody is there who speaks for it. Nobody keeps this for anybody else:
@@ -88,6 +96,7 @@ export class Instances {
   readonly #heard = new Map<string, { announcement: Announcement; until: number }>(); // by a clock that nobody sets
   readonly #listener: Listener;
   #calledAt = -Infinity;
+  readonly #refused = new Map<string, RefusedSender>();
 
   /** @param onAnnounced runs with every announcement that is heard */
   constructor(
@@ -100,7 +109,11 @@ export class Instances {
       connection,
       ({ pattern, data }) => this.hear(pattern, data),
       () => this.#callRoll(),
-      (message) => this.#mayTell(message),
+      (message) => {
+        const mayTell = this.#mayTell(message);
+        if (!mayTell) this.#noteRefused(message);
+        return mayTell;
+      },
     );
   }
 
@@ -117,6 +130,19 @@ export class Instances {
     const known = this.#heard.get(about.instance ?? '')?.announcement;
     if (about.upstream) return sender === registryService && (!known || known.upstream !== undefined);
     return sender === about.service && sender === (known?.service ?? sender);
+  }
+
+  #noteRefused({ data, sender = 'unknown' }: Incoming): void {
+    const { service, instance } = (data ?? {}) as Record<string, unknown>;
+    const named = [service, instance].find((name) => typeof name === 'string') ?? 'unknown';
+    const about = (named as string).slice(0, 60);
+    const count = (this.#refused.get(sender)?.count ?? 0) + 1;
+    this.#refused.set(sender, { sender, about, count, lastAt: new Date().toISOString() });
+  }
+
+  /** One entry for each login that announced instances of another service. */
+  get refusedSenders(): RefusedSender[] {
+    return [...this.#refused.values()];
   }
 
   /** Takes in what an instance, or somebody on its behalf, says. */

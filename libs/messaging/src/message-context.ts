@@ -1,7 +1,9 @@
-import { platformRejection, type AnyContract, type Language } from '@jogakbo/contract';
+import { platformRejection, Rejection, type AnyContract, type Language } from '@jogakbo/contract';
 import { BaseRpcContext } from '@nestjs/microservices';
 import type { Caller } from './call-context.ts';
 import type { Incoming } from './wire.ts';
+
+const notFound = () => platformRejection('not-found', 'there is no such thing');
 
 /** The member on whose behalf a handler works. */
 export class CallingMember {
@@ -28,7 +30,7 @@ export class CallingMember {
    */
   mustOwn(ownerId: string | undefined): void {
     this.ownershipChecked = true;
-    if (ownerId !== this.memberId) throw platformRejection('not-found', 'there is no such thing of yours');
+    if (ownerId !== this.memberId) throw notFound();
   }
 }
 
@@ -68,8 +70,21 @@ export class MessageContext extends BaseRpcContext<[Incoming]> {
    * is. One that forgot to look is a fault, not a leak. Calls between services carry no member and are not asked.
    */
   mustHaveCheckedOwnership(): void {
+    if (this.#isOwnersOnly && !this.#caller!.ownershipChecked)
+      throw new Error(`${this.contract.name} answered without caller.mustOwn()`);
+  }
+
+  /**
+   * The error as the caller may see it. Behind access `owner` every `not-found` is the same, in whichever service it
+   * arose: its text must not tell a thing of another member from one that does not exist.
+   */
+  toCaller(error: unknown): unknown {
+    const isTelling = this.#isOwnersOnly && error instanceof Rejection && error.code === 'not-found';
+    return isTelling ? notFound() : error;
+  }
+
+  get #isOwnersOnly(): boolean {
     const { contract } = this;
-    if (contract.kind === 'event' || contract.access !== 'owner' || !this.#caller) return;
-    if (!this.#caller.ownershipChecked) throw new Error(`${contract.name} answered without caller.mustOwn()`);
+    return contract.kind !== 'event' && contract.access === 'owner' && this.#caller !== undefined;
   }
 }

@@ -1,32 +1,39 @@
 import type { Announcement, EncryptionKey } from '@jogakbo/contract';
+import type { Grants } from './grants.ts';
 
 /** What a sender must know of the services that it sends to. */
 export interface Recipients {
-  /** What to encrypt data for a service with; undefined where it has announced no key yet. */
+  /** What to encrypt data for a service with; undefined where no key of it is known. */
   keyOf(service: string): EncryptionKey | undefined;
-  /** Whether a request must be encrypted, as far as its service has announced it. */
+  /** Whether a request must be encrypted, as far as it is known. */
   isSensitive(name: string): boolean;
 }
 
-/** Learns the keys of other services from what their instances announce. */
-export class AnnouncedRecipients implements Recipients {
+/**
+ * The keys of other services, and which requests must be encrypted. Where every service has a login of its own, both are
+ * what the deploy step registered: a login alone does not make its holder the receiver. Announcements then only say which
+ * of the registered keys all running instances have. With one login for all, keys are believed as announced.
+ */
+export class KnownRecipients implements Recipients {
   readonly #lastKeys: Map<string, EncryptionKey>;
   readonly #sensitive = new Set<string>();
 
   /**
    * @param present the instances that are there now, the newest one first
+   * @param registered what the deploy step registered; undefined where services have no logins of their own
    * @param known keys that need not be announced, by service: one's own
    */
   constructor(
     private readonly present: () => readonly Announcement[],
-    known: Iterable<[service: string, key: EncryptionKey]> = [],
+    private readonly registered: () => Pick<Grants, 'keysOf' | 'isSensitive'> | undefined = () => undefined,
+    private readonly known: Iterable<[service: string, key: EncryptionKey]> = [],
   ) {
     this.#lastKeys = new Map(known);
   }
 
   /** To be given every announcement that is heard from the service that it is about. */
   hear({ service, upstream, encryptionKeys, contract }: Announcement): void {
-    if (upstream) return;
+    if (upstream || this.registered()) return;
     const [key] = encryptionKeys ?? [];
     if (key && !this.#lastKeys.has(service)) this.#lastKeys.set(service, key);
     for (const { name, sensitive } of contract.requests) if (sensitive) this.#sensitive.add(name);
@@ -34,12 +41,27 @@ export class AnnouncedRecipients implements Recipients {
 
   /**
    * While a service rotates its key, not every instance has the new one: the newest key that all of them have. While
-   * none is there, the last one that was in use: what is sent meanwhile waits in the queue.
+   * none is there, one that all of them will have: what is sent meanwhile waits in the queue.
    */
   keyOf(service: string): EncryptionKey | undefined {
-    const [newest, ...others] = this.present().flatMap((one) =>
-      one.service === service && !one.upstream && one.encryptionKeys?.[0] ? [one.encryptionKeys] : [],
-    );
+    const registered = this.registered();
+    if (!registered) return this.#announcedKeyOf(service);
+    const keys = registered.keysOf(service);
+    if (keys.length === 0) return new Map(this.known).get(service);
+    const held = this.#announcedKeys(service)
+      .map((some) => new Set(some.map(({ kid }) => kid)))
+      // An instance without any of them cannot decrypt what it gets, whatever is used.
+      .filter((kids) => keys.some(({ kid }) => kids.has(kid)));
+    const isHeldByAll = ({ kid }: EncryptionKey) => held.every((kids) => kids.has(kid));
+    return (held.length > 0 ? keys.find(isHeldByAll) : undefined) ?? keys.at(-1);
+  }
+
+  isSensitive(name: string): boolean {
+    return this.registered()?.isSensitive(name) ?? this.#sensitive.has(name);
+  }
+
+  #announcedKeyOf(service: string): EncryptionKey | undefined {
+    const [newest, ...others] = this.#announcedKeys(service);
     if (newest) {
       const isKnownToAll = ({ kid }: EncryptionKey) =>
         others.every((keys) => keys.some((key) => key.kid === kid));
@@ -48,7 +70,9 @@ export class AnnouncedRecipients implements Recipients {
     return this.#lastKeys.get(service);
   }
 
-  isSensitive(name: string): boolean {
-    return this.#sensitive.has(name);
-  }
+  /** Of each instance that has any. */
+  #announcedKeys = (service: string): EncryptionKey[][] =>
+    this.present().flatMap(({ service: name, upstream, encryptionKeys = [] }) =>
+      name === service && !upstream && encryptionKeys.length > 0 ? [encryptionKeys] : [],
+    );
 }

@@ -431,7 +431,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
           return contract.kind === 'event' ? undefined : contract.output.parse(answer);
         };
         const { around } = this.options;
-        return contract.kind === 'query' || !around ? through(context) : around(context, through);
+        const result = contract.kind === 'query' || !around ? through(context) : around(context, through);
+        return result.catch((error: unknown) => {
+          throw context.toCaller(error);
+        });
       });
       await this.#answer(incoming, { response: await encryptAnswer(response) });
     });

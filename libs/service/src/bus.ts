@@ -20,6 +20,7 @@ export function describeBus(module: Type): BusDescription {
     contracts: [...contract.contracts.values()].map((one) => ({
       name: one.name,
       kind: one.kind,
+      ...(one.kind !== 'event' && one.sensitive && { sensitive: true }),
       ...(isOffered(one) && { offered: offerOf(one) }),
     })),
     calls: namesOf([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),

@@ -1,4 +1,5 @@
 import { Projector } from '@jogakbo/consistency';
+import { DecryptionKeys } from '@jogakbo/messaging';
 import type { Type } from '@nestjs/common';
 import { describeBus } from './bus.ts';
 import { environmentName, readSetting } from './environment.ts';
@@ -12,7 +13,6 @@ import {
   WrongSettings,
   type AnySettings,
 } from './settings.ts';
-import { checkGiven } from './service-settings.ts';
 import { createDataSource, start, type StartOptions } from './start.ts';
 
 /** Exit code for settings that are wrong (EX_CONFIG of sysexits.h): starting again would not help. */
@@ -20,7 +20,7 @@ const wrongSettings = 78;
 
 /**
  * Runs a service as a process: `main.js` serves, `main.js migrate` runs its migrations and ends, `main.js describe`
- * says what it does on the bus, `main.js check` which settings are wrong, `main.js --help` lists them. SIGTERM and SIGINT drain it; so does the end of a supervisor that started it.
+ * says what it does on the bus, `main.js keys` prints its public keys for the deploy step, `main.js --help` lists them. SIGTERM and SIGINT drain it; so does the end of a supervisor that started it.
  */
 export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
   const { contract } = serviceOptions(module);
@@ -28,8 +28,8 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     const command = process.argv[2];
     if (command === '--help' || command === '-h') return help(module);
     if (command === 'describe') return console.log(JSON.stringify(describeBus(module), null, 2));
+    if (command === 'keys') return printPublicKeys();
     if (command === 'migrate') return await migrate(module);
-    if (command === 'check') return await check(module);
     if (command !== undefined) {
       console.error(`${contract.name}: "${command}" is not a command; see --help`);
       process.exitCode = 2;
@@ -59,6 +59,17 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     console.error(error);
     process.exit(1);
   }
+}
+
+/** Those of SERVICE_KEY, newest first. @throws WrongSettings where it is missing */
+function printPublicKeys(): void {
+  const [{ serviceKey }] = loadSettings(
+    [settings({ serviceKey: PlatformSettings.shape.serviceKey })],
+    process.env,
+  );
+  if (!serviceKey)
+    throw new WrongSettings([{ key: 'SERVICE_KEY', origin: 'not set', problem: 'is missing' }]);
+  console.log(JSON.stringify(new DecryptionKeys(serviceKey).publicKeys));
 }
 
 /**
@@ -104,19 +115,11 @@ function settingsOf(module: Type): AnySettings[] {
   return [PlatformSettings, ...(migrations ? [DatabaseSettings] : []), ...(settings ? [settings] : [])];
 }
 
-/** Says which of the settings on standard input, a JSON object, the service would refuse from the config server. */
-async function check(module: Type): Promise<void> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  const given = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, string>;
-  console.log(JSON.stringify(checkGiven(settingsOf(module), given)));
-}
-
 function help(module: Type): void {
   const { contract } = serviceOptions(module);
   const classes = settingsOf(module);
   console.log(
-    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   say what it does on the bus\n  main.js check      say which settings of a JSON object on standard input are wrong\n`,
+    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   say what it does on the bus\n  main.js keys       print its public keys, as the deploy step takes them in ENCRYPTION_KEYS\n`,
   );
   console.log('Settings, from the environment or from the file that <NAME>_FILE names:');
   for (const [field, schema] of classes.flatMap(({ shape }) => Object.entries(shape))) {

@@ -45,23 +45,19 @@ const neverFromServer = new Set([
   ...['configPassword', 'configProfiles', 'configLabel', 'configCache'],
 ]);
 
-/**
- * Which settings a service would refuse from the config server.
- * @param given values by key @returns the keys that it has, and what is wrong with those given that it has
- */
-export function checkGiven(
+/** What is wrong with values by key, of those that a service has, where the config server gives them. */
+function checkGiven(
   classes: readonly AnySettings[],
   given: Record<string, string>,
-): { known: string[]; problems: { key: string; problem: string }[] } {
+): { key: string; problem: string }[] {
   const schemas = new Map(classes.flatMap(({ shape }) => Object.entries(shape)));
-  const problems = Object.entries(given).flatMap(([key, value]) => {
+  return Object.entries(given).flatMap(([key, value]) => {
     if (!schemas.has(key)) return [];
     if (neverFromServer.has(key)) return [{ key, problem: 'comes from the environment only' }];
     const schema = schemas.get(key)!;
     const result = schema.safeParse(value);
     return result.success ? [] : [{ key, problem: problemOf(schema, value, result.error) }];
   });
-  return { known: [...schemas.keys()], problems };
 }
 
 /** The key that the values of a service's secrets are sealed with on their way to it. */
@@ -253,9 +249,9 @@ export class ServiceSettings {
 
   #hear({ pattern, data }: Incoming): void {
     if (pattern === SettingsAsked.name) {
-      const { ask, application } = SettingsAsked.input.parse(data);
+      const { ask, application, proposed } = SettingsAsked.input.parse(data);
       if (application === this.service) {
-        void this.#tellAll(ask).catch((error: unknown) =>
+        void this.#tellAll(ask, proposed).catch((error: unknown) =>
           this.#following!.log.warn({ err: error }, 'the settings in force could not be told'),
         );
       }
@@ -441,10 +437,18 @@ export class ServiceSettings {
     );
   }
 
-  async #tellAll(ask: string): Promise<void> {
+  async #tellAll(ask: string, proposed: string | undefined): Promise<void> {
     const { publisher, instance } = this.#following!;
     const settings = this.#held.map((held) => inForce(held));
-    await tell(publisher, this.service, SettingsTold({ ask, instance, settings, unknown: this.#unknown }));
+    const problems = proposed === undefined ? undefined : this.#check(ask, proposed);
+    const told = { ask, instance, settings, unknown: this.#unknown, ...(problems && { problems }) };
+    await tell(publisher, this.service, SettingsTold(told));
+  }
+
+  /** What is wrong with values that the config server is asked to keep. */
+  #check(ask: string, proposed: string): { key: string; problem: string }[] {
+    const text = unseal(clientKey(this.service, this.#platform.configPassword!), proposed, ask);
+    return checkGiven(this.#classes, JSON.parse(text) as Record<string, string>);
   }
 
   get #cachePath(): string | undefined {

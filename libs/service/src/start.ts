@@ -9,13 +9,13 @@ import {
   UnitsOfWork,
 } from '@jogakbo/consistency';
 import {
-  AnnouncedRecipients,
   Announcer,
   Ask,
   BrokerConnection,
   DecryptionKeys,
   Instances,
   KnownGrants,
+  KnownRecipients,
   Publisher,
   RabbitClient,
   RabbitServer,
@@ -131,7 +131,11 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const guarded = new GuardedCalls(platform, metrics);
   const split = new SplitCalls(platform, metrics);
   const decryption = new DecryptionKeys(platform.serviceKey!);
-  const recipients = new AnnouncedRecipients(() => instances.present, [[service, decryption.publicKeys[0]]]);
+  const recipients = new KnownRecipients(
+    () => instances.present,
+    () => (grants.enforced ? grants.current : undefined),
+    [[service, decryption.publicKeys[0]]],
+  );
   const client = new RabbitClient(consuming, publisher, service, guarded.guard, split, recipients);
   await client.connect();
 

@@ -12,7 +12,7 @@ import {
   type Reply,
 } from '@jogakbo/contract';
 import {
-  AnnouncedRecipients,
+  KnownRecipients,
   Announcer,
   BrokerConnection,
   childTraceparent,
@@ -70,7 +70,7 @@ export class ServiceUnderTest {
     private readonly publisher: Publisher,
     private readonly client: RabbitClient,
     private readonly instances: Instances,
-    private readonly recipients: AnnouncedRecipients,
+    private readonly recipients: KnownRecipients,
     private running: RunningService,
   ) {}
 
@@ -108,7 +108,7 @@ export class ServiceUnderTest {
     const publisher = new Publisher(connection);
     await publisher.open();
     const instances: Instances = new Instances(connection, publisher, 'test', (one) => recipients.hear(one));
-    const recipients = new AnnouncedRecipients(() => instances.present);
+    const recipients = new KnownRecipients(() => instances.present);
     const client = new RabbitClient(connection, publisher, 'test', undefined, undefined, recipients);
     await Promise.all([client.connect(), instances.open()]);
     const running = await start(module, startOptions);

@@ -148,7 +148,7 @@ describe('sensitive messages', () => {
     const before = sentAs(Charge.name).length;
     await expect(client.ask(Charge, { orderId: '1', card: newCard() })).rejects.toMatchObject({
       code: 'unavailable',
-      message: 'bank has not announced a key to encrypt bank.charge with',
+      message: 'no key of bank is known that bank.charge can be encrypted with',
     });
     expect(sentAs(Charge.name)).toHaveLength(before);
     await client.close();

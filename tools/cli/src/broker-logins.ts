@@ -2,11 +2,25 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
+<<<<<<< HEAD
 import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { BusDescription, registerServices, type RefusedRoute } from '@jogakbo/messaging/grants';
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
 import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
 import { defaultLadder } from '@jogakbo/messaging/topology';
+=======
+import { DecryptionKeys } from '@jogakbo/messaging/encryption';
+import {
+  BusDescription,
+  registerServices,
+  type EncryptionKeys,
+  type RefusedRoute,
+} from '@jogakbo/messaging/grants';
+import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
+import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
+import { ServiceKey } from '@jogakbo/messaging/service-key';
+import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
+>>>>>>> main
 import { connect } from 'amqplib';
 import { type Broker, type Management, managementOf } from './broker-management.ts';
 import { takeOver } from './broker-takeover.ts';
@@ -50,19 +64,38 @@ function describedBus(wanted: readonly App[]): BusDescription[] {
   return listApps().flatMap((app) => busOf(app) ?? []);
 }
 
+/** What the deploy step is given: secrets of services by their names, and the operator's, where its address has none. */
+export interface DeploySecrets extends Pick<Secrets, 'brokerLogins' | 'broker'> {
+  /** Public keys of services, the newest first. Senders encrypt with no others. */
+  encryptionKeys?: Record<string, EncryptionKeys>;
+}
+
+/** The public keys that the keys of services imply. @throws Fault that names the service whose key cannot be read */
+export function publicKeysOf(serviceKeys: Record<string, string>): Record<string, EncryptionKeys> {
+  return Object.fromEntries(
+    Object.entries(serviceKeys).map(([name, text]) => {
+      try {
+        return [name, [...new DecryptionKeys(ServiceKey.parse(text)).publicKeys]];
+      } catch (error) {
+        throw new Fault(`The service key of ${name} ${messageOf(error)}.`);
+      }
+    }),
+  );
+}
+
 /**
  * Gives every service a login of its own, called like the service, that may do on the broker what its contracts imply
  * and nothing else; and declares exchanges and retry queues, for services may not. A broker of an earlier version is taken
  * over.
  * @param wanted the services that are to run
- * @param secrets the passwords of all services, by name, and of the operator, where its address has none
+ * @param secrets the passwords and public keys of all services
  * @param owner marks the logins as of this store: those of others are left alone
  * @returns the shared login for all where the broker's management API cannot be reached
  */
 export async function ensureBrokerLogins(
   broker: Broker,
   wanted: readonly App[],
-  { brokerLogins: passwords, broker: operatorPassword }: Pick<Secrets, 'brokerLogins' | 'broker'>,
+  { brokerLogins: passwords, broker: operatorPassword, encryptionKeys }: DeploySecrets,
   owner: string,
 ): Promise<BrokerLogins> {
   const management = await managementOf(broker, operatorPassword);
@@ -73,8 +106,16 @@ export async function ensureBrokerLogins(
   if (typeof management === 'string' || obstacle) return shared(broker, wanted, obstacle);
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = permissionsOf(bus, operator);
+<<<<<<< HEAD
   const remarks = await register(broker, management, bus, operator);
   await management.define(definitions(management, permissions));
+=======
+  if (broker.kind !== 'given') await dropOldExchanges(management);
+  const [remarks] = await Promise.all([
+    register(broker, bus, operator, encryptionKeys),
+    management.define(definitions(management, permissions)),
+  ]);
+>>>>>>> main
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return {
     urls: Object.fromEntries(urls),
@@ -130,15 +171,26 @@ const remarkOn = (refused: RefusedRoute[]): string =>
 const streamPatience = 20_000;
 const hasNoLeader = /down or inaccessible|NOT.FOUND/;
 
+<<<<<<< HEAD
 /**
  * Declares what services may not, and registers every service: whom it may call, and its routes.
  * @returns what an operator should know, in sentences
  */
+=======
+const remarkOnKeys = (keyless: string[]): string =>
+  `No public key of ${keyless.join(', ')} is registered, so no sensitive request to them can be sent: give SERVICE_KEYS or ENCRYPTION_KEYS.`;
+
+/** Declares what all share, and registers every service: whom it may call, its routes, its keys. Gives remarks on what is not registered. */
+>>>>>>> main
 async function register(
   { url }: Broker,
   management: Management,
   bus: readonly BusDescription[],
   operator: string,
+<<<<<<< HEAD
+=======
+  encryptionKeys: Record<string, EncryptionKeys> = {},
+>>>>>>> main
 ): Promise<string[]> {
   const connection = await connect(url, {
     ...connectOptionsOf(url),
@@ -153,6 +205,7 @@ async function register(
     await assertGrantsStream(channel);
     const before = await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
+<<<<<<< HEAD
     const { services, refused } = registerServices(bus, before, known);
     await declareTopology(channel, services, operator, ladder ?? defaultLadder);
     const names = [...new Set([...known, ...services.map(({ service }) => service)])];
@@ -163,6 +216,21 @@ async function register(
       ...(left.length > 0
         ? [`${left.join(', ')} stay: they hold messages of services that are not known.`]
         : []),
+=======
+    const { services, refused } = registerServices(
+      bus,
+      before,
+      known,
+      new Map(Object.entries(encryptionKeys)),
+    );
+    await publishGrants(channel, services, operator);
+    const keyless = services.filter(
+      ({ contracts, encryptionKeys }) => !encryptionKeys && contracts.some(({ sensitive }) => sensitive),
+    );
+    return [
+      ...(refused.length > 0 ? [remarkOn(refused)] : []),
+      ...(keyless.length > 0 ? [remarkOnKeys(keyless.map(({ service }) => service))] : []),
+>>>>>>> main
     ];
   };
   try {

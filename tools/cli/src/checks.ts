@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { InstanceView } from '@jogakbo/contracts-registry';
 import { type BrokerWay, brokerWays, checkGivenBroker } from './broker.ts';
 import { checkGivenDatabase } from './database.ts';
 import { Fault, messageOf } from './fault.ts';
@@ -118,6 +119,27 @@ export function checkSupervisor(state: State): Check {
     'start it again:  npm start',
     'or end what is left of it:  npm stop',
   );
+}
+
+/** Asks the registry of the running store which routes are announced and refused. Undefined where it does not answer. */
+export async function checkRoutes(state: State): Promise<Check | undefined> {
+  const run = readRun(state);
+  const url = run && supervisorLives(run) && run.services.find(({ name }) => name === 'registry')?.url;
+  if (!url) return undefined;
+  try {
+    const response = await fetch(`${url}/instances`, { signal: AbortSignal.timeout(2_000) });
+    const refused = ((await response.json()) as InstanceView[]).flatMap(({ instance, refusedRoutes = [] }) =>
+      refusedRoutes.map(({ route, holder }) => `${instance} ${route} (${holder ?? 'not registered'})`),
+    );
+    if (refused.length === 0) return passed('routes', 'none is refused');
+    return failed(
+      'routes',
+      `refused: ${refused.join(', ')}`,
+      'after a change of routes:  npx jogakbo logins',
+    );
+  } catch {
+    return undefined;
+  }
 }
 
 /** The store that a process belongs to as one of its services: its folder, and the workspace that it runs from. */

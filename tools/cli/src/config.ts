@@ -8,9 +8,8 @@ import type {
   ListVersions,
 } from '@jogakbo/contracts-config';
 import { effectOf, explainTable, placeNamed, type Place } from './config-screen.ts';
-import { mustFit } from './config-check.ts';
 import { Fault, UsageFault } from './fault.ts';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '@jogakbo/service/nearest-name';
 import { asOperator, type OperatorDoor } from './operator-door.ts';
 import { readSecret } from './read-secret.ts';
 import { openState } from './state.ts';
@@ -86,8 +85,6 @@ async function set(
   for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });
   if (settings.length === 0)
     throw new UsageFault('Say what to set: key=value, or --unset key.', { remedies });
-  const given = settings.flatMap(({ key, value }) => (value === null ? [] : [[key, value] as const]));
-  await mustFit(openState(), place.application, Object.fromEntries(given));
   const { version } = await door.post<{ version: number }>(`${pathOf(place)}/versions`, {
     ...{ ...queryOf(place), reason: reasonOf(options), settings },
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { type ConsumeMessage } from 'amqplib';
-import { deadLetterOf, groupsNamed, groupsOf, letterNamed, nameTwins } from './dead-letter.ts';
+import { contentWith, deadLetterOf, groupsNamed, groupsOf, letterNamed, nameTwins } from './dead-letter.ts';
 
 const letter = (messageId: string | undefined, data: unknown = 1, service = 'orders') =>
   deadLetterOf(service, {
@@ -25,6 +25,20 @@ describe('letterNamed', () => {
     expect(() => letterNamed(letters, 'x')).toThrow('no dead letter x');
     expect(() => letterNamed(letters, 'ab')).toThrow('means 3 dead letters');
     expect(() => letterNamed([letter('ab-1'), letter('ab-1', 1, 'search')], 'ab-1')).toThrow('means 2');
+  });
+});
+
+describe('a letter that is not UTF-8', () => {
+  const broken = Buffer.concat([
+    Buffer.from('{"pattern":"orders.place-order","data":"'),
+    ...[Buffer.from([0xb0, 0xa1]), Buffer.from('"}')],
+  ]);
+
+  it('has no type, and is replaced as a whole', () => {
+    const properties = { headers: {} };
+    const { type } = deadLetterOf('orders', { content: broken, properties } as unknown as ConsumeMessage);
+    expect(type).toBeUndefined();
+    expect(contentWith(broken, { quantity: 1 }).toString()).toBe('{"quantity":1}');
   });
 });
 

@@ -41,10 +41,12 @@ const ofFailure =
 export const headersForReplay = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !ofFailure.test(name)));
 
-/** The body, where it is a JSON object that names its type. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/** The body, where it is a JSON object in UTF-8 that names its type. */
 function bodyOf(content: Buffer): { type: string; data: unknown; encrypted: boolean } | undefined {
   try {
-    const body = JSON.parse(content.toString()) as Record<string, unknown> | null;
+    const body = JSON.parse(utf8.decode(content)) as Record<string, unknown> | null;
     const type = body?.pattern ?? body?.type;
     const encrypted = body?.datacontenttype === 'application/jose';
     return typeof type === 'string' ? { type, data: body!.data, encrypted } : undefined;
@@ -55,7 +57,7 @@ function bodyOf(content: Buffer): { type: string; data: unknown; encrypted: bool
 
 /** The same body with other data. What could not be read is replaced as a whole. */
 export function contentWith(content: Buffer, data: unknown): Buffer {
-  const body = bodyOf(content) ? { ...JSON.parse(content.toString()), data } : data;
+  const body = bodyOf(content) ? { ...JSON.parse(utf8.decode(content)), data } : data;
   return Buffer.from(JSON.stringify(body));
 }
 

@@ -7,6 +7,7 @@ import {
   checkPort,
   checkDataFolders,
   checkPackages,
+  checkRoutes,
   checkSecrets,
   checkSupervisor,
   checkTls,
@@ -29,7 +30,7 @@ export async function doctor(values: Record<string, unknown>): Promise<number> {
     await checkPort(port, state),
     await checkBroker(state),
     await checkDatabase(),
-    ...[checkTls(state)].filter((check) => check !== undefined),
+    ...[checkTls(state), await checkRoutes(state)].filter((check) => check !== undefined),
   ];
   for (const { name, ok, text, fixes } of checks) {
     console.log(

@@ -1,5 +1,6 @@
+import { EncryptionKeys } from '@jogakbo/messaging/grants';
 import { readSetting } from '@jogakbo/service/environment';
-import { ensureBrokerLogins } from './broker-logins.ts';
+import { ensureBrokerLogins, publicKeysOf } from './broker-logins.ts';
 import { Fault } from './fault.ts';
 import { readRun } from './run-record.ts';
 import { openSecrets, openState } from './state.ts';
@@ -13,20 +14,34 @@ function readSecretSetting(name: string): string | undefined {
   return read.value;
 }
 
-function readPasswords(): Record<string, string> {
+/** @throws Fault that quotes nothing: what is not of the form may be a secret nonetheless */
+function readByService<T>(name: string, parse: (value: unknown) => T, form: string): Record<string, T> {
+  const text = readSecretSetting(name);
   try {
-    return JSON.parse(readSecretSetting('BROKER_PASSWORDS') ?? '{}') as Record<string, string>;
-  } catch (error) {
-    // What is not JSON may be a secret nonetheless.
-    if (error instanceof SyntaxError)
-      throw new Fault('BROKER_PASSWORDS is not JSON: {"service":"password"}.');
-    throw error;
+    const entries = Object.entries(JSON.parse(text ?? '{}') as Record<string, unknown>);
+    return Object.fromEntries(entries.map(([service, value]) => [service, parse(value)]));
+  } catch {
+    throw new Fault(`${name} is not JSON of the form {"service":${form}}.`);
   }
+}
+
+function parseText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new TypeError('not a string');
+}
+
+/** The public keys of services that run elsewhere: those of their service keys, and those that are given as such. */
+function readEncryptionKeys(): Record<string, EncryptionKeys> {
+  const serviceKeys = readByService('SERVICE_KEYS', parseText, '"service key"');
+  const publicKeys = readByService('ENCRYPTION_KEYS', (value) => EncryptionKeys.parse(value), '[JWK]');
+  return { ...publicKeysOf(serviceKeys), ...publicKeys };
 }
 
 /**
  * The deploy step for the broker alone: what `start` does, for those who run the services in another way. Passwords are
- * those of BROKER_PASSWORDS, {"service":"password"}, or of BROKER_PASSWORDS_FILE, else those that this store keeps.
+ * those of BROKER_PASSWORDS, {"service":"password"}; public keys are those of SERVICE_KEYS, {"service":"service key"}, or
+ * of ENCRYPTION_KEYS, {"service":[JWK]}, which `main.js keys` of each service prints. Each may be in a file that
+ * <NAME>_FILE names. Without BROKER_PASSWORDS, passwords and keys are those that this store keeps.
  */
 export async function logins(): Promise<number> {
   const state = openState();
@@ -35,12 +50,22 @@ export async function logins(): Promise<number> {
     state,
     apps.map(({ name }) => name),
   );
-  Object.assign(secrets.brokerLogins, readPasswords());
+  const passwords = readByService('BROKER_PASSWORDS', parseText, '"password"');
+  Object.assign(secrets.brokerLogins, passwords);
+  const encryptionKeys = {
+    ...(Object.keys(passwords).length > 0 ? {} : publicKeysOf(secrets.serviceKeys)),
+    ...readEncryptionKeys(),
+  };
   const url = process.env.RABBITMQ_URL_FILE ? readSecretSetting('RABBITMQ_URL') : undefined;
   const broker = url
     ? { kind: 'given', url }
     : { kind: 'given', ...readRun(state)?.broker, url: brokerUrlOf(state) };
-  const { remark, operator } = await ensureBrokerLogins(broker, apps, secrets, state.id);
+  const { remark, operator } = await ensureBrokerLogins(
+    broker,
+    apps,
+    { ...secrets, encryptionKeys },
+    state.id,
+  );
   if (remark && operator === undefined) throw new Fault(remark);
   if (remark) console.error(remark);
   console.log(`${apps.length} services have logins of their own: ${apps.map(({ name }) => name).join(', ')}`);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { Fault, screenOf, UsageFault } from './fault.ts';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '@jogakbo/service/nearest-name';
 import { packageNotFound } from './packages.ts';
 import { root } from './workspace.ts';
 

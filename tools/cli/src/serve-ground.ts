@@ -1,5 +1,5 @@
 import { provideBroker } from './broker.ts';
-import { ensureBrokerLogins } from './broker-logins.ts';
+import { ensureBrokerLogins, publicKeysOf } from './broker-logins.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { ControlClient } from './control-socket.ts';
 import { provideDatabase } from './database.ts';
@@ -56,7 +56,13 @@ export async function groundOfRunningStore(
       if (launch.env.RABBITMQ_URL && !launch.env.BROKER_OPERATOR) return;
       const broker = { ...readRun(state)!.broker!, url: brokerUrlOf(state) };
       const secrets = openSecrets(state, [app.name]);
-      const { urls, remark } = await ensureBrokerLogins(broker, [app], secrets, state.id);
+      const encryptionKeys = publicKeysOf(secrets.serviceKeys);
+      const { urls, remark } = await ensureBrokerLogins(
+        broker,
+        [app],
+        { ...secrets, encryptionKeys },
+        state.id,
+      );
       if (remark) say(remark);
       launch = { ...launch, env: { ...launch.env, RABBITMQ_URL: urls[app.name] } };
     },
@@ -105,7 +111,8 @@ export async function groundOfItsOwn(state: State, app: App, say: (text: string)
     return {
       launch: async () => launchOf(app, around),
       async renewLogin() {
-        around.broker = await ensureBrokerLogins(broker, [app], secrets, state.id);
+        const encryptionKeys = publicKeysOf(secrets.serviceKeys);
+        around.broker = await ensureBrokerLogins(broker, [app], { ...secrets, encryptionKeys }, state.id);
         if (around.broker.remark) say(around.broker.remark);
       },
       handOver: async () => undefined,

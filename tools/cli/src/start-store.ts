@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from './backing-service.ts';
 import { provideBroker } from './broker.ts';
-import { ensureBrokerLogins } from './broker-logins.ts';
+import { ensureBrokerLogins, publicKeysOf } from './broker-logins.ts';
 import { build } from './build.ts';
 import {
   checkDataFolders,
@@ -132,7 +132,15 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
       serviceKeys: secrets.serviceKeys,
     },
   };
-  const ensureLogins = () => ensureBrokerLogins(broker, apps, secrets, state.id);
+  const ensureLogins = () => {
+    const { serviceKeys, ...logins } = openSecrets(state);
+    return ensureBrokerLogins(
+      broker,
+      apps,
+      { ...logins, encryptionKeys: publicKeysOf(serviceKeys) },
+      state.id,
+    );
+  };
   const logins = ensureLogins();
   logins.catch(() => undefined); // thrown below
   await stage('databases', async (note) => {
@@ -180,6 +188,8 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     const { services, serviceKeys } = openSecrets(state, [name]);
     const made = await ensureServiceDatabases(database, [app], services);
     if (made[name]) around.databaseUrls[name] = made[name].url;
+    // Senders encrypt with registered keys only: a key that is being rotated is registered first.
+    if (around.broker.operator && serviceKeys[name] !== around.serviceKeys[name]) await ensureLogins();
     Object.assign(around, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
     return launchOf(app, around);
   });

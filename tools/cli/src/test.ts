@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageFault } from './fault.ts';
-import { nearestName } from './nearest-name.ts';
+import { nearestName } from '@jogakbo/service/nearest-name';
 import { NxOutput } from './nx-output.ts';
 import { signalGroup } from './processes.ts';
 import { onSignals } from './signals.ts';

@@ -64,6 +64,18 @@ describe('jogakbo config', () => {
     expect(nobody).toMatchObject({ code: 2, output: expect.stringContaining('did you mean catalog?') });
     const shared = await config('set', 'application', 'logLevel=loud', 'sandboxDely=1', '-m', 'a slip');
     expect(shared).toMatchObject({ code: 2, output: expect.stringContaining('logLevel: Invalid option') });
+    const post = (application: string) =>
+      store.call('POST', `/v1/ops/config/${application}/versions`, {
+        ...{
+          token: store.staff('operator'),
+          body: { reason: 'a slip', settings: [{ key: 'logLevl', value: 'debug' }] },
+        },
+      });
+    expect(await post('catalog')).toMatchObject({
+      status: 422,
+      body: { code: 'invalid-settings', errors: [{ path: 'logLevl' }] },
+    });
+    expect(await post('cataloge')).toMatchObject({ status: 422, body: { code: 'unknown-service' } });
     expect((await json('get', 'catalog')).version).toBe(before);
     expect((await config('get', 'application')).output).toContain('sets nothing');
   });
@@ -107,7 +119,7 @@ describe('jogakbo config', () => {
     [['frob'], '"config" does not know "frob"'],
     [['set', 'catalog', 'a=b'], '--reason'],
     [['set', 'catalog', '-m', 'x'], 'key=value'],
-    [['set', 'catalog', '-m', 'x', 'no key!=1'], 'no such setting'],
+    [['set', 'catalog', '-m', 'x', 'no key!=1'], 'words, dots between them'],
     [['rollback', 'catalog', '-m', 'x'], '--to N'],
     [['explain'], 'needs the name of a service'],
   ])('refuses %j with exit code 2', async (args, reason) => {

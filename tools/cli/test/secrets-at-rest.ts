@@ -42,7 +42,9 @@ export const secretsAtRest = (store: Store) =>
 
       const change = {
         ...{ profile: 'of-nobody', reason: 'a test' },
-        settings: [{ key: 'apiKey', value: secret('a setting'), secret: true }],
+        settings: [
+          { key: 'smtpUrl', value: `smtp://user:${secret('a setting')}@127.0.0.1:25`, secret: true },
+        ],
       };
       const operator = store.staff('operator');
       const path = '/v1/ops/config/notifications/versions';

@@ -149,9 +149,9 @@ describe('a stock client of Spring Cloud Config', () => {
         ...{ token, headers: { 'idempotency-key': randomUUID() } },
         body: { reason: 'a test', settings },
       });
-    expect(await set('application', [{ key: 'greeting', value: 'hello' }])).toMatchObject({ status: 201 });
-    const secret = { key: 'greeting.token', value: 'of the catalog alone', secret: true };
-    expect(await set('catalog', [{ key: 'greeting.colour', value: 'blue' }, secret])).toMatchObject({
+    expect(await set('application', [{ key: 'logLevel', value: 'warn' }])).toMatchObject({ status: 201 });
+    const secret = { key: 'databaseUrl', value: 'postgres://of-the-catalog-alone', secret: true };
+    expect(await set('catalog', [{ key: 'databasePool', value: '7' }, secret])).toMatchObject({
       status: 201,
     });
     const endpoint = (await store.row('config'))!.url!;
@@ -159,7 +159,7 @@ describe('a stock client of Spring Cloud Config', () => {
     const auth = { user: 'catalog', pass: passwords.catalog };
     const settings = await load({ endpoint, name: 'catalog', profiles: ['default'], auth });
     expect(settings.properties).toMatchObject({
-      ...{ greeting: 'hello', 'greeting.colour': 'blue', 'greeting.token': secret.value },
+      ...{ logLevel: 'warn', databasePool: '7', databaseUrl: secret.value },
     });
     await expect(load({ endpoint, name: 'catalog', auth: { ...auth, pass: 'wrong' } })).rejects.toThrow();
     const foreign = { user: 'orders', pass: passwords.orders };

@@ -110,7 +110,7 @@ export class Store extends Jogakbo {
   }
 
   /** A new product of which there are so many. Gives its id. */
-  async product(pieces: number): Promise<string> {
+  async product(pieces: number, amount = 12_000): Promise<string> {
     const token = this.staff('merchant');
     const key = () => ({ 'idempotency-key': randomUUID() });
     const { body } = await this.call('POST', '/v1/products', {
@@ -119,7 +119,7 @@ export class Store extends Jogakbo {
       body: {
         sku: `E2E-${randomUUID().slice(0, 8)}`,
         ...{ name: '시험 조각보', description: '시험에 쓰입니다.', category: 'tests' },
-        price: { amount: 12_000, currency: 'KRW' },
+        price: { amount, currency: 'KRW' },
       },
     });
     const receipt = { token, headers: key(), body: { quantity: pieces } };

@@ -77,7 +77,7 @@ export const trust = (store: Store) =>
         ...{ name, kind: 'query', description: '', input: {}, output: {}, rejections: {} },
         ...{ idempotency: 'none', access: 'public', http: { method, path, parameters: [], status: 200 } },
       });
-      const announce = (contract: string, prefix: string, state = 'up') =>
+      const announce = (contract: string, prefix: string, state = 'up', service = 'search') =>
         as('search', async (channel) => {
           const requests = [
             route(`${prefix}.keys`, 'GET', '/.well-known/jwks.json'),
@@ -85,7 +85,7 @@ export const trust = (store: Store) =>
             route(`${prefix}.new`, 'GET', '/v1/taken'),
           ];
           const data = {
-            ...{ service: 'search', version: '9', instance: 'search-evil', state, url: 'http://127.0.0.1:9' },
+            ...{ service, version: '9', instance: `${service}-evil`, state, url: 'http://127.0.0.1:9' },
             ...{ startedAt: new Date().toISOString(), interval: 60, madeQueues: [] },
             contract: { service: contract, description: '', requests, events: [] },
           };
@@ -109,6 +109,28 @@ export const trust = (store: Store) =>
       await store.member();
       const document = await store.call('GET', '/openapi.json');
       expect(document.text).not.toContain('/v1/taken');
+      await announce('identity', 'identity', 'up', 'identity');
+      const token = store.staff('operator');
+      await until(async () => {
+        const { body } = await store.call('GET', '/v1/ops/instances', { token });
+        return body.refusedSenders.some(({ sender }: { sender: string }) => sender === 'search');
+      });
+      const { body } = await store.call('GET', '/v1/ops/instances', { token });
+      expect(body.refusedSenders).toEqual([
+        { sender: 'search', about: 'identity', count: 1, lastAt: expect.any(String) },
+      ]);
+      const refusing = body.items.filter((one: object) => 'refusedRoutes' in one);
+      expect(refusing).toMatchObject([
+        {
+          instance: 'search-evil',
+          refusedRoutes: [
+            { route: 'GET /.well-known/jwks.json', holder: 'identity.get-signing-keys' },
+            { route: 'POST /v1/sessions', holder: 'identity.sign-in' },
+            { route: 'GET /v1/taken' },
+          ],
+        },
+      ]);
+      expect((await store.run(['doctor'])).output).toContain('search-evil GET /v1/taken (not registered)');
       await announce('search', 'search', 'draining');
       await until(async () => (await refusedRoutes()) === 0);
     });

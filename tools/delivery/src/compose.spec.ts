@@ -157,6 +157,8 @@ describe('compose-secrets.mjs', () => {
     expect(made.get('ORDERS_DATABASE_URL')).toBe('postgres://orders:kept@postgres:5432/orders');
     const passwords = JSON.parse(made.get('BROKER_PASSWORDS')!.slice(1, -1)) as Record<string, string>;
     expect(made.get('ORDERS_BROKER_URL')).toBe(`amqp://orders:${passwords['orders']}@rabbitmq:5672`);
+    const serviceKeys = JSON.parse(made.get('SERVICE_KEYS')!.slice(1, -1)) as Record<string, string>;
+    expect(serviceKeys['orders']).toBe(made.get('ORDERS_SERVICE_KEY'));
     expect(modes()).toEqual(closed);
   });
 });

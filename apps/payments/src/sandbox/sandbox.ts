@@ -26,6 +26,7 @@ interface Asked {
 const ChargeBody = Money.extend({ token: z.string() });
 const TokenBody = z.object({ token: z.string() });
 const bodyLimit = 10_000;
+const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * A payment provider for trying things out: a real HTTP server on this machine whose tokens say how it behaves. What it
@@ -127,15 +128,12 @@ export class Sandbox implements OnModuleDestroy {
     for (const [method, pattern, handle] of this.#routes) {
       const match = request.method === method && pattern.exec(path);
       if (!match) continue;
-      const text = await textOf(request);
-      if (text === undefined) return { status: 413 };
+      const bytes = await bytesOf(request);
+      if (bytes === undefined) return { status: 413 };
+      const read = decode(match[1] ?? '', bytes);
+      if (read === undefined) return { status: 400 };
       const key = request.headers['idempotency-key'];
-      return handle({
-        id: decodeURIComponent(match[1] ?? ''),
-        key: typeof key === 'string' ? key : undefined,
-        body: parsed(text),
-        gone,
-      });
+      return handle({ ...read, key: typeof key === 'string' ? key : undefined, gone });
     }
     return { status: 404 };
   }
@@ -149,13 +147,22 @@ function isSame(given: string | undefined, expected: string): boolean {
 const shown = ({ status, reference, reason }: Charge) =>
   status === 'declined' ? { status, reason } : { status, reference };
 
+/** Undefined where the path or the body is not valid UTF-8. */
+function decode(id: string, bytes: Buffer): Pick<Asked, 'id' | 'body'> | undefined {
+  try {
+    return { id: decodeURIComponent(id), body: parsed(utf8.decode(bytes)) };
+  } catch {
+    return undefined;
+  }
+}
+
 /** Undefined where it is too long. */
-async function textOf(request: IncomingMessage): Promise<string | undefined> {
+async function bytesOf(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     if ((size += chunk.length) > bodyLimit) return undefined;
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }

@@ -85,7 +85,7 @@ export const GetSettings = config.query('get-settings', {
 
 export const ChangeSettings = config.command('change-settings', {
   description:
-    'Makes a new version. The value null takes a setting away. With `version`, only where that is still the newest one (0: none yet). Asks for a recent sign-in.',
+    'Makes a new version. The value null takes a setting away. What a running instance of the service does not have or would refuse is not set. With `version`, only where that is still the newest one (0: none yet). Asks for a recent sign-in.',
   input: z.strictObject({
     ...place,
     reason: Reason,
@@ -102,7 +102,10 @@ export const ChangeSettings = config.command('change-settings', {
       .max(200),
   }),
   output: Written,
-  rejections: { 'no-change': 409, 'version-changed': 409, 'shared-secret': 422 },
+  rejections: {
+    ...{ 'no-change': 409, 'version-changed': 409 },
+    ...{ 'shared-secret': 422, 'unknown-service': 422, 'invalid-settings': 422 },
+  },
   http: { route: 'POST /v1/ops/config/{application}/versions', status: 201, maxAuthAge: recent },
   access: 'operator',
 });
@@ -192,10 +195,16 @@ export const SettingsChanged = config.event(
   { description: 'There is a new version of some settings: whoever uses them asks for them.' },
 );
 
-/** The instances of a service are to send what is in force in them. */
+/** The instances of a service are to send what is in force in them, and what they would refuse. */
 export const SettingsAsked = config.event(
   'settings-asked',
-  z.object({ ask: z.uuid(), application: z.string() }),
+  z.object({
+    ...{ ask: z.uuid(), application: z.string() },
+    proposed: z
+      .string()
+      .optional()
+      .describe('JSON of values by key, encrypted for the service as what is about this ask'),
+  }),
   { description: 'The instances of a service are to send which settings are in force in them.' },
 );
 
@@ -203,4 +212,13 @@ export const SettingsAsked = config.event(
 const settings = service('settings');
 
 /** The answer of one instance. */
-export const SettingsTold = settings.event('told', Report.extend({ ask: z.uuid() }));
+export const SettingsTold = settings.event(
+  'told',
+  Report.extend({
+    ask: z.uuid(),
+    problems: z
+      .array(z.object({ key: z.string(), problem: z.string() }))
+      .optional()
+      .describe('of what was proposed'),
+  }),
+);

@@ -22,6 +22,12 @@ export const InstanceView = z.object({
   /** Share of its time that it was busy of late, where it says so. */
   load: z.number().min(0).max(1).optional(),
   contractHash: z.string(),
+  refusedRoutes: z
+    .array(z.object({ route: z.string(), holder: z.string().optional() }))
+    .optional()
+    .describe(
+      'routes that it announces and does not get, and the request that each is registered for, if any',
+    ),
 });
 export type InstanceView = z.infer<typeof InstanceView>;
 
@@ -38,7 +44,12 @@ export type ContractVersion = z.infer<typeof ContractVersion>;
 export const ListInstances = registry.query('list-instances', {
   description: 'Every instance that is there now, or those of one service.',
   input: z.strictObject({ service: Name.optional() }),
-  output: z.object({ items: z.array(InstanceView) }),
+  output: z.object({
+    items: z.array(InstanceView),
+    refusedSenders: z
+      .array(z.object({ sender: z.string(), about: z.string(), count: z.int().min(1), lastAt: Timestamp }))
+      .describe('logins that announced instances of another service, as this registry heard since its start'),
+  }),
   http: 'GET /v1/ops/instances',
   access: 'operator',
 });

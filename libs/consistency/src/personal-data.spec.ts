@@ -1,0 +1,35 @@
+import { describe, expect, it } from '@jest/globals';
+import type { EntityManager } from 'typeorm';
+import { open, seal } from './personal-data.ts';
+
+const key = Buffer.alloc(32, 7);
+const withKey = { query: async () => [{ key }] } as unknown as EntityManager;
+const shipTo = { name: '김조각', city: 'Seoul' };
+/** Written by a release that had a cipher of its own for this: nonce, ciphertext and tag. */
+const stored = 'CQkJCQkJCQkJCQkJXKfq9dOV41uCiHK4CksTNWQxQd8WjZ60Fox8hIYRbg+/x5pXSaXRy8mgNmH6PY9KpkcV';
+
+describe('personal data', () => {
+  it('that an earlier release stored stays readable', () => {
+    expect(open({ shipTo: { sealed: stored }, total: 5 }, key)).toEqual({ shipTo, total: 5 });
+  });
+
+  it('is stored in the same layout, and opens again', async () => {
+    const closed = await seal(withKey, 'a person', { shipTo, total: 5 }, ['shipTo']);
+    expect(JSON.stringify(closed)).not.toContain('Seoul');
+    const { sealed } = closed.shipTo as { sealed: string };
+    expect(sealed).toHaveLength(stored.length);
+    expect(open(closed, key)).toEqual({ shipTo, total: 5 });
+  });
+
+  it.each([
+    ['a changed tag', stored.replace(/..$/, (end) => (end === 'AA' ? 'AB' : 'AA'))],
+    ['other characters', `${stored.slice(0, 20)}*${stored.slice(20)}`],
+    ['nothing', ''],
+  ])('is refused with %s', (_, sealed) => {
+    expect(() => open({ shipTo: { sealed } }, key)).toThrow();
+  });
+
+  it('is given as erased without its key', () => {
+    expect(open({ shipTo: { sealed: stored } }, null, { shipTo: '-' })).toEqual({ shipTo: '-' });
+  });
+});

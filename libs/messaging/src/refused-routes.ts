@@ -1,0 +1,24 @@
+import { pageRoutes, type RequestDescription } from '@jogakbo/contract';
+import type { Grants } from './grants.ts';
+
+/** The routes that a request claims, as `METHOD /path`. */
+export const claimedRoutes = ({ http, pages }: Pick<RequestDescription, 'http' | 'pages'>): string[] => [
+  ...(http ? [`${http.method} ${http.path}`] : []),
+  ...(pages ? pageRoutes(pages.path) : []),
+];
+
+/**
+ * The routes that a request claims and that the deploy step has registered for another request, or for none.
+ * @param service the service that announces the request
+ */
+export function refusedRoutes(
+  service: string,
+  request: RequestDescription,
+  { routes }: Pick<Grants, 'routes'>,
+): { route: string; holder: string | undefined }[] {
+  return claimedRoutes(request).flatMap((route) => {
+    const granted = routes.get(route);
+    const isHolder = granted?.service === service && granted.request === request.name;
+    return isHolder ? [] : [{ route, holder: granted?.request }];
+  });
+}

@@ -1,0 +1,29 @@
+import { describe, expect, it } from '@jest/globals';
+import { readBasicCredentials } from './basic-credentials.ts';
+
+const basic = (bytes: string | Buffer) => `Basic ${Buffer.from(bytes).toString('base64')}`;
+
+describe('the credentials of HTTP Basic', () => {
+  it.each([
+    ['a name and a password', basic('toys:a password'), { name: 'toys', password: 'a password' }],
+    ['colons in the password', basic('toys:a:b'), { name: 'toys', password: 'a:b' }],
+    ['letters beyond ASCII', basic('장난감:비밀'), { name: '장난감', password: '비밀' }],
+    ['padding', 'Basic dG95czphYQ==', { name: 'toys', password: 'aa' }],
+    ['a scheme in small letters', 'basic dG95czphYQ==', { name: 'toys', password: 'aa' }],
+  ])('are read: %s', (_, header, expected) => expect(readBasicCredentials(header)).toEqual(expected));
+
+  it.each([
+    ['no header', undefined],
+    ['another scheme', 'Bearer dG95czphYQ=='],
+    ['nothing after the scheme', 'Basic '],
+    ['no colon', basic('toys')],
+    ['other last bits', 'Basic dG95czphYR=='],
+    ['no padding', 'Basic dG95czphYQ'],
+    ['too much padding', 'Basic dG95czphYQ==='],
+    ['padding inside', 'Basic dG95cz==phYQ=='],
+    ['the alphabet of base64url', 'Basic dG95czo_Pz8_'],
+    ['other characters', 'Basic dG95czph*YQ=='],
+    ['white space', 'Basic dG95 czphYQ=='],
+    ['bytes that are not UTF-8', basic(Buffer.from([0x61, 0x3a, 0xff]))],
+  ])('are refused: %s', (_, header) => expect(readBasicCredentials(header)).toBeUndefined());
+});

@@ -1,0 +1,17 @@
+import { isUtf8 } from 'node:buffer';
+
+/**
+ * Reads the credentials of HTTP Basic (RFC 7617). They are refused where they are not canonical base64 (RFC 4648, section
+ * 3.5) of valid UTF-8: decoded all the same, several texts would be one password.
+ * @returns undefined where the header holds none
+ */
+export function readBasicCredentials(
+  authorization: string | undefined,
+): { name: string; password: string } | undefined {
+  const encoded = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization ?? '')?.[1];
+  if (!encoded) return undefined;
+  const bytes = Buffer.from(encoded, 'base64');
+  if (bytes.toString('base64') !== encoded || !isUtf8(bytes)) return undefined;
+  const [, name, password] = /^([^:]*):(.*)$/s.exec(bytes.toString()) ?? [];
+  return name === undefined || password === undefined ? undefined : { name, password };
+}
