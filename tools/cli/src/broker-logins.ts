@@ -2,13 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
-<<<<<<< HEAD
 import { declareTopology } from '@jogakbo/messaging/declare-topology';
-import { BusDescription, registerServices, type RefusedRoute } from '@jogakbo/messaging/grants';
-import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
-import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
-import { defaultLadder } from '@jogakbo/messaging/topology';
-=======
 import { DecryptionKeys } from '@jogakbo/messaging/encryption';
 import {
   BusDescription,
@@ -19,8 +13,7 @@ import {
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
 import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
 import { ServiceKey } from '@jogakbo/messaging/service-key';
-import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
->>>>>>> main
+import { defaultLadder } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, managementOf } from './broker-management.ts';
 import { takeOver } from './broker-takeover.ts';
@@ -106,16 +99,8 @@ export async function ensureBrokerLogins(
   if (typeof management === 'string' || obstacle) return shared(broker, wanted, obstacle);
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = permissionsOf(bus, operator);
-<<<<<<< HEAD
-  const remarks = await register(broker, management, bus, operator);
+  const remarks = await register(broker, management, bus, operator, encryptionKeys);
   await management.define(definitions(management, permissions));
-=======
-  if (broker.kind !== 'given') await dropOldExchanges(management);
-  const [remarks] = await Promise.all([
-    register(broker, bus, operator, encryptionKeys),
-    management.define(definitions(management, permissions)),
-  ]);
->>>>>>> main
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return {
     urls: Object.fromEntries(urls),
@@ -171,26 +156,19 @@ const remarkOn = (refused: RefusedRoute[]): string =>
 const streamPatience = 20_000;
 const hasNoLeader = /down or inaccessible|NOT.FOUND/;
 
-<<<<<<< HEAD
-/**
- * Declares what services may not, and registers every service: whom it may call, and its routes.
- * @returns what an operator should know, in sentences
- */
-=======
 const remarkOnKeys = (keyless: string[]): string =>
   `No public key of ${keyless.join(', ')} is registered, so no sensitive request to them can be sent: give SERVICE_KEYS or ENCRYPTION_KEYS.`;
 
-/** Declares what all share, and registers every service: whom it may call, its routes, its keys. Gives remarks on what is not registered. */
->>>>>>> main
+/**
+ * Declares what services may not, and registers every service: whom it may call, its routes, its keys.
+ * @returns what an operator should know, in sentences
+ */
 async function register(
   { url }: Broker,
   management: Management,
   bus: readonly BusDescription[],
   operator: string,
-<<<<<<< HEAD
-=======
   encryptionKeys: Record<string, EncryptionKeys> = {},
->>>>>>> main
 ): Promise<string[]> {
   const connection = await connect(url, {
     ...connectOptionsOf(url),
@@ -205,24 +183,15 @@ async function register(
     await assertGrantsStream(channel);
     const before = await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
-<<<<<<< HEAD
-    const { services, refused } = registerServices(bus, before, known);
-    await declareTopology(channel, services, operator, ladder ?? defaultLadder);
-    const names = [...new Set([...known, ...services.map(({ service }) => service)])];
-    const left = await takeOver(connection, management, names, operator);
-    await publishGrants(channel, services, operator);
-    return [
-      ...(refused.length > 0 ? [remarkOn(refused)] : []),
-      ...(left.length > 0
-        ? [`${left.join(', ')} stay: they hold messages of services that are not known.`]
-        : []),
-=======
     const { services, refused } = registerServices(
       bus,
       before,
       known,
       new Map(Object.entries(encryptionKeys)),
     );
+    await declareTopology(channel, services, operator, ladder ?? defaultLadder);
+    const names = [...new Set([...known, ...services.map(({ service }) => service)])];
+    const left = await takeOver(connection, management, names, operator);
     await publishGrants(channel, services, operator);
     const keyless = services.filter(
       ({ contracts, encryptionKeys }) => !encryptionKeys && contracts.some(({ sensitive }) => sensitive),
@@ -230,7 +199,9 @@ async function register(
     return [
       ...(refused.length > 0 ? [remarkOn(refused)] : []),
       ...(keyless.length > 0 ? [remarkOnKeys(keyless.map(({ service }) => service))] : []),
->>>>>>> main
+      ...(left.length > 0
+        ? [`${left.join(', ')} stay: they hold messages of services that are not known.`]
+        : []),
     ];
   };
   try {
