@@ -39,7 +39,7 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
         ] as [string, string, string][];
         for (const [queue, exchange, key] of ways) await operator.bindQueue(queue, exchange, key);
         // Tests before this one bound it there, as its owner may.
-        const [announced] = platformEvents;
+        const { announced } = instanceEvents;
         await operator.unbindQueue(queues.events(name), exchanges.events(announced), announced);
         for (const queue of queuesOf(name)) await operator.purgeQueue(queue);
       }
