@@ -66,7 +66,7 @@ describe('mails about one order, in every order and with a crash at every commit
       ...{ pattern: contract.name, data: order, messageId: ids[event], sender: undefined, key: undefined },
       ...{ headers: {}, replyTo: undefined, correlationId: undefined, packetId: undefined },
       ...{ context: { traceparent: childTraceparent(), language: 'en' as const }, idempotencyKey: undefined },
-      ...{ redelivered: true, failures: 0, firstFailedAt: undefined, isHandedOn: false },
+      ...{ redelivered: true, failures: 0, firstFailedAt: undefined, isHandedOn: false, isEdited: false },
     };
     const handler = notifications.get(MailOrderOutcomeHandler);
     return notifications.get(UnitsOfWork).around(new MessageContext(contract, incoming), async (work) => {

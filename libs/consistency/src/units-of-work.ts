@@ -59,6 +59,7 @@ const fromNobody = () => ({
   sender: undefined,
   firstFailedAt: undefined,
   isHandedOn: false,
+  isEdited: false,
   headers: {},
   replyTo: undefined,
   correlationId: undefined,

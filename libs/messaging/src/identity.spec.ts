@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { ConsumeMessage } from 'amqplib';
 import { mustBeAllowed, originOf, senderHeader, UnauthorizedSender } from './identity.ts';
-import { Marks } from './marks.ts';
+import { digestOf, Marks } from './marks.ts';
 import { ServiceKey } from './service-key.ts';
 
 const standing = { login: 'shop', operator: 'boss' };
@@ -37,7 +37,7 @@ describe('who sent a message', () => {
   it('is believed of the service itself by its mark alone', () => {
     const headers = { ...markedAs('stock'), failures: 2, 'first-failed-at': 'then' };
     expect(originOf(message('shop', headers), standing, marks)).toEqual({
-      ...{ sender: 'stock', failures: 2, firstFailedAt: 'then', isHandedOn: false },
+      ...{ sender: 'stock', failures: 2, firstFailedAt: 'then', isHandedOn: false, isEdited: false },
     });
     expect(senderOf('shop', markedAs(undefined))).toBeUndefined();
     expect(senderOf('shop', { sender: 'gateway' })).toBe('shop');
@@ -68,15 +68,41 @@ describe('who sent a message', () => {
     expect(originOf(message('shop', made), standing, over).sender).toBe('shop');
   });
 
+  const replay = (headers: object) => ({ ...headers, 'replayed-for': 'shop' });
+
   it('is believed of an operator, who begins anew, unless a mark contradicts', () => {
-    expect(senderOf('boss', { sender: 'stock' })).toBe('stock');
-    expect(senderOf('boss', { sender: '' })).toBeUndefined();
     expect(senderOf('boss')).toBe('boss');
-    expect(originOf(message('boss', { ...markedAs('stock'), failures: 5 }), standing, marks)).toMatchObject({
-      ...{ sender: 'stock', failures: 0 },
+    expect(senderOf('boss', replay({ sender: 'stock' }))).toBe('stock');
+    expect(senderOf('boss', replay({ sender: '' }))).toBeUndefined();
+    const marked = replay({ ...markedAs('stock'), failures: 5 });
+    expect(originOf(message('boss', marked), standing, marks)).toMatchObject({
+      ...{ sender: 'stock', failures: 0, isEdited: false },
     });
     // What lay among the dead letters may have been put there by anybody with this login.
-    expect(senderOf('boss', { sender: 'gateway', mark: 'made up' })).toBeUndefined();
+    expect(senderOf('boss', replay({ sender: 'gateway', mark: 'made up' }))).toBeUndefined();
+  });
+
+  it('is not believed of what an operator sent to another service, which handed it on', () => {
+    for (const headers of [{ sender: 'stock' }, markedAs('stock'), { 'replayed-for': 'search' }]) {
+      expect(senderOf('boss', headers)).toBeUndefined();
+      expect(senderOf('boss', { ...headers, 'replayed-for': 'search' })).toBeUndefined();
+    }
+  });
+
+  it('is believed of a message that an operator edited, by the mark that it had before', () => {
+    const edited = (headers: object, from = body) =>
+      replay({ ...headers, 'edited-from': digestOf(from), 'edited-by': 'ann' });
+    const now = Buffer.from('{"other":1}');
+    expect(originOf(message('boss', edited(markedAs('stock')), now), standing, marks)).toMatchObject({
+      ...{ sender: 'stock', failures: 0, isEdited: true },
+    });
+    expect(senderOf('boss', edited({ sender: 'gateway', mark: 'AAAA' }), now)).toBeUndefined();
+    expect(senderOf('boss', edited({ ...markedAs('stock'), sender: 'gateway' }), now)).toBeUndefined();
+    expect(senderOf('boss', edited(markedAs('stock'), now), now)).toBeUndefined();
+    expect(senderOf('boss', edited(markedAs('stock')), now, 'm-2')).toBeUndefined();
+    // Only an operator edits.
+    expect(senderOf('shop', edited(markedAs('stock')), now)).toBe('shop');
+    expect(senderOf('search', edited(markedAs('stock')), now)).toBe('search');
   });
 
   it('is what a message says where all share one login', () => {

@@ -22,10 +22,15 @@ export interface Origin {
   firstFailedAt: string | undefined;
   /** True where a queue handed it on, which anybody can arrange for what was sent to him: it may be old. */
   isHandedOn: boolean;
+  /** True where an operator changed its data: neither its member nor its address stands behind that. */
+  isEdited: boolean;
 }
 
 const header = 'sender';
 const nobody = '';
+
+/** With a dead letter that an operator sends again: its service, which alone believes what it says of its sender. */
+export const replayedForHeader = 'replayed-for';
 
 /** Says who sent a message at first, for whoever sends it on. */
 export const senderHeader = (sender: string | undefined): Record<string, string> => ({
@@ -37,7 +42,8 @@ export const senderHeader = (sender: string | undefined): Record<string, string>
  * queue hands a message on. The sender can write everything else in a message.
  *
  * What came again, from a retry or from among the dead letters, was sent by its own service or by an operator. Who sent
- * it at first is believed where it carries the mark of this service, or where an operator says it and there is no mark.
+ * it at first is believed where it carries the mark of this service, or where an operator, who sends it to this service
+ * again, says it and there is no mark.
  * @param marks those of this service; without them nothing is marked
  */
 export function originOf(
@@ -47,23 +53,34 @@ export function originOf(
 ): Origin {
   const headers = (properties.headers ?? {}) as Record<string, unknown>;
   const user = (properties.userId as string | undefined) || undefined;
-  const origin = { failures: 0, firstFailedAt: undefined, isHandedOn: 'x-death' in headers };
+  const isHandedOn = 'x-death' in headers;
+  const origin = { failures: 0, firstFailedAt: undefined, isHandedOn, isEdited: false };
   if (user === undefined || (user !== login && user !== operator)) return { ...origin, sender: user };
-  const isMarked = marks?.verify(String(properties.messageId), content, headers) ?? false;
   const first = headers[header];
   const said = typeof first === 'string' ? first || undefined : user;
+  if (user === operator && user !== login) return { ...origin, ...replayed() };
+  const isMarked = marks?.verify(String(properties.messageId), content, headers) ?? false;
   // Without logins of their own services cannot be told apart, and an instance may have another key.
-  if (isMarked || operator === undefined) {
-    const isReplayed = user === operator && user !== login;
-    return {
-      sender: said,
-      failures: isReplayed ? 0 : Number(headers['failures'] ?? 0) || 0,
-      firstFailedAt: isReplayed ? undefined : (headers['first-failed-at'] as string | undefined),
-      isHandedOn: false,
-    };
+  if (!isMarked && operator !== undefined) return { ...origin, sender: user };
+  return {
+    sender: said,
+    failures: Number(headers['failures'] ?? 0) || 0,
+    firstFailedAt: headers['first-failed-at'] as string | undefined,
+    ...{ isHandedOn: false, isEdited: false },
+  };
+
+  /** A queue of another service may have handed on what an operator sent to that one. */
+  function replayed(): Pick<Origin, 'sender'> & Partial<Origin> {
+    const isReplay = [header, markHeader, replayedForHeader].some((name) => name in headers);
+    if (!isReplay) return { sender: user };
+    if (headers[replayedForHeader] !== login) return { sender: undefined };
+    if (!(markHeader in headers)) return { sender: said };
+    const messageId = String(properties.messageId);
+    if (marks?.verify(messageId, content, headers)) return { sender: said, isHandedOn: false };
+    if (marks?.verifyBeforeEdit(messageId, headers))
+      return { sender: said, isHandedOn: false, isEdited: true };
+    return { sender: undefined };
   }
-  if (user === operator) return { ...origin, sender: markHeader in headers ? undefined : said };
-  return { ...origin, sender: user };
 }
 
 /** A message that does not come from the one who may send it. It is never handled, however often it comes. */

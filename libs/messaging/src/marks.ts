@@ -3,6 +3,8 @@ import type { ServiceKey } from './service-key.ts';
 
 /** The header that holds the mark. */
 export const markHeader = 'mark';
+/** With what an operator edited: the digest of the body that the mark was made for. */
+export const editedFromHeader = 'edited-from';
 /** What a handler relies on beside id and body. Attempts are not covered: a replay begins anew. */
 const covered = ['sender', 'caller', 'address', 'idempotency-key'] as const;
 
@@ -24,25 +26,40 @@ export class Marks {
   add(messageId: string, content: Buffer, headers: Headers): Headers {
     return {
       ...headers,
-      [markHeader]: mac(this.#keys[0]!, messageId, content, headers).toString('base64url'),
+      [markHeader]: mac(this.#keys[0]!, messageId, digestOf(content), headers).toString('base64url'),
     };
   }
 
   /** Whether this service marked this message, with the present key or an earlier one. */
   verify(messageId: string, content: Buffer, headers: Headers): boolean {
+    return this.#verify(messageId, digestOf(content), headers);
+  }
+
+  /**
+   * Whether this service marked a message whose body an operator changed since. To be asked only where the broker
+   * vouches that an operator sent it: the header says which body there was.
+   */
+  verifyBeforeEdit(messageId: string, headers: Headers): boolean {
+    const digest = headers[editedFromHeader];
+    return typeof digest === 'string' && this.#verify(messageId, digest, headers);
+  }
+
+  #verify(messageId: string, digest: string, headers: Headers): boolean {
     const given = headers[markHeader];
     if (typeof given !== 'string') return false;
     // Compared as text: other last bits of base64url are another mark (RFC 4648, section 3.5).
     const bytes = Buffer.from(given);
     return this.#keys.some((key) => {
-      const made = Buffer.from(mac(key, messageId, content, headers).toString('base64url'));
+      const made = Buffer.from(mac(key, messageId, digest, headers).toString('base64url'));
       return bytes.length === made.length && timingSafeEqual(bytes, made);
     });
   }
 }
 
-function mac(key: Buffer, messageId: string, content: Buffer, headers: Headers): Buffer {
-  const digest = createHash('sha256').update(content).digest('base64url');
+/** What a mark covers of a body. */
+export const digestOf = (content: Buffer): string => createHash('sha256').update(content).digest('base64url');
+
+function mac(key: Buffer, messageId: string, digest: string, headers: Headers): Buffer {
   const fields = covered.map((name) => headers[name] ?? null);
   return createHmac('sha256', key)
     .update(JSON.stringify([messageId, digest, ...fields]))

@@ -390,7 +390,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       this.#observe(this.#handlers.has(pattern) ? pattern : 'unknown', 'quarantined', performance.now());
       return false;
     }
-    if (sender !== undefined && grants.isGateway(sender)) return true;
+    if (sender !== undefined && grants.isGateway(sender) && !incoming.isEdited) return true;
     const { caller: _caller, address: _address, ...context } = incoming.context;
     incoming.context = context;
     return true;

@@ -3,7 +3,7 @@ import { service, type Body } from '@jogakbo/contract';
 import { exchanges, Handles, queues, ServiceKey, type MessageContext } from '@jogakbo/messaging';
 import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { assertGrantsStream, publishGrants } from '@jogakbo/messaging/grants-stream';
-import { Marks } from '@jogakbo/messaging/marks';
+import { digestOf, Marks } from '@jogakbo/messaging/marks';
 import { retryKey } from '@jogakbo/messaging/topology';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -104,6 +104,12 @@ const forgeries = (content: Buffer, messageId: string): Record<string, Headers> 
     'a mark': { ...first, mark: randomBytes(32).toString('base64url') },
     'a mark of its own key': foreign.add(messageId, content, { ...first, caller, address }),
     'an empty mark': { ...first, mark: '' },
+    'that an operator sent it again': { ...first, 'replayed-for': vaultName },
+    'that an operator sent it again to another service': { ...first, 'replayed-for': thiefName },
+    'that an operator edited it': {
+      ...foreign.add(messageId, content, { ...first, caller, address }),
+      ...{ 'replayed-for': vaultName, 'edited-from': digestOf(content), 'edited-by': bossName },
+    },
     'a death in the queue of a version': { ...first, 'x-death': [death(`${commandQueue}@1`)] },
     'a death on the ladder': {
       ...first,
@@ -184,13 +190,14 @@ describe('a message that pretends', () => {
           const box = `${way}, ${name}, ${kind}`;
           const content = command(box);
           const messageId = randomUUID();
-          const headers = { ...forgeries(content, messageId)[kind], caller, address };
+          const headers: Headers = { ...forgeries(content, messageId)[kind], caller, address };
           const userId = name === 'nobody' ? undefined : name;
           const sender = channels[userId ?? thiefName]!;
           await ways[way]!(sender, content, { messageId, headers, ...(userId && { userId }) });
-          // An operator sends again what others sent: it says who, and is believed where it carries no mark.
-          const says = name === bossName && 'sender' in headers;
-          const isOpened = mayOpen.includes(name) && !(name === bossName && 'mark' in headers);
+          // An operator sends again what others sent: it says for which service, and who, and is believed where it carries no mark.
+          const again = name === bossName && ('sender' in headers || 'mark' in headers);
+          const says = again && !('mark' in headers) && headers['replayed-for'] === vaultName;
+          const isOpened = mayOpen.includes(name) && (!again || says);
           const isGateway = name === doorName || says;
           taken.push(box);
           if (isOpened)
@@ -221,6 +228,41 @@ describe('a message that pretends', () => {
     });
     await eventually(() => opened.has(box) || undefined);
     expect(opened.get(box)).toEqual({ sender: doorName, member: 'm-1', address });
+  });
+
+  it('keeps who sent it, and not for whom, when an operator edits it', async () => {
+    const messageId = randomUUID();
+    const wrong = Buffer.from(JSON.stringify({ pattern: Open.name, data: { box: 17 } }));
+    await straight(requests, Open.name)(channels[doorName]!, wrong, {
+      ...{ messageId, userId: doorName, headers: { caller, address } },
+    });
+    const letter = await eventually(async () => {
+      const next = await channels[bossName]!.get(queues.dead(vaultName), { noAck: true });
+      return next && next.properties.messageId === messageId ? next : undefined;
+    });
+    const { headers } = letter.properties;
+    const boxes = ['edited', 'edited for another', 'edited, of another body', 'edited by its service'].map(
+      (box) => `${box} ${randomUUID()}`,
+    );
+    const edit = { ...headers, 'edited-from': digestOf(wrong), 'replayed-for': vaultName };
+    const sends = straight(dead, commandQueue);
+    const sent = { messageId, userId: bossName };
+    await sends(channels[vaultName]!, command(boxes[3]!), { messageId, userId: vaultName, headers: edit });
+    await sends(channels[bossName]!, command(boxes[2]!), {
+      ...{ ...sent, headers: { ...edit, 'edited-from': digestOf(command('x')) } },
+    });
+    await sends(channels[bossName]!, command(boxes[1]!), {
+      ...{ ...sent, headers: { ...edit, 'replayed-for': thiefName } },
+    });
+    await sends(channels[bossName]!, command(boxes[0]!), { ...sent, headers: edit });
+    await eventually(() => opened.has(boxes[0]!) || undefined);
+    expect(boxes.map((box) => opened.get(box))).toEqual([
+      { sender: doorName, member: undefined, address: undefined },
+      undefined,
+      undefined,
+      // Its own word, as that of any login.
+      { sender: vaultName, member: undefined, address: undefined },
+    ]);
   });
 
   it('is no event of another service, nor an old one of that service that somebody kept', async () => {

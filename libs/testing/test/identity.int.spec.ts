@@ -389,7 +389,10 @@ describe('where every service has a login of its own', () => {
     failures = 99;
     await publishers[bossName]!.publish({
       ...{ exchange: exchanges.dead(bakeryName), routingKey: queues.events(bakeryName), content },
-      options: { messageId: randomUUID(), headers: { sender: properties.headers!['sender'] } },
+      options: {
+        messageId: randomUUID(),
+        headers: { sender: properties.headers!['sender'], 'replayed-for': bakeryName },
+      },
     });
     await eventually(async () => (await loaves()).includes('mouldy') || undefined);
   });

@@ -1,6 +1,7 @@
 import { appendFileSync, chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { userInfo } from 'node:os';
+import { printable } from './printable.ts';
 import { type State } from './state.ts';
 
 export interface AuditEntry {
@@ -17,7 +18,7 @@ export const operator = (): string => process.env.SUDO_USER ?? userInfo().userna
 /** One line in audit.log of the state folder. Written before the deed: nothing happens that is not written down. */
 export function audit(state: State, entry: AuditEntry): void {
   const path = join(state.folder, 'audit.log');
-  const line = JSON.stringify({ time: new Date().toISOString(), user: operator(), ...entry });
+  const line = printable(JSON.stringify({ time: new Date().toISOString(), user: operator(), ...entry }));
   appendFileSync(path, `${line}\n`, { mode: 0o600, flush: true });
   chmodSync(path, 0o600);
 }

@@ -1,18 +1,21 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { senderHeader } from '@jogakbo/messaging/identity';
-import { markHeader } from '@jogakbo/messaging/marks';
 import { withoutBrokers } from '@jogakbo/messaging/retry';
 import { assertWorkQueue, queues } from '@jogakbo/messaging/topology';
-import { type ChannelModel, type ConfirmChannel, type GetMessage, type Options } from 'amqplib';
+import {
+  type ChannelModel,
+  type ConfirmChannel,
+  type ConsumeMessage,
+  type GetMessage,
+  type Options,
+} from 'amqplib';
 import { type Management } from './broker-management.ts';
+import { deadLetterOf, headersFromOperator } from './dead-letter.ts';
 import { Fault } from './fault.ts';
 
 /** Exchanges of the topology before this one. All services shared them. */
 const sharedExchanges = ['commands', 'events', 'replies', 'retry'];
 /** To this one expired messages of the shared retry queues go, so it stays as long as these. */
 const sharedDeadExchange = 'dead';
-/** For this service alone the headers of a message that an operator sends again are meant. */
-const replayedForHeader = 'replayed-for';
 const sharedRetryQueue = /^retry\.\d+ms$/;
 
 /** At most so many messages are held at a time. */
@@ -160,19 +163,13 @@ class Move {
     for (const message of staying) this.channel.nack(message, false, true);
   }
 
-  /** Who sent it is certain where the broker vouches for it, or where the service has marked it. */
-  #options({ properties }: GetMessage, service: string): Options.Publish {
-    const { headers = {}, userId, expiration: _expiration, clusterId: _cluster, ...others } = properties;
-    const { [markHeader]: mark, ...unmarked } = withoutBrokers(headers as Record<string, unknown>);
-    const isKnown = userId === this.operator || (userId === service && mark !== undefined);
+  #options(message: GetMessage, service: string): Options.Publish {
+    const { expiration: _expiration, clusterId: _cluster, ...others } = message.properties;
+    const letter = deadLetterOf(service, message as ConsumeMessage & GetMessage);
     return {
       ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       ...{ persistent: true, userId: this.operator },
-      headers: {
-        ...unmarked,
-        ...(isKnown ? mark !== undefined && { [markHeader]: mark } : senderHeader(userId)),
-        [replayedForHeader]: service,
-      },
+      headers: withoutBrokers(headersFromOperator(letter, this.operator)),
     };
   }
 }

@@ -1,5 +1,6 @@
 import type { Reply } from '@jogakbo/contract';
 import type { ExplainSettings } from '@jogakbo/contracts-config';
+import { printable } from './printable.ts';
 import { textTable } from './text-table.ts';
 
 type Instances = Reply<typeof ExplainSettings>['instances'];
@@ -33,9 +34,11 @@ export function explainTable(instances: Instances, key?: string): string[] {
       .map((one) => [one.key, one.value ?? '(not set)', one.live ? 'live' : '', originOf(one), noteOf(one)]);
     const wrong = unknown.filter((one) => key === undefined || one === key);
     return [
-      alike.map(({ instance }) => instance).join(', '),
+      printable(alike.map(({ instance }) => instance).join(', ')),
       ...textTable([['setting', 'value', '', 'from', ''], ...rows], '  '),
-      ...wrong.map((one) => `  ${one} is set at the config server, and the service has no such setting`),
+      ...wrong.map((one) =>
+        printable(`  ${one} is set at the config server, and the service has no such setting`),
+      ),
     ];
   });
 }
@@ -73,7 +76,7 @@ export function effectOf(
     const counted = [...Map.groupBy(said, (one) => one)].map(([one, { length }]) =>
       length === instances.length ? one : `${one} (${length} of ${instances.length} instances)`,
     );
-    return `  ${key}: ${counted.join('; ')}`;
+    return printable(`  ${key}: ${counted.join('; ')}`);
   });
   return { lines, complete, refused };
 }

@@ -11,6 +11,7 @@ import { effectOf, explainTable, placeNamed, type Place } from './config-screen.
 import { Fault, UsageFault } from './fault.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { asOperator, type OperatorDoor } from './operator-door.ts';
+import { printable, printableJson } from './printable.ts';
 import { readSecret } from './read-secret.ts';
 import { openState } from './state.ts';
 import { textTable } from './text-table.ts';
@@ -44,7 +45,7 @@ const print = (lines: string[]): number => {
   console.log(lines.join('\n'));
   return 0;
 };
-const printJson = (value: unknown): number => print([JSON.stringify(value, null, 2)]);
+const printJson = (value: unknown): number => print([printableJson(value)]);
 
 async function get(
   door: OperatorDoor,
@@ -124,7 +125,7 @@ async function tellEffect(door: OperatorDoor, place: Place, version: number): Pr
     ...{ ...queryOf(place), limit: '100' },
   });
   const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
-  console.log(`${placeNamed(place)} is at version ${version}.`);
+  console.log(printable(`${placeNamed(place)} is at version ${version}.`));
   if (place.application === 'application') return 0;
   const until = Date.now() + effectPatience;
   let wait = 100;
@@ -166,8 +167,8 @@ async function history(door: OperatorDoor, place: Place, options: ConfigOptions)
   if (items.length === 0) return print([`Nothing was ever set for ${placeNamed(place)}.`]);
   return print(
     items.flatMap(({ version, at, by, reason, restores, changes }) => [
-      `version ${version}  ${at}  ${by}`,
-      `  ${reason}${restores === null ? '' : ` (back to version ${restores})`}`,
+      printable(`version ${version}  ${at}  ${by}`),
+      printable(`  ${reason}${restores === null ? '' : ` (back to version ${restores})`}`),
       ...changesTable(changes).map((line) => `    ${line}`),
     ]),
   );

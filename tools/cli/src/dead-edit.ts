@@ -3,13 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { markHeader } from '@jogakbo/messaging/marks';
+import { digestOf, editedFromHeader } from '@jogakbo/messaging/marks';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { audit, operator } from './audit.ts';
 import { type DeadOptions } from './dead.ts';
 import { contentWith, letterNamed, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues } from './dead-queue.ts';
 import { Fault, messageOf, UsageFault } from './fault.ts';
+import { printable, shellWord } from './printable.ts';
 import { type State } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
 
@@ -82,7 +83,10 @@ export async function editLetter(
   const before = await find(async (letter) => letter);
   if (before.encrypted) {
     throw new Fault(`The data of ${before.id} is encrypted for ${before.service}: it cannot be edited.`, {
-      remedies: [`npx jogakbo dead replay ${before.id}`, `or: npx jogakbo dead discard ${before.id}`],
+      remedies: [
+        `npx jogakbo dead replay ${shellWord(before.id)}`,
+        `or: npx jogakbo dead discard ${shellWord(before.id)}`,
+      ],
     });
   }
   const draft = typeof before.data === 'string' && !before.type ? before.data : pretty(before.data);
@@ -94,20 +98,25 @@ export async function editLetter(
   return find(async (letter, { move }) => {
     if (!letter.message.content.equals(before.message.content)) {
       throw new Fault(`Somebody else edited ${letter.id} meanwhile: nothing was changed.`, {
-        remedies: [`npx jogakbo dead show ${letter.id}`, 'then edit it again'],
+        remedies: [`npx jogakbo dead show ${shellWord(letter.id)}`, 'then edit it again'],
       });
     }
     const { service } = letter;
     audit(state, { what: 'edit', service, ids: [letter.id] });
-    // What is edited is the operator's word: neither the service's mark nor a member stands behind it any more.
-    const { [markHeader]: _mark, caller: _caller, address: _address, ...unmarked } = letter.headers;
     await move(letter, {
       exchange: exchanges.dead(service),
       routingKey: queues.dead(service),
       content: contentWith(letter.message.content, data),
-      headers: { ...unmarked, 'edited-by': operator(), 'edited-at': new Date().toISOString() },
+      headers: (kept) => ({
+        // Of the first edit stays what was there before: the service's mark is for that.
+        [editedFromHeader]: digestOf(letter.message.content),
+        ...kept,
+        ...{ 'edited-by': operator(), 'edited-at': new Date().toISOString() },
+      }),
     });
-    console.log(`Edited ${letter.id}. To have it handled:  npx jogakbo dead replay ${letter.id}`);
+    console.log(
+      `Edited ${printable(letter.id)}. To have it handled:  npx jogakbo dead replay ${shellWord(letter.id)}`,
+    );
     return 0;
   });
 }

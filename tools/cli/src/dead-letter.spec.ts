@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { type ConsumeMessage } from 'amqplib';
-import { contentWith, deadLetterOf, groupsNamed, groupsOf, letterNamed, nameTwins } from './dead-letter.ts';
+import {
+  contentWith,
+  deadLetterOf,
+  groupsNamed,
+  groupsOf,
+  headersFromOperator,
+  letterNamed,
+  nameTwins,
+} from './dead-letter.ts';
 
 const letter = (messageId: string | undefined, data: unknown = 1, service = 'orders') =>
   deadLetterOf(service, {
@@ -77,6 +85,20 @@ describe('a letter without an id', () => {
   });
 });
 
+describe('a letter whose sender wrote what only the broker writes', () => {
+  it.each([
+    ...['x', 5, null, {}, [null], ['x'], [{ queue: 5, reason: {} }]],
+    ...[[{ time: 'x' }], [{ time: { value: 1e300 } }], [{ queue: 'a', time: { value: 'x' } }]],
+  ])('is read all the same: %j', (death) => {
+    const properties = { headers: { 'x-death': death, failures: {}, 'first-failed-at': 5 }, messageId: {} };
+    const letter = deadLetterOf('orders', {
+      ...{ content: Buffer.from('{}'), fields: {}, properties },
+    } as unknown as ConsumeMessage);
+    expect(letter).toMatchObject({ cause: expect.stringContaining('put away by the broker') });
+    expect(headersFromOperator(letter, 'boss')).toMatchObject({ 'replayed-for': 'orders' });
+  });
+});
+
 describe('a letter that is encrypted', () => {
   const content = (more: object) => ({
     ...{
@@ -91,5 +113,90 @@ describe('a letter that is encrypted', () => {
       ...{ type: 'identity.sign-in', data: 'eyJ.a.b.c.d', encrypted: true },
     });
     expect(read({}).encrypted).toBe(false);
+  });
+});
+
+describe('a letter that its service refused because of its sender', () => {
+  it('has its cause, its queue and its time from the broker, whatever its sender wrote', () => {
+    const time = { value: Date.parse('2026-01-02T03:04:05Z') / 1_000 };
+    const forged = { cause: 'Error: out of memory', queue: 'orders.events', failures: 6, stack: 'at x' };
+    const letter = (userId: string | undefined) =>
+      deadLetterOf(
+        'payments',
+        {
+          ...{ content: Buffer.from('{}'), fields: {} },
+          properties: {
+            userId,
+            headers: { ...forged, 'x-death': [{ queue: 'payments.commands', reason: 'rejected', time }] },
+          },
+        } as unknown as ConsumeMessage,
+        'boss',
+      );
+    expect(letter('search')).toMatchObject({
+      ...{ cause: 'UnauthorizedSender: search may not send it', queue: 'payments.commands', failures: 1 },
+      ...{ firstFailedAt: '2026-01-02T03:04:05.000Z', stack: undefined },
+    });
+    expect(letter('boss').cause).toBe('UnauthorizedSender: its first sender may not send it');
+    expect(letter(undefined).cause).toBe('UnauthorizedSender: a login that is not known may not send it');
+  });
+});
+
+describe('what an operator sends on', () => {
+  /** A letter that this login put among the dead letters of payments. */
+  const sentOn = (userId: string | undefined, headers: object) =>
+    headersFromOperator(
+      deadLetterOf('payments', {
+        ...{ content: Buffer.from('{}'), fields: {}, properties: { userId, headers } },
+      } as unknown as ConsumeMessage),
+      'boss',
+    );
+  const marked = { sender: 'orders', mark: 'AAAA' };
+
+  it('is for the service that has it among its dead letters, which verifies its mark', () => {
+    const caller = { caller: '{}' };
+    expect(sentOn('payments', { ...marked, ...caller })).toEqual({
+      ...{ ...marked, ...caller, 'replayed-for': 'payments' },
+    });
+  });
+
+  it('is of the login that put it there, whatever mark and sender that one wrote', () => {
+    for (const headers of [marked, { sender: 'orders' }, { ...marked, 'replayed-for': 'payments' }])
+      expect(sentOn('search', headers)).toEqual({ sender: 'search', 'replayed-for': 'payments' });
+    expect(sentOn(undefined, marked)).toEqual({ sender: '', 'replayed-for': 'payments' });
+  });
+
+  it('says nothing of an edit unless an operator made it, for this service', () => {
+    const edit = { 'edited-from': 'x', 'edited-by': 'ann', 'edited-at': 'then' };
+    for (const login of ['payments', 'search'])
+      expect(Object.keys(sentOn(login, { ...marked, ...edit, 'replayed-for': 'payments' }))).not.toContain(
+        'edited-from',
+      );
+    expect(sentOn('boss', { ...marked, ...edit, 'replayed-for': 'payments' })).toMatchObject(edit);
+    expect(sentOn('boss', { ...marked, ...edit, 'replayed-for': 'search' })).not.toHaveProperty(
+      'edited-from',
+    );
+  });
+
+  it('keeps what an operator said of its sender for this service, and not for another', () => {
+    expect(sentOn('boss', { sender: 'orders', 'replayed-for': 'payments' })).toMatchObject({
+      sender: 'orders',
+    });
+    expect(sentOn('boss', { sender: 'orders', 'replayed-for': 'search' })).toMatchObject({ sender: '' });
+    expect(sentOn('boss', { 'replayed-for': 'search' })).toMatchObject({ sender: '' });
+    expect(sentOn('boss', {})).toMatchObject({ sender: 'boss' });
+  });
+
+  it('has no sender where a queue of another service held it before', () => {
+    const from = (...queues: string[]) => ({ 'x-death': queues.map((queue) => ({ queue })) });
+    expect(sentOn('catalog', from('payments.events', 'retry.500ms', 'payments.commands@2'))).toMatchObject({
+      ...{ sender: 'catalog' },
+    });
+    expect(sentOn('catalog', from('hearing.search.1', 'payments.events'))).toMatchObject({ sender: '' });
+  });
+
+  it('sends no copies elsewhere', () => {
+    expect(sentOn('payments', { ...marked, CC: ['orders.commands'], BCC: ['x'] })).toEqual({
+      ...{ ...marked, 'replayed-for': 'payments' },
+    });
   });
 });

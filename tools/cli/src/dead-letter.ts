@@ -1,10 +1,15 @@
 import { createHash } from 'node:crypto';
+import { replayedForHeader, senderHeader } from '@jogakbo/messaging/identity';
+import { editedFromHeader, markHeader } from '@jogakbo/messaging/marks';
+import { queues } from '@jogakbo/messaging/topology';
 import { type ConsumeMessage } from 'amqplib';
 import { Fault } from './fault.ts';
 
 /** A message that a service gave up, as it lies in its dead-letter queue. */
 export interface DeadLetter {
   service: string;
+  /** The login that put it there, as the broker vouches for it. Everything else in a letter is that login's word. */
+  login: string | undefined;
   /** Of the message; where it has none, it is named by its content. */
   id: string;
   /** What tells it from other dead letters of its service: the id; with a number behind it where a letter before it has the same. */
@@ -28,10 +33,24 @@ export interface DeadLetter {
 }
 
 interface Death {
-  queue?: string;
-  reason?: string;
-  count?: number;
-  time?: { value?: number };
+  queue: string;
+  reason: string;
+  /** ISO 8601. */
+  at: string | undefined;
+}
+
+/** What the broker wrote of the queues that gave a message up, last one first; or its sender, in whatever form. */
+function deathsIn(headers: Record<string, unknown>): Death[] {
+  const all: unknown = headers['x-death'];
+  if (!Array.isArray(all)) return [];
+  return all.map((death: unknown) => {
+    const { queue, reason, time } = (death ?? {}) as { queue?: unknown; reason?: unknown; time?: unknown };
+    const at = new Date(Number((time as { value?: unknown } | null | undefined)?.value) * 1_000);
+    return {
+      ...{ queue: text(queue) ?? '', reason: text(reason) ?? 'unknown' },
+      at: Number.isNaN(at.getTime()) ? undefined : at.toISOString(),
+    };
+  });
 }
 
 /** Headers that tell of the failures; a replay begins without them, and without what the broker wrote. */
@@ -40,6 +59,40 @@ const ofFailure =
 
 export const headersForReplay = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !ofFailure.test(name)));
+
+/** Of an operator's edit; and headers that would send copies elsewhere, in the name of who sends the letter on. */
+const ofEdit = new Set<string>([editedFromHeader, 'edited-by', 'edited-at']);
+const ofCopies = new Set(['CC', 'BCC']);
+
+/**
+ * Headers with which an operator sends a letter on, to its own service and to no other. The service verifies its mark.
+ * A mark that another login put there counts for nothing: then the letter is of the login that the broker vouches for.
+ * @param operator the login that sends it on
+ */
+export function headersFromOperator(letter: DeadLetter, operator: string): Record<string, unknown> {
+  const { service, login, headers } = letter;
+  const isReplay = login === operator && headers[replayedForHeader] === service;
+  const isMarked = markHeader in headers && (login === operator || login === service);
+  const kept = Object.entries(headers).filter(
+    ([name]) => !ofCopies.has(name) && (isReplay || !ofEdit.has(name)) && (isMarked || name !== markHeader),
+  );
+  const isSaid = isMarked || (isReplay && typeof headers.sender === 'string');
+  const isForOther = login === operator && replayedForHeader in headers && !isReplay;
+  const certain = isForOther || isFromElsewhere(letter) ? undefined : login;
+  return {
+    ...Object.fromEntries(kept),
+    ...(isSaid ? {} : senderHeader(certain)),
+    [replayedForHeader]: service,
+  };
+}
+
+/** Whether a queue that is not the service's held it before: its sender did not send it here, or not now. */
+function isFromElsewhere({ service, headers }: DeadLetter): boolean {
+  const own = [queues.commands(service), queues.events(service), queues.queries(service)];
+  const isOwn = (queue: string) =>
+    queue.startsWith('retry.') || own.some((one) => queue === one || queue.startsWith(`${one}@`));
+  return deathsIn(headers).some(({ queue }) => !isOwn(queue));
+}
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
@@ -66,33 +119,45 @@ const idByContent = (content: Buffer): string =>
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-export function deadLetterOf(service: string, message: ConsumeMessage): DeadLetter {
-  const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  const [latest] = (headers['x-death'] as Death[] | undefined) ?? [];
-  const isRefused = latest?.reason === 'rejected';
-  const userId = text(message.properties.userId) || 'a login that is not known';
+type Failure = Pick<DeadLetter, 'cause' | 'queue' | 'failures' | 'firstFailedAt' | 'lastFailedAt' | 'stack'>;
+
+function failureOf({ properties }: ConsumeMessage, operator: string | undefined): Failure {
+  const headers = (properties.headers ?? {}) as Record<string, unknown>;
+  const [latest] = deathsIn(headers);
+  // A service rejects what its sender may not send. What that login wrote is not shown as if the service had written it.
+  if (latest?.reason === 'rejected') {
+    const login = text(properties.userId) || 'a login that is not known';
+    return {
+      cause: `UnauthorizedSender: ${login === operator ? 'its first sender' : login} may not send it`,
+      ...{ queue: latest.queue, failures: 1, firstFailedAt: latest.at, lastFailedAt: latest.at },
+      stack: undefined,
+    };
+  }
   // Where no handler lived to say why, the broker did: a message that its consumers died of, again and again.
-  const death = (headers['x-death'] as Death[] | undefined)?.find(
-    ({ queue }) => !queue?.startsWith('retry.'),
-  );
-  const diedAt = death?.time?.value ? new Date(death.time.value * 1_000).toISOString() : undefined;
+  const death = deathsIn(headers).find(({ queue }) => !queue.startsWith('retry.'));
+  return {
+    cause: text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`,
+    queue: text(headers.queue) ?? death?.queue,
+    failures: Number(headers.failures ?? headers['x-delivery-count'] ?? 0),
+    firstFailedAt: text(headers['first-failed-at']) ?? death?.at,
+    lastFailedAt: text(headers['last-failed-at']) ?? death?.at,
+    stack: text(headers.stack),
+  };
+}
+
+/** @param operator the login of those who operate the broker: they send again what others sent at first */
+export function deadLetterOf(service: string, message: ConsumeMessage, operator?: string): DeadLetter {
+  const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   const body = bodyOf(message.content);
   const id = text(message.properties.messageId) || idByContent(message.content);
   return {
     service,
+    login: text(message.properties.userId) || undefined,
     id,
     name: id,
     type: body?.type,
-    // What a login wrote that may not send it is not shown as if the service had written it.
-    cause: isRefused
-      ? `UnauthorizedSender: ${userId} may not send it`
-      : (text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`),
-    queue: isRefused ? latest.queue : (text(headers.queue) ?? death?.queue),
-    failures: isRefused ? 1 : Number(headers.failures ?? headers['x-delivery-count'] ?? 0),
-    firstFailedAt: isRefused ? diedAt : (text(headers['first-failed-at']) ?? diedAt),
-    lastFailedAt: isRefused ? diedAt : (text(headers['last-failed-at']) ?? diedAt),
+    ...failureOf(message, operator),
     traceId: /^00-([0-9a-f]{32})-/.exec(text(headers.traceparent) ?? '')?.[1],
-    stack: isRefused ? undefined : text(headers.stack),
     data: body ? body.data : message.content.toString(),
     encrypted: body?.encrypted ?? false,
     headers,

@@ -1,10 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
-import { senderHeader } from '@jogakbo/messaging/identity';
-import { markHeader } from '@jogakbo/messaging/marks';
 import { defaultLadder, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
-import { deadLetterOf, nameTwins, type DeadLetter } from './dead-letter.ts';
+import { deadLetterOf, headersFromOperator, nameTwins, type DeadLetter } from './dead-letter.ts';
 import { Fault, messageOf } from './fault.ts';
 
 /** More than these are not looked at in one go. */
@@ -21,7 +19,8 @@ interface Sent {
   exchange: string;
   routingKey: string;
   content: Buffer;
-  headers: Record<string, unknown>;
+  /** Of those that `headersFromOperator` gives, what travels on. */
+  headers?: (kept: Record<string, unknown>) => Record<string, unknown>;
 }
 
 /**
@@ -87,7 +86,7 @@ export class DeadQueue {
           queues.dead(this.service),
           (message) => {
             if (!message) return reject(new Error(`${queues.dead(this.service)} was deleted`));
-            this.letters.push(deadLetterOf(this.service, message));
+            this.letters.push(deadLetterOf(this.service, message, this.login));
             if (this.letters.length === count) resolve();
             else quiet!.refresh();
           },
@@ -103,13 +102,16 @@ export class DeadQueue {
    * it in both places, never in none.
    * @throws Fault where no queue takes it, or the broker does not confirm it; it stays here
    */
-  async move(letter: DeadLetter, { exchange, routingKey, content, headers }: Sent): Promise<void> {
+  async move(
+    letter: DeadLetter,
+    { exchange, routingKey, content, headers = (kept) => kept }: Sent,
+  ): Promise<void> {
     const { messageId, contentType, ...others } = letter.message.properties;
     // Among the dead it stays what it was, also a request.
     const kept = routingKey === queues.dead(this.service) ? others : {};
     const options = {
       ...{ ...kept, messageId, contentType, persistent: true, mandatory: true },
-      ...{ userId: this.login, headers: { ...headers, ...this.#originOf(letter) } },
+      ...{ userId: this.login, headers: headers(headersFromOperator(letter, this.login)) },
     };
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -131,17 +133,6 @@ export class DeadQueue {
       });
     }
     this.discard(letter);
-  }
-
-  /**
-   * Who sent it at first, for the service that gets it again. A letter that the service marked says it itself: the service
-   * looks at its mark. Of one without a mark only the login is certain that the broker vouches for.
-   */
-  #originOf({ message, headers }: DeadLetter): Record<string, string> {
-    if (markHeader in headers) return {};
-    const userId = message.properties.userId as string | undefined;
-    const isOurs = userId === this.login && typeof headers.sender === 'string';
-    return isOurs ? {} : senderHeader(userId);
   }
 
   discard(letter: DeadLetter): void {

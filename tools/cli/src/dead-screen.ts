@@ -2,6 +2,7 @@ import { type DeadOptions } from './dead.ts';
 import { groupsNamed, groupsOf, type DeadGroup, type DeadLetter } from './dead-letter.ts';
 import { type DeadQueue, type Waiting, window } from './dead-queue.ts';
 import { Fault } from './fault.ts';
+import { printableJson, printableLines } from './printable.ts';
 import { duration, textTable } from './text-table.ts';
 
 const age = (time: string | undefined, now: number): string =>
@@ -48,7 +49,7 @@ export function listLetters(
       ...times(one),
       ids: one.letters.map(({ name }) => name),
     }));
-    console.log(JSON.stringify({ total: letters.length, waiting, groups }, null, 2));
+    console.log(printableJson({ total: letters.length, waiting, groups }));
     return 0;
   }
   if (waiting.length) console.log(`${waitingLine(waiting)}\n`);
@@ -82,9 +83,16 @@ export function listLetters(
   return 0;
 }
 
+/** What another login put among the dead letters is that one's word, whatever it says of its sender and its cause. */
+const putHereBy = ({ login, service }: DeadLetter): string =>
+  login === undefined || login === service ? (login ?? 'unknown') : `${login} (not ${service})`;
+
+/** Lines that cannot be taken for ours. */
+const indented = (text: string): string => printableLines(text).replaceAll(/^/gm, '  ');
+
 export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
   if (json) {
-    console.log(JSON.stringify(plain(letter), null, 2));
+    console.log(printableJson(plain(letter)));
     return 0;
   }
   const { stack: _stack, 'x-death': _death, ...headers } = letter.headers;
@@ -93,6 +101,7 @@ export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
   const rows = [
     ['id', letter.id],
     ['service', letter.service],
+    ['put here by', putHereBy(letter)],
     ['type', letter.type ?? '(unreadable)'],
     ['cause', letter.cause],
     ['queue', letter.queue ?? 'unknown'],
@@ -102,7 +111,7 @@ export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
     ['trace', letter.traceId ?? 'none'],
     ...(headers['edited-by'] ? [['edited', `${headers['edited-at']} by ${headers['edited-by']}`]] : []),
   ];
-  const body = letter.type ? JSON.stringify(letter.data ?? null, null, 2) : String(letter.data);
+  const body = letter.type ? printableJson(letter.data ?? null) : indented(String(letter.data));
   const headerRows = Object.entries(headers).map(([name, value]) => [
     name,
     typeof value === 'string' ? firstLine(value, 200) : JSON.stringify(value),
@@ -112,6 +121,6 @@ export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
     : 'data:';
   console.log([...textTable(rows), '', title, body].join('\n'));
   console.log(['', 'headers:', ...(headerRows.length ? textTable(headerRows, '  ') : [])].join('\n'));
-  if (letter.stack) console.log(`\nstack:\n${letter.stack}`);
+  if (letter.stack) console.log(`\nstack:\n${indented(letter.stack)}`);
   return 0;
 }

@@ -7,6 +7,7 @@ import { groupsNamed, groupsOf, headersForReplay, letterNamed, type DeadLetter }
 import { withDeadQueues, type DeadQueue } from './dead-queue.ts';
 import { listLetters, showLetter } from './dead-screen.ts';
 import { Fault, messageOf, UsageFault } from './fault.ts';
+import { printable } from './printable.ts';
 import { openState } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
 import { listApps } from './workspace.ts';
@@ -63,7 +64,7 @@ function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
     exchange: exchanges.dead(letter.service),
     routingKey: letter.queue,
     content: letter.message.content,
-    headers: headersForReplay(letter.headers),
+    headers: headersForReplay,
   });
 }
 
@@ -87,7 +88,7 @@ async function act(
     return 0;
   }
   for (const { service, type, cause, letters } of groupsOf(asked)) {
-    console.log(`${service}: ${letters.length} × ${type}: ${cause}`);
+    console.log(printable(`${service}: ${letters.length} × ${type}: ${cause}`));
   }
   const question = `${what === 'replay' ? 'Replay' : 'Discard for good'} ${asked.length} dead letters?`;
   if (!(await confirm(question, options.yes))) {

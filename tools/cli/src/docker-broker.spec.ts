@@ -15,11 +15,11 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-it('shows the password of the broker neither to docker inspect nor to ps', async () => {
+it('gets its secrets as files, which neither docker inspect nor ps shows', async () => {
   // Notes its arguments, and what is copied; its container has always ended.
   writeFileSync(
     join(folder, 'docker'),
-    `#!/bin/sh\necho "$@" >> ${folder}/calls\n[ "$1" = cp ] && cat "$2" > ${folder}/copied\nexit 0\n`,
+    `#!/bin/sh\necho "$@" >> ${folder}/calls\n[ "$1" = cp ] && cp -p "$2" ${folder}/$(basename "$3")\nexit 0\n`,
   );
   chmodSync(join(folder, 'docker'), 0o755);
   const place = {
@@ -30,10 +30,15 @@ it('shows the password of the broker neither to docker inspect nor to ps', async
   await expect(startDockerBroker(place, () => undefined)).rejects.toThrow(/did not become ready/);
 
   const calls = readFileSync(join(folder, 'calls'), 'utf8');
-  expect(calls).toMatch(/^create .* rabbitmq:\S+\ncp \S+ \S+:\/etc\/rabbitmq\/conf\.d\/\S+\.conf\nstart /m);
+  expect(calls).toMatch(
+    /^create .* rabbitmq:\S+\ncp \S+ \S+:\/etc\/rabbitmq\/conf\.d\/\S+\.conf\ncp .*\nstart /m,
+  );
   expect(calls).not.toMatch(/hush-hush|--env|^run /m);
-  expect(readFileSync(join(folder, 'copied'), 'utf8')).toBe(
+  expect(readFileSync(join(folder, '90-operator.conf'), 'utf8')).toBe(
     'default_user = jogakbo\ndefault_pass = hush-hush\n',
   );
   expect(statSync(place.folder).mode & 0o777).toBe(0o700);
+  expect(calls).toMatch(/^cp \S+ \S+:\/var\/lib\/rabbitmq\/\.erlang\.cookie$/m);
+  expect(readFileSync(join(folder, '.erlang.cookie'), 'utf8')).toMatch(/^[\w-]{43}$/);
+  expect(statSync(join(folder, '.erlang.cookie')).mode & 0o777).toBe(0o400);
 });

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from './backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { Fault } from './fault.ts';
-import { type BrokerPlace, brokerUser } from './private-broker.ts';
+import { type BrokerPlace, brokerUser, writeErlangCookie } from './private-broker.ts';
 
 export const image = 'rabbitmq:4.2.9-management';
 
@@ -64,8 +64,16 @@ export async function startDockerBroker(
       image,
     ]);
     if (!created.ok) return created;
-    const copied = await docker(['cp', configuration, `${name}:/etc/rabbitmq/conf.d/90-operator.conf`]);
-    return copied.ok ? docker(['start', name]) : copied;
+    // All processes of this machine reach the container's address. The image gives the file to the user of RabbitMQ.
+    const cookie = writeErlangCookie(place.folder);
+    for (const [from, to] of [
+      [configuration, '/etc/rabbitmq/conf.d/90-operator.conf'],
+      [cookie, '/var/lib/rabbitmq/.erlang.cookie'],
+    ] as const) {
+      const copied = await docker(['cp', from, `${name}:${to}`]);
+      if (!copied.ok) return copied;
+    }
+    return docker(['start', name]);
   }
 
   async function start(): Promise<void> {

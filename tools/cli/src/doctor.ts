@@ -13,6 +13,7 @@ import {
   checkTls,
   passed,
 } from './checks.ts';
+import { printable } from './printable.ts';
 import { startOptions } from './start.ts';
 import { openState } from './state.ts';
 
@@ -34,9 +35,9 @@ export async function doctor(values: Record<string, unknown>): Promise<number> {
   ];
   for (const { name, ok, text, fixes } of checks) {
     console.log(
-      `${ok ? styleText('green', 'ok   ') : styleText('red', 'fault')}  ${name.padEnd(13)} ${text}`,
+      `${ok ? styleText('green', 'ok   ') : styleText('red', 'fault')}  ${name.padEnd(13)} ${printable(text)}`,
     );
-    if (fixes.length) console.log(`       ${''.padEnd(13)} ${fixes.join('; ')}`);
+    if (fixes.length) console.log(`       ${''.padEnd(13)} ${printable(fixes.join('; '))}`);
   }
   const faults = checks.filter(({ ok }) => !ok).length;
   console.log(faults ? `\n${faults} of ${checks.length} checks failed.` : '\nEverything is in order.');

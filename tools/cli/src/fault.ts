@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /** Something the user can mend: shown as one screen that says what is wrong and what to do, never as a stack trace. */
 export class Fault extends Error {
   readonly details: readonly string[];
@@ -18,9 +20,10 @@ export class Fault extends Error {
 export class UsageFault extends Fault {}
 
 export function screenOf(fault: Fault): string {
-  const lines = ['', fault.message];
-  if (fault.details.length) lines.push('', ...fault.details.map((line) => `  ${line}`));
-  if (fault.remedies.length) lines.push('', 'What to do:', ...fault.remedies.map((line) => `  - ${line}`));
+  const lines = ['', printable(fault.message)];
+  const [details, remedies] = [fault.details, fault.remedies].map((all) => all.map(printable));
+  if (details!.length) lines.push('', ...details!.map((line) => `  ${line}`));
+  if (remedies!.length) lines.push('', 'What to do:', ...remedies!.map((line) => `  - ${line}`));
   return [...lines, ''].join('\n');
 }
 

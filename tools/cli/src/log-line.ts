@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { printable } from './printable.ts';
 
 export interface LogEntry {
   time: number;
@@ -56,12 +57,12 @@ function briefly(value: unknown): string {
   return text.length > 160 ? `${text.slice(0, 157)}...` : text;
 }
 
-/** One line of JSON as one line for people; what is not JSON stays as it is. */
+/** One line of JSON as one line for people; what is not JSON stays as it is. What a terminal would obey is escaped. */
 export function renderLine(line: string, colours: boolean, width = 13): string {
   const entry = parseLine(line);
-  if (!entry) return line;
+  if (!entry) return printable(line);
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
-    colours ? styleText(style, text, { validateStream: false }) : text;
+    colours ? styleText(style, printable(text), { validateStream: false }) : printable(text);
   const at = timeOf(line);
   const clock =
     at === undefined
@@ -75,9 +76,9 @@ export function renderLine(line: string, colours: boolean, width = 13): string {
   return [
     paint('gray', clock),
     paint(level.style, level.name.padEnd(5)),
-    paint('cyan', (entry.service ?? '').padEnd(width)),
-    `${entry.msg ?? ''}${error}`,
+    paint('cyan', String(entry.service ?? '').padEnd(width)),
+    printable(`${entry.msg ?? ''}${error}`),
     ...(rest.length ? [paint('gray', rest.join(' '))] : []),
-    ...(entry.traceId ? [paint('gray', `trace=${entry.traceId.slice(0, 8)}`)] : []),
+    ...(entry.traceId ? [paint('gray', `trace=${String(entry.traceId).slice(0, 8)}`)] : []),
   ].join(' ');
 }

@@ -2,6 +2,7 @@ import { EncryptionKeys } from '@jogakbo/messaging/grants';
 import { readSetting } from '@jogakbo/service/environment';
 import { ensureBrokerLogins, publicKeysOf } from './broker-logins.ts';
 import { Fault } from './fault.ts';
+import { printable } from './printable.ts';
 import { readRun } from './run-record.ts';
 import { openSecrets, openState } from './state.ts';
 import { brokerUrlOf } from './store-access.ts';
@@ -67,7 +68,7 @@ export async function logins(): Promise<number> {
     state.id,
   );
   if (remark && operator === undefined) throw new Fault(remark);
-  if (remark) console.error(remark);
+  if (remark) console.error(printable(remark));
   console.log(`${apps.length} services have logins of their own: ${apps.map(({ name }) => name).join(', ')}`);
   return 0;
 }

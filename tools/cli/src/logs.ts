@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { UsageFault } from './fault.ts';
 import { type LogEntry, parseLine, renderLine, timeOf } from './log-line.ts';
+import { printable } from './printable.ts';
 import { openState } from './state.ts';
 import { listApps } from './workspace.ts';
 
@@ -70,7 +71,7 @@ export async function logs(names: string[], values: Record<string, unknown>): Pr
   const width = Math.max(...chosen.map((name) => name.length));
   const colours = process.stdout.isTTY && !process.env.NO_COLOR;
   const print = (entries: LogEntry[]) => {
-    for (const { line } of entries) console.log(json ? line : renderLine(line, colours, width));
+    for (const { line } of entries) console.log(json ? printable(line) : renderLine(line, colours, width));
   };
   const sources = chosen.map((name): Source => {
     const path = join(state.logs, `${name}.log`);
@@ -117,7 +118,7 @@ function showTrace(id: string, names: string[], json: boolean): number {
     return 1;
   }
   const colours = process.stdout.isTTY && !process.env.NO_COLOR;
-  for (const { line } of found) console.log(json ? line : renderLine(line, colours, width));
+  for (const { line } of found) console.log(json ? printable(line) : renderLine(line, colours, width));
   return 0;
 }
 

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { parseArgs, type ParseArgsConfig } from 'node:util';
+import { inspect, parseArgs, type ParseArgsConfig } from 'node:util';
 import { Fault, screenOf, UsageFault } from './fault.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { packageNotFound } from './packages.ts';
+import { printableLines } from './printable.ts';
 import { root } from './workspace.ts';
 
 interface Command {
@@ -318,7 +319,6 @@ try {
         remedies: ['install what package-lock.json says:  npm ci'],
       })
     : error;
-  if (!(fault instanceof Fault)) throw error;
-  console.error(screenOf(fault));
+  console.error(fault instanceof Fault ? screenOf(fault) : printableLines(inspect(fault)));
   process.exitCode = fault instanceof UsageFault ? 2 : 1;
 }

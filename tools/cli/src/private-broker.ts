@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
   existsSync,
   globSync,
@@ -7,6 +8,7 @@ import {
   closeSync,
   readFileSync,
   realpathSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -155,6 +157,18 @@ export function brokerLeftRunning({ folder }: Pick<BrokerPlace, 'folder'>): Proc
   return pid && commandOf(pid).includes(`-home ${folder} `) ? markOf(pid) : undefined;
 }
 
+/**
+ * Makes the secret of Erlang's distribution anew: whoever knows it runs code as the broker. The one that Erlang makes
+ * where there is none is a number of 36 bits that follows from the time.
+ * @returns the path of the file, which only its owner can read
+ */
+export function writeErlangCookie(folder: string): string {
+  const path = join(folder, '.erlang.cookie');
+  rmSync(path, { force: true });
+  writeFileSync(path, randomBytes(32).toString('base64url'), { mode: 0o400, flag: 'wx' });
+  return path;
+}
+
 export async function startPrivateBroker(server: string, place: BrokerPlace): Promise<BackingService> {
   const { folder, logs, ports, password } = place;
   const url = place.tls
@@ -183,6 +197,7 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
   async function start(): Promise<void> {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     mkdirSync(logs, { recursive: true, mode: 0o700 });
+    writeErlangCookie(folder);
     writeFileSync(join(folder, 'rabbitmq-env.conf'), '');
     writeFileSync(join(folder, 'advanced.config'), '[].\n');
     const plugins = ['rabbitmq_management', ...(place.tls ? ['rabbitmq_auth_mechanism_ssl'] : [])];

@@ -1,5 +1,6 @@
 import { isAlive, memoryOf, type ProcessMark, treeOf } from './processes.ts';
 import { messageOf } from './fault.ts';
+import { printable, printableJson } from './printable.ts';
 import {
   type BackingRecord,
   readRun,
@@ -130,16 +131,12 @@ export async function ps({ json }: { json?: boolean }): Promise<number> {
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   if (json) {
     console.log(
-      JSON.stringify(
-        {
-          publicUrl: run?.publicUrl ?? null,
-          state: run && supervisorLives(run) ? run.state : 'stopped',
-          rows,
-          memory: total,
-        },
-        null,
-        2,
-      ),
+      printableJson({
+        publicUrl: run?.publicUrl ?? null,
+        state: run && supervisorLives(run) ? run.state : 'stopped',
+        rows,
+        memory: total,
+      }),
     );
     return run ? 0 : 1;
   }
@@ -148,7 +145,8 @@ export async function ps({ json }: { json?: boolean }): Promise<number> {
     return 1;
   }
   console.log(processTable(rows).join('\n'));
-  for (const { service, reason } of rows) if (reason) console.log(`\n${service} is not ready: ${reason}`);
+  for (const { service, reason } of rows)
+    if (reason) console.log(`\n${service} is not ready: ${printable(reason)}`);
   if (!supervisorLives(run))
     console.log('\nThe supervisor is gone. npm start mends this; npm run stop ends what is left.');
   return 0;

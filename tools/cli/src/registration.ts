@@ -3,6 +3,7 @@ import type { ListRegistrations, Registration } from '@jogakbo/contracts-registr
 import type { Reply } from '@jogakbo/contract';
 import { UsageFault } from './fault.ts';
 import { asOperator } from './operator-door.ts';
+import { printable, printableJson } from './printable.ts';
 import { readRun } from './run-record.ts';
 import { openState, password } from './state.ts';
 import { textTable } from './text-table.ts';
@@ -20,11 +21,11 @@ async function list({ json }: RegistrationOptions): Promise<number> {
   const { items } = await asOperator(openState(), (door) =>
     door.get<Reply<typeof ListRegistrations>>('/v1/ops/registrations'),
   );
-  if (json) console.log(JSON.stringify(items, null, 2));
+  if (json) console.log(printableJson(items));
   else if (items.length === 0) console.log('No app may register yet.');
   else {
     for (const { app, routes, networks, changedAt } of items) {
-      console.log(`${app}  (${changedAt})`);
+      console.log(printable(`${app}  (${changedAt})`));
       const rows = [...routes.map((route) => ['route', route]), ...networks.map((one) => ['network', one])];
       console.log(textTable(rows, '  ').join('\n'));
     }

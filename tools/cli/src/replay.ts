@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from './audit.ts';
 import { confirm, rateOf } from './confirm.ts';
 import { UsageFault } from './fault.ts';
+import { printable } from './printable.ts';
 import { openState } from './state.ts';
 import { withDatabase } from './store-access.ts';
 import { listApps } from './workspace.ts';
@@ -62,7 +63,7 @@ export async function replay(options: ReplayOptions, [service, ...others]: strin
       return 0;
     }
     for (const [name, { length }] of Map.groupBy(rows, ({ name }) => name))
-      console.log(`${length} × ${name}`);
+      console.log(printable(`${length} × ${name}`));
     if (!(await confirm(`Announce these ${rows.length} events of ${service} again?`, options.yes))) {
       console.log('Nothing was done.');
       return 1;

@@ -1,4 +1,5 @@
 import { Fault } from './fault.ts';
+import { printable } from './printable.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { seedStore } from './seed-store.ts';
 import { openState } from './state.ts';
@@ -11,8 +12,8 @@ export async function seed(): Promise<number> {
   }
   const result = await seedStore({
     ...{ state, url: run.publicUrl, identity: run.databases ?? '', force: true },
-    note: (text) => console.log(text),
+    note: (text) => console.log(printable(text)),
   });
-  console.log(result);
+  console.log(printable(result));
   return 0;
 }

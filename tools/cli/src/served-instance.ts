@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Fault, messageOf, screenOf } from './fault.ts';
 import { type LogFile } from './log-file.ts';
 import { renderLine } from './log-line.ts';
+import { printable } from './printable.ts';
 import { end, markOf, type ProcessMark } from './processes.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type Ground } from './serve-ground.ts';
@@ -56,7 +57,9 @@ export class ServedInstance {
         if (renewLogin && !this.#over) await this.#served.ground.renewLogin();
         if (isLast()) await this.#start(isLast);
       })
-      .catch((error) => console.error(error instanceof Fault ? screenOf(error) : messageOf(error)));
+      .catch((error) =>
+        console.error(error instanceof Fault ? screenOf(error) : printable(messageOf(error))),
+      );
   }
 
   async #start(isLast: () => boolean): Promise<void> {
@@ -102,7 +105,7 @@ export class ServedInstance {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     log.follow(child.stdout!, 30, (line) => console.log(renderLine(line, colours, name.length)));
-    log.follow(child.stderr!, 50, (line) => console.error(line));
+    log.follow(child.stderr!, 50, (line) => console.error(printable(line)));
     const timer = setTimeout(() => child.kill('SIGKILL'), patienceToStart);
     const ready = new Promise<string | undefined>((resolve) => {
       child.on('message', (message: { type?: string; url?: string }) => {

@@ -7,6 +7,7 @@ import { Shares, TrafficSplit } from '@jogakbo/messaging/split';
 import { effectOf } from './config-screen.ts';
 import { Fault, UsageFault } from './fault.ts';
 import { asOperator, type OperatorDoor } from './operator-door.ts';
+import { printableJson } from './printable.ts';
 import { openState } from './state.ts';
 import { textTable } from './text-table.ts';
 
@@ -83,7 +84,7 @@ async function list(door: OperatorDoor, service: string | undefined, json?: bool
     door.get<Reply<typeof ListInstances>>('/v1/ops/instances'),
   ]);
   const wanted = Object.fromEntries(Object.entries(split).filter(([name]) => !service || name === service));
-  if (json) console.log(JSON.stringify(wanted, null, 2));
+  if (json) console.log(printableJson(wanted));
   else if (Object.keys(wanted).length === 0) console.log('No calls are split.');
   else console.log(splitTable(wanted, items).join('\n'));
   return 0;

@@ -1,4 +1,5 @@
 import { Listr, type ListrTask } from 'listr2';
+import { printable } from './printable.ts';
 import { type Stage, type StartEvent, stages } from './start-events.ts';
 
 type StageEvent = Extract<StartEvent, { kind: 'stage' }>;
@@ -68,7 +69,8 @@ export class StageList {
 
   take(event: StageEvent): void {
     const queue = this.#queues.get(event.stage)!;
-    queue.events.push(event);
+    // Among them is what servers and tools said of themselves.
+    queue.events.push('text' in event ? { ...event, text: printable(event.text) } : event);
     queue.wake();
   }
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault, messageOf, screenOf, UsageFault } from './fault.ts';
+import { printable } from './printable.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { firstAndSecond, onSignals } from './signals.ts';
 import { type Report, type StartEvent } from './start-events.ts';
@@ -73,8 +74,8 @@ async function drawn(): Promise<Watching> {
       if (!isOver) (list ??= new StageList()).take(event);
     } else if (event.kind !== 'line') endList();
     // A live list would draw over a line printed meanwhile.
-    else if (list && process.stdout.isTTY) held.push(event.text);
-    else print(event.text);
+    else if (list && process.stdout.isTTY) held.push(printable(event.text));
+    else print(printable(event.text));
     if (event.kind === 'ready') print(event.lines.join('\n'));
     if (event.kind === 'fault') print(screenOf(new Fault(event.title, event)), console.error);
   };

@@ -1,5 +1,8 @@
-/** Columns as wide as their widest cell; the last one is left ragged. */
-export function textTable(rows: readonly (readonly string[])[], indent = ''): string[] {
+import { printable } from './printable.ts';
+
+/** Columns as wide as their widest cell; the last one is left ragged. Cells are made printable, each on one line. */
+export function textTable(cells: readonly (readonly string[])[], indent = ''): string[] {
+  const rows = cells.map((row) => row.map(printable));
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map(
     (row) =>
@@ -12,7 +15,8 @@ export function textTable(rows: readonly (readonly string[])[], indent = ''): st
 }
 
 /** A table of at most so many columns: cells of the widest columns are cut with an ellipsis as far as need be. */
-export function fitTable(rows: readonly (readonly string[])[], columns: number): string[] {
+export function fitTable(cells: readonly (readonly string[])[], columns: number): string[] {
+  const rows = cells.map((row) => row.map(printable));
   const longest = (column: number) => Math.max(...rows.map((row) => row[column]!.length));
   const widths = rows[0]!.map((_, column) => longest(column));
   let excess = widths.reduce((sum, width) => sum + width, 2 * (widths.length - 1)) - columns;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -62,6 +62,12 @@ const door = 'gateway';
     await Promise.all([...logins.values()].map((login) => login.close()));
     await broker?.stop();
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  });
+
+  it("has a secret for Erlang's distribution that cannot be guessed, and that its user alone can read", () => {
+    const cookie = join(folder, 'rabbitmq', '.erlang.cookie');
+    expect(readFileSync(cookie, 'utf8')).toMatch(/^[\w-]{43}$/);
+    expect(statSync(cookie)).toMatchObject({ mode: 0o100400, uid: process.getuid!() });
   });
 
   const of = (service: string) => bus.find((one) => one.service === service)!;

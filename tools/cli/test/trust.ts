@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { exchanges } from '@jogakbo/messaging/topology';
@@ -45,7 +45,7 @@ export const trust = (store: Store) =>
       await publish(exchanges.events('catalog'), 'catalog.product-added', removed, brokerUser);
       await until(async () => (await causes()).length === 2);
       expect((await causes()).sort()).toEqual([
-        `UnauthorizedSender: ${brokerUser} may not send it`,
+        'UnauthorizedSender: its first sender may not send it',
         'UnauthorizedSender: a login that is not known may not send it',
       ]);
       expect(await store.available(productId)).toBe(5);
@@ -190,6 +190,37 @@ export const trust = (store: Store) =>
       );
       await store.run(['dead', 'replay', '--all', '--yes']);
       await until(async () => (await refused()).length === 1);
+      expect((await store.call('GET', '/v1/members/me', { token })).body.roles).toEqual(['member']);
+
+      // Nor does one who edits them: the data is the operator's word from then on, the sender is not.
+      const pretended = randomUUID();
+      await as('config', async (channel) =>
+        channel.publish(exchanges.dead('config'), 'config.dead', body, {
+          ...{ messageId: pretended, userId: 'config' },
+          headers: { caller, sender: 'gateway', mark: 'AAAA', queue: 'config.commands', cause: 'worse luck' },
+        }),
+      );
+      const group = async (service: string) =>
+        JSON.parse((await store.run(['dead', 'list', '--json', service])).output).groups as {
+          cause: string;
+          ids: string[];
+        }[];
+      await until(async () => (await group('config')).some(({ cause }) => cause === 'worse luck'));
+      const file = join(store.folder, 'edited.json');
+      writeFileSync(file, JSON.stringify({ ...data, roles: ['operator'] }));
+      const real = (await refused()) as unknown as { ids: string[] }[];
+      for (const [service, id] of [
+        ['identity', real[0]!.ids[0]!],
+        ['config', pretended],
+      ] as const) {
+        const where = ['--service', service];
+        expect((await store.run(['dead', 'edit', id, ...where, '--data', file])).code).toBe(0);
+        expect((await store.run(['dead', 'replay', id, ...where, '--yes'])).code).toBe(0);
+      }
+      const cause = 'UnauthorizedSender: its first sender may not send it';
+      await until(async () => (await group('config')).some((one) => one.cause === cause));
+      await until(async () => (await refused()).length === 1);
+      expect((await group('identity')).map((one) => one.cause)).toEqual([cause]);
       expect((await store.call('GET', '/v1/members/me', { token })).body.roles).toEqual(['member']);
     });
 

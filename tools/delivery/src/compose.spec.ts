@@ -99,6 +99,13 @@ describe('docker-compose.yml', () => {
     for (const mount of mounts) expect(secrets).toHaveProperty(sourceOf(mount));
   });
 
+  it("keeps Erlang's distribution, over which code runs, inside the container of the broker", () => {
+    expect(services['rabbitmq']!.environment).toMatchObject({
+      ...{ RABBITMQ_NODENAME: 'rabbit@localhost', ERL_EPMD_ADDRESS: '127.0.0.1' },
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: expect.stringContaining('inet_dist_use_interface {127,0,0,1}'),
+    });
+  });
+
   it('sets no owner of a secret: with an image whose user this machine does not have, Docker refuses it', () => {
     expect(text).not.toMatch(/\b[ug]id:/);
   });
