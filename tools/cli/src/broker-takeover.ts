@@ -132,10 +132,13 @@ async function hold(channel: ConfirmChannel, queue: string, hasRetries: boolean)
 
 /** Puts messages from one queue into another as the operator, whom services believe who sent them at first. */
 class Move {
-  constructor(
-    private readonly channel: ConfirmChannel,
-    private readonly operator: string,
-  ) {}
+  private readonly channel: ConfirmChannel;
+  private readonly operator: string;
+
+  constructor(channel: ConfirmChannel, operator: string) {
+    this.channel = channel;
+    this.operator = operator;
+  }
 
   /** @param target undefined: the message stays */
   async all(
