@@ -23,7 +23,11 @@ export const jose = 'application/jose';
 
 /** Encrypted data: a JWE in compact serialization (RFC 7516). */
 export class Jwe {
-  constructor(readonly text: string) {}
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
 
   toJSON(): string {
     return this.text;
