@@ -103,7 +103,7 @@ describe('sensitive messages', () => {
     const { queue } = await channel.assertQueue('', { exclusive: true });
     const all = [
       ...Object.values(exchanges).map((exchange) => exchange('bank')),
-      ...[exchanges.replies(other.login), exchanges.events('instances')],
+      ...[exchanges.requests('printer'), exchanges.replies(other.login), exchanges.events('instances')],
     ];
     for (const exchange of all) {
       await channel.assertExchange(exchange, 'topic');
