@@ -115,7 +115,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
 
     it('is taken over: what lay in its queues lies in the new ones, and says who sent it', async () => {
       const { remark } = await ensureBrokerLogins(given, apps, secrets, 'test');
-      expect(remark).toBe('retry.300000ms stay: they hold messages of services that are not known.');
+      expect(remark).toContain('retry.300000ms stay: they hold messages of services that are not known.');
       expect(await takeAll('orders.commands')).toEqual({
         placed: [brokerUser, 'gateway', false],
         waiting: [brokerUser, 'gateway', true],
@@ -136,7 +136,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       const management = (await managementOf(given, '')) as Management;
       await until(async () => (await management.queue('retry.300000ms')).messages === 0);
       const { remark } = await ensureBrokerLogins(given, apps, secrets, 'test');
-      expect(remark).toBeUndefined();
+      expect(remark).not.toContain('stay');
       const names = (await management.queues()).map(({ name }) => name);
       expect(names.filter((name) => /^(retry\.\d+ms|takeover\.)/.test(name))).toEqual([]);
       expect(names).toContain(queues.retry('orders', 500));
