@@ -80,7 +80,7 @@ export async function takeOver(
   }
   const left: string[] = [];
   for (const retry of retries)
-    if (await isEmpty(management, retry)) await channel.deleteQueue(retry);
+    if (await isEmpty(channel, management, retry)) await channel.deleteQueue(retry);
     else left.push(retry);
   if (left.length === 0) await channel.deleteExchange(sharedDeadExchange);
   await channel.close();
@@ -177,11 +177,12 @@ class Move {
   }
 }
 
-/** Of a quorum queue not only what is ready counts, but also what is on its way to where it goes after it expired. */
-async function isEmpty(management: Management, name: string): Promise<boolean> {
+/** Beside what is ready, messages count that are on their way to where they go after they expired. */
+async function isEmpty(channel: ConfirmChannel, management: Management, name: string): Promise<boolean> {
+  if ((await channel.checkQueue(name)).messageCount > 0) return false;
   for (const until = Date.now() + stateIsKnownWithin; Date.now() < until; await pause(250)) {
-    const { messages, messages_dlx: handedOn } = await management.queue(name);
-    if (messages !== undefined) return messages + (handedOn ?? 0) === 0;
+    const { messages, messages_dlx: handedOn = 0 } = await management.queue(name);
+    if (messages === 0 && handedOn === 0) return true;
   }
   return false;
 }
