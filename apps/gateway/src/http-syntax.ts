@@ -52,7 +52,8 @@ const absoluteForm = /^https?:\/\/([^/?#]+)/i;
 
 /**
  * The path and query of a request target, in one spelling: without the origin of its absolute form, and what is
- * percent-encoded in NFC. `*` stays (RFC 9112, section 3.2.4).
+ * percent-encoded in NFC. `*` stays (RFC 9112, section 3.2.4). No segment is `.` or `..`: what clients, proxies and services
+ * make of these differs.
  * @throws Rejection where it is not a target, or not UTF-8 once decoded
  */
 export function targetOf({ method, url }: IncomingMessage): string {
@@ -66,7 +67,22 @@ export function targetOf({ method, url }: IncomingMessage): string {
     if (!target.startsWith('/')) target = `/${target}`;
   }
   if (target.includes('#')) throw malformedUrl('a fragment is not part of a request');
-  return target.includes('%') ? target.replace(/[^/?&=+]*%[^/?&=+]*/g, inNfc) : target;
+  if (target.includes('%')) target = target.replace(/[^/?&=+]*%[^/?&=+]*/g, inNfc);
+  mustNotClimb(target);
+  return target;
+}
+
+/** However its dots and slashes are written; with parameters of the segment, which some servers leave out. */
+function mustNotClimb(target: string): void {
+  const query = target.indexOf('?');
+  const path = query < 0 ? target : target.slice(0, query);
+  if (!/\.|%2e/i.test(path)) return;
+  if (
+    decodeURIComponent(path)
+      .split(/[/\\]/)
+      .some((segment) => /^\.\.?(;|$)/.test(segment))
+  )
+    throw malformedUrl('a path must not hold the segments . and ..');
 }
 
 function inNfc(encoded: string): string {

@@ -1,9 +1,10 @@
-import { platformRejection, Rejection } from '@jogakbo/contract';
+import { Rejection } from '@jogakbo/contract';
 import type { Caller } from '@jogakbo/messaging';
 import type { Dispatcher } from 'undici';
 import type { Exchange } from './exchange.ts';
 import { normalizeBody } from './input.ts';
 import type { Route } from './routes.ts';
+import { foreignPolicy } from './security-headers.ts';
 
 /** Everything else that a client sends stays here: among it could be what services take for the word of the gateway. */
 const requestHeaders = [
@@ -13,7 +14,7 @@ const requestHeaders = [
 /** What an answer may say. Cookies, and what speaks of the connection or of who answers, are not for clients. */
 const responseHeaders = [
   ...['content-type', 'content-language', 'content-encoding', 'content-disposition', 'etag', 'last-modified'],
-  ...['expires', 'vary', 'location', 'link', 'retry-after', 'allow', 'accept-ranges', 'content-range'],
+  ...['vary', 'location', 'link', 'retry-after', 'allow', 'accept-ranges', 'content-range'],
   ...['preference-applied', 'deprecation', 'sunset'],
 ];
 
@@ -34,7 +35,6 @@ export interface Answer {
   body: Buffer;
 }
 
-/** @throws Rejection where it is not fit for anybody */
 export function sentOf(
   { http }: Route,
   parameters: Record<string, string>,
@@ -72,17 +72,8 @@ export function sentOf(
 }
 
 /** The path is made anew, so that nothing of it leads anywhere but where the route does. */
-function pathOf(pattern: string, parameters: Record<string, string>): string {
-  return pattern.replace(/\{(\w+)\}/g, (_, name: string) => {
-    const value = parameters[name]!;
-    if (value.split(/[/\\]/).some((part) => part === '.' || part === '..')) {
-      throw platformRejection('invalid', 'the path leads elsewhere', [
-        { path: name, message: 'must not hold . or .. as a part of a path' },
-      ]);
-    }
-    return encodeURIComponent(value);
-  });
-}
+const pathOf = (pattern: string, parameters: Record<string, string>): string =>
+  pattern.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(parameters[name]!));
 
 /** Answers with what an instance answered. @throws Rejection its "no" */
 export function answerWith(
@@ -106,8 +97,16 @@ export function answerWith(
   }
   const location = one('location');
   if (location?.startsWith(`${origin}/`)) exchange.header('location', location.slice(origin.length));
+  exchange.header('content-security-policy', foreignPolicy);
   const isCacheable = access === 'public' && http.method === 'GET';
-  exchange.header('cache-control', isCacheable ? (one('cache-control') ?? 'no-cache') : 'no-store');
+  if (!isCacheable) exchange.header('cache-control', 'no-store');
+  else {
+    // The service was told who is signed in: such an answer is for this member alone, whatever the service says of it.
+    const isForAll = exchange.memberId === undefined;
+    exchange.header('cache-control', isForAll ? (one('cache-control') ?? 'no-cache') : 'private, no-cache');
+    if (isForAll && one('expires')) exchange.header('expires', one('expires')!);
+    exchange.append('vary', 'Authorization');
+  }
   if (body.length > 0 && !one('content-type')) exchange.header('content-type', 'application/octet-stream');
   const etag = one('etag');
   if (etag && !etag.startsWith('W/') && isWeakened(etag, answer, exchange))

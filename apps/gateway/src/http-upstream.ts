@@ -16,36 +16,26 @@ import { MemberAssertions } from './member-assertion.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { UpstreamAgents } from './upstream-agents.ts';
+import { UpstreamBulkheads, type Place } from './upstream-bulkheads.ts';
+import { judge, type Outcome, type Standing } from './upstream-standing.ts';
 
 /** So many different instances are tried for one request at most. */
 const mostAttempts = 3;
-/** An instance that fails so often in a row is left out, at first for so long, and each time twice as long (milliseconds). */
-const failuresInARow = 5;
-const leftOutAtFirst = 1_000;
-const leftOutAtMost = 60_000;
+/** The answers of a service that are held at once are as large as so many of the largest. */
+const mostLargestAnswers = 8;
+/** An instance, or what stands before it, cannot answer. With another error the service itself says that it failed. */
+const isAway = (status: number): boolean => status >= 502 && status <= 504;
 
 /** Nothing was sent: another instance may be asked for whatever it is. */
 const neverReached = new Set([
   ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'],
 ]);
 
-/** How this gateway gets on with an instance. */
-interface Standing {
-  service: string;
-  outstanding: number;
-  /** In a row. */
-  failures: number;
-  timesLeftOut: number;
-  leftOutUntil: number;
-}
-
 /** Whoever waits for the answer. */
 interface Client {
   isGone: boolean;
   onGone: () => void;
 }
-
-type Outcome = 'answered' | 'failed' | 'unreached' | 'denied' | 'late' | 'too-large' | 'given-up';
 
 /** An attempt that another instance may make good: at any time, or only where asking twice is harmless. */
 class Failed extends Error {
@@ -56,7 +46,8 @@ class Failed extends Error {
 
 /**
  * Takes requests to services that are asked over HTTP, found by what is announced of them. The instance with the fewest
- * requests outstanding gets the next one; one that fails again and again is left out for a growing time. Where the calls
+ * requests outstanding gets the next one; one that fails again and again is left out for a growing time, as long as another
+ * one can be asked. Where the calls
  * of a service are split among its versions, those of one version come before all others.
  */
 @Injectable()
@@ -64,6 +55,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
   readonly #log = new Logger('gateway');
   readonly #agents: UpstreamAgents;
   readonly #standings = new Map<string, Standing>();
+  readonly #bulkheads: UpstreamBulkheads;
   readonly #requests: Counter;
 
   constructor(
@@ -77,6 +69,10 @@ export class HttpUpstreams implements OnApplicationShutdown {
     const own = [...settings.deniedUpstreams, toEndpoint(rabbitmqUrl)];
     const addresses = new UpstreamAddresses(() => [...own, ...toEndpoints(services.ownInstances)]);
     this.#agents = new UpstreamAgents(addresses, settings.responseLimit);
+    this.#bulkheads = new UpstreamBulkheads(() => ({
+      requests: settings.upstreamRequests,
+      bytes: mostLargestAnswers * settings.responseLimit,
+    }));
     this.#requests = new Counter({
       name: 'http_upstream_requests_total',
       help: 'Requests to instances that are asked over HTTP, attempts counted one by one.',
@@ -102,8 +98,8 @@ export class HttpUpstreams implements OnApplicationShutdown {
   /**
    * Answers with what an instance answers.
    * @throws Rejection an instance's "no"
-   * @throws RemoteFault `unavailable` where nobody takes it or all that were tried failed, `timeout`, and
-   *   `contract-broken` for an answer that is too large
+   * @throws RemoteFault `unavailable` where nobody takes it or all that were tried failed, `timeout`, `overloaded` where
+   *   the service holds too much already, `contract-broken` for an answer that is too large, and `internal`
    */
   async forward(
     route: Route,
@@ -111,28 +107,29 @@ export class HttpUpstreams implements OnApplicationShutdown {
     caller: Caller | undefined,
     exchange: Exchange,
   ): Promise<void> {
+    const { service } = route;
+    const place = this.#bulkheads.enter(service);
+    const client: Client = { isGone: false, onGone: () => {} };
+    const end = () => {
+      place.leave();
+      client.isGone = true;
+      client.onGone();
+    };
+    exchange.whenOver(end);
+    if (exchange.isOver) end();
     const assertion = caller && (await this.assertions.sign(route, caller));
     const splitKey = toSplitKey(caller?.memberId ?? exchange.address);
     const sent = sentOf(route, parameters, { caller, assertion, splitKey }, exchange);
     const deadline = Date.now() + this.settings.requestTimeout;
-    const client: Client = { isGone: false, onGone: () => {} };
-    exchange.whenOver(() => {
-      client.isGone = true;
-      client.onGone();
-    });
     const tried = new Set<string>();
-    const { service } = route;
     const version = this.split.versionFor(service, { splitKey });
     while (tried.size < mostAttempts) {
-      let instance = this.#choose(route, tried, version);
-      if (!instance) {
-        instance = this.#chooseAny(route, tried);
-        if (instance && version !== undefined) this.split.fellBack(service, version);
-      }
+      const instance = this.#choose(route, tried, version);
       if (!instance) break;
+      if (version !== undefined && instance.version !== version) this.split.fellBack(service, version);
       tried.add(instance.instance);
       try {
-        const answer = await this.#ask(instance, sent, deadline, client);
+        const answer = await this.#ask(instance, sent, deadline, client, place);
         return answerWith(answer, route, instance.url, exchange);
       } catch (error) {
         if (!(error instanceof Failed)) throw error;
@@ -142,28 +139,29 @@ export class HttpUpstreams implements OnApplicationShutdown {
     throw new RemoteFault('unavailable', `no instance of ${service} answered`);
   }
 
-  /** Of the version that is meant; where a split means none for this call, of those that it does not name. */
+  /**
+   * First those of the version that is meant; where a split means none for this call, those that it does not name. Then all
+   * others, and at last one that is left out: requests alone, whatever they ask for, must not take a service away.
+   */
   #choose(route: Route, tried: Set<string>, meant: string | undefined): Announcement | undefined {
     const shares = this.split.sharesOf(route.service);
-    if (!shares) return this.#chooseAny(route, tried);
-    return this.#chooseAny(route, tried, (version) =>
-      meant === undefined ? !Object.hasOwn(shares, version) : version === meant,
-    );
+    const isMeant = ({ version }: Announcement) =>
+      !shares || (meant === undefined ? !Object.hasOwn(shares, version) : version === meant);
+    const all = this.services
+      .upstreamsOf(route.service)
+      .filter(({ instance }) => !tried.has(instance))
+      .filter(({ contract }) => contract.requests.some(({ name }) => name === route.contract.name));
+    const now = Date.now();
+    const able = all.filter((one) => this.#standingOf(one).leftOutUntil <= now);
+    return this.#chooseIdlest(able.filter(isMeant)) ?? this.#chooseIdlest(able) ?? this.#chooseSoonest(all);
   }
 
-  #chooseAny(
-    { service, contract }: Route,
-    tried: Set<string>,
-    fits: (version: string) => boolean = () => true,
-  ): Announcement | undefined {
-    const now = Date.now();
+  #chooseIdlest(instances: readonly Announcement[]): Announcement | undefined {
     let best: Announcement[] = [];
     let fewest = Infinity;
-    for (const instance of this.services.upstreamsOf(service)) {
-      const { outstanding, leftOutUntil } = this.#standingOf(instance);
-      if (tried.has(instance.instance) || leftOutUntil > now || outstanding > fewest) continue;
-      if (!fits(instance.version)) continue;
-      if (!instance.contract.requests.some(({ name }) => name === contract.name)) continue;
+    for (const instance of instances) {
+      const { outstanding } = this.#standingOf(instance);
+      if (outstanding > fewest) continue;
       if (outstanding < fewest) best = [];
       fewest = outstanding;
       best.push(instance);
@@ -171,7 +169,19 @@ export class HttpUpstreams implements OnApplicationShutdown {
     return best[Math.floor(Math.random() * best.length)];
   }
 
-  async #ask(instance: Announcement, sent: Sent, deadline: number, client: Client): Promise<Answer> {
+  /** The one whose time to be left out ends first. */
+  #chooseSoonest(instances: readonly Announcement[]): Announcement | undefined {
+    const until = (one: Announcement) => this.#standingOf(one).leftOutUntil;
+    return [...instances].sort((a, b) => until(a) - until(b))[0];
+  }
+
+  async #ask(
+    instance: Announcement,
+    sent: Sent,
+    deadline: number,
+    client: Client,
+    place: Place,
+  ): Promise<Answer> {
     const standing = this.#standingOf(instance);
     const remaining = deadline - Date.now();
     if (remaining <= 0) throw new RemoteFault('timeout', 'no time left');
@@ -183,33 +193,22 @@ export class HttpUpstreams implements OnApplicationShutdown {
       abort.abort();
     }, remaining);
     client.onGone = () => abort.abort();
-    const { method, path, body } = sent;
+    if (client.isGone) abort.abort();
     let outcome: Outcome = 'failed';
     standing.outstanding += 1;
     try {
-      const response = await this.#agents.agentFor(instance).request({
-        ...{ origin: instance.url, method, path, body },
-        headers: { ...sent.headers, 'x-request-timeout': String(remaining) },
-        signal: abort.signal,
-      });
-      const { statusCode: status, headers } = response;
-      const answer = { status, headers, body: Buffer.from(await response.body.arrayBuffer()) };
-      if (status >= 500) throw new Failed(true);
-      outcome = 'answered';
+      const answer = await this.#request(instance, sent, remaining, abort.signal, place);
+      if (isAway(answer.status)) throw new Failed(true);
+      outcome = answer.status < 500 ? 'answered' : 'error';
+      if (outcome === 'error')
+        throw new RemoteFault('internal', `${instance.instance} answered ${answer.status}`);
       return answer;
     } catch (error) {
-      const { code } = error as { code?: string };
-      if (client.isGone) outcome = 'given-up';
-      else if (isLate) outcome = 'late';
-      else if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') outcome = 'too-large';
-      else if (error instanceof DeniedAddress) {
-        outcome = 'denied';
-        this.#log.warn(`${instance.instance} is not asked: ${error.message}`);
-      } else if (neverReached.has(code ?? '')) outcome = 'unreached';
-      if (outcome === 'late') throw new RemoteFault('timeout', 'no answer in time');
-      if (outcome === 'too-large') throw new RemoteFault('contract-broken', 'the answer is too large');
-      if (outcome === 'given-up') throw new Rejection('client-gone', 499);
-      throw new Failed(outcome === 'failed');
+      place.release();
+      if (outcome !== 'error') outcome = isLate ? 'late' : outcomeOf(error, client);
+      if (outcome === 'denied')
+        this.#log.warn(`${instance.instance} is not asked: ${(error as Error).message}`);
+      throw toThrown(outcome, error);
     } finally {
       clearTimeout(timer);
       client.onGone = () => {};
@@ -219,8 +218,28 @@ export class HttpUpstreams implements OnApplicationShutdown {
     }
   }
 
-  #standingOf({ service, instance, url }: Announcement): Standing {
-    const key = `${instance} ${url}`;
+  async #request(
+    instance: Announcement,
+    { method, path, body, headers }: Sent,
+    remaining: number,
+    signal: AbortSignal,
+    place: Place,
+  ): Promise<Answer> {
+    const response = await this.#agents.agentFor(instance).request({
+      ...{ origin: instance.url, method, path, body, signal },
+      headers: { ...headers, 'x-request-timeout': String(remaining) },
+    });
+    const chunks: Buffer[] = [];
+    for await (const chunk of response.body) {
+      place.hold((chunk as Buffer).length);
+      chunks.push(chunk as Buffer);
+    }
+    return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
+  }
+
+  #standingOf(announcement: Announcement): Standing {
+    const { service } = announcement;
+    const key = keyOf(announcement);
     let standing = this.#standings.get(key);
     if (!standing) {
       standing = { service, outstanding: 0, failures: 0, timesLeftOut: 0, leftOutUntil: 0 };
@@ -230,11 +249,11 @@ export class HttpUpstreams implements OnApplicationShutdown {
   }
 
   #forgetTheGone(): void {
-    this.#agents.keepOnly(this.services.upstreamServices);
-    for (const [key, { service }] of this.#standings) {
-      const isThere = this.services.upstreamsOf(service).some((one) => key === `${one.instance} ${one.url}`);
-      if (!isThere) this.#standings.delete(key);
-    }
+    const services = this.services.upstreamServices;
+    this.#agents.keepOnly(services);
+    const there = [...services].flatMap((service) => this.services.upstreamsOf(service).map(keyOf));
+    const present = new Set(there);
+    for (const key of this.#standings.keys()) if (!present.has(key)) this.#standings.delete(key);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -242,14 +261,29 @@ export class HttpUpstreams implements OnApplicationShutdown {
   }
 }
 
-/** One more failure leaves an instance out again that comes back, until it succeeds once. */
-function judge(standing: Standing, outcome: Outcome): void {
-  if (outcome === 'answered') Object.assign(standing, { failures: 0, timesLeftOut: 0 });
-  // What was under way when an instance was left out says nothing new.
-  else if (outcome === 'given-up' || outcome === 'too-large' || standing.leftOutUntil > Date.now()) return;
-  else if (++standing.failures >= failuresInARow) {
-    const time = Math.min(leftOutAtFirst * 2 ** standing.timesLeftOut, leftOutAtMost);
-    standing.timesLeftOut += 1;
-    standing.leftOutUntil = Date.now() + time;
+const keyOf = ({ instance, url }: Announcement): string => `${instance} ${url}`;
+
+function outcomeOf(error: unknown, client: Client): Outcome {
+  const { code } = error as { code?: string };
+  if (client.isGone) return 'given-up';
+  if (error instanceof RemoteFault) return 'overloaded';
+  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return 'too-large';
+  if (error instanceof DeniedAddress) return 'denied';
+  return neverReached.has(code ?? '') ? 'unreached' : 'failed';
+}
+
+function toThrown(outcome: Outcome, error: unknown): unknown {
+  switch (outcome) {
+    case 'late':
+      return new RemoteFault('timeout', 'no answer in time');
+    case 'too-large':
+      return new RemoteFault('contract-broken', 'the answer is too large');
+    case 'given-up':
+      return new Rejection('client-gone', 499);
+    case 'error':
+    case 'overloaded':
+      return error;
+    default:
+      return new Failed(outcome === 'failed');
   }
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Announcement, ServiceDescription } from '@jogakbo/contract';
 import { BrokerConnection, Instances, KnownGrants, Publisher } from '@jogakbo/messaging';
 import { Metrics } from '@jogakbo/service';
@@ -21,6 +22,9 @@ const ownRoutes = [
 
 /** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
 const lookEvery = 250;
+/** However much is announced, the table of routes is made once in this time, in milliseconds: after so many at once. */
+const tableEvery = 100;
+const tablesAtOnce = 10;
 
 /**
  * Which services there are, and what each speaks, as far as one can hear. A service whose instances are all away keeps
@@ -32,15 +36,17 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   readonly #instances: Instances;
   readonly #contracts = new Map<string, ServiceDescription>();
   readonly #foreign = new Map<string, ServiceDescription>();
+  #onBus = new Map<string, Announcement[]>();
   #upstreams = new Map<string, Announcement[]>();
   readonly #listeners: ((table: RouteTable) => void)[] = [];
   readonly #refused: Gauge;
   #granted: ServiceDescription[] = [];
-  #alive = new Set<string>();
   #simulated: string[] = [];
   #heard = '';
   #table = new RouteTable([], ownRoutes);
   #timer: NodeJS.Timeout | undefined;
+  #making: NodeJS.Timeout | undefined;
+  #nextTableAt = -Infinity;
   #learnedAt = Infinity;
 
   constructor(
@@ -50,10 +56,11 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     private readonly grants: KnownGrants,
     metrics: Metrics,
   ) {
-    this.#instances = new Instances(connection, publisher, 'gateway', (announcement) => {
+    const hear = (announcement: Announcement): void => {
       if (announcement.upstream && announcement.state === 'draining') this.#forgetForeign(announcement);
       this.#look();
-    });
+    };
+    this.#instances = new Instances(connection, publisher, 'gateway', hear, 'routes');
     grants.onChange(() => {
       this.#heard = '';
       this.#look();
@@ -94,7 +101,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   /** True where at least one instance of the service takes work. */
   serves({ service, upstream }: Pick<Route, 'service' | 'upstream'>): boolean {
-    return upstream === 'bus' ? this.#alive.has(service) : this.upstreamsOf(service).length > 0;
+    return upstream === 'bus' ? this.#onBus.has(service) : this.upstreamsOf(service).length > 0;
   }
 
   /** The instances of a service that is asked over HTTP, those that take work now. */
@@ -143,10 +150,20 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
       alive.filter(({ upstream }) => upstream),
       alive.filter(({ upstream }) => !upstream),
     ];
-    this.#alive = new Set(onBus.map(({ service }) => service));
+    this.#onBus = Map.groupBy(onBus, ({ service }) => service);
     this.#simulated = [...new Set(onBus.flatMap(({ simulated = [] }) => simulated))].sort();
     this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
-    for (const [service, some] of Map.groupBy(onBus, ({ service }) => service)) {
+    const now = performance.now();
+    if (now >= this.#nextTableAt) return this.#makeTable();
+    this.#making ??= setTimeout(() => this.#makeTable(), this.#nextTableAt - now).unref();
+  }
+
+  #makeTable(): void {
+    clearTimeout(this.#making);
+    this.#making = undefined;
+    const now = performance.now();
+    this.#nextTableAt = Math.max(this.#nextTableAt, now - tablesAtOnce * tableEvery) + tableEvery;
+    for (const [service, some] of this.#onBus) {
       this.#contracts.set(service, together(some.map(({ contract }) => contract)));
     }
     for (const [service, some] of this.#upstreams) {
@@ -166,6 +183,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
+    clearTimeout(this.#making);
     await this.#instances.close();
   }
 }
@@ -177,7 +195,11 @@ function signOf(announcement: Announcement): string {
   const { instance, version, upstream, url, networks, contract } = announcement;
   if (!upstream) return `${instance} ${version}`;
   let sign = signs.get(announcement);
-  if (!sign) signs.set(announcement, (sign = JSON.stringify([instance, version, url, networks, contract])));
+  if (!sign) {
+    // A digest: all signs are joined and compared several times in a second.
+    const text = JSON.stringify([version, url, networks, contract]);
+    signs.set(announcement, (sign = `${instance} ${hash('sha1', text, 'base64url')}`));
+  }
   return sign;
 }
 

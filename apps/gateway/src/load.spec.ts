@@ -15,6 +15,8 @@ describe('the priority of a request', () => {
     ['member', 'command', 'buying'],
     ['owner', 'command', 'buying'],
     ['merchant', 'command', 'buying'],
+    ['operator', 'query', 'operating'],
+    ['operator', 'command', 'operating'],
   ] as const)('%s %s is %s', (access, kind, priority) => {
     expect(priorityOf(route(access, kind))).toBe(priority);
   });

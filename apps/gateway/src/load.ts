@@ -16,6 +16,8 @@ const priorities = {
   browsing: { share: 0.6, queue: 0.125, patience: 1 },
   reading: { share: 0.8, queue: 0.25, patience: 2 },
   buying: { share: 1, queue: 1, patience: 4 },
+  /** However busy it is here, an operator can end what makes it so. */
+  operating: { share: 1, queue: 1, patience: Infinity },
 } as const;
 export type Priority = keyof typeof priorities;
 
@@ -25,8 +27,9 @@ const weight = 0.3;
 /** A single look counts for no more: a process that was stopped for a minute is not overloaded when it goes on. */
 const longestDelay = 1_000;
 
-/** Public reads are browsing; commands of members are buying; all else is between them. */
+/** Public reads are browsing; commands of members are buying; all of operators is operating; the rest is reading. */
 export function priorityOf({ access, contract }: Pick<Route, 'access' | 'contract'>): Priority {
+  if (access === 'operator') return 'operating';
   if (access === 'public') return contract.kind === 'query' ? 'browsing' : 'reading';
   return contract.kind === 'command' ? 'buying' : 'reading';
 }

@@ -43,6 +43,15 @@ const shape = {
     .max(104_857_600)
     .default(4_194_304)
     .describe('bytes at most of an answer of a service that is asked over HTTP'),
+  upstreamRequests: live(
+    z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(128)
+      .describe('requests at once at most to each service that is asked over HTTP'),
+  ),
   tokenIssuer: z
     .string()
     .min(1)

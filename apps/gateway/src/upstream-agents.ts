@@ -22,7 +22,7 @@ export class UpstreamAgents {
   agentFor({ service, networks = [] }: Announcement): Agent {
     const known = this.#agents.get(service);
     if (known?.networks === networks.join()) return known.agent;
-    void known?.agent.close();
+    if (known) void close(known.agent);
     const agent = new Agent({
       connect: this.#connector(networks),
       connections: mostConnections,
@@ -53,11 +53,14 @@ export class UpstreamAgents {
     for (const [service, { agent }] of this.#agents) {
       if (services.has(service)) continue;
       this.#agents.delete(service);
-      void agent.close();
+      void close(agent);
     }
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#agents.values()].map(({ agent }) => agent.close()));
+    await Promise.all([...this.#agents.values()].map(({ agent }) => close(agent)));
   }
 }
+
+/** Requests under way end first. Of an agent whose last connection has just broken there is nothing left to close. */
+const close = (agent: Agent): Promise<void> => agent.close().catch(() => {});

@@ -74,6 +74,34 @@ export const httpSyntax = (door: Door) =>
     });
 
     it.each([
+      '/greetings/../.well-known/jwks.json',
+      '/greetings/./cards',
+      '/greetings/..',
+      '/greetings/%2e%2E/v1/things',
+      '/greetings/.%2e/v1/things',
+      '/greetings/..%2f..%2fhealth/live',
+      '/greetings/%2E%2E%5cv1',
+      '/greetings/..\\v1',
+      '/greetings/..;a=b/v1/things',
+      '/v1/things/..',
+      '/v1/../v1/things',
+      'http://x/v1/../v1/things',
+      '/v1/things/..?a=b',
+      '/../health/live',
+    ])('refuses the segments . and .. in %j', async (target) => {
+      const answer = await door.raw(get(target));
+      expectAnswer(answer, 400);
+      expect(answer).toContain('invalid-url');
+    });
+
+    it.each(['/docs?next=../a', '/docs?next=/../a', '/.well-known/gateway-jwks.json'])(
+      'takes the dots of %j',
+      async (target) => {
+        expectAnswer(await door.raw(get(target)), 200);
+      },
+    );
+
+    it.each([
       ['xchunked', 501],
       ['gzip, chunked', 501],
       ['gzip\r\nTransfer-Encoding: chunked', 501],

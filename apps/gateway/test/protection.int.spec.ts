@@ -20,7 +20,8 @@ describe('protection', () => {
         const { headers } = await door.call(path);
         expect(headers.get('x-content-type-options')).toBe('nosniff');
         expect(headers.get('referrer-policy')).toBe('no-referrer');
-        expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+        for (const rule of ['frame-ancestors', 'base-uri', 'form-action'])
+          expect(headers.get('content-security-policy')).toContain(`${rule} 'none'`);
         expect(headers.get('server')).toBeNull();
         expect(headers.get('x-powered-by')).toBeNull();
       }

@@ -21,28 +21,53 @@ interface Row {
   last_seen: Date;
 }
 
-/** What each version of each service spoke, and when: kept for good, by whichever replica hears it. */
+/** How many contracts of a service are kept: what a service outside calls its versions is not the store's to choose. */
+const mostKept = { bus: 200, http: 20 };
+
+/** What the last versions of each service spoke, and when; written by whichever replica hears it. */
 @Injectable()
 export class ContractHistory {
   readonly #logger = new Logger('ContractHistory');
+  /** To be written, the last one for each contract. */
+  readonly #pending = new Map<string, Spoken>();
+  #writing: Promise<void> | undefined;
 
   constructor(private readonly dataSource: DataSource) {}
 
   /** Never throws: who is there does not depend on the database. What is missed is noted the next time. */
-  async note(spoken: Spoken[]): Promise<void> {
+  note(spoken: Spoken[]): Promise<void> {
+    for (const one of spoken) this.#pending.set(`${one.service} ${one.version} ${one.hash}`, one);
+    return (this.#writing ??= this.#write().finally(() => (this.#writing = undefined)));
+  }
+
+  async #write(): Promise<void> {
     try {
-      for (const { service, version, hash, upstream, contract, startedAt } of spoken) {
-        // A clock that is ahead makes no contract the newest for good.
-        await this.dataSource.query(
-          `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at)
-           VALUES ($1, $2, $3, $4, $5, LEAST($6, now())) ON CONFLICT (service, version, hash) DO UPDATE
-           SET last_seen = now(), started_at = GREATEST(contract_version.started_at, EXCLUDED.started_at)`,
-          [service, version, hash, upstream, JSON.stringify(contract), startedAt],
-        );
+      for (const [key, one] of this.#pending) {
+        this.#pending.delete(key);
+        await this.#writeOne(one);
       }
     } catch (error) {
+      this.#pending.clear();
       this.#logger.warn(`what services speak is not written down now: ${(error as Error).message}`);
     }
+  }
+
+  async #writeOne({ service, version, hash, upstream, contract, startedAt }: Spoken): Promise<void> {
+    // A clock that is ahead makes no contract the newest for good.
+    const [row] = (await this.dataSource.query(
+      `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at)
+       VALUES ($1, $2, $3, $4, $5, LEAST($6, now())) ON CONFLICT (service, version, hash) DO UPDATE
+       SET last_seen = now(), started_at = GREATEST(contract_version.started_at, EXCLUDED.started_at)
+       RETURNING xmax = 0 AS "isNew"`,
+      [service, version, hash, upstream, JSON.stringify(contract), startedAt],
+    )) as { isNew: boolean }[];
+    if (!row?.isNew) return;
+    await this.dataSource.query(
+      `DELETE FROM contract_version WHERE service = $1 AND (version, hash) NOT IN (
+         SELECT version, hash FROM contract_version WHERE service = $1
+         ORDER BY last_seen DESC, started_at DESC LIMIT $2)`,
+      [service, mostKept[upstream]],
+    );
   }
 
   /** The contract of the newest instance of each of our own services, if it is not too long gone. */

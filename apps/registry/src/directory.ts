@@ -26,12 +26,19 @@ export interface Change {
   at: number;
 }
 
+/** A change as it is remembered: contracts are large, and clients that ask what changed need none. */
+export interface RememberedChange extends Omit<Change, 'entry'> {
+  entry: { announcement: Omit<Announcement, 'contract'>; hash: string };
+}
+
 /** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
 const lookEvery = 200;
 /** How often to write down that what is spoken is still spoken, in milliseconds. */
 const noteEvery = 60_000;
 /** How long changes are remembered for clients that fetch only those: Eureka's own three minutes. */
 const rememberChanges = 180_000;
+/** And how many: a client that missed some sees it by the hash, and fetches all. */
+const mostChanges = 500;
 
 /**
  * Who is there: soft state, made by listening, so that every replica knows the same and none is missed when it dies.
@@ -43,7 +50,7 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   readonly #spokesman: Spokesman;
   readonly #listeners = new Set<(change: Change) => void>();
   #entries = new Map<string, Entry & { sign: string }>();
-  #changes: Change[] = [];
+  #changes: RememberedChange[] = [];
   #timers: NodeJS.Timeout[] = [];
 
   constructor(
@@ -52,7 +59,7 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     private readonly history: ContractHistory,
     private readonly grants: KnownGrants,
   ) {
-    this.#instances = new Instances(connection, publisher, 'registry', () => this.#look());
+    this.#instances = new Instances(connection, publisher, 'registry', () => this.#look(), 'registrations');
     this.#spokesman = new Spokesman(connection, publisher, 'registry', this.#instances);
   }
 
@@ -73,8 +80,8 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     return [...this.#entries.values()].sort((a, b) => (name(a) < name(b) ? -1 : 1));
   }
 
-  /** What changed in the last three minutes. */
-  get changes(): readonly Change[] {
+  /** What changed in the last three minutes, the last of it. */
+  get changes(): readonly RememberedChange[] {
     this.#look();
     return this.#changes;
   }
@@ -144,7 +151,8 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   }
 
   #tell(changes: Change[], now: number): void {
-    this.#changes = [...this.#changes.filter(({ at }) => now - at < rememberChanges), ...changes];
+    const recent = this.#changes.filter(({ at }) => now - at < rememberChanges);
+    this.#changes = [...recent, ...changes.map(withoutContract)].slice(-mostChanges);
     for (const change of changes) for (const listener of this.#listeners) listener(change);
     this.#note(changes.filter(({ kind }) => kind !== 'went').map(({ entry }) => entry));
   }
@@ -188,4 +196,9 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
       .flatMap((request) => refusedRoutes(service, request, current))
       .map(({ route, holder }) => ({ route, ...(holder !== undefined && { holder }) }));
   }
+}
+
+function withoutContract({ entry: { announcement, hash }, ...change }: Change): RememberedChange {
+  const { contract: _, ...rest } = announcement;
+  return { ...change, entry: { announcement: rest, hash } };
 }

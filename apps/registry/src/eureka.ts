@@ -15,9 +15,10 @@ import {
 } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Credentials, type Credential } from './credentials.ts';
-import { Directory, type Change, type Entry } from './directory.ts';
+import { Directory, type Change, type Entry, type RememberedChange } from './directory.ts';
 import { answer } from './eureka-format.ts';
-import { instanceOf, Metadata, Registration, Status, statusOf } from './registration.ts';
+import { Metadata, Status, statusOf } from './eureka-instance.ts';
+import { instanceOf, Registration } from './registration.ts';
 
 type View = ReturnType<typeof viewOf>;
 
@@ -114,7 +115,7 @@ export class Eureka {
     const instance = instanceOf(entry);
     const said = Status.safeParse(status);
     if (said.success && said.data !== instance.status) {
-      await this.registration.say({ ...instance, status: said.data }, entry, credential);
+      await this.registration.change({ ...instance, status: said.data }, entry, credential);
     } else {
       await this.registration.renew(entry, credential);
     }
@@ -140,7 +141,11 @@ export class Eureka {
     const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
     const status = Status.safeParse(value);
     if (!status.success) throw new BadRequestException(`value: must be one of ${Status.options.join(', ')}`);
-    await this.registration.say({ ...instanceOf(entry), overriddenStatus: status.data }, entry, credential);
+    await this.registration.change(
+      { ...instanceOf(entry), overriddenStatus: status.data },
+      entry,
+      credential,
+    );
   }
 
   @Delete('apps/:app/:instanceId/status')
@@ -150,7 +155,7 @@ export class Eureka {
     @Req() request: FastifyRequest,
   ): Promise<void> {
     const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
-    await this.registration.say({ ...instanceOf(entry), overriddenStatus: undefined }, entry, credential);
+    await this.registration.change({ ...instanceOf(entry), overriddenStatus: undefined }, entry, credential);
   }
 
   /** What the instance says of itself when it registers again goes before, as with Eureka itself. */
@@ -167,7 +172,7 @@ export class Eureka {
     if (!metadata.success) {
       throw new BadRequestException(metadata.error.issues.map(({ message }) => message).join('; '));
     }
-    await this.registration.say({ ...instance, metadata: metadata.data }, entry, credential);
+    await this.registration.change({ ...instance, metadata: metadata.data }, entry, credential);
   }
 
   /** Only an app's own credential renews or cancels its instances; no credential changes those of our own services. */
@@ -205,7 +210,11 @@ export class Eureka {
 const actions: Record<Change['kind'], string> = { came: 'ADDED', changed: 'MODIFIED', went: 'DELETED' };
 
 /** An instance as Eureka shows it. */
-function viewOf(entry: Entry, actionType = 'ADDED', at = Date.parse(entry.announcement.startedAt)) {
+function viewOf(
+  entry: RememberedChange['entry'],
+  actionType = 'ADDED',
+  at = Date.parse(entry.announcement.startedAt),
+) {
   const { announcement, hash } = entry;
   const { service, version, instance, url, state, startedAt, interval } = announcement;
   const since = Date.parse(startedAt);

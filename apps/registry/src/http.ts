@@ -6,7 +6,7 @@ import { parseXml } from './eureka-format.ts';
 
 /** Eureka clients ask for `/eureka/apps/`, too. An instance tells of itself in far less than this body. */
 export const httpOptions: FastifyServerOptions = {
-  bodyLimit: 65_536,
+  bodyLimit: 32_768,
   routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
 };
 

@@ -1,4 +1,4 @@
-import type { ServiceDescription } from '@jogakbo/contract';
+import type { Announcement, ServiceDescription } from '@jogakbo/contract';
 import { DatabaseSettings, PlatformSettings } from '@jogakbo/service';
 import {
   DeniedAddress,
@@ -18,88 +18,11 @@ import {
 import { z } from 'zod';
 import { ContractHistory } from './contract-history.ts';
 import type { Credential } from './credentials.ts';
-import { Directory, type Entry } from './directory.ts';
+import { Directory, type Entry, type RememberedChange } from './directory.ts';
+import { Instance, statusOf, urlOf } from './eureka-instance.ts';
 import { BadMetadata, conflictOf, contractOf, findUngranted, routesOf } from './foreign-routes.ts';
+import { RegistrationLimits } from './registration-limits.ts';
 import { RegistrySettings } from './settings.ts';
-
-export const statuses = ['UP', 'DOWN', 'STARTING', 'OUT_OF_SERVICE', 'UNKNOWN'] as const;
-export const Status = z.enum(statuses);
-export type Status = z.infer<typeof Status>;
-
-const Text = z.coerce.string().max(2_000);
-const Host = z
-  .string()
-  .regex(
-    /^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?)$/,
-    'is not the name or address of a host',
-  )
-  .max(253);
-const Seconds = z.coerce.number().min(0.1).max(3_600);
-const Port = z
-  .union([
-    z.coerce.number().pipe(z.int()),
-    z.object({
-      $: z.coerce.number().pipe(z.int()),
-      '@enabled': z.union([z.boolean(), z.stringbool()]).default(true),
-    }),
-  ])
-  .transform((port) => (typeof port === 'number' ? { $: port, '@enabled': true } : port))
-  .refine((port) => !port['@enabled'] || (port.$ > 0 && port.$ < 65_536), 'is not a port');
-
-export const Metadata = z
-  // An empty element of XML is an empty text.
-  .preprocess((all) => all || {}, z.record(z.string(), z.unknown()))
-  // Java clients write the class of their map among its entries.
-  .transform((all) => Object.entries(all).filter(([key, value]) => !key.startsWith('@') && value !== null))
-  .pipe(
-    z
-      .array(
-        z.tuple([
-          z
-            .string()
-            .regex(/^[A-Za-z_][\w.-]*$/, 'is not a name')
-            .max(100),
-          Text,
-        ]),
-      )
-      .max(50),
-  )
-  .transform((entries): Record<string, string> => Object.fromEntries(entries));
-
-/** What a client of Eureka says of its instance, and of that what is kept. All values may come as texts (XML). */
-const Instance = z.object({
-  instanceId: z
-    .string()
-    .regex(/^[^\s/?#]+$/)
-    .max(200)
-    .optional(),
-  hostName: Host,
-  app: z
-    .string()
-    .regex(/^[A-Za-z][\w.-]*$/, 'must be a name: a letter, then letters, digits, _ . and -')
-    .max(60),
-  ipAddr: Host.optional(),
-  vipAddress: Text.optional(),
-  secureVipAddress: Text.optional(),
-  homePageUrl: Text.optional(),
-  statusPageUrl: Text.optional(),
-  healthCheckUrl: Text.optional(),
-  status: Status.default('UP'),
-  overriddenStatus: Status.optional().catch(undefined),
-  port: Port.default({ $: 80, '@enabled': false }),
-  securePort: Port.default({ $: 443, '@enabled': false }),
-  countryId: z.coerce.number().default(1),
-  dataCenterInfo: z
-    .object({ '@class': Text.optional(), name: Text })
-    .default({ name: 'MyOwn' })
-    .transform(({ name }) => ({ '@class': 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo', name })),
-  leaseInfo: z
-    .object({ renewalIntervalInSecs: Seconds.default(30), durationInSecs: Seconds.default(90) })
-    .prefault({}),
-  metadata: Metadata,
-  lastDirtyTimestamp: z.coerce.number().optional(),
-});
-export type Instance = z.infer<typeof Instance> & { instanceId: string };
 
 const nameOf = (app: string, instanceId: string) => `eureka:${app.toUpperCase()}:${instanceId}`;
 
@@ -107,7 +30,8 @@ const nameOf = (app: string, instanceId: string) => `eureka:${app.toUpperCase()}
 const late = 1.1;
 
 /** How an instance that is not on the bus registered. */
-export const instanceOf = ({ announcement }: Entry): Instance => announcement.registration as Instance;
+export const instanceOf = ({ announcement }: RememberedChange['entry']): Instance =>
+  announcement.registration as Instance;
 
 /** What a registration must not go beyond. */
 type Grant = Pick<Credential, 'app' | 'routes' | 'networks'>;
@@ -119,10 +43,13 @@ export class Registration implements OnModuleInit {
   /** What the newest instance of each of our own services speaks, also while none of them is there. */
   readonly #ours = new Map<string, { contract: ServiceDescription; startedAt: string }>();
   readonly #addresses: UpstreamAddresses;
+  /** When a renewal was passed on the last time. */
+  readonly #renewedAt = new WeakMap<Announcement, number>();
 
   constructor(
     private readonly directory: Directory,
     private readonly history: ContractHistory,
+    private readonly limits: RegistrationLimits,
     private readonly settings: RegistrySettings,
     { rabbitmqUrl }: PlatformSettings,
     { databaseUrl }: DatabaseSettings,
@@ -159,6 +86,7 @@ export class Registration implements OnModuleInit {
 
   /** @param said what came over HTTP @throws HttpException that says what is wrong */
   async register(grant: Grant, said: unknown): Promise<void> {
+    this.limits.countChange(grant.app);
     const read = z.object({ instance: Instance }).safeParse(said);
     if (!read.success) {
       const problems = read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
@@ -172,11 +100,19 @@ export class Registration implements OnModuleInit {
     const known = this.find(grant.app, instanceId);
     // What an operator decided outlives that the instance registers again.
     const overriddenStatus = (known && instanceOf(known).overriddenStatus) ?? instance.overriddenStatus;
-    await this.say({ ...instance, instanceId, overriddenStatus }, known, grant);
+    const present = this.directory.foreign(grant.app).map(({ announcement }) => announcement.instance);
+    await this.limits.admit(grant.app, nameOf(grant.app, instanceId), present, () =>
+      this.#announce({ ...instance, instanceId, overriddenStatus }, known, grant),
+    );
   }
 
-  /** Says how an instance is from now on. @throws HttpException */
-  async say(instance: Instance, known: Entry | undefined, grant: Grant): Promise<void> {
+  /** Changes an instance that is registered. @throws HttpException */
+  async change(instance: Instance, known: Entry, grant: Grant): Promise<void> {
+    this.limits.countChange(grant.app);
+    await this.#announce(instance, known, grant);
+  }
+
+  async #announce(instance: Instance, known: Entry | undefined, grant: Grant): Promise<void> {
     const contract = this.#describe(instance, grant);
     const url = urlOf(instance);
     await this.#mustBePermitted(url, grant);
@@ -194,11 +130,16 @@ export class Registration implements OnModuleInit {
     });
   }
 
-  /** Passes a renewal on. @throws HttpException where the credential does not permit the instance any more */
+  /** Passes a renewal on, unless the last one still counts. @throws HttpException where the credential does not permit the instance any more */
   async renew(entry: Entry, grant: Grant): Promise<void> {
     mustBeGranted(routesOf(entry.announcement.contract), grant);
-    if (String(entry.announcement.networks) === String(grant.networks)) await this.directory.renew(entry);
-    else await this.say(instanceOf(entry), entry, grant);
+    if (String(entry.announcement.networks) !== String(grant.networks))
+      return this.change(instanceOf(entry), entry, grant);
+    const now = performance.now();
+    const since = now - (this.#renewedAt.get(entry.announcement) ?? -Infinity);
+    if (since < this.settings.shortestRenewal * 500) return;
+    this.#renewedAt.set(entry.announcement, now);
+    await this.directory.renew(entry);
   }
 
   async cancel({ announcement }: Entry): Promise<void> {
@@ -210,7 +151,7 @@ export class Registration implements OnModuleInit {
     for (const entry of this.directory.foreign(app)) {
       try {
         if (!grant) await this.cancel(entry);
-        else await this.say(instanceOf(entry), entry, grant);
+        else await this.#announce(instanceOf(entry), entry, grant);
       } catch (error) {
         if (!(error instanceof HttpException)) throw error;
         await this.cancel(entry);
@@ -266,21 +207,4 @@ function mustBeGranted(routes: readonly string[], { app, routes: granted }: Gran
   throw new ForbiddenException(
     `instance.metadata.routes: "${route}" is not granted to ${app}: jogakbo registration add ${app} grants routes`,
   );
-}
-
-/** What an operator decided counts before what the instance says. */
-export const statusOf = ({ status, overriddenStatus }: Instance): Status =>
-  overriddenStatus && overriddenStatus !== 'UNKNOWN' ? overriddenStatus : status;
-
-/** A certificate is for a name; without one an address is surer, for not everybody can resolve a name. */
-function urlOf({ hostName, ipAddr, port, securePort }: Instance): string {
-  if (!port['@enabled'] && !securePort['@enabled']) {
-    throw new BadRequestException('instance.port: neither port nor securePort is enabled');
-  }
-  const secure = !port['@enabled'];
-  const host = secure ? hostName : (ipAddr ?? hostName);
-  const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-  const text = `${secure ? 'https' : 'http'}://${bracketed}:${(secure ? securePort : port).$}`;
-  if (!URL.canParse(text)) throw new BadRequestException(`instance.hostName: ${text} is not an address`);
-  return new URL(text).origin;
 }

@@ -11,6 +11,7 @@ import { ListRegistrationsHandler } from './list-registrations.ts';
 import { ReadContracts } from './read-contracts.ts';
 import { ReadInstances } from './read-instances.ts';
 import { Registration } from './registration.ts';
+import { RegistrationLimits } from './registration-limits.ts';
 import { RemoveRegistrationHandler } from './remove-registration.ts';
 import { SetRegistrationHandler } from './set-registration.ts';
 import { RegistrySettings } from './settings.ts';
@@ -32,6 +33,6 @@ import { RegistrySettings } from './settings.ts';
     SetRegistrationHandler,
     RemoveRegistrationHandler,
   ],
-  providers: [Directory, ContractHistory, Registration, Credentials],
+  providers: [Directory, ContractHistory, Registration, RegistrationLimits, Credentials],
 })
 export class RegistryModule {}

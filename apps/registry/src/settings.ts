@@ -11,4 +11,18 @@ export class RegistrySettings extends settings({
     .positive()
     .default(5)
     .describe('least seconds between renewals that count: three of these outlast a restart of the registry'),
+  instancesPerApp: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(50)
+    .describe('instances at most that one app may have registered at the same time'),
+  changesPerApp: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(120)
+    .describe('registrations and changes of instances at most in a minute, for one app'),
 }) {}

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { start, type RunningService } from '@jogakbo/service';
 import { service } from '@jogakbo/contract';
+import { BrokerConnection, Instances, Listener, Publisher } from '@jogakbo/messaging';
 import {
   ListRegistrations,
   RemoveRegistration,
@@ -14,6 +15,7 @@ import { Eureka as EurekaClient } from 'eureka-js-client';
 import { z } from 'zod';
 import { configure, httpOptions } from '../src/http.ts';
 import { RegistryModule } from '../src/registry.module.ts';
+import { RegistrySettings } from '../src/settings.ts';
 import { GreeterModule } from './greeter.ts';
 
 const secretOf = (app: string) => `the secret of ${app}`;
@@ -27,8 +29,10 @@ const everyRoute = {
   hello: ['GET /v1/hello', 'GET /v1/hello/{name}', 'GET /v1/hi'],
   bye: ['GET /v1/bye'],
   delta: [],
+  flood: ['GET /v1/flood/{name}'],
 };
 const renewal = 0.5;
+const mostInstances = 5;
 const RollCall = service('instances').event('roll-call', z.object({}));
 
 interface Options {
@@ -56,6 +60,7 @@ describe('the Eureka API', () => {
       {
         ...{ SHORTEST_RENEWAL: String(renewal), ANNOUNCE_EVERY: '5' },
         DENIED_UPSTREAMS: '127.0.0.1:6543',
+        ...{ INSTANCES_PER_APP: String(mostInstances), CHANGES_PER_APP: '10000' },
       },
       { fastify: httpOptions, configure },
     );
@@ -210,7 +215,7 @@ describe('the Eureka API', () => {
       ['with something else', `Bearer ${secretOf('hello')}`, 401],
       ['with the credential of another app', basicOf('bye'), 403],
     ])('%s', async (_, authorization, status) => {
-      await register();
+      await register({ leaseInfo: undefined });
       expect((await register({ instanceId: 'hello-2' }, { authorization })).status).toBe(status);
       for (const [method, path] of changes) {
         const answer = await eureka(method, path, { authorization });
@@ -282,8 +287,8 @@ describe('the Eureka API', () => {
   describe('a registration', () => {
     it('is shown without its secret', async () => {
       const { items } = await registry.ask(ListRegistrations, {}, operator);
-      expect(items.map(({ app }) => app)).toEqual(['bye', 'delta', 'hello']);
-      expect(items[2]).toEqual({
+      expect(items.map(({ app }) => app)).toEqual(['bye', 'delta', 'flood', 'hello']);
+      expect(items[3]).toEqual({
         ...{ app: 'hello', routes: everyRoute.hello, networks: ['127.0.0.0/8'] },
         ...{ changedBy: 'the operator', changedAt: expect.stringMatching(/Z$/) },
       });
@@ -414,6 +419,141 @@ describe('the Eureka API', () => {
     });
   });
 
+  describe('limits what one credential has announced:', () => {
+    const flood = (changes: Record<string, unknown> = {}) =>
+      eureka('POST', '/apps/FLOOD', {
+        body: registration({ app: 'FLOOD', metadata: { access: 'public' }, ...changes }),
+      });
+    const floods = async () => (await instances()).filter(({ service }) => service === 'flood');
+    const countOf = (answers: { status: number }[]) =>
+      Object.fromEntries(
+        [...Map.groupBy(answers, ({ status }) => status)].map(([status, some]) => [status, some.length]),
+      );
+
+    it('so many instances, however many register at once', async () => {
+      const all = await Promise.all(
+        Array.from({ length: 40 }, (_, n) => flood({ instanceId: `f${n}`, leaseInfo: undefined })),
+      );
+      expect(countOf(all)).toEqual({ 204: mostInstances, 409: 40 - mostInstances });
+      const present = await floods();
+      expect(present).toHaveLength(mostInstances);
+      // Those that are there go on, and another app has its own places.
+      const instanceId = present[0]!.instance.split(':')[2]!;
+      expect((await flood({ instanceId, leaseInfo: undefined })).status).toBe(204);
+      expect((await register()).status).toBe(204);
+      expect((await eureka('DELETE', `/apps/FLOOD/${instanceId}`)).status).toBe(200);
+      expect((await flood({ instanceId: 'next', leaseInfo: undefined })).status).toBe(204);
+    });
+
+    it('what a registration holds, and how long it lasts', async () => {
+      const long = Object.fromEntries(Array.from({ length: 3 }, (_, n) => [`k${n}`, 'x'.repeat(1_900)]));
+      for (const [changes, why] of [
+        [{ metadata: long }, '4096 characters at most'],
+        [{ metadata: { note: 'x'.repeat(2_001) } }, 'metadata'],
+        [{ homePageUrl: `http://x/${'x'.repeat(500)}` }, 'homePageUrl'],
+        [{ leaseInfo: { renewalIntervalInSecs: 3_600, durationInSecs: 3_600 } }, 'renewalIntervalInSecs'],
+      ] as const) {
+        const { status, json } = await flood(changes);
+        expect({ status, message: json?.message }).toEqual({
+          ...{ status: 400, message: expect.stringContaining(why) },
+        });
+      }
+      await flood({ leaseInfo: { renewalIntervalInSecs: 1, durationInSecs: 3_600 } });
+      const query = new URLSearchParams(long);
+      expect((await eureka('PUT', `/apps/FLOOD/hello-1/metadata?${query}`)).status).toBe(400);
+      const { leaseInfo } = (await eureka('GET', '/apps/FLOOD/hello-1')).json.instance;
+      expect(leaseInfo).toMatchObject({ durationInSecs: 300 });
+    });
+
+    it('texts that address, log and terminal can take', async () => {
+      for (const changes of [
+        ...['a\u001b[31mb', 'a\0b', 'a\u202eb', '..', 'a/b', 'a b', 'a'.repeat(201)].map((instanceId) => ({
+          instanceId,
+        })),
+        ...['1\u001b[31m', '1\u202e', '1 2', '..', '1'.repeat(61)].map((version) => ({
+          metadata: { version },
+        })),
+        { metadata: { description: 'a\u001b]0;b\u0007' } },
+        { vipAddress: 'a\u009bb' },
+      ]) {
+        const { status } = await flood(changes);
+        expect({ changes, status }).toEqual({ changes, status: 400 });
+      }
+      expect(await floods()).toEqual([]);
+      const instanceId = 'host.local:hello~1:8080@a+b-c_d';
+      const metadata = { access: 'public', version: '1.0.0-rc.1+build_5', description: '인사', routes: '\n' };
+      expect((await flood({ instanceId, metadata })).status).toBe(204);
+    });
+
+    it('so many versions in the history, those that were spoken last', async () => {
+      for (let n = 0; n < 25; n += 1) await flood({ metadata: { access: 'public', version: `v${n}` } });
+      const versions = await eventually(async () => {
+        const { versions } = (await (await fetch(`${registry.url}/contracts/flood`)).json()) as {
+          versions: { version: string }[];
+        };
+        return versions.some(({ version }) => version === 'v24') && versions;
+      });
+      expect(versions).toHaveLength(20);
+      expect(versions.map(({ version }) => version)).not.toContain('v3');
+    });
+
+    it('one answer to many roll calls, and nothing of it to services that do not route', async () => {
+      await flood({ leaseInfo: { renewalIntervalInSecs: 30, durationInSecs: 90 } });
+      const connection = await new BrokerConnection().open(registry.broker.url, 'listens');
+      const publisher = new Publisher(connection);
+      await publisher.open();
+      let announcements = 0;
+      const heard = { none: [] as object[], routes: [] as object[] };
+      const all = (['none', 'routes'] as const).map(
+        (kept) =>
+          new Instances(
+            connection,
+            publisher,
+            'test',
+            ({ upstream, ...one }) => {
+              if (upstream) heard[kept].push(one);
+            },
+            kept,
+          ),
+      );
+      const listener = new Listener(connection, ({ data }) => {
+        if ((data as { upstream?: string }).upstream) announcements += 1;
+      });
+      await Promise.all([listener.open('instances.announced'), ...all.map((one) => one.open())]);
+      const calls = setInterval(() => void registry.announce(RollCall({})), 20);
+      await eventually(() => announcements >= 2).finally(() => clearInterval(calls));
+      const before = announcements;
+      const again = setInterval(() => void registry.announce(RollCall({})), 20);
+      await sleep(1);
+      clearInterval(again);
+      expect(announcements - before).toBeLessThanOrEqual(3);
+      expect(heard.none).toEqual([]);
+      expect(heard.routes.length).toBeGreaterThan(0);
+      for (const one of heard.routes) expect(one).not.toHaveProperty('registration');
+      await Promise.all([listener.close(), ...all.map((one) => one.close())]);
+      await connection.close();
+    });
+
+    it('so many changes in a minute', async () => {
+      await flood({ leaseInfo: undefined });
+      jest.replaceProperty(registry.get(RegistrySettings), 'changesPerApp', 5);
+      const answers = await Promise.all(Array.from({ length: 20 }, () => flood({ leaseInfo: undefined })));
+      expect(countOf(answers)).toEqual({ 204: 5, 429: 15 });
+      for (const [method, path] of [
+        ['PUT', '/status?value=DOWN'],
+        ['DELETE', '/status'],
+        ['PUT', '/metadata?a=b'],
+        ['PUT', '?status=DOWN'],
+      ] as const)
+        expect((await eureka(method, `/apps/FLOOD/hello-1${path}`)).status).toBe(429);
+      // It stays while it renews, it may leave, and other apps go on.
+      expect((await eureka('PUT', '/apps/FLOOD/hello-1')).status).toBe(200);
+      expect((await register()).status).toBe(204);
+      expect((await eureka('DELETE', '/apps/FLOOD/hello-1')).status).toBe(200);
+      jest.restoreAllMocks();
+    });
+  });
+
   it('guards the routes of a service of ours that is away', async () => {
     await greeter.stop();
     await registry.restart();
@@ -474,7 +614,8 @@ describe('the Eureka API', () => {
       expect((await eureka('PUT', '/apps/HELLO/hello-1', { url: replica.url })).status).toBe(200);
       expect(await hellos()).toHaveLength(1);
     }
-    const newcomer = await replicate();
+    const renewals = setInterval(() => void eureka('PUT', '/apps/HELLO/hello-1'), (renewal * 1_000) / 2);
+    const newcomer = await replicate().finally(() => clearInterval(renewals));
     await eventually(async () => (await hellos(newcomer.url)).length === 1);
     expect((await eureka('DELETE', '/apps/HELLO/hello-1', { url: newcomer.url })).status).toBe(200);
     await eventually(async () => (await hellos()).length === 0 && (await hellos(replica.url)).length === 0);

@@ -1,10 +1,11 @@
+export { Announcer } from './announcer.ts';
 export { currentCall, withCall, type CallContext, type Caller } from './call-context.ts';
 export { Ask, RabbitClient, type Guard, type RequestOptions } from './client.ts';
 export { BrokerConnection } from './connection.ts';
 export { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
 export { Grants } from './grants.ts';
 export { handledBy, Handles } from './handles.ts';
-export { Announcer, Instances, Spokesman, type RefusedSender } from './instances.ts';
+export { Instances, Spokesman, type RefusedSender } from './instances.ts';
 export { KnownGrants } from './known-grants.ts';
 export { claimedRoutes, refusedRoutes } from './refused-routes.ts';
 export { Listener } from './listener.ts';

@@ -20,7 +20,7 @@ describe('an instance that another one speaks for', () => {
   beforeEach(() => {
     jest.useFakeTimers();
     const publisher = { publish: async () => {} } as unknown as Publisher;
-    instances = new Instances({} as BrokerConnection, publisher, 'gateway');
+    instances = new Instances({} as BrokerConnection, publisher, 'gateway', undefined, 'routes');
     instances.hear('instances.announced', announcement('registry'));
     instances.hear('instances.announced', announcement('hello', foreign));
   });

@@ -1,83 +1,27 @@
-import { randomUUIDv7 } from 'node:crypto';
 import { Announcement, Heartbeat } from '@jogakbo/contract';
+import { hasSender, tell } from './announcer.ts';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
-import { exchanges, instanceEvents, registryService } from './topology.ts';
-import { contextHeaders, encodeEvent, type Incoming } from './wire.ts';
+import { instanceEvents, registryService } from './topology.ts';
+import type { Incoming } from './wire.ts';
 
 const { announced, beat, rollCall } = instanceEvents;
-/** Anybody may want to know who is there. */
-const anybody = ({ sender }: Incoming): boolean => sender !== undefined;
-
-async function tell(publisher: Publisher, name: string, source: string, data: unknown): Promise<void> {
-  const event = { id: randomUUIDv7(), name, source, time: new Date(), data };
-  const { content, options } = encodeEvent(event, contextHeaders(undefined));
-  await publisher.publish({
-    exchange: exchanges.events(name),
-    routingKey: name,
-    content,
-    options: { ...options, persistent: false },
-  });
-}
-
-/** Says what this instance is whenever somebody calls the roll, and every `interval` seconds that it is still there. */
-export class Announcer {
-  #timer: NodeJS.Timeout | undefined;
-  #answering: NodeJS.Timeout | undefined;
-  #utilization = performance.eventLoopUtilization();
-  readonly #listener: Listener;
-
-  constructor(
-    connection: BrokerConnection,
-    private readonly publisher: Publisher,
-    private readonly describe: () => Announcement,
-  ) {
-    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, anybody);
-  }
-
-  async open(): Promise<void> {
-    await this.#listener.open(rollCall);
-    await this.announce();
-    this.#timer = setInterval(() => void this.#beat(), this.describe().interval * 1_000);
-    this.#timer.unref();
-  }
-
-  /** When a broker comes back everybody calls: they get one answer. */
-  #answerRoll(): void {
-    this.#answering ??= setTimeout(() => {
-      this.#answering = undefined;
-      void this.announce();
-    }, 20);
-  }
-
-  /** Never throws: whoever did not hear it finds out at the next beat, and calls the roll. */
-  async announce(): Promise<void> {
-    const announcement = this.describe();
-    await tell(this.publisher, announced, announcement.service, announcement).catch(() => {});
-  }
-
-  async #beat(): Promise<void> {
-    const { service, instance, interval, leftAlone } = this.describe();
-    const utilization = performance.eventLoopUtilization();
-    const { utilization: busy } = performance.eventLoopUtilization(utilization, this.#utilization);
-    this.#utilization = utilization;
-    const load = Math.round(Math.min(1, Math.max(0, busy)) * 1_000) / 1_000;
-    const heartbeat: Heartbeat = { instance, interval, load, leftAlone };
-    await tell(this.publisher, beat, service, heartbeat).catch(() => {});
-  }
-
-  async close(): Promise<void> {
-    clearInterval(this.#timer);
-    clearTimeout(this.#answering);
-    await this.#listener.close();
-  }
-}
 
 /** Who fell silent is remembered for six more intervals, in milliseconds: others may think for that long that it is there. */
 const rememberGone = 6_000;
 /** A roll that one has called is answered within this many milliseconds. */
 const rollTakes = 1_000;
+/** A registration proxy answers a roll call no more often than this, in milliseconds: within the time that a roll takes. */
+const rollAnswerEvery = 500;
+
+/**
+ * What is kept of instances that are asked over HTTP: nothing; what a gateway needs to ask them; or also how they
+ * registered, which a registry needs to announce them in place of another one.
+ */
+export type UpstreamsKept = 'none' | 'routes' | 'registrations';
+/** Names of instances on the bus hold no colon, those of all others do: see `Announcement`. */
+const isUpstreamName = (instance: unknown): boolean => typeof instance === 'string' && instance.includes(':');
 
 /** A login that announced what it may not: how often, and about what the last time. */
 export interface RefusedSender {
@@ -98,12 +42,16 @@ export class Instances {
   #calledAt = -Infinity;
   readonly #refused = new Map<string, RefusedSender>();
 
-  /** @param onAnnounced runs with every announcement that is heard */
+  /**
+   * @param onAnnounced runs with every announcement that is kept
+   * @param upstreams what to keep of instances that are asked over HTTP: their number and size are not the store's to choose
+   */
   constructor(
     connection: BrokerConnection,
     private readonly publisher: Publisher,
     private readonly source: string,
     private readonly onAnnounced: (announcement: Announcement) => void = () => {},
+    private readonly upstreams: UpstreamsKept = 'none',
   ) {
     this.#listener = new Listener(
       connection,
@@ -147,6 +95,8 @@ export class Instances {
 
   /** Takes in what an instance, or somebody on its behalf, says. */
   hear(pattern: string, data: unknown): void {
+    const { instance } = (data ?? {}) as Record<string, unknown>;
+    if (this.upstreams === 'none' && isUpstreamName(instance)) return;
     if (pattern === beat) this.#hearBeat(data);
     else this.#hearAnnouncement(data);
   }
@@ -156,6 +106,7 @@ export class Instances {
     if (!heard.success) return;
     const announcement = heard.data;
     const { instance, state, interval } = announcement;
+    if (this.upstreams !== 'registrations') delete announcement.registration;
     const known = this.#heard.get(instance);
     announcement.load ??= known?.announcement.load;
     if (state === 'draining') this.#heard.delete(instance);
@@ -252,6 +203,7 @@ export class Instances {
 export class Spokesman {
   readonly #listener: Listener;
   #answering: NodeJS.Timeout | undefined;
+  #answeredAt = -Infinity;
 
   /** @param instances hears what is said here at once, and knows who is present */
   constructor(
@@ -260,7 +212,7 @@ export class Spokesman {
     private readonly source: string,
     private readonly instances: Instances,
   ) {
-    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, anybody);
+    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, hasSender);
   }
 
   async open(): Promise<void> {
@@ -268,12 +220,14 @@ export class Spokesman {
   }
 
   #answerRoll(): void {
+    const wait = Math.max(20, this.#answeredAt + rollAnswerEvery - performance.now());
     this.#answering ??= setTimeout(() => {
       this.#answering = undefined;
+      this.#answeredAt = performance.now();
       for (const one of this.instances.present) {
         if (one.upstream) void tell(this.publisher, announced, this.source, one).catch(() => {});
       }
-    }, 20);
+    }, wait);
   }
 
   /** @throws BrokerUnavailable when nobody could hear it */

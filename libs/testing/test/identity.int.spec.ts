@@ -486,7 +486,7 @@ describe('where every service has a login of its own', () => {
     connection.onStranger(() => (refused += 1));
     const own = new Publisher(connection);
     await own.open();
-    const instances = new Instances(connection, own, 'test');
+    const instances = new Instances(connection, own, 'test', undefined, 'routes');
     await instances.open();
     const tell = (name: string, more: Partial<Announcement> = {}) => {
       const data: Announcement = {

@@ -58,7 +58,7 @@ export const announcements = ({ names, url, login }: Suite) =>
       connection.onStranger(() => (refused += 1));
       const publisher = new Publisher(connection);
       await publisher.open();
-      instances = new Instances(connection, publisher, 'gateway');
+      instances = new Instances(connection, publisher, 'gateway', undefined, 'routes');
       await instances.open();
       for (const name of names) await tell(name, said(name, { instance: `${name}-0` }));
       await until(async () => instances.present.length === names.length);
