@@ -45,8 +45,8 @@ export const trust = (store: Store) =>
       await publish(exchanges.events('catalog'), 'catalog.product-added', removed, brokerUser);
       await until(async () => (await causes()).length === 2);
       expect((await causes()).sort()).toEqual([
-        'UnauthorizedSender: its first sender may not send it',
         'UnauthorizedSender: a login that is not known may not send it',
+        'UnauthorizedSender: its first sender may not send it',
       ]);
       expect(await store.available(productId)).toBe(5);
       // Who sends it again does not vouch for it.
