@@ -124,7 +124,7 @@ export const trust = (store: Store) =>
         {
           instance: 'search-evil',
           refusedRoutes: [
-            { route: 'GET /.well-known/jwks.json', holder: 'identity.get-signing-keys' },
+            { route: 'GET /.well-known/jwks.json', holder: 'identity.get-jwks' },
             { route: 'POST /v1/sessions', holder: 'identity.sign-in' },
             { route: 'GET /v1/taken' },
           ],
