@@ -39,22 +39,25 @@ export class Tap {
     const model = await connect(this.#store.brokerUrl, connectOptionsOf(this.#store.brokerUrl));
     const channel = await model.createChannel();
     await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
-    for (const { source, destination, routing_key } of await this.#bindings()) {
-      await channel.bindQueue(queue, source, routing_key);
-      const receivers = this.#receivers.get(routing_key) ?? [];
-      this.#receivers.set(routing_key, [...receivers, destination]);
+    const exchanges = await this.#store.manage<{ name: string }[]>('GET', 'exchanges/%2F?columns=name');
+    const named = (prefix: string) =>
+      exchanges.flatMap(({ name }) => (name.startsWith(prefix) ? [name] : []));
+    // Events that no service takes are to reach the broker as well.
+    for (const events of named('events.')) await channel.bindQueue(queue, events, '#');
+    for (const binding of await this.#bindings([...named('events.'), ...named('requests.')])) {
+      const { source, destination, routing_key } = binding;
+      if (destination.endsWith('.commands')) await channel.bindQueue(queue, source, routing_key);
+      this.#receivers.set(routing_key, [...(this.#receivers.get(routing_key) ?? []), destination]);
     }
     await model.close();
     this.since = Date.now();
     this.#running = this.#listen();
   }
 
-  /** By which every command and event reaches its service. */
-  async #bindings(): Promise<Binding[]> {
-    const exchanges = await this.#store.manage<{ name: string }[]>('GET', 'exchanges/%2F?columns=name');
-    const sources = exchanges.map(({ name }) => name).filter((name) => /^(events|requests)\./.test(name));
+  /** By which commands and events reach services. */
+  async #bindings(exchanges: string[]): Promise<Binding[]> {
     const all = await Promise.all(
-      sources.map((name) => this.#store.manage<Binding[]>('GET', `exchanges/%2F/${name}/bindings/source`)),
+      exchanges.map((name) => this.#store.manage<Binding[]>('GET', `exchanges/%2F/${name}/bindings/source`)),
     );
     return all.flat().filter(({ destination }) => /^[^.]+\.(commands|events)$/.test(destination));
   }
