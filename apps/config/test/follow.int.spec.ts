@@ -83,6 +83,33 @@ describe('a service that follows the config server', () => {
     await set(server, 'application', { limit: null, colour: null, port: null });
   });
 
+  it('takes whom it trusts, and its addresses, from the environment alone, and reports other values', async () => {
+    const written = listenToLog();
+    // Nobody is there to be asked. Who holds the login of the config server needs not even that.
+    await set(server, 'toys', { address: 'https://evil.example', brokerOperator: 'toys', limit: '31' });
+    await set(server, 'application', { host: '0.0.0.0' });
+    const { settings, app } = await toys(server, { LOG_LEVEL: 'warn' });
+    const report = async () => {
+      const [{ address, brokerOperator, host }] = (await explain()) as unknown as [
+        Record<string, { refused?: string }>,
+      ];
+      return [address, brokerOperator, host].map((one) => one?.refused?.split(': ')[1]);
+    };
+    const isInForce = () => [settings.limit, settings.address, app.get(PlatformSettings).host];
+    expect(isInForce()).toEqual([31, 'https://toys.example', '127.0.0.1']);
+    expect(app.get(PlatformSettings).brokerOperator).toBeUndefined();
+    expect(await report()).toEqual(Array(3).fill('comes from the environment only'));
+    for (const setting of ['address', 'brokerOperator', 'host'])
+      expect(written()).toMatch(
+        new RegExp(`"setting":"${setting}".*"problem":"comes from the environment only"`),
+      );
+    expect(readFileSync(join(cache, 'toys.json'), 'utf8')).not.toContain('evil');
+    await set(server, 'toys', { address: null, brokerOperator: null, limit: null });
+    await set(server, 'application', { host: null });
+    await eventually(async () => (await report()).every((one) => one === undefined) || undefined);
+    expect(isInForce()).toEqual([10, 'https://toys.example', '127.0.0.1']);
+  });
+
   it('has a live change in force within a second in every instance, and goes back as fast', async () => {
     const both = [await toys(server, { LOG_LEVEL: '' }), await toys(server, { LOG_LEVEL: '' })];
     const limits = () => both.map(({ settings }) => settings.limit);

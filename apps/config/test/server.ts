@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { service, type Input } from '@jogakbo/contract';
 import { ChangeSettings } from '@jogakbo/contracts-config';
 import { GetMemberEmail } from '@jogakbo/contracts-identity';
-import { live, Service, settings, start, type RunningService } from '@jogakbo/service';
+import { environmentOnly, live, Service, settings, start, type RunningService } from '@jogakbo/service';
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { ConfigModule } from '../src/config.module.ts';
 
@@ -47,6 +47,7 @@ export class ToySettings extends settings({
   limit: live(z.coerce.number().int().min(1).max(100).default(10)),
   colour: z.enum(['red', 'blue']).default('red'),
   token: live(z.string().optional()),
+  address: environmentOnly(z.url().default('https://toys.example')),
   /** A function, as a schema may make of a text. */
   trusts: z
     .string()

@@ -1,4 +1,4 @@
-import { platformRejection, Rejection, type Access } from '@jogakbo/contract';
+import { platformRejection, Rejection, type Access, type RateLimit } from '@jogakbo/contract';
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { networkOf } from './client-address.ts';
@@ -82,14 +82,15 @@ export class Admission {
     const network = networkOf(exchange.address);
     const claims: Claim[] = [{ policy: 'address', limit: this.settings.rateLimitAddress, key: network }];
     if (match.found === 'route' && match.route.http.limit)
-      claims.push(limitOf('route', match.route, network));
+      claims.push(limitOf('route', match.route, match.route.http.limit, network));
     return this.limits.countAll(exchange, claims);
   }
 
   /** Beside the network, a member counts wherever it comes from. @throws Rejection `too-many-requests` */
   #countMember(exchange: Exchange, route: Route, { memberId }: Caller): Promise<void> {
     const claims: Claim[] = [{ policy: 'member', limit: this.settings.rateLimitMember, key: memberId }];
-    if (route.http.limit) claims.push(limitOf('member-route', route, memberId));
+    const limit = route.http.memberLimit ?? route.http.limit;
+    if (limit) claims.push(limitOf('member-route', route, limit, memberId));
     return this.limits.countAll(exchange, claims);
   }
 
@@ -104,8 +105,8 @@ export class Admission {
 }
 
 /** The limit that the contract sets for a route, for one of those who use it. */
-const limitOf = (policy: Claim['policy'], { contract, http }: Route, who: string): Claim => ({
-  ...{ policy, limit: http.limit!, key: `${contract.name} ${who}` },
+const limitOf = (policy: Claim['policy'], { contract }: Route, limit: RateLimit, who: string): Claim => ({
+  ...{ policy, limit, key: `${contract.name} ${who}` },
 });
 
 /** Every header Authorization, not only the first, by which Node would go: something before us may go by the last. */

@@ -1,5 +1,5 @@
 import { RateLimitText, type RateLimit } from '@jogakbo/contract';
-import { findPlaintext, live, secret, settings } from '@jogakbo/service';
+import { environmentOnly, findPlaintext, live, secret, settings } from '@jogakbo/service';
 import { EndpointList } from '@jogakbo/service/upstream-addresses';
 import { z } from 'zod';
 import { trustOf } from './client-address.ts';
@@ -52,23 +52,27 @@ const shape = {
       .default(128)
       .describe('requests at once at most to each service that is asked over HTTP'),
   ),
-  tokenIssuer: z
-    .string()
-    .min(1)
-    .describe(
-      'the issuer whose access tokens are accepted: the same as TOKEN_ISSUER of the identity service',
-    ),
-  tokenAudience: z.string().min(1).default('jogakbo').describe('the audience that a token must be made for'),
-  identityService: z
-    .string()
-    .min(1)
-    .default('identity')
-    .describe('the service whose keys access tokens are verified with'),
-  publicUrl: z
-    .string()
-    .regex(/^(\/|https?:\/\/\S+)$/, 'a URL, or / for wherever the document was read from')
-    .default('/')
-    .describe('where clients reach the API, for /openapi.json'),
+  tokenIssuer: environmentOnly(
+    z
+      .string()
+      .min(1)
+      .describe(
+        'the issuer whose access tokens are accepted: the same as TOKEN_ISSUER of the identity service',
+      ),
+  ),
+  tokenAudience: environmentOnly(
+    z.string().min(1).default('jogakbo').describe('the audience that a token must be made for'),
+  ),
+  identityService: environmentOnly(
+    z.string().min(1).default('identity').describe('the service whose keys access tokens are verified with'),
+  ),
+  publicUrl: environmentOnly(
+    z
+      .string()
+      .regex(/^(\/|https?:\/\/\S+)$/, 'a URL, or / for wherever the document was read from')
+      .default('/')
+      .describe('where clients reach the API, for /openapi.json'),
+  ),
   readyRoutes: list
     .pipe(z.array(z.string().regex(/^[A-Z]+ \/\S*$/, 'METHOD /path, separated by commas')))
     .describe('routes that must be served for /health/ready, as METHOD /path, separated by commas'),
@@ -81,14 +85,18 @@ const shape = {
     ),
   rateLimitAddress: live(rateLimit('300000/minute').describe('requests of one address')),
   rateLimitMember: live(rateLimit('30000/minute').describe('requests of one member')),
-  redisUrl: secret(
-    z
-      .url({ protocol: /^rediss?$/ })
-      .optional()
-      .describe('rediss://…, where the replicas of the gateway count requests together'),
+  redisUrl: environmentOnly(
+    secret(
+      z
+        .url({ protocol: /^rediss?$/ })
+        .optional()
+        .describe('rediss://…, where the replicas of the gateway count requests together'),
+    ),
   ),
-  deniedUpstreams: EndpointList.describe(
-    'endpoints of the store that are never asked for services outside, as host:port or host, separated by commas',
+  deniedUpstreams: environmentOnly(
+    EndpointList.describe(
+      'endpoints of the store that are never asked for services outside, as host:port or host, separated by commas',
+    ),
   ),
   maxInFlight: live(
     z.coerce
@@ -114,20 +122,24 @@ const shape = {
     .max(60_000)
     .default(10_000)
     .describe('milliseconds that a request, headers and body, may take to arrive'),
-  corsOrigins: list
-    .pipe(
-      z.array(
-        z
-          .string()
-          .regex(/^https?:\/\/[^/\s*]+$/, 'origins such as https://shop.example, separated by commas'),
-      ),
-    )
-    .describe('origins whose pages may call the API, separated by commas; none by default'),
-  metricsReaders: peers
-    .prefault('loopback,linklocal,uniquelocal')
-    .describe('who may read /metrics; for others there is no such route'),
-  trustProxy: peers.describe(
-    'peers whose X-Forwarded-For and X-Forwarded-Proto are believed; none by default',
+  corsOrigins: environmentOnly(
+    list
+      .pipe(
+        z.array(
+          z
+            .string()
+            .regex(/^https?:\/\/[^/\s*]+$/, 'origins such as https://shop.example, separated by commas'),
+        ),
+      )
+      .describe('origins whose pages may call the API, separated by commas; none by default'),
+  ),
+  metricsReaders: environmentOnly(
+    peers
+      .prefault('loopback,linklocal,uniquelocal')
+      .describe('who may read /metrics; for others there is no such route'),
+  ),
+  trustProxy: environmentOnly(
+    peers.describe('peers whose X-Forwarded-For and X-Forwarded-Proto are believed; none by default'),
   ),
   drainDelay: z.coerce
     .number()

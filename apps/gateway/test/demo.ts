@@ -97,7 +97,7 @@ export const GetCounter = demo.query('get-counter', {
 export const CountUp = demo.command('count-up', {
   input: z.strictObject({}),
   output: z.object({ count: z.int() }),
-  http: { route: 'POST /v1/counter', limit: '5/hour' },
+  http: { route: 'POST /v1/counter', limit: '5/hour', memberLimit: '3/hour' },
   access: 'public',
 });
 /** Take as long as they are told. */

@@ -3,7 +3,7 @@ import type { StorageEncryption } from '@jogakbo/consistency';
 import { AnswerPage } from '@jogakbo/contracts-identity';
 import { Logger } from '@nestjs/common';
 import type * as Library from 'oidc-provider';
-import type { Configuration, Provider } from 'oidc-provider';
+import type { Configuration, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
@@ -114,6 +114,8 @@ export class OpenIdProvider {
       // The library adds the hash of the one script that it writes, of `response_mode=form_post`, to this directive.
       if (context.path.startsWith(endpoints.authorization)) context.set(scriptHeaders);
       await next();
+      if (context.path === endpoints.token)
+        await endRefusedCode(provider, context as unknown as KoaContextWithOIDC);
     });
     provider.on('grant.revoked', ({ oidc: { entities } }) => {
       const { accountId: memberId, clientId } = entities.RefreshToken ?? entities.AuthorizationCode ?? {};
@@ -141,4 +143,19 @@ export class OpenIdProvider {
         : generate.call(this);
     };
   }
+}
+
+/**
+ * Ends a code that came with a wrong verifier or redirect address: who sent it has stolen it, or cannot use it. Only the
+ * client that it was made for can do so; the library lets such a code live.
+ */
+async function endRefusedCode({ AuthorizationCode }: Provider, context: KoaContextWithOIDC): Promise<void> {
+  const { status, body, oidc } = context;
+  const { client, params } = (oidc ?? {}) as Partial<typeof oidc>;
+  const isRefused = status === 400 && (body as { error?: unknown }).error === 'invalid_grant';
+  if (!isRefused || !client || params?.grant_type !== 'authorization_code') return;
+  const code = await AuthorizationCode.find(String(params.code));
+  // One that was used stays: if it is used again, the library ends all that came of it.
+  const isUsed = Boolean((code as { consumed?: unknown } | undefined)?.consumed);
+  if (code?.clientId === client.clientId && !isUsed) await code.destroy();
 }

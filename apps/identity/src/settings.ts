@@ -1,4 +1,4 @@
-import { isLoopback, live, secret, settings } from '@jogakbo/service';
+import { environmentOnly, isLoopback, live, secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
 import { exampleClientId, OpenIdClients } from './openid-clients.ts';
 import { Staff } from './staff.ts';
@@ -41,21 +41,27 @@ export class IdentitySettings extends settings(
         .default(100)
         .describe('mails that sign-ups from one network (an IPv4 address, an IPv6 /64) may cause in an hour'),
     ),
-    tokenIssuer: z
-      .url({ protocol: /^https?$/ })
-      .regex(/^https?:\/\/[^/?#]+$/, 'no path, no slash at the end')
-      .describe(
-        'the public address of the store, https:// outside local mode but for loopback: `iss` of every token, and where ' +
-          'members sign in for others',
-      ),
-    staff: secret(
-      Staff.default([]).describe(
-        'accounts that must exist, [{email,name,password,roles}]; give a file by STAFF_FILE',
+    tokenIssuer: environmentOnly(
+      z
+        .url({ protocol: /^https?$/ })
+        .regex(/^https?:\/\/[^/?#]+$/, 'no path, no slash at the end')
+        .describe(
+          'the public address of the store, https:// outside local mode but for loopback: `iss` of every token, and ' +
+            'where members sign in for others',
+        ),
+    ),
+    staff: environmentOnly(
+      secret(
+        Staff.default([]).describe(
+          'accounts that must exist, [{email,name,password,roles}]; give a file by STAFF_FILE',
+        ),
       ),
     ),
-    oidcClients: secret(
-      OpenIdClients.default([]).describe(
-        '[{clientId,name,secret?,redirectUris}] who may send members here; give a file by OIDC_CLIENTS_FILE',
+    oidcClients: environmentOnly(
+      secret(
+        OpenIdClients.default([]).describe(
+          '[{clientId,name,secret?,redirectUris}] who may send members here; give a file by OIDC_CLIENTS_FILE',
+        ),
       ),
     ),
   },

@@ -8,6 +8,7 @@ import { Hashing, inside } from './hashing.ts';
 import { addMember } from './member.ts';
 import { sourceOf } from './sign-in-limits.ts';
 import { SignUpMails } from './sign-up-mails.ts';
+import { weaknessOf } from './weak-passwords.ts';
 
 @Controller()
 export class SignUpHandler {
@@ -22,6 +23,11 @@ export class SignUpHandler {
    */
   @Handles(SignUp)
   async handle(command: Body<typeof SignUp>, { tx, publish, language, address }: UnitOfWork) {
+    const weakness = weaknessOf(command.password, command.email);
+    if (weakness)
+      throw SignUp.reject('weak-password', 'the password is too easy to guess', [
+        { path: 'password', message: weakness },
+      ]);
     const network = address && sourceOf(address);
     // Before the first use of `tx`: no connection is held while this takes its time.
     const passwordHash = await this.hashing.hash(command.password, network ?? inside);

@@ -19,6 +19,11 @@ describe('the list of staff', () => {
       ['1.roles.0: Invalid option: expected one of "member"|"merchant"|"operator"'],
     ],
     [
+      'a password that is guessed first',
+      JSON.stringify([operator, { ...operator, email: 'secretary@x.example', password: 'Secretary-2026' }]),
+      ['1.password: must not contain the name in the address'],
+    ],
+    [
       'an address twice',
       JSON.stringify([operator, { ...operator, email: 'op@X.example' }]),
       ['names an address twice'],

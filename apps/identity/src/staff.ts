@@ -1,13 +1,19 @@
 import { Role } from '@jogakbo/contracts-identity';
 import { json } from '@jogakbo/service';
 import { z } from 'zod';
+import { weaknessOf } from './weak-passwords.ts';
 
-const StaffAccount = z.strictObject({
-  email: z.email().max(254).toLowerCase(),
-  name: z.string().trim().min(1).max(100),
-  password: z.string().min(8).max(200),
-  roles: z.array(Role).min(1),
-});
+const StaffAccount = z
+  .strictObject({
+    email: z.email().max(254).toLowerCase(),
+    name: z.string().trim().min(1).max(100),
+    password: z.string().min(8).max(200),
+    roles: z.array(Role).min(1),
+  })
+  .superRefine(({ email, password }, { addIssue }) => {
+    const message = weaknessOf(password, email);
+    if (message) addIssue({ code: 'custom', path: ['password'], message });
+  });
 export type StaffAccount = z.output<typeof StaffAccount>;
 
 export const Staff = json(

@@ -146,12 +146,26 @@ describe('identity', () => {
     it.each([
       ['an address that is none', { email: 'nobody', password, name: 'x' }, 'email'],
       ['a short password', { email: 'a@example.com', password: 'short', name: 'x' }, 'password'],
+      [
+        'an address that no mail server needs to take',
+        { email: `${'a'.repeat(65)}@example.com`, password, name: 'x' },
+        'email',
+      ],
       ['an empty name', { email: 'a@example.com', password, name: '  ' }, 'name'],
       ['a zero byte in the name', { email: 'a@example.com', password, name: 'A\u0000B' }, 'name'],
       ['a role', { email: 'a@example.com', password, name: 'x', roles: ['operator'] }, 'roles'],
     ])('refuses %s and names the field', async (_, input, path) => {
       await expect(identity.ask(SignUp, input as never)).rejects.toMatchObject({
         ...{ code: 'invalid', status: 400, errors: [expect.objectContaining({ path })] },
+      });
+    });
+  });
+
+  describe('choosing a password', () => {
+    it.each(['password', ' '.repeat(12), 'kim@example.com'])('refuses %j', async (weak) => {
+      const input = { email: 'kim@example.com', password: weak, name: 'Kim' };
+      await expect(identity.ask(SignUp, input)).rejects.toMatchObject({
+        ...{ code: 'weak-password', status: 422, errors: [expect.objectContaining({ path: 'password' })] },
       });
     });
   });

@@ -166,13 +166,23 @@ describe('OpenID Connect for others', () => {
     await expect(openid.fetchUserInfo(partner.client, tokens.access_token, memberId)).rejects.toThrow();
   });
 
-  it('takes a code once, and only with its verifier', async () => {
+  it('takes a code once, and only with its verifier; one that came with another is over', async () => {
+    const codes = () =>
+      partner.identity.query<{ count: number }>(
+        `SELECT count(*)::int FROM openid_record WHERE model = 'AuthorizationCode' AND consumed_at IS NULL`,
+      ) as Promise<[{ count: number }]>;
     const { email } = await partner.member();
     const { address, checks } = await partner.begin();
     const url = await partner.walk(address, email);
     const wrong = { ...checks, pkceCodeVerifier: openid.randomPKCECodeVerifier() };
     const refused = { error: 'invalid_grant' };
+    const app = await partner.discover('app', openid.None());
+    // Another client does not end it, a wrong verifier does.
+    await expect(openid.authorizationCodeGrant(app, url, checks)).rejects.toMatchObject(refused);
+    const [{ count: before }] = await codes();
     await expect(openid.authorizationCodeGrant(partner.client, url, wrong)).rejects.toMatchObject(refused);
+    await expect(codes()).resolves.toEqual([{ count: before - 1 }]);
+    await expect(openid.authorizationCodeGrant(partner.client, url, checks)).rejects.toMatchObject(refused);
     const again = await partner.begin();
     const good = await partner.walk(again.address, email);
     await openid.authorizationCodeGrant(partner.client, good, again.checks);

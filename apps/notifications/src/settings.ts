@@ -1,16 +1,18 @@
-import { secret, settings } from '@jogakbo/service';
+import { environmentOnly, secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
 
 export class NotificationsSettings extends settings(
   {
-    smtpUrl: secret(
-      z
-        .url({ protocol: /^smtps?$/ })
-        .optional()
-        .describe(
-          'smtp://user:password@host:port, or smtps://. Outside local mode required, and never without TLS unless it ' +
-            'ends in ?requireTLS=false. In local mode without it mail ends in the local mailbox',
-        ),
+    smtpUrl: environmentOnly(
+      secret(
+        z
+          .url({ protocol: /^smtps?$/ })
+          .optional()
+          .describe(
+            'smtp://user:password@host:port, or smtps://. Outside local mode required, and never without TLS unless it ' +
+              'ends in ?requireTLS=false. In local mode without it mail ends in the local mailbox',
+          ),
+      ),
     ),
     mailFrom: z
       .string()

@@ -6,6 +6,7 @@ import { CheckPaymentToken } from '@jogakbo/contracts-payments';
 import { append, nothing, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles, RemoteFault } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
+import { openOrder } from './open-orders.ts';
 import { isDearer, order, totalOf } from './order.ts';
 
 type Command = Body<typeof PlaceOrder>;
@@ -32,6 +33,7 @@ export class PlaceOrderHandler {
     if (!isFree) mustBePayable(payment, isKnown);
 
     const orderId = randomUUIDv7();
+    await openOrder(work, orderId, memberId);
     const placed = { memberId, language: work.language, lines: priced, total };
     await append(work, order, orderId, nothing, [{ type: 'placed', ...placed, shipTo }]);
     work.publish(OrderPlaced({ orderId, ...placed, ...(!isFree && { payment }) }));

@@ -4,6 +4,7 @@ import { PaymentRefunded } from '@jogakbo/contracts-payments';
 import { change, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
+import { closeOrder } from './open-orders.ts';
 import { confirm, order, refund, reject } from './order.ts';
 
 /** What the sagas and the money decide about an order. */
@@ -12,11 +13,13 @@ export class SettleOrderHandler {
   @Handles(ConfirmOrder)
   async confirm({ orderId }: Body<typeof ConfirmOrder>, work: UnitOfWork) {
     await change(work, order, orderId, confirm);
+    closeOrder(work, orderId);
   }
 
   @Handles(RejectOrder)
   async reject({ orderId, reason }: Body<typeof RejectOrder>, work: UnitOfWork) {
     await change(work, order, orderId, (found) => reject(found, reason));
+    closeOrder(work, orderId);
   }
 
   @Handles(PaymentRefunded)

@@ -32,6 +32,7 @@ import {
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
 import { about, eventually, ServiceUnderTest, type StubbedService } from '@jogakbo/testing';
+import { mostOpenOrders } from '../src/open-orders.ts';
 import { OrdersModule } from '../src/orders.module.ts';
 
 const member = () => ({ memberId: randomUUID(), roles: ['member'] });
@@ -220,6 +221,40 @@ describe('orders', () => {
       for (const one of rejections) expect(one).toMatchObject({ status: 'rejected', reason: rejection });
     }
     await expect(orders.ask(GetOrder, { orderId })).rejects.toMatchObject({ code: 'unauthenticated' });
+  });
+
+  describe('with as many open orders as a member may have', () => {
+    const caller = member();
+    let open: string[] = [];
+    beforeAll(async () => {
+      // All at once: the limit is exact, however they come.
+      const all = await Promise.allSettled(
+        Array.from({ length: mostOpenOrders + 5 }, () => place(caller, randomUUID(), free())),
+      );
+      open = all.flatMap((one) => (one.status === 'fulfilled' ? [one.value.orderId] : []));
+    });
+
+    it('takes no more of this member, and says when to try again', async () => {
+      expect(open).toHaveLength(mostOpenOrders);
+      const rejection = { code: 'too-many-open-orders', status: 429, retryAfter: 5 };
+      const key = randomUUID();
+      await expect(place(caller, key)).rejects.toMatchObject(rejection);
+      await expect(place()).resolves.toMatchObject({ status: 'placed' });
+      await orders.ask(CancelOrder, { orderId: open[0]! }, { caller });
+      // The key is free, for nothing was done under it.
+      await expect(place(caller, key)).resolves.toMatchObject({ status: 'placed' });
+      await expect(place(caller)).rejects.toMatchObject(rejection);
+    });
+
+    it('takes another one for each that is confirmed or rejected', async () => {
+      await orders.announce(StockReserved({ orderId: open[1]! }));
+      await orders.hears(OrderConfirmed, about(open[1]!));
+      await orders.announce(StockRefused({ orderId: open[2]!, productId, available: 1 }));
+      await orders.hears(OrderRejected, about(open[2]!));
+      await expect(place(caller)).resolves.toMatchObject({ status: 'placed' });
+      await expect(place(caller)).resolves.toMatchObject({ status: 'placed' });
+      await expect(place(caller)).rejects.toMatchObject({ code: 'too-many-open-orders' });
+    });
   });
 
   it("lists a member's own orders, newest first", async () => {

@@ -4,6 +4,7 @@ import { AuthorizePayment, ReturnPayment } from '@jogakbo/contracts-payments';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
+import { FairCalls } from './fair-calls.ts';
 import { catchUp, payment, paymentIdOf } from './payment.ts';
 import { PaymentProvider } from './provider.ts';
 
@@ -12,13 +13,21 @@ export class AuthorizePaymentHandler {
   constructor(
     private readonly dataSource: DataSource,
     private readonly provider: PaymentProvider,
+    private readonly calls: FairCalls,
   ) {}
 
-  /** No connection is held while the provider decides. Whoever is faster meanwhile wins; the loser comes again. */
   @Handles(AuthorizePayment)
-  async handle({ orderId, memberId, amount, token }: Body<typeof AuthorizePayment>, work: UnitOfWork) {
-    if ((await load(this.dataSource.manager, payment, orderId)).state) return;
+  async handle(command: Body<typeof AuthorizePayment>, work: UnitOfWork) {
+    if ((await load(this.dataSource.manager, payment, command.orderId)).state) return;
+    const defer = (dueAt: Date) => work.publishLater(AuthorizePayment(command), dueAt);
+    await this.calls.run(command.memberId, defer, () => this.#authorize(command, work));
+  }
 
+  /** No connection is held while the provider decides. Whoever is faster meanwhile wins; the loser comes again. */
+  async #authorize(
+    { orderId, memberId, amount, token }: Body<typeof AuthorizePayment>,
+    work: UnitOfWork,
+  ): Promise<void> {
     const charge = await this.provider.authorize({ paymentId: paymentIdOf(orderId), amount, token });
 
     const about = { memberId, amount, sandbox: this.provider.sandbox };

@@ -8,6 +8,7 @@ import {
 import { Readiness, Service } from '@jogakbo/service';
 import { Sandbox1700000001000 } from '../migrations/1700000001000-sandbox.ts';
 import { AuthorizePaymentHandler } from './authorize-payment.ts';
+import { FairCalls } from './fair-calls.ts';
 import { HttpProvider } from './http-provider.ts';
 import { ledger } from './ledger.projection.ts';
 import { MovePaymentHandler } from './move-payment.ts';
@@ -28,6 +29,7 @@ import { PaymentsSettings } from './settings.ts';
   ],
   projections: [ledger],
   providers: [
+    FairCalls,
     Sandbox,
     {
       provide: PaymentProvider,

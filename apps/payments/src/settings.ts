@@ -1,15 +1,17 @@
-import { secret, settings } from '@jogakbo/service';
+import { environmentOnly, secret, settings } from '@jogakbo/service';
 import { z } from 'zod';
 
 export class PaymentsSettings extends settings(
   {
-    providerUrl: z
-      .url({ protocol: /^https?$/ })
-      .optional()
-      .describe(
-        'where the payment provider is, https:// outside local mode. Without it the service sells with its sandbox in ' +
-          'local mode, and does not start otherwise',
-      ),
+    providerUrl: environmentOnly(
+      z
+        .url({ protocol: /^https?$/ })
+        .optional()
+        .describe(
+          'where the payment provider is, https:// outside local mode. Without it the service sells with its sandbox in ' +
+            'local mode, and does not start otherwise',
+        ),
+    ),
     providerToken: secret(
       z
         .string()

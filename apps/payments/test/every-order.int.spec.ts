@@ -65,7 +65,7 @@ describe('payments, in every order and with a crash at every call of the provide
   const answered = new AsyncLocalStorage<() => Promise<void> | void>();
 
   beforeAll(async () => {
-    till = await Till.open({ DATABASE_POOL: '12' });
+    till = await Till.open({ DATABASE_POOL: '12', PROVIDER_TIMEOUT: '5000' });
     units = till.payments.get(UnitsOfWork);
     const provider = till.payments.get(PaymentProvider as never) as PaymentProvider;
     for (const call of ['authorize', 'capture', 'void', 'refund'] as const) {

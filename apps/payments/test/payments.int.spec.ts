@@ -14,8 +14,9 @@ import {
   PaymentVoided,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { about, type ServiceUnderTest } from '@jogakbo/testing';
+import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
 import { DataSource } from 'typeorm';
+import { PaymentProvider } from '../src/provider.ts';
 import { Sandbox } from '../src/sandbox/sandbox.ts';
 import { PaymentsSettings } from '../src/settings.ts';
 import { price, Till } from './till.ts';
@@ -183,6 +184,59 @@ describe('payments', () => {
     await expect(list(memberId)).resolves.toEqual({ items: [], nextCursor: null });
     await expect(list(randomUUIDv7())).rejects.toMatchObject({
       ...{ code: 'not-found', status: 404, message: 'there is no such thing' },
+    });
+  });
+
+  describe('with a member whose provider is slow', () => {
+    const slow = randomUUIDv7();
+    let provider: PaymentProvider;
+    let authorize: PaymentProvider['authorize'];
+    let released = Promise.withResolvers<void>();
+    let [underWay, most] = [0, 0];
+    const order = () => {
+      const orderId = randomUUIDv7();
+      const message = AuthorizePayment({ orderId, memberId: slow, amount: price, token: 'tok_flaky' });
+      return payments.send(message).then(() => orderId);
+    };
+
+    beforeAll(() => {
+      provider = payments.get(PaymentProvider as never);
+      authorize = provider.authorize.bind(provider);
+      provider.authorize = async (charge) => {
+        if (charge.token !== 'tok_flaky') return authorize(charge);
+        most = Math.max(most, ++underWay);
+        await released.promise;
+        underWay -= 1;
+        return authorize({ ...charge, token: 'tok_ok' });
+      };
+    });
+    afterAll(() => void (provider.authorize = authorize));
+
+    it('defers what it has too much of, and loses none of it', async () => {
+      const orders = await Promise.all(Array.from({ length: 8 }, order));
+      await eventually(() => underWay === 4);
+      released.resolve();
+      await Promise.all(orders.map((orderId) => payments.hears(PaymentAuthorized, about(orderId))));
+      await Promise.all(orders.map((orderId) => payments.send(CapturePayment({ orderId }))));
+      await Promise.all(orders.map((orderId) => payments.hears(PaymentCaptured, about(orderId))));
+      await Promise.all(orders.map((orderId) => payments.send(ReturnPayment({ orderId }))));
+      await Promise.all(orders.map((orderId) => payments.hears(PaymentRefunded, about(orderId))));
+      expect(most).toBe(4);
+    });
+
+    it('takes the money of others meanwhile, however many orders wait', async () => {
+      released = Promise.withResolvers();
+      // More than twice what an instance takes at once.
+      await Promise.all(Array.from({ length: 150 }, order));
+      const beganAt = performance.now();
+      const other = await till.authorized();
+      await payments.send(CapturePayment({ orderId: other }));
+      await payments.hears(PaymentCaptured, about(other));
+      expect(performance.now() - beganAt).toBeLessThan(10_000);
+      expect({ underWay, most }).toEqual({ underWay: 4, most: 4 });
+      await payments.query('DELETE FROM outbox WHERE due_at IS NOT NULL');
+      released.resolve();
+      await eventually(async () => underWay === 0 && (await till.wrong()).length === 0);
     });
   });
 

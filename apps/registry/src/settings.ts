@@ -1,10 +1,12 @@
-import { settings } from '@jogakbo/service';
+import { environmentOnly, settings } from '@jogakbo/service';
 import { EndpointList } from '@jogakbo/service/upstream-addresses';
 import { z } from 'zod';
 
 export class RegistrySettings extends settings({
-  deniedUpstreams: EndpointList.describe(
-    'endpoints of the store that no registered instance may have, as host:port or host, separated by commas',
+  deniedUpstreams: environmentOnly(
+    EndpointList.describe(
+      'endpoints of the store that no registered instance may have, as host:port or host, separated by commas',
+    ),
   ),
   shortestRenewal: z.coerce
     .number()

@@ -35,6 +35,8 @@ export interface HttpBinding {
   document?: boolean;
   /** How often one address, and one member, may use this route. */
   limit?: RateLimit;
+  /** How often one member may use this route, where that is less than `limit`: behind one address may be many members. */
+  memberLimit?: RateLimit;
   /** For a public read that is the same for everybody: for so long an answer may be given again. */
   cache?: Cache;
   /** What answers a public read while its service does not. */

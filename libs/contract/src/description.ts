@@ -47,6 +47,7 @@ const RequestDescription = z.object({
       maxAuthAge: z.number().optional(),
       document: z.boolean().optional(),
       limit: RateLimitText.optional(),
+      memberLimit: RateLimitText.optional(),
       cache: z
         .object({ maxAge: z.number().positive(), staleIfError: z.number().positive().optional() })
         .optional(),

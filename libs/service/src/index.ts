@@ -8,6 +8,7 @@ export { Service, serviceOptions, type ServiceOptions } from './service.ts';
 export {
   DatabaseSettings,
   json,
+  environmentOnly,
   live,
   PlatformSettings,
   secret,

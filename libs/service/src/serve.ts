@@ -7,6 +7,7 @@ import { watchListeningPorts } from './listening-ports.ts';
 import { serviceOptions } from './service.ts';
 import {
   DatabaseSettings,
+  isMarked,
   loadSettings,
   PlatformSettings,
   settings,
@@ -123,6 +124,8 @@ function help(module: Type): void {
   );
   console.log('Settings, from the environment or from the file that <NAME>_FILE names:');
   for (const [field, schema] of classes.flatMap(({ shape }) => Object.entries(shape))) {
-    console.log(`  ${environmentName(field).padEnd(18)} ${schema.description ?? ''}`);
+    console.log(
+      `  ${environmentName(field).padEnd(18)} ${schema.description ?? ''}${isMarked(schema, 'environmentOnly') ? ' (environment only)' : ''}`,
+    );
   }
 }

@@ -38,12 +38,8 @@ const patienceAtStart = 1_000;
 const firstRetry = 250;
 const lastRetry = 5_000;
 
-/** What is needed to reach the config server cannot come from it, nor can what allows a service to simulate or to do without TLS. */
-const neverFromServer = new Set([
-  ...['localMode', 'plaintextNetwork'],
-  ...['rabbitmqUrl', 'brokerOperator', 'serviceKey'],
-  ...['configPassword', 'configProfiles', 'configLabel', 'configCache'],
-]);
+/** What is wrong with a setting marked `environmentOnly` that the config server gives. */
+const notFromServer = 'comes from the environment only';
 
 /** What is wrong with values by key, of those that a service has, where the config server gives them. */
 function checkGiven(
@@ -53,8 +49,8 @@ function checkGiven(
   const schemas = new Map(classes.flatMap(({ shape }) => Object.entries(shape)));
   return Object.entries(given).flatMap(([key, value]) => {
     if (!schemas.has(key)) return [];
-    if (neverFromServer.has(key)) return [{ key, problem: 'comes from the environment only' }];
     const schema = schemas.get(key)!;
+    if (isMarked(schema, 'environmentOnly')) return [{ key, problem: notFromServer }];
     const result = schema.safeParse(value);
     return result.success ? [] : [{ key, problem: problemOf(schema, value, result.error) }];
   });
@@ -114,6 +110,7 @@ const nameOf = ({ application, profile, version }: Given): string =>
  *   good before stays. Settings that are wrong together (`check`) stop the start, wherever they come from.
  * - Nobody needs the config server: a start asks it for a second at most, and not at all where none is there. What it
  *   said last is kept in a file, secrets sealed.
+ * - A setting marked `environmentOnly` is taken from there alone; what the config server says of it is refused.
  * - A change of a live setting is in force at once in the objects that were injected; others wait for a restart.
  */
 export class ServiceSettings {
@@ -353,8 +350,12 @@ export class ServiceSettings {
     const good = new Map<string, Given>();
     let changed = false;
     for (const held of this.#held) {
-      if (neverFromServer.has(held.field)) continue;
       const one = given.get(held.field);
+      if (isMarked(held.schema, 'environmentOnly')) {
+        if (one) this.#refuse(held, one, notFromServer, when);
+        else held.refused = undefined;
+        continue;
+      }
       const isFixed = held.origin === 'environment' || held.origin === 'file';
       if (isFixed && !one) continue;
       const read = this.#read(held, one);
@@ -424,7 +425,8 @@ export class ServiceSettings {
     if (!given && held.wrong) return;
     const isNew = !isDeepStrictEqual(held.refused, { given, problem });
     held.refused = { given, problem };
-    if (held.wrong) held.wrong = { ...held.wrong, origin: nameOf(given!), problem };
+    if (held.wrong && problem !== notFromServer)
+      held.wrong = { ...held.wrong, origin: nameOf(given!), problem };
     if (isNew && when === 'run') this.#sayRefused(held);
   }
 

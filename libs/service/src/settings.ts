@@ -48,7 +48,14 @@ export const live = <T extends z.ZodType>(schema: T): T => schema.meta({ ...sche
 /** A setting whose value is shown to nobody, and whose file must be closed to other users. */
 export const secret = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), secret: true });
 
-export const isMarked = (schema: z.ZodType, mark: 'live' | 'secret'): boolean =>
+/**
+ * A setting that decides whom the service trusts, or which address it listens on, connects to or names to others. The
+ * config server does not keep it and the service does not take it from there: one stolen login must not decide that.
+ */
+export const environmentOnly = <T extends z.ZodType>(schema: T): T =>
+  schema.meta({ ...schema.meta(), environmentOnly: true });
+
+export const isMarked = (schema: z.ZodType, mark: 'live' | 'secret' | 'environmentOnly'): boolean =>
   schema.meta()?.[mark] === true;
 
 /** All settings of a service that are wrong, at once. */
@@ -80,72 +87,82 @@ export const json = <T extends z.ZodType>(schema: T) =>
   });
 
 const platformShape = {
-  host: z
-    .string()
-    .default('127.0.0.1')
-    // One address, not the two that the name may stand for: Fastify would make a server of its own for the second.
-    .transform((host) => (host === 'localhost' ? '127.0.0.1' : host))
-    .describe('address to listen on'),
-  port: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65_535)
-    .default(0)
-    .describe('port to listen on; 0 takes a free one'),
-  reusePort: z
-    .stringbool()
-    .default(false)
-    .describe(
-      'true: another process of the same user may listen on the same port, so that one instance follows another without ' +
-        'a gap (Linux)',
-    ),
-  localMode: z
-    .stringbool()
-    .default(false)
-    .describe(
-      'true on a machine where the store is only tried out: what is not configured is then simulated, and the service ' +
-        'says so. Only the environment can set it',
-    ),
-  plaintextNetwork: z
-    .enum(['refuse', 'allow'])
-    .default('refuse')
-    .describe(
-      'allow: outside local mode, too, the broker and the database may be reached without TLS, because the network to ' +
-        'them is private or encrypted. Only the environment can set it',
-    ),
-  rabbitmqUrl: secret(
-    z
-      .url({ protocol: /^amqps?$/ })
-      .describe(
-        'amqp://user:password@host:port/vhost, or with a certificate amqps://user@host:port/vhost' +
-          '?cacertfile=…&certfile=…&keyfile=…&auth_mechanism=external',
-      ),
-  ),
-  brokerOperator: z
-    .string()
-    .min(1)
-    .optional()
-    .describe(
-      'login of those who operate the broker; set it where every service has a login of its own: then a message must come from the service that may send it',
-    ),
-  serviceKey: secret(
+  host: environmentOnly(
     z
       .string()
-      .transform((text, context): ServiceKey => {
-        try {
-          return ServiceKey.parse(text);
-        } catch (error) {
-          context.addIssue((error as Error).message);
-          return z.NEVER;
-        }
-      })
+      .default('127.0.0.1')
+      // One address, not the two that the name may stand for: Fastify would make a server of its own for the second.
+      .transform((host) => (host === 'localhost' ? '127.0.0.1' : host))
+      .describe('address to listen on'),
+  ),
+  port: environmentOnly(
+    z.coerce.number().int().min(0).max(65_535).default(0).describe('port to listen on; 0 takes a free one'),
+  ),
+  reusePort: environmentOnly(
+    z
+      .stringbool()
+      .default(false)
+      .describe(
+        'true: another process of the same user may listen on the same port, so that one instance follows another without ' +
+          'a gap (Linux)',
+      ),
+  ),
+  localMode: environmentOnly(
+    z
+      .stringbool()
+      .default(false)
+      .describe(
+        'true on a machine where the store is only tried out: what is not configured is then simulated, and the service ' +
+          'says so',
+      ),
+  ),
+  plaintextNetwork: environmentOnly(
+    z
+      .enum(['refuse', 'allow'])
+      .default('refuse')
+      .describe(
+        'allow: outside local mode, too, the broker and the database may be reached without TLS, because the network to ' +
+          'them is private or encrypted',
+      ),
+  ),
+  rabbitmqUrl: environmentOnly(
+    secret(
+      z
+        .url({ protocol: /^amqps?$/ })
+        .describe(
+          'amqp://user:password@host:port/vhost, or with a certificate amqps://user@host:port/vhost' +
+            '?cacertfile=…&certfile=…&keyfile=…&auth_mechanism=external',
+        ),
+    ),
+  ),
+  brokerOperator: environmentOnly(
+    z
+      .string()
+      .min(1)
       .optional()
       .describe(
-        'secret key of this service, the same for all its instances: 32 random bytes in base64url; several, separated by ' +
-          'commas, while it is rotated: the first is current. Required with BROKER_OPERATOR or a database; without those ' +
-          'and this, each process makes one of its own',
+        'login of those who operate the broker; set it where every service has a login of its own: then a message must come from the service that may send it',
       ),
+  ),
+  serviceKey: environmentOnly(
+    secret(
+      z
+        .string()
+        .transform((text, context): ServiceKey => {
+          try {
+            return ServiceKey.parse(text);
+          } catch (error) {
+            context.addIssue((error as Error).message);
+            return z.NEVER;
+          }
+        })
+        .optional()
+        .describe(
+          'secret key of this service, the same for all its instances: 32 random bytes in base64url; several, separated by ' +
+            'commas, while it is rotated: the first is current. Required with BROKER_OPERATOR or a database; without those ' +
+            'and this, each process makes one of its own',
+        ),
+    ),
   ),
   logLevel: live(
     z
@@ -153,12 +170,14 @@ const platformShape = {
       .default('info')
       .describe('least level that is logged'),
   ),
-  announceEvery: z.coerce.number().positive().default(2).describe('seconds between announcements'),
-  retryLadder: z
-    .string()
-    .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')
-    .optional()
-    .describe('waiting times before further attempts; the same for all services of one broker'),
+  announceEvery: z.coerce.number().min(0.1).max(60).default(2).describe('seconds between announcements'),
+  retryLadder: environmentOnly(
+    z
+      .string()
+      .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')
+      .optional()
+      .describe('waiting times before further attempts; the same for all services of one broker'),
+  ),
   concurrency: live(
     z.coerce
       .number()
@@ -179,24 +198,32 @@ const platformShape = {
         'JSON: percent of the calls of services by version, the same for all: {"orders":{"1.4.0":10}}',
       ),
   ),
-  configPassword: secret(
+  configPassword: environmentOnly(
+    secret(
+      z
+        .string()
+        .min(16)
+        .optional()
+        .describe('of this service at the config server; without it the service asks no config server'),
+    ),
+  ),
+  configProfiles: environmentOnly(
     z
       .string()
-      .min(16)
-      .optional()
-      .describe('of this service at the config server; without it the service asks no config server'),
+      .regex(/^[\w-]+(,[\w-]+)*$/, 'names, separated by commas')
+      .default('default')
+      .describe('profiles to ask the config server for; of two the later one goes first'),
   ),
-  configProfiles: z
-    .string()
-    .regex(/^[\w-]+(,[\w-]+)*$/, 'names, separated by commas')
-    .default('default')
-    .describe('profiles to ask the config server for; of two the later one goes first'),
-  configLabel: z.string().min(1).default('main').describe('label to ask the config server for'),
-  configCache: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('folder that keeps what the config server said last, for a start without it'),
+  configLabel: environmentOnly(
+    z.string().min(1).default('main').describe('label to ask the config server for'),
+  ),
+  configCache: environmentOnly(
+    z
+      .string()
+      .min(1)
+      .optional()
+      .describe('folder that keeps what the config server said last, for a start without it'),
+  ),
 };
 
 /** The settings that every service has. */
@@ -207,13 +234,15 @@ export class PlatformSettings extends settings(platformShape, ({ rabbitmqUrl }, 
 /** The settings of a service that has a database. */
 export class DatabaseSettings extends settings(
   {
-    databaseUrl: secret(
-      z
-        .url({ protocol: /^postgres(ql)?$/ })
-        .describe(
-          'postgres://user:password@host:port/database, or with a certificate postgres://user@host:port/database' +
-            '?sslmode=verify-full&sslrootcert=…&sslcert=…&sslkey=…',
-        ),
+    databaseUrl: environmentOnly(
+      secret(
+        z
+          .url({ protocol: /^postgres(ql)?$/ })
+          .describe(
+            'postgres://user:password@host:port/database, or with a certificate postgres://user@host:port/database' +
+              '?sslmode=verify-full&sslrootcert=…&sslcert=…&sslkey=…',
+          ),
+      ),
     ),
     databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connections at most'),
   },

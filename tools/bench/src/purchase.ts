@@ -46,15 +46,29 @@ interface Product {
   version: number;
 }
 
-async function customer(): Promise<{ buy: () => Promise<number>; read: () => Promise<number> }> {
+/** Below what the store lets one member buy in a minute. */
+const mostOfOneMember = 200;
+
+async function signUp(): Promise<string> {
   const email = `bench-${randomUUID()}@jogakbo.example`;
   const password = randomUUID();
   await call('POST', '/v1/members', { email, password, name: 'Bench' });
-  const { accessToken } = await call<{ accessToken: string }>('POST', '/v1/sessions', { email, password });
+  return (await call<{ accessToken: string }>('POST', '/v1/sessions', { email, password })).accessToken;
+}
+
+/** @param purchases that are expected of this customer: as several members, where they are many */
+async function customer(
+  purchases: number,
+): Promise<{ buy: () => Promise<number>; read: () => Promise<number> }> {
+  const tokens = await Promise.all(
+    Array.from({ length: Math.max(1, Math.ceil(purchases / mostOfOneMember)) }, signUp),
+  );
+  let bought = 0;
   const { items } = await call<{ items: Product[] }>('GET', '/v1/products?limit=100');
   const shipTo = { name: 'Kim', line1: 'Jong-ro 1', city: 'Seoul', postalCode: '03000', country: 'KR' };
   return {
     async buy() {
+      const accessToken = tokens[bought++ % tokens.length]!;
       const { productId, price, version } = items[Math.floor(Math.random() * items.length)]!;
       const startedAt = performance.now();
       const { status } = await call<{ status: string }>(
@@ -97,11 +111,13 @@ async function measure(name: string, actors: (() => Promise<number>)[]): Promise
   );
 }
 
-const crowd = await Promise.all(Array.from({ length: customers }, customer));
-// The first hundreds of purchases compile; what they take is a figure of the compiler's.
 const warmUp = Number(values['warm-up']);
+// Some buy faster than others.
+const each = (2 * count + warmUp) / customers;
+const crowd = await Promise.all(Array.from({ length: customers }, () => customer(each)));
+// The first hundreds of purchases compile; what they take is a figure of the compiler's.
 if (warmUp > 0) console.error(`${warmUp} purchases to warm up…`);
-for (let i = 0; i < warmUp; i++) await crowd[0]!.buy();
+for (let i = 0; i < warmUp; i++) await crowd[i % customers]!.buy();
 await measure(
   `purchase with Prefer: wait=5, ${customers} at a time`,
   crowd.map(({ buy }) => buy),

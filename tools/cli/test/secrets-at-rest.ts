@@ -42,12 +42,10 @@ export const secretsAtRest = (store: Store) =>
 
       const change = {
         ...{ profile: 'of-nobody', reason: 'a test' },
-        settings: [
-          { key: 'smtpUrl', value: `smtp://user:${secret('a setting')}@127.0.0.1:25`, secret: true },
-        ],
+        settings: [{ key: 'providerToken', value: secret('a setting'), secret: true }],
       };
       const operator = store.staff('operator');
-      const path = '/v1/ops/config/notifications/versions';
+      const path = '/v1/ops/config/payments/versions';
       expect((await store.call('POST', path, { token: operator, body: change })).status).toBe(201);
     });
 

@@ -13,6 +13,8 @@ import { z } from 'zod';
 export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
 
 const Email = z.email().max(254);
+/** RFC 5321, section 4.5.3.1.1: a local part of at most 64 octets. Those with longer addresses from before still sign in. */
+const NewEmail = z.email({ pattern: new RegExp(`^(?![^@]{65})${z.regexes.email.source.slice(1)}`) }).max(254);
 /** In NFC, as RFC 8265 has it: the same whatever keyboard it was typed with. */
 const Password = sensitive(z.string().normalize('NFC').min(8).max(200));
 const PersonName = lineOfText(100);
@@ -27,10 +29,11 @@ const Tokens = z.object({
 });
 
 export const SignUp = identity.command('sign-up', {
-  description: 'Becomes a member. A taken address gets the same answer as a fresh one.',
-  input: z.strictObject({ email: Email, password: Password, name: PersonName }),
+  description:
+    'Becomes a member. A taken address gets the same answer as a fresh one. A password that is guessed first is refused: a common one, a repetition, a sequence, the name in the address.',
+  input: z.strictObject({ email: NewEmail, password: Password, name: PersonName }),
   output: z.object({ memberId: Id }),
-  rejections: { 'too-busy': 429 },
+  rejections: { 'weak-password': 422, 'too-busy': 429 },
   idempotency: 'none',
   http: { route: 'POST /v1/members', status: 201, limit: '300/minute' },
   access: 'public',

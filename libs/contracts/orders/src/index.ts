@@ -117,7 +117,7 @@ export const GetOrderOwner = orders.query('get-order-owner', {
 
 export const PlaceOrder = orders.command('place-order', {
   description:
-    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`. Without `payment` only a total of 0 is accepted.',
+    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`. Without `payment` only a total of 0 is accepted. A member may have 20 orders open at a time.',
   input: z.strictObject({
     lines: Lines,
     expectedTotal: Money.optional().describe('what the member was shown; a lower total is accepted'),
@@ -132,12 +132,15 @@ export const PlaceOrder = orders.command('place-order', {
     ...{ 'unknown-product': 422, 'mixed-currencies': 422 },
     ...{ 'payment-required': 422, 'unknown-payment-token': 422 },
     'price-changed': 409,
+    'too-many-open-orders': 429,
   },
   extensions: { 'price-changed': z.object({ total: Money }) },
   idempotency: 'required',
   http: {
     route: 'POST /v1/orders',
     status: 202,
+    limit: '3000/minute',
+    memberLimit: '300/minute',
     location: '/v1/orders/{orderId}',
     wait: {
       key: 'orderId',

@@ -1,0 +1,37 @@
+import { describe, expect, it } from '@jest/globals';
+import { weaknessOf } from './weak-passwords.ts';
+
+const email = 'gildong.hong+shop@example.com';
+
+describe('a password that is chosen', () => {
+  it.each([
+    ...[
+      'password',
+      'Password',
+      'PASSWORD1!',
+      'p@ssw0rd',
+      'Pa$$w0rd2026',
+      'passwordpassword',
+      '１２３４５６７８',
+    ],
+    ...['            ', 'aaaaaaaaaaaa', 'abababab', 'abcabcabca', '조각조각조각조각'],
+    ...['12345678', '87654321', '1234567890', 'abcdefgh', 'qwertyuiop', 'qwer1234', '1q2w3e4r', 'zxcvbnm123'],
+    ...['iloveyou', 'letmein123', '비밀번호123', 'tkfkdgo1234', '가나다라마바사아'],
+    ...['gildong.hong+shop@example.com', 'gildong.hong', 'Gildong.Hong1988', 'my gildong.hong pw'],
+  ])('is refused where it is %j', (password) => {
+    expect(weaknessOf(password, email)).toMatch(/^(must not|is one of)/);
+  });
+
+  it('is refused where it is a short name with digits', () => {
+    expect(weaknessOf('kim19881212', 'kim@example.com')).toBeDefined();
+    expect(weaknessOf('a kimono for spring', 'kim@example.com')).toBeUndefined();
+  });
+
+  it.each([
+    // The READMEs' example.
+    ...['a long password', 'correct horse battery', '조각보-correct-horse', 'password of member 7'],
+    ...['0198f0c2-7a3e-7b1c-9a55-3f0d8b1f2a77', 'hush-hush', 'x7#Qp2!mZ', '94837261', 'bcdfgh-rstv-9'],
+  ])('is good where it is %j', (password) => {
+    expect(weaknessOf(password, email)).toBeUndefined();
+  });
+});

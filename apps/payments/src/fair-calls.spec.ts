@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import { FairCalls } from './fair-calls.ts';
+
+/** Commands whose calls end when they are told to. */
+function commands(calls: FairCalls) {
+  const deferred: { memberId: string; dueAt: number }[] = [];
+  const ends: (() => void)[] = [];
+  const run = (memberId: string) =>
+    calls.run(
+      memberId,
+      (dueAt) => void deferred.push({ memberId, dueAt: dueAt.getTime() }),
+      () => new Promise((resolve) => void ends.push(resolve)),
+    );
+  return { deferred, ends, run };
+}
+
+describe('fair calls', () => {
+  it('defers what a member has too many of, spaced, and lets others through', async () => {
+    const { deferred, ends, run } = commands(new FairCalls());
+    const running = Array.from({ length: 10 }, () => run('slow'));
+    const other = run('other');
+    expect(ends).toHaveLength(5);
+    expect(deferred).toHaveLength(6);
+    const gaps = deferred.slice(1).map(({ dueAt }, i) => dueAt - deferred[i]!.dueAt);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(250);
+    expect(deferred[0]!.dueAt).toBeGreaterThan(Date.now());
+    for (const end of ends) end();
+    await Promise.all([...running, other]);
+  });
+
+  it('gives a place back, also after a call that failed', async () => {
+    const calls = new FairCalls();
+    const fail = () =>
+      calls.run(
+        'one',
+        () => {},
+        () => Promise.reject(new Error('provider')),
+      );
+    for (let i = 0; i < 10; i++) await expect(fail()).rejects.toThrow('provider');
+    const { ends, run } = commands(calls);
+    const again = run('one');
+    expect(ends).toHaveLength(1);
+    ends[0]!();
+    await again;
+  });
+
+  it('gives each member one at a time when many members are slow', async () => {
+    const { deferred, ends, run } = commands(new FairCalls());
+    for (let member = 0; member < 16; member++) for (let i = 0; i < 4; i++) void run(`slow ${member}`);
+    expect(ends).toHaveLength(32 + 8);
+    expect(deferred).toHaveLength(24);
+    void run('another');
+    expect(ends).toHaveLength(32 + 8 + 1);
+  });
+});

@@ -1,0 +1,53 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { DatabaseSettings, isMarked, PlatformSettings, type AnySettings } from '@jogakbo/service/settings';
+import { listApps } from '../src/workspace.ts';
+
+/** Words in the name of a setting that decides whom a service trusts, or which addresses it uses. */
+const decides =
+  /(url|host|port|issuer|audience|origins|upstreams|(?<!Per)networks?|proxy|readers|service|operator|keys?|clients|staff|mode|ladder)$/i;
+
+/** By `app.field`. */
+async function allSettings(): Promise<Map<string, AnySettings['shape'][string]>> {
+  const classes: [string, AnySettings][] = [
+    ['every service', PlatformSettings],
+    ['every service', DatabaseSettings],
+  ];
+  for (const { name, folder } of listApps()) {
+    const path = join(folder, 'src', 'settings.ts');
+    if (!existsSync(path)) continue;
+    const module = (await import(path)) as Record<string, AnySettings>;
+    classes.push(
+      ...Object.values(module).flatMap((one) => (one.shape ? [[name, one] as [string, AnySettings]] : [])),
+    );
+  }
+  return new Map(
+    classes.flatMap(([name, { shape }]) =>
+      Object.entries(shape).map(([field, schema]) => [`${name}.${field}`, schema] as const),
+    ),
+  );
+}
+
+describe('the settings of all services', () => {
+  it('come from the environment only where they decide whom a service trusts, or an address', async () => {
+    const all = await allSettings();
+    expect(all.size).toBeGreaterThan(50);
+    const wrong = [...all].filter(([name, schema]) => {
+      const field = name.split('.')[1]!;
+      return decides.test(field) && !isMarked(schema, 'environmentOnly');
+    });
+    expect(wrong.map(([name]) => name)).toEqual([]);
+    const fixed = [...all].filter(([, schema]) => isMarked(schema, 'environmentOnly')).map(([name]) => name);
+    expect(fixed).toEqual(
+      expect.arrayContaining([
+        ...['gateway.identityService', 'gateway.corsOrigins', 'gateway.trustProxy', 'gateway.tokenIssuer'],
+        ...['every service.host', 'every service.brokerOperator', 'payments.providerUrl', 'identity.staff'],
+      ]),
+    );
+    // What is set once cannot change while the service runs.
+    expect([...all].filter(([, one]) => isMarked(one, 'environmentOnly') && isMarked(one, 'live'))).toEqual(
+      [],
+    );
+  });
+});
