@@ -20,6 +20,12 @@ import { readJson, type Secrets } from './state.ts';
 import { withCertificate } from './store-tls.ts';
 import { type App, listApps } from './workspace.ts';
 
+/**
+ * What one login may hold at once. An instance has one connection, two while it starts, and at most 25 channels: this is
+ * enough for eight instances, and too little to fill the memory of the broker.
+ */
+export const loginLimits = { 'max-connections': 20, 'max-channels': 400 };
+
 /** How services reach the broker. */
 export interface BrokerLogins {
   /** By the name of the service. */
@@ -99,7 +105,7 @@ export async function ensureBrokerLogins(
   if (broker.kind !== 'given') await dropOldExchanges(management);
   const [remarks] = await Promise.all([
     register(broker, bus, operator, encryptionKeys),
-    management.define(definitions(management, permissions)),
+    defineLogins(management),
   ]);
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return {
@@ -107,6 +113,12 @@ export async function ensureBrokerLogins(
     operator,
     ...(remarks.length > 0 && { remark: remarks.join(' ') }),
   };
+
+  async function defineLogins(to: Management): Promise<void> {
+    const given = definitions(to, permissions);
+    await to.define(given);
+    await Promise.all(given.users.map(({ name }) => to.limit(name, loginLimits)));
+  }
 
   function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
     const each = [...all].filter(([name]) => passwords[name] !== undefined);
