@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { describe as describeContract, service } from '@jogakbo/contract';
 import { ExplainSettings, GetSettings, masked, RollBack, SettingsAsked } from '@jogakbo/contracts-config';
-import { BrokerConnection, Listener, queues } from '@jogakbo/messaging';
+import { BrokerConnection, exchanges, Listener, queues } from '@jogakbo/messaging';
 import { PlatformSettings, ServiceSettings, type RunningService } from '@jogakbo/service';
 import { eventually, privateBroker, type PrivateBroker, type ServiceUnderTest } from '@jogakbo/testing';
 import { z } from 'zod';
@@ -287,9 +287,10 @@ describe('without the config server', () => {
     const connection = await new BrokerConnection().open(broker.url, 'left');
     const channel = await connection.model!.createChannel();
     const queue = queues.queries('config');
-    await channel.assertExchange('commands', 'topic');
+    const exchange = exchanges.requests('config');
+    await channel.assertExchange(exchange, 'topic');
     await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'classic' } });
-    await channel.bindQueue(queue, 'commands', 'config.read-settings');
+    await channel.bindQueue(queue, exchange, 'config.read-settings');
     if (consumed) await channel.consume(queue, () => {});
     return connection;
   }

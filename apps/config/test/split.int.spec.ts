@@ -59,7 +59,7 @@ describe('a share of the calls for a version', () => {
   /** Sends a command that nobody waits for. */
   const send = (name: string, data: unknown, version = '') =>
     publisher.publish({
-      ...{ exchange: exchanges.commands, routingKey: `${name}${version}` },
+      ...{ exchange: exchanges.requests(name), routingKey: `${name}${version}` },
       ...encodeRequest(
         { pattern: name, data },
         { messageId: randomUUID(), persistent: true, mandatory: true, headers: contextHeaders(undefined) },

@@ -229,10 +229,19 @@ export class HttpUpstreams implements OnApplicationShutdown {
       ...{ origin: instance.url, method, path, body, signal },
       headers: { ...headers, 'x-request-timeout': String(remaining) },
     });
+    // What there is no room for is not read.
+    let ahead = Math.min(Number(response.headers['content-length']) || 0, this.settings.responseLimit);
+    try {
+      place.hold(ahead);
+    } catch (error) {
+      response.body.on('error', () => {}).destroy();
+      throw error;
+    }
     const chunks: Buffer[] = [];
-    for await (const chunk of response.body) {
-      place.hold((chunk as Buffer).length);
-      chunks.push(chunk as Buffer);
+    for await (const chunk of response.body as AsyncIterable<Buffer>) {
+      place.hold(Math.max(0, chunk.length - ahead));
+      ahead = Math.max(0, ahead - chunk.length);
+      chunks.push(chunk);
     }
     return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
   }

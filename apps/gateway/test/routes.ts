@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { service } from '@jogakbo/contract';
-import { BrokerConnection } from '@jogakbo/messaging';
+import { BrokerConnection, exchanges } from '@jogakbo/messaging';
 import { eventually } from '@jogakbo/testing';
 import { z } from 'zod';
 import { LateModule } from './demo.ts';
@@ -82,7 +82,8 @@ export const routes = (door: Door) =>
       broker = await new BrokerConnection().open(door.gateway.broker.url, 'killed');
       const channel = await broker.model!.createChannel();
       const { queue } = await channel.assertQueue('', { exclusive: true });
-      await channel.bindQueue(queue, 'commands', 'killed.ask');
+      await channel.assertExchange(exchanges.requests('killed'), 'topic');
+      await channel.bindQueue(queue, exchanges.requests('killed'), 'killed.ask');
       const instances = service('instances').event('announced', z.any());
       await door.gateway.announce(
         instances({

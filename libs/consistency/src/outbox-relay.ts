@@ -196,14 +196,14 @@ export class OutboxRelay {
         },
         row.headers,
       );
-      return { exchange: exchanges.events, routingKey: row.name, ...encoded };
+      return { exchange: exchanges.events(row.name), routingKey: row.name, ...encoded };
     }
     const encoded = encodeRequest(
       { pattern: row.name, data: await this.#encryptForReceiver(row) },
       // A command that nobody takes is a fault and stays here until somebody does.
       { messageId: row.message_id, persistent: true, mandatory: true, headers: row.headers },
     );
-    return { exchange: exchanges.commands, routingKey: row.name, ...encoded };
+    return { exchange: exchanges.requests(row.name), routingKey: row.name, ...encoded };
   }
 
   /** @throws Unroutable while the key of the receiver, or that of the row, is not known: nothing leaves in clear */

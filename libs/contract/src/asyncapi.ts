@@ -35,7 +35,7 @@ export function renderAsyncApi(
         input: lift(input, name),
         output: output && lift(output, `${name}.answer`),
       };
-      channels[request.name] = channel(request.name, 'commands', 'topic', requestMessage(request));
+      channels[request.name] = channel(request.name, `requests.${service}`, 'topic', requestMessage(request));
       answers[request.name] = answerMessage(request);
       operations[request.name] = {
         action: 'receive',
@@ -55,7 +55,7 @@ export function renderAsyncApi(
     for (const event of events) {
       channels[event.name] = channel(
         event.name,
-        'events',
+        `events.${service}`,
         'topic',
         eventMessage(service, { ...event, data: lift(event.data, event.name) }),
       );
@@ -73,9 +73,12 @@ export function renderAsyncApi(
   if (Object.keys(answers).length > 0) {
     channels['replies'] = {
       address: null,
-      description: 'Answers, to the reply key of whoever asked.',
+      description:
+        'Answers, to the reply key of the asking login. Each login has an exchange of its own: `replies.<login>`.',
       messages: answers,
-      bindings: { amqp: { is: 'routingKey', exchange: exchange('replies', 'topic'), bindingVersion } },
+      bindings: {
+        amqp: { is: 'routingKey', exchange: exchange('replies.<login>', 'topic'), bindingVersion },
+      },
     };
   }
   return {

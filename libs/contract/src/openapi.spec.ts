@@ -166,9 +166,10 @@ describe('the AsyncAPI document', () => {
       reply: { channel: { $ref: '#/channels/replies' } },
     });
     expect(bus.channels['orders.ended'].bindings.amqp.exchange).toMatchObject({
-      name: 'events',
+      name: 'events.orders',
       type: 'topic',
     });
+    expect(bus.channels['orders.place'].bindings.amqp.exchange).toMatchObject({ name: 'requests.orders' });
   });
 
   it('shows events as the CloudEvents that they are', () => {

@@ -16,7 +16,7 @@ export async function tell(publisher: Publisher, name: string, source: string, d
   const event = { id: randomUUIDv7(), name, source, time: new Date(), data };
   const { content, options } = encodeEvent(event, contextHeaders(undefined));
   await publisher.publish({
-    exchange: exchanges.events,
+    exchange: exchanges.events(name),
     routingKey: name,
     content,
     options: { ...options, persistent: false },

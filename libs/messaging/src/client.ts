@@ -8,7 +8,7 @@ import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connect
 import { Unroutable, type Publisher } from './publisher.ts';
 import type { Recipients } from './recipients.ts';
 import type { Splitter } from './split.ts';
-import { assertExchange, exchanges, queues, requestKey } from './topology.ts';
+import { assertExchange, exchanges, ownerOf, queues, requestKey } from './topology.ts';
 import { Turn } from './turn.ts';
 import {
   BrokerAway,
@@ -88,8 +88,6 @@ interface Outgoing extends Request {
 
 const defaultTimeout = 5_000;
 
-const calleeOf = (name: string): string => name.split('.', 1)[0]!;
-
 /**
  * Nest client over confirm channels. Every request has a deadline, after which it is not run: a query expires on the
  * broker, a command is dropped by its consumer. None stays pending after it, nor after a disconnect.
@@ -160,7 +158,7 @@ export class RabbitClient extends ClientProxy {
   request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
     const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
     const deadline = Math.min(Date.now() + timeout, within(context?.deadline));
-    const call = { callee: calleeOf(name), policy, safe: !persistent, deadline };
+    const call = { callee: ownerOf(name), policy, safe: !persistent, deadline };
     return this.guard(call, () => this.#attempt(name, data, deadline, policy, options));
   }
 
@@ -184,9 +182,9 @@ export class RabbitClient extends ClientProxy {
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       ...encrypted.headers,
     };
-    const version = this.splitter?.versionFor(calleeOf(name), context);
+    const version = this.splitter?.versionFor(ownerOf(name), context);
     const outgoing = { pattern: name, version, data: encrypted.data, id, headers, persistent, deadline };
-    const pending = { callee: calleeOf(name), encryptedAs: isSensitive ? name : undefined };
+    const pending = { callee: ownerOf(name), encryptedAs: isSensitive ? name : undefined };
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<unknown>((resolve, reject) => {
@@ -218,10 +216,10 @@ export class RabbitClient extends ClientProxy {
     });
     const routingKey = requestKey(pattern, version);
     this.publisher
-      .publish({ exchange: exchanges.commands, routingKey, content, options })
+      .publish({ exchange: exchanges.requests(pattern), routingKey, content, options })
       .catch((error: unknown) => {
         if (version !== undefined && error instanceof Unroutable) {
-          requests.forEach(() => this.splitter?.fellBack?.(calleeOf(pattern), version));
+          requests.forEach(() => this.splitter?.fellBack?.(ownerOf(pattern), version));
           return this.#send(requests, undefined);
         }
         for (const { id } of requests) this.#pending.get(id)?.reject(faultOf(error));
@@ -230,12 +228,12 @@ export class RabbitClient extends ClientProxy {
 
   async #consumeReplies(channel: Channel): Promise<void> {
     const { login, operator } = this.connection;
-    await assertExchange(channel, exchanges.replies, operator !== undefined);
-    await assertExchange(channel, exchanges.commands, operator !== undefined);
+    const exchange = exchanges.replies(login);
+    await assertExchange(channel, exchange, operator !== undefined);
     // A new one each time, for the broker may not have noticed yet that the connection of the one before is gone.
     this.#replyKey = queues.reply(login, randomUUIDv7());
     const { queue } = await channel.assertQueue(this.#replyKey, { exclusive: true, autoDelete: true });
-    await channel.bindQueue(queue, exchanges.replies, queue);
+    await channel.bindQueue(queue, exchange, queue);
     channel.on('close', () => {
       for (const { reject } of this.#pending.values()) {
         reject(new BrokerAway('the connection to the broker was lost; the request may have been run'));
@@ -282,7 +280,12 @@ export class RabbitClient extends ClientProxy {
       { ...event, data: packet.data },
       contextHeaders(asItself(currentCall())),
     );
-    await this.publisher.publish({ exchange: exchanges.events, routingKey: event.name, content, options });
+    await this.publisher.publish({
+      exchange: exchanges.events(event.name),
+      routingKey: event.name,
+      content,
+      options,
+    });
     return undefined as T;
   }
 

@@ -28,12 +28,10 @@ export class Listener {
       connection,
       (model) => model.createChannel(),
       async (channel) => {
-        const { login, operator } = connection;
-        await assertExchange(channel, exchanges.events, operator !== undefined);
-        const name = queues.hearing(login, randomUUIDv7());
+        const name = queues.hearing(connection.login, randomUUIDv7());
         const { queue } = await channel.assertQueue(name, { exclusive: true, autoDelete: true });
         this.#queue = { channel, name: queue };
-        for (const key of this.#keys) await channel.bindQueue(queue, exchanges.events, key);
+        for (const key of this.#keys) await this.#bind(channel, queue, key);
         await channel.consume(
           queue,
           // The broker cancels the consumer of a queue that is deleted, and says so with null.
@@ -63,7 +61,12 @@ export class Listener {
     }
   }
 
-  /** @param keys routing keys: event names, `*` and `#` as in any topic exchange */
+  async #bind(channel: Channel, queue: string, key: string): Promise<void> {
+    await assertExchange(channel, exchanges.events(key), this.connection.operator !== undefined);
+    await channel.bindQueue(queue, exchanges.events(key), key);
+  }
+
+  /** @param keys event names; behind the name of their service also `*` and `#`, as in any topic exchange */
   async open(...keys: string[]): Promise<void> {
     keys.forEach((key) => this.#keys.add(key));
     await this.#kept.open();
@@ -75,7 +78,7 @@ export class Listener {
       if (this.#keys.has(key)) continue;
       this.#keys.add(key);
       try {
-        await this.#queue?.channel.bindQueue(this.#queue.name, exchanges.events, key);
+        if (this.#queue) await this.#bind(this.#queue.channel, this.#queue.name, key);
       } catch {
         // The channel is lost: the next one binds all keys.
       }

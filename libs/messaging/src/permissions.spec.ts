@@ -33,6 +33,10 @@ const store = [
 const all = permissionsOf(store, 'boss');
 const shop = all.get('shop')!;
 const topic = (of: Permissions, exchange: string) => of.topics.find((one) => one.exchange === exchange)!;
+/** Each exchange of each receiver. */
+const everyExchange = ['requests', 'events', 'replies', 'retry', 'dead'].flatMap((family) =>
+  ['door', 'shop', 'stock', 'boss', 'instances', 'settings', 'shopX'].map((name) => `${family}.${name}`),
+);
 const fits = (pattern: string, ...names: string[]) => names.filter((name) => new RegExp(pattern).test(name));
 
 describe('what a login may do', () => {
@@ -47,7 +51,8 @@ describe('what a login may do', () => {
       'shopXcommands',
       'reply.stock.1',
     ];
-    expect(fits(shop.configure, ...others, 'commands', 'retry.500ms', 'amq.default', '')).toEqual([]);
+    const given = [...everyExchange, 'retry.shop.500ms', 'amq.default', ''];
+    expect(fits(shop.configure, ...others, ...given)).toEqual([]);
   });
 
   it('takes messages from its own queues, and not out of its dead letters', () => {
@@ -57,49 +62,83 @@ describe('what a login may do', () => {
     expect(fits(shop.configure, ...names)).not.toContain('grants');
   });
 
-  it('publishes into the exchanges of all, and never into the default one', () => {
-    const exchanges = ['commands', 'events', 'replies', 'retry', 'dead'];
-    expect(fits(shop.write, ...exchanges, 'amq.default', 'amq.topic', '')).toEqual(exchanges);
+  it('writes to the exchanges of those that it calls and answers, and to its own', () => {
+    expect(fits(shop.write, ...everyExchange, 'amq.default', 'amq.topic', '').sort()).toEqual([
+      ...['dead.shop', 'events.instances', 'events.settings', 'events.shop'],
+      ...['replies.boss', 'replies.door', 'replies.shop'],
+      ...['requests.shop', 'requests.stock', 'retry.shop'],
+    ]);
+  });
+
+  it('binds to its own exchanges, and to those of the services that it hears', () => {
+    expect(fits(shop.read, ...everyExchange, 'amq.topic', '').sort()).toEqual([
+      ...['dead.shop', 'events.instances', 'events.shop', 'events.stock', 'replies.shop', 'requests.shop'],
+    ]);
+  });
+
+  it('limits the keys of every exchange that it names: without an entry the broker allows each key', () => {
+    for (const one of all.values())
+      for (const exchange of everyExchange) {
+        const { write, read } = topic(one, exchange) ?? { write: '^$', read: '^$' };
+        expect([exchange, write === '^$']).toEqual([exchange, fits(one.write, exchange).length === 0]);
+        expect([exchange, read === '^$']).toEqual([exchange, fits(one.read, exchange).length === 0]);
+      }
   });
 
   it('sends what it calls and what is its own, and binds only the latter', () => {
-    const { write, read } = topic(shop, 'commands');
+    const { write, read } = topic(shop, 'requests.shop');
     const own = ['shop.buy', 'shop.tidy-up', 'shop.buy@2.0.0'];
     const names = [...own, 'stock.reserve', 'stock.count', 'shop.bought', 'shopXbuy', '#', 'stock.*'];
-    expect(fits(write, ...names)).toEqual([...own, 'stock.reserve']);
+    expect(fits(write, ...names)).toEqual(own);
     expect(fits(read, ...names)).toEqual(own);
+    expect(fits(topic(shop, 'requests.stock').write, ...names)).toEqual(['stock.reserve']);
+    expect(topic(shop, 'requests.stock').read).toBe('^$');
   });
 
   it('announces its own events and what the platform needs, and binds what it hears', () => {
-    const { write, read } = topic(shop, 'events');
     const names = ['shop.bought', 'settings.told', 'instances.beat', 'stock.reserved', 'shop.other', '#'];
-    expect(fits(write, ...names)).toEqual(['shop.bought', 'settings.told', 'instances.beat']);
-    expect(fits(read, ...names)).toEqual(['shop.bought', 'instances.beat', 'stock.reserved']);
+    const keys = (of: 'write' | 'read') =>
+      ['shop', 'stock', 'instances', 'settings'].map((owner) =>
+        fits(topic(shop, `events.${owner}`)[of], ...names),
+      );
+    expect(keys('write')).toEqual([['shop.bought'], [], ['instances.beat'], ['settings.told']]);
+    expect(keys('read')).toEqual([['shop.bought'], ['stock.reserved'], ['instances.beat'], []]);
   });
 
   it('answers those who call it, and takes only answers to itself', () => {
-    const { write, read } = topic(shop, 'replies');
-    const keys = ['reply.door.1', 'reply.boss.1', 'reply.shop.1', 'reply.stock.1', 'reply.shop.*', '#'];
-    expect(fits(write, ...keys)).toEqual(keys.slice(0, 3));
-    expect(fits(read, ...keys)).toEqual(['reply.shop.1']);
+    const names = ['reply.door.1', 'reply.boss.1', 'reply.shop.1', 'reply.stock.1', 'reply.shop.*', '#'];
+    for (const caller of ['door', 'boss', 'shop'])
+      expect(fits(topic(shop, `replies.${caller}`).write, ...names)).toEqual([`reply.${caller}.1`]);
+    expect(topic(shop, 'replies.stock')).toBeUndefined();
+    expect(fits(topic(shop, 'replies.shop').read, ...names)).toEqual(['reply.shop.1']);
   });
 
   it('puts away into its own queues alone', () => {
     expect(
-      fits(topic(shop, 'retry').write, '500.shop.commands', '500.stock.commands', 'shop.events'),
+      fits(topic(shop, 'retry.shop').write, '500.shop.commands', '500.stock.commands', 'shop.events'),
     ).toEqual(['500.shop.commands']);
-    expect(fits(topic(shop, 'retry').read, '500.shop.commands', '#')).toEqual([]);
+    expect(fits(topic(shop, 'retry.shop').read, '500.shop.commands', '#')).toEqual([]);
     const keys = ['shop.dead', 'shop.commands', '*.shop.events', '*.stock.events', 'stock.dead', '#'];
-    expect(fits(topic(shop, 'dead').write, ...keys)).toEqual(['shop.dead']);
-    expect(fits(topic(shop, 'dead').read, ...keys)).toEqual(['shop.dead', 'shop.commands', '*.shop.events']);
+    expect(fits(topic(shop, 'dead.shop').write, ...keys)).toEqual(['shop.dead']);
+    expect(fits(topic(shop, 'dead.shop').read, ...keys)).toEqual([
+      ...['shop.dead', 'shop.commands', '*.shop.events'],
+    ]);
   });
 
   it('lets the door ask for all that is offered over HTTP, and hear what clients wait for', () => {
     const door = all.get('door')!;
-    expect(
-      fits(topic(door, 'commands').write, 'shop.buy', 'stock.count', 'shop.outcome', 'stock.reserve'),
-    ).toEqual(['shop.buy', 'stock.count', 'shop.outcome']);
-    expect(fits(topic(door, 'events').read, 'shop.bought', 'stock.reserved')).toEqual(['shop.bought']);
-    expect(topic(door, 'commands').read).toBe('^$');
+    const names = [
+      'shop.buy',
+      'stock.count',
+      'shop.outcome',
+      'stock.reserve',
+      'shop.bought',
+      'stock.reserved',
+    ];
+    const keys = (owner: string) => fits(topic(door, `requests.${owner}`).write, ...names);
+    expect([keys('shop'), keys('stock')]).toEqual([['shop.buy', 'shop.outcome'], ['stock.count']]);
+    expect(fits(topic(door, 'events.shop').read, ...names)).toEqual(['shop.bought']);
+    expect(topic(door, 'events.stock')).toBeUndefined();
+    expect(topic(door, 'requests.door')).toBeUndefined();
   });
 });

@@ -13,9 +13,10 @@ export interface Permissions {
  * The least that every service needs on the bus, for a login that is called like the service.
  *
  * - Queues: its own; it consumes them, and makes them. Its dead letters it cannot take out again.
- * - Requests: it sends what it calls, and binds what it owns. Events: it announces its own, and binds what it hears.
- * - Answers: it sends them to those who call it, and binds its own reply keys.
- * - Retry and dead letters: into its own queues. The default exchange, which reaches every queue: nothing.
+ * - Requests: it writes to the exchanges of the services that it calls, and binds its own. Events: it announces in its own
+ *   exchange, and binds to those of the services that it hears.
+ * - Answers: it writes to those who call it, and binds its own reply keys.
+ * - Retry and dead letters: its own. The default exchange, which reaches every queue: nothing.
  * @param all every service of the store, for who calls whom
  * @param operator the login of those who operate the broker: they may ask everybody
  */
@@ -24,59 +25,88 @@ export function permissionsOf(all: readonly BusDescription[], operator: string):
   return new Map(whole.map((one) => [one.service, permissions(one, whole, operator)]));
 }
 
-function permissions(
-  { service, contracts, calls, hears, tells }: BusDescription,
-  all: readonly BusDescription[],
-  operator: string,
-): Permissions {
+function permissions(one: BusDescription, all: readonly BusDescription[], operator: string): Permissions {
+  const { service } = one;
+  const consumed = [...workQueues(service), versioned(queues.queries(service))];
+  const fleeting = [queues.reply, queues.hearing].map((queue) => fleetingOf(queue, service));
+  const mine = [...consumed, ...fleeting, literal(queues.dead(service))];
+  const keys = new TopicKeys();
+  addContracts(keys, one);
+  addReplies(keys, one, all, operator);
+  keys.mayWrite(exchanges.retry(service), ...workQueues(service).map((queue) => `\\d+\\.${queue}`));
+  keys.mayWrite(exchanges.dead(service), literal(queues.dead(service)));
+  keys.mayRead(exchanges.dead(service), literal(queues.dead(service)));
+  keys.mayRead(exchanges.dead(service), ...workQueues(service).map((queue) => `(\\*\\.)?${queue}`));
+  return {
+    configure: anyOf(mine),
+    write: anyOf([...mine, ...keys.written]),
+    read: anyOf([...consumed, ...fleeting, ...keys.read, literal(grantsStream)]),
+    topics: keys.topics,
+  };
+}
+
+/** What it sends to itself goes over the bus where it is for later. */
+function addContracts(keys: TopicKeys, { service, contracts, calls, hears, tells }: BusDescription): void {
   const requests = contracts.filter(({ kind }) => kind !== 'event').map(({ name }) => name);
   const events = contracts.filter(({ kind }) => kind === 'event').map(({ name }) => name);
   const platform = Object.values(instanceEvents);
-  const callers = all.filter((one) => one.calls.some((name) => requests.includes(name)));
-  const worked = [queues.commands(service), queues.events(service)].map(versioned);
-  const consumed = [...worked, versioned(queues.queries(service))];
-  const fleeting = [queues.reply, queues.hearing].map((queue) => fleetingOf(queue, service));
-  const dead = literal(queues.dead(service));
-  const mine = [...consumed, ...fleeting, dead];
-  const { commands, replies, retry } = exchanges;
-  return {
-    configure: anyOf(mine),
-    write: anyOf([...mine, ...Object.values(exchanges).map(literal)]),
-    read: anyOf([
-      ...consumed,
-      ...fleeting,
-      ...[commands, exchanges.events, replies, exchanges.dead, grantsStream].map(literal),
-    ]),
-    topics: [
-      {
-        exchange: commands,
-        // What it sends to itself goes over the bus where it is for later.
-        write: anyOf([...calls, ...requests].map(versioned)),
-        read: anyOf(requests.map(versioned)),
-      },
-      {
-        exchange: exchanges.events,
-        write: anyOf([...events, ...tells, ...platform].map(literal)),
-        read: anyOf([...hears, ...events, ...platform].map(literal)),
-      },
-      {
-        exchange: replies,
-        write: anyOf(
-          [service, operator, ...callers.map((one) => one.service)].map((login) =>
-            fleetingOf(queues.reply, login),
-          ),
-        ),
-        read: anyOf([fleetingOf(queues.reply, service)]),
-      },
-      { exchange: retry, write: anyOf(worked.map((queue) => `\\d+\\.${queue}`)), read: nothing },
-      {
-        exchange: exchanges.dead,
-        write: anyOf([dead]),
-        read: anyOf([dead, ...worked.map((queue) => `(\\*\\.)?${queue}`)]),
-      },
-    ],
-  };
+  for (const name of [...calls, ...requests]) keys.mayWrite(exchanges.requests(name), versioned(name));
+  keys.mayRead(exchanges.requests(service), ...requests.map(versioned));
+  for (const name of [...events, ...tells, ...platform]) keys.mayWrite(exchanges.events(name), literal(name));
+  for (const name of [...hears, ...events, ...platform]) keys.mayRead(exchanges.events(name), literal(name));
 }
+
+function addReplies(
+  keys: TopicKeys,
+  { service, contracts }: BusDescription,
+  all: readonly BusDescription[],
+  operator: string,
+): void {
+  const isCaller = ({ calls }: BusDescription) =>
+    calls.some((called) => contracts.some(({ name, kind }) => name === called && kind !== 'event'));
+  for (const login of [service, operator, ...all.filter(isCaller).map((caller) => caller.service)])
+    keys.mayWrite(exchanges.replies(login), fleetingOf(queues.reply, login));
+  keys.mayRead(exchanges.replies(service), fleetingOf(queues.reply, service));
+}
+
+/** Which routing keys a login may use, by exchange. An exchange without any is closed to it by name. */
+class TopicKeys {
+  readonly #keys = new Map<string, { write: string[]; read: string[] }>();
+
+  mayWrite(exchange: string, ...patterns: string[]): void {
+    this.#keysOf(exchange).write.push(...patterns);
+  }
+
+  mayRead(exchange: string, ...patterns: string[]): void {
+    this.#keysOf(exchange).read.push(...patterns);
+  }
+
+  #keysOf(exchange: string): { write: string[]; read: string[] } {
+    const keys = this.#keys.get(exchange) ?? { write: [], read: [] };
+    this.#keys.set(exchange, keys);
+    return keys;
+  }
+
+  /** Names of exchanges, as patterns. */
+  get written(): string[] {
+    return [...this.#keys].filter(([, { write }]) => write.length > 0).map(([name]) => literal(name));
+  }
+
+  /** Names of exchanges, as patterns. */
+  get read(): string[] {
+    return [...this.#keys].filter(([, { read }]) => read.length > 0).map(([name]) => literal(name));
+  }
+
+  get topics(): Permissions['topics'] {
+    return [...this.#keys]
+      .filter(([, { write, read }]) => write.length + read.length > 0)
+      .map(([exchange, { write, read }]) => ({ exchange, write: anyOf(write), read: anyOf(read) }));
+  }
+}
+
+/** Those that hold messages for their next attempt, and those of a version. */
+const workQueues = (service: string): string[] =>
+  [queues.commands(service), queues.events(service)].map(versioned);
 
 /** RabbitMQ's own word for it: it fits no name. */
 const nothing = '^$';

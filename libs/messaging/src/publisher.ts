@@ -1,5 +1,6 @@
 import type { ConfirmChannel, Message, Options } from 'amqplib';
 import { BrokerUnavailable, KeptChannel, within, type BrokerConnection } from './connection.ts';
+import { assertExchange } from './topology.ts';
 
 /** No queue is bound where the message was sent: nobody runs that would take it. */
 export class Unroutable extends Error {
@@ -22,6 +23,8 @@ export class Publisher {
   readonly #kept: KeptChannel<ConfirmChannel>;
   readonly #returned = new Set<string>();
   #drained: Promise<unknown> | undefined;
+  /** Exchanges that are known to exist: to publish to a missing one would cost the channel. */
+  readonly #declared = new Set<string>();
 
   /** @param connection whose login every message carries as its sender: the broker lets nobody take another's */
   constructor(private readonly connection: BrokerConnection) {
@@ -30,6 +33,7 @@ export class Publisher {
       (model) => model.createConfirmChannel(),
       async (channel) => {
         this.#drained = undefined;
+        this.#declared.clear();
         channel.on('return', (message: Message) =>
           this.#returned.add(message.properties.messageId as string),
         );
@@ -55,6 +59,7 @@ export class Publisher {
     await within(confirmPatience, this.#drained);
     const channel = this.#kept.current;
     if (!channel) throw new BrokerUnavailable('the broker is out of reach');
+    await this.#declare(channel, exchange);
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
         // The others that are under way may still be confirmed; what is sent from now on takes a new channel.
@@ -78,6 +83,13 @@ export class Publisher {
         confirmed(error as Error); // the channel is closing
       }
     });
+  }
+
+  /** Where services have logins of their own the deploy step has declared it. The default exchange always exists. */
+  async #declare(channel: ConfirmChannel, exchange: string): Promise<void> {
+    if (this.connection.operator !== undefined || exchange === '' || this.#declared.has(exchange)) return;
+    await assertExchange(channel, exchange);
+    this.#declared.add(exchange);
   }
 
   async close(): Promise<void> {

@@ -42,7 +42,7 @@ export async function retryOrBury(
   const delay = ladder[failures - 1];
   if (delay !== undefined) {
     await publisher.publish({
-      exchange: exchanges.retry,
+      exchange: exchanges.retry(service),
       routingKey: retryKey(delay, queue),
       content: message.content,
       options: {
@@ -54,7 +54,7 @@ export async function retryOrBury(
     });
   } else {
     await publisher.publish({
-      exchange: exchanges.dead,
+      exchange: exchanges.dead(service),
       routingKey: queues.dead(service),
       content: message.content,
       options: {
@@ -67,7 +67,7 @@ export async function retryOrBury(
 }
 
 /** Without what the broker, or somebody in its place, wrote about an earlier way. */
-const withoutBrokers = (headers: Record<string, unknown>): Record<string, unknown> =>
+export const withoutBrokers = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(headers).filter(
       ([name]) => !/^x-(death|first-death|last-death|delivery-count|acquired-count|opt)/.test(name),

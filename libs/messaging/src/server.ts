@@ -14,15 +14,16 @@ import { InOrder } from './in-order.ts';
 import { Marks } from './marks.ts';
 import { MessageContext } from './message-context.ts';
 import { Unroutable, type Outgoing, type Publisher } from './publisher.ts';
+import { RefusalLog } from './refusal-log.ts';
 import { isSensitive, NotEncrypted, RequestDecryption } from './request-decryption.ts';
 import { retryOrBury } from './retry.ts';
 import { ServiceKey } from './service-key.ts';
 import {
   assertService,
-  assertShared,
   assertVersion,
   defaultLadder,
   exchanges,
+  ownerOf,
   queues,
   requestKey,
   type Subscriptions,
@@ -60,7 +61,7 @@ export interface ServerOptions {
   around?: Around;
   /** Decrypts what was encrypted for the service. Required where it handles a sensitive contract. */
   decryption?: DecryptionKeys;
-  /** Waiting times before each further attempt, in milliseconds. All services of one broker share them. */
+  /** Waiting times before each further attempt, in milliseconds. Those of the deploy step, where it has run. */
   ladder?: readonly number[];
   /** How many commands, and how many events, are worked on at a time. */
   prefetch?: number;
@@ -121,8 +122,8 @@ interface Source {
  * - A command that nobody waits for and an event are tried again along the ladder when they fail, then they go to the
  *   service's dead-letter queue. A request that somebody waits for is answered with the fault instead.
  * - Questions beyond what can be answered at a time are refused at once, not kept waiting.
- * - Where every service has a login of its own, a message that is not from the one who may send it is never handled: it
- *   goes to the dead-letter queue at once, and nobody is answered.
+ * - Where every service has a login of its own, a message from a sender that may not send it is never handled: the broker
+ *   puts it into the dead-letter queue at once (of a query nothing is kept), and no answer is sent.
  * - A request is never run after its deadline. Input is checked on arrival, output before it leaves.
  * - Messages about the same subject are handled one after the other within an instance.
  * - While its calls are split among versions, it consumes the queues that `VersionQueues` says.
@@ -142,6 +143,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   readonly #answers: AnswerChannels;
   readonly #marks: Marks;
+  readonly #refusals = new RefusalLog(this.logger);
   #wanted: Subscriptions = { commands: [], queries: [], events: [] };
   #versions: VersionQueues | undefined;
   #draining = false;
@@ -288,8 +290,8 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const { queue, kind, version } = source;
     const { connection, service, ladder = defaultLadder, onQueueMade } = this.options;
     const lost = kind !== 'queries' && !version && !(await exists(connection, queue));
-    await assertShared(channel, ladder, connection.operator !== undefined);
-    await assertService(channel, service, this.#wanted);
+    const isGiven = connection.operator !== undefined;
+    await assertService(channel, service, this.#wanted, { ladder, isGiven });
     if (version && kind !== 'events') await assertVersion(channel, service, kind, version);
     const { prefetch = defaultPrefetch, concurrency } = this.options;
     // What is to be refused must have been taken.
@@ -324,11 +326,14 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
         await this.#settleFailure(source, message, undefined, error);
         this.#observe('unknown', 'fault', performance.now());
       }
+      const trusted = all.filter((incoming) => this.#isTrusted(source, incoming));
+      // The broker puts it among the dead letters. Of the queries it keeps none.
+      if (all.length > 0 && trusted.length === 0) return channel.nack(message, false, false);
       // In the context of each: every line about it carries its trace.
       const work = (incoming: Incoming) =>
         withCall(incoming.context, () => this.#work(source, message, incoming));
-      if (all.length === 1) await work(all[0]!);
-      else await Promise.all(all.map(work));
+      if (trusted.length === 1) await work(trusted[0]!);
+      else await Promise.all(trusted.map(work));
       channel.ack(message);
     } catch (error) {
       // The message could not be put away safely (the broker is leaving?): it stays where it is.
@@ -347,7 +352,6 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const startedAt = performance.now();
     let outcome: Outcome = 'ok';
     try {
-      this.#mustBeTrusted(source, incoming);
       await this.#handleOrRefuse(incoming);
     } catch (error) {
       outcome = outcomeOf(error);
@@ -365,27 +369,31 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     this.options.observe?.({ name, kind, outcome, seconds: (performance.now() - startedAt) / 1_000 });
   }
 
-  /** Forgets on whose behalf it comes unless the gateway says it. @throws UnauthorizedSender */
-  #mustBeTrusted({ kind }: Source, incoming: Incoming): void {
+  /** Whether its sender may send it. Forgets on whose behalf it comes unless the gateway says it. */
+  #isTrusted({ kind, queue }: Source, incoming: Incoming): boolean {
     const { pattern, sender } = incoming;
     const { connection } = this.options;
-    if (connection.operator === undefined) return;
+    if (connection.operator === undefined) return true;
     const grants = this.options.grants?.() ?? nothingGranted;
     // Of what only another version knows, the name says whose it is.
     const unknown = { kind: kind === 'events' ? 'event' : 'unknown', name: pattern };
     const contract = this.#handlers.get(pattern)?.contract ?? {
       ...unknown,
-      service: pattern.split('.', 1)[0]!,
+      service: ownerOf(pattern),
     };
     try {
       mustBeAllowed(contract, incoming, connection, grants);
     } catch (error) {
+      if (!(error instanceof UnauthorizedSender)) throw error;
       connection.refuseStranger(contract.kind);
-      throw error;
+      this.#refusals.add(sender, { queue, reason: error.message });
+      this.#observe(this.#handlers.has(pattern) ? pattern : 'unknown', 'quarantined', performance.now());
+      return false;
     }
-    if (sender !== undefined && grants.isGateway(sender) && !incoming.isEdited) return;
+    if (sender !== undefined && grants.isGateway(sender) && !incoming.isEdited) return true;
     const { caller: _caller, address: _address, ...context } = incoming.context;
     incoming.context = context;
+    return true;
   }
 
   async #handleOrRefuse(incoming: Incoming): Promise<void> {
@@ -439,8 +447,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     error: unknown,
   ): Promise<void> {
     const { queue, kind } = source;
-    const isUnauthorized = error instanceof UnauthorizedSender;
-    const isUnknown = incoming && !isUnauthorized && !this.#handlers.has(incoming.pattern);
+    const isUnknown = incoming && !this.#handlers.has(incoming.pattern);
     if (isUnknown && (await this.#passOn(source, message, incoming))) return;
     const isNo = error instanceof Rejection;
     const contract = this.#handlers.get(incoming?.pattern ?? '')?.contract;
@@ -456,11 +463,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     if (error instanceof NotYetKnown) throw error;
     // Another instance may have the key: while somebody waits there is time to ask it.
     if (error instanceof UnknownKey && incoming && isAwaited(incoming)) throw error;
-    if (incoming?.replyTo && !isUnauthorized) return this.#answer(incoming, { error });
+    if (incoming?.replyTo) return this.#answer(incoming, { error });
     // Nobody waits for what it would have said.
-    if (kind === 'queries' && !isUnauthorized) return;
+    if (kind === 'queries') return;
     const isForNoOne = error instanceof NotEncrypted || error instanceof DecryptionFailed;
-    const hopeless = isNo || isUnauthorized || isForNoOne || !incoming;
+    const hopeless = isNo || isForNoOne || !incoming;
     const kept = error instanceof NotEncrypted ? await this.#encryptedCopy(message, incoming!) : message;
     const origin = incoming ?? originOf(message, this.options.connection, this.#marks);
     await retryOrBury(this.options.publisher, {
@@ -507,7 +514,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       if (one === split.version) continue;
       try {
         const routingKey = requestKey(pattern, one);
-        await publisher.publish({ exchange: exchanges.commands, routingKey, content, options });
+        await publisher.publish({ exchange: exchanges.requests(pattern), routingKey, content, options });
         return true;
       } catch (failure) {
         if (!(failure instanceof Unroutable)) throw failure;
@@ -548,7 +555,8 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const { content, options } = encodeAnswers(answers);
     const { login } = this.options.connection;
     // A stock Nest client waits on a queue that only the default exchange reaches.
-    const exchange = isOurs(replyTo) ? exchanges.replies : '';
+    const waiting = loginOfReplyQueue(replyTo);
+    const exchange = waiting === undefined ? '' : exchanges.replies(waiting);
     const channel = await this.#answers.open(answers[0]!.asker);
     channel?.publish(exchange, replyTo, content, { ...options, userId: login });
   }
@@ -588,7 +596,6 @@ async function exists({ model }: BrokerConnection, queue: string): Promise<boole
 }
 
 function outcomeOf(error: unknown): Outcome {
-  if (error instanceof UnauthorizedSender) return 'quarantined';
   if (error instanceof Overloaded) return 'refused';
   return error instanceof Rejection ? 'rejection' : 'fault';
 }
@@ -622,8 +629,8 @@ function parse(schema: z.ZodType, data: unknown): unknown {
   );
 }
 
-/** Whether an answer goes to a client of ours, which has a queue behind `replies`. */
-const isOurs = (replyTo: string): boolean => replyTo.startsWith('reply.');
+/** Whose queue an answer goes to; undefined where that is no client of ours. */
+const loginOfReplyQueue = (replyTo: string): string | undefined => /^reply\.(.+)\.[\w-]+$/.exec(replyTo)?.[1];
 
 /** Exactly what the broker would let pass: a refusal costs the channel, and with it the answers of others. */
 function isReplyQueueOf(sender: string, replyTo: string): boolean {

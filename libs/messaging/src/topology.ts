@@ -1,23 +1,30 @@
 import type { Channel } from 'amqplib';
 
 /**
- * Every name that exists on the broker is computed here and nowhere else. All exchanges are topic exchanges, for of
- * those the broker checks who may use which key.
+ * Every name that exists on the broker is computed here and nowhere else.
+ *
+ * Each receiver has exchanges of its own. The broker checks the name of an exchange on every way into it: publishing, the
+ * headers CC and BCC, a binding, a dead-letter exchange, an alternate exchange. The routing key it checks on publishing
+ * alone. So a login reaches the queues of those receivers that it may write to, and no others. All exchanges are topic
+ * exchanges, for of those the broker checks the key as well.
  */
 export const exchanges = {
-  /** Requests, by contract name. */
-  commands: 'commands',
-  /** Events, by contract name; also what instances say of themselves. */
-  events: 'events',
-  /** Answers, by the caller's reply key. */
-  replies: 'replies',
-  /** Messages that wait for their next attempt, by rung and the queue they go to then. */
-  retry: 'retry',
-  /** Messages that left a queue, by the queue they go to next, perhaps behind the rung they waited on. */
-  dead: 'dead',
-} as const;
+  /** Requests to a service, by contract name. @param of the service, or one of its contracts */
+  requests: (of: string) => `requests.${ownerOf(of)}`,
+  /** Events of a service, by contract name; also what instances send to each other. @param of the service, or an event */
+  events: (of: string) => `events.${ownerOf(of)}`,
+  /** Answers to a login, by its reply key. */
+  replies: (login: string) => `replies.${login}`,
+  /** Messages of a service that wait for their next attempt, by retry delay and the queue they go to then. */
+  retry: (service: string) => `retry.${service}`,
+  /** Messages that left a queue of a service, by the queue they go to next, perhaps behind the retry delay. */
+  dead: (service: string) => `dead.${service}`,
+};
 
-/** How long a message that failed waits before its next attempt, in milliseconds, one rung an attempt. */
+/** The service that a contract belongs to. */
+export const ownerOf = (contract: string): string => contract.split('.', 1)[0]!;
+
+/** How long a message that failed waits before its next attempt, in milliseconds, one delay an attempt. */
 export const defaultLadder: readonly number[] = [500, 2_000, 10_000, 60_000, 300_000];
 
 /** What is for one version of a service only; without a version, for all. */
@@ -29,7 +36,8 @@ export const queues = {
   events: (service: string) => `${service}.events`,
   queries: (service: string, version?: string) => of(`${service}.queries`, version),
   dead: (service: string) => `${service}.dead`,
-  rung: (milliseconds: number) => `retry.${milliseconds}ms`,
+  /** Of one service, for messages that wait that long for their next attempt. */
+  retry: (service: string, milliseconds: number) => `retry.${service}.${milliseconds}ms`,
   /** Of one connection, for answers. Its name is its key: a stock Nest server answers by the queue's name. */
   reply: (login: string, id: string) => `reply.${login}.${id}`,
   /** Of one listener, for what it hears as it passes. */
@@ -42,9 +50,9 @@ export const grantsStream = 'grants';
 /** The routing key of a request, for one version of its service or for all. */
 export const requestKey = (name: string, version?: string): string => of(name, version);
 
-/** With this key a message waits on a rung of the ladder, and then goes to the queue. */
+/** With this key a message waits for so many milliseconds, and then goes to the queue. */
 export const retryKey = (milliseconds: number, queue: string): string => `${milliseconds}.${queue}`;
-/** The keys that `dead` brings to a queue: its own, also where it comes from a rung. */
+/** The keys that the exchange `dead` brings to a queue: its own, also behind a retry delay. */
 export const returnKeys = (queue: string): string[] => [queue, `*.${queue}`];
 
 /** The name of the service that registers instances of others: of those it may speak. */
@@ -71,7 +79,7 @@ export class TopologyMismatch extends Error {
   override readonly name = 'TopologyMismatch';
 }
 
-/** What all services share is not on the broker, and whoever looked may not make it. */
+/** What the deploy step declares is not on the broker, and this login may not declare it. */
 export class TopologyMissing extends Error {
   override readonly name = 'TopologyMissing';
 }
@@ -128,7 +136,7 @@ export async function assertVersion(
     ...(kind === 'queries'
       ? { 'x-queue-type': 'classic' }
       : {
-          ...durable(exchanges.dead, queues.commands(service)).arguments,
+          ...durable(exchanges.dead(service), queues.commands(service)).arguments,
           'x-delivery-limit': deliveryLimit,
           'x-message-ttl': versionPatience,
         }),
@@ -162,72 +170,106 @@ async function found(what: string, check: Promise<unknown>): Promise<void> {
     if (!/NOT.FOUND/.test((error as Error).message)) throw error;
     throw new TopologyMissing(
       `The ${what} is not on the broker, and this login may not make it. What to do: run the deploy step again ` +
-        '(jogakbo start, or jogakbo logins), which declares what all services share.',
+        '(jogakbo start, or jogakbo logins), which declares it.',
       { cause: error },
     );
   }
 }
 
+/** Who declares what a service needs, and how long its messages wait between attempts. */
+export interface Declaring {
+  /** In milliseconds, one delay an attempt. */
+  ladder: readonly number[];
+  /** True where the deploy step declared exchanges and retry queues, and this login may not: then they are looked for. */
+  isGiven: boolean;
+}
+
 /**
- * Declares the exchanges and the retry ladder that all services share. Idempotent.
- * @param isGiven true where the deploy step made them and this login may not: then they are only looked for
+ * Declares where messages of a service wait for their next attempt, and where they go from there. Idempotent.
  * @throws TopologyMismatch where something of the same name exists with other properties
- * @throws TopologyMissing where they are given and yet not there
+ * @throws TopologyMissing where it is given and yet not there
  */
-export async function assertShared(
+export async function assertRetries(
   channel: Channel,
-  ladder: readonly number[],
-  isGiven = false,
+  service: string,
+  { ladder, isGiven }: Declaring,
 ): Promise<void> {
-  await Promise.all(Object.values(exchanges).map((name) => assertExchange(channel, name, isGiven)));
-  if (isGiven) {
-    const rungs = ladder.map((delay) => queues.rung(delay));
-    await Promise.all(rungs.map((queue) => found(`queue ${queue}`, channel.checkQueue(queue))));
-    return;
-  }
+  const [retry, dead] = [exchanges.retry(service), exchanges.dead(service)];
+  await Promise.all([retry, dead].map((name) => assertExchange(channel, name, isGiven)));
   await Promise.all(
     ladder.map(async (delay) => {
-      const queue = queues.rung(delay);
-      const options = durable(exchanges.dead);
+      const queue = queues.retry(service, delay);
+      if (isGiven) return found(`queue ${queue}`, channel.checkQueue(queue));
+      const options = durable(dead);
       // An expired message keeps its routing key, which ends with the queue it failed in: `dead` takes it back there.
       const withTtl = { ...options, arguments: { ...options.arguments, 'x-message-ttl': delay } };
       await explained(`queue ${queue}`, channel.assertQueue(queue, withTtl));
-      await channel.bindQueue(queue, exchanges.retry, retryKey(delay, '#'));
+      await channel.bindQueue(queue, retry, retryKey(delay, '#'));
     }),
   );
 }
 
 /**
- * Declares the queues of one service and binds what it subscribes to. Idempotent.
+ * Declares the queue of a service for commands or events, and binds it to what comes again. Idempotent.
  * @throws TopologyMismatch where a queue of the same name exists with other arguments
  */
-export async function assertService(channel: Channel, service: string, wanted: Subscriptions): Promise<void> {
-  const dead = queues.dead(service);
-  await assertQueue(dead, { 'x-queue-type': 'quorum', 'x-delivery-limit': endlessDeliveries });
-  await channel.bindQueue(dead, exchanges.dead, dead);
+export async function assertWorkQueue(
+  channel: Channel,
+  service: string,
+  kind: 'commands' | 'events',
+): Promise<void> {
+  const queue = queues[kind](service);
+  const options = durable(exchanges.dead(service), queues.dead(service));
+  const withLimit = { ...options, arguments: { ...options.arguments, 'x-delivery-limit': deliveryLimit } };
+  await explained(`queue ${queue}`, channel.assertQueue(queue, withLimit));
+  await bind(channel, queue, exchanges.dead(service), returnKeys(queue));
+}
+
+/**
+ * Declares the queues of one service and binds what it subscribes to. Idempotent.
+ * @throws TopologyMismatch where something of the same name exists with other properties
+ * @throws TopologyMissing where something is given and yet not there
+ */
+export async function assertService(
+  channel: Channel,
+  service: string,
+  { commands, queries, events }: Subscriptions,
+  declaring: Declaring,
+): Promise<void> {
+  const { isGiven } = declaring;
+  const [requests, dead] = [exchanges.requests(service), queues.dead(service)];
+  const hasWork = commands.length + events.length > 0;
+  const sources = new Set(events.map((name) => exchanges.events(name)));
+  if (commands.length + queries.length > 0) sources.add(requests);
   await Promise.all([
-    declare(queues.commands(service), exchanges.commands, wanted.commands),
-    declare(queues.events(service), exchanges.events, wanted.events),
+    ...[...sources, exchanges.dead(service)].map((name) => assertExchange(channel, name, isGiven)),
+    hasWork && assertRetries(channel, service, declaring),
+  ]);
+  await assertQueue(dead, { 'x-queue-type': 'quorum', 'x-delivery-limit': endlessDeliveries });
+  await bind(channel, dead, exchanges.dead(service), [dead]);
+  await Promise.all([
+    commands.length > 0 &&
+      assertWorkQueue(channel, service, 'commands').then(() =>
+        bind(channel, queues.commands(service), requests, commands),
+      ),
+    events.length > 0 && assertWorkQueue(channel, service, 'events').then(bindEvents),
     // Questions are worth nothing after their deadline: they live in memory and leave with it.
-    wanted.queries.length > 0 &&
+    queries.length > 0 &&
       assertQueue(queues.queries(service), { 'x-queue-type': 'classic' }).then(({ queue }) =>
-        bind(queue, exchanges.commands, wanted.queries),
+        bind(channel, queue, requests, queries),
       ),
   ]);
-
-  async function declare(queue: string, exchange: string, keys: string[]): Promise<void> {
-    if (keys.length === 0) return;
-    const { arguments: common } = durable(exchanges.dead, dead);
-    await assertQueue(queue, { ...common, 'x-delivery-limit': deliveryLimit });
-    await bind(queue, exchanges.dead, returnKeys(queue));
-    await bind(queue, exchange, keys);
-  }
 
   function assertQueue(queue: string, arguments_: Record<string, unknown>) {
     return explained(`queue ${queue}`, channel.assertQueue(queue, { durable: true, arguments: arguments_ }));
   }
 
-  async function bind(queue: string, exchange: string, keys: string[]): Promise<void> {
-    await Promise.all(keys.map((key) => channel.bindQueue(queue, exchange, key)));
+  async function bindEvents(): Promise<void> {
+    const queue = queues.events(service);
+    await Promise.all(events.map((name) => channel.bindQueue(queue, exchanges.events(name), name)));
   }
+}
+
+async function bind(channel: Channel, queue: string, exchange: string, keys: string[]): Promise<void> {
+  await Promise.all(keys.map((key) => channel.bindQueue(queue, exchange, key)));
 }

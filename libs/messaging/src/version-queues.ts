@@ -117,7 +117,9 @@ export class VersionQueues {
     await consumers.take(kind, split.version);
     // Bound after it is consumed, and again each time: others unbind it when they see nobody there.
     await Promise.all(
-      names[kind].map((name) => channel.bindQueue(own, exchanges.commands, requestKey(name, split.version))),
+      names[kind].map((name) =>
+        channel.bindQueue(own, exchanges.requests(service), requestKey(name, split.version)),
+      ),
     );
     this.#unbound.delete(own);
 
@@ -148,7 +150,9 @@ export class VersionQueues {
     if (messageCount > 0) await consumers.take(kind, version);
     if (!this.#unbound.has(queue)) {
       await Promise.all(
-        names[kind].map((name) => channel.unbindQueue(queue, exchanges.commands, requestKey(name, version))),
+        names[kind].map((name) =>
+          channel.unbindQueue(queue, exchanges.requests(service), requestKey(name, version)),
+        ),
       );
       this.#unbound.add(queue);
       return false; // something may be on its way into it

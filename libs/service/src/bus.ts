@@ -25,7 +25,7 @@ export function describeBus(module: Type): BusDescription {
     })),
     calls: namesOf([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
     hears: namesOf(hears),
-    tells: namesOf(contract.name === ReadSettings.service ? [SettingsTold, SettingsAsked] : [SettingsTold]),
+    tells: namesOf([SettingsTold]),
     door,
   };
 }

@@ -96,7 +96,9 @@ const isFlat = (message: unknown): boolean =>
  * that: theirs are for `debug`, as long as they are answered.
  */
 export function logHandled(log: Logger, { name, kind, outcome, seconds }: HandledMessage): void {
-  const level = kind === 'query' && ['ok', 'rejection'].includes(outcome) ? 'debug' : 'info';
+  // Of messages that are refused because of their sender the transport logs how many there are.
+  const isQuiet = outcome === 'quarantined' || (kind === 'query' && ['ok', 'rejection'].includes(outcome));
+  const level = isQuiet ? 'debug' : 'info';
   if (!log.isLevelEnabled(level)) return;
   log[level]({ message: name, outcome, ms: Math.round(seconds * 100_000) / 100 }, `${name} ${outcome}`);
 }

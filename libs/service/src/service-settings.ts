@@ -65,7 +65,7 @@ export async function tell(publisher: Publisher, source: string, { contract, dat
   const event = { id: randomUUIDv7(), name: contract.name, source, time: new Date(), data };
   const { content, options } = encodeEvent(event, contextHeaders(undefined));
   await publisher.publish({
-    ...{ exchange: exchanges.events, routingKey: contract.name, content },
+    ...{ exchange: exchanges.events(contract.name), routingKey: contract.name, content },
     options: { ...options, persistent: false },
   });
 }
@@ -234,8 +234,6 @@ export class ServiceSettings {
       following.connection,
       (message) => this.#hear(message),
       () => this.#refresh(),
-      // Both come from the config server, whatever they are called.
-      ({ sender }) => sender === config.name,
     );
     await this.#listener.open(SettingsChanged.name, SettingsAsked.name);
   }

@@ -185,7 +185,7 @@ export class ServiceUnderTest {
       { pattern: name, data },
       { messageId, persistent: true, mandatory: true, headers: contextHeaders(context) },
     );
-    await this.publisher.publish({ exchange: exchanges.commands, routingKey: name, ...encoded });
+    await this.publisher.publish({ exchange: exchanges.requests(name), routingKey: name, ...encoded });
   }
 
   /** Announces an event as the service that it belongs to would. @param id to announce the same one again */
@@ -202,7 +202,11 @@ export class ServiceUnderTest {
       },
       contextHeaders(undefined),
     );
-    await this.publisher.publish({ exchange: exchanges.events, routingKey: contract.name, ...encoded });
+    await this.publisher.publish({
+      exchange: exchanges.events(contract.name),
+      routingKey: contract.name,
+      ...encoded,
+    });
   }
 
   /** All events of this kind that the service announced so far. */

@@ -77,10 +77,10 @@ export class Counting {
     this.publisher = new Publisher(this.connection);
     await this.publisher.open();
     const channel = await this.connection.model!.createChannel();
-    await channel.assertExchange(exchanges.events, 'topic');
-    await channel.assertExchange(exchanges.commands, 'topic');
+    const events = exchanges.events(name);
+    await channel.assertExchange(events, 'topic');
     const { queue } = await channel.assertQueue('', { exclusive: true });
-    await channel.bindQueue(queue, exchanges.events, '#');
+    await channel.bindQueue(queue, events, '#');
     // Whoever keeps an inbox sees a message once, when it comes for the first time.
     const inbox = new Set<string>();
     await channel.consume(

@@ -101,7 +101,14 @@ describe('sensitive messages', () => {
     other = await new BrokerConnection().open(sut.broker.url, 'another one');
     channel = await other.model!.createChannel();
     const { queue } = await channel.assertQueue('', { exclusive: true });
-    for (const exchange of Object.values(exchanges)) await channel.bindQueue(queue, exchange, '#');
+    const all = [
+      ...Object.values(exchanges).map((exchange) => exchange('bank')),
+      ...[exchanges.requests('printer'), exchanges.replies(other.login), exchanges.events('instances')],
+    ];
+    for (const exchange of all) {
+      await channel.assertExchange(exchange, 'topic');
+      await channel.bindQueue(queue, exchange, '#');
+    }
     await channel.consume(queue, (message) => void passed.push(message!), { noAck: true });
   });
   afterAll(async () => {
@@ -153,9 +160,10 @@ describe('sensitive messages', () => {
     const body = { pattern: Charge.name, data: { orderId: '1', card } };
     const replyTo = queues.reply('test', randomUUID());
     const { queue } = await channel.assertQueue(replyTo, { exclusive: true });
-    await channel.bindQueue(queue, exchanges.replies, queue);
+    await channel.assertExchange(exchanges.replies('test'), 'topic');
+    await channel.bindQueue(queue, exchanges.replies('test'), queue);
     const send = (content: object, options: object) =>
-      channel.publish(exchanges.commands, Charge.name, Buffer.from(JSON.stringify(content)), options);
+      channel.publish(exchanges.requests('bank'), Charge.name, Buffer.from(JSON.stringify(content)), options);
     send({ ...body, id: '7' }, { replyTo, correlationId: '7' });
     const answer = await eventually(async () => channel.get(queue, { noAck: true }));
     expect(JSON.parse((answer as GetMessage).content.toString())).toMatchObject({
@@ -183,7 +191,7 @@ describe('sensitive messages', () => {
     });
     failing = false;
     // As `jogakbo dead replay` does.
-    channel.publish(exchanges.dead, queues.commands('bank'), dead.content, { messageId: id });
+    channel.publish(exchanges.dead('bank'), queues.commands('bank'), dead.content, { messageId: id });
     await eventually(async () => (await done()).includes(`charge ${last4(card)}`));
   });
 
@@ -207,10 +215,11 @@ describe('sensitive messages', () => {
       .encrypt(key);
     const replyTo = queues.reply('test', randomUUID());
     const { queue } = await channel.assertQueue(replyTo, { exclusive: true });
-    await channel.bindQueue(queue, exchanges.replies, queue);
+    await channel.assertExchange(exchanges.replies('test'), 'topic');
+    await channel.bindQueue(queue, exchanges.replies('test'), queue);
     const packet = { pattern: Pay.name, data: jwe, datacontenttype: 'application/jose', id: '1' };
     const replyKey = { ...(await exportJWK(publicKey)), kid: 'A'.repeat(43) };
-    channel.publish(exchanges.commands, Pay.name, Buffer.from(JSON.stringify(packet)), {
+    channel.publish(exchanges.requests('bank'), Pay.name, Buffer.from(JSON.stringify(packet)), {
       ...{ replyTo, correlationId: '1', messageId: randomUUID() },
       headers: { 'reply-key': JSON.stringify(replyKey), 'idempotency-key': randomUUID() },
     });
@@ -256,7 +265,7 @@ describe('sensitive messages', () => {
   const keyOfBank = async (): Promise<{ kty: 'OKP'; crv: 'X25519'; x: string; kid: string }> => {
     const from = passed.length;
     channel.publish(
-      exchanges.events,
+      exchanges.events('instances.roll-call'),
       'instances.roll-call',
       Buffer.from('{"pattern":"instances.roll-call","data":{}}'),
     );

@@ -1,9 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { service, type Body } from '@jogakbo/contract';
 import { exchanges, Handles, queues, ServiceKey, type MessageContext } from '@jogakbo/messaging';
+import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { assertGrantsStream, publishGrants } from '@jogakbo/messaging/grants-stream';
 import { digestOf, Marks } from '@jogakbo/messaging/marks';
-import { assertShared, retryKey } from '@jogakbo/messaging/topology';
+import { retryKey } from '@jogakbo/messaging/topology';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
@@ -77,21 +78,22 @@ const straight =
   };
 
 const commandQueue = queues.commands(vaultName);
+const [requests, dead] = [exchanges.requests(vaultName), exchanges.dead(vaultName)];
 /** Every way on which a message can get into the queue of the vault. */
 const ways: Record<string, Send> = {
-  'under its key': straight(exchanges.commands, Open.name),
+  'under its key': straight(requests, Open.name),
   'into the queue itself': straight('', commandQueue),
-  'as if it came again': straight(exchanges.dead, commandQueue),
-  'as if it waited for its next attempt': straight(exchanges.retry, retryKey(50, commandQueue)),
-  'through a queue of its own': viaOwnQueue(exchanges.commands, Open.name),
-  'through a queue of its own, as if it came again': viaOwnQueue(exchanges.dead, commandQueue),
-  'beside another message': straight(exchanges.dead, 'other', { CC: [commandQueue] } as object),
-  'beside another message, unseen': straight(exchanges.commands, 'other', { BCC: [Open.name] } as object),
+  'as if it came again': straight(dead, commandQueue),
+  'as if it waited for its next attempt': straight(exchanges.retry(vaultName), retryKey(50, commandQueue)),
+  'through a queue of its own': viaOwnQueue(requests, Open.name),
+  'through a queue of its own, as if it came again': viaOwnQueue(dead, commandQueue),
+  'beside another message': straight(dead, 'other', { CC: [commandQueue] } as object),
+  'beside another message, unseen': straight(requests, 'other', { BCC: [Open.name] } as object),
 };
 
 /** What a sender can write into the headers in order to look like somebody else. */
 const death = (queue: string) => ({
-  ...{ count: 1, exchange: exchanges.commands, queue, reason: 'expired', 'routing-keys': [Open.name] },
+  ...{ count: 1, exchange: requests, queue, reason: 'expired', 'routing-keys': [Open.name] },
 });
 const forgeries = (content: Buffer, messageId: string): Record<string, Headers> => {
   const first = { sender: doorName, failures: 2, 'first-failed-at': new Date().toISOString() };
@@ -111,11 +113,11 @@ const forgeries = (content: Buffer, messageId: string): Record<string, Headers> 
     'a death in the queue of a version': { ...first, 'x-death': [death(`${commandQueue}@1`)] },
     'a death on the ladder': {
       ...first,
-      'x-death': [death(queues.rung(50)), death(queues.queries(vaultName))],
+      'x-death': [death(queues.retry(vaultName, 50)), death(queues.queries(vaultName))],
     },
     'where it first died': {
       ...first,
-      ...{ 'x-first-death-queue': `${commandQueue}@1`, 'x-first-death-exchange': exchanges.commands },
+      ...{ 'x-first-death-queue': `${commandQueue}@1`, 'x-first-death-exchange': requests },
       ...{ 'x-first-death-reason': 'expired', 'x-delivery-count': 3 },
     },
   };
@@ -138,7 +140,6 @@ describe('a message that pretends', () => {
       channels[name] = await models[name].createConfirmChannel();
     }
     const boss = channels[bossName]!;
-    await assertShared(boss, ladder);
     await assertGrantsStream(boss);
     const declares = (name: string, more: object = {}) => ({
       ...{ service: name, contracts: [], calls: [], hears: [], tells: [], door: false },
@@ -151,6 +152,7 @@ describe('a message that pretends', () => {
       declares(friendName, { calls: [Open.name] }),
       declares(thiefName, { calls: [Peek.name] }),
     ];
+    await declareTopology(boss, registered, bossName, ladder);
     await publishGrants(boss, registered, bossName);
     const environment = {
       ...{ LOG_LEVEL: 'error', RETRY_LADDER: ladder.join(), BROKER_OPERATOR: bossName },
@@ -168,7 +170,7 @@ describe('a message that pretends', () => {
   /** Sent by the gateway after everything else: when it is open, all before it has been decided. */
   async function afterAllThat(): Promise<void> {
     const box = `last ${randomUUID()}`;
-    await straight(exchanges.commands, Open.name)(channels[doorName]!, command(box), {
+    await straight(requests, Open.name)(channels[doorName]!, command(box), {
       ...{ messageId: randomUUID(), userId: doorName },
     });
     await eventually(() => opened.has(box) || undefined);
@@ -221,7 +223,7 @@ describe('a message that pretends', () => {
   it('keeps who sent it, and for whom, over retries and a replay', async () => {
     const box = `stiff ${randomUUID()}`;
     const messageId = randomUUID();
-    await straight(exchanges.commands, Open.name)(channels[doorName]!, command(box), {
+    await straight(requests, Open.name)(channels[doorName]!, command(box), {
       ...{ messageId, userId: doorName, headers: { caller, address } },
     });
     await eventually(() => opened.has(box) || undefined);
@@ -231,7 +233,7 @@ describe('a message that pretends', () => {
   it('keeps who sent it, and not for whom, when an operator edits it', async () => {
     const messageId = randomUUID();
     const wrong = Buffer.from(JSON.stringify({ pattern: Open.name, data: { box: 17 } }));
-    await straight(exchanges.commands, Open.name)(channels[doorName]!, wrong, {
+    await straight(requests, Open.name)(channels[doorName]!, wrong, {
       ...{ messageId, userId: doorName, headers: { caller, address } },
     });
     const letter = await eventually(async () => {
@@ -243,7 +245,7 @@ describe('a message that pretends', () => {
       (box) => `${box} ${randomUUID()}`,
     );
     const edit = { ...headers, 'edited-from': digestOf(wrong), 'replayed-for': vaultName };
-    const sends = straight(exchanges.dead, commandQueue);
+    const sends = straight(dead, commandQueue);
     const sent = { messageId, userId: bossName };
     await sends(channels[vaultName]!, command(boxes[3]!), { messageId, userId: vaultName, headers: edit });
     await sends(channels[bossName]!, command(boxes[2]!), {
@@ -267,11 +269,11 @@ describe('a message that pretends', () => {
     const event = (box: string) => Buffer.from(JSON.stringify({ pattern: Shut.name, data: { box } }));
     const send = (way: Send, name: string, box: string, headers: Headers = {}) =>
       way(channels[name]!, event(box), { messageId: randomUUID(), userId: name, headers });
-    const direct = straight(exchanges.events, Shut.name);
+    const direct = straight(exchanges.events(Shut.name), Shut.name);
     for (const name of [thiefName, doorName, vaultName, bossName]) await send(direct, name, `of ${name}`);
     // Its owner's words, through a queue that only the owner can have filled: the broker cannot tell when.
-    await send(viaOwnQueue(exchanges.events, Shut.name), friendName, 'kept');
-    await send(viaOwnQueue(exchanges.dead, queues.events(vaultName)), friendName, 'kept as well');
+    await send(viaOwnQueue(exchanges.events(Shut.name), Shut.name), friendName, 'kept');
+    await send(viaOwnQueue(dead, queues.events(vaultName)), friendName, 'kept as well');
     await send(direct, friendName, 'disguised as kept', { 'x-death': [death(queues.events(vaultName))] });
     await send(direct, friendName, 'new');
     await eventually(() => shut.includes('new') || undefined);
@@ -295,7 +297,7 @@ describe('a message that pretends', () => {
       });
     const box = `after ${randomUUID()}`;
     const sent = { messageId: randomUUID(), userId: thiefName, headers: { caller } };
-    await straight(exchanges.commands, Open.name)(channels[thiefName]!, command(box), sent);
+    await straight(requests, Open.name)(channels[thiefName]!, command(box), sent);
     await afterAllThat();
     expect(opened.has(box)).toBe(false);
   });

@@ -1,8 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { describe as toDescription, sensitive, service } from '@jogakbo/contract';
 import { Ask, DecryptionKeys, exchanges, Jwe, queues, ServiceKey } from '@jogakbo/messaging';
+import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { assertGrantsStream, publishGrants } from '@jogakbo/messaging/grants-stream';
-import { assertService, assertShared, instanceEvents } from '@jogakbo/messaging/topology';
+import { assertService, instanceEvents } from '@jogakbo/messaging/topology';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
@@ -45,9 +46,7 @@ describe('an announcement of one who has nothing but the login of a service', ()
     [boss, thief] = await Promise.all([open(bossUrl!), open(bankUrl!)]);
     // As the deploy step does.
     const ladder = [50, 100];
-    await assertShared(boss, ladder);
     await assertGrantsStream(boss);
-    await assertService(boss, bankName, { commands: [Pay.name], queries: [], events: [] });
     const registered = [
       { service: shopName, contracts: [], calls: [Pay.name], hears: [], tells: [], door: false },
       {
@@ -56,6 +55,9 @@ describe('an announcement of one who has nothing but the login of a service', ()
         encryptionKeys: [...bankKeys.publicKeys],
       },
     ];
+    await declareTopology(boss, registered, bossName, ladder);
+    const taken = { commands: [Pay.name], queries: [], events: [] };
+    await assertService(boss, bankName, taken, { ladder, isGiven: true });
     await publishGrants(boss, registered, bossName);
     shop = await start(ShopModule, {
       environment: {
@@ -79,7 +81,7 @@ describe('an announcement of one who has nothing but the login of a service', ()
     };
     const content = Buffer.from(JSON.stringify({ pattern: instanceEvents.announced, data }));
     const options = { messageId: randomUUID(), userId: bankName };
-    thief.publish(exchanges.events, instanceEvents.announced, content, options);
+    thief.publish(exchanges.events('instances'), instanceEvents.announced, content, options);
     await thief.waitForConfirms();
   }
 

@@ -19,11 +19,11 @@ import {
   queues,
   RabbitClient,
 } from '@jogakbo/messaging';
+import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { assertGrantsStream, publishGrants } from '@jogakbo/messaging/grants-stream';
-import { assertShared } from '@jogakbo/messaging/topology';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import { Controller } from '@nestjs/common';
+import { Controller, Logger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { EventPattern, Payload, Transport } from '@nestjs/microservices';
 import { connect, type ChannelModel, type ConfirmChannel, type GetMessage, type Message } from 'amqplib';
@@ -71,7 +71,7 @@ class Tables1700000001000 implements MigrationInterface {
 
 const everything = {
   ...{ configure: '.*', write: '.*', read: '.*' },
-  topics: [{ exchange: exchanges.replies, write: '.*', read: '.*' }],
+  topics: [{ exchange: exchanges.replies(millName), write: '.*', read: '.*' }],
 };
 let failures = 0;
 
@@ -143,7 +143,6 @@ describe('where every service has a login of its own', () => {
     boss = await bossModel.createConfirmChannel();
     // As the deploy step does.
     const ladder = [50, 100, 200];
-    await assertShared(boss, ladder);
     await assertGrantsStream(boss);
     const declares = (name: string, calls: string[], hears: string[] = []) => ({
       ...{ service: name, contracts: [], calls, hears, tells: [], door: false },
@@ -153,6 +152,7 @@ describe('where every service has a login of its own', () => {
       declares(millName, [Bake.name, HowMany.name]),
       declares(thiefName, [HowMany.name]),
     ];
+    await declareTopology(boss, registered, bossName, ladder);
     await publishGrants(boss, registered, bossName);
     const environment = {
       ...{ LOG_LEVEL: 'error', RETRY_LADDER: ladder.join(), BROKER_OPERATOR: bossName },
@@ -183,13 +183,13 @@ describe('where every service has a login of its own', () => {
   const announced = (bag: string) => {
     const event = { id: randomUUID(), name: Ground.name, source: millName, time: new Date(), data: { bag } };
     return {
-      exchange: exchanges.events,
+      exchange: exchanges.events(millName),
       routingKey: Ground.name,
       ...encodeEvent(event, contextHeaders(undefined)),
     };
   };
   const sent = (bag: string) => ({
-    ...{ exchange: exchanges.commands, routingKey: Bake.name },
+    ...{ exchange: exchanges.requests(bakeryName), routingKey: Bake.name },
     ...encodeRequest(
       { pattern: Bake.name, data: { bag } },
       { messageId: randomUUID(), persistent: true, headers: contextHeaders(undefined) },
@@ -217,7 +217,7 @@ describe('where every service has a login of its own', () => {
   const whispered = (id: string) => {
     const event = { id, name: Whisper.name, source: thiefName, time: new Date(), data: {} };
     return {
-      ...{ exchange: exchanges.events, routingKey: Whisper.name },
+      ...{ exchange: exchanges.events(Whisper.name), routingKey: Whisper.name },
       ...encodeEvent(event, contextHeaders(undefined)),
     };
   };
@@ -271,43 +271,44 @@ describe('where every service has a login of its own', () => {
     expect(await count('handled before')()).toBeUndefined();
   });
 
+  /** A letter that the broker put away because the service refused it, with what its sender wrote. */
+  const refused = (sender: string | undefined, queue: string) => ({
+    userId: sender,
+    headers: { 'x-death': [expect.objectContaining({ reason: 'rejected', queue })] },
+  });
+
   it('puts an event of somebody else away at once, counts it, and never handles it', async () => {
     const before = await strangers('event');
     await publishers[thiefName]!.publish(announced('poisoned'));
     const { properties } = await nextDead();
-    expect(properties.headers).toMatchObject({
-      ...{ failures: 1, sender: thiefName, queue: queues.events(bakeryName) },
-      cause: `UnauthorizedSender: ${Ground.name} came from ${thiefName}: only ${millName} may announce it`,
-    });
+    expect(properties).toMatchObject(refused(thiefName, queues.events(bakeryName)));
     expect(await strangers('event')).toBe(before + 1);
     expect(await loaves()).not.toContain('poisoned');
   });
 
-  it('puts a message of nobody away, be it an event, a command or a question', async () => {
-    const question = encodeRequest(
+  it('puts a message of nobody away, be it an event or a command, and drops a query', async () => {
+    for (const [queue, { exchange, routingKey, content, options }] of [
+      [queues.events(bakeryName), announced('nameless')],
+      [queues.commands(bakeryName), sent('nameless')],
+    ] as const) {
+      boss.publish(exchange, routingKey, content, options);
+      expect((await nextDead()).properties).toMatchObject(refused(undefined, queue));
+    }
+    expect(await loaves()).not.toContain('nameless');
+    const { content, options } = encodeRequest(
       { pattern: HowMany.name, data: {}, id: 'q' },
       { messageId: randomUUID(), replyTo: 'reply.nobody.1', headers: { deadline: Date.now() + 60_000 } },
     );
-    for (const { exchange, routingKey, content, options } of [
-      announced('nameless'),
-      sent('nameless'),
-      { exchange: exchanges.commands, routingKey: HowMany.name, ...question },
-    ]) {
-      boss.publish(exchange, routingKey, content, options);
-      const { properties } = await nextDead();
-      expect(properties.headers).toMatchObject({
-        cause: `UnauthorizedSender: ${routingKey} came from somebody without identity${routingKey === Ground.name ? `: only ${millName} may announce it` : ''}`,
-        sender: '',
-      });
-    }
-    expect(await loaves()).not.toContain('nameless');
+    boss.publish(exchanges.requests(bakeryName), HowMany.name, content, options);
+    await eventually(async () => (await strangers('query')) === 1 || undefined);
+    expect(await boss.checkQueue(queues.queries(bakeryName))).toMatchObject({ messageCount: 0 });
+    expect(await boss.checkQueue(queues.dead(bakeryName))).toMatchObject({ messageCount: 0 });
   });
 
   it('puts a command away that came under the key of something else', async () => {
     await publishers[thiefName]!.publish(disguised('hidden'));
-    expect((await nextDead()).properties.headers).toMatchObject({
-      cause: `UnauthorizedSender: ${Bake.name} came from ${thiefName}, which may not call it`,
-    });
+    // Its key is that of a query, so it came into the queue of those.
+    await eventually(async () => (await strangers('command')) === 2 || undefined);
     expect(await loaves()).not.toContain('hidden');
   });
 
@@ -315,27 +316,25 @@ describe('where every service has a login of its own', () => {
     const channel = await connections[thiefName]!.model!.createChannel();
     const { queue } = await channel.assertQueue('', {
       ...{ exclusive: true, messageTtl: 0 },
-      ...{ deadLetterExchange: exchanges.commands, deadLetterRoutingKey: Bake.name },
+      ...{ deadLetterExchange: exchanges.requests(bakeryName), deadLetterRoutingKey: Bake.name },
     });
     const { content, options } = sent('smuggled');
     channel.sendToQueue(queue, content, { ...options, userId: thiefName });
-    expect((await nextDead()).properties.headers).toMatchObject({
-      cause: `UnauthorizedSender: ${Bake.name} came from ${thiefName}, which may not call it`,
-    });
+    const { properties } = await nextDead();
+    expect(properties.userId).toBe(thiefName);
+    expect(properties.headers!['x-death']![0]).toMatchObject({ queue: queues.commands(bakeryName) });
     await channel.close();
     expect(await loaves()).not.toContain('smuggled');
   });
 
   it('puts a command away that was slipped in beside another, to those that come again', async () => {
     const { content, options } = sent('slipped in');
-    const to = { exchange: exchanges.dead, routingKey: `${thiefName}.dead`, content };
+    const to = { exchange: exchanges.dead(bakeryName), routingKey: `${thiefName}.dead`, content };
     await publishers[thiefName]!.publish({
       ...to,
       options: { ...options, CC: [queues.commands(bakeryName)] },
     });
-    expect((await nextDead()).properties.headers).toMatchObject({
-      cause: `UnauthorizedSender: ${Bake.name} came from ${thiefName}, which may not call it`,
-    });
+    expect((await nextDead()).properties).toMatchObject(refused(thiefName, queues.commands(bakeryName)));
     expect(await loaves()).not.toContain('slipped in');
   });
 
@@ -343,11 +342,39 @@ describe('where every service has a login of its own', () => {
     const { options, ...rest } = announced('passed on');
     const headers = { ...options.headers, sender: millName };
     await publishers[thiefName]!.publish({ ...rest, options: { ...options, headers } });
-    expect((await nextDead()).properties.headers).toMatchObject({ sender: thiefName });
+    expect((await nextDead()).properties).toMatchObject(refused(thiefName, queues.events(bakeryName)));
     boss.publish(rest.exchange, rest.routingKey, rest.content, { ...options, headers });
-    expect((await nextDead()).properties.headers).toMatchObject({ sender: '' });
+    expect((await nextDead()).properties).toMatchObject(refused(undefined, queues.events(bakeryName)));
     expect(await loaves()).not.toContain('passed on');
   });
+
+  it('refuses a flood of them with a line per second, while it goes on with everything else', async () => {
+    const lines: unknown[] = [];
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation((line) => void lines.push(line));
+    const error = jest.spyOn(Logger.prototype, 'error').mockImplementation((line) => void lines.push(line));
+    const channel = await connections[thiefName]!.model!.createConfirmChannel();
+    const began = performance.now();
+    for (let n = 0; n < 600; n++) {
+      const { exchange, content, options } = sent(`flood ${n}`);
+      channel.publish(exchange, Bake.name, content, { ...options, userId: thiefName });
+    }
+    await channel.waitForConfirms();
+    await publishers[millName]!.publish(sent('after the flood'));
+    await eventually(count('after the flood'), 20_000);
+    const seconds = (performance.now() - began) / 1_000;
+    await eventually(
+      async () => (await boss.checkQueue(queues.dead(bakeryName))).messageCount === 600,
+      20_000,
+    );
+    warn.mockRestore();
+    error.mockRestore();
+    const about = lines.filter((line) => (line as { sender?: string }).sender === thiefName);
+    expect(about.length).toBeGreaterThan(0);
+    expect(lines.length).toBeLessThan(seconds + 3);
+    await boss.purgeQueue(queues.dead(bakeryName));
+    await channel.close();
+    console.log(`600 refused, and one taken after them, within ${seconds.toFixed(1)} s`);
+  }, 60_000);
 
   it('knows who sent it at first after a retry, and when an operator sends it again', async () => {
     failures = 0;
@@ -361,7 +388,7 @@ describe('where every service has a login of its own', () => {
     expect(properties).toMatchObject({ userId: bakeryName, headers: { sender: millName, failures: 4 } });
     failures = 99;
     await publishers[bossName]!.publish({
-      ...{ exchange: exchanges.dead, routingKey: queues.events(bakeryName), content },
+      ...{ exchange: exchanges.dead(bakeryName), routingKey: queues.events(bakeryName), content },
       options: {
         messageId: randomUUID(),
         headers: { sender: properties.headers!['sender'], 'replayed-for': bakeryName },
@@ -373,10 +400,10 @@ describe('where every service has a login of its own', () => {
   it('takes an answer only from whom it asked', async () => {
     const channel = await connections[millName]!.model!.createChannel();
     const { queue } = await channel.assertQueue(queues.queries(millName), { durable: true });
-    await channel.bindQueue(queue, exchanges.commands, Weigh.name);
+    await channel.bindQueue(queue, exchanges.requests(millName), Weigh.name);
     const answerAs = async (name: string, grams: number, { properties }: Message) =>
       publishers[name]!.publish({
-        ...{ exchange: exchanges.replies, routingKey: properties.replyTo as string },
+        ...{ exchange: exchanges.replies(bakeryName), routingKey: properties.replyTo as string },
         content: Buffer.from(JSON.stringify({ response: { grams }, isDisposed: true })),
         options: { messageId: randomUUID(), correlationId: properties.correlationId as string },
       });
@@ -400,7 +427,7 @@ describe('where every service has a login of its own', () => {
     // As after a roll-out that gave the service less than those who call it expect.
     await broker.restrict(bakeryName, {
       ...{ configure: '.*', write: '.*', read: '.*' },
-      topics: [{ exchange: exchanges.replies, write: `^reply\\.${bossName}\\.`, read: '.*' }],
+      topics: [{ exchange: exchanges.replies(millName), write: '^$', read: '.*' }],
     });
     const clients = [bossName, millName].map(
       (name) => new RabbitClient(connections[name]!, publishers[name]!, 'test'),
@@ -442,7 +469,7 @@ describe('where every service has a login of its own', () => {
       },
     );
     await stall.listen();
-    await boss.bindQueue(queue, exchanges.events, Ground.name);
+    await boss.bindQueue(queue, exchanges.events(millName), Ground.name);
     for (const bag of ['oats', 'spelt']) await publishers[millName]!.publish(announced(bag));
     await eventually(() => seen.length === 2 || undefined);
     expect(seen).toEqual(['oats', 'spelt']);
@@ -469,7 +496,11 @@ describe('where every service has a login of its own', () => {
       };
       const event = { id: randomUUID(), name: 'instances.announced', source: name, time: new Date(), data };
       const encoded = encodeEvent(event, contextHeaders(undefined));
-      return publishers[name]!.publish({ exchange: exchanges.events, routingKey: event.name, ...encoded });
+      return publishers[name]!.publish({
+        exchange: exchanges.events(event.name),
+        routingKey: event.name,
+        ...encoded,
+      });
     };
     const names = () =>
       instances.alive.filter(({ service }) => service === millName).map(({ instance }) => instance);

@@ -69,18 +69,26 @@ export class RabbitHarness implements Harness {
       { pattern: contract.name, data },
       { messageId, persistent: true, mandatory: true, headers },
     );
-    await this.publisher.publish({ exchange: exchanges.commands, routingKey: contract.name, ...encoded });
+    await this.publisher.publish({
+      exchange: exchanges.requests(contract.name),
+      routingKey: contract.name,
+      ...encoded,
+    });
   }
 
   async announce(contract: AnyContract, data: unknown, id: string = randomUUID()): Promise<void> {
     const event = { id, name: contract.name, source: contract.service, time: new Date(), data };
     const encoded = encodeEvent({ ...event, subject: subjectOf(contract, data) }, contextHeaders(undefined));
-    await this.publisher.publish({ exchange: exchanges.events, routingKey: contract.name, ...encoded });
+    await this.publisher.publish({
+      exchange: exchanges.events(contract.name),
+      routingKey: contract.name,
+      ...encoded,
+    });
   }
 
   async poison(contract: AnyContract, body: string | Buffer): Promise<void> {
     await this.publisher.publish({
-      exchange: contract.kind === 'event' ? exchanges.events : exchanges.commands,
+      exchange: (contract.kind === 'event' ? exchanges.events : exchanges.requests)(contract.name),
       routingKey: contract.name,
       content: typeof body === 'string' ? Buffer.from(body) : body,
       options: { messageId: randomUUID(), persistent: true },

@@ -46,7 +46,7 @@ describe('the order in which a relay publishes', () => {
 
   const publish = ({ message_id: id, subject, data }: Row) =>
     counting.publisher.publish({
-      ...{ exchange: exchanges.events, routingKey: name },
+      ...{ exchange: exchanges.events(name), routingKey: name },
       ...encodeEvent({ id, name, source: 'shop', subject, time: new Date(), data }, {}),
     });
 

@@ -42,7 +42,7 @@ describe('OutboxRelay', () => {
     ]);
     const channel = await counting.connection.model!.createChannel();
     const { queue } = await channel.assertQueue('', { exclusive: true });
-    await channel.bindQueue(queue, exchanges.commands, 'nobody.print');
+    await channel.bindQueue(queue, exchanges.requests('nobody'), 'nobody.print');
     await eventually(
       async () =>
         (await counting.pool.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).rowCount === 0,

@@ -148,7 +148,7 @@ describe('the RabbitMQ transport', () => {
       // Long enough for the new one to come also where the machine has much to do.
       await harness.serve([[Mend, () => undefined]], 64, [...ladder, 500, 1_000, 2_000]);
       const channel = await harness.asking.model!.createChannel();
-      await channel.bindQueue(queues.commands('shop'), exchanges.commands, Polish.name);
+      await channel.bindQueue(queues.commands('shop'), exchanges.requests('shop'), Polish.name);
       const begun = begin();
       await sleep(50);
       const polished: string[] = [];
@@ -177,7 +177,7 @@ describe('the RabbitMQ transport', () => {
       'inequivalent arg',
       () => [queues.commands('shop'), { 'x-queue-type': 'classic' }],
     ],
-    ['exchange events', 'type', () => undefined],
+    ['exchange requests.shop', 'type', () => undefined],
   ] as [string, string, () => [string, object] | undefined][])(
     'explains at start that the %s is made otherwise',
     async (what, difference, made) => {
@@ -185,8 +185,8 @@ describe('the RabbitMQ transport', () => {
       const queue = made();
       if (queue) await channel.assertQueue(queue[0], { durable: true, arguments: queue[1] });
       else {
-        await channel.deleteExchange(exchanges.events);
-        await channel.assertExchange(exchanges.events, 'fanout');
+        await channel.deleteExchange(exchanges.requests('shop'));
+        await channel.assertExchange(exchanges.requests('shop'), 'fanout');
       }
       await channel.close();
       const fault = await harness.serve([[Mend, () => undefined]]).catch((error: Error) => error);

@@ -168,7 +168,8 @@ describe('on the wire', () => {
     async function open() {
       const channel = await harness.asking.model!.createChannel();
       const { queue } = await channel.assertQueue('reply.guest.1', { exclusive: true });
-      await channel.bindQueue(queue, exchanges.replies, queue);
+      await channel.assertExchange(exchanges.replies('guest'), 'topic');
+      await channel.bindQueue(queue, exchanges.replies('guest'), queue);
       const answers: ConsumeMessage[] = [];
       await channel.consume(queue, (message) => message && answers.push(message), { noAck: true });
       const send = (exchange: string, key: string, body: string, id: string) =>
@@ -181,7 +182,7 @@ describe('on the wire', () => {
       const { channel, answers, send } = await open();
       for (const id of ['1', '22', '333'])
         send(
-          exchanges.commands,
+          exchanges.requests(Look.name),
           Look.name,
           JSON.stringify({ pattern: Look.name, data: { thing: id }, id }),
           id,
@@ -198,7 +199,8 @@ describe('on the wire', () => {
     it('is told that its request cannot be read', async () => {
       await harness.serve([[Look, () => ({ seen: 1 })]]);
       const { channel, answers, send } = await open();
-      for (const body of ['no JSON', '{"data":{}}']) send(exchanges.commands, Look.name, body, 'a');
+      for (const body of ['no JSON', '{"data":{}}'])
+        send(exchanges.requests(Look.name), Look.name, body, 'a');
       await eventually(() => answers.length === 2);
       for (const { content } of answers)
         expect(JSON.parse(`${content}`)).toMatchObject({ err: { kind: 'fault', code: 'unreadable' } });
@@ -211,7 +213,7 @@ describe('on the wire', () => {
       await harness.serve(failing);
       const { channel, answers, send } = await open();
       const event = { pattern: Delivered.name, data: { thing: 'hay', note: '' }, id: 'e' };
-      send(exchanges.events, Delivered.name, JSON.stringify(event), 'e');
+      send(exchanges.events(Delivered.name), Delivered.name, JSON.stringify(event), 'e');
       const letters = await eventually(async () => {
         const some = await harness.givenUp();
         return some.length > 0 && some;
@@ -257,9 +259,10 @@ describe('on the wire', () => {
       });
       await barnServer.listen();
       const channel = await harness.asking.model!.createChannel();
-      await channel.bindQueue(stockQueue, exchanges.commands, Count.name);
-      await channel.assertExchange(exchanges.events, 'topic');
-      await channel.bindQueue(stockQueue, exchanges.events, Delivered.name);
+      await channel.assertExchange(exchanges.requests(Count.name), 'topic');
+      await channel.bindQueue(stockQueue, exchanges.requests(Count.name), Count.name);
+      await channel.assertExchange(exchanges.events(Delivered.name), 'topic');
+      await channel.bindQueue(stockQueue, exchanges.events(Delivered.name), Delivered.name);
       await channel.close();
     });
     afterEach(async () => {
@@ -328,8 +331,8 @@ describe('on the wire', () => {
         ],
       ]);
       const [questions, answers] = [
-        await tap(exchanges.commands, Look.name),
-        await tap(exchanges.replies, '#'),
+        await tap(exchanges.requests(Look.name), Look.name),
+        await tap(exchanges.replies(harness.asking.login), '#'),
       ];
       const answered = await Promise.allSettled(things.map((thing) => harness.ask(Look, { thing })));
       for (const [length, one] of answered.entries()) {
@@ -373,11 +376,11 @@ describe('on the wire', () => {
 
     it('travels alone where it is a command, which is kept, tried again and buried alone', async () => {
       await harness.serve([[Take, ({ thing }: { thing: string }) => ({ taken: thing })]]);
-      const commands = await tap(exchanges.commands, Take.name);
+      const commands = await tap(exchanges.requests(Take.name), Take.name);
       await Promise.all(things.slice(0, 5).map((thing) => harness.ask(Take, { thing })));
       await eventually(() => commands.length === 5);
       await harness.publisher.publish({
-        ...{ exchange: exchanges.commands, routingKey: Take.name },
+        ...{ exchange: exchanges.requests(Take.name), routingKey: Take.name },
         content: Buffer.from(
           JSON.stringify([1, 2].map((id) => ({ pattern: Take.name, data: { thing: 'x' }, id }))),
         ),
@@ -393,9 +396,9 @@ describe('on the wire', () => {
 
   it('an event is a CloudEvent to the official SDK', async () => {
     const channel = await harness.asking.model!.createChannel();
-    await channel.assertExchange(exchanges.events, 'topic');
+    await channel.assertExchange(exchanges.events(Delivered.name), 'topic');
     const { queue } = await channel.assertQueue('', { exclusive: true });
-    await channel.bindQueue(queue, exchanges.events, '#');
+    await channel.bindQueue(queue, exchanges.events(Delivered.name), '#');
     const arrived = new Promise<ConsumeMessage>((resolve) => {
       void channel.consume(queue, (message) => message && resolve(message), { noAck: true });
     });

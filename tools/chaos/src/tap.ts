@@ -6,6 +6,12 @@ import { type Store } from './store.ts';
 
 const queue = 'chaos.tap';
 
+interface Binding {
+  source: string;
+  destination: string;
+  routing_key: string;
+}
+
 /**
  * Hears every event and every command that the broker is given, in its order, across the broker's death. On demand it
  * sends what it hears once more: at once, or later and in another order.
@@ -15,6 +21,8 @@ export class Tap {
   readonly heard: string[] = [];
   since = Infinity;
   readonly #known = new Set<string>();
+  /** The queues that take a message, by its routing key. */
+  readonly #receivers = new Map<string, string[]>();
   readonly #store: Store;
   #copying: { random: Random; longest: number } | undefined;
   #copies = 0;
@@ -31,16 +39,27 @@ export class Tap {
     const model = await connect(this.#store.brokerUrl, connectOptionsOf(this.#store.brokerUrl));
     const channel = await model.createChannel();
     await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
-    await channel.bindQueue(queue, 'events', '#');
-    const bindings = await this.#store.manage<{ destination: string; routing_key: string }[]>(
-      'GET',
-      'exchanges/%2F/commands/bindings/source',
-    );
-    for (const { destination, routing_key } of bindings)
-      if (destination.endsWith('.commands')) await channel.bindQueue(queue, 'commands', routing_key);
+    const exchanges = await this.#store.manage<{ name: string }[]>('GET', 'exchanges/%2F?columns=name');
+    const named = (prefix: string) =>
+      exchanges.flatMap(({ name }) => (name.startsWith(prefix) ? [name] : []));
+    // Events that no service takes are to reach the broker as well.
+    for (const events of named('events.')) await channel.bindQueue(queue, events, '#');
+    for (const binding of await this.#bindings([...named('events.'), ...named('requests.')])) {
+      const { source, destination, routing_key } = binding;
+      if (destination.endsWith('.commands')) await channel.bindQueue(queue, source, routing_key);
+      this.#receivers.set(routing_key, [...(this.#receivers.get(routing_key) ?? []), destination]);
+    }
     await model.close();
     this.since = Date.now();
     this.#running = this.#listen();
+  }
+
+  /** By which commands and events reach services. */
+  async #bindings(exchanges: string[]): Promise<Binding[]> {
+    const all = await Promise.all(
+      exchanges.map((name) => this.#store.manage<Binding[]>('GET', `exchanges/%2F/${name}/bindings/source`)),
+    );
+    return all.flat().filter(({ destination }) => /^[^.]+\.(commands|events)$/.test(destination));
   }
 
   /** Until it is closed, on one connection after the other. */
@@ -86,19 +105,19 @@ export class Tap {
     else setTimeout(() => this.#again(message), delay);
   }
 
-  /** The same message on the same way, once more. */
-  #again({ fields: { exchange, routingKey }, content, properties }: ConsumeMessage): void {
+  /** The same message to all its receivers, once more. */
+  #again({ fields: { routingKey }, content, properties }: ConsumeMessage): void {
     const { headers, userId, ...others } = Object.fromEntries(
       Object.entries(properties).filter(([, value]) => value !== undefined),
     );
-    // Nobody may speak as somebody else. Services believe an operator who it was at first.
-    const again = {
-      ...others,
-      userId: this.#store.brokerLogin,
-      headers: { ...headers, sender: userId ?? '' },
-    };
     try {
-      this.#channel?.publish(exchange, routingKey, content, again);
+      for (const receiver of this.#receivers.get(routingKey) ?? []) {
+        const [service] = receiver.split('.') as [string];
+        // A service believes an operator, who sends it a message again, who sent it at first.
+        const said = { ...headers, sender: userId ?? '', 'replayed-for': service };
+        const again = { ...others, userId: this.#store.brokerLogin, headers: said };
+        this.#channel?.publish(`dead.${service}`, receiver, content, again);
+      }
       this.#copies += 1;
     } catch {
       // The broker is away: this copy is not made.

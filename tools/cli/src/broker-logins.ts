@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { DecryptionKeys } from '@jogakbo/messaging/encryption';
 import {
   BusDescription,
@@ -12,9 +13,10 @@ import {
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
 import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
 import { ServiceKey } from '@jogakbo/messaging/service-key';
-import { assertShared, defaultLadder, exchanges } from '@jogakbo/messaging/topology';
+import { defaultLadder } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, managementOf } from './broker-management.ts';
+import { takeOver } from './broker-takeover.ts';
 import { Fault, messageOf } from './fault.ts';
 import { readJson, type Secrets } from './state.ts';
 import { withCertificate } from './store-tls.ts';
@@ -82,7 +84,8 @@ export function publicKeysOf(serviceKeys: Record<string, string>): Record<string
 
 /**
  * Gives every service a login of its own, called like the service, that may do on the broker what its contracts imply
- * and nothing else; and declares what all services share, for they may not.
+ * and nothing else; and declares exchanges and retry queues, for services may not. A broker of an earlier version is taken
+ * over.
  * @param wanted the services that are to run
  * @param secrets the passwords and public keys of all services
  * @param owner marks the logins as of this store: those of others are left alone
@@ -102,11 +105,16 @@ export async function ensureBrokerLogins(
   if (typeof management === 'string' || obstacle) return shared(broker, wanted, obstacle);
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = permissionsOf(bus, operator);
+<<<<<<< HEAD
   if (broker.kind !== 'given') await dropOldExchanges(management);
   const [remarks] = await Promise.all([
     register(broker, bus, operator, encryptionKeys),
     defineLogins(management),
   ]);
+=======
+  const remarks = await register(broker, management, bus, operator, encryptionKeys);
+  await management.define(definitions(management, permissions));
+>>>>>>> main
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return {
     urls: Object.fromEntries(urls),
@@ -159,13 +167,6 @@ async function loginsOfOthers(
     : undefined;
 }
 
-/** Those of an older version are made otherwise. Services bind what they need to the new ones. */
-async function dropOldExchanges(management: Management): Promise<void> {
-  const names = new Set<string>(Object.values(exchanges));
-  for (const { name, type } of await management.exchanges())
-    if (names.has(name) && type !== 'topic') await management.dropExchange(name);
-}
-
 const remarkOn = (refused: RefusedRoute[]): string =>
   `Routes that another service has already are not registered: ${refused
     .map(({ service, route, holder }) => `${route} of ${service} (${holder} has it)`)
@@ -178,9 +179,13 @@ const hasNoLeader = /down or inaccessible|NOT.FOUND/;
 const remarkOnKeys = (keyless: string[]): string =>
   `No public key of ${keyless.join(', ')} is registered, so no sensitive request to them can be sent: give SERVICE_KEYS or ENCRYPTION_KEYS.`;
 
-/** Declares what all share, and registers every service: whom it may call, its routes, its keys. Gives remarks on what is not registered. */
+/**
+ * Declares what services may not, and registers every service: whom it may call, its routes, its keys.
+ * @returns what an operator should know, in sentences
+ */
 async function register(
   { url }: Broker,
+  management: Management,
   bus: readonly BusDescription[],
   operator: string,
   encryptionKeys: Record<string, EncryptionKeys> = {},
@@ -188,14 +193,13 @@ async function register(
   const connection = await connect(url, {
     ...connectOptionsOf(url),
     noDelay: true,
-    clientProperties: { connection_name: 'jogakbo declares what all share' },
+    clientProperties: { connection_name: 'jogakbo declares the topology' },
   });
   connection.on('error', () => undefined);
   const attempt = async (): Promise<string[]> => {
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
     const ladder = process.env.RETRY_LADDER?.split(',').map(Number);
-    await assertShared(channel, ladder ?? defaultLadder);
     await assertGrantsStream(channel);
     const before = await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
@@ -205,6 +209,9 @@ async function register(
       known,
       new Map(Object.entries(encryptionKeys)),
     );
+    await declareTopology(channel, services, operator, ladder ?? defaultLadder);
+    const names = [...new Set([...known, ...services.map(({ service }) => service)])];
+    const left = await takeOver(connection, management, names, operator);
     await publishGrants(channel, services, operator);
     const keyless = services.filter(
       ({ contracts, encryptionKeys }) => !encryptionKeys && contracts.some(({ sensitive }) => sensitive),
@@ -212,6 +219,9 @@ async function register(
     return [
       ...(refused.length > 0 ? [remarkOn(refused)] : []),
       ...(keyless.length > 0 ? [remarkOnKeys(keyless.map(({ service }) => service))] : []),
+      ...(left.length > 0
+        ? [`${left.join(', ')} stay: they hold messages of services that are not known.`]
+        : []),
     ];
   };
   try {
@@ -223,7 +233,8 @@ async function register(
       }
     }
   } catch (error) {
-    throw new Fault(`What all services share cannot be declared on the broker: ${messageOf(error)}`);
+    if (error instanceof Fault) throw error;
+    throw new Fault(`What services need cannot be declared on the broker: ${messageOf(error)}`);
   } finally {
     await connection.close().catch(() => undefined);
   }

@@ -48,12 +48,13 @@ export class Management {
     return this.#call('GET', 'users?columns=name,tags');
   }
 
-  exchanges(): Promise<{ name: string; type: string }[]> {
-    return this.#call('GET', `exchanges/${encodeURIComponent(this.vhost)}?columns=name,type`);
+  queues(): Promise<{ name: string; arguments: Record<string, unknown> }[]> {
+    return this.#call('GET', `queues/${encodeURIComponent(this.vhost)}?columns=name,arguments`);
   }
 
-  dropExchange(name: string): Promise<void> {
-    return this.#call('DELETE', `exchanges/${encodeURIComponent(this.vhost)}/${encodeURIComponent(name)}`);
+  /** Its state is some seconds old, and not there yet where the broker has just started. */
+  queue(name: string): Promise<{ messages?: number; messages_dlx?: number }> {
+    return this.#call('GET', `queues/${encodeURIComponent(this.vhost)}/${encodeURIComponent(name)}`);
   }
 
   /** Sets what a login may hold at once; the broker closes a connection that asks for more. */

@@ -104,7 +104,7 @@ export async function editLetter(
     const { service } = letter;
     audit(state, { what: 'edit', service, ids: [letter.id] });
     await move(letter, {
-      exchange: exchanges.dead,
+      exchange: exchanges.dead(service),
       routingKey: queues.dead(service),
       content: contentWith(letter.message.content, data),
       headers: (kept) => ({

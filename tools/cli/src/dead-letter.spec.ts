@@ -116,6 +116,31 @@ describe('a letter that is encrypted', () => {
   });
 });
 
+describe('a letter that its service refused because of its sender', () => {
+  it('has its cause, its queue and its time from the broker, whatever its sender wrote', () => {
+    const time = { value: Date.parse('2026-01-02T03:04:05Z') / 1_000 };
+    const forged = { cause: 'Error: out of memory', queue: 'orders.events', failures: 6, stack: 'at x' };
+    const letter = (userId: string | undefined) =>
+      deadLetterOf(
+        'payments',
+        {
+          ...{ content: Buffer.from('{}'), fields: {} },
+          properties: {
+            userId,
+            headers: { ...forged, 'x-death': [{ queue: 'payments.commands', reason: 'rejected', time }] },
+          },
+        } as unknown as ConsumeMessage,
+        'boss',
+      );
+    expect(letter('search')).toMatchObject({
+      ...{ cause: 'UnauthorizedSender: search may not send it', queue: 'payments.commands', failures: 1 },
+      ...{ firstFailedAt: '2026-01-02T03:04:05.000Z', stack: undefined },
+    });
+    expect(letter('boss').cause).toBe('UnauthorizedSender: its first sender may not send it');
+    expect(letter(undefined).cause).toBe('UnauthorizedSender: a login that is not known may not send it');
+  });
+});
+
 describe('what an operator sends on', () => {
   /** A letter that this login put among the dead letters of payments. */
   const sentOn = (userId: string | undefined, headers: object) =>

@@ -119,10 +119,35 @@ const idByContent = (content: Buffer): string =>
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-export function deadLetterOf(service: string, message: ConsumeMessage): DeadLetter {
-  const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
+type Failure = Pick<DeadLetter, 'cause' | 'queue' | 'failures' | 'firstFailedAt' | 'lastFailedAt' | 'stack'>;
+
+function failureOf({ properties }: ConsumeMessage, operator: string | undefined): Failure {
+  const headers = (properties.headers ?? {}) as Record<string, unknown>;
+  const [latest] = deathsIn(headers);
+  // A service rejects what its sender may not send. What that login wrote is not shown as if the service had written it.
+  if (latest?.reason === 'rejected') {
+    const login = text(properties.userId) || 'a login that is not known';
+    return {
+      cause: `UnauthorizedSender: ${login === operator ? 'its first sender' : login} may not send it`,
+      ...{ queue: latest.queue, failures: 1, firstFailedAt: latest.at, lastFailedAt: latest.at },
+      stack: undefined,
+    };
+  }
   // Where no handler lived to say why, the broker did: a message that its consumers died of, again and again.
   const death = deathsIn(headers).find(({ queue }) => !queue.startsWith('retry.'));
+  return {
+    cause: text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`,
+    queue: text(headers.queue) ?? death?.queue,
+    failures: Number(headers.failures ?? headers['x-delivery-count'] ?? 0),
+    firstFailedAt: text(headers['first-failed-at']) ?? death?.at,
+    lastFailedAt: text(headers['last-failed-at']) ?? death?.at,
+    stack: text(headers.stack),
+  };
+}
+
+/** @param operator the login of those who operate the broker: they send again what others sent at first */
+export function deadLetterOf(service: string, message: ConsumeMessage, operator?: string): DeadLetter {
+  const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   const body = bodyOf(message.content);
   const id = text(message.properties.messageId) || idByContent(message.content);
   return {
@@ -131,13 +156,8 @@ export function deadLetterOf(service: string, message: ConsumeMessage): DeadLett
     id,
     name: id,
     type: body?.type,
-    cause: text(headers.cause) ?? `${death?.reason ?? 'unknown'} (put away by the broker)`,
-    queue: text(headers.queue) ?? death?.queue,
-    failures: Number(headers.failures ?? headers['x-delivery-count'] ?? 0),
-    firstFailedAt: text(headers['first-failed-at']) ?? death?.at,
-    lastFailedAt: text(headers['last-failed-at']) ?? death?.at,
+    ...failureOf(message, operator),
     traceId: /^00-([0-9a-f]{32})-/.exec(text(headers.traceparent) ?? '')?.[1],
-    stack: text(headers.stack),
     data: body ? body.data : message.content.toString(),
     encrypted: body?.encrypted ?? false,
     headers,

@@ -86,7 +86,7 @@ export class DeadQueue {
           queues.dead(this.service),
           (message) => {
             if (!message) return reject(new Error(`${queues.dead(this.service)} was deleted`));
-            this.letters.push(deadLetterOf(this.service, message));
+            this.letters.push(deadLetterOf(this.service, message, this.login));
             if (this.letters.length === count) resolve();
             else quiet!.refresh();
           },
@@ -163,22 +163,33 @@ export interface Waiting {
   count: number;
 }
 
-/** How many wait for each retry delay. They are counted and not looked at, for that would begin their wait again. */
-async function waitingMessages(connection: ChannelModel): Promise<Waiting[]> {
+/**
+ * How many wait for each retry delay. They are counted and not looked at, for that would begin their wait again.
+ * @param services whose messages are counted
+ */
+async function waitingMessages(connection: ChannelModel, services: readonly string[]): Promise<Waiting[]> {
   const delays = process.env.RETRY_LADDER?.split(',').map(Number) ?? defaultLadder;
-  const waiting: Waiting[] = [];
-  for (const milliseconds of delays) {
-    const channel = await connection.createChannel();
-    channel.on('error', () => {});
-    try {
-      const { messageCount: count } = await channel.checkQueue(queues.rung(milliseconds));
-      if (count > 0) waiting.push({ milliseconds, count });
-      await channel.close();
-    } catch {
-      // A broker that no service has used yet has no such queue; the channel is closed by that.
-    }
+  const each = await Promise.all(
+    delays.map(async (milliseconds) => {
+      const names = services.map((service) => queues.retry(service, milliseconds));
+      const counts = await Promise.all(names.map((name) => countMessages(connection, name)));
+      return { milliseconds, count: counts.reduce((sum, count) => sum + count, 0) };
+    }),
+  );
+  return each.filter(({ count }) => count > 0);
+}
+
+/** Zero where there is no such queue: a service that takes neither commands nor events has none. */
+async function countMessages(connection: ChannelModel, queue: string): Promise<number> {
+  const channel = await connection.createChannel();
+  channel.on('error', () => {});
+  try {
+    const { messageCount } = await channel.checkQueue(queue);
+    await channel.close();
+    return messageCount;
+  } catch {
+    return 0; // the broker has closed the channel
   }
-  return waiting;
 }
 
 /** Opens the dead letters of these services one after the other for as long as `work` takes. */
@@ -207,7 +218,7 @@ export async function withDeadQueues<T>(
       );
       if (queue) open.push(queue);
     }
-    return await work(open, await waitingMessages(connection));
+    return await work(open, await waitingMessages(connection, services));
   } finally {
     for (const queue of open) await queue.close();
     await connection.close().catch(() => {});

@@ -24,7 +24,7 @@ const plain = ({ message, ...letter }: DeadLetter) => ({
   replyTo: message.properties.replyTo as string | undefined,
 });
 
-/** Failed, and not given up yet: of all services, for they wait together. */
+/** Failed, and not given up yet, by retry delay. */
 function waitingLine(waiting: readonly Waiting[]): string {
   const total = waiting.reduce((sum, { count }) => sum + count, 0);
   const each = waiting.map(({ count, milliseconds }) => `${count} within ${duration(milliseconds)}`);

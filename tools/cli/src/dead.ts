@@ -61,7 +61,7 @@ function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
   if (!own.includes(letter.queue))
     throw new Fault(`${letter.id}: ${letter.queue} is not a queue of ${letter.service}.`);
   return queue.move(letter, {
-    exchange: exchanges.dead,
+    exchange: exchanges.dead(letter.service),
     routingKey: letter.queue,
     content: letter.message.content,
     headers: headersForReplay,

@@ -72,7 +72,7 @@ export const announcements = ({ names, url, login }: Suite) =>
       login(name).try(async (channel) => {
         const event = instanceEvents.announced;
         const body = Buffer.from(JSON.stringify({ pattern: event, data }));
-        channel.publish(exchanges.events, event, body, { messageId: randomUUID(), userId: name });
+        channel.publish(exchanges.events(event), event, body, { messageId: randomUUID(), userId: name });
         await channel.waitForConfirms();
       });
 

@@ -70,7 +70,7 @@ const Heard = service('yard').event('heard', z.object({ turn: z.int() }));
 
   const publish = (turn: number, messageId: string) =>
     publisher.publish({
-      ...{ exchange: exchanges.commands, routingKey: Count.name },
+      ...{ exchange: exchanges.requests(Count.name), routingKey: Count.name },
       ...encodeRequest(
         { pattern: Count.name, data: { turn } },
         { messageId, persistent: true, mandatory: true, headers: contextHeaders(undefined) },

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Grants, type BusDescription } from '@jogakbo/messaging/grants';
 import { readGrants } from '@jogakbo/messaging/grants-stream';
-import { assertService, exchanges, grantsStream, queues } from '@jogakbo/messaging/topology';
+import { assertService, defaultLadder, exchanges, grantsStream, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel } from 'amqplib';
 import { type BackingService } from '../src/backing-service.ts';
 import { ensureBrokerLogins, loginLimits } from '../src/broker-logins.ts';
@@ -17,6 +17,8 @@ import { password } from '../src/state.ts';
 import { listApps } from '../src/workspace.ts';
 import { announcements } from './announcements.ts';
 import { AsLogin, type Verdict } from './as-login.ts';
+import { foreignExchanges } from './foreign-exchanges.ts';
+import { sharedTopology } from './shared-topology.ts';
 
 const server = findInstalledBroker();
 const apps = listApps();
@@ -31,6 +33,10 @@ const door = 'gateway';
   let bus: BusDescription[];
   const logins = new Map<string, AsLogin>();
   let addresses: Record<string, string> = {};
+  const secrets = {
+    brokerLogins: Object.fromEntries(names.map((name) => [name, password()])),
+    broker: 'of the operator',
+  };
 
   beforeAll(async () => {
     const say = () => undefined;
@@ -41,19 +47,13 @@ const door = 'gateway';
       ...{ name: `jogakbo-matrix-${randomBytes(4).toString('hex')}`, password: password() },
       ports: await claimPorts(['amqp', 'management', 'distribution', 'epmd']),
     });
-    const secrets = {
-      brokerLogins: Object.fromEntries(names.map((name) => [name, password()])),
-      broker: 'of the operator',
-    };
-    const model = await connect(broker.url);
-    const channel = await model.createChannel();
-    // A version before this one left it so.
-    await channel.assertExchange(exchanges.commands, 'direct');
     const { urls } = await ensureBrokerLogins(broker, apps, secrets, 'test');
     addresses = urls;
+    const model = await connect(broker.url);
+    const channel = await model.createChannel();
     for (const name of names) {
       const some = { commands: [`${name}.x`], queries: [`${name}.x`], events: [`${name}.x`] };
-      await assertService(channel, name, some);
+      await assertService(channel, name, some, { ladder: defaultLadder, isGiven: false });
     }
     await model.close();
     for (const name of names) logins.set(name, await AsLogin.open(urls[name]!));
@@ -103,7 +103,7 @@ const door = 'gateway';
     ...bus.flatMap(({ service, contracts }) =>
       contracts.filter(({ kind }) => kind === 'event').map(({ name }) => ({ name, owner: service })),
     ),
-    ...[...platformEvents, 'settings.asked', 'settings.told'].map((name) => ({ name, owner: 'platform' })),
+    ...[...platformEvents, 'settings.told'].map((name) => ({ name, owner: 'platform' })),
   ];
   const asked = () => requests().flatMap(({ offered }) => offered?.asks ?? []);
   const waitedFor = () => requests().flatMap(({ offered }) => offered?.hears ?? []);
@@ -136,16 +136,20 @@ const door = 'gateway';
   it.each(names)('%s sends and announces what it declares, as itself', async (service) => {
     const { login, wrong, attempt } = trying(service);
     for (const one of requests())
-      await attempt(`sends ${one.name}`, mayCall(service, one), login.publish(exchanges.commands, one.name));
+      await attempt(
+        `sends ${one.name}`,
+        mayCall(service, one),
+        login.publish(exchanges.requests(one.name), one.name),
+      );
     for (const { name, owner } of events()) {
       const mayIt = owner === service || platformEvents.includes(name) || of(service).tells.includes(name);
-      await attempt(`announces ${name}`, mayIt, login.publish(exchanges.events, name));
+      await attempt(`announces ${name}`, mayIt, login.publish(exchanges.events(name), name));
     }
     for (const other of [...names, 'jogakbo'])
       await attempt(
         `speaks as ${other}`,
         other === service,
-        login.publish(exchanges.events, platformEvents[0]!, other),
+        login.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!, other),
       );
     expect(wrong).toEqual([]);
   });
@@ -155,7 +159,11 @@ const door = 'gateway';
     for (const other of names) {
       const isAsked = requests().some((one) => one.owner === service && mayCall(other, one));
       const key = queues.reply(other, '0190-a');
-      await attempt(`answers ${other}`, other === service || isAsked, login.publish(exchanges.replies, key));
+      await attempt(
+        `answers ${other}`,
+        other === service || isAsked,
+        login.publish(exchanges.replies(other), key),
+      );
     }
     expect(wrong).toEqual([]);
   });
@@ -170,20 +178,23 @@ const door = 'gateway';
         mayIt,
         login.try((channel) => channel.bindQueue(queue, exchange, key)),
       );
-    for (const { name, owner } of requests()) await binds(exchanges.commands, name, owner === service);
+    for (const { name, owner } of requests()) await binds(exchanges.requests(name), name, owner === service);
     for (const { name, owner } of events())
-      await binds(exchanges.events, name, mayHear(service, name, owner));
+      await binds(exchanges.events(name), name, mayHear(service, name, owner));
     for (const exchange of Object.values(exchanges))
-      for (const key of ['#', '*.*', '#.#', `${service}.#`, 'orders.*']) await binds(exchange, key, false);
+      for (const key of ['#', '*.*', '#.#', `${service}.#`, 'orders.*'])
+        await binds(exchange(service), key, false);
     for (const other of names) {
       const isOwn = other === service;
-      await binds(exchanges.replies, queues.reply(other, '0190-c'), isOwn);
-      await binds(exchanges.dead, queues.commands(other), isOwn);
-      await binds(exchanges.retry, `500.${other}.commands`, false);
+      await binds(exchanges.replies(other), queues.reply(other, '0190-c'), isOwn);
+      await binds(exchanges.dead(other), queues.commands(other), isOwn);
+      await binds(exchanges.retry(other), `500.${other}.commands`, false);
       await attempt(
         `binds to the queue of ${other}`,
         isOwn,
-        login.try((channel) => channel.bindQueue(queues.events(other), exchanges.events, platformEvents[0]!)),
+        login.try((channel) =>
+          channel.bindQueue(queues.events(other), exchanges.events(platformEvents[0]!), platformEvents[0]!),
+        ),
       );
     }
     expect(wrong).toEqual([]);
@@ -234,10 +245,11 @@ const door = 'gateway';
       await makes(ofVersion, other === service);
       await deletes(ofVersion, other === service);
       if (other !== service) await deletes(queues.events(other), false);
+      await makes(queues.retry(other, 500), false);
+      await deletes(queues.retry(other, 500), false);
     }
     await makes('anything', false);
-    await deletes(queues.rung(500), false);
-    for (const exchange of Object.values(exchanges)) {
+    for (const exchange of Object.values(exchanges).map((one) => one(service))) {
       await attempt(
         `makes ${exchange}`,
         false,
@@ -258,10 +270,10 @@ const door = 'gateway';
       attempt(`publishes ${key} into "${exchange}"`, mayIt, login.publish(exchange, key));
     for (const other of names) {
       const isOwn = other === service;
-      await publishes(exchanges.retry, `500.${other}.commands`, isOwn);
-      await publishes(exchanges.retry, `500.${other}.events`, isOwn);
-      await publishes(exchanges.dead, queues.dead(other), isOwn);
-      await publishes(exchanges.dead, queues.commands(other), false);
+      await publishes(exchanges.retry(other), `500.${other}.commands`, isOwn);
+      await publishes(exchanges.retry(other), `500.${other}.events`, isOwn);
+      await publishes(exchanges.dead(other), queues.dead(other), isOwn);
+      await publishes(exchanges.dead(other), queues.commands(other), false);
       for (const around of ['', 'amq.direct', 'amq.topic', 'amq.fanout'])
         await publishes(around, queues.commands(other), false);
     }
@@ -280,7 +292,11 @@ const door = 'gateway';
     await attempt('registers', false, login.publish('', grantsStream));
     await attempt('registers as the operator', false, login.publish('', grantsStream, 'jogakbo'));
     for (const [what, doing] of [
-      ['binds to it', (channel) => channel.bindQueue(grantsStream, exchanges.events, platformEvents[0]!)],
+      [
+        'binds to it',
+        (channel) =>
+          channel.bindQueue(grantsStream, exchanges.events(platformEvents[0]!), platformEvents[0]!),
+      ],
       ['deletes it', (channel) => channel.deleteQueue(grantsStream)],
       ['declares it', (channel) => channel.assertQueue(grantsStream)],
     ] as [string, Parameters<AsLogin['try']>[0]][])
@@ -319,6 +335,13 @@ const door = 'gateway';
     ).toEqual(claimed.sort());
   });
 
+  foreignExchanges({
+    ...{ names, bus: () => bus, operatorUrl: () => broker.url },
+    login: (name) => logins.get(name)!,
+  });
+
+  sharedTopology({ apps, secrets, broker: () => broker });
+
   announcements({ names, url: (name) => addresses[name]!, login: (name) => logins.get(name)! });
 
   it('takes a login that is no service for none, with all permissions or with nothing', async () => {
@@ -332,18 +355,16 @@ const door = 'gateway';
       const url = Object.assign(new URL(broker.url), { username: name, password: 'of a foreigner' }).href;
       const login = await AsLogin.open(url);
       for (const other of [...names, 'jogakbo'])
-        expect(await login.publish(exchanges.events, platformEvents[0]!, other)).toBe('refused');
-      for (const exchange of [...Object.values(exchanges), '', 'amq.topic'])
+        expect(await login.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!, other)).toBe(
+          'refused',
+        );
+      for (const exchange of [...Object.values(exchanges).map((one) => one('orders')), '', 'amq.topic'])
         expect(await login.publish(exchange, 'anything')).toBe(all === '.*' ? 'allowed' : 'refused');
       await login.close();
     }
   });
 
   describe('a broker that is not ours', () => {
-    const secrets = {
-      brokerLogins: Object.fromEntries(names.map((name) => [name, password()])),
-      broker: 'of the operator',
-    };
     const given = (managementUrl = broker.managementUrl) => ({
       kind: 'given',
       url: broker.url,
@@ -367,14 +388,16 @@ const door = 'gateway';
       const { operator, remark } = await ensureBrokerLogins(given(), apps, secrets, 'another store');
       expect(operator).toBeUndefined();
       expect(remark).toContain('not of this store');
-      expect(await logins.get('orders')!.publish(exchanges.events, platformEvents[0]!)).toBe('allowed');
+      expect(
+        await logins.get('orders')!.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!),
+      ).toBe('allowed');
     });
 
     it('is prepared like one of ours where it can be', async () => {
       const { urls, operator } = await ensureBrokerLogins(given(), apps, secrets, 'test');
       expect(operator).toBe(decodeURIComponent(new URL(broker.url).username));
       const orders = await AsLogin.open(urls.orders!);
-      expect(await orders.publish(exchanges.events, 'catalog.product-added')).toBe('refused');
+      expect(await orders.publish(exchanges.events('catalog'), 'catalog.product-added')).toBe('refused');
       await orders.close();
     });
   });

@@ -4,6 +4,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { exchanges } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
 import { type DeadLetter } from '../src/dead-letter.ts';
@@ -54,7 +55,7 @@ export const operators = (store: Store) =>
 
     /** Puts a command on the bus that nobody waits for. */
     async function send(name: string, data: unknown, id: string = randomUUID()): Promise<string> {
-      await publish('commands', name, JSON.stringify({ pattern: name, data }), id);
+      await publish(exchanges.requests(name), name, JSON.stringify({ pattern: name, data }), id);
       return id;
     }
 
@@ -114,7 +115,7 @@ export const operators = (store: Store) =>
         await send('inventory.receive-stock', { productId: randomUUID(), quantity: 1 });
         // Groups are listed by age.
         await deadAre(7);
-        await publish('commands', 'inventory.commit-stock', '{ not json', randomUUID());
+        await publish(exchanges.requests('inventory'), 'inventory.commit-stock', '{ not json', randomUUID());
         const first = await deadAre(8);
         expect(first.groups.map(({ service, type, count }) => [service, type, count])).toEqual([
           ['inventory', 'inventory.receive-stock', 6],
@@ -179,8 +180,8 @@ export const operators = (store: Store) =>
           pattern: 'inventory.receive-stock',
           data: { productId, quantity: 41 },
         });
-        await publish('dead', 'inventory.dead', twin, id);
-        await publish('dead', 'inventory.commands', twin, id);
+        await publish(exchanges.dead('inventory'), 'inventory.dead', twin, id);
+        await publish(exchanges.dead('inventory'), 'inventory.commands', twin, id);
         expect((await store.run(['dead', 'replay', id, '--yes'])).output).toContain('which queue');
         expect((await store.run(['dead', 'discard', id, '--yes'])).code).toBe(0);
         await send('inventory.receive-stock', { productId, quantity: 1 });
@@ -251,7 +252,7 @@ export const operators = (store: Store) =>
         const seen: { exchange: string; id: string; name: string }[] = [];
         const channel = await broker.createChannel();
         const { queue } = await channel.assertQueue('', { exclusive: true });
-        await channel.bindQueue(queue, 'events', 'catalog.#');
+        await channel.bindQueue(queue, exchanges.events('catalog'), 'catalog.#');
         await channel.consume(
           queue,
           (message) =>
@@ -279,7 +280,7 @@ export const operators = (store: Store) =>
         expect(seen.map(({ id }) => id)).toEqual([...once, ...once]);
 
         const commands = await channel.assertQueue('', { exclusive: true });
-        await channel.bindQueue(commands.queue, 'commands', 'payments.authorize-payment');
+        await channel.bindQueue(commands.queue, exchanges.requests('payments'), 'payments.authorize-payment');
         const buyer = await store.member();
         expect((await store.buy(buyer.token, store.order(kept))).status).toBe(201);
         const { messageCount } = await channel.checkQueue(commands.queue);

@@ -32,7 +32,9 @@ async function atBroker(url: string, options = connectOptionsOf(url), names = ['
       // The broker takes a message that says who sent it from that one alone. There is no such rung to wait on.
       const key = retryKey(0, queues.commands(userId));
       const taken = new Promise((resolve) =>
-        channel.publish(exchanges.retry, key, Buffer.from(''), { userId }, (error) => resolve(!error)),
+        channel.publish(exchanges.retry(userId), key, Buffer.from(''), { userId }, (error) =>
+          resolve(!error),
+        ),
       );
       if (await taken) return userId;
     }

@@ -195,12 +195,9 @@ export const SettingsChanged = config.event(
   { description: 'There is a new version of some settings: whoever uses them asks for them.' },
 );
 
-/** What instances say of their settings. Soft state: heard while it passes, by whoever asked. */
-const settings = service('settings');
-
-/** The instances of a service are to tell what is in force in them, and what they would refuse. */
-export const SettingsAsked = settings.event(
-  'asked',
+/** The instances of a service are to send what is in force in them, and what they would refuse. */
+export const SettingsAsked = config.event(
+  'settings-asked',
   z.object({
     ...{ ask: z.uuid(), application: z.string() },
     proposed: z
@@ -208,7 +205,11 @@ export const SettingsAsked = settings.event(
       .optional()
       .describe('JSON of values by key, encrypted for the service as what is about this ask'),
   }),
+  { description: 'The instances of a service are to send which settings are in force in them.' },
 );
+
+/** What instances send of their settings: soft state. Every service may send it; the config server alone receives it. */
+const settings = service('settings');
 
 /** The answer of one instance. */
 export const SettingsTold = settings.event(

@@ -1,0 +1,41 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { RefusalLog } from './refusal-log.ts';
+
+describe('the log of refused messages', () => {
+  beforeEach(() => void jest.useFakeTimers());
+  afterEach(() => void jest.useRealTimers());
+
+  it('has one line per sender and second, with the number of messages', () => {
+    const warn = jest.fn();
+    const log = new RefusalLog({ warn });
+    const lines = () =>
+      warn.mock.calls.splice(0).map(([fields]) => {
+        const { sender, count } = fields as { sender: string; count: number };
+        return [sender, count];
+      });
+    const add = (sender: string | undefined, times: number) => {
+      for (let i = 0; i < times; i++) log.add(sender, { queue: 'shop.commands', reason: 'not a caller' });
+    };
+    add('thief', 500);
+    add('other', 1);
+    add(undefined, 2);
+    expect(lines()).toEqual([
+      ['thief', 1],
+      ['other', 1],
+      ['', 1],
+    ]);
+    jest.advanceTimersByTime(1_000);
+    expect(lines()).toEqual([
+      ['thief', 499],
+      ['', 1],
+    ]);
+    add('thief', 3);
+    expect(lines()).toEqual([]);
+    jest.advanceTimersByTime(1_000);
+    expect(lines()).toEqual([['thief', 3]]);
+    jest.advanceTimersByTime(1_000);
+    expect(lines()).toEqual([]);
+    add('thief', 1);
+    expect(lines()).toEqual([['thief', 1]]);
+  });
+});
