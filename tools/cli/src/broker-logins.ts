@@ -105,16 +105,8 @@ export async function ensureBrokerLogins(
   if (typeof management === 'string' || obstacle) return shared(broker, wanted, obstacle);
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = permissionsOf(bus, operator);
-<<<<<<< HEAD
-  if (broker.kind !== 'given') await dropOldExchanges(management);
-  const [remarks] = await Promise.all([
-    register(broker, bus, operator, encryptionKeys),
-    defineLogins(management),
-  ]);
-=======
   const remarks = await register(broker, management, bus, operator, encryptionKeys);
-  await management.define(definitions(management, permissions));
->>>>>>> main
+  await defineLogins(management);
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return {
     urls: Object.fromEntries(urls),
