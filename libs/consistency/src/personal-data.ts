@@ -54,8 +54,9 @@ export function open(
 }
 
 /**
- * Makes everything that was sealed for a person unreadable for ever, in every event, backup and copy of the database,
- * by forgetting the key. Snapshots are thrown away: they hold what was open.
+ * Makes everything that was sealed for a person unreadable, in every event of this database and of copies made from now
+ * on, by forgetting the key. A copy or backup made before holds the key beside the data: it stays readable until it is
+ * deleted, and a database restored from it must erase again. Snapshots are thrown away: they hold what was open.
  */
 export async function erase(tx: EntityManager, person: string): Promise<void> {
   await tx.query('DELETE FROM personal_key WHERE person = $1', [person]);

@@ -22,6 +22,12 @@ import { readJson, type Secrets } from './state.ts';
 import { withCertificate } from './store-tls.ts';
 import { type App, listApps } from './workspace.ts';
 
+/**
+ * What one login may hold at once. An instance has one connection, two while it starts, and at most 25 channels: this is
+ * enough for eight instances, and too little to fill the memory of the broker.
+ */
+export const loginLimits = { 'max-connections': 20, 'max-channels': 400 };
+
 /** How services reach the broker. */
 export interface BrokerLogins {
   /** By the name of the service. */
@@ -100,13 +106,19 @@ export async function ensureBrokerLogins(
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = permissionsOf(bus, operator);
   const remarks = await register(broker, management, bus, operator, encryptionKeys);
-  await management.define(definitions(management, permissions));
+  await defineLogins(management);
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
   return {
     urls: Object.fromEntries(urls),
     operator,
     ...(remarks.length > 0 && { remark: remarks.join(' ') }),
   };
+
+  async function defineLogins(to: Management): Promise<void> {
+    const given = definitions(to, permissions);
+    await to.define(given);
+    await Promise.all(given.users.map(({ name }) => to.limit(name, loginLimits)));
+  }
 
   function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
     const each = [...all].filter(([name]) => passwords[name] !== undefined);

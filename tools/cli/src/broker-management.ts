@@ -57,6 +57,12 @@ export class Management {
     return this.#call('GET', `queues/${encodeURIComponent(this.vhost)}/${encodeURIComponent(name)}`);
   }
 
+  /** Sets what a login may hold at once; the broker closes a connection that asks for more. */
+  async limit(user: string, limits: Readonly<Record<string, number>>): Promise<void> {
+    for (const [name, value] of Object.entries(limits))
+      await this.#call('PUT', `user-limits/${encodeURIComponent(user)}/${name}`, { value });
+  }
+
   /** Adds to what is there, all in one request. */
   define(definitions: object): Promise<void> {
     return this.#call('POST', 'definitions', definitions);

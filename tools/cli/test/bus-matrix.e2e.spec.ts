@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Grants, type BusDescription } from '@jogakbo/messaging/grants';
 import { readGrants } from '@jogakbo/messaging/grants-stream';
 import { assertService, defaultLadder, exchanges, grantsStream, queues } from '@jogakbo/messaging/topology';
-import { connect } from 'amqplib';
+import { connect, type ChannelModel } from 'amqplib';
 import { type BackingService } from '../src/backing-service.ts';
-import { ensureBrokerLogins } from '../src/broker-logins.ts';
+import { ensureBrokerLogins, loginLimits } from '../src/broker-logins.ts';
 import { managementOf, type Management } from '../src/broker-management.ts';
 import { build } from '../src/build.ts';
 import { claimPorts } from '../src/ports.ts';
@@ -68,6 +68,30 @@ const door = 'gateway';
     const cookie = join(folder, 'rabbitmq', '.erlang.cookie');
     expect(readFileSync(cookie, 'utf8')).toMatch(/^[\w-]{43}$/);
     expect(statSync(cookie)).toMatchObject({ mode: 0o100400, uid: process.getuid!() });
+  });
+
+  it('opens so many connections and channels, and no more: the memory of the broker is for all', async () => {
+    const [name] = names as [string];
+    const models: ChannelModel[] = [];
+    const open = async () => {
+      const model = await connect(addresses[name]!);
+      model.on('error', () => undefined);
+      models.push(model);
+      return model;
+    };
+    const refused = (async () => {
+      for (let more = 0; more <= loginLimits['max-connections']; more++) await open();
+    })();
+    await expect(refused).rejects.toThrow(/ConnectionClose/);
+    expect(models.length).toBeGreaterThan(8);
+    const lost = new Promise<Error>((resolve) => models[0]!.on('error', resolve));
+    for (let more = 0; more <= loginLimits['max-channels']; more++)
+      models[0]!.createChannel().then(
+        (channel) => channel.on('error', () => undefined),
+        () => undefined,
+      );
+    expect((await lost).message).toMatch(/NOT.ALLOWED|limit/);
+    await Promise.all(models.map((model) => model.close().catch(() => undefined)));
   });
 
   const of = (service: string) => bus.find((one) => one.service === service)!;
