@@ -6,7 +6,7 @@ for file in /run/secrets/*_database_url; do
   service=$(basename "$file" _database_url)
   psql --username "${POSTGRES_USER:-postgres}" --set ON_ERROR_STOP=1 <<SQL
 \set password \`sed 's|^[^:]*://[^:]*:\([^@]*\)@.*|\1|' "$file"\`
-CREATE ROLE $service LOGIN PASSWORD :'password';
+CREATE ROLE $service LOGIN CONNECTION LIMIT 40 PASSWORD :'password';
 CREATE DATABASE $service OWNER $service;
 REVOKE CONNECT ON DATABASE $service FROM PUBLIC;
 SQL

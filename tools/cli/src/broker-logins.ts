@@ -28,6 +28,18 @@ import { type App, listApps } from './workspace.ts';
  */
 export const loginLimits = { 'max-connections': 20, 'max-channels': 400 };
 
+/**
+ * Bytes that may wait in one queue that is kept in memory: a login makes such queues for itself and need not read them.
+ * The oldest message goes first, which is an answer or a question that came too late.
+ */
+export const memoryQueueBytes = 16_777_216;
+
+const memoryQueues = (services: readonly string[]) => ({
+  pattern: `^((reply|hearing)\\.(${services.join('|')})\\.|(${services.join('|')})\\.queries(@|$))`,
+  'apply-to': 'queues',
+  definition: { 'max-length-bytes': memoryQueueBytes },
+});
+
 /** How services reach the broker. */
 export interface BrokerLogins {
   /** By the name of the service. */
@@ -118,6 +130,7 @@ export async function ensureBrokerLogins(
     const given = definitions(to, permissions);
     await to.define(given);
     await Promise.all(given.users.map(({ name }) => to.limit(name, loginLimits)));
+    await to.setOperatorPolicy(`${tag}-memory`, memoryQueues(bus.map(({ service }) => service)));
   }
 
   function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {

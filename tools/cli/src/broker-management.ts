@@ -63,6 +63,11 @@ export class Management {
       await this.#call('PUT', `user-limits/${encodeURIComponent(user)}/${name}`, { value });
   }
 
+  /** Holds for queues whatever those who declare them say. */
+  setOperatorPolicy(name: string, policy: object): Promise<void> {
+    return this.#call('PUT', `operator-policies/${encodeURIComponent(this.vhost)}/${name}`, policy);
+  }
+
   /** Adds to what is there, all in one request. */
   define(definitions: object): Promise<void> {
     return this.#call('POST', 'definitions', definitions);

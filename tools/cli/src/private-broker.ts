@@ -87,6 +87,8 @@ function settings({ password, ports, logs, tls }: BrokerPlace): string {
     'default_user_tags.administrator = true',
     'vm_memory_high_watermark.absolute = 512MB',
     'disk_free_limit.absolute = 200MB',
+    // The largest body that a gateway may be set to take, encrypted. The broker's own limit is eight times as much.
+    'max_message_size = 16777216',
     'raft.wal_max_size_bytes = 33554432',
     'management.rates_mode = basic',
     'management_agent.disable_metrics_collector = false',

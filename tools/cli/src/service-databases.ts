@@ -41,11 +41,16 @@ async function opens(url: string): Promise<boolean> {
   }
 }
 
+/** Connections of one service at most, six instances with the usual pool: no login takes all that the server has (150). */
+export const connectionLimit = 40;
+
 async function make(admin: pg.Client, name: string, password: string): Promise<void> {
   const role = admin.escapeIdentifier(name);
   const secret = admin.escapeLiteral(password);
   const { rowCount: roles } = await admin.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name]);
-  await admin.query(`${roles ? 'ALTER' : 'CREATE'} ROLE ${role} LOGIN PASSWORD ${secret}`);
+  await admin.query(
+    `${roles ? 'ALTER' : 'CREATE'} ROLE ${role} LOGIN CONNECTION LIMIT ${connectionLimit} PASSWORD ${secret}`,
+  );
   const { rowCount: databases } = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
   if (!databases) {
     const { rows } = await admin.query<{ rolsuper: boolean }>(
@@ -79,6 +84,8 @@ export async function ensureServiceDatabases(
     const works = await Promise.all(wanted.map(({ url }) => opens(url)));
     for (const [index, { app, name }] of wanted.entries()) {
       if (!works[index]) await make(admin, name, passwords[app]!);
+      else if (server.kind === 'private')
+        await admin.query(`ALTER ROLE ${admin.escapeIdentifier(name)} CONNECTION LIMIT ${connectionLimit}`);
     }
     const { rows } = await admin.query<{ datname: string; oid: string }>(
       'SELECT datname, oid::text FROM pg_database',

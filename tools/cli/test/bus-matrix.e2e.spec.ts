@@ -8,7 +8,7 @@ import { readGrants } from '@jogakbo/messaging/grants-stream';
 import { assertService, defaultLadder, exchanges, grantsStream, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel } from 'amqplib';
 import { type BackingService } from '../src/backing-service.ts';
-import { ensureBrokerLogins, loginLimits } from '../src/broker-logins.ts';
+import { ensureBrokerLogins, loginLimits, memoryQueueBytes } from '../src/broker-logins.ts';
 import { managementOf, type Management } from '../src/broker-management.ts';
 import { build } from '../src/build.ts';
 import { claimPorts } from '../src/ports.ts';
@@ -92,6 +92,21 @@ const door = 'gateway';
       );
     expect((await lost).message).toMatch(/NOT.ALLOWED|limit/);
     await Promise.all(models.map((model) => model.close().catch(() => undefined)));
+  });
+
+  it('keeps so much in a queue that is not read, and takes no message beyond the limit', async () => {
+    const model = await connect(broker.url);
+    const channel = await model.createConfirmChannel();
+    const { queue } = await channel.assertQueue(queues.hearing(names[0]!, 'unread'), { exclusive: true });
+    const body = Buffer.alloc(1_048_576);
+    const most = memoryQueueBytes / body.length;
+    for (let sent = 0; sent < most + 4; sent++) channel.sendToQueue(queue, body);
+    await channel.waitForConfirms();
+    expect((await channel.checkQueue(queue)).messageCount).toBe(most);
+    const refused = new Promise<Error>((resolve) => channel.on('error', resolve));
+    channel.sendToQueue(queue, Buffer.alloc(17 * body.length));
+    expect((await refused).message).toMatch(/larger than/);
+    await model.close();
   });
 
   const of = (service: string) => bus.find((one) => one.service === service)!;

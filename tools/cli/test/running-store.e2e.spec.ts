@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
 import { probeBroker } from '../src/broker-probe.ts';
 import { isFree } from '../src/ports.ts';
+import { connectionLimit } from '../src/service-databases.ts';
 import { commandOf, isAlive, markOf, type ProcessMark, treeOf } from '../src/processes.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 import { until } from './jogakbo.ts';
@@ -65,6 +66,18 @@ describe('a running store', () => {
     expect(await login(orders.replace(/\/orders$/, '/identity'))).toBe('42501');
     expect(await login(orders.replace(/\/orders$/, '/postgres'))).toBe('42501');
     expect(await environmentOf('gateway')).not.toHaveProperty('DATABASE_URL');
+  });
+
+  it('lets no login take all connections of the server', async () => {
+    const { DATABASE_URL } = await environmentOf('orders');
+    const clients = Array.from({ length: connectionLimit + 1 }, () => new pg.Client(DATABASE_URL));
+    for (const client of clients) client.on('error', () => undefined);
+    const opened = await Promise.allSettled(clients.map((client) => client.connect()));
+    const refused = opened.filter((one) => one.status === 'rejected').map(({ reason }) => reason.code);
+    expect(refused.length).toBeGreaterThan(0);
+    expect(new Set(refused)).toEqual(new Set(['53300']));
+    expect(await login((await environmentOf('identity')).DATABASE_URL!)).toBe('identity');
+    await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
   });
 
   it('gives each service a login of its own at the broker, called like the service', async () => {
