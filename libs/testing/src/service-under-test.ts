@@ -258,7 +258,7 @@ export class ServiceUnderTest {
         version: '0.0.0',
         instance: `${service}-${randomUUIDv7().slice(-12)}`,
         state: 'up',
-        url: '',
+        url: 'http://127.0.0.1:9',
       },
       ...{ startedAt: new Date().toISOString(), interval: 60, madeQueues: [] },
       encryptionKeys: [...publicKeys],
