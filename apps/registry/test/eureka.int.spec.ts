@@ -523,10 +523,12 @@ describe('the Eureka API', () => {
       const calls = setInterval(() => void registry.announce(RollCall({})), 20);
       await eventually(() => announcements >= 2).finally(() => clearInterval(calls));
       const before = announcements;
+      const since = performance.now();
       const again = setInterval(() => void registry.announce(RollCall({})), 20);
       await sleep(1);
       clearInterval(again);
-      expect(announcements - before).toBeLessThanOrEqual(3);
+      // Two a second, and what was on its way.
+      expect(announcements - before).toBeLessThanOrEqual((2 * (performance.now() - since)) / 1_000 + 2);
       expect(heard.none).toEqual([]);
       expect(heard.routes.length).toBeGreaterThan(0);
       for (const one of heard.routes) expect(one).not.toHaveProperty('registration');

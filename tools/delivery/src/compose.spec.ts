@@ -42,7 +42,7 @@ const pathOf = (mount: Mount) => {
 const secretSettings = ['libs/service', ...apps.map((app) => `apps/${app}`)]
   .map((project) => join(project, 'src/settings.ts'))
   .filter((path) => existsSync(join(root, path)))
-  .flatMap((path) => [...read(path).matchAll(/^ +(\w+): secret\(/gm)])
+  .flatMap((path) => [...read(path).matchAll(/^ +(\w+): (?:environmentOnly\(\s*)?secret\(/gm)])
   .map(([, field]) => field!.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase());
 
 let folder: string;
