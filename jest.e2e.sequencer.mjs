@@ -1,6 +1,6 @@
 import Sequencer from '@jest/test-sequencer';
 
-const longest = ['chaos', 'outages', 'security', 'tls', 'store', 'fallbacks'];
+const longest = ['security', 'tls', 'store', 'fallbacks'];
 
 const rank = ({ path }) => {
   const place = longest.findIndex((name) => path.endsWith(`/${name}.e2e.spec.ts`));

@@ -1,10 +1,13 @@
 import { type Violation } from './check.ts';
 import { type Facts, type OutboxFact } from './facts.ts';
 
-/** Leaves when it is due, and not in its turn. */
-const timers = new Set(['inventory.expire-reservation']);
+/** Leaves when it is due, and not in order. Payments sends itself again what has to wait for other calls of the member. */
+const isDelayed = ({ service, name }: { service: string; name: string }): boolean =>
+  name === 'inventory.expire-reservation' ||
+  (service === 'payments' && /^payments\.(authorize|capture|return)-payment$/.test(name));
+
 /** May rightly be said more than once of one order. */
-const repeatable = new Set(['payments.return-payment', ...timers]);
+const repeatable = new Set(['payments.return-payment']);
 
 /** That what was to be said was said, once, in order; and that nothing lies about. */
 export function checkMessages({
@@ -20,9 +23,10 @@ export function checkMessages({
     violations.push({ rule, says, ...(orderId && { orderId }) });
   const position = new Map(heard.map((messageId, index) => [messageId, index]));
 
-  for (const { service, id, name, subject, open, messageId, at } of outbox) {
+  for (const row of outbox) {
+    const { service, id, name, subject, open, messageId, at } = row;
     if (open) say('outboxes are empty', `${service} keeps ${name} (${id})`, subject);
-    else if (at > heardSince && !timers.has(name) && !position.has(messageId))
+    else if (at > heardSince && !isDelayed(row) && !position.has(messageId))
       say(
         'what is marked published was published',
         `${service}: ${name} (${id}) never reached the broker`,
@@ -33,7 +37,7 @@ export function checkMessages({
   const orderIds = new Set(orders.map(({ orderId }) => orderId));
   // What goes to different services lies in different queues, where nothing can be said of its order.
   const said = Map.groupBy(
-    outbox.filter(({ subject, name }) => subject && !timers.has(name)),
+    outbox.filter((row) => row.subject && !isDelayed(row)),
     ({ service, name, subject }) => `${service} to ${name.split('.')[0]} about ${subject}`,
   );
   for (const rows of said.values()) {

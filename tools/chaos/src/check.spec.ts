@@ -196,6 +196,18 @@ describe('the check', () => {
     expect(rulesOf(run)).toContain(rule);
   });
 
+  it('lets payments send itself again what has to wait; orders sends it once', () => {
+    const runOf = (service: string) => {
+      const run = goodRun();
+      const again = { ...run.facts.outbox[1]!, service, name: 'payments.authorize-payment' };
+      run.facts.outbox.push({ ...again, id: 3, messageId: 'c' }, { ...again, id: 4, messageId: 'd' });
+      run.facts.heard.push('d', 'c');
+      return run;
+    };
+    expect(rulesOf(runOf('payments'))).toEqual(new Set());
+    expect(rulesOf(runOf('orders'))).toEqual(new Set(['in order per subject', 'nothing is said twice']));
+  });
+
   describe('of a free order', () => {
     const freeRun = () => {
       const run = goodRun();

@@ -87,9 +87,11 @@ async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promis
   return sum([total, { passed: 0, failed: 1, skipped: 0, failures: [`nx ended with code ${code}`] }]);
 }
 
+/** Suites that load the machine, or tell how long something takes while a store is busy: nothing runs beside them. */
+const alone = '(chaos|outages)\\.e2e';
+
 async function runEndToEnd(projects: string[], env: NodeJS.ProcessEnv): Promise<Tally> {
   console.log(`\nEnd to end, on real processes: ${projects.join(', ')}`);
-  const file = join(results, 'e2e.json');
   // Built once before: the suites start whole stores side by side, and each would build them all.
   const build = ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'];
   const unattended = { ...env, NX_DAEMON: 'false', NX_TUI: 'false' };
@@ -98,6 +100,19 @@ async function runEndToEnd(projects: string[], env: NodeJS.ProcessEnv): Promise<
     console.log(output);
     return { ...nothing(), failed: 1, failures: ['the build of all services'] };
   }
+  return sum([
+    await runSuites('e2e-side-by-side', projects, ['--testPathIgnorePatterns', alone], env),
+    await runSuites('e2e-alone', projects, ['--testPathPatterns', alone, '--runInBand'], env),
+  ]);
+}
+
+async function runSuites(
+  name: string,
+  projects: string[],
+  options: string[],
+  env: NodeJS.ProcessEnv,
+): Promise<Tally> {
+  const file = join(results, `${name}.json`);
   const code = await runGroup(
     nodePath(),
     [
@@ -107,6 +122,8 @@ async function runEndToEnd(projects: string[], env: NodeJS.ProcessEnv): Promise<
       '--config',
       'jest.e2e.config.mjs',
       ...projects.flatMap((project) => ['--roots', join('tools', project)]),
+      '--passWithNoTests',
+      ...options,
       '--json',
       '--outputFile',
       file,
