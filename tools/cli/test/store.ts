@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../src/ports.ts';
 import { openState } from '../src/state.ts';
 import { readStaff } from '../src/staff.ts';
@@ -96,7 +97,14 @@ export class Store extends Jogakbo {
   }
 
   async signIn(email: string, password: string): Promise<string> {
-    const { status, text, body } = await this.call('POST', '/v1/sessions', { body: { email, password } });
+    const ask = () => this.call('POST', '/v1/sessions', { body: { email, password } });
+    let answer = await ask();
+    // All suites of a store have one address, and a limit for it.
+    if (answer.status === 429) {
+      await pause(Number(answer.headers.get('retry-after')) * 1_000);
+      answer = await ask();
+    }
+    const { status, text, body } = answer;
     if (status !== 201) throw new Error(`${email} cannot sign in: ${status} ${text}`);
     return body.accessToken;
   }
