@@ -59,7 +59,7 @@ export class Publisher {
     await within(confirmPatience, this.#drained);
     const channel = this.#kept.current;
     if (!channel) throw new BrokerUnavailable('the broker is out of reach');
-    await this.#declare(channel, exchange);
+    if (this.#isToBeDeclared(exchange)) await within(confirmPatience, this.#declare(channel, exchange));
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
         // The others that are under way may still be confirmed; what is sent from now on takes a new channel.
@@ -86,9 +86,14 @@ export class Publisher {
   }
 
   /** Where services have logins of their own the deploy step has declared it. The default exchange always exists. */
+  #isToBeDeclared(exchange: string): boolean {
+    return this.connection.operator === undefined && exchange !== '' && !this.#declared.has(exchange);
+  }
+
   async #declare(channel: ConfirmChannel, exchange: string): Promise<void> {
-    if (this.connection.operator !== undefined || exchange === '' || this.#declared.has(exchange)) return;
-    await assertExchange(channel, exchange);
+    await assertExchange(channel, exchange).catch((error: Error) => {
+      throw new BrokerUnavailable(`not confirmed: ${error.message}`);
+    });
     this.#declared.add(exchange);
   }
 

@@ -14,11 +14,11 @@ afterAll(() => store.remove());
 const config = (...args: string[]) => store.run(['config', ...args]);
 const json = async (...args: string[]) => JSON.parse((await config(...args, '--json')).output);
 
-/** `config set catalog`, with a value on standard input. */
+/** `config set payments`, with a value on standard input. It need not run for that. */
 const given = (input: string, ...args: string[]) =>
   spawnSync(
     nodePath(),
-    [join(import.meta.dirname, '..', 'src', 'main.ts'), 'config', 'set', 'catalog', ...args],
+    [join(import.meta.dirname, '..', 'src', 'main.ts'), 'config', 'set', 'payments', ...args],
     {
       ...{ input: `${input}\n`, encoding: 'utf8' as const },
       env: { ...process.env, JOGAKBO_HOME: store.home },
@@ -92,21 +92,20 @@ describe('jogakbo config', () => {
   });
 
   it('keeps a secret out of every screen, log and file', async () => {
-    const secret = 'postgres://a-secret-of-the-catalog-4711@127.0.0.1/catalog';
+    const secret = 'a-secret-at-the-provider-4711';
     const said = [
-      given(`${secret}-0`, 'databaseUrl', '--secret', '-m', 'new'),
-      given(secret, 'databaseUrl', '-m', 'newer'),
+      given(`${secret}-0`, 'providerToken', '--secret', '-m', 'new'),
+      given(secret, 'providerToken', '-m', 'newer'),
     ];
     for (const { status, stdout } of said)
-      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('databaseUrl') });
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('is at version') });
     const screens = await Promise.all([
-      config('get', 'catalog'),
-      config('history', 'catalog'),
-      config('explain', 'catalog'),
-      json('get', 'catalog'),
+      config('get', 'payments'),
+      config('history', 'payments'),
+      json('get', 'payments'),
     ]);
     expect(JSON.stringify([said, screens])).not.toContain(secret);
-    expect(screens[0]!.output).toMatch(/databaseUrl +\*{6}/);
+    expect(screens[0]!.output).toMatch(/providerToken +\*{6}/);
     for (const folder of ['logs', 'config-cache'].map((name) => join(store.home, name))) {
       for (const file of readdirSync(folder))
         expect(readFileSync(join(folder, file), 'utf8')).not.toContain(secret);

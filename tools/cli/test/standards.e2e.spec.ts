@@ -150,20 +150,20 @@ describe('a stock client of Spring Cloud Config', () => {
         body: { reason: 'a test', settings },
       });
     expect(await set('application', [{ key: 'logLevel', value: 'warn' }])).toMatchObject({ status: 201 });
-    const secret = { key: 'databaseUrl', value: 'postgres://of-the-catalog-alone', secret: true };
-    expect(await set('catalog', [{ key: 'databasePool', value: '7' }, secret])).toMatchObject({
+    const secret = { key: 'providerToken', value: 'of-payments-alone', secret: true };
+    expect(await set('payments', [{ key: 'databasePool', value: '7' }, secret])).toMatchObject({
       status: 201,
     });
     const endpoint = (await store.row('config'))!.url!;
     const passwords = JSON.parse(readFileSync(join(store.home, 'config-clients.json'), 'utf8'));
-    const auth = { user: 'catalog', pass: passwords.catalog };
-    const settings = await load({ endpoint, name: 'catalog', profiles: ['default'], auth });
+    const auth = { user: 'payments', pass: passwords.payments };
+    const settings = await load({ endpoint, name: 'payments', profiles: ['default'], auth });
     expect(settings.properties).toMatchObject({
-      ...{ logLevel: 'warn', databasePool: '7', databaseUrl: secret.value },
+      ...{ logLevel: 'warn', databasePool: '7', providerToken: secret.value },
     });
-    await expect(load({ endpoint, name: 'catalog', auth: { ...auth, pass: 'wrong' } })).rejects.toThrow();
+    await expect(load({ endpoint, name: 'payments', auth: { ...auth, pass: 'wrong' } })).rejects.toThrow();
     const foreign = { user: 'orders', pass: passwords.orders };
-    await expect(load({ endpoint, name: 'catalog', auth: foreign })).rejects.toThrow();
+    await expect(load({ endpoint, name: 'payments', auth: foreign })).rejects.toThrow();
   });
 });
 
