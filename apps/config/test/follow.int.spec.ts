@@ -85,7 +85,7 @@ describe('a service that follows the config server', () => {
 
   it('takes whom it trusts, and its addresses, from the environment alone, and reports other values', async () => {
     const written = listenToLog();
-    // Nobody is there to be asked. Who holds the login of the config server needs not even that.
+    // No instance is there to be asked. Who holds the login of the config server needs not even that.
     await set(server, 'toys', { address: 'https://evil.example', brokerOperator: 'toys', limit: '31' });
     await set(server, 'application', { host: '0.0.0.0' });
     const { settings, app } = await toys(server, { LOG_LEVEL: 'warn' });
