@@ -25,6 +25,7 @@ export class Publisher {
   #drained: Promise<unknown> | undefined;
   /** Exchanges that are known to exist: to publish to a missing one would cost the channel. */
   readonly #declared = new Set<string>();
+  readonly #declaring = new Map<string, Promise<void>>();
 
   /** @param connection whose login every message carries as its sender: the broker lets nobody take another's */
   constructor(private readonly connection: BrokerConnection) {
@@ -34,6 +35,7 @@ export class Publisher {
       async (channel) => {
         this.#drained = undefined;
         this.#declared.clear();
+        this.#declaring.clear();
         channel.on('return', (message: Message) =>
           this.#returned.add(message.properties.messageId as string),
         );
@@ -90,11 +92,19 @@ export class Publisher {
     return this.connection.operator === undefined && exchange !== '' && !this.#declared.has(exchange);
   }
 
-  async #declare(channel: ConfirmChannel, exchange: string): Promise<void> {
-    await assertExchange(channel, exchange).catch((error: Error) => {
-      throw new BrokerUnavailable(`not confirmed: ${error.message}`);
-    });
-    this.#declared.add(exchange);
+  /** Once for all messages that wait for it. */
+  #declare(channel: ConfirmChannel, exchange: string): Promise<void> {
+    let declaring = this.#declaring.get(exchange);
+    if (!declaring) {
+      declaring = assertExchange(channel, exchange).then(
+        () => void this.#declared.add(exchange),
+        (error: Error) => {
+          throw new BrokerUnavailable(`not confirmed: ${error.message}`);
+        },
+      );
+      this.#declaring.set(exchange, declaring);
+    }
+    return declaring;
   }
 
   async close(): Promise<void> {
