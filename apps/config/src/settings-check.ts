@@ -14,9 +14,9 @@ export class SettingsCheck {
   ) {}
 
   /**
-   * Asks the instances that run, each of which knows its settings best. Where none runs or answers nothing is refused: a
-   * service checks what it is given when it starts. Of `application` a key must
-   * be known to one of the services, and its value must please all of them that know it.
+   * Asks the instances that run, each of which knows its settings best. Where none runs or answers, nothing is refused: a
+   * service checks what it is given when it starts. A key of `application` must be known to one of the services, and its
+   * value be accepted by all that know it.
    * @throws Rejection `unknown-service` or `invalid-settings`, each with the nearest name
    */
   async mustFit(application: string, settings: Record<string, string>): Promise<void> {

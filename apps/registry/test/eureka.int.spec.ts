@@ -517,7 +517,8 @@ describe('the Eureka API', () => {
           ),
       );
       const listener = new Listener(connection, ({ data }) => {
-        if ((data as { upstream?: string }).upstream) announcements += 1;
+        // The tests before left other instances, which are announced too.
+        if ((data as { instance?: string }).instance === 'eureka:FLOOD:hello-1') announcements += 1;
       });
       await Promise.all([listener.open('instances.announced'), ...all.map((one) => one.open())]);
       const calls = setInterval(() => void registry.announce(RollCall({})), 20);
@@ -527,13 +528,14 @@ describe('the Eureka API', () => {
       const again = setInterval(() => void registry.announce(RollCall({})), 20);
       await sleep(1);
       clearInterval(again);
-      // Two a second, and what was on its way.
-      expect(announcements - before).toBeLessThanOrEqual((2 * (performance.now() - since)) / 1_000 + 2);
+      const [heardOf, elapsed] = [announcements - before, performance.now() - since];
+      await Promise.all([listener.close(), ...all.map((one) => one.close())]);
+      await connection.close();
+      // Two a second, in a time that is longer on a busy machine.
+      expect(heardOf).toBeLessThanOrEqual(Math.floor(elapsed / 500) + 1);
       expect(heard.none).toEqual([]);
       expect(heard.routes.length).toBeGreaterThan(0);
       for (const one of heard.routes) expect(one).not.toHaveProperty('registration');
-      await Promise.all([listener.close(), ...all.map((one) => one.close())]);
-      await connection.close();
     });
 
     it('so many changes in a minute', async () => {

@@ -61,7 +61,7 @@ export class Publisher {
     await within(confirmPatience, this.#drained);
     const channel = this.#kept.current;
     if (!channel) throw new BrokerUnavailable('the broker is out of reach');
-    if (this.#isToBeDeclared(exchange)) await within(confirmPatience, this.#declare(channel, exchange));
+    if (this.#isToBeDeclared(exchange)) await this.#declare(channel, exchange);
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
         // The others that are under way may still be confirmed; what is sent from now on takes a new channel.
@@ -92,13 +92,14 @@ export class Publisher {
     return this.connection.operator === undefined && exchange !== '' && !this.#declared.has(exchange);
   }
 
-  /** Once for all messages that wait for it. */
+  /** Once for all messages that wait for it. @throws BrokerUnavailable also where that takes too long */
   #declare(channel: ConfirmChannel, exchange: string): Promise<void> {
     let declaring = this.#declaring.get(exchange);
     if (!declaring) {
-      declaring = assertExchange(channel, exchange).then(
+      declaring = within(confirmPatience, assertExchange(channel, exchange)).then(
         () => void this.#declared.add(exchange),
         (error: Error) => {
+          this.#kept.replace(channel, confirmPatience);
           throw new BrokerUnavailable(`not confirmed: ${error.message}`);
         },
       );

@@ -82,7 +82,7 @@ const Heard = service('yard').event('heard', z.object({ turn: z.int() }));
     process.kill(beam, 'SIGSTOP');
     try {
       const askedAt = performance.now();
-      await expect(publish(-1, randomUUID())).rejects.toThrow(/not confirmed|does not answer/);
+      await expect(publish(-1, randomUUID())).rejects.toThrow('not confirmed');
       expect(performance.now() - askedAt).toBeLessThan(6_000);
       await until(() => !publisher.ready && !consumer.ready, 12_000);
     } finally {
