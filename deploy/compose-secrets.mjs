@@ -78,11 +78,11 @@ function compose(secrets, staff) {
 
 const staff = keepStaff('.jogakbo/staff.json');
 const before = existsSync('.env') ? readFileSync('.env', 'utf8').split('\n').filter(Boolean) : [];
-const nameOf = (line) => /^(\w+)=/.exec(line)?.[1];
-const kept = Object.fromEntries(before.map((line) => [nameOf(line), line.slice(line.indexOf('=') + 1)]));
+const parseName = (line) => /^(\w+)=/.exec(line)?.[1];
+const kept = Object.fromEntries(before.map((line) => [parseName(line), line.slice(line.indexOf('=') + 1)]));
 const secrets = keepSecrets(kept);
 const lines = { ...secrets, ...compose(secrets, staff) };
-const others = before.filter((line) => !(nameOf(line) in lines));
+const others = before.filter((line) => !(parseName(line) in lines));
 const made = Object.entries(lines).map(([name, value]) => `${name}=${value}`);
 writeClosed('.env', `${[...others, ...made].join('\n')}\n`);
 const isNew = Object.keys(secrets).filter((name) => !(name in kept));

@@ -11,8 +11,8 @@ import { fileURLToPath } from 'node:url';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const marker = join(root, 'node_modules', '.jogakbo-lock');
 
-const exitCodeOf = (signal) => 128 + (constants.signals[signal] ?? 1);
-const exitBy = (signal) => process.exit(exitCodeOf(signal));
+const toExitCode = (signal) => 128 + (constants.signals[signal] ?? 1);
+const exitBy = (signal) => process.exit(toExitCode(signal));
 /** What a signal to stop does at the present stage. */
 let onStop = exitBy;
 
@@ -60,7 +60,7 @@ function beganAt(pid) {
   }
 }
 
-const markOf = (pid) => ({ pid, began: beganAt(pid) });
+const getMark = (pid) => ({ pid, began: beganAt(pid) });
 const isAlive = (mark) => mark !== undefined && mark.began !== '' && beganAt(mark.pid) === mark.began;
 
 /** Sends a signal to a process group. @returns false where none of its processes is left */
@@ -102,7 +102,7 @@ function takeLock(holder) {
 }
 
 /** The holder that a lock names: its process, and the process group of its npm ci. Undefined where it names none. */
-function holderOf(text) {
+function parseHolder(text) {
   try {
     const holder = JSON.parse(text);
     return typeof holder.pid === 'number' && typeof holder.began === 'string' ? holder : undefined;
@@ -119,7 +119,7 @@ async function clearLock(seen) {
   } catch {
     return; // another process was quicker
   }
-  const { npm } = holderOf(seen) ?? {};
+  const { npm } = parseHolder(seen) ?? {};
   if (readText(moved) !== seen) {
     // A lock that was taken in between goes back to its owner.
     if (!existsSync(lock)) renameSync(moved, lock);
@@ -133,11 +133,11 @@ async function clearLock(seen) {
 /** One install at a time per clone: a second caller waits and then finds the work done. */
 async function withInstallLock(work) {
   mkdirSync(dirname(lock), { recursive: true, mode: 0o711 });
-  const self = markOf(process.pid);
+  const self = getMark(process.pid);
   let waited = false;
   while (!takeLock(self)) {
     const seen = readText(lock);
-    const holder = holderOf(seen);
+    const holder = parseHolder(seen);
     if (!isAlive(holder)) {
       if (seen || existsSync(lock)) await clearLock(seen);
       continue;
@@ -168,7 +168,7 @@ function runNpmCi(onStarted) {
     const child = spawn(npm[0], npm[1], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let output = '';
     let stopped;
-    if (child.pid) onStarted(markOf(child.pid));
+    if (child.pid) onStarted(getMark(child.pid));
     onStop = (signal) => {
       stopped ??= signal;
       void endGroup(child.pid).then(() => resolve({ code: 1, signal: stopped, output }));
@@ -195,7 +195,7 @@ async function install(onStarted) {
     console.error(
       'The installation was interrupted; no process of it is left. The next command installs again.',
     );
-    return exitCodeOf(signal);
+    return toExitCode(signal);
   }
   if (code === 0) {
     console.log(`Installed the dependencies in ${seconds()}.`);
@@ -297,4 +297,4 @@ child.on('error', (error) => {
   console.error(`Could not start Node: ${error.message}`);
   process.exit(1);
 });
-child.on('exit', (code, signal) => process.exit(code ?? exitCodeOf(signal)));
+child.on('exit', (code, signal) => process.exit(code ?? toExitCode(signal)));

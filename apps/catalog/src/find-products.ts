@@ -29,7 +29,7 @@ const keys: Record<Sort, { key: string; direction: 1 | -1 }> = {
  * of items, currency, whether only products in that currency are shown. Prices are compared within one currency: the one
  * asked for, or that of most of what was found. Ids are given out in the order of time.
  */
-const sqlOf = ({ key, direction }: (typeof keys)[Sort]) => `
+const buildSql = ({ key, direction }: (typeof keys)[Sort]) => `
   WITH fitting AS MATERIALIZED (
     SELECT * FROM (
       SELECT *, lower(concat_ws(' ', translations->'ko'->>'name', translations->'en'->>'name', name)) AS names
@@ -58,14 +58,14 @@ export class FindProductsHandler {
   async find(query: Body<typeof FindProducts>, { language }: MessageContext) {
     const { q, category, minPrice, maxPrice, sort, limit } = query;
     const words = q.toLowerCase().split(/\s+/).slice(0, mostWords);
-    const cursor = cursorOf(query);
+    const cursor = parseCursor(query);
     const after = cursor === 'restarted' ? undefined : cursor;
     const comparesPrices =
       query.currency !== undefined ||
       minPrice !== undefined ||
       maxPrice !== undefined ||
       sort.startsWith('price');
-    const found = await this.dataSource.query<Row[]>(sqlOf(keys[sort]), [
+    const found = await this.dataSource.query<Row[]>(buildSql(keys[sort]), [
       ...[words.join(' '), words, category ?? null, minPrice ?? 0, maxPrice ?? Number.MAX_SAFE_INTEGER],
       ...[after?.key ?? null, after?.productId ?? null, limit + 1],
       ...[query.currency ?? after?.currency ?? null, comparesPrices],
@@ -94,7 +94,7 @@ export class FindProductsHandler {
 }
 
 /** @throws Rejection for what is no cursor of this sort and currency */
-function cursorOf({ cursor, sort, currency }: Body<typeof FindProducts>) {
+function parseCursor({ cursor, sort, currency }: Body<typeof FindProducts>) {
   if (cursor === undefined) return undefined;
   const decoded = decodeCursor(cursor, { by: 'catalog', sort, currency });
   if (decoded) return decoded;

@@ -4,7 +4,7 @@ import { GetMemberEmail } from '@jogakbo/contracts-identity';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { ConfigVersion, newest, placeOf, type Kept, type Place, type Settings } from './config-version.ts';
+import { ConfigVersion, newest, toPlace, type Kept, type Place, type Settings } from './config-version.ts';
 import { SettingsCheck } from './settings-check.ts';
 import { Vault } from './vault.ts';
 
@@ -70,7 +70,7 @@ export class ChangeSettingsHandler {
     const { to, reason } = command;
     const by = await this.#who(work);
     const before = await newestAlone(work, command);
-    const target = await work.tx.findOneBy(ConfigVersion, { ...placeOf(command), version: to });
+    const target = await work.tx.findOneBy(ConfigVersion, { ...toPlace(command), version: to });
     if (!before || !target) throw platformRejection('not-found', `there is no version ${to}`);
     const stamp = { version: before.version + 1, by, at: new Date().toISOString() };
     const settings: Settings = {};
@@ -116,8 +116,8 @@ async function write(
     at: string;
   },
 ): Promise<{ version: number }> {
-  const row = { ...placeOf(place), version, settings, reason, by, at: new Date(at), restores };
+  const row = { ...toPlace(place), version, settings, reason, by, at: new Date(at), restores };
   await tx.insert(ConfigVersion, row);
-  publish(SettingsChanged({ ...placeOf(place), version }));
+  publish(SettingsChanged({ ...toPlace(place), version }));
   return { version };
 }

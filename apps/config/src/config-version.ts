@@ -50,11 +50,11 @@ export class ConfigVersion implements Place {
   restores: number | null;
 }
 
-export const placeOf = ({ application, profile, label }: Place): Place => ({ application, profile, label });
+export const toPlace = ({ application, profile, label }: Place): Place => ({ application, profile, label });
 
 /** The newest version of a place; undefined where nothing was ever set. */
 export async function newest(manager: EntityManager, place: Place): Promise<ConfigVersion | undefined> {
-  const where = placeOf(place);
+  const where = toPlace(place);
   return (await manager.findOne(ConfigVersion, { where, order: { version: 'DESC' } })) ?? undefined;
 }
 

@@ -14,7 +14,7 @@ import {
   differences,
   listed,
   newest,
-  placeOf,
+  toPlace,
   type Place,
   type Settings,
 } from './config-version.ts';
@@ -41,10 +41,10 @@ export class ReadSettingsHandler {
     const found = await this.sources.of(application, profiles, label);
     return {
       sources: found.map((source) => ({
-        ...placeOf(source),
+        ...toPlace(source),
         settings: Object.entries(source.settings).map(([key, { value, secret, version, by }]) => ({
           ...{ key, secret, version, by },
-          value: secret ? this.vault.sealFor(application, placeOf(source), key, value) : value,
+          value: secret ? this.vault.sealFor(application, toPlace(source), key, value) : value,
         })),
       })),
     };
@@ -59,7 +59,7 @@ export class ReadSettingsHandler {
       .getMany();
     return {
       items: rows.map((row) => ({
-        ...placeOf(row),
+        ...toPlace(row),
         ...{ version: row.version, by: row.by, at: row.at.toISOString() },
       })),
     };
@@ -76,7 +76,7 @@ export class ReadSettingsHandler {
   async versions({ limit, cursor, ...place }: Body<typeof ListVersions>) {
     if (cursor && !/^[1-9]\d{0,8}$/.test(cursor)) throw ListVersions.reject('unknown-cursor');
     const rows = await this.dataSource.manager.find(ConfigVersion, {
-      where: { ...placeOf(place), ...(cursor && { version: LessThanOrEqual(Number(cursor) - 1) }) },
+      where: { ...toPlace(place), ...(cursor && { version: LessThanOrEqual(Number(cursor) - 1) }) },
       order: { version: 'DESC' },
       take: limit + 1,
     });
@@ -92,13 +92,13 @@ export class ReadSettingsHandler {
 
   @Handles(CompareVersions)
   async compare({ from, to, ...place }: Body<typeof CompareVersions>) {
-    const [before, after] = await Promise.all([this.#settingsOf(place, from), this.#settingsOf(place, to)]);
+    const [before, after] = await Promise.all([this.#getSettings(place, from), this.#getSettings(place, to)]);
     return { changes: differences(before, after) };
   }
 
-  async #settingsOf(place: Place, version: number): Promise<Settings> {
+  async #getSettings(place: Place, version: number): Promise<Settings> {
     if (version === 0) return {};
-    const found = await this.dataSource.manager.findOneBy(ConfigVersion, { ...placeOf(place), version });
+    const found = await this.dataSource.manager.findOneBy(ConfigVersion, { ...toPlace(place), version });
     if (!found) throw platformRejection('not-found', `there is no version ${version}`);
     return found.settings;
   }

@@ -33,7 +33,7 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
         this.#asking.get(told.ask)?.(told);
       },
       undefined,
-      ({ data, sender }) => serviceOf(SettingsTold.input.parse(data)) === sender,
+      ({ data, sender }) => getService(SettingsTold.input.parse(data)) === sender,
     );
   }
 
@@ -63,7 +63,7 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
       await new Promise<void>((resolve, reject) => {
         const hear = (one: Told) => {
           // Another service may answer, and is not the one that was asked.
-          if (serviceOf(one) !== application) return;
+          if (getService(one) !== application) return;
           told.push(one);
           if (waiting.delete(one.instance) && waiting.size === 0) resolve();
         };
@@ -84,4 +84,4 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
 }
 
 /** An instance is called like its service, with one more part. */
-const serviceOf = ({ instance }: Told): string => instance.slice(0, instance.lastIndexOf('-'));
+const getService = ({ instance }: Told): string => instance.slice(0, instance.lastIndexOf('-'));

@@ -20,7 +20,7 @@ export class SettingsCheck {
    * @throws Rejection `unknown-service` or `invalid-settings`, each with the nearest name
    */
   async mustFit(application: string, settings: Record<string, string>): Promise<void> {
-    const services = this.#servicesOf(application);
+    const services = this.#getServices(application);
     const told = await Promise.all(
       services.map((service) =>
         this.running.ask(service, (ask) => ({
@@ -41,7 +41,7 @@ export class SettingsCheck {
       throw ChangeSettings.reject('invalid-settings', `Nothing was set for ${application}.`, errors);
   }
 
-  #servicesOf(application: string): string[] {
+  #getServices(application: string): string[] {
     const known = this.vault.services;
     if (application !== shared && !known.includes(application))
       throw ChangeSettings.reject('unknown-service', unknownText('service', application, [...known, shared]));

@@ -6,7 +6,7 @@ export type Flat = Record<string, string>;
 type Tree = Map<string | number, Tree | string>;
 
 /** `a.b[0]` as the path it stands for. */
-const pathOf = (key: string): (string | number)[] =>
+const parsePath = (key: string): (string | number)[] =>
   [...key.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([part, index]) =>
     index === undefined ? part : Number(index),
   );
@@ -15,7 +15,7 @@ const pathOf = (key: string): (string | number)[] =>
 export function nested(flat: Flat): unknown {
   const root: Tree = new Map();
   for (const key of Object.keys(flat).sort())
-    if (!put(root, pathOf(key), flat[key]!)) root.set(key, flat[key]!);
+    if (!put(root, parsePath(key), flat[key]!)) root.set(key, flat[key]!);
   return plain(root);
 }
 

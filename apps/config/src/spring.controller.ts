@@ -1,7 +1,7 @@
 import { shared } from '@jogakbo/contracts-config';
 import { Controller, Get, Headers, Param, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
-import { placeOf, type ConfigVersion } from './config-version.ts';
+import { toPlace, type ConfigVersion } from './config-version.ts';
 import { Sources } from './sources.ts';
 import { formats, type Flat } from './spring-formats.ts';
 import { Vault } from './vault.ts';
@@ -31,7 +31,7 @@ export class SpringController {
     @Headers('authorization') authorization: string | undefined,
     @Res() reply: FastifyReply,
   ) {
-    return this.#file(mainLabel, file, this.vault.clientOf(authorization), reply);
+    return this.#file(mainLabel, file, this.vault.getClient(authorization), reply);
   }
 
   /** `/{application}/{profile}` and `/{label}/{application}-{profile}.yml` */
@@ -42,7 +42,7 @@ export class SpringController {
     @Headers('authorization') authorization: string | undefined,
     @Res() reply: FastifyReply,
   ) {
-    const client = this.vault.clientOf(authorization);
+    const client = this.vault.getClient(authorization);
     const isFile = Object.hasOwn(formats, /\.(\w+)$/.exec(second)?.[1] ?? '');
     return isFile
       ? this.#file(first, second, client, reply)
@@ -58,7 +58,7 @@ export class SpringController {
     @Headers('authorization') authorization: string | undefined,
     @Res() reply: FastifyReply,
   ) {
-    return this.#environment(this.vault.clientOf(authorization), application, profiles, label, reply);
+    return this.#environment(this.vault.getClient(authorization), application, profiles, label, reply);
   }
 
   async #environment(
@@ -104,7 +104,7 @@ export class SpringController {
     return Object.fromEntries(
       Object.entries(version.settings).map(([key, { value, secret }]) => [
         key,
-        secret ? this.vault.open(placeOf(version), key, value) : value,
+        secret ? this.vault.open(toPlace(version), key, value) : value,
       ]),
     );
   }

@@ -27,10 +27,10 @@ describe('the vault', () => {
 
   it('believes a name only with its password', () => {
     const keeper = vault(['key'], { orders: 'a:password with a colon', toys: 'another password' });
-    expect(keeper.clientOf(header('orders:a:password with a colon'))).toBe('orders');
+    expect(keeper.getClient(header('orders:a:password with a colon'))).toBe('orders');
     for (const wrong of ['orders:another password', 'toys:', 'nobody:', ':', 'orders', '', 'constructor:'])
-      expect([wrong, keeper.clientOf(header(wrong))]).toEqual([wrong, undefined]);
-    expect(keeper.clientOf(undefined)).toBeUndefined();
-    expect(keeper.clientOf('Bearer x')).toBeUndefined();
+      expect([wrong, keeper.getClient(header(wrong))]).toEqual([wrong, undefined]);
+    expect(keeper.getClient(undefined)).toBeUndefined();
+    expect(keeper.getClient('Bearer x')).toBeUndefined();
   });
 });

@@ -62,7 +62,7 @@ export class Vault {
   }
 
   /** The service that the header of HTTP Basic proves; undefined where it proves nothing. */
-  clientOf(authorization: string | undefined): string | undefined {
+  getClient(authorization: string | undefined): string | undefined {
     const given = readBasicCredentials(authorization);
     if (!given) return undefined;
     const { name: service, password } = given;

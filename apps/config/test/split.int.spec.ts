@@ -43,7 +43,7 @@ describe('a share of the calls for a version', () => {
 
   const split = (shares: Record<string, number> | null) =>
     set(shops.server, 'application', { trafficSplit: shares && JSON.stringify({ shop: shares }) });
-  const versionOf = async (memberId?: string) => (await shops.ask(Look, {}, memberId)).version;
+  const getVersion = async (memberId?: string) => (await shops.ask(Look, {}, memberId)).version;
   /** Who meets the named version, each asking once, 50 at a time. */
   async function meeting(version: string): Promise<string[]> {
     const met: string[] = [];
@@ -51,7 +51,7 @@ describe('a share of the calls for a version', () => {
       await Promise.all(
         members
           .slice(from, from + 50)
-          .map(async (one) => (await versionOf(one)) === version && met.push(one)),
+          .map(async (one) => (await getVersion(one)) === version && met.push(one)),
       );
     }
     return met.sort();
@@ -80,7 +80,8 @@ describe('a share of the calls for a version', () => {
     let first: string[] = [];
     // The first answer that shows the split may come while somebody still takes what he took before.
     await eventually(
-      async () => (await shops.metrics('calls_split_total')).length > 0 || void (await versionOf(members[0])),
+      async () =>
+        (await shops.metrics('calls_split_total')).length > 0 || void (await getVersion(members[0])),
       soon,
     );
     await sleep(1_000);
@@ -101,7 +102,7 @@ describe('a share of the calls for a version', () => {
     const asked = performance.now();
     await split({ '1.4.0': 50 });
     const joins = members.filter((one) => !first.includes(one)).slice(0, 40);
-    const versions = () => Promise.all(joins.map((one) => versionOf(one)));
+    const versions = () => Promise.all(joins.map((one) => getVersion(one)));
     await eventually(async () => (await versions()).includes('1.4.0'), soon);
     console.log(`live after ${Math.round(performance.now() - asked)} ms`);
     const more = await meeting('1.4.0');
@@ -145,22 +146,22 @@ describe('a share of the calls for a version', () => {
     // Nobody waits for one that is away.
     await eventually(
       async () =>
-        (await shops.metrics('calls_split_fell_back_total')).length > 0 || void (await versionOf(mine[0])),
+        (await shops.metrics('calls_split_fell_back_total')).length > 0 || void (await getVersion(mine[0])),
     );
     expect(await meeting('1.4.0')).toEqual([]);
     canary = await shops.run('1.4.0');
-    await eventually(async () => (await versionOf(mine[0])) === '1.4.0');
+    await eventually(async () => (await getVersion(mine[0])) === '1.4.0');
     expect(await meeting('1.4.0')).toEqual(mine);
   }, 60_000);
 
   it('has the version take everything while there is no other', async () => {
     await shops.kill(old);
     // At once, and not when the other is known to be gone.
-    await Promise.all(members.slice(0, 50).map((one) => versionOf(one)));
+    await Promise.all(members.slice(0, 50).map((one) => getVersion(one)));
     await send(Sell.name, { id: 'alone' });
     await eventually(async () => (await shops.sold('alone')).length === 1, soon);
     old = await shops.run('1.3.0');
-    const others = async () => new Set(await Promise.all(members.slice(0, 50).map((one) => versionOf(one))));
+    const others = async () => new Set(await Promise.all(members.slice(0, 50).map((one) => getVersion(one))));
     await eventually(async () => (await others()).has('1.3.0'), soon);
     await sleep(1_000);
     const mine = await meeting('1.4.0');
@@ -172,7 +173,7 @@ describe('a share of the calls for a version', () => {
     await split(null);
     // One after the other: what is asked at once travels together, to one of them.
     const met = new Set<string>();
-    await eventually(async () => met.add(await versionOf(members[0])).size === 2, soon);
+    await eventually(async () => met.add(await getVersion(members[0])).size === 2, soon);
     await eventually(async () => (await waitingIn(own.commands)) === undefined, 28_000);
     await eventually(async () => (await waitingIn(own.queries)) === undefined, 5_000);
   }, 60_000);

@@ -1,7 +1,7 @@
 import { platformRejection, Rejection, type Access, type RateLimit } from '@jogakbo/contract';
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
-import { networkOf } from './client-address.ts';
+import { toNetwork } from './client-address.ts';
 import type { Exchange } from './exchange.ts';
 import { withLowerIds } from './ids.ts';
 import { KnownServices } from './known-services.ts';
@@ -79,10 +79,10 @@ export class Admission {
    * @throws Rejection `too-many-requests`
    */
   #countNetwork(exchange: Exchange, match: Match): Promise<void> {
-    const network = networkOf(exchange.address);
+    const network = toNetwork(exchange.address);
     const claims: Claim[] = [{ policy: 'address', limit: this.settings.rateLimitAddress, key: network }];
     if (match.found === 'route' && match.route.http.limit)
-      claims.push(limitOf('route', match.route, match.route.http.limit, network));
+      claims.push(toClaim('route', match.route, match.route.http.limit, network));
     return this.limits.countAll(exchange, claims);
   }
 
@@ -90,13 +90,13 @@ export class Admission {
   #countMember(exchange: Exchange, route: Route, { memberId }: Caller): Promise<void> {
     const claims: Claim[] = [{ policy: 'member', limit: this.settings.rateLimitMember, key: memberId }];
     const limit = route.http.memberLimit ?? route.http.limit;
-    if (limit) claims.push(limitOf('member-route', route, limit, memberId));
+    if (limit) claims.push(toClaim('member-route', route, limit, memberId));
     return this.limits.countAll(exchange, claims);
   }
 
   /** @throws Rejection `unauthenticated` @throws RemoteFault where a token cannot be checked now */
   async #authenticate(exchange: Exchange, access: Access): Promise<Caller> {
-    const token = await this.tokens.verify(authorizationsOf(exchange));
+    const token = await this.tokens.verify(getAuthorizations(exchange));
     // After the verification, which may be remembered: what is revoked meanwhile is refused with the next request.
     this.revocations.mustKnow(access === 'public');
     if (this.revocations.isRevoked(token)) throw refused();
@@ -105,12 +105,12 @@ export class Admission {
 }
 
 /** The limit that the contract sets for a route, for one of those who use it. */
-const limitOf = (policy: Claim['policy'], { contract }: Route, limit: RateLimit, who: string): Claim => ({
+const toClaim = (policy: Claim['policy'], { contract }: Route, limit: RateLimit, who: string): Claim => ({
   ...{ policy, limit, key: `${contract.name} ${who}` },
 });
 
 /** Every header Authorization, not only the first, by which Node would go: something before us may go by the last. */
-const authorizationsOf = ({ request }: Exchange): string[] => request.headersDistinct['authorization']!;
+const getAuthorizations = ({ request }: Exchange): string[] => request.headersDistinct['authorization']!;
 
 /** Refused by default: what is not named here is nobody's. @throws Rejection */
 function mustBeAllowed(access: Access, caller: Caller | undefined): void {

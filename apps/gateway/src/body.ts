@@ -23,7 +23,7 @@ export const hasBody = ({ method, headers }: Exchange): boolean =>
 export async function readBody(exchange: Exchange, limit: number): Promise<unknown> {
   const isForm = exchange.admitted.route.pages !== undefined;
   mustBeReadable(exchange, isForm ? form : 'application/json');
-  const text = decode(await bytesOf(exchange, limit));
+  const text = decode(await readBytes(exchange, limit));
   if (text === '') return undefined;
   if (isForm) return mustBeForm(text);
   try {
@@ -65,7 +65,7 @@ function mustBeForm(text: string): string {
   }
 }
 
-async function bytesOf(exchange: Exchange, limit: number): Promise<Buffer> {
+async function readBytes(exchange: Exchange, limit: number): Promise<Buffer> {
   const { request } = exchange;
   const tooLarge = () => {
     // More may come than anybody wants to keep.
@@ -77,7 +77,7 @@ async function bytesOf(exchange: Exchange, limit: number): Promise<Buffer> {
   exchange.askForBody();
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of piecesOf(request)) {
+  for await (const chunk of readPieces(request)) {
     length += chunk.length;
     if (length > limit) throw tooLarge();
     chunks.push(chunk);
@@ -86,5 +86,5 @@ async function bytesOf(exchange: Exchange, limit: number): Promise<Buffer> {
 }
 
 /** Leaving off early leaves the request as it is: it is answered yet. */
-const piecesOf = (request: IncomingMessage) =>
+const readPieces = (request: IncomingMessage) =>
   request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;

@@ -11,10 +11,10 @@ export type Trust = (address: string, hop: number) => boolean;
  * @param peers addresses, networks (`10.0.0.0/8`), or the names `loopback`, `linklocal` and `uniquelocal`
  * @throws TypeError where one is none of these
  */
-export const trustOf = (peers: string[]): Trust => proxyAddress.compile(peers);
+export const compileTrust = (peers: string[]): Trust => proxyAddress.compile(peers);
 
 /** The address a request comes from: its peer's, or the one that a peer which is trusted vouches for. */
-export function addressOf(request: IncomingMessage, trust: Trust): string {
+export function getClientAddress(request: IncomingMessage, trust: Trust): string {
   if (request.headers['x-forwarded-for'] === undefined) return request.socket.remoteAddress ?? 'unknown';
   try {
     return proxyAddress(request, trust);
@@ -47,7 +47,7 @@ export function isOriginKnown({ headers, socket }: IncomingMessage, trust: Trust
 }
 
 /** Whose requests are counted together: an address, or of IPv6 the network of 64 bits that one client has. */
-export function networkOf(address: string): string {
+export function toNetwork(address: string): string {
   if (isIPv4(address) || !ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   if (parsed.kind() === 'ipv4') return parsed.toString();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { inCoding, isNotModified, parseTags, versionsOf } from './conditional.ts';
+import { inCoding, isNotModified, parseTags, parseVersions } from './conditional.ts';
 
 describe('If-None-Match', () => {
   it.each([
@@ -60,15 +60,15 @@ describe('If-Match on a change', () => {
     ['"0"', []],
     ['"99999999999999999999"', []],
   ])('%s asks for %j', (header, versions) => {
-    expect(versionsOf(header)).toEqual(versions);
+    expect(parseVersions(header)).toEqual(versions);
   });
 
   it.each(['3', '"3', '"3" "4"', 'w/"3"', '*, "3"', '"3";x'])('%s is malformed', (header) => {
-    expect(() => versionsOf(header)).toThrow(expect.objectContaining({ status: 400, code: 'invalid' }));
+    expect(() => parseVersions(header)).toThrow(expect.objectContaining({ status: 400, code: 'invalid' }));
   });
 
   it.each([undefined, ''])('is demanded', (header) => {
-    expect(() => versionsOf(header)).toThrow(expect.objectContaining({ status: 428 }));
+    expect(() => parseVersions(header)).toThrow(expect.objectContaining({ status: 428 }));
   });
 });
 

@@ -67,7 +67,7 @@ export const inCoding = (etag: string, coding: string): string =>
  * @returns one number where there is one, for services that know no lists yet
  * @throws Rejection where the header is missing or malformed
  */
-export function versionsOf(ifMatch: string | undefined): '*' | number | number[] {
+export function parseVersions(ifMatch: string | undefined): '*' | number | number[] {
   if (!ifMatch) {
     throw new Rejection(
       'precondition-required',

@@ -6,15 +6,15 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyHttpOptions, FastifyInstance } from 'fastify';
 import { Admission } from './admission.ts';
 import { hasBody, readBody } from './body.ts';
-import { addressOf, isOriginKnown, isSecure } from './client-address.ts';
+import { getClientAddress, isOriginKnown, isSecure } from './client-address.ts';
 import { answersCors } from './cors.ts';
 import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
 import { Exchange } from './exchange.ts';
 import { Forward } from './forward.ts';
-import { mostHeaders, mustBeHttp, targetOf } from './http-syntax.ts';
+import { mostHeaders, mustBeHttp, parseTarget } from './http-syntax.ts';
 import { KnownServices } from './known-services.ts';
-import { NotSupported, problemOf, sendProblem } from './problem.ts';
+import { NotSupported, toProblem, sendProblem } from './problem.ts';
 import { RequestLog } from './request-log.ts';
 import { onlyTls, securityHeaders } from './security-headers.ts';
 import { GatewaySettings } from './settings.ts';
@@ -91,7 +91,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     response: ServerResponse,
     expects: 'continue' | 'unknown' | undefined,
   ): Promise<void> {
-    const exchange = new Exchange(request, response, head, addressOf(request, trustProxy), isLast);
+    const exchange = new Exchange(request, response, head, getClientAddress(request, trustProxy), isLast);
     exchange.awaitsContinue = expects !== undefined;
     exchange.whenOver(() => log.end(exchange));
     const { socket } = request;
@@ -108,7 +108,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
         exchange.header('connection', 'close');
         throw error;
       }
-      exchange.setTarget(targetOf(request));
+      exchange.setTarget(parseTarget(request));
       if (expects === 'unknown')
         throw new Rejection('expectation-failed', 417, 'the only expectation that is met is 100-continue');
       if (answersCors(corsOrigins, exchange) || answersItself(exchange)) return;
@@ -145,7 +145,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   function refuse(exchange: Exchange, error: unknown): void {
     // It is the client that broke off.
     if (exchange.isOver && (error as { code?: unknown }).code === 'ECONNRESET') return;
-    const problem = problemOf(error, exchange.traceId);
+    const problem = toProblem(error, exchange.traceId);
     // Of what is shed there is a number, not a line each: it comes when there is too much to do.
     if (problem.code === 'overloaded') exchange.isShed = true;
     else if (problem.status >= 500 && !(error instanceof NotSupported)) log.fault(exchange, error);

@@ -8,11 +8,11 @@ import {
 import { parse, type ParsedUrlQuery } from 'node:querystring';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import { childTrace, traceIdOf, type TraceContext } from '@jogakbo/messaging';
+import { childTrace, getTraceId, type TraceContext } from '@jogakbo/messaging';
 import Negotiator from 'negotiator';
 import type { Admitted } from './admission.ts';
 import { inCoding, isNotModified } from './conditional.ts';
-import { requestIdOf } from './headers.ts';
+import { readRequestId } from './headers.ts';
 
 const jsonType = 'application/json; charset=utf-8';
 /** Answers of so many bytes are compressed. */
@@ -80,9 +80,9 @@ export class Exchange {
     const { method, headers } = request;
     this.method = method!;
     this.headers = headers;
-    this.trace = childTrace(textOf(headers['traceparent']), textOf(headers['tracestate']));
-    this.traceId = traceIdOf(this.trace.traceparent)!;
-    this.requestId = requestIdOf(headers['x-request-id']) ?? this.traceId;
+    this.trace = childTrace(getText(headers['traceparent']), getText(headers['tracestate']));
+    this.traceId = getTraceId(this.trace.traceparent)!;
+    this.requestId = readRequestId(headers['x-request-id']) ?? this.traceId;
     this.#head = [...head, 'x-request-id', this.requestId];
     response.on('close', () => {
       for (const run of this.#whenOver) run();
@@ -234,5 +234,5 @@ export class Exchange {
 }
 
 /** Node gives a list for no header but Set-Cookie; its types do not say so. */
-const textOf = (value: string | string[] | undefined): string | undefined =>
+const getText = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : undefined;

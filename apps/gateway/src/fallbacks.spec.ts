@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { describe as describeContract, service, type Fallback } from '@jogakbo/contract';
 import { z } from 'zod';
-import { fallbackOf } from './fallbacks.ts';
+import { findFallback } from './fallbacks.ts';
 
 const input = { q: z.string(), limit: z.int().default(20) };
 const item = { name: z.string(), price: z.object({ amount: z.int() }), next: z.string().nullable() };
@@ -25,8 +25,8 @@ function taken(
   });
   const [asked, other] = [describeContract(shop), describeContract(library)];
   return {
-    known: fallbackOf(asked.requests[0]!, [asked, other]),
-    unknown: fallbackOf(asked.requests[0]!, [asked]),
+    known: findFallback(asked.requests[0]!, [asked, other]),
+    unknown: findFallback(asked.requests[0]!, [asked]),
   };
 }
 
@@ -59,7 +59,7 @@ describe('a fallback', () => {
         http: { route: 'GET /v1/find' as const, fallback },
       });
       const { requests } = describeContract(shop);
-      return fallbackOf(requests[0]!, []);
+      return findFallback(requests[0]!, []);
     };
     expect(read({ answer: { items: [] } })).toEqual({ answer: { items: [] } });
     expect(read({ answer: {} })).toBe('its answer has no items');

@@ -9,14 +9,14 @@ export type Fallback =
  * from outside; and who asked must get what the read promises.
  * @returns a text where it is not taken: why
  */
-export function fallbackOf(
+export function findFallback(
   { name, http, input, output }: RequestDescription,
   services: readonly ServiceDescription[],
 ): Fallback | string | undefined {
   const wanted = http?.fallback;
   if (!wanted) return undefined;
   if ('answer' in wanted) {
-    const missing = requiredOf(output ?? {}).filter((field) => !(field in wanted.answer));
+    const missing = getRequired(output ?? {}).filter((field) => !(field in wanted.answer));
     return missing.length > 0 ? `its answer has no ${missing.join(', ')}` : wanted;
   }
   for (const { service, policy, requests } of services) {
@@ -24,8 +24,8 @@ export function fallbackOf(
     if (!contract) continue;
     if (contract.kind !== 'query' || contract.standsInFor !== name)
       return `${contract.name} does not stand in for it`;
-    const refused = Object.keys(fieldsOf(input)).filter((field) => !(field in fieldsOf(contract.input)));
-    const more = requiredOf(contract.input).filter((field) => !requiredOf(input).includes(field));
+    const refused = Object.keys(getFields(input)).filter((field) => !(field in getFields(contract.input)));
+    const more = getRequired(contract.input).filter((field) => !getRequired(input).includes(field));
     if (refused.length + more.length > 0)
       return `${contract.name} asks for something else: ${[...refused, ...more].join(', ')}`;
     const lack = lacking(contract.output ?? {}, output ?? {}, '');
@@ -34,8 +34,8 @@ export function fallbackOf(
   return undefined; // not heard of yet
 }
 
-const fieldsOf = (schema: JsonSchema) => (schema['properties'] ?? {}) as Record<string, JsonSchema>;
-const requiredOf = (schema: JsonSchema) => (schema['required'] ?? []) as string[];
+const getFields = (schema: JsonSchema) => (schema['properties'] ?? {}) as Record<string, JsonSchema>;
+const getRequired = (schema: JsonSchema) => (schema['required'] ?? []) as string[];
 
 /** The path of the first thing that `wanted` promises and `given` does not. */
 function lacking(given: JsonSchema, wanted: JsonSchema, path: string): string | undefined {
@@ -43,10 +43,10 @@ function lacking(given: JsonSchema, wanted: JsonSchema, path: string): string | 
   if (String(wanted['type']) !== String(given['type'])) return path || 'anything';
   const items = wanted['items'] as JsonSchema | undefined;
   if (items) return lacking((given['items'] ?? {}) as JsonSchema, items, `${path}[]`);
-  for (const field of requiredOf(wanted)) {
+  for (const field of getRequired(wanted)) {
     const inside = path ? `${path}.${field}` : field;
-    if (!requiredOf(given).includes(field)) return inside;
-    const lack = lacking(fieldsOf(given)[field] ?? {}, fieldsOf(wanted)[field] ?? {}, inside);
+    if (!getRequired(given).includes(field)) return inside;
+    const lack = lacking(getFields(given)[field] ?? {}, getFields(wanted)[field] ?? {}, inside);
     if (lack !== undefined) return lack;
   }
   return undefined;

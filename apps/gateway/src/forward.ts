@@ -11,13 +11,13 @@ import {
 import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
-import { versionsOf } from './conditional.ts';
+import { parseVersions } from './conditional.ts';
 import type { Exchange } from './exchange.ts';
-import { idempotencyKeyOf, locationOf, secondsToWait } from './headers.ts';
+import { readIdempotencyKey, buildLocation, secondsToWait } from './headers.ts';
 import { HttpUpstreams } from './http-upstream.ts';
-import { inputOf } from './input.ts';
+import { buildInput } from './input.ts';
 import { KnownServices } from './known-services.ts';
-import { languageOf } from './language.ts';
+import { negotiateLanguage } from './language.ts';
 import { Load } from './load.ts';
 import { PagesOfServices } from './pages.ts';
 import { insistsOnNew, isAway, PublicReads, type Representation } from './public-reads.ts';
@@ -59,8 +59,8 @@ export class Forward {
    */
   mustBeAnswerable({ admitted: { route }, headers }: Exchange): void {
     if (route.upstream === 'http' || route.http.method === 'GET' || route.pages) return;
-    idempotencyKeyOf(route, headers['idempotency-key']);
-    if (route.http.ifMatch) versionsOf(headers['if-match']);
+    readIdempotencyKey(route, headers['idempotency-key']);
+    if (route.http.ifMatch) parseVersions(headers['if-match']);
     this.#mustServe(route);
   }
 
@@ -77,13 +77,13 @@ export class Forward {
     // Nothing of this comes from a header that a stranger could have written, but the trace and the language.
     const context: CallContext = {
       ...exchange.trace,
-      language: languageOf(headers['accept-language']),
+      language: negotiateLanguage(headers['accept-language']),
       ...(caller && { caller }),
       address: exchange.address,
       splitKey: toSplitKey(caller?.memberId ?? exchange.address),
     };
     const readInput = (): Input =>
-      inputOf(route, {
+      buildInput(route, {
         parameters,
         query: exchange.query,
         body: exchange.body,
@@ -91,7 +91,7 @@ export class Forward {
       });
     if (route.http.method === 'GET') return this.#read(route, readInput, context, exchange);
     const input = readInput();
-    const idempotencyKey = idempotencyKeyOf(route, headers['idempotency-key']);
+    const idempotencyKey = readIdempotencyKey(route, headers['idempotency-key']);
     this.#mustServe(route);
     let mayHaveChanged = true;
     try {
@@ -128,7 +128,7 @@ export class Forward {
     };
     const insists = insistsOnNew(exchange.headers);
     // What one version answered is not for those who meet another, there or at a service that it asks.
-    const meant = `${this.split.sidesOf(context)} ${language}`;
+    const meant = `${this.split.describeSides(context)} ${language}`;
     let read: Representation;
     if (http.cache) {
       const input = readInput();
@@ -241,5 +241,5 @@ function describe({ http }: Route, output: Output | null, { language }: CallCont
   if (!output) return;
   exchange.header('content-language', language).append('vary', 'Accept-Language');
   if (http.etag) exchange.header('etag', `"${String(output[http.etag])}.${language}"`);
-  if (http.location) exchange.header('location', locationOf(http.location, output));
+  if (http.location) exchange.header('location', buildLocation(http.location, output));
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { locationOf, requestIdOf, secondsToWait } from './headers.ts';
-import { languageOf } from './language.ts';
+import { buildLocation, readRequestId, secondsToWait } from './headers.ts';
+import { negotiateLanguage } from './language.ts';
 
 describe('Accept-Language', () => {
   it.each([
@@ -28,7 +28,7 @@ describe('Accept-Language', () => {
     ['en;q=x, *;q=0.1', 'ko'],
     [`${'fr,'.repeat(5_000)}en`, 'ko'],
   ])('%s means %s', (header, language) => {
-    expect(languageOf(header)).toBe(language);
+    expect(negotiateLanguage(header)).toBe(language);
   });
 });
 
@@ -56,14 +56,16 @@ describe('Prefer', () => {
 
 describe('Location', () => {
   it('is filled from the output, and cannot lead elsewhere', () => {
-    expect(locationOf('/v1/orders/{orderId}', { orderId: 'o-1' })).toBe('/v1/orders/o-1');
-    expect(locationOf('/v1/{a}/{b}', { a: '../x', b: 'é\r\n' })).toBe('/v1/..%2Fx/%C3%A9%0D%0A');
+    expect(buildLocation('/v1/orders/{orderId}', { orderId: 'o-1' })).toBe('/v1/orders/o-1');
+    expect(buildLocation('/v1/{a}/{b}', { a: '../x', b: 'é\r\n' })).toBe('/v1/..%2Fx/%C3%A9%0D%0A');
   });
 });
 
 describe('X-Request-Id', () => {
   it('is taken where it is fit for a log', () => {
-    expect(requestIdOf('0190a5a0-0000-7000-8000-000000000001')).toBe('0190a5a0-0000-7000-8000-000000000001');
+    expect(readRequestId('0190a5a0-0000-7000-8000-000000000001')).toBe(
+      '0190a5a0-0000-7000-8000-000000000001',
+    );
     for (const bad of [
       undefined,
       '',
@@ -73,7 +75,7 @@ describe('X-Request-Id', () => {
       'x'.repeat(129),
       ['abcdefgh', 'b'],
     ]) {
-      expect(requestIdOf(bad)).toBeUndefined();
+      expect(readRequestId(bad)).toBeUndefined();
     }
   });
 });

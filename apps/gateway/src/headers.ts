@@ -5,7 +5,7 @@ import type { Route } from './routes.ts';
  * The header Idempotency-Key, where the contract remembers keys.
  * @throws Rejection where it is required and missing, or malformed
  */
-export function idempotencyKeyOf(
+export function readIdempotencyKey(
   { contract }: Route,
   header: string | string[] | undefined,
 ): string | undefined {
@@ -42,11 +42,11 @@ export function secondsToWait(prefer: string | string[] | undefined): number {
  * @param template `/v1/orders/{orderId}`
  * @param output where its parameters come from
  */
-export function locationOf(template: string, output: Record<string, unknown>): string {
+export function buildLocation(template: string, output: Record<string, unknown>): string {
   return template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(output[name])));
 }
 
 /** A request id that a client chose, where it is fit for logs and headers. */
-export function requestIdOf(header: string | string[] | undefined): string | undefined {
+export function readRequestId(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' && /^[\w.:=+/-]{8,128}$/.test(header) ? header : undefined;
 }

@@ -56,7 +56,7 @@ const absoluteForm = /^https?:\/\/([^/?#]+)/i;
  * make of these differs.
  * @throws Rejection where it is not a target, or not UTF-8 once decoded
  */
-export function targetOf({ method, url }: IncomingMessage): string {
+export function parseTarget({ method, url }: IncomingMessage): string {
   let target = url!;
   if (target === '*' && method === 'OPTIONS') return target;
   if (!target.startsWith('/')) {

@@ -35,7 +35,7 @@ export interface Answer {
   body: Buffer;
 }
 
-export function sentOf(
+export function buildRequest(
   { http }: Route,
   parameters: Record<string, string>,
   {
@@ -53,7 +53,7 @@ export function sentOf(
   });
   return {
     method: http.method as Dispatcher.HttpMethod,
-    path: pathOf(http.path, parameters) + url.slice(path.length),
+    path: buildPath(http.path, parameters) + url.slice(path.length),
     headers: {
       ...Object.fromEntries(passed),
       'accept-encoding': 'identity',
@@ -72,7 +72,7 @@ export function sentOf(
 }
 
 /** The path is made anew, so that nothing of it leads anywhere but where the route does. */
-const pathOf = (pattern: string, parameters: Record<string, string>): string =>
+const buildPath = (pattern: string, parameters: Record<string, string>): string =>
   pattern.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(parameters[name]!));
 
 /** Answers with what an instance answered. @throws Rejection its "no" */
@@ -86,7 +86,7 @@ export function answerWith(
   const one = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
   if (status >= 400) {
     for (const name of ['allow', 'retry-after']) if (one(name)) exchange.header(name, one(name)!);
-    throw refusalOf(answer);
+    throw toRejection(answer);
   }
   for (const name of responseHeaders) {
     const value = headers[name];
@@ -121,7 +121,7 @@ function isWeakened(etag: string, { status, body }: Answer, exchange: Exchange):
 }
 
 /** An instance's "no" in the form of all others: with its own words where it sends a problem (RFC 9457). */
-function refusalOf({ status, headers, body }: Answer): Rejection {
+function toRejection({ status, headers, body }: Answer): Rejection {
   let said: { code?: unknown; title?: unknown; detail?: unknown } = {};
   if (String(headers['content-type']).startsWith('application/problem+json')) {
     try {
@@ -133,8 +133,8 @@ function refusalOf({ status, headers, body }: Answer): Rejection {
   const code =
     typeof said.code === 'string' && /^[a-z][a-z0-9-]{0,60}$/.test(said.code) ? said.code : undefined;
   const detail = [said.detail, said.title].find((text) => typeof text === 'string') as string | undefined;
-  return new Rejection(code ?? codeOf(status), status, detail);
+  return new Rejection(code ?? toCode(status), status, detail);
 }
 
 const codes: Record<number, string> = { 401: 'unauthenticated', 403: 'forbidden', 404: 'not-found' };
-const codeOf = (status: number): string => codes[status] ?? 'refused';
+const toCode = (status: number): string => codes[status] ?? 'refused';

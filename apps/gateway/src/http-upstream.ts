@@ -10,7 +10,7 @@ import {
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import type { Exchange } from './exchange.ts';
-import { answerWith, sentOf, type Answer, type Sent } from './http-translation.ts';
+import { answerWith, buildRequest, type Answer, type Sent } from './http-translation.ts';
 import { KnownServices } from './known-services.ts';
 import { MemberAssertions } from './member-assertion.ts';
 import type { Route } from './routes.ts';
@@ -122,7 +122,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     if (exchange.isOver) end();
     const assertion = caller && (await this.assertions.sign(route, caller));
     const splitKey = toSplitKey(caller?.memberId ?? exchange.address);
-    const sent = sentOf(route, parameters, { caller, assertion, splitKey }, exchange);
+    const sent = buildRequest(route, parameters, { caller, assertion, splitKey }, exchange);
     const deadline = Date.now() + this.settings.requestTimeout;
     const tried = new Set<string>();
     const version = this.split.versionFor(service, { splitKey });
@@ -147,15 +147,15 @@ export class HttpUpstreams implements OnApplicationShutdown {
    * others, and at last one that is left out: requests alone, whatever they ask for, must not take a service away.
    */
   #choose(route: Route, tried: Set<string>, meant: string | undefined): Announcement | undefined {
-    const shares = this.split.sharesOf(route.service);
+    const shares = this.split.getShares(route.service);
     const isMeant = ({ version }: Announcement) =>
       !shares || (meant === undefined ? !Object.hasOwn(shares, version) : version === meant);
     const all = this.services
-      .upstreamsOf(route.service)
+      .getUpstreams(route.service)
       .filter(({ instance }) => !tried.has(instance))
       .filter(({ contract }) => contract.requests.some(({ name }) => name === route.contract.name));
     const now = Date.now();
-    const able = all.filter((one) => this.#standingOf(one).leftOutUntil <= now);
+    const able = all.filter((one) => this.#getStanding(one).leftOutUntil <= now);
     return this.#chooseIdlest(able.filter(isMeant)) ?? this.#chooseIdlest(able) ?? this.#chooseSoonest(all);
   }
 
@@ -163,7 +163,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     let best: Announcement[] = [];
     let fewest = Infinity;
     for (const instance of instances) {
-      const { outstanding } = this.#standingOf(instance);
+      const { outstanding } = this.#getStanding(instance);
       if (outstanding > fewest) continue;
       if (outstanding < fewest) best = [];
       fewest = outstanding;
@@ -174,7 +174,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
 
   /** The one whose time to be left out ends first. */
   #chooseSoonest(instances: readonly Announcement[]): Announcement | undefined {
-    const until = (one: Announcement) => this.#standingOf(one).leftOutUntil;
+    const until = (one: Announcement) => this.#getStanding(one).leftOutUntil;
     return [...instances].sort((a, b) => until(a) - until(b))[0];
   }
 
@@ -185,7 +185,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     client: Client,
     place: Place,
   ): Promise<Answer> {
-    const standing = this.#standingOf(instance);
+    const standing = this.#getStanding(instance);
     const remaining = deadline - Date.now();
     if (remaining <= 0) throw new RemoteFault('timeout', 'no time left');
     // One controller and one timer: AbortSignal.any and AbortSignal.timeout cost more than all the rest.
@@ -208,7 +208,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
       return answer;
     } catch (error) {
       place.release();
-      if (outcome !== 'error') outcome = isLate ? 'late' : outcomeOf(error, client);
+      if (outcome !== 'error') outcome = isLate ? 'late' : toOutcome(error, client);
       if (outcome === 'denied')
         this.#log.warn(`${instance.instance} is not asked: ${(error as Error).message}`);
       throw toThrown(outcome, error);
@@ -249,9 +249,9 @@ export class HttpUpstreams implements OnApplicationShutdown {
     return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
   }
 
-  #standingOf(announcement: Announcement): Standing {
+  #getStanding(announcement: Announcement): Standing {
     const { service } = announcement;
-    const key = keyOf(announcement);
+    const key = getKey(announcement);
     let standing = this.#standings.get(key);
     if (!standing) {
       standing = { service, outstanding: 0, failures: 0, timesLeftOut: 0, leftOutUntil: 0 };
@@ -263,7 +263,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
   #forgetTheGone(): void {
     const services = this.services.upstreamServices;
     this.#agents.keepOnly(services);
-    const there = [...services].flatMap((service) => this.services.upstreamsOf(service).map(keyOf));
+    const there = [...services].flatMap((service) => this.services.getUpstreams(service).map(getKey));
     const present = new Set(there);
     for (const key of this.#standings.keys()) if (!present.has(key)) this.#standings.delete(key);
   }
@@ -273,9 +273,9 @@ export class HttpUpstreams implements OnApplicationShutdown {
   }
 }
 
-const keyOf = ({ instance, url }: Announcement): string => `${instance} ${url}`;
+const getKey = ({ instance, url }: Announcement): string => `${instance} ${url}`;
 
-function outcomeOf(error: unknown, client: Client): Outcome {
+function toOutcome(error: unknown, client: Client): Outcome {
   const { code } = error as { code?: string };
   if (client.isGone) return 'given-up';
   if (error instanceof RemoteFault) return 'overloaded';

@@ -31,7 +31,7 @@ function lowerWithin(value: unknown, schema: JsonSchema, root: JsonSchema): unkn
   const choices = [schema['anyOf'], schema['oneOf'], schema['allOf']].flatMap(
     (some) => (some ?? []) as JsonSchema[],
   );
-  const referred = definitionOf(schema, root);
+  const referred = resolveDefinition(schema, root);
   if (referred) choices.push(referred);
   if (typeof value === 'string') {
     if (schema['format'] === 'uuid') return lowerId(value);
@@ -52,7 +52,7 @@ function lowerWithin(value: unknown, schema: JsonSchema, root: JsonSchema): unkn
   return choices.reduce((lowered: unknown, choice) => lowerWithin(lowered, choice, root), value);
 }
 
-function definitionOf({ $ref }: JsonSchema, root: JsonSchema): JsonSchema | undefined {
+function resolveDefinition({ $ref }: JsonSchema, root: JsonSchema): JsonSchema | undefined {
   const [, name = ''] = /^#\/\$defs\/(.+)$/.exec(typeof $ref === 'string' ? $ref : '') ?? [];
   return (root['$defs'] as Record<string, JsonSchema> | undefined)?.[name];
 }

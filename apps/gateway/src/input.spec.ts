@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { describe as describeContract, Id, service, VersionCondition } from '@jogakbo/contract';
 import { z } from 'zod';
-import { inputOf, type Brought } from './input.ts';
+import { buildInput, type Brought } from './input.ts';
 import { RouteTable, type Route } from './routes.ts';
 
 const things = service('things');
@@ -32,8 +32,8 @@ things.command('change', {
 const [get, change] = new RouteTable([describeContract(things)]).routes as [Route, Route];
 
 const nothing: Brought = { parameters: { id: '7' }, query: {}, body: undefined, ifMatch: undefined };
-const query = (fields: Record<string, unknown>) => inputOf(get, { ...nothing, query: fields });
-const body = (fields: unknown, ifMatch = '"3"') => inputOf(change, { ...nothing, body: fields, ifMatch });
+const query = (fields: Record<string, unknown>) => buildInput(get, { ...nothing, query: fields });
+const body = (fields: unknown, ifMatch = '"3"') => buildInput(change, { ...nothing, body: fields, ifMatch });
 
 describe('the input of a request', () => {
   it.each([
@@ -72,8 +72,8 @@ describe('the input of a request', () => {
     expect(() => body({ id: 8 })).toThrow(at('id'));
     expect(() => body({ version: 8 })).toThrow(at('version'));
     expect(() => query({ id: '8' })).toThrow(at('id'));
-    expect(() => inputOf(get, { ...nothing, body: { a: 1 } })).toThrow(at('a'));
-    expect(() => inputOf(change, { ...nothing, query: { a: '1' }, ifMatch: '"3"' })).toThrow(at('a'));
+    expect(() => buildInput(get, { ...nothing, body: { a: 1 } })).toThrow(at('a'));
+    expect(() => buildInput(change, { ...nothing, query: { a: '1' }, ifMatch: '"3"' })).toThrow(at('a'));
   });
 
   it('is never what an attacker put on a prototype', () => {

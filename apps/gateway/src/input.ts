@@ -1,5 +1,5 @@
 import { isDeeperThan, platformRejection, type FieldError, type JsonSchema } from '@jogakbo/contract';
-import { versionsOf } from './conditional.ts';
+import { parseVersions } from './conditional.ts';
 import { lowerIdsBySchema } from './ids.ts';
 import type { Route } from './routes.ts';
 
@@ -19,7 +19,7 @@ const deepest = 32;
  * passed on: the service, which has the contract itself, names them.
  * @throws Rejection that names the field where two parts of the request claim the same one
  */
-export function inputOf({ http, contract }: Route, brought: Brought): Record<string, unknown> {
+export function buildInput({ http, contract }: Route, brought: Brought): Record<string, unknown> {
   const { parameters, query, ifMatch } = brought;
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE';
   const given = read(parameters, contract.input);
@@ -43,7 +43,7 @@ export function inputOf({ http, contract }: Route, brought: Brought): Record<str
   return {
     ...fields,
     ...given,
-    ...(http.ifMatch && { [http.ifMatch]: versionsOf(ifMatch) }),
+    ...(http.ifMatch && { [http.ifMatch]: parseVersions(ifMatch) }),
   };
 }
 
@@ -95,7 +95,7 @@ const isSound = (text: string): boolean => !text.includes('\0') && text.isWellFo
 
 /** Texts of a URL as the schema wants them; those that do not fit stay texts, for the contract to name. */
 function read(texts: Record<string, unknown>, input: JsonSchema): Record<string, unknown> {
-  const properties = propertiesOf(input);
+  const properties = getProperties(input);
   // Without a prototype: a field may be called `__proto__`.
   const values = Object.create(null) as Record<string, unknown>;
   for (const name of Object.keys(texts)) {
@@ -116,14 +116,14 @@ const anything: Property = { types: new Set(), items: undefined };
 /** A schema is read once. */
 const known = new WeakMap<JsonSchema, Map<string, Property>>();
 
-function propertiesOf(input: JsonSchema): Map<string, Property> {
+function getProperties(input: JsonSchema): Map<string, Property> {
   let properties = known.get(input);
   if (!properties) {
     const schemas = Object.entries((input['properties'] ?? {}) as Record<string, JsonSchema>);
     properties = new Map(
       schemas.map(([name, schema]) => {
-        const [types, items] = [typesOf(schema), schema['items'] as JsonSchema | undefined];
-        return [name, { types, items: types.has('array') && items ? typesOf(items) : undefined }];
+        const [types, items] = [getTypes(schema), schema['items'] as JsonSchema | undefined];
+        return [name, { types, items: types.has('array') && items ? getTypes(items) : undefined }];
       }),
     );
     known.set(input, properties);
@@ -141,7 +141,7 @@ function coerce(value: unknown, types: Set<unknown>): unknown {
   return Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : value;
 }
 
-function typesOf(schema: JsonSchema): Set<unknown> {
+function getTypes(schema: JsonSchema): Set<unknown> {
   const choices = [schema['anyOf'], schema['oneOf']].flatMap((choice) => (choice ?? []) as JsonSchema[]);
-  return new Set([...[schema['type']].flat(), ...choices.flatMap((choice) => [...typesOf(choice)])]);
+  return new Set([...[schema['type']].flat(), ...choices.flatMap((choice) => [...getTypes(choice)])]);
 }

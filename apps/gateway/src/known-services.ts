@@ -102,11 +102,11 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   /** True where at least one instance of the service takes work. */
   serves({ service, upstream }: Pick<Route, 'service' | 'upstream'>): boolean {
-    return upstream === 'bus' ? this.#onBus.has(service) : this.upstreamsOf(service).length > 0;
+    return upstream === 'bus' ? this.#onBus.has(service) : this.getUpstreams(service).length > 0;
   }
 
   /** The instances of a service that is asked over HTTP, those that take work now. */
-  upstreamsOf(service: string): readonly Announcement[] {
+  getUpstreams(service: string): readonly Announcement[] {
     return this.#upstreams.get(service) ?? [];
   }
 
@@ -144,7 +144,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 
   #look(): void {
     const alive = this.#instances.alive;
-    const heard = alive.map(signOf).join();
+    const heard = alive.map(getSignature).join();
     if (heard === this.#heard) return;
     this.#heard = heard;
     const [foreign, onBus] = [
@@ -210,7 +210,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
 const signs = new WeakMap<Announcement, string>();
 
 /** Changes when something does that matters here. What is not on the bus may register again as something else. */
-function signOf(announcement: Announcement): string {
+function getSignature(announcement: Announcement): string {
   const { instance, version, upstream, url, networks, contract } = announcement;
   if (!upstream) return `${instance} ${version}`;
   let sign = signs.get(announcement);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Access } from '@jogakbo/contract';
-import { priorityOf } from './load.ts';
+import { getPriority } from './load.ts';
 import type { Route } from './routes.ts';
 
 const route = (access: Access, kind: 'query' | 'command') =>
@@ -18,6 +18,6 @@ describe('the priority of a request', () => {
     ['operator', 'query', 'operating'],
     ['operator', 'command', 'operating'],
   ] as const)('%s %s is %s', (access, kind, priority) => {
-    expect(priorityOf(route(access, kind))).toBe(priority);
+    expect(getPriority(route(access, kind))).toBe(priority);
   });
 });

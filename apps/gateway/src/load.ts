@@ -28,7 +28,7 @@ const weight = 0.3;
 const longestDelay = 1_000;
 
 /** Public reads are browsing; commands of members are buying; all of operators is operating; the rest is reading. */
-export function priorityOf({ access, contract }: Pick<Route, 'access' | 'contract'>): Priority {
+export function getPriority({ access, contract }: Pick<Route, 'access' | 'contract'>): Priority {
   if (access === 'operator') return 'operating';
   if (access === 'public') return contract.kind === 'query' ? 'browsing' : 'reading';
   return contract.kind === 'command' ? 'buying' : 'reading';
@@ -77,7 +77,7 @@ export class Load implements OnApplicationShutdown {
    * @returns whether it is let in
    */
   admits(route: Route, asks: boolean, exchange: Exchange): boolean {
-    const priority = priorityOf(route);
+    const priority = getPriority(route);
     const { share, patience } = priorities[priority];
     const { maxInFlight, maxLoopDelay } = this.settings;
     const isTooMuch =
@@ -96,12 +96,12 @@ export class Load implements OnApplicationShutdown {
   /** For what was let in before it was known that its service is asked. @throws RemoteFault `overloaded` */
   mustHaveRoom(route: Route): void {
     if (this.#hasRoom(route)) return;
-    this.#shed.inc({ priority: priorityOf(route) });
+    this.#shed.inc({ priority: getPriority(route) });
     throw new RemoteFault('overloaded', `too many wait for ${route.service}`);
   }
 
   #hasRoom(route: Route): boolean {
-    return !this.calls.isFull(route.service, priorities[priorityOf(route)].queue);
+    return !this.calls.isFull(route.service, priorities[getPriority(route)].queue);
   }
 
   #look(): void {

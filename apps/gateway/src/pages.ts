@@ -2,7 +2,7 @@ import type { PageAnswer, PageRequest } from '@jogakbo/contract';
 import { RabbitClient, toSplitKey, type CallContext } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import type { Exchange } from './exchange.ts';
-import { languageOf } from './language.ts';
+import { negotiateLanguage } from './language.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
@@ -32,11 +32,11 @@ export class PagesOfServices {
     const { headers } = exchange;
     const context: CallContext = {
       ...exchange.trace,
-      language: languageOf(headers['accept-language']),
+      language: negotiateLanguage(headers['accept-language']),
       address: exchange.address,
       splitKey: toSplitKey(exchange.address),
     };
-    const cookie = mayBring(exchange) ? cookiesOf(headers['cookie'], pages!.cookies) : '';
+    const cookie = mayBring(exchange) ? filterCookies(headers['cookie'], pages!.cookies) : '';
     const passed = requestHeaders.flatMap((name) => {
       const value = headers[name];
       return value === undefined ? [] : [[name, value] as const];
@@ -70,7 +70,7 @@ function mayBring({ method, headers }: Exchange): boolean {
 }
 
 /** Of the header Cookie what begins so. */
-function cookiesOf(header: string | undefined, beginning: string): string {
+function filterCookies(header: string | undefined, beginning: string): string {
   const cookies = (header ?? '').split(';').map((cookie) => cookie.trim());
   return cookies.filter((cookie) => cookie.startsWith(beginning)).join('; ');
 }
@@ -84,14 +84,14 @@ function show(
     const value = headers[name];
     if (value !== undefined) exchange.header(name, [value].flat().join(', '));
   }
-  const cookies = [headers['set-cookie'] ?? []].flat().filter((cookie) => isOf(pages, cookie));
+  const cookies = [headers['set-cookie'] ?? []].flat().filter((cookie) => isPageCookie(pages, cookie));
   if (cookies.length > 0) exchange.header('set-cookie', cookies);
   if (headers['vary']) exchange.append('vary', [headers['vary']].flat().join(', '));
   exchange.header('cache-control', 'no-store').send(status, body === '' ? undefined : body);
 }
 
 /** Whether a cookie stays with the pages that set it. */
-function isOf({ path, cookies }: NonNullable<Route['pages']>, cookie: string): boolean {
+function isPageCookie({ path, cookies }: NonNullable<Route['pages']>, cookie: string): boolean {
   const [, at = '/'] = /; *path=([^;]*)/i.exec(cookie) ?? [];
   const isElsewhere = /; *domain=/i.test(cookie) || !(at === path || at.startsWith(`${path}/`));
   return cookie.startsWith(cookies) && !isElsewhere;

@@ -1,14 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { platformRejection, Rejection } from '@jogakbo/contract';
 import { RemoteFault } from '@jogakbo/messaging';
-import { problemHeaders, problemOf, problemOfStatus } from './problem.ts';
+import { problemHeaders, toProblem, problemOfStatus } from './problem.ts';
 
 const trace = '0'.repeat(32);
 
 describe('problems', () => {
   it('show a "no" with its fields', () => {
     const errors = [{ path: 'lines.0.quantity', message: 'too small' }];
-    expect(problemOf(platformRejection('invalid', 'does not fit', errors), trace)).toEqual({
+    expect(toProblem(platformRejection('invalid', 'does not fit', errors), trace)).toEqual({
       type: '/problems/invalid',
       title: 'The request does not fit the contract',
       status: 400,
@@ -30,14 +30,14 @@ describe('problems', () => {
         traceId: 'x',
       },
     });
-    expect(problemOf(rejection, trace)).toEqual({
+    expect(toProblem(rejection, trace)).toEqual({
       ...{ type: '/problems/price-changed', title: 'Price changed', status: 409, code: 'price-changed' },
       ...{ detail: 'it rose', traceId: trace, total: { amount: 2, currency: 'KRW' } },
     });
   });
 
   it('make a title of a code that only its service knows', () => {
-    expect(problemOf(new Rejection('out-of-stock', 409), trace)).toMatchObject({
+    expect(toProblem(new Rejection('out-of-stock', 409), trace)).toMatchObject({
       title: 'Out of stock',
       status: 409,
     });
@@ -52,13 +52,13 @@ describe('problems', () => {
     ['whatever', 500, 'internal'],
     ['constructor', 500, 'internal'],
   ])('of the fault %s are %d %s', (fault, status, code) => {
-    expect(problemOf(new RemoteFault(fault, 'amqp://inside'), trace)).toMatchObject({ status, code });
+    expect(toProblem(new RemoteFault(fault, 'amqp://inside'), trace)).toMatchObject({ status, code });
   });
 
   it.each(['SOLD_OUT', 'orders.sold-out', '품절', '../x', '-'])(
     'show every code that a service may have: %s',
     (code) => {
-      expect(problemOf(new Rejection(code, 409), trace)).toMatchObject({
+      expect(toProblem(new Rejection(code, 409), trace)).toMatchObject({
         ...{ status: 409, code, type: `/problems/${encodeURIComponent(code)}` },
       });
     },
@@ -73,7 +73,7 @@ describe('problems', () => {
     'db.internal',
     undefined,
   ])('show nothing of the inside: %s', (error) => {
-    const problem = problemOf(error, trace);
+    const problem = toProblem(error, trace);
     expect(problem.status).toBeGreaterThanOrEqual(400);
     expect(JSON.stringify(problem)).not.toContain('db.internal');
   });

@@ -91,14 +91,14 @@ const faults = new Map<string, [code: string, status: number]>([
  * The one place where an error becomes what a client sees. Of a fault it shows the kind and the trace, never the text:
  * that speaks of the inside.
  */
-export function problemOf(error: unknown, traceId: string): Problem {
+export function toProblem(error: unknown, traceId: string): Problem {
   if (error instanceof Rejection && error.status >= 400 && error.status <= 499) {
     const { code, status, message, errors, extensions } = error;
     return { ...extensions, ...problem(code, status), detail: message, traceId, ...(errors && { errors }) };
   }
   if (error instanceof NotSupported) {
     const { status, message } = error;
-    return { ...problem(codeOf(status), status), detail: message, traceId };
+    return { ...problem(toCode(status), status), detail: message, traceId };
   }
   if (error instanceof RemoteFault) {
     return { ...problem(...(faults.get(error.code) ?? ['internal', 500])), traceId };
@@ -108,7 +108,7 @@ export function problemOf(error: unknown, traceId: string): Problem {
 
 /** A problem of which nothing but the status is known. */
 export function problemOfStatus(status: number, traceId: string): Problem {
-  return { ...problem(codeOf(status), status), traceId };
+  return { ...problem(toCode(status), status), traceId };
 }
 
 /** There is too much to do. */
@@ -117,7 +117,7 @@ export const overloaded = (traceId: string): Problem => ({ ...problem('overloade
 export const sendProblem = (exchange: Exchange, problem: Problem): void =>
   exchange.setHeaders(problemHeaders(problem)).send(problem.status, JSON.stringify(problem));
 
-const codeOf = (status: number): string => codes[status] ?? (status < 500 ? 'invalid-request' : 'internal');
+const toCode = (status: number): string => codes[status] ?? (status < 500 ? 'invalid-request' : 'internal');
 
 function problem(code: string, status: number): Pick<Problem, 'type' | 'title' | 'status' | 'code'> {
   const words = code.replaceAll('-', ' ');

@@ -86,14 +86,14 @@ export class PublicReads {
   ): Promise<Read> {
     const name = `${service} ${this.#changes.get(service) ?? 0} ${key}`;
     const kept = this.#kept.get(name);
-    if (kept && !anew && ageOf(kept) < cache.maxAge) return kept;
+    if (kept && !anew && getAge(kept) < cache.maxAge) return kept;
     const underWay = anew ? undefined : this.#underWay.get(name);
     try {
       return await (underWay ?? this.#ask(name, cache, anew, ask));
     } catch (error) {
       const last = this.#kept.get(name);
       if (!last || !old || !isAway(error)) throw error;
-      return { ...last, stale: Math.max(0, ageOf(last) - cache.maxAge) };
+      return { ...last, stale: Math.max(0, getAge(last) - cache.maxAge) };
     }
   }
 
@@ -123,4 +123,4 @@ export class PublicReads {
   }
 }
 
-const ageOf = ({ at }: Kept): number => (performance.now() - at) / 1_000;
+const getAge = ({ at }: Kept): number => (performance.now() - at) / 1_000;

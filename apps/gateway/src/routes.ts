@@ -7,7 +7,7 @@ import {
   type ServiceDescription,
 } from '@jogakbo/contract';
 import findMyWay from 'find-my-way';
-import { fallbackOf, type Fallback } from './fallbacks.ts';
+import { findFallback, type Fallback } from './fallbacks.ts';
 
 type Http = NonNullable<RequestDescription['http']>;
 type Pages = NonNullable<RequestDescription['pages']>;
@@ -46,7 +46,7 @@ const pagesForm = /^\/[a-z][a-z0-9-]*$/;
 /** The gateway answers it itself unless a service on the bus does. */
 const homeRoute = 'GET /';
 const routerPath = (pattern: string): string => pattern.replace(/\{(\w+)\}/g, ':$1');
-const headOf = (path: string): string => `/${path.split('/', 2)[1]}`;
+const getFirstSegment = (path: string): string => `/${path.split('/', 2)[1]}`;
 
 /** Which request answers which method and path. Never changes; a new one is made when what is announced changes. */
 export class RouteTable {
@@ -74,7 +74,9 @@ export class RouteTable {
     }
     const known = [...services];
     this.#addAll(known, 'bus');
-    const heads = new Set([...own.map((route) => route.split(' ')[1]!), ...this.#patterns].map(headOf));
+    const heads = new Set(
+      [...own.map((route) => route.split(' ')[1]!), ...this.#patterns].map(getFirstSegment),
+    );
     for (const route of this.routes) this.#addFallback(route, known);
     for (const { service, policy, requests } of known) {
       for (const contract of requests) {
@@ -89,7 +91,7 @@ export class RouteTable {
   }
 
   #addFallback(route: Route, services: readonly ServiceDescription[]): void {
-    const fallback = fallbackOf(route.contract, services);
+    const fallback = findFallback(route.contract, services);
     if (typeof fallback === 'string') this.refused.push(`a fallback of ${route.contract.name}: ${fallback}`);
     else if (fallback) route.fallback = fallback;
   }
@@ -136,7 +138,7 @@ export class RouteTable {
           continue;
         }
         const holder = taken.find(
-          (other) => routesOverlap(route, other) || other.endsWith(` ${headOf(http.path)}/*`),
+          (other) => routesOverlap(route, other) || other.endsWith(` ${getFirstSegment(http.path)}/*`),
         );
         if (holder) this.refused.push(`${contract.name} (${route}): it takes what is of ${holder}`);
         else this.#add({ service, upstream, policy, contract, access, http, pattern: http.path });

@@ -2,7 +2,7 @@ import { RateLimitText, type RateLimit } from '@jogakbo/contract';
 import { environmentOnly, findPlaintext, live, secret, settings } from '@jogakbo/service';
 import { EndpointList } from '@jogakbo/service/upstream-addresses';
 import { z } from 'zod';
-import { trustOf } from './client-address.ts';
+import { compileTrust } from './client-address.ts';
 
 const rateLimit = (text: RateLimit) => RateLimitText.default(text);
 const list = z
@@ -12,7 +12,7 @@ const list = z
 
 const peers = list.transform((names, context) => {
   try {
-    return trustOf(names);
+    return compileTrust(names);
   } catch {
     context.addIssue('addresses, networks such as 10.0.0.0/8, or loopback, separated by commas');
     return z.NEVER;

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { childTraceparent, traceIdOf } from '@jogakbo/messaging';
+import { childTraceparent, getTraceId } from '@jogakbo/messaging';
 import { problemHeaders, problemOfStatus } from './problem.ts';
 import { securityHeaders } from './security-headers.ts';
 
@@ -19,7 +19,7 @@ export function refuseUnreadable(error: ParseError, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
   // An answer that has begun cannot be taken back; one that is complete still reaches the client.
   if (answering?.headersSent) return void (answering.writableEnded ? socket.destroySoon() : socket.destroy());
-  hangUp(socket, statusOf(error));
+  hangUp(socket, toStatus(error));
 }
 
 /** This is no proxy: there are no tunnels (RFC 9110, section 9.3.6). */
@@ -30,7 +30,7 @@ export function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
 
 const wellFormedLine = /^[\w!#$%&'*+.^`|~-]+ \S+ HTTP\/1\.[01]\r?\n/;
 
-function statusOf({ code, reason, rawPacket }: ParseError): number {
+function toStatus({ code, reason, rawPacket }: ParseError): number {
   switch (code) {
     case 'HPE_HEADER_OVERFLOW':
       return 431;
@@ -50,7 +50,7 @@ function statusOf({ code, reason, rawPacket }: ParseError): number {
 }
 
 function hangUp(socket: Socket, status: number): void {
-  const problem = problemOfStatus(status, traceIdOf(childTraceparent())!);
+  const problem = problemOfStatus(status, getTraceId(childTraceparent())!);
   const body = JSON.stringify(problem);
   const headers = {
     date: new Date().toUTCString(),

@@ -157,7 +157,7 @@ describe('services that are asked over HTTP', () => {
     announced.push(announcement);
     await gateway.announce(Announced(announcement));
     const services = gateway.get(KnownServices);
-    const known = () => services.upstreamsOf(name);
+    const known = () => services.getUpstreams(name);
     // The table of routes may come a little later. A name of a service on the bus gets none.
     const isInTable = () => {
       const routes = services.foreignContracts.find((one) => one.service === name)?.requests ?? [];
@@ -706,7 +706,7 @@ describe('services that are asked over HTTP', () => {
       announced.push(one);
       await gateway.announce(Announced(one));
     }
-    await eventually(() => services.upstreamsOf('hello').length === 301);
+    await eventually(() => services.getUpstreams('hello').length === 301);
     expect(tables).toBeLessThanOrEqual((performance.now() - began) / 100 + 12);
     expect((await call('/v1/things')).status).toBe(200);
   });
@@ -747,13 +747,13 @@ describe('services that are asked over HTTP', () => {
       await announce(second, { name: 'hello-aaa', routes: ['GET /v1/hello-mine'] });
       for (let n = 0; n < 5; n += 1) await call('/v1/hello-mine');
       expect([first.asked.length, second.asked.length]).toEqual([5, 0]);
-      const tagsOf = async () => (await call('/openapi.json')).body.paths['/v1/hello-mine'].get.tags;
-      expect(await tagsOf()).toEqual(['hello-zzz']);
+      const getTags = async () => (await call('/openapi.json')).body.paths['/v1/hello-mine'].get.tags;
+      expect(await getTags()).toEqual(['hello-zzz']);
       // Who has gone holds nothing.
       await gateway.announce(Announced({ ...announced.at(-2)!, state: 'draining' }));
       await isThere('/v1/hello-mine');
       expect(second.asked.length).toBeGreaterThan(0);
-      expect(await tagsOf()).toEqual(['hello-aaa']);
+      expect(await getTags()).toEqual(['hello-aaa']);
     });
   });
 

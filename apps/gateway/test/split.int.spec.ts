@@ -108,12 +108,12 @@ describe('a share of the requests for a version of a service that is asked over 
     await eventually(() =>
       gateway
         .get(KnownServices)
-        .upstreamsOf('hello')
+        .getUpstreams('hello')
         .some((one) => one.version === version),
     );
   }
 
-  async function versionOf(member?: string): Promise<string> {
+  async function getVersion(member?: string): Promise<string> {
     const response = await fetch(`${gateway.url}/v1/hello`, {
       headers: member ? { authorization: `Bearer ${tokens.get(member)}` } : {},
     });
@@ -124,7 +124,7 @@ describe('a share of the requests for a version of a service that is asked over 
   async function meeting(version: string): Promise<string[]> {
     const versions: string[] = [];
     for (let from = 0; from < members.length; from += 20)
-      versions.push(...(await Promise.all(members.slice(from, from + 20).map((one) => versionOf(one)))));
+      versions.push(...(await Promise.all(members.slice(from, from + 20).map((one) => getVersion(one)))));
     return members.filter((_, nth) => versions[nth] === version);
   }
 
@@ -134,7 +134,7 @@ describe('a share of the requests for a version of a service that is asked over 
     expect(first.length).toBeGreaterThan(7);
     expect(first.length).toBeLessThan(33);
     expect(await meeting('2.0')).toEqual(first);
-    const fromHere = await Promise.all(Array.from({ length: 20 }, () => versionOf()));
+    const fromHere = await Promise.all(Array.from({ length: 20 }, () => getVersion()));
     expect(new Set(fromHere).size).toBe(1);
     const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
     expect(metrics).toMatch(/calls_split_total\{callee="hello",callee_version="2.0".* \d+/);
@@ -157,14 +157,14 @@ describe('a share of the requests for a version of a service that is asked over 
     for (const version of ['1.0', '2.0'])
       for (const module of chain(version)) services.push(await start(module, { version, environment }));
     try {
-      const versionsOf = async (member: string) => {
+      const getVersions = async (member: string) => {
         const authorization = `Bearer ${tokens.get(member)}`;
         const response = await fetch(`${gateway.url}/v1/versions`, { headers: { authorization } });
         return ((await response.json()) as { versions?: string[] }).versions;
       };
-      await eventually(() => versionsOf(members[0]!));
+      await eventually(() => getVersions(members[0]!));
       const met: [string, string[] | undefined][] = [];
-      for (const member of members) met.push([member, await versionsOf(member)]);
+      for (const member of members) met.push([member, await getVersions(member)]);
       const expected = (member: string) =>
         toSplitKey(member) < 2_000 ? ['2.0', '2.0', '2.0'] : ['1.0', '1.0', '1.0'];
       expect(met).toEqual(members.map((member) => [member, expected(member)]));
@@ -184,15 +184,15 @@ describe('a share of the requests for a version of a service that is asked over 
     expect(more).toEqual(expect.arrayContaining(before));
     expect(more.length).toBeGreaterThan(78);
     settings.trafficSplit = {};
-    const versions = new Set(await Promise.all(Array.from({ length: 40 }, () => versionOf(members[0]))));
+    const versions = new Set(await Promise.all(Array.from({ length: 40 }, () => getVersion(members[0]))));
     expect(versions.size).toBe(2);
     settings.trafficSplit = { hello: { '2.0': 100 } };
   });
 
   it('asks the others where the version does not answer', async () => {
     running.get('2.0')!.close().closeAllConnections();
-    expect(await versionOf(members[0])).toBe('1.0');
-    expect(gateway.get(SplitCalls).sharesOf('hello')).toEqual({ '2.0': 100 });
+    expect(await getVersion(members[0])).toBe('1.0');
+    expect(gateway.get(SplitCalls).getShares('hello')).toEqual({ '2.0': 100 });
     const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
     expect(metrics).toMatch(/calls_split_fell_back_total\{callee="hello",callee_version="2.0".* [1-9]/);
   });

@@ -5,7 +5,7 @@ import { recordAudit } from './audit.ts';
 import { Hashing, inside } from './hashing.ts';
 import { Member } from './member.ts';
 import { nobodysHash } from './password.ts';
-import { SignInLimits, sourceOf } from './sign-in-limits.ts';
+import { SignInLimits, toSource } from './sign-in-limits.ts';
 
 /** What is typed in, as the contract has it. */
 export const SignInForm = SignIn.input;
@@ -28,7 +28,7 @@ export class Credentials {
     const account = email.toLowerCase();
     const member = await this.dataSource.manager.findOneBy(Member, { email: account });
     const { memberId } = member ?? {};
-    const address = from && sourceOf(from);
+    const address = from && toSource(from);
     const guard = address ? this.limits.guard({ email: account, address, memberId }) : undefined;
     const fits = await this.hashing.fits(
       password,
@@ -48,7 +48,7 @@ export class Credentials {
     from: string | undefined,
     details: Record<string, unknown>,
   ): Promise<void> {
-    const address = from && sourceOf(from);
+    const address = from && toSource(from);
     if (address) await this.limits.succeeded(tx, { email, address, memberId });
     await recordAudit(tx, 'signed-in', { memberId, address, details });
   }

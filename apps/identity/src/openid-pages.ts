@@ -87,7 +87,7 @@ type Language = keyof typeof texts;
 type Refusal = 'wrong-credentials' | 'too-many-attempts' | 'too-busy';
 
 /** Korean, unless English is asked for first. */
-const languageOf = (accepted: string | undefined): Language =>
+const negotiateLanguage = (accepted: string | undefined): Language =>
   /\b(ko|en)\b/i.exec(accepted ?? '')?.[1]?.toLowerCase() === 'en' ? 'en' : 'ko';
 
 const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -104,7 +104,7 @@ export function signInPage(
   action: string,
   refusal?: Refusal,
 ): string {
-  const language = languageOf(accepted);
+  const language = negotiateLanguage(accepted);
   const text = texts[language];
   return page(
     language,
@@ -124,7 +124,7 @@ export function consentPage(
   action: string,
   scopes: readonly string[],
 ): string {
-  const language = languageOf(accepted);
+  const language = negotiateLanguage(accepted);
   const text = texts[language];
   const names: Record<string, string> = text.scopes;
   const items = scopes.map((scope) => `<li>${escaped(names[scope] ?? scope)}</li>`).join('');
@@ -138,7 +138,7 @@ export function consentPage(
 
 /** @param detail by default that it took too long */
 export function problemPage(accepted: string | undefined, detail?: string): string {
-  const language = languageOf(accepted);
+  const language = negotiateLanguage(accepted);
   const text = texts[language];
   return page(language, text.problem, `<p role="alert">${escaped(detail ?? text.expired)}</p>`);
 }

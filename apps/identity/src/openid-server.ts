@@ -97,7 +97,7 @@ export async function openIdServer(
    * address, which no other site can know.
    * @throws SessionNotFound
    */
-  async function interactionOf(request: FastifyRequest<Interaction>, reply: FastifyReply, prompt?: string) {
+  async function readInteraction(request: FastifyRequest<Interaction>, reply: FastifyReply, prompt?: string) {
     const interaction = await openId.provider.interactionDetails(request.raw, reply.raw);
     const isThis = interaction.uid === request.params.uid;
     if (!isThis || (prompt && interaction.prompt.name !== prompt))
@@ -112,7 +112,7 @@ export async function openIdServer(
     reply: FastifyReply,
     refusal?: Parameters<typeof signInPage>[3],
   ) {
-    const { interaction, name } = await interactionOf(request, reply);
+    const { interaction, name } = await readInteraction(request, reply);
     const language = request.headers['accept-language'];
     const action = `${mountPath}/interaction/${interaction.uid}`;
     reply.headers(pageHeaders(interaction.params['redirect_uri'] as string));
@@ -123,7 +123,7 @@ export async function openIdServer(
   }
 
   async function signIn(request: FastifyRequest<Interaction>, reply: FastifyReply) {
-    const { client } = await interactionOf(request, reply, 'login');
+    const { client } = await readInteraction(request, reply, 'login');
     const form = SignInForm.safeParse(Object.fromEntries(request.body));
     try {
       if (!form.success) throw new Rejection('wrong-credentials', 401);
@@ -147,7 +147,7 @@ export async function openIdServer(
   }
 
   async function consent(request: FastifyRequest<Interaction>, reply: FastifyReply) {
-    const { interaction, client } = await interactionOf(request, reply, 'consent');
+    const { interaction, client } = await readInteraction(request, reply, 'consent');
     const { Grant } = openId.provider;
     const { accountId } = interaction.session!;
     const known = interaction.grantId ? await Grant.find(interaction.grantId) : undefined;
@@ -168,7 +168,7 @@ export async function openIdServer(
   }
 
   async function refuse(request: FastifyRequest<Interaction>, reply: FastifyReply) {
-    await interactionOf(request, reply);
+    await readInteraction(request, reply);
     reply.hijack();
     await openId.provider.interactionFinished(request.raw, reply.raw, { error: 'access_denied' });
   }

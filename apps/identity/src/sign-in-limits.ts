@@ -34,7 +34,7 @@ export class SignInLimits {
   /** Guards one comparison. @throws Rejection `too-many-attempts`, from `before`: the same for accounts that do not exist */
   guard(place: Place): Guard {
     let isKnown = false;
-    const { pair, account, address } = keysOf(place);
+    const { pair, account, address } = getKeys(place);
     return {
       before: async () => {
         const [rows, known] = await Promise.all([
@@ -79,7 +79,7 @@ export class SignInLimits {
 
   /** A member has signed in from here: the failures of before are forgotten, and the address is known from now on. */
   async succeeded(tx: EntityManager, place: Place & { memberId: string }): Promise<void> {
-    await tx.query('DELETE FROM sign_in_failures WHERE key = $1', [keysOf(place).pair]);
+    await tx.query('DELETE FROM sign_in_failures WHERE key = $1', [getKeys(place).pair]);
     await tx.query(
       `INSERT INTO known_address (member_id, address) VALUES ($1, $2)
        ON CONFLICT (member_id, address) DO UPDATE SET last_seen = now()`,
@@ -98,13 +98,13 @@ const countFailure = `
   RETURNING key, failures`;
 
 /** An account by its hash: addresses of people who are no members are not kept. */
-function keysOf({ email, address }: Place) {
+function getKeys({ email, address }: Place) {
   const account = createHash('sha256').update(email).digest('base64url');
   return { pair: `pair ${account} ${address}`, account: `account ${account}`, address: `address ${address}` };
 }
 
 /** Where a request comes from. Of IPv6 the network: one customer has all addresses of a /64. */
-export function sourceOf(address: string): string {
+export function toSource(address: string): string {
   const plain = address.replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, '');
   if (!isIPv6(plain)) return plain;
   const [head = '', tail] = plain.split('::') as [string, string?];

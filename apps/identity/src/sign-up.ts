@@ -6,9 +6,9 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { Hashing, inside } from './hashing.ts';
 import { addMember } from './member.ts';
-import { sourceOf } from './sign-in-limits.ts';
+import { toSource } from './sign-in-limits.ts';
 import { SignUpMails } from './sign-up-mails.ts';
-import { weaknessOf } from './weak-passwords.ts';
+import { findWeakness } from './weak-passwords.ts';
 
 @Controller()
 export class SignUpHandler {
@@ -23,12 +23,12 @@ export class SignUpHandler {
    */
   @Handles(SignUp)
   async handle(command: Body<typeof SignUp>, { tx, publish, language, address }: UnitOfWork) {
-    const weakness = weaknessOf(command.password, command.email);
+    const weakness = findWeakness(command.password, command.email);
     if (weakness)
       throw SignUp.reject('weak-password', 'the password is too easy to guess', [
         { path: 'password', message: weakness },
       ]);
-    const network = address && sourceOf(address);
+    const network = address && toSource(address);
     // Before the first use of `tx`: no connection is held while this takes its time.
     const passwordHash = await this.hashing.hash(command.password, network ?? inside);
     const memberId = randomUUIDv7();

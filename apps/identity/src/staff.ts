@@ -1,7 +1,7 @@
 import { Role } from '@jogakbo/contracts-identity';
 import { json } from '@jogakbo/service';
 import { z } from 'zod';
-import { weaknessOf } from './weak-passwords.ts';
+import { findWeakness } from './weak-passwords.ts';
 
 const StaffAccount = z
   .strictObject({
@@ -11,7 +11,7 @@ const StaffAccount = z
     roles: z.array(Role).min(1),
   })
   .superRefine(({ email, password }, { addIssue }) => {
-    const message = weaknessOf(password, email);
+    const message = findWeakness(password, email);
     if (message) addIssue({ code: 'custom', path: ['password'], message });
   });
 export type StaffAccount = z.output<typeof StaffAccount>;

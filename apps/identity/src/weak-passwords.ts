@@ -47,7 +47,7 @@ const substitutes: Record<string, string> = {
 const longEnough = 4;
 
 /** Why a password is too easy to guess for the member with this address; undefined where it is not. */
-export function weaknessOf(password: string, email: string): string | undefined {
+export function findWeakness(password: string, email: string): string | undefined {
   const text = password.normalize('NFKC').toLowerCase();
   const core = withoutAffixes(text);
   if (isNamedBy(email.toLowerCase(), text, core)) return 'must not contain the name in the address';

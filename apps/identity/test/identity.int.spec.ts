@@ -42,7 +42,7 @@ describe('identity', () => {
       `UPDATE refresh_token SET used_at = now() - $2 * interval '1 second' WHERE token_hash = $1`,
       [hashToken(token), seconds],
     );
-  const callerOf = ({ sub, roles, sid }: JWTPayload) => ({
+  const toCaller = ({ sub, roles, sid }: JWTPayload) => ({
     caller: { memberId: sub!, roles: roles as string[], sessionId: sid as string },
   });
   const refused = { code: 'refresh-token-refused', status: 401 };
@@ -58,7 +58,7 @@ describe('identity', () => {
         { memberId, email: 'ada@example.com', name: 'Ada', language: 'en', mayMail: true },
       );
       const { accessToken } = await signIn('aDA@example.com');
-      await expect(identity.ask(GetMe, {}, callerOf(decodeJwt(accessToken)))).resolves.toEqual({
+      await expect(identity.ask(GetMe, {}, toCaller(decodeJwt(accessToken)))).resolves.toEqual({
         ...{ memberId, email: 'ada@example.com', name: 'Ada', roles: ['member'] },
       });
     });
@@ -314,7 +314,7 @@ describe('identity', () => {
   it('signs out of this session and of no other', async () => {
     const { email } = await member();
     const [here, elsewhere] = [await signIn(email), await signIn(email)];
-    await identity.ask(SignOut, {}, callerOf(decodeJwt(here.accessToken)));
+    await identity.ask(SignOut, {}, toCaller(decodeJwt(here.accessToken)));
     await expect(refresh(here.refreshToken)).rejects.toMatchObject(refused);
     await expect(refresh(elsewhere.refreshToken)).resolves.toMatchObject({ tokenType: 'Bearer' });
   });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { actionOf, Browser } from '@jogakbo/testing';
+import { getAction, Browser } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { Partner, password, redirectUri } from './partner.ts';
 
@@ -27,7 +27,7 @@ describe('the pages of OpenID Connect', () => {
       expect(policy).toContain("frame-ancestors 'none'");
       expect(policy).toContain("form-action 'self' https://partner.example;");
     }
-    const action = actionOf(english.text);
+    const action = getAction(english.text);
     const wrong = await browser.open(action, { email, password: 'wrong' });
     expect(wrong.status).toBe(401);
     expect(wrong.text).toContain('role="alert"');
@@ -39,7 +39,7 @@ describe('the pages of OpenID Connect', () => {
     const { email } = await partner.member();
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
-    const action = actionOf((await browser.open(address)).text);
+    const action = getAction((await browser.open(address)).text);
     for (let i = 0; i < 10; i++)
       await browser.open(action, { email, password: 'wrong' }, { 'x-forwarded-for': `198.51.100.${i}` });
     const refused = await browser.open(action, { email, password });
@@ -48,7 +48,7 @@ describe('the pages of OpenID Connect', () => {
     partner.door.address = '203.0.113.8';
     const elsewhere = new Browser(partner.origin);
     const page = await elsewhere.open((await partner.begin()).address);
-    expect((await elsewhere.open(actionOf(page.text), { email, password })).status).toBe(200);
+    expect((await elsewhere.open(getAction(page.text), { email, password })).status).toBe(200);
     await partner.identity.query('DELETE FROM sign_in_failures');
   });
 
@@ -56,12 +56,12 @@ describe('the pages of OpenID Connect', () => {
     const { email } = await partner.member();
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
-    const action = actionOf((await browser.open(address)).text);
+    const action = getAction((await browser.open(address)).text);
     const form = { email, password };
     for (const origin of ['https://evil.example', 'null'])
       expect((await browser.open(action, form, { origin })).status).toBe(400);
     expect((await new Browser(partner.origin).open(action, form)).status).toBe(400);
-    const other = actionOf((await new Browser(partner.origin).open((await partner.begin()).address)).text);
+    const other = getAction((await new Browser(partner.origin).open((await partner.begin()).address)).text);
     const refused = await browser.open(other, form);
     expect(refused.status).toBe(400);
     expect(refused.headers.get('content-type')).toBe('text/html; charset=utf-8');
@@ -78,8 +78,8 @@ describe('the pages of OpenID Connect', () => {
       const browser = new Browser(partner.origin);
       const page = await browser.open(pathname, Object.fromEntries(searchParams), { origin });
       expect(page.status).toBe(200);
-      const asked = await browser.open(actionOf(page.text), { email, password });
-      const allowed = await browser.open(actionOf(asked.text), {});
+      const asked = await browser.open(getAction(page.text), { email, password });
+      const allowed = await browser.open(getAction(asked.text), {});
       const { expires_in } = await openid.authorizationCodeGrant(partner.client, allowed.url, checks);
       expect(expires_in).toBe(600);
     }
@@ -95,10 +95,10 @@ describe('the pages of OpenID Connect', () => {
     const { address, checks } = await partner.begin();
     const browser = new Browser(partner.origin);
     const page = await browser.open(`${address}&response_mode=form_post`);
-    const asked = await browser.open(actionOf(page.text), { email, password });
-    const { status, headers, text } = await browser.open(actionOf(asked.text), {});
+    const asked = await browser.open(getAction(page.text), { email, password });
+    const { status, headers, text } = await browser.open(getAction(asked.text), {});
     expect([status, headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
-    expect(actionOf(text)).toBe(redirectUri);
+    expect(getAction(text)).toBe(redirectUri);
     const [, script] = /<script>([^]*?)<\/script>/.exec(text)!;
     expect(text.match(/<script/g)).toHaveLength(1);
     const policy = headers
@@ -125,7 +125,7 @@ describe('the pages of OpenID Connect', () => {
   it('tells the partner where the member refuses', async () => {
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
-    const action = actionOf((await browser.open(address)).text).replace(/sign-in$/, 'refuse');
+    const action = getAction((await browser.open(address)).text).replace(/sign-in$/, 'refuse');
     const { url } = await browser.open(action, {});
     expect(url.searchParams.get('error')).toBe('access_denied');
   });

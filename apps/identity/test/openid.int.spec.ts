@@ -71,7 +71,7 @@ describe('OpenID Connect for others', () => {
 
   it('signs a member in with a partner, who learns what was allowed', async () => {
     const { email, memberId } = await partner.member();
-    const tokens = await partner.tokensOf(email);
+    const tokens = await partner.obtainTokens(email);
     expect(tokens.claims()).toMatchObject({ iss: partner.origin, aud: 'partner', sub: memberId });
     const claims = await openid.fetchUserInfo(partner.client, tokens.access_token, memberId);
     expect(claims).toEqual({ sub: memberId, name: '김하나', email, email_verified: false });
@@ -99,7 +99,7 @@ describe('OpenID Connect for others', () => {
     const client = await openid.discovery(new URL(partner.origin), 'rsa', metadata, openid.None(), {
       execute: [openid.allowInsecureRequests],
     });
-    const tokens = await partner.tokensOf(email, client, appUri);
+    const tokens = await partner.obtainTokens(email, client, appUri);
     const keys = createRemoteJWKSet(new URL(`${partner.origin}/.well-known/jwks.json`));
     const { payload, protectedHeader } = await jwtVerify(tokens.id_token!, keys, { algorithms: ['RS256'] });
     expect(payload).toMatchObject({ sub: memberId, aud: 'rsa' });
@@ -109,7 +109,7 @@ describe('OpenID Connect for others', () => {
   it('serves a client without a secret', async () => {
     const { email, memberId } = await partner.member();
     const app = await partner.discover('app', openid.None());
-    expect((await partner.tokensOf(email, app, appUri)).claims()).toMatchObject({
+    expect((await partner.obtainTokens(email, app, appUri)).claims()).toMatchObject({
       aud: 'app',
       sub: memberId,
     });
@@ -117,7 +117,7 @@ describe('OpenID Connect for others', () => {
 
   it('refreshes once with each token; a used one ends all that came of it after the grace', async () => {
     const { email, memberId } = await partner.member();
-    const first = await partner.tokensOf(email);
+    const first = await partner.obtainTokens(email);
     const second = await openid.refreshTokenGrant(partner.client, first.refresh_token!);
     expect(second.refresh_token).not.toBe(first.refresh_token);
     await openid.fetchUserInfo(partner.client, second.access_token, memberId);
@@ -141,7 +141,7 @@ describe('OpenID Connect for others', () => {
 
   it('gives two at once the same successor, and again within the grace', async () => {
     const { email, memberId } = await partner.member();
-    const { refresh_token: token } = await partner.tokensOf(email);
+    const { refresh_token: token } = await partner.obtainTokens(email);
     const refresh = (used: string) => openid.refreshTokenGrant(partner.client, used);
     const results = await Promise.all([refresh(token!), refresh(token!)]);
     const successors = new Set(results.map((result) => result.refresh_token!));
@@ -158,7 +158,7 @@ describe('OpenID Connect for others', () => {
 
   it('revokes what a partner gives back', async () => {
     const { email, memberId } = await partner.member();
-    const tokens = await partner.tokensOf(email);
+    const tokens = await partner.obtainTokens(email);
     await openid.tokenRevocation(partner.client, tokens.refresh_token!);
     await expect(openid.refreshTokenGrant(partner.client, tokens.refresh_token!)).rejects.toMatchObject({
       error: 'invalid_grant',
@@ -216,7 +216,7 @@ describe('OpenID Connect for others', () => {
   it('ends with a sign-out everywhere, and lives through a rotation and a restart', async () => {
     const { email, memberId } = await partner.member();
     const caller = { memberId, roles: ['member'] };
-    const before = await partner.tokensOf(email);
+    const before = await partner.obtainTokens(email);
     await partner.identity.ask(RotateSigningKey, {}, { caller });
     await partner.identity.query('UPDATE signing_key SET active_at = now() WHERE active_at > now()');
     await partner.identity.get(SigningKeys).load();
@@ -233,7 +233,7 @@ describe('OpenID Connect for others', () => {
 
   it('keeps no token, no code and no cookie in its database', async () => {
     const { email } = await partner.member();
-    const tokens = await partner.tokensOf(email);
+    const tokens = await partner.obtainTokens(email);
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
     const code = (await partner.walk(address, email, browser)).searchParams.get('code')!;

@@ -1,5 +1,5 @@
 import { SignUp } from '@jogakbo/contracts-identity';
-import { actionOf, Browser, ServiceUnderTest } from '@jogakbo/testing';
+import { getAction, Browser, ServiceUnderTest } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { IdentityModule } from '../src/identity.module.ts';
 import { Door } from './door.ts';
@@ -65,12 +65,12 @@ export class Partner {
   /** Signs in and allows; gives where the browser was sent. */
   async walk(address: string, email: string, browser = new Browser(this.origin)): Promise<URL> {
     const page = await browser.open(address);
-    const asked = await browser.open(actionOf(page.text), { email, password });
-    const allowed = await browser.open(actionOf(asked.text), {});
+    const asked = await browser.open(getAction(page.text), { email, password });
+    const allowed = await browser.open(getAction(asked.text), {});
     return allowed.url;
   }
 
-  async tokensOf(email: string, client = this.client, redirect = redirectUri) {
+  async obtainTokens(email: string, client = this.client, redirect = redirectUri) {
     const { address, checks } = await this.begin(client, redirect);
     return openid.authorizationCodeGrant(client, await this.walk(address, email), checks);
   }

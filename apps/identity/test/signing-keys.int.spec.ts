@@ -7,7 +7,7 @@ import { DataSource } from 'typeorm';
 import { IdentityModule } from '../src/identity.module.ts';
 import { SigningKeys } from '../src/signing-keys.ts';
 
-const keysOf = (identity: ServiceUnderTest) =>
+const getKeys = (identity: ServiceUnderTest) =>
   new SigningKeys(identity.get(DataSource), identity.get(StorageEncryption));
 
 describe('signing keys', () => {
@@ -49,7 +49,7 @@ describe('signing keys', () => {
 
   it('agrees on one key when several instances start at once', async () => {
     await identity.query('DELETE FROM signing_key');
-    const instances = Array.from({ length: 5 }, () => keysOf(identity));
+    const instances = Array.from({ length: 5 }, () => getKeys(identity));
     // With every connection open already, they really begin at once.
     await Promise.all(instances.map(() => identity.query('SELECT pg_sleep(0.1)')));
     await Promise.all(instances.map((keys) => keys.onModuleInit()));
@@ -75,7 +75,7 @@ describe('signing keys', () => {
     expect((await stored()).join()).not.toContain(d);
     expect(identity.get(SigningKeys).current.kid).toBe(kid);
     // It came from before there was RS256, too: it was completed, the same for every instance.
-    const others = [keysOf(identity), keysOf(identity)];
+    const others = [getKeys(identity), getKeys(identity)];
     await Promise.all(others.map((keys) => keys.load()));
     for (const keys of others) expect(keys.public).toEqual(identity.get(SigningKeys).public);
     expect(others[0]!.public.map(({ alg }) => alg)).toEqual(['ES256', 'RS256']);

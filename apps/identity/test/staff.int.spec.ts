@@ -31,7 +31,7 @@ describe('staff', () => {
   const write = (staff: unknown) =>
     writeFile(file, typeof staff === 'string' ? staff : JSON.stringify(staff), { mode: 0o600 });
   const signIn = (email: string, password: string) => identity.ask(SignIn, { email, password });
-  const rolesOf = async (email: string, password: string) =>
+  const getRoles = async (email: string, password: string) =>
     decodeJwt((await signIn(email, password)).accessToken)['roles'];
   const announced = async () =>
     (
@@ -53,7 +53,7 @@ describe('staff', () => {
   });
 
   it('exists from the start, and is announced', async () => {
-    await expect(rolesOf('operator@store.example', 'first password')).resolves.toEqual(operator.roles);
+    await expect(getRoles('operator@store.example', 'first password')).resolves.toEqual(operator.roles);
     await expect(announced()).resolves.toEqual(['operator@store.example']);
   });
 
@@ -71,7 +71,7 @@ describe('staff', () => {
     await expect(signIn('operator@store.example', 'first password')).rejects.toMatchObject({
       code: 'wrong-credentials',
     });
-    await expect(rolesOf('operator@store.example', 'second password')).resolves.toEqual(['operator']);
+    await expect(getRoles('operator@store.example', 'second password')).resolves.toEqual(['operator']);
     // Once for the roles and once for the sessions of the old password.
     expect((await identity.ask(ListRevocations, {})).revocations).toMatchObject([
       ...[{ generation: 2 }, { generation: 1 }],
@@ -89,7 +89,7 @@ describe('staff', () => {
     await expect(identity.ask(RefreshSession, { refreshToken })).rejects.toMatchObject({
       code: 'refresh-token-refused',
     });
-    await expect(rolesOf(email, operator.password)).resolves.toEqual(['merchant']);
+    await expect(getRoles(email, operator.password)).resolves.toEqual(['merchant']);
   });
 
   it.each([

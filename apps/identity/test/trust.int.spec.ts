@@ -63,7 +63,7 @@ describe('trust', () => {
 
   describe('revokes access tokens, for every gateway to hear and to ask for,', () => {
     /** Runs what revokes, and returns what was announced and is listed. */
-    async function revocationOf(memberId: string, work: () => Promise<unknown>) {
+    async function captureRevocation(memberId: string, work: () => Promise<unknown>) {
       await work();
       const announced = await identity.hears(TokensRevoked, (event) => event.memberId === memberId);
       const { revocations, revokedUntil } = await identity.ask(ListRevocations, {});
@@ -72,13 +72,13 @@ describe('trust', () => {
       return announced;
     }
     const expiry = (token: string) => new Date(decodeJwt(token).exp! * 1_000).toISOString();
-    const sessionOf = (token: string) => decodeJwt(token)['sid'] as string;
-    const generationOf = (token: string) => decodeJwt(token)['gen'];
+    const getSession = (token: string) => decodeJwt(token)['sid'] as string;
+    const getGeneration = (token: string) => decodeJwt(token)['gen'];
 
     it('of a session that is signed out', async () => {
       const { accessToken, memberId } = await member();
-      const sessionId = sessionOf(accessToken);
-      const revoked = await revocationOf(memberId, () =>
+      const sessionId = getSession(accessToken);
+      const revoked = await captureRevocation(memberId, () =>
         identity.ask(SignOut, {}, as(memberId, ['member'], sessionId)),
       );
       expect(revoked).toEqual({ memberId, sessionId, until: expect.any(String) });
@@ -91,29 +91,31 @@ describe('trust', () => {
       await identity.query(
         `UPDATE refresh_token SET used_at = now() - interval '1 hour' WHERE used_at IS NOT NULL`,
       );
-      const revoked = await revocationOf(memberId, () => refresh(refreshToken).catch(() => {}));
-      expect(revoked).toMatchObject({ sessionId: sessionOf(accessToken) });
+      const revoked = await captureRevocation(memberId, () => refresh(refreshToken).catch(() => {}));
+      expect(revoked).toMatchObject({ sessionId: getSession(accessToken) });
     });
 
     it('of a member who signs out everywhere', async () => {
       const { email, accessToken, memberId } = await member();
-      const revoked = await revocationOf(memberId, () => identity.ask(SignOutEverywhere, {}, as(memberId)));
+      const revoked = await captureRevocation(memberId, () =>
+        identity.ask(SignOutEverywhere, {}, as(memberId)),
+      );
       expect(revoked).toEqual({ memberId, generation: 1, until: expect.any(String) });
-      expect(generationOf(accessToken)).toBe(0);
-      expect(generationOf((await signIn(email)).accessToken)).toBe(1);
+      expect(getGeneration(accessToken)).toBe(0);
+      expect(getGeneration((await signIn(email)).accessToken)).toBe(1);
     });
 
     it('of a member whose roles change, and not of one whose roles stay', async () => {
       const { accessToken, refreshToken, memberId } = await member();
       const change = (roles: ('member' | 'merchant')[]) =>
         identity.ask(ChangeRoles, { memberId, roles }, operator);
-      const revoked = await revocationOf(memberId, async () => {
+      const revoked = await captureRevocation(memberId, async () => {
         await change(['member']);
         await change(['merchant']);
       });
       expect(revoked).toEqual({ memberId, generation: 1, until: expect.any(String) });
-      expect(generationOf(accessToken)).toBe(0);
-      expect(generationOf((await refresh(refreshToken)).accessToken)).toBe(1);
+      expect(getGeneration(accessToken)).toBe(0);
+      expect(getGeneration((await refresh(refreshToken)).accessToken)).toBe(1);
     });
 
     it('up to a limit: beyond it every token that is as old counts as revoked', async () => {
@@ -198,7 +200,7 @@ describe('trust', () => {
   it('rotates the key and logs nobody out', async () => {
     const keys = identity.get(SigningKeys);
     const { email, ...before } = await member();
-    const kidOf = (token: string) => decodeProtectedHeader(token).kid;
+    const readKid = (token: string) => decodeProtectedHeader(token).kid;
     const verify = async (token: string) => {
       const jwks = (await identity.ask(GetJwks, {})) as unknown as JSONWebKeySet;
       return jwtVerify(token, createLocalJWKSet(jwks), { audience: 'jogakbo' });
@@ -214,13 +216,13 @@ describe('trust', () => {
     });
     // Published, and not yet in use: whoever verifies has it when the first token comes.
     await keys.load();
-    expect(await publishedKids()).toEqual([...[kid, kidOf(before.accessToken)]]);
-    expect(kidOf((await signIn(email)).accessToken)).toBe(kidOf(before.accessToken));
+    expect(await publishedKids()).toEqual([...[kid, readKid(before.accessToken)]]);
+    expect(readKid((await signIn(email)).accessToken)).toBe(readKid(before.accessToken));
 
     await moveTo(kid, 'now()');
     await keys.load();
     const after = await refresh(before.refreshToken);
-    expect(kidOf(after.accessToken)).toBe(kid);
+    expect(readKid(after.accessToken)).toBe(kid);
     for (const token of [before.accessToken, after.accessToken]) await verify(token);
 
     await identity.query(`UPDATE signing_key SET active_at = active_at - interval '21 minutes'`);

@@ -17,7 +17,7 @@ type Step = `${Command}: ${How}`;
 const crashing: How[][] = [['run'], ['crash', 'run']];
 const repeated: How[][] = [...crashing, ['run', 'again']];
 
-const schedulesOf = (commands: Command[], fates: How[][]): Step[][] =>
+const buildSchedules = (commands: Command[], fates: How[][]): Step[][] =>
   choices(
     commands.map((command) => fates.map((steps) => steps.map((how): Step => `${command}: ${how}`))),
   ).flatMap(interleavings);
@@ -103,7 +103,7 @@ describe('inventory, in every order and with a crash before every commit', () =>
     told: string[];
   }
 
-  const endsOf = (cases: Case[]): Promise<End[]> =>
+  const runCases = (cases: Case[]): Promise<End[]> =>
     shelves.inventory.query<End>(
       `SELECT reservation.status, on_hand::int AS "onHand",
          (SELECT coalesce(json_agg(replace(name, 'inventory.', '') ORDER BY id), '[]') FROM outbox
@@ -141,14 +141,14 @@ describe('inventory, in every order and with a crash before every commit', () =>
   }
 
   it.each<[string, Step[][]]>([
-    ['two messages', pairs.flatMap((commands) => schedulesOf(commands, repeated))],
-    ['three messages', triples.flatMap((commands) => schedulesOf(commands, crashing))],
+    ['two messages', pairs.flatMap((commands) => buildSchedules(commands, repeated))],
+    ['three messages', triples.flatMap((commands) => buildSchedules(commands, crashing))],
     ['four messages', four],
   ])(
     'keeps its counts and announces nothing untrue: %s',
     async (_, schedules) => {
       const cases = await playAll(schedules);
-      const ends = await endsOf(cases);
+      const ends = await runCases(cases);
       const wrong = cases.flatMap((one, at) => {
         const { status, onHand, told } = ends[at]!;
         if (isRight(one, ends[at]!)) return [];

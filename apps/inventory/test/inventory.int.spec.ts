@@ -57,7 +57,7 @@ describe('inventory', () => {
   it('holds pieces, then sells them', async () => {
     const productId = await shelves.product(5);
     const orderId = await shelves.reserve(productId, 2);
-    await expect(shelves.placesOf(productId)).resolves.toEqual({
+    await expect(shelves.readPlaces(productId)).resolves.toEqual({
       onHand: 3,
       reserved: 2,
       sold: 0,
@@ -74,7 +74,7 @@ describe('inventory', () => {
     expect(now.version).toBeGreaterThan(before.version);
     await inventory.send(CommitStock({ orderId }));
     await inventory.hears(StockCommitted, about(orderId));
-    await expect(shelves.placesOf(productId)).resolves.toEqual({
+    await expect(shelves.readPlaces(productId)).resolves.toEqual({
       onHand: 3,
       reserved: 0,
       sold: 2,
@@ -94,7 +94,7 @@ describe('inventory', () => {
       // Overtaken by the return: does nothing.
       await inventory.ask(CommitStock, { orderId });
     }
-    await expect(shelves.placesOf(productId)).resolves.toEqual({
+    await expect(shelves.readPlaces(productId)).resolves.toEqual({
       onHand: 5,
       reserved: 0,
       sold: 0,
@@ -131,7 +131,7 @@ describe('inventory', () => {
     await shelves.settled(orderId);
     await inventory.ask(ReserveStock, { orderId, lines: [{ productId, quantity: 2 }] });
     await inventory.ask(CommitStock, { orderId });
-    await expect(shelves.statusesOf([orderId])).resolves.toEqual(['returned']);
+    await expect(shelves.readStatuses([orderId])).resolves.toEqual(['returned']);
     await expect(shelves.available(productId)).resolves.toBe(5);
   });
 
@@ -157,7 +157,7 @@ describe('inventory', () => {
       await eventually(() => answers(StockReserved).length + answers(StockRefused).length === 10);
       expect(answers(StockReserved)).toHaveLength(9);
       expect(answers(StockRefused)).toEqual([expect.objectContaining({ productId, available: 0 })]);
-      await expect(shelves.placesOf(productId)).resolves.toEqual({
+      await expect(shelves.readPlaces(productId)).resolves.toEqual({
         onHand: 0,
         reserved: 9,
         sold: 0,
@@ -181,9 +181,9 @@ describe('inventory', () => {
       await Promise.all(
         orders.map((orderId, i) => inventory.send((i % 2 ? CommitStock : ReturnStock)({ orderId }))),
       );
-      await eventually(async () => !(await shelves.statusesOf(orders)).includes('held'));
+      await eventually(async () => !(await shelves.readStatuses(orders)).includes('held'));
       for (const productId of products)
-        await expect(shelves.placesOf(productId)).resolves.toEqual({
+        await expect(shelves.readPlaces(productId)).resolves.toEqual({
           onHand: 175,
           reserved: 0,
           sold: 25,
@@ -205,7 +205,7 @@ describe('inventory', () => {
       await Promise.all([1, 2, 3].map(() => inventory.send(CommitStock({ orderId }), commitId)));
       await inventory.send(CommitStock({ orderId }));
       await shelves.settled(orderId);
-      await expect(shelves.placesOf(productId)).resolves.toEqual({
+      await expect(shelves.readPlaces(productId)).resolves.toEqual({
         onHand: 3,
         reserved: 0,
         sold: 2,
@@ -228,9 +228,9 @@ describe('inventory', () => {
       );
       await eventually(
         async () =>
-          (await shelves.statusesOf(orders)).filter((status) => status === 'returned').length === 20,
+          (await shelves.readStatuses(orders)).filter((status) => status === 'returned').length === 20,
       );
-      await expect(shelves.placesOf(productId)).resolves.toEqual({
+      await expect(shelves.readPlaces(productId)).resolves.toEqual({
         onHand: 20,
         reserved: 0,
         sold: 0,

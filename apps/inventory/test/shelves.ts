@@ -45,7 +45,7 @@ export class Shelves {
         translations: {},
       }),
     );
-    await eventually(() => this.placesOf(productId));
+    await eventually(() => this.readPlaces(productId));
     if (quantity > 0) await this.inventory.ask(ReceiveStock, { productId, quantity });
     return productId;
   }
@@ -66,7 +66,7 @@ export class Shelves {
     return (await this.inventory.ask(GetStock, { productId })).available;
   }
 
-  async placesOf(productId: string): Promise<unknown> {
+  async readPlaces(productId: string): Promise<unknown> {
     const [places] = await this.inventory.query(
       `SELECT on_hand::int AS "onHand", reserved::int, sold::int, received::int FROM stock WHERE product_id = $1`,
       [productId],
@@ -74,7 +74,7 @@ export class Shelves {
     return places;
   }
 
-  async statusesOf(orders: string[]): Promise<string[]> {
+  async readStatuses(orders: string[]): Promise<string[]> {
     const rows = await this.inventory.query<{ status: string }>(
       'SELECT status FROM reservation WHERE order_id = ANY($1)',
       [orders],

@@ -29,7 +29,7 @@ const locales = { ko: 'ko-KR', en: 'en-US' } as const;
 /** Costs more to make than all the rest of a mail. */
 const formats = new Map<string, Intl.NumberFormat>();
 
-function formatOf(language: Language, currency: string): Intl.NumberFormat {
+function getFormat(language: Language, currency: string): Intl.NumberFormat {
   const known = formats.get(`${language} ${currency}`);
   if (known) return known;
   const digits = minorUnitDigits(currency);
@@ -42,7 +42,7 @@ function formatOf(language: Language, currency: string): Intl.NumberFormat {
 
 /** An amount as it is written in the reader's language. */
 export function money({ amount, currency }: Money, language: Language, times = 1): string {
-  return formatOf(language, currency).format((amount * times) / 10 ** minorUnitDigits(currency));
+  return getFormat(language, currency).format((amount * times) / 10 ** minorUnitDigits(currency));
 }
 
 function asText({ paragraphs, facts = [], lines = [], signature }: Content): string {

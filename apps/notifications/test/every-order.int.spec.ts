@@ -54,7 +54,7 @@ describe('mails about one order, in every order and with a crash at every commit
   });
   afterAll(() => notifications.stop());
 
-  const messageIdOf = (eventId: string) => `<${eventId}@jogakbo.example>`;
+  const toMessageId = (eventId: string) => `<${eventId}@jogakbo.example>`;
 
   /** As if the event came from the broker. */
   function deliver(event: Event, { orderId, ids }: Case, crashes = false): Promise<unknown> {
@@ -99,7 +99,7 @@ describe('mails about one order, in every order and with a crash at every commit
         return { orderId: randomUUIDv7(), steps, ids, crashesAfter };
       }),
     );
-    for (const { ids, crashesAfter } of cases) if (crashesAfter) crashing.add(messageIdOf(ids[crashesAfter]));
+    for (const { ids, crashesAfter } of cases) if (crashesAfter) crashing.add(toMessageId(ids[crashesAfter]));
     const waiting = [...cases];
     const players = Array.from({ length: 12 }, async () => {
       for (let next = waiting.pop(); next; next = waiting.pop()) await play(next);
@@ -118,7 +118,7 @@ describe('mails about one order, in every order and with a crash at every commit
       ({ id }) => id,
     );
     const wrong = cases.flatMap(({ steps, ids, crashesAfter }) => {
-      const came = inOrder.map((event) => nth.get(messageIdOf(ids[event])) ?? []);
+      const came = inOrder.map((event) => nth.get(toMessageId(ids[event])) ?? []);
       const counts = came.map(({ length }) => length);
       const wanted = inOrder.map((event) => (event === crashesAfter ? 2 : 1));
       const first = came.map(([one]) => one?.at ?? -1);

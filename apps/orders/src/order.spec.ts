@@ -1,5 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
-import { cancel, confirm, evolve, refund, reject, totalOf, type Order, type OrderEvent } from './order.ts';
+import {
+  cancel,
+  confirm,
+  evolve,
+  refund,
+  reject,
+  calculateTotal,
+  type Order,
+  type OrderEvent,
+} from './order.ts';
 
 const placed: OrderEvent = {
   type: 'placed',
@@ -55,17 +64,17 @@ describe('an order', () => {
   });
 });
 
-describe('totalOf', () => {
+describe('calculateTotal', () => {
   it('adds up', () => {
     const price = (amount: number, currency = 'KRW') => ({ amount, currency });
     expect(
-      totalOf([
+      calculateTotal([
         { quantity: 3, price: price(5) },
         { quantity: 1, price: price(7) },
       ]),
     ).toEqual(price(22));
     expect(() =>
-      totalOf([
+      calculateTotal([
         { quantity: 1, price: price(5) },
         { quantity: 1, price: price(7, 'EUR') },
       ]),

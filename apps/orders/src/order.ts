@@ -100,7 +100,7 @@ export const isDearer = (now: Money, before: Money | undefined): boolean =>
   now.currency !== before?.currency || now.amount > before.amount;
 
 /** The sum of all lines. @throws Error where they are in several currencies */
-export function totalOf(lines: { quantity: number; price: Money }[]): Money {
+export function calculateTotal(lines: { quantity: number; price: Money }[]): Money {
   const currency = lines[0]!.price.currency;
   if (lines.some(({ price }) => price.currency !== currency)) throw new Error('several currencies');
   return { amount: lines.reduce((sum, { quantity, price }) => sum + quantity * price.amount, 0), currency };

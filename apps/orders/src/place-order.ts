@@ -7,7 +7,7 @@ import { append, nothing, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles, RemoteFault } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { openOrder } from './open-orders.ts';
-import { isDearer, order, totalOf } from './order.ts';
+import { isDearer, order, calculateTotal } from './order.ts';
 
 type Command = Body<typeof PlaceOrder>;
 type Quotes = Reply<typeof QuoteProducts>;
@@ -27,7 +27,7 @@ export class PlaceOrderHandler {
     const priced = priceLines(lines, quotes);
     if (new Set(priced.map(({ price }) => price.currency)).size > 1)
       throw PlaceOrder.reject('mixed-currencies');
-    const total = totalOf(priced);
+    const total = calculateTotal(priced);
     mustNotBeDearer({ lines, expectedTotal }, quotes, total);
     const isFree = total.amount === 0;
     if (!isFree) mustBePayable(payment, isKnown);

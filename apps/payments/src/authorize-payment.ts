@@ -5,7 +5,7 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { FairCalls } from './fair-calls.ts';
-import { catchUp, payment, paymentIdOf } from './payment.ts';
+import { catchUp, payment, toPaymentId } from './payment.ts';
 import { PaymentProvider } from './provider.ts';
 
 @Controller()
@@ -28,7 +28,7 @@ export class AuthorizePaymentHandler {
     { orderId, memberId, amount, token }: Body<typeof AuthorizePayment>,
     work: UnitOfWork,
   ): Promise<void> {
-    const charge = await this.provider.authorize({ paymentId: paymentIdOf(orderId), amount, token });
+    const charge = await this.provider.authorize({ paymentId: toPaymentId(orderId), amount, token });
 
     const about = { memberId, amount, sandbox: this.provider.sandbox };
     const now = await load(work.tx, payment, orderId);

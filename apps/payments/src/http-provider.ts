@@ -58,7 +58,7 @@ export class HttpProvider extends PaymentProvider {
   }
 
   authorize({ paymentId, amount, token }: Parameters<PaymentProvider['authorize']>[0]): Promise<Charge> {
-    return this.#chargeOf({
+    return this.#requestCharge({
       ...{ method: 'POST', path: '/v1/charges', idempotencyKey: paymentId },
       body: { ...amount, token },
       expect: [200, 201, 402],
@@ -71,7 +71,7 @@ export class HttpProvider extends PaymentProvider {
 
   void(paymentId: string): Promise<Charge> {
     const path = `/v1/cancellations/${encodeURIComponent(paymentId)}`;
-    return this.#chargeOf({ method: 'PUT', path, expect: [200, 409] });
+    return this.#requestCharge({ method: 'PUT', path, expect: [200, 409] });
   }
 
   refund(charge: Reference): Promise<Charge> {
@@ -79,14 +79,14 @@ export class HttpProvider extends PaymentProvider {
   }
 
   #move(step: 'capture' | 'refund', { paymentId, reference }: Reference): Promise<Charge> {
-    return this.#chargeOf({
+    return this.#requestCharge({
       ...{ method: 'POST', path: `/v1/charges/${encodeURIComponent(reference)}/${step}` },
       idempotencyKey: `${paymentId}-${step}`,
       expect: [200, 409],
     });
   }
 
-  async #chargeOf(call: Call): Promise<Charge> {
+  async #requestCharge(call: Call): Promise<Charge> {
     const { body } = await this.#call(call);
     const result = ChargeBody.safeParse(body);
     if (result.success) return result.data;

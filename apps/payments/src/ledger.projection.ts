@@ -1,6 +1,6 @@
 import { projection } from '@jogakbo/consistency';
-import { postingsOf } from './ledger.ts';
-import { evolve, payment, paymentIdOf } from './payment.ts';
+import { createPostings } from './ledger.ts';
+import { evolve, payment, toPaymentId } from './payment.ts';
 
 /** The books refuse, also from whoever comes with SQL, what does not balance and every change of what was written. */
 const tables = `
@@ -48,7 +48,7 @@ const tables = `
 
 /** All payments as they are, and the books: two lines for each movement of money. */
 export const ledger = projection('ledger', 1, tables).of(payment, async (tx, { id, version, event }) => {
-  const paymentId = paymentIdOf(id);
+  const paymentId = toPaymentId(id);
   if (event.type === 'authorized' || event.type === 'declined' || event.type === 'returned') {
     const { status, memberId = null, amount } = evolve(undefined, event);
     await tx.query(
@@ -69,6 +69,6 @@ export const ledger = projection('ledger', 1, tables).of(payment, async (tx, { i
     `INSERT INTO ledger_entry
      SELECT $1, $2, $3, account, amount, currency, $4
      FROM json_to_recordset($5) AS posting (account text, amount bigint, currency text)`,
-    [paymentId, id, version, event.at, JSON.stringify(postingsOf(event.type, money))],
+    [paymentId, id, version, event.at, JSON.stringify(createPostings(event.type, money))],
   );
 });

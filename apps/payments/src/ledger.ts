@@ -14,7 +14,7 @@ export interface Posting {
  * What is written down when money was taken (`captured`) or given back (`refunded`). The postings of one transaction
  * add up to nothing; where no money moved there are none.
  */
-export function postingsOf(what: 'captured' | 'refunded', { amount, currency }: Money): Posting[] {
+export function createPostings(what: 'captured' | 'refunded', { amount, currency }: Money): Posting[] {
   if (amount === 0) return [];
   const taken = what === 'captured' ? amount : -amount;
   return [

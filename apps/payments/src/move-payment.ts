@@ -5,7 +5,7 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { FairCalls } from './fair-calls.ts';
-import { catchUp, mustCapture, payment, paymentIdOf, toReturn, type Payment } from './payment.ts';
+import { catchUp, mustCapture, payment, toPaymentId, toReturn, type Payment } from './payment.ts';
 import { PaymentProvider, ProviderFault, type Reference } from './provider.ts';
 
 /** Holds no connection while the provider works. Of two concurrent messages the later commit fails and is redelivered. */
@@ -22,7 +22,7 @@ export class MovePaymentHandler {
     const found = await load(this.dataSource.manager, payment, orderId);
     if (!mustCapture(found.state?.status)) return;
     const defer = (dueAt: Date) => work.publishLater(CapturePayment({ orderId }), dueAt);
-    await this.calls.run(payerOf(orderId, found.state), defer, async () => {
+    await this.calls.run(getPayer(orderId, found.state), defer, async () => {
       const charge = await this.provider.capture(reference(orderId, found.state));
       // Voided by a return that lost its commit and is redelivered. Without such a return this ends in the dead letters.
       if (charge.status !== 'captured') throw new TooEarly(`the charge is ${charge.status} already`);
@@ -37,8 +37,8 @@ export class MovePaymentHandler {
     const step = toReturn(found.state?.status);
     if (!step) return;
     const defer = (dueAt: Date) => work.publishLater(ReturnPayment({ orderId }), dueAt);
-    await this.calls.run(payerOf(orderId, found.state), defer, async () => {
-      let charge = step === 'void' ? await this.provider.void(paymentIdOf(orderId)) : undefined;
+    await this.calls.run(getPayer(orderId, found.state), defer, async () => {
+      let charge = step === 'void' ? await this.provider.void(toPaymentId(orderId)) : undefined;
       // Captured: known here, or by a capture that lost its commit.
       if (!charge || charge.status === 'captured')
         charge = await this.provider.refund(reference(orderId, found.state));
@@ -50,10 +50,10 @@ export class MovePaymentHandler {
 }
 
 /** Whose calls these are. Where no payment is known the member is not either, and the order stands for it. */
-const payerOf = (orderId: string, known: Payment | undefined): string => known?.memberId ?? orderId;
+const getPayer = (orderId: string, known: Payment | undefined): string => known?.memberId ?? orderId;
 
 /** @throws Error where the provider has a charge of which nothing is known here */
 function reference(orderId: string, known: Payment | undefined): Reference {
   if (!known?.reference) throw new Error(`the charge of order ${orderId} is not known here`);
-  return { paymentId: paymentIdOf(orderId), reference: known.reference };
+  return { paymentId: toPaymentId(orderId), reference: known.reference };
 }

@@ -1,17 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { TooEarly } from '@jogakbo/consistency/aggregate';
-import { catchUp, mustCapture, paymentIdOf, toReturn, type Payment, type PaymentStatus } from './payment.ts';
+import { catchUp, mustCapture, toPaymentId, toReturn, type Payment, type PaymentStatus } from './payment.ts';
 import type { Charge } from './provider.ts';
 
 const orderId = '019a0000-0000-7000-8000-000000000001';
 
 describe('the id of a payment', () => {
   it('is a UUID, the same for the same order and another for another', () => {
-    const paymentId = paymentIdOf(orderId);
+    const paymentId = toPaymentId(orderId);
     expect(z.uuid({ version: 'v8' }).safeParse(paymentId).success).toBe(true);
-    expect(paymentIdOf(orderId)).toBe(paymentId);
-    expect(paymentIdOf(orderId.replace(/1$/, '2'))).not.toBe(paymentId);
+    expect(toPaymentId(orderId)).toBe(paymentId);
+    expect(toPaymentId(orderId.replace(/1$/, '2'))).not.toBe(paymentId);
   });
 });
 

@@ -54,7 +54,7 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
 export const payment = aggregate<Payment, PaymentEvent>('payment', {
   evolve,
   announce(orderId, state, event) {
-    const about = { orderId, paymentId: paymentIdOf(orderId) };
+    const about = { orderId, paymentId: toPaymentId(orderId) };
     switch (event.type) {
       case 'authorized':
         return state.unwanted ? undefined : PaymentAuthorized({ ...about, amount: event.amount });
@@ -76,7 +76,7 @@ export const payment = aggregate<Payment, PaymentEvent>('payment', {
  * The one payment of an order. Known before anything is written, so that every attempt, before and after a crash,
  * comes to the provider with the same key. A UUID of version 8: made of a SHA-256 (RFC 9562, B.2).
  */
-export function paymentIdOf(orderId: string): string {
+export function toPaymentId(orderId: string): string {
   const bytes = createHash('sha256').update(`payment of order ${orderId}`).digest().subarray(0, 16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x80;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;

@@ -5,8 +5,8 @@ import { CheckPaymentToken, ListOrderPayments } from '@jogakbo/contracts-payment
 import { Ask, Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { postingsOf } from './ledger.ts';
-import { evolve, payment, paymentIdOf, type Payment } from './payment.ts';
+import { createPostings } from './ledger.ts';
+import { evolve, payment, toPaymentId, type Payment } from './payment.ts';
 import { PaymentProvider } from './provider.ts';
 
 @Controller()
@@ -27,12 +27,15 @@ export class ReadPaymentsHandler {
     const { status, amount, sandbox } = state;
     const entries = events.flatMap((event) => {
       if (event.type !== 'captured' && event.type !== 'refunded') return [];
-      return postingsOf(event.type, amount!).map((posting) => ({ ...posting, at: event.at.toISOString() }));
+      return createPostings(event.type, amount!).map((posting) => ({
+        ...posting,
+        at: event.at.toISOString(),
+      }));
     });
     return {
       items: [
         {
-          paymentId: paymentIdOf(orderId),
+          paymentId: toPaymentId(orderId),
           status,
           amount: amount!,
           entries,

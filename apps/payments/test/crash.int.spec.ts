@@ -37,7 +37,7 @@ describe('payments, cut off in the middle', () => {
     await breakDatabase();
     const orderId = await till.charge('tok_ok');
     await thereIs('authorized', before + 1);
-    await expect(till.statusOf(orderId)).resolves.toBeUndefined();
+    await expect(till.readStatus(orderId)).resolves.toBeUndefined();
     await payments.restart();
     await repairDatabase();
     await payments.hears(PaymentAuthorized, about(orderId));
@@ -60,7 +60,7 @@ describe('payments, cut off in the middle', () => {
     await payments.restart();
     await repairDatabase();
     await payments.hears(PaymentRefunded, about(orderId));
-    await expect(till.entriesOf(orderId)).resolves.toHaveLength(4);
+    await expect(till.readEntries(orderId)).resolves.toHaveLength(4);
   });
 
   it('charges once though it is restarted while the provider thinks', async () => {
@@ -80,7 +80,7 @@ describe('payments, cut off in the middle', () => {
     await repairDatabase();
     await payments.ask(ReturnPayment, { orderId });
     await thereIs('authorized', before['authorized'] ?? 0);
-    await expect(till.statusOf(orderId)).resolves.toMatch(/^(returned|voided)$/);
+    await expect(till.readStatus(orderId)).resolves.toMatch(/^(returned|voided)$/);
   });
 
   it('authorizes nothing for an order that was returned before', async () => {
@@ -90,7 +90,7 @@ describe('payments, cut off in the middle', () => {
     await till.charge('tok_ok', orderId);
     await payments.ask(CapturePayment, { orderId });
     await payments.ask(ReturnPayment, { orderId });
-    await expect(till.statusOf(orderId)).resolves.toBe('returned');
+    await expect(till.readStatus(orderId)).resolves.toBe('returned');
     await expect(till.charges()).resolves.toEqual(before);
     await expect(
       payments.query('SELECT calls FROM sandbox_charge ORDER BY decided_at DESC LIMIT 1'),

@@ -22,7 +22,7 @@ const held: How[][] = [['hold', 'finish']];
 const returned: How[][] = [['crash 2', 'run']];
 
 /** Every order of these messages with every fate of each; a message is redelivered until it is handled. */
-const schedulesOf = (commands: Command[], fates: How[][]): Step[][] =>
+const buildSchedules = (commands: Command[], fates: How[][]): Step[][] =>
   choices(
     commands.map((command) =>
       [...fates, ...(command === 'return' ? returned : [])].map((steps) =>
@@ -44,9 +44,13 @@ const triples: Command[][] = [
   ['authorize', 'return', 'return again'],
 ];
 const schedules: [string, string, Step[][]][] = [
-  ['two messages', 'tok_ok', pairs.flatMap((commands) => schedulesOf(commands, [...whole, ...held]))],
-  ['two messages', 'tok_declined', pairs.flatMap((commands) => schedulesOf(commands, [...whole, ...held]))],
-  ['three messages', 'tok_ok', triples.flatMap((commands) => schedulesOf(commands, whole))],
+  ['two messages', 'tok_ok', pairs.flatMap((commands) => buildSchedules(commands, [...whole, ...held]))],
+  [
+    'two messages',
+    'tok_declined',
+    pairs.flatMap((commands) => buildSchedules(commands, [...whole, ...held])),
+  ],
+  ['three messages', 'tok_ok', triples.flatMap((commands) => buildSchedules(commands, whole))],
 ];
 
 class Crash extends Error {}

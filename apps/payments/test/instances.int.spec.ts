@@ -40,7 +40,7 @@ describe('payments, two instances', () => {
     await eventually(() => payments.ask(ReturnPayment, { orderId }, { timeout: 150 }).then(() => true));
     await eventually(async () => (await till.charges())['voided'] === 1);
     await payments.hears(PaymentVoided, about(orderId));
-    await eventually(async () => (await till.statusOf(orderId)) === 'voided');
+    await eventually(async () => (await till.readStatus(orderId)) === 'voided');
     expect(payments.heard(PaymentAuthorized).filter(about(orderId))).toEqual([]);
   });
 
@@ -55,7 +55,7 @@ describe('payments, two instances', () => {
         return messages.map((message) => payments.send(message));
       }),
     );
-    const statuses = async () => Promise.all(orders.map((orderId) => till.statusOf(orderId)));
+    const statuses = async () => Promise.all(orders.map((orderId) => till.readStatus(orderId)));
     const over = ['voided', 'refunded', 'returned', 'declined'];
     await eventually(async () => (await statuses()).every((status) => over.includes(status ?? '')), 20_000);
     await eventually(
@@ -69,7 +69,7 @@ describe('payments, two instances', () => {
       Promise.all(orders.flatMap((orderId) => [1, 2].map(() => payments.send(message({ orderId })))));
     const all = (status: string) =>
       eventually(async () =>
-        (await Promise.all(orders.map((id) => till.statusOf(id)))).every((s) => s === status),
+        (await Promise.all(orders.map((id) => till.readStatus(id)))).every((s) => s === status),
       );
     const heard = (event: typeof PaymentCaptured | typeof PaymentRefunded) =>
       payments.heard(event).filter(({ orderId }) => orders.includes(orderId)).length;

@@ -30,12 +30,14 @@ describe('payments', () => {
   beforeAll(async () => {
     till = await Till.open();
     payments = till.payments;
-    const memberOf = (orderId: string) => {
+    const getMember = (orderId: string) => {
       const memberId = unpaid.get(orderId);
       if (!memberId) throw platformRejection('not-found', 'there is no such order');
       return { memberId };
     };
-    await payments.stub('orders', [[GetOrderOwner, ({ orderId }: { orderId: string }) => memberOf(orderId)]]);
+    await payments.stub('orders', [
+      [GetOrderOwner, ({ orderId }: { orderId: string }) => getMember(orderId)],
+    ]);
   });
   afterAll(() => payments.stop());
   afterEach(async () => expect(await till.wrong()).toEqual([]));
@@ -47,7 +49,7 @@ describe('payments', () => {
       const orderId = await till.charge(token);
       const event = await payments.hears(PaymentAuthorized, about(orderId));
       expect(event.amount).toEqual(price);
-      await expect(till.statusOf(orderId)).resolves.toBe('authorized');
+      await expect(till.readStatus(orderId)).resolves.toBe('authorized');
       const authorized = (before['authorized'] ?? 0) + 1;
       await expect(till.charges()).resolves.toEqual({ ...before, authorized });
     },
@@ -61,9 +63,9 @@ describe('payments', () => {
   ])('declines %s: %s', async (token, reason) => {
     const orderId = await till.charge(token);
     await expect(payments.hears(PaymentDeclined, about(orderId))).resolves.toMatchObject({ reason });
-    await expect(till.statusOf(orderId)).resolves.toBe('declined');
+    await expect(till.readStatus(orderId)).resolves.toBe('declined');
     await payments.ask(ReturnPayment, { orderId });
-    await expect(till.statusOf(orderId)).resolves.toBe('declined');
+    await expect(till.readStatus(orderId)).resolves.toBe('declined');
     await expect(payments.ask(CapturePayment, { orderId })).rejects.toMatchObject({ code: 'internal' });
   });
 
@@ -89,7 +91,7 @@ describe('payments', () => {
 
   it('books what it takes', async () => {
     const orderId = await till.captured();
-    await expect(till.entriesOf(orderId)).resolves.toEqual([
+    await expect(till.readEntries(orderId)).resolves.toEqual([
       { account: 'provider-receivable', amount: 42_000 },
       { account: 'sales', amount: -42_000 },
     ]);
@@ -100,8 +102,8 @@ describe('payments', () => {
     for (let i = 0; i < 3; i++) await payments.send(ReturnPayment({ orderId }));
     await expect(payments.hears(PaymentRefunded, about(orderId))).resolves.toMatchObject({ amount: price });
     await payments.ask(CapturePayment, { orderId });
-    await expect(till.statusOf(orderId)).resolves.toBe('refunded');
-    await expect(till.entriesOf(orderId)).resolves.toHaveLength(4);
+    await expect(till.readStatus(orderId)).resolves.toBe('refunded');
+    await expect(till.readEntries(orderId)).resolves.toHaveLength(4);
     expect(payments.heard(PaymentRefunded).filter(about(orderId))).toHaveLength(1);
   });
 
@@ -110,8 +112,8 @@ describe('payments', () => {
     await payments.send(ReturnPayment({ orderId }));
     await payments.hears(PaymentVoided, about(orderId));
     await payments.ask(CapturePayment, { orderId });
-    await expect(till.statusOf(orderId)).resolves.toBe('voided');
-    await expect(till.entriesOf(orderId)).resolves.toEqual([]);
+    await expect(till.readStatus(orderId)).resolves.toBe('voided');
+    await expect(till.readEntries(orderId)).resolves.toEqual([]);
   });
 
   it('waits with a capture for its authorization', async () => {

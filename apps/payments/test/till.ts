@@ -47,14 +47,14 @@ export class Till {
     return this.payments.query<T>(sql, parameters);
   }
 
-  async statusOf(orderId: string): Promise<string | undefined> {
+  async readStatus(orderId: string): Promise<string | undefined> {
     const [row] = await this.books<{ status: string }>('SELECT status FROM payment WHERE order_id = $1', [
       orderId,
     ]);
     return row?.status;
   }
 
-  async entriesOf(orderId: string): Promise<unknown[]> {
+  async readEntries(orderId: string): Promise<unknown[]> {
     return this.books(
       'SELECT account, amount::int FROM ledger_entry WHERE order_id = $1 ORDER BY transaction, account',
       [orderId],

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ServiceDescription } from '@jogakbo/contract';
 
 /** The same for the same contract, in whatever order its fields came. */
-export const hashOf = (contract: ServiceDescription): string =>
+export const computeHash = (contract: ServiceDescription): string =>
   createHash('sha256')
     .update(JSON.stringify(contract, (_key, value: unknown) => inOrder(value)))
     .digest('hex');

@@ -85,7 +85,7 @@ export class ContractHistory {
   }
 
   /** The one whose newest instance started last comes first. */
-  async versionsOf(service: string): Promise<ContractVersion[]> {
+  async listVersions(service: string): Promise<ContractVersion[]> {
     const rows = (await this.dataSource.query(
       `SELECT version, hash, first_seen, last_seen FROM contract_version WHERE service = $1
        ORDER BY started_at DESC, first_seen DESC, hash`,
@@ -98,7 +98,7 @@ export class ContractHistory {
   }
 
   /** Of several contracts under one version, the one whose newest instance started last. */
-  async contractOf(
+  async findContract(
     service: string,
     version: string,
   ): Promise<(ContractVersion & { contract: ServiceDescription }) | undefined> {

@@ -10,7 +10,7 @@ import {
   type RefusedSender,
 } from '@jogakbo/messaging';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import { hashOf } from './contract-hash.ts';
+import { computeHash } from './contract-hash.ts';
 import { ContractHistory } from './contract-history.ts';
 
 /** An instance that is there, and its contract's hash. */
@@ -43,7 +43,7 @@ const mostChanges = 500;
 /** @returns undefined where it cannot be described */
 function toEntry(announcement: Announcement): (Entry & { sign: string }) | undefined {
   try {
-    const hash = hashOf(announcement.contract);
+    const hash = computeHash(announcement.contract);
     const { state, url, version, startedAt, registration } = announcement;
     return {
       ...{ announcement, hash },

@@ -107,11 +107,11 @@ export const Instance = z.object({
 export type Instance = z.infer<typeof Instance> & { instanceId: string };
 
 /** What an operator decided counts before what the instance says. */
-export const statusOf = ({ status, overriddenStatus }: Instance): Status =>
+export const getStatus = ({ status, overriddenStatus }: Instance): Status =>
   overriddenStatus && overriddenStatus !== 'UNKNOWN' ? overriddenStatus : status;
 
 /** A certificate is for a name; without one an address is surer, for not everybody can resolve a name. */
-export function urlOf({ hostName, ipAddr, port, securePort }: Instance): string {
+export function buildUrl({ hostName, ipAddr, port, securePort }: Instance): string {
   if (!port['@enabled'] && !securePort['@enabled']) {
     throw new BadRequestException('instance.port: neither port nor securePort is enabled');
   }

@@ -17,10 +17,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Credentials, type Credential } from './credentials.ts';
 import { Directory, type Change, type Entry, type RememberedChange } from './directory.ts';
 import { answer } from './eureka-format.ts';
-import { Metadata, Status, statusOf } from './eureka-instance.ts';
-import { instanceOf, Registration } from './registration.ts';
+import { Metadata, Status, getStatus } from './eureka-instance.ts';
+import { toInstance, Registration } from './registration.ts';
 
-type View = ReturnType<typeof viewOf>;
+type View = ReturnType<typeof toView>;
 
 /**
  * Netflix Eureka's REST API, for stock clients in any language: they find everybody here, and who registers is routed
@@ -42,8 +42,8 @@ export class Eureka {
   /** What changed of late; the hash is of the whole, so that a client sees when it must fetch that instead. */
   @Get('apps/delta')
   delta(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const changed = this.directory.changes.map(({ entry, kind, at }) => viewOf(entry, actions[kind], at));
-    const hash = hashcodeOf(this.#all());
+    const changed = this.directory.changes.map(({ entry, kind, at }) => toView(entry, actions[kind], at));
+    const hash = computeHashcode(this.#all());
     return answer(request, reply, { applications: this.#applications(changed, hash) });
   }
 
@@ -112,7 +112,7 @@ export class Eureka {
     @Req() request: FastifyRequest,
   ): Promise<void> {
     const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
-    const instance = instanceOf(entry);
+    const instance = toInstance(entry);
     const said = Status.safeParse(status);
     if (said.success && said.data !== instance.status) {
       await this.registration.change({ ...instance, status: said.data }, entry, credential);
@@ -142,7 +142,7 @@ export class Eureka {
     const status = Status.safeParse(value);
     if (!status.success) throw new BadRequestException(`value: must be one of ${Status.options.join(', ')}`);
     await this.registration.change(
-      { ...instanceOf(entry), overriddenStatus: status.data },
+      { ...toInstance(entry), overriddenStatus: status.data },
       entry,
       credential,
     );
@@ -155,7 +155,7 @@ export class Eureka {
     @Req() request: FastifyRequest,
   ): Promise<void> {
     const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
-    await this.registration.change({ ...instanceOf(entry), overriddenStatus: undefined }, entry, credential);
+    await this.registration.change({ ...toInstance(entry), overriddenStatus: undefined }, entry, credential);
   }
 
   /** What the instance says of itself when it registers again goes before, as with Eureka itself. */
@@ -167,7 +167,7 @@ export class Eureka {
     @Req() request: FastifyRequest,
   ): Promise<void> {
     const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
-    const instance = instanceOf(entry);
+    const instance = toInstance(entry);
     const metadata = Metadata.safeParse({ ...instance.metadata, ...changes });
     if (!metadata.success) {
       throw new BadRequestException(metadata.error.issues.map(({ message }) => message).join('; '));
@@ -188,10 +188,10 @@ export class Eureka {
   }
 
   #all(): View[] {
-    return this.directory.entries.map((entry) => viewOf(entry));
+    return this.directory.entries.map((entry) => toView(entry));
   }
 
-  #applications(instances: View[], hash = hashcodeOf(instances)) {
+  #applications(instances: View[], hash = computeHashcode(instances)) {
     const apps = Map.groupBy(instances, ({ app }) => app);
     return {
       versions__delta: '1',
@@ -210,7 +210,7 @@ export class Eureka {
 const actions: Record<Change['kind'], string> = { came: 'ADDED', changed: 'MODIFIED', went: 'DELETED' };
 
 /** An instance as Eureka shows it. */
-function viewOf(
+function toView(
   entry: RememberedChange['entry'],
   actionType = 'ADDED',
   at = Date.parse(entry.announcement.startedAt),
@@ -227,16 +227,16 @@ function viewOf(
   };
   const lease = { registrationTimestamp: since, evictionTimestamp: 0, serviceUpTimestamp: since };
   if (announcement.upstream) {
-    const { leaseInfo, port, securePort, lastDirtyTimestamp, overriddenStatus, ...said } = instanceOf(entry);
+    const { leaseInfo, port, securePort, lastDirtyTimestamp, overriddenStatus, ...said } = toInstance(entry);
     return {
       ...common,
       ...said,
       app: said.app.toUpperCase(),
       ipAddr: said.ipAddr ?? said.hostName,
       vipAddress: said.vipAddress ?? service,
-      status: statusOf(instanceOf(entry)),
+      status: getStatus(toInstance(entry)),
       overriddenStatus: overriddenStatus ?? 'UNKNOWN',
-      ...portsOf(port, securePort),
+      ...toPorts(port, securePort),
       leaseInfo: { ...leaseInfo, ...lease },
       ...(lastDirtyTimestamp && { lastDirtyTimestamp: String(lastDirtyTimestamp) }),
     };
@@ -252,7 +252,7 @@ function viewOf(
     secureVipAddress: undefined,
     status: state === 'up' ? 'UP' : 'OUT_OF_SERVICE',
     overriddenStatus: 'UNKNOWN',
-    ...portsOf({ $: Number(port || 80), '@enabled': true }, { $: 443, '@enabled': false }),
+    ...toPorts({ $: Number(port || 80), '@enabled': true }, { $: 443, '@enabled': false }),
     dataCenterInfo: { '@class': 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo', name: 'MyOwn' },
     leaseInfo: {
       renewalIntervalInSecs: Math.max(1, Math.round(interval)),
@@ -270,13 +270,13 @@ interface Port {
   '@enabled': boolean;
 }
 
-const portsOf = (port: Port, securePort: Port) => ({
+const toPorts = (port: Port, securePort: Port) => ({
   port: { $: port.$, '@enabled': String(port['@enabled']) },
   securePort: { $: securePort.$, '@enabled': String(securePort['@enabled']) },
 });
 
 /** How many there are of each status, as clients count, too: `DOWN_1_UP_12_`. */
-function hashcodeOf(instances: View[]): string {
+function computeHashcode(instances: View[]): string {
   const counts = Map.groupBy(instances, ({ status }) => status);
   return [...counts]
     .sort(([a], [b]) => (a < b ? -1 : 1))

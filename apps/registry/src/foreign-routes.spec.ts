@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { BadMetadata, conflictOf, contractOf, findUngranted, routesOf } from './foreign-routes.ts';
+import { BadMetadata, findConflict, buildContract, findUngranted, listRoutes } from './foreign-routes.ts';
 
-const hello = (routes: string, access = 'public') => contractOf('hello', { routes, access });
+const hello = (routes: string, access = 'public') => buildContract('hello', { routes, access });
 
 describe('the contract of a service outside', () => {
   it('is made of the routes that its metadata name', () => {
     const contract = hello(' GET /v1/hello;  POST  /v1/hello/{name} ;');
-    expect(routesOf(contract)).toEqual(['GET /v1/hello', 'POST /v1/hello/{name}']);
+    expect(listRoutes(contract)).toEqual(['GET /v1/hello', 'POST /v1/hello/{name}']);
     expect(contract.requests[0]).toMatchObject({
       name: 'hello.get-v1-hello',
       kind: 'query',
@@ -27,7 +27,7 @@ describe('the contract of a service outside', () => {
   });
 
   it('is empty where there are no routes', () => {
-    expect(contractOf('hello', {}).requests).toEqual([]);
+    expect(buildContract('hello', {}).requests).toEqual([]);
   });
 
   it.each([
@@ -67,24 +67,24 @@ describe('a conflict of routes', () => {
     ['GET /{a}/{b}/{c}', 'GET /v1/orders/{orderId}'],
     ['POST /v1/orders/7/{verb}', 'POST /v1/orders/{orderId}/cancellation'],
   ])('%s takes what is of %s', (claim, holder) => {
-    expect(conflictOf([claim], taken)).toEqual([claim, holder]);
+    expect(findConflict([claim], taken)).toEqual([claim, holder]);
   });
 
   it.each(['GET /oidc', 'GET /oidc/login', 'DELETE /oidc/a/b', 'GET /{what}/login', 'POST /{what}'])(
     '%s takes what is of pages',
     (claim) => {
-      const pages = routesOf({
-        ...contractOf('identity', {}),
+      const pages = listRoutes({
+        ...buildContract('identity', {}),
         requests: [{ pages: { path: '/oidc', cookies: 'oidc' }, access: 'public' } as never],
       });
-      expect(conflictOf([claim], pages)).toEqual([claim, '* /oidc/*']);
-      expect(conflictOf(['GET /v1/oidc', 'GET /oidc2'], pages)).toBeUndefined();
+      expect(findConflict([claim], pages)).toEqual([claim, '* /oidc/*']);
+      expect(findConflict(['GET /v1/oidc', 'GET /oidc2'], pages)).toBeUndefined();
     },
   );
 
   it.each(['POST /v1/orders', 'GET /v1/order', 'GET /v1/orders/{id}/lines', 'GET /v1', 'GET /v2/orders'])(
     '%s takes nothing',
-    (claim) => expect(conflictOf([claim], taken)).toBeUndefined(),
+    (claim) => expect(findConflict([claim], taken)).toBeUndefined(),
   );
 });
 

@@ -23,7 +23,7 @@ const mostRoutes = 100;
  * @returns a contract without any request where it names no routes: such a service is found, and not routed to
  * @throws BadMetadata that says what is wrong and how it must look
  */
-export function contractOf(service: string, metadata: Record<string, string>): ServiceDescription {
+export function buildContract(service: string, metadata: Record<string, string>): ServiceDescription {
   const routes = (metadata['routes'] ?? '')
     .split(/[;\n]/)
     .map((route) => route.trim().replace(/ +/, ' '))
@@ -37,7 +37,7 @@ export function contractOf(service: string, metadata: Record<string, string>): S
     service,
     description: metadata['description'] ?? 'A service outside, reached over HTTP.',
     policy: CallPolicy.parse({}),
-    requests: routes.map((route) => requestOf(service, route, access!)),
+    requests: routes.map((route) => toRequest(service, route, access!)),
     events: [],
   };
 }
@@ -70,7 +70,7 @@ function mustBeARoute(route: string): void {
 const isTheSame = (a: string, b: string): boolean =>
   a.replace(/\{\w+\}/g, '{}') === b.replace(/\{\w+\}/g, '{}');
 
-function requestOf(service: string, route: string, access: Access): ServiceDescription['requests'][number] {
+function toRequest(service: string, route: string, access: Access): ServiceDescription['requests'][number] {
   const [method, path] = route.split(' ') as [string, string];
   const parameters = pathParameters(path);
   const words = `${method.toLowerCase()}${path}`.replace(/[^A-Za-z0-9]+/g, '-').replace(/-$/, '');
@@ -99,7 +99,7 @@ function checksum(text: string): string {
 }
 
 /** Every route of a contract, as `METHOD /path`; its pages as `* /path/*`. */
-export const routesOf = ({ requests }: ServiceDescription): string[] =>
+export const listRoutes = ({ requests }: ServiceDescription): string[] =>
   requests.flatMap(({ http, access, pages }) => {
     if (pages) return [`* ${pages.path}/*`];
     return http && access ? [`${http.method} ${http.path}`] : [];
@@ -118,7 +118,7 @@ function includesRoute(grant: string, claim: string): boolean {
 }
 
 /** A route of `claims` that a request to one of `taken` could reach instead, with the one that has it. */
-export function conflictOf(
+export function findConflict(
   claims: readonly string[],
   taken: readonly string[],
 ): [claim: string, holder: string] | undefined {

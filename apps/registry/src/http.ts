@@ -14,7 +14,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 const isUtf8 = (charset: string | undefined): boolean => (charset ?? 'utf-8').toLowerCase() === 'utf-8';
 
 /** @throws HttpException where the body is not UTF-8, or says that it is not */
-function textOf(contentType: string | undefined, body: Buffer): string {
+function decodeText(contentType: string | undefined, body: Buffer): string {
   const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? '')?.[1];
   if (!isUtf8(charset)) throw new UnsupportedMediaTypeException('the body must be UTF-8');
   let text: string;
@@ -51,7 +51,7 @@ export function configure(app: NestFastifyApplication): void {
     app.useBodyParser(type, { bodyLimit: bodyLimit! }, (request, body, done) => {
       const { headers } = request as unknown as FastifyRequest;
       const read = async (): Promise<unknown> =>
-        parse(textOf(headers['content-type'], body), request as unknown as FastifyRequest);
+        parse(decodeText(headers['content-type'], body), request as unknown as FastifyRequest);
       read().then(
         (document) => done(null, document),
         (error: Error) => done(error),

@@ -12,21 +12,21 @@ export class ReadContracts {
 
   @Handles(ListContractVersions)
   async list({ service }: Body<typeof ListContractVersions>) {
-    const items = await this.history.versionsOf(service);
+    const items = await this.history.listVersions(service);
     if (items.length === 0) throw platformRejection('not-found', 'no such service was ever heard');
     return { items };
   }
 
   @Get('contracts/:service')
   async versions(@Param('service') service: string) {
-    const versions = await this.history.versionsOf(service);
+    const versions = await this.history.listVersions(service);
     if (versions.length === 0) throw new NotFoundException(`${service} was never heard`);
     return { service, versions };
   }
 
   @Get('contracts/:service/:version')
   async version(@Param('service') service: string, @Param('version') version: string) {
-    const found = await this.history.contractOf(service, version);
+    const found = await this.history.findContract(service, version);
     if (!found) throw new NotFoundException(`${service} ${version} was never heard`);
     return { service, ...found };
   }

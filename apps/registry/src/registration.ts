@@ -20,18 +20,18 @@ import { z } from 'zod';
 import { ContractHistory } from './contract-history.ts';
 import type { Credential } from './credentials.ts';
 import { Directory, type Entry, type RememberedChange } from './directory.ts';
-import { Instance, statusOf, urlOf } from './eureka-instance.ts';
-import { BadMetadata, conflictOf, contractOf, findUngranted, routesOf } from './foreign-routes.ts';
+import { Instance, getStatus, buildUrl } from './eureka-instance.ts';
+import { BadMetadata, findConflict, buildContract, findUngranted, listRoutes } from './foreign-routes.ts';
 import { RegistrationLimits } from './registration-limits.ts';
 import { RegistrySettings } from './settings.ts';
 
-const nameOf = (app: string, instanceId: string) => `eureka:${app.toUpperCase()}:${instanceId}`;
+const toName = (app: string, instanceId: string) => `eureka:${app.toUpperCase()}:${instanceId}`;
 
 /** The third renewal may be a little late, and still counts. */
 const late = 1.1;
 
 /** How an instance that is not on the bus registered. */
-export const instanceOf = ({ announcement }: RememberedChange['entry']): Instance =>
+export const toInstance = ({ announcement }: RememberedChange['entry']): Instance =>
   announcement.registration as Instance;
 
 /** What a registration must not go beyond. */
@@ -82,7 +82,7 @@ export class Registration implements OnModuleInit {
   }
 
   find(app: string, instanceId: string): Entry | undefined {
-    return this.directory.find(nameOf(app, instanceId));
+    return this.directory.find(toName(app, instanceId));
   }
 
   /** @param said what came over HTTP @throws HttpException that says what is wrong */
@@ -100,9 +100,9 @@ export class Registration implements OnModuleInit {
     const instanceId = instance.instanceId ?? instance.hostName;
     const known = this.find(grant.app, instanceId);
     // What an operator decided outlives that the instance registers again.
-    const overriddenStatus = (known && instanceOf(known).overriddenStatus) ?? instance.overriddenStatus;
+    const overriddenStatus = (known && toInstance(known).overriddenStatus) ?? instance.overriddenStatus;
     const present = this.directory.foreign(grant.app).map(({ announcement }) => announcement.instance);
-    await this.limits.admit(grant.app, nameOf(grant.app, instanceId), present, () =>
+    await this.limits.admit(grant.app, toName(grant.app, instanceId), present, () =>
       this.#announce({ ...instance, instanceId, overriddenStatus }, known, grant),
     );
   }
@@ -115,14 +115,14 @@ export class Registration implements OnModuleInit {
 
   async #announce(instance: Instance, known: Entry | undefined, grant: Grant): Promise<void> {
     const contract = this.#describe(instance, grant);
-    const url = urlOf(instance);
+    const url = buildUrl(instance);
     await this.#mustBePermitted(url, grant);
     const { renewalIntervalInSecs, durationInSecs } = instance.leaseInfo;
     await this.directory.announce({
       ...{ service: grant.app, contract, upstream: 'http', url, networks: grant.networks, madeQueues: [] },
       version: instance.metadata['version'] ?? '0',
-      instance: nameOf(instance.app, instance.instanceId),
-      state: statusOf(instance) === 'UP' ? 'up' : 'out',
+      instance: toName(instance.app, instance.instanceId),
+      state: getStatus(instance) === 'UP' ? 'up' : 'out',
       startedAt: known?.announcement.startedAt ?? new Date().toISOString(),
       // It is gone after three of these: with three renewals that did not come, or sooner where its lease is shorter.
       interval:
@@ -133,9 +133,9 @@ export class Registration implements OnModuleInit {
 
   /** Passes a renewal on, unless the last one still counts. @throws HttpException where the credential does not permit the instance any more */
   async renew(entry: Entry, grant: Grant): Promise<void> {
-    mustBeGranted(routesOf(entry.announcement.contract), grant);
+    mustBeGranted(listRoutes(entry.announcement.contract), grant);
     if (String(entry.announcement.networks) !== String(grant.networks))
-      return this.change(instanceOf(entry), entry, grant);
+      return this.change(toInstance(entry), entry, grant);
     const now = performance.now();
     const since = now - (this.#renewedAt.get(entry.announcement) ?? -Infinity);
     if (since < this.settings.shortestRenewal * 500) return;
@@ -152,7 +152,7 @@ export class Registration implements OnModuleInit {
     for (const entry of this.directory.foreign(app)) {
       try {
         if (!grant) await this.cancel(entry);
-        else await this.#announce(instanceOf(entry), entry, grant);
+        else await this.#announce(toInstance(entry), entry, grant);
       } catch (error) {
         if (!(error instanceof HttpException)) throw error;
         await this.cancel(entry);
@@ -175,12 +175,12 @@ export class Registration implements OnModuleInit {
     if (enforced) {
       // Pages own all below their path, for every method.
       const registered = [...current.routes.keys()].map((route) => route.replace(/^\w+ (.*\/\*)$/, '* $1'));
-      const conflict = conflictOf(routes, registered);
+      const conflict = findConflict(routes, registered);
       return conflict && `"${conflict[0]}" is taken: a service of this store has "${conflict[1]}"`;
     }
     const newest = [...this.#ours.values()].map(({ contract }) => contract);
     for (const contract of [...newest, ...this.directory.ours.map((one) => one.contract)]) {
-      const conflict = conflictOf(routes, routesOf(contract));
+      const conflict = findConflict(routes, listRoutes(contract));
       if (conflict) return `"${conflict[0]}" is taken: ${contract.service} has "${conflict[1]}"`;
     }
     return undefined;
@@ -189,8 +189,8 @@ export class Registration implements OnModuleInit {
   #describe(instance: Instance, grant: Grant): ServiceDescription {
     if (this.isOurs(grant.app)) throw new ConflictException(`app: ${grant.app} is a service of this store`);
     try {
-      const contract = contractOf(grant.app, instance.metadata);
-      const routes = routesOf(contract);
+      const contract = buildContract(grant.app, instance.metadata);
+      const routes = listRoutes(contract);
       const conflict = this.findConflict(routes);
       if (conflict) throw new ConflictException(`instance.metadata.routes: ${conflict}`);
       mustBeGranted(routes, grant);

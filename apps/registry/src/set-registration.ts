@@ -5,7 +5,7 @@ import { Handles } from '@jogakbo/messaging';
 import { Network } from '@jogakbo/service/upstream-addresses';
 import { Controller } from '@nestjs/common';
 import { credentialColumns, toRegistration, type Credential } from './credentials.ts';
-import { BadMetadata, conflictOf, mustBeRoutes } from './foreign-routes.ts';
+import { BadMetadata, findConflict, mustBeRoutes } from './foreign-routes.ts';
 import { Registration } from './registration.ts';
 
 @Controller()
@@ -24,7 +24,7 @@ export class SetRegistrationHandler {
       app,
     ])) as Credential[];
     for (const other of others) {
-      const conflict = conflictOf(routes, other.routes);
+      const conflict = findConflict(routes, other.routes);
       if (conflict) throw taken(`"${conflict[0]}" is taken: ${other.app} has "${conflict[1]}"`);
     }
     const [row] = (await tx.query(

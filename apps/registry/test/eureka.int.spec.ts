@@ -18,8 +18,8 @@ import { RegistryModule } from '../src/registry.module.ts';
 import { RegistrySettings } from '../src/settings.ts';
 import { GreeterModule } from './greeter.ts';
 
-const secretOf = (app: string) => `the secret of ${app}`;
-const basicOf = (app: string, secret = secretOf(app)) =>
+const getSecret = (app: string) => `the secret of ${app}`;
+const toBasic = (app: string, secret = getSecret(app)) =>
   `Basic ${Buffer.from(`${app}:${secret}`).toString('base64')}`;
 /** Differs in the lowest bit, which the padding of these credentials leaves without meaning. */
 const nextLetter = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
@@ -87,14 +87,14 @@ describe('the Eureka API', () => {
 
   /** Lets an app register, as an operator does. */
   const grant = (app: string, changes: { secret?: string; routes?: string[]; networks?: string[] } = {}) => {
-    const { secret = secretOf(app), routes = [], networks = ['127.0.0.0/8'] } = changes;
+    const { secret = getSecret(app), routes = [], networks = ['127.0.0.0/8'] } = changes;
     const secretHash = createHash('sha256').update(secret).digest('hex');
     return registry.ask(SetRegistration, { app, secretHash, routes, networks }, operator);
   };
 
   /** With the credential of the app that the path names. */
   async function eureka(method: string, path: string, options: Options = {}) {
-    const own = basicOf((path.split(/[/?]/)[2] ?? '').toLowerCase());
+    const own = toBasic((path.split(/[/?]/)[2] ?? '').toLowerCase());
     const { authorization = own, accept = 'application/json', body, url = registry.url } = options;
     const isText = typeof body === 'string';
     const response = await fetch(`${url}/eureka${path}`, {
@@ -146,7 +146,7 @@ describe('the Eureka API', () => {
         ...registration().instance,
       },
       eureka: {
-        host: `hello:${encodeURIComponent(secretOf('hello'))}@${address.hostname}`,
+        host: `hello:${encodeURIComponent(getSecret('hello'))}@${address.hostname}`,
         port: Number(address.port),
         servicePath: '/eureka/apps/',
         heartbeatInterval: renewal * 1_000,
@@ -206,14 +206,14 @@ describe('the Eureka API', () => {
 
     it.each([
       ['without a credential', '', 401],
-      ['with another secret', basicOf('hello', 'wrong'), 401],
-      ['with no secret', basicOf('hello', ''), 401],
-      ['of an app that is not known', basicOf('nobody', ''), 401],
-      ['in base64 with other last bits', basicOf('hello').replace(/.(?==*$)/, nextLetter), 401],
-      ['in base64 with a character of no alphabet', basicOf('hello').replace('Basic a', 'Basic *a'), 401],
-      ['with the secret as the name', basicOf(secretOf('hello'), ''), 401],
-      ['with something else', `Bearer ${secretOf('hello')}`, 401],
-      ['with the credential of another app', basicOf('bye'), 403],
+      ['with another secret', toBasic('hello', 'wrong'), 401],
+      ['with no secret', toBasic('hello', ''), 401],
+      ['of an app that is not known', toBasic('nobody', ''), 401],
+      ['in base64 with other last bits', toBasic('hello').replace(/.(?==*$)/, nextLetter), 401],
+      ['in base64 with a character of no alphabet', toBasic('hello').replace('Basic a', 'Basic *a'), 401],
+      ['with the secret as the name', toBasic(getSecret('hello'), ''), 401],
+      ['with something else', `Bearer ${getSecret('hello')}`, 401],
+      ['with the credential of another app', toBasic('bye'), 403],
     ])('%s', async (_, authorization, status) => {
       await register({ leaseInfo: undefined });
       expect((await register({ instanceId: 'hello-2' }, { authorization })).status).toBe(status);
@@ -392,7 +392,7 @@ describe('the Eureka API', () => {
     it('something that is no registration', async () => {
       const empty = await fetch(`${registry.url}/eureka/apps/HELLO`, {
         method: 'POST',
-        headers: { authorization: basicOf('hello'), 'content-type': 'application/json' },
+        headers: { authorization: toBasic('hello'), 'content-type': 'application/json' },
       });
       expect(empty.status).toBe(400);
       for (const body of [{}, { instance: {} }, [], '<instance>', 'not XML at all']) {
@@ -425,7 +425,7 @@ describe('the Eureka API', () => {
         body: registration({ app: 'FLOOD', metadata: { access: 'public' }, ...changes }),
       });
     const floods = async () => (await instances()).filter(({ service }) => service === 'flood');
-    const countOf = (answers: { status: number }[]) =>
+    const countStatuses = (answers: { status: number }[]) =>
       Object.fromEntries(
         [...Map.groupBy(answers, ({ status }) => status)].map(([status, some]) => [status, some.length]),
       );
@@ -434,7 +434,7 @@ describe('the Eureka API', () => {
       const all = await Promise.all(
         Array.from({ length: 40 }, (_, n) => flood({ instanceId: `f${n}`, leaseInfo: undefined })),
       );
-      expect(countOf(all)).toEqual({ 204: mostInstances, 409: 40 - mostInstances });
+      expect(countStatuses(all)).toEqual({ 204: mostInstances, 409: 40 - mostInstances });
       const present = await floods();
       expect(present).toHaveLength(mostInstances);
       // Those that are there go on, and another app has its own places.
@@ -542,7 +542,7 @@ describe('the Eureka API', () => {
       await flood({ leaseInfo: undefined });
       jest.replaceProperty(registry.get(RegistrySettings), 'changesPerApp', 5);
       const answers = await Promise.all(Array.from({ length: 20 }, () => flood({ leaseInfo: undefined })));
-      expect(countOf(answers)).toEqual({ 204: 5, 429: 15 });
+      expect(countStatuses(answers)).toEqual({ 204: 5, 429: 15 });
       for (const [method, path] of [
         ['PUT', '/status?value=DOWN'],
         ['DELETE', '/status'],
@@ -570,7 +570,7 @@ describe('the Eureka API', () => {
 
   it('takes no offence at a type of nothing', async () => {
     await register();
-    const headers = { authorization: basicOf('hello'), 'content-type': 'application/json' };
+    const headers = { authorization: toBasic('hello'), 'content-type': 'application/json' };
     const renewed = await fetch(`${registry.url}/eureka/apps/HELLO/hello-1`, { method: 'PUT', headers });
     expect(renewed.status).toBe(200);
   });
@@ -578,8 +578,8 @@ describe('the Eureka API', () => {
   it('does not let instances of ours be cancelled', async () => {
     const [ours] = (await instances()).filter(({ service }) => service === 'greeter');
     for (const [authorization, status] of [
-      [basicOf('hello'), 403],
-      [basicOf('greeter'), 401],
+      [toBasic('hello'), 403],
+      [toBasic('greeter'), 401],
     ] as const) {
       for (const [method, end] of [
         ['DELETE', ''],
@@ -710,7 +710,7 @@ describe('the Eureka API', () => {
     const send = (body: Buffer, type: string) =>
       fetch(`${registry.url}/eureka/apps/HELLO`, {
         method: 'POST',
-        headers: { authorization: basicOf('hello'), 'content-type': type },
+        headers: { authorization: toBasic('hello'), 'content-type': type },
         body: new Uint8Array(body),
       }).then(({ status }) => status);
     const xml = (note: Buffer, declared = '') =>
@@ -729,7 +729,7 @@ describe('the Eureka API', () => {
     expect((await fetch(`${registry.url}/eureka/apps/%c7%d1`)).status).toBe(400);
     const metadata = `${registry.url}/eureka/apps/HELLO/hello-1/metadata?note=%c7%d1`;
     expect(
-      (await fetch(metadata, { method: 'PUT', headers: { authorization: basicOf('hello') } })).status,
+      (await fetch(metadata, { method: 'PUT', headers: { authorization: toBasic('hello') } })).status,
     ).toBe(400);
   });
 

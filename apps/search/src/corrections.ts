@@ -1,13 +1,13 @@
 import type { DataSource } from 'typeorm';
 import type { Corrections } from './term-query.ts';
-import { isCorrectable, isOneTypoApart, nearOf } from './words.ts';
+import { isCorrectable, isOneTypoApart, findNearWords } from './words.ts';
 
 /** For each word that no product has, the words of products that are one typo away from it. */
-export async function correctionsOf(dataSource: DataSource, words: string[]): Promise<Corrections> {
+export async function findCorrections(dataSource: DataSource, words: string[]): Promise<Corrections> {
   const asked = words.filter(isCorrectable);
   if (asked.length === 0) return new Map();
   const near = (await dataSource.query('SELECT word FROM vocabulary WHERE near && $1::text[] ORDER BY word', [
-    [...new Set(asked.flatMap(nearOf))],
+    [...new Set(asked.flatMap(findNearWords))],
   ])) as { word: string }[];
   const known = near.map(({ word }) => word);
   return new Map(

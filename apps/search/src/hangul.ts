@@ -33,7 +33,7 @@ const place = (syllable: string) => syllable.charCodeAt(0) - 0xac00;
 export const isHangul = (text: string): boolean => /^[가-힣ㄱ-ㅣ]/.test(text);
 
 /** The final consonant of the last syllable: '' where it ends in a vowel. */
-export const finalOf = (word: string): string => last[place(word.at(-1)!) % 28] ?? '';
+export const getFinalConsonant = (word: string): string => last[place(word.at(-1)!) % 28] ?? '';
 
 /**
  * The strokes that type a text, in order. Whatever stands on the screen while a word is typed (족 on the way from 조 to

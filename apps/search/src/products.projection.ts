@@ -3,8 +3,8 @@ import type { Body } from '@jogakbo/contract';
 import { ProductAdded, ProductChanged, ProductRemoved } from '@jogakbo/contracts-catalog';
 import { StockChanged } from '@jogakbo/contracts-inventory';
 import type { EntityManager } from 'typeorm';
-import { termsOf, textIn } from './terms.ts';
-import { nearOf } from './words.ts';
+import { extractTerms, textIn } from './terms.ts';
+import { findNearWords } from './words.ts';
 
 /**
  * What is shown (`product`, `stock`) and what is looked through (`product_terms`, and `product_names` for suggestions)
@@ -79,7 +79,7 @@ async function keepProduct(tx: EntityManager, product: ProductState): Promise<vo
   )) as unknown[];
   if (kept.length === 0) return;
 
-  const { terms, typed, ko, en, vocabulary } = termsOf(product);
+  const { terms, typed, ko, en, vocabulary } = extractTerms(product);
   await tx.query(
     `INSERT INTO product_terms (product_id, category, amount, currency, terms) VALUES ($1, $2, $3, $4, $5::tsvector)
      ON CONFLICT (product_id) DO UPDATE
@@ -95,7 +95,7 @@ async function keepProduct(tx: EntityManager, product: ProductState): Promise<vo
     `INSERT INTO vocabulary (word, near)
      SELECT word, ARRAY(SELECT jsonb_array_elements_text(near)) FROM jsonb_to_recordset($1::jsonb) AS row (word text, near jsonb)
      ON CONFLICT DO NOTHING`,
-    [JSON.stringify(vocabulary.map((word) => ({ word, near: nearOf(word) })))],
+    [JSON.stringify(vocabulary.map((word) => ({ word, near: findNearWords(word) })))],
   );
 }
 

@@ -3,10 +3,10 @@ import { decodeCursor, encodeCursor, SearchProducts, type Hit } from '@jogakbo/c
 import { Handles, RemoteFault, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { correctionsOf } from './corrections.ts';
+import { findCorrections } from './corrections.ts';
 import { priceRange, searchSql } from './search-sql.ts';
 import { skuForms, termQuery, type TermQuery } from './term-query.ts';
-import { shortNounOf, wordsOf } from './words.ts';
+import { findShortNoun, splitWords } from './words.ts';
 
 interface Found {
   found: number;
@@ -41,11 +41,11 @@ export class SearchProductsHandler {
    */
   @Handles(SearchProducts)
   async search(query: Body<typeof SearchProducts>, { language }: MessageContext) {
-    const cursor = cursorOf(query);
+    const cursor = parseCursor(query);
     const after = cursor === 'restarted' ? undefined : cursor;
-    const words = wordsOf(query.q);
+    const words = splitWords(query.q);
     let step = after?.step ?? 0;
-    let corrections = step > 0 ? await correctionsOf(this.dataSource, words) : undefined;
+    let corrections = step > 0 ? await findCorrections(this.dataSource, words) : undefined;
     const find = () => {
       const lenient = step > 0;
       const forms = { skus: skuForms(query.q, lenient), nouns: lenient };
@@ -53,9 +53,11 @@ export class SearchProductsHandler {
     };
     let found = words.length > 0 ? await find() : nothing;
     while (words.length > 0 && after?.step === undefined && found.found === 0 && step < 2) {
-      corrections ??= await correctionsOf(this.dataSource, words);
+      corrections ??= await findCorrections(this.dataSource, words);
       step =
-        step === 0 && (corrections.size > 0 || words.some(shortNounOf) || skuForms(query.q, true)[1]) ? 1 : 2;
+        step === 0 && (corrections.size > 0 || words.some(findShortNoun) || skuForms(query.q, true)[1])
+          ? 1
+          : 2;
       found = await find();
     }
 
@@ -113,7 +115,11 @@ const undefinedColumn = '42703';
 
 type Place = Exclude<ReturnType<typeof decodeCursor>, 'restarted' | undefined>;
 
-function cursorOf({ cursor, sort, currency }: Body<typeof SearchProducts>): Place | 'restarted' | undefined {
+function parseCursor({
+  cursor,
+  sort,
+  currency,
+}: Body<typeof SearchProducts>): Place | 'restarted' | undefined {
   if (cursor === undefined) return undefined;
   const decoded = decodeCursor(cursor, { by: 'search', sort, currency });
   if (decoded) return decoded;

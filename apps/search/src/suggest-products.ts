@@ -3,11 +3,11 @@ import { SuggestProducts } from '@jogakbo/contracts-search';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { correctionsOf } from './corrections.ts';
+import { findCorrections } from './corrections.ts';
 import { suggestSql } from './search-sql.ts';
 import { typedName } from './terms.ts';
 import { typedQuery } from './term-query.ts';
-import { wordsOf } from './words.ts';
+import { splitWords } from './words.ts';
 
 @Controller()
 export class SuggestProductsHandler {
@@ -15,7 +15,7 @@ export class SuggestProductsHandler {
 
   @Handles(SuggestProducts)
   async suggest({ q, limit }: Body<typeof SuggestProducts>, { language }: MessageContext) {
-    const words = wordsOf(q);
+    const words = splitWords(q);
     if (words.length === 0) return { items: [] };
     // Several products may have one name, and one product may be found twice.
     const enough = limit * 4;
@@ -23,7 +23,7 @@ export class SuggestProductsHandler {
       this.dataSource.query(suggestSql, [typedName(words), query, enough]) as Promise<Suggested[]>;
     let found = await find(typedQuery(words));
     if (found.length === 0) {
-      const corrections = await correctionsOf(this.dataSource, words);
+      const corrections = await findCorrections(this.dataSource, words);
       if (corrections.size > 0) found = await find(typedQuery(words, corrections));
     }
     const items = new Map<string, { text: string; productId: string }>();

@@ -1,6 +1,6 @@
 import { isHangul, letters } from './hangul.ts';
 import { across, ending, inside, skuTerm } from './terms.ts';
-import { isAmbiguous, pairsOf, shortNounOf, stemsOf } from './words.ts';
+import { isAmbiguous, toPairs, findShortNoun, findStems } from './words.ts';
 
 /** For each word that is perhaps mistyped, the words it may stand for. */
 export type Corrections = ReadonlyMap<string, string[]>;
@@ -31,8 +31,8 @@ const mostMatches = 10_000;
 const mostOfEach = 500;
 
 /**
- * The tsqueries of some words, for the terms of `termsOf`. The last word may be unfinished.
- * @param words as `wordsOf` gives them, at least one
+ * The tsqueries of some words, for the terms of `extractTerms`. The last word may be unfinished.
+ * @param words as `splitWords` gives them, at least one
  * @param need whether all of them must fit, or some are enough: all but one, or a single one
  * @param skus forms of a SKU (`skuForms`), one of which is enough
  * @param nouns whether a word may be a noun of one syllable with a particle that is as often the end of a noun
@@ -45,14 +45,14 @@ export function termQuery(
 ): TermQuery {
   const asked = words.slice(0, mostWords);
   const choices = asked.map((word, at) => [
-    ...formsOf(word, at === asked.length - 1),
+    ...buildForms(word, at === asked.length - 1),
     ...(nouns ? nounForms(word) : []),
-    ...(corrections.get(word) ?? []).flatMap((correct) => formsOf(correct, false)),
-    ...(need === 'some' ? halvesOf(word).flatMap((half) => formsOf(half, false)) : []),
+    ...(corrections.get(word) ?? []).flatMap((correct) => buildForms(correct, false)),
+    ...(need === 'some' ? splitIntoHalves(word).flatMap((half) => buildForms(half, false)) : []),
   ]);
   // Written apart by the shopper, together by the merchant: tea cup, Teacup.
   const together =
-    asked.length > 1 && asked.length < 4 && !asked.some(isHangul) ? formsOf(asked.join(''), false) : [];
+    asked.length > 1 && asked.length < 4 && !asked.some(isHangul) ? buildForms(asked.join(''), false) : [];
   const fits = choices.map((forms) => any(needed(forms)));
   const allButOne = fits.length > 2 ? fits.map((_, left) => all(fits.filter((_, at) => at !== left))) : [];
   const forms = [...choices.flat(), ...together, ...skus];
@@ -82,13 +82,13 @@ const flat = (forms: string[]): string =>
   [...new Set(forms.flatMap((form) => form.match(/'[^']+'(:\*(AB)?)?/g) ?? []))].join(' | ');
 
 /** A long Korean word is often two: 나전칠기 is 칠기, lacquerware, with 나전, mother-of-pearl. */
-function halvesOf(word: string): string[] {
-  const [stem = word] = stemsOf(word).slice(-1);
+function splitIntoHalves(word: string): string[] {
+  const [stem = word] = findStems(word).slice(-1);
   return isHangul(stem) && stem.length > 3 ? [stem.slice(0, 2), stem.slice(-2)] : [];
 }
 
-function formsOf(word: string, isLast: boolean): string[] {
-  const stems = stemsOf(word);
+function buildForms(word: string, isLast: boolean): string[] {
+  const stems = findStems(word);
   const exact = [word, ...stems].map(term);
   if (!isHangul(word)) return isLast && word.length > 1 ? [...exact, beginning(word)] : exact;
   const begun = [...(isLast || word.length > 1 ? [word] : []), ...stems.filter(({ length }) => length > 1)];
@@ -98,12 +98,12 @@ function formsOf(word: string, isLast: boolean): string[] {
   // 차 and 차가 are not to find what is described as 차가운.
   const isShort = (text: string) => text.length === 1 || isAmbiguous(text);
   const begins = begun.map((text) => (isShort(text) ? beginningInName(text) : beginning(text)));
-  return [...exact, ...begins, ...parts.map(partOf)];
+  return [...exact, ...begins, ...parts.map(getPart)];
 }
 
 function nounForms(word: string): string[] {
-  const noun = shortNounOf(word);
-  return noun ? [term(noun), partOf(noun)] : [];
+  const noun = findShortNoun(word);
+  return noun ? [term(noun), getPart(noun)] : [];
 }
 
 /**
@@ -118,10 +118,10 @@ export function skuForms(text: string, lenient: boolean): string[] {
   return [term(sku), ...(lenient || /[\d._-]/.test(typed) ? [beginning(sku)] : [])];
 }
 
-function partOf(word: string): string {
+function getPart(word: string): string {
   if (word.length === 1) return term(ending(word));
   if (word.length === 2) return term(inside(word));
-  return all(pairsOf(word).map((pair) => any([term(inside(pair)), term(across(pair))])));
+  return all(toPairs(word).map((pair) => any([term(inside(pair)), term(across(pair))])));
 }
 
 /** The tsquery of what was typed so far, for the strokes of names: every word may be unfinished. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { skuForms, termQuery, typedQuery } from './term-query.ts';
-import { termsOf } from './terms.ts';
+import { extractTerms } from './terms.ts';
 
 const product = (ko: string, en: string, described = '', category = 'tea') => ({
   productId: '01890000-0000-7000-8000-000000000000',
@@ -14,11 +14,11 @@ const product = (ko: string, en: string, described = '', category = 'tea') => ({
   translations: { en: { name: en, description: '' } },
 });
 const terms = (...args: Parameters<typeof product>) =>
-  termsOf(product(...args))
+  extractTerms(product(...args))
     .terms.split(' ')
     .sort();
 
-describe('termsOf', () => {
+describe('extractTerms', () => {
   it('weighs names before their parts, parts before descriptions', () => {
     expect(terms('찻잔 받침', 'Tea Cups', '찻잔을 받칩니다', 'stone')).toEqual(
       [
@@ -51,7 +51,7 @@ describe('termsOf', () => {
   });
 
   it('gives the strokes of both names for typing, and the words that a typo is corrected to', () => {
-    expect(termsOf(product('모시 조각보', 'Ramie', '조각보는 cup'))).toMatchObject({
+    expect(extractTerms(product('모시 조각보', 'Ramie', '조각보는 cup'))).toMatchObject({
       typed: "'ㅁㅗㅅㅣ' 'ㅈㅗㄱㅏㄱㅂㅗ' 'ramie'",
       ko: 'ㅁㅗㅅㅣ ㅈㅗㄱㅏㄱㅂㅗ',
       en: 'ramie',

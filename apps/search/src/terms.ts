@@ -1,7 +1,7 @@
 import type { Body } from '@jogakbo/contract';
 import type { ProductAdded } from '@jogakbo/contracts-catalog';
 import { isHangul, letters } from './hangul.ts';
-import { isAmbiguous, isCorrectable, pairsOf, stemsOf, wordsOf } from './words.ts';
+import { isAmbiguous, isCorrectable, toPairs, findStems, splitWords } from './words.ts';
 
 // Besides words and their stems, terms stand for parts of Korean names, which are written together as often as apart.
 /** Two neighbouring syllables of one word. */
@@ -37,10 +37,10 @@ export const textIn = ({ translations, name, description }: ProductState, langua
   translations[language] ?? { name, description };
 
 /** All texts of a product in a form that can be searched. Pure: the same product gives the same terms. */
-export function termsOf(product: ProductState): Terms {
+export function extractTerms(product: ProductState): Terms {
   const texts = [product, textIn(product, 'ko'), textIn(product, 'en')];
-  const names = [...new Set(texts.map(({ name }) => name))].map(wordsOf);
-  const described = [...new Set(texts.map(({ description }) => description))].flatMap(wordsOf);
+  const names = [...new Set(texts.map(({ name }) => name))].map(splitWords);
+  const described = [...new Set(texts.map(({ description }) => description))].flatMap(splitWords);
   const weights = new Map<string, Weight>();
   const add = (weight: Weight, terms: string[]) => {
     for (const term of terms) if (weight < (weights.get(term) ?? 'E')) weights.set(term, weight);
@@ -48,25 +48,25 @@ export function termsOf(product: ProductState): Terms {
   add('A', [skuTerm(product.sku)]);
   for (const name of names) {
     add('A', name);
-    add('B', name.flatMap(stemsOf));
-    add('B', partsOf(name));
+    add('B', name.flatMap(findStems));
+    add('B', splitIntoParts(name));
   }
-  const category = wordsOf(product.category);
-  add('B', [...category, ...category.flatMap(stemsOf)]);
+  const category = splitWords(product.category);
+  add('B', [...category, ...category.flatMap(findStems)]);
   add('C', described);
   // Longer Korean stems are beginnings of their words, which is how they are looked for, except for ambiguous ones.
   add(
     'D',
-    described.flatMap(stemsOf).filter((stem) => !isHangul(stem) || stem.length === 1 || isAmbiguous(stem)),
+    described.flatMap(findStems).filter((stem) => !isHangul(stem) || stem.length === 1 || isAmbiguous(stem)),
   );
 
   const known = [...names.flat(), ...category, ...described];
   return {
     terms: [...weights].map(([term, weight]) => `'${term}':1${weight}`).join(' '),
     typed: [...new Set(names.flat())].map((word) => `'${letters(word)}'`).join(' '),
-    ko: typedName(wordsOf(textIn(product, 'ko').name)),
-    en: typedName(wordsOf(textIn(product, 'en').name)),
-    vocabulary: [...new Set([...known, ...known.filter(isHangul).flatMap(stemsOf)])]
+    ko: typedName(splitWords(textIn(product, 'ko').name)),
+    en: typedName(splitWords(textIn(product, 'en').name)),
+    vocabulary: [...new Set([...known, ...known.filter(isHangul).flatMap(findStems)])]
       .filter(isCorrectable)
       .sort(),
   };
@@ -75,12 +75,12 @@ export function termsOf(product: ProductState): Terms {
 /** The strokes of several words, cut to what an index takes and a shopper types. */
 export const typedName = (words: string[]): string => letters(words.join(' ')).slice(0, 120);
 
-function partsOf(name: string[]): string[] {
+function splitIntoParts(name: string[]): string[] {
   return name.flatMap((word, at) => {
     const next = name[at + 1];
     if (!isHangul(word)) return next && !isHangul(next) ? [word + next] : [];
     return [
-      ...pairsOf(word).map(inside),
+      ...toPairs(word).map(inside),
       ending(word.at(-1)!),
       ...(next && isHangul(next) ? [across(word.at(-1)! + next[0]!)] : []),
     ];

@@ -1,8 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import { letters } from './hangul.ts';
-import { isCorrectable, isOneTypoApart, nearOf, pairsOf, shortNounOf, stemsOf, wordsOf } from './words.ts';
+import {
+  isCorrectable,
+  isOneTypoApart,
+  findNearWords,
+  toPairs,
+  findShortNoun,
+  findStems,
+  splitWords,
+} from './words.ts';
 
-describe('wordsOf', () => {
+describe('splitWords', () => {
   it.each([
     ['  Indigo  Cotton, BOJAGI! ', ['indigo', 'cotton', 'bojagi']],
     ["A monk's bowl of the Cloisonné", ['monk', 'bowl', 'cloisonne']],
@@ -15,14 +23,14 @@ describe('wordsOf', () => {
     ['Straße STRAẞE', ['strasse', 'strasse']],
     ['Smørrebrød Łódź Ærø', ['smorrebrod', 'lodz', 'aero']],
     ['Đà Nẵng œuvre Þór', ['da', 'nang', 'oeuvre', 'thor']],
-  ])('%j', (text, words) => expect(wordsOf(text)).toEqual(words));
+  ])('%j', (text, words) => expect(splitWords(text)).toEqual(words));
 
   it('cuts what no index would take', () => {
-    expect(wordsOf('가'.repeat(2000))[0]).toHaveLength(40);
+    expect(splitWords('가'.repeat(2000))[0]).toHaveLength(40);
   });
 });
 
-describe('stemsOf', () => {
+describe('findStems', () => {
   it.each([
     ['조각보를', ['조각보']],
     ['찻잔은', ['찻잔']],
@@ -33,15 +41,15 @@ describe('stemsOf', () => {
     ['보자기와', ['보자기']],
     ['cups', ['cup']],
     ['boxes', ['box']],
-  ])('%s is a form of %j', (word, stems) => expect(stemsOf(word)).toEqual(stems));
+  ])('%s is a form of %j', (word, stems) => expect(findStems(word)).toEqual(stems));
 
   it.each(['보자기', '모시', '찻잔', '종이', '약과', '가을', '화로', '포도', '조각보', 'cup', '30cm'])(
     '%s is no form of anything else',
-    (word) => expect(stemsOf(word)).toEqual([]),
+    (word) => expect(findStems(word)).toEqual([]),
   );
 });
 
-describe('shortNounOf', () => {
+describe('findShortNoun', () => {
   it.each([
     ['붓이', '붓'],
     ['떡과', '떡'],
@@ -56,7 +64,7 @@ describe('shortNounOf', () => {
     ['모시', undefined],
     ['떡', undefined],
     ['cup', undefined],
-  ])('%s: %s', (word, noun) => expect(shortNounOf(word)).toBe(noun));
+  ])('%s: %s', (word, noun) => expect(findShortNoun(word)).toBe(noun));
 });
 
 describe('letters', () => {
@@ -71,13 +79,13 @@ describe('letters', () => {
   });
 });
 
-describe('pairsOf', () => {
+describe('toPairs', () => {
   it.each([
     ['조각보', ['조각', '각보']],
     ['모시', ['모시']],
     ['차', []],
     ['', []],
-  ])('%s', (word, pairs) => expect(pairsOf(word)).toEqual(pairs));
+  ])('%s', (word, pairs) => expect(toPairs(word)).toEqual(pairs));
 });
 
 describe('typos', () => {
@@ -98,7 +106,7 @@ describe('typos', () => {
     expect(isOneTypoApart(one, other)).toBe(oneApart);
     expect(isOneTypoApart(other, one)).toBe(oneApart);
     // What is one typo apart must be found by what it is near to.
-    if (oneApart) expect(nearOf(one).some((near) => nearOf(other).includes(near))).toBe(true);
+    if (oneApart) expect(findNearWords(one).some((near) => findNearWords(other).includes(near))).toBe(true);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { stemmer } from 'stemmer';
-import { finalOf, isHangul, letters } from './hangul.ts';
+import { getFinalConsonant, isHangul, letters } from './hangul.ts';
 
 /** Longer ones would not fit into an index, and nobody types them. */
 const longest = 40;
@@ -16,7 +16,7 @@ const folded: Record<string, string> = {
  * The words of a text, in lower case and without accents; Korean ones apart from what is attached to them in other
  * scripts (30cm쟁반: 30cm, 쟁반). English words that say nothing are left out, unless there is nothing else.
  */
-export function wordsOf(text: string): string[] {
+export function splitWords(text: string): string[] {
   const plain = text
     // Single Korean letters stay as they were typed: NFKD would turn them into others.
     .replace(/[^ㄱ-ㅣ]+/g, (run) =>
@@ -51,7 +51,7 @@ const particles: { text: string; after: After; short: boolean }[] = (
   .sort((a, b) => b.text.length - a.text.length);
 
 const follows = (stem: string, after: After): boolean => {
-  const final = finalOf(stem);
+  const final = getFinalConsonant(stem);
   if (after === 'consonant') return final !== '';
   if (after === 'vowel') return final === '';
   return after === 'anything' || final === '' || final === 'ㄹ';
@@ -70,7 +70,7 @@ function withoutParticle(word: string, least: number): string[] {
  * What a word may be a form of: a Korean one without its particles (찻잔에서는: 찻잔에서, 찻잔), an English one without
  * its ending (cups: cup). Never the word itself.
  */
-export function stemsOf(word: string): string[] {
+export function findStems(word: string): string[] {
   if (!isHangul(word)) {
     const stem = /^[a-z]{3,}$/.test(word) ? stemmer(word) : word;
     return stem === word ? [] : [stem];
@@ -83,19 +83,19 @@ export function stemsOf(word: string): string[] {
  * The noun of one syllable that a word may have besides its particle: 붓이 gives 붓. As many words only end like a particle
  * (종이 is paper, and no 종), so this is for searches that find nothing otherwise.
  */
-export function shortNounOf(word: string): string | undefined {
+export function findShortNoun(word: string): string | undefined {
   if (!isHangul(word)) return undefined;
-  const stems = stemsOf(word);
+  const stems = findStems(word);
   return [word, ...stems]
     .flatMap((form) => withoutParticle(form, 1))
     .find((noun) => noun.length === 1 && !stems.includes(noun));
 }
 
 /** Two syllables that are a noun of one with a particle, a noun of two, or the beginning of a longer word (차가운). */
-export const isAmbiguous = (word: string): boolean => word.length === 2 && shortNounOf(word) !== undefined;
+export const isAmbiguous = (word: string): boolean => word.length === 2 && findShortNoun(word) !== undefined;
 
 /** Pairs of neighbouring characters: 조각보 gives 조각, 각보. */
-export const pairsOf = (text: string): string[] =>
+export const toPairs = (text: string): string[] =>
   Array.from({ length: Math.max(0, text.length - 1) }, (_, at) => text.slice(at, at + 2));
 
 /** Words that a typo can be told from: of shorter ones too many others are one stroke away. */
@@ -103,7 +103,7 @@ export const isCorrectable = (word: string): boolean =>
   isHangul(word) ? word.length >= 3 : /^[a-z]{4,}$/.test(word);
 
 /** The strokes of a word, whole and with one left out. Two words that are one typo apart have one of these in common. */
-export function nearOf(word: string): string[] {
+export function findNearWords(word: string): string[] {
   const typed = letters(word);
   return [...new Set([typed, ...Array.from(typed, (_, at) => typed.slice(0, at) + typed.slice(at + 1))])];
 }

@@ -29,12 +29,12 @@ export function inboxKey(
   if (!idempotencyKey || contract.kind === 'event' || contract.idempotency === 'none')
     return { key: messageId, sender };
   const key = `${contract.name} ${context.caller?.memberId ?? 'anyone'} ${idempotencyKey}`;
-  const fingerprintsOf = (value: unknown): readonly string[] => {
+  const computeFingerprints = (value: unknown): readonly string[] => {
     const text = canonical(value);
     if (contract.sensitive) return encryption.fingerprints(text);
     return [createHash('sha256').update(text).digest('base64url')];
   };
-  return { key, sender, fingerprints: [...fingerprintsOf(input), ...fingerprintsOf(data)] };
+  return { key, sender, fingerprints: [...computeFingerprints(input), ...computeFingerprints(data)] };
 }
 
 /** JSON with sorted keys: the same input gives the same text, however a client orders its fields. */

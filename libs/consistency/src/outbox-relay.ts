@@ -211,7 +211,7 @@ export class OutboxRelay {
     if (!isEncrypted(data)) return data;
     const { encryption, recipients } = this.options;
     const [service] = name.split('.', 1) as [string];
-    const key = recipients.keyOf(service);
+    const key = recipients.getKey(service);
     if (!key) throw new Unroutable(`no key of ${service} is known that ${name} can be encrypted with`);
     let clear: unknown;
     try {

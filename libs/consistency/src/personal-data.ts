@@ -17,14 +17,14 @@ export async function seal(
   data: Record<string, unknown>,
   fields: readonly string[],
 ): Promise<Record<string, unknown>> {
-  const key = (await keyOf(tx, person)) ?? (await newKey(tx, person));
+  const key = (await getKey(tx, person)) ?? (await newKey(tx, person));
   const closed = fields
     .filter((field) => data[field] !== undefined)
     .map((field) => [field, { sealed: encrypt(key, JSON.stringify(data[field])) }]);
   return { ...data, ...Object.fromEntries(closed) };
 }
 
-async function keyOf(tx: EntityManager, person: string): Promise<Buffer | undefined> {
+async function getKey(tx: EntityManager, person: string): Promise<Buffer | undefined> {
   const [known] = (await tx.query('SELECT key FROM personal_key WHERE person = $1', [person])) as {
     key: Buffer;
   }[];
@@ -37,7 +37,7 @@ async function newKey(tx: EntityManager, person: string): Promise<Buffer> {
     person,
     randomBytes(32),
   ]);
-  return (await keyOf(tx, person))!;
+  return (await getKey(tx, person))!;
 }
 
 /** Opens what was sealed. Without its key a field is given as `erased` says. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AnyEvent } from '@jogakbo/contract';
-import { subjectOf, type RabbitServer } from '@jogakbo/messaging';
+import { getSubject, type RabbitServer } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
@@ -31,7 +31,7 @@ interface Place {
 const batchSize = 500;
 const place = `name, shape, generation, position::text, next_generation, next_position::text, next_shape`;
 const allPlaces = `SELECT coalesce(json_agg(place), '[]') FROM (SELECT ${place} FROM projection) AS place`;
-const schemaOf = (name: string, generation: number) => `"${name}_${generation}"`;
+const getSchema = (name: string, generation: number) => `"${name}_${generation}"`;
 
 /**
  * Keeps the read models of a service up to its log: twice a second, and when somebody asks (`caughtUp`). One
@@ -78,7 +78,7 @@ export class Projector {
     for (const one of this.projections) {
       await this.dataSource.transaction(async (tx) => {
         await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('projection ' || $1, 0))`, [one.name]);
-        if (await placeOf(tx, one.name)) return;
+        if (await readPlace(tx, one.name)) return;
         await create(tx, one, 1);
         await show(tx, one.name, 1);
         await tx.query('INSERT INTO projection (name, shape, generation) VALUES ($1, $2, 1)', [
@@ -106,7 +106,7 @@ export class Projector {
     )) as [{ last: string }];
     this.#loop.wake();
     for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
-      const place = await placeOf(this.dataSource.manager, name);
+      const place = await readPlace(this.dataSource.manager, name);
       if (place && BigInt(place.position) >= BigInt(last)) return true;
       if (performance.now() > until) return false;
       await sleep(pause);
@@ -166,7 +166,7 @@ export class Projector {
     if (BigInt(known.position) >= horizon) return false;
     return this.dataSource.transaction(async (tx) => {
       const [place, rows] = await Promise.all([
-        placeOf(tx, one.name, 'FOR UPDATE'),
+        readPlace(tx, one.name, 'FOR UPDATE'),
         readLog(tx, one, known.position, horizon),
       ]);
       // Another leads meanwhile, and is further.
@@ -185,7 +185,7 @@ export class Projector {
   async #rebuild(one: Projection, horizon: bigint): Promise<boolean> {
     let retired: number | undefined;
     const more = await this.dataSource.transaction(async (tx) => {
-      const place = (await placeOf(tx, one.name, 'FOR UPDATE'))!;
+      const place = (await readPlace(tx, one.name, 'FOR UPDATE'))!;
       const next = place.next_generation;
       // Another leads meanwhile, or has: it is through, or further, or builds for another shape.
       if (!next || place.next_shape !== one.shape) return false;
@@ -206,7 +206,7 @@ export class Projector {
       return true;
     });
     if (retired === undefined) return more;
-    await this.dataSource.query(`DROP SCHEMA IF EXISTS ${schemaOf(one.name, retired)} CASCADE`);
+    await this.dataSource.query(`DROP SCHEMA IF EXISTS ${getSchema(one.name, retired)} CASCADE`);
     this.#logger.log(`${one.name} was built again`);
     return true;
   }
@@ -215,13 +215,13 @@ export class Projector {
 async function record({ tx }: UnitOfWork, event: AnyEvent, data: unknown): Promise<void> {
   await tx.query('INSERT INTO event (stream, subject, type, data) VALUES ($1, $2, $3, $4)', [
     event.service,
-    subjectOf(event, data) ?? '',
+    getSubject(event, data) ?? '',
     event.name,
     JSON.stringify(data),
   ]);
 }
 
-async function placeOf(manager: EntityManager, name: string, lock = ''): Promise<Place | undefined> {
+async function readPlace(manager: EntityManager, name: string, lock = ''): Promise<Place | undefined> {
   const [found] = (await manager.query(`SELECT ${place} FROM projection WHERE name = $1 ${lock}`, [
     name,
   ])) as Place[];
@@ -241,7 +241,7 @@ const readLog = (tx: EntityManager, { announced, own }: Projection, after: strin
 /** Last in its transaction: from here on names are those of the generation. */
 async function apply(tx: EntityManager, one: Projection, generation: number, rows: Row[]): Promise<void> {
   if (rows.length === 0) return;
-  await tx.query(`SET LOCAL search_path TO ${schemaOf(one.name, generation)}, public`);
+  await tx.query(`SET LOCAL search_path TO ${getSchema(one.name, generation)}, public`);
   for (const row of rows) {
     if (row.version === null) {
       const { event, apply } = one.announced.get(row.type)!;
@@ -256,7 +256,7 @@ async function apply(tx: EntityManager, one: Projection, generation: number, row
 
 /** Makes an empty generation; what an earlier attempt left of it goes. */
 async function create(tx: EntityManager, one: Projection, generation: number): Promise<void> {
-  const schema = schemaOf(one.name, generation);
+  const schema = getSchema(one.name, generation);
   await tx.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
   await tx.query(`CREATE SCHEMA ${schema}`);
   await tx.query(`SET LOCAL search_path TO ${schema}, public`);
@@ -271,6 +271,8 @@ async function show(tx: EntityManager, name: string, generation: number): Promis
   ])) as { table: string }[];
   for (const { table } of tables) {
     await tx.query(`DROP VIEW IF EXISTS public."${table}"`);
-    await tx.query(`CREATE VIEW public."${table}" AS SELECT * FROM ${schemaOf(name, generation)}."${table}"`);
+    await tx.query(
+      `CREATE VIEW public."${table}" AS SELECT * FROM ${getSchema(name, generation)}."${table}"`,
+    );
   }
 }

@@ -47,8 +47,8 @@ export class SagaRunner {
        VALUES ($1, $2, $3, $4, now() + $5 * interval '1 millisecond', CASE WHEN $6 THEN now() END) ON CONFLICT DO NOTHING RETURNING key`,
       [
         saga.name,
-        keyOf(saga, data),
-        this.#toStore(saga.name, keyOf(saga, data), step.state ?? null),
+        getKey(saga, data),
+        this.#toStore(saga.name, getKey(saga, data), step.state ?? null),
         JSON.stringify([happened(saga.start.event.name, step)]),
         saga.timeout && !step.ended ? saga.timeout.after : null,
         step.ended,
@@ -58,7 +58,7 @@ export class SagaRunner {
   }
 
   async #move(saga: Saga, event: AnyEvent, data: unknown, work: UnitOfWork): Promise<void> {
-    const key = keyOf(saga, data);
+    const key = getKey(saga, data);
     const stored = await this.#read(saga, key, work);
     if (!stored) throw new TooEarly(`${event.name}: saga ${saga.name} of ${key} has not begun`);
     if (stored.ended) return;
@@ -167,7 +167,7 @@ export class SagaRunner {
 
 const aboutState = (name: string, key: string): string => `saga ${name} ${key}`;
 
-const keyOf = (saga: Saga, data: unknown): string => (data as Record<string, string>)[saga.key]!;
+const getKey = (saga: Saga, data: unknown): string => (data as Record<string, string>)[saga.key]!;
 
 const happened = (event: string, step: Step<unknown>) => ({
   at: new Date().toISOString(),

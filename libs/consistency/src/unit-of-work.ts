@@ -7,7 +7,7 @@ import {
   type AnyEvent,
   type Message,
 } from '@jogakbo/contract';
-import { contextHeaders, MessageContext, subjectOf } from '@jogakbo/messaging';
+import { contextHeaders, MessageContext, getSubject } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { inboxKey, type InboxKey } from './inbox-key.ts';
@@ -67,7 +67,7 @@ export class UnitOfWork extends MessageContext {
   constructor(
     { contract, incoming, input }: MessageContext,
     options: WorkOptions,
-    subject: string | undefined = subjectOf(contract, input),
+    subject: string | undefined = getSubject(contract, input),
   ) {
     super(contract, incoming, input);
     this.#options = options;
@@ -225,7 +225,7 @@ export class UnitOfWork extends MessageContext {
       message_id: messageId,
       kind: contract.kind as OutboxRow['kind'],
       name: contract.name,
-      subject: subjectOf(contract, checked) ?? null,
+      subject: getSubject(contract, checked) ?? null,
       data: this.#toSend(contract, checked, messageId),
       headers: contextHeaders(context),
     };

@@ -47,7 +47,7 @@ export {
   isVersion,
   Language,
   Money,
-  pageOf,
+  createPageSchema,
   pageQuery,
   Timestamp,
   Version,

@@ -57,7 +57,7 @@ const entityTags: JsonSchema = {
 const hasBody = ({ method }: Http): boolean => method !== 'GET' && method !== 'DELETE';
 
 function parameters({ http, idempotency }: Operation, input: JsonSchema): unknown[] {
-  const properties = propertiesOf(input);
+  const properties = getProperties(input);
   const fromHeader = (name: string, required: boolean, description: string, schema: JsonSchema) => ({
     name,
     in: 'header',
@@ -77,7 +77,7 @@ function parameters({ http, idempotency }: Operation, input: JsonSchema): unknow
   const inQuery = (hasBody(http) ? [] : free).map((name) => ({
     name,
     in: 'query',
-    required: requiredOf(input).includes(name),
+    required: getRequired(input).includes(name),
     schema: properties[name],
   }));
   return [
@@ -117,10 +117,10 @@ function requestBody(http: Http, input: JsonSchema): { requestBody?: unknown } {
   if (!hasBody(http)) return {};
   const elsewhere = new Set([...http.parameters, ...(http.ifMatch ? [http.ifMatch] : [])]);
   const properties = Object.fromEntries(
-    Object.entries(propertiesOf(input)).filter(([name]) => !elsewhere.has(name)),
+    Object.entries(getProperties(input)).filter(([name]) => !elsewhere.has(name)),
   );
   if (Object.keys(properties).length === 0) return {};
-  const required = requiredOf(input).filter((name) => !elsewhere.has(name));
+  const required = getRequired(input).filter((name) => !elsewhere.has(name));
   const { required: _, ...rest } = input;
   const schema = { ...rest, properties, ...(required.length > 0 && { required }) };
   return { requestBody: { required: required.length > 0, content: { 'application/json': { schema } } } };
@@ -181,7 +181,7 @@ function responses(
   for (const code of ['overloaded', 'unavailable']) add(503, code);
   add(504, 'timeout');
   for (const [status, some] of codes) {
-    const extensions = some.map((code) => propertiesOf(request.extensions?.[code] ?? {}));
+    const extensions = some.map((code) => getProperties(request.extensions?.[code] ?? {}));
     all[status] = problemResponse(
       `Refused: ${some.map((code) => `\`${code}\``).join(', ')}.`,
       Object.assign({}, ...extensions) as Record<string, JsonSchema>,
@@ -191,6 +191,6 @@ function responses(
   return all;
 }
 
-const propertiesOf = (schema: JsonSchema) => (schema['properties'] ?? {}) as Record<string, JsonSchema>;
-const requiredOf = (schema: JsonSchema) => (schema['required'] ?? []) as string[];
+const getProperties = (schema: JsonSchema) => (schema['properties'] ?? {}) as Record<string, JsonSchema>;
+const getRequired = (schema: JsonSchema) => (schema['required'] ?? []) as string[];
 const sentence = (words: string): string => words[0]!.toUpperCase() + words.slice(1);

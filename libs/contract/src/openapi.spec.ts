@@ -109,10 +109,10 @@ describe('the OpenAPI document', () => {
       ...['201', '202', '400', '401', '409', '413', '414', '415', '422', '429', '503', '504', 'default'],
     ]);
     expect(place[202].headers).toHaveProperty('Location');
-    const fieldsOf = (answer: typeof place) =>
+    const getFields = (answer: typeof place) =>
       Object.keys(answer.content['application/json'].schema.properties);
-    expect(fieldsOf(place[202])).toEqual(['orderId', 'version']);
-    expect(fieldsOf(place[201])).toEqual(['status']);
+    expect(getFields(place[202])).toEqual(['orderId', 'version']);
+    expect(getFields(place[201])).toEqual(['status']);
     expect(place[409].description).toContain('`sold-out`');
     expect(place[422].description).toContain('`unknown-product`');
     const read = document.paths['/orders/{orderId}'].get.responses;
@@ -125,10 +125,10 @@ describe('the OpenAPI document', () => {
   });
 
   it('says who may', () => {
-    const accessOf = (path: string, method: string) => document.paths[path][method]['x-access'];
-    expect(accessOf('/orders', 'post')).toBe('member');
-    expect(accessOf('/orders/{orderId}', 'get')).toBe('public');
-    expect(accessOf('/orders/{orderId}', 'patch')).toBe('merchant');
+    const getAccess = (path: string, method: string) => document.paths[path][method]['x-access'];
+    expect(getAccess('/orders', 'post')).toBe('member');
+    expect(getAccess('/orders/{orderId}', 'get')).toBe('public');
+    expect(getAccess('/orders/{orderId}', 'patch')).toBe('merchant');
     expect(document.paths['/orders'].post.security).toEqual([{ bearer: [] }]);
     expect(document.paths['/orders/{orderId}'].get.security).toContainEqual({});
     expect(document.paths['/orders/{orderId}'].patch.responses[401].description).toContain(

@@ -35,5 +35,5 @@ export const pageQuery = {
 };
 
 /** One page of a list: `nextCursor` is null on the last page. */
-export const pageOf = <T extends z.ZodType>(item: T) =>
+export const createPageSchema = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item), nextCursor: z.string().nullable() });

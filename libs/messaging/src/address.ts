@@ -9,7 +9,7 @@ import { credentials } from 'amqplib';
  * @param address amqp:// or amqps://
  * @throws Error where a file cannot be read
  */
-export function connectOptionsOf(address: string) {
+export function toConnectOptions(address: string) {
   const { searchParams } = new URL(address);
   const read = (name: string) => {
     const path = searchParams.get(name);

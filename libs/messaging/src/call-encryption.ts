@@ -18,7 +18,7 @@ export class CallEncryption {
   /** @throws RemoteFault `unavailable` while the key of the service is not known: nothing is sent in clear */
   async encrypt(name: string, data: unknown): Promise<{ data: Jwe; headers: Record<string, string> }> {
     const [service] = name.split('.', 1) as [string];
-    const key = this.recipients?.keyOf(service);
+    const key = this.recipients?.getKey(service);
     if (!key)
       throw new RemoteFault(
         'unavailable',

@@ -8,7 +8,7 @@ import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connect
 import { Unroutable, type Publisher } from './publisher.ts';
 import type { Recipients } from './recipients.ts';
 import type { Splitter } from './split.ts';
-import { assertExchange, exchanges, ownerOf, queues, requestKey } from './topology.ts';
+import { assertExchange, exchanges, getOwner, queues, requestKey } from './topology.ts';
 import { Turn } from './turn.ts';
 import {
   BrokerAway,
@@ -158,7 +158,7 @@ export class RabbitClient extends ClientProxy {
   request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
     const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
     const deadline = Math.min(Date.now() + timeout, within(context?.deadline));
-    const call = { callee: ownerOf(name), policy, safe: !persistent, deadline };
+    const call = { callee: getOwner(name), policy, safe: !persistent, deadline };
     return this.guard(call, () => this.#attempt(name, data, deadline, policy, options));
   }
 
@@ -182,9 +182,9 @@ export class RabbitClient extends ClientProxy {
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       ...encrypted.headers,
     };
-    const version = this.splitter?.versionFor(ownerOf(name), context);
+    const version = this.splitter?.versionFor(getOwner(name), context);
     const outgoing = { pattern: name, version, data: encrypted.data, id, headers, persistent, deadline };
-    const pending = { callee: ownerOf(name), encryptedAs: isSensitive ? name : undefined };
+    const pending = { callee: getOwner(name), encryptedAs: isSensitive ? name : undefined };
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<unknown>((resolve, reject) => {
@@ -219,10 +219,10 @@ export class RabbitClient extends ClientProxy {
       .publish({ exchange: exchanges.requests(pattern), routingKey, content, options })
       .catch((error: unknown) => {
         if (version !== undefined && error instanceof Unroutable) {
-          requests.forEach(() => this.splitter?.fellBack?.(ownerOf(pattern), version));
+          requests.forEach(() => this.splitter?.fellBack?.(getOwner(pattern), version));
           return this.#send(requests, undefined);
         }
-        for (const { id } of requests) this.#pending.get(id)?.reject(faultOf(error));
+        for (const { id } of requests) this.#pending.get(id)?.reject(toCallError(error));
       });
   }
 
@@ -243,7 +243,7 @@ export class RabbitClient extends ClientProxy {
       queue,
       (message) => {
         if (!message) return void channel.close().catch(() => {});
-        for (const { id, response, error } of answersOf(message)) {
+        for (const { id, response, error } of parseAnswers(message)) {
           const pending = this.#pending.get(id);
           if (!pending) continue; // its caller has given up
           // The one who was asked may still answer.
@@ -306,7 +306,7 @@ function asItself(context: CallContext | undefined): CallContext | undefined {
 }
 
 /** None where they cannot be read: whoever waits for one of them is told in time, and nobody else loses his. */
-function answersOf(message: ConsumeMessage): ReturnType<typeof decodeAnswers> {
+function parseAnswers(message: ConsumeMessage): ReturnType<typeof decodeAnswers> {
   try {
     return decodeAnswers(message);
   } catch {
@@ -314,7 +314,7 @@ function answersOf(message: ConsumeMessage): ReturnType<typeof decodeAnswers> {
   }
 }
 
-function faultOf(error: unknown): unknown {
+function toCallError(error: unknown): unknown {
   if (error instanceof BrokerUnavailable) return new BrokerAway(error.message);
   if (error instanceof Unroutable) return new RemoteFault('unavailable', error.message);
   return error;

@@ -1,6 +1,6 @@
 import { Logger } from '@nestjs/common';
 import { connect, type Channel, type ChannelModel, type RecoveringChannelModel } from 'amqplib';
-import { connectOptionsOf } from './address.ts';
+import { toConnectOptions } from './address.ts';
 import type { Standing } from './identity.ts';
 
 /** The broker cannot be reached now. A fault: the caller may try again. */
@@ -54,7 +54,7 @@ export class BrokerConnection implements Standing {
 
   /**
    * Connects.
-   * @param url amqp:// or amqps://, with what `connectOptionsOf` reads
+   * @param url amqp:// or amqps://, with what `toConnectOptions` reads
    * @param name what the broker's management page shows for this connection
    * @param firstAttempts how often to try before giving up for good; after the first success there is no limit
    * @throws Error when the first attempts all failed, or a file that the address names cannot be read
@@ -65,7 +65,7 @@ export class BrokerConnection implements Standing {
     // A broker that hangs is given up after two heartbeats that did not come.
     if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', '5');
     this.#recovering = await connect(address.href, {
-      ...connectOptionsOf(url),
+      ...toConnectOptions(url),
       // For the handshake alone; afterwards the heartbeat watches.
       timeout: setupPatience,
       // A lone small message otherwise waits 40 ms for the acknowledgement of the one before (Nagle).

@@ -16,7 +16,7 @@ export async function declareTopology(
   operator: string,
   ladder: readonly number[],
 ): Promise<void> {
-  await Promise.all([...exchangesOf(services, operator)].map((name) => assertExchange(channel, name)));
+  await Promise.all([...listExchanges(services, operator)].map((name) => assertExchange(channel, name)));
   await Promise.all(
     services
       .filter(({ contracts, hears }) => hears.length > 0 || contracts.some(({ kind }) => kind === 'command'))
@@ -25,7 +25,7 @@ export async function declareTopology(
 }
 
 /** Those of a service that is called or heard belong to it also while it is not built: a missing one costs the channel. */
-function exchangesOf(services: readonly BusDescription[], operator: string): Set<string> {
+function listExchanges(services: readonly BusDescription[], operator: string): Set<string> {
   const each = services.map((one) => withOffers(one, services));
   return new Set([
     exchanges.replies(operator),

@@ -18,17 +18,17 @@ import { ServiceKey } from './service-key.ts';
 import { RemoteFault } from './wire.ts';
 
 const [first, second] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
-const keysOf = (text: string) => new DecryptionKeys(ServiceKey.parse(text));
+const getKeys = (text: string) => new DecryptionKeys(ServiceKey.parse(text));
 const secret = { password: 'correct horse', 이름: '김' };
 
 describe('encrypted data', () => {
-  const keys = keysOf(first);
+  const keys = getKeys(first);
   const [key] = keys.publicKeys;
 
   it('is read by every instance of the service that it is for', async () => {
     const jwe = await encryptFor(key, secret, 'shop.pay');
-    await expect(keysOf(first).decrypt(jwe, 'shop.pay')).resolves.toEqual(secret);
-    await expect(keysOf(second).decrypt(jwe, 'shop.pay')).rejects.toThrow(UnknownKey);
+    await expect(getKeys(first).decrypt(jwe, 'shop.pay')).resolves.toEqual(secret);
+    await expect(getKeys(second).decrypt(jwe, 'shop.pay')).rejects.toThrow(UnknownKey);
     expect(jwe.text).not.toContain('horse');
     expect((await encryptFor(key, secret, 'shop.pay')).text).not.toBe(jwe.text);
   });
@@ -60,8 +60,8 @@ describe('encrypted data', () => {
 
   it('stays readable after a rotation, until the old key is taken away', async () => {
     const jwe = await encryptFor(key, secret, 'shop.pay');
-    const rotated = keysOf(`${second},${first}`);
-    expect(rotated.publicKeys.map(({ kid }) => kid)).toEqual([keysOf(second).publicKeys[0].kid, key.kid]);
+    const rotated = getKeys(`${second},${first}`);
+    expect(rotated.publicKeys.map(({ kid }) => kid)).toEqual([getKeys(second).publicKeys[0].kid, key.kid]);
     await expect(rotated.decrypt(jwe, 'shop.pay')).resolves.toEqual(secret);
   });
 
@@ -122,36 +122,36 @@ describe('the key to encrypt with', () => {
   const announce = (instance: string, text: string | undefined, startedAt: string) =>
     ({
       ...{ service: 'shop', instance, startedAt, state: 'up' },
-      ...(text && { encryptionKeys: [...keysOf(text).publicKeys] }),
+      ...(text && { encryptionKeys: [...getKeys(text).publicKeys] }),
       contract: { requests: [{ name: 'shop.pay', sensitive: true }, { name: 'shop.look' }] },
     }) as unknown as Announcement;
-  const kidOf = (text: string) => keysOf(text).publicKeys[0].kid;
+  const readKid = (text: string) => getKeys(text).publicKeys[0].kid;
 
   it('is unknown until its service has announced one', () => {
     const recipients = new KnownRecipients(() => []);
-    expect(recipients.keyOf('shop')).toBeUndefined();
+    expect(recipients.getKey('shop')).toBeUndefined();
     recipients.hear(announce('a', undefined, '1'));
-    expect(recipients.keyOf('shop')).toBeUndefined();
+    expect(recipients.getKey('shop')).toBeUndefined();
     recipients.hear({ ...announce('a', first, '1'), upstream: 'http' });
-    expect(recipients.keyOf('shop')).toBeUndefined();
+    expect(recipients.getKey('shop')).toBeUndefined();
     recipients.hear(announce('a', first, '1'));
     // Also while no instance is there: what is sent meanwhile waits for one.
-    expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
-    expect(recipients.keyOf('bank')).toBeUndefined();
+    expect(recipients.getKey('shop')!.kid).toBe(readKid(first));
+    expect(recipients.getKey('bank')).toBeUndefined();
   });
 
   it('is one that all instances have, while it is being rotated', () => {
     let present = [announce('a', first, '1')];
     const recipients = new KnownRecipients(() => present);
-    expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
+    expect(recipients.getKey('shop')!.kid).toBe(readKid(first));
     present = [announce('b', `${second},${first}`, '2'), ...present];
-    expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
+    expect(recipients.getKey('shop')!.kid).toBe(readKid(first));
     present = [announce('b', `${second},${first}`, '2'), announce('c', `${second},${first}`, '1')];
-    expect(recipients.keyOf('shop')!.kid).toBe(kidOf(second));
+    expect(recipients.getKey('shop')!.kid).toBe(readKid(second));
     present = [announce('b', second, '2'), announce('a', first, '1')];
-    expect(recipients.keyOf('shop')!.kid).toBe(kidOf(second));
+    expect(recipients.getKey('shop')!.kid).toBe(readKid(second));
     present = [];
-    expect(recipients.keyOf('shop')!.kid).toBe(kidOf(second));
+    expect(recipients.getKey('shop')!.kid).toBe(readKid(second));
   });
 
   describe('where every service has a login of its own', () => {
@@ -160,7 +160,7 @@ describe('the key to encrypt with', () => {
         {
           ...{ service, calls: [], hears: [], tells: [], door: false },
           contracts: [{ name: 'shop.pay', kind: 'command', sensitive: true }],
-          encryptionKeys: text === undefined ? undefined : [...keysOf(text).publicKeys],
+          encryptionKeys: text === undefined ? undefined : [...getKeys(text).publicKeys],
         },
       ]);
     const thief = ServiceKey.random();
@@ -171,7 +171,7 @@ describe('the key to encrypt with', () => {
 
     it('is one that the deploy step registered, whatever is announced', () => {
       const [stolen] = new DecryptionKeys(thief).publicKeys;
-      const [real] = keysOf(first).publicKeys;
+      const [real] = getKeys(first).publicKeys;
       // The second is called like the registered one.
       for (const keys of [[stolen], [{ ...stolen, kid: real.kid }], []]) {
         const present = [announceAsThief(keys), announce('a', first, '1')];
@@ -181,9 +181,9 @@ describe('the key to encrypt with', () => {
           () => grants,
         );
         for (const one of present) recipients.hear(one);
-        expect(recipients.keyOf('shop')).toEqual(real);
+        expect(recipients.getKey('shop')).toEqual(real);
         grants = register(undefined);
-        expect(recipients.keyOf('shop')).toBeUndefined();
+        expect(recipients.getKey('shop')).toBeUndefined();
         expect(recipients.isSensitive('shop.pay')).toBe(true);
       }
     });
@@ -195,23 +195,23 @@ describe('the key to encrypt with', () => {
         () => present,
         () => grants,
       );
-      expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
+      expect(recipients.getKey('shop')!.kid).toBe(readKid(first));
       present = [announce('b', `${second},${first}`, '2'), announce('a', first, '1')];
-      expect(recipients.keyOf('shop')!.kid).toBe(kidOf(first));
+      expect(recipients.getKey('shop')!.kid).toBe(readKid(first));
       present = [announce('b', `${second},${first}`, '2')];
-      expect(recipients.keyOf('shop')!.kid).toBe(kidOf(second));
+      expect(recipients.getKey('shop')!.kid).toBe(readKid(second));
       grants = register(second);
-      expect(recipients.keyOf('shop')!.kid).toBe(kidOf(second));
+      expect(recipients.getKey('shop')!.kid).toBe(readKid(second));
     });
 
     it('is its own for a service that the deploy step registered without one', () => {
-      const own = keysOf(first).publicKeys[0];
+      const own = getKeys(first).publicKeys[0];
       const recipients = new KnownRecipients(
         () => [],
         () => register(undefined),
         [['shop', own]],
       );
-      expect(recipients.keyOf('shop')).toEqual(own);
+      expect(recipients.getKey('shop')).toEqual(own);
     });
   });
 

@@ -92,7 +92,7 @@ describe('the keys that data for a service may be encrypted with', () => {
   const key = (letter: string) => ({
     ...{ kty: 'OKP' as const, crv: 'X25519' as const, x: letter.repeat(43), kid: letter.repeat(43) },
   });
-  const keysIn = (services: BusDescription[]) => new Grants(services).keysOf('shop');
+  const keysIn = (services: BusDescription[]) => new Grants(services).getKeys('shop');
 
   it('are those that the deploy step is given, else those that it registered before; never those of a build', () => {
     const shop = described('shop', [], { encryptionKeys: [key('e')] });

@@ -83,10 +83,10 @@ export function registerServices(
   const names = new Set([...described.map(({ service }) => service), ...known]);
   const find = (all: readonly BusDescription[], name: string) => all.find(({ service }) => service === name);
   const present = [...names].flatMap((name) => find(described, name) ?? find(before, name) ?? []);
-  const claims = present.flatMap((one) => routesOf(one).map((route) => ({ service: one.service, route })));
+  const claims = present.flatMap((one) => listRoutes(one).map((route) => ({ service: one.service, route })));
   const had = (service: string, route: string): boolean => {
     const earlier = find(before, service);
-    return earlier !== undefined && routesOf(earlier).includes(route);
+    return earlier !== undefined && listRoutes(earlier).includes(route);
   };
   const held: { service: string; route: string }[] = [];
   const refused: RefusedRoute[] = [];
@@ -112,7 +112,7 @@ export function registerServices(
   return { services, refused };
 }
 
-const routesOf = ({ contracts }: BusDescription): string[] =>
+const listRoutes = ({ contracts }: BusDescription): string[] =>
   contracts.flatMap(({ offered }) => offered?.routes ?? []);
 
 /** Whether a request exists that both routes would take. */
@@ -170,7 +170,7 @@ export class Grants {
   }
 
   /** The public keys that data for a service may be encrypted with, the newest first. */
-  keysOf(service: string): readonly EncryptionKey[] {
+  getKeys(service: string): readonly EncryptionKey[] {
     return this.#keys.get(service) ?? [];
   }
 

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { ConsumeMessage } from 'amqplib';
-import { mustBeAllowed, originOf, senderHeader, UnauthorizedSender } from './identity.ts';
-import { digestOf, Marks } from './marks.ts';
+import { mustBeAllowed, determineOrigin, senderHeader, UnauthorizedSender } from './identity.ts';
+import { computeDigest, Marks } from './marks.ts';
 import { ServiceKey } from './service-key.ts';
 
 const standing = { login: 'shop', operator: 'boss' };
@@ -11,15 +11,16 @@ const marks = new Marks(key());
 const body = Buffer.from('{}');
 const message = (userId: string | undefined, headers: object = {}, content = body, messageId = 'm-1') =>
   ({ properties: { userId, messageId, headers }, content }) as unknown as ConsumeMessage;
-const senderOf = (...said: Parameters<typeof message>) => originOf(message(...said), standing, marks).sender;
+const getSender = (...said: Parameters<typeof message>) =>
+  determineOrigin(message(...said), standing, marks).sender;
 const markedAs = (sender: string | undefined, more: object = {}) =>
   marks.add('m-1', body, { ...senderHeader(sender), ...more });
 
 describe('who sent a message', () => {
   it('is whom the broker names', () => {
-    expect(senderOf('stock')).toBe('stock');
-    expect(senderOf(undefined)).toBeUndefined();
-    expect(senderOf('')).toBeUndefined();
+    expect(getSender('stock')).toBe('stock');
+    expect(getSender(undefined)).toBeUndefined();
+    expect(getSender('')).toBeUndefined();
   });
 
   it('is not whom somebody else names, with whichever headers', () => {
@@ -28,21 +29,21 @@ describe('who sent a message', () => {
       markedAs('gateway'),
       { sender: 'gateway', failures: 3, 'x-death': [{ queue: 'shop.commands@1', 'routing-keys': ['x'] }] },
     ]) {
-      const { sender, failures } = originOf(message('stock', headers), standing, marks);
+      const { sender, failures } = determineOrigin(message('stock', headers), standing, marks);
       expect({ sender, failures }).toEqual({ sender: 'stock', failures: 0 });
-      expect(senderOf(undefined, headers)).toBeUndefined();
+      expect(getSender(undefined, headers)).toBeUndefined();
     }
   });
 
   it('is believed of the service itself by its mark alone', () => {
     const headers = { ...markedAs('stock'), failures: 2, 'first-failed-at': 'then' };
-    expect(originOf(message('shop', headers), standing, marks)).toEqual({
+    expect(determineOrigin(message('shop', headers), standing, marks)).toEqual({
       ...{ sender: 'stock', failures: 2, firstFailedAt: 'then', isHandedOn: false, isEdited: false },
     });
-    expect(senderOf('shop', markedAs(undefined))).toBeUndefined();
-    expect(senderOf('shop', { sender: 'gateway' })).toBe('shop');
+    expect(getSender('shop', markedAs(undefined))).toBeUndefined();
+    expect(getSender('shop', { sender: 'gateway' })).toBe('shop');
     const foreign = new Marks(key()).add('m-1', body, { sender: 'gateway' });
-    expect(senderOf('shop', foreign)).toBe('shop');
+    expect(getSender('shop', foreign)).toBe('shop');
   });
 
   it.each([
@@ -51,63 +52,63 @@ describe('who sent a message', () => {
     ['the address', { address: '192.0.2.1' }],
     ['the idempotency key', { 'idempotency-key': 'other' }],
   ])('is not believed where %s was changed under the mark', (_, changed) => {
-    expect(senderOf('shop', { ...markedAs('stock'), ...changed })).toBe('shop');
+    expect(getSender('shop', { ...markedAs('stock'), ...changed })).toBe('shop');
   });
 
   it('is not believed where body or id were changed under the mark', () => {
-    expect(senderOf('shop', markedAs('stock'), Buffer.from('[]'))).toBe('shop');
-    expect(senderOf('shop', markedAs('stock'), body, 'm-2')).toBe('shop');
+    expect(getSender('shop', markedAs('stock'), Buffer.from('[]'))).toBe('shop');
+    expect(getSender('shop', markedAs('stock'), body, 'm-2')).toBe('shop');
   });
 
   it('is believed by the marks of earlier keys while a key is rotated', () => {
     const [old, current] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
     const made = new Marks(ServiceKey.parse(old)).add('m-1', body, { sender: 'stock' });
     const rotated = new Marks(ServiceKey.parse(`${current},${old}`));
-    expect(originOf(message('shop', made), standing, rotated).sender).toBe('stock');
+    expect(determineOrigin(message('shop', made), standing, rotated).sender).toBe('stock');
     const over = new Marks(ServiceKey.parse(current));
-    expect(originOf(message('shop', made), standing, over).sender).toBe('shop');
+    expect(determineOrigin(message('shop', made), standing, over).sender).toBe('shop');
   });
 
   const replay = (headers: object) => ({ ...headers, 'replayed-for': 'shop' });
 
   it('is believed of an operator, who begins anew, unless a mark contradicts', () => {
-    expect(senderOf('boss')).toBe('boss');
-    expect(senderOf('boss', replay({ sender: 'stock' }))).toBe('stock');
-    expect(senderOf('boss', replay({ sender: '' }))).toBeUndefined();
+    expect(getSender('boss')).toBe('boss');
+    expect(getSender('boss', replay({ sender: 'stock' }))).toBe('stock');
+    expect(getSender('boss', replay({ sender: '' }))).toBeUndefined();
     const marked = replay({ ...markedAs('stock'), failures: 5 });
-    expect(originOf(message('boss', marked), standing, marks)).toMatchObject({
+    expect(determineOrigin(message('boss', marked), standing, marks)).toMatchObject({
       ...{ sender: 'stock', failures: 0, isEdited: false },
     });
     // What lay among the dead letters may have been put there by anybody with this login.
-    expect(senderOf('boss', replay({ sender: 'gateway', mark: 'made up' }))).toBeUndefined();
+    expect(getSender('boss', replay({ sender: 'gateway', mark: 'made up' }))).toBeUndefined();
   });
 
   it('is not believed of what an operator sent to another service, which handed it on', () => {
     for (const headers of [{ sender: 'stock' }, markedAs('stock'), { 'replayed-for': 'search' }]) {
-      expect(senderOf('boss', headers)).toBeUndefined();
-      expect(senderOf('boss', { ...headers, 'replayed-for': 'search' })).toBeUndefined();
+      expect(getSender('boss', headers)).toBeUndefined();
+      expect(getSender('boss', { ...headers, 'replayed-for': 'search' })).toBeUndefined();
     }
   });
 
   it('is believed of a message that an operator edited, by the mark that it had before', () => {
     const edited = (headers: object, from = body) =>
-      replay({ ...headers, 'edited-from': digestOf(from), 'edited-by': 'ann' });
+      replay({ ...headers, 'edited-from': computeDigest(from), 'edited-by': 'ann' });
     const now = Buffer.from('{"other":1}');
-    expect(originOf(message('boss', edited(markedAs('stock')), now), standing, marks)).toMatchObject({
+    expect(determineOrigin(message('boss', edited(markedAs('stock')), now), standing, marks)).toMatchObject({
       ...{ sender: 'stock', failures: 0, isEdited: true },
     });
-    expect(senderOf('boss', edited({ sender: 'gateway', mark: 'AAAA' }), now)).toBeUndefined();
-    expect(senderOf('boss', edited({ ...markedAs('stock'), sender: 'gateway' }), now)).toBeUndefined();
-    expect(senderOf('boss', edited(markedAs('stock'), now), now)).toBeUndefined();
-    expect(senderOf('boss', edited(markedAs('stock')), now, 'm-2')).toBeUndefined();
+    expect(getSender('boss', edited({ sender: 'gateway', mark: 'AAAA' }), now)).toBeUndefined();
+    expect(getSender('boss', edited({ ...markedAs('stock'), sender: 'gateway' }), now)).toBeUndefined();
+    expect(getSender('boss', edited(markedAs('stock'), now), now)).toBeUndefined();
+    expect(getSender('boss', edited(markedAs('stock')), now, 'm-2')).toBeUndefined();
     // Only an operator edits.
-    expect(senderOf('shop', edited(markedAs('stock')), now)).toBe('shop');
-    expect(senderOf('search', edited(markedAs('stock')), now)).toBe('search');
+    expect(getSender('shop', edited(markedAs('stock')), now)).toBe('shop');
+    expect(getSender('search', edited(markedAs('stock')), now)).toBe('search');
   });
 
   it('is what a message says where all share one login', () => {
     const shared = { login: 'guest', operator: undefined };
-    expect(originOf(message('guest', { sender: 'stock', failures: 1 }), shared)).toMatchObject({
+    expect(determineOrigin(message('guest', { sender: 'stock', failures: 1 }), shared)).toMatchObject({
       ...{ sender: 'stock', failures: 1 },
     });
   });

@@ -46,7 +46,7 @@ export const senderHeader = (sender: string | undefined): Record<string, string>
  * again, says it and there is no mark.
  * @param marks those of this service; without them nothing is marked
  */
-export function originOf(
+export function determineOrigin(
   { properties, content }: Pick<ConsumeMessage, 'properties' | 'content'>,
   { login, operator }: Standing,
   marks?: Marks,

@@ -16,13 +16,13 @@ export { RabbitServer, type Around, type HandledMessage } from './server.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, toSplitKey, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
 export { exchanges, queues } from './topology.ts';
-export { childTrace, childTraceparent, traceIdOf, type TraceContext } from './trace-context.ts';
+export { childTrace, childTraceparent, getTraceId, type TraceContext } from './trace-context.ts';
 export {
   BrokerAway,
   contextHeaders,
   encodeEvent,
   encodeRequest,
   RemoteFault,
-  subjectOf,
+  getSubject,
   type Incoming,
 } from './wire.ts';

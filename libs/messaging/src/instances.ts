@@ -43,7 +43,7 @@ interface Heard {
   until: number;
 }
 
-const hashOf = ({ contract }: Announcement): string =>
+const computeHash = ({ contract }: Announcement): string =>
   createHash('sha256').update(JSON.stringify(contract)).digest('base64url');
 
 /**
@@ -129,7 +129,7 @@ export class Instances {
       announcement.startedAt = known?.announcement.startedAt ?? new Date().toISOString();
     if (state === 'draining') this.#heard.delete(instance);
     else {
-      const hash = hashOf(announcement);
+      const hash = computeHash(announcement);
       if (!this.#share(announcement, hash)) return this.connection.refuseStranger('soft state');
       const isHearsay = known && this.#isHearsay(announcement, known.announcement);
       const until = isHearsay ? known.until : performance.now() + interval * 3_000;

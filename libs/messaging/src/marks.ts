@@ -26,13 +26,13 @@ export class Marks {
   add(messageId: string, content: Buffer, headers: Headers): Headers {
     return {
       ...headers,
-      [markHeader]: mac(this.#keys[0]!, messageId, digestOf(content), headers).toString('base64url'),
+      [markHeader]: mac(this.#keys[0]!, messageId, computeDigest(content), headers).toString('base64url'),
     };
   }
 
   /** Whether this service marked this message, with the present key or an earlier one. */
   verify(messageId: string, content: Buffer, headers: Headers): boolean {
-    return this.#verify(messageId, digestOf(content), headers);
+    return this.#verify(messageId, computeDigest(content), headers);
   }
 
   /**
@@ -57,7 +57,8 @@ export class Marks {
 }
 
 /** What a mark covers of a body. */
-export const digestOf = (content: Buffer): string => createHash('sha256').update(content).digest('base64url');
+export const computeDigest = (content: Buffer): string =>
+  createHash('sha256').update(content).digest('base64url');
 
 function mac(key: Buffer, messageId: string, digest: string, headers: Headers): Buffer {
   const fields = covered.map((name) => headers[name] ?? null);

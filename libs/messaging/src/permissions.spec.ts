@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { BusDescription } from './grants.ts';
-import { permissionsOf, type Permissions } from './permissions.ts';
+import { computePermissions, type Permissions } from './permissions.ts';
 
 const described = (service: string, more: Partial<BusDescription> = {}): BusDescription => ({
   ...{ service, contracts: [], calls: [], hears: [], tells: [], door: false },
@@ -30,7 +30,7 @@ const store = [
     ],
   }),
 ];
-const all = permissionsOf(store, 'boss');
+const all = computePermissions(store, 'boss');
 const shop = all.get('shop')!;
 const topic = (of: Permissions, exchange: string) => of.topics.find((one) => one.exchange === exchange)!;
 /** Each exchange of each receiver. */

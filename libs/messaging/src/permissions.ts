@@ -20,7 +20,10 @@ export interface Permissions {
  * @param all every service of the store, for who calls whom
  * @param operator the login of those who operate the broker: they may ask everybody
  */
-export function permissionsOf(all: readonly BusDescription[], operator: string): Map<string, Permissions> {
+export function computePermissions(
+  all: readonly BusDescription[],
+  operator: string,
+): Map<string, Permissions> {
   const whole = all.map((one) => withOffers(one, all));
   return new Map(whole.map((one) => [one.service, permissions(one, whole, operator)]));
 }
@@ -28,7 +31,7 @@ export function permissionsOf(all: readonly BusDescription[], operator: string):
 function permissions(one: BusDescription, all: readonly BusDescription[], operator: string): Permissions {
   const { service } = one;
   const consumed = [...workQueues(service), versioned(queues.queries(service))];
-  const fleeting = [queues.reply, queues.hearing].map((queue) => fleetingOf(queue, service));
+  const fleeting = [queues.reply, queues.hearing].map((queue) => matchFleeting(queue, service));
   const mine = [...consumed, ...fleeting, literal(queues.dead(service))];
   const keys = new TopicKeys();
   addContracts(keys, one);
@@ -38,9 +41,9 @@ function permissions(one: BusDescription, all: readonly BusDescription[], operat
   keys.mayRead(exchanges.dead(service), literal(queues.dead(service)));
   keys.mayRead(exchanges.dead(service), ...workQueues(service).map((queue) => `(\\*\\.)?${queue}`));
   return {
-    configure: anyOf(mine),
-    write: anyOf([...mine, ...keys.written]),
-    read: anyOf([...consumed, ...fleeting, ...keys.read, literal(grantsStream)]),
+    configure: matchAny(mine),
+    write: matchAny([...mine, ...keys.written]),
+    read: matchAny([...consumed, ...fleeting, ...keys.read, literal(grantsStream)]),
     topics: keys.topics,
   };
 }
@@ -65,8 +68,8 @@ function addReplies(
   const isCaller = ({ calls }: BusDescription) =>
     calls.some((called) => contracts.some(({ name, kind }) => name === called && kind !== 'event'));
   for (const login of [service, operator, ...all.filter(isCaller).map((caller) => caller.service)])
-    keys.mayWrite(exchanges.replies(login), fleetingOf(queues.reply, login));
-  keys.mayRead(exchanges.replies(service), fleetingOf(queues.reply, service));
+    keys.mayWrite(exchanges.replies(login), matchFleeting(queues.reply, login));
+  keys.mayRead(exchanges.replies(service), matchFleeting(queues.reply, service));
 }
 
 /** Which routing keys a login may use, by exchange. An exchange without any is closed to it by name. */
@@ -74,14 +77,14 @@ class TopicKeys {
   readonly #keys = new Map<string, { write: string[]; read: string[] }>();
 
   mayWrite(exchange: string, ...patterns: string[]): void {
-    this.#keysOf(exchange).write.push(...patterns);
+    this.#getKeys(exchange).write.push(...patterns);
   }
 
   mayRead(exchange: string, ...patterns: string[]): void {
-    this.#keysOf(exchange).read.push(...patterns);
+    this.#getKeys(exchange).read.push(...patterns);
   }
 
-  #keysOf(exchange: string): { write: string[]; read: string[] } {
+  #getKeys(exchange: string): { write: string[]; read: string[] } {
     const keys = this.#keys.get(exchange) ?? { write: [], read: [] };
     this.#keys.set(exchange, keys);
     return keys;
@@ -100,7 +103,7 @@ class TopicKeys {
   get topics(): Permissions['topics'] {
     return [...this.#keys]
       .filter(([, { write, read }]) => write.length + read.length > 0)
-      .map(([exchange, { write, read }]) => ({ exchange, write: anyOf(write), read: anyOf(read) }));
+      .map(([exchange, { write, read }]) => ({ exchange, write: matchAny(write), read: matchAny(read) }));
   }
 }
 
@@ -116,8 +119,8 @@ const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\
 /** A part of the calls may go to a version of its own: `<name>@<version>`. */
 const versioned = (name: string): string => `${literal(name)}(@[\\w.+-]+)?`;
 
-const fleetingOf = (queue: (login: string, id: string) => string, login: string): string =>
+const matchFleeting = (queue: (login: string, id: string) => string, login: string): string =>
   `${literal(queue(login, ''))}[\\w-]+`;
 
-const anyOf = (patterns: readonly string[]): string =>
+const matchAny = (patterns: readonly string[]): string =>
   patterns.length > 0 ? `^(${[...new Set(patterns)].sort().join('|')})$` : nothing;

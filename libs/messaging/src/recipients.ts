@@ -4,7 +4,7 @@ import type { Grants } from './grants.ts';
 /** What a sender must know of the services that it sends to. */
 export interface Recipients {
   /** What to encrypt data for a service with; undefined where no key of it is known. */
-  keyOf(service: string): EncryptionKey | undefined;
+  getKey(service: string): EncryptionKey | undefined;
   /** Whether a request must be encrypted, as far as it is known. */
   isSensitive(name: string): boolean;
 }
@@ -25,7 +25,7 @@ export class KnownRecipients implements Recipients {
    */
   constructor(
     private readonly present: () => readonly Announcement[],
-    private readonly registered: () => Pick<Grants, 'keysOf' | 'isSensitive'> | undefined = () => undefined,
+    private readonly registered: () => Pick<Grants, 'getKeys' | 'isSensitive'> | undefined = () => undefined,
     private readonly known: Iterable<[service: string, key: EncryptionKey]> = [],
   ) {
     this.#lastKeys = new Map(known);
@@ -43,10 +43,10 @@ export class KnownRecipients implements Recipients {
    * While a service rotates its key, not every instance has the new one: the newest key that all of them have. While
    * none is there, one that all of them will have: what is sent meanwhile waits in the queue.
    */
-  keyOf(service: string): EncryptionKey | undefined {
+  getKey(service: string): EncryptionKey | undefined {
     const registered = this.registered();
-    if (!registered) return this.#announcedKeyOf(service);
-    const keys = registered.keysOf(service);
+    if (!registered) return this.#getAnnouncedKey(service);
+    const keys = registered.getKeys(service);
     if (keys.length === 0) return new Map(this.known).get(service);
     const held = this.#announcedKeys(service)
       .map((some) => new Set(some.map(({ kid }) => kid)))
@@ -60,7 +60,7 @@ export class KnownRecipients implements Recipients {
     return this.registered()?.isSensitive(name) ?? this.#sensitive.has(name);
   }
 
-  #announcedKeyOf(service: string): EncryptionKey | undefined {
+  #getAnnouncedKey(service: string): EncryptionKey | undefined {
     const [newest, ...others] = this.#announcedKeys(service);
     if (newest) {
       const isKnownToAll = ({ kid }: EncryptionKey) =>

@@ -9,7 +9,7 @@ import { KeptChannel, within, type BrokerConnection } from './connection.ts';
 import { DecryptionFailed, encryptFor, UnknownKey, type DecryptionKeys } from './encryption.ts';
 import { withoutText } from './error-without-text.ts';
 import { Grants } from './grants.ts';
-import { mustBeAllowed, originOf, senderHeader, UnauthorizedSender } from './identity.ts';
+import { mustBeAllowed, determineOrigin, senderHeader, UnauthorizedSender } from './identity.ts';
 import { InOrder } from './in-order.ts';
 import { Marks } from './marks.ts';
 import { MessageContext } from './message-context.ts';
@@ -23,12 +23,12 @@ import {
   assertVersion,
   defaultLadder,
   exchanges,
-  ownerOf,
+  getOwner,
   queues,
   requestKey,
   type Subscriptions,
 } from './topology.ts';
-import { traceIdOf } from './trace-context.ts';
+import { getTraceId } from './trace-context.ts';
 import { Turn } from './turn.ts';
 import { VersionQueues, type SplitAtServer } from './version-queues.ts';
 import {
@@ -37,7 +37,7 @@ import {
   encodeAnswers,
   encodeRequest,
   RemoteFault,
-  subjectOf,
+  getSubject,
   type HandlerOutcome,
   type Incoming,
 } from './wire.ts';
@@ -354,7 +354,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     try {
       await this.#handleOrRefuse(incoming);
     } catch (error) {
-      outcome = outcomeOf(error);
+      outcome = toOutcome(error);
       await this.#settleFailure(source, message, incoming, error);
     }
     this.#observe(this.#handlers.has(incoming.pattern) ? incoming.pattern : 'unknown', outcome, startedAt);
@@ -379,7 +379,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const unknown = { kind: kind === 'events' ? 'event' : 'unknown', name: pattern };
     const contract = this.#handlers.get(pattern)?.contract ?? {
       ...unknown,
-      service: ownerOf(pattern),
+      service: getOwner(pattern),
     };
     try {
       mustBeAllowed(contract, incoming, connection, grants);
@@ -418,7 +418,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const context = new MessageContext(contract, opened, input);
     const expired = () =>
       incoming.replyTo !== undefined && (incoming.context.deadline ?? Infinity) <= Date.now();
-    const key = contract.kind === 'query' ? undefined : subjectOf(contract, input);
+    const key = contract.kind === 'query' ? undefined : getSubject(contract, input);
 
     await this.#order.run(key, async () => {
       if (expired()) return;
@@ -453,7 +453,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const contract = this.#handlers.get(incoming?.pattern ?? '')?.contract;
     const told = contract && isSensitive(contract) ? withoutText(error) : error;
     if (!isNo && !(error instanceof Overloaded)) {
-      const traceId = traceIdOf(incoming?.context.traceparent);
+      const traceId = getTraceId(incoming?.context.traceparent);
       const { pattern, messageId } = incoming ?? {};
       this.logger.error(
         { err: told, queue, pattern, messageId, traceId },
@@ -469,7 +469,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const isForNoOne = error instanceof NotEncrypted || error instanceof DecryptionFailed;
     const hopeless = isNo || isForNoOne || !incoming;
     const kept = error instanceof NotEncrypted ? await this.#encryptedCopy(message, incoming!) : message;
-    const origin = incoming ?? originOf(message, this.options.connection, this.#marks);
+    const origin = incoming ?? determineOrigin(message, this.options.connection, this.#marks);
     await retryOrBury(this.options.publisher, {
       service: this.options.service,
       // The queue of a version may be gone by then.
@@ -545,7 +545,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     await this.#answer(
       {
         ...{ replyTo, correlationId, pattern: '', packetId: correlationId, readsBatches: false },
-        sender: originOf(received, this.options.connection, this.#marks).sender,
+        sender: determineOrigin(received, this.options.connection, this.#marks).sender,
       },
       { error: new RemoteFault('unreadable', `the request cannot be read: ${message}`) },
     );
@@ -595,7 +595,7 @@ async function exists({ model }: BrokerConnection, queue: string): Promise<boole
   return found;
 }
 
-function outcomeOf(error: unknown): Outcome {
+function toOutcome(error: unknown): Outcome {
   if (error instanceof Overloaded) return 'refused';
   return error instanceof Rejection ? 'rejection' : 'fault';
 }

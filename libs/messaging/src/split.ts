@@ -11,7 +11,7 @@ const Version = z
 /** Percent of a service's calls, by version. What is left goes to all other versions. */
 export const Shares = z
   .record(Version, z.number().min(0).max(100))
-  .refine((shares) => sumOf(shares) <= 100, 'the shares are more than 100 % together');
+  .refine((shares) => sumShares(shares) <= 100, 'the shares are more than 100 % together');
 export type Shares = z.infer<typeof Shares>;
 
 /** Which services have their calls split, and how: {"orders":{"1.4.0":10}}. */
@@ -62,5 +62,5 @@ export function versionFor(shares: Shares, key: number | undefined): string | un
 }
 
 /** Fractions of percents do not add up exactly. */
-const sumOf = (shares: Record<string, number>): number =>
+const sumShares = (shares: Record<string, number>): number =>
   Math.round(Object.values(shares).reduce((sum, share) => sum + share, 0) * 1e6) / 1e6;

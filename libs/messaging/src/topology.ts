@@ -10,9 +10,9 @@ import type { Channel } from 'amqplib';
  */
 export const exchanges = {
   /** Requests to a service, by contract name. @param of the service, or one of its contracts */
-  requests: (of: string) => `requests.${ownerOf(of)}`,
+  requests: (of: string) => `requests.${getOwner(of)}`,
   /** Events of a service, by contract name; also what instances send to each other. @param of the service, or an event */
-  events: (of: string) => `events.${ownerOf(of)}`,
+  events: (of: string) => `events.${getOwner(of)}`,
   /** Answers to a login, by its reply key. */
   replies: (login: string) => `replies.${login}`,
   /** Messages of a service that wait for their next attempt, by retry delay and the queue they go to then. */
@@ -22,7 +22,7 @@ export const exchanges = {
 };
 
 /** The service that a contract belongs to. */
-export const ownerOf = (contract: string): string => contract.split('.', 1)[0]!;
+export const getOwner = (contract: string): string => contract.split('.', 1)[0]!;
 
 /** How long a message that failed waits before its next attempt, in milliseconds, one delay an attempt. */
 export const defaultLadder: readonly number[] = [500, 2_000, 10_000, 60_000, 300_000];

@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import { childTrace, childTraceparent, traceIdOf } from './trace-context.ts';
+import { childTrace, childTraceparent, getTraceId } from './trace-context.ts';
 
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
 const parentId = '00f067aa0ba902b7';
 const parent = `00-${traceId}-${parentId}-01`;
-const flagsOf = (traceparent: string) => traceparent.slice(53);
+const readFlags = (traceparent: string) => traceparent.slice(53);
 
 describe('traceparent', () => {
   it('keeps the trace and names another parent', () => {
@@ -19,14 +19,14 @@ describe('traceparent', () => {
     ['ff', '03'],
     ['09', '01'],
   ])('keeps the flags that level 2 defines: %s', (given, kept) => {
-    expect(flagsOf(childTraceparent(`00-${traceId}-${parentId}-${given}`))).toBe(kept);
+    expect(readFlags(childTraceparent(`00-${traceId}-${parentId}-${given}`))).toBe(kept);
   });
 
   it.each([`cc-${traceId}-${parentId}-01`, `cc-${traceId}-${parentId}-01-what-the-future-will-be-like`])(
-    'continues a later version as version 00: %s',
+    'continues a later version 00: %s',
     (given) => {
       expect(childTraceparent(given)).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
-      expect(traceIdOf(given)).toBe(traceId);
+      expect(getTraceId(given)).toBe(traceId);
     },
   );
 
@@ -45,7 +45,7 @@ describe('traceparent', () => {
     const begun = childTraceparent(given);
     expect(begun).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-03$/);
     expect(begun).not.toContain(traceId);
-    expect(traceIdOf(given)).toBeUndefined();
+    expect(getTraceId(given)).toBeUndefined();
   });
 });
 

@@ -31,7 +31,7 @@ function parseTraceparent(text: string | undefined): { traceId: string; flags: s
 }
 
 /** The trace id of a W3C traceparent, or undefined where it is malformed. */
-export const traceIdOf = (traceparent: string | undefined): string | undefined =>
+export const getTraceId = (traceparent: string | undefined): string | undefined =>
   parseTraceparent(traceparent)?.traceId;
 
 /** A traceparent one step below the given one, with its flags, or of a new trace where there is none or a malformed one. */

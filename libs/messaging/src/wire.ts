@@ -4,7 +4,7 @@ import { isDeeperThan, Language, Rejection, type AnyContract, type FieldError } 
 import type { ConsumeMessage, Options } from 'amqplib';
 import type { CallContext, Caller } from './call-context.ts';
 import { Jwe, jose } from './encryption.ts';
-import { originOf, type Origin, type Standing } from './identity.ts';
+import { determineOrigin, type Origin, type Standing } from './identity.ts';
 import type { Marks } from './marks.ts';
 import { parseSplitKey } from './split.ts';
 import { childTrace } from './trace-context.ts';
@@ -73,7 +73,7 @@ const batch = 'application/vnd.jogakbo.batch+json';
 const acceptHeader = 'accept';
 
 /** The field of the data that says what a message is about, as a string; undefined where the contract names none. */
-export function subjectOf(contract: Pick<AnyContract, 'subject'>, data: unknown): string | undefined {
+export function getSubject(contract: Pick<AnyContract, 'subject'>, data: unknown): string | undefined {
   const value = contract.subject && (data as Record<string, unknown> | undefined)?.[contract.subject];
   return typeof value === 'string' ? value : undefined;
 }
@@ -131,7 +131,7 @@ export function encodeEvent(
 }
 
 /** What says that data is encrypted, in the words of CloudEvents; nothing where it is not. */
-const contentTypeOf = (data: unknown) => (data instanceof Jwe ? { datacontenttype: jose } : {});
+const getContentType = (data: unknown) => (data instanceof Jwe ? { datacontenttype: jose } : {});
 
 /** A request in Nest's packet. With `id` somebody waits for the answer; without it nobody does. */
 export function encodeRequest(
@@ -139,7 +139,7 @@ export function encodeRequest(
   options: Options.Publish & { messageId: string },
 ): Encoded {
   return {
-    content: Buffer.from(JSON.stringify({ ...packet, ...contentTypeOf(packet.data) })),
+    content: Buffer.from(JSON.stringify({ ...packet, ...getContentType(packet.data) })),
     options: { contentType: 'application/json', ...options },
   };
 }
@@ -167,7 +167,7 @@ export function encodeRequests(
   }
   const bodies = requests.map(({ pattern, data, id, headers }) => ({
     ...{ pattern, data, id, headers },
-    ...contentTypeOf(data),
+    ...getContentType(data),
   }));
   return { content: Buffer.from(JSON.stringify(bodies)), options: { ...options, contentType: batch } };
 }
@@ -218,9 +218,9 @@ export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: M
   const bodies = parseMessage(message.content) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
   if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
-  const origin = originOf(message, standing, marks);
+  const origin = determineOrigin(message, standing, marks);
   return bodies.map((body) => ({
-    ...incomingOf(body, body.headers ?? {}, message, origin),
+    ...toIncoming(body, body.headers ?? {}, message, origin),
     messageId: String(body.id),
     correlationId: String(body.id),
   }));
@@ -229,15 +229,15 @@ export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: M
 /** @throws SyntaxError where the body is not JSON or names no pattern */
 export function decode(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  return incomingOf(
+  return toIncoming(
     parseMessage(message.content) as Body,
     headers,
     message,
-    originOf(message, standing, marks),
+    determineOrigin(message, standing, marks),
   );
 }
 
-function incomingOf(
+function toIncoming(
   body: Body,
   headers: Record<string, unknown>,
   { properties, fields }: ConsumeMessage,
@@ -251,7 +251,7 @@ function incomingOf(
   const splitKey = parseSplitKey(headers[splitKeyHeader]);
   return {
     pattern,
-    data: dataOf(body.datacontenttype, body.data),
+    data: parseData(body.datacontenttype, body.data),
     ...origin,
     headers,
     messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
@@ -272,7 +272,7 @@ function incomingOf(
   };
 }
 
-const dataOf = (contentType: unknown, data: unknown): unknown =>
+const parseData = (contentType: unknown, data: unknown): unknown =>
   contentType === jose && typeof data === 'string' ? new Jwe(data) : data;
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
@@ -286,7 +286,7 @@ export function answerTo(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerO
     ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
     : {
         ...{ id: incoming.packetId, response: outcome.response ?? null, isDisposed: true },
-        ...contentTypeOf(outcome.response),
+        ...getContentType(outcome.response),
       };
 }
 
@@ -336,7 +336,7 @@ function read({
   response,
   datacontenttype,
 }: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
-  if (!err) return { response: dataOf(datacontenttype, response) };
+  if (!err) return { response: parseData(datacontenttype, response) };
   // A stock Nest server answers with a text or an object of its own.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
   const { kind, message = 'the service failed', status = 422, errors, retryAfter, extensions } = err;

@@ -82,7 +82,7 @@ export class CallGuard {
    * @throws CallRefused (or what `refuse` makes of it) where it was not made; else what the last attempt threw
    */
   readonly run = async <T>(call: Call, attempt: () => Promise<T>): Promise<T> => {
-    const callee = this.#calleeOf(call.callee, call.policy, this.options.override?.(call.callee));
+    const callee = this.#getCallee(call.callee, call.policy, this.options.override?.(call.callee));
     const { policy } = callee;
     callee.budget.earn();
     let backoff: IBackoff<unknown> | undefined;
@@ -115,7 +115,7 @@ export class CallGuard {
   }
 
   /** A changed policy begins anew, with a closed circuit. */
-  #calleeOf(name: string, declared: CallPolicy, change: CallPolicyChange | undefined): Callee {
+  #getCallee(name: string, declared: CallPolicy, change: CallPolicyChange | undefined): Callee {
     const known = this.#callees.get(name);
     if (known?.declared === declared && known.change === change) return known;
     const policy = { ...declared, ...change } as CallPolicy;

@@ -21,11 +21,11 @@ export function describeBus(module: Type): BusDescription {
       name: one.name,
       kind: one.kind,
       ...(one.kind !== 'event' && one.sensitive && { sensitive: true }),
-      ...(isOffered(one) && { offered: offerOf(one) }),
+      ...(isOffered(one) && { offered: toOffer(one) }),
     })),
-    calls: namesOf([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
-    hears: namesOf(hears),
-    tells: namesOf([SettingsTold]),
+    calls: listNames([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
+    hears: listNames(hears),
+    tells: listNames([SettingsTold]),
     door,
   };
 }
@@ -34,14 +34,14 @@ export function describeBus(module: Type): BusDescription {
 const isOffered = (one: AnyContract): one is AnyRequest =>
   one.kind !== 'event' && Boolean(one.http ?? one.pages ?? one.standsInFor);
 
-const offerOf = ({ http, pages, access }: AnyRequest) => ({
+const toOffer = ({ http, pages, access }: AnyRequest) => ({
   asks: http?.wait ? [http.wait.answer.name] : [],
   hears: (http?.wait?.until ?? []).map(({ name }) => name),
   routes: [...(http ? [http.route] : []), ...(pages ? pageRoutes(pages.path) : [])],
   ...(access && { access }),
 });
 
-const namesOf = (contracts: readonly AnyContract[]): string[] =>
+const listNames = (contracts: readonly AnyContract[]): string[] =>
   [...new Set(contracts.map(({ name }) => name))].sort();
 
 /** By handlers, sagas and projections, and as soft state; and what only the config server listens for. */

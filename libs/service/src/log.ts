@@ -1,4 +1,4 @@
-import { currentCall, traceIdOf, type HandledMessage } from '@jogakbo/messaging';
+import { currentCall, getTraceId, type HandledMessage } from '@jogakbo/messaging';
 import type { LoggerService } from '@nestjs/common';
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 
@@ -10,7 +10,7 @@ const secrets = [
   ...['authorization', 'cookie', 'set-cookie'],
 ];
 /** One path for each depth at which a name may stand; `err.request.headers.cookie` is the deepest. */
-const pathsOf = (name: string): string[] =>
+const getPaths = (name: string): string[] =>
   ['', '*', '*.*', '*.*.*'].map((outer) =>
     name.includes('-') ? `${outer}["${name}"]` : `${outer}.${name}`.replace(/^\./, ''),
   );
@@ -27,9 +27,9 @@ export function createLog(
     level,
     base: { service, instance },
     serializers: { err: withoutData },
-    redact: { paths: secrets.flatMap(pathsOf), censor: '[secret]' },
+    redact: { paths: secrets.flatMap(getPaths), censor: '[secret]' },
     mixin: () => {
-      const traceId = traceIdOf(currentCall()?.traceparent);
+      const traceId = getTraceId(currentCall()?.traceparent);
       return traceId ? { traceId } : {};
     },
   };

@@ -22,7 +22,7 @@ export class PreparingClient extends pg.Client {
     }
     // Made here because a name can otherwise be given only with an object of settings, and pg copies that slowly.
     const query = new pg.Query(text, values) as pg.Query & Prepared;
-    query.name = nameOf(text);
+    query.name = toStatementName(text);
     return new Promise((resolve, reject) => {
       query.callback = (error, result) => (error ? reject(error) : resolve(result));
       super.query(query);
@@ -45,7 +45,7 @@ interface Corked {
   uncork(): void;
 }
 
-function nameOf(text: string): string | undefined {
+function toStatementName(text: string): string | undefined {
   const known = names.get(text);
   if (known || names.size >= atMost) return known;
   const name = `s${names.size}`;

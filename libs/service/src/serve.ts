@@ -111,14 +111,14 @@ async function migrate(module: Type): Promise<void> {
   }
 }
 
-function settingsOf(module: Type): AnySettings[] {
+function getSettings(module: Type): AnySettings[] {
   const { settings, migrations } = serviceOptions(module);
   return [PlatformSettings, ...(migrations ? [DatabaseSettings] : []), ...(settings ? [settings] : [])];
 }
 
 function help(module: Type): void {
   const { contract } = serviceOptions(module);
-  const classes = settingsOf(module);
+  const classes = getSettings(module);
   console.log(
     `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   say what it does on the bus\n  main.js keys       print its public keys, as the deploy step takes them in ENCRYPTION_KEYS\n`,
   );

@@ -30,7 +30,7 @@ import {
 import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { environmentName, readSetting, type WrongSetting } from './environment.ts';
-import { isMarked, PlatformSettings, problemOf, WrongSettings, type AnySettings } from './settings.ts';
+import { isMarked, PlatformSettings, describeProblem, WrongSettings, type AnySettings } from './settings.ts';
 
 /** How long a start waits for the config server at most, in milliseconds. */
 const patienceAtStart = 1_000;
@@ -52,7 +52,7 @@ function checkGiven(
     const schema = schemas.get(key)!;
     if (isMarked(schema, 'environmentOnly')) return [{ key, problem: notFromServer }];
     const result = schema.safeParse(value);
-    return result.success ? [] : [{ key, problem: problemOf(schema, value, result.error) }];
+    return result.success ? [] : [{ key, problem: describeProblem(schema, value, result.error) }];
   });
 }
 
@@ -100,7 +100,7 @@ export interface Following {
   log: Logger;
 }
 
-const nameOf = ({ application, profile, version }: Given): string =>
+const toName = ({ application, profile, version }: Given): string =>
   `version ${version} of ${application}/${profile}`;
 
 /**
@@ -385,7 +385,7 @@ export class ServiceSettings {
       }
     }
     const result = schema.safeParse(text);
-    return result.success ? { value: result.data } : { problem: problemOf(schema, text, result.error) };
+    return result.success ? { value: result.data } : { problem: describeProblem(schema, text, result.error) };
   }
 
   /** True where a value that is in use was changed. */
@@ -414,7 +414,7 @@ export class ServiceSettings {
     text: string,
     problem?: string,
   ): void {
-    const from = given && { from: nameOf(given), by: given.by };
+    const from = given && { from: toName(given), by: given.by };
     this.#following?.log[level]({ setting: field, ...from, ...(problem && { problem }) }, text);
   }
 
@@ -424,7 +424,7 @@ export class ServiceSettings {
     const isNew = !isDeepStrictEqual(held.refused, { given, problem });
     held.refused = { given, problem };
     if (held.wrong && problem !== notFromServer)
-      held.wrong = { ...held.wrong, origin: nameOf(given!), problem };
+      held.wrong = { ...held.wrong, origin: toName(given!), problem };
     if (isNew && when === 'run') this.#sayRefused(held);
   }
 
@@ -492,20 +492,20 @@ function hold(
   const key = environmentName(field);
   const read = readSetting(key, environment, isMarked(schema, 'secret'));
   const said = 'problem' in read ? undefined : read.value;
-  const held: Held = { field, schema, instance, origin: originOf(read), said };
+  const held: Held = { field, schema, instance, origin: toOrigin(read), said };
   if ('problem' in read) return { ...held, wrong: read };
   const result = schema.safeParse(read.value);
   if (!result.success) {
     return {
       ...held,
-      wrong: { key, origin: read.origin, problem: problemOf(schema, read.value, result.error) },
+      wrong: { key, origin: read.origin, problem: describeProblem(schema, read.value, result.error) },
     };
   }
   instance[field] = result.data;
   return held;
 }
 
-const originOf = ({ origin }: { origin: string }): InForce['origin'] =>
+const toOrigin = ({ origin }: { origin: string }): InForce['origin'] =>
   origin === 'not set' ? 'default' : origin === 'environment' ? 'environment' : 'file';
 
 /** Whatever was read from a file of its own is taken for a secret. */
@@ -514,7 +514,7 @@ function inForce({ field, schema, instance, origin, said, given, afterRestart, r
   const isSecret = isMarked(schema, 'secret') || origin === 'file' || given?.secret === true;
   // A schema may make a function of a text.
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? given?.value ?? said ?? '');
-  const by = (one: Given | undefined) => (one ? `${nameOf(one)} by ${one.by}` : 'nothing is set any more');
+  const by = (one: Given | undefined) => (one ? `${toName(one)} by ${one.by}` : 'nothing is set any more');
   return {
     key: field,
     value: value === undefined ? null : isSecret ? masked : withoutPassword(text),

@@ -279,7 +279,7 @@ export function loadSettings<C extends AnySettings[]>(
         wrong.push({
           key: read.key,
           origin: read.origin,
-          problem: problemOf(schema, read.value, result.error),
+          problem: describeProblem(schema, read.value, result.error),
         });
     }
     return instance;
@@ -289,7 +289,7 @@ export function loadSettings<C extends AnySettings[]>(
 }
 
 /** What is wrong with a value, without the value. */
-export function problemOf(schema: z.ZodType, value: string | undefined, error: z.ZodError): string {
+export function describeProblem(schema: z.ZodType, value: string | undefined, error: z.ZodError): string {
   if (value !== undefined) return error.issues.map(({ message }) => message).join('; ');
   return schema.description ? `is missing: ${schema.description}` : 'is missing';
 }

@@ -28,25 +28,25 @@ export class SplitCalls implements Splitter {
   }
 
   /** Undefined while no split stands for the callee. */
-  sharesOf(callee: string): Shares | undefined {
+  getShares(callee: string): Shares | undefined {
     const { trafficSplit } = this.settings;
     return Object.hasOwn(trafficSplit, callee) ? trafficSplit[callee] : undefined;
   }
 
   /** Which versions a call and those that it causes are meant for, as a text. Nothing is counted. */
-  sidesOf(context: SplitContext): string {
+  describeSides(context: SplitContext): string {
     const { trafficSplit } = this.settings;
     const sides = Object.keys(trafficSplit).map((callee) => this.#meantFor(callee, context) ?? '');
     return sides.join(' ');
   }
 
   #meantFor(callee: string, context: SplitContext): string | undefined {
-    const shares = this.sharesOf(callee);
+    const shares = this.getShares(callee);
     return shares && versionFor(shares, context?.splitKey);
   }
 
   versionFor(callee: string, context: SplitContext): string | undefined {
-    if (!this.sharesOf(callee)) return undefined;
+    if (!this.getShares(callee)) return undefined;
     const version = this.#meantFor(callee, context);
     this.#calls.inc({ callee, callee_version: version ?? 'others' });
     return version;

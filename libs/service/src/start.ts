@@ -187,7 +187,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     },
     split: {
       version,
-      shares: () => split.sharesOf(service),
+      shares: () => split.getShares(service),
       aliveSince: (time) => (instances.learned ? instances.aliveSince(time) : undefined),
     },
     ...(ladder && { ladder }),

@@ -128,7 +128,7 @@ export class UpstreamAddresses {
     const allowed: LookupAddress[] = [];
     let why = '';
     for (const one of found) {
-      const denial = denialOf(one.address, networks) ?? (await this.#ownDenialOf(one.address, port));
+      const denial = findDenial(one.address, networks) ?? (await this.#findOwnDenial(one.address, port));
       if (denial) why ||= denial;
       else allowed.push(one);
     }
@@ -136,7 +136,7 @@ export class UpstreamAddresses {
     return allowed;
   }
 
-  async #ownDenialOf(address: string, port: number): Promise<string | undefined> {
+  async #findOwnDenial(address: string, port: number): Promise<string | undefined> {
     const isOwn =
       (await this.#isAmong(this.own(), address, port)) ||
       ((await this.#isAmong(this.announced(), address, port)) && (await this.#answersAsOwn(address, port)));
@@ -147,7 +147,7 @@ export class UpstreamAddresses {
     const isHere = isOfThisMachine(address);
     for (const { host, port: ownPort } of endpoints) {
       if (ownPort !== undefined && ownPort !== port) continue;
-      const addresses = isIP(host) ? [host] : await this.#addressesOf(host);
+      const addresses = isIP(host) ? [host] : await this.#resolveAddresses(host);
       if (addresses.some((one) => isSame(one, address) || (isHere && isOfThisMachine(one)))) return true;
     }
     return false;
@@ -168,7 +168,7 @@ export class UpstreamAddresses {
   }
 
   /** A name that cannot be resolved now keeps the addresses that it had. */
-  #addressesOf(host: string): Promise<string[]> {
+  #resolveAddresses(host: string): Promise<string[]> {
     const known = this.#names.get(host);
     if (known && performance.now() - known.at < nameStays) return known.addresses;
     const addresses = dns.promises.lookup(host, { all: true }).then(
@@ -181,7 +181,7 @@ export class UpstreamAddresses {
 }
 
 /** Why an address is not permitted, whatever its port is. */
-function denialOf(text: string, networks: readonly string[]): string | undefined {
+function findDenial(text: string, networks: readonly string[]): string | undefined {
   const address = ipaddr.process(text);
   const range = address.range();
   if (metadata.some((one) => isSame(one, text))) return `${text} is the address of a metadata service`;

@@ -63,4 +63,4 @@ export class Browser {
 }
 
 /** Where the page's form leads. */
-export const actionOf = (html: string): string => /<form method="post" action="([^"]+)"/.exec(html)![1]!;
+export const getAction = (html: string): string => /<form method="post" action="([^"]+)"/.exec(html)![1]!;

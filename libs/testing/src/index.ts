@@ -6,4 +6,4 @@ export { choices, interleavings } from './interleavings.ts';
 export { moveTimeOfDay } from './time-of-day.ts';
 export { ServiceUnderTest, type As, type StubbedService } from './service-under-test.ts';
 export { privateRedis, type PrivateRedis } from './private-redis.ts';
-export { actionOf, Browser } from './browser.ts';
+export { getAction, Browser } from './browser.ts';

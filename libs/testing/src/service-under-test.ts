@@ -28,7 +28,7 @@ import {
   RabbitClient,
   RabbitServer,
   ServiceKey,
-  subjectOf,
+  getSubject,
   withCall,
   type CallContext,
   type Caller,
@@ -125,13 +125,13 @@ export class ServiceUnderTest {
       running,
     );
     await self.#listen();
-    await self.#keyOf(serviceOptions(module).contract.name);
+    await self.#getKey(serviceOptions(module).contract.name);
     return self;
   }
 
   /** A service has a key as soon as it has announced itself. */
-  #keyOf(service: string) {
-    return eventually(() => this.recipients.keyOf(service));
+  #getKey(service: string) {
+    return eventually(() => this.recipients.getKey(service));
   }
 
   async #listen(): Promise<void> {
@@ -180,7 +180,7 @@ export class ServiceUnderTest {
   ): Promise<void> {
     const { contract } = message;
     const { name, service, sensitive } = contract;
-    const data = sensitive ? await encryptFor(await this.#keyOf(service), message.data, name) : message.data;
+    const data = sensitive ? await encryptFor(await this.#getKey(service), message.data, name) : message.data;
     const encoded = encodeRequest(
       { pattern: name, data },
       { messageId, persistent: true, mandatory: true, headers: contextHeaders(context) },
@@ -196,7 +196,7 @@ export class ServiceUnderTest {
         id,
         name: contract.name,
         source: contract.service,
-        subject: subjectOf(contract, data),
+        subject: getSubject(contract, data),
         time: new Date(),
         data,
       },

@@ -154,7 +154,7 @@ describe('consistency', () => {
   });
   afterAll(() => bankService.stop());
 
-  const balanceOf = async (account: string) =>
+  const readBalance = async (account: string) =>
     (
       await bankService.query<{ balance: number }>('SELECT balance FROM account WHERE account = $1', [
         account,
@@ -177,7 +177,7 @@ describe('consistency', () => {
     await expect(bankService.ask(Deposit, { account, amount: 5, fail: true })).rejects.toMatchObject({
       code: 'internal',
     });
-    expect(await balanceOf(account)).toBeUndefined();
+    expect(await readBalance(account)).toBeUndefined();
     expect(await notes('%')).toBe(before);
     expect(await bankService.query(`SELECT 1 FROM outbox WHERE subject = $1`, [account])).toEqual([]);
     await sleep(50);
@@ -217,15 +217,15 @@ describe('consistency', () => {
     const anotherId = randomUUID();
     const message = Deposit({ account, amount: 5 });
     await bankService.send(message, id);
-    await eventually(async () => (await balanceOf(account)) === 5);
+    await eventually(async () => (await readBalance(account)) === 5);
     await Promise.all(Array.from({ length: 30 }, () => bankService.send(message, id)));
     const another = randomUUID();
     await Promise.all(
       Array.from({ length: 30 }, () => bankService.send(Deposit({ account: another, amount: 5 }), anotherId)),
     );
-    await eventually(async () => (await balanceOf(another)) === 5);
+    await eventually(async () => (await readBalance(another)) === 5);
     await sleep(300);
-    expect([await balanceOf(account), await balanceOf(another)]).toEqual([5, 5]);
+    expect([await readBalance(account), await readBalance(another)]).toEqual([5, 5]);
     expect(bankService.heard(Deposited).filter((event) => event.account === another)).toHaveLength(1);
   });
 
@@ -235,7 +235,7 @@ describe('consistency', () => {
     const pay = (input: Input<typeof Pay>) => bankService.ask(Pay, input, { idempotencyKey });
     const first = await pay({ account, note: 'caf\u00e9' });
     expect(await pay({ times: 1, note: 'cafe\u0301', account: account.toUpperCase() })).toEqual(first);
-    // A version before has stored it as it came.
+    // A version before has stored it came.
     const asItCame = createHash('sha256').update(JSON.stringify({ account, note: 'caf\u00e9' }));
     await bankService.query('UPDATE inbox SET fingerprint = $2 WHERE key LIKE $1', [
       ...[`%${idempotencyKey}`, asItCame.digest('base64url')],
@@ -325,7 +325,7 @@ describe('consistency', () => {
     const work = Array.from({ length: each }, () => accounts).flat();
     await Promise.all(work.map((account) => bankService.send(Deposit({ account, amount: 1 }))));
     await eventually(async () => {
-      const balances = await Promise.all(accounts.map(balanceOf));
+      const balances = await Promise.all(accounts.map(readBalance));
       return balances.every((balance) => balance === each);
     }, 20_000);
     await other.stop();

@@ -49,7 +49,7 @@ export class Counting {
     return {
       ...{ service: 'shop', databaseUrl: this.database.url, publisher: this.publisher },
       encryption: this.#encryption,
-      recipients: { keyOf: () => undefined, isSensitive: () => false },
+      recipients: { getKey: () => undefined, isSensitive: () => false },
     };
   }
 

@@ -90,7 +90,7 @@ describe('sensitive messages', () => {
     cards.push(`card-${randomUUID()}`);
     return cards.at(-1)!;
   };
-  const textOf = ({ content, properties }: Pick<ConsumeMessage, 'content' | 'properties'>) =>
+  const getText = ({ content, properties }: Pick<ConsumeMessage, 'content' | 'properties'>) =>
     `${content} ${JSON.stringify(properties)}`;
   const sentAs = (name: string) => passed.filter(({ fields }) => fields.routingKey === name);
   const done = async () =>
@@ -171,8 +171,8 @@ describe('sensitive messages', () => {
     });
     send(body, { messageId: randomUUID() });
     const dead = await eventually(async () => channel.get(queues.dead('bank'), { noAck: true }));
-    expect(textOf(dead as GetMessage)).toContain('bank.charge is sensitive');
-    expect(textOf(dead as GetMessage)).not.toContain(card);
+    expect(getText(dead as GetMessage)).toContain('bank.charge is sensitive');
+    expect(getText(dead as GetMessage)).not.toContain(card);
     expect(await done()).not.toContain(`charge ${last4(card)}`);
   });
 
@@ -239,7 +239,7 @@ describe('sensitive messages', () => {
     const { kid } = await keyOfBank();
     await eventually(async () => {
       await sut.ask(Pay, { orderId: randomUUID(), card: newCard() }, { idempotencyKey: randomUUID() });
-      return sentAs(Pay.name).map(kidOf).at(-1) === kid;
+      return sentAs(Pay.name).map(readKid).at(-1) === kid;
     });
     // Nothing that was made with the old one is left.
     await sut.restart({ SERVICE_KEY: rotated.split(',')[0] });
@@ -251,12 +251,12 @@ describe('sensitive messages', () => {
       ['outbox', 'inbox', 'saga'].map((table) => sut.query(`SELECT * FROM ${table}`)),
     );
     for (const rows of tables) expect(rows.length).toBeGreaterThan(2);
-    const all = [...passed.map(textOf), ...tables.flat().map((row) => JSON.stringify(row))];
+    const all = [...passed.map(getText), ...tables.flat().map((row) => JSON.stringify(row))];
     expect(all.filter((text) => cards.some((card) => text.includes(card)))).toEqual([]);
     for (const { card } of sut.heard(Paid)) expect(card).toMatch(/^[\w-]{8}\./);
   });
 
-  const kidOf = ({ content }: ConsumeMessage): string => {
+  const readKid = ({ content }: ConsumeMessage): string => {
     const [header] = JSON.parse(content.toString()).data.split('.') as [string];
     return JSON.parse(Buffer.from(header, 'base64url').toString()).kid;
   };

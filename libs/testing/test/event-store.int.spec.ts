@@ -226,9 +226,9 @@ describe('the event store', () => {
   });
 
   describe('a projection', () => {
-    const rowsOf = () =>
+    const readRows = () =>
       potsService.query('SELECT * FROM pot_sum ORDER BY pot_id') as Promise<{ seen: number | null }[]>;
-    const placeOf = async () =>
+    const readPlace = async () =>
       (await potsService.query('SELECT generation, next_generation, fault FROM projection'))[0] as {
         generation: number;
         next_generation: number | null;
@@ -268,20 +268,20 @@ describe('the event store', () => {
         `INSERT INTO event (stream, subject, version, type, data)
          SELECT 'pot', 'old ' || n % 10, n / 10 + 1, 'added', '{"amount": 1}' FROM generate_series(0, 1499) AS n`,
       );
-      const { generation } = await placeOf();
+      const { generation } = await readPlace();
       await requestRebuild(dataSource.manager, 'sums');
-      await eventually(async () => (await placeOf()).generation === generation + 1, 25_000);
+      await eventually(async () => (await readPlace()).generation === generation + 1, 25_000);
       over = true;
       await Promise.all([writing, reading]);
       expect(seen).toEqual([...seen].sort((a, b) => a - b));
       await potsService.ask(ListPots, {}, patient);
-      const before = await rowsOf();
+      const before = await readRows();
       expect(before).toContainEqual(expect.objectContaining({ pot_id: potId, sum: added.length }));
       expect(before.filter(({ seen }) => seen === null)).toEqual([]); // no version was left out or inverted
 
       await requestRebuild(dataSource.manager, 'sums');
-      await eventually(async () => (await placeOf()).generation === generation + 2, 25_000);
-      expect(await rowsOf()).toEqual(before);
+      await eventually(async () => (await readPlace()).generation === generation + 2, 25_000);
+      expect(await readRows()).toEqual(before);
       const schemas = await potsService.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'sums%'`);
       expect(schemas).toEqual([{ nspname: `sums_${generation + 2}` }]);
     });

@@ -3,7 +3,7 @@ import { service, type Body } from '@jogakbo/contract';
 import { exchanges, Handles, queues, ServiceKey, type MessageContext } from '@jogakbo/messaging';
 import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { assertGrantsStream, publishGrants } from '@jogakbo/messaging/grants-stream';
-import { digestOf, Marks } from '@jogakbo/messaging/marks';
+import { computeDigest, Marks } from '@jogakbo/messaging/marks';
 import { retryKey } from '@jogakbo/messaging/topology';
 import { Service, start, type RunningService } from '@jogakbo/service';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -108,7 +108,7 @@ const forgeries = (content: Buffer, messageId: string): Record<string, Headers> 
     'that an operator sent it again to another service': { ...first, 'replayed-for': thiefName },
     'that an operator edited it': {
       ...foreign.add(messageId, content, { ...first, caller, address }),
-      ...{ 'replayed-for': vaultName, 'edited-from': digestOf(content), 'edited-by': bossName },
+      ...{ 'replayed-for': vaultName, 'edited-from': computeDigest(content), 'edited-by': bossName },
     },
     'a death in the queue of a version': { ...first, 'x-death': [death(`${commandQueue}@1`)] },
     'a death on the ladder': {
@@ -244,12 +244,12 @@ describe('a message that pretends', () => {
     const boxes = ['edited', 'edited for another', 'edited, of another body', 'edited by its service'].map(
       (box) => `${box} ${randomUUID()}`,
     );
-    const edit = { ...headers, 'edited-from': digestOf(wrong), 'replayed-for': vaultName };
+    const edit = { ...headers, 'edited-from': computeDigest(wrong), 'replayed-for': vaultName };
     const sends = straight(dead, commandQueue);
     const sent = { messageId, userId: bossName };
     await sends(channels[vaultName]!, command(boxes[3]!), { messageId, userId: vaultName, headers: edit });
     await sends(channels[bossName]!, command(boxes[2]!), {
-      ...{ ...sent, headers: { ...edit, 'edited-from': digestOf(command('x')) } },
+      ...{ ...sent, headers: { ...edit, 'edited-from': computeDigest(command('x')) } },
     });
     await sends(channels[bossName]!, command(boxes[1]!), {
       ...{ ...sent, headers: { ...edit, 'replayed-for': thiefName } },

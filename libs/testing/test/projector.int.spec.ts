@@ -80,7 +80,7 @@ describe('the projector', () => {
        FROM generate_series(1, $2::int) AS n`,
       [id, times],
     );
-  const placeOf = async (name = 'counts') =>
+  const readPlace = async (name = 'counts') =>
     (await source.query('SELECT * FROM projection WHERE name = $1', [name]))[0] as Place;
   const rows = () => source.query('SELECT * FROM counts_row ORDER BY id') as Promise<object[]>;
   /** Another who has the places in hand: whoever wants to change them waits, whoever reads goes on. */
@@ -110,7 +110,7 @@ describe('the projector', () => {
     await sleep(700);
     expect(await rows()).toEqual([{ id: 'a', of_shape_1: 4 }]);
     await old.stop();
-    await eventually(async () => (await placeOf()).shape === 2);
+    await eventually(async () => (await readPlace()).shape === 2);
     expect(await rows()).toEqual([{ id: 'a', of_shape_2: 4 }]);
     await happen(1);
     await young.caughtUp('counts', 5_000);
@@ -119,9 +119,9 @@ describe('the projector', () => {
     // The new version was a mistake: what is left of the old one builds what it can read.
     await instance(counts(1));
     await young.stop();
-    await eventually(async () => (await placeOf()).shape === 1);
+    await eventually(async () => (await readPlace()).shape === 1);
     expect(await rows()).toEqual([{ id: 'a', of_shape_1: 5 }]);
-    expect(await placeOf()).toMatchObject({ next_generation: null, fault: null });
+    expect(await readPlace()).toMatchObject({ next_generation: null, fault: null });
   });
 
   it('never goes back behind another that leads meanwhile', async () => {
@@ -133,7 +133,7 @@ describe('the projector', () => {
     await other.query('COMMIT');
     await other.release();
     await sleep(500);
-    expect(await placeOf()).toMatchObject({ position: '1000000', fault: null });
+    expect(await readPlace()).toMatchObject({ position: '1000000', fault: null });
   });
 
   it('builds nothing that another has built meanwhile', async () => {
@@ -152,7 +152,7 @@ describe('the projector', () => {
     await other.query('COMMIT');
     await other.release();
     await sleep(500);
-    expect(await placeOf()).toMatchObject({ generation: 1, fault: null });
+    expect(await readPlace()).toMatchObject({ generation: 1, fault: null });
     await expect(
       source.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'counts%'`),
     ).resolves.toEqual([{ nspname: 'counts_1' }]);
@@ -164,14 +164,14 @@ describe('the projector', () => {
     await projector.caughtUp('counts', 5_000);
     await source.query('DROP TABLE counts_1.counts_row CASCADE');
     await happen(1);
-    await eventually(async () => (await placeOf()).fault?.includes('counts_row'));
+    await eventually(async () => (await readPlace()).fault?.includes('counts_row'));
     await requestRebuild(source, 'counts');
-    expect((await placeOf()).fault).toBeNull();
-    await eventually(async () => (await placeOf()).generation === 2, 5_000);
+    expect((await readPlace()).fault).toBeNull();
+    await eventually(async () => (await readPlace()).generation === 2, 5_000);
     expect(await rows()).toEqual([{ id: 'a', of_shape_1: 4 }]);
     await happen(1);
     await projector.caughtUp('counts', 5_000);
-    expect(await placeOf()).toMatchObject({ fault: null, next_generation: null });
+    expect(await readPlace()).toMatchObject({ fault: null, next_generation: null });
     expect(await rows()).toEqual([{ id: 'a', of_shape_1: 5 }]);
   });
 

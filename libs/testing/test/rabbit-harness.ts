@@ -10,7 +10,7 @@ import {
   queues,
   RabbitClient,
   RabbitServer,
-  subjectOf,
+  getSubject,
   type CallContext,
 } from '@jogakbo/messaging';
 import type { ChannelModel, GetMessage } from 'amqplib';
@@ -78,7 +78,7 @@ export class RabbitHarness implements Harness {
 
   async announce(contract: AnyContract, data: unknown, id: string = randomUUID()): Promise<void> {
     const event = { id, name: contract.name, source: contract.service, time: new Date(), data };
-    const encoded = encodeEvent({ ...event, subject: subjectOf(contract, data) }, contextHeaders(undefined));
+    const encoded = encodeEvent({ ...event, subject: getSubject(contract, data) }, contextHeaders(undefined));
     await this.publisher.publish({
       exchange: exchanges.events(contract.name),
       routingKey: contract.name,

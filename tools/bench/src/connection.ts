@@ -7,7 +7,7 @@ const lengthField = Buffer.from('content-length: ');
  * A request as it goes over the wire.
  * @param headers further ones, each as `Name: value`
  */
-export function questionOf(url: URL, headers: string[] = []): Buffer {
+export function buildTunnelRequest(url: URL, headers: string[] = []): Buffer {
   const lines = [`GET ${url.pathname}${url.search} HTTP/1.1`, `Host: ${url.host}`, ...headers];
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
 }

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Connection, questionOf } from './connection.ts';
+import { Connection, buildTunnelRequest } from './connection.ts';
 
 const usage = 'npm run bench:gateway -- [--seconds 5] [--turns 5] [--connections 64]';
 const { values } = parseArgs({
@@ -103,10 +103,10 @@ interface Figures {
 
 /** Keeps so many requests under way, one to each of the URLs in turn. */
 async function load(urls: URL[], connections: number): Promise<Figures> {
-  const questions = urls.map((url) => questionOf(url));
+  const questions = urls.map((url) => buildTunnelRequest(url));
   const times: number[] = [];
   let asked = 0;
-  const before = cpuOf(children);
+  const before = readCpu(children);
   const until = performance.now() + seconds * 1_000;
   const asks = (): Promise<void> =>
     new Promise((resolve, reject) => {
@@ -126,7 +126,7 @@ async function load(urls: URL[], connections: number): Promise<Figures> {
       ask();
     });
   await Promise.all(Array.from({ length: connections }, asks));
-  const after = cpuOf(children);
+  const after = readCpu(children);
   const cpu = after.map((spent, at) => ((spent - before[at]!) * 1e6) / times.length);
   times.sort((a, b) => a - b);
   const at = (share: number) => times[Math.floor(times.length * share)]!;
@@ -139,7 +139,7 @@ function shown({ rate, p50, p99, cpu }: Figures, process: number): string {
 }
 
 /** Seconds of processor time that each process has taken so far; zeros where the system does not tell. */
-function cpuOf(processes: { pid?: number | undefined }[]): number[] {
+function readCpu(processes: { pid?: number | undefined }[]): number[] {
   return processes.map(({ pid }) => {
     try {
       const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');

@@ -2,7 +2,7 @@
 // npm run bench:overload -- [--seconds 60] [--times 3] [--path '/v1/search?q=…'] [--url http://localhost:3000]
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Connection, questionOf } from './connection.ts';
+import { Connection, buildTunnelRequest } from './connection.ts';
 
 const usage =
   "npm run bench:overload -- [--seconds 60] [--times 3] [--path '/v1/search?q=cup'] [--url http://localhost:3000]";
@@ -31,7 +31,7 @@ interface Answered {
 }
 
 /** Past all caches. */
-const question = questionOf(url, ['Cache-Control: no-cache']);
+const question = buildTunnelRequest(url, ['Cache-Control: no-cache']);
 
 const idle: Connection[] = [];
 const waiting: ((connection: Connection) => void)[] = [];

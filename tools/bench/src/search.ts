@@ -9,8 +9,8 @@ import { SearchProducts, SuggestProducts } from '@jogakbo/contracts-search';
 import { BrokerConnection, Publisher, RabbitClient } from '@jogakbo/messaging';
 import { searchSql, suggestSql } from '@jogakbo/search/src/search-sql.ts';
 import { termQuery, typedQuery } from '@jogakbo/search/src/term-query.ts';
-import { termsOf, textIn, typedName } from '@jogakbo/search/src/terms.ts';
-import { nearOf, wordsOf } from '@jogakbo/search/src/words.ts';
+import { extractTerms, textIn, typedName } from '@jogakbo/search/src/terms.ts';
+import { findNearWords, splitWords } from '@jogakbo/search/src/words.ts';
 import pg from 'pg';
 import { product, searches, typing } from './made-products.ts';
 
@@ -45,7 +45,7 @@ await fill(Number(values.products));
 console.log('\nin the database, one at a time              p50       p99');
 for (const [kind, query] of Object.entries(searches)) {
   await measure(kind, async (number) => {
-    const { matching, exact, ranking, most } = termQuery(wordsOf(query(number)), 'all');
+    const { matching, exact, ranking, most } = termQuery(splitWords(query(number)), 'all');
     const parameters = [
       ...[matching, exact, ranking, null, 0, Number.MAX_SAFE_INTEGER, 21, null, null, most, null, false],
     ];
@@ -54,7 +54,7 @@ for (const [kind, query] of Object.entries(searches)) {
 }
 for (const [kind, query] of Object.entries(typing)) {
   await measure(`typed: ${kind}`, async (number) => {
-    const words = wordsOf(query(number));
+    const words = splitWords(query(number));
     await database.query({
       name: 'suggest',
       text: suggestSql,
@@ -118,7 +118,7 @@ async function fill(products: number): Promise<void> {
   for (let from = 0; from < products; from += 1_000) {
     const made = Array.from({ length: Math.min(1_000, products - from) }, (_, at) => product(from + at));
     const rows = made.map((one) => {
-      const terms = termsOf(one);
+      const terms = extractTerms(one);
       for (const word of terms.vocabulary) vocabulary.add(word);
       return {
         ...{ product_id: one.productId, version: 1, sku: one.sku, category: one.category, ...one.price },
@@ -142,7 +142,7 @@ async function fill(products: number): Promise<void> {
     );
   }
   for (const word of vocabulary) {
-    await database.query('INSERT INTO vocabulary (word, near) VALUES ($1, $2)', [word, nearOf(word)]);
+    await database.query('INSERT INTO vocabulary (word, near) VALUES ($1, $2)', [word, findNearWords(word)]);
   }
   await database.query('VACUUM ANALYZE');
   const { rows } = await database.query<{ size: string }>(

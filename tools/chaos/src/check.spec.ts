@@ -68,9 +68,9 @@ function goodRun(): Run {
   };
 }
 
-const rulesOf = ({ log, facts }: Run) =>
+const getRules = ({ log, facts }: Run) =>
   new Set(check(log, facts, { lastFault: 0, isCalm: () => true }).map(({ rule }) => rule));
-const ledgerOf = (facts: Facts, ...amounts: number[]) =>
+const getLedger = (facts: Facts, ...amounts: number[]) =>
   amounts
     .flatMap((amount) => [
       { orderId, account: 'provider-receivable', amount },
@@ -81,10 +81,10 @@ const ledgerOf = (facts: Facts, ...amounts: number[]) =>
 /** What is done to the good run, and the rule that it breaks. */
 const breaches: [string, (run: Run) => void][] = [
   ['the ledger sums to zero', ({ facts }) => facts.ledger.pop()],
-  ['at most one capture', ({ facts }) => (facts.ledger = ledgerOf(facts, 24_000))],
+  ['at most one capture', ({ facts }) => (facts.ledger = getLedger(facts, 24_000))],
   [
     'no more is refunded than was captured',
-    ({ facts }) => (facts.ledger = ledgerOf(facts, -24_000, -24_000)),
+    ({ facts }) => (facts.ledger = getLedger(facts, -24_000, -24_000)),
   ],
   ['what is captured is the total', ({ facts }) => (facts.orders[0]!.amount = 1)],
   ['paid exactly if sold', ({ facts }) => (facts.payments[0]!.status = 'voided')],
@@ -188,24 +188,24 @@ const breaches: [string, (run: Run) => void][] = [
 ];
 
 describe('the check', () => {
-  it('finds nothing where nothing is wrong', () => expect(rulesOf(goodRun())).toEqual(new Set()));
+  it('finds nothing where nothing is wrong', () => expect(getRules(goodRun())).toEqual(new Set()));
 
   it.each(breaches)('finds a breach of: %s', (rule, breach) => {
     const run = goodRun();
     breach(run);
-    expect(rulesOf(run)).toContain(rule);
+    expect(getRules(run)).toContain(rule);
   });
 
   it('lets payments send itself again what has to wait; orders sends it once', () => {
-    const runOf = (service: string) => {
+    const findRun = (service: string) => {
       const run = goodRun();
       const again = { ...run.facts.outbox[1]!, service, name: 'payments.authorize-payment' };
       run.facts.outbox.push({ ...again, id: 3, messageId: 'c' }, { ...again, id: 4, messageId: 'd' });
       run.facts.heard.push('d', 'c');
       return run;
     };
-    expect(rulesOf(runOf('payments'))).toEqual(new Set());
-    expect(rulesOf(runOf('orders'))).toEqual(new Set(['in order per subject', 'nothing is said twice']));
+    expect(getRules(findRun('payments'))).toEqual(new Set());
+    expect(getRules(findRun('orders'))).toEqual(new Set(['in order per subject', 'nothing is said twice']));
   });
 
   describe('of a free order', () => {
@@ -217,12 +217,12 @@ describe('the check', () => {
       return run;
     };
 
-    it('finds nothing where no payment exists', () => expect(rulesOf(freeRun())).toEqual(new Set()));
+    it('finds nothing where no payment exists', () => expect(getRules(freeRun())).toEqual(new Set()));
 
     it.each(['captured', 'declined', 'returned'])('finds a payment that is %s', (status) => {
       const run = freeRun();
       run.facts.payments.push({ orderId, status, amount: 0 });
-      expect(rulesOf(run)).toContain('paid exactly if sold');
+      expect(getRules(run)).toContain('paid exactly if sold');
     });
   });
 

@@ -61,7 +61,7 @@ export function check(log: readonly Exchange[], facts: Facts, weather: Weather):
 }
 
 /** Everything that is known of one order, for somebody who has to find out what happened to it. */
-export function evidenceOf(orderId: string, log: readonly Exchange[], facts: Facts): unknown[] {
+export function collectEvidence(orderId: string, log: readonly Exchange[], facts: Facts): unknown[] {
   const about = <T extends { orderId?: string | null | undefined }>(kind: string, rows: readonly T[]) =>
     rows.filter((row) => row.orderId === orderId).map((row) => ({ [kind]: row }));
   const order = facts.orders.find((one) => one.orderId === orderId);

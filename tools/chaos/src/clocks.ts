@@ -5,7 +5,7 @@ import { globSync } from 'node:fs';
  * ever, for only the time of day is moved.
  * @returns undefined where libfaketime (Debian: package libfaketime) is not installed; CHAOS_FAKETIME may name it
  */
-export function clocksOf(): NodeJS.ProcessEnv | undefined {
+export function findClocks(): NodeJS.ProcessEnv | undefined {
   const library =
     process.env.CHAOS_FAKETIME ??
     globSync('/{usr,usr/local}/{lib,lib64}/{,*/}faketime/libfaketimeMT.so.1')[0];

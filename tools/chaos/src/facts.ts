@@ -124,7 +124,7 @@ export async function readFacts(
 }
 
 /** What is written on the parcel: personal, so it is stored closed with the member's key. */
-function parcelOf(sealed: string, key: string): string {
+function unwrapParcel(sealed: string, key: string): string {
   const bytes = Buffer.from(sealed, 'base64');
   const decipher = createDecipheriv('aes-256-gcm', Buffer.from(key, 'base64'), bytes.subarray(0, 12));
   decipher.setAuthTag(bytes.subarray(-16));
@@ -145,7 +145,7 @@ async function readOrders(rows: Rows): Promise<Pick<Facts, 'orders' | 'sagas'>> 
       FROM event WHERE stream = 'order' GROUP BY subject
     ) o`);
   return {
-    orders: orders.map(({ sealed, key, ...order }) => ({ ...order, key: parcelOf(sealed, key) })),
+    orders: orders.map(({ sealed, key, ...order }) => ({ ...order, key: unwrapParcel(sealed, key) })),
     sagas: await rows(`
       SELECT name, key AS "orderId", ended_at IS NOT NULL AS ended,
         ARRAY(SELECT step->>'event' FROM json_array_elements(history) AS step) AS steps

@@ -40,7 +40,7 @@ export interface Fault {
   strike: (world: World, plan: Planned) => Promise<Blow>;
 }
 
-async function pidOf({ store }: World, service: string): Promise<number | undefined> {
+async function findPid({ store }: World, service: string): Promise<number | undefined> {
   return (await store.rows()).find((row) => row.service === service)?.pid;
 }
 
@@ -54,7 +54,7 @@ function signal(pid: number | undefined, name: NodeJS.Signals): Blow {
   }
 }
 
-function childrenOf(pid: number): number[] {
+function listChildren(pid: number): number[] {
   const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' });
   const pairs = stdout
     .trim()
@@ -81,11 +81,11 @@ const lasting = ({ over }: World, seconds: number): Promise<void> =>
   pause(seconds * 1_000, undefined, { signal: over }).catch(() => undefined);
 
 async function killBroker(world: World, frozenFor: number): Promise<Blow> {
-  const rowOf = async () => (await world.store.rows()).find(({ service }) => service === 'broker');
+  const getRow = async () => (await world.store.rows()).find(({ service }) => service === 'broker');
   // Right after its start queues may be being declared: killing it then can break one for good.
-  const youth = 6_000 - ((await rowOf())?.uptime ?? 0);
+  const youth = 6_000 - ((await getRow())?.uptime ?? 0);
   if (youth > 0) await pause(youth, undefined, { signal: world.over }).catch(() => undefined);
-  const pid = (await rowOf())?.pid;
+  const pid = (await getRow())?.pid;
   if (frozenFor > 0) {
     signal(pid, 'SIGSTOP');
     await pause(frozenFor, undefined, { signal: world.over }).catch(() => undefined);
@@ -99,12 +99,12 @@ async function killBroker(world: World, frozenFor: number): Promise<Blow> {
 export const faults: Record<FaultName, Fault> = {
   kill: {
     does: 'SIGKILL of a service; the supervisor starts it again',
-    strike: async (world, { service }) => signal(await pidOf(world, service), 'SIGKILL'),
+    strike: async (world, { service }) => signal(await findPid(world, service), 'SIGKILL'),
   },
   stop: {
     does: 'SIGSTOP of a service for 5 s (in long runs also for 20 s), then SIGCONT',
     strike: async (world, { service, lasts }) => {
-      const pid = await pidOf(world, service);
+      const pid = await findPid(world, service);
       const { hit, said } = signal(pid, 'SIGSTOP');
       await lasting(world, lasts);
       signal(pid, 'SIGCONT');
@@ -113,7 +113,7 @@ export const faults: Record<FaultName, Fault> = {
   },
   term: {
     does: 'SIGTERM of a service: it drains, and the supervisor starts it again',
-    strike: async (world, { service }) => signal(await pidOf(world, service), 'SIGTERM'),
+    strike: async (world, { service }) => signal(await findPid(world, service), 'SIGTERM'),
   },
   roll: {
     does: 'SIGTERM of every service, each after the one before has come back, or after 8 s',
@@ -121,7 +121,7 @@ export const faults: Record<FaultName, Fault> = {
       const hit: string[] = [];
       for (const service of services) {
         if (world.over.aborted) break;
-        const pid = await pidOf(world, service);
+        const pid = await findPid(world, service);
         if (signal(pid, 'SIGTERM').hit) hit.push(service);
         await untilReady(world, service, pid, 8_000);
       }
@@ -139,8 +139,8 @@ export const faults: Record<FaultName, Fault> = {
   database: {
     does: 'SIGKILL of PostgreSQL, the postmaster and all its children; the supervisor starts it again',
     strike: async (world) => {
-      const pid = await pidOf(world, 'database');
-      const children = pid ? childrenOf(pid) : [];
+      const pid = await findPid(world, 'database');
+      const children = pid ? listChildren(pid) : [];
       const { hit, said } = signal(pid, 'SIGKILL');
       for (const child of children) signal(child, 'SIGKILL');
       await untilReady(world, 'database', pid);

@@ -24,7 +24,7 @@ export class Links {
   #swallowed = 0;
 
   /** @param ports where broker and database really are; asked for at every connection */
-  constructor(ports: Store['portOf']) {
+  constructor(ports: Store['getPort']) {
     this.#ports = ports;
   }
 
@@ -67,7 +67,7 @@ export class Links {
       if (waiting[0]) timer = setTimeout(deliver, waiting[0].due - Date.now());
     };
     const pass = (what: Buffer | 'end') => {
-      if (this.#deaf.has(nameOf(wire))) {
+      if (this.#deaf.has(toName(wire))) {
         wire.lossy = true;
         if (what !== 'end') this.#swallowed += what.length;
         return;
@@ -106,7 +106,7 @@ export class Links {
    */
   async swallow(service: string, peer: Peer, during: Promise<unknown>): Promise<number> {
     const before = this.#swallowed;
-    const name = nameOf({ service, peer });
+    const name = toName({ service, peer });
     this.#deaf.add(name);
     await during;
     this.#deaf.delete(name);
@@ -120,7 +120,7 @@ export class Links {
   }
 }
 
-const nameOf = ({ service, peer }: Pick<Wire, 'service' | 'peer'>) => `${service} ${peer}`;
+const toName = ({ service, peer }: Pick<Wire, 'service' | 'peer'>) => `${service} ${peer}`;
 
 function reset({ ends }: Wire): void {
   for (const end of ends) end.resetAndDestroy();

@@ -4,12 +4,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { evidenceOf } from './check.ts';
+import { collectEvidence } from './check.ts';
 import { faults } from './faults.ts';
 import { buildServices, makeMutantWorkspace } from './mutant-workspace.ts';
 import { type Mutant, mutants } from './mutants.ts';
 import { crashPoints } from './orders-to-inside.ts';
-import { countsOf, exitCodeOf, type Plan, type Result, run, targetOf } from './run.ts';
+import { formatCounts, toExitCode, type Plan, type Result, run, formatTarget } from './run.ts';
 import { type FaultName, faultNames } from './schedule.ts';
 
 const help = `usage: npm run chaos -- [options]
@@ -45,7 +45,7 @@ interface Options extends Plan {
   mutants: boolean;
 }
 
-function optionsOf(args: string[]): Options | undefined {
+function parseOptions(args: string[]): Options | undefined {
   const { values } = parseArgs({
     args,
     options: {
@@ -103,16 +103,16 @@ function report({ violations, struck, exchanges, facts, settled, kept }: Result,
     ...struck.map((one) => {
       const from = ((one.from - began) / 1_000).toFixed(1).padStart(6);
       const until = ((one.until - began) / 1_000).toFixed(1).padStart(6);
-      return `${from} – ${until} s  ${one.fault.padEnd(12)}${targetOf(one).padEnd(14)}${one.said}`;
+      return `${from} – ${until} s  ${one.fault.padEnd(12)}${formatTarget(one).padEnd(14)}${one.said}`;
     }),
     '',
     ...(points.length > 0 ? [`died at: ${tally(points, crashPoints)}`] : []),
     `paid with: ${tally(facts.orders.map(({ key, amount }) => tokens.get(key) ?? (amount === 0 ? 'nothing' : 'unknown')))}`,
-    `${struck.filter(({ hit }) => hit).length} of ${struck.length} faults struck; ${countsOf(exchanges)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
+    `${struck.filter(({ hit }) => hit).length} of ${struck.length} faults struck; ${formatCounts(exchanges)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
     ...inDetail.flatMap((orderId) => [
       '',
       `evidence about order ${orderId}:`,
-      ...evidenceOf(orderId, exchanges, facts).map((one) => `  ${JSON.stringify(one)}`),
+      ...collectEvidence(orderId, exchanges, facts).map((one) => `  ${JSON.stringify(one)}`),
     ]),
     '',
     ...shown.map(
@@ -161,7 +161,7 @@ async function findAll({ seed, shoppers }: Plan, over: AbortSignal): Promise<boo
 }
 
 async function main(args: string[]): Promise<number> {
-  const options = optionsOf(args);
+  const options = parseOptions(args);
   if (!options) {
     console.log(help);
     return 0;
@@ -186,7 +186,7 @@ async function main(args: string[]): Promise<number> {
     : await run(options, console.log, over.signal);
   if (!result) return 130;
   console.log(report(result, replay).join('\n'));
-  return exitCodeOf(result, options);
+  return toExitCode(result, options);
 }
 
 try {

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { type Change, type Mutant } from './mutants.ts';
 import { repository } from './store.ts';
 
-const programOf = (service: string) => join('apps', service, 'dist', 'main.js');
+const getProgram = (service: string) => join('apps', service, 'dist', 'main.js');
 
 function changed(text: string, { find, replace }: Change): string {
   const [before, after, ...more] = text.split(find);
@@ -35,10 +35,10 @@ export function buildServices(): void {
  * The built services that a mutant changes, changed; by path.
  * @throws Error unless each piece to be replaced occurs exactly once
  */
-export function programsOf(mutant: Mutant): Map<string, string> {
+export function listPrograms(mutant: Mutant): Map<string, string> {
   return new Map(
     mutant.in.map((service) => {
-      const path = programOf(service);
+      const path = getProgram(service);
       return [path, mutant.changes.reduce(changed, readFileSync(join(repository, path), 'utf8'))];
     }),
   );
@@ -55,7 +55,7 @@ export function makeMutantWorkspace(folder: string, mutant: Mutant): void {
       if (existsSync(from)) cpSync(from, join(folder, 'apps', app, part), { recursive: true });
     }
   }
-  for (const [path, program] of programsOf(mutant)) writeFileSync(join(folder, path), program);
+  for (const [path, program] of listPrograms(mutant)) writeFileSync(join(folder, path), program);
   const packages = join(folder, 'node_modules');
   mkdirSync(join(packages, '.bin'), { recursive: true });
   for (const name of readdirSync(join(repository, 'node_modules')))

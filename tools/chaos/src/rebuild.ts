@@ -34,14 +34,14 @@ async function placesIn(rows: Rows): Promise<Place[]> {
 
 async function rebuild(rows: Rows, before: Place): Promise<Omit<RebuiltFact, 'service'>> {
   const { name } = before;
-  const old = await rowsOf(rows, before);
+  const old = await readRows(rows, before);
   await rows(
     `UPDATE projection SET next_generation = generation + 1, next_position = 0, next_shape = shape WHERE name = '${name}' AND next_generation IS NULL`,
   );
   for (const end = Date.now() + patience; ; await pause(100)) {
     const place = (await placesIn(rows)).find((one) => one.name === name)!;
     if (place.generation > before.generation) {
-      const anew = await rowsOf(rows, place);
+      const anew = await readRows(rows, place);
       const differ = [...old]
         .filter((row) => !anew.has(row))
         .concat([...anew].filter((row) => !old.has(row)));
@@ -53,7 +53,7 @@ async function rebuild(rows: Rows, before: Place): Promise<Omit<RebuiltFact, 'se
 }
 
 /** Every row of every table of a generation, as text. No table is without a key, so no two rows are the same. */
-async function rowsOf(rows: Rows, { name, generation }: Place): Promise<Set<string>> {
+async function readRows(rows: Rows, { name, generation }: Place): Promise<Set<string>> {
   const schema = `${name}_${generation}`;
   const tables = await rows<{ table: string }>(
     `SELECT tablename AS table FROM pg_tables WHERE schemaname = '${schema}'`,

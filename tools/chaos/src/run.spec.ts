@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { exitCodeOf, type Result, type Struck } from './run.ts';
+import { toExitCode, type Result, type Struck } from './run.ts';
 
 const struck = (hit: boolean) => ({ hit }) as Struck;
 const violation = {} as Result['violations'][number];
@@ -11,5 +11,5 @@ it.each([
   ['a run in which no fault struck', [], [struck(false)], ['kill'], 1],
   ['a run that was to have no faults', [], [], [], 0],
 ] as const)('the exit code of %s', (_what, violations, all, faults, code) =>
-  expect(exitCodeOf({ violations: [...violations], struck: [...all] }, { faults })).toBe(code),
+  expect(toExitCode({ violations: [...violations], struck: [...all] }, { faults })).toBe(code),
 );

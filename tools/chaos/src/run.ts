@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { check, healsNever, type Violation, type Weather } from './check.ts';
 import { ClientLog, type Exchange } from './client-log.ts';
 import { type Facts, readFacts } from './facts.ts';
-import { clocksOf } from './clocks.ts';
+import { findClocks } from './clocks.ts';
 import { Disk } from './disk.ts';
 import { type Blow, faults, type World } from './faults.ts';
 import { Links } from './links.ts';
@@ -61,8 +61,8 @@ export async function run(
 ): Promise<Result | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-chaos-'));
   const inside = new OrdersToInside(join(folder, 'inside'));
-  const links: Links = new Links((peer) => store.portOf(peer));
-  const clocks = plan.faults.includes('clock') ? clocksOf() : undefined;
+  const links: Links = new Links((peer) => store.getPort(peer));
+  const clocks = plan.faults.includes('clock') ? findClocks() : undefined;
   const store = new Store(folder, plan.workspace, {
     ...inside.environment,
     ...(await links.open(services)),
@@ -91,7 +91,7 @@ export async function run(
       began,
       (text) =>
         say(
-          `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${countsOf(log.exchanges)})`,
+          `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${formatCounts(log.exchanges)})`,
         ),
     );
     await pause(Math.max(0, began + plan.seconds * 1_000 - Date.now()), undefined, { signal: over }).catch(
@@ -115,7 +115,7 @@ export async function run(
     const { violations, facts } = await settle(store, tap, log, deadline, weather, over);
     if (over.aborted) return undefined;
     say(
-      `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${countsOf(log.exchanges)})`,
+      `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${formatCounts(log.exchanges)})`,
     );
     const settled = (Date.now() - lastFault) / 1_000;
     result = { violations, struck, exchanges: log.exchanges, facts, settled };
@@ -155,7 +155,7 @@ async function strikeAll(
     }).catch(() => undefined);
     if (world.over.aborted) return undefined;
     const from = Date.now();
-    const name = `${planned.fault} ${targetOf(planned)}`.trim();
+    const name = `${planned.fault} ${formatTarget(planned)}`.trim();
     say(name);
     const blow = await faults[planned.fault]
       .strike({ ...world, seed }, planned)
@@ -165,7 +165,7 @@ async function strikeAll(
   return (await Promise.all(struck)).filter((one) => one !== undefined);
 }
 
-export const targetOf = ({ fault, service }: Planned): string =>
+export const formatTarget = ({ fault, service }: Planned): string =>
   ['kill', 'stop', 'term', 'queue', 'swallow', 'clock'].includes(fault) ? service : '';
 
 /**
@@ -196,7 +196,7 @@ async function settle(
   }
 }
 
-export function countsOf(exchanges: readonly Exchange[]): string {
+export function formatCounts(exchanges: readonly Exchange[]): string {
   const placed = exchanges.filter(({ what }) => what === 'place');
   const bought = new Set(placed.filter(({ orderId }) => orderId).map(({ orderId }) => orderId)).size;
   const failed = exchanges.filter(({ status }) => status === undefined || status >= 500).length;
@@ -204,7 +204,7 @@ export function countsOf(exchanges: readonly Exchange[]): string {
 }
 
 /** Where no fault struck although some were asked for, nothing was shown. */
-export function exitCodeOf(
+export function toExitCode(
   { violations, struck }: Pick<Result, 'violations' | 'struck'>,
   { faults }: Pick<Plan, 'faults'>,
 ): number {

@@ -82,7 +82,7 @@ export class Store {
   /** With the login that may see everything. */
   databaseUrl(service: string): string {
     const { database } = this.#kept<{ database: string }>('secrets.json');
-    const at = `127.0.0.1:${this.portOf('postgres')}/${service}`;
+    const at = `127.0.0.1:${this.getPort('postgres')}/${service}`;
     return withTls
       ? `postgresql://jogakbo@${at}?sslmode=verify-full&${this.#certificate('sslrootcert', 'sslcert', 'sslkey')}`
       : `postgresql://jogakbo:${database}@${at}`;
@@ -92,7 +92,7 @@ export class Store {
   readonly brokerLogin = 'jogakbo';
 
   get brokerUrl(): string {
-    const at = `127.0.0.1:${this.portOf('amqp')}`;
+    const at = `127.0.0.1:${this.getPort('amqp')}`;
     return withTls
       ? `amqps://${at}?auth_mechanism=external&${this.#certificate('cacertfile', 'certfile', 'keyfile')}`
       : `amqp://${this.brokerLogin}:${this.#brokerPassword}@${at}`;
@@ -107,13 +107,13 @@ export class Store {
   }
 
   /** Where a server of the store really listens. */
-  portOf(server: 'amqp' | 'management' | 'postgres'): number {
+  getPort(server: 'amqp' | 'management' | 'postgres'): number {
     return this.#kept<Record<string, number>>('ports.json')[server]!;
   }
 
   /** One request to the broker's management API. @returns undefined where there is nothing to say */
   async manage<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await fetch(`http://127.0.0.1:${this.portOf('management')}/api/${path}`, {
+    const response = await fetch(`http://127.0.0.1:${this.getPort('management')}/api/${path}`, {
       method,
       headers: {
         authorization: `Basic ${Buffer.from(`jogakbo:${this.#brokerPassword}`).toString('base64')}`,

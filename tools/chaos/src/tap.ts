@@ -1,4 +1,4 @@
-import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { toConnectOptions } from '@jogakbo/messaging/address';
 import { connect, type Channel, type ChannelModel, type ConsumeMessage } from 'amqplib';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Random } from './random.ts';
@@ -36,7 +36,7 @@ export class Tap {
   }
 
   async open(): Promise<void> {
-    const model = await connect(this.#store.brokerUrl, connectOptionsOf(this.#store.brokerUrl));
+    const model = await connect(this.#store.brokerUrl, toConnectOptions(this.#store.brokerUrl));
     const channel = await model.createChannel();
     await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
     const exchanges = await this.#store.manage<{ name: string }[]>('GET', 'exchanges/%2F?columns=name');
@@ -66,7 +66,7 @@ export class Tap {
   async #listen(): Promise<void> {
     while (!this.#closed) {
       try {
-        this.#model = await connect(this.#store.brokerUrl, connectOptionsOf(this.#store.brokerUrl));
+        this.#model = await connect(this.#store.brokerUrl, toConnectOptions(this.#store.brokerUrl));
         const lost = new Promise((resolve) => this.#model!.on('close', resolve).on('error', () => undefined));
         this.#channel = await this.#model.createChannel();
         this.#channel.on('error', () => undefined);

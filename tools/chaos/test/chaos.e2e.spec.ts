@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import { buildServices, programsOf } from '../src/mutant-workspace.ts';
+import { buildServices, listPrograms } from '../src/mutant-workspace.ts';
 import { mutants } from '../src/mutants.ts';
 import { faultNames } from '../src/schedule.ts';
 import { repository } from '../src/store.ts';
@@ -38,7 +38,7 @@ describe('a store that is broken inside', () => {
   beforeAll(() => buildServices(), 120_000);
 
   it.each(Object.keys(mutants))('can still be made of the built services: %s', (name) => {
-    expect(() => programsOf(mutants[name]!)).not.toThrow();
+    expect(() => listPrograms(mutants[name]!)).not.toThrow();
   });
 
   it.each(toRun)(

@@ -17,17 +17,17 @@ const tls = join(folder, 'tls');
 const now = new Date();
 const later = (days: number) => new Date(now.getTime() + days * day);
 const keep = (at = now, of = holders) => keepCertificates(tls, 'test', of, at);
-const certificateOf = (name: string) => new X509Certificate(readFileSync(certificateFile(tls, name)));
+const getCertificate = (name: string) => new X509Certificate(readFileSync(certificateFile(tls, name)));
 const authority = () => new X509Certificate(readFileSync(authorityFile(tls)));
 
 /** What a client that asks for `host` says to a server with the certificate of `name`, and the server to the client's. */
 async function greet(name: string, host: string, client?: string): Promise<string> {
-  const pairOf = (who: string, at = tls) => ({
+  const getPair = (who: string, at = tls) => ({
     ...{ key: readFileSync(keyFile(at, who)), cert: readFileSync(certificateFile(at, who)) },
   });
   const ca = readFileSync(authorityFile(tls));
   const server = createServer(
-    { ...pairOf(name), ca, requestCert: true, rejectUnauthorized: client !== undefined },
+    { ...getPair(name), ca, requestCert: true, rejectUnauthorized: client !== undefined },
     (socket) => socket.end('welcome'),
   ).on('tlsClientError', () => undefined);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -36,7 +36,7 @@ async function greet(name: string, host: string, client?: string): Promise<strin
     return await new Promise((resolve) => {
       const socket: TLSSocket = connect({
         ...{ port, host: '127.0.0.1', ...(host && { servername: host }), ca },
-        ...(client ? pairOf(client, client === 'stranger' ? join(folder, 'other') : tls) : {}),
+        ...(client ? getPair(client, client === 'stranger' ? join(folder, 'other') : tls) : {}),
       });
       socket.on('data', (said) => resolve(said.toString()));
       socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
@@ -52,14 +52,14 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the authority of a store', () => {
   it('gives everybody a certificate with the own name, for one use', () => {
-    expect(certificateOf('orders').subject).toBe('CN=orders');
-    expect(certificateOf('orders').keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
-    expect(certificateOf('broker').keyUsage).toEqual(['1.3.6.1.5.5.7.3.1']);
-    expect(certificateOf('broker').subjectAltName).toBe(
+    expect(getCertificate('orders').subject).toBe('CN=orders');
+    expect(getCertificate('orders').keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
+    expect(getCertificate('broker').keyUsage).toEqual(['1.3.6.1.5.5.7.3.1']);
+    expect(getCertificate('broker').subjectAltName).toBe(
       'DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
     );
-    expect(certificateOf('orders').checkIssued(authority())).toBe(true);
-    expect([authority().ca, certificateOf('orders').ca]).toEqual([true, false]);
+    expect(getCertificate('orders').checkIssued(authority())).toBe(true);
+    expect([authority().ca, getCertificate('orders').ca]).toEqual([true, false]);
   });
 
   it('closes the folder and every file to others', () => {
@@ -85,10 +85,10 @@ describe('the authority of a store', () => {
   it('keeps what is good, and makes new what soon ends, is broken or was lost', async () => {
     expect(await keep()).toEqual([]);
     expect(await keep(later(59))).toEqual([]);
-    const { serialNumber } = certificateOf('orders');
+    const { serialNumber } = getCertificate('orders');
     expect(await keep(later(61))).toEqual(['broker', 'orders']);
-    expect(certificateOf('orders').serialNumber).not.toBe(serialNumber);
-    expect(certificateOf('orders').validToDate.getTime()).toBeCloseTo(later(61 + 90).getTime(), -4);
+    expect(getCertificate('orders').serialNumber).not.toBe(serialNumber);
+    expect(getCertificate('orders').validToDate.getTime()).toBeCloseTo(later(61 + 90).getTime(), -4);
     // Of a time that has not come yet.
     expect(await keep(now)).toEqual(['broker', 'orders']);
     writeFileSync(certificateFile(tls, 'orders'), 'nonsense');
@@ -106,6 +106,6 @@ describe('the authority of a store', () => {
     expect(authority().fingerprint256).toBe(first);
     expect(await keep(later(3_600))).toEqual(['broker', 'orders']);
     expect(authority().fingerprint256).not.toBe(first);
-    expect(certificateOf('orders').verify(authority().publicKey)).toBe(true);
+    expect(getCertificate('orders').verify(authority().publicKey)).toBe(true);
   });
 });

@@ -6,7 +6,7 @@ const steady = 30_000;
 export class Backoff {
   #next = first;
 
-  afterLifeOf(milliseconds: number): number {
+  getAfterLife(milliseconds: number): number {
     if (milliseconds >= steady) this.#next = first;
     const delay = this.#next;
     this.#next = Math.min(delay * 2, longest);

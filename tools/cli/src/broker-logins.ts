@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { toConnectOptions } from '@jogakbo/messaging/address';
 import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { DecryptionKeys } from '@jogakbo/messaging/encryption';
 import {
@@ -11,13 +11,13 @@ import {
   type RefusedRoute,
 } from '@jogakbo/messaging/grants';
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
-import { permissionsOf, type Permissions } from '@jogakbo/messaging/permissions';
+import { computePermissions, type Permissions } from '@jogakbo/messaging/permissions';
 import { ServiceKey } from '@jogakbo/messaging/service-key';
 import { defaultLadder } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
-import { type Broker, type Management, managementOf } from './broker-management.ts';
+import { type Broker, type Management, findManagement } from './broker-management.ts';
 import { takeOver } from './broker-takeover.ts';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { readJson, type Secrets } from './state.ts';
 import { withCertificate } from './store-tls.ts';
 import { type App, listApps } from './workspace.ts';
@@ -60,19 +60,19 @@ function urlFor({ url: server, tls }: Broker, login: string, password: string): 
 }
 
 /** What the build of an app said that it does on the bus. */
-const busOf = ({ folder }: App): BusDescription | undefined =>
+const readBus = ({ folder }: App): BusDescription | undefined =>
   BusDescription.safeParse(readJson(join(folder, 'dist', 'bus.json'))).data;
 
 /** Every service that is built; those that are wanted must be. */
 function describedBus(wanted: readonly App[]): BusDescription[] {
-  const missing = wanted.filter((app) => !busOf(app)).map(({ name }) => name);
+  const missing = wanted.filter((app) => !readBus(app)).map(({ name }) => name);
   if (missing.length > 0) {
     throw new Fault(`The build of ${missing.join(', ')} does not say what it does on the bus.`, {
       details: missing.map((name) => `apps/${name}/dist/bus.json is missing`),
       remedies: [`npx nx run-many -t build -p ${missing.join(',')}`],
     });
   }
-  return listApps().flatMap((app) => busOf(app) ?? []);
+  return listApps().flatMap((app) => readBus(app) ?? []);
 }
 
 /** What the deploy step is given: secrets of services by their names, and the operator's, where its address has none. */
@@ -82,13 +82,13 @@ export interface DeploySecrets extends Pick<Secrets, 'brokerLogins' | 'broker'> 
 }
 
 /** The public keys that the keys of services imply. @throws Fault that names the service whose key cannot be read */
-export function publicKeysOf(serviceKeys: Record<string, string>): Record<string, EncryptionKeys> {
+export function getPublicKeys(serviceKeys: Record<string, string>): Record<string, EncryptionKeys> {
   return Object.fromEntries(
     Object.entries(serviceKeys).map(([name, text]) => {
       try {
         return [name, [...new DecryptionKeys(ServiceKey.parse(text)).publicKeys]];
       } catch (error) {
-        throw new Fault(`The service key of ${name} ${messageOf(error)}.`);
+        throw new Fault(`The service key of ${name} ${toMessage(error)}.`);
       }
     }),
   );
@@ -109,14 +109,14 @@ export async function ensureBrokerLogins(
   { brokerLogins: passwords, broker: operatorPassword, encryptionKeys }: DeploySecrets,
   owner: string,
 ): Promise<BrokerLogins> {
-  const management = await managementOf(broker, operatorPassword);
+  const management = await findManagement(broker, operatorPassword);
   const bus = describedBus(wanted);
   const tag = `jogakbo-${owner}`;
   const obstacle =
     typeof management === 'string' ? management : await loginsOfOthers(management, broker, bus, tag);
   if (typeof management === 'string' || obstacle) return shared(broker, wanted, obstacle);
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
-  const permissions = permissionsOf(bus, operator);
+  const permissions = computePermissions(bus, operator);
   const remarks = await register(broker, management, bus, operator, encryptionKeys);
   await defineLogins(management);
   const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
@@ -196,7 +196,7 @@ async function register(
   encryptionKeys: Record<string, EncryptionKeys> = {},
 ): Promise<string[]> {
   const connection = await connect(url, {
-    ...connectOptionsOf(url),
+    ...toConnectOptions(url),
     noDelay: true,
     clientProperties: { connection_name: 'jogakbo declares the topology' },
   });
@@ -234,12 +234,12 @@ async function register(
       try {
         return await attempt();
       } catch (error) {
-        if (Date.now() > until || !hasNoLeader.test(messageOf(error))) throw error;
+        if (Date.now() > until || !hasNoLeader.test(toMessage(error))) throw error;
       }
     }
   } catch (error) {
     if (error instanceof Fault) throw error;
-    throw new Fault(`What services need cannot be declared on the broker: ${messageOf(error)}`);
+    throw new Fault(`What services need cannot be declared on the broker: ${toMessage(error)}`);
   } finally {
     await connection.close().catch(() => undefined);
   }

@@ -1,5 +1,5 @@
 import { type BackingService } from './backing-service.ts';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 
 /** What is needed of a broker here. */
 export type Broker = Pick<BackingService, 'url' | 'managementUrl' | 'tls'> & { kind: string };
@@ -40,7 +40,7 @@ export class Management {
       return [tags].flat().join().includes('administrator') ? undefined : 'its user is no administrator';
     } catch (error) {
       const cause = (error as Error).cause ?? error;
-      return `its management API at ${this.#origin} does not let us in (${messageOf(cause)}); RABBITMQ_MANAGEMENT_URL names another address`;
+      return `its management API at ${this.#origin} does not let us in (${toMessage(cause)}); RABBITMQ_MANAGEMENT_URL names another address`;
     }
   }
 
@@ -75,7 +75,7 @@ export class Management {
 }
 
 /** Gives why not, where a broker that is not ours has no management API for us. @throws Fault where it is ours */
-export async function managementOf(
+export async function findManagement(
   { kind, url, managementUrl, tls }: Broker,
   operatorPassword: string,
 ): Promise<Management | string> {

@@ -1,7 +1,7 @@
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { connectOptionsOf } from '@jogakbo/messaging/address';
-import { messageOf } from './fault.ts';
+import { toConnectOptions } from '@jogakbo/messaging/address';
+import { toMessage } from './fault.ts';
 
 const shortText = (text: string) =>
   Buffer.concat([Buffer.from([Buffer.byteLength(text)]), Buffer.from(text)]);
@@ -48,11 +48,11 @@ export function probeBroker(address: string, patience = 3_000): Promise<string |
   const vhost = url.pathname.length > 1 ? decodeURIComponent(url.pathname.slice(1)) : '/';
   const user = decodeURIComponent(url.username || 'guest');
   const password = decodeURIComponent(url.password || 'guest');
-  let options: ReturnType<typeof connectOptionsOf>;
+  let options: ReturnType<typeof toConnectOptions>;
   try {
-    options = connectOptionsOf(address);
+    options = toConnectOptions(address);
   } catch (error) {
-    return Promise.resolve(messageOf(error));
+    return Promise.resolve(toMessage(error));
   }
   const login = options.credentials ? startOk('EXTERNAL', '') : startOk('PLAIN', `\0${user}\0${password}`);
 
@@ -70,7 +70,7 @@ export function probeBroker(address: string, patience = 3_000): Promise<string |
     socket.once(secure ? 'secureConnect' : 'connect', () =>
       socket.write(Buffer.from('AMQP\0\0\x09\x01', 'latin1')),
     );
-    socket.on('error', (error) => finish(messageOf(error)));
+    socket.on('error', (error) => finish(toMessage(error)));
     socket.on('close', () => finish(`${host}:${port} hung up`));
     socket.on('data', (data) => {
       received = Buffer.concat([received, data]);

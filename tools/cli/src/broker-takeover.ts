@@ -9,7 +9,7 @@ import {
   type Options,
 } from 'amqplib';
 import { type Management } from './broker-management.ts';
-import { deadLetterOf, headersFromOperator } from './dead-letter.ts';
+import { toDeadLetter, headersFromOperator } from './dead-letter.ts';
 import { Fault } from './fault.ts';
 
 /** Exchanges of the topology before this one. All services shared them. */
@@ -168,7 +168,7 @@ class Move {
 
   #options(message: GetMessage, service: string): Options.Publish {
     const { expiration: _expiration, clusterId: _cluster, ...others } = message.properties;
-    const letter = deadLetterOf(service, message as ConsumeMessage & GetMessage);
+    const letter = toDeadLetter(service, message as ConsumeMessage & GetMessage);
     return {
       ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       ...{ persistent: true, userId: this.operator },

@@ -1,7 +1,7 @@
 import { type BackingService, given, withoutPassword } from './backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { dockerRuns, startDockerBroker } from './docker-broker.ts';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { canInstallBroker, installBroker } from './install-broker.ts';
 import { type BrokerPlace, findInstalledBroker, startPrivateBroker } from './private-broker.ts';
 import { tlsIsWanted } from './store-tls.ts';
@@ -79,7 +79,7 @@ export async function provideBroker(
     } catch (error) {
       if (!(error instanceof Fault) || way === ways.at(-1)) throw error;
       lastFault = error;
-      say(`${messageOf(error)} Trying the next way.`);
+      say(`${toMessage(error)} Trying the next way.`);
     }
   }
   throw (

@@ -3,10 +3,10 @@ import { dirname, join } from 'node:path';
 import type { InstanceView } from '@jogakbo/contracts-registry';
 import { type BrokerWay, brokerWays, checkGivenBroker } from './broker.ts';
 import { checkGivenDatabase } from './database.ts';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { image } from './docker-broker.ts';
-import { freePort, holderOf, isFree } from './ports.ts';
-import { environmentOf, folderOf } from './processes.ts';
+import { freePort, findPortHolder, isFree } from './ports.ts';
+import { readEnvironment, readFolder } from './processes.ts';
 import { findInstalledBroker } from './private-broker.ts';
 import { missingPackages } from './packages.ts';
 import { packagedPostgres, postgresUser } from './postgres-binaries.ts';
@@ -14,7 +14,7 @@ import { hasRun, readRun, supervisorLives } from './run-record.ts';
 import { readConfigClients } from './config-secrets.ts';
 import { readStaff } from './staff.ts';
 import { hasSecrets, readSecrets, type State } from './state.ts';
-import { endOfTls, tlsFolderOf, tlsIsWanted, tlsRemarks } from './store-tls.ts';
+import { endOfTls, getTlsFolder, tlsIsWanted, tlsRemarks } from './store-tls.ts';
 
 export interface Check {
   name: string;
@@ -26,7 +26,7 @@ export interface Check {
 export const passed = (name: string, text: string): Check => ({ name, ok: true, text, fixes: [] });
 const failed = (name: string, text: string, ...fixes: string[]): Check => ({ name, ok: false, text, fixes });
 const ofFault = (name: string, error: unknown): Check =>
-  failed(name, messageOf(error), ...(error instanceof Fault ? error.remedies : []));
+  failed(name, toMessage(error), ...(error instanceof Fault ? error.remedies : []));
 
 const enough = 2 * 1024 ** 3;
 
@@ -143,9 +143,9 @@ export async function checkRoutes(state: State): Promise<Check | undefined> {
 }
 
 /** The store that a process belongs to as one of its services: its folder, and the workspace that it runs from. */
-function storeOf(pid: number): { folder: string; workspace: string } | undefined {
-  const cache = environmentOf(pid, 'CONFIG_CACHE');
-  const workspace = cache && folderOf(pid);
+function findStore(pid: number): { folder: string; workspace: string } | undefined {
+  const cache = readEnvironment(pid, 'CONFIG_CACHE');
+  const workspace = cache && readFolder(pid);
   if (!cache || !workspace) return undefined;
   const folder = dirname(cache);
   const run = readRun({ folder });
@@ -167,8 +167,8 @@ export async function checkPort(port: number, state: State): Promise<Check> {
   if (await isFree(port)) return passed('port', `${port} is free`);
   const run = readRun(state);
   if (run && supervisorLives(run) && run.port === port) return passed('port', `${port} is this store's own`);
-  const holder = holderOf(port);
-  const other = holder && storeOf(holder.pid);
+  const holder = findPortHolder(port);
+  const other = holder && findStore(holder.pid);
   const another = `or use another port, which this store keeps from then on:  PORT=${await nextFreePort(port)} npm start`;
   if (other) {
     return failed(
@@ -255,7 +255,7 @@ export function checkTls(state: State, now = Date.now()): Check | undefined {
     if (runs) return passed('TLS', 'off in the store that runs; JOGAKBO_TLS counts at its next start');
     return passed(
       'TLS',
-      remark ?? `the next start makes certificates in ${tlsFolderOf(state)}, or renews them`,
+      remark ?? `the next start makes certificates in ${getTlsFolder(state)}, or renews them`,
     );
   } catch (error) {
     return ofFault('TLS', error);

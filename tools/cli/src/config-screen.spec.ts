@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { effectOf, explainTable } from './config-screen.ts';
+import { describeEffect, explainTable } from './config-screen.ts';
 
 type Setting = Parameters<typeof explainTable>[0][number]['settings'][number];
 const setting = (rest: Partial<Setting>): Setting => ({
@@ -10,8 +10,8 @@ const instance = (name: string, rest: Partial<Setting>, unknown: string[] = []) 
 });
 const version = (n: number, place = 'orders/default') => `version ${n} of ${place} by kim`;
 const changed = [{ key: 'limit', after: '10' }];
-const effect = (...instances: Parameters<typeof effectOf>[0]) =>
-  effectOf(instances, changed, 'version 2 of orders/default ');
+const effect = (...instances: Parameters<typeof describeEffect>[0]) =>
+  describeEffect(instances, changed, 'version 2 of orders/default ');
 
 describe('what instances made of a change', () => {
   it('is awaited until each has met it', () => {
@@ -39,8 +39,8 @@ describe('what instances made of a change', () => {
   it('of taking a setting away is its default', () => {
     const taken = [{ key: 'limit', after: null }];
     const before = instance('a', { origin: 'config server', from: version(1) });
-    expect(effectOf([before], taken, 'version 2 of orders/default ').complete).toBe(false);
-    expect(effectOf([instance('a', {})], taken, 'version 2 of orders/default ')).toMatchObject({
+    expect(describeEffect([before], taken, 'version 2 of orders/default ').complete).toBe(false);
+    expect(describeEffect([instance('a', {})], taken, 'version 2 of orders/default ')).toMatchObject({
       ...{ complete: true, lines: ['  limit: in force: the default'] },
     });
     expect(effect(instance('a', {})).complete).toBe(false);

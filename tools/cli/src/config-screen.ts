@@ -15,11 +15,11 @@ export interface Place {
 export const placeNamed = ({ application, profile, label }: Place): string =>
   `${application}/${profile}${label === 'main' ? '' : `@${label}`}`;
 
-function originOf({ origin, from }: InForce): string {
+function formatOrigin({ origin, from }: InForce): string {
   return from ? `${origin}, ${from}` : origin;
 }
 
-function noteOf({ afterRestart, refused }: InForce): string {
+function describeNote({ afterRestart, refused }: InForce): string {
   if (refused) return `refused: ${refused}`;
   return afterRestart ? `after a restart: ${afterRestart}` : '';
 }
@@ -31,7 +31,13 @@ export function explainTable(instances: Instances, key?: string): string[] {
     const { settings, unknown } = alike[0]!;
     const rows = settings
       .filter((one) => key === undefined || one.key === key)
-      .map((one) => [one.key, one.value ?? '(not set)', one.live ? 'live' : '', originOf(one), noteOf(one)]);
+      .map((one) => [
+        one.key,
+        one.value ?? '(not set)',
+        one.live ? 'live' : '',
+        formatOrigin(one),
+        describeNote(one),
+      ]);
     const wrong = unknown.filter((one) => key === undefined || one === key);
     return [
       printable(alike.map(({ instance }) => instance).join(', ')),
@@ -48,7 +54,7 @@ export function explainTable(instances: Instances, key?: string): string[] {
  * @param changes what it changed; `after` is null where a setting was taken away
  * @param name how instances call it
  */
-export function effectOf(
+export function describeEffect(
   instances: Instances,
   changes: readonly { key: string; after: string | null }[],
   name: string,

@@ -12,18 +12,18 @@ export interface ConfigSecrets {
   clientsFile: string;
 }
 
-const clientsFileOf = (state: State): string => join(state.folder, 'config-clients.json');
+const getClientsFile = (state: State): string => join(state.folder, 'config-clients.json');
 
 /** @throws Fault where the file is broken */
 export const readConfigClients = (state: State): Record<string, string> | undefined =>
-  readKept(clientsFileOf(state));
+  readKept(getClientsFile(state));
 
 /** Made once. A client that was added to the file by hand, such as a service of another workspace, stays. */
 export function ensureConfigSecrets(state: State, apps: readonly Pick<App, 'name'>[]): ConfigSecrets {
   const keyFile = join(state.folder, 'config-key');
   if (!existsSync(keyFile))
     writeFileSync(keyFile, `${password()}${password()}\n`, { mode: 0o600, flag: 'wx' });
-  const clientsFile = clientsFileOf(state);
+  const clientsFile = getClientsFile(state);
   const passwords = readConfigClients(state) ?? {};
   for (const { name } of apps) passwords[name] ??= password();
   writeJson(clientsFile, passwords);

@@ -7,7 +7,7 @@ import type {
   ListPlaces,
   ListVersions,
 } from '@jogakbo/contracts-config';
-import { effectOf, explainTable, placeNamed, type Place } from './config-screen.ts';
+import { describeEffect, explainTable, placeNamed, type Place } from './config-screen.ts';
 import { Fault, UsageFault } from './fault.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { asOperator, type OperatorDoor } from './operator-door.ts';
@@ -31,12 +31,12 @@ const remedies = ['npx jogakbo config --help'];
 /** Long enough for a change to be in force everywhere. */
 const effectPatience = 2_000;
 
-function versionOf(option: string, text: string | undefined): number {
+function parseVersion(option: string, text: string | undefined): number {
   if (text !== undefined && /^\d{1,9}$/.test(text)) return Number(text);
   throw new UsageFault(`Say --${option} N: the number of a version.`, { remedies });
 }
 
-function reasonOf({ reason }: ConfigOptions): string {
+function getReason({ reason }: ConfigOptions): string {
   if (reason?.trim()) return reason;
   throw new UsageFault('Say why: --reason "…". It is kept with the change.', { remedies });
 }
@@ -60,7 +60,7 @@ async function get(
     const rows = items.map((one) => [placeNamed(one), String(one.version), one.by, one.at]);
     return print(textTable([['place', 'version', 'by', 'at'], ...rows]));
   }
-  const { items, version } = await door.get<Reply<typeof GetSettings>>(pathOf(place), queryOf(place));
+  const { items, version } = await door.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
   const wanted = items.filter((one) => key === undefined || one.key === key);
   if (json) return printJson(key === undefined ? { version, items } : (wanted[0] ?? null));
   if (wanted.length === 0)
@@ -86,8 +86,8 @@ async function set(
   for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });
   if (settings.length === 0)
     throw new UsageFault('Say what to set: key=value, or --unset key.', { remedies });
-  const { version } = await door.post<{ version: number }>(`${pathOf(place)}/versions`, {
-    ...{ ...queryOf(place), reason: reasonOf(options), settings },
+  const { version } = await door.post<{ version: number }>(`${getPath(place)}/versions`, {
+    ...{ ...getQuery(place), reason: getReason(options), settings },
   });
   return tellEffect(door, place, version);
 }
@@ -99,7 +99,7 @@ async function remove(
   options: ConfigOptions,
 ): Promise<number> {
   if (keys.length === 0) throw new UsageFault('Say which settings to delete.', { remedies });
-  const { items } = await door.get<Reply<typeof GetSettings>>(pathOf(place), queryOf(place));
+  const { items } = await door.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
   const set = items.map(({ key }) => key);
   for (const key of keys.filter((one) => !set.includes(one))) {
     const meant = nearestName(key, set);
@@ -107,22 +107,26 @@ async function remove(
       remedies: [meant ? `did you mean ${meant}?` : `it has ${set.join(', ') || 'none'}`],
     });
   }
-  const { version } = await door.post<{ version: number }>(`${pathOf(place)}/versions`, {
-    ...{ ...queryOf(place), reason: reasonOf(options), settings: keys.map((key) => ({ key, value: null })) },
+  const { version } = await door.post<{ version: number }>(`${getPath(place)}/versions`, {
+    ...{
+      ...getQuery(place),
+      reason: getReason(options),
+      settings: keys.map((key) => ({ key, value: null })),
+    },
   });
   return tellEffect(door, place, version);
 }
 
 async function rollBack(door: OperatorDoor, place: Place, options: ConfigOptions): Promise<number> {
-  const body = { ...queryOf(place), to: versionOf('to', options.to), reason: reasonOf(options) };
-  const { version } = await door.post<{ version: number }>(`${pathOf(place)}/rollbacks`, body);
+  const body = { ...getQuery(place), to: parseVersion('to', options.to), reason: getReason(options) };
+  const { version } = await door.post<{ version: number }>(`${getPath(place)}/rollbacks`, body);
   return tellEffect(door, place, version);
 }
 
 /** Waits until the instances that run have met the new version, and says what each made of it. */
 async function tellEffect(door: OperatorDoor, place: Place, version: number): Promise<number> {
-  const history = await door.get<Reply<typeof ListVersions>>(`${pathOf(place)}/versions`, {
-    ...{ ...queryOf(place), limit: '100' },
+  const history = await door.get<Reply<typeof ListVersions>>(`${getPath(place)}/versions`, {
+    ...{ ...getQuery(place), limit: '100' },
   });
   const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
   console.log(printable(`${placeNamed(place)} is at version ${version}.`));
@@ -130,8 +134,8 @@ async function tellEffect(door: OperatorDoor, place: Place, version: number): Pr
   const until = Date.now() + effectPatience;
   let wait = 100;
   for (;;) {
-    const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${pathOf(place)}/in-force`);
-    const effect = effectOf(
+    const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
+    const effect = describeEffect(
       instances,
       changes,
       `version ${version} of ${place.application}/${place.profile} `,
@@ -148,17 +152,17 @@ async function tellEffect(door: OperatorDoor, place: Place, version: number): Pr
 
 async function history(door: OperatorDoor, place: Place, options: ConfigOptions): Promise<number> {
   if (options.from !== undefined || options.to !== undefined) {
-    const { changes } = await door.get<Reply<typeof CompareVersions>>(`${pathOf(place)}/diff`, {
-      ...queryOf(place),
-      ...{ from: String(versionOf('from', options.from)), to: String(versionOf('to', options.to)) },
+    const { changes } = await door.get<Reply<typeof CompareVersions>>(`${getPath(place)}/diff`, {
+      ...getQuery(place),
+      ...{ from: String(parseVersion('from', options.from)), to: String(parseVersion('to', options.to)) },
     });
     if (options.json) return printJson(changes);
     return print(changes.length > 0 ? changesTable(changes) : ['They are the same.']);
   }
   const items: Reply<typeof ListVersions>['items'] = [];
   for (let cursor: string | null | undefined; cursor !== null;) {
-    const page: Reply<typeof ListVersions> = await door.get(`${pathOf(place)}/versions`, {
-      ...{ ...queryOf(place), limit: '100', cursor },
+    const page: Reply<typeof ListVersions> = await door.get(`${getPath(place)}/versions`, {
+      ...{ ...getQuery(place), limit: '100', cursor },
     });
     items.push(...page.items);
     cursor = page.nextCursor;
@@ -178,15 +182,15 @@ const changesTable = (changes: Reply<typeof CompareVersions>['changes']): string
   textTable(changes.map(({ key, before, after }) => [key, before ?? '(not set)', '→', after ?? '(not set)']));
 
 async function explain(door: OperatorDoor, place: Place, [key]: string[], json?: boolean): Promise<number> {
-  const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${pathOf(place)}/in-force`);
+  const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
   if (instances.length === 0) {
     throw new Fault(`No instance of ${place.application} answers.`, { remedies: ['npx jogakbo ps'] });
   }
   return json ? printJson(instances) : print(explainTable(instances, key));
 }
 
-const pathOf = ({ application }: Place): string => `/v1/ops/config/${encodeURIComponent(application)}`;
-const queryOf = ({ profile, label }: Place) => ({ profile, label });
+const getPath = ({ application }: Place): string => `/v1/ops/config/${encodeURIComponent(application)}`;
+const getQuery = ({ profile, label }: Place) => ({ profile, label });
 
 /** `jogakbo config get | set | delete | history | rollback | explain`. */
 export async function config(
@@ -209,8 +213,8 @@ export async function config(
     });
   }
   // Before anything is asked of the store.
-  if (verb === 'set' || verb === 'delete' || verb === 'rollback') reasonOf(options);
-  if (verb === 'rollback') versionOf('to', options.to);
+  if (verb === 'set' || verb === 'delete' || verb === 'rollback') getReason(options);
+  if (verb === 'rollback') parseVersion('to', options.to);
   return asOperator(openState(), async (door) => {
     if (verb === 'set') return set(door, place!, rest, options);
     if (verb === 'delete') return remove(door, place!, rest, options);

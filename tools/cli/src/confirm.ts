@@ -18,7 +18,7 @@ export async function confirm(question: string, yes: boolean | undefined): Promi
 }
 
 /** @throws UsageFault where it is not a number above 0 */
-export function rateOf(text: string | undefined, otherwise: number): number {
+export function parseRate(text: string | undefined, otherwise: number): number {
   const rate = Number(text ?? otherwise);
   if (rate > 0) return rate;
   throw new UsageFault(`--rate ${text} is not a number of messages a second.`, {

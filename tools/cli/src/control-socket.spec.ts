@@ -26,7 +26,7 @@ describe('the control socket', () => {
     served = [];
     asked.length = 0;
     server = openControl(state, {
-      async launchOf(service) {
+      async prepareLaunch(service) {
         if (service !== 'orders') throw new Error(`There is no service called ${service}.`);
         return launch;
       },
@@ -55,7 +55,7 @@ describe('the control socket', () => {
   }
   async function borrow(service = 'orders'): Promise<ControlClient> {
     const client = await open();
-    await client.launchOf(service, false);
+    await client.prepareLaunch(service, false);
     return client;
   }
 
@@ -93,7 +93,7 @@ describe('the control socket', () => {
   it('lets one more run beside the one that there is, and takes nothing away', async () => {
     const borrowed = await borrow();
     const client = await open();
-    expect(await client.launchOf('orders', true)).toEqual(launch);
+    expect(await client.prepareLaunch('orders', true)).toEqual(launch);
     await expect(client.do('take', 'orders')).rejects.toThrow('orders was not borrowed');
     client.close();
     borrowed.close();
@@ -130,7 +130,7 @@ describe('the control socket', () => {
 
   it('says why it does not do a thing', async () => {
     const client = await open();
-    await expect(client.launchOf('nobody', true)).rejects.toThrow('There is no service called nobody.');
+    await expect(client.prepareLaunch('nobody', true)).rejects.toThrow('There is no service called nobody.');
     server.close();
     client.close();
     await expect(client.do('restart', 'orders')).rejects.toThrow('The store has ended.');

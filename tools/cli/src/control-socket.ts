@@ -3,13 +3,13 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 import { type State } from './state.ts';
 
 /** The name of a socket may have about a hundred characters, however deep the state folder lies. */
-function pathOf(state: State): string {
+function getPath(state: State): string {
   const path = join(state.folder, 'control.sock');
   return path.length < 100 ? path : join(tmpdir(), `jogakbo-${state.id}.sock`);
 }
@@ -17,7 +17,7 @@ function pathOf(state: State): string {
 /** What a running store does for other commands. A method that throws answers with the error. */
 export interface Controlled {
   /** How it starts the service; also of one that it did not know yet. @throws where the workspace has none of that name */
-  launchOf(service: string): Promise<Launch>;
+  prepareLaunch(service: string): Promise<Launch>;
   /** Stops its own process of the service. */
   take(service: string): Promise<void>;
   /** Starts its own process again. Resolves when it is ready, or has failed. */
@@ -37,7 +37,7 @@ type Request =
  * whenever it ends. Nothing is lent to two at a time.
  */
 export function openControl(state: State, controlled: Controlled): Server {
-  const path = pathOf(state);
+  const path = getPath(state);
   rmSync(path, { force: true });
   const lent = new Set<string>();
   const served = new Map<Socket, ServedRecord>();
@@ -57,7 +57,7 @@ export function openControl(state: State, controlled: Controlled): Server {
           throw new Fault(`Another jogakbo serve runs ${service}.`);
         if (!request.beside) mine.add(service);
         if (!request.beside) lent.add(service);
-        return controlled.launchOf(service);
+        return controlled.prepareLaunch(service);
       }
       if (what === 'restart') {
         if (lent.has(service)) throw new Fault(`jogakbo serve runs ${service}.`);
@@ -85,7 +85,7 @@ export function openControl(state: State, controlled: Controlled): Server {
       const { id, ...request } = JSON.parse(line) as Request & { id: number };
       answer(request as Request).then(
         (value) => socket.write(`${JSON.stringify({ id, value })}\n`),
-        (error: unknown) => socket.write(`${JSON.stringify({ id, fault: messageOf(error) })}\n`),
+        (error: unknown) => socket.write(`${JSON.stringify({ id, fault: toMessage(error) })}\n`),
       );
     });
   });
@@ -121,7 +121,7 @@ export class ControlClient {
   /** @throws Fault where no store listens */
   static open(state: State): Promise<ControlClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect(pathOf(state));
+      const socket = connect(getPath(state));
       const refuse = (error: Error) =>
         reject(
           new Fault(`The running store cannot be asked: ${error.message}.`, { remedies: ['npx jogakbo ps'] }),
@@ -136,7 +136,7 @@ export class ControlClient {
   }
 
   /** How a service is started: to run in its place, or beside it. @throws Fault where another command has it */
-  launchOf(service: string, beside: boolean): Promise<Launch> {
+  prepareLaunch(service: string, beside: boolean): Promise<Launch> {
     return this.#ask({ what: 'launch', service, beside }) as Promise<Launch>;
   }
 

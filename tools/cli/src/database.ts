@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { type BackingService, given, withoutPassword } from './backing-service.ts';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { type DatabasePlace, startPrivatePostgres } from './private-postgres.ts';
 
 /** DATABASE_URL is the login of an administrator: one that may make roles and databases. */
@@ -28,7 +28,7 @@ export async function checkGivenDatabase(url: string): Promise<void> {
     );
     if (!rows[0]?.able) throw new Error('its login may not make roles and databases');
   } catch (error) {
-    throw refuse(messageOf(error));
+    throw refuse(toMessage(error));
   } finally {
     await client.end().catch(() => undefined);
   }

@@ -3,16 +3,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { digestOf, editedFromHeader } from '@jogakbo/messaging/marks';
+import { computeDigest, editedFromHeader } from '@jogakbo/messaging/marks';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { audit, operator } from './audit.ts';
 import { type DeadOptions } from './dead.ts';
 import { contentWith, letterNamed, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues } from './dead-queue.ts';
-import { Fault, messageOf, UsageFault } from './fault.ts';
+import { Fault, toMessage, UsageFault } from './fault.ts';
 import { printable, shellWord } from './printable.ts';
 import { type State } from './state.ts';
-import { brokerUrlOf } from './store-access.ts';
+import { getBrokerUrl } from './store-access.ts';
 
 /** What the operator's editor makes of it. The draft is readable by nobody else, and gone afterwards. */
 function throughEditor(before: string): string {
@@ -46,7 +46,7 @@ function readGiven(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {
-    throw new UsageFault(`The data cannot be read: ${messageOf(error)}.`, {
+    throw new UsageFault(`The data cannot be read: ${toMessage(error)}.`, {
       remedies: ['--data <file>, or --data - for stdin'],
     });
   }
@@ -56,7 +56,7 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    throw new Fault(`This is not JSON: ${messageOf(error)}. Nothing was changed.`, {
+    throw new Fault(`This is not JSON: ${toMessage(error)}. Nothing was changed.`, {
       remedies: ['mend it and run the command again'],
     });
   }
@@ -69,7 +69,7 @@ export async function editLetter(
   services: readonly string[],
   { data: file }: DeadOptions,
 ): Promise<number> {
-  const url = brokerUrlOf(state);
+  const url = getBrokerUrl(state);
   const find = <T>(work: (letter: DeadLetter, queue: { move: MoveTo }) => Promise<T>) =>
     withDeadQueues(url, services, async (open) => {
       const letter = letterNamed(
@@ -109,7 +109,7 @@ export async function editLetter(
       content: contentWith(letter.message.content, data),
       headers: (kept) => ({
         // Of the first edit stays what was there before: the service's mark is for that.
-        [editedFromHeader]: digestOf(letter.message.content),
+        [editedFromHeader]: computeDigest(letter.message.content),
         ...kept,
         ...{ 'edited-by': operator(), 'edited-at': new Date().toISOString() },
       }),

@@ -2,16 +2,16 @@ import { describe, expect, it } from '@jest/globals';
 import { type ConsumeMessage } from 'amqplib';
 import {
   contentWith,
-  deadLetterOf,
+  toDeadLetter,
   groupsNamed,
-  groupsOf,
+  groupLetters,
   headersFromOperator,
   letterNamed,
   nameTwins,
 } from './dead-letter.ts';
 
 const letter = (messageId: string | undefined, data: unknown = 1, service = 'orders') =>
-  deadLetterOf(service, {
+  toDeadLetter(service, {
     content: Buffer.from(JSON.stringify({ pattern: 'orders.place-order', data })),
     fields: {},
     properties: { messageId, headers: {} },
@@ -44,7 +44,7 @@ describe('a letter that is not UTF-8', () => {
 
   it('has no type, and is replaced as a whole', () => {
     const properties = { headers: {} };
-    const { type } = deadLetterOf('orders', { content: broken, properties } as unknown as ConsumeMessage);
+    const { type } = toDeadLetter('orders', { content: broken, properties } as unknown as ConsumeMessage);
     expect(type).toBeUndefined();
     expect(contentWith(broken, { quantity: 1 }).toString()).toBe('{"quantity":1}');
   });
@@ -66,8 +66,8 @@ describe('a group', () => {
 
   it('keeps its name while others come and go, and while ids in its cause differ', () => {
     const old = failed('Error: no product 17', '2026-01-01');
-    const [alone] = groupsOf([old]);
-    const many = groupsOf([
+    const [alone] = groupLetters([old]);
+    const many = groupLetters([
       failed('Error: another', '2025-01-01'),
       old,
       failed('Error: no product 4', '2026-02-01'),
@@ -91,7 +91,7 @@ describe('a letter whose sender wrote what only the broker writes', () => {
     ...[[{ time: 'x' }], [{ time: { value: 1e300 } }], [{ queue: 'a', time: { value: 'x' } }]],
   ])('is read all the same: %j', (death) => {
     const properties = { headers: { 'x-death': death, failures: {}, 'first-failed-at': 5 }, messageId: {} };
-    const letter = deadLetterOf('orders', {
+    const letter = toDeadLetter('orders', {
       ...{ content: Buffer.from('{}'), fields: {}, properties },
     } as unknown as ConsumeMessage);
     expect(letter).toMatchObject({ cause: expect.stringContaining('put away by the broker') });
@@ -106,7 +106,7 @@ describe('a letter that is encrypted', () => {
     },
     ...{ fields: {}, properties: { messageId: 'ab-1', headers: {} } },
   });
-  const read = (more: object) => deadLetterOf('identity', content(more) as unknown as ConsumeMessage);
+  const read = (more: object) => toDeadLetter('identity', content(more) as unknown as ConsumeMessage);
 
   it('keeps its type, and says that its data cannot be read', () => {
     expect(read({ datacontenttype: 'application/jose' })).toMatchObject({
@@ -121,7 +121,7 @@ describe('a letter that its service refused because of its sender', () => {
     const time = { value: Date.parse('2026-01-02T03:04:05Z') / 1_000 };
     const forged = { cause: 'Error: out of memory', queue: 'orders.events', failures: 6, stack: 'at x' };
     const letter = (userId: string | undefined) =>
-      deadLetterOf(
+      toDeadLetter(
         'payments',
         {
           ...{ content: Buffer.from('{}'), fields: {} },
@@ -145,7 +145,7 @@ describe('what an operator sends on', () => {
   /** A letter that this login put among the dead letters of payments. */
   const sentOn = (userId: string | undefined, headers: object) =>
     headersFromOperator(
-      deadLetterOf('payments', {
+      toDeadLetter('payments', {
         ...{ content: Buffer.from('{}'), fields: {}, properties: { userId, headers } },
       } as unknown as ConsumeMessage),
       'boss',

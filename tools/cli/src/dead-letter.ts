@@ -97,7 +97,7 @@ function isFromElsewhere({ service, headers }: DeadLetter): boolean {
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** The body, where it is a JSON object in UTF-8 that names its type. */
-function bodyOf(content: Buffer): { type: string; data: unknown; encrypted: boolean } | undefined {
+function parseBody(content: Buffer): { type: string; data: unknown; encrypted: boolean } | undefined {
   try {
     const body = JSON.parse(utf8.decode(content)) as Record<string, unknown> | null;
     const type = body?.pattern ?? body?.type;
@@ -110,7 +110,7 @@ function bodyOf(content: Buffer): { type: string; data: unknown; encrypted: bool
 
 /** The same body with other data. What could not be read is replaced as a whole. */
 export function contentWith(content: Buffer, data: unknown): Buffer {
-  const body = bodyOf(content) ? { ...JSON.parse(utf8.decode(content)), data } : data;
+  const body = parseBody(content) ? { ...JSON.parse(utf8.decode(content)), data } : data;
   return Buffer.from(JSON.stringify(body));
 }
 
@@ -121,7 +121,7 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 
 type Failure = Pick<DeadLetter, 'cause' | 'queue' | 'failures' | 'firstFailedAt' | 'lastFailedAt' | 'stack'>;
 
-function failureOf({ properties }: ConsumeMessage, operator: string | undefined): Failure {
+function toFailure({ properties }: ConsumeMessage, operator: string | undefined): Failure {
   const headers = (properties.headers ?? {}) as Record<string, unknown>;
   const [latest] = deathsIn(headers);
   // A service rejects what its sender may not send. What that login wrote is not shown as if the service had written it.
@@ -146,9 +146,9 @@ function failureOf({ properties }: ConsumeMessage, operator: string | undefined)
 }
 
 /** @param operator the login of those who operate the broker: they send again what others sent at first */
-export function deadLetterOf(service: string, message: ConsumeMessage, operator?: string): DeadLetter {
+export function toDeadLetter(service: string, message: ConsumeMessage, operator?: string): DeadLetter {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
-  const body = bodyOf(message.content);
+  const body = parseBody(message.content);
   const id = text(message.properties.messageId) || idByContent(message.content);
   return {
     service,
@@ -156,7 +156,7 @@ export function deadLetterOf(service: string, message: ConsumeMessage, operator?
     id,
     name: id,
     type: body?.type,
-    ...failureOf(message, operator),
+    ...toFailure(message, operator),
     traceId: /^00-([0-9a-f]{32})-/.exec(text(headers.traceparent) ?? '')?.[1],
     data: body ? body.data : message.content.toString(),
     encrypted: body?.encrypted ?? false,
@@ -193,7 +193,7 @@ const general = (cause: string): string =>
 const groupName = (key: string): string => createHash('sha256').update(key).digest('hex').slice(0, 6);
 
 /** By service, type and cause; oldest first. */
-export function groupsOf(letters: readonly DeadLetter[]): DeadGroup[] {
+export function groupLetters(letters: readonly DeadLetter[]): DeadGroup[] {
   const groups = Map.groupBy(letters, ({ service, type, cause }) => `${service}\n${type}\n${general(cause)}`);
   const since = ({ letters }: DeadGroup) =>
     letters.map(({ firstFailedAt }) => firstFailedAt ?? '').sort()[0]!;

@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { toConnectOptions } from '@jogakbo/messaging/address';
 import { defaultLadder, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
-import { deadLetterOf, headersFromOperator, nameTwins, type DeadLetter } from './dead-letter.ts';
-import { Fault, messageOf } from './fault.ts';
+import { toDeadLetter, headersFromOperator, nameTwins, type DeadLetter } from './dead-letter.ts';
+import { Fault, toMessage } from './fault.ts';
 
 /** More than these are not looked at in one go. */
 export const window = 10_000;
@@ -61,7 +61,7 @@ export class DeadQueue {
         nameTwins(self.letters);
         return self;
       } catch (error) {
-        const message = messageOf(error);
+        const message = toMessage(error);
         if (message.includes('NOT_FOUND') || message.includes('NOT-FOUND')) return undefined;
         if (!/ACCESS.REFUSED/.test(message)) throw error;
         if (Date.now() > until) {
@@ -86,7 +86,7 @@ export class DeadQueue {
           queues.dead(this.service),
           (message) => {
             if (!message) return reject(new Error(`${queues.dead(this.service)} was deleted`));
-            this.letters.push(deadLetterOf(this.service, message, this.login));
+            this.letters.push(toDeadLetter(this.service, message, this.login));
             if (this.letters.length === count) resolve();
             else quiet!.refresh();
           },
@@ -199,11 +199,11 @@ export async function withDeadQueues<T>(
   work: (queues: DeadQueue[], waiting: Waiting[]) => Promise<T>,
 ): Promise<T> {
   const connection = await connect(url, {
-    ...connectOptionsOf(url),
+    ...toConnectOptions(url),
     noDelay: true,
     clientProperties: { connection_name: 'jogakbo dead' },
   }).catch((error: unknown) => {
-    throw new Fault(`The broker cannot be reached: ${messageOf(error)}.`, {
+    throw new Fault(`The broker cannot be reached: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', 'npx jogakbo doctor'],
     });
   });

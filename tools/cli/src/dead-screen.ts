@@ -1,5 +1,5 @@
 import { type DeadOptions } from './dead.ts';
-import { groupsNamed, groupsOf, type DeadGroup, type DeadLetter } from './dead-letter.ts';
+import { groupsNamed, groupLetters, type DeadGroup, type DeadLetter } from './dead-letter.ts';
 import { type DeadQueue, type Waiting, window } from './dead-queue.ts';
 import { Fault } from './fault.ts';
 import { printableJson, printableLines } from './printable.ts';
@@ -37,7 +37,7 @@ export function listLetters(
   { json, group }: DeadOptions,
 ): number {
   const letters = queues.flatMap((queue) => queue.letters);
-  const all = groupsOf(letters);
+  const all = groupLetters(letters);
   const shown = group === undefined ? all : groupsNamed(all, group);
   if (group !== undefined && shown.length === 0) {
     throw new Fault(`There is no group "${group}".`, { remedies: ['npx jogakbo dead list'] });

@@ -1,15 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { audit } from './audit.ts';
-import { confirm, rateOf } from './confirm.ts';
+import { confirm, parseRate } from './confirm.ts';
 import { editLetter } from './dead-edit.ts';
-import { groupsNamed, groupsOf, headersForReplay, letterNamed, type DeadLetter } from './dead-letter.ts';
+import { groupsNamed, groupLetters, headersForReplay, letterNamed, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues, type DeadQueue } from './dead-queue.ts';
 import { listLetters, showLetter } from './dead-screen.ts';
-import { Fault, messageOf, UsageFault } from './fault.ts';
+import { Fault, toMessage, UsageFault } from './fault.ts';
 import { printable } from './printable.ts';
 import { openState } from './state.ts';
-import { brokerUrlOf } from './store-access.ts';
+import { getBrokerUrl } from './store-access.ts';
 import { listApps } from './workspace.ts';
 
 export interface DeadOptions {
@@ -34,7 +34,8 @@ function servicesNamed(service: string | undefined): string[] {
   });
 }
 
-const lettersOf = (queues: readonly DeadQueue[]): DeadLetter[] => queues.flatMap(({ letters }) => letters);
+const flattenLetters = (queues: readonly DeadQueue[]): DeadLetter[] =>
+  queues.flatMap(({ letters }) => letters);
 
 /** What a replay or a discard is about. */
 function selected(letters: readonly DeadLetter[], id: string | undefined, { group, all }: DeadOptions) {
@@ -45,7 +46,7 @@ function selected(letters: readonly DeadLetter[], id: string | undefined, { grou
   if (id !== undefined) {
     return [letterNamed(letters, id)];
   }
-  const groups = groupsNamed(groupsOf(letters), group!);
+  const groups = groupsNamed(groupLetters(letters), group!);
   if (groups.length === 0)
     throw new Fault(`There is no group "${group}".`, { remedies: remedies.slice(0, 1) });
   return groups.flatMap((one) => one.letters);
@@ -74,20 +75,20 @@ async function act(
   options: DeadOptions,
 ): Promise<number> {
   const state = openState();
-  const rate = rateOf(options.rate, 50);
+  const rate = parseRate(options.rate, 50);
   const services = servicesNamed(options.service);
-  const url = brokerUrlOf(state);
+  const url = getBrokerUrl(state);
   const key = ({ service, name }: DeadLetter) => `${service} ${name}`;
   // Nothing is held while somebody thinks about the question.
   const asked = await withDeadQueues(url, services, async (queues) => {
-    const letters = selected(lettersOf(queues), id, options);
+    const letters = selected(flattenLetters(queues), id, options);
     return what === 'replay' ? letters.filter(mayRun) : letters;
   });
   if (asked.length === 0) {
     console.log(`There is nothing to ${what}.`);
     return 0;
   }
-  for (const { service, type, cause, letters } of groupsOf(asked)) {
+  for (const { service, type, cause, letters } of groupLetters(asked)) {
     console.log(printable(`${service}: ${letters.length} × ${type}: ${cause}`));
   }
   const question = `${what === 'replay' ? 'Replay' : 'Discard for good'} ${asked.length} dead letters?`;
@@ -109,7 +110,7 @@ async function act(
         else {
           await pause(Math.max(0, began + (done * 1_000) / rate - Date.now()));
           await replayOne(queue, letter).catch((error: unknown) => {
-            failed.push(`${letter.service} ${letter.name}: ${messageOf(error)}`);
+            failed.push(`${letter.service} ${letter.name}: ${toMessage(error)}`);
           });
         }
         done += 1;
@@ -139,14 +140,14 @@ export async function dead(options: DeadOptions, [verb, name, ...others]: string
   const state = openState();
   if (verb === 'list') {
     const services = servicesNamed(name ?? options.service);
-    return withDeadQueues(brokerUrlOf(state), services, async (queues, waiting) =>
+    return withDeadQueues(getBrokerUrl(state), services, async (queues, waiting) =>
       listLetters(queues, waiting, options),
     );
   }
   if (verb === 'show') {
     const id = mustName();
-    return withDeadQueues(brokerUrlOf(state), servicesNamed(options.service), async (queues) =>
-      showLetter(letterNamed(lettersOf(queues), id), options),
+    return withDeadQueues(getBrokerUrl(state), servicesNamed(options.service), async (queues) =>
+      showLetter(letterNamed(flattenLetters(queues), id), options),
     );
   }
   if (verb === 'edit') return editLetter(state, mustName(), servicesNamed(options.service), options);

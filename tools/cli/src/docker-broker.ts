@@ -26,15 +26,16 @@ export async function dockerRuns(): Promise<boolean> {
   return (await docker(['info', '--format', '{{.ServerVersion}}'], 3_000)).ok;
 }
 
-export const containerOf = (place: Pick<BrokerPlace, 'name'>) =>
+export const getContainer = (place: Pick<BrokerPlace, 'name'>) =>
   `jogakbo-rabbitmq-${place.name.replace(/^jogakbo-/, '')}`;
 
-const configurationOf = ({ folder }: Pick<BrokerPlace, 'folder'>) => join(folder, 'container.conf');
+const getConfiguration = ({ folder }: Pick<BrokerPlace, 'folder'>) => join(folder, 'container.conf');
 
 export async function dockerBrokerRuns(place: Pick<BrokerPlace, 'name' | 'folder'>): Promise<boolean> {
-  if (!existsSync(configurationOf(place))) return false;
+  if (!existsSync(getConfiguration(place))) return false;
   return (
-    (await docker(['inspect', '--format', '{{.State.Running}}', containerOf(place)], 3_000)).output === 'true'
+    (await docker(['inspect', '--format', '{{.State.Running}}', getContainer(place)], 3_000)).output ===
+    'true'
   );
 }
 
@@ -43,14 +44,14 @@ export async function startDockerBroker(
   place: BrokerPlace,
   say: (text: string) => void,
 ): Promise<BackingService> {
-  const name = containerOf(place);
+  const name = getContainer(place);
   const url = `amqp://${brokerUser}:${place.password}@127.0.0.1:${place.ports.amqp}`;
   const isRunning = async () =>
     (await docker(['inspect', '--format', '{{.State.Running}}', name])).output === 'true';
 
   /** The password goes in as a file: `docker inspect` shows the environment, and `ps` the command line. */
   async function createAndStart(): Promise<Result> {
-    const configuration = configurationOf(place);
+    const configuration = getConfiguration(place);
     mkdirSync(place.folder, { recursive: true });
     // The folder closes the file. Docker keeps its mode, and in the container the user of RabbitMQ must read it.
     chmodSync(place.folder, 0o700);

@@ -19,7 +19,7 @@ export class Fault extends Error {
 /** A wrong command line: exit code 2. */
 export class UsageFault extends Fault {}
 
-export function screenOf(fault: Fault): string {
+export function formatFault(fault: Fault): string {
   const lines = ['', printable(fault.message)];
   const [details, remedies] = [fault.details, fault.remedies].map((all) => all.map(printable));
   if (details!.length) lines.push('', ...details!.map((line) => `  ${line}`));
@@ -27,7 +27,7 @@ export function screenOf(fault: Fault): string {
   return [...lines, ''].join('\n');
 }
 
-export function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.errors.length) return messageOf(error.errors[0]);
+export function toMessage(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length) return toMessage(error.errors[0]);
   return error instanceof Error ? error.message || error.name : String(error);
 }

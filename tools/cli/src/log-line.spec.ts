@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseLine, renderLine, timeOf } from './log-line.ts';
+import { parseLine, renderLine, parseTime } from './log-line.ts';
 import { mergeByTime } from './logs.ts';
 
 const at = new Date(2026, 10, 21, 9, 8, 7, 65).getTime();
@@ -31,15 +31,15 @@ describe('renderLine', () => {
   });
 });
 
-describe('timeOf', () => {
+describe('parseTime', () => {
   it('takes milliseconds and ISO 8601', () => {
-    expect(timeOf('{"time":5}')).toBe(5);
-    expect(timeOf('{"time":"2026-11-21T00:00:00Z"}')).toBe(Date.UTC(2026, 10, 21));
+    expect(parseTime('{"time":5}')).toBe(5);
+    expect(parseTime('{"time":"2026-11-21T00:00:00Z"}')).toBe(Date.UTC(2026, 10, 21));
   });
 
   it('is undefined without one', () => {
-    expect(timeOf('{"msg":"x"}')).toBeUndefined();
-    expect(timeOf('{"time":"soon"}')).toBeUndefined();
+    expect(parseTime('{"msg":"x"}')).toBeUndefined();
+    expect(parseTime('{"time":"soon"}')).toBeUndefined();
     expect(parseLine('[1]')).toBeUndefined();
   });
 });

@@ -46,7 +46,7 @@ export function parseLine(line: string): Parsed | undefined {
   }
 }
 
-export function timeOf(line: string): number | undefined {
+export function parseTime(line: string): number | undefined {
   const time = parseLine(line)?.time;
   const value = typeof time === 'string' ? Date.parse(time) : time;
   return Number.isFinite(value) ? value : undefined;
@@ -63,7 +63,7 @@ export function renderLine(line: string, colours: boolean, width = 13): string {
   if (!entry) return printable(line);
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     colours ? styleText(style, printable(text), { validateStream: false }) : printable(text);
-  const at = timeOf(line);
+  const at = parseTime(line);
   const clock =
     at === undefined
       ? '--:--:--.---'

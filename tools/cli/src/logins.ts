@@ -1,11 +1,11 @@
 import { EncryptionKeys } from '@jogakbo/messaging/grants';
 import { readSetting } from '@jogakbo/service/environment';
-import { ensureBrokerLogins, publicKeysOf } from './broker-logins.ts';
+import { ensureBrokerLogins, getPublicKeys } from './broker-logins.ts';
 import { Fault } from './fault.ts';
 import { printable } from './printable.ts';
 import { readRun } from './run-record.ts';
 import { openSecrets, openState } from './state.ts';
-import { brokerUrlOf } from './store-access.ts';
+import { getBrokerUrl } from './store-access.ts';
 import { listApps } from './workspace.ts';
 
 /** A secret of the environment, or of the file that the environment names. @throws Fault that says what is wrong */
@@ -35,7 +35,7 @@ function parseText(value: unknown): string {
 function readEncryptionKeys(): Record<string, EncryptionKeys> {
   const serviceKeys = readByService('SERVICE_KEYS', parseText, '"service key"');
   const publicKeys = readByService('ENCRYPTION_KEYS', (value) => EncryptionKeys.parse(value), '[JWK]');
-  return { ...publicKeysOf(serviceKeys), ...publicKeys };
+  return { ...getPublicKeys(serviceKeys), ...publicKeys };
 }
 
 /**
@@ -54,13 +54,13 @@ export async function logins(): Promise<number> {
   const passwords = readByService('BROKER_PASSWORDS', parseText, '"password"');
   Object.assign(secrets.brokerLogins, passwords);
   const encryptionKeys = {
-    ...(Object.keys(passwords).length > 0 ? {} : publicKeysOf(secrets.serviceKeys)),
+    ...(Object.keys(passwords).length > 0 ? {} : getPublicKeys(secrets.serviceKeys)),
     ...readEncryptionKeys(),
   };
   const url = process.env.RABBITMQ_URL_FILE ? readSecretSetting('RABBITMQ_URL') : undefined;
   const broker = url
     ? { kind: 'given', url }
-    : { kind: 'given', ...readRun(state)?.broker, url: brokerUrlOf(state) };
+    : { kind: 'given', ...readRun(state)?.broker, url: getBrokerUrl(state) };
   const { remark, operator } = await ensureBrokerLogins(
     broker,
     apps,

@@ -2,7 +2,7 @@ import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, stat
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { UsageFault } from './fault.ts';
-import { type LogEntry, parseLine, renderLine, timeOf } from './log-line.ts';
+import { type LogEntry, parseLine, renderLine, parseTime } from './log-line.ts';
 import { printable } from './printable.ts';
 import { openState } from './state.ts';
 import { listApps } from './workspace.ts';
@@ -37,7 +37,7 @@ function take(source: Source): LogEntry[] {
   source.offset = end - (bytes.length - complete);
   const lines = bytes.toString('utf8', 0, complete).split('\n');
   return lines.filter(Boolean).map((line) => {
-    source.lastTime = timeOf(line) ?? source.lastTime;
+    source.lastTime = parseTime(line) ?? source.lastTime;
     return { time: source.lastTime, line };
   });
 }
@@ -75,7 +75,7 @@ export async function logs(names: string[], values: Record<string, unknown>): Pr
   };
   const sources = chosen.map((name): Source => {
     const path = join(state.logs, `${name}.log`);
-    return { path, offset: startOf(path, lines), lastTime: 0 };
+    return { path, offset: findStart(path, lines), lastTime: 0 };
   });
   const history = mergeByTime(sources.map(take));
   if (history.length === 0 && !follow) console.error('There are no logs yet.');
@@ -123,7 +123,7 @@ function showTrace(id: string, names: string[], json: boolean): number {
 }
 
 /** Where to begin so that at least the asked number of lines is read without reading a whole long file. */
-function startOf(path: string, lines: number): number {
+function findStart(path: string, lines: number): number {
   if (!existsSync(path)) return 0;
   const { size } = statSync(path);
   for (let span = Math.max(lines, 1) * bytesPerLine; span < size; span *= 2) {

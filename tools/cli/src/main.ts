@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { inspect, parseArgs, type ParseArgsConfig } from 'node:util';
-import { Fault, screenOf, UsageFault } from './fault.ts';
+import { Fault, formatFault, UsageFault } from './fault.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { packageNotFound } from './packages.ts';
 import { printableLines } from './printable.ts';
@@ -251,7 +251,7 @@ function overview(): string {
   ].join('\n');
 }
 
-function helpOf({ summary, usage, options = {} }: Command): string {
+function formatHelp({ summary, usage, options = {} }: Command): string {
   const rows = Object.entries(options).map(([name, { short, value, help }]) => [
     `  ${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`,
     help,
@@ -265,7 +265,7 @@ function helpOf({ summary, usage, options = {} }: Command): string {
   ].join('\n');
 }
 
-const versionOf = (folder: string): string =>
+const getVersion = (folder: string): string =>
   (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { version: string }).version;
 
 async function main([name, ...args]: string[]): Promise<number> {
@@ -274,7 +274,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     return name === undefined ? 2 : 0;
   }
   if (name === '--version' || name === '-v') {
-    console.log(versionOf(root));
+    console.log(getVersion(root));
     return 0;
   }
   const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
@@ -298,7 +298,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     throw new UsageFault((error as Error).message.split('. ')[0]!, { remedies });
   }
   if (parsed.values.help) {
-    console.log(helpOf(command));
+    console.log(formatHelp(command));
     return 0;
   }
   if (parsed.positionals.length && !command.takesNames) {
@@ -319,6 +319,6 @@ try {
         remedies: ['install what package-lock.json says:  npm ci'],
       })
     : error;
-  console.error(fault instanceof Fault ? screenOf(fault) : printableLines(inspect(fault)));
+  console.error(fault instanceof Fault ? formatFault(fault) : printableLines(inspect(fault)));
   process.exitCode = fault instanceof UsageFault ? 2 : 1;
 }

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Fault } from './fault.ts';
 import { type ServiceDatabase } from './service-databases.ts';
-import { type Launch, launchOf, type Surroundings } from './service-launch.ts';
+import { type Launch, prepareLaunch, type Surroundings } from './service-launch.ts';
 import { wrongSettings } from './service-process.ts';
 import { wrongSettingsFault } from './start-faults.ts';
 import { readJson, writeJson } from './state.ts';
@@ -58,7 +58,7 @@ export async function runMigrations(
     for (let next = queue.shift(); next; next = queue.shift()) {
       const { app, key } = next;
       say(`migrating ${app.name}`);
-      const { code, lines } = await migrate(launchOf(app, around), abort);
+      const { code, lines } = await migrate(prepareLaunch(app, around), abort);
       abort.throwIfAborted();
       if (code === wrongSettings) throw wrongSettingsFault([{ service: app.name, complaints: lines }]);
       if (code !== 0) {

@@ -1,4 +1,4 @@
-import { Fault, messageOf, UsageFault } from './fault.ts';
+import { Fault, toMessage, UsageFault } from './fault.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { readStaff } from './staff.ts';
 import { type State } from './state.ts';
@@ -71,12 +71,12 @@ async function call<T>(
     });
     text = await response.text();
   } catch (error) {
-    throw new Fault(`The public door ${url} does not answer: ${messageOf(error)}.`, {
+    throw new Fault(`The public door ${url} does not answer: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', 'npx jogakbo logs gateway'],
     });
   }
   if (response.ok) return (text ? JSON.parse(text) : undefined) as T;
-  const { code, detail, errors = [] } = problemOf(text);
+  const { code, detail, errors = [] } = parseProblem(text);
   const details = errors.map(({ path, message }) => `${path}: ${message}`);
   if (response.status === 400 || response.status === 422)
     throw new UsageFault(detail ?? code ?? text, { details });
@@ -86,7 +86,7 @@ async function call<T>(
   });
 }
 
-function problemOf(text: string): Problem {
+function parseProblem(text: string): Problem {
   try {
     return JSON.parse(text) as Problem;
   } catch {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { commandOf } from './processes.ts';
+import { readCommand } from './processes.ts';
 
 export function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve) => {
@@ -44,9 +44,9 @@ export async function claimPorts<Name extends string>(
 }
 
 /** The process that listens on a port, where the system lets us see it. */
-export function holderOf(port: number): { pid: number; command: string } | undefined {
+export function findPortHolder(port: number): { pid: number; command: string } | undefined {
   const pid = process.platform === 'linux' ? holderFromProc(port) : holderFromLsof(port);
-  return pid ? { pid, command: commandOf(pid) } : undefined;
+  return pid ? { pid, command: readCommand(pid) } : undefined;
 }
 
 function holderFromProc(port: number): number | undefined {
@@ -63,7 +63,7 @@ function holderFromProc(port: number): number | undefined {
     if (!/^\d+$/.test(entry)) continue;
     try {
       for (const fd of readdirSync(`/proc/${entry}/fd`)) {
-        if (sockets.has(linkOf(`/proc/${entry}/fd/${fd}`))) return Number(entry);
+        if (sockets.has(getLink(`/proc/${entry}/fd/${fd}`))) return Number(entry);
       }
     } catch {
       // a process of somebody else, or one that just ended
@@ -72,7 +72,7 @@ function holderFromProc(port: number): number | undefined {
   return undefined;
 }
 
-function linkOf(path: string): string {
+function getLink(path: string): string {
   try {
     return readlinkSync(path);
   } catch {

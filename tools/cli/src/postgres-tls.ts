@@ -2,7 +2,7 @@ import { chownSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { authorityFile, certificateFile, keyFile } from './certificate-files.ts';
 import { type PostgresUser } from './postgres-binaries.ts';
-import { databaseNameOf } from './service-databases.ts';
+import { getDatabaseName } from './service-databases.ts';
 import { databaseServer, operator } from './store-tls.ts';
 import { listApps } from './workspace.ts';
 
@@ -30,7 +30,7 @@ export function tlsSettings(data: string): Record<string, string> {
  */
 export function writeTlsFiles(tls: string, data: string, user?: PostgresUser): void {
   const files = tlsFiles(data);
-  const logins = listApps().map(({ name }) => [name, databaseNameOf(name, 'private')]);
+  const logins = listApps().map(({ name }) => [name, getDatabaseName(name, 'private')]);
   const texts = {
     [files.authority]: readFileSync(authorityFile(tls)),
     [files.certificate]: readFileSync(certificateFile(tls, databaseServer)),

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { type ConsumeMessage } from 'amqplib';
-import { effectOf, explainTable } from './config-screen.ts';
-import { deadLetterOf } from './dead-letter.ts';
+import { describeEffect, explainTable } from './config-screen.ts';
+import { toDeadLetter } from './dead-letter.ts';
 import { type DeadQueue } from './dead-queue.ts';
 import { listLetters, showLetter } from './dead-screen.ts';
-import { Fault, screenOf } from './fault.ts';
+import { Fault, formatFault } from './fault.ts';
 import { renderLine } from './log-line.ts';
 import { printable, printableJson, printableLines, shellWord } from './printable.ts';
 import { fitTable, textTable } from './text-table.ts';
@@ -47,8 +47,8 @@ describe('every screen of the command line', () => {
   });
   afterEach(() => void jest.restoreAllMocks());
 
-  const letterOf = (content: string, headers: object = {}) =>
-    deadLetterOf('orders', {
+  const getLetter = (content: string, headers: object = {}) =>
+    toDeadLetter('orders', {
       ...{ content: Buffer.from(content), fields: {} },
       properties: { userId: attack, messageId: attack, replyTo: attack, headers },
     } as unknown as ConsumeMessage);
@@ -58,8 +58,8 @@ describe('every screen of the command line', () => {
     nested: { [attack]: [attack] },
   };
   const letters = [
-    letterOf(JSON.stringify({ pattern: attack, data: { [attack]: attack } }), headers),
-    letterOf(attack, headers),
+    getLetter(JSON.stringify({ pattern: attack, data: { [attack]: attack } }), headers),
+    getLetter(attack, headers),
   ];
   const setting = {
     ...{ key: attack, value: attack, origin: 'default' as const, from: attack, live: true },
@@ -82,9 +82,9 @@ describe('every screen of the command line', () => {
     logs: () => [renderLine(logLine, false), renderLine(attack, false), renderLine(`{${attack}`, false)],
     'config explain and set': () => [
       ...explainTable(instances),
-      ...effectOf(instances, [{ key: attack, after: attack }], 'x').lines,
+      ...describeEffect(instances, [{ key: attack, after: attack }], 'x').lines,
     ],
-    faults: () => [screenOf(new Fault(attack, { details: [attack], remedies: [attack] }))],
+    faults: () => [formatFault(new Fault(attack, { details: [attack], remedies: [attack] }))],
     tables: () => [...textTable([[attack, 'b']]), ...fitTable([[attack, 'b']], 20)],
   };
 

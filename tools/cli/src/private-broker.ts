@@ -17,17 +17,17 @@ import { type BackingService } from './backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { authorityFile, certificateFile, keyFile } from './certificate-files.ts';
 import { Fault } from './fault.ts';
-import { holderOf } from './ports.ts';
+import { findPortHolder } from './ports.ts';
 import {
-  commandOf,
+  readCommand,
   end,
   isAlive,
-  markOf,
+  readMark,
   processesWith,
   type ProcessMark,
   signal,
   signalGroup,
-  treeOf,
+  listTree,
   untilGone,
 } from './processes.ts';
 import { brokerServer, operator, withCertificate } from './store-tls.ts';
@@ -156,7 +156,7 @@ function lastLines(path: string, count: number): string[] {
 /** The broker of this folder that a supervisor before us left running. */
 export function brokerLeftRunning({ folder }: Pick<BrokerPlace, 'folder'>): ProcessMark | undefined {
   const pid = Number(lastLines(join(folder, 'broker.pid'), 1)[0]);
-  return pid && commandOf(pid).includes(`-home ${folder} `) ? markOf(pid) : undefined;
+  return pid && readCommand(pid).includes(`-home ${folder} `) ? readMark(pid) : undefined;
 }
 
 /**
@@ -180,7 +180,7 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
   let broker: ProcessMark | undefined;
 
   async function stop(force = false): Promise<void> {
-    const children = broker ? treeOf(broker.pid).map(markOf) : [];
+    const children = broker ? listTree(broker.pid).map(readMark) : [];
     // First: if this process is killed while it stops the broker, nothing finds epmd afterwards. The broker does without it.
     await endEpmd(ports.epmd);
     if (place.throwaway) {
@@ -216,7 +216,7 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     closeSync(output);
     child.on('error', () => undefined);
     child.unref();
-    broker = markOf(child.pid);
+    broker = readMark(child.pid);
     writeFileSync(join(folder, 'broker.pid'), String(child.pid));
     for (
       const until = Date.now() + 90_000;
@@ -263,7 +263,9 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     tls: place.tls,
     managementUrl,
     roots: () =>
-      [broker, ...epmdsOf(ports.epmd)].filter((mark) => mark !== undefined && isAlive(mark)) as ProcessMark[],
+      [broker, ...findEpmds(ports.epmd)].filter(
+        (mark) => mark !== undefined && isAlive(mark),
+      ) as ProcessMark[],
     isAlive: () => isAlive(broker),
     restart: start,
     stop,
@@ -271,14 +273,14 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
 }
 
 /** Every epmd that was started for this port, also one that does not listen on it yet. */
-function epmdsOf(port: number): ProcessMark[] {
-  const holder = holderOf(port);
+function findEpmds(port: number): ProcessMark[] {
+  const holder = findPortHolder(port);
   const found = holder?.command.includes('epmd') ? [holder.pid] : [];
-  const started = processesWith(`ERL_EPMD_PORT=${port}`).filter((pid) => /\bepmd\b/.test(commandOf(pid)));
-  return [...new Set([...found, ...started])].flatMap((pid) => markOf(pid) ?? []);
+  const started = processesWith(`ERL_EPMD_PORT=${port}`).filter((pid) => /\bepmd\b/.test(readCommand(pid)));
+  return [...new Set([...found, ...started])].flatMap((pid) => readMark(pid) ?? []);
 }
 
 /** Ends the epmd of a broker. It is a daemon of its own, which no process group and no parent leads to. */
 export async function endEpmd(port: number): Promise<void> {
-  await Promise.all(epmdsOf(port).map((mark) => end(mark, { patience: 2_000 })));
+  await Promise.all(findEpmds(port).map((mark) => end(mark, { patience: 2_000 })));
 }

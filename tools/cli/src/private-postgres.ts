@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { type BackingService } from './backing-service.ts';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import {
   canReach,
   packagedPostgres,
@@ -26,7 +26,7 @@ import {
   stagingFolder,
 } from './postgres-binaries.ts';
 import { tlsSettings, writeTlsFiles } from './postgres-tls.ts';
-import { commandOf, end, isAlive, markOf, type ProcessMark, signal } from './processes.ts';
+import { readCommand, end, isAlive, readMark, type ProcessMark, signal } from './processes.ts';
 import { operator, withCertificate } from './store-tls.ts';
 
 export interface DatabasePlace {
@@ -78,8 +78,8 @@ function settings({ port, tls, throwaway }: DatabasePlace, data: string): string
 export function postgresLeftRunning(data: string): { mark: ProcessMark; port: number } | undefined {
   try {
     const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');
-    const mark = markOf(Number(lines[0]));
-    return mark && commandOf(mark.pid).includes(data) ? { mark, port: Number(lines[3]) } : undefined;
+    const mark = readMark(Number(lines[0]));
+    return mark && readCommand(mark.pid).includes(data) ? { mark, port: Number(lines[3]) } : undefined;
   } catch {
     return undefined;
   }
@@ -143,7 +143,7 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
   rmSync(passwordFile, { force: true });
   if (status !== 0) {
     empty(data);
-    const output = `${stdout ?? ''}${stderr ?? ''}${error ? messageOf(error) : ''}`;
+    const output = `${stdout ?? ''}${stderr ?? ''}${error ? toMessage(error) : ''}`;
     throw new Fault('The private PostgreSQL could not be set up.', {
       details: output.trim().split('\n').slice(-8),
       remedies: [
@@ -196,7 +196,7 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
       closeSync(output);
       child.on('error', () => undefined);
       child.unref();
-      server = markOf(child.pid);
+      server = readMark(child.pid);
       while (isAlive(server) && Date.now() < until) {
         const fault = await faultOfLogin(url);
         if (!fault) return;

@@ -14,7 +14,7 @@ interface Stat {
   began: string;
 }
 
-function statOf(pid: number): Stat | undefined {
+function readStat(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
@@ -31,17 +31,17 @@ function statFromPs(pid: number): Stat | undefined {
 }
 
 /** Undefined for a process that is gone; one that ended but was not yet reaped counts as gone. */
-export function markOf(pid: number | undefined): ProcessMark | undefined {
+export function readMark(pid: number | undefined): ProcessMark | undefined {
   if (!pid) return undefined;
-  const stat = statOf(pid);
+  const stat = readStat(pid);
   return stat && !stat.state.startsWith('Z') ? { pid, began: stat.began } : undefined;
 }
 
 export function isAlive(mark: ProcessMark | undefined): boolean {
-  return mark !== undefined && markOf(mark.pid)?.began === mark.began;
+  return mark !== undefined && readMark(mark.pid)?.began === mark.began;
 }
 
-export function commandOf(pid: number): string {
+export function readCommand(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
   } catch {
@@ -103,7 +103,7 @@ export function processesWith(variable: string): number[] {
 }
 
 /** What a process was started with under this name. Undefined where the system does not tell. */
-export function environmentOf(pid: number, name: string): string | undefined {
+export function readEnvironment(pid: number, name: string): string | undefined {
   try {
     const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
     return lines.find((line) => line.startsWith(`${name}=`))?.slice(name.length + 1);
@@ -113,7 +113,7 @@ export function environmentOf(pid: number, name: string): string | undefined {
 }
 
 /** The folder that a process works in. Undefined where the system does not tell. */
-export function folderOf(pid: number): string | undefined {
+export function readFolder(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);
   } catch {
@@ -122,12 +122,12 @@ export function folderOf(pid: number): string | undefined {
 }
 
 /** The process and everything below it. */
-export function treeOf(pid: number): number[] {
+export function listTree(pid: number): number[] {
   if (process.platform !== 'linux') return [pid];
   const children = new Map<number, number[]>();
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
-    const parent = statOf(Number(entry))?.parent;
+    const parent = readStat(Number(entry))?.parent;
     if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
   }
   const found = [pid];
@@ -136,7 +136,7 @@ export function treeOf(pid: number): number[] {
 }
 
 /** Bytes of memory a process answers for: its proportional share where the kernel tells, else what is resident. */
-export function memoryOf(pid: number): number {
+export function readMemory(pid: number): number {
   for (const [file, line] of [
     ['smaps_rollup', /^Pss:\s+(\d+) kB/m],
     ['status', /^VmRSS:\s+(\d+) kB/m],

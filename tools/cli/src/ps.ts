@@ -1,5 +1,5 @@
-import { isAlive, memoryOf, type ProcessMark, treeOf } from './processes.ts';
-import { messageOf } from './fault.ts';
+import { isAlive, readMemory, type ProcessMark, listTree } from './processes.ts';
+import { toMessage } from './fault.ts';
 import { printable, printableJson } from './printable.ts';
 import {
   type BackingRecord,
@@ -32,8 +32,8 @@ export interface Row {
 const memoryOfAll = (roots: ProcessMark[]) =>
   roots
     .filter(isAlive)
-    .flatMap(({ pid }) => treeOf(pid))
-    .reduce((sum, pid) => sum + memoryOf(pid), 0);
+    .flatMap(({ pid }) => listTree(pid))
+    .reduce((sum, pid) => sum + readMemory(pid), 0);
 
 function backingRow(name: string, backing: BackingRecord, now: number): Row {
   const alive = backing.kind !== 'private' || isAlive(backing.roots[0]);
@@ -61,7 +61,7 @@ async function whyNotReady(url: string): Promise<string | undefined> {
       .map(([name, { reason }]) => `${name}: ${reason ?? 'down'}`)
       .join('; ');
   } catch (error) {
-    return messageOf(error);
+    return toMessage(error);
   }
 }
 
@@ -79,11 +79,11 @@ async function serviceRow(service: ServedRecord, run: RunRecord, now: number): P
     url: service.name === 'gateway' && service.url && !service.version ? run.publicUrl : service.url,
     uptime: alive ? now - service.since : undefined,
     restarts: service.restarts,
-    memory: alive ? memoryOf(service.process!.pid) : 0,
+    memory: alive ? readMemory(service.process!.pid) : 0,
   };
 }
 
-export async function rowsOf(run: RunRecord, now = Date.now()): Promise<Row[]> {
+export async function buildRows(run: RunRecord, now = Date.now()): Promise<Row[]> {
   const served = supervisorLives(run) ? (run.served ?? []) : [];
   // What `jogakbo serve` runs in place of the store's own process stands where that one stood.
   const replaced = served.filter(({ version }) => version === undefined);
@@ -100,7 +100,7 @@ export async function rowsOf(run: RunRecord, now = Date.now()): Promise<Row[]> {
       pid: run.supervisor.pid,
       uptime: supervisorLives(run) ? now - run.since : undefined,
       restarts: 0,
-      memory: supervisorLives(run) ? memoryOf(run.supervisor.pid) : 0,
+      memory: supervisorLives(run) ? readMemory(run.supervisor.pid) : 0,
     },
   ];
 }
@@ -127,7 +127,7 @@ export function processTable(rows: readonly Row[]): string[] {
 
 export async function ps({ json }: { json?: boolean }): Promise<number> {
   const run = readRun(openState());
-  const rows = run ? await rowsOf(run) : [];
+  const rows = run ? await buildRows(run) : [];
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   if (json) {
     console.log(

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { containerOf } from './docker-broker.ts';
+import { getContainer } from './docker-broker.ts';
 import { brokerLeftRunning, endEpmd } from './private-broker.ts';
 import { stagingPath } from './postgres-binaries.ts';
 import { postgresLeftRunning } from './private-postgres.ts';
@@ -34,7 +34,7 @@ export async function endLeftBacking(state: State, run: RunRecord | undefined): 
   if (epmd) await endEpmd(epmd);
   if (run?.broker?.kind === 'docker') {
     try {
-      execFileSync('docker', ['rm', '--force', containerOf(at)], { stdio: 'ignore', timeout: 30_000 });
+      execFileSync('docker', ['rm', '--force', getContainer(at)], { stdio: 'ignore', timeout: 30_000 });
     } catch {
       // Docker itself is gone, and the container with it
     }

@@ -15,7 +15,7 @@ export interface RegistrationOptions {
 }
 
 const remedies = ['npx jogakbo registration --help'];
-const listOf = (text = ''): string[] => text.split(',').flatMap((one) => one.trim() || []);
+const parseList = (text = ''): string[] => text.split(',').flatMap((one) => one.trim() || []);
 
 async function list({ json }: RegistrationOptions): Promise<number> {
   const { items } = await asOperator(openState(), (door) =>
@@ -35,7 +35,7 @@ async function list({ json }: RegistrationOptions): Promise<number> {
 
 /** The store gets the hash of the secret only; the secret itself is printed here, once. */
 async function add(app: string, options: RegistrationOptions): Promise<number> {
-  const networks = listOf(options.networks);
+  const networks = parseList(options.networks);
   if (networks.length === 0) {
     throw new UsageFault(
       'Name the networks of its addresses: --networks 10.0.0.0/8 (this machine: 127.0.0.0/8).',
@@ -49,7 +49,7 @@ async function add(app: string, options: RegistrationOptions): Promise<number> {
   const secretHash = createHash('sha256').update(secret).digest('hex');
   await asOperator(state, (door) =>
     door.put<Registration>(`/v1/ops/registrations/${encodeURIComponent(app)}`, {
-      ...{ secretHash, networks, routes: listOf(options.routes) },
+      ...{ secretHash, networks, routes: parseList(options.routes) },
     }),
   );
   const { url } = readRun(state)?.services.find(({ name }) => name === 'registry') ?? {};

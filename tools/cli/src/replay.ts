@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from './audit.ts';
-import { confirm, rateOf } from './confirm.ts';
+import { confirm, parseRate } from './confirm.ts';
 import { UsageFault } from './fault.ts';
 import { printable } from './printable.ts';
 import { openState } from './state.ts';
@@ -19,7 +19,7 @@ const ofThatTime = `kind = 'event' AND published_at IS NOT NULL
   AND ((created_at >= $1 AND created_at < $2) OR (published_at >= $1 AND published_at < $2))`;
 
 /** @throws UsageFault where there is no such time */
-export function timeOf(option: string, text: string): Date {
+export function parseTime(option: string, text: string): Date {
   const time = new Date(text);
   const [date, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)/.exec(text) ?? [];
   // Date takes 30 February for the 1st or 2nd of March.
@@ -47,11 +47,11 @@ export async function replay(options: ReplayOptions, [service, ...others]: strin
       remedies: [`one of ${announcers.map(({ name }) => name).join(', ')}`],
     });
   }
-  const from = timeOf('--from', options.from);
+  const from = parseTime('--from', options.from);
   // What is marked here is marked once: events announced while this runs are not of that time.
-  const to = options.to === undefined ? new Date() : timeOf('--to', options.to);
+  const to = options.to === undefined ? new Date() : parseTime('--to', options.to);
   if (from >= to) throw new UsageFault('--from must be before --to (now, where it is not given).');
-  const rate = rateOf(options.rate, 500);
+  const rate = parseRate(options.rate, 500);
   const state = openState();
   return withDatabase(state, service, 'jogakbo replay', async (client) => {
     const { rows } = await client.query<{ id: string; name: string }>(

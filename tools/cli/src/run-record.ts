@@ -46,21 +46,21 @@ export interface RunRecord {
   database?: BackingRecord;
 }
 
-const pathOf = (state: Pick<State, 'folder'>) => join(state.folder, 'run.json');
+const getPath = (state: Pick<State, 'folder'>) => join(state.folder, 'run.json');
 
 export const readRun = (state: Pick<State, 'folder'>): RunRecord | undefined =>
-  readJson<RunRecord>(pathOf(state));
+  readJson<RunRecord>(getPath(state));
 
-export const hasRun = (state: State): boolean => existsSync(pathOf(state));
+export const hasRun = (state: State): boolean => existsSync(getPath(state));
 
 export const supervisorLives = (run: RunRecord): boolean => isAlive(run.supervisor);
 
 /** False when another supervisor was quicker: of two starts at once, exactly one goes on. */
 export function claimRun(state: State, run: RunRecord): boolean {
-  const draft = `${pathOf(state)}.${process.pid}.claim`;
+  const draft = `${getPath(state)}.${process.pid}.claim`;
   writeFileSync(draft, JSON.stringify(run, null, 2), { mode: 0o600 });
   try {
-    linkSync(draft, pathOf(state));
+    linkSync(draft, getPath(state));
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -70,6 +70,6 @@ export function claimRun(state: State, run: RunRecord): boolean {
   }
 }
 
-export const writeRun = (state: State, run: RunRecord): void => writeJson(pathOf(state), run);
+export const writeRun = (state: State, run: RunRecord): void => writeJson(getPath(state), run);
 
-export const forgetRun = (state: State): void => rmSync(pathOf(state), { force: true });
+export const forgetRun = (state: State): void => rmSync(getPath(state), { force: true });

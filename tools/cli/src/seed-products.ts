@@ -225,7 +225,7 @@ const table: Record<string, string> = {
 42000 | 경대 손거울 | Folding Vanity Mirror | 접어 세우는 작은 경대 거울입니다. | A small mirror that folds up like an old vanity.`,
 };
 
-function stockOf(sku: string): number {
+function getStock(sku: string): number {
   return 20 + (createHash('sha256').update(sku).digest().readUInt16BE(0) % 481);
 }
 
@@ -244,7 +244,7 @@ export const products: readonly SeedProduct[] = Object.entries(table).flatMap(([
       ];
       const sku = `${category.slice(0, 3).toUpperCase()}-${String(index + 1).padStart(3, '0')}`;
       return {
-        ...{ sku, category, price: Number(price), stock: stockOf(sku) },
+        ...{ sku, category, price: Number(price), stock: getStock(sku) },
         korean: { name: korean, description: inKorean },
         english: { name: english, description: inEnglish },
       };

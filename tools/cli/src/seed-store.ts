@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { products, type SeedProduct } from './seed-products.ts';
 import { readStaff } from './staff.ts';
 import { readJson, type State, writeJson } from './state.ts';
@@ -126,7 +126,7 @@ class Door {
         return { status: response.status, body: text };
       }
     } catch (error) {
-      return { status: 0, body: messageOf(error) };
+      return { status: 0, body: toMessage(error) };
     }
   }
 }

@@ -1,18 +1,18 @@
 import { provideBroker } from './broker.ts';
-import { ensureBrokerLogins, publicKeysOf } from './broker-logins.ts';
+import { ensureBrokerLogins, getPublicKeys } from './broker-logins.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { ControlClient } from './control-socket.ts';
 import { provideDatabase } from './database.ts';
 import { ensureOpenIdClients } from './openid-clients.ts';
 import { readRun, type ServedRecord } from './run-record.ts';
 import { ensureServiceDatabases } from './service-databases.ts';
-import { type Launch, launchOf, type Surroundings } from './service-launch.ts';
-import { ensureStaff, staffFileOf } from './staff.ts';
+import { type Launch, prepareLaunch, type Surroundings } from './service-launch.ts';
+import { ensureStaff, getStaffFile } from './staff.ts';
 import { startOptions } from './start.ts';
 import { takeCharge } from './start-store.ts';
 import { openSecrets, type State } from './state.ts';
-import { brokerUrlOf } from './store-access.ts';
-import { brokerPlaceOf, databasePlaceOf, ownEndpointsOf, registryPortOf } from './store-backing.ts';
+import { getBrokerUrl } from './store-access.ts';
+import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findRegistryPort } from './store-backing.ts';
 import { tlsRemarks } from './store-tls.ts';
 import { type App, listApps } from './workspace.ts';
 
@@ -43,7 +43,7 @@ export async function groundOfRunningStore(
   const store = await ControlClient.open(state);
   let launch: Launch;
   try {
-    launch = await store.launchOf(app.name, beside);
+    launch = await store.prepareLaunch(app.name, beside);
   } catch (error) {
     store.close();
     throw error;
@@ -54,9 +54,9 @@ export async function groundOfRunningStore(
     async renewLogin() {
       // Where all services share one login there is nothing to renew.
       if (launch.env.RABBITMQ_URL && !launch.env.BROKER_OPERATOR) return;
-      const broker = { ...readRun(state)!.broker!, url: brokerUrlOf(state) };
+      const broker = { ...readRun(state)!.broker!, url: getBrokerUrl(state) };
       const secrets = openSecrets(state, [app.name]);
-      const encryptionKeys = publicKeysOf(secrets.serviceKeys);
+      const encryptionKeys = getPublicKeys(secrets.serviceKeys);
       const { urls, remark } = await ensureBrokerLogins(
         broker,
         [app],
@@ -88,8 +88,8 @@ export async function groundOfItsOwn(state: State, app: App, say: (text: string)
   const store = await takeCharge(state, options, (event) => event.kind === 'line' && say(event.text));
   try {
     for (const text of tlsRemarks()) say(text);
-    const databasePlace = await databasePlaceOf(state);
-    const brokerPlace = await brokerPlaceOf(state, store.abort);
+    const databasePlace = await findDatabasePlace(state);
+    const brokerPlace = await findBrokerPlace(state, store.abort);
     const [broker, database] = await Promise.all([
       store.backing('broker', provideBroker(brokerPlace, say)),
       store.backing('database', provideDatabase(databasePlace, say)),
@@ -100,18 +100,18 @@ export async function groundOfItsOwn(state: State, app: App, say: (text: string)
     const around: Surroundings = {
       ...{ state, publicUrl: store.run.publicUrl, port: options.port, broker: { urls: {} } },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
-      staffFile: staffFileOf(state),
+      staffFile: getStaffFile(state),
       openIdClientsFile: ensureOpenIdClients(state),
-      registryPort: await registryPortOf(state),
-      ownEndpoints: ownEndpointsOf(state, broker, database),
+      registryPort: await findRegistryPort(state),
+      ownEndpoints: getOwnEndpoints(state, broker, database),
       serviceKeys: secrets.serviceKeys,
       config: ensureConfigSecrets(state, listApps()),
     };
     store.becomeReady(() => Promise.reject(new Error(`Only ${app.name} runs here.`)));
     return {
-      launch: async () => launchOf(app, around),
+      launch: async () => prepareLaunch(app, around),
       async renewLogin() {
-        const encryptionKeys = publicKeysOf(secrets.serviceKeys);
+        const encryptionKeys = getPublicKeys(secrets.serviceKeys);
         around.broker = await ensureBrokerLogins(broker, [app], { ...secrets, encryptionKeys }, state.id);
         if (around.broker.remark) say(around.broker.remark);
       },

@@ -6,13 +6,13 @@ import { checkPackages, refuseIfFailed } from './checks.ts';
 import { Fault, UsageFault } from './fault.ts';
 import { LogFile } from './log-file.ts';
 import { hashOfFolder, migrate } from './migrations.ts';
-import { end, markOf } from './processes.ts';
+import { end, readMark } from './processes.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { groundOfItsOwn, groundOfRunningStore } from './serve-ground.ts';
 import { ServedInstance } from './served-instance.ts';
 import { type Launch } from './service-launch.ts';
 import { firstAndSecond, onSignals } from './signals.ts';
-import { appsOf } from './start-store.ts';
+import { selectApps } from './start-store.ts';
 import { openState, type State } from './state.ts';
 import { type App, nodePath, root } from './workspace.ts';
 
@@ -35,7 +35,7 @@ function mustBeServable(state: State, version: string | undefined): boolean {
 }
 
 /** Runs the migrations of an app where their source is not what it was the last time. */
-function migrationsOf(app: App): (launch: Launch) => Promise<void> {
+function createMigrationRunner(app: App): (launch: Launch) => Promise<void> {
   let done: string | undefined;
   return async (launch) => {
     if (!app.hasDatabase) return;
@@ -54,7 +54,7 @@ function migrationsOf(app: App): (launch: Launch) => Promise<void> {
 /** `jogakbo serve`. */
 export async function serve({ version }: { version?: string }, [name, ...others]: string[]): Promise<number> {
   if (!name || others.length) throw new UsageFault('Name one service: jogakbo serve <service>');
-  const [app] = appsOf([name]) as [App];
+  const [app] = selectApps([name]) as [App];
   const builder = join(root, 'tools', 'delivery', 'src', 'build.ts');
   if (!existsSync(builder))
     throw new Fault('tools/delivery/src/build.ts is missing: there is nothing to build with.');
@@ -64,7 +64,13 @@ export async function serve({ version }: { version?: string }, [name, ...others]
     : await groundOfItsOwn(state, app, say);
   if (version) say(`${app.name} ${version} runs beside the one of the running store`);
   const instance = new ServedInstance({
-    ...{ name: app.name, ground, log: new LogFile(state.logs, app.name), say, migrate: migrationsOf(app) },
+    ...{
+      name: app.name,
+      ground,
+      log: new LogFile(state.logs, app.name),
+      say,
+      migrate: createMigrationRunner(app),
+    },
     ...(version && { version }),
   });
 
@@ -82,7 +88,7 @@ export async function serve({ version }: { version?: string }, [name, ...others]
     isFirst = false;
   });
 
-  const watcherMark = markOf(watcher.pid);
+  const watcherMark = readMark(watcher.pid);
   const reason = await new Promise<string>((resolve) => {
     const interrupted = firstAndSecond(
       () => resolve('stopping'),

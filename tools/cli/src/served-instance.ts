@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { Fault, messageOf, screenOf } from './fault.ts';
+import { Fault, toMessage, formatFault } from './fault.ts';
 import { type LogFile } from './log-file.ts';
 import { renderLine } from './log-line.ts';
 import { printable } from './printable.ts';
-import { end, markOf, type ProcessMark } from './processes.ts';
+import { end, readMark, type ProcessMark } from './processes.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type Ground } from './serve-ground.ts';
 import { type Launch } from './service-launch.ts';
@@ -58,7 +58,7 @@ export class ServedInstance {
         if (isLast()) await this.#start(isLast);
       })
       .catch((error) =>
-        console.error(error instanceof Fault ? screenOf(error) : printable(messageOf(error))),
+        console.error(error instanceof Fault ? formatFault(error) : printable(toMessage(error))),
       );
   }
 
@@ -114,7 +114,7 @@ export class ServedInstance {
       child.on('error', () => resolve(undefined));
       child.on('exit', () => resolve(undefined));
     }).finally(() => clearTimeout(timer));
-    return { child, mark: markOf(child.pid), ready };
+    return { child, mark: readMark(child.pid), ready };
   }
 
   #record({ mark }: Instance, url: string, state: 'served' | 'ended'): ServedRecord {

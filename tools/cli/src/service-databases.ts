@@ -11,12 +11,12 @@ export interface ServiceDatabase {
 }
 
 /** The login of a service for its own database: with its certificate where the server asks for one, else with its password. */
-export function urlOf(
+export function buildUrl(
   server: { kind: string; url: string; tls?: string },
   service: string,
   password: string,
 ): string {
-  const name = databaseNameOf(service, server.kind);
+  const name = getDatabaseName(service, server.kind);
   const url = new URL(server.url);
   url.username = encodeURIComponent(name);
   url.password = encodeURIComponent(password);
@@ -25,7 +25,7 @@ export function urlOf(
 }
 
 /** What the database and the role of a service are called; among others' on a server that is not ours. */
-export const databaseNameOf = (service: string, kind: string): string =>
+export const getDatabaseName = (service: string, kind: string): string =>
   `${kind === 'given' ? 'jogakbo_' : ''}${service.replaceAll('-', '_')}`;
 
 async function opens(url: string): Promise<boolean> {
@@ -72,8 +72,8 @@ export async function ensureServiceDatabases(
   const wanted = apps
     .filter((app) => app.hasDatabase)
     .map((app) => {
-      const name = databaseNameOf(app.name, server.kind);
-      return { app: app.name, name, url: urlOf(server, app.name, passwords[app.name]!) };
+      const name = getDatabaseName(app.name, server.kind);
+      return { app: app.name, name, url: buildUrl(server, app.name, passwords[app.name]!) };
     });
   const admin = new pg.Client({ connectionString: server.url, connectionTimeoutMillis: 5_000 });
   admin.on('error', () => undefined);
@@ -91,7 +91,8 @@ export async function ensureServiceDatabases(
       'SELECT datname, oid::text FROM pg_database',
     );
     const oids = new Map(rows.map(({ datname, oid }) => [datname, oid]));
-    const where = server.kind === 'private' ? `private ${await systemOf(admin)}` : new URL(server.url).host;
+    const where =
+      server.kind === 'private' ? `private ${await readSystemId(admin)}` : new URL(server.url).host;
     return Object.fromEntries(
       wanted.map(({ app, name, url }) => [app, { url, identity: `${where} ${name} ${oids.get(name)}` }]),
     );
@@ -100,7 +101,7 @@ export async function ensureServiceDatabases(
   }
 }
 
-async function systemOf(admin: pg.Client): Promise<string> {
+async function readSystemId(admin: pg.Client): Promise<string> {
   const { rows } = await admin.query<{ id: string }>(
     'SELECT system_identifier::text AS id FROM pg_control_system()',
   );
@@ -108,7 +109,7 @@ async function systemOf(admin: pg.Client): Promise<string> {
 }
 
 /** One word for all the databases of a store: what was true of them holds until it changes. */
-export function identityOf(databases: Record<string, ServiceDatabase>): string {
+export function computeIdentity(databases: Record<string, ServiceDatabase>): string {
   const all = Object.values(databases)
     .map(({ identity }) => identity)
     .sort()

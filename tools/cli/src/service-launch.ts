@@ -35,7 +35,7 @@ const belongsTo: Record<string, string> = {
   ...{ STAFF: 'identity', OIDC_CLIENTS: 'identity' },
   ...{ CONFIG_KEY: 'config', CONFIG_CLIENTS: 'config' },
 };
-const ownerOf = (name: string): string | undefined => belongsTo[name.replace(/_FILE$/, '')];
+const getOwner = (name: string): string | undefined => belongsTo[name.replace(/_FILE$/, '')];
 const neverPassed =
   /^(DATABASE_URL.*|CONFIG_PASSWORD.*|SERVICE_KEY.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
@@ -46,7 +46,7 @@ const deniedUpstreams = ({ ownEndpoints }: Surroundings, { DENIED_UPSTREAMS }: N
 
 /** What the door must know before the store is open. */
 const toSell = 'POST /v1/orders,POST /v1/sessions';
-const portOf = (name: string, { port, registryPort }: Surroundings): number =>
+const getPort = (name: string, { port, registryPort }: Surroundings): number =>
   name === 'gateway' ? port : name === 'registry' ? registryPort : 0;
 const sells = ({ databaseUrls }: Surroundings) => Boolean(databaseUrls.orders && databaseUrls.identity);
 
@@ -69,16 +69,16 @@ export function serviceEnvironment(
   user: NodeJS.ProcessEnv = process.env,
 ): NodeJS.ProcessEnv {
   const passed = Object.entries(user).filter(
-    ([name]) => !neverPassed.test(name) && (ownerOf(name) ?? app.name) === app.name,
+    ([name]) => !neverPassed.test(name) && (getOwner(name) ?? app.name) === app.name,
   );
   return {
     ...Object.fromEntries(passed),
     HOST: '127.0.0.1',
     // What is not configured is simulated: `LOCAL_MODE=false npm start` shows what is missing for a real store.
     LOCAL_MODE: user.LOCAL_MODE ?? 'true',
-    PORT: String(portOf(app.name, around)),
+    PORT: String(getPort(app.name, around)),
     // `jogakbo serve` starts the next instance while the present one still listens.
-    ...(portOf(app.name, around) && process.platform === 'linux' ? { REUSE_PORT: 'true' } : {}),
+    ...(getPort(app.name, around) && process.platform === 'linux' ? { REUSE_PORT: 'true' } : {}),
     RABBITMQ_URL: around.broker.urls[app.name],
     ...(around.broker.operator ? { BROKER_OPERATOR: around.broker.operator } : {}),
     TOKEN_ISSUER: around.publicUrl,
@@ -106,7 +106,7 @@ const nodeFlags = (name: string): string[] => {
   return [`--max-semi-space-size=${young}`, `--max-old-space-size=${old}`, '--enable-source-maps'];
 };
 
-export function launchOf(app: App, around: Surroundings, args: string[] = []): Launch {
+export function prepareLaunch(app: App, around: Surroundings, args: string[] = []): Launch {
   return {
     command: nodePath(),
     args: [...nodeFlags(app.name), app.main, ...args],

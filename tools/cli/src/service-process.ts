@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Backoff } from './backoff.ts';
 import { type LogFile } from './log-file.ts';
-import { end, markOf, type ProcessMark } from './processes.ts';
+import { end, readMark, type ProcessMark } from './processes.ts';
 import { type ServiceRecord, type ServiceState } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 
@@ -133,7 +133,7 @@ export class ServiceProcess {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;
-    this.#process = markOf(child.pid);
+    this.#process = readMark(child.pid);
     this.#become('starting');
     this.#log.follow(child.stdout!, 30);
     this.#log.follow(child.stderr!, 50, (line) => complaints.push(line) > 60 && complaints.shift());
@@ -178,7 +178,7 @@ export class ServiceProcess {
   }
 
   #afterDeath(reason: string, life: number): void {
-    const delay = this.#backoff.afterLifeOf(life);
+    const delay = this.#backoff.getAfterLife(life);
     this.#watcher.said(`${this.name} ${reason}; starting it again in ${delay / 1000} s`);
     this.restarts += 1;
     this.#become('waiting');

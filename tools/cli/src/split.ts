@@ -4,7 +4,7 @@ import type { Reply } from '@jogakbo/contract';
 import type { ExplainSettings, GetSettings } from '@jogakbo/contracts-config';
 import type { ListInstances } from '@jogakbo/contracts-registry';
 import { Shares, TrafficSplit } from '@jogakbo/messaging/split';
-import { effectOf } from './config-screen.ts';
+import { describeEffect } from './config-screen.ts';
 import { Fault, UsageFault } from './fault.ts';
 import { asOperator, type OperatorDoor } from './operator-door.ts';
 import { printableJson } from './printable.ts';
@@ -91,7 +91,7 @@ async function list(door: OperatorDoor, service: string | undefined, json?: bool
 }
 
 /** @throws UsageFault where none runs */
-async function instancesOf(door: OperatorDoor, service: string): Promise<Instances> {
+async function getInstances(door: OperatorDoor, service: string): Promise<Instances> {
   const { items } = await door.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
   if (items.length > 0) return items;
   throw new UsageFault(`No instance of "${service}" runs: there is nothing to split.`, {
@@ -101,7 +101,7 @@ async function instancesOf(door: OperatorDoor, service: string): Promise<Instanc
 
 /** @throws UsageFault where a version does not run: a mistyped one would take nothing, and say nothing */
 async function mustRun(door: OperatorDoor, service: string, versions: string[]): Promise<void> {
-  const instances = await instancesOf(door, service);
+  const instances = await getInstances(door, service);
   const running = [...new Set(instances.filter(({ state }) => state === 'up').map(({ version }) => version))];
   for (const version of versions.filter((one) => !running.includes(one))) {
     throw new UsageFault(`${service} ${version} does not run, so nothing was split.`, {
@@ -123,7 +123,7 @@ async function change(
     console.log(shares ? 'It is so already.' : `The calls of ${service} are not split.`);
     return 0;
   }
-  const instances = shares ? await instancesOf(door, service) : [];
+  const instances = shares ? await getInstances(door, service) : [];
   const { [service]: _, ...others } = split;
   const next = shares ? { ...others, [service]: shares } : others;
   const value = Object.keys(next).length > 0 ? JSON.stringify(next) : null;
@@ -151,7 +151,7 @@ async function tellEffect(
           `/v1/ops/config/${name}/in-force`,
         );
         const from = `version ${version} of application/default `;
-        const effect = effectOf(instances, [{ key: setting, after }], from);
+        const effect = describeEffect(instances, [{ key: setting, after }], from);
         return { name, ...effect, complete: effect.complete && instances.length > 0 };
       }),
     );

@@ -8,9 +8,9 @@ export interface Staff {
   roles: string[];
 }
 
-export const staffFileOf = (state: State): string => join(state.folder, 'staff.json');
+export const getStaffFile = (state: State): string => join(state.folder, 'staff.json');
 
-export const readStaff = (state: State): Staff[] => readKept<Staff[]>(staffFileOf(state)) ?? [];
+export const readStaff = (state: State): Staff[] => readKept<Staff[]>(getStaffFile(state)) ?? [];
 
 /** The two accounts a fresh store begins with; `isNew` when their passwords have not been shown yet. */
 export function ensureStaff(
@@ -18,12 +18,12 @@ export function ensureStaff(
   chosen = process.env.JOGAKBO_SEED_PASSWORD,
 ): { staff: Staff[]; isNew: boolean } {
   const kept = readStaff(state);
-  const passwordOf = (email: string) =>
+  const getPassword = (email: string) =>
     chosen || kept.find((member) => member.email === email)?.password || password().slice(0, 16);
   const staff = [
     { email: 'merchant@jogakbo.example', name: 'Merchant', roles: ['member', 'merchant'] },
     { email: 'operator@jogakbo.example', name: 'Operator', roles: ['member', 'operator'] },
-  ].map(({ email, name, roles }) => ({ email, name, password: passwordOf(email), roles }));
-  writeJson(staffFileOf(state), staff);
+  ].map(({ email, name, roles }) => ({ email, name, password: getPassword(email), roles }));
+  writeJson(getStaffFile(state), staff);
   return { staff, isNew: kept.length === 0 };
 }

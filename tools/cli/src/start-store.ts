@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from './backing-service.ts';
 import { provideBroker } from './broker.ts';
-import { ensureBrokerLogins, publicKeysOf } from './broker-logins.ts';
+import { ensureBrokerLogins, getPublicKeys } from './broker-logins.ts';
 import { build } from './build.ts';
 import {
   checkDataFolders,
@@ -13,22 +13,22 @@ import {
 } from './checks.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from './database.ts';
-import { Fault, messageOf, UsageFault } from './fault.ts';
+import { Fault, toMessage, UsageFault } from './fault.ts';
 import { runMigrations } from './migrations.ts';
 import { ensureOpenIdClients } from './openid-clients.ts';
-import { markOf } from './processes.ts';
+import { readMark } from './processes.ts';
 import { endOrphans } from './recover.ts';
 import { claimRun, readRun } from './run-record.ts';
 import { seedStore } from './seed-store.ts';
-import { ensureServiceDatabases, identityOf } from './service-databases.ts';
-import { launchOf, type Surroundings } from './service-launch.ts';
+import { ensureServiceDatabases, computeIdentity } from './service-databases.ts';
+import { prepareLaunch, type Surroundings } from './service-launch.ts';
 import { EarlyEnd } from './service-process.ts';
-import { ensureStaff, staffFileOf } from './staff.ts';
+import { ensureStaff, getStaffFile } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
 import { faultOfEarlyEnds } from './start-faults.ts';
-import { summaryOf } from './start-summary.ts';
+import { formatSummary } from './start-summary.ts';
 import { keepPorts, openSecrets, type State } from './state.ts';
-import { brokerPlaceOf, databasePlaceOf, ownEndpointsOf, registryPortOf } from './store-backing.ts';
+import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findRegistryPort } from './store-backing.ts';
 import { tlsRemarks } from './store-tls.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
 import { type App, listApps } from './workspace.ts';
@@ -39,7 +39,7 @@ export interface StartOptions {
   seed: boolean;
 }
 
-export function appsOf(only: string[] | undefined): App[] {
+export function selectApps(only: string[] | undefined): App[] {
   const apps = listApps();
   const unknown = only?.filter((name) => !apps.some((app) => app.name === name)) ?? [];
   if (unknown.length) {
@@ -55,7 +55,7 @@ export async function takeCharge(state: State, options: StartOptions, report: Re
   const orphans = await endOrphans(state, readRun(state));
   if (orphans.length)
     report({ kind: 'line', text: `ended what a killed supervisor had left: ${orphans.join(', ')}` });
-  const opensPort = appsOf(options.only).some(({ name }) => name === 'gateway');
+  const opensPort = selectApps(options.only).some(({ name }) => name === 'gateway');
   refuseIfFailed([
     checkDisk(state),
     checkPackages('needed'),
@@ -64,7 +64,7 @@ export async function takeCharge(state: State, options: StartOptions, report: Re
     ...(opensPort ? [await checkPort(options.port, state)] : []),
   ]);
   const run = {
-    supervisor: markOf(process.pid)!,
+    supervisor: readMark(process.pid)!,
     state: 'starting' as const,
     publicUrl: `http://localhost:${options.port}`,
     port: options.port,
@@ -80,7 +80,7 @@ export async function takeCharge(state: State, options: StartOptions, report: Re
 /** Everything between nothing and ready. Rejects with a Fault, or with Stopped; either way stop() is still to be called. */
 export async function bringUp(store: Supervisor, options: StartOptions, report: Report): Promise<void> {
   const { state, abort, run } = store;
-  const apps = appsOf(options.only);
+  const apps = selectApps(options.only);
   const withGateway = apps.some(({ name }) => name === 'gateway');
 
   async function stage<T>(
@@ -97,14 +97,14 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
       tell('done', text);
       return result;
     } catch (error) {
-      tell('failed', error instanceof Stopped ? 'stopped' : messageOf(error));
+      tell('failed', error instanceof Stopped ? 'stopped' : toMessage(error));
       throw error;
     }
   }
 
   for (const text of tlsRemarks()) report({ kind: 'line', text });
-  const databasePlace = await databasePlaceOf(state);
-  const brokerPlace = await brokerPlaceOf(state, abort);
+  const databasePlace = await findDatabasePlace(state);
+  const brokerPlace = await findBrokerPlace(state, abort);
   const [broker, database] = await Promise.all([
     stage('broker', async (note) => {
       const broker = await store.backing('broker', provideBroker(brokerPlace, note));
@@ -124,11 +124,11 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   );
   const around: Surroundings = {
     ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
-    ...{ databaseUrls: {}, staffFile: staffFileOf(state), config: ensureConfigSecrets(state, listApps()) },
+    ...{ databaseUrls: {}, staffFile: getStaffFile(state), config: ensureConfigSecrets(state, listApps()) },
     openIdClientsFile: ensureOpenIdClients(state),
     ...{
       registryPort: 0,
-      ownEndpoints: ownEndpointsOf(state, broker, database),
+      ownEndpoints: getOwnEndpoints(state, broker, database),
       serviceKeys: secrets.serviceKeys,
     },
   };
@@ -137,7 +137,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     return ensureBrokerLogins(
       broker,
       apps,
-      { ...logins, encryptionKeys: publicKeysOf(serviceKeys) },
+      { ...logins, encryptionKeys: getPublicKeys(serviceKeys) },
       state.id,
     );
   };
@@ -146,7 +146,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   await stage('databases', async (note) => {
     const databases = await ensureServiceDatabases(database, apps, secrets.services);
     for (const [name, { url }] of Object.entries(databases)) around.databaseUrls[name] = url;
-    run.databases = identityOf(databases);
+    run.databases = computeIdentity(databases);
     const migrated = await runMigrations(apps, databases, around, note, abort);
     around.broker = await logins;
     return [databases, migrated];
@@ -156,8 +156,8 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
 
   await stage('services', async (note) => {
     // Only now: nobody must take it meanwhile.
-    around.registryPort = await registryPortOf(state);
-    const services = apps.map((app) => store.addService(app.name, launchOf(app, around)));
+    around.registryPort = await findRegistryPort(state);
+    const services = apps.map((app) => store.addService(app.name, prepareLaunch(app, around)));
     const waiting = new Set(services.map(({ name }) => name));
     note(`waiting for ${[...waiting].join(', ')}`);
     await startTogether(
@@ -184,16 +184,16 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not asked for' });
   }
   store.becomeReady(async (name) => {
-    const [app] = appsOf([name]) as [App];
+    const [app] = selectApps([name]) as [App];
     const { services, serviceKeys } = openSecrets(state, [name]);
     const made = await ensureServiceDatabases(database, [app], services);
     if (made[name]) around.databaseUrls[name] = made[name].url;
     // Senders encrypt with registered keys only: a key that is being rotated is registered first.
     if (around.broker.operator && serviceKeys[name] !== around.serviceKeys[name]) await ensureLogins();
     Object.assign(around, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
-    return launchOf(app, around);
+    return prepareLaunch(app, around);
   });
-  report({ kind: 'ready', lines: summaryOf(store, { staff: staffIsNew ? staff : [], withGateway }) });
+  report({ kind: 'ready', lines: formatSummary(store, { staff: staffIsNew ? staff : [], withGateway }) });
 }
 
 /** A broker that died may have lost what it knew, and its disk: it is told again. */
@@ -232,7 +232,7 @@ async function untilOpen(url: string, abort: AbortSignal): Promise<void> {
       last = `${response.status} ${(await response.text()).slice(0, 400)}`;
       if (response.ok) return;
     } catch (error) {
-      last = messageOf(error);
+      last = toMessage(error);
     }
   }
   throw new Fault('The gateway started but cannot serve an order.', {

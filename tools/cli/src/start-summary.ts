@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { memoryOf } from './processes.ts';
+import { readMemory } from './processes.ts';
 import { brokerUser } from './private-broker.ts';
 import { type Staff } from './staff.ts';
 import { endOfTls } from './store-tls.ts';
@@ -7,7 +7,7 @@ import { type Supervisor } from './supervisor.ts';
 import { megabytes, textTable } from './text-table.ts';
 
 /** What a start ends with; its last line says that the store is ready, and where. */
-export function summaryOf(
+export function formatSummary(
   store: Supervisor,
   { staff, withGateway }: { staff: Staff[]; withGateway: boolean },
 ): string[] {
@@ -16,7 +16,7 @@ export function summaryOf(
     name,
     name === 'gateway' ? run.publicUrl : (url ?? ''),
     String(process?.pid ?? ''),
-    process ? megabytes(memoryOf(process.pid)) : '',
+    process ? megabytes(readMemory(process.pid)) : '',
   ]);
   const registry = run.services.find(({ name }) => name === 'registry');
   const secrets = join(state.folder, 'secrets.json');

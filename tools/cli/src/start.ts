@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { Fault, messageOf, screenOf, UsageFault } from './fault.ts';
+import { Fault, toMessage, formatFault, UsageFault } from './fault.ts';
 import { printable } from './printable.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { firstAndSecond, onSignals } from './signals.ts';
 import { type Report, type StartEvent } from './start-events.ts';
-import { appsOf, bringUp, type StartOptions, takeCharge } from './start-store.ts';
+import { selectApps, bringUp, type StartOptions, takeCharge } from './start-store.ts';
 import { keptPorts, openState, type State } from './state.ts';
 import { tlsIsWanted } from './store-tls.ts';
 import { Stopped, type Supervisor } from './supervisor.ts';
@@ -21,7 +21,7 @@ export function startOptions(values: Record<string, unknown>, state: State): Sta
     throw new UsageFault(`"${text}" is not a port: it is a number from 1 to 65535.`);
   }
   const only = (values.only as string | undefined)?.split(',').filter(Boolean);
-  appsOf(only);
+  selectApps(only);
   tlsIsWanted();
   return { port, only, seed: !values['no-seed'] };
 }
@@ -77,7 +77,7 @@ async function drawn(): Promise<Watching> {
     else if (list && process.stdout.isTTY) held.push(printable(event.text));
     else print(printable(event.text));
     if (event.kind === 'ready') print(event.lines.join('\n'));
-    if (event.kind === 'fault') print(screenOf(new Fault(event.title, event)), console.error);
+    if (event.kind === 'fault') print(formatFault(new Fault(event.title, event)), console.error);
   };
   return { report, close: () => queue };
 }
@@ -121,7 +121,7 @@ async function superviseHere(
       return wasReady ? 0 : 130;
     }
     const fault =
-      error instanceof Fault ? error : new Fault(`The start failed: ${messageOf(error)}`, stackOf(error));
+      error instanceof Fault ? error : new Fault(`The start failed: ${toMessage(error)}`, getStack(error));
     report({
       kind: 'fault',
       title: fault.message,
@@ -135,7 +135,7 @@ async function superviseHere(
   }
 }
 
-function stackOf(error: unknown): { details: string[] } {
+function getStack(error: unknown): { details: string[] } {
   return { details: error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6) : [] };
 }
 

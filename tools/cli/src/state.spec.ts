@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ensureConfigSecrets } from './config-secrets.ts';
-import { markOf } from './processes.ts';
+import { readMark } from './processes.ts';
 import { claimRun, forgetRun, readRun, supervisorLives, writeRun } from './run-record.ts';
-import { ensureStaff, staffFileOf } from './staff.ts';
+import { ensureStaff, getStaffFile } from './staff.ts';
 import { openSecrets, openState, readJson, type State, writeJson } from './state.ts';
 
 let state: State;
@@ -15,7 +15,7 @@ beforeEach(() => {
 afterEach(() => rmSync(state.folder, { recursive: true }));
 
 const run = () => ({
-  supervisor: markOf(process.pid)!,
+  supervisor: readMark(process.pid)!,
   state: 'starting' as const,
   ...{ publicUrl: 'http://localhost:1', port: 1, since: 0, services: [] },
 });
@@ -53,7 +53,7 @@ describe('staff', () => {
     expect([first.isNew, second.isNew]).toEqual([true, false]);
     expect(second.staff).toEqual(first.staff);
     expect(first.staff.map(({ roles }) => roles.at(-1))).toEqual(['merchant', 'operator']);
-    expect(statSync(staffFileOf(state)).mode & 0o777).toBe(0o600);
+    expect(statSync(getStaffFile(state)).mode & 0o777).toBe(0o600);
   });
 
   it('takes a chosen password and keeps it', () => {

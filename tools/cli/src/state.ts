@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { root } from './workspace.ts';
 
 /** Everything a store keeps on this machine. Two stores with different folders know nothing of each other. */
@@ -34,7 +34,7 @@ export function openState(folder = process.env.JOGAKBO_HOME ?? join(root, '.joga
     makeFolder(state.logs, 0o700);
     accessSync(path, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new Fault(`The state folder ${path} cannot be written to: ${messageOf(error)}.`, {
+    throw new Fault(`The state folder ${path} cannot be written to: ${toMessage(error)}.`, {
       remedies: [
         'keep the state elsewhere:  JOGAKBO_HOME=<a folder of yours> npm start',
         ...(existsSync(path) ? [`or make it yours:  sudo chown -R "$(id -un)" ${path}`] : []),
@@ -95,10 +95,10 @@ export interface Secrets {
 
 export const password = (): string => randomBytes(24).toString('base64url');
 
-const secretsFileOf = (state: State): string => join(state.folder, 'secrets.json');
+const getSecretsFile = (state: State): string => join(state.folder, 'secrets.json');
 
 /** What is kept of them; nothing is made. @throws Fault where the file is broken */
-export const readSecrets = (state: State): Partial<Secrets> | undefined => readKept(secretsFileOf(state));
+export const readSecrets = (state: State): Partial<Secrets> | undefined => readKept(getSecretsFile(state));
 
 /** Generated once; a file that was lost is a new store with new passwords. */
 export function openSecrets(state: State, services: readonly string[] = []): Secrets {
@@ -115,11 +115,11 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
     secrets.brokerLogins[service] ??= password();
     secrets.serviceKeys[service] ??= randomBytes(32).toString('base64url');
   }
-  writeJson(secretsFileOf(state), secrets);
+  writeJson(getSecretsFile(state), secrets);
   return secrets;
 }
 
-export const hasSecrets = (state: State): boolean => existsSync(secretsFileOf(state));
+export const hasSecrets = (state: State): boolean => existsSync(getSecretsFile(state));
 
 /** `public` is the gateway's: chosen once, it is the one of the next start too. */
 export type PortName = 'public' | 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres' | 'registry';

@@ -1,12 +1,12 @@
 import pg from 'pg';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { brokerUser } from './private-broker.ts';
 import { readRun, supervisorLives, type RunRecord } from './run-record.ts';
-import { urlOf } from './service-databases.ts';
+import { buildUrl } from './service-databases.ts';
 import { openSecrets, type State } from './state.ts';
 import { withCertificate } from './store-tls.ts';
 
-function runOf(state: State): RunRecord | undefined {
+function findRun(state: State): RunRecord | undefined {
   const run = readRun(state);
   return run && supervisorLives(run) ? run : undefined;
 }
@@ -20,8 +20,8 @@ const notRunning = () =>
   });
 
 /** The broker of the store that runs here, else that of RABBITMQ_URL. */
-export function brokerUrlOf(state: State): string {
-  const broker = runOf(state)?.broker;
+export function getBrokerUrl(state: State): string {
+  const broker = findRun(state)?.broker;
   // The password of a given broker is kept nowhere.
   if (!broker || broker.kind === 'given') {
     if (process.env.RABBITMQ_URL) return process.env.RABBITMQ_URL;
@@ -45,7 +45,7 @@ export async function withDatabase<T>(
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
   const client = new pg.Client({
-    connectionString: databaseUrlOf(state, service),
+    connectionString: getDatabaseUrl(state, service),
     application_name: as,
     connectionTimeoutMillis: 5_000,
   });
@@ -55,7 +55,7 @@ export async function withDatabase<T>(
     return await work(client);
   } catch (error) {
     if (error instanceof Fault) throw error;
-    throw new Fault(`The database of ${service} does not let it: ${messageOf(error)}.`, {
+    throw new Fault(`The database of ${service} does not let it: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', `npx jogakbo logs ${service}`],
     });
   } finally {
@@ -64,9 +64,9 @@ export async function withDatabase<T>(
 }
 
 /** The login of a service for its own database, in the store that runs here. */
-export function databaseUrlOf(state: State, service: string): string {
-  const database = runOf(state)?.database;
+export function getDatabaseUrl(state: State, service: string): string {
+  const database = findRun(state)?.database;
   if (!database) throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
   const password = openSecrets(state, [service]).services[service]!;
-  return urlOf(database, service, password);
+  return buildUrl(database, service, password);
 }

@@ -11,7 +11,7 @@ import { openTls } from './store-tls.ts';
 const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
 
 /** Where the private broker of a store lives. One that still runs keeps its ports; otherwise those that are free again. */
-export async function brokerPlaceOf(state: State, abort?: AbortSignal): Promise<BrokerPlace> {
+export async function findBrokerPlace(state: State, abort?: AbortSignal): Promise<BrokerPlace> {
   const at = { folder: join(state.folder, 'rabbitmq'), name: `jogakbo-${state.id}` };
   const kept = keptPorts(state);
   const runs = brokerLeftRunning(at) !== undefined || (await dockerBrokerRuns(at));
@@ -25,7 +25,7 @@ export async function brokerPlaceOf(state: State, abort?: AbortSignal): Promise<
 const eurekaPort = 8761;
 
 /** The registry's port: the one of REGISTRY_PORT, else the one of before, else Eureka's own, else any that is free. */
-export async function registryPortOf(state: State, chosen = process.env.REGISTRY_PORT): Promise<number> {
+export async function findRegistryPort(state: State, chosen = process.env.REGISTRY_PORT): Promise<number> {
   if (chosen) {
     const port = Number(chosen);
     if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
@@ -44,7 +44,7 @@ const defaultPorts: Record<string, string> = {
 };
 
 /** Where the broker and the database of a store listen, as host:port; all their own ports where they are private. */
-export function ownEndpointsOf(
+export function getOwnEndpoints(
   state: State,
   broker: Pick<BackingService, 'url' | 'managementUrl'>,
   database: Pick<BackingService, 'url'>,
@@ -57,7 +57,7 @@ export function ownEndpointsOf(
   return [...new Set([...given, ...own])];
 }
 
-export async function databasePlaceOf(state: State): Promise<DatabasePlace> {
+export async function findDatabasePlace(state: State): Promise<DatabasePlace> {
   const passwordIsKept = hasSecrets(state);
   const { postgres } = await claimPorts(['postgres'], keptPorts(state));
   keepPorts(state, { postgres });

@@ -16,7 +16,7 @@ export function tlsIsWanted({ JOGAKBO_TLS: wanted = '' } = process.env): boolean
   throw new UsageFault(`JOGAKBO_TLS is "${wanted}": it is 1, or not set.`);
 }
 
-export const tlsFolderOf = (state: State): string => join(state.folder, 'tls');
+export const getTlsFolder = (state: State): string => join(state.folder, 'tls');
 
 /** The folder of the store's certificates, all of them good for some time yet; undefined where no TLS is wanted. */
 export async function openTls(state: State): Promise<string | undefined> {
@@ -28,8 +28,8 @@ export async function openTls(state: State): Promise<string | undefined> {
   ];
   // Only now: what makes certificates takes longer to load than most commands take.
   const { keepCertificates } = await import('./authority.ts');
-  await keepCertificates(tlsFolderOf(state), state.id, holders);
-  return tlsFolderOf(state);
+  await keepCertificates(getTlsFolder(state), state.id, holders);
+  return getTlsFolder(state);
 }
 
 /**

@@ -2,7 +2,7 @@ import { type Server } from 'node:net';
 import { type BackingService, withoutPassword } from './backing-service.ts';
 import { Backoff } from './backoff.ts';
 import { openControl } from './control-socket.ts';
-import { Fault, messageOf } from './fault.ts';
+import { Fault, toMessage } from './fault.ts';
 import { LogFile } from './log-file.ts';
 import { type BackingRecord, forgetRun, type RunRecord, writeRun } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
@@ -83,7 +83,7 @@ export class Supervisor {
     this.#run.state = 'ready';
     this.record();
     this.#control = openControl(this.state, {
-      launchOf: async (name) => this.#services.get(name)?.launch ?? this.#adopt(name),
+      prepareLaunch: async (name) => this.#services.get(name)?.launch ?? this.#adopt(name),
       take: async (name) => {
         this.say(`${name} is taken over by jogakbo serve`);
         await this.#services.get(name)?.yieldTo();
@@ -107,12 +107,12 @@ export class Supervisor {
   record(): void {
     if (this.#isForgotten) return;
     this.#run.services = [...this.#services.values()].map((service) => service.record());
-    this.#run.broker = this.#recordOf('broker');
-    this.#run.database = this.#recordOf('database');
+    this.#run.broker = this.#findRecord('broker');
+    this.#run.database = this.#findRecord('database');
     writeRun(this.state, this.#run);
   }
 
-  #recordOf(role: Role): BackingRecord | undefined {
+  #findRecord(role: Role): BackingRecord | undefined {
     const service = this.#backing.get(role);
     if (!service) return undefined;
     const { kind, title, url, managementUrl, tls } = service;
@@ -129,7 +129,7 @@ export class Supervisor {
     while (await this.#pause(interval)) {
       if (await service.isAlive()) continue;
       if (this.#stopping) return;
-      const delay = backoff.afterLifeOf(Date.now() - this.#since.get(role)!);
+      const delay = backoff.getAfterLife(Date.now() - this.#since.get(role)!);
       this.say(`the ${role} ended; starting it again in ${delay / 1000} s`);
       if (!(await this.#pause(delay))) return;
       const restart = service.restart();
@@ -138,7 +138,7 @@ export class Supervisor {
         await restart;
         this.say(`the ${role} is back`);
       } catch (error) {
-        this.say(`the ${role} could not be started: ${messageOf(error)}`);
+        this.say(`the ${role} could not be started: ${toMessage(error)}`);
       }
       this.#arriving.delete(restart);
       this.#since.set(role, Date.now());

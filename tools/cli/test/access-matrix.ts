@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ApiDocument, type Access, type Operation } from './api-document.ts';
 import { until } from './jogakbo.ts';
-import { pathOf, plainInput, type Things } from './made-input.ts';
+import { buildPath, plainInput, type Things } from './made-input.ts';
 import { TokenForge } from './token-forge.ts';
 import { type Answer, type Store } from './store.ts';
 
@@ -16,7 +16,7 @@ interface Refusal {
 }
 
 /** What the declared access promises this caller; undefined: to be let in. */
-function refusalOf({ access, takesToken }: Operation, caller: Caller): Refusal | undefined {
+function getRefusal({ access, takesToken }: Operation, caller: Caller): Refusal | undefined {
   const unauthenticated = { status: 401, code: 'unauthenticated' };
   // Also of a public route: a token that is wrong is not overlooked.
   if (caller === 'expired') return takesToken ? unauthenticated : undefined;
@@ -120,14 +120,14 @@ export const accessMatrix = (store: Store) =>
     }
 
     /** Asks as everybody, who may comes last: what he gets shows that nobody before him had any effect. */
-    async function leaksOf(operation: Operation): Promise<string[]> {
+    async function findLeaks(operation: Operation): Promise<string[]> {
       const { name, method, access } = operation;
       // A route before may have signed the owner out.
       if ((await store.call('GET', '/v1/members/me', { token: tokens.owner })).status === 401)
         tokens.owner = await store.signIn(email, password);
       const input = plainInput(operation, await thingsFor(operation));
       const ask = (caller: Caller, as = method, about = input): Promise<Answer> =>
-        store.call(as, pathOf(operation, about), {
+        store.call(as, buildPath(operation, about), {
           ...{ token: tokens[caller], body: input.body },
           // One key for all of them: not even what is remembered of somebody else's request is shown.
           headers: input.headers,
@@ -145,7 +145,7 @@ export const accessMatrix = (store: Store) =>
           );
       };
       for (const caller of callers.filter((one) => one !== mayAtAll(access))) {
-        const refusal = refusalOf(operation, caller);
+        const refusal = getRefusal(operation, caller);
         // Who may as well gets the same as who comes last, and would only take it away from him.
         if (!refusal && method !== 'GET') continue;
         const answer = await ask(caller);
@@ -187,14 +187,14 @@ export const accessMatrix = (store: Store) =>
     });
 
     it('takes an Idempotency-Key where a POST creates something, and must have it where a repetition would double it', () => {
-      const keyOf = ({ parameters }: Operation) => parameters.find((one) => one.name === 'Idempotency-Key');
+      const getKey = ({ parameters }: Operation) => parameters.find((one) => one.name === 'Idempotency-Key');
       const creating = document.operations.filter(
         ({ method, responses }) => method === 'POST' && (responses['201'] || responses['202']),
       );
-      const required = creating.filter((one) => keyOf(one)?.required).map(({ name }) => name);
+      const required = creating.filter((one) => getKey(one)?.required).map(({ name }) => name);
       expect(required.sort()).toEqual(['POST /v1/orders', 'POST /v1/stock/{productId}/receipts']);
       // These hold secrets, of which nothing is remembered; repeated, they change nothing or make one more session.
-      const without = creating.filter((one) => !keyOf(one)).map(({ name }) => name);
+      const without = creating.filter((one) => !getKey(one)).map(({ name }) => name);
       expect(without.sort()).toEqual(
         [
           '/v1/members',
@@ -205,7 +205,7 @@ export const accessMatrix = (store: Store) =>
 
     it('opens for those who may, and for nobody else', async () => {
       const wrong: string[] = [];
-      for (const operation of document.operations) wrong.push(...(await leaksOf(operation)));
+      for (const operation of document.operations) wrong.push(...(await findLeaks(operation)));
       expect(wrong).toEqual([]);
     }, 300_000);
   });

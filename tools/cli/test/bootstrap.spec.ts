@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { isAlive, markOf } from '../src/processes.ts';
+import { isAlive, readMark } from '../src/processes.ts';
 import { nodePath } from '../src/workspace.ts';
 import { until } from './jogakbo.ts';
 
@@ -31,7 +31,7 @@ beforeEach(() => {
   npmIs(slowNpm);
 });
 afterEach(() => {
-  for (const pid of npmPids()) if (markOf(pid)) process.kill(pid, 'SIGKILL');
+  for (const pid of npmPids()) if (readMark(pid)) process.kill(pid, 'SIGKILL');
   for (const child of children) child.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });
 });
@@ -63,7 +63,7 @@ describe('the first command in a fresh clone', () => {
   ] as const)('ends npm ci and all that it started on %s', async (signal, code) => {
     const { child, ended, output } = bootstrap('start');
     await until(() => npmPids().length === 2);
-    const marks = npmPids().map((pid) => markOf(pid));
+    const marks = npmPids().map((pid) => readMark(pid));
     child.kill(signal);
     expect(await ended).toBe(code);
     expect(marks.filter(isAlive)).toEqual([]);
@@ -74,7 +74,7 @@ describe('the first command in a fresh clone', () => {
   it('takes the lock of a killed one over, and ends the npm ci that it left', async () => {
     const first = bootstrap('start');
     await until(() => npmPids().length === 2);
-    const left = npmPids().map((pid) => markOf(pid));
+    const left = npmPids().map((pid) => readMark(pid));
     first.child.kill('SIGKILL');
     await first.ended;
     expect(left.filter(isAlive)).toHaveLength(2);

@@ -9,7 +9,7 @@ import { assertService, defaultLadder, exchanges, grantsStream, queues } from '@
 import { connect, type ChannelModel } from 'amqplib';
 import { type BackingService } from '../src/backing-service.ts';
 import { ensureBrokerLogins, loginLimits, memoryQueueBytes } from '../src/broker-logins.ts';
-import { managementOf, type Management } from '../src/broker-management.ts';
+import { findManagement, type Management } from '../src/broker-management.ts';
 import { build } from '../src/build.ts';
 import { claimPorts } from '../src/ports.ts';
 import { findInstalledBroker, startPrivateBroker } from '../src/private-broker.ts';
@@ -360,7 +360,7 @@ const door = 'gateway';
   announcements({ names, url: (name) => addresses[name]!, login: (name) => logins.get(name)! });
 
   it('takes a login that is no service for none, with all permissions or with nothing', async () => {
-    const management = (await managementOf(broker, '')) as Management;
+    const management = (await findManagement(broker, '')) as Management;
     const { vhost } = management;
     for (const all of ['^$', '.*']) {
       const name = `foreign${all.length}`;

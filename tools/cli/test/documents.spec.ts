@@ -35,7 +35,7 @@ describe('a README in Korean', () => {
       .replace(/--reason "[^"]*"/g, '--reason "…"')
       .trim();
 
-  function sectionsOf(text: string): Section[] {
+  function parseSections(text: string): Section[] {
     const blocks: string[] = [];
     // A comment in a block begins like a heading. A drawing has words in it, and no language.
     const prose = text.replace(/^```(\w*)\n(.*?)^```/gms, (_block, language: string, body: string) => {
@@ -52,7 +52,7 @@ describe('a README in Korean', () => {
   const korean = readmes.filter((path) => path.endsWith('.ko.md'));
 
   it.each(korean)('%s says the same as the English one, in the same order', (path) => {
-    const [mine, english] = [path, path.replace('.ko.md', '.md')].map((one) => sectionsOf(read(one)));
+    const [mine, english] = [path, path.replace('.ko.md', '.md')].map((one) => parseSections(read(one)));
     const of = <K extends keyof Section>(sections: Section[] | undefined, key: K) =>
       sections!.map((section) => section[key]);
     expect(of(mine, 'level')).toEqual(of(english, 'level'));

@@ -20,13 +20,13 @@ beforeAll(async () => {
 afterAll(() => store.remove());
 
 /** The process stops where it is, as one does that hangs, until the test goes on. */
-const freeze = (service: string) => process.kill(store.recordOf(service)!.process!.pid, 'SIGSTOP');
-const thaw = (service: string) => process.kill(store.recordOf(service)!.process!.pid, 'SIGCONT');
+const freeze = (service: string) => process.kill(store.findRecord(service)!.process!.pid, 'SIGSTOP');
+const thaw = (service: string) => process.kill(store.findRecord(service)!.process!.pid, 'SIGCONT');
 /** As somebody else asks each time, so that no answer is one that was kept. */
 const fresh = () => store.call('GET', `${find}&minPrice=${(nth += 1)}`);
 let nth = 0;
 
-async function circuitOf(callee: string): Promise<string | undefined> {
+async function getCircuit(callee: string): Promise<string | undefined> {
   const { text } = await store.call('GET', '/metrics');
   return new RegExp(`calls_circuit{callee="${callee}",kind="state"[^}]*} (\\d)`).exec(text)?.[1];
 }
@@ -47,7 +47,7 @@ describe('while search hangs', () => {
       expect(body).toMatchObject({ degraded: true, facets: { category: [] } });
       expect(body.items[0]).toMatchObject({ productId, price: { amount: 12_000 } });
     }
-    expect(await circuitOf('search')).not.toBe('0');
+    expect(await getCircuit('search')).not.toBe('0');
     expect((await store.call('GET', '/v1/search/suggestions?q=%EC%8B%9C')).body).toEqual({
       items: [],
       degraded: true,
@@ -63,7 +63,7 @@ describe('while search hangs', () => {
       const answer = await fresh();
       return answer.status === 200 && answer.body.degraded === undefined;
     }, 30_000);
-    await until(async () => (await circuitOf('search')) === '0');
+    await until(async () => (await getCircuit('search')) === '0');
   }, 90_000);
 });
 
@@ -119,10 +119,10 @@ describe('while the catalog is away', () => {
     const release = await holdDown(store, 'catalog', 'SIGTERM');
     const gateway = await startAnother(store, 'gateway');
     try {
-      const statusOf = async (path: string) => (await store.call('GET', path, { url: gateway.url })).status;
+      const readStatus = async (path: string) => (await store.call('GET', path, { url: gateway.url })).status;
       // Until then it takes any route for one that may still come.
-      await until(async () => (await statusOf('/v1/nothing')) === 404, 30_000);
-      expect(await statusOf(`/v1/products/${productId}`)).toBe(503);
+      await until(async () => (await readStatus('/v1/nothing')) === 404, 30_000);
+      expect(await readStatus(`/v1/products/${productId}`)).toBe(503);
       const { status } = await store.call('PATCH', '/v1/products', { url: gateway.url });
       expect(status).toBe(405);
     } finally {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { withOffers, type BusDescription } from '@jogakbo/messaging/grants';
-import { exchanges, instanceEvents, ownerOf, queues, retryKey } from '@jogakbo/messaging/topology';
+import { exchanges, instanceEvents, getOwner, queues, retryKey } from '@jogakbo/messaging/topology';
 import { connect, type Channel, type ChannelModel, type Options } from 'amqplib';
 import { type AsLogin } from './as-login.ts';
 import { until } from './jogakbo.ts';
@@ -41,12 +41,12 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
         // Tests before this one bound it there, as its owner may.
         const { announced } = instanceEvents;
         await operator.unbindQueue(queues.events(name), exchanges.events(announced), announced);
-        for (const queue of queuesOf(name)) await operator.purgeQueue(queue);
+        for (const queue of listQueues(name)) await operator.purgeQueue(queue);
       }
     });
     afterAll(() => model?.close());
 
-    const queuesOf = (name: string) => [
+    const listQueues = (name: string) => [
       ...[queues.commands(name), queues.queries(name), queues.events(name), queues.dead(name)],
     ];
     /** What a login declares, and so may write to. */
@@ -105,9 +105,9 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
       const may = writable(service);
       const keys = names.flatMap((name) => [
         ...named(name, 'command', 'query', 'event'),
-        ...queuesOf(name),
+        ...listQueues(name),
         ...['commands', 'events'].map((kind) => retryKey(500, `${name}.${kind}`)),
-        ...queuesOf(name).map((queue) => `0.${queue}`),
+        ...listQueues(name).map((queue) => `0.${queue}`),
       ]);
       const own = names.map((name) => queues.reply(name, '0190-a'));
       const ways: [string, string][] = [
@@ -137,7 +137,7 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
       await until(async () => (await operator.checkQueue(queues.retry(service, 500))).messageCount === 0);
       const reached: string[] = [];
       for (const name of names)
-        for (const queue of queuesOf(name))
+        for (const queue of listQueues(name))
           for (let one; (one = await operator.get(queue, { noAck: true }));)
             if (!mayReach(one.content.toString(), name, queue)) reached.push(`${queue} by ${one.content}`);
       expect(reached).toEqual([]);
@@ -172,7 +172,7 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
 
     it('is named after an owner that is a service of the store, or the platform', () => {
       const owners = new Set(all().flatMap(({ calls, hears, tells }) => [...calls, ...hears, ...tells]));
-      for (const owner of new Set([...owners].map(ownerOf)))
+      for (const owner of new Set([...owners].map(getOwner)))
         expect([...names, 'instances', 'settings']).toContain(owner);
     });
   });

@@ -6,7 +6,7 @@ import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
 
 const isReady = (store: Store, service: string) =>
-  until(() => store.recordOf(service)?.state === 'ready', 30_000);
+  until(() => store.findRecord(service)?.state === 'ready', 30_000);
 
 /**
  * Ends a service and keeps the supervisor from starting it again.
@@ -17,26 +17,26 @@ export async function holdDown(
   service: string,
   signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL',
 ): Promise<() => Promise<void>> {
-  if (signal === 'SIGKILL') process.kill(store.recordOf(service)!.process!.pid, signal);
+  if (signal === 'SIGKILL') process.kill(store.findRecord(service)!.process!.pid, signal);
   // What it takes it ends with SIGTERM, where it still runs.
   const control = await ControlClient.open(openState(store.home));
   // It must not keep a failed test from ending.
   control.unref();
-  await control.launchOf(service, false);
+  await control.prepareLaunch(service, false);
   await control.do('take', service);
   return async () => {
     control.close();
-    await until(() => store.recordOf(service)?.state !== 'taken');
+    await until(() => store.findRecord(service)?.state !== 'taken');
     await isReady(store, service);
   };
 }
 
 /** Kills a service, and resolves when the supervisor has brought it back. */
 export async function killOnce(store: Store, service: string): Promise<void> {
-  const { pid } = store.recordOf(service)!.process!;
+  const { pid } = store.findRecord(service)!.process!;
   process.kill(pid, 'SIGKILL');
   await until(() => {
-    const record = store.recordOf(service);
+    const record = store.findRecord(service);
     return record?.state === 'ready' && record.process?.pid !== pid;
   }, 30_000);
 }
@@ -52,7 +52,7 @@ export interface Another {
 /** Starts one more instance of a service beside the running store, with the settings of the first and a port of its own. */
 export async function startAnother(store: Store, service: string): Promise<Another> {
   const control = await ControlClient.open(openState(store.home));
-  const { command, args, cwd, env } = await control.launchOf(service, true);
+  const { command, args, cwd, env } = await control.prepareLaunch(service, true);
   control.close();
   const child = spawn(command, args, {
     ...{ cwd, env: { ...env, PORT: '0' } },

@@ -3,8 +3,8 @@ import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ApiDocument, type JsonSchema, type Operation } from './api-document.ts';
 import { until } from './jogakbo.ts';
-import { pathOf, plainInput, type Input, type Things } from './made-input.ts';
-import { objectsOf, strangeFields, wholeBody } from './spoilt-input.ts';
+import { buildPath, plainInput, type Input, type Things } from './made-input.ts';
+import { findObjects, strangeFields, wholeBody } from './spoilt-input.ts';
 import { type Answer, type Store } from './store.ts';
 
 export const hostileInput = (store: Store) =>
@@ -35,7 +35,7 @@ export const hostileInput = (store: Store) =>
 
     /** As the one who may use it: nothing is refused for want of a right. */
     const send = (operation: Operation, input: Input, body: unknown = input.body, headers = {}) =>
-      store.call(operation.method, pathOf(operation, input), {
+      store.call(operation.method, buildPath(operation, input), {
         token: tokenFor(operation),
         body,
         headers: { ...input.headers, 'Idempotency-Key': randomUUID(), ...headers },
@@ -45,7 +45,7 @@ export const hostileInput = (store: Store) =>
     const withBody = () => document.operations.filter(({ body }) => body);
 
     /** What is not as it must be: no 5xx, and of a refusal the form and a status that the document declares. */
-    function wrongOf(operation: Operation, what: string, answer: Answer): string[] {
+    function findWrong(operation: Operation, what: string, answer: Answer): string[] {
       const mediaType = answer.headers.get('content-type')?.split(';')[0];
       const why = answer.status >= 500 ? 'a fault' : document.whyNot(operation, { ...answer, mediaType });
       return why ? [`${operation.name}, ${what}: ${why}: ${answer.status} ${answer.text.slice(0, 300)}`] : [];
@@ -57,7 +57,7 @@ export const hostileInput = (store: Store) =>
       await forEach(withBody(), async (operation) => {
         const input = plainInput(operation, things);
         const whole = wholeBody(operation, things);
-        for (const path of objectsOf(operation.body!)) {
+        for (const path of findObjects(operation.body!)) {
           const known = path.reduce(
             (at, key) =>
               (typeof key === 'number' ? at['items'] : (at['properties'] as JsonSchema)[key]) as JsonSchema,
@@ -118,7 +118,7 @@ export const hostileInput = (store: Store) =>
             const answer = await send(operation, input, body);
             if (answer.status !== 400)
               wrong.push(`${operation.name} ${body}: ${answer.status} ${answer.text}`);
-            wrong.push(...wrongOf(operation, body, answer));
+            wrong.push(...findWrong(operation, body, answer));
           }
         }
       }
@@ -164,7 +164,7 @@ export const hostileInput = (store: Store) =>
           const answer = await send(operation, input, body, headers);
           if (!statuses.includes(answer.status))
             wrong.push(`${operation.name}, ${what}: ${answer.status} ${answer.text.slice(0, 300)}`);
-          wrong.push(...wrongOf(operation, what, answer));
+          wrong.push(...findWrong(operation, what, answer));
         }
       }
       expect(wrong).toEqual([]);
@@ -224,7 +224,7 @@ export const hostileInput = (store: Store) =>
             if (part !== 'body' && !text.isWellFormed()) continue;
             const spoilt = { ...input, [part]: { ...(input[part] as object), [name]: text } };
             const answer = await send(operation, spoilt);
-            wrong.push(...wrongOf(operation, `${name}=${JSON.stringify(text).slice(0, 60)}`, answer));
+            wrong.push(...findWrong(operation, `${name}=${JSON.stringify(text).slice(0, 60)}`, answer));
             if (answer.headers.get('set-cookie')) wrong.push(`${operation.name}, ${name}: sets a cookie`);
           }
         }

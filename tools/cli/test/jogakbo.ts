@@ -62,7 +62,7 @@ export class Jogakbo {
   }
 
   /** What the supervisor last wrote down: cheap enough to be looked at again and again. */
-  recordOf(service: string): ServiceRecord | undefined {
+  findRecord(service: string): ServiceRecord | undefined {
     return readRun(openState(this.home))?.services.find(({ name }) => name === service);
   }
 

@@ -62,7 +62,7 @@ export const killedService = (store: Store) =>
       'of %s ends every purchase exactly once',
       async (service) => {
         const before = await store.available(productId);
-        const { pid } = store.recordOf(service)!.process!;
+        const { pid } = store.findRecord(service)!.process!;
         const keys = Array.from({ length: purchases }, () => randomUUID());
         // Spread over the time around the kill, so that it meets the purchase at many steps.
         const placing = Promise.all(keys.map(async (key, i) => pause(i * 15).then(() => place(key))));
@@ -73,7 +73,7 @@ export const killedService = (store: Store) =>
         expect(await reading).toEqual([]);
         expect(new Set(orderIds).size).toBe(keys.length);
         await until(() => {
-          const record = store.recordOf(service);
+          const record = store.findRecord(service);
           return record?.state === 'ready' && record.process?.pid !== pid;
         });
 

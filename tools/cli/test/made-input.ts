@@ -19,7 +19,7 @@ interface Manner {
 }
 
 /** Input that fits the document. */
-export function inputOf(operation: Operation, manner: Manner): fc.Arbitrary<Input> {
+export function generateInput(operation: Operation, manner: Manner): fc.Arbitrary<Input> {
   const placed = (where: 'path' | 'query' | 'header') =>
     record(
       operation.parameters.filter((one) => one.in === where),
@@ -29,15 +29,15 @@ export function inputOf(operation: Operation, manner: Manner): fc.Arbitrary<Inpu
     path: placed('path'),
     query: placed('query'),
     headers: placed('header') as fc.Arbitrary<Record<string, string>>,
-    body: operation.body ? valueOf(operation.body, manner) : fc.constant(undefined),
+    body: operation.body ? generateValue(operation.body, manner) : fc.constant(undefined),
   });
 }
 
 /** One such input, always the same: what must be there, filled with things that there are. */
 export const plainInput = (operation: Operation, things: Things): Input =>
-  fc.sample(inputOf(operation, { things, plain: true }), { seed: 1, numRuns: 1 })[0]!;
+  fc.sample(generateInput(operation, { things, plain: true }), { seed: 1, numRuns: 1 })[0]!;
 
-export function pathOf({ path }: Operation, input: Pick<Input, 'path' | 'query'>): string {
+export function buildPath({ path }: Operation, input: Pick<Input, 'path' | 'query'>): string {
   const query = new URLSearchParams(
     Object.entries(input.query).flatMap(([name, value]) =>
       [value].flat().map((one) => [name, String(one)] as [string, string]),
@@ -55,13 +55,13 @@ function record(
 ): fc.Arbitrary<Record<string, unknown>> {
   const taken = fields.filter(({ required }) => required || !manner.plain);
   return fc.record(
-    Object.fromEntries(taken.map(({ name, schema }) => [name, valueOf(schema, manner, name)])),
+    Object.fromEntries(taken.map(({ name, schema }) => [name, generateValue(schema, manner, name)])),
     { requiredKeys: taken.filter(({ required }) => required).map(({ name }) => name), noNullPrototype: true },
   );
 }
 
 /** @param name of the field that it is for */
-export function valueOf(schema: JsonSchema, manner: Manner, name = ''): fc.Arbitrary<unknown> {
+export function generateValue(schema: JsonSchema, manner: Manner, name = ''): fc.Arbitrary<unknown> {
   const known = Object.hasOwn(manner.things, name) ? manner.things[name]! : [];
   if (known.length === 0) return bySchema(schema, manner);
   const thing = fc.constantFrom(...known);

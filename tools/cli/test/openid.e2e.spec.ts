@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { actionOf, Browser } from '@jogakbo/testing';
+import { getAction, Browser } from '@jogakbo/testing';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as openid from 'openid-client';
 import { Store } from './store.ts';
@@ -39,11 +39,11 @@ async function begin() {
   return { address, checks: { pkceCodeVerifier: verifier, expectedState: state } };
 }
 
-async function tokensOf(email: string, browser = new Browser(origin)) {
+async function obtainTokens(email: string, browser = new Browser(origin)) {
   const { address, checks } = await begin();
   const page = await browser.open(address.href);
-  const asked = await browser.open(actionOf(page.text), { email, password });
-  const { url } = await browser.open(actionOf(asked.text), {});
+  const asked = await browser.open(getAction(page.text), { email, password });
+  const { url } = await browser.open(getAction(asked.text), {});
   return openid.authorizationCodeGrant(client, url, checks);
 }
 
@@ -56,7 +56,7 @@ describe('a member of the store signs in elsewhere, through the public door', ()
       code_challenge_methods_supported: ['S256'],
     });
     const email = await member();
-    const first = await tokensOf(email);
+    const first = await obtainTokens(email);
     const { sub, aud } = first.claims()!;
     expect(aud).toBe('example');
     const info = await openid.fetchUserInfo(client, first.access_token, sub);
@@ -70,7 +70,7 @@ describe('a member of the store signs in elsewhere, through the public door', ()
   });
 
   it('and what the other gets opens nothing here', async () => {
-    const { access_token: access, id_token: id } = await tokensOf(await member());
+    const { access_token: access, id_token: id } = await obtainTokens(await member());
     for (const token of [access, id]) {
       expect((await store.call('GET', '/v1/members/me', { token })).status).toBe(401);
       expect((await store.call('GET', '/v1/products', { token })).status).toBe(401);
@@ -98,7 +98,7 @@ describe('a member of the store signs in elsewhere, through the public door', ()
 
   it('once more without a password, in the same browser', async () => {
     const browser = new Browser(origin);
-    await tokensOf(await member(), browser);
+    await obtainTokens(await member(), browser);
     const { address } = await begin();
     const page = await browser.open(address.href);
     expect(page.text).not.toContain('type="password"');
@@ -133,7 +133,7 @@ describe('at that door', () => {
   it('guesses are counted by the true address, together with those at the API', async () => {
     const email = await member();
     const browser = new Browser(origin);
-    const action = actionOf((await browser.open((await begin()).address.href)).text);
+    const action = getAction((await browser.open((await begin()).address.href)).text);
     const forged = (i: number) => ({
       'x-forwarded-for': `198.51.100.${i}`,
       forwarded: `for=198.51.100.${i}`,
@@ -152,7 +152,7 @@ describe('at that door', () => {
   it('a form of another site does nothing', async () => {
     const email = await member();
     const browser = new Browser(origin);
-    const action = actionOf((await browser.open((await begin()).address.href)).text);
+    const action = getAction((await browser.open((await begin()).address.href)).text);
     const { status } = await browser.open(action, { email, password }, { origin: 'https://evil.example' });
     expect(status).toBe(400);
     expect((await browser.open(action, { email, password })).status).toBe(200);

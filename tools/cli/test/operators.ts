@@ -3,7 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { toConnectOptions } from '@jogakbo/messaging/address';
 import { exchanges } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
@@ -11,7 +11,7 @@ import { type DeadLetter } from '../src/dead-letter.ts';
 import { withDeadQueues } from '../src/dead-queue.ts';
 import { brokerUser } from '../src/private-broker.ts';
 import { openState } from '../src/state.ts';
-import { brokerUrlOf, databaseUrlOf } from '../src/store-access.ts';
+import { getBrokerUrl, getDatabaseUrl } from '../src/store-access.ts';
 import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
 
@@ -27,8 +27,8 @@ export const operators = (store: Store) =>
 
     beforeAll(async () => {
       const state = openState(store.home);
-      broker = await connect(brokerUrlOf(state), connectOptionsOf(brokerUrlOf(state)));
-      inventory = new pg.Client({ connectionString: databaseUrlOf(state, 'inventory') });
+      broker = await connect(getBrokerUrl(state), toConnectOptions(getBrokerUrl(state)));
+      inventory = new pg.Client({ connectionString: getDatabaseUrl(state, 'inventory') });
       await inventory.connect();
     });
     afterAll(async () => {
@@ -43,7 +43,7 @@ export const operators = (store: Store) =>
     };
     /** As the command sees them, without a process for each look. */
     const letters = (): Promise<DeadLetter[]> =>
-      withDeadQueues(brokerUrlOf(openState(store.home)), ['inventory'], async (queues) =>
+      withDeadQueues(getBrokerUrl(openState(store.home)), ['inventory'], async (queues) =>
         queues.flatMap((queue) => queue.letters),
       );
     const ids = ({ groups }: Groups) => groups.flatMap((group) => group.ids);
@@ -293,7 +293,7 @@ export const operators = (store: Store) =>
       });
 
       async function openOutbox(): Promise<number | null> {
-        const orders = new pg.Client({ connectionString: databaseUrlOf(openState(store.home), 'orders') });
+        const orders = new pg.Client({ connectionString: getDatabaseUrl(openState(store.home), 'orders') });
         await orders.connect();
         const { rowCount } = await orders.query(
           'SELECT 1 FROM outbox WHERE published_at IS NULL AND due_at IS NULL',

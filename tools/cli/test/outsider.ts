@@ -23,7 +23,7 @@ export class Outsider {
   async join(store: Store): Promise<void> {
     if (!this.#server.listening) await once(this.#server.listen(0, '127.0.0.1'), 'listening');
     const routes = [`GET /v1/${this.#name}`, `GET /v1/${this.#name}/{who}`];
-    const registry = await credentialOf(store, this.#name, routes);
+    const registry = await createCredential(store, this.#name, routes);
     const quiet = { debug() {}, info() {}, warn() {}, error() {}, level() {} };
     const client = new Eureka({
       logger: quiet,
@@ -73,7 +73,7 @@ export class Outsider {
 }
 
 /** Lets an app of this machine register. Gives the address for its Eureka client. */
-export async function credentialOf(store: Store, app: string, routes: string[]): Promise<URL> {
+export async function createCredential(store: Store, app: string, routes: string[]): Promise<URL> {
   const { code, output } = await store.run([
     ...['registration', 'add', app, '--routes', routes.join(), '--networks', '127.0.0.0/8'],
   ]);
@@ -83,7 +83,7 @@ export async function credentialOf(store: Store, app: string, routes: string[]):
 
 /** What the registry says of who is there, by service. */
 export async function registered(store: Store): Promise<{ service: string; instance: string }[]> {
-  const url = store.recordOf('registry')?.url;
+  const url = store.findRecord('registry')?.url;
   const response = await fetch(`${url}/instances`, { signal: AbortSignal.timeout(5_000) });
   return (await response.json()) as { service: string; instance: string }[];
 }

@@ -84,7 +84,7 @@ export const purchase = (store: Store) => {
         'placed',
         `/v1/orders/${body.orderId}`,
       ]);
-      await until(async () => (await store.statusOf(buyer.token, body.orderId)) === 'confirmed');
+      await until(async () => (await store.readStatus(buyer.token, body.orderId)) === 'confirmed');
     });
 
     it.each([
@@ -123,7 +123,7 @@ export const purchase = (store: Store) => {
       const { orderId } = (await store.buy(buyer.token, store.order(productId))).body;
       const cancel = () => store.call('POST', `/v1/orders/${orderId}/cancellation`, { token: buyer.token });
       expect(said(await cancel())).toMatchObject({ status: 202, body: { orderId } });
-      await until(async () => (await store.statusOf(buyer.token, orderId)) === 'refunded');
+      await until(async () => (await store.readStatus(buyer.token, orderId)) === 'refunded');
       await until(async () => (await store.available(productId)) === before);
       expect(await store.ledger(buyer.token, orderId)).toEqual({ status: 'refunded', entries: 4, sum: 0 });
       await until(async () =>
@@ -142,7 +142,9 @@ export const purchase = (store: Store) => {
       const refused = answers.filter(({ status }) => status !== 202).map(said);
       expect(new Set(accepted.map(({ text }) => text)).size).toBe(1);
       expect(refused).toMatchObject(refused.map(() => problemWith(409, 'idempotency-key-in-flight')));
-      await until(async () => (await store.statusOf(buyer.token, accepted[0]!.body.orderId)) === 'confirmed');
+      await until(
+        async () => (await store.readStatus(buyer.token, accepted[0]!.body.orderId)) === 'confirmed',
+      );
       expect((await place()).text).toBe(accepted[0]!.text);
       expect(await store.available(productId)).toBe(before - 1);
       const other = { ...body, lines: [{ productId, quantity: 2 }] };
@@ -306,7 +308,7 @@ export const purchase = (store: Store) => {
       expect(said(await store.call('POST', `/v1/orders/${orderId}/cancellation`, { token }))).toMatchObject(
         problemWith(404, 'not-found'),
       );
-      expect(await store.statusOf(buyer.token, orderId)).toBe('confirmed');
+      expect(await store.readStatus(buyer.token, orderId)).toBe('confirmed');
     });
   });
 };

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { Pool } from 'undici';
 import { ApiDocument, type Operation } from './api-document.ts';
 import { until } from './jogakbo.ts';
-import { inputOf, pathOf, type Input, type Things } from './made-input.ts';
+import { generateInput, buildPath, type Input, type Things } from './made-input.ts';
 import { spoiltInput } from './spoilt-input.ts';
 import { readStaff } from '../src/staff.ts';
 import { openState } from '../src/state.ts';
@@ -142,7 +142,7 @@ export const randomRequests = (store: Store) =>
       return fc.record({
         as,
         name: fc.constant(operation.name),
-        input: fc.oneof(inputOf(operation, { things, plain: false }), spoiltInput(operation, things)),
+        input: fc.oneof(generateInput(operation, { things, plain: false }), spoiltInput(operation, things)),
         text: takesBody
           ? fc.oneof(
               { weight: 15, arbitrary: fc.constant(undefined) },
@@ -159,11 +159,11 @@ export const randomRequests = (store: Store) =>
       const token = tokens.has(as) && endsSession(name) ? tokenToEnd : tokens.get(as);
       const given = Object.entries(input.headers).map(([name, value]) => [
         name.toLowerCase(),
-        latinOf(value),
+        toLatin(value),
       ]);
       const answer = await pool.request({
         method: operation.method as 'GET',
-        path: pathOf(operation, input),
+        path: buildPath(operation, input),
         headers: {
           ...(body !== undefined && { 'content-type': 'application/json' }),
           ...(token && { authorization: `Bearer ${token}` }),
@@ -178,7 +178,7 @@ export const randomRequests = (store: Store) =>
     }
 
     /** What is dangerous, or takes away what the others need, is asked for seldom. */
-    const weightOf = ({ method, responses }: Operation): number =>
+    const getWeight = ({ method, responses }: Operation): number =>
       method === 'DELETE' || JSON.stringify(responses['401'] ?? '').includes('step-up-required') ? 1 : 10;
 
     it('find a document that names every field of every answer, but of documents of other standards', () => {
@@ -187,7 +187,7 @@ export const randomRequests = (store: Store) =>
 
     it(`get what the document declares, ${requests} of them (seed ${seed})`, async () => {
       const request = fc.oneof(
-        ...document.operations.map((one) => ({ weight: weightOf(one), arbitrary: requestTo(one) })),
+        ...document.operations.map((one) => ({ weight: getWeight(one), arbitrary: requestTo(one) })),
       );
       const property = fc.asyncProperty(request, async (one) => {
         const answer = await ask(one);
@@ -235,4 +235,4 @@ export const randomRequests = (store: Store) =>
 const endsSession = (name: string): boolean => name.startsWith('DELETE /v1/sessions');
 
 /** What can stand in a header. */
-const latinOf = (value: unknown): string => String(value).replace(/[^\x20-\x7e]/g, '?');
+const toLatin = (value: unknown): string => String(value).replace(/[^\x20-\x7e]/g, '?');

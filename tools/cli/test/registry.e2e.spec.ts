@@ -4,11 +4,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { holderOf } from '../src/ports.ts';
-import { treeOf } from '../src/processes.ts';
+import { findPortHolder } from '../src/ports.ts';
+import { listTree } from '../src/processes.ts';
 import { keptPorts, openState } from '../src/state.ts';
 import { until } from './jogakbo.ts';
-import { credentialOf } from './outsider.ts';
+import { createCredential } from './outsider.ts';
 import { Store } from './store.ts';
 
 const store = new Store();
@@ -22,7 +22,7 @@ let renewing: NodeJS.Timeout | undefined;
 beforeAll(async () => {
   await store.start(['--only', 'gateway,identity,registry', '--no-seed']);
   await once(outside.listen(0, '127.0.0.1'), 'listening');
-  credential = await credentialOf(store, 'hello', ['GET /v1/hello', 'GET /v1/hello/{name}']);
+  credential = await createCredential(store, 'hello', ['GET /v1/hello', 'GET /v1/hello/{name}']);
 }, 180_000);
 afterAll(async () => {
   clearInterval(renewing);
@@ -74,13 +74,13 @@ async function instances(): Promise<Seen[]> {
 
 /** Every port on which a process of the store listens, and those that it keeps for its broker and database. */
 async function ownPorts(): Promise<number[]> {
-  const processes = new Set((await store.rows()).flatMap(({ pid }) => (pid ? treeOf(pid) : [])));
+  const processes = new Set((await store.rows()).flatMap(({ pid }) => (pid ? listTree(pid) : [])));
   const listening = ['tcp', 'tcp6'].flatMap((table) =>
     [...readFileSync(`/proc/net/${table}`, 'utf8').matchAll(/^ *\d+: \w+:(\w{4}) \w+:\w{4} 0A /gm)].map(
       ([, port]) => Number.parseInt(port!, 16),
     ),
   );
-  const own = listening.filter((port) => processes.has(holderOf(port)?.pid ?? 0));
+  const own = listening.filter((port) => processes.has(findPortHolder(port)?.pid ?? 0));
   return [...new Set([...own, ...Object.values(keptPorts(openState(store.home)))])];
 }
 

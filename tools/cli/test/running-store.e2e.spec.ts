@@ -5,16 +5,16 @@ import pg from 'pg';
 import { probeBroker } from '../src/broker-probe.ts';
 import { isFree } from '../src/ports.ts';
 import { connectionLimit } from '../src/service-databases.ts';
-import { commandOf, isAlive, markOf, type ProcessMark, treeOf } from '../src/processes.ts';
+import { readCommand, isAlive, readMark, type ProcessMark, listTree } from '../src/processes.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 import { until } from './jogakbo.ts';
 
 const workspace = new FakeWorkspace();
 const names = ['gateway', 'identity', 'orders'];
-const lastLineOf = (text: string) => text.trimEnd().split('\n').at(-1);
+const getLastLine = (text: string) => text.trimEnd().split('\n').at(-1);
 
 /** What each service was given, as it tells itself. */
-async function environmentOf(service: string): Promise<NodeJS.ProcessEnv> {
+async function getEnvironment(service: string): Promise<NodeJS.ProcessEnv> {
   const { url } = (await workspace.row(service))!;
   return (await (await fetch(url!.replace('localhost', '127.0.0.1'))).json()) as NodeJS.ProcessEnv;
 }
@@ -34,11 +34,11 @@ async function login(url: string): Promise<string> {
 }
 
 /** The process that builds for a `serve`. */
-const builderOf = (serve: number) => treeOf(serve).find((pid) => commandOf(pid).includes('build.ts'))!;
+const getBuilder = (serve: number) => listTree(serve).find((pid) => readCommand(pid).includes('build.ts'))!;
 
 async function everyProcess(): Promise<ProcessMark[]> {
   const rows = await workspace.rows();
-  return rows.flatMap(({ pid }) => (pid ? treeOf(pid) : [])).flatMap((pid) => markOf(pid) ?? []);
+  return rows.flatMap(({ pid }) => (pid ? listTree(pid) : [])).flatMap((pid) => readMark(pid) ?? []);
 }
 
 describe('a running store', () => {
@@ -47,7 +47,7 @@ describe('a running store', () => {
 
   it('starts in the background, and its last line says where', async () => {
     const { code, output } = await workspace.run(['start', '--detach', '--no-seed']);
-    expect(lastLineOf(output)).toBe(`ready: http://localhost:${workspace.port}`);
+    expect(getLastLine(output)).toBe(`ready: http://localhost:${workspace.port}`);
     expect(code).toBe(0);
     expect(output).toMatch(/merchant@jogakbo\.example +\S{12,} +merchant/);
     const rows = await workspace.rows();
@@ -59,31 +59,31 @@ describe('a running store', () => {
   });
 
   it('gives each service a login that opens its own database and no other', async () => {
-    const orders = (await environmentOf('orders')).DATABASE_URL!;
-    const identity = (await environmentOf('identity')).DATABASE_URL!;
+    const orders = (await getEnvironment('orders')).DATABASE_URL!;
+    const identity = (await getEnvironment('identity')).DATABASE_URL!;
     expect(await login(orders)).toBe('orders');
     expect(await login(identity)).toBe('identity');
     expect(await login(orders.replace(/\/orders$/, '/identity'))).toBe('42501');
     expect(await login(orders.replace(/\/orders$/, '/postgres'))).toBe('42501');
-    expect(await environmentOf('gateway')).not.toHaveProperty('DATABASE_URL');
+    expect(await getEnvironment('gateway')).not.toHaveProperty('DATABASE_URL');
   });
 
   it('lets no login take all connections of the server', async () => {
-    const { DATABASE_URL } = await environmentOf('orders');
+    const { DATABASE_URL } = await getEnvironment('orders');
     const clients = Array.from({ length: connectionLimit + 1 }, () => new pg.Client(DATABASE_URL));
     for (const client of clients) client.on('error', () => undefined);
     const opened = await Promise.allSettled(clients.map((client) => client.connect()));
     const refused = opened.filter((one) => one.status === 'rejected').map(({ reason }) => reason.code);
     expect(refused.length).toBeGreaterThan(0);
     expect(new Set(refused)).toEqual(new Set(['53300']));
-    expect(await login((await environmentOf('identity')).DATABASE_URL!)).toBe('identity');
+    expect(await login((await getEnvironment('identity')).DATABASE_URL!)).toBe('identity');
     await Promise.all(clients.map((client) => client.end().catch(() => undefined)));
   });
 
   it('gives each service a login of its own at the broker, called like the service', async () => {
     const logins = await Promise.all(
       names.map(async (name) => {
-        const { RABBITMQ_URL: url, BROKER_OPERATOR: operator } = await environmentOf(name);
+        const { RABBITMQ_URL: url, BROKER_OPERATOR: operator } = await getEnvironment(name);
         const { username, password } = new URL(url!);
         expect(operator).toBe('jogakbo');
         expect(await probeBroker(url!)).toBeUndefined();
@@ -139,7 +139,7 @@ describe('a running store', () => {
         // A broker takes long on a busy machine.
       }, 60_000);
     }
-    expect(await login((await environmentOf('orders')).DATABASE_URL!)).toBe('orders');
+    expect(await login((await getEnvironment('orders')).DATABASE_URL!)).toBe('orders');
   });
 
   it('lends a service to serve, and takes it back', async () => {
@@ -150,11 +150,11 @@ describe('a running store', () => {
       return row?.state === 'served' && row;
     });
     expect(served).toMatchObject({ pid: expect.any(Number), url: expect.stringContaining('127.0.0.1') });
-    expect(workspace.recordOf('orders')?.state).toBe('taken');
+    expect(workspace.findRecord('orders')?.state).toBe('taken');
     expect((await workspace.run(['restart', 'orders'])).output).toContain('jogakbo serve runs orders');
 
     // A change: the instance of before answers until the new one is ready.
-    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    process.kill(getBuilder(child.pid!), 'SIGUSR2');
     const answers = async () => (await fetch(served.url!)).status;
     const next = await until(async () => {
       const row = (await workspace.row('orders'))!;
@@ -165,7 +165,7 @@ describe('a running store', () => {
 
     // One that does not become ready changes nothing.
     workspace.addService('orders', 'process.exit(3);');
-    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    process.kill(getBuilder(child.pid!), 'SIGUSR2');
     await until(() => output().includes('orders did not become ready'));
     expect(await workspace.row('orders')).toMatchObject({ state: 'served', pid: next.pid });
     workspace.addService('orders');
@@ -173,7 +173,7 @@ describe('a running store', () => {
     // One that dies is replaced by the store's own until the next change.
     process.kill(next.pid!, 'SIGKILL');
     await until(async () => (await workspace.row('orders'))?.state === 'ready');
-    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    process.kill(getBuilder(child.pid!), 'SIGUSR2');
     await until(async () => (await workspace.row('orders'))?.state === 'served');
 
     child.kill('SIGINT');
@@ -201,7 +201,7 @@ describe('a running store', () => {
         () => output().split('gateway is ready at').length > times && output().includes('took gateway over'),
       );
     await readyTimes(1);
-    process.kill(builderOf(child.pid!), 'SIGUSR2');
+    process.kill(getBuilder(child.pid!), 'SIGUSR2');
     await readyTimes(2);
     child.kill('SIGINT');
     await until(() => child.exitCode !== null);
@@ -219,7 +219,7 @@ describe('a running store', () => {
     await until(() => output().includes('serve: payments is ready at'));
     const row = await until(() => workspace.row('payments'));
     expect(row).toMatchObject({ service: 'payments', state: 'served' });
-    const { DATABASE_URL: database, RABBITMQ_URL: broker } = await environmentOf('payments');
+    const { DATABASE_URL: database, RABBITMQ_URL: broker } = await getEnvironment('payments');
     expect(await login(database!)).toBe('payments');
     expect(await probeBroker(broker!)).toBeUndefined();
     child.kill('SIGINT');
@@ -230,17 +230,17 @@ describe('a running store', () => {
 
   it('recovers from the death of its supervisor', async () => {
     const before = await workspace.rows();
-    const pidOf = (name: string) => before.find(({ service }) => service === name)!.pid!;
-    const services = names.map((name) => markOf(pidOf(name)));
-    process.kill(pidOf('supervisor'), 'SIGKILL');
+    const findPid = (name: string) => before.find(({ service }) => service === name)!.pid!;
+    const services = names.map((name) => readMark(findPid(name)));
+    process.kill(findPid('supervisor'), 'SIGKILL');
     await until(() => !services.some(isAlive));
     // Its port too is the one of before.
     const { code, output } = await workspace.run(['start', '--detach', '--no-seed'], { PORT: '' });
-    expect(lastLineOf(output)).toBe(`ready: http://localhost:${workspace.port}`);
+    expect(getLastLine(output)).toBe(`ready: http://localhost:${workspace.port}`);
     expect(code).toBe(0);
     expect(output).not.toContain('shown once');
-    expect((await workspace.row('broker'))?.pid).toBe(pidOf('broker'));
-    expect((await workspace.row('database'))?.pid).toBe(pidOf('database'));
+    expect((await workspace.row('broker'))?.pid).toBe(findPid('broker'));
+    expect((await workspace.row('database'))?.pid).toBe(findPid('database'));
   });
 
   it('leaves no process and no port when it stops', async () => {
@@ -252,7 +252,7 @@ describe('a running store', () => {
     expect(processes.length).toBeGreaterThan(8);
     const { code, output } = await workspace.run(['stop']);
     expect(code).toBe(0);
-    expect(lastLineOf(output)).toBe('stopped; no process is left');
+    expect(getLastLine(output)).toBe('stopped; no process is left');
     expect(processes.filter(isAlive)).toEqual([]);
     for (const port of [...Object.values(ports), workspace.port]) expect(await isFree(port)).toBe(true);
     expect(existsSync(join(workspace.home, 'run.json'))).toBe(false);

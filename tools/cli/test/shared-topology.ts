@@ -3,7 +3,7 @@ import { queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type GetMessage } from 'amqplib';
 import { type BackingService } from '../src/backing-service.ts';
 import { ensureBrokerLogins } from '../src/broker-logins.ts';
-import { managementOf, type Management } from '../src/broker-management.ts';
+import { findManagement, type Management } from '../src/broker-management.ts';
 import { brokerUser } from '../src/private-broker.ts';
 import { type Secrets } from '../src/state.ts';
 import { type App } from '../src/workspace.ts';
@@ -29,7 +29,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
 
     beforeAll(async () => {
       const { url, managementUrl } = broker();
-      const management = (await managementOf(broker(), '')) as Management;
+      const management = (await findManagement(broker(), '')) as Management;
       await management.define({
         vhosts: [{ name: vhost }],
         permissions: [{ user: brokerUser, vhost, configure: '.*', write: '.*', read: '.*' }],
@@ -133,7 +133,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
 
     it('is rid of the shared exchanges and queues once nothing is in them', async () => {
       await channel.purgeQueue('retry.300000ms');
-      const management = (await managementOf(given, '')) as Management;
+      const management = (await findManagement(given, '')) as Management;
       await until(async () => (await management.queue('retry.300000ms')).messages === 0);
       const { remark } = await ensureBrokerLogins(given, apps, secrets, 'test');
       expect(remark).not.toContain('stay');

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { type JsonSchema, type Operation } from './api-document.ts';
-import { inputOf, plainInput, type Input, type Things } from './made-input.ts';
+import { generateInput, plainInput, type Input, type Things } from './made-input.ts';
 
 /** What a stranger may try to set: of somebody else, of the store's own, of JavaScript. */
 export const strangeFields = [
@@ -30,7 +30,7 @@ export function spoiltInput(operation: Operation, things: Things): fc.Arbitrary<
   );
   const name = fc.oneof(fc.constantFrom(...strangeFields), fc.string({ minLength: 1, maxLength: 10 }));
   return fc
-    .tuple(inputOf(operation, { things, plain: false }), part, how, fc.nat(), name, junk)
+    .tuple(generateInput(operation, { things, plain: false }), part, how, fc.nat(), name, junk)
     .map(([input, part, how, at, name, value]) => {
       const spoilt = structuredClone(input);
       if (part === 'body' && how === 'whole') return { ...spoilt, body: value };
@@ -57,11 +57,14 @@ const define = (owner: Owner, key: string, value: unknown) =>
   Object.defineProperty(owner, key, { value, enumerable: true, configurable: true, writable: true });
 
 /** Every object of a schema, with the path that leads to it. */
-export function objectsOf(schema: JsonSchema, path: (string | number)[] = []): (string | number)[][] {
+export function findObjects(schema: JsonSchema, path: (string | number)[] = []): (string | number)[][] {
   const { properties, items } = schema as { properties?: Record<string, JsonSchema>; items?: JsonSchema };
-  if (items) return objectsOf(items, [...path, 0]);
+  if (items) return findObjects(items, [...path, 0]);
   if (!properties) return [];
-  return [path, ...Object.entries(properties).flatMap(([name, child]) => objectsOf(child, [...path, name]))];
+  return [
+    path,
+    ...Object.entries(properties).flatMap(([name, child]) => findObjects(child, [...path, name])),
+  ];
 }
 
 /** A whole body, with what may be left out as well, so that each of its objects can be reached. */

@@ -60,7 +60,7 @@ describe('the OpenAPI document of the running store', () => {
     return problems.map((one) => `${one.severity} ${one.ruleId} ${one.location[0]?.pointer}: ${one.message}`);
   }
 
-  async function spectralOf(source: string): Promise<string[]> {
+  async function runSpectral(source: string): Promise<string[]> {
     const linter = new spectral.Spectral();
     const oas = rulesets.oas as Ruleset;
     linter.setRuleset({ extends: [[oas, 'recommended']], rules: {} });
@@ -77,8 +77,8 @@ describe('the OpenAPI document of the running store', () => {
   });
 
   it('is accepted by Spectral, without a warning', async () => {
-    expect(await spectralOf(openapi)).toEqual([]);
-    expect(await spectralOf(broken())).toContainEqual(expect.stringContaining('path-params'));
+    expect(await runSpectral(openapi)).toEqual([]);
+    expect(await runSpectral(broken())).toContainEqual(expect.stringContaining('path-params'));
   });
 });
 
@@ -108,7 +108,7 @@ describe('promtool', () => {
     });
 
   it('accepts the metrics of every service', async () => {
-    const rows = (await store.rows()).filter(({ service }) => store.recordOf(service));
+    const rows = (await store.rows()).filter(({ service }) => store.findRecord(service));
     expect(rows.length).toBeGreaterThanOrEqual(10);
     for (const { service, url } of rows) {
       const response = await fetch(`${url!.replace('localhost', '127.0.0.1')}/metrics`);
@@ -134,7 +134,7 @@ describe('promtool', () => {
       .map(({ labels }) => `${labels.job} ${labels.__address__}`)
       .sort();
     const expected = (await store.rows())
-      .filter(({ service }) => store.recordOf(service))
+      .filter(({ service }) => store.findRecord(service))
       .map(({ service, url }) => `${service} ${new URL(url!.replace('localhost', '127.0.0.1')).host}`)
       .sort();
     expect(found.filter((one) => !one.startsWith('greetings '))).toEqual(expected);

@@ -161,7 +161,7 @@ export class Store extends Jogakbo {
     });
   }
 
-  async statusOf(token: string, orderId: string): Promise<string> {
+  async readStatus(token: string, orderId: string): Promise<string> {
     return (await this.call('GET', `/v1/orders/${orderId}`, { token })).body?.status;
   }
 

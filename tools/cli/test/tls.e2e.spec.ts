@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { connectOptionsOf } from '@jogakbo/messaging/address';
+import { toConnectOptions } from '@jogakbo/messaging/address';
 import { exchanges, queues, retryKey } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
@@ -11,7 +11,7 @@ import { authorityFile, certificateFile } from '../src/certificate-files.ts';
 import { layOut } from '../src/private-postgres.ts';
 import { readRun } from '../src/run-record.ts';
 import { keptPorts, openSecrets, openState } from '../src/state.ts';
-import { brokerUrlOf, databaseUrlOf } from '../src/store-access.ts';
+import { getBrokerUrl, getDatabaseUrl } from '../src/store-access.ts';
 import { brokerServer, databaseServer, withCertificate } from '../src/store-tls.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 import { until } from './jogakbo.ts';
@@ -21,7 +21,7 @@ const withTls = { JOGAKBO_TLS: '1' };
 const start = ['start', '--detach', '--no-seed'];
 
 /** Logs in at a broker. Gives whom it takes us for, or why it does not let us in. */
-async function atBroker(url: string, options = connectOptionsOf(url), names = ['orders', 'payments']) {
+async function atBroker(url: string, options = toConnectOptions(url), names = ['orders', 'payments']) {
   let connection: ChannelModel | undefined;
   try {
     connection = await connect(url, { ...options, timeout: 10_000 });
@@ -111,8 +111,8 @@ describe('TLS', () => {
     await keepCertificates(strange, 'strange', [{ name: 'orders', is: 'client' }]);
     const ca = readFileSync(authorityFile(tls));
     const url = `${broker('amqps')}?auth_mechanism=external`;
-    const stranger = connectOptionsOf(withCertificate(url, strange, 'orders'));
-    expect(await atBroker(url, { ...connectOptionsOf(url), ca })).toMatch(refused);
+    const stranger = toConnectOptions(withCertificate(url, strange, 'orders'));
+    expect(await atBroker(url, { ...toConnectOptions(url), ca })).toMatch(refused);
     expect(await atBroker(url, { ...stranger, ca })).toMatch(refused);
     const asStranger = new URL(withCertificate(database('orders'), strange, 'orders'));
     asStranger.searchParams.set('sslrootcert', authorityFile(tls));
@@ -122,7 +122,7 @@ describe('TLS', () => {
   });
 
   it('believes in no server of another authority', async () => {
-    const certificate = connectOptionsOf(withCertificate(broker('amqps'), tls, 'orders'));
+    const certificate = toConnectOptions(withCertificate(broker('amqps'), tls, 'orders'));
     const ca = readFileSync(authorityFile(strange));
     expect(await atBroker(broker('amqps'), { ...certificate, ca })).toMatch(/^refused: .*certificate/);
     const url = new URL(withCertificate(database('orders'), tls, 'orders'));
@@ -132,7 +132,7 @@ describe('TLS', () => {
 
   it('gives nobody the login of another, not even with the password', async () => {
     const secrets = openSecrets(state);
-    const { credentials: _, ...certificate } = connectOptionsOf(
+    const { credentials: _, ...certificate } = toConnectOptions(
       withCertificate(broker('amqps'), tls, 'orders'),
     );
     const operator = new URL(broker('amqps'));
@@ -141,7 +141,7 @@ describe('TLS', () => {
     const payments = new URL(withCertificate(database('payments'), tls, 'orders'));
     payments.password = secrets.services.payments!;
     expect(await atDatabase(payments.href)).toMatch(/^refused: certificate authentication failed/);
-    expect(await atDatabase(databaseUrlOf(state, 'orders').replace('/orders?', '/payments?'))).toMatch(
+    expect(await atDatabase(getDatabaseUrl(state, 'orders').replace('/orders?', '/payments?'))).toMatch(
       /^refused: permission denied for database/,
     );
   });
@@ -155,7 +155,7 @@ describe('TLS', () => {
     const own = withCertificate(broker('amqps'), tls, 'orders');
     const atMost = (maxVersion: 'TLSv1.1' | 'TLSv1.2') =>
       atBroker(own, {
-        ...connectOptionsOf(own),
+        ...toConnectOptions(own),
         ...{ minVersion: 'TLSv1.1', maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' },
       });
     expect(await atMost('TLSv1.2')).toBe('orders');
@@ -164,17 +164,17 @@ describe('TLS', () => {
 
   it('can be left and taken up again over the same data, and renews what soon ends', async () => {
     const keep = 'CREATE TABLE kept AS SELECT 1 AS one';
-    expect(await atDatabase(databaseUrlOf(state, 'orders'), keep)).toBe('');
-    const url = brokerUrlOf(state);
-    const connection = await connect(url, connectOptionsOf(url));
+    expect(await atDatabase(getDatabaseUrl(state, 'orders'), keep)).toBe('');
+    const url = getBrokerUrl(state);
+    const connection = await connect(url, toConnectOptions(url));
     await (await connection.createChannel()).assertQueue('kept', { durable: true });
     await connection.close();
     const dataIsThere = async () => {
-      expect(await atDatabase(databaseUrlOf(state, 'orders'), 'SELECT one::text AS said FROM kept')).toBe(
+      expect(await atDatabase(getDatabaseUrl(state, 'orders'), 'SELECT one::text AS said FROM kept')).toBe(
         '1',
       );
-      const url = brokerUrlOf(state);
-      const connection = await connect(url, connectOptionsOf(url));
+      const url = getBrokerUrl(state);
+      const connection = await connect(url, toConnectOptions(url));
       await (await connection.createChannel()).checkQueue('kept');
       await connection.close();
     };
@@ -184,7 +184,7 @@ describe('TLS', () => {
     process.kill(pid, 'SIGKILL');
     await until(async () => (await workspace.row('supervisor'))?.state === 'ended');
     expect((await workspace.run(start)).output).not.toContain('TLS');
-    expect(new URL(brokerUrlOf(state)).protocol).toBe('amqp:');
+    expect(new URL(getBrokerUrl(state)).protocol).toBe('amqp:');
     await dataIsThere();
     await workspace.run(['stop']);
 

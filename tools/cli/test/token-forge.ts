@@ -3,7 +3,7 @@ import { ServiceKey } from '@jogakbo/messaging/service-key';
 import { decodeJwt, importJWK, SignJWT, type JWK, type JWTPayload } from 'jose';
 import pg from 'pg';
 import { openSecrets, openState } from '../src/state.ts';
-import { databaseUrlOf } from '../src/store-access.ts';
+import { getDatabaseUrl } from '../src/store-access.ts';
 import { type Store } from './store.ts';
 
 /** Signs with the store's own key whatever the store itself never would: one thing about a token is wrong, and no other. */
@@ -16,7 +16,7 @@ export class TokenForge {
 
   static async open(store: Store): Promise<TokenForge> {
     const state = openState(store.home);
-    const identity = new pg.Client({ connectionString: databaseUrlOf(state, 'identity') });
+    const identity = new pg.Client({ connectionString: getDatabaseUrl(state, 'identity') });
     await identity.connect();
     const { rows } = await identity.query(
       'SELECT kid, private_jwk FROM signing_key WHERE active_at <= now() ORDER BY active_at DESC LIMIT 1',

@@ -6,7 +6,7 @@ import { exchanges } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { brokerUser } from '../src/private-broker.ts';
 import { openSecrets, openState } from '../src/state.ts';
-import { brokerUrlOf } from '../src/store-access.ts';
+import { getBrokerUrl } from '../src/store-access.ts';
 import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
 
@@ -15,7 +15,7 @@ export const trust = (store: Store) =>
     let broker: ChannelModel;
 
     beforeAll(async () => {
-      broker = await connect(brokerUrlOf(openState(store.home)));
+      broker = await connect(getBrokerUrl(openState(store.home)));
     });
     afterAll(async () => {
       await store.run(['dead', 'discard', '--all', '--yes']);
@@ -53,7 +53,7 @@ export const trust = (store: Store) =>
       expect((await store.run(['dead', 'replay', '--all', '--yes'])).code).toBe(0);
       await until(async () => (await causes()).length === 2);
       expect(await store.available(productId)).toBe(5);
-      const { url } = store.recordOf('inventory')!;
+      const { url } = store.findRecord('inventory')!;
       const metrics = await (await fetch(`${url}/metrics`)).text();
       expect(metrics).toMatch(/messages_of_strangers_total\{kind="event",[^}]*\} [1-9]/);
     });
@@ -61,7 +61,7 @@ export const trust = (store: Store) =>
     /** With the stolen login of a service. */
     async function as(service: string, work: (channel: ConfirmChannel) => Promise<unknown>): Promise<void> {
       const state = openState(store.home);
-      const url = new URL(brokerUrlOf(state));
+      const url = new URL(getBrokerUrl(state));
       url.username = service;
       url.password = openSecrets(state).brokerLogins[service]!;
       const model = await connect(url.href);
@@ -170,7 +170,7 @@ export const trust = (store: Store) =>
       };
       await until(async () => (await refused()).length === 1);
       // The first two came into the queue of the queries, of which nothing is kept.
-      const { url } = store.recordOf('identity')!;
+      const { url } = store.findRecord('identity')!;
       const metrics = await (await fetch(`${url}/metrics`)).text();
       expect(metrics).toMatch(/messages_of_strangers_total\{kind="command",[^}]*\} 3/);
       expect(new Set((await refused()).map(({ cause }) => cause))).toEqual(

@@ -12,7 +12,7 @@ export const twoGateways = (doors: Doors) => {
   const here = (token: string) => store.call('GET', '/v1/members/me', { token });
   const there = (token: string) => store.call('GET', '/v1/members/me', { token, url: doors.second.url });
   /** What is left of the member's own limit. */
-  const leftOf = ({ headers }: Answer) =>
+  const readRemaining = ({ headers }: Answer) =>
     Number(/"member";r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1] ?? Number.NaN);
 
   /** How often each of the gateways has said something. */
@@ -25,7 +25,11 @@ export const twoGateways = (doors: Doors) => {
   const countTogether = () =>
     until(async () => {
       const { token } = await store.member();
-      const left = [leftOf(await here(token)), leftOf(await there(token)), leftOf(await here(token))];
+      const left = [
+        readRemaining(await here(token)),
+        readRemaining(await there(token)),
+        readRemaining(await here(token)),
+      ];
       return left[0]! - left[1]! === 1 && left[1]! - left[2]! === 1;
     }, 30_000);
 
@@ -98,8 +102,8 @@ export const twoGateways = (doors: Doors) => {
       }
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
       // Each has its own count: the two do not go down in turns.
-      const [one, two] = answers.slice(-2).map(leftOf);
-      expect([one, two]).toEqual([leftOf(answers.at(-4)!) - 1, leftOf(answers.at(-3)!) - 1]);
+      const [one, two] = answers.slice(-2).map(readRemaining);
+      expect([one, two]).toEqual([readRemaining(answers.at(-4)!) - 1, readRemaining(answers.at(-3)!) - 1]);
       await countTogether();
       const times = (text: string, at: number) => said(text).map((now, door) => now - before[at]![door]!);
       expect([times('Redis is away', 0), times('Redis is back', 1)]).toEqual([

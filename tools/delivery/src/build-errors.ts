@@ -12,7 +12,7 @@ export function parseSwcError(message: string): PartialMessage[] {
 }
 
 /** `file:line: message`, as editors and terminals understand it. */
-export function lineOf({ text, location }: PartialMessage): string {
+export function formatLine({ text, location }: PartialMessage): string {
   const file = location?.file?.replace(`${process.cwd()}/`, '');
   return file ? `${file}:${location!.line}: ${text}` : (text ?? 'unknown error');
 }

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
 import { build, context, type BuildOptions, type PartialMessage, type Plugin } from 'esbuild';
-import { lineOf, parseSwcError } from './build-errors.ts';
+import { formatLine, parseSwcError } from './build-errors.ts';
 import { watchFiles } from './watch-files.ts';
 
 const [app, flag] = process.argv.slice(2);
@@ -98,12 +98,12 @@ const options: BuildOptions = {
 async function run(once: () => ReturnType<typeof build>): Promise<string[] | undefined> {
   try {
     const { metafile, warnings } = await once();
-    for (const warning of warnings) console.error(lineOf(warning));
+    for (const warning of warnings) console.error(formatLine(warning));
     return Object.keys(metafile!.inputs);
   } catch (error) {
     const { errors = [] } = error as { errors?: PartialMessage[] };
     if (errors.length === 0) throw error;
-    for (const one of errors) console.error(lineOf(one));
+    for (const one of errors) console.error(formatLine(one));
     return undefined;
   }
 }

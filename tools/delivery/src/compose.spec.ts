@@ -32,8 +32,8 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const text = read('docker-compose.yml');
 const { services, secrets } = parse(text, { merge: true }) as Compose;
 const apps = readdirSync(join(root, 'apps')).filter((app) => existsSync(join(root, 'apps', app, 'src')));
-const sourceOf = (mount: Mount) => (typeof mount === 'string' ? mount : mount.source);
-const pathOf = (mount: Mount) => {
+const getSource = (mount: Mount) => (typeof mount === 'string' ? mount : mount.source);
+const getPath = (mount: Mount) => {
   const target = typeof mount === 'string' ? mount : mount.target;
   return target.startsWith('/') ? target : `/run/secrets/${target}`;
 };
@@ -95,8 +95,9 @@ describe('docker-compose.yml', () => {
   it.each(Object.entries(services))('mounts for %s the files that its settings name', (_, one) => {
     const mounts = one.secrets ?? [];
     const named = Object.entries(one.environment ?? {}).filter(([name]) => name.endsWith('_FILE'));
-    for (const [, path] of named) expect(mounts.map(pathOf)).toContain(/\/run\/secrets\/\w+/.exec(path)?.[0]);
-    for (const mount of mounts) expect(secrets).toHaveProperty(sourceOf(mount));
+    for (const [, path] of named)
+      expect(mounts.map(getPath)).toContain(/\/run\/secrets\/\w+/.exec(path)?.[0]);
+    for (const mount of mounts) expect(secrets).toHaveProperty(getSource(mount));
   });
 
   it("keeps Erlang's distribution, over which code runs, inside the container of the broker", () => {
@@ -115,13 +116,13 @@ describe('docker-compose.yml', () => {
       const mounts = [app, `${app}-migrate`].flatMap((name) => services[name]?.secrets ?? []);
       const others = apps.filter((other) => other !== app);
       for (const mount of mounts)
-        for (const other of others) expect(sourceOf(mount)).not.toMatch(new RegExp(`^${other}_`));
+        for (const other of others) expect(getSource(mount)).not.toMatch(new RegExp(`^${other}_`));
     }
   });
 
   it('has a secret for each value, made by the script', () => {
     const made = make();
-    const sources = Object.values(services).flatMap((one) => (one.secrets ?? []).map(sourceOf));
+    const sources = Object.values(services).flatMap((one) => (one.secrets ?? []).map(getSource));
     expect(new Set(sources)).toEqual(new Set(Object.keys(secrets)));
     for (const { environment } of Object.values(secrets)) expect(made.has(environment)).toBe(true);
   });

@@ -16,11 +16,11 @@ const ignored = dockerignore().add(read('.dockerignore'));
 const context = (paths: string[]) => paths.filter((path) => !ignored.ignores(path));
 
 /** Every file beneath the workspace but those of folders that are never read here, for their size. */
-function filesOf(folder: string): string[] {
+function listFiles(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (!entry.isDirectory()) return [path];
-    return ['node_modules', '.git', '.nx', '.jogakbo'].includes(entry.name) ? [] : filesOf(path);
+    return ['node_modules', '.git', '.nx', '.jogakbo'].includes(entry.name) ? [] : listFiles(path);
   });
 }
 
@@ -41,7 +41,7 @@ describe('the build context of the images', () => {
   ])('has no %s', (path) => expect(context([path])).toEqual([]));
 
   it('has what the images are built of, and no other kind of file', () => {
-    const files = context(filesOf('.'));
+    const files = context(listFiles('.'));
     for (const workspace of ['apps/orders', 'libs/service', 'libs/contracts/orders', 'tools/cli'])
       expect(files).toEqual(expect.arrayContaining([`${workspace}/package.json`]));
     for (const file of ['package-lock.json', 'apps/orders/src/main.ts', 'tools/delivery/src/build.ts'])

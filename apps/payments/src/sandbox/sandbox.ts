@@ -128,7 +128,7 @@ export class Sandbox implements OnModuleDestroy {
     for (const [method, pattern, handle] of this.#routes) {
       const match = request.method === method && pattern.exec(path);
       if (!match) continue;
-      const bytes = await bytesOf(request);
+      const bytes = await readBytes(request);
       if (bytes === undefined) return { status: 413 };
       const read = decode(match[1] ?? '', bytes);
       if (read === undefined) return { status: 400 };
@@ -157,7 +157,7 @@ function decode(id: string, bytes: Buffer): Pick<Asked, 'id' | 'body'> | undefin
 }
 
 /** Undefined where it is too long. */
-async function bytesOf(request: IncomingMessage): Promise<Buffer | undefined> {
+async function readBytes(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

@@ -4,7 +4,7 @@ import {
   lineOfText,
   Money,
   multilineText,
-  pageOf,
+  createPageSchema,
   pageQuery,
   service,
   Version,
@@ -55,7 +55,7 @@ const cache = { maxAge: 2, staleIfError: 3_600 };
 export const ListProducts = catalog.query('list-products', {
   description: 'The products on sale, in the order they were added.',
   input: z.strictObject({ category: Category.optional(), ...pageQuery }),
-  output: pageOf(Product),
+  output: createPageSchema(Product),
   rejections: { 'unknown-cursor': 400 },
   http: { route: 'GET /v1/products', cache },
   access: 'public',
@@ -106,7 +106,7 @@ export const FindProducts = catalog.query('find-products', {
       path: ['minPrice'],
       message: 'is more than maxPrice',
     }),
-  output: pageOf(Product.extend({ score: z.number() })).extend({
+  output: createPageSchema(Product.extend({ score: z.number() })).extend({
     currency: z.string().nullable(),
     facets: z.object({
       category: z.array(z.object({ value: z.string(), count: z.int() })),

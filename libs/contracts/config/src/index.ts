@@ -1,4 +1,12 @@
-import { lineOfText, pageOf, pageQuery, sensitive, service, Timestamp, Version } from '@jogakbo/contract';
+import {
+  lineOfText,
+  createPageSchema,
+  pageQuery,
+  sensitive,
+  service,
+  Timestamp,
+  Version,
+} from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const config = service(
@@ -113,7 +121,7 @@ export const ChangeSettings = config.command('change-settings', {
 export const ListVersions = config.query('list-versions', {
   description: 'Who changed what, when and why, newest first. Secrets are masked.',
   input: z.strictObject({ ...place, ...pageQuery }),
-  output: pageOf(
+  output: createPageSchema(
     z.object({
       ...{ version: Version, by: z.string(), at: Timestamp, reason: z.string() },
       restores: Version.nullable().describe('the version that it went back to'),

@@ -2,7 +2,7 @@ import {
   Id,
   Language,
   lineOfText,
-  pageOf,
+  createPageSchema,
   pageQuery,
   sensitive,
   service,
@@ -220,7 +220,7 @@ export const ListAudit = identity.query('list-audit', {
     memberId: Id.optional(),
     kind: AuditKind.optional(),
   }),
-  output: pageOf(
+  output: createPageSchema(
     z.object({
       ...{ auditId: Id, at: Timestamp, kind: AuditKind },
       memberId: Id.nullable().describe('whom it is about; null where nobody has the account'),

@@ -1,4 +1,4 @@
-import { Id, Timestamp, pageOf, pageQuery, service } from '@jogakbo/contract';
+import { Id, Timestamp, createPageSchema, pageQuery, service } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const notifications = service('notifications', 'Mail to members about what happened to them.');
@@ -20,7 +20,7 @@ export const ListMailbox = notifications.query('list-mailbox', {
       .optional(),
     ...pageQuery,
   }),
-  output: pageOf(
+  output: createPageSchema(
     z.object({
       mailId: Id,
       messageId: z.string(),

@@ -6,7 +6,7 @@ import {
   Money,
   Timestamp,
   Version,
-  pageOf,
+  createPageSchema,
   pageQuery,
   sensitive,
   service,
@@ -168,7 +168,7 @@ export const GetOrder = orders.query('get-order', {
 export const ListOrders = orders.query('list-orders', {
   description: "The member's own orders, newest first.",
   input: z.strictObject(pageQuery),
-  output: pageOf(Summary.extend({ placedAt: Timestamp, lines: z.array(OrderLine) })).extend({
+  output: createPageSchema(Summary.extend({ placedAt: Timestamp, lines: z.array(OrderLine) })).extend({
     pending: z.boolean().describe('true where the newest changes are not in the list yet: ask again'),
   }),
   rejections: { 'unknown-cursor': 400 },

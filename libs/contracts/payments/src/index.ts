@@ -1,4 +1,4 @@
-import { Id, Money, Timestamp, pageOf, sensitive, service } from '@jogakbo/contract';
+import { Id, Money, Timestamp, createPageSchema, sensitive, service } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export const payments = service('payments', 'Money: authorizations, captures, refunds and the ledger.');
@@ -39,7 +39,7 @@ export const CheckPaymentToken = payments.query('check-payment-token', {
 export const ListOrderPayments = payments.query('list-order-payments', {
   description: 'The payments of an order, with their ledger entries.',
   input: z.strictObject({ orderId: Id }),
-  output: pageOf(
+  output: createPageSchema(
     z.object({
       paymentId: Id,
       status: PaymentStatus,

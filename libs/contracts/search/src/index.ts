@@ -1,4 +1,4 @@
-import { CurrencyCode, Id, Money, pageOf, pageQuery, service } from '@jogakbo/contract';
+import { CurrencyCode, Id, Money, createPageSchema, pageQuery, service } from '@jogakbo/contract';
 import { z } from 'zod';
 
 export { decodeCursor, encodeCursor, type SearchCursor } from './cursor.ts';
@@ -67,7 +67,7 @@ export const SearchProducts = search.query('search-products', {
       path: ['minPrice'],
       message: 'is more than maxPrice',
     }),
-  output: pageOf(Hit).extend({
+  output: createPageSchema(Hit).extend({
     currency: z.string().nullable().describe('in which prices were compared; null where nothing was found'),
     facets: Facets,
     degraded,
