@@ -4,9 +4,9 @@ import { GetMemberEmail } from '@jogakbo/contracts-identity';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { ConfigVersion, newest, toPlace, type Kept, type Place, type Settings } from './config-version.ts';
+import { ConfigVersion, newest, toPlace, type StoredSetting, type Place, type Settings } from './config-version.ts';
 import { SettingsCheck } from './settings-check.ts';
-import { Vault } from './vault.ts';
+import { SecretEncryption } from './vault.ts';
 
 type Change = Body<typeof ChangeSettings>['settings'][number];
 
@@ -15,7 +15,7 @@ type Change = Body<typeof ChangeSettings>['settings'][number];
 export class ChangeSettingsHandler {
   constructor(
     private readonly ask: Ask,
-    private readonly vault: Vault,
+    private readonly vault: SecretEncryption,
     private readonly check: SettingsCheck,
   ) {}
 
@@ -45,7 +45,7 @@ export class ChangeSettingsHandler {
     place: Place,
     settings: Settings,
     { key, value, secret }: Change,
-    stamp: Omit<Kept, 'value' | 'secret'>,
+    stamp: Omit<StoredSetting, 'value' | 'secret'>,
   ): boolean {
     const known = Object.hasOwn(settings, key) ? settings[key] : undefined;
     if (value === null) return known ? delete settings[key] : false;
@@ -55,11 +55,11 @@ export class ChangeSettingsHandler {
         'every service reads the settings of application: set a secret for the one that needs it';
       throw ChangeSettings.reject('shared-secret', message, [{ path: key, message }]);
     }
-    const before = known?.secret ? this.vault.open(place, key, known.value) : known?.value;
+    const before = known?.secret ? this.vault.decrypt(place, key, known.value) : known?.value;
     if (before === value && known?.secret === isSecret) return false;
     settings[key] = {
       ...{ ...stamp, secret: isSecret },
-      value: isSecret ? this.vault.close(place, key, value) : value,
+      value: isSecret ? this.vault.encrypt(place, key, value) : value,
     };
     return true;
   }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { masked } from '@jogakbo/contracts-config';
-import { differences, listed, type Kept } from './config-version.ts';
+import { differences, listed, type StoredSetting } from './config-version.ts';
 
-const kept = (value: string, secret = false): Kept => ({
+const kept = (value: string, secret = false): StoredSetting => ({
   ...{ value, secret, version: 1, by: 'kim', at: '2026-11-21T00:00:00.000Z' },
 });
 

@@ -9,14 +9,14 @@ export interface Place {
 }
 
 /** One setting: a secret is sealed. It remembers the version that gave it its value. */
-export interface Kept {
+export interface StoredSetting {
   value: string;
   secret: boolean;
   version: number;
   by: string;
   at: string;
 }
-export type Settings = Record<string, Kept>;
+export type Settings = Record<string, StoredSetting>;
 
 /** All settings of a place, as one change left them. Never changed afterwards. */
 @Entity('config_version')
@@ -64,7 +64,7 @@ export interface Difference {
   after: string | null;
 }
 
-const shown = (kept: Kept | undefined): string | null => (kept ? (kept.secret ? masked : kept.value) : null);
+const shown = (kept: StoredSetting | undefined): string | null => (kept ? (kept.secret ? masked : kept.value) : null);
 
 /** What differs, by key; of secrets only that they differ. */
 export function differences(before: Settings, after: Settings): Difference[] {

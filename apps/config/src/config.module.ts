@@ -12,7 +12,7 @@ import { SettingsCheck } from './settings-check.ts';
 import { ConfigSettings } from './settings.ts';
 import { Sources } from './sources.ts';
 import { SpringController } from './spring.controller.ts';
-import { Vault } from './vault.ts';
+import { SecretEncryption } from './vault.ts';
 
 @Service({
   contract: config,
@@ -20,7 +20,7 @@ import { Vault } from './vault.ts';
   settings: ConfigSettings,
   migrations: [Consistency1700000000000, InboxSender1700000000100, ConfigVersions1700000004000],
   entities: [ConfigVersion],
-  providers: [Vault, Sources, RunningInstances, SettingsCheck],
+  providers: [SecretEncryption, Sources, RunningInstances, SettingsCheck],
   handlers: [ReadSettingsHandler, ChangeSettingsHandler, ExplainSettingsHandler, SpringController],
 })
 export class ConfigModule {}

@@ -3,14 +3,14 @@ import { describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
 import { ReadSettingsHandler } from './read-settings.ts';
 import type { Sources } from './sources.ts';
-import type { Vault } from './vault.ts';
+import type { SecretEncryption } from './vault.ts';
 
 describe('the settings of a service', () => {
   const read = (application: string, sender: string | undefined, enforced: boolean) =>
     new ReadSettingsHandler(
       {} as DataSource,
       { of: async () => [] } as unknown as Sources,
-      { knows: () => true } as unknown as Vault,
+      { knows: () => true } as unknown as SecretEncryption,
       { enforced } as KnownGrants,
     ).read({ application, profiles: ['default'], label: 'main' }, { incoming: { sender } } as MessageContext);
 

@@ -19,14 +19,14 @@ import {
   type Settings,
 } from './config-version.ts';
 import { Sources } from './sources.ts';
-import { Vault } from './vault.ts';
+import { SecretEncryption } from './vault.ts';
 
 @Controller()
 export class ReadSettingsHandler {
   constructor(
     private readonly dataSource: DataSource,
     private readonly sources: Sources,
-    private readonly vault: Vault,
+    private readonly vault: SecretEncryption,
     private readonly grants: KnownGrants,
   ) {}
 
@@ -44,7 +44,7 @@ export class ReadSettingsHandler {
         ...toPlace(source),
         settings: Object.entries(source.settings).map(([key, { value, secret, version, by }]) => ({
           ...{ key, secret, version, by },
-          value: secret ? this.vault.sealFor(application, toPlace(source), key, value) : value,
+          value: secret ? this.vault.encryptFor(application, toPlace(source), key, value) : value,
         })),
       })),
     };

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Body } from '@jogakbo/contract';
 import { SettingsAsked, SettingsTold } from '@jogakbo/contracts-config';
 import { BrokerConnection, Instances, Listener, Publisher } from '@jogakbo/messaging';
-import { tell } from '@jogakbo/service';
+import { reportSettings } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 
 /**
@@ -11,7 +11,7 @@ import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nest
  */
 const patience = 1_000;
 
-export type Told = Body<typeof SettingsTold>;
+export type ReportedSettings = Body<typeof SettingsTold>;
 type Question = Omit<Body<typeof SettingsAsked>, 'ask'>;
 
 /** Keeps nothing: what is in force, and what would be refused, is asked of the instances that run. */
@@ -19,7 +19,7 @@ type Question = Omit<Body<typeof SettingsAsked>, 'ask'>;
 export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
   readonly #instances: Instances;
   readonly #listener: Listener;
-  readonly #asking = new Map<string, (told: Told) => void>();
+  readonly #asking = new Map<string, (told: ReportedSettings) => void>();
 
   constructor(
     connection: BrokerConnection,
@@ -52,16 +52,16 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
    * @param question makes it of the id under which it is asked
    * @returns what those told that answered in time
    */
-  async ask(application: string, question: (ask: string) => Omit<Question, 'application'>): Promise<Told[]> {
+  async ask(application: string, question: (ask: string) => Omit<Question, 'application'>): Promise<ReportedSettings[]> {
     const waiting = new Set(
       this.#instances.alive.filter(({ service }) => service === application).map(({ instance }) => instance),
     );
-    const told: Told[] = [];
+    const told: ReportedSettings[] = [];
     const ask = randomUUID();
     let timer: NodeJS.Timeout | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
-        const hear = (one: Told) => {
+        const hear = (one: ReportedSettings) => {
           // Another service may answer, and is not the one that was asked.
           if (getService(one) !== application) return;
           told.push(one);
@@ -69,7 +69,7 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
         };
         this.#asking.set(ask, hear);
         timer = setTimeout(resolve, patience);
-        tell(this.publisher, 'config', SettingsAsked({ ask, application, ...question(ask) })).catch(reject);
+        reportSettings(this.publisher, 'config', SettingsAsked({ ask, application, ...question(ask) })).catch(reject);
       });
     } finally {
       clearTimeout(timer);
@@ -84,4 +84,4 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
 }
 
 /** An instance is called like its service, with one more part. */
-const getService = ({ instance }: Told): string => instance.slice(0, instance.lastIndexOf('-'));
+const getService = ({ instance }: ReportedSettings): string => instance.slice(0, instance.lastIndexOf('-'));

@@ -3,14 +3,14 @@ import { ChangeSettings, shared } from '@jogakbo/contracts-config';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { Injectable } from '@nestjs/common';
 import { RunningInstances } from './running-instances.ts';
-import { Vault } from './vault.ts';
+import { SecretEncryption } from './vault.ts';
 
 /** Refuses what a service would refuse, before it is kept. */
 @Injectable()
 export class SettingsCheck {
   constructor(
     private readonly running: RunningInstances,
-    private readonly vault: Vault,
+    private readonly vault: SecretEncryption,
   ) {}
 
   /**
@@ -24,7 +24,7 @@ export class SettingsCheck {
     const told = await Promise.all(
       services.map((service) =>
         this.running.ask(service, (ask) => ({
-          proposed: this.vault.sealText(service, ask, JSON.stringify(settings)),
+          proposed: this.vault.encryptText(service, ask, JSON.stringify(settings)),
         })),
       ),
     );

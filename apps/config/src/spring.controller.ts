@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { toPlace, type ConfigVersion } from './config-version.ts';
 import { Sources } from './sources.ts';
 import { formats, type Flat } from './spring-formats.ts';
-import { Vault } from './vault.ts';
+import { SecretEncryption } from './vault.ts';
 
 const mainLabel = 'main';
 const name = /^[\w-]{1,60}$/;
@@ -21,7 +21,7 @@ type Wanted = { application: string; profiles: string[]; label: string } | numbe
 export class SpringController {
   constructor(
     private readonly sources: Sources,
-    private readonly vault: Vault,
+    private readonly vault: SecretEncryption,
   ) {}
 
   /** `/{application}-{profile}.yml` */
@@ -104,7 +104,7 @@ export class SpringController {
     return Object.fromEntries(
       Object.entries(version.settings).map(([key, { value, secret }]) => [
         key,
-        secret ? this.vault.open(toPlace(version), key, value) : value,
+        secret ? this.vault.decrypt(toPlace(version), key, value) : value,
       ]),
     );
   }

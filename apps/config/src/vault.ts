@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { seal, sealingKey, unseal } from '@jogakbo/consistency';
+import { encrypt, deriveKey, decrypt } from '@jogakbo/consistency';
 import { clientKey } from '@jogakbo/service';
 import { readBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { Injectable } from '@nestjs/common';
@@ -11,12 +11,12 @@ const about = ({ application, profile, label }: Place, key: string): string =>
 
 /** Keeps secrets closed: at rest with the server's own key, on their way with that of the service they are for. */
 @Injectable()
-export class Vault {
+export class SecretEncryption {
   readonly #keys: Buffer[];
   readonly #clients: Map<string, { password: string; key: Buffer }>;
 
   constructor({ configKey, configClients }: ConfigSettings) {
-    this.#keys = configKey.map((text) => sealingKey(text, 'config at rest'));
+    this.#keys = configKey.map((text) => deriveKey(text, 'config at rest'));
     this.#clients = new Map(
       Object.entries(configClients).map(([service, password]) => [
         service,
@@ -26,15 +26,15 @@ export class Vault {
   }
 
   /** A secret as it is kept. */
-  close(place: Place, key: string, text: string): string {
-    return seal(this.#keys[0]!, text, about(place, key));
+  encrypt(place: Place, key: string, text: string): string {
+    return encrypt(this.#keys[0]!, text, about(place, key));
   }
 
   /** A kept secret in clear. @throws Error where none of the keys fits */
-  open(place: Place, key: string, sealed: string): string {
+  decrypt(place: Place, key: string, sealed: string): string {
     for (const candidate of this.#keys) {
       try {
-        return unseal(candidate, sealed, about(place, key));
+        return decrypt(candidate, sealed, about(place, key));
       } catch {
         // An older key may fit.
       }
@@ -52,13 +52,13 @@ export class Vault {
   }
 
   /** A text that only this service can open, as what it is about. */
-  sealText(service: string, about: string, text: string): string {
-    return seal(this.#clients.get(service)!.key, text, about);
+  encryptText(service: string, about: string, text: string): string {
+    return encrypt(this.#clients.get(service)!.key, text, about);
   }
 
   /** A kept secret, sealed anew for one service. */
-  sealFor(service: string, place: Place, key: string, sealed: string): string {
-    return this.sealText(service, key, this.open(place, key, sealed));
+  encryptFor(service: string, place: Place, key: string, sealed: string): string {
+    return this.encryptText(service, key, this.decrypt(place, key, sealed));
   }
 
   /** The service that the header of HTTP Basic proves; undefined where it proves nothing. */

@@ -11,7 +11,7 @@ import {
   SettingsChanged,
 } from '@jogakbo/contracts-config';
 import type { ServiceUnderTest } from '@jogakbo/testing';
-import { unseal } from '@jogakbo/consistency';
+import { decrypt } from '@jogakbo/consistency';
 import { clientKey } from '@jogakbo/service';
 import { email, operator, passwords, set, startServer } from './server.ts';
 
@@ -173,10 +173,10 @@ describe('config', () => {
       const answer = await server.ask(ReadSettings, question);
       expect(JSON.stringify(answer)).not.toContain(secret);
       const { value } = answer.sources[0]!.settings[0]!;
-      expect(unseal(clientKey('orders', passwords.orders), value, 'token')).toBe(`${secret}-new`);
-      expect(() => unseal(clientKey('orders', passwords.toys), value, 'token')).toThrow();
-      expect(() => unseal(clientKey('toys', passwords.toys), value, 'token')).toThrow();
-      expect(() => unseal(clientKey('orders', passwords.orders), value, 'other')).toThrow();
+      expect(decrypt(clientKey('orders', passwords.orders), value, 'token')).toBe(`${secret}-new`);
+      expect(() => decrypt(clientKey('orders', passwords.toys), value, 'token')).toThrow();
+      expect(() => decrypt(clientKey('toys', passwords.toys), value, 'token')).toThrow();
+      expect(() => decrypt(clientKey('orders', passwords.orders), value, 'other')).toThrow();
       const stranger = server.ask(ReadSettings, { ...question, application: 'stranger' });
       await expect(stranger).rejects.toMatchObject({ code: 'unknown-client' });
     });
@@ -192,7 +192,7 @@ describe('config', () => {
         ...{ application: 'orders', profiles: ['default'], label: 'main' },
       });
       const { value } = sources[0]!.settings[0]!;
-      expect(unseal(clientKey('orders', passwords.orders), value, 'token')).toBe(secret);
+      expect(decrypt(clientKey('orders', passwords.orders), value, 'token')).toBe(secret);
     });
   });
 });

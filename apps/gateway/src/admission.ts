@@ -2,7 +2,7 @@ import { platformRejection, Rejection, type Access, type RateLimit } from '@joga
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { toNetwork } from './client-address.ts';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import { withLowerIds } from './ids.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';
@@ -37,7 +37,7 @@ export class Admission {
    * @returns true with `exchange.admitted`, false where it is answered already
    * @throws what `problemOf` knows how to show
    */
-  async admits(exchange: Exchange): Promise<boolean> {
+  async admits(exchange: RequestContext): Promise<boolean> {
     const { method, path, headers } = exchange;
     const match = this.services.table.find(method, path);
     if (match.found === 'route') {
@@ -78,7 +78,7 @@ export class Admission {
    * token that is good nor one that is not opens a count of its own.
    * @throws Rejection `too-many-requests`
    */
-  #countNetwork(exchange: Exchange, match: Match): Promise<void> {
+  #countNetwork(exchange: RequestContext, match: Match): Promise<void> {
     const network = toNetwork(exchange.address);
     const claims: Claim[] = [{ policy: 'address', limit: this.settings.rateLimitAddress, key: network }];
     if (match.found === 'route' && match.route.http.limit)
@@ -87,7 +87,7 @@ export class Admission {
   }
 
   /** Beside the network, a member counts wherever it comes from. @throws Rejection `too-many-requests` */
-  #countMember(exchange: Exchange, route: Route, { memberId }: Caller): Promise<void> {
+  #countMember(exchange: RequestContext, route: Route, { memberId }: Caller): Promise<void> {
     const claims: Claim[] = [{ policy: 'member', limit: this.settings.rateLimitMember, key: memberId }];
     const limit = route.http.memberLimit ?? route.http.limit;
     if (limit) claims.push(toClaim('member-route', route, limit, memberId));
@@ -95,7 +95,7 @@ export class Admission {
   }
 
   /** @throws Rejection `unauthenticated` @throws RemoteFault where a token cannot be checked now */
-  async #authenticate(exchange: Exchange, access: Access): Promise<Caller> {
+  async #authenticate(exchange: RequestContext, access: Access): Promise<Caller> {
     const token = await this.tokens.verify(getAuthorizations(exchange));
     // After the verification, which may be remembered: what is revoked meanwhile is refused with the next request.
     this.revocations.mustKnow(access === 'public');
@@ -110,7 +110,7 @@ const toClaim = (policy: Claim['policy'], { contract }: Route, limit: RateLimit,
 });
 
 /** Every header Authorization, not only the first, by which Node would go: something before us may go by the last. */
-const getAuthorizations = ({ request }: Exchange): string[] => request.headersDistinct['authorization']!;
+const getAuthorizations = ({ request }: RequestContext): string[] => request.headersDistinct['authorization']!;
 
 /** Refused by default: what is not named here is nobody's. @throws Rejection */
 function mustBeAllowed(access: Access, caller: Caller | undefined): void {
@@ -132,7 +132,7 @@ function mustBeRecent(maxAuthAge: number | undefined, caller: Caller | undefined
   );
 }
 
-function refuseMethod(exchange: Exchange, allow: string[]): false {
+function refuseMethod(exchange: RequestContext, allow: string[]): false {
   const { method } = exchange.header('allow', [...allow, 'OPTIONS'].join(', '));
   if (method !== 'OPTIONS')
     throw new Rejection('method-not-allowed', 405, `${method} is not one of ${allow.join(', ')}`);

@@ -1,14 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { Rejection } from '@jogakbo/contract';
 import { parse } from 'secure-json-parse';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import { form } from './pages.ts';
 
 const unsupported = (detail: string) => new Rejection('unsupported-media-type', 415, detail);
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Whether there is one: what is sent with GET means nothing. */
-export const hasBody = ({ method, headers }: Exchange): boolean =>
+export const hasBody = ({ method, headers }: RequestContext): boolean =>
   method !== 'GET' &&
   method !== 'HEAD' &&
   (headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0');
@@ -20,7 +20,7 @@ export const hasBody = ({ method, headers }: Exchange): boolean =>
  * @throws Rejection `unsupported-media-type`, `payload-too-large`, `invalid-encoding`, `invalid-json`; so is what would
  *   poison a prototype
  */
-export async function readBody(exchange: Exchange, limit: number): Promise<unknown> {
+export async function readBody(exchange: RequestContext, limit: number): Promise<unknown> {
   const isForm = exchange.admitted.route.pages !== undefined;
   mustBeReadable(exchange, isForm ? form : 'application/json');
   const text = decode(await readBytes(exchange, limit));
@@ -34,7 +34,7 @@ export async function readBody(exchange: Exchange, limit: number): Promise<unkno
 }
 
 /** @throws Rejection for another type, charset or content coding */
-function mustBeReadable(exchange: Exchange, wanted: string): void {
+function mustBeReadable(exchange: RequestContext, wanted: string): void {
   const { 'content-type': given = '', 'content-encoding': coding = 'identity' } = exchange.headers;
   if (coding.trim().toLowerCase() !== 'identity') {
     exchange.header('accept-encoding', 'identity');
@@ -65,7 +65,7 @@ function mustBeForm(text: string): string {
   }
 }
 
-async function readBytes(exchange: Exchange, limit: number): Promise<Buffer> {
+async function readBytes(exchange: RequestContext, limit: number): Promise<Buffer> {
   const { request } = exchange;
   const tooLarge = () => {
     // More may come than anybody wants to keep.

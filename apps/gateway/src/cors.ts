@@ -1,4 +1,4 @@
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 
 /** What pages of other origins may send and read, beside what they always may. */
 const mayAsk = {
@@ -19,7 +19,7 @@ const mayRead = [
  * it, so that their browser refuses.
  * @returns true where this was all that was asked, and is answered
  */
-export function answersCors(origins: string[], exchange: Exchange): boolean {
+export function answersCors(origins: string[], exchange: RequestContext): boolean {
   if (origins.length === 0) return false;
   exchange.append('vary', 'Origin');
   const { origin } = exchange.headers;

@@ -9,7 +9,7 @@ import {
 import { Injectable } from '@nestjs/common';
 import Negotiator from 'negotiator';
 import { page, script, style } from './docs-page.ts';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import { homeIndex, homePage } from './home-page.ts';
 import { KnownServices } from './known-services.ts';
 import { assertionKeysPath, MemberAssertions } from './member-assertion.ts';
@@ -144,7 +144,7 @@ export class Documents {
   ) {}
 
   /** @returns whether one of them was asked for, and is answered */
-  answer(exchange: Exchange): boolean {
+  answer(exchange: RequestContext): boolean {
     const { path } = exchange;
     if (path === '/' && !this.#isAnnounced()) this.#sendHome(exchange);
     else if (path === '/docs') this.#sendPage(exchange, pagePolicy, page);
@@ -161,7 +161,7 @@ export class Documents {
   }
 
   /** For browsers a page; for all who do not prefer one, the same as JSON. */
-  #sendHome(exchange: Exchange): void {
+  #sendHome(exchange: RequestContext): void {
     exchange.append('vary', 'Accept');
     const accept = exchange.headers.accept?.slice(0, longestAccept);
     const preferred = new Negotiator({ headers: { accept } }).mediaType([json, 'text/html']);
@@ -171,7 +171,7 @@ export class Documents {
     exchange.send(200, JSON.stringify(homeIndex));
   }
 
-  #sendPage(exchange: Exchange, policy: string, content: string): void {
+  #sendPage(exchange: RequestContext, policy: string, content: string): void {
     exchange.route = exchange.path;
     exchange
       .setHeaders({
@@ -182,7 +182,7 @@ export class Documents {
   }
 
   /** Rendered once for what is announced now. */
-  #send(exchange: Exchange, render: () => JsonSchema): void {
+  #send(exchange: RequestContext, render: () => JsonSchema): void {
     const { path } = exchange;
     exchange.route = path;
     const { table } = this.services;

@@ -10,7 +10,7 @@ import { getClientAddress, isOriginKnown, isSecure } from './client-address.ts';
 import { answersCors } from './cors.ts';
 import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
-import { Exchange } from './exchange.ts';
+import { RequestContext } from './exchange.ts';
 import { Forward } from './forward.ts';
 import { mostHeaders, mustBeHttp, parseTarget } from './http-syntax.ts';
 import { KnownServices } from './known-services.ts';
@@ -91,7 +91,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     response: ServerResponse,
     expects: 'continue' | 'unknown' | undefined,
   ): Promise<void> {
-    const exchange = new Exchange(request, response, head, getClientAddress(request, trustProxy), isLast);
+    const exchange = new RequestContext(request, response, head, getClientAddress(request, trustProxy), isLast);
     exchange.awaitsContinue = expects !== undefined;
     exchange.whenOver(() => log.end(exchange));
     const { socket } = request;
@@ -122,7 +122,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   }
 
   /** What is asked of the gateway itself. */
-  function answersItself(exchange: Exchange): boolean {
+  function answersItself(exchange: RequestContext): boolean {
     const { method, path } = exchange;
     // Of the server as a whole (RFC 9110, section 9.3.7).
     if (path === '*') {
@@ -142,7 +142,7 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     return true;
   }
 
-  function refuse(exchange: Exchange, error: unknown): void {
+  function refuse(exchange: RequestContext, error: unknown): void {
     // It is the client that broke off.
     if (exchange.isOver && (error as { code?: unknown }).code === 'ECONNRESET') return;
     const problem = toProblem(error, exchange.traceId);

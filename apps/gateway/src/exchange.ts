@@ -38,7 +38,7 @@ interface Encodings extends Negotiator {
  * One request, and the answer to it. Node's own HTTP lies beneath, and no framework: of what a request costs here, most
  * would be the framework's.
  */
-export class Exchange {
+export class RequestContext {
   readonly method: string;
   /** Path and query, percent-encoded, as `setTarget` was given them. */
   url = '';

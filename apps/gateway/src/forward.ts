@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { Rejection } from '@jogakbo/contract';
 import {
-  BrokerAway,
+  BrokerDisconnected,
   RabbitClient,
   RemoteFault,
   toSplitKey,
@@ -12,7 +12,7 @@ import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import { parseVersions } from './conditional.ts';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import { readIdempotencyKey, buildLocation, secondsToWait } from './headers.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { buildInput } from './input.ts';
@@ -57,7 +57,7 @@ export class Forward {
    * Refuses by the headers and by what is served now, before the body is read.
    * @throws Rejection @throws RemoteFault
    */
-  mustBeAnswerable({ admitted: { route }, headers }: Exchange): void {
+  mustBeAnswerable({ admitted: { route }, headers }: RequestContext): void {
     if (route.upstream === 'http' || route.http.method === 'GET' || route.pages) return;
     readIdempotencyKey(route, headers['idempotency-key']);
     if (route.http.ifMatch) parseVersions(headers['if-match']);
@@ -65,7 +65,7 @@ export class Forward {
   }
 
   /** Answers, or throws what `problemOf` knows how to show. */
-  async handle(exchange: Exchange): Promise<void> {
+  async handle(exchange: RequestContext): Promise<void> {
     const { route, parameters, caller } = exchange.admitted;
     if (route.upstream === 'http') return this.upstreams.forward(route, parameters, caller, exchange);
     if (route.pages) {
@@ -118,7 +118,7 @@ export class Forward {
    * Whoever is signed in gets what is true now; so does whoever asks for it (`Cache-Control: no-cache`), and nothing else.
    * While the service does not answer, others get the last answer that was, and are told so (RFC 9211).
    */
-  async #read(route: Route, readInput: () => Input, context: CallContext, exchange: Exchange): Promise<void> {
+  async #read(route: Route, readInput: () => Input, context: CallContext, exchange: RequestContext): Promise<void> {
     const { http, contract, service } = route;
     const { caller, language } = context;
     const ask = async (input: Input) => {
@@ -190,7 +190,7 @@ export class Forward {
     { http, policy }: Route,
     output: Output | null,
     context: CallContext,
-    exchange: Exchange,
+    exchange: RequestContext,
   ): Promise<Output | undefined> {
     const seconds = http.wait && output ? secondsToWait(exchange.headers['prefer']) : 0;
     if (!http.wait || !output || seconds === 0) return undefined;
@@ -215,7 +215,7 @@ const isWithoutEffect = (error: unknown): boolean =>
   error instanceof Rejection ||
   (error instanceof RemoteFault &&
     !error.answered &&
-    !(error instanceof BrokerAway) &&
+    !(error instanceof BrokerDisconnected) &&
     (error.code === 'overloaded' || error.code === 'unavailable'));
 
 /** An answer with its ETag: the version that the contract names, in this language, or else a digest of the answer. */
@@ -236,7 +236,7 @@ function cacheControl({ access, http }: Route, { caller }: CallContext): string 
 }
 
 /** The headers that speak of what a command made. */
-function describe({ http }: Route, output: Output | null, { language }: CallContext, exchange: Exchange) {
+function describe({ http }: Route, output: Output | null, { language }: CallContext, exchange: RequestContext) {
   exchange.header('cache-control', 'no-store');
   if (!output) return;
   exchange.header('content-language', language).append('vary', 'Accept-Language');

@@ -1,7 +1,7 @@
 import { Rejection } from '@jogakbo/contract';
 import type { Caller } from '@jogakbo/messaging';
 import type { Dispatcher } from 'undici';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import { normalizeBody } from './input.ts';
 import type { Route } from './routes.ts';
 import { foreignPolicy } from './security-headers.ts';
@@ -43,7 +43,7 @@ export function buildRequest(
     assertion,
     splitKey,
   }: { caller: Caller | undefined; assertion: string | undefined; splitKey: number },
-  { headers, body, url, path, trace, traceId }: Exchange,
+  { headers, body, url, path, trace, traceId }: RequestContext,
 ): Sent {
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
   if (hasBody) normalizeBody(body);
@@ -80,7 +80,7 @@ export function answerWith(
   answer: Answer,
   { access, http }: Route,
   origin: string,
-  exchange: Exchange,
+  exchange: RequestContext,
 ): void {
   const { status, headers, body } = answer;
   const one = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
@@ -115,7 +115,7 @@ export function answerWith(
 }
 
 /** A strong ETag is of one sequence of bytes: of those that the instance sent, not of what is compressed here. */
-function isWeakened(etag: string, { status, body }: Answer, exchange: Exchange): boolean {
+function isWeakened(etag: string, { status, body }: Answer, exchange: RequestContext): boolean {
   if (status === 304) return exchange.headers['if-none-match']?.includes(`W/${etag}`) === true;
   return status !== 206 && body.length > 0 && exchange.chooseCoding(body) !== undefined;
 }

@@ -9,7 +9,7 @@ import {
 } from '@jogakbo/service/upstream-addresses';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import { answerWith, buildRequest, type Answer, type Sent } from './http-translation.ts';
 import { KnownServices } from './known-services.ts';
 import { MemberAssertions } from './member-assertion.ts';
@@ -17,7 +17,7 @@ import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { UpstreamAgents } from './upstream-agents.ts';
 import { UpstreamBulkheads, type Place } from './upstream-bulkheads.ts';
-import { judge, type Outcome, type Standing } from './upstream-standing.ts';
+import { judge, type Outcome, type UpstreamHealth } from './upstream-standing.ts';
 
 /** So many different instances are tried for one request at most. */
 const mostAttempts = 3;
@@ -54,7 +54,7 @@ class Failed extends Error {
 export class HttpUpstreams implements OnApplicationShutdown {
   readonly #log = new Logger('gateway');
   readonly #agents: UpstreamAgents;
-  readonly #standings = new Map<string, Standing>();
+  readonly #standings = new Map<string, UpstreamHealth>();
   readonly #bulkheads: UpstreamBulkheads;
   readonly #requests: Counter;
 
@@ -108,7 +108,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     route: Route,
     parameters: Record<string, string>,
     caller: Caller | undefined,
-    exchange: Exchange,
+    exchange: RequestContext,
   ): Promise<void> {
     const { service } = route;
     const place = this.#bulkheads.enter(service);
@@ -249,7 +249,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
   }
 
-  #getStanding(announcement: Announcement): Standing {
+  #getStanding(announcement: Announcement): UpstreamHealth {
     const { service } = announcement;
     const key = getKey(announcement);
     let standing = this.#standings.get(key);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { describe as describeContract, Id, service, VersionCondition } from '@jogakbo/contract';
 import { z } from 'zod';
-import { buildInput, type Brought } from './input.ts';
+import { buildInput, type RequestParts } from './input.ts';
 import { RouteTable, type Route } from './routes.ts';
 
 const things = service('things');
@@ -31,7 +31,7 @@ things.command('change', {
 });
 const [get, change] = new RouteTable([describeContract(things)]).routes as [Route, Route];
 
-const nothing: Brought = { parameters: { id: '7' }, query: {}, body: undefined, ifMatch: undefined };
+const nothing: RequestParts = { parameters: { id: '7' }, query: {}, body: undefined, ifMatch: undefined };
 const query = (fields: Record<string, unknown>) => buildInput(get, { ...nothing, query: fields });
 const body = (fields: unknown, ifMatch = '"3"') => buildInput(change, { ...nothing, body: fields, ifMatch });
 

@@ -4,7 +4,7 @@ import { lowerIdsBySchema } from './ids.ts';
 import type { Route } from './routes.ts';
 
 /** What a request brings, before anything is known of its meaning. */
-export interface Brought {
+export interface RequestParts {
   parameters: Record<string, string>;
   query: Record<string, unknown>;
   body: unknown;
@@ -19,7 +19,7 @@ const deepest = 32;
  * passed on: the service, which has the contract itself, names them.
  * @throws Rejection that names the field where two parts of the request claim the same one
  */
-export function buildInput({ http, contract }: Route, brought: Brought): Record<string, unknown> {
+export function buildInput({ http, contract }: Route, brought: RequestParts): Record<string, unknown> {
   const { parameters, query, ifMatch } = brought;
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE';
   const given = read(parameters, contract.input);

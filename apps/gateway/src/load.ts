@@ -2,7 +2,7 @@ import { RemoteFault } from '@jogakbo/messaging';
 import { GuardedCalls, Metrics } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
@@ -76,7 +76,7 @@ export class Load implements OnApplicationShutdown {
    * @param asks whether it is certain that the service is asked
    * @returns whether it is let in
    */
-  admits(route: Route, asks: boolean, exchange: Exchange): boolean {
+  admits(route: Route, asks: boolean, exchange: RequestContext): boolean {
     const priority = getPriority(route);
     const { share, patience } = priorities[priority];
     const { maxInFlight, maxLoopDelay } = this.settings;

@@ -1,7 +1,7 @@
 import type { PageAnswer, PageRequest } from '@jogakbo/contract';
 import { RabbitClient, toSplitKey, type CallContext } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import { negotiateLanguage } from './language.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
@@ -28,7 +28,7 @@ export class PagesOfServices {
   ) {}
 
   /** @throws Rejection @throws RemoteFault */
-  async answer({ contract, policy, pages }: Route, exchange: Exchange): Promise<void> {
+  async answer({ contract, policy, pages }: Route, exchange: RequestContext): Promise<void> {
     const { headers } = exchange;
     const context: CallContext = {
       ...exchange.trace,
@@ -61,7 +61,7 @@ export class PagesOfServices {
  * A form of another origin comes without cookies: it cannot speak for whoever is signed in here. A link may, for that is
  * how others send members here.
  */
-function mayBring({ method, headers }: Exchange): boolean {
+function mayBring({ method, headers }: RequestContext): boolean {
   if (method !== 'POST') return true;
   const site = headers['sec-fetch-site'];
   if (site !== undefined) return site === 'same-origin';
@@ -78,7 +78,7 @@ function filterCookies(header: string | undefined, beginning: string): string {
 function show(
   { status, headers, body }: PageAnswer,
   pages: NonNullable<Route['pages']>,
-  exchange: Exchange,
+  exchange: RequestContext,
 ): void {
   for (const name of responseHeaders) {
     const value = headers[name];

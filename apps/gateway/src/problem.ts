@@ -1,6 +1,6 @@
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import { RemoteFault } from '@jogakbo/messaging';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 
 /** An error as RFC 9457 has it, with the members that API.md adds. */
 export interface Problem {
@@ -114,7 +114,7 @@ export function problemOfStatus(status: number, traceId: string): Problem {
 /** There is too much to do. */
 export const overloaded = (traceId: string): Problem => ({ ...problem('overloaded', 503), traceId });
 
-export const sendProblem = (exchange: Exchange, problem: Problem): void =>
+export const sendProblem = (exchange: RequestContext, problem: Problem): void =>
   exchange.setHeaders(problemHeaders(problem)).send(problem.status, JSON.stringify(problem));
 
 const toCode = (status: number): string => codes[status] ?? (status < 500 ? 'invalid-request' : 'internal');

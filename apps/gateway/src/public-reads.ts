@@ -11,12 +11,12 @@ export interface Representation {
 }
 
 /** A representation, and since when it is known (milliseconds of `performance.now()`). */
-interface Kept extends Representation {
+interface CachedAnswer extends Representation {
   at: number;
 }
 
 /** `stale`: by so many seconds older than it should be; its service did not answer. */
-type Read = Kept & { stale?: number };
+type Read = CachedAnswer & { stale?: number };
 
 /** What a reader wants: one that asks `anew` gets what is true now, or, where it takes `old` ones, the last that was. */
 interface Wish {
@@ -48,11 +48,11 @@ export const isAway = (error: unknown): boolean =>
  */
 @Injectable()
 export class PublicReads {
-  readonly #kept = new LRUCache<string, Kept>({
+  readonly #kept = new LRUCache<string, CachedAnswer>({
     maxSize: mostKept,
     sizeCalculation: ({ text }, key) => text.length + key.length + overhead,
   });
-  readonly #underWay = new Map<string, Promise<Kept>>();
+  readonly #underWay = new Map<string, Promise<CachedAnswer>>();
   readonly #ofThisTurn = new Map<string, Promise<Representation>>();
   /** How often each service was changed: part of every key, so that what was known before is not found any more. */
   readonly #changes = new Map<string, number>();
@@ -102,7 +102,7 @@ export class PublicReads {
     { maxAge, staleIfError = 0 }: NonNullable<HttpBinding['cache']>,
     anew: boolean,
     ask: () => Promise<Representation>,
-  ): Promise<Kept> {
+  ): Promise<CachedAnswer> {
     // Its age begins when it is asked for: what happens to the thing later may be missing.
     const at = performance.now();
     const asked = ask().then((answer) => {
@@ -123,4 +123,4 @@ export class PublicReads {
   }
 }
 
-const getAge = ({ at }: Kept): number => (performance.now() - at) / 1_000;
+const getAge = ({ at }: CachedAnswer): number => (performance.now() - at) / 1_000;

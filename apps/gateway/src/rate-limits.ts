@@ -7,7 +7,7 @@ import {
   RateLimiterRes,
   type RateLimiterAbstract,
 } from 'rate-limiter-flexible';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 import { GatewaySettings } from './settings.ts';
 
 /** One limit that a request comes under. */
@@ -44,7 +44,7 @@ export class RateLimits implements OnApplicationShutdown {
    * Counts a request, and tells the client how it stands (RateLimit, RateLimit-Policy).
    * @throws Rejection `too-many-requests`, with the seconds to wait, where the limit is used up
    */
-  count(exchange: Exchange, { policy, limit, key }: Claim): Promise<void> {
+  count(exchange: RequestContext, { policy, limit, key }: Claim): Promise<void> {
     const { limiter, told } = this.#counter(policy, limit);
     const tell = ({ remainingPoints, msBeforeNext }: RateLimiterRes): number => {
       const seconds = Math.ceil(msBeforeNext / 1_000);
@@ -64,7 +64,7 @@ export class RateLimits implements OnApplicationShutdown {
   }
 
   /** Under each of the claims. @throws Rejection of those that are used up the one that lasts for longest */
-  async countAll(exchange: Exchange, claims: Claim[]): Promise<void> {
+  async countAll(exchange: RequestContext, claims: Claim[]): Promise<void> {
     const counted = await Promise.allSettled(claims.map((claim) => this.count(exchange, claim)));
     const refused = counted.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
     const wait = (error: Error) => (error instanceof Rejection ? error.retryAfter! : Infinity);

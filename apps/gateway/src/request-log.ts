@@ -1,7 +1,7 @@
 import { Metrics } from '@jogakbo/service';
 import { Injectable, Logger } from '@nestjs/common';
 import { Histogram } from 'prom-client';
-import type { Exchange } from './exchange.ts';
+import type { RequestContext } from './exchange.ts';
 
 const quiet = new Set(['/health/live', '/health/ready', '/metrics']);
 
@@ -22,7 +22,7 @@ export class RequestLog {
   }
 
   /** To be called when its answer is sent, or its client gone. */
-  end(exchange: Exchange): void {
+  end(exchange: RequestContext): void {
     const { method, route, status, traceId, requestId, memberId } = exchange;
     const milliseconds = performance.now() - exchange.startedAt;
     this.#seconds.observe({ route, method, status: String(status) }, milliseconds / 1_000);
@@ -36,7 +36,7 @@ export class RequestLog {
     this.#log.log(line, `${method} ${route} ${status}`);
   }
 
-  fault({ method, route, traceId }: Exchange, error: unknown): void {
+  fault({ method, route, traceId }: RequestContext, error: unknown): void {
     this.#log.error({ err: error, route, traceId }, `${method} ${route} failed`);
   }
 }

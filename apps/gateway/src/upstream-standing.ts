@@ -10,7 +10,7 @@ export type Outcome =
 const neutral = new Set<Outcome>(['error', 'too-large', 'overloaded', 'given-up']);
 
 /** How this gateway gets on with an instance. */
-export interface Standing {
+export interface UpstreamHealth {
   service: string;
   outstanding: number;
   /** In a row. */
@@ -20,7 +20,7 @@ export interface Standing {
 }
 
 /** One more failure leaves an instance out again that comes back, until it succeeds once. */
-export function judge(standing: Standing, outcome: Outcome): void {
+export function judge(standing: UpstreamHealth, outcome: Outcome): void {
   if (outcome === 'answered') Object.assign(standing, { failures: 0, timesLeftOut: 0, leftOutUntil: 0 });
   // What was under way when an instance was left out says nothing new.
   else if (neutral.has(outcome) || standing.leftOutUntil > Date.now()) return;

@@ -1,6 +1,6 @@
 import type { Body } from '@jogakbo/contract';
 import { OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected } from '@jogakbo/contracts-orders';
-import { TooEarly, type UnitOfWork } from '@jogakbo/consistency';
+import { OutOfOrder, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import type { Letter } from './layout.ts';
@@ -48,7 +48,7 @@ async function tell(
   before?: MailKind,
 ): Promise<void> {
   if (before && !(await work.tx.existsBy(Mail, { about: orderId, kind: before })))
-    throw new TooEarly(`${kind} of order ${orderId} came before ${before}`);
+    throw new OutOfOrder(`${kind} of order ${orderId} came before ${before}`);
   const member = await findMember(work.tx, memberId);
   await writeMail(work, member, kind, write({ language }), orderId);
 }

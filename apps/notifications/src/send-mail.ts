@@ -1,6 +1,6 @@
 import type { Body } from '@jogakbo/contract';
 import { SendMail } from '@jogakbo/contracts-notifications';
-import { TooEarly, type UnitOfWork } from '@jogakbo/consistency';
+import { OutOfOrder, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { bulkhead } from 'cockatiel';
@@ -37,7 +37,7 @@ export class SendMailHandler {
       const [{ locked }] = (await session.query(`SELECT pg_try_advisory_lock(${lockKey}) AS locked`, [
         mailId,
       ])) as [{ locked: boolean }];
-      if (!locked) throw new TooEarly(`mail ${mailId} is being sent by another instance`);
+      if (!locked) throw new OutOfOrder(`mail ${mailId} is being sent by another instance`);
       try {
         return await this.#send(session, mailId);
       } finally {
@@ -54,7 +54,7 @@ export class SendMailHandler {
     const unsent = mail.about ? await findUnsent(session, mail.about) : [];
     if (!mail.sentAt) {
       if (unsent.some(({ position }) => BigInt(position) < BigInt(mail.position)))
-        throw new TooEarly(`an earlier mail about order ${mail.about} is not sent yet`);
+        throw new OutOfOrder(`an earlier mail about order ${mail.about} is not sent yet`);
       await this.mailServer.send(mail);
       // Committed by itself, on a connection that is open. A mail is sent twice, under the same Message-ID, only where the
       // acknowledgement of the mail server is lost, or the process is killed between it and this line.

@@ -1,4 +1,4 @@
-import { append, load, TooEarly, type UnitOfWork } from '@jogakbo/consistency';
+import { append, load, OutOfOrder, type UnitOfWork } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
 import { CapturePayment, ReturnPayment } from '@jogakbo/contracts-payments';
 import { Handles } from '@jogakbo/messaging';
@@ -25,7 +25,7 @@ export class MovePaymentHandler {
     await this.calls.run(getPayer(orderId, found.state), defer, async () => {
       const charge = await this.provider.capture(reference(orderId, found.state));
       // Voided by a return that lost its commit and is redelivered. Without such a return this ends in the dead letters.
-      if (charge.status !== 'captured') throw new TooEarly(`the charge is ${charge.status} already`);
+      if (charge.status !== 'captured') throw new OutOfOrder(`the charge is ${charge.status} already`);
       await append(work, payment, orderId, found, catchUp(found.state, charge));
     });
   }

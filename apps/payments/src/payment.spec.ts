@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { TooEarly } from '@jogakbo/consistency/aggregate';
+import { OutOfOrder } from '@jogakbo/consistency/aggregate';
 import { catchUp, mustCapture, toPaymentId, toReturn, type Payment, type PaymentStatus } from './payment.ts';
 import type { Charge } from './provider.ts';
 
@@ -19,7 +19,7 @@ it('captures only what is authorized, and waits for it', () => {
   expect(mustCapture('authorized')).toBe(true);
   for (const over of ['captured', 'voided', 'refunded', 'returned'] as const)
     expect(mustCapture(over)).toBe(false);
-  expect(() => mustCapture(undefined)).toThrow(TooEarly);
+  expect(() => mustCapture(undefined)).toThrow(OutOfOrder);
   expect(() => mustCapture('declined')).toThrow('declined');
 });
 

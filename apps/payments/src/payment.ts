@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { aggregate, TooEarly } from '@jogakbo/consistency/aggregate';
+import { aggregate, OutOfOrder } from '@jogakbo/consistency/aggregate';
 import type { Money } from '@jogakbo/contract';
 import {
   PaymentAuthorized,
@@ -85,7 +85,7 @@ export function toPaymentId(orderId: string): string {
 
 /** Whether a payment is to be captured now. @throws TooEarly where nothing was authorized yet */
 export function mustCapture(status: PaymentStatus | undefined): boolean {
-  if (status === undefined) throw new TooEarly('nothing was authorized yet');
+  if (status === undefined) throw new OutOfOrder('nothing was authorized yet');
   if (status === 'declined') throw new Error('a declined payment cannot be captured');
   return status === 'authorized';
 }

@@ -4,7 +4,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 
 /** A contract that was heard. */
-export interface Spoken {
+export interface AnnouncedContract {
   service: string;
   version: string;
   hash: string;
@@ -33,13 +33,13 @@ const isDataException = (error: unknown): boolean =>
 export class ContractHistory {
   readonly #logger = new Logger('ContractHistory');
   /** To be written, the last one for each contract. */
-  readonly #pending = new Map<string, Spoken>();
+  readonly #pending = new Map<string, AnnouncedContract>();
   #writing: Promise<void> | undefined;
 
   constructor(private readonly dataSource: DataSource) {}
 
   /** Never throws: who is there does not depend on the database. What is missed is noted the next time. */
-  note(spoken: Spoken[]): Promise<void> {
+  note(spoken: AnnouncedContract[]): Promise<void> {
     for (const one of spoken) this.#pending.set(`${one.service} ${one.version} ${one.hash}`, one);
     return (this.#writing ??= this.#write().finally(() => (this.#writing = undefined)));
   }
@@ -57,7 +57,7 @@ export class ContractHistory {
     }
   }
 
-  async #writeOne({ service, version, hash, upstream, contract, startedAt }: Spoken): Promise<void> {
+  async #writeOne({ service, version, hash, upstream, contract, startedAt }: AnnouncedContract): Promise<void> {
     // A clock that is ahead makes no contract the newest for good.
     const [row] = (await this.dataSource.query(
       `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at)

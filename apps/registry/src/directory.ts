@@ -6,7 +6,7 @@ import {
   KnownGrants,
   Publisher,
   refusedRoutes,
-  Spokesman,
+  RegistrationProxy,
   type RefusedSender,
 } from '@jogakbo/messaging';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
@@ -61,7 +61,7 @@ function toEntry(announcement: Announcement): (Entry & { sign: string }) | undef
 @Injectable()
 export class Directory implements OnModuleInit, OnApplicationShutdown {
   readonly #instances: Instances;
-  readonly #spokesman: Spokesman;
+  readonly #spokesman: RegistrationProxy;
   readonly #listeners = new Set<(change: Change) => void>();
   #entries = new Map<string, Entry & { sign: string }>();
   #changes: RememberedChange[] = [];
@@ -74,7 +74,7 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     private readonly grants: KnownGrants,
   ) {
     this.#instances = new Instances(connection, publisher, 'registry', () => this.#look(), 'registrations');
-    this.#spokesman = new Spokesman(connection, publisher, 'registry', this.#instances);
+    this.#spokesman = new RegistrationProxy(connection, publisher, 'registry', this.#instances);
   }
 
   async onModuleInit(): Promise<void> {

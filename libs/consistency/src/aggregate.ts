@@ -29,7 +29,7 @@ export interface Aggregate<S = unknown, E extends EventOf = EventOf> {
 }
 
 /** The cause of a message is still on the way: the next attempt will see. */
-export class TooEarly extends Error {
+export class OutOfOrder extends Error {
   override readonly name = 'TooEarly';
 }
 

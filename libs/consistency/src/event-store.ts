@@ -1,7 +1,7 @@
 import { platformRejection } from '@jogakbo/contract';
 import type { EntityManager } from 'typeorm';
 import type { Aggregate, EventOf } from './aggregate.ts';
-import { open, seal } from './personal-data.ts';
+import { decryptFields, encryptFields } from './personal-data.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
 /** An event as it was kept. */
@@ -98,7 +98,7 @@ export async function append<S, E extends EventOf>(
       version: ++version,
       type,
       revision: (kind.upcast?.[type as E['type']]?.length ?? 0) + 1,
-      data: secret && person ? await seal(work.tx, person, data, Object.keys(secret.fields)) : data,
+      data: secret && person ? await encryptFields(work.tx, person, data, Object.keys(secret.fields)) : data,
       person,
     });
     const message = kind.announce?.(id, state, event);
@@ -139,7 +139,7 @@ export function present<S, E extends EventOf>(
 ): Recorded<E>[] {
   return rows.map(({ type, revision, data, at, key }) => {
     const kind = type as E['type'];
-    const opened = open(data, key, personal?.[kind]?.fields as Record<string, unknown> | undefined);
+    const opened = decryptFields(data, key, personal?.[kind]?.fields as Record<string, unknown> | undefined);
     const today = (upcast?.[kind] ?? []).slice(revision - 1).reduce((old, step) => step(old), opened);
     return { type, ...today, at } as unknown as Recorded<E>;
   });

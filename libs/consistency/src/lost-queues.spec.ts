@@ -2,12 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, jest } from '@jest/globals';
 import type { Announcement } from '@jogakbo/contract';
 import type { DataSource } from 'typeorm';
-import { LostQueues } from './lost-queues.ts';
+import { QueueRecovery } from './lost-queues.ts';
 
 describe('a queue that was made anew', () => {
   it('asks the database for nothing where this service sends nothing there', async () => {
     const query = jest.fn(async () => [[], 0]);
-    const lostQueues = new LostQueues({ query } as unknown as DataSource, () => {});
+    const lostQueues = new QueueRecovery({ query } as unknown as DataSource, () => {});
     const hear = (...takes: string[][]) =>
       lostQueues.hear({
         instance: 'search-1',

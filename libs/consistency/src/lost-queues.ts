@@ -13,7 +13,7 @@ const sentAtOnce = 500;
  * it had: whoever handled it ignores it. So even a queue that was deleted by hand loses nothing of the last seven days
  * (the outbox's retention), however late either side comes back.
  */
-export class LostQueues {
+export class QueueRecovery {
   readonly #logger = new Logger('LostQueues');
   readonly #known = new Set<string>();
   #work: Promise<void> = Promise.resolve();

@@ -26,7 +26,7 @@ export interface OutboxRow {
 }
 
 /** What a transaction left in the outbox and may leave now, in its order. */
-export interface Left {
+export interface PendingMessages {
   rows: OutboxRow[];
   /** Whether anything else was open when it was written. */
   behind: boolean;
@@ -98,7 +98,7 @@ export class OutboxRelay {
    * @param left what it was; where nothing else is open, it is published without a look at the outbox. A look that is
    *   under way may find it too: then it leaves twice
    */
-  readonly wake = (left?: Left): void => {
+  readonly wake = (left?: PendingMessages): void => {
     const publish = async (client: pg.Client): Promise<void> => {
       await this.#handOver(client, left!.rows);
     };

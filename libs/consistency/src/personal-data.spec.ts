@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EntityManager } from 'typeorm';
-import { open, seal } from './personal-data.ts';
+import { decryptFields, encryptFields } from './personal-data.ts';
 
 const key = Buffer.alloc(32, 7);
 const withKey = { query: async () => [{ key }] } as unknown as EntityManager;
@@ -10,15 +10,15 @@ const stored = 'CQkJCQkJCQkJCQkJXKfq9dOV41uCiHK4CksTNWQxQd8WjZ60Fox8hIYRbg+/x5pX
 
 describe('personal data', () => {
   it('that an earlier release stored stays readable', () => {
-    expect(open({ shipTo: { sealed: stored }, total: 5 }, key)).toEqual({ shipTo, total: 5 });
+    expect(decryptFields({ shipTo: { sealed: stored }, total: 5 }, key)).toEqual({ shipTo, total: 5 });
   });
 
   it('is stored in the same layout, and opens again', async () => {
-    const closed = await seal(withKey, 'a person', { shipTo, total: 5 }, ['shipTo']);
+    const closed = await encryptFields(withKey, 'a person', { shipTo, total: 5 }, ['shipTo']);
     expect(JSON.stringify(closed)).not.toContain('Seoul');
     const { sealed } = closed.shipTo as { sealed: string };
     expect(sealed).toHaveLength(stored.length);
-    expect(open(closed, key)).toEqual({ shipTo, total: 5 });
+    expect(decryptFields(closed, key)).toEqual({ shipTo, total: 5 });
   });
 
   it.each([
@@ -26,10 +26,10 @@ describe('personal data', () => {
     ['other characters', `${stored.slice(0, 20)}*${stored.slice(20)}`],
     ['nothing', ''],
   ])('is refused with %s', (_, sealed) => {
-    expect(() => open({ shipTo: { sealed } }, key)).toThrow();
+    expect(() => decryptFields({ shipTo: { sealed } }, key)).toThrow();
   });
 
   it('is given as erased without its key', () => {
-    expect(open({ shipTo: { sealed: stored } }, null, { shipTo: '-' })).toEqual({ shipTo: '-' });
+    expect(decryptFields({ shipTo: { sealed: stored } }, null, { shipTo: '-' })).toEqual({ shipTo: '-' });
   });
 });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
-import { ivLength, seal as sealText, tagLength, unseal } from './seal.ts';
+import { decrypt, encrypt, ivLength, tagLength } from './seal.ts';
 
 /** What stands in an event for a field that only its person's key can open. */
 interface Sealed {
@@ -11,7 +11,7 @@ const isSealed = (value: unknown): value is Sealed =>
   typeof value === 'object' && value !== null && typeof (value as Sealed).sealed === 'string';
 
 /** Closes some fields with the key of a person, who gets one where there is none. */
-export async function seal(
+export async function encryptFields(
   tx: EntityManager,
   person: string,
   data: Record<string, unknown>,
@@ -20,7 +20,7 @@ export async function seal(
   const key = (await getKey(tx, person)) ?? (await newKey(tx, person));
   const closed = fields
     .filter((field) => data[field] !== undefined)
-    .map((field) => [field, { sealed: encrypt(key, JSON.stringify(data[field])) }]);
+    .map((field) => [field, { sealed: encryptStored(key, JSON.stringify(data[field])) }]);
   return { ...data, ...Object.fromEntries(closed) };
 }
 
@@ -41,14 +41,14 @@ async function newKey(tx: EntityManager, person: string): Promise<Buffer> {
 }
 
 /** Opens what was sealed. Without its key a field is given as `erased` says. */
-export function open(
+export function decryptFields(
   data: Record<string, unknown>,
   key: Buffer | null,
   erased: Record<string, unknown> = {},
 ): Record<string, unknown> {
   const opened = Object.entries(data).map(([field, value]) => {
     if (!isSealed(value)) return [field, value];
-    return [field, key ? JSON.parse(decrypt(key, value.sealed)) : erased[field]];
+    return [field, key ? JSON.parse(decryptStored(key, value.sealed)) : erased[field]];
   });
   return Object.fromEntries(opened) as Record<string, unknown>;
 }
@@ -63,16 +63,16 @@ export async function erase(tx: EntityManager, person: string): Promise<void> {
   await tx.query('DELETE FROM snapshot');
 }
 
-/** `seal` in the layout of events that are stored: base64, and the tag at the end. */
-function encrypt(key: Buffer, text: string): string {
-  const bytes = Buffer.from(sealText(key, text, ''), 'base64url');
+/** `encrypt` in the layout of events that are stored: base64, and the tag at the end. */
+function encryptStored(key: Buffer, text: string): string {
+  const bytes = Buffer.from(encrypt(key, text, ''), 'base64url');
   const start = ivLength + tagLength;
   return Buffer.concat([
     ...[bytes.subarray(0, ivLength), bytes.subarray(start), bytes.subarray(ivLength, start)],
   ]).toString('base64');
 }
 
-function decrypt(key: Buffer, sealed: string): string {
+function decryptStored(key: Buffer, sealed: string): string {
   const bytes = Buffer.from(sealed, 'base64');
   if (bytes.toString('base64') !== sealed) throw new Error('not canonical base64');
   const parts = [
@@ -80,5 +80,5 @@ function decrypt(key: Buffer, sealed: string): string {
     bytes.subarray(-tagLength),
     bytes.subarray(ivLength, -tagLength),
   ];
-  return unseal(key, Buffer.concat(parts).toString('base64url'), '');
+  return decrypt(key, Buffer.concat(parts).toString('base64url'), '');
 }

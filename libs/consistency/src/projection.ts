@@ -6,7 +6,7 @@ import type { Recorded } from './event-store.ts';
 type Apply<T> = (tx: EntityManager, what: T) => Promise<void>;
 
 /** What one event of an aggregate of this service is given as. */
-export interface Happened<E> {
+export interface RecordedEvent<E> {
   id: string;
   version: number;
   event: Recorded<E>;
@@ -27,7 +27,7 @@ export interface Projection {
   /** On this event of another service, do that. */
   on<C extends AnyEvent>(event: C, apply: Apply<Body<C>>): Projection;
   /** On every event of this aggregate, do that. */
-  of<S, E extends EventOf>(kind: Aggregate<S, E>, apply: Apply<Happened<E>>): Projection;
+  of<S, E extends EventOf>(kind: Aggregate<S, E>, apply: Apply<RecordedEvent<E>>): Projection;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { AnyEvent } from '@jogakbo/contract';
 import type { RabbitServer } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
-import { TooEarly } from './aggregate.ts';
+import { OutOfOrder } from './aggregate.ts';
 import type { Saga, Step } from './saga.ts';
 import type { StorageEncryption } from './storage-encryption.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
@@ -60,7 +60,7 @@ export class SagaRunner {
   async #move(saga: Saga, event: AnyEvent, data: unknown, work: UnitOfWork): Promise<void> {
     const key = getKey(saga, data);
     const stored = await this.#read(saga, key, work);
-    if (!stored) throw new TooEarly(`${event.name}: saga ${saga.name} of ${key} has not begun`);
+    if (!stored) throw new OutOfOrder(`${event.name}: saga ${saga.name} of ${key} has not begun`);
     if (stored.ended) return;
     const step = saga.transitions.get(event.name)!.transition(data as never, stored.state as never);
     this.#save(saga, key, event.name, stored.state, step, work);

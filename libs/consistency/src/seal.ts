@@ -8,7 +8,7 @@ export const tagLength = 16;
  * A key made of a long random password.
  * @param purpose another one gives another key
  */
-export function sealingKey(password: string, purpose: string): Buffer {
+export function deriveKey(password: string, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', password, 'jogakbo', purpose, 32));
 }
 
@@ -16,7 +16,7 @@ export function sealingKey(password: string, purpose: string): Buffer {
  * Encrypts a text with AES-256-GCM.
  * @param about what it is the value of: it opens only as that, so that one secret cannot be put in the place of another
  */
-export function seal(key: Buffer, text: string, about: string): string {
+export function encrypt(key: Buffer, text: string, about: string): string {
   const iv = randomBytes(ivLength);
   const cipher = createCipheriv(algorithm, key, iv).setAAD(Buffer.from(about));
   const encrypted = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
@@ -24,7 +24,7 @@ export function seal(key: Buffer, text: string, about: string): string {
 }
 
 /** The text that was sealed. @throws Error with another key, as something else, or where a bit was changed */
-export function unseal(key: Buffer, sealed: string, about: string): string {
+export function decrypt(key: Buffer, sealed: string, about: string): string {
   const bytes = Buffer.from(sealed, 'base64url');
   if (bytes.toString('base64url') !== sealed) throw new Error('not canonical base64url');
   const decipher = createDecipheriv(algorithm, key, bytes.subarray(0, ivLength), {

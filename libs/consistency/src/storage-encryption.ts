@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { ServiceKey } from '@jogakbo/messaging';
-import { seal, unseal } from './seal.ts';
+import { encrypt, decrypt } from './seal.ts';
 
 /** A value as it is stored: the id of the key, and what it was encrypted to. */
 export interface Encrypted {
@@ -31,7 +31,7 @@ export class StorageEncryption {
   /** @param about what it is: it can be decrypted only as that, so that no value can be put in the place of another */
   encrypt(value: unknown, about: string): Encrypted {
     const [[id, key]] = this.#keys as unknown as [[string, Buffer]];
-    return { encrypted: `${id}.${seal(key, JSON.stringify(value ?? null), about)}` };
+    return { encrypted: `${id}.${encrypt(key, JSON.stringify(value ?? null), about)}` };
   }
 
   /** Like `encrypt`, for a text in place of a text. */
@@ -48,7 +48,7 @@ export class StorageEncryption {
     const [id, text] = stored.encrypted.split('.', 2) as [string, string];
     const key = this.#keys.get(id);
     if (!key) throw new Error(`SERVICE_KEY has no key that decrypts ${about}: add the key of before to it`);
-    return JSON.parse(unseal(key, text, about)) as unknown;
+    return JSON.parse(decrypt(key, text, about)) as unknown;
   }
 
   /** True where it was not encrypted with the current key. */

@@ -11,11 +11,11 @@ import { contextHeaders, MessageContext, getSubject } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { inboxKey, type InboxKey } from './inbox-key.ts';
-import type { Left, OutboxRow } from './outbox-relay.ts';
+import type { PendingMessages, OutboxRow } from './outbox-relay.ts';
 import type { StorageEncryption } from './storage-encryption.ts';
 
 /** Thrown through a handler whose message was handled before; carries what it answered then. */
-export class AlreadyHandled extends Error {
+export class DuplicateMessage extends Error {
   override readonly name = 'AlreadyHandled';
   constructor(readonly answer: unknown) {
     super('this message was handled before');
@@ -178,11 +178,11 @@ export class UnitOfWork extends MessageContext {
     if (fingerprints && !fingerprints.includes(known.fingerprint ?? '')) {
       throw platformRejection('idempotency-key-reused', 'this key was used with another request');
     }
-    throw new AlreadyHandled(this.#options.encryption.decrypt(known.answer, `answer ${key}`) ?? undefined);
+    throw new DuplicateMessage(this.#options.encryption.decrypt(known.answer, `answer ${key}`) ?? undefined);
   }
 
   /** Hands own messages to own handlers, writes the others to the outbox, and commits. Gives what may leave now. */
-  async commit(answer: unknown): Promise<Left> {
+  async commit(answer: unknown): Promise<PendingMessages> {
     const connection = await this.#connect();
     await (this.#begun ??= this.#begin(connection));
     const rows: Pending[] = [];
@@ -285,7 +285,7 @@ const insertIntoInbox = `
 
 type Pending = Omit<OutboxRow, 'id' | 'created_at'> & { position: number; due_at: Date | undefined };
 
-const nothingLeft: Promise<Left> = Promise.resolve({ rows: [], behind: false });
+const nothingLeft: Promise<PendingMessages> = Promise.resolve({ rows: [], behind: false });
 
 /** All rows in one statement, numbered in the order in which they were published. What is due is so by the clock of the database. */
 const insertIntoOutbox = `
@@ -302,7 +302,7 @@ const insertIntoOutbox = `
   FROM mine WHERE due_at IS NULL ORDER BY id`;
 
 /** Gives those that are not for later. */
-async function leave(connection: ClientBase, rows: Pending[]): Promise<Left> {
+async function leave(connection: ClientBase, rows: Pending[]): Promise<PendingMessages> {
   const inserted = await connection.query<
     Pick<OutboxRow, 'id' | 'message_id' | 'created_at'> & { behind: boolean }
   >(insertIntoOutbox, [JSON.stringify(rows)]);

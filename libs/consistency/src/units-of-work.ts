@@ -1,20 +1,20 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { service } from '@jogakbo/contract';
-import { childTraceparent, MessageContext, type Around } from '@jogakbo/messaging';
+import { childTraceparent, MessageContext, type Middleware } from '@jogakbo/messaging';
 import { z } from 'zod';
-import type { Left } from './outbox-relay.ts';
-import { AlreadyHandled, UnitOfWork, type WorkOptions } from './unit-of-work.ts';
+import type { PendingMessages } from './outbox-relay.ts';
+import { DuplicateMessage, UnitOfWork, type WorkOptions } from './unit-of-work.ts';
 
 /** Stands for the cause of work that no message caused: a timer, the start of the service. */
-const Occasion = service('occasion').event('arose', z.unknown());
+const InternalTrigger = service('occasion').event('arose', z.unknown());
 
 /** Opens units of work: around every message of a service, and for work that no message caused. */
 export class UnitsOfWork {
   /** @param options `wake` is called after every commit that left something in the outbox to be published now */
-  constructor(private readonly options: WorkOptions & { wake: (left: Left) => void }) {}
+  constructor(private readonly options: WorkOptions & { wake: (left: PendingMessages) => void }) {}
 
   /** For `RabbitServer`: every command and event is handled in a unit of work, a repeated one gets its first answer. */
-  readonly around: Around = async (context, next) => {
+  readonly around: Middleware = async (context, next) => {
     const work = new UnitOfWork(context, this.options);
     try {
       // A repeated request must get its first answer even where the world has changed since, so look before working.
@@ -24,7 +24,7 @@ export class UnitsOfWork {
       return answer;
     } catch (error) {
       await work.rollback();
-      if (error instanceof AlreadyHandled) return error.answer;
+      if (error instanceof DuplicateMessage) return error.answer;
       throw error;
     }
   };
@@ -35,7 +35,7 @@ export class UnitsOfWork {
    * @throws what `body` throws, after everything was rolled back
    */
   async run<T>(body: (work: UnitOfWork) => Promise<T>, subject?: string): Promise<T> {
-    const work = new UnitOfWork(new MessageContext(Occasion, fromNobody()), this.options, subject);
+    const work = new UnitOfWork(new MessageContext(InternalTrigger, fromNobody()), this.options, subject);
     try {
       const result = await body(work);
       await this.#commit(work, undefined);
@@ -53,7 +53,7 @@ export class UnitsOfWork {
 }
 
 const fromNobody = () => ({
-  pattern: Occasion.name,
+  pattern: InternalTrigger.name,
   data: undefined,
   messageId: randomUUIDv7(),
   sender: undefined,

@@ -1,12 +1,12 @@
 import type { Channel } from 'amqplib';
-import { KeptChannel, type BrokerConnection } from './connection.ts';
+import { RecoveringChannel, type BrokerConnection } from './connection.ts';
 
 /**
  * Channels for answers, one for each login that asks. The broker closes a channel on which it refuses an answer; answers
  * to other logins go on.
  */
 export class AnswerChannels {
-  readonly #channels = new Map<string, { kept: KeptChannel; opened: Promise<void> }>();
+  readonly #channels = new Map<string, { kept: RecoveringChannel; opened: Promise<void> }>();
 
   constructor(private readonly connection: BrokerConnection) {}
 
@@ -17,7 +17,7 @@ export class AnswerChannels {
   async open(asker: string): Promise<Channel | undefined> {
     let channel = this.#channels.get(asker);
     if (!channel) {
-      const kept = new KeptChannel(this.connection, (model) => model.createChannel());
+      const kept = new RecoveringChannel(this.connection, (model) => model.createChannel());
       // Where it cannot be opened now, the next answer tries again.
       channel = { kept, opened: kept.open().catch(() => void this.#channels.delete(asker)) };
       this.#channels.set(asker, channel);

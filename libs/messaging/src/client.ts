@@ -4,14 +4,14 @@ import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microser
 import type { Channel, ConsumeMessage } from 'amqplib';
 import { currentCall, type CallContext } from './call-context.ts';
 import { CallEncryption } from './call-encryption.ts';
-import { BrokerUnavailable, KeptChannel, type BrokerConnection } from './connection.ts';
+import { BrokerUnavailable, RecoveringChannel, type BrokerConnection } from './connection.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
 import type { Recipients } from './recipients.ts';
 import type { Splitter } from './split.ts';
 import { assertExchange, exchanges, getOwner, queues, requestKey } from './topology.ts';
-import { Turn } from './turn.ts';
+import { RequestBatch } from './turn.ts';
 import {
-  BrokerAway,
+  BrokerDisconnected,
   contextHeaders,
   decodeAnswers,
   encodeEvent,
@@ -95,11 +95,11 @@ const defaultTimeout = 5_000;
 export class RabbitClient extends ClientProxy {
   readonly #pending = new Map<string, Pending>();
   /** Questions that are asked in one turn travel together. A command travels alone: it is kept, tried again and buried alone. */
-  readonly #turn = new Turn<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
+  readonly #turn = new RequestBatch<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
   #replyKey = '';
   readonly #encryption: CallEncryption;
   #connecting: Promise<void> | undefined;
-  readonly #replies: KeptChannel;
+  readonly #replies: RecoveringChannel;
 
   constructor(
     private readonly connection: BrokerConnection,
@@ -111,7 +111,7 @@ export class RabbitClient extends ClientProxy {
   ) {
     super();
     this.#encryption = new CallEncryption(recipients);
-    this.#replies = new KeptChannel(
+    this.#replies = new RecoveringChannel(
       connection,
       (model) => model.createChannel(),
       (channel) => this.#consumeReplies(channel),
@@ -172,7 +172,7 @@ export class RabbitClient extends ClientProxy {
     const isSensitive = this.#encryption.isFor(name, sensitive);
     const remaining = deadline - Date.now();
     if (remaining <= 0) throw new RemoteFault('timeout', `no time left for ${name}`);
-    if (!this.ready) throw new BrokerAway('the broker is out of reach');
+    if (!this.ready) throw new BrokerDisconnected('the broker is out of reach');
 
     const id = randomUUIDv7();
     const encrypted = isSensitive ? await this.#encryption.encrypt(name, data) : { data, headers: {} };
@@ -236,7 +236,7 @@ export class RabbitClient extends ClientProxy {
     await channel.bindQueue(queue, exchange, queue);
     channel.on('close', () => {
       for (const { reject } of this.#pending.values()) {
-        reject(new BrokerAway('the connection to the broker was lost; the request may have been run'));
+        reject(new BrokerDisconnected('the connection to the broker was lost; the request may have been run'));
       }
     });
     await channel.consume(
@@ -315,7 +315,7 @@ function parseAnswers(message: ConsumeMessage): ReturnType<typeof decodeAnswers>
 }
 
 function toCallError(error: unknown): unknown {
-  if (error instanceof BrokerUnavailable) return new BrokerAway(error.message);
+  if (error instanceof BrokerUnavailable) return new BrokerDisconnected(error.message);
   if (error instanceof Unroutable) return new RemoteFault('unavailable', error.message);
   return error;
 }

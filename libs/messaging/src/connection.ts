@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { connect, type Channel, type ChannelModel, type RecoveringChannelModel } from 'amqplib';
 import { toConnectOptions } from './address.ts';
-import type { Standing } from './identity.ts';
+import type { BrokerIdentity } from './identity.ts';
 
 /** The broker cannot be reached now. A fault: the caller may try again. */
 export class BrokerUnavailable extends Error {
@@ -17,7 +17,7 @@ const closePatience = 2_000;
  * One connection to RabbitMQ that comes back by itself, with growing, jittered delays and no limit of attempts.
  * What must exist on it is a KeptChannel's.
  */
-export class BrokerConnection implements Standing {
+export class BrokerConnection implements BrokerIdentity {
   readonly operator: string | undefined;
   #login = '';
   #model: ChannelModel | undefined;
@@ -115,7 +115,7 @@ export class BrokerConnection implements Standing {
  * A channel that is opened anew whenever it is lost: with its connection, by a protocol error, or because the broker
  * cancelled its consumer. `setup` declares and consumes; it runs on every new channel.
  */
-export class KeptChannel<C extends Channel = Channel> {
+export class RecoveringChannel<C extends Channel = Channel> {
   readonly #logger = new Logger('KeptChannel');
   #channel: C | undefined;
   #closed = false;

@@ -3,7 +3,7 @@ import type { Grants } from './grants.ts';
 import { markHeader, type Marks } from './marks.ts';
 
 /** How a connection stands to the others on the broker. */
-export interface Standing {
+export interface BrokerIdentity {
   /** The login of this connection. */
   readonly login: string;
   /**
@@ -48,7 +48,7 @@ export const senderHeader = (sender: string | undefined): Record<string, string>
  */
 export function determineOrigin(
   { properties, content }: Pick<ConsumeMessage, 'properties' | 'content'>,
-  { login, operator }: Standing,
+  { login, operator }: BrokerIdentity,
   marks?: Marks,
 ): Origin {
   const headers = (properties.headers ?? {}) as Record<string, unknown>;
@@ -97,7 +97,7 @@ export class UnauthorizedSender extends Error {
 export function mustBeAllowed(
   contract: { kind: string; name: string; service: string },
   { sender, isHandedOn }: Pick<Origin, 'sender' | 'isHandedOn'>,
-  { login, operator }: Standing,
+  { login, operator }: BrokerIdentity,
   grants: Pick<Grants, 'mayCall'>,
 ): void {
   const { kind, name, service } = contract;

@@ -5,20 +5,20 @@ export { BrokerConnection } from './connection.ts';
 export { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
 export { Grants } from './grants.ts';
 export { handledBy, Handles } from './handles.ts';
-export { Instances, Spokesman, type RefusedSender } from './instances.ts';
+export { Instances, RegistrationProxy, type RefusedSender } from './instances.ts';
 export { KnownGrants } from './known-grants.ts';
 export { claimedRoutes, refusedRoutes } from './refused-routes.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
 export { KnownRecipients, type Recipients } from './recipients.ts';
-export { RabbitServer, type Around, type HandledMessage } from './server.ts';
+export { RabbitServer, type Middleware, type HandledMessage } from './server.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, toSplitKey, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
 export { exchanges, queues } from './topology.ts';
 export { childTrace, childTraceparent, getTraceId, type TraceContext } from './trace-context.ts';
 export {
-  BrokerAway,
+  BrokerDisconnected,
   contextHeaders,
   encodeEvent,
   encodeRequest,

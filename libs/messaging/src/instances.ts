@@ -240,7 +240,7 @@ export class Instances {
  * Speaks on the bus for instances that are not on it: announces them, passes their signs of life on, and answers for
  * all that are present when the roll is called. Several may speak for the same instance.
  */
-export class Spokesman {
+export class RegistrationProxy {
   readonly #listener: Listener;
   #answering: NodeJS.Timeout | undefined;
   #answeredAt = -Infinity;

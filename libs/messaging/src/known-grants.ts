@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Announcement } from '@jogakbo/contract';
-import { KeptChannel, type BrokerConnection } from './connection.ts';
+import { RecoveringChannel, type BrokerConnection } from './connection.ts';
 import { consumeGrants, grantsIn } from './grants-stream.ts';
 import { Grants } from './grants.ts';
 import { TopologyMissing } from './topology.ts';
@@ -15,12 +15,12 @@ const retryEvery = 250;
  */
 export class KnownGrants {
   #current = new Grants([]);
-  readonly #kept: KeptChannel;
+  readonly #kept: RecoveringChannel;
   readonly #listeners: (() => void)[] = [];
   readonly #first = Promise.withResolvers<void>();
 
   constructor(private readonly connection: BrokerConnection) {
-    this.#kept = new KeptChannel(
+    this.#kept = new RecoveringChannel(
       connection,
       (model) => model.createChannel(),
       async (channel) => {

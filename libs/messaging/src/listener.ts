@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Channel } from 'amqplib';
-import { KeptChannel, type BrokerConnection } from './connection.ts';
+import { RecoveringChannel, type BrokerConnection } from './connection.ts';
 import { assertExchange, exchanges, queues } from './topology.ts';
 import { decode, type Incoming } from './wire.ts';
 
@@ -13,7 +13,7 @@ export const largestHeard = 256 * 1024;
  */
 export class Listener {
   readonly #keys = new Set<string>();
-  readonly #kept: KeptChannel;
+  readonly #kept: RecoveringChannel;
   #queue: { channel: Channel; name: string } | undefined;
 
   /**
@@ -27,7 +27,7 @@ export class Listener {
     private readonly onOpen: () => void = () => {},
     private readonly mayTell: (message: Incoming) => boolean = isFromOwner,
   ) {
-    this.#kept = new KeptChannel(
+    this.#kept = new RecoveringChannel(
       connection,
       (model) => model.createChannel(),
       async (channel) => {

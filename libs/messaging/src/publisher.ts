@@ -1,5 +1,5 @@
 import type { ConfirmChannel, Message, Options } from 'amqplib';
-import { BrokerUnavailable, KeptChannel, within, type BrokerConnection } from './connection.ts';
+import { BrokerUnavailable, RecoveringChannel, within, type BrokerConnection } from './connection.ts';
 import { assertExchange } from './topology.ts';
 
 /** No queue is bound where the message was sent: nobody runs that would take it. */
@@ -20,7 +20,7 @@ const confirmPatience = 5_000;
 
 /** Publishes with confirms: a promise that is kept means that the broker has the message on its disks. */
 export class Publisher {
-  readonly #kept: KeptChannel<ConfirmChannel>;
+  readonly #kept: RecoveringChannel<ConfirmChannel>;
   readonly #returned = new Set<string>();
   #drained: Promise<unknown> | undefined;
   /** Exchanges that are known to exist: to publish to a missing one would cost the channel. */
@@ -29,7 +29,7 @@ export class Publisher {
 
   /** @param connection whose login every message carries as its sender: the broker lets nobody take another's */
   constructor(private readonly connection: BrokerConnection) {
-    this.#kept = new KeptChannel<ConfirmChannel>(
+    this.#kept = new RecoveringChannel<ConfirmChannel>(
       connection,
       (model) => model.createConfirmChannel(),
       async (channel) => {

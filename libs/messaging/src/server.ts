@@ -5,7 +5,7 @@ import { lastValueFrom, toArray } from 'rxjs';
 import { type z } from 'zod';
 import { AnswerChannels } from './answer-channels.ts';
 import { withCall } from './call-context.ts';
-import { KeptChannel, within, type BrokerConnection } from './connection.ts';
+import { RecoveringChannel, within, type BrokerConnection } from './connection.ts';
 import { DecryptionFailed, encryptFor, UnknownKey, type DecryptionKeys } from './encryption.ts';
 import { withoutText } from './error-without-text.ts';
 import { Grants } from './grants.ts';
@@ -29,7 +29,7 @@ import {
   type Subscriptions,
 } from './topology.ts';
 import { getTraceId } from './trace-context.ts';
-import { Turn } from './turn.ts';
+import { RequestBatch } from './turn.ts';
 import { VersionQueues, type SplitAtServer } from './version-queues.ts';
 import {
   answerTo,
@@ -45,7 +45,7 @@ import {
 type Handler = (data: unknown, context: MessageContext) => Promise<unknown>;
 
 /** Wraps every command and event: opens a transaction, for instance. Calls `next` at most once. */
-export type Around = (
+export type Middleware = (
   context: MessageContext,
   next: (context: MessageContext) => Promise<unknown>,
 ) => Promise<unknown>;
@@ -58,7 +58,7 @@ export interface ServerOptions {
   key?: ServiceKey;
   /** What services may do, as it stands now; needed where every service has a login of its own. */
   grants?: () => Grants;
-  around?: Around;
+  around?: Middleware;
   /** Decrypts what was encrypted for the service. Required where it handles a sensitive contract. */
   decryption?: DecryptionKeys;
   /** Waiting times before each further attempt, in milliseconds. Those of the deploy step, where it has run. */
@@ -135,11 +135,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #handlers = new Map<string, { contract: AnyContract; run: Handler[] }>();
   readonly #order = new InOrder();
   readonly #decryption: RequestDecryption;
-  readonly #turn = new Turn<PendingAnswer>((to, all) => void this.#sendAnswers(to, all));
+  readonly #turn = new RequestBatch<PendingAnswer>((to, all) => void this.#sendAnswers(to, all));
   /** Questions being answered. */
   #questions = 0;
   readonly #inFlight = new Set<Promise<void>>();
-  readonly #consumers = new Map<string, KeptChannel>();
+  readonly #consumers = new Map<string, RecoveringChannel>();
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   readonly #answers: AnswerChannels;
   readonly #marks: Marks;
@@ -255,7 +255,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   async #take(source: Source): Promise<void> {
     const { queue } = source;
     if (this.#consumers.has(queue) || this.#draining) return;
-    const kept: KeptChannel = new KeptChannel(
+    const kept: RecoveringChannel = new RecoveringChannel(
       this.options.connection,
       (model) => model.createChannel(),
       (channel) => this.#consume(channel, source),

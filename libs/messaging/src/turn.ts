@@ -2,7 +2,7 @@
 export const mostTogether = 32;
 
 /** Gathers what is sent within one turn of the event loop, by where it goes. */
-export class Turn<T> {
+export class RequestBatch<T> {
   #gathered = new Map<string, T[]>();
 
   /** @param send is given what goes to the same place, in the order in which it was added */

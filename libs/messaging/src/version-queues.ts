@@ -1,7 +1,7 @@
 import type { Announcement } from '@jogakbo/contract';
 import { Logger } from '@nestjs/common';
 import type { Channel } from 'amqplib';
-import { KeptChannel, within, type BrokerConnection } from './connection.ts';
+import { RecoveringChannel, within, type BrokerConnection } from './connection.ts';
 import type { Shares } from './split.ts';
 import { assertVersion, exchanges, queues, requestKey } from './topology.ts';
 
@@ -46,7 +46,7 @@ interface Consumers {
  */
 export class VersionQueues {
   readonly #logger = new Logger('VersionQueues');
-  readonly #kept: KeptChannel;
+  readonly #kept: RecoveringChannel;
   readonly #kinds: Kind[];
   /** Versions whose queues may exist. */
   readonly #known = new Set<string>();
@@ -62,7 +62,7 @@ export class VersionQueues {
     private readonly split: SplitAtServer,
     private readonly consumers: Consumers,
   ) {
-    this.#kept = new KeptChannel(consumers.connection, (model) => model.createChannel());
+    this.#kept = new RecoveringChannel(consumers.connection, (model) => model.createChannel());
     this.#kinds = (['commands', 'queries'] as const).filter((kind) => consumers.names[kind].length > 0);
   }
 

@@ -4,7 +4,7 @@ import { isDeeperThan, Language, Rejection, type AnyContract, type FieldError } 
 import type { ConsumeMessage, Options } from 'amqplib';
 import type { CallContext, Caller } from './call-context.ts';
 import { Jwe, jose } from './encryption.ts';
-import { determineOrigin, type Origin, type Standing } from './identity.ts';
+import { determineOrigin, type Origin, type BrokerIdentity } from './identity.ts';
 import type { Marks } from './marks.ts';
 import { parseSplitKey } from './split.ts';
 import { childTrace } from './trace-context.ts';
@@ -54,7 +54,7 @@ export class RemoteFault extends Error {
 }
 
 /** The caller's own way to the broker is cut: it says nothing about who was asked. */
-export class BrokerAway extends RemoteFault {
+export class BrokerDisconnected extends RemoteFault {
   constructor(message: string) {
     super('unavailable', message);
   }
@@ -213,7 +213,7 @@ function parseMessage(content: Buffer): unknown {
  * All that a message holds: one, or several where it is a batch.
  * @throws SyntaxError where the body is not JSON, or something in it names no pattern
  */
-export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming[] {
+export function decodeAll(message: ConsumeMessage, standing: BrokerIdentity, marks?: Marks): Incoming[] {
   if (message.properties.contentType !== batch) return [decode(message, standing, marks)];
   const bodies = parseMessage(message.content) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
@@ -227,7 +227,7 @@ export function decodeAll(message: ConsumeMessage, standing: Standing, marks?: M
 }
 
 /** @throws SyntaxError where the body is not JSON or names no pattern */
-export function decode(message: ConsumeMessage, standing: Standing, marks?: Marks): Incoming {
+export function decode(message: ConsumeMessage, standing: BrokerIdentity, marks?: Marks): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   return toIncoming(
     parseMessage(message.content) as Body,

@@ -1,4 +1,4 @@
-import { BrokerAway, RemoteFault, type Guard } from '@jogakbo/messaging';
+import { BrokerDisconnected, RemoteFault, type Guard } from '@jogakbo/messaging';
 import { CallGuard, type CalleeState } from '@jogakbo/resilience';
 import { Gauge } from 'prom-client';
 import type { Metrics } from './metrics.ts';
@@ -23,7 +23,7 @@ export class GuardedCalls {
   /** @param settings `callPolicies` goes before what the callees declare, and may change at any time */
   constructor(settings: Pick<PlatformSettings, 'callPolicies'>, metrics: Metrics) {
     this.#calls = new CallGuard({
-      isDown: (error) => isSilent(error, ['timeout', 'unavailable']) && !(error instanceof BrokerAway),
+      isDown: (error) => isSilent(error, ['timeout', 'unavailable']) && !(error instanceof BrokerDisconnected),
       mayHelp: (error) => isSilent(error, ['unavailable']),
       override: (callee) => settings.callPolicies[callee],
       refuse: ({ reason, message }) =>

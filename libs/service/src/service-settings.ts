@@ -13,7 +13,7 @@ import {
   shared,
   type InForce,
 } from '@jogakbo/contracts-config';
-import { sealingKey, unseal } from '@jogakbo/consistency';
+import { deriveKey, decrypt } from '@jogakbo/consistency';
 import {
   BrokerConnection,
   contextHeaders,
@@ -58,10 +58,10 @@ function checkGiven(
 
 /** The key that the values of a service's secrets are sealed with on their way to it. */
 export const clientKey = (service: string, password: string): Buffer =>
-  sealingKey(password, `config client ${service}`);
+  deriveKey(password, `config client ${service}`);
 
 /** Announces soft state: at most once, to whoever listens now. */
-export async function tell(publisher: Publisher, source: string, { contract, data }: Message): Promise<void> {
+export async function reportSettings(publisher: Publisher, source: string, { contract, data }: Message): Promise<void> {
   const event = { id: randomUUIDv7(), name: contract.name, source, time: new Date(), data };
   const { content, options } = encodeEvent(event, contextHeaders(undefined));
   await publisher.publish({
@@ -379,7 +379,7 @@ export class ServiceSettings {
     let text = given?.value;
     if (given?.secret) {
       try {
-        text = unseal(clientKey(this.service, this.#platform.configPassword!), given.value, field);
+        text = decrypt(clientKey(this.service, this.#platform.configPassword!), given.value, field);
       } catch {
         return { problem: 'does not open with the password of this service' };
       }
@@ -444,12 +444,12 @@ export class ServiceSettings {
     const settings = this.#held.map((held) => inForce(held));
     const problems = proposed === undefined ? undefined : this.#check(ask, proposed);
     const told = { ask, instance, settings, unknown: this.#unknown, ...(problems && { problems }) };
-    await tell(publisher, this.service, SettingsTold(told));
+    await reportSettings(publisher, this.service, SettingsTold(told));
   }
 
   /** What is wrong with values that the config server is asked to keep. */
   #check(ask: string, proposed: string): { key: string; problem: string }[] {
-    const text = unseal(clientKey(this.service, this.#platform.configPassword!), proposed, ask);
+    const text = decrypt(clientKey(this.service, this.#platform.configPassword!), proposed, ask);
     return checkGiven(this.#classes, JSON.parse(text) as Record<string, string>);
   }
 

@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { describe, mostMadeQueues, type Announcement } from '@jogakbo/contract';
 import {
-  LostQueues,
+  QueueRecovery,
   OutboxRelay,
   Projector,
   SagaRunner,
@@ -145,7 +145,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let sagaRunner: SagaRunner | undefined;
   let projector: Projector | undefined;
   let dataSource: DataSource | undefined;
-  let lostQueues: LostQueues | undefined;
+  let lostQueues: QueueRecovery | undefined;
   const storage = new StorageEncryption(platform.serviceKey!);
   if (hasDatabase) {
     const database = loaded[1] as DatabaseSettings;
@@ -160,7 +160,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       mustDeclare,
       wake: relay.wake,
     });
-    lostQueues = new LostQueues(dataSource, relay.wake);
+    lostQueues = new QueueRecovery(dataSource, relay.wake);
     sagaRunner = new SagaRunner(sagas, dataSource, units, storage);
     if (projections.length > 0) {
       projector = new Projector(projections, dataSource, databaseUrl);

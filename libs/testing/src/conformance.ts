@@ -4,7 +4,7 @@ import { type Harness } from './conformance/harness.ts';
 import { load } from './conformance/load.ts';
 import { requests } from './conformance/requests.ts';
 
-export type { GivenUp, Handlers, Harness, ServedService } from './conformance/harness.ts';
+export type { DeadLettered, Handlers, Harness, ServedService } from './conformance/harness.ts';
 
 /**
  * Defines the jest tests that every transport of this shape must pass.

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe } from '@jogakbo/contract';
 import { Announcer, BrokerConnection, Publisher, RabbitServer } from '@jogakbo/messaging';
-import { GetSharedTrifle, GetTrifle, Labour, text, trivial } from './trivial.ts';
+import { GetSharedTrifle, GetTrifle, Workload, text, trivial } from './trivial.ts';
 
 const connection = await new BrokerConnection().open(process.env['RABBITMQ_URL']!, trivial.name);
 const publisher = new Publisher(connection);
@@ -10,7 +10,7 @@ await publisher.open();
 const server = new RabbitServer({ service: trivial.name, connection, publisher, concurrency: () => 64 });
 server.listenTo(GetTrifle, async (data) => ({ ...(data as { trifleId: string }), text }));
 server.listenTo(GetSharedTrifle, async (data) => ({ ...(data as { trifleId: string }), text }));
-server.listenTo(Labour, async (data) => {
+server.listenTo(Workload, async (data) => {
   await sleep((data as { takes: number }).takes);
   return { done: true };
 });

@@ -20,7 +20,7 @@ export const GetSharedTrifle = trivial.query('get-shared-trifle', {
 });
 
 /** Takes as long as it is told: what it can do at a time is bounded, as that of a database is. */
-export const Labour = trivial.query('labour', {
+export const Workload = trivial.query('labour', {
   input: z.strictObject({ takes: z.int() }),
   output: z.object({ done: z.boolean() }),
   http: 'GET /v1/labours',

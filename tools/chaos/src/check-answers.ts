@@ -1,12 +1,12 @@
-import { type Violation, type Weather } from './check.ts';
+import { type Violation, type FaultWindows } from './check.ts';
 import { isNotNow } from './client.ts';
-import { type Exchange } from './client-log.ts';
+import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
 /** What would tell a stranger about our insides. */
 const leaks =
   /\n\s+at |node_modules|postgres(ql)?:\/\/|amqps?:\/\/|QueryFailedError|ECONNREFUSED|SELECT |INSERT |UPDATE /;
-const expected: Record<Exchange['what'], number[]> = {
+const expected: Record<LoggedRequest['what'], number[]> = {
   place: [201, 202],
   cancel: [202, 409, 422],
   receive: [201, 404],
@@ -16,14 +16,14 @@ const expected: Record<Exchange['what'], number[]> = {
 };
 
 /** These are asked until there is an answer. */
-const insistent = new Set<Exchange['what']>(['place', 'cancel', 'receive']);
+const insistent = new Set<LoggedRequest['what']>(['place', 'cancel', 'receive']);
 
 /** An answer that leaves nothing to ask for. */
-const isAnswer = ({ status, code }: Exchange): boolean =>
+const isAnswer = ({ status, code }: LoggedRequest): boolean =>
   status !== undefined && status !== 401 && !isNotNow({ status, ...(code && { code }) });
 
 /** What clients were told: that it is consistent, true afterwards, and silent about our insides; and that it came. */
-export function checkAnswers(log: readonly Exchange[], facts: Facts, { isCalm }: Weather): Violation[] {
+export function checkAnswers(log: readonly LoggedRequest[], facts: Facts, { isCalm }: FaultWindows): Violation[] {
   const violations: Violation[] = [];
   const byKey = Map.groupBy(facts.orders, ({ key }) => key);
   const known = new Map(facts.orders.map((order) => [order.orderId, order]));

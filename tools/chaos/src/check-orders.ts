@@ -1,5 +1,5 @@
-import { type Violation, type Weather } from './check.ts';
-import { type Exchange } from './client-log.ts';
+import { type Violation, type FaultWindows } from './check.ts';
+import { type LoggedRequest } from './client-log.ts';
 import { type Facts, type OrderFact } from './facts.ts';
 
 /** Every way through an order's life that there is. */
@@ -12,7 +12,7 @@ const lives = new Set([
 ]);
 
 /** That every order has come to one end, the right one, and that its member has heard of it once. */
-export function checkOrders(log: readonly Exchange[], facts: Facts, { lastFault }: Weather): Violation[] {
+export function checkOrders(log: readonly LoggedRequest[], facts: Facts, { lastFault }: FaultWindows): Violation[] {
   const violations: Violation[] = [];
   if (!facts.outbox.some(({ name, at }) => name === 'orders.order-confirmed' && at > lastFault))
     violations.push({
@@ -56,8 +56,8 @@ export function checkOrders(log: readonly Exchange[], facts: Facts, { lastFault 
 
 function ofTheEnd(
   { orderId, events, lines }: OrderFact,
-  asked: Exchange,
-  cancels: Exchange[] | undefined,
+  asked: LoggedRequest,
+  cancels: LoggedRequest[] | undefined,
 ): Violation[] {
   const violations: Violation[] = [];
   const say = (rule: string, says: string) => violations.push({ rule, orderId, says });

@@ -1,12 +1,12 @@
-import { type Violation, type Weather } from './check.ts';
-import { type Exchange } from './client-log.ts';
+import { type Violation, type FaultWindows } from './check.ts';
+import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
 /** How late a timer may fire in a store that nothing disturbs. */
 const timerSlack = 6_000;
 
 /** That every piece is where it should be. */
-export function checkStock(log: readonly Exchange[], facts: Facts, weather: Weather): Violation[] {
+export function checkStock(log: readonly LoggedRequest[], facts: Facts, weather: FaultWindows): Violation[] {
   const violations: Violation[] = [];
   const received = new Map<string, { sure: number; perhaps: number }>();
   for (const tries of Map.groupBy(log, ({ what, key }) => (what === 'receive' && key) || '').values()) {
@@ -63,7 +63,7 @@ export function checkStock(log: readonly Exchange[], facts: Facts, weather: Weat
 }
 
 /** Pieces that were held for too long were let go of, at the latest when nothing kept the store from it. */
-function checkExpiry(facts: Facts, { isCalm }: Weather): Violation[] {
+function checkExpiry(facts: Facts, { isCalm }: FaultWindows): Violation[] {
   const inventory = facts.outbox.filter(({ service, subject }) => service === 'inventory' && subject);
   const said = Map.groupBy(inventory, ({ subject }) => subject!);
   return facts.reservations.flatMap(({ orderId, expiresAt }) => {

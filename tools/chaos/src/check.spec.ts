@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { check } from './check.ts';
-import { type Exchange } from './client-log.ts';
+import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
 const orderId = 'order-1';
@@ -8,7 +8,7 @@ const productId = 'product-1';
 const now = 1_000_000;
 
 interface Run {
-  log: Exchange[];
+  log: LoggedRequest[];
   facts: Facts;
 }
 

@@ -4,7 +4,7 @@ import { checkMoney } from './check-money.ts';
 import { checkOrders } from './check-orders.ts';
 import { checkReadModels } from './check-read-models.ts';
 import { checkStock } from './check-stock.ts';
-import { type Exchange } from './client-log.ts';
+import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
 /** Something that the store promises and did not keep. */
@@ -17,7 +17,7 @@ export interface Violation {
 }
 
 /** What is known of the faults of a run. */
-export interface Weather {
+export interface FaultWindows {
   /** Whether nothing disturbed the store in this time. */
   isCalm: (from: number, until: number) => boolean;
   /** When the last fault was over (milliseconds). */
@@ -49,7 +49,7 @@ const final = new Set([
 export const healsNever = ({ rule }: Violation): boolean => final.has(rule);
 
 /** Holds what clients saw against what the system says about itself. Pure: it can be asked again and again. */
-export function check(log: readonly Exchange[], facts: Facts, weather: Weather): Violation[] {
+export function check(log: readonly LoggedRequest[], facts: Facts, weather: FaultWindows): Violation[] {
   return [
     ...checkAnswers(log, facts, weather),
     ...checkOrders(log, facts, weather),
@@ -61,7 +61,7 @@ export function check(log: readonly Exchange[], facts: Facts, weather: Weather):
 }
 
 /** Everything that is known of one order, for somebody who has to find out what happened to it. */
-export function collectEvidence(orderId: string, log: readonly Exchange[], facts: Facts): unknown[] {
+export function collectEvidence(orderId: string, log: readonly LoggedRequest[], facts: Facts): unknown[] {
   const about = <T extends { orderId?: string | null | undefined }>(kind: string, rows: readonly T[]) =>
     rows.filter((row) => row.orderId === orderId).map((row) => ({ [kind]: row }));
   const order = facts.orders.find((one) => one.orderId === orderId);

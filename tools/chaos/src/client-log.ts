@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs';
 
 /** One request as its client saw it, answered or not. */
-export interface Exchange {
+export interface LoggedRequest {
   /** When it was sent (milliseconds). */
   at: number;
   took: number;
@@ -29,7 +29,7 @@ export interface Exchange {
 
 /** What all clients saw, in a file outside the system, one line an exchange. */
 export class ClientLog {
-  readonly exchanges: Exchange[] = [];
+  readonly exchanges: LoggedRequest[] = [];
 
   readonly #path: string;
 
@@ -37,7 +37,7 @@ export class ClientLog {
     this.#path = path;
   }
 
-  append(exchange: Exchange): void {
+  append(exchange: LoggedRequest): void {
     this.exchanges.push(exchange);
     appendFileSync(this.#path, `${JSON.stringify(exchange)}\n`);
   }

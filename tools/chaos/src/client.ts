@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type ClientLog, type Exchange } from './client-log.ts';
+import { type ClientLog, type LoggedRequest } from './client-log.ts';
 
-type About = Pick<Exchange, 'what' | 'key' | 'orderId' | 'productId' | 'quantity' | 'token'>;
+type About = Pick<LoggedRequest, 'what' | 'key' | 'orderId' | 'productId' | 'quantity' | 'token'>;
 
 interface Request {
   method: string;
@@ -75,7 +75,7 @@ export class Client {
   /** One attempt, written down. @returns undefined where nothing came back */
   async once(about: About, request: Request): Promise<Answer | undefined> {
     const at = Date.now();
-    const note = (seen: Partial<Exchange>) =>
+    const note = (seen: Partial<LoggedRequest>) =>
       this.#log.append({ at, took: Date.now() - at, who: this.#id, ...about, ...seen });
     try {
       const answer = await this.#call(request);

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Disk } from './disk.ts';
 import { type Links, type Peer } from './links.ts';
-import { crashPoints, type OrdersToInside } from './orders-to-inside.ts';
+import { crashPoints, type ControlChannel } from './orders-to-inside.ts';
 import { Random } from './random.ts';
 import { type FaultName, type Planned } from './schedule.ts';
 import { services, stateful } from './services.ts';
@@ -13,7 +13,7 @@ export interface World {
   store: Store;
   tap: Tap;
   links: Links;
-  inside: OrdersToInside;
+  inside: ControlChannel;
   /** Undefined where none may be mounted. */
   disk: Disk | undefined;
   /** Whether the services run under libfaketime. */
@@ -24,7 +24,7 @@ export interface World {
 }
 
 /** What became of a fault. */
-export interface Blow {
+export interface FaultEffect {
   /** False where there was nothing to hit. */
   hit: boolean;
   /** Worth telling. */
@@ -37,14 +37,14 @@ export interface Fault {
   /** In the help. */
   does: string;
   /** Resolves when it is undone by us or was done; the supervisor undoes the rest. */
-  strike: (world: World, plan: Planned) => Promise<Blow>;
+  strike: (world: World, plan: Planned) => Promise<FaultEffect>;
 }
 
 async function findPid({ store }: World, service: string): Promise<number | undefined> {
   return (await store.rows()).find((row) => row.service === service)?.pid;
 }
 
-function signal(pid: number | undefined, name: NodeJS.Signals): Blow {
+function signal(pid: number | undefined, name: NodeJS.Signals): FaultEffect {
   if (!pid) return { hit: false, said: 'it was down already' };
   try {
     process.kill(pid, name);
@@ -80,7 +80,7 @@ async function untilReady(
 const lasting = ({ over }: World, seconds: number): Promise<void> =>
   pause(seconds * 1_000, undefined, { signal: over }).catch(() => undefined);
 
-async function killBroker(world: World, frozenFor: number): Promise<Blow> {
+async function killBroker(world: World, frozenFor: number): Promise<FaultEffect> {
   const getRow = async () => (await world.store.rows()).find(({ service }) => service === 'broker');
   // Right after its start queues may be being declared: killing it then can break one for good.
   const youth = 6_000 - ((await getRow())?.uptime ?? 0);

@@ -24,7 +24,7 @@ export interface Orders {
 }
 
 /** The other end of `inside.ts`. */
-export class OrdersToInside {
+export class ControlChannel {
   readonly #folder: string;
   readonly #orders: Orders = { crashes: [], clocks: {} };
 

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
-import { toExitCode, type Result, type Struck } from './run.ts';
+import { toExitCode, type Result, type InjectedFault } from './run.ts';
 
-const struck = (hit: boolean) => ({ hit }) as Struck;
+const struck = (hit: boolean) => ({ hit }) as InjectedFault;
 const violation = {} as Result['violations'][number];
 
 it.each([

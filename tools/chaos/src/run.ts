@@ -2,14 +2,14 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { check, healsNever, type Violation, type Weather } from './check.ts';
-import { ClientLog, type Exchange } from './client-log.ts';
+import { check, healsNever, type Violation, type FaultWindows } from './check.ts';
+import { ClientLog, type LoggedRequest } from './client-log.ts';
 import { type Facts, readFacts } from './facts.ts';
 import { findClocks } from './clocks.ts';
 import { Disk } from './disk.ts';
-import { type Blow, faults, type World } from './faults.ts';
+import { type FaultEffect, faults, type World } from './faults.ts';
 import { Links } from './links.ts';
-import { OrdersToInside } from './orders-to-inside.ts';
+import { ControlChannel } from './orders-to-inside.ts';
 import { rebuildAll } from './rebuild.ts';
 import { type FaultName, type Planned, schedule } from './schedule.ts';
 import { services } from './services.ts';
@@ -29,15 +29,15 @@ export interface Plan {
 }
 
 /** A fault as it really was; times are milliseconds since the epoch. */
-export interface Struck extends Planned, Blow {
+export interface InjectedFault extends Planned, FaultEffect {
   from: number;
   until: number;
 }
 
 export interface Result {
   violations: Violation[];
-  struck: Struck[];
-  exchanges: readonly Exchange[];
+  struck: InjectedFault[];
+  exchanges: readonly LoggedRequest[];
   facts: Facts;
   /** Seconds from the last fault until everything was as promised, or until patience was at its end. */
   settled: number;
@@ -60,7 +60,7 @@ export async function run(
   over: AbortSignal,
 ): Promise<Result | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-chaos-'));
-  const inside = new OrdersToInside(join(folder, 'inside'));
+  const inside = new ControlChannel(join(folder, 'inside'));
   const links: Links = new Links((peer) => store.getPort(peer));
   const clocks = plan.faults.includes('clock') ? findClocks() : undefined;
   const store = new Store(folder, plan.workspace, {
@@ -107,7 +107,7 @@ export async function run(
       pause(Math.max(0, deadline - plan.quiet * 250 - Date.now()), undefined, { ref: false }),
     ]);
     await workload.giveUp();
-    const weather: Weather = {
+    const weather: FaultWindows = {
       lastFault,
       isCalm: (from, until) =>
         from > began && struck.every((fault) => until < fault.from || from > fault.until + aftermath),
@@ -148,8 +148,8 @@ async function strikeAll(
   world: Omit<World, 'seed'>,
   began: number,
   say: (text: string) => void,
-): Promise<Struck[]> {
-  const struck = schedule(seed, seconds, names).map(async (planned): Promise<Struck | undefined> => {
+): Promise<InjectedFault[]> {
+  const struck = schedule(seed, seconds, names).map(async (planned): Promise<InjectedFault | undefined> => {
     await pause(Math.max(0, began + planned.at * 1_000 - Date.now()), undefined, {
       signal: world.over,
     }).catch(() => undefined);
@@ -159,7 +159,7 @@ async function strikeAll(
     say(name);
     const blow = await faults[planned.fault]
       .strike({ ...world, seed }, planned)
-      .catch((error: Error): Blow => ({ hit: false, said: `in vain: ${error.message}` }));
+      .catch((error: Error): FaultEffect => ({ hit: false, said: `in vain: ${error.message}` }));
     return { ...planned, ...blow, from, until: Date.now() };
   });
   return (await Promise.all(struck)).filter((one) => one !== undefined);
@@ -177,7 +177,7 @@ async function settle(
   tap: Tap,
   log: ClientLog,
   deadline: number,
-  weather: Weather,
+  weather: FaultWindows,
   over: AbortSignal,
 ): Promise<{ violations: Violation[]; facts: Facts }> {
   for (let clean = 0; ;) {
@@ -196,7 +196,7 @@ async function settle(
   }
 }
 
-export function formatCounts(exchanges: readonly Exchange[]): string {
+export function formatCounts(exchanges: readonly LoggedRequest[]): string {
   const placed = exchanges.filter(({ what }) => what === 'place');
   const bought = new Set(placed.filter(({ orderId }) => orderId).map(({ orderId }) => orderId)).size;
   const failed = exchanges.filter(({ status }) => status === undefined || status >= 500).length;

@@ -17,7 +17,7 @@ import { defaultLadder } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, findManagement } from './broker-management.ts';
 import { takeOver } from './broker-takeover.ts';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { readJson, type Secrets } from './state.ts';
 import { withCertificate } from './store-tls.ts';
 import { type App, listApps } from './workspace.ts';
@@ -67,7 +67,7 @@ const readBus = ({ folder }: App): BusDescription | undefined =>
 function describedBus(wanted: readonly App[]): BusDescription[] {
   const missing = wanted.filter((app) => !readBus(app)).map(({ name }) => name);
   if (missing.length > 0) {
-    throw new Fault(`The build of ${missing.join(', ')} does not say what it does on the bus.`, {
+    throw new CliError(`The build of ${missing.join(', ')} does not say what it does on the bus.`, {
       details: missing.map((name) => `apps/${name}/dist/bus.json is missing`),
       remedies: [`npx nx run-many -t build -p ${missing.join(',')}`],
     });
@@ -88,7 +88,7 @@ export function getPublicKeys(serviceKeys: Record<string, string>): Record<strin
       try {
         return [name, [...new DecryptionKeys(ServiceKey.parse(text)).publicKeys]];
       } catch (error) {
-        throw new Fault(`The service key of ${name} ${toMessage(error)}.`);
+        throw new CliError(`The service key of ${name} ${toMessage(error)}.`);
       }
     }),
   );
@@ -238,8 +238,8 @@ async function register(
       }
     }
   } catch (error) {
-    if (error instanceof Fault) throw error;
-    throw new Fault(`What services need cannot be declared on the broker: ${toMessage(error)}`);
+    if (error instanceof CliError) throw error;
+    throw new CliError(`What services need cannot be declared on the broker: ${toMessage(error)}`);
   } finally {
     await connection.close().catch(() => undefined);
   }

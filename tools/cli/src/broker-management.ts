@@ -1,5 +1,5 @@
 import { type BackingService } from './backing-service.ts';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 
 /** What is needed of a broker here. */
 export type Broker = Pick<BackingService, 'url' | 'managementUrl' | 'tls'> & { kind: string };
@@ -88,5 +88,5 @@ export async function findManagement(
   const why = await management.whyNot();
   if (!why) return management;
   if (kind === 'given') return why;
-  throw new Fault(`The broker cannot be prepared: ${why}.`, { remedies: ['npx jogakbo logs'] });
+  throw new CliError(`The broker cannot be prepared: ${why}.`, { remedies: ['npx jogakbo logs'] });
 }

@@ -10,7 +10,7 @@ import {
 } from 'amqplib';
 import { type Management } from './broker-management.ts';
 import { toDeadLetter, headersFromOperator } from './dead-letter.ts';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 
 /** Exchanges of the topology before this one. All services shared them. */
 const sharedExchanges = ['commands', 'events', 'replies', 'retry'];
@@ -112,7 +112,7 @@ async function mustBeIdle(channel: ConfirmChannel, names: readonly string[]): Pr
     for (const name of names) if ((await channel.checkQueue(name)).consumerCount > 0) consumed.push(name);
     if (consumed.length === 0) return;
     if (Date.now() > until)
-      throw new Fault('Services of an earlier version still run on this broker.', {
+      throw new CliError('Services of an earlier version still run on this broker.', {
         details: consumed.map((name) => `${name} is consumed`),
         remedies: ['stop all services, and run this step again; what they have not handled is kept'],
       });

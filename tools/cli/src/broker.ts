@@ -1,7 +1,7 @@
 import { type BackingService, given, withoutPassword } from './backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { dockerRuns, startDockerBroker } from './docker-broker.ts';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { canInstallBroker, installBroker } from './install-broker.ts';
 import { type BrokerPlace, findInstalledBroker, startPrivateBroker } from './private-broker.ts';
 import { tlsIsWanted } from './store-tls.ts';
@@ -20,7 +20,7 @@ export async function brokerWays(env = process.env): Promise<BrokerWay[]> {
   // The server of a container could not read a key that is closed to all but us.
   const forced = tlsIsWanted(env) ? 'local' : env.JOGAKBO_BROKER;
   if (tlsIsWanted(env) && env.JOGAKBO_BROKER === 'docker') {
-    throw new Fault(
+    throw new CliError(
       'JOGAKBO_TLS=1 needs a RabbitMQ that runs here; JOGAKBO_BROKER=docker runs it in a container.',
       {
         remedies: ['unset JOGAKBO_BROKER, or unset JOGAKBO_TLS'],
@@ -28,7 +28,7 @@ export async function brokerWays(env = process.env): Promise<BrokerWay[]> {
     );
   }
   if (forced && forced !== 'docker' && forced !== 'local') {
-    throw new Fault(`JOGAKBO_BROKER is "${forced}".`, {
+    throw new CliError(`JOGAKBO_BROKER is "${forced}".`, {
       remedies: ['set it to docker or local, or not at all'],
     });
   }
@@ -42,7 +42,7 @@ export async function brokerWays(env = process.env): Promise<BrokerWay[]> {
 export async function checkGivenBroker(url: string): Promise<void> {
   const fault = await probeBroker(url);
   if (!fault) return;
-  throw new Fault(`RABBITMQ_URL cannot be used: ${fault}.`, {
+  throw new CliError(`RABBITMQ_URL cannot be used: ${fault}.`, {
     details: [`RABBITMQ_URL=${withoutPassword(url)}`],
     remedies: [
       'check the address, the user and the password, and that the broker runs',
@@ -60,7 +60,7 @@ export async function provideBroker(
   const ways = await brokerWays(
     place.throwaway ? { ...process.env, RABBITMQ_URL: '', JOGAKBO_TLS: '' } : process.env,
   );
-  let lastFault: Fault | undefined;
+  let lastFault: CliError | undefined;
   for (const way of ways) {
     try {
       if (way === 'given') {
@@ -73,18 +73,18 @@ export async function provideBroker(
       place.abort?.throwIfAborted();
       const server = findInstalledBroker();
       if (!server)
-        throw new Fault('rabbitmq-server was installed but cannot be found.', { remedies: howToGetOne });
+        throw new CliError('rabbitmq-server was installed but cannot be found.', { remedies: howToGetOne });
       say('starting a private RabbitMQ');
       return await startPrivateBroker(server, place);
     } catch (error) {
-      if (!(error instanceof Fault) || way === ways.at(-1)) throw error;
+      if (!(error instanceof CliError) || way === ways.at(-1)) throw error;
       lastFault = error;
       say(`${toMessage(error)} Trying the next way.`);
     }
   }
   throw (
     lastFault ??
-    new Fault('There is no RabbitMQ, and no way to start one here.', {
+    new CliError('There is no RabbitMQ, and no way to start one here.', {
       details: [
         'RABBITMQ_URL is not set.',
         ...(process.env.JOGAKBO_BROKER

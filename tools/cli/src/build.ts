@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 import { NxOutput } from './nx-output.ts';
 import { signalGroup } from './processes.ts';
 import { nxPath, root } from './workspace.ts';
@@ -35,7 +35,7 @@ export function build(
     child.stdout.setEncoding('utf8').on('data', (text: string) => output.take(text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => output.take(text));
     child.on('error', (error) =>
-      reject(new Fault(`nx cannot be run: ${error.message}.`, { remedies: ['npm ci'] })),
+      reject(new CliError(`nx cannot be run: ${error.message}.`, { remedies: ['npm ci'] })),
     );
     child.on('close', (code) => {
       abort.removeEventListener('abort', stop);
@@ -44,7 +44,7 @@ export function build(
       else if (code === 0) resolve(built ? `built ${built}, ${cached} unchanged` : 'nothing changed');
       else {
         reject(
-          new Fault('The build failed.', {
+          new CliError('The build failed.', {
             details: (failures.length ? failures : output.remarks).filter((line) => line.trim()).slice(-30),
             remedies: ['mend what is named above, and start again'],
           }),

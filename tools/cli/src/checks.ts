@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { InstanceView } from '@jogakbo/contracts-registry';
 import { type BrokerWay, brokerWays, checkGivenBroker } from './broker.ts';
 import { checkGivenDatabase } from './database.ts';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { image } from './docker-broker.ts';
 import { freePort, findPortHolder, isFree } from './ports.ts';
 import { readEnvironment, readFolder } from './processes.ts';
@@ -26,7 +26,7 @@ export interface Check {
 export const passed = (name: string, text: string): Check => ({ name, ok: true, text, fixes: [] });
 const failed = (name: string, text: string, ...fixes: string[]): Check => ({ name, ok: false, text, fixes });
 const ofFault = (name: string, error: unknown): Check =>
-  failed(name, toMessage(error), ...(error instanceof Fault ? error.remedies : []));
+  failed(name, toMessage(error), ...(error instanceof CliError ? error.remedies : []));
 
 const enough = 2 * 1024 ** 3;
 
@@ -267,7 +267,7 @@ export function refuseIfFailed(checks: Check[]): void {
   const faults = checks.filter(({ ok }) => !ok);
   if (faults.length === 0) return;
   const [first] = faults;
-  throw new Fault(faults.length === 1 ? first!.text : 'The store cannot start here.', {
+  throw new CliError(faults.length === 1 ? first!.text : 'The store cannot start here.', {
     details: faults.length === 1 ? [] : faults.map(({ text }) => text),
     remedies: faults.flatMap(({ fixes }) => fixes),
   });

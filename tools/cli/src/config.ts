@@ -8,9 +8,9 @@ import type {
   ListVersions,
 } from '@jogakbo/contracts-config';
 import { describeEffect, explainTable, placeNamed, type Place } from './config-screen.ts';
-import { Fault, UsageFault } from './fault.ts';
+import { CliError, UsageError } from './fault.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
-import { asOperator, type OperatorDoor } from './operator-door.ts';
+import { asOperator, type OperatorClient } from './operator-door.ts';
 import { printable, printableJson } from './printable.ts';
 import { readSecret } from './read-secret.ts';
 import { openState } from './state.ts';
@@ -33,12 +33,12 @@ const effectPatience = 2_000;
 
 function parseVersion(option: string, text: string | undefined): number {
   if (text !== undefined && /^\d{1,9}$/.test(text)) return Number(text);
-  throw new UsageFault(`Say --${option} N: the number of a version.`, { remedies });
+  throw new UsageError(`Say --${option} N: the number of a version.`, { remedies });
 }
 
 function getReason({ reason }: ConfigOptions): string {
   if (reason?.trim()) return reason;
-  throw new UsageFault('Say why: --reason "…". It is kept with the change.', { remedies });
+  throw new UsageError('Say why: --reason "…". It is kept with the change.', { remedies });
 }
 
 const print = (lines: string[]): number => {
@@ -48,7 +48,7 @@ const print = (lines: string[]): number => {
 const printJson = (value: unknown): number => print([printableJson(value)]);
 
 async function get(
-  door: OperatorDoor,
+  door: OperatorClient,
   place: Place | undefined,
   [key]: string[],
   json?: boolean,
@@ -70,7 +70,7 @@ async function get(
 }
 
 async function set(
-  door: OperatorDoor,
+  door: OperatorClient,
   place: Place,
   pairs: string[],
   options: ConfigOptions,
@@ -78,14 +78,14 @@ async function set(
   const settings: { key: string; value: string | null; secret?: true }[] = [];
   for (const pair of pairs) {
     const [, key, given] = /^([^=]+)(?:=(.*))?$/s.exec(pair) ?? [];
-    if (!key) throw new UsageFault(`"${pair}" is not key=value.`, { remedies });
+    if (!key) throw new UsageError(`"${pair}" is not key=value.`, { remedies });
     // A value in the command line can be seen by whoever lists processes.
     const value = given ?? (await readSecret(`${key}: `));
     settings.push({ key, value, ...(options.secret && { secret: true as const }) });
   }
   for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });
   if (settings.length === 0)
-    throw new UsageFault('Say what to set: key=value, or --unset key.', { remedies });
+    throw new UsageError('Say what to set: key=value, or --unset key.', { remedies });
   const { version } = await door.post<{ version: number }>(`${getPath(place)}/versions`, {
     ...{ ...getQuery(place), reason: getReason(options), settings },
   });
@@ -93,17 +93,17 @@ async function set(
 }
 
 async function remove(
-  door: OperatorDoor,
+  door: OperatorClient,
   place: Place,
   keys: string[],
   options: ConfigOptions,
 ): Promise<number> {
-  if (keys.length === 0) throw new UsageFault('Say which settings to delete.', { remedies });
+  if (keys.length === 0) throw new UsageError('Say which settings to delete.', { remedies });
   const { items } = await door.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
   const set = items.map(({ key }) => key);
   for (const key of keys.filter((one) => !set.includes(one))) {
     const meant = nearestName(key, set);
-    throw new UsageFault(`${placeNamed(place)} has no setting ${key}.`, {
+    throw new UsageError(`${placeNamed(place)} has no setting ${key}.`, {
       remedies: [meant ? `did you mean ${meant}?` : `it has ${set.join(', ') || 'none'}`],
     });
   }
@@ -117,14 +117,14 @@ async function remove(
   return tellEffect(door, place, version);
 }
 
-async function rollBack(door: OperatorDoor, place: Place, options: ConfigOptions): Promise<number> {
+async function rollBack(door: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
   const body = { ...getQuery(place), to: parseVersion('to', options.to), reason: getReason(options) };
   const { version } = await door.post<{ version: number }>(`${getPath(place)}/rollbacks`, body);
   return tellEffect(door, place, version);
 }
 
 /** Waits until the instances that run have met the new version, and says what each made of it. */
-async function tellEffect(door: OperatorDoor, place: Place, version: number): Promise<number> {
+async function tellEffect(door: OperatorClient, place: Place, version: number): Promise<number> {
   const history = await door.get<Reply<typeof ListVersions>>(`${getPath(place)}/versions`, {
     ...{ ...getQuery(place), limit: '100' },
   });
@@ -150,7 +150,7 @@ async function tellEffect(door: OperatorDoor, place: Place, version: number): Pr
   }
 }
 
-async function history(door: OperatorDoor, place: Place, options: ConfigOptions): Promise<number> {
+async function history(door: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
   if (options.from !== undefined || options.to !== undefined) {
     const { changes } = await door.get<Reply<typeof CompareVersions>>(`${getPath(place)}/diff`, {
       ...getQuery(place),
@@ -181,10 +181,10 @@ async function history(door: OperatorDoor, place: Place, options: ConfigOptions)
 const changesTable = (changes: Reply<typeof CompareVersions>['changes']): string[] =>
   textTable(changes.map(({ key, before, after }) => [key, before ?? '(not set)', '→', after ?? '(not set)']));
 
-async function explain(door: OperatorDoor, place: Place, [key]: string[], json?: boolean): Promise<number> {
+async function explain(door: OperatorClient, place: Place, [key]: string[], json?: boolean): Promise<number> {
   const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
   if (instances.length === 0) {
-    throw new Fault(`No instance of ${place.application} answers.`, { remedies: ['npx jogakbo ps'] });
+    throw new CliError(`No instance of ${place.application} answers.`, { remedies: ['npx jogakbo ps'] });
   }
   return json ? printJson(instances) : print(explainTable(instances, key));
 }
@@ -201,14 +201,14 @@ export async function config(
   const place = application ? { application, profile, label } : undefined;
   const most = verb === 'set' || verb === 'delete' ? Infinity : verb === 'get' || verb === 'explain' ? 1 : 0;
   if (!['get', 'set', 'delete', 'history', 'rollback', 'explain'].includes(verb ?? '')) {
-    throw new UsageFault(
+    throw new UsageError(
       verb ? `"config" does not know "${verb}".` : 'config: get, set, delete, history, rollback or explain?',
       { remedies },
     );
   }
-  if (rest.length > most) throw new UsageFault(`"config ${verb}" takes no "${rest[most]}".`, { remedies });
+  if (rest.length > most) throw new UsageError(`"config ${verb}" takes no "${rest[most]}".`, { remedies });
   if (!place && verb !== 'get') {
-    throw new UsageFault(`config ${verb} needs the name of a service, or "application" for all.`, {
+    throw new UsageError(`config ${verb} needs the name of a service, or "application" for all.`, {
       remedies,
     });
   }

@@ -1,11 +1,11 @@
 import { createInterface } from 'node:readline/promises';
-import { UsageFault } from './fault.ts';
+import { UsageError } from './fault.ts';
 
 /** Asks on the terminal. @throws UsageFault where nobody can answer and `yes` was not said beforehand */
 export async function confirm(question: string, yes: boolean | undefined): Promise<boolean> {
   if (yes) return true;
   if (!process.stdin.isTTY) {
-    throw new UsageFault(`${question} Nobody can be asked: this is no terminal.`, {
+    throw new UsageError(`${question} Nobody can be asked: this is no terminal.`, {
       remedies: ['say it beforehand:  --yes'],
     });
   }
@@ -21,7 +21,7 @@ export async function confirm(question: string, yes: boolean | undefined): Promi
 export function parseRate(text: string | undefined, otherwise: number): number {
   const rate = Number(text ?? otherwise);
   if (rate > 0) return rate;
-  throw new UsageFault(`--rate ${text} is not a number of messages a second.`, {
+  throw new UsageError(`--rate ${text} is not a number of messages a second.`, {
     remedies: [`for example:  --rate ${otherwise}`],
   });
 }

@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 import { type State } from './state.ts';
@@ -54,16 +54,16 @@ export function openControl(state: State, controlled: Controlled): Server {
       const { what, service } = request;
       if (what === 'launch') {
         if (!request.beside && lent.has(service) && !mine.has(service))
-          throw new Fault(`Another jogakbo serve runs ${service}.`);
+          throw new CliError(`Another jogakbo serve runs ${service}.`);
         if (!request.beside) mine.add(service);
         if (!request.beside) lent.add(service);
         return controlled.prepareLaunch(service);
       }
       if (what === 'restart') {
-        if (lent.has(service)) throw new Fault(`jogakbo serve runs ${service}.`);
+        if (lent.has(service)) throw new CliError(`jogakbo serve runs ${service}.`);
         return controlled.restart(service);
       }
-      if (!mine.has(service)) throw new Fault(`${service} was not borrowed.`);
+      if (!mine.has(service)) throw new CliError(`${service} was not borrowed.`);
       if (what === 'give') {
         taken.delete(service);
         return controlled.giveBack(service);
@@ -124,7 +124,7 @@ export class ControlClient {
       const socket = connect(getPath(state));
       const refuse = (error: Error) =>
         reject(
-          new Fault(`The running store cannot be asked: ${error.message}.`, { remedies: ['npx jogakbo ps'] }),
+          new CliError(`The running store cannot be asked: ${error.message}.`, { remedies: ['npx jogakbo ps'] }),
         );
       socket.once('error', refuse);
       socket.once('connect', () => {
@@ -160,10 +160,10 @@ export class ControlClient {
   #ask(request: Request): Promise<unknown> {
     const id = (this.#lastId += 1);
     return new Promise((resolve, reject) => {
-      if (this.#socket.destroyed) return reject(new Fault('The store has ended.'));
+      if (this.#socket.destroyed) return reject(new CliError('The store has ended.'));
       this.#waiting.set(id, ({ value, fault }) => {
         if (fault === undefined) resolve(value);
-        else reject(new Fault(fault));
+        else reject(new CliError(fault));
       });
       this.#socket.write(`${JSON.stringify({ id, ...request })}\n`);
     });

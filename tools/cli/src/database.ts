@@ -1,12 +1,12 @@
 import pg from 'pg';
 import { type BackingService, given, withoutPassword } from './backing-service.ts';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { type DatabasePlace, startPrivatePostgres } from './private-postgres.ts';
 
 /** DATABASE_URL is the login of an administrator: one that may make roles and databases. */
 export async function checkGivenDatabase(url: string): Promise<void> {
   const refuse = (fault: string) =>
-    new Fault(`DATABASE_URL cannot be used: ${fault}.`, {
+    new CliError(`DATABASE_URL cannot be used: ${fault}.`, {
       details: [`DATABASE_URL=${withoutPassword(url)}`],
       remedies: [
         'check the address, the user and the password, and that the server runs',

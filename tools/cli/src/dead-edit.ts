@@ -9,7 +9,7 @@ import { audit, operator } from './audit.ts';
 import { type DeadOptions } from './dead.ts';
 import { contentWith, letterNamed, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues } from './dead-queue.ts';
-import { Fault, toMessage, UsageFault } from './fault.ts';
+import { CliError, toMessage, UsageError } from './fault.ts';
 import { printable, shellWord } from './printable.ts';
 import { type State } from './state.ts';
 import { getBrokerUrl } from './store-access.ts';
@@ -18,7 +18,7 @@ import { getBrokerUrl } from './store-access.ts';
 function throughEditor(before: string): string {
   const editor = process.env.VISUAL || process.env.EDITOR;
   if (!editor) {
-    throw new UsageFault('EDITOR is not set.', {
+    throw new UsageError('EDITOR is not set.', {
       remedies: [
         'EDITOR=nano npx jogakbo dead edit <id>',
         'or give the data:  --data <file>, or --data - for stdin',
@@ -35,7 +35,7 @@ function throughEditor(before: string): string {
       stdio: 'inherit',
       env: { ...process.env, DRAFT: draft },
     });
-    if (status !== 0) throw new Fault(`The editor ended with code ${status}: nothing was changed.`);
+    if (status !== 0) throw new CliError(`The editor ended with code ${status}: nothing was changed.`);
     return readFileSync(draft, 'utf8');
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -46,7 +46,7 @@ function readGiven(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {
-    throw new UsageFault(`The data cannot be read: ${toMessage(error)}.`, {
+    throw new UsageError(`The data cannot be read: ${toMessage(error)}.`, {
       remedies: ['--data <file>, or --data - for stdin'],
     });
   }
@@ -56,7 +56,7 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    throw new Fault(`This is not JSON: ${toMessage(error)}. Nothing was changed.`, {
+    throw new CliError(`This is not JSON: ${toMessage(error)}. Nothing was changed.`, {
       remedies: ['mend it and run the command again'],
     });
   }
@@ -82,7 +82,7 @@ export async function editLetter(
   // Nothing is held while the editor is open.
   const before = await find(async (letter) => letter);
   if (before.encrypted) {
-    throw new Fault(`The data of ${before.id} is encrypted for ${before.service}: it cannot be edited.`, {
+    throw new CliError(`The data of ${before.id} is encrypted for ${before.service}: it cannot be edited.`, {
       remedies: [
         `npx jogakbo dead replay ${shellWord(before.id)}`,
         `or: npx jogakbo dead discard ${shellWord(before.id)}`,
@@ -97,7 +97,7 @@ export async function editLetter(
   }
   return find(async (letter, { move }) => {
     if (!letter.message.content.equals(before.message.content)) {
-      throw new Fault(`Somebody else edited ${letter.id} meanwhile: nothing was changed.`, {
+      throw new CliError(`Somebody else edited ${letter.id} meanwhile: nothing was changed.`, {
         remedies: [`npx jogakbo dead show ${shellWord(letter.id)}`, 'then edit it again'],
       });
     }

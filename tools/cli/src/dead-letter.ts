@@ -3,7 +3,7 @@ import { replayedForHeader, senderHeader } from '@jogakbo/messaging/identity';
 import { editedFromHeader, markHeader } from '@jogakbo/messaging/marks';
 import { queues } from '@jogakbo/messaging/topology';
 import { type ConsumeMessage } from 'amqplib';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 
 /** A message that a service gave up, as it lies in its dead-letter queue. */
 export interface DeadLetter {
@@ -223,9 +223,9 @@ export function letterNamed(letters: readonly DeadLetter[], id: string): DeadLet
   const found = letters.filter(({ name }) => name.startsWith(id));
   const exact = found.filter(({ name }) => name === id);
   const meant = exact.length > 0 ? exact : found;
-  if (!meant[0]) throw new Fault(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
+  if (!meant[0]) throw new CliError(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
   if (meant.length > 1) {
-    throw new Fault(`${id} means ${meant.length} dead letters.`, {
+    throw new CliError(`${id} means ${meant.length} dead letters.`, {
       details: meant.map(({ service, name }) => `${service}  ${name}`),
       remedies: ['give more of the id', 'or say whose:  --service <service>'],
     });

@@ -3,7 +3,7 @@ import { toConnectOptions } from '@jogakbo/messaging/address';
 import { defaultLadder, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
 import { toDeadLetter, headersFromOperator, nameTwins, type DeadLetter } from './dead-letter.ts';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 
 /** More than these are not looked at in one go. */
 export const window = 10_000;
@@ -65,7 +65,7 @@ export class DeadQueue {
         if (message.includes('NOT_FOUND') || message.includes('NOT-FOUND')) return undefined;
         if (!/ACCESS.REFUSED/.test(message)) throw error;
         if (Date.now() > until) {
-          throw new Fault(`Somebody else works on the dead letters of ${service} now.`, {
+          throw new CliError(`Somebody else works on the dead letters of ${service} now.`, {
             details: [message],
             remedies: ['wait until the other command has ended, and try again'],
           });
@@ -117,7 +117,7 @@ export class DeadQueue {
       const timer = setTimeout(() => {
         const seconds = confirmTimeout / 1_000;
         reject(
-          new Fault(`The broker did not confirm ${letter.id} within ${seconds} s: it stays where it is.`),
+          new CliError(`The broker did not confirm ${letter.id} within ${seconds} s: it stays where it is.`),
         );
       }, confirmTimeout);
       this.channel.publish(exchange, routingKey, content, options, (error) => {
@@ -128,7 +128,7 @@ export class DeadQueue {
     });
     // The broker sends the return before the confirm.
     if (this.#returned.delete(messageId as string)) {
-      throw new Fault(`Nothing takes what is sent to ${routingKey}: the message stays where it is.`, {
+      throw new CliError(`Nothing takes what is sent to ${routingKey}: the message stays where it is.`, {
         remedies: [`start ${this.service}, which makes its queues, and try again`],
       });
     }
@@ -203,7 +203,7 @@ export async function withDeadQueues<T>(
     noDelay: true,
     clientProperties: { connection_name: 'jogakbo dead' },
   }).catch((error: unknown) => {
-    throw new Fault(`The broker cannot be reached: ${toMessage(error)}.`, {
+    throw new CliError(`The broker cannot be reached: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', 'npx jogakbo doctor'],
     });
   });

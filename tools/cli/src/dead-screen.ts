@@ -1,7 +1,7 @@
 import { type DeadOptions } from './dead.ts';
 import { groupsNamed, groupLetters, type DeadGroup, type DeadLetter } from './dead-letter.ts';
 import { type DeadQueue, type Waiting, window } from './dead-queue.ts';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 import { printableJson, printableLines } from './printable.ts';
 import { duration, textTable } from './text-table.ts';
 
@@ -40,7 +40,7 @@ export function listLetters(
   const all = groupLetters(letters);
   const shown = group === undefined ? all : groupsNamed(all, group);
   if (group !== undefined && shown.length === 0) {
-    throw new Fault(`There is no group "${group}".`, { remedies: ['npx jogakbo dead list'] });
+    throw new CliError(`There is no group "${group}".`, { remedies: ['npx jogakbo dead list'] });
   }
   if (json) {
     const groups = shown.map((one) => ({

@@ -6,7 +6,7 @@ import { editLetter } from './dead-edit.ts';
 import { groupsNamed, groupLetters, headersForReplay, letterNamed, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues, type DeadQueue } from './dead-queue.ts';
 import { listLetters, showLetter } from './dead-screen.ts';
-import { Fault, toMessage, UsageFault } from './fault.ts';
+import { CliError, toMessage, UsageError } from './fault.ts';
 import { printable } from './printable.ts';
 import { openState } from './state.ts';
 import { getBrokerUrl } from './store-access.ts';
@@ -29,7 +29,7 @@ function servicesNamed(service: string | undefined): string[] {
   const known = listApps().map(({ name }) => name);
   if (service === undefined) return known;
   if (known.includes(service)) return [service];
-  throw new UsageFault(`There is no service called ${service}.`, {
+  throw new UsageError(`There is no service called ${service}.`, {
     remedies: [`one of ${known.join(', ')}`],
   });
 }
@@ -40,7 +40,7 @@ const flattenLetters = (queues: readonly DeadQueue[]): DeadLetter[] =>
 /** What a replay or a discard is about. */
 function selected(letters: readonly DeadLetter[], id: string | undefined, { group, all }: DeadOptions) {
   if ([id, group, all].filter((one) => one !== undefined).length !== 1) {
-    throw new UsageFault('Say which dead letters are meant: an id, --group, or --all.', { remedies });
+    throw new UsageError('Say which dead letters are meant: an id, --group, or --all.', { remedies });
   }
   if (all) return letters;
   if (id !== undefined) {
@@ -48,7 +48,7 @@ function selected(letters: readonly DeadLetter[], id: string | undefined, { grou
   }
   const groups = groupsNamed(groupLetters(letters), group!);
   if (groups.length === 0)
-    throw new Fault(`There is no group "${group}".`, { remedies: remedies.slice(0, 1) });
+    throw new CliError(`There is no group "${group}".`, { remedies: remedies.slice(0, 1) });
   return groups.flatMap((one) => one.letters);
 }
 
@@ -56,11 +56,11 @@ function selected(letters: readonly DeadLetter[], id: string | undefined, { grou
 const mayRun = ({ message }: DeadLetter): boolean => message.properties.replyTo === undefined;
 
 function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
-  if (!letter.queue) throw new Fault(`${letter.id}: nothing says which queue it failed in.`);
+  if (!letter.queue) throw new CliError(`${letter.id}: nothing says which queue it failed in.`);
   // A letter says where it failed, and its service could write anything there: it goes back to that service or nowhere.
   const own = [queues.commands(letter.service), queues.events(letter.service)];
   if (!own.includes(letter.queue))
-    throw new Fault(`${letter.id}: ${letter.queue} is not a queue of ${letter.service}.`);
+    throw new CliError(`${letter.id}: ${letter.queue} is not a queue of ${letter.service}.`);
   return queue.move(letter, {
     exchange: exchanges.dead(letter.service),
     routingKey: letter.queue,
@@ -120,7 +120,7 @@ async function act(
     console.log(`${what === 'replay' ? 'Replayed' : 'Discarded'} ${moved} of ${asked.length} dead letters.`);
     // Some may have gone another way while the question was open.
     if (failed.length === 0) return moved < asked.length ? 1 : 0;
-    throw new Fault(`${failed.length} dead letters stayed where they are.`, {
+    throw new CliError(`${failed.length} dead letters stayed where they are.`, {
       details: failed.slice(0, 10),
       remedies: ['start the services they belong to:  npx jogakbo ps', 'then replay again'],
     });
@@ -129,13 +129,13 @@ async function act(
 
 /** `jogakbo dead list | show | edit | replay | discard`. */
 export async function dead(options: DeadOptions, [verb, name, ...others]: string[]): Promise<number> {
-  if (others.length) throw new UsageFault(`"dead ${verb}" takes no "${others[0]}".`, { remedies });
+  if (others.length) throw new UsageError(`"dead ${verb}" takes no "${others[0]}".`, { remedies });
   // Every id and every cause begins with nothing: that would mean them all.
   if (name === '' || options.group === '')
-    throw new UsageFault('The id or the group is empty.', { remedies });
+    throw new UsageError('The id or the group is empty.', { remedies });
   const mustName = (): string => {
     if (name) return name;
-    throw new UsageFault(`dead ${verb} needs the id of a dead letter.`, { remedies });
+    throw new UsageError(`dead ${verb} needs the id of a dead letter.`, { remedies });
   };
   const state = openState();
   if (verb === 'list') {
@@ -152,7 +152,7 @@ export async function dead(options: DeadOptions, [verb, name, ...others]: string
   }
   if (verb === 'edit') return editLetter(state, mustName(), servicesNamed(options.service), options);
   if (verb === 'replay' || verb === 'discard') return act(verb, name, options);
-  throw new UsageFault(
+  throw new UsageError(
     verb ? `"dead" does not know "${verb}".` : 'dead: list, show, edit, replay or discard?',
     {
       remedies,

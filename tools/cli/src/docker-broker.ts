@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from './backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 import { type BrokerPlace, brokerUser, writeErlangCookie } from './private-broker.ts';
 
 export const image = 'rabbitmq:4.2.9-management';
@@ -87,21 +87,21 @@ export async function startDockerBroker(
       say(`pulling ${image} with Docker`);
       const pulled = await docker(['pull', '--quiet', image], 300_000);
       if (!pulled.ok) {
-        throw new Fault(`Docker could not pull ${image}.`, { details: pulled.output.split('\n').slice(-3) });
+        throw new CliError(`Docker could not pull ${image}.`, { details: pulled.output.split('\n').slice(-3) });
       }
     }
     const started = await createAndStart();
     if (!started.ok) {
       // It may have been made all the same, as where a port is taken.
       await docker(['rm', '--force', name]);
-      throw new Fault('Docker could not run RabbitMQ.', { details: started.output.split('\n').slice(-3) });
+      throw new CliError('Docker could not run RabbitMQ.', { details: started.output.split('\n').slice(-3) });
     }
     let fault: string | undefined;
     for (const until = Date.now() + 90_000; (fault = await probeBroker(url, 1_000)); await pause(300)) {
       if (Date.now() > until || !(await isRunning())) {
         const { output } = await docker(['logs', '--tail', '8', name]);
         await docker(['rm', '--force', name]);
-        throw new Fault(`RabbitMQ in Docker did not become ready: ${fault}.`, {
+        throw new CliError(`RabbitMQ in Docker did not become ready: ${fault}.`, {
           details: output.split('\n'),
         });
       }

@@ -1,7 +1,7 @@
 import { printable } from './printable.ts';
 
 /** Something the user can mend: shown as one screen that says what is wrong and what to do, never as a stack trace. */
-export class Fault extends Error {
+export class CliError extends Error {
   readonly details: readonly string[];
   readonly remedies: readonly string[];
 
@@ -17,9 +17,9 @@ export class Fault extends Error {
 }
 
 /** A wrong command line: exit code 2. */
-export class UsageFault extends Fault {}
+export class UsageError extends CliError {}
 
-export function formatFault(fault: Fault): string {
+export function formatFault(fault: CliError): string {
   const lines = ['', printable(fault.message)];
   const [details, remedies] = [fault.details, fault.remedies].map((all) => all.map(printable));
   if (details!.length) lines.push('', ...details!.map((line) => `  ${line}`));

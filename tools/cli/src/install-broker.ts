@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 
 export function canInstallBroker(): boolean {
   return process.getuid?.() === 0 && existsSync('/etc/debian_version') && existsSync('/usr/bin/apt-get');
@@ -19,7 +19,7 @@ export async function installBroker(say: (text: string) => void): Promise<void> 
     const install = ['install', '-y', '--no-install-recommends', 'rabbitmq-server'];
     const { code, output } = await run('apt-get', [...lock, ...install]);
     if (code !== 0) {
-      throw new Fault('RabbitMQ could not be installed with apt-get.', {
+      throw new CliError('RabbitMQ could not be installed with apt-get.', {
         details: output.trim().split('\n').slice(-8),
         remedies: [
           'install it by hand:  apt-get install rabbitmq-server',

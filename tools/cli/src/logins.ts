@@ -1,7 +1,7 @@
 import { EncryptionKeys } from '@jogakbo/messaging/grants';
 import { readSetting } from '@jogakbo/service/environment';
 import { ensureBrokerLogins, getPublicKeys } from './broker-logins.ts';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 import { printable } from './printable.ts';
 import { readRun } from './run-record.ts';
 import { openSecrets, openState } from './state.ts';
@@ -11,7 +11,7 @@ import { listApps } from './workspace.ts';
 /** A secret of the environment, or of the file that the environment names. @throws Fault that says what is wrong */
 function readSecretSetting(name: string): string | undefined {
   const read = readSetting(name, process.env, true);
-  if ('problem' in read) throw new Fault(`${name} (${read.origin}): ${read.problem}.`);
+  if ('problem' in read) throw new CliError(`${name} (${read.origin}): ${read.problem}.`);
   return read.value;
 }
 
@@ -22,7 +22,7 @@ function readByService<T>(name: string, parse: (value: unknown) => T, form: stri
     const entries = Object.entries(JSON.parse(text ?? '{}') as Record<string, unknown>);
     return Object.fromEntries(entries.map(([service, value]) => [service, parse(value)]));
   } catch {
-    throw new Fault(`${name} is not JSON of the form {"service":${form}}.`);
+    throw new CliError(`${name} is not JSON of the form {"service":${form}}.`);
   }
 }
 
@@ -67,7 +67,7 @@ export async function logins(): Promise<number> {
     { ...secrets, encryptionKeys },
     state.id,
   );
-  if (remark && operator === undefined) throw new Fault(remark);
+  if (remark && operator === undefined) throw new CliError(remark);
   if (remark) console.error(printable(remark));
   console.log(`${apps.length} services have logins of their own: ${apps.map(({ name }) => name).join(', ')}`);
   return 0;

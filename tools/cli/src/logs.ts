@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { UsageFault } from './fault.ts';
+import { UsageError } from './fault.ts';
 import { type LogEntry, parseLine, renderLine, parseTime } from './log-line.ts';
 import { printable } from './printable.ts';
 import { openState } from './state.ts';
@@ -58,12 +58,12 @@ export async function logs(names: string[], values: Record<string, unknown>): Pr
   if (typeof values.trace === 'string') return showTrace(values.trace, names, json === true);
   const lines = Number(values.lines ?? 100);
   if (!Number.isInteger(lines) || lines < 0)
-    throw new UsageFault(`"${values.lines}" is not a number of lines.`);
+    throw new UsageError(`"${values.lines}" is not a number of lines.`);
   const state = openState();
   const known = available(state.logs);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length) {
-    throw new UsageFault(`There is no log of ${unknown.join(', ')}.`, {
+    throw new UsageError(`There is no log of ${unknown.join(', ')}.`, {
       remedies: [`choose from: ${known.join(', ')}`],
     });
   }
@@ -90,7 +90,7 @@ export async function logs(names: string[], values: Record<string, unknown>): Pr
 /** Every line of one request, from all services, in the order of time; also from the older file of each. */
 function showTrace(id: string, names: string[], json: boolean): number {
   if (!/^[0-9a-f]{4,32}$/.test(id) || names.length) {
-    throw new UsageFault(
+    throw new UsageError(
       names.length
         ? '--trace shows all services: name none.'
         : `"${id}" is not a trace id, or the first four or more of its 32 hexadecimal digits.`,
@@ -108,7 +108,7 @@ function showTrace(id: string, names: string[], json: boolean): number {
   ).filter(({ line }) => parseLine(line)?.traceId?.startsWith(id));
   const traces = new Set(found.map(({ line }) => parseLine(line)!.traceId));
   if (traces.size > 1) {
-    throw new UsageFault(`${id} is the beginning of ${traces.size} traces.`, {
+    throw new UsageError(`${id} is the beginning of ${traces.size} traces.`, {
       details: [...traces].slice(0, 10).map(String),
       remedies: ['give more of the id'],
     });

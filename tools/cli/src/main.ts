@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { inspect, parseArgs, type ParseArgsConfig } from 'node:util';
-import { Fault, formatFault, UsageFault } from './fault.ts';
+import { CliError, formatFault, UsageError } from './fault.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { packageNotFound } from './packages.ts';
 import { printableLines } from './printable.ts';
@@ -281,7 +281,7 @@ async function main([name, ...args]: string[]): Promise<number> {
   if (!command) {
     const shown = Object.keys(commands).filter((one) => !commands[one]!.internal);
     const meant = nearestName(name, shown);
-    throw new UsageFault(`There is no command "${name}".`, {
+    throw new UsageError(`There is no command "${name}".`, {
       remedies: [...(meant ? [`did you mean ${meant}?`] : []), 'npx jogakbo --help lists them'],
     });
   }
@@ -295,14 +295,14 @@ async function main([name, ...args]: string[]): Promise<number> {
   try {
     parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
   } catch (error) {
-    throw new UsageFault((error as Error).message.split('. ')[0]!, { remedies });
+    throw new UsageError((error as Error).message.split('. ')[0]!, { remedies });
   }
   if (parsed.values.help) {
     console.log(formatHelp(command));
     return 0;
   }
   if (parsed.positionals.length && !command.takesNames) {
-    throw new UsageFault(`"${name}" takes no "${parsed.positionals[0]}".`, { remedies });
+    throw new UsageError(`"${name}" takes no "${parsed.positionals[0]}".`, { remedies });
   }
   return command.run(parsed.values, parsed.positionals);
 }
@@ -315,10 +315,10 @@ try {
 } catch (error) {
   const missing = packageNotFound(error);
   const fault = missing
-    ? new Fault(`The package ${missing} is not installed.`, {
+    ? new CliError(`The package ${missing} is not installed.`, {
         remedies: ['install what package-lock.json says:  npm ci'],
       })
     : error;
-  console.error(fault instanceof Fault ? formatFault(fault) : printableLines(inspect(fault)));
-  process.exitCode = fault instanceof UsageFault ? 2 : 1;
+  console.error(fault instanceof CliError ? formatFault(fault) : printableLines(inspect(fault)));
+  process.exitCode = fault instanceof UsageError ? 2 : 1;
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 import { type ServiceDatabase } from './service-databases.ts';
 import { type Launch, prepareLaunch, type Surroundings } from './service-launch.ts';
 import { wrongSettings } from './service-process.ts';
@@ -62,7 +62,7 @@ export async function runMigrations(
       abort.throwIfAborted();
       if (code === wrongSettings) throw wrongSettingsFault([{ service: app.name, complaints: lines }]);
       if (code !== 0) {
-        throw new Fault(`The migrations of ${app.name} failed (code ${code}).`, {
+        throw new CliError(`The migrations of ${app.name} failed (code ${code}).`, {
           details: lines.slice(-20),
           remedies: [
             `mend apps/${app.name}/migrations; the database is as the last migration that worked left it`,

@@ -1,4 +1,4 @@
-import { Fault, toMessage, UsageFault } from './fault.ts';
+import { CliError, toMessage, UsageError } from './fault.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { readStaff } from './staff.ts';
 import { type State } from './state.ts';
@@ -10,7 +10,7 @@ interface Problem {
 }
 
 /** The public door, for the operator of the store that runs here. */
-export interface OperatorDoor {
+export interface OperatorClient {
   /** @param path with `query` behind it where that has fields @throws Fault that says what the store says */
   get<T>(path: string, query?: Record<string, string | undefined>): Promise<T>;
   post<T>(path: string, body: unknown): Promise<T>;
@@ -19,14 +19,14 @@ export interface OperatorDoor {
 }
 
 /** Signs in as the operator of staff.json, works, and signs out. @throws Fault where the store does not let it */
-export async function asOperator<T>(state: State, work: (door: OperatorDoor) => Promise<T>): Promise<T> {
+export async function asOperator<T>(state: State, work: (door: OperatorClient) => Promise<T>): Promise<T> {
   const run = readRun(state);
   if (!run || !supervisorLives(run) || run.state !== 'ready') {
-    throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
+    throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   }
   const operator = readStaff(state).find(({ roles }) => roles.includes('operator'));
   if (!operator)
-    throw new Fault('There is no operator in staff.json.', { remedies: ['npm start makes one'] });
+    throw new CliError('There is no operator in staff.json.', { remedies: ['npm start makes one'] });
   const url = run.publicUrl.replace('//localhost', '//127.0.0.1');
   const { email, password } = operator;
   const { accessToken } = await call<{ accessToken: string }>(url, undefined, 'POST', '/v1/sessions', {
@@ -71,7 +71,7 @@ async function call<T>(
     });
     text = await response.text();
   } catch (error) {
-    throw new Fault(`The public door ${url} does not answer: ${toMessage(error)}.`, {
+    throw new CliError(`The public door ${url} does not answer: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', 'npx jogakbo logs gateway'],
     });
   }
@@ -79,8 +79,8 @@ async function call<T>(
   const { code, detail, errors = [] } = parseProblem(text);
   const details = errors.map(({ path, message }) => `${path}: ${message}`);
   if (response.status === 400 || response.status === 422)
-    throw new UsageFault(detail ?? code ?? text, { details });
-  throw new Fault(`${method} ${path.split('?')[0]} answers ${response.status}: ${detail ?? code ?? text}.`, {
+    throw new UsageError(detail ?? code ?? text, { details });
+  throw new CliError(`${method} ${path.split('?')[0]} answers ${response.status}: ${detail ?? code ?? text}.`, {
     details,
     remedies: response.status >= 500 ? ['npx jogakbo ps'] : [],
   });

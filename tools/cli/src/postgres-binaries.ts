@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 
 /** Whom PostgreSQL runs as; undefined means as ourselves. It refuses to run as root. */
 export interface PostgresUser {
@@ -40,7 +40,7 @@ export function packagedPostgres(): string {
   try {
     native = join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native');
   } catch {
-    throw new Fault(`There is no ready-made PostgreSQL for ${process.platform} ${process.arch}.`, {
+    throw new CliError(`There is no ready-made PostgreSQL for ${process.platform} ${process.arch}.`, {
       remedies: [
         'give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
         'or, if node_modules was installed without optional packages, run:  npm ci --include=optional',
@@ -86,7 +86,7 @@ export function stagingFolder(id: string, user: PostgresUser): string {
     mkdirSync(folder, { mode: 0o700 });
     chownSync(folder, user.uid, user.gid);
   } else if (!present.isDirectory() || present.uid !== user.uid) {
-    throw new Fault(`${folder} belongs to somebody else.`, { remedies: [`remove it:  rm -rf ${folder}`] });
+    throw new CliError(`${folder} belongs to somebody else.`, { remedies: [`remove it:  rm -rf ${folder}`] });
   }
   chmodSync(folder, 0o700);
   return folder;

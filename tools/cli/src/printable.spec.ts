@@ -4,7 +4,7 @@ import { describeEffect, explainTable } from './config-screen.ts';
 import { toDeadLetter } from './dead-letter.ts';
 import { type DeadQueue } from './dead-queue.ts';
 import { listLetters, showLetter } from './dead-screen.ts';
-import { Fault, formatFault } from './fault.ts';
+import { CliError, formatFault } from './fault.ts';
 import { renderLine } from './log-line.ts';
 import { printable, printableJson, printableLines, shellWord } from './printable.ts';
 import { fitTable, textTable } from './text-table.ts';
@@ -84,7 +84,7 @@ describe('every screen of the command line', () => {
       ...explainTable(instances),
       ...describeEffect(instances, [{ key: attack, after: attack }], 'x').lines,
     ],
-    faults: () => [formatFault(new Fault(attack, { details: [attack], remedies: [attack] }))],
+    faults: () => [formatFault(new CliError(attack, { details: [attack], remedies: [attack] }))],
     tables: () => [...textTable([[attack, 'b']]), ...fitTable([[attack, 'b']], 20)],
   };
 

@@ -16,7 +16,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from './backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { authorityFile, certificateFile, keyFile } from './certificate-files.ts';
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 import { findPortHolder } from './ports.ts';
 import {
   readCommand,
@@ -226,7 +226,7 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
       if (isAlive(broker) && Date.now() < until && !place.abort?.aborted) continue;
       await stop();
       if (place.abort?.aborted) throw place.abort.reason;
-      throw new Fault('The private RabbitMQ did not start.', {
+      throw new CliError('The private RabbitMQ did not start.', {
         details: [
           ...lastLines(join(logs, 'broker-output.log'), 8),
           ...lastLines(join(logs, 'broker.log'), 8),

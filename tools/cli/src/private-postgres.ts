@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { type BackingService } from './backing-service.ts';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import {
   canReach,
   packagedPostgres,
@@ -144,7 +144,7 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
   if (status !== 0) {
     empty(data);
     const output = `${stdout ?? ''}${stderr ?? ''}${error ? toMessage(error) : ''}`;
-    throw new Fault('The private PostgreSQL could not be set up.', {
+    throw new CliError('The private PostgreSQL could not be set up.', {
       details: output.trim().split('\n').slice(-8),
       remedies: [
         'give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
@@ -208,7 +208,7 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
       const worthWaiting = /still in use|is another postmaster/i.test(tail.join('\n'));
       await stop(true);
       if (!worthWaiting || Date.now() > until) {
-        throw new Fault('The private PostgreSQL did not start.', {
+        throw new CliError('The private PostgreSQL did not start.', {
           details: tail,
           remedies: [
             `read ${log}`,

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { requestRebuild } from '@jogakbo/consistency/rebuild';
 import type pg from 'pg';
 import { audit } from './audit.ts';
-import { Fault, UsageFault } from './fault.ts';
+import { CliError, UsageError } from './fault.ts';
 import { openState, type State } from './state.ts';
 import { withDatabase } from './store-access.ts';
 import { textTable } from './text-table.ts';
@@ -24,7 +24,7 @@ export async function projection([action, service, name, ...others]: string[]): 
   const state = openState();
   if (action === 'list' && !name) return list(state, service);
   if (action === 'rebuild' && service && name && others.length === 0) return rebuild(state, service, name);
-  throw new UsageFault(
+  throw new UsageError(
     'Say what to do: jogakbo projection list, or jogakbo projection rebuild <service> <name>',
     {
       remedies: ['npx jogakbo projection --help'],
@@ -52,7 +52,7 @@ async function rebuild(state: State, service: string, name: string): Promise<num
     const find = async () => (await placesIn(client)).find((place) => place.name === name);
     const before = await find();
     if (!before) {
-      throw new UsageFault(`${service} has no projection called ${name}.`, {
+      throw new UsageError(`${service} has no projection called ${name}.`, {
         remedies: ['npx jogakbo projection list'],
       });
     }
@@ -61,7 +61,7 @@ async function rebuild(state: State, service: string, name: string): Promise<num
     const began = Date.now();
     for (let told = -1, place = await find(); place?.building; place = await find()) {
       if (place.fault) {
-        throw new Fault(`${name} cannot be built: ${place.fault}`, {
+        throw new CliError(`${name} cannot be built: ${place.fault}`, {
           remedies: [
             `npx jogakbo logs ${service}`,
             'the one in use goes on; mend it and start the service again',

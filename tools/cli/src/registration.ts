@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ListRegistrations, Registration } from '@jogakbo/contracts-registry';
 import type { Reply } from '@jogakbo/contract';
-import { UsageFault } from './fault.ts';
+import { UsageError } from './fault.ts';
 import { asOperator } from './operator-door.ts';
 import { printable, printableJson } from './printable.ts';
 import { readRun } from './run-record.ts';
@@ -37,7 +37,7 @@ async function list({ json }: RegistrationOptions): Promise<number> {
 async function add(app: string, options: RegistrationOptions): Promise<number> {
   const networks = parseList(options.networks);
   if (networks.length === 0) {
-    throw new UsageFault(
+    throw new UsageError(
       'Name the networks of its addresses: --networks 10.0.0.0/8 (this machine: 127.0.0.0/8).',
       {
         remedies,
@@ -66,7 +66,7 @@ export async function registration(
 ): Promise<number> {
   if (verb === 'list' && !app) return list(options);
   if ((verb !== 'add' && verb !== 'remove') || !app || more.length > 0) {
-    throw new UsageFault('registration: list, add <app> or remove <app>?', { remedies });
+    throw new UsageError('registration: list, add <app> or remove <app>?', { remedies });
   }
   if (verb === 'add') return add(app, options);
   await asOperator(openState(), (door) => door.delete(`/v1/ops/registrations/${encodeURIComponent(app)}`));

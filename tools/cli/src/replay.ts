@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from './audit.ts';
 import { confirm, parseRate } from './confirm.ts';
-import { UsageFault } from './fault.ts';
+import { UsageError } from './fault.ts';
 import { printable } from './printable.ts';
 import { openState } from './state.ts';
 import { withDatabase } from './store-access.ts';
@@ -25,7 +25,7 @@ export function parseTime(option: string, text: string): Date {
   // Date takes 30 February for the 1st or 2nd of March.
   const lastDay = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
   if (date && !Number.isNaN(time.getTime()) && Number(day) <= lastDay) return time;
-  throw new UsageFault(`${option} ${text} is not a time.`, {
+  throw new UsageError(`${option} ${text} is not a time.`, {
     remedies: [`for example:  ${option} ${new Date(Date.now() - 3_600_000).toISOString()}`],
   });
 }
@@ -37,20 +37,20 @@ export function parseTime(option: string, text: string): Date {
  */
 export async function replay(options: ReplayOptions, [service, ...others]: string[]): Promise<number> {
   if (!service || others.length || !options.from) {
-    throw new UsageFault('Name one service and a time: jogakbo replay <service> --from <time>', {
+    throw new UsageError('Name one service and a time: jogakbo replay <service> --from <time>', {
       remedies: ['npx jogakbo replay --help'],
     });
   }
   const announcers = listApps().filter(({ hasDatabase }) => hasDatabase);
   if (!announcers.some(({ name }) => name === service)) {
-    throw new UsageFault(`There is no service called ${service} that announces events.`, {
+    throw new UsageError(`There is no service called ${service} that announces events.`, {
       remedies: [`one of ${announcers.map(({ name }) => name).join(', ')}`],
     });
   }
   const from = parseTime('--from', options.from);
   // What is marked here is marked once: events announced while this runs are not of that time.
   const to = options.to === undefined ? new Date() : parseTime('--to', options.to);
-  if (from >= to) throw new UsageFault('--from must be before --to (now, where it is not given).');
+  if (from >= to) throw new UsageError('--from must be before --to (now, where it is not given).');
   const rate = parseRate(options.rate, 500);
   const state = openState();
   return withDatabase(state, service, 'jogakbo replay', async (client) => {

@@ -1,5 +1,5 @@
 import { ControlClient } from './control-socket.ts';
-import { Fault, UsageFault } from './fault.ts';
+import { CliError, UsageError } from './fault.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { openState } from './state.ts';
 
@@ -8,10 +8,10 @@ export async function restart([name, ...others]: string[]): Promise<number> {
   const state = openState();
   const run = readRun(state);
   if (!run || !supervisorLives(run) || run.state !== 'ready')
-    throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
+    throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   const names = run.services.map((service) => service.name);
   if (!name || others.length || !names.includes(name)) {
-    throw new UsageFault(name ? `The running store has no service called ${name}.` : 'Name one service.', {
+    throw new UsageError(name ? `The running store has no service called ${name}.` : 'Name one service.', {
       remedies: [`one of ${names.join(', ')}`],
     });
   }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { products, type SeedProduct } from './seed-products.ts';
 import { readStaff } from './staff.ts';
 import { readJson, type State, writeJson } from './state.ts';
@@ -68,7 +68,7 @@ class Door {
   async signIn(): Promise<void> {
     const merchant = readStaff(this.#options.state).find(({ roles }) => roles.includes('merchant'));
     if (!merchant)
-      throw new Fault('There is no merchant in staff.json.', { remedies: ['start the store:  npm start'] });
+      throw new CliError('There is no merchant in staff.json.', { remedies: ['start the store:  npm start'] });
     const { email, password } = merchant;
     const { accessToken } = await this.post<{ accessToken: string }>('/v1/sessions', undefined, {
       email,
@@ -87,7 +87,7 @@ class Door {
       const mayPass =
         answer.status === 0 || answer.status === 409 || answer.status === 429 || answer.status >= 500;
       if (Date.now() > until || (!mayPass && !notYet.includes(answer.status))) {
-        throw new Fault(
+        throw new CliError(
           `The store could not be seeded: POST ${path} answers ${answer.status || 'nothing'}.`,
           {
             details: [JSON.stringify(answer.body).slice(0, 600)],

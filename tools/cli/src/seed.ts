@@ -1,4 +1,4 @@
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 import { printable } from './printable.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { seedStore } from './seed-store.ts';
@@ -8,7 +8,7 @@ export async function seed(): Promise<number> {
   const state = openState();
   const run = readRun(state);
   if (!run || !supervisorLives(run) || run.state !== 'ready') {
-    throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
+    throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   }
   const result = await seedStore({
     ...{ state, url: run.publicUrl, identity: run.databases ?? '', force: true },

@@ -17,7 +17,7 @@ import { tlsRemarks } from './store-tls.ts';
 import { type App, listApps } from './workspace.ts';
 
 /** What a served instance runs on: a store that runs already, or backing services brought up for it alone. */
-export interface Ground {
+export interface ServeEnvironment {
   /** How an instance is started. */
   launch(): Promise<Launch>;
   /** Gives the service its login again, for what it does on the bus has changed with its source. */
@@ -39,7 +39,7 @@ export async function groundOfRunningStore(
   app: App,
   beside: boolean,
   say: (text: string) => void,
-): Promise<Ground> {
+): Promise<ServeEnvironment> {
   const store = await ControlClient.open(state);
   let launch: Launch;
   try {
@@ -83,7 +83,7 @@ export async function groundOfRunningStore(
   };
 }
 
-export async function groundOfItsOwn(state: State, app: App, say: (text: string) => void): Promise<Ground> {
+export async function groundOfItsOwn(state: State, app: App, say: (text: string) => void): Promise<ServeEnvironment> {
   const options = { ...startOptions({ only: app.name }, state), seed: false };
   const store = await takeCharge(state, options, (event) => event.kind === 'line' && say(event.text));
   try {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { checkPackages, refuseIfFailed } from './checks.ts';
-import { Fault, UsageFault } from './fault.ts';
+import { CliError, UsageError } from './fault.ts';
 import { LogFile } from './log-file.ts';
 import { hashOfFolder, migrate } from './migrations.ts';
 import { end, readMark } from './processes.ts';
@@ -24,10 +24,10 @@ function mustBeServable(state: State, version: string | undefined): boolean {
   const run = readRun(state);
   const running = run !== undefined && supervisorLives(run);
   if (running && run.state !== 'ready') {
-    throw new Fault(`The store is ${run.state}.`, { remedies: ['wait until npm run ps shows it ready'] });
+    throw new CliError(`The store is ${run.state}.`, { remedies: ['wait until npm run ps shows it ready'] });
   }
   if (version && !running) {
-    throw new Fault('There is no running store to run another version beside.', {
+    throw new CliError('There is no running store to run another version beside.', {
       remedies: ['start it:  npm start'],
     });
   }
@@ -44,7 +44,7 @@ function createMigrationRunner(app: App): (launch: Launch) => Promise<void> {
     if (source === done) return;
     const { code, lines } = await migrate(launch);
     if (code !== 0) {
-      throw new Fault(`The migrations of ${app.name} failed (code ${code}).`, { details: lines.slice(-20) });
+      throw new CliError(`The migrations of ${app.name} failed (code ${code}).`, { details: lines.slice(-20) });
     }
     for (const line of lines) say(line);
     done = source;
@@ -53,11 +53,11 @@ function createMigrationRunner(app: App): (launch: Launch) => Promise<void> {
 
 /** `jogakbo serve`. */
 export async function serve({ version }: { version?: string }, [name, ...others]: string[]): Promise<number> {
-  if (!name || others.length) throw new UsageFault('Name one service: jogakbo serve <service>');
+  if (!name || others.length) throw new UsageError('Name one service: jogakbo serve <service>');
   const [app] = selectApps([name]) as [App];
   const builder = join(root, 'tools', 'delivery', 'src', 'build.ts');
   if (!existsSync(builder))
-    throw new Fault('tools/delivery/src/build.ts is missing: there is nothing to build with.');
+    throw new CliError('tools/delivery/src/build.ts is missing: there is nothing to build with.');
   const state = openState();
   const ground = mustBeServable(state, version)
     ? await groundOfRunningStore(state, app, version !== undefined, say)

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { Fault, toMessage, formatFault } from './fault.ts';
+import { CliError, toMessage, formatFault } from './fault.ts';
 import { type LogFile } from './log-file.ts';
 import { renderLine } from './log-line.ts';
 import { printable } from './printable.ts';
 import { end, readMark, type ProcessMark } from './processes.ts';
 import { type ServedRecord } from './run-record.ts';
-import { type Ground } from './serve-ground.ts';
+import { type ServeEnvironment } from './serve-ground.ts';
 import { type Launch } from './service-launch.ts';
 
 const patienceToStart = 60_000;
@@ -20,7 +20,7 @@ interface Instance {
 interface Served {
   name: string;
   version?: string;
-  ground: Ground;
+  ground: ServeEnvironment;
   log: LogFile;
   say(text: string): void;
   /** Called before each start: runs the migrations that are new. */
@@ -58,7 +58,7 @@ export class ServedInstance {
         if (isLast()) await this.#start(isLast);
       })
       .catch((error) =>
-        console.error(error instanceof Fault ? formatFault(error) : printable(toMessage(error))),
+        console.error(error instanceof CliError ? formatFault(error) : printable(toMessage(error))),
       );
   }
 

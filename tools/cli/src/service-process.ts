@@ -10,7 +10,7 @@ const patienceToStart = 60_000;
 const patienceToStop = 10_000;
 
 /** A service that ended, or said nothing, before it was ready. */
-export class EarlyEnd extends Error {
+export class EarlyExit extends Error {
   readonly service: string;
   readonly code: number | null;
   readonly complaints: string[];
@@ -144,7 +144,7 @@ export class ServiceProcess {
         if (settled) return false;
         settled = true;
         clearTimeout(timer);
-        reject(new EarlyEnd(this.name, reason, code, complaints, this.#log.lastLines.slice(-20)));
+        reject(new EarlyExit(this.name, reason, code, complaints, this.#log.lastLines.slice(-20)));
         return true;
       };
       const timer = setTimeout(() => {

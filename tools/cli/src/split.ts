@@ -5,8 +5,8 @@ import type { ExplainSettings, GetSettings } from '@jogakbo/contracts-config';
 import type { ListInstances } from '@jogakbo/contracts-registry';
 import { Shares, TrafficSplit } from '@jogakbo/messaging/split';
 import { describeEffect } from './config-screen.ts';
-import { Fault, UsageFault } from './fault.ts';
-import { asOperator, type OperatorDoor } from './operator-door.ts';
+import { CliError, UsageError } from './fault.ts';
+import { asOperator, type OperatorClient } from './operator-door.ts';
 import { printableJson } from './printable.ts';
 import { openState } from './state.ts';
 import { textTable } from './text-table.ts';
@@ -30,14 +30,14 @@ export function sharesNamed(pairs: string[]): Shares {
   for (const pair of pairs) {
     const [, version, percent] = /^([^=]+)=(\d{1,3}(?:\.\d+)?)%?$/.exec(pair) ?? [];
     if (!version || Number(percent) > 100) {
-      throw new UsageFault(`"${pair}" is not version=percent, such as 1.4.0=10%.`, { remedies });
+      throw new UsageError(`"${pair}" is not version=percent, such as 1.4.0=10%.`, { remedies });
     }
-    if (Object.hasOwn(shares, version)) throw new UsageFault(`${version} is named twice.`, { remedies });
+    if (Object.hasOwn(shares, version)) throw new UsageError(`${version} is named twice.`, { remedies });
     shares[version] = Number(percent);
   }
   const { success, error } = Shares.safeParse(shares);
   if (success) return shares;
-  throw new UsageFault('This is no split.', {
+  throw new UsageError('This is no split.', {
     details: error.issues.map(({ path, message }) => [...path, message].join(': ')),
     remedies,
   });
@@ -65,20 +65,20 @@ export function splitTable(split: TrafficSplit, instances: Instances): string[] 
   return textTable([['service', 'version', 'share', 'instances'], ...rows]);
 }
 
-async function inForce(door: OperatorDoor): Promise<{ split: TrafficSplit; version: number }> {
+async function inForce(door: OperatorClient): Promise<{ split: TrafficSplit; version: number }> {
   const { items, version } = await door.get<Reply<typeof GetSettings>>(place);
   const text = items.find(({ key }) => key === setting)?.value;
   if (text === undefined) return { split: {}, version };
   try {
     return { split: TrafficSplit.parse(JSON.parse(text)), version };
   } catch {
-    throw new Fault(`The config server holds a ${setting} that is no split.`, {
+    throw new CliError(`The config server holds a ${setting} that is no split.`, {
       remedies: [`npx jogakbo config set application --unset ${setting} --reason "no split"`],
     });
   }
 }
 
-async function list(door: OperatorDoor, service: string | undefined, json?: boolean): Promise<number> {
+async function list(door: OperatorClient, service: string | undefined, json?: boolean): Promise<number> {
   const [{ split }, { items }] = await Promise.all([
     inForce(door),
     door.get<Reply<typeof ListInstances>>('/v1/ops/instances'),
@@ -91,20 +91,20 @@ async function list(door: OperatorDoor, service: string | undefined, json?: bool
 }
 
 /** @throws UsageFault where none runs */
-async function getInstances(door: OperatorDoor, service: string): Promise<Instances> {
+async function getInstances(door: OperatorClient, service: string): Promise<Instances> {
   const { items } = await door.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
   if (items.length > 0) return items;
-  throw new UsageFault(`No instance of "${service}" runs: there is nothing to split.`, {
+  throw new UsageError(`No instance of "${service}" runs: there is nothing to split.`, {
     remedies: ['npx jogakbo ps'],
   });
 }
 
 /** @throws UsageFault where a version does not run: a mistyped one would take nothing, and say nothing */
-async function mustRun(door: OperatorDoor, service: string, versions: string[]): Promise<void> {
+async function mustRun(door: OperatorClient, service: string, versions: string[]): Promise<void> {
   const instances = await getInstances(door, service);
   const running = [...new Set(instances.filter(({ state }) => state === 'up').map(({ version }) => version))];
   for (const version of versions.filter((one) => !running.includes(one))) {
-    throw new UsageFault(`${service} ${version} does not run, so nothing was split.`, {
+    throw new UsageError(`${service} ${version} does not run, so nothing was split.`, {
       details: [`running: ${running.sort().join(', ') || 'none'}`],
       remedies: [`start it first:  npx jogakbo serve ${service} --version ${version}`],
     });
@@ -112,7 +112,7 @@ async function mustRun(door: OperatorDoor, service: string, versions: string[]):
 }
 
 async function change(
-  door: OperatorDoor,
+  door: OperatorClient,
   service: string,
   shares: Shares | undefined,
   reason: string,
@@ -137,7 +137,7 @@ async function change(
 
 /** Waits until the door and the service itself have met the change. */
 async function tellEffect(
-  door: OperatorDoor,
+  door: OperatorClient,
   who: string[],
   version: number,
   after: string | null,
@@ -172,7 +172,7 @@ export async function split(
   [service, ...pairs]: string[],
 ): Promise<number> {
   if (end && (!service || pairs.length > 0)) {
-    throw new UsageFault('Say whose split is over: split <service> --end', { remedies });
+    throw new UsageError('Say whose split is over: split <service> --end', { remedies });
   }
   const shares = pairs.length > 0 ? sharesNamed(pairs) : undefined;
   const why = reason?.trim() || (end ? `split ${service} --end` : `split ${[service, ...pairs].join(' ')}`);

@@ -1,10 +1,10 @@
-import { Fault } from './fault.ts';
+import { CliError } from './fault.ts';
 import { renderLine } from './log-line.ts';
-import { type EarlyEnd, wrongSettings } from './service-process.ts';
+import { type EarlyExit, wrongSettings } from './service-process.ts';
 
 /** Every wrong key of every service, on one screen. */
-export function wrongSettingsFault(found: { service: string; complaints: string[] }[]): Fault {
-  return new Fault(
+export function wrongSettingsFault(found: { service: string; complaints: string[] }[]): CliError {
+  return new CliError(
     `The settings of ${found.map(({ service }) => service).join(', ')} are wrong, so nothing was started.`,
     {
       details: found.flatMap(({ service, complaints }) =>
@@ -18,11 +18,11 @@ export function wrongSettingsFault(found: { service: string; complaints: string[
 }
 
 /** What to show when services did not become ready. */
-export function faultOfEarlyEnds(ends: EarlyEnd[], logs: string): Fault {
+export function faultOfEarlyEnds(ends: EarlyExit[], logs: string): CliError {
   const wrong = ends.filter((end) => end.code === wrongSettings);
   if (wrong.length) return wrongSettingsFault(wrong);
-  const [first] = ends as [EarlyEnd];
-  return new Fault(`${first.message}.`, {
+  const [first] = ends as [EarlyExit];
+  return new CliError(`${first.message}.`, {
     details: first.lastLines.map((line) => renderLine(line, false)),
     remedies: [`read the whole log:  npx jogakbo logs ${first.service}   (${logs}/${first.service}.log)`],
   });

@@ -13,7 +13,7 @@ import {
 } from './checks.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from './database.ts';
-import { Fault, toMessage, UsageFault } from './fault.ts';
+import { CliError, toMessage, UsageError } from './fault.ts';
 import { runMigrations } from './migrations.ts';
 import { ensureOpenIdClients } from './openid-clients.ts';
 import { readMark } from './processes.ts';
@@ -22,7 +22,7 @@ import { claimRun, readRun } from './run-record.ts';
 import { seedStore } from './seed-store.ts';
 import { ensureServiceDatabases, computeIdentity } from './service-databases.ts';
 import { prepareLaunch, type Surroundings } from './service-launch.ts';
-import { EarlyEnd } from './service-process.ts';
+import { EarlyExit } from './service-process.ts';
 import { ensureStaff, getStaffFile } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
 import { faultOfEarlyEnds } from './start-faults.ts';
@@ -43,7 +43,7 @@ export function selectApps(only: string[] | undefined): App[] {
   const apps = listApps();
   const unknown = only?.filter((name) => !apps.some((app) => app.name === name)) ?? [];
   if (unknown.length) {
-    throw new UsageFault(`There is no service called ${unknown.join(', ')}.`, {
+    throw new UsageError(`There is no service called ${unknown.join(', ')}.`, {
       remedies: [`the services are: ${apps.map(({ name }) => name).join(', ')}`],
     });
   }
@@ -72,7 +72,7 @@ export async function takeCharge(state: State, options: StartOptions, report: Re
     services: [],
   };
   if (!claimRun(state, run))
-    throw new Fault('Another start of this store is under way.', { remedies: ['npx jogakbo ps'] });
+    throw new CliError('Another start of this store is under way.', { remedies: ['npx jogakbo ps'] });
   keepPorts(state, { public: options.port });
   return new Supervisor(state, run, (text) => report({ kind: 'line', text }));
 }
@@ -207,17 +207,17 @@ function keepLogins(broker: BackingService, ensureLogins: () => Promise<unknown>
 
 /** When one does not start, the others get a moment to say that they do not either. */
 async function startTogether(starts: Promise<void>[], logs: string): Promise<void> {
-  const ends: EarlyEnd[] = [];
+  const ends: EarlyExit[] = [];
   const watched = starts.map((start) =>
     start.catch((error: unknown) => {
-      if (error instanceof EarlyEnd) ends.push(error);
+      if (error instanceof EarlyExit) ends.push(error);
       throw error;
     }),
   );
   try {
     await Promise.all(watched);
   } catch (error) {
-    if (!(error instanceof EarlyEnd)) throw error;
+    if (!(error instanceof EarlyExit)) throw error;
     await Promise.race([Promise.allSettled(watched), pause(1_500)]);
     throw faultOfEarlyEnds(ends, logs);
   }
@@ -235,7 +235,7 @@ async function untilOpen(url: string, abort: AbortSignal): Promise<void> {
       last = toMessage(error);
     }
   }
-  throw new Fault('The gateway started but cannot serve an order.', {
+  throw new CliError('The gateway started but cannot serve an order.', {
     details: [`GET ${url} answers: ${last}`],
     remedies: ['npx jogakbo logs gateway'],
   });

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { Fault, toMessage, formatFault, UsageFault } from './fault.ts';
+import { CliError, toMessage, formatFault, UsageError } from './fault.ts';
 import { printable } from './printable.ts';
 import { readRun, supervisorLives } from './run-record.ts';
 import { firstAndSecond, onSignals } from './signals.ts';
@@ -18,7 +18,7 @@ export function startOptions(values: Record<string, unknown>, state: State): Sta
   const text = (values.port as string | undefined) ?? (process.env.PORT || String(kept));
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new UsageFault(`"${text}" is not a port: it is a number from 1 to 65535.`);
+    throw new UsageError(`"${text}" is not a port: it is a number from 1 to 65535.`);
   }
   const only = (values.only as string | undefined)?.split(',').filter(Boolean);
   selectApps(only);
@@ -35,7 +35,7 @@ export async function start(values: Record<string, unknown>): Promise<number> {
       console.log(`The store is already ${run.state === 'ready' ? 'running' : run.state}: ${run.publicUrl}`);
       return 0;
     }
-    throw new Fault(`The store is already running, on another port: ${run.publicUrl}`, {
+    throw new CliError(`The store is already running, on another port: ${run.publicUrl}`, {
       remedies: [
         'stop it first:  npm run stop',
         'or run a second store beside it:  JOGAKBO_HOME=<another folder> PORT=<another port> npm start',
@@ -77,7 +77,7 @@ async function drawn(): Promise<Watching> {
     else if (list && process.stdout.isTTY) held.push(printable(event.text));
     else print(printable(event.text));
     if (event.kind === 'ready') print(event.lines.join('\n'));
-    if (event.kind === 'fault') print(formatFault(new Fault(event.title, event)), console.error);
+    if (event.kind === 'fault') print(formatFault(new CliError(event.title, event)), console.error);
   };
   return { report, close: () => queue };
 }
@@ -121,7 +121,7 @@ async function superviseHere(
       return wasReady ? 0 : 130;
     }
     const fault =
-      error instanceof Fault ? error : new Fault(`The start failed: ${toMessage(error)}`, getStack(error));
+      error instanceof CliError ? error : new CliError(`The start failed: ${toMessage(error)}`, getStack(error));
     report({
       kind: 'fault',
       title: fault.message,

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { root } from './workspace.ts';
 
 /** Everything a store keeps on this machine. Two stores with different folders know nothing of each other. */
@@ -34,7 +34,7 @@ export function openState(folder = process.env.JOGAKBO_HOME ?? join(root, '.joga
     makeFolder(state.logs, 0o700);
     accessSync(path, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new Fault(`The state folder ${path} cannot be written to: ${toMessage(error)}.`, {
+    throw new CliError(`The state folder ${path} cannot be written to: ${toMessage(error)}.`, {
       remedies: [
         'keep the state elsewhere:  JOGAKBO_HOME=<a folder of yours> npm start',
         ...(existsSync(path) ? [`or make it yours:  sudo chown -R "$(id -un)" ${path}`] : []),
@@ -71,7 +71,7 @@ export function readKept<T extends object>(path: string): T | undefined {
   if (!existsSync(path)) return undefined;
   const kept = readJson<T>(path);
   if (typeof kept === 'object' && kept !== null) return kept;
-  throw new Fault(`${path} is broken: it is not JSON, or cannot be read.`, {
+  throw new CliError(`${path} is broken: it is not JSON, or cannot be read.`, {
     remedies: ['put it back from a copy', `or begin anew without what it held:  mv ${path} ${path}.broken`],
   });
 }

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { brokerUser } from './private-broker.ts';
 import { readRun, supervisorLives, type RunRecord } from './run-record.ts';
 import { buildUrl } from './service-databases.ts';
@@ -12,7 +12,7 @@ function findRun(state: State): RunRecord | undefined {
 }
 
 const notRunning = () =>
-  new Fault('The store is not running.', {
+  new CliError('The store is not running.', {
     remedies: [
       'start it:  npm start',
       'or name the broker of one that runs elsewhere:  RABBITMQ_URL=amqp://user:password@host:5672',
@@ -26,7 +26,7 @@ export function getBrokerUrl(state: State): string {
   if (!broker || broker.kind === 'given') {
     if (process.env.RABBITMQ_URL) return process.env.RABBITMQ_URL;
     if (!broker) throw notRunning();
-    throw new Fault(`The store runs on ${broker.title}, whose password is kept nowhere.`, {
+    throw new CliError(`The store runs on ${broker.title}, whose password is kept nowhere.`, {
       remedies: ['set RABBITMQ_URL as it was set at the start, and run the command again'],
     });
   }
@@ -54,8 +54,8 @@ export async function withDatabase<T>(
     await client.connect();
     return await work(client);
   } catch (error) {
-    if (error instanceof Fault) throw error;
-    throw new Fault(`The database of ${service} does not let it: ${toMessage(error)}.`, {
+    if (error instanceof CliError) throw error;
+    throw new CliError(`The database of ${service} does not let it: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', `npx jogakbo logs ${service}`],
     });
   } finally {
@@ -66,7 +66,7 @@ export async function withDatabase<T>(
 /** The login of a service for its own database, in the store that runs here. */
 export function getDatabaseUrl(state: State, service: string): string {
   const database = findRun(state)?.database;
-  if (!database) throw new Fault('The store is not running.', { remedies: ['start it:  npm start'] });
+  if (!database) throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   const password = openSecrets(state, [service]).services[service]!;
   return buildUrl(database, service, password);
 }

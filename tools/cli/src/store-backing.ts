@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type BackingService } from './backing-service.ts';
 import { dockerBrokerRuns } from './docker-broker.ts';
-import { UsageFault } from './fault.ts';
+import { UsageError } from './fault.ts';
 import { claimPorts } from './ports.ts';
 import { type BrokerPlace, brokerLeftRunning } from './private-broker.ts';
 import { type DatabasePlace } from './private-postgres.ts';
@@ -29,7 +29,7 @@ export async function findRegistryPort(state: State, chosen = process.env.REGIST
   if (chosen) {
     const port = Number(chosen);
     if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
-    throw new UsageFault(`REGISTRY_PORT is "${chosen}": it is a number from 1 to 65535.`);
+    throw new UsageError(`REGISTRY_PORT is "${chosen}": it is a number from 1 to 65535.`);
   }
   const { registry } = await claimPorts(['registry'], { registry: eurekaPort, ...keptPorts(state) });
   keepPorts(state, { registry });

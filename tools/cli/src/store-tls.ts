@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type Holder } from './authority.ts';
 import { authorityFile, certificateFile, keyFile, readPair } from './certificate-files.ts';
-import { UsageFault } from './fault.ts';
+import { UsageError } from './fault.ts';
 import { type State } from './state.ts';
 import { listApps } from './workspace.ts';
 
@@ -13,7 +13,7 @@ export const operator = 'jogakbo';
 
 export function tlsIsWanted({ JOGAKBO_TLS: wanted = '' } = process.env): boolean {
   if (['1', 'true', '0', 'false', ''].includes(wanted)) return wanted === '1' || wanted === 'true';
-  throw new UsageFault(`JOGAKBO_TLS is "${wanted}": it is 1, or not set.`);
+  throw new UsageError(`JOGAKBO_TLS is "${wanted}": it is 1, or not set.`);
 }
 
 export const getTlsFolder = (state: State): string => join(state.folder, 'tls');

@@ -2,7 +2,7 @@ import { type Server } from 'node:net';
 import { type BackingService, withoutPassword } from './backing-service.ts';
 import { Backoff } from './backoff.ts';
 import { openControl } from './control-socket.ts';
-import { Fault, toMessage } from './fault.ts';
+import { CliError, toMessage } from './fault.ts';
 import { LogFile } from './log-file.ts';
 import { type BackingRecord, forgetRun, type RunRecord, writeRun } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
@@ -93,7 +93,7 @@ export class Supervisor {
       },
       restart: async (name) => {
         const service = this.#services.get(name);
-        if (!service) throw new Fault(`The running store has no service called ${name}.`);
+        if (!service) throw new CliError(`The running store has no service called ${name}.`);
         this.say(`${name} is started again, as asked`);
         await service.restart();
       },

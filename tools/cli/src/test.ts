@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { UsageFault } from './fault.ts';
+import { UsageError } from './fault.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { NxOutput } from './nx-output.ts';
 import { signalGroup } from './processes.ts';
@@ -147,7 +147,7 @@ function mustExist(projects: string[]): void {
   });
   for (const project of projects.filter((one) => !known.includes(one))) {
     const meant = nearestName(project, known);
-    throw new UsageFault(`There is no project called ${project}.`, {
+    throw new UsageError(`There is no project called ${project}.`, {
       remedies: [meant ? `did you mean ${meant}?` : `one of ${known.sort().join(', ')}`],
     });
   }
@@ -156,7 +156,7 @@ function mustExist(projects: string[]): void {
 /** The last line that it prints counts every test there is. */
 export async function test(projects: string[]): Promise<number> {
   if (!existsSync(nxPath()))
-    throw new UsageFault('The workspace is not installed.', { remedies: ['npm ci'] });
+    throw new UsageError('The workspace is not installed.', { remedies: ['npm ci'] });
   mustExist(projects);
   const began = Date.now();
   let interrupted = false;

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { UsageFault } from './fault.ts';
+import { UsageError } from './fault.ts';
 import { onSignals } from './signals.ts';
 import { startThrowawayServices } from './throwaway-services.ts';
 
 /** Runs a command with TEST_DATABASE_URL and TEST_RABBITMQ_URL set: those given, else of a throw-away pair. */
 export async function withBackingServices(args: string[]): Promise<number> {
   const [command, ...rest] = args[0] === '--' ? args.slice(1) : args;
-  if (!command) throw new UsageFault('No command was given: jogakbo with-backing-services -- <command...>');
+  if (!command) throw new UsageError('No command was given: jogakbo with-backing-services -- <command...>');
   if (process.env.TEST_DATABASE_URL && process.env.TEST_RABBITMQ_URL) return run(command, rest, {});
   // Started to the end even when a signal comes meanwhile: only what is known can be stopped.
   let interrupted = false;

@@ -2,7 +2,7 @@ import { expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Rejection } from '@jogakbo/contract';
 import { eventually } from '../eventually.ts';
-import { Delivered, Mend, type GivenUp, type Handlers, type Harness } from './harness.ts';
+import { Delivered, Mend, type DeadLettered, type Handlers, type Harness } from './harness.ts';
 
 /** What becomes of a message: acknowledged, tried again, given up, and in which order. */
 export function delivery(harness: () => Harness): void {
@@ -68,7 +68,7 @@ export function delivery(harness: () => Harness): void {
     await harness().send(Mend, { unknown: true });
     await harness().poison(Delivered, '{ not json');
     await harness().poison(Delivered, '{"data":{}}');
-    const letters: GivenUp[] = [];
+    const letters: DeadLettered[] = [];
     await eventually(async () => {
       letters.push(...(await harness().givenUp()));
       return letters.length >= 4;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 export type Handlers = [AnyContract, (data: never) => unknown][];
 
 /** A message that was given up. */
-export interface GivenUp {
+export interface DeadLettered {
   /** How often it was tried, the first time included. */
   failures: number;
   cause: string;
@@ -26,7 +26,7 @@ export interface Harness {
   /** Puts bytes where an event of this contract would arrive. */
   poison(contract: AnyContract, body: string): Promise<void>;
   /** All that was given up since the last call. */
-  givenUp(): Promise<GivenUp[]>;
+  givenUp(): Promise<DeadLettered[]>;
   /** Cuts every connection, as a failing network would. They may come back. */
   cut(): Promise<void>;
   /** True while `ask` can reach the transport. */

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../eventually.ts';
-import { Delivered, Mend, type GivenUp, type Handlers, type Harness } from './harness.ts';
+import { Delivered, Mend, type DeadLettered, type Handlers, type Harness } from './harness.ts';
 
 /** That much at once, and among it what cannot be handled, changes nothing. */
 export function load(harness: () => Harness): void {
@@ -30,7 +30,7 @@ export function load(harness: () => Harness): void {
     await Promise.all(sent);
     await eventually(() => seen.size === 1_000);
     expect(performance.now() - began).toBeLessThan(10_000);
-    const letters: GivenUp[] = [];
+    const letters: DeadLettered[] = [];
     await eventually(async () => {
       letters.push(...(await harness().givenUp()));
       return letters.length >= 50;
