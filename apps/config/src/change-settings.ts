@@ -6,7 +6,7 @@ import { Ask, Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { ConfigVersion, newest, toPlace, type StoredSetting, type Place, type Settings } from './config-version.ts';
 import { SettingsCheck } from './settings-check.ts';
-import { SecretEncryption } from './vault.ts';
+import { SecretEncryption } from './secret-encryption.ts';
 
 type Change = Body<typeof ChangeSettings>['settings'][number];
 

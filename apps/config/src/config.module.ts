@@ -12,7 +12,7 @@ import { SettingsCheck } from './settings-check.ts';
 import { ConfigSettings } from './settings.ts';
 import { Sources } from './sources.ts';
 import { SpringController } from './spring.controller.ts';
-import { SecretEncryption } from './vault.ts';
+import { SecretEncryption } from './secret-encryption.ts';
 
 @Service({
   contract: config,

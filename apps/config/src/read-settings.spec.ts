@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { DataSource } from 'typeorm';
 import { ReadSettingsHandler } from './read-settings.ts';
 import type { Sources } from './sources.ts';
-import type { SecretEncryption } from './vault.ts';
+import type { SecretEncryption } from './secret-encryption.ts';
 
 describe('the settings of a service', () => {
   const read = (application: string, sender: string | undefined, enforced: boolean) =>

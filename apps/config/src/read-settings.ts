@@ -19,7 +19,7 @@ import {
   type Settings,
 } from './config-version.ts';
 import { Sources } from './sources.ts';
-import { SecretEncryption } from './vault.ts';
+import { SecretEncryption } from './secret-encryption.ts';
 
 @Controller()
 export class ReadSettingsHandler {

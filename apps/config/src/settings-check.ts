@@ -3,7 +3,7 @@ import { ChangeSettings, shared } from '@jogakbo/contracts-config';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { Injectable } from '@nestjs/common';
 import { RunningInstances } from './running-instances.ts';
-import { SecretEncryption } from './vault.ts';
+import { SecretEncryption } from './secret-encryption.ts';
 
 /** Refuses what a service would refuse, before it is kept. */
 @Injectable()

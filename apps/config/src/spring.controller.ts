@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import { toPlace, type ConfigVersion } from './config-version.ts';
 import { Sources } from './sources.ts';
 import { formats, type Flat } from './spring-formats.ts';
-import { SecretEncryption } from './vault.ts';
+import { SecretEncryption } from './secret-encryption.ts';
 
 const mainLabel = 'main';
 const name = /^[\w-]{1,60}$/;

@@ -2,7 +2,7 @@ import { platformRejection, Rejection, type Access, type RateLimit } from '@joga
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { toNetwork } from './client-address.ts';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 import { withLowerIds } from './ids.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Rejection } from '@jogakbo/contract';
 import { parse } from 'secure-json-parse';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 import { form } from './pages.ts';
 
 const unsupported = (detail: string) => new Rejection('unsupported-media-type', 415, detail);

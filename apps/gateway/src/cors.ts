@@ -1,4 +1,4 @@
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 
 /** What pages of other origins may send and read, beside what they always may. */
 const mayAsk = {

@@ -9,7 +9,7 @@ import {
 import { Injectable } from '@nestjs/common';
 import Negotiator from 'negotiator';
 import { page, script, style } from './docs-page.ts';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 import { homeIndex, homePage } from './home-page.ts';
 import { KnownServices } from './known-services.ts';
 import { assertionKeysPath, MemberAssertions } from './member-assertion.ts';

@@ -10,7 +10,7 @@ import { getClientAddress, isOriginKnown, isSecure } from './client-address.ts';
 import { answersCors } from './cors.ts';
 import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
-import { RequestContext } from './exchange.ts';
+import { RequestContext } from './request-context.ts';
 import { Forward } from './forward.ts';
 import { mostHeaders, mustBeHttp, parseTarget } from './http-syntax.ts';
 import { KnownServices } from './known-services.ts';

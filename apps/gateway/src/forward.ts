@@ -12,7 +12,7 @@ import { Metrics, SplitCalls } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import { parseVersions } from './conditional.ts';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 import { readIdempotencyKey, buildLocation, secondsToWait } from './headers.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { buildInput } from './input.ts';

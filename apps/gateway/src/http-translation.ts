@@ -1,7 +1,7 @@
 import { Rejection } from '@jogakbo/contract';
 import type { Caller } from '@jogakbo/messaging';
 import type { Dispatcher } from 'undici';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 import { normalizeBody } from './input.ts';
 import type { Route } from './routes.ts';
 import { foreignPolicy } from './security-headers.ts';

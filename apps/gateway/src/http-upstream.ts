@@ -9,7 +9,7 @@ import {
 } from '@jogakbo/service/upstream-addresses';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 import { answerWith, buildRequest, type Answer, type Sent } from './http-translation.ts';
 import { KnownServices } from './known-services.ts';
 import { MemberAssertions } from './member-assertion.ts';
@@ -17,7 +17,7 @@ import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { UpstreamAgents } from './upstream-agents.ts';
 import { UpstreamBulkheads, type Place } from './upstream-bulkheads.ts';
-import { judge, type Outcome, type UpstreamHealth } from './upstream-standing.ts';
+import { judge, type Outcome, type UpstreamHealth } from './upstream-health.ts';
 
 /** So many different instances are tried for one request at most. */
 const mostAttempts = 3;

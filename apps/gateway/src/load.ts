@@ -2,7 +2,7 @@ import { RemoteFault } from '@jogakbo/messaging';
 import { GuardedCalls, Metrics } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 

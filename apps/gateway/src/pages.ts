@@ -1,7 +1,7 @@
 import type { PageAnswer, PageRequest } from '@jogakbo/contract';
 import { RabbitClient, toSplitKey, type CallContext } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 import { negotiateLanguage } from './language.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';

@@ -1,6 +1,6 @@
 import { Rejection, type FieldError } from '@jogakbo/contract';
 import { RemoteFault } from '@jogakbo/messaging';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 
 /** An error as RFC 9457 has it, with the members that API.md adds. */
 export interface Problem {

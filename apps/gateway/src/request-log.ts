@@ -1,7 +1,7 @@
 import { Metrics } from '@jogakbo/service';
 import { Injectable, Logger } from '@nestjs/common';
 import { Histogram } from 'prom-client';
-import type { RequestContext } from './exchange.ts';
+import type { RequestContext } from './request-context.ts';
 
 const quiet = new Set(['/health/live', '/health/ready', '/metrics']);
 

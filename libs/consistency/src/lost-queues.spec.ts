@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it, jest } from '@jest/globals';
 import type { Announcement } from '@jogakbo/contract';
 import type { DataSource } from 'typeorm';
-import { QueueRecovery } from './lost-queues.ts';
+import { QueueRecovery } from './queue-recovery.ts';
 
 describe('a queue that was made anew', () => {
   it('asks the database for nothing where this service sends nothing there', async () => {

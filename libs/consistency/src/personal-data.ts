@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
-import { decrypt, encrypt, ivLength, tagLength } from './seal.ts';
+import { decrypt, encrypt, ivLength, tagLength } from './encryption.ts';
 
 /** What stands in an event for a field that only its person's key can open. */
 interface Sealed {

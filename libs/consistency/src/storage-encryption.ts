@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { ServiceKey } from '@jogakbo/messaging';
-import { encrypt, decrypt } from './seal.ts';
+import { encrypt, decrypt } from './encryption.ts';
 
 /** A value as it is stored: the id of the key, and what it was encrypted to. */
 export interface Encrypted {

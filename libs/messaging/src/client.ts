@@ -9,7 +9,7 @@ import { Unroutable, type Publisher } from './publisher.ts';
 import type { Recipients } from './recipients.ts';
 import type { Splitter } from './split.ts';
 import { assertExchange, exchanges, getOwner, queues, requestKey } from './topology.ts';
-import { RequestBatch } from './turn.ts';
+import { RequestBatch } from './request-batch.ts';
 import {
   BrokerDisconnected,
   contextHeaders,

@@ -29,7 +29,7 @@ import {
   type Subscriptions,
 } from './topology.ts';
 import { getTraceId } from './trace-context.ts';
-import { RequestBatch } from './turn.ts';
+import { RequestBatch } from './request-batch.ts';
 import { VersionQueues, type SplitAtServer } from './version-queues.ts';
 import {
   answerTo,

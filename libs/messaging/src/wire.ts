@@ -8,7 +8,7 @@ import { determineOrigin, type Origin, type BrokerIdentity } from './identity.ts
 import type { Marks } from './marks.ts';
 import { parseSplitKey } from './split.ts';
 import { childTrace } from './trace-context.ts';
-import { mostTogether } from './turn.ts';
+import { mostTogether } from './request-batch.ts';
 
 /** A message as it arrived, whatever its wire format was. What `Origin` says is certain; the rest is its sender's word. */
 export interface Incoming extends Origin {

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Disk } from './disk.ts';
 import { type Links, type Peer } from './links.ts';
-import { crashPoints, type ControlChannel } from './orders-to-inside.ts';
+import { crashPoints, type ControlChannel } from './control-channel.ts';
 import { Random } from './random.ts';
 import { type FaultName, type Planned } from './schedule.ts';
 import { services, stateful } from './services.ts';

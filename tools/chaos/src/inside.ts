@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { type Orders } from './orders-to-inside.ts';
+import { type Orders } from './control-channel.ts';
 
 type Patched = Record<string, (...args: never[]) => unknown>;
 type Confirmed = (error: Error | null, ok: unknown) => void;

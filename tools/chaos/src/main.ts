@@ -8,7 +8,7 @@ import { collectEvidence } from './check.ts';
 import { faults } from './faults.ts';
 import { buildServices, makeMutantWorkspace } from './mutant-workspace.ts';
 import { type Mutant, mutants } from './mutants.ts';
-import { crashPoints } from './orders-to-inside.ts';
+import { crashPoints } from './control-channel.ts';
 import { formatCounts, toExitCode, type Plan, type Result, run, formatTarget } from './run.ts';
 import { type FaultName, faultNames } from './schedule.ts';
 

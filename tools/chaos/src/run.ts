@@ -9,7 +9,7 @@ import { findClocks } from './clocks.ts';
 import { Disk } from './disk.ts';
 import { type FaultEffect, faults, type World } from './faults.ts';
 import { Links } from './links.ts';
-import { ControlChannel } from './orders-to-inside.ts';
+import { ControlChannel } from './control-channel.ts';
 import { rebuildAll } from './rebuild.ts';
 import { type FaultName, type Planned, schedule } from './schedule.ts';
 import { services } from './services.ts';

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { inspect, parseArgs, type ParseArgsConfig } from 'node:util';
-import { CliError, formatFault, UsageError } from './fault.ts';
+import { CliError, formatFault, UsageError } from './terminal/cli-error.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
-import { packageNotFound } from './packages.ts';
-import { printableLines } from './printable.ts';
+import { packageNotFound } from './supervisor/packages.ts';
+import { printableLines } from './terminal/printable.ts';
 import { root } from './workspace.ts';
 
 interface Command {
@@ -36,24 +36,24 @@ const commands: Record<string, Command> = {
     summary: 'build what changed, migrate, seed and run the whole store',
     usage: 'start [--detach] [--port N] [--only a,b] [--no-seed]',
     options: startOptions,
-    run: async (values) => (await import('./start.ts')).start(values),
+    run: async (values) => (await import('./commands/start.ts')).start(values),
   },
   stop: {
     summary: 'end the store, and wait until it is gone',
     usage: 'stop',
-    run: async () => (await import('./stop.ts')).stop(),
+    run: async () => (await import('./commands/stop.ts')).stop(),
   },
   restart: {
     summary: 'end the process of one service, and start another',
     usage: 'restart <service>',
     takesNames: true,
-    run: async (_values, names) => (await import('./restart.ts')).restart(names),
+    run: async (_values, names) => (await import('./commands/restart.ts')).restart(names),
   },
   ps: {
     summary: 'show what runs, where, since when, and how much memory it takes',
     usage: 'ps [--json]',
     options: { json: { type: 'boolean', help: 'for programs' } },
-    run: async (values) => (await import('./ps.ts')).ps(values),
+    run: async (values) => (await import('./commands/ps.ts')).ps(values),
   },
   logs: {
     summary: 'show what the services wrote, merged by time',
@@ -69,12 +69,12 @@ const commands: Record<string, Command> = {
       json: { type: 'boolean', help: 'the lines as they were written' },
     },
     takesNames: true,
-    run: async (values, names) => (await import('./logs.ts')).logs(names, values),
+    run: async (values, names) => (await import('./commands/logs.ts')).logs(names, values),
   },
   seed: {
     summary: 'put the 200 sample products in; what is there already stays',
     usage: 'seed',
-    run: async () => (await import('./seed.ts')).seed(),
+    run: async () => (await import('./commands/seed.ts')).seed(),
   },
   dead: {
     summary: 'look at messages that services gave up; edit, replay or discard them',
@@ -103,7 +103,7 @@ const commands: Record<string, Command> = {
       json: { type: 'boolean', help: 'for programs' },
     },
     takesNames: true,
-    run: async (values, names) => (await import('./dead.ts')).dead(values, names),
+    run: async (values, names) => (await import('./commands/dead.ts')).dead(values, names),
   },
   replay: {
     summary: 'let a service announce its events of a time again',
@@ -115,13 +115,13 @@ const commands: Record<string, Command> = {
       yes: { type: 'boolean', short: 'y', help: 'do not ask' },
     },
     takesNames: true,
-    run: async (values, names) => (await import('./replay.ts')).replay(values, names),
+    run: async (values, names) => (await import('./commands/replay.ts')).replay(values, names),
   },
   projection: {
     summary: 'list read models, or have one built again while its service goes on',
     usage: ['projection list [service]', 'projection rebuild <service> <name>'].join('\n       jogakbo '),
     takesNames: true,
-    run: async (_values, names) => (await import('./projection.ts')).projection(names),
+    run: async (_values, names) => (await import('./commands/projection.ts')).projection(names),
   },
   config: {
     summary: 'read and change the settings of services; who set what, and where a value in force came from',
@@ -145,7 +145,7 @@ const commands: Record<string, Command> = {
       json: { type: 'boolean', help: 'for programs' },
     },
     takesNames: true,
-    run: async (values, names) => (await import('./config.ts')).config(values, names),
+    run: async (values, names) => (await import('./commands/config.ts')).config(values, names),
   },
   registration: {
     summary: 'let an app that is not on the bus register, with routes and networks of its own',
@@ -164,12 +164,12 @@ const commands: Record<string, Command> = {
       json: { type: 'boolean', help: 'for programs' },
     },
     takesNames: true,
-    run: async (values, names) => (await import('./registration.ts')).registration(values, names),
+    run: async (values, names) => (await import('./commands/registration.ts')).registration(values, names),
   },
   logins: {
     summary: 'give each service its login at the broker again, with what its build says that it does there',
     usage: 'logins',
-    run: async () => (await import('./logins.ts')).logins(),
+    run: async () => (await import('./commands/logins.ts')).logins(),
   },
   split: {
     summary: 'have a share of the calls of a service taken by some of its versions',
@@ -184,7 +184,7 @@ const commands: Record<string, Command> = {
       json: { type: 'boolean', help: 'for programs' },
     },
     takesNames: true,
-    run: async (values, names) => (await import('./split.ts')).split(values, names),
+    run: async (values, names) => (await import('./commands/split.ts')).split(values, names),
   },
   doctor: {
     summary: 'check this machine, and name the fix for each fault',
@@ -192,13 +192,13 @@ const commands: Record<string, Command> = {
     options: {
       port: { type: 'string', value: 'N', help: 'the public port to check (default: PORT, else 3000)' },
     },
-    run: async (values) => (await import('./doctor.ts')).doctor(values),
+    run: async (values) => (await import('./commands/doctor.ts')).doctor(values),
   },
   test: {
     summary: 'check types, lint, and run every test of all projects or of those named',
     usage: 'test [project...]',
     takesNames: true,
-    run: async (_values, names) => (await import('./test.ts')).test(names),
+    run: async (_values, names) => (await import('./commands/test.ts')).test(names),
   },
   serve: {
     summary: 'run one service from source, and again after each change',
@@ -211,21 +211,21 @@ const commands: Record<string, Command> = {
       },
     },
     takesNames: true,
-    run: async (values, names) => (await import('./serve.ts')).serve(values, names),
+    run: async (values, names) => (await import('./commands/serve.ts')).serve(values, names),
   },
   'with-backing-services': {
     summary: 'run a command with a throw-away RabbitMQ and PostgreSQL',
     usage: 'with-backing-services -- <command...>',
     internal: true,
     raw: true,
-    run: async (_values, args) => (await import('./with-backing-services.ts')).withBackingServices(args),
+    run: async (_values, args) => (await import('./commands/with-backing-services.ts')).withBackingServices(args),
   },
   supervise: {
     summary: 'what start --detach leaves in the background',
     usage: 'supervise',
     options: startOptions,
     internal: true,
-    run: async (values) => (await import('./start.ts')).supervise(values),
+    run: async (values) => (await import('./commands/start.ts')).supervise(values),
   },
 };
 

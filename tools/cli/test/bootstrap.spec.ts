@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { isAlive, readMark } from '../src/processes.ts';
+import { isAlive, readMark } from '../src/supervisor/processes.ts';
 import { nodePath } from '../src/workspace.ts';
 import { until } from './jogakbo.ts';
 

@@ -14,10 +14,10 @@ import {
   RabbitServer,
 } from '@jogakbo/messaging';
 import { z } from 'zod';
-import { type BackingService } from '../src/backing-service.ts';
-import { claimPorts } from '../src/ports.ts';
-import { findInstalledBroker, startPrivateBroker } from '../src/private-broker.ts';
-import { password } from '../src/state.ts';
+import { type BackingService } from '../src/backing/backing-service.ts';
+import { claimPorts } from '../src/supervisor/ports.ts';
+import { findInstalledBroker, startPrivateBroker } from '../src/backing/rabbitmq/private-broker.ts';
+import { password } from '../src/supervisor/state.ts';
 import { until } from './jogakbo.ts';
 
 /** The figure to reach is KILLS=10, 50,000 messages in three minutes; every run of all tests does a part of it. */

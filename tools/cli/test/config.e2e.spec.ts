@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { megabytes } from '../src/text-table.ts';
+import { megabytes } from '../src/terminal/text-table.ts';
 import { nodePath } from '../src/workspace.ts';
 import { until } from './jogakbo.ts';
 import { Store } from './store.ts';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { ControlClient } from '../src/control-socket.ts';
-import { openState } from '../src/state.ts';
+import { ControlClient } from '../src/supervisor/control-socket.ts';
+import { openState } from '../src/supervisor/state.ts';
 import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
 

@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../src/ports.ts';
-import { type Row } from '../src/ps.ts';
-import { readRun, type ServiceRecord } from '../src/run-record.ts';
-import { openState } from '../src/state.ts';
+import { freePort } from '../src/supervisor/ports.ts';
+import { type Row } from '../src/commands/ps.ts';
+import { readRun, type ServiceRecord } from '../src/supervisor/run-record.ts';
+import { openState } from '../src/supervisor/state.ts';
 import { nodePath, root } from '../src/workspace.ts';
 
 export interface Outcome {

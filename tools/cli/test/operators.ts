@@ -7,11 +7,11 @@ import { toConnectOptions } from '@jogakbo/messaging/address';
 import { exchanges } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
-import { type DeadLetter } from '../src/dead-letter.ts';
-import { withDeadQueues } from '../src/dead-queue.ts';
-import { brokerUser } from '../src/private-broker.ts';
-import { openState } from '../src/state.ts';
-import { getBrokerUrl, getDatabaseUrl } from '../src/store-access.ts';
+import { type DeadLetter } from '../src/dead-letters/dead-letter.ts';
+import { withDeadQueues } from '../src/dead-letters/dead-queue.ts';
+import { brokerUser } from '../src/backing/rabbitmq/private-broker.ts';
+import { openState } from '../src/supervisor/state.ts';
+import { getBrokerUrl, getDatabaseUrl } from '../src/supervisor/store-access.ts';
 import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
 

@@ -6,8 +6,8 @@ import { ApiDocument, type Operation } from './api-document.ts';
 import { until } from './jogakbo.ts';
 import { generateInput, buildPath, type Input, type Things } from './made-input.ts';
 import { spoiltInput } from './spoilt-input.ts';
-import { readStaff } from '../src/staff.ts';
-import { openState } from '../src/state.ts';
+import { readStaff } from '../src/supervisor/staff.ts';
+import { openState } from '../src/supervisor/state.ts';
 import { type Store } from './store.ts';
 
 const requests = Number(process.env['RANDOM_REQUESTS'] ?? 50_000);

@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import pg from 'pg';
-import { probeBroker } from '../src/broker-probe.ts';
-import { isFree } from '../src/ports.ts';
-import { connectionLimit } from '../src/service-databases.ts';
-import { readCommand, isAlive, readMark, type ProcessMark, listTree } from '../src/processes.ts';
+import { probeBroker } from '../src/backing/rabbitmq/broker-probe.ts';
+import { isFree } from '../src/supervisor/ports.ts';
+import { connectionLimit } from '../src/backing/postgres/service-databases.ts';
+import { readCommand, isAlive, readMark, type ProcessMark, listTree } from '../src/supervisor/processes.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 import { until } from './jogakbo.ts';
 

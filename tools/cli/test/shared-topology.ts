@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type GetMessage } from 'amqplib';
-import { type BackingService } from '../src/backing-service.ts';
-import { ensureBrokerLogins } from '../src/broker-logins.ts';
-import { findManagement, type Management } from '../src/broker-management.ts';
-import { brokerUser } from '../src/private-broker.ts';
-import { type Secrets } from '../src/state.ts';
+import { type BackingService } from '../src/backing/backing-service.ts';
+import { ensureBrokerLogins } from '../src/backing/rabbitmq/broker-logins.ts';
+import { findManagement, type Management } from '../src/backing/rabbitmq/broker-management.ts';
+import { brokerUser } from '../src/backing/rabbitmq/private-broker.ts';
+import { type Secrets } from '../src/supervisor/state.ts';
 import { type App } from '../src/workspace.ts';
 import { until } from './jogakbo.ts';
 

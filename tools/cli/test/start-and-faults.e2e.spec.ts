@@ -2,9 +2,9 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { postgresUser } from '../src/postgres-binaries.ts';
-import { openSecrets, openState } from '../src/state.ts';
-import { startThrowawayServices, type ThrowawayServices } from '../src/throwaway-services.ts';
+import { postgresUser } from '../src/backing/postgres/postgres-binaries.ts';
+import { openSecrets, openState } from '../src/supervisor/state.ts';
+import { startThrowawayServices, type ThrowawayServices } from '../src/backing/throwaway-services.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
 import { until } from './jogakbo.ts';
 

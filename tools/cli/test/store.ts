@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freePort } from '../src/ports.ts';
-import { openState } from '../src/state.ts';
-import { readStaff } from '../src/staff.ts';
+import { freePort } from '../src/supervisor/ports.ts';
+import { openState } from '../src/supervisor/state.ts';
+import { readStaff } from '../src/supervisor/staff.ts';
 import { Jogakbo, until } from './jogakbo.ts';
 
 export interface Answer {

@@ -2,8 +2,8 @@ import { StorageEncryption } from '@jogakbo/consistency/storage-encryption';
 import { ServiceKey } from '@jogakbo/messaging/service-key';
 import { decodeJwt, importJWK, SignJWT, type JWK, type JWTPayload } from 'jose';
 import pg from 'pg';
-import { openSecrets, openState } from '../src/state.ts';
-import { getDatabaseUrl } from '../src/store-access.ts';
+import { openSecrets, openState } from '../src/supervisor/state.ts';
+import { getDatabaseUrl } from '../src/supervisor/store-access.ts';
 import { type Store } from './store.ts';
 
 /** Signs with the store's own key whatever the store itself never would: one thing about a token is wrong, and no other. */

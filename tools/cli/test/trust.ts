@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { exchanges } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
-import { brokerUser } from '../src/private-broker.ts';
-import { openSecrets, openState } from '../src/state.ts';
-import { getBrokerUrl } from '../src/store-access.ts';
+import { brokerUser } from '../src/backing/rabbitmq/private-broker.ts';
+import { openSecrets, openState } from '../src/supervisor/state.ts';
+import { getBrokerUrl } from '../src/supervisor/store-access.ts';
 import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
 

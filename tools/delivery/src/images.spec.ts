@@ -65,7 +65,7 @@ describe('the build context of the images', () => {
 });
 
 describe('the images of others', () => {
-  it.each(['docker-compose.yml', 'deploy/Dockerfile', 'tools/cli/src/docker-broker.ts'])(
+  it.each(['docker-compose.yml', 'deploy/Dockerfile', 'tools/cli/src/backing/rabbitmq/docker-broker.ts'])(
     'are of an exact version in %s',
     (file) => {
       const images = [...read(file).matchAll(/^(?: *image: |ARG BASE=|export const image = ')([^\s']+)/gm)];

@@ -1,0 +1,49 @@
+import { chownSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { authorityFile, certificateFile, keyFile } from '../tls/certificate-files.ts';
+import { type PostgresUser } from './postgres-binaries.ts';
+import { getDatabaseName } from './service-databases.ts';
+import { databaseServer, operator } from '../tls/store-tls.ts';
+import { listApps } from '../../workspace.ts';
+
+const tlsFiles = (data: string) => ({
+  ...{
+    authority: join(data, 'root.crt'),
+    certificate: join(data, 'server.crt'),
+    key: join(data, 'server.key'),
+  },
+  ...{ access: join(data, 'tls-hba.conf'), names: join(data, 'tls-ident.conf') },
+});
+
+export function tlsSettings(data: string): Record<string, string> {
+  const { authority, certificate, key, access, names } = tlsFiles(data);
+  return {
+    ...{ ssl: 'on', ssl_min_protocol_version: 'TLSv1.2' },
+    ...{ ssl_ca_file: authority, ssl_cert_file: certificate, ssl_key_file: key },
+    ...{ hba_file: access, ident_file: names },
+  };
+}
+
+/**
+ * Beside the data, where the user that PostgreSQL runs as may read and nobody else. Whoever has a certificate of the
+ * store's authority is whom it names, and may log in as that one alone; there is no other way in.
+ */
+export function writeTlsFiles(tls: string, data: string, user?: PostgresUser): void {
+  const files = tlsFiles(data);
+  const logins = listApps().map(({ name }) => [name, getDatabaseName(name, 'private')]);
+  const texts = {
+    [files.authority]: readFileSync(authorityFile(tls)),
+    [files.certificate]: readFileSync(certificateFile(tls, databaseServer)),
+    [files.key]: readFileSync(keyFile(tls, databaseServer)),
+    [files.access]: 'hostssl all all 127.0.0.1/32 cert clientcert=verify-full map=store\n',
+    [files.names]: [[operator, operator], ...logins]
+      .map(([name, login]) => `store "${name}" "${login}"\n`)
+      .join(''),
+  };
+  for (const [path, text] of Object.entries(texts)) {
+    const draft = `${path}.${process.pid}.tmp`;
+    writeFileSync(draft, text, { mode: 0o600 });
+    if (user) chownSync(draft, user.uid, user.gid);
+    renameSync(draft, path);
+  }
+}

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import pg from 'pg';
+import { type BackingService } from '../backing-service.ts';
+import { withCertificate } from '../tls/store-tls.ts';
+import { type App } from '../../workspace.ts';
+
+export interface ServiceDatabase {
+  url: string;
+  /** Another one after the database was dropped and made again. */
+  identity: string;
+}
+
+/** The login of a service for its own database: with its certificate where the server asks for one, else with its password. */
+export function buildUrl(
+  server: { kind: string; url: string; tls?: string },
+  service: string,
+  password: string,
+): string {
+  const name = getDatabaseName(service, server.kind);
+  const url = new URL(server.url);
+  url.username = encodeURIComponent(name);
+  url.password = encodeURIComponent(password);
+  url.pathname = `/${encodeURIComponent(name)}`;
+  return server.tls ? withCertificate(url.href, server.tls, service) : url.href;
+}
+
+/** What the database and the role of a service are called; among others' on a server that is not ours. */
+export const getDatabaseName = (service: string, kind: string): string =>
+  `${kind === 'given' ? 'jogakbo_' : ''}${service.replaceAll('-', '_')}`;
+
+async function opens(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 4_000 });
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}
+
+/** Connections of one service at most, six instances with the usual pool: no login takes all that the server has (150). */
+export const connectionLimit = 40;
+
+async function make(admin: pg.Client, name: string, password: string): Promise<void> {
+  const role = admin.escapeIdentifier(name);
+  const secret = admin.escapeLiteral(password);
+  const { rowCount: roles } = await admin.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name]);
+  await admin.query(
+    `${roles ? 'ALTER' : 'CREATE'} ROLE ${role} LOGIN CONNECTION LIMIT ${connectionLimit} PASSWORD ${secret}`,
+  );
+  const { rowCount: databases } = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+  if (!databases) {
+    const { rows } = await admin.query<{ rolsuper: boolean }>(
+      'SELECT rolsuper FROM pg_roles WHERE rolname = current_user',
+    );
+    // An administrator short of superuser may only give a database to a role it belongs to.
+    if (!rows[0]?.rolsuper) await admin.query(`GRANT ${role} TO CURRENT_USER`);
+    await admin.query(`CREATE DATABASE ${role} OWNER ${role}`);
+  }
+  await admin.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${role} FROM PUBLIC`);
+}
+
+/** A role and a database for each service; no role can log in to a database that is not its own. */
+export async function ensureServiceDatabases(
+  server: BackingService,
+  apps: readonly App[],
+  passwords: Record<string, string>,
+): Promise<Record<string, ServiceDatabase>> {
+  const wanted = apps
+    .filter((app) => app.hasDatabase)
+    .map((app) => {
+      const name = getDatabaseName(app.name, server.kind);
+      return { app: app.name, name, url: buildUrl(server, app.name, passwords[app.name]!) };
+    });
+  const admin = new pg.Client({ connectionString: server.url, connectionTimeoutMillis: 5_000 });
+  admin.on('error', () => undefined);
+  await admin.connect();
+  try {
+    if (server.kind === 'private')
+      await admin.query('REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC');
+    const works = await Promise.all(wanted.map(({ url }) => opens(url)));
+    for (const [index, { app, name }] of wanted.entries()) {
+      if (!works[index]) await make(admin, name, passwords[app]!);
+      else if (server.kind === 'private')
+        await admin.query(`ALTER ROLE ${admin.escapeIdentifier(name)} CONNECTION LIMIT ${connectionLimit}`);
+    }
+    const { rows } = await admin.query<{ datname: string; oid: string }>(
+      'SELECT datname, oid::text FROM pg_database',
+    );
+    const oids = new Map(rows.map(({ datname, oid }) => [datname, oid]));
+    const where =
+      server.kind === 'private' ? `private ${await readSystemId(admin)}` : new URL(server.url).host;
+    return Object.fromEntries(
+      wanted.map(({ app, name, url }) => [app, { url, identity: `${where} ${name} ${oids.get(name)}` }]),
+    );
+  } finally {
+    await admin.end().catch(() => undefined);
+  }
+}
+
+async function readSystemId(admin: pg.Client): Promise<string> {
+  const { rows } = await admin.query<{ id: string }>(
+    'SELECT system_identifier::text AS id FROM pg_control_system()',
+  );
+  return rows[0]!.id;
+}
+
+/** One word for all the databases of a store: what was true of them holds until it changes. */
+export function computeIdentity(databases: Record<string, ServiceDatabase>): string {
+  const all = Object.values(databases)
+    .map(({ identity }) => identity)
+    .sort()
+    .join('\n');
+  return createHash('sha256').update(all).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,286 @@
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { type BackingService } from '../backing-service.ts';
+import { probeBroker } from './broker-probe.ts';
+import { authorityFile, certificateFile, keyFile } from '../tls/certificate-files.ts';
+import { CliError } from '../../terminal/cli-error.ts';
+import { findPortHolder } from '../../supervisor/ports.ts';
+import {
+  readCommand,
+  end,
+  isAlive,
+  readMark,
+  processesWith,
+  type ProcessMark,
+  signal,
+  signalGroup,
+  listTree,
+  untilGone,
+} from '../../supervisor/processes.ts';
+import { brokerServer, operator, withCertificate } from '../tls/store-tls.ts';
+
+export interface BrokerPlace {
+  folder: string;
+  logs: string;
+  name: string;
+  password: string;
+  ports: { amqp: number; management: number; distribution: number; epmd: number };
+  /** Folder of the certificates: with it, nobody comes in without one. */
+  tls?: string;
+  /** A throw-away broker is killed, not stopped: nobody will ask for its data. */
+  throwaway: boolean;
+  /** Ends a start that is under way. */
+  abort?: AbortSignal;
+}
+
+export const brokerUser = operator;
+
+/** The script of an installed RabbitMQ that honours its environment; Debian's in /usr/sbin forces its own user and paths. */
+export function findInstalledBroker(): string | undefined {
+  const candidates = [
+    '/usr/lib/rabbitmq/bin/rabbitmq-server',
+    ...globSync('/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server'),
+    '/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server',
+    '/usr/local/opt/rabbitmq/sbin/rabbitmq-server',
+    ...globSync('/opt/rabbitmq*/sbin/rabbitmq-server'),
+    ...(process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, 'rabbitmq-server')),
+  ];
+  return candidates.find((path) => existsSync(path) && !realpathSync(path).startsWith('/usr/sbin/'));
+}
+
+/** Whoever has a certificate of the store's authority is whom it names; there is no other way in. */
+const tlsSettings = (folder: string, port: number): string[] => [
+  'listeners.tcp = none',
+  `listeners.ssl.local = 127.0.0.1:${port}`,
+  `ssl_options.cacertfile = ${authorityFile(folder)}`,
+  `ssl_options.certfile = ${certificateFile(folder, brokerServer)}`,
+  `ssl_options.keyfile = ${keyFile(folder, brokerServer)}`,
+  'ssl_options.verify = verify_peer',
+  'ssl_options.fail_if_no_peer_cert = true',
+  'ssl_options.versions.1 = tlsv1.3',
+  'ssl_options.versions.2 = tlsv1.2',
+  'ssl_cert_login_from = common_name',
+  'auth_mechanisms.1 = EXTERNAL',
+];
+
+function settings({ password, ports, logs, tls }: BrokerPlace): string {
+  return [
+    ...(tls ? tlsSettings(tls, ports.amqp) : [`listeners.tcp.local = 127.0.0.1:${ports.amqp}`]),
+    // Without TLS also then: browsers do not know the store's authority, and what is said here stays on this machine.
+    'management.tcp.ip = 127.0.0.1',
+    `management.tcp.port = ${ports.management}`,
+    `default_user = ${brokerUser}`,
+    `default_pass = ${password}`,
+    'default_user_tags.administrator = true',
+    'vm_memory_high_watermark.absolute = 512MB',
+    'disk_free_limit.absolute = 200MB',
+    // The largest body that a gateway may be set to take, encrypted. The broker's own limit is eight times as much.
+    'max_message_size = 16777216',
+    'raft.wal_max_size_bytes = 33554432',
+    'management.rates_mode = basic',
+    'management_agent.disable_metrics_collector = false',
+    'collect_statistics_interval = 10000',
+    'log.console = false',
+    `log.dir = ${logs}`,
+    'log.file = broker.log',
+    'log.file.level = info',
+    'log.file.rotation.size = 20971520',
+    'log.file.rotation.count = 1',
+    '',
+  ].join('\n');
+}
+
+function environment(place: BrokerPlace): NodeJS.ProcessEnv {
+  const { folder, ports } = place;
+  return {
+    PATH: `${process.env.PATH ?? ''}${delimiter}/usr/local/bin${delimiter}/usr/bin${delimiter}/bin`,
+    LANG: 'C.UTF-8',
+    HOME: folder,
+    // Makes the script become the broker instead of waiting beside it.
+    detached: 'true',
+    RABBITMQ_CONF_ENV_FILE: join(folder, 'rabbitmq-env.conf'),
+    RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
+    RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, 'advanced.config'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
+    RABBITMQ_MNESIA_BASE: join(folder, 'data'),
+    RABBITMQ_LOG_BASE: place.logs,
+    RABBITMQ_GENERATED_CONFIG_DIR: join(folder, 'generated'),
+    RABBITMQ_PID_FILE: join(folder, 'broker.pid'),
+    RABBITMQ_NODENAME: `${place.name}@localhost`,
+    RABBITMQ_DIST_PORT: String(ports.distribution),
+    ERL_EPMD_PORT: String(ports.epmd),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+    RABBITMQ_MAX_NUMBER_OF_PROCESSES: '65536',
+    ERL_MAX_PORTS: '8192',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      '+S 2:2 +SDcpu 2:2 +SDio 2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}',
+  };
+}
+
+async function answers(url: string, management: string, password: string): Promise<boolean> {
+  if (await probeBroker(url, 1_000)) return false;
+  try {
+    const authorization = `Basic ${Buffer.from(`${brokerUser}:${password}`).toString('base64')}`;
+    const response = await fetch(`${management}/api/whoami`, {
+      headers: { authorization },
+      signal: AbortSignal.timeout(2_000),
+    });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
+function lastLines(path: string, count: number): string[] {
+  try {
+    return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-count);
+  } catch {
+    return [];
+  }
+}
+
+/** The broker of this folder that a supervisor before us left running. */
+export function brokerLeftRunning({ folder }: Pick<BrokerPlace, 'folder'>): ProcessMark | undefined {
+  const pid = Number(lastLines(join(folder, 'broker.pid'), 1)[0]);
+  return pid && readCommand(pid).includes(`-home ${folder} `) ? readMark(pid) : undefined;
+}
+
+/**
+ * Makes the secret of Erlang's distribution anew: whoever knows it runs code as the broker. The one that Erlang makes
+ * where there is none is a number of 36 bits that follows from the time.
+ * @returns the path of the file, which only its owner can read
+ */
+export function writeErlangCookie(folder: string): string {
+  const path = join(folder, '.erlang.cookie');
+  rmSync(path, { force: true });
+  writeFileSync(path, randomBytes(32).toString('base64url'), { mode: 0o400, flag: 'wx' });
+  return path;
+}
+
+export async function startPrivateBroker(server: string, place: BrokerPlace): Promise<BackingService> {
+  const { folder, logs, ports, password } = place;
+  const url = place.tls
+    ? withCertificate(`amqps://${brokerUser}@127.0.0.1:${ports.amqp}`, place.tls, brokerUser)
+    : `amqp://${brokerUser}:${password}@127.0.0.1:${ports.amqp}`;
+  const managementUrl = `http://127.0.0.1:${ports.management}`;
+  let broker: ProcessMark | undefined;
+
+  async function stop(force = false): Promise<void> {
+    const children = broker ? listTree(broker.pid).map(readMark) : [];
+    // First: if this process is killed while it stops the broker, nothing finds epmd afterwards. The broker does without it.
+    await endEpmd(ports.epmd);
+    if (place.throwaway) {
+      signal(broker, 'SIGKILL');
+      await untilGone(broker, 5_000);
+    } else {
+      // Never at once by SIGKILL: within 3 s of a declare that can break a quorum queue for good.
+      await end(broker, { patience: force ? 3_500 : 30_000 });
+    }
+    for (const child of children) await end(child, { patience: 1_000 });
+    // A broker that is stopped while it starts may have begun more, and another epmd.
+    if (broker) signalGroup(broker.pid, 'SIGKILL');
+    await endEpmd(ports.epmd);
+  }
+
+  async function start(): Promise<void> {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    mkdirSync(logs, { recursive: true, mode: 0o700 });
+    writeErlangCookie(folder);
+    writeFileSync(join(folder, 'rabbitmq-env.conf'), '');
+    writeFileSync(join(folder, 'advanced.config'), '[].\n');
+    const plugins = ['rabbitmq_management', ...(place.tls ? ['rabbitmq_auth_mechanism_ssl'] : [])];
+    writeFileSync(join(folder, 'enabled_plugins'), `[${plugins.join(',')}].\n`);
+    writeFileSync(join(folder, 'rabbitmq.conf'), settings(place), { mode: 0o600 });
+    const output = openSync(join(logs, 'broker-output.log'), 'w', 0o600);
+    // Its own session: Ctrl-C in the terminal is for the supervisor, which stops the broker last.
+    const child = spawn(server, [], {
+      cwd: folder,
+      detached: true,
+      env: environment(place),
+      stdio: ['ignore', output, output],
+    });
+    closeSync(output);
+    child.on('error', () => undefined);
+    child.unref();
+    broker = readMark(child.pid);
+    writeFileSync(join(folder, 'broker.pid'), String(child.pid));
+    for (
+      const until = Date.now() + 90_000;
+      !(await answers(url, managementUrl, password));
+      await pause(150)
+    ) {
+      if (isAlive(broker) && Date.now() < until && !place.abort?.aborted) continue;
+      await stop();
+      if (place.abort?.aborted) throw place.abort.reason;
+      throw new CliError('The private RabbitMQ did not start.', {
+        details: [
+          ...lastLines(join(logs, 'broker-output.log'), 8),
+          ...lastLines(join(logs, 'broker.log'), 8),
+        ],
+        remedies: [
+          `read ${join(logs, 'broker.log')}`,
+          'or give a broker of your own:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+        ],
+      });
+    }
+  }
+
+  broker = brokerLeftRunning(place);
+  if (broker) {
+    // One that was started without TLS, or with it, never answers to the other.
+    const ranWithTls = lastLines(join(folder, 'rabbitmq.conf'), 100).some((line) =>
+      /^listeners\.ssl/.test(line),
+    );
+    const until = Date.now() + (ranWithTls === (place.tls !== undefined) ? 10_000 : 0);
+    let ready = false;
+    while (!(ready = await answers(url, managementUrl, password)) && isAlive(broker) && Date.now() < until)
+      await pause(200);
+    if (!ready) {
+      await stop();
+      await start();
+    }
+  } else {
+    await start();
+  }
+  return {
+    kind: 'private',
+    title: `a private RabbitMQ${place.tls ? ' with TLS' : ''}`,
+    url,
+    tls: place.tls,
+    managementUrl,
+    roots: () =>
+      [broker, ...findEpmds(ports.epmd)].filter(
+        (mark) => mark !== undefined && isAlive(mark),
+      ) as ProcessMark[],
+    isAlive: () => isAlive(broker),
+    restart: start,
+    stop,
+  };
+}
+
+/** Every epmd that was started for this port, also one that does not listen on it yet. */
+function findEpmds(port: number): ProcessMark[] {
+  const holder = findPortHolder(port);
+  const found = holder?.command.includes('epmd') ? [holder.pid] : [];
+  const started = processesWith(`ERL_EPMD_PORT=${port}`).filter((pid) => /\bepmd\b/.test(readCommand(pid)));
+  return [...new Set([...found, ...started])].flatMap((pid) => readMark(pid) ?? []);
+}
+
+/** Ends the epmd of a broker. It is a daemon of its own, which no process group and no parent leads to. */
+export async function endEpmd(port: number): Promise<void> {
+  await Promise.all(findEpmds(port).map((mark) => end(mark, { patience: 2_000 })));
+}

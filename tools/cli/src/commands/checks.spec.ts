@@ -1,0 +1,86 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { checkDataFolders, checkPackages, checkSecrets, checkSupervisor } from './checks.ts';
+import { writeRun } from '../supervisor/run-record.ts';
+import { openSecrets, openState, type State } from '../supervisor/state.ts';
+
+let state: State;
+beforeEach(() => {
+  state = openState(mkdtempSync(join(tmpdir(), 'jogakbo-checks-')));
+});
+afterEach(() => rmSync(state.folder, { recursive: true }));
+
+const self = process.getuid!();
+const put = (path: string, content: unknown) => {
+  mkdirSync(join(state.folder, path, '..'), { recursive: true });
+  writeFileSync(join(state.folder, path), typeof content === 'string' ? content : JSON.stringify(content));
+};
+
+describe('what a start needs, as doctor sees it', () => {
+  it('is in order in a fresh folder', () => {
+    const checks = [checkSecrets(state), checkDataFolders(state), checkSupervisor(state)];
+    expect(checks.map(({ ok }) => ok)).toEqual([true, true, true]);
+  });
+
+  it.each(['secrets.json', 'staff.json', 'config-clients.json'])('names a broken %s', (file) => {
+    openSecrets(state);
+    put(file, '{"broker": "half of');
+    expect(checkSecrets(state)).toMatchObject({ ok: false, text: expect.stringContaining(file) });
+  });
+
+  it('names a data folder of another user', () => {
+    mkdirSync(join(state.folder, 'postgres'));
+    // Empty, as a mounted disk: the first start gives it to its server.
+    expect(checkDataFolders(state, { uid: self + 1, gid: 0 }).ok).toBe(true);
+    put('postgres/PG_VERSION', '18');
+    expect(checkDataFolders(state, { uid: self, gid: 0 }).ok).toBe(true);
+    expect(checkDataFolders(state, { uid: self + 1, gid: 0 })).toMatchObject({
+      ok: false,
+      text: `${state.folder}/postgres belongs to user ${self}, and PostgreSQL runs as user ${self + 1}`,
+    });
+  });
+
+  it('names a supervisor that was killed', () => {
+    const supervisor = { pid: process.pid, began: 'another time' };
+    writeRun(state, { supervisor, state: 'ready', publicUrl: '', port: 1, since: 0, services: [] });
+    expect(checkSupervisor(state)).toMatchObject({ ok: false, text: expect.stringContaining('was killed') });
+    put('run.json', '{"supervisor":');
+    expect(checkSupervisor(state)).toMatchObject({ ok: false, text: expect.stringContaining('run.json') });
+  });
+
+  it('names packages that are missing, and those of another version', () => {
+    const packages = {
+      ...{ '': {}, 'node_modules/here': { version: '1.0.0' }, 'node_modules/gone': { version: '1.0.0' } },
+      ...{ 'node_modules/old': { version: '2.0.0' }, 'node_modules/other-system': { optional: true } },
+      'apps/one/node_modules/deep': { version: '1.0.0' },
+    };
+    put('package-lock.json', { packages });
+    for (const name of ['here', 'old']) put(`node_modules/${name}/package.json`, { version: '1.0.0' });
+    expect(checkPackages('all', state.folder)).toMatchObject({
+      ok: false,
+      text: 'gone, old, deep: not installed as package-lock.json says',
+      fixes: ['npm ci'],
+    });
+  });
+});
+
+describe('the state folder', () => {
+  it.each([
+    ['where nothing can be made', () => '/proc/nowhere/jogakbo'],
+    ['beneath a file', () => (put('file', ''), join(state.folder, 'file', 'home'))],
+  ])('is refused with one error %s', (_where, folder) => {
+    expect(() => openState(folder())).toThrow(/^The state folder .* cannot be written to/);
+  });
+
+  it('is refused where it may not be written to', () => {
+    chmodSync(state.folder, 0o500);
+    try {
+      // The administrator may.
+      if (self !== 0) expect(() => openState(state.folder)).toThrow(/cannot be written to/);
+    } finally {
+      chmodSync(state.folder, 0o700);
+    }
+  });
+});

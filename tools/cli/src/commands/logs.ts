@@ -1,0 +1,136 @@
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { UsageError } from '../terminal/cli-error.ts';
+import { type LogEntry, parseLine, renderLine, parseTime } from '../terminal/log-line.ts';
+import { printable } from '../terminal/printable.ts';
+import { openState } from '../supervisor/state.ts';
+import { listApps } from '../workspace.ts';
+
+const bytesPerLine = 600;
+
+interface Source {
+  path: string;
+  offset: number;
+  lastTime: number;
+}
+
+function readFrom(path: string, from: number): { bytes: Buffer; end: number } {
+  const fd = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(fd);
+    const start = from > size ? 0 : from;
+    const buffer = Buffer.alloc(size - start);
+    const length = readSync(fd, buffer, 0, buffer.length, start);
+    return { bytes: buffer.subarray(0, length), end: start + length };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The new lines since the last call. A line without a time belongs to the one before it. */
+function take(source: Source): LogEntry[] {
+  if (!existsSync(source.path)) return [];
+  const { bytes, end } = readFrom(source.path, source.offset);
+  // What follows the last line break is read again when it is complete.
+  const complete = bytes.lastIndexOf(10) + 1;
+  source.offset = end - (bytes.length - complete);
+  const lines = bytes.toString('utf8', 0, complete).split('\n');
+  return lines.filter(Boolean).map((line) => {
+    source.lastTime = parseTime(line) ?? source.lastTime;
+    return { time: source.lastTime, line };
+  });
+}
+
+export const mergeByTime = (entries: LogEntry[][]): LogEntry[] =>
+  entries.flat().sort((a, b) => a.time - b.time);
+
+/** The names whose logs exist, the services first. */
+function available(folder: string): string[] {
+  const present = readdirSync(folder)
+    .filter((file) => file.endsWith('.log'))
+    .map((file) => file.slice(0, -4));
+  return [...new Set([...listApps().map(({ name }) => name), ...present])];
+}
+
+export async function logs(names: string[], values: Record<string, unknown>): Promise<number> {
+  const { follow, json } = values;
+  if (typeof values.trace === 'string') return showTrace(values.trace, names, json === true);
+  const lines = Number(values.lines ?? 100);
+  if (!Number.isInteger(lines) || lines < 0)
+    throw new UsageError(`"${values.lines}" is not a number of lines.`);
+  const state = openState();
+  const known = available(state.logs);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length) {
+    throw new UsageError(`There is no log of ${unknown.join(', ')}.`, {
+      remedies: [`choose from: ${known.join(', ')}`],
+    });
+  }
+  const chosen = names.length ? names : [...listApps().map(({ name }) => name), 'supervisor'];
+  const width = Math.max(...chosen.map((name) => name.length));
+  const colours = process.stdout.isTTY && !process.env.NO_COLOR;
+  const print = (entries: LogEntry[]) => {
+    for (const { line } of entries) console.log(json ? printable(line) : renderLine(line, colours, width));
+  };
+  const sources = chosen.map((name): Source => {
+    const path = join(state.logs, `${name}.log`);
+    return { path, offset: findStart(path, lines), lastTime: 0 };
+  });
+  const history = mergeByTime(sources.map(take));
+  if (history.length === 0 && !follow) console.error('There are no logs yet.');
+  print(lines ? history.slice(-lines) : []);
+  while (follow) {
+    await pause(200);
+    print(mergeByTime(sources.map(take)));
+  }
+  return 0;
+}
+
+/** Every line of one request, from all services, in the order of time; also from the older file of each. */
+function showTrace(id: string, names: string[], json: boolean): number {
+  if (!/^[0-9a-f]{4,32}$/.test(id) || names.length) {
+    throw new UsageError(
+      names.length
+        ? '--trace shows all services: name none.'
+        : `"${id}" is not a trace id, or the first four or more of its 32 hexadecimal digits.`,
+    );
+  }
+  const { logs } = openState();
+  const services = available(logs);
+  const width = Math.max(...services.map((name) => name.length));
+  const found = mergeByTime(
+    services.flatMap((name) =>
+      [`${name}.log.1`, `${name}.log`].map((file) =>
+        take({ path: join(logs, file), offset: 0, lastTime: 0 }),
+      ),
+    ),
+  ).filter(({ line }) => parseLine(line)?.traceId?.startsWith(id));
+  const traces = new Set(found.map(({ line }) => parseLine(line)!.traceId));
+  if (traces.size > 1) {
+    throw new UsageError(`${id} is the beginning of ${traces.size} traces.`, {
+      details: [...traces].slice(0, 10).map(String),
+      remedies: ['give more of the id'],
+    });
+  }
+  if (found.length === 0) {
+    console.error(`No line of the trace ${id} is kept.`);
+    return 1;
+  }
+  const colours = process.stdout.isTTY && !process.env.NO_COLOR;
+  for (const { line } of found) console.log(json ? printable(line) : renderLine(line, colours, width));
+  return 0;
+}
+
+/** Where to begin so that at least the asked number of lines is read without reading a whole long file. */
+function findStart(path: string, lines: number): number {
+  if (!existsSync(path)) return 0;
+  const { size } = statSync(path);
+  for (let span = Math.max(lines, 1) * bytesPerLine; span < size; span *= 2) {
+    const tail = readFrom(path, size - span).bytes;
+    const firstEnd = tail.indexOf(10);
+    if (firstEnd >= 0 && tail.toString('latin1').split('\n').length > lines + 1)
+      return size - span + firstEnd + 1;
+  }
+  return 0;
+}

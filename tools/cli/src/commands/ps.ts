@@ -1,0 +1,153 @@
+import { isAlive, readMemory, type ProcessMark, listTree } from '../supervisor/processes.ts';
+import { toMessage } from '../terminal/cli-error.ts';
+import { printable, printableJson } from '../terminal/printable.ts';
+import {
+  type BackingRecord,
+  readRun,
+  type RunRecord,
+  type ServedRecord,
+  supervisorLives,
+} from '../supervisor/run-record.ts';
+import { openState } from '../supervisor/state.ts';
+import { fitTable, megabytes, shortDuration } from '../terminal/text-table.ts';
+
+export interface Row {
+  service: string;
+  /** Where `jogakbo serve --version` runs it beside the store's own. */
+  version?: string;
+  state: string;
+  /** Why it is not ready, as it says itself. */
+  reason?: string;
+  pid?: number;
+  url?: string;
+  /** It talks TLS only, to those who have a certificate of the store. */
+  tls?: boolean;
+  /** Milliseconds. */
+  uptime?: number;
+  restarts: number;
+  /** Bytes. */
+  memory: number;
+}
+
+const memoryOfAll = (roots: ProcessMark[]) =>
+  roots
+    .filter(isAlive)
+    .flatMap(({ pid }) => listTree(pid))
+    .reduce((sum, pid) => sum + readMemory(pid), 0);
+
+function backingRow(name: string, backing: BackingRecord, now: number): Row {
+  const alive = backing.kind !== 'private' || isAlive(backing.roots[0]);
+  return {
+    service: name,
+    state: alive ? (backing.kind === 'given' ? 'given' : 'ready') : 'ended',
+    pid: backing.roots[0]?.pid,
+    url: backing.managementUrl ?? backing.url,
+    tls: backing.tls !== undefined,
+    uptime: alive ? now - backing.since : undefined,
+    restarts: 0,
+    memory: memoryOfAll(backing.roots),
+  };
+}
+
+/** Why a service says that it takes no work, though it runs; undefined where it does. */
+async function whyNotReady(url: string): Promise<string | undefined> {
+  try {
+    const response = await fetch(`${url.replace('//localhost', '//127.0.0.1')}/health/ready`, {
+      signal: AbortSignal.timeout(1_000),
+    });
+    if (response.ok) return void (await response.arrayBuffer());
+    const { error = {} } = (await response.json()) as { error?: Record<string, { reason?: string }> };
+    return Object.entries(error)
+      .map(([name, { reason }]) => `${name}: ${reason ?? 'down'}`)
+      .join('; ');
+  } catch (error) {
+    return toMessage(error);
+  }
+}
+
+async function serviceRow(service: ServedRecord, run: RunRecord, now: number): Promise<Row> {
+  const alive = isAlive(service.process);
+  const answers = alive && service.url !== undefined && ['ready', 'served'].includes(service.state);
+  const reason = answers ? await whyNotReady(service.url!) : undefined;
+  return {
+    service: service.name,
+    ...(service.version && { version: service.version }),
+    state:
+      ['ready', 'served'].includes(service.state) && !alive ? 'ended' : reason ? 'not ready' : service.state,
+    ...(reason && { reason }),
+    pid: alive ? service.process!.pid : undefined,
+    url: service.name === 'gateway' && service.url && !service.version ? run.publicUrl : service.url,
+    uptime: alive ? now - service.since : undefined,
+    restarts: service.restarts,
+    memory: alive ? readMemory(service.process!.pid) : 0,
+  };
+}
+
+export async function buildRows(run: RunRecord, now = Date.now()): Promise<Row[]> {
+  const served = supervisorLives(run) ? (run.served ?? []) : [];
+  // What `jogakbo serve` runs in place of the store's own process stands where that one stood.
+  const replaced = served.filter(({ version }) => version === undefined);
+  const own = run.services.filter(({ name }) => !replaced.some((one) => one.name === name));
+  const names = [...own, ...served].sort((a, b) => a.name.localeCompare(b.name));
+  const services = await Promise.all(names.map((service) => serviceRow(service, run, now)));
+  return [
+    ...services,
+    ...(run.broker ? [backingRow('broker', run.broker, now)] : []),
+    ...(run.database ? [backingRow('database', run.database, now)] : []),
+    {
+      service: 'supervisor',
+      state: supervisorLives(run) ? run.state : 'ended',
+      pid: run.supervisor.pid,
+      uptime: supervisorLives(run) ? now - run.since : undefined,
+      restarts: 0,
+      memory: supervisorLives(run) ? readMemory(run.supervisor.pid) : 0,
+    },
+  ];
+}
+
+/** At most 80 columns wide, as terminals are. Addresses are shown without login; --json has all of them. */
+export function processTable(rows: readonly Row[]): string[] {
+  const cells = rows.map(({ service, version, state, tls, pid, url, uptime, restarts, memory }) => [
+    version ? `${service} ${version}` : service,
+    tls ? `${state} (TLS)` : state,
+    String(pid ?? ''),
+    url?.replace(/^\w+:\/\/[^@/]*@/, '').replace(/^(127[^/]*)\/.*$/, '$1') ?? '',
+    uptime === undefined ? '' : shortDuration(uptime),
+    restarts ? String(restarts) : '',
+    megabytes(memory),
+  ]);
+  const total = rows.reduce((sum, { memory }) => sum + memory, 0);
+  const head = ['service', 'state', 'pid', 'url', 'up', 'restarts', 'memory'];
+  const all = [head, ...cells, ['total', '', '', '', '', '', megabytes(total)]];
+  // A column that says nothing goes.
+  const restarted = rows.some(({ restarts }) => restarts > 0);
+  const shown = restarted ? all : all.map((row) => row.filter((_, column) => column !== 5));
+  return fitTable(shown, 80);
+}
+
+export async function ps({ json }: { json?: boolean }): Promise<number> {
+  const run = readRun(openState());
+  const rows = run ? await buildRows(run) : [];
+  const total = rows.reduce((sum, { memory }) => sum + memory, 0);
+  if (json) {
+    console.log(
+      printableJson({
+        publicUrl: run?.publicUrl ?? null,
+        state: run && supervisorLives(run) ? run.state : 'stopped',
+        rows,
+        memory: total,
+      }),
+    );
+    return run ? 0 : 1;
+  }
+  if (!run) {
+    console.log('The store is not running. Start it:  npm start');
+    return 1;
+  }
+  console.log(processTable(rows).join('\n'));
+  for (const { service, reason } of rows)
+    if (reason) console.log(`\n${service} is not ready: ${printable(reason)}`);
+  if (!supervisorLives(run))
+    console.log('\nThe supervisor is gone. npm start mends this; npm run stop ends what is left.');
+  return 0;
+}

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import type { ListRegistrations, Registration } from '@jogakbo/contracts-registry';
+import type { Reply } from '@jogakbo/contract';
+import { UsageError } from '../terminal/cli-error.ts';
+import { asOperator } from './operator-client.ts';
+import { printable, printableJson } from '../terminal/printable.ts';
+import { readRun } from '../supervisor/run-record.ts';
+import { openState, password } from '../supervisor/state.ts';
+import { textTable } from '../terminal/text-table.ts';
+
+export interface RegistrationOptions {
+  routes?: string;
+  networks?: string;
+  json?: boolean;
+}
+
+const remedies = ['npx jogakbo registration --help'];
+const parseList = (text = ''): string[] => text.split(',').flatMap((one) => one.trim() || []);
+
+async function list({ json }: RegistrationOptions): Promise<number> {
+  const { items } = await asOperator(openState(), (door) =>
+    door.get<Reply<typeof ListRegistrations>>('/v1/ops/registrations'),
+  );
+  if (json) console.log(printableJson(items));
+  else if (items.length === 0) console.log('No app may register yet.');
+  else {
+    for (const { app, routes, networks, changedAt } of items) {
+      console.log(printable(`${app}  (${changedAt})`));
+      const rows = [...routes.map((route) => ['route', route]), ...networks.map((one) => ['network', one])];
+      console.log(textTable(rows, '  ').join('\n'));
+    }
+  }
+  return 0;
+}
+
+/** The store gets the hash of the secret only; the secret itself is printed here, once. */
+async function add(app: string, options: RegistrationOptions): Promise<number> {
+  const networks = parseList(options.networks);
+  if (networks.length === 0) {
+    throw new UsageError(
+      'Name the networks of its addresses: --networks 10.0.0.0/8 (this machine: 127.0.0.0/8).',
+      {
+        remedies,
+      },
+    );
+  }
+  const state = openState();
+  const secret = password();
+  const secretHash = createHash('sha256').update(secret).digest('hex');
+  await asOperator(state, (door) =>
+    door.put<Registration>(`/v1/ops/registrations/${encodeURIComponent(app)}`, {
+      ...{ secretHash, networks, routes: parseList(options.routes) },
+    }),
+  );
+  const { url } = readRun(state)?.services.find(({ name }) => name === 'registry') ?? {};
+  const registry = new URL(`${url ?? 'http://localhost:8761'}/eureka/`);
+  Object.assign(registry, { username: app, password: secret });
+  console.log(`${app} may register now. Its secret is shown once:\n${registry.href}`);
+  return 0;
+}
+
+/** `jogakbo registration list | add | remove`. */
+export async function registration(
+  options: RegistrationOptions,
+  [verb, app, ...more]: string[],
+): Promise<number> {
+  if (verb === 'list' && !app) return list(options);
+  if ((verb !== 'add' && verb !== 'remove') || !app || more.length > 0) {
+    throw new UsageError('registration: list, add <app> or remove <app>?', { remedies });
+  }
+  if (verb === 'add') return add(app, options);
+  await asOperator(openState(), (door) => door.delete(`/v1/ops/registrations/${encodeURIComponent(app)}`));
+  console.log(`${app} may not register any more; its instances have left, and its routes are free.`);
+  return 0;
+}

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { CliError, toMessage } from '../terminal/cli-error.ts';
+import { products, type SeedProduct } from './seed-products.ts';
+import { readStaff } from '../supervisor/staff.ts';
+import { readJson, type State, writeJson } from '../supervisor/state.ts';
+
+export interface SeedOptions {
+  state: State;
+  url: string;
+  /** Of the databases: what was seeded into others does not count. */
+  identity: string;
+  /** Ask the store for every product, even where it is known to be complete. */
+  force: boolean;
+  note: (text: string) => void;
+  abort?: AbortSignal;
+}
+
+const atOnce = 8;
+const patience = 20_000;
+
+/** Puts the products and their stock in through the public door, as any merchant would. Doing it again changes nothing. */
+export async function seedStore(options: SeedOptions): Promise<string> {
+  const { state, identity, force, note } = options;
+  const path = join(state.folder, 'seeded.json');
+  const version = createHash('sha256').update(JSON.stringify(products)).digest('hex').slice(0, 16);
+  const done = readJson<{ identity: string; version: string }>(path);
+  if (!force && done?.identity === identity && done.version === version) return 'already there';
+
+  const door = new Door(options);
+  await door.signIn();
+  let finished = 0;
+  const queue = [...products];
+  const worker = async () => {
+    for (let product = queue.shift(); product; product = queue.shift()) {
+      await seedProduct(door, product);
+      finished += 1;
+      if (finished % 20 === 0) note(`${finished}/${products.length} products`);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  writeJson(path, { identity, version });
+  return `${products.length} products with stock`;
+}
+
+async function seedProduct(door: Door, product: SeedProduct): Promise<void> {
+  const { sku, category, price, stock, korean, english } = product;
+  const { productId } = await door.post<{ productId: string }>('/v1/products', `seed-${sku}`, {
+    sku,
+    ...korean,
+    category,
+    price: { amount: price, currency: 'KRW' },
+    translations: { en: english },
+  });
+  // Inventory hears of a new product by an event, a moment later.
+  await door.post(`/v1/stock/${productId}/receipts`, `seed-${sku}-stock`, { quantity: stock }, [404]);
+}
+
+class Door {
+  readonly #options: SeedOptions;
+  #token = '';
+
+  constructor(options: SeedOptions) {
+    this.#options = options;
+  }
+
+  async signIn(): Promise<void> {
+    const merchant = readStaff(this.#options.state).find(({ roles }) => roles.includes('merchant'));
+    if (!merchant)
+      throw new CliError('There is no merchant in staff.json.', { remedies: ['start the store:  npm start'] });
+    const { email, password } = merchant;
+    const { accessToken } = await this.post<{ accessToken: string }>('/v1/sessions', undefined, {
+      email,
+      password,
+    });
+    this.#token = accessToken;
+  }
+
+  /** Tries again while the store is not ready for it: overload, restarts, and the codes in `notYet`. */
+  async post<T>(path: string, key: string | undefined, body: unknown, notYet: number[] = []): Promise<T> {
+    const until = Date.now() + patience;
+    for (let wait = 50; ; wait = Math.min(wait * 2, 1_000)) {
+      this.#options.abort?.throwIfAborted();
+      const answer = await this.#once(path, key, body);
+      if (answer.status >= 200 && answer.status < 300) return answer.body as T;
+      const mayPass =
+        answer.status === 0 || answer.status === 409 || answer.status === 429 || answer.status >= 500;
+      if (Date.now() > until || (!mayPass && !notYet.includes(answer.status))) {
+        throw new CliError(
+          `The store could not be seeded: POST ${path} answers ${answer.status || 'nothing'}.`,
+          {
+            details: [JSON.stringify(answer.body).slice(0, 600)],
+            remedies: [
+              'npx jogakbo logs gateway catalog inventory',
+              'then:  npm run seed',
+              'or start without it:  npm start -- --no-seed',
+            ],
+          },
+        );
+      }
+      await pause(wait);
+    }
+  }
+
+  async #once(
+    path: string,
+    key: string | undefined,
+    body: unknown,
+  ): Promise<{ status: number; body: unknown }> {
+    try {
+      const response = await fetch(`${this.#options.url.replace('//localhost', '//127.0.0.1')}${path}`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(key ? { 'idempotency-key': key } : {}),
+          ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}),
+        },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(15_000),
+      });
+      const text = await response.text();
+      try {
+        return { status: response.status, body: JSON.parse(text) };
+      } catch {
+        return { status: response.status, body: text };
+      }
+    } catch (error) {
+      return { status: 0, body: toMessage(error) };
+    }
+  }
+}

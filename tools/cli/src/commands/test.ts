@@ -1,0 +1,186 @@
+import { spawn } from 'node:child_process';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { UsageError } from '../terminal/cli-error.ts';
+import { nearestName } from '@jogakbo/service/nearest-name';
+import { NxOutput } from './nx-output.ts';
+import { signalGroup } from '../supervisor/processes.ts';
+import { onSignals } from '../terminal/signals.ts';
+import { readJson } from '../supervisor/state.ts';
+import { type JestResults, lastLine, nothing, sum, type Tally, tallyOfTask } from './test-results.ts';
+import { duration } from '../terminal/text-table.ts';
+import { startThrowawayServices } from '../backing/throwaway-services.ts';
+import { nodePath, nxPath, root } from '../workspace.ts';
+
+// Where nx.json has every project put what jest counted; Nx brings it back from its cache.
+const results = join(root, '.jogakbo', 'test-results');
+/** The projects with tests on the processes of a whole store. */
+const endToEnd = ['cli', 'chaos'];
+
+/** Runs a program in a process group of its own, so that an interruption ends all of it. */
+function runGroup(
+  command: string,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  onOutput?: (text: string) => void,
+): Promise<number> {
+  return new Promise((resolve) => {
+    const stdio = onOutput
+      ? (['ignore', 'pipe', 'pipe'] as const)
+      : (['ignore', 'inherit', 'inherit'] as const);
+    const child = spawn(command, args, {
+      cwd: root,
+      detached: true,
+      stdio: [...stdio],
+      env: { ...process.env, ...env },
+    });
+    const release = onSignals(() => signalGroup(child.pid!, 'SIGTERM'));
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => onOutput?.(text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => onOutput?.(text));
+    child.on('error', (error) => {
+      console.error(`${command} cannot be run: ${error.message}`);
+      resolve(127);
+    });
+    child.on('close', (code) => {
+      release();
+      resolve(code ?? 1);
+    });
+  });
+}
+
+async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promise<Tally> {
+  const tallies: Tally[] = [];
+  const output = new NxOutput(({ id, cached, failed, output }) => {
+    const tally = tallyOfTask(
+      id,
+      failed,
+      readJson<JestResults>(join(results, `${id.replace(':', '-')}.json`)),
+    );
+    tallies.push(tally);
+    const count = /:(test|integration)$/.test(id)
+      ? `  ${tally.passed} passed${tally.failed ? `, ${tally.failed} failed` : ''}`
+      : '';
+    console.log(`${failed ? 'FAIL' : 'ok  '}  ${id}${count}${cached ? '  (unchanged)' : ''}`);
+    if (failed) console.log(output.map((line) => `      ${line}`).join('\n'));
+  });
+  const args = [
+    'run-many',
+    '-t',
+    'typecheck',
+    'lint',
+    'test',
+    'integration',
+    '--parallel=2',
+    '--output-style=static',
+  ];
+  if (projects.length) args.push('-p', projects.join(','));
+  const code = await runGroup(
+    nxPath(),
+    args,
+    { ...env, NX_DAEMON: 'false', NX_TUI: 'false', FORCE_COLOR: '0', NO_COLOR: '1' },
+    (text) => output.take(text),
+  );
+  output.end();
+  const total = sum(tallies);
+  if (code === 0 || total.failed) return total;
+  console.log(output.remarks.filter((line) => line.trim()).join('\n'));
+  return sum([total, { passed: 0, failed: 1, skipped: 0, failures: [`nx ended with code ${code}`] }]);
+}
+
+/** Suites that load the machine, or tell how long something takes while a store is busy: nothing runs beside them. */
+const alone = '(chaos|outages)\\.e2e';
+
+async function runEndToEnd(projects: string[], env: NodeJS.ProcessEnv): Promise<Tally> {
+  console.log(`\nEnd to end, on real processes: ${projects.join(', ')}`);
+  // Built once before: the suites start whole stores side by side, and each would build them all.
+  const build = ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'];
+  const unattended = { ...env, NX_DAEMON: 'false', NX_TUI: 'false' };
+  let output = '';
+  if (await runGroup(nxPath(), build, unattended, (text) => (output += text))) {
+    console.log(output);
+    return { ...nothing(), failed: 1, failures: ['the build of all services'] };
+  }
+  return sum([
+    await runSuites('e2e-side-by-side', projects, ['--testPathIgnorePatterns', alone], env),
+    await runSuites('e2e-alone', projects, ['--testPathPatterns', alone, '--runInBand'], env),
+  ]);
+}
+
+async function runSuites(
+  name: string,
+  projects: string[],
+  options: string[],
+  env: NodeJS.ProcessEnv,
+): Promise<Tally> {
+  const file = join(results, `${name}.json`);
+  const code = await runGroup(
+    nodePath(),
+    [
+      '--experimental-vm-modules',
+      '--disable-warning=ExperimentalWarning',
+      'node_modules/jest/bin/jest.js',
+      '--config',
+      'jest.e2e.config.mjs',
+      ...projects.flatMap((project) => ['--roots', join('tools', project)]),
+      '--passWithNoTests',
+      ...options,
+      '--json',
+      '--outputFile',
+      file,
+    ],
+    env,
+  );
+  return tallyOfTask('e2e', code !== 0, readJson<JestResults>(file));
+}
+
+/** @throws UsageFault that names the nearest project where there is no such one */
+function mustExist(projects: string[]): void {
+  const folders = ['apps', 'libs', 'libs/contracts', 'tools'].flatMap((folder) =>
+    globSync(`${folder}/*/package.json`, { cwd: root }),
+  );
+  const known = folders.map((file) => {
+    const manifest = JSON.parse(readFileSync(join(root, file), 'utf8')) as {
+      name: string;
+      nx?: { name?: string };
+    };
+    return manifest.nx?.name ?? manifest.name;
+  });
+  for (const project of projects.filter((one) => !known.includes(one))) {
+    const meant = nearestName(project, known);
+    throw new UsageError(`There is no project called ${project}.`, {
+      remedies: [meant ? `did you mean ${meant}?` : `one of ${known.sort().join(', ')}`],
+    });
+  }
+}
+
+/** The last line that it prints counts every test there is. */
+export async function test(projects: string[]): Promise<number> {
+  if (!existsSync(nxPath()))
+    throw new UsageError('The workspace is not installed.', { remedies: ['npm ci'] });
+  mustExist(projects);
+  const began = Date.now();
+  let interrupted = false;
+  const release = onSignals(() => (interrupted = true));
+  rmSync(results, { recursive: true, force: true });
+  mkdirSync(results, { recursive: true });
+  console.log('A throw-away RabbitMQ and PostgreSQL for the tests:');
+  const services = await startThrowawayServices((text) => console.log(`  ${text}`));
+  const tallies: Tally[] = [];
+  try {
+    if (!interrupted) {
+      console.log('\nTypes, lint, unit and integration tests of each project:');
+      tallies.push(await checkProjects(projects, services.env));
+    }
+    const chosen = endToEnd.filter((project) => projects.length === 0 || projects.includes(project));
+    if (!interrupted && chosen.length) tallies.push(await runEndToEnd(chosen, services.env));
+  } finally {
+    await services.stop();
+    release();
+  }
+  const total = sum(tallies);
+  if (total.failures.length)
+    console.log(['', 'Failed:', ...total.failures.map((name) => `  ${name}`)].join('\n'));
+  console.log(`\n${interrupted ? 'Interrupted after' : 'Took'} ${duration(Date.now() - began)}.`);
+  console.log(lastLine(total));
+  return interrupted ? 130 : total.failed || total.passed === 0 ? 1 : 0;
+}

@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { UsageError } from '../terminal/cli-error.ts';
+import { onSignals } from '../terminal/signals.ts';
+import { startThrowawayServices } from '../backing/throwaway-services.ts';
+
+/** Runs a command with TEST_DATABASE_URL and TEST_RABBITMQ_URL set: those given, else of a throw-away pair. */
+export async function withBackingServices(args: string[]): Promise<number> {
+  const [command, ...rest] = args[0] === '--' ? args.slice(1) : args;
+  if (!command) throw new UsageError('No command was given: jogakbo with-backing-services -- <command...>');
+  if (process.env.TEST_DATABASE_URL && process.env.TEST_RABBITMQ_URL) return run(command, rest, {});
+  // Started to the end even when a signal comes meanwhile: only what is known can be stopped.
+  let interrupted = false;
+  const release = onSignals(() => (interrupted = true));
+  const services = await startThrowawayServices((text) => console.error(text));
+  release();
+  try {
+    return interrupted ? 130 : await run(command, rest, services.env);
+  } finally {
+    const ignore = onSignals(() => undefined);
+    await services.stop();
+    ignore();
+  }
+}
+
+export function run(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
+    const release = onSignals((signal) => child.kill(signal));
+    child.on('error', (error) => {
+      release();
+      reject(error);
+    });
+    child.on('exit', (code, signal) => {
+      release();
+      resolve(code ?? 128 + (signal ? constants.signals[signal] : 1));
+    });
+  });
+}

@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+import { CliError } from '../terminal/cli-error.ts';
+import { NxOutput } from '../commands/nx-output.ts';
+import { signalGroup } from './processes.ts';
+import { nxPath, root } from '../workspace.ts';
+
+/** Builds what changed; Nx knows what did. */
+export function build(
+  services: readonly string[] | undefined,
+  say: (text: string) => void,
+  abort: AbortSignal,
+): Promise<string> {
+  const args = ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'];
+  if (services) args.push('-p', services.join(','));
+  return new Promise((resolve, reject) => {
+    const child = spawn(nxPath(), args, {
+      cwd: root,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false', FORCE_COLOR: '0', NO_COLOR: '1' },
+    });
+    const stop = () => signalGroup(child.pid!, 'SIGTERM');
+    abort.addEventListener('abort', stop);
+    let cached = 0;
+    let built = 0;
+    const failures: string[] = [];
+    const output = new NxOutput((task) => {
+      if (task.failed) failures.push(`${task.id}:`, ...task.output);
+      else if (task.cached) cached += 1;
+      else {
+        built += 1;
+        say(`built ${task.id.split(':')[0]}`);
+      }
+    });
+    child.stdout.setEncoding('utf8').on('data', (text: string) => output.take(text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => output.take(text));
+    child.on('error', (error) =>
+      reject(new CliError(`nx cannot be run: ${error.message}.`, { remedies: ['npm ci'] })),
+    );
+    child.on('close', (code) => {
+      abort.removeEventListener('abort', stop);
+      output.end();
+      if (abort.aborted) reject(abort.reason);
+      else if (code === 0) resolve(built ? `built ${built}, ${cached} unchanged` : 'nothing changed');
+      else {
+        reject(
+          new CliError('The build failed.', {
+            details: (failures.length ? failures : output.remarks).filter((line) => line.trim()).slice(-30),
+            remedies: ['mend what is named above, and start again'],
+          }),
+        );
+      }
+    });
+  });
+}

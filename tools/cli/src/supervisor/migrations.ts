@@ -1,0 +1,78 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CliError } from '../terminal/cli-error.ts';
+import { type ServiceDatabase } from '../backing/postgres/service-databases.ts';
+import { type Launch, prepareLaunch, type Surroundings } from './service-launch.ts';
+import { wrongSettings } from './service-process.ts';
+import { wrongSettingsFault } from './start-errors.ts';
+import { readJson, writeJson } from './state.ts';
+import { type App } from '../workspace.ts';
+
+export function hashOfFolder(folder: string): string {
+  const hash = createHash('sha256');
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    hash.update(path).update(readFileSync(path));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+export function migrate(
+  { command, args, cwd, env }: Launch,
+  abort?: AbortSignal,
+): Promise<{ code: number | null; lines: string[] }> {
+  return new Promise((resolve) => {
+    const child = spawn(command, [...args, 'migrate'], {
+      ...{ cwd, env, stdio: ['ignore', 'pipe', 'pipe'], ...(abort && { signal: abort }) },
+    });
+    let output = '';
+    child.stdout.on('data', (data) => (output += data));
+    child.stderr.on('data', (data) => (output += data));
+    child.on('error', (error) => resolve({ code: 127, lines: [error.message] }));
+    child.on('close', (code) => resolve({ code, lines: output.trim().split('\n') }));
+  });
+}
+
+/** Runs the pending migrations of each service, except where neither its build nor its database changed since the last time. */
+export async function runMigrations(
+  apps: readonly App[],
+  databases: Record<string, ServiceDatabase>,
+  around: Surroundings,
+  say: (text: string) => void,
+  abort: AbortSignal,
+): Promise<string> {
+  const path = join(around.state.folder, 'migrations.json');
+  const done = readJson<Record<string, string>>(path) ?? {};
+  const pending = apps
+    .filter((app) => app.hasDatabase)
+    .map((app) => ({
+      app,
+      key: `${databases[app.name]!.identity} ${hashOfFolder(join(app.folder, 'dist'))}`,
+    }))
+    .filter(({ app, key }) => done[app.name] !== key);
+  const queue = [...pending];
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) {
+      const { app, key } = next;
+      say(`migrating ${app.name}`);
+      const { code, lines } = await migrate(prepareLaunch(app, around), abort);
+      abort.throwIfAborted();
+      if (code === wrongSettings) throw wrongSettingsFault([{ service: app.name, complaints: lines }]);
+      if (code !== 0) {
+        throw new CliError(`The migrations of ${app.name} failed (code ${code}).`, {
+          details: lines.slice(-20),
+          remedies: [
+            `mend apps/${app.name}/migrations; the database is as the last migration that worked left it`,
+          ],
+        });
+      }
+      done[app.name] = key;
+      writeJson(path, done);
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  return pending.length ? `migrated ${pending.map(({ app }) => app.name).join(', ')}` : 'nothing to migrate';
+}

@@ -1,0 +1,242 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { type BackingService } from '../backing/backing-service.ts';
+import { provideBroker } from '../backing/rabbitmq/broker.ts';
+import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
+import { build } from './build.ts';
+import {
+  checkDataFolders,
+  checkDisk,
+  checkPackages,
+  checkPort,
+  checkSecrets,
+  refuseIfFailed,
+} from '../commands/checks.ts';
+import { ensureConfigSecrets } from './config-secrets.ts';
+import { provideDatabase } from '../backing/postgres/database.ts';
+import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
+import { runMigrations } from './migrations.ts';
+import { ensureOpenIdClients } from './openid-clients.ts';
+import { readMark } from './processes.ts';
+import { endOrphans } from './recover.ts';
+import { claimRun, readRun } from './run-record.ts';
+import { seedStore } from '../commands/seed-store.ts';
+import { ensureServiceDatabases, computeIdentity } from '../backing/postgres/service-databases.ts';
+import { prepareLaunch, type Surroundings } from './service-launch.ts';
+import { EarlyExit } from './service-process.ts';
+import { ensureStaff, getStaffFile } from './staff.ts';
+import { type Report, type Stage } from './start-events.ts';
+import { faultOfEarlyEnds } from './start-errors.ts';
+import { formatSummary } from './start-summary.ts';
+import { keepPorts, openSecrets, type State } from './state.ts';
+import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findRegistryPort } from './store-backing.ts';
+import { tlsRemarks } from '../backing/tls/store-tls.ts';
+import { Stopped, Supervisor } from './supervisor.ts';
+import { type App, listApps } from '../workspace.ts';
+
+export interface StartOptions {
+  port: number;
+  only?: string[];
+  seed: boolean;
+}
+
+export function selectApps(only: string[] | undefined): App[] {
+  const apps = listApps();
+  const unknown = only?.filter((name) => !apps.some((app) => app.name === name)) ?? [];
+  if (unknown.length) {
+    throw new UsageError(`There is no service called ${unknown.join(', ')}.`, {
+      remedies: [`the services are: ${apps.map(({ name }) => name).join(', ')}`],
+    });
+  }
+  return only ? apps.filter(({ name }) => only.includes(name)) : apps;
+}
+
+/** Checks the ground, clears what a killed predecessor left, and takes charge of the state folder. */
+export async function takeCharge(state: State, options: StartOptions, report: Report): Promise<Supervisor> {
+  const orphans = await endOrphans(state, readRun(state));
+  if (orphans.length)
+    report({ kind: 'line', text: `ended what a killed supervisor had left: ${orphans.join(', ')}` });
+  const opensPort = selectApps(options.only).some(({ name }) => name === 'gateway');
+  refuseIfFailed([
+    checkDisk(state),
+    checkPackages('needed'),
+    checkSecrets(state),
+    checkDataFolders(state),
+    ...(opensPort ? [await checkPort(options.port, state)] : []),
+  ]);
+  const run = {
+    supervisor: readMark(process.pid)!,
+    state: 'starting' as const,
+    publicUrl: `http://localhost:${options.port}`,
+    port: options.port,
+    since: Date.now(),
+    services: [],
+  };
+  if (!claimRun(state, run))
+    throw new CliError('Another start of this store is under way.', { remedies: ['npx jogakbo ps'] });
+  keepPorts(state, { public: options.port });
+  return new Supervisor(state, run, (text) => report({ kind: 'line', text }));
+}
+
+/** Everything between nothing and ready. Rejects with a Fault, or with Stopped; either way stop() is still to be called. */
+export async function bringUp(store: Supervisor, options: StartOptions, report: Report): Promise<void> {
+  const { state, abort, run } = store;
+  const apps = selectApps(options.only);
+  const withGateway = apps.some(({ name }) => name === 'gateway');
+
+  async function stage<T>(
+    name: Stage,
+    work: (note: (text: string) => void) => Promise<[T, string]>,
+  ): Promise<T> {
+    abort.throwIfAborted();
+    const tell = (tense: 'began' | 'note' | 'done' | 'failed', text: string) =>
+      report({ kind: 'stage', stage: name, state: tense, text });
+    tell('began', '');
+    try {
+      const [result, text] = await work((note) => tell('note', note));
+      abort.throwIfAborted();
+      tell('done', text);
+      return result;
+    } catch (error) {
+      tell('failed', error instanceof Stopped ? 'stopped' : toMessage(error));
+      throw error;
+    }
+  }
+
+  for (const text of tlsRemarks()) report({ kind: 'line', text });
+  const databasePlace = await findDatabasePlace(state);
+  const brokerPlace = await findBrokerPlace(state, abort);
+  const [broker, database] = await Promise.all([
+    stage('broker', async (note) => {
+      const broker = await store.backing('broker', provideBroker(brokerPlace, note));
+      return [broker, broker.title];
+    }),
+    stage('database', async (note) => {
+      const database = await store.backing('database', provideDatabase(databasePlace, note));
+      return [database, database.title];
+    }),
+    stage('build', async (note) => [undefined, await build(options.only, note, abort)]),
+  ]);
+
+  const { staff, isNew: staffIsNew } = ensureStaff(state);
+  const secrets = openSecrets(
+    state,
+    listApps().map(({ name }) => name),
+  );
+  const around: Surroundings = {
+    ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
+    ...{ databaseUrls: {}, staffFile: getStaffFile(state), config: ensureConfigSecrets(state, listApps()) },
+    openIdClientsFile: ensureOpenIdClients(state),
+    ...{
+      registryPort: 0,
+      ownEndpoints: getOwnEndpoints(state, broker, database),
+      serviceKeys: secrets.serviceKeys,
+    },
+  };
+  const ensureLogins = () => {
+    const { serviceKeys, ...logins } = openSecrets(state);
+    return ensureBrokerLogins(
+      broker,
+      apps,
+      { ...logins, encryptionKeys: getPublicKeys(serviceKeys) },
+      state.id,
+    );
+  };
+  const logins = ensureLogins();
+  logins.catch(() => undefined); // thrown below
+  await stage('databases', async (note) => {
+    const databases = await ensureServiceDatabases(database, apps, secrets.services);
+    for (const [name, { url }] of Object.entries(databases)) around.databaseUrls[name] = url;
+    run.databases = computeIdentity(databases);
+    const migrated = await runMigrations(apps, databases, around, note, abort);
+    around.broker = await logins;
+    return [databases, migrated];
+  });
+  if (around.broker.remark) report({ kind: 'line', text: around.broker.remark });
+  if (around.broker.operator) keepLogins(broker, ensureLogins);
+
+  await stage('services', async (note) => {
+    // Only now: nobody must take it meanwhile.
+    around.registryPort = await findRegistryPort(state);
+    const services = apps.map((app) => store.addService(app.name, prepareLaunch(app, around)));
+    const waiting = new Set(services.map(({ name }) => name));
+    note(`waiting for ${[...waiting].join(', ')}`);
+    await startTogether(
+      services.map(async (service) => {
+        await service.start();
+        waiting.delete(service.name);
+        if (waiting.size) note(`waiting for ${[...waiting].join(', ')}`);
+      }),
+      state.logs,
+    );
+    if (withGateway) {
+      note('waiting for the gateway to know every route');
+      await untilOpen(`${run.publicUrl.replace('localhost', '127.0.0.1')}/health/ready`, abort);
+    }
+    return [undefined, `${services.length} ready`];
+  });
+
+  if (options.seed && withGateway && apps.some(({ name }) => name === 'catalog')) {
+    await stage('seed', async (note) => [
+      undefined,
+      await seedStore({ state, url: run.publicUrl, identity: run.databases!, force: false, note, abort }),
+    ]);
+  } else {
+    report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not asked for' });
+  }
+  store.becomeReady(async (name) => {
+    const [app] = selectApps([name]) as [App];
+    const { services, serviceKeys } = openSecrets(state, [name]);
+    const made = await ensureServiceDatabases(database, [app], services);
+    if (made[name]) around.databaseUrls[name] = made[name].url;
+    // Senders encrypt with registered keys only: a key that is being rotated is registered first.
+    if (around.broker.operator && serviceKeys[name] !== around.serviceKeys[name]) await ensureLogins();
+    Object.assign(around, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
+    return prepareLaunch(app, around);
+  });
+  report({ kind: 'ready', lines: formatSummary(store, { staff: staffIsNew ? staff : [], withGateway }) });
+}
+
+/** A broker that died may have lost what it knew, and its disk: it is told again. */
+function keepLogins(broker: BackingService, ensureLogins: () => Promise<unknown>): void {
+  const restart = broker.restart.bind(broker);
+  broker.restart = async () => {
+    await restart();
+    await ensureLogins();
+  };
+}
+
+/** When one does not start, the others get a moment to say that they do not either. */
+async function startTogether(starts: Promise<void>[], logs: string): Promise<void> {
+  const ends: EarlyExit[] = [];
+  const watched = starts.map((start) =>
+    start.catch((error: unknown) => {
+      if (error instanceof EarlyExit) ends.push(error);
+      throw error;
+    }),
+  );
+  try {
+    await Promise.all(watched);
+  } catch (error) {
+    if (!(error instanceof EarlyExit)) throw error;
+    await Promise.race([Promise.allSettled(watched), pause(1_500)]);
+    throw faultOfEarlyEnds(ends, logs);
+  }
+}
+
+async function untilOpen(url: string, abort: AbortSignal): Promise<void> {
+  let last = '';
+  for (const until = Date.now() + 45_000; Date.now() < until; await pause(100)) {
+    abort.throwIfAborted();
+    try {
+      const response = await fetch(url, { signal: AbortSignal.timeout(3_000) });
+      last = `${response.status} ${(await response.text()).slice(0, 400)}`;
+      if (response.ok) return;
+    } catch (error) {
+      last = toMessage(error);
+    }
+  }
+  throw new CliError('The gateway started but cannot serve an order.', {
+    details: [`GET ${url} answers: ${last}`],
+    remedies: ['npx jogakbo logs gateway'],
+  });
+}

@@ -1,0 +1,63 @@
+import { join } from 'node:path';
+import { readMemory } from './processes.ts';
+import { brokerUser } from '../backing/rabbitmq/private-broker.ts';
+import { type Staff } from './staff.ts';
+import { endOfTls } from '../backing/tls/store-tls.ts';
+import { type Supervisor } from './supervisor.ts';
+import { megabytes, textTable } from '../terminal/text-table.ts';
+
+/** What a start ends with; its last line says that the store is ready, and where. */
+export function formatSummary(
+  store: Supervisor,
+  { staff, withGateway }: { staff: Staff[]; withGateway: boolean },
+): string[] {
+  const { run, state } = store;
+  const services = run.services.map(({ name, url, process }) => [
+    name,
+    name === 'gateway' ? run.publicUrl : (url ?? ''),
+    String(process?.pid ?? ''),
+    process ? megabytes(readMemory(process.pid)) : '',
+  ]);
+  const registry = run.services.find(({ name }) => name === 'registry');
+  const secrets = join(state.folder, 'secrets.json');
+  const certificates = run.broker?.tls ?? run.database?.tls;
+  const ends = certificates && endOfTls(certificates)?.toISOString().slice(0, 10);
+  const places = [
+    ...(withGateway ? [['docs', `${run.publicUrl}/docs  (the API: read every route, and try it)`]] : []),
+    ...(registry?.url
+      ? [['eureka', `${registry.url}/eureka  (to register: npx jogakbo registration add <app> …)`]]
+      : []),
+    ...(run.broker ? [['broker', `${run.broker.url}  (${run.broker.title})`]] : []),
+    ...(run.broker?.managementUrl
+      ? [['', `${run.broker.managementUrl}  (user ${brokerUser}, password in ${secrets})`]]
+      : []),
+    ...(run.database ? [['database', `${run.database.url}  (${run.database.title})`]] : []),
+    ...(ends
+      ? [['tls', `${certificates}  (certificates, good until ${ends}; a start before that renews them)`]]
+      : []),
+    ['logs', state.logs],
+  ];
+  const welcome = staff.length
+    ? [
+        '',
+        `Accounts of this store, shown once (kept in ${join(state.folder, 'staff.json')}):`,
+        ...textTable(
+          staff.map(({ email, password, roles }) => [email, password, roles.at(-1)!]),
+          '  ',
+        ),
+      ]
+    : [];
+  const [first] = run.services;
+  return [
+    '',
+    ...textTable([['service', 'url', 'pid', 'memory'], ...services]),
+    '',
+    ...textTable(places),
+    ...welcome,
+    '',
+    `started in ${((Date.now() - run.since) / 1000).toFixed(1)} s`,
+    withGateway
+      ? `ready: ${run.publicUrl}`
+      : `ready: ${first ? `${first.name} ${first.url}` : 'nothing to run'}`,
+  ];
+}

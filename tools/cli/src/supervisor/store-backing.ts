@@ -1,0 +1,76 @@
+import { join } from 'node:path';
+import { type BackingService } from '../backing/backing-service.ts';
+import { dockerBrokerRuns } from '../backing/rabbitmq/docker-broker.ts';
+import { UsageError } from '../terminal/cli-error.ts';
+import { claimPorts } from './ports.ts';
+import { type BrokerPlace, brokerLeftRunning } from '../backing/rabbitmq/private-broker.ts';
+import { type DatabasePlace } from '../backing/postgres/private-postgres.ts';
+import { hasSecrets, keepPorts, keptPorts, openSecrets, type State } from './state.ts';
+import { openTls } from '../backing/tls/store-tls.ts';
+
+const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
+
+/** Where the private broker of a store lives. One that still runs keeps its ports; otherwise those that are free again. */
+export async function findBrokerPlace(state: State, abort?: AbortSignal): Promise<BrokerPlace> {
+  const at = { folder: join(state.folder, 'rabbitmq'), name: `jogakbo-${state.id}` };
+  const kept = keptPorts(state);
+  const runs = brokerLeftRunning(at) !== undefined || (await dockerBrokerRuns(at));
+  const ports = { ...(await claimPorts(brokerPorts, kept)), ...(runs ? kept : {}) };
+  keepPorts(state, ports);
+  const { broker: password } = openSecrets(state);
+  return { ...at, logs: state.logs, password, ports, tls: await openTls(state), throwaway: false, abort };
+}
+
+/** Where Eureka's clients look unless they are told otherwise. */
+const eurekaPort = 8761;
+
+/** The registry's port: the one of REGISTRY_PORT, else the one of before, else Eureka's own, else any that is free. */
+export async function findRegistryPort(state: State, chosen = process.env.REGISTRY_PORT): Promise<number> {
+  if (chosen) {
+    const port = Number(chosen);
+    if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
+    throw new UsageError(`REGISTRY_PORT is "${chosen}": it is a number from 1 to 65535.`);
+  }
+  const { registry } = await claimPorts(['registry'], { registry: eurekaPort, ...keptPorts(state) });
+  keepPorts(state, { registry });
+  return registry;
+}
+
+const defaultPorts: Record<string, string> = {
+  'amqp:': '5672',
+  'amqps:': '5671',
+  'http:': '80',
+  'https:': '443',
+};
+
+/** Where the broker and the database of a store listen, as host:port; all their own ports where they are private. */
+export function getOwnEndpoints(
+  state: State,
+  broker: Pick<BackingService, 'url' | 'managementUrl'>,
+  database: Pick<BackingService, 'url'>,
+): string[] {
+  const urls = [broker.url, broker.managementUrl ?? broker.url, database.url].map((url) => new URL(url));
+  const given = urls.map(
+    ({ hostname, port, protocol }) => `${hostname}:${port || (defaultPorts[protocol] ?? '5432')}`,
+  );
+  const own = Object.values(keptPorts(state)).map((port) => `127.0.0.1:${port}`);
+  return [...new Set([...given, ...own])];
+}
+
+export async function findDatabasePlace(state: State): Promise<DatabasePlace> {
+  const passwordIsKept = hasSecrets(state);
+  const { postgres } = await claimPorts(['postgres'], keptPorts(state));
+  keepPorts(state, { postgres });
+  const { database: password } = openSecrets(state);
+  const folder = join(state.folder, 'postgres');
+  return {
+    folder,
+    logs: state.logs,
+    id: state.id,
+    password,
+    passwordIsKept,
+    port: postgres,
+    tls: await openTls(state),
+    throwaway: false,
+  };
+}

@@ -1,0 +1,61 @@
+import { describe, expect, it } from '@jest/globals';
+import { parseLine, renderLine, parseTime } from './log-line.ts';
+import { mergeByTime } from '../commands/logs.ts';
+
+const at = new Date(2026, 10, 21, 9, 8, 7, 65).getTime();
+
+describe('renderLine', () => {
+  it('puts time, level, service, message, fields and trace on one line', () => {
+    const line = JSON.stringify({
+      ...{ level: 40, time: at, service: 'orders', msg: 'slow', pid: 1, hostname: 'h' },
+      ...{ milliseconds: 12, traceId: '0123456789abcdef' },
+    });
+    expect(renderLine(line, false, 8)).toBe(
+      '09:08:07.065 warn  orders   slow milliseconds=12 trace=01234567',
+    );
+  });
+
+  it('adds what an error says, unless the message says so already', () => {
+    const failed = { level: 50, time: at, service: 'a', msg: 'no', err: { message: 'disk full' } };
+    expect(renderLine(JSON.stringify(failed), false, 1)).toContain('no: disk full');
+    expect(renderLine(JSON.stringify({ ...failed, msg: 'disk full' }), false, 1)).toMatch(/a disk full$/);
+  });
+
+  it('leaves alone what is not JSON, whole or broken', () => {
+    expect(renderLine('plain words', true)).toBe('plain words');
+    expect(renderLine('{"level":30', true)).toBe('{"level":30');
+  });
+
+  it('shortens long fields', () => {
+    expect(renderLine(JSON.stringify({ time: at, body: 'x'.repeat(500) }), false).length).toBeLessThan(220);
+  });
+});
+
+describe('parseTime', () => {
+  it('takes milliseconds and ISO 8601', () => {
+    expect(parseTime('{"time":5}')).toBe(5);
+    expect(parseTime('{"time":"2026-11-21T00:00:00Z"}')).toBe(Date.UTC(2026, 10, 21));
+  });
+
+  it('is undefined without one', () => {
+    expect(parseTime('{"msg":"x"}')).toBeUndefined();
+    expect(parseTime('{"time":"soon"}')).toBeUndefined();
+    expect(parseLine('[1]')).toBeUndefined();
+  });
+});
+
+describe('mergeByTime', () => {
+  it('orders lines of several services and keeps the order of equal times', () => {
+    const merged = mergeByTime([
+      [
+        { time: 1, line: 'a1' },
+        { time: 3, line: 'a3' },
+      ],
+      [
+        { time: 1, line: 'b1' },
+        { time: 2, line: 'b2' },
+      ],
+    ]);
+    expect(merged.map(({ line }) => line)).toEqual(['a1', 'b1', 'b2', 'a3']);
+  });
+});

@@ -1,0 +1,92 @@
+import { Listr, type ListrTask } from 'listr2';
+import { printable } from './printable.ts';
+import { type Stage, type StartEvent, stages } from '../supervisor/start-events.ts';
+
+type StageEvent = Extract<StartEvent, { kind: 'stage' }>;
+
+const titles: Record<Stage, string> = {
+  broker: 'Broker',
+  database: 'Database',
+  build: 'Build',
+  databases: 'Databases and migrations',
+  services: 'Services',
+  seed: 'Seed',
+};
+
+/** Draws the stages of a start as they happen: a live list on a terminal, plain lines elsewhere. */
+export class StageList {
+  readonly #queues = new Map<Stage, { events: StageEvent[]; wake: () => void }>();
+  readonly #drawing: Promise<void>;
+  #over = false;
+
+  constructor() {
+    for (const stage of stages) this.#queues.set(stage, { events: [], wake: () => undefined });
+    const row = (stage: Stage): ListrTask => ({
+      title: titles[stage],
+      task: async (_context, task) => {
+        const leaveOut = (why: string) => {
+          task.title = `${titles[stage]}: ${why}`;
+          return task.skip();
+        };
+        for (;;) {
+          const event = await this.#next(stage);
+          if (!event) return leaveOut('not reached');
+          if (event.state === 'note') task.output = event.text;
+          if (event.state === 'skipped') return leaveOut(event.text);
+          if (event.state === 'failed') throw new Error(event.text);
+          if (event.state === 'done') {
+            task.title = `${titles[stage]}: ${event.text}`;
+            return undefined;
+          }
+        }
+      },
+    });
+    const list = new Listr(
+      [
+        {
+          title: 'Backing services and build',
+          task: (_context, task) =>
+            task.newListr([row('broker'), row('database'), row('build')], {
+              concurrent: true,
+              exitOnError: true,
+            }),
+        },
+        row('databases'),
+        row('services'),
+        row('seed'),
+      ],
+      {
+        // The store has its own idea of Ctrl-C.
+        registerSignalListeners: false,
+        rendererOptions: { collapseSubtasks: false, collapseErrors: true, showErrorMessage: false },
+      },
+    );
+    this.#drawing = list.run().then(
+      () => undefined,
+      () => undefined,
+    );
+  }
+
+  take(event: StageEvent): void {
+    const queue = this.#queues.get(event.stage)!;
+    // Among them is what servers and tools said of themselves.
+    queue.events.push('text' in event ? { ...event, text: printable(event.text) } : event);
+    queue.wake();
+  }
+
+  /** Resolves when the list is drawn; rows that nothing happened to any more are given up. */
+  async close(): Promise<void> {
+    this.#over = true;
+    for (const { wake } of this.#queues.values()) wake();
+    await this.#drawing;
+  }
+
+  async #next(stage: Stage): Promise<StageEvent | undefined> {
+    const queue = this.#queues.get(stage)!;
+    while (queue.events.length === 0) {
+      if (this.#over) return undefined;
+      await new Promise<void>((resolve) => (queue.wake = resolve));
+    }
+    return queue.events.shift();
+  }
+}
