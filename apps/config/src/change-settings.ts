@@ -4,7 +4,14 @@ import { GetMemberEmail } from '@jogakbo/contracts-identity';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { ConfigVersion, newest, toPlace, type StoredSetting, type Place, type Settings } from './config-version.ts';
+import {
+  ConfigVersion,
+  newest,
+  toPlace,
+  type StoredSetting,
+  type Place,
+  type Settings,
+} from './config-version.ts';
 import { SettingsCheck } from './settings-check.ts';
 import { SecretEncryption } from './secret-encryption.ts';
 

@@ -64,7 +64,8 @@ export interface Difference {
   after: string | null;
 }
 
-const shown = (kept: StoredSetting | undefined): string | null => (kept ? (kept.secret ? masked : kept.value) : null);
+const shown = (kept: StoredSetting | undefined): string | null =>
+  kept ? (kept.secret ? masked : kept.value) : null;
 
 /** What differs, by key; of secrets only that they differ. */
 export function differences(before: Settings, after: Settings): Difference[] {

@@ -52,7 +52,10 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
    * @param question makes it of the id under which it is asked
    * @returns what those told that answered in time
    */
-  async ask(application: string, question: (ask: string) => Omit<Question, 'application'>): Promise<ReportedSettings[]> {
+  async ask(
+    application: string,
+    question: (ask: string) => Omit<Question, 'application'>,
+  ): Promise<ReportedSettings[]> {
     const waiting = new Set(
       this.#instances.alive.filter(({ service }) => service === application).map(({ instance }) => instance),
     );
@@ -69,7 +72,9 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
         };
         this.#asking.set(ask, hear);
         timer = setTimeout(resolve, patience);
-        reportSettings(this.publisher, 'config', SettingsAsked({ ask, application, ...question(ask) })).catch(reject);
+        reportSettings(this.publisher, 'config', SettingsAsked({ ask, application, ...question(ask) })).catch(
+          reject,
+        );
       });
     } finally {
       clearTimeout(timer);

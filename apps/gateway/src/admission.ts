@@ -34,24 +34,24 @@ export class Admission {
   ) {}
 
   /**
-   * @returns true with `exchange.admitted`, false where it is answered already
+   * @returns true with `context.admitted`, false where it is answered already
    * @throws what `problemOf` knows how to show
    */
-  async admits(exchange: RequestContext): Promise<boolean> {
-    const { method, path, headers } = exchange;
+  async admits(context: RequestContext): Promise<boolean> {
+    const { method, path, headers } = context;
     const match = this.services.table.find(method, path);
     if (match.found === 'route') {
       const { route } = match;
-      exchange.route = route.pattern;
+      context.route = route.pattern;
       const asks = !route.http.cache || Boolean(headers.authorization) || insistsOnNew(headers);
-      if (!this.load.admits(route, asks, exchange)) {
-        exchange.isShed = true;
+      if (!this.load.admits(route, asks, context)) {
+        context.isShed = true;
         // Not thrown: that costs as much as an answer.
-        sendProblem(exchange, overloaded(exchange.traceId));
+        sendProblem(context, overloaded(context.traceId));
         return false;
       }
     }
-    await this.#countNetwork(exchange, match);
+    await this.#countNetwork(context, match);
     if (match.found === 'registered')
       throw new RemoteFault('unavailable', 'the service of this route has not been heard of yet');
     if (match.found === 'nothing') {
@@ -59,17 +59,17 @@ export class Admission {
       if (this.services.learning) throw new RemoteFault('unavailable', 'no such route is known yet');
       throw platformRejection('not-found', 'there is no such route');
     }
-    if (match.found === 'other-methods') return refuseMethod(exchange, match.allow);
+    if (match.found === 'other-methods') return refuseMethod(context, match.allow);
 
     const { route } = match;
     // What is sent to pages as authorization is for their service to read: a partner's secret, a token of its own.
     const isAnonymous = route.pages !== undefined || headers.authorization === undefined;
-    const caller = isAnonymous ? undefined : await this.#authenticate(exchange, route.access);
-    exchange.memberId = caller?.memberId;
+    const caller = isAnonymous ? undefined : await this.#authenticate(context, route.access);
+    context.memberId = caller?.memberId;
     mustBeAllowed(route.access, caller);
     mustBeRecent(route.http.maxAuthAge, caller);
-    if (caller) await this.#countMember(exchange, route, caller);
-    exchange.admitted = { route, parameters: withLowerIds(match.parameters), caller };
+    if (caller) await this.#countMember(context, route, caller);
+    context.admitted = { route, parameters: withLowerIds(match.parameters), caller };
     return true;
   }
 
@@ -78,25 +78,25 @@ export class Admission {
    * token that is good nor one that is not opens a count of its own.
    * @throws Rejection `too-many-requests`
    */
-  #countNetwork(exchange: RequestContext, match: Match): Promise<void> {
-    const network = toNetwork(exchange.address);
+  #countNetwork(context: RequestContext, match: Match): Promise<void> {
+    const network = toNetwork(context.address);
     const claims: Claim[] = [{ policy: 'address', limit: this.settings.rateLimitAddress, key: network }];
     if (match.found === 'route' && match.route.http.limit)
       claims.push(toClaim('route', match.route, match.route.http.limit, network));
-    return this.limits.countAll(exchange, claims);
+    return this.limits.countAll(context, claims);
   }
 
   /** Beside the network, a member counts wherever it comes from. @throws Rejection `too-many-requests` */
-  #countMember(exchange: RequestContext, route: Route, { memberId }: Caller): Promise<void> {
+  #countMember(context: RequestContext, route: Route, { memberId }: Caller): Promise<void> {
     const claims: Claim[] = [{ policy: 'member', limit: this.settings.rateLimitMember, key: memberId }];
     const limit = route.http.memberLimit ?? route.http.limit;
     if (limit) claims.push(toClaim('member-route', route, limit, memberId));
-    return this.limits.countAll(exchange, claims);
+    return this.limits.countAll(context, claims);
   }
 
   /** @throws Rejection `unauthenticated` @throws RemoteFault where a token cannot be checked now */
-  async #authenticate(exchange: RequestContext, access: Access): Promise<Caller> {
-    const token = await this.tokens.verify(getAuthorizations(exchange));
+  async #authenticate(context: RequestContext, access: Access): Promise<Caller> {
+    const token = await this.tokens.verify(getAuthorizations(context));
     // After the verification, which may be remembered: what is revoked meanwhile is refused with the next request.
     this.revocations.mustKnow(access === 'public');
     if (this.revocations.isRevoked(token)) throw refused();
@@ -110,7 +110,8 @@ const toClaim = (policy: Claim['policy'], { contract }: Route, limit: RateLimit,
 });
 
 /** Every header Authorization, not only the first, by which Node would go: something before us may go by the last. */
-const getAuthorizations = ({ request }: RequestContext): string[] => request.headersDistinct['authorization']!;
+const getAuthorizations = ({ request }: RequestContext): string[] =>
+  request.headersDistinct['authorization']!;
 
 /** Refused by default: what is not named here is nobody's. @throws Rejection */
 function mustBeAllowed(access: Access, caller: Caller | undefined): void {
@@ -132,10 +133,10 @@ function mustBeRecent(maxAuthAge: number | undefined, caller: Caller | undefined
   );
 }
 
-function refuseMethod(exchange: RequestContext, allow: string[]): false {
-  const { method } = exchange.header('allow', [...allow, 'OPTIONS'].join(', '));
+function refuseMethod(context: RequestContext, allow: string[]): false {
+  const { method } = context.header('allow', [...allow, 'OPTIONS'].join(', '));
   if (method !== 'OPTIONS')
     throw new Rejection('method-not-allowed', 405, `${method} is not one of ${allow.join(', ')}`);
-  exchange.send(204);
+  context.send(204);
   return false;
 }

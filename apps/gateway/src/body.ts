@@ -20,10 +20,10 @@ export const hasBody = ({ method, headers }: RequestContext): boolean =>
  * @throws Rejection `unsupported-media-type`, `payload-too-large`, `invalid-encoding`, `invalid-json`; so is what would
  *   poison a prototype
  */
-export async function readBody(exchange: RequestContext, limit: number): Promise<unknown> {
-  const isForm = exchange.admitted.route.pages !== undefined;
-  mustBeReadable(exchange, isForm ? form : 'application/json');
-  const text = decode(await readBytes(exchange, limit));
+export async function readBody(context: RequestContext, limit: number): Promise<unknown> {
+  const isForm = context.admitted.route.pages !== undefined;
+  mustBeReadable(context, isForm ? form : 'application/json');
+  const text = decode(await readBytes(context, limit));
   if (text === '') return undefined;
   if (isForm) return mustBeForm(text);
   try {
@@ -34,10 +34,10 @@ export async function readBody(exchange: RequestContext, limit: number): Promise
 }
 
 /** @throws Rejection for another type, charset or content coding */
-function mustBeReadable(exchange: RequestContext, wanted: string): void {
-  const { 'content-type': given = '', 'content-encoding': coding = 'identity' } = exchange.headers;
+function mustBeReadable(context: RequestContext, wanted: string): void {
+  const { 'content-type': given = '', 'content-encoding': coding = 'identity' } = context.headers;
   if (coding.trim().toLowerCase() !== 'identity') {
-    exchange.header('accept-encoding', 'identity');
+    context.header('accept-encoding', 'identity');
     throw unsupported('what is sent must not be compressed');
   }
   const type = given.split(';', 1)[0]!.trim().toLowerCase();
@@ -65,16 +65,16 @@ function mustBeForm(text: string): string {
   }
 }
 
-async function readBytes(exchange: RequestContext, limit: number): Promise<Buffer> {
-  const { request } = exchange;
+async function readBytes(context: RequestContext, limit: number): Promise<Buffer> {
+  const { request } = context;
   const tooLarge = () => {
     // More may come than anybody wants to keep.
     request.resume();
-    exchange.header('connection', 'close');
+    context.header('connection', 'close');
     return new Rejection('payload-too-large', 413, `not more than ${limit} bytes`);
   };
-  if (Number(exchange.headers['content-length']) > limit) throw tooLarge();
-  exchange.askForBody();
+  if (Number(context.headers['content-length']) > limit) throw tooLarge();
+  context.askForBody();
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of readPieces(request)) {

@@ -19,13 +19,13 @@ const mayRead = [
  * it, so that their browser refuses.
  * @returns true where this was all that was asked, and is answered
  */
-export function answersCors(origins: string[], exchange: RequestContext): boolean {
+export function answersCors(origins: string[], context: RequestContext): boolean {
   if (origins.length === 0) return false;
-  exchange.append('vary', 'Origin');
-  const { origin } = exchange.headers;
+  context.append('vary', 'Origin');
+  const { origin } = context.headers;
   if (origin === undefined || !origins.includes(origin)) return false;
-  exchange.header('access-control-allow-origin', origin).header('access-control-expose-headers', mayRead);
-  if (exchange.method !== 'OPTIONS' || !exchange.headers['access-control-request-method']) return false;
-  exchange.setHeaders(mayAsk).send(204);
+  context.header('access-control-allow-origin', origin).header('access-control-expose-headers', mayRead);
+  if (context.method !== 'OPTIONS' || !context.headers['access-control-request-method']) return false;
+  context.setHeaders(mayAsk).send(204);
   return true;
 }

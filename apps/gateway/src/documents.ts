@@ -144,13 +144,13 @@ export class Documents {
   ) {}
 
   /** @returns whether one of them was asked for, and is answered */
-  answer(exchange: RequestContext): boolean {
-    const { path } = exchange;
-    if (path === '/' && !this.#isAnnounced()) this.#sendHome(exchange);
-    else if (path === '/docs') this.#sendPage(exchange, pagePolicy, page);
-    else if (path === '/openapi.json') this.#send(exchange, () => this.#openApi(this.#servedContracts()));
-    else if (path === '/asyncapi.json') this.#send(exchange, () => asyncApi(this.services.contracts));
-    else if (path === assertionKeysPath) this.#send(exchange, () => ({ ...this.assertions.keySet }));
+  answer(context: RequestContext): boolean {
+    const { path } = context;
+    if (path === '/' && !this.#isAnnounced()) this.#sendHome(context);
+    else if (path === '/docs') this.#sendPage(context, pagePolicy, page);
+    else if (path === '/openapi.json') this.#send(context, () => this.#openApi(this.#servedContracts()));
+    else if (path === '/asyncapi.json') this.#send(context, () => asyncApi(this.services.contracts));
+    else if (path === assertionKeysPath) this.#send(context, () => ({ ...this.assertions.keySet }));
     else return false;
     return true;
   }
@@ -161,19 +161,19 @@ export class Documents {
   }
 
   /** For browsers a page; for all who do not prefer one, the same as JSON. */
-  #sendHome(exchange: RequestContext): void {
-    exchange.append('vary', 'Accept');
-    const accept = exchange.headers.accept?.slice(0, longestAccept);
+  #sendHome(context: RequestContext): void {
+    context.append('vary', 'Accept');
+    const accept = context.headers.accept?.slice(0, longestAccept);
     const preferred = new Negotiator({ headers: { accept } }).mediaType([json, 'text/html']);
-    if (preferred === 'text/html') return this.#sendPage(exchange, homePolicy, homePage);
-    exchange.route = exchange.path;
-    exchange.header('cache-control', 'no-cache').header('content-type', `${json}; charset=utf-8`);
-    exchange.send(200, JSON.stringify(homeIndex));
+    if (preferred === 'text/html') return this.#sendPage(context, homePolicy, homePage);
+    context.route = context.path;
+    context.header('cache-control', 'no-cache').header('content-type', `${json}; charset=utf-8`);
+    context.send(200, JSON.stringify(homeIndex));
   }
 
-  #sendPage(exchange: RequestContext, policy: string, content: string): void {
-    exchange.route = exchange.path;
-    exchange
+  #sendPage(context: RequestContext, policy: string, content: string): void {
+    context.route = context.path;
+    context
       .setHeaders({
         ...{ 'content-security-policy': policy, 'cache-control': 'no-cache' },
         'content-type': 'text/html; charset=utf-8',
@@ -182,9 +182,9 @@ export class Documents {
   }
 
   /** Rendered once for what is announced now. */
-  #send(exchange: RequestContext, render: () => JsonSchema): void {
-    const { path } = exchange;
-    exchange.route = path;
+  #send(context: RequestContext, render: () => JsonSchema): void {
+    const { path } = context;
+    context.route = path;
     const { table } = this.services;
     let rendered = this.#rendered.get(path);
     if (rendered?.table !== table) {
@@ -194,7 +194,7 @@ export class Documents {
       this.#rendered.set(path, rendered);
     }
     const { text, etag } = rendered;
-    exchange.header('cache-control', 'no-cache').sendRepresentation(200, text, etag);
+    context.header('cache-control', 'no-cache').sendRepresentation(200, text, etag);
   }
 
   /** What was announced, without the routes that were refused. */

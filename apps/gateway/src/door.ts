@@ -91,67 +91,73 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     response: ServerResponse,
     expects: 'continue' | 'unknown' | undefined,
   ): Promise<void> {
-    const exchange = new RequestContext(request, response, head, getClientAddress(request, trustProxy), isLast);
-    exchange.awaitsContinue = expects !== undefined;
-    exchange.whenOver(() => log.end(exchange));
+    const context = new RequestContext(
+      request,
+      response,
+      head,
+      getClientAddress(request, trustProxy),
+      isLast,
+    );
+    context.awaitsContinue = expects !== undefined;
+    context.whenOver(() => log.end(context));
     const { socket } = request;
     const atOnce = (underWay.get(socket) ?? 0) + 1;
     underWay.set(socket, atOnce);
-    exchange.whenOver(() => underWay.set(socket, underWay.get(socket)! - 1));
-    if (isSecure(request, trustProxy)) exchange.header('strict-transport-security', onlyTls);
+    context.whenOver(() => underWay.set(socket, underWay.get(socket)! - 1));
+    if (isSecure(request, trustProxy)) context.header('strict-transport-security', onlyTls);
     try {
       if (atOnce > mostAtOnce) throw tooManyAtOnce();
       try {
         mustBeHttp(request);
       } catch (error) {
         // What follows on this connection may not be a request, or be one that was smuggled in.
-        exchange.header('connection', 'close');
+        context.header('connection', 'close');
         throw error;
       }
-      exchange.setTarget(parseTarget(request));
+      context.setTarget(parseTarget(request));
       if (expects === 'unknown')
         throw new Rejection('expectation-failed', 417, 'the only expectation that is met is 100-continue');
-      if (answersCors(corsOrigins, exchange) || answersItself(exchange)) return;
-      if (!(await admission.admits(exchange))) return;
-      forward.mustBeAnswerable(exchange);
-      if (hasBody(exchange)) exchange.body = await readBody(exchange, bodyLimit);
-      await forward.handle(exchange);
+      if (answersCors(corsOrigins, context) || answersItself(context)) return;
+      if (!(await admission.admits(context))) return;
+      forward.mustBeAnswerable(context);
+      if (hasBody(context)) context.body = await readBody(context, bodyLimit);
+      await forward.handle(context);
     } catch (error) {
-      refuse(exchange, error);
+      refuse(context, error);
     }
   }
 
   /** What is asked of the gateway itself. */
-  function answersItself(exchange: RequestContext): boolean {
-    const { method, path } = exchange;
+  function answersItself(context: RequestContext): boolean {
+    const { method, path } = context;
     // Of the server as a whole (RFC 9110, section 9.3.7).
     if (path === '*') {
-      exchange.route = path;
-      exchange.header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send(204);
+      context.route = path;
+      context.header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send(204);
       return true;
     }
     if (method !== 'GET' && method !== 'HEAD') return false;
-    if (documents.answer(exchange)) return true;
+    if (documents.answer(context)) return true;
     const maySeeMetrics = () =>
-      isOriginKnown(exchange.request, trustProxy) && metricsReaders(exchange.address, 0);
+      isOriginKnown(context.request, trustProxy) && metricsReaders(context.address, 0);
     if (path === '/metrics' && !maySeeMetrics())
       throw new Rejection('not-found', 404, 'there is no such route');
     if (path !== '/metrics' && path !== '/health/live' && path !== '/health/ready') return false;
-    exchange.route = path;
-    exchange.passTo(nest);
+    context.route = path;
+    context.passTo(nest);
     return true;
   }
 
-  function refuse(exchange: RequestContext, error: unknown): void {
+  function refuse(context: RequestContext, error: unknown): void {
     // It is the client that broke off.
-    if (exchange.isOver && (error as { code?: unknown }).code === 'ECONNRESET') return;
-    const problem = toProblem(error, exchange.traceId);
+    if (context.isOver && (error as { code?: unknown }).code === 'ECONNRESET') return;
+    const problem = toProblem(error, context.traceId);
     // Of what is shed there is a number, not a line each: it comes when there is too much to do.
-    if (problem.code === 'overloaded') exchange.isShed = true;
-    else if (problem.status >= 500 && !(error instanceof NotSupported)) log.fault(exchange, error);
+    if (problem.code === 'overloaded') context.isShed = true;
+    else if (problem.status >= 500 && !(error instanceof NotSupported)) log.fault(context, error);
     if (error instanceof Rejection && error.retryAfter)
-      exchange.header('retry-after', String(error.retryAfter));
-    sendProblem(exchange, problem);
+      context.header('retry-after', String(error.retryAfter));
+    sendProblem(context, problem);
   }
 }
 

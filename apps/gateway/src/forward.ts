@@ -65,42 +65,42 @@ export class Forward {
   }
 
   /** Answers, or throws what `problemOf` knows how to show. */
-  async handle(exchange: RequestContext): Promise<void> {
-    const { route, parameters, caller } = exchange.admitted;
-    if (route.upstream === 'http') return this.upstreams.forward(route, parameters, caller, exchange);
+  async handle(context: RequestContext): Promise<void> {
+    const { route, parameters, caller } = context.admitted;
+    if (route.upstream === 'http') return this.upstreams.forward(route, parameters, caller, context);
     if (route.pages) {
       this.#mustServe(route);
-      return this.pages.answer(route, exchange);
+      return this.pages.answer(route, context);
     }
 
-    const { headers } = exchange;
+    const { headers } = context;
     // Nothing of this comes from a header that a stranger could have written, but the trace and the language.
-    const context: CallContext = {
-      ...exchange.trace,
+    const callContext: CallContext = {
+      ...context.trace,
       language: negotiateLanguage(headers['accept-language']),
       ...(caller && { caller }),
-      address: exchange.address,
-      splitKey: toSplitKey(caller?.memberId ?? exchange.address),
+      address: context.address,
+      splitKey: toSplitKey(caller?.memberId ?? context.address),
     };
     const readInput = (): Input =>
       buildInput(route, {
         parameters,
-        query: exchange.query,
-        body: exchange.body,
+        query: context.query,
+        body: context.body,
         ifMatch: headers['if-match'],
       });
-    if (route.http.method === 'GET') return this.#read(route, readInput, context, exchange);
+    if (route.http.method === 'GET') return this.#read(route, readInput, callContext, context);
     const input = readInput();
     const idempotencyKey = readIdempotencyKey(route, headers['idempotency-key']);
     this.#mustServe(route);
     let mayHaveChanged = true;
     try {
-      const output = await this.#ask(route, input, context, { idempotencyKey });
-      describe(route, output, context, exchange);
-      const ended = await this.#whenEnded(route, output, context, exchange);
-      if (ended) exchange.json(route.http.wait!.status, ended);
-      else if (output === null) exchange.send(204);
-      else exchange.json(route.http.status, output);
+      const output = await this.#ask(route, input, callContext, { idempotencyKey });
+      describe(route, output, callContext, context);
+      const ended = await this.#whenEnded(route, output, callContext, context);
+      if (ended) context.json(route.http.wait!.status, ended);
+      else if (output === null) context.send(204);
+      else context.json(route.http.status, output);
     } catch (error) {
       mayHaveChanged = !isWithoutEffect(error);
       throw error;
@@ -118,17 +118,22 @@ export class Forward {
    * Whoever is signed in gets what is true now; so does whoever asks for it (`Cache-Control: no-cache`), and nothing else.
    * While the service does not answer, others get the last answer that was, and are told so (RFC 9211).
    */
-  async #read(route: Route, readInput: () => Input, context: CallContext, exchange: RequestContext): Promise<void> {
+  async #read(
+    route: Route,
+    readInput: () => Input,
+    callContext: CallContext,
+    context: RequestContext,
+  ): Promise<void> {
     const { http, contract, service } = route;
-    const { caller, language } = context;
+    const { caller, language } = callContext;
     const ask = async (input: Input) => {
       // Whether it would be asked at all was not known at the door.
       if (http.cache) this.load.mustHaveRoom(route);
-      return represent(route, await this.#askOrFallBack(route, input, context), language);
+      return represent(route, await this.#askOrFallBack(route, input, callContext), language);
     };
-    const insists = insistsOnNew(exchange.headers);
+    const insists = insistsOnNew(context.headers);
     // What one version answered is not for those who meet another, there or at a service that it asks.
-    const meant = `${this.split.describeSides(context)} ${language}`;
+    const meant = `${this.split.describeSides(callContext)} ${language}`;
     let read: Representation;
     if (http.cache) {
       const input = readInput();
@@ -136,36 +141,36 @@ export class Forward {
       const wish = { anew: caller !== undefined || insists, old: !insists };
       const { at, stale, ...kept } = await this.reads.read(service, key, http.cache, wish, () => ask(input));
       if (!wish.anew || stale !== undefined)
-        exchange.header('age', String(Math.floor((performance.now() - at) / 1_000)));
+        context.header('age', String(Math.floor((performance.now() - at) / 1_000)));
       if (stale !== undefined) {
         this.#degraded.inc({ route: route.pattern, how: 'stale' });
-        exchange.header('cache-status', `jogakbo; hit; ttl=${-Math.ceil(stale)}; detail=stale-if-error`);
+        context.header('cache-status', `jogakbo; hit; ttl=${-Math.ceil(stale)}; detail=stale-if-error`);
       }
       read = kept;
     } else if (isForAll(route) && !caller && !insists)
-      read = await this.reads.now(`${meant} ${exchange.url}`, async () => ask(readInput()));
+      read = await this.reads.now(`${meant} ${context.url}`, async () => ask(readInput()));
     else read = await ask(readInput());
 
-    exchange.header('cache-control', cacheControl(route, context));
-    if (!http.document) exchange.header('content-language', language).append('vary', 'Accept-Language');
-    if (http.cache) exchange.append('vary', 'Authorization');
-    exchange.sendRepresentation(http.status, read.text, read.etag);
+    context.header('cache-control', cacheControl(route, callContext));
+    if (!http.document) context.header('content-language', language).append('vary', 'Accept-Language');
+    if (http.cache) context.append('vary', 'Authorization');
+    context.sendRepresentation(http.status, read.text, read.etag);
   }
 
   /** A read that has a fallback leaves it half of the time there is. */
-  async #askOrFallBack(route: Route, input: Input, context: CallContext): Promise<Output | null> {
+  async #askOrFallBack(route: Route, input: Input, callContext: CallContext): Promise<Output | null> {
     const { fallback } = route;
     const { requestTimeout } = this.settings;
     const began = performance.now();
     try {
       this.#mustServe(route);
-      return await this.#ask(route, input, context, { timeout: requestTimeout / (fallback ? 2 : 1) });
+      return await this.#ask(route, input, callContext, { timeout: requestTimeout / (fallback ? 2 : 1) });
     } catch (error) {
       if (!fallback || !isAway(error)) throw error;
       this.#degraded.inc({ route: route.pattern, how: 'fallback' });
       if ('answer' in fallback) return fallback.answer;
       this.#mustServe({ ...fallback, upstream: 'bus' });
-      return this.#ask(fallback, input, context, {
+      return this.#ask(fallback, input, callContext, {
         timeout: requestTimeout - (performance.now() - began),
       });
     }
@@ -174,11 +179,11 @@ export class Forward {
   #ask(
     { contract, policy }: Pick<Route, 'contract' | 'policy'>,
     input: Input,
-    context: CallContext,
+    callContext: CallContext,
     options: Pick<RequestOptions, 'timeout' | 'idempotencyKey'> = {},
   ): Promise<Output | null> {
     return this.client.request(contract.name, input, {
-      ...{ context, policy, timeout: this.settings.requestTimeout },
+      ...{ callContext, policy, timeout: this.settings.requestTimeout },
       persistent: contract.kind === 'command',
       sensitive: contract.sensitive,
       ...options,
@@ -189,16 +194,21 @@ export class Forward {
   async #whenEnded(
     { http, policy }: Route,
     output: Output | null,
-    context: CallContext,
-    exchange: RequestContext,
+    callContext: CallContext,
+    context: RequestContext,
   ): Promise<Output | undefined> {
-    const seconds = http.wait && output ? secondsToWait(exchange.headers['prefer']) : 0;
+    const seconds = http.wait && output ? secondsToWait(context.headers['prefer']) : 0;
     if (!http.wait || !output || seconds === 0) return undefined;
     const gone = new AbortController();
-    exchange.whenOver(() => gone.abort('closed'));
-    if (exchange.isOver) gone.abort('closed');
-    const ended = await this.waiting.end(http.wait, output, { seconds, context, policy, gone: gone.signal });
-    exchange.header('preference-applied', `wait=${seconds}`);
+    context.whenOver(() => gone.abort('closed'));
+    if (context.isOver) gone.abort('closed');
+    const ended = await this.waiting.end(http.wait, output, {
+      seconds,
+      context: callContext,
+      policy,
+      gone: gone.signal,
+    });
+    context.header('preference-applied', `wait=${seconds}`);
     return ended;
   }
 }
@@ -236,10 +246,15 @@ function cacheControl({ access, http }: Route, { caller }: CallContext): string 
 }
 
 /** The headers that speak of what a command made. */
-function describe({ http }: Route, output: Output | null, { language }: CallContext, exchange: RequestContext) {
-  exchange.header('cache-control', 'no-store');
+function describe(
+  { http }: Route,
+  output: Output | null,
+  { language }: CallContext,
+  context: RequestContext,
+) {
+  context.header('cache-control', 'no-store');
   if (!output) return;
-  exchange.header('content-language', language).append('vary', 'Accept-Language');
-  if (http.etag) exchange.header('etag', `"${String(output[http.etag])}.${language}"`);
-  if (http.location) exchange.header('location', buildLocation(http.location, output));
+  context.header('content-language', language).append('vary', 'Accept-Language');
+  if (http.etag) context.header('etag', `"${String(output[http.etag])}.${language}"`);
+  if (http.location) context.header('location', buildLocation(http.location, output));
 }

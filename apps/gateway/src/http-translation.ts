@@ -80,44 +80,44 @@ export function answerWith(
   answer: Answer,
   { access, http }: Route,
   origin: string,
-  exchange: RequestContext,
+  context: RequestContext,
 ): void {
   const { status, headers, body } = answer;
   const one = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
   if (status >= 400) {
-    for (const name of ['allow', 'retry-after']) if (one(name)) exchange.header(name, one(name)!);
+    for (const name of ['allow', 'retry-after']) if (one(name)) context.header(name, one(name)!);
     throw toRejection(answer);
   }
   for (const name of responseHeaders) {
     const value = headers[name];
     if (value === undefined) continue;
     // Of `vary` a part may be our own already.
-    if (name === 'vary') exchange.append(name, [value].flat().join(', '));
-    else exchange.header(name, value);
+    if (name === 'vary') context.append(name, [value].flat().join(', '));
+    else context.header(name, value);
   }
   const location = one('location');
-  if (location?.startsWith(`${origin}/`)) exchange.header('location', location.slice(origin.length));
-  exchange.header('content-security-policy', foreignPolicy);
+  if (location?.startsWith(`${origin}/`)) context.header('location', location.slice(origin.length));
+  context.header('content-security-policy', foreignPolicy);
   const isCacheable = access === 'public' && http.method === 'GET';
-  if (!isCacheable) exchange.header('cache-control', 'no-store');
+  if (!isCacheable) context.header('cache-control', 'no-store');
   else {
     // The service was told who is signed in: such an answer is for this member alone, whatever the service says of it.
-    const isForAll = exchange.memberId === undefined;
-    exchange.header('cache-control', isForAll ? (one('cache-control') ?? 'no-cache') : 'private, no-cache');
-    if (isForAll && one('expires')) exchange.header('expires', one('expires')!);
-    exchange.append('vary', 'Authorization');
+    const isForAll = context.memberId === undefined;
+    context.header('cache-control', isForAll ? (one('cache-control') ?? 'no-cache') : 'private, no-cache');
+    if (isForAll && one('expires')) context.header('expires', one('expires')!);
+    context.append('vary', 'Authorization');
   }
-  if (body.length > 0 && !one('content-type')) exchange.header('content-type', 'application/octet-stream');
+  if (body.length > 0 && !one('content-type')) context.header('content-type', 'application/octet-stream');
   const etag = one('etag');
-  if (etag && !etag.startsWith('W/') && isWeakened(etag, answer, exchange))
-    exchange.header('etag', `W/${etag}`);
-  exchange.send(status, body.length > 0 ? body : undefined);
+  if (etag && !etag.startsWith('W/') && isWeakened(etag, answer, context))
+    context.header('etag', `W/${etag}`);
+  context.send(status, body.length > 0 ? body : undefined);
 }
 
 /** A strong ETag is of one sequence of bytes: of those that the instance sent, not of what is compressed here. */
-function isWeakened(etag: string, { status, body }: Answer, exchange: RequestContext): boolean {
-  if (status === 304) return exchange.headers['if-none-match']?.includes(`W/${etag}`) === true;
-  return status !== 206 && body.length > 0 && exchange.chooseCoding(body) !== undefined;
+function isWeakened(etag: string, { status, body }: Answer, context: RequestContext): boolean {
+  if (status === 304) return context.headers['if-none-match']?.includes(`W/${etag}`) === true;
+  return status !== 206 && body.length > 0 && context.chooseCoding(body) !== undefined;
 }
 
 /** An instance's "no" in the form of all others: with its own words where it sends a problem (RFC 9457). */

@@ -108,7 +108,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     route: Route,
     parameters: Record<string, string>,
     caller: Caller | undefined,
-    exchange: RequestContext,
+    context: RequestContext,
   ): Promise<void> {
     const { service } = route;
     const place = this.#bulkheads.enter(service);
@@ -118,11 +118,11 @@ export class HttpUpstreams implements OnApplicationShutdown {
       client.isGone = true;
       client.onGone();
     };
-    exchange.whenOver(end);
-    if (exchange.isOver) end();
+    context.whenOver(end);
+    if (context.isOver) end();
     const assertion = caller && (await this.assertions.sign(route, caller));
-    const splitKey = toSplitKey(caller?.memberId ?? exchange.address);
-    const sent = buildRequest(route, parameters, { caller, assertion, splitKey }, exchange);
+    const splitKey = toSplitKey(caller?.memberId ?? context.address);
+    const sent = buildRequest(route, parameters, { caller, assertion, splitKey }, context);
     const deadline = Date.now() + this.settings.requestTimeout;
     const tried = new Set<string>();
     const version = this.split.versionFor(service, { splitKey });
@@ -133,7 +133,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
       tried.add(instance.instance);
       try {
         const answer = await this.#ask(instance, sent, deadline, client, place);
-        return answerWith(answer, route, instance.url, exchange);
+        return answerWith(answer, route, instance.url, context);
       } catch (error) {
         if (!(error instanceof Failed)) throw error;
         if (error.wasReached && sent.method !== 'GET') break;

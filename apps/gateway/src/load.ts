@@ -76,7 +76,7 @@ export class Load implements OnApplicationShutdown {
    * @param asks whether it is certain that the service is asked
    * @returns whether it is let in
    */
-  admits(route: Route, asks: boolean, exchange: RequestContext): boolean {
+  admits(route: Route, asks: boolean, context: RequestContext): boolean {
     const priority = getPriority(route);
     const { share, patience } = priorities[priority];
     const { maxInFlight, maxLoopDelay } = this.settings;
@@ -89,7 +89,7 @@ export class Load implements OnApplicationShutdown {
       return false;
     }
     this.#inFlight += 1;
-    exchange.whenOver(() => (this.#inFlight -= 1));
+    context.whenOver(() => (this.#inFlight -= 1));
     return true;
   }
 

@@ -28,32 +28,32 @@ export class PagesOfServices {
   ) {}
 
   /** @throws Rejection @throws RemoteFault */
-  async answer({ contract, policy, pages }: Route, exchange: RequestContext): Promise<void> {
-    const { headers } = exchange;
-    const context: CallContext = {
-      ...exchange.trace,
+  async answer({ contract, policy, pages }: Route, context: RequestContext): Promise<void> {
+    const { headers } = context;
+    const callContext: CallContext = {
+      ...context.trace,
       language: negotiateLanguage(headers['accept-language']),
-      address: exchange.address,
-      splitKey: toSplitKey(exchange.address),
+      address: context.address,
+      splitKey: toSplitKey(context.address),
     };
-    const cookie = mayBring(exchange) ? filterCookies(headers['cookie'], pages!.cookies) : '';
+    const cookie = mayBring(context) ? filterCookies(headers['cookie'], pages!.cookies) : '';
     const passed = requestHeaders.flatMap((name) => {
       const value = headers[name];
       return value === undefined ? [] : [[name, value] as const];
     });
     const asked: PageRequest = {
-      method: exchange.method === 'POST' ? 'POST' : 'GET',
-      url: exchange.url,
+      method: context.method === 'POST' ? 'POST' : 'GET',
+      url: context.url,
       headers: { ...Object.fromEntries(passed), ...(cookie && { cookie }) },
-      ...(typeof exchange.body === 'string' && { body: exchange.body }),
+      ...(typeof context.body === 'string' && { body: context.body }),
     };
     const said = (await this.client.request(contract.name, asked, {
-      ...{ context, policy, timeout: this.settings.requestTimeout, persistent: true },
+      ...{ context: callContext, policy, timeout: this.settings.requestTimeout, persistent: true },
       sensitive: contract.sensitive,
     })) as PageAnswer;
     if (!(said.status >= 200 && said.status < 500))
       throw new Error(`${contract.name} answered with ${said.status}`);
-    show(said, pages!, exchange);
+    show(said, pages!, context);
   }
 }
 
@@ -78,16 +78,16 @@ function filterCookies(header: string | undefined, beginning: string): string {
 function show(
   { status, headers, body }: PageAnswer,
   pages: NonNullable<Route['pages']>,
-  exchange: RequestContext,
+  context: RequestContext,
 ): void {
   for (const name of responseHeaders) {
     const value = headers[name];
-    if (value !== undefined) exchange.header(name, [value].flat().join(', '));
+    if (value !== undefined) context.header(name, [value].flat().join(', '));
   }
   const cookies = [headers['set-cookie'] ?? []].flat().filter((cookie) => isPageCookie(pages, cookie));
-  if (cookies.length > 0) exchange.header('set-cookie', cookies);
-  if (headers['vary']) exchange.append('vary', [headers['vary']].flat().join(', '));
-  exchange.header('cache-control', 'no-store').send(status, body === '' ? undefined : body);
+  if (cookies.length > 0) context.header('set-cookie', cookies);
+  if (headers['vary']) context.append('vary', [headers['vary']].flat().join(', '));
+  context.header('cache-control', 'no-store').send(status, body === '' ? undefined : body);
 }
 
 /** Whether a cookie stays with the pages that set it. */

@@ -114,8 +114,8 @@ export function problemOfStatus(status: number, traceId: string): Problem {
 /** There is too much to do. */
 export const overloaded = (traceId: string): Problem => ({ ...problem('overloaded', 503), traceId });
 
-export const sendProblem = (exchange: RequestContext, problem: Problem): void =>
-  exchange.setHeaders(problemHeaders(problem)).send(problem.status, JSON.stringify(problem));
+export const sendProblem = (context: RequestContext, problem: Problem): void =>
+  context.setHeaders(problemHeaders(problem)).send(problem.status, JSON.stringify(problem));
 
 const toCode = (status: number): string => codes[status] ?? (status < 500 ? 'invalid-request' : 'internal');
 

@@ -44,11 +44,11 @@ export class RateLimits implements OnApplicationShutdown {
    * Counts a request, and tells the client how it stands (RateLimit, RateLimit-Policy).
    * @throws Rejection `too-many-requests`, with the seconds to wait, where the limit is used up
    */
-  count(exchange: RequestContext, { policy, limit, key }: Claim): Promise<void> {
+  count(context: RequestContext, { policy, limit, key }: Claim): Promise<void> {
     const { limiter, told } = this.#counter(policy, limit);
     const tell = ({ remainingPoints, msBeforeNext }: RateLimiterRes): number => {
       const seconds = Math.ceil(msBeforeNext / 1_000);
-      exchange
+      context
         .append('ratelimit-policy', told)
         .append('ratelimit', `"${policy}";r=${remainingPoints};t=${seconds}`);
       return seconds;
@@ -64,8 +64,8 @@ export class RateLimits implements OnApplicationShutdown {
   }
 
   /** Under each of the claims. @throws Rejection of those that are used up the one that lasts for longest */
-  async countAll(exchange: RequestContext, claims: Claim[]): Promise<void> {
-    const counted = await Promise.allSettled(claims.map((claim) => this.count(exchange, claim)));
+  async countAll(context: RequestContext, claims: Claim[]): Promise<void> {
+    const counted = await Promise.allSettled(claims.map((claim) => this.count(context, claim)));
     const refused = counted.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
     const wait = (error: Error) => (error instanceof Rejection ? error.retryAfter! : Infinity);
     if (refused.length > 0) throw refused.reduce((a, b) => (wait(b) > wait(a) ? b : a));

@@ -22,11 +22,11 @@ export class RequestLog {
   }
 
   /** To be called when its answer is sent, or its client gone. */
-  end(exchange: RequestContext): void {
-    const { method, route, status, traceId, requestId, memberId } = exchange;
-    const milliseconds = performance.now() - exchange.startedAt;
+  end(context: RequestContext): void {
+    const { method, route, status, traceId, requestId, memberId } = context;
+    const milliseconds = performance.now() - context.startedAt;
     this.#seconds.observe({ route, method, status: String(status) }, milliseconds / 1_000);
-    if (quiet.has(route) || exchange.isShed) return;
+    if (quiet.has(route) || context.isShed) return;
     const ms = Math.round(milliseconds * 100) / 100;
     const line = {
       ...{ method, route, status, ms, traceId },

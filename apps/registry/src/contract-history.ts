@@ -57,7 +57,14 @@ export class ContractHistory {
     }
   }
 
-  async #writeOne({ service, version, hash, upstream, contract, startedAt }: AnnouncedContract): Promise<void> {
+  async #writeOne({
+    service,
+    version,
+    hash,
+    upstream,
+    contract,
+    startedAt,
+  }: AnnouncedContract): Promise<void> {
     // A clock that is ahead makes no contract the newest for good.
     const [row] = (await this.dataSource.query(
       `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at)

@@ -236,7 +236,9 @@ export class RabbitClient extends ClientProxy {
     await channel.bindQueue(queue, exchange, queue);
     channel.on('close', () => {
       for (const { reject } of this.#pending.values()) {
-        reject(new BrokerDisconnected('the connection to the broker was lost; the request may have been run'));
+        reject(
+          new BrokerDisconnected('the connection to the broker was lost; the request may have been run'),
+        );
       }
     });
     await channel.consume(

@@ -23,7 +23,8 @@ export class GuardedCalls {
   /** @param settings `callPolicies` goes before what the callees declare, and may change at any time */
   constructor(settings: Pick<PlatformSettings, 'callPolicies'>, metrics: Metrics) {
     this.#calls = new CallGuard({
-      isDown: (error) => isSilent(error, ['timeout', 'unavailable']) && !(error instanceof BrokerDisconnected),
+      isDown: (error) =>
+        isSilent(error, ['timeout', 'unavailable']) && !(error instanceof BrokerDisconnected),
       mayHelp: (error) => isSilent(error, ['unavailable']),
       override: (callee) => settings.callPolicies[callee],
       refuse: ({ reason, message }) =>

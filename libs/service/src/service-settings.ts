@@ -61,7 +61,11 @@ export const clientKey = (service: string, password: string): Buffer =>
   deriveKey(password, `config client ${service}`);
 
 /** Announces soft state: at most once, to whoever listens now. */
-export async function reportSettings(publisher: Publisher, source: string, { contract, data }: Message): Promise<void> {
+export async function reportSettings(
+  publisher: Publisher,
+  source: string,
+  { contract, data }: Message,
+): Promise<void> {
   const event = { id: randomUUIDv7(), name: contract.name, source, time: new Date(), data };
   const { content, options } = encodeEvent(event, contextHeaders(undefined));
   await publisher.publish({

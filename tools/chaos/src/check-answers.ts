@@ -23,7 +23,11 @@ const isAnswer = ({ status, code }: LoggedRequest): boolean =>
   status !== undefined && status !== 401 && !isNotNow({ status, ...(code && { code }) });
 
 /** What clients were told: that it is consistent, true afterwards, and silent about our insides; and that it came. */
-export function checkAnswers(log: readonly LoggedRequest[], facts: Facts, { isCalm }: FaultWindows): Violation[] {
+export function checkAnswers(
+  log: readonly LoggedRequest[],
+  facts: Facts,
+  { isCalm }: FaultWindows,
+): Violation[] {
   const violations: Violation[] = [];
   const byKey = Map.groupBy(facts.orders, ({ key }) => key);
   const known = new Map(facts.orders.map((order) => [order.orderId, order]));

@@ -12,7 +12,11 @@ const lives = new Set([
 ]);
 
 /** That every order has come to one end, the right one, and that its member has heard of it once. */
-export function checkOrders(log: readonly LoggedRequest[], facts: Facts, { lastFault }: FaultWindows): Violation[] {
+export function checkOrders(
+  log: readonly LoggedRequest[],
+  facts: Facts,
+  { lastFault }: FaultWindows,
+): Violation[] {
   const violations: Violation[] = [];
   if (!facts.outbox.some(({ name, at }) => name === 'orders.order-confirmed' && at > lastFault))
     violations.push({

@@ -6,7 +6,11 @@ import { type Facts } from './facts.ts';
 const timerSlack = 6_000;
 
 /** That every piece is where it should be. */
-export function checkStock(log: readonly LoggedRequest[], facts: Facts, weather: FaultWindows): Violation[] {
+export function checkStock(
+  log: readonly LoggedRequest[],
+  facts: Facts,
+  faultWindows: FaultWindows,
+): Violation[] {
   const violations: Violation[] = [];
   const received = new Map<string, { sure: number; perhaps: number }>();
   for (const tries of Map.groupBy(log, ({ what, key }) => (what === 'receive' && key) || '').values()) {
@@ -59,7 +63,7 @@ export function checkStock(log: readonly LoggedRequest[], facts: Facts, weather:
         says: `${types.join(' ')}, yet the pieces are ${status}`,
       });
   }
-  return [...violations, ...checkExpiry(facts, weather)];
+  return [...violations, ...checkExpiry(facts, faultWindows)];
 }
 
 /** Pieces that were held for too long were let go of, at the latest when nothing kept the store from it. */

@@ -49,11 +49,11 @@ const final = new Set([
 export const healsNever = ({ rule }: Violation): boolean => final.has(rule);
 
 /** Holds what clients saw against what the system says about itself. Pure: it can be asked again and again. */
-export function check(log: readonly LoggedRequest[], facts: Facts, weather: FaultWindows): Violation[] {
+export function check(log: readonly LoggedRequest[], facts: Facts, faultWindows: FaultWindows): Violation[] {
   return [
-    ...checkAnswers(log, facts, weather),
-    ...checkOrders(log, facts, weather),
-    ...checkStock(log, facts, weather),
+    ...checkAnswers(log, facts, faultWindows),
+    ...checkOrders(log, facts, faultWindows),
+    ...checkStock(log, facts, faultWindows),
     ...checkMoney(facts),
     ...checkMessages(facts),
     ...checkReadModels(facts),

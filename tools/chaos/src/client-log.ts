@@ -27,9 +27,9 @@ export interface LoggedRequest {
   text?: string | undefined;
 }
 
-/** What all clients saw, in a file outside the system, one line an exchange. */
+/** What all clients saw, in a file outside the system, one line per request. */
 export class ClientLog {
-  readonly exchanges: LoggedRequest[] = [];
+  readonly requests: LoggedRequest[] = [];
 
   readonly #path: string;
 
@@ -37,8 +37,8 @@ export class ClientLog {
     this.#path = path;
   }
 
-  append(exchange: LoggedRequest): void {
-    this.exchanges.push(exchange);
-    appendFileSync(this.#path, `${JSON.stringify(exchange)}\n`);
+  append(request: LoggedRequest): void {
+    this.requests.push(request);
+    appendFileSync(this.#path, `${JSON.stringify(request)}\n`);
   }
 }

@@ -90,17 +90,17 @@ function tally(all: readonly string[], names: readonly string[] = []): string {
   return [...counts].map(([name, count]) => `${name} ${count}`).join(', ');
 }
 
-function report({ violations, struck, exchanges, facts, settled, kept }: Result, replay: string): string[] {
+function report({ violations, injected, requests, facts, settled, kept }: Result, replay: string): string[] {
   const byRule = [...Map.groupBy(violations, ({ rule }) => rule)];
   const shown = byRule.flatMap(([, all]) => all.slice(0, 5));
   const inDetail = [...new Set(shown.flatMap(({ orderId }) => orderId ?? []))].slice(0, 5);
-  const points = struck.flatMap(({ points }) => points ?? []);
-  const tokens = new Map(exchanges.flatMap(({ key, token }) => (key && token ? [[key, token]] : [])));
-  const began = struck[0] ? struck[0].from - struck[0].at * 1_000 : 0;
+  const points = injected.flatMap(({ points }) => points ?? []);
+  const tokens = new Map(requests.flatMap(({ key, token }) => (key && token ? [[key, token]] : [])));
+  const began = injected[0] ? injected[0].from - injected[0].at * 1_000 : 0;
   return [
     '',
     'timeline:',
-    ...struck.map((one) => {
+    ...injected.map((one) => {
       const from = ((one.from - began) / 1_000).toFixed(1).padStart(6);
       const until = ((one.until - began) / 1_000).toFixed(1).padStart(6);
       return `${from} – ${until} s  ${one.fault.padEnd(12)}${formatTarget(one).padEnd(14)}${one.said}`;
@@ -108,11 +108,11 @@ function report({ violations, struck, exchanges, facts, settled, kept }: Result,
     '',
     ...(points.length > 0 ? [`died at: ${tally(points, crashPoints)}`] : []),
     `paid with: ${tally(facts.orders.map(({ key, amount }) => tokens.get(key) ?? (amount === 0 ? 'nothing' : 'unknown')))}`,
-    `${struck.filter(({ hit }) => hit).length} of ${struck.length} faults struck; ${formatCounts(exchanges)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
+    `${injected.filter(({ hit }) => hit).length} of ${injected.length} faults struck; ${formatCounts(requests)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
     ...inDetail.flatMap((orderId) => [
       '',
       `evidence about order ${orderId}:`,
-      ...collectEvidence(orderId, exchanges, facts).map((one) => `  ${JSON.stringify(one)}`),
+      ...collectEvidence(orderId, requests, facts).map((one) => `  ${JSON.stringify(one)}`),
     ]),
     '',
     ...shown.map(
@@ -190,7 +190,8 @@ async function main(args: string[]): Promise<number> {
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  // Node's own cleanup at a natural exit can wait for ever for a connection that a fault has frozen.
+  process.exit(await main(process.argv.slice(2)));
 } catch (error) {
   if (!(error instanceof Usage) && (error as { code?: string }).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
     throw error;

@@ -36,8 +36,8 @@ export interface InjectedFault extends Planned, FaultEffect {
 
 export interface Result {
   violations: Violation[];
-  struck: InjectedFault[];
-  exchanges: readonly LoggedRequest[];
+  injected: InjectedFault[];
+  requests: readonly LoggedRequest[];
   facts: Facts;
   /** Seconds from the last fault until everything was as promised, or until patience was at its end. */
   settled: number;
@@ -85,20 +85,20 @@ export async function run(
     await workload.open(store.staff('merchant'), plan.shoppers);
     say(`${plan.shoppers} members are buying at ${store.url}`);
     const began = Date.now();
-    const struck = await strikeAll(
+    const injected = await strikeAll(
       plan,
       { store, tap, links, inside, disk, hasClocks: clocks !== undefined, over },
       began,
       (text) =>
         say(
-          `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${formatCounts(log.exchanges)})`,
+          `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${formatCounts(log.requests)})`,
         ),
     );
     await pause(Math.max(0, began + plan.seconds * 1_000 - Date.now()), undefined, { signal: over }).catch(
       () => undefined,
     );
     if (over.aborted) return undefined;
-    const lastFault = Math.max(began, ...struck.map(({ until }) => until));
+    const lastFault = Math.max(began, ...injected.map(({ until }) => until));
     say('quiet: everything asked for is waited for');
     const home = workload.close();
     const deadline = Math.max(lastFault, Date.now() - 5_000) + plan.quiet * 1_000;
@@ -107,18 +107,18 @@ export async function run(
       pause(Math.max(0, deadline - plan.quiet * 250 - Date.now()), undefined, { ref: false }),
     ]);
     await workload.giveUp();
-    const weather: FaultWindows = {
+    const faultWindows: FaultWindows = {
       lastFault,
       isCalm: (from, until) =>
-        from > began && struck.every((fault) => until < fault.from || from > fault.until + aftermath),
+        from > began && injected.every((fault) => until < fault.from || from > fault.until + aftermath),
     };
-    const { violations, facts } = await settle(store, tap, log, deadline, weather, over);
+    const { violations, facts } = await settle(store, tap, log, deadline, faultWindows, over);
     if (over.aborted) return undefined;
     say(
-      `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${formatCounts(log.exchanges)})`,
+      `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${formatCounts(log.requests)})`,
     );
     const settled = (Date.now() - lastFault) / 1_000;
-    result = { violations, struck, exchanges: log.exchanges, facts, settled };
+    result = { violations, injected, requests: log.requests, facts, settled };
   } finally {
     await workload?.giveUp().catch(() => undefined);
     await tap.close();
@@ -132,13 +132,13 @@ export async function run(
 }
 
 /** @returns where the client log, the logs of the store, the facts and the violations are now */
-function keep({ violations, struck, facts }: Result, folder: string, store: Store): string {
+function keep({ violations, injected, facts }: Result, folder: string, store: Store): string {
   const kept = join('.jogakbo', 'chaos', new Date().toISOString().replaceAll(':', '-'));
   const path = join(repository, kept);
   mkdirSync(path, { recursive: true });
   cpSync(join(folder, 'clients.jsonl'), join(path, 'clients.jsonl'));
   cpSync(join(store.home, 'logs'), join(path, 'logs'), { recursive: true });
-  for (const [name, what] of Object.entries({ violations, faults: struck, facts }))
+  for (const [name, what] of Object.entries({ violations, faults: injected, facts }))
     writeFileSync(join(path, `${name}.json`), JSON.stringify(what, null, 2));
   return kept;
 }
@@ -149,7 +149,7 @@ async function strikeAll(
   began: number,
   say: (text: string) => void,
 ): Promise<InjectedFault[]> {
-  const struck = schedule(seed, seconds, names).map(async (planned): Promise<InjectedFault | undefined> => {
+  const injected = schedule(seed, seconds, names).map(async (planned): Promise<InjectedFault | undefined> => {
     await pause(Math.max(0, began + planned.at * 1_000 - Date.now()), undefined, {
       signal: world.over,
     }).catch(() => undefined);
@@ -162,7 +162,7 @@ async function strikeAll(
       .catch((error: Error): FaultEffect => ({ hit: false, said: `in vain: ${error.message}` }));
     return { ...planned, ...blow, from, until: Date.now() };
   });
-  return (await Promise.all(struck)).filter((one) => one !== undefined);
+  return (await Promise.all(injected)).filter((one) => one !== undefined);
 }
 
 export const formatTarget = ({ fault, service }: Planned): string =>
@@ -177,7 +177,7 @@ async function settle(
   tap: Tap,
   log: ClientLog,
   deadline: number,
-  weather: FaultWindows,
+  faultWindows: FaultWindows,
   over: AbortSignal,
 ): Promise<{ violations: Violation[]; facts: Facts }> {
   for (let clean = 0; ;) {
@@ -185,31 +185,31 @@ async function settle(
       if (Date.now() > deadline || over.aborted) throw error;
       return undefined;
     });
-    const violations = facts && check(log.exchanges, facts, weather);
+    const violations = facts && check(log.requests, facts, faultWindows);
     clean = violations?.length === 0 ? clean + 1 : 0;
     if (facts && violations?.some(healsNever)) return { violations, facts };
     if (facts && (clean === 2 || Date.now() > deadline || over.aborted)) {
       facts.rebuilt = await rebuildAll(store);
-      return { violations: check(log.exchanges, facts, weather), facts };
+      return { violations: check(log.requests, facts, faultWindows), facts };
     }
     await pause(3_000, undefined, { signal: over }).catch(() => undefined);
   }
 }
 
-export function formatCounts(exchanges: readonly LoggedRequest[]): string {
-  const placed = exchanges.filter(({ what }) => what === 'place');
+export function formatCounts(requests: readonly LoggedRequest[]): string {
+  const placed = requests.filter(({ what }) => what === 'place');
   const bought = new Set(placed.filter(({ orderId }) => orderId).map(({ orderId }) => orderId)).size;
-  const failed = exchanges.filter(({ status }) => status === undefined || status >= 500).length;
-  return `${bought} purchases, ${exchanges.length} requests, ${failed} without a good answer`;
+  const failed = requests.filter(({ status }) => status === undefined || status >= 500).length;
+  return `${bought} purchases, ${requests.length} requests, ${failed} without a good answer`;
 }
 
 /** Where no fault struck although some were asked for, nothing was shown. */
 export function toExitCode(
-  { violations, struck }: Pick<Result, 'violations' | 'struck'>,
+  { violations, injected }: Pick<Result, 'violations' | 'injected'>,
   { faults }: Pick<Plan, 'faults'>,
 ): number {
   if (violations.length > 0) return 1;
-  if (faults.length === 0 || struck.some(({ hit }) => hit)) return 0;
+  if (faults.length === 0 || injected.some(({ hit }) => hit)) return 0;
   console.error('No fault struck: this run proves nothing. Give it more --seconds.');
   return 1;
 }

@@ -218,7 +218,8 @@ const commands: Record<string, Command> = {
     usage: 'with-backing-services -- <command...>',
     internal: true,
     raw: true,
-    run: async (_values, args) => (await import('./commands/with-backing-services.ts')).withBackingServices(args),
+    run: async (_values, args) =>
+      (await import('./commands/with-backing-services.ts')).withBackingServices(args),
   },
   supervise: {
     summary: 'what start --detach leaves in the background',

@@ -3,7 +3,13 @@ import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { audit } from './audit.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
 import { editLetter } from '../dead-letters/dead-edit.ts';
-import { groupsNamed, groupLetters, headersForReplay, letterNamed, type DeadLetter } from '../dead-letters/dead-letter.ts';
+import {
+  groupsNamed,
+  groupLetters,
+  headersForReplay,
+  letterNamed,
+  type DeadLetter,
+} from '../dead-letters/dead-letter.ts';
 import { withDeadQueues, type DeadQueue } from '../dead-letters/dead-queue.ts';
 import { listLetters, showLetter } from '../dead-letters/dead-screen.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';

@@ -80,10 +80,13 @@ async function call<T>(
   const details = errors.map(({ path, message }) => `${path}: ${message}`);
   if (response.status === 400 || response.status === 422)
     throw new UsageError(detail ?? code ?? text, { details });
-  throw new CliError(`${method} ${path.split('?')[0]} answers ${response.status}: ${detail ?? code ?? text}.`, {
-    details,
-    remedies: response.status >= 500 ? ['npx jogakbo ps'] : [],
-  });
+  throw new CliError(
+    `${method} ${path.split('?')[0]} answers ${response.status}: ${detail ?? code ?? text}.`,
+    {
+      details,
+      remedies: response.status >= 500 ? ['npx jogakbo ps'] : [],
+    },
+  );
 }
 
 function parseProblem(text: string): Problem {

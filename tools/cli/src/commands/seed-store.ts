@@ -68,7 +68,9 @@ class Door {
   async signIn(): Promise<void> {
     const merchant = readStaff(this.#options.state).find(({ roles }) => roles.includes('merchant'));
     if (!merchant)
-      throw new CliError('There is no merchant in staff.json.', { remedies: ['start the store:  npm start'] });
+      throw new CliError('There is no merchant in staff.json.', {
+        remedies: ['start the store:  npm start'],
+      });
     const { email, password } = merchant;
     const { accessToken } = await this.post<{ accessToken: string }>('/v1/sessions', undefined, {
       email,

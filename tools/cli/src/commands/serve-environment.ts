@@ -12,7 +12,12 @@ import { startOptions } from './start.ts';
 import { takeCharge } from '../supervisor/start-store.ts';
 import { openSecrets, type State } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
-import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findRegistryPort } from '../supervisor/store-backing.ts';
+import {
+  findBrokerPlace,
+  findDatabasePlace,
+  getOwnEndpoints,
+  findRegistryPort,
+} from '../supervisor/store-backing.ts';
 import { tlsRemarks } from '../backing/tls/store-tls.ts';
 import { type App, listApps } from '../workspace.ts';
 
@@ -83,7 +88,11 @@ export async function groundOfRunningStore(
   };
 }
 
-export async function groundOfItsOwn(state: State, app: App, say: (text: string) => void): Promise<ServeEnvironment> {
+export async function groundOfItsOwn(
+  state: State,
+  app: App,
+  say: (text: string) => void,
+): Promise<ServeEnvironment> {
   const options = { ...startOptions({ only: app.name }, state), seed: false };
   const store = await takeCharge(state, options, (event) => event.kind === 'line' && say(event.text));
   try {

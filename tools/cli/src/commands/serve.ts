@@ -44,7 +44,9 @@ function createMigrationRunner(app: App): (launch: Launch) => Promise<void> {
     if (source === done) return;
     const { code, lines } = await migrate(launch);
     if (code !== 0) {
-      throw new CliError(`The migrations of ${app.name} failed (code ${code}).`, { details: lines.slice(-20) });
+      throw new CliError(`The migrations of ${app.name} failed (code ${code}).`, {
+        details: lines.slice(-20),
+      });
     }
     for (const line of lines) say(line);
     done = source;

@@ -121,7 +121,9 @@ async function superviseHere(
       return wasReady ? 0 : 130;
     }
     const fault =
-      error instanceof CliError ? error : new CliError(`The start failed: ${toMessage(error)}`, getStack(error));
+      error instanceof CliError
+        ? error
+        : new CliError(`The start failed: ${toMessage(error)}`, getStack(error));
     report({
       kind: 'fault',
       title: fault.message,

@@ -223,7 +223,8 @@ export function letterNamed(letters: readonly DeadLetter[], id: string): DeadLet
   const found = letters.filter(({ name }) => name.startsWith(id));
   const exact = found.filter(({ name }) => name === id);
   const meant = exact.length > 0 ? exact : found;
-  if (!meant[0]) throw new CliError(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
+  if (!meant[0])
+    throw new CliError(`There is no dead letter ${id}.`, { remedies: ['npx jogakbo dead list'] });
   if (meant.length > 1) {
     throw new CliError(`${id} means ${meant.length} dead letters.`, {
       details: meant.map(({ service, name }) => `${service}  ${name}`),

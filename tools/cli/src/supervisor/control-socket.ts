@@ -124,7 +124,9 @@ export class ControlClient {
       const socket = connect(getPath(state));
       const refuse = (error: Error) =>
         reject(
-          new CliError(`The running store cannot be asked: ${error.message}.`, { remedies: ['npx jogakbo ps'] }),
+          new CliError(`The running store cannot be asked: ${error.message}.`, {
+            remedies: ['npx jogakbo ps'],
+          }),
         );
       socket.once('error', refuse);
       socket.once('connect', () => {

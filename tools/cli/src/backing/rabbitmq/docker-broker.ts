@@ -87,7 +87,9 @@ export async function startDockerBroker(
       say(`pulling ${image} with Docker`);
       const pulled = await docker(['pull', '--quiet', image], 300_000);
       if (!pulled.ok) {
-        throw new CliError(`Docker could not pull ${image}.`, { details: pulled.output.split('\n').slice(-3) });
+        throw new CliError(`Docker could not pull ${image}.`, {
+          details: pulled.output.split('\n').slice(-3),
+        });
       }
     }
     const started = await createAndStart();
