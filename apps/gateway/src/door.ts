@@ -49,7 +49,7 @@ export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } =
   skipMiddie: true,
 };
 
-/** Puts the door before the HTTP server that every service has: health and metrics alone are still Nest's to answer. */
+/** Puts the gateway in front of the HTTP server that every service has. Nest answers only health and metrics. */
 export async function configure(app: NestFastifyApplication): Promise<void> {
   const log = app.get(RequestLog);
   const admission = app.get(Admission);

@@ -127,7 +127,7 @@ export class Forward {
     const { http, contract, service } = route;
     const { caller, language } = callContext;
     const ask = async (input: Input) => {
-      // Whether it would be asked at all was not known at the door.
+      // Admission could not know whether the service would be called at all.
       if (http.cache) this.load.mustHaveRoom(route);
       return represent(route, await this.#askOrFallBack(route, input, callContext), language);
     };

@@ -20,8 +20,8 @@ import { Tokens } from './tokens.ts';
 import { Waiting } from './wait.ts';
 
 @Service({
-  contract: service('gateway', 'The public door.'),
-  door: true,
+  contract: service('gateway', 'The public HTTP API.'),
+  isGateway: true,
   calls: [ListRevocations],
   listensTo: [TokensRevoked],
   settings: GatewaySettings,

@@ -1,39 +1,39 @@
 import { describe, expect, it } from '@jest/globals';
 import { seen } from './demo.ts';
-import { type Door, expectProblem, id, json } from './door.ts';
+import { type GatewayUnderTest, expectProblem, id, json } from './door.ts';
 
-export const answers = (door: Door) => {
+export const answers = (gateway: GatewayUnderTest) => {
   describe('answers', () => {
     it('reads path and query by the contract', async () => {
-      const { status, body } = await door.call('/v1/things?limit=7&sold=true&tag=a&tag=b&name=12');
+      const { status, body } = await gateway.call('/v1/things?limit=7&sold=true&tag=a&tag=b&name=12');
       expect(status).toBe(200);
       expect(body.seen).toEqual({ limit: 7, sold: true, tag: ['a', 'b'], name: '12' });
     });
 
     it('speaks the language that was asked for, and says so', async () => {
-      const answer = await door.call(`/v1/things/${id}`, {
+      const answer = await gateway.call(`/v1/things/${id}`, {
         headers: { 'accept-language': 'fr, en;q=0.8, ko;q=0.5' },
       });
       expect(answer.body).toEqual({ thingId: id, text: 'hello', version: 3 });
       expect(answer.headers.get('content-language')).toBe('en');
       expect(answer.headers.get('vary')).toBe('Accept-Language');
       expect(answer.headers.get('cache-control')).toBe('no-cache');
-      expect((await door.call(`/v1/things/${id}`)).body.text).toBe('안녕');
+      expect((await gateway.call(`/v1/things/${id}`)).body.text).toBe('안녕');
       for (const [accepted, language] of [
         ['ko;q=0, *', 'en'],
         ['*', 'ko'],
         ['en;q=0.1, ko;q=0', 'en'],
       ])
         expect(
-          (await door.call('/v1/things', { headers: { 'accept-language': accepted! } })).body.language,
+          (await gateway.call('/v1/things', { headers: { 'accept-language': accepted! } })).body.language,
         ).toBe(language);
     });
 
     it('knows an id in capitals, in the path and in the query', async () => {
       const capitals = id.replace(/.$/, 'e').toUpperCase();
       const lower = capitals.toLowerCase();
-      expect((await door.call(`/v1/things/${capitals}`)).body.thingId).toBe(lower);
-      expect((await door.call(`/v1/things?id=${capitals}&name=${capitals}`)).body.seen).toMatchObject({
+      expect((await gateway.call(`/v1/things/${capitals}`)).body.thingId).toBe(lower);
+      expect((await gateway.call(`/v1/things?id=${capitals}&name=${capitals}`)).body.seen).toMatchObject({
         id: lower,
         name: capitals,
       });
@@ -41,25 +41,25 @@ export const answers = (door: Door) => {
 
     it('takes whole numbers as far as JSON carries them', async () => {
       const most = Number.MAX_SAFE_INTEGER;
-      expect((await door.call(`/v1/sums?a=${most}&b=-${most}`)).body).toEqual({ a: most, b: -most });
-      expectProblem(await door.call(`/v1/sums?a=${most + 1}&b=1`), 400, 'invalid', 'a');
+      expect((await gateway.call(`/v1/sums?a=${most}&b=-${most}`)).body).toEqual({ a: most, b: -most });
+      expectProblem(await gateway.call(`/v1/sums?a=${most + 1}&b=1`), 400, 'invalid', 'a');
     });
 
     it('gives an ETag per language, and 304 to whoever has it', async () => {
-      const etag = (await door.call(`/v1/things/${id}`)).headers.get('etag')!;
+      const etag = (await gateway.call(`/v1/things/${id}`)).headers.get('etag')!;
       expect(etag).toBe('"3.ko"');
-      const again = await door.call(`/v1/things/${id}`, {
+      const again = await gateway.call(`/v1/things/${id}`, {
         headers: { 'if-none-match': `"1.ko", W/${etag}` },
       });
       expect(again).toMatchObject({ status: 304, body: undefined });
       expect(again.headers.get('etag')).toBe(etag);
       const english = { 'if-none-match': etag, 'accept-language': 'en' };
-      expect((await door.call(`/v1/things/${id}`, { headers: english })).status).toBe(200);
+      expect((await gateway.call(`/v1/things/${id}`, { headers: english })).status).toBe(200);
     });
 
     it('gives each content coding an ETag of its own, and 304 with what a cache needs', async () => {
       const long = `/v1/things/${id.slice(0, -1)}f`;
-      const read = (headers: Record<string, string>) => door.call(long, { headers });
+      const read = (headers: Record<string, string>) => gateway.call(long, { headers });
       const etags: string[] = [];
       for (const coding of ['br', 'gzip', 'identity']) {
         const first = await read({ 'accept-encoding': coding });
@@ -81,9 +81,9 @@ export const answers = (door: Door) => {
     });
 
     it('answers 204 where there is no output, and takes an empty body', async () => {
-      const gone = await door.call(`/v1/things/${id}`, {
+      const gone = await gateway.call(`/v1/things/${id}`, {
         method: 'DELETE',
-        token: door.operator,
+        token: gateway.operator,
         headers: json,
       });
       expect(gone).toMatchObject({ status: 204, body: undefined });
@@ -93,7 +93,7 @@ export const answers = (door: Door) => {
       const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
       const parentId = '00f067aa0ba902b7';
       const traced = async (traceparent: string, tracestate = 'rojo=1,congo=t61rcWkgMzE') => {
-        const answer = await door.call('/v1/things', { headers: { traceparent, tracestate } });
+        const answer = await gateway.call('/v1/things', { headers: { traceparent, tracestate } });
         return { id: answer.headers.get('x-request-id'), context: seen.contexts.at(-1)! };
       };
 
@@ -135,14 +135,14 @@ export const answers = (door: Door) => {
     });
 
     it('answers HEAD like GET, without the body', async () => {
-      const answer = await door.call(`/v1/things/${id}`, { method: 'HEAD' });
+      const answer = await gateway.call(`/v1/things/${id}`, { method: 'HEAD' });
       expect(answer).toMatchObject({ status: 200, body: undefined });
       expect(answer.headers.get('etag')).toBe('"3.ko"');
     });
 
     it('shows its own numbers by route pattern', async () => {
-      await door.call(`/v1/things/${id}`);
-      const metrics = (await door.call('/metrics')).body as string;
+      await gateway.call(`/v1/things/${id}`);
+      const metrics = (await gateway.call('/metrics')).body as string;
       const counted = metrics.split('\n').filter((line) => line.startsWith('http_requests_seconds_count'));
       expect(counted.join('\n')).toMatch(/route="\/v1\/things\/\{thingId\}",method="GET",status="200"/);
       expect(counted.join('\n')).not.toContain(id);
@@ -151,7 +151,7 @@ export const answers = (door: Door) => {
 
   describe('If-Match', () => {
     const change = (headers: Record<string, string>, body: object = { text: 'new' }) =>
-      door.call(`/v1/things/${id}`, { method: 'PATCH', token: door.merchant, headers, body });
+      gateway.call(`/v1/things/${id}`, { method: 'PATCH', token: gateway.merchant, headers, body });
 
     it('is the version that is changed', async () => {
       const answer = await change({ 'if-match': '"3.ko"' });

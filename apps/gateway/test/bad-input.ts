@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { seen } from './demo.ts';
-import { type Door, expectProblem, id, json } from './door.ts';
+import { type GatewayUnderTest, expectProblem, id, json } from './door.ts';
 
-export const badInput = (door: Door) =>
+export const badInput = (gateway: GatewayUnderTest) =>
   describe('bad input', () => {
     it.each([
       ['an unknown field', { colour: 'red' }, 'colour'],
@@ -15,22 +15,22 @@ export const badInput = (door: Door) =>
       ['nothing', { lines: [] }, 'lines'],
     ])('names the field: %s', async (_, body, field) => {
       const before = seen.begun.length;
-      expectProblem(await door.begin(body), 400, 'invalid', field);
+      expectProblem(await gateway.begin(body), 400, 'invalid', field);
       expect(seen.begun).toHaveLength(before);
     });
 
     it('names the query parameter', async () => {
-      expectProblem(await door.call('/v1/things?limit=0'), 400, 'invalid', 'limit');
-      expectProblem(await door.call('/v1/things?limit=1e2'), 400, 'invalid', 'limit');
-      expectProblem(await door.call('/v1/things?limit='), 400, 'invalid', 'limit');
-      expectProblem(await door.call('/v1/things?limit=1&limit=2'), 400, 'invalid', 'limit');
-      expectProblem(await door.call('/v1/things?colour=red'), 400, 'invalid', 'colour');
-      expectProblem(await door.call('/v1/things?__proto__=x'), 400, 'invalid', '__proto__');
-      expectProblem(await door.call(`/v1/things/${id}?thingId=${id}`), 400, 'invalid', 'thingId');
-      expectProblem(await door.call('/v1/things/not-an-id'), 400, 'invalid', 'thingId');
-      expectProblem(await door.call('/v1/failures?how=throw', { body: {} }), 400, 'invalid', 'how');
+      expectProblem(await gateway.call('/v1/things?limit=0'), 400, 'invalid', 'limit');
+      expectProblem(await gateway.call('/v1/things?limit=1e2'), 400, 'invalid', 'limit');
+      expectProblem(await gateway.call('/v1/things?limit='), 400, 'invalid', 'limit');
+      expectProblem(await gateway.call('/v1/things?limit=1&limit=2'), 400, 'invalid', 'limit');
+      expectProblem(await gateway.call('/v1/things?colour=red'), 400, 'invalid', 'colour');
+      expectProblem(await gateway.call('/v1/things?__proto__=x'), 400, 'invalid', '__proto__');
+      expectProblem(await gateway.call(`/v1/things/${id}?thingId=${id}`), 400, 'invalid', 'thingId');
+      expectProblem(await gateway.call('/v1/things/not-an-id'), 400, 'invalid', 'thingId');
+      expectProblem(await gateway.call('/v1/failures?how=throw', { body: {} }), 400, 'invalid', 'how');
       expectProblem(
-        await door.call(`/v1/things/${id}`, { method: 'DELETE', token: door.operator, body: { sure: true } }),
+        await gateway.call(`/v1/things/${id}`, { method: 'DELETE', token: gateway.operator, body: { sure: true } }),
         400,
         'invalid',
         'sure',
@@ -38,9 +38,9 @@ export const badInput = (door: Door) =>
     });
 
     const post = (body: string, headers: Record<string, string> = json) =>
-      door.call('/v1/jobs', {
+      gateway.call('/v1/jobs', {
         method: 'POST',
-        token: door.member,
+        token: gateway.member,
         headers: { 'idempotency-key': 'bad', ...headers },
         body,
       });
@@ -56,10 +56,10 @@ export const badInput = (door: Door) =>
       // `{"token":"한"}`, in EUC-KR.
       const eucKr = Buffer.concat([Buffer.from('{"token":"'), Buffer.from([0xc7, 0xd1]), Buffer.from('"}')]);
       const send = (body: Buffer, type: string, path = '/v1/jobs') =>
-        door.raw(
+        gateway.raw(
           Buffer.concat([
             Buffer.from(
-              `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${door.member}\r\n` +
+              `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${gateway.member}\r\n` +
                 `Idempotency-Key: ${Math.random()}\r\nContent-Type: ${type}\r\nContent-Length: ${body.length}\r\n\r\n`,
             ),
             body,
@@ -93,10 +93,10 @@ export const badInput = (door: Door) =>
 
       it('is normalised, in the query and in the body', async () => {
         const name = encodeURIComponent('각'.normalize('NFD'));
-        const { body } = await door.call(`/v1/things?name=${name}&tag=${name}&tag=x`);
+        const { body } = await gateway.call(`/v1/things?name=${name}&tag=${name}&tag=x`);
         expect(body.seen).toMatchObject({ name: '각', tag: ['각', 'x'] });
-        const own = await door.call(`/v1/owned/${encodeURIComponent('각'.normalize('NFD'))}`, {
-          token: await door.key.sign({ sub: '각' }),
+        const own = await gateway.call(`/v1/owned/${encodeURIComponent('각'.normalize('NFD'))}`, {
+          token: await gateway.key.sign({ sub: '각' }),
         });
         expect(own.body).toEqual({ yours: true });
       });
@@ -119,9 +119,9 @@ export const badInput = (door: Door) =>
     });
 
     it('names what is missing when there is no body', async () => {
-      const answer = await door.call('/v1/jobs', {
+      const answer = await gateway.call('/v1/jobs', {
         method: 'POST',
-        token: door.member,
+        token: gateway.member,
         headers: { 'idempotency-key': 'none' },
       });
       expectProblem(answer, 400, 'invalid', 'lines');
@@ -140,7 +140,7 @@ export const badInput = (door: Door) =>
 
     it('refuses huge bodies, announced or not', async () => {
       expectProblem(await post(JSON.stringify({ token: 'x'.repeat(65_536) })), 413, 'payload-too-large');
-      const answer = await door.raw(
+      const answer = await gateway.raw(
         'POST /v1/failures HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n' +
           `11000\r\n${'x'.repeat(0x11000)}\r\n0\r\n\r\n`,
       );
@@ -149,23 +149,23 @@ export const badInput = (door: Door) =>
     });
 
     it('refuses long URLs, long headers, and what is no HTTP', async () => {
-      expectProblem(await door.call(`/v1/things?name=${'x'.repeat(5_000)}`), 414, 'uri-too-long');
-      const headers = await door.raw(
+      expectProblem(await gateway.call(`/v1/things?name=${'x'.repeat(5_000)}`), 414, 'uri-too-long');
+      const headers = await gateway.raw(
         `GET /v1/things HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
       );
       expect(headers).toMatch(/^HTTP\/1.1 431 /);
       expect(headers).toContain('"code":"headers-too-large"');
-      const nonsense = await door.raw('EHLO store\r\n\r\n');
+      const nonsense = await gateway.raw('EHLO store\r\n\r\n');
       expect(nonsense).toMatch(/^HTTP\/1.1 400 [^]*application\/problem\+json/);
     });
 
     it('refuses a URL that cannot be decoded', async () => {
-      expectProblem(await door.call('/v1/things/%zz'), 400, 'invalid-url');
-      expectProblem(await door.call('/v1/owned/%E0%A4%A', { token: door.member }), 400, 'invalid-url');
+      expectProblem(await gateway.call('/v1/things/%zz'), 400, 'invalid-url');
+      expectProblem(await gateway.call('/v1/owned/%E0%A4%A', { token: gateway.member }), 400, 'invalid-url');
     });
 
     it('passes on the "no" of a service', async () => {
-      const answer = await door.begin({ token: 'tok_unknown' });
+      const answer = await gateway.begin({ token: 'tok_unknown' });
       expectProblem(answer, 422, 'unknown-token', 'token');
       expect(answer.body).toMatchObject({ detail: 'no such token', title: 'Unknown token' });
     });
@@ -173,14 +173,14 @@ export const badInput = (door: Door) =>
     it('wants an Idempotency-Key, and a decent one', async () => {
       const body = { lines: [{ quantity: 1 }] };
       expectProblem(
-        await door.call('/v1/jobs', { token: door.member, body }),
+        await gateway.call('/v1/jobs', { token: gateway.member, body }),
         400,
         'idempotency-key-missing',
       );
       for (const bad of ['', 'two words', 'ü', 'x'.repeat(256)]) {
-        expectProblem(await door.begin({}, { 'idempotency-key': bad }), 400, 'invalid', 'Idempotency-Key');
+        expectProblem(await gateway.begin({}, { 'idempotency-key': bad }), 400, 'invalid', 'Idempotency-Key');
       }
-      expect((await door.begin({}, { 'idempotency-key': '"chosen-by-me"' })).status).toBe(202);
+      expect((await gateway.begin({}, { 'idempotency-key': '"chosen-by-me"' })).status).toBe(202);
       expect(seen.begun.at(-1)!.key).toBe('"chosen-by-me"');
     });
   });

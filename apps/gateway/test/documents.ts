@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Door } from './door.ts';
+import { type GatewayUnderTest } from './door.ts';
 
-export const documents = (door: Door) =>
+export const documents = (gateway: GatewayUnderTest) =>
   describe('documents', () => {
     it('describe every route that is announced, and nothing else', async () => {
-      const { status, headers, body } = await door.call('/openapi.json');
+      const { status, headers, body } = await gateway.call('/openapi.json');
       expect({ status, version: body.openapi }).toEqual({ status: 200, version: '3.1.0' });
       expect(headers.get('content-type')).toContain('application/json');
       expect(body.paths['/v1/jobs'].post).toMatchObject({
@@ -13,7 +13,7 @@ export const documents = (door: Door) =>
         security: [{ bearer: [] }],
       });
       expect(JSON.stringify(body)).not.toContain('demo.inside');
-      const bus = (await door.call('/asyncapi.json')).body;
+      const bus = (await gateway.call('/asyncapi.json')).body;
       expect(bus.asyncapi).toBe('3.0.0');
       expect(bus.channels).toHaveProperty(['demo.inside']);
       expect(bus.channels).toHaveProperty(['demo.job-ended']);
@@ -21,16 +21,16 @@ export const documents = (door: Door) =>
 
     it('are not sent again to whoever has them', async () => {
       for (const path of ['/openapi.json', '/asyncapi.json']) {
-        const etag = (await door.call(path)).headers.get('etag')!;
-        const again = await door.call(path, { headers: { 'if-none-match': etag } });
+        const etag = (await gateway.call(path)).headers.get('etag')!;
+        const again = await gateway.call(path, { headers: { 'if-none-match': etag } });
         expect(again).toMatchObject({ status: 304, body: undefined });
-        expect((await door.call(path, { headers: { 'if-none-match': 'W/"x"' } })).status).toBe(200);
+        expect((await gateway.call(path, { headers: { 'if-none-match': 'W/"x"' } })).status).toBe(200);
       }
     });
 
     it('are named at the root, for browsers in a page and for programs in JSON', async () => {
       const browser = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
-      const page = await door.call('/', { headers: browser });
+      const page = await gateway.call('/', { headers: browser });
       expect({ status: page.status, vary: page.headers.get('vary') }).toEqual({
         ...{ status: 200, vary: expect.stringContaining('Accept') },
       });
@@ -38,18 +38,18 @@ export const documents = (door: Door) =>
       expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-/);
       expect(page.body).toContain('<a href="/docs">');
       for (const accept of ['*/*', 'application/json', 'text/html;q=0.5, application/json']) {
-        const { status, headers, body } = await door.call('/', { headers: { accept } });
+        const { status, headers, body } = await gateway.call('/', { headers: { accept } });
         expect({ accept, status, documentation: body.documentation }).toEqual({
           ...{ accept, status: 200, documentation: '/docs' },
         });
         expect(headers.get('content-type')).toContain('application/json');
       }
-      expect((await door.call('/', { method: 'HEAD', headers: browser })).status).toBe(200);
-      expect((await door.call('/', { method: 'POST' })).status).toBe(404);
+      expect((await gateway.call('/', { method: 'HEAD', headers: browser })).status).toBe(200);
+      expect((await gateway.call('/', { method: 'POST' })).status).toBe(404);
     });
 
     it('come with a page that runs nothing from elsewhere', async () => {
-      const { status, headers, body } = await door.call('/docs');
+      const { status, headers, body } = await gateway.call('/docs');
       expect(status).toBe(200);
       expect(headers.get('content-type')).toContain('text/html');
       expect(headers.get('content-security-policy')).toMatch(/default-src 'none'; script-src 'sha256-/);

@@ -26,8 +26,8 @@ interface Call {
 }
 
 /** The gateway with the demo service behind it, as a client meets it. */
-export class Door {
-  gateway!: ServiceUnderTest;
+export class GatewayUnderTest {
+  service!: ServiceUnderTest;
   /** Tells the gateway which tokens are revoked. */
   identity!: StubbedIdentity;
   key!: Signer;
@@ -45,7 +45,7 @@ export class Door {
    * @param options `withoutIdentity`: until `stubIdentity` is called
    */
   async open(environment: NodeJS.ProcessEnv = {}, { withoutIdentity = false } = {}): Promise<void> {
-    this.gateway = await ServiceUnderTest.start(
+    this.service = await ServiceUnderTest.start(
       GatewayModule,
       {
         TOKEN_ISSUER: issuer,
@@ -71,18 +71,18 @@ export class Door {
 
   async close(): Promise<void> {
     await this.stopDemo();
-    await this.gateway?.stop();
+    await this.service?.stop();
   }
 
   run(module: typeof DemoModule): Promise<RunningService> {
     return start(module, {
-      environment: { RABBITMQ_URL: this.gateway.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
+      environment: { RABBITMQ_URL: this.service.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
       configure: (app) => app.get(Readiness).simulate('demo-provider'),
     });
   }
 
   async stubIdentity(): Promise<void> {
-    this.identity = await StubbedIdentity.start(this.gateway);
+    this.identity = await StubbedIdentity.start(this.service);
   }
 
   async serveDemo(until = '/health/ready'): Promise<void> {
@@ -96,7 +96,7 @@ export class Door {
 
   async call(path: string, options: Call = {}): Promise<Answer> {
     const { method = options.body === undefined ? 'GET' : 'POST', token, body } = options;
-    const response = await fetch(this.gateway.url + path, {
+    const response = await fetch(this.service.url + path, {
       method,
       headers: {
         ...(body !== undefined && json),
@@ -120,7 +120,7 @@ export class Door {
 
   /** For what fetch would not send. */
   raw(text: string | Buffer): Promise<string> {
-    const { port } = new URL(this.gateway.url);
+    const { port } = new URL(this.service.url);
     return new Promise((resolve, reject) => {
       const socket = connect(Number(port), '127.0.0.1', () => socket.write(text));
       let answer = '';

@@ -5,31 +5,31 @@ import type { RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
 import { Agent, request } from 'undici';
 import { seen } from './demo.ts';
-import { Door } from './door.ts';
+import { GatewayUnderTest } from './door.ts';
 
 describe('the end of a gateway', () => {
-  const door = new Door();
-  let gateway: RunningService;
+  const gateway = new GatewayUnderTest();
+  let other: RunningService;
   beforeAll(async () => {
-    await door.open({ DRAIN_DELAY: '0.5', REQUEST_TIMEOUT: '5000' });
-    gateway = await door.gateway.startAnother();
-    await eventually(async () => (await fetch(`${gateway.url}/health/ready`)).status === 200);
+    await gateway.open({ DRAIN_DELAY: '0.5', REQUEST_TIMEOUT: '5000' });
+    other = await gateway.service.startAnother();
+    await eventually(async () => (await fetch(`${other.url}/health/ready`)).status === 200);
   });
-  afterAll(() => door.close());
+  afterAll(() => gateway.close());
 
   it('is announced by its readiness, answers what is at hand, and leaves no connection', async () => {
     const agent = new Agent({ connections: 1 });
-    const { port } = new URL(gateway.url);
+    const { port } = new URL(other.url);
     // Neither a connection that never asked, nor one that asks half, holds up the end.
     const idle = connect(Number(port), '127.0.0.1').on('error', () => {});
     const half = connect(Number(port), '127.0.0.1', () => half.write('GET /v1')).on('error', () => {});
     const before = seen.slow;
-    const token = door.member;
-    const slow = request(`${gateway.url}/v1/slow`, {
+    const token = gateway.member;
+    const slow = request(`${other.url}/v1/slow`, {
       ...{ dispatcher: agent, method: 'POST', body: '{"takes":1500}' },
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     });
-    const waits = fetch(`${gateway.url}/v1/jobs`, {
+    const waits = fetch(`${other.url}/v1/jobs`, {
       method: 'POST',
       headers: {
         ...{ authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -41,19 +41,19 @@ describe('the end of a gateway', () => {
     await eventually(() => seen.begun.some(({ key }) => key === 'drain'));
 
     const startedAt = performance.now();
-    const stopped = gateway.stop();
-    await eventually(async () => (await fetch(`${gateway.url}/health/ready`)).status === 503, 400);
+    const stopped = other.stop();
+    await eventually(async () => (await fetch(`${other.url}/health/ready`)).status === 503, 400);
     await eventually(async () => {
-      const meanwhile = await fetch(`${gateway.url}/v1/things`);
+      const meanwhile = await fetch(`${other.url}/v1/things`);
       return meanwhile.status === 200 && meanwhile.headers.get('connection') === 'close';
     }, 1_000);
     await sleep(250);
-    expect((await fetch(`${gateway.url}/v1/things`)).status).toBe(200);
+    expect((await fetch(`${other.url}/v1/things`)).status).toBe(200);
     const answer = await slow;
     expect(answer.statusCode).toBe(200);
     expect(answer.headers['connection']).toBe('close');
     expect(await answer.body.json()).toEqual({ done: true });
-    await expect(fetch(`${gateway.url}/v1/things`)).rejects.toThrow();
+    await expect(fetch(`${other.url}/v1/things`)).rejects.toThrow();
     const began = await waits;
     expect(began.status).toBe(202);
     await stopped;

@@ -6,7 +6,7 @@ import { Service, type RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
-import { Door, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './door.ts';
 
 const input = z.strictObject({ q: z.string(), how: z.enum(['refuse', 'hang']).optional() });
 const output = z.object({ from: z.string(), degraded: z.boolean().optional() });
@@ -77,25 +77,25 @@ class FinderModule {}
 class ShelfModule {}
 
 describe('while a service is away', () => {
-  const door = new Door();
+  const gateway = new GatewayUnderTest();
   let [running, other]: (RunningService | undefined)[] = [];
   const get = async (path: string, token?: string, headers: Record<string, string> = {}) =>
-    door.call(`/v1/${path}`, { ...(token && { token }), headers });
+    gateway.call(`/v1/${path}`, { ...(token && { token }), headers });
   const isBack = () => eventually(async () => (await get('find?q=x')).body.from === 'finder');
 
   beforeAll(async () => {
-    await door.open();
-    other = await door.run(ShelfModule);
-    running = await door.run(FinderModule);
+    await gateway.open();
+    other = await gateway.run(ShelfModule);
+    running = await gateway.run(FinderModule);
     await isBack();
     await get('price?q=known');
-    await get('price?q=mine', door.member);
+    await get('price?q=mine', gateway.member);
     await running.stop();
   });
   afterAll(async () => {
     await running?.stop();
     await other?.stop();
-    await door.close();
+    await gateway.close();
   });
 
   it('its fallback answers, or what its contract says once and for all', async () => {
@@ -104,7 +104,7 @@ describe('while a service is away', () => {
       body: { from: 'shelf: cup', degraded: true },
     });
     expect((await get('suggest?q=c')).body).toEqual({ from: 'nobody', degraded: true });
-    expect((await get('find?q=cup', door.member)).status).toBe(200);
+    expect((await get('find?q=cup', gateway.member)).status).toBe(200);
     expectProblem(await get('find?wrong=1'), 400, 'invalid');
   });
 
@@ -118,7 +118,7 @@ describe('while a service is away', () => {
     expect(old).toMatchObject({ status: 200, body: { from: expect.stringContaining('known') } });
     expect(old.headers.get('cache-status')).toMatch(/^jogakbo; hit; ttl=-\d+; detail=stale-if-error$/);
     expect(Number(old.headers.get('age'))).toBeGreaterThanOrEqual(1);
-    const mine = await get('price?q=mine', door.merchant);
+    const mine = await get('price?q=mine', gateway.merchant);
     expect(mine).toMatchObject({ status: 200, body: { from: expect.stringContaining('mine') } });
     expect(mine.headers.get('cache-status')).toContain('stale');
     expect(mine.headers.get('cache-control')).toBe('private, no-cache');
@@ -127,7 +127,7 @@ describe('while a service is away', () => {
   });
 
   it('all this is counted', async () => {
-    const { body } = await door.call('/metrics');
+    const { body } = await gateway.call('/metrics');
     for (const [route, how] of [
       ['/v1/find', 'fallback'],
       ['/v1/suggest', 'fallback'],
@@ -139,7 +139,7 @@ describe('while a service is away', () => {
   });
 
   it('and all is as before when it is back', async () => {
-    running = await door.run(FinderModule);
+    running = await gateway.run(FinderModule);
     await isBack();
     const fresh = await get('price?q=known');
     expect(fresh.headers.has('cache-status')).toBe(false);

@@ -3,7 +3,7 @@ import { service } from '@jogakbo/contract';
 import { eventually } from '@jogakbo/testing';
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import type { Door } from './door.ts';
+import type { GatewayUnderTest } from './door.ts';
 
 const Announced = service('instances').event('announced', z.any());
 
@@ -11,7 +11,7 @@ const nest = (depth: number): object =>
   depth === 0 ? {} : { type: 'object', properties: { a: nest(depth - 1) } };
 
 /** What a service may announce of itself in order to stop the gateway, or to freeze what it knows of others. */
-export const hostileAnnouncements = (door: Door) =>
+export const hostileAnnouncements = (gateway: GatewayUnderTest) =>
   describe('an announcement that no contract could make', () => {
     const request = (name: string, path: string, more: object = {}, http: object = {}) => ({
       ...{ name, kind: 'query', description: '', input: { type: 'object' }, output: { type: 'object' } },
@@ -20,7 +20,7 @@ export const hostileAnnouncements = (door: Door) =>
       ...more,
     });
     const announce = (name: string, requests: object[], more: object = {}) =>
-      door.gateway.announce(
+      gateway.service.announce(
         Announced({
           ...{ service: name, version: '1', instance: `${name}-${randomUUID().slice(-12)}`, state: 'up' },
           ...{ url: 'http://127.0.0.1:9', startedAt: new Date().toISOString(), interval: 0.1 },
@@ -28,7 +28,7 @@ export const hostileAnnouncements = (door: Door) =>
           ...more,
         }),
       );
-    const document = async (path: string): Promise<number> => (await door.call(path)).status;
+    const document = async (path: string): Promise<number> => (await gateway.call(path)).status;
 
     it.each<[string, object, object]>([
       ['a list of required fields that is none', { output: { required: 5 } }, { fallback: { answer: {} } }],
@@ -45,8 +45,8 @@ export const hostileAnnouncements = (door: Door) =>
       // It falls silent at once: the gateway notices by its clock, and builds its table anew.
       await announce(evil, []);
       await announce(good, [request(`${good}.get`, `/v1/${good}`)]);
-      await eventually(async () => (await door.call(`/v1/${good}`)).status === 503);
-      expect((await door.call(`/v1/${evil}`)).status).toBe(404);
+      await eventually(async () => (await gateway.call(`/v1/${good}`)).status === 503);
+      expect((await gateway.call(`/v1/${evil}`)).status).toBe(404);
       expect([await document('/openapi.json'), await document('/asyncapi.json'), what]).toEqual([
         200,
         200,

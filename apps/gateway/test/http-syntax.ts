@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
-import { type Door, id } from './door.ts';
+import { type GatewayUnderTest, id } from './door.ts';
 
 /** RFC 9110 and RFC 9112, byte by byte. */
-export const httpSyntax = (door: Door) =>
+export const httpSyntax = (gateway: GatewayUnderTest) =>
   describe('HTTP/1.1', () => {
     const close = 'Connection: close\r\n';
     const get = (target: string, host = 'Host: x\r\n') => `GET ${target} HTTP/1.1\r\n${host}${close}\r\n`;
@@ -33,7 +33,7 @@ export const httpSyntax = (door: Door) =>
       [''],
     ])('refuses %j', async (host) => {
       for (const path of ['/v1/things', '/health/live', '/nothing'])
-        expectAnswer(await door.raw(get(path, host)), 400);
+        expectAnswer(await gateway.raw(get(path, host)), 400);
     });
 
     it.each([
@@ -45,11 +45,11 @@ export const httpSyntax = (door: Door) =>
       'Host: shop.example',
       'Host: a%20b',
     ])('takes %j', async (host) => {
-      expectAnswer(await door.raw(get('/v1/things', `${host}\r\n`)), 200);
+      expectAnswer(await gateway.raw(get('/v1/things', `${host}\r\n`)), 200);
     });
 
     it('lets HTTP/1.0 leave the host out', async () => {
-      expectAnswer(await door.raw('GET /v1/things HTTP/1.0\r\n\r\n'), 200);
+      expectAnswer(await gateway.raw('GET /v1/things HTTP/1.0\r\n\r\n'), 200);
     });
 
     it.each([
@@ -70,7 +70,7 @@ export const httpSyntax = (door: Door) =>
       ['GET * HTTP/1.1', 400],
       ['GET v1/things HTTP/1.1', 400],
     ])('answers the request line %j with %i', async (line, status) => {
-      expectAnswer(await door.raw(`${line}\r\nHost: x\r\n${close}\r\n`), status);
+      expectAnswer(await gateway.raw(`${line}\r\nHost: x\r\n${close}\r\n`), status);
     });
 
     it.each([
@@ -89,7 +89,7 @@ export const httpSyntax = (door: Door) =>
       '/v1/things/..?a=b',
       '/../health/live',
     ])('refuses the segments . and .. in %j', async (target) => {
-      const answer = await door.raw(get(target));
+      const answer = await gateway.raw(get(target));
       expectAnswer(answer, 400);
       expect(answer).toContain('invalid-url');
     });
@@ -97,7 +97,7 @@ export const httpSyntax = (door: Door) =>
     it.each(['/docs?next=../a', '/docs?next=/../a', '/.well-known/gateway-jwks.json'])(
       'takes the dots of %j',
       async (target) => {
-        expectAnswer(await door.raw(get(target)), 200);
+        expectAnswer(await gateway.raw(get(target)), 200);
       },
     );
 
@@ -109,7 +109,7 @@ export const httpSyntax = (door: Door) =>
       ['chunked, chunked', 400],
       ['chunked, gzip', 400],
     ])('answers the transfer coding %j with %i, and closes', async (coding, status) => {
-      const answer = await door.raw(
+      const answer = await gateway.raw(
         'POST /v1/failures HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n' +
           `Transfer-Encoding: ${coding}\r\n\r\n0\r\n\r\nGET /v1/things HTTP/1.1\r\nHost: x\r\n\r\n`,
       );
@@ -117,14 +117,14 @@ export const httpSyntax = (door: Door) =>
     });
 
     it('refuses a transfer coding of HTTP/1.0', async () => {
-      const answer = await door.raw(
+      const answer = await gateway.raw(
         'POST /v1/failures HTTP/1.0\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       );
       expectAnswer(answer, 400);
     });
 
     it('answers OPTIONS *', async () => {
-      const answer = await door.raw(`OPTIONS * HTTP/1.1\r\nHost: x\r\n${close}\r\n`);
+      const answer = await gateway.raw(`OPTIONS * HTTP/1.1\r\nHost: x\r\n${close}\r\n`);
       expectAnswer(answer, 204);
       expect(answer).toMatch(/\r\nallow: GET, HEAD, POST/i);
     });
@@ -147,22 +147,22 @@ export const httpSyntax = (door: Door) =>
       ['/v1/owned/%ff', 400],
       ['/v1/things?name=\u00c3\u00a9', 400],
     ])('answers the target %j with %i', async (target, status) => {
-      expectAnswer(await door.raw(get(target)), status);
+      expectAnswer(await gateway.raw(get(target)), status);
     });
 
     it('reads no compressed body', async () => {
       for (const coding of ['gzip', 'br', 'GZIP', 'identity, gzip']) {
-        const answer = await door.raw(post(`Content-Encoding: ${coding}\r\n`));
+        const answer = await gateway.raw(post(`Content-Encoding: ${coding}\r\n`));
         expectAnswer(answer, 415);
         expect(answer).toMatch(/\r\naccept-encoding: identity\r\n/i);
       }
-      expectAnswer(await door.raw(post('Content-Encoding: identity\r\n', '{"x":1}')), 400);
+      expectAnswer(await gateway.raw(post('Content-Encoding: identity\r\n', '{"x":1}')), 400);
     });
 
     describe('with Expect: 100-continue', () => {
       const expecting = (headers: string, path = '/v1/jobs') =>
         `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n${headers}\r\n`;
-      const signedIn = () => `Authorization: Bearer ${door.member}\r\n`;
+      const signedIn = () => `Authorization: Bearer ${gateway.member}\r\n`;
 
       it.each([
         ['no such route', 404, 'Content-Length: 9\r\n', '/v1/nothing'],
@@ -176,7 +176,7 @@ export const httpSyntax = (door: Door) =>
         ],
         ['no Idempotency-Key', 400, 'signed in\r\nContent-Length: 9\r\n', '/v1/jobs'],
       ])('asks for no body where the refusal is known: %s', async (_, status, headers, path) => {
-        const answer = await door.raw(expecting(headers.replace('signed in\r\n', signedIn()), path));
+        const answer = await gateway.raw(expecting(headers.replace('signed in\r\n', signedIn()), path));
         expectAnswer(answer, status);
         expect(answer).toMatch(/\r\nconnection: close\r\n/i);
       });
@@ -184,14 +184,14 @@ export const httpSyntax = (door: Door) =>
       it('asks for the body otherwise, and reads it', async () => {
         const body = JSON.stringify({ lines: [{ quantity: 1 }] });
         const key = 'Idempotency-Key: continued\r\n';
-        const answer = await door.raw(
+        const answer = await gateway.raw(
           expecting(`${signedIn()}${key}${close}Content-Length: ${body.length}\r\n`) + body,
         );
         expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 202 /);
       });
 
       it('meets no other expectation', async () => {
-        const answer = await door.raw(
+        const answer = await gateway.raw(
           `GET /v1/things HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n${close}\r\n`,
         );
         expectAnswer(answer, 417);
@@ -200,16 +200,16 @@ export const httpSyntax = (door: Door) =>
 
     it('evaluates If-Match on a read', async () => {
       const read = (condition: string) =>
-        door.call(`/v1/things/${id}`, { headers: { 'if-match': condition } });
+        gateway.call(`/v1/things/${id}`, { headers: { 'if-match': condition } });
       for (const condition of ['"3.ko"', '"1", "3.ko"', '*'])
         expect((await read(condition)).status).toBe(200);
       for (const condition of ['"2.ko"', 'W/"3.ko"', '"3"']) {
         const answer = await read(condition);
         expect(answer).toMatchObject({ status: 412, body: { code: 'precondition-failed' } });
       }
-      const listed = await door.call('/v1/things', { headers: { 'if-match': '"x"' } });
+      const listed = await gateway.call('/v1/things', { headers: { 'if-match': '"x"' } });
       expect(listed.status).toBe(412);
-      const document = await door.call('/openapi.json', { headers: { 'if-match': '"x"' } });
+      const document = await gateway.call('/openapi.json', { headers: { 'if-match': '"x"' } });
       expect(document.status).toBe(412);
     });
   });

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
 import { GatewaySettings } from '../src/settings.ts';
 import { seen } from './demo.ts';
-import { Door, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './door.ts';
 
 /** Those who ask the same at the same time would be one. */
 const alone = { headers: { 'cache-control': 'no-cache' } };
@@ -11,12 +11,12 @@ const alone = { headers: { 'cache-control': 'no-cache' } };
 const most = 10;
 
 describe('too much to do', () => {
-  const door = new Door();
-  beforeAll(() => door.open({ MAX_IN_FLIGHT: String(most) }));
-  afterAll(() => door.close());
+  const gateway = new GatewayUnderTest();
+  beforeAll(() => gateway.open({ MAX_IN_FLIGHT: String(most) }));
+  afterAll(() => gateway.close());
 
-  const browse = (takes: number) => door.call(`/v1/slow?takes=${takes}`, alone);
-  const buy = (takes: number) => door.call('/v1/slow', { token: door.member, body: { takes } });
+  const browse = (takes: number) => gateway.call(`/v1/slow?takes=${takes}`, alone);
+  const buy = (takes: number) => gateway.call('/v1/slow', { token: gateway.member, body: { takes } });
 
   it('refuses browsing first, then reading, and buying last; each at once', async () => {
     const before = seen.slow;
@@ -27,20 +27,20 @@ describe('too much to do', () => {
     expect(performance.now() - startedAt).toBeLessThan(50);
     expectProblem(refused, 503, 'overloaded');
     expect(refused.headers.get('retry-after')).toBe('1');
-    expect((await door.call('/v1/me', { token: door.member })).status).toBe(200);
+    expect((await gateway.call('/v1/me', { token: gateway.member })).status).toBe(200);
 
     const buying = Array.from({ length: 2 }, () => buy(500));
     await eventually(() => seen.slow === before + 8);
-    expectProblem(await door.call('/v1/me', { token: door.member }), 503, 'overloaded');
+    expectProblem(await gateway.call('/v1/me', { token: gateway.member }), 503, 'overloaded');
     const more = Array.from({ length: 2 }, () => buy(400));
     await eventually(() => seen.slow === before + 10);
     expectProblem(await buy(0), 503, 'overloaded');
-    expect((await door.call('/health/live')).status).toBe(200);
+    expect((await gateway.call('/health/live')).status).toBe(200);
 
     const answers = await Promise.all([...browsing, ...buying, ...more]);
     expect(answers.map(({ status }) => status)).toEqual(Array(most).fill(200));
     expect((await browse(0)).status).toBe(200);
-    const metrics = (await door.call('/metrics')).body as string;
+    const metrics = (await gateway.call('/metrics')).body as string;
     expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="browsing"[^}]*\} 1\n/);
     expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="buying"[^}]*\} 1\n/);
   });
@@ -49,7 +49,7 @@ describe('too much to do', () => {
     const before = seen.slow;
     const gone = new AbortController();
     const given = Array.from({ length: 6 }, () =>
-      fetch(`${door.gateway.url}/v1/slow?takes=900`, { ...alone, signal: gone.signal }).catch(
+      fetch(`${gateway.service.url}/v1/slow?takes=900`, { ...alone, signal: gone.signal }).catch(
         () => undefined,
       ),
     );
@@ -61,7 +61,7 @@ describe('too much to do', () => {
   });
 
   it('refuses browsing while the event loop lags, and takes it again after', async () => {
-    const settings = door.gateway.get(GatewaySettings);
+    const settings = gateway.service.get(GatewaySettings);
     const usual = settings.maxLoopDelay;
     settings.maxLoopDelay = 40;
     // Not for so long that the service behind it counts as gone.
@@ -85,20 +85,20 @@ describe('too much to do', () => {
 });
 
 describe('too much to do for one service', () => {
-  const door = new Door();
+  const gateway = new GatewayUnderTest();
   /** Two at a time; of those who wait, browsing fills one place, buying all eight. */
-  beforeAll(() => door.open({ CALL_POLICIES: '{"demo":{"concurrency":2,"queue":8}}' }));
-  afterAll(() => door.close());
+  beforeAll(() => gateway.open({ CALL_POLICIES: '{"demo":{"concurrency":2,"queue":8}}' }));
+  afterAll(() => gateway.close());
 
   it('lets those who buy wait where those who browse are refused', async () => {
-    const browse = () => door.call('/v1/slow?takes=300', alone);
-    const buy = () => door.call('/v1/slow', { token: door.member, body: { takes: 0 } });
+    const browse = () => gateway.call('/v1/slow?takes=300', alone);
+    const buy = () => gateway.call('/v1/slow', { token: gateway.member, body: { takes: 0 } });
     const before = seen.slow;
     const browsing = [browse(), browse()];
     await eventually(() => seen.slow === before + 2);
     browsing.push(browse());
     await eventually(async () =>
-      /calls_open\{[^}]*kind="waiting"[^}]*\} 1\n/.test((await door.call('/metrics')).body),
+      /calls_open\{[^}]*kind="waiting"[^}]*\} 1\n/.test((await gateway.call('/metrics')).body),
     );
     expectProblem(await browse(), 503, 'overloaded');
     const buying = await Promise.all(Array.from({ length: 7 }, buy));

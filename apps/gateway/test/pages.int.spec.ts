@@ -4,7 +4,7 @@ import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Service, type RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
 import { Controller } from '@nestjs/common';
-import { Door, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './door.ts';
 
 const sites = service('sites', 'Answers its pages itself.');
 const AnswerSite = sites.pages('answer', { path: '/site', cookies: 'site_', limit: '20/minute' });
@@ -40,19 +40,19 @@ class SitesModule {}
 class ThievesModule {}
 
 describe('pages that a service answers itself', () => {
-  const door = new Door();
+  const gateway = new GatewayUnderTest();
   const running: RunningService[] = [];
   let nth = 0;
   /** Each test comes from an address of its own, for there is a limit. */
   let from: Record<string, string>;
   beforeAll(async () => {
-    await door.open({ TRUST_PROXY: 'loopback' });
-    running.push(await door.run(SitesModule), await door.run(ThievesModule));
+    await gateway.open({ TRUST_PROXY: 'loopback' });
+    running.push(await gateway.run(SitesModule), await gateway.run(ThievesModule));
     await eventually(async () => (await call('/site/x')).status !== 404);
   });
   afterAll(async () => {
     await Promise.all(running.map((one) => one.stop()));
-    await door.close();
+    await gateway.close();
   });
   beforeEach(() => {
     from = { 'x-forwarded-for': `203.0.113.${(nth += 1)}` };
@@ -62,7 +62,7 @@ describe('pages that a service answers itself', () => {
 
   const call = async (path: string, init: RequestInit & { headers?: Record<string, string> } = {}) => {
     const headers = { ...from, ...init.headers };
-    const response = await fetch(door.gateway.url + path, { redirect: 'manual', ...init, headers });
+    const response = await fetch(gateway.service.url + path, { redirect: 'manual', ...init, headers });
     return { status: response.status, headers: response.headers, text: await response.text() };
   };
   const post = (path: string, body: string, headers: Record<string, string> = {}) =>
@@ -119,7 +119,7 @@ describe('pages that a service answers itself', () => {
   });
 
   it('get forms, and with those of other origins no cookies', async () => {
-    const { host, origin } = new URL(door.gateway.url);
+    const { host, origin } = new URL(gateway.service.url);
     const send = async (headers: Record<string, string>) => {
       await post('/site/form', 'a=1&b=%ED%95%9C', { cookie: 'site_a=1', ...headers });
       return asked.at(-1)!.headers['cookie'];
@@ -174,8 +174,8 @@ describe('pages that a service answers itself', () => {
   });
 
   it('are not where others have routes, and their cookies go nowhere else', async () => {
-    expectProblem(await door.call('/v1/nothing'), 404, 'not-found');
-    await door.call('/v1/things', { headers: { cookie: 'site_a=1' } });
+    expectProblem(await gateway.call('/v1/nothing'), 404, 'not-found');
+    await gateway.call('/v1/things', { headers: { cookie: 'site_a=1' } });
     expect(asked).toEqual([]);
   });
 });

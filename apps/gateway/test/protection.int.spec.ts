@@ -4,20 +4,20 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { request } from 'undici';
 import { eventually } from '@jogakbo/testing';
-import { Door, expectProblem, id, json } from './door.ts';
+import { GatewayUnderTest, expectProblem, id, json } from './door.ts';
 import { seen } from './demo.ts';
 
 const shop = 'https://shop.example';
 
 describe('protection', () => {
-  const door = new Door();
-  beforeAll(() => door.open({ CORS_ORIGINS: `${shop}, https://m.shop.example`, ARRIVAL_TIMEOUT: '1000' }));
-  afterAll(() => door.close());
+  const gateway = new GatewayUnderTest();
+  beforeAll(() => gateway.open({ CORS_ORIGINS: `${shop}, https://m.shop.example`, ARRIVAL_TIMEOUT: '1000' }));
+  afterAll(() => gateway.close());
 
   describe('headers', () => {
     it('say that nothing of an answer is to be guessed, framed or told on', async () => {
       for (const path of ['/v1/things', '/v1/nothing', '/docs', '/openapi.json', '/health/live']) {
-        const { headers } = await door.call(path);
+        const { headers } = await gateway.call(path);
         expect(headers.get('x-content-type-options')).toBe('nosniff');
         expect(headers.get('referrer-policy')).toBe('no-referrer');
         for (const rule of ['frame-ancestors', 'base-uri', 'form-action'])
@@ -33,21 +33,21 @@ describe('protection', () => {
         'x-forwarded-for': '203.0.113.1',
         forwarded: 'proto=https',
       };
-      const answer = await door.call('/v1/things', { headers });
+      const answer = await gateway.call('/v1/things', { headers });
       expect(answer.headers.get('strict-transport-security')).toBeNull();
     });
 
     it.each(['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'])(
       'show no metrics to what an untrusted peer passes on with %s',
       async (name) => {
-        expect((await door.call('/metrics')).status).toBe(200);
-        expectProblem(await door.call('/metrics', { headers: { [name]: '127.0.0.1' } }), 404, 'not-found');
+        expect((await gateway.call('/metrics')).status).toBe(200);
+        expectProblem(await gateway.call('/metrics', { headers: { [name]: '127.0.0.1' } }), 404, 'not-found');
       },
     );
 
     it('give a sane request id back, and no other', async () => {
       const requestId = async (value: string) =>
-        (await door.call('/v1/things', { headers: { 'x-request-id': value } })).headers.get('x-request-id');
+        (await gateway.call('/v1/things', { headers: { 'x-request-id': value } })).headers.get('x-request-id');
       expect(await requestId('cart-7f3a.01:b')).toBe('cart-7f3a.01:b');
       for (const bad of [
         'short',
@@ -63,7 +63,7 @@ describe('protection', () => {
 
   describe('pages of other origins', () => {
     const preflight = (origin: string, path = '/v1/jobs') =>
-      door.call(path, {
+      gateway.call(path, {
         method: 'OPTIONS',
         headers: {
           origin,
@@ -79,7 +79,7 @@ describe('protection', () => {
       expect(asked.headers.get('access-control-allow-methods')).toContain('PATCH');
       expect(asked.headers.get('access-control-allow-headers')).toContain('Idempotency-Key');
       expect(asked.headers.get('vary')).toContain('Origin');
-      const { headers } = await door.call(`/v1/things/${id}`, { headers: { origin: shop } });
+      const { headers } = await gateway.call(`/v1/things/${id}`, { headers: { origin: shop } });
       expect(headers.get('access-control-allow-origin')).toBe(shop);
       expect(headers.get('access-control-allow-credentials')).toBeNull();
       for (const name of ['Location', 'ETag', 'RateLimit', 'RateLimit-Policy', 'Idempotency-Key']) {
@@ -89,7 +89,7 @@ describe('protection', () => {
     });
 
     it('may read why they were refused', async () => {
-      const answer = await door.call('/v1/me', { headers: { origin: shop } });
+      const answer = await gateway.call('/v1/me', { headers: { origin: shop } });
       expectProblem(answer, 401, 'unauthenticated');
       expect(answer.headers.get('access-control-allow-origin')).toBe(shop);
     });
@@ -99,7 +99,7 @@ describe('protection', () => {
       async (origin) => {
         for (const answer of [
           await preflight(origin),
-          await door.call('/v1/things', { headers: { origin } }),
+          await gateway.call('/v1/things', { headers: { origin } }),
         ]) {
           expect(answer.headers.get('access-control-allow-origin')).toBeNull();
         }
@@ -107,14 +107,14 @@ describe('protection', () => {
     );
 
     it('leave the methods of a route to be asked for', async () => {
-      const { headers } = await door.call('/v1/things', { method: 'OPTIONS', headers: { origin: shop } });
+      const { headers } = await gateway.call('/v1/things', { method: 'OPTIONS', headers: { origin: shop } });
       expect(headers.get('allow')).toBe('HEAD, GET, OPTIONS');
     });
   });
 
   describe('compression', () => {
     const get = async (path: string, encoding: string, method: 'GET' | 'HEAD' = 'GET') => {
-      const { headers, body, statusCode } = await request(door.gateway.url + path, {
+      const { headers, body, statusCode } = await request(gateway.service.url + path, {
         method,
         headers: { 'accept-encoding': encoding },
       });
@@ -143,7 +143,7 @@ describe('protection', () => {
   describe('limits', () => {
     /** Sends the beginning at once and then a byte at a time; gives what came back, and after how long. */
     async function trickle(beginning: string, byte: string): Promise<{ answer: string; after: number }> {
-      const { port } = new URL(door.gateway.url);
+      const { port } = new URL(gateway.service.url);
       const startedAt = performance.now();
       const socket: Socket = connect(Number(port), '127.0.0.1', () => socket.write(beginning));
       let answer = '';
@@ -171,8 +171,8 @@ describe('protection', () => {
 
     it('hold no place for whoever sends half a body and stays', async () => {
       const inFlight = async () =>
-        Number(/http_requests_in_flight\{[^}]*\} (\d+)/.exec((await door.call('/metrics')).body)![1]);
-      const { port } = new URL(door.gateway.url);
+        Number(/http_requests_in_flight\{[^}]*\} (\d+)/.exec((await gateway.call('/metrics')).body)![1]);
+      const { port } = new URL(gateway.service.url);
       const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true }, () =>
         socket.write(
           'POST /v1/counter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
@@ -186,14 +186,14 @@ describe('protection', () => {
 
     it('refuse what one connection asks for without waiting', async () => {
       const get = 'GET /v1/things HTTP/1.1\r\nHost: x\r\n';
-      const answer = await door.raw(`${`${get}\r\n`.repeat(40)}${get}Connection: close\r\n\r\n`);
+      const answer = await gateway.raw(`${`${get}\r\n`.repeat(40)}${get}Connection: close\r\n\r\n`);
       expect(answer.match(/HTTP\/1.1 200 /g)).toHaveLength(32);
       expect(answer.match(/HTTP\/1.1 429 /g)).toHaveLength(9);
     });
 
     it('refuse too many headers, and too long ones', async () => {
       const many = (count: number) =>
-        door.raw(
+        gateway.raw(
           `GET /v1/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${'X-Bomb: 1\r\n'.repeat(count)}\r\n`,
         );
       expect(await many(98)).toMatch(/^HTTP\/1.1 200 /);
@@ -203,11 +203,11 @@ describe('protection', () => {
     });
 
     it.each(['/v1/things/%00', '/v1/things?name=%00', '/v1/owned/a%00b'])('refuse NUL: %s', async (path) => {
-      expectProblem(await door.call(path, { token: door.member }), 400, 'invalid-url');
+      expectProblem(await gateway.call(path, { token: gateway.member }), 400, 'invalid-url');
     });
 
     it('refuse texts that are none, and name the field', async () => {
-      const buy = (note: unknown) => door.call('/v1/slow', { token: door.member, body: { takes: 0, note } });
+      const buy = (note: unknown) => gateway.call('/v1/slow', { token: gateway.member, body: { takes: 0, note } });
       expect((await buy('안녕 👋')).status).toBe(200);
       expectProblem(await buy('a\0b'), 400, 'invalid', 'note');
       expectProblem(await buy({ deep: ['\ud800'] }), 400, 'invalid', 'note.deep.0');
@@ -238,13 +238,13 @@ describe('protection', () => {
         '/%',
       ],
     ])('are not got round by a path: %.40s', async (path) => {
-      const answer = await door.raw(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      const answer = await gateway.raw(`GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
       expect(answer).toMatch(/^HTTP\/1.1 (400|404|414) /);
       expect(answer).toContain('application/problem+json');
     });
 
     it('refuse compressed bodies: a small one could be huge', async () => {
-      const answer = await door.call('/v1/counter', {
+      const answer = await gateway.call('/v1/counter', {
         method: 'POST',
         headers: { ...json, 'content-encoding': 'gzip' },
         body: 'nonsense',
@@ -255,30 +255,30 @@ describe('protection', () => {
 
     it('leave no prototype changed', async () => {
       for (const body of ['{"__proto__":{"polluted":1}}', '{"constructor":{"prototype":{"polluted":1}}}']) {
-        const answer = await door.call('/v1/counter', { method: 'POST', headers: json, body });
+        const answer = await gateway.call('/v1/counter', { method: 'POST', headers: json, body });
         expectProblem(answer, 400, 'invalid-json');
       }
-      await door.call('/v1/things?__proto__[polluted]=1&constructor.prototype.polluted=1');
+      await gateway.call('/v1/things?__proto__[polluted]=1&constructor.prototype.polluted=1');
       expect(({} as { polluted?: unknown }).polluted).toBeUndefined();
       expect(seen.count).toBe(0);
     });
 
     it('do not read the body of whom they refuse', async () => {
       const body = `{"token":"${'x'.repeat(100_000)}"}`;
-      const answer = await door.call('/v1/jobs', { method: 'POST', headers: json, body });
+      const answer = await gateway.call('/v1/jobs', { method: 'POST', headers: json, body });
       expectProblem(answer, 401, 'unauthenticated');
     });
   });
 });
 
 describe('behind a proxy that is trusted', () => {
-  const door = new Door();
-  beforeAll(() => door.open({ TRUST_PROXY: '127.0.0.0/8' }));
-  afterAll(() => door.close());
+  const gateway = new GatewayUnderTest();
+  beforeAll(() => gateway.open({ TRUST_PROXY: '127.0.0.0/8' }));
+  afterAll(() => gateway.close());
 
   it('its word counts: TLS from now on', async () => {
     const over = async (proto: string) =>
-      (await door.call('/v1/things', { headers: { 'x-forwarded-proto': proto } })).headers.get(
+      (await gateway.call('/v1/things', { headers: { 'x-forwarded-proto': proto } })).headers.get(
         'strict-transport-security',
       );
     expect(await over('https')).toMatch(/^max-age=\d{8}/);
@@ -286,15 +286,15 @@ describe('behind a proxy that is trusted', () => {
   });
 
   it('the metrics are for those who are near, and not for its clients', async () => {
-    const from = (address: string) => door.call('/metrics', { headers: { 'x-forwarded-for': address } });
+    const from = (address: string) => gateway.call('/metrics', { headers: { 'x-forwarded-for': address } });
     expect((await from('10.1.2.3')).status).toBe(200);
     expectProblem(await from('203.0.113.9'), 404, 'not-found');
     expectProblem(await from('10.1.2.3, 203.0.113.9'), 404, 'not-found');
-    expect((await door.call('/metrics')).status).toBe(200);
+    expect((await gateway.call('/metrics')).status).toBe(200);
   });
 
   it('no page of another origin may call where none is named', async () => {
-    const answer = await door.call('/v1/things', { headers: { origin: shop } });
+    const answer = await gateway.call('/v1/things', { headers: { origin: shop } });
     expect(answer.headers.get('access-control-allow-origin')).toBeNull();
   });
 });

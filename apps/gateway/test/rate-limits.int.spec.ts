@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunningService } from '@jogakbo/service';
 import { eventually, privateRedis, type PrivateRedis } from '@jogakbo/testing';
 import { GatewaySettings } from '../src/settings.ts';
-import { type Answer, Door, expectProblem } from './door.ts';
+import { type Answer, GatewayUnderTest, expectProblem } from './door.ts';
 
 const from = (address: string) => ({ 'x-forwarded-for': address });
 
@@ -14,39 +14,39 @@ async function last(times: number, call: () => Promise<Answer>): Promise<Answer>
 }
 
 describe('rate limits', () => {
-  const door = new Door();
+  const gateway = new GatewayUnderTest();
   beforeAll(async () => {
-    await door.open({ TRUST_PROXY: 'loopback' });
+    await gateway.open({ TRUST_PROXY: 'loopback' });
     // Only now: until it is open it is asked again and again.
     const limits = { rateLimitAddress: '20/hour', rateLimitMember: '10/hour' } as const;
-    Object.assign(door.gateway.get(GatewaySettings), limits);
+    Object.assign(gateway.service.get(GatewaySettings), limits);
   });
-  afterAll(() => door.close());
+  afterAll(() => gateway.close());
 
   it('tell how they stand, and refuse an address that has used up its own', async () => {
-    const first = await door.call('/v1/things', { headers: from('203.0.113.1') });
+    const first = await gateway.call('/v1/things', { headers: from('203.0.113.1') });
     expect(first.headers.get('ratelimit-policy')).toBe('"address";q=20;w=3600');
     expect(first.headers.get('ratelimit')).toBe('"address";r=19;t=3600');
-    expect((await last(19, () => door.call('/v1/things', { headers: from('203.0.113.1') }))).status).toBe(
+    expect((await last(19, () => gateway.call('/v1/things', { headers: from('203.0.113.1') }))).status).toBe(
       200,
     );
-    const refused = await door.call('/v1/things', { headers: from('203.0.113.1') });
+    const refused = await gateway.call('/v1/things', { headers: from('203.0.113.1') });
     expectProblem(refused, 429, 'too-many-requests');
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(3_500);
     expect(refused.headers.get('ratelimit')).toMatch(/^"address";r=0;t=35\d\d$|^"address";r=0;t=3600$/);
-    expect((await door.call('/v1/things', { headers: from('203.0.113.2') })).status).toBe(200);
+    expect((await gateway.call('/v1/things', { headers: from('203.0.113.2') })).status).toBe(200);
   });
 
   it('count the addresses of one IPv6 network together, and what is not there too', async () => {
-    await last(20, () => door.call('/v1/nothing', { headers: from('2001:db8::1') }));
-    expect((await door.call('/v1/things', { headers: from('2001:db8::2') })).status).toBe(429);
-    expect((await door.call('/v1/things', { headers: from('2001:db8:1::1') })).status).toBe(200);
+    await last(20, () => gateway.call('/v1/nothing', { headers: from('2001:db8::1') }));
+    expect((await gateway.call('/v1/things', { headers: from('2001:db8::2') })).status).toBe(429);
+    expect((await gateway.call('/v1/things', { headers: from('2001:db8:1::1') })).status).toBe(200);
   });
 
   it('count a member wherever it comes from', async () => {
-    const token = await door.key.sign({ sub: 'm-busy' });
+    const token = await gateway.key.sign({ sub: 'm-busy' });
     let nth = 0;
-    const me = () => door.call('/v1/me', { token, headers: from(`198.51.100.${(nth += 1)}`) });
+    const me = () => gateway.call('/v1/me', { token, headers: from(`198.51.100.${(nth += 1)}`) });
     const tenth = await last(10, me);
     expect(tenth.status).toBe(200);
     expect(tenth.headers.get('ratelimit')).toMatch(/^"address";r=19;t=\d+, "member";r=0;t=\d+$/);
@@ -54,26 +54,26 @@ describe('rate limits', () => {
   });
 
   it('are stricter where the contract says so, for each caller of that route', async () => {
-    const count = (address: string) => door.call('/v1/counter', { body: {}, headers: from(address) });
+    const count = (address: string) => gateway.call('/v1/counter', { body: {}, headers: from(address) });
     const fifth = await last(5, () => count('203.0.113.7'));
     expect(fifth.status).toBe(200);
     expect(fifth.headers.get('ratelimit-policy')).toBe('"address";q=20;w=3600, "route";q=5;w=3600');
     expectProblem(await count('203.0.113.7'), 429, 'too-many-requests');
     expect((await count('203.0.113.8')).status).toBe(200);
-    expect((await door.call('/v1/counter', { headers: from('203.0.113.7') })).status).toBe(200);
+    expect((await gateway.call('/v1/counter', { headers: from('203.0.113.7') })).status).toBe(200);
   });
 
   it('count for the network as well, whichever member a token names, and whether or not it is good', async () => {
     const count = (token: string) =>
-      door.call('/v1/counter', { body: {}, token, headers: from('203.0.113.9') });
-    const fresh = (nth: number) => door.key.sign({ sub: `m-fresh-${nth}`, sid: `s-${nth}` });
+      gateway.call('/v1/counter', { body: {}, token, headers: from('203.0.113.9') });
+    const fresh = (nth: number) => gateway.key.sign({ sub: `m-fresh-${nth}`, sid: `s-${nth}` });
     for (let nth = 0; nth < 3; nth += 1) expect((await count(await fresh(nth))).status).toBe(200);
     for (let nth = 0; nth < 2; nth += 1) expectProblem(await count(`a.b.c${nth}`), 401, 'unauthenticated');
     expectProblem(await count(await fresh(5)), 429, 'too-many-requests');
     expectProblem(await count('a.b.d'), 429, 'too-many-requests');
     // Of an IPv6 network, whichever address: and each of them under a token of its own.
     const inNetwork = async (nth: number) =>
-      door.call('/v1/counter', {
+      gateway.call('/v1/counter', {
         ...{ body: {}, token: await fresh(10 + nth) },
         headers: from(`2001:db8:9::${nth + 1}`),
       });
@@ -82,9 +82,9 @@ describe('rate limits', () => {
   });
 
   it('count a member under the limit that a route has for members, wherever it comes from', async () => {
-    const token = await door.key.sign({ sub: 'm-travelling' });
+    const token = await gateway.key.sign({ sub: 'm-travelling' });
     const count = (nth: number) =>
-      door.call('/v1/counter', { body: {}, token, headers: from(`192.0.2.${nth}`) });
+      gateway.call('/v1/counter', { body: {}, token, headers: from(`192.0.2.${nth}`) });
     for (let nth = 1; nth <= 3; nth += 1) expect((await count(nth)).status).toBe(200);
     const fourth = await count(4);
     expectProblem(fourth, 429, 'too-many-requests');
@@ -92,12 +92,12 @@ describe('rate limits', () => {
   });
 
   it('say the longest time where several are used up', async () => {
-    const settings = door.gateway.get(GatewaySettings);
+    const settings = gateway.service.get(GatewaySettings);
     const usual = settings.rateLimitMember;
     settings.rateLimitMember = '1/second';
-    const token = await door.key.sign({ sub: 'm-hasty' });
+    const token = await gateway.key.sign({ sub: 'm-hasty' });
     const calls = Array.from({ length: 6 }, (_, nth) =>
-      door.call('/v1/counter', { body: {}, token, headers: from(`203.0.113.${20 + nth}`) }),
+      gateway.call('/v1/counter', { body: {}, token, headers: from(`203.0.113.${20 + nth}`) }),
     );
     const waits = (await Promise.all(calls)).map(({ headers }) => Number(headers.get('retry-after')));
     expect(waits.filter((wait) => wait === 1)).toHaveLength(2);
@@ -106,31 +106,31 @@ describe('rate limits', () => {
   });
 
   it('do not hold up the health of the gateway', async () => {
-    expect((await last(25, () => door.call('/health/live'))).status).toBe(200);
+    expect((await last(25, () => gateway.call('/health/live'))).status).toBe(200);
   });
 });
 
 describe('rate limits with Redis', () => {
-  const door = new Door();
+  const gateway = new GatewayUnderTest();
   let redis: PrivateRedis;
   let other: RunningService;
   beforeAll(async () => {
     redis = await privateRedis();
-    await door.open({ TRUST_PROXY: 'loopback', REDIS_URL: redis.url });
-    other = await door.gateway.startAnother();
+    await gateway.open({ TRUST_PROXY: 'loopback', REDIS_URL: redis.url });
+    other = await gateway.service.startAnother();
     await eventually(async () => (await fetch(`${other.url}/health/ready`)).status === 200);
     await eventually(async () => (await there('203.0.113.200')).status === 200);
     const limits = { rateLimitAddress: '10/hour' } as const;
-    Object.assign(door.gateway.get(GatewaySettings), limits);
+    Object.assign(gateway.service.get(GatewaySettings), limits);
     Object.assign(other.app.get(GatewaySettings), limits);
   }, 120_000);
   afterAll(async () => {
     await other?.stop();
-    await door.close();
+    await gateway.close();
     await redis?.drop();
   });
 
-  const here = (address: string) => door.call('/v1/things', { headers: from(address) });
+  const here = (address: string) => gateway.call('/v1/things', { headers: from(address) });
   const there = (address: string) => fetch(`${other.url}/v1/things`, { headers: from(address) });
 
   it('count over all replicas', async () => {

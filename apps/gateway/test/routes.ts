@@ -4,25 +4,25 @@ import { BrokerConnection, exchanges } from '@jogakbo/messaging';
 import { eventually } from '@jogakbo/testing';
 import { z } from 'zod';
 import { LateModule } from './demo.ts';
-import { type Door, expectProblem, id } from './door.ts';
+import { type GatewayUnderTest, expectProblem, id } from './door.ts';
 
-export const routes = (door: Door) =>
+export const routes = (gateway: GatewayUnderTest) =>
   describe('routes', () => {
     let broker: BrokerConnection | undefined;
     afterAll(() => broker?.close());
 
     it('that were not heard of yet are not denied', () =>
-      expectProblem(door.whileLearning, 503, 'unavailable'));
+      expectProblem(gateway.whileLearning, 503, 'unavailable'));
 
     it('that nobody announced are not there', async () => {
       for (const path of ['/v1/nothing', '/v1/things/', '/v1//things', '/v1/things/x/y', '/V1/things']) {
-        expectProblem(await door.call(path), 404, 'not-found');
+        expectProblem(await gateway.call(path), 404, 'not-found');
       }
     });
 
     it('cannot be tricked by the form of a path', async () => {
       for (const target of ['/v1/../v1/things', '/v1/%2e%2e/v1/things', '//v1/things', 'v1/things', '*']) {
-        const answer = await door.raw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+        const answer = await gateway.raw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
         expect({ target, answer }).toEqual({
           target,
           answer: expect.stringMatching(
@@ -34,7 +34,7 @@ export const routes = (door: Door) =>
     });
 
     it('may come with an origin before them, as proxies write them', async () => {
-      const answer = await door.raw(
+      const answer = await gateway.raw(
         'GET http://x/v1/things?limit=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
       );
       expect(answer).toMatch(/^HTTP\/1.1 400 [^]*"path":"limit"/);
@@ -42,50 +42,50 @@ export const routes = (door: Door) =>
 
     it('without HTTP binding cannot be reached', async () => {
       for (const path of ['/inside', '/demo.inside', '/v1/demo.inside']) {
-        expectProblem(await door.call(path), 404, 'not-found');
+        expectProblem(await gateway.call(path), 404, 'not-found');
       }
     });
 
     it('say which methods they have', async () => {
-      const answer = await door.call(`/v1/things/${id}`, { method: 'PUT', body: {} });
+      const answer = await gateway.call(`/v1/things/${id}`, { method: 'PUT', body: {} });
       expectProblem(answer, 405, 'method-not-allowed');
       expect(answer.headers.get('allow')).toBe('HEAD, GET, PATCH, DELETE, OPTIONS');
-      const options = await door.call('/v1/things', { method: 'OPTIONS' });
+      const options = await gateway.call('/v1/things', { method: 'OPTIONS' });
       expect({ status: options.status, allow: options.headers.get('allow') }).toEqual({
         status: 204,
         allow: 'HEAD, GET, OPTIONS',
       });
-      expectProblem(await door.call('/health/live', { method: 'POST', body: {} }), 405, 'method-not-allowed');
+      expectProblem(await gateway.call('/health/live', { method: 'POST', body: {} }), 405, 'method-not-allowed');
       for (const path of ['/%64ocs', '/%6detrics', '/health%2flive'])
-        expectProblem(await door.call(path), 404, 'not-found');
+        expectProblem(await gateway.call(path), 404, 'not-found');
       expect(
-        (await door.raw('PROPFIND /v1/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).slice(0, 12),
+        (await gateway.raw('PROPFIND /v1/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).slice(0, 12),
       ).toBe('HTTP/1.1 405');
     });
 
     it('are live as soon as they are announced, and answer 503 while their service is away', async () => {
-      expectProblem(await door.call('/v1/late'), 404, 'not-found');
-      const late = await door.run(LateModule);
-      await eventually(async () => (await door.call('/v1/late')).status === 200, 2_000);
-      expect((await door.call('/openapi.json')).body.paths).toHaveProperty('/v1/late');
+      expectProblem(await gateway.call('/v1/late'), 404, 'not-found');
+      const late = await gateway.run(LateModule);
+      await eventually(async () => (await gateway.call('/v1/late')).status === 200, 2_000);
+      expect((await gateway.call('/openapi.json')).body.paths).toHaveProperty('/v1/late');
       await late.stop();
-      const away = await door.call('/v1/late');
+      const away = await gateway.call('/v1/late');
       expectProblem(away, 503, 'unavailable');
       expect(away.headers.get('retry-after')).toBe('1');
-      const back = await door.run(LateModule);
-      await eventually(async () => (await door.call('/v1/late')).status === 200, 2_000);
+      const back = await gateway.run(LateModule);
+      await eventually(async () => (await gateway.call('/v1/late')).status === 200, 2_000);
       await back.stop();
     });
 
     it('of an instance that fell silent answer 503', async () => {
       // What is asked arrives somewhere: only its silence says that nobody works on it.
-      broker = await new BrokerConnection().open(door.gateway.broker.url, 'killed');
+      broker = await new BrokerConnection().open(gateway.service.broker.url, 'killed');
       const channel = await broker.model!.createChannel();
       const { queue } = await channel.assertQueue('', { exclusive: true });
       await channel.assertExchange(exchanges.requests('killed'), 'topic');
       await channel.bindQueue(queue, exchanges.requests('killed'), 'killed.ask');
       const instances = service('instances').event('announced', z.any());
-      await door.gateway.announce(
+      await gateway.service.announce(
         instances({
           service: 'killed',
           version: '1',
@@ -114,22 +114,22 @@ export const routes = (door: Door) =>
           },
         }),
       );
-      const ask = () => door.call('/v1/killed', { token: door.member });
+      const ask = () => gateway.call('/v1/killed', { token: gateway.member });
       await eventually(async () => (await ask()).status === 504);
       const silent = await eventually(async () => {
         const answer = await ask();
         return answer.status === 503 && answer;
       });
       expectProblem(silent, 503, 'unavailable');
-      expectProblem(await door.call('/v1/killed'), 401, 'unauthenticated');
+      expectProblem(await gateway.call('/v1/killed'), 401, 'unauthenticated');
     });
 
     it('show nothing of the inside when they fail', async () => {
-      const failed = await door.call('/v1/failures', { body: { how: 'throw' } });
+      const failed = await gateway.call('/v1/failures', { body: { how: 'throw' } });
       expectProblem(failed, 500, 'internal');
       expect(JSON.stringify(failed.body)).not.toMatch(/hunter2|db\.internal|demo|stack/);
       expect(failed.body.detail).toBeUndefined();
-      const late = await door.call('/v1/failures', { body: { how: 'hang' } });
+      const late = await gateway.call('/v1/failures', { body: { how: 'hang' } });
       expectProblem(late, 504, 'timeout');
       expect(JSON.stringify(late.body)).not.toContain('demo');
     });

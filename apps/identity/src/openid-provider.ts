@@ -37,7 +37,7 @@ export const clientAuthMethods = ['client_secret_basic', 'none'] as const;
 export const scopes = ['openid', 'offline_access', 'profile', 'email'];
 
 /**
- * OpenID Connect for those who are not of this house. What they get opens their own doors and `userinfo`, and nothing of
+ * OpenID Connect for other applications. Their tokens are valid for themselves and for `userinfo`, and not for
  * the store's API: their access tokens are opaque, and only this provider knows them.
  */
 export class OpenIdProvider {

@@ -33,7 +33,7 @@ export class SigningKey {
 export const algorithm = 'ES256';
 /** For ID tokens of clients that ask for it: OpenID Connect Discovery 1.0 demands it. Access tokens are never signed with it. */
 export const rsaAlgorithm = 'RS256';
-/** Whom access tokens are for: everything behind the public door. */
+/** Whom access tokens are for: all services behind the gateway. */
 export const audience = 'jogakbo';
 /** Much shorter than a new key is known before it signs. */
 const readEvery = 30_000;

@@ -5,7 +5,7 @@ import { AnswerPage, GetJwks, GetOpenIdConfiguration } from '@jogakbo/contracts-
 import type { ServiceUnderTest } from '@jogakbo/testing';
 
 /** What a gateway does for identity, and no more: pages as they are, and the two documents. */
-export class Door {
+export class StandInGateway {
   readonly #server = createServer();
   /** Where requests come from, as a gateway would see it. */
   address = '203.0.113.7';

@@ -45,7 +45,7 @@ describe('the pages of OpenID Connect', () => {
     const refused = await browser.open(action, { email, password });
     expect(refused.status).toBe(429);
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800);
-    partner.door.address = '203.0.113.8';
+    partner.gateway.address = '203.0.113.8';
     const elsewhere = new Browser(partner.origin);
     const page = await elsewhere.open((await partner.begin()).address);
     expect((await elsewhere.open(getAction(page.text), { email, password })).status).toBe(200);

@@ -2,7 +2,7 @@ import { SignUp } from '@jogakbo/contracts-identity';
 import { getAction, Browser, ServiceUnderTest } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { IdentityModule } from '../src/identity.module.ts';
-import { Door } from './door.ts';
+import { StandInGateway } from './door.ts';
 
 export const password = '조각보-correct-horse';
 export const secret = 'a-secret-of-the-partner-that-is-long-enough';
@@ -13,12 +13,12 @@ export const appUri = 'http://127.0.0.1:9/app';
 export class Partner {
   identity!: ServiceUnderTest;
   origin!: string;
-  readonly door = new Door();
+  readonly gateway = new StandInGateway();
   client!: openid.Configuration;
   #count = 0;
 
   async open(): Promise<void> {
-    this.origin = await this.door.open(() => this.identity);
+    this.origin = await this.gateway.open(() => this.identity);
     this.identity = await ServiceUnderTest.start(IdentityModule, {
       TOKEN_ISSUER: this.origin,
       OIDC_CLIENTS: JSON.stringify([
@@ -31,7 +31,7 @@ export class Partner {
   }
 
   async close(): Promise<void> {
-    this.door.close();
+    this.gateway.close();
     await this.identity?.stop();
   }
 

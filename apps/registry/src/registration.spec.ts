@@ -17,7 +17,7 @@ const announced = {
 const offered = (...routes: string[]) => ({ asks: [], hears: [], routes, access: 'public' });
 const grants = new Grants([
   {
-    ...{ service: 'shop', calls: [], hears: [], tells: [], door: false },
+    ...{ service: 'shop', calls: [], hears: [], tells: [], isGateway: false },
     contracts: [
       { name: 'shop.list', kind: 'query', offered: offered('GET /v1/things') },
       { name: 'shop.page', kind: 'query', offered: offered('GET /oidc/*', 'POST /oidc/*') },

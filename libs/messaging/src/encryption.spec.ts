@@ -158,7 +158,7 @@ describe('the key to encrypt with', () => {
     const register = (text: string | undefined, service = 'shop') =>
       new Grants([
         {
-          ...{ service, calls: [], hears: [], tells: [], door: false },
+          ...{ service, calls: [], hears: [], tells: [], isGateway: false },
           contracts: [{ name: 'shop.pay', kind: 'command', sensitive: true }],
           encryptionKeys: text === undefined ? undefined : [...getKeys(text).publicKeys],
         },

@@ -6,7 +6,7 @@ const described = (
   routes: string[],
   more: Partial<BusDescription> = {},
 ): BusDescription => ({
-  ...{ service, calls: [], hears: [], tells: [], door: false },
+  ...{ service, calls: [], hears: [], tells: [], isGateway: false },
   contracts: routes.map((route, at) => ({
     ...{ name: `${service}.get-${at}`, kind: 'query' as const },
     offered: { asks: [], hears: [], routes: [route], access: 'member' },
@@ -58,7 +58,7 @@ describe('whose a route is', () => {
 
 describe('who may do what', () => {
   const grants = new Grants([
-    described('door', [], { door: true }),
+    described('gateway', [], { isGateway: true }),
     described('shop', ['GET /v1/orders'], { calls: ['stock.reserve'], hears: ['stock.reserved'] }),
     {
       ...described('stock', []),
@@ -72,8 +72,8 @@ describe('who may do what', () => {
   it('calls what it declares, and the gateway what is offered to it', () => {
     expect(grants.mayCall('shop', 'stock.reserve')).toBe(true);
     expect(grants.mayCall('shop', 'stock.change')).toBe(false);
-    expect(grants.mayCall('door', 'shop.get-0')).toBe(true);
-    expect(grants.mayCall('door', 'stock.reserve')).toBe(false);
+    expect(grants.mayCall('gateway', 'shop.get-0')).toBe(true);
+    expect(grants.mayCall('gateway', 'stock.reserve')).toBe(false);
     expect(grants.mayCall('stock', 'shop.get-0')).toBe(false);
   });
 
@@ -81,7 +81,7 @@ describe('who may do what', () => {
     expect([grants.mayHear('shop', 'stock.reserved'), grants.mayHear('stock', 'stock.other')]).toEqual([
       ...[true, false],
     ]);
-    expect([grants.isGateway('door'), grants.isGateway('shop'), grants.isGateway('other')]).toEqual([
+    expect([grants.isGateway('gateway'), grants.isGateway('shop'), grants.isGateway('other')]).toEqual([
       ...[true, false, false],
     ]);
     expect([grants.isService('shop'), grants.isService('other')]).toEqual([true, false]);

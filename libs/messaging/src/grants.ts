@@ -36,7 +36,7 @@ export const BusDescription = z.object({
   /** Events of the platform that it announces beside its own. */
   tells: z.array(z.string()),
   /** True for the public gateway: it may ask for all that is offered to it, and hear what clients wait for. */
-  door: z.boolean(),
+  isGateway: z.boolean(),
   /** The deploy step adds them; a build has none. */
   encryptionKeys: EncryptionKeys.optional(),
 });
@@ -58,7 +58,7 @@ export interface GrantedRoute {
 
 /** Adds what the gateway may do, which depends on what the others offer. */
 export function withOffers(one: BusDescription, all: readonly BusDescription[]): BusDescription {
-  if (!one.door) return one;
+  if (!one.isGateway) return one;
   const offers = all.flatMap(({ contracts }) => contracts.filter(({ offered }) => offered));
   return {
     ...one,
@@ -137,9 +137,9 @@ export class Grants {
 
   constructor(services: readonly BusDescription[]) {
     for (const one of services) {
-      const { service, calls, hears, door, contracts, encryptionKeys = [] } = withOffers(one, services);
+      const { service, calls, hears, isGateway, contracts, encryptionKeys = [] } = withOffers(one, services);
       this.#keys.set(service, encryptionKeys);
-      if (door) this.#gateways.add(service);
+      if (isGateway) this.#gateways.add(service);
       this.#hears.set(service, new Set(hears));
       for (const name of calls) {
         const callers = this.#callers.get(name);

@@ -3,11 +3,11 @@ import type { BusDescription } from './grants.ts';
 import { computePermissions, type Permissions } from './permissions.ts';
 
 const described = (service: string, more: Partial<BusDescription> = {}): BusDescription => ({
-  ...{ service, contracts: [], calls: [], hears: [], tells: [], door: false },
+  ...{ service, contracts: [], calls: [], hears: [], tells: [], isGateway: false },
   ...more,
 });
 const store = [
-  described('door', { door: true }),
+  described('gateway', { isGateway: true }),
   described('shop', {
     contracts: [
       {
@@ -35,7 +35,7 @@ const shop = all.get('shop')!;
 const topic = (of: Permissions, exchange: string) => of.topics.find((one) => one.exchange === exchange)!;
 /** Each exchange of each receiver. */
 const everyExchange = ['requests', 'events', 'replies', 'retry', 'dead'].flatMap((family) =>
-  ['door', 'shop', 'stock', 'boss', 'instances', 'settings', 'shopX'].map((name) => `${family}.${name}`),
+  ['gateway', 'shop', 'stock', 'boss', 'instances', 'settings', 'shopX'].map((name) => `${family}.${name}`),
 );
 const fits = (pattern: string, ...names: string[]) => names.filter((name) => new RegExp(pattern).test(name));
 
@@ -65,7 +65,7 @@ describe('what a login may do', () => {
   it('writes to the exchanges of those that it calls and answers, and to its own', () => {
     expect(fits(shop.write, ...everyExchange, 'amq.default', 'amq.topic', '').sort()).toEqual([
       ...['dead.shop', 'events.instances', 'events.settings', 'events.shop'],
-      ...['replies.boss', 'replies.door', 'replies.shop'],
+      ...['replies.boss', 'replies.gateway', 'replies.shop'],
       ...['requests.shop', 'requests.stock', 'retry.shop'],
     ]);
   });
@@ -106,8 +106,8 @@ describe('what a login may do', () => {
   });
 
   it('answers those who call it, and takes only answers to itself', () => {
-    const names = ['reply.door.1', 'reply.boss.1', 'reply.shop.1', 'reply.stock.1', 'reply.shop.*', '#'];
-    for (const caller of ['door', 'boss', 'shop'])
+    const names = ['reply.gateway.1', 'reply.boss.1', 'reply.shop.1', 'reply.stock.1', 'reply.shop.*', '#'];
+    for (const caller of ['gateway', 'boss', 'shop'])
       expect(fits(topic(shop, `replies.${caller}`).write, ...names)).toEqual([`reply.${caller}.1`]);
     expect(topic(shop, 'replies.stock')).toBeUndefined();
     expect(fits(topic(shop, 'replies.shop').read, ...names)).toEqual(['reply.shop.1']);
@@ -125,8 +125,8 @@ describe('what a login may do', () => {
     ]);
   });
 
-  it('lets the door ask for all that is offered over HTTP, and hear what clients wait for', () => {
-    const door = all.get('door')!;
+  it('lets the gateway ask for all that is offered over HTTP, and hear what clients wait for', () => {
+    const gateway = all.get('gateway')!;
     const names = [
       'shop.buy',
       'stock.count',
@@ -135,10 +135,10 @@ describe('what a login may do', () => {
       'shop.bought',
       'stock.reserved',
     ];
-    const keys = (owner: string) => fits(topic(door, `requests.${owner}`).write, ...names);
+    const keys = (owner: string) => fits(topic(gateway, `requests.${owner}`).write, ...names);
     expect([keys('shop'), keys('stock')]).toEqual([['shop.buy', 'shop.outcome'], ['stock.count']]);
-    expect(fits(topic(door, 'events.shop').read, ...names)).toEqual(['shop.bought']);
-    expect(topic(door, 'events.stock')).toBeUndefined();
-    expect(topic(door, 'requests.door')).toBeUndefined();
+    expect(fits(topic(gateway, 'events.shop').read, ...names)).toEqual(['shop.bought']);
+    expect(topic(gateway, 'events.stock')).toBeUndefined();
+    expect(topic(gateway, 'requests.gateway')).toBeUndefined();
   });
 });

@@ -11,7 +11,7 @@ import { serviceOptions, type ServiceOptions } from './service.ts';
  */
 export function describeBus(module: Type): BusDescription {
   const options = serviceOptions(module);
-  const { contract, calls = [], door = false } = options;
+  const { contract, calls = [], isGateway = false } = options;
   const hears = [...eventsHeard(options), SettingsChanged, SettingsAsked].filter(
     ({ service }) => service !== contract.name,
   );
@@ -26,11 +26,11 @@ export function describeBus(module: Type): BusDescription {
     calls: listNames([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
     hears: listNames(hears),
     tells: listNames([SettingsTold]),
-    door,
+    isGateway,
   };
 }
 
-/** Whether the door asks for it: it has a route, is pages, or answers in place of one that does. */
+/** Whether the gateway asks for it: it has a route, is pages, or answers in place of one that does. */
 const isOffered = (one: AnyContract): one is AnyRequest =>
   one.kind !== 'event' && Boolean(one.http ?? one.pages ?? one.standsInFor);
 

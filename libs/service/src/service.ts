@@ -12,8 +12,8 @@ export interface ServiceOptions {
   calls?: AnyRequest[];
   /** Events of other services that it hears as soft state, while it runs (`Listener`). */
   listensTo?: AnyEvent[];
-  /** True for the public door: it may ask for all that any service offers over HTTP. */
-  door?: boolean;
+  /** True for the gateway: it may ask for all that any service offers over HTTP. */
+  isGateway?: boolean;
   /** Classes with `@Controller()` whose methods carry `@Handles(Contract)`, one use case each. */
   handlers?: Type[];
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- sagas of one list differ in key and state

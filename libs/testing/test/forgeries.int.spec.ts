@@ -15,8 +15,8 @@ import { eventually, privateBroker, type PrivateBroker } from '../src/index.ts';
 // A login is known to the whole broker: another run of this suite must not take it away.
 const unique = randomBytes(4).toString('hex').replace(/\d/g, 'x');
 const named = (name: string) => `${name}${unique}`;
-const [vaultName, doorName, friendName, thiefName, bossName] = [
-  ...['vault', 'door', 'friend', 'thief', 'boss'].map(named),
+const [vaultName, gatewayName, friendName, thiefName, bossName] = [
+  ...['vault', 'gateway', 'friend', 'thief', 'boss'].map(named),
 ] as [string, string, string, string, string];
 const vault = service(vaultName);
 const Open = vault.command('open', { input: z.strictObject({ box: z.string() }) });
@@ -96,7 +96,7 @@ const death = (queue: string) => ({
   ...{ count: 1, exchange: requests, queue, reason: 'expired', 'routing-keys': [Open.name] },
 });
 const forgeries = (content: Buffer, messageId: string): Record<string, Headers> => {
-  const first = { sender: doorName, failures: 2, 'first-failed-at': new Date().toISOString() };
+  const first = { sender: gatewayName, failures: 2, 'first-failed-at': new Date().toISOString() };
   const foreign = new Marks(ServiceKey.random());
   return {
     nothing: {},
@@ -131,7 +131,7 @@ describe('a message that pretends', () => {
 
   beforeAll(async () => {
     broker = await privateBroker();
-    const names = [vaultName, doorName, friendName, thiefName, bossName];
+    const names = [vaultName, gatewayName, friendName, thiefName, bossName];
     const urls = Object.fromEntries(
       await Promise.all(names.map(async (name) => [name, await broker.login(name)] as const)),
     );
@@ -142,13 +142,13 @@ describe('a message that pretends', () => {
     const boss = channels[bossName]!;
     await assertGrantsStream(boss);
     const declares = (name: string, more: object = {}) => ({
-      ...{ service: name, contracts: [], calls: [], hears: [], tells: [], door: false },
+      ...{ service: name, contracts: [], calls: [], hears: [], tells: [], isGateway: false },
       ...more,
     });
     const offered = { asks: [], hears: [], routes: ['POST /v1/openings'], access: 'operator' };
     const registered = [
       declares(vaultName, { contracts: [{ name: Open.name, kind: 'command', offered }], hears: [Shut.name] }),
-      declares(doorName, { door: true }),
+      declares(gatewayName, { isGateway: true }),
       declares(friendName, { calls: [Open.name] }),
       declares(thiefName, { calls: [Peek.name] }),
     ];
@@ -170,14 +170,14 @@ describe('a message that pretends', () => {
   /** Sent by the gateway after everything else: when it is open, all before it has been decided. */
   async function afterAllThat(): Promise<void> {
     const box = `last ${randomUUID()}`;
-    await straight(requests, Open.name)(channels[doorName]!, command(box), {
-      ...{ messageId: randomUUID(), userId: doorName },
+    await straight(requests, Open.name)(channels[gatewayName]!, command(box), {
+      ...{ messageId: randomUUID(), userId: gatewayName },
     });
     await eventually(() => opened.has(box) || undefined);
   }
 
-  const mayOpen = [doorName, friendName, vaultName, bossName];
-  const all = [doorName, friendName, vaultName, bossName, thiefName, 'nobody'];
+  const mayOpen = [gatewayName, friendName, vaultName, bossName];
+  const all = [gatewayName, friendName, vaultName, bossName, thiefName, 'nobody'];
 
   it.each(Object.keys(ways))(
     '%s is taken for what the broker knows of its sender, whatever its headers say',
@@ -198,11 +198,11 @@ describe('a message that pretends', () => {
           const again = name === bossName && ('sender' in headers || 'mark' in headers);
           const says = again && !('mark' in headers) && headers['replayed-for'] === vaultName;
           const isOpened = mayOpen.includes(name) && (!again || says);
-          const isGateway = name === doorName || says;
+          const isGateway = name === gatewayName || says;
           taken.push(box);
           if (isOpened)
             expected.set(box, {
-              sender: says ? doorName : name,
+              sender: says ? gatewayName : name,
               member: isGateway ? 'm-1' : undefined,
               address: isGateway ? address : undefined,
             });
@@ -223,18 +223,18 @@ describe('a message that pretends', () => {
   it('keeps who sent it, and for whom, over retries and a replay', async () => {
     const box = `stiff ${randomUUID()}`;
     const messageId = randomUUID();
-    await straight(requests, Open.name)(channels[doorName]!, command(box), {
-      ...{ messageId, userId: doorName, headers: { caller, address } },
+    await straight(requests, Open.name)(channels[gatewayName]!, command(box), {
+      ...{ messageId, userId: gatewayName, headers: { caller, address } },
     });
     await eventually(() => opened.has(box) || undefined);
-    expect(opened.get(box)).toEqual({ sender: doorName, member: 'm-1', address });
+    expect(opened.get(box)).toEqual({ sender: gatewayName, member: 'm-1', address });
   });
 
   it('keeps who sent it, and not for whom, when an operator edits it', async () => {
     const messageId = randomUUID();
     const wrong = Buffer.from(JSON.stringify({ pattern: Open.name, data: { box: 17 } }));
-    await straight(requests, Open.name)(channels[doorName]!, wrong, {
-      ...{ messageId, userId: doorName, headers: { caller, address } },
+    await straight(requests, Open.name)(channels[gatewayName]!, wrong, {
+      ...{ messageId, userId: gatewayName, headers: { caller, address } },
     });
     const letter = await eventually(async () => {
       const next = await channels[bossName]!.get(queues.dead(vaultName), { noAck: true });
@@ -257,7 +257,7 @@ describe('a message that pretends', () => {
     await sends(channels[bossName]!, command(boxes[0]!), { ...sent, headers: edit });
     await eventually(() => opened.has(boxes[0]!) || undefined);
     expect(boxes.map((box) => opened.get(box))).toEqual([
-      { sender: doorName, member: undefined, address: undefined },
+      { sender: gatewayName, member: undefined, address: undefined },
       undefined,
       undefined,
       // Its own word, as that of any login.
@@ -270,7 +270,7 @@ describe('a message that pretends', () => {
     const send = (way: Send, name: string, box: string, headers: Headers = {}) =>
       way(channels[name]!, event(box), { messageId: randomUUID(), userId: name, headers });
     const direct = straight(exchanges.events(Shut.name), Shut.name);
-    for (const name of [thiefName, doorName, vaultName, bossName]) await send(direct, name, `of ${name}`);
+    for (const name of [thiefName, gatewayName, vaultName, bossName]) await send(direct, name, `of ${name}`);
     // Its owner's words, through a queue that only the owner can have filled: the broker cannot tell when.
     await send(viaOwnQueue(exchanges.events(Shut.name), Shut.name), friendName, 'kept');
     await send(viaOwnQueue(dead, queues.events(vaultName)), friendName, 'kept as well');
@@ -287,7 +287,7 @@ describe('a message that pretends', () => {
       calls: [Open.name],
       hears: [],
       tells: [],
-      door: true,
+      isGateway: true,
     };
     const content = Buffer.from(JSON.stringify({ services: [declares] }));
     for (const userId of [thiefName, undefined])

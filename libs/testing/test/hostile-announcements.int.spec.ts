@@ -60,9 +60,9 @@ describe('an announcement of one who has nothing but the login of a service', ()
     const ladder = [50, 100];
     await assertGrantsStream(boss);
     const registered = [
-      { service: shopName, contracts: [], calls: [Pay.name], hears: [], tells: [], door: false },
+      { service: shopName, contracts: [], calls: [Pay.name], hears: [], tells: [], isGateway: false },
       {
-        ...{ service: bankName, calls: [], hears: [], tells: [], door: false },
+        ...{ service: bankName, calls: [], hears: [], tells: [], isGateway: false },
         contracts: [{ name: Pay.name, kind: 'command' as const, sensitive: true }],
         encryptionKeys: [...bankKeys.publicKeys],
       },

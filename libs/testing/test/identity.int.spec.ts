@@ -145,7 +145,7 @@ describe('where every service has a login of its own', () => {
     const ladder = [50, 100, 200];
     await assertGrantsStream(boss);
     const declares = (name: string, calls: string[], hears: string[] = []) => ({
-      ...{ service: name, contracts: [], calls, hears, tells: [], door: false },
+      ...{ service: name, contracts: [], calls, hears, tells: [], isGateway: false },
     });
     const registered = [
       declares(bakeryName, [Weigh.name], [Ground.name, Whisper.name]),

@@ -133,7 +133,7 @@ async function load(urls: URL[], connections: number): Promise<Figures> {
   return { rate: times.length / seconds, p50: at(0.5), p99: at(0.99), cpu };
 }
 
-/** @param process which of them has the door */
+/** @param process which of them runs the gateway */
 function shown({ rate, p50, p99, cpu }: Figures, process: number): string {
   return `${rate.toFixed(0).padStart(5)}/s (p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${cpu[process]!.toFixed(0)} µs of a processor)`;
 }

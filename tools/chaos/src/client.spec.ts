@@ -5,24 +5,24 @@ import { devNull } from 'node:os';
 import { Client } from './client.ts';
 import { ClientLog } from './client-log.ts';
 
-let door: Server;
+let server: Server;
 let issued = 0;
 
 beforeAll(async () => {
   // Like the real one it refuses a token that is not valid now, also where none is needed.
-  door = createServer(({ headers: { authorization }, url }, response) => {
+  server = createServer(({ headers: { authorization }, url }, response) => {
     const answer = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     if (authorization && authorization !== `Bearer ${issued}`) answer(401, { code: 'unauthenticated' });
     else if (url === '/v1/sessions') answer(201, { accessToken: String((issued += 1)) });
     else answer(200, { memberId: 'member-1' });
   }).listen(0, '127.0.0.1');
-  await once(door, 'listening');
+  await once(server, 'listening');
 });
-afterAll(() => new Promise((resolve) => door.close(resolve)));
+afterAll(() => new Promise((resolve) => server.close(resolve)));
 
 it('signs in again when its token has expired, and asks on', async () => {
-  const url = `http://127.0.0.1:${(door.address() as { port: number }).port}`;
+  const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
   const login = { email: 'member@example.com', password: 'password' };
   const client = new Client(url, new ClientLog(devNull), login, AbortSignal.timeout(2_000));
   await client.signIn();

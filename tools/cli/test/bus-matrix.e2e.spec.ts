@@ -24,7 +24,7 @@ const server = findInstalledBroker();
 const apps = listApps();
 const names = apps.map(({ name }) => name);
 const platformEvents = ['instances.announced', 'instances.beat', 'instances.roll-call'];
-const door = 'gateway';
+const gateway = 'gateway';
 
 /** Every service of the store tries everything at a broker that has the permissions of the real deploy step. */
 (server ? describe : describe.skip)('what each login may do on the bus', () => {
@@ -125,12 +125,12 @@ const door = 'gateway';
   const mayCall = (service: string, { name, owner, offered }: ReturnType<typeof requests>[number]) =>
     owner === service ||
     of(service).calls.includes(name) ||
-    (service === door && (offered !== undefined || asked().includes(name)));
+    (service === gateway && (offered !== undefined || asked().includes(name)));
   const mayHear = (service: string, name: string, owner: string) =>
     owner === service ||
     platformEvents.includes(name) ||
     of(service).hears.includes(name) ||
-    (service === door && waitedFor().includes(name));
+    (service === gateway && waitedFor().includes(name));
 
   const counted = { allowed: 0, refused: 0 };
   /** A matrix in which nothing was tried, or nothing allowed, would prove nothing. */
@@ -337,7 +337,7 @@ const door = 'gateway';
         const mayIt = names.includes(service) && mayCall(service, one);
         if (grants.mayCall(service, one.name) !== mayIt) wrong.push(`${service} calls ${one.name}`);
       }
-      if (grants.isGateway(service) !== (service === door)) wrong.push(`${service} is a gateway`);
+      if (grants.isGateway(service) !== (service === gateway)) wrong.push(`${service} is a gateway`);
       if (grants.isService(service) !== names.includes(service)) wrong.push(`${service} is a service`);
     }
     expect(wrong).toEqual([]);

@@ -4,7 +4,7 @@ import { until } from './jogakbo.ts';
 import { Store } from './store.ts';
 
 /** A store with a second gateway beside the first, and a Redis between them. */
-export class Doors {
+export class TwoGateways {
   readonly store = new Store();
   redis!: PrivateRedis;
   second!: Another;

@@ -67,7 +67,7 @@ export class FakeWorkspace extends Jogakbo {
       }),
     );
     writeFileSync(join(app, 'dist', 'main.js'), main);
-    const bus = { service: name, contracts: [], calls: [], hears: [], tells: [], door: name === 'gateway' };
+    const bus = { service: name, contracts: [], calls: [], hears: [], tells: [], isGateway: name === 'gateway' };
     writeFileSync(join(app, 'dist', 'bus.json'), JSON.stringify(bus));
   }
 }

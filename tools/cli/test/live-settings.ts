@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { until } from './jogakbo.ts';
-import { type Doors } from './doors.ts';
+import { type TwoGateways } from './doors.ts';
 
 interface Report {
   instance: string;
@@ -16,7 +16,7 @@ const patience = 5_000;
  * @returns milliseconds from the answer to the change
  */
 export async function setLive(
-  { store }: Doors,
+  { store }: TwoGateways,
   application: string,
   [key, value]: [string, string | null],
   instances: Record<string, number>,
@@ -49,12 +49,12 @@ const everybody = {
   ...{ payments: 1, registry: 1, search: 1 },
 };
 
-export const liveSettings = (doors: Doors) =>
+export const liveSettings = (gateways: TwoGateways) =>
   describe('a change at the config server', () => {
     it('is in force in every instance of every service within a second', async () => {
       const times: number[] = [];
       for (const value of ['debug', 'warn', null])
-        times.push(await setLive(doors, 'application', ['logLevel', value], everybody));
+        times.push(await setLive(gateways, 'application', ['logLevel', value], everybody));
       console.info(`a setting was in force in all instances after ${times.join(', ')} ms`);
     }, 60_000);
 
@@ -62,7 +62,7 @@ export const liveSettings = (doors: Doors) =>
       const times: number[] = [];
       const policies = [{ search: { retries: 0 } }, { search: { retries: 1 }, catalog: { queue: 1_000 } }];
       for (const value of [...policies.map((policy) => JSON.stringify(policy)), null])
-        times.push(await setLive(doors, 'application', ['callPolicies', value], everybody));
+        times.push(await setLive(gateways, 'application', ['callPolicies', value], everybody));
       console.info(`a policy was in force in all instances after ${times.join(', ')} ms`);
     }, 60_000);
   });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { holdDown, killOnce } from './hold-down.ts';
 import { until } from './jogakbo.ts';
 import { setLive } from './live-settings.ts';
-import { type Doors } from './doors.ts';
+import { type TwoGateways } from './doors.ts';
 import { Outsider, registered } from './outsider.ts';
 
 /** Between two purchases, in milliseconds. */
@@ -25,9 +25,9 @@ interface Purchase {
 const percentile = (times: number[], share: number) =>
   Math.round(times.toSorted((a, b) => a - b)[Math.floor(times.length * share)]!);
 
-export const missedByNobody = (doors: Doors) =>
+export const missedByNobody = (gateways: TwoGateways) =>
   describe('registry and config', () => {
-    const { store } = doors;
+    const { store } = gateways;
     const outsider = new Outsider('hello');
     let buyer: { email: string; token: string };
     let productId: string;
@@ -38,7 +38,7 @@ export const missedByNobody = (doors: Doors) =>
       productId = await store.product(pieces);
       await outsider.join(store);
       await until(async () => (await store.call('GET', '/v1/hello')).status === 200);
-      await setLive(doors, 'notifications', ['logLevel', 'debug'], { notifications: 1 });
+      await setLive(gateways, 'notifications', ['logLevel', 'debug'], { notifications: 1 });
     });
     afterAll(() => outsider.close());
 

@@ -47,7 +47,7 @@ async function obtainTokens(email: string, browser = new Browser(origin)) {
   return openid.authorizationCodeGrant(client, url, checks);
 }
 
-describe('a member of the store signs in elsewhere, through the public door', () => {
+describe('a member of the store signs in elsewhere, through the gateway', () => {
   it('with a certified client: discovery, code with PKCE, userinfo, refresh', async () => {
     expect(client.serverMetadata()).toMatchObject({
       issuer: origin,
@@ -106,7 +106,7 @@ describe('a member of the store signs in elsewhere, through the public door', ()
   });
 });
 
-describe('at that door', () => {
+describe('at that gateway', () => {
   it.each([
     ['a request without PKCE', (url: URL) => url.searchParams.delete('code_challenge'), 'invalid_request'],
     ['plain PKCE', (url: URL) => url.searchParams.set('code_challenge_method', 'plain'), 'invalid_request'],

@@ -1,19 +1,19 @@
 import { describe, expect, it } from '@jest/globals';
 import { holdDown, startAnother } from './hold-down.ts';
 import { until } from './jogakbo.ts';
-import { type Doors } from './doors.ts';
+import { type TwoGateways } from './doors.ts';
 import { registered } from './outsider.ts';
 
 /** Three beats of two seconds, and a moment in which it is seen. */
 const threeBeats = 6_500;
 
-export const outOfRotation = (doors: Doors) =>
+export const outOfRotation = (gateways: TwoGateways) =>
   describe('an instance', () => {
-    const { store } = doors;
+    const { store } = gateways;
     const atGateways = async () => {
       const answers = await Promise.all([
         store.call('GET', '/health/ready'),
-        store.call('GET', '/health/ready', { url: doors.second.url }),
+        store.call('GET', '/health/ready', { url: gateways.second.url }),
       ]);
       return answers.every(({ status }) => status === 503);
     };
@@ -29,7 +29,7 @@ export const outOfRotation = (doors: Doors) =>
     it('that is killed is out of rotation within six seconds, at the gateways and at the registry', async () => {
       const [comeBack, times] = await Promise.all([holdDown(store, 'orders'), timesUntilGone('orders')]);
       await comeBack();
-      await until(() => doors.areReady());
+      await until(() => gateways.areReady());
       console.info(`killed: gone at the gateways after ${times[0]} ms, at the registry after ${times[1]} ms`);
       expect(Math.max(...times)).toBeLessThan(threeBeats);
     }, 60_000);
@@ -40,7 +40,7 @@ export const outOfRotation = (doors: Doors) =>
         timesUntilGone('orders'),
       ]);
       await comeBack();
-      await until(() => doors.areReady());
+      await until(() => gateways.areReady());
       console.info(
         `drained: gone at the gateways after ${times[0]} ms, at the registry after ${times[1]} ms`,
       );

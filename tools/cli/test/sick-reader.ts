@@ -3,14 +3,14 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { holdDown } from './hold-down.ts';
 import { until } from './jogakbo.ts';
 import { setLive } from './live-settings.ts';
-import { type Doors } from './doors.ts';
+import { type TwoGateways } from './doors.ts';
 
 const closed = 0;
 const open = 2;
 
-export const sickReader = (doors: Doors) =>
+export const sickReader = (gateways: TwoGateways) =>
   describe('while search is killed', () => {
-    const { store } = doors;
+    const { store } = gateways;
     let buyer: { email: string; token: string };
     let productId: string;
     beforeAll(async () => {
@@ -70,7 +70,7 @@ export const sickReader = (doors: Doors) =>
       const comeBack = await holdDown(store, 'search');
       try {
         const openForLong = JSON.stringify({ search: { openFor: 600_000 } });
-        await setLive(doors, 'gateway', ['callPolicies', openForLong], { gateway: 2 });
+        await setLive(gateways, 'gateway', ['callPolicies', openForLong], { gateway: 2 });
         await until(async () => {
           await Promise.all(Array.from({ length: 10 }, search));
           return (await circuit()) === open;
@@ -78,7 +78,7 @@ export const sickReader = (doors: Doors) =>
       } finally {
         await comeBack();
       }
-      await setLive(doors, 'gateway', ['callPolicies', null], { gateway: 2 });
+      await setLive(gateways, 'gateway', ['callPolicies', null], { gateway: 2 });
       await until(async () => (await search()).status === 200 && (await circuit()) === closed);
     }, 60_000);
   });

@@ -18,7 +18,7 @@ interface Call {
   token?: string | undefined;
   body?: unknown;
   headers?: Record<string, string>;
-  /** Another door than the store's first. */
+  /** Another gateway than the store's first. */
   url?: string;
 }
 
@@ -28,7 +28,7 @@ export interface Mail {
   messageId: string;
 }
 
-/** The real store in a folder of its own, met as a client meets it: over HTTP, at its door. */
+/** The real store in a folder of its own, met as a client meets it: over HTTP, at its gateway. */
 export class Store extends Jogakbo {
   #staff = new Map<string, string>();
   /** What the start said. */

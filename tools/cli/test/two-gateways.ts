@@ -4,20 +4,20 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from './jogakbo.ts';
 import { setLive } from './live-settings.ts';
-import { type Doors } from './doors.ts';
+import { type TwoGateways } from './doors.ts';
 import { type Answer } from './store.ts';
 
-export const twoGateways = (doors: Doors) => {
-  const { store } = doors;
+export const twoGateways = (gateways: TwoGateways) => {
+  const { store } = gateways;
   const here = (token: string) => store.call('GET', '/v1/members/me', { token });
-  const there = (token: string) => store.call('GET', '/v1/members/me', { token, url: doors.second.url });
+  const there = (token: string) => store.call('GET', '/v1/members/me', { token, url: gateways.second.url });
   /** What is left of the member's own limit. */
   const readRemaining = ({ headers }: Answer) =>
     Number(/"member";r=(\d+)/.exec(headers.get('ratelimit') ?? '')?.[1] ?? Number.NaN);
 
   /** How often each of the gateways has said something. */
   const said = (text: string) =>
-    [readFileSync(join(store.home, 'logs', 'gateway.log'), 'utf8'), doors.second.log()].map(
+    [readFileSync(join(store.home, 'logs', 'gateway.log'), 'utf8'), gateways.second.log()].map(
       (log) => log.split(text).length - 1,
     );
 
@@ -37,12 +37,12 @@ export const twoGateways = (doors: Doors) => {
     it('share the limits of a member', async () => {
       await countTogether();
       const { token } = await store.member();
-      await setLive(doors, 'gateway', ['rateLimitMember', '40/hour'], { gateway: 2 });
+      await setLive(gateways, 'gateway', ['rateLimitMember', '40/hour'], { gateway: 2 });
       const answers: number[] = [];
       for (let n = 0; n < 20; n++) answers.push((await here(token)).status, (await there(token)).status);
       expect(new Set(answers)).toEqual(new Set([200]));
       const refused = [await here(token), await there(token)];
-      await setLive(doors, 'gateway', ['rateLimitMember', null], { gateway: 2 });
+      await setLive(gateways, 'gateway', ['rateLimitMember', null], { gateway: 2 });
       for (const { status, body, headers } of refused) {
         expect([status, body.code]).toEqual([429, 'too-many-requests']);
         expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
@@ -51,7 +51,7 @@ export const twoGateways = (doors: Doors) => {
     }, 60_000);
 
     it('share sessions: what is signed in at one is known at the other, and what is signed out', async () => {
-      const { url } = doors.second;
+      const { url } = gateways.second;
       const account = { email: `${randomUUID()}@example.com`, password: randomUUID() };
       await store.call('POST', '/v1/members', { body: { ...account, name: 'Kim Jogak' } });
       const { body: session } = await store.call('POST', '/v1/sessions', { body: account });
@@ -75,8 +75,8 @@ export const twoGateways = (doors: Doors) => {
   });
 
   describe.each<[string, () => unknown, () => unknown]>([
-    ['hangs', () => doors.redis.freeze(), () => doors.redis.thaw()],
-    ['is away', () => doors.redis.pause(), () => doors.redis.resume()],
+    ['hangs', () => gateways.redis.freeze(), () => gateways.redis.thaw()],
+    ['is away', () => gateways.redis.pause(), () => gateways.redis.resume()],
   ])('while Redis %s', (_how, breakIt, mendIt) => {
     let token: string;
     beforeAll(async () => void ({ token } = await store.member()));
@@ -105,7 +105,7 @@ export const twoGateways = (doors: Doors) => {
       const [one, two] = answers.slice(-2).map(readRemaining);
       expect([one, two]).toEqual([readRemaining(answers.at(-4)!) - 1, readRemaining(answers.at(-3)!) - 1]);
       await countTogether();
-      const times = (text: string, at: number) => said(text).map((now, door) => now - before[at]![door]!);
+      const times = (text: string, at: number) => said(text).map((now, gateway) => now - before[at]![gateway]!);
       expect([times('Redis is away', 0), times('Redis is back', 1)]).toEqual([
         [1, 1],
         [1, 1],

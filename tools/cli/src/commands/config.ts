@@ -48,19 +48,19 @@ const print = (lines: string[]): number => {
 const printJson = (value: unknown): number => print([printableJson(value)]);
 
 async function get(
-  door: OperatorClient,
+  client: OperatorClient,
   place: Place | undefined,
   [key]: string[],
   json?: boolean,
 ): Promise<number> {
   if (!place) {
-    const { items } = await door.get<Reply<typeof ListPlaces>>('/v1/ops/config');
+    const { items } = await client.get<Reply<typeof ListPlaces>>('/v1/ops/config');
     if (json) return printJson(items);
     if (items.length === 0) return print(['Nothing is set yet: everything is as its default says.']);
     const rows = items.map((one) => [placeNamed(one), String(one.version), one.by, one.at]);
     return print(textTable([['place', 'version', 'by', 'at'], ...rows]));
   }
-  const { items, version } = await door.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
+  const { items, version } = await client.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
   const wanted = items.filter((one) => key === undefined || one.key === key);
   if (json) return printJson(key === undefined ? { version, items } : (wanted[0] ?? null));
   if (wanted.length === 0)
@@ -70,7 +70,7 @@ async function get(
 }
 
 async function set(
-  door: OperatorClient,
+  client: OperatorClient,
   place: Place,
   pairs: string[],
   options: ConfigOptions,
@@ -86,20 +86,20 @@ async function set(
   for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });
   if (settings.length === 0)
     throw new UsageError('Say what to set: key=value, or --unset key.', { remedies });
-  const { version } = await door.post<{ version: number }>(`${getPath(place)}/versions`, {
+  const { version } = await client.post<{ version: number }>(`${getPath(place)}/versions`, {
     ...{ ...getQuery(place), reason: getReason(options), settings },
   });
-  return tellEffect(door, place, version);
+  return tellEffect(client, place, version);
 }
 
 async function remove(
-  door: OperatorClient,
+  client: OperatorClient,
   place: Place,
   keys: string[],
   options: ConfigOptions,
 ): Promise<number> {
   if (keys.length === 0) throw new UsageError('Say which settings to delete.', { remedies });
-  const { items } = await door.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
+  const { items } = await client.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
   const set = items.map(({ key }) => key);
   for (const key of keys.filter((one) => !set.includes(one))) {
     const meant = nearestName(key, set);
@@ -107,25 +107,25 @@ async function remove(
       remedies: [meant ? `did you mean ${meant}?` : `it has ${set.join(', ') || 'none'}`],
     });
   }
-  const { version } = await door.post<{ version: number }>(`${getPath(place)}/versions`, {
+  const { version } = await client.post<{ version: number }>(`${getPath(place)}/versions`, {
     ...{
       ...getQuery(place),
       reason: getReason(options),
       settings: keys.map((key) => ({ key, value: null })),
     },
   });
-  return tellEffect(door, place, version);
+  return tellEffect(client, place, version);
 }
 
-async function rollBack(door: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
+async function rollBack(client: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
   const body = { ...getQuery(place), to: parseVersion('to', options.to), reason: getReason(options) };
-  const { version } = await door.post<{ version: number }>(`${getPath(place)}/rollbacks`, body);
-  return tellEffect(door, place, version);
+  const { version } = await client.post<{ version: number }>(`${getPath(place)}/rollbacks`, body);
+  return tellEffect(client, place, version);
 }
 
 /** Waits until the instances that run have met the new version, and says what each made of it. */
-async function tellEffect(door: OperatorClient, place: Place, version: number): Promise<number> {
-  const history = await door.get<Reply<typeof ListVersions>>(`${getPath(place)}/versions`, {
+async function tellEffect(client: OperatorClient, place: Place, version: number): Promise<number> {
+  const history = await client.get<Reply<typeof ListVersions>>(`${getPath(place)}/versions`, {
     ...{ ...getQuery(place), limit: '100' },
   });
   const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
@@ -134,7 +134,7 @@ async function tellEffect(door: OperatorClient, place: Place, version: number): 
   const until = Date.now() + effectPatience;
   let wait = 100;
   for (;;) {
-    const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
+    const { instances } = await client.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
     const effect = describeEffect(
       instances,
       changes,
@@ -150,9 +150,9 @@ async function tellEffect(door: OperatorClient, place: Place, version: number): 
   }
 }
 
-async function history(door: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
+async function history(client: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
   if (options.from !== undefined || options.to !== undefined) {
-    const { changes } = await door.get<Reply<typeof CompareVersions>>(`${getPath(place)}/diff`, {
+    const { changes } = await client.get<Reply<typeof CompareVersions>>(`${getPath(place)}/diff`, {
       ...getQuery(place),
       ...{ from: String(parseVersion('from', options.from)), to: String(parseVersion('to', options.to)) },
     });
@@ -161,7 +161,7 @@ async function history(door: OperatorClient, place: Place, options: ConfigOption
   }
   const items: Reply<typeof ListVersions>['items'] = [];
   for (let cursor: string | null | undefined; cursor !== null;) {
-    const page: Reply<typeof ListVersions> = await door.get(`${getPath(place)}/versions`, {
+    const page: Reply<typeof ListVersions> = await client.get(`${getPath(place)}/versions`, {
       ...{ ...getQuery(place), limit: '100', cursor },
     });
     items.push(...page.items);
@@ -181,8 +181,8 @@ async function history(door: OperatorClient, place: Place, options: ConfigOption
 const changesTable = (changes: Reply<typeof CompareVersions>['changes']): string[] =>
   textTable(changes.map(({ key, before, after }) => [key, before ?? '(not set)', '→', after ?? '(not set)']));
 
-async function explain(door: OperatorClient, place: Place, [key]: string[], json?: boolean): Promise<number> {
-  const { instances } = await door.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
+async function explain(client: OperatorClient, place: Place, [key]: string[], json?: boolean): Promise<number> {
+  const { instances } = await client.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
   if (instances.length === 0) {
     throw new CliError(`No instance of ${place.application} answers.`, { remedies: ['npx jogakbo ps'] });
   }
@@ -215,11 +215,11 @@ export async function config(
   // Before anything is asked of the store.
   if (verb === 'set' || verb === 'delete' || verb === 'rollback') getReason(options);
   if (verb === 'rollback') parseVersion('to', options.to);
-  return asOperator(openState(), async (door) => {
-    if (verb === 'set') return set(door, place!, rest, options);
-    if (verb === 'delete') return remove(door, place!, rest, options);
-    if (verb === 'history') return history(door, place!, options);
-    if (verb === 'rollback') return rollBack(door, place!, options);
-    return verb === 'get' ? get(door, place, rest, json) : explain(door, place!, rest, json);
+  return asOperator(openState(), async (client) => {
+    if (verb === 'set') return set(client, place!, rest, options);
+    if (verb === 'delete') return remove(client, place!, rest, options);
+    if (verb === 'history') return history(client, place!, options);
+    if (verb === 'rollback') return rollBack(client, place!, options);
+    return verb === 'get' ? get(client, place, rest, json) : explain(client, place!, rest, json);
   });
 }

@@ -9,7 +9,7 @@ interface Problem {
   errors?: { path: string; message: string }[];
 }
 
-/** The public door, for the operator of the store that runs here. */
+/** The HTTP API of the store that runs here, as its operator. */
 export interface OperatorClient {
   /** @param path with `query` behind it where that has fields @throws Fault that says what the store says */
   get<T>(path: string, query?: Record<string, string | undefined>): Promise<T>;
@@ -19,7 +19,7 @@ export interface OperatorClient {
 }
 
 /** Signs in as the operator of staff.json, works, and signs out. @throws Fault where the store does not let it */
-export async function asOperator<T>(state: State, work: (door: OperatorClient) => Promise<T>): Promise<T> {
+export async function asOperator<T>(state: State, work: (client: OperatorClient) => Promise<T>): Promise<T> {
   const run = readRun(state);
   if (!run || !supervisorLives(run) || run.state !== 'ready') {
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
@@ -71,7 +71,7 @@ async function call<T>(
     });
     text = await response.text();
   } catch (error) {
-    throw new CliError(`The public door ${url} does not answer: ${toMessage(error)}.`, {
+    throw new CliError(`The gateway ${url} does not answer: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', 'npx jogakbo logs gateway'],
     });
   }

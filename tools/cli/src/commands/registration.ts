@@ -18,8 +18,8 @@ const remedies = ['npx jogakbo registration --help'];
 const parseList = (text = ''): string[] => text.split(',').flatMap((one) => one.trim() || []);
 
 async function list({ json }: RegistrationOptions): Promise<number> {
-  const { items } = await asOperator(openState(), (door) =>
-    door.get<Reply<typeof ListRegistrations>>('/v1/ops/registrations'),
+  const { items } = await asOperator(openState(), (client) =>
+    client.get<Reply<typeof ListRegistrations>>('/v1/ops/registrations'),
   );
   if (json) console.log(printableJson(items));
   else if (items.length === 0) console.log('No app may register yet.');
@@ -47,8 +47,8 @@ async function add(app: string, options: RegistrationOptions): Promise<number> {
   const state = openState();
   const secret = password();
   const secretHash = createHash('sha256').update(secret).digest('hex');
-  await asOperator(state, (door) =>
-    door.put<Registration>(`/v1/ops/registrations/${encodeURIComponent(app)}`, {
+  await asOperator(state, (client) =>
+    client.put<Registration>(`/v1/ops/registrations/${encodeURIComponent(app)}`, {
       ...{ secretHash, networks, routes: parseList(options.routes) },
     }),
   );
@@ -69,7 +69,7 @@ export async function registration(
     throw new UsageError('registration: list, add <app> or remove <app>?', { remedies });
   }
   if (verb === 'add') return add(app, options);
-  await asOperator(openState(), (door) => door.delete(`/v1/ops/registrations/${encodeURIComponent(app)}`));
+  await asOperator(openState(), (client) => client.delete(`/v1/ops/registrations/${encodeURIComponent(app)}`));
   console.log(`${app} may not register any more; its instances have left, and its routes are free.`);
   return 0;
 }

@@ -20,7 +20,7 @@ export interface SeedOptions {
 const atOnce = 8;
 const patience = 20_000;
 
-/** Puts the products and their stock in through the public door, as any merchant would. Doing it again changes nothing. */
+/** Puts the products and their stock in over the public HTTP API, as a merchant. Running it again changes nothing. */
 export async function seedStore(options: SeedOptions): Promise<string> {
   const { state, identity, force, note } = options;
   const path = join(state.folder, 'seeded.json');
@@ -28,13 +28,13 @@ export async function seedStore(options: SeedOptions): Promise<string> {
   const done = readJson<{ identity: string; version: string }>(path);
   if (!force && done?.identity === identity && done.version === version) return 'already there';
 
-  const door = new Door(options);
-  await door.signIn();
+  const client = new StoreClient(options);
+  await client.signIn();
   let finished = 0;
   const queue = [...products];
   const worker = async () => {
     for (let product = queue.shift(); product; product = queue.shift()) {
-      await seedProduct(door, product);
+      await seedProduct(client, product);
       finished += 1;
       if (finished % 20 === 0) note(`${finished}/${products.length} products`);
     }
@@ -44,9 +44,9 @@ export async function seedStore(options: SeedOptions): Promise<string> {
   return `${products.length} products with stock`;
 }
 
-async function seedProduct(door: Door, product: SeedProduct): Promise<void> {
+async function seedProduct(client: StoreClient, product: SeedProduct): Promise<void> {
   const { sku, category, price, stock, korean, english } = product;
-  const { productId } = await door.post<{ productId: string }>('/v1/products', `seed-${sku}`, {
+  const { productId } = await client.post<{ productId: string }>('/v1/products', `seed-${sku}`, {
     sku,
     ...korean,
     category,
@@ -54,10 +54,10 @@ async function seedProduct(door: Door, product: SeedProduct): Promise<void> {
     translations: { en: english },
   });
   // Inventory hears of a new product by an event, a moment later.
-  await door.post(`/v1/stock/${productId}/receipts`, `seed-${sku}-stock`, { quantity: stock }, [404]);
+  await client.post(`/v1/stock/${productId}/receipts`, `seed-${sku}-stock`, { quantity: stock }, [404]);
 }
 
-class Door {
+class StoreClient {
   readonly #options: SeedOptions;
   #token = '';
 

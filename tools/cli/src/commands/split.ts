@@ -65,8 +65,8 @@ export function splitTable(split: TrafficSplit, instances: Instances): string[] 
   return textTable([['service', 'version', 'share', 'instances'], ...rows]);
 }
 
-async function inForce(door: OperatorClient): Promise<{ split: TrafficSplit; version: number }> {
-  const { items, version } = await door.get<Reply<typeof GetSettings>>(place);
+async function inForce(client: OperatorClient): Promise<{ split: TrafficSplit; version: number }> {
+  const { items, version } = await client.get<Reply<typeof GetSettings>>(place);
   const text = items.find(({ key }) => key === setting)?.value;
   if (text === undefined) return { split: {}, version };
   try {
@@ -78,10 +78,10 @@ async function inForce(door: OperatorClient): Promise<{ split: TrafficSplit; ver
   }
 }
 
-async function list(door: OperatorClient, service: string | undefined, json?: boolean): Promise<number> {
+async function list(client: OperatorClient, service: string | undefined, json?: boolean): Promise<number> {
   const [{ split }, { items }] = await Promise.all([
-    inForce(door),
-    door.get<Reply<typeof ListInstances>>('/v1/ops/instances'),
+    inForce(client),
+    client.get<Reply<typeof ListInstances>>('/v1/ops/instances'),
   ]);
   const wanted = Object.fromEntries(Object.entries(split).filter(([name]) => !service || name === service));
   if (json) console.log(printableJson(wanted));
@@ -91,8 +91,8 @@ async function list(door: OperatorClient, service: string | undefined, json?: bo
 }
 
 /** @throws UsageFault where none runs */
-async function getInstances(door: OperatorClient, service: string): Promise<Instances> {
-  const { items } = await door.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
+async function getInstances(client: OperatorClient, service: string): Promise<Instances> {
+  const { items } = await client.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
   if (items.length > 0) return items;
   throw new UsageError(`No instance of "${service}" runs: there is nothing to split.`, {
     remedies: ['npx jogakbo ps'],
@@ -100,8 +100,8 @@ async function getInstances(door: OperatorClient, service: string): Promise<Inst
 }
 
 /** @throws UsageFault where a version does not run: a mistyped one would take nothing, and say nothing */
-async function mustRun(door: OperatorClient, service: string, versions: string[]): Promise<void> {
-  const instances = await getInstances(door, service);
+async function mustRun(client: OperatorClient, service: string, versions: string[]): Promise<void> {
+  const instances = await getInstances(client, service);
   const running = [...new Set(instances.filter(({ state }) => state === 'up').map(({ version }) => version))];
   for (const version of versions.filter((one) => !running.includes(one))) {
     throw new UsageError(`${service} ${version} does not run, so nothing was split.`, {
@@ -112,32 +112,32 @@ async function mustRun(door: OperatorClient, service: string, versions: string[]
 }
 
 async function change(
-  door: OperatorClient,
+  client: OperatorClient,
   service: string,
   shares: Shares | undefined,
   reason: string,
 ): Promise<number> {
-  if (shares) await mustRun(door, service, Object.keys(shares));
-  const { split, version } = await inForce(door);
+  if (shares) await mustRun(client, service, Object.keys(shares));
+  const { split, version } = await inForce(client);
   if (isDeepStrictEqual(split[service], shares)) {
     console.log(shares ? 'It is so already.' : `The calls of ${service} are not split.`);
     return 0;
   }
-  const instances = shares ? await getInstances(door, service) : [];
+  const instances = shares ? await getInstances(client, service) : [];
   const { [service]: _, ...others } = split;
   const next = shares ? { ...others, [service]: shares } : others;
   const value = Object.keys(next).length > 0 ? JSON.stringify(next) : null;
-  const written = await door.post<{ version: number }>(`${place}/versions`, {
+  const written = await client.post<{ version: number }>(`${place}/versions`, {
     ...{ reason, version, settings: [{ key: setting, value }] },
   });
   if (shares) console.log(splitTable({ [service]: shares }, instances).join('\n'));
   const onBus = instances.some(({ upstream }) => upstream === 'bus');
-  return tellEffect(door, ['gateway', ...(onBus ? [service] : [])], written.version, value);
+  return tellEffect(client, ['gateway', ...(onBus ? [service] : [])], written.version, value);
 }
 
-/** Waits until the door and the service itself have met the change. */
+/** Waits until the change is in force at the gateway and at the service. */
 async function tellEffect(
-  door: OperatorClient,
+  client: OperatorClient,
   who: string[],
   version: number,
   after: string | null,
@@ -147,7 +147,7 @@ async function tellEffect(
   for (;;) {
     const effects = await Promise.all(
       [...new Set(who)].map(async (name) => {
-        const { instances } = await door.get<Reply<typeof ExplainSettings>>(
+        const { instances } = await client.get<Reply<typeof ExplainSettings>>(
           `/v1/ops/config/${name}/in-force`,
         );
         const from = `version ${version} of application/default `;
@@ -176,7 +176,7 @@ export async function split(
   }
   const shares = pairs.length > 0 ? sharesNamed(pairs) : undefined;
   const why = reason?.trim() || (end ? `split ${service} --end` : `split ${[service, ...pairs].join(' ')}`);
-  return asOperator(openState(), async (door) =>
-    end || shares ? change(door, service!, shares, why) : list(door, service, json),
+  return asOperator(openState(), async (client) =>
+    end || shares ? change(client, service!, shares, why) : list(client, service, json),
   );
 }

@@ -44,7 +44,7 @@ const asksUpstreams = new Set(['gateway', 'registry']);
 const deniedUpstreams = ({ ownEndpoints }: Surroundings, { DENIED_UPSTREAMS }: NodeJS.ProcessEnv): string =>
   [...ownEndpoints, ...(DENIED_UPSTREAMS ? [DENIED_UPSTREAMS] : [])].join();
 
-/** What the door must know before the store is open. */
+/** What the gateway must know before the store is ready. */
 const toSell = 'POST /v1/orders,POST /v1/sessions';
 const getPort = (name: string, { port, registryPort }: Surroundings): number =>
   name === 'gateway' ? port : name === 'registry' ? registryPort : 0;

@@ -121,7 +121,7 @@ export async function keepCertificates(
     const extensions = [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      // The certificate of a service opens doors and is none: nobody can pose as a server with it.
+      // The certificate of a service is for clients only: it cannot be used to pose as a server.
       new ExtendedKeyUsageExtension([
         is === 'server' ? ExtendedKeyUsage.serverAuth : ExtendedKeyUsage.clientAuth,
       ]),
