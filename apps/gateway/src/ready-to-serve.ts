@@ -5,7 +5,7 @@ import { Revocations } from './revocations.ts';
 import { GatewaySettings } from './settings.ts';
 import { Tokens } from './tokens.ts';
 
-/** What `/health/ready` demands beyond a broker: that the door leads somewhere. */
+/** Ready means more than a broker: the gateway knows routes it can serve. */
 @Injectable()
 export class ReadyToServe {
   constructor(

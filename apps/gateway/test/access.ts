@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
 import { seen } from './demo.ts';
-import { type GatewayUnderTest, expectProblem, id } from './door.ts';
+import { type GatewayUnderTest, expectProblem, id } from './gateway-under-test.ts';
 import { issuer, signer, unsigned } from './signer.ts';
 
 export const access = (gateway: GatewayUnderTest) =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { seen } from './demo.ts';
-import { type GatewayUnderTest, expectProblem, id, json } from './door.ts';
+import { type GatewayUnderTest, expectProblem, id, json } from './gateway-under-test.ts';
 
 export const answers = (gateway: GatewayUnderTest) => {
   describe('answers', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type GatewayUnderTest } from './door.ts';
+import { type GatewayUnderTest } from './gateway-under-test.ts';
 
 export const documents = (gateway: GatewayUnderTest) =>
   describe('documents', () => {

@@ -5,7 +5,7 @@ import type { RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
 import { Agent, request } from 'undici';
 import { seen } from './demo.ts';
-import { GatewayUnderTest } from './door.ts';
+import { GatewayUnderTest } from './gateway-under-test.ts';
 
 describe('the end of a gateway', () => {
   const gateway = new GatewayUnderTest();

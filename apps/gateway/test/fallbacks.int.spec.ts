@@ -6,7 +6,7 @@ import { Service, type RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
-import { GatewayUnderTest, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
 const input = z.strictObject({ q: z.string(), how: z.enum(['refuse', 'hang']).optional() });
 const output = z.object({ from: z.string(), degraded: z.boolean().optional() });

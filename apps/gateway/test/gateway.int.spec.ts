@@ -4,7 +4,7 @@ import { access } from './access.ts';
 import { answers } from './answers.ts';
 import { badInput } from './bad-input.ts';
 import { documents } from './documents.ts';
-import { GatewayUnderTest, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 import { hostileAnnouncements } from './hostile-announcements.ts';
 import { httpSyntax } from './http-syntax.ts';
 import { routes } from './routes.ts';

@@ -3,7 +3,7 @@ import { service } from '@jogakbo/contract';
 import { eventually } from '@jogakbo/testing';
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import type { GatewayUnderTest } from './door.ts';
+import type { GatewayUnderTest } from './gateway-under-test.ts';
 
 const Announced = service('instances').event('announced', z.any());
 

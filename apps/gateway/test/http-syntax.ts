@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type GatewayUnderTest, id } from './door.ts';
+import { type GatewayUnderTest, id } from './gateway-under-test.ts';
 
 /** RFC 9110 and RFC 9112, byte by byte. */
 export const httpSyntax = (gateway: GatewayUnderTest) =>

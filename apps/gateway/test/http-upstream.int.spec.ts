@@ -9,7 +9,7 @@ import { start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { z } from 'zod';
-import { configure, httpOptions } from '../src/door.ts';
+import { configure, httpOptions } from '../src/http-listener.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
 import { KnownServices } from '../src/known-services.ts';
 import { GatewaySettings } from '../src/settings.ts';

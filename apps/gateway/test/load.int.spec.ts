@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
 import { GatewaySettings } from '../src/settings.ts';
 import { seen } from './demo.ts';
-import { GatewayUnderTest, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
 /** Those who ask the same at the same time would be one. */
 const alone = { headers: { 'cache-control': 'no-cache' } };

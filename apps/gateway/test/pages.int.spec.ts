@@ -4,7 +4,7 @@ import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Service, type RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
 import { Controller } from '@nestjs/common';
-import { GatewayUnderTest, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
 const sites = service('sites', 'Answers its pages itself.');
 const AnswerSite = sites.pages('answer', { path: '/site', cookies: 'site_', limit: '20/minute' });

@@ -4,7 +4,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { request } from 'undici';
 import { eventually } from '@jogakbo/testing';
-import { GatewayUnderTest, expectProblem, id, json } from './door.ts';
+import { GatewayUnderTest, expectProblem, id, json } from './gateway-under-test.ts';
 import { seen } from './demo.ts';
 
 const shop = 'https://shop.example';

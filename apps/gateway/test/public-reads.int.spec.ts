@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
 import { seen } from './demo.ts';
-import { GatewayUnderTest, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
 describe('public reads', () => {
   const gateway = new GatewayUnderTest();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunningService } from '@jogakbo/service';
 import { eventually, privateRedis, type PrivateRedis } from '@jogakbo/testing';
 import { GatewaySettings } from '../src/settings.ts';
-import { type Answer, GatewayUnderTest, expectProblem } from './door.ts';
+import { type Answer, GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
 const from = (address: string) => ({ 'x-forwarded-for': address });
 

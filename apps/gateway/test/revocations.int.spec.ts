@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Revocation } from '@jogakbo/contracts-identity';
 import type { RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
-import { GatewayUnderTest, expectProblem } from './door.ts';
+import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 import { toRevocation } from './stubbed-identity.ts';
 
 describe('revoked access tokens', () => {

@@ -4,7 +4,7 @@ import { BrokerConnection, exchanges } from '@jogakbo/messaging';
 import { eventually } from '@jogakbo/testing';
 import { z } from 'zod';
 import { LateModule } from './demo.ts';
-import { type GatewayUnderTest, expectProblem, id } from './door.ts';
+import { type GatewayUnderTest, expectProblem, id } from './gateway-under-test.ts';
 
 export const routes = (gateway: GatewayUnderTest) =>
   describe('routes', () => {

@@ -8,7 +8,7 @@ import { PlatformSettings, Service, SplitCalls, start, type RunningService } fro
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
-import { configure, httpOptions } from '../src/door.ts';
+import { configure, httpOptions } from '../src/http-listener.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
 import { KnownServices } from '../src/known-services.ts';
 import { DemoModule, seen } from './demo.ts';

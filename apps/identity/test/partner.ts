@@ -2,7 +2,7 @@ import { SignUp } from '@jogakbo/contracts-identity';
 import { getAction, Browser, ServiceUnderTest } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { IdentityModule } from '../src/identity.module.ts';
-import { StandInGateway } from './door.ts';
+import { StandInGateway } from './stand-in-gateway.ts';
 
 export const password = '조각보-correct-horse';
 export const secret = 'a-secret-of-the-partner-that-is-long-enough';

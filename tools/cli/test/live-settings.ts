@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { until } from './jogakbo.ts';
-import { type TwoGateways } from './doors.ts';
+import { type TwoGateways } from './store-with-two-gateways.ts';
 
 interface Report {
   instance: string;

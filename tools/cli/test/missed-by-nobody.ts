@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { holdDown, killOnce } from './hold-down.ts';
 import { until } from './jogakbo.ts';
 import { setLive } from './live-settings.ts';
-import { type TwoGateways } from './doors.ts';
+import { type TwoGateways } from './store-with-two-gateways.ts';
 import { Outsider, registered } from './outsider.ts';
 
 /** Between two purchases, in milliseconds. */

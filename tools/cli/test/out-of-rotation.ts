@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { holdDown, startAnother } from './hold-down.ts';
 import { until } from './jogakbo.ts';
-import { type TwoGateways } from './doors.ts';
+import { type TwoGateways } from './store-with-two-gateways.ts';
 import { registered } from './outsider.ts';
 
 /** Three beats of two seconds, and a moment in which it is seen. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from '@jest/globals';
-import { TwoGateways } from './doors.ts';
+import { TwoGateways } from './store-with-two-gateways.ts';
 import { liveSettings } from './live-settings.ts';
 import { missedByNobody } from './missed-by-nobody.ts';
 import { outOfRotation } from './out-of-rotation.ts';

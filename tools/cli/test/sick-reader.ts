@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { holdDown } from './hold-down.ts';
 import { until } from './jogakbo.ts';
 import { setLive } from './live-settings.ts';
-import { type TwoGateways } from './doors.ts';
+import { type TwoGateways } from './store-with-two-gateways.ts';
 
 const closed = 0;
 const open = 2;

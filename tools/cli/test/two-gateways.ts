@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from './jogakbo.ts';
 import { setLive } from './live-settings.ts';
-import { type TwoGateways } from './doors.ts';
+import { type TwoGateways } from './store-with-two-gateways.ts';
 import { type Answer } from './store.ts';
 
 export const twoGateways = (gateways: TwoGateways) => {

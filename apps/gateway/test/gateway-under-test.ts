@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { expect } from '@jest/globals';
 import { Readiness, start, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
-import { configure, httpOptions } from '../src/door.ts';
+import { configure, httpOptions } from '../src/http-listener.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
 import { DemoModule, seen } from './demo.ts';
 import { issuer, signer, type Signer } from './signer.ts';
