@@ -190,7 +190,8 @@ async function main(args: string[]): Promise<number> {
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  // Node's own cleanup at a natural exit can wait for ever for a connection that a fault has frozen.
+  process.exit(await main(process.argv.slice(2)));
 } catch (error) {
   if (!(error instanceof Usage) && (error as { code?: string }).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
     throw error;
