@@ -91,7 +91,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
       collect() {
         this.reset();
         for (const { service, leftOutUntil } of standings.values()) {
-          this.inc({ service }, leftOutUntil > Date.now() ? 1 : 0);
+          this.inc({ service }, leftOutUntil > performance.now() ? 1 : 0);
         }
       },
     });
@@ -123,7 +123,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     const assertion = caller && (await this.assertions.sign(route, caller));
     const splitKey = toSplitKey(caller?.memberId ?? context.address);
     const sent = buildRequest(route, parameters, { caller, assertion, splitKey }, context);
-    const deadline = Date.now() + this.settings.requestTimeout;
+    const deadline = performance.now() + this.settings.requestTimeout;
     const tried = new Set<string>();
     const version = this.split.versionFor(service, { splitKey });
     while (tried.size < mostAttempts) {
@@ -154,7 +154,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
       .getUpstreams(route.service)
       .filter(({ instance }) => !tried.has(instance))
       .filter(({ contract }) => contract.requests.some(({ name }) => name === route.contract.name));
-    const now = Date.now();
+    const now = performance.now();
     const able = all.filter((one) => this.#getStanding(one).leftOutUntil <= now);
     return this.#chooseIdlest(able.filter(isMeant)) ?? this.#chooseIdlest(able) ?? this.#chooseSoonest(all);
   }
@@ -186,7 +186,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     place: Place,
   ): Promise<Answer> {
     const standing = this.#getStanding(instance);
-    const remaining = deadline - Date.now();
+    const remaining = deadline - performance.now();
     if (remaining <= 0) throw new RemoteFault('timeout', 'no time left');
     // One controller and one timer: AbortSignal.any and AbortSignal.timeout cost more than all the rest.
     const abort = new AbortController();

@@ -23,10 +23,10 @@ export interface UpstreamHealth {
 export function judge(standing: UpstreamHealth, outcome: Outcome): void {
   if (outcome === 'answered') Object.assign(standing, { failures: 0, timesLeftOut: 0, leftOutUntil: 0 });
   // What was under way when an instance was left out says nothing new.
-  else if (neutral.has(outcome) || standing.leftOutUntil > Date.now()) return;
+  else if (neutral.has(outcome) || standing.leftOutUntil > performance.now()) return;
   else if (++standing.failures >= failuresInARow) {
     const time = Math.min(leftOutAtFirst * 2 ** standing.timesLeftOut, leftOutAtMost);
     standing.timesLeftOut += 1;
-    standing.leftOutUntil = Date.now() + time;
+    standing.leftOutUntil = performance.now() + time;
   }
 }

@@ -13,9 +13,9 @@ export class ExpireReservationHandler {
     const { tx, publish, publishLater } = work;
     const reservation = await lockReservation(tx, orderId);
     if (reservation?.status !== 'held') return;
-    const { lines, overdue, expiresAt } = reservation;
+    const { lines, remaining } = reservation;
     // The clock was set back after the timer had fired: it is wound up again, or the pieces would be held for ever.
-    if (!overdue) return publishLater(ExpireReservation({ orderId }), expiresAt!);
+    if (remaining > 0) return publishLater(ExpireReservation({ orderId }), remaining);
     moveStock(work, await lockStock(tx, lines), lines, 'release');
     setStatus(work, orderId, 'expired');
     publish(ReservationExpired({ orderId }));

@@ -12,15 +12,14 @@ export type ReservationStatus = 'held' | 'sold' | 'returned' | 'expired' | 'refu
 export interface Reservation {
   lines: Line[];
   status: ReservationStatus;
-  expiresAt: Date | null;
-  /** By the clock of the database, which is also the one that timers fire by. */
-  overdue: boolean;
+  /** Milliseconds until it expires, by the clock of the database, which is also the one that timers fire by. */
+  remaining: number;
 }
 
 /** Whoever touches a reservation locks it before any stock, so that both are never waited for in both orders. */
 export async function lockReservation(tx: EntityManager, orderId: string): Promise<Reservation | undefined> {
   const [reservation] = (await tx.query(
-    `SELECT lines, status, expires_at AS "expiresAt", coalesce(expires_at <= now(), true) AS overdue
+    `SELECT lines, status, coalesce(extract(epoch FROM expires_at - now()) * 1000, 0)::float AS remaining
      FROM reservation WHERE order_id = $1 FOR UPDATE`,
     [orderId],
   )) as Reservation[];

@@ -21,9 +21,9 @@ export class ReserveStockHandler {
     const [[held], stock] = await Promise.all([
       tx.query(
         `INSERT INTO reservation (order_id, lines, status, expires_at)
-         VALUES ($1, $2, 'held', now() + $3 * interval '1 minute') ON CONFLICT DO NOTHING RETURNING expires_at`,
+         VALUES ($1, $2, 'held', now() + $3 * interval '1 minute') ON CONFLICT DO NOTHING RETURNING order_id`,
         [orderId, JSON.stringify(lines), this.settings.reservationMinutes],
-      ) as Promise<{ expires_at: Date }[]>,
+      ) as Promise<unknown[]>,
       lockStock(tx, lines),
     ]);
     if (!held) return;
@@ -36,6 +36,6 @@ export class ReserveStockHandler {
     }
     moveStock(work, stock, lines, 'reserve');
     publish(StockReserved({ orderId }));
-    publishLater(ExpireReservation({ orderId }), held.expires_at);
+    publishLater(ExpireReservation({ orderId }), this.settings.reservationMinutes * 60_000);
   }
 }

@@ -73,5 +73,5 @@ export async function writeMail(
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING mail_id`,
     [mailId, messageId, email, subject, text, html, kind, about],
   )) as unknown[];
-  if (written.length > 0) publishLater(SendMail({ mailId }), new Date());
+  if (written.length > 0) publishLater(SendMail({ mailId }), 0);
 }

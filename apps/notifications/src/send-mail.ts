@@ -22,7 +22,7 @@ export class SendMailHandler {
   @Handles(SendMail)
   async handle({ mailId }: Body<typeof SendMail>, { publishLater }: UnitOfWork) {
     const next = await this.#sending.execute(() => this.#sendOnce(mailId));
-    if (next) publishLater(SendMail({ mailId: next }), new Date());
+    if (next) publishLater(SendMail({ mailId: next }), 0);
   }
 
   /**

@@ -19,7 +19,7 @@ export class AuthorizePaymentHandler {
   @Handles(AuthorizePayment)
   async handle(command: Body<typeof AuthorizePayment>, work: UnitOfWork) {
     if ((await load(this.dataSource.manager, payment, command.orderId)).state) return;
-    const defer = (dueAt: Date) => work.publishLater(AuthorizePayment(command), dueAt);
+    const defer = (delay: number) => work.publishLater(AuthorizePayment(command), delay);
     await this.calls.run(command.memberId, defer, () => this.#authorize(command, work));
   }
 
@@ -37,7 +37,7 @@ export class AuthorizePaymentHandler {
     } else if (now.state.status === 'returned' && charge.status === 'authorized') {
       // The order ended while the provider was deciding: nothing is announced, and the money is released.
       await append(work, payment, orderId, now, catchUp(undefined, charge, about));
-      work.publishLater(ReturnPayment({ orderId }), new Date());
+      work.publishLater(ReturnPayment({ orderId }), 0);
     }
   }
 }

@@ -5,7 +5,7 @@ const perMember = 4;
 /** Past so many for all members, one at a time for each. Half of the commands that an instance takes at once. */
 const crowded = 32;
 /** Milliseconds until a deferred command comes again, and between those of one member. */
-const delay = 500;
+const shortest = 500;
 const spacing = 250;
 
 /**
@@ -20,14 +20,15 @@ export class FairCalls {
   /**
    * Makes the calls of one command, or defers the command where the member has its share of calls under way. Commands
    * about one payment may then change places; each is right whenever it comes.
-   * @param defer has the command sent again at this time
+   * @param defer has the command sent again after so many milliseconds
    */
-  async run(memberId: string, defer: (dueAt: Date) => void, calls: () => Promise<void>): Promise<void> {
+  async run(memberId: string, defer: (delay: number) => void, calls: () => Promise<void>): Promise<void> {
     const member = this.#members.get(memberId) ?? { underWay: 0, deferredUntil: 0 };
     if (member.underWay >= (this.#underWay < crowded ? perMember : 1)) {
       // Spaced: hundreds that came together would otherwise come again together, again and again.
-      member.deferredUntil = Math.max(Date.now() + delay, member.deferredUntil + spacing);
-      return defer(new Date(member.deferredUntil));
+      const now = performance.now();
+      member.deferredUntil = Math.max(now + shortest, member.deferredUntil + spacing);
+      return defer(member.deferredUntil - now);
     }
     this.#members.set(memberId, member);
     member.underWay += 1;

@@ -21,7 +21,7 @@ export class MovePaymentHandler {
   async capture({ orderId }: Body<typeof CapturePayment>, work: UnitOfWork) {
     const found = await load(this.dataSource.manager, payment, orderId);
     if (!mustCapture(found.state?.status)) return;
-    const defer = (dueAt: Date) => work.publishLater(CapturePayment({ orderId }), dueAt);
+    const defer = (delay: number) => work.publishLater(CapturePayment({ orderId }), delay);
     await this.calls.run(getPayer(orderId, found.state), defer, async () => {
       const charge = await this.provider.capture(reference(orderId, found.state));
       // Voided by a return that lost its commit and is redelivered. Without such a return this ends in the dead letters.
@@ -36,7 +36,7 @@ export class MovePaymentHandler {
     const found = await load(this.dataSource.manager, payment, orderId);
     const step = toReturn(found.state?.status);
     if (!step) return;
-    const defer = (dueAt: Date) => work.publishLater(ReturnPayment({ orderId }), dueAt);
+    const defer = (delay: number) => work.publishLater(ReturnPayment({ orderId }), delay);
     await this.calls.run(getPayer(orderId, found.state), defer, async () => {
       let charge = step === 'void' ? await this.provider.void(toPaymentId(orderId)) : undefined;
       // Captured: known here, or by a capture that lost its commit.

@@ -61,7 +61,7 @@ export class UnitOfWork extends MessageContext {
   readonly #beginning: Promise<unknown>[] = [];
   /** Why PostgreSQL takes nothing more. */
   #fault: unknown;
-  #outgoing: { message: Message; dueAt?: Date }[] = [];
+  #outgoing: { message: Message; delay?: number }[] = [];
 
   /** @param subject what it is about; by default what the message is about */
   constructor(
@@ -123,10 +123,11 @@ export class UnitOfWork extends MessageContext {
 
   /**
    * Sends or announces at a later time, also across restarts, once.
-   * @param dueAt not before this; usually within a second after
+   * @param delay milliseconds by the clock of the database, from the commit; 0 means as soon as possible. A moment by
+   * the clock of this process would come hours late where that clock is wrong.
    */
-  readonly publishLater = (message: Message<AnyEvent | AnyCommand>, dueAt: Date): void =>
-    this.#leave({ message, dueAt });
+  readonly publishLater = (message: Message<AnyEvent | AnyCommand>, delay: number): void =>
+    this.#leave({ message, delay });
 
   /**
    * Has every other unit of work about this subject wait until this one is over, in whichever instance. What the
@@ -136,7 +137,7 @@ export class UnitOfWork extends MessageContext {
     if (subject !== this.#subject) await this.tx.query(holdSubject('$1'), [subject]);
   }
 
-  #leave(outgoing: { message: Message; dueAt?: Date }): void {
+  #leave(outgoing: { message: Message; delay?: number }): void {
     this.#mustGoOn();
     this.#options.mustDeclare?.(outgoing.message.contract);
     this.#outgoing.push(outgoing);
@@ -187,11 +188,11 @@ export class UnitOfWork extends MessageContext {
     await (this.#begun ??= this.#begin(connection));
     const rows: Pending[] = [];
     for (let next = this.#outgoing.shift(); next; next = this.#outgoing.shift()) {
-      const { message, dueAt } = next;
+      const { message, delay } = next;
       const { contract, data } = message;
-      const own = contract.service === this.#options.service && !dueAt;
+      const own = contract.service === this.#options.service && delay === undefined;
       if (contract.kind === 'event' || !own)
-        rows.push({ position: rows.length, due_at: dueAt, ...this.#row(message) });
+        rows.push({ position: rows.length, delay, ...this.#row(message) });
       if (own) await this.#options.dispatch(contract, data, this);
     }
     await Promise.all(this.#beginning);
@@ -283,7 +284,7 @@ const insertIntoInbox = `
     AND NOT EXISTS (SELECT FROM inbox WHERE key = $1 AND sender = '')
   ON CONFLICT DO NOTHING RETURNING key`;
 
-type Pending = Omit<OutboxRow, 'id' | 'created_at'> & { position: number; due_at: Date | undefined };
+type Pending = Omit<OutboxRow, 'id' | 'created_at'> & { position: number; delay: number | undefined };
 
 const nothingLeft: Promise<PendingMessages> = Promise.resolve({ rows: [], behind: false });
 
@@ -291,9 +292,10 @@ const nothingLeft: Promise<PendingMessages> = Promise.resolve({ rows: [], behind
 const insertIntoOutbox = `
   WITH mine AS (
     INSERT INTO outbox (message_id, kind, name, subject, data, headers, due_at)
-    SELECT message_id, kind, name, subject, data, headers, CASE WHEN due_at > clock_timestamp() THEN due_at END
+    SELECT message_id, kind, name, subject, data, headers, 
+      CASE WHEN delay > 0 THEN clock_timestamp() + delay * interval '1 millisecond' END
     FROM json_to_recordset($1) AS row (position int, message_id uuid, kind text, name text, subject text,
-      data json, headers json, due_at timestamptz)
+      data json, headers json, delay double precision)
     ORDER BY position
     RETURNING id, message_id, created_at, due_at
   )

@@ -114,7 +114,7 @@ class BankHandler {
 
   @Handles(Remind)
   async remind({ account, seconds }: Body<typeof Remind>, { publishLater }: UnitOfWork) {
-    publishLater(Reminded({ account }), new Date(Date.now() + seconds * 1_000));
+    publishLater(Reminded({ account }), seconds * 1_000);
   }
 
   /** Goes on as if nothing had happened. */
@@ -283,20 +283,22 @@ describe('consistency', () => {
     expect(bankService.heard(Reminded)).toHaveLength(1);
   });
 
-  it('fires a timer when the database says so, while the clock of the service is an hour fast and after it was set back', async () => {
-    const account = randomUUID();
-    const wasReminded = () => bankService.heard(Reminded).some((event) => event.account === account);
-    const hour = 3_600;
-    moveTimeOfDay(hour * 1_000);
-    try {
-      await bankService.ask(Remind, { account, seconds: 2 - hour });
-      await sleep(1_000);
-      expect(wasReminded()).toBe(false);
-    } finally {
-      moveTimeOfDay(0);
-    }
-    await eventually(wasReminded, 4_000);
-  });
+  it.each([3_600_000, -3_600_000])(
+    'fires a timer when the database says so, with a clock that is %i ms off',
+    async (by) => {
+      const account = randomUUID();
+      const wasReminded = () => bankService.heard(Reminded).some((event) => event.account === account);
+      moveTimeOfDay(by);
+      try {
+        await bankService.ask(Remind, { account, seconds: 2 });
+        await sleep(1_000);
+        expect(wasReminded()).toBe(false);
+      } finally {
+        moveTimeOfDay(0);
+      }
+      await eventually(wasReminded, 4_000);
+    },
+  );
 
   it('keeps a command until somebody takes it, with its trace and its side of a split', async () => {
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';

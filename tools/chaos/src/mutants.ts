@@ -135,7 +135,7 @@ export const mutants: Record<string, Mutant> = {
   'no-expiry': {
     lacks: 'reservations are held for ever',
     in: ['inventory'],
-    changes: [instead('publishLater(ExpireReservation({\n      orderId\n    }), held.expires_at);', '')],
+    changes: [instead('publishLater(ExpireReservation({\n      orderId\n    }), this.settings.reservationMinutes * 6e4);', '')],
     faults: [],
     seconds: 30,
   },
