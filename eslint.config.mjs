@@ -1,7 +1,7 @@
 import nx from '@nx/eslint-plugin';
 import tseslint from 'typescript-eslint';
 
-/** Who may lean on whom: DESIGN's table, in Nx's words. tools/boundary-proof holds a violation of it that must be refused. */
+/** Permitted dependencies by Nx tag. tools/boundary-proof contains a violation that lint must reject. */
 const boundaries = [
   { sourceTag: 'type:app', onlyDependOnLibsWithTags: ['type:contracts', 'type:contract', 'type:platform'] },
   {
@@ -20,7 +20,7 @@ const boundaries = [
     sourceTag: 'layer:consistency',
     onlyDependOnLibsWithTags: ['layer:contract', 'layer:messaging', 'layer:testing'],
   },
-  // Every service talks to the config server: serve() does it for them, by contract.
+  // serve() calls the config server for every service, so it depends on its contracts.
   {
     sourceTag: 'layer:service',
     onlyDependOnLibsWithTags: ['type:contract', 'type:platform', 'contracts:platform'],
@@ -38,7 +38,7 @@ export default tseslint.config(
   { plugins: { '@nx': nx } },
   {
     files: ['**/*.ts'],
-    // Constructor types are read at run time: their imports are not only types.
+    // Nest reads constructor types at run time: their imports are not type-only.
     languageOptions: { parserOptions: { emitDecoratorMetadata: true, experimentalDecorators: true } },
     rules: {
       '@nx/enforce-module-boundaries': [

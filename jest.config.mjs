@@ -1,15 +1,15 @@
 import { mkdirSync } from 'node:fs';
 
-// Jest writes its results there and does not make the folder.
+// Jest writes its results to this folder but does not create it.
 mkdirSync('.jogakbo/test-results', { recursive: true });
 
-// No test depends on what the caller has set for a store of their own: of the environment every suite, worker and child
-// process gets these and nothing else. A setting of the tests themselves is called TEST_….
+// Isolates tests from the caller's own store: every suite, worker and child process gets only these environment variables.
+// Settings of the tests themselves start with TEST_.
 const kept =
   /^(PATH|HOME|USER|LOGNAME|SHELL|TERM|TMPDIR|PWD|CI|SUDO_USER|NODE_OPTIONS|NODE_V8_COVERAGE|NODE_EXTRA_CA_CERTS|(https?|no)_proxy|(DOCKER|XDG|TEST|RANDOM|JEST|NX)_.*|npm_config_.*|KILLS|MUTANTS)$/i;
 for (const name of Object.keys(process.env)) if (!kept.test(name)) delete process.env[name];
 
-// Specs of pure logic: no broker, no database, no Nest where it can be avoided.
+// Unit tests: no broker, no database, and no Nest if it can be avoided.
 export const base = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],

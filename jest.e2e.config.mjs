@@ -1,4 +1,4 @@
-// Specs that start the real processes of a whole store and meet it only from outside.
+// End-to-end tests: start the real processes of a whole store and use only its public interfaces.
 import { base } from './jest.config.mjs';
 
 export default {
@@ -6,7 +6,7 @@ export default {
   roots: ['<rootDir>/tools/cli', '<rootDir>/tools/chaos'],
   testRegex: '\\.e2e\\.spec\\.ts$',
   testTimeout: 120_000,
-  // Two stores at a time: each waits more than it works. The longest come first, so that neither is left over at the end.
+  // Two stores at a time, because each one is often idle. The longest suites run first, so that both workers end together.
   maxWorkers: 2,
   testSequencer: '<rootDir>/jest.e2e.sequencer.mjs',
 };

@@ -1,4 +1,4 @@
-// Specs that talk to a real RabbitMQ and a real PostgreSQL; each suite makes its own vhost and database.
+// Integration tests: use a real RabbitMQ and PostgreSQL; each suite creates its own vhost and database.
 import { base } from './jest.config.mjs';
 
 export default {

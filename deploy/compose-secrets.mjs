@@ -1,6 +1,6 @@
-// Makes the secrets that docker-compose.yml needs: node deploy/compose-secrets.mjs && PAYMENT_SANDBOX=true docker compose up --build
-// Writes .env and .jogakbo/staff.json: ignored by git, kept out of images, closed to other users. Passwords and keys that
-// they hold already stay as they are.
+// Generates the secrets for docker-compose.yml: node deploy/compose-secrets.mjs && PAYMENT_SANDBOX=true docker compose up --build
+// Writes .env and .jogakbo/staff.json: ignored by git, not copied into images, not readable by other users. Existing
+// passwords and keys stay unchanged.
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
@@ -12,17 +12,17 @@ const databases = apps.filter((app) => {
   return '@jogakbo/consistency' in dependencies;
 });
 
-/** Closed to others, also where the file was open before. */
-function writeClosed(path, content) {
+/** Makes the file unreadable for other users, also an existing one. */
+function writePrivate(path, content) {
   if (existsSync(path)) chmodSync(path, 0o600);
   writeFileSync(path, content, { mode: 0o600 });
 }
 
-function keepStaff(path) {
+function readOrCreateStaff(path) {
   mkdirSync('.jogakbo', { recursive: true, mode: 0o700 });
   if (existsSync(path)) {
     chmodSync(path, 0o600);
-    console.log(`${path} exists and stays as it is`);
+    console.log(`${path} exists and stays unchanged`);
     return JSON.parse(readFileSync(path, 'utf8'));
   }
   const staff = ['merchant', 'operator'].map((role) => ({
@@ -31,13 +31,13 @@ function keepStaff(path) {
     password: process.env.JOGAKBO_SEED_PASSWORD ?? randomPassword(),
     roles: ['member', role],
   }));
-  writeClosed(path, `${JSON.stringify(staff, null, 2)}\n`);
+  writePrivate(path, `${JSON.stringify(staff, null, 2)}\n`);
   for (const { email, password } of staff) console.log(`${email}  ${password}`);
   return staff;
 }
 
-/** Made once: servers and services hold them, or something is encrypted with them. */
-function keepSecrets(kept) {
+/** Generates each secret once: servers and services store them, or data is encrypted with them. */
+function completeSecrets(kept) {
   const all = { RABBITMQ_PASSWORD: randomPassword, POSTGRES_PASSWORD: randomPassword };
   for (const app of apps) {
     const name = app.toUpperCase();
@@ -47,27 +47,27 @@ function keepSecrets(kept) {
     all[`${name}_SERVICE_KEY`] = randomKey;
   }
   all.CONFIG_KEY = randomKey;
-  // Given by people: where mail goes (Mailpit), and the login at the payment provider (none).
+  // Set by people: the mail server (default: Mailpit) and the login at the payment provider (default: none).
   all.SMTP_URL = () => 'smtp://mail:1025?requireTLS=false';
   all.PROVIDER_TOKEN = () => '';
   return Object.fromEntries(Object.entries(all).map(([name, make]) => [name, kept[name] ?? make()]));
 }
 
-/** What programs read, made of those passwords each time. */
-function compose(secrets, staff) {
-  const of = (kind) => apps.map((app) => [app, secrets[`${app.toUpperCase()}_${kind}`]]);
-  // In Compose's .env nothing is replaced within single quotes but \'.
+/** Derives the values that programs read, each time. */
+function deriveValues(secrets, staff) {
+  const getByApp = (kind) => apps.map((app) => [app, secrets[`${app.toUpperCase()}_${kind}`]]);
+  // Within single quotes, Compose's .env replaces only \'.
   const json = (value) => `'${JSON.stringify(value).replaceAll("'", "\\'")}'`;
   const broker = (login, password) => `amqp://${login}:${password}@rabbitmq:5672`;
   const lines = {
     RABBITMQ_CONF: `"default_user = jogakbo\\ndefault_pass = ${secrets.RABBITMQ_PASSWORD}\\n"`,
     OPERATOR_BROKER_URL: broker('jogakbo', secrets.RABBITMQ_PASSWORD),
-    BROKER_PASSWORDS: json(Object.fromEntries(of('BROKER_PASSWORD'))),
-    SERVICE_KEYS: json(Object.fromEntries(of('SERVICE_KEY'))),
-    CONFIG_CLIENTS: json(Object.fromEntries(of('CONFIG_PASSWORD'))),
+    BROKER_PASSWORDS: json(Object.fromEntries(getByApp('BROKER_PASSWORD'))),
+    SERVICE_KEYS: json(Object.fromEntries(getByApp('SERVICE_KEY'))),
+    CONFIG_CLIENTS: json(Object.fromEntries(getByApp('CONFIG_PASSWORD'))),
     STAFF: json(staff),
   };
-  for (const [app, password] of of('BROKER_PASSWORD'))
+  for (const [app, password] of getByApp('BROKER_PASSWORD'))
     lines[`${app.toUpperCase()}_BROKER_URL`] = broker(app, password);
   for (const app of databases) {
     const name = app.toUpperCase();
@@ -76,14 +76,14 @@ function compose(secrets, staff) {
   return lines;
 }
 
-const staff = keepStaff('.jogakbo/staff.json');
+const staff = readOrCreateStaff('.jogakbo/staff.json');
 const before = existsSync('.env') ? readFileSync('.env', 'utf8').split('\n').filter(Boolean) : [];
 const parseName = (line) => /^(\w+)=/.exec(line)?.[1];
 const kept = Object.fromEntries(before.map((line) => [parseName(line), line.slice(line.indexOf('=') + 1)]));
-const secrets = keepSecrets(kept);
-const lines = { ...secrets, ...compose(secrets, staff) };
+const secrets = completeSecrets(kept);
+const lines = { ...secrets, ...deriveValues(secrets, staff) };
 const others = before.filter((line) => !(parseName(line) in lines));
 const made = Object.entries(lines).map(([name, value]) => `${name}=${value}`);
-writeClosed('.env', `${[...others, ...made].join('\n')}\n`);
+writePrivate('.env', `${[...others, ...made].join('\n')}\n`);
 const isNew = Object.keys(secrets).filter((name) => !(name in kept));
-console.log(`.env holds ${Object.keys(secrets).length} secrets, ${isNew.length} of them new`);
+console.log(`.env contains ${Object.keys(secrets).length} secrets, ${isNew.length} of them new`);

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Run once by the database image: a login and a database per service, closed to all the others. The address that a service
-# is given, postgres://<service>:<password>@…, says which. It is read by psql: an argument would show it to other processes.
+# The database image runs this once. Creates a login and a database per service, without access for other services. The
+# password comes from the service's address, postgres://<service>:<password>@…. psql reads it from the file, because other
+# processes can see arguments.
 set -eu
 for file in /run/secrets/*_database_url; do
   service=$(basename "$file" _database_url)

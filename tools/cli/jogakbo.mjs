@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The only file that runs on whatever Node the machine has (20.19 or newer) and without node_modules:
-// it installs what package-lock.json says and hands over to src/main.ts on the workspace's own Node.
+// Bootstrap: runs on any Node from 20.19, without node_modules. It installs the packages of package-lock.json
+// and then runs src/main.ts on the workspace's own Node.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ const marker = join(root, 'node_modules', '.jogakbo-lock');
 
 const toExitCode = (signal) => 128 + (constants.signals[signal] ?? 1);
 const exitBy = (signal) => process.exit(toExitCode(signal));
-/** What a signal to stop does at the present stage. */
+/** Handles a stop signal in the current phase. */
 let onStop = exitBy;
 
 function lockHash() {
@@ -30,8 +30,8 @@ function readText(path) {
   }
 }
 
-/** True when somebody else (npm ci, npm install by hand) already installed exactly what the lock says. */
-function installedByHand() {
+/** True when node_modules already matches package-lock.json, for example after a manual npm ci. */
+function isInstalledManually() {
   try {
     const wanted = JSON.parse(readText(join(root, 'package-lock.json'))).packages;
     const present = JSON.parse(readText(join(root, 'node_modules', '.package-lock.json'))).packages;
@@ -48,8 +48,8 @@ function installedByHand() {
   }
 }
 
-/** When a process began: tells it apart from a later one with the same pid. Empty for a process that is gone. */
-function beganAt(pid) {
+/** The start time of a process: distinguishes it from a later process with the same pid. Empty if the process has exited. */
+function readStartTime(pid) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -60,10 +60,10 @@ function beganAt(pid) {
   }
 }
 
-const getMark = (pid) => ({ pid, began: beganAt(pid) });
-const isAlive = (mark) => mark !== undefined && mark.began !== '' && beganAt(mark.pid) === mark.began;
+const getMark = (pid) => ({ pid, began: readStartTime(pid) });
+const isAlive = (mark) => mark !== undefined && mark.began !== '' && readStartTime(mark.pid) === mark.began;
 
-/** Sends a signal to a process group. @returns false where none of its processes is left */
+/** Sends a signal to a process group. @returns false if no process of the group exists */
 function signalGroup(pid, signal) {
   try {
     process.kill(-pid, signal);
@@ -75,7 +75,7 @@ function signalGroup(pid, signal) {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Ends a process group: asks first, then insists. Resolves when no process of it is left. */
+/** Terminates a process group: SIGTERM, and SIGKILL after 3 s. Resolves when no process remains, or after 10 s. */
 async function endGroup(pid) {
   signalGroup(pid, 'SIGTERM');
   for (const began = Date.now(); signalGroup(pid, 0) && Date.now() < began + 10_000;) {
@@ -86,7 +86,7 @@ async function endGroup(pid) {
 
 const lock = join(root, '.jogakbo', 'install.lock');
 
-/** Writes the lock in one step, so that it never exists without its content. @returns false where there is one already */
+/** Creates the lock file atomically, with its content. @returns false if the lock already exists */
 function takeLock(holder) {
   const draft = `${lock}.${process.pid}`;
   writeFileSync(draft, JSON.stringify(holder), { mode: 0o600 });
@@ -101,7 +101,7 @@ function takeLock(holder) {
   }
 }
 
-/** The holder that a lock names: its process, and the process group of its npm ci. Undefined where it names none. */
+/** Parses the lock holder: its process, and the process group of its npm ci. Undefined if the content is invalid. */
 function parseHolder(text) {
   try {
     const holder = JSON.parse(text);
@@ -111,26 +111,26 @@ function parseHolder(text) {
   }
 }
 
-/** Removes the lock of a process that is gone, and ends the npm ci that it left running. */
+/** Removes the lock of an exited process and terminates its npm ci if that is still running. */
 async function clearLock(seen) {
   const moved = `${lock}.${process.pid}.stale`;
   try {
     renameSync(lock, moved);
   } catch {
-    return; // another process was quicker
+    return; // another process has already removed it
   }
   const { npm } = parseHolder(seen) ?? {};
   if (readText(moved) !== seen) {
-    // A lock that was taken in between goes back to its owner.
+    // Another process acquired the lock in the meantime: restore its lock.
     if (!existsSync(lock)) renameSync(moved, lock);
-  } else if (npm && ['', npm.began].includes(beganAt(npm.pid))) {
-    // Its first process may be gone while others of the group are left; the pid is not given away meanwhile.
+  } else if (npm && ['', npm.began].includes(readStartTime(npm.pid))) {
+    // The group leader may have exited before the group. The kernel does not reuse its pid while the group exists.
     await endGroup(npm.pid);
   }
   rmSync(moved, { force: true });
 }
 
-/** One install at a time per clone: a second caller waits and then finds the work done. */
+/** Serializes installations per clone. A second caller waits and then finds the packages installed. */
 async function withInstallLock(work) {
   mkdirSync(dirname(lock), { recursive: true, mode: 0o711 });
   const self = getMark(process.pid);
@@ -158,7 +158,7 @@ async function withInstallLock(work) {
   }
 }
 
-/** Runs npm ci in a process group of its own. A signal to stop ends all of the group. */
+/** Runs npm ci in its own process group. A stop signal terminates the whole group. */
 function runNpmCi(onStarted) {
   const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
   const npm = process.env.npm_execpath?.endsWith('.js')
@@ -193,7 +193,7 @@ async function install(onStarted) {
   if (tty) process.stdout.write('\r\x1b[K');
   if (signal) {
     console.error(
-      'The installation was interrupted; no process of it is left. The next command installs again.',
+      'The installation was interrupted and all its processes have ended. The next command installs again.',
     );
     return toExitCode(signal);
   }
@@ -203,33 +203,33 @@ async function install(onStarted) {
   }
   const lines = output.trim().split('\n').slice(-12);
   console.error(`
-The dependencies could not be installed: npm ci ended with code ${code}.
+The dependencies could not be installed: npm ci exited with code ${code}.
 
 ${lines.map((line) => `  ${line}`).join('\n')}
 
 What to do:
-  - check that this machine reaches its npm registry:  npm ping
-  - check the disk:  df -h .
+  - check that this machine can reach the npm registry:  npm ping
+  - check the free disk space:  df -h .
   - then try again:  npm ci
 `);
   return 1;
 }
 
-function olderThan(version, major, minor) {
+function isOlderThan(version, major, minor) {
   const [a, b] = version.replace(/^v/, '').split('.').map(Number);
   return a < major || (a === major && b < minor);
 }
 
-const runsServices = () => !olderThan(process.version, 24, 15);
+const canRunServices = () => !isOlderThan(process.version, 24, 15);
 
-/** Whether npm brings a Node 24 for this platform. */
-function hasReadyMadeNode() {
+/** Whether npm provides a Node 24 binary for this platform. */
+function hasPackagedNode() {
   const { optionalDependencies = {} } = JSON.parse(readText(join(root, 'package.json')) || '{}');
   return `node-${process.platform}-${process.arch}` in optionalDependencies;
 }
 
-/** The command that gets Node 24 with the version manager that this machine has. */
-function commandForNode() {
+/** The command that installs Node 24 with the version manager of this machine. */
+function getNodeInstallCommand() {
   const isInstalled = (name) =>
     (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, name)));
   if (process.env.NVM_DIR) return 'nvm install 24';
@@ -238,52 +238,52 @@ function commandForNode() {
   return 'sudo npx n 24   (or https://nodejs.org/en/download)';
 }
 
-function refuseOldNode(reason, remedy) {
+function exitWithOldNode(reason, remedy) {
   console.error(`
-Jogakbo runs on Node 24, and ${reason}.
-This machine's own Node is ${process.version}.
+Jogakbo requires Node 24, but ${reason}.
+The Node of this machine is ${process.version}.
 
 What to do: ${remedy}
 `);
   process.exit(1);
 }
 
-function refuseWithoutNode() {
-  refuseOldNode(
-    `there is no ready-made one for ${process.platform} ${process.arch}`,
-    `run this, and then the command again:  ${commandForNode()}`,
+function exitWithoutNode() {
+  exitWithOldNode(
+    `npm has no Node 24 for ${process.platform} ${process.arch}`,
+    `run this, and then the command again:  ${getNodeInstallCommand()}`,
   );
 }
 
-function workspaceNode() {
+function findWorkspaceNode() {
   const own = join(root, 'node_modules', '.bin', 'node');
   if (existsSync(own)) return own;
-  if (runsServices()) return process.execPath;
-  return refuseOldNode('the one of this workspace is not installed', 'npm ci --include=optional');
+  if (canRunServices()) return process.execPath;
+  return exitWithOldNode('the Node of this workspace is not installed', 'npm ci --include=optional');
 }
 
-if (olderThan(process.version, 20, 19)) {
-  console.error(`Jogakbo needs Node 20.19 or newer to begin with; this is ${process.version}.`);
+if (isOlderThan(process.version, 20, 19)) {
+  console.error(`Jogakbo needs Node 20.19 or newer to start; this is ${process.version}.`);
   process.exit(1);
 }
 
-if (!runsServices() && !hasReadyMadeNode()) refuseWithoutNode();
+if (!canRunServices() && !hasPackagedNode()) exitWithoutNode();
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => onStop(signal));
 
 if (readText(marker) !== lockHash()) {
   const code = await withInstallLock(async (onStarted) => {
     if (readText(marker) === lockHash()) return 0;
-    const failed = installedByHand() ? 0 : await install(onStarted);
+    const failed = isInstalledManually() ? 0 : await install(onStarted);
     if (!failed) writeFileSync(marker, lockHash());
     return failed;
   });
   if (code) process.exit(code);
 }
 
-// A small young generation keeps the supervisor, which lives as long as the store, small.
+// A small young generation limits the memory of the supervisor, which runs as long as the store.
 const child = spawn(
-  workspaceNode(),
+  findWorkspaceNode(),
   [
     '--max-semi-space-size=2',
     '--disable-warning=ExperimentalWarning',

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What a product cost in each version that changed its price. Of products that are older, the price of now is known. */
+/** The price of a product per version that changed it. Older products start with their current price. */
 export class ProductPrices1700000001100 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

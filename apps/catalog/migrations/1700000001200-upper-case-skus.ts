@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * SKUs that differ in case alone are one. Of products on sale that had such SKUs, the oldest keeps it and the others get
- * their product id behind it (64 characters at most). Changed products are announced.
+ * Makes SKUs upper case. If products on sale have SKUs that differ only in case, the oldest keeps it and the others get
+ * their product id as a suffix (64 characters at most). Publishes `product-changed` for each changed product.
  */
 export class UpperCaseSkus1700000001200 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {

@@ -4,16 +4,16 @@ import { AddProduct, ProductAdded } from '@jogakbo/contracts-catalog';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import { patchwork } from './patchwork.ts';
+import { createPatchwork } from './patchwork.ts';
 import { recordPrice } from './price-history.ts';
-import { inFull, inLanguage, Product } from './product.ts';
+import { Product, toProductEvent, toPublicProduct } from './product.ts';
 
 @Controller()
 export class AddProductHandler {
   @Handles(AddProduct)
   async handle(command: Body<typeof AddProduct>, work: UnitOfWork) {
     const { tx, publish, language } = work;
-    const { price, translations = {}, imageUrl = patchwork(command.sku), ...rest } = command;
+    const { price, translations = {}, imageUrl = createPatchwork(command.sku), ...rest } = command;
     const product: Product = {
       ...rest,
       ...price,
@@ -32,12 +32,12 @@ export class AddProductHandler {
       .returning('product_id')
       .execute();
     if ((raw as unknown[]).length === 0) {
-      throw AddProduct.reject('sku-taken', `there is a product with sku ${command.sku}`, [
+      throw AddProduct.reject('sku-taken', `another product has the SKU ${command.sku}`, [
         { path: 'sku', message: 'taken' },
       ]);
     }
     recordPrice(work, product);
-    publish(ProductAdded(inFull(product)));
-    return inLanguage(product, language);
+    publish(ProductAdded(toProductEvent(product)));
+    return toPublicProduct(product, language);
   }
 }

@@ -4,16 +4,16 @@ import { decodeCursor, encodeCursor } from '@jogakbo/contracts-search';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { inLanguage, type Product } from './product.ts';
+import { type Product, toPublicProduct } from './product.ts';
 
 type Sort = Body<typeof FindProducts>['sort'];
 type Row = Product & { key: string; compared: string };
 
-/** So many products are looked at, the newest ones: what this costs is known, however many there are. */
-const lookedAt = 10_000;
-const mostWords = 10;
+/** Searches only the newest products, which bounds the cost of a query. */
+const maxProducts = 10_000;
+const maxWords = 10;
 
-/** What a page is ordered by before the id. */
+/** The sort key of a page; the id breaks ties. */
 const keys: Record<Sort, { key: string; direction: 1 | -1 }> = {
   relevance: {
     key: `CASE WHEN starts_with(lower(name), $1) OR starts_with(names, $1) THEN 0 ELSE 1 END`,
@@ -25,16 +25,16 @@ const keys: Record<Sort, { key: string; direction: 1 | -1 }> = {
 };
 
 /**
- * Parameters: the words together, each of them, category, least and highest price, key and id of the last item seen, number
- * of items, currency, whether only products in that currency are shown. Prices are compared within one currency: the one
- * asked for, or that of most of what was found. Ids are given out in the order of time.
+ * Parameters: all words as one text, the words, category, lowest and highest price, key and id of the last item, number
+ * of items, currency, whether to return only products in that currency. Prices are compared within one currency: the
+ * requested one, or the most frequent one among the results. Ids rise with time.
  */
 const buildSql = ({ key, direction }: (typeof keys)[Sort]) => `
   WITH fitting AS MATERIALIZED (
     SELECT * FROM (
       SELECT *, lower(concat_ws(' ', translations->'ko'->>'name', translations->'en'->>'name', name)) AS names
       FROM product WHERE removed_at IS NULL AND ($3::text IS NULL OR category = $3)
-      ORDER BY product_id DESC LIMIT ${lookedAt}
+      ORDER BY product_id DESC LIMIT ${maxProducts}
     ) AS looked_at
     WHERE $1::text IS NOT NULL AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS word WHERE strpos(names, word) = 0)
   ), compared AS MATERIALIZED (
@@ -49,7 +49,7 @@ const buildSql = ({ key, direction }: (typeof keys)[Sort]) => `
   WHERE $7::uuid IS NULL OR ${direction} * key > ${direction} * $6::bigint OR (key = $6::bigint AND product_id < $7::uuid)
   ORDER BY ${direction} * key, product_id DESC LIMIT $8`;
 
-/** Answers for search while it is away: by name alone, in both languages, without typos, stems and facets. */
+/** The fallback while search is unavailable: by name only, in both languages, without typos, stems and facets. */
 @Controller()
 export class FindProductsHandler {
   constructor(private readonly dataSource: DataSource) {}
@@ -57,7 +57,7 @@ export class FindProductsHandler {
   @Handles(FindProducts)
   async find(query: Body<typeof FindProducts>, { language }: MessageContext) {
     const { q, category, minPrice, maxPrice, sort, limit } = query;
-    const words = q.toLowerCase().split(/\s+/).slice(0, mostWords);
+    const words = q.toLowerCase().split(/\s+/).slice(0, maxWords);
     const cursor = parseCursor(query);
     const after = cursor === 'restarted' ? undefined : cursor;
     const comparesPrices =
@@ -75,7 +75,7 @@ export class FindProductsHandler {
     const currency = last?.compared ?? query.currency ?? after?.currency ?? null;
     return {
       items: rows.map((row) => ({
-        ...inLanguage({ ...row, amount: Number(row.amount) }, language),
+        ...toPublicProduct({ ...row, amount: Number(row.amount) }, language),
         score: 0,
       })),
       nextCursor:
@@ -93,7 +93,7 @@ export class FindProductsHandler {
   }
 }
 
-/** @throws Rejection for what is no cursor of this sort and currency */
+/** @throws Rejection `unknown-cursor` if the cursor does not belong to this sort and currency */
 function parseCursor({ cursor, sort, currency }: Body<typeof FindProducts>) {
   if (cursor === undefined) return undefined;
   const decoded = decodeCursor(cursor, { by: 'catalog', sort, currency });

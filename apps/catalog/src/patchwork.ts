@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** The five directions and what lies between, as they were dyed. */
+/** The five traditional Korean colours (obangsaek) and colours between them. */
 const colours = [
   'c8102e',
   '1d4e89',
@@ -14,8 +14,8 @@ const colours = [
   'd9763d',
 ];
 
-/** A small cloth of coloured pieces, always the same for the same name, as an image that needs no server. */
-export function patchwork(name: string): string {
+/** Creates a patchwork image as a data URL, always the same for the same name. */
+export function createPatchwork(name: string): string {
   const bytes = createHash('sha256').update(name).digest();
   // Steps of three through ten colours: neighbours always differ.
   const colour = (piece: number) => colours[(bytes[3]! + 3 * piece) % colours.length]!;

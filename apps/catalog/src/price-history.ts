@@ -2,7 +2,7 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import type { DataSource } from 'typeorm';
 import type { Product } from './product.ts';
 
-/** Keeps the price of a product from this version on. */
+/** Records the price of a product from this version on. */
 export function recordPrice({ write }: UnitOfWork, product: Product): void {
   const { productId, version, amount, currency } = product;
   write('INSERT INTO product_price (product_id, version, amount, currency) VALUES ($1, $2, $3, $4)', [
@@ -15,7 +15,7 @@ interface ProductVersion {
   version: number;
 }
 
-/** What products cost in earlier versions. Left out: versions from before prices were kept, and those yet to come. */
+/** Returns the prices of earlier versions, without versions older than the price history and future versions. */
 export async function findEarlierPrices(dataSource: DataSource, versions: ProductVersion[]) {
   if (versions.length === 0) return [];
   const found = await dataSource.query<(ProductVersion & { amount: string; currency: string })[]>(

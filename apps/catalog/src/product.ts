@@ -4,7 +4,7 @@ import { Column, Entity, PrimaryColumn } from 'typeorm';
 
 const integer = { to: (value: number) => value, from: (value: string) => Number(value) };
 
-/** A product as it is kept. One that was taken off sale stays, for the orders that name it. */
+/** A stored product. Removed products stay, because orders refer to them. */
 @Entity('product')
 export class Product {
   @PrimaryColumn('uuid', { name: 'product_id' })
@@ -43,7 +43,7 @@ export class Product {
 
 type TextChange = Partial<Pick<Product, 'name' | 'description'>>;
 
-/** The product with other translations; null removes one. A new one begins with the original text. */
+/** Applies a merge patch to the translations; null removes one. A new one starts with the original text. */
 export function withTranslations(
   product: Product,
   patch: Readonly<Partial<Record<Language, TextChange | null | undefined>>>,
@@ -57,7 +57,7 @@ export function withTranslations(
   return { ...product, translations };
 }
 
-/** The product with another text where one is shown in this language: in its translation, else in the original. */
+/** Changes the text shown in this language: the translation if there is one, otherwise the original. */
 export function withText(product: Product, language: Language, change: TextChange): Product {
   if (Object.keys(change).length === 0) return product;
   return product.translations[language]
@@ -65,15 +65,15 @@ export function withText(product: Product, language: Language, change: TextChang
     : { ...product, ...change };
 }
 
-/** As a shopper who reads `language` sees it; where there is no translation, as the merchant wrote it. */
-export function inLanguage(product: Product, language: Language): PublicProduct {
+/** The product in one language; the original text if there is no translation. */
+export function toPublicProduct(product: Product, language: Language): PublicProduct {
   const { productId, sku, category, imageUrl, version, amount, currency } = product;
   const { name, description } = product.translations[language] ?? product;
   return { productId, sku, name, description, category, price: { amount, currency }, imageUrl, version };
 }
 
-/** All of it, for the services that keep a copy. */
-export function inFull(product: Product): Body<typeof ProductAdded> {
+/** The whole product, for services that store a copy. */
+export function toProductEvent(product: Product): Body<typeof ProductAdded> {
   const { productId, sku, name, description, category, imageUrl, version, amount, currency, translations } =
     product;
   return {

@@ -4,7 +4,7 @@ import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource, IsNull, MoreThan } from 'typeorm';
 import { findEarlierPrices } from './price-history.ts';
-import { inLanguage, Product } from './product.ts';
+import { Product, toPublicProduct } from './product.ts';
 
 interface Quote {
   productId: string;
@@ -22,10 +22,10 @@ export class ReadProductsHandler {
   async get({ productId }: Body<typeof GetProduct>, { language }: MessageContext) {
     const product = await this.dataSource.manager.findOneBy(Product, { productId, removedAt: IsNull() });
     if (!product) throw platformRejection('not-found', 'there is no such product');
-    return inLanguage(product, language);
+    return toPublicProduct(product, language);
   }
 
-  /** Ids are given out in the order of time, so the last one seen is the cursor. */
+  /** Ids rise with time, so the last one is the cursor. */
   @Handles(ListProducts)
   async list({ category, limit, cursor }: Body<typeof ListProducts>, { language }: MessageContext) {
     if (cursor && !Id.safeParse(cursor).success) throw ListProducts.reject('unknown-cursor');
@@ -38,13 +38,13 @@ export class ReadProductsHandler {
       order: { productId: 'ASC' },
       take: limit + 1,
     });
-    const items = products.slice(0, limit).map((product) => inLanguage(product, language));
+    const items = products.slice(0, limit).map((product) => toPublicProduct(product, language));
     return { items, nextCursor: products.length > limit ? items.at(-1)!.productId : null };
   }
 
   @Handles(QuoteProducts)
   async quote({ productIds, earlier = [] }: Body<typeof QuoteProducts>, { language }: MessageContext) {
-    // Every purchase asks: without the pictures and descriptions that nobody asked for.
+    // Every order calls this, so it reads no images and descriptions.
     const [quotes, prices] = await Promise.all([
       this.dataSource.query<Quote[]>(
         `SELECT product_id AS "productId", coalesce(translations->$2->>'name', name) AS name, amount, currency, version

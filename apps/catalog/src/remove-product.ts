@@ -16,7 +16,7 @@ export class RemoveProductHandler {
     });
     if (!product) throw platformRejection('not-found', 'there is no such product');
     if (!isVersion(version, product.version))
-      throw RemoveProduct.reject('version-changed', 'somebody else changed it: read it again');
+      throw RemoveProduct.reject('version-changed', 'the product has changed: read it again and retry');
     await tx.update(Product, { productId }, { removedAt: new Date(), version: product.version + 1 });
     publish(ProductRemoved({ productId }));
   }

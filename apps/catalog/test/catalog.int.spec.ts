@@ -16,7 +16,7 @@ import { ServiceUnderTest } from '@jogakbo/testing';
 import { DataSource } from 'typeorm';
 import { UpperCaseSkus1700000001200 } from '../migrations/1700000001200-upper-case-skus.ts';
 import { CatalogModule } from '../src/catalog.module.ts';
-import { patchwork } from '../src/patchwork.ts';
+import { createPatchwork } from '../src/patchwork.ts';
 
 describe('catalog', () => {
   let catalog: ServiceUnderTest;
@@ -37,7 +37,7 @@ describe('catalog', () => {
       ...fields,
     });
 
-  it('puts a product on sale and says so', async () => {
+  it('adds a product and publishes it', async () => {
     const { productId, version } = await add();
     expect(version).toBe(1);
     await catalog.hears(ProductAdded, (event) => event.productId === productId);
@@ -47,26 +47,26 @@ describe('catalog', () => {
     });
   });
 
-  it('answers in the language of the shopper', async () => {
+  it('returns a product in the requested language', async () => {
     const { productId } = await add();
     const english = await catalog.ask(GetProduct, { productId }, { language: 'en' });
     expect(english).toMatchObject({ name: 'Wrapping cloth', description: 'Stitched by hand.' });
   });
 
-  it('refuses a second product with the same sku', async () => {
+  it('rejects a second product with the same SKU', async () => {
     await add({ sku: 'TWICE' });
     await expect(add({ sku: 'TWICE' })).rejects.toMatchObject({ code: 'sku-taken', status: 409 });
   });
 
-  it('takes skus that differ in case alone for one', async () => {
+  it('treats SKUs that differ only in case as equal', async () => {
     const { sku, imageUrl } = await add({ sku: 'Mixed-Case.1' });
     expect(sku).toBe('MIXED-CASE.1');
-    expect(imageUrl).toBe(patchwork('MIXED-CASE.1'));
+    expect(imageUrl).toBe(createPatchwork('MIXED-CASE.1'));
     for (const same of ['mixed-case.1', 'MIXED-CASE.1'])
       await expect(add({ sku: same })).rejects.toMatchObject({ code: 'sku-taken', status: 409 });
   });
 
-  it('brings the skus of an older store to one form, and announces them', async () => {
+  it('migrates SKUs to upper case and publishes the changes', async () => {
     const migration = new UpperCaseSkus1700000001200();
     const runner = catalog.get(DataSource).createQueryRunner();
     await migration.down(runner);
@@ -96,13 +96,13 @@ describe('catalog', () => {
     };
     it.each([
       [
-        'changes the translation where there is one',
+        'changes the translation if there is one',
         { name: 'Cloth' },
         'en',
         ['조각보', '', 'Cloth', 'Stitched by hand.'],
       ],
       [
-        'changes the original where there is none',
+        'changes the original if there is none',
         { name: '보' },
         'ko',
         ['보', '', 'Wrapping cloth', 'Stitched by hand.'],
@@ -115,13 +115,13 @@ describe('catalog', () => {
         ['조각보', '', 'Cloth', 'Stitched by hand.'],
       ],
       [
-        'begins a translation with the original text',
+        'starts a translation with the original text',
         { translations: { ko: { description: '손바느질' } } },
         'ko',
         ['조각보', '손바느질', 'Wrapping cloth', 'Stitched by hand.'],
       ],
       [
-        'changes the original where its translation goes',
+        'changes the original if the same change removes the translation',
         { name: 'Cloth', translations: { en: null } },
         'en',
         ['Cloth', '', 'Cloth', ''],
@@ -137,7 +137,7 @@ describe('catalog', () => {
     });
   });
 
-  it('gives the second of two who change the same version a 412', async () => {
+  it('rejects all but one of several changes to the same version', async () => {
     const { productId } = await add();
     const change = (amount: number) =>
       catalog.ask(ChangeProduct, { productId, version: 1, price: { amount, currency: 'KRW' } });
@@ -150,7 +150,7 @@ describe('catalog', () => {
     await catalog.hears(ProductChanged, (event) => event.productId === productId && event.version === 2);
   });
 
-  it('tells what a product cost when it was read', async () => {
+  it('returns the prices of earlier versions', async () => {
     const { productId } = await add();
     const change = (version: number, fields: object) =>
       catalog.ask(ChangeProduct, { productId, version, ...fields });
@@ -169,11 +169,11 @@ describe('catalog', () => {
         [2, 40_000],
         [3, 40_000],
         [4, 45_000],
-      ], // and none of the version that is yet to come
+      ], // none for the future version
     ]);
   });
 
-  it('changes and removes what If-Match asks for: one of several versions, or any', async () => {
+  it('accepts If-Match with several versions or any version', async () => {
     const { productId } = await add();
     const change = (version: VersionCondition) =>
       catalog.ask(ChangeProduct, { productId, version, category: 'things' });
@@ -191,11 +191,11 @@ describe('catalog', () => {
   });
 
   it.each([
-    ['a currency of no list', { price: { amount: 1, currency: 'QQQ' } }, 'price.currency'],
-    ['a currency that is none any more', { price: { amount: 1, currency: 'BGN' } }, 'price.currency'],
-    ['a name that is not to be seen', { name: '\u2800\u3164' }, 'name'],
-    ['a description that turns the direction round', { description: 'a\u202eb' }, 'description'],
-  ])('refuses %s', async (_, fields, path) => {
+    ['an unknown currency', { price: { amount: 1, currency: 'QQQ' } }, 'price.currency'],
+    ['a withdrawn currency', { price: { amount: 1, currency: 'BGN' } }, 'price.currency'],
+    ['an invisible name', { name: '\u2800\u3164' }, 'name'],
+    ['a text direction override in the description', { description: 'a\u202eb' }, 'description'],
+  ])('rejects %s', async (_, fields, path) => {
     const { productId } = await add();
     await expect(catalog.ask(ChangeProduct, { productId, version: 1, ...fields })).rejects.toMatchObject({
       code: 'invalid',
@@ -203,7 +203,7 @@ describe('catalog', () => {
     });
   });
 
-  it('takes a product off sale', async () => {
+  it('removes a product', async () => {
     const { productId } = await add();
     await catalog.ask(RemoveProduct, { productId, version: 1 });
     await catalog.hears(ProductRemoved, (event) => event.productId === productId);
@@ -213,7 +213,7 @@ describe('catalog', () => {
     });
   });
 
-  it('pages through a category, each product once', async () => {
+  it('pages through a category with each product once', async () => {
     const added = new Set<string>();
     for (let i = 0; i < 7; i++) added.add((await add({ category: 'paged' })).productId);
     const seen: string[] = [];
@@ -243,7 +243,7 @@ describe('catalog', () => {
       { sku: 'X', name: 'x', category: 'c', price: { amount: 1, currency: 'KRW' }, imageUrl: 'javascript:x' },
       'imageUrl',
     ],
-  ])('refuses %s and names the field', async (_, input, path) => {
+  ])('rejects %s and names the field', async (_, input, path) => {
     await expect(catalog.ask(AddProduct, input as never)).rejects.toMatchObject({
       code: 'invalid',
       status: 400,

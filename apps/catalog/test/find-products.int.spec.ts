@@ -4,17 +4,17 @@ import { encodeCursor } from '@jogakbo/contracts-search';
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { CatalogModule } from '../src/catalog.module.ts';
 
-describe('the catalog, in place of search', () => {
+describe('catalog as the fallback for search', () => {
   let catalog: ServiceUnderTest;
   beforeAll(async () => {
     catalog = await ServiceUnderTest.start(CatalogModule);
-    const things = [
+    const products = [
       ['청자 찻잔', 'Celadon teacup', 'pottery', 30_000],
       ['찻잔 받침', 'Saucer for a teacup', 'pottery', 9_000],
       ['삼베 조각보', 'Hemp patchwork', 'textiles', 42_000],
       ['100% 모시', 'Ramie_cloth', 'textiles', 42_000],
     ] as const;
-    for (const [name, english, category, amount] of things) {
+    for (const [name, english, category, amount] of products) {
       const translations = { en: { name: english, description: '' } };
       await catalog.ask(AddProduct, {
         ...{
@@ -34,7 +34,7 @@ describe('the catalog, in place of search', () => {
   const names = async (query: Parameters<typeof FindProducts>[0]) =>
     (await find(query)).items.map(({ name }) => name);
 
-  it('finds by all words of a name, in both languages, and says that it is not search', async () => {
+  it('finds by all words of a name, in both languages, and is marked as degraded', async () => {
     expect(await names({ q: 'TEACUP' })).toEqual(['찻잔 받침', '청자 찻잔']);
     expect(await names({ q: '찻잔' })).toEqual(['찻잔 받침', '청자 찻잔']);
     expect(await names({ q: 'teacup celadon' })).toEqual(['청자 찻잔']);
@@ -47,7 +47,7 @@ describe('the catalog, in place of search', () => {
     expect(items[0]).toMatchObject({ name: 'Hemp patchwork', price: { amount: 42_000, currency: 'KRW' } });
   });
 
-  it('takes what is typed as it is', async () => {
+  it('escapes wildcards and SQL', async () => {
     expect(await names({ q: '%' })).toEqual(['100% 모시']);
     expect(await names({ q: '_' })).toEqual(['100% 모시']);
     expect(await names({ q: "'; DROP TABLE product; --" })).toEqual([]);
@@ -91,7 +91,7 @@ describe('the catalog, in place of search', () => {
     expect((await find({ q: '나막신' })).currency).toBe('KRW');
   });
 
-  it('goes on from a page of search where both sort alike, and begins anew where they do not', async () => {
+  it('continues a page of search with a comparable sort, and restarts otherwise', async () => {
     const place = { by: 'search', step: 1, currency: 'KRW', key: 42_000 } as const;
     const cursor = (sort: string) =>
       encodeCursor({ ...place, sort, productId: 'ffffffff-ffff-7fff-bfff-ffffffffffff' });
@@ -103,11 +103,11 @@ describe('the catalog, in place of search', () => {
     });
     expect(cheaper.items.map(({ price }) => price.amount)).toEqual([30_000, 9_000]);
     expect(cheaper.restarted).toBeUndefined();
-    const anew = await find({ q: 'a', limit: 1, cursor: cursor('relevance') });
-    expect(anew).toMatchObject({ restarted: true, items: (await find({ q: 'a', limit: 1 })).items });
+    const restarted = await find({ q: 'a', limit: 1, cursor: cursor('relevance') });
+    expect(restarted).toMatchObject({ restarted: true, items: (await find({ q: 'a', limit: 1 })).items });
   });
 
-  it('shows nothing that was removed', async () => {
+  it('finds no removed products', async () => {
     const [hemp] = (await find({ q: 'hemp' })).items;
     await catalog.ask(
       RemoveProduct,

@@ -6,7 +6,7 @@ import { Ask, Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import {
   ConfigVersion,
-  newest,
+  findNewestVersion,
   toPlace,
   type StoredSetting,
   type Place,
@@ -17,38 +17,42 @@ import { SecretEncryption } from './secret-encryption.ts';
 
 type Change = Body<typeof ChangeSettings>['settings'][number];
 
-/** Each change is a new version; of two changes of one place at once the second builds on the first. */
+/** Stores each change as a new version. Concurrent changes of one place are serialised. */
 @Controller()
 export class ChangeSettingsHandler {
   constructor(
     private readonly ask: Ask,
-    private readonly vault: SecretEncryption,
+    private readonly encryption: SecretEncryption,
     private readonly check: SettingsCheck,
   ) {}
 
   @Handles(ChangeSettings)
   async change(command: Body<typeof ChangeSettings>, work: UnitOfWork) {
     const { settings: changes, reason, version: expected } = command;
-    const by = await this.#who(work);
-    const given = changes.flatMap(({ key, value }) => (value === null ? [] : [[key, value] as const]));
-    if (given.length > 0) await this.check.mustFit(command.application, Object.fromEntries(given));
-    const before = await newestAlone(work, command);
+    const by = await this.#identifyOperator(work);
+    const newValues = changes.flatMap(({ key, value }) => (value === null ? [] : [[key, value] as const]));
+    if (newValues.length > 0)
+      await this.check.assertValid(command.application, Object.fromEntries(newValues));
+    const before = await lockNewestVersion(work, command);
     if (expected !== undefined && expected !== (before?.version ?? 0)) {
-      throw ChangeSettings.reject('version-changed', `the newest version is ${before?.version ?? 0}`);
+      throw ChangeSettings.reject(
+        'version-changed',
+        `the newest version is ${before?.version ?? 0}, not ${expected}`,
+      );
     }
     const stamp = { version: (before?.version ?? 0) + 1, by, at: new Date().toISOString() };
     const settings: Settings = { ...before?.settings };
     let changed = false;
     for (const change of changes) {
-      if (!this.#change(command, settings, change, stamp)) continue;
+      if (!this.#applyChange(command, settings, change, stamp)) continue;
       changed = true;
     }
-    if (!changed) throw ChangeSettings.reject('no-change', 'all of this is set already');
-    return write(work, command, settings, { ...stamp, reason, restores: null });
+    if (!changed) throw ChangeSettings.reject('no-change', 'all settings already have these values');
+    return addVersion(work, command, settings, { ...stamp, reason, restores: null });
   }
 
-  /** False where it changes nothing. */
-  #change(
+  /** @returns false if the setting already has this value */
+  #applyChange(
     place: Place,
     settings: Settings,
     { key, value, secret }: Change,
@@ -58,43 +62,42 @@ export class ChangeSettingsHandler {
     if (value === null) return known ? delete settings[key] : false;
     const isSecret = secret ?? known?.secret ?? false;
     if (isSecret && place.application === shared) {
-      const message =
-        'every service reads the settings of application: set a secret for the one that needs it';
+      const message = 'all services can read the settings of application: set the secret for one service';
       throw ChangeSettings.reject('shared-secret', message, [{ path: key, message }]);
     }
-    const before = known?.secret ? this.vault.decrypt(place, key, known.value) : known?.value;
+    const before = known?.secret ? this.encryption.decrypt(place, key, known.value) : known?.value;
     if (before === value && known?.secret === isSecret) return false;
     settings[key] = {
       ...{ ...stamp, secret: isSecret },
-      value: isSecret ? this.vault.encrypt(place, key, value) : value,
+      value: isSecret ? this.encryption.encrypt(place, key, value) : value,
     };
     return true;
   }
 
-  /** What did not differ keeps the version that set it. */
+  /** Unchanged settings keep the version that set them. */
   @Handles(RollBack)
   async rollBack(command: Body<typeof RollBack>, work: UnitOfWork) {
     const { to, reason } = command;
-    const by = await this.#who(work);
-    const before = await newestAlone(work, command);
+    const by = await this.#identifyOperator(work);
+    const before = await lockNewestVersion(work, command);
     const target = await work.tx.findOneBy(ConfigVersion, { ...toPlace(command), version: to });
     if (!before || !target) throw platformRejection('not-found', `there is no version ${to}`);
     const stamp = { version: before.version + 1, by, at: new Date().toISOString() };
     const settings: Settings = {};
     let changed = Object.keys(before.settings).some((key) => !Object.hasOwn(target.settings, key));
-    for (const [key, kept] of Object.entries(target.settings)) {
-      const now = before.settings[key];
-      const isSame = now?.value === kept.value && now.secret === kept.secret;
-      settings[key] = isSame ? now : { ...kept, ...stamp };
+    for (const [key, restored] of Object.entries(target.settings)) {
+      const current = before.settings[key];
+      const isSame = current?.value === restored.value && current.secret === restored.secret;
+      settings[key] = isSame ? current : { ...restored, ...stamp };
       changed ||= !isSame;
     }
-    if (!changed) throw RollBack.reject('no-change', `nothing has changed since version ${to}`);
-    return write(work, command, settings, { ...stamp, reason, restores: to });
+    if (!changed) throw RollBack.reject('no-change', `the settings are the same as in version ${to}`);
+    return addVersion(work, command, settings, { ...stamp, reason, restores: to });
   }
 
-  /** The address of the operator; the id where identity is away. Asked before the transaction begins. */
-  async #who({ caller }: UnitOfWork): Promise<string> {
-    if (!caller.has('operator')) throw platformRejection('forbidden', 'this is for the role operator');
+  /** Returns the operator's email, or the member id if identity is unavailable. Called before the transaction begins. */
+  async #identifyOperator({ caller }: UnitOfWork): Promise<string> {
+    if (!caller.has('operator')) throw platformRejection('forbidden', 'requires the role operator');
     return this.ask(GetMemberEmail, { memberId: caller.memberId }, { timeout: 1_000 }).then(
       ({ email }) => email,
       () => caller.memberId,
@@ -102,14 +105,14 @@ export class ChangeSettingsHandler {
   }
 }
 
-/** The newest version, with nobody else changing this place until the commit. */
-async function newestAlone({ tx }: UnitOfWork, place: Place): Promise<ConfigVersion | undefined> {
+/** Locks a place until the end of the transaction, and returns its newest version. */
+async function lockNewestVersion({ tx }: UnitOfWork, place: Place): Promise<ConfigVersion | undefined> {
   const name = `config ${place.application}/${place.profile}/${place.label}`;
   await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [name]);
-  return newest(tx, place);
+  return findNewestVersion(tx, place);
 }
 
-async function write(
+async function addVersion(
   { tx, publish }: UnitOfWork,
   place: Place,
   settings: Settings,

@@ -1,30 +1,37 @@
 import { describe, expect, it } from '@jest/globals';
 import { masked } from '@jogakbo/contracts-config';
-import { differences, listed, type StoredSetting } from './config-version.ts';
+import { compareSettings, toListItems, type StoredSetting } from './config-version.ts';
 
-const kept = (value: string, secret = false): StoredSetting => ({
+const createSetting = (value: string, secret = false): StoredSetting => ({
   ...{ value, secret, version: 1, by: 'kim', at: '2026-11-21T00:00:00.000Z' },
 });
 
-describe('settings as an operator sees them', () => {
-  it('differ by key, in the order of keys', () => {
-    const before = { stays: kept('1'), changes: kept('1'), leaves: kept('1') };
-    const after = { stays: { ...kept('1'), version: 2 }, changes: kept('2'), comes: kept('3') };
-    expect(differences(before, after)).toEqual([
+describe('settings shown to operators', () => {
+  it('are compared by key, in key order', () => {
+    const before = { stays: createSetting('1'), changes: createSetting('1'), leaves: createSetting('1') };
+    const after = {
+      stays: { ...createSetting('1'), version: 2 },
+      changes: createSetting('2'),
+      comes: createSetting('3'),
+    };
+    expect(compareSettings(before, after)).toEqual([
       { key: 'changes', before: '1', after: '2' },
       { key: 'comes', before: null, after: '3' },
       { key: 'leaves', before: '1', after: null },
     ]);
   });
 
-  it('show of a secret that it changed, or became one, and nothing more', () => {
-    expect(differences({ pin: kept('sealed 1', true) }, { pin: kept('sealed 2', true) })).toEqual([
-      { key: 'pin', before: masked, after: masked },
-    ]);
-    expect(differences({ pin: kept('1234') }, { pin: kept('sealed', true) })).toEqual([
-      { key: 'pin', before: '1234', after: masked },
-    ]);
-    expect(listed({ pin: kept('sealed', true), a: kept('1') })).toMatchObject([
+  it('show whether a secret changed or a value became secret, and mask the secret', () => {
+    expect(
+      compareSettings(
+        { pin: createSetting('ciphertext 1', true) },
+        { pin: createSetting('ciphertext 2', true) },
+      ),
+    ).toEqual([{ key: 'pin', before: masked, after: masked }]);
+    expect(
+      compareSettings({ pin: createSetting('1234') }, { pin: createSetting('ciphertext', true) }),
+    ).toEqual([{ key: 'pin', before: '1234', after: masked }]);
+    expect(toListItems({ pin: createSetting('ciphertext', true), a: createSetting('1') })).toMatchObject([
       { key: 'a', value: '1' },
       { key: 'pin', value: masked, secret: true },
     ]);

@@ -1,14 +1,14 @@
 import { masked } from '@jogakbo/contracts-config';
 import { Column, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
-/** Of whom, for which profile, under which label. */
+/** Identifies a set of settings. */
 export interface Place {
   application: string;
   profile: string;
   label: string;
 }
 
-/** One setting: a secret is sealed. It remembers the version that gave it its value. */
+/** One setting, encrypted if secret. `version`, `by` and `at` belong to the change that set the value. */
 export interface StoredSetting {
   value: string;
   secret: boolean;
@@ -18,7 +18,7 @@ export interface StoredSetting {
 }
 export type Settings = Record<string, StoredSetting>;
 
-/** All settings of a place, as one change left them. Never changed afterwards. */
+/** All settings of a place after one change. Immutable. */
 @Entity('config_version')
 export class ConfigVersion implements Place {
   @PrimaryColumn('text')
@@ -45,15 +45,18 @@ export class ConfigVersion implements Place {
   @Column('timestamptz', { name: 'changed_at' })
   at: Date;
 
-  /** The version that it went back to. */
+  /** The version that a roll back restored. */
   @Column('integer', { nullable: true })
   restores: number | null;
 }
 
 export const toPlace = ({ application, profile, label }: Place): Place => ({ application, profile, label });
 
-/** The newest version of a place; undefined where nothing was ever set. */
-export async function newest(manager: EntityManager, place: Place): Promise<ConfigVersion | undefined> {
+/** Finds the newest version of a place. Undefined if the place has no versions. */
+export async function findNewestVersion(
+  manager: EntityManager,
+  place: Place,
+): Promise<ConfigVersion | undefined> {
   const where = toPlace(place);
   return (await manager.findOne(ConfigVersion, { where, order: { version: 'DESC' } })) ?? undefined;
 }
@@ -64,19 +67,19 @@ export interface Difference {
   after: string | null;
 }
 
-const shown = (kept: StoredSetting | undefined): string | null =>
-  kept ? (kept.secret ? masked : kept.value) : null;
+const maskValue = (setting: StoredSetting | undefined): string | null =>
+  setting ? (setting.secret ? masked : setting.value) : null;
 
-/** What differs, by key; of secrets only that they differ. */
-export function differences(before: Settings, after: Settings): Difference[] {
+/** Compares two versions by key. Secrets are masked. */
+export function compareSettings(before: Settings, after: Settings): Difference[] {
   return [...new Set([...Object.keys(before), ...Object.keys(after)])]
     .filter((key) => before[key]?.value !== after[key]?.value || before[key]?.secret !== after[key]?.secret)
     .sort()
-    .map((key) => ({ key, before: shown(before[key]), after: shown(after[key]) }));
+    .map((key) => ({ key, before: maskValue(before[key]), after: maskValue(after[key]) }));
 }
 
-/** The settings as an operator may see them. */
-export const listed = (settings: Settings) =>
+/** Returns the settings in key order, with secrets masked. */
+export const toListItems = (settings: Settings) =>
   Object.entries(settings)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, kept]) => ({ key, ...kept, value: shown(kept)! }));
+    .map(([key, setting]) => ({ key, ...setting, value: maskValue(setting)! }));

@@ -10,9 +10,9 @@ export class ExplainSettingsHandler {
 
   @Handles(ExplainSettings)
   async explain({ application }: Body<typeof ExplainSettings>) {
-    const told = await this.running.ask(application, () => ({}));
+    const reports = await this.running.collectReports(application, () => ({}));
     return {
-      instances: told.map(({ instance, settings, unknown }) => ({ instance, settings, unknown })),
+      instances: reports.map(({ instance, settings, unknown }) => ({ instance, settings, unknown })),
     };
   }
 }

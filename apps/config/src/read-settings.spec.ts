@@ -9,18 +9,18 @@ describe('the settings of a service', () => {
   const read = (application: string, sender: string | undefined, enforced: boolean) =>
     new ReadSettingsHandler(
       {} as DataSource,
-      { of: async () => [] } as unknown as Sources,
-      { knows: () => true } as unknown as SecretEncryption,
+      { find: async () => [] } as unknown as Sources,
+      { hasClient: () => true } as unknown as SecretEncryption,
       { enforced } as KnownGrants,
     ).read({ application, profiles: ['default'], label: 'main' }, { incoming: { sender } } as MessageContext);
 
-  it('are read over the bus by the login of the service and no other', async () => {
+  it('can be read over the bus by the login of the service only', async () => {
     await expect(read('shop', 'shop', true)).resolves.toEqual({ sources: [] });
     for (const sender of ['search', 'shop-2', 'gateway', '', undefined])
       await expect(read('shop', sender, true)).rejects.toMatchObject({ code: 'forbidden' });
   });
 
-  it('are read by any sender where services have no logins of their own', async () => {
+  it('can be read by any sender if services share one login', async () => {
     await expect(read('shop', undefined, false)).resolves.toEqual({ sources: [] });
   });
 });

@@ -11,9 +11,9 @@ import { Controller } from '@nestjs/common';
 import { DataSource, LessThanOrEqual } from 'typeorm';
 import {
   ConfigVersion,
-  differences,
-  listed,
-  newest,
+  compareSettings,
+  findNewestVersion,
+  toListItems,
   toPlace,
   type Place,
   type Settings,
@@ -26,32 +26,32 @@ export class ReadSettingsHandler {
   constructor(
     private readonly dataSource: DataSource,
     private readonly sources: Sources,
-    private readonly vault: SecretEncryption,
+    private readonly encryption: SecretEncryption,
     private readonly grants: KnownGrants,
   ) {}
 
-  /** For the service itself, as over HTTP. With one login for all, another one could ask, and not open its secrets. */
+  /** Returns the settings of the calling service. If services share one login, others can read them but not decrypt secrets. */
   @Handles(ReadSettings)
   async read({ application, profiles, label }: Body<typeof ReadSettings>, { incoming }: MessageContext) {
     if (this.grants.enforced && incoming.sender !== application)
-      throw platformRejection('forbidden', 'a service reads its own settings');
-    if (!this.vault.knows(application)) {
-      throw ReadSettings.reject('unknown-client', `${application} has no password here`);
+      throw platformRejection('forbidden', 'a service may read its own settings only');
+    if (!this.encryption.hasClient(application)) {
+      throw ReadSettings.reject('unknown-client', `${application} has no config password`);
     }
-    const found = await this.sources.of(application, profiles, label);
+    const found = await this.sources.find(application, profiles, label);
     return {
       sources: found.map((source) => ({
         ...toPlace(source),
         settings: Object.entries(source.settings).map(([key, { value, secret, version, by }]) => ({
           ...{ key, secret, version, by },
-          value: secret ? this.vault.encryptFor(application, toPlace(source), key, value) : value,
+          value: secret ? this.encryption.encryptFor(application, toPlace(source), key, value) : value,
         })),
       })),
     };
   }
 
   @Handles(ListPlaces)
-  async places() {
+  async listPlaces() {
     const rows = await this.dataSource.manager
       .createQueryBuilder(ConfigVersion, 'one')
       .distinctOn(['one.application', 'one.profile', 'one.label'])
@@ -67,13 +67,13 @@ export class ReadSettingsHandler {
 
   @Handles(GetSettings)
   async get(place: Body<typeof GetSettings>) {
-    const found = await newest(this.dataSource.manager, place);
-    return { version: found?.version ?? 0, items: listed(found?.settings ?? {}) };
+    const found = await findNewestVersion(this.dataSource.manager, place);
+    return { version: found?.version ?? 0, items: toListItems(found?.settings ?? {}) };
   }
 
-  /** The cursor is the last version seen. Each version is compared with the one before it. */
+  /** The cursor is the last version of the previous page. Each version is compared with its predecessor. */
   @Handles(ListVersions)
-  async versions({ limit, cursor, ...place }: Body<typeof ListVersions>) {
+  async listVersions({ limit, cursor, ...place }: Body<typeof ListVersions>) {
     if (cursor && !/^[1-9]\d{0,8}$/.test(cursor)) throw ListVersions.reject('unknown-cursor');
     const rows = await this.dataSource.manager.find(ConfigVersion, {
       where: { ...toPlace(place), ...(cursor && { version: LessThanOrEqual(Number(cursor) - 1) }) },
@@ -84,7 +84,7 @@ export class ReadSettingsHandler {
     return {
       items: page.map(({ version, by, at, reason, restores, settings }, index) => ({
         ...{ version, by, at: at.toISOString(), reason, restores },
-        changes: differences(rows[index + 1]?.settings ?? {}, settings),
+        changes: compareSettings(rows[index + 1]?.settings ?? {}, settings),
       })),
       nextCursor: rows.length > limit ? String(page.at(-1)!.version) : null,
     };
@@ -93,7 +93,7 @@ export class ReadSettingsHandler {
   @Handles(CompareVersions)
   async compare({ from, to, ...place }: Body<typeof CompareVersions>) {
     const [before, after] = await Promise.all([this.#getSettings(place, from), this.#getSettings(place, to)]);
-    return { changes: differences(before, after) };
+    return { changes: compareSettings(before, after) };
   }
 
   async #getSettings(place: Place, version: number): Promise<Settings> {

@@ -6,20 +6,20 @@ import { reportSettings } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 
 /**
- * How long to wait for the instances that are there, in milliseconds. One may have just ended; and where none is heard of,
- * one may be there whose beats are late on a busy machine: it answers for itself.
+ * Milliseconds to wait for reports. A known instance may have ended, and an unknown instance may run with late heartbeats
+ * on a busy machine.
  */
-const patience = 1_000;
+const reportTimeoutMs = 1_000;
 
 export type ReportedSettings = Body<typeof SettingsTold>;
 type Question = Omit<Body<typeof SettingsAsked>, 'ask'>;
 
-/** Keeps nothing: what is in force, and what would be refused, is asked of the instances that run. */
+/** Asks running instances for their settings in force and for problems with proposed settings. Keeps no state. */
 @Injectable()
 export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
   readonly #instances: Instances;
   readonly #listener: Listener;
-  readonly #asking = new Map<string, (told: ReportedSettings) => void>();
+  readonly #pending = new Map<string, (report: ReportedSettings) => void>();
 
   constructor(
     connection: BrokerConnection,
@@ -29,8 +29,8 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
     this.#listener = new Listener(
       connection,
       ({ data }) => {
-        const told = SettingsTold.input.parse(data);
-        this.#asking.get(told.ask)?.(told);
+        const report = SettingsTold.input.parse(data);
+        this.#pending.get(report.ask)?.(report);
       },
       undefined,
       ({ data, sender }) => getService(SettingsTold.input.parse(data)) === sender,
@@ -41,46 +41,46 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
     await Promise.all([this.#instances.open(), this.#listener.open(SettingsTold.name)]);
   }
 
-  /** Also true as long as it is not yet known what runs. */
-  mayRun(application: string): boolean {
+  /** Whether the application may have running instances. True until the instances are learned after start. */
+  canBeRunning(application: string): boolean {
     if (!this.#instances.learned) return true;
     return this.#instances.alive.some(({ service }) => service === application);
   }
 
   /**
    * Asks every instance of a service.
-   * @param question makes it of the id under which it is asked
-   * @returns what those told that answered in time
+   * @param question creates the question from its correlation id
+   * @returns the reports that arrived within the timeout
    */
-  async ask(
+  async collectReports(
     application: string,
     question: (ask: string) => Omit<Question, 'application'>,
   ): Promise<ReportedSettings[]> {
     const waiting = new Set(
       this.#instances.alive.filter(({ service }) => service === application).map(({ instance }) => instance),
     );
-    const told: ReportedSettings[] = [];
+    const reports: ReportedSettings[] = [];
     const ask = randomUUID();
     let timer: NodeJS.Timeout | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
-        const hear = (one: ReportedSettings) => {
-          // Another service may answer, and is not the one that was asked.
-          if (getService(one) !== application) return;
-          told.push(one);
-          if (waiting.delete(one.instance) && waiting.size === 0) resolve();
+        const receive = (report: ReportedSettings) => {
+          // Ignores reports from other services.
+          if (getService(report) !== application) return;
+          reports.push(report);
+          if (waiting.delete(report.instance) && waiting.size === 0) resolve();
         };
-        this.#asking.set(ask, hear);
-        timer = setTimeout(resolve, patience);
+        this.#pending.set(ask, receive);
+        timer = setTimeout(resolve, reportTimeoutMs);
         reportSettings(this.publisher, 'config', SettingsAsked({ ask, application, ...question(ask) })).catch(
           reject,
         );
       });
     } finally {
       clearTimeout(timer);
-      this.#asking.delete(ask);
+      this.#pending.delete(ask);
     }
-    return told.sort((a, b) => (a.instance < b.instance ? -1 : 1));
+    return reports.sort((a, b) => (a.instance < b.instance ? -1 : 1));
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -88,5 +88,5 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
   }
 }
 
-/** An instance is called like its service, with one more part. */
+/** An instance name is the service name plus `-` and one more part. */
 const getService = ({ instance }: ReportedSettings): string => instance.slice(0, instance.lastIndexOf('-'));

@@ -2,35 +2,41 @@ import { describe, expect, it } from '@jest/globals';
 import { SecretEncryption } from './secret-encryption.ts';
 
 const place = { application: 'orders', profile: 'default', label: 'main' };
-const vault = (configKey: string[], configClients = {}) => new SecretEncryption({ configKey, configClients });
-const header = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
+const createEncryption = (configKey: string[], configClients = {}) =>
+  new SecretEncryption({ configKey, configClients });
+const toBasicHeader = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
 
-describe('the vault', () => {
-  it('closes the same secret differently each time, and opens it only where it belongs', () => {
-    const keeper = vault(['old']);
-    const sealed = keeper.encrypt(place, 'token', 'secret');
-    expect(keeper.encrypt(place, 'token', 'secret')).not.toBe(sealed);
-    expect(keeper.decrypt(place, 'token', sealed)).toBe('secret');
-    expect(() => keeper.decrypt(place, 'other', sealed)).toThrow('does not open other');
-    expect(() => keeper.decrypt({ ...place, application: 'toys' }, 'token', sealed)).toThrow();
-    expect(() => keeper.decrypt(place, 'token', `A${sealed.slice(1)}`)).toThrow();
-    expect(() => keeper.decrypt(place, 'token', sealed.slice(0, 20))).toThrow();
+describe('secret encryption', () => {
+  it('encrypts with a random IV, and decrypts only for the same place and key', () => {
+    const encryption = createEncryption(['old']);
+    const encrypted = encryption.encrypt(place, 'token', 'secret');
+    expect(encryption.encrypt(place, 'token', 'secret')).not.toBe(encrypted);
+    expect(encryption.decrypt(place, 'token', encrypted)).toBe('secret');
+    expect(() => encryption.decrypt(place, 'other', encrypted)).toThrow('does not decrypt other');
+    expect(() => encryption.decrypt({ ...place, application: 'toys' }, 'token', encrypted)).toThrow();
+    expect(() => encryption.decrypt(place, 'token', `A${encrypted.slice(1)}`)).toThrow();
+    expect(() => encryption.decrypt(place, 'token', encrypted.slice(0, 20))).toThrow();
   });
 
-  it('opens with an older key what that one closed, and closes with the newest', () => {
-    const sealed = vault(['old']).encrypt(place, 'token', 'secret');
-    const keeper = vault(['new', 'old']);
-    expect(keeper.decrypt(place, 'token', sealed)).toBe('secret');
-    expect(() => vault(['new']).decrypt(place, 'token', sealed)).toThrow();
-    expect(vault(['new']).decrypt(place, 'token', keeper.encrypt(place, 'token', 'x'))).toBe('x');
+  it('decrypts with older keys, and encrypts with the newest', () => {
+    const encrypted = createEncryption(['old']).encrypt(place, 'token', 'secret');
+    const encryption = createEncryption(['new', 'old']);
+    expect(encryption.decrypt(place, 'token', encrypted)).toBe('secret');
+    expect(() => createEncryption(['new']).decrypt(place, 'token', encrypted)).toThrow();
+    expect(createEncryption(['new']).decrypt(place, 'token', encryption.encrypt(place, 'token', 'x'))).toBe(
+      'x',
+    );
   });
 
-  it('believes a name only with its password', () => {
-    const keeper = vault(['key'], { orders: 'a:password with a colon', toys: 'another password' });
-    expect(keeper.getClient(header('orders:a:password with a colon'))).toBe('orders');
-    for (const wrong of ['orders:another password', 'toys:', 'nobody:', ':', 'orders', '', 'constructor:'])
-      expect([wrong, keeper.getClient(header(wrong))]).toEqual([wrong, undefined]);
-    expect(keeper.getClient(undefined)).toBeUndefined();
-    expect(keeper.getClient('Bearer x')).toBeUndefined();
+  it('authenticates a service only with its own password', () => {
+    const encryption = createEncryption(['key'], {
+      orders: 'a:password with a colon',
+      toys: 'another password',
+    });
+    expect(encryption.getClient(toBasicHeader('orders:a:password with a colon'))).toBe('orders');
+    for (const wrong of ['orders:another password', 'toys:', 'unknown:', ':', 'orders', '', 'constructor:'])
+      expect([wrong, encryption.getClient(toBasicHeader(wrong))]).toEqual([wrong, undefined]);
+    expect(encryption.getClient(undefined)).toBeUndefined();
+    expect(encryption.getClient('Bearer x')).toBeUndefined();
   });
 });

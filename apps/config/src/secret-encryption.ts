@@ -6,10 +6,10 @@ import { Injectable } from '@nestjs/common';
 import type { Place } from './config-version.ts';
 import { ConfigSettings } from './settings.ts';
 
-const about = ({ application, profile, label }: Place, key: string): string =>
+const toAssociatedData = ({ application, profile, label }: Place, key: string): string =>
   `${application}/${profile}/${label} ${key}`;
 
-/** Keeps secrets closed: at rest with the server's own key, on their way with that of the service they are for. */
+/** Encrypts secrets: at rest with `CONFIG_KEY`, and on the bus with the key of the recipient service. */
 @Injectable()
 export class SecretEncryption {
   readonly #keys: Buffer[];
@@ -25,25 +25,27 @@ export class SecretEncryption {
     );
   }
 
-  /** A secret as it is kept. */
+  /** Encrypts a secret for storage with the newest key. */
   encrypt(place: Place, key: string, text: string): string {
-    return encrypt(this.#keys[0]!, text, about(place, key));
+    return encrypt(this.#keys[0]!, text, toAssociatedData(place, key));
   }
 
-  /** A kept secret in clear. @throws Error where none of the keys fits */
-  decrypt(place: Place, key: string, sealed: string): string {
+  /** Decrypts a stored secret. @throws Error if no key decrypts it */
+  decrypt(place: Place, key: string, encrypted: string): string {
     for (const candidate of this.#keys) {
       try {
-        return decrypt(candidate, sealed, about(place, key));
+        return decrypt(candidate, encrypted, toAssociatedData(place, key));
       } catch {
-        // An older key may fit.
+        // Try the next older key.
       }
     }
-    throw new Error(`CONFIG_KEY does not open ${key} of ${place.application}`);
+    throw new Error(
+      `CONFIG_KEY does not decrypt ${key} of ${place.application}: add the key that encrypted it`,
+    );
   }
 
-  /** Whether somebody has this name, so that secrets can be sealed for them. */
-  knows(service: string): boolean {
+  /** Whether the service has a config password, so that secrets can be encrypted for it. */
+  hasClient(service: string): boolean {
     return this.#clients.has(service);
   }
 
@@ -51,23 +53,23 @@ export class SecretEncryption {
     return [...this.#clients.keys()];
   }
 
-  /** A text that only this service can open, as what it is about. */
-  encryptText(service: string, about: string, text: string): string {
-    return encrypt(this.#clients.get(service)!.key, text, about);
+  /** Encrypts a text for one service. Decryption requires the same associated data. */
+  encryptText(service: string, associatedData: string, text: string): string {
+    return encrypt(this.#clients.get(service)!.key, text, associatedData);
   }
 
-  /** A kept secret, sealed anew for one service. */
-  encryptFor(service: string, place: Place, key: string, sealed: string): string {
-    return this.encryptText(service, key, this.decrypt(place, key, sealed));
+  /** Re-encrypts a stored secret for one service. */
+  encryptFor(service: string, place: Place, key: string, encrypted: string): string {
+    return this.encryptText(service, key, this.decrypt(place, key, encrypted));
   }
 
-  /** The service that the header of HTTP Basic proves; undefined where it proves nothing. */
+  /** Returns the service that the HTTP Basic credentials authenticate, or undefined. */
   getClient(authorization: string | undefined): string | undefined {
     const given = readBasicCredentials(authorization);
     if (!given) return undefined;
     const { name: service, password } = given;
     const known = this.#clients.get(service);
-    // An unknown name takes as long as a wrong password.
+    // Constant time: an unknown name takes as long as a wrong password.
     const isRight = timingSafeEqual(digest(password), digest(known?.password ?? ''));
     return known && isRight ? service : undefined;
   }

@@ -5,52 +5,59 @@ import { Injectable } from '@nestjs/common';
 import { RunningInstances } from './running-instances.ts';
 import { SecretEncryption } from './secret-encryption.ts';
 
-/** Refuses what a service would refuse, before it is kept. */
+/** Rejects settings that a running service would reject, before they are stored. */
 @Injectable()
 export class SettingsCheck {
   constructor(
     private readonly running: RunningInstances,
-    private readonly vault: SecretEncryption,
+    private readonly encryption: SecretEncryption,
   ) {}
 
   /**
-   * Asks the instances that run, each of which knows its settings best. Where none runs or answers, nothing is refused: a
-   * service checks what it is given when it starts. A key of `application` must be known to one of the services, and its
-   * value be accepted by all that know it.
+   * Asks the running instances to validate the settings. Without any report, all settings are accepted: a service checks
+   * them again at start. A key of `application` must exist in at least one service, and all services that have it must
+   * accept its value.
    * @throws Rejection `unknown-service` or `invalid-settings`, each with the nearest name
    */
-  async mustFit(application: string, settings: Record<string, string>): Promise<void> {
+  async assertValid(application: string, settings: Record<string, string>): Promise<void> {
     const services = this.#getServices(application);
-    const told = await Promise.all(
+    const reports = await Promise.all(
       services.map((service) =>
-        this.running.ask(service, (ask) => ({
-          proposed: this.vault.encryptText(service, ask, JSON.stringify(settings)),
+        this.running.collectReports(service, (ask) => ({
+          proposed: this.encryption.encryptText(service, ask, JSON.stringify(settings)),
         })),
       ),
     );
-    const answers = told.flat();
-    if (answers.length === 0) return;
-    const known = [...new Set(answers.flatMap(({ settings }) => settings.map(({ key }) => key)))];
-    const problems = answers.flatMap(({ problems = [] }) => problems);
+    const received = reports.flat();
+    if (received.length === 0) return;
+    const known = [...new Set(received.flatMap(({ settings }) => settings.map(({ key }) => key)))];
+    const problems = received.flatMap(({ problems = [] }) => problems);
     const errors = Object.keys(settings).flatMap((key): FieldError[] => {
-      if (!known.includes(key)) return [{ path: key, message: unknownText('setting', key, known) }];
+      if (!known.includes(key)) return [{ path: key, message: describeUnknown('setting', key, known) }];
       const messages = problems.filter((one) => one.key === key).map(({ problem }) => problem);
       return [...new Set(messages)].map((message) => ({ path: key, message }));
     });
     if (errors.length > 0)
-      throw ChangeSettings.reject('invalid-settings', `Nothing was set for ${application}.`, errors);
+      throw ChangeSettings.reject(
+        'invalid-settings',
+        `no setting of ${application} was changed: correct these keys`,
+        errors,
+      );
   }
 
   #getServices(application: string): string[] {
-    const known = this.vault.services;
+    const known = this.encryption.services;
     if (application !== shared && !known.includes(application))
-      throw ChangeSettings.reject('unknown-service', unknownText('service', application, [...known, shared]));
+      throw ChangeSettings.reject(
+        'unknown-service',
+        describeUnknown('service', application, [...known, shared]),
+      );
     const services = application === shared ? known : [application];
-    return services.filter((service) => this.running.mayRun(service));
+    return services.filter((service) => this.running.canBeRunning(service));
   }
 }
 
-function unknownText(kind: string, name: string, known: readonly string[]): string {
+function describeUnknown(kind: string, name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known);
   return `there is no such ${kind}${nearest ? `; did you mean ${nearest}?` : ''}`;
 }

@@ -10,16 +10,16 @@ export class ConfigSettings extends settings({
         .string()
         .transform((text) => text.split(','))
         .pipe(z.array(z.string().min(32, 'at least 32 characters')))
-        .describe(
-          'what secrets are encrypted with; newest first, separated by commas: older ones still open what they sealed',
-        ),
+        .describe('keys that encrypt secrets, newest first, separated by commas; older keys only decrypt'),
     ),
   ),
   configClients: environmentOnly(
     secret(
       json(z.record(z.string(), Password))
         .default({})
-        .describe('who may ask, {"service":"password"}; give a file by CONFIG_CLIENTS_FILE'),
+        .describe(
+          'config passwords of the services, {"service":"password"}; CONFIG_CLIENTS_FILE names a file with them',
+        ),
     ),
   ),
 }) {}

@@ -4,10 +4,10 @@ import { DataSource, In } from 'typeorm';
 import { ConfigVersion } from './config-version.ts';
 
 /**
- * The places that an application reads, in Spring's order of precedence: a profile goes before the default, of two
- * profiles the later one goes first, and within a profile the application's own goes before what all share.
+ * Returns the places that an application reads, in Spring's order of precedence: later profiles first, `default` last.
+ * Within a profile, the application's own settings come before the shared ones.
  */
-export function precedence(
+export function getPrecedence(
   application: string,
   profiles: readonly string[],
 ): { application: string; profile: string }[] {
@@ -20,9 +20,9 @@ export function precedence(
 export class Sources {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** The newest version of each place that an application reads, in the order of precedence. */
-  async of(application: string, profiles: readonly string[], label: string): Promise<ConfigVersion[]> {
-    const places = precedence(application, profiles);
+  /** Finds the newest version of each place that an application reads, in order of precedence. */
+  async find(application: string, profiles: readonly string[], label: string): Promise<ConfigVersion[]> {
+    const places = getPrecedence(application, profiles);
     const rows = await this.dataSource.manager
       .createQueryBuilder(ConfigVersion, 'one')
       .distinctOn(['one.application', 'one.profile'])

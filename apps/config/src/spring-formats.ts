@@ -1,22 +1,22 @@
 import { stringify } from 'yaml';
 
-/** Settings by dotted key. */
+/** Values by dotted key. */
 export type Flat = Record<string, string>;
 
 type Tree = Map<string | number, Tree | string>;
 
-/** `a.b[0]` as the path it stands for. */
+/** Parses `a.b[0]` into path segments. */
 const parsePath = (key: string): (string | number)[] =>
   [...key.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([part, index]) =>
     index === undefined ? part : Number(index),
   );
 
-/** Dotted keys as a tree, as Spring shows them. A key whose place is taken by a value of its own stays as it is written. */
-export function nested(flat: Flat): unknown {
+/** Converts dotted keys to nested objects, as Spring does. A key stays dotted if its parent key has a value. */
+export function toTree(flat: Flat): unknown {
   const root: Tree = new Map();
   for (const key of Object.keys(flat).sort())
     if (!put(root, parsePath(key), flat[key]!)) root.set(key, flat[key]!);
-  return plain(root);
+  return toPlain(root);
 }
 
 function put(root: Tree, path: (string | number)[], value: string): boolean {
@@ -33,36 +33,36 @@ function put(root: Tree, path: (string | number)[], value: string): boolean {
   return true;
 }
 
-/** A tree with numbers for keys is a list. `fromEntries` defines: no key reaches a prototype. */
-function plain(tree: Tree | string): unknown {
+/** Converts maps with numeric keys to arrays. `Object.fromEntries` defines own properties, so no key reaches a prototype. */
+function toPlain(tree: Tree | string): unknown {
   if (typeof tree === 'string') return tree;
-  const entries = [...tree].map(([key, value]) => [key, plain(value)] as const);
+  const entries = [...tree].map(([key, value]) => [key, toPlain(value)] as const);
   const isList = entries.length > 0 && entries.every(([key]) => typeof key === 'number');
   if (isList) return entries.sort(([a], [b]) => Number(a) - Number(b)).map(([, value]) => value);
   return Object.fromEntries(entries);
 }
 
-/** As Java's `Properties` reads it: Latin letters as they are, all others escaped. */
-export function properties(flat: Flat): string {
+/** Formats a file for `java.util.Properties`: ASCII only, other characters escaped. */
+export function toProperties(flat: Flat): string {
   return Object.keys(flat)
     .sort()
-    .map((key) => `${escaped(key, true)}=${escaped(flat[key]!, false)}\n`)
+    .map((key) => `${escapeProperty(key, true)}=${escapeProperty(flat[key]!, false)}\n`)
     .join('');
 }
 
-const names: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\f': '\\f' };
+const escapes: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\f': '\\f' };
 
-const escaped = (text: string, isKey: boolean): string =>
+const escapeProperty = (text: string, isKey: boolean): string =>
   text
     .replace(isKey ? /[\\=:#! ]/g : /\\|^ /g, '\\$&')
-    .replace(/[\n\r\t\f]/g, (letter) => names[letter]!)
-    // By UTF-16 unit, as Java escapes.
+    .replace(/[\n\r\t\f]/g, (letter) => escapes[letter]!)
+    // Java escapes UTF-16 code units.
     .replace(/[^\x20-\x7e]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
-/** Each form under the ending that a client asks for it with. */
+/** The supported formats by file extension. */
 export const formats: Record<string, { type: string; write(flat: Flat): string }> = {
-  yml: { type: 'text/plain; charset=utf-8', write: (flat) => stringify(nested(flat)) },
-  yaml: { type: 'text/plain; charset=utf-8', write: (flat) => stringify(nested(flat)) },
-  properties: { type: 'text/plain; charset=utf-8', write: properties },
-  json: { type: 'application/json; charset=utf-8', write: (flat) => JSON.stringify(nested(flat)) },
+  yml: { type: 'text/plain; charset=utf-8', write: (flat) => stringify(toTree(flat)) },
+  yaml: { type: 'text/plain; charset=utf-8', write: (flat) => stringify(toTree(flat)) },
+  properties: { type: 'text/plain; charset=utf-8', write: toProperties },
+  json: { type: 'application/json; charset=utf-8', write: (flat) => JSON.stringify(toTree(flat)) },
 };

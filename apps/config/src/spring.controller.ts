@@ -7,42 +7,42 @@ import { formats, type Flat } from './spring-formats.ts';
 import { SecretEncryption } from './secret-encryption.ts';
 
 const mainLabel = 'main';
-const name = /^[\w-]{1,60}$/;
-const profilesForm = /^[\w-]{1,60}(,[\w-]{1,60}){0,19}$/;
+const namePattern = /^[\w-]{1,60}$/;
+const profilesPattern = /^[\w-]{1,60}(,[\w-]{1,60}){0,19}$/;
 
-/** What is asked for, or the status that refuses it. */
-type Wanted = { application: string; profiles: string[]; label: string } | number;
+/** A valid request, or the status of the error response. */
+type ParsedRequest = { application: string; profiles: string[]; label: string } | number;
 
 /**
- * Spring Cloud Config's HTTP API, on the service's own port. A client shows its password by HTTP Basic and reads its own
- * settings, secrets in clear, and those that all share.
+ * Spring Cloud Config's HTTP API, on the service's own port. A client authenticates with HTTP Basic. It reads its own
+ * settings, with secrets decrypted, and the shared ones.
  */
 @Controller()
 export class SpringController {
   constructor(
     private readonly sources: Sources,
-    private readonly vault: SecretEncryption,
+    private readonly encryption: SecretEncryption,
   ) {}
 
   /** `/{application}-{profile}.yml` */
   @Get(':file')
-  ofFile(
+  getFile(
     @Param('file') file: string,
     @Headers('authorization') authorization: string | undefined,
     @Res() reply: FastifyReply,
   ) {
-    return this.#file(mainLabel, file, this.vault.getClient(authorization), reply);
+    return this.#file(mainLabel, file, this.encryption.getClient(authorization), reply);
   }
 
   /** `/{application}/{profile}` and `/{label}/{application}-{profile}.yml` */
   @Get(':first/:second')
-  ofTwo(
+  getFileOrEnvironment(
     @Param('first') first: string,
     @Param('second') second: string,
     @Headers('authorization') authorization: string | undefined,
     @Res() reply: FastifyReply,
   ) {
-    const client = this.vault.getClient(authorization);
+    const client = this.encryption.getClient(authorization);
     const isFile = Object.hasOwn(formats, /\.(\w+)$/.exec(second)?.[1] ?? '');
     return isFile
       ? this.#file(first, second, client, reply)
@@ -51,14 +51,14 @@ export class SpringController {
 
   /** `/{application}/{profile}/{label}` */
   @Get(':application/:profiles/:label')
-  ofLabel(
+  getEnvironment(
     @Param('application') application: string,
     @Param('profiles') profiles: string,
     @Param('label') label: string,
     @Headers('authorization') authorization: string | undefined,
     @Res() reply: FastifyReply,
   ) {
-    return this.#environment(this.vault.getClient(authorization), application, profiles, label, reply);
+    return this.#environment(this.encryption.getClient(authorization), application, profiles, label, reply);
   }
 
   async #environment(
@@ -68,11 +68,11 @@ export class SpringController {
     label: string,
     reply: FastifyReply,
   ) {
-    const wanted = asked(client, application, profiles, label);
-    if (typeof wanted === 'number') return refuse(reply, wanted);
-    const found = await this.#find(wanted);
+    const request = parseRequest(client, application, profiles, label);
+    if (typeof request === 'number') return sendProblem(reply, request);
+    const found = await this.#findSources(request);
     return reply.header('cache-control', 'no-store').send({
-      ...{ name: wanted.application, profiles: wanted.profiles, label: wanted.label },
+      ...{ name: request.application, profiles: request.profiles, label: request.label },
       version: found.map(({ version }) => version).join('.') || null,
       state: null,
       propertySources: found.map(({ application, profile, label, source }) => ({
@@ -83,50 +83,55 @@ export class SpringController {
   }
 
   async #file(label: string, file: string, client: string | undefined, reply: FastifyReply) {
-    const [, both = '', ending = ''] = /^(.+)\.(\w+)$/.exec(file) ?? [];
-    if (client && !Object.hasOwn(formats, ending)) return refuse(reply, 404);
-    // Names hold dashes too: which part of it is the application follows from whom a client may ask for.
-    const application = [client, shared].find((one) => one && both.startsWith(`${one}-`)) ?? '';
-    const wanted = asked(client, application, both.slice(application.length + 1), label);
-    if (typeof wanted === 'number') return refuse(reply, wanted);
-    const found = await this.#find(wanted);
+    const [, baseName = '', extension = ''] = /^(.+)\.(\w+)$/.exec(file) ?? [];
+    if (client && !Object.hasOwn(formats, extension)) return sendProblem(reply, 404);
+    // Names may contain dashes, so the split between application and profile depends on the client.
+    const application = [client, shared].find((one) => one && baseName.startsWith(`${one}-`)) ?? '';
+    const request = parseRequest(client, application, baseName.slice(application.length + 1), label);
+    if (typeof request === 'number') return sendProblem(reply, request);
+    const found = await this.#findSources(request);
     const flat: Flat = Object.assign({}, ...found.map(({ source }) => source).reverse());
-    const { type, write } = formats[ending]!;
+    const { type, write } = formats[extension]!;
     return reply.type(type).header('cache-control', 'no-store').send(write(flat));
   }
 
-  async #find({ application, profiles, label }: Exclude<Wanted, number>) {
-    const found = await this.sources.of(application, profiles, label);
-    return found.map((version) => ({ ...version, source: this.#inClear(version) }));
+  async #findSources({ application, profiles, label }: Exclude<ParsedRequest, number>) {
+    const found = await this.sources.find(application, profiles, label);
+    return found.map((version) => ({ ...version, source: this.#decryptSettings(version) }));
   }
 
-  #inClear(version: ConfigVersion): Flat {
+  #decryptSettings(version: ConfigVersion): Flat {
     return Object.fromEntries(
       Object.entries(version.settings).map(([key, { value, secret }]) => [
         key,
-        secret ? this.vault.decrypt(toPlace(version), key, value) : value,
+        secret ? this.encryption.decrypt(toPlace(version), key, value) : value,
       ]),
     );
   }
 }
 
-/** A client may ask for itself, and for what all share. */
-function asked(client: string | undefined, application: string, profiles: string, label: string): Wanted {
+/** A client may read its own settings and the shared ones. */
+function parseRequest(
+  client: string | undefined,
+  application: string,
+  profiles: string,
+  label: string,
+): ParsedRequest {
   if (!client) return 401;
   if (application !== client && application !== shared) return 403;
-  if (!name.test(application) || !profilesForm.test(profiles) || label.length > 100) return 404;
-  // A slash in a label travels as (_).
+  if (!namePattern.test(application) || !profilesPattern.test(profiles) || label.length > 100) return 404;
+  // Spring encodes a slash in a label as (_).
   return { application, profiles: profiles.split(','), label: label.replaceAll('(_)', '/') };
 }
 
-const refusals: Record<number, [code: string, title: string]> = {
-  401: ['unauthenticated', 'Send the name of the service and its config password by HTTP Basic'],
-  403: ['forbidden', 'A service reads its own settings, and those of application'],
-  404: ['not-found', 'There is no such thing'],
+const problems: Record<number, [code: string, title: string]> = {
+  401: ['unauthenticated', 'Requires the service name and its config password (HTTP Basic)'],
+  403: ['forbidden', 'A service may read its own settings and those of application only'],
+  404: ['not-found', 'Not found'],
 };
 
-function refuse(reply: FastifyReply, status: number) {
-  const [code, title] = refusals[status]!;
+function sendProblem(reply: FastifyReply, status: number) {
+  const [code, title] = problems[status]!;
   if (status === 401) reply.header('www-authenticate', 'Basic realm="config", charset="UTF-8"');
   const problem = JSON.stringify({ type: `/problems/${code}`, title, status, code });
   return reply.code(status).type('application/problem+json').send(problem);

@@ -13,8 +13,8 @@ import { email, operator, set, startServer, startToys } from './server.ts';
 
 const Announced = service('instances').event('announced', z.looseObject({}));
 
-/** Everything is live everywhere within this. */
-const soon = 1_000;
+/** Milliseconds within which a live change is in force in all instances. */
+const liveTimeoutMs = 1_000;
 
 const running: RunningService[] = [];
 let cache: string;
@@ -26,14 +26,14 @@ afterEach(async () => {
   rmSync(cache, { recursive: true, force: true });
 });
 
-async function toys(server: Pick<ServiceUnderTest, 'broker'>, environment: NodeJS.ProcessEnv = {}) {
+async function startService(server: Pick<ServiceUnderTest, 'broker'>, environment: NodeJS.ProcessEnv = {}) {
   const service = await startToys(server, { CONFIG_CACHE: cache, ...environment });
   running.push(service);
   return service;
 }
 
-/** All that the log says from now on; of the services that start from now on, too. */
-function listenToLog(): () => string {
+/** Captures log output from now on, including that of services started later. */
+function captureLog(): () => string {
   let text = '';
   jest.spyOn(process.stdout, 'write').mockImplementation((line) => {
     text += String(line);
@@ -45,14 +45,14 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
-describe('a service that follows the config server', () => {
+describe('a service with a config server', () => {
   let server: ServiceUnderTest;
   beforeAll(async () => {
     server = await startServer();
   });
   afterAll(() => server.stop());
 
-  const explain = async () => {
+  const explainToys = async () => {
     const { instances } = await server.ask(ExplainSettings, { application: 'toys' }, operator);
     return instances.map(({ settings, unknown }) => ({
       unknown,
@@ -60,13 +60,13 @@ describe('a service that follows the config server', () => {
     }));
   };
 
-  it('starts with what is set: environment before config server before default', async () => {
+  it('reads settings in order of precedence: environment, config server, default', async () => {
     await set(server, 'application', { limit: '20', colour: 'blue', port: '1' });
     await set(server, 'toys', { limit: '30' });
-    const { settings, app } = await toys(server, { COLOUR: 'red', PORT: '0', TRUSTS: 'kim' });
+    const { settings, app } = await startService(server, { COLOUR: 'red', PORT: '0', TRUSTS: 'kim' });
     expect(settings).toMatchObject({ limit: 30, colour: 'red' });
     expect(app.get(PlatformSettings)).toMatchObject({ port: 0, logLevel: 'error', announceEvery: 2 });
-    expect(await explain()).toEqual([
+    expect(await explainToys()).toEqual([
       expect.objectContaining({
         limit: {
           ...{ value: '30', origin: 'config server', live: true },
@@ -83,22 +83,22 @@ describe('a service that follows the config server', () => {
     await set(server, 'application', { limit: null, colour: null, port: null });
   });
 
-  it('takes whom it trusts, and its addresses, from the environment alone, and reports other values', async () => {
-    const written = listenToLog();
-    // No instance is there to be asked. Who holds the login of the config server needs not even that.
+  it('accepts trust settings and addresses from the environment only, and reports other values', async () => {
+    const written = captureLog();
+    // Without running instances, the config server accepts all settings.
     await set(server, 'toys', { address: 'https://evil.example', brokerOperator: 'toys', limit: '31' });
     await set(server, 'application', { host: '0.0.0.0' });
-    const { settings, app } = await toys(server, { LOG_LEVEL: 'warn' });
-    const report = async () => {
-      const [{ address, brokerOperator, host }] = (await explain()) as unknown as [
+    const { settings, app } = await startService(server, { LOG_LEVEL: 'warn' });
+    const getRefusals = async () => {
+      const [{ address, brokerOperator, host }] = (await explainToys()) as unknown as [
         Record<string, { refused?: string }>,
       ];
       return [address, brokerOperator, host].map((one) => one?.refused?.split(': ')[1]);
     };
-    const isInForce = () => [settings.limit, settings.address, app.get(PlatformSettings).host];
-    expect(isInForce()).toEqual([31, 'https://toys.example', '127.0.0.1']);
+    const getValues = () => [settings.limit, settings.address, app.get(PlatformSettings).host];
+    expect(getValues()).toEqual([31, 'https://toys.example', '127.0.0.1']);
     expect(app.get(PlatformSettings).brokerOperator).toBeUndefined();
-    expect(await report()).toEqual(Array(3).fill('comes from the environment only'));
+    expect(await getRefusals()).toEqual(Array(3).fill('comes from the environment only'));
     for (const setting of ['address', 'brokerOperator', 'host'])
       expect(written()).toMatch(
         new RegExp(`"setting":"${setting}".*"problem":"comes from the environment only"`),
@@ -106,44 +106,47 @@ describe('a service that follows the config server', () => {
     expect(readFileSync(join(cache, 'toys.json'), 'utf8')).not.toContain('evil');
     await set(server, 'toys', { address: null, brokerOperator: null, limit: null });
     await set(server, 'application', { host: null });
-    await eventually(async () => (await report()).every((one) => one === undefined) || undefined);
-    expect(isInForce()).toEqual([10, 'https://toys.example', '127.0.0.1']);
+    await eventually(async () => (await getRefusals()).every((one) => one === undefined) || undefined);
+    expect(getValues()).toEqual([10, 'https://toys.example', '127.0.0.1']);
   });
 
-  it('has a live change in force within a second in every instance, and goes back as fast', async () => {
-    const both = [await toys(server, { LOG_LEVEL: '' }), await toys(server, { LOG_LEVEL: '' })];
-    const limits = () => both.map(({ settings }) => settings.limit);
-    listenToLog();
+  it('applies a live change and its roll back within a second in all instances', async () => {
+    const both = [
+      await startService(server, { LOG_LEVEL: '' }),
+      await startService(server, { LOG_LEVEL: '' }),
+    ];
+    const getLimits = () => both.map(({ settings }) => settings.limit);
+    captureLog();
     for (const limit of [40, 41, 42]) {
-      const asked = performance.now();
+      const startedAt = performance.now();
       const version = await set(server, 'toys', { limit: String(limit) });
-      await eventually(() => limits().every((one) => one === limit), soon);
-      expect(performance.now() - asked).toBeLessThan(soon);
+      await eventually(() => getLimits().every((one) => one === limit), liveTimeoutMs);
+      expect(performance.now() - startedAt).toBeLessThan(liveTimeoutMs);
       if (limit === 42) {
         await server.ask(RollBack, { application: 'toys', to: version - 1, reason: 'too high' }, operator);
-        await eventually(() => limits().every((one) => one === 41), soon);
+        await eventually(() => getLimits().every((one) => one === 41), liveTimeoutMs);
       }
     }
   });
 
-  it('lets the log say more or less at once', async () => {
-    const written = listenToLog();
-    const { app } = await toys(server, { LOG_LEVEL: '' });
+  it('changes the log level without a restart', async () => {
+    const written = captureLog();
+    const { app } = await startService(server, { LOG_LEVEL: '' });
     expect(app.get(PlatformSettings).logLevel).toBe('info');
     await set(server, 'toys', { logLevel: 'warn' });
-    await eventually(() => app.get(PlatformSettings).logLevel === 'warn', soon);
+    await eventually(() => app.get(PlatformSettings).logLevel === 'warn', liveTimeoutMs);
     const before = written().length;
     await set(server, 'toys', { limit: '50' });
     await sleep(300);
     expect(written().slice(before)).not.toContain('limit changed');
     await set(server, 'toys', { logLevel: null });
-    await eventually(() => app.get(PlatformSettings).logLevel === 'info', soon);
+    await eventually(() => app.get(PlatformSettings).logLevel === 'info', liveTimeoutMs);
     await set(server, 'toys', { limit: '51' });
-    await eventually(() => written().includes('limit changed'), soon);
+    await eventually(() => written().includes('limit changed'), liveTimeoutMs);
   });
 
-  it('is asked what is in force, also where it is taken for gone', async () => {
-    await toys(server, { ANNOUNCE_EVERY: '60' });
+  it('reports its settings even if it is considered gone', async () => {
+    await startService(server, { ANNOUNCE_EVERY: '60' });
     const [toy] = (await server.ask(ExplainSettings, { application: 'toys' }, operator)).instances;
     await server.announce(
       Announced({
@@ -153,34 +156,37 @@ describe('a service that follows the config server', () => {
       }),
     );
     await sleep(100);
-    expect(await explain()).toHaveLength(1);
+    expect(await explainToys()).toHaveLength(1);
   });
 
-  it('keeps what cannot change while it runs until a restart, and says so', async () => {
-    const written = listenToLog();
-    const { settings } = await toys(server, { LOG_LEVEL: '' });
+  it('applies other changes after a restart, and reports them', async () => {
+    const written = captureLog();
+    const { settings } = await startService(server, { LOG_LEVEL: '' });
     const version = await set(server, 'toys', { colour: 'blue' });
-    await eventually(() => written().includes('colour changed; it takes effect after a restart'), soon);
+    await eventually(
+      () => written().includes('colour changed; it takes effect after a restart'),
+      liveTimeoutMs,
+    );
     expect(settings.colour).toBe('red');
-    expect(await explain()).toMatchObject([
+    expect(await explainToys()).toMatchObject([
       { colour: { value: 'red', afterRestart: `version ${version} of toys/default by ${email}` } },
     ]);
-    expect((await toys(server)).settings.colour).toBe('blue');
+    expect((await startService(server)).settings.colour).toBe('blue');
     await set(server, 'toys', { colour: null });
   });
 
-  it('refuses a wrong value while it runs, and at its start: what was good stays', async () => {
-    const written = listenToLog();
-    // No instance runs that could be asked.
-    const wrong = await set(server, 'toys', { limit: 'many', colours: 'green' });
+  it('rejects an invalid value at run time and at start, and keeps the last valid value', async () => {
+    const written = captureLog();
+    // Without running instances, the config server accepts all settings.
+    const invalid = await set(server, 'toys', { limit: 'many', colours: 'green' });
     await set(server, 'toys', { limit: '60', colours: null });
-    const { settings } = await toys(server, { LOG_LEVEL: '' });
+    const { settings } = await startService(server, { LOG_LEVEL: '' });
     expect(settings.limit).toBe(60);
-    const back = { application: 'toys', to: wrong, reason: 'a slip' };
+    const back = { application: 'toys', to: invalid, reason: 'a slip' };
     const { version } = await server.ask(RollBack, back, operator);
-    await eventually(() => written().includes('limit stays as it is'), soon);
+    await eventually(() => written().includes('limit stays as it is'), liveTimeoutMs);
     expect(settings.limit).toBe(60);
-    expect(await explain()).toMatchObject([
+    expect(await explainToys()).toMatchObject([
       {
         limit: {
           value: '60',
@@ -189,24 +195,24 @@ describe('a service that follows the config server', () => {
         unknown: ['colours'],
       },
     ]);
-    expect((await toys(server)).settings.limit).toBe(60);
+    expect((await startService(server)).settings.limit).toBe(60);
     rmSync(cache, { recursive: true });
-    expect((await toys(server)).settings.limit).toBe(10);
+    expect((await startService(server)).settings.limit).toBe(10);
     await set(server, 'toys', { limit: '61', colours: null });
     await eventually(
       () => running.every(({ app }) => app.get(PlatformSettings)) && settings.limit === 61,
-      soon,
+      liveTimeoutMs,
     );
   });
 
-  it('is asked before anything is kept: what it would refuse is not set', async () => {
+  it('validates settings before they are stored', async () => {
     const secret = 'a-secret-that-is-no-number';
     const { version } = await server.ask(GetSettings, { application: 'toys' }, operator);
-    await toys(server);
-    expect(await explain()).toHaveLength(1);
-    const asked: unknown[] = [];
+    await startService(server);
+    expect(await explainToys()).toHaveLength(1);
+    const questions: unknown[] = [];
     const connection = await new BrokerConnection().open(server.broker.url, 'reads along');
-    await new Listener(connection, ({ data }) => void asked.push(data)).open(SettingsAsked.name);
+    await new Listener(connection, ({ data }) => void questions.push(data)).open(SettingsAsked.name);
     const values = { limit: secret, limt: '5', rabbitmqUrl: 'amqp://127.0.0.1', token: 'fits' };
     for (const application of ['toys', 'application']) {
       await expect(set(server, application, values)).rejects.toMatchObject({
@@ -224,42 +230,45 @@ describe('a service that follows the config server', () => {
     });
     expect(await server.ask(GetSettings, { application: 'toys' }, operator)).toMatchObject({ version });
     await connection.close();
-    expect(asked).toMatchObject([
+    expect(questions).toMatchObject([
       { application: 'toys', proposed: expect.any(String) },
       { application: 'toys', proposed: expect.any(String) },
     ]);
-    expect(JSON.stringify(asked)).not.toContain(secret);
+    expect(JSON.stringify(questions)).not.toContain(secret);
   });
 
-  it('gets its secrets, and shows them nowhere', async () => {
+  it('receives its secrets, and does not reveal them', async () => {
     const secret = 'the-secret-of-toys-5678';
-    const written = listenToLog();
-    // The second is wrong: what is said of it must not hold it either.
+    const written = captureLog();
+    // `limit` is invalid. The error must not contain its value.
     const to = await set(server, 'toys', { token: secret, limit: secret }, { secret: true });
     await set(server, 'toys', { token: null, limit: null });
-    const { settings } = await toys(server, { LOG_LEVEL: 'trace' });
+    const { settings } = await startService(server, { LOG_LEVEL: 'trace' });
     await server.ask(RollBack, { application: 'toys', to, reason: 'back' }, operator);
-    await eventually(() => settings.token === secret, soon);
-    await eventually(() => written().includes('limit stays as it is'), soon);
+    await eventually(() => settings.token === secret, liveTimeoutMs);
+    await eventually(() => written().includes('limit stays as it is'), liveTimeoutMs);
     await set(server, 'toys', { limit: '62' }, { secret: false });
-    await eventually(() => settings.limit === 62, soon);
+    await eventually(() => settings.limit === 62, liveTimeoutMs);
     expect(written()).toContain('token changed');
     expect(written()).not.toContain(secret);
-    const told = await explain();
-    expect(told).toMatchObject([{ token: { value: masked, origin: 'config server' } }]);
-    expect(JSON.stringify(told)).not.toContain(secret);
-    const kept = join(cache, 'toys.json');
-    await eventually(() => readFileSync(kept, 'utf8').includes('token'));
-    expect(readFileSync(kept, 'utf8')).not.toContain(secret);
-    expect(statSync(kept).mode & 0o777).toBe(0o600);
-    const stranger = await toys(server, { CONFIG_PASSWORD: 'not the password of toys', CONFIG_CACHE: '' });
-    expect(stranger.settings.token).toBeUndefined();
+    const reports = await explainToys();
+    expect(reports).toMatchObject([{ token: { value: masked, origin: 'config server' } }]);
+    expect(JSON.stringify(reports)).not.toContain(secret);
+    const cacheFile = join(cache, 'toys.json');
+    await eventually(() => readFileSync(cacheFile, 'utf8').includes('token'));
+    expect(readFileSync(cacheFile, 'utf8')).not.toContain(secret);
+    expect(statSync(cacheFile).mode & 0o777).toBe(0o600);
+    const unauthorized = await startService(server, {
+      CONFIG_PASSWORD: 'not the password of toys',
+      CONFIG_CACHE: '',
+    });
+    expect(unauthorized.settings.token).toBeUndefined();
   });
 
-  it('catches up with what it did not hear of as soon as its broker is back', async () => {
-    const { settings } = await toys(server);
+  it('applies missed changes after the broker connection returns', async () => {
+    const { settings } = await startService(server);
     await set(server, 'toys', { limit: '70' });
-    await eventually(() => settings.limit === 70, soon);
+    await eventually(() => settings.limit === 70, liveTimeoutMs);
     await server.query(
       `INSERT INTO config_version SELECT application, profile, label, version + 1,
          jsonb_set(settings, '{limit,value}', '"71"'), reason, changed_by, changed_at, restores
@@ -267,7 +276,7 @@ describe('a service that follows the config server', () => {
     );
     await sleep(300);
     expect(settings.limit).toBe(70);
-    // The broker's list of connections lags behind: the first cut may miss the service.
+    // The broker lists new connections late, so the first attempt may miss the service.
     await eventually(async () => {
       await server.broker.cutConnections();
       return eventually(() => settings.limit === 71, 3_000);
@@ -282,8 +291,8 @@ describe('without the config server', () => {
   });
   afterAll(() => broker.drop());
 
-  /** The queue of a config server that ran before, or one that takes questions and answers none. */
-  async function leftQueue(consumed: boolean): Promise<BrokerConnection> {
+  /** Declares the queue of a config server: without a consumer, or with one that never replies. */
+  async function declareQueue(consumed: boolean): Promise<BrokerConnection> {
     const connection = await new BrokerConnection().open(broker.url, 'left');
     const channel = await connection.model!.createChannel();
     const queue = queues.queries('config');
@@ -295,53 +304,53 @@ describe('without the config server', () => {
     return connection;
   }
 
-  async function timeToOpen(): Promise<number> {
+  async function measureOpen(): Promise<number> {
     const began = performance.now();
     const environment = { RABBITMQ_URL: broker.url, CONFIG_PASSWORD: 'the-password-of-toys' };
     await ServiceSettings.open('toys', [PlatformSettings], environment);
     return performance.now() - began;
   }
 
-  it('a service starts at once, with defaults, and asks nobody where it has no password', async () => {
-    const { settings } = await toys({ broker });
+  it('a service starts with defaults and no delay, also without a password', async () => {
+    const { settings } = await startService({ broker });
     expect(settings).toMatchObject({ limit: 10, colour: 'red' });
     expect(existsSync(join(cache, 'toys.json'))).toBe(false);
-    const alone = await toys({ broker }, { CONFIG_PASSWORD: '' });
+    const alone = await startService({ broker }, { CONFIG_PASSWORD: '' });
     expect(alone.settings.limit).toBe(10);
   });
 
-  it('a start waits for nobody where it is away, and a second at most where it does not answer', async () => {
-    const away = await leftQueue(false);
-    expect(await timeToOpen()).toBeLessThan(700);
-    await away.close();
-    const hanging = await leftQueue(true);
-    const took = await timeToOpen();
+  it('a start does not wait without a consumer, and waits at most a second without a reply', async () => {
+    const withoutConsumer = await declareQueue(false);
+    expect(await measureOpen()).toBeLessThan(700);
+    await withoutConsumer.close();
+    const hanging = await declareQueue(true);
+    const took = await measureOpen();
     await hanging.close();
     expect(took).toBeGreaterThan(800);
     expect(took).toBeLessThan(1_500);
   });
 
-  it('a service that ran before starts with what held last, its secrets too; broken files are ignored', async () => {
+  it('a service starts with cached settings and secrets, and ignores invalid cache files', async () => {
     const server = await startServer();
-    let isOver = false;
+    let isStopped = false;
     try {
       await set(server, 'toys', { limit: '80', colour: 'blue' });
       await set(server, 'toys', { token: 'the-secret' }, { secret: true });
-      const first = await toys(server);
+      const first = await startService(server);
       expect(first.settings).toMatchObject({ limit: 80, colour: 'blue', token: 'the-secret' });
       await server.stop();
-      isOver = true;
-      const later = await toys({ broker });
+      isStopped = true;
+      const later = await startService({ broker });
       expect(later.settings).toMatchObject({ limit: 80, colour: 'blue', token: 'the-secret' });
       for (const file of readdirSync(cache)) writeFileSync(join(cache, file), '{ broken');
-      expect((await toys({ broker })).settings.limit).toBe(10);
+      expect((await startService({ broker })).settings.limit).toBe(10);
     } finally {
-      if (!isOver) await server.stop();
+      if (!isStopped) await server.stop();
     }
   });
 
-  it('what is wrong in the environment still stops the start', async () => {
-    await expect(toys({ broker }, { LIMIT: 'many', COLOUR: 'green' })).rejects.toMatchObject({
+  it('an invalid environment variable prevents the start', async () => {
+    await expect(startService({ broker }, { LIMIT: 'many', COLOUR: 'green' })).rejects.toMatchObject({
       wrong: [
         { key: 'LIMIT', origin: 'environment' },
         { key: 'COLOUR', origin: 'environment' },
@@ -349,19 +358,19 @@ describe('without the config server', () => {
     });
   });
 
-  it('a running service does not notice that it ends, and follows again when it is back', async () => {
+  it('a running service keeps its settings while it restarts, and follows changes afterwards', async () => {
     const server = await startServer();
     try {
-      const { settings } = await toys(server);
+      const { settings } = await startService(server);
       await set(server, 'toys', { limit: '90' });
-      await eventually(() => settings.limit === 90, soon);
+      await eventually(() => settings.limit === 90, liveTimeoutMs);
       const { url } = running.at(-1)!;
-      const coming = server.restart();
+      const restarted = server.restart();
       expect((await fetch(`${url}/health/ready`)).status).toBe(200);
       expect(settings.limit).toBe(90);
-      await coming;
+      await restarted;
       await set(server, 'toys', { limit: '91' });
-      await eventually(() => settings.limit === 91, soon);
+      await eventually(() => settings.limit === 91, liveTimeoutMs);
     } finally {
       await server.stop();
     }

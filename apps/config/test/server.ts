@@ -7,18 +7,18 @@ import { ServiceUnderTest } from '@jogakbo/testing';
 import { ConfigModule } from '../src/config.module.ts';
 
 export const passwords = { toys: 'the-password-of-toys', orders: 'the-password-of-orders' };
-/** Applications for which settings may be kept, and of which no instance runs. */
-const others = ['kept', 'apart', 'told', 'back', 'crowd', 'picky', 'stone'];
+/** Applications that have a config password and no running instances. */
+const otherApplications = ['kept', 'apart', 'told', 'back', 'crowd', 'picky', 'stone'];
 const memberId = '01890000-0000-7000-8000-000000000001';
 export const operator = { caller: { memberId, roles: ['member', 'operator'] } };
 export const email = 'operator@jogakbo.example';
 
-/** The config server, alone, with somebody who knows the operators. */
+/** Starts a config server and a stub of identity. */
 export async function startServer(environment: NodeJS.ProcessEnv = {}): Promise<ServiceUnderTest> {
   const server = await ServiceUnderTest.start(ConfigModule, {
     CONFIG_KEY: 'a key that is long enough for the tests',
     CONFIG_CLIENTS: JSON.stringify({
-      ...Object.fromEntries(others.map((name) => [name, 'the-password-of-another'])),
+      ...Object.fromEntries(otherApplications.map((name) => [name, 'the-password-of-another'])),
       ...passwords,
     }),
     ...environment,
@@ -27,7 +27,7 @@ export async function startServer(environment: NodeJS.ProcessEnv = {}): Promise<
   return server;
 }
 
-/** Sets values as an operator; null takes one away. Gives the version. */
+/** Sets values as an operator. Null deletes a setting. @returns the new version */
 export async function set(
   server: ServiceUnderTest,
   application: string,
@@ -48,17 +48,17 @@ export class ToySettings extends settings({
   colour: z.enum(['red', 'blue']).default('red'),
   token: live(z.string().optional()),
   address: environmentOnly(z.url().default('https://toys.example')),
-  /** A function, as a schema may make of a text. */
+  /** The schema transforms this text to a function. */
   trusts: z
     .string()
-    .default('nobody')
+    .default('none')
     .transform((name) => (other: string) => other === name),
 }) {}
 
 @Service({ contract: service('toys'), settings: ToySettings })
 class ToysModule {}
 
-/** A service that does nothing but have settings. */
+/** Starts a service that has settings and no handlers. */
 export async function startToys(
   server: Pick<ServiceUnderTest, 'broker'>,
   environment: NodeJS.ProcessEnv = {},

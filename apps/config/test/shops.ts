@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { service, type AnyRequest } from '@jogakbo/contract';
 import { childTraceparent, RabbitClient, toSplitKey } from '@jogakbo/messaging';
-import { Service, start, type RunningService } from '@jogakbo/service';
+import { Service, start as startModule, type RunningService } from '@jogakbo/service';
 import { privateDatabase, type Private, type ServiceUnderTest } from '@jogakbo/testing';
 import pg from 'pg';
 import { startServer } from './server.ts';
@@ -16,10 +16,10 @@ const main = join(import.meta.dirname, 'shop/dist/main.js');
 @Service({ contract: service('mall') })
 class MallModule {}
 
-/** The same in all instances. */
+/** Shared by all instances. */
 const serviceKey = randomBytes(32).toString('base64url');
 
-/** A config server, a mall that asks shops on behalf of members, and versions of the shop, each a process. */
+/** A config server, a mall that calls the shop for members, and versions of the shop in separate processes. */
 export class Shops {
   #database: Private;
   #pool: pg.Pool;
@@ -38,7 +38,7 @@ export class Shops {
     this.#pool = new pg.Pool({ connectionString: this.#database.url, max: 2 });
     const [code] = (await once(this.#spawn('1', 'migrate'), 'exit')) as [number];
     if (code !== 0) throw new Error('the migrations failed');
-    this.#mall = await start(MallModule, {
+    this.#mall = await startModule(MallModule, {
       environment: { ...this.#environment, CONFIG_PASSWORD: passwords.mall },
     });
   }
@@ -62,14 +62,14 @@ export class Shops {
     return child;
   }
 
-  /** Starts an instance; ready when this resolves. */
-  async run(version: string): Promise<ChildProcess> {
+  /** Starts an instance and waits until it is ready. */
+  async start(version: string): Promise<ChildProcess> {
     const child = this.#spawn(version);
     const ended = once(child, 'exit').then(([code]) => {
       throw new Error(`the shop ended with ${code}`);
     });
     await Promise.race([once(child, 'message'), ended]);
-    ended.catch(() => {}); // it may end later
+    ended.catch(() => {}); // The process may end later.
     return child;
   }
 
@@ -78,8 +78,8 @@ export class Shops {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
-  /** What the mall is told when it asks for a member. */
-  async ask(
+  /** Sends a request from the mall for a member, and returns the reply. */
+  async request(
     contract: Pick<AnyRequest, 'name' | 'kind'>,
     input: unknown,
     memberId?: string,
@@ -94,8 +94,8 @@ export class Shops {
     return answer as { version: string };
   }
 
-  /** How often each of these was sold. */
-  async sold(prefix: string): Promise<{ id: string; version: string }[]> {
+  /** Reads the sales whose id has this prefix. */
+  async readSales(prefix: string): Promise<{ id: string; version: string }[]> {
     const { rows } = await this.#pool.query<{ id: string; version: string }>(
       'SELECT id, version FROM sold WHERE id LIKE $1 ORDER BY id',
       [`${prefix}%`],
@@ -103,8 +103,8 @@ export class Shops {
     return rows;
   }
 
-  /** The lines of the mall's metrics about this. */
-  async metrics(name: string): Promise<string[]> {
+  /** Reads the lines of one metric of the mall. */
+  async readMetric(name: string): Promise<string[]> {
     const text = await (await fetch(`${this.#mall.url}/metrics`)).text();
     return text.split('\n').filter((line) => line.startsWith(`${name}{`));
   }

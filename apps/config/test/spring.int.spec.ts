@@ -26,7 +26,7 @@ describe('Spring Cloud Config’s HTTP API', () => {
   const get = (path: string, authorization: string | undefined = basic('orders', passwords.orders)) =>
     fetch(server.url + path, { headers: { ...(authorization && { authorization }) } });
 
-  it('serves a stock client', async () => {
+  it('serves a standard client', async () => {
     const options = { endpoint: server.url, auth: { user: 'orders', pass: passwords.orders } };
     const plain = await load({ ...options, name: 'orders' });
     expect(plain.properties).toMatchObject({
@@ -40,11 +40,11 @@ describe('Spring Cloud Config’s HTTP API', () => {
     expect(test.raw).toMatchObject({ name: 'orders', profiles: ['eu', 'test'], label: 'main' });
     const next = await load({ ...options, name: 'orders', profiles: 'default', label: 'feature(_)next' });
     expect(next.properties).toEqual({ 'pool.size': '1' });
-    const wrong = load({ ...options, name: 'orders', auth: { user: 'orders', pass: passwords.toys } });
-    await expect(wrong).rejects.toThrow();
+    const unauthorized = load({ ...options, name: 'orders', auth: { user: 'orders', pass: passwords.toys } });
+    await expect(unauthorized).rejects.toThrow();
   });
 
-  it('lists sources in the order of precedence', async () => {
+  it('lists sources in order of precedence', async () => {
     const { propertySources, version } = (await (await get('/orders/eu,test')).json()) as {
       version: string;
       propertySources: { name: string; source: Record<string, string> }[];
@@ -69,7 +69,7 @@ describe('Spring Cloud Config’s HTTP API', () => {
     expect(await (await get('/application-default.properties')).text()).not.toContain(secret);
   });
 
-  it('gives a service its own settings and what all share, and nobody anything without a password', async () => {
+  it('returns a service its own and the shared settings, and requires its password', async () => {
     const toys = basic('toys', passwords.toys);
     const paths = [
       '/orders/default',
@@ -78,22 +78,22 @@ describe('Spring Cloud Config’s HTTP API', () => {
       '/main/orders-default.json',
     ];
     for (const path of paths) {
-      const foreign = await get(path, toys);
-      expect([path, foreign.status]).toEqual([path, 403]);
-      expect(await foreign.text()).not.toContain(secret);
-      for (const nobody of [
+      const forbidden = await get(path, toys);
+      expect([path, forbidden.status]).toEqual([path, 403]);
+      expect(await forbidden.text()).not.toContain(secret);
+      for (const invalid of [
         '',
         basic('orders', 'wrong'),
-        basic('nobody', passwords.orders),
+        basic('unknown', passwords.orders),
         basic('', ''),
         'Basic ?',
         basic('orders', passwords.orders).replace('Basic b', 'Basic *b'),
         basic('orders', passwords.orders).replaceAll('=', ''),
       ]) {
-        const refused = await get(path, nobody);
-        expect([path, nobody, refused.status]).toEqual([path, nobody, 401]);
-        expect(refused.headers.get('www-authenticate')).toContain('Basic');
-        expect(await refused.text()).not.toContain(secret);
+        const rejected = await get(path, invalid);
+        expect([path, invalid, rejected.status]).toEqual([path, invalid, 401]);
+        expect(rejected.headers.get('www-authenticate')).toContain('Basic');
+        expect(await rejected.text()).not.toContain(secret);
       }
     }
     expect((await get('/application/default', toys)).status).toBe(200);

@@ -25,7 +25,7 @@ describe('config', () => {
   const get = (application: string, place: { profile?: string; label?: string } = {}) =>
     server.ask(GetSettings, { application, ...place }, operator);
 
-  it('keeps what was set, by whom and when, and says that it changed without saying what', async () => {
+  it('stores settings with author and time, and publishes the change without values', async () => {
     expect(await get('kept')).toEqual({ version: 0, items: [] });
     expect(await set(server, 'kept', { limit: '5', colour: 'blue' })).toBe(1);
     expect(await set(server, 'kept', { limit: '6' })).toBe(2);
@@ -42,7 +42,7 @@ describe('config', () => {
     expect(items).toContainEqual(expect.objectContaining({ application: 'kept', version: 2, by: email }));
   });
 
-  it('tells profiles and labels apart', async () => {
+  it('separates profiles and labels', async () => {
     await set(server, 'apart', { limit: '1' });
     await set(server, 'apart', { limit: '2' }, { profile: 'test' });
     await set(server, 'apart', { limit: '3' }, { label: 'next' });
@@ -54,7 +54,7 @@ describe('config', () => {
     expect(limits.map(({ items }) => items[0]!.value)).toEqual(['1', '2', '3']);
   });
 
-  it('remembers every change with its reason, and compares any two versions', async () => {
+  it('stores each change with its reason, and compares any two versions', async () => {
     await set(server, 'told', { limit: '1', gone: 'x' }, { reason: 'the first' });
     await set(server, 'told', { limit: '2', gone: null }, { reason: 'the second' });
     await set(server, 'told', { limit: '3' }, { reason: 'the third' });
@@ -82,25 +82,25 @@ describe('config', () => {
     ]);
   });
 
-  it('goes back by going on: a roll back is a new version', async () => {
+  it('stores a roll back as a new version', async () => {
     await set(server, 'back', { limit: '1', stays: 'x' });
     await set(server, 'back', { limit: '2', late: 'y' });
-    const back = { application: 'back', reason: 'it was better' };
-    expect(await server.ask(RollBack, { ...back, to: 1 }, operator)).toEqual({ version: 3 });
+    const command = { application: 'back', reason: 'it was better' };
+    expect(await server.ask(RollBack, { ...command, to: 1 }, operator)).toEqual({ version: 3 });
     expect((await get('back')).items).toMatchObject([
       { key: 'limit', value: '1', version: 3 },
       { key: 'stays', value: 'x', version: 1 },
     ]);
     const { items } = await server.ask(ListVersions, { application: 'back' }, operator);
     expect(items[0]).toMatchObject({ version: 3, restores: 1, reason: 'it was better' });
-    const again = server.ask(RollBack, { ...back, to: 3 }, operator);
+    const again = server.ask(RollBack, { ...command, to: 3 }, operator);
     await expect(again).rejects.toMatchObject({ code: 'no-change' });
-    await expect(server.ask(RollBack, { ...back, to: 9 }, operator)).rejects.toMatchObject({
+    await expect(server.ask(RollBack, { ...command, to: 9 }, operator)).rejects.toMatchObject({
       code: 'not-found',
     });
   });
 
-  it('makes a version of each of 20 changes at once, and loses none', async () => {
+  it('stores each of 20 concurrent changes as a version', async () => {
     const versions = await Promise.all(
       Array.from({ length: 20 }, (_, i) => set(server, 'crowd', { [`key${i}`]: `${i}` })),
     );
@@ -108,7 +108,7 @@ describe('config', () => {
     expect((await get('crowd')).items).toHaveLength(20);
   });
 
-  it('refuses what changes nothing, what is out of date, and whoever is no operator', async () => {
+  it('rejects changes without effect, outdated versions and callers without the role operator', async () => {
     await set(server, 'picky', { limit: '1' });
     await expect(set(server, 'picky', { limit: '1' })).rejects.toMatchObject({ code: 'no-change' });
     await expect(set(server, 'picky', { limit: '2' }, { version: 0 })).rejects.toMatchObject({
@@ -125,7 +125,7 @@ describe('config', () => {
     await expect(set(server, 'picky', { '__proto__.x': '1' })).rejects.toMatchObject({ code: 'invalid' });
   });
 
-  it('never changes and never forgets a version, whoever asks the database', async () => {
+  it('prevents changes of versions in the database', async () => {
     await set(server, 'stone', { limit: '1' });
     for (const sql of [
       "UPDATE config_version SET reason = ''",
@@ -142,20 +142,22 @@ describe('config', () => {
       await set(server, 'orders', { token: `${secret}-new` });
     });
 
-    it('is masked wherever an operator looks, and stays one when it changes', async () => {
+    it('is masked in all replies, and stays secret when its value changes', async () => {
       const place = { application: 'orders' };
-      const seen = [
+      const replies = [
         await get('orders'),
         await server.ask(ListVersions, place, operator),
         await server.ask(CompareVersions, { ...place, from: 1, to: 2 }, operator),
         server.heard(SettingsChanged),
       ];
-      expect(JSON.stringify(seen)).not.toContain(secret);
-      expect(seen[0]).toMatchObject({ items: [{ key: 'token', value: masked, secret: true, version: 2 }] });
-      expect(seen[2]).toEqual({ changes: [{ key: 'token', before: masked, after: masked }] });
+      expect(JSON.stringify(replies)).not.toContain(secret);
+      expect(replies[0]).toMatchObject({
+        items: [{ key: 'token', value: masked, secret: true, version: 2 }],
+      });
+      expect(replies[2]).toEqual({ changes: [{ key: 'token', before: masked, after: masked }] });
     });
 
-    it('is nowhere in the database in clear', async () => {
+    it('is stored in the database encrypted only', async () => {
       const tables = await server.query<{ name: string }>(
         `SELECT quote_ident(table_name) AS name FROM information_schema.tables WHERE table_schema = 'public'`,
       );
@@ -168,7 +170,7 @@ describe('config', () => {
       }
     });
 
-    it('travels sealed: only the password of its service opens it', async () => {
+    it('is sent encrypted, so that only its service can decrypt it', async () => {
       const question = { application: 'orders', profiles: ['default'], label: 'main' };
       const answer = await server.ask(ReadSettings, question);
       expect(JSON.stringify(answer)).not.toContain(secret);
@@ -177,16 +179,16 @@ describe('config', () => {
       expect(() => decrypt(clientKey('orders', passwords.toys), value, 'token')).toThrow();
       expect(() => decrypt(clientKey('toys', passwords.toys), value, 'token')).toThrow();
       expect(() => decrypt(clientKey('orders', passwords.orders), value, 'other')).toThrow();
-      const stranger = server.ask(ReadSettings, { ...question, application: 'stranger' });
-      await expect(stranger).rejects.toMatchObject({ code: 'unknown-client' });
+      const unknown = server.ask(ReadSettings, { ...question, application: 'unknown' });
+      await expect(unknown).rejects.toMatchObject({ code: 'unknown-client' });
     });
 
-    it('is not put where every service reads', async () => {
+    it('cannot be set for all services', async () => {
       const shared = set(server, 'application', { token: secret }, { secret: true });
       await expect(shared).rejects.toMatchObject({ code: 'shared-secret' });
     });
 
-    it('comes back with a roll back', async () => {
+    it('is restored by a roll back', async () => {
       await server.ask(RollBack, { application: 'orders', to: 1, reason: 'back' }, operator);
       const { sources } = await server.ask(ReadSettings, {
         ...{ application: 'orders', profiles: ['default'], label: 'main' },

@@ -12,12 +12,12 @@ const request = (remoteAddress: string, headers: IncomingMessage['headers'] = {}
 describe('the address of a client', () => {
   const forwarded = { 'x-forwarded-for': '203.0.113.9, 198.51.100.2' };
 
-  it('is that of its peer, whatever its headers say', () => {
+  it('is the peer address, regardless of the request headers', () => {
     expect(getClientAddress(request('192.0.2.1', forwarded), compileTrust([]))).toBe('192.0.2.1');
     expect(getClientAddress(request('192.0.2.1', forwarded), compileTrust(['10.0.0.0/8']))).toBe('192.0.2.1');
   });
 
-  it('is what a trusted peer says, and no further back than trust goes', () => {
+  it('is taken from a trusted peer, no further back than the first untrusted hop', () => {
     expect(getClientAddress(request('10.1.2.3', forwarded), compileTrust(['10.0.0.0/8']))).toBe(
       '198.51.100.2',
     );
@@ -25,18 +25,18 @@ describe('the address of a client', () => {
     expect(getClientAddress(request('10.1.2.3', forwarded), both)).toBe('203.0.113.9');
   });
 
-  it('is refused where it is no address, in the settings', () => {
+  it('is rejected in the settings if it is not an address', () => {
     expect(() => compileTrust(['everybody'])).toThrow();
   });
 
-  it('is counted by network in IPv6, and as itself in IPv4, however it is written', () => {
+  it('is counted by /64 network in IPv6 and by address in IPv4, in any notation', () => {
     expect(toNetwork('2001:db8::1')).toBe(toNetwork('2001:DB8:0:0:ffff::2'));
     expect(toNetwork('2001:db8::1')).not.toBe(toNetwork('2001:db8:0:1::1'));
     expect(toNetwork('::ffff:192.0.2.1')).toBe('192.0.2.1');
     expect(toNetwork('unknown')).toBe('unknown');
   });
 
-  it('is known where no proxy forwarded the request, or a trusted one names the client', () => {
+  it('is known if no proxy forwarded the request, or a trusted proxy names the client', () => {
     const loopback = compileTrust(['loopback']);
     expect(isOriginKnown(request('127.0.0.1'), compileTrust([]))).toBe(true);
     expect(isOriginKnown(request('127.0.0.1', forwarded), loopback)).toBe(true);
@@ -46,7 +46,7 @@ describe('the address of a client', () => {
       expect(isOriginKnown(request('127.0.0.1', { [name]: 'x' }), loopback)).toBe(false);
   });
 
-  it('came over TLS where the socket is, or a trusted peer says so', () => {
+  it('counts as TLS if the socket is encrypted or a trusted peer reports https', () => {
     const https = { 'x-forwarded-proto': 'https' };
     expect(isSecure(request('192.0.2.1', {}, true), compileTrust([]))).toBe(true);
     expect(isSecure(request('192.0.2.1', https), compileTrust([]))).toBe(false);

@@ -4,16 +4,16 @@ import type { TLSSocket } from 'node:tls';
 import proxyAddress from '@fastify/proxy-addr';
 import ipaddr from 'ipaddr.js';
 
-/** Whether a peer may speak for others, in X-Forwarded-For and X-Forwarded-Proto. */
+/** Whether a peer is trusted to set X-Forwarded-For and X-Forwarded-Proto. */
 export type Trust = (address: string, hop: number) => boolean;
 
 /**
  * @param peers addresses, networks (`10.0.0.0/8`), or the names `loopback`, `linklocal` and `uniquelocal`
- * @throws TypeError where one is none of these
+ * @throws TypeError for any other value
  */
 export const compileTrust = (peers: string[]): Trust => proxyAddress.compile(peers);
 
-/** The address a request comes from: its peer's, or the one that a peer which is trusted vouches for. */
+/** The client address: the peer's, or the one that a trusted peer forwards. */
 export function getClientAddress(request: IncomingMessage, trust: Trust): string {
   if (request.headers['x-forwarded-for'] === undefined) return request.socket.remoteAddress ?? 'unknown';
   try {
@@ -23,7 +23,7 @@ export function getClientAddress(request: IncomingMessage, trust: Trust): string
   }
 }
 
-/** Headers with which proxies pass on where a request came from. */
+/** Headers in which proxies forward the origin of a request. */
 const forwardingHeaders = [
   ...[
     'forwarded',
@@ -37,8 +37,7 @@ const forwardingHeaders = [
 ];
 
 /**
- * Whether the address of the client is known: a request that was passed on comes from somewhere else than its peer, and
- * only a peer that is trusted is believed from where.
+ * Whether the client address is known. For a forwarded request this needs a trusted peer that sends X-Forwarded-For.
  */
 export function isOriginKnown({ headers, socket }: IncomingMessage, trust: Trust): boolean {
   if (!forwardingHeaders.some((name) => headers[name] !== undefined)) return true;
@@ -46,7 +45,7 @@ export function isOriginKnown({ headers, socket }: IncomingMessage, trust: Trust
   return headers['x-forwarded-for'] !== undefined && remoteAddress !== undefined && trust(remoteAddress, 0);
 }
 
-/** Whose requests are counted together: an address, or of IPv6 the network of 64 bits that one client has. */
+/** The key for rate limits: the IPv4 address, or the /64 network of an IPv6 address, which one client owns. */
 export function toNetwork(address: string): string {
   if (isIPv4(address) || !ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
@@ -54,10 +53,10 @@ export function toNetwork(address: string): string {
   return Buffer.from(parsed.toByteArray().slice(0, 8)).toString('hex');
 }
 
-/** Whether the client came over TLS, here or at a peer that is trusted. */
+/** Whether the client used TLS, to the gateway or to a trusted peer. */
 export function isSecure(request: IncomingMessage, trust: Trust): boolean {
   if ((request.socket as TLSSocket).encrypted) return true;
-  const said = request.headers['x-forwarded-proto'];
+  const protocol = request.headers['x-forwarded-proto'];
   const peer = request.socket.remoteAddress;
-  return said === 'https' && peer !== undefined && trust(peer, 0);
+  return protocol === 'https' && peer !== undefined && trust(peer, 0);
 }

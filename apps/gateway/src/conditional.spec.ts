@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { inCoding, isNotModified, parseTags, parseVersions } from './conditional.ts';
+import { toCodingTag, isNotModified, parseTags, parseVersions } from './conditional.ts';
 
 describe('If-None-Match', () => {
   it.each([
@@ -14,29 +14,29 @@ describe('If-None-Match', () => {
     ['"a,b"', '"b"', false],
     ['1.ko', '"1.ko"', false],
     ['', '"1.ko"', false],
-  ])('%s knows %s: %s', (header, etag, known) => {
-    expect(isNotModified({ 'if-none-match': header }, etag)).toBe(known);
+  ])('%s matches %s: %s', (header, etag, matches) => {
+    expect(isNotModified({ 'if-none-match': header }, etag)).toBe(matches);
   });
 });
 
 describe('If-Match on a read', () => {
-  it.each(['"1.ko"', '"9", "1.ko"', '*'])('%s lets it through', (header) => {
+  it.each(['"1.ko"', '"9", "1.ko"', '*'])('%s matches', (header) => {
     expect(isNotModified({ 'if-match': header }, '"1.ko"')).toBe(false);
   });
 
-  it.each(['"2.ko"', 'W/"1.ko"', '"9", W/"1.ko"', '"1"', ''])('%s does not', (header) => {
+  it.each(['"2.ko"', 'W/"1.ko"', '"9", W/"1.ko"', '"1"', ''])('%s does not match', (header) => {
     expect(() => isNotModified({ 'if-match': header }, '"1.ko"')).toThrow(
       expect.objectContaining({ status: 412, code: 'precondition-failed' }),
     );
   });
 
-  it('never holds for a weak ETag', () => {
+  it('never matches a weak ETag', () => {
     expect(() => isNotModified({ 'if-match': 'W/"x"' }, 'W/"x"')).toThrow(
       expect.objectContaining({ status: 412 }),
     );
   });
 
-  it('comes before If-None-Match', () => {
+  it('is evaluated before If-None-Match', () => {
     expect(isNotModified({ 'if-match': '"1.ko"', 'if-none-match': '"1.ko"' }, '"1.ko"')).toBe(true);
     expect(() => isNotModified({ 'if-match': '"2"', 'if-none-match': '*' }, '"1"')).toThrow();
   });
@@ -59,7 +59,7 @@ describe('If-Match on a change', () => {
     ['""', []],
     ['"0"', []],
     ['"99999999999999999999"', []],
-  ])('%s asks for %j', (header, versions) => {
+  ])('%s means %j', (header, versions) => {
     expect(parseVersions(header)).toEqual(versions);
   });
 
@@ -67,19 +67,19 @@ describe('If-Match on a change', () => {
     expect(() => parseVersions(header)).toThrow(expect.objectContaining({ status: 400, code: 'invalid' }));
   });
 
-  it.each([undefined, ''])('is demanded', (header) => {
+  it.each([undefined, ''])('is required', (header) => {
     expect(() => parseVersions(header)).toThrow(expect.objectContaining({ status: 428 }));
   });
 });
 
-it('a list of any length is read once', () => {
+it('parses a long list in linear time', () => {
   const long = `${'"x",'.repeat(4_000)}"`;
   const began = performance.now();
   expect(parseTags(long)).toBeUndefined();
   expect(performance.now() - began).toBeLessThan(200);
 });
 
-it('each content coding has a strong ETag of its own', () => {
-  expect(inCoding('"3.ko"', 'br')).toBe('"3.ko.br"');
-  expect(inCoding('W/"x"', 'br')).toBe('W/"x"');
+it('each content coding has its own strong ETag', () => {
+  expect(toCodingTag('"3.ko"', 'br')).toBe('"3.ko.br"');
+  expect(toCodingTag('W/"x"', 'br')).toBe('W/"x"');
 });

@@ -38,7 +38,7 @@ a { color: var(--accent) }
 .status { margin: 0; color: var(--ink); font-weight: 600; overflow-wrap: anywhere }
 `;
 
-/** One page without anything from elsewhere: it works where there is no internet. */
+/** A self-contained page: it works without internet access. */
 export const page = `<!doctype html>
 <html lang="en">
 <head>
@@ -53,10 +53,10 @@ export const page = `<!doctype html>
 <h1>Jogakbo API</h1>
 <p id="about"></p>
 <label>Find <small>method, path or name</small><input id="find" type="search" autocomplete="off"></label>
-<label>Access token <small id="token-hint">sign in below, or paste one; it is kept until this tab is closed or reloaded</small><input id="token" type="password" autocomplete="off" spellcheck="false"></label>
+<label>Access token <small id="token-hint">sign in below, or paste a token; it is kept until this tab is closed or reloaded</small><input id="token" type="password" autocomplete="off" spellcheck="false"></label>
 </header>
-<main id="operations" aria-live="polite"><p>Reading /openapi.json …</p></main>
-<noscript><p>This page needs scripts; the document itself is at /openapi.json.</p></noscript>
+<main id="operations" aria-live="polite"><p>Loading /openapi.json …</p></main>
+<noscript><p>This page needs JavaScript; the document itself is at /openapi.json.</p></noscript>
 <script>${script}</script>
 </body>
 </html>

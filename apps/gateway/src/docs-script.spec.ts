@@ -2,7 +2,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import { script } from './docs-script.ts';
 
-/** As much of a DOM element as the script of /docs uses. */
+/** The parts of a DOM element that the script of /docs uses. */
 class Element {
   tag: string;
   children: (Element | string)[] = [];
@@ -37,9 +37,9 @@ class Element {
   setAttribute(): void {}
   removeAttribute(): void {}
 
-  find(fits: (one: Element) => boolean): Element[] {
+  find(matches: (one: Element) => boolean): Element[] {
     return this.children.flatMap((child) =>
-      typeof child === 'string' ? [] : [...(fits(child) ? [child] : []), ...child.find(fits)],
+      typeof child === 'string' ? [] : [...(matches(child) ? [child] : []), ...child.find(matches)],
     );
   }
 }
@@ -51,7 +51,7 @@ const openapi = {
   paths: { '/v1/sessions': { post: operation }, '/v1/me': { get: operation } },
 };
 
-/** Runs the page against a server. Gives what is needed to use it. */
+/** Runs the script of the page against a fake server. */
 async function open(answer: (url: string, init: { headers: Record<string, string> }) => object) {
   const byId = new Map(
     ['about', 'operations', 'find', 'token', 'token-hint'].map((id) => [id, new Element(id)]),
@@ -90,7 +90,7 @@ async function open(answer: (url: string, init: { headers: Record<string, string
 }
 
 describe('the page /docs', () => {
-  it('shows the body of an answer above its headers', async () => {
+  it('shows the response body above the response headers', async () => {
     const { send } = await open(() => ({ name: 'Kim' }));
     const texts = (await send('/v1/me'))
       .find(({ tag }) => tag === 'pre')
@@ -98,22 +98,19 @@ describe('the page /docs', () => {
     expect(texts).toEqual([expect.stringContaining('"name": "Kim"'), 'x-request-id: r-1']);
   });
 
-  it.each(['accessToken', 'access_token'])(
-    'keeps the %s of a sign-in for what is sent next',
-    async (field) => {
-      const sent: (string | undefined)[] = [];
-      const { send, token } = await open((_url, { headers }) => {
-        sent.push(headers['authorization']);
-        return { [field]: 'the-token' };
-      });
-      await send('/v1/sessions');
-      expect(token.value).toBe('the-token');
-      await send('/v1/me');
-      expect(sent).toEqual([undefined, 'Bearer the-token']);
-    },
-  );
+  it.each(['accessToken', 'access_token'])('sends the %s of a sign-in with later requests', async (field) => {
+    const sent: (string | undefined)[] = [];
+    const { send, token } = await open((_url, { headers }) => {
+      sent.push(headers['authorization']);
+      return { [field]: 'the-token' };
+    });
+    await send('/v1/sessions');
+    expect(token.value).toBe('the-token');
+    await send('/v1/me');
+    expect(sent).toEqual([undefined, 'Bearer the-token']);
+  });
 
-  it('keeps no token where an answer has none', async () => {
+  it('keeps no token if the response has none', async () => {
     const { send, token } = await open(() => ({ accessToken: 7 }));
     await send('/v1/me');
     expect(token.value).toBe('');

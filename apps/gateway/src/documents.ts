@@ -20,11 +20,11 @@ const title = 'Jogakbo';
 const version = '1';
 
 const json = 'application/json';
-/** Characters of the header Accept that are read: more than any browser sends. */
-const longestAccept = 500;
+/** Characters of the Accept header that are read. Browsers send fewer. */
+const maxAcceptLength = 500;
 const text = { type: 'string' };
-/** What holds and what does not, by name. */
-const conditions = {
+/** Health indicators by name. */
+const indicators = {
   type: 'object',
   additionalProperties: {
     type: 'object',
@@ -35,7 +35,7 @@ const conditions = {
 };
 const health = {
   type: 'object',
-  properties: { status: text, info: conditions, error: conditions, details: conditions },
+  properties: { status: text, info: indicators, error: indicators, details: indicators },
   required: ['status'],
   additionalProperties: false,
 };
@@ -56,27 +56,27 @@ const keySet = {
   required: ['keys'],
   additionalProperties: false,
 };
-const unchanged = { description: 'It is what you have already.' };
-const own: OwnRoute[] = [
+const unchanged = { description: 'Not modified: the client has the current version.' };
+const ownRoutes: OwnRoute[] = [
   {
     path: '/health/live',
     operationId: 'gateway.live',
-    summary: 'Whether the gateway runs',
-    responses: { 200: { description: 'It does.', mediaType: json, schema: health } },
+    summary: 'Liveness of the gateway',
+    responses: { 200: { description: 'The gateway is running.', mediaType: json, schema: health } },
   },
   {
     path: '/health/ready',
     operationId: 'gateway.ready',
-    summary: 'Whether an order can be served',
+    summary: 'Readiness to serve requests',
     responses: {
-      200: { description: 'It can.', mediaType: json, schema: health },
-      503: { description: 'It cannot, with the reasons.', mediaType: json, schema: health },
+      200: { description: 'Ready.', mediaType: json, schema: health },
+      503: { description: 'Not ready, with the reasons.', mediaType: json, schema: health },
     },
   },
   {
     path: '/openapi.json',
     operationId: 'gateway.openapi',
-    summary: 'This document',
+    summary: 'This OpenAPI document',
     responses: {
       200: { description: 'OpenAPI 3.1.', mediaType: json, schema: { type: 'object' } },
       304: unchanged,
@@ -85,7 +85,7 @@ const own: OwnRoute[] = [
   {
     path: '/asyncapi.json',
     operationId: 'gateway.asyncapi',
-    summary: 'What travels on the event bus',
+    summary: 'Messages on the event bus, as AsyncAPI',
     responses: {
       200: { description: 'AsyncAPI 3.0.', mediaType: json, schema: { type: 'object' } },
       304: unchanged,
@@ -94,7 +94,7 @@ const own: OwnRoute[] = [
   {
     path: assertionKeysPath,
     operationId: 'gateway.assertion-keys',
-    summary: 'Keys that verify what the gateway asserts about members',
+    summary: 'Keys to verify member assertions of the gateway',
     responses: {
       200: { description: 'A JSON Web Key Set (RFC 7517).', mediaType: json, schema: keySet },
       304: unchanged,
@@ -103,14 +103,14 @@ const own: OwnRoute[] = [
   {
     path: '/docs',
     operationId: 'gateway.docs',
-    summary: 'A page to read and try the API',
-    responses: { 200: { description: 'The page.', mediaType: 'text/html', schema: text } },
+    summary: 'Interactive API documentation',
+    responses: { 200: { description: 'An HTML page.', mediaType: 'text/html', schema: text } },
   },
 ];
 
 const sha256 = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 
-/** The page at the root runs nothing. */
+/** The page at the root runs no scripts. */
 const homePolicy = [
   "default-src 'none'",
   `style-src ${sha256(style)}`,
@@ -120,7 +120,7 @@ const homePolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** The page may run its own script and style, talk to its own origin, and nothing else. */
+/** The page may use only its own script and style, and connect only to its own origin. */
 const pagePolicy = [
   "default-src 'none'",
   `script-src ${sha256(script)}`,
@@ -132,7 +132,7 @@ const pagePolicy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** The whole API as the running system announces it, and a page to try it. */
+/** Serves the OpenAPI and AsyncAPI documents of the running system, and the pages `/` and `/docs`. */
 @Injectable()
 export class Documents {
   readonly #rendered = new Map<string, { table: RouteTable; text: string; etag: string }>();
@@ -143,10 +143,10 @@ export class Documents {
     private readonly assertions: MemberAssertions,
   ) {}
 
-  /** @returns whether one of them was asked for, and is answered */
+  /** @returns true if the path is one of the documents and the response was sent */
   answer(context: RequestContext): boolean {
     const { path } = context;
-    if (path === '/' && !this.#isAnnounced()) this.#sendHome(context);
+    if (path === '/' && !this.#isRootAnnounced()) this.#sendHome(context);
     else if (path === '/docs') this.#sendPage(context, pagePolicy, page);
     else if (path === '/openapi.json') this.#send(context, () => this.#openApi(this.#servedContracts()));
     else if (path === '/asyncapi.json') this.#send(context, () => asyncApi(this.services.contracts));
@@ -155,15 +155,15 @@ export class Documents {
     return true;
   }
 
-  /** Whether a service has a page of its own at the root. */
-  #isAnnounced(): boolean {
+  /** Whether a service announces `GET /`. */
+  #isRootAnnounced(): boolean {
     return this.services.table.find('GET', '/').found === 'route';
   }
 
-  /** For browsers a page; for all who do not prefer one, the same as JSON. */
+  /** Sends HTML to clients that prefer it, else the same as JSON. */
   #sendHome(context: RequestContext): void {
     context.append('vary', 'Accept');
-    const accept = context.headers.accept?.slice(0, longestAccept);
+    const accept = context.headers.accept?.slice(0, maxAcceptLength);
     const preferred = new Negotiator({ headers: { accept } }).mediaType([json, 'text/html']);
     if (preferred === 'text/html') return this.#sendPage(context, homePolicy, homePage);
     context.route = context.path;
@@ -181,7 +181,7 @@ export class Documents {
       .send(200, content);
   }
 
-  /** Rendered once for what is announced now. */
+  /** Renders a document once per route table. */
   #send(context: RequestContext, render: () => JsonSchema): void {
     const { path } = context;
     context.route = path;
@@ -197,7 +197,7 @@ export class Documents {
     context.header('cache-control', 'no-cache').sendRepresentation(200, text, etag);
   }
 
-  /** What was announced, without the routes that were refused. */
+  /** The announced contracts without rejected routes. */
   #servedContracts(): ServiceDescription[] {
     const { contracts, foreignContracts, table } = this.services;
     const served = new Set(table.routes.map(({ contract }) => contract));
@@ -213,10 +213,10 @@ export class Documents {
     return renderOpenApi(services, {
       title,
       version,
-      description: 'The public API of the store, as its running services announce it.',
+      description: 'The public API of the store, as announced by its running services.',
       serverUrl: this.settings.publicUrl,
       license: { name: 'MIT', identifier: 'MIT' },
-      own: { tag: 'gateway', description: 'The gateway itself.', routes: own },
+      own: { tag: 'gateway', description: 'The gateway itself.', routes: ownRoutes },
     });
   }
 }
@@ -225,7 +225,7 @@ function asyncApi(services: ServiceDescription[]): JsonSchema {
   return renderAsyncApi(services, {
     title,
     version,
-    description: 'What the services of the store say to each other over RabbitMQ.',
+    description: 'The messages that the services of the store exchange over RabbitMQ.',
     license: { name: 'MIT' },
   });
 }

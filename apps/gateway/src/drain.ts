@@ -6,8 +6,8 @@ import { Load } from './load.ts';
 import { GatewaySettings } from './settings.ts';
 
 /**
- * The end of the gateway: `/health/ready` says no first, for as long as whoever sends requests here needs to notice; then
- * no connection is taken any more, those that wait for nothing are closed, and what is at hand is answered.
+ * Graceful shutdown: `/health/ready` fails first, for `DRAIN_DELAY` seconds, so that load balancers can notice. Then the
+ * server accepts no more connections, closes idle ones and answers the requests in flight.
  */
 @Injectable()
 export class Drain implements BeforeApplicationShutdown {
@@ -19,7 +19,7 @@ export class Drain implements BeforeApplicationShutdown {
     private readonly settings: GatewaySettings,
   ) {}
 
-  /** True once answers have to say that theirs is the last on the connection. */
+  /** True once responses must carry `Connection: close`. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -28,7 +28,7 @@ export class Drain implements BeforeApplicationShutdown {
     this.#hasBegun = true;
     await sleep(this.settings.drainDelay * 1_000);
     const { server } = this.adapter.httpAdapter.getInstance<FastifyInstance>();
-    // A connection on which no whole request ever came is not idle for Node, and would hold up the end.
+    // Node does not treat a connection without a complete request as idle, so it would block the shutdown.
     const closing = setInterval(() => {
       if (!server.listening && this.load.inFlight === 0) server.closeAllConnections();
     }, 50).unref();

@@ -6,8 +6,8 @@ import { findFallback } from './fallbacks.ts';
 const input = { q: z.string(), limit: z.int().default(20) };
 const item = { name: z.string(), price: z.object({ amount: z.int() }), next: z.string().nullable() };
 
-/** Whether `library.look` is taken as what answers for `shop.find`. */
-function taken(
+/** Looks for the fallback `library.look` of `shop.find`. */
+function find(
   look: { input?: z.ZodRawShape; item?: z.ZodRawShape; standsInFor?: string; kind?: 'command' } = {},
 ) {
   const shop = service('shop');
@@ -23,34 +23,34 @@ function taken(
     output: z.object({ items: z.array(z.object(look.item ?? { ...item, more: z.string() })) }),
     standsInFor: look.standsInFor ?? 'shop.find',
   });
-  const [asked, other] = [describeContract(shop), describeContract(library)];
+  const [called, other] = [describeContract(shop), describeContract(library)];
   return {
-    known: findFallback(asked.requests[0]!, [asked, other]),
-    unknown: findFallback(asked.requests[0]!, [asked]),
+    known: findFallback(called.requests[0]!, [called, other]),
+    unknown: findFallback(called.requests[0]!, [called]),
   };
 }
 
 describe('a fallback', () => {
-  it('is taken where it takes and tells all that the read does', () => {
-    expect(taken().known).toMatchObject({ service: 'library', contract: { name: 'library.look' } });
-    expect(taken({ input: { ...input, more: z.string().optional() } }).known).toHaveProperty('service');
-    expect(taken().unknown).toBeUndefined();
+  it('is used if it accepts the input and returns the output of the read', () => {
+    expect(find().known).toMatchObject({ service: 'library', contract: { name: 'library.look' } });
+    expect(find({ input: { ...input, more: z.string().optional() } }).known).toHaveProperty('service');
+    expect(find().unknown).toBeUndefined();
   });
 
   it.each([
-    ['does not stand in for it', { standsInFor: 'shop.other' }],
-    ['does not stand in for it', { kind: 'command' }],
-    ['asks for something else: limit', { input: { q: z.string() } }],
-    ['asks for something else: shelf', { input: { ...input, shelf: z.string() } }],
-    ['does not tell items[].price', { item: { name: z.string() } }],
-    ['does not tell items[].next', { item: { ...item, next: z.string() } }],
-    ['does not tell items[].price', { item: { ...item, price: item.price.optional() } }],
-    ['does not tell items[].price.amount', { item: { ...item, price: z.object({ amount: z.string() }) } }],
-  ] as const)('%s', (why, look) => {
-    expect(taken(look).known).toBe(`library.look ${why}`);
+    ['is not a query with standsInFor: shop.find', { standsInFor: 'shop.other' }],
+    ['is not a query with standsInFor: shop.find', { kind: 'command' }],
+    ['has a different input: limit', { input: { q: z.string() } }],
+    ['has a different input: shelf', { input: { ...input, shelf: z.string() } }],
+    ['lacks items[].price', { item: { name: z.string() } }],
+    ['lacks items[].next', { item: { ...item, next: z.string() } }],
+    ['lacks items[].price', { item: { ...item, price: item.price.optional() } }],
+    ['lacks items[].price.amount', { item: { ...item, price: z.object({ amount: z.string() }) } }],
+  ] as const)('%s', (reason, look) => {
+    expect(find(look).known).toBe(`library.look ${reason}`);
   });
 
-  it('that is one answer for all must be a whole one', () => {
+  it('that is a constant must have all required fields', () => {
     const read = (fallback: Fallback) => {
       const shop = service('shop');
       shop.query('find', {
@@ -62,6 +62,6 @@ describe('a fallback', () => {
       return findFallback(requests[0]!, []);
     };
     expect(read({ answer: { items: [] } })).toEqual({ answer: { items: [] } });
-    expect(read({ answer: {} })).toBe('its answer has no items');
+    expect(read({ answer: {} })).toBe('its answer lacks items');
   });
 });

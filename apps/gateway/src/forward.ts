@@ -13,22 +13,22 @@ import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import { parseVersions } from './conditional.ts';
 import type { RequestContext } from './request-context.ts';
-import { readIdempotencyKey, buildLocation, secondsToWait } from './headers.ts';
+import { readIdempotencyKey, buildLocation, parseWaitSeconds } from './headers.ts';
 import { HttpUpstreams } from './http-upstream.ts';
 import { buildInput } from './input.ts';
 import { KnownServices } from './known-services.ts';
 import { negotiateLanguage } from './language.ts';
 import { Load } from './load.ts';
-import { PagesOfServices } from './pages.ts';
-import { insistsOnNew, isAway, PublicReads, type Representation } from './public-reads.ts';
+import { ServicePages } from './pages.ts';
+import { isNoCache, isUnreachable, PublicReads, type Representation } from './public-reads.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
-import { Waiting } from './wait.ts';
+import { Completions } from './wait.ts';
 
 type Input = Record<string, unknown>;
 type Output = Record<string, unknown>;
 
-/** Takes one request that was let in to the service that answers it, and the answer back. */
+/** Forwards an admitted request to its service and sends the response. */
 @Injectable()
 export class Forward {
   readonly #degraded: Counter;
@@ -36,9 +36,9 @@ export class Forward {
   constructor(
     private readonly services: KnownServices,
     private readonly client: RabbitClient,
-    private readonly waiting: Waiting,
+    private readonly completions: Completions,
     private readonly upstreams: HttpUpstreams,
-    private readonly pages: PagesOfServices,
+    private readonly pages: ServicePages,
     private readonly reads: PublicReads,
     private readonly load: Load,
     private readonly split: SplitCalls,
@@ -47,14 +47,14 @@ export class Forward {
   ) {
     this.#degraded = new Counter({
       name: 'http_answers_degraded_total',
-      help: 'Reads whose service did not answer, and that were answered by its fallback or with what was known before.',
+      help: 'Reads whose service was unreachable, answered by a fallback or a stale cached response.',
       labelNames: ['route', 'how'],
       registers: [metrics.registry],
     });
   }
 
   /**
-   * Refuses by the headers and by what is served now, before the body is read.
+   * Checks the headers and that the service is available, before the body is read.
    * @throws Rejection @throws RemoteFault
    */
   mustBeAnswerable({ admitted: { route }, headers }: RequestContext): void {
@@ -64,7 +64,7 @@ export class Forward {
     this.#mustServe(route);
   }
 
-  /** Answers, or throws what `problemOf` knows how to show. */
+  /** Sends the response, or throws an error that `toProblem` maps to one. */
   async handle(context: RequestContext): Promise<void> {
     const { route, parameters, caller } = context.admitted;
     if (route.upstream === 'http') return this.upstreams.forward(route, parameters, caller, context);
@@ -74,7 +74,7 @@ export class Forward {
     }
 
     const { headers } = context;
-    // Nothing of this comes from a header that a stranger could have written, but the trace and the language.
+    // Only the trace and the language come from client headers, which are untrusted.
     const callContext: CallContext = {
       ...context.trace,
       language: negotiateLanguage(headers['accept-language']),
@@ -95,9 +95,9 @@ export class Forward {
     this.#mustServe(route);
     let mayHaveChanged = true;
     try {
-      const output = await this.#ask(route, input, callContext, { idempotencyKey });
-      describe(route, output, callContext, context);
-      const ended = await this.#whenEnded(route, output, callContext, context);
+      const output = await this.#call(route, input, callContext, { idempotencyKey });
+      setResultHeaders(route, output, callContext, context);
+      const ended = await this.#waitForEnd(route, output, callContext, context);
       if (ended) context.json(route.http.wait!.status, ended);
       else if (output === null) context.send(204);
       else context.json(route.http.status, output);
@@ -105,18 +105,18 @@ export class Forward {
       mayHaveChanged = !isWithoutEffect(error);
       throw error;
     } finally {
-      if (mayHaveChanged) this.reads.changed(route.service);
+      if (mayHaveChanged) this.reads.invalidate(route.service);
     }
   }
 
-  /** @throws RemoteFault `unavailable`, at once */
+  /** Fails fast. @throws RemoteFault `unavailable` */
   #mustServe(route: Pick<Route, 'service' | 'upstream'>): void {
-    if (!this.services.serves(route)) throw new RemoteFault('unavailable', 'nobody serves it now');
+    if (!this.services.serves(route)) throw new RemoteFault('unavailable', 'the service has no instances');
   }
 
   /**
-   * Whoever is signed in gets what is true now; so does whoever asks for it (`Cache-Control: no-cache`), and nothing else.
-   * While the service does not answer, others get the last answer that was, and are told so (RFC 9211).
+   * Members, and clients that send `Cache-Control: no-cache`, get a fresh response. While the service is unreachable, all
+   * but no-cache clients get the last cached response, marked as stale (RFC 9211).
    */
   async #read(
     route: Route,
@@ -126,30 +126,30 @@ export class Forward {
   ): Promise<void> {
     const { http, contract, service } = route;
     const { caller, language } = callContext;
-    const ask = async (input: Input) => {
-      // Admission could not know whether the service would be called at all.
-      if (http.cache) this.load.mustHaveRoom(route);
-      return represent(route, await this.#askOrFallBack(route, input, callContext), language);
+    const load = async (input: Input) => {
+      // Checked here because admission cannot know whether the cache has the response.
+      if (http.cache) this.load.mustHaveCapacity(route);
+      return represent(route, await this.#callOrFallBack(route, input, callContext), language);
     };
-    const insists = insistsOnNew(context.headers);
-    // What one version answered is not for those who meet another, there or at a service that it asks.
-    const meant = `${this.split.describeSides(callContext)} ${language}`;
+    const noCache = isNoCache(context.headers);
+    // Responses are shared only within the same side of every traffic split, also of services further down.
+    const variant = `${this.split.describeSides(callContext)} ${language}`;
     let read: Representation;
     if (http.cache) {
       const input = readInput();
-      const key = `${meant} ${contract.name} ${JSON.stringify(input)}`;
-      const wish = { anew: caller !== undefined || insists, old: !insists };
-      const { at, stale, ...kept } = await this.reads.read(service, key, http.cache, wish, () => ask(input));
-      if (!wish.anew || stale !== undefined)
+      const key = `${variant} ${contract.name} ${JSON.stringify(input)}`;
+      const wants = { fresh: caller !== undefined || noCache, allowStale: !noCache };
+      const { at, stale, ...hit } = await this.reads.read(service, key, http.cache, wants, () => load(input));
+      if (!wants.fresh || stale !== undefined)
         context.header('age', String(Math.floor((performance.now() - at) / 1_000)));
       if (stale !== undefined) {
         this.#degraded.inc({ route: route.pattern, how: 'stale' });
         context.header('cache-status', `jogakbo; hit; ttl=${-Math.ceil(stale)}; detail=stale-if-error`);
       }
-      read = kept;
-    } else if (isForAll(route) && !caller && !insists)
-      read = await this.reads.now(`${meant} ${context.url}`, async () => ask(readInput()));
-    else read = await ask(readInput());
+      read = hit;
+    } else if (isShareable(route) && !caller && !noCache)
+      read = await this.reads.coalesce(`${variant} ${context.url}`, async () => load(readInput()));
+    else read = await load(readInput());
 
     context.header('cache-control', cacheControl(route, callContext));
     if (!http.document) context.header('content-language', language).append('vary', 'Accept-Language');
@@ -157,52 +157,52 @@ export class Forward {
     context.sendRepresentation(http.status, read.text, read.etag);
   }
 
-  /** A read that has a fallback leaves it half of the time there is. */
-  async #askOrFallBack(route: Route, input: Input, callContext: CallContext): Promise<Output | null> {
+  /** Reserves half of the request timeout for the fallback, if there is one. */
+  async #callOrFallBack(route: Route, input: Input, callContext: CallContext): Promise<Output | null> {
     const { fallback } = route;
     const { requestTimeout } = this.settings;
     const began = performance.now();
     try {
       this.#mustServe(route);
-      return await this.#ask(route, input, callContext, { timeout: requestTimeout / (fallback ? 2 : 1) });
+      return await this.#call(route, input, callContext, { timeout: requestTimeout / (fallback ? 2 : 1) });
     } catch (error) {
-      if (!fallback || !isAway(error)) throw error;
+      if (!fallback || !isUnreachable(error)) throw error;
       this.#degraded.inc({ route: route.pattern, how: 'fallback' });
       if ('answer' in fallback) return fallback.answer;
       this.#mustServe({ ...fallback, upstream: 'bus' });
-      return this.#ask(fallback, input, callContext, {
+      return this.#call(fallback, input, callContext, {
         timeout: requestTimeout - (performance.now() - began),
       });
     }
   }
 
-  #ask(
+  #call(
     { contract, policy }: Pick<Route, 'contract' | 'policy'>,
     input: Input,
     callContext: CallContext,
     options: Pick<RequestOptions, 'timeout' | 'idempotencyKey'> = {},
   ): Promise<Output | null> {
     return this.client.request(contract.name, input, {
-      ...{ callContext, policy, timeout: this.settings.requestTimeout },
+      ...{ context: callContext, policy, timeout: this.settings.requestTimeout },
       persistent: contract.kind === 'command',
       sensitive: contract.sensitive,
       ...options,
     }) as Promise<Output | null>;
   }
 
-  /** How it ended, for a client that prefers to wait; undefined where it does not, or waited in vain. */
-  async #whenEnded(
+  /** Waits for the final result if the client sends `Prefer: wait`; undefined without it or after the time is over. */
+  async #waitForEnd(
     { http, policy }: Route,
     output: Output | null,
     callContext: CallContext,
     context: RequestContext,
   ): Promise<Output | undefined> {
-    const seconds = http.wait && output ? secondsToWait(context.headers['prefer']) : 0;
+    const seconds = http.wait && output ? parseWaitSeconds(context.headers['prefer']) : 0;
     if (!http.wait || !output || seconds === 0) return undefined;
     const gone = new AbortController();
-    context.whenOver(() => gone.abort('closed'));
-    if (context.isOver) gone.abort('closed');
-    const ended = await this.waiting.end(http.wait, output, {
+    context.onClose(() => gone.abort('closed'));
+    if (context.isClosed) gone.abort('closed');
+    const ended = await this.completions.waitFor(http.wait, output, {
       seconds,
       context: callContext,
       policy,
@@ -213,14 +213,14 @@ export class Forward {
   }
 }
 
-/** Whether it is answered the same to all who are not signed in, and asked no earlier than at the end of a turn. */
-const isForAll = ({ access, contract, policy, fallback }: Route): boolean =>
+/** Whether anonymous requests of one event-loop iteration may share a call. It must be sent at the end of the iteration. */
+const isShareable = ({ access, contract, policy, fallback }: Route): boolean =>
   access === 'public' &&
   contract.kind === 'query' &&
   policy.batches &&
   (!fallback || 'answer' in fallback || fallback.policy.batches);
 
-/** True for a "no", and for what was not even sent. */
+/** True if the service rejected the request or never received it. */
 const isWithoutEffect = (error: unknown): boolean =>
   error instanceof Rejection ||
   (error instanceof RemoteFault &&
@@ -228,7 +228,7 @@ const isWithoutEffect = (error: unknown): boolean =>
     !(error instanceof BrokerDisconnected) &&
     (error.code === 'overloaded' || error.code === 'unavailable'));
 
-/** An answer with its ETag: the version that the contract names, in this language, or else a digest of the answer. */
+/** A response with its ETag: the version field that the contract names plus the language, or a digest of the body. */
 function represent({ http }: Route, output: Output | null, language: string): Representation {
   const text = JSON.stringify(output);
   const version = http.etag && output?.[http.etag];
@@ -238,15 +238,15 @@ function represent({ http }: Route, output: Output | null, language: string): Re
   return { text, etag };
 }
 
-/** What depends on the caller is kept by nobody; the rest is asked for again, or kept for as long as the contract says. */
+/** Responses that depend on the caller are never cached; others are revalidated or cached as the contract says. */
 function cacheControl({ access, http }: Route, { caller }: CallContext): string {
   if (access !== 'public') return 'no-store';
   if (!http.cache) return 'no-cache';
   return caller ? 'private, no-cache' : `public, max-age=${http.cache.maxAge}`;
 }
 
-/** The headers that speak of what a command made. */
-function describe(
+/** Sets the headers that describe the result of a command. */
+function setResultHeaders(
   { http }: Route,
   output: Output | null,
   { language }: CallContext,

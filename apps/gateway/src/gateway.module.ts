@@ -9,7 +9,7 @@ import { HttpUpstreams } from './http-upstream.ts';
 import { KnownServices } from './known-services.ts';
 import { Load } from './load.ts';
 import { MemberAssertions } from './member-assertion.ts';
-import { PagesOfServices } from './pages.ts';
+import { ServicePages } from './pages.ts';
 import { PublicReads } from './public-reads.ts';
 import { RateLimits } from './rate-limits.ts';
 import { ReadyToServe } from './ready-to-serve.ts';
@@ -17,7 +17,7 @@ import { RequestLog } from './request-log.ts';
 import { Revocations } from './revocations.ts';
 import { GatewaySettings } from './settings.ts';
 import { Tokens } from './tokens.ts';
-import { Waiting } from './wait.ts';
+import { Completions } from './wait.ts';
 
 @Service({
   contract: service('gateway', 'The public HTTP API.'),
@@ -33,8 +33,8 @@ import { Waiting } from './wait.ts';
     Forward,
     HttpUpstreams,
     MemberAssertions,
-    PagesOfServices,
-    Waiting,
+    ServicePages,
+    Completions,
     Documents,
     RateLimits,
     Load,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ServiceDescription } from '@jogakbo/contract';
 import type { GrantedRoute } from '@jogakbo/messaging/grants';
-import { grantedOnly } from './granted-routes.ts';
+import { filterGrantedRoutes } from './granted-routes.ts';
 
 const routes = new Map<string, GrantedRoute>([
   ['GET /v1/orders', { service: 'shop', request: 'shop.list', access: 'member' }],
@@ -18,10 +18,12 @@ const request = (name: string, route: string, access = 'member') => {
   const [method, path] = route.split(' ');
   return { name, access, http: { method, path, parameters: [], status: 200 } };
 };
-function left(service: string, ...requests: object[]) {
+function filter(service: string, ...requests: object[]) {
   const refused: string[] = [];
   const contract = { service, description: '', events: [], requests } as unknown as ServiceDescription;
-  const { requests: granted } = grantedOnly(contract, grants, 'gateway', (what) => refused.push(what));
+  const { requests: granted } = filterGrantedRoutes(contract, grants, 'gateway', (what) =>
+    refused.push(what),
+  );
   return {
     refused,
     granted: granted.map(({ name, access, http, pages }) => [name, access, http?.path ?? pages?.path]),
@@ -29,8 +31,8 @@ function left(service: string, ...requests: object[]) {
 }
 
 describe('the routes of a service', () => {
-  it('are those that are registered for it', () => {
-    expect(left('shop', request('shop.list', 'GET /v1/orders'), { name: 'shop.tidy' })).toEqual({
+  it('are those registered for it', () => {
+    expect(filter('shop', request('shop.list', 'GET /v1/orders'), { name: 'shop.tidy' })).toEqual({
       refused: [],
       granted: [
         ['shop.list', 'member', '/v1/orders'],
@@ -39,32 +41,32 @@ describe('the routes of a service', () => {
     });
   });
 
-  it('are refused and reported where another service holds them, no service registered them, or the request differs', () => {
+  it('are rejected and reported if registered for another service, for another request, or for none', () => {
     const wrong = [
       request('search.take', 'GET /v1/orders'),
       request('search.new', 'GET /v1/new', 'public'),
       { name: 'search.pages', access: 'public', pages: { path: '/oidc', cookies: 'abc' } },
     ];
-    expect(left('search', ...wrong)).toEqual({
+    expect(filter('search', ...wrong)).toEqual({
       refused: [
-        'search.take (GET /v1/orders): it is registered for shop.list',
-        'search.new (GET /v1/new): it is registered for nothing',
-        'search.pages (GET /oidc/*): it is registered for identity.page',
+        'search.take (GET /v1/orders): registered for shop.list',
+        'search.new (GET /v1/new): not registered',
+        'search.pages (GET /oidc/*): registered for identity.page',
       ],
       granted: wrong.map(({ name }) => [name, undefined, undefined]),
     });
-    expect(left('shop', request('shop.refund', 'GET /v1/orders')).refused).toEqual([
-      'shop.refund (GET /v1/orders): it is registered for shop.list',
+    expect(filter('shop', request('shop.refund', 'GET /v1/orders')).refused).toEqual([
+      'shop.refund (GET /v1/orders): registered for shop.list',
     ]);
   });
 
-  it('are for those who were registered, not for those whom an announcement lets in', () => {
-    expect(left('shop', request('shop.refund', 'POST /v1/refunds', 'public')).granted).toEqual([
+  it('have the registered access policy, not the announced one', () => {
+    expect(filter('shop', request('shop.refund', 'POST /v1/refunds', 'public')).granted).toEqual([
       ['shop.refund', 'operator', '/v1/refunds'],
     ]);
   });
 
-  it('lets clients wait for nothing but what the gateway may hear and ask', () => {
+  it('support Prefer: wait only if the gateway may receive the events and send the query', () => {
     const waiting = (answer: string, ...events: string[]) => {
       const wait = { key: 'id', until: events.map((event) => ({ event })), answer, status: 200 };
       const { http, ...rest } = request('shop.list', 'GET /v1/orders');
@@ -73,15 +75,15 @@ describe('the routes of a service', () => {
         ...{ service: 'shop', description: '', events: [] },
         requests: [{ ...rest, http: { ...http, wait } }],
       } as unknown as ServiceDescription;
-      const { requests } = grantedOnly(contract, grants, 'gateway', (what) => refused.push(what));
+      const { requests } = filterGrantedRoutes(contract, grants, 'gateway', (what) => refused.push(what));
       return { waits: requests[0]!.http!.wait !== undefined, path: requests[0]!.http!.path, refused };
     };
     expect(waiting('shop.read', 'shop.done')).toEqual({ waits: true, path: '/v1/orders', refused: [] });
-    const why = ['shop.list: what its clients would wait for is not registered'];
+    const reasons = ['shop.list: the events and the query for Prefer: wait are not registered'];
     for (const [answer, ...events] of [
       ['shop.read', 'shop.done', 'shop.evil'],
       ['shop.evil', 'shop.done'],
     ] as [string, ...string[]][])
-      expect(waiting(answer, ...events)).toEqual({ waits: false, path: '/v1/orders', refused: why });
+      expect(waiting(answer, ...events)).toEqual({ waits: false, path: '/v1/orders', refused: reasons });
   });
 });

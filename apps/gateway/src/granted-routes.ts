@@ -4,12 +4,12 @@ import { claimedRoutes, refusedRoutes, type Grants } from '@jogakbo/messaging';
 type Allowed = Pick<Grants, 'routes' | 'mayCall' | 'mayHear'>;
 
 /**
- * What a service announces, with the routes that the deploy step registered for it and no others. Who may use a route is
- * what was registered, whatever the announcement says. Clients wait for nothing that the gateway may not hear or ask.
- * @param login the gateway's own
- * @param refuse is told of what is left out
+ * Removes routes that the deploy step did not register for the service. The registered access policy replaces the announced
+ * one. Removes `Prefer: wait` if the gateway may not receive its events or send its query.
+ * @param login the broker login of the gateway
+ * @param refuse receives a description of each removed item
  */
-export function grantedOnly(
+export function filterGrantedRoutes(
   contract: ServiceDescription,
   grants: Allowed,
   login: string,
@@ -24,14 +24,15 @@ export function grantedOnly(
       const access = grants.routes.get(first)!.access as RequestDescription['access'];
       return { ...withGrantedWait(request, grants, login, refuse), access };
     }
-    refuse(`${request.name} (${refused.route}): it is registered for ${refused.holder ?? 'nothing'}`);
+    const reason = refused.holder === undefined ? 'not registered' : `registered for ${refused.holder}`;
+    refuse(`${request.name} (${refused.route}): ${reason}`);
     const { http: _http, pages: _pages, access: _access, ...rest } = request;
     return rest;
   });
   return { ...contract, requests };
 }
 
-/** A bind that the broker refuses would close the channel on which the gateway listens for all others. */
+/** A binding that the broker refuses would close the channel on which the gateway receives all events. */
 function withGrantedWait(
   request: RequestDescription,
   grants: Allowed,
@@ -44,6 +45,6 @@ function withGrantedWait(
   const isGranted =
     grants.mayCall(login, wait.answer) && wait.until.every(({ event }) => grants.mayHear(login, event));
   if (isGranted) return request;
-  refuse(`${name}: what its clients would wait for is not registered`);
+  refuse(`${name}: the events and the query for Prefer: wait are not registered`);
   return { ...request, http: rest };
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { buildLocation, readRequestId, secondsToWait } from './headers.ts';
+import { buildLocation, readRequestId, parseWaitSeconds } from './headers.ts';
 import { negotiateLanguage } from './language.ts';
 
 describe('Accept-Language', () => {
@@ -50,19 +50,19 @@ describe('Prefer', () => {
     ['wait', 0],
     ['awaits=5', 0],
   ])('%j waits for %d seconds', (header, seconds) => {
-    expect(secondsToWait(header)).toBe(seconds);
+    expect(parseWaitSeconds(header)).toBe(seconds);
   });
 });
 
 describe('Location', () => {
-  it('is filled from the output, and cannot lead elsewhere', () => {
+  it('is built from the output, and cannot leave its path', () => {
     expect(buildLocation('/v1/orders/{orderId}', { orderId: 'o-1' })).toBe('/v1/orders/o-1');
     expect(buildLocation('/v1/{a}/{b}', { a: '../x', b: 'é\r\n' })).toBe('/v1/..%2Fx/%C3%A9%0D%0A');
   });
 });
 
 describe('X-Request-Id', () => {
-  it('is taken where it is fit for a log', () => {
+  it('is accepted if it is safe for logs', () => {
     expect(readRequestId('0190a5a0-0000-7000-8000-000000000001')).toBe(
       '0190a5a0-0000-7000-8000-000000000001',
     );

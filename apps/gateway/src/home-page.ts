@@ -1,6 +1,6 @@
 import { style } from './docs-page.ts';
 
-/** What a client finds at the root, for programs. */
+/** The JSON document at the root. */
 export const homeIndex = {
   name: 'Jogakbo',
   description: 'The public HTTP API of the store.',
@@ -10,7 +10,7 @@ export const homeIndex = {
   health: '/health/ready',
 };
 
-/** The same for people. It stands at the root until a service on the bus announces a page of its own there. */
+/** The HTML page at the root, until a service on the bus announces `GET /`. */
 export const homePage = `<!doctype html>
 <html lang="en">
 <head>
@@ -25,7 +25,7 @@ export const homePage = `<!doctype html>
 <h1>Jogakbo</h1>
 <p>The store is running. This is its public HTTP API; no service serves a storefront here yet.</p>
 <ul class="links">
-<li><a href="/docs">API documentation</a> <small>read every route, and try it</small></li>
+<li><a href="/docs">API documentation</a> <small>read and try every route</small></li>
 <li><a href="/openapi.json">/openapi.json</a> <small>the same as OpenAPI 3.1</small></li>
 <li><a href="/asyncapi.json">/asyncapi.json</a> <small>messages on the bus, as AsyncAPI 3</small></li>
 <li><a href="/health/ready">/health/ready</a> <small>whether the store can serve requests</small></li>

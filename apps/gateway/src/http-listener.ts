@@ -7,44 +7,44 @@ import type { FastifyHttpOptions, FastifyInstance } from 'fastify';
 import { Admission } from './admission.ts';
 import { hasBody, readBody } from './body.ts';
 import { getClientAddress, isOriginKnown, isSecure } from './client-address.ts';
-import { answersCors } from './cors.ts';
+import { answerCors } from './cors.ts';
 import { Documents } from './documents.ts';
 import { Drain } from './drain.ts';
 import { RequestContext } from './request-context.ts';
 import { Forward } from './forward.ts';
-import { mostHeaders, mustBeHttp, parseTarget } from './http-syntax.ts';
+import { maxHeaders, mustBeHttp, parseTarget } from './http-syntax.ts';
 import { KnownServices } from './known-services.ts';
 import { NotSupported, toProblem, sendProblem } from './problem.ts';
 import { RequestLog } from './request-log.ts';
-import { onlyTls, securityHeaders } from './security-headers.ts';
+import { strictTransportSecurity, securityHeaders } from './security-headers.ts';
 import { GatewaySettings } from './settings.ts';
-import { refuseTunnel, refuseUnreadable } from './unreadable.ts';
+import { rejectTunnel, rejectUnreadable } from './unreadable.ts';
 
-/** So many requests of one connection are worked on at the same time: none sends its next before the answer, but attackers. */
-const mostAtOnce = 32;
+/** Maximum concurrent requests of one connection. Clients do not pipeline, except attackers. */
+const maxPerConnection = 32;
 /**
- * A connection on which nothing moves for so long (milliseconds) is closed, and who does not read his answers holds no
- * place any more. Longer than anybody who is served is kept waiting.
+ * Milliseconds until an idle connection is closed, also one whose client does not read its responses. Longer than any
+ * request may take.
  */
-const longestSilence = 100_000;
+const idleTimeoutMs = 100_000;
 
-const always = Object.entries(securityHeaders).flat();
+const defaultHeaders = Object.entries(securityHeaders).flat();
 
-/** How the HTTP server is made. Limits that depend on settings are set by `configure`. */
+/** Options of the HTTP server. `configure` sets the limits that depend on settings. */
 export const httpOptions: FastifyHttpOptions<Server> & { skipMiddie: boolean } = {
   logger: false,
-  // Whoever is on a connection already is still served while it drains.
+  // Requests on open connections are still served during shutdown.
   return503OnClosing: false,
   keepAliveTimeout: 65_000,
   http: {
     maxHeaderSize: 16_384,
-    // How long a request may trickle in is a setting; this is how often it is looked at.
+    // Milliseconds between checks of ARRIVAL_TIMEOUT.
     connectionsCheckingInterval: 500,
     optimizeEmptyRequests: true,
-    // `mustBeHttp` refuses a request without it with a problem.
+    // `mustBeHttp` rejects a request without Host with a problem document.
     requireHostHeader: false,
   },
-  clientErrorHandler: refuseUnreadable,
+  clientErrorHandler: rejectUnreadable,
   // No Nest middleware runs here.
   skipMiddie: true,
 };
@@ -58,22 +58,22 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   const drain = app.get(Drain);
   const { bodyLimit, arrivalTimeout, corsOrigins, trustProxy, metricsReaders } = app.get(GatewaySettings);
   const { server } = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
-  // One more than is taken, so that one too many is seen and not left out in silence.
+  // One above the limit, because Node silently drops headers beyond `maxHeadersCount`.
   Object.assign(server, {
-    ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, timeout: longestSilence },
-    maxHeadersCount: mostHeaders + 1,
+    ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, timeout: idleTimeoutMs },
+    maxHeadersCount: maxHeaders + 1,
   });
   const services = app.get(KnownServices);
-  let head = always;
+  let head = defaultHeaders;
   services.onTable(() => {
     const { simulated } = services;
-    head = simulated.length > 0 ? [...always, 'x-simulated', simulated.join(', ')] : always;
+    head = simulated.length > 0 ? [...defaultHeaders, 'x-simulated', simulated.join(', ')] : defaultHeaders;
   });
   const isLast = () => drain.hasBegun;
-  const underWay = new WeakMap<Socket, number>();
+  const inFlight = new WeakMap<Socket, number>();
   const [nest] = server.listeners('request') as [RequestListener];
-  const take = (request: IncomingMessage, response: ServerResponse, expects?: 'continue' | 'unknown') => {
-    // What fails beyond all care costs this connection, and no other.
+  const handle = (request: IncomingMessage, response: ServerResponse, expects?: 'continue' | 'unknown') => {
+    // An unexpected error closes only this connection.
     answer(request, response, expects).catch((error: Error) => {
       new Logger('http').error(error);
       response.destroy();
@@ -81,10 +81,10 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   };
   server
     .off('request', nest)
-    .on('request', (request, response) => take(request, response))
-    .on('checkContinue', (request, response) => take(request, response, 'continue'))
-    .on('checkExpectation', (request, response) => take(request, response, 'unknown'))
-    .on('connect', refuseTunnel);
+    .on('request', (request, response) => handle(request, response))
+    .on('checkContinue', (request, response) => handle(request, response, 'continue'))
+    .on('checkExpectation', (request, response) => handle(request, response, 'unknown'))
+    .on('connect', rejectTunnel);
 
   async function answer(
     request: IncomingMessage,
@@ -99,38 +99,38 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
       isLast,
     );
     context.awaitsContinue = expects !== undefined;
-    context.whenOver(() => log.end(context));
+    context.onClose(() => log.logRequest(context));
     const { socket } = request;
-    const atOnce = (underWay.get(socket) ?? 0) + 1;
-    underWay.set(socket, atOnce);
-    context.whenOver(() => underWay.set(socket, underWay.get(socket)! - 1));
-    if (isSecure(request, trustProxy)) context.header('strict-transport-security', onlyTls);
+    const concurrent = (inFlight.get(socket) ?? 0) + 1;
+    inFlight.set(socket, concurrent);
+    context.onClose(() => inFlight.set(socket, inFlight.get(socket)! - 1));
+    if (isSecure(request, trustProxy)) context.header('strict-transport-security', strictTransportSecurity);
     try {
-      if (atOnce > mostAtOnce) throw tooManyAtOnce();
+      if (concurrent > maxPerConnection) throw createTooManyRequests();
       try {
         mustBeHttp(request);
       } catch (error) {
-        // What follows on this connection may not be a request, or be one that was smuggled in.
+        // The next bytes on this connection may be a smuggled request.
         context.header('connection', 'close');
         throw error;
       }
       context.setTarget(parseTarget(request));
       if (expects === 'unknown')
-        throw new Rejection('expectation-failed', 417, 'the only expectation that is met is 100-continue');
-      if (answersCors(corsOrigins, context) || answersItself(context)) return;
-      if (!(await admission.admits(context))) return;
+        throw new Rejection('expectation-failed', 417, 'the only supported expectation is 100-continue');
+      if (answerCors(corsOrigins, context) || answerOwnRoute(context)) return;
+      if (!(await admission.admit(context))) return;
       forward.mustBeAnswerable(context);
       if (hasBody(context)) context.body = await readBody(context, bodyLimit);
       await forward.handle(context);
     } catch (error) {
-      refuse(context, error);
+      sendError(context, error);
     }
   }
 
-  /** What is asked of the gateway itself. */
-  function answersItself(context: RequestContext): boolean {
+  /** Answers the gateway's own routes. @returns false for all other routes */
+  function answerOwnRoute(context: RequestContext): boolean {
     const { method, path } = context;
-    // Of the server as a whole (RFC 9110, section 9.3.7).
+    // `OPTIONS *` asks about the server as a whole (RFC 9110, section 9.3.7).
     if (path === '*') {
       context.route = path;
       context.header('allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS').send(204);
@@ -140,26 +140,25 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
     if (documents.answer(context)) return true;
     const maySeeMetrics = () =>
       isOriginKnown(context.request, trustProxy) && metricsReaders(context.address, 0);
-    if (path === '/metrics' && !maySeeMetrics())
-      throw new Rejection('not-found', 404, 'there is no such route');
+    if (path === '/metrics' && !maySeeMetrics()) throw new Rejection('not-found', 404, 'no such route');
     if (path !== '/metrics' && path !== '/health/live' && path !== '/health/ready') return false;
     context.route = path;
-    context.passTo(nest);
+    context.delegateTo(nest);
     return true;
   }
 
-  function refuse(context: RequestContext, error: unknown): void {
-    // It is the client that broke off.
-    if (context.isOver && (error as { code?: unknown }).code === 'ECONNRESET') return;
+  function sendError(context: RequestContext, error: unknown): void {
+    // The client closed the connection.
+    if (context.isClosed && (error as { code?: unknown }).code === 'ECONNRESET') return;
     const problem = toProblem(error, context.traceId);
-    // Of what is shed there is a number, not a line each: it comes when there is too much to do.
+    // Shed requests are counted, not logged, to save time under overload.
     if (problem.code === 'overloaded') context.isShed = true;
-    else if (problem.status >= 500 && !(error instanceof NotSupported)) log.fault(context, error);
+    else if (problem.status >= 500 && !(error instanceof NotSupported)) log.logError(context, error);
     if (error instanceof Rejection && error.retryAfter)
       context.header('retry-after', String(error.retryAfter));
     sendProblem(context, problem);
   }
 }
 
-const tooManyAtOnce = () =>
-  new Rejection('too-many-requests', 429, `not more than ${mostAtOnce} at the same time on one connection`);
+const createTooManyRequests = () =>
+  new Rejection('too-many-requests', 429, `at most ${maxPerConnection} concurrent requests per connection`);

@@ -3,42 +3,42 @@ import { isIPv6 } from 'node:net';
 import { Rejection } from '@jogakbo/contract';
 import { NotSupported } from './problem.ts';
 
-/** A URL longer than this is refused, before anything looks at it. */
-const longestUrl = 4_096;
-export const mostHeaders = 100;
+/** Longer URLs are rejected before they are parsed. */
+const maxUrlLength = 4_096;
+export const maxHeaders = 100;
 
-const malformed = (detail: string) => new Rejection('invalid-request', 400, detail);
-const malformedUrl = (detail: string) => new Rejection('invalid-url', 400, detail);
+const createMalformed = (detail: string) => new Rejection('invalid-request', 400, detail);
+const createMalformedUrl = (detail: string) => new Rejection('invalid-url', 400, detail);
 
 /**
- * Checks of RFC 9110 and RFC 9112 that Node's parser leaves to its user.
+ * Checks rules of RFC 9110 and RFC 9112 that Node's parser does not enforce.
  * @throws Rejection @throws NotSupported
  */
 export function mustBeHttp({ url, httpVersion, headers, rawHeaders }: IncomingMessage): void {
-  if (url!.length > longestUrl) throw new Rejection('uri-too-long', 414, `not more than ${longestUrl} bytes`);
-  if (rawHeaders.length > 2 * mostHeaders)
-    throw new Rejection('headers-too-large', 431, `not more than ${mostHeaders} headers`);
-  if (httpVersion === '0.9') throw malformed('the request line must end with an HTTP version');
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') throw new NotSupported(505, 'HTTP/1.1 is spoken here');
+  if (url!.length > maxUrlLength) throw new Rejection('uri-too-long', 414, `at most ${maxUrlLength} bytes`);
+  if (rawHeaders.length > 2 * maxHeaders)
+    throw new Rejection('headers-too-large', 431, `at most ${maxHeaders} headers`);
+  if (httpVersion === '0.9') throw createMalformed('the request line must end with an HTTP version');
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') throw new NotSupported(505, 'use HTTP/1.1');
   const coding = headers['transfer-encoding'];
   if (coding !== undefined) {
-    if (httpVersion === '1.0') throw malformed('HTTP/1.0 has no Transfer-Encoding');
+    if (httpVersion === '1.0') throw createMalformed('HTTP/1.0 has no Transfer-Encoding');
     if (coding.trim().toLowerCase() !== 'chunked')
-      throw new NotSupported(501, 'the only transfer coding that is read is chunked');
+      throw new NotSupported(501, 'the only supported transfer coding is chunked');
   }
   mustNameHost(httpVersion, rawHeaders);
 }
 
-/** RFC 9112, section 3.2: exactly one, and well-formed; HTTP/1.0 may leave it out. */
+/** Requires exactly one well-formed Host header; HTTP/1.0 may omit it (RFC 9112, section 3.2). */
 function mustNameHost(httpVersion: string, rawHeaders: string[]): void {
   let host: string | undefined;
   for (let at = 0; at < rawHeaders.length; at += 2) {
     if (rawHeaders[at]!.length !== 4 || rawHeaders[at]!.toLowerCase() !== 'host') continue;
-    if (host !== undefined) throw malformed('there must be one Host header');
+    if (host !== undefined) throw createMalformed('there must be exactly one Host header');
     host = rawHeaders[at + 1]!;
   }
-  if (host === undefined && httpVersion === '1.1') throw malformed('there must be a Host header');
-  if (host !== undefined && !isHost(host)) throw malformed('Host must be a host and, perhaps, a port');
+  if (host === undefined && httpVersion === '1.1') throw createMalformed('the Host header is missing');
+  if (host !== undefined && !isHost(host)) throw createMalformed('Host must be a host with an optional port');
 }
 
 const hostForm = /^(?:\[([0-9A-Fa-f:.]+)\]|(?:[\w.~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::(\d{0,5}))?$/;
@@ -51,10 +51,10 @@ function isHost(text: string): boolean {
 const absoluteForm = /^https?:\/\/([^/?#]+)/i;
 
 /**
- * The path and query of a request target, in one spelling: without the origin of its absolute form, and what is
- * percent-encoded in NFC. `*` stays (RFC 9112, section 3.2.4). No segment is `.` or `..`: what clients, proxies and services
- * make of these differs.
- * @throws Rejection where it is not a target, or not UTF-8 once decoded
+ * The normalized path and query of a request target: without the origin of the absolute form, and percent-encoded text in
+ * NFC. `*` is kept (RFC 9112, section 3.2.4). The segments `.` and `..` are rejected, because clients, proxies and services
+ * resolve them differently.
+ * @throws Rejection if it is not a valid target, or not UTF-8 once decoded
  */
 export function parseTarget({ method, url }: IncomingMessage): string {
   let target = url!;
@@ -62,18 +62,18 @@ export function parseTarget({ method, url }: IncomingMessage): string {
   if (!target.startsWith('/')) {
     const [origin, authority = ''] = absoluteForm.exec(target) ?? [];
     if (origin === undefined || !isHost(authority))
-      throw malformedUrl('the target is not a URL of this server');
+      throw createMalformedUrl('the target is not a URL of this server');
     target = target.slice(origin.length);
     if (!target.startsWith('/')) target = `/${target}`;
   }
-  if (target.includes('#')) throw malformedUrl('a fragment is not part of a request');
-  if (target.includes('%')) target = target.replace(/[^/?&=+]*%[^/?&=+]*/g, inNfc);
-  mustNotClimb(target);
+  if (target.includes('#')) throw createMalformedUrl('a request target must not contain a fragment');
+  if (target.includes('%')) target = target.replace(/[^/?&=+]*%[^/?&=+]*/g, normalizeEncoded);
+  mustHaveNoDotSegments(target);
   return target;
 }
 
-/** However its dots and slashes are written; with parameters of the segment, which some servers leave out. */
-function mustNotClimb(target: string): void {
+/** Checks the decoded path, and ignores segment parameters (`;`), which some servers strip. */
+function mustHaveNoDotSegments(target: string): void {
   const query = target.indexOf('?');
   const path = query < 0 ? target : target.slice(0, query);
   if (!/\.|%2e/i.test(path)) return;
@@ -82,17 +82,17 @@ function mustNotClimb(target: string): void {
       .split(/[/\\]/)
       .some((segment) => /^\.\.?(;|$)/.test(segment))
   )
-    throw malformedUrl('a path must not hold the segments . and ..');
+    throw createMalformedUrl('the path must not contain the segments . and ..');
 }
 
-function inNfc(encoded: string): string {
+function normalizeEncoded(encoded: string): string {
   let text: string;
   try {
     text = decodeURIComponent(encoded);
   } catch {
-    throw malformedUrl('what is percent-encoded must be valid UTF-8');
+    throw createMalformedUrl('percent-encoded text must be valid UTF-8');
   }
-  if (text.includes('\0')) throw malformedUrl('there is no NUL in a URL');
+  if (text.includes('\0')) throw createMalformedUrl('a URL must not contain NUL');
   const normalized = text.normalize('NFC');
   return normalized === text ? encoded : encodeURIComponent(normalized);
 }

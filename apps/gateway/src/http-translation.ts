@@ -4,14 +4,14 @@ import type { Dispatcher } from 'undici';
 import type { RequestContext } from './request-context.ts';
 import { normalizeBody } from './input.ts';
 import type { Route } from './routes.ts';
-import { foreignPolicy } from './security-headers.ts';
+import { externalPolicy } from './security-headers.ts';
 
-/** Everything else that a client sends stays here: among it could be what services take for the word of the gateway. */
+/** The client headers that are forwarded. Others could spoof headers that services trust from the gateway. */
 const requestHeaders = [
   ...['accept', 'accept-language', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'],
   ...['idempotency-key', 'prefer', 'range', 'user-agent'],
 ];
-/** What an answer may say. Cookies, and what speaks of the connection or of who answers, are not for clients. */
+/** The response headers that are forwarded. Cookies, hop-by-hop headers and server identification are dropped. */
 const responseHeaders = [
   ...['content-type', 'content-language', 'content-encoding', 'content-disposition', 'etag', 'last-modified'],
   ...['vary', 'location', 'link', 'retry-after', 'allow', 'accept-ranges', 'content-range'],
@@ -20,16 +20,16 @@ const responseHeaders = [
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** What goes to an instance. */
-export interface Sent {
+/** The request to an instance. */
+export interface UpstreamRequest {
   method: Dispatcher.HttpMethod;
   path: string;
   headers: Record<string, string>;
   body: string | null;
 }
 
-/** What comes back. */
-export interface Answer {
+/** The response of an instance. */
+export interface UpstreamReply {
   status: number;
   headers: Record<string, string | string[] | undefined>;
   body: Buffer;
@@ -44,7 +44,7 @@ export function buildRequest(
     splitKey,
   }: { caller: Caller | undefined; assertion: string | undefined; splitKey: number },
   { headers, body, url, path, trace, traceId }: RequestContext,
-): Sent {
+): UpstreamRequest {
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE' && body !== undefined;
   if (hasBody) normalizeBody(body);
   const passed = requestHeaders.flatMap((name) => {
@@ -71,68 +71,75 @@ export function buildRequest(
   };
 }
 
-/** The path is made anew, so that nothing of it leads anywhere but where the route does. */
+/** Builds the path from the route, so that encoded parameters cannot change the route. */
 const buildPath = (pattern: string, parameters: Record<string, string>): string =>
   pattern.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(parameters[name]!));
 
-/** Answers with what an instance answered. @throws Rejection its "no" */
-export function answerWith(
-  answer: Answer,
+/** Sends the response of an instance to the client. @throws Rejection for a status of 400 or above */
+export function sendResponse(
+  response: UpstreamReply,
   { access, http }: Route,
   origin: string,
   context: RequestContext,
 ): void {
-  const { status, headers, body } = answer;
-  const one = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
+  const { status, headers, body } = response;
+  const getFirst = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
   if (status >= 400) {
-    for (const name of ['allow', 'retry-after']) if (one(name)) context.header(name, one(name)!);
-    throw toRejection(answer);
+    for (const name of ['allow', 'retry-after']) if (getFirst(name)) context.header(name, getFirst(name)!);
+    throw toRejection(response);
   }
   for (const name of responseHeaders) {
     const value = headers[name];
     if (value === undefined) continue;
-    // Of `vary` a part may be our own already.
+    // The gateway may have set part of `vary` already.
     if (name === 'vary') context.append(name, [value].flat().join(', '));
     else context.header(name, value);
   }
-  const location = one('location');
+  const location = getFirst('location');
   if (location?.startsWith(`${origin}/`)) context.header('location', location.slice(origin.length));
-  context.header('content-security-policy', foreignPolicy);
+  context.header('content-security-policy', externalPolicy);
   const isCacheable = access === 'public' && http.method === 'GET';
   if (!isCacheable) context.header('cache-control', 'no-store');
   else {
-    // The service was told who is signed in: such an answer is for this member alone, whatever the service says of it.
-    const isForAll = context.memberId === undefined;
-    context.header('cache-control', isForAll ? (one('cache-control') ?? 'no-cache') : 'private, no-cache');
-    if (isForAll && one('expires')) context.header('expires', one('expires')!);
+    // The service received the member's identity, so the response may be specific to this member.
+    const isAnonymous = context.memberId === undefined;
+    context.header(
+      'cache-control',
+      isAnonymous ? (getFirst('cache-control') ?? 'no-cache') : 'private, no-cache',
+    );
+    if (isAnonymous && getFirst('expires')) context.header('expires', getFirst('expires')!);
     context.append('vary', 'Authorization');
   }
-  if (body.length > 0 && !one('content-type')) context.header('content-type', 'application/octet-stream');
-  const etag = one('etag');
-  if (etag && !etag.startsWith('W/') && isWeakened(etag, answer, context))
+  if (body.length > 0 && !getFirst('content-type'))
+    context.header('content-type', 'application/octet-stream');
+  const etag = getFirst('etag');
+  if (etag && !etag.startsWith('W/') && mustWeaken(etag, response, context))
     context.header('etag', `W/${etag}`);
   context.send(status, body.length > 0 ? body : undefined);
 }
 
-/** A strong ETag is of one sequence of bytes: of those that the instance sent, not of what is compressed here. */
-function isWeakened(etag: string, { status, body }: Answer, context: RequestContext): boolean {
+/** A strong ETag identifies the bytes that the instance sent, not those that the gateway compresses. */
+function mustWeaken(etag: string, { status, body }: UpstreamReply, context: RequestContext): boolean {
   if (status === 304) return context.headers['if-none-match']?.includes(`W/${etag}`) === true;
   return status !== 206 && body.length > 0 && context.chooseCoding(body) !== undefined;
 }
 
-/** An instance's "no" in the form of all others: with its own words where it sends a problem (RFC 9457). */
-function toRejection({ status, headers, body }: Answer): Rejection {
-  let said: { code?: unknown; title?: unknown; detail?: unknown } = {};
+/** Converts an error response; keeps code and detail of a problem document (RFC 9457). */
+function toRejection({ status, headers, body }: UpstreamReply): Rejection {
+  let problem: { code?: unknown; title?: unknown; detail?: unknown } = {};
   if (String(headers['content-type']).startsWith('application/problem+json')) {
     try {
-      said = (JSON.parse(utf8.decode(body)) as typeof said | null) ?? {};
+      problem = (JSON.parse(utf8.decode(body)) as typeof problem | null) ?? {};
     } catch {
-      // No words, then.
+      // Not a valid problem document: only the status is used.
     }
   }
   const code =
-    typeof said.code === 'string' && /^[a-z][a-z0-9-]{0,60}$/.test(said.code) ? said.code : undefined;
-  const detail = [said.detail, said.title].find((text) => typeof text === 'string') as string | undefined;
+    typeof problem.code === 'string' && /^[a-z][a-z0-9-]{0,60}$/.test(problem.code)
+      ? problem.code
+      : undefined;
+  const detail = [problem.detail, problem.title].find((text) => typeof text === 'string') as
+    string | undefined;
   return new Rejection(code ?? toCode(status), status, detail);
 }
 

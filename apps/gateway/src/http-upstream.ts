@@ -10,51 +10,49 @@ import {
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import type { RequestContext } from './request-context.ts';
-import { answerWith, buildRequest, type Answer, type Sent } from './http-translation.ts';
+import { buildRequest, sendResponse, type UpstreamRequest, type UpstreamReply } from './http-translation.ts';
 import { KnownServices } from './known-services.ts';
 import { MemberAssertions } from './member-assertion.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { UpstreamAgents } from './upstream-agents.ts';
-import { UpstreamBulkheads, type Place } from './upstream-bulkheads.ts';
-import { judge, type Outcome, type UpstreamHealth } from './upstream-health.ts';
+import { UpstreamBulkheads, type Permit } from './upstream-bulkheads.ts';
+import { recordOutcome, type Outcome, type UpstreamHealth } from './upstream-health.ts';
 
-/** So many different instances are tried for one request at most. */
-const mostAttempts = 3;
-/** The answers of a service that are held at once are as large as so many of the largest. */
-const mostLargestAnswers = 8;
-/** An instance, or what stands before it, cannot answer. With another error the service itself says that it failed. */
-const isAway = (status: number): boolean => status >= 502 && status <= 504;
+/** Maximum number of instances tried for one request. */
+const maxAttempts = 3;
+/** Limits the buffered responses of a service to this many times RESPONSE_LIMIT. */
+const maxBufferedResponses = 8;
+/** The instance, or a proxy in front of it, cannot answer. Other 5xx are errors of the service itself. */
+const isGatewayError = (status: number): boolean => status >= 502 && status <= 504;
 
-/** Nothing was sent: another instance may be asked for whatever it is. */
-const neverReached = new Set([
+/** The request was not sent, so any method may be retried with another instance. */
+const connectErrors = new Set([
   ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'],
 ]);
 
-/** Whoever waits for the answer. */
 interface Client {
   isGone: boolean;
   onGone: () => void;
 }
 
-/** An attempt that another instance may make good: at any time, or only where asking twice is harmless. */
-class Failed extends Error {
+/** A failed attempt. If the instance was reached, only a safe request is retried with another instance. */
+class AttemptFailed extends Error {
   constructor(readonly wasReached: boolean) {
-    super('an instance failed');
+    super('the instance did not answer');
   }
 }
 
 /**
- * Takes requests to services that are asked over HTTP, found by what is announced of them. The instance with the fewest
- * requests outstanding gets the next one; one that fails again and again is left out for a growing time, as long as another
- * one can be asked. Where the calls
- * of a service are split among its versions, those of one version come before all others.
+ * Forwards requests to external services over HTTP, to the announced instance with the fewest outstanding requests. An
+ * instance that keeps failing is ejected for a growing time, as long as another one is available. In a traffic split,
+ * instances of the selected version come first.
  */
 @Injectable()
 export class HttpUpstreams implements OnApplicationShutdown {
   readonly #log = new Logger('gateway');
   readonly #agents: UpstreamAgents;
-  readonly #standings = new Map<string, UpstreamHealth>();
+  readonly #health = new Map<string, UpstreamHealth>();
   readonly #bulkheads: UpstreamBulkheads;
   readonly #requests: Counter;
 
@@ -74,35 +72,35 @@ export class HttpUpstreams implements OnApplicationShutdown {
     this.#agents = new UpstreamAgents(addresses, settings.responseLimit);
     this.#bulkheads = new UpstreamBulkheads(() => ({
       requests: settings.upstreamRequests,
-      bytes: mostLargestAnswers * settings.responseLimit,
+      bytes: maxBufferedResponses * settings.responseLimit,
     }));
     this.#requests = new Counter({
       name: 'http_upstream_requests_total',
-      help: 'Requests to instances that are asked over HTTP, attempts counted one by one.',
+      help: 'Requests to instances of external services over HTTP. Each attempt counts.',
       labelNames: ['service', 'outcome'],
       registers: [metrics.registry],
     });
-    const standings = this.#standings;
+    const health = this.#health;
     new Gauge({
       name: 'http_upstream_left_out',
-      help: 'Instances that are left out, for they failed again and again.',
+      help: 'Instances that are ejected from load balancing because they kept failing.',
       labelNames: ['service'],
       registers: [metrics.registry],
       collect() {
         this.reset();
-        for (const { service, leftOutUntil } of standings.values()) {
-          this.inc({ service }, leftOutUntil > performance.now() ? 1 : 0);
+        for (const { service, ejectedUntil } of health.values()) {
+          this.inc({ service }, ejectedUntil > performance.now() ? 1 : 0);
         }
       },
     });
-    services.onTable(() => this.#forgetTheGone());
+    services.onTable(() => this.#removeGone());
   }
 
   /**
-   * Answers with what an instance answers.
-   * @throws Rejection an instance's "no"
-   * @throws RemoteFault `unavailable` where nobody takes it or all that were tried failed, `timeout`, `overloaded` where
-   *   the service holds too much already, `contract-broken` for an answer that is too large, and `internal`
+   * Forwards a request and sends the response.
+   * @throws Rejection of the instance
+   * @throws RemoteFault `unavailable` if no instance answered, `timeout`, `overloaded` if the bulkhead of the service is full,
+   *   `contract-broken` for a response that is too large, and `internal`
    */
   async forward(
     route: Route,
@@ -111,31 +109,31 @@ export class HttpUpstreams implements OnApplicationShutdown {
     context: RequestContext,
   ): Promise<void> {
     const { service } = route;
-    const place = this.#bulkheads.enter(service);
+    const permit = this.#bulkheads.acquire(service);
     const client: Client = { isGone: false, onGone: () => {} };
     const end = () => {
-      place.leave();
+      permit.release();
       client.isGone = true;
       client.onGone();
     };
-    context.whenOver(end);
-    if (context.isOver) end();
+    context.onClose(end);
+    if (context.isClosed) end();
     const assertion = caller && (await this.assertions.sign(route, caller));
     const splitKey = toSplitKey(caller?.memberId ?? context.address);
     const sent = buildRequest(route, parameters, { caller, assertion, splitKey }, context);
     const deadline = performance.now() + this.settings.requestTimeout;
     const tried = new Set<string>();
     const version = this.split.versionFor(service, { splitKey });
-    while (tried.size < mostAttempts) {
+    while (tried.size < maxAttempts) {
       const instance = this.#choose(route, tried, version);
       if (!instance) break;
       if (version !== undefined && instance.version !== version) this.split.fellBack(service, version);
       tried.add(instance.instance);
       try {
-        const answer = await this.#ask(instance, sent, deadline, client, place);
-        return answerWith(answer, route, instance.url, context);
+        const response = await this.#attempt(instance, sent, deadline, client, permit);
+        return sendResponse(response, route, instance.url, context);
       } catch (error) {
-        if (!(error instanceof Failed)) throw error;
+        if (!(error instanceof AttemptFailed)) throw error;
         if (error.wasReached && sent.method !== 'GET') break;
       }
     }
@@ -143,27 +141,28 @@ export class HttpUpstreams implements OnApplicationShutdown {
   }
 
   /**
-   * First those of the version that is meant; where a split means none for this call, those that it does not name. Then all
-   * others, and at last one that is left out: requests alone, whatever they ask for, must not take a service away.
+   * Prefers instances of the selected version; if the split selects none, instances of versions that it does not list. Then
+   * all others, then an ejected one: requests of clients must not be able to make a service unavailable.
    */
-  #choose(route: Route, tried: Set<string>, meant: string | undefined): Announcement | undefined {
+  #choose(route: Route, tried: Set<string>, selected: string | undefined): Announcement | undefined {
     const shares = this.split.getShares(route.service);
-    const isMeant = ({ version }: Announcement) =>
-      !shares || (meant === undefined ? !Object.hasOwn(shares, version) : version === meant);
+    const isPreferred = ({ version }: Announcement) =>
+      !shares || (selected === undefined ? !Object.hasOwn(shares, version) : version === selected);
     const all = this.services
       .getUpstreams(route.service)
       .filter(({ instance }) => !tried.has(instance))
       .filter(({ contract }) => contract.requests.some(({ name }) => name === route.contract.name));
     const now = performance.now();
-    const able = all.filter((one) => this.#getStanding(one).leftOutUntil <= now);
-    return this.#chooseIdlest(able.filter(isMeant)) ?? this.#chooseIdlest(able) ?? this.#chooseSoonest(all);
+    const healthy = all.filter((one) => this.#getHealth(one).ejectedUntil <= now);
+    const best = [healthy.filter(isPreferred), healthy].find((some) => some.length > 0);
+    return best ? this.#chooseLeastLoaded(best) : this.#chooseEarliestReturn(all);
   }
 
-  #chooseIdlest(instances: readonly Announcement[]): Announcement | undefined {
+  #chooseLeastLoaded(instances: readonly Announcement[]): Announcement | undefined {
     let best: Announcement[] = [];
     let fewest = Infinity;
     for (const instance of instances) {
-      const { outstanding } = this.#getStanding(instance);
+      const { outstanding } = this.#getHealth(instance);
       if (outstanding > fewest) continue;
       if (outstanding < fewest) best = [];
       fewest = outstanding;
@@ -172,23 +171,22 @@ export class HttpUpstreams implements OnApplicationShutdown {
     return best[Math.floor(Math.random() * best.length)];
   }
 
-  /** The one whose time to be left out ends first. */
-  #chooseSoonest(instances: readonly Announcement[]): Announcement | undefined {
-    const until = (one: Announcement) => this.#getStanding(one).leftOutUntil;
+  #chooseEarliestReturn(instances: readonly Announcement[]): Announcement | undefined {
+    const until = (one: Announcement) => this.#getHealth(one).ejectedUntil;
     return [...instances].sort((a, b) => until(a) - until(b))[0];
   }
 
-  async #ask(
+  async #attempt(
     instance: Announcement,
-    sent: Sent,
+    sent: UpstreamRequest,
     deadline: number,
     client: Client,
-    place: Place,
-  ): Promise<Answer> {
-    const standing = this.#getStanding(instance);
+    permit: Permit,
+  ): Promise<UpstreamReply> {
+    const health = this.#getHealth(instance);
     const remaining = deadline - performance.now();
-    if (remaining <= 0) throw new RemoteFault('timeout', 'no time left');
-    // One controller and one timer: AbortSignal.any and AbortSignal.timeout cost more than all the rest.
+    if (remaining <= 0) throw new RemoteFault('timeout', 'the time for the request is over');
+    // One controller and one timer: AbortSignal.any and AbortSignal.timeout cost more than the rest of the attempt.
     const abort = new AbortController();
     let isLate = false;
     const timer = setTimeout(() => {
@@ -198,74 +196,73 @@ export class HttpUpstreams implements OnApplicationShutdown {
     client.onGone = () => abort.abort();
     if (client.isGone) abort.abort();
     let outcome: Outcome = 'failed';
-    standing.outstanding += 1;
+    health.outstanding += 1;
     try {
-      const answer = await this.#request(instance, sent, remaining, abort.signal, place);
-      if (isAway(answer.status)) throw new Failed(true);
-      outcome = answer.status < 500 ? 'answered' : 'error';
+      const response = await this.#request(instance, sent, remaining, abort.signal, permit);
+      if (isGatewayError(response.status)) throw new AttemptFailed(true);
+      outcome = response.status < 500 ? 'answered' : 'error';
       if (outcome === 'error')
-        throw new RemoteFault('internal', `${instance.instance} answered ${answer.status}`);
-      return answer;
+        throw new RemoteFault('internal', `${instance.instance} answered ${response.status}`);
+      return response;
     } catch (error) {
-      place.release();
+      permit.releaseBytes();
       if (outcome !== 'error') outcome = isLate ? 'late' : toOutcome(error, client);
       if (outcome === 'denied')
-        this.#log.warn(`${instance.instance} is not asked: ${(error as Error).message}`);
+        this.#log.warn(`request to ${instance.instance} denied: ${(error as Error).message}`);
       throw toThrown(outcome, error);
     } finally {
       clearTimeout(timer);
       client.onGone = () => {};
-      standing.outstanding -= 1;
+      health.outstanding -= 1;
       this.#requests.inc({ service: instance.service, outcome });
-      judge(standing, outcome);
+      recordOutcome(health, outcome);
     }
   }
 
   async #request(
     instance: Announcement,
-    { method, path, body, headers }: Sent,
+    { method, path, body, headers }: UpstreamRequest,
     remaining: number,
     signal: AbortSignal,
-    place: Place,
-  ): Promise<Answer> {
+    permit: Permit,
+  ): Promise<UpstreamReply> {
     const response = await this.#agents.agentFor(instance).request({
       ...{ origin: instance.url, method, path, body, signal },
       headers: { ...headers, 'x-request-timeout': String(remaining) },
     });
-    // What there is no room for is not read.
-    let ahead = Math.min(Number(response.headers['content-length']) || 0, this.settings.responseLimit);
+    // Reserves Content-Length first, so that a body beyond the limit is not read.
+    let reserved = Math.min(Number(response.headers['content-length']) || 0, this.settings.responseLimit);
     try {
-      place.hold(ahead);
+      permit.reserve(reserved);
     } catch (error) {
       response.body.on('error', () => {}).destroy();
       throw error;
     }
     const chunks: Buffer[] = [];
     for await (const chunk of response.body as AsyncIterable<Buffer>) {
-      place.hold(Math.max(0, chunk.length - ahead));
-      ahead = Math.max(0, ahead - chunk.length);
+      permit.reserve(Math.max(0, chunk.length - reserved));
+      reserved = Math.max(0, reserved - chunk.length);
       chunks.push(chunk);
     }
     return { status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks) };
   }
 
-  #getStanding(announcement: Announcement): UpstreamHealth {
+  #getHealth(announcement: Announcement): UpstreamHealth {
     const { service } = announcement;
     const key = getKey(announcement);
-    let standing = this.#standings.get(key);
-    if (!standing) {
-      standing = { service, outstanding: 0, failures: 0, timesLeftOut: 0, leftOutUntil: 0 };
-      this.#standings.set(key, standing);
+    let health = this.#health.get(key);
+    if (!health) {
+      health = { service, outstanding: 0, failures: 0, ejections: 0, ejectedUntil: 0 };
+      this.#health.set(key, health);
     }
-    return standing;
+    return health;
   }
 
-  #forgetTheGone(): void {
+  #removeGone(): void {
     const services = this.services.upstreamServices;
     this.#agents.keepOnly(services);
-    const there = [...services].flatMap((service) => this.services.getUpstreams(service).map(getKey));
-    const present = new Set(there);
-    for (const key of this.#standings.keys()) if (!present.has(key)) this.#standings.delete(key);
+    const present = new Set([...services].flatMap((one) => this.services.getUpstreams(one).map(getKey)));
+    for (const key of this.#health.keys()) if (!present.has(key)) this.#health.delete(key);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -281,21 +278,21 @@ function toOutcome(error: unknown, client: Client): Outcome {
   if (error instanceof RemoteFault) return 'overloaded';
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return 'too-large';
   if (error instanceof DeniedAddress) return 'denied';
-  return neverReached.has(code ?? '') ? 'unreached' : 'failed';
+  return connectErrors.has(code ?? '') ? 'unreached' : 'failed';
 }
 
 function toThrown(outcome: Outcome, error: unknown): unknown {
   switch (outcome) {
     case 'late':
-      return new RemoteFault('timeout', 'no answer in time');
+      return new RemoteFault('timeout', 'the instance did not answer in time');
     case 'too-large':
-      return new RemoteFault('contract-broken', 'the answer is too large');
+      return new RemoteFault('contract-broken', 'the response is too large');
     case 'given-up':
       return new Rejection('client-gone', 499);
     case 'error':
     case 'overloaded':
       return error;
     default:
-      return new Failed(outcome === 'failed');
+      return new AttemptFailed(outcome === 'failed');
   }
 }

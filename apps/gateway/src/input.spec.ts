@@ -50,24 +50,24 @@ describe('the input of a request', () => {
     [{ either: '5' }, { either: 5 }],
     [{ either: 'all' }, { either: 'all' }],
     [{ unknown: '1' }, { unknown: '1' }],
-  ])('reads the query %j by the schema', (given, expected) => {
+  ])('converts the query %j by the schema', (given, expected) => {
     expect(query(given)).toEqual({ id: 7, ...expected });
   });
 
   it.each(['', ' ', '1e3', '0x10', '1,5', 'Infinity', '١', '9007199254740992', '99999999999999999'])(
-    'leaves %j to the contract to refuse',
+    'passes %j on unchanged, for the service to reject',
     (count) => {
       expect(query({ count })).toEqual({ id: 7, count });
     },
   );
 
-  it('takes the body as it is, and the version from If-Match', () => {
+  it('is the unchanged body plus the version from If-Match', () => {
     expect(body({ count: '12' })).toEqual({ id: 7, count: '12', version: 3 });
     expect(body({}, '"12.ko"')).toEqual({ id: 7, version: 12 });
     expect(body(undefined)).toEqual({ id: 7, version: 3 });
   });
 
-  it('names what is claimed twice or stands in the wrong place', () => {
+  it('reports fields that are duplicate or misplaced', () => {
     const at = (path: string) => expect.objectContaining({ errors: [expect.objectContaining({ path })] });
     expect(() => body({ id: 8 })).toThrow(at('id'));
     expect(() => body({ version: 8 })).toThrow(at('version'));
@@ -76,35 +76,35 @@ describe('the input of a request', () => {
     expect(() => buildInput(change, { ...nothing, query: { a: '1' }, ifMatch: '"3"' })).toThrow(at('a'));
   });
 
-  it('is never what an attacker put on a prototype', () => {
+  it('is safe from prototype pollution', () => {
     const poisoned = query(JSON.parse('{"__proto__":"x","constructor":"1"}') as Record<string, unknown>);
     expect(Object.keys(poisoned)).toEqual(expect.arrayContaining(['__proto__', 'constructor']));
     expect(Object.getPrototypeOf(poisoned)).toBe(Object.prototype);
   });
 
-  it.each([[[]], ['text'], [1], [null]])('refuses %j as a body', (value) => {
+  it.each([[[]], ['text'], [1], [null]])('rejects %j as a body', (value) => {
     expect(() => body(value)).toThrow('JSON object');
   });
 
-  it('refuses what is nested deeper than any contract', () => {
+  it('rejects a body that is nested too deeply', () => {
     const nested = (depth: number): unknown => (depth === 0 ? 1 : { a: nested(depth - 1) });
     expect(() => body({ text: nested(30) })).not.toThrow();
     expect(() => body({ text: nested(40) })).toThrow('nested');
   });
 
-  it('takes what If-Match asks for', () => {
+  it('takes the version condition from If-Match', () => {
     expect(body({}, '*')).toEqual({ id: 7, version: '*' });
     expect(body({}, '"3", "4"')).toEqual({ id: 7, version: [3, 4] });
     expect(() => body({}, '3')).toThrow(expect.objectContaining({ status: 400, code: 'invalid' }));
   });
 
-  it('is normalised: texts are in NFC', () => {
+  it('is normalized: texts are in NFC', () => {
     const decomposed = '각'.normalize('NFD');
     const [text, inside] = [decomposed, [{ a: decomposed }]];
     expect(body({ text, inside })).toMatchObject({ text: '각', inside: [{ a: '각' }] });
   });
 
-  it('is normalised: ids are in lower case where the contract speaks of ids, and nowhere else', () => {
+  it('is normalized: only values that the contract declares as ids are in lower case', () => {
     const capitals = '0190A5A0-0000-7000-8000-00000000000F';
     const lower = capitals.toLowerCase();
     const given = {
@@ -123,7 +123,7 @@ describe('the input of a request', () => {
     expect(body({ owner: 'NOT-AN-ID' })).toMatchObject({ owner: 'NOT-AN-ID' });
   });
 
-  it('demands If-Match', () => {
+  it('requires If-Match', () => {
     expect(() => body({}, '')).toThrow(expect.objectContaining({ status: 428 }));
   });
 });

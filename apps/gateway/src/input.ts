@@ -3,7 +3,7 @@ import { parseVersions } from './conditional.ts';
 import { lowerIdsBySchema } from './ids.ts';
 import type { Route } from './routes.ts';
 
-/** What a request brings, before anything is known of its meaning. */
+/** The parts of a request before they are combined by the contract. */
 export interface RequestParts {
   parameters: Record<string, string>;
   query: Record<string, unknown>;
@@ -11,34 +11,33 @@ export interface RequestParts {
   ifMatch: string | undefined;
 }
 
-/** Deeper than any contract goes, and far from what would exhaust the stack of whoever reads it. */
-const deepest = 32;
+/** Maximum nesting depth of a body. Deeper than any contract, and safe for recursive code. */
+const maxDepth = 32;
 
 /**
- * Makes the input of a contract out of path, query or body, and If-Match. Fields that the contract does not know are
- * passed on: the service, which has the contract itself, names them.
- * @throws Rejection that names the field where two parts of the request claim the same one
+ * Builds the input of a contract from path, query or body, and If-Match. Unknown fields are passed on: the service
+ * validates the input and reports them.
+ * @throws Rejection that names a field given by two parts of the request
  */
-export function buildInput({ http, contract }: Route, brought: RequestParts): Record<string, unknown> {
-  const { parameters, query, ifMatch } = brought;
+export function buildInput({ http, contract }: Route, parts: RequestParts): Record<string, unknown> {
+  const { parameters, query, ifMatch } = parts;
   const hasBody = http.method !== 'GET' && http.method !== 'DELETE';
-  const given = read(parameters, contract.input);
-  if (brought.body === undefined && http.ifMatch === undefined && isEmpty(query)) return given;
-  const body = bodyFields(brought.body);
-  const fields = hasBody ? body : read(query, contract.input);
+  const given = convertTexts(parameters, contract.input);
+  if (parts.body === undefined && http.ifMatch === undefined && isEmpty(query)) return given;
+  const body = getBodyFields(parts.body);
+  const fields = hasBody ? body : convertTexts(query, contract.input);
   lowerIdsBySchema(fields, contract.input);
 
   const misplaced = Object.keys(hasBody ? query : body).map((path): FieldError => ({
     path,
-    message: hasBody ? 'not a query parameter here: it belongs into the body' : 'there is no body here',
+    message: hasBody ? 'is not a query parameter: send it in the body' : 'must not be sent in a body',
   }));
-  const twice = Object.keys(fields).flatMap((path): FieldError[] => {
-    if (http.parameters.includes(path)) return [{ path, message: 'is given by the path' }];
-    return path === http.ifMatch ? [{ path, message: 'is given by the header If-Match' }] : [];
+  const duplicate = Object.keys(fields).flatMap((path): FieldError[] => {
+    if (http.parameters.includes(path)) return [{ path, message: 'is already given by the path' }];
+    return path === http.ifMatch ? [{ path, message: 'is already given by If-Match' }] : [];
   });
-  const errors = [...misplaced, ...twice];
-  if (errors.length > 0)
-    throw platformRejection('invalid', 'a field stands where it does not belong', errors);
+  const errors = [...misplaced, ...duplicate];
+  if (errors.length > 0) throw platformRejection('invalid', 'a field is duplicate or misplaced', errors);
 
   return {
     ...fields,
@@ -52,7 +51,7 @@ function isEmpty(fields: object): boolean {
   return true;
 }
 
-function bodyFields(body: unknown): Record<string, unknown> {
+function getBodyFields(body: unknown): Record<string, unknown> {
   if (body === undefined) return {};
   if (body === null || typeof body !== 'object' || Array.isArray(body)) {
     throw platformRejection('invalid', 'the body must be a JSON object');
@@ -62,41 +61,41 @@ function bodyFields(body: unknown): Record<string, unknown> {
 }
 
 /**
- * Puts every text within a body into NFC, so that the same text is the same everywhere: counted, compared and searched.
- * @throws Rejection for what could exhaust the stack of its readers, and for texts that no database takes
+ * Normalizes all texts of a body to NFC, in place, so that length, comparison and search are consistent.
+ * @throws Rejection for a body nested too deeply, and for texts that a database cannot store
  */
 export function normalizeBody(body: unknown): void {
-  if (isDeeperThan(deepest, body)) throw platformRejection('invalid', 'the body is nested too deeply');
+  if (isDeeperThan(maxDepth, body)) throw platformRejection('invalid', 'the body is nested too deeply');
   const field = normalizeTexts(body, '');
   if (field === undefined) return;
-  throw platformRejection('invalid', 'a text holds what is no character', [
-    { path: field, message: 'must not hold NUL or half a surrogate pair' },
+  throw platformRejection('invalid', 'a text contains an invalid character', [
+    { path: field, message: 'must not contain NUL or an unpaired surrogate' },
   ]);
 }
 
 const beyondAscii = /[^\x00-\x7f]/;
 
-/** @returns the path of the first text that cannot be kept as text */
+/** @returns the path of the first text that a database cannot store */
 function normalizeTexts(value: unknown, path: string): string | undefined {
-  if (typeof value === 'string') return isSound(value) ? undefined : path;
+  if (typeof value === 'string') return isStorable(value) ? undefined : path;
   if (value === null || typeof value !== 'object') return undefined;
   const fields = value as Record<string, unknown>;
   for (const [name, child] of Object.entries(fields)) {
     const inside = path ? `${path}.${name}` : name;
-    if (!isSound(name)) return path;
-    const unsound = normalizeTexts(child, inside);
-    if (unsound !== undefined) return unsound;
+    if (!isStorable(name)) return path;
+    const invalid = normalizeTexts(child, inside);
+    if (invalid !== undefined) return invalid;
     if (typeof child === 'string' && beyondAscii.test(child)) fields[name] = child.normalize('NFC');
   }
   return undefined;
 }
 
-const isSound = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
+const isStorable = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
 
-/** Texts of a URL as the schema wants them; those that do not fit stay texts, for the contract to name. */
-function read(texts: Record<string, unknown>, input: JsonSchema): Record<string, unknown> {
+/** Converts texts of a URL to the types of the schema. Others stay texts, which the service rejects. */
+function convertTexts(texts: Record<string, unknown>, input: JsonSchema): Record<string, unknown> {
   const properties = getProperties(input);
-  // Without a prototype: a field may be called `__proto__`.
+  // No prototype, because a field may be named `__proto__`.
   const values = Object.create(null) as Record<string, unknown>;
   for (const name of Object.keys(texts)) {
     const { types, items } = properties.get(name) ?? anything;
@@ -106,14 +105,14 @@ function read(texts: Record<string, unknown>, input: JsonSchema): Record<string,
   return values;
 }
 
-/** What a schema says of one field: its types, and, where it is a list, those of what is in it. */
+/** The JSON types of a field, and of its items if it is a list. */
 interface Property {
   types: Set<unknown>;
   items: Set<unknown> | undefined;
 }
 
 const anything: Property = { types: new Set(), items: undefined };
-/** A schema is read once. */
+/** Cache by schema. */
 const known = new WeakMap<JsonSchema, Map<string, Property>>();
 
 function getProperties(input: JsonSchema): Map<string, Property> {
@@ -137,7 +136,7 @@ function coerce(value: unknown, types: Set<unknown>): unknown {
   const isNumber = types.has('integer') || types.has('number');
   if (!isNumber || !/^-?\d{1,16}(\.\d{1,15})?$/.test(value)) return value;
   const number = Number(value);
-  // Beyond 2^53 - 1 it would become another number.
+  // Larger numbers than 2^53 - 1 would lose precision.
   return Math.abs(number) <= Number.MAX_SAFE_INTEGER ? number : value;
 }
 

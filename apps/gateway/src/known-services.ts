@@ -4,13 +4,13 @@ import { BrokerConnection, Instances, KnownGrants, Publisher } from '@jogakbo/me
 import { Metrics } from '@jogakbo/service';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Gauge } from 'prom-client';
-import { grantedOnly } from './granted-routes.ts';
+import { filterGrantedRoutes } from './granted-routes.ts';
 import { assertionKeysPath } from './member-assertion.ts';
 import { RouteTable, type Route } from './routes.ts';
-import { whyNotServable } from './servable.ts';
+import { findUnservableReason } from './servable.ts';
 import { GatewaySettings } from './settings.ts';
 
-/** Routes that the gateway answers itself: nobody can announce them. */
+/** Routes that the gateway answers itself. Services cannot announce them. */
 const ownRoutes = [
   'GET /health/live',
   'GET /health/ready',
@@ -21,15 +21,15 @@ const ownRoutes = [
   `GET ${assertionKeysPath}`,
 ];
 
-/** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
-const lookEvery = 250;
-/** However much is announced, the table of routes is made once in this time, in milliseconds: after so many at once. */
-const tableEvery = 100;
-const tablesAtOnce = 10;
+/** Milliseconds between checks for instances without a heartbeat: a crashed instance sends no message. */
+const refreshIntervalMs = 250;
+/** Rate limit for building the route table: a burst, then one table per interval (milliseconds). */
+const tableIntervalMs = 100;
+const tableBurst = 10;
 
 /**
- * Which services there are, and what each speaks, as far as one can hear. A service whose instances are all away keeps
- * its routes: its callers are told to come again, not that there is nothing.
+ * The services and their contracts, as announced on the bus. A service without instances keeps its routes, so that its
+ * clients get 503 and not 404.
  */
 @Injectable()
 export class KnownServices implements OnModuleInit, OnApplicationShutdown {
@@ -43,10 +43,10 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   readonly #refused: Gauge;
   #granted: ServiceDescription[] = [];
   #simulated: string[] = [];
-  #heard = '';
+  #signature = '';
   #table = new RouteTable([], ownRoutes);
   #timer: NodeJS.Timeout | undefined;
-  #making: NodeJS.Timeout | undefined;
+  #pendingUpdate: NodeJS.Timeout | undefined;
   #nextTableAt = -Infinity;
   #learnedAt = Infinity;
 
@@ -57,18 +57,18 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     private readonly grants: KnownGrants,
     metrics: Metrics,
   ) {
-    const hear = (announcement: Announcement): void => {
-      if (announcement.upstream && announcement.state === 'draining') this.#forgetForeign(announcement);
-      this.#look();
+    const onAnnouncement = (announcement: Announcement): void => {
+      if (announcement.upstream && announcement.state === 'draining') this.#removeForeign(announcement);
+      this.#refresh();
     };
-    this.#instances = new Instances(connection, publisher, 'gateway', hear, 'routes');
+    this.#instances = new Instances(connection, publisher, 'gateway', onAnnouncement, 'routes');
     grants.onChange(() => {
-      this.#heard = '';
-      this.#look();
+      this.#signature = '';
+      this.#refresh();
     });
     this.#refused = new Gauge({
       name: 'http_routes_refused',
-      help: 'Routes that are announced now and not taken.',
+      help: 'Announced routes that are rejected.',
       registers: [metrics.registry],
     });
   }
@@ -76,7 +76,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
   async onModuleInit(): Promise<void> {
     await this.#instances.open();
     this.#learnedAt = performance.now() + this.settings.learnFor * 1_000;
-    this.#timer = setInterval(() => this.#look(), lookEvery);
+    this.#timer = setInterval(() => this.#refresh(), refreshIntervalMs);
     this.#timer.unref();
   }
 
@@ -84,14 +84,14 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     return this.#table;
   }
 
-  /** What is or was announced of those that are on the bus, in the order of names, without routes that are not theirs. */
+  /** Current or last contracts of services on the bus, by name, without routes that they may not serve. */
   get contracts(): ServiceDescription[] {
     return this.#granted;
   }
 
   /**
-   * What is or was announced of those that are asked over HTTP. Who is there comes before who is away, and then who was
-   * there first: nobody takes another's route. A name of one that is on the bus is not for others.
+   * Current or last contracts of external services, except those with the name of a service on the bus. Services with
+   * instances come first, then the earlier start, so that no service takes over a route of another.
    */
   get foreignContracts(): ServiceDescription[] {
     const since = (service: string) => this.#upstreams.get(service)?.at(-1)?.startedAt ?? 'away';
@@ -100,53 +100,53 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
       .sort((a, b) => since(a.service).localeCompare(since(b.service)));
   }
 
-  /** True where at least one instance of the service takes work. */
+  /** Whether at least one instance of the service accepts requests. */
   serves({ service, upstream }: Pick<Route, 'service' | 'upstream'>): boolean {
     return upstream === 'bus' ? this.#onBus.has(service) : this.getUpstreams(service).length > 0;
   }
 
-  /** The instances of a service that is asked over HTTP, those that take work now. */
+  /** The instances of an external service that accept requests. */
   getUpstreams(service: string): readonly Announcement[] {
     return this.#upstreams.get(service) ?? [];
   }
 
-  /** The services that are asked over HTTP and have instances that take work now. */
+  /** External services with instances that accept requests. */
   get upstreamServices(): ReadonlySet<string> {
     return new Set(this.#upstreams.keys());
   }
 
-  /** Every instance that is on the bus, this gateway included. */
+  /** All instances on the bus, including this gateway. */
   get ownInstances(): Announcement[] {
     return this.#instances.present.filter(({ upstream }) => !upstream);
   }
 
-  /** What services only simulate, because they run in local mode. */
+  /** Dependencies that services simulate because they run in local mode. */
   get simulated(): readonly string[] {
     return this.#simulated;
   }
 
-  /** True while a service that is only starting again, like this gateway, may not have been heard of yet. */
-  get learning(): boolean {
+  /** True for `LEARN_FOR` seconds after start, while services that are also starting may not have announced themselves. */
+  get isLearning(): boolean {
     return performance.now() < this.#learnedAt;
   }
 
-  /** Runs with every new table, the present one included. */
+  /** Calls the listener with the current table and every new one. */
   onTable(listener: (table: RouteTable) => void): void {
     this.#listeners.push(listener);
     listener(this.#table);
   }
 
-  /** A service that cancelled its last registration is gone; one that fell silent keeps its routes, as it may return. */
-  #forgetForeign({ service }: Announcement): void {
+  /** Removes a service that cancelled its last registration. One without heartbeats keeps its routes, as it may return. */
+  #removeForeign({ service }: Announcement): void {
     if (this.#instances.present.some((one) => one.upstream && one.service === service)) return;
-    if (this.#foreign.delete(service)) this.#heard = 'changed';
+    if (this.#foreign.delete(service)) this.#signature = 'changed';
   }
 
-  #look(): void {
+  #refresh(): void {
     const alive = this.#instances.alive;
-    const heard = alive.map(getSignature).join();
-    if (heard === this.#heard) return;
-    this.#heard = heard;
+    const signature = alive.map(getSignature).join();
+    if (signature === this.#signature) return;
+    this.#signature = signature;
     const [foreign, onBus] = [
       alive.filter(({ upstream }) => upstream),
       alive.filter(({ upstream }) => !upstream),
@@ -155,76 +155,78 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     this.#simulated = [...new Set(onBus.flatMap(({ simulated = [] }) => simulated))].sort();
     this.#upstreams = Map.groupBy(foreign, ({ service }) => service);
     const now = performance.now();
-    if (now >= this.#nextTableAt) return this.#makeTable();
-    this.#making ??= setTimeout(() => this.#makeTable(), this.#nextTableAt - now).unref();
+    if (now >= this.#nextTableAt) return this.#tryUpdateTable();
+    this.#pendingUpdate ??= setTimeout(() => this.#tryUpdateTable(), this.#nextTableAt - now).unref();
   }
 
-  /** Never throws: what cannot be taken in is tried again. */
-  #makeTable(): void {
-    clearTimeout(this.#making);
-    this.#making = undefined;
+  /** Never throws: a failure is retried at the next refresh. */
+  #tryUpdateTable(): void {
+    clearTimeout(this.#pendingUpdate);
+    this.#pendingUpdate = undefined;
     const now = performance.now();
-    this.#nextTableAt = Math.max(this.#nextTableAt, now - tablesAtOnce * tableEvery) + tableEvery;
+    this.#nextTableAt = Math.max(this.#nextTableAt, now - tableBurst * tableIntervalMs) + tableIntervalMs;
     try {
-      this.#takeIn();
+      this.#updateTable();
     } catch (error) {
-      this.#heard = ''; // looked at again
-      this.#log.error(`what is announced cannot be served: ${(error as Error).message}`);
+      this.#signature = ''; // forces a retry
+      this.#log.error(`cannot build the route table from the announcements: ${(error as Error).message}`);
     }
   }
 
-  #takeIn(): void {
-    for (const [service, some] of this.#onBus) this.#keep(this.#contracts, service, some);
-    for (const [service, some] of this.#upstreams) this.#keep(this.#foreign, service, some);
+  #updateTable(): void {
+    for (const [service, some] of this.#onBus) this.#store(this.#contracts, service, some);
+    for (const [service, some] of this.#upstreams) this.#store(this.#foreign, service, some);
     const refused: string[] = [];
     const { enforced, current } = this.grants;
     this.#granted = [...this.#contracts.values()]
       .sort((a, b) => (a.service < b.service ? -1 : 1))
       .map((one) =>
-        enforced ? grantedOnly(one, current, this.connection.login, (what) => refused.push(what)) : one,
+        enforced
+          ? filterGrantedRoutes(one, current, this.connection.login, (reason) => refused.push(reason))
+          : one,
       );
     this.#table = new RouteTable(this.#granted, ownRoutes, this.foreignContracts, current.routes);
     refused.push(...this.#table.refused);
-    for (const what of refused) this.#log.warn(`a route is not taken: ${what}`);
+    for (const reason of refused) this.#log.warn(`route rejected: ${reason}`);
     this.#refused.set(refused.length);
     for (const listener of this.#listeners) listener(this.#table);
   }
 
-  /** What cannot be served is left out: its service keeps what others of its instances speak, or what it had. */
-  #keep(contracts: Map<string, ServiceDescription>, service: string, some: readonly Announcement[]): void {
+  /** Skips contracts that cannot be served. Their service keeps those of other instances, or its last one. */
+  #store(contracts: Map<string, ServiceDescription>, service: string, some: readonly Announcement[]): void {
     const servable = some.filter(({ instance, contract }) => {
-      const why = whyNotServable(contract);
-      if (why !== undefined) this.#log.warn(`the contract of ${instance} is not taken: ${why}`);
-      return why === undefined;
+      const reason = findUnservableReason(contract);
+      if (reason !== undefined) this.#log.warn(`contract of ${instance} rejected: ${reason}`);
+      return reason === undefined;
     });
-    if (servable.length > 0) contracts.set(service, together(servable.map(({ contract }) => contract)));
+    if (servable.length > 0) contracts.set(service, mergeContracts(servable.map(({ contract }) => contract)));
   }
 
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
-    clearTimeout(this.#making);
+    clearTimeout(this.#pendingUpdate);
     await this.#instances.close();
   }
 }
 
-const signs = new WeakMap<Announcement, string>();
+const signatures = new WeakMap<Announcement, string>();
 
-/** Changes when something does that matters here. What is not on the bus may register again as something else. */
+/** Changes with the routes or addresses of an instance. An external instance may register again with other values. */
 function getSignature(announcement: Announcement): string {
   const { instance, version, upstream, url, networks, contract } = announcement;
   if (!upstream) return `${instance} ${version}`;
-  let sign = signs.get(announcement);
-  if (!sign) {
-    // A digest: all signs are joined and compared several times in a second.
+  let signature = signatures.get(announcement);
+  if (!signature) {
+    // A digest, because all signatures are joined and compared several times per second.
     const text = JSON.stringify([version, url, networks, contract]);
-    signs.set(announcement, (sign = `${instance} ${hash('sha1', text, 'base64url')}`));
+    signatures.set(announcement, (signature = `${instance} ${hash('sha1', text, 'base64url')}`));
   }
-  return sign;
+  return signature;
 }
 
-/** While two versions of a service run, what only the older one speaks is still spoken. @param spoken newest first */
-function together(spoken: ServiceDescription[]): ServiceDescription {
-  const [newest, ...older] = spoken as [ServiceDescription, ...ServiceDescription[]];
+/** Adds requests that only older running versions support. @param contracts newest first */
+function mergeContracts(contracts: ServiceDescription[]): ServiceDescription {
+  const [newest, ...older] = contracts as [ServiceDescription, ...ServiceDescription[]];
   const requests = new Map(newest.requests.map((request) => [request.name, request]));
   for (const { requests: more } of older) {
     for (const request of more) if (!requests.has(request.name)) requests.set(request.name, request);

@@ -6,16 +6,16 @@ import { SignJWT } from 'jose';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
-/** Where services find the keys that verify assertions. */
+/** Path of the public keys that verify assertions. */
 export const assertionKeysPath = '/.well-known/gateway-jwks.json';
-/** Not an access token: nothing that accepts those takes it for one (RFC 8725, 3.11). */
+/** Explicit type, so that no verifier accepts an assertion as an access token (RFC 8725, 3.11). */
 const type = 'member-assertion+jwt';
 const algorithm = 'EdDSA';
-/** Seconds: as long as a request takes, and a clock that is a little behind. */
-const goodFor = 60;
+/** Lifetime in seconds: the maximum time of a request plus clock skew. */
+const lifetimeSeconds = 60;
 
-/** The beginning of an Ed25519 private key in PKCS #8 (RFC 8410): its 32 bytes follow. */
-const pkcs8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+/** The PKCS #8 prefix of an Ed25519 private key (RFC 8410); the 32-byte key follows. */
+const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 interface SigningKey {
   key: KeyObject;
@@ -23,12 +23,12 @@ interface SigningKey {
 }
 
 /**
- * Tells a service that is asked over HTTP who the member is, so that it can verify it: a JWT that the gateway signed for
- * this service and this route. All gateways of a store have the same keys, for they are derived from their service key.
+ * Signs JWTs with which external services can verify the identity of the member, for one service and one route. All
+ * gateways of a store have the same keys, derived from their service key.
  */
 @Injectable()
 export class MemberAssertions {
-  /** The current one first; earlier ones still verify. */
+  /** The current key first; previous keys still verify. */
   readonly #keys: readonly [SigningKey, ...SigningKey[]];
 
   constructor(
@@ -43,7 +43,7 @@ export class MemberAssertions {
     return { keys: this.#keys.map(({ jwk }) => jwk) };
   }
 
-  /** An assertion about the member for one service and one of its routes. */
+  /** Signs an assertion about the member for one service and route. */
   sign({ service, http }: Route, { memberId, roles, authTime }: Caller): Promise<string> {
     const [{ key, jwk }] = this.#keys;
     const route = `${http.method} ${http.path}`;
@@ -53,15 +53,15 @@ export class MemberAssertions {
       .setAudience(service)
       .setSubject(memberId)
       .setIssuedAt()
-      .setExpirationTime(`${goodFor}s`)
+      .setExpirationTime(`${lifetimeSeconds}s`)
       .sign(key);
   }
 }
 
 function toSigningKey(seed: Buffer): SigningKey {
-  const key = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: 'der', type: 'pkcs8' });
+  const key = createPrivateKey({ key: Buffer.concat([pkcs8Prefix, seed]), format: 'der', type: 'pkcs8' });
   const { kty, crv, x } = createPublicKey(key).export({ format: 'jwk' });
-  // The thumbprint of the key (RFC 7638, RFC 8037).
+  // JWK thumbprint (RFC 7638, RFC 8037).
   const kid = createHash('sha256').update(JSON.stringify({ crv, kty, x })).digest('base64url');
   return { key, jwk: { kty, crv, x, kid, use: 'sig', alg: algorithm } as SigningKey['jwk'] };
 }

@@ -6,22 +6,22 @@ import { negotiateLanguage } from './language.ts';
 import type { Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 
-export const form = 'application/x-www-form-urlencoded';
+export const formType = 'application/x-www-form-urlencoded';
 
-/** Everything else that a client sends stays here, but cookies of the pages' own. */
+/** The client headers that are forwarded, besides the pages' own cookies. */
 const requestHeaders = ['accept', 'accept-language', 'authorization', 'content-type', 'origin'] as const;
-/** What an answer may say. Which pages of other origins may read it is the gateway's to say, and nobody keeps it. */
+/** The response headers that are forwarded. The gateway sets CORS and Cache-Control itself. */
 const responseHeaders = [
   ...['content-type', 'content-language', 'location', 'www-authenticate', 'retry-after', 'allow'],
   ...['content-security-policy', 'x-frame-options', 'referrer-policy'],
 ];
 
 /**
- * Takes requests for pages that a service answers itself, as they are, over the bus: the service needs no port of its own,
- * and where a request comes from is told by the gateway alone. Its answer goes back as it is, if it is no fault.
+ * Forwards requests for pages unchanged to their service, over the bus. So the service needs no public port, and only the
+ * gateway sets the client address. Responses are returned unchanged, except 5xx.
  */
 @Injectable()
-export class PagesOfServices {
+export class ServicePages {
   constructor(
     private readonly client: RabbitClient,
     private readonly settings: GatewaySettings,
@@ -36,32 +36,32 @@ export class PagesOfServices {
       address: context.address,
       splitKey: toSplitKey(context.address),
     };
-    const cookie = mayBring(context) ? filterCookies(headers['cookie'], pages!.cookies) : '';
+    const cookie = canSendCookies(context) ? filterCookies(headers['cookie'], pages!.cookies) : '';
     const passed = requestHeaders.flatMap((name) => {
       const value = headers[name];
       return value === undefined ? [] : [[name, value] as const];
     });
-    const asked: PageRequest = {
+    const request: PageRequest = {
       method: context.method === 'POST' ? 'POST' : 'GET',
       url: context.url,
       headers: { ...Object.fromEntries(passed), ...(cookie && { cookie }) },
       ...(typeof context.body === 'string' && { body: context.body }),
     };
-    const said = (await this.client.request(contract.name, asked, {
+    const answer = (await this.client.request(contract.name, request, {
       ...{ context: callContext, policy, timeout: this.settings.requestTimeout, persistent: true },
       sensitive: contract.sensitive,
     })) as PageAnswer;
-    if (!(said.status >= 200 && said.status < 500))
-      throw new Error(`${contract.name} answered with ${said.status}`);
-    show(said, pages!, context);
+    if (!(answer.status >= 200 && answer.status < 500))
+      throw new Error(`${contract.name} answered with status ${answer.status}`);
+    sendPage(answer, pages!, context);
   }
 }
 
 /**
- * A form of another origin comes without cookies: it cannot speak for whoever is signed in here. A link may, for that is
- * how others send members here.
+ * Whether the service gets the cookies of a request. Cross-origin forms get none (CSRF protection). Cross-origin links do,
+ * because other sites redirect members to these pages.
  */
-function mayBring({ method, headers }: RequestContext): boolean {
+function canSendCookies({ method, headers }: RequestContext): boolean {
   if (method !== 'POST') return true;
   const site = headers['sec-fetch-site'];
   if (site !== undefined) return site === 'same-origin';
@@ -69,13 +69,13 @@ function mayBring({ method, headers }: RequestContext): boolean {
   return origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
 }
 
-/** Of the header Cookie what begins so. */
-function filterCookies(header: string | undefined, beginning: string): string {
+/** The cookies whose names start with the prefix. */
+function filterCookies(header: string | undefined, prefix: string): string {
   const cookies = (header ?? '').split(';').map((cookie) => cookie.trim());
-  return cookies.filter((cookie) => cookie.startsWith(beginning)).join('; ');
+  return cookies.filter((cookie) => cookie.startsWith(prefix)).join('; ');
 }
 
-function show(
+function sendPage(
   { status, headers, body }: PageAnswer,
   pages: NonNullable<Route['pages']>,
   context: RequestContext,
@@ -90,7 +90,7 @@ function show(
   context.header('cache-control', 'no-store').send(status, body === '' ? undefined : body);
 }
 
-/** Whether a cookie stays with the pages that set it. */
+/** Whether a cookie has the declared name prefix and is limited to the path of its pages. */
 function isPageCookie({ path, cookies }: NonNullable<Route['pages']>, cookie: string): boolean {
   const [, at = '/'] = /; *path=([^;]*)/i.exec(cookie) ?? [];
   const isElsewhere = /; *domain=/i.test(cookie) || !(at === path || at.startsWith(`${path}/`));

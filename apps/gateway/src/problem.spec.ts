@@ -1,16 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
 import { platformRejection, Rejection } from '@jogakbo/contract';
 import { RemoteFault } from '@jogakbo/messaging';
-import { problemHeaders, toProblem, problemOfStatus } from './problem.ts';
+import { problemHeaders, toProblem, createProblem } from './problem.ts';
 
 const trace = '0'.repeat(32);
 
 describe('problems', () => {
-  it('show a "no" with its fields', () => {
+  it('contain the field errors of a rejection', () => {
     const errors = [{ path: 'lines.0.quantity', message: 'too small' }];
     expect(toProblem(platformRejection('invalid', 'does not fit', errors), trace)).toEqual({
       type: '/problems/invalid',
-      title: 'The request does not fit the contract',
+      title: 'The request does not match the contract',
       status: 400,
       code: 'invalid',
       detail: 'does not fit',
@@ -19,7 +19,7 @@ describe('problems', () => {
     });
   });
 
-  it('show the data that goes with a rejection, and no standard member is replaced by it', () => {
+  it('contain the extensions of a rejection, which cannot replace standard members', () => {
     const rejection = new Rejection('price-changed', 409, 'it rose').with({
       ...{
         total: { amount: 2, currency: 'KRW' },
@@ -36,7 +36,7 @@ describe('problems', () => {
     });
   });
 
-  it('make a title of a code that only its service knows', () => {
+  it('derive the title from an unknown code', () => {
     expect(toProblem(new Rejection('out-of-stock', 409), trace)).toMatchObject({
       title: 'Out of stock',
       status: 409,
@@ -51,12 +51,12 @@ describe('problems', () => {
     ['internal', 500, 'internal'],
     ['whatever', 500, 'internal'],
     ['constructor', 500, 'internal'],
-  ])('of the fault %s are %d %s', (fault, status, code) => {
+  ])('map the fault %s to %d %s', (fault, status, code) => {
     expect(toProblem(new RemoteFault(fault, 'amqp://inside'), trace)).toMatchObject({ status, code });
   });
 
   it.each(['SOLD_OUT', 'orders.sold-out', '품절', '../x', '-'])(
-    'show every code that a service may have: %s',
+    'accept any code of a service: %s',
     (code) => {
       expect(toProblem(new Rejection(code, 409), trace)).toMatchObject({
         ...{ status: 409, code, type: `/problems/${encodeURIComponent(code)}` },
@@ -66,21 +66,21 @@ describe('problems', () => {
 
   it.each([
     new Error('at db.internal'),
-    new RemoteFault('unavailable', 'nobody takes db.internal'),
+    new RemoteFault('unavailable', 'no consumer on db.internal'),
     Object.assign(new Error('db.internal'), { statusCode: 500 }),
     Object.assign(new Error('db.internal'), { statusCode: 418 }),
     new Rejection('odd', 200, 'db.internal'),
     'db.internal',
     undefined,
-  ])('show nothing of the inside: %s', (error) => {
+  ])('show no internals: %s', (error) => {
     const problem = toProblem(error, trace);
     expect(problem.status).toBeGreaterThanOrEqual(400);
     expect(JSON.stringify(problem)).not.toContain('db.internal');
   });
 
-  it('come with the headers that their status demands', () => {
-    expect(problemHeaders(problemOfStatus(401, trace))).toMatchObject({ 'www-authenticate': 'Bearer' });
-    expect(problemHeaders(problemOfStatus(503, trace))).toMatchObject({ 'retry-after': '1' });
-    expect(problemHeaders(problemOfStatus(404, trace))).not.toHaveProperty('retry-after');
+  it('have the headers that their status requires', () => {
+    expect(problemHeaders(createProblem(401, trace))).toMatchObject({ 'www-authenticate': 'Bearer' });
+    expect(problemHeaders(createProblem(503, trace))).toMatchObject({ 'retry-after': '1' });
+    expect(problemHeaders(createProblem(404, trace))).not.toHaveProperty('retry-after');
   });
 });

@@ -4,123 +4,122 @@ import { RemoteFault } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { LRUCache } from 'lru-cache';
 
-/** An answer as it is sent. */
+/** A response as it is sent. */
 export interface Representation {
   text: string;
   etag: string;
 }
 
-/** A representation, and since when it is known (milliseconds of `performance.now()`). */
-interface CachedAnswer extends Representation {
+/** A response with the time of its request (milliseconds of `performance.now()`). */
+interface CachedRepresentation extends Representation {
   at: number;
 }
 
-/** `stale`: by so many seconds older than it should be; its service did not answer. */
-type Read = CachedAnswer & { stale?: number };
+/** `stale`: seconds beyond `maxAge`, set if the service was unreachable. */
+type Read = CachedRepresentation & { stale?: number };
 
-/** What a reader wants: one that asks `anew` gets what is true now, or, where it takes `old` ones, the last that was. */
-interface Wish {
-  anew: boolean;
-  old: boolean;
+/** `fresh` bypasses the cache; `allowStale` permits the last response if the service is unreachable. */
+interface Freshness {
+  fresh: boolean;
+  allowStale: boolean;
 }
 
-/** Characters of answers and of what asked for them, at most; the one that was not used for longest goes first. */
-const mostKept = 8_000_000;
-/** What each takes beside its characters. */
-const overhead = 200;
+/** Maximum size of the cache in characters, responses and keys. The least recently used entry is evicted first. */
+const maxCacheSize = 8_000_000;
+/** Additional size of each entry. */
+const entryOverhead = 200;
 
-/** Whether a reader wants nothing that was known before (Cache-Control: no-cache). */
-export const insistsOnNew = ({ 'cache-control': wanted }: IncomingHttpHeaders): boolean =>
-  wanted !== undefined && /no-cache|no-store/.test(wanted);
+/** Whether the client rejects cached responses (Cache-Control: no-cache). */
+export const isNoCache = ({ 'cache-control': control }: IncomingHttpHeaders): boolean =>
+  control !== undefined && /no-cache|no-store/.test(control);
 
-/** True for faults that say: nobody was there to answer. */
-export const isAway = (error: unknown): boolean =>
+/** True for faults of a service that did not answer. */
+export const isUnreachable = (error: unknown): boolean =>
   error instanceof RemoteFault && (error.code === 'unavailable' || error.code === 'timeout');
 
 /**
- * Public reads of those who are not signed in, which are the same for everybody.
+ * Request coalescing and caching for anonymous public reads, which have the same response for all clients.
  *
- * - All that come in the same turn of the event loop are one: the question leaves after the last of them has come.
- * - Where the contract says that an answer may be some seconds old, those under way at the same time are one as well, and
- *   the answer is kept. A change that goes through this gateway ends what is kept of its service, and nobody is given
- *   what was asked for before it.
- * - Where the contract allows it, an answer is kept for longer, and given only while the service does not answer.
+ * - Equal reads of one event-loop iteration share one call, which is sent after the last of them has arrived.
+ * - If the contract sets `cache.maxAge`, concurrent reads share one call as well, and the response is cached. A change
+ *   through this gateway invalidates the cached responses of its service, and those of calls already in flight.
+ * - If the contract sets `staleIfError`, a response is kept longer, for use only while the service is unreachable.
  */
 @Injectable()
 export class PublicReads {
-  readonly #kept = new LRUCache<string, CachedAnswer>({
-    maxSize: mostKept,
-    sizeCalculation: ({ text }, key) => text.length + key.length + overhead,
+  readonly #cache = new LRUCache<string, CachedRepresentation>({
+    maxSize: maxCacheSize,
+    sizeCalculation: ({ text }, key) => text.length + key.length + entryOverhead,
   });
-  readonly #underWay = new Map<string, Promise<CachedAnswer>>();
-  readonly #ofThisTurn = new Map<string, Promise<Representation>>();
-  /** How often each service was changed: part of every key, so that what was known before is not found any more. */
+  readonly #inFlight = new Map<string, Promise<CachedRepresentation>>();
+  readonly #currentBatch = new Map<string, Promise<Representation>>();
+  /** Number of changes per service. Part of every cache key, so that older entries are not found. */
   readonly #changes = new Map<string, number>();
 
   /**
-   * For a read that must not be older than its request.
-   * @param key all that the answer depends on
-   * @param ask asks the service, and leaves no earlier than at the end of this turn; what it throws, all get
+   * Shares one call among equal reads, each of which gets a response newer than its request.
+   * @param key everything that the response depends on
+   * @param load calls the service no earlier than at the end of this event-loop iteration; all readers get its error
    */
-  now(key: string, ask: () => Promise<Representation>): Promise<Representation> {
-    const asked = this.#ofThisTurn.get(key);
-    if (asked) return asked;
-    // What is asked leaves at the end of this turn as well, and no earlier than this.
-    if (this.#ofThisTurn.size === 0) setImmediate(() => this.#ofThisTurn.clear());
-    const first = ask();
-    this.#ofThisTurn.set(key, first);
+  coalesce(key: string, load: () => Promise<Representation>): Promise<Representation> {
+    const shared = this.#currentBatch.get(key);
+    if (shared) return shared;
+    // Runs at the end of this iteration, no later than the calls are sent.
+    if (this.#currentBatch.size === 0) setImmediate(() => this.#currentBatch.clear());
+    const first = load();
+    this.#currentBatch.set(key, first);
     return first;
   }
 
   /**
-   * @param key all that the answer depends on
-   * @param cache as the contract declares it
-   * @param ask asks the service; what it throws, everybody gets who waits for the same, but who can be given an old one
+   * @param key everything that the response depends on
+   * @param cache of the contract
+   * @param load calls the service; all waiting readers without a stale response get its error
    */
   async read(
     service: string,
     key: string,
     cache: NonNullable<HttpBinding['cache']>,
-    { anew, old }: Wish,
-    ask: () => Promise<Representation>,
+    { fresh, allowStale }: Freshness,
+    load: () => Promise<Representation>,
   ): Promise<Read> {
     const name = `${service} ${this.#changes.get(service) ?? 0} ${key}`;
-    const kept = this.#kept.get(name);
-    if (kept && !anew && getAge(kept) < cache.maxAge) return kept;
-    const underWay = anew ? undefined : this.#underWay.get(name);
+    const cached = this.#cache.get(name);
+    if (cached && !fresh && getAge(cached) < cache.maxAge) return cached;
+    const inFlight = fresh ? undefined : this.#inFlight.get(name);
     try {
-      return await (underWay ?? this.#ask(name, cache, anew, ask));
+      return await (inFlight ?? this.#load(name, cache, fresh, load));
     } catch (error) {
-      const last = this.#kept.get(name);
-      if (!last || !old || !isAway(error)) throw error;
+      const last = this.#cache.get(name);
+      if (!last || !allowStale || !isUnreachable(error)) throw error;
       return { ...last, stale: Math.max(0, getAge(last) - cache.maxAge) };
     }
   }
 
-  #ask(
+  #load(
     name: string,
     { maxAge, staleIfError = 0 }: NonNullable<HttpBinding['cache']>,
-    anew: boolean,
-    ask: () => Promise<Representation>,
-  ): Promise<CachedAnswer> {
-    // Its age begins when it is asked for: what happens to the thing later may be missing.
+    fresh: boolean,
+    load: () => Promise<Representation>,
+  ): Promise<CachedRepresentation> {
+    // The age starts at the request: the response may miss changes made after it.
     const at = performance.now();
-    const asked = ask().then((answer) => {
-      const known = { ...answer, at };
+    const loaded = load().then((answer) => {
+      const cached = { ...answer, at };
       const ttl = (maxAge + staleIfError) * 1_000 - (performance.now() - at);
-      if (ttl > 0 && (!anew || staleIfError > 0)) this.#kept.set(name, known, { ttl });
-      return known;
+      if (ttl > 0 && (!fresh || staleIfError > 0)) this.#cache.set(name, cached, { ttl });
+      return cached;
     });
-    if (anew) return asked;
-    const shared = asked.finally(() => this.#underWay.delete(name));
-    this.#underWay.set(name, shared);
+    if (fresh) return loaded;
+    const shared = loaded.finally(() => this.#inFlight.delete(name));
+    this.#inFlight.set(name, shared);
     return shared;
   }
 
-  /** To be called when a change of a service has ended, however it ended. */
-  changed(service: string): void {
+  /** Must be called after every change of a service, successful or not. */
+  invalidate(service: string): void {
     this.#changes.set(service, (this.#changes.get(service) ?? 0) + 1);
   }
 }
 
-const getAge = ({ at }: CachedAnswer): number => (performance.now() - at) / 1_000;
+const getAge = ({ at }: CachedRepresentation): number => (performance.now() - at) / 1_000;

@@ -10,30 +10,30 @@ import {
 import type { RequestContext } from './request-context.ts';
 import { GatewaySettings } from './settings.ts';
 
-/** One limit that a request comes under. */
+/** A rate limit that applies to a request. */
 export interface Claim {
-  /** Its name in the RateLimit headers. */
+  /** The policy name in the RateLimit headers. */
   policy: 'address' | 'member' | 'route' | 'member-route';
   limit: RateLimit;
-  /** Whose requests are counted together. */
+  /** Requests with the same key are counted together. */
   key: string;
 }
 
 const seconds = { second: 1, minute: 60, hour: 3_600 };
-/** Redis is waited for this long (milliseconds), and one that is silent for a second is taken for away. */
-const redisTimeout = 100;
-const redisSilence = 1_000;
+/** Milliseconds until a Redis command fails, and until a silent connection is considered lost. */
+const redisTimeoutMs = 100;
+const redisIdleTimeoutMs = 1_000;
 
 /**
- * Counts requests: over all replicas where there is a Redis, in this process where there is none. Where Redis is away,
- * each replica counts by itself, and nobody is refused for that.
+ * Rate limits, shared by all replicas if Redis is configured, else per process. While Redis is unavailable, each replica
+ * counts on its own and does not reject requests for that reason.
  */
 @Injectable()
 export class RateLimits implements OnApplicationShutdown {
   readonly #log = new Logger('rate limits');
   readonly #redis: Redis | undefined;
-  #isRedisAway = false;
-  /** By the text of the limit and the name of its policy. */
+  #isRedisDown = false;
+  /** By policy and limit. */
   readonly #counters = new Map<string, Counter>();
 
   constructor(settings: GatewaySettings) {
@@ -41,29 +41,29 @@ export class RateLimits implements OnApplicationShutdown {
   }
 
   /**
-   * Counts a request, and tells the client how it stands (RateLimit, RateLimit-Policy).
-   * @throws Rejection `too-many-requests`, with the seconds to wait, where the limit is used up
+   * Counts a request and sets the headers RateLimit and RateLimit-Policy.
+   * @throws Rejection `too-many-requests`, with the seconds to wait, if the limit is exceeded
    */
   count(context: RequestContext, { policy, limit, key }: Claim): Promise<void> {
-    const { limiter, told } = this.#counter(policy, limit);
-    const tell = ({ remainingPoints, msBeforeNext }: RateLimiterRes): number => {
+    const { limiter, policyHeader } = this.#getCounter(policy, limit);
+    const setHeaders = ({ remainingPoints, msBeforeNext }: RateLimiterRes): number => {
       const seconds = Math.ceil(msBeforeNext / 1_000);
       context
-        .append('ratelimit-policy', told)
+        .append('ratelimit-policy', policyHeader)
         .append('ratelimit', `"${policy}";r=${remainingPoints};t=${seconds}`);
       return seconds;
     };
     return limiter.consume(key).then(
-      (state) => void tell(state),
+      (state) => void setHeaders(state),
       (error: unknown) => {
         if (!(error instanceof RateLimiterRes)) throw error;
-        const no = new Rejection('too-many-requests', 429, `not more than ${limit} for each ${of[policy]}`);
-        throw no.until(tell(error));
+        const detail = `the limit is ${limit} per ${scopes[policy]}`;
+        throw new Rejection('too-many-requests', 429, detail).until(setHeaders(error));
       },
     );
   }
 
-  /** Under each of the claims. @throws Rejection of those that are used up the one that lasts for longest */
+  /** Counts a request for each claim. @throws Rejection of the exceeded limit with the longest wait */
   async countAll(context: RequestContext, claims: Claim[]): Promise<void> {
     const counted = await Promise.allSettled(claims.map((claim) => this.count(context, claim)));
     const refused = counted.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
@@ -71,11 +71,11 @@ export class RateLimits implements OnApplicationShutdown {
     if (refused.length > 0) throw refused.reduce((a, b) => (wait(b) > wait(a) ? b : a));
   }
 
-  #counter(policy: Claim['policy'], limit: RateLimit): Counter {
+  #getCounter(policy: Claim['policy'], limit: RateLimit): Counter {
     const name = `${policy}:${limit}`;
     let counter = this.#counters.get(name);
     if (!counter) {
-      const [points, duration] = read(limit);
+      const [points, duration] = parseLimit(limit);
       const memory = new RateLimiterMemory({ keyPrefix: name, points, duration });
       const limiter = this.#redis
         ? new RateLimiterRedis({
@@ -85,7 +85,7 @@ export class RateLimits implements OnApplicationShutdown {
             insuranceLimiter: memory,
           })
         : memory;
-      counter = { limiter, told: `"${policy}";q=${points};w=${duration}` };
+      counter = { limiter, policyHeader: `"${policy}";q=${points};w=${duration}` };
       this.#counters.set(name, counter);
     }
     return counter;
@@ -97,18 +97,18 @@ export class RateLimits implements OnApplicationShutdown {
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
       connectTimeout: 1_000,
-      commandTimeout: redisTimeout,
-      socketTimeout: redisSilence,
+      commandTimeout: redisTimeoutMs,
+      socketTimeout: redisIdleTimeoutMs,
       retryStrategy: (attempts) => Math.min(attempts * 100, 2_000),
     });
     redis.on('error', (error: Error) => {
-      if (this.#isRedisAway) return;
-      this.#isRedisAway = true;
-      this.#log.warn(`Redis is away, each replica counts by itself: ${error.message || error.name}`);
+      if (this.#isRedisDown) return;
+      this.#isRedisDown = true;
+      this.#log.warn(`Redis is unavailable, this replica counts on its own: ${error.message || error.name}`);
     });
     redis.on('ready', () => {
-      if (this.#isRedisAway) this.#log.log('Redis is back: replicas count together again');
-      this.#isRedisAway = false;
+      if (this.#isRedisDown) this.#log.log('Redis is available again: replicas share their counts');
+      this.#isRedisDown = false;
     });
     return redis;
   }
@@ -120,16 +120,16 @@ export class RateLimits implements OnApplicationShutdown {
 
 interface Counter {
   limiter: RateLimiterAbstract;
-  /** What RateLimit-Policy says of it. */
-  told: string;
+  /** Its value in RateLimit-Policy. */
+  policyHeader: string;
 }
 
-const of = {
+const scopes = {
   ...{ address: 'address', member: 'member' },
   ...{ route: 'address on this route', 'member-route': 'member on this route' },
 };
 
-function read(limit: RateLimit): [points: number, seconds: number] {
+function parseLimit(limit: RateLimit): [points: number, seconds: number] {
   const [points, window] = limit.split('/') as [string, keyof typeof seconds];
   return [Number(points), seconds[window]];
 }

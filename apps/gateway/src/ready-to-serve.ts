@@ -5,7 +5,7 @@ import { Revocations } from './revocations.ts';
 import { GatewaySettings } from './settings.ts';
 import { Tokens } from './tokens.ts';
 
-/** Ready means more than a broker: the gateway knows routes it can serve. */
+/** Readiness checks: `READY_ROUTES` are served, and access tokens can be verified if a route needs one. */
 @Injectable()
 export class ReadyToServe {
   constructor(
@@ -15,20 +15,20 @@ export class ReadyToServe {
     tokens: Tokens,
     revocations: Revocations,
   ) {
-    readiness.add('routes', () => this.#missingRoutes());
+    readiness.add('routes', () => this.#findMissingRoutes());
     readiness.add('tokens', () => {
-      const closed = services.table.routes.some(({ access }) => access !== 'public');
-      if (!closed) return undefined;
-      return revocations.isCurrent ? tokens.whyNot() : 'it is not known which access tokens are revoked';
+      const needsTokens = services.table.routes.some(({ access }) => access !== 'public');
+      if (!needsTokens) return undefined;
+      return revocations.isCurrent ? tokens.findProblem() : 'the list of revoked tokens is not current';
     });
   }
 
-  #missingRoutes(): string | undefined {
+  #findMissingRoutes(): string | undefined {
     const missing = this.settings.readyRoutes.filter((wanted) => {
       const [method, path] = wanted.split(' ') as [string, string];
       const match = this.services.table.find(method, path);
       return match.found !== 'route' || !this.services.serves(match.route);
     });
-    return missing.length > 0 ? `nobody serves ${missing.join(', ')}` : undefined;
+    return missing.length > 0 ? `no service serves ${missing.join(', ')}` : undefined;
   }
 }

@@ -11,64 +11,64 @@ import { brotliCompress, constants, gzip } from 'node:zlib';
 import { childTrace, getTraceId, type TraceContext } from '@jogakbo/messaging';
 import Negotiator from 'negotiator';
 import type { Admitted } from './admission.ts';
-import { inCoding, isNotModified } from './conditional.ts';
+import { toCodingTag, isNotModified } from './conditional.ts';
 import { readRequestId } from './headers.ts';
 
 const jsonType = 'application/json; charset=utf-8';
-/** Answers of so many bytes are compressed. */
-const worthCompressing = 1_024;
+/** Minimum response size for compression, in bytes. */
+const minCompressedBytes = 1_024;
 const compressible = /^(text\/|application\/(json|xml|javascript|[\w.-]+\+(json|xml))|image\/svg\+xml)/;
 const compress = {
   br: promisify(brotliCompress),
   gzip: promisify(gzip),
 };
-/** Of brotli's eleven, the one at which it takes as long as gzip, and gives less. */
+/** Level 4 of 11: as fast as gzip, with a smaller result. */
 const brotliOptions = { params: { [constants.BROTLI_PARAM_QUALITY]: 4 } };
 
-const none: ParsedUrlQuery = Object.freeze(Object.create(null) as ParsedUrlQuery);
-/** Content codings, the best first. */
+const emptyQuery: ParsedUrlQuery = Object.freeze(Object.create(null) as ParsedUrlQuery);
+/** Content codings in order of preference. */
 const codings = ['br', 'gzip'];
 type Coding = 'br' | 'gzip';
-/** Its types lack the second parameter. */
+/** The types of negotiator lack the second parameter. */
 interface Encodings extends Negotiator {
   encodings(available?: string[], options?: { preferred: string[] }): string[];
 }
 
 /**
- * One request, and the answer to it. Node's own HTTP lies beneath, and no framework: of what a request costs here, most
- * would be the framework's.
+ * A request and its response. It uses Node's HTTP server without a framework, which would take most of the time of a
+ * request.
  */
 export class RequestContext {
   readonly method: string;
-  /** Path and query, percent-encoded, as `setTarget` was given them. */
+  /** Path and query, percent-encoded, as given to `setTarget`. */
   url = '';
-  /** Without the query. */
+  /** The URL without the query. */
   path = '';
   readonly headers: IncomingHttpHeaders;
   readonly trace: TraceContext;
   readonly traceId: string;
-  /** The client's own name for the request, or else the trace id. */
+  /** The request id of the client, else the trace id. */
   readonly requestId: string;
   readonly startedAt = performance.now();
-  /** The pattern of its route: never the path itself, which anybody can make up. */
+  /** The route pattern, for logs and metrics. Not the path, whose values are unbounded. */
   route = 'unknown';
   memberId: string | undefined;
-  /** It was refused because there is too much to do: of these there is a number (`Load`), and no line each. */
+  /** Rejected because of overload: counted by `Load`, not logged. */
   isShed = false;
   /** Whether the client waits for `100 Continue` before it sends the body. */
   awaitsContinue = false;
-  /** Set once it was let in. */
+  /** Set after admission. */
   admitted!: Admitted;
-  /** Set once it was read: JSON, or a text where it goes to pages. */
+  /** Set after the body is read: parsed JSON, or the text of a form for pages. */
   body: unknown;
-  /** Names, in lower case, and values in turn: in this form Node takes it without looking anything up. */
+  /** Lower-case names and values alternate, the form that Node writes fastest. */
   readonly #head: (string | string[])[];
-  readonly #whenOver: (() => void)[] = [];
+  readonly #closeListeners: (() => void)[] = [];
 
   /**
-   * @param head what every answer says, names and values in turn
-   * @param address where it comes from, as far as one can know
-   * @param isLast whether the answer is to be the last on its connection, asked when it is sent
+   * @param head default response headers, names and values alternate
+   * @param address client address
+   * @param isLast whether the response is the last on its connection; called when it is sent
    */
   constructor(
     readonly request: IncomingMessage,
@@ -85,11 +85,11 @@ export class RequestContext {
     this.requestId = readRequestId(headers['x-request-id']) ?? this.traceId;
     this.#head = [...head, 'x-request-id', this.requestId];
     response.on('close', () => {
-      for (const run of this.#whenOver) run();
+      for (const run of this.#closeListeners) run();
     });
   }
 
-  /** @param target path and query; see `targetOf` */
+  /** @param target path and query from `parseTarget` */
   setTarget(target: string): void {
     this.url = target;
     const query = target.indexOf('?');
@@ -97,29 +97,29 @@ export class RequestContext {
   }
 
   get query(): ParsedUrlQuery {
-    if (this.path.length === this.url.length) return none;
+    if (this.path.length === this.url.length) return emptyQuery;
     return parse(this.url.slice(this.path.length + 1), '&', '=', { maxKeys: 0 });
   }
 
-  /** Whether the client has gone, or was answered. */
-  get isOver(): boolean {
+  /** Whether the response was sent or the client is gone. */
+  get isClosed(): boolean {
     return this.response.destroyed;
   }
 
-  /** What was answered; 499 where the client did not wait for it. */
+  /** The response status; 499 if the client closed the connection first. */
   get status(): number {
     return this.response.headersSent ? this.response.statusCode : 499;
   }
 
-  /** Runs when the answer is sent, or the client gone. */
-  whenOver(run: () => void): void {
-    this.#whenOver.push(run);
+  /** Registers a callback for when the response is sent or the client is gone. */
+  onClose(run: () => void): void {
+    this.#closeListeners.push(run);
   }
 
   /**
-   * Sets a header of the answer.
+   * Sets a response header.
    * @param name in lower case
-   * @throws TypeError where the value cannot stand in a header: nobody else finds that in time to say so
+   * @throws TypeError if the value is invalid, while an error response can still be sent
    */
   header(name: string, value: string | string[]): this {
     if (typeof value === 'string') validateHeaderValue(name, value);
@@ -130,7 +130,7 @@ export class RequestContext {
     return this;
   }
 
-  /** Adds to a header of the answer that is a list, once. @throws TypeError like `header` */
+  /** Adds a value to a list header, unless it is present. @throws TypeError like `header` */
   append(name: string, value: string): this {
     const at = this.#find(name);
     if (at < 0) return this.header(name, value);
@@ -153,23 +153,23 @@ export class RequestContext {
     return -1;
   }
 
-  /** Answers with what it is given; without it, with status and headers alone. */
+  /** Sends the response, without content only status and headers. */
   send(status: number, content?: string | Buffer): void {
     if (content === undefined || status === 204 || status === 304) return this.#write(status);
     this.#deliver(status, content, status === 206 ? undefined : this.chooseCoding(content));
   }
 
   /**
-   * Answers a read with JSON: with 304 where the client has it already.
-   * @param etag of its version; where it is strong, each content coding gets one of its own (RFC 9110, section 8.8.3.3)
+   * Sends JSON, or 304 if the client already has it.
+   * @param etag of the version; a strong one differs per content coding (RFC 9110, section 8.8.3.3)
    * @throws Rejection `precondition-failed`
    */
   sendRepresentation(status: number, json: string, etag: string): void {
     this.header('content-type', jsonType);
     const coding = this.chooseCoding(json);
-    const own = coding ? inCoding(etag, coding) : etag;
+    const own = coding ? toCodingTag(etag, coding) : etag;
     if (!isNotModified(this.headers, own)) return this.header('etag', own).#deliver(status, json, coding);
-    // A 304 says nothing of the content but what helps a cache (RFC 9110, section 15.4.5).
+    // A 304 omits representation headers that a cache does not need (RFC 9110, section 15.4.5).
     for (const name of ['content-type', 'content-language']) this.#remove(name);
     this.header('etag', own).#write(304);
   }
@@ -183,9 +183,9 @@ export class RequestContext {
     return this.#find('content-encoding') < 0 && typeof type === 'string' && compressible.test(type);
   }
 
-  /** The content coding to answer in, for a content type that is set. @returns undefined for none */
+  /** Negotiates the content coding. Needs the content type. @returns undefined for none */
   chooseCoding(content: string | Buffer): Coding | undefined {
-    if (Buffer.byteLength(content) < worthCompressing || !this.#isCompressible) return undefined;
+    if (Buffer.byteLength(content) < minCompressedBytes || !this.#isCompressible) return undefined;
     this.append('vary', 'Accept-Encoding');
     const { 'accept-encoding': accepted = '' } = this.headers;
     const wanted = new Negotiator({ headers: { 'accept-encoding': String(accepted) } }) as Encodings;
@@ -196,7 +196,7 @@ export class RequestContext {
   #deliver(status: number, content: string | Buffer, coding: Coding | undefined): void {
     if (!coding) return this.#write(status, content, Buffer.byteLength(content));
     this.header('content-encoding', coding);
-    // How long it would be, only compressing it would tell.
+    // The length is unknown without compressing.
     if (this.method === 'HEAD') return this.#write(status);
     compress[coding](content, coding === 'br' ? brotliOptions : {}).then(
       (compressed) => this.#write(status, compressed, compressed.length),
@@ -204,19 +204,19 @@ export class RequestContext {
     );
   }
 
-  /** Asks for the body. Not earlier: what is known to be refused needs none (RFC 9110, section 10.1.1). */
+  /** Sends `100 Continue` once the request is admitted, because a rejected one needs no body (RFC 9110, section 10.1.1). */
   askForBody(): void {
     if (this.awaitsContinue) this.response.writeContinue();
     this.awaitsContinue = false;
   }
 
-  /** Whether the client may send a body that was not asked for, or nothing at all, cannot be known. */
+  /** Also while the client awaits `100 Continue`: it may or may not send the body after a final response. */
   get #mustClose(): boolean {
     return this.isLast() || this.awaitsContinue;
   }
 
-  /** Leaves the answer to somebody else, with what was said so far. */
-  passTo(listener: RequestListener): void {
+  /** Lets another listener send the response, with the headers set so far. */
+  delegateTo(listener: RequestListener): void {
     if (this.#mustClose) this.header('connection', 'close');
     for (let at = 0; at < this.#head.length; at += 2)
       this.response.setHeader(String(this.#head[at]), this.#head[at + 1]!);
@@ -233,6 +233,6 @@ export class RequestContext {
   }
 }
 
-/** Node gives a list for no header but Set-Cookie; its types do not say so. */
+/** Node returns a list only for Set-Cookie, although its types allow one for every header. */
 const getText = (value: string | string[] | undefined): string | undefined =>
   typeof value === 'string' ? value : undefined;

@@ -3,9 +3,9 @@ import { Injectable, Logger } from '@nestjs/common';
 import { Histogram } from 'prom-client';
 import type { RequestContext } from './request-context.ts';
 
-const quiet = new Set(['/health/live', '/health/ready', '/metrics']);
+const unlogged = new Set(['/health/live', '/health/ready', '/metrics']);
 
-/** Keeps the account of every request: one line in the log, one observation in the metrics, no body and no token. */
+/** Records every request in the log and the metrics, without body and token. */
 @Injectable()
 export class RequestLog {
   readonly #log = new Logger('http');
@@ -14,19 +14,19 @@ export class RequestLog {
   constructor(metrics: Metrics) {
     this.#seconds = new Histogram({
       name: 'http_requests_seconds',
-      help: 'Time from the arrival of a request to the end of its answer.',
+      help: 'Time from the arrival of a request to the end of its response.',
       labelNames: ['route', 'method', 'status'],
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
       registers: [metrics.registry],
     });
   }
 
-  /** To be called when its answer is sent, or its client gone. */
-  end(context: RequestContext): void {
+  /** Must be called when the response is sent or the client is gone. */
+  logRequest(context: RequestContext): void {
     const { method, route, status, traceId, requestId, memberId } = context;
     const milliseconds = performance.now() - context.startedAt;
     this.#seconds.observe({ route, method, status: String(status) }, milliseconds / 1_000);
-    if (quiet.has(route) || context.isShed) return;
+    if (unlogged.has(route) || context.isShed) return;
     const ms = Math.round(milliseconds * 100) / 100;
     const line = {
       ...{ method, route, status, ms, traceId },
@@ -36,7 +36,7 @@ export class RequestLog {
     this.#log.log(line, `${method} ${route} ${status}`);
   }
 
-  fault({ method, route, traceId }: RequestContext, error: unknown): void {
+  logError({ method, route, traceId }: RequestContext, error: unknown): void {
     this.#log.error({ err: error, route, traceId }, `${method} ${route} failed`);
   }
 }

@@ -16,7 +16,7 @@ describe('the list of revoked access tokens', () => {
     return { revocations, add };
   };
 
-  it('gives way to one rule for all tokens that are as old, once it is full', () => {
+  it('is replaced by an expiry cutoff for the oldest tokens once it is full', () => {
     const { revocations, add } = list();
     const oldest = randomUUID();
     add(randomUUID(), now - 1);
@@ -30,7 +30,7 @@ describe('the list of revoked access tokens', () => {
     expect(revocations.isRevoked(token(randomUUID(), now + minute + 1))).toBe(false);
   });
 
-  it('knows a session and a member of the same id apart', () => {
+  it('distinguishes a session and a member with the same id', () => {
     const { revocations, add } = list();
     const id = randomUUID();
     add(id, now + minute);

@@ -2,36 +2,36 @@ import { ListRevocations, TokensRevoked, type Revocation } from '@jogakbo/contra
 import { Ask, BrokerConnection, Listener, RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 
-/** What of an access token decides whether it is revoked. */
+/** The claims of an access token that decide whether it is revoked. */
 export interface VerifiedToken {
   caller: Caller;
-  /** Claim `gen`: which generation of the member's tokens it belongs to. */
+  /** Claim `gen`: the generation of the member's tokens. */
   generation: number;
-  /** When it expires, in milliseconds. */
+  /** Milliseconds since 1970. */
   expiresAt: number;
 }
 
-/** Beyond this many the oldest are replaced by one rule for all tokens. About 5 MB. */
-const keptAtMost = 20_000;
-/** Milliseconds in which the list must come: it can be long. */
-const timeout = 15_000;
-/** Milliseconds between two attempts to learn what is revoked. */
-const retryDelay = 500;
+/** Maximum number of entries, about 5 MB. The oldest are replaced by the cutoff `#revokedUntil`. */
+const maxEntries = 20_000;
+/** Milliseconds to wait for the list, which can be long. */
+const listTimeoutMs = 15_000;
+/** Milliseconds between attempts to fetch the list. */
+const retryDelayMs = 500;
 
 /**
- * Which access tokens are refused before they expire: a list that every gateway keeps for itself. Revocations are heard
- * as events; after a start and after every loss of the broker the whole list is asked for, since events may have been missed.
+ * Revoked access tokens that have not expired, kept in memory by every gateway. Revocations arrive as events. After a start
+ * and after every loss of the broker the gateway fetches the whole list, because it may have missed events.
  *
- * Fails closed: until the list is known, requests with a token are answered 503. While the broker is out of reach, so are
- * those of routes that are not public; public ones go on with the list of before, which nothing can add to meanwhile.
+ * Fails closed: until the list is known, requests with a token get 503. While the broker is unreachable, so do requests to
+ * non-public routes. Public routes use the last known list.
  */
 @Injectable()
 export class Revocations implements OnModuleInit, OnApplicationShutdown {
   readonly #log = new Logger('revocations');
   readonly #listener: Listener;
-  /** In the order of `until`. */
+  /** Ordered by `until`. */
   readonly #revoked = new Map<string, { until: number; generation: number }>();
-  /** Every token that expires by then is refused, in milliseconds. */
+  /** Tokens that expire at or before this time are revoked (milliseconds since 1970). */
   #revokedUntil = 0;
   #isKnown = false;
   #isCurrent = false;
@@ -49,7 +49,7 @@ export class Revocations implements OnModuleInit, OnApplicationShutdown {
       },
       () => {
         this.#isCurrent = false;
-        void this.#learn();
+        void this.#fetchList();
       },
     );
   }
@@ -58,15 +58,15 @@ export class Revocations implements OnModuleInit, OnApplicationShutdown {
     await this.#listener.open(TokensRevoked.name);
   }
 
-  /** True where no revocation can have been missed. */
+  /** Whether the list is complete: no revocation can have been missed. */
   get isCurrent(): boolean {
     return this.#isCurrent && this.#listener.isOpen;
   }
 
-  /** @throws RemoteFault `unavailable` where it is not known whether a token is revoked */
-  mustKnow(isPublic: boolean): void {
+  /** @throws RemoteFault `unavailable` if the list is not known, or not current for a non-public route */
+  mustBeKnown(isPublic: boolean): void {
     if (this.isCurrent || (isPublic && this.#isKnown)) return;
-    throw new RemoteFault('unavailable', 'it is not known which access tokens are revoked');
+    throw new RemoteFault('unavailable', 'the list of revoked tokens is not current');
   }
 
   isRevoked({ caller, generation, expiresAt }: VerifiedToken): boolean {
@@ -76,11 +76,11 @@ export class Revocations implements OnModuleInit, OnApplicationShutdown {
     return ofMember !== undefined && generation < ofMember.generation;
   }
 
-  /** Adds to the list, and drops what has expired. Beyond the limit, all tokens as old as those dropped are refused. */
+  /** Adds an entry and drops expired ones. Beyond the limit, drops the oldest and raises the cutoff. */
   add({ memberId, sessionId, generation = 0, until }: Revocation): void {
     const key = sessionId === undefined ? `member ${memberId}` : `session ${sessionId}`;
     const known = this.#revoked.get(key);
-    // Moves to the end: the map stays in the order of `until`.
+    // Moves the entry to the end, to keep the map ordered by `until`.
     this.#revoked.delete(key);
     this.#revoked.set(key, {
       until: Math.max(Date.parse(until), known?.until ?? 0),
@@ -89,26 +89,26 @@ export class Revocations implements OnModuleInit, OnApplicationShutdown {
     const now = Date.now();
     for (const [oldest, { until }] of this.#revoked) {
       if (until > now) {
-        if (this.#revoked.size <= keptAtMost) break;
+        if (this.#revoked.size <= maxEntries) break;
         this.#revokedUntil = Math.max(this.#revokedUntil, until);
       }
       this.#revoked.delete(oldest);
     }
   }
 
-  /** Asks until it is answered. Answers to questions from before the newest loss of the broker do not count. */
-  async #learn(): Promise<void> {
+  /** Retries until it succeeds. Results requested before the latest loss of the broker do not make the list current. */
+  async #fetchList(): Promise<void> {
     clearTimeout(this.#retry);
     const attempt = ++this.#attempt;
     try {
-      const { revocations, revokedUntil } = await this.ask(ListRevocations, {}, { timeout });
+      const { revocations, revokedUntil } = await this.ask(ListRevocations, {}, { timeout: listTimeoutMs });
       for (const one of revocations.toReversed()) this.add(one);
       if (revokedUntil) this.#revokedUntil = Math.max(this.#revokedUntil, Date.parse(revokedUntil));
       if (attempt === this.#attempt) this.#isKnown = this.#isCurrent = true;
     } catch (error) {
       if (attempt !== this.#attempt) return;
-      this.#log.debug(`the revoked access tokens are not known yet: ${(error as Error).message}`);
-      this.#retry = setTimeout(() => void this.#learn(), retryDelay).unref();
+      this.#log.debug(`cannot fetch the list of revoked access tokens yet: ${(error as Error).message}`);
+      this.#retry = setTimeout(() => void this.#fetchList(), retryDelayMs).unref();
     }
   }
 

@@ -33,64 +33,64 @@ const nameAt = (method: string, path: string, where = table) => {
 };
 
 describe('the route table', () => {
-  it('finds what is announced, the fixed path before the parameter', () => {
+  it('finds announced routes, and prefers a fixed segment to a parameter', () => {
     expect(nameAt('GET', '/v1/carts')).toBe('shop.list');
     expect(nameAt('HEAD', '/v1/carts')).toBe('shop.list');
     expect(nameAt('GET', '/v1/carts/current')).toBe('shop.current');
     expect(nameAt('GET', '/v1/carts/7')).toBe('shop.get');
   });
 
-  it('gives the parameters, decoded', () => {
+  it('decodes the parameters', () => {
     expect(table.find('PUT', '/v1/carts/a%2Fb/lines/%ED%95%9C')).toMatchObject({
       parameters: { cartId: 'a/b', productId: '한' },
     });
   });
 
-  it('has no route for an empty parameter', () => {
+  it('does not match an empty parameter', () => {
     expect(nameAt('GET', '/v1/carts/')).toBe('nothing');
     expect(nameAt('PUT', '/v1/carts//lines/1')).toBe('nothing');
   });
 
-  it('has no route that does not say who may use it, and says so', () => {
+  it('rejects routes without an access policy, with the reason', () => {
     const requests = announced.requests.map(({ access: _, ...request }) => request);
-    const open = new RouteTable([{ ...announced, requests }], own);
-    expect(open.routes).toEqual([]);
-    expect(nameAt('GET', '/v1/carts', open)).toBe('nothing');
-    expect(open.refused).toContain('shop.list (GET /v1/carts): it does not say who may use it');
-    expect(open.refused).toHaveLength(4);
+    const withoutAccess = new RouteTable([{ ...announced, requests }], own);
+    expect(withoutAccess.routes).toEqual([]);
+    expect(nameAt('GET', '/v1/carts', withoutAccess)).toBe('nothing');
+    expect(withoutAccess.refused).toContain('shop.list (GET /v1/carts): no access policy');
+    expect(withoutAccess.refused).toHaveLength(4);
   });
 
-  it('says which other methods a path has', () => {
+  it('lists the other methods of a path', () => {
     expect(table.find('DELETE', '/v1/carts/7')).toEqual({ found: 'other-methods', allow: ['HEAD', 'GET'] });
     expect(table.find('PATCH', '/v1/carts/7/lines/1')).toEqual({ found: 'other-methods', allow: ['PUT'] });
     expect(table.find('POST', '/health/live')).toMatchObject({ found: 'other-methods' });
     expect(nameAt('BREW', '/v1/nothing')).toBe('nothing');
   });
 
-  it('leaves out what has no route or no policy', () => {
+  it('omits requests without a route or an access policy', () => {
     const { requests, ...rest } = announced;
     const { access: _, ...unguarded } = requests.find(({ name }) => name === 'shop.list')!;
-    const careless = new RouteTable([{ ...rest, requests: [unguarded] }]);
-    expect(nameAt('GET', '/v1/carts', careless)).toBe('nothing');
+    const incomplete = new RouteTable([{ ...rest, requests: [unguarded] }]);
+    expect(nameAt('GET', '/v1/carts', incomplete)).toBe('nothing');
     expect(table.routes.map(({ contract }) => contract.name)).not.toContain('shop.inside');
   });
 
-  it('gives a route to the first who announces it, and never the own ones away', () => {
-    const thief = describeContract(
+  it('gives a route to its first service, and keeps the own routes of the gateway', () => {
+    const other = describeContract(
       (() => {
-        const evil = service('thief');
+        const later = service('other');
         const spec = { input: z.strictObject({}), output: nothing, access: 'public' } as const;
-        evil.query('carts', { ...spec, http: 'GET /v1/carts' });
-        evil.query('health', { ...spec, http: 'GET /health/live' });
-        return evil;
+        later.query('carts', { ...spec, http: 'GET /v1/carts' });
+        later.query('health', { ...spec, http: 'GET /health/live' });
+        return later;
       })(),
     );
-    const both = new RouteTable([announced, thief], own);
+    const both = new RouteTable([announced, other], own);
     expect(nameAt('GET', '/v1/carts', both)).toBe('shop.list');
     expect(both.refused).toHaveLength(2);
   });
 
-  it('takes no patterns of the router from outside', () => {
+  it('rejects paths in the pattern syntax of the router', () => {
     const { requests, ...rest } = announced;
     const one = requests.find(({ name }) => name === 'shop.list')!;
     for (const path of ['/*', '/:all', '/(.*)', '/v1/{a}{b}', 'v1', '/v1/a?']) {
@@ -99,7 +99,7 @@ describe('the route table', () => {
     }
   });
 
-  it('knows a registered route before its service is heard of', () => {
+  it('knows a registered route before its service announces itself', () => {
     const registered = new Map(
       ['GET /v1/orders/{orderId}', 'POST /v1/orders', 'GET /login', 'GET /login/*'].map((route) => [
         route,
@@ -114,7 +114,7 @@ describe('the route table', () => {
     expect(nameAt('GET', '/v1/unknown', early)).toBe('nothing');
     expect(nameAt('GET', '/v1/carts', early)).toBe('shop.list');
     expect(early.routes).toEqual(table.routes);
-    // A service that is there and does not speak of a route does not have it.
+    // A service that announced itself without the route does not serve it.
     const here = new Map([['GET /v1/orders', { service: 'shop' }]]);
     expect(nameAt('GET', '/v1/orders', new RouteTable([announced], own, [], here))).toBe('nothing');
   });

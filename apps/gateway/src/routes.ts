@@ -12,55 +12,55 @@ import { findFallback, type Fallback } from './fallbacks.ts';
 type Http = NonNullable<RequestDescription['http']>;
 type Pages = NonNullable<RequestDescription['pages']>;
 
-/** A request that can be reached over HTTP: it has both a route and an access policy. */
+/** A request with an HTTP route and an access policy. */
 export interface Route {
   service: string;
-  /** How the service is asked. */
+  /** How the gateway reaches the service. */
   upstream: 'bus' | 'http';
-  /** The path as the contract writes it. Bounded in number, so fit for metrics; the path of a request is not. */
+  /** The path pattern of the contract. Bounded in number, so safe as a metrics label. */
   pattern: string;
   access: Access;
   http: Http;
   contract: RequestDescription;
-  /** How the service wants to be asked. */
+  /** Call policy of the service. */
   policy: CallPolicy;
-  /** Set where it is all that lies beneath a path. */
+  /** Set if the route is everything below a path. */
   pages?: Pages;
-  /** What answers while the service does not. */
+  /** Used while the service is unreachable. */
   fallback?: Fallback;
 }
 
 export type Match =
   | { found: 'route'; route: Route; parameters: Record<string, string> }
   | { found: 'other-methods'; allow: string[] }
-  /** A route that the deploy step registered, for a service that has not been heard of since this process started. */
+  /** A route that the deploy step registered, whose service has not announced itself since this process started. */
   | { found: 'registered' }
   | { found: 'nothing' };
 
 const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 type Method = (typeof methods)[number];
 
-/** Nothing that the router would take for a pattern of its own. */
+/** Excludes the pattern syntax of the router. */
 const pathForm = /^\/([\w.~-]+|\{\w+\})?(\/([\w.~-]+|\{\w+\}))*$/;
 const pagesForm = /^\/[a-z][a-z0-9-]*$/;
-/** The gateway answers it itself unless a service on the bus does. */
+/** The gateway answers it unless a service on the bus announces it. */
 const homeRoute = 'GET /';
-const routerPath = (pattern: string): string => pattern.replace(/\{(\w+)\}/g, ':$1');
+const toRouterPath = (pattern: string): string => pattern.replace(/\{(\w+)\}/g, ':$1');
 const getFirstSegment = (path: string): string => `/${path.split('/', 2)[1]}`;
 
-/** Which request answers which method and path. Never changes; a new one is made when what is announced changes. */
+/** Maps method and path to a request. Immutable: changed announcements create a new table. */
 export class RouteTable {
   readonly routes: Route[] = [];
-  /** Routes that were announced and are not taken, with the reason. */
+  /** Announced routes that were rejected, with the reason. */
   readonly refused: string[] = [];
   readonly #router = findMyWay({ maxParamLength: 255 });
 
   /**
-   * @param services what is announced; of two that announce the same route, the first has it
+   * @param services announced contracts; the first one with a route gets it
    * @param own routes that the gateway answers itself, as `METHOD /path`
-   * @param foreign what is announced of services that are asked over HTTP: they get what nobody else could be asked for
-   * @param registered whose each route is that the deploy step registered, by `METHOD /path`: not for foreign services,
-   * and known before its own service is heard of
+   * @param foreign announced contracts of external services, which get only routes that overlap with no others
+   * @param registered the service of each route that the deploy step registered, by `METHOD /path`. Foreign services cannot
+   *   take them, even before their own service has announced itself
    */
   constructor(
     services: Iterable<ServiceDescription>,
@@ -74,25 +74,26 @@ export class RouteTable {
     }
     const known = [...services];
     this.#addAll(known, 'bus');
-    const heads = new Set(
+    const firstSegments = new Set(
       [...own.map((route) => route.split(' ')[1]!), ...this.#patterns].map(getFirstSegment),
     );
     for (const route of this.routes) this.#addFallback(route, known);
     for (const { service, policy, requests } of known) {
       for (const contract of requests) {
-        if (contract.pages) this.#addPages({ service, policy, contract, pages: contract.pages }, heads);
+        if (contract.pages)
+          this.#addPages({ service, policy, contract, pages: contract.pages }, firstSegments);
       }
     }
-    const here = this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`);
-    const taken = [...new Set([...own, homeRoute, ...here, ...registered.keys()])];
+    const served = this.routes.map(({ http, pattern }) => `${http.method} ${pattern}`);
+    const taken = [...new Set([...own, homeRoute, ...served, ...registered.keys()])];
     this.#addAll(foreign, 'http', taken);
-    const heard = new Set(known.map(({ service }) => service));
-    for (const [route, { service }] of registered) if (!heard.has(service)) this.#addRegistered(route);
+    const announced = new Set(known.map(({ service }) => service));
+    for (const [route, { service }] of registered) if (!announced.has(service)) this.#addRegistered(route);
   }
 
   #addFallback(route: Route, services: readonly ServiceDescription[]): void {
     const fallback = findFallback(route.contract, services);
-    if (typeof fallback === 'string') this.refused.push(`a fallback of ${route.contract.name}: ${fallback}`);
+    if (typeof fallback === 'string') this.refused.push(`fallback of ${route.contract.name}: ${fallback}`);
     else if (fallback) route.fallback = fallback;
   }
 
@@ -100,23 +101,22 @@ export class RouteTable {
     return this.routes.map(({ pattern }) => pattern);
   }
 
-  /** @param heads first segments that others have: what lies beneath them is not given away as a whole */
+  /** @param firstSegments first segments of other routes, below which no pages are allowed */
   #addPages(
-    { pages, ...asked }: Pick<Route, 'service' | 'policy' | 'contract'> & { pages: Pages },
-    heads: Set<string>,
+    { pages, ...request }: Pick<Route, 'service' | 'policy' | 'contract'> & { pages: Pages },
+    firstSegments: Set<string>,
   ): void {
     const { path, limit } = pages;
-    if (!pagesForm.test(path) || heads.has(path)) {
-      this.refused.push(
-        `${asked.contract.name} (${path}/*): ${heads.has(path) ? 'others have routes there' : 'not a path'}`,
-      );
+    if (!pagesForm.test(path) || firstSegments.has(path)) {
+      const reason = firstSegments.has(path) ? 'overlaps with other routes' : 'invalid path';
+      this.refused.push(`${request.contract.name} (${path}/*): ${reason}`);
       return;
     }
-    heads.add(path);
+    firstSegments.add(path);
     for (const taken of pageRoutes(path)) {
       const [method, pattern] = taken.split(' ') as [Method, string];
       const http: Http = { method, path: pattern, parameters: [], status: 200, ...(limit && { limit }) };
-      const route: Route = { ...asked, upstream: 'bus', access: 'public', http, pattern: http.path, pages };
+      const route: Route = { ...request, upstream: 'bus', access: 'public', http, pattern: http.path, pages };
       this.#router.on(method, http.path, () => {}, route);
       this.routes.push(route);
     }
@@ -132,15 +132,14 @@ export class RouteTable {
         const { http, access } = contract;
         if (!http) continue;
         const route = `${http.method} ${http.path}`;
-        // What has no policy is not reachable.
         if (!access) {
-          this.refused.push(`${contract.name} (${route}): it does not say who may use it`);
+          this.refused.push(`${contract.name} (${route}): no access policy`);
           continue;
         }
         const holder = taken.find(
           (other) => routesOverlap(route, other) || other.endsWith(` ${getFirstSegment(http.path)}/*`),
         );
-        if (holder) this.refused.push(`${contract.name} (${route}): it takes what is of ${holder}`);
+        if (holder) this.refused.push(`${contract.name} (${route}): overlaps with ${holder}`);
         else this.#add({ service, upstream, policy, contract, access, http, pattern: http.path });
       }
     }
@@ -149,11 +148,11 @@ export class RouteTable {
   #add(route: Route): void {
     const method = route.http.method as Method;
     const name = `${route.contract.name} (${method} ${route.pattern})`;
-    const path = routerPath(route.pattern);
+    const path = toRouterPath(route.pattern);
     if (!methods.includes(method) || !pathForm.test(route.pattern)) {
-      this.refused.push(`${name}: not a route`);
+      this.refused.push(`${name}: invalid route`);
     } else if (this.#router.hasRoute(method, path)) {
-      this.refused.push(`${name}: somebody else has it`);
+      this.refused.push(`${name}: already taken by another service`);
     } else {
       try {
         this.#router.on(method, path, () => {}, route);
@@ -164,15 +163,15 @@ export class RouteTable {
     }
   }
 
-  /** Pages lie beneath a path, as `GET /path/*`. */
+  /** @param route `METHOD /path`, or `METHOD /path/*` for pages */
   #addRegistered(route: string): void {
     const [method, pattern] = route.split(' ') as [Method, string];
     if (!methods.includes(method) || !pathForm.test(pattern.replace(/\/\*$/, ''))) return;
-    const path = routerPath(pattern);
+    const path = toRouterPath(pattern);
     if (!this.#router.hasRoute(method, path)) this.#router.on(method, path, () => {}, 'registered');
   }
 
-  /** @param path without query, as it came: percent-encoded */
+  /** @param path percent-encoded, without query */
   find(method: string, path: string): Match {
     const match = this.#lookUp(method === 'HEAD' ? 'GET' : method, path);
     if (match?.store === 'registered') return { found: 'registered' };
@@ -184,14 +183,14 @@ export class RouteTable {
       };
     }
     const allow = methods.filter((other) => this.#lookUp(other, path));
-    // A route of the gateway itself, in a spelling that is not its own.
+    // `match` without a store is a route that the gateway answers itself, here in another spelling.
     if (match || allow.length === 0) return { found: 'nothing' };
     return { found: 'other-methods', allow: allow.includes('GET') ? ['HEAD', ...allow] : allow };
   }
 
   #lookUp(method: string, path: string) {
     const match = this.#router.find(method as Method, path);
-    // `/v1/orders/` is not the order without a name.
+    // `/v1/orders/` does not match `/v1/orders/{orderId}`.
     return match && Object.values(match.params).includes('') ? null : match;
   }
 }

@@ -1,14 +1,14 @@
 const policy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** The policy of answers of services outside: what is in them gets an origin of its own, and runs nothing. */
-export const foreignPolicy = `${policy}; sandbox`;
+/** Content-Security-Policy for responses of external services: an opaque origin, and no scripts. */
+export const externalPolicy = `${policy}; sandbox`;
 
-/** What every answer says to browsers. */
+/** Headers of every response. */
 export const securityHeaders = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'content-security-policy': policy,
 };
 
-/** For clients that came over TLS: for a year, come no other way. */
-export const onlyTls = 'max-age=31536000; includeSubDomains';
+/** HSTS, sent to clients that use TLS. The maximum age is one year. */
+export const strictTransportSecurity = 'max-age=31536000; includeSubDomains';

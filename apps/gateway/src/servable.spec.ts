@@ -1,6 +1,6 @@
 import type { ServiceDescription } from '@jogakbo/contract';
 import { describe, expect, it } from '@jest/globals';
-import { whyNotServable } from './servable.ts';
+import { findUnservableReason } from './servable.ts';
 
 const contract = (output: object, http: object = {}): ServiceDescription =>
   ({
@@ -14,14 +14,14 @@ const contract = (output: object, http: object = {}): ServiceDescription =>
     ],
   }) as unknown as ServiceDescription;
 
-/** Whatever the form of announcements lets pass one day. */
+/** Contracts beyond those that the announcement schema accepts today. */
 describe('a contract', () => {
-  it('is servable, or costs nothing but itself', () => {
+  it('is servable, or rejected with a reason', () => {
     let deep: object = {};
     for (let at = 0; at < 20_000; at++) deep = { properties: { a: deep } };
-    expect(whyNotServable(contract({ type: 'object' }))).toBeUndefined();
-    expect(whyNotServable(contract(deep))).toContain('call stack');
-    expect(whyNotServable(contract({ required: 5 }, { fallback: { answer: {} } }))).toContain(
+    expect(findUnservableReason(contract({ type: 'object' }))).toBeUndefined();
+    expect(findUnservableReason(contract(deep))).toContain('call stack');
+    expect(findUnservableReason(contract({ required: 5 }, { fallback: { answer: {} } }))).toContain(
       'not a function',
     );
   });

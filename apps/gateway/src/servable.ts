@@ -1,14 +1,14 @@
 import { renderAsyncApi, renderOpenApi, type ServiceDescription } from '@jogakbo/contract';
 import { RouteTable } from './routes.ts';
 
-/** By contract: why nothing can be made of it, or undefined. Instances with the same contract share the object. */
+/** Results by contract. Instances with the same contract share the object. */
 const known = new WeakMap<ServiceDescription, string | undefined>();
 
 /**
- * Why routes and documents cannot be made of an announced contract; undefined where they can. Each contract is tried on its
- * own, so that one that cannot be served costs no other service anything.
+ * The reason why routes and documents cannot be built from a contract; undefined if they can. Each contract is checked on
+ * its own, so that an invalid one does not affect other services.
  */
-export function whyNotServable(contract: ServiceDescription): string | undefined {
+export function findUnservableReason(contract: ServiceDescription): string | undefined {
   if (!known.has(contract)) known.set(contract, attempt(contract));
   return known.get(contract);
 }

@@ -8,14 +8,14 @@ const open = (environment: NodeJS.ProcessEnv) =>
     ...environment,
   });
 
-it('accepts the tokens of no issuer that was not named', async () => {
+it('requires a token issuer', async () => {
   await expect(open({ TOKEN_ISSUER: '' })).rejects.toThrow(
     /^TOKEN_ISSUER \(not set\): is missing: the issuer/,
   );
   await expect(open({})).resolves.toBeDefined();
 });
 
-it('counts requests in no Redis without TLS', async () => {
+it('rejects a Redis URL without TLS', async () => {
   const REDIS_URL = 'redis://:hush@cache.example';
   await expect(open({ REDIS_URL })).rejects.toThrow(/^REDIS_URL .*without TLS: use rediss:/);
   for (const allowed of [{ PLAINTEXT_NETWORK: 'allow' }, { LOCAL_MODE: 'true' }])

@@ -14,7 +14,7 @@ const peers = list.transform((names, context) => {
   try {
     return compileTrust(names);
   } catch {
-    context.addIssue('addresses, networks such as 10.0.0.0/8, or loopback, separated by commas');
+    context.addIssue('must be addresses, networks such as 10.0.0.0/8, or loopback, separated by commas');
     return z.NEVER;
   }
 });
@@ -27,7 +27,7 @@ const shape = {
       .min(1)
       .max(60_000)
       .default(5_000)
-      .describe('milliseconds that a service has to answer'),
+      .describe('timeout of a call to a service, in milliseconds'),
   ),
   bodyLimit: z.coerce
     .number()
@@ -35,14 +35,14 @@ const shape = {
     .min(1_024)
     .max(10_485_760)
     .default(65_536)
-    .describe('bytes of a request body at most'),
+    .describe('maximum size of a request body, in bytes'),
   responseLimit: z.coerce
     .number()
     .int()
     .min(1_024)
     .max(104_857_600)
     .default(4_194_304)
-    .describe('bytes at most of an answer of a service that is asked over HTTP'),
+    .describe('maximum size of a response of an external service over HTTP, in bytes'),
   upstreamRequests: live(
     z.coerce
       .number()
@@ -50,52 +50,48 @@ const shape = {
       .min(1)
       .max(100_000)
       .default(128)
-      .describe('requests at once at most to each service that is asked over HTTP'),
+      .describe('maximum concurrent requests to each external service over HTTP'),
   ),
   tokenIssuer: environmentOnly(
     z
       .string()
       .min(1)
-      .describe(
-        'the issuer whose access tokens are accepted: the same as TOKEN_ISSUER of the identity service',
-      ),
+      .describe('the issuer of accepted access tokens: the same as TOKEN_ISSUER of the identity service'),
   ),
   tokenAudience: environmentOnly(
-    z.string().min(1).default('jogakbo').describe('the audience that a token must be made for'),
+    z.string().min(1).default('jogakbo').describe('the required audience of access tokens'),
   ),
   identityService: environmentOnly(
-    z.string().min(1).default('identity').describe('the service whose keys access tokens are verified with'),
+    z.string().min(1).default('identity').describe('the service with the keys to verify access tokens'),
   ),
   publicUrl: environmentOnly(
     z
       .string()
-      .regex(/^(\/|https?:\/\/\S+)$/, 'a URL, or / for wherever the document was read from')
+      .regex(/^(\/|https?:\/\/\S+)$/, 'must be a URL, or / for the origin of the document')
       .default('/')
-      .describe('where clients reach the API, for /openapi.json'),
+      .describe('URL of the API for clients, in /openapi.json'),
   ),
   readyRoutes: list
-    .pipe(z.array(z.string().regex(/^[A-Z]+ \/\S*$/, 'METHOD /path, separated by commas')))
+    .pipe(z.array(z.string().regex(/^[A-Z]+ \/\S*$/, 'must be METHOD /path, separated by commas')))
     .describe('routes that must be served for /health/ready, as METHOD /path, separated by commas'),
   learnFor: z.coerce
     .number()
     .min(0)
     .default(6)
-    .describe(
-      'seconds after its start in which a route that was not heard of yet may still come (503, not 404)',
-    ),
-  rateLimitAddress: live(rateLimit('300000/minute').describe('requests of one address')),
-  rateLimitMember: live(rateLimit('30000/minute').describe('requests of one member')),
+    .describe('seconds after the start during which an unknown route gets 503 instead of 404'),
+  rateLimitAddress: live(rateLimit('300000/minute').describe('rate limit per client address')),
+  rateLimitMember: live(rateLimit('30000/minute').describe('rate limit per member')),
   redisUrl: environmentOnly(
     secret(
       z
         .url({ protocol: /^rediss?$/ })
         .optional()
-        .describe('rediss://…, where the replicas of the gateway count requests together'),
+        .describe('rediss://… for rate limits shared by all gateway replicas'),
     ),
   ),
   deniedUpstreams: environmentOnly(
     EndpointList.describe(
-      'endpoints of the store that are never asked for services outside, as host:port or host, separated by commas',
+      'endpoints of the store that external services cannot use, as host:port or host, separated by commas',
     ),
   ),
   maxInFlight: live(
@@ -105,7 +101,7 @@ const shape = {
       .min(1)
       .max(100_000)
       .default(2_000)
-      .describe('requests at once at most; of browsing 60 % of them'),
+      .describe('maximum concurrent requests; public reads may use 60 % of them'),
   ),
   maxLoopDelay: live(
     z.coerce
@@ -113,7 +109,7 @@ const shape = {
       .min(1)
       .max(10_000)
       .default(250)
-      .describe('milliseconds that the event loop may lag before browsing is refused'),
+      .describe('event-loop delay from which public reads are rejected, in milliseconds'),
   ),
   arrivalTimeout: z.coerce
     .number()
@@ -121,14 +117,17 @@ const shape = {
     .min(100)
     .max(60_000)
     .default(10_000)
-    .describe('milliseconds that a request, headers and body, may take to arrive'),
+    .describe('maximum time to receive a request with headers and body, in milliseconds'),
   corsOrigins: environmentOnly(
     list
       .pipe(
         z.array(
           z
             .string()
-            .regex(/^https?:\/\/[^/\s*]+$/, 'origins such as https://shop.example, separated by commas'),
+            .regex(
+              /^https?:\/\/[^/\s*]+$/,
+              'must be origins such as https://shop.example, separated by commas',
+            ),
         ),
       )
       .describe('origins whose pages may call the API, separated by commas; none by default'),
@@ -136,17 +135,17 @@ const shape = {
   metricsReaders: environmentOnly(
     peers
       .prefault('loopback,linklocal,uniquelocal')
-      .describe('who may read /metrics; for others there is no such route'),
+      .describe('addresses that may read /metrics; others get 404'),
   ),
   trustProxy: environmentOnly(
-    peers.describe('peers whose X-Forwarded-For and X-Forwarded-Proto are believed; none by default'),
+    peers.describe('trusted proxies, which may set X-Forwarded-For and X-Forwarded-Proto; none by default'),
   ),
   drainDelay: z.coerce
     .number()
     .min(0)
     .max(8)
     .default(0)
-    .describe('seconds between not being ready any more and taking no more connections'),
+    .describe('seconds between failing readiness and closing the HTTP listener'),
 };
 
 export class GatewaySettings extends settings(shape, ({ redisUrl }, platform) => ({

@@ -13,18 +13,18 @@ import { KnownServices } from './known-services.ts';
 import type { VerifiedToken } from './revocations.ts';
 import { GatewaySettings } from './settings.ts';
 
-/** Both names of EdDSA (RFC 8037, RFC 9864). Nothing symmetric, and never `none`. */
+/** Accepts both names of EdDSA (RFC 8037, RFC 9864), no symmetric algorithms, and never `none`. */
 const algorithms = ['ES256', 'EdDSA', 'Ed25519'];
-/** Not sooner than this after the last attempt are keys asked for again, however many unknown ones are shown. */
-const coolDown = 5_000;
-/** Keys older than this are asked for again while the old ones still serve. */
-const staleAfter = 300_000;
-/** Tokens remembered as verified; the one that was not used for longest goes first. */
-const remembered = 5_000;
+/** Minimum milliseconds between key requests, so that tokens with unknown keys cannot flood the service. */
+const fetchCooldownMs = 5_000;
+/** Age of the keys, in milliseconds, from which they are refreshed in the background. */
+const refreshAfterMs = 300_000;
+/** Maximum number of cached tokens. The least recently used one is evicted first. */
+const maxCachedTokens = 5_000;
 
 /**
- * Finds the member on whose behalf a request comes. Keys come from the service that `identityService` names. Once they
- * are known, tokens are verified while that service is away.
+ * Verifies access tokens with the keys of the service `identityService`. With cached keys, verification also works while
+ * that service is unreachable.
  */
 @Injectable()
 export class Tokens {
@@ -40,15 +40,15 @@ export class Tokens {
   ) {}
 
   /**
-   * Verifies the token that a request carries; whether it was revoked is for `Revocations` to say.
-   * @param authorizations every header of this name
-   * @throws Rejection `unauthenticated` where they are anything else than one token that is valid now
-   * @throws RemoteFault `unavailable` where nobody could be asked for the keys yet
+   * Verifies the access token of a request. `Revocations` checks whether it is revoked.
+   * @param authorizations all Authorization headers
+   * @throws Rejection `unauthenticated` unless there is exactly one valid token
+   * @throws RemoteFault `unavailable` if the keys are not available yet
    */
   async verify(authorizations: readonly string[]): Promise<VerifiedToken> {
     const [authorization = '', ...more] = authorizations;
     const token = /^Bearer +([\w-]+\.[\w-]+\.[\w-]+)$/i.exec(authorization.trim())?.[1];
-    if (more.length > 0 || !token?.split('.').every(isCanonical)) throw refused();
+    if (more.length > 0 || !token?.split('.').every(isCanonical)) throw createTokenRejection();
     const known = this.#verified.get(token);
     if (known) {
       this.#verified.delete(token);
@@ -59,30 +59,30 @@ export class Tokens {
       }
     }
     const verified = await this.#verify(token);
-    if (this.#verified.size >= remembered) this.#verified.delete(this.#verified.keys().next().value!);
+    if (this.#verified.size >= maxCachedTokens) this.#verified.delete(this.#verified.keys().next().value!);
     this.#verified.set(token, verified);
     return verified;
   }
 
-  /** Why tokens cannot be verified, or undefined. */
-  async whyNot(): Promise<string | undefined> {
+  /** The reason why tokens cannot be verified, or undefined. */
+  async findProblem(): Promise<string | undefined> {
     if (this.#keys) return undefined;
-    return (await this.#fetch().catch(() => false)) ? undefined : 'nobody gives the keys that verify tokens';
+    return (await this.#fetch().catch(() => false)) ? undefined : 'no keys to verify access tokens';
   }
 
   async #verify(token: string): Promise<VerifiedToken> {
     if (!this.#keys) await this.#fetch();
-    if (!this.#keys) throw new RemoteFault('unavailable', 'no keys to verify tokens with');
+    if (!this.#keys) throw new RemoteFault('unavailable', 'no keys to verify access tokens');
     this.#refreshWhenStale();
     try {
       return await this.#check(token, this.#keys.find);
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey)) throw refused();
-      // A key that was made after the keys were asked for.
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw createTokenRejection();
+      // The key may be newer than the cached keys.
       const renewed = await this.#fetch().catch(() => false);
-      if (!renewed) throw refused();
+      if (!renewed) throw createTokenRejection();
       return await this.#check(token, this.#keys.find).catch(() => {
-        throw refused();
+        throw createTokenRejection();
       });
     }
   }
@@ -98,21 +98,21 @@ export class Tokens {
   }
 
   #refreshWhenStale(): void {
-    if (performance.now() - this.#triedAt > staleAfter) this.#fetch().catch(() => {});
+    if (performance.now() - this.#triedAt > refreshAfterMs) this.#fetch().catch(() => {});
   }
 
-  /** True where keys came; false while it cools down. One question at a time, whoever asks. */
+  /** Concurrent calls share one request. @returns whether keys were fetched; false during the cooldown */
   #fetch(): Promise<boolean> {
     return (this.#fetching ??= this.#fetchKeys().finally(() => (this.#fetching = undefined)));
   }
 
   async #fetchKeys(): Promise<boolean> {
     const match = this.services.table.find('GET', '/.well-known/jwks.json');
-    // Asked over the bus alone: keys from outside would let whoever runs there sign in as anybody.
+    // Only over the bus: the keys of an external service could sign tokens for any member.
     if (match.found !== 'route' || !this.services.serves(match.route)) return false;
-    // The service that gives the keys can sign a token for any member, so only this one is asked.
+    // Only from this service, because its keys can sign tokens for any member.
     if (match.route.service !== this.settings.identityService) return false;
-    if (this.#keys && performance.now() - this.#triedAt < coolDown) return false;
+    if (this.#keys && performance.now() - this.#triedAt < fetchCooldownMs) return false;
     this.#triedAt = performance.now();
     const keys = (await this.client.request(
       match.route.contract.name,
@@ -126,17 +126,18 @@ export class Tokens {
     const text = JSON.stringify(keys);
     if (text !== this.#keys?.text) {
       this.#keys = { text, find: createLocalJWKSet(keys) };
-      // What a withdrawn key had signed is not trusted any more.
+      // Drops tokens that were signed with a withdrawn key.
       this.#verified.clear();
     }
     return true;
   }
 }
 
-/** @throws Rejection where the claims are not those of an access token */
+/** @throws Rejection if the claims are not those of an access token */
 function readClaims({ sub, sid, roles, gen, auth_time: authTime, exp, nbf, iat }: JWTPayload): VerifiedToken {
   const times = [exp, nbf ?? 0, iat ?? 0, authTime ?? 0, gen ?? 0];
-  if (typeof sub !== 'string' || sub === '' || !times.every(Number.isSafeInteger)) throw refused();
+  if (typeof sub !== 'string' || sub === '' || !times.every(Number.isSafeInteger))
+    throw createTokenRejection();
   const caller: Caller = {
     memberId: sub,
     roles: Array.isArray(roles) ? roles.filter((role): role is string => typeof role === 'string') : [],
@@ -146,11 +147,11 @@ function readClaims({ sub, sid, roles, gen, auth_time: authTime, exp, nbf, iat }
   return { caller, generation: (gen as number | undefined) ?? 0, expiresAt: exp! * 1_000 };
 }
 
-/** True where no other text of the base64url alphabet decodes to the same bytes (RFC 4648 §3.5). */
+/** Whether the text is the canonical base64url encoding of its bytes (RFC 4648 §3.5). */
 const isCanonical = (text: string): boolean => Buffer.from(text, 'base64url').toString('base64url') === text;
 
-export const refused = () =>
+export const createTokenRejection = () =>
   platformRejection(
     'unauthenticated',
-    'the access token is missing, malformed, expired, revoked or not of this store',
+    'the access token is missing, malformed, expired, revoked or from another issuer',
   );

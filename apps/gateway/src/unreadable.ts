@@ -2,30 +2,30 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { childTraceparent, getTraceId } from '@jogakbo/messaging';
-import { problemHeaders, problemOfStatus } from './problem.ts';
+import { problemHeaders, createProblem } from './problem.ts';
 import { securityHeaders } from './security-headers.ts';
 
-/** What Node's parser makes of bytes that it cannot read. */
+/** The error of Node's HTTP parser. */
 interface ParseError extends Error {
   code?: string;
   reason?: string;
-  /** A Buffer, though fastify's types say otherwise. */
+  /** A Buffer, although fastify's types declare otherwise. */
   rawPacket?: unknown;
 }
 
-/** Answers what is not HTTP, or came too slowly, and hangs up. */
-export function refuseUnreadable(error: ParseError, socket: Socket): void {
-  const { _httpMessage: answering } = socket as Socket & { _httpMessage?: ServerResponse };
+/** Answers malformed or too slow requests and closes the connection. */
+export function rejectUnreadable(error: ParseError, socket: Socket): void {
+  const { _httpMessage: response } = socket as Socket & { _httpMessage?: ServerResponse };
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  // An answer that has begun cannot be taken back; one that is complete still reaches the client.
-  if (answering?.headersSent) return void (answering.writableEnded ? socket.destroySoon() : socket.destroy());
-  hangUp(socket, toStatus(error));
+  // A response that has begun cannot be replaced. A complete one is still delivered.
+  if (response?.headersSent) return void (response.writableEnded ? socket.destroySoon() : socket.destroy());
+  answerAndClose(socket, toStatus(error));
 }
 
-/** This is no proxy: there are no tunnels (RFC 9110, section 9.3.6). */
-export function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
+/** Rejects CONNECT: the gateway offers no tunnels (RFC 9110, section 9.3.6). */
+export function rejectTunnel(_request: IncomingMessage, socket: Duplex): void {
   socket.on('error', () => {});
-  hangUp(socket as Socket, 501);
+  answerAndClose(socket as Socket, 501);
 }
 
 const wellFormedLine = /^[\w!#$%&'*+.^`|~-]+ \S+ HTTP\/1\.[01]\r?\n/;
@@ -49,8 +49,8 @@ function toStatus({ code, reason, rawPacket }: ParseError): number {
   }
 }
 
-function hangUp(socket: Socket, status: number): void {
-  const problem = problemOfStatus(status, getTraceId(childTraceparent())!);
+function answerAndClose(socket: Socket, status: number): void {
+  const problem = createProblem(status, getTraceId(childTraceparent())!);
   const body = JSON.stringify(problem);
   const headers = {
     date: new Date().toUTCString(),
@@ -62,6 +62,6 @@ function hangUp(socket: Socket, status: number): void {
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.write(`HTTP/1.1 ${problem.status} ${problem.title}\r\n${lines.join('')}\r\n${body}`);
-  // Whether or not the other side hangs up as well.
+  // Closes even if the client keeps its side open.
   socket.destroySoon();
 }

@@ -3,12 +3,12 @@ import type { Announcement } from '@jogakbo/contract';
 import { toEndpoint, type UpstreamAddresses } from '@jogakbo/service/upstream-addresses';
 import { Agent, buildConnector } from 'undici';
 
-const connectTimeout = 1_000;
-const mostConnections = 256;
+const connectTimeoutMs = 1_000;
+const maxConnections = 256;
 
 /**
- * Connections to services that are asked over HTTP, apart for each service: no service is asked over a connection that
- * another one's networks permitted. Every address is checked when it is connected to, after its name was resolved.
+ * HTTP connection pools, one per external service, because the permitted networks differ per service. Every address is
+ * checked at connect time, after name resolution.
  */
 export class UpstreamAgents {
   readonly #agents = new Map<string, { networks: string; agent: Agent }>();
@@ -18,14 +18,14 @@ export class UpstreamAgents {
     private readonly maxResponseSize: number,
   ) {}
 
-  /** Without networks in its announcement nothing is permitted. */
+  /** Without networks in the announcement no address is permitted. */
   agentFor({ service, networks = [] }: Announcement): Agent {
     const known = this.#agents.get(service);
     if (known?.networks === networks.join()) return known.agent;
     if (known) void close(known.agent);
     const agent = new Agent({
       connect: this.#connector(networks),
-      connections: mostConnections,
+      connections: maxConnections,
       maxResponseSize: this.maxResponseSize,
     });
     this.#agents.set(service, { networks: networks.join(), agent });
@@ -38,17 +38,17 @@ export class UpstreamAgents {
       const target = toEndpoint(`${protocol}//${hostname}${port ? `:${port}` : ''}`);
       this.addresses.resolve(target, networks).then(
         (permitted) => {
-          // Nothing is resolved twice: a second answer could be another one.
+          // Connects to the checked addresses. A second lookup could return others (DNS rebinding).
           const lookup: LookupFunction = (_host, { all }, done) =>
             all ? done(null, permitted) : done(null, permitted[0]!.address, permitted[0]!.family);
-          buildConnector({ timeout: connectTimeout, lookup })(options, callback);
+          buildConnector({ timeout: connectTimeoutMs, lookup })(options, callback);
         },
         (error: Error) => callback(error, null),
       );
     };
   }
 
-  /** Closes the connections to all other services. */
+  /** Closes the connections to all services not in the set. */
   keepOnly(services: ReadonlySet<string>): void {
     for (const [service, { agent }] of this.#agents) {
       if (services.has(service)) continue;
@@ -62,5 +62,5 @@ export class UpstreamAgents {
   }
 }
 
-/** Requests under way end first. Of an agent whose last connection has just broken there is nothing left to close. */
+/** Waits for requests in flight. Ignores the error of an agent whose last connection has just failed. */
 const close = (agent: Agent): Promise<void> => agent.close().catch(() => {});

@@ -1,51 +1,50 @@
 import { RemoteFault } from '@jogakbo/messaging';
 
-/** What a request to a service outside holds of this gateway. */
-export interface Place {
-  /** Holds so many bytes more. @throws RemoteFault `overloaded` */
-  hold(bytes: number): void;
-  /** Lets go of all bytes. */
+export interface Permit {
+  /** Reserves more response bytes. @throws RemoteFault `overloaded` */
+  reserve(bytes: number): void;
+  /** Releases all reserved bytes. */
+  releaseBytes(): void;
+  /** Releases the permit and its bytes. */
   release(): void;
-  /** Gives the place back, with all its bytes. */
-  leave(): void;
 }
 
-/** Limits what each service outside may hold of this gateway at the same time, until its answers are sent. */
+/** Bulkheads: limit concurrent requests and buffered bytes per external service, until its responses are sent. */
 export class UpstreamBulkheads {
-  readonly #held = new Map<string, { requests: number; bytes: number }>();
+  readonly #usage = new Map<string, { requests: number; bytes: number }>();
 
-  /** @param most what each service may hold, read at each request */
-  constructor(private readonly most: () => { requests: number; bytes: number }) {}
+  /** @param getLimits limits per service, read at each request */
+  constructor(private readonly getLimits: () => { requests: number; bytes: number }) {}
 
   /** @throws RemoteFault `overloaded` */
-  enter(service: string): Place {
-    const { requests, bytes: mostBytes } = this.most();
-    const held = this.#held.get(service) ?? { requests: 0, bytes: 0 };
-    if (held.requests >= requests) throw tooMany(service);
-    this.#held.set(service, held);
-    held.requests += 1;
+  acquire(service: string): Permit {
+    const limits = this.getLimits();
+    const usage = this.#usage.get(service) ?? { requests: 0, bytes: 0 };
+    if (usage.requests >= limits.requests) throw createOverloaded(service);
+    this.#usage.set(service, usage);
+    usage.requests += 1;
     let own = 0;
-    let isLeft = false;
-    const release = (): void => {
-      held.bytes -= own;
+    let isReleased = false;
+    const releaseBytes = (): void => {
+      usage.bytes -= own;
       own = 0;
     };
     return {
-      hold(bytes) {
-        if (isLeft || held.bytes + bytes > mostBytes) throw tooMany(service);
-        held.bytes += bytes;
+      reserve(bytes) {
+        if (isReleased || usage.bytes + bytes > limits.bytes) throw createOverloaded(service);
+        usage.bytes += bytes;
         own += bytes;
       },
-      release,
-      leave: () => {
-        if (isLeft) return;
-        isLeft = true;
-        release();
-        held.requests -= 1;
-        if (held.requests === 0) this.#held.delete(service);
+      releaseBytes,
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        releaseBytes();
+        usage.requests -= 1;
+        if (usage.requests === 0) this.#usage.delete(service);
       },
     };
   }
 }
 
-const tooMany = (service: string) => new RemoteFault('overloaded', `${service} holds all that it may`);
+const createOverloaded = (service: string) => new RemoteFault('overloaded', `${service} is at its limit`);

@@ -1,32 +1,32 @@
-/** An instance that fails so often in a row is left out, at first for so long, and each time twice as long (milliseconds). */
-const failuresInARow = 5;
-const leftOutAtFirst = 1_000;
-const leftOutAtMost = 60_000;
+/** Consecutive failures until an instance is ejected, and the ejection time in milliseconds, doubled each time. */
+const failureThreshold = 5;
+const firstEjectionMs = 1_000;
+const maxEjectionMs = 60_000;
 
 /** How a request to an instance ended. */
 export type Outcome =
   'answered' | 'error' | 'failed' | 'unreached' | 'denied' | 'late' | 'too-large' | 'overloaded' | 'given-up';
-/** These say nothing of how the instance does: what is asked decides about them. */
+/** Outcomes that depend on the request, not on the health of the instance. */
 const neutral = new Set<Outcome>(['error', 'too-large', 'overloaded', 'given-up']);
 
-/** How this gateway gets on with an instance. */
+/** Passive health check of an instance. */
 export interface UpstreamHealth {
   service: string;
   outstanding: number;
-  /** In a row. */
+  /** Consecutive failures and ejections. */
   failures: number;
-  timesLeftOut: number;
-  leftOutUntil: number;
+  ejections: number;
+  ejectedUntil: number;
 }
 
-/** One more failure leaves an instance out again that comes back, until it succeeds once. */
-export function judge(standing: UpstreamHealth, outcome: Outcome): void {
-  if (outcome === 'answered') Object.assign(standing, { failures: 0, timesLeftOut: 0, leftOutUntil: 0 });
-  // What was under way when an instance was left out says nothing new.
-  else if (neutral.has(outcome) || standing.leftOutUntil > performance.now()) return;
-  else if (++standing.failures >= failuresInARow) {
-    const time = Math.min(leftOutAtFirst * 2 ** standing.timesLeftOut, leftOutAtMost);
-    standing.timesLeftOut += 1;
-    standing.leftOutUntil = performance.now() + time;
+/** After an ejection, one failure ejects the instance again until a request succeeds. */
+export function recordOutcome(health: UpstreamHealth, outcome: Outcome): void {
+  if (outcome === 'answered') Object.assign(health, { failures: 0, ejections: 0, ejectedUntil: 0 });
+  // Ignores requests that were in flight at the ejection.
+  else if (neutral.has(outcome) || health.ejectedUntil > performance.now()) return;
+  else if (++health.failures >= failureThreshold) {
+    const time = Math.min(firstEjectionMs * 2 ** health.ejections, maxEjectionMs);
+    health.ejections += 1;
+    health.ejectedUntil = performance.now() + time;
   }
 }

@@ -18,35 +18,35 @@ import { GatewaySettings } from './settings.ts';
 
 type Wait = NonNullable<Route['http']['wait']>;
 type Output = Record<string, unknown>;
-/** Of what was heard: what it answers, where it tells enough. */
-type Hear = (answer: Output | undefined) => void;
-interface Heard {
+/** Called with the response, or undefined if the event does not contain all of it. */
+type OnEvent = (answer: Output | undefined) => void;
+interface ReceivedEvent {
   answer: Output | undefined;
   until: number;
 }
 
-/** Events are heard at most once, so whoever waits also asks, after a moment and then this often (milliseconds). */
-const askAfter = 100;
-const askEvery = 500;
-/** An event may be heard before the reply to what caused it: it is kept for this long (milliseconds). */
-const keepHeard = 30_000;
-const keepHeardAtMost = 10_000;
+/** Polling delay and interval, in milliseconds. Needed because events are delivered at most once. */
+const pollDelayMs = 100;
+const pollIntervalMs = 500;
+/** Milliseconds for which events are kept, as an event may arrive before the reply to its command, and their number. */
+const keepEventsMs = 30_000;
+const maxKeptEvents = 10_000;
 
-/** Who still waits so long after the gateway began to end gets the plain answer (milliseconds). */
-const patienceAtEnd = 3_000;
+/** Milliseconds after the start of a shutdown until waiting clients get the response without the final result. */
+const shutdownTimeoutMs = 3_000;
 
-/** What a waiting client waits for: the thing, and the question that tells its state. */
-const thing = (wait: Wait, value: unknown): string => `${wait.answer} ${String(value)}`;
+/** The key of waiting clients: the query for the state, and the id of the resource. */
+const toWaitKey = (wait: Wait, value: unknown): string => `${wait.answer} ${String(value)}`;
 
-/** Lets a client wait for the end of what its request began (`Prefer: wait=N`). */
+/** Waits for the final result of an asynchronous command (`Prefer: wait=N`). */
 @Injectable()
-export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
+export class Completions implements OnModuleInit, BeforeApplicationShutdown, OnApplicationShutdown {
   readonly #listener: Listener;
   /** By event name. */
   #waits = new Map<string, Wait[]>();
-  readonly #heard = new Map<string, Heard>();
+  readonly #received = new Map<string, ReceivedEvent>();
   readonly #ending = new AbortController();
-  readonly #waiting = new Map<string, Set<Hear>>();
+  readonly #waiting = new Map<string, Set<OnEvent>>();
 
   constructor(
     connection: BrokerConnection,
@@ -54,7 +54,7 @@ export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnAppli
     private readonly client: RabbitClient,
     private readonly settings: GatewaySettings,
   ) {
-    this.#listener = new Listener(connection, (event) => this.#hear(event));
+    this.#listener = new Listener(connection, (event) => this.#receive(event));
   }
 
   async onModuleInit(): Promise<void> {
@@ -71,12 +71,12 @@ export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnAppli
   }
 
   /**
-   * Waits until one of the events of `wait` is heard of the thing that `reply` is about, or asking shows another
-   * `status` than the reply has.
-   * @returns what `wait.answer` says then, or the event in its place; undefined where time is over, the client has gone,
-   *   or the gateway ends, before that
+   * Waits for one of the events of `wait` about the resource in `reply`, or until polling returns another `status` than the
+   * reply.
+   * @returns the result of the query `wait.answer` or the event; undefined after the timeout, if the client is gone, or at
+   *   shutdown
    */
-  end(
+  waitFor(
     wait: Wait,
     reply: Output,
     options: { seconds: number; context: CallContext; policy: CallPolicy; gone: AbortSignal },
@@ -84,10 +84,10 @@ export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnAppli
     const { seconds, context, policy, gone } = options;
     if (gone.aborted || this.#ending.signal.aborted) return Promise.resolve(undefined);
     const value = reply[wait.key];
-    const name = thing(wait, value);
+    const name = toWaitKey(wait, value);
     const until = performance.now() + seconds * 1_000;
 
-    const ask = async (): Promise<Output | undefined> => {
+    const query = async (): Promise<Output | undefined> => {
       const timeout = Math.min(this.settings.requestTimeout, until - performance.now());
       const answer = await this.client
         .request(wait.answer, { [wait.key]: value }, { context, policy, timeout })
@@ -96,70 +96,70 @@ export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnAppli
     };
     return new Promise((resolve) => {
       const finish = (answer: Output | undefined): void => {
-        clearTimeout(asking);
-        clearTimeout(patience);
+        clearTimeout(pollTimer);
+        clearTimeout(timeout);
         gone.removeEventListener('abort', giveUp);
         this.#ending.signal.removeEventListener('abort', giveUp);
-        this.#stopWaiting(name, onHeard);
+        this.#stopWaiting(name, onEvent);
         resolve(answer);
       };
       const giveUp = (): void => finish(undefined);
-      const onHeard = async (told: Output | undefined): Promise<void> => {
-        const answer = told ?? (await ask());
+      const onEvent = async (received: Output | undefined): Promise<void> => {
+        const answer = received ?? (await query());
         if (answer) finish(answer);
       };
-      const look = async (): Promise<void> => {
-        asking = setTimeout(() => void look(), askEvery);
-        const answer = await ask();
+      const poll = async (): Promise<void> => {
+        pollTimer = setTimeout(() => void poll(), pollIntervalMs);
+        const answer = await query();
         if (answer && answer['status'] !== reply['status']) finish(answer);
       };
-      const patience = setTimeout(giveUp, seconds * 1_000);
-      let asking = setTimeout(() => void look(), askAfter);
+      const timeout = setTimeout(giveUp, seconds * 1_000);
+      let pollTimer = setTimeout(() => void poll(), pollDelayMs);
       gone.addEventListener('abort', giveUp);
       this.#ending.signal.addEventListener('abort', giveUp);
-      this.#startWaiting(name, onHeard);
-      const heard = this.#heard.get(name);
-      if (heard && heard.until > performance.now()) void onHeard(heard.answer);
+      this.#startWaiting(name, onEvent);
+      const received = this.#received.get(name);
+      if (received && received.until > performance.now()) void onEvent(received.answer);
     });
   }
 
-  #hear({ pattern, data }: Incoming): void {
+  #receive({ pattern, data }: Incoming): void {
     for (const wait of this.#waits.get(pattern) ?? []) {
       const value = (data as Output | undefined)?.[wait.key];
       if (value === undefined) continue;
-      const name = thing(wait, value);
-      const answer = answerWithin(wait, pattern, data as Output);
+      const name = toWaitKey(wait, value);
+      const answer = toAnswer(wait, pattern, data as Output);
       this.#keep(name, answer);
-      for (const onHeard of this.#waiting.get(name) ?? []) onHeard(answer);
+      for (const onEvent of this.#waiting.get(name) ?? []) onEvent(answer);
     }
   }
 
-  /** The first that tells how it ended is kept: what comes later does not change the end. */
+  /** Keeps the first event that contains the result: later events do not change it. */
   #keep(name: string, answer: Output | undefined): void {
     const now = performance.now();
-    const before = this.#heard.get(name)?.answer;
-    this.#heard.delete(name);
-    this.#heard.set(name, { answer: before ?? answer, until: now + keepHeard });
-    for (const [oldest, { until }] of this.#heard) {
-      if (until > now && this.#heard.size <= keepHeardAtMost) break;
-      this.#heard.delete(oldest);
+    const before = this.#received.get(name)?.answer;
+    this.#received.delete(name);
+    this.#received.set(name, { answer: before ?? answer, until: now + keepEventsMs });
+    for (const [oldest, { until }] of this.#received) {
+      if (until > now && this.#received.size <= maxKeptEvents) break;
+      this.#received.delete(oldest);
     }
   }
 
-  #startWaiting(name: string, onHeard: Hear): void {
+  #startWaiting(name: string, onEvent: OnEvent): void {
     const waiting = this.#waiting.get(name);
-    if (waiting) waiting.add(onHeard);
-    else this.#waiting.set(name, new Set([onHeard]));
+    if (waiting) waiting.add(onEvent);
+    else this.#waiting.set(name, new Set([onEvent]));
   }
 
-  #stopWaiting(name: string, onHeard: Hear): void {
+  #stopWaiting(name: string, onEvent: OnEvent): void {
     const waiting = this.#waiting.get(name);
-    waiting?.delete(onHeard);
+    waiting?.delete(onEvent);
     if (waiting?.size === 0) this.#waiting.delete(name);
   }
 
   beforeApplicationShutdown(): void {
-    setTimeout(() => this.#ending.abort('ending'), patienceAtEnd).unref();
+    setTimeout(() => this.#ending.abort('ending'), shutdownTimeoutMs).unref();
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -167,8 +167,8 @@ export class Waiting implements OnModuleInit, BeforeApplicationShutdown, OnAppli
   }
 }
 
-/** An event as the answer, where it tells all of it. */
-function answerWithin(wait: Wait, event: string, data: Output): Output | undefined {
+/** The response built from an event, if the event contains all of it. */
+function toAnswer(wait: Wait, event: string, data: Output): Output | undefined {
   const fields = wait.until.find((one) => one.event === event)?.tells;
   return (
     fields && Object.fromEntries(fields.filter((field) => field in data).map((field) => [field, data[field]]))

@@ -1,87 +1,90 @@
 import { describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
-import { seen } from './demo.ts';
+import { demoState } from './demo.ts';
 import { type GatewayUnderTest, expectProblem, id } from './gateway-under-test.ts';
-import { issuer, signer, unsigned } from './signer.ts';
+import { createSigner, createUnsignedToken, issuer } from './signer.ts';
 
-export const access = (gateway: GatewayUnderTest) =>
-  describe('tokens', () => {
-    const me = (token?: string) => gateway.call('/v1/me', token === undefined ? {} : { token });
+export const testAccess = (gateway: GatewayUnderTest) =>
+  describe('access tokens', () => {
+    const getMe = (token?: string) => gateway.call('/v1/me', token === undefined ? {} : { token });
 
-    it('say who the caller is', async () => {
-      expect((await me(gateway.member)).body).toEqual({ memberId: 'm-1', sessionId: 's-1', language: 'ko' });
+    it('identify the caller', async () => {
+      expect((await getMe(gateway.member)).body).toEqual({
+        memberId: 'm-1',
+        sessionId: 's-1',
+        language: 'ko',
+      });
     });
 
-    it('are needed where the route is not public', async () => {
-      const answer = await me();
+    it('are required on routes that are not public', async () => {
+      const answer = await getMe();
       expectProblem(answer, 401, 'unauthenticated');
       expect(answer.headers.get('www-authenticate')).toBe('Bearer');
     });
 
-    it('are refused when forged, expired or foreign, on public routes too', async () => {
+    it('are rejected if forged, expired or issued for another audience, on public routes too', async () => {
       const now = Math.floor(Date.now() / 1_000);
-      const stranger = await signer('k1');
-      const unknown = await signer('k-unknown');
+      const sameKidSigner = await createSigner('k1');
+      const unknownKidSigner = await createSigner('k-unknown');
       const [head, claims, signature] = gateway.member.split('.') as [string, string, string];
-      // 64 bytes leave four bits of the last character unused: zero in the canonical form.
+      // A 64-byte signature leaves four unused bits in the last base64url character. Canonical encoding sets them to zero.
       const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-      const withUnusedBit = (text: string) =>
-        text.slice(0, -1) + alphabet[alphabet.indexOf(text.at(-1)!) + 1];
-      const beyondNumbers = (name: string) =>
+      const setUnusedBit = (text: string) => text.slice(0, -1) + alphabet[alphabet.indexOf(text.at(-1)!) + 1];
+      const signInfiniteClaim = (name: string) =>
         gateway.key.signText(
           `{"iss":"${issuer}","aud":"jogakbo","sub":"m-1","exp":${now + 60},"${name}":1e400}`,
         );
       const body = Buffer.from(JSON.stringify({ iss: issuer, aud: 'jogakbo', sub: 'm-9', exp: now + 60 }));
-      const bad: Record<string, string> = {
-        unsigned: unsigned({ roles: ['operator'] }),
-        'unsigned, with a signature': unsigned({}) + signature,
-        'of another key with the same name': await stranger.sign(),
-        'of an unknown key': await unknown.sign(),
+      const rejectedTokens: Record<string, string> = {
+        unsigned: createUnsignedToken({ roles: ['operator'] }),
+        'unsigned, with a signature': createUnsignedToken({}) + signature,
+        'signed with another key with the same kid': await sameKidSigner.sign(),
+        'signed with an unknown key': await unknownKidSigner.sign(),
         expired: await gateway.key.sign({ exp: now - 1 }),
-        'without end': await gateway.key.sign({ exp: undefined }),
+        'without expiry': await gateway.key.sign({ exp: undefined }),
         'not valid yet': await gateway.key.sign({ nbf: now + 60 }),
-        'for somebody else': await gateway.key.sign({ aud: 'another' }),
-        'of another issuer': await gateway.key.sign({ iss: 'http://evil.test' }),
+        'for another audience': await gateway.key.sign({ aud: 'another' }),
+        'from another issuer': await gateway.key.sign({ iss: 'http://evil.test' }),
         'without subject': await gateway.key.sign({ sub: undefined }),
-        changed: `${head}.${body.toString('base64url')}.${signature}`,
-        'with unused bits in its signature': `${head}.${claims}.${withUnusedBit(signature)}`,
+        'with changed claims': `${head}.${body.toString('base64url')}.${signature}`,
+        'with unused bits in its signature': `${head}.${claims}.${setUnusedBit(signature)}`,
         padded: `${gateway.member}==`,
-        'in the alphabet of base64': `${head}.${claims}.${signature.replace(/[-_]?.$/, '+A')}`,
-        'that expires beyond the number range': await beyondNumbers('exp'),
-        'that expires within a second': await gateway.key.sign({ exp: now + 60.5 }),
-        'issued beyond the number range': await beyondNumbers('iat'),
-        'valid from beyond the number range': await beyondNumbers('nbf'),
-        'of a sign-in beyond the number range': await beyondNumbers('auth_time'),
-        'of a sign-in that is no number': await gateway.key.sign({ auth_time: String(now) }),
-        cut: gateway.member.slice(0, -4),
+        'in the base64 alphabet': `${head}.${claims}.${signature.replace(/[-_]?.$/, '+A')}`,
+        'with an infinite expiry': await signInfiniteClaim('exp'),
+        'with a fractional expiry': await gateway.key.sign({ exp: now + 60.5 }),
+        'with an infinite issue time': await signInfiniteClaim('iat'),
+        'with an infinite not-before time': await signInfiniteClaim('nbf'),
+        'with an infinite sign-in time': await signInfiniteClaim('auth_time'),
+        'with a sign-in time that is not a number': await gateway.key.sign({ auth_time: String(now) }),
+        truncated: gateway.member.slice(0, -4),
         nonsense: 'nonsense',
         empty: '',
       };
-      for (const [what, token] of Object.entries(bad)) {
-        const answers = [await me(token), await gateway.call('/v1/things', { token })];
+      for (const [what, token] of Object.entries(rejectedTokens)) {
+        const answers = [await getMe(token), await gateway.call('/v1/things', { token })];
         expect({ what, status: answers.map(({ status }) => status) }).toEqual({ what, status: [401, 401] });
         expectProblem(answers[0]!, 401, 'unauthenticated');
       }
       const basic = await gateway.call('/v1/things', { headers: { authorization: 'Basic YTpi' } });
       expectProblem(basic, 401, 'unauthenticated');
-      expect((await me(gateway.member)).status).toBe(200);
+      expect((await getMe(gateway.member)).status).toBe(200);
     });
 
-    it('end when they end, though they were seen before', async () => {
-      const short = await gateway.key.sign({ exp: Math.floor(Date.now() / 1_000) + 2 });
-      expect((await me(short)).status).toBe(200);
-      await eventually(async () => (await me(short)).status === 401);
+    it('are rejected after they expire, even if accepted before', async () => {
+      const shortLived = await gateway.key.sign({ exp: Math.floor(Date.now() / 1_000) + 2 });
+      expect((await getMe(shortLived)).status).toBe(200);
+      await eventually(async () => (await getMe(shortLived)).status === 401);
     });
 
-    it('of a key that is new are taken', async () => {
-      const next = await signer('k2', 'EdDSA');
-      seen.keys = [gateway.key.publicKey, next.publicKey];
+    it('are accepted if signed with a new key', async () => {
+      const next = await createSigner('k2', 'EdDSA');
+      demoState.keys = [gateway.key.publicKey, next.publicKey];
       const token = await next.sign({ sub: 'm-7' });
-      // An unknown key was shown a moment ago: it may have to cool down first.
-      await eventually(async () => (await me(token)).body.memberId === 'm-7');
+      // An earlier test used an unknown key. The cooldown before the next JWKS request may still apply.
+      await eventually(async () => (await getMe(token)).body.memberId === 'm-7');
     }, 20_000);
 
-    it('open what their roles open', async () => {
+    it('grant access by role', async () => {
       const remove = (token?: string) =>
         gateway.call(`/v1/things/${id}`, { method: 'DELETE', ...(token && { token }) });
       expectProblem(await remove(), 401, 'unauthenticated');
@@ -89,13 +92,17 @@ export const access = (gateway: GatewayUnderTest) =>
       expectProblem(await remove(gateway.merchant), 403, 'forbidden');
       expect((await remove(gateway.operator)).status).toBe(204);
       expectProblem(
-        await gateway.call(`/v1/things/${id}`, { method: 'PATCH', token: gateway.operator, body: { text: 'x' } }),
+        await gateway.call(`/v1/things/${id}`, {
+          method: 'PATCH',
+          token: gateway.operator,
+          body: { text: 'x' },
+        }),
         403,
         'forbidden',
       );
     });
 
-    it('open what is dangerous only after a recent sign-in', async () => {
+    it('grant access to sensitive routes only after a recent sign-in', async () => {
       const detonate = (token: string) => gateway.call('/v1/detonations', { method: 'POST', token });
       const now = Math.floor(Date.now() / 1_000);
       const operator = (claims: object) => gateway.key.sign({ sub: 'm-3', roles: ['operator'], ...claims });
@@ -110,12 +117,12 @@ export const access = (gateway: GatewayUnderTest) =>
       expect((await detonate(await operator({ auth_time: now - 200 }))).status).toBe(204);
     });
 
-    it('open what is theirs, and nothing else', async () => {
+    it("grant access to the caller's own resources only", async () => {
       expect((await gateway.call('/v1/owned/m-1', { token: gateway.member })).body).toEqual({ yours: true });
       expectProblem(await gateway.call('/v1/owned/m-2', { token: gateway.member }), 404, 'not-found');
     });
 
-    it('are the only thing that says who the caller is', async () => {
+    it("are the only source of the caller's identity", async () => {
       const caller = JSON.stringify({ memberId: 'm-0', roles: ['operator'] });
       const headers = {
         caller,
@@ -127,8 +134,8 @@ export const access = (gateway: GatewayUnderTest) =>
         language: 'en',
       };
       await gateway.call('/v1/things', { headers });
-      expect(seen.contexts.at(-1)).toMatchObject({ language: 'ko', address: '127.0.0.1' });
-      expect(seen.contexts.at(-1)!.caller).toBeUndefined();
+      expect(demoState.contexts.at(-1)).toMatchObject({ language: 'ko', address: '127.0.0.1' });
+      expect(demoState.contexts.at(-1)!.caller).toBeUndefined();
       expectProblem(await gateway.call('/v1/me', { headers }), 401, 'unauthenticated');
     });
   });

@@ -1,16 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
-import { seen } from './demo.ts';
+import { demoState } from './demo.ts';
 import { type GatewayUnderTest, expectProblem, id, json } from './gateway-under-test.ts';
 
-export const answers = (gateway: GatewayUnderTest) => {
-  describe('answers', () => {
-    it('reads path and query by the contract', async () => {
+export const testResponses = (gateway: GatewayUnderTest) => {
+  describe('responses', () => {
+    it('parses path and query parameters by the contract schema', async () => {
       const { status, body } = await gateway.call('/v1/things?limit=7&sold=true&tag=a&tag=b&name=12');
       expect(status).toBe(200);
       expect(body.seen).toEqual({ limit: 7, sold: true, tag: ['a', 'b'], name: '12' });
     });
 
-    it('speaks the language that was asked for, and says so', async () => {
+    it('negotiates the language and sets Content-Language', async () => {
       const answer = await gateway.call(`/v1/things/${id}`, {
         headers: { 'accept-language': 'fr, en;q=0.8, ko;q=0.5' },
       });
@@ -29,7 +29,7 @@ export const answers = (gateway: GatewayUnderTest) => {
         ).toBe(language);
     });
 
-    it('knows an id in capitals, in the path and in the query', async () => {
+    it('accepts upper-case ids in the path and in the query', async () => {
       const capitals = id.replace(/.$/, 'e').toUpperCase();
       const lower = capitals.toLowerCase();
       expect((await gateway.call(`/v1/things/${capitals}`)).body.thingId).toBe(lower);
@@ -39,13 +39,13 @@ export const answers = (gateway: GatewayUnderTest) => {
       });
     });
 
-    it('takes whole numbers as far as JSON carries them', async () => {
-      const most = Number.MAX_SAFE_INTEGER;
-      expect((await gateway.call(`/v1/sums?a=${most}&b=-${most}`)).body).toEqual({ a: most, b: -most });
-      expectProblem(await gateway.call(`/v1/sums?a=${most + 1}&b=1`), 400, 'invalid', 'a');
+    it('accepts integers up to MAX_SAFE_INTEGER', async () => {
+      const max = Number.MAX_SAFE_INTEGER;
+      expect((await gateway.call(`/v1/sums?a=${max}&b=-${max}`)).body).toEqual({ a: max, b: -max });
+      expectProblem(await gateway.call(`/v1/sums?a=${max + 1}&b=1`), 400, 'invalid', 'a');
     });
 
-    it('gives an ETag per language, and 304 to whoever has it', async () => {
+    it('sends an ETag per language, and 304 if it matches', async () => {
       const etag = (await gateway.call(`/v1/things/${id}`)).headers.get('etag')!;
       expect(etag).toBe('"3.ko"');
       const again = await gateway.call(`/v1/things/${id}`, {
@@ -57,9 +57,9 @@ export const answers = (gateway: GatewayUnderTest) => {
       expect((await gateway.call(`/v1/things/${id}`, { headers: english })).status).toBe(200);
     });
 
-    it('gives each content coding an ETag of its own, and 304 with what a cache needs', async () => {
-      const long = `/v1/things/${id.slice(0, -1)}f`;
-      const read = (headers: Record<string, string>) => gateway.call(long, { headers });
+    it('sends an ETag per content coding, and 304 with the headers that a cache needs', async () => {
+      const longPath = `/v1/things/${id.slice(0, -1)}f`;
+      const read = (headers: Record<string, string>) => gateway.call(longPath, { headers });
       const etags: string[] = [];
       for (const coding of ['br', 'gzip', 'identity']) {
         const first = await read({ 'accept-encoding': coding });
@@ -80,7 +80,7 @@ export const answers = (gateway: GatewayUnderTest) => {
       expect((await read({ 'accept-encoding': 'br;q=0, *' })).headers.get('etag')).toBe('"3.ko.gzip"');
     });
 
-    it('answers 204 where there is no output, and takes an empty body', async () => {
+    it('sends 204 if the contract has no output, and accepts an empty body', async () => {
       const gone = await gateway.call(`/v1/things/${id}`, {
         method: 'DELETE',
         token: gateway.operator,
@@ -89,16 +89,16 @@ export const answers = (gateway: GatewayUnderTest) => {
       expect(gone).toMatchObject({ status: 204, body: undefined });
     });
 
-    describe('carry the trace on (W3C Trace Context)', () => {
+    describe('W3C Trace Context', () => {
       const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
       const parentId = '00f067aa0ba902b7';
-      const traced = async (traceparent: string, tracestate = 'rojo=1,congo=t61rcWkgMzE') => {
+      const callWithTrace = async (traceparent: string, tracestate = 'rojo=1,congo=t61rcWkgMzE') => {
         const answer = await gateway.call('/v1/things', { headers: { traceparent, tracestate } });
-        return { id: answer.headers.get('x-request-id'), context: seen.contexts.at(-1)! };
+        return { id: answer.headers.get('x-request-id'), context: demoState.contexts.at(-1)! };
       };
 
-      it.each(['00', '01', '02', '03'])('with its state, and the flags %s', async (flags) => {
-        const { id, context } = await traced(`00-${traceId}-${parentId}-${flags}`);
+      it.each(['00', '01', '02', '03'])('propagates trace id, tracestate and the flags %s', async (flags) => {
+        const { id, context } = await callWithTrace(`00-${traceId}-${parentId}-${flags}`);
         expect(id).toBe(traceId);
         expect(context.traceparent).toMatch(
           new RegExp(`^00-${traceId}-(?!${parentId})[0-9a-f]{16}-${flags}$`),
@@ -106,8 +106,8 @@ export const answers = (gateway: GatewayUnderTest) => {
         expect(context.tracestate).toBe('rojo=1,congo=t61rcWkgMzE');
       });
 
-      it('of a later version', async () => {
-        const { id, context } = await traced(`cc-${traceId}-${parentId}-01-more`);
+      it('accepts a later version', async () => {
+        const { id, context } = await callWithTrace(`cc-${traceId}-${parentId}-01-more`);
         expect(id).toBe(traceId);
         expect(context).toMatchObject({
           traceparent: expect.stringMatching(/^00-/),
@@ -119,28 +119,28 @@ export const answers = (gateway: GatewayUnderTest) => {
         `00-${'0'.repeat(32)}-${parentId}-01`,
         `00-${traceId}-${'0'.repeat(16)}-01`,
         `ff-${traceId}-${parentId}-01`,
-      ])('and begin a new one for %s', async (traceparent) => {
-        const { id, context } = await traced(traceparent);
+      ])('starts a new trace for %s', async (traceparent) => {
+        const { id, context } = await callWithTrace(traceparent);
         expect(id).toMatch(/^(?!0{32})[0-9a-f]{32}$/);
         expect(id).not.toBe(traceId);
         expect(context.traceparent).toContain(id);
         expect(context).not.toHaveProperty('tracestate');
       });
 
-      it('without a state that is malformed', async () => {
-        const { id, context } = await traced(`00-${traceId}-${parentId}-01`, 'Rojo=1');
+      it('drops a malformed tracestate', async () => {
+        const { id, context } = await callWithTrace(`00-${traceId}-${parentId}-01`, 'Rojo=1');
         expect(id).toBe(traceId);
         expect(context).not.toHaveProperty('tracestate');
       });
     });
 
-    it('answers HEAD like GET, without the body', async () => {
+    it('answers HEAD like GET, without a body', async () => {
       const answer = await gateway.call(`/v1/things/${id}`, { method: 'HEAD' });
       expect(answer).toMatchObject({ status: 200, body: undefined });
       expect(answer.headers.get('etag')).toBe('"3.ko"');
     });
 
-    it('shows its own numbers by route pattern', async () => {
+    it('exports metrics by route pattern', async () => {
       await gateway.call(`/v1/things/${id}`);
       const metrics = (await gateway.call('/metrics')).body as string;
       const counted = metrics.split('\n').filter((line) => line.startsWith('http_requests_seconds_count'));
@@ -153,37 +153,37 @@ export const answers = (gateway: GatewayUnderTest) => {
     const change = (headers: Record<string, string>, body: object = { text: 'new' }) =>
       gateway.call(`/v1/things/${id}`, { method: 'PATCH', token: gateway.merchant, headers, body });
 
-    it('is the version that is changed', async () => {
+    it('selects the version to change', async () => {
       const answer = await change({ 'if-match': '"3.ko"' });
       expect(answer).toMatchObject({ status: 200, body: { version: 4 } });
       expect(answer.headers.get('etag')).toBe('"4.ko"');
       expect((await change({ 'if-match': '"3"' })).status).toBe(200);
     });
 
-    it('loses the race with 412', async () => {
+    it('returns 412 if the version has changed', async () => {
       expectProblem(await change({ 'if-match': '"2"' }), 412, 'version-changed');
     });
 
-    it('is demanded', async () => {
+    it('is required', async () => {
       expectProblem(await change({}), 428, 'precondition-required');
     });
 
-    it.each(['*', '"2", "3.en"', '"x", "3.ko.br"', '"3.ko", W/"9"'])('holds for %s', async (value) => {
+    it.each(['*', '"2", "3.en"', '"x", "3.ko.br"', '"3.ko", W/"9"'])('matches %s', async (value) => {
       expect(await change({ 'if-match': value })).toMatchObject({ status: 200, body: { version: 4 } });
     });
 
     it.each(['W/"3"', 'W/"3.ko"', '"x"', '"1", "2"', '"3.ko-br"', '"99999999999"', '"0"'])(
-      'does not hold for %s',
+      'does not match %s',
       async (value) => {
         expectProblem(await change({ 'if-match': value }), 412, 'version-changed');
       },
     );
 
-    it.each(['3', '"3', '*, "3"', '"2" "3"'])('is malformed: %s', async (value) => {
+    it.each(['3', '"3', '*, "3"', '"2" "3"'])('is rejected if malformed: %s', async (value) => {
       expectProblem(await change({ 'if-match': value }), 400, 'invalid', 'If-Match');
     });
 
-    it('cannot come with the body', async () => {
+    it('cannot be combined with the same field in the body', async () => {
       expectProblem(
         await change({ 'if-match': '"3"' }, { text: 'x', version: 3 }),
         400,

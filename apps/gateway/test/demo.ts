@@ -13,8 +13,8 @@ import { Service } from '@jogakbo/service';
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
 
-/** A service that the gateway has never heard of: one route of every kind. */
-export const demo = service('demo', 'Things for the tests of the gateway.');
+/** A service with one route of every kind. The gateway learns its routes from announcements only. */
+export const demo = service('demo', 'Test routes for the gateway.');
 
 const Thing = z.object({ thingId: z.uuid(), text: z.string(), version: z.int() });
 
@@ -87,7 +87,7 @@ export const Inside = demo.query('inside', {
   output: z.object({ secret: z.string() }),
 });
 
-/** The same for everybody, and kept for a moment. */
+/** A cacheable response, the same for all callers. */
 export const GetCounter = demo.query('get-counter', {
   input: z.strictObject({ takes: z.int().default(0), note: z.string().max(5_000).optional() }),
   output: z.object({ count: z.int(), language: z.string(), note: z.string().optional() }),
@@ -100,7 +100,7 @@ export const CountUp = demo.command('count-up', {
   http: { route: 'POST /v1/counter', limit: '5/hour', memberLimit: '3/hour' },
   access: 'public',
 });
-/** Take as long as they are told. */
+/** Responds after `takes` milliseconds. */
 export const Browse = demo.query('browse', {
   input: z.strictObject({ takes: z.int() }),
   output: z.object({ done: z.boolean() }),
@@ -119,7 +119,7 @@ export const GetJobOutcome = demo.query('get-job-outcome', {
   input: z.strictObject({ jobId: z.uuid() }),
   output: z.object({ jobId: z.uuid(), status: z.string(), result: z.string().optional() }),
 });
-/** Says all that `get-job-outcome` must say. */
+/** Contains every field that `get-job-outcome` returns. */
 export const JobFinished = demo.event(
   'job-finished',
   z.object({ jobId: z.uuid(), status: z.literal('finished'), result: z.string(), cost: z.int() }),
@@ -128,13 +128,13 @@ export const JobFinished = demo.event(
 export const BeginJob = demo.command('begin-job', {
   input: z.strictObject({
     lines: z.array(z.strictObject({ quantity: z.int().min(1).max(9) })).min(1),
-    /** Milliseconds until it ends; undefined: never. */
+    /** Milliseconds until the job ends. Undefined: it never ends. */
     takes: z.int().optional(),
-    /** Whether its end is announced. */
+    /** True: no event is published when the job ends. */
     silent: z.boolean().optional(),
-    /** Whether its end shows nowhere but in the announcement. */
+    /** True: the end is published as an event only, and queries do not return it. */
     announcedOnly: z.boolean().optional(),
-    /** Whether the announcement tells all that can be asked. */
+    /** True: the event is `job-finished`, which contains the complete outcome. */
     told: z.boolean().optional(),
     token: z.string().optional(),
   }),
@@ -150,15 +150,15 @@ export const BeginJob = demo.command('begin-job', {
   access: 'member',
 });
 
-/** What the demo service remembers, and what the tests look at. */
-export const seen = {
+/** State of the demo service. Tests read and change it. */
+export const demoState = {
   keys: [] as Record<string, unknown>[],
   jobs: new Map<string, string>(),
   begun: [] as { key: string | undefined; input: unknown }[],
   contexts: [] as CallContext[],
   count: 0,
-  counterAsked: 0,
-  slow: 0,
+  counterCalls: 0,
+  slowCalls: 0,
 };
 
 @Controller()
@@ -167,7 +167,7 @@ export class DemoHandler {
 
   @Handles(ListThings)
   async list(body: Body<typeof ListThings>, { language, incoming }: MessageContext) {
-    seen.contexts.push(incoming.context);
+    demoState.contexts.push(incoming.context);
     return { seen: body, language };
   }
 
@@ -179,7 +179,7 @@ export class DemoHandler {
   @Handles(GetThing)
   async get({ thingId }: Body<typeof GetThing>, { language }: MessageContext) {
     if (thingId.endsWith('0')) throw platformRejection('not-found', 'there is no such thing');
-    // So long that it is compressed.
+    // 1,000 repetitions exceed the minimum size for compression.
     const times = thingId.endsWith('f') ? 1_000 : 1;
     return { thingId, text: hello[language].repeat(times), version: 3 };
   }
@@ -209,7 +209,7 @@ export class DemoHandler {
 
   @Handles(GetJwks)
   async jwks(_: Body<typeof GetJwks>) {
-    return { keys: seen.keys };
+    return { keys: demoState.keys };
   }
 
   @Handles(Fail)
@@ -220,27 +220,27 @@ export class DemoHandler {
 
   @Handles(GetCounter)
   async counter({ takes, note }: Body<typeof GetCounter>, { language }: MessageContext) {
-    seen.counterAsked += 1;
-    const { count } = seen;
+    demoState.counterCalls += 1;
+    const { count } = demoState;
     await sleep(takes);
     return { count, language, ...(note !== undefined && { note }) };
   }
 
   @Handles(CountUp)
   async countUp(_: Body<typeof CountUp>) {
-    return { count: (seen.count += 1) };
+    return { count: (demoState.count += 1) };
   }
 
   @Handles(Browse)
   async browse({ takes }: Body<typeof Browse>) {
-    seen.slow += 1;
+    demoState.slowCalls += 1;
     await sleep(takes);
     return { done: true };
   }
 
   @Handles(Buy)
   async buy({ takes }: Body<typeof Buy>) {
-    seen.slow += 1;
+    demoState.slowCalls += 1;
     await sleep(takes);
     return { done: true };
   }
@@ -252,7 +252,7 @@ export class DemoHandler {
 
   @Handles(GetJobOutcome)
   async outcome({ jobId }: Body<typeof GetJobOutcome>) {
-    const status = seen.jobs.get(jobId) ?? 'begun';
+    const status = demoState.jobs.get(jobId) ?? 'begun';
     return { jobId, status, ...(status === 'ended' && { result: 'done' }) };
   }
 
@@ -264,16 +264,16 @@ export class DemoHandler {
     if (token)
       throw BeginJob.reject('unknown-token', 'no such token', [{ path: 'token', message: 'unknown' }]);
     const jobId = crypto.randomUUID();
-    seen.begun.push({ key: incoming.idempotencyKey, input: { lines, takes } });
-    const end = async (): Promise<void> => {
-      if (!announcedOnly) seen.jobs.set(jobId, 'ended');
+    demoState.begun.push({ key: incoming.idempotencyKey, input: { lines, takes } });
+    const endJob = async (): Promise<void> => {
+      if (!announcedOnly) demoState.jobs.set(jobId, 'ended');
       const finished = { jobId, status: 'finished', result: 'as told', cost: 7 };
       if (told) this.client.emit(JobFinished.name, finished).subscribe();
       else if (!silent) this.client.emit(JobEnded.name, { jobId }).subscribe();
     };
-    // At once: the event is then heard before the reply.
-    if (takes === 0) await end();
-    else if (takes !== undefined) setTimeout(() => void end(), takes).unref();
+    // Published before the reply, so the gateway receives the event first.
+    if (takes === 0) await endJob();
+    else if (takes !== undefined) setTimeout(() => void endJob(), takes).unref();
     return { jobId, status: 'begun' };
   }
 }
@@ -283,8 +283,8 @@ const hello: Record<Language, string> = { ko: '안녕', en: 'hello' };
 @Service({ contract: demo, handlers: [DemoHandler] })
 export class DemoModule {}
 
-/** A second service, to come up while the gateway runs. */
-export const late = service('late', 'Comes later.');
+/** A second service, started while the gateway runs. */
+export const late = service('late', 'Starts later.');
 export const GetLate = late.query('get-late', {
   input: z.strictObject({}),
   output: z.object({ here: z.boolean() }),

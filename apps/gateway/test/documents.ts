@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { type GatewayUnderTest } from './gateway-under-test.ts';
 
-export const documents = (gateway: GatewayUnderTest) =>
+export const testDocuments = (gateway: GatewayUnderTest) =>
   describe('documents', () => {
-    it('describe every route that is announced, and nothing else', async () => {
+    it('describe all announced routes and no others', async () => {
       const { status, headers, body } = await gateway.call('/openapi.json');
       expect({ status, version: body.openapi }).toEqual({ status: 200, version: '3.1.0' });
       expect(headers.get('content-type')).toContain('application/json');
@@ -19,7 +19,7 @@ export const documents = (gateway: GatewayUnderTest) =>
       expect(bus.channels).toHaveProperty(['demo.job-ended']);
     });
 
-    it('are not sent again to whoever has them', async () => {
+    it('return 304 if the ETag matches', async () => {
       for (const path of ['/openapi.json', '/asyncapi.json']) {
         const etag = (await gateway.call(path)).headers.get('etag')!;
         const again = await gateway.call(path, { headers: { 'if-none-match': etag } });
@@ -28,7 +28,7 @@ export const documents = (gateway: GatewayUnderTest) =>
       }
     });
 
-    it('are named at the root, for browsers in a page and for programs in JSON', async () => {
+    it('are linked from the root, as HTML for browsers and as JSON for other clients', async () => {
       const browser = { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
       const page = await gateway.call('/', { headers: browser });
       expect({ status: page.status, vary: page.headers.get('vary') }).toEqual({
@@ -48,7 +48,7 @@ export const documents = (gateway: GatewayUnderTest) =>
       expect((await gateway.call('/', { method: 'POST' })).status).toBe(404);
     });
 
-    it('come with a page that runs nothing from elsewhere', async () => {
+    it('have a page that loads no scripts from other origins', async () => {
       const { status, headers, body } = await gateway.call('/docs');
       expect(status).toBe(200);
       expect(headers.get('content-type')).toContain('text/html');

@@ -4,32 +4,35 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunningService } from '@jogakbo/service';
 import { eventually } from '@jogakbo/testing';
 import { Agent, request } from 'undici';
-import { seen } from './demo.ts';
+import { demoState } from './demo.ts';
 import { GatewayUnderTest } from './gateway-under-test.ts';
 
-describe('the end of a gateway', () => {
+describe('gateway shutdown', () => {
   const gateway = new GatewayUnderTest();
   let other: RunningService;
   beforeAll(async () => {
-    await gateway.open({ DRAIN_DELAY: '0.5', REQUEST_TIMEOUT: '5000' });
+    await gateway.start({ DRAIN_DELAY: '0.5', REQUEST_TIMEOUT: '5000' });
     other = await gateway.service.startAnother();
     await eventually(async () => (await fetch(`${other.url}/health/ready`)).status === 200);
   });
-  afterAll(() => gateway.close());
+  afterAll(() => gateway.stop());
 
-  it('is announced by its readiness, answers what is at hand, and leaves no connection', async () => {
+  it('fails readiness first, completes open requests and closes all connections', async () => {
     const agent = new Agent({ connections: 1 });
     const { port } = new URL(other.url);
-    // Neither a connection that never asked, nor one that asks half, holds up the end.
+    // Idle connections and incomplete requests do not delay the shutdown.
     const idle = connect(Number(port), '127.0.0.1').on('error', () => {});
-    const half = connect(Number(port), '127.0.0.1', () => half.write('GET /v1')).on('error', () => {});
-    const before = seen.slow;
+    const incomplete = connect(Number(port), '127.0.0.1', () => incomplete.write('GET /v1')).on(
+      'error',
+      () => {},
+    );
+    const before = demoState.slowCalls;
     const token = gateway.member;
     const slow = request(`${other.url}/v1/slow`, {
       ...{ dispatcher: agent, method: 'POST', body: '{"takes":1500}' },
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     });
-    const waits = fetch(`${other.url}/v1/jobs`, {
+    const waiting = fetch(`${other.url}/v1/jobs`, {
       method: 'POST',
       headers: {
         ...{ authorization: `Bearer ${token}`, 'content-type': 'application/json' },
@@ -37,8 +40,8 @@ describe('the end of a gateway', () => {
       },
       body: JSON.stringify({ lines: [{ quantity: 1 }] }),
     });
-    await eventually(() => seen.slow === before + 1);
-    await eventually(() => seen.begun.some(({ key }) => key === 'drain'));
+    await eventually(() => demoState.slowCalls === before + 1);
+    await eventually(() => demoState.begun.some(({ key }) => key === 'drain'));
 
     const startedAt = performance.now();
     const stopped = other.stop();
@@ -54,12 +57,12 @@ describe('the end of a gateway', () => {
     expect(answer.headers['connection']).toBe('close');
     expect(await answer.body.json()).toEqual({ done: true });
     await expect(fetch(`${other.url}/v1/things`)).rejects.toThrow();
-    const began = await waits;
-    expect(began.status).toBe(202);
+    const begun = await waiting;
+    expect(begun.status).toBe(202);
     await stopped;
     expect(performance.now() - startedAt).toBeLessThan(6_000);
     await agent.close();
     idle.destroy();
-    half.destroy();
+    incomplete.destroy();
   });
 });

@@ -10,28 +10,34 @@ import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
 const input = z.strictObject({ q: z.string(), how: z.enum(['refuse', 'hang']).optional() });
 const output = z.object({ from: z.string(), degraded: z.boolean().optional() });
-const said = (route: `GET /${string}`, more: object) => ({
+const createOptions = (route: `GET /${string}`, more: object) => ({
   ...{ input, output, access: 'public' as const },
   http: { route, ...more },
 });
 
-const finder = service('finder', 'Is away now and then.');
+const finder = service('finder', 'Is unavailable at times.');
 const Find = finder.query('find', {
-  ...said('GET /v1/find', { fallback: { query: 'shelf.look' } }),
+  ...createOptions('GET /v1/find', { fallback: { query: 'shelf.look' } }),
   rejections: { shy: 422 },
 });
 const Suggest = finder.query(
   'suggest',
-  said('GET /v1/suggest', { fallback: { answer: { from: 'nobody', degraded: true } } }),
+  createOptions('GET /v1/suggest', { fallback: { answer: { from: 'default', degraded: true } } }),
 );
-const Price = finder.query('price', said('GET /v1/price', { cache: { maxAge: 1, staleIfError: 60 } }));
-/** Wants what the shelf tells nobody. */
-const Steal = finder.query('steal', said('GET /v1/steal', { fallback: { query: 'shelf.secret' } }));
+const Price = finder.query(
+  'price',
+  createOptions('GET /v1/price', { cache: { maxAge: 1, staleIfError: 60 } }),
+);
+/** Names a fallback that does not declare `standsInFor` for this query. */
+const Undeclared = finder.query(
+  'steal',
+  createOptions('GET /v1/steal', { fallback: { query: 'shelf.secret' } }),
+);
 const shelf = service('shelf');
 const Look = shelf.query('look', { input, output, standsInFor: 'finder.find' });
 const Secret = shelf.query('secret', { input, output });
 
-let asked = 0;
+let priceCalls = 0;
 
 @Controller()
 class FinderHandler {
@@ -49,11 +55,11 @@ class FinderHandler {
 
   @Handles(Price)
   async price({ q }: Body<typeof Price>) {
-    return { from: `${q} ${(asked += 1)}` };
+    return { from: `${q} ${(priceCalls += 1)}` };
   }
 
-  @Handles(Steal)
-  async steal(_: Body<typeof Steal>) {
+  @Handles(Undeclared)
+  async undeclared(_: Body<typeof Undeclared>) {
     return { from: 'finder' };
   }
 }
@@ -76,18 +82,18 @@ class FinderModule {}
 @Service({ contract: shelf, handlers: [ShelfHandler] })
 class ShelfModule {}
 
-describe('while a service is away', () => {
+describe('while a service is unavailable', () => {
   const gateway = new GatewayUnderTest();
   let [running, other]: (RunningService | undefined)[] = [];
   const get = async (path: string, token?: string, headers: Record<string, string> = {}) =>
     gateway.call(`/v1/${path}`, { ...(token && { token }), headers });
-  const isBack = () => eventually(async () => (await get('find?q=x')).body.from === 'finder');
+  const waitForFinder = () => eventually(async () => (await get('find?q=x')).body.from === 'finder');
 
   beforeAll(async () => {
-    await gateway.open();
-    other = await gateway.run(ShelfModule);
-    running = await gateway.run(FinderModule);
-    await isBack();
+    await gateway.start();
+    other = await gateway.startService(ShelfModule);
+    running = await gateway.startService(FinderModule);
+    await waitForFinder();
     await get('price?q=known');
     await get('price?q=mine', gateway.member);
     await running.stop();
@@ -95,29 +101,29 @@ describe('while a service is away', () => {
   afterAll(async () => {
     await running?.stop();
     await other?.stop();
-    await gateway.close();
+    await gateway.stop();
   });
 
-  it('its fallback answers, or what its contract says once and for all', async () => {
+  it('the gateway returns its fallback: another query, or the fixed answer of the contract', async () => {
     expect(await get('find?q=cup')).toMatchObject({
       status: 200,
       body: { from: 'shelf: cup', degraded: true },
     });
-    expect((await get('suggest?q=c')).body).toEqual({ from: 'nobody', degraded: true });
+    expect((await get('suggest?q=c')).body).toEqual({ from: 'default', degraded: true });
     expect((await get('find?q=cup', gateway.member)).status).toBe(200);
     expectProblem(await get('find?wrong=1'), 400, 'invalid');
   });
 
-  it('nothing is asked that does not stand in for it', async () => {
+  it('a query that does not declare standsInFor is not used as a fallback', async () => {
     expectProblem(await get('steal?q=x'), 503, 'unavailable');
   });
 
-  it('what was known is given, and says how old it is; what was not is unavailable', async () => {
+  it('cached responses are returned with their age, and others are unavailable', async () => {
     await eventually(async () => (await get('price?q=known')).headers.has('cache-status'));
-    const old = await get('price?q=known');
-    expect(old).toMatchObject({ status: 200, body: { from: expect.stringContaining('known') } });
-    expect(old.headers.get('cache-status')).toMatch(/^jogakbo; hit; ttl=-\d+; detail=stale-if-error$/);
-    expect(Number(old.headers.get('age'))).toBeGreaterThanOrEqual(1);
+    const stale = await get('price?q=known');
+    expect(stale).toMatchObject({ status: 200, body: { from: expect.stringContaining('known') } });
+    expect(stale.headers.get('cache-status')).toMatch(/^jogakbo; hit; ttl=-\d+; detail=stale-if-error$/);
+    expect(Number(stale.headers.get('age'))).toBeGreaterThanOrEqual(1);
     const mine = await get('price?q=mine', gateway.merchant);
     expect(mine).toMatchObject({ status: 200, body: { from: expect.stringContaining('mine') } });
     expect(mine.headers.get('cache-status')).toContain('stale');
@@ -126,7 +132,7 @@ describe('while a service is away', () => {
     expectProblem(await get('price?q=known', undefined, { 'cache-control': 'no-cache' }), 503, 'unavailable');
   });
 
-  it('all this is counted', async () => {
+  it('degraded responses are counted', async () => {
     const { body } = await gateway.call('/metrics');
     for (const [route, how] of [
       ['/v1/find', 'fallback'],
@@ -138,9 +144,9 @@ describe('while a service is away', () => {
       );
   });
 
-  it('and all is as before when it is back', async () => {
-    running = await gateway.run(FinderModule);
-    await isBack();
+  it('fresh responses return once the service is back', async () => {
+    running = await gateway.startService(FinderModule);
+    await waitForFinder();
     const fresh = await get('price?q=known');
     expect(fresh.headers.has('cache-status')).toBe(false);
     expect(fresh.headers.get('age')).toBe('0');

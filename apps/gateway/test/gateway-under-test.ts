@@ -1,20 +1,20 @@
 import { connect } from 'node:net';
 import { expect } from '@jest/globals';
-import { Readiness, start, type RunningService } from '@jogakbo/service';
+import { Readiness, start as startModule, type RunningService } from '@jogakbo/service';
 import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { configure, httpOptions } from '../src/http-listener.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
-import { DemoModule, seen } from './demo.ts';
-import { issuer, signer, type Signer } from './signer.ts';
+import { DemoModule, demoState } from './demo.ts';
+import { createSigner, issuer, type Signer } from './signer.ts';
 import { StubbedIdentity } from './stubbed-identity.ts';
 
 export const id = '0190a5a0-0000-7000-8000-000000000001';
 export const json = { 'content-type': 'application/json' };
 
-export interface Answer {
+export interface GatewayResponse {
   status: number;
   headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what came over the wire
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- JSON of any shape
   body: any;
 }
 
@@ -25,26 +25,26 @@ interface Call {
   body?: unknown;
 }
 
-/** The gateway with the demo service behind it, as a client meets it. */
+/** A gateway and the demo service. Tests call it over HTTP as clients. */
 export class GatewayUnderTest {
   service!: ServiceUnderTest;
-  /** Tells the gateway which tokens are revoked. */
+  /** Reports revoked tokens to the gateway. */
   identity!: StubbedIdentity;
   key!: Signer;
-  /** Access tokens of those who have these roles. */
+  /** Access tokens, one per role. */
   member!: string;
   merchant!: string;
   operator!: string;
-  /** What it said of a route before anybody announced one. */
-  whileLearning!: Answer;
+  /** The response for a route before the first announcement. */
+  beforeAnnouncements!: GatewayResponse;
   #demo?: RunningService;
   #begun = 0;
 
   /**
-   * @param environment settings of the gateway beside those that every suite has
-   * @param options `withoutIdentity`: until `stubIdentity` is called
+   * @param environment settings of the gateway in addition to the defaults of all suites
+   * @param options `withoutIdentity`: identity is missing until `stubIdentity` is called
    */
-  async open(environment: NodeJS.ProcessEnv = {}, { withoutIdentity = false } = {}): Promise<void> {
+  async start(environment: NodeJS.ProcessEnv = {}, { withoutIdentity = false } = {}): Promise<void> {
     this.service = await ServiceUnderTest.start(
       GatewayModule,
       {
@@ -58,24 +58,24 @@ export class GatewayUnderTest {
       { fastify: httpOptions, configure },
     );
     expect((await this.call('/health/ready')).status).toBe(503);
-    this.whileLearning = await this.call('/v1/things');
-    this.key = await signer('k1');
-    seen.keys = [this.key.publicKey];
+    this.beforeAnnouncements = await this.call('/v1/things');
+    this.key = await createSigner('k1');
+    demoState.keys = [this.key.publicKey];
     if (!withoutIdentity) await this.stubIdentity();
-    await this.serveDemo(withoutIdentity ? '/v1/things' : '/health/ready');
+    await this.startDemo(withoutIdentity ? '/v1/things' : '/health/ready');
     await eventually(async () => (await this.call('/v1/nothing')).status === 404);
     this.member = await this.key.sign();
     this.merchant = await this.key.sign({ sub: 'm-2', roles: ['member', 'merchant'] });
     this.operator = await this.key.sign({ sub: 'm-3', roles: ['operator'] });
   }
 
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     await this.stopDemo();
     await this.service?.stop();
   }
 
-  run(module: typeof DemoModule): Promise<RunningService> {
-    return start(module, {
+  startService(module: typeof DemoModule): Promise<RunningService> {
+    return startModule(module, {
       environment: { RABBITMQ_URL: this.service.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '0.2' },
       configure: (app) => app.get(Readiness).simulate('demo-provider'),
     });
@@ -85,8 +85,8 @@ export class GatewayUnderTest {
     this.identity = await StubbedIdentity.start(this.service);
   }
 
-  async serveDemo(until = '/health/ready'): Promise<void> {
-    this.#demo = await this.run(DemoModule);
+  async startDemo(until = '/health/ready'): Promise<void> {
+    this.#demo = await this.startService(DemoModule);
     await eventually(async () => (await this.call(until)).status === 200);
   }
 
@@ -94,7 +94,7 @@ export class GatewayUnderTest {
     await this.#demo?.stop();
   }
 
-  async call(path: string, options: Call = {}): Promise<Answer> {
+  async call(path: string, options: Call = {}): Promise<GatewayResponse> {
     const { method = options.body === undefined ? 'GET' : 'POST', token, body } = options;
     const response = await fetch(this.service.url + path, {
       method,
@@ -106,11 +106,15 @@ export class GatewayUnderTest {
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: text ? tryJson(text) : undefined };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text ? parseJsonOrText(text) : undefined,
+    };
   }
 
-  /** Begins a job, each under a key of its own. */
-  begin(body: object, headers: Record<string, string> = {}): Promise<Answer> {
+  /** Begins a job with a new idempotency key. */
+  beginJob(body: object, headers: Record<string, string> = {}): Promise<GatewayResponse> {
     return this.call('/v1/jobs', {
       token: this.member,
       body: { lines: [{ quantity: 1 }], ...body },
@@ -118,8 +122,8 @@ export class GatewayUnderTest {
     });
   }
 
-  /** For what fetch would not send. */
-  raw(text: string | Buffer): Promise<string> {
+  /** Sends bytes that `fetch` cannot send. */
+  sendRaw(text: string | Buffer): Promise<string> {
     const { port } = new URL(this.service.url);
     return new Promise((resolve, reject) => {
       const socket = connect(Number(port), '127.0.0.1', () => socket.write(text));
@@ -133,7 +137,7 @@ export class GatewayUnderTest {
   }
 }
 
-function tryJson(text: string): unknown {
+function parseJsonOrText(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -141,8 +145,8 @@ function tryJson(text: string): unknown {
   }
 }
 
-/** Every error looks like this, wherever it came from. */
-export function expectProblem(answer: Answer, status: number, code: string, field?: string): void {
+/** Asserts the common form of all error responses. */
+export function expectProblem(answer: GatewayResponse, status: number, code: string, field?: string): void {
   expect({ status: answer.status, body: answer.body }).toMatchObject({
     status,
     body: { status, code, type: `/problems/${code}`, title: expect.any(String) },

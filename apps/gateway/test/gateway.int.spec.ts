@@ -1,41 +1,41 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
-import { access } from './access.ts';
-import { answers } from './answers.ts';
-import { badInput } from './bad-input.ts';
-import { documents } from './documents.ts';
+import { testAccess } from './access.ts';
+import { testResponses } from './answers.ts';
+import { testBadInput } from './bad-input.ts';
+import { testDocuments } from './documents.ts';
 import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
-import { hostileAnnouncements } from './hostile-announcements.ts';
-import { httpSyntax } from './http-syntax.ts';
-import { routes } from './routes.ts';
-import { waiting } from './waiting.ts';
+import { testHostileAnnouncements } from './hostile-announcements.ts';
+import { testHttpSyntax } from './http-syntax.ts';
+import { testRoutes } from './routes.ts';
+import { testWaiting } from './waiting.ts';
 
 describe('gateway', () => {
   const gateway = new GatewayUnderTest();
-  beforeAll(() => gateway.open());
-  afterAll(() => gateway.close());
+  beforeAll(() => gateway.start());
+  afterAll(() => gateway.stop());
 
-  answers(gateway);
-  access(gateway);
-  badInput(gateway);
-  httpSyntax(gateway);
-  routes(gateway);
-  waiting(gateway);
-  documents(gateway);
-  hostileAnnouncements(gateway);
+  testResponses(gateway);
+  testAccess(gateway);
+  testBadInput(gateway);
+  testHttpSyntax(gateway);
+  testRoutes(gateway);
+  testWaiting(gateway);
+  testDocuments(gateway);
+  testHostileAnnouncements(gateway);
 
-  it('names what services only simulate in every answer, as long as they run', async () => {
+  it('lists simulated dependencies of running services in every response', async () => {
     for (const path of ['/v1/things', '/v1/nothing', '/health/ready', '/openapi.json'])
       expect((await gateway.call(path)).headers.get('x-simulated')).toBe('demo-provider');
   });
 
-  it('is not ready when a route that it must have is gone', async () => {
+  it('is not ready if a required route is missing', async () => {
     await gateway.stopDemo();
     await eventually(async () => !(await gateway.call('/health/live')).headers.has('x-simulated'));
     const answer = await gateway.call('/health/ready');
     expect(answer.status).toBe(503);
     expect(answer.body.error.routes.reason).toContain('POST /v1/jobs');
     expectProblem(await gateway.call('/v1/things'), 503, 'unavailable');
-    await gateway.serveDemo();
+    await gateway.startDemo();
   });
 });

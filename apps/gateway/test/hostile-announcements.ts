@@ -7,13 +7,13 @@ import type { GatewayUnderTest } from './gateway-under-test.ts';
 
 const Announced = service('instances').event('announced', z.any());
 
-const nest = (depth: number): object =>
-  depth === 0 ? {} : { type: 'object', properties: { a: nest(depth - 1) } };
+const nestSchema = (depth: number): object =>
+  depth === 0 ? {} : { type: 'object', properties: { a: nestSchema(depth - 1) } };
 
-/** What a service may announce of itself in order to stop the gateway, or to freeze what it knows of others. */
-export const hostileAnnouncements = (gateway: GatewayUnderTest) =>
-  describe('an announcement that no contract could make', () => {
-    const request = (name: string, path: string, more: object = {}, http: object = {}) => ({
+/** Announcements that try to stop the gateway, or to block updates of its route table. */
+export const testHostileAnnouncements = (gateway: GatewayUnderTest) =>
+  describe('an invalid announcement', () => {
+    const createRequest = (name: string, path: string, more: object = {}, http: object = {}) => ({
       ...{ name, kind: 'query', description: '', input: { type: 'object' }, output: { type: 'object' } },
       ...{ rejections: {}, idempotency: 'none', access: 'public' },
       http: { method: 'GET', path, parameters: [], status: 200, ...http },
@@ -28,26 +28,26 @@ export const hostileAnnouncements = (gateway: GatewayUnderTest) =>
           ...more,
         }),
       );
-    const document = async (path: string): Promise<number> => (await gateway.call(path)).status;
+    const getStatus = async (path: string): Promise<number> => (await gateway.call(path)).status;
 
     it.each<[string, object, object]>([
-      ['a list of required fields that is none', { output: { required: 5 } }, { fallback: { answer: {} } }],
-      ['fields that are none', { input: { properties: 'x' } }, {}],
-      ['a schema within a schema that is none', { output: { properties: { a: { items: 5 } } } }, {}],
-      ['a deep schema', { output: nest(40) }, {}],
-      ['a very deep schema', { output: nest(2_000) }, {}],
-      ['a deep answer', {}, { fallback: { answer: { a: nest(40) } } }],
-      ['a status that is none', {}, { status: 101 }],
-      ['a rejection with a status that is none', { rejections: { no: 101 } }, {}],
-    ])('costs the others nothing: %s', async (what, more, http) => {
+      ['required fields that are not a list', { output: { required: 5 } }, { fallback: { answer: {} } }],
+      ['properties that are not an object', { input: { properties: 'x' } }, {}],
+      ['a nested schema that is not a schema', { output: { properties: { a: { items: 5 } } } }, {}],
+      ['a deep schema', { output: nestSchema(40) }, {}],
+      ['a very deep schema', { output: nestSchema(2_000) }, {}],
+      ['a deep fallback answer', {}, { fallback: { answer: { a: nestSchema(40) } } }],
+      ['an invalid status', {}, { status: 101 }],
+      ['a rejection with an invalid status', { rejections: { no: 101 } }, {}],
+    ])('does not affect other services: %s', async (what, more, http) => {
       const [evil, good] = [`evil${randomUUID().slice(-12)}`, `good${randomUUID().slice(-12)}`];
-      await announce(evil, [request(`${evil}.get`, `/v1/${evil}`, more, http)]);
-      // It falls silent at once: the gateway notices by its clock, and builds its table anew.
+      await announce(evil, [createRequest(`${evil}.get`, `/v1/${evil}`, more, http)]);
+      // No more heartbeats follow. The gateway detects the timeout and rebuilds its route table.
       await announce(evil, []);
-      await announce(good, [request(`${good}.get`, `/v1/${good}`)]);
+      await announce(good, [createRequest(`${good}.get`, `/v1/${good}`)]);
       await eventually(async () => (await gateway.call(`/v1/${good}`)).status === 503);
       expect((await gateway.call(`/v1/${evil}`)).status).toBe(404);
-      expect([await document('/openapi.json'), await document('/asyncapi.json'), what]).toEqual([
+      expect([await getStatus('/openapi.json'), await getStatus('/asyncapi.json'), what]).toEqual([
         200,
         200,
         what,

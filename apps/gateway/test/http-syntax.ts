@@ -1,15 +1,15 @@
 import { describe, expect, it } from '@jest/globals';
 import { type GatewayUnderTest, id } from './gateway-under-test.ts';
 
-/** RFC 9110 and RFC 9112, byte by byte. */
-export const httpSyntax = (gateway: GatewayUnderTest) =>
+/** Tests of RFC 9110 and RFC 9112 on raw bytes. */
+export const testHttpSyntax = (gateway: GatewayUnderTest) =>
   describe('HTTP/1.1', () => {
     const close = 'Connection: close\r\n';
     const get = (target: string, host = 'Host: x\r\n') => `GET ${target} HTTP/1.1\r\n${host}${close}\r\n`;
     const post = (headers: string, body = '{}', path = '/v1/failures') =>
       `POST ${path} HTTP/1.1\r\nHost: x\r\n${close}Content-Type: application/json\r\n${headers}` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
-    /** Every answer has a date, and every refusal is a problem. */
+    /** Asserts one response with a Date header. Errors must be problem documents (RFC 9457). */
     const expectAnswer = (answer: string, status: number) => {
       expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
       expect(answer).toMatch(/\r\ndate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n/i);
@@ -31,9 +31,9 @@ export const httpSyntax = (gateway: GatewayUnderTest) =>
       ['Host: x, y\r\n'.replace(',', '\\')],
       ['Host: %zz\r\n'],
       [''],
-    ])('refuses %j', async (host) => {
+    ])('rejects %j', async (host) => {
       for (const path of ['/v1/things', '/health/live', '/nothing'])
-        expectAnswer(await gateway.raw(get(path, host)), 400);
+        expectAnswer(await gateway.sendRaw(get(path, host)), 400);
     });
 
     it.each([
@@ -44,12 +44,12 @@ export const httpSyntax = (gateway: GatewayUnderTest) =>
       'Host: [::1]:8080',
       'Host: shop.example',
       'Host: a%20b',
-    ])('takes %j', async (host) => {
-      expectAnswer(await gateway.raw(get('/v1/things', `${host}\r\n`)), 200);
+    ])('accepts %j', async (host) => {
+      expectAnswer(await gateway.sendRaw(get('/v1/things', `${host}\r\n`)), 200);
     });
 
-    it('lets HTTP/1.0 leave the host out', async () => {
-      expectAnswer(await gateway.raw('GET /v1/things HTTP/1.0\r\n\r\n'), 200);
+    it('accepts HTTP/1.0 requests without a Host header', async () => {
+      expectAnswer(await gateway.sendRaw('GET /v1/things HTTP/1.0\r\n\r\n'), 200);
     });
 
     it.each([
@@ -70,7 +70,7 @@ export const httpSyntax = (gateway: GatewayUnderTest) =>
       ['GET * HTTP/1.1', 400],
       ['GET v1/things HTTP/1.1', 400],
     ])('answers the request line %j with %i', async (line, status) => {
-      expectAnswer(await gateway.raw(`${line}\r\nHost: x\r\n${close}\r\n`), status);
+      expectAnswer(await gateway.sendRaw(`${line}\r\nHost: x\r\n${close}\r\n`), status);
     });
 
     it.each([
@@ -88,16 +88,16 @@ export const httpSyntax = (gateway: GatewayUnderTest) =>
       'http://x/v1/../v1/things',
       '/v1/things/..?a=b',
       '/../health/live',
-    ])('refuses the segments . and .. in %j', async (target) => {
-      const answer = await gateway.raw(get(target));
+    ])('rejects the path segments . and .. in %j', async (target) => {
+      const answer = await gateway.sendRaw(get(target));
       expectAnswer(answer, 400);
       expect(answer).toContain('invalid-url');
     });
 
     it.each(['/docs?next=../a', '/docs?next=/../a', '/.well-known/gateway-jwks.json'])(
-      'takes the dots of %j',
+      'accepts the dots in %j',
       async (target) => {
-        expectAnswer(await gateway.raw(get(target)), 200);
+        expectAnswer(await gateway.sendRaw(get(target)), 200);
       },
     );
 
@@ -108,23 +108,23 @@ export const httpSyntax = (gateway: GatewayUnderTest) =>
       ['identity', 501],
       ['chunked, chunked', 400],
       ['chunked, gzip', 400],
-    ])('answers the transfer coding %j with %i, and closes', async (coding, status) => {
-      const answer = await gateway.raw(
+    ])('answers the transfer coding %j with %i and closes the connection', async (coding, status) => {
+      const answer = await gateway.sendRaw(
         'POST /v1/failures HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n' +
           `Transfer-Encoding: ${coding}\r\n\r\n0\r\n\r\nGET /v1/things HTTP/1.1\r\nHost: x\r\n\r\n`,
       );
       expectAnswer(answer, status);
     });
 
-    it('refuses a transfer coding of HTTP/1.0', async () => {
-      const answer = await gateway.raw(
+    it('rejects a transfer coding in HTTP/1.0', async () => {
+      const answer = await gateway.sendRaw(
         'POST /v1/failures HTTP/1.0\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       );
       expectAnswer(answer, 400);
     });
 
     it('answers OPTIONS *', async () => {
-      const answer = await gateway.raw(`OPTIONS * HTTP/1.1\r\nHost: x\r\n${close}\r\n`);
+      const answer = await gateway.sendRaw(`OPTIONS * HTTP/1.1\r\nHost: x\r\n${close}\r\n`);
       expectAnswer(answer, 204);
       expect(answer).toMatch(/\r\nallow: GET, HEAD, POST/i);
     });
@@ -147,16 +147,16 @@ export const httpSyntax = (gateway: GatewayUnderTest) =>
       ['/v1/owned/%ff', 400],
       ['/v1/things?name=\u00c3\u00a9', 400],
     ])('answers the target %j with %i', async (target, status) => {
-      expectAnswer(await gateway.raw(get(target)), status);
+      expectAnswer(await gateway.sendRaw(get(target)), status);
     });
 
-    it('reads no compressed body', async () => {
+    it('rejects compressed bodies', async () => {
       for (const coding of ['gzip', 'br', 'GZIP', 'identity, gzip']) {
-        const answer = await gateway.raw(post(`Content-Encoding: ${coding}\r\n`));
+        const answer = await gateway.sendRaw(post(`Content-Encoding: ${coding}\r\n`));
         expectAnswer(answer, 415);
         expect(answer).toMatch(/\r\naccept-encoding: identity\r\n/i);
       }
-      expectAnswer(await gateway.raw(post('Content-Encoding: identity\r\n', '{"x":1}')), 400);
+      expectAnswer(await gateway.sendRaw(post('Content-Encoding: identity\r\n', '{"x":1}')), 400);
     });
 
     describe('with Expect: 100-continue', () => {
@@ -175,30 +175,30 @@ export const httpSyntax = (gateway: GatewayUnderTest) =>
           '/v1/jobs',
         ],
         ['no Idempotency-Key', 400, 'signed in\r\nContent-Length: 9\r\n', '/v1/jobs'],
-      ])('asks for no body where the refusal is known: %s', async (_, status, headers, path) => {
-        const answer = await gateway.raw(expecting(headers.replace('signed in\r\n', signedIn()), path));
+      ])('rejects without requesting the body: %s', async (_, status, headers, path) => {
+        const answer = await gateway.sendRaw(expecting(headers.replace('signed in\r\n', signedIn()), path));
         expectAnswer(answer, status);
         expect(answer).toMatch(/\r\nconnection: close\r\n/i);
       });
 
-      it('asks for the body otherwise, and reads it', async () => {
+      it('sends 100 Continue and reads the body', async () => {
         const body = JSON.stringify({ lines: [{ quantity: 1 }] });
         const key = 'Idempotency-Key: continued\r\n';
-        const answer = await gateway.raw(
+        const answer = await gateway.sendRaw(
           expecting(`${signedIn()}${key}${close}Content-Length: ${body.length}\r\n`) + body,
         );
         expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 202 /);
       });
 
-      it('meets no other expectation', async () => {
-        const answer = await gateway.raw(
+      it('rejects other expectations', async () => {
+        const answer = await gateway.sendRaw(
           `GET /v1/things HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n${close}\r\n`,
         );
         expectAnswer(answer, 417);
       });
     });
 
-    it('evaluates If-Match on a read', async () => {
+    it('evaluates If-Match on GET requests', async () => {
       const read = (condition: string) =>
         gateway.call(`/v1/things/${id}`, { headers: { 'if-match': condition } });
       for (const condition of ['"3.ko"', '"1", "3.ko"', '*'])

@@ -1,72 +1,72 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { eventually } from '@jogakbo/testing';
 import { GatewaySettings } from '../src/settings.ts';
-import { seen } from './demo.ts';
+import { demoState } from './demo.ts';
 import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
-/** Those who ask the same at the same time would be one. */
-const alone = { headers: { 'cache-control': 'no-cache' } };
+/** Disables request coalescing: identical concurrent reads would otherwise become one. */
+const noCache = { headers: { 'cache-control': 'no-cache' } };
 
-/** So many are let in: of browsing 6, of what is between 8, of buying all. */
-const most = 10;
+/** Requests in flight: browsing is admitted up to 6, other reads up to 8, buying up to all 10. */
+const maxInFlight = 10;
 
-describe('too much to do', () => {
+describe('load shedding', () => {
   const gateway = new GatewayUnderTest();
-  beforeAll(() => gateway.open({ MAX_IN_FLIGHT: String(most) }));
-  afterAll(() => gateway.close());
+  beforeAll(() => gateway.start({ MAX_IN_FLIGHT: String(maxInFlight) }));
+  afterAll(() => gateway.stop());
 
-  const browse = (takes: number) => gateway.call(`/v1/slow?takes=${takes}`, alone);
+  const browse = (takes: number) => gateway.call(`/v1/slow?takes=${takes}`, noCache);
   const buy = (takes: number) => gateway.call('/v1/slow', { token: gateway.member, body: { takes } });
 
-  it('refuses browsing first, then reading, and buying last; each at once', async () => {
-    const before = seen.slow;
+  it('rejects browsing first, then reading, then buying, without delay', async () => {
+    const before = demoState.slowCalls;
     const browsing = Array.from({ length: 6 }, () => browse(700));
-    await eventually(() => seen.slow === before + 6);
+    await eventually(() => demoState.slowCalls === before + 6);
     const startedAt = performance.now();
-    const refused = await browse(0);
+    const rejected = await browse(0);
     expect(performance.now() - startedAt).toBeLessThan(50);
-    expectProblem(refused, 503, 'overloaded');
-    expect(refused.headers.get('retry-after')).toBe('1');
+    expectProblem(rejected, 503, 'overloaded');
+    expect(rejected.headers.get('retry-after')).toBe('1');
     expect((await gateway.call('/v1/me', { token: gateway.member })).status).toBe(200);
 
     const buying = Array.from({ length: 2 }, () => buy(500));
-    await eventually(() => seen.slow === before + 8);
+    await eventually(() => demoState.slowCalls === before + 8);
     expectProblem(await gateway.call('/v1/me', { token: gateway.member }), 503, 'overloaded');
     const more = Array.from({ length: 2 }, () => buy(400));
-    await eventually(() => seen.slow === before + 10);
+    await eventually(() => demoState.slowCalls === before + 10);
     expectProblem(await buy(0), 503, 'overloaded');
     expect((await gateway.call('/health/live')).status).toBe(200);
 
     const answers = await Promise.all([...browsing, ...buying, ...more]);
-    expect(answers.map(({ status }) => status)).toEqual(Array(most).fill(200));
+    expect(answers.map(({ status }) => status)).toEqual(Array(maxInFlight).fill(200));
     expect((await browse(0)).status).toBe(200);
     const metrics = (await gateway.call('/metrics')).body as string;
     expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="browsing"[^}]*\} 1\n/);
     expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="buying"[^}]*\} 1\n/);
   });
 
-  it('takes what clients gave up for done', async () => {
-    const before = seen.slow;
-    const gone = new AbortController();
-    const given = Array.from({ length: 6 }, () =>
-      fetch(`${gateway.service.url}/v1/slow?takes=900`, { ...alone, signal: gone.signal }).catch(
+  it('releases the slots of aborted requests', async () => {
+    const before = demoState.slowCalls;
+    const clients = new AbortController();
+    const aborted = Array.from({ length: 6 }, () =>
+      fetch(`${gateway.service.url}/v1/slow?takes=900`, { ...noCache, signal: clients.signal }).catch(
         () => undefined,
       ),
     );
-    await eventually(() => seen.slow === before + 6);
+    await eventually(() => demoState.slowCalls === before + 6);
     expectProblem(await browse(0), 503, 'overloaded');
-    gone.abort();
-    await Promise.all(given);
+    clients.abort();
+    await Promise.all(aborted);
     await eventually(async () => (await browse(0)).status === 200, 500);
   });
 
-  it('refuses browsing while the event loop lags, and takes it again after', async () => {
+  it('rejects browsing while the event loop lags, and accepts it afterwards', async () => {
     const settings = gateway.service.get(GatewaySettings);
     const usual = settings.maxLoopDelay;
     settings.maxLoopDelay = 40;
-    // Not for so long that the service behind it counts as gone.
+    // Short enough that the service does not miss its heartbeats.
     const until = performance.now() + 400;
-    while (performance.now() < until); // Nothing else runs in this process now, the gateway included.
+    while (performance.now() < until); // Blocks this process, the gateway included.
     const [browsing, buying] = await Promise.all([browse(0), buy(0)]);
     expectProblem(browsing, 503, 'overloaded');
     expect(buying.status).toBe(200);
@@ -74,7 +74,7 @@ describe('too much to do', () => {
     settings.maxLoopDelay = usual;
   });
 
-  it('answers all the others while hundreds come at once', async () => {
+  it('stays responsive under hundreds of concurrent requests', async () => {
     const startedAt = performance.now();
     const answers = await Promise.all(Array.from({ length: 300 }, () => browse(50)));
     const statuses = new Set(answers.map(({ status }) => status));
@@ -84,18 +84,18 @@ describe('too much to do', () => {
   });
 });
 
-describe('too much to do for one service', () => {
+describe('load shedding for one service', () => {
   const gateway = new GatewayUnderTest();
-  /** Two at a time; of those who wait, browsing fills one place, buying all eight. */
-  beforeAll(() => gateway.open({ CALL_POLICIES: '{"demo":{"concurrency":2,"queue":8}}' }));
-  afterAll(() => gateway.close());
+  /** Two concurrent calls. Browsing may use one place in the queue, buying all eight. */
+  beforeAll(() => gateway.start({ CALL_POLICIES: '{"demo":{"concurrency":2,"queue":8}}' }));
+  afterAll(() => gateway.stop());
 
-  it('lets those who buy wait where those who browse are refused', async () => {
-    const browse = () => gateway.call('/v1/slow?takes=300', alone);
+  it('queues buying while browsing is rejected', async () => {
+    const browse = () => gateway.call('/v1/slow?takes=300', noCache);
     const buy = () => gateway.call('/v1/slow', { token: gateway.member, body: { takes: 0 } });
-    const before = seen.slow;
+    const before = demoState.slowCalls;
     const browsing = [browse(), browse()];
-    await eventually(() => seen.slow === before + 2);
+    await eventually(() => demoState.slowCalls === before + 2);
     browsing.push(browse());
     await eventually(async () =>
       /calls_open\{[^}]*kind="waiting"[^}]*\} 1\n/.test((await gateway.call('/metrics')).body),

@@ -6,13 +6,13 @@ import { eventually } from '@jogakbo/testing';
 import { Controller } from '@nestjs/common';
 import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
-const sites = service('sites', 'Answers its pages itself.');
+const sites = service('sites', 'Serves its own pages.');
 const AnswerSite = sites.pages('answer', { path: '/site', cookies: 'site_', limit: '20/minute' });
-/** Takes what others have. */
-const thieves = service('thieves');
-const AnswerAll = thieves.pages('answer', { path: '/v1', cookies: 'any' });
+/** Declares pages below the paths of other services. */
+const takeover = service('takeover');
+const AnswerAll = takeover.pages('answer', { path: '/v1', cookies: 'any' });
 
-let asked: (PageRequest & { address: string | undefined })[] = [];
+let received: (PageRequest & { address: string | undefined })[] = [];
 const page: PageAnswer = { status: 200, headers: { 'content-type': 'text/html' }, body: '<p>안녕</p>' };
 let answer: PageAnswer | Rejection = page;
 
@@ -20,14 +20,14 @@ let answer: PageAnswer | Rejection = page;
 class SiteHandler {
   @Handles(AnswerSite)
   async site(request: PageRequest, { address }: MessageContext): Promise<PageAnswer> {
-    asked.push({ ...request, address });
+    received.push({ ...request, address });
     if (answer instanceof Rejection) throw answer;
     return answer;
   }
 }
 
 @Controller()
-class ThiefHandler {
+class TakeoverHandler {
   @Handles(AnswerAll)
   async all(): Promise<PageAnswer> {
     return { status: 200, headers: {}, body: 'stolen' };
@@ -36,27 +36,27 @@ class ThiefHandler {
 
 @Service({ contract: sites, handlers: [SiteHandler] })
 class SitesModule {}
-@Service({ contract: thieves, handlers: [ThiefHandler] })
-class ThievesModule {}
+@Service({ contract: takeover, handlers: [TakeoverHandler] })
+class TakeoverModule {}
 
-describe('pages that a service answers itself', () => {
+describe('pages that a service serves itself', () => {
   const gateway = new GatewayUnderTest();
   const running: RunningService[] = [];
   let nth = 0;
-  /** Each test comes from an address of its own, for there is a limit. */
+  /** Each test uses its own client address because of the rate limit. */
   let from: Record<string, string>;
   beforeAll(async () => {
-    await gateway.open({ TRUST_PROXY: 'loopback' });
-    running.push(await gateway.run(SitesModule), await gateway.run(ThievesModule));
+    await gateway.start({ TRUST_PROXY: 'loopback' });
+    running.push(await gateway.startService(SitesModule), await gateway.startService(TakeoverModule));
     await eventually(async () => (await call('/site/x')).status !== 404);
   });
   afterAll(async () => {
     await Promise.all(running.map((one) => one.stop()));
-    await gateway.close();
+    await gateway.stop();
   });
   beforeEach(() => {
     from = { 'x-forwarded-for': `203.0.113.${(nth += 1)}` };
-    asked = [];
+    received = [];
     answer = page;
   });
 
@@ -71,8 +71,8 @@ describe('pages that a service answers itself', () => {
       headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
     });
 
-  it('get the request as it is, with what they need and nothing else', async () => {
-    const shown = await call('/site/a%20b/../c?x=1&x=%ED%95%9C', {
+  it('receive the request unchanged, with allowed headers and cookies only', async () => {
+    const response = await call('/site/a%20b/../c?x=1&x=%ED%95%9C', {
       headers: {
         ...{ cookie: 'site_a=1; other=2; site_a.sig=3', authorization: 'Basic abc', 'accept-language': 'en' },
         ...{
@@ -83,8 +83,8 @@ describe('pages that a service answers itself', () => {
         },
       },
     });
-    expect(shown).toMatchObject({ status: 200, text: '<p>안녕</p>' });
-    expect(asked).toEqual([
+    expect(response).toMatchObject({ status: 200, text: '<p>안녕</p>' });
+    expect(received).toEqual([
       {
         ...{ method: 'GET', url: '/site/c?x=1&x=%ED%95%9C', address: from['x-forwarded-for'] },
         headers: {
@@ -95,7 +95,7 @@ describe('pages that a service answers itself', () => {
     ]);
   });
 
-  it('answer with cookies, redirects and a policy of their own, and nothing else', async () => {
+  it('may set their own cookies, redirects and Content-Security-Policy only', async () => {
     const policy = "default-src 'none'; style-src 'self'";
     answer = {
       ...{ status: 303, body: '' },
@@ -118,14 +118,14 @@ describe('pages that a service answers itself', () => {
     for (const name of ['access-control-allow-origin', 'server']) expect(headers.has(name)).toBe(false);
   });
 
-  it('get forms, and with those of other origins no cookies', async () => {
+  it('receive forms, without cookies if the form is from another origin', async () => {
     const { host, origin } = new URL(gateway.service.url);
     const send = async (headers: Record<string, string>) => {
       await post('/site/form', 'a=1&b=%ED%95%9C', { cookie: 'site_a=1', ...headers });
-      return asked.at(-1)!.headers['cookie'];
+      return received.at(-1)!.headers['cookie'];
     };
     expect(await send({})).toBe('site_a=1');
-    expect(asked.at(-1)).toMatchObject({ method: 'POST', url: '/site/form', body: 'a=1&b=%ED%95%9C' });
+    expect(received.at(-1)).toMatchObject({ method: 'POST', url: '/site/form', body: 'a=1&b=%ED%95%9C' });
     expect(await send({ origin })).toBe('site_a=1');
     for (const other of ['https://evil.example', 'null', `http://${host}.evil.example`])
       expect(await send({ origin: other })).toBeUndefined();
@@ -133,7 +133,7 @@ describe('pages that a service answers itself', () => {
     expect(await send({ origin, 'sec-fetch-site': 'same-site' })).toBeUndefined();
   });
 
-  it('refuse in their own words', async () => {
+  it('return their own error responses', async () => {
     answer = {
       status: 400,
       headers: { 'content-type': 'application/json' },
@@ -152,7 +152,7 @@ describe('pages that a service answers itself', () => {
     expect(failed.text).not.toContain('secret');
   });
 
-  it('take nothing but forms, of a bounded size, and by no other method', async () => {
+  it('accept only forms of limited size by POST, and reject other methods', async () => {
     expect((await post('/site/x', '{}', { 'content-type': 'application/json' })).status).toBe(415);
     expect((await post('/site/x', 'x', { 'content-type': 'multipart/form-data; boundary=b' })).status).toBe(
       415,
@@ -162,20 +162,20 @@ describe('pages that a service answers itself', () => {
       expect((await call('/site/x', { method })).status).toBe(405);
     for (const path of ['/site/%zz', '/site/%00', '/sites', '/site', '/site/'])
       expect([400, 404]).toContain((await call(path)).status);
-    expect(asked).toEqual([]);
+    expect(received).toEqual([]);
     expect((await post('/v1/counter', 'a=1')).status).toBe(415);
   });
 
-  it('have a limit for each address', async () => {
+  it('have a rate limit per address', async () => {
     const statuses = await Promise.all(Array.from({ length: 25 }, () => call('/site/x')));
     expect(statuses.filter(({ status }) => status === 429)).toHaveLength(5);
     from = { 'x-forwarded-for': '203.0.113.250' };
     expect((await call('/site/x')).status).toBe(200);
   });
 
-  it('are not where others have routes, and their cookies go nowhere else', async () => {
+  it('do not override other routes, and other routes do not receive their cookies', async () => {
     expectProblem(await gateway.call('/v1/nothing'), 404, 'not-found');
     await gateway.call('/v1/things', { headers: { cookie: 'site_a=1' } });
-    expect(asked).toEqual([]);
+    expect(received).toEqual([]);
   });
 });

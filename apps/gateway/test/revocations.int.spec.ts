@@ -10,18 +10,18 @@ describe('revoked access tokens', () => {
   const gateway = new GatewayUnderTest();
   let second: RunningService;
   beforeAll(async () => {
-    await gateway.open();
+    await gateway.start();
     second = await gateway.service.startAnother();
     await eventually(async () => (await fetch(`${second.url}/health/ready`)).status === 200);
   });
   afterAll(async () => {
     await second?.stop();
-    await gateway.close();
+    await gateway.stop();
   });
 
   const urls = () => [gateway.service.url, second.url];
-  /** The statuses of a member's route and of a public one, at both gateways. */
-  const statuses = (token: string): Promise<number[]> =>
+  /** Calls a member route and a public route at both gateways, and returns the statuses. */
+  const getStatuses = (token: string): Promise<number[]> =>
     Promise.all(
       urls().flatMap((url) =>
         ['/v1/me', '/v1/things'].map(
@@ -30,46 +30,49 @@ describe('revoked access tokens', () => {
       ),
     );
   const allowed = [200, 200, 200, 200];
-  const refused = [401, 401, 401, 401];
+  const rejected = [401, 401, 401, 401];
 
-  /** Revokes, and returns after how many milliseconds a token is refused by both gateways on both routes. */
-  async function timeUntilRefused(token: string, which: Partial<Revocation>): Promise<number> {
+  /** Revokes, and returns the milliseconds until both gateways reject the token on both routes. */
+  async function measureRevocation(token: string, which: Partial<Revocation>): Promise<number> {
     const revokedAt = performance.now();
     await gateway.identity.revoke(which);
-    await eventually(async () => String(await statuses(token)) === String(refused));
+    await eventually(async () => String(await getStatuses(token)) === String(rejected));
     return performance.now() - revokedAt;
   }
 
-  it('of a session that ended are refused at every gateway within a second, although they were seen before', async () => {
+  it('of an ended session are rejected at every gateway within a second, even if accepted before', async () => {
     const [sessionId, memberId] = [randomUUID(), randomUUID()];
     const token = await gateway.key.sign({ sub: memberId, sid: sessionId });
     const elsewhere = await gateway.key.sign({ sub: memberId, sid: randomUUID() });
-    expect(await statuses(token)).toEqual(allowed);
-    expect(await timeUntilRefused(token, { memberId, sessionId })).toBeLessThan(1_000);
-    expect(await statuses(elsewhere)).toEqual(allowed);
+    expect(await getStatuses(token)).toEqual(allowed);
+    expect(await measureRevocation(token, { memberId, sessionId })).toBeLessThan(1_000);
+    expect(await getStatuses(elsewhere)).toEqual(allowed);
     expectProblem(await gateway.call('/v1/me', { token }), 401, 'unauthenticated');
   });
 
-  it('of an earlier generation of a member are refused, in whichever order the revocations come', async () => {
+  it('of an earlier generation of a member are rejected, in any order of revocations', async () => {
     const memberId = randomUUID();
     const sign = (gen?: number) => gateway.key.sign({ sub: memberId, sid: randomUUID(), gen });
     const [oldest, first, second, third] = [await sign(), await sign(1), await sign(2), await sign(3)];
-    expect(await timeUntilRefused(first, { memberId, generation: 2 })).toBeLessThan(1_000);
-    expect(await statuses(oldest)).toEqual(refused);
-    expect(await statuses(second)).toEqual(allowed);
-    expect(await timeUntilRefused(second, { memberId, generation: 3 })).toBeLessThan(1_000);
+    expect(await measureRevocation(first, { memberId, generation: 2 })).toBeLessThan(1_000);
+    expect(await getStatuses(oldest)).toEqual(rejected);
+    expect(await getStatuses(second)).toEqual(allowed);
+    expect(await measureRevocation(second, { memberId, generation: 3 })).toBeLessThan(1_000);
     await gateway.identity.revoke({ memberId, generation: 1 });
     const other = randomUUID();
-    await timeUntilRefused(await gateway.key.sign({ sub: other, gen: 0 }), { memberId: other, generation: 1 });
-    expect(await statuses(second)).toEqual(refused);
-    expect(await statuses(third)).toEqual(allowed);
+    await measureRevocation(await gateway.key.sign({ sub: other, gen: 0 }), {
+      memberId: other,
+      generation: 1,
+    });
+    expect(await getStatuses(second)).toEqual(rejected);
+    expect(await getStatuses(third)).toEqual(allowed);
   });
 
-  it('are refused by a gateway that was not there when they were revoked', async () => {
+  it('are rejected by a gateway that starts after the revocation', async () => {
     const sessionId = randomUUID();
     const token = await gateway.key.sign({ sub: randomUUID(), sid: sessionId });
     gateway.identity.listed.unshift(toRevocation({ sessionId }));
-    expect(await statuses(token)).toEqual(allowed);
+    expect(await getStatuses(token)).toEqual(allowed);
     const third = await gateway.service.startAnother();
     try {
       const call = (path: string) =>
@@ -81,29 +84,29 @@ describe('revoked access tokens', () => {
     }
   });
 
-  it('are asked for again after the broker was lost', async () => {
+  it('are reloaded after the broker connection is lost', async () => {
     const sessionId = randomUUID();
     const token = await gateway.key.sign({ sub: randomUUID(), sid: sessionId });
     gateway.identity.listed.unshift(toRevocation({ sessionId }));
-    expect(await statuses(token)).toEqual(allowed);
+    expect(await getStatuses(token)).toEqual(allowed);
     let cutAt = -Infinity;
     await eventually(async () => {
-      // The broker lists a connection some seconds late: what was not cut now is cut the next time.
+      // The broker lists new connections seconds late. The next attempt closes those that this one missed.
       if (performance.now() - cutAt > 6_000) {
         await gateway.service.broker.cutConnections();
         cutAt = performance.now();
       }
-      return String(await statuses(token)) === String(refused);
+      return String(await getStatuses(token)) === String(rejected);
     }, 40_000);
   }, 60_000);
 });
 
-describe('a gateway that does not know which access tokens are revoked', () => {
+describe('a gateway without the list of revoked access tokens', () => {
   const gateway = new GatewayUnderTest();
-  beforeAll(() => gateway.open({}, { withoutIdentity: true }));
-  afterAll(() => gateway.close());
+  beforeAll(() => gateway.start({}, { withoutIdentity: true }));
+  afterAll(() => gateway.stop());
 
-  it('answers requests with a token 503, and others as always, until identity tells it', async () => {
+  it('returns 503 for requests with a token, and serves others, until identity provides the list', async () => {
     const anonymous = await gateway.call('/v1/things');
     expect(anonymous.status).toBe(200);
     for (const path of ['/v1/me', '/v1/things'])

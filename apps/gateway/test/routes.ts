@@ -6,23 +6,25 @@ import { z } from 'zod';
 import { LateModule } from './demo.ts';
 import { type GatewayUnderTest, expectProblem, id } from './gateway-under-test.ts';
 
-export const routes = (gateway: GatewayUnderTest) =>
+export const testRoutes = (gateway: GatewayUnderTest) =>
   describe('routes', () => {
     let broker: BrokerConnection | undefined;
     afterAll(() => broker?.close());
 
-    it('that were not heard of yet are not denied', () =>
-      expectProblem(gateway.whileLearning, 503, 'unavailable'));
+    it('that are not announced yet return 503 at start, not 404', () =>
+      expectProblem(gateway.beforeAnnouncements, 503, 'unavailable'));
 
-    it('that nobody announced are not there', async () => {
+    it('that are not announced do not exist', async () => {
       for (const path of ['/v1/nothing', '/v1/things/', '/v1//things', '/v1/things/x/y', '/V1/things']) {
         expectProblem(await gateway.call(path), 404, 'not-found');
       }
     });
 
-    it('cannot be tricked by the form of a path', async () => {
+    it('cannot be bypassed by the form of a path', async () => {
       for (const target of ['/v1/../v1/things', '/v1/%2e%2e/v1/things', '//v1/things', 'v1/things', '*']) {
-        const answer = await gateway.raw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+        const answer = await gateway.sendRaw(
+          `GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+        );
         expect({ target, answer }).toEqual({
           target,
           answer: expect.stringMatching(
@@ -33,20 +35,20 @@ export const routes = (gateway: GatewayUnderTest) =>
       }
     });
 
-    it('may come with an origin before them, as proxies write them', async () => {
-      const answer = await gateway.raw(
+    it('accept the absolute form that proxies send', async () => {
+      const answer = await gateway.sendRaw(
         'GET http://x/v1/things?limit=0 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n',
       );
       expect(answer).toMatch(/^HTTP\/1.1 400 [^]*"path":"limit"/);
     });
 
-    it('without HTTP binding cannot be reached', async () => {
+    it('do not exist for contracts without an HTTP binding', async () => {
       for (const path of ['/inside', '/demo.inside', '/v1/demo.inside']) {
         expectProblem(await gateway.call(path), 404, 'not-found');
       }
     });
 
-    it('say which methods they have', async () => {
+    it('list their methods in Allow', async () => {
       const answer = await gateway.call(`/v1/things/${id}`, { method: 'PUT', body: {} });
       expectProblem(answer, 405, 'method-not-allowed');
       expect(answer.headers.get('allow')).toBe('HEAD, GET, PATCH, DELETE, OPTIONS');
@@ -55,30 +57,37 @@ export const routes = (gateway: GatewayUnderTest) =>
         status: 204,
         allow: 'HEAD, GET, OPTIONS',
       });
-      expectProblem(await gateway.call('/health/live', { method: 'POST', body: {} }), 405, 'method-not-allowed');
+      expectProblem(
+        await gateway.call('/health/live', { method: 'POST', body: {} }),
+        405,
+        'method-not-allowed',
+      );
       for (const path of ['/%64ocs', '/%6detrics', '/health%2flive'])
         expectProblem(await gateway.call(path), 404, 'not-found');
       expect(
-        (await gateway.raw('PROPFIND /v1/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).slice(0, 12),
+        (await gateway.sendRaw('PROPFIND /v1/things HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).slice(
+          0,
+          12,
+        ),
       ).toBe('HTTP/1.1 405');
     });
 
-    it('are live as soon as they are announced, and answer 503 while their service is away', async () => {
+    it('are live once announced, and return 503 while their service is unavailable', async () => {
       expectProblem(await gateway.call('/v1/late'), 404, 'not-found');
-      const late = await gateway.run(LateModule);
+      const late = await gateway.startService(LateModule);
       await eventually(async () => (await gateway.call('/v1/late')).status === 200, 2_000);
       expect((await gateway.call('/openapi.json')).body.paths).toHaveProperty('/v1/late');
       await late.stop();
-      const away = await gateway.call('/v1/late');
-      expectProblem(away, 503, 'unavailable');
-      expect(away.headers.get('retry-after')).toBe('1');
-      const back = await gateway.run(LateModule);
+      const unavailable = await gateway.call('/v1/late');
+      expectProblem(unavailable, 503, 'unavailable');
+      expect(unavailable.headers.get('retry-after')).toBe('1');
+      const restarted = await gateway.startService(LateModule);
       await eventually(async () => (await gateway.call('/v1/late')).status === 200, 2_000);
-      await back.stop();
+      await restarted.stop();
     });
 
-    it('of an instance that fell silent answer 503', async () => {
-      // What is asked arrives somewhere: only its silence says that nobody works on it.
+    it('return 503 after an instance misses its heartbeats', async () => {
+      // The queue accepts requests, so only missing heartbeats show that the instance is gone.
       broker = await new BrokerConnection().open(gateway.service.broker.url, 'killed');
       const channel = await broker.model!.createChannel();
       const { queue } = await channel.assertQueue('', { exclusive: true });
@@ -124,7 +133,7 @@ export const routes = (gateway: GatewayUnderTest) =>
       expectProblem(await gateway.call('/v1/killed'), 401, 'unauthenticated');
     });
 
-    it('show nothing of the inside when they fail', async () => {
+    it('reveal no internals in errors', async () => {
       const failed = await gateway.call('/v1/failures', { body: { how: 'throw' } });
       expectProblem(failed, 500, 'internal');
       expect(JSON.stringify(failed.body)).not.toMatch(/hunter2|db\.internal|demo|stack/);

@@ -4,14 +4,14 @@ export interface Signer {
   kid: string;
   publicKey: Record<string, unknown>;
   sign(claims?: JWTPayload, header?: { alg?: string; kid?: string }): Promise<string>;
-  /** @param payload as it is: JSON that no serializer would write */
+  /** @param payload signed unchanged, so it may be JSON that no serializer writes */
   signText(payload: string): Promise<string>;
 }
 
 export const issuer = 'http://store.test';
 
-/** A key pair, and tokens signed with it: valid ones unless the claims say otherwise. */
-export async function signer(kid: string, alg: 'ES256' | 'EdDSA' = 'ES256'): Promise<Signer> {
+/** Creates a key pair that signs tokens. They are valid unless `claims` overrides the defaults. */
+export async function createSigner(kid: string, alg: 'ES256' | 'EdDSA' = 'ES256'): Promise<Signer> {
   const { privateKey, publicKey } = await generateKeyPair(alg);
   const signText = (payload: string) =>
     new CompactSign(Buffer.from(payload)).setProtectedHeader({ alg, kid }).sign(privateKey as CryptoKey);
@@ -34,10 +34,10 @@ export async function signer(kid: string, alg: 'ES256' | 'EdDSA' = 'ES256'): Pro
   }
 }
 
-const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+const encodePart = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-/** What a forger hopes that nobody looks at. */
-export function unsigned(claims: JWTPayload): string {
+/** Creates a token with `alg: none` and an empty signature. */
+export function createUnsignedToken(claims: JWTPayload): string {
   const now = Math.floor(Date.now() / 1_000);
-  return `${part({ alg: 'none', typ: 'JWT' })}.${part({ iss: issuer, aud: 'jogakbo', sub: 'm-1', exp: now + 60, ...claims })}.`;
+  return `${encodePart({ alg: 'none', typ: 'JWT' })}.${encodePart({ iss: issuer, aud: 'jogakbo', sub: 'm-1', exp: now + 60, ...claims })}.`;
 }

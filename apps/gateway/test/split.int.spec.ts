@@ -11,8 +11,8 @@ import { z } from 'zod';
 import { configure, httpOptions } from '../src/http-listener.ts';
 import { GatewayModule } from '../src/gateway.module.ts';
 import { KnownServices } from '../src/known-services.ts';
-import { DemoModule, seen } from './demo.ts';
-import { issuer, signer, type Signer } from './signer.ts';
+import { DemoModule, demoState } from './demo.ts';
+import { createSigner, issuer, type Signer } from './signer.ts';
 import { StubbedIdentity } from './stubbed-identity.ts';
 
 const Announced = service('instances').event('announced', z.any());
@@ -22,9 +22,9 @@ const AskFront = front.query('ask', { ...Versions, http: 'GET /v1/versions', acc
 const AskMiddle = middle.query('ask', Versions);
 const AskBack = back.query('ask', Versions);
 
-/** A version of each of three services that ask one another. They answer with their versions, the first one first. */
-function chain(version: string) {
-  const link = (contract: typeof front, asked: typeof AskBack, next?: typeof AskBack) => {
+/** Creates one version of three services that call each other. The reply lists their versions, the first service first. */
+function createChain(version: string) {
+  const createLink = (contract: typeof front, asked: typeof AskBack, next?: typeof AskBack) => {
     @Controller()
     class Handler {
       constructor(private readonly ask: Ask) {}
@@ -39,14 +39,18 @@ function chain(version: string) {
     class Link {}
     return Link;
   };
-  return [link(back, AskBack), link(middle, AskMiddle, AskBack), link(front, AskFront, AskMiddle)];
+  return [
+    createLink(back, AskBack),
+    createLink(middle, AskMiddle, AskBack),
+    createLink(front, AskFront, AskMiddle),
+  ];
 }
 
 const fifth = { '2.0': 20 };
 const trafficSplit = { hello: { '2.0': 10 }, front: fifth, middle: fifth, back: fifth };
 const members = Array.from({ length: 200 }, (_, nth) => `member-${nth}`);
 
-describe('a share of the requests for a version of a service that is asked over HTTP', () => {
+describe('traffic splitting for a service called over HTTP', () => {
   let gateway: ServiceUnderTest;
   let key: Signer;
   let demo: RunningService;
@@ -60,18 +64,18 @@ describe('a share of the requests for a version of a service that is asked over 
         TOKEN_ISSUER: issuer,
         IDENTITY_SERVICE: 'demo',
         LEARN_FOR: '0',
-        // A busy machine is no reason to refuse here.
+        // No load shedding on a busy machine.
         MAX_LOOP_DELAY: '10000',
         TRAFFIC_SPLIT: JSON.stringify(trafficSplit),
       },
       { fastify: httpOptions, configure },
     );
     await StubbedIdentity.start(gateway);
-    key = await signer('k1');
-    seen.keys = [key.publicKey];
+    key = await createSigner('k1');
+    demoState.keys = [key.publicKey];
     demo = await start(DemoModule, { environment: { RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error' } });
     await eventually(async () => (await fetch(`${gateway.url}/v1/things`)).status === 200);
-    // Longer than this suite may take on a busy machine.
+    // Longer than this suite takes on a busy machine.
     const exp = Math.floor(Date.now() / 1_000) + 600;
     for (const member of members) tokens.set(member, await key.sign({ sub: member, sid: member, exp }));
     await run('1.0');
@@ -121,41 +125,41 @@ describe('a share of the requests for a version of a service that is asked over 
     expect({ status: response.status, ...body }).toMatchObject({ status: 200 });
     return body.version;
   }
-  async function meeting(version: string): Promise<string[]> {
+  async function findMembersOn(version: string): Promise<string[]> {
     const versions: string[] = [];
     for (let from = 0; from < members.length; from += 20)
       versions.push(...(await Promise.all(members.slice(from, from + 20).map((one) => getVersion(one)))));
     return members.filter((_, nth) => versions[nth] === version);
   }
 
-  it('is as large as was said, and the same members and addresses every time', async () => {
-    const first = await meeting('2.0');
-    // 20 of 200, give or take three standard deviations of a fair draw.
+  it('assigns the configured share, and always the same members and addresses', async () => {
+    const first = await findMembersOn('2.0');
+    // 20 of 200, within three standard deviations of a binomial distribution.
     expect(first.length).toBeGreaterThan(7);
     expect(first.length).toBeLessThan(33);
-    expect(await meeting('2.0')).toEqual(first);
+    expect(await findMembersOn('2.0')).toEqual(first);
     const fromHere = await Promise.all(Array.from({ length: 20 }, () => getVersion()));
     expect(new Set(fromHere).size).toBe(1);
     const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
     expect(metrics).toMatch(/calls_split_total\{callee="hello",callee_version="2.0".* \d+/);
   });
 
-  it("tells an instance the split key, which is the gateway's own", async () => {
+  it("sends the gateway's own split key to an instance", async () => {
     const [member] = members as [string];
     const headers = { authorization: `Bearer ${tokens.get(member)}`, 'x-jogakbo-split-key': '1' };
     const response = await fetch(`${gateway.url}/v1/hello`, { headers });
     expect(await response.json()).toMatchObject({ splitKey: String(toSplitKey(member)) });
   });
 
-  it('is the same one at all services of a chain', async () => {
+  it('assigns the same version at all services of a chain', async () => {
     const environment = {
       ...{ RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error', LOCAL_MODE: 'true' },
       TRAFFIC_SPLIT: JSON.stringify(trafficSplit),
     };
     const services: RunningService[] = [];
-    // The others first: a version that is alone takes everything.
+    // All instances of 1.0 first: a version that runs alone takes all calls.
     for (const version of ['1.0', '2.0'])
-      for (const module of chain(version)) services.push(await start(module, { version, environment }));
+      for (const module of createChain(version)) services.push(await start(module, { version, environment }));
     try {
       const getVersions = async (member: string) => {
         const authorization = `Bearer ${tokens.get(member)}`;
@@ -163,12 +167,12 @@ describe('a share of the requests for a version of a service that is asked over 
         return ((await response.json()) as { versions?: string[] }).versions;
       };
       await eventually(() => getVersions(members[0]!));
-      const met: [string, string[] | undefined][] = [];
-      for (const member of members) met.push([member, await getVersions(member)]);
-      const expected = (member: string) =>
+      const results: [string, string[] | undefined][] = [];
+      for (const member of members) results.push([member, await getVersions(member)]);
+      const getExpected = (member: string) =>
         toSplitKey(member) < 2_000 ? ['2.0', '2.0', '2.0'] : ['1.0', '1.0', '1.0'];
-      expect(met).toEqual(members.map((member) => [member, expected(member)]));
-      const share = met.filter(([, versions]) => versions?.[0] === '2.0').length;
+      expect(results).toEqual(members.map((member) => [member, getExpected(member)]));
+      const share = results.filter(([, versions]) => versions?.[0] === '2.0').length;
       expect(share).toBeGreaterThan(22);
       expect(share).toBeLessThan(58);
     } finally {
@@ -176,11 +180,11 @@ describe('a share of the requests for a version of a service that is asked over 
     }
   }, 60_000);
 
-  it('follows a change at once, and is over at once', async () => {
+  it('changes and ends without delay', async () => {
     const settings = gateway.get(PlatformSettings);
-    const before = await meeting('2.0');
+    const before = await findMembersOn('2.0');
     settings.trafficSplit = { hello: { '2.0': 50 } };
-    const more = await meeting('2.0');
+    const more = await findMembersOn('2.0');
     expect(more).toEqual(expect.arrayContaining(before));
     expect(more.length).toBeGreaterThan(78);
     settings.trafficSplit = {};
@@ -189,7 +193,7 @@ describe('a share of the requests for a version of a service that is asked over 
     settings.trafficSplit = { hello: { '2.0': 100 } };
   });
 
-  it('asks the others where the version does not answer', async () => {
+  it('falls back to other versions if the version does not respond', async () => {
     running.get('2.0')!.close().closeAllConnections();
     expect(await getVersion(members[0])).toBe('1.0');
     expect(gateway.get(SplitCalls).getShares('hello')).toEqual({ '2.0': 100 });

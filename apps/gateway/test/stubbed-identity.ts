@@ -2,15 +2,15 @@ import { ListRevocations, TokensRevoked, type Revocation } from '@jogakbo/contra
 import { eventually, type ServiceUnderTest } from '@jogakbo/testing';
 import { Revocations } from '../src/revocations.ts';
 
-/** Stands in for identity: tells which access tokens are revoked. */
+/** A stub of identity that reports revoked access tokens. */
 export class StubbedIdentity {
-  /** What a gateway that asks is told. */
+  /** The reply to `identity.list-revocations`. */
   readonly listed: Revocation[] = [];
   revokedUntil: string | null = null;
 
   private constructor(private readonly gateway: ServiceUnderTest) {}
 
-  /** Waits until the gateway has asked it: before that, it answers requests with a token 503. */
+  /** Waits until the gateway has loaded the list. Until then it returns 503 for requests with a token. */
   static async start(gateway: ServiceUnderTest): Promise<StubbedIdentity> {
     const self = new StubbedIdentity(gateway);
     await gateway.stub('identity', [
@@ -20,7 +20,7 @@ export class StubbedIdentity {
     return self;
   }
 
-  /** Announces a revocation, and lists it from now on. */
+  /** Publishes a revocation and adds it to the list. */
   async revoke(which: Partial<Revocation>): Promise<void> {
     const revoked = toRevocation(which);
     this.listed.unshift(revoked);

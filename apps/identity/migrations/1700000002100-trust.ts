@@ -29,7 +29,7 @@ export class Trust1700000002100 implements MigrationInterface {
       CREATE INDEX audit_entry_member ON audit_entry (member_id, audit_id);
       CREATE INDEX audit_entry_at ON audit_entry (at);
 
-      -- Nobody knows when the sessions of before began: they count as not recent.
+      -- The start of existing sessions is unknown: they count as not recent.
       ALTER TABLE session ADD authenticated_at timestamptz NOT NULL DEFAULT to_timestamp(0);
       ALTER TABLE session ALTER authenticated_at DROP DEFAULT;
 

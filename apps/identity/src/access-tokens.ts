@@ -16,16 +16,16 @@ export class AccessTokens {
     private readonly settings: IdentitySettings,
   ) {}
 
-  /** A fresh access token beside the given refresh token, as the member's sign-in is answered. */
+  /** Issues an access token and returns it with the given refresh token. */
   async issue({ memberId, roles, tokenGeneration }: Member, session: Session, refreshToken: string) {
     const { kid, privateKey } = this.keys.current;
-    const now = seconds(Date.now());
-    const expiresAt = Math.min(now + accessTokenLifetime, seconds(session.endsAt.getTime()));
+    const now = toSeconds(Date.now());
+    const expiresAt = Math.min(now + accessTokenLifetime, toSeconds(session.endsAt.getTime()));
     const accessToken = await new SignJWT({
       sid: session.sessionId,
       roles,
       gen: tokenGeneration,
-      auth_time: seconds(session.authenticatedAt.getTime()),
+      auth_time: toSeconds(session.authenticatedAt.getTime()),
     })
       .setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' })
       .setIssuer(this.settings.tokenIssuer)
@@ -39,4 +39,4 @@ export class AccessTokens {
   }
 }
 
-const seconds = (milliseconds: number) => Math.floor(milliseconds / 1_000);
+const toSeconds = (milliseconds: number) => Math.floor(milliseconds / 1_000);

@@ -7,13 +7,13 @@ import type { FastifyInstance } from 'fastify';
 import { DataSource } from 'typeorm';
 import { Credentials } from './credentials.ts';
 import { OpenIdProvider } from './openid-provider.ts';
-import { openIdServer } from './openid-server.ts';
+import { createOpenIdServer } from './openid-server.ts';
 import { IdentitySettings } from './settings.ts';
 import { SigningKeys } from './signing-keys.ts';
 
 /**
- * OpenID Connect for others, as the gateway hands their requests on. Nothing of it listens on a port, so nobody but those
- * on the bus can say where a request comes from.
+ * Serves OpenID Connect requests that the gateway forwards over the bus. No port is open for them, so only senders on the
+ * bus can set the client address.
  */
 @Controller()
 export class AnswerPageHandler implements OnApplicationShutdown {
@@ -29,7 +29,7 @@ export class AnswerPageHandler implements OnApplicationShutdown {
 
   @Handles(AnswerPage)
   async answer({ method, url, headers, body }: PageRequest, { address }: UnitOfWork): Promise<PageAnswer> {
-    this.#server ??= this.#open().catch((error: unknown) => {
+    this.#server ??= this.#createServer().catch((error: unknown) => {
       this.#server = undefined;
       throw error;
     });
@@ -39,18 +39,18 @@ export class AnswerPageHandler implements OnApplicationShutdown {
       ...(body !== undefined && { payload: body }),
       ...(address && { remoteAddress: address }),
     });
-    const said = Object.entries(answer.headers).flatMap(([name, value]) =>
+    const responseHeaders = Object.entries(answer.headers).flatMap(([name, value]) =>
       value === undefined ? [] : [[name, Array.isArray(value) ? value : String(value)] as const],
     );
-    return { status: answer.statusCode, headers: Object.fromEntries(said), body: answer.payload };
+    return { status: answer.statusCode, headers: Object.fromEntries(responseHeaders), body: answer.payload };
   }
 
-  /** The library takes half a second and 40 MB: a store to which no partner ever comes does not pay for it. */
-  async #open(): Promise<FastifyInstance> {
+  /** Loads the library on the first request: it takes half a second and 40 MB. */
+  async #createServer(): Promise<FastifyInstance> {
     const { credentials, dataSource, storage, keys, settings } = this;
     const library = await import('oidc-provider');
     const provider = new OpenIdProvider(library, dataSource, storage, keys, settings);
-    return openIdServer(library, provider, settings.tokenIssuer, credentials, dataSource);
+    return createOpenIdServer(library, provider, settings.tokenIssuer, credentials, dataSource);
   }
 
   async onApplicationShutdown(): Promise<void> {

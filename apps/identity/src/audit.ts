@@ -5,7 +5,7 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { Column, DataSource, Entity, LessThan, PrimaryColumn, type EntityManager } from 'typeorm';
 
-/** What happened to accounts and keys. Holds no password, no token, no hash, and no address that somebody typed in. */
+/** An event of an account or key. Holds no password, no token, no hash, and no email address from user input. */
 @Entity('audit_entry')
 export class AuditEntry {
   @PrimaryColumn('uuid', { name: 'audit_id' })
@@ -17,11 +17,11 @@ export class AuditEntry {
   @Column('text')
   kind: AuditKind;
 
-  /** Whom it is about; null where nobody has the account. */
+  /** The member concerned. Null if the account does not exist. */
   @Column('uuid', { name: 'member_id', nullable: true })
   memberId: string | null;
 
-  /** Who did it, where that is somebody else. */
+  /** The actor, if not the member. */
   @Column('uuid', { nullable: true })
   by: string | null;
 
@@ -32,7 +32,7 @@ export class AuditEntry {
   details: AuditDetails;
 }
 
-/** Adds to the trail; within a transaction it becomes true with what it tells. */
+/** Adds an entry to the audit trail. Inside a transaction, the entry commits with it. */
 export async function recordAudit(
   tx: EntityManager,
   kind: AuditKind,
@@ -54,7 +54,7 @@ export async function recordAudit(
 export class ListAuditHandler {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** The cursor is the last one seen; what happens meanwhile stands before it and moves nothing. */
+  /** The cursor is the last entry of the previous page. New entries do not shift the following pages. */
   @Handles(ListAudit)
   async handle({ memberId, kind, limit, cursor }: Body<typeof ListAudit>) {
     const found = await this.dataSource.manager.find(AuditEntry, {

@@ -9,13 +9,13 @@ import { revokeMemberTokens } from './revocations.ts';
 
 @Controller()
 export class ChangeRolesHandler {
-  /** Tokens carry the roles of their time: those issued before are refused from now on, and a refresh gives the new roles. */
+  /** Tokens contain the roles at issue. This revokes earlier access tokens; a refresh returns the new roles. */
   @Handles(ChangeRoles)
-  async handle({ memberId, roles: wanted }: Body<typeof ChangeRoles>, work: UnitOfWork) {
+  async handle({ memberId, roles: requested }: Body<typeof ChangeRoles>, work: UnitOfWork) {
     const { tx, caller, address } = work;
     const member = await tx.findOne(Member, { where: { memberId }, lock: { mode: 'pessimistic_write' } });
     if (!member) throw ChangeRoles.reject('unknown-member');
-    const roles = [...new Set(wanted)];
+    const roles = [...new Set(requested)];
     await tx.update(Member, { memberId }, { roles });
     if (String(roles) !== String(member.roles)) await revokeMemberTokens(work, memberId);
     const details = { from: member.roles, to: roles };

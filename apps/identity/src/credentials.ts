@@ -2,15 +2,15 @@ import { SignIn } from '@jogakbo/contracts-identity';
 import { Injectable } from '@nestjs/common';
 import { DataSource, type EntityManager } from 'typeorm';
 import { recordAudit } from './audit.ts';
-import { Hashing, inside } from './hashing.ts';
+import { Hashing, internalSource } from './hashing.ts';
 import { Member } from './member.ts';
-import { nobodysHash } from './password.ts';
+import { dummyHash } from './password.ts';
 import { SignInLimits, toSource } from './sign-in-limits.ts';
 
-/** What is typed in, as the contract has it. */
+/** The input schema of the contract. */
 export const SignInForm = SignIn.input;
 
-/** Address and password, wherever they are typed in. */
+/** Checks email and password for the API and the OpenID Connect pages. */
 @Injectable()
 export class Credentials {
   constructor(
@@ -20,9 +20,9 @@ export class Credentials {
   ) {}
 
   /**
-   * The member whose these are. Begins no transaction: nothing is held while the hash takes its time.
-   * @param from the address of the request; services of the house that pass none are not limited
-   * @throws Rejection `wrong-credentials`, `too-many-attempts`, `too-busy`: whether there is such an account shows in none
+   * Returns the member with these credentials. Begins no transaction, so no connection is held during the hash.
+   * @param from the client address; internal calls without one are not limited
+   * @throws Rejection `wrong-credentials`, `too-many-attempts`, `too-busy`: none reveals whether the account exists
    */
   async check(email: string, password: string, from: string | undefined): Promise<Member> {
     const account = email.toLowerCase();
@@ -30,26 +30,26 @@ export class Credentials {
     const { memberId } = member ?? {};
     const address = from && toSource(from);
     const guard = address ? this.limits.guard({ email: account, address, memberId }) : undefined;
-    const fits = await this.hashing.fits(
+    const isCorrect = await this.hashing.verify(
       password,
-      member?.passwordHash ?? nobodysHash,
-      address ?? inside,
+      member?.passwordHash ?? dummyHash,
+      address ?? internalSource,
       guard,
     );
-    if (member && fits) return member;
+    if (member && isCorrect) return member;
     await recordAudit(this.dataSource.manager, 'sign-in-failed', { memberId, address });
     throw SignIn.reject('wrong-credentials', 'address or password is wrong');
   }
 
-  /** Keeps that somebody has signed in. @param details of the sign-in, for the audit trail */
-  async accepted(
+  /** Records a successful sign-in. @param details for the audit trail */
+  async recordSignIn(
     tx: EntityManager,
     { memberId, email }: Member,
     from: string | undefined,
     details: Record<string, unknown>,
   ): Promise<void> {
     const address = from && toSource(from);
-    if (address) await this.limits.succeeded(tx, { email, address, memberId });
+    if (address) await this.limits.recordSuccess(tx, { email, address, memberId });
     await recordAudit(tx, 'signed-in', { memberId, address, details });
   }
 }

@@ -3,27 +3,27 @@ import { DataSource, LessThan } from 'typeorm';
 import { AuditEntry } from './audit.ts';
 import { RefreshToken, Session } from './session.ts';
 
-const auditKept = 365 * 24 * 60 * 60 * 1_000;
+const auditRetentionMs = 365 * 24 * 60 * 60 * 1_000;
 
-/** Forgets what nobody can use any more, once an hour. */
+/** Deletes expired records once an hour. */
 @Injectable()
 export class ExpiredSessions implements OnApplicationBootstrap, OnApplicationShutdown {
   readonly #logger = new Logger('ExpiredSessions');
   #timer: NodeJS.Timeout;
-  #forgetting: Promise<void>;
+  #deleting: Promise<void>;
 
   constructor(private readonly dataSource: DataSource) {}
 
   onApplicationBootstrap(): void {
-    const forget = () => {
-      this.#forgetting = this.forget().catch((error: Error) => this.#logger.warn(error.message));
+    const run = () => {
+      this.#deleting = this.deleteExpired().catch((error: Error) => this.#logger.warn(error.message));
     };
-    forget();
-    this.#timer = setInterval(forget, 3_600_000).unref();
+    run();
+    this.#timer = setInterval(run, 3_600_000).unref();
   }
 
-  /** A token is forgotten with its own expiry, a session with that of its newest token. */
-  async forget(): Promise<void> {
+  /** Deletes tokens by their own expiry, and sessions by that of their newest token. */
+  async deleteExpired(): Promise<void> {
     const expired = { expiresAt: LessThan(new Date()) };
     await this.dataSource.manager.delete(RefreshToken, expired);
     await this.dataSource.manager.delete(Session, expired);
@@ -32,11 +32,13 @@ export class ExpiredSessions implements OnApplicationBootstrap, OnApplicationShu
     await this.dataSource.query('DELETE FROM sign_in_failures WHERE until < now()');
     await this.dataSource.query('DELETE FROM sign_up_mails WHERE until < now()');
     await this.dataSource.query(`DELETE FROM known_address WHERE last_seen < now() - interval '180 days'`);
-    await this.dataSource.manager.delete(AuditEntry, { at: LessThan(new Date(Date.now() - auditKept)) });
+    await this.dataSource.manager.delete(AuditEntry, {
+      at: LessThan(new Date(Date.now() - auditRetentionMs)),
+    });
   }
 
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#forgetting;
+    await this.#deleting;
   }
 }

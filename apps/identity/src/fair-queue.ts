@@ -1,61 +1,60 @@
-/** Refused: too many wait, or this one waited too long. */
+/** The queue is full, or the task waited too long. */
 export class QueueFull extends Error {
   override readonly name = 'QueueFull';
 }
 
-interface Waiting {
-  cameAt: number;
+interface QueuedTask {
+  enqueuedAt: number;
   run: () => Promise<void>;
-  refuse: (error: QueueFull) => void;
+  reject: (error: QueueFull) => void;
 }
 
 /**
- * Runs a few tasks at once and lets the others wait, fairly by source: sources take turns, and where all places are taken
- * the newest task of the source that waits with most gives its place to one that waits with fewer. However many tasks one
- * source brings, another gets its turn after at most one task of each source.
+ * Runs a few tasks concurrently and queues the others, round-robin by source. If the queue is full, a source with fewer
+ * tasks takes the place of the newest task of the largest source. A source waits for at most one task of each other source.
  */
 export class FairQueue {
-  /** By source. The first one is next, and goes to the end then. */
-  readonly #waiting = new Map<string, Waiting[]>();
+  /** Tasks by source. The first source is next, then moves to the end. */
+  readonly #waiting = new Map<string, QueuedTask[]>();
   #running = 0;
   #total = 0;
 
   /**
-   * @param atOnce tasks that run at the same time
-   * @param places for those that wait
-   * @param timeoutMs how long a task may wait
+   * @param concurrency tasks that run at the same time
+   * @param capacity tasks that may wait
+   * @param timeoutMs maximum wait of a task
    */
   constructor(
-    private readonly atOnce: number,
-    private readonly places: number,
+    private readonly concurrency: number,
+    private readonly capacity: number,
     private readonly timeoutMs: number,
   ) {}
 
-  /** @throws QueueFull without having run the task */
+  /** @throws QueueFull if the task was not run */
   run<T>(source: string, task: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const own = this.#waiting.get(source) ?? [];
-      if (this.#running === this.atOnce && this.#total >= this.places && !this.#makePlace(own.length))
+      if (this.#running === this.concurrency && this.#total >= this.capacity && !this.#makePlace(own.length))
         return reject(new QueueFull());
-      own.push({ cameAt: performance.now(), run: () => task().then(resolve, reject), refuse: reject });
+      own.push({ enqueuedAt: performance.now(), run: () => task().then(resolve, reject), reject });
       this.#waiting.set(source, own);
       this.#total += 1;
       this.#next();
     });
   }
 
-  /** Refuses the newest task of the source with most, if it has more than one place more than the newcomer. */
+  /** Rejects the newest task of the largest source, if that source has at least two places more than the new one. */
   #makePlace(held: number): boolean {
-    let most: Waiting[] = [];
-    for (const one of this.#waiting.values()) if (one.length > most.length) most = one;
-    if (most.length <= held + 1) return false;
-    most.pop()!.refuse(new QueueFull());
+    let largest: QueuedTask[] = [];
+    for (const one of this.#waiting.values()) if (one.length > largest.length) largest = one;
+    if (largest.length <= held + 1) return false;
+    largest.pop()!.reject(new QueueFull());
     this.#total -= 1;
     return true;
   }
 
   #next(): void {
-    while (this.#running < this.atOnce) {
+    while (this.#running < this.concurrency) {
       const [first] = this.#waiting;
       if (!first) return;
       const [source, tasks] = first;
@@ -63,8 +62,8 @@ export class FairQueue {
       this.#total -= 1;
       this.#waiting.delete(source);
       if (tasks.length > 0) this.#waiting.set(source, tasks);
-      if (performance.now() - task.cameAt > this.timeoutMs) {
-        task.refuse(new QueueFull());
+      if (performance.now() - task.enqueuedAt > this.timeoutMs) {
+        task.reject(new QueueFull());
         continue;
       }
       this.#running += 1;

@@ -12,7 +12,8 @@ export class GetMeHandler {
   @Handles(GetMe)
   async handle(_: Body<typeof GetMe>, { caller }: MessageContext) {
     const member = await this.dataSource.manager.findOneBy(Member, { memberId: caller.memberId });
-    if (!member) throw platformRejection('unauthenticated', 'there is no such member any more');
+    if (!member)
+      throw platformRejection('unauthenticated', 'the member no longer exists: sign in with another account');
     const { memberId, email, name, roles } = member;
     return { memberId, email, name, roles };
   }

@@ -3,86 +3,86 @@ import { Metrics } from '@jogakbo/service';
 import { Injectable } from '@nestjs/common';
 import { Counter } from 'prom-client';
 import { FairQueue, QueueFull } from './fair-queue.ts';
-import { hashPassword, passwordFits } from './password.ts';
+import { hashPassword, verifyPassword } from './password.ts';
 
-/** Each takes 19 MiB and one of the four threads that files and name lookups of this process need as well. */
-const atOnce = 2;
-/** Done within a second, and fewer than the messages that the service takes at once: other work goes on beside them. */
-const waiting = 46;
+/** Each hash takes 19 MiB and one of the four libuv threads, which also serve file access and DNS lookups. */
+const concurrency = 2;
+/** Takes about a second, and is below the prefetch of the service, so other messages are handled meanwhile. */
+const queueCapacity = 46;
 /**
- * Milliseconds. Where a machine is so busy that a turn comes later, whoever asked is about to give up: a hash for nobody
- * would only make the next ones wait, until all who ask this service take it for broken.
+ * Milliseconds. After a longer wait the caller is about to time out. The hash would only delay later requests, until
+ * callers open their circuit breakers for this service.
  */
-const patience = 2_500;
+const queueTimeoutMs = 2_500;
 
-/** What happens when the turn of a comparison has come: `before` may throw, and then no hash is spent. */
+/** Hooks around a password check: `beforeHash` may throw to prevent the hash. */
 export interface Guard {
-  before(): Promise<void>;
-  failed(): Promise<void>;
+  beforeHash(): Promise<void>;
+  recordFailure(): Promise<void>;
 }
 
-/** What is asked from inside: no network of a client. */
-export const inside = 'inside';
+/** The source of internal requests, which have no client network. */
+export const internalSource = 'inside';
 
 /**
- * Hashes passwords a few at a time. A flood of them costs neither more memory nor more threads than these few, and a flood
- * from one network keeps no other from its turn.
+ * Hashes passwords with limited concurrency, which bounds memory and threads during a flood. Networks are served
+ * round-robin, so a flood from one network does not block others.
  */
 @Injectable()
 export class Hashing {
-  readonly #queue = new FairQueue(atOnce, waiting, patience);
-  readonly #spent: Counter;
-  readonly #refused: Counter;
+  readonly #queue = new FairQueue(concurrency, queueCapacity, queueTimeoutMs);
+  readonly #computed: Counter;
+  readonly #rejected: Counter;
 
   constructor(metrics: Metrics) {
     const registers = [metrics.registry];
-    this.#spent = new Counter({
+    this.#computed = new Counter({
       name: 'password_hashes_total',
-      help: 'Password hashes that were worked out.',
+      help: 'Password hashes computed.',
       registers,
     });
-    this.#refused = new Counter({
+    this.#rejected = new Counter({
       name: 'password_hashes_refused_total',
-      help: 'Password hashes that were refused, for too many waited.',
+      help: 'Password hashes rejected because the queue was full or too slow.',
       registers,
     });
   }
 
   /**
-   * @param network of the client who asks, or `inside`
-   * @throws Rejection `too-busy` where too many wait
+   * @param network of the client, or `internalSource`
+   * @throws Rejection `too-busy` if the queue is full or too slow
    */
   hash(password: string, network: string): Promise<string> {
-    return this.#inTurn(network, () => {
-      this.#spent.inc();
+    return this.#enqueue(network, () => {
+      this.#computed.inc();
       return hashPassword(password);
     });
   }
 
   /**
-   * @param network of the client who asks, or `inside`
-   * @throws Rejection `too-busy` where too many wait
+   * @param network of the client, or `internalSource`
+   * @throws Rejection `too-busy` if the queue is full or too slow
    */
-  fits(password: string, hash: string, network: string, guard?: Guard): Promise<boolean> {
-    return this.#inTurn(network, async () => {
-      await guard?.before();
-      this.#spent.inc();
-      const fits = await passwordFits(password, hash);
-      if (!fits) await guard?.failed();
-      return fits;
+  verify(password: string, hash: string, network: string, guard?: Guard): Promise<boolean> {
+    return this.#enqueue(network, async () => {
+      await guard?.beforeHash();
+      this.#computed.inc();
+      const isCorrect = await verifyPassword(password, hash);
+      if (!isCorrect) await guard?.recordFailure();
+      return isCorrect;
     });
   }
 
-  async #inTurn<T>(network: string, work: () => Promise<T>): Promise<T> {
+  async #enqueue<T>(network: string, work: () => Promise<T>): Promise<T> {
     try {
       return await this.#queue.run(network, work);
     } catch (error) {
       if (!(error instanceof QueueFull)) throw error;
-      this.#refused.inc();
+      this.#rejected.inc();
       throw new Rejection(
         'too-busy',
         429,
-        'too many sign in or up at this moment: try again in some seconds',
+        'too many sign-ins and sign-ups at the moment: try again in a few seconds',
       ).until(2);
     }
   }

@@ -3,7 +3,7 @@ import type { ClientMetadata } from 'oidc-provider';
 import { z } from 'zod';
 import { algorithm, audience, rsaAlgorithm } from './signing-keys.ts';
 
-/** A code goes to nobody on the way: over TLS, or not over a network at all. */
+/** Authorization codes travel over TLS, or stay on one machine. */
 const redirectUri = z
   .url()
   .regex(
@@ -15,13 +15,13 @@ const OpenIdClient = z.strictObject({
   clientId: z
     .string()
     .regex(/^[\w.-]{1,100}$/, 'letters, digits, dots and dashes')
-    // Its ID tokens, of the same issuer and key, would pass for access tokens of the store.
-    .refine((id) => id !== audience, 'is the audience of the store itself'),
+    // Otherwise its ID tokens, with the same issuer and key, would be valid access tokens of the store.
+    .refine((id) => id !== audience, 'is reserved: it is the audience of the store'),
   name: z.string().trim().min(1).max(100),
-  /** Left out for a client that can keep none, such as an app on a telephone. */
+  /** Omitted for public clients, such as a mobile app (RFC 6749, 2.1). */
   secret: z.string().min(32).max(200).optional(),
   redirectUris: z.array(redirectUri).min(1),
-  /** How its ID tokens are signed. */
+  /** The signature algorithm of its ID tokens. */
   idTokenAlgorithm: z.enum([algorithm, rsaAlgorithm]).default(algorithm),
 });
 export type OpenIdClient = z.output<typeof OpenIdClient>;
@@ -31,17 +31,17 @@ export const OpenIdClients = json(
     .array(OpenIdClient)
     .refine(
       (all) => new Set(all.map(({ clientId }) => clientId)).size === all.length,
-      'names a clientId twice',
+      'contains a clientId twice',
     ),
 );
 
-/** The client that `npm start` writes into a fresh store, to try OpenID Connect with. It has no secret: anybody can be it. */
+/** The example client that `npm start` creates in a new store. It has no secret, so any app can impersonate it. */
 export const exampleClientId = 'example';
 
 const isLoopback = (uri: string) => uri.startsWith('http://');
 
-/** In the words of OpenID Connect Registration 1.0. On this machine an app takes whichever port is free (RFC 8252). */
-export const clientMetadata = ({
+/** Client metadata of OpenID Connect Registration 1.0. Native apps may use any loopback port (RFC 8252). */
+export const toClientMetadata = ({
   clientId,
   name,
   secret,

@@ -31,16 +31,16 @@ const texts = {
     consent: (client: string) => `${client} asks for the following.`,
     allow: 'Allow',
     refuse: 'Refuse',
-    problem: 'This cannot go on',
-    expired: 'It took too long, or the request came from elsewhere. Begin anew, please.',
-    'wrong-credentials': 'Address or password is wrong.',
-    'too-many-attempts': 'Too many failed attempts. Try again in a quarter of an hour.',
-    'too-busy': 'Too many sign in at this moment. Try again in some seconds.',
+    problem: 'Cannot continue',
+    expired: 'The request has expired or came from another site. Please start again.',
+    'wrong-credentials': 'The e-mail address or password is wrong.',
+    'too-many-attempts': 'Too many failed attempts. Please try again in 15 minutes.',
+    'too-busy': 'Too many sign-ins at the moment. Please try again in a few seconds.',
     scopes: {
       openid: 'your member number',
       profile: 'your name',
       email: 'your e-mail address',
-      offline_access: 'all this while you are away',
+      offline_access: 'access while you are away',
     },
   },
 };
@@ -60,21 +60,21 @@ button.refuse { background: transparent; color: inherit }
 [role=alert] { color: light-dark(#b3261e, #ffb4ab) }`;
 const styleHash = createHash('sha256').update(style).digest('base64');
 
-/** @param redirectUri where the form may lead in the end: browsers hold `form-action` against redirects, too */
-export function pageHeaders(redirectUri?: string): Record<string, string> {
+/** @param redirectUri the final target of the form: browsers apply `form-action` to redirects, too */
+export function getPageHeaders(redirectUri?: string): Record<string, string> {
   const target = redirectUri ? ` ${new URL(redirectUri).origin}` : '';
   return {
     'content-security-policy': `default-src 'none'; style-src 'sha256-${styleHash}'; form-action 'self'${target}; frame-ancestors 'none'; base-uri 'none'`,
     'x-content-type-options': 'nosniff',
     'x-frame-options': 'DENY',
-    // And not `no-referrer`: then the browser would not say either that our own form comes from here.
+    // With `no-referrer`, the browser would send `Origin: null` for the page's own forms.
     'referrer-policy': 'same-origin',
     'cache-control': 'no-store',
     vary: 'Accept-Language',
   };
 }
 
-/** Of a page whose only content is a script that submits its form. @see pageHeaders */
+/** Headers of a page with a script that submits its form. @see getPageHeaders */
 export const scriptHeaders = {
   'content-security-policy': "default-src 'none'; script-src; frame-ancestors 'none'; base-uri 'none'",
   'x-content-type-options': 'nosniff',
@@ -86,19 +86,19 @@ export const scriptHeaders = {
 type Language = keyof typeof texts;
 type Refusal = 'wrong-credentials' | 'too-many-attempts' | 'too-busy';
 
-/** Korean, unless English is asked for first. */
+/** Korean, unless the client prefers English. */
 const negotiateLanguage = (accepted: string | undefined): Language =>
   /\b(ko|en)\b/i.exec(accepted ?? '')?.[1]?.toLowerCase() === 'en' ? 'en' : 'ko';
 
-const escaped = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
+const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
-const page = (language: Language, heading: string, content: string) => `<!doctype html>
+const renderPage = (language: Language, heading: string, content: string) => `<!doctype html>
 <html lang="${language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>${escaped(texts[language].title)}</title><style>${style}</style></head>
-<body><main><h1>${escaped(heading)}</h1>${content}</main></body></html>`;
+<title>${escapeHtml(texts[language].title)}</title><style>${style}</style></head>
+<body><main><h1>${escapeHtml(heading)}</h1>${content}</main></body></html>`;
 
-/** @param action where the form is sent */
-export function signInPage(
+/** @param action the base URL of the form */
+export function renderSignInPage(
   accepted: string | undefined,
   client: string,
   action: string,
@@ -106,19 +106,19 @@ export function signInPage(
 ): string {
   const language = negotiateLanguage(accepted);
   const text = texts[language];
-  return page(
+  return renderPage(
     language,
     text.signIn(client),
     `${refusal ? `<p role="alert">${text[refusal]}</p>` : ''}
-    <form method="post" action="${escaped(action)}/sign-in">
+    <form method="post" action="${escapeHtml(action)}/sign-in">
     <label>${text.email}<input name="email" type="email" autocomplete="username" required maxlength="254" autofocus></label>
     <label>${text.password}<input name="password" type="password" autocomplete="current-password" required maxlength="200"></label>
     <button>${text.submit}</button>
-    <button class="refuse" formaction="${escaped(action)}/refuse" formnovalidate>${text.refuse}</button></form>`,
+    <button class="refuse" formaction="${escapeHtml(action)}/refuse" formnovalidate>${text.refuse}</button></form>`,
   );
 }
 
-export function consentPage(
+export function renderConsentPage(
   accepted: string | undefined,
   client: string,
   action: string,
@@ -127,18 +127,18 @@ export function consentPage(
   const language = negotiateLanguage(accepted);
   const text = texts[language];
   const names: Record<string, string> = text.scopes;
-  const items = scopes.map((scope) => `<li>${escaped(names[scope] ?? scope)}</li>`).join('');
-  return page(
+  const items = scopes.map((scope) => `<li>${escapeHtml(names[scope] ?? scope)}</li>`).join('');
+  return renderPage(
     language,
     text.consent(client),
-    `<ul>${items}</ul><form method="post" action="${escaped(action)}/consent"><button>${text.allow}</button>
-    <button class="refuse" formaction="${escaped(action)}/refuse">${text.refuse}</button></form>`,
+    `<ul>${items}</ul><form method="post" action="${escapeHtml(action)}/consent"><button>${text.allow}</button>
+    <button class="refuse" formaction="${escapeHtml(action)}/refuse">${text.refuse}</button></form>`,
   );
 }
 
-/** @param detail by default that it took too long */
-export function problemPage(accepted: string | undefined, detail?: string): string {
+/** @param detail by default that the request has expired */
+export function renderProblemPage(accepted: string | undefined, detail?: string): string {
   const language = negotiateLanguage(accepted);
   const text = texts[language];
-  return page(language, text.problem, `<p role="alert">${escaped(detail ?? text.expired)}</p>`);
+  return renderPage(language, text.problem, `<p role="alert">${escapeHtml(detail ?? text.expired)}</p>`);
 }

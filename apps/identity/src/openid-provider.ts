@@ -7,24 +7,24 @@ import type { Configuration, KoaContextWithOIDC, Provider } from 'oidc-provider'
 import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
-import { clientMetadata } from './openid-clients.ts';
-import { pageHeaders, problemPage, scriptHeaders } from './openid-pages.ts';
+import { toClientMetadata } from './openid-clients.ts';
+import { getPageHeaders, renderProblemPage, scriptHeaders } from './openid-pages.ts';
 import { OpenIdStorage } from './openid-storage.ts';
 import type { IdentitySettings } from './settings.ts';
 import { algorithm, rsaAlgorithm, type SigningKeys } from './signing-keys.ts';
 
-/** In seconds. Whoever may go on for longer asks for `offline_access`. */
+/** Seconds. Clients request `offline_access` for longer use. */
 const ttl = {
   ...{ AuthorizationCode: 60, AccessToken: 600, IdToken: 600, Interaction: 900, Session: 900 },
   ...{ RefreshToken: 30 * 86_400, Grant: 30 * 86_400 },
 };
 
-/** Where it all lies beneath, but what the standard puts elsewhere. */
+/** The path prefix of all endpoints except those that the standard places elsewhere. */
 export const mountPath = AnswerPage.pages!.path;
-/** Cookies of other names would not come through the gateway. */
-const cookie = (name: string) => `${AnswerPage.pages!.cookies}${name}`;
+/** The gateway drops cookies without this prefix. */
+const toCookieName = (name: string) => `${AnswerPage.pages!.cookies}${name}`;
 
-/** Endpoints that the discovery document names. */
+/** Endpoints of the discovery document. */
 export const endpoints = {
   authorization: `${mountPath}/auth`,
   token: `${mountPath}/token`,
@@ -32,17 +32,17 @@ export const endpoints = {
   revocation: `${mountPath}/token/revocation`,
   jwks: '/.well-known/jwks.json',
 };
-/** How a partner proves at the token endpoint that it is it; `none` for who can keep no secret. */
+/** Client authentication at the token endpoint; `none` for public clients. */
 export const clientAuthMethods = ['client_secret_basic', 'none'] as const;
 export const scopes = ['openid', 'offline_access', 'profile', 'email'];
 
 /**
- * OpenID Connect for other applications. Their tokens are valid for themselves and for `userinfo`, and not for
- * the store's API: their access tokens are opaque, and only this provider knows them.
+ * OpenID Connect for third-party applications. Their tokens are not valid for the store's API: access tokens are opaque
+ * and valid for `userinfo` only, and ID tokens have the application as audience.
  */
 export class OpenIdProvider {
   readonly #logger = new Logger('OpenIdProvider');
-  #made: { keys: string; provider: Provider } | undefined;
+  #current: { keys: string; provider: Provider } | undefined;
 
   constructor(
     private readonly library: typeof Library,
@@ -52,15 +52,15 @@ export class OpenIdProvider {
     private readonly settings: IdentitySettings,
   ) {}
 
-  /** With the keys of now: made anew when they have changed. What goes on meanwhile goes on, for it lies in the database. */
+  /** The provider with the current keys, recreated when they change. Interactions continue: their state is in the database. */
   get provider(): Provider {
     const signing = this.keys.private;
     const keys = signing.map(({ kid }) => kid).join(' ');
-    if (this.#made?.keys !== keys) this.#made = { keys, provider: this.#make(signing) };
-    return this.#made.provider;
+    if (this.#current?.keys !== keys) this.#current = { keys, provider: this.#createProvider(signing) };
+    return this.#current.provider;
   }
 
-  #make(signing: SigningKeys['private']): Provider {
+  #createProvider(signing: SigningKeys['private']): Provider {
     const issuer = this.settings.tokenIssuer;
     const configuration: Configuration = {
       adapter: (model) =>
@@ -71,12 +71,16 @@ export class OpenIdProvider {
           this.library.errors.InvalidGrant,
           () => this.settings.refreshGrace,
         ),
-      clients: this.settings.oidcClients.map(clientMetadata),
+      clients: this.settings.oidcClients.map(toClientMetadata),
       jwks: { keys: signing as never },
       enabledJWA: { idTokenSigningAlgValues: [algorithm, rsaAlgorithm] } as never,
       routes: endpoints,
       cookies: {
-        names: { session: cookie('session'), interaction: cookie('interaction'), resume: cookie('resume') },
+        names: {
+          session: toCookieName('session'),
+          interaction: toCookieName('interaction'),
+          resume: toCookieName('resume'),
+        },
         long: { httpOnly: true, sameSite: 'lax', path: mountPath },
         keys: signing.map(({ d }) => createHmac('sha256', d!).update('cookies').digest('base64url')),
       },
@@ -97,25 +101,25 @@ export class OpenIdProvider {
         const member = await this.dataSource.manager.findOneBy(Member, { memberId });
         if (!member) return undefined;
         const { name, email } = member;
-        // Nobody has checked that the address is the member's.
+        // Addresses are not confirmed.
         return { accountId: memberId, claims: () => ({ sub: memberId, name, email, email_verified: false }) };
       },
       renderError: (context, { error, error_description: description }) => {
-        context.set(pageHeaders());
+        context.set(getPageHeaders());
         context.type = 'html';
-        context.body = problemPage(context.get('accept-language'), description ?? error);
+        context.body = renderProblemPage(context.get('accept-language'), description ?? error);
       },
     };
     const provider = new this.library.Provider(issuer, configuration);
     this.#deriveSuccessors(provider);
-    // Only what `openIdServer` has written into the headers itself.
+    // The forwarding headers come from `createOpenIdServer`, not from clients.
     provider.proxy = true;
     provider.use(async (context, next) => {
-      // The library adds the hash of the one script that it writes, of `response_mode=form_post`, to this directive.
+      // For `response_mode=form_post`, the library adds the hash of its script to this directive.
       if (context.path.startsWith(endpoints.authorization)) context.set(scriptHeaders);
       await next();
       if (context.path === endpoints.token)
-        await endRefusedCode(provider, context as unknown as KoaContextWithOIDC);
+        await revokeRejectedCode(provider, context as unknown as KoaContextWithOIDC);
     });
     provider.on('grant.revoked', ({ oidc: { entities } }) => {
       const { accountId: memberId, clientId } = entities.RefreshToken ?? entities.AuthorizationCode ?? {};
@@ -128,8 +132,8 @@ export class OpenIdProvider {
   }
 
   /**
-   * The refresh token that follows a used one is computed from it and from the service key, so that it can be given
-   * again: two tabs that refresh at once get the same one.
+   * Derives the successor of a refresh token from the token and the service key. Two tabs that refresh at the same time
+   * receive the same successor.
    */
   #deriveSuccessors({ RefreshToken }: Provider): void {
     const { Provider } = this.library;
@@ -146,16 +150,19 @@ export class OpenIdProvider {
 }
 
 /**
- * Ends a code that came with a wrong verifier or redirect address: who sent it has stolen it, or cannot use it. Only the
- * client that it was made for can do so; the library lets such a code live.
+ * Revokes a code sent with a wrong verifier or redirect URI: the code is stolen or unusable. Only the client that the code
+ * was issued to can trigger this. The library itself keeps such a code valid.
  */
-async function endRefusedCode({ AuthorizationCode }: Provider, context: KoaContextWithOIDC): Promise<void> {
+async function revokeRejectedCode(
+  { AuthorizationCode }: Provider,
+  context: KoaContextWithOIDC,
+): Promise<void> {
   const { status, body, oidc } = context;
   const { client, params } = (oidc ?? {}) as Partial<typeof oidc>;
-  const isRefused = status === 400 && (body as { error?: unknown }).error === 'invalid_grant';
-  if (!isRefused || !client || params?.grant_type !== 'authorization_code') return;
+  const isRejected = status === 400 && (body as { error?: unknown }).error === 'invalid_grant';
+  if (!isRejected || !client || params?.grant_type !== 'authorization_code') return;
   const code = await AuthorizationCode.find(String(params.code));
-  // One that was used stays: if it is used again, the library ends all that came of it.
+  // A used code stays stored: on reuse, the library revokes its grant.
   const isUsed = Boolean((code as { consumed?: unknown } | undefined)?.consumed);
   if (code?.clientId === client.clientId && !isUsed) await code.destroy();
 }

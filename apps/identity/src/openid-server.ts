@@ -5,16 +5,16 @@ import type * as Library from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import { SignInForm, type Credentials } from './credentials.ts';
-import { consentPage, pageHeaders, problemPage, signInPage } from './openid-pages.ts';
+import { getPageHeaders, renderConsentPage, renderProblemPage, renderSignInPage } from './openid-pages.ts';
 import { endpoints, mountPath, type OpenIdProvider } from './openid-provider.ts';
 
 type Interaction = { Params: { uid: string }; Body: URLSearchParams };
 
 /**
- * The protocol, and the pages in between, on a server that listens nowhere: requests are handed to it.
+ * Creates the server for protocol endpoints and pages. It listens on no port: requests are injected.
  * @param publicUrl of the store
  */
-export async function openIdServer(
+export async function createOpenIdServer(
   { errors }: typeof Library,
   openId: OpenIdProvider,
   publicUrl: string,
@@ -25,8 +25,8 @@ export async function openIdServer(
   const issuer = new URL(publicUrl);
   const server = fastify();
 
-  /** Every address that is told begins with the issuer, whatever the request says of itself. */
-  const asIssuer = (request: FastifyRequest): void => {
+  /** Overwrites host and forwarding headers, so that all generated URLs begin with the issuer. */
+  const setIssuerHeaders = (request: FastifyRequest): void => {
     const { headers } = request.raw;
     headers.host = issuer.host;
     headers['x-forwarded-proto'] = issuer.protocol.slice(0, -1);
@@ -39,7 +39,7 @@ export async function openIdServer(
     scope.addContentTypeParser('*', (_request, _body, done) => done(null));
     for (const path of [`${mountPath}/*`, '/.well-known/openid-configuration']) {
       scope.all(path, (request, reply) => {
-        asIssuer(request);
+        setIssuerHeaders(request);
         reply.hijack();
         void openId.provider.callback()(request.raw, reply.raw);
       });
@@ -55,28 +55,28 @@ export async function openIdServer(
       (_, body, done) => done(null, new URLSearchParams(body as string)),
     );
     scope.addHook('onRequest', (request, reply, done) => {
-      asIssuer(request);
-      reply.headers(pageHeaders()).type('text/html; charset=utf-8');
+      setIssuerHeaders(request);
+      reply.headers(getPageHeaders()).type('text/html; charset=utf-8');
       const { origin } = request.headers;
-      const isOurs = origin === undefined || origin === issuer.origin;
-      if (request.method === 'POST' && !isOurs && request.url !== endpoints.authorization)
-        throw new errors.SessionNotFound('not from here');
+      const isSameOrigin = origin === undefined || origin === issuer.origin;
+      if (request.method === 'POST' && !isSameOrigin && request.url !== endpoints.authorization)
+        throw new errors.SessionNotFound('the form is from another origin');
       done();
     });
     scope.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-      const isTheirs = error instanceof errors.OIDCProviderError || (error.statusCode ?? 500) < 500;
-      if (!isTheirs) logger.error(error);
+      const isClientError = error instanceof errors.OIDCProviderError || (error.statusCode ?? 500) < 500;
+      if (!isClientError) logger.error(error);
       void reply
-        .code(isTheirs ? 400 : 500)
+        .code(isClientError ? 400 : 500)
         .type('text/html; charset=utf-8')
-        .send(problemPage(request.headers['accept-language']));
+        .send(renderProblemPage(request.headers['accept-language']));
     });
-    // As a GET (OpenID Connect Core 1.0, 3.1.2.1): that brings the cookies, which a form of a partner's page does not.
+    // Redirects to GET (OpenID Connect Core 1.0, 3.1.2.1): a cross-site POST carries no SameSite=Lax cookies.
     scope.post<{ Body: URLSearchParams }>(endpoints.authorization, (request, reply) =>
       reply.redirect(`${endpoints.authorization}?${request.body}`, 303),
     );
     const path = `${mountPath}/interaction/:uid`;
-    scope.get<Interaction>(path, (request, reply) => show(request, reply));
+    scope.get<Interaction>(path, (request, reply) => sendPage(request, reply));
     scope.post<Interaction>(`${path}/sign-in`, signIn);
     scope.post<Interaction>(`${path}/consent`, consent);
     scope.post<Interaction>(`${path}/refuse`, refuse);
@@ -85,40 +85,41 @@ export async function openIdServer(
   server.setNotFoundHandler((request, reply) =>
     reply
       .code(404)
-      .headers(pageHeaders())
+      .headers(getPageHeaders())
       .type('text/html; charset=utf-8')
-      .send(problemPage(request.headers['accept-language'])),
+      .send(renderProblemPage(request.headers['accept-language'])),
   );
   await server.ready();
   return server;
 
   /**
-   * What the browser is in the middle of. Its cookie says so, which no other site can send along (SameSite=Lax), and the
-   * address, which no other site can know.
+   * Returns the interaction of the browser. It must match both the cookie (SameSite=Lax, so other sites cannot send it) and
+   * the id in the URL, which other sites cannot know.
    * @throws SessionNotFound
    */
   async function readInteraction(request: FastifyRequest<Interaction>, reply: FastifyReply, prompt?: string) {
     const interaction = await openId.provider.interactionDetails(request.raw, reply.raw);
-    const isThis = interaction.uid === request.params.uid;
-    if (!isThis || (prompt && interaction.prompt.name !== prompt))
-      throw new errors.SessionNotFound('another one');
+    const isMatching = interaction.uid === request.params.uid;
+    if (!isMatching || (prompt && interaction.prompt.name !== prompt))
+      throw new errors.SessionNotFound('the interaction does not match the URL');
     const client = await openId.provider.Client.find(interaction.params['client_id'] as string);
-    if (!client) throw new errors.SessionNotFound('no such client');
+    if (!client) throw new errors.SessionNotFound('unknown client');
     return { ...{ interaction, client }, name: client.clientName ?? client.clientId };
   }
 
-  async function show(
+  async function sendPage(
     request: FastifyRequest<Interaction>,
     reply: FastifyReply,
-    refusal?: Parameters<typeof signInPage>[3],
+    refusal?: Parameters<typeof renderSignInPage>[3],
   ) {
     const { interaction, name } = await readInteraction(request, reply);
     const language = request.headers['accept-language'];
     const action = `${mountPath}/interaction/${interaction.uid}`;
-    reply.headers(pageHeaders(interaction.params['redirect_uri'] as string));
-    if (interaction.prompt.name === 'login') return reply.send(signInPage(language, name, action, refusal));
+    reply.headers(getPageHeaders(interaction.params['redirect_uri'] as string));
+    if (interaction.prompt.name === 'login')
+      return reply.send(renderSignInPage(language, name, action, refusal));
     return reply.send(
-      consentPage(language, name, action, String(interaction.params['scope'] ?? '').split(' ')),
+      renderConsentPage(language, name, action, String(interaction.params['scope'] ?? '').split(' ')),
     );
   }
 
@@ -129,7 +130,7 @@ export async function openIdServer(
       if (!form.success) throw new Rejection('wrong-credentials', 401);
       const member = await credentials.check(form.data.email, form.data.password, request.ip);
       await dataSource.transaction((tx) =>
-        credentials.accepted(tx, member, request.ip, { client: client.clientId }),
+        credentials.recordSignIn(tx, member, request.ip, { client: client.clientId }),
       );
       reply.hijack();
       const login = { accountId: member.memberId };
@@ -142,7 +143,11 @@ export async function openIdServer(
     } catch (error) {
       if (!(error instanceof Rejection)) throw error;
       if (error.retryAfter) reply.header('retry-after', error.retryAfter);
-      return show(request, reply.code(error.status), error.code as Parameters<typeof signInPage>[3]);
+      return sendPage(
+        request,
+        reply.code(error.status),
+        error.code as Parameters<typeof renderSignInPage>[3],
+      );
     }
   }
 

@@ -3,12 +3,12 @@ import type { StorageEncryption } from '@jogakbo/consistency';
 import type { Adapter, AdapterPayload, errors } from 'oidc-provider';
 import type { DataSource } from 'typeorm';
 
-/** Models whose id is a token that a client holds: only its hash is kept. */
+/** Models whose id is a token: only its hash is stored. */
 const tokens = ['AccessToken', 'AuthorizationCode', 'RefreshToken'];
-/** Models whose id is in a cookie: found by its hash. They are found by their `uid`, too, so that the id is kept, encrypted. */
+/** Models whose id is in a cookie: found by its hash. The id is stored encrypted, for lookups by `uid`. */
 const cookies = ['Session', 'Interaction'];
 
-/** What oidc-provider remembers, in the database of identity. */
+/** Stores the models of oidc-provider in the database of identity. */
 export class OpenIdStorage implements Adapter {
   readonly #isToken: boolean;
   readonly #isHashed: boolean;
@@ -18,7 +18,7 @@ export class OpenIdStorage implements Adapter {
     private readonly storage: StorageEncryption,
     private readonly model: string,
     private readonly InvalidGrant: typeof errors.InvalidGrant,
-    /** Seconds in which a used refresh token counts as unused. */
+    /** Grace period in seconds: a used refresh token counts as unused. */
     private readonly refreshGrace: () => number,
   ) {
     this.#isToken = tokens.includes(model);
@@ -28,11 +28,14 @@ export class OpenIdStorage implements Adapter {
   async upsert(id: string, { jti, ...payload }: AdapterPayload, expiresIn = 3_600): Promise<void> {
     const key = this.#key(id);
     const { uid, grantId, accountId } = payload;
-    const kept = this.storage.encrypt(this.#isToken ? payload : { ...payload, jti }, this.#about(key));
+    const encrypted = this.storage.encrypt(
+      this.#isToken ? payload : { ...payload, jti },
+      this.#toAssociatedData(key),
+    );
     await this.dataSource.query(
       `INSERT INTO openid_record (model, id, payload, expires_at) VALUES ($1, $2, $3, now() + $4 * interval '1 second')
        ON CONFLICT (model, id) DO UPDATE SET payload = excluded.payload, expires_at = excluded.expires_at`,
-      [this.model, key, JSON.stringify({ uid, grantId, accountId, ...kept }), expiresIn],
+      [this.model, key, JSON.stringify({ uid, grantId, accountId, ...encrypted }), expiresIn],
     );
   }
 
@@ -45,14 +48,14 @@ export class OpenIdStorage implements Adapter {
     return this.#find('uid', uid);
   }
 
-  /** Codes that are typed in on another device are not offered. */
+  /** The device flow (RFC 8628) is not supported. */
   findByUserCode(): Promise<undefined> {
     return Promise.resolve(undefined);
   }
 
   /**
-   * Of two that use a code at the same moment, one does. A refresh token may be used again within its grace, which the
-   * first use begins. @throws InvalidGrant
+   * Marks a record as used. Of two concurrent uses of a code one succeeds. A refresh token may be reused within the grace
+   * period after its first use. @throws InvalidGrant
    */
   async consume(id: string): Promise<void> {
     const [, affected] = await this.dataSource.query<[unknown, number]>(
@@ -60,7 +63,7 @@ export class OpenIdStorage implements Adapter {
        AND (consumed_at IS NULL OR consumed_at > now() - $3 * interval '1 second')`,
       [this.model, this.#key(id), this.#grace],
     );
-    if (affected !== 1) throw new this.InvalidGrant('used already');
+    if (affected !== 1) throw new this.InvalidGrant('already used');
   }
 
   async destroy(id: string): Promise<void> {
@@ -83,7 +86,7 @@ export class OpenIdStorage implements Adapter {
     return this.model === 'RefreshToken' ? this.refreshGrace() : 0;
   }
 
-  #about(key: string): string {
+  #toAssociatedData(key: string): string {
     return `openid ${this.model} ${key}`;
   }
 
@@ -96,7 +99,7 @@ export class OpenIdStorage implements Adapter {
       [this.model, value, this.#grace],
     );
     if (!found) return undefined;
-    const payload = this.storage.decrypt(found.payload, this.#about(found.id)) as AdapterPayload;
+    const payload = this.storage.decrypt(found.payload, this.#toAssociatedData(found.id)) as AdapterPayload;
     return { ...payload, ...(found.consumed !== null && { consumed: found.consumed }) };
   }
 }

@@ -5,7 +5,7 @@ import { clientAuthMethods, endpoints, scopes } from './openid-provider.ts';
 import { IdentitySettings } from './settings.ts';
 import { algorithm, rsaAlgorithm, SigningKeys } from './signing-keys.ts';
 
-/** What OpenID Connect Discovery 1.0 and RFC 7517 let anybody read who wants to verify a token. */
+/** Serves the public documents of OpenID Connect Discovery 1.0 and RFC 7517 for token verification. */
 @Controller()
 export class OpenIdHandler {
   constructor(
@@ -19,8 +19,8 @@ export class OpenIdHandler {
   }
 
   /**
-   * One document for all: whoever verifies access tokens of the store, and whoever wants members to sign in elsewhere. It
-   * says what the library says of itself, without the library having to be loaded for that.
+   * One document for verifiers of the store's access tokens and for OpenID Connect clients. Equals the document of the
+   * library, without loading the library.
    */
   @Handles(GetOpenIdConfiguration)
   configuration() {
@@ -49,7 +49,7 @@ export class OpenIdHandler {
   }
 }
 
-/** Of ID tokens and `userinfo`; `roles` and `jti` of access tokens alone. */
+/** Claims of ID tokens and `userinfo`. `roles` and `jti` are in access tokens only. */
 const claims_supported = [
   ...['iss', 'aud', 'sub', 'sid', 'auth_time', 'iat', 'exp'],
   ...['name', 'email', 'email_verified', 'roles', 'jti'],

@@ -19,25 +19,25 @@ export class RefreshSessionHandler {
   ) {}
 
   /**
-   * Works in a unit of work of its own, because a rejection rolls back the one of the message: the end of a session must
-   * hold although the request is rejected.
+   * Uses its own unit of work. A rejection rolls back that of the message, but the end of a session must be committed.
    */
   @Handles(RefreshSession)
   async handle({ refreshToken }: Body<typeof RefreshSession>, { address }: MessageContext) {
     const next = await this.units.run((work) => this.#rotate(work, refreshToken, address));
-    if (!next) throw RefreshSession.reject('refresh-token-refused', 'sign in again');
+    if (!next)
+      throw RefreshSession.reject('refresh-token-refused', 'the refresh token is not valid: sign in again');
     return this.accessTokens.issue(next.member, next.session, next.refreshToken);
   }
 
   /**
-   * Uses a token up and returns its successor. Within the grace period a used token returns the same successor again, so
-   * that two tabs of a browser can refresh at once; after it, a used token ends its session.
+   * Consumes a token and returns its successor. Within the grace period a used token returns the same successor again, so
+   * that two browser tabs can refresh at the same time. After it, a used token ends its session.
    */
   async #rotate(work: UnitOfWork, token: string, address: string | undefined) {
     const { tx } = work;
     const now = new Date();
     const tokenHash = hashToken(token);
-    // Of several at the same time the row lets one through; the others find it used.
+    // Of several concurrent requests one updates the row. The others find the token used.
     const { affected } = await tx.update(
       RefreshToken,
       { tokenHash, usedAt: IsNull(), expiresAt: MoreThan(now) },
@@ -56,7 +56,7 @@ export class RefreshSessionHandler {
     } else if (usedAt && !session.endedAt && session.endsAt > now)
       refreshToken = getSuccessor(session, token);
     if (!refreshToken) return undefined;
-    // Read anew: the next token has the roles of now.
+    // Read again, so that the next token has the current roles.
     const member = await tx.findOneByOrFail(Member, { memberId: session.memberId });
     return { session, refreshToken, member };
   }

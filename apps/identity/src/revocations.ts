@@ -8,18 +8,18 @@ import { accessTokenLifetime } from './access-tokens.ts';
 
 /** Seconds by which the clocks of this service and of a gateway may differ. */
 const clockSkew = 60;
-/** More are not listed: about 2 MB in one message. */
-const listedAtMost = 20_000;
+/** About 2 MB in one message. */
+const maxListed = 20_000;
 
 type Work = Pick<UnitOfWork, 'tx' | 'publish'>;
 
-/** Has every gateway refuse the access tokens of one session. */
+/** Revokes the access tokens of one session at all gateways. */
 export const revokeSessionTokens = (work: Work, memberId: string, sessionId: string): Promise<void> =>
   revoke(work, { memberId, sessionId });
 
 /**
- * Has every gateway refuse all access tokens of a member that are issued until the commit. A token carries the generation
- * of its member, which is raised here: no clocks are compared.
+ * Revokes all access tokens of a member issued before the commit, at all gateways. Increments the generation of the member,
+ * which tokens carry, so no clocks are compared.
  */
 export async function revokeMemberTokens(work: Work, memberId: string): Promise<void> {
   const [[member]] = await work.tx.query<[{ token_generation: number }[], number]>(
@@ -50,20 +50,20 @@ interface Row {
 export class ListRevocationsHandler {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** For a gateway that starts, or may have missed events. */
+  /** Called by a gateway after start or after missed events. */
   @Handles(ListRevocations)
   async handle() {
     const rows = await this.dataSource.query<Row[]>(
       `SELECT member_id, session_id, generation, until FROM revocation WHERE until > now()
        ORDER BY until DESC LIMIT $1`,
-      [listedAtMost + 1],
+      [maxListed + 1],
     );
-    const revocations = rows.slice(0, listedAtMost).map((row) => ({
+    const revocations = rows.slice(0, maxListed).map((row) => ({
       memberId: row.member_id,
       ...(row.session_id && { sessionId: row.session_id }),
       ...(row.generation && { generation: row.generation }),
       until: row.until.toISOString(),
     }));
-    return { revocations, revokedUntil: rows[listedAtMost]?.until.toISOString() ?? null };
+    return { revocations, revokedUntil: rows[maxListed]?.until.toISOString() ?? null };
   }
 }

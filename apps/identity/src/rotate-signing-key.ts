@@ -6,19 +6,19 @@ import { Controller } from '@nestjs/common';
 import { recordAudit } from './audit.ts';
 import { SigningKeys } from './signing-keys.ts';
 
-/** Longer than any verifier keeps a JWKS without asking again: when the key signs, everybody has it. */
-const announcedFor = 15 * 60_000;
+/** Milliseconds. Exceeds the JWKS cache time of all verifiers, so they have the key before it signs. */
+const activationDelayMs = 15 * 60_000;
 
 @Controller()
 export class RotateSigningKeyHandler {
   constructor(private readonly keys: SigningKeys) {}
 
-  /** Logs nobody out: the new key is published now and signs later, and the old one goes when its last token has expired. */
+  /** Ends no session: the new key is published now and signs later. The old key is deleted after its last token expires. */
   @Handles(RotateSigningKey)
   async handle(_: Body<typeof RotateSigningKey>, { tx, caller, address }: UnitOfWork) {
     const [newest] = await this.keys.read(tx, 'lock');
     if (newest && newest.activeAt > new Date()) throw RotateSigningKey.reject('rotation-under-way');
-    const { kid, activeAt } = await this.keys.add(tx, new Date(Date.now() + announcedFor));
+    const { kid, activeAt } = await this.keys.add(tx, new Date(Date.now() + activationDelayMs));
     const details = { kid, activeAt: activeAt.toISOString() };
     await recordAudit(tx, 'signing-key-rotated', { by: caller.memberId, address, details });
     return details;

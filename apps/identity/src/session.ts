@@ -4,10 +4,10 @@ import { Column, Entity, IsNull, MoreThan, PrimaryColumn, type EntityManager } f
 import { revokeMemberTokens, revokeSessionTokens } from './revocations.ts';
 
 const day = 24 * 60 * 60 * 1_000;
-/** How long a refresh token lives. */
+/** Milliseconds until a refresh token expires. */
 const lifetime = 30 * day;
 
-/** One sign-in and all refresh tokens that came of it: the family that a reused token ends. */
+/** One sign-in with its refresh token family. Reuse of a token ends the session. */
 @Entity('session')
 export class Session {
   @PrimaryColumn('uuid', { name: 'session_id' })
@@ -16,27 +16,27 @@ export class Session {
   @Column('uuid', { name: 'member_id' })
   memberId: string;
 
-  /** When its newest refresh token expires. */
+  /** Expiry of its newest refresh token. */
   @Column('timestamptz', { name: 'expires_at' })
   expiresAt: Date;
 
   @Column('timestamptz', { name: 'ended_at', nullable: true })
   endedAt: Date | null;
 
-  /** When the member last proved to be it; a refresh proves nothing. */
+  /** Time of the last authentication. A refresh does not change it. */
   @Column('timestamptz', { name: 'authenticated_at' })
   authenticatedAt: Date;
 
-  /** No token of it lives longer, however often it is refreshed. */
+  /** Absolute expiry: no token of the session outlives it. */
   @Column('timestamptz', { name: 'ends_at' })
   endsAt: Date;
 
-  /** Derives each refresh token from the one before. Useless without a refresh token, which is not stored. */
+  /** Derives each refresh token from its predecessor, which is not stored. */
   @Column('bytea', { name: 'rotation_key' })
   rotationKey: Buffer;
 }
 
-/** Kept by its hash alone: a reader of the database cannot use it. A used one stays, to be recognised. */
+/** Stored as a hash only, so a database leak reveals no token. Used tokens are kept to detect reuse. */
 @Entity('refresh_token')
 export class RefreshToken {
   @PrimaryColumn('text', { name: 'token_hash' })
@@ -52,19 +52,19 @@ export class RefreshToken {
   usedAt: Date | null;
 }
 
-/** 256 random bits need no salt and no slow hash. */
+/** Needs no salt and no slow hash: tokens are 256 random bits. */
 export const hashToken = (token: string) => createHash('sha256').update(token).digest('base64url');
 
 /**
- * The refresh token that follows a used one. Computed, so that it can be given again and need not be stored: it takes
- * both the used token, which only the client has, and the key of the session, which only the database has.
+ * Derives the successor of a used refresh token, so that it can be sent again without being stored. The derivation needs
+ * the used token, which only the client has, and the session key, which only the database has.
  */
 export const getSuccessor = ({ rotationKey }: Session, used: string) =>
   createHmac('sha256', rotationKey).update(used).digest('base64url');
 
 /**
  * Begins a session with its first refresh token.
- * @param days after which it ends, however often it is refreshed
+ * @param days until its absolute expiry
  */
 export async function openSession(tx: EntityManager, memberId: string, days: number) {
   const authenticatedAt = new Date();
@@ -95,7 +95,7 @@ export async function extendSession(
 
 type Work = Pick<UnitOfWork, 'tx' | 'publish'>;
 
-/** Ends one session with all its tokens. Returns whose it was, or undefined if it had ended before. */
+/** Ends one session and its tokens. @returns the member id, or undefined if the session had already ended */
 export async function endSession(work: Work, sessionId: string): Promise<string | undefined> {
   const [[ended]] = await work.tx.query<[{ member_id: string }[], number]>(
     'UPDATE session SET ended_at = now() WHERE session_id = $1 AND ended_at IS NULL RETURNING member_id',
@@ -105,7 +105,7 @@ export async function endSession(work: Work, sessionId: string): Promise<string 
   return ended?.member_id;
 }
 
-/** Ends all sessions of a member with all their tokens, those of partners included. Returns how many there were. */
+/** Ends all sessions and tokens of a member, including those of partners. @returns the number of sessions */
 export async function endAllSessions(work: Work, memberId: string): Promise<number> {
   await revokeMemberTokens(work, memberId);
   const { affected } = await work.tx.update(

@@ -10,18 +10,18 @@ const open = (environment: NodeJS.ProcessEnv) =>
 const client = (clientId: string) =>
   JSON.stringify([{ clientId, name: clientId, redirectUris: ['http://127.0.0.1/callback'] }]);
 
-describe('the client to try OpenID Connect with', () => {
-  it('keeps the service from starting outside local mode', async () => {
+describe('the example client', () => {
+  it('prevents the start outside local mode', async () => {
     await expect(open({ OIDC_CLIENTS: client('example') })).rejects.toThrow(/^OIDC_CLIENTS .*`example`/);
     await expect(open({ OIDC_CLIENTS: client('partner') })).resolves.toBeDefined();
   });
 
-  it('is known in local mode', async () => {
+  it('is accepted in local mode', async () => {
     await expect(open({ OIDC_CLIENTS: client('example'), LOCAL_MODE: 'true' })).resolves.toBeDefined();
   });
 });
 
-describe('the issuer of tokens', () => {
+describe('TOKEN_ISSUER', () => {
   it('has no default', async () => {
     for (const LOCAL_MODE of ['false', 'true'])
       await expect(open({ TOKEN_ISSUER: '', LOCAL_MODE })).rejects.toThrow(
@@ -29,7 +29,7 @@ describe('the issuer of tokens', () => {
       );
   });
 
-  it('is https outside local mode, but for loopback', async () => {
+  it('requires https outside local mode, except for loopback', async () => {
     const TOKEN_ISSUER = 'http://store.example';
     await expect(open({ TOKEN_ISSUER })).rejects.toThrow(/^TOKEN_ISSUER \(environment\): must be https:/);
     await expect(open({ TOKEN_ISSUER, LOCAL_MODE: 'true' })).resolves.toBeDefined();

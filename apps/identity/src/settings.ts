@@ -12,7 +12,7 @@ export class IdentitySettings extends settings(
         .max(60)
         .default(10)
         .describe(
-          'seconds in which a used refresh token gives its successor again; after that it ends the session',
+          'seconds in which a used refresh token returns its successor again; afterwards it ends the session',
         ),
     ),
     sessionDays: live(
@@ -21,7 +21,7 @@ export class IdentitySettings extends settings(
         .positive()
         .max(3_650)
         .default(90)
-        .describe('days after which a session ends, however often it is refreshed'),
+        .describe('days until a session expires, regardless of refreshes'),
     ),
     signUpMailsPerRecipient: live(
       z.coerce
@@ -29,9 +29,7 @@ export class IdentitySettings extends settings(
         .int()
         .min(1)
         .default(3)
-        .describe(
-          'mails that sign-ups may cause to one address in a day, its subaddresses (name+tag@…) included',
-        ),
+        .describe('mails per day to one address caused by sign-ups, including its subaddresses (name+tag@…)'),
     ),
     signUpMailsPerNetwork: live(
       z.coerce
@@ -39,28 +37,28 @@ export class IdentitySettings extends settings(
         .int()
         .min(1)
         .default(100)
-        .describe('mails that sign-ups from one network (an IPv4 address, an IPv6 /64) may cause in an hour'),
+        .describe('mails per hour caused by sign-ups from one network (an IPv4 address or an IPv6 /64)'),
     ),
     tokenIssuer: environmentOnly(
       z
         .url({ protocol: /^https?$/ })
-        .regex(/^https?:\/\/[^/?#]+$/, 'no path, no slash at the end')
+        .regex(/^https?:\/\/[^/?#]+$/, 'must be an origin: no path, no trailing slash')
         .describe(
-          'the public address of the store, https:// outside local mode but for loopback: `iss` of every token, and ' +
-            'where members sign in for others',
+          'the public address of the store: `iss` of every token, and the address of the OpenID Connect pages; https:// ' +
+            'outside local mode, except for loopback',
         ),
     ),
     staff: environmentOnly(
       secret(
         Staff.default([]).describe(
-          'accounts that must exist, [{email,name,password,roles}]; give a file by STAFF_FILE',
+          'staff accounts to create at start, [{email,name,password,roles}]; STAFF_FILE names a file with them',
         ),
       ),
     ),
     oidcClients: environmentOnly(
       secret(
         OpenIdClients.default([]).describe(
-          '[{clientId,name,secret?,redirectUris}] who may send members here; give a file by OIDC_CLIENTS_FILE',
+          'OpenID Connect clients, [{clientId,name,secret?,redirectUris}]; OIDC_CLIENTS_FILE names a file with them',
         ),
       ),
     ),
@@ -74,6 +72,6 @@ export class IdentitySettings extends settings(
     oidcClients:
       !localMode &&
       oidcClients.some(({ clientId }) => clientId === exampleClientId) &&
-      `has the client \`${exampleClientId}\`, that anybody can be: remove it, or set LOCAL_MODE=true to try it on this machine`,
+      `has the client \`${exampleClientId}\`, which any app can impersonate: remove it, or set LOCAL_MODE=true to try it on this machine`,
   }),
 ) {}

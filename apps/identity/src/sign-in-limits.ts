@@ -6,37 +6,37 @@ import { DataSource, type EntityManager } from 'typeorm';
 import { recordAudit } from './audit.ts';
 import type { Guard } from './hashing.ts';
 
-/** Failures within a quarter of an hour after which there is a pause until its end. */
-const ofAddressForAccount = 10;
-const ofAddress = 100;
-/** Of all strangers for one account. After it each of them has fewer tries; nobody has none. */
-const ofAccount = 200;
-const ofAddressForAccountUnderAttack = 2;
+/** Failures per 15 minutes. Further attempts are rejected until the end of the window. */
+const maxPerAddressAndAccount = 10;
+const maxPerAddress = 100;
+/** Failures of all unknown addresses for one account. Above it, each unknown address has fewer attempts, but not zero. */
+const attackThreshold = 200;
+const maxPerAddressAndAccountUnderAttack = 2;
 
-interface Place {
+interface Attempt {
   email: string;
   address: string;
   memberId: string | undefined;
 }
 
 /**
- * Slows guessing down and locks no owner out. Failures are counted for an account from an address, and for an address.
- * What strangers do elsewhere never closes an account: where many addresses fail for one, each new address has
- * fewer tries, and an address from which the member has signed in before has as many as always.
+ * Limits password guessing without locking out the owner. Failures are counted per address, and per account and address.
+ * Failures from other addresses never lock an account: if many addresses fail for it, each unknown address has fewer
+ * attempts. An address with an earlier sign-in of the member keeps the usual limit.
  *
- * The count is looked at in the turn of the hash and raised within it: guesses sent side by side go over a limit by the
- * hashes at once of each instance, and not by more.
+ * Failures are read and counted within the queue slot of the hash. Concurrent guesses exceed a limit by at most the
+ * concurrent hashes of each instance.
  */
 @Injectable()
 export class SignInLimits {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Guards one comparison. @throws Rejection `too-many-attempts`, from `before`: the same for accounts that do not exist */
-  guard(place: Place): Guard {
+  /** Guards one password check. `beforeHash` throws Rejection `too-many-attempts`, also for accounts that do not exist. */
+  guard(attempt: Attempt): Guard {
     let isKnown = false;
-    const { pair, account, address } = getKeys(place);
+    const { pair, account, address } = getKeys(attempt);
     return {
-      before: async () => {
+      beforeHash: async () => {
         const [rows, known] = await Promise.all([
           this.dataSource.query<{ key: string; failures: number; rest: number }[]>(
             `SELECT key, failures, extract(epoch FROM until - now())::float AS rest FROM sign_in_failures
@@ -45,51 +45,50 @@ export class SignInLimits {
           ),
           this.dataSource.query<unknown[]>(
             'SELECT 1 FROM known_address JOIN member USING (member_id) WHERE email = $1 AND address = $2',
-            [place.email, place.address],
+            [attempt.email, attempt.address],
           ),
         ]);
         isKnown = known.length > 0;
-        const of = (key: string) => rows.find((row) => row.key === key);
-        const failures = (key: string) => of(key)?.failures ?? 0;
-        const underAttack = !isKnown && failures(account) >= ofAccount;
-        const limit = underAttack ? ofAddressForAccountUnderAttack : ofAddressForAccount;
-        const closed = [
-          ...(failures(pair) >= limit ? [pair] : []),
-          ...(!isKnown && failures(address) >= ofAddress ? [address] : []),
+        const findRow = (key: string) => rows.find((row) => row.key === key);
+        const countFailures = (key: string) => findRow(key)?.failures ?? 0;
+        const isUnderAttack = !isKnown && countFailures(account) >= attackThreshold;
+        const limit = isUnderAttack ? maxPerAddressAndAccountUnderAttack : maxPerAddressAndAccount;
+        const exceeded = [
+          ...(countFailures(pair) >= limit ? [pair] : []),
+          ...(!isKnown && countFailures(address) >= maxPerAddress ? [address] : []),
         ];
-        if (closed.length === 0) return;
-        throw SignIn.reject(
-          'too-many-attempts',
-          'too many failed attempts: try again in a quarter of an hour',
-        ).until(Math.max(...closed.map((key) => of(key)!.rest)));
+        if (exceeded.length === 0) return;
+        throw SignIn.reject('too-many-attempts', 'too many failed attempts: try again in 15 minutes').until(
+          Math.max(...exceeded.map((key) => findRow(key)!.rest)),
+        );
       },
-      failed: async () => {
+      recordFailure: async () => {
         const keys = isKnown ? [pair] : [pair, account, address];
-        const rows = await this.dataSource.query<{ key: string; failures: number }[]>(countFailure, [keys]);
-        const reached = (key: string, limit: number) =>
+        const rows = await this.dataSource.query<{ key: string; failures: number }[]>(insertFailure, [keys]);
+        const hasReached = (key: string, limit: number) =>
           rows.some((row) => row.key === key && row.failures === limit);
-        const { memberId } = place;
-        if (reached(pair, ofAddressForAccount) || reached(address, ofAddress))
+        const { memberId } = attempt;
+        if (hasReached(pair, maxPerAddressAndAccount) || hasReached(address, maxPerAddress))
           await recordAudit(this.dataSource.manager, 'sign-in-paused', {
-            ...{ memberId, address: place.address },
+            ...{ memberId, address: attempt.address },
           });
       },
     };
   }
 
-  /** A member has signed in from here: the failures of before are forgotten, and the address is known from now on. */
-  async succeeded(tx: EntityManager, place: Place & { memberId: string }): Promise<void> {
-    await tx.query('DELETE FROM sign_in_failures WHERE key = $1', [getKeys(place).pair]);
+  /** Records a sign-in: deletes the earlier failures, and marks the address as known. */
+  async recordSuccess(tx: EntityManager, attempt: Attempt & { memberId: string }): Promise<void> {
+    await tx.query('DELETE FROM sign_in_failures WHERE key = $1', [getKeys(attempt).pair]);
     await tx.query(
       `INSERT INTO known_address (member_id, address) VALUES ($1, $2)
        ON CONFLICT (member_id, address) DO UPDATE SET last_seen = now()`,
-      [place.memberId, place.address],
+      [attempt.memberId, attempt.address],
     );
   }
 }
 
-/** In one order, so that two of them never wait for each other. */
-const countFailure = `
+/** Locks rows in key order to prevent deadlocks. */
+const insertFailure = `
   INSERT INTO sign_in_failures AS known (key, failures, until)
   SELECT key, 1, now() + interval '15 minutes' FROM unnest($1::text[]) AS key ORDER BY key
   ON CONFLICT (key) DO UPDATE SET
@@ -97,13 +96,13 @@ const countFailure = `
     until = CASE WHEN known.until > now() THEN known.until ELSE excluded.until END
   RETURNING key, failures`;
 
-/** An account by its hash: addresses of people who are no members are not kept. */
-function getKeys({ email, address }: Place) {
+/** Hashes the account, so that email addresses of non-members are not stored. */
+function getKeys({ email, address }: Attempt) {
   const account = createHash('sha256').update(email).digest('base64url');
   return { pair: `pair ${account} ${address}`, account: `account ${account}`, address: `address ${address}` };
 }
 
-/** Where a request comes from. Of IPv6 the network: one customer has all addresses of a /64. */
+/** Returns the source of a request: an IPv4 address or an IPv6 /64, because one customer has all addresses of a /64. */
 export function toSource(address: string): string {
   const plain = address.replace(/%.*$/, '').replace(/^::ffff:(?=\d+\.)/i, '');
   if (!isIPv6(plain)) return plain;

@@ -18,10 +18,10 @@ export class SignInHandler {
 
   @Handles(SignIn)
   async handle({ email, password }: Body<typeof SignIn>, { tx, address }: UnitOfWork) {
-    // Before the first use of `tx`: no connection is held while the hash takes its time.
+    // Before the first use of `tx`, so that no connection is held during the hash.
     const member = await this.credentials.check(email, password, address);
     const { session, refreshToken } = await openSession(tx, member.memberId, this.settings.sessionDays);
-    await this.credentials.accepted(tx, member, address, { sessionId: session.sessionId });
+    await this.credentials.recordSignIn(tx, member, address, { sessionId: session.sessionId });
     return this.accessTokens.issue(member, session, refreshToken);
   }
 }

@@ -9,7 +9,7 @@ import { endAllSessions, endSession } from './session.ts';
 @Controller()
 export class SignOutHandler {
   @Handles(SignOut)
-  async here(_: Body<typeof SignOut>, work: UnitOfWork) {
+  async signOut(_: Body<typeof SignOut>, work: UnitOfWork) {
     const { tx, caller, address } = work;
     const { memberId, sessionId } = caller;
     if (!sessionId || !(await endSession(work, sessionId))) return;
@@ -17,7 +17,7 @@ export class SignOutHandler {
   }
 
   @Handles(SignOutEverywhere)
-  async everywhere(_: Body<typeof SignOutEverywhere>, work: UnitOfWork) {
+  async signOutEverywhere(_: Body<typeof SignOutEverywhere>, work: UnitOfWork) {
     const { tx, caller, address } = work;
     const { memberId } = caller;
     const sessions = await endAllSessions(work, memberId);

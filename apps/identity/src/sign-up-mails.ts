@@ -3,23 +3,23 @@ import { Injectable } from '@nestjs/common';
 import type { EntityManager } from 'typeorm';
 import { IdentitySettings } from './settings.ts';
 
-/** Limits the mails that sign-ups cause, over all instances and restarts. Counts for fresh and for taken addresses alike. */
+/** Limits mails caused by sign-ups, across all instances and restarts. New and taken addresses count alike. */
 @Injectable()
 export class SignUpMails {
   constructor(private readonly settings: IdentitySettings) {}
 
   /**
-   * Counts a sign-up, and tells whether it may cause a mail.
+   * Counts a sign-up. @returns whether it may cause a mail
    * @param email the recipient
-   * @param network of the client; undefined for a service of the store, which has no limit of its own
+   * @param network of the client; undefined for internal calls, which have no network limit
    */
-  async mayMail(tx: EntityManager, email: string, network: string | undefined): Promise<boolean> {
+  async recordSignUp(tx: EntityManager, email: string, network: string | undefined): Promise<boolean> {
     const { signUpMailsPerRecipient, signUpMailsPerNetwork } = this.settings;
     const counters = [
       { key: `recipient ${hashRecipient(email)}`, limit: signUpMailsPerRecipient, window: '1 day' },
       ...(network ? [{ key: `network ${network}`, limit: signUpMailsPerNetwork, window: '1 hour' }] : []),
     ];
-    const rows = await tx.query<{ key: string; sign_ups: number }[]>(countSignUp, [
+    const rows = await tx.query<{ key: string; sign_ups: number }[]>(insertSignUp, [
       counters.map(({ key }) => key),
       counters.map(({ window }) => window),
     ]);
@@ -27,14 +27,14 @@ export class SignUpMails {
   }
 }
 
-/** One mailbox for all its subaddresses (RFC 5233), and by its hash: addresses of people who are no members are not kept. */
+/** Removes the subaddress (RFC 5233). Hashes the address, so that addresses of non-members are not stored. */
 const hashRecipient = (email: string): string =>
   createHash('sha256')
     .update(email.toLowerCase().replace(/\+[^@]*@/, '@'))
     .digest('base64url');
 
-/** In one order, so that two of them never wait for each other. */
-const countSignUp = `
+/** Locks rows in key order to prevent deadlocks. */
+const insertSignUp = `
   INSERT INTO sign_up_mails AS known (key, sign_ups, until)
   SELECT key, 1, now() + span::interval FROM unnest($1::text[], $2::text[]) AS counter (key, span) ORDER BY key
   ON CONFLICT (key) DO UPDATE SET

@@ -25,22 +25,22 @@ export class SigningKey {
   @CreateDateColumn({ type: 'timestamptz', name: 'created_at' })
   createdAt: Date;
 
-  /** Signs from then on, until the next one does. */
+  /** Signs from this time until the next key is active. */
   @Column('timestamptz', { name: 'active_at' })
   activeAt: Date;
 }
 
 export const algorithm = 'ES256';
-/** For ID tokens of clients that ask for it: OpenID Connect Discovery 1.0 demands it. Access tokens are never signed with it. */
+/** For ID tokens of clients that request it (required by OpenID Connect Discovery 1.0). Never signs access tokens. */
 export const rsaAlgorithm = 'RS256';
-/** Whom access tokens are for: all services behind the gateway. */
+/** The audience of access tokens: all services behind the gateway. */
 export const audience = 'jogakbo';
-/** Much shorter than a new key is known before it signs. */
-const readEvery = 30_000;
-/** A key is kept for so long after another one took over: longer than what it signed lives. */
-const keptFor = '20 minutes';
+/** Milliseconds. Much shorter than the time between publication and first use of a key. */
+const reloadIntervalMs = 30_000;
+/** A replaced key is kept longer than its tokens are valid. */
+const retention = '20 minutes';
 
-/** As it is stored, encrypted as a whole. */
+/** The stored form, encrypted as a whole. */
 type StoredKey = JWK & { rsa?: JWK & { kid: string } };
 
 interface SigningKeyPair {
@@ -51,38 +51,38 @@ interface SigningKeyPair {
   rsa: JWK & { kid: string };
 }
 
-const about = (kid: string): string => `signing key ${kid}`;
+const toAssociatedData = (kid: string): string => `signing key ${kid}`;
 
-/** The keys that tokens are signed with: kept in the database, encrypted, the same in every instance. */
+/** The signing keys, stored encrypted in the database and shared by all instances. */
 @Injectable()
 export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
   readonly #logger = new Logger('SigningKeys');
-  /** The one that is active last comes first. */
+  /** Sorted by activation time, latest first. */
   #keys: SigningKeyPair[] = [];
   #timer: NodeJS.Timeout;
-  #reading: Promise<void> | undefined;
+  #loading: Promise<void> | undefined;
 
   constructor(
     private readonly dataSource: DataSource,
     private readonly storage: StorageEncryption,
   ) {}
 
-  /** Signs. */
+  /** The key that signs now. */
   get current(): { kid: string; privateKey: CryptoKey } {
     const now = Date.now();
     return this.#keys.find(({ activeAt }) => activeAt.getTime() <= now) ?? this.#keys.at(-1)!;
   }
 
-  /** Verify: the current one, the next one, and those whose tokens are still alive. Nothing private is in them. */
+  /** Public keys for verification: the current, the next, and earlier ones with valid tokens. */
   get public(): Reply<typeof GetJwks>['keys'] {
     return this.#keys.flatMap(({ kid, privateJwk: { kty, crv, x, y }, rsa }) => [
-      // Every elliptic curve key has these.
+      // All elliptic curve keys have these fields.
       { kty: kty!, crv: crv!, x: x!, y: y!, kid, use: 'sig', alg: algorithm },
       { kty: rsa.kty!, n: rsa.n!, e: rsa.e!, kid: rsa.kid, use: 'sig', alg: rsaAlgorithm },
     ]);
   }
 
-  /** Sign, the current one first; and what else must be the same in every instance is derived from them. */
+  /** Private keys, the current one first. Values shared by all instances, such as cookie keys, are derived from them. */
   get private(): (JWK & { kid: string })[] {
     const { kid: current } = this.current;
     return this.#keys
@@ -96,27 +96,27 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
   async onModuleInit(): Promise<void> {
     await this.load();
     this.#timer = setInterval(() => {
-      this.#reading = this.load().catch((error: Error) => this.#logger.warn(error.message));
-    }, readEvery).unref();
+      this.#loading = this.load().catch((error: Error) => this.#logger.warn(error.message));
+    }, reloadIntervalMs).unref();
   }
 
   async onApplicationShutdown(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#reading;
+    await this.#loading;
   }
 
-  /** Reads what there is; forgets keys that nothing alive was signed with. */
+  /** Loads the keys, and deletes those without valid tokens. */
   async load(): Promise<void> {
     await this.dataSource.query(
       `DELETE FROM signing_key old WHERE EXISTS (SELECT FROM signing_key next
-         WHERE next.active_at > old.active_at AND next.active_at < now() - interval '${keptFor}')`,
+         WHERE next.active_at > old.active_at AND next.active_at < now() - interval '${retention}')`,
     );
-    const keys = await this.#readOrMake();
+    const keys = await this.#readOrCreate();
     this.#keys = await Promise.all(
       keys.map(async ({ kid, activeAt, privateJwk: stored }) => {
-        let key = this.storage.decrypt(stored, about(kid)) as StoredKey;
-        if (!key.rsa) key = await this.#addRsa(kid, stored, key);
-        else if (this.storage.isOutdated(stored)) await this.#encryptAgain(kid, key);
+        let key = this.storage.decrypt(stored, toAssociatedData(kid)) as StoredKey;
+        if (!key.rsa) key = await this.#addRsaKey(kid, stored, key);
+        else if (this.storage.isOutdated(stored)) await this.#reencrypt(kid, key);
         const { rsa, ...privateJwk } = key;
         const privateKey = (await importJWK(privateJwk, algorithm)) as CryptoKey;
         return { kid, activeAt, privateJwk, privateKey, rsa: rsa! };
@@ -124,54 +124,54 @@ export class SigningKeys implements OnModuleInit, OnApplicationShutdown {
     );
   }
 
-  /** Completes a key that was stored before there was RS256. Of several instances one does; the others read what it made. */
-  async #addRsa(kid: string, stored: unknown, key: StoredKey): Promise<StoredKey> {
-    const complete = this.storage.encrypt({ ...key, rsa: await makeRsaKey() }, about(kid));
+  /** Adds an RSA key to a key stored by a version without RS256. One instance does; the others read its result. */
+  async #addRsaKey(kid: string, stored: unknown, key: StoredKey): Promise<StoredKey> {
+    const complete = this.storage.encrypt({ ...key, rsa: await createRsaKey() }, toAssociatedData(kid));
     await this.dataSource.query(
       'UPDATE signing_key SET private_jwk = $2 WHERE kid = $1 AND private_jwk = $3::jsonb',
       [kid, JSON.stringify(complete), JSON.stringify(stored)],
     );
     const { privateJwk } = await this.dataSource.manager.findOneByOrFail(SigningKey, { kid });
-    return this.storage.decrypt(privateJwk, about(kid)) as StoredKey;
+    return this.storage.decrypt(privateJwk, toAssociatedData(kid)) as StoredKey;
   }
 
-  /** Encrypts a key that was stored before there was encryption, or before the service key was rotated. */
-  async #encryptAgain(kid: string, privateJwk: StoredKey): Promise<void> {
-    const stored = this.storage.encrypt(privateJwk, about(kid));
+  /** Encrypts a key that is stored in clear, or with an earlier service key. */
+  async #reencrypt(kid: string, privateJwk: StoredKey): Promise<void> {
+    const stored = this.storage.encrypt(privateJwk, toAssociatedData(kid));
     await this.dataSource.manager.update(SigningKey, { kid }, { privateJwk: stored as never });
-    this.#logger.log(`the signing key ${kid} is encrypted with the current service key`);
+    this.#logger.log(`signing key ${kid} was re-encrypted with the current service key`);
   }
 
-  /** Makes a key that signs from then on. */
+  /** Creates a key that signs from `activeAt` on. */
   async add(tx: EntityManager, activeAt: Date): Promise<{ kid: string; activeAt: Date }> {
     const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
     const privateJwk = await exportJWK(privateKey);
     const kid = await calculateJwkThumbprint(privateJwk);
-    const stored = this.storage.encrypt({ ...privateJwk, rsa: await makeRsaKey() }, about(kid));
+    const stored = this.storage.encrypt({ ...privateJwk, rsa: await createRsaKey() }, toAssociatedData(kid));
     await tx.insert(SigningKey, { kid, privateJwk: stored as never, activeAt });
     return { kid, activeAt };
   }
 
-  /** @param lock waits for whoever adds a key in the meantime, and keeps others from it until the transaction ends */
+  /** @param lock prevents concurrent additions of keys until the transaction ends */
   async read(tx: EntityManager, lock?: 'lock'): Promise<SigningKey[]> {
     if (lock) await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('signing keys', 0))`);
     return tx.find(SigningKey, { order: { activeAt: 'DESC', kid: 'ASC' } });
   }
 
-  /** Of several instances that start at once on an empty database one makes the key; the others wait and read it. */
-  async #readOrMake(): Promise<SigningKey[]> {
+  /** If several instances start on an empty database, one creates the key. The others wait and read it. */
+  async #readOrCreate(): Promise<SigningKey[]> {
     const known = await this.read(this.dataSource.manager);
     if (known.length > 0) return known;
     return this.dataSource.transaction(async (tx) => {
-      const made = await this.read(tx, 'lock');
-      if (made.length > 0) return made;
+      const created = await this.read(tx, 'lock');
+      if (created.length > 0) return created;
       await this.add(tx, new Date());
       return this.read(tx);
     });
   }
 }
 
-async function makeRsaKey(): Promise<JWK & { kid: string }> {
+async function createRsaKey(): Promise<JWK & { kid: string }> {
   const { privateKey } = await generateKeyPair(rsaAlgorithm, { extractable: true });
   const jwk = await exportJWK(privateKey);
   return { ...jwk, kid: await calculateJwkThumbprint(jwk) };

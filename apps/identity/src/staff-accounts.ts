@@ -4,14 +4,14 @@ import { UnitsOfWork } from '@jogakbo/consistency';
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { recordAudit } from './audit.ts';
-import { Hashing, inside } from './hashing.ts';
+import { Hashing, internalSource } from './hashing.ts';
 import { addMember, Member } from './member.ts';
 import { revokeMemberTokens } from './revocations.ts';
 import { endAllSessions } from './session.ts';
 import { IdentitySettings } from './settings.ts';
 import type { StaffAccount } from './staff.ts';
 
-/** Before the service takes work, every account of the setting `staff` exists with its name, roles and password. */
+/** Creates or updates the accounts of the setting `staff` before the service accepts messages. */
 @Injectable()
 export class StaffAccounts implements OnApplicationBootstrap {
   constructor(
@@ -27,9 +27,12 @@ export class StaffAccounts implements OnApplicationBootstrap {
 
   async #ensure({ email, name, password, roles }: StaffAccount): Promise<void> {
     const known = await this.dataSource.manager.findOneBy(Member, { email });
-    const fits = known !== null && (await this.hashing.fits(password, known.passwordHash, inside));
-    if (fits && known.name === name && String(known.roles) === String(roles)) return;
-    const passwordHash = fits ? known.passwordHash : await this.hashing.hash(password, inside);
+    const isSamePassword =
+      known !== null && (await this.hashing.verify(password, known.passwordHash, internalSource));
+    if (isSamePassword && known.name === name && String(known.roles) === String(roles)) return;
+    const passwordHash = isSamePassword
+      ? known.passwordHash
+      : await this.hashing.hash(password, internalSource);
 
     await this.units.run(async (work) => {
       const { tx, publish, language } = work;
@@ -44,8 +47,8 @@ export class StaffAccounts implements OnApplicationBootstrap {
         const details = { from: known.roles, to: roles, reason: 'the setting STAFF' };
         await recordAudit(tx, 'roles-changed', { memberId: known.memberId, details });
       }
-      // Whoever signed in with another password must not gain these roles with the next refresh.
-      if (known && !fits) await endAllSessions(work, known.memberId);
+      // A session from another password must not gain these roles on refresh.
+      if (known && !isSamePassword) await endAllSessions(work, known.memberId);
     });
   }
 }

@@ -19,5 +19,5 @@ export type StaffAccount = z.output<typeof StaffAccount>;
 export const Staff = json(
   z
     .array(StaffAccount)
-    .refine((all) => new Set(all.map(({ email }) => email)).size === all.length, 'names an address twice'),
+    .refine((all) => new Set(all.map(({ email }) => email)).size === all.length, 'contains an address twice'),
 );

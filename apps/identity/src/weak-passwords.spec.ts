@@ -3,7 +3,7 @@ import { findWeakness } from './weak-passwords.ts';
 
 const email = 'gildong.hong+shop@example.com';
 
-describe('a password that is chosen', () => {
+describe('a new password', () => {
   it.each([
     ...[
       'password',
@@ -18,20 +18,20 @@ describe('a password that is chosen', () => {
     ...['12345678', '87654321', '1234567890', 'abcdefgh', 'qwertyuiop', 'qwer1234', '1q2w3e4r', 'zxcvbnm123'],
     ...['iloveyou', 'letmein123', '비밀번호123', 'tkfkdgo1234', '가나다라마바사아'],
     ...['gildong.hong+shop@example.com', 'gildong.hong', 'Gildong.Hong1988', 'my gildong.hong pw'],
-  ])('is refused where it is %j', (password) => {
+  ])('is rejected: %j', (password) => {
     expect(findWeakness(password, email)).toMatch(/^(must not|is one of)/);
   });
 
-  it('is refused where it is a short name with digits', () => {
+  it('is rejected if it is a short name with digits', () => {
     expect(findWeakness('kim19881212', 'kim@example.com')).toBeDefined();
     expect(findWeakness('a kimono for spring', 'kim@example.com')).toBeUndefined();
   });
 
   it.each([
-    // The READMEs' example.
+    // Used in the READMEs.
     ...['a long password', 'correct horse battery', '조각보-correct-horse', 'password of member 7'],
     ...['0198f0c2-7a3e-7b1c-9a55-3f0d8b1f2a77', 'hush-hush', 'x7#Qp2!mZ', '94837261', 'bcdfgh-rstv-9'],
-  ])('is good where it is %j', (password) => {
+  ])('is accepted: %j', (password) => {
     expect(findWeakness(password, email)).toBeUndefined();
   });
 });

@@ -1,9 +1,9 @@
 /**
- * What NIST SP 800-63B (section 3.1.1.2) has refused when a password is chosen: common ones, repetitions, sequences, and
- * what is known of the member. Nothing is asked about kinds of characters.
+ * Rejects weak passwords as NIST SP 800-63B (section 3.1.1.2) requires: common ones, repetitions, sequences, and data of
+ * the member. There are no rules about character classes.
  */
 
-/** Common passwords, and words that common passwords consist of with digits and signs around them. */
+/** Common passwords, and words that are common with digits and symbols around them. */
 const common = new Set(
   `aaron abcdef access account admin administrator adobe alexander amanda andrea andrew angel anthony apple arsenal
   asdasd ashley asshole austin azerty badboy banana barcelona baseball basketball batman beautiful bigdog biteme blink
@@ -22,8 +22,8 @@ const common = new Set(
   ),
 );
 
-/** As they lie on a keyboard or in an alphabet; a password is no better backwards. */
-const lines = [
+/** Sequences of keyboards and alphabets, in both directions. */
+const sequences = [
   'abcdefghijklmnopqrstuvwxyz',
   '가나다라마바사아자차카타파하',
   '01234567890123456789',
@@ -36,38 +36,40 @@ const lines = [
   '1q2w3e4r5t6y7u8i9o0p',
   'q1w2e3r4t5y6u7i8o9p0',
   'ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔㅁㄴㅇㄹㅎㅗㅓㅏㅣㅋㅌㅊㅍㅠㅜㅡ',
-].flatMap((line) => [line, [...line].reverse().join('')]);
+].flatMap((sequence) => [sequence, [...sequence].reverse().join('')]);
 
 const substitutes: Record<string, string> = {
   ...{ '@': 'a', '4': 'a', '3': 'e', '1': 'i', '!': 'i' },
   ...{ '0': 'o', $: 's', '5': 's', '7': 't' },
 };
 
-/** Of an address, what is at least so long must not stand anywhere in the password. */
-const longEnough = 4;
+/** Shorter names may occur within a password, and shorter cores may be sequences. */
+const minPartLength = 4;
 
-/** Why a password is too easy to guess for the member with this address; undefined where it is not. */
+/** Returns why a password is too easy to guess for the member with this address, or undefined. */
 export function findWeakness(password: string, email: string): string | undefined {
   const text = password.normalize('NFKC').toLowerCase();
-  const core = withoutAffixes(text);
-  if (isNamedBy(email.toLowerCase(), text, core)) return 'must not contain the name in the address';
+  const core = stripAffixes(text);
+  if (containsName(email.toLowerCase(), text, core)) return 'must not contain the name in the address';
   if (isRepetition(text)) return 'must not repeat the same few characters';
-  if (isSequence(text) || (core.length >= longEnough && isSequence(core)))
+  if (isSequence(text) || (core.length >= minPartLength && isSequence(core)))
     return 'must not follow the keyboard or the alphabet';
-  // Twice the same is one: passwordpassword.
+  // Reduces a repeated word to one: passwordpassword.
   const once = /^(.+?)\1+$/su.exec(text)?.[1] ?? text;
-  return [text, core, once].some(isCommon) ? 'is one of those that are guessed first' : undefined;
+  return [text, core, once].some(isCommon) ? 'is one of the most common passwords' : undefined;
 }
 
-function isNamedBy(email: string, text: string, core: string): boolean {
+function containsName(email: string, text: string, core: string): boolean {
   const local = email.slice(0, email.lastIndexOf('@'));
   const name = local.split('+', 1)[0]!;
   return (
-    [email, local, name].includes(text) || core === name || (name.length >= longEnough && text.includes(name))
+    [email, local, name].includes(text) ||
+    core === name ||
+    (name.length >= minPartLength && text.includes(name))
   );
 }
 
-/** Up to four characters, again and again. */
+/** Whether up to four characters repeat. */
 function isRepetition(text: string): boolean {
   const characters = [...text];
   return [1, 2, 3, 4].some((period) =>
@@ -75,10 +77,10 @@ function isRepetition(text: string): boolean {
   );
 }
 
-const isSequence = (text: string): boolean => lines.some((line) => line.includes(text));
+const isSequence = (text: string): boolean => sequences.some((sequence) => sequence.includes(text));
 
 const isCommon = (text: string): boolean =>
   common.has(text) || common.has(text.replace(/[^\p{L}]/gu, (sign) => substitutes[sign] ?? sign));
 
-/** Without the digits and signs before and after: `!password2026` is a password with little added. */
-const withoutAffixes = (text: string): string => text.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');
+/** Removes digits and symbols before and after: `!password2026` becomes `password`. */
+const stripAffixes = (text: string): string => text.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');

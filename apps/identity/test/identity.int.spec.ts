@@ -28,16 +28,16 @@ describe('identity', () => {
   });
   afterAll(() => identity.stop());
 
-  async function member() {
+  async function createMember() {
     const email = `member-${++count}@example.com`;
     const { memberId } = await identity.ask(SignUp, { email, password, name: '김하나' });
     return { email, memberId };
   }
 
-  const signIn = (email: string, given = password) =>
-    identity.ask(SignIn, { email, password: given }, { timeout: 10_000 });
+  const signIn = (email: string, typedPassword = password) =>
+    identity.ask(SignIn, { email, password: typedPassword }, { timeout: 10_000 });
   const refresh = (refreshToken: string) => identity.ask(RefreshSession, { refreshToken });
-  const usedSecondsAgo = (token: string, seconds: number) =>
+  const setUsedSecondsAgo = (token: string, seconds: number) =>
     identity.query(
       `UPDATE refresh_token SET used_at = now() - $2 * interval '1 second' WHERE token_hash = $1`,
       [hashToken(token), seconds],
@@ -45,10 +45,10 @@ describe('identity', () => {
   const toCaller = ({ sub, roles, sid }: JWTPayload) => ({
     caller: { memberId: sub!, roles: roles as string[], sessionId: sid as string },
   });
-  const refused = { code: 'refresh-token-refused', status: 401 };
+  const rejected = { code: 'refresh-token-refused', status: 401 };
 
   describe('signing up', () => {
-    it('makes a member and says so in the language of the request', async () => {
+    it('creates a member and publishes an event with the language of the request', async () => {
       const { memberId } = await identity.ask(
         SignUp,
         { email: 'Ada@Example.com', password, name: 'Ada' },
@@ -63,8 +63,8 @@ describe('identity', () => {
       });
     });
 
-    it('gives a taken address the same kind of answer, tells the member, and changes nothing', async () => {
-      const { email, memberId } = await member();
+    it('returns the same response for a taken address, notifies the owner and changes nothing', async () => {
+      const { email, memberId } = await createMember();
       const again = await identity.ask(
         SignUp,
         { email: email.toUpperCase(), password: 'another password', name: 'Mallory' },
@@ -83,18 +83,18 @@ describe('identity', () => {
       await expect(signIn(email, 'another password')).rejects.toMatchObject({ code: 'wrong-credentials' });
     });
 
-    it('takes as long for a taken address as for a fresh one, and as many statements', async () => {
-      const { email } = await member();
+    it('takes the same time for taken and new addresses', async () => {
+      const { email } = await createMember();
       const time = async (address: string) => {
         const startedAt = performance.now();
         const answer = await identity.ask(SignUp, { email: address, password, name: 'x' });
         expect(answer).toEqual({ memberId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
         return performance.now() - startedAt;
       };
-      // The shortest of each tell, as below.
+      // Compares the minima, as below.
       const [fresh, taken]: [number[], number[]] = [[], []];
       const ratio = () => Math.min(...fresh) / Math.min(...taken);
-      // A busy machine needs more attempts until the shortest is undisturbed.
+      // On a busy machine, an undisturbed minimum needs more attempts.
       for (let i = 0; i < 10 || (i < 40 && Math.abs(Math.log(ratio())) > Math.log(1.4)); i++) {
         fresh.push(await time(`fresh-${i}@example.com`));
         taken.push(await time(email));
@@ -103,7 +103,7 @@ describe('identity', () => {
       expect(ratio()).toBeLessThan(1.4);
     }, 90_000);
 
-    it('causes few mails to one address, subaddresses included, and from one network, over all instances', async () => {
+    it('limits mails per address, subaddresses included, and per network, across restarts', async () => {
       const mayMail = async (email: string, address: string) => {
         await identity.ask(SignUp, { email, password, name: 'x' }, { address });
         const [last] = await identity.query<{ mail: boolean }>(
@@ -118,9 +118,9 @@ describe('identity', () => {
         'v+2@example.org',
         'v@example.org',
       ];
-      const told: boolean[] = [];
-      for (const [nth, email] of victim.entries()) told.push(await mayMail(email, `192.0.2.${nth}`));
-      expect(told).toEqual([true, true, true, false, false]);
+      const allowed: boolean[] = [];
+      for (const [nth, email] of victim.entries()) allowed.push(await mayMail(email, `192.0.2.${nth}`));
+      expect(allowed).toEqual([true, true, true, false, false]);
 
       identity.get(IdentitySettings).signUpMailsPerNetwork = 2;
       const fromNetwork = (nth: number) => mayMail(`n${nth}@example.org`, `2001:db8:7::${nth}`);
@@ -134,7 +134,7 @@ describe('identity', () => {
       expect(rows).not.toContain('example.org');
     });
 
-    it('makes one member of many who take the same address at once', async () => {
+    it('creates one member from concurrent sign-ups with the same address', async () => {
       const email = 'crowd@example.com';
       const answers = await Promise.all(
         Array.from({ length: 8 }, () => identity.ask(SignUp, { email, password, name: 'One' })),
@@ -144,25 +144,25 @@ describe('identity', () => {
     });
 
     it.each([
-      ['an address that is none', { email: 'nobody', password, name: 'x' }, 'email'],
+      ['an invalid address', { email: 'not-an-address', password, name: 'x' }, 'email'],
       ['a short password', { email: 'a@example.com', password: 'short', name: 'x' }, 'password'],
       [
-        'an address that no mail server needs to take',
+        'an address with a local part over 64 octets',
         { email: `${'a'.repeat(65)}@example.com`, password, name: 'x' },
         'email',
       ],
       ['an empty name', { email: 'a@example.com', password, name: '  ' }, 'name'],
       ['a zero byte in the name', { email: 'a@example.com', password, name: 'A\u0000B' }, 'name'],
       ['a role', { email: 'a@example.com', password, name: 'x', roles: ['operator'] }, 'roles'],
-    ])('refuses %s and names the field', async (_, input, path) => {
+    ])('rejects %s and reports the field', async (_, input, path) => {
       await expect(identity.ask(SignUp, input as never)).rejects.toMatchObject({
         ...{ code: 'invalid', status: 400, errors: [expect.objectContaining({ path })] },
       });
     });
   });
 
-  describe('choosing a password', () => {
-    it.each(['password', ' '.repeat(12), 'kim@example.com'])('refuses %j', async (weak) => {
+  describe('a new password', () => {
+    it.each(['password', ' '.repeat(12), 'kim@example.com'])('is rejected: %j', async (weak) => {
       const input = { email: 'kim@example.com', password: weak, name: 'Kim' };
       await expect(identity.ask(SignUp, input)).rejects.toMatchObject({
         ...{ code: 'weak-password', status: 422, errors: [expect.objectContaining({ path: 'password' })] },
@@ -171,31 +171,31 @@ describe('identity', () => {
   });
 
   describe('signing in', () => {
-    it('refuses a wrong password and an unknown address with the same words', async () => {
-      const { email } = await member();
-      const said = { code: 'wrong-credentials', status: 401, message: 'address or password is wrong' };
-      await expect(signIn(email, 'wrong')).rejects.toMatchObject(said);
-      await expect(signIn('nobody@example.com')).rejects.toMatchObject(said);
+    it('rejects a wrong password and an unknown address with the same error', async () => {
+      const { email } = await createMember();
+      const error = { code: 'wrong-credentials', status: 401, message: 'address or password is wrong' };
+      await expect(signIn(email, 'wrong')).rejects.toMatchObject(error);
+      await expect(signIn('unknown@example.com')).rejects.toMatchObject(error);
     });
 
-    it('takes as long for an unknown address as for a wrong password', async () => {
-      const { email } = await member();
+    it('takes the same time for an unknown address and a wrong password', async () => {
+      const { email } = await createMember();
       const time = async (address: string) => {
         const startedAt = performance.now();
         await signIn(address, 'wrong').catch(() => {});
         return performance.now() - startedAt;
       };
-      // A busy machine makes any of them longer and none shorter than the work is: the shortest of each tell.
+      // A busy machine only lengthens the times, so the minima are compared.
       const [unknown, known]: [number[], number[]] = [[], []];
       for (let i = 0; i < 15; i++) {
-        unknown.push(await time('nobody@example.com'));
+        unknown.push(await time('unknown@example.com'));
         known.push(await time(email));
       }
       expect(Math.min(...unknown) / Math.min(...known)).toBeGreaterThan(0.5);
     });
 
-    it('gives a token that the published keys verify', async () => {
-      const { email, memberId } = await member();
+    it('returns a token that the published keys verify', async () => {
+      const { email, memberId } = await createMember();
       const { accessToken, tokenType, expiresIn } = await signIn(email);
       expect({ tokenType, expiresIn }).toEqual({ tokenType: 'Bearer', expiresIn: 600 });
       const jwks = await identity.ask(GetJwks, {});
@@ -212,8 +212,8 @@ describe('identity', () => {
   });
 
   describe('refreshing', () => {
-    it('goes on with the same session by new tokens', async () => {
-      const { email } = await member();
+    it('continues the session with new tokens', async () => {
+      const { email } = await createMember();
       const first = await signIn(email);
       const second = await refresh(first.refreshToken);
       expect(second.refreshToken).toMatch(/^[\w-]{43}$/);
@@ -222,8 +222,8 @@ describe('identity', () => {
       await expect(refresh(second.refreshToken)).resolves.toMatchObject({ expiresIn: 600 });
     });
 
-    it('gives ten who show one token at once the same successor, which goes on', async () => {
-      const { email } = await member();
+    it('returns one valid successor for ten concurrent uses of a token', async () => {
+      const { email } = await createMember();
       const { refreshToken } = await signIn(email);
       const answers = await Promise.all(Array.from({ length: 10 }, () => refresh(refreshToken)));
       const successors = new Set(answers.map((answer) => answer.refreshToken));
@@ -232,36 +232,36 @@ describe('identity', () => {
       await expect(refresh([...successors][0]!)).resolves.toMatchObject({ refreshToken: third.refreshToken });
     });
 
-    it('ends the whole family when a used token comes after the grace period, and no other', async () => {
-      const { email } = await member();
+    it('ends the token family on reuse after the grace period, and no other', async () => {
+      const { email } = await createMember();
       const [first, elsewhere] = [await signIn(email), await signIn(email)];
       const second = await refresh(first.refreshToken);
-      await usedSecondsAgo(first.refreshToken, 9);
+      await setUsedSecondsAgo(first.refreshToken, 9);
       await expect(refresh(first.refreshToken)).resolves.toMatchObject({ refreshToken: second.refreshToken });
-      await usedSecondsAgo(first.refreshToken, 11);
-      await expect(refresh(first.refreshToken)).rejects.toMatchObject(refused);
-      await expect(refresh(second.refreshToken)).rejects.toMatchObject(refused);
-      await usedSecondsAgo(first.refreshToken, 0);
-      await expect(refresh(first.refreshToken)).rejects.toMatchObject(refused);
+      await setUsedSecondsAgo(first.refreshToken, 11);
+      await expect(refresh(first.refreshToken)).rejects.toMatchObject(rejected);
+      await expect(refresh(second.refreshToken)).rejects.toMatchObject(rejected);
+      await setUsedSecondsAgo(first.refreshToken, 0);
+      await expect(refresh(first.refreshToken)).rejects.toMatchObject(rejected);
       await expect(refresh(elsewhere.refreshToken)).resolves.toMatchObject({ tokenType: 'Bearer' });
     });
 
-    it('derives a successor from what neither the client nor the database has alone', async () => {
-      const { email } = await member();
+    it('derives a successor from the token of the client and the key in the database', async () => {
+      const { email } = await createMember();
       const [one, other] = [await signIn(email), await signIn(email)];
-      // The key of one session does nothing for the token of another.
+      // The key of one session does not derive successors for the tokens of another.
       const [next, elsewhere] = [await refresh(one.refreshToken), await refresh(other.refreshToken)];
       const keys = await identity.query<{ rotation_key: Buffer }>('SELECT rotation_key FROM session');
-      const derived = (token: string) =>
+      const deriveAll = (token: string) =>
         keys.map((row) => createHmac('sha256', row.rotation_key).update(token).digest('base64url'));
-      expect(derived(one.refreshToken)).toContain(next.refreshToken);
+      expect(deriveAll(one.refreshToken)).toContain(next.refreshToken);
       expect(new Set([...keys.map((row) => row.rotation_key.toString('hex'))]).size).toBe(keys.length);
-      expect(derived(hashToken(one.refreshToken))).not.toContain(next.refreshToken);
+      expect(deriveAll(hashToken(one.refreshToken))).not.toContain(next.refreshToken);
       expect(next.refreshToken).not.toBe(elsewhere.refreshToken);
     });
 
-    it('ends with its session, however often it was refreshed', async () => {
-      const { email } = await member();
+    it('ends at the absolute expiry of the session', async () => {
+      const { email } = await createMember();
       const first = await signIn(email);
       const sessionId = decodeJwt(first.accessToken)['sid'];
       const [{ days } = { days: 0 }] = await identity.query<{ days: number }>(
@@ -269,33 +269,33 @@ describe('identity', () => {
         [sessionId],
       );
       expect(days).toBe(90);
-      const end = (when: string) =>
+      const setEnd = (when: string) =>
         identity.query(`UPDATE session SET ends_at = now() + interval '${when}' WHERE session_id = $1`, [
           sessionId,
         ]);
-      await end('100 seconds');
+      await setEnd('100 seconds');
       const second = await refresh(first.refreshToken);
       expect(second.expiresIn).toBeLessThanOrEqual(100);
       expect(decodeJwt(second.accessToken).exp! * 1_000).toBeLessThanOrEqual(Date.now() + 100_000);
-      const late = await identity.query(
+      const outliving = await identity.query(
         'SELECT 1 FROM refresh_token JOIN session USING (session_id) WHERE refresh_token.expires_at > ends_at AND used_at IS NULL',
       );
-      expect(late).toEqual([]);
-      await end('-1 seconds');
+      expect(outliving).toEqual([]);
+      await setEnd('-1 seconds');
       for (const token of [second.refreshToken, first.refreshToken])
-        await expect(refresh(token)).rejects.toMatchObject(refused);
+        await expect(refresh(token)).rejects.toMatchObject(rejected);
     });
 
-    it('gives the roles of now', async () => {
-      const { email } = await member();
+    it('returns the current roles', async () => {
+      const { email } = await createMember();
       const { refreshToken } = await signIn(email);
       await identity.query(`UPDATE member SET roles = '{member,merchant}' WHERE email = $1`, [email]);
       expect(decodeJwt((await refresh(refreshToken)).accessToken)['roles']).toEqual(['member', 'merchant']);
     });
 
-    it('refuses an unknown and an expired token, and forgets what has expired', async () => {
-      await expect(refresh('never-given-out')).rejects.toMatchObject(refused);
-      const { email, memberId } = await member();
+    it('rejects unknown and expired tokens, and deletes expired sessions', async () => {
+      await expect(refresh('never-given-out')).rejects.toMatchObject(rejected);
+      const { email, memberId } = await createMember();
       const { refreshToken } = await signIn(email);
       const past = `now() - interval '1 second'`;
       await identity.query(`UPDATE session SET expires_at = ${past} WHERE member_id = $1`, [memberId]);
@@ -304,28 +304,28 @@ describe('identity', () => {
            (SELECT session_id FROM session WHERE member_id = $1)`,
         [memberId],
       );
-      await expect(refresh(refreshToken)).rejects.toMatchObject(refused);
-      await identity.get(ExpiredSessions).forget();
-      const left = identity.query('SELECT 1 FROM session WHERE member_id = $1', [memberId]);
-      await expect(left).resolves.toEqual([]);
+      await expect(refresh(refreshToken)).rejects.toMatchObject(rejected);
+      await identity.get(ExpiredSessions).deleteExpired();
+      const remaining = identity.query('SELECT 1 FROM session WHERE member_id = $1', [memberId]);
+      await expect(remaining).resolves.toEqual([]);
     });
   });
 
-  it('signs out of this session and of no other', async () => {
-    const { email } = await member();
+  it('signs out of one session only', async () => {
+    const { email } = await createMember();
     const [here, elsewhere] = [await signIn(email), await signIn(email)];
     await identity.ask(SignOut, {}, toCaller(decodeJwt(here.accessToken)));
-    await expect(refresh(here.refreshToken)).rejects.toMatchObject(refused);
+    await expect(refresh(here.refreshToken)).rejects.toMatchObject(rejected);
     await expect(refresh(elsewhere.refreshToken)).resolves.toMatchObject({ tokenType: 'Bearer' });
   });
 
-  it('demands a member for what is a member’s', async () => {
+  it('requires a member for the routes of members', async () => {
     await expect(identity.ask(GetMe, {})).rejects.toMatchObject({ code: 'unauthenticated' });
     await expect(identity.ask(SignOut, {})).rejects.toMatchObject({ code: 'unauthenticated' });
   });
 
-  it('stores no password and no token, neither its own nor in what it remembers of messages', async () => {
-    const { email } = await member();
+  it('stores no password and no token, including in the inbox and outbox', async () => {
+    const { email } = await createMember();
     const first = await signIn(email);
     const second = await refresh(first.refreshToken);
     const stored = [];

@@ -10,8 +10,8 @@ describe('the pages of OpenID Connect', () => {
   beforeAll(() => partner.open());
   afterAll(() => partner.close());
 
-  it('shows pages in two languages that load nothing and cannot be framed', async () => {
-    const { email } = await partner.member();
+  it('are in Korean and English, load no resources and cannot be framed', async () => {
+    const { email } = await partner.createMember();
     const { address } = await partner.begin();
     const korean = await new Browser(partner.origin, 'ko-KR,ko;q=0.9,en;q=0.8').open(address);
     const browser = new Browser(partner.origin, 'en-US,en;q=0.9,ko;q=0.5');
@@ -31,20 +31,20 @@ describe('the pages of OpenID Connect', () => {
     const wrong = await browser.open(action, { email, password: 'wrong' });
     expect(wrong.status).toBe(401);
     expect(wrong.text).toContain('role="alert"');
-    const unknown = await browser.open(action, { email: 'nobody-at-all@example.com', password: 'wrong' });
+    const unknown = await browser.open(action, { email: 'unknown@example.com', password: 'wrong' });
     expect(unknown.text).toBe(wrong.text);
   });
 
-  it('counts failures as the API does, by the address that the gateway sees', async () => {
-    const { email } = await partner.member();
+  it('count failures like the API, by the client address that the gateway sends', async () => {
+    const { email } = await partner.createMember();
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
     const action = getAction((await browser.open(address)).text);
     for (let i = 0; i < 10; i++)
       await browser.open(action, { email, password: 'wrong' }, { 'x-forwarded-for': `198.51.100.${i}` });
-    const refused = await browser.open(action, { email, password });
-    expect(refused.status).toBe(429);
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(800);
+    const rejected = await browser.open(action, { email, password });
+    expect(rejected.status).toBe(429);
+    expect(Number(rejected.headers.get('retry-after'))).toBeGreaterThan(800);
     partner.gateway.address = '203.0.113.8';
     const elsewhere = new Browser(partner.origin);
     const page = await elsewhere.open((await partner.begin()).address);
@@ -52,8 +52,8 @@ describe('the pages of OpenID Connect', () => {
     await partner.identity.query('DELETE FROM sign_in_failures');
   });
 
-  it('takes no form from elsewhere, and none of somebody else’s interaction', async () => {
-    const { email } = await partner.member();
+  it('reject forms of other origins and of other interactions', async () => {
+    const { email } = await partner.createMember();
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
     const action = getAction((await browser.open(address)).text);
@@ -62,24 +62,24 @@ describe('the pages of OpenID Connect', () => {
       expect((await browser.open(action, form, { origin })).status).toBe(400);
     expect((await new Browser(partner.origin).open(action, form)).status).toBe(400);
     const other = getAction((await new Browser(partner.origin).open((await partner.begin()).address)).text);
-    const refused = await browser.open(other, form);
-    expect(refused.status).toBe(400);
-    expect(refused.headers.get('content-type')).toBe('text/html; charset=utf-8');
-    expect(refused.headers.get('content-security-policy')).toContain("default-src 'none'");
+    const rejected = await browser.open(other, form);
+    expect(rejected.status).toBe(400);
+    expect(rejected.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(rejected.headers.get('content-security-policy')).toContain("default-src 'none'");
     const consent = action.replace(/sign-in$/, 'consent');
     expect((await browser.open(consent, {})).status).toBe(400);
   });
 
-  it('takes the request of a partner as a form, too, from whichever origin', async () => {
-    const { email } = await partner.member();
+  it('accept authorization requests as a form from any origin', async () => {
+    const { email } = await partner.createMember();
     const { address, checks } = await partner.begin();
     const { pathname, searchParams } = new URL(address);
     for (const origin of ['https://partner.example', 'null', partner.origin]) {
       const browser = new Browser(partner.origin);
       const page = await browser.open(pathname, Object.fromEntries(searchParams), { origin });
       expect(page.status).toBe(200);
-      const asked = await browser.open(getAction(page.text), { email, password });
-      const allowed = await browser.open(getAction(asked.text), {});
+      const consentPage = await browser.open(getAction(page.text), { email, password });
+      const allowed = await browser.open(getAction(consentPage.text), {});
       const { expires_in } = await openid.authorizationCodeGrant(partner.client, allowed.url, checks);
       expect(expires_in).toBe(600);
     }
@@ -90,13 +90,13 @@ describe('the pages of OpenID Connect', () => {
     expect(wrong.status).toBe(400);
   });
 
-  it('answers with a form whose script, and no other, may run, where a partner asks for that', async () => {
-    const { email } = await partner.member();
+  it('support response_mode=form_post, with only its own script allowed', async () => {
+    const { email } = await partner.createMember();
     const { address, checks } = await partner.begin();
     const browser = new Browser(partner.origin);
     const page = await browser.open(`${address}&response_mode=form_post`);
-    const asked = await browser.open(getAction(page.text), { email, password });
-    const { status, headers, text } = await browser.open(getAction(asked.text), {});
+    const consentPage = await browser.open(getAction(page.text), { email, password });
+    const { status, headers, text } = await browser.open(getAction(consentPage.text), {});
     expect([status, headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
     expect(getAction(text)).toBe(redirectUri);
     const [, script] = /<script>([^]*?)<\/script>/.exec(text)!;
@@ -122,7 +122,7 @@ describe('the pages of OpenID Connect', () => {
     expect(tokens.claims()!.aud).toBe('partner');
   });
 
-  it('tells the partner where the member refuses', async () => {
+  it('return access_denied to the partner if the member refuses', async () => {
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
     const action = getAction((await browser.open(address)).text).replace(/sign-in$/, 'refuse');

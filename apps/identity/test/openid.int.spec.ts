@@ -13,13 +13,13 @@ import { OpenIdClients } from '../src/openid-clients.ts';
 import { SigningKeys } from '../src/signing-keys.ts';
 import { appUri, Partner, password, redirectUri, secret } from './partner.ts';
 
-describe('OpenID Connect for others', () => {
+describe('OpenID Connect for third parties', () => {
   const partner = new Partner();
 
   beforeAll(() => partner.open());
   afterAll(() => partner.close());
 
-  it('tells what it can: codes with S256 and nothing weaker', () => {
+  it('publishes its metadata: authorization codes with S256 only', () => {
     expect(partner.client.serverMetadata()).toMatchObject({
       issuer: partner.origin,
       jwks_uri: `${partner.origin}/.well-known/jwks.json`,
@@ -31,33 +31,33 @@ describe('OpenID Connect for others', () => {
     expect(partner.client.serverMetadata()['registration_endpoint']).toBeUndefined();
   });
 
-  /** What the library says of itself. @param headers that could change its mind */
-  const fromLibrary = async (headers: Record<string, string> = {}) => {
+  /** Fetches the discovery document of the library. @param headers that might change it */
+  const fetchLibraryMetadata = async (headers: Record<string, string> = {}) => {
     const url = '/.well-known/openid-configuration';
     const { body } = await partner.identity.ask(AnswerPage, { method: 'GET', url, headers });
     return JSON.parse(body) as Record<string, unknown>;
   };
 
-  it('says of itself what the library would say', async () => {
-    const document = await fromLibrary();
-    const said = await partner.identity.ask(GetOpenIdConfiguration, {});
+  it('serves the same metadata as the library', async () => {
+    const document = await fetchLibraryMetadata();
+    const configuration = await partner.identity.ask(GetOpenIdConfiguration, {});
     const claims = expect.arrayContaining(document['claims_supported'] as string[]) as unknown;
-    expect(said).toEqual({ ...document, claims_supported: claims });
+    expect(configuration).toEqual({ ...document, claims_supported: claims });
   });
 
-  it('does not believe what a request says of its host', async () => {
+  it('ignores host headers of requests', async () => {
     const forged = { host: 'evil.example', 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' };
-    expect(JSON.stringify(await fromLibrary(forged))).not.toMatch('evil.example');
+    expect(JSON.stringify(await fetchLibraryMetadata(forged))).not.toMatch('evil.example');
   });
 
-  it('has no client whose tokens would open the store', () => {
-    const named = (clientId: string) =>
+  it('rejects a client id that equals the audience of the store', () => {
+    const getError = (clientId: string) =>
       OpenIdClients.safeParse(JSON.stringify([{ clientId, name: 'x', redirectUris: [redirectUri] }])).error;
-    expect(named('jogakbo')?.message).toContain('audience');
-    expect(named('jogakbo2')).toBeUndefined();
+    expect(getError('jogakbo')?.message).toContain('audience');
+    expect(getError('jogakbo2')).toBeUndefined();
   });
 
-  it('lets an app on this machine take any port, and no other host or path', async () => {
+  it('accepts any loopback port for a native app, but no other host or path', async () => {
     const { address } = await partner.begin(await partner.discover('app', openid.None()), appUri);
     const open = async (redirect: string) => {
       const url = new URL(address);
@@ -69,8 +69,8 @@ describe('OpenID Connect for others', () => {
     expect(await open(`${appUri}/other`)).toBe(400);
   });
 
-  it('signs a member in with a partner, who learns what was allowed', async () => {
-    const { email, memberId } = await partner.member();
+  it('signs a member in with a partner, which receives the allowed claims', async () => {
+    const { email, memberId } = await partner.createMember();
     const tokens = await partner.obtainTokens(email);
     expect(tokens.claims()).toMatchObject({ iss: partner.origin, aud: 'partner', sub: memberId });
     const claims = await openid.fetchUserInfo(partner.client, tokens.access_token, memberId);
@@ -93,8 +93,8 @@ describe('OpenID Connect for others', () => {
     ]);
   });
 
-  it('signs ID tokens with RS256 for a client that asks for it', async () => {
-    const { email, memberId } = await partner.member();
+  it('signs ID tokens with RS256 for a client that requests it', async () => {
+    const { email, memberId } = await partner.createMember();
     const metadata = { id_token_signed_response_alg: 'RS256' };
     const client = await openid.discovery(new URL(partner.origin), 'rsa', metadata, openid.None(), {
       execute: [openid.allowInsecureRequests],
@@ -106,8 +106,8 @@ describe('OpenID Connect for others', () => {
     expect(protectedHeader.alg).toBe('RS256');
   });
 
-  it('serves a client without a secret', async () => {
-    const { email, memberId } = await partner.member();
+  it('supports public clients', async () => {
+    const { email, memberId } = await partner.createMember();
     const app = await partner.discover('app', openid.None());
     expect((await partner.obtainTokens(email, app, appUri)).claims()).toMatchObject({
       aud: 'app',
@@ -115,8 +115,8 @@ describe('OpenID Connect for others', () => {
     });
   });
 
-  it('refreshes once with each token; a used one ends all that came of it after the grace', async () => {
-    const { email, memberId } = await partner.member();
+  it('rotates refresh tokens, and revokes the grant on reuse after the grace period', async () => {
+    const { email, memberId } = await partner.createMember();
     const first = await partner.obtainTokens(email);
     const second = await openid.refreshTokenGrant(partner.client, first.refresh_token!);
     expect(second.refresh_token).not.toBe(first.refresh_token);
@@ -124,12 +124,12 @@ describe('OpenID Connect for others', () => {
     await partner.identity.query(
       `UPDATE openid_record SET consumed_at = consumed_at - interval '11 seconds' WHERE consumed_at IS NOT NULL`,
     );
-    const refused = { error: 'invalid_grant' };
+    const rejected = { error: 'invalid_grant' };
     await expect(openid.refreshTokenGrant(partner.client, first.refresh_token!)).rejects.toMatchObject(
-      refused,
+      rejected,
     );
     await expect(openid.refreshTokenGrant(partner.client, second.refresh_token!)).rejects.toMatchObject(
-      refused,
+      rejected,
     );
     await expect(openid.fetchUserInfo(partner.client, second.access_token, memberId)).rejects.toThrow();
     const operator = { caller: { memberId, roles: ['operator'] } };
@@ -139,8 +139,8 @@ describe('OpenID Connect for others', () => {
     });
   });
 
-  it('gives two at once the same successor, and again within the grace', async () => {
-    const { email, memberId } = await partner.member();
+  it('returns the same successor for concurrent refreshes within the grace period', async () => {
+    const { email, memberId } = await partner.createMember();
     const { refresh_token: token } = await partner.obtainTokens(email);
     const refresh = (used: string) => openid.refreshTokenGrant(partner.client, used);
     const results = await Promise.all([refresh(token!), refresh(token!)]);
@@ -156,8 +156,8 @@ describe('OpenID Connect for others', () => {
       await expect(refresh(ended)).rejects.toMatchObject({ error: 'invalid_grant' });
   });
 
-  it('revokes what a partner gives back', async () => {
-    const { email, memberId } = await partner.member();
+  it('revokes the tokens that a partner returns', async () => {
+    const { email, memberId } = await partner.createMember();
     const tokens = await partner.obtainTokens(email);
     await openid.tokenRevocation(partner.client, tokens.refresh_token!);
     await expect(openid.refreshTokenGrant(partner.client, tokens.refresh_token!)).rejects.toMatchObject({
@@ -166,32 +166,32 @@ describe('OpenID Connect for others', () => {
     await expect(openid.fetchUserInfo(partner.client, tokens.access_token, memberId)).rejects.toThrow();
   });
 
-  it('takes a code once, and only with its verifier; one that came with another is over', async () => {
-    const codes = () =>
+  it('accepts a code once and only with its verifier, and revokes it after a wrong one', async () => {
+    const countCodes = () =>
       partner.identity.query<{ count: number }>(
         `SELECT count(*)::int FROM openid_record WHERE model = 'AuthorizationCode' AND consumed_at IS NULL`,
       ) as Promise<[{ count: number }]>;
-    const { email } = await partner.member();
+    const { email } = await partner.createMember();
     const { address, checks } = await partner.begin();
-    const url = await partner.walk(address, email);
+    const url = await partner.authorize(address, email);
     const wrong = { ...checks, pkceCodeVerifier: openid.randomPKCECodeVerifier() };
-    const refused = { error: 'invalid_grant' };
+    const rejected = { error: 'invalid_grant' };
     const app = await partner.discover('app', openid.None());
-    // Another client does not end it, a wrong verifier does.
-    await expect(openid.authorizationCodeGrant(app, url, checks)).rejects.toMatchObject(refused);
-    const [{ count: before }] = await codes();
-    await expect(openid.authorizationCodeGrant(partner.client, url, wrong)).rejects.toMatchObject(refused);
-    await expect(codes()).resolves.toEqual([{ count: before - 1 }]);
-    await expect(openid.authorizationCodeGrant(partner.client, url, checks)).rejects.toMatchObject(refused);
+    // Another client does not revoke the code. A wrong verifier does.
+    await expect(openid.authorizationCodeGrant(app, url, checks)).rejects.toMatchObject(rejected);
+    const [{ count: before }] = await countCodes();
+    await expect(openid.authorizationCodeGrant(partner.client, url, wrong)).rejects.toMatchObject(rejected);
+    await expect(countCodes()).resolves.toEqual([{ count: before - 1 }]);
+    await expect(openid.authorizationCodeGrant(partner.client, url, checks)).rejects.toMatchObject(rejected);
     const again = await partner.begin();
-    const good = await partner.walk(again.address, email);
-    await openid.authorizationCodeGrant(partner.client, good, again.checks);
-    await expect(openid.authorizationCodeGrant(partner.client, good, again.checks)).rejects.toMatchObject(
-      refused,
+    const nextUrl = await partner.authorize(again.address, email);
+    await openid.authorizationCodeGrant(partner.client, nextUrl, again.checks);
+    await expect(openid.authorizationCodeGrant(partner.client, nextUrl, again.checks)).rejects.toMatchObject(
+      rejected,
     );
   });
 
-  it('refuses a wrong redirect on a page of its own and sends nobody there', async () => {
+  it('shows an error page for a wrong redirect URI, without a redirect', async () => {
     const { address } = await partner.begin(partner.client, 'https://evil.example/callback');
     const { status, url, text } = await new Browser(partner.origin).open(address);
     expect({ status, origin: url.origin }).toEqual({ status: 400, origin: partner.origin });
@@ -201,7 +201,7 @@ describe('OpenID Connect for others', () => {
   it.each([
     ['without PKCE', { code_challenge: '', code_challenge_method: '' }],
     ['with plain PKCE', { code_challenge_method: 'plain' }],
-  ])('refuses a request %s', async (_, more) => {
+  ])('rejects a request %s', async (_, more) => {
     const address = new URL((await partner.begin()).address);
     for (const [name, value] of Object.entries(more)) {
       if (value) address.searchParams.set(name, value);
@@ -213,8 +213,8 @@ describe('OpenID Connect for others', () => {
     expect(url.searchParams.has('code')).toBe(false);
   });
 
-  it('ends with a sign-out everywhere, and lives through a rotation and a restart', async () => {
-    const { email, memberId } = await partner.member();
+  it('ends with a sign-out everywhere, and survives a key rotation and a restart', async () => {
+    const { email, memberId } = await partner.createMember();
     const caller = { memberId, roles: ['member'] };
     const before = await partner.obtainTokens(email);
     await partner.identity.ask(RotateSigningKey, {}, { caller });
@@ -231,13 +231,13 @@ describe('OpenID Connect for others', () => {
     await expect(openid.fetchUserInfo(partner.client, after.access_token, memberId)).rejects.toThrow();
   });
 
-  it('keeps no token, no code and no cookie in its database', async () => {
-    const { email } = await partner.member();
+  it('stores no token, code or cookie in clear', async () => {
+    const { email } = await partner.createMember();
     const tokens = await partner.obtainTokens(email);
     const { address } = await partner.begin();
     const browser = new Browser(partner.origin);
-    const code = (await partner.walk(address, email, browser)).searchParams.get('code')!;
-    // Halfway through another sign-in, so that its interaction is there, too.
+    const code = (await partner.authorize(address, email, browser)).searchParams.get('code')!;
+    // A second sign-in is in progress, so that its interaction is stored too.
     await browser.open((await partner.begin()).address);
     const rows = JSON.stringify(await partner.identity.query('SELECT * FROM openid_record'));
     expect(rows).toContain('"Session"');

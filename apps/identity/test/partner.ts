@@ -2,18 +2,18 @@ import { SignUp } from '@jogakbo/contracts-identity';
 import { getAction, Browser, ServiceUnderTest } from '@jogakbo/testing';
 import * as openid from 'openid-client';
 import { IdentityModule } from '../src/identity.module.ts';
-import { StandInGateway } from './stand-in-gateway.ts';
+import { FakeGateway } from './stand-in-gateway.ts';
 
 export const password = '조각보-correct-horse';
 export const secret = 'a-secret-of-the-partner-that-is-long-enough';
 export const redirectUri = 'https://partner.example/callback';
 export const appUri = 'http://127.0.0.1:9/app';
 
-/** The service with two clients, and the library that partners use. */
+/** An identity service with three clients, and an OpenID Connect client library. */
 export class Partner {
   identity!: ServiceUnderTest;
   origin!: string;
-  readonly gateway = new StandInGateway();
+  readonly gateway = new FakeGateway();
   client!: openid.Configuration;
   #count = 0;
 
@@ -41,7 +41,7 @@ export class Partner {
     });
   }
 
-  async member(): Promise<{ email: string; memberId: string }> {
+  async createMember(): Promise<{ email: string; memberId: string }> {
     const email = `visitor-${++this.#count}@example.com`;
     await this.identity.ask(SignUp, { email, password, name: '김하나' });
     const [row] = await this.identity.query<{ member_id: string }>(
@@ -62,16 +62,16 @@ export class Partner {
     return { address: address.href, checks: { pkceCodeVerifier: verifier, expectedState: state } };
   }
 
-  /** Signs in and allows; gives where the browser was sent. */
-  async walk(address: string, email: string, browser = new Browser(this.origin)): Promise<URL> {
+  /** Signs in and consents. @returns the URL that the browser was redirected to */
+  async authorize(address: string, email: string, browser = new Browser(this.origin)): Promise<URL> {
     const page = await browser.open(address);
-    const asked = await browser.open(getAction(page.text), { email, password });
-    const allowed = await browser.open(getAction(asked.text), {});
+    const consentPage = await browser.open(getAction(page.text), { email, password });
+    const allowed = await browser.open(getAction(consentPage.text), {});
     return allowed.url;
   }
 
   async obtainTokens(email: string, client = this.client, redirect = redirectUri) {
     const { address, checks } = await this.begin(client, redirect);
-    return openid.authorizationCodeGrant(client, await this.walk(address, email), checks);
+    return openid.authorizationCodeGrant(client, await this.authorize(address, email), checks);
   }
 }

@@ -5,7 +5,7 @@ import { IdentityModule } from '../src/identity.module.ts';
 
 const password = '조각보-correct-horse';
 
-describe('guessing passwords', () => {
+describe('sign-in limits', () => {
   let identity: ServiceUnderTest;
   let count = 0;
 
@@ -14,33 +14,35 @@ describe('guessing passwords', () => {
   });
   afterAll(() => identity.stop());
 
-  async function member(): Promise<string> {
+  async function createMember(): Promise<string> {
     const email = `guessed-${++count}@example.com`;
     await identity.ask(SignUp, { email, password, name: 'Owner' });
     return email;
   }
-  /** The code of the answer; `ok` where it is a session. */
-  const attempt = (email: string, given: string, address?: string): Promise<string> =>
-    identity.ask(SignIn, { email, password: given }, { timeout: 20_000, ...(address && { address }) }).then(
-      () => 'ok',
-      ({ code }: { code: string }) => code,
-    );
-  const times = (n: number, work: (i: number) => Promise<string>) =>
+  /** Signs in. @returns `ok` or the rejection code */
+  const attempt = (email: string, typedPassword: string, address?: string): Promise<string> =>
+    identity
+      .ask(SignIn, { email, password: typedPassword }, { timeout: 20_000, ...(address && { address }) })
+      .then(
+        () => 'ok',
+        ({ code }: { code: string }) => code,
+      );
+  const runParallel = (n: number, work: (i: number) => Promise<string>) =>
     Promise.all(Array.from({ length: n }, (_, i) => work(i)));
-  const hashesSpent = async (): Promise<number> => {
+  const readHashCount = async (): Promise<number> => {
     const text = await (await fetch(`${identity.url}/metrics`)).text();
     return Number(/^password_hashes_total\{.*\} (\d+)$/m.exec(text)![1]);
   };
-  const spentBy = async (work: () => Promise<unknown>): Promise<number> => {
-    const before = await hashesSpent();
+  const countHashes = async (work: () => Promise<unknown>): Promise<number> => {
+    const before = await readHashCount();
     await work();
-    return (await hashesSpent()) - before;
+    return (await readHashCount()) - before;
   };
-  const of = (codes: string[], code: string) => codes.filter((one) => one === code).length;
+  const countCode = (codes: string[], code: string) => codes.filter((one) => one === code).length;
 
-  it('pauses an address for an account after ten failures, unknown accounts alike', async () => {
-    const email = await member();
-    for (const account of [email, 'nobody-here@example.com']) {
+  it('block an address for an account after ten failures, also for unknown accounts', async () => {
+    const email = await createMember();
+    for (const account of [email, 'unknown@example.com']) {
       const codes: string[] = [];
       for (let i = 0; i < 12; i++) codes.push(await attempt(account, 'wrong', '192.0.2.1'));
       expect(codes).toEqual([...Array(10).fill('wrong-credentials'), ...Array(2).fill('too-many-attempts')]);
@@ -50,25 +52,25 @@ describe('guessing passwords', () => {
     await expect(attempt(email, password, '192.0.2.1')).resolves.toBe('ok');
   });
 
-  it('spends no hash on what it refuses, and few more than the limit on guesses side by side', async () => {
-    const email = await member();
+  it('compute no hash for rejected attempts, and few above the limit for concurrent guesses', async () => {
+    const email = await createMember();
     let codes: string[] = [];
-    const spent = await spentBy(async () => {
-      codes = await times(40, () => attempt(email, 'wrong', '192.0.2.2'));
+    const hashes = await countHashes(async () => {
+      codes = await runParallel(40, () => attempt(email, 'wrong', '192.0.2.2'));
     });
-    expect(of(codes, 'wrong-credentials')).toBe(spent);
-    expect(spent).toBeGreaterThanOrEqual(10);
-    expect(spent).toBeLessThanOrEqual(11);
-    expect(of(codes, 'too-many-attempts')).toBe(40 - spent);
+    expect(countCode(codes, 'wrong-credentials')).toBe(hashes);
+    expect(hashes).toBeGreaterThanOrEqual(10);
+    expect(hashes).toBeLessThanOrEqual(11);
+    expect(countCode(codes, 'too-many-attempts')).toBe(40 - hashes);
   });
 
-  it('locks no owner out: not at an address known, and not at a new one', async () => {
-    const email = await member();
+  it('do not lock out the owner at known or new addresses', async () => {
+    const email = await createMember();
     await expect(attempt(email, password, '192.0.2.10')).resolves.toBe('ok');
-    for (let stranger = 0; stranger < 20; stranger++) {
-      await times(10, () => attempt(email, 'wrong', `198.51.100.${stranger}`));
+    for (let attacker = 0; attacker < 20; attacker++) {
+      await runParallel(10, () => attempt(email, 'wrong', `198.51.100.${attacker}`));
     }
-    // All strangers together have failed so often that each new one has two tries and no more.
+    // The account has reached the attack threshold, so each new address has two attempts.
     const codes: string[] = [];
     for (let i = 0; i < 3; i++) codes.push(await attempt(email, 'wrong', '203.0.113.1'));
     expect(codes).toEqual(['wrong-credentials', 'wrong-credentials', 'too-many-attempts']);
@@ -77,8 +79,8 @@ describe('guessing passwords', () => {
     await expect(attempt(email, password, '192.0.2.10')).resolves.toBe('ok');
   }, 60_000);
 
-  it('pauses an address that fails for many accounts, but not for who is known there', async () => {
-    const [neighbour, other] = [await member(), await member()];
+  it('block an address that fails for many accounts, except for members known there', async () => {
+    const [neighbour, other] = [await createMember(), await createMember()];
     await expect(attempt(neighbour, password, '2001:db8:1:2::7')).resolves.toBe('ok');
     for (let i = 0; i < 100; i++) await attempt(`list-${i}@example.com`, 'wrong', `2001:db8:1:2::${i + 1}`);
     await expect(attempt(other, password, '2001:db8:1:2:ffff::1')).resolves.toBe('too-many-attempts');
@@ -86,44 +88,46 @@ describe('guessing passwords', () => {
     await expect(attempt(neighbour, password, '2001:db8:1:2::8')).resolves.toBe('ok');
   }, 60_000);
 
-  it('counts for one address in either notation', async () => {
-    const email = await member();
+  it('count both notations of an address together', async () => {
+    const email = await createMember();
     for (let i = 0; i < 10; i++) await attempt(email, 'wrong', i % 2 ? '::ffff:192.0.2.30' : '192.0.2.30');
     await expect(attempt(email, password, '192.0.2.30')).resolves.toBe('too-many-attempts');
   });
 
-  it('costs a hash for an account that does not exist, and for a sign-up with a taken address', async () => {
-    const email = await member();
+  it('compute a hash for unknown accounts and for sign-ups with a taken address', async () => {
+    const email = await createMember();
     const signUp = (address: string) => identity.ask(SignUp, { email: address, password, name: 'x' });
-    await expect(spentBy(() => attempt('nobody-at-all@example.com', 'wrong'))).resolves.toBe(1);
-    await expect(spentBy(() => attempt(email, 'wrong'))).resolves.toBe(1);
-    await expect(spentBy(() => signUp(email))).resolves.toBe(1);
-    await expect(spentBy(() => signUp('fresh-address@example.com'))).resolves.toBe(1);
+    await expect(countHashes(() => attempt('unknown-account@example.com', 'wrong'))).resolves.toBe(1);
+    await expect(countHashes(() => attempt(email, 'wrong'))).resolves.toBe(1);
+    await expect(countHashes(() => signUp(email))).resolves.toBe(1);
+    await expect(countHashes(() => signUp('fresh-address@example.com'))).resolves.toBe(1);
   });
 
-  it('gives other networks their turn while one sends a flood', async () => {
-    let isOver = false;
-    const flood = times(100, (i) => attempt(`flooded-${i}@example.com`, 'wrong', '192.0.2.66')).finally(
-      () => (isOver = true),
+  it('serve other networks during a flood from one', async () => {
+    let isFinished = false;
+    const flood = runParallel(100, (i) => attempt(`flooded-${i}@example.com`, 'wrong', '192.0.2.66')).finally(
+      () => (isFinished = true),
     );
-    const others = await times(5, (i) => attempt(`calm-${i}@example.com`, 'wrong', `203.0.113.${60 + i}`));
-    expect(isOver).toBe(false);
+    const others = await runParallel(5, (i) =>
+      attempt(`calm-${i}@example.com`, 'wrong', `203.0.113.${60 + i}`),
+    );
+    expect(isFinished).toBe(false);
     expect(others).toEqual(Array(5).fill('wrong-credentials'));
-    expect(of(await flood, 'too-busy')).toBeGreaterThan(30);
+    expect(countCode(await flood, 'too-busy')).toBeGreaterThan(30);
   }, 60_000);
 
-  it('sheds a flood at once with a reason, and serves what it took', async () => {
+  it('reject excess requests with too-busy, and serve the accepted ones', async () => {
     const startedAt = performance.now();
     let firstRefusal = Infinity;
-    const codes = await times(200, async (i) => {
+    const codes = await runParallel(200, async (i) => {
       const code = await attempt(`flood-${i}@example.com`, 'wrong');
       if (code === 'too-busy') firstRefusal = Math.min(firstRefusal, performance.now() - startedAt);
       return code;
     });
-    expect(of(codes, 'too-busy') + of(codes, 'wrong-credentials')).toBe(200);
-    // Two at work and those who wait, unless this machine is so busy that their turn comes too late.
-    expect(of(codes, 'wrong-credentials')).toBeGreaterThan(2);
-    expect(of(codes, 'too-busy')).toBeGreaterThan(30);
+    expect(countCode(codes, 'too-busy') + countCode(codes, 'wrong-credentials')).toBe(200);
+    // Two running and 46 queued, fewer if a busy machine lets queued requests time out.
+    expect(countCode(codes, 'wrong-credentials')).toBeGreaterThan(2);
+    expect(countCode(codes, 'too-busy')).toBeGreaterThan(30);
     expect(firstRefusal).toBeLessThan(performance.now() - startedAt);
     await expect(attempt('flood-0@example.com', 'wrong')).resolves.toBe('wrong-credentials');
   }, 60_000);

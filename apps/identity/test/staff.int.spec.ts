@@ -28,12 +28,12 @@ describe('staff', () => {
   let file: string;
   let identity: ServiceUnderTest;
 
-  const write = (staff: unknown) =>
+  const writeStaffFile = (staff: unknown) =>
     writeFile(file, typeof staff === 'string' ? staff : JSON.stringify(staff), { mode: 0o600 });
   const signIn = (email: string, password: string) => identity.ask(SignIn, { email, password });
   const getRoles = async (email: string, password: string) =>
     decodeJwt((await signIn(email, password)).accessToken)['roles'];
-  const announced = async () =>
+  const readRegistered = async () =>
     (
       await identity.query<{ email: string }>(
         `SELECT data->>'email' AS email FROM outbox WHERE name = $1 ORDER BY 1`,
@@ -44,7 +44,7 @@ describe('staff', () => {
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'jogakbo-staff-'));
     file = path.join(folder, 'staff.json');
-    await write([operator]);
+    await writeStaffFile([operator]);
     identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: issuer, STAFF_FILE: file });
   });
   afterAll(async () => {
@@ -52,38 +52,38 @@ describe('staff', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('exists from the start, and is announced', async () => {
+  it('is created at start, with an event', async () => {
     await expect(getRoles('operator@store.example', 'first password')).resolves.toEqual(operator.roles);
-    await expect(announced()).resolves.toEqual(['operator@store.example']);
+    await expect(readRegistered()).resolves.toEqual(['operator@store.example']);
   });
 
-  it('is left as it is by a restart', async () => {
+  it('is unchanged by a restart', async () => {
     const hash = () => identity.query('SELECT password_hash FROM member');
     const before = await hash();
     await identity.restart();
     await expect(hash()).resolves.toEqual(before);
-    await expect(announced()).resolves.toHaveLength(1);
+    await expect(readRegistered()).resolves.toHaveLength(1);
   });
 
-  it('gets the password and the roles that the file gives it', async () => {
-    await write([{ ...operator, password: 'second password', roles: ['operator'] }]);
+  it('receives the password and roles of the file', async () => {
+    await writeStaffFile([{ ...operator, password: 'second password', roles: ['operator'] }]);
     await identity.restart();
     await expect(signIn('operator@store.example', 'first password')).rejects.toMatchObject({
       code: 'wrong-credentials',
     });
     await expect(getRoles('operator@store.example', 'second password')).resolves.toEqual(['operator']);
-    // Once for the roles and once for the sessions of the old password.
+    // One revocation for the roles, and one for the sessions of the old password.
     expect((await identity.ask(ListRevocations, {})).revocations).toMatchObject([
       ...[{ generation: 2 }, { generation: 1 }],
     ]);
-    await expect(announced()).resolves.toHaveLength(1);
+    await expect(readRegistered()).resolves.toHaveLength(1);
   });
 
-  it('takes the address back from whoever had signed up with it', async () => {
+  it('replaces a member who had signed up with the address', async () => {
     const email = 'merchant@store.example';
     await identity.ask(SignUp, { email, password: 'of somebody else', name: 'Mallory' });
     const { refreshToken } = await signIn(email, 'of somebody else');
-    await write([{ ...operator, email, roles: ['merchant'] }]);
+    await writeStaffFile([{ ...operator, email, roles: ['merchant'] }]);
     await identity.restart();
     await expect(signIn(email, 'of somebody else')).rejects.toMatchObject({ code: 'wrong-credentials' });
     await expect(identity.ask(RefreshSession, { refreshToken })).rejects.toMatchObject({
@@ -94,10 +94,10 @@ describe('staff', () => {
 
   it.each([
     ['is not JSON', '[{"password": "hush-hush"', 'is not JSON'],
-    ['holds an unknown role', [{ ...operator, password: 'hush-hush', roles: ['king'] }], '0.roles.0: '],
-  ])('keeps the service from starting where the file %s', async (_, content, problem) => {
-    await write(content);
-    // The settings are read before anything is opened: these addresses are never called.
+    ['contains an unknown role', [{ ...operator, password: 'hush-hush', roles: ['king'] }], '0.roles.0: '],
+  ])('prevents the start if the file %s', async (_, content, problem) => {
+    await writeStaffFile(content);
+    // Settings are validated before any connection is opened, so these addresses are not called.
     const environment = {
       RABBITMQ_URL: 'amqp://127.0.0.1:1',
       DATABASE_URL: 'postgres://127.0.0.1:1/nothing',

@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { AnswerPage, GetJwks, GetOpenIdConfiguration } from '@jogakbo/contracts-identity';
 import type { ServiceUnderTest } from '@jogakbo/testing';
 
-/** What a gateway does for identity, and no more: pages as they are, and the two documents. */
-export class StandInGateway {
+/** A minimal gateway for identity: forwards pages unchanged, and serves the two documents. */
+export class FakeGateway {
   readonly #server = createServer();
-  /** Where requests come from, as a gateway would see it. */
+  /** The client address that is sent with each request. */
   address = '203.0.113.7';
 
   /** @returns the origin */
@@ -23,9 +23,9 @@ export class StandInGateway {
   async #answer(identity: ServiceUnderTest, request: IncomingMessage, response: ServerResponse) {
     const { method, url = '' } = request;
     const document = { '/jwks.json': GetJwks, '/openid-configuration': GetOpenIdConfiguration } as const;
-    const wanted = document[url.replace('/.well-known', '') as keyof typeof document];
-    if (wanted) {
-      const json = JSON.stringify(await identity.ask(wanted, {}));
+    const contract = document[url.replace('/.well-known', '') as keyof typeof document];
+    if (contract) {
+      const json = JSON.stringify(await identity.ask(contract, {}));
       return void response.writeHead(200, { 'content-type': 'application/json' }).end(json);
     }
     const { connection: _, host: __, ...headers } = request.headers as Record<string, string>;

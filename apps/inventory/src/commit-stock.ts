@@ -4,32 +4,33 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { lockReservation, setStatus } from './reservation.ts';
-import { firstShortage } from './stock.ts';
+import { findShortage } from './stock.ts';
 import { lockStock, moveStock } from './stock-rows.ts';
 
 @Controller()
 export class CommitStockHandler {
   /**
-   * An order that was paid for after its reservation had expired gets its pieces if there still are enough. If not, it
-   * is a fault that ends in the dead letters: a person has to find pieces or to cancel the order.
+   * If the reservation has expired before the payment, the order gets pieces from the free stock. If there are too few,
+   * the message becomes a dead letter: an operator has to restock or cancel the order.
    */
   @Handles(CommitStock)
   async handle({ orderId }: Body<typeof CommitStock>, work: UnitOfWork) {
     const { tx, publish } = work;
     const reservation = await lockReservation(tx, orderId);
-    if (!reservation) throw new Error(`nothing was reserved for order ${orderId} yet`);
+    if (!reservation) throw new Error(`order ${orderId} has no reservation yet`);
     const { status, lines } = reservation;
-    // A returned order was cancelled while this was on its way.
+    // Returned: the order was cancelled while this command was in flight.
     if (status === 'sold' || status === 'returned') return;
     if (status === 'refused')
-      throw new Error(`order ${orderId} was refused its pieces, yet it was confirmed`);
+      throw new Error(`order ${orderId} was confirmed, but its reservation was refused`);
 
     const stock = await lockStock(tx, lines);
     if (status === 'expired') {
-      const shortage = firstShortage(lines, stock);
+      const shortage = findShortage(lines, stock);
       if (shortage) {
         throw new Error(
-          `the reservation of order ${orderId} expired, and of product ${shortage.productId} only ${shortage.available} are left`,
+          `the reservation of order ${orderId} has expired and only ${shortage.available} pieces of product ` +
+            `${shortage.productId} are left: restock or cancel the order`,
         );
       }
     }

@@ -14,7 +14,7 @@ export class ExpireReservationHandler {
     const reservation = await lockReservation(tx, orderId);
     if (reservation?.status !== 'held') return;
     const { lines, remaining } = reservation;
-    // The clock was set back after the timer had fired: it is wound up again, or the pieces would be held for ever.
+    // The clock was set back: restart the timer, otherwise the pieces would stay reserved for ever.
     if (remaining > 0) return publishLater(ExpireReservation({ orderId }), remaining);
     moveStock(work, await lockStock(tx, lines), lines, 'release');
     setStatus(work, orderId, 'expired');

@@ -4,7 +4,7 @@ import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 
-/** Stock outlives its product: orders and returns still name what is no longer on sale. */
+/** Stock rows outlive their product: orders and returns still refer to removed products. */
 @Controller()
 export class OpenStockHandler {
   @Handles(ProductAdded)

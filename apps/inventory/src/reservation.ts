@@ -3,20 +3,20 @@ import type { EntityManager } from 'typeorm';
 import type { Line } from './stock.ts';
 
 /**
- * held: the pieces wait for their order. sold: they are its. returned: the order is over and will never hold anything
- * again. expired: held for too long. refused: there was too little.
+ * held: reserved for the order. sold: the order was confirmed. returned: the order has ended and cannot reserve again.
+ * expired: held for too long. refused: too few pieces.
  */
 export type ReservationStatus = 'held' | 'sold' | 'returned' | 'expired' | 'refused';
 
-/** What an order holds or has bought; one an order, for good. */
+/** The pieces that an order holds or has bought. One per order, never deleted. */
 export interface Reservation {
   lines: Line[];
   status: ReservationStatus;
-  /** Milliseconds until it expires, by the clock of the database, which is also the one that timers fire by. */
+  /** Milliseconds until it expires, by the database clock, which timers use too. */
   remaining: number;
 }
 
-/** Whoever touches a reservation locks it before any stock, so that both are never waited for in both orders. */
+/** Lock a reservation before any stock: a fixed lock order prevents deadlocks. */
 export async function lockReservation(tx: EntityManager, orderId: string): Promise<Reservation | undefined> {
   const [reservation] = (await tx.query(
     `SELECT lines, status, coalesce(extract(epoch FROM expires_at - now()) * 1000, 0)::float AS remaining

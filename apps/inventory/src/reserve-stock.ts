@@ -6,18 +6,18 @@ import { Controller } from '@nestjs/common';
 import { setStatus } from './reservation.ts';
 import { InventorySettings } from './settings.ts';
 import { lockStock, moveStock } from './stock-rows.ts';
-import { firstShortage, merged } from './stock.ts';
+import { findShortage, mergeLines } from './stock.ts';
 
 @Controller()
 export class ReserveStockHandler {
   constructor(private readonly settings: InventorySettings) {}
 
-  /** An order is answered once. One that was returned before it got here is over: nobody waits for an answer. */
+  /** Publishes one result per order, and none if the order was returned first: it has already ended. */
   @Handles(ReserveStock)
   async handle(command: Body<typeof ReserveStock>, work: UnitOfWork) {
     const { tx, publish, publishLater } = work;
     const { orderId } = command;
-    const lines = merged(command.lines);
+    const lines = mergeLines(command.lines);
     const [[held], stock] = await Promise.all([
       tx.query(
         `INSERT INTO reservation (order_id, lines, status, expires_at)
@@ -28,7 +28,7 @@ export class ReserveStockHandler {
     ]);
     if (!held) return;
 
-    const shortage = firstShortage(lines, stock);
+    const shortage = findShortage(lines, stock);
     if (shortage) {
       setStatus(work, orderId, 'refused');
       publish(StockRefused({ orderId, ...shortage }));

@@ -8,11 +8,11 @@ import { lockStock, moveStock } from './stock-rows.ts';
 
 @Controller()
 export class ReturnStockHandler {
-  /** After this nothing is held for the order, whatever of it is still on the way. */
+  /** Afterwards the order holds nothing, whatever messages about it are still in flight. */
   @Handles(ReturnStock)
   async handle({ orderId }: Body<typeof ReturnStock>, work: UnitOfWork) {
     const { tx, publish } = work;
-    // Taken before the look, so that a reservation that is just being made is waited for and seen.
+    // Inserted before the read, so that this waits for a concurrent reservation and sees it.
     const tombstone = (await tx.query(
       `INSERT INTO reservation (order_id, lines, status) VALUES ($1, '[]', 'returned')
        ON CONFLICT DO NOTHING RETURNING order_id`,

@@ -7,5 +7,5 @@ export class InventorySettings extends settings({
     .positive()
     .max(1_440)
     .default(15)
-    .describe('how long pieces are held for an order; longer than a checkout may take'),
+    .describe('minutes that a reservation lasts; must be longer than the longest checkout'),
 }) {}

@@ -1,13 +1,13 @@
 import { StockChanged } from '@jogakbo/contracts-inventory';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import type { EntityManager } from 'typeorm';
-import { moved, type Line, type Movement, type Stock } from './stock.ts';
+import { applyMovement, type Line, type Movement, type Stock } from './stock.ts';
 
 type Row = Record<'product_id' | 'on_hand' | 'reserved' | 'sold' | 'received' | 'version', string>;
 
 /**
- * Locks the stock of these products until the transaction ends; unknown ones are left out. Always in the order of
- * their ids: two orders that name the same products the other way round wait for each other, but never both.
+ * Locks the stock of these products until the transaction ends, without unknown ones. Locks in the order of the product
+ * ids, so that orders with the same products do not deadlock.
  */
 export async function lockStock(tx: EntityManager, lines: readonly Line[]): Promise<Map<string, Stock>> {
   const rows = (await tx.query(
@@ -31,7 +31,7 @@ export async function lockStock(tx: EntityManager, lines: readonly Line[]): Prom
 }
 
 /**
- * Moves pieces of locked stock and announces every product of which another number can be bought now.
+ * Moves pieces of locked stock. Publishes `stock-changed` for each product whose available number changes.
  * @param stock from `lockStock` in the same unit of work
  */
 export function moveStock(
@@ -42,8 +42,8 @@ export function moveStock(
 ): void {
   const after = lines.map(({ productId, quantity }) => {
     const before = stock.get(productId);
-    if (!before) throw new Error(`there is no stock of product ${productId}`);
-    return moved(before, movement, quantity);
+    if (!before) throw new Error(`product ${productId} has no stock record`);
+    return applyMovement(before, movement, quantity);
   });
   write(
     `UPDATE stock SET on_hand = new.on_hand, reserved = new.reserved, sold = new.sold, received = new.received,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { firstShortage, merged, moved, type Movement, type Stock } from './stock.ts';
+import { applyMovement, findShortage, mergeLines, type Movement, type Stock } from './stock.ts';
 
 const cup: Stock = { productId: 'cup', onHand: 5, reserved: 3, sold: 2, received: 10, version: 4 };
 
@@ -11,8 +11,8 @@ describe('stock', () => {
     ['sell', { reserved: 1, sold: 4 }],
     ['sellFromHand', { onHand: 3, sold: 4 }],
     ['takeBack', { onHand: 7, sold: 0 }],
-  ])('two pieces %s', (movement, expected) => {
-    const after = moved(cup, movement, 2);
+  ])('%s two pieces', (movement, expected) => {
+    const after = applyMovement(cup, movement, 2);
     expect(after).toEqual({ ...cup, ...expected, version: 5 });
     expect(after.onHand + after.reserved + after.sold).toBe(after.received);
   });
@@ -23,32 +23,32 @@ describe('stock', () => {
     ['sell', 4],
     ['sellFromHand', 6],
     ['takeBack', 3],
-  ])('never below nothing: %s %i', (movement, quantity) => {
-    expect(() => moved(cup, movement, quantity)).toThrow(`${movement} ${quantity} of product cup`);
-    expect(() => moved(cup, movement, quantity - 1)).not.toThrow();
+  ])('%s rejects %i pieces, which would make a count negative', (movement, quantity) => {
+    expect(() => applyMovement(cup, movement, quantity)).toThrow(`${movement} ${quantity} of product cup`);
+    expect(() => applyMovement(cup, movement, quantity - 1)).not.toThrow();
   });
 
-  it('counts a product that is named twice once', () => {
+  it('merges two lines of one product', () => {
     const lines = [
       { productId: 'cup', quantity: 2 },
       { productId: 'bowl', quantity: 1 },
       { productId: 'cup', quantity: 3 },
     ];
-    expect(merged(lines)).toEqual([
+    expect(mergeLines(lines)).toEqual([
       { productId: 'cup', quantity: 5 },
       { productId: 'bowl', quantity: 1 },
     ]);
   });
 
-  it('names the first product that lacks', () => {
+  it('finds the first product with too few pieces', () => {
     const stock = new Map([['cup', cup]]);
-    expect(firstShortage([{ productId: 'cup', quantity: 5 }], stock)).toBeUndefined();
-    expect(firstShortage([{ productId: 'cup', quantity: 6 }], stock)).toEqual({
+    expect(findShortage([{ productId: 'cup', quantity: 5 }], stock)).toBeUndefined();
+    expect(findShortage([{ productId: 'cup', quantity: 6 }], stock)).toEqual({
       productId: 'cup',
       available: 5,
     });
     expect(
-      firstShortage(
+      findShortage(
         [
           { productId: 'bowl', quantity: 1 },
           { productId: 'cup', quantity: 6 },

@@ -6,26 +6,28 @@ import { CommitStockHandler } from '../src/commit-stock.ts';
 import { ExpireReservationHandler } from '../src/expire-reservation.ts';
 import { ReserveStockHandler } from '../src/reserve-stock.ts';
 import { ReturnStockHandler } from '../src/return-stock.ts';
-import { Shelves } from './shelves.ts';
+import { InventoryFixture } from './shelves.ts';
 
 type Command = 'reserve' | 'commit' | 'return' | 'expire';
 
-/** `run`: is handled. `crash`: fails when all is written and nothing committed. `again`: an equal message under another id. */
-type How = 'run' | 'crash' | 'again';
-type Step = `${Command}: ${How}`;
+/** `run`: is handled. `crash`: fails before the commit. `again`: an equal message with another id. */
+type Action = 'run' | 'crash' | 'again';
+type Step = `${Command}: ${Action}`;
 
-const crashing: How[][] = [['run'], ['crash', 'run']];
-const repeated: How[][] = [...crashing, ['run', 'again']];
+const runOrCrash: Action[][] = [['run'], ['crash', 'run']];
+const repeated: Action[][] = [...runOrCrash, ['run', 'again']];
 
-const buildSchedules = (commands: Command[], fates: How[][]): Step[][] =>
+const buildSchedules = (commands: Command[], actionLists: Action[][]): Step[][] =>
   choices(
-    commands.map((command) => fates.map((steps) => steps.map((how): Step => `${command}: ${how}`))),
+    commands.map((command) =>
+      actionLists.map((steps) => steps.map((action): Step => `${command}: ${action}`)),
+    ),
   ).flatMap(interleavings);
 
 const all: Command[] = ['reserve', 'commit', 'return', 'expire'];
 const pairs = all.flatMap((one, at) => all.slice(at + 1).map((other) => [one, other]));
 const triples = all.map((missing) => all.filter((one) => one !== missing));
-/** All four, each once. */
+/** All four messages, each once. */
 const four = interleavings(all.map((command): Step[] => [`${command}: run`]));
 
 class Crash extends Error {}
@@ -39,18 +41,18 @@ interface Case {
 const pieces = 3;
 const wanted = 2;
 
-describe('inventory, in every order and with a crash before every commit', () => {
-  let shelves: Shelves;
+describe('inventory, in every message order and with a crash before every commit', () => {
+  let fixture: InventoryFixture;
   let units: UnitsOfWork;
 
   beforeAll(async () => {
-    shelves = await Shelves.open({ DATABASE_POOL: '12' });
-    units = shelves.inventory.get(UnitsOfWork);
+    fixture = await InventoryFixture.start({ DATABASE_POOL: '12' });
+    units = fixture.inventory.get(UnitsOfWork);
   });
-  afterAll(() => shelves.inventory.stop());
+  afterAll(() => fixture.inventory.stop());
 
   async function handle(command: Command, { orderId, productId }: Case, work: UnitOfWork): Promise<void> {
-    const { inventory } = shelves;
+    const { inventory } = fixture;
     if (command === 'reserve') {
       const lines = [{ productId, quantity: wanted }];
       return inventory.get(ReserveStockHandler).handle({ orderId, lines }, work);
@@ -61,8 +63,8 @@ describe('inventory, in every order and with a crash before every commit', () =>
     return inventory.get(ExpireReservationHandler).handle({ orderId }, work);
   }
 
-  /** Runs one schedule, then redelivers what failed, as the retry queue does. */
-  async function play(one: Case): Promise<void> {
+  /** Runs one schedule, then redelivers failed messages, as the retry queue does. */
+  async function runCase(one: Case): Promise<void> {
     const open = new Set<Command>();
     const deliver = (command: Command, crashes = false) =>
       units
@@ -75,87 +77,91 @@ describe('inventory, in every order and with a crash before every commit', () =>
           () => void open.add(command),
         );
     for (const step of one.steps) {
-      const [command, how] = step.split(': ') as [Command, How];
-      await deliver(command, how === 'crash');
+      const [command, action] = step.split(': ') as [Command, Action];
+      await deliver(command, action === 'crash');
     }
     for (let round = 0; round < 3 && open.size > 0; round++)
       for (const command of [...open]) await deliver(command);
   }
 
-  async function playAll(schedules: Step[][]): Promise<Case[]> {
-    const productIds = await shelves.products(schedules.length, pieces);
+  async function runCases(schedules: Step[][]): Promise<Case[]> {
+    const productIds = await fixture.insertProducts(schedules.length, pieces);
     const cases = schedules.map((steps, at): Case => ({
       orderId: randomUUIDv7(),
       productId: productIds[at]!,
       steps,
     }));
     const waiting = [...cases];
-    const players = Array.from({ length: 12 }, async () => {
-      for (let next = waiting.pop(); next; next = waiting.pop()) await play(next);
+    const workers = Array.from({ length: 12 }, async () => {
+      for (let next = waiting.pop(); next; next = waiting.pop()) await runCase(next);
     });
-    await Promise.all(players);
+    await Promise.all(workers);
     return cases;
   }
 
-  interface End {
+  interface Outcome {
     status: string | null;
     onHand: number;
-    told: string[];
+    published: string[];
   }
 
-  const runCases = (cases: Case[]): Promise<End[]> =>
-    shelves.inventory.query<End>(
+  const readOutcomes = (cases: Case[]): Promise<Outcome[]> =>
+    fixture.inventory.query<Outcome>(
       `SELECT reservation.status, on_hand::int AS "onHand",
          (SELECT coalesce(json_agg(replace(name, 'inventory.', '') ORDER BY id), '[]') FROM outbox
-          WHERE data->>'orderId' = wanted.order_id::text AND kind = 'event') AS told
+          WHERE data->>'orderId' = wanted.order_id::text AND kind = 'event') AS published
        FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS wanted (order_id, product_id, at)
        JOIN stock USING (product_id) LEFT JOIN reservation USING (order_id) ORDER BY at`,
       [cases.map(({ orderId }) => orderId), cases.map(({ productId }) => productId)],
     );
 
-  /** Which announcements lead to which end, in this order and each once. */
-  const truths: Record<string, RegExp> = {
+  /** The events allowed for each final status, in order and each once. */
+  const allowedEvents: Record<string, RegExp> = {
     held: /^stock-reserved$/,
     sold: /^stock-reserved( reservation-expired)? stock-committed$/,
     expired: /^stock-reserved reservation-expired$/,
-    // Where nothing is held when it comes back, there is nothing to tell.
+    // A return publishes nothing if the order holds nothing.
     returned:
       /^(stock-reserved (stock-committed |reservation-expired stock-committed )?stock-returned|stock-reserved reservation-expired)?$/,
     null: /^$/,
   };
 
-  function isRight({ steps }: Case, { status, onHand, told }: End): boolean {
-    const came = (command: Command) => steps.some((step) => step.startsWith(command));
-    const ends: (string | null)[] = came('return')
+  function isRight({ steps }: Case, { status, onHand, published }: Outcome): boolean {
+    const includes = (command: Command) => steps.some((step) => step.startsWith(command));
+    const ends: (string | null)[] = includes('return')
       ? ['returned']
-      : !came('reserve')
+      : !includes('reserve')
         ? [null]
-        : came('commit')
+        : includes('commit')
           ? ['sold']
-          : came('expire')
-            ? // The timer may have come before the reservation: that one sets another.
+          : includes('expire')
+            ? // The timer may fire before the reservation, which then starts another one.
               ['expired', 'held']
             : ['held'];
     const takes = status === 'held' || status === 'sold' ? wanted : 0;
-    return ends.includes(status) && onHand === pieces - takes && truths[String(status)]!.test(told.join(' '));
+    return (
+      ends.includes(status) &&
+      onHand === pieces - takes &&
+      allowedEvents[String(status)]!.test(published.join(' '))
+    );
   }
 
   it.each<[string, Step[][]]>([
     ['two messages', pairs.flatMap((commands) => buildSchedules(commands, repeated))],
-    ['three messages', triples.flatMap((commands) => buildSchedules(commands, crashing))],
+    ['three messages', triples.flatMap((commands) => buildSchedules(commands, runOrCrash))],
     ['four messages', four],
   ])(
-    'keeps its counts and announces nothing untrue: %s',
+    'keeps its counts and publishes correct events only: %s',
     async (_, schedules) => {
-      const cases = await playAll(schedules);
-      const ends = await runCases(cases);
-      const wrong = cases.flatMap((one, at) => {
-        const { status, onHand, told } = ends[at]!;
+      const cases = await runCases(schedules);
+      const ends = await readOutcomes(cases);
+      const violations = cases.flatMap((one, at) => {
+        const { status, onHand, published } = ends[at]!;
         if (isRight(one, ends[at]!)) return [];
-        return [`${one.steps.join(', ')}: ${status}, ${onHand} on hand, announced: ${told.join(' ')}`];
+        return [`${one.steps.join(', ')}: ${status}, ${onHand} on hand, published: ${published.join(' ')}`];
       });
-      expect(wrong).toEqual([]);
-      expect(await shelves.wrong()).toEqual([]);
+      expect(violations).toEqual([]);
+      expect(await fixture.findInconsistencies()).toEqual([]);
     },
     120_000,
   );

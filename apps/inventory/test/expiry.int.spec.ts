@@ -11,7 +11,7 @@ import {
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { InventoryModule } from '../src/inventory.module.ts';
 
-describe('a reservation that is not paid for', () => {
+describe('a reservation of an unpaid order', () => {
   let inventory: ServiceUnderTest;
   const lines = (quantity: number) => [{ productId, quantity }];
   const productId = randomUUIDv7();
@@ -24,7 +24,7 @@ describe('a reservation that is not paid for', () => {
   });
   afterAll(() => inventory.stop());
 
-  it('expires by itself, also across a restart, and is sold after all while there are pieces', async () => {
+  it('expires, also across a restart, and can still be sold while there are enough pieces', async () => {
     const [late, other] = [randomUUIDv7(), randomUUIDv7()];
     await inventory.ask(ReserveStock, { orderId: late, lines: lines(2) });
     await inventory.restart();
@@ -47,7 +47,7 @@ describe('a reservation that is not paid for', () => {
     expect(inventory.heard(ReservationExpired)).toHaveLength(2);
   });
 
-  it('is held on when the timer fires too early', async () => {
+  it('stays held if the timer fires too early', async () => {
     const orderId = randomUUIDv7();
     await inventory.query(
       `INSERT INTO reservation (order_id, lines, status, expires_at) VALUES ($1, '[]', 'held', now() + interval '1 day')`,

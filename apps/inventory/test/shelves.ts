@@ -12,16 +12,16 @@ import { InventoryModule } from '../src/inventory.module.ts';
 
 export const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUIDv7());
 
-/** The service under test, with products on its shelves. */
-export class Shelves {
+/** The service under test, with products in stock. */
+export class InventoryFixture {
   private constructor(readonly inventory: ServiceUnderTest) {}
 
-  static async open(environment: NodeJS.ProcessEnv = {}): Promise<Shelves> {
-    return new Shelves(await ServiceUnderTest.start(InventoryModule, environment));
+  static async start(environment: NodeJS.ProcessEnv = {}): Promise<InventoryFixture> {
+    return new InventoryFixture(await ServiceUnderTest.start(InventoryModule, environment));
   }
 
-  /** Many at once, past the messages that make them. */
-  async products(count: number, quantity: number): Promise<string[]> {
+  /** Inserts many stock rows directly, without messages. */
+  async insertProducts(count: number, quantity: number): Promise<string[]> {
     const productIds = ids(count);
     await this.inventory.query(
       'INSERT INTO stock (product_id, on_hand, received) SELECT id, $2, $2 FROM unnest($1::uuid[]) AS id',
@@ -30,7 +30,7 @@ export class Shelves {
     return productIds;
   }
 
-  async product(quantity: number): Promise<string> {
+  async addProduct(quantity: number): Promise<string> {
     const productId = randomUUIDv7();
     await this.inventory.announce(
       ProductAdded({
@@ -57,12 +57,12 @@ export class Shelves {
     return orderId;
   }
 
-  /** All that was sent about the order before has been handled, because messages about one order are handled in order. */
-  async settled(orderId: string): Promise<void> {
+  /** Waits until earlier messages about the order are handled. Messages about one order are handled in order. */
+  async waitUntilHandled(orderId: string): Promise<void> {
     await this.inventory.ask(ExpireReservation, { orderId });
   }
 
-  async available(productId: string): Promise<number> {
+  async readAvailable(productId: string): Promise<number> {
     return (await this.inventory.ask(GetStock, { productId })).available;
   }
 
@@ -82,8 +82,8 @@ export class Shelves {
     return rows.map(({ status }) => status);
   }
 
-  /** Products whose counts contradict themselves or what orders hold and have bought. */
-  wrong(): Promise<unknown[]> {
+  /** Finds products whose counts contradict each other or the reservations. */
+  findInconsistencies(): Promise<unknown[]> {
     return this.inventory.query(`
       SELECT product_id, stock.*, held, bought FROM stock
       CROSS JOIN LATERAL (
@@ -95,8 +95,8 @@ export class Shelves {
          OR reserved <> held OR sold <> bought`);
   }
 
-  /** Messages that failed so far, by kind: the attempt after would hide them otherwise. */
-  async faults(): Promise<string[]> {
+  /** Reads the failed attempts by message. A successful retry hides them otherwise. */
+  async readFaults(): Promise<string[]> {
     const metrics = await (await fetch(`${this.inventory.url}/metrics`)).text();
     return (metrics.match(/^messages_handled_seconds_count.*/gm) ?? []).filter((line) =>
       line.includes('outcome="fault"'),

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Mails about one thing are sent in the order in which they were written. */
+/** Mails about one order are sent in the order in which they were written. */
 export class MailOrder1700000003100 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** No mail shows the name of a member, so it is not kept here. */
+/** No mail contains the name of a member, so it is not stored. */
 export class NoNames1700000003200 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query('ALTER TABLE mail DROP recipient; ALTER TABLE member DROP name');

@@ -1,32 +1,32 @@
 import { minorUnitDigits, type Language, type Money } from '@jogakbo/contract';
 
 /** A mail without its addresses. */
-export interface Letter {
+export interface RenderedMail {
   subject: string;
   text: string;
   html: string;
 }
 
-/** What a mail says, before it has a form. All of it is plain text. */
-export interface Content {
+/** The content of a mail before rendering. All fields are plain text. */
+export interface MailContent {
   language: Language;
   subject: string;
   paragraphs: string[];
-  /** Label and value, one a row. */
+  /** Label and value, one pair per row. */
   facts?: [string, string][];
-  /** What was bought: name, quantity, amount. */
+  /** The order lines. */
   lines?: { name: string; quantity: number; amount: string }[];
   signature: string;
 }
 
-/** Gives a content its two forms, plain text and HTML, which say the same. */
-export function layOut(content: Content): Letter {
-  return { subject: content.subject, text: asText(content), html: asHtml(content) };
+/** Renders the content as plain text and as HTML. */
+export function renderContent(content: MailContent): RenderedMail {
+  return { subject: content.subject, text: renderText(content), html: renderHtml(content) };
 }
 
 const locales = { ko: 'ko-KR', en: 'en-US' } as const;
 
-/** Costs more to make than all the rest of a mail. */
+/** A cache: creating a format takes longer than the rest of a mail. */
 const formats = new Map<string, Intl.NumberFormat>();
 
 function getFormat(language: Language, currency: string): Intl.NumberFormat {
@@ -40,12 +40,12 @@ function getFormat(language: Language, currency: string): Intl.NumberFormat {
   return format;
 }
 
-/** An amount as it is written in the reader's language. */
-export function money({ amount, currency }: Money, language: Language, times = 1): string {
+/** Formats an amount in the reader's language. */
+export function formatMoney({ amount, currency }: Money, language: Language, times = 1): string {
   return getFormat(language, currency).format((amount * times) / 10 ** minorUnitDigits(currency));
 }
 
-function asText({ paragraphs, facts = [], lines = [], signature }: Content): string {
+function renderText({ paragraphs, facts = [], lines = [], signature }: MailContent): string {
   const blocks = [
     ...paragraphs,
     lines.map(({ name, quantity, amount }) => `- ${name} × ${quantity}: ${amount}`).join('\n'),
@@ -55,7 +55,7 @@ function asText({ paragraphs, facts = [], lines = [], signature }: Content): str
   return `${blocks.filter(Boolean).join('\n\n')}\n`;
 }
 
-/** Makes text safe in elements and in quoted attributes. */
+/** Escapes text for elements and quoted attributes. */
 const escapeHtml = (text: string): string =>
   text
     .replaceAll('&', '&amp;')
@@ -64,7 +64,7 @@ const escapeHtml = (text: string): string =>
     .replaceAll('"', '&quot;')
     .replaceAll("'", '&#39;');
 
-/** Mail clients know tables and inline styles; those that know more get dark colours where the reader wants them. */
+/** All mail clients support tables and inline styles; some also support the dark colour scheme. */
 const style = `
   :root { color-scheme: light dark; supported-color-schemes: light dark; }
   body { margin: 0; background: #f4f1ea; color: #2b2d42; font-family: 'Apple SD Gothic Neo', 'Malgun Gothic', 'Noto Sans KR', 'Segoe UI', Helvetica, Arial, sans-serif; }
@@ -85,10 +85,17 @@ const style = `
     .quiet { color: #a9adbd !important; }
   }`;
 
-const cloth = ['#c8553d', '#f2c14e', '#588b8b', '#3d405b', '#81b29a', '#e07a5f'];
+const bandColours = ['#c8553d', '#f2c14e', '#588b8b', '#3d405b', '#81b29a', '#e07a5f'];
 
-function asHtml({ language, subject, paragraphs, facts = [], lines = [], signature }: Content): string {
-  const patches = cloth.map((colour) => `<td height="10" style="background:${colour}"></td>`).join('');
+function renderHtml({
+  language,
+  subject,
+  paragraphs,
+  facts = [],
+  lines = [],
+  signature,
+}: MailContent): string {
+  const patches = bandColours.map((colour) => `<td height="10" style="background:${colour}"></td>`).join('');
   const bought = lines.map(
     ({ name, quantity, amount }) =>
       `<tr><td>${escapeHtml(name)} × ${quantity}</td><td class="end">${escapeHtml(amount)}</td></tr>`,
@@ -114,7 +121,7 @@ function asHtml({ language, subject, paragraphs, facts = [], lines = [], signatu
 <div class="inside">
 <h1>${escapeHtml(subject)}</h1>
 ${paragraphs.map((paragraph) => `<p>${escapeHtml(paragraph)}</p>`).join('\n')}
-${rows(bought)}${rows(known)}<p class="quiet">${escapeHtml(signature)}</p>
+${renderRows(bought)}${renderRows(known)}<p class="quiet">${escapeHtml(signature)}</p>
 </div>
 </div>
 </td></tr></table>
@@ -123,5 +130,5 @@ ${rows(bought)}${rows(known)}<p class="quiet">${escapeHtml(signature)}</p>
 `;
 }
 
-const rows = (all: string[]) =>
+const renderRows = (all: string[]) =>
   all.length > 0 ? `<table role="presentation" class="rows">\n${all.join('\n')}\n</table>\n` : '';

@@ -3,52 +3,70 @@ import { OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected } from '@j
 import { OutOfOrder, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
-import type { Letter } from './layout.ts';
+import type { RenderedMail } from './layout.ts';
 import { Mail, writeMail, type MailKind } from './mail.ts';
 import { findMember } from './member.ts';
-import { orderCancelled, orderConfirmed, orderRefunded, orderRejected, type Reader } from './templates.ts';
+import {
+  renderOrderCancelled,
+  renderOrderConfirmed,
+  renderOrderRefunded,
+  renderOrderRejected,
+  type Reader,
+} from './templates.ts';
 
-/** What all news of an order say. */
-type News = Pick<Body<typeof OrderConfirmed>, 'orderId' | 'memberId' | 'language'>;
+/** The common fields of all order events. */
+type OrderEvent = Pick<Body<typeof OrderConfirmed>, 'orderId' | 'memberId' | 'language'>;
 
 @Controller()
 export class MailOrderOutcomeHandler {
   @Handles(OrderConfirmed)
-  confirmed(order: Body<typeof OrderConfirmed>, work: UnitOfWork) {
-    return tell(work, order, 'order-confirmed', (reader) => orderConfirmed(reader, order));
+  onConfirmed(order: Body<typeof OrderConfirmed>, work: UnitOfWork) {
+    return writeOrderMail(work, order, 'order-confirmed', (reader) => renderOrderConfirmed(reader, order));
   }
 
   @Handles(OrderRejected)
-  rejected(order: Body<typeof OrderRejected>, work: UnitOfWork) {
-    return tell(work, order, 'order-rejected', (reader) => orderRejected(reader, order));
+  onRejected(order: Body<typeof OrderRejected>, work: UnitOfWork) {
+    return writeOrderMail(work, order, 'order-rejected', (reader) => renderOrderRejected(reader, order));
   }
 
   @Handles(OrderCancelled)
-  cancelled(order: Body<typeof OrderCancelled>, work: UnitOfWork) {
+  onCancelled(order: Body<typeof OrderCancelled>, work: UnitOfWork) {
     const before = order.wasConfirmed ? 'order-confirmed' : undefined;
-    return tell(work, order, 'order-cancelled', (reader) => orderCancelled(reader, order), before);
+    return writeOrderMail(
+      work,
+      order,
+      'order-cancelled',
+      (reader) => renderOrderCancelled(reader, order),
+      before,
+    );
   }
 
   @Handles(OrderRefunded)
-  refunded(order: Body<typeof OrderRefunded>, work: UnitOfWork) {
-    return tell(work, order, 'order-refunded', (reader) => orderRefunded(reader, order), 'order-cancelled');
+  onRefunded(order: Body<typeof OrderRefunded>, work: UnitOfWork) {
+    return writeOrderMail(
+      work,
+      order,
+      'order-refunded',
+      (reader) => renderOrderRefunded(reader, order),
+      'order-cancelled',
+    );
   }
 }
 
 /**
- * In the language of the order, whatever the member signed up in.
+ * Writes a mail in the language of the order, not in that of the sign-up.
  * @param before the kind of mail about this order that must be written first
- * @throws TooEarly where it is not: several instances and retries can swap events
+ * @throws OutOfOrder if it is not: instances and retries can reorder events
  */
-async function tell(
+async function writeOrderMail(
   work: UnitOfWork,
-  { orderId, memberId, language }: News,
+  { orderId, memberId, language }: OrderEvent,
   kind: MailKind,
-  write: (reader: Reader) => Letter,
+  render: (reader: Reader) => RenderedMail,
   before?: MailKind,
 ): Promise<void> {
   if (before && !(await work.tx.existsBy(Mail, { about: orderId, kind: before })))
-    throw new OutOfOrder(`${kind} of order ${orderId} came before ${before}`);
+    throw new OutOfOrder(`${kind} of order ${orderId} arrived before ${before}`);
   const member = await findMember(work.tx, memberId);
-  await writeMail(work, member, kind, write({ language }), orderId);
+  await writeMail(work, member, kind, render({ language }), orderId);
 }

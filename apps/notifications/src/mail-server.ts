@@ -5,10 +5,10 @@ import { MailSink } from './mail-sink.ts';
 import type { Mail } from './mail.ts';
 import { NotificationsSettings } from './settings.ts';
 
-/** Mails that are handed over at a time. */
+/** Concurrent connections to the mail server, each with one mail. */
 export const maxConnections = 3;
 
-/** The mail server that was configured, or the sink of this service: spoken to in the same way, over SMTP. */
+/** Sends mail over SMTP, to the configured mail server or to the sink of this service. */
 @Injectable()
 export class MailServer implements OnModuleInit, OnApplicationShutdown {
   #transport: Transporter;
@@ -25,21 +25,21 @@ export class MailServer implements OnModuleInit, OnApplicationShutdown {
     this.#transport = createTransport({
       url: this.settings.smtpUrl ?? (await this.sink.open()),
       pool: true,
-      // What the URL itself says goes first.
+      // A value in the URL has precedence.
       requireTLS: !this.platform.localMode,
       maxConnections,
-      // Below the patience of a service that drains.
+      // Shorter than the shutdown timeout of a service.
       ...{ connectionTimeout: 5_000, greetingTimeout: 5_000, socketTimeout: 7_000 },
-      // What members wrote is content, never a path or an address to read from.
+      // Never read content from a file or a URL.
       ...{ disableFileAccess: true, disableUrlAccess: true },
     });
   }
 
-  /** Hands over one mail. @throws Error where the server did not take responsibility for it */
+  /** Sends one mail. @throws Error if the server did not accept it */
   async send({ to, messageId, subject, text, html }: Mail): Promise<void> {
     await this.#transport.sendMail({
       from: this.settings.mailFrom,
-      // As an object, so that nothing in it is read as a list of addresses.
+      // As an object, so that the address is not parsed as a list.
       to: { name: '', address: to },
       ...{ messageId, subject, text, html },
     });

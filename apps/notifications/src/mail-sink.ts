@@ -5,7 +5,7 @@ import { Injectable } from '@nestjs/common';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import { Column, CreateDateColumn, DataSource, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** One arrival of one mail for one receiver. A mail that came twice is here twice. */
+/** One delivery of one mail to one recipient. A mail that was delivered twice has two rows. */
 @Entity('mailbox')
 export class ReceivedMail {
   /** Rises with the order of arrival. */
@@ -21,7 +21,7 @@ export class ReceivedMail {
   @Column('text')
   to: string;
 
-  /** As it came over SMTP. */
+  /** The message as received over SMTP. */
   @Column('bytea')
   content: Buffer;
 
@@ -29,14 +29,14 @@ export class ReceivedMail {
   receivedAt: Date;
 }
 
-/** Stands in for the world where no mail server is configured: a real SMTP server that delivers into the database. */
+/** Replaces a mail server in local mode: an SMTP server that stores mail in the database. */
 @Injectable()
 export class MailSink {
   #server: SMTPServer | undefined;
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Listens on this machine only, on a free port. Gives its address. */
+  /** Listens on a free port of this machine only. Returns the URL. */
   async open(): Promise<string> {
     const server = new SMTPServer({
       name: 'mailbox.jogakbo.example',
@@ -52,7 +52,7 @@ export class MailSink {
         );
       },
     });
-    // A client that leaves in the middle is its own trouble.
+    // Ignores clients that disconnect during a transfer.
     server.on('error', () => {});
     this.#server = server;
     await new Promise<void>((resolve, reject) => {
@@ -62,17 +62,17 @@ export class MailSink {
     return `smtp://127.0.0.1:${(server.server.address() as AddressInfo).port}`;
   }
 
-  /** Says yes only to what is stored. */
+  /** Acknowledges a mail only after storing it. */
   async #receive(stream: SMTPServerDataStream, { envelope }: SMTPServerSession): Promise<void> {
     const content = await buffer(stream);
     if (stream.sizeExceeded) return;
     const headers = content.subarray(0, content.indexOf('\r\n\r\n')).toString('latin1');
     const [, messageId = ''] = /^message-id:\s*(<[^>]*>)/im.exec(headers) ?? [];
-    const receivers = envelope.rcptTo.map(({ address }) => address.toLowerCase());
+    const recipients = envelope.rcptTo.map(({ address }) => address.toLowerCase());
     await this.dataSource.query(
       `INSERT INTO mailbox (mail_id, message_id, "to", content)
        SELECT mail_id, $1, receiver, $2 FROM unnest($3::uuid[], $4::text[]) AS arrived (mail_id, receiver)`,
-      [messageId, content, receivers.map(() => randomUUIDv7()), receivers],
+      [messageId, content, recipients.map(() => randomUUIDv7()), recipients],
     );
   }
 

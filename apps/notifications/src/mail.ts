@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { SendMail } from '@jogakbo/contracts-notifications';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Column, CreateDateColumn, Entity, PrimaryColumn } from 'typeorm';
-import type { Letter } from './layout.ts';
+import type { RenderedMail } from './layout.ts';
 import type { Member } from './member.ts';
 
 export type MailKind =
@@ -19,7 +19,7 @@ export class Mail {
   @PrimaryColumn('uuid', { name: 'mail_id' })
   mailId: string;
 
-  /** Comes of the event's id: however often an event arrives, the mail is the same one, also to the receiver. */
+  /** Derived from the event id: repeated deliveries of an event give the same mail, also for the recipient. */
   @Column('text', { name: 'message_id' })
   messageId: string;
 
@@ -54,20 +54,20 @@ export class Mail {
 }
 
 /**
- * Writes the one mail that the event at hand is worth, and asks for it to be sent. Sending goes through the outbox
- * (`publishLater`) and not into this transaction (`send`): a mail server that is away must not undo what was written,
- * and a transaction that fails must not have sent anything.
+ * Writes the one mail for the current event, and publishes the command that sends it. The command goes through the
+ * outbox (`publishLater`, not `send`): an unavailable mail server must not roll back this transaction, and a failed
+ * transaction must not have sent anything.
  */
 export async function writeMail(
   { tx, incoming, publishLater }: UnitOfWork,
   { email }: Pick<Member, 'email'>,
   kind: MailKind,
-  letter: Letter,
+  rendered: RenderedMail,
   about: string | null = null,
 ): Promise<void> {
   const mailId = randomUUIDv7();
   const messageId = `<${incoming.messageId}@jogakbo.example>`;
-  const { subject, text, html } = letter;
+  const { subject, text, html } = rendered;
   const written = (await tx.query(
     `INSERT INTO mail (mail_id, message_id, "to", subject, text, html, kind, about)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING RETURNING mail_id`,

@@ -1,7 +1,7 @@
 import type { Language } from '@jogakbo/contract';
 import { Column, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
-/** This service's own copy of what it needs to write to a member. Identity owns the original. */
+/** A copy of the member data that mails need. Identity owns the original. */
 @Entity('member')
 export class Member {
   @PrimaryColumn('uuid', { name: 'member_id' })
@@ -15,8 +15,8 @@ export class Member {
 }
 
 /**
- * @throws Error where the member is not known yet: news of members and of orders come by different ways, so the
- *   message that needs one waits and is tried again
+ * @throws Error if the member is not known yet. Events of members and of orders are not ordered relative to each other,
+ *   so the message is retried.
  */
 export async function findMember(tx: EntityManager, memberId: string): Promise<Member> {
   const member = await tx.findOneBy(Member, { memberId });

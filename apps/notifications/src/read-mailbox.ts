@@ -14,11 +14,11 @@ export class ReadMailboxHandler {
     private readonly settings: NotificationsSettings,
   ) {}
 
-  /** The cursor is the last one seen; what arrives meanwhile stands before it and moves nothing. */
+  /** The cursor is the last item. Mail that arrives later sorts before it and does not shift the pages. */
   @Handles(ListMailbox)
   async list({ to, limit, cursor }: Body<typeof ListMailbox>) {
     if (cursor && !/^[1-9]\d{0,17}$/.test(cursor)) throw ListMailbox.reject('unknown-cursor');
-    // What an earlier start without a mail server left here must not pass for what is sent now.
+    // With a mail server, hide mail from an earlier start without one.
     if (this.settings.smtpUrl) return { items: [], nextCursor: null };
     const received = await this.dataSource.manager.find(ReceivedMail, {
       where: {
@@ -30,13 +30,13 @@ export class ReadMailboxHandler {
     });
     const page = received.slice(0, limit);
     return {
-      items: await Promise.all(page.map(read)),
+      items: await Promise.all(page.map(parseMail)),
       nextCursor: received.length > limit ? page.at(-1)!.mailboxId : null,
     };
   }
 }
 
-async function read({ mailId, messageId, to, content, receivedAt }: ReceivedMail) {
+async function parseMail({ mailId, messageId, to, content, receivedAt }: ReceivedMail) {
   const { from, subject = '', text = '', html = '' } = await PostalMime.parse(content);
   const sender = from?.name ? `${from.name} <${from.address}>` : (from?.address ?? '');
   return {

@@ -10,7 +10,7 @@ import { Mail } from './mail.ts';
 
 @Controller()
 export class SendMailHandler {
-  /** Each mail that is being sent holds a database connection: no more of them than the mail server is sent at a time. */
+  /** Each mail in progress holds a database connection: at most as many as there are connections to the mail server. */
   readonly #sending = bulkhead(maxConnections, Infinity);
 
   constructor(
@@ -18,7 +18,7 @@ export class SendMailHandler {
     private readonly mailServer: MailServer,
   ) {}
 
-  /** The mail that waits behind this one is asked for again: its own attempts may be over by now, or far apart. */
+  /** Also publishes the command for the next mail about the order: its own retries may have ended or be far apart. */
   @Handles(SendMail)
   async handle({ mailId }: Body<typeof SendMail>, { publishLater }: UnitOfWork) {
     const next = await this.#sending.execute(() => this.#sendOnce(mailId));
@@ -26,10 +26,10 @@ export class SendMailHandler {
   }
 
   /**
-   * Under a lock of the database session, which ends with the process that holds it: no two instances send the same mail,
-   * and where one is killed another goes on at once. No transaction is open meanwhile.
+   * Holds a session-level advisory lock, which ends with the process: no two instances send the same mail, and if one is
+   * killed, another can continue immediately. No transaction is open during the send.
    * @returns the next mail about the same order
-   * @throws TooEarly where another instance is sending it, or an earlier mail about the same order is not sent
+   * @throws OutOfOrder if another instance is sending it, or an earlier mail about the same order is not sent
    */
   async #sendOnce(mailId: string): Promise<string | undefined> {
     const session = this.dataSource.createQueryRunner();
@@ -50,13 +50,13 @@ export class SendMailHandler {
 
   async #send(session: QueryRunner, mailId: string): Promise<string | undefined> {
     const mail = await session.manager.findOneBy(Mail, { mailId });
-    if (!mail) throw new Error(`there is no mail ${mailId}`);
+    if (!mail) throw new Error(`mail ${mailId} does not exist`);
     const unsent = mail.about ? await findUnsent(session, mail.about) : [];
     if (!mail.sentAt) {
       if (unsent.some(({ position }) => BigInt(position) < BigInt(mail.position)))
         throw new OutOfOrder(`an earlier mail about order ${mail.about} is not sent yet`);
       await this.mailServer.send(mail);
-      // Committed by itself, on a connection that is open. A mail is sent twice, under the same Message-ID, only where the
+      // Commits immediately, on an open connection. A mail is sent twice, with the same Message-ID, only if the
       // acknowledgement of the mail server is lost, or the process is killed between it and this line.
       await session.query('UPDATE mail SET sent_at = now() WHERE mail_id = $1', [mailId]);
     }
@@ -64,7 +64,7 @@ export class SendMailHandler {
   }
 }
 
-/** Apart from the other advisory locks by its seed. */
+/** The seed separates it from other advisory locks. */
 const lockKey = 'hashtextextended($1, 2)';
 
 /** In the order in which they were written. */

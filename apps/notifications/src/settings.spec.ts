@@ -8,7 +8,7 @@ const open = (environment: NodeJS.ProcessEnv) =>
     ...environment,
   });
 
-it('needs a mail server outside local mode', async () => {
+it('requires a mail server outside local mode', async () => {
   await expect(open({})).rejects.toThrow(/^SMTP_URL \(not set\): is missing/);
   await expect(open({ SMTP_URL: 'smtp://mail.example' })).resolves.toBeDefined();
   await expect(open({ LOCAL_MODE: 'true' })).resolves.toBeDefined();

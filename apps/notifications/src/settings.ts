@@ -9,8 +9,8 @@ export class NotificationsSettings extends settings(
           .url({ protocol: /^smtps?$/ })
           .optional()
           .describe(
-            'smtp://user:password@host:port, or smtps://. Outside local mode required, and never without TLS unless it ' +
-              'ends in ?requireTLS=false. In local mode without it mail ends in the local mailbox',
+            'smtp://user:password@host:port, or smtps://. Required outside local mode, where mail needs TLS unless the ' +
+              'URL ends in ?requireTLS=false. If it is not set in local mode, mail goes to the local mailbox',
           ),
       ),
     ),
@@ -18,12 +18,12 @@ export class NotificationsSettings extends settings(
       .string()
       .regex(/^([^<>\r\n]+<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/, 'an address, or: Name <address>')
       .default('Jogakbo <no-reply@jogakbo.example>')
-      .describe('whom mail comes from'),
+      .describe('sender of all mail'),
   },
   ({ smtpUrl }, { localMode }) => ({
     smtpUrl:
       !localMode &&
       smtpUrl === undefined &&
-      'is missing: set it, or LOCAL_MODE=true to keep all mail in the local mailbox',
+      'is missing: set it, or LOCAL_MODE=true to store all mail in the local mailbox',
   }),
 ) {}

@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { money, type Letter } from './layout.ts';
+import { formatMoney, type RenderedMail } from './layout.ts';
 import {
-  orderCancelled,
-  orderConfirmed,
-  orderRefunded,
-  orderRejected,
-  signUpRepeated,
-  welcome,
+  renderOrderCancelled,
+  renderOrderConfirmed,
+  renderOrderRefunded,
+  renderOrderRejected,
+  renderSignUpRepeated,
+  renderWelcome,
   type Reader,
 } from './templates.ts';
 
@@ -19,19 +19,19 @@ const order = {
   ],
   total: { amount: 93_500, currency: 'KRW' },
 };
-const letters: [string, (reader: Reader) => Letter][] = [
-  ['welcome', welcome],
-  ['sign-up repeated', signUpRepeated],
-  ['confirmed', (reader) => orderConfirmed(reader, order)],
-  ['rejected', (reader) => orderRejected(reader, { ...order, rejection: 'out-of-stock' })],
-  ['cancelled', (reader) => orderCancelled(reader, order)],
-  ['refunded', (reader) => orderRefunded(reader, order)],
+const templates: [string, (reader: Reader) => RenderedMail][] = [
+  ['welcome', renderWelcome],
+  ['sign-up repeated', renderSignUpRepeated],
+  ['confirmed', (reader) => renderOrderConfirmed(reader, order)],
+  ['rejected', (reader) => renderOrderRejected(reader, { ...order, rejection: 'out-of-stock' })],
+  ['cancelled', (reader) => renderOrderCancelled(reader, order)],
+  ['refunded', (reader) => renderOrderRefunded(reader, order)],
 ];
 const hana = { language: 'ko' } as const;
 const ada = { language: 'en' } as const;
 
-describe.each(letters)('the letter of %s', (_, write) => {
-  it('is Korean for one and English for the other', () => {
+describe.each(templates)('the %s mail', (_, write) => {
+  it('is Korean or English, by the language of the reader', () => {
     const [korean, english] = [write(hana), write(ada)];
     expect(korean.subject).toMatch(/[가-힣]/);
     expect(korean.html).toContain('<html lang="ko">');
@@ -39,7 +39,7 @@ describe.each(letters)('the letter of %s', (_, write) => {
     expect(english.html).toContain('<html lang="en">');
   });
 
-  it('says the same in text and HTML, and nothing that the member wrote', () => {
+  it('has the same content in text and HTML, and no text from the member', () => {
     const member = { name: 'visit https://evil.example', email: 'x@evil.example', language: 'en' } as const;
     const { html, text, subject } = write(member);
     expect(html).toContain(`<h1>${subject}</h1>`);
@@ -47,9 +47,9 @@ describe.each(letters)('the letter of %s', (_, write) => {
   });
 });
 
-describe('the letter of an order', () => {
-  it('shows what was bought, the total and the number', () => {
-    const { text, html } = orderConfirmed(hana, order);
+describe('a mail about an order', () => {
+  it('shows the lines, the total and the order number', () => {
+    const { text, html } = renderOrderConfirmed(hana, order);
     expect(text).toContain(`- 조각보 × 2: ₩84,000\n- Tea <bowl> × 1: ₩9,500\n`);
     expect(text).toContain(`합계: ₩93,500\n주문 번호: ${orderId}`);
     expect(html).toContain('<td>조각보 × 2</td><td class="end">₩84,000</td>');
@@ -61,24 +61,24 @@ describe('the letter of an order', () => {
     ['out-of-stock', 'We did not have enough of what you ordered.'],
     ['timeout', 'We could not process the order in time.'],
     ['card-declined', 'The payment was not approved.'],
-  ])('gives the reason %s in words', (reason, said) => {
-    expect(orderRejected(ada, { ...order, rejection: reason }).text).toContain(said);
-    expect(orderRejected(hana, { ...order, rejection: reason }).text).not.toContain(reason);
+  ])('explains the reason %s', (reason, explanation) => {
+    expect(renderOrderRejected(ada, { ...order, rejection: reason }).text).toContain(explanation);
+    expect(renderOrderRejected(hana, { ...order, rejection: reason }).text).not.toContain(reason);
   });
 });
 
-describe('an amount', () => {
+describe('formatMoney', () => {
   it.each([
     [{ amount: 1_234_567, currency: 'KRW' }, 'ko', '₩1,234,567'],
     [{ amount: 0, currency: 'KRW' }, 'en', '₩0'],
     [{ amount: 123_456, currency: 'USD' }, 'en', '$1,234.56'],
     [{ amount: 123_456, currency: 'USD' }, 'ko', 'US$1,234.56'],
     [{ amount: 1_234, currency: 'KWD' }, 'en', 'KWD\u00a01.234'],
-    // Where Unicode's data know fewer digits than ISO 4217.
+    // Unicode CLDR has fewer digits than ISO 4217 for these.
     [{ amount: 129_900, currency: 'HUF' }, 'en', 'HUF\u00a01,299.00'],
     [{ amount: 8_950_000, currency: 'LBP' }, 'ko', 'LBP\u00a089,500.00'],
     [{ amount: 1_500_250, currency: 'IQD' }, 'en', 'IQD\u00a01,500.250'],
-  ] as const)('%j is written in %s as %s', (amount, language, written) => {
-    expect(money(amount, language)).toBe(written);
+  ] as const)('formats %j in %s as %s', (amount, language, written) => {
+    expect(formatMoney(amount, language)).toBe(written);
   });
 });

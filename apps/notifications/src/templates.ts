@@ -1,10 +1,10 @@
 import type { Body, Language } from '@jogakbo/contract';
 import type { OrderConfirmed, OrderRejected } from '@jogakbo/contracts-orders';
-import { layOut, money, type Content, type Letter } from './layout.ts';
+import { renderContent, formatMoney, type MailContent, type RenderedMail } from './layout.ts';
 
 /**
- * Who reads it. Not by name: the name comes from a sign-up, whose sender need not own the address, so that a mail with a
- * name in it would carry any text to any address.
+ * The recipient, without the name: the address need not belong to the person who signed up, and a mail with a name would
+ * carry any text to any address.
  */
 export interface Reader {
   language: Language;
@@ -26,7 +26,7 @@ const words = {
   en: {
     order: 'Order',
     total: 'Total',
-    signature: 'Jogakbo · Please do not answer this mail.',
+    signature: 'Jogakbo · Please do not reply to this mail.',
     reasons: {
       'out-of-stock': 'We did not have enough of what you ordered.',
       timeout: 'We could not process the order in time.',
@@ -35,29 +35,29 @@ const words = {
   },
 };
 
-const letter = (language: Language, content: Omit<Content, 'language' | 'signature'>): Letter =>
-  layOut({ language, signature: words[language].signature, ...content });
+const renderMail = (language: Language, content: Omit<MailContent, 'language' | 'signature'>): RenderedMail =>
+  renderContent({ language, signature: words[language].signature, ...content });
 
-/** A letter that shows an order: what was bought, the total, the number. */
-const about = (
+/** Renders a mail with the lines, the total and the number of an order. */
+const renderOrderMail = (
   language: Language,
   { orderId, lines, total }: Order,
   content: { subject: string; paragraphs: string[] },
 ) =>
-  letter(language, {
+  renderMail(language, {
     ...content,
     lines: lines.map(({ name, quantity, price }) => ({
       ...{ name, quantity },
-      amount: money(price, language, quantity),
+      amount: formatMoney(price, language, quantity),
     })),
     facts: [
-      [words[language].total, money(total, language)],
+      [words[language].total, formatMoney(total, language)],
       [words[language].order, orderId],
     ],
   });
 
-export function welcome({ language }: Reader): Letter {
-  return letter(
+export function renderWelcome({ language }: Reader): RenderedMail {
+  return renderMail(
     language,
     language === 'ko'
       ? {
@@ -71,8 +71,8 @@ export function welcome({ language }: Reader): Letter {
   );
 }
 
-export function signUpRepeated({ language }: Reader): Letter {
-  return letter(
+export function renderSignUpRepeated({ language }: Reader): RenderedMail {
+  return renderMail(
     language,
     language === 'ko'
       ? {
@@ -86,14 +86,14 @@ export function signUpRepeated({ language }: Reader): Letter {
           subject: 'You are already a member',
           paragraphs: [
             'A sign-up with this address was requested. You are a member already, so nothing has changed.',
-            'If it was you, sign in with the password that you have. If not, there is nothing that you need to do.',
+            'If this was you, sign in with your existing password. If not, you can ignore this mail.',
           ],
         },
   );
 }
 
-export function orderConfirmed({ language }: Reader, order: Order): Letter {
-  return about(
+export function renderOrderConfirmed({ language }: Reader, order: Order): RenderedMail {
+  return renderOrderMail(
     language,
     order,
     language === 'ko'
@@ -108,13 +108,13 @@ export function orderConfirmed({ language }: Reader, order: Order): Letter {
   );
 }
 
-export function orderRejected(
+export function renderOrderRejected(
   { language }: Reader,
   order: Order & Pick<Body<typeof OrderRejected>, 'rejection'>,
-): Letter {
-  // Every other reason is one of the payment provider's, and between it and the card's owner.
+): RenderedMail {
+  // Other reasons come from the payment provider and stay confidential.
   const why = words[language].reasons[order.rejection] ?? words[language].payment;
-  return about(
+  return renderOrderMail(
     language,
     order,
     language === 'ko'
@@ -129,8 +129,8 @@ export function orderRejected(
   );
 }
 
-export function orderCancelled({ language }: Reader, order: Order): Letter {
-  return about(
+export function renderOrderCancelled({ language }: Reader, order: Order): RenderedMail {
+  return renderOrderMail(
     language,
     order,
     language === 'ko'
@@ -140,14 +140,14 @@ export function orderCancelled({ language }: Reader, order: Order): Letter {
         }
       : {
           subject: 'Your order is cancelled',
-          paragraphs: ['Your order is cancelled. What you paid goes back to you.'],
+          paragraphs: ['Your order is cancelled. We will refund what you paid.'],
         },
   );
 }
 
-export function orderRefunded({ language }: Reader, order: Order): Letter {
-  const amount = money(order.total, language);
-  return about(
+export function renderOrderRefunded({ language }: Reader, order: Order): RenderedMail {
+  const amount = formatMoney(order.total, language);
+  return renderOrderMail(
     language,
     order,
     language === 'ko'
@@ -157,7 +157,7 @@ export function orderRefunded({ language }: Reader, order: Order): Letter {
         }
       : {
           subject: 'Your refund is done',
-          paragraphs: [`We have paid back ${amount} for the order that you cancelled.`],
+          paragraphs: [`We have refunded ${amount} for the order that you cancelled.`],
         },
   );
 }

@@ -5,7 +5,7 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { writeMail } from './mail.ts';
 import { findMember } from './member.ts';
-import { signUpRepeated } from './templates.ts';
+import { renderSignUpRepeated } from './templates.ts';
 
 @Controller()
 export class WarnOfSignUpHandler {
@@ -13,6 +13,6 @@ export class WarnOfSignUpHandler {
   async handle({ memberId, language, mayMail }: Body<typeof SignUpRepeated>, work: UnitOfWork) {
     if (!mayMail) return;
     const member = await findMember(work.tx, memberId);
-    await writeMail(work, member, 'sign-up-repeated', signUpRepeated({ language }));
+    await writeMail(work, member, 'sign-up-repeated', renderSignUpRepeated({ language }));
   }
 }

@@ -5,13 +5,13 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { writeMail } from './mail.ts';
 import { Member } from './member.ts';
-import { welcome } from './templates.ts';
+import { renderWelcome } from './templates.ts';
 
 @Controller()
 export class WelcomeMemberHandler {
   @Handles(MemberRegistered)
   async handle({ memberId, email, language, mayMail }: Body<typeof MemberRegistered>, work: UnitOfWork) {
     await work.tx.upsert(Member, { memberId, email, language }, ['memberId']);
-    if (mayMail) await writeMail(work, { email }, 'welcome', welcome({ language }));
+    if (mayMail) await writeMail(work, { email }, 'welcome', renderWelcome({ language }));
   }
 }

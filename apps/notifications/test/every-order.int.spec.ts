@@ -11,16 +11,17 @@ import { NotificationsModule } from '../src/notifications.module.ts';
 
 const events = { confirmed: OrderConfirmed, cancelled: OrderCancelled, refunded: OrderRefunded };
 type Event = keyof typeof events;
-/** In this order the mails must arrive. */
-const inOrder: Event[] = ['confirmed', 'cancelled', 'refunded'];
+const methods = { confirmed: 'onConfirmed', cancelled: 'onCancelled', refunded: 'onRefunded' } as const;
+/** The order in which the mails must arrive. */
+const expectedOrder: Event[] = ['confirmed', 'cancelled', 'refunded'];
 
-/** `crash`: fails when all is written and nothing committed. */
+/** `crash`: fails before the commit. */
 type Step = `${Event}: ${'run' | 'crash'}`;
 
 const schedules = choices(
-  inOrder.map((event): Step[][] => [[`${event}: run`], [`${event}: crash`, `${event}: run`]]),
+  expectedOrder.map((event): Step[][] => [[`${event}: run`], [`${event}: crash`, `${event}: run`]]),
 )
-  .filter((fates) => fates.flat().length <= 4)
+  .filter((actionLists) => actionLists.flat().length <= 4)
   .flatMap(interleavings);
 
 class Crash extends Error {}
@@ -29,11 +30,11 @@ interface Case {
   orderId: string;
   steps: Step[];
   ids: Record<Event, string>;
-  /** The mail server has taken this mail, then the process dies. */
+  /** The process crashes after the mail server has accepted this mail. */
   crashesAfter: Event | undefined;
 }
 
-describe('mails about one order, in every order and with a crash at every commit', () => {
+describe('mails about one order, in every event order and with a crash at every commit', () => {
   const memberId = randomUUIDv7();
   const crashing = new Set<string>();
   let notifications: ServiceUnderTest;
@@ -56,7 +57,7 @@ describe('mails about one order, in every order and with a crash at every commit
 
   const toMessageId = (eventId: string) => `<${eventId}@jogakbo.example>`;
 
-  /** As if the event came from the broker. */
+  /** Handles the event as if the broker had delivered it. */
   function deliver(event: Event, { orderId, ids }: Case, crashes = false): Promise<unknown> {
     const contract = events[event];
     const money = { amount: 84_000, currency: 'KRW' };
@@ -70,14 +71,17 @@ describe('mails about one order, in every order and with a crash at every commit
     };
     const handler = notifications.get(MailOrderOutcomeHandler);
     return notifications.get(UnitsOfWork).around(new MessageContext(contract, incoming), async (work) => {
-      const handle = handler[event].bind(handler) as (data: object, work: UnitOfWork) => Promise<void>;
+      const handle = handler[methods[event]].bind(handler) as (
+        data: object,
+        work: UnitOfWork,
+      ) => Promise<void>;
       await handle({ ...order, status: 'confirmed', wasConfirmed: true }, work as UnitOfWork);
       if (crashes) throw new Crash();
     });
   }
 
-  /** Runs one schedule, then redelivers what failed, as the retry queue does. */
-  async function play(one: Case): Promise<void> {
+  /** Runs one schedule, then redelivers failed events, as the retry queue does. */
+  async function runCase(one: Case): Promise<void> {
     const open = new Set<Event>();
     const attempt = (event: Event, crashes = false) =>
       deliver(event, one, crashes).then(
@@ -85,26 +89,26 @@ describe('mails about one order, in every order and with a crash at every commit
         () => void open.add(event),
       );
     for (const step of one.steps) {
-      const [event, how] = step.split(': ') as [Event, 'run' | 'crash'];
-      await attempt(event, how === 'crash');
+      const [event, action] = step.split(': ') as [Event, 'run' | 'crash'];
+      await attempt(event, action === 'crash');
     }
     for (let round = 0; round < 3 && open.size > 0; round++)
       for (const event of [...open]) await attempt(event);
   }
 
-  it('sends each mail in its order, and again only where the acknowledgement was lost', async () => {
+  it('sends the mails in order, and twice only if the acknowledgement was lost', async () => {
     const cases = schedules.flatMap((steps) =>
-      [undefined, ...inOrder].map((crashesAfter): Case => {
+      [undefined, ...expectedOrder].map((crashesAfter): Case => {
         const ids = { confirmed: randomUUIDv7(), cancelled: randomUUIDv7(), refunded: randomUUIDv7() };
         return { orderId: randomUUIDv7(), steps, ids, crashesAfter };
       }),
     );
     for (const { ids, crashesAfter } of cases) if (crashesAfter) crashing.add(toMessageId(ids[crashesAfter]));
     const waiting = [...cases];
-    const players = Array.from({ length: 12 }, async () => {
-      for (let next = waiting.pop(); next; next = waiting.pop()) await play(next);
+    const workers = Array.from({ length: 12 }, async () => {
+      for (let next = waiting.pop(); next; next = waiting.pop()) await runCase(next);
     });
-    await Promise.all(players);
+    await Promise.all(workers);
     await eventually(
       async () => (await notifications.query('SELECT FROM mail WHERE sent_at IS NULL')).length === 0,
       60_000,
@@ -113,20 +117,20 @@ describe('mails about one order, in every order and with a crash at every commit
     const arrivals = await notifications.query<{ id: string }>(
       'SELECT message_id AS id FROM mailbox ORDER BY mailbox_id',
     );
-    const nth = Map.groupBy(
+    const arrivalsById = Map.groupBy(
       arrivals.map(({ id }, at) => ({ id, at })),
       ({ id }) => id,
     );
-    const wrong = cases.flatMap(({ steps, ids, crashesAfter }) => {
-      const came = inOrder.map((event) => nth.get(toMessageId(ids[event])) ?? []);
-      const counts = came.map(({ length }) => length);
-      const wanted = inOrder.map((event) => (event === crashesAfter ? 2 : 1));
-      const first = came.map(([one]) => one?.at ?? -1);
+    const violations = cases.flatMap(({ steps, ids, crashesAfter }) => {
+      const received = expectedOrder.map((event) => arrivalsById.get(toMessageId(ids[event])) ?? []);
+      const counts = received.map(({ length }) => length);
+      const wanted = expectedOrder.map((event) => (event === crashesAfter ? 2 : 1));
+      const first = received.map(([one]) => one?.at ?? -1);
       const isOrdered = first.every((at, index) => index === 0 || at > first[index - 1]!);
       return String(counts) === String(wanted) && isOrdered
         ? []
-        : [`${steps.join(', ')}, lost acknowledgement: ${crashesAfter}: came ${counts}, at ${first}`];
+        : [`${steps.join(', ')}, lost acknowledgement: ${crashesAfter}: received ${counts}, at ${first}`];
     });
-    expect(wrong).toEqual([]);
+    expect(violations).toEqual([]);
   }, 120_000);
 });

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** The orders that are placed and have not ended, to count them by member in the transaction that adds one. */
+/** The open orders, counted per member in the transaction that places one. */
 export class OpenOrders1700000003000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -40,7 +40,7 @@ describe('checkout', () => {
     given(checkout, placed, reserved).when(authorized).sends('orders.confirm-order', { orderId });
   });
 
-  it('takes stock and money after the confirmation, and ends', () => {
+  it('commits the stock and captures the payment after the confirmation, and ends', () => {
     given(checkout, placed, reserved, authorized)
       .when(confirmed)
       .sends('inventory.commit-stock', { orderId })
@@ -48,14 +48,14 @@ describe('checkout', () => {
       .ends();
   });
 
-  it('rejects where stock is refused, with nothing to undo', () => {
+  it('rejects the order if stock is refused, with nothing to compensate', () => {
     given(checkout, placed)
       .when(StockRefused({ orderId, productId, available: 1 }))
       .sends('orders.reject-order', { orderId, reason: 'out-of-stock' })
       .ends();
   });
 
-  it('gives the stock back where the payment is declined', () => {
+  it('returns the stock if the payment is declined', () => {
     given(checkout, placed, reserved)
       .when(PaymentDeclined({ orderId, paymentId, reason: 'card-declined' }))
       .sends('inventory.return-stock', { orderId })
@@ -63,7 +63,7 @@ describe('checkout', () => {
       .ends();
   });
 
-  it('undoes everything after ten minutes', () => {
+  it('compensates everything after ten minutes', () => {
     given(checkout, placed, reserved)
       .whenTimeIsUp({ orderId })
       .sends('inventory.return-stock', { orderId })
@@ -72,7 +72,7 @@ describe('checkout', () => {
       .ends();
   });
 
-  it('stops where the order is cancelled, and leaves the undoing to the cancellation', () => {
+  it('ends if the order is cancelled; the cancellation saga compensates', () => {
     given(checkout, placed, reserved).when(OrderCancelled(order)).ends();
     given(cancellation)
       .when(OrderCancelled(order))
@@ -84,17 +84,17 @@ describe('checkout', () => {
   it.each([
     ['a refusal', StockRefused({ orderId, productId, available: 0 })],
     ['a cancellation', OrderCancelled(order)],
-  ])('takes no step after %s', (_, end) => {
+  ])('sends nothing after %s', (_, end) => {
     given(checkout, placed, end).when(authorized).sendsNothing();
   });
 
-  it('asks payments for nothing where the order is free', () => {
+  it('sends no payment command for a free order', () => {
     const free = { amount: 0, currency: 'KRW' };
-    const nothing = { ...order, total: free };
-    const start = OrderPlaced(nothing);
+    const freeOrder = { ...order, total: free };
+    const start = OrderPlaced(freeOrder);
     given(checkout, start).when(reserved).sends('orders.confirm-order', { orderId });
     given(checkout, start, reserved)
-      .when(OrderConfirmed({ ...nothing, status: 'confirmed' }))
+      .when(OrderConfirmed({ ...freeOrder, status: 'confirmed' }))
       .sends('inventory.commit-stock', { orderId })
       .ends();
     given(checkout, start, reserved)
@@ -102,10 +102,10 @@ describe('checkout', () => {
       .sends('inventory.return-stock', { orderId })
       .sends('orders.reject-order', { orderId, reason: 'timeout' })
       .ends();
-    given(cancellation).when(OrderCancelled(nothing)).sends('inventory.return-stock', { orderId }).ends();
+    given(cancellation).when(OrderCancelled(freeOrder)).sends('inventory.return-stock', { orderId }).ends();
   });
 
-  it('never compensates what was confirmed', () => {
+  it('never compensates a confirmed order', () => {
     given(checkout, placed, reserved, authorized, confirmed).whenTimeIsUp({ orderId }).sendsNothing();
   });
 });

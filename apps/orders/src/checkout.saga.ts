@@ -22,10 +22,10 @@ import {
 } from '@jogakbo/contracts-payments';
 import { end, minutes, saga, to } from '@jogakbo/consistency';
 
-/** No payment is needed: payments is not asked for anything. */
+/** A free order needs no payment: no command goes to payments. */
 const isFree = ({ amount }: Money): boolean => amount === 0;
 
-/** From a placed order to its end. The confirmation is the pivot: before it everything can be undone, after it nothing is. */
+/** Runs an order to its outcome. The confirmation is the pivot: only the steps before it are compensated. */
 export const checkout = saga('checkout', 'orderId')
   .startedBy(OrderPlaced, ({ orderId, memberId, total, lines, payment }) =>
     to(
@@ -38,7 +38,7 @@ export const checkout = saga('checkout', 'orderId')
       state,
       isFree(state.amount)
         ? ConfirmOrder({ orderId })
-        : // place-order accepts no total above 0 without a token.
+        : // place-order rejects a total above 0 without a token.
           AuthorizePayment({ orderId, ...state, token: state.token! }),
     ),
   )
@@ -59,7 +59,7 @@ export const checkout = saga('checkout', 'orderId')
     ),
   );
 
-/** Stock and money go back, however far the checkout had come. */
+/** Returns stock and payment, whatever step the checkout had reached. */
 export const cancellation = saga('cancellation', 'orderId').startedBy(OrderCancelled, ({ orderId, total }) =>
   end(ReturnStock({ orderId }), ...(isFree(total) ? [] : [ReturnPayment({ orderId })])),
 );

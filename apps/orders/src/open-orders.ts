@@ -1,34 +1,34 @@
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { PlaceOrder } from '@jogakbo/contracts-orders';
 
-/** Orders of one member that may be open at a time: placed, and neither confirmed, rejected nor cancelled yet. */
-export const mostOpenOrders = 20;
+/** Open orders allowed per member. Open: placed, and not yet confirmed, rejected or cancelled. */
+export const maxOpenOrders = 20;
 
-/** Seconds after which a member who has too many may try again: a checkout takes less, unless the provider is slow. */
-const tryAgainAfter = 5;
+/** Seconds before a retry makes sense: a checkout takes less, unless the payment provider is slow. */
+const retryAfterSeconds = 5;
 
 /**
- * Counts an order as open. The orders of one member are counted one after the other, so that the limit is exact.
- * @throws Rejection `too-many-open-orders`: each open order holds stock, and may hold a call of the payment provider
+ * Counts an order as open. A lock per member makes the limit exact.
+ * @throws Rejection `too-many-open-orders`: each open order holds stock, and may hold a call to the payment provider
  */
 export async function openOrder(work: UnitOfWork, orderId: string, memberId: string): Promise<void> {
   const [, counted] = await Promise.all([
     work.hold(memberId),
-    work.tx.query<unknown[]>(insertIfFew, [orderId, memberId, mostOpenOrders]), // runs when the lock is ours
+    work.tx.query<unknown[]>(insertBelowLimit, [orderId, memberId, maxOpenOrders]), // runs once the lock is held
   ]);
   if (counted.length === 0)
     throw PlaceOrder.reject(
       'too-many-open-orders',
-      `${mostOpenOrders} orders are open already: wait until one of them is confirmed or rejected, or cancel one`,
-    ).until(tryAgainAfter);
+      `the limit of ${maxOpenOrders} open orders is reached: wait until one is confirmed or rejected, or cancel one`,
+    ).until(retryAfterSeconds);
 }
 
-/** Counts an order as open no more. Repeating it changes nothing. */
+/** Stops counting an order as open. Idempotent. */
 export const closeOrder = (work: UnitOfWork, orderId: string): void =>
   work.write('DELETE FROM open_order WHERE order_id = $1', [orderId]);
 
-/** The checkout ends within ten minutes. What is older was ended by an instance of a version without this table. */
-const insertIfFew = `
+/** A checkout ends within ten minutes. Orders with older rows were ended by a version without this table. */
+const insertBelowLimit = `
   INSERT INTO open_order (order_id, member_id) SELECT $1::uuid, $2::uuid
   WHERE (SELECT count(*) FROM open_order
          WHERE member_id = $2::uuid AND opened_at > now() - interval '15 minutes') < $3

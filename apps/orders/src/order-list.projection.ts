@@ -13,7 +13,7 @@ const tables = `
   CREATE INDEX order_summary_of_member ON order_summary (member_id, order_id DESC);
 `;
 
-/** The orders of each member, for lists. */
+/** The read model behind order lists, per member. */
 export const orderList = projection('order_list', 1, tables).of(order, async (tx, { id, event }) => {
   if (event.type !== 'placed') {
     await tx.query('UPDATE order_summary SET status = $2 WHERE order_id = $1', [id, event.type]);

@@ -26,13 +26,13 @@ describe('an order', () => {
     expect(confirm(given(placed, { type: 'confirmed' }))).toEqual([]);
   });
 
-  it('that was cancelled is neither confirmed nor rejected afterwards', () => {
+  it('is neither confirmed nor rejected after its cancellation', () => {
     const order = given(placed, { type: 'cancelled' });
     expect(confirm(order)).toEqual([]);
     expect(reject(order, 'timeout')).toEqual([]);
   });
 
-  it('that was confirmed is not rejected afterwards', () => {
+  it('is not rejected after its confirmation', () => {
     expect(reject(given(placed, { type: 'confirmed' }), 'timeout')).toEqual([]);
   });
 
@@ -55,7 +55,7 @@ describe('an order', () => {
     ]);
   });
 
-  it('keeps the outcome of its checkout, whatever follows', () => {
+  it('keeps the outcome of its checkout after later events', () => {
     const order = given(placed, { type: 'confirmed' }, { type: 'cancelled' }, { type: 'refunded' });
     expect(order).toMatchObject({ status: 'refunded', outcome: 'confirmed' });
     expect(given(placed, { type: 'rejected', reason: 'out-of-stock' })).toMatchObject({
@@ -65,7 +65,7 @@ describe('an order', () => {
 });
 
 describe('calculateTotal', () => {
-  it('adds up', () => {
+  it('adds up the lines, in one currency only', () => {
     const price = (amount: number, currency = 'KRW') => ({ amount, currency });
     expect(
       calculateTotal([

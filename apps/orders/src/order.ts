@@ -12,7 +12,7 @@ import {
 } from '@jogakbo/contracts-orders';
 import type { z } from 'zod';
 
-/** What can happen to an order. This, and not its state, is what is kept. */
+/** The events of an order. The event store keeps them instead of the state. */
 export type OrderEvent =
   | {
       type: 'placed';
@@ -29,18 +29,18 @@ export type OrderEvent =
 
 export interface Order extends Omit<Extract<OrderEvent, { type: 'placed' }>, 'type'> {
   status: OrderStatus;
-  /** How the checkout ended; whatever comes later does not change it. */
+  /** How the checkout ended. Later events do not change it. */
   outcome: OrderStatus;
   rejection?: string;
 }
 
-/** The state after an event. */
+/** Returns the state after an event. */
 export function evolve(order: Order | undefined, event: OrderEvent): Order {
   if (event.type === 'placed') {
     const { type: status, ...rest } = event;
     return { ...rest, status, outcome: status };
   }
-  if (!order) throw new Error(`an order cannot begin with ${event.type}`);
+  if (!order) throw new Error(`the first event of an order must be placed, not ${event.type}`);
   const outcome = order.outcome === 'placed' ? event.type : order.outcome;
   return {
     ...order,
@@ -52,20 +52,20 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
 
 export const order = aggregate<Order, OrderEvent>('order', {
   evolve,
-  /** Of a placed order `place-order` tells: only it has the payment token, which is no part of the order. */
+  /** `place-order` publishes `order-placed` itself: only it has the payment token, which the order does not store. */
   announce(orderId, { memberId, language, lines, total, outcome }, event) {
-    const about = { orderId, memberId, language, lines, total };
+    const summary = { orderId, memberId, language, lines, total };
     switch (event.type) {
       case 'placed':
         return undefined;
       case 'confirmed':
-        return OrderConfirmed({ ...about, status: 'confirmed' });
+        return OrderConfirmed({ ...summary, status: 'confirmed' });
       case 'rejected':
-        return OrderRejected({ ...about, status: 'rejected', rejection: event.reason });
+        return OrderRejected({ ...summary, status: 'rejected', rejection: event.reason });
       case 'cancelled':
-        return OrderCancelled({ ...about, wasConfirmed: outcome === 'confirmed' });
+        return OrderCancelled({ ...summary, wasConfirmed: outcome === 'confirmed' });
       case 'refunded':
-        return OrderRefunded(about);
+        return OrderRefunded(summary);
     }
   },
   personal: {
@@ -76,32 +76,33 @@ export const order = aggregate<Order, OrderEvent>('order', {
   },
 });
 
-/** The checkout went through: the pivot. An order that was cancelled meanwhile stays cancelled. */
+/** The checkout succeeded (the pivot). An order that was cancelled in the meantime stays cancelled. */
 export const confirm = (order: Order): OrderEvent[] =>
   order.status === 'placed' ? [{ type: 'confirmed' }] : [];
 
-/** The checkout failed. What has ended otherwise stays as it is. */
+/** The checkout failed. An order that has already ended stays as it is. */
 export const reject = (order: Order, reason: string): OrderEvent[] =>
   order.status === 'placed' ? [{ type: 'rejected', reason }] : [];
 
-/** @throws Rejection `not-cancellable` once it is rejected or shipped */
+/** @throws Rejection `not-cancellable` if the order is rejected or shipped */
 export function cancel(order: Order): OrderEvent[] {
   if (order.status === 'placed' || order.status === 'confirmed') return [{ type: 'cancelled' }];
   if (order.status === 'cancelled' || order.status === 'refunded') return [];
   throw CancelOrder.reject('not-cancellable', `the order is ${order.status}`);
 }
 
-/** The money of a cancelled order is back. */
+/** The payment of a cancelled order was refunded. */
 export const refund = (order: Order): OrderEvent[] =>
   order.status === 'cancelled' ? [{ type: 'refunded' }] : [];
 
-/** Whether something costs more than it did, or costs it in another currency: the two cannot be compared. */
-export const isDearer = (now: Money, before: Money | undefined): boolean =>
+/** Whether a price is higher than before. Also true if the currencies differ, since they cannot be compared. */
+export const isPriceHigher = (now: Money, before: Money | undefined): boolean =>
   now.currency !== before?.currency || now.amount > before.amount;
 
-/** The sum of all lines. @throws Error where they are in several currencies */
+/** Adds up all lines. @throws Error if they have several currencies */
 export function calculateTotal(lines: { quantity: number; price: Money }[]): Money {
   const currency = lines[0]!.price.currency;
-  if (lines.some(({ price }) => price.currency !== currency)) throw new Error('several currencies');
+  if (lines.some(({ price }) => price.currency !== currency))
+    throw new Error('the order lines have several currencies');
   return { amount: lines.reduce((sum, { quantity, price }) => sum + quantity * price.amount, 0), currency };
 }

@@ -7,7 +7,7 @@ import { append, nothing, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles, RemoteFault } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { openOrder } from './open-orders.ts';
-import { isDearer, order, calculateTotal } from './order.ts';
+import { isPriceHigher, order, calculateTotal } from './order.ts';
 
 type Command = Body<typeof PlaceOrder>;
 type Quotes = Reply<typeof QuoteProducts>;
@@ -16,21 +16,21 @@ type Quotes = Reply<typeof QuoteProducts>;
 export class PlaceOrderHandler {
   constructor(private readonly ask: Ask) {}
 
-  /** Nothing is written before both questions are answered, and no connection is held while they are asked. */
+  /** Writes nothing before both calls have returned, and holds no database connection during them. */
   @Handles(PlaceOrder)
   async handle({ lines, expectedTotal, shipTo, payment }: Command, work: UnitOfWork) {
     const { memberId } = work.caller;
     const [quotes, isKnown] = await Promise.all([
       this.#quote(lines),
-      payment ? this.#knows(payment.token) : false,
+      payment ? this.#isTokenKnown(payment.token) : false,
     ]);
     const priced = priceLines(lines, quotes);
     if (new Set(priced.map(({ price }) => price.currency)).size > 1)
       throw PlaceOrder.reject('mixed-currencies');
     const total = calculateTotal(priced);
-    mustNotBeDearer({ lines, expectedTotal }, quotes, total);
+    assertPriceNotIncreased({ lines, expectedTotal }, quotes, total);
     const isFree = total.amount === 0;
-    if (!isFree) mustBePayable(payment, isKnown);
+    if (!isFree) assertPayable(payment, isKnown);
 
     const orderId = randomUUIDv7();
     await openOrder(work, orderId, memberId);
@@ -48,8 +48,8 @@ export class PlaceOrderHandler {
     return this.ask(QuoteProducts, { productIds, ...(earlier.length > 0 && { earlier }) });
   }
 
-  /** Where payments cannot be asked now, the saga finds out later: an unknown token then ends in a rejected order. */
-  async #knows(token: string): Promise<boolean> {
+  /** True if payments is unavailable: the checkout then rejects an order with an unknown token. */
+  async #isTokenKnown(token: string): Promise<boolean> {
     const answer = this.ask(CheckPaymentToken, { token }, { timeout: 1_000 });
     return answer.then(
       ({ known }) => known,
@@ -61,7 +61,7 @@ export class PlaceOrderHandler {
   }
 }
 
-/** One line per product, with the name and price of now. @throws Rejection `unknown-product` */
+/** Merges the lines by product and adds current names and prices. @throws Rejection `unknown-product` */
 function priceLines(lines: Command['lines'], { items }: Quotes) {
   const quotes = new Map(items.map((item) => [item.productId, item]));
   const unknown = lines.flatMap(({ productId }, index) =>
@@ -69,38 +69,42 @@ function priceLines(lines: Command['lines'], { items }: Quotes) {
   );
   if (unknown.length > 0)
     throw PlaceOrder.reject('unknown-product', 'some products are not on sale', unknown);
-  return [...Map.groupBy(lines, ({ productId }) => productId)].map(([productId, same]) => {
+  return [...Map.groupBy(lines, ({ productId }) => productId)].map(([productId, sameProduct]) => {
     const { name, price } = quotes.get(productId)!;
-    return { productId, name, price, quantity: same.reduce((sum, { quantity }) => sum + quantity, 0) };
+    return { productId, name, price, quantity: sameProduct.reduce((sum, { quantity }) => sum + quantity, 0) };
   });
 }
 
 /** @throws Rejection `payment-required` or `unknown-payment-token` */
-function mustBePayable(payment: Command['payment'], isKnown: boolean): void {
+function assertPayable(payment: Command['payment'], isKnown: boolean): void {
   if (!payment)
-    throw PlaceOrder.reject('payment-required', 'the total is above 0', [
-      { path: 'payment', message: 'required where the total is above 0' },
+    throw PlaceOrder.reject('payment-required', 'a total above 0 requires a payment', [
+      { path: 'payment', message: 'required if the total is above 0' },
     ]);
   if (!isKnown)
-    throw PlaceOrder.reject('unknown-payment-token', 'the payment provider does not know this token', [
+    throw PlaceOrder.reject('unknown-payment-token', 'the payment token is unknown to the payment provider', [
       { path: 'payment.token', message: 'unknown' },
     ]);
 }
 
-/** @throws Rejection `price-changed` with the total of now, where the member has seen a lower price */
-function mustNotBeDearer(
+/** @throws Rejection `price-changed` with the current total, if the member saw a lower price */
+function assertPriceNotIncreased(
   { lines, expectedTotal }: Pick<Command, 'lines' | 'expectedTotal'>,
   { items, earlier }: Quotes,
   total: Money,
 ): void {
-  const dearer = lines.flatMap(({ productId, priceVersion }, index) => {
+  const increases = lines.flatMap(({ productId, priceVersion }, index) => {
     if (priceVersion === undefined) return [];
     const now = items.find((item) => item.productId === productId)!.price;
     const seen = earlier.find((one) => one.productId === productId && one.version === priceVersion)?.price;
-    return isDearer(now, seen) ? [{ path: `lines.${index}.priceVersion`, message: 'the price rose' }] : [];
+    return isPriceHigher(now, seen)
+      ? [{ path: `lines.${index}.priceVersion`, message: 'the price has risen' }]
+      : [];
   });
-  if (expectedTotal && isDearer(total, expectedTotal))
-    dearer.push({ path: 'expectedTotal', message: 'the total is higher' });
-  if (dearer.length > 0)
-    throw PlaceOrder.reject('price-changed', 'a price rose since it was read', dearer).with({ total });
+  if (expectedTotal && isPriceHigher(total, expectedTotal))
+    increases.push({ path: 'expectedTotal', message: 'the total is higher' });
+  if (increases.length > 0)
+    throw PlaceOrder.reject('price-changed', 'a price has risen since it was read', increases).with({
+      total,
+    });
 }

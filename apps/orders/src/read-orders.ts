@@ -32,18 +32,18 @@ export class ReadOrdersHandler {
   }
 
   @Handles(GetOrderOutcome)
-  async outcome({ orderId }: Body<typeof GetOrderOutcome>) {
+  async getOutcome({ orderId }: Body<typeof GetOrderOutcome>) {
     const { outcome, total, rejection } = replay(await history(this.dataSource.manager, order, orderId));
     return { orderId, status: outcome, total, ...(rejection && { rejection }) };
   }
 
   @Handles(GetOrderOwner)
-  async owner({ orderId }: Body<typeof GetOrderOwner>) {
+  async getOwner({ orderId }: Body<typeof GetOrderOwner>) {
     const { memberId } = replay(await history(this.dataSource.manager, order, orderId));
     return { memberId };
   }
 
-  /** Ids are given out in the order of time, so the last one seen is the cursor. A member finds what he just bought, or is told to ask again. */
+  /** Ids rise with time: the last id is the cursor. `pending`: new orders may be missing, so the client asks again. */
   @Handles(ListOrders)
   async list({ limit, cursor }: Body<typeof ListOrders>, { caller }: MessageContext) {
     if (cursor && !Id.safeParse(cursor).success) throw ListOrders.reject('unknown-cursor');
@@ -70,7 +70,7 @@ export class ReadOrdersHandler {
   }
 }
 
-/** @throws Rejection `not-found` where nothing ever happened to it */
+/** @throws Rejection `not-found` if the order has no events */
 function replay(log: readonly OrderEvent[]): Order {
   const found = log.reduce<Order | undefined>(evolve, undefined);
   if (!found) throw platformRejection('not-found', 'there is no such order');

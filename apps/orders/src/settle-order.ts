@@ -7,7 +7,7 @@ import { Controller } from '@nestjs/common';
 import { closeOrder } from './open-orders.ts';
 import { confirm, order, refund, reject } from './order.ts';
 
-/** What the sagas and the money decide about an order. */
+/** Applies the decisions of the sagas and the refunds of payments to orders. */
 @Controller()
 export class SettleOrderHandler {
   @Handles(ConfirmOrder)

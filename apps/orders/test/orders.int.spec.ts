@@ -32,7 +32,7 @@ import {
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
 import { about, eventually, ServiceUnderTest, type StubbedService } from '@jogakbo/testing';
-import { mostOpenOrders } from '../src/open-orders.ts';
+import { maxOpenOrders } from '../src/open-orders.ts';
 import { OrdersModule } from '../src/orders.module.ts';
 
 const member = () => ({ memberId: randomUUID(), roles: ['member'] });
@@ -68,7 +68,7 @@ describe('orders', () => {
               ...{ productId: id, name: '조각보', version: 4 },
               price: id === freeProductId ? { ...price, amount: 0 } : price,
             })),
-            // The price was 900, 1,000 and 1,100 before; of version 4 nothing is known.
+            // Earlier prices were 900, 1,000 and 1,100; version 4 has no recorded price.
             earlier: earlier
               .filter(({ version }) => version < 4)
               .map((one) => ({ ...one, price: { amount: 800 + 100 * one.version, currency: 'KRW' } })),
@@ -97,7 +97,7 @@ describe('orders', () => {
   ) => orders.ask(PlaceOrder, body, { caller, idempotencyKey });
   const total = { amount: 2_000, currency: 'KRW' };
 
-  it('takes an order through reservation, authorization and confirmation to capture', async () => {
+  it('runs an order through reservation, authorization and confirmation to capture', async () => {
     const caller = member();
     const { orderId, status } = await place(caller);
     expect(status).toBe('placed');
@@ -111,7 +111,7 @@ describe('orders', () => {
     await eventually(() => inventory.received(CommitStock).find(about(orderId)));
     await eventually(() => payments.received(CapturePayment).find(about(orderId)));
 
-    // The token goes with the checkout that needed it.
+    // The payment token is deleted with the state of the checkout.
     await expect(orders.query('SELECT state FROM saga WHERE key = $1', [orderId])).resolves.toEqual([
       { state: null },
     ]);
@@ -125,7 +125,7 @@ describe('orders', () => {
     expect(order.history.map(({ event }) => event)).toEqual(['order-placed', 'order-confirmed']);
   });
 
-  it('asks payments for nothing where an order is free', async () => {
+  it('sends no payment command for a free order', async () => {
     const caller = member();
     const { orderId } = await place(caller, randomUUID(), free());
     await expect(orders.hears(OrderPlaced, about(orderId))).resolves.not.toHaveProperty('payment');
@@ -139,7 +139,7 @@ describe('orders', () => {
     await expect(orders.ask(GetOrderOwner, { orderId })).resolves.toEqual({ memberId: caller.memberId });
   });
 
-  it('neither checks nor keeps a payment token that a free order does not need', async () => {
+  it('neither checks nor stores the payment token of a free order', async () => {
     const paid = { ...free(), payment: { token: 'tok_unheard_of' } };
     const { orderId } = await place(member(), randomUUID(), paid);
     await expect(orders.hears(OrderPlaced, about(orderId))).resolves.not.toHaveProperty('payment');
@@ -148,14 +148,14 @@ describe('orders', () => {
   it.each([
     ['a product', () => [{ productId, quantity: 1 }]],
     ['one of several products', () => [...free().lines, { productId, quantity: 1 }]],
-  ])('requires a payment where %s is not free', async (_, lines) => {
+  ])('requires a payment if %s is not free', async (_, lines) => {
     await expect(place(member(), randomUUID(), { shipTo, lines: lines() })).rejects.toMatchObject({
       ...{ code: 'payment-required', status: 422 },
       errors: [{ path: 'payment' }],
     });
   });
 
-  it('rejects where stock is refused', async () => {
+  it('rejects the order if stock is refused', async () => {
     const caller = member();
     const { orderId } = await place(caller);
     await orders.announce(StockRefused({ orderId, productId, available: 1 }));
@@ -169,7 +169,7 @@ describe('orders', () => {
     });
   });
 
-  it('gives the stock back where the payment is declined', async () => {
+  it('returns the stock if the payment is declined', async () => {
     const { orderId } = await place();
     await orders.announce(StockReserved({ orderId }));
     await orders.announce(PaymentDeclined({ orderId, paymentId: randomUUID(), reason: 'card-declined' }));
@@ -177,7 +177,7 @@ describe('orders', () => {
     await orders.hears(OrderRejected, about(orderId));
   });
 
-  it('cancels a confirmed order, and says refunded when the money is back', async () => {
+  it('cancels a confirmed order, and marks it refunded after the refund', async () => {
     const caller = member();
     const { orderId } = await place(caller);
     await orders.announce(StockReserved({ orderId }));
@@ -196,7 +196,7 @@ describe('orders', () => {
     await expect(orders.ask(GetOrderOutcome, { orderId })).resolves.toMatchObject({ status: 'confirmed' });
   });
 
-  it('ignores an authorization that comes after the cancellation', async () => {
+  it('ignores an authorization after the cancellation', async () => {
     const caller = member();
     const { orderId } = await place(caller);
     await orders.announce(StockReserved({ orderId }));
@@ -211,7 +211,7 @@ describe('orders', () => {
     expect(orders.heard(OrderConfirmed).filter(about(orderId))).toEqual([]);
   });
 
-  it('shows an order to its owner only, and to others not that there is one', async () => {
+  it('returns an order to its owner only; to others it does not exist', async () => {
     const { orderId } = await place();
     for (const request of [GetOrder, CancelOrder] as const) {
       const ask = (id: string) =>
@@ -223,30 +223,30 @@ describe('orders', () => {
     await expect(orders.ask(GetOrder, { orderId })).rejects.toMatchObject({ code: 'unauthenticated' });
   });
 
-  describe('with as many open orders as a member may have', () => {
+  describe('at the limit of open orders', () => {
     const caller = member();
     let open: string[] = [];
     beforeAll(async () => {
-      // All at once: the limit is exact, however they come.
+      // Concurrent: the limit is exact.
       const all = await Promise.allSettled(
-        Array.from({ length: mostOpenOrders + 5 }, () => place(caller, randomUUID(), free())),
+        Array.from({ length: maxOpenOrders + 5 }, () => place(caller, randomUUID(), free())),
       );
       open = all.flatMap((one) => (one.status === 'fulfilled' ? [one.value.orderId] : []));
     });
 
-    it('takes no more of this member, and says when to try again', async () => {
-      expect(open).toHaveLength(mostOpenOrders);
+    it('rejects further orders of this member, with Retry-After', async () => {
+      expect(open).toHaveLength(maxOpenOrders);
       const rejection = { code: 'too-many-open-orders', status: 429, retryAfter: 5 };
       const key = randomUUID();
       await expect(place(caller, key)).rejects.toMatchObject(rejection);
       await expect(place()).resolves.toMatchObject({ status: 'placed' });
       await orders.ask(CancelOrder, { orderId: open[0]! }, { caller });
-      // The key is free, for nothing was done under it.
+      // The rejected request did not use up the key.
       await expect(place(caller, key)).resolves.toMatchObject({ status: 'placed' });
       await expect(place(caller)).rejects.toMatchObject(rejection);
     });
 
-    it('takes another one for each that is confirmed or rejected', async () => {
+    it('accepts one more for each that is confirmed or rejected', async () => {
       await orders.announce(StockReserved({ orderId: open[1]! }));
       await orders.hears(OrderConfirmed, about(open[1]!));
       await orders.announce(StockRefused({ orderId: open[2]!, productId, available: 1 }));
@@ -270,24 +270,24 @@ describe('orders', () => {
     expect(second.nextCursor).toBeNull();
   });
 
-  it('knows a product whose id is written in capitals', async () => {
+  it('accepts a product id in upper case', async () => {
     const body = basket();
-    const capitals = {
+    const upperCase = {
       ...body,
       lines: [{ ...body.lines[0]!, productId: productId.toUpperCase() as typeof productId }],
     };
-    const { orderId } = await place(member(), randomUUID(), capitals);
+    const { orderId } = await place(member(), randomUUID(), upperCase);
     const { lines } = await orders.hears(OrderPlaced, about(orderId));
     expect(lines).toMatchObject([{ productId }]);
   });
 
   it.each([
-    ['a country of no list', { country: 'ZZ' }, 'shipTo.country'],
-    ['a country in small letters', { country: 'kr' }, 'shipTo.country'],
-    ['a direction turned round', { name: '김\u202e철수' }, 'shipTo.name'],
+    ['an unknown country', { country: 'ZZ' }, 'shipTo.country'],
+    ['a country in lower case', { country: 'kr' }, 'shipTo.country'],
+    ['a text direction override', { name: '김\u202e철수' }, 'shipTo.name'],
     ['a control character', { line1: 'Jong-ro\u00071' }, 'shipTo.line1'],
-    ['a line of nothing that can be seen', { city: '\u3164\u200b' }, 'shipTo.city'],
-  ])('refuses an address with %s', async (_, field, path) => {
+    ['invisible characters only', { city: '\u3164\u200b' }, 'shipTo.city'],
+  ])('rejects an address with %s', async (_, field, path) => {
     const body = { ...basket(), shipTo: { ...shipTo, ...field } };
     await expect(place(member(), randomUUID(), body)).rejects.toMatchObject({
       code: 'invalid',
@@ -295,7 +295,7 @@ describe('orders', () => {
     });
   });
 
-  it('counts and keeps an address in its composed form', async () => {
+  it('counts and stores an address in composed form (NFC)', async () => {
     const name = '각'.repeat(200);
     const body = { ...basket(), shipTo: { ...shipTo, name: name.normalize('NFD') } };
     const caller = member();
@@ -304,7 +304,7 @@ describe('orders', () => {
   });
 
   describe('with a repeated Idempotency-Key', () => {
-    it('answers the same, and places one order', async () => {
+    it('returns the same response, and places one order', async () => {
       const caller = member();
       const key = randomUUID();
       const first = await place(caller, key);
@@ -315,7 +315,7 @@ describe('orders', () => {
       expect((await orders.ask(ListOrders, {}, { caller })).items).toHaveLength(1);
     });
 
-    it('refuses another request under the same key', async () => {
+    it('rejects a different request with the same key', async () => {
       const caller = member();
       const key = randomUUID();
       await place(caller, key);
@@ -325,7 +325,7 @@ describe('orders', () => {
       });
     });
 
-    it('places one order where twenty arrive at once', async () => {
+    it('places one order for twenty concurrent requests', async () => {
       const caller = member();
       const key = randomUUID();
       const results = await Promise.allSettled(Array.from({ length: 20 }, () => place(caller, key)));
@@ -338,14 +338,14 @@ describe('orders', () => {
       expect((await orders.ask(ListOrders, {}, { caller })).items).toHaveLength(1);
     });
 
-    it('keeps the keys of two members apart', async () => {
+    it('separates equal keys of two members', async () => {
       const key = randomUUID();
       const [a, b] = await Promise.all([place(member(), key), place(member(), key)]);
       expect(a.orderId).not.toBe(b.orderId);
     });
   });
 
-  it('names products that are not on sale, and tokens that nobody knows', async () => {
+  it('names unknown products and unknown payment tokens', async () => {
     const lines = [
       { productId, quantity: 1 },
       { productId: randomUUID(), quantity: 1 },
@@ -361,7 +361,7 @@ describe('orders', () => {
     });
   });
 
-  describe('at a price that is not the one that was seen', () => {
+  describe('if the price differs from the one shown', () => {
     const krw = (amount: number) => ({ amount, currency: 'KRW' });
     const seenAt = (priceVersion: number) => ({ lines: [{ productId, quantity: 2, priceVersion }] });
     const buy = (seen: object) => place(member(), randomUUID(), { ...basket(), ...seen });
@@ -370,14 +370,14 @@ describe('orders', () => {
       ['an expected total below it', { expectedTotal: krw(1_999) }, 'expectedTotal'],
       ['another currency', { expectedTotal: { amount: 9_999, currency: 'USD' } }, 'expectedTotal'],
       ['the version of a lower price', seenAt(1), 'lines.0.priceVersion'],
-      ['a version whose price is not known', seenAt(4), 'lines.0.priceVersion'],
+      ['a version without a recorded price', seenAt(4), 'lines.0.priceVersion'],
       ['one line of several', { lines: [...seenAt(2).lines, ...seenAt(1).lines] }, 'lines.1.priceVersion'],
       [
-        'a total that fits, a line that does not',
+        'a matching total and a line with a lower price',
         { expectedTotal: krw(2_000), ...seenAt(1) },
         'lines.0.priceVersion',
       ],
-    ])('buys nothing with %s, and tells the new total', async (_, seen, path) => {
+    ])('rejects %s, with the new total', async (_, seen, path) => {
       const lines = 'lines' in seen ? seen.lines.length : 1;
       await expect(buy(seen)).rejects.toMatchObject({
         ...{ code: 'price-changed', status: 409 },
@@ -391,11 +391,11 @@ describe('orders', () => {
       ['a higher total', { expectedTotal: krw(3_000) }],
       ['the version of the same price', seenAt(2)],
       ['the version of a higher price', seenAt(3)],
-    ])('buys at the price of now with %s', async (_, seen) => {
+    ])('buys at the current price with %s', async (_, seen) => {
       await expect(buy(seen)).resolves.toMatchObject({ status: 'placed', total: krw(2_000) });
     });
 
-    it('leaves the Idempotency-Key free for the new total', async () => {
+    it('keeps the Idempotency-Key unused for the new total', async () => {
       const [caller, key] = [member(), randomUUID()];
       const refused = place(caller, key, { ...basket(), ...{ expectedTotal: krw(1) } });
       await expect(refused).rejects.toMatchObject({ code: 'price-changed' });
@@ -407,7 +407,7 @@ describe('orders', () => {
     });
   });
 
-  it('limits the pieces of a product, not of a line', async () => {
+  it('limits the pieces per product, not per line', async () => {
     const lines = (...quantities: number[]) => quantities.map((quantity) => ({ productId, quantity }));
     await expect(
       place(member(), randomUUID(), { ...basket(), lines: lines(600, 400, 1) }),
@@ -422,28 +422,28 @@ describe('orders', () => {
     });
   });
 
-  it.each([0, -1, 1.5, 1001])('refuses a quantity of %d', async (quantity) => {
+  it.each([0, -1, 1.5, 1001])('rejects a quantity of %d', async (quantity) => {
     await expect(place(member(), randomUUID(), basket(quantity))).rejects.toMatchObject({
       code: 'invalid',
       errors: [{ path: 'lines.0.quantity' }],
     });
   });
 
-  it('takes each event once, however often it comes', async () => {
+  it('handles each event once, however often it is delivered', async () => {
     const { orderId } = await place();
     const id = randomUUID();
     const event = PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total });
     await orders.announce(StockReserved({ orderId }));
     for (let i = 0; i < 3; i++) await orders.announce(event, id);
     await orders.hears(OrderConfirmed, about(orderId));
-    await orders.announce(event); // the same news once more, as another message
+    await orders.announce(event); // an equal event with another message id
     await eventually(() => payments.received(CapturePayment).find(about(orderId)));
     expect(orders.heard(OrderConfirmed).filter(about(orderId))).toHaveLength(1);
     expect(payments.received(AuthorizePayment).filter(about(orderId))).toHaveLength(1);
     expect(payments.received(CapturePayment).filter(about(orderId))).toHaveLength(1);
   });
 
-  it('goes on where it stopped after a restart', async () => {
+  it('continues after a restart', async () => {
     const { orderId } = await place();
     await orders.announce(StockReserved({ orderId }));
     await orders.restart();
@@ -451,12 +451,12 @@ describe('orders', () => {
     await orders.hears(OrderConfirmed, about(orderId));
   });
 
-  it('cancels in one instance what is being paid in another, and neither waits for the other for ever', async () => {
+  it('cancels in one instance while another handles the payment, without a deadlock', async () => {
     const other = await orders.startAnother();
-    // Each keeps what it has in hand for a while before it takes the next.
+    // Each transaction holds its first lock for 100 ms before it takes the next.
     await orders.query(`
-      CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
-      CREATE TRIGGER dawdle BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION dawdle()`);
+      CREATE FUNCTION delay_insert() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
+      CREATE TRIGGER delay_insert BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION delay_insert()`);
     const faults = async () =>
       (await Promise.all([orders, other].map(async ({ url }) => (await fetch(`${url}/metrics`)).text())))
         .flatMap((metrics) => metrics.split('\n'))
@@ -472,7 +472,7 @@ describe('orders', () => {
       placed.map(async ({ orderId }) => {
         const cancelled = orders.ask(CancelOrder, { orderId }, { caller, timeout: 20_000 });
         await sleep(20);
-        // One for each instance.
+        // One message for each instance.
         const paid = PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total });
         await Promise.all(messages.get(orderId)!.map((id) => orders.announce(paid, id)));
         await cancelled;
@@ -482,17 +482,17 @@ describe('orders', () => {
     await eventually(
       async () => (await orders.query('SELECT FROM inbox WHERE key = ANY($1)', [ids])).length === ids.length,
     );
-    await orders.query('DROP FUNCTION dawdle CASCADE');
-    // The database would end a deadlock after a second, and another attempt would hide it.
+    await orders.query('DROP FUNCTION delay_insert CASCADE');
+    // The database ends a deadlock after a second, and a retry would hide it.
     const after = await faults();
     await other.stop();
     expect(after).toEqual(before);
   });
 
-  it('gives up in time though others cannot, and tries those again', async () => {
+  it('times out although other sagas fail, and retries those', async () => {
     const due = `now() - interval '1 hour'`;
     await orders.query(
-      // No order has such an id: what is sent on its behalf is refused.
+      // Not a valid order id: its commands are rejected.
       `INSERT INTO saga (name, key, state, due_at) VALUES ('checkout', 'not an id', '{}', ${due})`,
     );
     await orders.query(
@@ -507,7 +507,7 @@ describe('orders', () => {
     expect(stuck).toEqual({ later: true, ended_at: null });
   });
 
-  it('gives up after ten minutes and undoes what was done', async () => {
+  it('times out after ten minutes and compensates', async () => {
     const { orderId } = await place();
     await orders.query(
       `UPDATE saga SET due_at = now() - interval '1 second' WHERE name = 'checkout' AND key = $1`,

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What the sandbox provider remembers. Payments themselves are events, and the ledger is a projection of them. */
+/** The charges of the sandbox provider. Payments are stored as events, and the ledger is a projection of them. */
 export class Sandbox1700000001000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

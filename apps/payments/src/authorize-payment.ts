@@ -23,20 +23,20 @@ export class AuthorizePaymentHandler {
     await this.calls.run(command.memberId, defer, () => this.#authorize(command, work));
   }
 
-  /** No connection is held while the provider decides. Whoever is faster meanwhile wins; the loser comes again. */
+  /** Holds no connection during the provider call. The later of two concurrent commits fails and is redelivered. */
   async #authorize(
     { orderId, memberId, amount, token }: Body<typeof AuthorizePayment>,
     work: UnitOfWork,
   ): Promise<void> {
     const charge = await this.provider.authorize({ paymentId: toPaymentId(orderId), amount, token });
 
-    const about = { memberId, amount, sandbox: this.provider.sandbox };
+    const details = { memberId, amount, sandbox: this.provider.sandbox };
     const now = await load(work.tx, payment, orderId);
     if (!now.state) {
-      await append(work, payment, orderId, nothing, catchUp(undefined, charge, about));
+      await append(work, payment, orderId, nothing, catchUp(undefined, charge, details));
     } else if (now.state.status === 'returned' && charge.status === 'authorized') {
-      // The order ended while the provider was deciding: nothing is announced, and the money is released.
-      await append(work, payment, orderId, now, catchUp(undefined, charge, about));
+      // The order ended during the provider call: publish no event, and void the authorization.
+      await append(work, payment, orderId, now, catchUp(undefined, charge, details));
       work.publishLater(ReturnPayment({ orderId }), 0);
     }
   }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { FairCalls } from './fair-calls.ts';
 
-/** Commands whose calls end when they are told to. */
-function commands(calls: FairCalls) {
+/** Commands whose calls end on demand. */
+function createCommands(calls: FairCalls) {
   const deferred: { memberId: string; dueAt: number; delay: number }[] = [];
   const ends: (() => void)[] = [];
   const run = (memberId: string) =>
@@ -15,8 +15,8 @@ function commands(calls: FairCalls) {
 }
 
 describe('fair calls', () => {
-  it('defers what a member has too many of, spaced, and lets others through', async () => {
-    const { deferred, ends, run } = commands(new FairCalls());
+  it('defers commands above the limit of a member, spaced, and runs those of others', async () => {
+    const { deferred, ends, run } = createCommands(new FairCalls());
     const running = Array.from({ length: 10 }, () => run('slow'));
     const other = run('other');
     expect(ends).toHaveLength(5);
@@ -28,7 +28,7 @@ describe('fair calls', () => {
     await Promise.all([...running, other]);
   });
 
-  it('gives a place back, also after a call that failed', async () => {
+  it('frees the slot after a call, even a failed one', async () => {
     const calls = new FairCalls();
     const fail = () =>
       calls.run(
@@ -37,15 +37,15 @@ describe('fair calls', () => {
         () => Promise.reject(new Error('provider')),
       );
     for (let i = 0; i < 10; i++) await expect(fail()).rejects.toThrow('provider');
-    const { ends, run } = commands(calls);
+    const { ends, run } = createCommands(calls);
     const again = run('one');
     expect(ends).toHaveLength(1);
     ends[0]!();
     await again;
   });
 
-  it('gives each member one at a time when many members are slow', async () => {
-    const { deferred, ends, run } = commands(new FairCalls());
+  it('limits each member to one call when many members are slow', async () => {
+    const { deferred, ends, run } = createCommands(new FairCalls());
     for (let member = 0; member < 16; member++) for (let i = 0; i < 4; i++) void run(`slow ${member}`);
     expect(ends).toHaveLength(32 + 8);
     expect(deferred).toHaveLength(24);

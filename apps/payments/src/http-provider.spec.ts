@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { HttpProvider } from './http-provider.ts';
 import { ProviderFault } from './provider.ts';
 
-/** One answer a call; `drop` cuts the connection, `silence` never answers. The last one is repeated. */
+/** One response per call; `drop` closes the connection, `silence` never responds. The last one repeats. */
 type Script = ({ status: number; body?: unknown } | 'drop' | 'silence')[];
 
-describe('a provider behind HTTP', () => {
+describe('HttpProvider', () => {
   let server: Server;
   let provider: HttpProvider;
   let script: Script;
@@ -39,14 +39,14 @@ describe('a provider behind HTTP', () => {
   const authorize = () =>
     provider.authorize({ paymentId: 'key-1', amount: { amount: 1, currency: 'KRW' }, token: 'tok_ok' });
   const authorized = { status: 'authorized', reference: 'ch_1' };
-  const made = { status: 201, body: authorized };
+  const created = { status: 201, body: authorized };
 
   it.each<[string, Script]>([
-    ['at once', [made]],
-    ['after a fault of the provider', [{ status: 500 }, { status: 503 }, made]],
-    ['after lost connections', ['drop', 'drop', made]],
-    ['after silence', ['silence', made]],
-    ['after being told to slow down', [{ status: 429 }, made]],
+    ['at once', [created]],
+    ['after server errors', [{ status: 500 }, { status: 503 }, created]],
+    ['after dropped connections', ['drop', 'drop', created]],
+    ['after a timeout', ['silence', created]],
+    ['after a 429', [{ status: 429 }, created]],
   ])('authorizes %s, always with the same key', async (_, given) => {
     script = given;
     await expect(authorize()).resolves.toEqual(authorized);
@@ -55,15 +55,15 @@ describe('a provider behind HTTP', () => {
 
   it.each<[string, Script[0]]>([
     ['fails', { status: 500 }],
-    ['cuts the connection', 'drop'],
-    ['stays silent', 'silence'],
-  ])('gives up after three attempts where the provider %s', async (_, answer) => {
+    ['drops the connection', 'drop'],
+    ['does not respond', 'silence'],
+  ])('fails after three attempts if the provider %s', async (_, answer) => {
     script = [answer];
     await expect(authorize()).rejects.toBeInstanceOf(ProviderFault);
     expect(calls).toHaveLength(3);
   });
 
-  it('takes a no for an answer', async () => {
+  it('does not retry a decline', async () => {
     const body = { status: 'declined', reason: 'card-declined' };
     script = [{ status: 402, body }];
     await expect(authorize()).resolves.toEqual(body);
@@ -75,15 +75,15 @@ describe('a provider behind HTTP', () => {
     ['a redirection', { status: 302 }],
     ['a charge without a reference', { status: 201, body: { status: 'authorized' } }],
     ['a charge without a status', { status: 201, body: { reference: 'ch_1' } }],
-    ['a refusal without a reason', { status: 402, body: { status: 'declined' } }],
-  ])('does not believe %s', async (_, answer) => {
+    ['a decline without a reason', { status: 402, body: { status: 'declined' } }],
+  ])('rejects %s', async (_, answer) => {
     script = [answer];
     await expect(authorize()).rejects.toBeInstanceOf(ProviderFault);
     expect(calls).toHaveLength(1);
   });
 
   it.each(['captured', 'voided', 'refunded'])(
-    'learns from a repeated call that the charge is %s',
+    'returns the state of a charge that is already %s',
     async (status) => {
       const body = { status, reference: 'ch_1' };
       script = [{ status: 200, body }];
@@ -96,14 +96,14 @@ describe('a provider behind HTTP', () => {
     },
   );
 
-  it('moves what it was told to move, with a key for each step', async () => {
+  it('sends each step with its own key', async () => {
     const charge = { paymentId: 'key-1', reference: 'ch/1' };
     script = [{ status: 200, body: { status: 'captured', reference: 'ch/1' } }];
     await provider.capture(charge);
     await provider.refund(charge);
     await provider.void('key-1');
     script = [{ status: 204 }];
-    await expect(provider.knows('tok_ok')).resolves.toBe(true);
+    await expect(provider.isTokenKnown('tok_ok')).resolves.toBe(true);
     expect(calls).toEqual([
       { line: 'POST /v1/charges/ch%2F1/capture', key: 'key-1-capture' },
       { line: 'POST /v1/charges/ch%2F1/refund', key: 'key-1-refund' },
@@ -111,6 +111,6 @@ describe('a provider behind HTTP', () => {
       { line: 'POST /v1/token-checks', key: undefined },
     ]);
     script = [{ status: 404 }];
-    await expect(provider.knows('tok_unheard_of')).resolves.toBe(false);
+    await expect(provider.isTokenKnown('tok_unheard_of')).resolves.toBe(false);
   });
 });

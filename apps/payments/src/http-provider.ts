@@ -3,10 +3,10 @@ import { request } from 'undici';
 import { z } from 'zod';
 import { PaymentProvider, ProviderFault, type Charge, type Reference } from './provider.ts';
 
-/** An answer that is not UTF-8 is as good as none. */
+/** Rejects a response that is not valid UTF-8. */
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/** What the provider says of a charge, in every answer that is about one. */
+/** The charge as the provider returns it. */
 const ChargeBody = z.discriminatedUnion('status', [
   z.object({
     status: z.enum(['authorized', 'captured', 'voided', 'refunded']),
@@ -18,7 +18,7 @@ const ChargeBody = z.discriminatedUnion('status', [
 interface Call {
   method: 'POST' | 'PUT';
   path: string;
-  /** Every other answer is a fault. */
+  /** Any other status is a fault. */
   expect: readonly number[];
   body?: unknown;
   idempotencyKey?: string;
@@ -29,12 +29,12 @@ interface Reply {
   body: unknown;
 }
 
-/** A provider behind HTTP. A call that fails or takes too long is made twice more, then it is a fault. */
+/** The HTTP adapter. Retries a failed or timed-out call twice, then throws `ProviderFault`. */
 export class HttpProvider extends PaymentProvider {
   readonly #policy: RetryPolicy;
 
   /**
-   * @param token by which the provider knows the store; may only be missing in local mode
+   * @param token authenticates the store; optional in local mode only
    * @param timeoutMs for each attempt
    */
   constructor(
@@ -44,15 +44,15 @@ export class HttpProvider extends PaymentProvider {
     override readonly sandbox = false,
   ) {
     super();
-    // Jittered: those who failed together do not come back together.
+    // Jittered, so that calls that failed together are not retried together.
     this.#policy = retry(handleAll, {
       maxAttempts: 2,
       backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 500 }),
     });
   }
 
-  async knows(token: string): Promise<boolean> {
-    // In the body: what is in an address ends up in logs.
+  async isTokenKnown(token: string): Promise<boolean> {
+    // In the body, because URLs end up in logs.
     const call = { method: 'POST', path: '/v1/token-checks', expect: [204, 404], body: { token } } as const;
     return (await this.#call(call)).status === 204;
   }
@@ -91,22 +91,23 @@ export class HttpProvider extends PaymentProvider {
     const result = ChargeBody.safeParse(body);
     if (result.success) return result.data;
     throw new ProviderFault(
-      `${call.method} ${call.path}: the answer of the provider is not what it promises`,
+      `${call.method} ${call.path}: the response of the provider is not a valid charge`,
     );
   }
 
   async #call(call: Call): Promise<Reply> {
-    const what = `${call.method} ${call.path}`;
+    const operation = `${call.method} ${call.path}`;
     const reply = await this.#policy
       .execute(() => this.#attempt(call))
       .catch((cause: Error) => {
-        throw new ProviderFault(`${what}: ${cause.message}`, { cause });
+        throw new ProviderFault(`${operation}: ${cause.message}`, { cause });
       });
-    if (!call.expect.includes(reply.status)) throw new ProviderFault(`${what} was answered ${reply.status}`);
+    if (!call.expect.includes(reply.status))
+      throw new ProviderFault(`${operation}: unexpected status ${reply.status}`);
     return reply;
   }
 
-  /** @throws Error where another attempt may help */
+  /** @throws Error if a retry may help */
   async #attempt({ method, path, body, idempotencyKey }: Call): Promise<Reply> {
     const response = await request(new URL(path, this.url), {
       method,
@@ -120,13 +121,13 @@ export class HttpProvider extends PaymentProvider {
     });
     const { statusCode: status } = response;
     const bytes = await response.body.arrayBuffer();
-    if (status >= 500 || status === 429) throw new Error(`answered ${status}`);
-    return { status, body: parsed(utf8.decode(bytes)) };
+    if (status >= 500 || status === 429) throw new Error(`status ${status}`);
+    return { status, body: parseJson(utf8.decode(bytes)) };
   }
 }
 
-/** Undefined where it is not JSON. Many answers are empty: for these no error is made to be thrown away. */
-export function parsed(text: string): unknown {
+/** Undefined if it is not JSON. The check for '' avoids the cost of an exception: many responses are empty. */
+export function parseJson(text: string): unknown {
   if (text === '') return undefined;
   try {
     return JSON.parse(text);

@@ -2,7 +2,7 @@ import { projection } from '@jogakbo/consistency';
 import { createPostings } from './ledger.ts';
 import { evolve, payment, toPaymentId } from './payment.ts';
 
-/** The books refuse, also from whoever comes with SQL, what does not balance and every change of what was written. */
+/** Triggers reject unbalanced postings and all changes to existing entries, even from direct SQL. */
 const tables = `
   CREATE TABLE payment (
     payment_id uuid PRIMARY KEY,
@@ -46,7 +46,7 @@ const tables = `
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewriting();
 `;
 
-/** All payments as they are, and the books: two lines for each movement of money. */
+/** The current state of all payments, and the ledger: two lines per movement of money. */
 export const ledger = projection('ledger', 1, tables).of(payment, async (tx, { id, version, event }) => {
   const paymentId = toPaymentId(id);
   if (event.type === 'authorized' || event.type === 'declined' || event.type === 'returned') {

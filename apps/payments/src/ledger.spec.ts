@@ -5,14 +5,14 @@ const sum = (postings: Posting[]) => postings.reduce((total, { amount }) => tota
 const money = { amount: 42_000, currency: 'KRW' };
 
 describe('ledger', () => {
-  it('debits the provider and credits sales when money is taken', () => {
+  it('debits the provider and credits sales for a capture', () => {
     expect(createPostings('captured', money)).toEqual([
       { account: 'provider-receivable', amount: 42_000, currency: 'KRW' },
       { account: 'sales', amount: -42_000, currency: 'KRW' },
     ]);
   });
 
-  it('does the reverse when it is given back', () => {
+  it('does the reverse for a refund', () => {
     expect(createPostings('refunded', money)).toEqual([
       { account: 'provider-receivable', amount: -42_000, currency: 'KRW' },
       { account: 'sales', amount: 42_000, currency: 'KRW' },
@@ -24,7 +24,7 @@ describe('ledger', () => {
     expect(sum(createPostings('refunded', { ...money, amount }))).toBe(0);
   });
 
-  it('posts nothing where nothing moved', () => {
+  it('posts nothing for an amount of 0', () => {
     expect(createPostings('captured', { ...money, amount: 0 })).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import type { Money } from '@jogakbo/contract';
 
-/** `provider-receivable`: what the provider owes the store. `sales`: what the store has earned. */
+/** `provider-receivable`: money that the provider owes the store. `sales`: revenue. */
 export type Account = 'provider-receivable' | 'sales';
 
 /** One line of a transaction, in minor units: debit positive, credit negative. */
@@ -11,14 +11,14 @@ export interface Posting {
 }
 
 /**
- * What is written down when money was taken (`captured`) or given back (`refunded`). The postings of one transaction
- * add up to nothing; where no money moved there are none.
+ * Creates the postings of a capture or a refund. The postings of one transaction sum to zero; for an amount of 0 there
+ * are none.
  */
-export function createPostings(what: 'captured' | 'refunded', { amount, currency }: Money): Posting[] {
+export function createPostings(type: 'captured' | 'refunded', { amount, currency }: Money): Posting[] {
   if (amount === 0) return [];
-  const taken = what === 'captured' ? amount : -amount;
+  const debit = type === 'captured' ? amount : -amount;
   return [
-    { account: 'provider-receivable', amount: taken, currency },
-    { account: 'sales', amount: -taken, currency },
+    { account: 'provider-receivable', amount: debit, currency },
+    { account: 'sales', amount: -debit, currency },
   ];
 }

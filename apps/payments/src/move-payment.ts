@@ -5,10 +5,10 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { FairCalls } from './fair-calls.ts';
-import { catchUp, mustCapture, payment, toPaymentId, toReturn, type Payment } from './payment.ts';
+import { canCapture, catchUp, getReturnStep, payment, toPaymentId, type Payment } from './payment.ts';
 import { PaymentProvider, ProviderFault, type Reference } from './provider.ts';
 
-/** Holds no connection while the provider works. Of two concurrent messages the later commit fails and is redelivered. */
+/** Holds no connection during provider calls. The later of two concurrent commits fails and is redelivered. */
 @Controller()
 export class MovePaymentHandler {
   constructor(
@@ -20,40 +20,41 @@ export class MovePaymentHandler {
   @Handles(CapturePayment)
   async capture({ orderId }: Body<typeof CapturePayment>, work: UnitOfWork) {
     const found = await load(this.dataSource.manager, payment, orderId);
-    if (!mustCapture(found.state?.status)) return;
+    if (!canCapture(found.state?.status)) return;
     const defer = (delay: number) => work.publishLater(CapturePayment({ orderId }), delay);
     await this.calls.run(getPayer(orderId, found.state), defer, async () => {
-      const charge = await this.provider.capture(reference(orderId, found.state));
-      // Voided by a return that lost its commit and is redelivered. Without such a return this ends in the dead letters.
-      if (charge.status !== 'captured') throw new OutOfOrder(`the charge is ${charge.status} already`);
+      const charge = await this.provider.capture(getReference(orderId, found.state));
+      // A return voided it, lost its commit and is redelivered. Without one, this message ends as a dead letter.
+      if (charge.status !== 'captured')
+        throw new OutOfOrder(`the charge of order ${orderId} is already ${charge.status}`);
       await append(work, payment, orderId, found, catchUp(found.state, charge));
     });
   }
 
-  /** After this the order has cost nothing and never will, whatever of it is still on the way. */
+  /** Makes the order free of charge for good, whatever messages about it are still in flight. */
   @Handles(ReturnPayment)
-  async giveBack({ orderId }: Body<typeof ReturnPayment>, work: UnitOfWork) {
+  async returnPayment({ orderId }: Body<typeof ReturnPayment>, work: UnitOfWork) {
     const found = await load(this.dataSource.manager, payment, orderId);
-    const step = toReturn(found.state?.status);
+    const step = getReturnStep(found.state?.status);
     if (!step) return;
     const defer = (delay: number) => work.publishLater(ReturnPayment({ orderId }), delay);
     await this.calls.run(getPayer(orderId, found.state), defer, async () => {
       let charge = step === 'void' ? await this.provider.void(toPaymentId(orderId)) : undefined;
-      // Captured: known here, or by a capture that lost its commit.
+      // Captured: recorded here, or by a capture that lost its commit.
       if (!charge || charge.status === 'captured')
-        charge = await this.provider.refund(reference(orderId, found.state));
+        charge = await this.provider.refund(getReference(orderId, found.state));
       if (charge.status === 'authorized' || charge.status === 'captured')
-        throw new ProviderFault(`the charge is still ${charge.status}`);
+        throw new ProviderFault(`the charge of order ${orderId} is still ${charge.status}`);
       await append(work, payment, orderId, found, catchUp(found.state, charge));
     });
   }
 }
 
-/** Whose calls these are. Where no payment is known the member is not either, and the order stands for it. */
+/** The key for `FairCalls`: the member, or the order if there is no payment yet. */
 const getPayer = (orderId: string, known: Payment | undefined): string => known?.memberId ?? orderId;
 
-/** @throws Error where the provider has a charge of which nothing is known here */
-function reference(orderId: string, known: Payment | undefined): Reference {
-  if (!known?.reference) throw new Error(`the charge of order ${orderId} is not known here`);
+/** @throws Error if the reference of the charge is not recorded */
+function getReference(orderId: string, known: Payment | undefined): Reference {
+  if (!known?.reference) throw new Error(`the charge of order ${orderId} has no recorded reference`);
   return { paymentId: toPaymentId(orderId), reference: known.reference };
 }

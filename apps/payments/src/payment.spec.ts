@@ -1,13 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { OutOfOrder } from '@jogakbo/consistency/aggregate';
-import { catchUp, mustCapture, toPaymentId, toReturn, type Payment, type PaymentStatus } from './payment.ts';
+import {
+  canCapture,
+  catchUp,
+  getReturnStep,
+  toPaymentId,
+  type Payment,
+  type PaymentStatus,
+} from './payment.ts';
 import type { Charge } from './provider.ts';
 
 const orderId = '019a0000-0000-7000-8000-000000000001';
 
-describe('the id of a payment', () => {
-  it('is a UUID, the same for the same order and another for another', () => {
+describe('toPaymentId', () => {
+  it('is a UUID that depends on the order id only', () => {
     const paymentId = toPaymentId(orderId);
     expect(z.uuid({ version: 'v8' }).safeParse(paymentId).success).toBe(true);
     expect(toPaymentId(orderId)).toBe(paymentId);
@@ -15,12 +22,12 @@ describe('the id of a payment', () => {
   });
 });
 
-it('captures only what is authorized, and waits for it', () => {
-  expect(mustCapture('authorized')).toBe(true);
-  for (const over of ['captured', 'voided', 'refunded', 'returned'] as const)
-    expect(mustCapture(over)).toBe(false);
-  expect(() => mustCapture(undefined)).toThrow(OutOfOrder);
-  expect(() => mustCapture('declined')).toThrow('declined');
+it('captures only an authorized payment, and is out of order before the authorization', () => {
+  expect(canCapture('authorized')).toBe(true);
+  for (const status of ['captured', 'voided', 'refunded', 'returned'] as const)
+    expect(canCapture(status)).toBe(false);
+  expect(() => canCapture(undefined)).toThrow(OutOfOrder);
+  expect(() => canCapture('declined')).toThrow('declined');
 });
 
 it.each<[PaymentStatus | undefined, 'void' | 'refund' | undefined]>([
@@ -31,22 +38,27 @@ it.each<[PaymentStatus | undefined, 'void' | 'refund' | undefined]>([
   ['voided', undefined],
   ['refunded', undefined],
   ['returned', undefined],
-])('returning what is %s: %s', (status, step) => {
-  expect(toReturn(status)).toEqual(step);
+])('the step that returns a payment with status %s is %s', (status, step) => {
+  expect(getReturnStep(status)).toEqual(step);
 });
 
-describe('catching up with the provider', () => {
+describe('catchUp', () => {
   const order = { memberId: orderId, amount: { amount: 42_000, currency: 'KRW' } };
-  const is = (status: PaymentStatus): Payment => ({ status, unwanted: false, reference: 'ch_1', ...order });
+  const toPayment = (status: PaymentStatus): Payment => ({
+    status,
+    unwanted: false,
+    reference: 'ch_1',
+    ...order,
+  });
   const charge = (status: Charge['status']): Charge =>
     status === 'declined' ? { status, reason: 'card-declined' } : { status, reference: 'ch_1' };
-  const types = (from: PaymentStatus | undefined, to: Charge['status'], about?: typeof order) =>
-    catchUp(from && is(from), charge(to), about).map(({ type }) => type);
+  const types = (from: PaymentStatus | undefined, to: Charge['status'], details?: typeof order) =>
+    catchUp(from && toPayment(from), charge(to), details).map(({ type }) => type);
 
   it.each<[PaymentStatus | undefined, Charge['status'], PaymentStatus[]]>([
     [undefined, 'authorized', ['authorized']],
     [undefined, 'declined', ['declined']],
-    // A return was cut off before its commit: this is no decline.
+    // A return crashed before its commit: not a decline.
     [undefined, 'voided', ['returned']],
     [undefined, 'captured', ['authorized', 'captured']],
     [undefined, 'refunded', ['authorized', 'captured', 'refunded']],
@@ -61,7 +73,7 @@ describe('catching up with the provider', () => {
     expect(types(from, to, order)).toEqual(events);
   });
 
-  it('ends what was never known here, whatever was decided', () => {
+  it('marks an unrecorded payment as returned, whatever the provider decided', () => {
     expect(types(undefined, 'voided')).toEqual(['returned']);
     expect(types(undefined, 'declined')).toEqual(['returned']);
   });
@@ -71,7 +83,7 @@ describe('catching up with the provider', () => {
     ['authorized', 'declined'],
     ['captured', 'voided'],
     ['captured', 'authorized'],
-  ])('does not make up a way from %s to %s', (from, to) => {
-    expect(() => types(from, to)).toThrow('yet its charge is');
+  ])('rejects the transition from %s to %s', (from, to) => {
+    expect(() => types(from, to)).toThrow('but its charge is');
   });
 });

@@ -12,31 +12,31 @@ import {
 import type { z } from 'zod';
 import type { Charge } from './provider.ts';
 
-/** `returned`: the order was over before anything was authorized for it, and nothing will be. */
+/** `returned`: the order ended before its payment was authorized, and no authorization will follow. */
 export type PaymentStatus = z.infer<typeof PublicStatus> | 'returned';
 
-/** What can happen to the payment of an order. This, and not its state, is what is kept. */
+/** The events of a payment. The event store keeps them instead of the state. */
 export type PaymentEvent =
-  | ({ type: 'authorized'; reference: string } & About)
-  | ({ type: 'declined'; reason: string } & About)
+  | ({ type: 'authorized'; reference: string } & PaymentDetails)
+  | ({ type: 'declined'; reason: string } & PaymentDetails)
   | { type: 'captured' | 'voided' | 'refunded' | 'returned' };
 
-/** What a payment is for. */
-export interface About {
+/** The payer and the amount of a payment. */
+export interface PaymentDetails {
   memberId: string;
   amount: Money;
-  /** Whether the sandbox decided, and no money moves; missing in payments older than this field. */
+  /** Whether the sandbox was the provider and no money moved. Missing in payments older than this field. */
   sandbox?: boolean;
 }
 
-export interface Payment extends Partial<About> {
+export interface Payment extends Partial<PaymentDetails> {
   status: PaymentStatus;
-  /** The order was over before anything was authorized for it: nobody hears of what the provider decides later. */
+  /** The order ended before its payment was authorized: a later authorization is not published. */
   unwanted: boolean;
   reference?: string;
 }
 
-/** The state after an event. */
+/** Returns the state after an event. */
 export function evolve(payment: Payment | undefined, event: PaymentEvent): Payment {
   const unwanted = payment?.unwanted === true || event.type === 'returned';
   if (event.type === 'authorized') {
@@ -44,28 +44,28 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
     return { status, unwanted, ...rest };
   }
   if (event.type === 'declined') {
-    const { type: status, reason: _, ...about } = event;
-    return { status, unwanted, ...about };
+    const { type: status, reason: _, ...details } = event;
+    return { status, unwanted, ...details };
   }
   return { ...payment, status: event.type, unwanted };
 }
 
-/** Kept under the id of its order: there is one for each. */
+/** Stored under the id of its order: one payment per order. */
 export const payment = aggregate<Payment, PaymentEvent>('payment', {
   evolve,
   announce(orderId, state, event) {
-    const about = { orderId, paymentId: toPaymentId(orderId) };
+    const ids = { orderId, paymentId: toPaymentId(orderId) };
     switch (event.type) {
       case 'authorized':
-        return state.unwanted ? undefined : PaymentAuthorized({ ...about, amount: event.amount });
+        return state.unwanted ? undefined : PaymentAuthorized({ ...ids, amount: event.amount });
       case 'declined':
-        return PaymentDeclined({ ...about, reason: event.reason });
+        return PaymentDeclined({ ...ids, reason: event.reason });
       case 'captured':
-        return PaymentCaptured({ ...about, amount: state.amount! });
+        return PaymentCaptured({ ...ids, amount: state.amount! });
       case 'voided':
-        return PaymentVoided(about);
+        return PaymentVoided(ids);
       case 'refunded':
-        return PaymentRefunded({ ...about, amount: state.amount! });
+        return PaymentRefunded({ ...ids, amount: state.amount! });
       case 'returned':
         return undefined;
     }
@@ -73,8 +73,8 @@ export const payment = aggregate<Payment, PaymentEvent>('payment', {
 });
 
 /**
- * The one payment of an order. Known before anything is written, so that every attempt, before and after a crash,
- * comes to the provider with the same key. A UUID of version 8: made of a SHA-256 (RFC 9562, B.2).
+ * Derives the payment id from the order id: every attempt, before and after a crash, sends the same idempotency key.
+ * A version 8 UUID from a SHA-256 (RFC 9562, B.2).
  */
 export function toPaymentId(orderId: string): string {
   const bytes = createHash('sha256').update(`payment of order ${orderId}`).digest().subarray(0, 16);
@@ -83,20 +83,20 @@ export function toPaymentId(orderId: string): string {
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 
-/** Whether a payment is to be captured now. @throws TooEarly where nothing was authorized yet */
-export function mustCapture(status: PaymentStatus | undefined): boolean {
-  if (status === undefined) throw new OutOfOrder('nothing was authorized yet');
+/** Whether a payment can be captured now. @throws OutOfOrder if it is not authorized yet */
+export function canCapture(status: PaymentStatus | undefined): boolean {
+  if (status === undefined) throw new OutOfOrder('the payment is not authorized yet');
   if (status === 'declined') throw new Error('a declined payment cannot be captured');
   return status === 'authorized';
 }
 
-/** What the provider is to be asked for so that an order costs nothing; undefined where it does not. */
-export function toReturn(status: PaymentStatus | undefined): 'void' | 'refund' | undefined {
+/** The provider call that returns the money of an order; undefined if there is none to return. */
+export function getReturnStep(status: PaymentStatus | undefined): 'void' | 'refund' | undefined {
   switch (status) {
     case 'captured':
       return 'refund';
     case 'authorized':
-    // Nothing is known here, but an attempt that was cut off may have left something at the provider.
+    // Not recorded, but an attempt that crashed may have made a charge.
     case undefined:
       return 'void';
     case 'declined':
@@ -108,22 +108,29 @@ export function toReturn(status: PaymentStatus | undefined): 'void' | 'refund' |
 }
 
 /**
- * The events that bring a payment to the present state of its charge. The provider acts before the commit, and a crash
- * may lose the commit: the charge can be several steps ahead, and each step is recorded as what it is.
- * @param order what the payment is for; needed where no payment is known yet
- * @throws Error where the payment cannot have become that charge
+ * Returns the events that bring a payment to the state of its charge. A crash after a provider call may lose the commit:
+ * the charge can be several steps ahead, and each step becomes an event.
+ * @param details payer and amount; required if no payment is recorded yet
+ * @throws Error if no sequence of steps leads from the payment to the charge
  */
-export function catchUp(known: Payment | undefined, charge: Charge, order?: About): PaymentEvent[] {
+export function catchUp(
+  known: Payment | undefined,
+  charge: Charge,
+  details?: PaymentDetails,
+): PaymentEvent[] {
   const { status } = charge;
   switch (known?.status) {
     case undefined:
-      // Only a return voids: it lost its commit and is redelivered. Nothing was declined, and nothing is announced.
-      if (status === 'voided' || (status === 'declined' && !order)) return [{ type: 'returned' }];
-      if (!order) break;
-      if (status === 'declined') return [{ type: 'declined', ...order, reason: charge.reason }];
-      return [{ type: 'authorized', ...order, reference: charge.reference }, ...sinceAuthorized(status)];
+      // Only a return voids: it lost its commit and is redelivered. This is not a decline, and no event is published.
+      if (status === 'voided' || (status === 'declined' && !details)) return [{ type: 'returned' }];
+      if (!details) break;
+      if (status === 'declined') return [{ type: 'declined', ...details, reason: charge.reason }];
+      return [
+        { type: 'authorized', ...details, reference: charge.reference },
+        ...getEventsAfterAuthorization(status),
+      ];
     case 'authorized':
-      if (status !== 'declined') return sinceAuthorized(status);
+      if (status !== 'declined') return getEventsAfterAuthorization(status);
       break;
     case 'captured':
       if (status === 'captured') return [];
@@ -135,10 +142,12 @@ export function catchUp(known: Payment | undefined, charge: Charge, order?: Abou
     case 'returned':
       return [];
   }
-  throw new Error(`the payment is ${known?.status ?? 'unknown'}, yet its charge is ${status}`);
+  throw new Error(`the payment is ${known?.status ?? 'not recorded'}, but its charge is ${status}`);
 }
 
-function sinceAuthorized(status: 'authorized' | 'captured' | 'voided' | 'refunded'): PaymentEvent[] {
+function getEventsAfterAuthorization(
+  status: 'authorized' | 'captured' | 'voided' | 'refunded',
+): PaymentEvent[] {
   switch (status) {
     case 'authorized':
       return [];

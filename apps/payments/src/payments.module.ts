@@ -37,7 +37,7 @@ import { PaymentsSettings } from './settings.ts';
       useFactory: async (settings: PaymentsSettings, sandbox: Sandbox, readiness: Readiness) => {
         const { providerUrl, providerToken, providerTimeout } = settings;
         if (providerUrl) return new HttpProvider(providerUrl, providerToken, providerTimeout);
-        // Settings without a provider are refused outside local mode.
+        // Local mode: elsewhere, settings without a provider are invalid.
         readiness.simulate('payment-provider');
         const { url, token } = await sandbox.listen();
         return new HttpProvider(url, token, providerTimeout, true);

@@ -17,7 +17,7 @@ export class ReadPaymentsHandler {
     private readonly ask: Ask,
   ) {}
 
-  /** The payment knows whose it is. Where there is none yet, or none any more, orders is asked. */
+  /** The payment stores its member. Without a member, this calls orders for the owner. */
   @Handles(ListOrderPayments)
   async list({ orderId }: Body<typeof ListOrderPayments>, { caller }: MessageContext) {
     const events = await history(this.dataSource.manager, payment, orderId);
@@ -48,6 +48,6 @@ export class ReadPaymentsHandler {
 
   @Handles(CheckPaymentToken)
   async check({ token }: Body<typeof CheckPaymentToken>) {
-    return { known: await this.provider.knows(token) };
+    return { known: await this.provider.isTokenKnown(token) };
   }
 }

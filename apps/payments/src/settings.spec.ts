@@ -9,23 +9,35 @@ const open = async (environment: NodeJS.ProcessEnv) => {
 };
 const provider = { PROVIDER_URL: 'https://provider.example', PROVIDER_TOKEN: 'of-the-store-at-it' };
 
-describe('the settings of payments', () => {
+describe('PaymentsSettings', () => {
   it.each<[string, NodeJS.ProcessEnv, RegExp]>([
-    ['no provider', {}, /^PROVIDER_URL \(not set\): is missing.*\nPROVIDER_TOKEN \(not set\): is missing/],
+    [
+      'a missing provider',
+      {},
+      /^PROVIDER_URL \(not set\): is missing.*\nPROVIDER_TOKEN \(not set\): is missing/,
+    ],
     ['an empty provider', { ...provider, PROVIDER_URL: '' }, /^PROVIDER_URL \(not set\): is missing/],
-    ['no TLS', { ...provider, PROVIDER_URL: 'http://provider.example' }, /^PROVIDER_URL .* must be https/],
-    ['no credentials', { PROVIDER_URL: provider.PROVIDER_URL }, /^PROVIDER_TOKEN \(not set\): is missing/],
-    ['local mode spelled wrong', { LOCAL_MODE: 'please' }, /^LOCAL_MODE \(environment\): /],
-  ])('refuse to sell with %s', async (_, environment, problem) => {
+    [
+      'a URL without TLS',
+      { ...provider, PROVIDER_URL: 'http://provider.example' },
+      /^PROVIDER_URL .* must be https/,
+    ],
+    [
+      'missing credentials',
+      { PROVIDER_URL: provider.PROVIDER_URL },
+      /^PROVIDER_TOKEN \(not set\): is missing/,
+    ],
+    ['an invalid LOCAL_MODE', { LOCAL_MODE: 'please' }, /^LOCAL_MODE \(environment\): /],
+  ])('rejects %s', async (_, environment, problem) => {
     await expect(open(environment)).rejects.toThrow(problem);
     await expect(open({ LOCAL_MODE: 'false', ...environment })).rejects.toThrow(problem);
   });
 
-  it('take a provider with TLS and credentials', async () => {
+  it('accepts a provider with TLS and credentials', async () => {
     await expect(open(provider)).resolves.toMatchObject({ providerUrl: 'https://provider.example' });
   });
 
-  it('need no provider in local mode alone', async () => {
+  it('requires no provider in local mode', async () => {
     await expect(open({ LOCAL_MODE: 'true' })).resolves.toMatchObject({ providerTimeout: 5_000 });
   });
 });

@@ -8,8 +8,8 @@ export class PaymentsSettings extends settings(
         .url({ protocol: /^https?$/ })
         .optional()
         .describe(
-          'where the payment provider is, https:// outside local mode. Without it the service sells with its sandbox in ' +
-            'local mode, and does not start otherwise',
+          'URL of the payment provider, https:// outside local mode. If it is not set, the service uses its sandbox in ' +
+            'local mode and does not start otherwise',
         ),
     ),
     providerToken: secret(
@@ -25,22 +25,24 @@ export class PaymentsSettings extends settings(
       .min(1)
       .max(60_000)
       .default(5_000)
-      .describe('milliseconds that an attempt at the provider may take; three attempts are made'),
+      .describe('timeout of one attempt at the provider in milliseconds; there are three attempts'),
     sandboxDelay: z.coerce
       .number()
       .int()
       .min(0)
       .max(300_000)
       .default(30_000)
-      .describe('milliseconds after which the sandbox answers for tok_timeout'),
+      .describe('delay in milliseconds before the sandbox responds for tok_timeout'),
   },
   ({ providerUrl, providerToken }, { localMode }) => ({
     providerUrl:
       !localMode &&
       (providerUrl === undefined
-        ? 'is missing: set it, or LOCAL_MODE=true to sell with the sandbox, that charges nothing'
+        ? 'is missing: set it, or LOCAL_MODE=true to use the sandbox, which charges nothing'
         : !providerUrl.startsWith('https://') && 'must be https:// outside local mode'),
     providerToken:
-      !localMode && providerToken === undefined && 'is missing: the provider must know who charges',
+      !localMode &&
+      providerToken === undefined &&
+      'is missing: set the token that authenticates the store at the provider',
   }),
 ) {}

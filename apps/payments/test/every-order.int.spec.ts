@@ -6,27 +6,27 @@ import { choices, eventually, interleavings } from '@jogakbo/testing';
 import { AuthorizePaymentHandler } from '../src/authorize-payment.ts';
 import { MovePaymentHandler } from '../src/move-payment.ts';
 import { PaymentProvider } from '../src/provider.ts';
-import { price, Till } from './till.ts';
+import { price, PaymentsFixture } from './till.ts';
 
 type Command = 'authorize' | 'capture' | 'return' | 'return again';
 
 /**
- * `run`: is handled. `crash 1`, `crash 2`: fails after the provider has answered so many calls. `hold`: the provider has
- * answered one call, the commit comes with `finish`.
+ * `run`: is handled. `crash 1`, `crash 2`: fails after so many provider calls. `hold`: stops after one provider call;
+ * `finish` commits it.
  */
-type How = 'run' | 'crash 1' | 'crash 2' | 'hold' | 'finish';
-type Step = `${Command}: ${How}`;
+type Action = 'run' | 'crash 1' | 'crash 2' | 'hold' | 'finish';
+type Step = `${Command}: ${Action}`;
 
-const whole: How[][] = [['run'], ['crash 1', 'run']];
-const held: How[][] = [['hold', 'finish']];
-const returned: How[][] = [['crash 2', 'run']];
+const runOrCrash: Action[][] = [['run'], ['crash 1', 'run']];
+const hold: Action[][] = [['hold', 'finish']];
+const crashAfterTwoCalls: Action[][] = [['crash 2', 'run']];
 
-/** Every order of these messages with every fate of each; a message is redelivered until it is handled. */
-const buildSchedules = (commands: Command[], fates: How[][]): Step[][] =>
+/** Every interleaving of these messages with every sequence of actions for each. */
+const buildSchedules = (commands: Command[], actionLists: Action[][]): Step[][] =>
   choices(
     commands.map((command) =>
-      [...fates, ...(command === 'return' ? returned : [])].map((steps) =>
-        steps.map((how): Step => `${command}: ${how}`),
+      [...actionLists, ...(command === 'return' ? crashAfterTwoCalls : [])].map((steps) =>
+        steps.map((action): Step => `${command}: ${action}`),
       ),
     ),
   ).flatMap(interleavings);
@@ -44,58 +44,58 @@ const triples: Command[][] = [
   ['authorize', 'return', 'return again'],
 ];
 const schedules: [string, string, Step[][]][] = [
-  ['two messages', 'tok_ok', pairs.flatMap((commands) => buildSchedules(commands, [...whole, ...held]))],
+  ['two messages', 'tok_ok', pairs.flatMap((commands) => buildSchedules(commands, [...runOrCrash, ...hold]))],
   [
     'two messages',
     'tok_declined',
-    pairs.flatMap((commands) => buildSchedules(commands, [...whole, ...held])),
+    pairs.flatMap((commands) => buildSchedules(commands, [...runOrCrash, ...hold])),
   ],
-  ['three messages', 'tok_ok', triples.flatMap((commands) => buildSchedules(commands, whole))],
+  ['three messages', 'tok_ok', triples.flatMap((commands) => buildSchedules(commands, runOrCrash))],
 ];
 
 class Crash extends Error {}
 
-/** One order that gets all messages of one schedule. */
+/** One order that receives all messages of one schedule. */
 interface Case {
   orderId: string;
   token: string;
   steps: Step[];
 }
 
-describe('payments, in every order and with a crash at every call of the provider', () => {
-  let till: Till;
+describe('payments, in every message order and with a crash at every provider call', () => {
+  let fixture: PaymentsFixture;
   let units: UnitsOfWork;
-  /** Runs when the provider has answered a call of the delivery at hand. */
-  const answered = new AsyncLocalStorage<() => Promise<void> | void>();
+  /** Runs after each provider call of the current delivery. */
+  const afterProviderCall = new AsyncLocalStorage<() => Promise<void> | void>();
 
   beforeAll(async () => {
-    till = await Till.open({ DATABASE_POOL: '12', PROVIDER_TIMEOUT: '5000' });
-    units = till.payments.get(UnitsOfWork);
-    const provider = till.payments.get(PaymentProvider as never) as PaymentProvider;
+    fixture = await PaymentsFixture.start({ DATABASE_POOL: '12', PROVIDER_TIMEOUT: '5000' });
+    units = fixture.payments.get(UnitsOfWork);
+    const provider = fixture.payments.get(PaymentProvider as never) as PaymentProvider;
     for (const call of ['authorize', 'capture', 'void', 'refund'] as const) {
       const original = provider[call].bind(provider) as (about: never) => Promise<never>;
       provider[call] = async (about: never) => {
         const charge = await original(about);
-        await answered.getStore()?.();
+        await afterProviderCall.getStore()?.();
         return charge;
       };
     }
   });
-  afterAll(() => till.payments.stop());
+  afterAll(() => fixture.payments.stop());
 
   function handle(command: Command, { orderId, token }: Case, work: UnitOfWork): Promise<void> {
-    const moves = till.payments.get(MovePaymentHandler);
+    const moves = fixture.payments.get(MovePaymentHandler);
     if (command === 'capture') return moves.capture({ orderId }, work);
-    if (command !== 'authorize') return moves.giveBack({ orderId }, work);
+    if (command !== 'authorize') return moves.returnPayment({ orderId }, work);
     const body = { orderId, memberId: orderId, amount: price, token };
-    return till.payments.get(AuthorizePaymentHandler).handle(body, work);
+    return fixture.payments.get(AuthorizePaymentHandler).handle(body, work);
   }
 
-  const deliver = (command: Command, one: Case, onAnswer: () => Promise<void> | void = () => {}) =>
-    answered.run(onAnswer, () => units.run((work) => handle(command, one, work), one.orderId));
+  const deliver = (command: Command, one: Case, onProviderCall: () => Promise<void> | void = () => {}) =>
+    afterProviderCall.run(onProviderCall, () => units.run((work) => handle(command, one, work), one.orderId));
 
-  /** Runs one schedule, then redelivers what failed, as the retry queue does. */
-  async function play(one: Case): Promise<void> {
+  /** Runs one schedule, then redelivers failed messages, as the retry queue does. */
+  async function runCase(one: Case): Promise<void> {
     const open = new Set<Command>();
     const held = new Map<Command, { finish: () => void; handled: Promise<void> }>();
     const attempt = (command: Command, handled: Promise<void>) =>
@@ -104,8 +104,8 @@ describe('payments, in every order and with a crash at every call of the provide
         () => void open.add(command),
       );
     for (const step of one.steps) {
-      const [command, how] = step.split(': ') as [Command, How];
-      if (how === 'hold') {
+      const [command, action] = step.split(': ') as [Command, Action];
+      if (action === 'hold') {
         const gate = Promise.withResolvers<void>();
         const reached = Promise.withResolvers<void>();
         const handled = attempt(
@@ -117,11 +117,11 @@ describe('payments, in every order and with a crash at every call of the provide
         );
         held.set(command, { finish: gate.resolve, handled });
         await Promise.race([reached.promise, handled]);
-      } else if (how === 'finish') {
+      } else if (action === 'finish') {
         held.get(command)!.finish();
         await held.get(command)!.handled;
       } else {
-        let calls = how === 'run' ? Infinity : Number(how.at(-1));
+        let calls = action === 'run' ? Infinity : Number(action.at(-1));
         const crash = () => {
           if (--calls === 0) throw new Crash();
         };
@@ -132,27 +132,28 @@ describe('payments, in every order and with a crash at every call of the provide
       for (const command of [...open]) await attempt(command, deliver(command, one));
   }
 
-  async function playAll(cases: Case[]): Promise<void> {
+  async function runCases(cases: Case[]): Promise<void> {
     const waiting = [...cases];
-    const players = Array.from({ length: 12 }, async () => {
-      for (let next = waiting.pop(); next; next = waiting.pop()) await play(next);
+    const workers = Array.from({ length: 12 }, async () => {
+      for (let next = waiting.pop(); next; next = waiting.pop()) await runCase(next);
     });
-    await Promise.all(players);
-    // An authorization that came too late is released by a message of its own.
+    await Promise.all(workers);
+    // A separate message voids a late authorization.
     await eventually(
-      async () => (await till.payments.query('SELECT FROM outbox WHERE published_at IS NULL')).length === 0,
+      async () =>
+        (await fixture.payments.query('SELECT FROM outbox WHERE published_at IS NULL')).length === 0,
     );
   }
 
-  interface End {
+  interface Outcome {
     orderId: string;
     status: string | null;
     charge: string | null;
     announced: string[];
   }
 
-  async function ends(cases: Case[]): Promise<Map<string, End>> {
-    const rows = await till.books<End>(
+  async function readOutcomes(cases: Case[]): Promise<Map<string, Outcome>> {
+    const rows = await fixture.queryLedger<Outcome>(
       `SELECT wanted AS "orderId", payment.status, charge.status AS charge,
          (SELECT coalesce(json_agg(name ORDER BY id), '[]') FROM outbox
           WHERE subject = wanted::text AND kind = 'event') AS announced
@@ -163,17 +164,17 @@ describe('payments, in every order and with a crash at every call of the provide
     return new Map(rows.map((row) => [row.orderId, row]));
   }
 
-  /** How a payment may end, by the messages of its schedule. */
-  function allowed({ steps, token }: Case): (string | null)[] {
-    const came = (command: Command) => steps.some((step) => step.startsWith(command));
-    if (came('return'))
+  /** The final states that the messages of a schedule allow. */
+  function getAllowedStatuses({ steps, token }: Case): (string | null)[] {
+    const includes = (command: Command) => steps.some((step) => step.startsWith(command));
+    if (includes('return'))
       return token === 'tok_declined' ? ['declined', 'returned'] : ['voided', 'refunded', 'returned'];
-    if (!came('authorize')) return [null];
-    return [token === 'tok_declined' ? 'declined' : came('capture') ? 'captured' : 'authorized'];
+    if (!includes('authorize')) return [null];
+    return [token === 'tok_declined' ? 'declined' : includes('capture') ? 'captured' : 'authorized'];
   }
 
-  /** What may be announced, in this order, by the final state of the charge. */
-  const truths: Record<string, RegExp> = {
+  /** The events allowed for each final state of the charge, in order. */
+  const allowedEvents: Record<string, RegExp> = {
     authorized: /^authorized $/,
     declined: /^(declined )?$/,
     captured: /^authorized captured $/,
@@ -181,27 +182,29 @@ describe('payments, in every order and with a crash at every call of the provide
     refunded: /^authorized captured refunded $/,
   };
 
-  function untrue({ steps, token, ...one }: Case, { status, charge, announced }: End): string[] {
+  function findViolations({ steps, token, ...one }: Case, { status, charge, announced }: Outcome): string[] {
     const names = announced.map((name) => name.replace('payments.payment-', '') + ' ').join('');
-    const violation = `${token}, ${steps.join(', ')}: ours is ${status}, the provider's ${charge}, announced: ${names}`;
+    const violation = `${token}, ${steps.join(', ')}: payment ${status}, charge ${charge}, published: ${names}`;
     const isRight =
-      allowed({ steps, token, ...one }).includes(status) &&
-      (charge === null ? names === '' : truths[charge]!.test(names)) &&
-      // A payment that was announced ends with an announcement too.
+      getAllowedStatuses({ steps, token, ...one }).includes(status) &&
+      (charge === null ? names === '' : allowedEvents[charge]!.test(names)) &&
+      // A payment whose authorization was published must publish its end too.
       (names !== 'authorized ' || status === 'authorized');
     return isRight ? [] : [violation];
   }
 
   it.each(schedules)(
-    'agrees with the provider and announces nothing untrue: %s, %s',
+    'agrees with the provider and publishes correct events only: %s, %s',
     async (_, token, all) => {
       const cases = all.map((steps): Case => ({ orderId: randomUUIDv7(), token, steps }));
-      await playAll(cases);
-      // Messages of the service to itself may still be under way.
-      await eventually(async () => (await till.wrong()).length === 0, 10_000).catch(() => {});
-      const found = await ends(cases);
-      expect(cases.flatMap((one) => untrue(one, found.get(one.orderId)!))).toEqual([]);
-      expect(await till.wrong()).toEqual([]);
+      await runCases(cases);
+      // Messages of the service to itself may still be in flight.
+      await eventually(async () => (await fixture.findInconsistencies()).length === 0, 10_000).catch(
+        () => {},
+      );
+      const found = await readOutcomes(cases);
+      expect(cases.flatMap((one) => findViolations(one, found.get(one.orderId)!))).toEqual([]);
+      expect(await fixture.findInconsistencies()).toEqual([]);
     },
     120_000,
   );

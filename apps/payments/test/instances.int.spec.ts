@@ -10,41 +10,41 @@ import {
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
 import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
-import { price, Till } from './till.ts';
+import { price, PaymentsFixture } from './till.ts';
 
-// Within one instance messages about an order never meet; between two they do.
+// One instance handles the messages about an order one at a time; two instances can handle them concurrently.
 describe('payments, two instances', () => {
-  let till: Till;
+  let fixture: PaymentsFixture;
   let payments: ServiceUnderTest;
   let second: { stop(): Promise<void> };
 
   beforeAll(async () => {
-    till = await Till.open({
+    fixture = await PaymentsFixture.start({
       PROVIDER_TIMEOUT: '8000',
       SANDBOX_DELAY: '4000',
       RETRY_LADDER: '50,100,200,400,800,1600',
     });
-    payments = till.payments;
+    payments = fixture.payments;
     second = await payments.startAnother();
   });
   afterAll(async () => {
     await second.stop();
     await payments.stop();
   });
-  afterEach(async () => expect(await till.wrong()).toEqual([]));
+  afterEach(async () => expect(await fixture.findInconsistencies()).toEqual([]));
 
-  it('lets go of a charge whose order was returned while the provider was deciding', async () => {
-    const orderId = await till.charge('tok_timeout');
-    await eventually(async () => (await till.charges())['authorized'] === 1);
-    // Only the instance that is not waiting answers in time; what waits behind the other expires and is never run.
+  it('voids a charge if its order was returned during the provider call', async () => {
+    const orderId = await fixture.sendAuthorization('tok_timeout');
+    await eventually(async () => (await fixture.countCharges())['authorized'] === 1);
+    // Only the idle instance responds in time. Requests queued in the other one expire unhandled.
     await eventually(() => payments.ask(ReturnPayment, { orderId }, { timeout: 150 }).then(() => true));
-    await eventually(async () => (await till.charges())['voided'] === 1);
+    await eventually(async () => (await fixture.countCharges())['voided'] === 1);
     await payments.hears(PaymentVoided, about(orderId));
-    await eventually(async () => (await till.readStatus(orderId)) === 'voided');
+    await eventually(async () => (await fixture.readStatus(orderId)) === 'voided');
     expect(payments.heard(PaymentAuthorized).filter(about(orderId))).toEqual([]);
   });
 
-  it('takes and gives back each sum once, whatever comes first', async () => {
+  it('captures and refunds each payment once, in any message order', async () => {
     const orders = Array.from({ length: 30 }, () => randomUUIDv7());
     const tokens = ['tok_ok', 'tok_flaky', 'tok_commit_then_drop'];
     await Promise.all(
@@ -55,47 +55,47 @@ describe('payments, two instances', () => {
         return messages.map((message) => payments.send(message));
       }),
     );
-    const statuses = async () => Promise.all(orders.map((orderId) => till.readStatus(orderId)));
-    const over = ['voided', 'refunded', 'returned', 'declined'];
-    await eventually(async () => (await statuses()).every((status) => over.includes(status ?? '')), 20_000);
+    const statuses = async () => Promise.all(orders.map((orderId) => fixture.readStatus(orderId)));
+    const ended = ['voided', 'refunded', 'returned', 'declined'];
+    await eventually(async () => (await statuses()).every((status) => ended.includes(status ?? '')), 20_000);
     await eventually(
       async () => (await payments.query('SELECT FROM outbox WHERE published_at IS NULL')).length === 0,
     );
   });
 
-  it('says once what two instances do at once', async () => {
-    const orders = await Promise.all(Array.from({ length: 30 }, () => till.authorized()));
-    const twice = (message: typeof CapturePayment | typeof ReturnPayment) =>
+  it('publishes each event once if two instances handle the same command', async () => {
+    const orders = await Promise.all(Array.from({ length: 30 }, () => fixture.authorize()));
+    const sendTwice = (message: typeof CapturePayment | typeof ReturnPayment) =>
       Promise.all(orders.flatMap((orderId) => [1, 2].map(() => payments.send(message({ orderId })))));
-    const all = (status: string) =>
+    const waitForStatus = (status: string) =>
       eventually(async () =>
-        (await Promise.all(orders.map((id) => till.readStatus(id)))).every((s) => s === status),
+        (await Promise.all(orders.map((id) => fixture.readStatus(id)))).every((s) => s === status),
       );
-    const heard = (event: typeof PaymentCaptured | typeof PaymentRefunded) =>
+    const countEvents = (event: typeof PaymentCaptured | typeof PaymentRefunded) =>
       payments.heard(event).filter(({ orderId }) => orders.includes(orderId)).length;
-    await twice(CapturePayment);
-    await all('captured');
-    await twice(ReturnPayment);
-    await all('refunded');
-    await eventually(() => heard(PaymentRefunded) >= 30);
-    expect([heard(PaymentCaptured), heard(PaymentRefunded)]).toEqual([30, 30]);
+    await sendTwice(CapturePayment);
+    await waitForStatus('captured');
+    await sendTwice(ReturnPayment);
+    await waitForStatus('refunded');
+    await eventually(() => countEvents(PaymentRefunded) >= 30);
+    expect([countEvents(PaymentCaptured), countEvents(PaymentRefunded)]).toEqual([30, 30]);
     await expect(
-      till.books('SELECT count(*)::int FROM ledger_entry WHERE order_id = ANY($1)', [orders]),
+      fixture.queryLedger('SELECT count(*)::int FROM ledger_entry WHERE order_id = ANY($1)', [orders]),
     ).resolves.toEqual([{ count: 120 }]);
   });
 
-  it('lets go twice at once, and says so once', async () => {
-    const orders = await Promise.all(Array.from({ length: 30 }, () => till.authorized()));
+  it('voids a payment once if two instances handle the same return', async () => {
+    const orders = await Promise.all(Array.from({ length: 30 }, () => fixture.authorize()));
     await Promise.all(
       orders.flatMap((orderId) => [1, 2].map(() => payments.send(ReturnPayment({ orderId })))),
     );
-    const heard = () => payments.heard(PaymentVoided).filter(({ orderId }) => orders.includes(orderId));
-    await eventually(() => heard().length >= 30);
-    // What came second has been handled too once each order answers again.
+    const getEvents = () => payments.heard(PaymentVoided).filter(({ orderId }) => orders.includes(orderId));
+    await eventually(() => getEvents().length >= 30);
+    // A reply for each order proves that the second message was handled too.
     for (const orderId of orders) await payments.ask(ReturnPayment, { orderId });
     await eventually(
       async () => (await payments.query('SELECT FROM outbox WHERE published_at IS NULL')).length === 0,
     );
-    expect(heard()).toHaveLength(30);
+    expect(getEvents()).toHaveLength(30);
   });
 });

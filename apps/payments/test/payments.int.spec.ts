@@ -19,17 +19,17 @@ import { DataSource } from 'typeorm';
 import { PaymentProvider } from '../src/provider.ts';
 import { Sandbox } from '../src/sandbox/sandbox.ts';
 import { PaymentsSettings } from '../src/settings.ts';
-import { price, Till } from './till.ts';
+import { price, PaymentsFixture } from './till.ts';
 
 describe('payments', () => {
-  let till: Till;
+  let fixture: PaymentsFixture;
   let payments: ServiceUnderTest;
-  /** The members of orders that only orders knows. */
+  /** The members of orders without a payment. */
   const unpaid = new Map<string, string>();
 
   beforeAll(async () => {
-    till = await Till.open();
-    payments = till.payments;
+    fixture = await PaymentsFixture.start();
+    payments = fixture.payments;
     const getMember = (orderId: string) => {
       const memberId = unpaid.get(orderId);
       if (!memberId) throw platformRejection('not-found', 'there is no such order');
@@ -40,18 +40,18 @@ describe('payments', () => {
     ]);
   });
   afterAll(() => payments.stop());
-  afterEach(async () => expect(await till.wrong()).toEqual([]));
+  afterEach(async () => expect(await fixture.findInconsistencies()).toEqual([]));
 
   it.each(['tok_ok', 'tok_flaky', 'tok_commit_then_drop', 'tok_timeout'])(
     'authorizes %s with one charge',
     async (token) => {
-      const before = await till.charges();
-      const orderId = await till.charge(token);
+      const before = await fixture.countCharges();
+      const orderId = await fixture.sendAuthorization(token);
       const event = await payments.hears(PaymentAuthorized, about(orderId));
       expect(event.amount).toEqual(price);
-      await expect(till.readStatus(orderId)).resolves.toBe('authorized');
+      await expect(fixture.readStatus(orderId)).resolves.toBe('authorized');
       const authorized = (before['authorized'] ?? 0) + 1;
-      await expect(till.charges()).resolves.toEqual({ ...before, authorized });
+      await expect(fixture.countCharges()).resolves.toEqual({ ...before, authorized });
     },
   );
 
@@ -61,21 +61,21 @@ describe('payments', () => {
     ['tok_unheard_of', 'unknown-payment-token'],
     ['constructor', 'unknown-payment-token'],
   ])('declines %s: %s', async (token, reason) => {
-    const orderId = await till.charge(token);
+    const orderId = await fixture.sendAuthorization(token);
     await expect(payments.hears(PaymentDeclined, about(orderId))).resolves.toMatchObject({ reason });
-    await expect(till.readStatus(orderId)).resolves.toBe('declined');
+    await expect(fixture.readStatus(orderId)).resolves.toBe('declined');
     await payments.ask(ReturnPayment, { orderId });
-    await expect(till.readStatus(orderId)).resolves.toBe('declined');
+    await expect(fixture.readStatus(orderId)).resolves.toBe('declined');
     await expect(payments.ask(CapturePayment, { orderId })).rejects.toMatchObject({ code: 'internal' });
   });
 
-  it('says which tokens can be paid with', async () => {
+  it('checks whether a token is known', async () => {
     await expect(payments.ask(CheckPaymentToken, { token: 'tok_timeout' })).resolves.toEqual({ known: true });
     await expect(payments.ask(CheckPaymentToken, { token: 'tok_nope' })).resolves.toEqual({ known: false });
   });
 
-  it('charges once, however often it is asked, by the same message or by another', async () => {
-    const before = await till.charges();
+  it('charges once for repeated and for equal messages', async () => {
+    const before = await fixture.countCharges();
     const orderId = randomUUIDv7();
     const message = AuthorizePayment({ orderId, memberId: randomUUIDv7(), amount: price, token: 'tok_ok' });
     const messageId = randomUUIDv7();
@@ -86,46 +86,49 @@ describe('payments', () => {
     await payments.hears(PaymentCaptured, about(orderId));
     expect(payments.heard(PaymentAuthorized).filter(about(orderId))).toHaveLength(1);
     expect(payments.heard(PaymentCaptured).filter(about(orderId))).toHaveLength(1);
-    await expect(till.charges()).resolves.toEqual({ ...before, captured: (before['captured'] ?? 0) + 1 });
+    await expect(fixture.countCharges()).resolves.toEqual({
+      ...before,
+      captured: (before['captured'] ?? 0) + 1,
+    });
   });
 
-  it('books what it takes', async () => {
-    const orderId = await till.captured();
-    await expect(till.readEntries(orderId)).resolves.toEqual([
+  it('adds a capture to the ledger', async () => {
+    const orderId = await fixture.capture();
+    await expect(fixture.readEntries(orderId)).resolves.toEqual([
       { account: 'provider-receivable', amount: 42_000 },
       { account: 'sales', amount: -42_000 },
     ]);
   });
 
-  it('gives back what it took, once', async () => {
-    const orderId = await till.captured();
+  it('refunds a capture once', async () => {
+    const orderId = await fixture.capture();
     for (let i = 0; i < 3; i++) await payments.send(ReturnPayment({ orderId }));
     await expect(payments.hears(PaymentRefunded, about(orderId))).resolves.toMatchObject({ amount: price });
     await payments.ask(CapturePayment, { orderId });
-    await expect(till.readStatus(orderId)).resolves.toBe('refunded');
-    await expect(till.readEntries(orderId)).resolves.toHaveLength(4);
+    await expect(fixture.readStatus(orderId)).resolves.toBe('refunded');
+    await expect(fixture.readEntries(orderId)).resolves.toHaveLength(4);
     expect(payments.heard(PaymentRefunded).filter(about(orderId))).toHaveLength(1);
   });
 
-  it('lets go of what it has not taken yet, and never takes it after', async () => {
-    const orderId = await till.authorized();
+  it('voids an authorization, and never captures it afterwards', async () => {
+    const orderId = await fixture.authorize();
     await payments.send(ReturnPayment({ orderId }));
     await payments.hears(PaymentVoided, about(orderId));
     await payments.ask(CapturePayment, { orderId });
-    await expect(till.readStatus(orderId)).resolves.toBe('voided');
-    await expect(till.readEntries(orderId)).resolves.toEqual([]);
+    await expect(fixture.readStatus(orderId)).resolves.toBe('voided');
+    await expect(fixture.readEntries(orderId)).resolves.toEqual([]);
   });
 
-  it('waits with a capture for its authorization', async () => {
+  it('retries a capture until the payment is authorized', async () => {
     const orderId = randomUUIDv7();
     await payments.send(CapturePayment({ orderId }));
-    await till.charge('tok_ok', orderId);
+    await fixture.sendAuthorization('tok_ok', orderId);
     await payments.hears(PaymentCaptured, about(orderId));
   });
 
-  it('keeps the books in balance, and as they were written', async () => {
-    const orderId = await till.captured();
-    const [payment] = await till.books<{ id: string }>(
+  it('keeps the ledger balanced and append-only', async () => {
+    const orderId = await fixture.capture();
+    const [payment] = await fixture.queryLedger<{ id: string }>(
       'SELECT payment_id AS id FROM payment WHERE order_id = $1',
       [orderId],
     );
@@ -142,9 +145,9 @@ describe('payments', () => {
     await expect(payments.query('DELETE FROM ledger_entry')).rejects.toThrow('only added to');
   });
 
-  it('shows the payments of an order to its owner alone', async () => {
-    const orderId = await till.captured();
-    const [row] = await till.books<{ id: string }>(
+  it('returns the payments of an order to its owner only', async () => {
+    const orderId = await fixture.capture();
+    const [row] = await fixture.queryLedger<{ id: string }>(
       'SELECT member_id AS id FROM payment WHERE order_id = $1',
       [orderId],
     );
@@ -165,7 +168,7 @@ describe('payments', () => {
       ],
       nextCursor: null,
     });
-    // The same words, whether orders knows the order, payments does, or neither.
+    // The same message, whether orders has the order, payments has it, or neither.
     const notFound = { code: 'not-found', status: 404, message: 'there is no such thing' };
     await expect(list(randomUUIDv7())).rejects.toMatchObject(notFound);
     await expect(list(row!.id, randomUUIDv7())).rejects.toMatchObject(notFound);
@@ -177,24 +180,24 @@ describe('payments', () => {
   it.each([
     ['is not paid yet', () => undefined],
     ['ended before it was paid', (orderId: string) => payments.ask(ReturnPayment, { orderId })],
-  ])('shows the member that an order of his own %s, and others that there is none', async (_, happens) => {
+  ])('returns no payments to the owner of an order that %s, and 404 to other members', async (_, prepare) => {
     const [orderId, memberId] = [randomUUIDv7(), randomUUIDv7()];
     unpaid.set(orderId, memberId);
-    await happens(orderId);
-    const list = (who: string) =>
-      payments.ask(ListOrderPayments, { orderId }, { caller: { memberId: who, roles: [] } });
+    await prepare(orderId);
+    const list = (id: string) =>
+      payments.ask(ListOrderPayments, { orderId }, { caller: { memberId: id, roles: [] } });
     await expect(list(memberId)).resolves.toEqual({ items: [], nextCursor: null });
     await expect(list(randomUUIDv7())).rejects.toMatchObject({
       ...{ code: 'not-found', status: 404, message: 'there is no such thing' },
     });
   });
 
-  describe('with a member whose provider is slow', () => {
+  describe('with a member whose payments are slow', () => {
     const slow = randomUUIDv7();
     let provider: PaymentProvider;
     let authorize: PaymentProvider['authorize'];
     let released = Promise.withResolvers<void>();
-    let [underWay, most] = [0, 0];
+    let [active, maxActive] = [0, 0];
     const order = () => {
       const orderId = randomUUIDv7();
       const message = AuthorizePayment({ orderId, memberId: slow, amount: price, token: 'tok_flaky' });
@@ -206,48 +209,48 @@ describe('payments', () => {
       authorize = provider.authorize.bind(provider);
       provider.authorize = async (charge) => {
         if (charge.token !== 'tok_flaky') return authorize(charge);
-        most = Math.max(most, ++underWay);
+        maxActive = Math.max(maxActive, ++active);
         await released.promise;
-        underWay -= 1;
+        active -= 1;
         return authorize({ ...charge, token: 'tok_ok' });
       };
     });
     afterAll(() => void (provider.authorize = authorize));
 
-    it('defers what it has too much of, and loses none of it', async () => {
+    it('defers the commands of that member above the limit, and loses none', async () => {
       const orders = await Promise.all(Array.from({ length: 8 }, order));
-      await eventually(() => underWay === 4);
+      await eventually(() => active === 4);
       released.resolve();
       await Promise.all(orders.map((orderId) => payments.hears(PaymentAuthorized, about(orderId))));
       await Promise.all(orders.map((orderId) => payments.send(CapturePayment({ orderId }))));
       await Promise.all(orders.map((orderId) => payments.hears(PaymentCaptured, about(orderId))));
       await Promise.all(orders.map((orderId) => payments.send(ReturnPayment({ orderId }))));
       await Promise.all(orders.map((orderId) => payments.hears(PaymentRefunded, about(orderId))));
-      expect(most).toBe(4);
+      expect(maxActive).toBe(4);
     });
 
-    it('takes the money of others meanwhile, however many orders wait', async () => {
+    it('handles payments of other members, however many orders wait', async () => {
       released = Promise.withResolvers();
-      // More than twice what an instance takes at once.
+      // More than twice as many as an instance handles at a time.
       await Promise.all(Array.from({ length: 150 }, order));
       const beganAt = performance.now();
-      const other = await till.authorized();
+      const other = await fixture.authorize();
       await payments.send(CapturePayment({ orderId: other }));
       await payments.hears(PaymentCaptured, about(other));
       expect(performance.now() - beganAt).toBeLessThan(10_000);
-      expect({ underWay, most }).toEqual({ underWay: 4, most: 4 });
+      expect({ active, maxActive }).toEqual({ active: 4, maxActive: 4 });
       await payments.query('DELETE FROM outbox WHERE due_at IS NOT NULL');
       released.resolve();
-      await eventually(async () => underWay === 0 && (await till.wrong()).length === 0);
+      await eventually(async () => active === 0 && (await fixture.findInconsistencies()).length === 0);
     });
   });
 
-  it('shows that it sells with the sandbox', async () => {
+  it('reports the sandbox in its health check', async () => {
     const health = (await (await fetch(`${payments.url}/health/ready`)).json()) as { details: object };
     expect(health.details).toMatchObject({ 'payment-provider': { status: 'up', simulated: true } });
   });
 
-  it('lets no other process of the machine use its sandbox', async () => {
+  it('rejects other processes of the machine at its sandbox', async () => {
     const sandbox = new Sandbox(payments.get(DataSource), payments.get(PaymentsSettings));
     const { url, token } = await sandbox.listen();
     const check = (authorization: string) =>
@@ -259,14 +262,14 @@ describe('payments', () => {
     await sandbox.onModuleDestroy();
   });
 
-  it('never asks the provider for 0', async () => {
-    const before = await till.charges();
+  it('never sends an amount of 0 to the provider', async () => {
+    const before = await fixture.countCharges();
     const request = { orderId: randomUUIDv7(), memberId: randomUUIDv7(), token: 'tok_ok' };
     const amount = { amount: 0, currency: 'KRW' };
     await expect(payments.ask(AuthorizePayment, { ...request, amount })).rejects.toMatchObject({
       code: 'invalid',
       errors: [expect.objectContaining({ path: 'amount.amount' })],
     });
-    await expect(till.charges()).resolves.toEqual(before);
+    await expect(fixture.countCharges()).resolves.toEqual(before);
   });
 });

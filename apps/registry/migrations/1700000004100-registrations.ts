@@ -12,7 +12,7 @@ export class Registrations1700000004100 implements MigrationInterface {
         changed_at timestamptz NOT NULL DEFAULT now()
       )
     `);
-    // Which of several contracts is the newest is decided by the start of its instances, not by their end.
+    // The newest contract is the one whose instances started last, not the one seen last.
     await runner.query('ALTER TABLE contract_version ADD COLUMN started_at timestamptz');
     await runner.query('UPDATE contract_version SET started_at = first_seen');
     await runner.query('ALTER TABLE contract_version ALTER COLUMN started_at SET NOT NULL');

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { ServiceDescription } from '@jogakbo/contract';
 
-/** The same for the same contract, in whatever order its fields came. */
+/** The same for equal contracts, regardless of the order of fields. */
 export const computeHash = (contract: ServiceDescription): string =>
   createHash('sha256')
-    .update(JSON.stringify(contract, (_key, value: unknown) => inOrder(value)))
+    .update(JSON.stringify(contract, (_key, value: unknown) => sortKeys(value)))
     .digest('hex');
 
-function inOrder(value: unknown): unknown {
+function sortKeys(value: unknown): unknown {
   if (value === null || typeof value !== 'object' || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -3,14 +3,14 @@ import type { ContractVersion } from '@jogakbo/contracts-registry';
 import { Injectable, Logger } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 
-/** A contract that was heard. */
+/** A contract that was announced. */
 export interface AnnouncedContract {
   service: string;
   version: string;
   hash: string;
   upstream: 'bus' | 'http';
   contract: ServiceDescription;
-  /** The start of the newest instance that speaks it. */
+  /** Start time of the newest instance with this contract. */
   startedAt: string;
 }
 
@@ -21,26 +21,26 @@ interface Row {
   last_seen: Date;
 }
 
-/** How many contracts of a service are kept: what a service outside calls its versions is not the store's to choose. */
-const mostKept = { bus: 200, http: 20 };
+/** Contracts kept per service; fewer for external services, which choose version names freely. */
+const maxVersions = { bus: 200, http: 20 };
 
-/** SQLSTATE class 22: a value that cannot be kept, such as a text with NUL. */
+/** SQLSTATE class 22: a value that PostgreSQL cannot store, such as a text with NUL. */
 const isDataException = (error: unknown): boolean =>
   String((error as { code?: unknown }).code).startsWith('22');
 
-/** What the last versions of each service spoke, and when; written by whichever replica hears it. */
+/** The last contracts of each service with their times. Every replica writes those that it receives. */
 @Injectable()
 export class ContractHistory {
   readonly #logger = new Logger('ContractHistory');
-  /** To be written, the last one for each contract. */
+  /** Latest unwritten entry per contract. */
   readonly #pending = new Map<string, AnnouncedContract>();
   #writing: Promise<void> | undefined;
 
   constructor(private readonly dataSource: DataSource) {}
 
-  /** Never throws: who is there does not depend on the database. What is missed is noted the next time. */
-  note(spoken: AnnouncedContract[]): Promise<void> {
-    for (const one of spoken) this.#pending.set(`${one.service} ${one.version} ${one.hash}`, one);
+  /** Never throws, because discovery must not depend on the database. Missed entries are recorded the next time. */
+  record(contracts: AnnouncedContract[]): Promise<void> {
+    for (const one of contracts) this.#pending.set(`${one.service} ${one.version} ${one.hash}`, one);
     return (this.#writing ??= this.#write().finally(() => (this.#writing = undefined)));
   }
 
@@ -50,9 +50,9 @@ export class ContractHistory {
       try {
         await this.#writeOne(one);
       } catch (error) {
-        // What PostgreSQL cannot keep costs the others nothing; without it none can be kept.
+        // Other errors, such as an unreachable database, affect every entry.
         if (!isDataException(error)) this.#pending.clear();
-        this.#logger.warn(`what ${one.service} speaks is not written down now: ${(error as Error).message}`);
+        this.#logger.warn(`cannot record the contract of ${one.service} now: ${(error as Error).message}`);
       }
     }
   }
@@ -65,7 +65,7 @@ export class ContractHistory {
     contract,
     startedAt,
   }: AnnouncedContract): Promise<void> {
-    // A clock that is ahead makes no contract the newest for good.
+    // LEAST: a clock that is ahead must not make a contract the newest forever.
     const [row] = (await this.dataSource.query(
       `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at)
        VALUES ($1, $2, $3, $4, $5, LEAST($6, now())) ON CONFLICT (service, version, hash) DO UPDATE
@@ -78,12 +78,12 @@ export class ContractHistory {
       `DELETE FROM contract_version WHERE service = $1 AND (version, hash) NOT IN (
          SELECT version, hash FROM contract_version WHERE service = $1
          ORDER BY last_seen DESC, started_at DESC LIMIT $2)`,
-      [service, mostKept[upstream]],
+      [service, maxVersions[upstream]],
     );
   }
 
-  /** The contract of the newest instance of each of our own services, if it is not too long gone. */
-  async lastOfOurs(): Promise<{ contract: ServiceDescription; startedAt: string }[]> {
+  /** The newest contract of each service of the store that was seen in the last 30 days. */
+  async findNewestOwn(): Promise<{ contract: ServiceDescription; startedAt: string }[]> {
     const rows = (await this.dataSource.query(
       `SELECT DISTINCT ON (service) contract, started_at FROM contract_version
        WHERE upstream = 'bus' AND last_seen > now() - interval '30 days' ORDER BY service, started_at DESC`,
@@ -91,7 +91,7 @@ export class ContractHistory {
     return rows.map(({ contract, started_at }) => ({ contract, startedAt: started_at.toISOString() }));
   }
 
-  /** The one whose newest instance started last comes first. */
+  /** Ordered by the start of the newest instance, latest first. */
   async listVersions(service: string): Promise<ContractVersion[]> {
     const rows = (await this.dataSource.query(
       `SELECT version, hash, first_seen, last_seen FROM contract_version WHERE service = $1
@@ -104,7 +104,7 @@ export class ContractHistory {
     }));
   }
 
-  /** Of several contracts under one version, the one whose newest instance started last. */
+  /** Of several contracts with one version, the one with the latest start of an instance. */
   async findContract(
     service: string,
     version: string,

@@ -9,44 +9,44 @@ import {
 } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 
-/** With what an app registers, and what it may then register. Its secret is kept as a hash only. */
+/** The credential of an app, with its permitted routes and networks. Only a hash of the secret is stored. */
 export interface Credential extends Registration {
   secretHash: string;
 }
 
-/** The columns of the table `registration`, under their names here. */
+/** The columns of the table `registration`, as fields of Credential. */
 export const credentialColumns = `app, secret_hash AS "secretHash", routes, networks, changed_by AS "changedBy",
   changed_at AS "changedAt"`;
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
-/** Of an app that does not exist: comparing takes the same time. */
-const nothing = sha256('').toString('hex');
+/** Compared for unknown apps, to keep the response time constant. */
+const dummyHash = sha256('').toString('hex');
 
-/** One credential for each app that is not on the bus. */
+/** The credentials of external apps, one per app. */
 @Injectable()
 export class Credentials {
-  /** As last read, for the time in which the database is away. */
+  /** Fallback while the database is unreachable. */
   readonly #lastRead = new Map<string, Credential>();
 
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * The credential with which a request comes.
+   * Authenticates a request.
    * @param authorization HTTP Basic: the name of the app and its secret
-   * @param app the app that the request is about; no other app's credential is accepted
+   * @param app the app of the request, which must match the credential
    * @throws HttpException
    */
   async authorize(authorization: string | undefined, app: string): Promise<Credential> {
     const { name = '', password: secret = '' } = readBasicCredentials(authorization) ?? {};
     const credential = await this.#read(name.toLowerCase());
-    const expected = Buffer.from(credential?.secretHash ?? nothing, 'hex');
+    const expected = Buffer.from(credential?.secretHash ?? dummyHash, 'hex');
     if (!timingSafeEqual(sha256(secret), expected) || !credential) {
       throw new UnauthorizedException(
-        'register with a credential: http://<app>:<secret>@<registry>/eureka; jogakbo registration add makes one',
+        'missing or wrong credential: use http://<app>:<secret>@<registry>/eureka; jogakbo registration add creates a secret',
       );
     }
     if (credential.app !== app.toLowerCase()) {
-      throw new ForbiddenException(`the credential of ${credential.app} is not one of ${app}`);
+      throw new ForbiddenException(`the credential of ${credential.app} is not valid for ${app}`);
     }
     return credential;
   }
@@ -61,13 +61,13 @@ export class Credentials {
       if (row) this.#lastRead.set(app, row);
       else this.#lastRead.delete(app);
     } catch {
-      if (!this.#lastRead.has(app)) throw new ServiceUnavailableException('credentials cannot be read now');
+      if (!this.#lastRead.has(app)) throw new ServiceUnavailableException('cannot read credentials now');
     }
     return this.#lastRead.get(app);
   }
 }
 
-/** What of a credential is shown. */
+/** Removes the secret hash. */
 export const toRegistration = ({
   app,
   routes,

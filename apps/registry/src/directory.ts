@@ -13,7 +13,7 @@ import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nest
 import { computeHash } from './contract-hash.ts';
 import { ContractHistory } from './contract-history.ts';
 
-/** An instance that is there, and its contract's hash. */
+/** A live instance and the hash of its contract. */
 export interface Entry {
   announcement: Announcement;
   hash: string;
@@ -26,28 +26,28 @@ export interface Change {
   at: number;
 }
 
-/** A change as it is remembered: contracts are large, and clients that ask what changed need none. */
+/** A change without its contract, which is large and not needed by clients that poll for changes. */
 export interface RememberedChange extends Omit<Change, 'entry'> {
   entry: { announcement: Omit<Announcement, 'contract'>; hash: string };
 }
 
-/** How often to look for instances that fell silent, in milliseconds: they do not say that they are gone. */
-const lookEvery = 200;
-/** How often to write down that what is spoken is still spoken, in milliseconds. */
-const noteEvery = 60_000;
-/** How long changes are remembered for clients that fetch only those: Eureka's own three minutes. */
-const rememberChanges = 180_000;
-/** And how many: a client that missed some sees it by the hash, and fetches all. */
-const mostChanges = 500;
+/** Milliseconds between checks for instances without a heartbeat: a crashed instance sends no message. */
+const refreshIntervalMs = 200;
+/** Milliseconds between updates of `last_seen` in the history. */
+const recordIntervalMs = 60_000;
+/** Milliseconds for which changes are kept for delta requests: three minutes, as in Eureka. */
+const keepChangesMs = 180_000;
+/** Maximum number of kept changes. A client that missed some detects it by the hash and fetches everything. */
+const maxChanges = 500;
 
-/** @returns undefined where it cannot be described */
-function toEntry(announcement: Announcement): (Entry & { sign: string }) | undefined {
+/** @returns undefined if its contract cannot be hashed */
+function toEntry(announcement: Announcement): (Entry & { signature: string }) | undefined {
   try {
     const hash = computeHash(announcement.contract);
     const { state, url, version, startedAt, registration } = announcement;
     return {
       ...{ announcement, hash },
-      sign: JSON.stringify([state, url, version, startedAt, registration, hash]),
+      signature: JSON.stringify([state, url, version, startedAt, registration, hash]),
     };
   } catch {
     return undefined;
@@ -55,15 +55,15 @@ function toEntry(announcement: Announcement): (Entry & { sign: string }) | undef
 }
 
 /**
- * Who is there: soft state, made by listening, so that every replica knows the same and none is missed when it dies.
- * Only what is spoken is written down.
+ * Live instances: soft state from announcements, the same in every replica, so that any replica may fail. Only contracts
+ * are stored.
  */
 @Injectable()
 export class Directory implements OnModuleInit, OnApplicationShutdown {
   readonly #instances: Instances;
-  readonly #spokesman: RegistrationProxy;
+  readonly #proxy: RegistrationProxy;
   readonly #listeners = new Set<(change: Change) => void>();
-  #entries = new Map<string, Entry & { sign: string }>();
+  #entries = new Map<string, Entry & { signature: string }>();
   #changes: RememberedChange[] = [];
   #timers: NodeJS.Timeout[] = [];
 
@@ -73,43 +73,43 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     private readonly history: ContractHistory,
     private readonly grants: KnownGrants,
   ) {
-    this.#instances = new Instances(connection, publisher, 'registry', () => this.#look(), 'registrations');
-    this.#spokesman = new RegistrationProxy(connection, publisher, 'registry', this.#instances);
+    this.#instances = new Instances(connection, publisher, 'registry', () => this.#update(), 'registrations');
+    this.#proxy = new RegistrationProxy(connection, publisher, 'registry', this.#instances);
   }
 
   async onModuleInit(): Promise<void> {
     await this.#instances.open();
-    await this.#spokesman.open();
+    await this.#proxy.open();
     this.#timers = [
-      setInterval(() => this.#look(), lookEvery),
-      setInterval(() => this.#note([...this.#entries.values()]), noteEvery),
+      setInterval(() => this.#update(), refreshIntervalMs),
+      setInterval(() => this.#record([...this.#entries.values()]), recordIntervalMs),
     ];
     for (const timer of this.#timers) timer.unref();
   }
 
-  /** In the order of services and instances. */
+  /** Ordered by service and instance. */
   get entries(): Entry[] {
-    this.#look();
+    this.#update();
     const name = ({ announcement }: Entry) => `${announcement.service} ${announcement.instance}`;
     return [...this.#entries.values()].sort((a, b) => (name(a) < name(b) ? -1 : 1));
   }
 
-  /** What changed in the last three minutes, the last of it. */
+  /** The changes of the last three minutes, at most 500. */
   get changes(): readonly RememberedChange[] {
-    this.#look();
+    this.#update();
     return this.#changes;
   }
 
-  /** What our own instances announced. */
-  get ours(): Announcement[] {
-    this.#look();
+  /** The announcements of the store's own instances. */
+  get own(): Announcement[] {
+    this.#update();
     return [...this.#entries.values()].flatMap(({ announcement }) =>
       announcement.upstream ? [] : announcement,
     );
   }
 
-  /** The instances of an app that is not on the bus. */
-  foreign(app: string): Entry[] {
+  /** The instances of an external app. */
+  getForeign(app: string): Entry[] {
     return this.entries.filter(({ announcement: { service, upstream } }) => upstream && service === app);
   }
 
@@ -118,28 +118,28 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   }
 
   find(instance: string): Entry | undefined {
-    this.#look();
+    this.#update();
     return this.#entries.get(instance);
   }
 
-  /** Runs with every change until the returned function is called. */
+  /** Calls the listener with every change, until the returned function is called. */
   onChange(listener: (change: Change) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Says for an instance that is not on the bus that it is there, or as what. @throws BrokerUnavailable */
+  /** Announces an external instance, or its change. @throws BrokerUnavailable */
   async announce(announcement: Announcement): Promise<void> {
-    await this.#spokesman.announce(announcement);
-    if (announcement.state !== 'draining') await this.#spokesman.beat(announcement);
+    await this.#proxy.announce(announcement);
+    if (announcement.state !== 'draining') await this.#proxy.beat(announcement);
   }
 
-  /** Passes a sign of life on. */
+  /** Forwards a heartbeat. */
   renew({ announcement }: Entry): Promise<void> {
-    return this.#spokesman.beat(announcement);
+    return this.#proxy.beat(announcement);
   }
 
-  #look(): void {
+  #update(): void {
     const now = Date.now();
     const before = new Map(this.#entries);
     this.#entries = new Map();
@@ -148,47 +148,47 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
       const { instance } = announcement;
       const known = before.get(instance);
       const entry = known?.announcement === announcement ? known : toEntry(announcement);
-      // One that cannot be described is left out, and costs the others nothing.
+      // An invalid instance is skipped, and does not affect others.
       if (!entry) continue;
       before.delete(instance);
       this.#entries.set(instance, entry);
-      const { sign } = entry;
+      const { signature } = entry;
       if (!known) changes.push({ kind: 'came', entry, at: now });
-      else if (known.sign !== sign) changes.push({ kind: 'changed', entry, at: now });
+      else if (known.signature !== signature) changes.push({ kind: 'changed', entry, at: now });
     }
     for (const entry of before.values()) changes.push({ kind: 'went', entry, at: now });
-    this.#tell(changes, now);
+    this.#publish(changes, now);
   }
 
-  #tell(changes: Change[], now: number): void {
-    const recent = this.#changes.filter(({ at }) => now - at < rememberChanges);
-    this.#changes = [...recent, ...changes.map(withoutContract)].slice(-mostChanges);
+  #publish(changes: Change[], now: number): void {
+    const recent = this.#changes.filter(({ at }) => now - at < keepChangesMs);
+    this.#changes = [...recent, ...changes.map(withoutContract)].slice(-maxChanges);
     for (const change of changes) for (const listener of this.#listeners) listener(change);
-    this.#note(changes.filter(({ kind }) => kind !== 'went').map(({ entry }) => entry));
+    this.#record(changes.filter(({ kind }) => kind !== 'went').map(({ entry }) => entry));
   }
 
-  #note(entries: Entry[]): void {
-    const inOrder = [...entries].sort((a, b) =>
+  #record(entries: Entry[]): void {
+    const byStart = [...entries].sort((a, b) =>
       a.announcement.startedAt.localeCompare(b.announcement.startedAt),
     );
-    const spoken = new Map(
-      inOrder.map(({ announcement: { service, version, contract, upstream, startedAt }, hash }) => [
+    const contracts = new Map(
+      byStart.map(({ announcement: { service, version, contract, upstream, startedAt }, hash }) => [
         `${service} ${version} ${hash}`,
         { service, version, hash, contract, startedAt, upstream: upstream ?? ('bus' as const) },
       ]),
     );
-    if (spoken.size > 0) void this.history.note([...spoken.values()]);
+    if (contracts.size > 0) void this.history.record([...contracts.values()]);
   }
 
   async onApplicationShutdown(): Promise<void> {
     this.#timers.forEach(clearInterval);
-    await this.#spokesman.close();
+    await this.#proxy.close();
     await this.#instances.close();
   }
 
-  view({ announcement, hash }: Entry): InstanceView {
+  toView({ announcement, hash }: Entry): InstanceView {
     const { service, version, instance, url, upstream, state, startedAt, load } = announcement;
-    const refused = this.#refusedRoutes(announcement);
+    const refused = this.#findRefusedRoutes(announcement);
     return {
       ...{ service, version, instance, url, upstream: upstream ?? 'bus' },
       ...{ state: state === 'up' ? 'up' : 'out', startedAt },
@@ -198,8 +198,8 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     };
   }
 
-  /** Those that are asked over HTTP register their routes here, where others are refused. */
-  #refusedRoutes({ service, upstream, contract }: Announcement): InstanceView['refusedRoutes'] & object {
+  /** Empty for external services, whose routes are checked at registration. */
+  #findRefusedRoutes({ service, upstream, contract }: Announcement): InstanceView['refusedRoutes'] & object {
     const { enforced, current } = this.grants;
     if (!enforced || upstream) return [];
     return contract.requests

@@ -1,24 +1,24 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-/** Eureka's own convention: in JSON, an attribute is a field that begins with `@`, the text beside it is `$`. */
-const convention = { ignoreAttributes: false, attributeNamePrefix: '@', textNodeName: '$' };
-/** Most clients never speak XML, and it takes more memory than all the rest of the registry. */
-const xml = () => import('fast-xml-parser');
+/** Eureka's convention for JSON: an XML attribute is a field with the prefix `@`, the element text is `$`. */
+const xmlOptions = { ignoreAttributes: false, attributeNamePrefix: '@', textNodeName: '$' };
+/** Loaded on demand: most clients use JSON, and the library needs more memory than the rest of the registry. */
+const importXml = () => import('fast-xml-parser');
 
-/** @throws Error where it is no XML */
+/** @throws Error if it is not XML */
 export async function parseXml(text: string): Promise<unknown> {
-  const { XMLParser } = await xml();
-  // All values are texts, as they may be in JSON; the schema of a registration reads them.
-  return new XMLParser({ ...convention, parseTagValue: false, ignoreDeclaration: true }).parse(text, true);
+  const { XMLParser } = await importXml();
+  // Keeps all values as texts. The registration schema converts them.
+  return new XMLParser({ ...xmlOptions, parseTagValue: false, ignoreDeclaration: true }).parse(text, true);
 }
 
-/** Answers in what the client accepts; like Eureka itself in XML where it does not say. */
+/** Answers in the accepted format; XML is the default, as in Eureka. */
 export async function answer(request: FastifyRequest, reply: FastifyReply, document: object): Promise<void> {
   if (/json/.test(request.headers.accept ?? '')) {
     void reply.type('application/json').send(JSON.stringify(document));
     return;
   }
-  const { XMLBuilder } = await xml();
-  const builder = new XMLBuilder({ ...convention, suppressBooleanAttributes: false });
+  const { XMLBuilder } = await importXml();
+  const builder = new XMLBuilder({ ...xmlOptions, suppressBooleanAttributes: false });
   void reply.type('application/xml').send(builder.build(document));
 }

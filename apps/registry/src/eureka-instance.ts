@@ -5,26 +5,26 @@ export const statuses = ['UP', 'DOWN', 'STARTING', 'OUT_OF_SERVICE', 'UNKNOWN'] 
 export const Status = z.enum(statuses);
 export type Status = z.infer<typeof Status>;
 
-/** Neither control characters nor those that are invisible or change the direction of others: operators read these texts. */
+/** Excludes control, invisible and bidirectional characters, because operators read these texts. */
 const visible = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
-const hidden = 'must not hold control, bidirectional or invisible characters';
+const hidden = 'must not contain control, bidirectional or invisible characters';
 const ShortText = z.coerce.string().max(500).regex(visible, hidden);
-/** What stands in addresses, tables and logs. */
+/** Safe in URLs, tables and logs. */
 const Identifier = z
   .string()
   .regex(
     /^(?=.*\w)[\w.:@+~-]+$/,
-    'must consist of letters, digits and . _ : @ + ~ -, one letter or digit at least',
+    'must contain only letters, digits and . _ : @ + ~ -, with at least one letter or digit',
   );
 const Host = z
   .string()
   .regex(
     /^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?)$/,
-    'is not the name or address of a host',
+    'must be a host name or an IP address',
   )
   .max(253);
-/** A lease ends after so many seconds at most, and an instance renews it three times at least. */
-const longestLease = 300;
+/** Maximum lease in seconds. An instance renews its lease at least three times within it. */
+const maxLeaseSeconds = 300;
 const Seconds = z.coerce.number().min(0.1);
 const Port = z
   .union([
@@ -35,15 +35,15 @@ const Port = z
     }),
   ])
   .transform((port) => (typeof port === 'number' ? { $: port, '@enabled': true } : port))
-  .refine((port) => !port['@enabled'] || (port.$ > 0 && port.$ < 65_536), 'is not a port');
+  .refine((port) => !port['@enabled'] || (port.$ > 0 && port.$ < 65_536), 'must be a port from 1 to 65535');
 
-/** Characters at most of all names and values together: every instance is announced to all gateways and registries. */
-const mostMetadata = 4_096;
+/** Maximum total characters of names and values, because all gateways and registries receive every instance. */
+const maxMetadata = 4_096;
 
 export const Metadata = z
-  // An empty element of XML is an empty text.
+  // An empty XML element is parsed as an empty text.
   .preprocess((all) => all || {}, z.record(z.string(), z.unknown()))
-  // Java clients write the class of their map among its entries.
+  // Java clients add the class name of their map as an entry.
   .transform((all) => Object.entries(all).filter(([key, value]) => !key.startsWith('@') && value !== null))
   .pipe(
     z
@@ -51,9 +51,9 @@ export const Metadata = z
         z.tuple([
           z
             .string()
-            .regex(/^[A-Za-z_][\w.-]*$/, 'is not a name')
+            .regex(/^[A-Za-z_][\w.-]*$/, 'must be a name: letters, digits, _ . and -')
             .max(100),
-          // Lines separate routes, too.
+          // Line breaks also separate routes.
           z.coerce
             .string()
             .transform((value) => value.replace(/[\r\n]+/g, ';'))
@@ -63,16 +63,16 @@ export const Metadata = z
       .max(50),
   )
   .refine(
-    (entries) => entries.flat().join('').length <= mostMetadata,
-    `must be ${mostMetadata} characters at most`,
+    (entries) => entries.flat().join('').length <= maxMetadata,
+    `must have at most ${maxMetadata} characters`,
   )
   .transform((entries): Record<string, string> => Object.fromEntries(entries))
   .refine(
     ({ version = '0' }) => Identifier.max(60).safeParse(version).success,
-    'version: must be 60 letters, digits and . _ : @ + ~ - at most',
+    'version: must be at most 60 letters, digits and . _ : @ + ~ -',
   );
 
-/** What a client of Eureka says of its instance, and of that what is kept. All values may come as texts (XML). */
+/** The registration of an Eureka client, reduced to the known fields. In XML all values are texts. */
 export const Instance = z.object({
   instanceId: Identifier.max(200).optional(),
   hostName: Host,
@@ -97,8 +97,8 @@ export const Instance = z.object({
     .transform(({ name }) => ({ '@class': 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo', name })),
   leaseInfo: z
     .object({
-      renewalIntervalInSecs: Seconds.max(longestLease / 3).default(30),
-      durationInSecs: Seconds.transform((seconds) => Math.min(seconds, longestLease)).default(90),
+      renewalIntervalInSecs: Seconds.max(maxLeaseSeconds / 3).default(30),
+      durationInSecs: Seconds.transform((seconds) => Math.min(seconds, maxLeaseSeconds)).default(90),
     })
     .prefault({}),
   metadata: Metadata,
@@ -106,11 +106,11 @@ export const Instance = z.object({
 });
 export type Instance = z.infer<typeof Instance> & { instanceId: string };
 
-/** What an operator decided counts before what the instance says. */
+/** The status set by an operator overrides the status of the instance. */
 export const getStatus = ({ status, overriddenStatus }: Instance): Status =>
   overriddenStatus && overriddenStatus !== 'UNKNOWN' ? overriddenStatus : status;
 
-/** A certificate is for a name; without one an address is surer, for not everybody can resolve a name. */
+/** HTTPS needs the host name for the certificate. HTTP prefers the IP address, as clients may not resolve the name. */
 export function buildUrl({ hostName, ipAddr, port, securePort }: Instance): string {
   if (!port['@enabled'] && !securePort['@enabled']) {
     throw new BadRequestException('instance.port: neither port nor securePort is enabled');
@@ -119,6 +119,6 @@ export function buildUrl({ hostName, ipAddr, port, securePort }: Instance): stri
   const host = secure ? hostName : (ipAddr ?? hostName);
   const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
   const text = `${secure ? 'https' : 'http'}://${bracketed}:${(secure ? securePort : port).$}`;
-  if (!URL.canParse(text)) throw new BadRequestException(`instance.hostName: ${text} is not an address`);
+  if (!URL.canParse(text)) throw new BadRequestException(`instance.hostName: ${text} is not a valid URL`);
   return new URL(text).origin;
 }

@@ -23,8 +23,8 @@ import { toInstance, Registration } from './registration.ts';
 type View = ReturnType<typeof toView>;
 
 /**
- * Netflix Eureka's REST API, for stock clients in any language: they find everybody here, and who registers is routed
- * to. Reading is open to every client that reaches this port; everything else needs the credential of the app.
+ * The REST API of Netflix Eureka, for standard clients in any language. It lists all instances; the gateway routes to
+ * registered ones. Any client may read; changes need the credential of the app.
  */
 @Controller(['eureka', 'eureka/v2'])
 export class Eureka {
@@ -39,7 +39,7 @@ export class Eureka {
     return answer(request, reply, { applications: this.#applications(this.#all()) });
   }
 
-  /** What changed of late; the hash is of the whole, so that a client sees when it must fetch that instead. */
+  /** Recent changes. The hash is of all instances, so that a client detects missed changes and fetches everything. */
   @Get('apps/delta')
   delta(@Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const changed = this.directory.changes.map(({ entry, kind, at }) => toView(entry, actions[kind], at));
@@ -50,7 +50,7 @@ export class Eureka {
   @Get('apps/:app')
   app(@Param('app') app: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
     const instance = this.#all().filter((one) => one.app === app.toUpperCase());
-    if (instance.length === 0) throw new NotFoundException(`nobody is there called ${app}`);
+    if (instance.length === 0) throw new NotFoundException(`app ${app} has no instances`);
     return answer(request, reply, { application: { name: app.toUpperCase(), instance } });
   }
 
@@ -79,8 +79,8 @@ export class Eureka {
 
   @Get('vips/:vip')
   vip(@Param('vip') vip: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
-    const fits = this.#all().filter((one) => one.vipAddress.split(',').includes(vip));
-    return answer(request, reply, { applications: this.#applications(fits) });
+    const matching = this.#all().filter((one) => one.vipAddress.split(',').includes(vip));
+    return answer(request, reply, { applications: this.#applications(matching) });
   }
 
   @Get('svips/:vip')
@@ -89,8 +89,8 @@ export class Eureka {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    const fits = this.#all().filter((one) => one.secureVipAddress?.split(',').includes(vip));
-    return answer(request, reply, { applications: this.#applications(fits) });
+    const matching = this.#all().filter((one) => one.secureVipAddress?.split(',').includes(vip));
+    return answer(request, reply, { applications: this.#applications(matching) });
   }
 
   @Post('apps/:app')
@@ -103,7 +103,7 @@ export class Eureka {
     await this.registration.register(await this.credentials.authorize(headers.authorization, app), body);
   }
 
-  /** A client that is told 404 registers again: so it does after a registry that forgot it was restarted. */
+  /** On 404 a client registers again, for example after all registries were restarted. */
   @Put('apps/:app/:instanceId')
   async renew(
     @Param('app') app: string,
@@ -111,11 +111,11 @@ export class Eureka {
     @Query('status') status: string | undefined,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
+    const [entry, credential] = await this.#mustFind(request, app, instanceId);
     const instance = toInstance(entry);
-    const said = Status.safeParse(status);
-    if (said.success && said.data !== instance.status) {
-      await this.registration.change({ ...instance, status: said.data }, entry, credential);
+    const parsed = Status.safeParse(status);
+    if (parsed.success && parsed.data !== instance.status) {
+      await this.registration.change({ ...instance, status: parsed.data }, entry, credential);
     } else {
       await this.registration.renew(entry, credential);
     }
@@ -127,7 +127,7 @@ export class Eureka {
     @Param('instanceId') instanceId: string,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const [entry] = await this.#mustBeThere(request, app, instanceId);
+    const [entry] = await this.#mustFind(request, app, instanceId);
     await this.registration.cancel(entry);
   }
 
@@ -138,7 +138,7 @@ export class Eureka {
     @Query('value') value: string | undefined,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
+    const [entry, credential] = await this.#mustFind(request, app, instanceId);
     const status = Status.safeParse(value);
     if (!status.success) throw new BadRequestException(`value: must be one of ${Status.options.join(', ')}`);
     await this.registration.change(
@@ -154,11 +154,11 @@ export class Eureka {
     @Param('instanceId') instanceId: string,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
+    const [entry, credential] = await this.#mustFind(request, app, instanceId);
     await this.registration.change({ ...toInstance(entry), overriddenStatus: undefined }, entry, credential);
   }
 
-  /** What the instance says of itself when it registers again goes before, as with Eureka itself. */
+  /** The next registration of the instance overwrites these metadata, as in Eureka. */
   @Put('apps/:app/:instanceId/metadata')
   async changeMetadata(
     @Param('app') app: string,
@@ -166,7 +166,7 @@ export class Eureka {
     @Query() changes: Record<string, unknown>,
     @Req() request: FastifyRequest,
   ): Promise<void> {
-    const [entry, credential] = await this.#mustBeThere(request, app, instanceId);
+    const [entry, credential] = await this.#mustFind(request, app, instanceId);
     const instance = toInstance(entry);
     const metadata = Metadata.safeParse({ ...instance.metadata, ...changes });
     if (!metadata.success) {
@@ -175,8 +175,8 @@ export class Eureka {
     await this.registration.change({ ...instance, metadata: metadata.data }, entry, credential);
   }
 
-  /** Only an app's own credential renews or cancels its instances; no credential changes those of our own services. */
-  async #mustBeThere(
+  /** An app can change only its own instances. No credential can change those of the store's services. */
+  async #mustFind(
     { headers }: FastifyRequest,
     app: string,
     instanceId: string,
@@ -200,16 +200,16 @@ export class Eureka {
     };
   }
 
-  #answerOne(request: FastifyRequest, reply: FastifyReply, fits: (one: View) => boolean): Promise<void> {
-    const found = this.#all().find(fits);
-    if (!found) throw new NotFoundException('there is no such instance');
+  #answerOne(request: FastifyRequest, reply: FastifyReply, matches: (one: View) => boolean): Promise<void> {
+    const found = this.#all().find(matches);
+    if (!found) throw new NotFoundException('no such instance');
     return answer(request, reply, { instance: found });
   }
 }
 
 const actions: Record<Change['kind'], string> = { came: 'ADDED', changed: 'MODIFIED', went: 'DELETED' };
 
-/** An instance as Eureka shows it. */
+/** An instance in the format of Eureka. */
 function toView(
   entry: RememberedChange['entry'],
   actionType = 'ADDED',
@@ -227,13 +227,13 @@ function toView(
   };
   const lease = { registrationTimestamp: since, evictionTimestamp: 0, serviceUpTimestamp: since };
   if (announcement.upstream) {
-    const { leaseInfo, port, securePort, lastDirtyTimestamp, overriddenStatus, ...said } = toInstance(entry);
+    const { leaseInfo, port, securePort, lastDirtyTimestamp, overriddenStatus, ...rest } = toInstance(entry);
     return {
       ...common,
-      ...said,
-      app: said.app.toUpperCase(),
-      ipAddr: said.ipAddr ?? said.hostName,
-      vipAddress: said.vipAddress ?? service,
+      ...rest,
+      app: rest.app.toUpperCase(),
+      ipAddr: rest.ipAddr ?? rest.hostName,
+      vipAddress: rest.vipAddress ?? service,
       status: getStatus(toInstance(entry)),
       overriddenStatus: overriddenStatus ?? 'UNKNOWN',
       ...toPorts(port, securePort),
@@ -275,7 +275,7 @@ const toPorts = (port: Port, securePort: Port) => ({
   securePort: { $: securePort.$, '@enabled': String(securePort['@enabled']) },
 });
 
-/** How many there are of each status, as clients count, too: `DOWN_1_UP_12_`. */
+/** Number of instances per status, as clients compute it: `DOWN_1_UP_12_`. */
 function computeHashcode(instances: View[]): string {
   const counts = Map.groupBy(instances, ({ status }) => status);
   return [...counts]

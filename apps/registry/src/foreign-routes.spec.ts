@@ -3,8 +3,8 @@ import { BadMetadata, findConflict, buildContract, findUngranted, listRoutes } f
 
 const hello = (routes: string, access = 'public') => buildContract('hello', { routes, access });
 
-describe('the contract of a service outside', () => {
-  it('is made of the routes that its metadata name', () => {
+describe('the contract of an external service', () => {
+  it('is built from the routes in its metadata', () => {
     const contract = hello(' GET /v1/hello;  POST  /v1/hello/{name} ;');
     expect(listRoutes(contract)).toEqual(['GET /v1/hello', 'POST /v1/hello/{name}']);
     expect(contract.requests[0]).toMatchObject({
@@ -19,39 +19,39 @@ describe('the contract of a service outside', () => {
     });
   });
 
-  it('has a name for each route', () => {
+  it('has a distinct name for each route', () => {
     const names = hello('GET /a-b; GET /a/b; GET /a/{b}; GET /{a}/b; DELETE /a/b').requests.map(
       ({ name }) => name,
     );
     expect(new Set(names).size).toBe(5);
   });
 
-  it('is empty where there are no routes', () => {
+  it('has no requests if the metadata have no routes', () => {
     expect(buildContract('hello', {}).requests).toEqual([]);
   });
 
   it.each([
-    ['hello', 'is not a route'],
-    ['GET hello', 'is not a route'],
-    ['get /hello', 'is not a route'],
-    ['BREW /hello', 'is not a route'],
-    ['GET /hello/*', 'is not a route'],
-    ['GET /hello/:name', 'is not a route'],
-    ['GET /hello/{a}{b}', 'is not a route'],
-    ['GET /', 'is not a route'],
-    ['GET /hello?x=1', 'is not a route'],
-    ['GET /v1/../hello', 'leads elsewhere'],
-    ['GET /hello/{a}/{a}', 'a parameter twice'],
-    ['GET /hello/{a}; GET /hello/{b}', 'is the same as'],
-    ['GET /.well-known/jwks.json', 'is not for services'],
-    ['GET /health', 'is not for services'],
-    [Array.from({ length: 101 }, (_, n) => `GET /v1/${n}`).join(';'), 'more than 100'],
-  ])('refuses %s', (routes, why) => {
+    ['hello', 'is invalid'],
+    ['GET hello', 'is invalid'],
+    ['get /hello', 'is invalid'],
+    ['BREW /hello', 'is invalid'],
+    ['GET /hello/*', 'is invalid'],
+    ['GET /hello/:name', 'is invalid'],
+    ['GET /hello/{a}{b}', 'is invalid'],
+    ['GET /', 'is invalid'],
+    ['GET /hello?x=1', 'is invalid'],
+    ['GET /v1/../hello', 'contains . or ..'],
+    ['GET /hello/{a}/{a}', 'duplicate parameter'],
+    ['GET /hello/{a}; GET /hello/{b}', 'duplicates'],
+    ['GET /.well-known/jwks.json', 'is reserved'],
+    ['GET /health', 'is reserved'],
+    [Array.from({ length: 101 }, (_, n) => `GET /v1/${n}`).join(';'), 'at most 100'],
+  ])('rejects %s', (routes, reason) => {
     expect(() => hello(routes)).toThrow(BadMetadata);
-    expect(() => hello(routes)).toThrow(why);
+    expect(() => hello(routes)).toThrow(reason);
   });
 
-  it.each(['', 'everybody', 'Public'])('refuses access for %p', (access) => {
+  it.each(['', 'everybody', 'Public'])('rejects the access policy %p', (access) => {
     expect(() => hello('GET /v1/hello', access)).toThrow('access: must be one of public, member');
   });
 });
@@ -66,12 +66,12 @@ describe('a conflict of routes', () => {
     ['GET /v1/{what}', 'GET /v1/orders'],
     ['GET /{a}/{b}/{c}', 'GET /v1/orders/{orderId}'],
     ['POST /v1/orders/7/{verb}', 'POST /v1/orders/{orderId}/cancellation'],
-  ])('%s takes what is of %s', (claim, holder) => {
+  ])('%s conflicts with %s', (claim, holder) => {
     expect(findConflict([claim], taken)).toEqual([claim, holder]);
   });
 
   it.each(['GET /oidc', 'GET /oidc/login', 'DELETE /oidc/a/b', 'GET /{what}/login', 'POST /{what}'])(
-    '%s takes what is of pages',
+    '%s conflicts with pages',
     (claim) => {
       const pages = listRoutes({
         ...buildContract('identity', {}),
@@ -83,21 +83,21 @@ describe('a conflict of routes', () => {
   );
 
   it.each(['POST /v1/orders', 'GET /v1/order', 'GET /v1/orders/{id}/lines', 'GET /v1', 'GET /v2/orders'])(
-    '%s takes nothing',
+    '%s conflicts with no route',
     (claim) => expect(findConflict([claim], taken)).toBeUndefined(),
   );
 });
 
-describe('routes that were granted', () => {
+describe('granted routes', () => {
   const granted = ['GET /v1/hello', 'GET /v1/hello/{name}', 'POST /v1/{a}/b'];
 
   it.each(['GET /v1/hello', 'GET /v1/hello/{who}', 'GET /v1/hello/kim', 'POST /v1/x/b', 'POST /v1/{x}/b'])(
-    '%s is one',
+    'include %s',
     (claim) => expect(findUngranted([claim], granted)).toBeUndefined(),
   );
 
   it.each([
     ...['POST /v1/hello', 'GET /v1/hello/{a}/{b}', 'GET /v1/{hello}', 'GET /v1/{x}/{y}', 'GET /v1/hello2'],
     ...['DELETE /v1/x/b', 'POST /v1/x/{b}'],
-  ])('%s is none', (claim) => expect(findUngranted(['GET /v1/hello', claim], granted)).toBe(claim));
+  ])('do not include %s', (claim) => expect(findUngranted(['GET /v1/hello', claim], granted)).toBe(claim));
 });

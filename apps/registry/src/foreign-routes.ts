@@ -7,21 +7,21 @@ import {
   type ServiceDescription,
 } from '@jogakbo/contract';
 
-/** What an instance says of its routes cannot be taken, and why. */
+/** Invalid routes in the metadata of an instance. */
 export class BadMetadata extends Error {
   override readonly name = 'BadMetadata';
 }
 
 const routeForm = /^(GET|POST|PUT|PATCH|DELETE) (\/(?:[\w.~-]+|\{\w+\})(?:\/(?:[\w.~-]+|\{\w+\}))*)$/;
-/** What every gateway answers itself, or what clients trust without asking who answers. */
+/** Paths that every gateway answers itself, or that clients trust regardless of the service. */
 const reserved = /^\/(\.well-known|health|metrics|docs|problems|openapi\.json|asyncapi\.json)(\/|$)/;
-const mostRoutes = 100;
+const maxRoutes = 100;
 
 /**
- * The contract of a service that serves plain HTTP, made out of what its instances say in their metadata.
- * @param metadata `routes`: `METHOD /path/{parameter}`, separated by semicolons; `access`: who may use them
- * @returns a contract without any request where it names no routes: such a service is found, and not routed to
- * @throws BadMetadata that says what is wrong and how it must look
+ * Builds the contract of an external HTTP service from the metadata of its instances.
+ * @param metadata `routes`: `METHOD /path/{parameter}`, separated by semicolons; `access`: their access policy
+ * @returns a contract without requests if there are no routes: the service is listed, but gets no traffic
+ * @throws BadMetadata with the error and the expected form
  */
 export function buildContract(service: string, metadata: Record<string, string>): ServiceDescription {
   const routes = (metadata['routes'] ?? '')
@@ -30,44 +30,44 @@ export function buildContract(service: string, metadata: Record<string, string>)
     .filter(Boolean);
   const access = metadata['access'] as Access | undefined;
   if (routes.length > 0 && !(access && accesses.includes(access))) {
-    throw new BadMetadata(`access: must be one of ${accesses.join(', ')}: nobody may use a route otherwise`);
+    throw new BadMetadata(`access: must be one of ${accesses.join(', ')}: a route needs an access policy`);
   }
   mustBeRoutes(routes);
   return {
     service,
-    description: metadata['description'] ?? 'A service outside, reached over HTTP.',
+    description: metadata['description'] ?? 'An external service, reached over HTTP.',
     policy: CallPolicy.parse({}),
     requests: routes.map((route) => toRequest(service, route, access!)),
     events: [],
   };
 }
 
-/** @throws BadMetadata where one is not a route, or two are the same */
+/** @throws BadMetadata if a route is invalid or a duplicate */
 export function mustBeRoutes(routes: readonly string[]): void {
-  if (routes.length > mostRoutes) throw new BadMetadata(`routes: more than ${mostRoutes}`);
+  if (routes.length > maxRoutes) throw new BadMetadata(`routes: at most ${maxRoutes}`);
   for (const [at, route] of routes.entries()) {
-    mustBeARoute(route);
-    const twin = routes.slice(0, at).find((other) => isTheSame(other, route));
-    if (twin) throw new BadMetadata(`routes: "${route}" is the same as "${twin}"`);
+    mustBeRoute(route);
+    const duplicate = routes.slice(0, at).find((other) => isSameRoute(other, route));
+    if (duplicate) throw new BadMetadata(`routes: "${route}" duplicates "${duplicate}"`);
   }
 }
 
-function mustBeARoute(route: string): void {
+function mustBeRoute(route: string): void {
   const path = routeForm.exec(route)?.[2];
   if (!path) {
-    throw new BadMetadata(`routes: "${route}" is not a route: it must look like "GET /v1/hello/{name}"`);
+    throw new BadMetadata(`routes: "${route}" is invalid: it must look like "GET /v1/hello/{name}"`);
   }
   if (path.split('/').some((part) => part === '.' || part === '..')) {
-    throw new BadMetadata(`routes: "${route}" is not a route: its path leads elsewhere`);
+    throw new BadMetadata(`routes: "${route}" is invalid: its path contains . or ..`);
   }
-  if (reserved.test(path)) throw new BadMetadata(`routes: "${route}" is not for services`);
+  if (reserved.test(path)) throw new BadMetadata(`routes: "${route}" is reserved: choose another path`);
   const parameters = pathParameters(path);
   if (new Set(parameters).size < parameters.length) {
-    throw new BadMetadata(`routes: "${route}" names a parameter twice`);
+    throw new BadMetadata(`routes: "${route}" has a duplicate parameter`);
   }
 }
 
-const isTheSame = (a: string, b: string): boolean =>
+const isSameRoute = (a: string, b: string): boolean =>
   a.replace(/\{\w+\}/g, '{}') === b.replace(/\{\w+\}/g, '{}');
 
 function toRequest(service: string, route: string, access: Access): ServiceDescription['requests'][number] {
@@ -75,7 +75,7 @@ function toRequest(service: string, route: string, access: Access): ServiceDescr
   const parameters = pathParameters(path);
   const words = `${method.toLowerCase()}${path}`.replace(/[^A-Za-z0-9]+/g, '-').replace(/-$/, '');
   return {
-    // Two paths may consist of the same words: `/a-b` and `/a/b`. Their names must differ all the same.
+    // The checksum distinguishes paths with the same words, such as `/a-b` and `/a/b`.
     name: `${service}.${words}${parameters.length > 0 || /[-._~]/.test(path) ? `-${checksum(route)}` : ''}`,
     kind: method === 'GET' ? 'query' : 'command',
     description: '',
@@ -105,11 +105,11 @@ export const listRoutes = ({ requests }: ServiceDescription): string[] =>
     return http && access ? [`${http.method} ${http.path}`] : [];
   });
 
-/** The first of `claims` that takes requests which none of the granted routes takes. */
+/** The first claimed route that no granted route includes. */
 export const findUngranted = (claims: readonly string[], granted: readonly string[]): string | undefined =>
   claims.find((claim) => !granted.some((grant) => includesRoute(grant, claim)));
 
-/** Whether every request that the second route takes is one that the first takes, too. */
+/** Whether `grant` matches every request that `claim` matches. */
 function includesRoute(grant: string, claim: string): boolean {
   const [parts, claimed] = [grant.split(/[ /]/), claim.split(/[ /]/)];
   return (
@@ -117,7 +117,7 @@ function includesRoute(grant: string, claim: string): boolean {
   );
 }
 
-/** A route of `claims` that a request to one of `taken` could reach instead, with the one that has it. */
+/** The first claimed route that overlaps with a taken one, and that taken one. */
 export function findConflict(
   claims: readonly string[],
   taken: readonly string[],

@@ -4,7 +4,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyRequest, FastifyServerOptions } from 'fastify';
 import { parseXml } from './eureka-format.ts';
 
-/** Eureka clients ask for `/eureka/apps/`, too. An instance tells of itself in far less than this body. */
+/** Eureka clients also request `/eureka/apps/`. A registration is far smaller than this body limit. */
 export const httpOptions: FastifyServerOptions = {
   bodyLimit: 32_768,
   routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
@@ -13,7 +13,7 @@ export const httpOptions: FastifyServerOptions = {
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 const isUtf8 = (charset: string | undefined): boolean => (charset ?? 'utf-8').toLowerCase() === 'utf-8';
 
-/** @throws HttpException where the body is not UTF-8, or says that it is not */
+/** @throws HttpException if the body is not UTF-8, or declares another charset */
 function decodeText(contentType: string | undefined, body: Buffer): string {
   const charset = /;\s*charset\s*=\s*"?([^\s";]+)/i.exec(contentType ?? '')?.[1];
   if (!isUtf8(charset)) throw new UnsupportedMediaTypeException('the body must be UTF-8');
@@ -28,7 +28,7 @@ function decodeText(contentType: string | undefined, body: Buffer): string {
   return text.normalize('NFC');
 }
 
-/** Some clients of Eureka write XML, and some say that they send JSON where they send nothing. */
+/** Adds parsers for XML, and for empty bodies declared as JSON, which some Eureka clients send. */
 export function configure(app: NestFastifyApplication): void {
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   server.addHook('onRequest', (request, _reply, done) => {
@@ -36,7 +36,7 @@ export function configure(app: NestFastifyApplication): void {
       decodeURIComponent(request.url);
       done();
     } catch {
-      done(new BadRequestException('what is percent-encoded must be valid UTF-8'));
+      done(new BadRequestException('percent-encoded text must be valid UTF-8'));
     }
   });
   const parseJson = server.getDefaultJsonParser('error', 'error');
@@ -61,4 +61,4 @@ export function configure(app: NestFastifyApplication): void {
 }
 
 const parseAsXml = (text: string): Promise<unknown> =>
-  parseXml(text).catch(() => Promise.reject(new BadRequestException('the body is not XML')));
+  parseXml(text).catch(() => Promise.reject(new BadRequestException('the body is not valid XML')));

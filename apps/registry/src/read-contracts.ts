@@ -5,7 +5,7 @@ import { Handles } from '@jogakbo/messaging';
 import { Controller, Get, NotFoundException, Param } from '@nestjs/common';
 import { ContractHistory } from './contract-history.ts';
 
-/** What services speak and spoke. */
+/** Current and past contracts of services. */
 @Controller()
 export class ReadContracts {
   constructor(private readonly history: ContractHistory) {}
@@ -13,21 +13,21 @@ export class ReadContracts {
   @Handles(ListContractVersions)
   async list({ service }: Body<typeof ListContractVersions>) {
     const items = await this.history.listVersions(service);
-    if (items.length === 0) throw platformRejection('not-found', 'no such service was ever heard');
+    if (items.length === 0) throw platformRejection('not-found', 'no such service was ever announced');
     return { items };
   }
 
   @Get('contracts/:service')
   async versions(@Param('service') service: string) {
     const versions = await this.history.listVersions(service);
-    if (versions.length === 0) throw new NotFoundException(`${service} was never heard`);
+    if (versions.length === 0) throw new NotFoundException(`${service} was never announced`);
     return { service, versions };
   }
 
   @Get('contracts/:service/:version')
   async version(@Param('service') service: string, @Param('version') version: string) {
     const found = await this.history.findContract(service, version);
-    if (!found) throw new NotFoundException(`${service} ${version} was never heard`);
+    if (!found) throw new NotFoundException(`${service} ${version} was never announced`);
     return { service, ...found };
   }
 }

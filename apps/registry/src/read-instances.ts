@@ -5,12 +5,12 @@ import { Controller, Get, Req, Res, type OnModuleDestroy } from '@nestjs/common'
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Directory } from './directory.ts';
 
-/** A reader of the stream that is this far behind, in bytes, begins again. */
-const farBehind = 4_000_000;
-/** How often a silent stream says that it lives, in milliseconds. */
-const sayEvery = 15_000;
+/** Unsent bytes from which a slow stream is closed. The client must reconnect. */
+const maxBufferedBytes = 4_000_000;
+/** Milliseconds between keep-alive comments of a stream. */
+const keepAliveMs = 15_000;
 
-/** Who is there now. */
+/** Live instances. */
 @Controller()
 export class ReadInstances implements OnModuleDestroy {
   readonly #streams = new Set<FastifyReply['raw']>();
@@ -27,7 +27,7 @@ export class ReadInstances implements OnModuleDestroy {
 
   @Get('instances')
   all(): InstanceView[] {
-    return this.directory.entries.map((entry) => this.directory.view(entry));
+    return this.directory.entries.map((entry) => this.directory.toView(entry));
   }
 
   /** Server-sent events: a `snapshot` of all, then every instance that `came`, `changed` or `went`. */
@@ -37,14 +37,14 @@ export class ReadInstances implements OnModuleDestroy {
     const { raw } = reply;
     raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     const write = (text: string): void => {
-      if (raw.writableLength > farBehind) raw.destroy();
+      if (raw.writableLength > maxBufferedBytes) raw.destroy();
       else raw.write(text);
     };
-    const say = (event: string, data: unknown): void =>
+    const send = (event: string, data: unknown): void =>
       write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-    say('snapshot', this.all());
-    const endChanges = this.directory.onChange(({ kind, entry }) => say(kind, this.directory.view(entry)));
-    const timer = setInterval(() => write(':\n\n'), sayEvery);
+    send('snapshot', this.all());
+    const endChanges = this.directory.onChange(({ kind, entry }) => send(kind, this.directory.toView(entry)));
+    const timer = setInterval(() => write(':\n\n'), keepAliveMs);
     this.#streams.add(raw);
     request.once('close', () => {
       endChanges();
@@ -53,7 +53,7 @@ export class ReadInstances implements OnModuleDestroy {
     });
   }
 
-  /** Targets for Prometheus (`http_sd_configs`): every instance of ours shows its numbers at `/metrics`. */
+  /** Targets for Prometheus (`http_sd_configs`): `/metrics` of every instance on the bus. */
   @Get('prometheus/targets')
   targets(): { targets: string[]; labels: Record<string, string> }[] {
     return this.all()
@@ -64,7 +64,7 @@ export class ReadInstances implements OnModuleDestroy {
       }));
   }
 
-  /** An open stream would keep the server from closing. */
+  /** Ends open streams, which would block the shutdown of the server. */
   onModuleDestroy(): void {
     for (const raw of this.#streams) raw.end();
   }

@@ -2,36 +2,36 @@ import { ConflictException, HttpException, Injectable } from '@nestjs/common';
 import { RegistrySettings } from './settings.ts';
 
 /**
- * How much an app may have announced. Every gateway and registry keeps all instances, and reads all changes: without
- * limits one credential could take the memory and the time of them all.
+ * Limits instances and changes per app. Every gateway and registry keeps all instances and processes all changes, so
+ * without limits a single credential could exhaust them.
  */
 @Injectable()
 export class RegistrationLimits {
-  readonly #budgets = new Map<string, { left: number; at: number }>();
-  /** Instances that are being registered, and are not present yet. */
+  readonly #budgets = new Map<string, { remaining: number; at: number }>();
+  /** Instances whose registration is in progress. */
   readonly #arriving = new Map<string, Set<string>>();
 
   constructor(private readonly settings: RegistrySettings) {}
 
-  /** Counts one change: a minute's number at once, and then as many as come back. @throws HttpException 429 */
+  /** Counts a change in a token bucket that refills within a minute. @throws HttpException 429 */
   countChange(app: string): void {
     const { changesPerApp } = this.settings;
     const now = performance.now();
-    const { left, at } = this.#budgets.get(app) ?? { left: changesPerApp, at: now };
-    const available = Math.min(changesPerApp, left + ((now - at) / 60_000) * changesPerApp);
+    const { remaining, at } = this.#budgets.get(app) ?? { remaining: changesPerApp, at: now };
+    const available = Math.min(changesPerApp, remaining + ((now - at) / 60_000) * changesPerApp);
     if (available < 1) {
       throw new HttpException(
-        `${app} changes its instances too often: ${changesPerApp} changes a minute at most`,
+        `${app} changes its instances too often: the limit is ${changesPerApp} changes per minute`,
         429,
       );
     }
-    this.#budgets.set(app, { left: available - 1, at: now });
+    this.#budgets.set(app, { remaining: available - 1, at: now });
   }
 
   /**
-   * Runs what registers an instance, if there is room for it.
-   * @param present the instances of the app, by name
-   * @throws HttpException 409 where there is none
+   * Runs `register` if the app may have another instance.
+   * @param present names of the app's current instances
+   * @throws HttpException 409 at the limit
    */
   async admit<T>(
     app: string,
@@ -43,7 +43,7 @@ export class RegistrationLimits {
     const taken = new Set([...present, ...arriving]);
     const { instancesPerApp } = this.settings;
     if (!taken.has(instance) && taken.size >= instancesPerApp) {
-      throw new ConflictException(`${app} has ${instancesPerApp} instances: no more are registered`);
+      throw new ConflictException(`${app} has ${instancesPerApp} instances, the maximum`);
     }
     this.#arriving.set(app, arriving.add(instance));
     try {

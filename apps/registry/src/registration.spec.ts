@@ -27,7 +27,7 @@ const grants = new Grants([
 
 const open = (enforced: boolean) =>
   new Registration(
-    { ours: [announced], onChange: () => () => {} } as unknown as Directory,
+    { own: [announced], onChange: () => () => {} } as unknown as Directory,
     {} as ContractHistory,
     {} as RegistrationLimits,
     { deniedUpstreams: [] } as unknown as RegistrySettings,
@@ -37,16 +37,16 @@ const open = (enforced: boolean) =>
   );
 
 describe('a route', () => {
-  it('is taken by what the deploy step registered, not by what a service announces', () => {
+  it('is taken if the deploy step registered it, not if a service only announces it', () => {
     const registration = open(true);
     expect(registration.findConflict(['GET /v1/hello/{name}'])).toBeUndefined();
     for (const route of ['GET /v1/things', 'GET /v1/{any}', 'PUT /oidc/x', 'GET /oidc/x'])
-      expect(registration.findConflict([route])).toContain('a service of this store has');
-    expect([registration.isOurs('shop'), registration.isOurs('search')]).toEqual([true, false]);
+      expect(registration.findConflict([route])).toContain('registered by a service of this store');
+    expect([registration.isOwnService('shop'), registration.isOwnService('search')]).toEqual([true, false]);
   });
 
-  it('is taken by what is announced where services have no logins of their own', () => {
-    expect(open(false).findConflict(['GET /v1/hello/{name}'])).toContain('search has');
+  it('is taken if a service announces it, without a broker login per service', () => {
+    expect(open(false).findConflict(['GET /v1/hello/{name}'])).toContain('announced by search');
     expect(open(false).findConflict(['GET /v1/things'])).toBeUndefined();
   });
 });

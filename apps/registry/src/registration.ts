@@ -27,24 +27,24 @@ import { RegistrySettings } from './settings.ts';
 
 const toName = (app: string, instanceId: string) => `eureka:${app.toUpperCase()}:${instanceId}`;
 
-/** The third renewal may be a little late, and still counts. */
-const late = 1.1;
+/** Tolerance for late renewals. */
+const slack = 1.1;
 
-/** How an instance that is not on the bus registered. */
+/** The registration of an external instance. */
 export const toInstance = ({ announcement }: RememberedChange['entry']): Instance =>
   announcement.registration as Instance;
 
-/** What a registration must not go beyond. */
+/** The permissions of a registration. */
 type Grant = Pick<Credential, 'app' | 'routes' | 'networks'>;
 
-/** Takes in what is not on the bus, and announces it there. */
+/** Registers external instances, and announces them on the bus. */
 @Injectable()
 export class Registration implements OnModuleInit {
   readonly #logger = new Logger('Registration');
-  /** What the newest instance of each of our own services speaks, also while none of them is there. */
-  readonly #ours = new Map<string, { contract: ServiceDescription; startedAt: string }>();
+  /** The newest contract of each service of the store, also while it has no instances. */
+  readonly #own = new Map<string, { contract: ServiceDescription; startedAt: string }>();
   readonly #addresses: UpstreamAddresses;
-  /** When a renewal was passed on the last time. */
+  /** Time of the last forwarded renewal. */
   readonly #renewedAt = new WeakMap<Announcement, number>();
 
   constructor(
@@ -59,7 +59,7 @@ export class Registration implements OnModuleInit {
     const backing = [rabbitmqUrl, databaseUrl].map(toEndpoint);
     this.#addresses = new UpstreamAddresses(
       () => [...settings.deniedUpstreams, ...backing],
-      () => toEndpoints(directory.ours),
+      () => toEndpoints(directory.own),
     );
     directory.onChange(({ entry: { announcement } }) => {
       if (!announcement.upstream) this.#remember(announcement);
@@ -68,46 +68,46 @@ export class Registration implements OnModuleInit {
 
   async onModuleInit(): Promise<void> {
     try {
-      (await this.history.lastOfOurs()).forEach((known) => this.#remember(known));
+      (await this.history.findNewestOwn()).forEach((known) => this.#remember(known));
     } catch (error) {
       this.#logger.warn(
-        `only routes of services that are there now are guarded: ${(error as Error).message}`,
+        `only routes of live services are protected, because the history cannot be read: ${(error as Error).message}`,
       );
     }
   }
 
   #remember({ contract, startedAt }: { contract: ServiceDescription; startedAt: string }): void {
-    const known = this.#ours.get(contract.service);
-    if (!known || known.startedAt <= startedAt) this.#ours.set(contract.service, { contract, startedAt });
+    const known = this.#own.get(contract.service);
+    if (!known || known.startedAt <= startedAt) this.#own.set(contract.service, { contract, startedAt });
   }
 
   find(app: string, instanceId: string): Entry | undefined {
     return this.directory.find(toName(app, instanceId));
   }
 
-  /** @param said what came over HTTP @throws HttpException that says what is wrong */
-  async register(grant: Grant, said: unknown): Promise<void> {
+  /** @param body of the HTTP request @throws HttpException */
+  async register(grant: Grant, body: unknown): Promise<void> {
     this.limits.countChange(grant.app);
-    const read = z.object({ instance: Instance }).safeParse(said);
+    const read = z.object({ instance: Instance }).safeParse(body);
     if (!read.success) {
       const problems = read.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
       throw new BadRequestException(problems.join('; '));
     }
     const { instance } = read.data;
     if (instance.app.toLowerCase() !== grant.app) {
-      throw new BadRequestException(`instance.app: is ${instance.app}, and the address says ${grant.app}`);
+      throw new BadRequestException(`instance.app: is ${instance.app}, but the URL names ${grant.app}`);
     }
     const instanceId = instance.instanceId ?? instance.hostName;
     const known = this.find(grant.app, instanceId);
-    // What an operator decided outlives that the instance registers again.
+    // The status set by an operator survives a new registration.
     const overriddenStatus = (known && toInstance(known).overriddenStatus) ?? instance.overriddenStatus;
-    const present = this.directory.foreign(grant.app).map(({ announcement }) => announcement.instance);
+    const present = this.directory.getForeign(grant.app).map(({ announcement }) => announcement.instance);
     await this.limits.admit(grant.app, toName(grant.app, instanceId), present, () =>
       this.#announce({ ...instance, instanceId, overriddenStatus }, known, grant),
     );
   }
 
-  /** Changes an instance that is registered. @throws HttpException */
+  /** Changes a registered instance. @throws HttpException */
   async change(instance: Instance, known: Entry, grant: Grant): Promise<void> {
     this.limits.countChange(grant.app);
     await this.#announce(instance, known, grant);
@@ -124,14 +124,14 @@ export class Registration implements OnModuleInit {
       instance: toName(instance.app, instance.instanceId),
       state: getStatus(instance) === 'UP' ? 'up' : 'out',
       startedAt: known?.announcement.startedAt ?? new Date().toISOString(),
-      // It is gone after three of these: with three renewals that did not come, or sooner where its lease is shorter.
+      // An instance expires after three intervals: after three missed renewals, or earlier if its lease is shorter.
       interval:
-        late * Math.max(this.settings.shortestRenewal, Math.min(renewalIntervalInSecs, durationInSecs / 3)),
+        slack * Math.max(this.settings.shortestRenewal, Math.min(renewalIntervalInSecs, durationInSecs / 3)),
       registration: instance,
     });
   }
 
-  /** Passes a renewal on, unless the last one still counts. @throws HttpException where the credential does not permit the instance any more */
+  /** Forwards a renewal unless the last one is recent. @throws HttpException if the credential no longer permits the instance */
   async renew(entry: Entry, grant: Grant): Promise<void> {
     mustBeGranted(listRoutes(entry.announcement.contract), grant);
     if (String(entry.announcement.networks) !== String(grant.networks))
@@ -147,9 +147,9 @@ export class Registration implements OnModuleInit {
     await this.directory.announce({ ...announcement, state: 'draining' });
   }
 
-  /** After its credential changed: what it does not permit any more leaves. @param grant undefined where there is none */
+  /** Cancels instances that a changed credential no longer permits. @param grant undefined after its removal */
   async apply(app: string, grant: Grant | undefined): Promise<void> {
-    for (const entry of this.directory.foreign(app)) {
+    for (const entry of this.directory.getForeign(app)) {
       try {
         if (!grant) await this.cancel(entry);
         else await this.#announce(toInstance(entry), entry, grant);
@@ -161,33 +161,37 @@ export class Registration implements OnModuleInit {
   }
 
   /** Whether a service of the store has this name. */
-  isOurs(app: string): boolean {
+  isOwnService(app: string): boolean {
     const { enforced, current } = this.grants;
-    return enforced ? current.isService(app) : this.#ours.has(app);
+    return enforced ? current.isService(app) : this.#own.has(app);
   }
 
   /**
-   * Which of the routes a service of the store has, in words; undefined where all are free. Where services have logins of
-   * their own, that is what the deploy step registered: no service takes a route from an app by announcing it.
+   * Describes a conflict with a route of the store's services; undefined if there is none. With a broker login per service,
+   * only routes that the deploy step registered count: an announcement cannot take a route from an app.
    */
   findConflict(routes: readonly string[]): string | undefined {
     const { enforced, current } = this.grants;
     if (enforced) {
-      // Pages own all below their path, for every method.
+      // Pages own every path and method below their prefix.
       const registered = [...current.routes.keys()].map((route) => route.replace(/^\w+ (.*\/\*)$/, '* $1'));
       const conflict = findConflict(routes, registered);
-      return conflict && `"${conflict[0]}" is taken: a service of this store has "${conflict[1]}"`;
+      return (
+        conflict && `"${conflict[0]}" conflicts with "${conflict[1]}", registered by a service of this store`
+      );
     }
-    const newest = [...this.#ours.values()].map(({ contract }) => contract);
-    for (const contract of [...newest, ...this.directory.ours.map((one) => one.contract)]) {
+    const newest = [...this.#own.values()].map(({ contract }) => contract);
+    for (const contract of [...newest, ...this.directory.own.map((one) => one.contract)]) {
       const conflict = findConflict(routes, listRoutes(contract));
-      if (conflict) return `"${conflict[0]}" is taken: ${contract.service} has "${conflict[1]}"`;
+      if (conflict)
+        return `"${conflict[0]}" conflicts with "${conflict[1]}", announced by ${contract.service}`;
     }
     return undefined;
   }
 
   #describe(instance: Instance, grant: Grant): ServiceDescription {
-    if (this.isOurs(grant.app)) throw new ConflictException(`app: ${grant.app} is a service of this store`);
+    if (this.isOwnService(grant.app))
+      throw new ConflictException(`app: ${grant.app} is a service of this store`);
     try {
       const contract = buildContract(grant.app, instance.metadata);
       const routes = listRoutes(contract);
@@ -217,6 +221,6 @@ function mustBeGranted(routes: readonly string[], { app, routes: granted }: Gran
   const route = findUngranted(routes, granted);
   if (route === undefined) return;
   throw new ForbiddenException(
-    `instance.metadata.routes: "${route}" is not granted to ${app}: jogakbo registration add ${app} grants routes`,
+    `instance.metadata.routes: "${route}" is not granted to ${app}: grant it with jogakbo registration add ${app}`,
   );
 }

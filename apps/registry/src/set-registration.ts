@@ -12,20 +12,21 @@ import { Registration } from './registration.ts';
 export class SetRegistrationHandler {
   constructor(private readonly registration: Registration) {}
 
-  /** Two apps never hold the same route: of two changes at once the second sees the first. */
+  /** The table lock serializes changes, so that two apps never hold the same route. */
   @Handles(SetRegistration)
   async handle(
     { app, secretHash, routes, networks }: Body<typeof SetRegistration>,
     { tx, caller }: UnitOfWork,
   ) {
-    this.#mustBeSound(app, routes, networks);
+    this.#mustBeValid(app, routes, networks);
     await tx.query('LOCK TABLE registration IN SHARE ROW EXCLUSIVE MODE');
     const others = (await tx.query(`SELECT ${credentialColumns} FROM registration WHERE app <> $1`, [
       app,
     ])) as Credential[];
     for (const other of others) {
       const conflict = findConflict(routes, other.routes);
-      if (conflict) throw taken(`"${conflict[0]}" is taken: ${other.app} has "${conflict[1]}"`);
+      if (conflict)
+        throw createRouteTaken(`"${conflict[0]}" conflicts with "${conflict[1]}" of ${other.app}`);
     }
     const [row] = (await tx.query(
       `INSERT INTO registration (app, secret_hash, routes, networks, changed_by) VALUES ($1, $2, $3, $4, $5)
@@ -37,25 +38,25 @@ export class SetRegistrationHandler {
     return toRegistration(row);
   }
 
-  #mustBeSound(app: string, routes: string[], networks: string[]): void {
-    if (this.registration.isOurs(app))
+  #mustBeValid(app: string, routes: string[], networks: string[]): void {
+    if (this.registration.isOwnService(app))
       throw SetRegistration.reject('app-taken', `${app} is a service of this store`);
     for (const network of networks) {
       const { error } = Network.safeParse(network);
-      if (error) throw invalid('networks', `"${network}" ${error.issues[0]!.message}`);
+      if (error) throw createInvalid('networks', `"${network}" ${error.issues[0]!.message}`);
     }
     try {
       mustBeRoutes(routes);
     } catch (error) {
-      if (error instanceof BadMetadata) throw invalid('routes', error.message);
+      if (error instanceof BadMetadata) throw createInvalid('routes', error.message);
       throw error;
     }
     const conflict = this.registration.findConflict(routes);
-    if (conflict) throw taken(conflict);
+    if (conflict) throw createRouteTaken(conflict);
   }
 }
 
-const taken = (message: string) =>
+const createRouteTaken = (message: string) =>
   SetRegistration.reject('route-taken', message, [{ path: 'routes', message }]);
-const invalid = (path: string, message: string) =>
+const createInvalid = (path: string, message: string) =>
   SetRegistration.reject('invalid-registration', message, [{ path, message }]);

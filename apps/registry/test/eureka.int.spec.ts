@@ -21,11 +21,11 @@ import { GreeterModule } from './greeter.ts';
 const getSecret = (app: string) => `the secret of ${app}`;
 const toBasic = (app: string, secret = getSecret(app)) =>
   `Basic ${Buffer.from(`${app}:${secret}`).toString('base64')}`;
-/** Differs in the lowest bit, which the padding of these credentials leaves without meaning. */
+/** Differs only in the lowest bit, which is unused because of the base64 padding of these credentials. */
 const nextLetter = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
 const operator = { caller: { memberId: 'the operator', roles: ['operator'] } };
-/** What is registered from here. */
-const everyRoute = {
+/** The routes of each registered app. */
+const routesByApp = {
   hello: ['GET /v1/hello', 'GET /v1/hello/{name}', 'GET /v1/hi'],
   bye: ['GET /v1/bye'],
   delta: [],
@@ -64,7 +64,7 @@ describe('the Eureka API', () => {
       },
       { fastify: httpOptions, configure },
     );
-    for (const [app, routes] of Object.entries(everyRoute)) await grant(app, { routes });
+    for (const [app, routes] of Object.entries(routesByApp)) await grant(app, { routes });
     greeter = await start(GreeterModule, {
       environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '5' },
     });
@@ -85,14 +85,14 @@ describe('the Eureka API', () => {
     await registry?.stop();
   });
 
-  /** Lets an app register, as an operator does. */
+  /** Creates a registration, as an operator. */
   const grant = (app: string, changes: { secret?: string; routes?: string[]; networks?: string[] } = {}) => {
     const { secret = getSecret(app), routes = [], networks = ['127.0.0.0/8'] } = changes;
     const secretHash = createHash('sha256').update(secret).digest('hex');
     return registry.ask(SetRegistration, { app, secretHash, routes, networks }, operator);
   };
 
-  /** With the credential of the app that the path names. */
+  /** Sends a request, by default with the credential of the app in the path. */
   async function eureka(method: string, path: string, options: Options = {}) {
     const own = toBasic((path.split(/[/?]/)[2] ?? '').toLowerCase());
     const { authorization = own, accept = 'application/json', body, url = registry.url } = options;
@@ -107,7 +107,7 @@ describe('the Eureka API', () => {
       ...(body !== undefined && { body: isText ? body : JSON.stringify(body) }),
     });
     const text = await response.text();
-    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what came over the wire
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- untyped response
     const json: any = text.startsWith('{') ? JSON.parse(text) : undefined;
     return { status: response.status, text, json };
   }
@@ -136,8 +136,8 @@ describe('the Eureka API', () => {
   const register = (changes?: Record<string, unknown>, options?: Options) =>
     eureka('POST', '/apps/HELLO', { body: registration(changes), ...options });
 
-  /** A stock client, as its documentation has it. */
-  function stockClient(): EurekaClient {
+  /** A standard Eureka client, configured as documented. */
+  function startClient(): EurekaClient {
     const address = new URL(registry.url);
     const quiet = { debug() {}, info() {}, warn() {}, error() {}, level() {} };
     const client = new EurekaClient({
@@ -158,9 +158,9 @@ describe('the Eureka API', () => {
     return client;
   }
 
-  describe('serves a stock client', () => {
-    it('that registers, renews, fetches and cancels', async () => {
-      const client = stockClient();
+  describe('with a standard client', () => {
+    it('registers, renews, fetches and cancels', async () => {
+      const client = startClient();
       await new Promise<void>((resolve, reject) => {
         client.start((error?: Error) => (error ? reject(error) : resolve()));
       });
@@ -170,13 +170,13 @@ describe('the Eureka API', () => {
           ...{ upstream: 'http', url: 'http://127.0.0.1:8080' },
         },
       ]);
-      // All our own instances are there, too.
+      // Instances of the store's services are listed too.
       expect(client.getInstancesByAppId('GREETER')).toMatchObject([
         { app: 'GREETER', status: 'UP', port: { $: Number(new URL(greeter.url).port) } },
       ]);
       expect(client.getInstancesByVipAddress('hello')).toHaveLength(1);
 
-      // Four of its intervals, with nothing but renewals.
+      // Four intervals, with renewals only.
       await Promise.all([once(client as never, 'heartbeat'), sleep(4 * renewal)]);
       expect(await hellos()).toHaveLength(1);
 
@@ -185,8 +185,8 @@ describe('the Eureka API', () => {
       expect(await hellos()).toEqual([]);
     });
 
-    it('again after it was forgotten', async () => {
-      const client = stockClient();
+    it('registers it again after its instance was removed', async () => {
+      const client = startClient();
       await new Promise<void>((resolve) => client.start(() => resolve()));
       await eureka('DELETE', '/apps/HELLO/hello-1');
       expect(await hellos()).toEqual([]);
@@ -194,7 +194,7 @@ describe('the Eureka API', () => {
     });
   });
 
-  describe('accepts no registration', () => {
+  describe('rejects requests', () => {
     const changes = [
       ['PUT', '/apps/HELLO/hello-1'],
       ['PUT', '/apps/HELLO/hello-1?status=DOWN'],
@@ -208,11 +208,11 @@ describe('the Eureka API', () => {
       ['without a credential', '', 401],
       ['with another secret', toBasic('hello', 'wrong'), 401],
       ['with no secret', toBasic('hello', ''), 401],
-      ['of an app that is not known', toBasic('nobody', ''), 401],
-      ['in base64 with other last bits', toBasic('hello').replace(/.(?==*$)/, nextLetter), 401],
-      ['in base64 with a character of no alphabet', toBasic('hello').replace('Basic a', 'Basic *a'), 401],
+      ['of an unknown app', toBasic('unknown', ''), 401],
+      ['in base64 with different unused bits', toBasic('hello').replace(/.(?==*$)/, nextLetter), 401],
+      ['in base64 with an invalid character', toBasic('hello').replace('Basic a', 'Basic *a'), 401],
       ['with the secret as the name', toBasic(getSecret('hello'), ''), 401],
-      ['with something else', `Bearer ${getSecret('hello')}`, 401],
+      ['with another scheme', `Bearer ${getSecret('hello')}`, 401],
       ['with the credential of another app', toBasic('bye'), 403],
     ])('%s', async (_, authorization, status) => {
       await register({ leaseInfo: undefined });
@@ -224,32 +224,32 @@ describe('the Eureka API', () => {
       expect(await hellos()).toMatchObject([{ instance: 'eureka:HELLO:hello-1', state: 'up' }]);
     });
 
-    it('of another app beneath the address of its own', async () => {
+    it('that register another app than the path names', async () => {
       const body = registration({ app: 'HELLO' });
       expect((await eureka('POST', '/apps/BYE', { body })).status).toBe(400);
       expect(await hellos()).toEqual([]);
     });
   });
 
-  describe('permits no address', () => {
+  describe('rejects an address', () => {
     const at = (address: string, port = 8080) => ({
       ...{ hostName: address, ipAddr: undefined },
       port: { $: port, '@enabled': 'true' },
     });
     it.each([
-      ['of another network', at('10.0.0.1'), 'in none of the permitted networks'],
+      ['outside of the networks', at('10.0.0.1'), 'in none of the permitted networks'],
       ['of a metadata service', at('169.254.169.254'), 'never permitted (linkLocal)'],
       ['that is unspecified', at('0.0.0.0'), 'never permitted (unspecified)'],
-      ['that means all', at('0'), 'never permitted (unspecified)'],
-      ['of IPv6 that the networks do not name', at('::1'), 'in none of the permitted networks'],
-      ['of the broker or of itself', at('127.0.0.1', 6543), 'belongs to the store itself'],
-      ['of the store in another spelling', at('0x7f000002', 6543), 'belongs to the store itself'],
+      ['that is unspecified in another notation', at('0'), 'never permitted (unspecified)'],
+      ['in IPv6 outside of the networks', at('::1'), 'in none of the permitted networks'],
+      ['of the store', at('127.0.0.1', 6543), 'belongs to the store itself'],
+      ['of the store in another notation', at('0x7f000002', 6543), 'belongs to the store itself'],
       ['of the store in IPv6', at('::ffff:7f00:1', 6543), 'belongs to the store itself'],
-    ])('%s', async (_, changes, why) => {
+    ])('%s', async (_, changes, reason) => {
       const answer = await register(changes);
-      expect({ status: answer.status, why: answer.json?.message }).toEqual({
+      expect({ status: answer.status, reason: answer.json?.message }).toEqual({
         status: 403,
-        why: expect.stringContaining(why),
+        reason: expect.stringContaining(reason),
       });
       expect(await hellos()).toEqual([]);
     });
@@ -266,7 +266,7 @@ describe('the Eureka API', () => {
       }
     });
 
-    it('without networks that name loopback', async () => {
+    it('in a loopback network that is not listed explicitly', async () => {
       await grant('open', { networks: ['0.0.0.0/0', '::/0'] });
       for (const address of ['127.0.0.1', '::1', 'localhost', '::ffff:7f00:1', '2130706433']) {
         const body = registration({ app: 'OPEN', metadata: {}, ...at(address) });
@@ -279,52 +279,52 @@ describe('the Eureka API', () => {
       await registry.ask(RemoveRegistration, { app: 'open' }, operator);
     });
 
-    it('whose name cannot be resolved', async () => {
+    it('if its name cannot be resolved', async () => {
       expect(await register(at('nowhere.invalid'))).toMatchObject({ status: 400 });
     });
   });
 
   describe('a registration', () => {
-    it('is shown without its secret', async () => {
+    it('is listed without its secret', async () => {
       const { items } = await registry.ask(ListRegistrations, {}, operator);
       expect(items.map(({ app }) => app)).toEqual(['bye', 'delta', 'flood', 'hello']);
       expect(items[3]).toEqual({
-        ...{ app: 'hello', routes: everyRoute.hello, networks: ['127.0.0.0/8'] },
+        ...{ app: 'hello', routes: routesByApp.hello, networks: ['127.0.0.0/8'] },
         ...{ changedBy: 'the operator', changedAt: expect.stringMatching(/Z$/) },
       });
       expect(JSON.stringify(await registry.query('SELECT * FROM registration'))).not.toContain('the secret');
     });
 
     it.each([
-      ['a route of ours', ['GET /v1/greetings/{who}'], 'route-taken', 'greeter has'],
-      ['a corner of a route of ours', ['GET /v1/greetings/me'], 'route-taken', 'greeter has'],
-      ['a route of an operator', ['GET /v1/ops/instances'], 'route-taken', 'registry has'],
-      ['the pages of ours', ['GET /greetings/all'], 'route-taken', '* /greetings/*'],
-      ['all that lies beneath one segment', ['POST /{a}/{b}'], 'route-taken', '* /greetings/*'],
-      ['a route of another app', ['GET /v1/hello/kim'], 'route-taken', 'hello has'],
-      ['what the gateway answers', ['GET /metrics'], 'invalid-registration', 'not for services'],
-      ['the keys', ['GET /.well-known/jwks.json'], 'invalid-registration', 'not for services'],
-      ['no route', ['hello'], 'invalid-registration', 'not a route'],
-    ])('cannot hold %s', async (_, routes, code, why) => {
-      await expect(grant('thief', { routes })).rejects.toMatchObject({
+      ['a route of the store', ['GET /v1/greetings/{who}'], 'route-taken', 'announced by greeter'],
+      ['part of a route of the store', ['GET /v1/greetings/me'], 'route-taken', 'announced by greeter'],
+      ['a route for operators', ['GET /v1/ops/instances'], 'route-taken', 'announced by registry'],
+      ['pages of the store', ['GET /greetings/all'], 'route-taken', '* /greetings/*'],
+      ['every path with two segments', ['POST /{a}/{b}'], 'route-taken', '* /greetings/*'],
+      ['a route of another app', ['GET /v1/hello/kim'], 'route-taken', 'of hello'],
+      ['a route of the gateway', ['GET /metrics'], 'invalid-registration', 'is reserved'],
+      ['the path of the keys', ['GET /.well-known/jwks.json'], 'invalid-registration', 'is reserved'],
+      ['an invalid route', ['hello'], 'invalid-registration', '"hello" is invalid'],
+    ])('cannot contain %s', async (_, routes, code, reason) => {
+      await expect(grant('other', { routes })).rejects.toMatchObject({
         code,
-        message: expect.stringContaining(why),
+        message: expect.stringContaining(reason),
       });
     });
 
-    it('is for no service of ours, and for networks only', async () => {
+    it('is rejected for a service of the store, and with invalid networks', async () => {
       await expect(grant('greeter')).rejects.toMatchObject({ code: 'app-taken' });
-      await expect(grant('thief', { networks: ['all'] })).rejects.toMatchObject({
+      await expect(grant('other', { networks: ['all'] })).rejects.toMatchObject({
         code: 'invalid-registration',
       });
-      await expect(registry.ask(RemoveRegistration, { app: 'thief' }, operator)).rejects.toMatchObject({
+      await expect(registry.ask(RemoveRegistration, { app: 'other' }, operator)).rejects.toMatchObject({
         code: 'unknown-app',
       });
     });
 
-    it('holds its routes while its app is away', async () => {
+    it('keeps its routes while its app has no instances', async () => {
       expect(await hellos()).toEqual([]);
-      await expect(grant('thief', { routes: ['GET /v1/hello'] })).rejects.toMatchObject({
+      await expect(grant('other', { routes: ['GET /v1/hello'] })).rejects.toMatchObject({
         code: 'route-taken',
       });
       const body = registration({ app: 'BYE' });
@@ -335,29 +335,29 @@ describe('the Eureka API', () => {
       });
     });
 
-    it('that changes makes instances leave that it does not permit any more', async () => {
+    it('removes instances that it no longer permits after a change', async () => {
       await register();
       await grant('hello', { routes: ['GET /v1/hello'] });
       await eventually(async () => (await hellos()).length === 0);
       expect((await register()).status).toBe(403);
-      await grant('hello', { routes: everyRoute.hello });
+      await grant('hello', { routes: routesByApp.hello });
       await register();
-      await grant('hello', { routes: everyRoute.hello, networks: ['10.0.0.0/8'] });
+      await grant('hello', { routes: routesByApp.hello, networks: ['10.0.0.0/8'] });
       await eventually(async () => (await hellos()).length === 0);
-      await grant('hello', { routes: everyRoute.hello });
+      await grant('hello', { routes: routesByApp.hello });
       await register();
-      await grant('hello', { routes: everyRoute.hello, secret: 'another' });
+      await grant('hello', { routes: routesByApp.hello, secret: 'another' });
       expect(await hellos()).toHaveLength(1);
       expect((await eureka('PUT', '/apps/HELLO/hello-1')).status).toBe(401);
-      await grant('hello', { routes: everyRoute.hello });
+      await grant('hello', { routes: routesByApp.hello });
     });
 
-    it('is read by the replicas at once, and known while the database is away', async () => {
+    it('is read by the replicas at once, and used while the database is unavailable', async () => {
       const replica = await replicate();
       await register({}, { url: replica.url });
       await registry.ask(RemoveRegistration, { app: 'hello' }, operator);
       expect((await register({}, { url: replica.url })).status).toBe(401);
-      await grant('hello', { routes: everyRoute.hello });
+      await grant('hello', { routes: routesByApp.hello });
       expect((await register({}, { url: replica.url })).status).toBe(204);
       await registry.query('ALTER TABLE registration RENAME TO elsewhere');
       try {
@@ -369,27 +369,27 @@ describe('the Eureka API', () => {
     });
   });
 
-  describe('says what is wrong with', () => {
+  describe('reports the error of a registration with', () => {
     it.each([
-      ['a route', { metadata: { routes: 'hello', access: 'public' } }, 400, '"hello" is not a route'],
-      ['routes that nobody may use', { metadata: { routes: 'GET /v1/hello' } }, 400, 'metadata.access'],
-      ['a port', { port: { $: 70_000, '@enabled': 'true' } }, 400, 'instance.port: is not a port'],
-      ['no port at all', { port: { $: 1, '@enabled': 'false' } }, 400, 'neither port nor securePort'],
-      ['an address', { ipAddr: '127.0.0.1/admin?' }, 400, 'not the name or address of a host'],
-      ['an address with a login', { hostName: 'a@b' }, 400, 'not the name or address of a host'],
-      ['a name', { app: 'HELLO WORLD' }, 400, 'instance.app'],
-      ['another name than the address has', { app: 'BYE' }, 400, 'instance.app: is BYE'],
-      ['a status', { status: 'FINE' }, 400, 'instance.status'],
-    ])('%s', async (_, changes, status, why) => {
+      ['an invalid route', { metadata: { routes: 'hello', access: 'public' } }, 400, '"hello" is invalid'],
+      ['routes without an access policy', { metadata: { routes: 'GET /v1/hello' } }, 400, 'metadata.access'],
+      ['an invalid port', { port: { $: 70_000, '@enabled': 'true' } }, 400, 'instance.port: must be a port'],
+      ['no port', { port: { $: 1, '@enabled': 'false' } }, 400, 'neither port nor securePort'],
+      ['an invalid address', { ipAddr: '127.0.0.1/admin?' }, 400, 'must be a host name or an IP address'],
+      ['an address with a login', { hostName: 'a@b' }, 400, 'must be a host name or an IP address'],
+      ['an invalid name', { app: 'HELLO WORLD' }, 400, 'instance.app'],
+      ['another name than the URL', { app: 'BYE' }, 400, 'instance.app: is BYE'],
+      ['an invalid status', { status: 'FINE' }, 400, 'instance.status'],
+    ])('%s', async (_, changes, status, reason) => {
       const answer = await register(changes);
-      expect({ status: answer.status, why: answer.json?.message }).toEqual({
+      expect({ status: answer.status, reason: answer.json?.message }).toEqual({
         status,
-        why: expect.stringContaining(why),
+        reason: expect.stringContaining(reason),
       });
       expect(await hellos()).toEqual([]);
     });
 
-    it('something that is no registration', async () => {
+    it('a body that is not a registration', async () => {
       const empty = await fetch(`${registry.url}/eureka/apps/HELLO`, {
         method: 'POST',
         headers: { authorization: toBasic('hello'), 'content-type': 'application/json' },
@@ -401,12 +401,12 @@ describe('the Eureka API', () => {
       }
     });
 
-    it('what it does not know', async () => {
+    it('an unknown app or instance', async () => {
       for (const [method, path] of [
         ['PUT', '/apps/HELLO/hello-9'],
         ['DELETE', '/apps/HELLO/hello-9'],
         ['PUT', '/apps/HELLO/hello-9/status?value=UP'],
-        ['GET', '/apps/NOBODY'],
+        ['GET', '/apps/UNKNOWN'],
         ['GET', '/apps/HELLO/hello-9'],
         ['GET', '/instances/hello-9'],
       ] as const) {
@@ -419,7 +419,7 @@ describe('the Eureka API', () => {
     });
   });
 
-  describe('limits what one credential has announced:', () => {
+  describe('limits per credential:', () => {
     const flood = (changes: Record<string, unknown> = {}) =>
       eureka('POST', '/apps/FLOOD', {
         body: registration({ app: 'FLOOD', metadata: { access: 'public' }, ...changes }),
@@ -430,14 +430,14 @@ describe('the Eureka API', () => {
         [...Map.groupBy(answers, ({ status }) => status)].map(([status, some]) => [status, some.length]),
       );
 
-    it('so many instances, however many register at once', async () => {
+    it('the number of instances, also with concurrent registrations', async () => {
       const all = await Promise.all(
         Array.from({ length: 40 }, (_, n) => flood({ instanceId: `f${n}`, leaseInfo: undefined })),
       );
       expect(countStatuses(all)).toEqual({ 204: mostInstances, 409: 40 - mostInstances });
       const present = await floods();
       expect(present).toHaveLength(mostInstances);
-      // Those that are there go on, and another app has its own places.
+      // Registered instances may register again, and another app has its own limit.
       const instanceId = present[0]!.instance.split(':')[2]!;
       expect((await flood({ instanceId, leaseInfo: undefined })).status).toBe(204);
       expect((await register()).status).toBe(204);
@@ -445,17 +445,17 @@ describe('the Eureka API', () => {
       expect((await flood({ instanceId: 'next', leaseInfo: undefined })).status).toBe(204);
     });
 
-    it('what a registration holds, and how long it lasts', async () => {
+    it('the size and the lease of a registration', async () => {
       const long = Object.fromEntries(Array.from({ length: 3 }, (_, n) => [`k${n}`, 'x'.repeat(1_900)]));
-      for (const [changes, why] of [
-        [{ metadata: long }, '4096 characters at most'],
+      for (const [changes, reason] of [
+        [{ metadata: long }, 'at most 4096 characters'],
         [{ metadata: { note: 'x'.repeat(2_001) } }, 'metadata'],
         [{ homePageUrl: `http://x/${'x'.repeat(500)}` }, 'homePageUrl'],
         [{ leaseInfo: { renewalIntervalInSecs: 3_600, durationInSecs: 3_600 } }, 'renewalIntervalInSecs'],
       ] as const) {
         const { status, json } = await flood(changes);
         expect({ status, message: json?.message }).toEqual({
-          ...{ status: 400, message: expect.stringContaining(why) },
+          ...{ status: 400, message: expect.stringContaining(reason) },
         });
       }
       await flood({ leaseInfo: { renewalIntervalInSecs: 1, durationInSecs: 3_600 } });
@@ -465,7 +465,7 @@ describe('the Eureka API', () => {
       expect(leaseInfo).toMatchObject({ durationInSecs: 300 });
     });
 
-    it('texts that address, log and terminal can take', async () => {
+    it('texts to characters that are safe in URLs, logs and terminals', async () => {
       for (const changes of [
         ...['a\u001b[31mb', 'a\0b', 'a\u202eb', '..', 'a/b', 'a b', 'a'.repeat(201)].map((instanceId) => ({
           instanceId,
@@ -485,7 +485,7 @@ describe('the Eureka API', () => {
       expect((await flood({ instanceId, metadata })).status).toBe(204);
     });
 
-    it('so many versions in the history, those that were spoken last', async () => {
+    it('the versions in the history to the latest ones', async () => {
       for (let n = 0; n < 25; n += 1) await flood({ metadata: { access: 'public', version: `v${n}` } });
       const versions = await eventually(async () => {
         const { versions } = (await (await fetch(`${registry.url}/contracts/flood`)).json()) as {
@@ -497,13 +497,13 @@ describe('the Eureka API', () => {
       expect(versions.map(({ version }) => version)).not.toContain('v3');
     });
 
-    it('one answer to many roll calls, and nothing of it to services that do not route', async () => {
+    it('responses to roll calls, which only routing services keep', async () => {
       await flood({ leaseInfo: { renewalIntervalInSecs: 30, durationInSecs: 90 } });
       const connection = await new BrokerConnection().open(registry.broker.url, 'listens');
       const publisher = new Publisher(connection);
       await publisher.open();
       let announcements = 0;
-      const heard = { none: [] as object[], routes: [] as object[] };
+      const received = { none: [] as object[], routes: [] as object[] };
       const all = (['none', 'routes'] as const).map(
         (kept) =>
           new Instances(
@@ -511,13 +511,13 @@ describe('the Eureka API', () => {
             publisher,
             'test',
             ({ upstream, ...one }) => {
-              if (upstream) heard[kept].push(one);
+              if (upstream) received[kept].push(one);
             },
             kept,
           ),
       );
       const listener = new Listener(connection, ({ data }) => {
-        // The tests before left other instances, which are announced too.
+        // Instances of earlier tests are announced too.
         if ((data as { instance?: string }).instance === 'eureka:FLOOD:hello-1') announcements += 1;
       });
       await Promise.all([listener.open('instances.announced'), ...all.map((one) => one.open())]);
@@ -528,17 +528,17 @@ describe('the Eureka API', () => {
       const again = setInterval(() => void registry.announce(RollCall({})), 20);
       await sleep(1);
       clearInterval(again);
-      const [heardOf, elapsed] = [announcements - before, performance.now() - since];
+      const [count, elapsed] = [announcements - before, performance.now() - since];
       await Promise.all([listener.close(), ...all.map((one) => one.close())]);
       await connection.close();
-      // Two a second, in a time that is longer on a busy machine.
-      expect(heardOf).toBeLessThanOrEqual(Math.floor(elapsed / 500) + 1);
-      expect(heard.none).toEqual([]);
-      expect(heard.routes.length).toBeGreaterThan(0);
-      for (const one of heard.routes) expect(one).not.toHaveProperty('registration');
+      // Two per second. On a busy machine the measured time is longer.
+      expect(count).toBeLessThanOrEqual(Math.floor(elapsed / 500) + 1);
+      expect(received.none).toEqual([]);
+      expect(received.routes.length).toBeGreaterThan(0);
+      for (const one of received.routes) expect(one).not.toHaveProperty('registration');
     });
 
-    it('so many changes in a minute', async () => {
+    it('the number of changes per minute', async () => {
       await flood({ leaseInfo: undefined });
       jest.replaceProperty(registry.get(RegistrySettings), 'changesPerApp', 5);
       const answers = await Promise.all(Array.from({ length: 20 }, () => flood({ leaseInfo: undefined })));
@@ -550,7 +550,7 @@ describe('the Eureka API', () => {
         ['PUT', '?status=DOWN'],
       ] as const)
         expect((await eureka(method, `/apps/FLOOD/hello-1${path}`)).status).toBe(429);
-      // It stays while it renews, it may leave, and other apps go on.
+      // Renewal, cancellation and other apps are not limited.
       expect((await eureka('PUT', '/apps/FLOOD/hello-1')).status).toBe(200);
       expect((await register()).status).toBe(204);
       expect((await eureka('DELETE', '/apps/FLOOD/hello-1')).status).toBe(200);
@@ -558,25 +558,25 @@ describe('the Eureka API', () => {
     });
   });
 
-  it('guards the routes of a service of ours that is away', async () => {
+  it('protects the routes of a service of the store that has no instances', async () => {
     await greeter.stop();
     await registry.restart();
-    const taken = { metadata: { routes: 'GET /v1/greetings/{who}', access: 'public' } };
-    expect((await register(taken)).status).toBe(409);
+    const claim = { metadata: { routes: 'GET /v1/greetings/{who}', access: 'public' } };
+    expect((await register(claim)).status).toBe(409);
     greeter = await start(GreeterModule, {
       environment: { RABBITMQ_URL: registry.broker.url, LOG_LEVEL: 'error', ANNOUNCE_EVERY: '5' },
     });
   });
 
-  it('takes no offence at a type of nothing', async () => {
+  it('accepts an empty body with a content type', async () => {
     await register();
     const headers = { authorization: toBasic('hello'), 'content-type': 'application/json' };
     const renewed = await fetch(`${registry.url}/eureka/apps/HELLO/hello-1`, { method: 'PUT', headers });
     expect(renewed.status).toBe(200);
   });
 
-  it('does not let instances of ours be cancelled', async () => {
-    const [ours] = (await instances()).filter(({ service }) => service === 'greeter');
+  it('rejects changes to instances of the store', async () => {
+    const [own] = (await instances()).filter(({ service }) => service === 'greeter');
     for (const [authorization, status] of [
       [toBasic('hello'), 403],
       [toBasic('greeter'), 401],
@@ -585,24 +585,24 @@ describe('the Eureka API', () => {
         ['DELETE', ''],
         ['PUT', '/status?value=DOWN'],
       ] as const) {
-        const path = `/apps/GREETER/${ours!.instance}${end}`;
+        const path = `/apps/GREETER/${own!.instance}${end}`;
         expect((await eureka(method, path, { authorization })).status).toBe(status);
       }
     }
   });
 
-  it('drops an instance after three renewals that did not come', async () => {
+  it('drops an instance after three missed renewals', async () => {
     await register();
     const since = performance.now();
     await eventually(async () => (await hellos()).length === 0);
     expect(performance.now() - since).toBeGreaterThan(3.1 * renewal * 1_000);
   });
 
-  it('does not take what replicas say of an instance for a sign of its life', async () => {
+  it('does not count announcements by replicas as renewals', async () => {
     await replicate();
     await register();
     const since = performance.now();
-    // Every listener that comes calls the roll, and both replicas answer for the instance.
+    // Each new listener sends a roll call, and both replicas answer for the instance.
     const calls = setInterval(() => void registry.announce(RollCall({})), 100);
     await eventually(async () => (await hellos()).length === 0).finally(() => clearInterval(calls));
     expect(performance.now() - since).toBeLessThan(6 * renewal * 1_000);
@@ -612,39 +612,39 @@ describe('the Eureka API', () => {
     const replica = await replicate();
     await register();
     await eventually(async () => (await hellos(replica.url)).length === 1);
-    // Renewed at one, alive at both.
+    // Renewed at one replica, alive at both.
     for (let n = 0; n < 5; n += 1) {
       await sleep(renewal);
       expect((await eureka('PUT', '/apps/HELLO/hello-1', { url: replica.url })).status).toBe(200);
       expect(await hellos()).toHaveLength(1);
     }
     const renewals = setInterval(() => void eureka('PUT', '/apps/HELLO/hello-1'), (renewal * 1_000) / 2);
-    const newcomer = await replicate().finally(() => clearInterval(renewals));
-    await eventually(async () => (await hellos(newcomer.url)).length === 1);
-    expect((await eureka('DELETE', '/apps/HELLO/hello-1', { url: newcomer.url })).status).toBe(200);
+    const newReplica = await replicate().finally(() => clearInterval(renewals));
+    await eventually(async () => (await hellos(newReplica.url)).length === 1);
+    expect((await eureka('DELETE', '/apps/HELLO/hello-1', { url: newReplica.url })).status).toBe(200);
     await eventually(async () => (await hellos()).length === 0 && (await hellos(replica.url)).length === 0);
   });
 
-  it('takes an instance out of service, and lets it in again', async () => {
+  it('takes an instance out of service, and back into service', async () => {
     await register();
     const status = async () => (await eureka('GET', '/apps/HELLO/hello-1')).json.instance.status;
     expect((await eureka('PUT', '/apps/HELLO/hello-1/status?value=OUT_OF_SERVICE')).status).toBe(200);
     expect(await status()).toBe('OUT_OF_SERVICE');
     expect(await hellos()).toMatchObject([{ state: 'out' }]);
-    // What an operator decided outlives renewals and another registration.
+    // The status set by an operator survives renewals and another registration.
     expect((await eureka('PUT', '/apps/HELLO/hello-1?status=UP')).status).toBe(200);
     expect((await register()).status).toBe(204);
     expect(await status()).toBe('OUT_OF_SERVICE');
     expect((await eureka('DELETE', '/apps/HELLO/hello-1/status')).status).toBe(200);
     expect(await hellos()).toMatchObject([{ state: 'up' }]);
-    // What the instance says of itself counts otherwise.
+    // Without it, the status of the instance applies.
     await eureka('PUT', '/apps/HELLO/hello-1?status=DOWN');
     expect(await status()).toBe('DOWN');
     expect(await hellos()).toMatchObject([{ state: 'out' }]);
     expect((await eureka('PUT', '/apps/HELLO/hello-1/status?value=SOMEHOW')).status).toBe(400);
   });
 
-  it('changes what an instance says of itself, and where its requests go', async () => {
+  it('changes the metadata and routes of an instance', async () => {
     await register();
     const path = '/apps/HELLO/hello-1/metadata';
     expect((await eureka('PUT', `${path}?weight=3&routes=${encodeURIComponent('GET /v1/hi')}`)).status).toBe(
@@ -667,7 +667,7 @@ describe('the Eureka API', () => {
     expect((await eureka('GET', '/apps/HELLO/hello-1')).json.instance.metadata).toEqual(metadata);
   });
 
-  it('answers by application, instance and address', async () => {
+  it('finds instances by application, id and VIP address', async () => {
     await register({ secureVipAddress: 'hello-safe' });
     const { applications } = (await eureka('GET', '/apps')).json;
     expect(applications.application.map(({ name }: { name: string }) => name)).toEqual([
@@ -685,10 +685,10 @@ describe('the Eureka API', () => {
     for (const path of ['/vips/hello', '/svips/hello-safe']) {
       expect((await eureka('GET', path)).json.applications.application).toMatchObject([{ name: 'HELLO' }]);
     }
-    expect((await eureka('GET', '/vips/nobody')).json.applications.application).toEqual([]);
+    expect((await eureka('GET', '/vips/unknown')).json.applications.application).toEqual([]);
   });
 
-  it('tells what changed of late', async () => {
+  it('lists recent changes', async () => {
     const changes = async () => {
       const { applications } = (await eureka('GET', '/apps/delta')).json;
       expect(applications.apps__hashcode).toBe(
@@ -706,7 +706,7 @@ describe('the Eureka API', () => {
     expect(await changes()).toEqual(['ADDED', 'MODIFIED', 'DELETED']);
   });
 
-  it('reads text in UTF-8, and no other', async () => {
+  it('accepts only UTF-8', async () => {
     const send = (body: Buffer, type: string) =>
       fetch(`${registry.url}/eureka/apps/HELLO`, {
         method: 'POST',
@@ -733,7 +733,7 @@ describe('the Eureka API', () => {
     ).toBe(400);
   });
 
-  it('speaks XML with those who do', async () => {
+  it('supports XML', async () => {
     const body = `<?xml version="1.0"?><instance><instanceId>hello-x</instanceId><hostName>localhost</hostName>
       <app>HELLO</app><ipAddr>127.0.0.1</ipAddr><status>UP</status><port enabled="true">8081</port>
       <securePort enabled="false">443</securePort>
@@ -742,7 +742,7 @@ describe('the Eureka API', () => {
       <metadata><routes>GET /v1/hello</routes><access>public</access><note>a &lt; b &amp; c</note></metadata></instance>`;
     expect(await eureka('POST', '/apps/HELLO', { body })).toMatchObject({ status: 204 });
     expect(await hellos()).toMatchObject([{ url: 'http://127.0.0.1:8081' }]);
-    // Who does not say what it accepts gets XML, as from Eureka itself.
+    // XML is the default without an Accept header, as in Eureka.
     for (const accept of ['', 'application/xml']) {
       const { text } = await eureka('GET', '/apps/HELLO', { accept });
       expect(text).toContain('<name>HELLO</name>');

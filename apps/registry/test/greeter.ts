@@ -4,7 +4,7 @@ import { Service } from '@jogakbo/service';
 import { Controller } from '@nestjs/common';
 import { z } from 'zod';
 
-/** A service of ours, for the registry to hear. */
+/** A service of the store for tests of the registry. */
 export const greeter = service('greeter', 'Greets.');
 
 export const Greet = greeter.query('greet', {

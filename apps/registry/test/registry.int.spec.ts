@@ -26,7 +26,7 @@ const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
 describe('registry', () => {
   let registry: ServiceUnderTest;
   let greeter: RunningService;
-  const mortals: ChildProcess[] = [];
+  const killables: ChildProcess[] = [];
 
   const runGreeter = ({
     version,
@@ -41,17 +41,17 @@ describe('registry', () => {
       ...(version && { version }),
     });
 
-  /** An instance that can be killed without a word. */
-  async function runMortal(): Promise<ChildProcess> {
+  /** Starts an instance that can be killed without a shutdown. */
+  async function startKillable(): Promise<ChildProcess> {
     const child = fork(join(import.meta.dirname, 'mortal.ts'), [registry.broker.url, String(interval)], {
       execArgv: ['--experimental-transform-types', '--disable-warning=ExperimentalWarning'],
     });
-    mortals.push(child);
+    killables.push(child);
     await once(child, 'message');
     return child;
   }
 
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- what came over the wire
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- untyped response
   async function get(path: string, url = registry.url): Promise<{ status: number; body: any }> {
     const response = await fetch(url + path);
     return { status: response.status, body: await response.json() };
@@ -67,16 +67,16 @@ describe('registry', () => {
       { fastify: httpOptions, configure },
     );
     greeter = await runGreeter();
-    // Its load comes with its first beat.
+    // Its load is in its first heartbeat.
     await eventually(async () => (await seen('greeter'))[0]?.load !== undefined);
   });
   afterAll(async () => {
-    for (const child of mortals) child.kill('SIGKILL');
+    for (const child of killables) child.kill('SIGKILL');
     await greeter?.stop();
     await registry?.stop();
   });
 
-  it('knows who is there, itself included', async () => {
+  it('lists live instances, including its own', async () => {
     expect(await seen('greeter')).toEqual([
       {
         service: 'greeter',
@@ -87,50 +87,50 @@ describe('registry', () => {
         state: 'up',
         startedAt: expect.stringMatching(/Z$/),
         contractHash: expect.stringMatching(/^[0-9a-f]{64}$/),
-        // Not before the first beat.
+        // Only after the first heartbeat.
         ...((await seen('greeter'))[0]!.load !== undefined && { load: expect.any(Number) }),
       },
     ]);
     expect(await seen('registry')).toHaveLength(1);
   });
 
-  it('hears how busy they are', async () => {
+  it('receives the load of instances', async () => {
     const load = await eventually(async () => (await seen('greeter'))[0]!.load);
     expect(load).toBeGreaterThanOrEqual(0);
     expect(load).toBeLessThanOrEqual(1);
   });
 
-  it('tells operators over the bus, too', async () => {
+  it('answers operators over the bus', async () => {
     const { items } = await registry.ask(ListInstances, { service: 'greeter' });
     expect(items.map(({ url }) => url)).toEqual([greeter.url]);
     expect((await registry.ask(ListInstances, {})).items).toHaveLength(2);
   });
 
-  it('drops one that was killed after three beats', async () => {
-    const mortal = await runMortal();
-    await eventually(async () => (await seen('mortal')).length === 1);
+  it('drops a killed instance after three missed heartbeats', async () => {
+    const killable = await startKillable();
+    await eventually(async () => (await seen('killable')).length === 1);
     await new Promise((resolve) => setTimeout(resolve, 4 * interval * 1_000));
-    expect(await seen('mortal')).toHaveLength(1);
-    mortal.kill('SIGKILL');
+    expect(await seen('killable')).toHaveLength(1);
+    killable.kill('SIGKILL');
     const killedAt = performance.now();
-    await eventually(async () => (await seen('mortal')).length === 0);
+    await eventually(async () => (await seen('killable')).length === 0);
     const took = performance.now() - killedAt;
     expect(took).toBeGreaterThan(1.8 * interval * 1_000);
     expect(took).toBeLessThan(3 * interval * 1_000 + 400);
   });
 
-  it('drops one that drains at once', async () => {
+  it('drops a draining instance at once', async () => {
     const slow = 2;
     const second = await runGreeter({ interval: slow });
     await eventually(async () => (await seen('greeter')).length === 2);
-    const toldAt = performance.now();
+    const stoppedAt = performance.now();
     const stopping = second.stop();
     await eventually(async () => (await seen('greeter')).length === 1);
-    expect(performance.now() - toldAt).toBeLessThan(slow * 1_000);
+    expect(performance.now() - stoppedAt).toBeLessThan(slow * 1_000);
     await stopping;
   });
 
-  it('streams who came, changed and went', async () => {
+  it('streams new, changed and removed instances', async () => {
     const abort = new AbortController();
     const response = await fetch(`${registry.url}/instances/stream`, { signal: abort.signal });
     expect(response.headers.get('content-type')).toBe('text/event-stream');
@@ -147,33 +147,33 @@ describe('registry', () => {
           const [kind, data] = event.split('\n') as [string, string];
           return { kind: kind.slice(7), data: JSON.parse(data.slice(6)) };
         })
-        // On a busy machine the others may seem to be away for a moment.
-        .filter(({ kind, data }) => kind === 'snapshot' || ['mortal', 'moving'].includes(data.service));
+        // On a busy machine the other instances may expire for a moment.
+        .filter(({ kind, data }) => kind === 'snapshot' || ['killable', 'moving'].includes(data.service));
     await eventually(() => events().length === 1);
     expect(events()[0]).toMatchObject({ kind: 'snapshot' });
     expect(events()[0]!.data).toContainEqual(expect.objectContaining({ service: 'greeter' }));
 
-    const mortal = await runMortal();
+    const killable = await startKillable();
     await eventually(() => events().some(({ kind }) => kind === 'came'));
-    mortal.kill('SIGKILL');
+    killable.kill('SIGKILL');
     await eventually(() => events().some(({ kind }) => kind === 'went'));
     const moving = { service: 'moving', version: '1', instance: 'moving-1', interval: 5, state: 'up' };
-    const said = {
+    const announcement = {
       ...moving,
       startedAt: new Date().toISOString(),
       contract: describeContract(service('moving')),
     };
-    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:1' }));
+    await registry.announce(Announced({ ...announcement, url: 'http://127.0.0.1:1' }));
     await eventually(() => events().length === 4);
-    // The same once more is no news.
-    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:1' }));
-    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:2' }));
+    // An unchanged announcement causes no event.
+    await registry.announce(Announced({ ...announcement, url: 'http://127.0.0.1:1' }));
+    await registry.announce(Announced({ ...announcement, url: 'http://127.0.0.1:2' }));
     await eventually(() => events().length === 5);
-    await registry.announce(Announced({ ...said, url: 'http://127.0.0.1:2', state: 'draining' }));
+    await registry.announce(Announced({ ...announcement, url: 'http://127.0.0.1:2', state: 'draining' }));
     await eventually(() => events().length === 6);
     expect(events().slice(1)).toMatchObject([
-      { kind: 'came', data: { service: 'mortal' } },
-      { kind: 'went', data: { service: 'mortal' } },
+      { kind: 'came', data: { service: 'killable' } },
+      { kind: 'went', data: { service: 'killable' } },
       { kind: 'came', data: { service: 'moving', url: 'http://127.0.0.1:1' } },
       { kind: 'changed', data: { service: 'moving', url: 'http://127.0.0.1:2' } },
       { kind: 'went', data: { service: 'moving' } },
@@ -182,7 +182,7 @@ describe('registry', () => {
     await reading;
   });
 
-  it('gives Prometheus its targets', async () => {
+  it('lists targets for Prometheus', async () => {
     const { body } = await get('/prometheus/targets');
     expect(body).toContainEqual({
       targets: [new URL(greeter.url).host],
@@ -199,13 +199,13 @@ describe('registry', () => {
   });
 
   const withPromtool = hasPromtool ? it : it.skip;
-  withPromtool('gives targets that promtool accepts (skipped where it is not installed)', async () => {
+  withPromtool('lists targets that promtool accepts (skipped if it is not installed)', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'jogakbo-promtool-'));
     const config = join(folder, 'prometheus.yml');
     const http_sd_configs = [{ url: `${registry.url}/prometheus/targets` }];
-    // JSON is YAML, too.
+    // JSON is valid YAML.
     writeFileSync(config, JSON.stringify({ scrape_configs: [{ job_name: 'jogakbo', http_sd_configs }] }));
-    // It asks this very process.
+    // Asynchronous, because promtool sends requests to this process.
     const { stdout } = await promisify(execFile)('promtool', [
       'check',
       'service-discovery',
@@ -217,7 +217,7 @@ describe('registry', () => {
     expect(stdout).toContain('"service": "greeter"');
   });
 
-  it('writes down what each version spoke, and when', async () => {
+  it('records the contract of each version with its times', async () => {
     const newer = await runGreeter({ version: '0.2.0' });
     const versions = await eventually(async () => {
       const { body } = await get('/contracts/greeter');
@@ -225,7 +225,7 @@ describe('registry', () => {
     });
     await newer.stop();
     expect(versions.map(({ version }: { version: string }) => version).sort()).toEqual(['0.1.0', '0.2.0']);
-    // The same contract under two versions.
+    // Both versions have the same contract.
     expect(versions[0].hash).toBe(versions[1].hash);
     expect((await registry.ask(ListContractVersions, { service: 'greeter' })).items).toHaveLength(2);
     const { body } = await get('/contracts/greeter/0.2.0');
@@ -235,14 +235,14 @@ describe('registry', () => {
       contract: { requests: [{ name: 'greeter.greet', access: 'public' }, { name: 'greeter.cards' }] },
     });
     expect(body.lastSeen >= body.firstSeen).toBe(true);
-    expect((await get('/contracts/nobody')).status).toBe(404);
+    expect((await get('/contracts/unknown')).status).toBe(404);
     expect((await get('/contracts/greeter/9')).status).toBe(404);
-    await expect(registry.ask(ListContractVersions, { service: 'nobody' })).rejects.toMatchObject({
+    await expect(registry.ask(ListContractVersions, { service: 'unknown' })).rejects.toMatchObject({
       code: 'not-found',
     });
   });
 
-  it('remembers the contract of the newest instance, not of the one that left last', async () => {
+  it('keeps the contract of the newest instance, not of the one that stopped last', async () => {
     const announce = (version: string, startedAt: string, state = 'up') => {
       const walker = service('walker');
       const options = { input: z.strictObject({}), output: z.object({}), access: 'public' } as const;
@@ -257,14 +257,14 @@ describe('registry', () => {
     const grant = (route: string) =>
       registry.ask(
         SetRegistration,
-        { app: 'thief', secretHash: '0'.repeat(64), routes: [route], networks: ['127.0.0.0/8'] },
+        { app: 'other', secretHash: '0'.repeat(64), routes: [route], networks: ['127.0.0.0/8'] },
         { caller: { memberId: 'the operator', roles: ['operator'] } },
       );
     const [older, newer] = [new Date(Date.now() - 60_000), new Date()].map((time) => time.toISOString());
     await announce('2', newer!);
     await announce('1', older!);
     await eventually(async () => (await seen('walker')).length === 2);
-    // While both are there, the routes of both are theirs.
+    // While both versions are live, the routes of both are taken.
     await expect(grant('GET /v1/walks-1')).rejects.toMatchObject({ code: 'route-taken' });
     await announce('2', newer!, 'draining');
     await announce('1', older!, 'draining');
@@ -280,7 +280,7 @@ describe('registry', () => {
     await grant('GET /v1/walks-1');
   });
 
-  it('outlives a contract that is nested without end, and notes those of others', async () => {
+  it('survives an extremely nested contract, and records those of others', async () => {
     const nest = (depth: number): object => (depth === 0 ? {} : { a: nest(depth - 1) });
     const contract = (name: string, output: object) => ({
       ...{ service: name, description: '', events: [] },
@@ -299,7 +299,7 @@ describe('registry', () => {
         }),
       );
     await announce('evil', { contract: contract('evil', nest(3_000)) });
-    // PostgreSQL keeps no NUL: it is not written down, and does not keep others from it.
+    // PostgreSQL cannot store NUL: this contract is not recorded, but others are.
     await announce('broken', { contract: { ...contract('broken', {}), description: '\u0000' } });
     await announce('fine', { contract: contract('fine', {}) });
     await eventually(async () => (await get('/contracts/fine')).status === 200);
@@ -308,16 +308,16 @@ describe('registry', () => {
       await announce(name, { contract: contract(name, {}), state: 'draining' });
   });
 
-  it('keeps so many contracts of one service', async () => {
+  it('limits the contracts per service', async () => {
     await registry.query(
       `INSERT INTO contract_version (service, version, hash, upstream, contract, started_at, last_seen)
        SELECT 'talker', n::text, n::text, 'bus', '{}', now(), now() - n * interval '1 minute'
        FROM generate_series(1, 250) n`,
     );
     const contract = { service: 'talker', description: '', requests: [], events: [] };
-    const said = { service: 'talker', version: 'new', instance: 'talker-1', interval: 5, contract };
+    const announcement = { service: 'talker', version: 'new', instance: 'talker-1', interval: 5, contract };
     const more = { url: 'http://127.0.0.1:1', startedAt: new Date().toISOString() };
-    await registry.announce(Announced({ ...said, ...more, state: 'up' }));
+    await registry.announce(Announced({ ...announcement, ...more, state: 'up' }));
     const versions = async () =>
       (
         await registry.query<{ version: string }>(
@@ -326,10 +326,10 @@ describe('registry', () => {
       ).map(({ version }) => version);
     await eventually(async () => (await versions()).length === 200);
     expect((await versions()).slice(0, 2)).toEqual(['new', '1']);
-    await registry.announce(Announced({ ...said, ...more, state: 'draining' }));
+    await registry.announce(Announced({ ...announcement, ...more, state: 'draining' }));
   });
 
-  it('knows the same in every replica, and again after a restart', async () => {
+  it('has the same state in every replica, and again after a restart', async () => {
     const replica = await registry.startAnother();
     await eventually(async () => (await seen('greeter', replica.url)).length === 1, 2_000);
     expect(await seen('registry', replica.url)).toHaveLength(2);
@@ -339,7 +339,7 @@ describe('registry', () => {
     expect((await get('/contracts/greeter')).body.versions).toHaveLength(2);
   });
 
-  it('does not let an open stream keep it from ending', async () => {
+  it('shuts down despite an open stream', async () => {
     const replica = await registry.startAnother();
     const response = await fetch(`${replica.url}/instances/stream`);
     const began = performance.now();

@@ -2,7 +2,7 @@ import type { DataSource } from 'typeorm';
 import type { Corrections } from './term-query.ts';
 import { isCorrectable, isOneTypoApart, findNearWords } from './words.ts';
 
-/** For each word that no product has, the words of products that are one typo away from it. */
+/** Finds, for each word that no product has, the indexed words that are one typo away. */
 export async function findCorrections(dataSource: DataSource, words: string[]): Promise<Corrections> {
   const asked = words.filter(isCorrectable);
   if (asked.length === 0) return new Map();

@@ -1,9 +1,9 @@
-const first = [...'ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ'];
-const middle = [...'ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ'];
-const last = ['', ...'ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ'];
+const initialConsonants = [...'ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ'];
+const vowels = [...'ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ'];
+const finalConsonants = ['', ...'ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ'];
 
-/** Letters that a keyboard makes of two strokes. */
-const strokes: Record<string, string> = {
+/** Letters that take two keystrokes. */
+const keystrokes: Record<string, string> = {
   ...{
     ㄳ: 'ㄱㅅ',
     ㄵ: 'ㄴㅈ',
@@ -28,21 +28,26 @@ const strokes: Record<string, string> = {
   },
 };
 
-const place = (syllable: string) => syllable.charCodeAt(0) - 0xac00;
+const getSyllableIndex = (syllable: string) => syllable.charCodeAt(0) - 0xac00;
 
 export const isHangul = (text: string): boolean => /^[가-힣ㄱ-ㅣ]/.test(text);
 
-/** The final consonant of the last syllable: '' where it ends in a vowel. */
-export const getFinalConsonant = (word: string): string => last[place(word.at(-1)!) % 28] ?? '';
+/** Returns the final consonant of the last syllable; '' if it ends in a vowel. */
+export const getFinalConsonant = (word: string): string =>
+  finalConsonants[getSyllableIndex(word.at(-1)!) % 28] ?? '';
 
 /**
- * The strokes that type a text, in order. Whatever stands on the screen while a word is typed (족 on the way from 조 to
- * 조각) is then a beginning of the word.
+ * Returns the keystrokes of a text, in order. Every intermediate state while a word is typed (족 between 조 and 조각) is
+ * then a prefix of the word.
  */
-export const letters = (text: string): string =>
+export const toKeystrokes = (text: string): string =>
   text
     .replace(/[가-힣]/g, (syllable) => {
-      const at = place(syllable);
-      return first[Math.floor(at / 588)]! + middle[Math.floor((at % 588) / 28)]! + last[at % 28]!;
+      const index = getSyllableIndex(syllable);
+      return (
+        initialConsonants[Math.floor(index / 588)]! +
+        vowels[Math.floor((index % 588) / 28)]! +
+        finalConsonants[index % 28]!
+      );
     })
-    .replace(/[ㄱ-ㅣ]/g, (letter) => strokes[letter] ?? letter);
+    .replace(/[ㄱ-ㅣ]/g, (letter) => keystrokes[letter] ?? letter);

@@ -7,8 +7,8 @@ import { extractTerms, textIn } from './terms.ts';
 import { findNearWords } from './words.ts';
 
 /**
- * What is shown (`product`, `stock`) and what is looked through (`product_terms`, and `product_names` for suggestions)
- * are kept apart: a purchase changes one narrow row and no index, and a search reads no picture.
+ * Displayed data (`product`, `stock`) and searched data (`product_terms`, and `product_names` for suggestions) are in
+ * separate tables: a purchase updates one narrow row and no index, and a search reads no images.
  */
 const tables = `
   CREATE TABLE product (
@@ -61,10 +61,10 @@ const tables = `
 
 type ProductState = Body<typeof ProductAdded>;
 
-/** Keeps the newest version seen, whatever the order they come in; a removed product stays removed. */
-async function keepProduct(tx: EntityManager, product: ProductState): Promise<void> {
+/** Stores the newest version, in any order of events; a removed product stays removed. */
+async function saveProduct(tx: EntityManager, product: ProductState): Promise<void> {
   const { productId, version, sku, category, price, imageUrl } = product;
-  const kept = (await tx.query(
+  const saved = (await tx.query(
     `INSERT INTO product (product_id, version, sku, category, amount, currency, image_url, ko, en)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
      ON CONFLICT (product_id) DO UPDATE
@@ -77,7 +77,7 @@ async function keepProduct(tx: EntityManager, product: ProductState): Promise<vo
       ...[JSON.stringify(textIn(product, 'ko')), JSON.stringify(textIn(product, 'en'))],
     ],
   )) as unknown[];
-  if (kept.length === 0) return;
+  if (saved.length === 0) return;
 
   const { terms, typed, ko, en, vocabulary } = extractTerms(product);
   await tx.query(
@@ -111,8 +111,8 @@ async function removeProduct(tx: EntityManager, { productId }: Body<typeof Produ
   await tx.query('DELETE FROM product_names WHERE product_id = $1', [productId]);
 }
 
-/** Stock may be known before its product, and outlives it. What comes late by another attempt is not shown again. */
-async function keepStock(
+/** Stock may arrive before its product, and outlives it. An older version does not overwrite a newer one. */
+async function saveStock(
   tx: EntityManager,
   { productId, version, available }: Body<typeof StockChanged>,
 ): Promise<void> {
@@ -124,9 +124,9 @@ async function keepStock(
   );
 }
 
-/** Each handler is idempotent, and a function of the events alone: the same events from scratch give the same rows. */
+/** Each handler is idempotent and depends on the events only: a rebuild gives the same rows. */
 export const products = projection('products', 3, tables)
-  .on(ProductAdded, keepProduct)
-  .on(ProductChanged, keepProduct)
+  .on(ProductAdded, saveProduct)
+  .on(ProductChanged, saveProduct)
   .on(ProductRemoved, removeProduct)
-  .on(StockChanged, keepStock);
+  .on(StockChanged, saveStock);

@@ -4,8 +4,8 @@ import { Handles, RemoteFault, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { findCorrections } from './corrections.ts';
-import { priceRange, searchSql } from './search-sql.ts';
-import { skuForms, termQuery, type TermQuery } from './term-query.ts';
+import { getPriceRange, searchSql } from './search-sql.ts';
+import { buildSkuForms, termQuery, type TermQuery } from './term-query.ts';
 import { findShortNoun, splitWords } from './words.ts';
 
 interface Found {
@@ -29,14 +29,21 @@ interface Row extends Omit<Hit, 'productId' | 'price' | 'imageUrl' | 'available'
 }
 type Text = Pick<Hit, 'name' | 'description'>;
 
-const nothing: Found = { found: 0, currency: null, items: [], categories: [], currencies: [], prices: [] };
+const emptyResult: Found = {
+  found: 0,
+  currency: null,
+  items: [],
+  categories: [],
+  currencies: [],
+  prices: [],
+};
 
 @Controller()
 export class SearchProductsHandler {
   constructor(private readonly dataSource: DataSource) {}
 
   /**
-   * Goes one step further only where nothing was found: all words or a SKU, all words without their typos and particles,
+   * Each step runs only if the previous one found nothing: all words or a SKU, all words without typos and particles,
    * some of the words.
    */
   @Handles(SearchProducts)
@@ -48,14 +55,14 @@ export class SearchProductsHandler {
     let corrections = step > 0 ? await findCorrections(this.dataSource, words) : undefined;
     const find = () => {
       const lenient = step > 0;
-      const forms = { skus: skuForms(query.q, lenient), nouns: lenient };
+      const forms = { skus: buildSkuForms(query.q, lenient), nouns: lenient };
       return this.#find(query, termQuery(words, step < 2 ? 'all' : 'some', corrections, forms), after);
     };
-    let found = words.length > 0 ? await find() : nothing;
+    let found = words.length > 0 ? await find() : emptyResult;
     while (words.length > 0 && after?.step === undefined && found.found === 0 && step < 2) {
       corrections ??= await findCorrections(this.dataSource, words);
       step =
-        step === 0 && (corrections.size > 0 || words.some(findShortNoun) || skuForms(query.q, true)[1])
+        step === 0 && (corrections.size > 0 || words.some(findShortNoun) || buildSkuForms(query.q, true)[1])
           ? 1
           : 2;
       found = await find();
@@ -65,7 +72,7 @@ export class SearchProductsHandler {
     const last = rows.at(-1);
     const { currency, categories, currencies, prices } = found;
     return {
-      items: rows.map((row) => hit(row, language)),
+      items: rows.map((row) => toHit(row, language)),
       nextCursor:
         last && currency && found.items.length > query.limit
           ? encodeCursor({
@@ -77,7 +84,7 @@ export class SearchProductsHandler {
       facets: {
         category: categories,
         currency: currencies,
-        price: prices.map(({ range, unit, count }) => ({ ...priceRange(range, unit), count })),
+        price: prices.map(({ range, unit, count }) => ({ ...getPriceRange(range, unit), count })),
       },
       ...(cursor === 'restarted' && { restarted: true as const }),
     };
@@ -86,7 +93,7 @@ export class SearchProductsHandler {
   async #find(
     query: Body<typeof SearchProducts>,
     terms: TermQuery,
-    after: Place | undefined,
+    after: CursorPosition | undefined,
   ): Promise<Found> {
     const { category, minPrice, maxPrice, limit, sort } = query;
     const comparesPrices =
@@ -103,9 +110,9 @@ export class SearchProductsHandler {
       ])) as [Found];
       return found;
     } catch (error) {
-      // After an upgrade, until the read model is built in its new shape: the catalog answers meanwhile.
+      // After an upgrade, until the read model is rebuilt. The gateway falls back to catalog.
       if ((error as { code?: string }).code === undefinedColumn)
-        throw new RemoteFault('unavailable', 'the index of products is being built again');
+        throw new RemoteFault('unavailable', 'the product index is being rebuilt');
       throw error;
     }
   }
@@ -113,13 +120,13 @@ export class SearchProductsHandler {
 
 const undefinedColumn = '42703';
 
-type Place = Exclude<ReturnType<typeof decodeCursor>, 'restarted' | undefined>;
+type CursorPosition = Exclude<ReturnType<typeof decodeCursor>, 'restarted' | undefined>;
 
 function parseCursor({
   cursor,
   sort,
   currency,
-}: Body<typeof SearchProducts>): Place | 'restarted' | undefined {
+}: Body<typeof SearchProducts>): CursorPosition | 'restarted' | undefined {
   if (cursor === undefined) return undefined;
   const decoded = decodeCursor(cursor, { by: 'search', sort, currency });
   if (decoded) return decoded;
@@ -127,7 +134,7 @@ function parseCursor({
   throw SearchProducts.reject('unknown-cursor', message, [{ path: 'cursor', message }]);
 }
 
-function hit(row: Row, language: Language): Hit {
+function toHit(row: Row, language: Language): Hit {
   const { product_id, sku, category, amount, currency, image_url, version, available, score } = row;
   return {
     ...{

@@ -1,19 +1,19 @@
 /**
- * Where ranges of prices end, in units of a power of ten that fits what was found: amounts in won and in dinars differ by
- * more than their minor units. Above the last bound lies one more range.
+ * The bounds of price ranges, in units of a power of ten that depends on the results, because typical amounts differ by
+ * currency (won, dinars). There is one more range above the last bound.
  */
 const priceSteps = [1, 3, 5, 10, 20];
 
-/** The inclusive bounds of a range; the last one has no upper bound. */
-export const priceRange = (range: number, unit: number) => ({
+/** Returns the inclusive bounds of a range; the last one has no upper bound. */
+export const getPriceRange = (range: number, unit: number) => ({
   minPrice: (priceSteps[range - 1] ?? 0) * unit,
   maxPrice: range < priceSteps.length ? priceSteps[range]! * unit - 1 : null,
 });
 
-/** Of terms with weight D, C, B and A. */
+/** The ranks of terms with weight D, C, B and A. */
 const weights = '{0.05, 0.1, 0.4, 1}';
 
-/** `key` is what a page is ordered by before the id; both together go into the cursor. */
+/** `key` is the sort key of a page and the id breaks ties; the cursor has both. */
 const orders = {
   relevance: {
     key: 'score',
@@ -30,16 +30,16 @@ const orders = {
     order: 'amount DESC, product_id',
     after: 'amount < $8 OR (amount = $8 AND product_id > $9)',
   },
-  // Ids are given out in the order of time.
+  // Ids rise with time.
   newest: { key: '0', order: 'product_id DESC', after: 'product_id < $9' },
 };
 export type Sort = keyof typeof orders;
 
 /**
- * One statement for a page and its facets. Prices are compared within one currency: the one asked for, or that of most of
- * what was found. Parameters: what finds a product as tsqueries, what fits exactly and what fits at all as tsquery,
- * category, least and highest price, number of items, key and id of the last item seen (null for the first page), how many
- * of each of the tsqueries, currency, whether only products in that currency are shown.
+ * One statement for a page and its facets. Prices are compared within one currency: the requested one, or the most
+ * frequent one among the results. Parameters: matching tsqueries, tsqueries of exact and of all forms, category, lowest
+ * and highest price, number of items, key and id of the last item (null for the first page), matches per tsquery,
+ * currency, whether to return only products in that currency.
  */
 export const searchSql = Object.fromEntries(
   Object.entries(orders).map(([sort, { key, order, after }]) => [
@@ -87,17 +87,17 @@ export const searchSql = Object.fromEntries(
   ]),
 ) as Record<Sort, string>;
 
-/** Names that begin so come first. PostgreSQL looks for the others only where these are not enough. */
-const beginning = (language: 'ko' | 'en') => `
+/** Names with this prefix come first. PostgreSQL searches for the others only if there are too few. */
+const buildPrefixSql = (language: 'ko' | 'en') => `
   (SELECT product_id, ${language} AS name FROM product_names
    WHERE ${language} >= $1 AND ${language} < $1 || U&'\\+10FFFF' ORDER BY ${language}, product_id LIMIT $3)`;
 
-/** Parameters: the strokes of the beginning, the typed tsquery, number of rows. */
+/** Parameters: the keystrokes of the prefix, the tsquery of the typed words, number of rows. */
 export const suggestSql = `
   SELECT product_id AS "productId", ko->>'name' AS ko, en->>'name' AS en
   FROM (
     SELECT product_id, row_number() OVER () AS place FROM (
-      SELECT product_id FROM (${beginning('ko')} UNION ALL ${beginning('en')}) AS begun
+      SELECT product_id FROM (${buildPrefixSql('ko')} UNION ALL ${buildPrefixSql('en')}) AS begun
       UNION ALL
       (SELECT product_id FROM product_names WHERE typed @@ $2::tsquery LIMIT $3)
     ) AS every LIMIT $3

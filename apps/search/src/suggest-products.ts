@@ -17,7 +17,7 @@ export class SuggestProductsHandler {
   async suggest({ q, limit }: Body<typeof SuggestProducts>, { language }: MessageContext) {
     const words = splitWords(q);
     if (words.length === 0) return { items: [] };
-    // Several products may have one name, and one product may be found twice.
+    // Products can share a name, and one product can be found twice.
     const enough = limit * 4;
     const find = (query: string) =>
       this.dataSource.query(suggestSql, [typedName(words), query, enough]) as Promise<Suggested[]>;

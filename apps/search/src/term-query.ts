@@ -1,41 +1,41 @@
-import { isHangul, letters } from './hangul.ts';
-import { across, ending, inside, skuTerm } from './terms.ts';
+import { isHangul, toKeystrokes } from './hangul.ts';
+import { toSpanningTerm, toEndingTerm, toInnerTerm, toSkuTerm } from './terms.ts';
 import { isAmbiguous, toPairs, findShortNoun, findStems } from './words.ts';
 
-/** For each word that is perhaps mistyped, the words it may stand for. */
+/** The possible corrections of each word that may be mistyped. */
 export type Corrections = ReadonlyMap<string, string[]>;
 
-/** A search as PostgreSQL takes it. */
+/** A search in the form that PostgreSQL expects. */
 export interface TermQuery {
-  /** What finds a product: each of these, at most `most` times. */
+  /** The tsqueries that find products: at most `most` matches for each. */
   matching: string[];
   most: number;
-  /** Whole words and their stems, each of which makes it fit better. */
+  /** Whole words and their stems: each match raises the rank. */
   exact: string;
-  /** The same, and beginnings and parts of words. */
+  /** The same, plus prefixes and parts of words. */
   ranking: string;
 }
 
 const term = (text: string) => `'${text}'`;
-const beginning = (text: string) => `'${text}':*`;
-const beginningInName = (text: string) => `'${text}':*AB`;
+const prefix = (text: string) => `'${text}':*`;
+const prefixInName = (text: string) => `'${text}':*AB`;
 const any = (terms: string[]) => `(${terms.join(' | ')})`;
 const all = (terms: string[]) => `(${terms.join(' & ')})`;
 
-/** More words than this make nothing clearer. */
-const mostWords = 8;
+/** More words do not improve the results. */
+const maxWords = 8;
 
-/** Ranking more than this takes too long to wait for; words that so many products have tell them apart no better. */
-const mostMatches = 10_000;
-/** Where some of the words are enough, a common one must not drown a rare one. */
-const mostOfEach = 500;
+/** Ranking more matches takes too long, and words that so many products have do not improve the ranking. */
+const maxMatches = 10_000;
+/** If some of the words are enough, a common one must not hide a rare one. */
+const maxMatchesPerQuery = 500;
 
 /**
- * The tsqueries of some words, for the terms of `extractTerms`. The last word may be unfinished.
- * @param words as `splitWords` gives them, at least one
- * @param need whether all of them must fit, or some are enough: all but one, or a single one
- * @param skus forms of a SKU (`skuForms`), one of which is enough
- * @param nouns whether a word may be a noun of one syllable with a particle that is as often the end of a noun
+ * Builds the tsqueries of some words, for the terms of `extractTerms`. The last word may be incomplete.
+ * @param words from `splitWords`, at least one
+ * @param need whether all of them must match, or some are enough: all but one, or a single one
+ * @param skus forms of a SKU (`buildSkuForms`), one of which is enough
+ * @param nouns whether a word may be a noun of one syllable with a particle; such endings are often part of the noun
  */
 export function termQuery(
   words: string[],
@@ -43,45 +43,46 @@ export function termQuery(
   corrections: Corrections = new Map(),
   { skus = [], nouns = false }: { skus?: string[]; nouns?: boolean } = {},
 ): TermQuery {
-  const asked = words.slice(0, mostWords);
+  const asked = words.slice(0, maxWords);
   const choices = asked.map((word, at) => [
     ...buildForms(word, at === asked.length - 1),
-    ...(nouns ? nounForms(word) : []),
+    ...(nouns ? buildNounForms(word) : []),
     ...(corrections.get(word) ?? []).flatMap((correct) => buildForms(correct, false)),
     ...(need === 'some' ? splitIntoHalves(word).flatMap((half) => buildForms(half, false)) : []),
   ]);
-  // Written apart by the shopper, together by the merchant: tea cup, Teacup.
+  // Two words in the search, one in the product: tea cup, Teacup.
   const together =
     asked.length > 1 && asked.length < 4 && !asked.some(isHangul) ? buildForms(asked.join(''), false) : [];
-  const fits = choices.map((forms) => any(needed(forms)));
-  const allButOne = fits.length > 2 ? fits.map((_, left) => all(fits.filter((_, at) => at !== left))) : [];
+  const fits = choices.map((forms) => any(removeRedundantForms(forms)));
+  const allButOne =
+    fits.length > 2 ? fits.map((_, omitted) => all(fits.filter((_, at) => at !== omitted))) : [];
   const forms = [...choices.flat(), ...together, ...skus];
   return {
     ...(need === 'all'
-      ? { matching: [any([all(fits), ...together, ...skus])], most: mostMatches }
-      : { matching: [...allButOne, ...fits, ...together, ...skus], most: mostOfEach }),
-    exact: flat(forms.filter((form) => /^'(#[\w.-]+|[\p{L}\p{N}]+)'$/u.test(form))),
-    ranking: flat(forms),
+      ? { matching: [any([all(fits), ...together, ...skus])], most: maxMatches }
+      : { matching: [...allButOne, ...fits, ...together, ...skus], most: maxMatchesPerQuery }),
+    exact: joinTerms(forms.filter((form) => /^'(#[\w.-]+|[\p{L}\p{N}]+)'$/u.test(form))),
+    ranking: joinTerms(forms),
   };
 }
 
-/** Forms without those that a shorter beginning finds as well: looking for these again takes as long as finding them. */
-const needed = (forms: string[]): string[] => {
-  const begins = forms.filter((form) => /^'[^']+':\*$/.test(form)).map((form) => form.slice(1, -3));
+/** Removes forms that a shorter prefix also finds: each costs another index scan. */
+const removeRedundantForms = (forms: string[]): string[] => {
+  const prefixes = forms.filter((form) => /^'[^']+':\*$/.test(form)).map((form) => form.slice(1, -3));
   return forms.filter((form, at) => {
     const [, text, open] = /^'([^']+)'(:\*)?$/.exec(form) ?? [];
     return (
       forms.indexOf(form) === at &&
-      !(text && begins.some((begin) => text.startsWith(begin) && !(open && text === begin)))
+      !(text && prefixes.some((start) => text.startsWith(start) && !(open && text === start)))
     );
   });
 };
 
-/** Each term once, without what holds them together: what fits several comes before what fits one. */
-const flat = (forms: string[]): string =>
+/** Joins the distinct terms with "or": products that match several rank above those that match one. */
+const joinTerms = (forms: string[]): string =>
   [...new Set(forms.flatMap((form) => form.match(/'[^']+'(:\*(AB)?)?/g) ?? []))].join(' | ');
 
-/** A long Korean word is often two: 나전칠기 is 칠기, lacquerware, with 나전, mother-of-pearl. */
+/** A long Korean word is often a compound: 나전칠기 is 칠기 (lacquerware) with 나전 (mother-of-pearl). */
 function splitIntoHalves(word: string): string[] {
   const [stem = word] = findStems(word).slice(-1);
   return isHangul(stem) && stem.length > 3 ? [stem.slice(0, 2), stem.slice(-2)] : [];
@@ -90,44 +91,47 @@ function splitIntoHalves(word: string): string[] {
 function buildForms(word: string, isLast: boolean): string[] {
   const stems = findStems(word);
   const exact = [word, ...stems].map(term);
-  if (!isHangul(word)) return isLast && word.length > 1 ? [...exact, beginning(word)] : exact;
-  const begun = [...(isLast || word.length > 1 ? [word] : []), ...stems.filter(({ length }) => length > 1)];
-  // Whatever has the word in it has also what is left of it without particles.
+  if (!isHangul(word)) return isLast && word.length > 1 ? [...exact, prefix(word)] : exact;
+  const openForms = [
+    ...(isLast || word.length > 1 ? [word] : []),
+    ...stems.filter(({ length }) => length > 1),
+  ];
+  // A text that contains the word also contains its shortest stem.
   const shortest = stems.at(-1) ?? word;
   const parts = shortest.length > 1 ? [shortest] : [word, ...stems];
-  // 차 and 차가 are not to find what is described as 차가운.
+  // 차 and 차가 must not find 차가운 in a description.
   const isShort = (text: string) => text.length === 1 || isAmbiguous(text);
-  const begins = begun.map((text) => (isShort(text) ? beginningInName(text) : beginning(text)));
+  const begins = openForms.map((text) => (isShort(text) ? prefixInName(text) : prefix(text)));
   return [...exact, ...begins, ...parts.map(getPart)];
 }
 
-function nounForms(word: string): string[] {
+function buildNounForms(word: string): string[] {
   const noun = findShortNoun(word);
   return noun ? [term(noun), getPart(noun)] : [];
 }
 
 /**
- * What finds a product by a SKU, or its beginning.
- * @param text what was typed, as a whole
- * @param lenient whether letters alone are a beginning: they are more often a word
+ * Builds the terms that find a product by its SKU or a prefix of it.
+ * @param text the whole search text
+ * @param lenient whether letters alone count as a prefix: they are more often a word
  */
-export function skuForms(text: string, lenient: boolean): string[] {
+export function buildSkuForms(text: string, lenient: boolean): string[] {
   const typed = text.normalize('NFKC').trim();
   if (!/^[a-z0-9][a-z0-9._-]{0,63}$/i.test(typed)) return [];
-  const sku = skuTerm(typed);
-  return [term(sku), ...(lenient || /[\d._-]/.test(typed) ? [beginning(sku)] : [])];
+  const sku = toSkuTerm(typed);
+  return [term(sku), ...(lenient || /[\d._-]/.test(typed) ? [prefix(sku)] : [])];
 }
 
 function getPart(word: string): string {
-  if (word.length === 1) return term(ending(word));
-  if (word.length === 2) return term(inside(word));
-  return all(toPairs(word).map((pair) => any([term(inside(pair)), term(across(pair))])));
+  if (word.length === 1) return term(toEndingTerm(word));
+  if (word.length === 2) return term(toInnerTerm(word));
+  return all(toPairs(word).map((pair) => any([term(toInnerTerm(pair)), term(toSpanningTerm(pair))])));
 }
 
-/** The tsquery of what was typed so far, for the strokes of names: every word may be unfinished. */
+/** Builds the tsquery of the text typed so far, for the keystrokes of names: every word may be incomplete. */
 export function typedQuery(words: string[], corrections: Corrections = new Map()): string {
   const choices = words
-    .slice(0, mostWords)
-    .map((word) => any([word, ...(corrections.get(word) ?? [])].map((one) => beginning(letters(one)))));
+    .slice(0, maxWords)
+    .map((word) => any([word, ...(corrections.get(word) ?? [])].map((one) => prefix(toKeystrokes(one)))));
   return all(choices);
 }

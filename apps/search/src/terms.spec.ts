@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { skuForms, termQuery, typedQuery } from './term-query.ts';
+import { buildSkuForms, termQuery, typedQuery } from './term-query.ts';
 import { extractTerms } from './terms.ts';
 
 const product = (ko: string, en: string, described = '', category = 'tea') => ({
@@ -19,7 +19,7 @@ const terms = (...args: Parameters<typeof product>) =>
     .sort();
 
 describe('extractTerms', () => {
-  it('weighs names before their parts, parts before descriptions', () => {
+  it('ranks names above their parts, and parts above descriptions', () => {
     expect(terms('찻잔 받침', 'Tea Cups', '찻잔을 받칩니다', 'stone')).toEqual(
       [
         "'#tea-001':1A",
@@ -39,18 +39,18 @@ describe('extractTerms', () => {
     );
   });
 
-  it('keeps ambiguous stems of the description, which are not looked for as beginnings', () => {
+  it('includes ambiguous stems of the description, which have no prefix search', () => {
     expect(terms('함', 'Box', '종이로 만든 약과와 찻잔을')).toEqual(
       expect.arrayContaining(["'종이':1D", "'약과':1D"]),
     );
     expect(terms('함', 'Box', '찻잔을')).not.toContain("'찻잔':1D");
   });
 
-  it('keeps the heavier weight of a word that stands in both', () => {
+  it('uses the higher weight of a word in both name and description', () => {
     expect(terms('찻잔', 'Cup', '찻잔 cup')).toEqual(expect.arrayContaining(["'찻잔':1A", "'cup':1A"]));
   });
 
-  it('gives the strokes of both names for typing, and the words that a typo is corrected to', () => {
+  it('returns the keystrokes of both names and the candidates for typo corrections', () => {
     expect(extractTerms(product('모시 조각보', 'Ramie', '조각보는 cup'))).toMatchObject({
       typed: "'ㅁㅗㅅㅣ' 'ㅈㅗㄱㅏㄱㅂㅗ' 'ramie'",
       ko: 'ㅁㅗㅅㅣ ㅈㅗㄱㅏㄱㅂㅗ',
@@ -61,14 +61,14 @@ describe('extractTerms', () => {
 });
 
 describe('termQuery', () => {
-  it('needs every word in one of its forms; only the last may be unfinished', () => {
+  it('requires every word in one of its forms; only the last may be incomplete', () => {
     expect(termQuery(['silk', 'cups'], 'all').matching).toEqual([
       "((('silk') & ('cup' | 'cups':*)) | 'silkcups' | 'silkcup')",
     ]);
   });
 
-  it('looks for Korean words within longer ones, with and without their particles', () => {
-    // The beginning '찻잔':* finds 찻잔, 찻잔은 and what begins with 찻잔은.
+  it('finds Korean words within longer ones, with and without particles', () => {
+    // The prefix '찻잔':* finds 찻잔, 찻잔은 and words that start with 찻잔은.
     expect(termQuery(['찻잔은'], 'all').matching).toEqual(["((('찻잔':* | '~찻잔')))"]);
     expect(termQuery(['조각보를'], 'all').matching).toEqual([
       "((('조각보':* | (('~조각' | '+조각') & ('~각보' | '+각보')))))",
@@ -79,34 +79,34 @@ describe('termQuery', () => {
     ]);
   });
 
-  it('takes a noun of one syllable from its particle only where that is asked for', () => {
-    // In descriptions not as the beginning of another word, such as 차가운.
+  it('splits a noun of one syllable from its particle only on request', () => {
+    // Not as a prefix of other words in descriptions, such as 차가운.
     expect(termQuery(['차가'], 'all').matching).toEqual(["((('차가' | '차가':*AB | '~차가')))"]);
     expect(termQuery(['차가'], 'all', new Map(), { nouns: true }).matching).toEqual([
       "((('차가' | '차가':*AB | '~차가' | '차' | '-차')))",
     ]);
   });
 
-  it('looks for a SKU as a whole, and for its beginning where it is no mere word', () => {
-    expect(skuForms(' Tea-0 ', false)).toEqual(["'#tea-0'", "'#tea-0':*"]);
-    expect(skuForms('TEA', false)).toEqual(["'#tea'"]);
-    expect(skuForms('tea', true)).toEqual(["'#tea'", "'#tea':*"]);
-    for (const text of ["x'y", '찻잔', 'two words', '-', '']) expect(skuForms(text, true)).toEqual([]);
+  it('finds a whole SKU, and its prefix if it is not a plain word', () => {
+    expect(buildSkuForms(' Tea-0 ', false)).toEqual(["'#tea-0'", "'#tea-0':*"]);
+    expect(buildSkuForms('TEA', false)).toEqual(["'#tea'"]);
+    expect(buildSkuForms('tea', true)).toEqual(["'#tea'", "'#tea':*"]);
+    for (const text of ["x'y", '찻잔', 'two words', '-', '']) expect(buildSkuForms(text, true)).toEqual([]);
     const { matching, exact } = termQuery(['tea', '001'], 'all', new Map(), {
-      skus: skuForms('TEA-001', false),
+      skus: buildSkuForms('TEA-001', false),
     });
     expect(matching).toEqual(["((('tea') & ('001':*)) | 'tea001' | '#tea-001' | '#tea-001':*)"]);
     expect(exact).toContain("'#tea-001'");
   });
 
-  it('ranks by every form once, whole words apart', () => {
+  it('ranks each form once, and whole words separately', () => {
     expect(termQuery(['silk', 'silk'], 'all')).toMatchObject({
       exact: "'silk' | 'silksilk'",
       ranking: "'silk' | 'silk':* | 'silksilk'",
     });
   });
 
-  it('takes corrections beside the word, and looks for each word by itself where some are enough', () => {
+  it('adds corrections to a word, and searches each word separately if some are enough', () => {
     const corrections = new Map([['slik', ['silk', 'slim']]]);
     expect(termQuery(['slik', 'cup'], 'some', corrections).matching).toEqual([
       "('slik' | 'silk' | 'slim')",
@@ -123,13 +123,13 @@ describe('termQuery', () => {
     ]);
   });
 
-  it('takes no more than eight words', () => {
+  it('uses at most eight words', () => {
     expect(termQuery(Array(50).fill('조'), 'all').matching[0]!.match(/&/g)).toHaveLength(7);
   });
 });
 
 describe('typedQuery', () => {
-  it('lets every word be unfinished', () => {
+  it('accepts every word incomplete', () => {
     expect(typedQuery(['백자', '찻'])).toBe("(('ㅂㅐㄱㅈㅏ':*) & ('ㅊㅏㅅ':*))");
     expect(typedQuery(['slik'], new Map([['slik', ['silk']]]))).toBe("(('slik':* | 'silk':*))");
   });

@@ -1,42 +1,42 @@
 import type { Body } from '@jogakbo/contract';
 import type { ProductAdded } from '@jogakbo/contracts-catalog';
-import { isHangul, letters } from './hangul.ts';
+import { isHangul, toKeystrokes } from './hangul.ts';
 import { isAmbiguous, isCorrectable, toPairs, findStems, splitWords } from './words.ts';
 
-// Besides words and their stems, terms stand for parts of Korean names, which are written together as often as apart.
+// Besides words and stems, there are terms for parts of Korean names, which are written with or without spaces.
 /** Two neighbouring syllables of one word. */
-export const inside = (pair: string): string => `~${pair}`;
+export const toInnerTerm = (pair: string): string => `~${pair}`;
 /** Two syllables on both sides of a space: 찻잔 받침 has +잔받, so that 찻잔받침 finds it. */
-export const across = (pair: string): string => `+${pair}`;
-/** The last syllable: what the thing is, in 녹차 and 국화차. */
-export const ending = (syllable: string): string => `-${syllable}`;
+export const toSpanningTerm = (pair: string): string => `+${pair}`;
+/** The last syllable, which names the kind of product in 녹차 and 국화차. */
+export const toEndingTerm = (syllable: string): string => `-${syllable}`;
 
-/** A SKU as a whole, beside the words that it falls into. */
-export const skuTerm = (sku: string): string => `#${sku.toLowerCase()}`;
+/** The whole SKU, besides the words in it. */
+export const toSkuTerm = (sku: string): string => `#${sku.toLowerCase()}`;
 
-/** How much a term tells, as PostgreSQL names it: A is a word of the name, D the stem of a word of the description. */
+/** PostgreSQL's tsvector weights: A is a word of the name, D the stem of a word of the description. */
 type Weight = 'A' | 'B' | 'C' | 'D';
 
-/** What a product is found by. */
+/** The search terms of a product. */
 export interface Terms {
   /** A tsvector of words, stems and parts, for whole words. */
   terms: string;
-  /** A tsvector of the strokes of each word of the names, for what is being typed. */
+  /** A tsvector of the keystrokes of each word of the names, for suggestions. */
   typed: string;
-  /** The strokes of the whole names, from their beginning. */
+  /** The keystrokes of the whole names. */
   ko: string;
   en: string;
-  /** The words that typos are corrected to. */
+  /** The candidates for typo corrections. */
   vocabulary: string[];
 }
 
 type ProductState = Body<typeof ProductAdded>;
 
-/** The texts of a product in one language; where there is no translation, as the merchant wrote it. */
+/** The texts of a product in one language; the original text if there is no translation. */
 export const textIn = ({ translations, name, description }: ProductState, language: 'ko' | 'en') =>
   translations[language] ?? { name, description };
 
-/** All texts of a product in a form that can be searched. Pure: the same product gives the same terms. */
+/** Extracts the search terms from all texts of a product. Pure: the same product gives the same terms. */
 export function extractTerms(product: ProductState): Terms {
   const texts = [product, textIn(product, 'ko'), textIn(product, 'en')];
   const names = [...new Set(texts.map(({ name }) => name))].map(splitWords);
@@ -45,7 +45,7 @@ export function extractTerms(product: ProductState): Terms {
   const add = (weight: Weight, terms: string[]) => {
     for (const term of terms) if (weight < (weights.get(term) ?? 'E')) weights.set(term, weight);
   };
-  add('A', [skuTerm(product.sku)]);
+  add('A', [toSkuTerm(product.sku)]);
   for (const name of names) {
     add('A', name);
     add('B', name.flatMap(findStems));
@@ -54,7 +54,7 @@ export function extractTerms(product: ProductState): Terms {
   const category = splitWords(product.category);
   add('B', [...category, ...category.flatMap(findStems)]);
   add('C', described);
-  // Longer Korean stems are beginnings of their words, which is how they are looked for, except for ambiguous ones.
+  // Longer Korean stems are found as prefixes of their words, except for ambiguous ones.
   add(
     'D',
     described.flatMap(findStems).filter((stem) => !isHangul(stem) || stem.length === 1 || isAmbiguous(stem)),
@@ -63,7 +63,7 @@ export function extractTerms(product: ProductState): Terms {
   const known = [...names.flat(), ...category, ...described];
   return {
     terms: [...weights].map(([term, weight]) => `'${term}':1${weight}`).join(' '),
-    typed: [...new Set(names.flat())].map((word) => `'${letters(word)}'`).join(' '),
+    typed: [...new Set(names.flat())].map((word) => `'${toKeystrokes(word)}'`).join(' '),
     ko: typedName(splitWords(textIn(product, 'ko').name)),
     en: typedName(splitWords(textIn(product, 'en').name)),
     vocabulary: [...new Set([...known, ...known.filter(isHangul).flatMap(findStems)])]
@@ -72,17 +72,17 @@ export function extractTerms(product: ProductState): Terms {
   };
 }
 
-/** The strokes of several words, cut to what an index takes and a shopper types. */
-export const typedName = (words: string[]): string => letters(words.join(' ')).slice(0, 120);
+/** The keystrokes of several words, truncated to the size limit of the index. */
+export const typedName = (words: string[]): string => toKeystrokes(words.join(' ')).slice(0, 120);
 
 function splitIntoParts(name: string[]): string[] {
   return name.flatMap((word, at) => {
     const next = name[at + 1];
     if (!isHangul(word)) return next && !isHangul(next) ? [word + next] : [];
     return [
-      ...toPairs(word).map(inside),
-      ending(word.at(-1)!),
-      ...(next && isHangul(next) ? [across(word.at(-1)! + next[0]!)] : []),
+      ...toPairs(word).map(toInnerTerm),
+      toEndingTerm(word.at(-1)!),
+      ...(next && isHangul(next) ? [toSpanningTerm(word.at(-1)! + next[0]!)] : []),
     ];
   });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { letters } from './hangul.ts';
+import { toKeystrokes } from './hangul.ts';
 import {
   isCorrectable,
   isOneTypoApart,
@@ -25,7 +25,7 @@ describe('splitWords', () => {
     ['Đà Nẵng œuvre Þór', ['da', 'nang', 'oeuvre', 'thor']],
   ])('%j', (text, words) => expect(splitWords(text)).toEqual(words));
 
-  it('cuts what no index would take', () => {
+  it('truncates words that do not fit into the index', () => {
     expect(splitWords('가'.repeat(2000))[0]).toHaveLength(40);
   });
 });
@@ -44,7 +44,7 @@ describe('findStems', () => {
   ])('%s is a form of %j', (word, stems) => expect(findStems(word)).toEqual(stems));
 
   it.each(['보자기', '모시', '찻잔', '종이', '약과', '가을', '화로', '포도', '조각보', 'cup', '30cm'])(
-    '%s is no form of anything else',
+    '%s has no stem',
     (word) => expect(findStems(word)).toEqual([]),
   );
 });
@@ -58,7 +58,7 @@ describe('findShortNoun', () => {
     ['떡과는', '떡'],
     ['붓이나', '붓'],
     ['꿀까지', '꿀'],
-    ['종이', '종'], // and paper, which is why this is not a stem
+    ['종이', '종'], // also the word for paper, so this is not a stem
     ['차를', undefined], // a stem
     ['찻잔이', undefined],
     ['모시', undefined],
@@ -67,15 +67,16 @@ describe('findShortNoun', () => {
   ])('%s: %s', (word, noun) => expect(findShortNoun(word)).toBe(noun));
 });
 
-describe('letters', () => {
-  it('is the beginning of a word at every stroke of typing it', () => {
+describe('toKeystrokes', () => {
+  it('is a prefix of the word at every keystroke', () => {
     for (const typed of ['ㅈ', '조', '족', '조가', '조각', '조각ㅂ', '조각보']) {
-      expect(letters('조각보').startsWith(letters(typed))).toBe(true);
+      expect(toKeystrokes('조각보').startsWith(toKeystrokes(typed))).toBe(true);
     }
-    for (const typed of ['삭', '사고', '사과']) expect(letters('사과').startsWith(letters(typed))).toBe(true);
-    expect(letters('사과').startsWith(letters('새'))).toBe(false);
-    expect(letters('닭')).toBe('ㄷㅏㄹㄱ');
-    expect(letters('bowl')).toBe('bowl');
+    for (const typed of ['삭', '사고', '사과'])
+      expect(toKeystrokes('사과').startsWith(toKeystrokes(typed))).toBe(true);
+    expect(toKeystrokes('사과').startsWith(toKeystrokes('새'))).toBe(false);
+    expect(toKeystrokes('닭')).toBe('ㄷㅏㄹㄱ');
+    expect(toKeystrokes('bowl')).toBe('bowl');
   });
 });
 
@@ -105,7 +106,7 @@ describe('typos', () => {
   it.each(apart)('%s and %s', (one, other, oneApart) => {
     expect(isOneTypoApart(one, other)).toBe(oneApart);
     expect(isOneTypoApart(other, one)).toBe(oneApart);
-    // What is one typo apart must be found by what it is near to.
+    // Words one typo apart must share an entry.
     if (oneApart) expect(findNearWords(one).some((near) => findNearWords(other).includes(near))).toBe(true);
   });
 

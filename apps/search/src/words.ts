@@ -1,8 +1,8 @@
 import { stemmer } from 'stemmer';
-import { getFinalConsonant, isHangul, letters } from './hangul.ts';
+import { getFinalConsonant, isHangul, toKeystrokes } from './hangul.ts';
 
-/** Longer ones would not fit into an index, and nobody types them. */
-const longest = 40;
+/** Longer words do not fit into the index. */
+const maxWordLength = 40;
 
 const stopWords = new Set('a an and as at by for from in is it its of on or that the to with'.split(' '));
 
@@ -13,12 +13,12 @@ const folded: Record<string, string> = {
 };
 
 /**
- * The words of a text, in lower case and without accents; Korean ones apart from what is attached to them in other
- * scripts (30cm쟁반: 30cm, 쟁반). English words that say nothing are left out, unless there is nothing else.
+ * Splits a text into words, in lower case and without accents. Korean is split from other scripts (30cm쟁반: 30cm, 쟁반).
+ * English stop words are removed, unless there is nothing else.
  */
 export function splitWords(text: string): string[] {
   const plain = text
-    // Single Korean letters stay as they were typed: NFKD would turn them into others.
+    // Single Korean letters stay unchanged: NFKD would convert them to other code points.
     .replace(/[^ㄱ-ㅣ]+/g, (run) =>
       run
         .normalize('NFKD')
@@ -29,13 +29,13 @@ export function splitWords(text: string): string[] {
     .replace(/[^\p{ASCII}가-힣]/gu, (letter) => folded[letter] ?? letter)
     .replace(/['’](s(?![\p{L}\p{N}]))?/gu, '');
   const all = plain.match(/[가-힣ㄱ-ㅣ]+|(?:(?![가-힣ㄱ-ㅣ])[\p{L}\p{N}])+/gu) ?? [];
-  const telling = all.filter((word) => !stopWords.has(word));
-  return (telling.length > 0 ? telling : all).map((word) => word.slice(0, longest));
+  const contentWords = all.filter((word) => !stopWords.has(word));
+  return (contentWords.length > 0 ? contentWords : all).map((word) => word.slice(0, maxWordLength));
 }
 
 type After = 'consonant' | 'vowel' | 'vowel or ㄹ' | 'anything';
 
-/** Particles and forms of "to be". `short`: nearly never the end of a noun, so one syllable may be left of the word. */
+/** Particles and forms of "to be". `short`: rarely the end of a noun, so the rest of the word may be one syllable. */
 const particles: { text: string; after: After; short: boolean }[] = (
   [
     ['consonant', true, '은 을 으로'],
@@ -50,67 +50,67 @@ const particles: { text: string; after: After; short: boolean }[] = (
   .flatMap(([after, short, texts]) => texts.split(' ').map((text) => ({ text, after, short })))
   .sort((a, b) => b.text.length - a.text.length);
 
-const follows = (stem: string, after: After): boolean => {
+const canFollow = (stem: string, after: After): boolean => {
   const final = getFinalConsonant(stem);
   if (after === 'consonant') return final !== '';
   if (after === 'vowel') return final === '';
   return after === 'anything' || final === '' || final === 'ㄹ';
 };
 
-/** Takes off the longest that fits: 으로, not 로. @param least syllables that must be left, where one could be a mistake */
-function withoutParticle(word: string, least: number): string[] {
+/** Removes the longest matching particle: 으로, not 로. @param minSyllables to keep, unless it is `short` */
+function removeParticle(word: string, minSyllables: number): string[] {
   const found = particles.find(({ text, after, short }) => {
     const stem = word.slice(0, -text.length);
-    return word.endsWith(text) && stem.length >= (short ? 1 : least) && follows(stem, after);
+    return word.endsWith(text) && stem.length >= (short ? 1 : minSyllables) && canFollow(stem, after);
   });
   return found ? [word.slice(0, -found.text.length)] : [];
 }
 
 /**
- * What a word may be a form of: a Korean one without its particles (찻잔에서는: 찻잔에서, 찻잔), an English one without
- * its ending (cups: cup). Never the word itself.
+ * Finds the stems of a word: Korean without particles (찻잔에서는: 찻잔에서, 찻잔), English without the ending (cups: cup).
+ * Never the word itself.
  */
 export function findStems(word: string): string[] {
   if (!isHangul(word)) {
     const stem = /^[a-z]{3,}$/.test(word) ? stemmer(word) : word;
     return stem === word ? [] : [stem];
   }
-  const once = withoutParticle(word, 2);
-  return [...once, ...once.flatMap((stem) => withoutParticle(stem, 2))];
+  const once = removeParticle(word, 2);
+  return [...once, ...once.flatMap((stem) => removeParticle(stem, 2))];
 }
 
 /**
- * The noun of one syllable that a word may have besides its particle: 붓이 gives 붓. As many words only end like a particle
- * (종이 is paper, and no 종), so this is for searches that find nothing otherwise.
+ * Finds the noun of one syllable in a word with a particle: 붓이 gives 붓. Many words only look like that (종이 is paper,
+ * not a form of 종), so use it only for searches that find nothing otherwise.
  */
 export function findShortNoun(word: string): string | undefined {
   if (!isHangul(word)) return undefined;
   const stems = findStems(word);
   return [word, ...stems]
-    .flatMap((form) => withoutParticle(form, 1))
+    .flatMap((form) => removeParticle(form, 1))
     .find((noun) => noun.length === 1 && !stems.includes(noun));
 }
 
-/** Two syllables that are a noun of one with a particle, a noun of two, or the beginning of a longer word (차가운). */
+/** Whether two syllables can be a noun with a particle, a longer noun, or the start of a longer word (차가운). */
 export const isAmbiguous = (word: string): boolean => word.length === 2 && findShortNoun(word) !== undefined;
 
 /** Pairs of neighbouring characters: 조각보 gives 조각, 각보. */
 export const toPairs = (text: string): string[] =>
   Array.from({ length: Math.max(0, text.length - 1) }, (_, at) => text.slice(at, at + 2));
 
-/** Words that a typo can be told from: of shorter ones too many others are one stroke away. */
+/** Whether typos in a word can be corrected. Shorter words have too many neighbours one keystroke away. */
 export const isCorrectable = (word: string): boolean =>
   isHangul(word) ? word.length >= 3 : /^[a-z]{4,}$/.test(word);
 
-/** The strokes of a word, whole and with one left out. Two words that are one typo apart have one of these in common. */
+/** Returns the keystrokes of a word, complete and with each one deleted. Words one typo apart share one of these. */
 export function findNearWords(word: string): string[] {
-  const typed = letters(word);
+  const typed = toKeystrokes(word);
   return [...new Set([typed, ...Array.from(typed, (_, at) => typed.slice(0, at) + typed.slice(at + 1))])];
 }
 
-/** Whether one stroke left out, added, changed, or swapped with the next makes one word of the other. */
+/** Whether two words differ by one deleted, added, replaced or swapped keystroke. */
 export function isOneTypoApart(one: string, other: string): boolean {
-  const [a, b] = [letters(one), letters(other)];
+  const [a, b] = [toKeystrokes(one), toKeystrokes(other)];
   if (a === b) return false;
   let from = 0;
   while (from < a.length && a[from] === b[from]) from++;

@@ -8,20 +8,20 @@ import { SearchModule } from '../src/search.module.ts';
 
 type Product = Body<typeof ProductAdded>;
 
-/** The service under test, fed by the events that catalog and inventory would announce; nobody else is there. */
-export class Shelf {
+/** The service under test without other services. It receives events as catalog and inventory would publish them. */
+export class SearchFixture {
   private constructor(readonly search: ServiceUnderTest) {}
 
-  static async open(): Promise<Shelf> {
-    return new Shelf(await ServiceUnderTest.start(SearchModule));
+  static async start(): Promise<SearchFixture> {
+    return new SearchFixture(await ServiceUnderTest.start(SearchModule));
   }
 
-  close(): Promise<void> {
+  stop(): Promise<void> {
     return this.search.stop();
   }
 
-  /** Puts a product on sale and waits until it can be found. */
-  async put(
+  /** Adds a product and waits until it can be found. */
+  async add(
     name: string,
     english: string,
     { amount = 1_000, currency = 'KRW', category = 'textiles', ko = '', en = '', sku = '' } = {},
@@ -32,16 +32,16 @@ export class Shelf {
       ...{ price: { amount, currency }, imageUrl: 'https://127.0.0.1/cloth.svg' },
       translations: { en: { name: english, description: en } },
     };
-    await this.hears(ProductAdded(product));
+    await this.publishAndWait(ProductAdded(product));
     return product;
   }
 
-  stock(productId: string, available: number, version = 1): Promise<void> {
-    return this.hears(StockChanged({ productId, available, version }));
+  setStock(productId: string, available: number, version = 1): Promise<void> {
+    return this.publishAndWait(StockChanged({ productId, available, version }));
   }
 
-  /** Announces an event and waits until it is in the log (each leaves one row in the inbox) and in the read model. */
-  async hears(message: Message<AnyEvent>): Promise<void> {
+  /** Publishes an event and waits until it is in the log (one inbox row per event) and in the read model. */
+  async publishAndWait(message: Message<AnyEvent>): Promise<void> {
     const count = () => this.search.query<{ count: number }>('SELECT count(*)::int FROM inbox');
     const [before] = await count();
     await this.search.announce(message);
@@ -49,8 +49,8 @@ export class Shelf {
     await this.search.get(Projector).caughtUp('products', 10_000);
   }
 
-  /** Everything that the events so far have written. */
-  async rows(): Promise<unknown> {
+  /** Reads all rows of the read model. */
+  async readRows(): Promise<unknown> {
     const [rows] = await this.search.query(`
       SELECT (SELECT json_agg(product ORDER BY product_id) FROM product) AS product,
              (SELECT json_agg(stock ORDER BY product_id) FROM stock) AS stock,
@@ -60,8 +60,8 @@ export class Shelf {
     return rows;
   }
 
-  /** Messages that failed so far, by kind: the attempt after would hide them otherwise. */
-  async faults(): Promise<string[]> {
+  /** Reads the failed attempts by message. A successful retry hides them otherwise. */
+  async readFaults(): Promise<string[]> {
     const metrics = await (await fetch(`${this.search.url}/metrics`)).text();
     return (metrics.match(/^messages_handled_seconds_count.*/gm) ?? []).filter((line) =>
       line.includes('outcome="fault"'),

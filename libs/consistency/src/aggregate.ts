@@ -7,35 +7,35 @@ export interface EventOf {
 type DataOf<E extends EventOf, T extends E['type']> = Omit<Extract<E, { type: T }>, 'type'>;
 type OldData = Record<string, unknown>;
 
-/** A thing that is kept as what happened to it, described by pure functions. */
+/** An event-sourced aggregate, described by pure functions. */
 export interface Aggregate<S = unknown, E extends EventOf = EventOf> {
   /** Unique within the service; part of what is stored. */
   readonly name: string;
   /** The state after an event. */
   readonly evolve: (state: S | undefined, event: E) => S;
-  /** What others hear of an event, once it is committed. */
+  /** The public event to publish with the commit, if any. */
   readonly announce?: (id: string, state: S, event: E) => Message<AnyEvent> | undefined;
   /**
-   * How events of an older shape become events of today, by type: the first function takes the first shape to the
-   * second, and so on. Never remove one; what is stored is never rewritten.
+   * Upcasters by event type: the first function converts revision 1 to 2, the next one 2 to 3, and so on. Never remove
+   * one: stored events are never rewritten.
    */
   readonly upcast?: { [T in E['type']]?: readonly ((data: OldData) => OldData)[] };
-  /** Personal data, by event type: whose it is, and what stands in each field's place once it was erased. */
+  /** Personal data by event type: the person, and the value that replaces each field after erasure. */
   readonly personal?: {
     [T in E['type']]?: { of: (data: DataOf<E, T>) => string; fields: Partial<DataOf<E, T>> };
   };
-  /** Keeps the state of every so many events, so that a long life need not be read again. Raise `shape` with `S`. */
+  /** Stores a snapshot every `every` events. Raise `shape` when `S` changes. */
   readonly snapshot?: { every: number; shape: number };
 }
 
-/** The cause of a message is still on the way: the next attempt will see. */
+/** The message arrived before its cause. A later attempt can succeed. */
 export class OutOfOrder extends Error {
   override readonly name = 'TooEarly';
 }
 
 /**
- * Declares an aggregate (event sourcing after Young: `decide` makes events of a state, `evolve` makes a state of
- * events).
+ * Declares an aggregate (event sourcing, after Young): `decide` derives events from a state, `evolve` derives a
+ * state from events.
  * @param name unique within the service; part of what is stored
  * @param description see Aggregate
  */

@@ -5,8 +5,8 @@ export const ivLength = 12;
 export const tagLength = 16;
 
 /**
- * A key made of a long random password.
- * @param purpose another one gives another key
+ * Derives a key from a long random password (HKDF-SHA-256).
+ * @param purpose each purpose gives a different key
  */
 export function deriveKey(password: string, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', password, 'jogakbo', purpose, 32));
@@ -14,7 +14,7 @@ export function deriveKey(password: string, purpose: string): Buffer {
 
 /**
  * Encrypts a text with AES-256-GCM.
- * @param about what it is the value of: it opens only as that, so that one secret cannot be put in the place of another
+ * @param about the name of the value, authenticated with it: one secret cannot replace another
  */
 export function encrypt(key: Buffer, text: string, about: string): string {
   const iv = randomBytes(ivLength);
@@ -23,10 +23,11 @@ export function encrypt(key: Buffer, text: string, about: string): string {
   return Buffer.concat([iv, cipher.getAuthTag(), encrypted]).toString('base64url');
 }
 
-/** The text that was sealed. @throws Error with another key, as something else, or where a bit was changed */
-export function decrypt(key: Buffer, sealed: string, about: string): string {
-  const bytes = Buffer.from(sealed, 'base64url');
-  if (bytes.toString('base64url') !== sealed) throw new Error('not canonical base64url');
+/** Decrypts the result of `encrypt`. @throws Error for another key, another `about` or a changed bit */
+export function decrypt(key: Buffer, encoded: string, about: string): string {
+  const bytes = Buffer.from(encoded, 'base64url');
+  if (bytes.toString('base64url') !== encoded)
+    throw new Error('the encrypted text is not canonical base64url');
   const decipher = createDecipheriv(algorithm, key, bytes.subarray(0, ivLength), {
     authTagLength: tagLength,
   });

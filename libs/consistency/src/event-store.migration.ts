@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** The tables behind aggregates and projections. Services that keep either list it after `Consistency…`. */
+/** The tables of aggregates and projections. Services that use either list it after `Consistency…`. */
 export class EventStore1700000000500 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`
@@ -8,12 +8,12 @@ export class EventStore1700000000500 implements MigrationInterface {
         position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         stream text NOT NULL,
         subject text NOT NULL,
-        -- NULL for what another service announced: it has no place in a stream of this one.
+        -- NULL for events of other services, which have no version here.
         version integer,
         type text NOT NULL,
         revision integer NOT NULL DEFAULT 1,
         data json NOT NULL,
-        -- Whose key closes what is personal in it; NULL where nothing is.
+        -- The person whose key encrypts the personal fields; NULL without such fields.
         person text,
         at timestamptz NOT NULL DEFAULT now(),
         UNIQUE (stream, subject, version)
@@ -38,10 +38,10 @@ export class EventStore1700000000500 implements MigrationInterface {
         shape integer NOT NULL,
         generation integer NOT NULL,
         position bigint NOT NULL DEFAULT 0,
-        -- The generation that is being built beside the one in use; NULL where none is.
+        -- The generation that is being built beside the current one; NULL for none.
         next_generation integer,
         next_position bigint NOT NULL DEFAULT 0,
-        -- Which version of the service can build it: one that knows another shape leaves it alone.
+        -- The shape of that generation. Versions of the service with another shape do not build it.
         next_shape integer,
         fault text
       );

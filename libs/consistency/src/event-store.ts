@@ -4,16 +4,16 @@ import type { Aggregate, EventOf } from './aggregate.ts';
 import { decryptFields, encryptFields } from './personal-data.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
-/** An event as it was kept. */
+/** A stored event with its time. */
 export type Recorded<E> = E & { at: Date };
 
-/** The state of one aggregate; `state` is undefined and `version` 0 where nothing has happened yet. */
+/** The state of one aggregate; `state` is undefined and `version` is 0 without events. */
 export interface Loaded<S> {
   state: S | undefined;
   version: number;
 }
 
-/** An event as it is stored, with the key of its person while there is one. */
+/** An event row, with the key of its person until that is erased. */
 export interface StoredEvent {
   type: string;
   revision: number;
@@ -22,21 +22,21 @@ export interface StoredEvent {
   key: Buffer | null;
 }
 
-/** Somebody else was faster: the thing is not at the version that was expected. */
+/** Another writer was faster: the aggregate is not at the expected version. */
 export class VersionConflict extends Error {
   override readonly name = 'VersionConflict';
 }
 
-/** All that happened to one thing, oldest first, in the shape of today; empty where there is no such thing. */
+/** All events of one aggregate, oldest first, upcast to the current shape; empty for an unknown id. */
 export async function history<S, E extends EventOf>(
   manager: EntityManager,
   kind: Aggregate<S, E>,
   id: string,
 ): Promise<Recorded<E>[]> {
-  return present(kind, await readRows(manager, kind, id, 0));
+  return toCurrentEvents(kind, await readRows(manager, kind, id, 0));
 }
 
-/** The state that the events lead to. */
+/** Loads the state of one aggregate from its snapshot and events. */
 export async function load<S, E extends EventOf>(
   manager: EntityManager,
   kind: Aggregate<S, E>,
@@ -44,7 +44,7 @@ export async function load<S, E extends EventOf>(
 ): Promise<Loaded<S>> {
   const from = await readSnapshot<S>(manager, kind, id);
   const rows = await readRows(manager, kind, id, from.version);
-  const events = present(kind, rows);
+  const events = toCurrentEvents(kind, rows);
   return {
     state: events.reduce<S | undefined>(kind.evolve, from.state),
     version: from.version + rows.length,
@@ -52,11 +52,11 @@ export async function load<S, E extends EventOf>(
 }
 
 /**
- * Lets something happen to one thing: reads it, decides, appends, announces with the commit. Of two at the same time
- * the second waits, and sees what the first did.
+ * Changes one aggregate: loads it, decides, appends, and publishes with the commit. Concurrent changes of one aggregate
+ * run one after the other.
  * @param decide pure; may throw a Rejection
- * @returns the state afterwards
- * @throws Rejection `not-found` where nothing ever happened to it
+ * @returns the state after the change
+ * @throws Rejection `not-found` for an aggregate without events
  */
 export async function change<S, E extends EventOf>(
   work: UnitOfWork,
@@ -67,18 +67,18 @@ export async function change<S, E extends EventOf>(
   const { tx } = work;
   const [, loaded] = await Promise.all([
     work.hold(id),
-    load(tx, kind, id), // runs when the lock is ours
+    load(tx, kind, id), // runs after the lock is acquired
   ]);
   if (loaded.state === undefined) throw platformRejection('not-found', 'there is no such thing');
   return append(work, kind, id, loaded, decide(loaded.state));
 }
 
 /**
- * Writes what happened, and announces it with the commit.
- * @param after the state and version that the events follow; `nothing` for the first ones
- * @returns the state afterwards
- * @throws nothing itself. Where the thing is not at that version, the commit (or what reads before it) throws VersionConflict,
- *   and nothing of the unit of work is kept
+ * Appends events, and publishes them with the commit.
+ * @param after the state and version that the events follow; `nothing` for a new aggregate
+ * @returns the state after the events
+ * @throws nothing itself. For another version the commit, or an earlier read, throws VersionConflict, and the unit of
+ *   work is rolled back
  */
 export async function append<S, E extends EventOf>(
   work: UnitOfWork,
@@ -105,16 +105,16 @@ export async function append<S, E extends EventOf>(
     if (message) work.publish(message);
   }
   if (rows.length > 0) {
-    const taken = `${kind.name} ${id} is not at version ${after.version} any more`;
+    const conflict = `${kind.name} ${id} is no longer at version ${after.version}: another writer appended first`;
     work.write(insertEvents, [kind.name, id, JSON.stringify(rows)], (error) =>
-      isDuplicate(error) ? new VersionConflict(taken, { cause: error }) : error,
+      isUniqueViolation(error) ? new VersionConflict(conflict, { cause: error }) : error,
     );
     keepSnapshot(work, kind, id, after.version, version, state!);
   }
   return state!;
 }
 
-/** Nothing has happened yet. */
+/** An aggregate without events. */
 export const nothing: Loaded<never> = { state: undefined, version: 0 };
 
 const insertEvents = `
@@ -123,7 +123,7 @@ const insertEvents = `
   FROM json_to_recordset($3) AS row (version int, type text, revision int, data json, person text)
   ORDER BY version`;
 
-const isDuplicate = (error: Error) => (error as { code?: string }).code === '23505';
+const isUniqueViolation = (error: Error) => (error as { code?: string }).code === '23505';
 
 const readRows = (manager: EntityManager, { name }: { name: string }, id: string, after: number) =>
   manager.query(
@@ -132,16 +132,20 @@ const readRows = (manager: EntityManager, { name }: { name: string }, id: string
     [name, id, after],
   ) as Promise<StoredEvent[]>;
 
-/** What is stored as events of today: opened as far as there are keys, and brought to today's shape. */
-export function present<S, E extends EventOf>(
+/** Decrypts stored events as far as keys exist, and upcasts them to the current shape. */
+export function toCurrentEvents<S, E extends EventOf>(
   { upcast, personal }: Aggregate<S, E>,
   rows: readonly StoredEvent[],
 ): Recorded<E>[] {
   return rows.map(({ type, revision, data, at, key }) => {
     const kind = type as E['type'];
-    const opened = decryptFields(data, key, personal?.[kind]?.fields as Record<string, unknown> | undefined);
-    const today = (upcast?.[kind] ?? []).slice(revision - 1).reduce((old, step) => step(old), opened);
-    return { type, ...today, at } as unknown as Recorded<E>;
+    const decrypted = decryptFields(
+      data,
+      key,
+      personal?.[kind]?.fields as Record<string, unknown> | undefined,
+    );
+    const current = (upcast?.[kind] ?? []).slice(revision - 1).reduce((old, step) => step(old), decrypted);
+    return { type, ...current, at } as unknown as Recorded<E>;
   });
 }
 

@@ -4,24 +4,23 @@ import type { StorageEncryption } from './storage-encryption.ts';
 
 export interface InboxKey {
   key: string;
-  /** The login that sent it. What another one sends under the same key is another message. */
+  /** The login that sent the message. The same key from another login is another message. */
   sender: string;
   /**
-   * Of the input, where the key was chosen by a client and could be used for something else: the one to be stored, then
-   * those that it may have been stored as before the service key was rotated, and by versions that took it of the input
-   * as it came.
+   * Fingerprints of the input, for keys chosen by a client. The first one is stored. The others match rows stored before
+   * a rotation of the service key, or by versions that did not parse the input first.
    */
   fingerprints?: readonly string[];
 }
 
-/** Stands for a sender that neither the broker nor a mark confirms: only where all services share one login. */
+/** A sender that neither the broker nor a mark confirms. It occurs only if all services share one login. */
 const unknownSender = '?';
 
 /**
- * What makes a message the same message: the client's Idempotency-Key, within one member and contract, or its id; each
- * within one sender. Its id alone proves nothing, since the sender chooses it.
+ * Identifies repetitions of a message: by the client's Idempotency-Key per member and contract, else by the message id;
+ * both per sender. The id alone proves nothing, since the sender chooses it.
  */
-export function inboxKey(
+export function toInboxKey(
   { contract, incoming, input }: Pick<MessageContext, 'contract' | 'incoming' | 'input'>,
   encryption: StorageEncryption,
 ): InboxKey {
@@ -30,15 +29,15 @@ export function inboxKey(
     return { key: messageId, sender };
   const key = `${contract.name} ${context.caller?.memberId ?? 'anyone'} ${idempotencyKey}`;
   const computeFingerprints = (value: unknown): readonly string[] => {
-    const text = canonical(value);
+    const text = toCanonicalJson(value);
     if (contract.sensitive) return encryption.fingerprints(text);
     return [createHash('sha256').update(text).digest('base64url')];
   };
   return { key, sender, fingerprints: [...computeFingerprints(input), ...computeFingerprints(data)] };
 }
 
-/** JSON with sorted keys: the same input gives the same text, however a client orders its fields. */
-const canonical = (data: unknown): string =>
+/** JSON with sorted keys: the order of the fields makes no difference. */
+const toCanonicalJson = (data: unknown): string =>
   JSON.stringify(data ?? null, (_, value: unknown) =>
     value && typeof value === 'object' && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))

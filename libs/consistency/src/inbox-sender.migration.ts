@@ -1,12 +1,12 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * The inbox knows a message by its sender and its id: another sender that uses the same id takes nothing away from it.
- * Follows `Consistency1700000000000` in the list of every service.
+ * Adds the sender to the primary key of the inbox: the same id from another sender is another message. Every service
+ * lists it after `Consistency1700000000000`.
  *
- * Rows without a sender are those of instances that run the version before. They stay duplicates for whoever sends the
- * id again. The trigger does the reverse for such an instance: it finds what a newer instance has handled. Both may go
- * 14 days (the inbox's retention) after the last instance of the version before has stopped.
+ * Instances of the previous version write rows without a sender, which mark the id as handled for all senders. The
+ * trigger does the reverse for such an instance: it skips messages that a newer instance has handled. Both can be
+ * removed 14 days (the inbox's retention) after the last instance of the previous version has stopped.
  */
 export class InboxSender1700000000100 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {

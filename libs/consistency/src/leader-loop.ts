@@ -3,20 +3,20 @@ import { Logger } from '@nestjs/common';
 import pg from 'pg';
 
 export interface LeaderLoopOptions {
-  /** Of the work, unique within the service: what the lock and the wake-up call are named after. */
+  /** Unique within the service; names the advisory lock and the notification channel. */
   name: string;
   databaseUrl: string;
-  /** Milliseconds between looks where nobody calls. */
+  /** Milliseconds between polls without a wake-up. */
   pollEvery?: number;
   /**
-   * Does some of the work. Gives whether there may be more at once. What it commits through `client` may be undone by
-   * a crash of the database (asynchronous commit), so it must be right to do it again.
+   * Does part of the work. Returns whether more may remain. A crash of the database can undo what it commits through
+   * `client` (asynchronous commit), so repeating it must be safe.
    */
   step: (client: pg.Client) => Promise<boolean>;
 }
 
-/** Milliseconds between signs of life; PostgreSQL ends the session of whoever gives none for 15 s, frozen or lost. */
-const breathEvery = 2_000;
+/** Milliseconds between keep-alive queries. PostgreSQL ends a session without any for 15 s: its client is frozen or lost. */
+const keepAliveEvery = 2_000;
 const sessionOptions = [
   'synchronous_commit=off',
   'idle_session_timeout=15s',
@@ -26,9 +26,9 @@ const sessionOptions = [
 ];
 
 /**
- * Work that one instance of a service does at a time, again and again: whoever holds a session-level advisory lock,
- * which is gone with its holder: at once where its process dies, within 15 seconds where it is frozen or its host is lost.
- * The others wake it with NOTIFY after their commits, and take over when it dies.
+ * Repeats work in one instance of a service at a time: the leader, which holds a session-level advisory lock. PostgreSQL
+ * releases the lock at once if the process dies, and within 15 seconds if it is frozen or its host is lost. The other
+ * instances wake the leader with NOTIFY after their commits, and take over after its death.
  */
 export class LeaderLoop {
   readonly #logger = new Logger('LeaderLoop');
@@ -36,8 +36,8 @@ export class LeaderLoop {
   readonly #channel: string;
   #client: pg.Client | undefined;
   #leading = false;
-  #wanted = true;
-  #handed: ((client: pg.Client) => Promise<void>)[] = [];
+  #isRequested = true;
+  #tasks: ((client: pg.Client) => Promise<void>)[] = [];
   #wakeUp = () => {};
   #done: Promise<void> | undefined;
 
@@ -53,34 +53,34 @@ export class LeaderLoop {
     return this.#stopping.signal.aborted;
   }
 
-  /** Something was committed. Cheap: many calls become one look, and one NOTIFY where another instance leads. */
+  /** Requests a step after a commit. Many calls cause one step, or one NOTIFY if another instance leads. */
   readonly wake = (): void => {
-    if (this.#wanted) return;
-    this.#wanted = true;
+    if (this.#isRequested) return;
+    this.#isRequested = true;
     if (this.#leading) this.#wakeUp();
     else if (this.#client) {
       setTimeout(() => {
-        this.#wanted = false;
+        this.#isRequested = false;
         this.#client?.query(`NOTIFY ${this.#channel}`).catch(() => {});
       }, 2).unref();
     }
   };
 
   /**
-   * Gives the leader a piece of the work, for which it need not look. It is dropped where the leader looks anyway, or
-   * loses its place: so it must be something that a look finds too.
-   * @returns false where another instance leads
+   * Gives the leader a task for which it need not poll. The task is dropped if the leader polls anyway or loses the lock,
+   * so a poll must find the same work.
+   * @returns false if another instance leads
    */
-  hand(piece: (client: pg.Client) => Promise<void>): boolean {
+  hand(task: (client: pg.Client) => Promise<void>): boolean {
     if (!this.#leading) return false;
-    this.#handed.push(piece);
+    this.#tasks.push(task);
     this.#wakeUp();
     return true;
   }
 
   async #run(): Promise<void> {
     while (!this.stopping) {
-      let breath: NodeJS.Timeout | undefined;
+      let keepAlive: NodeJS.Timeout | undefined;
       const client = new pg.Client({
         connectionString: this.options.databaseUrl,
         application_name: this.options.name,
@@ -97,14 +97,14 @@ export class LeaderLoop {
         lost.catch(() => {});
         await client.connect();
         this.#client = client;
-        breath = setInterval(() => void client.query('').catch(() => {}), breathEvery);
+        keepAlive = setInterval(() => void client.query('').catch(() => {}), keepAliveEvery);
         await Promise.race([this.#lead(client), lost]);
       } catch (error) {
         if (!this.stopping)
-          this.#logger.warn(`${this.options.name} starts over: ${(error as Error).message}`);
+          this.#logger.warn(`${this.options.name} failed and reconnects: ${(error as Error).message}`);
         await this.#pause(500);
       } finally {
-        clearInterval(breath);
+        clearInterval(keepAlive);
         this.#leading = false;
         this.#client = undefined;
         await client.end().catch(() => {});
@@ -119,35 +119,35 @@ export class LeaderLoop {
         [this.options.name],
       );
       if (rows[0]?.mine) break;
-      this.#wanted = false;
+      this.#isRequested = false;
       await this.#pause(1_000);
     }
     client.on('notification', () => {
-      this.#wanted = true;
+      this.#isRequested = true;
       this.#wakeUp();
     });
     await client.query(`LISTEN ${this.#channel}`);
     this.#leading = true;
     const { step, pollEvery = 500 } = this.options;
     let more = true;
-    let lookedAt = -Infinity;
+    let polledAt = -Infinity;
     while (!this.stopping) {
-      const handed = this.#handed;
-      this.#handed = [];
-      const waiting = lookedAt + pollEvery - performance.now();
-      if (more || this.#wanted || waiting <= 0) {
-        this.#wanted = false;
+      const tasks = this.#tasks;
+      this.#tasks = [];
+      const waiting = polledAt + pollEvery - performance.now();
+      if (more || this.#isRequested || waiting <= 0) {
+        this.#isRequested = false;
         more = await step(client);
-        lookedAt = performance.now();
-      } else if (handed.length > 0) {
-        for (const piece of handed) await piece(client);
+        polledAt = performance.now();
+      } else if (tasks.length > 0) {
+        for (const task of tasks) await task(client);
       } else {
-        await this.#untilWoken(waiting);
+        await this.#waitForWakeUp(waiting);
       }
     }
   }
 
-  async #untilWoken(milliseconds: number): Promise<void> {
+  async #waitForWakeUp(milliseconds: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
       this.#wakeUp = () => {
@@ -162,7 +162,7 @@ export class LeaderLoop {
     return sleep(milliseconds, undefined, { signal: this.#stopping.signal, ref: false }).catch(() => {});
   }
 
-  /** Ends after the step at hand. What is left is done after the next start, or by another instance. */
+  /** Ends after the current step. The rest is done after the next start, or by another instance. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#wakeUp();

@@ -4,18 +4,18 @@ import type { Announcement } from '@jogakbo/contract';
 import type { DataSource } from 'typeorm';
 import { QueueRecovery } from './queue-recovery.ts';
 
-describe('a queue that was made anew', () => {
-  it('asks the database for nothing where this service sends nothing there', async () => {
+describe('QueueRecovery', () => {
+  it('does not query the database for a queue to which this service sends nothing', async () => {
     const query = jest.fn(async () => [[], 0]);
-    const lostQueues = new QueueRecovery({ query } as unknown as DataSource, () => {});
-    const hear = (...takes: string[][]) =>
-      lostQueues.hear({
+    const recovery = new QueueRecovery({ query } as unknown as DataSource, () => {});
+    const receive = (...takes: string[][]) =>
+      recovery.receiveAnnouncement({
         instance: 'search-1',
         madeQueues: takes.map((some, id) => ({ id: String(id), takes: some, ago: 0 })),
       } as unknown as Announcement);
-    hear([], [], []);
+    receive([], [], []);
     await setImmediate();
     expect(query).not.toHaveBeenCalled();
-    await lostQueues.stop();
+    await recovery.stop();
   });
 });

@@ -13,7 +13,7 @@ import type pg from 'pg';
 import { LeaderLoop } from './leader-loop.ts';
 import { isEncrypted, type StorageEncryption } from './storage-encryption.ts';
 
-/** What is to leave, as it lies in the outbox. */
+/** A row of the outbox. */
 export interface OutboxRow {
   id: string;
   message_id: string;
@@ -25,10 +25,10 @@ export interface OutboxRow {
   created_at: Date;
 }
 
-/** What a transaction left in the outbox and may leave now, in its order. */
+/** Messages that a transaction wrote to the outbox for immediate publication, in order. */
 export interface PendingMessages {
   rows: OutboxRow[];
-  /** Whether anything else was open when it was written. */
+  /** Whether other messages were waiting when these were written. */
   behind: boolean;
 }
 
@@ -38,47 +38,46 @@ export interface RelayOptions {
   publisher: Publisher;
   encryption: StorageEncryption;
   recipients: Recipients;
-  /** Milliseconds between looks where nobody calls; also how late a timer may fire. */
+  /** Milliseconds between polls without a wake-up; also the longest delay of a timer. */
   pollEvery?: number;
 }
 
 const batchSize = 200;
-/** What is due becomes a message like any other: the many that are not yet are never looked at. */
-const ripen = 'UPDATE outbox SET due_at = NULL WHERE published_at IS NULL AND due_at <= now()';
+/** Turns due timers into ordinary messages, so that polls need not read the future ones. */
+const releaseDueMessages = 'UPDATE outbox SET due_at = NULL WHERE published_at IS NULL AND due_at <= now()';
 const open = 'published_at IS NULL AND due_at IS NULL';
 const columns = 'id, message_id, kind, name, subject, data, headers, created_at';
-/** Past the commands of these names, and past what waits behind one of them for the sake of order. */
-const openBeside = `
+/** Skips commands with these names, and the later messages that must keep their order after one of them. */
+const selectUnblocked = `
   SELECT ${columns}
   FROM outbox LEFT JOIN (
     SELECT subject, min(id) AS first FROM outbox WHERE ${open} AND name = ANY($1) GROUP BY subject
   ) AS stuck USING (subject)
   WHERE ${open} AND name <> ALL($1) AND (first IS NULL OR id < first) ORDER BY id LIMIT ${batchSize}`;
-/** Milliseconds between attempts to send what nobody took. */
-const tryAgainEvery = 1_000;
+/** Milliseconds between attempts to publish unroutable commands. */
+const retryEvery = 1_000;
 const cleanEvery = 60_000;
 const cleanedAtOnce = 5_000;
 const retention = { outbox: '7 days', inbox: '14 days' };
 
 /**
- * Brings what transactions left in the outbox to the broker: at least once, for each queue in order per subject, nothing
- * skipped.
+ * Publishes the messages of the outbox: at least once, in order for each queue and subject, without gaps.
  *
- * A command without a consumer stays until there is one, and so does a sensitive one whose receiver has not announced
- * its key. Later messages about the same subject wait with it; all others go on.
+ * A command without a consumer waits for one. A sensitive command waits until its receiver has announced a key. Later
+ * messages about the same subject wait with it; all others continue.
  *
- * Of all instances of a service one relays at a time (see LeaderLoop). Reading goes by a flag and not by a position,
- * because ids are given out before they are committed: a position would step over rows whose transactions end late.
+ * One instance of a service relays at a time (see LeaderLoop). It selects rows by a flag and not by a position: ids are
+ * assigned before the commit, so a position would skip rows whose transactions end late.
  */
 export class OutboxRelay {
   readonly #logger = new Logger('OutboxRelay');
   readonly #loop: LeaderLoop;
   readonly #pollEvery: number;
-  /** Commands that nobody takes, by name. The others pass them. */
-  readonly #untaken = new Set<string>();
-  // By a clock that nobody sets: after a time of day that was set back, all of these would wait for it to catch up.
+  /** Names of commands without a consumer. Other messages overtake these. */
+  readonly #unroutable = new Set<string>();
+  // Monotonic times: if the time of day were set back, all of these would wait for it.
   #triedAt = -Infinity;
-  #ripenedAt = -Infinity;
+  #releasedAt = -Infinity;
   #cleanedAt = -Infinity;
 
   constructor(private readonly options: RelayOptions) {
@@ -94,9 +93,9 @@ export class OutboxRelay {
   readonly start = (): void => this.#loop.start();
 
   /**
-   * Something was committed.
-   * @param left what it was; where nothing else is open, it is published without a look at the outbox. A look that is
-   *   under way may find it too: then it leaves twice
+   * Requests publication after a commit.
+   * @param left the committed messages; published without reading the outbox if no others wait. A concurrent poll may
+   *   find them too and publish them twice
    */
   readonly wake = (left?: PendingMessages): void => {
     const publish = async (client: pg.Client): Promise<void> => {
@@ -107,22 +106,22 @@ export class OutboxRelay {
   readonly stop = (): Promise<void> => this.#loop.stop();
 
   async #step(client: pg.Client): Promise<boolean> {
-    if (performance.now() - this.#ripenedAt > this.#pollEvery * 0.9) {
-      this.#ripenedAt = performance.now();
-      await client.query(ripen);
+    if (performance.now() - this.#releasedAt > this.#pollEvery * 0.9) {
+      this.#releasedAt = performance.now();
+      await client.query(releaseDueMessages);
     }
-    if (performance.now() - this.#triedAt > tryAgainEvery) {
+    if (performance.now() - this.#triedAt > retryEvery) {
       this.#triedAt = performance.now();
-      this.#untaken.clear();
+      this.#unroutable.clear();
     }
-    const untaken = this.#untaken.size;
-    const rows = untaken === 0 ? await this.#readOpen(client) : await this.#readOpenBeside(client);
+    const unroutable = this.#unroutable.size;
+    const rows = unroutable === 0 ? await this.#readOpen(client) : await this.#readUnblocked(client);
     const published = await this.#handOver(client, rows);
     const more = rows.length === batchSize && published > 0;
     if (performance.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
       this.#cleanedAt = performance.now();
     }
-    return more || this.#untaken.size > untaken;
+    return more || this.#unroutable.size > unroutable;
   }
 
   async #readOpen(client: pg.Client): Promise<OutboxRow[]> {
@@ -134,13 +133,13 @@ export class OutboxRelay {
     return rows;
   }
 
-  /** What need not wait for a command that nobody takes. */
-  async #readOpenBeside(client: pg.Client): Promise<OutboxRow[]> {
-    const { rows } = await client.query<OutboxRow>(openBeside, [[...this.#untaken]]);
+  /** Reads the messages that need not wait for an unroutable command. */
+  async #readUnblocked(client: pg.Client): Promise<OutboxRow[]> {
+    const { rows } = await client.query<OutboxRow>(selectUnblocked, [[...this.#unroutable]]);
     return rows;
   }
 
-  /** Publishes. Gives how many the broker has. */
+  /** Publishes, and returns how many messages the broker confirmed. */
   async #handOver(client: pg.Client, rows: OutboxRow[]): Promise<number> {
     if (rows.length === 0) return 0;
     const published = await this.#publishInOrder(rows);
@@ -155,8 +154,8 @@ export class OutboxRelay {
   }
 
   /**
-   * Side by side, but what goes to one queue about one subject only after the broker has what came before it. Events
-   * and the commands to each service have queues of their own.
+   * Publishes concurrently, but waits for the confirm before the next message of the same queue and subject. Events, and
+   * the commands to each service, have separate queues.
    */
   async #publishInOrder(rows: OutboxRow[]): Promise<string[]> {
     const chains = Map.groupBy(rows, ({ id, kind, name, subject }) =>
@@ -172,8 +171,8 @@ export class OutboxRelay {
             published.push(row.id);
           } catch (error) {
             faults.push(error as Error);
-            if (error instanceof Unroutable) this.#untaken.add(row.name);
-            return; // what follows waits with it
+            if (error instanceof Unroutable) this.#unroutable.add(row.name);
+            return; // later messages wait with it
           }
         }
       }),
@@ -200,29 +199,29 @@ export class OutboxRelay {
     }
     const encoded = encodeRequest(
       { pattern: row.name, data: await this.#encryptForReceiver(row) },
-      // A command that nobody takes is a fault and stays here until somebody does.
+      // An unroutable command is an error and stays in the outbox until a queue takes it.
       { messageId: row.message_id, persistent: true, mandatory: true, headers: row.headers },
     );
     return { exchange: exchanges.requests(row.name), routingKey: row.name, ...encoded };
   }
 
-  /** @throws Unroutable while the key of the receiver, or that of the row, is not known: nothing leaves in clear */
+  /** @throws Unroutable until the keys of the receiver and of the row are known: no plaintext is published */
   async #encryptForReceiver({ name, data, message_id }: OutboxRow): Promise<unknown> {
     if (!isEncrypted(data)) return data;
     const { encryption, recipients } = this.options;
     const [service] = name.split('.', 1) as [string];
     const key = recipients.getKey(service);
-    if (!key) throw new Unroutable(`no key of ${service} is known that ${name} can be encrypted with`);
-    let clear: unknown;
+    if (!key) throw new Unroutable(`cannot encrypt ${name}: no key of ${service} is known`);
+    let plaintext: unknown;
     try {
-      clear = encryption.decrypt(data, `outbox ${message_id}`);
+      plaintext = encryption.decrypt(data, `outbox ${message_id}`);
     } catch (error) {
       throw new Unroutable((error as Error).message);
     }
-    return encryptFor(key, clear, name);
+    return encryptFor(key, plaintext, name);
   }
 
-  /** A little at a time, for messages wait meanwhile. Gives whether there is more. */
+  /** Deletes one batch, because messages wait meanwhile. Returns whether more may remain. */
   async #clean(client: pg.Client): Promise<boolean> {
     const outbox = await client.query(
       `DELETE FROM outbox WHERE id IN

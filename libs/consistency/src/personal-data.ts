@@ -2,26 +2,26 @@ import { randomBytes } from 'node:crypto';
 import type { EntityManager } from 'typeorm';
 import { decrypt, encrypt, ivLength, tagLength } from './encryption.ts';
 
-/** What stands in an event for a field that only its person's key can open. */
-interface Sealed {
+/** A personal field as it is stored in an event, encrypted with the key of its person. */
+interface EncryptedField {
   sealed: string;
 }
 
-const isSealed = (value: unknown): value is Sealed =>
-  typeof value === 'object' && value !== null && typeof (value as Sealed).sealed === 'string';
+const isEncryptedField = (value: unknown): value is EncryptedField =>
+  typeof value === 'object' && value !== null && typeof (value as EncryptedField).sealed === 'string';
 
-/** Closes some fields with the key of a person, who gets one where there is none. */
+/** Encrypts some fields with the key of a person, and creates that key if there is none. */
 export async function encryptFields(
   tx: EntityManager,
   person: string,
   data: Record<string, unknown>,
   fields: readonly string[],
 ): Promise<Record<string, unknown>> {
-  const key = (await getKey(tx, person)) ?? (await newKey(tx, person));
-  const closed = fields
+  const key = (await getKey(tx, person)) ?? (await createKey(tx, person));
+  const encrypted = fields
     .filter((field) => data[field] !== undefined)
     .map((field) => [field, { sealed: encryptStored(key, JSON.stringify(data[field])) }]);
-  return { ...data, ...Object.fromEntries(closed) };
+  return { ...data, ...Object.fromEntries(encrypted) };
 }
 
 async function getKey(tx: EntityManager, person: string): Promise<Buffer | undefined> {
@@ -31,8 +31,8 @@ async function getKey(tx: EntityManager, person: string): Promise<Buffer | undef
   return known?.key;
 }
 
-/** Of two that make one at the same time the second waits, and takes the first one's. */
-async function newKey(tx: EntityManager, person: string): Promise<Buffer> {
+/** Of two concurrent calls the second one waits, and returns the key of the first one. */
+async function createKey(tx: EntityManager, person: string): Promise<Buffer> {
   await tx.query('INSERT INTO personal_key (person, key) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
     person,
     randomBytes(32),
@@ -40,30 +40,30 @@ async function newKey(tx: EntityManager, person: string): Promise<Buffer> {
   return (await getKey(tx, person))!;
 }
 
-/** Opens what was sealed. Without its key a field is given as `erased` says. */
+/** Decrypts the fields of a person. Without the key, a field has its value in `erased`. */
 export function decryptFields(
   data: Record<string, unknown>,
   key: Buffer | null,
   erased: Record<string, unknown> = {},
 ): Record<string, unknown> {
-  const opened = Object.entries(data).map(([field, value]) => {
-    if (!isSealed(value)) return [field, value];
+  const decrypted = Object.entries(data).map(([field, value]) => {
+    if (!isEncryptedField(value)) return [field, value];
     return [field, key ? JSON.parse(decryptStored(key, value.sealed)) : erased[field]];
   });
-  return Object.fromEntries(opened) as Record<string, unknown>;
+  return Object.fromEntries(decrypted) as Record<string, unknown>;
 }
 
 /**
- * Makes everything that was sealed for a person unreadable, in every event of this database and of copies made from now
- * on, by forgetting the key. A copy or backup made before holds the key beside the data: it stays readable until it is
- * deleted, and a database restored from it must erase again. Snapshots are thrown away: they hold what was open.
+ * Deletes the key of a person. All fields encrypted with it become unreadable, in every event of this database and of
+ * later copies. Earlier copies and backups contain the key: they stay readable until they are deleted, and a database
+ * restored from one must erase again. Deletes the snapshots too, because they contain plaintext.
  */
 export async function erase(tx: EntityManager, person: string): Promise<void> {
   await tx.query('DELETE FROM personal_key WHERE person = $1', [person]);
   await tx.query('DELETE FROM snapshot');
 }
 
-/** `encrypt` in the layout of events that are stored: base64, and the tag at the end. */
+/** Like `encrypt`, in the layout of stored events: base64, with the tag at the end. */
 function encryptStored(key: Buffer, text: string): string {
   const bytes = Buffer.from(encrypt(key, text, ''), 'base64url');
   const start = ivLength + tagLength;
@@ -72,9 +72,9 @@ function encryptStored(key: Buffer, text: string): string {
   ]).toString('base64');
 }
 
-function decryptStored(key: Buffer, sealed: string): string {
-  const bytes = Buffer.from(sealed, 'base64');
-  if (bytes.toString('base64') !== sealed) throw new Error('not canonical base64');
+function decryptStored(key: Buffer, encoded: string): string {
+  const bytes = Buffer.from(encoded, 'base64');
+  if (bytes.toString('base64') !== encoded) throw new Error('the encrypted field is not canonical base64');
   const parts = [
     bytes.subarray(0, ivLength),
     bytes.subarray(-tagLength),

@@ -3,40 +3,43 @@ import type { EntityManager } from 'typeorm';
 import type { Aggregate, EventOf } from './aggregate.ts';
 import type { Recorded } from './event-store.ts';
 
-type Apply<T> = (tx: EntityManager, what: T) => Promise<void>;
+type Apply<T> = (tx: EntityManager, input: T) => Promise<void>;
 
-/** What one event of an aggregate of this service is given as. */
+/** The input of a handler: one event of an aggregate of this service. */
 export interface RecordedEvent<E> {
   id: string;
   version: number;
   event: Recorded<E>;
 }
 
-/** A read model that can be thrown away and built again from the log of its service. */
+/** A read model that can be deleted and rebuilt from the log of its service. */
 export interface Projection {
   /** Unique within the service. */
   readonly name: string;
-  /** Raise it when tables or handlers change: every instance that starts with it has the read model built again. */
+  /** Raise it when tables or handlers change: an instance with a new shape rebuilds the read model. */
   readonly shape: number;
-  /** SQL that creates its tables, by their plain names. It runs once for each generation, in a schema of its own. */
+  /** SQL that creates its tables with unqualified names. It runs once per generation, in a separate schema. */
   readonly tables: string;
-  /** By contract name, events of other services; the service subscribes to them and keeps them in its log. */
+  /** Events of other services by contract name. The service subscribes to them and stores them in its log. */
   readonly announced: ReadonlyMap<string, { event: AnyEvent; apply: Apply<never> }>;
-  /** By aggregate name, events of this service. */
+  /** Events of this service by aggregate name. */
   readonly own: ReadonlyMap<string, { kind: Aggregate<never, never>; apply: Apply<never> }>;
-  /** On this event of another service, do that. */
+  /** Handles this event of another service. */
   on<C extends AnyEvent>(event: C, apply: Apply<Body<C>>): Projection;
-  /** On every event of this aggregate, do that. */
+  /** Handles every event of this aggregate. */
   of<S, E extends EventOf>(kind: Aggregate<S, E>, apply: Apply<RecordedEvent<E>>): Projection;
 }
 
 /**
- * Begins a projection (the read side of CQRS, after Young). Its handlers get each event once, in the order in which it
- * came into the log, and write plain table names; queries read them by the same names.
+ * Declares a projection (the read side of CQRS, after Young). Its handlers get each event once, in the order of the log.
+ * Handlers and queries use unqualified table names.
  * @param name unique within the service; letters, digits and underscores
  */
 export const projection = (name: string, shape: number, tables: string): Projection => {
-  if (!/^[a-z]\w{0,40}$/.test(name)) throw new Error(`"${name}" cannot be the name of a projection`);
+  if (!/^[a-z]\w{0,40}$/.test(name))
+    throw new Error(
+      `projection "${name}": use a lower-case letter, then up to 40 letters, digits or underscores`,
+    );
   return build({ name, shape, tables, announced: new Map(), own: new Map() });
 };
 

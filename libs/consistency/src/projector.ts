@@ -4,7 +4,7 @@ import { getSubject, type RabbitServer } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
-import { present, type StoredEvent } from './event-store.ts';
+import { toCurrentEvents, type StoredEvent } from './event-store.ts';
 import { LeaderLoop } from './leader-loop.ts';
 import type { Projection } from './projection.ts';
 import { requestRebuild } from './rebuild.ts';
@@ -18,7 +18,7 @@ interface Row extends StoredEvent {
   version: number | null;
 }
 
-interface Place {
+interface ProjectionState {
   name: string;
   shape: number;
   generation: number;
@@ -29,24 +29,24 @@ interface Place {
 }
 
 const batchSize = 500;
-const place = `name, shape, generation, position::text, next_generation, next_position::text, next_shape`;
-const allPlaces = `SELECT coalesce(json_agg(place), '[]') FROM (SELECT ${place} FROM projection) AS place`;
+const columns = `name, shape, generation, position::text, next_generation, next_position::text, next_shape`;
+const selectStates = `SELECT coalesce(json_agg(place), '[]') FROM (SELECT ${columns} FROM projection) AS place`;
 const getSchema = (name: string, generation: number) => `"${name}_${generation}"`;
 
 /**
- * Keeps the read models of a service up to its log: twice a second, and when somebody asks (`caughtUp`). One
- * instance does it at a time; each batch of events and the new position are one transaction, so every event has its
- * effect once, also where two believe that they lead.
+ * Applies the events of the log to the read models of a service: twice a second, and on request (`caughtUp`). One
+ * instance does this at a time. Each batch of events and the new position are one transaction, so every event is applied
+ * once, even if two instances both act as leader.
  *
- * A generation of a read model is a schema of its own, shown by views of the same names. A rebuild fills the next one
- * from the beginning while the one in use goes on being kept and read; when it has come to the same place, the views
- * are turned over, in the transaction that ends both at the same position.
+ * A generation of a read model is a separate schema, shown by views of the same names. A rebuild fills the next one from
+ * the beginning while the current one stays in use and up to date. The last transaction brings both to the same position
+ * and switches the views.
  */
 export class Projector {
   readonly #logger = new Logger('Projector');
   readonly #horizon = new SafeHorizon();
   readonly #loop: LeaderLoop;
-  /** Milliseconds before the next look while others' transactions have yet to end. */
+  /** Milliseconds before the next poll while it waits for the end of other transactions. */
   #pause = 0;
 
   constructor(
@@ -62,7 +62,7 @@ export class Projector {
     });
   }
 
-  /** Subscribes to what the projections want to hear of other services. Before the server listens. */
+  /** Subscribes to the events of other services that the projections need. Call it before the server listens. */
   attach(server: RabbitServer): void {
     const wanted = new Map<string, AnyEvent>();
     for (const { announced } of this.projections) {
@@ -73,12 +73,12 @@ export class Projector {
     }
   }
 
-  /** Creates read models that do not exist yet. Before any query. */
+  /** Creates missing read models. Call it before any query. */
   async prepare(): Promise<void> {
     for (const one of this.projections) {
       await this.dataSource.transaction(async (tx) => {
         await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('projection ' || $1, 0))`, [one.name]);
-        if (await readPlace(tx, one.name)) return;
+        if (await readState(tx, one.name)) return;
         await create(tx, one, 1);
         await show(tx, one.name, 1);
         await tx.query('INSERT INTO projection (name, shape, generation) VALUES ($1, $2, 1)', [
@@ -95,119 +95,118 @@ export class Projector {
   readonly stop = (): Promise<void> => this.#loop.stop();
 
   /**
-   * Waits until a read model shows everything that was committed when this was called: whoever asks after a change of
-   * his own finds it.
-   * @returns false where that takes longer than `patience` milliseconds
+   * Waits until a read model shows everything committed before this call, so that callers can read their own writes.
+   * @returns false if that takes longer than `timeoutMs`
    */
-  async caughtUp(name: string, patience = 1_000): Promise<boolean> {
-    const until = performance.now() + patience;
+  async caughtUp(name: string, timeoutMs = 1_000): Promise<boolean> {
+    const until = performance.now() + timeoutMs;
     const [{ last }] = (await this.dataSource.query(
       'SELECT coalesce(max(position), 0)::text AS last FROM event',
     )) as [{ last: string }];
     this.#loop.wake();
     for (let pause = 2; ; pause = Math.min(pause * 2, 50)) {
-      const place = await readPlace(this.dataSource.manager, name);
-      if (place && BigInt(place.position) >= BigInt(last)) return true;
+      const state = await readState(this.dataSource.manager, name);
+      if (state && BigInt(state.position) >= BigInt(last)) return true;
       if (performance.now() > until) return false;
       await sleep(pause);
     }
   }
 
   async #step(client: ClientBase): Promise<boolean> {
-    const { position, waiting, beside: places } = await this.#horizon.look<Place[]>(client, allPlaces);
+    const { position, waiting, beside } = await this.#horizon.look<ProjectionState[]>(client, selectStates);
     let more = false;
     for (const one of this.projections) {
-      const place = places.find(({ name }) => name === one.name);
-      if (!place) continue;
-      const building = place.next_shape === one.shape;
+      const state = beside.find(({ name }) => name === one.name);
+      if (!state) continue;
+      const building = state.next_shape === one.shape;
       try {
-        if (place.shape === one.shape) more = (await this.#advance(one, place, position)) || more;
+        if (state.shape === one.shape) more = (await this.#advance(one, state, position)) || more;
         else if (!building) more = await this.#reshape(one);
       } catch (error) {
-        await this.#standStill(client, one, error, building);
+        await this.#reportFault(client, one, error, building);
       }
       try {
         if (building) more = (await this.#rebuild(one, position)) || more;
       } catch (error) {
-        await this.#standStill(client, one, error, false);
+        await this.#reportFault(client, one, error, false);
       }
     }
     if (more || !waiting) {
       this.#pause = 0;
       return more;
     }
-    // What others leave open is asked after at once, then less and less often.
+    // Polls for the end of other transactions at once, then less and less often.
     await sleep(this.#pause);
     this.#pause = Math.min(Math.max(5, this.#pause * 2), 100);
     return true;
   }
 
-  /** Whoever leads builds what it can read: the version that stays has the last word. */
+  /** The leader builds the shape that it can read, so the version that remains after a roll-out decides. */
   async #reshape({ name, shape }: Projection): Promise<boolean> {
-    this.#logger.log(`${name} has another shape here and is built again`);
+    this.#logger.log(`${name} has another shape in this version and is rebuilt`);
     await requestRebuild(this.dataSource, name, shape);
     return true;
   }
 
-  /** The others go on. The same batch is tried again at every look; one that is being mended has no fault to show. */
-  async #standStill(
+  /** The other projections continue. Each poll retries the same batch. During a rebuild no fault is stored. */
+  async #reportFault(
     client: ClientBase,
     { name }: Projection,
     error: unknown,
-    mended: boolean,
+    isRebuilding: boolean,
   ): Promise<void> {
-    this.#logger.error({ err: error }, `projection ${name} stands still`);
-    if (!mended)
+    this.#logger.error({ err: error }, `projection ${name} failed and retries the same events`);
+    if (!isRebuilding)
       await client.query('UPDATE projection SET fault = $2 WHERE name = $1', [name, String(error)]);
   }
 
-  /** One batch for the generation in use. Gives whether there may be more. */
-  async #advance(one: Projection, known: Place, horizon: bigint): Promise<boolean> {
+  /** Applies one batch to the current generation. Returns whether more may follow. */
+  async #advance(one: Projection, known: ProjectionState, horizon: bigint): Promise<boolean> {
     if (BigInt(known.position) >= horizon) return false;
     return this.dataSource.transaction(async (tx) => {
-      const [place, rows] = await Promise.all([
-        readPlace(tx, one.name, 'FOR UPDATE'),
+      const [state, rows] = await Promise.all([
+        readState(tx, one.name, 'FOR UPDATE'),
         readLog(tx, one, known.position, horizon),
       ]);
-      // Another leads meanwhile, and is further.
-      if (place?.position !== known.position || place.shape !== one.shape) return false;
-      const whole = rows.length < batchSize;
+      // Another leader has advanced it meanwhile.
+      if (state?.position !== known.position || state.shape !== one.shape) return false;
+      const isComplete = rows.length < batchSize;
       await tx.query('UPDATE projection SET position = $2, fault = NULL WHERE name = $1', [
         one.name,
-        whole ? horizon.toString() : rows.at(-1)!.position,
+        isComplete ? horizon.toString() : rows.at(-1)!.position,
       ]);
-      await apply(tx, one, place.generation, rows);
-      return !whole;
+      await apply(tx, one, state.generation, rows);
+      return !isComplete;
     });
   }
 
-  /** One batch for the generation that is being built; the last one turns the views over. */
+  /** Applies one batch to the generation that is being built. The last batch switches the views. */
   async #rebuild(one: Projection, horizon: bigint): Promise<boolean> {
     let retired: number | undefined;
     const more = await this.dataSource.transaction(async (tx) => {
-      const place = (await readPlace(tx, one.name, 'FOR UPDATE'))!;
-      const next = place.next_generation;
-      // Another leads meanwhile, or has: it is through, or further, or builds for another shape.
-      if (!next || place.next_shape !== one.shape) return false;
-      if (BigInt(place.next_position) > horizon || BigInt(place.position) > horizon) return false;
-      if (place.next_position === '0') await create(tx, one, next);
-      const rows = await readLog(tx, one, place.next_position, horizon);
-      const whole = rows.length < batchSize;
-      if (whole) await show(tx, one.name, next);
+      const state = (await readState(tx, one.name, 'FOR UPDATE'))!;
+      const next = state.next_generation;
+      // Another leader has finished or advanced this rebuild meanwhile, or builds another shape.
+      if (!next || state.next_shape !== one.shape) return false;
+      if (BigInt(state.next_position) > horizon || BigInt(state.position) > horizon) return false;
+      if (state.next_position === '0') await create(tx, one, next);
+      const rows = await readLog(tx, one, state.next_position, horizon);
+      const isComplete = rows.length < batchSize;
+      if (isComplete) await show(tx, one.name, next);
       await tx.query(
-        whole
+        isComplete
           ? `UPDATE projection SET generation = next_generation, shape = next_shape, position = $2,
                next_generation = NULL, next_shape = NULL, next_position = 0, fault = NULL WHERE name = $1`
           : 'UPDATE projection SET next_position = $2 WHERE name = $1',
-        [one.name, whole ? horizon.toString() : rows.at(-1)!.position],
+        [one.name, isComplete ? horizon.toString() : rows.at(-1)!.position],
       );
       await apply(tx, one, next, rows);
-      if (whole) retired = place.generation;
+      if (isComplete) retired = state.generation;
       return true;
     });
     if (retired === undefined) return more;
     await this.dataSource.query(`DROP SCHEMA IF EXISTS ${getSchema(one.name, retired)} CASCADE`);
-    this.#logger.log(`${one.name} was built again`);
+    this.#logger.log(`${one.name} was rebuilt`);
     return true;
   }
 }
@@ -221,11 +220,15 @@ async function record({ tx }: UnitOfWork, event: AnyEvent, data: unknown): Promi
   ]);
 }
 
-async function readPlace(manager: EntityManager, name: string, lock = ''): Promise<Place | undefined> {
-  const [found] = (await manager.query(`SELECT ${place} FROM projection WHERE name = $1 ${lock}`, [
+async function readState(
+  manager: EntityManager,
+  name: string,
+  lock = '',
+): Promise<ProjectionState | undefined> {
+  const [state] = (await manager.query(`SELECT ${columns} FROM projection WHERE name = $1 ${lock}`, [
     name,
-  ])) as Place[];
-  return found;
+  ])) as ProjectionState[];
+  return state;
 }
 
 const readLog = (tx: EntityManager, { announced, own }: Projection, after: string, horizon: bigint) =>
@@ -238,7 +241,7 @@ const readLog = (tx: EntityManager, { announced, own }: Projection, after: strin
     [after, horizon.toString(), [...announced.keys()], [...own.keys()]],
   ) as Promise<Row[]>;
 
-/** Last in its transaction: from here on names are those of the generation. */
+/** Must be last in its transaction: it sets the search path to the schema of the generation. */
 async function apply(tx: EntityManager, one: Projection, generation: number, rows: Row[]): Promise<void> {
   if (rows.length === 0) return;
   await tx.query(`SET LOCAL search_path TO ${getSchema(one.name, generation)}, public`);
@@ -248,13 +251,13 @@ async function apply(tx: EntityManager, one: Projection, generation: number, row
       await apply(tx, event.input.parse(row.data) as never);
     } else {
       const { kind, apply } = one.own.get(row.stream)!;
-      const [event] = present(kind, [row]);
+      const [event] = toCurrentEvents(kind, [row]);
       await apply(tx, { id: row.subject, version: row.version, event } as never);
     }
   }
 }
 
-/** Makes an empty generation; what an earlier attempt left of it goes. */
+/** Creates an empty generation, after dropping the rest of an earlier attempt. */
 async function create(tx: EntityManager, one: Projection, generation: number): Promise<void> {
   const schema = getSchema(one.name, generation);
   await tx.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
@@ -264,7 +267,7 @@ async function create(tx: EntityManager, one: Projection, generation: number): P
   await tx.query('SET LOCAL search_path TO DEFAULT');
 }
 
-/** Lets queries see this generation. */
+/** Points the public views to this generation. */
 async function show(tx: EntityManager, name: string, generation: number): Promise<void> {
   const tables = (await tx.query('SELECT tablename AS table FROM pg_tables WHERE schemaname = $1', [
     `${name}_${generation}`,

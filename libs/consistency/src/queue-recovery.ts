@@ -3,30 +3,30 @@ import type { Announcement } from '@jogakbo/contract';
 import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
 
-/** Milliseconds: an announcement may take so long, and what left while the queue was made is sent again too. */
+/** Milliseconds: the longest delay of an announcement. Messages published during the queue's creation are sent again too. */
 const margin = 5_000;
 const sentAtOnce = 500;
 
 /**
- * Sends again what others lost together with a queue. An instance that had to make its queue says so in its
- * announcement; whatever this service ever sent there and still has in its outbox then leaves once more, with the ids
- * it had: whoever handled it ignores it. So even a queue that was deleted by hand loses nothing of the last seven days
- * (the outbox's retention), however late either side comes back.
+ * Sends messages again that were lost with a queue. An instance that had to create its queue reports that in its
+ * announcement. This service then publishes all messages for that queue that are still in its outbox, with their
+ * original ids; receivers ignore duplicates. Even a queue that was deleted by hand loses nothing of the last seven days
+ * (the outbox's retention), however late either side returns.
  */
 export class QueueRecovery {
-  readonly #logger = new Logger('LostQueues');
+  readonly #logger = new Logger('QueueRecovery');
   readonly #known = new Set<string>();
   #work: Promise<void> = Promise.resolve();
   #stopping = false;
 
-  /** @param wake called after every batch that may leave again */
+  /** @param wake called after every batch that is ready to be published */
   constructor(
     private readonly dataSource: DataSource,
     private readonly wake: () => void,
   ) {}
 
-  /** To be given every announcement that is heard. Returns at once. */
-  readonly hear = ({ instance, madeQueues }: Announcement): void => {
+  /** Call it with every announcement received. Returns immediately. */
+  readonly receiveAnnouncement = ({ instance, madeQueues }: Announcement): void => {
     for (const { id, takes, ago } of madeQueues) {
       if (takes.length === 0) continue;
       const name = `${instance} ${id}`;
@@ -36,15 +36,15 @@ export class QueueRecovery {
       this.#work = this.#work
         .then(() => this.#sendAgain(takes, madeAt))
         .catch((error: Error) => {
-          this.#known.delete(name); // the next announcement begins anew
-          this.#logger.warn(`what a queue lost is not sent again yet: ${error.message}`);
+          this.#known.delete(name); // the next announcement tries again
+          this.#logger.warn(`the messages of a lost queue are not sent again yet: ${error.message}`);
         });
     }
   };
 
   /**
-   * A few at a time: what is new does not wait behind all of them.
-   * @param madeAt when the queue was made, by this process's `performance.now()`; the rows have the time of the database
+   * Sends in small batches, so that new messages do not wait behind all of them.
+   * @param madeAt when the queue was created, by this process's `performance.now()`; rows have the time of the database
    */
   async #sendAgain(takes: string[], madeAt: number): Promise<void> {
     let sent = 0;
@@ -61,8 +61,7 @@ export class QueueRecovery {
       if (count < sentAtOnce) break;
       await sleep(1_000);
     }
-    if (sent > 0)
-      this.#logger.log(`${sent} messages leave again, for a queue that was lost: ${takes.join(', ')}`);
+    if (sent > 0) this.#logger.log(`${sent} messages of a lost queue are sent again: ${takes.join(', ')}`);
   }
 
   async stop(): Promise<void> {

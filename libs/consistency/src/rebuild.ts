@@ -3,9 +3,9 @@ interface Database {
 }
 
 /**
- * Asks for a read model to be built again, from the beginning; whoever leads and knows its shape begins at the next
- * look. One that is being built in that shape already goes on. What it could not do before is forgotten.
- * @param shape the one in use where none is given
+ * Requests a rebuild of a read model from the beginning. A leader that knows its shape starts at its next poll. A rebuild
+ * that already runs for that shape continues. Clears the stored fault.
+ * @param shape by default the current one
  */
 export async function requestRebuild(database: Database, name: string, shape?: number): Promise<void> {
   await database.query(

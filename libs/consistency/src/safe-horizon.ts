@@ -8,20 +8,20 @@ interface Seen<T> {
 }
 
 /**
- * Up to which position of the log everything is there to be read.
+ * Finds the position up to which the log is complete.
  *
- * Positions are given out before they are committed, so whoever reads "all after the last one I saw" steps over what is
- * committed late. A position is safe once every transaction that ran when it had already been given out has ended. This
- * holds for writers that have a transaction id before they append; a unit of work has, for it begins with its inbox.
+ * Positions are assigned before the commit, so reading "all after the last position" would skip late commits. A position
+ * is safe after the end of every transaction that was running after its assignment. This requires that writers get a
+ * transaction id before they append. A unit of work does, because it begins with its inbox.
  */
 export class SafeHorizon {
   #safe = 0n;
   #next: { position: bigint; id: bigint } | undefined;
 
   /**
-   * Looks again, in one statement: the first look after something happened notes a position, a later one finds it safe.
-   * @param beside an SQL expression to be read along
-   * @returns the position, and whether one is on the way for which transactions have yet to end
+   * Checks again, in one statement: the first check after new events notes a position, a later one finds it safe.
+   * @param beside an SQL expression to read in the same statement
+   * @returns the position, and whether a newer one waits for the end of transactions
    */
   async look<T>(
     client: ClientBase,
@@ -29,7 +29,7 @@ export class SafeHorizon {
   ): Promise<{ position: bigint; waiting: boolean; beside: T }> {
     const { rows } = await client.query<Seen<T>>({
       name: 'safe-horizon',
-      // The id is taken after the position was read: whoever has one of these positions has a lower id.
+      // The id is taken after the position is read: all writers of these positions have lower ids.
       text: `WITH log AS MATERIALIZED
                (SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS last FROM event_position_seq)
              SELECT last::text, CASE WHEN last > $1 THEN pg_current_xact_id() END::text AS id,
@@ -40,7 +40,7 @@ export class SafeHorizon {
     if (id !== null) {
       this.#next = { position: BigInt(last), id: BigInt(id) };
     } else if (this.#next && BigInt(running) > this.#next.id) {
-      // Every transaction below the oldest that runs has ended.
+      // Every transaction below the oldest running one has ended.
       this.#safe = this.#next.position;
       this.#next = undefined;
     }

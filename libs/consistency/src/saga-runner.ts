@@ -14,8 +14,8 @@ interface Stored {
 }
 
 /**
- * Keeps the runs of a service's sagas in its database, each step in the transaction of the event that caused it. Their
- * states are encrypted: a saga may have to remember a payment token, for instance.
+ * Stores the runs of a service's sagas in its database, each step in the transaction of the event that caused it. States
+ * are encrypted, because they may contain a payment token, for example.
  */
 export class SagaRunner {
   readonly #logger = new Logger('SagaRunner');
@@ -30,7 +30,7 @@ export class SagaRunner {
     private readonly encryption: StorageEncryption,
   ) {}
 
-  /** Subscribes the sagas to their events. Before the server listens. */
+  /** Subscribes the sagas to their events. Call it before the server listens. */
   attach(server: RabbitServer): void {
     for (const saga of this.sagas) {
       server.listenTo(saga.start.event, (data, work) => this.#start(saga, data, work as UnitOfWork));
@@ -49,7 +49,7 @@ export class SagaRunner {
         saga.name,
         getKey(saga, data),
         this.#toStore(saga.name, getKey(saga, data), step.state ?? null),
-        JSON.stringify([happened(saga.start.event.name, step)]),
+        JSON.stringify([toHistoryEntry(saga.start.event.name, step)]),
         saga.timeout && !step.ended ? saga.timeout.after : null,
         step.ended,
       ],
@@ -60,13 +60,14 @@ export class SagaRunner {
   async #move(saga: Saga, event: AnyEvent, data: unknown, work: UnitOfWork): Promise<void> {
     const key = getKey(saga, data);
     const stored = await this.#read(saga, key, work);
-    if (!stored) throw new OutOfOrder(`${event.name}: saga ${saga.name} of ${key} has not begun`);
+    if (!stored)
+      throw new OutOfOrder(`${event.name} arrived before the start of saga ${saga.name} of ${key}`);
     if (stored.ended) return;
     const step = saga.transitions.get(event.name)!.transition(data as never, stored.state as never);
     this.#save(saga, key, event.name, stored.state, step, work);
   }
 
-  /** As the unit of work has left it, where it moved this run before: an event of the service's own may follow. */
+  /** Prefers the state set earlier in this unit of work, which also handles the service's own events. */
   async #read(saga: Saga, key: string, work: UnitOfWork): Promise<Stored | undefined> {
     const known = this.#moved.get(work)?.get(`${saga.name} ${key}`);
     if (known) return known;
@@ -74,11 +75,13 @@ export class SagaRunner {
       'SELECT state, ended_at IS NOT NULL AS ended FROM saga WHERE name = $1 AND key = $2 FOR UPDATE',
       [saga.name, key],
     )) as Stored[];
-    return stored && { ...stored, state: this.encryption.decrypt(stored.state, aboutState(saga.name, key)) };
+    return (
+      stored && { ...stored, state: this.encryption.decrypt(stored.state, getStateContext(saga.name, key)) }
+    );
   }
 
   #toStore(name: string, key: string, state: unknown): string {
-    return JSON.stringify(state === null ? null : this.encryption.encrypt(state, aboutState(name, key)));
+    return JSON.stringify(state === null ? null : this.encryption.encrypt(state, getStateContext(name, key)));
   }
 
   #save(
@@ -89,7 +92,7 @@ export class SagaRunner {
     step: Step<unknown>,
     work: UnitOfWork,
   ): void {
-    // What is over is known by its history: its state may hold what is not to be kept.
+    // An ended run keeps only its history: its state may contain data that must not be kept.
     const state = step.ended ? null : (step.state ?? before);
     const moved = this.#moved.get(work) ?? new Map<string, Stored>();
     this.#moved.set(work, moved.set(`${saga.name} ${key}`, { state, ended: step.ended }));
@@ -101,14 +104,14 @@ export class SagaRunner {
         saga.name,
         key,
         this.#toStore(saga.name, key, state),
-        JSON.stringify([happened(cause, step)]),
+        JSON.stringify([toHistoryEntry(cause, step)]),
         step.ended,
       ],
     );
     step.messages.forEach(work.send);
   }
 
-  /** Begins to look for runs that are overdue. */
+  /** Starts to poll for overdue runs. */
   start(every = 1_000): void {
     if (!this.sagas.some(({ timeout }) => timeout)) return;
     this.#timer = setInterval(() => {
@@ -130,8 +133,11 @@ export class SagaRunner {
       try {
         await this.#timeOut(saga, saga.timeout!.transition, key);
       } catch (error) {
-        // The others go on. This one is tried again until it is through, and is in the log until then.
-        this.#logger.error({ err: error }, `the timeout of saga ${name} of ${key} failed, and comes again`);
+        // The other timeouts continue. This one is retried, and logged, until it succeeds.
+        this.#logger.error(
+          { err: error },
+          `the timeout of saga ${name} of ${key} failed and is retried in a minute`,
+        );
         await this.dataSource.query(
           `UPDATE saga SET due_at = now() + interval '1 minute' WHERE name = $1 AND key = $2 AND due_at <= now()`,
           [name, key],
@@ -140,7 +146,7 @@ export class SagaRunner {
     }
   }
 
-  /** In a unit of work of its own; a run that moved or fired meanwhile is left alone. */
+  /** Runs in a separate unit of work. Skips a run that moved or timed out meanwhile. */
   async #timeOut(
     saga: Saga,
     transition: NonNullable<Saga['timeout']>['transition'],
@@ -152,7 +158,7 @@ export class SagaRunner {
         [saga.name, key],
       )) as Stored[];
       if (!stored) return;
-      const state = this.encryption.decrypt(stored.state, aboutState(saga.name, key));
+      const state = this.encryption.decrypt(stored.state, getStateContext(saga.name, key));
       const step = transition({ [saga.key]: key } as never, state as never);
       this.#save(saga, key, 'timeout', state, step, work);
       await work.tx.query('UPDATE saga SET due_at = NULL WHERE name = $1 AND key = $2', [saga.name, key]);
@@ -165,11 +171,11 @@ export class SagaRunner {
   }
 }
 
-const aboutState = (name: string, key: string): string => `saga ${name} ${key}`;
+const getStateContext = (name: string, key: string): string => `saga ${name} ${key}`;
 
 const getKey = (saga: Saga, data: unknown): string => (data as Record<string, string>)[saga.key]!;
 
-const happened = (event: string, step: Step<unknown>) => ({
+const toHistoryEntry = (event: string, step: Step<unknown>) => ({
   at: new Date().toISOString(),
   event,
   sent: step.messages.map(({ contract }) => contract.name),

@@ -1,14 +1,14 @@
 import type { AnyCommand, AnyEvent, Body, Message } from '@jogakbo/contract';
 import type { z } from 'zod';
 
-/** Where a step leads: the new state, what to send, and whether that was the end. */
+/** The result of a step: the new state, the commands to send, and whether the saga ends. */
 export interface Step<S> {
   state?: S;
   messages: Message<AnyCommand>[];
   ended: boolean;
 }
 
-/** Goes on, with a new state. */
+/** Continues with a new state. */
 export const to = <S>(state: S, ...messages: Message<AnyCommand>[]): Step<S> => ({
   state,
   messages,
@@ -20,32 +20,32 @@ export const end = (...messages: Message<AnyCommand>[]): Step<never> => ({ messa
 
 type Transition = (data: never, state: never) => Step<unknown>;
 
-/** A saga as data: what starts it, what moves it, what happens when nothing does. */
+/** A saga as data: its start, its transitions and its timeout. */
 export interface Saga<Key extends string = string, S = unknown> {
   readonly name: string;
   readonly key: Key;
   readonly start: { event: AnyEvent; transition: Transition };
   readonly transitions: ReadonlyMap<string, { event: AnyEvent; transition: Transition }>;
   readonly timeout: { after: number; transition: Transition } | undefined;
-  /** On this event, that step. The event must carry the saga's key, or it does not compile. */
+  /** Declares the step for an event. An event without the saga's key does not compile. */
   on<C extends AnyEvent & { input: Keyed<Key> }>(
     event: C,
     transition: (data: Body<C>, state: S) => Step<S>,
   ): Saga<Key, S>;
-  /** When it has not ended after so many milliseconds. */
+  /** Declares the step for a run that has not ended after so many milliseconds. */
   after(milliseconds: number, transition: (key: Record<Key, string>, state: S) => Step<S>): Saga<Key, S>;
 }
 
 type Keyed<Key extends string> = z.ZodType<Record<Key, string>>;
 
 /**
- * Begins the table of a saga (a process manager, after Garcia-Molina and Salem's sagas). All steps are pure functions.
+ * Declares a saga (a process manager, after Garcia-Molina and Salem's sagas). All steps are pure functions.
  * @param name unique within the service; part of what is stored
  * @param key the field that every message of one run carries
  */
 export function saga<Key extends string>(name: string, key: Key) {
   return {
-    /** What starts a run. A second start with the same key is ignored. */
+    /** Declares the event that starts a run. A second start with the same key is ignored. */
     startedBy<C extends AnyEvent & { input: Keyed<Key> }, S>(
       event: C,
       transition: (data: Body<C>) => Step<S>,
@@ -66,7 +66,7 @@ function build<Key extends string, S>(fields: Omit<Saga<Key, S>, 'on' | 'after'>
     ...fields,
     on(event, transition) {
       if (fields.transitions.has(event.name))
-        throw new Error(`saga ${fields.name}: ${event.name} leads to two steps`);
+        throw new Error(`saga ${fields.name}: ${event.name} has two steps; remove one`);
       const transitions = new Map(fields.transitions).set(event.name, {
         event,
         transition: transition as Transition,
@@ -78,5 +78,5 @@ function build<Key extends string, S>(fields: Omit<Saga<Key, S>, 'on' | 'after'>
   };
 }
 
-/** Minutes in milliseconds. */
+/** Converts minutes to milliseconds. */
 export const minutes = (count: number): number => count * 60_000;

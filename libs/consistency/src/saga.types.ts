@@ -1,4 +1,4 @@
-// Type tests: every @ts-expect-error pins what must not compile.
+// Type tests: each @ts-expect-error marks code that must not compile.
 import { service } from '@jogakbo/contract';
 import { z } from 'zod';
 import { end, saga, to } from './saga.ts';

@@ -7,8 +7,8 @@ import { StorageEncryption } from './storage-encryption.ts';
 const [first, second] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
 const storage = (text: string) => new StorageEncryption(ServiceKey.parse(text));
 
-describe('what a service stores for itself', () => {
-  it('is decrypted as what it was encrypted, and as nothing else', () => {
+describe('StorageEncryption', () => {
+  it('decrypts a value only with the context that it was encrypted with', () => {
     const stored = storage(first).encrypt({ token: 'tok_ok' }, 'saga 1');
     expect(JSON.stringify(stored)).not.toContain('tok_ok');
     expect(storage(first).decrypt(JSON.parse(JSON.stringify(stored)), 'saga 1')).toEqual({ token: 'tok_ok' });
@@ -22,7 +22,7 @@ describe('what a service stores for itself', () => {
     expect(() => storage(first).decrypt({ encrypted: `${id}.${text}=` }, 'saga 1')).toThrow('canonical');
   });
 
-  it('stays readable after a rotation, until the old key is taken away', () => {
+  it('decrypts earlier values after a rotation, until the old key is removed', () => {
     const stored = storage(first).encrypt('old', 'x');
     const rotated = storage(`${second},${first}`);
     expect(rotated.decrypt(stored, 'x')).toBe('old');
@@ -31,14 +31,14 @@ describe('what a service stores for itself', () => {
     expect(() => storage(second).decrypt(stored, 'x')).toThrow('SERVICE_KEY has no key that decrypts x');
   });
 
-  it('comes back as it is where it was stored in clear before', () => {
-    for (const clear of [{ token: 'tok_ok' }, null, 'text', 7]) {
-      expect(storage(first).decrypt(clear, 'x')).toEqual(clear);
-      expect(storage(first).isOutdated(clear)).toBe(true);
+  it('returns a value that was stored as plaintext unchanged', () => {
+    for (const plaintext of [{ token: 'tok_ok' }, null, 'text', 7]) {
+      expect(storage(first).decrypt(plaintext, 'x')).toEqual(plaintext);
+      expect(storage(first).isOutdated(plaintext)).toBe(true);
     }
   });
 
-  it('has fingerprints that only its service can make, also those of before a rotation', () => {
+  it('computes fingerprints with the secret keys of the service, also with those before a rotation', () => {
     const [print, ...more] = storage(first).fingerprints('a');
     expect(more).toEqual([]);
     expect(storage(`${second},${first}`).fingerprints('a')).toEqual([expect.any(String), print]);
@@ -46,7 +46,7 @@ describe('what a service stores for itself', () => {
     expect(storage(second).fingerprints('a')).not.toEqual([print]);
   });
 
-  it('leaves its keys in no log', () => {
+  it('shows its keys in no log', () => {
     const shown = inspect(storage(first), { depth: 9, showHidden: true }) + JSON.stringify(storage(first));
     expect(shown).not.toMatch(/Buffer|Map/);
   });

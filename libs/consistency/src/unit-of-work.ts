@@ -10,60 +10,60 @@ import {
 import { contextHeaders, MessageContext, getSubject } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
-import { inboxKey, type InboxKey } from './inbox-key.ts';
+import { toInboxKey, type InboxKey } from './inbox-key.ts';
 import type { PendingMessages, OutboxRow } from './outbox-relay.ts';
 import type { StorageEncryption } from './storage-encryption.ts';
 
-/** Thrown through a handler whose message was handled before; carries what it answered then. */
+/** Thrown through the handler of a message that was handled before; carries the first answer. */
 export class DuplicateMessage extends Error {
-  override readonly name = 'AlreadyHandled';
+  override readonly name = 'DuplicateMessage';
   constructor(readonly answer: unknown) {
     super('this message was handled before');
   }
 }
 
-/** Runs the handlers that a service has for one of its own messages. */
+/** Runs a service's own handlers for one of its messages. */
 export type Dispatch = (contract: AnyContract, data: unknown, context: MessageContext) => Promise<unknown>;
 
 export interface WorkOptions {
   service: string;
   dataSource: DataSource;
-  /** For what is kept of sensitive messages. */
+  /** Encrypts the stored data of sensitive messages. */
   encryption: StorageEncryption;
   dispatch: Dispatch;
-  /** What the service may send to others and announce. @throws Error for anything else */
+  /** @throws Error unless the service may send or publish the message */
   mustDeclare?: (contract: AnyContract) => void;
 }
 
 /**
- * One message, one transaction. What a handler changes (`tx`), what it announces (`publish`), what it asks of others
- * (`send`, `publishLater`) and the fact that the message was handled become true together, or not at all.
+ * Handles one message in one transaction. Changes (`tx`), events (`publish`), commands (`send`, `publishLater`) and the
+ * inbox record are committed together, or not at all.
  *
- * The transaction begins with the first use of `tx`: a handler that first asks other services holds no connection
- * while it waits for them. Messages to the service itself are handled within the same transaction.
+ * The transaction begins with the first use of `tx`: a handler that first calls other services holds no connection
+ * meanwhile. Messages to the service itself are handled within the same transaction.
  */
 export class UnitOfWork extends MessageContext {
-  /** The transaction. Everything read or written through it belongs to this unit. */
+  /** The transaction of this unit. */
   readonly tx: EntityManager;
   readonly #runner: QueryRunner;
-  /** Within the transaction, which it begins. */
+  /** Runs in the transaction, which it begins if necessary. */
   readonly #query: QueryRunner['query'];
   readonly #options: WorkOptions;
   readonly #inbox: InboxKey;
   readonly #subject: string | undefined;
   #connected: Promise<ClientBase> | undefined;
   #begun: Promise<void> | undefined;
-  #over = false;
+  #isOver = false;
   #client: ClientBase | undefined;
-  /** Sent already, in their order. */
+  /** Already sent, in order. */
   readonly #writes: Promise<unknown>[] = [];
-  /** Behind BEGIN, and perhaps not sent yet. */
+  /** Queued after BEGIN, and perhaps not sent yet. */
   readonly #beginning: Promise<unknown>[] = [];
-  /** Why PostgreSQL takes nothing more. */
+  /** Why PostgreSQL rejects further statements. */
   #fault: unknown;
   #outgoing: { message: Message; delay?: number }[] = [];
 
-  /** @param subject what it is about; by default what the message is about */
+  /** @param subject by default that of the message */
   constructor(
     { contract, incoming, input }: MessageContext,
     options: WorkOptions,
@@ -71,84 +71,84 @@ export class UnitOfWork extends MessageContext {
   ) {
     super(contract, incoming, input);
     this.#options = options;
-    this.#inbox = inboxKey(this, options.encryption);
+    this.#inbox = toInboxKey(this, options.encryption);
     this.#subject = subject;
     this.#runner = options.dataSource.createQueryRunner();
     const query = this.#runner.query.bind(this.#runner);
     // TypeORM would otherwise wrap single saves in transactions of their own.
     (this.#runner as { isTransactionActive: boolean }).isTransactionActive = true;
     this.#query = (async (...args: Parameters<QueryRunner['query']>) => {
-      this.#mustGoOn();
+      this.#mustBeActive();
       const connection = await this.#connect();
-      this.#mustGoOn();
+      this.#mustBeActive();
       this.#begun ??= this.#begin(connection);
-      // Written behind BEGIN, not after its answer: what is done for a message handled before is rolled back.
+      // Sent after BEGIN without waiting for its result: the work for a duplicate message is rolled back.
       const [result] = await Promise.all([query(...args), this.#begun]);
       return result;
     }) as QueryRunner['query'];
     this.#runner.query = (async (...args: Parameters<QueryRunner['query']>) =>
-      this.#query(...args).catch((error: unknown) => this.#blame(error))) as QueryRunner['query'];
+      this.#query(...args).catch((error: unknown) => this.#throwFault(error))) as QueryRunner['query'];
     this.tx = this.#runner.manager;
   }
 
   /**
-   * Writes what nobody needs to see before the commit: it is sent now, in its order, and waited for there. What it
-   * throws, the commit throws, and so does whatever reads before that.
-   * @param explain makes of PostgreSQL's error the one that is thrown
+   * Writes without waiting: the statement is sent now, in order, and the commit waits for its result. An error is thrown
+   * by the commit, or by an earlier read.
+   * @param explain converts PostgreSQL's error to the one that is thrown
    */
   readonly write = (text: string, parameters: unknown[], explain = (error: Error) => error): void => {
-    this.#mustGoOn();
+    this.#mustBeActive();
     const sent: Promise<unknown> = this.#client?.query(text, parameters) ?? this.#query(text, parameters);
     const written = sent.catch((error: Error) => {
       throw (this.#fault ??= explain(error));
     });
-    written.catch(() => {}); // the commit finds it
+    written.catch(() => {}); // the commit reports it
     (this.#client ? this.#writes : this.#beginning).push(written);
   };
 
-  /** After a write that failed, PostgreSQL refuses everything: the fault is the write's. */
-  async #blame(error: unknown): Promise<never> {
+  /** After a failed write PostgreSQL rejects every statement: throws the error of that write. */
+  async #throwFault(error: unknown): Promise<never> {
     await Promise.allSettled([...this.#beginning, ...this.#writes]);
     throw this.#fault ?? error;
   }
 
-  /** Announces an event of the service; it leaves with the commit. @throws Error at once where it is another's */
-  readonly publish = (message: Message<AnyEvent>): void => this.#leave({ message });
+  /** Publishes an event of the service after the commit. @throws Error at once for an event of another service */
+  readonly publish = (message: Message<AnyEvent>): void => this.#enqueue({ message });
 
   /**
-   * Asks for a change and does not wait; it leaves with the commit.
-   * @throws Error at once where the service does not declare that it calls it
+   * Sends a command after the commit, without waiting for its result.
+   * @throws Error at once if the service does not declare the call
    */
-  readonly send = (message: Message<AnyCommand>): void => this.#leave({ message });
+  readonly send = (message: Message<AnyCommand>): void => this.#enqueue({ message });
 
   /**
-   * Sends or announces at a later time, also across restarts, once.
-   * @param delay milliseconds by the clock of the database, from the commit; 0 means as soon as possible. A moment by
-   * the clock of this process would come hours late where that clock is wrong.
+   * Sends or publishes later, once, also across restarts.
+   * @param delay milliseconds from the commit, by the clock of the database; 0 means as soon as possible. An absolute
+   * time could be hours late, because the clock of this process may be wrong.
    */
   readonly publishLater = (message: Message<AnyEvent | AnyCommand>, delay: number): void =>
-    this.#leave({ message, delay });
+    this.#enqueue({ message, delay });
 
   /**
-   * Has every other unit of work about this subject wait until this one is over, in whichever instance. What the
-   * message is about is held from the beginning: all units take that first, so that they wait in one order.
+   * Locks a subject: other units of work about it wait for the end of this one, in all instances. Every unit locks the
+   * subject of its message first, so that all wait in the same order.
    */
   async hold(subject: string): Promise<void> {
     if (subject !== this.#subject) await this.tx.query(holdSubject('$1'), [subject]);
   }
 
-  #leave(outgoing: { message: Message; delay?: number }): void {
-    this.#mustGoOn();
+  #enqueue(outgoing: { message: Message; delay?: number }): void {
+    this.#mustBeActive();
     this.#options.mustDeclare?.(outgoing.message.contract);
     this.#outgoing.push(outgoing);
   }
 
-  /** Whoever forgot to wait for something would otherwise write outside of the transaction, or into nothing. */
-  #mustGoOn(): void {
-    if (this.#over) throw new Error(`the unit of work of ${this.contract.name} is over`);
+  /** Guards against unawaited work that would run after the transaction has ended. */
+  #mustBeActive(): void {
+    if (this.#isOver) throw new Error(`the unit of work of ${this.contract.name} is over: await all work`);
   }
 
-  /** One round trip: PostgreSQL runs what is written behind BEGIN within the transaction. */
+  /** Takes one round trip: PostgreSQL runs the statements sent after BEGIN within the transaction. */
   async #begin(connection: ClientBase): Promise<void> {
     const { key, sender, fingerprints } = this.#inbox;
     const [, inserted] = await Promise.all([
@@ -160,13 +160,13 @@ export class UnitOfWork extends MessageContext {
       return;
     }
     await this.mustBeNew();
-    throw platformRejection('idempotency-key-in-flight', 'a request with this key is being worked on');
+    throw platformRejection('idempotency-key-in-flight', 'a request with this key is still in progress');
   }
 
   /**
-   * Looks whether the message was handled before. Where nothing has begun, it begins nothing and keeps no connection.
-   * @throws AlreadyHandled with the answer given then
-   * @throws Rejection `idempotency-key-reused` where the key came with another input
+   * Checks whether the message was handled before. Begins no transaction, and keeps no connection.
+   * @throws DuplicateMessage with the first answer
+   * @throws Rejection `idempotency-key-reused` if the key came with another input
    */
   async mustBeNew(): Promise<void> {
     const { key, sender, fingerprints } = this.#inbox;
@@ -182,7 +182,7 @@ export class UnitOfWork extends MessageContext {
     throw new DuplicateMessage(this.#options.encryption.decrypt(known.answer, `answer ${key}`) ?? undefined);
   }
 
-  /** Hands own messages to own handlers, writes the others to the outbox, and commits. Gives what may leave now. */
+  /** Dispatches own messages, writes the others to the outbox, and commits. Returns the messages to publish now. */
   async commit(answer: unknown): Promise<PendingMessages> {
     const connection = await this.#connect();
     await (this.#begun ??= this.#begin(connection));
@@ -197,46 +197,46 @@ export class UnitOfWork extends MessageContext {
     }
     await Promise.all(this.#beginning);
     const writes = [...this.#writes];
-    const left = rows.length > 0 ? leave(connection, rows) : nothingLeft;
-    writes.push(left);
+    const pending = rows.length > 0 ? writeOutbox(connection, rows) : noMessages;
+    writes.push(pending);
     if (this.#mustKeep(answer)) {
       const { key, sender } = this.#inbox;
       const text = 'UPDATE inbox SET answer = $3 WHERE key = $1 AND sender = $2';
-      writes.push(connection.query(text, [key, sender, JSON.stringify(this.#toKeep(answer))]));
+      writes.push(connection.query(text, [key, sender, JSON.stringify(this.#encodeAnswer(answer))]));
     }
-    this.#over = true;
+    this.#isOver = true;
     const committed = connection.query('COMMIT');
     for (const result of await Promise.allSettled([...writes, committed])) {
       if (result.status === 'rejected') throw result.reason;
     }
-    // After a statement that failed, COMMIT rolls back and is no error.
+    // After a failed statement COMMIT rolls back without an error.
     if ((await committed).command !== 'COMMIT')
-      throw new Error(`${this.contract.name} went on after a statement that had failed: nothing was kept`);
+      throw new Error(`${this.contract.name} continued after a failed statement: it was rolled back`);
     await this.#runner.release();
-    return left;
+    return pending;
   }
 
-  /** @throws ZodError where the message breaks its contract: the fault is the sender's and not every receiver's */
+  /** @throws ZodError if the message violates its contract: the sender fails, and not every receiver */
   #row({ contract, data }: Message): Omit<OutboxRow, 'id' | 'created_at'> {
     const checked = contract.input.parse(data);
     const messageId = randomUUIDv7();
-    // Whoever waits for this message does not wait for those that follow from it, nor stands behind them.
+    // Deadline, caller and address apply to this message, and not to the messages that it causes.
     const { deadline: _deadline, caller: _caller, address: _address, ...context } = this.incoming.context;
     return {
       message_id: messageId,
       kind: contract.kind as OutboxRow['kind'],
       name: contract.name,
       subject: getSubject(contract, checked) ?? null,
-      data: this.#toSend(contract, checked, messageId),
+      data: this.#encodeData(contract, checked, messageId),
       headers: contextHeaders(context),
     };
   }
 
   /**
-   * Data as it lies in the outbox. What is for another service is encrypted for that when it leaves: now its key need not
-   * be known. Of an event, what only this service may read leaves as it lies there.
+   * Encodes data for the outbox. A sensitive command is encrypted for its receiver at publication, because the key may be
+   * unknown now. Fields of an event that only this service may read are published as they are stored here.
    */
-  #toSend(contract: AnyContract, data: unknown, messageId: string): unknown {
+  #encodeData(contract: AnyContract, data: unknown, messageId: string): unknown {
     const { encryption } = this.#options;
     if (contract.kind !== 'event')
       return contract.sensitive ? encryption.encrypt(data, `outbox ${messageId}`) : data;
@@ -244,7 +244,7 @@ export class UnitOfWork extends MessageContext {
     return replaceFields(data, sensitiveFields, (text) => encryption.encryptText(text, `field of ${name}`));
   }
 
-  #toKeep(answer: unknown): unknown {
+  #encodeAnswer(answer: unknown): unknown {
     const { contract } = this;
     if (contract.kind === 'event' || !contract.sensitive) return answer;
     return this.#options.encryption.encrypt(answer, `answer ${this.#inbox.key}`);
@@ -261,7 +261,7 @@ export class UnitOfWork extends MessageContext {
   }
 
   async rollback(): Promise<void> {
-    this.#over = true;
+    this.#isOver = true;
     const connection = await this.#connected?.catch(() => undefined);
     if (this.#begun) {
       await this.#begun.catch(() => {});
@@ -271,12 +271,12 @@ export class UnitOfWork extends MessageContext {
   }
 }
 
-/** Apart from the other advisory locks by its seed: nobody can name a thing so that it is in their way. NULL holds nothing. */
+/** Its seed separates these advisory locks from all others, whatever the subject is. NULL locks nothing. */
 const holdSubject = (parameter: string) => `SELECT pg_advisory_xact_lock(hashtextextended(${parameter}, 1))`;
 
 /**
- * A key that a client chose may be in use by a request that runs now: that one is not waited for. Instances of the version
- * before write no sender: see InboxSender1700000000100.
+ * Does not wait for a running request with the same client key. Instances of the previous version write no sender: see
+ * InboxSender1700000000100.
  */
 const insertIntoInbox = `
   INSERT INTO inbox (key, fingerprint, sender) SELECT $1, $2, $4 FROM (${holdSubject('$3')}) AS held
@@ -286,9 +286,9 @@ const insertIntoInbox = `
 
 type Pending = Omit<OutboxRow, 'id' | 'created_at'> & { position: number; delay: number | undefined };
 
-const nothingLeft: Promise<PendingMessages> = Promise.resolve({ rows: [], behind: false });
+const noMessages: Promise<PendingMessages> = Promise.resolve({ rows: [], behind: false });
 
-/** All rows in one statement, numbered in the order in which they were published. What is due is so by the clock of the database. */
+/** Inserts all rows in one statement, numbered in the order of their publication. Due times use the clock of the database. */
 const insertIntoOutbox = `
   WITH mine AS (
     INSERT INTO outbox (message_id, kind, name, subject, data, headers, due_at)
@@ -303,8 +303,8 @@ const insertIntoOutbox = `
     EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND due_at IS NULL) AS behind
   FROM mine WHERE due_at IS NULL ORDER BY id`;
 
-/** Gives those that are not for later. */
-async function leave(connection: ClientBase, rows: Pending[]): Promise<PendingMessages> {
+/** Returns the messages to publish now. */
+async function writeOutbox(connection: ClientBase, rows: Pending[]): Promise<PendingMessages> {
   const inserted = await connection.query<
     Pick<OutboxRow, 'id' | 'message_id' | 'created_at'> & { behind: boolean }
   >(insertIntoOutbox, [JSON.stringify(rows)]);

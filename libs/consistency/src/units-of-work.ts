@@ -5,19 +5,19 @@ import { z } from 'zod';
 import type { PendingMessages } from './outbox-relay.ts';
 import { DuplicateMessage, UnitOfWork, type WorkOptions } from './unit-of-work.ts';
 
-/** Stands for the cause of work that no message caused: a timer, the start of the service. */
-const InternalTrigger = service('occasion').event('arose', z.unknown());
+/** The cause of work without a message, such as a timer or the start of the service. Never published. */
+const InternalTrigger = service('internal').event('triggered', z.unknown());
 
-/** Opens units of work: around every message of a service, and for work that no message caused. */
+/** Opens units of work: for every message of a service, and for work without a message. */
 export class UnitsOfWork {
-  /** @param options `wake` is called after every commit that left something in the outbox to be published now */
-  constructor(private readonly options: WorkOptions & { wake: (left: PendingMessages) => void }) {}
+  /** @param options `wake` is called after every commit that wrote messages to publish now */
+  constructor(private readonly options: WorkOptions & { wake: (pending: PendingMessages) => void }) {}
 
-  /** For `RabbitServer`: every command and event is handled in a unit of work, a repeated one gets its first answer. */
+  /** Middleware of `RabbitServer`: handles each command and event in a unit of work; a repetition gets the first answer. */
   readonly around: Middleware = async (context, next) => {
     const work = new UnitOfWork(context, this.options);
     try {
-      // A repeated request must get its first answer even where the world has changed since, so look before working.
+      // A repetition must get the first answer even if data has changed since, so check before the handler runs.
       if (context.incoming.idempotencyKey || context.incoming.redelivered) await work.mustBeNew();
       const answer = await next(work);
       await this.#commit(work, answer);
@@ -30,12 +30,12 @@ export class UnitsOfWork {
   };
 
   /**
-   * Runs `body` in a unit of work of its own.
-   * @param subject what it is about, where it changes what messages about the same subject change
-   * @throws what `body` throws, after everything was rolled back
+   * Runs `body` in a separate unit of work.
+   * @param subject set it if messages about the same subject change the same data
+   * @throws the error of `body`, after the rollback
    */
   async run<T>(body: (work: UnitOfWork) => Promise<T>, subject?: string): Promise<T> {
-    const work = new UnitOfWork(new MessageContext(InternalTrigger, fromNobody()), this.options, subject);
+    const work = new UnitOfWork(new MessageContext(InternalTrigger, createTrigger()), this.options, subject);
     try {
       const result = await body(work);
       await this.#commit(work, undefined);
@@ -47,12 +47,12 @@ export class UnitsOfWork {
   }
 
   async #commit(work: UnitOfWork, answer: unknown): Promise<void> {
-    const left = await work.commit(answer);
-    if (left.rows.length > 0) this.options.wake(left);
+    const pending = await work.commit(answer);
+    if (pending.rows.length > 0) this.options.wake(pending);
   }
 }
 
-const fromNobody = () => ({
+const createTrigger = () => ({
   pattern: InternalTrigger.name,
   data: undefined,
   messageId: randomUUIDv7(),

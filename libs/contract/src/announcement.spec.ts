@@ -1,22 +1,23 @@
 import { describe, expect, it } from '@jest/globals';
 import { Announcement } from './description.ts';
 
-const request = (name: string, more: object = {}) => ({
+const createRequest = (name: string, more: object = {}) => ({
   ...{ name, kind: 'query', description: '', input: {}, output: null, rejections: {}, idempotency: 'none' },
   ...more,
 });
-const said = (more: object = {}, contract: object = {}) => ({
+const createAnnouncement = (more: object = {}, contract: object = {}) => ({
   ...{ service: 'search', version: '1', instance: 'search-1', state: 'up', url: 'http://127.0.0.1:9' },
   ...{ startedAt: new Date(0).toISOString(), interval: 2 },
   contract: { service: 'search', description: '', requests: [], events: [], ...contract },
   ...more,
 });
-const bound = (http: object) => ({
+const withHttp = (http: object) => ({
   http: { method: 'GET', path: '/v1/x', parameters: [], status: 200, ...http },
 });
-const deep = (depth: number): object => (depth === 0 ? {} : { type: 'object', items: deep(depth - 1) });
-const isTaken = (announcement: object): boolean => Announcement.safeParse(announcement).success;
-const wait = (answer: string, event: string) => ({
+const createDeepSchema = (depth: number): object =>
+  depth === 0 ? {} : { type: 'object', items: createDeepSchema(depth - 1) };
+const isAccepted = (announcement: object): boolean => Announcement.safeParse(announcement).success;
+const withWait = (answer: string, event: string) => ({
   http: {
     ...{ method: 'POST', path: '/v1/x', parameters: [], status: 202 },
     wait: { key: 'id', until: [{ event }], answer, status: 201 },
@@ -24,53 +25,68 @@ const wait = (answer: string, event: string) => ({
 });
 
 describe('an announcement', () => {
-  it('speaks of its own service', () => {
-    const requests = [request('search.find', wait('search.find', 'search.found')), request('search.find.v2')];
+  it('is accepted for its own service', () => {
+    const requests = [
+      createRequest('search.find', withWait('search.find', 'search.found')),
+      createRequest('search.find.v2'),
+    ];
     const events = [{ name: 'search.found', description: '', data: {} }];
-    expect(isTaken(said({}, { requests, events }))).toBe(true);
+    expect(isAccepted(createAnnouncement({}, { requests, events }))).toBe(true);
   });
 
   it.each<[string, object, object]>([
     ['another service in its contract', {}, { service: 'identity' }],
-    ['a contract that only looks like one', {}, { service: 'identity@evil' }],
-    ['its own name with something behind it', { service: 'search@evil' }, { service: 'search@evil' }],
-    ['a name in capitals', { service: 'Search', instance: 'Search-1' }, { service: 'Search' }],
+    ['an invalid service name in its contract', {}, { service: 'identity@evil' }],
+    ['a suffix after its own name', { service: 'search@evil' }, { service: 'search@evil' }],
+    ['an upper-case name', { service: 'Search', instance: 'Search-1' }, { service: 'Search' }],
     ['an instance of another service', { instance: 'identity-1' }, {}],
-    ['an instance that no name could be', { instance: 'search-1 identity' }, {}],
-    ['a request of another service', {}, { requests: [request('identity.get-jwks')] }],
-    ['a request whose name only begins so', {}, { requests: [request('searching.find')] }],
-    ['a request for one version', {}, { requests: [request('search.find@evil')] }],
-    ['a request without a name', {}, { requests: [request('search.')] }],
+    ['an invalid instance name', { instance: 'search-1 identity' }, {}],
+    ['a request of another service', {}, { requests: [createRequest('identity.get-jwks')] }],
+    [
+      'a request whose name only begins with the service name',
+      {},
+      { requests: [createRequest('searching.find')] },
+    ],
+    ['a request for one version', {}, { requests: [createRequest('search.find@evil')] }],
+    ['a request without a name', {}, { requests: [createRequest('search.')] }],
     ['an event of another service', {}, { events: [{ name: 'identity.gone', description: '', data: {} }] }],
     [
-      'the answer of another service for those who wait',
+      'a query of another service as the result of a wait',
       {},
-      { requests: [request('search.find', wait('identity.list-audit', 'search.found'))] },
+      { requests: [createRequest('search.find', withWait('identity.list-audit', 'search.found'))] },
     ],
     [
-      'the event of another service for those who wait',
+      'an event of another service as the end of a wait',
       {},
-      { requests: [request('search.find', wait('search.find', 'identity.gone'))] },
+      { requests: [createRequest('search.find', withWait('search.find', 'identity.gone'))] },
     ],
     ['an instance of a service whose name begins with its own', { instance: 'search-line-1' }, {}],
-    ['a long silence', { interval: 61 }, {}],
-    ['no pause', { interval: 0.05 }, {}],
-    ['no URL', { url: 'nowhere' }, {}],
-    ['a URL that is no web address', { url: 'file:///etc/passwd' }, {}],
-    ['a version that moves the cursor', { version: '1\u001b[2J' }, {}],
-    ['many queues', { madeQueues: Array(17).fill({ id: '1', takes: ['search.find'], ago: 0 }) }, {}],
-    ['a queue that is still to be made', { madeQueues: [{ id: '1', takes: [], ago: -1 }] }, {}],
-    ['a status that ends no answer', {}, { requests: [request('search.find', bound({ status: 101 }))] }],
-    ['a status of an error', {}, { requests: [request('search.find', bound({ status: 500 }))] }],
-    ['half a status', {}, { requests: [request('search.find', bound({ status: 200.5 }))] }],
-    ['a rejection that is none', {}, { requests: [request('search.find', { rejections: { no: 200 } })] }],
-    ['an endless cache', {}, { requests: [request('search.find', bound({ cache: { maxAge: 1e300 } }))] }],
+    ['a long interval', { interval: 61 }, {}],
+    ['a very short interval', { interval: 0.05 }, {}],
+    ['an invalid URL', { url: 'nowhere' }, {}],
+    ['a URL that is not HTTP', { url: 'file:///etc/passwd' }, {}],
+    ['a version with terminal control characters', { version: '1\u001b[2J' }, {}],
+    ['too many queues', { madeQueues: Array(17).fill({ id: '1', takes: ['search.find'], ago: 0 }) }, {}],
+    ['a queue recreated in the future', { madeQueues: [{ id: '1', takes: [], ago: -1 }] }, {}],
+    ['an interim status', {}, { requests: [createRequest('search.find', withHttp({ status: 101 }))] }],
+    ['an error status', {}, { requests: [createRequest('search.find', withHttp({ status: 500 }))] }],
+    ['a fractional status', {}, { requests: [createRequest('search.find', withHttp({ status: 200.5 }))] }],
     [
-      'a deep fallback',
+      'a rejection with a success status',
       {},
-      { requests: [request('search.find', bound({ fallback: { answer: deep(40) } }))] },
+      { requests: [createRequest('search.find', { rejections: { no: 200 } })] },
     ],
-    ['a deep registration', { registration: deep(40) }, {}],
+    [
+      'an endless cache',
+      {},
+      { requests: [createRequest('search.find', withHttp({ cache: { maxAge: 1e300 } }))] },
+    ],
+    [
+      'a deeply nested fallback',
+      {},
+      { requests: [createRequest('search.find', withHttp({ fallback: { answer: createDeepSchema(40) } }))] },
+    ],
+    ['a deeply nested registration', { registration: createDeepSchema(40) }, {}],
     ...[
       ...[5, [], 'x', null],
       ...[{ required: 5 }, { required: [5] }, { properties: [] }, { properties: { a: 5 } }, { type: {} }],
@@ -78,30 +94,34 @@ describe('an announcement', () => {
       ...[
         { properties: { a: { items: { required: 5 } } } },
         { additionalProperties: { oneOf: 5 } },
-        deep(40),
+        createDeepSchema(40),
       ],
     ].map((input): [string, object, object] => [
-      `a schema that is none: ${JSON.stringify(input).slice(0, 60)}`,
+      `an invalid schema: ${JSON.stringify(input).slice(0, 60)}`,
       {},
-      { requests: [request('search.find', { input })] },
+      { requests: [createRequest('search.find', { input })] },
     ]),
-  ])('is not taken with %s', (_, more, contract) => {
-    expect(isTaken(said(more, contract))).toBe(false);
+  ])('is rejected with %s', (_, more, contract) => {
+    expect(isAccepted(createAnnouncement(more, contract))).toBe(false);
   });
 
-  it('may have any JSON Schema', () => {
+  it('accepts any JSON Schema', () => {
     const input = {
       ...{ type: ['object', 'null'], properties: { required: { type: 'string' } }, required: ['required'] },
       ...{ additionalProperties: false, anyOf: [{ items: true }], $defs: { a: { enum: [1] } }, 'x-own': 5 },
-      ...{ default: { required: 5 }, ...deep(20) },
+      ...{ default: { required: 5 }, ...createDeepSchema(20) },
     };
-    expect(isTaken(said({}, { requests: [request('search.find', { input })] }))).toBe(true);
+    expect(isAccepted(createAnnouncement({}, { requests: [createRequest('search.find', { input })] }))).toBe(
+      true,
+    );
   });
 
-  it('of a service that is asked over HTTP never looks like one on the bus', () => {
+  it('of an HTTP upstream is rejected if its names are those of a service on the bus', () => {
     const foreign = { service: 'hello.world', upstream: 'http', instance: 'eureka:HELLO.WORLD:1' };
-    expect(isTaken(said(foreign, { service: 'hello.world' }))).toBe(true);
-    expect(isTaken(said({ ...foreign, instance: 'search-1' }, { service: 'hello.world' }))).toBe(false);
-    expect(isTaken(said(foreign))).toBe(false);
+    expect(isAccepted(createAnnouncement(foreign, { service: 'hello.world' }))).toBe(true);
+    expect(
+      isAccepted(createAnnouncement({ ...foreign, instance: 'search-1' }, { service: 'hello.world' })),
+    ).toBe(false);
+    expect(isAccepted(createAnnouncement(foreign))).toBe(false);
   });
 });

@@ -12,8 +12,8 @@ export interface AsyncApiOptions {
 const bindingVersion = '0.3.0';
 
 /**
- * Renders an AsyncAPI 3.0 document out of what services announce: what travels on the broker, how it looks there, and
- * which service sends or takes it. A channel is a routing key; answers travel to whoever asked.
+ * Renders an AsyncAPI 3.0 document from announced contracts: the messages on the broker, their format, and which service
+ * sends or receives them. A channel is a routing key. Replies go to the reply queue of the caller.
  * @param services announced contracts
  */
 export function renderAsyncApi(
@@ -25,9 +25,9 @@ export function renderAsyncApi(
   const answers: Record<string, JsonSchema> = {};
   const definitions: Record<string, JsonSchema> = {};
   const lift = (schema: JsonSchema, owner: string) => liftDefinitions(schema, owner, definitions);
-  const said = services.filter(({ requests, events }) => requests.length + events.length > 0);
+  const active = services.filter(({ requests, events }) => requests.length + events.length > 0);
 
-  for (const { service, requests, events } of said) {
+  for (const { service, requests, events } of active) {
     for (const announced of requests) {
       const { name, input, output } = announced;
       const request = {
@@ -35,13 +35,18 @@ export function renderAsyncApi(
         input: lift(input, name),
         output: output && lift(output, `${name}.answer`),
       };
-      channels[request.name] = channel(request.name, `requests.${service}`, 'topic', requestMessage(request));
-      answers[request.name] = answerMessage(request);
+      channels[request.name] = describeChannel(
+        request.name,
+        `requests.${service}`,
+        'topic',
+        describeRequestMessage(request),
+      );
+      answers[request.name] = describeAnswerMessage(request);
       operations[request.name] = {
         action: 'receive',
         title: request.name,
         summary: request.description || request.name,
-        description: `${sentence(request)}${service} receives it, and answers to the address in \`reply-to\`.`,
+        description: `${toSentence(request)}${service} receives this request and replies to the address in \`reply-to\`.`,
         tags: [{ name: service }, { name: request.kind }],
         channel: { $ref: `#/channels/${request.name}` },
         messages: [{ $ref: `#/channels/${request.name}/messages/${request.name}` }],
@@ -53,17 +58,17 @@ export function renderAsyncApi(
       };
     }
     for (const event of events) {
-      channels[event.name] = channel(
+      channels[event.name] = describeChannel(
         event.name,
         `events.${service}`,
         'topic',
-        eventMessage(service, { ...event, data: lift(event.data, event.name) }),
+        describeEventMessage(service, { ...event, data: lift(event.data, event.name) }),
       );
       operations[event.name] = {
         action: 'send',
         title: event.name,
         summary: event.description || event.name,
-        description: `${sentence(event)}${service} sends it at least once, with the same id each time.`,
+        description: `${toSentence(event)}${service} publishes this event at least once, always with the same id.`,
         tags: [{ name: service }, { name: 'event' }],
         channel: { $ref: `#/channels/${event.name}` },
         messages: [{ $ref: `#/channels/${event.name}/messages/${event.name}` }],
@@ -74,10 +79,10 @@ export function renderAsyncApi(
     channels['replies'] = {
       address: null,
       description:
-        'Answers, to the reply key of the asking login. Each login has an exchange of its own: `replies.<login>`.',
+        'Replies, with the routing key from `reply-to`. Each calling login has its own exchange: `replies.<login>`.',
       messages: answers,
       bindings: {
-        amqp: { is: 'routingKey', exchange: exchange('replies.<login>', 'topic'), bindingVersion },
+        amqp: { is: 'routingKey', exchange: describeExchange('replies.<login>', 'topic'), bindingVersion },
       },
     };
   }
@@ -85,7 +90,10 @@ export function renderAsyncApi(
     asyncapi: '3.0.0',
     info: {
       ...options,
-      tags: said.map(({ service, description }) => ({ name: service, description: description || service })),
+      tags: active.map(({ service, description }) => ({
+        name: service,
+        description: description || service,
+      })),
     },
     defaultContentType: 'application/json',
     servers: {
@@ -105,54 +113,59 @@ export function renderAsyncApi(
   };
 }
 
-/** What a contract says of itself, before more is said. */
-const sentence = ({ description }: { description: string }): string =>
+/** The description as a sentence that more text can follow. */
+const toSentence = ({ description }: { description: string }): string =>
   description && `${description.replace(/\.?$/, '.')} `;
 
-const exchange = (name: string, type: string) => ({ name, type, durable: true, autoDelete: false });
+const describeExchange = (name: string, type: string) => ({ name, type, durable: true, autoDelete: false });
 
-function channel(address: string, exchangeName: string, type: string, message: JsonSchema): JsonSchema {
+function describeChannel(
+  address: string,
+  exchangeName: string,
+  type: string,
+  message: JsonSchema,
+): JsonSchema {
   return {
     address,
     messages: { [address]: message },
-    bindings: { amqp: { is: 'routingKey', exchange: exchange(exchangeName, type), bindingVersion } },
+    bindings: { amqp: { is: 'routingKey', exchange: describeExchange(exchangeName, type), bindingVersion } },
   };
 }
 
-/** Nest's packet, so that a stock Nest peer can call and be called. */
-function requestMessage({ name, description, input, sensitive }: RequestDescription): JsonSchema {
+/** Nest's packet format, so that a stock Nest peer can call and be called. */
+function describeRequestMessage({ name, description, input, sensitive }: RequestDescription): JsonSchema {
   return {
     name,
     title: description || name,
     contentType: 'application/json',
     headers: { $ref: '#/components/schemas/headers' },
     correlationId: { location: '$message.header#/correlation-id' },
-    payload: packet(typeName(name, 'request'), {
+    payload: describePacket(typeName(name, 'request'), {
       pattern: { const: name },
-      data: sensitive ? encrypted(input) : input,
+      data: sensitive ? describeEncrypted(input) : input,
       ...(sensitive && { datacontenttype: { const: jose } }),
-      id: { type: 'string', description: 'Present where somebody waits for the answer; repeated in it.' },
+      id: { type: 'string', description: 'Present if the caller waits for the reply, which repeats it.' },
     }),
   };
 }
 
-function answerMessage({ name, output, sensitive }: RequestDescription): JsonSchema {
+function describeAnswerMessage({ name, output, sensitive }: RequestDescription): JsonSchema {
   const response = output ?? { type: 'null' };
   return {
     name: `${name} answered`,
-    title: `The answer to ${name}`,
+    title: `Reply to ${name}`,
     contentType: 'application/json',
     correlationId: { location: '$message.header#/correlation-id' },
     payload: {
       title: typeName(name, 'reply'),
       oneOf: [
-        packet(typeName(name, 'answer'), {
+        describePacket(typeName(name, 'answer'), {
           id: { type: 'string' },
-          response: sensitive ? encrypted(response) : response,
+          response: sensitive ? describeEncrypted(response) : response,
           ...(sensitive && { datacontenttype: { const: jose } }),
           isDisposed: { const: true },
         }),
-        packet(typeName(name, 'failure'), {
+        describePacket(typeName(name, 'failure'), {
           id: { type: 'string' },
           err: { $ref: '#/components/schemas/fault' },
           isDisposed: { const: true },
@@ -163,7 +176,7 @@ function answerMessage({ name, output, sensitive }: RequestDescription): JsonSch
 }
 
 /** A CloudEvent in binary mode: its attributes are headers, and the body is Nest's packet. */
-function eventMessage(
+function describeEventMessage(
   service: string,
   { name, description, data }: ServiceDescription['events'][number],
 ): JsonSchema {
@@ -192,20 +205,20 @@ function eventMessage(
         },
       ],
     },
-    payload: packet(typeName(name, 'event'), { pattern: { const: name }, data }),
+    payload: describePacket(typeName(name, 'event'), { pattern: { const: name }, data }),
   };
 }
 
 const jose = 'application/jose';
 
 /** JSON as a compact JWE (RFC 7516): ECDH-ES (X25519) and A256GCM. */
-const encrypted = (schema: JsonSchema): JsonSchema => ({
+const describeEncrypted = (schema: JsonSchema): JsonSchema => ({
   type: 'string',
   contentMediaType: jose,
   contentSchema: schema,
 });
 
-function packet(title: string, properties: Record<string, JsonSchema>): JsonSchema {
+function describePacket(title: string, properties: Record<string, JsonSchema>): JsonSchema {
   const required = Object.keys(properties).filter((name) => name !== 'id');
   return addTitles({ type: 'object', required, properties }, title);
 }
@@ -216,20 +229,22 @@ const headersSchema: JsonSchema = {
     traceparent: { type: 'string', description: 'W3C Trace Context.' },
     tracestate: { type: 'string', description: 'W3C Trace Context, as the caller sent it.' },
     language: { enum: ['ko', 'en'] },
-    deadline: { type: 'integer', description: 'Milliseconds since 1970 after which nobody waits.' },
-    caller: { type: 'string', description: 'The member on whose behalf, as JSON.' },
+    deadline: {
+      type: 'integer',
+      description: 'Unix time in milliseconds after which the caller no longer waits.',
+    },
+    caller: { type: 'string', description: 'The member on whose behalf the message is sent, as JSON.' },
     'idempotency-key': { type: 'string' },
     'reply-key': {
       type: 'string',
-      description:
-        'With an encrypted request: the public key (JWK, X25519) that its answer is encrypted with.',
+      description: 'With an encrypted request: the public key (JWK, X25519) that encrypts the reply.',
     },
   },
 };
 
 const faultSchema: JsonSchema = {
   type: 'object',
-  description: 'A "no" (rejection) or a failure (fault).',
+  description: 'An expected business error (rejection) or a failure (fault).',
   required: ['kind', 'code', 'message'],
   properties: {
     kind: { enum: ['rejection', 'fault'] },

@@ -1,18 +1,21 @@
 import { z } from 'zod';
 
 const fields = {
-  concurrency: z.int().min(1).describe('calls that one caller has open at most'),
-  queue: z.int().min(0).describe('calls that wait for one of these to end; more are refused'),
-  retries: z.int().min(0).max(5).describe('further attempts of a query that nobody took'),
-  calls: z.int().min(1).max(1_000).describe('how many of the last calls are looked at'),
-  failures: z.number().gt(0).lt(1).describe('share of these above which the callee is left alone'),
-  openFor: z.int().min(1).describe('milliseconds until one call tries whether it is back'),
+  concurrency: z.int().min(1).describe('maximum number of concurrent calls per caller'),
+  queue: z
+    .int()
+    .min(0)
+    .describe('maximum number of calls that wait for a free slot; further calls are rejected'),
+  retries: z.int().min(0).max(5).describe('retries of a query that no instance handled'),
+  calls: z.int().min(1).max(1_000).describe('number of recent calls that the circuit breaker evaluates'),
+  failures: z.number().gt(0).lt(1).describe('share of failed calls above which the circuit opens'),
+  openFor: z.int().min(1).describe('milliseconds until one call probes whether the callee has recovered'),
   batches: z
     .boolean()
-    .describe('whether it reads several queries from one message; a stock Nest server does not'),
+    .describe('whether the callee accepts several queries in one message; a stock Nest server does not'),
 };
 
-/** How those who ask a service go about it. Declared with the service, kept by every instance of every caller for itself. */
+/** How callers call a service. Declared with the service; every instance of a caller applies it independently. */
 export const CallPolicy = z.strictObject({
   concurrency: fields.concurrency.default(64),
   queue: fields.queue.default(256),
@@ -24,6 +27,6 @@ export const CallPolicy = z.strictObject({
 });
 export type CallPolicy = z.infer<typeof CallPolicy>;
 
-/** Some of it, to go before what was declared. */
+/** Overrides of declared values. */
 export const CallPolicyChange = z.strictObject(fields).partial();
 export type CallPolicyChange = z.infer<typeof CallPolicyChange>;

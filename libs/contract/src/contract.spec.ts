@@ -6,7 +6,7 @@ import { renderOpenApi } from './openapi.ts';
 
 const shape = { input: z.strictObject({}), output: z.object({ n: z.int() }) };
 
-describe('what a contract says of HTTP', () => {
+describe('the HTTP binding of a contract', () => {
   const announced = (limit: string) => {
     const things = service('things');
     things.query('get', {
@@ -17,19 +17,19 @@ describe('what a contract says of HTTP', () => {
     return ServiceDescription.safeParse(JSON.parse(JSON.stringify(describeContract(things))));
   };
 
-  it('is announced with its limit and its cache', () => {
+  it('is announced with its rate limit and its cache', () => {
     const { data } = announced('10/minute');
     expect(data!.requests[0]!.http).toMatchObject({ limit: '10/minute', cache: { maxAge: 2 } });
   });
 
   it.each(['10', '0/minute', '-1/minute', '1.5/minute', '10/day', 'many/minute', '10/minute '])(
-    'is no limit where it reads %j',
+    'rejects the rate limit %j',
     (limit) => {
       expect(announced(limit).success).toBe(false);
     },
   );
 
-  it('lets nothing be cached but public reads', () => {
+  it('allows a cache for public reads only', () => {
     const cache = { maxAge: 2 };
     const things = service('things');
     const read = { route: 'GET /things', cache } as const;
@@ -41,27 +41,31 @@ describe('what a contract says of HTTP', () => {
   });
 });
 
-describe('a route that does not say who may use it', () => {
+describe('the access policy of a route', () => {
   const read = { ...shape, http: 'GET /things' as const };
 
-  // As from JavaScript, or past the compiler with a cast.
+  // As from JavaScript, or with a cast.
   it.each([undefined, null, '', 'anybody', 'Operator', ['operator'], 'constructor'])(
-    'is no contract: access %j',
+    'is required: rejects access %j',
     (access) => {
       const spec = { ...read, access } as unknown as typeof read & { access: 'public' };
-      expect(() => service('things').query('get', spec)).toThrow('things.get: GET /things must say who may');
-      expect(() => service('things').command('get', spec)).toThrow('must say who may use it');
+      expect(() => service('things').query('get', spec)).toThrow(
+        'things.get: GET /things needs an access policy',
+      );
+      expect(() => service('things').command('get', spec)).toThrow(
+        'needs an access policy: set access to one of',
+      );
     },
   );
 
-  it('is the only thing with such a policy', () => {
+  it('is rejected without a route', () => {
     const spec = { ...shape, access: 'public' } as unknown as typeof shape;
-    expect(() => service('things').query('get', spec)).toThrow('a policy for a route');
+    expect(() => service('things').query('get', spec)).toThrow('access is set, but there is no route');
     expect(() => service('things').query('get', { ...read, access: 'owner' })).not.toThrow();
     expect(() => service('things').query('get', shape)).not.toThrow();
   });
 
-  it('is in no document', () => {
+  it('is required in the OpenAPI document', () => {
     const things = service('things');
     things.query('get', { ...read, access: 'operator' });
     const announced = JSON.parse(JSON.stringify(describeContract(things))) as ServiceDescription;

@@ -1,18 +1,18 @@
 import { z } from 'zod';
 import { CallPolicy } from './call-policy.ts';
-import { mustBePages, PageAnswer, PageRequest, type Pages } from './pages.ts';
+import { assertPages, PageAnswer, PageRequest, type Pages } from './pages.ts';
 import { Rejection, type FieldError } from './rejection.ts';
 import { findSensitiveFields, hasSensitiveField } from './sensitive.ts';
 
 /**
- * Who may use a request over HTTP. A `public` query is answered by its input and its language alone where nobody is signed
- * in: who asks the same at the same moment gets the same answer. `owner` is a member whose thing it is: only the service can tell, so a handler
- * of an `owner` contract that answers without having checked is a fault.
+ * Who may use a request over HTTP. Without a signed-in member, the answer of a `public` query depends only on its input
+ * and language. `owner` is the member who owns the resource. Only the service can check ownership: a handler of an `owner`
+ * contract that answers without this check is a fault.
  */
 export type Access = (typeof accesses)[number];
 export const accesses = ['public', 'member', 'owner', 'merchant', 'operator'] as const;
 
-/** `required` and `optional` speak of the HTTP header Idempotency-Key; `none` refuses to remember anything. */
+/** `required` and `optional` refer to the HTTP header Idempotency-Key; with `none`, no answer is stored. */
 export type Idempotency = 'required' | 'optional' | 'none';
 
 /** How a request is reached over HTTP. Path parameters, query and body together are the input. */
@@ -21,34 +21,34 @@ export interface HttpBinding {
   route: `${'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'} /${string}`;
   /** Status of success; by default 200, or 204 where there is no output. */
   status?: number;
-  /** Path of what was made, filled from the output: becomes the Location header. */
+  /** Path of the created resource, filled from the output: becomes the Location header. */
   location?: `/${string}`;
-  /** Output field that is the version of the representation: becomes the ETag. */
+  /** Output field with the version of the representation: becomes the ETag. */
   etag?: string;
   /** Input field (a `VersionCondition`) that the If-Match header fills; the header is then required. */
   ifMatch?: string;
-  /** What `Prefer: wait=N` waits for. */
+  /** The outcome that `Prefer: wait=N` waits for. */
   wait?: Wait;
-  /** The member must have signed in within so many seconds: for what is dangerous. Else `step-up-required`. */
+  /** Maximum seconds since the member signed in, for dangerous operations. Otherwise `step-up-required`. */
   maxAuthAge?: number;
   /** True for a route whose output is the whole document of another standard (JWKS, OpenID discovery). */
   document?: boolean;
-  /** How often one address, and one member, may use this route. */
+  /** Rate limit of this route per address and per member. */
   limit?: RateLimit;
-  /** How often one member may use this route, where that is less than `limit`: behind one address may be many members. */
+  /** Rate limit per member, if lower than `limit`: many members can share one address. */
   memberLimit?: RateLimit;
-  /** For a public read that is the same for everybody: for so long an answer may be given again. */
+  /** For a public read with the same answer for all callers: how long the answer may be reused. */
   cache?: Cache;
-  /** What answers a public read while its service does not. */
+  /** Answers a public read while its service does not. */
   fallback?: Fallback;
 }
 
-/** So many requests in each window of time: `10/minute`. */
+/** Requests per time window: `10/minute`. */
 export type RateLimit = `${number}/${'second' | 'minute' | 'hour'}`;
 
 /**
- * In seconds. `maxAge`: for so long an answer is as good as a new one. `staleIfError`: for so long after that it is better
- * than none (RFC 5861), while the service does not answer; whoever gets it is told.
+ * In seconds. `maxAge`: how long an answer is fresh. `staleIfError`: how much longer it may be used while the service does
+ * not answer (RFC 5861); the header Cache-Status marks it as stale.
  */
 export interface Cache {
   maxAge: number;
@@ -56,14 +56,14 @@ export interface Cache {
 }
 
 /**
- * The full name of a query of another service, of the same shape, which says in turn that it stands in for this one; or
- * one answer for all.
+ * The full name of a query of another service, with the same shape and this query in its `standsInFor`; or one fixed
+ * answer.
  */
 export type Fallback = { query: string } | { answer: Record<string, unknown> };
 
 /**
- * After the reply: wait until one of `until` is announced with the same `key`, then answer with `status` and what
- * `answer` says. An event that has every field that `answer` must have says it already: nobody is asked then.
+ * After the reply: waits until one of `until` is announced with the same `key`, then answers with `status` and the output
+ * of `answer`. If the event has every required field of that output, the event is used and the query is not sent.
  */
 export interface Wait {
   key: string;
@@ -72,10 +72,10 @@ export interface Wait {
   status: number;
 }
 
-/** Extension members of the problem of each rejection that has any. */
+/** Extension members of problems, by rejection code. */
 export type Extensions = Readonly<Record<string, z.ZodObject>>;
 
-/** A message about to leave: a contract and the data that fits it. */
+/** A message to send: a contract and data of its type. */
 export interface Message<C extends AnyContract = AnyContract> {
   contract: C;
   data: unknown;
@@ -88,7 +88,7 @@ interface Shape<Kind extends string, I extends z.ZodType> {
   readonly service: string;
   readonly description: string;
   readonly input: I;
-  /** The field that says which thing a message is about; messages about one thing are kept in order. */
+  /** The field with the id of the entity that a message is about. Messages about one entity are kept in order. */
   readonly subject?: string;
 }
 
@@ -99,25 +99,25 @@ interface RequestShape<
   R extends string,
 > extends Shape<Kind, I> {
   readonly output: O;
-  /** How those who ask its service go about it. */
+  /** How callers call its service. */
   readonly policy: CallPolicy;
   readonly rejections: Readonly<Record<R, number>>;
-  /** What a problem tells beside the standard members, by rejection code (RFC 9457, section 3.2). */
+  /** Extension members of a problem, by rejection code (RFC 9457, section 3.2). */
   readonly extensions?: Extensions;
   readonly http?: HttpBinding;
   readonly access?: Access;
-  /** The full name of a query that names this one as its fallback. */
+  /** The full name of the query whose fallback this is. */
   readonly standsInFor?: string;
-  /** Set where this is no route, but all that lies beneath a path. */
+  /** Set if this serves everything beneath a path instead of one route. */
   readonly pages?: Pages & { limit?: RateLimit };
   readonly idempotency: Idempotency;
   /**
-   * True where input or output hold secrets: both are encrypted wherever they may rest, and never logged. An answer is
-   * not kept, unless the contract asks for an Idempotency-Key; then it is kept encrypted.
+   * True if input or output contain secrets: both are encrypted wherever they are stored, and never logged. An answer is
+   * stored only if the contract asks for an Idempotency-Key, and then encrypted.
    */
   readonly sensitive: boolean;
   /**
-   * The "no" that this contract declares, to be thrown.
+   * Creates a rejection that this contract declares, to be thrown.
    * @param code one of the contract's rejections
    * @param message one sentence for the caller
    * @param errors the fields that it is about
@@ -125,7 +125,7 @@ interface RequestShape<
   reject(code: R, message?: string, errors?: FieldError[]): Rejection;
 }
 
-/** Asks for a change, in the imperative. Calling it makes a message: `ReserveStock({ orderId, lines })`. */
+/** Requests a change; named in the imperative. Calling it creates a message: `ReserveStock({ orderId, lines })`. */
 export interface Command<
   I extends z.ZodType = z.ZodType,
   O extends z.ZodType = z.ZodType,
@@ -134,7 +134,7 @@ export interface Command<
   (data: z.input<I>): Message<Command<I, O, R>>;
 }
 
-/** Asks for an answer and changes nothing. */
+/** Requests an answer and changes nothing. */
 export interface Query<
   I extends z.ZodType = z.ZodType,
   O extends z.ZodType = z.ZodType,
@@ -143,14 +143,14 @@ export interface Query<
   (data: z.input<I>): Message<Query<I, O, R>>;
 }
 
-/** Says what happened, in the past tense. */
+/** Reports a change; named in the past tense. */
 export interface Event<I extends z.ZodType = z.ZodType> extends Shape<'event', I> {
-  /** The paths of the fields that only the service itself can read; see `sensitive`. */
+  /** Paths of the fields that only the service itself can read; see `sensitive`. */
   readonly sensitiveFields: readonly (readonly string[])[];
   (data: z.input<I>): Message<Event<I>>;
 }
 
-// The widest contract of each kind. `never` as parameter is what makes every concrete contract assignable to it.
+// The widest contract of each kind. The parameter type `never` makes every concrete contract assignable to it.
 type Widest<C> = Omit<C, 'reject'> & { (data: never): Message };
 export type AnyCommand = Widest<Command> & {
   reject(code: never, message?: string, errors?: FieldError[]): Rejection;
@@ -162,31 +162,31 @@ export type AnyEvent = Widest<Event>;
 export type AnyRequest = AnyCommand | AnyQuery;
 export type AnyContract = AnyRequest | AnyEvent;
 
-/** What a handler of the contract is given: the parsed input. */
+/** The input of a handler: parsed. */
 export type Body<C extends { input: z.ZodType }> = z.output<C['input']>;
-/** What a caller of the contract writes: the input before parsing, defaults still open. */
+/** The input of a caller: before parsing, without defaults. */
 export type Input<C extends { input: z.ZodType }> = z.input<C['input']>;
-/** What a caller of the contract gets. */
+/** The output for a caller: parsed. */
 export type Reply<C extends { output: z.ZodType }> = z.output<C['output']>;
-/** What a handler of the contract returns. */
+/** The output of a handler: before parsing. */
 export type Answer<C extends { output: z.ZodType }> = z.input<C['output']>;
 
 type Spec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
   input: I;
   output?: O;
-  /** Stable code of each "no", with the HTTP status that shows it. */
+  /** Stable codes of the rejections, each with its HTTP status. */
   rejections?: Readonly<Record<R, number>>;
-  /** What `reject(code).with(…)` tells a client, by code. */
+  /** Schemas of the members that `reject(code).with(…)` adds, by code. */
   extensions?: Readonly<Partial<Record<NoInfer<R>, z.ZodObject>>>;
   subject?: keyof z.output<I> & string;
   description?: string;
   idempotency?: Idempotency;
-  /** By default true where a field of the input or output is; see `sensitive`. */
+  /** By default true if a field of the input or output is sensitive; see `sensitive`. */
   sensitive?: true;
   standsInFor?: string;
 } & ({ http: HttpBinding['route'] | HttpBinding; access: Access } | { http?: undefined; access?: undefined });
 
-/** All that one service says in public. */
+/** The public contract of one service. */
 export interface ServiceContract {
   readonly name: string;
   readonly description: string;
@@ -202,8 +202,8 @@ export interface ServiceContract {
     spec: Spec<I, O, R> & { output: O },
   ): Query<I, O, R>;
   /**
-   * Declares that the service answers all that lies beneath a path itself, for everybody: pages and forms, with cookies.
-   * The gateway carries them whole; it reads no token for them.
+   * Declares public pages and forms, with cookies: the service serves everything beneath a path itself.
+   * The gateway forwards requests unchanged and reads no token.
    */
   pages(
     name: string,
@@ -217,12 +217,12 @@ export interface ServiceContract {
 }
 
 /**
- * Opens the contract of a service. Everything that it says in public is declared on the result, once.
- * @param name the service's name, lower case: the first half of every contract name
- * @param description one sentence on what the service owns
- * @param policy how those who ask it go about it, where that is not as usual
- * @throws Error where a declaration contradicts itself (a name twice, a path parameter that is no field, an input
- *   that would let unknown fields pass, a route that does not say who may use it)
+ * Creates the contract of a service. Each of its public messages is declared on the result, once.
+ * @param name the service's name, lower case: the first part of every contract name
+ * @param description one sentence on the data that the service owns
+ * @param policy how callers call it, if different from the defaults
+ * @throws Error if a declaration contradicts itself (a duplicate name, a path parameter that is no field, an input
+ *   that accepts unknown fields, a route without an access policy)
  */
 export function service(
   name: string,
@@ -234,8 +234,8 @@ export function service(
 
   function declare<C extends AnyContract>(fields: Record<string, unknown> & { name: string }): C {
     if (!/^[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)+$/.test(fields.name))
-      throw new Error(`${fields.name}: not a contract name`);
-    if (contracts.has(fields.name)) throw new Error(`${fields.name}: declared twice`);
+      throw new Error(`${fields.name} is not a contract name: use <service>.<name> in kebab-case`);
+    if (contracts.has(fields.name)) throw new Error(`${fields.name} is declared twice: rename one of them`);
     const contract = ((data: unknown) => ({ contract, data })) as unknown as C;
     for (const [key, value] of Object.entries({ service: name, ...fields })) {
       Object.defineProperty(contract, key, { value, enumerable: true });
@@ -244,7 +244,7 @@ export function service(
     return contract;
   }
 
-  function request<C extends AnyRequest>(
+  function declareRequest<C extends AnyRequest>(
     kind: 'command' | 'query',
     short: string,
     spec: Spec<z.ZodType, z.ZodType, string>,
@@ -252,12 +252,12 @@ export function service(
   ): C {
     const full = `${name}.${short}`;
     const http = typeof spec.http === 'string' ? { route: spec.http } : spec.http;
-    mustBeStrict(full, spec.input);
-    mustSayWhoMay(full, http, spec.access);
-    if (http) mustBind(full, http, spec.input);
+    assertStrict(full, spec.input);
+    assertAccess(full, http, spec.access);
+    if (http) assertBinding(full, http, spec.input);
     const isPublicRead = kind === 'query' && http?.route.startsWith('GET ') && spec.access === 'public';
     if (http?.cache && !isPublicRead) throw new Error(`${full}: only a public read can be cached`);
-    if (http?.fallback && !isPublicRead) throw new Error(`${full}: only a public read has a fallback`);
+    if (http?.fallback && !isPublicRead) throw new Error(`${full}: only a public read can have a fallback`);
     const rejections = spec.rejections ?? {};
     const output = spec.output ?? z.void();
     const isSensitive =
@@ -288,12 +288,12 @@ export function service(
     description,
     policy: callPolicy,
     contracts,
-    command: (short, spec) => request('command', short, spec as never),
-    query: (short, spec) => request('query', short, spec as never),
+    command: (short, spec) => declareRequest('command', short, spec as never),
+    query: (short, spec) => declareRequest('query', short, spec as never),
     pages: (short, { description = '', ...pages }) => {
-      mustBePages(`${name}.${short}`, pages);
+      assertPages(`${name}.${short}`, pages);
       const spec = { description, input: PageRequest, output: PageAnswer, sensitive: true as const };
-      return request('command', short, spec, pages);
+      return declareRequest('command', short, spec, pages);
     },
     event: (short, data, options) =>
       declare({
@@ -307,39 +307,39 @@ export function service(
   };
 }
 
-/** Unknown fields are refused at every depth, so an input schema that would drop them in silence is a mistake. */
-function mustBeStrict(name: string, input: z.ZodType): void {
+/** Unknown fields are rejected at every depth, so an input schema that silently drops them is a mistake. */
+function assertStrict(name: string, input: z.ZodType): void {
   const walk = (schema: unknown, path: string): void => {
     if (!schema || typeof schema !== 'object') return;
     const node = schema as Record<string, unknown>;
     if (node['type'] === 'object' && node['properties'] && node['additionalProperties'] !== false) {
-      throw new Error(`${name}: input${path} must be a z.strictObject, so that unknown fields are refused`);
+      throw new Error(`${name}: input${path} must be a z.strictObject, so that unknown fields are rejected`);
     }
     for (const [key, child] of Object.entries(node)) walk(child, `${path}.${key}`);
   };
   walk(z.toJSONSchema(input, { io: 'input', unrepresentable: 'any' }), '');
 }
 
-/** The compiler refuses it already. What was written around it fails with the first import: in tests, and at start. */
-function mustSayWhoMay(name: string, http: HttpBinding | undefined, access: unknown): void {
+/** For code that bypasses the compiler: it fails at import, in tests and at start-up. */
+function assertAccess(name: string, http: HttpBinding | undefined, access: unknown): void {
   if (!http && access === undefined) return;
-  if (!http) throw new Error(`${name}: access is a policy for a route, and it has none`);
+  if (!http) throw new Error(`${name}: access is set, but there is no route: set http or remove access`);
   if (!accesses.includes(access as Access))
     throw new Error(
-      `${name}: ${http.route} must say who may use it: access is one of ${accesses.join(', ')}`,
+      `${name}: ${http.route} needs an access policy: set access to one of ${accesses.join(', ')}`,
     );
 }
 
-function mustBind(name: string, http: HttpBinding, input: z.ZodType): void {
+function assertBinding(name: string, http: HttpBinding, input: z.ZodType): void {
   const fields = input instanceof z.ZodObject ? Object.keys(input.shape) : [];
   const used = [...pathParameters(http.route), ...(http.ifMatch ? [http.ifMatch] : [])];
   const missing = used.filter((field) => !fields.includes(field));
   if (missing.length)
-    throw new Error(`${name}: ${http.route} uses ${missing.join(', ')}, which its input does not have`);
-  // If-Match may be `*`, name several versions, or none that there is.
+    throw new Error(`${name}: ${http.route} uses ${missing.join(', ')}: add it to the input`);
+  // If-Match can be `*` or a list of versions, which is empty if none is known.
   const condition = http.ifMatch && (input as z.ZodObject<Record<string, z.ZodType>>).shape[http.ifMatch]!;
   if (condition && !['*', []].every((value) => condition.safeParse(value).success))
-    throw new Error(`${name}: ${http.ifMatch} must be a VersionCondition, for If-Match fills it`);
+    throw new Error(`${name}: ${http.ifMatch} must be a VersionCondition, because If-Match fills it`);
 }
 
 /** The parameters of a path, in order: `/v1/orders/{orderId}` gives `['orderId']`. */
@@ -348,8 +348,7 @@ export function pathParameters(path: string): string[] {
 }
 
 /**
- * Whether there is a request that both routes would take: the same method, and paths that differ in nothing but what
- * one of them leaves open.
+ * Whether a request can match both routes: the same method, and paths that differ only where one has a parameter.
  * @param a `METHOD /path/{parameter}`; the method `*` is any, and a last segment `*` is the path itself and all beneath it
  * @param b likewise
  */

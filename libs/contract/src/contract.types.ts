@@ -16,18 +16,18 @@ export const ok = [
   Place({ productId: 'p', quantity: 2 }),
   Placed({ orderId: 'o' }),
 ];
-export const no = Place.reject('unknown-product');
+export const rejection = Place.reject('unknown-product');
 export const body: Body<typeof Place> = { productId: 'p', quantity: 1 };
 export const answer: Answer<typeof Place> = { orderId: 'o', total: 1 };
 export const total = (reply: Reply<typeof Place>): number => reply.total;
 
 // @ts-expect-error a field is missing
 Place({});
-// @ts-expect-error a field too many
+// @ts-expect-error an unknown field
 Place({ productId: 'p', price: 1 });
 // @ts-expect-error a wrong type
 Placed({ orderId: 7 });
-// @ts-expect-error a "no" that the contract does not list
+// @ts-expect-error a rejection that the contract does not list
 Place.reject('out-of-stock');
 // @ts-expect-error the body has its defaults filled in
 export const partial: Body<typeof Place> = { productId: 'p' };
@@ -37,13 +37,13 @@ export const half: Answer<typeof Place> = { orderId: 'o' };
 orders.event('moved', z.object({ orderId: z.uuid() }), { subject: 'stockId' });
 // @ts-expect-error an HTTP route without an access policy
 orders.query('get', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1/orders' });
-// @ts-expect-error the same, where more is said of the route
+// @ts-expect-error the same, with a detailed HTTP binding
 orders.command('drop', { input: z.strictObject({}), http: { route: 'POST /v1/drops', status: 202 } });
-// @ts-expect-error a policy that says nothing
+// @ts-expect-error an undefined policy
 orders.query('all', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1', access: undefined });
-// @ts-expect-error a policy that nobody knows how to keep
+// @ts-expect-error an unknown policy
 orders.query('any', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1', access: 'anybody' });
-// @ts-expect-error a policy for a route that there is not
+// @ts-expect-error a policy without a route
 orders.query('in', { input: z.strictObject({}), output: z.object({}), access: 'operator' });
-// @ts-expect-error a query answers something
+// @ts-expect-error a query without an output
 orders.query('ask', { input: z.strictObject({}) });

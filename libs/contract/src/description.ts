@@ -10,7 +10,7 @@ import {
   type ServiceContract,
   type Wait,
 } from './contract.ts';
-import { deepestContract, isDeeperThan, isJsonSchema } from './json-schema.ts';
+import { maxContractDepth, isDeeperThan, isJsonSchema } from './json-schema.ts';
 
 /** A JSON Schema, draft 2020-12. */
 export type JsonSchema = Record<string, unknown>;
@@ -18,12 +18,12 @@ const JsonSchema = z.custom<JsonSchema>((value) => isJsonSchema(value), 'is not 
 
 const Access = z.enum(accesses);
 
-/** A rate limit as text: so many requests in each window of time. */
+/** A rate limit as text: requests per time window. */
 export const RateLimitText = z
   .templateLiteral([z.int(), '/', z.enum(['second', 'minute', 'hour'])], 'must look like 10/minute')
-  .refine((text) => Number.parseInt(text) >= 1, 'must let at least one request pass');
+  .refine((text) => Number.parseInt(text) >= 1, 'must allow at least one request');
 
-/** Node writes no answer with a status below 200 that a client could take for the end. */
+/** Only final statuses: Node cannot end a response with a status below 200. */
 const Success = z.int().min(200).max(299);
 const CacheSeconds = z.number().positive().max(31_536_000);
 
@@ -85,14 +85,14 @@ export type EventDescription = z.infer<typeof EventDescription>;
 export const ServiceDescription = z.object({
   service: z.string(),
   description: z.string(),
-  /** How those who ask it go about it. */
+  /** How callers call the service. */
   policy: CallPolicy.prefault({}),
   requests: z.array(RequestDescription),
   events: z.array(EventDescription),
 });
 export type ServiceDescription = z.infer<typeof ServiceDescription>;
 
-/** A public key that data for a service is encrypted with: a JWK of the curve X25519 (RFC 8037). */
+/** A public key that encrypts data for a service: a JWK of the curve X25519 (RFC 8037). */
 export const EncryptionKey = z.object({
   kty: z.literal('OKP'),
   crv: z.literal('X25519'),
@@ -102,45 +102,45 @@ export const EncryptionKey = z.object({
 });
 export type EncryptionKey = z.infer<typeof EncryptionKey>;
 
-/** Queues that an announcement names at most; an instance that made more names the last ones. */
+/** Maximum number of queues in an announcement; an instance that recreated more announces the latest ones. */
 export const mostMadeQueues = 16;
-/** Seconds between announcements of an instance on the bus. A lease of one that is asked over HTTP may last longer. */
+/** Maximum seconds between announcements of an instance on the bus. The lease of an HTTP upstream may be longer. */
 export const longestInterval = 60;
 
 const AnnouncementFields = z.object({
   service: z.string(),
-  /** Without control characters, because operators see it. */
+  /** Without control characters, because operators see it in terminals. */
   version: z.string().regex(/^[^\p{Cc}\p{Cf}]{1,200}$/u),
   instance: z.string().max(300),
-  /** `out`: it is there, and takes no work; `draining`: it is leaving, and as good as gone. */
+  /** `out`: present, but takes no work; `draining`: shutting down, treated as gone. */
   state: z.enum(['up', 'out', 'draining']),
-  /** Base URL of its health and metrics; of all that it serves where it is an HTTP upstream. */
+  /** Base URL of its health and metrics endpoints; for an HTTP upstream, of everything it serves. */
   url: z.url({ protocol: /^https?$/ }).max(300),
   startedAt: z.iso.datetime(),
-  /** Set where the instance does not listen on the bus: it is asked over HTTP, and others speak for it. */
+  /** Set if the instance does not listen on the bus: it is called over HTTP, and a registry announces it. */
   upstream: z.literal('http').optional(),
-  /** The service whose instances speak for it: while none of them is there, nobody can tell that it is gone. */
+  /** The service that announces it. While that service has no instances, missing heartbeats do not mean that it is gone. */
   spokesman: z.string().optional(),
-  /** Networks in which the addresses of such an instance must lie: its credential permits no others. */
+  /** Networks that must contain the addresses of such an instance: its credential permits no others. */
   networks: z.array(z.string()).optional(),
   /** TCP ports on which its process listens. */
   ports: z.array(z.int().min(0).max(65_535)).max(64).optional(),
-  /** How such an instance registered, as it said it: so that every registry can speak for it. */
+  /** The original registration of such an instance, so that every registry can announce it. */
   registration: z.record(z.string(), z.unknown()).optional(),
-  /** Share of its time that it was busy since it last said so, from 0 to 1. */
+  /** Share of time that it was busy since the last report, from 0 to 1. */
   load: z.number().min(0).max(1).optional(),
-  /** Services that it leaves alone for now, because they failed it. */
+  /** Services with an open circuit: it does not call them for now. */
   leftAlone: z.array(z.string().max(100)).max(200).optional(),
-  /** What it only simulates, in local mode. While there is any, the gateway names it in a header of every answer. */
+  /** Parts that it simulates in local mode. If there are any, the gateway lists them in a header of every response. */
   simulated: z
     .array(z.string().regex(/^[a-z][a-z0-9-]{0,39}$/))
     .max(8)
     .optional(),
-  /** Seconds until the next one; an instance silent for three of these is gone. */
+  /** Seconds until the next announcement; an instance that is silent for three intervals is gone. */
   interval: z.number().min(0.1).max(4_000),
   /**
-   * Queues that it found missing and made: what others sent to them before is gone. `ago`: milliseconds since then, by no
-   * clock that can be wrong.
+   * Queues that it found missing and recreated: earlier messages to them are lost. `ago`: milliseconds since then, by a
+   * monotonic clock.
    */
   madeQueues: z
     .array(
@@ -157,48 +157,52 @@ const AnnouncementFields = z.object({
   contract: ServiceDescription,
 });
 
-/** Names as they may stand in routing keys, logs and documents. Services that are asked over HTTP choose more freely. */
-const forms = {
+/** Valid names in routing keys, logs and documents. The rules for HTTP upstreams are less strict. */
+const namePatterns = {
   bus: { service: /^[a-z][a-z0-9-]{0,59}$/, instance: /^[\w-]{1,100}$/ },
   http: { service: /^[a-z][\w.-]{0,59}$/, instance: /^[^\s:/?#]+:[^\s/?#]+$/ },
 };
 const shortName = /^[A-Za-z0-9]+([.-][A-Za-z0-9]+)*$/;
 
 /**
- * What an instance says of itself on the bus: when it comes, when something changes, and whenever the roll is called.
- * It speaks of its own service alone: contract, requests, events and instance carry its name.
+ * The announcement of an instance on the bus: at start-up, on changes, and in reply to a roll call.
+ * It covers its own service only: contract, requests, events and instance carry its name.
  */
-export const Announcement = AnnouncementFields.superRefine((said, context) => {
-  const { service, instance, upstream, contract } = said;
+export const Announcement = AnnouncementFields.superRefine((announcement, context) => {
+  const { service, instance, upstream, contract } = announcement;
   const must = (holds: boolean, path: string, message: string): void => {
     if (!holds) context.addIssue({ code: 'custom', path: path.split('.'), message });
   };
   const isOwn = (name: string): boolean =>
     name.startsWith(`${service}.`) && shortName.test(name.slice(service.length + 1));
-  const form = forms[upstream ?? 'bus'];
-  must(form.service.test(service), 'service', 'is not the name of a service');
-  must(form.instance.test(instance), 'instance', 'is not the name of an instance');
-  must(!isDeeperThan(deepestContract, said), 'contract', 'is nested too deeply');
+  const patterns = namePatterns[upstream ?? 'bus'];
+  must(patterns.service.test(service), 'service', 'is not a valid service name');
+  must(patterns.instance.test(instance), 'instance', 'is not a valid instance name');
+  must(!isDeeperThan(maxContractDepth, announcement), 'contract', 'is nested too deeply');
   if (!upstream) {
-    // No service can name an instance of one whose name begins with its own.
+    // A service `a` must not be able to announce an instance of a service `a-b`.
     const isOwnInstance =
       instance.startsWith(`${service}-`) && /^\w+$/.test(instance.slice(service.length + 1));
-    must(isOwnInstance, 'instance', `must be ${service}-, and letters or digits`);
-    must(said.interval <= longestInterval, 'interval', `must be at most ${longestInterval}`);
+    must(isOwnInstance, 'instance', `must be ${service}- followed by letters or digits`);
+    must(announcement.interval <= longestInterval, 'interval', `must be at most ${longestInterval}`);
   }
   must(contract.service === service, 'contract.service', `must be ${service}`);
   for (const { name, http } of contract.requests) {
     must(isOwn(name), 'contract.requests', `${name} is not a request of ${service}`);
     const waited = http?.wait ? [http.wait.answer, ...http.wait.until.map(({ event }) => event)] : [];
     for (const other of waited)
-      must(isOwn(other), 'contract.requests', `${name} waits for ${other}, which is not of ${service}`);
+      must(
+        isOwn(other),
+        'contract.requests',
+        `${name} waits for ${other}, which does not belong to ${service}`,
+      );
   }
   for (const { name } of contract.events)
     must(isOwn(name), 'contract.events', `${name} is not an event of ${service}`);
 });
 export type Announcement = z.infer<typeof Announcement>;
 
-/** "I am still here", every few seconds. */
+/** Sent every few seconds while the instance runs. */
 export const Heartbeat = AnnouncementFields.pick({
   instance: true,
   interval: true,
@@ -208,8 +212,8 @@ export const Heartbeat = AnnouncementFields.pick({
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
 /**
- * Turns a contract into plain data with JSON Schemas, ready for the wire.
- * @param contract what `service()` gave, with everything declared on it
+ * Converts a contract to plain data with JSON Schemas, ready to send.
+ * @param contract the result of `service()`, with all its declarations
  */
 export function describe(contract: ServiceContract): ServiceDescription {
   const all = [...contract.contracts.values()];
@@ -220,14 +224,14 @@ export function describe(contract: ServiceContract): ServiceDescription {
     requests: all.filter((one): one is AnyRequest => one.kind !== 'event').map(describeRequest),
     events: all
       .filter((one) => one.kind === 'event')
-      .map((event) => ({ ...named(event), data: jsonSchema(event.input, 'output') })),
+      .map((event) => ({ ...describeCommon(event), data: jsonSchema(event.input, 'output') })),
   };
 }
 
 function describeRequest(request: AnyRequest): RequestDescription {
   const output = request.output instanceof z.ZodVoid ? null : jsonSchema(request.output, 'output');
   return {
-    ...named(request),
+    ...describeCommon(request),
     kind: request.kind,
     input: jsonSchema(request.input, 'input'),
     output,
@@ -262,9 +266,9 @@ function describeBinding({ route, wait, ...http }: HttpBinding, status: number) 
 function describeWait({ key, until, answer, status }: Wait) {
   const { properties = {}, required = [] } = jsonSchema(answer.output, 'output') as Fields;
   const events = until.map((event) => {
-    const { required: told = [] } = jsonSchema(event.input, 'output') as Fields;
-    const tellsAll = required.every((field) => told.includes(field));
-    return { event: event.name, ...(tellsAll && { tells: Object.keys(properties) }) };
+    const { required: present = [] } = jsonSchema(event.input, 'output') as Fields;
+    const hasAll = required.every((field) => present.includes(field));
+    return { event: event.name, ...(hasAll && { tells: Object.keys(properties) }) };
   });
   return { key, until: events, answer: answer.name, status };
 }
@@ -274,13 +278,13 @@ interface Fields {
   required?: string[];
 }
 
-function named({ name, description, subject }: AnyContract) {
+function describeCommon({ name, description, subject }: AnyContract) {
   return { name, description, ...(subject && { subject }) };
 }
 
 /**
- * The JSON Schema (draft 2020-12) of a zod schema.
- * @param io `input`: before parsing, defaults may be left out; `output`: as it is after
+ * Converts a zod schema to a JSON Schema (draft 2020-12).
+ * @param io `input`: before parsing, fields with defaults are optional; `output`: after parsing
  */
 export function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * ISO 4217, list one as of January 2026, by number of minor units. Without funds, metals and test codes: no price is in
- * those. A withdrawn currency leaves this list, so it must not be checked where what was kept is read.
+ * ISO 4217, list one as of January 2026, by number of minor units. Without funds, metals and test codes: no price uses
+ * them. Withdrawn currencies are removed from this list, so stored data must not be validated with it.
  */
 const currencies: Readonly<Record<number, string>> = {
   0: 'BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF',
@@ -22,9 +22,9 @@ export const minorUnitsByCurrency: ReadonlyMap<string, number> = new Map(
 );
 
 /**
- * How many digits of an amount in minor units stand behind the decimal point. `Intl.NumberFormat` must not be asked for
- * it: Unicode's data leave out digits that are not used in cash (HUF, LBP, IQD).
- * @param code a withdrawn currency has 2 digits, as nearly all of them had
+ * The number of decimal places of an amount in minor units. Do not use `Intl.NumberFormat` for it: Unicode's data omit
+ * digits that are not used in cash (HUF, LBP, IQD).
+ * @param code a withdrawn currency gets 2 digits, as nearly all of them had
  */
 export const minorUnitDigits = (code: string): number => minorUnitsByCurrency.get(code) ?? 2;
 
@@ -38,13 +38,13 @@ const countries =
   SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY
   UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW`.split(/\s+/);
 
-/** For input: a currency that ISO 4217 lists today. */
+/** For input: a currency in the current list of ISO 4217. */
 export const CurrencyCode = z.enum(
   [...minorUnitsByCurrency.keys()],
   'must be a currency of ISO 4217, such as EUR',
 );
 
-/** For input: a country that ISO 3166-1 lists today. */
+/** For input: a country in the current list of ISO 3166-1. */
 export const CountryCode = z.enum(
   countries,
   'must be a country of ISO 3166-1, in two capital letters such as KR',

@@ -1,11 +1,11 @@
-/** Whether a value holds objects or lists that lie more than `depth` levels deep. Looks no deeper than that. */
+/** Whether a value has objects or arrays nested more than `depth` levels deep. Stops searching at that depth. */
 export function isDeeperThan(depth: number, value: unknown): boolean {
   if (value === null || typeof value !== 'object') return false;
   return depth === 0 || Object.values(value).some((child) => isDeeperThan(depth - 1, child));
 }
 
-/** Deeper than any contract goes, and far from what would exhaust the stack of a reader. */
-export const deepestContract = 32;
+/** More than any contract needs, and too little to exhaust the stack of a consumer. */
+export const maxContractDepth = 32;
 
 const isText = (value: unknown): boolean => typeof value === 'string';
 const areTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
@@ -13,23 +13,23 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 type IsSchema = (value: unknown) => boolean;
-const isOne = (value: unknown, isSchema: IsSchema): boolean => isSchema(value);
-const areSeveral = (value: unknown, isSchema: IsSchema): boolean =>
+const isSubschema = (value: unknown, isSchema: IsSchema): boolean => isSchema(value);
+const isSubschemaList = (value: unknown, isSchema: IsSchema): boolean =>
   Array.isArray(value) && value.every(isSchema);
-const areNamed = (value: unknown, isSchema: IsSchema): boolean =>
+const isSubschemaMap = (value: unknown, isSchema: IsSchema): boolean =>
   isObject(value) && Object.values(value).every(isSchema);
 
-/** Of what form the value of a keyword is. Others may have any. */
-const forms = new Map<string, (value: unknown, isSchema: IsSchema) => boolean>([
+/** Checks of the values of keywords. Other keywords may have any value. */
+const keywordChecks = new Map<string, (value: unknown, isSchema: IsSchema) => boolean>([
   ...['items', 'additionalProperties', 'contentSchema', 'contains', 'not', 'if', 'then', 'else'].map(
-    (keyword) => [keyword, isOne] as const,
+    (keyword) => [keyword, isSubschema] as const,
   ),
   ...['propertyNames', 'unevaluatedItems', 'unevaluatedProperties'].map(
-    (keyword) => [keyword, isOne] as const,
+    (keyword) => [keyword, isSubschema] as const,
   ),
-  ...['oneOf', 'anyOf', 'allOf', 'prefixItems'].map((keyword) => [keyword, areSeveral] as const),
+  ...['oneOf', 'anyOf', 'allOf', 'prefixItems'].map((keyword) => [keyword, isSubschemaList] as const),
   ...['properties', 'patternProperties', '$defs', 'dependentSchemas'].map(
-    (keyword) => [keyword, areNamed] as const,
+    (keyword) => [keyword, isSubschemaMap] as const,
   ),
   ...['title', 'description', '$ref', 'format', 'pattern'].map((keyword) => [keyword, isText] as const),
   ...['enum', 'examples'].map((keyword) => [keyword, Array.isArray] as const),
@@ -38,11 +38,11 @@ const forms = new Map<string, (value: unknown, isSchema: IsSchema) => boolean>([
 ]);
 
 /**
- * Whether a value has the form of a JSON Schema (draft 2020-12), as far as readers rely on it: keywords have the types
- * that the draft demands, at every depth down to `depth`.
+ * Whether a value has the form of a JSON Schema (draft 2020-12), as far as consumers rely on it: keywords have the types
+ * that the draft requires, down to `depth` levels.
  */
-export function isJsonSchema(value: unknown, depth = deepestContract): value is Record<string, unknown> {
+export function isJsonSchema(value: unknown, depth = maxContractDepth): value is Record<string, unknown> {
   if (!isObject(value) || depth === 0) return false;
   const isSchema: IsSchema = (one) => typeof one === 'boolean' || isJsonSchema(one, depth - 1);
-  return Object.entries(value).every(([keyword, one]) => forms.get(keyword)?.(one, isSchema) ?? true);
+  return Object.entries(value).every(([keyword, one]) => keywordChecks.get(keyword)?.(one, isSchema) ?? true);
 }

@@ -1,10 +1,10 @@
 import type { JsonSchema } from './description.ts';
 
 /**
- * Moves the definitions of a schema to `components.schemas` of a document: a reference within a schema would point into
- * nowhere once the schema stands in one.
- * @param owner whose schema it is; becomes part of the names
- * @param definitions takes what was moved
+ * Moves the definitions of a schema to `components.schemas` of a document and updates the references: a reference within
+ * the schema would be invalid in the document.
+ * @param owner the owner of the schema; becomes the prefix of the names
+ * @param definitions receives the moved definitions
  */
 export function liftDefinitions(
   schema: JsonSchema,

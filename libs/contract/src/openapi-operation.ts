@@ -1,19 +1,22 @@
 import type { JsonSchema, RequestDescription, ServiceDescription } from './description.ts';
 import { liftDefinitions } from './lift-definitions.ts';
-import { problemResponse } from './openapi-problem.ts';
+import { describeProblem } from './openapi-problem.ts';
 
 type Http = NonNullable<RequestDescription['http']>;
 /** A request that can be reached over HTTP. */
 export type Operation = RequestDescription & { http: Http };
 
-const header = (description: string, schema: JsonSchema = { type: 'string' }) => ({ description, schema });
+const describeHeader = (description: string, schema: JsonSchema = { type: 'string' }) => ({
+  description,
+  schema,
+});
 
 /**
- * One operation of an OpenAPI document.
- * @param service whose request it is
- * @param definitions takes the schemas that others refer to
+ * Describes one operation of an OpenAPI document.
+ * @param service the service of the request
+ * @param definitions receives the schemas that others refer to
  */
-export function operation(
+export function describeOperation(
   { service, requests }: ServiceDescription,
   request: Operation,
   definitions: Record<string, JsonSchema>,
@@ -21,30 +24,31 @@ export function operation(
   const { name, description, http, access } = request;
   const input = liftDefinitions(request.input, name, definitions);
   const output = request.output && liftDefinitions(request.output, `${name}.answer`, definitions);
-  // Who waited is given the answer to another question.
-  const end = requests.find(({ name }) => name === http.wait?.answer);
-  const ended = end?.output && liftDefinitions(end.output, `${end.name}.answer`, definitions);
-  const summary = sentence(name.slice(name.indexOf('.') + 1).replaceAll('-', ' '));
+  // A client that waited gets the output of another query.
+  const outcomeQuery = requests.find(({ name }) => name === http.wait?.answer);
+  const outcome =
+    outcomeQuery?.output && liftDefinitions(outcomeQuery.output, `${outcomeQuery.name}.answer`, definitions);
+  const summary = capitalize(name.slice(name.indexOf('.') + 1).replaceAll('-', ' '));
   return {
     operationId: name,
     summary,
     description: `${description || `${summary}.`} ${accessText[access!]}`,
     tags: [service],
     security: access === 'public' ? [{}, { bearer: [] }] : [{ bearer: [] }],
-    // Which bearer it must be, for programs: OpenAPI has no word for the roles of a JWT, and none for whose a thing is.
+    // Machine-readable access policy: OpenAPI can express neither the roles of a JWT nor ownership.
     'x-access': access,
-    parameters: parameters(request, input),
-    ...requestBody(http, input),
-    responses: responses(request, output, ended ?? output),
+    parameters: describeParameters(request, input),
+    ...describeRequestBody(http, input),
+    responses: describeResponses(request, output, outcome ?? output),
   };
 }
 
 const accessText = {
-  public: 'For everybody.',
-  member: 'For members.',
-  owner: 'For the member whose it is.',
-  merchant: 'For the role merchant.',
-  operator: 'For the role operator.',
+  public: 'Requires no authentication.',
+  member: 'Requires a signed-in member.',
+  owner: 'Requires the owner.',
+  merchant: 'Requires the role merchant.',
+  operator: 'Requires the role operator.',
 };
 
 /** `*`, or entity tags separated by commas (RFC 9110, 13.1.1). */
@@ -56,9 +60,14 @@ const entityTags: JsonSchema = {
 
 const hasBody = ({ method }: Http): boolean => method !== 'GET' && method !== 'DELETE';
 
-function parameters({ http, idempotency }: Operation, input: JsonSchema): unknown[] {
+function describeParameters({ http, idempotency }: Operation, input: JsonSchema): unknown[] {
   const properties = getProperties(input);
-  const fromHeader = (name: string, required: boolean, description: string, schema: JsonSchema) => ({
+  const describeHeaderParameter = (
+    name: string,
+    required: boolean,
+    description: string,
+    schema: JsonSchema,
+  ) => ({
     name,
     in: 'header',
     required,
@@ -83,84 +92,103 @@ function parameters({ http, idempotency }: Operation, input: JsonSchema): unknow
   return [
     ...inPath,
     ...inQuery,
-    ...(http.ifMatch ? [fromHeader('If-Match', true, 'The ETag of what was read.', entityTags)] : []),
+    ...(http.ifMatch
+      ? [describeHeaderParameter('If-Match', true, 'The ETag of the version that was read.', entityTags)]
+      : []),
     ...(idempotency === 'none'
       ? []
       : [
-          fromHeader(
+          describeHeaderParameter(
             'Idempotency-Key',
             idempotency === 'required',
-            'Of your own choice; the same one when you try again, and it is done once.',
+            'A value that the client chooses. A retry with the same value has no second effect.',
             { type: 'string', pattern: '^[!-~]{1,255}$' },
           ),
         ]),
     ...(http.wait
       ? [
-          fromHeader('Prefer', false, '`wait=N`: wait up to N seconds for the end (RFC 7240).', {
-            type: 'string',
-            examples: ['wait=5'],
-          }),
+          describeHeaderParameter(
+            'Prefer',
+            false,
+            '`wait=N`: wait up to N seconds for the outcome (RFC 7240).',
+            {
+              type: 'string',
+              examples: ['wait=5'],
+            },
+          ),
         ]
       : []),
     ...(http.document
       ? []
       : [
-          fromHeader('Accept-Language', false, 'Korean or English; Korean where it names neither.', {
-            type: 'string',
-            examples: ['ko', 'en'],
-          }),
+          describeHeaderParameter(
+            'Accept-Language',
+            false,
+            'Korean or English; Korean if it contains neither.',
+            {
+              type: 'string',
+              examples: ['ko', 'en'],
+            },
+          ),
         ]),
   ];
 }
 
-function requestBody(http: Http, input: JsonSchema): { requestBody?: unknown } {
+function describeRequestBody(http: Http, input: JsonSchema): { requestBody?: unknown } {
   if (!hasBody(http)) return {};
-  const elsewhere = new Set([...http.parameters, ...(http.ifMatch ? [http.ifMatch] : [])]);
+  const outsideBody = new Set([...http.parameters, ...(http.ifMatch ? [http.ifMatch] : [])]);
   const properties = Object.fromEntries(
-    Object.entries(getProperties(input)).filter(([name]) => !elsewhere.has(name)),
+    Object.entries(getProperties(input)).filter(([name]) => !outsideBody.has(name)),
   );
   if (Object.keys(properties).length === 0) return {};
-  const required = getRequired(input).filter((name) => !elsewhere.has(name));
+  const required = getRequired(input).filter((name) => !outsideBody.has(name));
   const { required: _, ...rest } = input;
   const schema = { ...rest, properties, ...(required.length > 0 && { required }) };
   return { requestBody: { required: required.length > 0, content: { 'application/json': { schema } } } };
 }
 
-function responses(
+function describeResponses(
   request: Operation,
   output: JsonSchema | null,
-  ended: JsonSchema | null,
+  outcome: JsonSchema | null,
 ): Record<string, unknown> {
   const { http, access } = request;
   const content = (schema: JsonSchema | null) => schema && { content: { 'application/json': { schema } } };
   const headers = {
-    ...(http.location && { Location: header('Where it is from now on.') }),
-    ...(http.etag && { ETag: header('The version of this, for If-Match and If-None-Match.') }),
+    ...(http.location && { Location: describeHeader('The URL of the created resource.') }),
+    ...(http.etag && {
+      ETag: describeHeader('The version of the resource, for If-Match and If-None-Match.'),
+    }),
     ...(!http.etag &&
       http.method === 'GET' &&
-      output && { ETag: header('Changes with the answer, for If-None-Match.') }),
+      output && { ETag: describeHeader('Changes with the content, for If-None-Match.') }),
     ...(http.cache?.staleIfError && {
-      'Cache-Status': header(
-        'There where the service does not answer, and this is what was known before (RFC 9211).',
+      'Cache-Status': describeHeader(
+        'Present if the service does not answer and this is a stale response (RFC 9211).',
       ),
     }),
-    ...(output && !http.document && { 'Content-Language': header('The language of the answer.') }),
+    ...(output && !http.document && { 'Content-Language': describeHeader('The language of the response.') }),
   };
   const success = (schema: JsonSchema | null) => ({
     ...(Object.keys(headers).length > 0 && { headers }),
     ...content(schema),
   });
   const all: Record<string, unknown> = {
-    [http.status]: { description: http.wait ? 'It has begun.' : 'It is done.', ...success(output) },
-    ...(http.wait && { [http.wait.status]: { description: 'It has ended.', ...success(ended) } }),
-    ...(http.method === 'GET' && output && { 304: { description: 'It is what you have already.' } }),
+    [http.status]: {
+      description: http.wait ? 'Accepted: processing has started.' : 'Success.',
+      ...success(output),
+    },
+    ...(http.wait && {
+      [http.wait.status]: { description: 'Success: processing has finished.', ...success(outcome) },
+    }),
+    ...(http.method === 'GET' && output && { 304: { description: 'Not modified.' } }),
   };
   const codes = new Map<number, string[]>();
   const add = (status: number, code: string) => codes.set(status, [...(codes.get(status) ?? []), code]);
   add(400, 'invalid');
   if (hasBody(http)) for (const code of ['invalid-encoding', 'invalid-json']) add(400, code);
   if (request.idempotency === 'required') add(400, 'idempotency-key-missing');
-  // Of a public route as well: a token that is wrong is refused, and not overlooked.
+  // Also on a public route: an invalid token is rejected, not ignored.
   add(401, 'unauthenticated');
   if (http.maxAuthAge !== undefined) add(401, 'step-up-required');
   if (access === 'merchant' || access === 'operator') add(403, 'forbidden');
@@ -182,15 +210,15 @@ function responses(
   add(504, 'timeout');
   for (const [status, some] of codes) {
     const extensions = some.map((code) => getProperties(request.extensions?.[code] ?? {}));
-    all[status] = problemResponse(
-      `Refused: ${some.map((code) => `\`${code}\``).join(', ')}.`,
+    all[status] = describeProblem(
+      `Rejected: ${some.map((code) => `\`${code}\``).join(', ')}.`,
       Object.assign({}, ...extensions) as Record<string, JsonSchema>,
     );
   }
-  all['default'] = problemResponse('Refused, or failed: `code` says why.');
+  all['default'] = describeProblem('Rejected or failed: see `code`.');
   return all;
 }
 
 const getProperties = (schema: JsonSchema) => (schema['properties'] ?? {}) as Record<string, JsonSchema>;
 const getRequired = (schema: JsonSchema) => (schema['required'] ?? []) as string[];
-const sentence = (words: string): string => words[0]!.toUpperCase() + words.slice(1);
+const capitalize = (words: string): string => words[0]!.toUpperCase() + words.slice(1);

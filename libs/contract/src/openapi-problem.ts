@@ -5,15 +5,19 @@ export const problemSchema: JsonSchema = {
   description: 'An error (RFC 9457).',
   required: ['type', 'title', 'status', 'code', 'traceId'],
   properties: {
-    type: { type: 'string', format: 'uri-reference', description: 'Stable for a code.' },
-    title: { type: 'string', description: 'Stable for a code.' },
+    type: { type: 'string', format: 'uri-reference', description: 'Always the same for a code.' },
+    title: { type: 'string', description: 'Always the same for a code.' },
     status: { type: 'integer', minimum: 400, maximum: 599 },
-    code: { type: 'string', description: 'Stable: for programs.' },
-    detail: { type: 'string', description: 'About this one request: for people.' },
-    traceId: { type: 'string', pattern: '^[0-9a-f]{32}$', description: 'Leads to the trace and the logs.' },
+    code: { type: 'string', description: 'Stable identifier, for programs.' },
+    detail: { type: 'string', description: 'Explanation of this occurrence, for people.' },
+    traceId: {
+      type: 'string',
+      pattern: '^[0-9a-f]{32}$',
+      description: 'The trace id of the request, also in the logs.',
+    },
     errors: {
       type: 'array',
-      description: 'The fields that are wrong.',
+      description: 'The invalid fields.',
       items: {
         type: 'object',
         required: ['path', 'message'],
@@ -26,8 +30,8 @@ export const problemSchema: JsonSchema = {
   },
 };
 
-/** @param extensions schemas of members that the problem may have beside the standard ones */
-export function problemResponse(description: string, extensions: Record<string, JsonSchema> = {}) {
+/** @param extensions schemas of the extension members of the problem */
+export function describeProblem(description: string, extensions: Record<string, JsonSchema> = {}) {
   const properties = problemSchema['properties'] as Record<string, JsonSchema>;
   const schema =
     Object.keys(extensions).length > 0

@@ -57,25 +57,25 @@ const options = { title: 'Store', version: '1', description: 'A store.', serverU
 const document = renderOpenApi(services, options) as any;
 
 describe('the OpenAPI document', () => {
-  it('declares what a problem has beside the standard members', () => {
+  it('declares the extension members of a problem', () => {
     const schema = (status: number) =>
       document.paths['/orders'].post.responses[status].content['application/problem+json'].schema;
     expect(schema(409).properties).toMatchObject({ left: { type: 'integer' }, code: { type: 'string' } });
     expect(schema(422)).toEqual({ $ref: '#/components/schemas/Problem' });
   });
 
-  it('has every reachable operation, and no other', () => {
+  it('has the reachable operations only', () => {
     expect(Object.keys(document.paths)).toEqual(['/orders', '/orders/{orderId}', '/trees']);
     expect(JSON.stringify(document)).not.toContain('orders.outcome');
   });
 
-  it('describes every operation, and who may use it', () => {
+  it('describes every operation and its access policy', () => {
     const operations = Object.values(document.paths).flatMap((path) => Object.values(path as object));
     expect(operations).not.toEqual([]);
-    for (const { description } of operations) expect(description).toMatch(/^[A-Z].*\. For .*\.$/);
+    for (const { description } of operations) expect(description).toMatch(/^[A-Z].*\. Requires .*\.$/);
   });
 
-  it('tells what an If-Match may be', () => {
+  it('has a pattern for If-Match', () => {
     const { parameters } = document.paths['/orders/{orderId}'].patch;
     const { schema } = parameters.find(({ name }: { name: string }) => name === 'If-Match');
     const fits = (value: string) => new RegExp(schema.pattern).test(value);
@@ -83,7 +83,7 @@ describe('the OpenAPI document', () => {
     expect(['3', '*, "3"', '"3', '"a b"', ''].filter(fits)).toEqual([]);
   });
 
-  it('says where each part of the input goes', () => {
+  it('maps each part of the input to a parameter or the body', () => {
     const { parameters, requestBody } = document.paths['/orders/{orderId}'].patch;
     expect(parameters.map((one: { in: string; name: string }) => `${one.in} ${one.name}`)).toEqual([
       'path orderId',
@@ -103,7 +103,7 @@ describe('the OpenAPI document', () => {
     );
   });
 
-  it('says what comes back', () => {
+  it('describes the responses', () => {
     const place = document.paths['/orders'].post.responses;
     expect(Object.keys(place)).toEqual([
       ...['201', '202', '400', '401', '409', '413', '414', '415', '422', '429', '503', '504', 'default'],
@@ -124,7 +124,7 @@ describe('the OpenAPI document', () => {
     expect(document.paths['/orders/{orderId}'].patch.responses[204].content).toBeUndefined();
   });
 
-  it('says who may', () => {
+  it('declares the access policy', () => {
     const getAccess = (path: string, method: string) => document.paths[path][method]['x-access'];
     expect(getAccess('/orders', 'post')).toBe('member');
     expect(getAccess('/orders/{orderId}', 'get')).toBe('public');
@@ -137,7 +137,7 @@ describe('the OpenAPI document', () => {
     expect(document.paths['/orders'].post.responses[401].description).not.toContain('step-up');
   });
 
-  it('refers only to what it holds', () => {
+  it('contains the target of every reference', () => {
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)];
     expect(references.length).toBeGreaterThan(0);
     for (const [, path] of references) {
@@ -172,7 +172,7 @@ describe('the AsyncAPI document', () => {
     expect(bus.channels['orders.place'].bindings.amqp.exchange).toMatchObject({ name: 'requests.orders' });
   });
 
-  it('shows events as the CloudEvents that they are', () => {
+  it('describes events as CloudEvents', () => {
     const message = bus.channels['orders.ended'].messages['orders.ended'];
     expect(message.contentType).toBe('application/json');
     expect(message.headers.allOf[1].properties['cloudEvents:type']).toEqual({ const: 'orders.ended' });
@@ -180,7 +180,7 @@ describe('the AsyncAPI document', () => {
     expect(message.payload.properties.data.properties).toHaveProperty('orderId');
   });
 
-  it('has a title for every type that a generator makes, the same one for one type only', () => {
+  it('has a unique title for every type that a code generator creates', () => {
     const types = new Map<string, Set<string>>();
     const untitled: string[] = [];
     const walk = (node: unknown, path: string): void => {
@@ -216,7 +216,7 @@ describe('the AsyncAPI document', () => {
       expect(operation.description).toMatch(/^\S.{20,}\.$/);
   });
 
-  it('refers only to what it holds', () => {
+  it('contains the target of every reference', () => {
     for (const [, path] of JSON.stringify(bus).matchAll(/"\$ref":"#\/([^"]+)"/g)) {
       const target = path!.split('/').reduce((at, key) => at?.[key], bus);
       expect({ path, target }).toEqual({ path, target: expect.any(Object) });

@@ -1,13 +1,13 @@
 import type { JsonSchema, ServiceDescription } from './description.ts';
-import { operation, type Operation } from './openapi-operation.ts';
-import { problemResponse, problemSchema } from './openapi-problem.ts';
+import { describeOperation, type Operation } from './openapi-operation.ts';
+import { describeProblem, problemSchema } from './openapi-problem.ts';
 
-/** A route that the edge answers itself, beside those of the services. */
+/** A route that the gateway serves itself, in addition to those of the services. */
 export interface OwnRoute {
   path: string;
   operationId: string;
   summary: string;
-  /** Status of an answer, what it means, and its body where it has one. */
+  /** By status: the description of the response, and its body if it has one. */
   responses: Record<string, { description: string; mediaType?: string; schema?: JsonSchema }>;
 }
 
@@ -15,18 +15,18 @@ export interface OpenApiOptions {
   title: string;
   version: string;
   description: string;
-  /** Where clients reach the API; `/` is wherever the document was read from. */
+  /** Base URL of the API; `/` is the origin of the document. */
   serverUrl: string;
   license: { name: string; identifier: string };
-  /** Names and describes the tag of the edge's own routes. */
+  /** The gateway's own routes, with the name and description of their tag. */
   own?: { tag: string; description: string; routes: readonly OwnRoute[] };
 }
 
 /**
- * Renders an OpenAPI 3.1 document out of what services announce. Requests without a route or without an access policy
- * are left out: nobody can reach them. The same input gives the same document.
+ * Renders an OpenAPI 3.1 document from announced contracts. Requests without a route or without an access policy
+ * are omitted: clients cannot reach them. The same input gives the same document.
  * @param services announced contracts
- * @param options what the edge that serves them says of itself
+ * @param options texts and own routes of the gateway
  */
 export function renderOpenApi(services: readonly ServiceDescription[], options: OpenApiOptions): JsonSchema {
   const definitions: Record<string, JsonSchema> = {};
@@ -34,7 +34,7 @@ export function renderOpenApi(services: readonly ServiceDescription[], options: 
   const tags: { name: string; description: string }[] = [];
 
   for (const { path, ...route } of options.own?.routes ?? []) {
-    paths[path] = { get: ownOperation(options.own!.tag, route) };
+    paths[path] = { get: describeOwnOperation(options.own!.tag, route) };
   }
   if (options.own) tags.push({ name: options.own.tag, description: options.own.description });
 
@@ -44,7 +44,7 @@ export function renderOpenApi(services: readonly ServiceDescription[], options: 
     if (reachable.length > 0) tags.push({ name: service, description: description || service });
     for (const request of reachable) {
       const methods = (paths[request.http.path] ??= {});
-      methods[request.http.method.toLowerCase()] ??= operation(one, request, definitions);
+      methods[request.http.method.toLowerCase()] ??= describeOperation(one, request, definitions);
     }
   }
 
@@ -67,7 +67,7 @@ export function renderOpenApi(services: readonly ServiceDescription[], options: 
   };
 }
 
-function ownOperation(tag: string, { operationId, summary, responses }: Omit<OwnRoute, 'path'>) {
+function describeOwnOperation(tag: string, { operationId, summary, responses }: Omit<OwnRoute, 'path'>) {
   const answers = Object.entries(responses).map(([status, { description, mediaType, schema = {} }]) => [
     status,
     { description, ...(mediaType && { content: { [mediaType]: { schema } } }) },
@@ -79,6 +79,6 @@ function ownOperation(tag: string, { operationId, summary, responses }: Omit<Own
     tags: [tag],
     security: [],
     'x-access': 'public',
-    responses: { ...Object.fromEntries(answers), '4XX': problemResponse('The request is malformed.') },
+    responses: { ...Object.fromEntries(answers), '4XX': describeProblem('The request is malformed.') },
   };
 }

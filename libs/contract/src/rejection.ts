@@ -1,21 +1,21 @@
-/** One field that is wrong: `path` in dotted form (`lines.0.quantity`). */
+/** An invalid field: `path` in dotted form (`lines.0.quantity`). */
 export interface FieldError {
   path: string;
   message: string;
 }
 
 /**
- * A business "no": an answer, not a fault. It has a stable code, is never retried and never dead-lettered.
- * `status` is what an HTTP edge shows for it.
+ * An expected business error: an answer, not a fault. It has a stable code, is never retried and never dead-lettered.
+ * `status` is its HTTP status.
  */
 export class Rejection extends Error {
   override readonly name = 'Rejection';
   readonly code: string;
   readonly status: number;
   readonly errors?: FieldError[];
-  /** Seconds after which the same may be answered otherwise. */
+  /** Seconds after which a retry may succeed. */
   retryAfter?: number;
-  /** What a client needs to go on, by name: extension members of the problem (RFC 9457, section 3.2). */
+  /** Data for the client, by name: extension members of the problem (RFC 9457, section 3.2). */
   extensions?: Readonly<Record<string, unknown>>;
 
   constructor(code: string, status: number, message?: string, errors?: FieldError[]) {
@@ -25,7 +25,7 @@ export class Rejection extends Error {
     if (errors) this.errors = errors;
   }
 
-  /** The same "no", with the word when to come again. @param seconds an HTTP edge says it as Retry-After */
+  /** The same rejection with a retry delay. @param seconds the gateway sends it as Retry-After */
   until(seconds: number): this {
     this.retryAfter = Math.max(1, Math.ceil(seconds));
     return this;
@@ -33,7 +33,7 @@ export class Rejection extends Error {
 
   /**
    * The same rejection with data for the client.
-   * @param extensions members of the problem beside the standard ones, which they cannot replace
+   * @param extensions extension members of the problem; they cannot replace standard members
    */
   with(extensions: Readonly<Record<string, unknown>>): this {
     this.extensions = extensions;
@@ -41,7 +41,7 @@ export class Rejection extends Error {
   }
 }
 
-/** Codes that any request may be answered with, whatever its contract lists, and the HTTP status of each. */
+/** Rejection codes that any request can return, even if its contract does not list them, with their HTTP statuses. */
 export const platformRejections = {
   invalid: 400,
   'idempotency-key-missing': 400,
@@ -57,7 +57,7 @@ export const platformRejections = {
  * A rejection with one of the platform's own codes.
  * @param code one of `platformRejections`
  * @param message one sentence for the caller
- * @param errors the fields that are wrong, if it is about fields
+ * @param errors the invalid fields, if any
  */
 export function platformRejection(
   code: keyof typeof platformRejections,

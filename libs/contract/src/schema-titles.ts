@@ -1,6 +1,6 @@
 import type { JsonSchema } from './description.ts';
 
-/** `orders.place-order`, `lines` and so on as one name for a type: `OrdersPlaceOrderLines`. */
+/** Joins `orders.place-order`, `lines` and so on to one type name: `OrdersPlaceOrderLines`. */
 export const typeName = (...words: string[]): string =>
   words
     .join('.')
@@ -11,9 +11,9 @@ export const typeName = (...words: string[]): string =>
 const choices = ['oneOf', 'anyOf', 'allOf'] as const;
 
 /**
- * Gives a title to every schema that a generator makes a type of (objects, enumerations, choices), at every depth. A title
- * that is there already stays.
- * @param title of the schema itself; becomes the beginning of all others
+ * Adds a title to every schema that a code generator turns into a type (objects, enumerations, choices), at every depth.
+ * Existing titles are kept.
+ * @param title of the schema itself; becomes the prefix of all others
  */
 export function addTitles(schema: JsonSchema, title: string): JsonSchema {
   const own = typeof schema['title'] === 'string' ? schema['title'] : title;
@@ -29,7 +29,7 @@ export function addTitles(schema: JsonSchema, title: string): JsonSchema {
   }
   for (const key of choices) if (schema[key]) titled[key] = all(schema[key], 'option');
   if (schema['prefixItems']) titled['prefixItems'] = all(schema['prefixItems'], 'item');
-  // What an encrypted text holds.
+  // The schema of the decrypted text.
   if (schema['contentSchema']) titled['contentSchema'] = one(schema['contentSchema']);
   if (schema['items']) titled['items'] = one(schema['items'], 'item');
   if (schema['additionalProperties'])
@@ -37,6 +37,6 @@ export function addTitles(schema: JsonSchema, title: string): JsonSchema {
   return titled;
 }
 
-/** Whether a generator makes a type of a schema. */
+/** Whether a code generator turns a schema into a type. */
 export const isType = (schema: JsonSchema): boolean =>
   schema['type'] === 'object' || ['properties', 'enum', ...choices].some((key) => key in schema);

@@ -24,7 +24,7 @@ describe('a sensitive field', () => {
     expect(things().query('get', spec).sensitive).toBe(true);
   });
 
-  it('makes nothing else sensitive', () => {
+  it('does not affect other requests and events', () => {
     expect(things().command('make', plain).sensitive).toBe(false);
     expect(things().event('made', z.object({ id: z.string() })).sensitiveFields).toEqual([]);
   });
@@ -62,9 +62,11 @@ describe('a sensitive field', () => {
     expect(data.card.secret).toBe('b');
   });
 
-  it('of an event is a text, in a place that a path leads to', () => {
-    expect(() => things().event('made', z.object({ at: sensitive(z.object({})) }))).toThrow('must be a text');
-    expect(() => things().event('made', z.object({ n: sensitive(z.int()) }))).toThrow('must be a text');
+  it('of an event must be a string at a fixed path', () => {
+    expect(() => things().event('made', z.object({ at: sensitive(z.object({})) }))).toThrow(
+      'must be a string',
+    );
+    expect(() => things().event('made', z.object({ n: sensitive(z.int()) }))).toThrow('must be a string');
     expect(() => things().event('made', z.record(z.string(), secret))).toThrow('fixed shape');
     expect(() => things().event('made', z.tuple([secret]))).toThrow('fixed shape');
   });

@@ -1,14 +1,14 @@
 import { z } from 'zod';
 
-/** The JSON Schema keyword of a sensitive field: it shows in announcements and documents. */
+/** The JSON Schema keyword of a sensitive field, in announcements and documents. */
 const keyword = 'x-sensitive';
 const anyItem = '*';
 
 /**
- * Marks a field as a secret: a password, a token, a postal address. It comes last, after all checks of the schema.
+ * Marks a field as a secret: a password, a token, a postal address. Apply it last, after all checks of the schema.
  *
  * - A request with such a field, at any depth of its input or output, is `sensitive` as a whole: both are encrypted.
- * - In an event the field is encrypted for the service that owns the event; all other consumers get an opaque text.
+ * - In an event the field is encrypted for the service that owns the event; other consumers get an opaque string.
  */
 export const sensitive = <T extends z.ZodType>(schema: T): T =>
   schema.meta({ ...schema.meta(), [keyword]: true });
@@ -25,8 +25,8 @@ export function hasSensitiveField(schema: z.ZodType, io: 'input' | 'output'): bo
 }
 
 /**
- * Where the sensitive fields of an event are: the names that lead there, `*` for every item of a list.
- * @throws Error where one is no text, or lies where no path leads: it could not be encrypted in place
+ * Finds the paths of the sensitive fields of an event: field names, `*` for every item of an array.
+ * @throws Error if one is not a string, or has no fixed path: it could not be encrypted in place
  */
 export function findSensitiveFields(name: string, schema: z.ZodType): string[][] {
   if (!hasSensitiveField(schema, 'output')) return [];
@@ -35,7 +35,8 @@ export function findSensitiveFields(name: string, schema: z.ZodType): string[][]
     if (typeof node !== 'object' || node === null) return;
     const { type, properties, items, anyOf, oneOf, allOf, ...rest } = node as Node;
     if (rest[keyword] === true) {
-      if (type !== 'string') throw new Error(`${name}: the sensitive field ${path.join('.')} must be a text`);
+      if (type !== 'string')
+        throw new Error(`${name}: the sensitive field ${path.join('.')} must be a string`);
       paths.push(path);
       return;
     }
@@ -45,7 +46,7 @@ export function findSensitiveFields(name: string, schema: z.ZodType): string[][]
       for (const option of (options ?? []) as Node[]) walk(option, path);
     if (JSON.stringify(rest).includes(`"${keyword}":true`))
       throw new Error(
-        `${name}: a sensitive field of an event lies in an object or a list with a fixed shape`,
+        `${name}: a sensitive field of an event must be in an object or array with a fixed shape`,
       );
   };
   walk(z.toJSONSchema(schema, { io: 'output', unrepresentable: 'any' }), []);
@@ -53,8 +54,8 @@ export function findSensitiveFields(name: string, schema: z.ZodType): string[][]
 }
 
 /**
- * Replaces the texts at some paths of a value; what is not there is left out.
- * @param paths as `findSensitiveFields` gives them
+ * Replaces the strings at some paths of a value; paths that do not exist are skipped.
+ * @param paths from `findSensitiveFields`
  * @returns a copy
  */
 export function replaceFields(
@@ -65,9 +66,10 @@ export function replaceFields(
   if (paths.length === 0 || value === null || value === undefined) return value;
   if (paths.some((path) => path.length === 0)) return typeof value === 'string' ? replace(value) : value;
   if (typeof value !== 'object') return value;
-  const beneath = (name: string) => paths.filter(([first]) => first === name).map(([, ...rest]) => rest);
-  if (Array.isArray(value)) return value.map((item) => replaceFields(item, beneath(anyItem), replace));
+  const getPathsBelow = (name: string) =>
+    paths.filter(([first]) => first === name).map(([, ...rest]) => rest);
+  if (Array.isArray(value)) return value.map((item) => replaceFields(item, getPathsBelow(anyItem), replace));
   return Object.fromEntries(
-    Object.entries(value).map(([name, field]) => [name, replaceFields(field, beneath(name), replace)]),
+    Object.entries(value).map(([name, field]) => [name, replaceFields(field, getPathsBelow(name), replace)]),
   );
 }

@@ -7,7 +7,7 @@ const Name = lineOfText(10);
 
 describe('a line of text', () => {
   it.each(['김철수', 'Ⅷ', '-', "O'Neil", '나 영', '👨‍👩‍👧', '❤️', 'نامه\u200cای', 'क्\u200dष', '葛\u{e0100}城'])(
-    'may read %j',
+    'accepts %j',
     (text) => {
       expect(Name.parse(text)).toBe(text);
     },
@@ -16,31 +16,31 @@ describe('a line of text', () => {
   it.each([
     ['a control character', 'a\u0007b'],
     ['a line break', 'a\nb'],
-    ['a separator of lines', 'a\u2028b'],
-    ['an override of the direction', 'a\u202eb'],
-    ['an isolate', '\u2066a\u2069'],
-    ['a mark of direction', 'a\u200fb'],
+    ['a line separator', 'a\u2028b'],
+    ['a bidirectional override', 'a\u202eb'],
+    ['a bidirectional isolate', '\u2066a\u2069'],
+    ['a direction mark', 'a\u200fb'],
     ['a zero-width space', 'a\u200bb'],
-    ['a joiner that joins nothing', 'Ki\u200dm'],
+    ['a joiner outside of a joining script', 'Ki\u200dm'],
     ['a byte order mark', 'a\ufeffb'],
     ['a soft hyphen', 'a\u00adb'],
-    ['a mark of an annotation, which is no ignorable', 'a\ufff9b'],
+    ['an interlinear annotation mark, which is not ignorable', 'a\ufff9b'],
     ['a Hangul filler', 'a\u3164b'],
-    ['a tag', 'a\u{e0041}b'],
-    ['a selector on a selector', '❤\ufe0f\ufe0f'],
-    ['a private character', '\ue000'],
+    ['a tag character', 'a\u{e0041}b'],
+    ['a variation selector after a variation selector', '❤\ufe0f\ufe0f'],
+    ['a private-use character', '\ue000'],
     ['half a surrogate pair', 'a\ud800'],
-    ['nothing but fillers', '\u3164\u115f'],
-    ['nothing but joiners', '\u200d\u200d'],
-    ['nothing but blanks of Braille', '\u2800'],
-    ['nothing but a mark', '\u0301'],
-    ['nothing but spaces', ' \u00a0\u3000'],
-    ['nothing', ''],
-  ])('does not hold %s', (_, text) => {
+    ['only fillers', '\u3164\u115f'],
+    ['only joiners', '\u200d\u200d'],
+    ['only blank Braille patterns', '\u2800'],
+    ['only a combining mark', '\u0301'],
+    ['only spaces', ' \u00a0\u3000'],
+    ['an empty string', ''],
+  ])('rejects %s', (_, text) => {
     expect(Name.safeParse(text).success).toBe(false);
   });
 
-  it('is counted and kept in its composed form', () => {
+  it('is counted and returned in NFC', () => {
     const decomposed = '각각각각각각각각각각'.normalize('NFD');
     expect(decomposed).toHaveLength(30);
     expect(Name.parse(decomposed)).toBe('각각각각각각각각각각');
@@ -52,31 +52,31 @@ describe('a line of text', () => {
   });
 });
 
-it('a text of several lines may hold line breaks and tabs, and may be empty', () => {
+it('multiline text can contain line breaks and tabs, and can be empty', () => {
   expect(multilineText(10).parse('a\r\n\tb')).toBe('a\r\n\tb');
   expect(multilineText(10).parse('')).toBe('');
   for (const text of ['a\u202eb', 'a\u0000b', 'a\u200bb'])
     expect(multilineText(10).safeParse(text).success).toBe(false);
 });
 
-it('a text of several lines is counted and kept in its composed form', () => {
+it('multiline text is counted and returned in NFC', () => {
   expect(multilineText(2).parse('각각'.normalize('NFD'))).toBe('각각');
 });
 
-describe('codes of ISO', () => {
+describe('ISO codes', () => {
   it.each(['KR', 'US', 'GB'])('%s is a country', (code) => {
     expect(CountryCode.safeParse(code).success).toBe(true);
   });
-  it.each(['ZZ', 'XK', 'EU', 'UK', 'AN', 'kr', 'KOR', ''])('%s is none', (code) => {
+  it.each(['ZZ', 'XK', 'EU', 'UK', 'AN', 'kr', 'KOR', ''])('%s is not a country', (code) => {
     expect(CountryCode.safeParse(code).success).toBe(false);
   });
   it.each(['KRW', 'EUR', 'XCG'])('%s is a currency', (code) => {
     expect(CurrencyCode.safeParse(code).success).toBe(true);
   });
-  it.each(['QQQ', 'XXX', 'XTS', 'XAU', 'HRK', 'krw', ''])('%s is none', (code) => {
+  it.each(['QQQ', 'XXX', 'XTS', 'XAU', 'HRK', 'krw', ''])('%s is not a currency', (code) => {
     expect(CurrencyCode.safeParse(code).success).toBe(false);
   });
-  it('know the minor units where those of CLDR differ', () => {
+  it('have the minor units of ISO 4217 where CLDR differs', () => {
     const digits = ['KRW', 'HUF', 'LBP', 'IQD', 'TND', 'EUR'].map(minorUnitDigits);
     expect(digits).toEqual([0, 2, 2, 3, 3, 2]);
     expect(minorUnitDigits('HRK')).toBe(2);
@@ -84,6 +84,6 @@ describe('codes of ISO', () => {
   });
 });
 
-it('an id in capitals is the same id', () => {
+it('an upper-case id is converted to lower case', () => {
   expect(Id.parse('0190A5A0-0000-7000-8000-00000000000F')).toBe('0190a5a0-0000-7000-8000-00000000000f');
 });

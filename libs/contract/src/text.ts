@@ -1,12 +1,12 @@
 import { z } from 'zod';
 
-/** Scripts whose letters join: only between these do U+200C and U+200D change what a reader sees. */
+/** Scripts whose letters join: only between them do U+200C and U+200D have a visible effect. */
 const joining = ['Arabic', 'Syriac', 'Mongolian', 'Devanagari', 'Bengali', 'Gurmukhi', 'Gujarati', 'Oriya']
   .concat(['Tamil', 'Telugu', 'Kannada', 'Malayalam', 'Sinhala'])
   .map((script) => `\\p{Script=${script}}`)
   .join('');
 
-/** Invisible characters that belong to the character beside them: joiners, emoji sequences, variants of an ideograph. */
+/** Invisible characters that change an adjacent character: joiners, emoji sequences, ideographic variants. */
 const visibleInContext = new RegExp(
   [
     `(?<=[${joining}])[\\u200c\\u200d](?=[${joining}])`,
@@ -18,18 +18,18 @@ const visibleInContext = new RegExp(
 );
 
 /**
- * Control characters, separators of lines, everything that Unicode calls ignorable (bidirectional controls, joiners, fillers,
+ * Control characters, line separators, everything that Unicode calls ignorable (bidirectional controls, joiners, fillers,
  * tags), the blank Braille pattern, private use, half surrogate pairs and noncharacters.
  */
-const unfit =
+const forbidden =
   /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\p{Co}\p{Cs}\p{Noncharacter_Code_Point}]/u;
 const visible = /[\p{L}\p{N}\p{P}\p{S}]/u;
 
-const isFit = (text: string): boolean => !unfit.test(text.replace(visibleInContext, ''));
+const isAllowed = (text: string): boolean => !forbidden.test(text.replace(visibleInContext, ''));
 
 /**
- * For input: one line that people read, such as a name, a label or a line of an address. Normalised (NFC) and trimmed, at
- * least one visible character, none that is invisible or changes the direction of what stands beside it.
+ * For input: one line that people read, such as a name, a label or a line of an address. Normalised (NFC) and trimmed, with
+ * at least one visible character, and without invisible and bidirectional characters.
  * @param max characters (UTF-16 code units)
  */
 export const lineOfText = (max: number) =>
@@ -39,11 +39,11 @@ export const lineOfText = (max: number) =>
     .trim()
     .min(1)
     .max(max)
-    .refine(isFit, 'must not hold control, bidirectional or invisible characters')
-    .refine((text) => text === '' || visible.test(text), 'must hold a visible character');
+    .refine(isAllowed, 'must not contain control, bidirectional or invisible characters')
+    .refine((text) => text === '' || visible.test(text), 'must contain a visible character');
 
 /**
- * For input: like `lineOfText`, with line breaks and tabs, and may be empty.
+ * For input: like `lineOfText`, but can contain line breaks and tabs, and can be empty.
  * @param max characters (UTF-16 code units)
  */
 export const multilineText = (max: number) =>
@@ -53,6 +53,6 @@ export const multilineText = (max: number) =>
     .trim()
     .max(max)
     .refine(
-      (text) => isFit(text.replace(/[\t\n\r]/g, ' ')),
-      'must not hold control, bidirectional or invisible characters other than line breaks and tabs',
+      (text) => isAllowed(text.replace(/[\t\n\r]/g, ' ')),
+      'must not contain control, bidirectional or invisible characters other than line breaks and tabs',
     );

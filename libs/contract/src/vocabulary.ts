@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** An identifier: a UUID, version 7 where this store makes it. Capitals mean the same (RFC 9562) and become lower case. */
+/** An identifier: a UUID, version 7 if the store creates it. Upper case is equivalent (RFC 9562) and becomes lower case. */
 export const Id = z.uuid().toLowerCase();
 
 /** A point in time: UTC, ISO 8601. */
@@ -13,22 +13,22 @@ export const Money = z.strictObject({
 });
 export type Money = z.infer<typeof Money>;
 
-/** Which version of a thing this is: counted from 1, as far as an integer of a database goes. */
+/** The version of an entity: counted from 1 up to the maximum of a PostgreSQL integer. */
 export const Version = z.int().min(1).max(2_147_483_647);
 
-/** What If-Match asks of the version of a thing: to be this one, one of these, or any. */
+/** The condition of If-Match on the version of an entity: this version, one of these, or any. */
 export const VersionCondition = z.union([Version, z.array(Version), z.literal('*')]);
 export type VersionCondition = z.infer<typeof VersionCondition>;
 
-/** Whether a version is what the condition asks for (RFC 9110, section 13.1.1). */
+/** Whether a version meets the condition (RFC 9110, section 13.1.1). */
 export const isVersion = (condition: VersionCondition, version: number): boolean =>
   condition === '*' || [condition].flat().includes(version);
 
-/** The languages that shoppers are served in. */
+/** The languages of the store. */
 export const Language = z.enum(['ko', 'en']);
 export type Language = z.infer<typeof Language>;
 
-/** The fields that every cursor-paged query takes. `cursor` is opaque: the `nextCursor` of the page before. */
+/** The fields of every cursor-paged query. `cursor` is opaque: the `nextCursor` of the previous page. */
 export const pageQuery = {
   limit: z.int().min(1).max(100).default(20),
   cursor: z.string().min(1).max(200).optional(),

@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { credentials } from 'amqplib';
 
 /**
- * What the address of a broker says about TLS, for amqplib's `connect` and for `tls.connect`. In the words of RabbitMQ's
- * URI query parameters: `cacertfile`, `certfile` and `keyfile` name files, `auth_mechanism=external` logs in with the
- * certificate. The broker's certificate is always verified, its host name too: against the authority of `cacertfile`,
- * else against those of the system.
+ * Reads the TLS options of a broker address, for amqplib's `connect` and for `tls.connect`. They are RabbitMQ's URI query
+ * parameters: `cacertfile`, `certfile` and `keyfile` are file paths; `auth_mechanism=external` logs in with the
+ * certificate. The broker's certificate and host name are always verified, against the authority in `cacertfile` or
+ * those of the system.
  * @param address amqp:// or amqps://
- * @throws Error where a file cannot be read
+ * @throws Error if a file cannot be read
  */
 export function toConnectOptions(address: string) {
   const { searchParams } = new URL(address);
@@ -16,11 +16,11 @@ export function toConnectOptions(address: string) {
     return path === null ? undefined : readFileSync(path);
   };
   const [ca, cert, key] = [read('cacertfile'), read('certfile'), read('keyfile')];
-  const logsInByCertificate = searchParams.get('auth_mechanism')?.toLowerCase() === 'external';
+  const isCertificateLogin = searchParams.get('auth_mechanism')?.toLowerCase() === 'external';
   return {
     ...(ca && { ca }),
     ...(cert && { cert }),
     ...(key && { key }),
-    ...(logsInByCertificate && { credentials: credentials.external() }),
+    ...(isCertificateLogin && { credentials: credentials.external() }),
   };
 }

@@ -1,20 +1,25 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Announcement, Heartbeat } from '@jogakbo/contract';
 import type { BrokerConnection } from './connection.ts';
-import { largestHeard, Listener } from './listener.ts';
+import { maxSoftStateBytes, Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
 import { exchanges, instanceEvents } from './topology.ts';
 import { contextHeaders, encodeEvent, type Incoming } from './wire.ts';
 
 const { announced, beat, rollCall } = instanceEvents;
 
-/** Bytes of a message around an announcement, and what an announcement grows by while its instance runs. */
-const envelope = 16_384;
-/** Every login may call the roll. */
+/** Bytes reserved for message headers, and for the growth of an announcement while its instance runs. */
+const reservedBytes = 16_384;
+/** Every identified login may send a roll call. */
 export const hasSender = ({ sender }: Incoming): boolean => sender !== undefined;
 
-/** Publishes soft state about instances, which the broker does not keep. @throws BrokerUnavailable */
-export async function tell(publisher: Publisher, name: string, source: string, data: unknown): Promise<void> {
+/** Publishes a non-persistent event about instances. @throws BrokerUnavailable */
+export async function publishSoftState(
+  publisher: Publisher,
+  name: string,
+  source: string,
+  data: unknown,
+): Promise<void> {
   const event = { id: randomUUIDv7(), name, source, time: new Date(), data };
   const { content, options } = encodeEvent(event, contextHeaders(undefined));
   await publisher.publish({
@@ -25,7 +30,7 @@ export async function tell(publisher: Publisher, name: string, source: string, d
   });
 }
 
-/** Says what this instance is whenever somebody calls the roll, and every `interval` seconds that it is still there. */
+/** Announces this instance after each roll call, and sends a heartbeat every `interval` seconds. */
 export class Announcer {
   #timer: NodeJS.Timeout | undefined;
   #answering: NodeJS.Timeout | undefined;
@@ -37,44 +42,44 @@ export class Announcer {
     private readonly publisher: Publisher,
     private readonly describe: () => Announcement,
   ) {
-    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, hasSender);
+    this.#listener = new Listener(connection, () => this.#answerRollCall(), undefined, hasSender);
   }
 
-  /** @throws Error where its announcement is too large to be read */
+  /** @throws Error if the announcement is larger than receivers accept */
   async open(): Promise<void> {
     const bytes = Buffer.byteLength(JSON.stringify(this.describe()));
-    if (bytes > largestHeard - envelope)
+    if (bytes > maxSoftStateBytes - reservedBytes)
       throw new Error(
-        `the contract is too large: its announcement has ${bytes} bytes of at most ${largestHeard}`,
+        `the contract is too large: its announcement has ${bytes} bytes, the limit is ${maxSoftStateBytes}`,
       );
     await this.#listener.open(rollCall);
     await this.announce();
-    this.#timer = setInterval(() => void this.#beat(), this.describe().interval * 1_000);
+    this.#timer = setInterval(() => void this.#sendHeartbeat(), this.describe().interval * 1_000);
     this.#timer.unref();
   }
 
-  /** When a broker comes back everybody calls: they get one answer. */
-  #answerRoll(): void {
+  /** After a broker restart all instances send a roll call: one announcement answers them all. */
+  #answerRollCall(): void {
     this.#answering ??= setTimeout(() => {
       this.#answering = undefined;
       void this.announce();
     }, 20);
   }
 
-  /** Never throws: whoever did not hear it finds out at the next beat, and calls the roll. */
+  /** Never throws: a receiver that missed it sends a roll call after the next heartbeat. */
   async announce(): Promise<void> {
     const announcement = this.describe();
-    await tell(this.publisher, announced, announcement.service, announcement).catch(() => {});
+    await publishSoftState(this.publisher, announced, announcement.service, announcement).catch(() => {});
   }
 
-  async #beat(): Promise<void> {
+  async #sendHeartbeat(): Promise<void> {
     const { service, instance, interval, leftAlone } = this.describe();
     const utilization = performance.eventLoopUtilization();
     const { utilization: busy } = performance.eventLoopUtilization(utilization, this.#utilization);
     this.#utilization = utilization;
     const load = Math.round(Math.min(1, Math.max(0, busy)) * 1_000) / 1_000;
     const heartbeat: Heartbeat = { instance, interval, load, leftAlone };
-    await tell(this.publisher, beat, service, heartbeat).catch(() => {});
+    await publishSoftState(this.publisher, beat, service, heartbeat).catch(() => {});
   }
 
   async close(): Promise<void> {

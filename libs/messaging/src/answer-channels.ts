@@ -2,31 +2,31 @@ import type { Channel } from 'amqplib';
 import { RecoveringChannel, type BrokerConnection } from './connection.ts';
 
 /**
- * Channels for answers, one for each login that asks. The broker closes a channel on which it refuses an answer; answers
- * to other logins go on.
+ * Channels for answers, one for each requesting login. If the broker refuses an answer it closes that channel only, and
+ * answers to other logins are not affected.
  */
 export class AnswerChannels {
-  readonly #channels = new Map<string, { kept: RecoveringChannel; opened: Promise<void> }>();
+  readonly #channels = new Map<string, { channel: RecoveringChannel; opened: Promise<void> }>();
 
   constructor(private readonly connection: BrokerConnection) {}
 
   /**
-   * The channel for answers to a login; undefined while the broker is out of reach.
-   * @param asker a login that the broker has checked, so that their number is bounded
+   * Opens the channel for answers to a login; undefined while the broker is unreachable.
+   * @param requester a login that the broker has authenticated, so that the number of channels is bounded
    */
-  async open(asker: string): Promise<Channel | undefined> {
-    let channel = this.#channels.get(asker);
-    if (!channel) {
-      const kept = new RecoveringChannel(this.connection, (model) => model.createChannel());
-      // Where it cannot be opened now, the next answer tries again.
-      channel = { kept, opened: kept.open().catch(() => void this.#channels.delete(asker)) };
-      this.#channels.set(asker, channel);
+  async open(requester: string): Promise<Channel | undefined> {
+    let entry = this.#channels.get(requester);
+    if (!entry) {
+      const channel = new RecoveringChannel(this.connection, (model) => model.createChannel());
+      // If it cannot be opened now, the next answer tries again.
+      entry = { channel, opened: channel.open().catch(() => void this.#channels.delete(requester)) };
+      this.#channels.set(requester, entry);
     }
-    if (!channel.kept.current) await channel.opened;
-    return channel.kept.current;
+    if (!entry.channel.current) await entry.opened;
+    return entry.channel.current;
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#channels.values()].map(({ kept }) => kept.close()));
+    await Promise.all([...this.#channels.values()].map(({ channel }) => channel.close()));
   }
 }

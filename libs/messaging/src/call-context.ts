@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Language } from '@jogakbo/contract';
 import type { TraceContext } from './trace-context.ts';
 
-/** Who started it all: the member whose token the gateway checked. */
+/** The member whose token the gateway verified. */
 export interface Caller {
   memberId: string;
   roles: string[];
@@ -11,15 +11,15 @@ export interface Caller {
   authTime?: number;
 }
 
-/** What travels along with every message that a message causes. */
+/** Context that every message passes on to the messages that it causes. */
 export interface CallContext extends TraceContext {
   language: Language;
-  /** Milliseconds since 1970 after which nobody waits for the answer. */
+  /** Milliseconds since 1970 after which the caller does not wait any more. */
   deadline?: number;
   caller?: Caller;
-  /** The network address that the request came from, as the gateway sees it. */
+  /** The client address that the gateway determined. */
   address?: string;
-  /** Which side of every traffic split it meets: 0 to 9,999, see `toSplitKey`. Says nothing of who asks, and permits nothing. */
+  /** Selects the side of every traffic split: 0 to 9,999, see `toSplitKey`. Grants no permissions. */
   splitKey?: number;
 }
 

@@ -21,11 +21,11 @@ import {
 } from './wire.ts';
 
 export interface AskOptions {
-  /** Milliseconds to wait at most; less where the deadline of the work at hand is nearer. */
+  /** Milliseconds to wait at most; less if the current call has an earlier deadline. */
   timeout?: number;
 }
 
-/** Asks another service and waits for its answer; see `RabbitClient.ask`. Injectable by this name. */
+/** Sends a request to another service and waits for its answer; see `RabbitClient.ask`. Injectable by this name. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- an injectable that is called like a function
 export abstract class Ask {}
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- see above
@@ -36,50 +36,50 @@ export interface Ask {
 export interface RequestOptions {
   context?: CallContext | undefined;
   timeout?: number | undefined;
-  /** A command must not vanish with the broker; a query may. */
+  /** True for commands: they survive a broker restart. Queries need not. */
   persistent?: boolean;
   idempotencyKey?: string | undefined;
-  /** How the callee wants to be asked. */
+  /** The call policy that the callee declares. */
   policy?: CallPolicy | undefined;
   /**
-   * True where the gateway asks: it says on behalf of which member, and from where. No other service is believed, so services
-   * send neither: what a callee needs to know of a member is part of the input.
+   * True for the gateway: adds the member and the client address. Receivers ignore both from any other service, so member
+   * data that a callee needs is part of the input.
    */
   forCaller?: boolean;
-  /** Encrypts the request, and asks for an encrypted answer. What the callee announced as sensitive always is. */
+  /** Encrypts the request and its answer. Requests that the callee announced as sensitive are always encrypted. */
   sensitive?: boolean | undefined;
 }
 
-/** Stands between a caller and all those it asks; see `CallGuard` of libs/resilience. */
+/** Wraps every call to another service; see `CallGuard` of libs/resilience. */
 export type Guard = <T>(
   call: { callee: string; policy: CallPolicy; safe: boolean; deadline: number },
   attempt: () => Promise<T>,
 ) => Promise<T>;
 
-const unguarded: Guard = (_, attempt) => attempt();
-const usual = CallPolicy.parse({});
+const callUnguarded: Guard = (_, attempt) => attempt();
+const defaultPolicy = CallPolicy.parse({});
 
 /**
- * Whoever waits for us is told in time that others kept us waiting: a tenth of what is left, and no more than this many
- * milliseconds, is kept for that. Else our silence would be taken for ours.
+ * A tenth of the remaining time, at most so many milliseconds, is reserved to report a callee's timeout to the caller.
+ * Without this the caller would time out too, and count the failure against this service.
  */
-const toAnswer = 200;
+const answerReserveMs = 200;
 
-function within(deadline: number | undefined): number {
+function subtractReserve(deadline: number | undefined): number {
   if (deadline === undefined) return Infinity;
-  return deadline - Math.min(toAnswer, Math.max(0, deadline - Date.now()) / 10);
+  return deadline - Math.min(answerReserveMs, Math.max(0, deadline - Date.now()) / 10);
 }
 
 interface Pending {
-  /** Who was asked, and nobody else, may answer. */
+  /** Only this service may answer. */
   callee: string;
-  /** The name of the request, where its answer must be encrypted. */
+  /** The name of the request, if its answer must be encrypted. */
   encryptedAs: string | undefined;
   resolve(response: unknown): void;
   reject(error: unknown): void;
 }
 
-/** A request on its way out. */
+/** A request about to be published. */
 interface Outgoing extends Request {
   version: string | undefined;
   persistent: boolean;
@@ -89,13 +89,13 @@ interface Outgoing extends Request {
 const defaultTimeout = 5_000;
 
 /**
- * Nest client over confirm channels. Every request has a deadline, after which it is not run: a query expires on the
- * broker, a command is dropped by its consumer. None stays pending after it, nor after a disconnect.
+ * Nest client over confirm channels. Every request has a deadline, after which it is not executed: a query expires on the
+ * broker, a command is dropped by its consumer. No request stays pending after its deadline or after a disconnect.
  */
 export class RabbitClient extends ClientProxy {
   readonly #pending = new Map<string, Pending>();
-  /** Questions that are asked in one turn travel together. A command travels alone: it is kept, tried again and buried alone. */
-  readonly #turn = new RequestBatch<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
+  /** Batches queries of one event-loop iteration. Commands are not batched: each is retried and dead-lettered alone. */
+  readonly #batch = new RequestBatch<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
   #replyKey = '';
   readonly #encryption: CallEncryption;
   #connecting: Promise<void> | undefined;
@@ -105,7 +105,7 @@ export class RabbitClient extends ClientProxy {
     private readonly connection: BrokerConnection,
     private readonly publisher: Publisher,
     private readonly source: string,
-    private readonly guard: Guard = unguarded,
+    private readonly guard: Guard = callUnguarded,
     private readonly splitter?: Splitter,
     recipients?: Recipients,
   ) {
@@ -131,10 +131,10 @@ export class RabbitClient extends ClientProxy {
   }
 
   /**
-   * Asks a service for what its contract promises.
-   * @throws Rejection the service's "no"
-   * @throws RemoteFault `timeout`, `unavailable` (no instance takes it, the broker is away, or the key to encrypt it with
-   *   is not known yet), `internal`, and `contract-broken` where the answer does not fit the contract
+   * Sends a request and waits for its output.
+   * @throws Rejection if the service rejects the request
+   * @throws RemoteFault `timeout`, `unavailable` (no instance consumes it, the broker is unreachable, or no encryption
+   *   key is known yet), `internal`, and `contract-broken` if the answer does not fit the contract
    */
   readonly ask = async <C extends AnyRequest>(
     contract: C,
@@ -154,10 +154,10 @@ export class RabbitClient extends ClientProxy {
     throw new RemoteFault('contract-broken', `${contract.name}: the answer does not fit the contract`);
   };
 
-  /** Like `ask`, for a caller that knows a request only by name. Gives the response as it came. */
+  /** Like `ask`, for a caller that knows only the name of a request. Returns the response without validation. */
   request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
-    const { context, timeout = defaultTimeout, persistent = false, policy = usual } = options;
-    const deadline = Math.min(Date.now() + timeout, within(context?.deadline));
+    const { context, timeout = defaultTimeout, persistent = false, policy = defaultPolicy } = options;
+    const deadline = Math.min(Date.now() + timeout, subtractReserve(context?.deadline));
     const call = { callee: getOwner(name), policy, safe: !persistent, deadline };
     return this.guard(call, () => this.#attempt(name, data, deadline, policy, options));
   }
@@ -169,15 +169,15 @@ export class RabbitClient extends ClientProxy {
     policy: CallPolicy,
     { context, persistent = false, idempotencyKey, sensitive, forCaller = true }: RequestOptions,
   ): Promise<unknown> {
-    const isSensitive = this.#encryption.isFor(name, sensitive);
+    const isSensitive = this.#encryption.isRequired(name, sensitive);
     const remaining = deadline - Date.now();
     if (remaining <= 0) throw new RemoteFault('timeout', `no time left for ${name}`);
-    if (!this.ready) throw new BrokerDisconnected('the broker is out of reach');
+    if (!this.ready) throw new BrokerDisconnected('the connection to the broker is down');
 
     const id = randomUUIDv7();
     const encrypted = isSensitive ? await this.#encryption.encrypt(name, data) : { data, headers: {} };
     const headers = {
-      ...contextHeaders(forCaller ? context : asItself(context)),
+      ...contextHeaders(forCaller ? context : withoutCaller(context)),
       deadline,
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       ...encrypted.headers,
@@ -194,7 +194,7 @@ export class RabbitClient extends ClientProxy {
           remaining,
         );
         if (persistent || !policy.batches) this.#send([outgoing], version);
-        else this.#turn.add(requestKey(name, version), outgoing);
+        else this.#batch.add(requestKey(name, version), outgoing);
       });
     } finally {
       clearTimeout(timer);
@@ -202,7 +202,7 @@ export class RabbitClient extends ClientProxy {
     }
   }
 
-  /** To the version that is to take it; where that one is away, to the others at once. */
+  /** Sends to the selected version; if that version is unavailable, to the others at once. */
   #send(requests: Outgoing[], version: string | undefined): void {
     const { id, pattern, persistent } = requests[0]!;
     const remaining = Math.max(...requests.map(({ deadline }) => deadline)) - Date.now();
@@ -211,7 +211,7 @@ export class RabbitClient extends ClientProxy {
       replyTo: this.#replyKey,
       persistent,
       mandatory: true,
-      // A command that expired on the broker would lie among the dead letters; its consumer drops it instead.
+      // A command that expired on the broker would be dead-lettered; its consumer drops it instead.
       ...(!persistent && { expiration: String(Math.max(1, Math.ceil(remaining))) }),
     });
     const routingKey = requestKey(pattern, version);
@@ -230,14 +230,14 @@ export class RabbitClient extends ClientProxy {
     const { login, operator } = this.connection;
     const exchange = exchanges.replies(login);
     await assertExchange(channel, exchange, operator !== undefined);
-    // A new one each time, for the broker may not have noticed yet that the connection of the one before is gone.
+    // A new name each time: the broker may still hold the exclusive queue of the previous connection.
     this.#replyKey = queues.reply(login, randomUUIDv7());
     const { queue } = await channel.assertQueue(this.#replyKey, { exclusive: true, autoDelete: true });
     await channel.bindQueue(queue, exchange, queue);
     channel.on('close', () => {
       for (const { reject } of this.#pending.values()) {
         reject(
-          new BrokerDisconnected('the connection to the broker was lost; the request may have been run'),
+          new BrokerDisconnected('the connection to the broker was lost; the request may have been executed'),
         );
       }
     });
@@ -247,10 +247,10 @@ export class RabbitClient extends ClientProxy {
         if (!message) return void channel.close().catch(() => {});
         for (const { id, response, error } of parseAnswers(message)) {
           const pending = this.#pending.get(id);
-          if (!pending) continue; // its caller has given up
-          // The one who was asked may still answer.
+          if (!pending) continue; // its caller has timed out
+          // The request stays pending: its callee may still answer.
           if (operator !== undefined && message.properties.userId !== pending.callee)
-            this.connection.refuseStranger('answer');
+            this.connection.rejectUnauthorizedSender('answer');
           else if (error) pending.reject(error);
           else if (pending.encryptedAs === undefined) pending.resolve(response);
           else
@@ -263,24 +263,24 @@ export class RabbitClient extends ClientProxy {
     );
   }
 
-  /** For Nest's `send()`: the pattern is the contract's name. It may be a command, so that it travels alone. */
+  /** For Nest's `send()`: the pattern is the contract's name. Not batched, because it may be a command. */
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
-    let wanted = true;
+    let isWanted = true;
     this.request(String(packet.pattern), packet.data, {
       ...{ context: currentCall(), forCaller: false, persistent: true },
     }).then(
-      (response) => wanted && callback({ response, isDisposed: true }),
-      (err: unknown) => wanted && callback({ err, isDisposed: true }),
+      (response) => isWanted && callback({ response, isDisposed: true }),
+      (err: unknown) => isWanted && callback({ err, isDisposed: true }),
     );
-    return () => (wanted = false);
+    return () => (isWanted = false);
   }
 
-  /** For Nest's `emit()`. An event of a transaction leaves through the outbox instead. */
+  /** For Nest's `emit()`. Events of a transaction are published through the outbox instead. */
   protected async dispatchEvent<T>(packet: ReadPacket): Promise<T> {
     const event = { id: randomUUIDv7(), name: String(packet.pattern), source: this.source, time: new Date() };
     const { content, options } = encodeEvent(
       { ...event, data: packet.data },
-      contextHeaders(asItself(currentCall())),
+      contextHeaders(withoutCaller(currentCall())),
     );
     await this.publisher.publish({
       exchange: exchanges.events(event.name),
@@ -300,14 +300,14 @@ export class RabbitClient extends ClientProxy {
   }
 }
 
-/** The context without the member on whose behalf this service works. */
-function asItself(context: CallContext | undefined): CallContext | undefined {
+/** Returns the context without the member and the client address. */
+function withoutCaller(context: CallContext | undefined): CallContext | undefined {
   if (!context) return undefined;
   const { caller: _caller, address: _address, ...rest } = context;
   return rest;
 }
 
-/** None where they cannot be read: whoever waits for one of them is told in time, and nobody else loses his. */
+/** Returns no answers if they cannot be parsed: their callers time out, other callers are not affected. */
 function parseAnswers(message: ConsumeMessage): ReturnType<typeof decodeAnswers> {
   try {
     return decodeAnswers(message);

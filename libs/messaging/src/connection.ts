@@ -3,19 +3,19 @@ import { connect, type Channel, type ChannelModel, type RecoveringChannelModel }
 import { toConnectOptions } from './address.ts';
 import type { BrokerIdentity } from './identity.ts';
 
-/** The broker cannot be reached now. A fault: the caller may try again. */
+/** The broker is unreachable or does not respond. A fault: the caller may retry. */
 export class BrokerUnavailable extends Error {
   override readonly name = 'BrokerUnavailable';
 }
 
-/** How long to wait for a broker that took the connection, in milliseconds. A start of all services at once is slow. */
-const setupPatience = 10_000;
-/** A connection that breaks while it is being closed never says that it is closed. */
-const closePatience = 2_000;
+/** Milliseconds to wait for a broker that accepted the connection. It is slow while all services start at once. */
+const setupTimeoutMs = 10_000;
+/** Milliseconds to wait for a close: a connection that breaks meanwhile never reports it. */
+const closeTimeoutMs = 2_000;
 
 /**
- * One connection to RabbitMQ that comes back by itself, with growing, jittered delays and no limit of attempts.
- * What must exist on it is a KeptChannel's.
+ * A connection to RabbitMQ that reconnects by itself, with growing, jittered delays and no limit of attempts.
+ * `RecoveringChannel` restores consumers and declarations on it.
  */
 export class BrokerConnection implements BrokerIdentity {
   readonly operator: string | undefined;
@@ -25,50 +25,50 @@ export class BrokerConnection implements BrokerIdentity {
   readonly #logger = new Logger('broker');
   #isLost = false;
   readonly #connected: (() => void)[] = [];
-  readonly #strangers: ((kind: string) => void)[] = [];
+  readonly #senderListeners: ((kind: string) => void)[] = [];
 
-  /** @param standing `operator`: see Standing; without it everybody is believed, for all share one login */
+  /** @param options `operator`: see `BrokerIdentity`; without it every sender is trusted, because all share one login */
   constructor({ operator }: { operator?: string | undefined } = {}) {
     this.operator = operator;
   }
 
-  /** Known once it is opened. */
+  /** Set by `open`. */
   get login(): string {
     return this.#login;
   }
 
-  /** Runs for every message that was refused because of who sent it, with what kind of message it was. */
-  onStranger(tell: (kind: string) => void): void {
-    this.#strangers.push(tell);
+  /** Runs for every message that was refused because of its sender, with the kind of message. */
+  onStranger(listener: (kind: string) => void): void {
+    this.#senderListeners.push(listener);
   }
 
-  /** Counts a message that was refused because of who sent it. */
-  refuseStranger(kind: string): void {
-    for (const tell of this.#strangers) tell(kind);
+  /** Reports a message that was refused because of its sender. */
+  rejectUnauthorizedSender(kind: string): void {
+    for (const listener of this.#senderListeners) listener(kind);
   }
 
-  /** Undefined while the broker is out of reach. */
+  /** Undefined while the broker is unreachable. */
   get model(): ChannelModel | undefined {
     return this.#model;
   }
 
   /**
    * Connects.
-   * @param url amqp:// or amqps://, with what `toConnectOptions` reads
-   * @param name what the broker's management page shows for this connection
-   * @param firstAttempts how often to try before giving up for good; after the first success there is no limit
-   * @throws Error when the first attempts all failed, or a file that the address names cannot be read
+   * @param url amqp:// or amqps://, with the query parameters of `toConnectOptions`
+   * @param name the connection name on the broker's management page
+   * @param firstAttempts number of attempts for the first connection; after the first success there is no limit
+   * @throws Error if all first attempts failed, or a file that the address names cannot be read
    */
   async open(url: string, name: string, firstAttempts = 5): Promise<this> {
     const address = new URL(url);
     this.#login = decodeURIComponent(address.username) || 'guest';
-    // A broker that hangs is given up after two heartbeats that did not come.
+    // A connection without two heartbeats in a row counts as lost.
     if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', '5');
     this.#recovering = await connect(address.href, {
       ...toConnectOptions(url),
-      // For the handshake alone; afterwards the heartbeat watches.
-      timeout: setupPatience,
-      // A lone small message otherwise waits 40 ms for the acknowledgement of the one before (Nagle).
+      // For the handshake only; later the heartbeat detects a hanging broker.
+      timeout: setupTimeoutMs,
+      // Without it a small message waits 40 ms for the acknowledgement of the previous one (Nagle's algorithm).
       noDelay: true,
       clientProperties: { connection_name: name },
       recovery: {
@@ -80,43 +80,43 @@ export class BrokerConnection implements BrokerIdentity {
     });
     this.#recovering.on('connect', (model) => {
       this.#model = model;
-      if (this.#isLost) this.#logger.log('the broker is back');
+      if (this.#isLost) this.#logger.log('connected to the broker again');
       this.#isLost = false;
-      for (const tell of this.#connected) tell();
+      for (const listener of this.#connected) listener();
     });
     this.#recovering.on('disconnect', (error) => {
       this.#model = undefined;
-      this.#sayLost(error);
+      this.#logLost(error);
     });
-    this.#recovering.on('connect-failed', (error) => this.#sayLost(error));
-    this.#recovering.on('error', (error) => this.#sayLost(error));
+    this.#recovering.on('connect-failed', (error) => this.#logLost(error));
+    this.#recovering.on('error', (error) => this.#logLost(error));
     await this.#recovering.waitForConnect();
     return this;
   }
 
-  /** Once for each time that it is lost. */
-  #sayLost(error: Error | undefined): void {
-    if (!this.#isLost) this.#logger.warn(`the broker is out of reach: ${error?.message ?? 'it hung up'}`);
+  /** Logs one line for each loss. */
+  #logLost(error: Error | undefined): void {
+    if (!this.#isLost) this.#logger.warn(`lost the broker: ${error?.message ?? 'it closed the connection'}`);
     this.#isLost = true;
   }
 
   /** Runs after every reconnect. */
-  onConnect(tell: () => void): void {
-    this.#connected.push(tell);
+  onConnect(listener: () => void): void {
+    this.#connected.push(listener);
   }
 
   async close(): Promise<void> {
     this.#model = undefined;
-    await within(closePatience, this.#recovering?.close()).catch(() => {});
+    await within(closeTimeoutMs, this.#recovering?.close()).catch(() => {});
   }
 }
 
 /**
- * A channel that is opened anew whenever it is lost: with its connection, by a protocol error, or because the broker
- * cancelled its consumer. `setup` declares and consumes; it runs on every new channel.
+ * A channel that is reopened after every loss: of its connection, by a channel error, or because the broker cancelled its
+ * consumer. `setup` declares and consumes; it runs on every new channel.
  */
 export class RecoveringChannel<C extends Channel = Channel> {
-  readonly #logger = new Logger('KeptChannel');
+  readonly #logger = new Logger('RecoveringChannel');
   #channel: C | undefined;
   #closed = false;
   #attempt = 0;
@@ -136,12 +136,12 @@ export class RecoveringChannel<C extends Channel = Channel> {
     this.setup = setup;
   }
 
-  /** Undefined while lost. */
+  /** Undefined while the channel is closed. */
   get current(): C | undefined {
     return this.#channel;
   }
 
-  /** Opens the channel and keeps it; where the broker is away, later. @throws what `setup` throws this first time */
+  /** Opens the channel and keeps it open; later if the broker is unreachable. @throws the first error of `setup` */
   async open(): Promise<void> {
     if (this.connection.model) await this.#openOn(this.connection.model);
     this.connection.onConnect(() => this.#reopen(0));
@@ -150,9 +150,10 @@ export class RecoveringChannel<C extends Channel = Channel> {
   async #openOn(model: ChannelModel): Promise<void> {
     const channel = await this.create(model);
     let lost = false;
-    // 'close' always follows and is where it is mended. Only what the broker forbids is somebody else's to mend.
+    // 'close' always follows and reopens the channel. Only missing permissions need an operator.
     channel.on('error', ({ message }: Error) => {
-      if (message.includes('ACCESS_REFUSED')) this.#logger.error(`the broker refuses: ${message}`);
+      if (message.includes('ACCESS_REFUSED'))
+        this.#logger.error(`the broker refused an operation: ${message}`);
     });
     channel.on('close', () => {
       lost = true;
@@ -161,10 +162,10 @@ export class RecoveringChannel<C extends Channel = Channel> {
       this.#reopen(100);
     });
     try {
-      // A queue that has no leader yet answers nothing: begin again then.
-      await within(setupPatience, this.setup(channel));
-      if (lost) throw new BrokerUnavailable('the channel was lost');
-      if (this.#closed) throw new BrokerUnavailable('the channel is not wanted any more');
+      // A queue without a leader does not respond: times out and retries.
+      await within(setupTimeoutMs, this.setup(channel));
+      if (lost) throw new BrokerUnavailable('the channel was closed by the broker');
+      if (this.#closed) throw new BrokerUnavailable('the channel is not needed any more');
     } catch (error) {
       channel.close().catch(() => {}); // closed already
       throw error;
@@ -174,17 +175,17 @@ export class RecoveringChannel<C extends Channel = Channel> {
   }
 
   /**
-   * Opens a new channel in place of one that does not do its work, at once.
-   * @param grace what is under way on the old one may still end within so many milliseconds
+   * Replaces a channel that does not respond, immediately.
+   * @param graceMs milliseconds until the old channel is closed, for operations in progress
    */
-  replace(channel: C, grace: number): void {
+  replace(channel: C, graceMs: number): void {
     if (this.#channel !== channel) return;
     this.#channel = undefined;
-    setTimeout(() => channel.close().catch(() => {}), grace).unref();
+    setTimeout(() => channel.close().catch(() => {}), graceMs).unref();
     this.#reopen(0);
   }
 
-  /** One attempt at a time, until the channel is open. While the connection is lost it waits for that. */
+  /** Retries, one attempt at a time, until the channel is open. Does nothing while the connection is lost. */
   #reopen(delay: number): void {
     if (this.#reopening || this.#closed || this.#channel) return;
     this.#reopening = true;
@@ -194,7 +195,7 @@ export class RecoveringChannel<C extends Channel = Channel> {
       if (model && !this.#closed) await this.#openOn(model).catch((error: Error) => (failed = error));
       this.#reopening = false;
       if (!failed) return;
-      this.#logger.warn(`a channel cannot be opened: ${failed.message}`);
+      this.#logger.warn(`cannot open a channel, trying again: ${failed.message}`);
       this.#reopen(Math.min(100 * 2 ** this.#attempt++, 2_000) * (0.75 + Math.random() / 2));
     }, delay).unref();
   }
@@ -203,15 +204,15 @@ export class RecoveringChannel<C extends Channel = Channel> {
     this.#closed = true;
     const channel = this.#channel;
     this.#channel = undefined;
-    await within(closePatience, channel?.close()).catch(() => {});
+    await within(closeTimeoutMs, channel?.close()).catch(() => {});
   }
 }
 
-/** @throws BrokerUnavailable where `work` takes longer than `patience` milliseconds */
-export async function within<T>(patience: number, work: T | Promise<T>): Promise<T> {
+/** @throws BrokerUnavailable if `work` takes longer than `timeoutMs` */
+export async function within<T>(timeoutMs: number, work: T | Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new BrokerUnavailable('the broker does not answer')), patience);
+    timer = setTimeout(() => reject(new BrokerUnavailable('the broker does not respond')), timeoutMs);
   });
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -3,28 +3,27 @@ import { withOffers, type BusDescription } from './grants.ts';
 import { assertExchange, assertRetries, exchanges, instanceEvents } from './topology.ts';
 
 /**
- * Declares what services need on the broker and may not declare themselves: the exchanges of each of them, and its retry
- * queues. Idempotent.
+ * Declares the exchanges and retry queues of all services, which services may not declare themselves. Idempotent.
  * @param services every service of the store
- * @param operator the login of those who operate the broker: it is answered, too
- * @param ladder how long messages wait between attempts, in milliseconds
- * @throws TopologyMismatch where something of the same name exists with other properties
+ * @param operator the login of the broker operator: services answer it, too
+ * @param retryDelays how long messages wait before each retry, in milliseconds
+ * @throws TopologyMismatch if an object of the same name exists with other properties
  */
 export async function declareTopology(
   channel: Channel,
   services: readonly BusDescription[],
   operator: string,
-  ladder: readonly number[],
+  retryDelays: readonly number[],
 ): Promise<void> {
   await Promise.all([...listExchanges(services, operator)].map((name) => assertExchange(channel, name)));
   await Promise.all(
     services
       .filter(({ contracts, hears }) => hears.length > 0 || contracts.some(({ kind }) => kind === 'command'))
-      .map(({ service }) => assertRetries(channel, service, { ladder, isGiven: false })),
+      .map(({ service }) => assertRetries(channel, service, { ladder: retryDelays, isGiven: false })),
   );
 }
 
-/** Those of a service that is called or heard belong to it also while it is not built: a missing one costs the channel. */
+/** Includes exchanges of services that others use but that are not built: a missing one would close the channel. */
 function listExchanges(services: readonly BusDescription[], operator: string): Set<string> {
   const each = services.map((one) => withOffers(one, services));
   return new Set([

@@ -25,7 +25,7 @@ describe('encrypted data', () => {
   const keys = getKeys(first);
   const [key] = keys.publicKeys;
 
-  it('is read by every instance of the service that it is for', async () => {
+  it('can be decrypted by every instance of the receiving service', async () => {
     const jwe = await encryptFor(key, secret, 'shop.pay');
     await expect(getKeys(first).decrypt(jwe, 'shop.pay')).resolves.toEqual(secret);
     await expect(getKeys(second).decrypt(jwe, 'shop.pay')).rejects.toThrow(UnknownKey);
@@ -33,7 +33,7 @@ describe('encrypted data', () => {
     expect((await encryptFor(key, secret, 'shop.pay')).text).not.toBe(jwe.text);
   });
 
-  it('says by what it was encrypted, in the words of JOSE', async () => {
+  it('has a standard JOSE header', async () => {
     const { text } = await encryptFor(key, undefined, 'shop.pay');
     expect(decodeProtectedHeader(text)).toEqual({
       ...{ alg: 'ECDH-ES', enc: 'A256GCM', kid: key.kid, cty: 'json', sub: 'shop.pay' },
@@ -44,7 +44,7 @@ describe('encrypted data', () => {
     await expect(keys.decrypt(new Jwe(text), 'shop.pay')).resolves.toBeNull();
   });
 
-  it('is read and written by another JOSE library', async () => {
+  it('is compatible with another JOSE library', async () => {
     const { publicKey, privateKey } = await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
     const other = { ...(await exportJWK(publicKey)), kid: 'other' } as unknown as typeof key;
     const { text } = await encryptFor(other, secret, 'shop.pay');
@@ -58,14 +58,14 @@ describe('encrypted data', () => {
     }
   });
 
-  it('stays readable after a rotation, until the old key is taken away', async () => {
+  it('can be decrypted after a rotation, until the old key is removed', async () => {
     const jwe = await encryptFor(key, secret, 'shop.pay');
     const rotated = getKeys(`${second},${first}`);
     expect(rotated.publicKeys.map(({ kid }) => kid)).toEqual([getKeys(second).publicKeys[0].kid, key.kid]);
     await expect(rotated.decrypt(jwe, 'shop.pay')).resolves.toEqual(secret);
   });
 
-  it('is refused as something else, changed, or encrypted in another way', async () => {
+  it('cannot be decrypted for another contract, modified, or with another algorithm', async () => {
     const jwe = await encryptFor(key, secret, 'shop.pay');
     const failed = expect.objectContaining({ name: DecryptionFailed.name });
     await expect(keys.decrypt(jwe, 'shop.refund')).rejects.toEqual(failed);
@@ -82,7 +82,7 @@ describe('encrypted data', () => {
     );
     for (const text of ['', 'a.b', '....', `${jwe.text}.`, `${jwe.text}=`, ` ${jwe.text}`, otherLastBits])
       await expect(keys.decrypt(new Jwe(text), 'shop.pay')).rejects.toEqual(failed);
-    // What only a sender chooses must not choose how it is decrypted.
+    // The sender must not select the algorithm.
     const { publicKey } = await generateKeyPair('RSA-OAEP-256');
     const others = [
       new CompactEncrypt(Buffer.from('{}'))
@@ -99,7 +99,7 @@ describe('encrypted data', () => {
       await expect(keys.decrypt(new Jwe(text), 'shop.pay')).rejects.toEqual(failed);
   });
 
-  it('that is no JSON is quoted in no error', async () => {
+  it('is not quoted in errors if it is not JSON', async () => {
     const text = await new CompactEncrypt(Buffer.from('correct horse'))
       .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', kid: key.kid, sub: 'shop.pay' })
       .encrypt(key);
@@ -108,7 +108,7 @@ describe('encrypted data', () => {
     expect(inspect(error)).not.toContain('horse');
   });
 
-  it('leaves its keys in no log', () => {
+  it('never exposes its keys in logs', () => {
     const hidden = Buffer.from(first, 'base64url').toString('base64url').slice(0, 12);
     const derived = ServiceKey.parse(first).derive('decryption of messages')[0].toString('base64url');
     for (const shown of [JSON.stringify(keys), inspect(keys, { depth: 9, showHidden: true })]) {
@@ -118,7 +118,7 @@ describe('encrypted data', () => {
   });
 });
 
-describe('the key to encrypt with', () => {
+describe('the encryption key of a service', () => {
   const announce = (instance: string, text: string | undefined, startedAt: string) =>
     ({
       ...{ service: 'shop', instance, startedAt, state: 'up' },
@@ -127,7 +127,7 @@ describe('the key to encrypt with', () => {
     }) as unknown as Announcement;
   const readKid = (text: string) => getKeys(text).publicKeys[0].kid;
 
-  it('is unknown until its service has announced one', () => {
+  it('is unknown until the service has announced one', () => {
     const recipients = new KnownRecipients(() => []);
     expect(recipients.getKey('shop')).toBeUndefined();
     recipients.hear(announce('a', undefined, '1'));
@@ -135,12 +135,12 @@ describe('the key to encrypt with', () => {
     recipients.hear({ ...announce('a', first, '1'), upstream: 'http' });
     expect(recipients.getKey('shop')).toBeUndefined();
     recipients.hear(announce('a', first, '1'));
-    // Also while no instance is there: what is sent meanwhile waits for one.
+    // Also without a present instance: messages wait in the queue.
     expect(recipients.getKey('shop')!.kid).toBe(readKid(first));
     expect(recipients.getKey('bank')).toBeUndefined();
   });
 
-  it('is one that all instances have, while it is being rotated', () => {
+  it('is a key that all instances have during a rotation', () => {
     let present = [announce('a', first, '1')];
     const recipients = new KnownRecipients(() => present);
     expect(recipients.getKey('shop')!.kid).toBe(readKid(first));
@@ -154,7 +154,7 @@ describe('the key to encrypt with', () => {
     expect(recipients.getKey('shop')!.kid).toBe(readKid(second));
   });
 
-  describe('where every service has a login of its own', () => {
+  describe('with one login per service', () => {
     const register = (text: string | undefined, service = 'shop') =>
       new Grants([
         {
@@ -163,18 +163,18 @@ describe('the key to encrypt with', () => {
           encryptionKeys: text === undefined ? undefined : [...getKeys(text).publicKeys],
         },
       ]);
-    const thief = ServiceKey.random();
-    const announceAsThief = (keys: unknown[]) => ({
-      ...announce('thief', undefined, '9'),
+    const attackerKey = ServiceKey.random();
+    const announceAsAttacker = (keys: unknown[]) => ({
+      ...announce('attacker', undefined, '9'),
       encryptionKeys: keys as Announcement['encryptionKeys'],
     });
 
-    it('is one that the deploy step registered, whatever is announced', () => {
-      const [stolen] = new DecryptionKeys(thief).publicKeys;
+    it('is the registered one, regardless of announcements', () => {
+      const [forged] = new DecryptionKeys(attackerKey).publicKeys;
       const [real] = getKeys(first).publicKeys;
-      // The second is called like the registered one.
-      for (const keys of [[stolen], [{ ...stolen, kid: real.kid }], []]) {
-        const present = [announceAsThief(keys), announce('a', first, '1')];
+      // The second has the kid of the registered key.
+      for (const keys of [[forged], [{ ...forged, kid: real.kid }], []]) {
+        const present = [announceAsAttacker(keys), announce('a', first, '1')];
         let grants = register(first);
         const recipients = new KnownRecipients(
           () => present,
@@ -188,7 +188,7 @@ describe('the key to encrypt with', () => {
       }
     });
 
-    it('is one that all instances have, while it is being rotated', () => {
+    it('is a key that all instances have during a rotation', () => {
       let present: Announcement[] = [];
       let grants = register(`${second},${first}`);
       const recipients = new KnownRecipients(
@@ -204,7 +204,7 @@ describe('the key to encrypt with', () => {
       expect(recipients.getKey('shop')!.kid).toBe(readKid(second));
     });
 
-    it('is its own for a service that the deploy step registered without one', () => {
+    it('is the own key of a service that was registered without one', () => {
       const own = getKeys(first).publicKeys[0];
       const recipients = new KnownRecipients(
         () => [],
@@ -215,7 +215,7 @@ describe('the key to encrypt with', () => {
     });
   });
 
-  it('comes with what must be encrypted', () => {
+  it('is announced together with the sensitive requests', () => {
     const recipients = new KnownRecipients(() => []);
     expect(recipients.isSensitive('shop.pay')).toBe(false);
     recipients.hear(announce('a', first, '1'));
@@ -224,18 +224,18 @@ describe('the key to encrypt with', () => {
 });
 
 describe('an error about sensitive data', () => {
-  it('keeps its kind, its code and its place, and loses its text', () => {
+  it('keeps its name, code and stack frames, but not its text', () => {
     const error = Object.assign(new TypeError('cannot read "correct horse"\nbattery'), { code: '22P02' });
-    const told = withoutText(error) as Error & { code: string };
-    expect(told).toMatchObject({ name: 'TypeError', code: '22P02' });
-    expect(told.message).toMatch(/^22P02, text left out/);
-    expect(told.stack).toContain('encryption.spec');
-    expect(inspect(told)).not.toMatch(/horse|battery/);
+    const safe = withoutText(error) as Error & { code: string };
+    expect(safe).toMatchObject({ name: 'TypeError', code: '22P02' });
+    expect(safe.message).toMatch(/^22P02, text left out/);
+    expect(safe.stack).toContain('encryption.spec');
+    expect(inspect(safe)).not.toMatch(/horse|battery/);
     expect(inspect(withoutText('correct horse'))).not.toContain('horse');
     expect(inspect(withoutText(undefined))).toContain('text left out');
   });
 
-  it('keeps a text that holds no data', () => {
+  it('keeps a text without data', () => {
     const fault = new RemoteFault('timeout', 'bank.pay did not answer in time');
     expect(withoutText(fault)).toBe(fault);
     expect((withoutText(new RemoteFault('internal', 'correct horse', true)) as Error).message).not.toContain(

@@ -34,12 +34,12 @@ export class Jwe {
   }
 }
 
-/** None of this instance's keys decrypts it; an instance with another SERVICE_KEY may. */
+/** None of this instance's keys decrypts the data; an instance with another SERVICE_KEY may have the key. */
 export class UnknownKey extends Error {
   override readonly name = 'UnknownKey';
 }
 
-/** It was changed, or it was encrypted as something else. No attempt will succeed. */
+/** The data was modified, or encrypted for another contract. A retry cannot succeed. */
 export class DecryptionFailed extends Error {
   override readonly name = 'DecryptionFailed';
 }
@@ -58,9 +58,9 @@ interface Header {
 }
 
 /**
- * Encrypts a value as JSON for the holder of a key: ECDH-ES on X25519 (RFC 8037) and A256GCM (RFC 7518). Written out,
+ * Encrypts a value as JSON for the holder of a key: ECDH-ES on X25519 (RFC 8037) and A256GCM (RFC 7518). Implemented here
  * because the JOSE library costs every process that uses it 7 MB; the tests compare with that library.
- * @param about what it is: it can be decrypted only as that, so that no ciphertext can be put in the place of another
+ * @param about the contract, in the header parameter `sub`: the ciphertext cannot be used for another contract
  */
 export async function encryptFor(
   key: Pick<EncryptionKey, 'kty' | 'crv' | 'x' | 'kid'>,
@@ -86,7 +86,7 @@ export async function encryptFor(
   cipher.setAAD(Buffer.from(encoded));
   const content = Buffer.concat([cipher.update(JSON.stringify(value ?? null), 'utf8'), cipher.final()]);
   const parts = [iv, content, cipher.getAuthTag()].map((part) => part.toString('base64url'));
-  // The second part, an encrypted key, is empty: the agreed key encrypts the content itself.
+  // The second part, the encrypted key, is empty: direct key agreement (RFC 7516).
   return new Jwe([encoded, '', ...parts].join('.'));
 }
 
@@ -108,8 +108,8 @@ function toContentKey(secret: Buffer, { apu, apv }: Header): Buffer {
   return hash.update(Buffer.from([0, 0, 1, 0])).digest();
 }
 
-/** @throws Error where the text is no such JWE, or is not what the key encrypts */
-function decryptText(text: string, keyOf: (kid: string) => KeyObject): { content: string; header: Header } {
+/** @throws Error if the text is not such a JWE, or was not encrypted for the key */
+function decryptText(text: string, getKey: (kid: string) => KeyObject): { content: string; header: Header } {
   const parts = text.split('.');
   const [encoded, encryptedKey, iv, content, tag] = parts.map((part) => Buffer.from(part, 'base64url'));
   if ([encoded, encryptedKey, iv, content, tag].some((bytes, i) => bytes?.toString('base64url') !== parts[i]))
@@ -118,18 +118,18 @@ function decryptText(text: string, keyOf: (kid: string) => KeyObject): { content
   const header = JSON.parse(utf8.decode(encoded)) as Header;
   const { alg, enc, crit, zip, kid, epk } = header;
   if (alg !== algorithm || enc !== contentEncryption || crit !== undefined || zip !== undefined)
-    throw new Error('encrypted in another way');
-  if (iv!.length !== ivLength || tag!.length !== tagLength) throw new Error('an IV or tag of another length');
+    throw new Error('unsupported algorithm or header parameter');
+  if (iv!.length !== ivLength || tag!.length !== tagLength) throw new Error('IV or tag has the wrong length');
   const { x } = epk!;
   const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
-  const secret = diffieHellman({ privateKey: keyOf(String(kid)), publicKey });
+  const secret = diffieHellman({ privateKey: getKey(String(kid)), publicKey });
   const key = toContentKey(secret, header);
   const decipher = createDecipheriv('aes-256-gcm', key, iv!, { authTagLength: tagLength });
   decipher.setAAD(Buffer.from(parts[0]!)).setAuthTag(tag!);
   return { content: utf8.decode(Buffer.concat([decipher.update(content!), decipher.final()])), header };
 }
 
-/** DER of a PKCS #8 private key for X25519 (RFC 8410), up to its 32 bytes. */
+/** DER of a PKCS #8 private key for X25519 (RFC 8410), without the 32 key bytes at its end. */
 const pkcs8 = Buffer.from('302e020100300506032b656e04220420', 'hex');
 
 function toKeyPair(secret: Buffer): { privateKey: KeyObject; publicKey: EncryptionKey } {
@@ -142,14 +142,14 @@ function toKeyPair(secret: Buffer): { privateKey: KeyObject; publicKey: Encrypti
   return { privateKey, publicKey: { ...required, kid } };
 }
 
-/** Decrypts what was encrypted for a service, or for one client that waits for answers. */
+/** Decrypts data that was encrypted for a service, or for one client that waits for answers. */
 export class DecryptionKeys {
   /** Private, so that neither a log nor JSON can contain them. */
   readonly #keys: ReadonlyMap<string, KeyObject>;
-  /** What others encrypt with: the current key first, then those of earlier rotations. */
+  /** Keys that senders encrypt with: the current key first, then those of earlier rotations. */
   readonly publicKeys: readonly [EncryptionKey, ...EncryptionKey[]];
 
-  /** All instances that have the same service key have the same keys. */
+  /** Deterministic: all instances with the same service key have the same keys. */
   constructor(serviceKey: ServiceKey) {
     const pairs = serviceKey.derive('decryption of messages').map(toKeyPair);
     this.#keys = new Map(pairs.map(({ privateKey, publicKey }) => [publicKey.kid, privateKey]));
@@ -158,21 +158,21 @@ export class DecryptionKeys {
 
   /**
    * Decrypts a value that `encryptFor`, or any other JOSE library, encrypted for one of these keys.
-   * @param about what it must have been encrypted as
+   * @param about the contract that it must have been encrypted for
    * @throws UnknownKey @throws DecryptionFailed
    */
   async decrypt({ text }: Jwe, about: string): Promise<unknown> {
     try {
       const { content, header } = decryptText(text, (kid) => {
         const key = this.#keys.get(kid);
-        if (!key) throw new UnknownKey(`no key here decrypts ${about}: it was encrypted for another one`);
+        if (!key) throw new UnknownKey(`${about} was encrypted for a key that this instance lacks`);
         return key;
       });
-      if (header.sub !== about) throw new Error('it was encrypted as something else');
+      if (header.sub !== about) throw new Error('it was encrypted for another contract');
       return JSON.parse(content) as unknown;
     } catch (error) {
       if (error instanceof UnknownKey) throw error;
-      // Without the cause: a message about JSON quotes a part of it.
+      // Without the cause: the message of a JSON error quotes the text.
       throw new DecryptionFailed(`${about}: the data cannot be decrypted`);
     }
   }

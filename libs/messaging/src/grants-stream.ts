@@ -4,18 +4,18 @@ import { z } from 'zod';
 import { BusDescription } from './grants.ts';
 import { grantsStream } from './topology.ts';
 
-/** How long to wait for a first message of a stream that may be empty, in milliseconds. */
-const emptyAfter = 500;
-/** The last chunk of a stream may hold several messages, which come at once, in milliseconds. */
-const quietAfter = 50;
+/** Milliseconds to wait for the first message of a stream that may be empty. */
+const emptyTimeoutMs = 500;
+/** Reading ends after so many milliseconds without a message: the last chunk of a stream may hold several messages. */
+const quietTimeoutMs = 50;
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 const Document = z.object({ services: z.array(BusDescription) });
 
 /**
- * Declares the stream that holds what the deploy step registered. Every service reads it; only those who operate the
- * broker can write it. Idempotent.
+ * Declares the stream of the services that the deploy step registered. Every service can read it; only broker operators
+ * can write it. Idempotent.
  */
 export async function assertGrantsStream(channel: Channel): Promise<void> {
   await channel.assertQueue(grantsStream, {
@@ -29,8 +29,8 @@ export async function assertGrantsStream(channel: Channel): Promise<void> {
 }
 
 /**
- * Makes these services the registered ones, at once and for all.
- * @param operator the login of the channel: readers believe no other
+ * Replaces all registered services atomically.
+ * @param operator the login of the channel: readers ignore every other login
  */
 export async function publishGrants(
   channel: ConfirmChannel,
@@ -44,11 +44,11 @@ export async function publishGrants(
 }
 
 /**
- * The services that a message of the stream registers.
- * @param operator the only login that is believed: the broker lets no other login use this name
- * @returns undefined where somebody else wrote it, or it cannot be read
+ * Reads the registered services from a message of the stream.
+ * @param operator the only trusted login: the broker prevents other logins from using its name
+ * @returns undefined if another login wrote the message, or it cannot be parsed
  */
-export function grantsIn(
+export function parseGrants(
   { properties, content }: ConsumeMessage,
   operator: string,
 ): BusDescription[] | undefined {
@@ -77,18 +77,18 @@ export async function consumeGrants(
   return consumerTag;
 }
 
-/** What is registered now; nothing where nothing ever was. */
+/** Reads the current registration; empty if there is none. */
 export async function readGrants(channel: Channel, operator: string): Promise<BusDescription[]> {
   let newest: BusDescription[] = [];
   let quiet: NodeJS.Timeout | undefined;
   const read = Promise.withResolvers<void>();
   const tag = await consumeGrants(channel, (message) => {
-    const services = message ? grantsIn(message, operator) : undefined;
+    const services = message ? parseGrants(message, operator) : undefined;
     if (services) newest = services;
     clearTimeout(quiet);
-    quiet = setTimeout(read.resolve, quietAfter);
+    quiet = setTimeout(read.resolve, quietTimeoutMs);
   });
-  quiet ??= setTimeout(read.resolve, emptyAfter);
+  quiet ??= setTimeout(read.resolve, emptyTimeoutMs);
   await read.promise;
   await channel.cancel(tag);
   return newest;

@@ -1,11 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Grants, registerServices, type BusDescription } from './grants.ts';
 
-const described = (
-  service: string,
-  routes: string[],
-  more: Partial<BusDescription> = {},
-): BusDescription => ({
+const create = (service: string, routes: string[], more: Partial<BusDescription> = {}): BusDescription => ({
   ...{ service, calls: [], hears: [], tells: [], isGateway: false },
   contracts: routes.map((route, at) => ({
     ...{ name: `${service}.get-${at}`, kind: 'query' as const },
@@ -13,55 +9,55 @@ const described = (
   })),
   ...more,
 });
-const holders = (services: BusDescription[]) =>
+const getHolders = (services: BusDescription[]) =>
   Object.fromEntries([...new Grants(services).routes].map(([route, { service }]) => [route, service]));
 
-describe('whose a route is', () => {
-  const shop = described('shop', ['GET /v1/orders', 'GET /v1/orders/{id}']);
+describe('the holder of a route', () => {
+  const shop = create('shop', ['GET /v1/orders', 'GET /v1/orders/{id}']);
   const none = { services: [], refused: [] };
 
   it.each([
     ['the same one', 'GET /v1/orders'],
-    ['one with another name for the parameter', 'GET /v1/orders/{name}'],
-    ['one that takes some of its requests', 'GET /v1/orders/mine'],
+    ['one with another parameter name', 'GET /v1/orders/{name}'],
+    ['one that matches some of its requests', 'GET /v1/orders/mine'],
     ['pages above it', 'GET /v1/*'],
-  ])('is the first one’s who had it, where another claims %s', (_, claim) => {
-    // Sorted before the other by its name, and not registered before.
-    const evil = described('evil', [claim]);
+  ])('is the service that had it first, if another one claims %s', (_, claim) => {
+    // Its name sorts first, and it was not registered before.
+    const evil = create('evil', [claim]);
     const { services, refused } = registerServices([evil, shop], [shop], []);
-    expect(holders(services)).toEqual({ 'GET /v1/orders': 'shop', 'GET /v1/orders/{id}': 'shop' });
+    expect(getHolders(services)).toEqual({ 'GET /v1/orders': 'shop', 'GET /v1/orders/{id}': 'shop' });
     expect(refused).toEqual([{ route: claim, service: 'evil', holder: 'shop' }]);
-    // And stays so, for it was never registered.
-    expect(holders(registerServices([evil, shop], services, []).services)).toEqual(holders(services));
+    // The refused route was not registered, so the result is stable.
+    expect(getHolders(registerServices([evil, shop], services, []).services)).toEqual(getHolders(services));
   });
 
-  it('is another’s once its service gives it up, or is gone', () => {
-    const heir = described('heir', ['GET /v1/orders']);
-    const smaller = described('shop', ['GET /v1/orders/{id}']);
+  it('changes once the previous service removes the route, or is removed', () => {
+    const heir = create('heir', ['GET /v1/orders']);
+    const smaller = create('shop', ['GET /v1/orders/{id}']);
     const { services } = registerServices([heir, smaller], [shop], []);
-    expect(holders(services)).toEqual({ 'GET /v1/orders': 'heir', 'GET /v1/orders/{id}': 'shop' });
+    expect(getHolders(services)).toEqual({ 'GET /v1/orders': 'heir', 'GET /v1/orders/{id}': 'shop' });
     expect(registerServices([heir], [shop], ['heir']).refused).toEqual([]);
   });
 
-  it('stays with a service that still exists and whose build is missing', () => {
+  it('does not change if the service exists but its build is missing', () => {
     const { services, refused } = registerServices([], [shop], ['shop']);
-    expect(holders(services)).toEqual(holders([shop]));
+    expect(getHolders(services)).toEqual(getHolders([shop]));
     expect(refused).toEqual(none.refused);
   });
 
-  it('is not disputed by another method, another path, or the service itself', () => {
-    const other = described('other', ['POST /v1/orders', 'GET /v1/orders/{id}/lines', 'GET /v2/orders']);
-    const own = described('shop', ['GET /v1/orders/{id}', 'GET /v1/orders/mine']);
+  it('is not affected by another method, another path, or the service itself', () => {
+    const other = create('other', ['POST /v1/orders', 'GET /v1/orders/{id}/lines', 'GET /v2/orders']);
+    const own = create('shop', ['GET /v1/orders/{id}', 'GET /v1/orders/mine']);
     expect(registerServices([other, own], [], []).refused).toEqual([]);
   });
 });
 
-describe('who may do what', () => {
+describe('permissions', () => {
   const grants = new Grants([
-    described('gateway', [], { isGateway: true }),
-    described('shop', ['GET /v1/orders'], { calls: ['stock.reserve'], hears: ['stock.reserved'] }),
+    create('gateway', [], { isGateway: true }),
+    create('shop', ['GET /v1/orders'], { calls: ['stock.reserve'], hears: ['stock.reserved'] }),
     {
-      ...described('stock', []),
+      ...create('stock', []),
       contracts: [
         { name: 'stock.reserve', kind: 'command' },
         { name: 'stock.change', kind: 'command' },
@@ -69,7 +65,7 @@ describe('who may do what', () => {
     },
   ]);
 
-  it('calls what it declares, and the gateway what is offered to it', () => {
+  it('allow a service its declared calls, and the gateway the offered requests', () => {
     expect(grants.mayCall('shop', 'stock.reserve')).toBe(true);
     expect(grants.mayCall('shop', 'stock.change')).toBe(false);
     expect(grants.mayCall('gateway', 'shop.get-0')).toBe(true);
@@ -77,7 +73,7 @@ describe('who may do what', () => {
     expect(grants.mayCall('stock', 'shop.get-0')).toBe(false);
   });
 
-  it('hears what it declares, and is the gateway where it says so', () => {
+  it('allow a service its declared events, and identify the gateway', () => {
     expect([grants.mayHear('shop', 'stock.reserved'), grants.mayHear('stock', 'stock.other')]).toEqual([
       ...[true, false],
     ]);
@@ -88,20 +84,23 @@ describe('who may do what', () => {
   });
 });
 
-describe('the keys that data for a service may be encrypted with', () => {
+describe('the registered encryption keys of a service', () => {
   const key = (letter: string) => ({
     ...{ kty: 'OKP' as const, crv: 'X25519' as const, x: letter.repeat(43), kid: letter.repeat(43) },
   });
-  const keysIn = (services: BusDescription[]) => new Grants(services).getKeys('shop');
+  const getShopKeys = (services: BusDescription[]) => new Grants(services).getKeys('shop');
 
-  it('are those that the deploy step is given, else those that it registered before; never those of a build', () => {
-    const shop = described('shop', [], { encryptionKeys: [key('e')] });
-    expect(keysIn(registerServices([shop], [], []).services)).toEqual([]);
+  it('are the ones given to the deploy step, else the previous ones, never those of a build', () => {
+    const shop = create('shop', [], { encryptionKeys: [key('e')] });
+    expect(getShopKeys(registerServices([shop], [], []).services)).toEqual([]);
     const given = new Map([['shop', [key('a')]]]);
     const { services } = registerServices([shop], [], [], given);
-    expect(keysIn(services)).toEqual([key('a')]);
-    expect(keysIn(registerServices([shop], services, []).services)).toEqual([key('a')]);
+    expect(getShopKeys(services)).toEqual([key('a')]);
+    expect(getShopKeys(registerServices([shop], services, []).services)).toEqual([key('a')]);
     const rotated = new Map([['shop', [key('b'), key('a')]]]);
-    expect(keysIn(registerServices([shop], services, [], rotated).services)).toEqual([key('b'), key('a')]);
+    expect(getShopKeys(registerServices([shop], services, [], rotated).services)).toEqual([
+      key('b'),
+      key('a'),
+    ]);
   });
 });

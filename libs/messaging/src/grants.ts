@@ -1,11 +1,11 @@
 import { EncryptionKey, routesOverlap } from '@jogakbo/contract';
 import { z } from 'zod';
 
-/** Public keys of one service that data for it may be encrypted with, the newest first. */
+/** Public keys for encrypting data for one service, the newest first. */
 export const EncryptionKeys = z.array(EncryptionKey).min(1).max(10);
 export type EncryptionKeys = z.infer<typeof EncryptionKeys>;
 
-/** What a service does on the bus, as far as it can be said before it runs: the build writes it to `dist/bus.json`. */
+/** What a service uses on the bus, as known at build time: the build writes it to `dist/bus.json`. */
 export const BusDescription = z.object({
   service: z.string(),
   contracts: z.array(
@@ -14,35 +14,35 @@ export const BusDescription = z.object({
       kind: z.enum(['command', 'query', 'event']),
       /** Its input and output are encrypted on the bus. */
       sensitive: z.boolean().optional(),
-      /** Set where the gateway asks for it. */
+      /** Set if clients use the contract through the gateway. */
       offered: z
         .object({
-          /** Other requests that the gateway asks, for a client that waits for the end. */
+          /** Further requests that the gateway sends for a client that waits for the outcome. */
           asks: z.array(z.string()),
-          /** Events that the gateway listens to, likewise. */
+          /** Events that the gateway subscribes to for such a client. */
           hears: z.array(z.string()),
           /** `METHOD /path/{parameter}`, or `METHOD /path/*` for all pages below a path. */
           routes: z.array(z.string()).default([]),
-          /** Who may use these routes. */
+          /** Access policy of these routes. */
           access: z.string().optional(),
         })
         .optional(),
     }),
   ),
-  /** Requests of other services that it asks or sends. */
+  /** Requests of other services that it sends. */
   calls: z.array(z.string()),
-  /** Events of others that it takes or listens to. */
+  /** Events of other services that it subscribes to. */
   hears: z.array(z.string()),
-  /** Events of the platform that it announces beside its own. */
+  /** Platform events that it publishes in addition to its own. */
   tells: z.array(z.string()),
-  /** True for the public gateway: it may ask for all that is offered to it, and hear what clients wait for. */
+  /** True for the public gateway: it may send every offered request, and subscribe to events that clients wait for. */
   isGateway: z.boolean(),
-  /** The deploy step adds them; a build has none. */
+  /** Added by the deploy step. */
   encryptionKeys: EncryptionKeys.optional(),
 });
 export type BusDescription = z.infer<typeof BusDescription>;
 
-/** A route that two services claim: the deploy step leaves it to the one that had it first. */
+/** A route that two services claim: the deploy step assigns it to the service that had it first. */
 export interface RefusedRoute {
   route: string;
   service: string;
@@ -56,7 +56,7 @@ export interface GrantedRoute {
   access: string | undefined;
 }
 
-/** Adds what the gateway may do, which depends on what the others offer. */
+/** Adds the permissions of the gateway, which depend on the offers of the other services. */
 export function withOffers(one: BusDescription, all: readonly BusDescription[]): BusDescription {
   if (!one.isGateway) return one;
   const offers = all.flatMap(({ contracts }) => contracts.filter(({ offered }) => offered));
@@ -68,11 +68,11 @@ export function withOffers(one: BusDescription, all: readonly BusDescription[]):
 }
 
 /**
- * Decides at deploy time which services there are and which routes each of them holds.
- * @param described what the present builds declare
- * @param before what was registered the last time: a route stays with the service that had it first
- * @param known every service that still exists; one whose build is missing keeps what it had
- * @param keys the public keys of services; one whose keys are not given keeps those that it had
+ * Determines at deploy time which services exist and which routes each of them holds.
+ * @param described the descriptions of the current builds
+ * @param before the previous registration: a route stays with the service that had it first
+ * @param known every service that still exists; a service without a build keeps its previous registration
+ * @param keys public keys by service; a service that is missing here keeps its previous keys
  */
 export function registerServices(
   described: readonly BusDescription[],
@@ -84,16 +84,18 @@ export function registerServices(
   const find = (all: readonly BusDescription[], name: string) => all.find(({ service }) => service === name);
   const present = [...names].flatMap((name) => find(described, name) ?? find(before, name) ?? []);
   const claims = present.flatMap((one) => listRoutes(one).map((route) => ({ service: one.service, route })));
-  const had = (service: string, route: string): boolean => {
+  const hadRoute = (service: string, route: string): boolean => {
     const earlier = find(before, service);
     return earlier !== undefined && listRoutes(earlier).includes(route);
   };
   const held: { service: string; route: string }[] = [];
   const refused: RefusedRoute[] = [];
   for (const claim of claims.sort(
-    (a, b) => Number(had(b.service, b.route)) - Number(had(a.service, a.route)),
+    (a, b) => Number(hadRoute(b.service, b.route)) - Number(hadRoute(a.service, a.route)),
   )) {
-    const holder = held.find(({ service, route }) => service !== claim.service && isSame(route, claim.route));
+    const holder = held.find(
+      ({ service, route }) => service !== claim.service && hasOverlap(route, claim.route),
+    );
     if (holder) refused.push({ ...claim, holder: holder.service });
     else held.push(claim);
   }
@@ -115,17 +117,17 @@ export function registerServices(
 const listRoutes = ({ contracts }: BusDescription): string[] =>
   contracts.flatMap(({ offered }) => offered?.routes ?? []);
 
-/** Whether a request exists that both routes would take. */
-const isSame = (a: string, b: string): boolean => routesOverlap(a, b) || isBelow(a, b) || isBelow(b, a);
+/** Whether a request exists that matches both routes. */
+const hasOverlap = (a: string, b: string): boolean => routesOverlap(a, b) || isBelow(a, b) || isBelow(b, a);
 
-/** Pages own all below their path, for every method. */
+/** Pages own every path below theirs, for every method. */
 function isBelow(route: string, pages: string): boolean {
   if (!pages.endsWith('/*')) return false;
   const [path, head] = [route.split(' ')[1]!, pages.split(' ')[1]!.slice(0, -2)];
   return path === head || path.startsWith(`${head}/`);
 }
 
-/** Who may do what on the bus, as the deploy step registered it. */
+/** Permissions on the bus, as the deploy step registered them. */
 export class Grants {
   readonly #callers = new Map<string, Set<string>>();
   readonly #hears = new Map<string, Set<string>>();
@@ -159,17 +161,17 @@ export class Grants {
     return this.#callers.get(request)?.has(login) ?? false;
   }
 
-  /** Whether this login takes or listens to this event of another service. */
+  /** Whether this login may subscribe to this event of another service. */
   mayHear(login: string, event: string): boolean {
     return this.#hears.get(login)?.has(event) ?? false;
   }
 
-  /** Whether this login is the public gateway: it alone says on behalf of which member a request comes. */
+  /** Whether this login is the public gateway. Only the gateway may set the member of a request. */
   isGateway(login: string): boolean {
     return this.#gateways.has(login);
   }
 
-  /** The public keys that data for a service may be encrypted with, the newest first. */
+  /** Public keys for encrypting data for a service, the newest first. */
   getKeys(service: string): readonly EncryptionKey[] {
     return this.#keys.get(service) ?? [];
   }
@@ -179,7 +181,7 @@ export class Grants {
     return this.#sensitive.has(request);
   }
 
-  /** Whether a service of this name is registered, whether it runs or not. */
+  /** Whether a service of this name is registered, running or not. */
   isService(name: string): boolean {
     return this.#hears.has(name);
   }

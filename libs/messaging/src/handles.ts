@@ -5,14 +5,14 @@ type Result<C> = C extends AnyRequest ? Answer<C> | Promise<Answer<C>> : void | 
 
 const handled = new WeakMap<object, AnyContract[]>();
 
-/** The contracts that the methods of a class are marked with. */
+/** The contracts that the methods of a class handle. */
 export const handledBy = (handler: { prototype: object }): readonly AnyContract[] =>
   handled.get(handler.prototype) ?? [];
 
 /**
- * Marks the method that handles a contract. Method and contract are held together by the compiler: the first parameter
- * takes the contract's parsed input, the result is its output. The second parameter is a `UnitOfWork` for commands and
- * events and a `MessageContext` for queries.
+ * Marks the method that handles a contract. The compiler checks the method against the contract: the first parameter is
+ * the parsed input, the result is the output. The second parameter is a `UnitOfWork` for commands and events and a
+ * `MessageContext` for queries.
  */
 export function Handles<C extends AnyContract>(contract: C) {
   return <H extends (body: Body<C>, context: never) => Result<C>>(

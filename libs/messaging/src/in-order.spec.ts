@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { InOrder } from './in-order.ts';
 
 describe('InOrder', () => {
-  it('keeps the order within a key and overtakes between keys', async () => {
+  it('runs work in order within a key and concurrently between keys', async () => {
     const order = new InOrder();
     const done: string[] = [];
     const step = (name: string, ms: number) => async () => {
@@ -18,7 +18,7 @@ describe('InOrder', () => {
     expect(done).toEqual(['b1', 'a1', 'a2']);
   });
 
-  it('goes on after work that failed', async () => {
+  it('continues after failed work', async () => {
     const order = new InOrder();
     const failed = order.run('a', () => Promise.reject(new Error('no')));
     await expect(failed).rejects.toThrow('no');

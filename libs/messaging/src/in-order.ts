@@ -1,8 +1,8 @@
-/** Runs work side by side, but work with the same key one after the other, in the order it was given. */
+/** Runs work concurrently, but work with the same key sequentially in call order. */
 export class InOrder {
   readonly #tails = new Map<string, Promise<void>>();
 
-  /** @param key undefined: no order is asked for */
+  /** @param key undefined: no ordering */
   run<T>(key: string | undefined, work: () => Promise<T>): Promise<T> {
     if (key === undefined) return work();
     const result = (this.#tails.get(key) ?? Promise.resolve()).then(work);

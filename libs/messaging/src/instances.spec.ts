@@ -4,7 +4,7 @@ import type { BrokerConnection } from './connection.ts';
 import { Instances } from './instances.ts';
 import type { Publisher } from './publisher.ts';
 
-/** Three of its intervals, in milliseconds. */
+/** Three heartbeat intervals, in milliseconds. */
 const lease = 30_000;
 
 const announcement = (service: string, more: object = {}) => ({
@@ -16,14 +16,14 @@ const announcement = (service: string, more: object = {}) => ({
 
 const foreign = { instance: 'eureka:HELLO:1', upstream: 'http', spokesman: 'registry' };
 
-describe('an instance that another one speaks for', () => {
+describe('an instance with a registration proxy', () => {
   let instances: Instances;
   beforeEach(() => {
     jest.useFakeTimers();
     const publisher = { publish: async () => {} } as unknown as Publisher;
     instances = new Instances({} as BrokerConnection, publisher, 'gateway', undefined, 'routes');
-    instances.hear('instances.announced', announcement('registry'));
-    instances.hear('instances.announced', announcement('hello', foreign));
+    instances.receive('instances.announced', announcement('registry'));
+    instances.receive('instances.announced', announcement('hello', foreign));
   });
   afterEach(() => void jest.useRealTimers());
 
@@ -34,20 +34,21 @@ describe('an instance that another one speaks for', () => {
       names();
     }
   };
-  const beat = (instance: string) => instances.hear('instances.beat', { instance, interval: lease / 3_000 });
+  const beat = (instance: string) =>
+    instances.receive('instances.beat', { instance, interval: lease / 3_000 });
 
-  it('is gone with its lease while somebody is there to speak for it', () => {
+  it('expires with its lease while a proxy is present', () => {
     pass(lease / 2);
     beat('registry-1');
     pass(lease / 2 + 1_000);
     expect(names()).toEqual(['registry']);
   });
 
-  it('stays while nobody is, and has one lease to be heard of when somebody is again', () => {
-    instances.hear('instances.announced', announcement('registry', { state: 'draining' }));
+  it('stays without a proxy, and has a full lease once a proxy is present again', () => {
+    instances.receive('instances.announced', announcement('registry', { state: 'draining' }));
     pass(10 * lease);
     expect(names()).toEqual(['hello']);
-    instances.hear('instances.announced', announcement('registry'));
+    instances.receive('instances.announced', announcement('registry'));
     pass(lease / 2);
     beat('registry-1');
     expect(names()).toEqual(['hello', 'registry']);
@@ -56,35 +57,35 @@ describe('an instance that another one speaks for', () => {
   });
 });
 
-describe('what one service announces', () => {
+describe('the announcements of one service', () => {
   const refused = jest.fn();
   const publisher = { publish: async () => {} } as unknown as Publisher;
-  const connection = { refuseStranger: refused } as unknown as BrokerConnection;
+  const connection = { rejectUnauthorizedSender: refused } as unknown as BrokerConnection;
   const open = () => new Instances(connection, publisher, 'gateway');
   const announce = (instances: Instances, more: object) =>
-    instances.hear('instances.announced', announcement('shop', more));
-  const speaking = (description: string) => ({
+    instances.receive('instances.announced', announcement('shop', more));
+  const withDescription = (description: string) => ({
     contract: { service: 'shop', description, requests: [], events: [] },
   });
 
-  it('is not the newest because of a clock that is ahead', () => {
+  it('do not make an instance the newest because its clock is ahead', () => {
     const instances = open();
-    announce(instances, { instance: 'shop-thief', startedAt: '2099-01-01T00:00:00.000Z' });
-    announce(instances, { instance: 'shop-thief', startedAt: '2099-01-01T00:00:00.000Z' });
+    announce(instances, { instance: 'shop-ahead', startedAt: '2099-01-01T00:00:00.000Z' });
+    announce(instances, { instance: 'shop-ahead', startedAt: '2099-01-01T00:00:00.000Z' });
     const [{ startedAt }] = instances.present as [Announcement];
     expect(Date.parse(startedAt)).toBeLessThanOrEqual(Date.now());
     expect(Date.parse(startedAt)).toBeGreaterThan(Date.now() - 10_000);
   });
 
-  it('are so many instances, and others are refused', () => {
+  it('are limited to 100 instances, and further ones are refused', () => {
     refused.mockClear();
     const instances = open();
     for (let at = 0; at < 150; at++) announce(instances, { instance: `shop-${at}` });
     expect(instances.present).toHaveLength(100);
     expect(refused).toHaveBeenCalledTimes(50);
-    // Those that are known stay, and another service is not concerned.
+    // Known instances stay, and other services are not affected.
     announce(instances, { instance: 'shop-1', state: 'out' });
-    instances.hear('instances.announced', announcement('bank'));
+    instances.receive('instances.announced', announcement('bank'));
     expect(instances.present).toHaveLength(101);
     expect(instances.present.find(({ instance }) => instance === 'shop-1')).toMatchObject({ state: 'out' });
     announce(instances, { instance: 'shop-0', state: 'draining' });
@@ -92,20 +93,22 @@ describe('what one service announces', () => {
     expect(instances.present.map(({ instance }) => instance)).toContain('shop-new');
   });
 
-  it('are so many contracts, each kept once', () => {
+  it('are limited to 8 contracts, each stored once', () => {
     const instances = open();
-    for (let at = 0; at < 20; at++) announce(instances, { instance: `shop-${at}`, ...speaking(`v${at}`) });
+    for (let at = 0; at < 20; at++)
+      announce(instances, { instance: `shop-${at}`, ...withDescription(`v${at}`) });
     expect(instances.present).toHaveLength(8);
-    for (let at = 0; at < 20; at++) announce(instances, { instance: `shop-more${at}`, ...speaking('v1') });
+    for (let at = 0; at < 20; at++)
+      announce(instances, { instance: `shop-more${at}`, ...withDescription('v1') });
     expect(instances.present).toHaveLength(28);
     expect(new Set(instances.present.map(({ contract }) => contract)).size).toBe(8);
   });
 
-  it('is gone after three of the intervals that it announced, whatever its heartbeats say', () => {
+  it('expire after three announced intervals, regardless of the interval in heartbeats', () => {
     jest.useFakeTimers();
     const instances = open();
     announce(instances, {});
-    instances.hear('instances.beat', { instance: 'shop-1', interval: 4_000 });
+    instances.receive('instances.beat', { instance: 'shop-1', interval: 4_000 });
     jest.advanceTimersByTime(lease + 1_000);
     expect(instances.present).toEqual([]);
     jest.useRealTimers();

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Announcement, Heartbeat } from '@jogakbo/contract';
-import { hasSender, tell } from './announcer.ts';
+import { hasSender, publishSoftState } from './announcer.ts';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
@@ -9,25 +9,25 @@ import type { Incoming } from './wire.ts';
 
 const { announced, beat, rollCall } = instanceEvents;
 
-/** Who fell silent is remembered for six more intervals, in milliseconds: others may think for that long that it is there. */
-const rememberGone = 6_000;
-/** Instances of one service that are kept, and contracts that they have together: more would be made up. */
-const mostInstances = 100;
-const mostContracts = 8;
-/** A roll that one has called is answered within this many milliseconds. */
-const rollTakes = 1_000;
-/** A registration proxy answers a roll call no more often than this, in milliseconds: within the time that a roll takes. */
-const rollAnswerEvery = 500;
+/** Milliseconds per second of its interval that an expired instance is kept: peers may still consider it present. */
+const keepExpiredFactor = 6_000;
+/** Limits per service, for instances and for distinct contracts: real services stay far below. */
+const maxInstances = 100;
+const maxContracts = 8;
+/** A roll call is answered within so many milliseconds. */
+const rollCallMs = 1_000;
+/** Minimum time between two answers of a registration proxy, in milliseconds; below `rollCallMs`. */
+const rollAnswerIntervalMs = 500;
 
 /**
- * What is kept of instances that are asked over HTTP: nothing; what a gateway needs to ask them; or also how they
- * registered, which a registry needs to announce them in place of another one.
+ * Data that is kept of HTTP upstream instances: none; what a gateway needs to call them; or also their registration, which
+ * a registry needs to take over from another registry instance.
  */
 export type UpstreamsKept = 'none' | 'routes' | 'registrations';
-/** Names of instances on the bus hold no colon, those of all others do: see `Announcement`. */
+/** Only names of instances that are not on the bus contain a colon: see `Announcement`. */
 const isUpstreamName = (instance: unknown): boolean => typeof instance === 'string' && instance.includes(':');
 
-/** A login that announced what it may not: how often, and about what the last time. */
+/** A login that sent forbidden announcements: how often, and about which service or instance the last time. */
 export interface RefusedSender {
   sender: string;
   about: string;
@@ -35,11 +35,11 @@ export interface RefusedSender {
   lastAt: string;
 }
 
-interface Heard {
+interface KnownInstance {
   announcement: Announcement;
-  /** The same for the same contract. */
+  /** Hash of the contract. */
   hash: string;
-  /** By a clock that nobody sets. */
+  /** When the lease ends, on the monotonic clock. */
   until: number;
 }
 
@@ -47,19 +47,18 @@ const computeHash = ({ contract }: Announcement): string =>
   createHash('sha256').update(JSON.stringify(contract)).digest('base64url');
 
 /**
- * Who is alive, as far as one can hear. An instance that says it drains is gone at once, a silent one after three of
- * its intervals, where it speaks for itself or somebody is there who speaks for it. Nobody keeps this for anybody else:
- * whoever wants to know listens.
+ * The live instances, learned from announcements and heartbeats; each process keeps its own view. A draining instance is
+ * removed at once, a silent one after three of its intervals. Instances whose registration proxies are all gone stay.
  */
 export class Instances {
-  readonly #heard = new Map<string, Heard>();
+  readonly #instances = new Map<string, KnownInstance>();
   readonly #listener: Listener;
   #calledAt = -Infinity;
   readonly #refused = new Map<string, RefusedSender>();
 
   /**
-   * @param onAnnounced runs with every announcement that is kept
-   * @param upstreams what to keep of instances that are asked over HTTP: their number and size are not the store's to choose
+   * @param onAnnounced runs with every accepted announcement
+   * @param upstreams data to keep of HTTP upstream instances, whose number and size the store does not control
    */
   constructor(
     private readonly connection: BrokerConnection,
@@ -70,12 +69,12 @@ export class Instances {
   ) {
     this.#listener = new Listener(
       connection,
-      ({ pattern, data }) => this.hear(pattern, data),
-      () => this.#callRoll(),
+      ({ pattern, data }) => this.receive(pattern, data),
+      () => this.#sendRollCall(),
       (message) => {
-        const mayTell = this.#mayTell(message);
-        if (!mayTell) this.#noteRefused(message);
-        return mayTell;
+        const isAllowed = this.#isAllowed(message);
+        if (!isAllowed) this.#noteRefused(message);
+        return isAllowed;
       },
     );
   }
@@ -84,13 +83,13 @@ export class Instances {
     await this.#listener.open(announced, beat);
   }
 
-  /** Every service speaks for its own instances; for those that are not on the bus the registry does. */
-  #mayTell({ pattern, data, sender }: Incoming): boolean {
-    const said = data as Partial<Announcement> | null;
-    const about = pattern === announced ? said : this.#heard.get(said?.instance ?? '')?.announcement;
-    // The beat of one that is not known says nothing, but that there is somebody to ask for.
+  /** A service may announce its own instances; the registry those that are not on the bus. */
+  #isAllowed({ pattern, data, sender }: Incoming): boolean {
+    const body = data as Partial<Announcement> | null;
+    const about = pattern === announced ? body : this.#instances.get(body?.instance ?? '')?.announcement;
+    // A heartbeat of an unknown instance has no data, but triggers a roll call.
     if (!about) return sender !== undefined;
-    const known = this.#heard.get(about.instance ?? '')?.announcement;
+    const known = this.#instances.get(about.instance ?? '')?.announcement;
     if (about.upstream) return sender === registryService && (!known || known.upstream !== undefined);
     return sender === about.service && sender === (known?.service ?? sender);
   }
@@ -108,125 +107,126 @@ export class Instances {
     return [...this.#refused.values()];
   }
 
-  /** Takes in what an instance, or somebody on its behalf, says. */
-  hear(pattern: string, data: unknown): void {
+  /** Applies an announcement or heartbeat. */
+  receive(pattern: string, data: unknown): void {
     const { instance } = (data ?? {}) as Record<string, unknown>;
     if (this.upstreams === 'none' && isUpstreamName(instance)) return;
-    if (pattern === beat) this.#hearBeat(data);
-    else this.#hearAnnouncement(data);
+    if (pattern === beat) this.#receiveHeartbeat(data);
+    else this.#receiveAnnouncement(data);
   }
 
-  #hearAnnouncement(data: unknown): void {
-    const heard = Announcement.safeParse(data);
-    if (!heard.success) return;
-    const announcement = heard.data;
+  #receiveAnnouncement(data: unknown): void {
+    const parsed = Announcement.safeParse(data);
+    if (!parsed.success) return;
+    const announcement = parsed.data;
     const { instance, state, interval } = announcement;
     if (this.upstreams !== 'registrations') delete announcement.registration;
-    const known = this.#heard.get(instance);
+    const known = this.#instances.get(instance);
     announcement.load ??= known?.announcement.load;
-    // A clock that is ahead makes no instance the newest one.
+    // An instance whose clock is ahead must not count as the newest one.
     if (Date.parse(announcement.startedAt) > Date.now())
       announcement.startedAt = known?.announcement.startedAt ?? new Date().toISOString();
-    if (state === 'draining') this.#heard.delete(instance);
+    if (state === 'draining') this.#instances.delete(instance);
     else {
       const hash = computeHash(announcement);
-      if (!this.#share(announcement, hash)) return this.connection.refuseStranger('soft state');
-      const isHearsay = known && this.#isHearsay(announcement, known.announcement);
-      const until = isHearsay ? known.until : performance.now() + interval * 3_000;
-      this.#heard.set(instance, { announcement, hash, until });
+      if (!this.#shareContract(announcement, hash))
+        return this.connection.rejectUnauthorizedSender('soft state');
+      const isRepeated = known && this.#isRepeated(announcement, known.announcement);
+      const until = isRepeated ? known.until : performance.now() + interval * 3_000;
+      this.#instances.set(instance, { announcement, hash, until });
     }
     this.onAnnounced(announcement);
   }
 
   /**
-   * Makes instances with the same contract hold it once.
-   * @returns false where a service on the bus has too many instances or contracts already
+   * Makes instances with the same contract share one object.
+   * @returns false if a service on the bus already has too many instances or contracts
    */
-  #share(announcement: Announcement, hash: string): boolean {
+  #shareContract(announcement: Announcement, hash: string): boolean {
     const { service, instance, upstream } = announcement;
-    const others = [...this.#heard.values()].filter(
+    const others = [...this.#instances.values()].filter(
       (one) => one.announcement.service === service && one.announcement.instance !== instance,
     );
     const twin = others.find((one) => one.hash === hash);
     if (twin) announcement.contract = twin.announcement.contract;
-    // Those of apps come from the registry, which bounds them itself.
+    // Instances of apps come from the registry, which has its own limits.
     if (upstream) return true;
     const hashes = new Set(others.map((one) => one.hash));
-    return others.length < mostInstances && (twin !== undefined || hashes.size < mostContracts);
+    return others.length < maxInstances && (twin !== undefined || hashes.size < maxContracts);
   }
 
-  /** What others say of an instance, when somebody else calls the roll, is no sign of its life: its beats are. */
-  #isHearsay({ upstream, startedAt }: Announcement, known: Announcement): boolean {
+  /** An announcement repeated for the roll call of another process does not renew the lease: heartbeats do. */
+  #isRepeated({ upstream, startedAt }: Announcement, known: Announcement): boolean {
     return (
       upstream !== undefined &&
       startedAt === known.startedAt &&
-      performance.now() - this.#calledAt > rollTakes
+      performance.now() - this.#calledAt > rollCallMs
     );
   }
 
-  #hearBeat(data: unknown): void {
-    const heard = Heartbeat.safeParse(data);
-    if (!heard.success) return;
-    const { instance, load, leftAlone } = heard.data;
-    const known = this.#heard.get(instance);
+  #receiveHeartbeat(data: unknown): void {
+    const parsed = Heartbeat.safeParse(data);
+    if (!parsed.success) return;
+    const { instance, load, leftAlone } = parsed.data;
+    const known = this.#instances.get(instance);
     if (known) {
       known.until = performance.now() + known.announcement.interval * 3_000;
       if (load !== undefined) known.announcement.load = load;
       if (leftAlone) known.announcement.leftAlone = leftAlone;
-    } else if (performance.now() - this.#calledAt > rollTakes) this.#callRoll();
+    } else if (performance.now() - this.#calledAt > rollCallMs) this.#sendRollCall();
   }
 
-  #callRoll(): void {
+  #sendRollCall(): void {
     this.#calledAt = performance.now();
-    void tell(this.publisher, rollCall, this.source, {}).catch(() => {});
+    void publishSoftState(this.publisher, rollCall, this.source, {}).catch(() => {});
   }
 
-  /** Those that are there now, those that take no work included, newest first. */
+  /** All present instances, including those that accept no work, newest first. */
   get present(): Announcement[] {
     const now = performance.now();
-    this.#excuse(now);
-    this.#forget(now);
-    return [...this.#heard.values()]
+    this.#extendLeases(now);
+    this.#removeExpired(now);
+    return [...this.#instances.values()]
       .filter(({ until }) => until >= now)
       .map(({ announcement }) => announcement)
       .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
   }
 
-  #forget(now: number): void {
-    for (const [instance, { announcement, until }] of this.#heard) {
-      if (until + announcement.interval * rememberGone < now) this.#heard.delete(instance);
+  #removeExpired(now: number): void {
+    for (const [instance, { announcement, until }] of this.#instances) {
+      if (until + announcement.interval * keepExpiredFactor < now) this.#instances.delete(instance);
     }
   }
 
-  /** True once those that are there had the time to answer the roll. */
+  /** True once all instances had the time to answer the roll call. */
   get learned(): boolean {
-    return performance.now() - this.#calledAt > rollTakes && this.#calledAt > -Infinity;
+    return performance.now() - this.#calledAt > rollCallMs && this.#calledAt > -Infinity;
   }
 
-  /** Those on the bus that take work now, and said something after `time` (of `performance.now()`). */
+  /** Instances on the bus that accept work and sent a message after `time` (of `performance.now()`). */
   aliveSince(time: number): Announcement[] {
     const now = performance.now();
-    this.#forget(now);
-    return [...this.#heard.values()]
+    this.#removeExpired(now);
+    return [...this.#instances.values()]
       .filter(({ announcement: { state, interval, upstream }, until }) => {
-        const heard = until - interval * 3_000;
-        return state === 'up' && !upstream && until >= now && heard > time;
+        const lastSeen = until - interval * 3_000;
+        return state === 'up' && !upstream && until >= now && lastSeen > time;
       })
       .map(({ announcement }) => announcement);
   }
 
-  /** Of whom nobody can speak it is not known that they are gone: they stay, and have their time when somebody can again. */
-  #excuse(now: number): void {
-    const there = new Set<string>();
-    for (const { announcement, until } of this.#heard.values())
-      if (until >= now) there.add(announcement.service);
-    for (const held of this.#heard.values()) {
-      const { spokesman, interval } = held.announcement;
-      if (spokesman && !there.has(spokesman) && held.until >= now) held.until = now + interval * 3_000;
+  /** Without a running registration proxy nothing renews the lease of its instances: they stay, with a full lease. */
+  #extendLeases(now: number): void {
+    const services = new Set<string>();
+    for (const { announcement, until } of this.#instances.values())
+      if (until >= now) services.add(announcement.service);
+    for (const known of this.#instances.values()) {
+      const { spokesman, interval } = known.announcement;
+      if (spokesman && !services.has(spokesman) && known.until >= now) known.until = now + interval * 3_000;
     }
   }
 
-  /** Those that take work now, newest first. */
+  /** Instances that accept work, newest first. */
   get alive(): Announcement[] {
     return this.present.filter(({ state }) => state === 'up');
   }
@@ -237,51 +237,51 @@ export class Instances {
 }
 
 /**
- * Speaks on the bus for instances that are not on it: announces them, passes their signs of life on, and answers for
- * all that are present when the roll is called. Several may speak for the same instance.
+ * Represents instances that are not on the bus: announces them, forwards their heartbeats, and announces all present ones
+ * after a roll call. Several proxies may represent the same instance.
  */
 export class RegistrationProxy {
   readonly #listener: Listener;
   #answering: NodeJS.Timeout | undefined;
   #answeredAt = -Infinity;
 
-  /** @param instances hears what is said here at once, and knows who is present */
+  /** @param instances receives every message of this proxy directly, and lists the present instances */
   constructor(
     connection: BrokerConnection,
     private readonly publisher: Publisher,
     private readonly source: string,
     private readonly instances: Instances,
   ) {
-    this.#listener = new Listener(connection, () => this.#answerRoll(), undefined, hasSender);
+    this.#listener = new Listener(connection, () => this.#answerRollCall(), undefined, hasSender);
   }
 
   async open(): Promise<void> {
     await this.#listener.open(rollCall);
   }
 
-  #answerRoll(): void {
-    const wait = Math.max(20, this.#answeredAt + rollAnswerEvery - performance.now());
+  #answerRollCall(): void {
+    const wait = Math.max(20, this.#answeredAt + rollAnswerIntervalMs - performance.now());
     this.#answering ??= setTimeout(() => {
       this.#answering = undefined;
       this.#answeredAt = performance.now();
       for (const one of this.instances.present) {
-        if (one.upstream) void tell(this.publisher, announced, this.source, one).catch(() => {});
+        if (one.upstream) void publishSoftState(this.publisher, announced, this.source, one).catch(() => {});
       }
     }, wait);
   }
 
-  /** @throws BrokerUnavailable when nobody could hear it */
+  /** @throws BrokerUnavailable if it was not published */
   async announce(announcement: Announcement): Promise<void> {
-    const spoken = { ...announcement, spokesman: this.source };
-    await tell(this.publisher, announced, this.source, spoken);
-    this.instances.hear(announced, spoken);
+    const relayed = { ...announcement, spokesman: this.source };
+    await publishSoftState(this.publisher, announced, this.source, relayed);
+    this.instances.receive(announced, relayed);
   }
 
-  /** Never throws: who does not hear a beat hears the next one. */
+  /** Never throws: the next heartbeat follows. */
   async beat({ instance, interval }: Announcement): Promise<void> {
     const heartbeat: Heartbeat = { instance, interval };
-    this.instances.hear(beat, heartbeat);
-    await tell(this.publisher, beat, this.source, heartbeat).catch(() => {});
+    this.instances.receive(beat, heartbeat);
+    await publishSoftState(this.publisher, beat, this.source, heartbeat).catch(() => {});
   }
 
   async close(): Promise<void> {

@@ -4,30 +4,30 @@ import { RecoveringChannel, type BrokerConnection } from './connection.ts';
 import { assertExchange, exchanges, queues } from './topology.ts';
 import { decode, type Incoming } from './wire.ts';
 
-/** Bytes of a message that is read. What is larger is no soft state: an announcement of this store has about 25,000. */
-export const largestHeard = 256 * 1024;
+/** Larger messages are refused, in bytes. An announcement of this store has about 25,000. */
+export const maxSoftStateBytes = 256 * 1024;
 
 /**
- * Hears events as they pass, for as long as it lives: at most once, nothing is kept for it while it is away. For soft
- * state only (who is alive, what a waiting client waits for); what must not be missed is a handler's.
+ * Subscribes to events with an exclusive queue: at most once, and messages are lost while it is disconnected. For soft
+ * state only (live instances, outcomes for waiting clients); events that must not be missed need a handler.
  */
 export class Listener {
   readonly #keys = new Set<string>();
-  readonly #kept: RecoveringChannel;
+  readonly #channel: RecoveringChannel;
   #queue: { channel: Channel; name: string } | undefined;
 
   /**
-   * @param onOpen runs whenever hearing (again) begins: what was missed meanwhile must be asked for
-   * @param mayTell whether a message comes from one who may say so; by default the service that the event belongs to.
-   *   Asked only where every service has a login of its own
+   * @param onOpen runs after every (re)subscription: state that was missed meanwhile must be requested again
+   * @param isAllowed whether the sender may publish the message; by default only the service that owns the event. Called
+   *   only if every service has a login of its own
    */
   constructor(
     private readonly connection: BrokerConnection,
-    private readonly hear: (message: Incoming) => void,
+    private readonly receive: (message: Incoming) => void,
     private readonly onOpen: () => void = () => {},
-    private readonly mayTell: (message: Incoming) => boolean = isFromOwner,
+    private readonly isAllowed: (message: Incoming) => boolean = isFromOwner,
   ) {
-    this.#kept = new RecoveringChannel(
+    this.#channel = new RecoveringChannel(
       connection,
       (model) => model.createChannel(),
       async (channel) => {
@@ -37,8 +37,8 @@ export class Listener {
         for (const key of this.#keys) await this.#bind(channel, queue, key);
         await channel.consume(
           queue,
-          // The broker cancels the consumer of a queue that is deleted, and says so with null.
-          (message) => (message ? this.#receive(message) : this.#kept.replace(channel, 0)),
+          // Null: the broker cancelled the consumer because the queue was deleted.
+          (message) => (message ? this.#receive(message) : this.#channel.replace(channel, 0)),
           { noAck: true },
         );
         this.onOpen();
@@ -46,22 +46,23 @@ export class Listener {
     );
   }
 
-  /** False while what passes is missed. */
+  /** False while messages are missed. */
   get isOpen(): boolean {
-    return this.#kept.current !== undefined;
+    return this.#channel.current !== undefined;
   }
 
   #receive(message: Parameters<typeof decode>[0]): void {
-    if (message.content.length > largestHeard) return this.connection.refuseStranger('soft state');
+    if (message.content.length > maxSoftStateBytes)
+      return this.connection.rejectUnauthorizedSender('soft state');
     try {
       const incoming = decode(message, this.connection);
-      // What a queue has handed on may be old: somebody kept it.
+      // A dead-lettered message may be old.
       const isTrusted =
-        this.connection.operator === undefined || (!incoming.isHandedOn && this.mayTell(incoming));
-      if (isTrusted) this.hear(incoming);
-      else this.connection.refuseStranger('soft state');
+        this.connection.operator === undefined || (!incoming.isHandedOn && this.isAllowed(incoming));
+      if (isTrusted) this.receive(incoming);
+      else this.connection.rejectUnauthorizedSender('soft state');
     } catch {
-      // Soft state: a message that cannot be read is as good as one that was missed.
+      // Soft state: an unreadable message counts as missed.
     }
   }
 
@@ -70,13 +71,13 @@ export class Listener {
     await channel.bindQueue(queue, exchanges.events(key), key);
   }
 
-  /** @param keys event names; behind the name of their service also `*` and `#`, as in any topic exchange */
+  /** @param keys event names; after the service name also the wildcards `*` and `#` of topic exchanges */
   async open(...keys: string[]): Promise<void> {
     keys.forEach((key) => this.#keys.add(key));
-    await this.#kept.open();
+    await this.#channel.open();
   }
 
-  /** Hears some more. */
+  /** Adds event names to the subscription. */
   async alsoHear(keys: Iterable<string>): Promise<void> {
     for (const key of keys) {
       if (this.#keys.has(key)) continue;
@@ -84,13 +85,13 @@ export class Listener {
       try {
         if (this.#queue) await this.#bind(this.#queue.channel, this.#queue.name, key);
       } catch {
-        // The channel is lost: the next one binds all keys.
+        // The channel was lost: the next one binds all keys.
       }
     }
   }
 
   close(): Promise<void> {
-    return this.#kept.close();
+    return this.#channel.close();
   }
 }
 

@@ -1,19 +1,19 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { ServiceKey } from './service-key.ts';
 
-/** The header that holds the mark. */
+/** Header with the mark. */
 export const markHeader = 'mark';
-/** With what an operator edited: the digest of the body that the mark was made for. */
+/** Header of an edited message: the digest of the original body, which the mark covers. */
 export const editedFromHeader = 'edited-from';
-/** What a handler relies on beside id and body. Attempts are not covered: a replay begins anew. */
+/** Headers that the mark covers besides id and body. Not `failures`: a replay resets it. */
 const covered = ['sender', 'caller', 'address', 'idempotency-key'] as const;
 
 type Headers = Record<string, unknown>;
 
 /**
- * Marks what a service publishes to itself: a message that waits for its next attempt, lies among the dead letters, or is
- * passed on to another version. The mark is a MAC that only this service can make, over the id, the body and who sent the
- * message at first. Without it that is not believed, whichever login a message comes from.
+ * Authenticates messages that a service publishes to itself: retries, dead letters, and messages forwarded to another
+ * version. The mark is a MAC of this service over the id, the body and the original sender. Without a valid mark the
+ * original sender is not trusted, whatever login published the message.
  */
 export class Marks {
   readonly #keys: readonly Buffer[];
@@ -26,18 +26,20 @@ export class Marks {
   add(messageId: string, content: Buffer, headers: Headers): Headers {
     return {
       ...headers,
-      [markHeader]: mac(this.#keys[0]!, messageId, computeDigest(content), headers).toString('base64url'),
+      [markHeader]: computeMac(this.#keys[0]!, messageId, computeDigest(content), headers).toString(
+        'base64url',
+      ),
     };
   }
 
-  /** Whether this service marked this message, with the present key or an earlier one. */
+  /** Whether this service marked this message, with the current key or an earlier one. */
   verify(messageId: string, content: Buffer, headers: Headers): boolean {
     return this.#verify(messageId, computeDigest(content), headers);
   }
 
   /**
-   * Whether this service marked a message whose body an operator changed since. To be asked only where the broker
-   * vouches that an operator sent it: the header says which body there was.
+   * Whether this service marked a message before an operator edited its body. Call it only for messages whose `user-id` is
+   * the operator: the digest of the original body comes from a header.
    */
   verifyBeforeEdit(messageId: string, headers: Headers): boolean {
     const digest = headers[editedFromHeader];
@@ -47,20 +49,20 @@ export class Marks {
   #verify(messageId: string, digest: string, headers: Headers): boolean {
     const given = headers[markHeader];
     if (typeof given !== 'string') return false;
-    // Compared as text: other last bits of base64url are another mark (RFC 4648, section 3.5).
+    // Compared as text: base64url with other unused last bits is a different mark (RFC 4648, section 3.5).
     const bytes = Buffer.from(given);
     return this.#keys.some((key) => {
-      const made = Buffer.from(mac(key, messageId, digest, headers).toString('base64url'));
-      return bytes.length === made.length && timingSafeEqual(bytes, made);
+      const expected = Buffer.from(computeMac(key, messageId, digest, headers).toString('base64url'));
+      return bytes.length === expected.length && timingSafeEqual(bytes, expected);
     });
   }
 }
 
-/** What a mark covers of a body. */
+/** The digest of a body that a mark covers. */
 export const computeDigest = (content: Buffer): string =>
   createHash('sha256').update(content).digest('base64url');
 
-function mac(key: Buffer, messageId: string, digest: string, headers: Headers): Buffer {
+function computeMac(key: Buffer, messageId: string, digest: string, headers: Headers): Buffer {
   const fields = covered.map((name) => headers[name] ?? null);
   return createHmac('sha256', key)
     .update(JSON.stringify([messageId, digest, ...fields]))

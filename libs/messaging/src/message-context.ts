@@ -7,7 +7,7 @@ const notFound = () => platformRejection('not-found', 'there is no such thing');
 
 /** The member on whose behalf a handler works. */
 export class CallingMember {
-  /** True once the handler has looked whose the thing is. */
+  /** True once the handler has checked the owner of the resource. */
   ownershipChecked = false;
 
   constructor(private readonly caller: Caller) {}
@@ -25,7 +25,7 @@ export class CallingMember {
   }
 
   /**
-   * Refuses unless the thing is the caller's. What is somebody else's does not exist for the caller.
+   * Requires that the caller owns the resource. Resources of other members are reported as missing.
    * @throws Rejection `not-found`
    */
   mustOwn(ownerId: string | undefined): void {
@@ -34,11 +34,11 @@ export class CallingMember {
   }
 }
 
-/** What a handler is given beside the body. */
+/** The second argument of a handler. */
 export class MessageContext extends BaseRpcContext<[Incoming]> {
   readonly #caller: CallingMember | undefined;
 
-  /** @param input the message's data as the contract's schema read it: defaults added, texts normalised */
+  /** @param input the message's data after parsing with the contract's schema: defaults added, texts normalised */
   constructor(
     readonly contract: AnyContract,
     readonly incoming: Incoming,
@@ -49,25 +49,25 @@ export class MessageContext extends BaseRpcContext<[Incoming]> {
     this.#caller = caller && new CallingMember(caller);
   }
 
-  /** @throws Rejection `unauthenticated` where no member stands behind the message */
+  /** @throws Rejection `unauthenticated` if the message has no member */
   get caller(): CallingMember {
-    if (!this.#caller) throw platformRejection('unauthenticated', 'this needs a member');
+    if (!this.#caller) throw platformRejection('unauthenticated', 'this requires a signed-in member');
     return this.#caller;
   }
 
-  /** The language that the shopper asked for. */
+  /** The language that the client requested. */
   get language(): Language {
     return this.incoming.context.language;
   }
 
-  /** Where the request came from that it all began with; undefined where the house itself began it. */
+  /** The client address of the original request; undefined if no client request caused the message. */
   get address(): string | undefined {
     return this.incoming.context.address;
   }
 
   /**
-   * A contract with access `owner` promises that only the owner gets an answer, and only its handler can tell who that
-   * is. One that forgot to look is a fault, not a leak. Calls between services carry no member and are not asked.
+   * Guards contracts with access `owner`: a handler that did not check the owner causes a fault instead of a data leak.
+   * Calls between services have no member and are exempt.
    */
   mustHaveCheckedOwnership(): void {
     if (this.#isOwnersOnly && !this.#caller!.ownershipChecked)
@@ -75,12 +75,12 @@ export class MessageContext extends BaseRpcContext<[Incoming]> {
   }
 
   /**
-   * The error as the caller may see it. Behind access `owner` every `not-found` is the same, in whichever service it
-   * arose: its text must not tell a thing of another member from one that does not exist.
+   * Returns the error that the caller may see. With access `owner` every `not-found` is the same, in whichever service it
+   * was thrown: its text must not reveal that a resource of another member exists.
    */
   toCaller(error: unknown): unknown {
-    const isTelling = this.#isOwnersOnly && error instanceof Rejection && error.code === 'not-found';
-    return isTelling ? notFound() : error;
+    const isRevealing = this.#isOwnersOnly && error instanceof Rejection && error.code === 'not-found';
+    return isRevealing ? notFound() : error;
   }
 
   get #isOwnersOnly(): boolean {

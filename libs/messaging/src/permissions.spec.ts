@@ -2,13 +2,13 @@ import { describe, expect, it } from '@jest/globals';
 import type { BusDescription } from './grants.ts';
 import { computePermissions, type Permissions } from './permissions.ts';
 
-const described = (service: string, more: Partial<BusDescription> = {}): BusDescription => ({
+const create = (service: string, more: Partial<BusDescription> = {}): BusDescription => ({
   ...{ service, contracts: [], calls: [], hears: [], tells: [], isGateway: false },
   ...more,
 });
 const store = [
-  described('gateway', { isGateway: true }),
-  described('shop', {
+  create('gateway', { isGateway: true }),
+  create('shop', {
     contracts: [
       {
         name: 'shop.buy',
@@ -22,7 +22,7 @@ const store = [
     hears: ['stock.reserved'],
     tells: ['settings.told'],
   }),
-  described('stock', {
+  create('stock', {
     contracts: [
       { name: 'stock.reserve', kind: 'command' },
       { name: 'stock.count', kind: 'query', offered: { asks: [], hears: [], routes: [] } },
@@ -30,20 +30,23 @@ const store = [
     ],
   }),
 ];
-const all = computePermissions(store, 'boss');
+const all = computePermissions(store, 'operator');
 const shop = all.get('shop')!;
-const topic = (of: Permissions, exchange: string) => of.topics.find((one) => one.exchange === exchange)!;
-/** Each exchange of each receiver. */
+const getTopic = (of: Permissions, exchange: string) => of.topics.find((one) => one.exchange === exchange)!;
+/** Every exchange of every receiver. */
 const everyExchange = ['requests', 'events', 'replies', 'retry', 'dead'].flatMap((family) =>
-  ['gateway', 'shop', 'stock', 'boss', 'instances', 'settings', 'shopX'].map((name) => `${family}.${name}`),
+  ['gateway', 'shop', 'stock', 'operator', 'instances', 'settings', 'shopX'].map(
+    (name) => `${family}.${name}`,
+  ),
 );
-const fits = (pattern: string, ...names: string[]) => names.filter((name) => new RegExp(pattern).test(name));
+const filter = (pattern: string, ...names: string[]) =>
+  names.filter((name) => new RegExp(pattern).test(name));
 
-describe('what a login may do', () => {
-  it('makes its own queues, those of a version too, and nobody else’s', () => {
+describe('the permissions of a login', () => {
+  it('allow it to declare only its own queues, including those of versions', () => {
     const own = ['shop.commands', 'shop.queries', 'shop.events', 'shop.dead', 'shop.commands@1.4.0-rc.1'];
-    const fleeting = ['reply.shop.0190-a', 'hearing.shop.0190-b'];
-    expect(fits(shop.configure, ...own, ...fleeting)).toEqual([...own, ...fleeting]);
+    const transient = ['reply.shop.0190-a', 'hearing.shop.0190-b'];
+    expect(filter(shop.configure, ...own, ...transient)).toEqual([...own, ...transient]);
     const others = [
       'stock.commands',
       'workshop.commands',
@@ -52,80 +55,87 @@ describe('what a login may do', () => {
       'reply.stock.1',
     ];
     const given = [...everyExchange, 'retry.shop.500ms', 'amq.default', ''];
-    expect(fits(shop.configure, ...others, ...given)).toEqual([]);
+    expect(filter(shop.configure, ...others, ...given)).toEqual([]);
   });
 
-  it('takes messages from its own queues, and not out of its dead letters', () => {
+  it('allow it to consume its own queues, except its dead letters', () => {
     const names = ['shop.commands', 'shop.dead', 'stock.commands', 'reply.stock.1', 'grants'];
-    expect(fits(shop.read, ...names)).toEqual(['shop.commands', 'grants']);
-    expect(fits(shop.write, ...names)).not.toContain('grants');
-    expect(fits(shop.configure, ...names)).not.toContain('grants');
+    expect(filter(shop.read, ...names)).toEqual(['shop.commands', 'grants']);
+    expect(filter(shop.write, ...names)).not.toContain('grants');
+    expect(filter(shop.configure, ...names)).not.toContain('grants');
   });
 
-  it('writes to the exchanges of those that it calls and answers, and to its own', () => {
-    expect(fits(shop.write, ...everyExchange, 'amq.default', 'amq.topic', '').sort()).toEqual([
+  it('allow it to write to the exchanges of its callees and callers, and to its own', () => {
+    expect(filter(shop.write, ...everyExchange, 'amq.default', 'amq.topic', '').sort()).toEqual([
       ...['dead.shop', 'events.instances', 'events.settings', 'events.shop'],
-      ...['replies.boss', 'replies.gateway', 'replies.shop'],
+      ...['replies.gateway', 'replies.operator', 'replies.shop'],
       ...['requests.shop', 'requests.stock', 'retry.shop'],
     ]);
   });
 
-  it('binds to its own exchanges, and to those of the services that it hears', () => {
-    expect(fits(shop.read, ...everyExchange, 'amq.topic', '').sort()).toEqual([
+  it('allow it to bind to its own exchanges, and to those of the services that it subscribes to', () => {
+    expect(filter(shop.read, ...everyExchange, 'amq.topic', '').sort()).toEqual([
       ...['dead.shop', 'events.instances', 'events.shop', 'events.stock', 'replies.shop', 'requests.shop'],
     ]);
   });
 
-  it('limits the keys of every exchange that it names: without an entry the broker allows each key', () => {
+  it('limit the keys of every permitted exchange, because the broker allows all keys without an entry', () => {
     for (const one of all.values())
       for (const exchange of everyExchange) {
-        const { write, read } = topic(one, exchange) ?? { write: '^$', read: '^$' };
-        expect([exchange, write === '^$']).toEqual([exchange, fits(one.write, exchange).length === 0]);
-        expect([exchange, read === '^$']).toEqual([exchange, fits(one.read, exchange).length === 0]);
+        const { write, read } = getTopic(one, exchange) ?? { write: '^$', read: '^$' };
+        expect([exchange, write === '^$']).toEqual([exchange, filter(one.write, exchange).length === 0]);
+        expect([exchange, read === '^$']).toEqual([exchange, filter(one.read, exchange).length === 0]);
       }
   });
 
-  it('sends what it calls and what is its own, and binds only the latter', () => {
-    const { write, read } = topic(shop, 'requests.shop');
+  it('allow it to send its calls and its own requests, and to bind only the latter', () => {
+    const { write, read } = getTopic(shop, 'requests.shop');
     const own = ['shop.buy', 'shop.tidy-up', 'shop.buy@2.0.0'];
     const names = [...own, 'stock.reserve', 'stock.count', 'shop.bought', 'shopXbuy', '#', 'stock.*'];
-    expect(fits(write, ...names)).toEqual(own);
-    expect(fits(read, ...names)).toEqual(own);
-    expect(fits(topic(shop, 'requests.stock').write, ...names)).toEqual(['stock.reserve']);
-    expect(topic(shop, 'requests.stock').read).toBe('^$');
+    expect(filter(write, ...names)).toEqual(own);
+    expect(filter(read, ...names)).toEqual(own);
+    expect(filter(getTopic(shop, 'requests.stock').write, ...names)).toEqual(['stock.reserve']);
+    expect(getTopic(shop, 'requests.stock').read).toBe('^$');
   });
 
-  it('announces its own events and what the platform needs, and binds what it hears', () => {
+  it('allow it to publish its own and platform events, and to bind its subscriptions', () => {
     const names = ['shop.bought', 'settings.told', 'instances.beat', 'stock.reserved', 'shop.other', '#'];
     const keys = (of: 'write' | 'read') =>
       ['shop', 'stock', 'instances', 'settings'].map((owner) =>
-        fits(topic(shop, `events.${owner}`)[of], ...names),
+        filter(getTopic(shop, `events.${owner}`)[of], ...names),
       );
     expect(keys('write')).toEqual([['shop.bought'], [], ['instances.beat'], ['settings.told']]);
     expect(keys('read')).toEqual([['shop.bought'], ['stock.reserved'], ['instances.beat'], []]);
   });
 
-  it('answers those who call it, and takes only answers to itself', () => {
-    const names = ['reply.gateway.1', 'reply.boss.1', 'reply.shop.1', 'reply.stock.1', 'reply.shop.*', '#'];
-    for (const caller of ['gateway', 'boss', 'shop'])
-      expect(fits(topic(shop, `replies.${caller}`).write, ...names)).toEqual([`reply.${caller}.1`]);
-    expect(topic(shop, 'replies.stock')).toBeUndefined();
-    expect(fits(topic(shop, 'replies.shop').read, ...names)).toEqual(['reply.shop.1']);
+  it('allow it to answer its callers, and to receive only its own answers', () => {
+    const names = [
+      'reply.gateway.1',
+      'reply.operator.1',
+      'reply.shop.1',
+      'reply.stock.1',
+      'reply.shop.*',
+      '#',
+    ];
+    for (const caller of ['gateway', 'operator', 'shop'])
+      expect(filter(getTopic(shop, `replies.${caller}`).write, ...names)).toEqual([`reply.${caller}.1`]);
+    expect(getTopic(shop, 'replies.stock')).toBeUndefined();
+    expect(filter(getTopic(shop, 'replies.shop').read, ...names)).toEqual(['reply.shop.1']);
   });
 
-  it('puts away into its own queues alone', () => {
+  it('allow it to retry and dead-letter only to its own queues', () => {
     expect(
-      fits(topic(shop, 'retry.shop').write, '500.shop.commands', '500.stock.commands', 'shop.events'),
+      filter(getTopic(shop, 'retry.shop').write, '500.shop.commands', '500.stock.commands', 'shop.events'),
     ).toEqual(['500.shop.commands']);
-    expect(fits(topic(shop, 'retry.shop').read, '500.shop.commands', '#')).toEqual([]);
+    expect(filter(getTopic(shop, 'retry.shop').read, '500.shop.commands', '#')).toEqual([]);
     const keys = ['shop.dead', 'shop.commands', '*.shop.events', '*.stock.events', 'stock.dead', '#'];
-    expect(fits(topic(shop, 'dead.shop').write, ...keys)).toEqual(['shop.dead']);
-    expect(fits(topic(shop, 'dead.shop').read, ...keys)).toEqual([
+    expect(filter(getTopic(shop, 'dead.shop').write, ...keys)).toEqual(['shop.dead']);
+    expect(filter(getTopic(shop, 'dead.shop').read, ...keys)).toEqual([
       ...['shop.dead', 'shop.commands', '*.shop.events'],
     ]);
   });
 
-  it('lets the gateway ask for all that is offered over HTTP, and hear what clients wait for', () => {
+  it('allow the gateway all requests offered over HTTP, and the events that clients wait for', () => {
     const gateway = all.get('gateway')!;
     const names = [
       'shop.buy',
@@ -135,10 +145,10 @@ describe('what a login may do', () => {
       'shop.bought',
       'stock.reserved',
     ];
-    const keys = (owner: string) => fits(topic(gateway, `requests.${owner}`).write, ...names);
+    const keys = (owner: string) => filter(getTopic(gateway, `requests.${owner}`).write, ...names);
     expect([keys('shop'), keys('stock')]).toEqual([['shop.buy', 'shop.outcome'], ['stock.count']]);
-    expect(fits(topic(gateway, 'events.shop').read, ...names)).toEqual(['shop.bought']);
-    expect(topic(gateway, 'events.stock')).toBeUndefined();
-    expect(topic(gateway, 'requests.gateway')).toBeUndefined();
+    expect(filter(getTopic(gateway, 'events.shop').read, ...names)).toEqual(['shop.bought']);
+    expect(getTopic(gateway, 'events.stock')).toBeUndefined();
+    expect(getTopic(gateway, 'requests.gateway')).toBeUndefined();
   });
 });

@@ -1,7 +1,7 @@
 import { withOffers, type BusDescription } from './grants.ts';
 import { exchanges, grantsStream, instanceEvents, queues } from './topology.ts';
 
-/** What a login may do, as RabbitMQ takes it: regular expressions over names, and over keys of topic exchanges. */
+/** Permissions of a login in RabbitMQ format: regular expressions for names, and for keys of topic exchanges. */
 export interface Permissions {
   configure: string;
   write: string;
@@ -10,53 +10,55 @@ export interface Permissions {
 }
 
 /**
- * The least that every service needs on the bus, for a login that is called like the service.
+ * Computes the least privileges that each service needs on the bus, for a login with the name of the service.
  *
- * - Queues: its own; it consumes them, and makes them. Its dead letters it cannot take out again.
- * - Requests: it writes to the exchanges of the services that it calls, and binds its own. Events: it announces in its own
- *   exchange, and binds to those of the services that it hears.
- * - Answers: it writes to those who call it, and binds its own reply keys.
+ * - Queues: it declares and consumes its own queues, but cannot consume its dead letters.
+ * - Requests: it writes to the exchanges of the services that it calls, and binds its own. Events: it publishes to its own
+ *   exchange, and binds to the exchanges of the services whose events it subscribes to.
+ * - Answers: it writes to the reply exchanges of its callers, and binds its own reply keys.
  * - Retry and dead letters: its own. The default exchange, which reaches every queue: nothing.
- * @param all every service of the store, for who calls whom
- * @param operator the login of those who operate the broker: they may ask everybody
+ * @param all every service of the store, to find the callers of each service
+ * @param operator the login of the broker operator, which may call every service
  */
 export function computePermissions(
   all: readonly BusDescription[],
   operator: string,
 ): Map<string, Permissions> {
   const whole = all.map((one) => withOffers(one, all));
-  return new Map(whole.map((one) => [one.service, permissions(one, whole, operator)]));
+  return new Map(whole.map((one) => [one.service, toPermissions(one, whole, operator)]));
 }
 
-function permissions(one: BusDescription, all: readonly BusDescription[], operator: string): Permissions {
+function toPermissions(one: BusDescription, all: readonly BusDescription[], operator: string): Permissions {
   const { service } = one;
-  const consumed = [...workQueues(service), versioned(queues.queries(service))];
-  const fleeting = [queues.reply, queues.hearing].map((queue) => matchFleeting(queue, service));
-  const mine = [...consumed, ...fleeting, literal(queues.dead(service))];
+  const consumed = [...listWorkQueues(service), matchVersioned(queues.queries(service))];
+  const transient = [queues.reply, queues.hearing].map((queue) => matchTransient(queue, service));
+  const mine = [...consumed, ...transient, toLiteral(queues.dead(service))];
   const keys = new TopicKeys();
   addContracts(keys, one);
   addReplies(keys, one, all, operator);
-  keys.mayWrite(exchanges.retry(service), ...workQueues(service).map((queue) => `\\d+\\.${queue}`));
-  keys.mayWrite(exchanges.dead(service), literal(queues.dead(service)));
-  keys.mayRead(exchanges.dead(service), literal(queues.dead(service)));
-  keys.mayRead(exchanges.dead(service), ...workQueues(service).map((queue) => `(\\*\\.)?${queue}`));
+  keys.mayWrite(exchanges.retry(service), ...listWorkQueues(service).map((queue) => `\\d+\\.${queue}`));
+  keys.mayWrite(exchanges.dead(service), toLiteral(queues.dead(service)));
+  keys.mayRead(exchanges.dead(service), toLiteral(queues.dead(service)));
+  keys.mayRead(exchanges.dead(service), ...listWorkQueues(service).map((queue) => `(\\*\\.)?${queue}`));
   return {
     configure: matchAny(mine),
     write: matchAny([...mine, ...keys.written]),
-    read: matchAny([...consumed, ...fleeting, ...keys.read, literal(grantsStream)]),
+    read: matchAny([...consumed, ...transient, ...keys.read, toLiteral(grantsStream)]),
     topics: keys.topics,
   };
 }
 
-/** What it sends to itself goes over the bus where it is for later. */
+/** Includes its own requests and events: those for later are sent over the bus. */
 function addContracts(keys: TopicKeys, { service, contracts, calls, hears, tells }: BusDescription): void {
   const requests = contracts.filter(({ kind }) => kind !== 'event').map(({ name }) => name);
   const events = contracts.filter(({ kind }) => kind === 'event').map(({ name }) => name);
   const platform = Object.values(instanceEvents);
-  for (const name of [...calls, ...requests]) keys.mayWrite(exchanges.requests(name), versioned(name));
-  keys.mayRead(exchanges.requests(service), ...requests.map(versioned));
-  for (const name of [...events, ...tells, ...platform]) keys.mayWrite(exchanges.events(name), literal(name));
-  for (const name of [...hears, ...events, ...platform]) keys.mayRead(exchanges.events(name), literal(name));
+  for (const name of [...calls, ...requests]) keys.mayWrite(exchanges.requests(name), matchVersioned(name));
+  keys.mayRead(exchanges.requests(service), ...requests.map(matchVersioned));
+  for (const name of [...events, ...tells, ...platform])
+    keys.mayWrite(exchanges.events(name), toLiteral(name));
+  for (const name of [...hears, ...events, ...platform])
+    keys.mayRead(exchanges.events(name), toLiteral(name));
 }
 
 function addReplies(
@@ -68,11 +70,11 @@ function addReplies(
   const isCaller = ({ calls }: BusDescription) =>
     calls.some((called) => contracts.some(({ name, kind }) => name === called && kind !== 'event'));
   for (const login of [service, operator, ...all.filter(isCaller).map((caller) => caller.service)])
-    keys.mayWrite(exchanges.replies(login), matchFleeting(queues.reply, login));
-  keys.mayRead(exchanges.replies(service), matchFleeting(queues.reply, service));
+    keys.mayWrite(exchanges.replies(login), matchTransient(queues.reply, login));
+  keys.mayRead(exchanges.replies(service), matchTransient(queues.reply, service));
 }
 
-/** Which routing keys a login may use, by exchange. An exchange without any is closed to it by name. */
+/** Routing keys that a login may use, by exchange. An exchange without keys is not permitted at all. */
 class TopicKeys {
   readonly #keys = new Map<string, { write: string[]; read: string[] }>();
 
@@ -92,12 +94,12 @@ class TopicKeys {
 
   /** Names of exchanges, as patterns. */
   get written(): string[] {
-    return [...this.#keys].filter(([, { write }]) => write.length > 0).map(([name]) => literal(name));
+    return [...this.#keys].filter(([, { write }]) => write.length > 0).map(([name]) => toLiteral(name));
   }
 
   /** Names of exchanges, as patterns. */
   get read(): string[] {
-    return [...this.#keys].filter(([, { read }]) => read.length > 0).map(([name]) => literal(name));
+    return [...this.#keys].filter(([, { read }]) => read.length > 0).map(([name]) => toLiteral(name));
   }
 
   get topics(): Permissions['topics'] {
@@ -107,20 +109,20 @@ class TopicKeys {
   }
 }
 
-/** Those that hold messages for their next attempt, and those of a version. */
-const workQueues = (service: string): string[] =>
-  [queues.commands(service), queues.events(service)].map(versioned);
+/** Patterns for the queues of commands and events, including those of versions. */
+const listWorkQueues = (service: string): string[] =>
+  [queues.commands(service), queues.events(service)].map(matchVersioned);
 
-/** RabbitMQ's own word for it: it fits no name. */
+/** RabbitMQ's convention for no permission: matches no name. */
 const nothing = '^$';
 
-const literal = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+const toLiteral = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 
-/** A part of the calls may go to a version of its own: `<name>@<version>`. */
-const versioned = (name: string): string => `${literal(name)}(@[\\w.+-]+)?`;
+/** Matches a name with or without a version: `<name>@<version>`. */
+const matchVersioned = (name: string): string => `${toLiteral(name)}(@[\\w.+-]+)?`;
 
-const matchFleeting = (queue: (login: string, id: string) => string, login: string): string =>
-  `${literal(queue(login, ''))}[\\w-]+`;
+const matchTransient = (queue: (login: string, id: string) => string, login: string): string =>
+  `${toLiteral(queue(login, ''))}[\\w-]+`;
 
 const matchAny = (patterns: readonly string[]): string =>
   patterns.length > 0 ? `^(${[...new Set(patterns)].sort().join('|')})$` : nothing;

@@ -2,7 +2,7 @@ import type { ConfirmChannel, Message, Options } from 'amqplib';
 import { BrokerUnavailable, RecoveringChannel, within, type BrokerConnection } from './connection.ts';
 import { assertExchange } from './topology.ts';
 
-/** No queue is bound where the message was sent: nobody runs that would take it. */
+/** No queue is bound for the message: no instance of its receiver runs. */
 export class Unroutable extends Error {
   override readonly name = 'Unroutable';
 }
@@ -11,25 +11,25 @@ export interface Outgoing {
   exchange: string;
   routingKey: string;
   content: Buffer;
-  /** `messageId` is demanded: a returned message is recognised by it. */
+  /** `messageId` is required: it identifies a returned message. */
   options: Options.Publish & { messageId: string };
 }
 
-/** A quorum queue that has just lost its leader may forget what it was handed, and then never confirms it. */
-const confirmPatience = 5_000;
+/** Milliseconds to wait for a confirm. A quorum queue that has just lost its leader may never confirm a message. */
+const confirmTimeoutMs = 5_000;
 
-/** Publishes with confirms: a promise that is kept means that the broker has the message on its disks. */
+/** Publishes with confirms: a resolved promise means that the broker has stored the message on disk. */
 export class Publisher {
-  readonly #kept: RecoveringChannel<ConfirmChannel>;
+  readonly #channel: RecoveringChannel<ConfirmChannel>;
   readonly #returned = new Set<string>();
   #drained: Promise<unknown> | undefined;
-  /** Exchanges that are known to exist: to publish to a missing one would cost the channel. */
+  /** Exchanges that exist: publishing to a missing one would close the channel. */
   readonly #declared = new Set<string>();
   readonly #declaring = new Map<string, Promise<void>>();
 
-  /** @param connection whose login every message carries as its sender: the broker lets nobody take another's */
+  /** @param connection its login is the `user-id` of every message; the broker verifies it */
   constructor(private readonly connection: BrokerConnection) {
-    this.#kept = new RecoveringChannel<ConfirmChannel>(
+    this.#channel = new RecoveringChannel<ConfirmChannel>(
       connection,
       (model) => model.createConfirmChannel(),
       async (channel) => {
@@ -44,62 +44,63 @@ export class Publisher {
   }
 
   get ready(): boolean {
-    return this.#kept.current !== undefined;
+    return this.#channel.current !== undefined;
   }
 
   async open(): Promise<void> {
-    await this.#kept.open();
+    await this.#channel.open();
   }
 
   /**
-   * Sends one message and waits for the broker's confirm.
-   * @throws BrokerUnavailable when the broker is away, refuses, is lost before it confirms (it may have the message), or
-   *   does not confirm within five seconds
-   * @throws Unroutable when `options.mandatory` is set and no queue takes it
+   * Publishes one message and waits for the broker's confirm.
+   * @throws BrokerUnavailable if the broker is unreachable, refuses, is lost before it confirms (it may have the message),
+   *   or does not confirm within five seconds
+   * @throws Unroutable if `options.mandatory` is set and no queue is bound for it
    */
   async publish({ exchange, routingKey, content, options }: Outgoing): Promise<void> {
-    await within(confirmPatience, this.#drained);
-    const channel = this.#kept.current;
-    if (!channel) throw new BrokerUnavailable('the broker is out of reach');
-    if (this.#isToBeDeclared(exchange)) await this.#declare(channel, exchange);
+    await within(confirmTimeoutMs, this.#drained);
+    const channel = this.#channel.current;
+    if (!channel) throw new BrokerUnavailable('the connection to the broker is down');
+    if (this.#mustDeclare(exchange)) await this.#declare(channel, exchange);
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
-        // The others that are under way may still be confirmed; what is sent from now on takes a new channel.
-        this.#kept.replace(channel, confirmPatience);
-        reject(new BrokerUnavailable('not confirmed in time'));
-      }, confirmPatience);
-      const confirmed = (error: Error | null) => {
+        // Pending messages may still be confirmed on the old channel; new ones use a new channel.
+        this.#channel.replace(channel, confirmTimeoutMs);
+        reject(new BrokerUnavailable(`not confirmed within ${confirmTimeoutMs} ms`));
+      }, confirmTimeoutMs);
+      const onConfirm = (error: Error | null) => {
         clearTimeout(late);
         // The broker sends the return before the confirm.
         const returned = this.#returned.delete(options.messageId);
         if (error) reject(new BrokerUnavailable(`not confirmed: ${error.message}`));
-        else if (returned) reject(new Unroutable(`nobody takes ${routingKey}`));
+        else if (returned) reject(new Unroutable(`no queue is bound for ${routingKey}`));
         else resolve();
       };
       try {
         const headers = withoutCopies(options.headers as Record<string, unknown> | undefined);
         const signed = { ...options, headers, userId: this.connection.login };
-        const more = channel.publish(exchange, routingKey, content, signed, confirmed);
-        if (!more && !this.#drained) this.#drained = drained(channel).then(() => (this.#drained = undefined));
+        const hasRoom = channel.publish(exchange, routingKey, content, signed, onConfirm);
+        if (!hasRoom && !this.#drained)
+          this.#drained = waitForDrain(channel).then(() => (this.#drained = undefined));
       } catch (error) {
-        confirmed(error as Error); // the channel is closing
+        onConfirm(error as Error); // the channel is closing
       }
     });
   }
 
-  /** Where services have logins of their own the deploy step has declared it. The default exchange always exists. */
-  #isToBeDeclared(exchange: string): boolean {
+  /** With one login per service the deploy step has declared it. The default exchange always exists. */
+  #mustDeclare(exchange: string): boolean {
     return this.connection.operator === undefined && exchange !== '' && !this.#declared.has(exchange);
   }
 
-  /** Once for all messages that wait for it. @throws BrokerUnavailable also where that takes too long */
+  /** Declares once for all waiting messages. @throws BrokerUnavailable also on a timeout */
   #declare(channel: ConfirmChannel, exchange: string): Promise<void> {
     let declaring = this.#declaring.get(exchange);
     if (!declaring) {
-      declaring = within(confirmPatience, assertExchange(channel, exchange)).then(
+      declaring = within(confirmTimeoutMs, assertExchange(channel, exchange)).then(
         () => void this.#declared.add(exchange),
         (error: Error) => {
-          this.#kept.replace(channel, confirmPatience);
+          this.#channel.replace(channel, confirmTimeoutMs);
           throw new BrokerUnavailable(`not confirmed: ${error.message}`);
         },
       );
@@ -109,19 +110,19 @@ export class Publisher {
   }
 
   async close(): Promise<void> {
-    await this.#kept.close();
+    await this.#channel.close();
   }
 }
 
-/** Headers that send a message to others as well: who sends on what somebody else sent must not do that in his own name. */
+/** Removes CC and BCC: a message that is published again must not go to routing keys that its original sender chose. */
 function withoutCopies(headers: Record<string, unknown> = {}): Record<string, unknown> {
   if (!('CC' in headers) && !('BCC' in headers)) return headers;
   const { CC: _, BCC: __, ...rest } = headers;
   return rest;
 }
 
-/** `false` from `publish` says: taken, but buffered. The next one waits for this, so that the buffer stays bounded. */
-function drained(channel: ConfirmChannel): Promise<void> {
+/** After `publish` returned false the next message waits for this, so that the buffer stays bounded. */
+function waitForDrain(channel: ConfirmChannel): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       channel.off('drain', done).off('close', done);

@@ -1,27 +1,27 @@
 import type { Announcement, EncryptionKey } from '@jogakbo/contract';
 import type { Grants } from './grants.ts';
 
-/** What a sender must know of the services that it sends to. */
+/** Data that a sender needs about receiving services. */
 export interface Recipients {
-  /** What to encrypt data for a service with; undefined where no key of it is known. */
+  /** The key to encrypt data for a service with; undefined if none is known. */
   getKey(service: string): EncryptionKey | undefined;
   /** Whether a request must be encrypted, as far as it is known. */
   isSensitive(name: string): boolean;
 }
 
 /**
- * The keys of other services, and which requests must be encrypted. Where every service has a login of its own, both are
- * what the deploy step registered: a login alone does not make its holder the receiver. Announcements then only say which
- * of the registered keys all running instances have. With one login for all, keys are believed as announced.
+ * The keys of other services, and the requests that must be encrypted. If every service has a login of its own, both come
+ * from the deploy step, so that a stolen login does not suffice to receive data. Announcements then only select among the
+ * registered keys. With one login for all, announced keys are trusted.
  */
 export class KnownRecipients implements Recipients {
   readonly #lastKeys: Map<string, EncryptionKey>;
   readonly #sensitive = new Set<string>();
 
   /**
-   * @param present the instances that are there now, the newest one first
-   * @param registered what the deploy step registered; undefined where services have no logins of their own
-   * @param known keys that need not be announced, by service: one's own
+   * @param present the present instances, the newest one first
+   * @param registered the grants of the deploy step; undefined if all services share one login
+   * @param known keys that need no announcement, by service: the own one
    */
   constructor(
     private readonly present: () => readonly Announcement[],
@@ -31,7 +31,7 @@ export class KnownRecipients implements Recipients {
     this.#lastKeys = new Map(known);
   }
 
-  /** To be given every announcement that is heard from the service that it is about. */
+  /** Must receive every accepted announcement. */
   hear({ service, upstream, encryptionKeys, contract }: Announcement): void {
     if (upstream || this.registered()) return;
     const [key] = encryptionKeys ?? [];
@@ -40,17 +40,17 @@ export class KnownRecipients implements Recipients {
   }
 
   /**
-   * While a service rotates its key, not every instance has the new one: the newest key that all of them have. While
-   * none is there, one that all of them will have: what is sent meanwhile waits in the queue.
+   * Returns the newest key that all present instances have, because instances rotate their keys one after the other.
+   * Without present instances it returns the oldest registered key, which all instances will have.
    */
   getKey(service: string): EncryptionKey | undefined {
     const registered = this.registered();
     if (!registered) return this.#getAnnouncedKey(service);
     const keys = registered.getKeys(service);
     if (keys.length === 0) return new Map(this.known).get(service);
-    const held = this.#announcedKeys(service)
+    const held = this.#listAnnouncedKeys(service)
       .map((some) => new Set(some.map(({ kid }) => kid)))
-      // An instance without any of them cannot decrypt what it gets, whatever is used.
+      // An instance without any of them cannot decrypt data, whichever key is used.
       .filter((kids) => keys.some(({ kid }) => kids.has(kid)));
     const isHeldByAll = ({ kid }: EncryptionKey) => held.every((kids) => kids.has(kid));
     return (held.length > 0 ? keys.find(isHeldByAll) : undefined) ?? keys.at(-1);
@@ -61,7 +61,7 @@ export class KnownRecipients implements Recipients {
   }
 
   #getAnnouncedKey(service: string): EncryptionKey | undefined {
-    const [newest, ...others] = this.#announcedKeys(service);
+    const [newest, ...others] = this.#listAnnouncedKeys(service);
     if (newest) {
       const isKnownToAll = ({ kid }: EncryptionKey) =>
         others.every((keys) => keys.some((key) => key.kid === kid));
@@ -70,8 +70,8 @@ export class KnownRecipients implements Recipients {
     return this.#lastKeys.get(service);
   }
 
-  /** Of each instance that has any. */
-  #announcedKeys = (service: string): EncryptionKey[][] =>
+  /** The announced keys of each instance that has any. */
+  #listAnnouncedKeys = (service: string): EncryptionKey[][] =>
     this.present().flatMap(({ service: name, upstream, encryptionKeys = [] }) =>
       name === service && !upstream && encryptionKeys.length > 0 ? [encryptionKeys] : [],
     );

@@ -1,7 +1,7 @@
 import type { Logger } from '@nestjs/common';
 
-/** At most one line about a sender in so many milliseconds. */
-const quietTime = 1_000;
+/** Minimum time between two lines about one sender, in milliseconds. */
+const logIntervalMs = 1_000;
 
 interface Refused {
   queue: string;
@@ -9,8 +9,8 @@ interface Refused {
 }
 
 /**
- * Logs messages that were refused because of their sender: at most one line per sender and second, with how many there
- * were since the line before. A sender is a login that the broker has checked, so their number is bounded.
+ * Logs messages that were refused because of their sender: at most one line per sender and second, with the number of
+ * messages since the previous line. The broker has authenticated each sender, so their number is bounded.
  */
 export class RefusalLog {
   readonly #waiting = new Map<string, { count: number; last: Refused }>();
@@ -32,6 +32,6 @@ export class RefusalLog {
       const { count: more, last } = this.#waiting.get(key)!;
       if (more === 0) this.#waiting.delete(key);
       else this.#write(key, more, last);
-    }, quietTime).unref();
+    }, logIntervalMs).unref();
   }
 }

@@ -8,7 +8,7 @@ export const claimedRoutes = ({ http, pages }: Pick<RequestDescription, 'http' |
 ];
 
 /**
- * The routes that a request claims and that the deploy step has registered for another request, or for none.
+ * Finds the routes that a request claims but that the deploy step registered for another request, or not at all.
  * @param service the service that announces the request
  */
 export function refusedRoutes(

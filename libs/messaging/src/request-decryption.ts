@@ -2,30 +2,29 @@ import { EncryptionKey, platformRejection, type AnyContract } from '@jogakbo/con
 import { encryptFor, Jwe, type DecryptionKeys } from './encryption.ts';
 import { RemoteFault, replyKeyHeader, type Incoming } from './wire.ts';
 
-/** A sensitive request that came in clear: it is refused, so that no sender gets used to that. */
+/** A sensitive request arrived unencrypted. It is refused even though the data is readable. */
 export class NotEncrypted extends RemoteFault {
   constructor(name: string) {
     super('encryption-required', `${name} is sensitive: its data must be encrypted for its service`);
   }
 }
 
-/** The receiver's side of encrypted requests. */
+/** Decrypts requests and encrypts their answers, on the receiver's side. */
 export class RequestDecryption {
-  /** Settled when all that arrived so far is decrypted; undefined where nothing is being decrypted. */
+  /** Settles when all messages received so far are decrypted; undefined if none is being decrypted. */
   #arrived: Promise<unknown> | undefined;
 
   constructor(private readonly keys: DecryptionKeys | undefined) {}
 
   /**
-   * What arrived, with its data in clear. What arrives while something is being decrypted waits for that: no message
-   * overtakes an earlier one.
+   * Returns the message with decrypted data. To keep their order, messages wait for earlier decryptions.
    * @throws NotEncrypted @throws UnknownKey @throws DecryptionFailed
    */
   open(contract: AnyContract, incoming: Incoming): Promise<Incoming> {
     const before = this.#arrived;
     const decrypting = this.#decrypt(contract, incoming);
     if (!before && !(incoming.data instanceof Jwe)) return decrypting;
-    decrypting.catch(() => {}); // thrown below, after what came before
+    decrypting.catch(() => {}); // thrown below, after the earlier messages
     const opened = Promise.resolve(before).then(() => decrypting);
     const arrived = opened.then(
       () => {},
@@ -44,23 +43,24 @@ export class RequestDecryption {
       if (isSensitive(contract)) throw new NotEncrypted(contract.name);
       return incoming;
     }
-    if (!this.keys) throw new RemoteFault('internal', `${contract.name} cannot be decrypted here`);
+    if (!this.keys)
+      throw new RemoteFault('internal', `${contract.name}: this service has no decryption keys`);
     return { ...incoming, data: await this.keys.decrypt(data, contract.name) };
   }
 
   /**
-   * What encrypts the response to a request.
-   * @param incoming as it arrived
-   * @throws Rejection `invalid` where it must be encrypted, and the caller gave no key for that
+   * Returns a function that encrypts the response to a request, if it must be encrypted.
+   * @param incoming the message before decryption
+   * @throws Rejection `invalid` if it must be encrypted and the caller sent no key
    */
-  responder(contract: AnyContract, incoming: Incoming): (response: unknown) => unknown {
+  createResponseEncryptor(contract: AnyContract, incoming: Incoming): (response: unknown) => unknown {
     const { data, replyTo, headers } = incoming;
     if (replyTo === undefined || !(data instanceof Jwe || isSensitive(contract)))
       return (response) => response;
     const key = parseKey(headers[replyKeyHeader]);
     if (!key) {
-      const message = 'an encrypted request needs a public key that its answer is encrypted with';
-      throw platformRejection('invalid', message, [{ path: replyKeyHeader, message: 'not a JWK of X25519' }]);
+      const message = 'an encrypted request needs a public key for the encryption of its answer';
+      throw platformRejection('invalid', message, [{ path: replyKeyHeader, message: 'not an X25519 JWK' }]);
     }
     return (response) => encryptFor(key, response, contract.name);
   }

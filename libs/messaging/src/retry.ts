@@ -9,24 +9,24 @@ interface Failed {
   service: string;
   queue: string;
   message: ConsumeMessage;
-  /** Whose login sent it; from now on its own service does, and says so with its mark. */
+  /** The original sender; the service publishes the message with this sender under its mark. */
   sender: string | undefined;
   marks: Marks;
   firstFailedAt: string | undefined;
-  /** This failure included. */
+  /** Including this failure. */
   failures: number;
-  ladder: readonly number[];
+  retryDelays: readonly number[];
   error: unknown;
 }
 
 /**
- * Puts a message that failed away: on the next rung of the ladder, or, past the last, in the dead-letter queue of the
+ * Publishes a failed message to the retry queue of the next delay, or, after the last one, to the dead-letter queue of the
  * service, with cause, stack, number of attempts and first and last time. The caller acknowledges after this.
- * @throws BrokerUnavailable when the broker did not confirm it; the message is then still in its queue
+ * @throws BrokerUnavailable if the broker did not confirm it; the message is then still in its queue
  */
-export async function retryOrBury(
+export async function retryOrDeadLetter(
   publisher: Publisher,
-  { service, queue, message, sender, marks, firstFailedAt, failures, ladder, error }: Failed,
+  { service, queue, message, sender, marks, firstFailedAt, failures, retryDelays, error }: Failed,
 ): Promise<void> {
   const { headers = {}, contentType } = message.properties;
   const messageId = (message.properties.messageId as string | undefined) ?? randomUUIDv7();
@@ -39,7 +39,7 @@ export async function retryOrBury(
     'first-failed-at': firstFailedAt ?? now,
   };
   const options = { messageId, contentType, persistent: true };
-  const delay = ladder[failures - 1];
+  const delay = retryDelays[failures - 1];
   if (delay !== undefined) {
     await publisher.publish({
       exchange: exchanges.retry(service),
@@ -66,7 +66,7 @@ export async function retryOrBury(
   }
 }
 
-/** Without what the broker, or somebody in its place, wrote about an earlier way. */
+/** Removes headers about earlier deliveries, which the broker or a sender wrote. */
 export const withoutBrokers = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(headers).filter(

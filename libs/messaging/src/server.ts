@@ -16,7 +16,7 @@ import { MessageContext } from './message-context.ts';
 import { Unroutable, type Outgoing, type Publisher } from './publisher.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { isSensitive, NotEncrypted, RequestDecryption } from './request-decryption.ts';
-import { retryOrBury } from './retry.ts';
+import { retryOrDeadLetter } from './retry.ts';
 import { ServiceKey } from './service-key.ts';
 import {
   assertService,
@@ -32,7 +32,7 @@ import { getTraceId } from './trace-context.ts';
 import { RequestBatch } from './request-batch.ts';
 import { VersionQueues, type SplitAtServer } from './version-queues.ts';
 import {
-  answerTo,
+  toAnswerPacket,
   decodeAll,
   encodeAnswers,
   encodeRequest,
@@ -44,7 +44,7 @@ import {
 
 type Handler = (data: unknown, context: MessageContext) => Promise<unknown>;
 
-/** Wraps every command and event: opens a transaction, for instance. Calls `next` at most once. */
+/** Wraps every command and event, for example in a transaction. Calls `next` at most once. */
 export type Middleware = (
   context: MessageContext,
   next: (context: MessageContext) => Promise<unknown>,
@@ -54,61 +54,61 @@ export interface ServerOptions {
   service: string;
   connection: BrokerConnection;
   publisher: Publisher;
-  /** Of the service: what it publishes to itself is marked with it. Another instance with another key takes no retries. */
+  /** The service key, for marks. An instance with another key does not trust the retries of this instance. */
   key?: ServiceKey;
-  /** What services may do, as it stands now; needed where every service has a login of its own. */
+  /** The current grants; required if every service has a login of its own. */
   grants?: () => Grants;
   around?: Middleware;
-  /** Decrypts what was encrypted for the service. Required where it handles a sensitive contract. */
+  /** Decrypts data for the service. Required if it handles a sensitive contract. */
   decryption?: DecryptionKeys;
-  /** Waiting times before each further attempt, in milliseconds. Those of the deploy step, where it has run. */
+  /** Delays before each retry, in milliseconds. Must be the delays of the deploy step, if it has run. */
   ladder?: readonly number[];
-  /** How many commands, and how many events, are worked on at a time. */
+  /** Number of commands, and of events, that are handled concurrently. */
   prefetch?: number;
-  /** How many questions are, asked each time. Those beyond are refused at once: they would wait, and so would who asks. */
+  /** Number of queries that are handled concurrently, read for each query. Further queries are refused at once. */
   concurrency?: () => number;
   /**
-   * Told when a queue of commands or events was missing and was made: what had been sent to it is gone.
-   * @param takes the names of the contracts that it takes
+   * Called when a missing queue of commands or events was declared again: its messages are lost.
+   * @param takes the names of the contracts of that queue
    */
   onQueueMade?: (takes: string[]) => void;
-  /** How the calls of the service are split among its versions; without it they are not. */
+  /** The traffic split of the service; without it calls are not split. */
   split?: SplitAtServer;
-  /** Told of every message that was handled, in its context. */
+  /** Called for every handled message, in its context. */
   observe?: (handled: HandledMessage) => void;
 }
 
 type Outcome = 'ok' | 'rejection' | 'fault' | 'refused' | 'quarantined';
 
-/** What is told of a message that was handled. */
+/** Metrics of a handled message. */
 export interface HandledMessage {
   name: string;
-  /** Undefined where the service has no such contract. */
+  /** Undefined if the service has no such contract. */
   kind: 'query' | 'command' | 'event' | undefined;
   outcome: Outcome;
   seconds: number;
 }
 
-/** Too many questions are being answered already. Who asked may ask somebody else, or later. */
+/** Too many queries are being handled. The caller may try another instance, or retry later. */
 class Overloaded extends RemoteFault {
   constructor(service: string) {
-    super('overloaded', `${service} has too much to do`);
+    super('overloaded', `${service} is overloaded`);
   }
 }
 
 const defaultPrefetch = 64;
-const nothingGranted = new Grants([]);
+const noGrants = new Grants([]);
 
-/** What an answer needs to know of the request. */
+/** The fields of a request that its answer needs. */
 type Request = Pick<
   Incoming,
   'replyTo' | 'sender' | 'correlationId' | 'pattern' | 'packetId' | 'readsBatches'
 >;
 
-/** An answer about to leave, and the login that asked. */
-type PendingAnswer = Parameters<typeof encodeAnswers>[0][0] & { asker: string };
+/** An answer to be sent, and the login that sent the request. */
+type PendingAnswer = Parameters<typeof encodeAnswers>[0][0] & { requester: string };
 
-/** A queue of the service; one of a version holds only what was sent to that version. */
+/** A queue of the service, for all versions or for one. */
 interface Source {
   queue: string;
   kind: 'commands' | 'queries' | 'events';
@@ -118,36 +118,35 @@ interface Source {
 /**
  * Nest transport that consumes a service's three queues.
  *
- * - A message is acknowledged after its handler is through: after the commit, and after the answer has left.
- * - A command that nobody waits for and an event are tried again along the ladder when they fail, then they go to the
- *   service's dead-letter queue. A request that somebody waits for is answered with the fault instead.
- * - Questions beyond what can be answered at a time are refused at once, not kept waiting.
- * - Where every service has a login of its own, a message from a sender that may not send it is never handled: the broker
- *   puts it into the dead-letter queue at once (of a query nothing is kept), and no answer is sent.
- * - A request is never run after its deadline. Input is checked on arrival, output before it leaves.
- * - Messages about the same subject are handled one after the other within an instance.
- * - While its calls are split among versions, it consumes the queues that `VersionQueues` says.
- * - The data of a sensitive request is decrypted on arrival, and nowhere else: what is retried or dead-lettered stays
- *   encrypted. One that came in clear is refused.
- * - A service hears its own events, and takes its own commands, in the transaction that sends them (`dispatch`).
+ * - A message is acknowledged after its handler has completed: after the commit, and after the answer was sent.
+ * - Failed events, and commands without a waiting caller, are retried with growing delays, then dead-lettered. A waiting
+ *   caller receives the fault instead.
+ * - Queries above the concurrency limit are refused at once.
+ * - With one login per service, a message from an unauthorized sender is never handled or answered: the broker dead-letters
+ *   it at once (queries are dropped).
+ * - A request is never executed after its deadline. Input is validated before the handler runs, output before it is sent.
+ * - Messages about the same subject are handled sequentially within an instance.
+ * - During a traffic split it consumes the queues that `VersionQueues` selects.
+ * - The data of a sensitive request is decrypted only on arrival: retries and dead letters stay encrypted. Unencrypted
+ *   sensitive requests are refused.
+ * - A service handles its own events and commands in the transaction that sends them (`dispatch`).
  */
 export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #handlers = new Map<string, { contract: AnyContract; run: Handler[] }>();
   readonly #order = new InOrder();
   readonly #decryption: RequestDecryption;
-  readonly #turn = new RequestBatch<PendingAnswer>((to, all) => void this.#sendAnswers(to, all));
-  /** Questions being answered. */
-  #questions = 0;
+  readonly #answerBatch = new RequestBatch<PendingAnswer>((to, all) => void this.#sendAnswers(to, all));
+  #activeQueries = 0;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #consumers = new Map<string, RecoveringChannel>();
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   readonly #answers: AnswerChannels;
   readonly #marks: Marks;
   readonly #refusals = new RefusalLog(this.logger);
-  #wanted: Subscriptions = { commands: [], queries: [], events: [] };
+  #subscriptions: Subscriptions = { commands: [], queries: [], events: [] };
   #versions: VersionQueues | undefined;
   #draining = false;
-  #saidMute = false;
+  #hasWarnedNoAnswer = false;
 
   constructor(private readonly options: ServerOptions) {
     super();
@@ -156,14 +155,14 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     this.#marks = new Marks(options.key ?? ServiceKey.random());
   }
 
-  /** Adds a listener that is no Nest handler, such as a saga. Before `listen`. */
+  /** Adds a handler that is not a Nest handler, such as a saga. Must be called before `listen`. */
   listenTo(contract: AnyContract, handler: Handler): void {
     const known = this.#handlers.get(contract.name);
     if (known) known.run.push(handler);
     else this.#handlers.set(contract.name, { contract, run: [handler] });
   }
 
-  /** The contracts that are handled here. Complete after `listen`. */
+  /** The handled contracts. Complete after `listen`. */
   get handled(): AnyContract[] {
     return [...this.#handlers.values()].map(({ contract }) => contract);
   }
@@ -174,13 +173,13 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   /**
-   * Runs the handlers of a contract here and now, within `context`.
-   * @throws Rejection `invalid` where the data does not fit the contract
+   * Runs the handlers of a contract immediately, within `context`.
+   * @throws Rejection `invalid` if the data does not fit the contract
    */
   async dispatch(contract: AnyContract, data: unknown, context: MessageContext): Promise<unknown> {
     const handlers = this.#handlers.get(contract.name)?.run ?? [];
     if (contract.kind !== 'event' && handlers.length === 0)
-      throw new Error(`nobody here handles ${contract.name}`);
+      throw new Error(`${this.options.service} has no handler for ${contract.name}`);
     const input = parse(contract.input, data);
     let answer: unknown;
     for (const handle of handlers) answer = await handle(input, context);
@@ -189,23 +188,24 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
 
   async listen(callback: (error?: unknown) => void): Promise<void> {
     try {
-      this.#adoptNestHandlers();
+      this.#addNestHandlers();
       this.#mustDecrypt();
-      this.#wanted = this.#subscriptions();
+      this.#subscriptions = this.#listSubscriptions();
       const { connection, service, split } = this.options;
       if (split) {
         this.#versions = new VersionQueues(split, {
-          ...{ service, connection, names: this.#wanted },
-          takes: (queue) => this.#consumers.has(queue),
-          take: (kind, version) => this.#take({ queue: queues[kind](service, version), kind, version }),
-          leave: (queue) => this.#leave(queue),
+          ...{ service, connection, names: this.#subscriptions },
+          isConsuming: (queue) => this.#consumers.has(queue),
+          consume: (kind, version) =>
+            this.#addConsumer({ queue: queues[kind](service, version), kind, version }),
+          stopConsuming: (queue) => this.#removeConsumer(queue),
         });
       }
-      const take = (kind: Source['kind']) =>
-        this.#wanted[kind].length > 0 && this.#take({ queue: queues[kind](service), kind });
+      const addConsumer = (kind: Source['kind']) =>
+        this.#subscriptions[kind].length > 0 && this.#addConsumer({ queue: queues[kind](service), kind });
       await Promise.all([
-        take('events'),
-        ...(this.#versions ? [this.#versions.open()] : [take('commands'), take('queries')]),
+        addConsumer('events'),
+        ...(this.#versions ? [this.#versions.open()] : [addConsumer('commands'), addConsumer('queries')]),
       ]);
       callback();
     } catch (error) {
@@ -213,7 +213,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     }
   }
 
-  #adoptNestHandlers(): void {
+  #addNestHandlers(): void {
     for (const [name, handler] of this.messageHandlers as Map<string, MessageHandler>) {
       const contract = handler.extras?.['contract'] as AnyContract | undefined;
       if (!contract) throw new Error(`the handler of ${name} is not marked with @Handles(Contract)`);
@@ -238,47 +238,47 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       throw new Error(`${sensitive.join(', ')}: a sensitive contract needs the option "decryption"`);
   }
 
-  #subscriptions(): Subscriptions {
-    const names = (kind: AnyContract['kind']) =>
+  #listSubscriptions(): Subscriptions {
+    const listNames = (kind: AnyContract['kind']) =>
       this.handled
         .filter((contract) => contract.kind === kind)
         .filter(({ kind, service }) => kind !== 'event' || service !== this.options.service)
         .map(({ name }) => name);
-    return { commands: names('command'), queries: names('query'), events: names('event') };
+    return { commands: listNames('command'), queries: listNames('query'), events: listNames('event') };
   }
 
-  /** To be called when the split has changed. */
+  /** Must be called after each change of the split. */
   splitChanged(): void {
-    this.#versions?.changed();
+    this.#versions?.update();
   }
 
-  async #take(source: Source): Promise<void> {
+  async #addConsumer(source: Source): Promise<void> {
     const { queue } = source;
     if (this.#consumers.has(queue) || this.#draining) return;
-    const kept: RecoveringChannel = new RecoveringChannel(
+    const recovering: RecoveringChannel = new RecoveringChannel(
       this.options.connection,
       (model) => model.createChannel(),
       (channel) => this.#consume(channel, source),
     );
-    this.#consumers.set(queue, kept);
+    this.#consumers.set(queue, recovering);
     try {
-      await kept.open();
+      await recovering.open();
     } catch (error) {
       this.#consumers.delete(queue);
       throw error;
     }
   }
 
-  #leave(queue: string): void {
-    const kept = this.#consumers.get(queue);
+  #removeConsumer(queue: string): void {
+    const recovering = this.#consumers.get(queue);
     const consuming = this.#consuming.get(queue);
     this.#consumers.delete(queue);
     this.#consuming.delete(queue);
     if (consuming)
       void this.#cancel(consuming)
         .then(() => Promise.all(this.#inFlight))
-        .then(() => kept?.close());
-    else void kept?.close();
+        .then(() => recovering?.close());
+    else void recovering?.close();
   }
 
   #cancel({ channel, tag }: { channel: Channel; tag: string }): Promise<unknown> {
@@ -289,12 +289,12 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     if (this.#draining) return;
     const { queue, kind, version } = source;
     const { connection, service, ladder = defaultLadder, onQueueMade } = this.options;
-    const lost = kind !== 'queries' && !version && !(await exists(connection, queue));
+    const isMissing = kind !== 'queries' && !version && !(await hasQueue(connection, queue));
     const isGiven = connection.operator !== undefined;
-    await assertService(channel, service, this.#wanted, { ladder, isGiven });
+    await assertService(channel, service, this.#subscriptions, { ladder, isGiven });
     if (version && kind !== 'events') await assertVersion(channel, service, kind, version);
     const { prefetch = defaultPrefetch, concurrency } = this.options;
-    // What is to be refused must have been taken.
+    // Above the limit, because queries must be consumed to be refused.
     await channel.prefetch(kind === 'queries' && concurrency ? 2 * concurrency() : prefetch);
     channel.on('close', () => {
       if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
@@ -307,19 +307,19 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       void work.finally(() => this.#inFlight.delete(work));
     });
     this.#consuming.set(queue, { channel, tag: consumerTag });
-    if (lost) onQueueMade?.(this.#wanted[kind]);
+    if (isMissing) onQueueMade?.(this.#subscriptions[kind]);
   }
 
-  /** Never throws: whatever happens ends in exactly one of ack and nack, or in a lost channel. */
+  /** Never throws: each message is acknowledged or rejected exactly once, unless the channel is lost. */
   async #receive(channel: Channel, source: Source, message: ConsumeMessage): Promise<void> {
     try {
       let all: Incoming[] = [];
       try {
         all = decodeAll(message, this.options.connection, this.#marks);
-        // An event is never answered, whatever its sender asks for: the broker may refuse the answer.
+        // Events are never answered, even with a reply queue: the broker may refuse the answer.
         if (source.kind === 'events') for (const incoming of all) incoming.replyTo = undefined;
         if (all.length > 1 && source.kind !== 'queries')
-          throw new SyntaxError('only questions travel together');
+          throw new SyntaxError('only queries may be sent in a batch');
       } catch (error) {
         all = [];
         if (source.kind !== 'events') await this.#answerUnreadable(message, error as Error);
@@ -327,22 +327,22 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
         this.#observe('unknown', 'fault', performance.now());
       }
       const trusted = all.filter((incoming) => this.#isTrusted(source, incoming));
-      // The broker puts it among the dead letters. Of the queries it keeps none.
+      // The broker dead-letters it; the queue of queries drops it.
       if (all.length > 0 && trusted.length === 0) return channel.nack(message, false, false);
-      // In the context of each: every line about it carries its trace.
+      // In the context of each message: every log line about it has its trace id.
       const work = (incoming: Incoming) =>
         withCall(incoming.context, () => this.#work(source, message, incoming));
       if (trusted.length === 1) await work(trusted[0]!);
       else await Promise.all(trusted.map(work));
       channel.ack(message);
     } catch (error) {
-      // The message could not be put away safely (the broker is leaving?): it stays where it is.
-      this.logger.warn(`${source.queue}: a message goes back: ${(error as Error).message}`);
+      // The message could not be published for a retry, for example without the broker: it is requeued.
+      this.logger.warn(`${source.queue}: requeueing a message: ${(error as Error).message}`);
       setTimeout(() => {
         try {
           channel.nack(message, false, true);
         } catch {
-          // The channel is gone, and with it the delivery: the broker gives it out again.
+          // The channel is closed: the broker redelivers the message.
         }
       }, 1_000).unref();
     }
@@ -360,7 +360,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     this.#observe(this.#handlers.has(incoming.pattern) ? incoming.pattern : 'unknown', outcome, startedAt);
   }
 
-  #isQuestion(pattern: string): boolean {
+  #isQuery(pattern: string): boolean {
     return this.#handlers.get(pattern)?.contract.kind === 'query';
   }
 
@@ -369,13 +369,13 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     this.options.observe?.({ name, kind, outcome, seconds: (performance.now() - startedAt) / 1_000 });
   }
 
-  /** Whether its sender may send it. Forgets on whose behalf it comes unless the gateway says it. */
+  /** Whether the sender may send the message. Removes the member unless the gateway sent it. */
   #isTrusted({ kind, queue }: Source, incoming: Incoming): boolean {
     const { pattern, sender } = incoming;
     const { connection } = this.options;
     if (connection.operator === undefined) return true;
-    const grants = this.options.grants?.() ?? nothingGranted;
-    // Of what only another version knows, the name says whose it is.
+    const grants = this.options.grants?.() ?? noGrants;
+    // A contract that only another version knows belongs to the service in its name.
     const unknown = { kind: kind === 'events' ? 'event' : 'unknown', name: pattern };
     const contract = this.#handlers.get(pattern)?.contract ?? {
       ...unknown,
@@ -385,7 +385,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       mustBeAllowed(contract, incoming, connection, grants);
     } catch (error) {
       if (!(error instanceof UnauthorizedSender)) throw error;
-      connection.refuseStranger(contract.kind);
+      connection.rejectUnauthorizedSender(contract.kind);
       this.#refusals.add(sender, { queue, reason: error.message });
       this.#observe(this.#handlers.has(pattern) ? pattern : 'unknown', 'quarantined', performance.now());
       return false;
@@ -398,40 +398,41 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
 
   async #handleOrRefuse(incoming: Incoming): Promise<void> {
     const { service, concurrency } = this.options;
-    if (!this.#isQuestion(incoming.pattern)) return this.#handle(incoming);
-    if (concurrency && this.#questions >= concurrency()) throw new Overloaded(service);
-    this.#questions++;
+    if (!this.#isQuery(incoming.pattern)) return this.#handle(incoming);
+    if (concurrency && this.#activeQueries >= concurrency()) throw new Overloaded(service);
+    this.#activeQueries++;
     try {
       await this.#handle(incoming);
     } finally {
-      this.#questions--;
+      this.#activeQueries--;
     }
   }
 
   async #handle(incoming: Incoming): Promise<void> {
     const found = this.#handlers.get(incoming.pattern);
-    if (!found) throw unknownPattern(this.options.service, incoming);
+    if (!found) throw createUnknownPatternError(this.options.service, incoming);
     const { contract, run } = found;
     const opened = await this.#decryption.open(contract, incoming);
-    const encryptAnswer = this.#decryption.responder(contract, incoming);
+    const encryptAnswer = this.#decryption.createResponseEncryptor(contract, incoming);
     const input = parse(contract.input, opened.data);
     const context = new MessageContext(contract, opened, input);
-    const expired = () =>
+    const isExpired = () =>
       incoming.replyTo !== undefined && (incoming.context.deadline ?? Infinity) <= Date.now();
     const key = contract.kind === 'query' ? undefined : getSubject(contract, input);
 
     await this.#order.run(key, async () => {
-      if (expired()) return;
+      if (isExpired()) return;
       const response = await withCall(incoming.context, () => {
-        const through = async (inner: MessageContext) => {
+        const runHandlers = async (inner: MessageContext) => {
           let answer: unknown;
           for (const handle of run) answer = await handle(input, inner);
           inner.mustHaveCheckedOwnership();
-          // Inside the transaction: what cannot be answered is not committed either.
+          // Inside the transaction: invalid output rolls it back.
           return contract.kind === 'event' ? undefined : contract.output.parse(answer);
         };
         const { around } = this.options;
-        const result = contract.kind === 'query' || !around ? through(context) : around(context, through);
+        const result =
+          contract.kind === 'query' || !around ? runHandlers(context) : around(context, runHandlers);
         return result.catch((error: unknown) => {
           throw context.toCaller(error);
         });
@@ -448,44 +449,44 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   ): Promise<void> {
     const { queue, kind } = source;
     const isUnknown = incoming && !this.#handlers.has(incoming.pattern);
-    if (isUnknown && (await this.#passOn(source, message, incoming))) return;
-    const isNo = error instanceof Rejection;
+    if (isUnknown && (await this.#forwardToVersion(source, message, incoming))) return;
+    const isRejection = error instanceof Rejection;
     const contract = this.#handlers.get(incoming?.pattern ?? '')?.contract;
-    const told = contract && isSensitive(contract) ? withoutText(error) : error;
-    if (!isNo && !(error instanceof Overloaded)) {
+    const safeError = contract && isSensitive(contract) ? withoutText(error) : error;
+    if (!isRejection && !(error instanceof Overloaded)) {
       const traceId = getTraceId(incoming?.context.traceparent);
       const { pattern, messageId } = incoming ?? {};
       this.logger.error(
-        { err: told, queue, pattern, messageId, traceId },
+        { err: safeError, queue, pattern, messageId, traceId },
         `${pattern ?? 'a message'} failed`,
       );
     }
-    if (error instanceof NotYetKnown) throw error;
-    // Another instance may have the key: while somebody waits there is time to ask it.
+    if (error instanceof UnhandledPattern) throw error;
+    // Another instance may have the key: requeues while a caller waits.
     if (error instanceof UnknownKey && incoming && isAwaited(incoming)) throw error;
     if (incoming?.replyTo) return this.#answer(incoming, { error });
-    // Nobody waits for what it would have said.
+    // A query without a waiting caller needs no retry.
     if (kind === 'queries') return;
-    const isForNoOne = error instanceof NotEncrypted || error instanceof DecryptionFailed;
-    const hopeless = isNo || isForNoOne || !incoming;
-    const kept = error instanceof NotEncrypted ? await this.#encryptedCopy(message, incoming!) : message;
+    const isPermanent =
+      isRejection || !incoming || error instanceof NotEncrypted || error instanceof DecryptionFailed;
+    const safeMessage = error instanceof NotEncrypted ? await this.#encryptCopy(message, incoming!) : message;
     const origin = incoming ?? determineOrigin(message, this.options.connection, this.#marks);
-    await retryOrBury(this.options.publisher, {
+    await retryOrDeadLetter(this.options.publisher, {
       service: this.options.service,
-      // The queue of a version may be gone by then.
+      // The queue of a version may have expired by then.
       queue: queues[kind](this.options.service),
-      message: kept,
+      message: safeMessage,
       sender: origin.sender,
       marks: this.#marks,
       firstFailedAt: origin.firstFailedAt,
       failures: origin.failures + 1,
-      ladder: hopeless ? [] : (this.options.ladder ?? defaultLadder),
-      error: told,
+      retryDelays: isPermanent ? [] : (this.options.ladder ?? defaultLadder),
+      error: safeError,
     });
   }
 
-  /** What came in clear and should not have is at least not kept in clear. */
-  async #encryptedCopy(
+  /** Encrypts a message that arrived unencrypted, so that it is not stored in plain text. */
+  async #encryptCopy(
     message: ConsumeMessage,
     { pattern, data, packetId }: Incoming,
   ): Promise<ConsumeMessage> {
@@ -495,8 +496,8 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     return { ...message, content };
   }
 
-  /** A version that a split names does not look into the queue of all: what only it knows is handed to it. */
-  async #passOn(
+  /** Forwards a request that only another version handles: a version with a share does not consume the common queue. */
+  async #forwardToVersion(
     { kind, version }: Source,
     { properties }: ConsumeMessage,
     { pattern, data, packetId, messageId, correlationId, headers, sender }: Incoming,
@@ -523,20 +524,22 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     return false;
   }
 
-  /** What a question gave waits for what others give in the same turn; what a command gave leaves before its acknowledgement. */
+  /** Answers of queries are batched; the answer of a command is sent before its acknowledgement. */
   #answer(incoming: Request, outcome: HandlerOutcome): void | Promise<void> {
     const { replyTo, sender, correlationId, pattern, readsBatches } = incoming;
     if (!replyTo) return;
-    // A login of one service may write to nobody's queue directly, and trying would cost the channel.
+    // The broker refuses other queues and would close the channel.
     if (this.options.connection.operator !== undefined && !isReplyQueueOf(sender ?? '', replyTo)) {
-      if (!this.#saidMute) this.logger.warn(`no answer leaves for ${sender}, which waits at ${replyTo}`);
-      this.#saidMute = true;
+      if (!this.#hasWarnedNoAnswer)
+        this.logger.warn(`cannot answer ${sender}: ${replyTo} is not its reply queue`);
+      this.#hasWarnedNoAnswer = true;
       return;
     }
-    const answer = { correlationId, packet: answerTo(incoming, outcome) };
-    const asker = sender ?? '';
-    if (this.#isQuestion(pattern) && readsBatches) return this.#turn.add(replyTo, { ...answer, asker });
-    return this.#sendAnswers(replyTo, [{ ...answer, asker }]);
+    const answer = { correlationId, packet: toAnswerPacket(incoming, outcome) };
+    const requester = sender ?? '';
+    if (this.#isQuery(pattern) && readsBatches)
+      return this.#answerBatch.add(replyTo, { ...answer, requester });
+    return this.#sendAnswers(replyTo, [{ ...answer, requester }]);
   }
 
   /** Answers a request that cannot be read with an error, so that its caller does not wait for the timeout. */
@@ -554,25 +557,25 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   async #sendAnswers(replyTo: string, answers: PendingAnswer[]): Promise<void> {
     const { content, options } = encodeAnswers(answers);
     const { login } = this.options.connection;
-    // A stock Nest client waits on a queue that only the default exchange reaches.
-    const waiting = loginOfReplyQueue(replyTo);
-    const exchange = waiting === undefined ? '' : exchanges.replies(waiting);
-    const channel = await this.#answers.open(answers[0]!.asker);
+    // The reply queue of a stock Nest client is bound to the default exchange only.
+    const requester = parseReplyQueueLogin(replyTo);
+    const exchange = requester === undefined ? '' : exchanges.replies(requester);
+    const channel = await this.#answers.open(answers[0]!.requester);
     channel?.publish(exchange, replyTo, content, { ...options, userId: login });
   }
 
-  /** Takes no new messages, ends those at hand (at most `patience` ms), and leaves. Nothing is redelivered. */
-  async close(patience = 6_000): Promise<void> {
+  /** Stops consuming, completes the messages in progress (at most `timeoutMs`), and closes. None is redelivered. */
+  async close(timeoutMs = 6_000): Promise<void> {
     this.#draining = true;
     await this.#versions?.close();
     await Promise.all([...this.#consuming.values()].map((consuming) => this.#cancel(consuming)));
-    await within(patience, Promise.all(this.#inFlight)).catch(() => {});
-    await Promise.all([...this.#consumers.values()].map((kept) => kept.close()));
+    await within(timeoutMs, Promise.all(this.#inFlight)).catch(() => {});
+    await Promise.all([...this.#consumers.values()].map((channel) => channel.close()));
     await this.#answers.close();
   }
 
   on(): never {
-    throw new Error('RabbitServer has no events of its own; see ready');
+    throw new Error('RabbitServer emits no events; use ready');
   }
 
   unwrap<T>(): T {
@@ -580,8 +583,8 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 }
 
-/** Asked on a channel of its own: "no" closes it. */
-async function exists({ model }: BrokerConnection, queue: string): Promise<boolean> {
+/** Uses a channel of its own, because the broker closes it if the queue is missing. */
+async function hasQueue({ model }: BrokerConnection, queue: string): Promise<boolean> {
   const channel = await model!.createChannel();
   channel.on('error', () => {});
   const found = await channel.checkQueue(queue).then(
@@ -600,18 +603,18 @@ function toOutcome(error: unknown): Outcome {
   return error instanceof Rejection ? 'rejection' : 'fault';
 }
 
-/** While a service is rolled out, the queue may hold what only its new version knows: that one gets another chance. */
-class NotYetKnown extends Error {
-  override readonly name = 'NotYetKnown';
+/** Requeues a request without a handler here: during a rolling update a newer version may handle it. */
+class UnhandledPattern extends Error {
+  override readonly name = 'UnhandledPattern';
 }
 
-/** Whether somebody still waits for the answer, with a deadline. */
+/** Whether a caller still waits for the answer, with a deadline. */
 const isAwaited = ({ replyTo, context: { deadline } }: Incoming): boolean =>
   replyTo !== undefined && deadline !== undefined && deadline > Date.now();
 
-function unknownPattern(service: string, incoming: Incoming): Error {
-  const message = `${service} does not know ${incoming.pattern}`;
-  if (isAwaited(incoming)) return new NotYetKnown(message);
+function createUnknownPatternError(service: string, incoming: Incoming): Error {
+  const message = `${service} has no handler for ${incoming.pattern}`;
+  if (isAwaited(incoming)) return new UnhandledPattern(message);
   return new RemoteFault('unknown-pattern', message);
 }
 
@@ -629,10 +632,11 @@ function parse(schema: z.ZodType, data: unknown): unknown {
   );
 }
 
-/** Whose queue an answer goes to; undefined where that is no client of ours. */
-const loginOfReplyQueue = (replyTo: string): string | undefined => /^reply\.(.+)\.[\w-]+$/.exec(replyTo)?.[1];
+/** The login in the name of a reply queue; undefined if it is not a `RabbitClient` queue. */
+const parseReplyQueueLogin = (replyTo: string): string | undefined =>
+  /^reply\.(.+)\.[\w-]+$/.exec(replyTo)?.[1];
 
-/** Exactly what the broker would let pass: a refusal costs the channel, and with it the answers of others. */
+/** Matches the broker permissions exactly: a refused answer would close the channel and lose other answers. */
 function isReplyQueueOf(sender: string, replyTo: string): boolean {
   const prefix = queues.reply(sender, '');
   return replyTo.startsWith(prefix) && /^[\w-]+$/.test(replyTo.slice(prefix.length));

@@ -22,18 +22,18 @@ describe('the key of a service', () => {
   });
 
   it.each([
-    ['nothing', ''],
-    ['too short', first.slice(0, 42)],
-    ['too long', `${first}A`],
+    ['an empty text', ''],
+    ['a short one', first.slice(0, 42)],
+    ['a long one', `${first}A`],
     ['a padded one', `${first}=`],
-    ['another spelling of the last bits', `${'A'.repeat(42)}B`],
+    ['one with non-canonical last bits', `${'A'.repeat(42)}B`],
     ['an empty part', `${first},`],
-  ])('is not %s', (_, text) => {
+  ])('rejects %s', (_, text) => {
     expect(() => ServiceKey.parse(text)).toThrow(SyntaxError);
     if (text) expect(() => ServiceKey.parse(text)).not.toThrow(text);
   });
 
-  it('is in no log', () => {
+  it('never appears in logs', () => {
     const key = ServiceKey.parse(first);
     const hex = Buffer.from(first, 'base64url').toString('hex');
     for (const shown of [JSON.stringify({ key }), inspect(key, { depth: 9, showHidden: true }), `${key}`]) {

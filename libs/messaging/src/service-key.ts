@@ -3,10 +3,10 @@ import { hkdfSync, randomBytes } from 'node:crypto';
 const keyLength = 32;
 
 /**
- * The secret key of one service, shared by all its instances and known to no other service. Keys for single purposes are
- * derived from it, so that a use of one key tells nothing about the others.
+ * The secret key of one service, shared by all its instances and unknown to other services. A separate key is derived for
+ * each purpose, so that one derived key reveals nothing about the others.
  *
- * Several keys are a rotation in progress: the first one is current, the others only open what was made with them.
+ * Several keys are a rotation in progress: the first one is current, the others only decrypt and verify older data.
  */
 export class ServiceKey {
   /** Private, so that neither a log nor JSON can contain it. */
@@ -18,7 +18,7 @@ export class ServiceKey {
 
   /**
    * Reads 32 bytes in base64url, or several such keys separated by commas.
-   * @throws SyntaxError where a key has another length or another spelling; the text is not part of the message
+   * @throws SyntaxError if a key has another length or is not canonical base64url; the message does not contain the text
    */
   static parse(text: string): ServiceKey {
     const keys = text.split(',').map((part) => {
@@ -37,7 +37,7 @@ export class ServiceKey {
 
   /**
    * Derives 32-byte keys with HKDF (RFC 5869) and SHA-256.
-   * @param purpose what the keys are for; another purpose gives unrelated keys
+   * @param purpose another purpose gives unrelated keys
    * @returns the current key first, then those of earlier rotations
    */
   derive(purpose: string): [current: Buffer, ...earlier: Buffer[]] {

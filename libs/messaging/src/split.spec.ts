@@ -5,33 +5,33 @@ const members = Array.from(
   { length: 20_000 },
   (_, nth) => `0198c9a1-0000-7000-8000-${String(nth).padStart(12, '0')}`,
 );
-const takenBy = (shares: Record<string, number>, version: string | undefined) =>
+const selectMembers = (shares: Record<string, number>, version: string | undefined) =>
   members.filter((member) => versionFor(shares, toSplitKey(member)) === version);
 
 describe('a traffic split', () => {
-  it('gives each version its share of members that are nearly alike', () => {
+  it('gives each version its share, even of members with similar ids', () => {
     const shares = { '1.4.0': 10, '1.5.0': 5 };
     // Six standard deviations of a fair draw: 42 and 31 members.
-    expect(Math.abs(takenBy(shares, '1.4.0').length - 2_000)).toBeLessThan(255);
-    expect(Math.abs(takenBy(shares, '1.5.0').length - 1_000)).toBeLessThan(186);
-    expect(takenBy({ '1.4.0': 0 }, '1.4.0')).toEqual([]);
-    expect(takenBy({ '1.4.0': 60, '1.5.0': 40 }, undefined)).toEqual([]);
+    expect(Math.abs(selectMembers(shares, '1.4.0').length - 2_000)).toBeLessThan(255);
+    expect(Math.abs(selectMembers(shares, '1.5.0').length - 1_000)).toBeLessThan(186);
+    expect(selectMembers({ '1.4.0': 0 }, '1.4.0')).toEqual([]);
+    expect(selectMembers({ '1.4.0': 60, '1.5.0': 40 }, undefined)).toEqual([]);
   });
 
-  it('keeps whoever has a version with it when its share grows', () => {
-    const before = takenBy({ '1.4.0': 10 }, '1.4.0');
-    const after = new Set(takenBy({ '1.4.0': 50 }, '1.4.0'));
+  it('keeps the members of a version when its share grows', () => {
+    const before = selectMembers({ '1.4.0': 10 }, '1.4.0');
+    const after = new Set(selectMembers({ '1.4.0': 50 }, '1.4.0'));
     expect(before.every((member) => after.has(member))).toBe(true);
   });
 
-  it('sends a member to the same side of every service', () => {
-    const newOrders = takenBy({ '2.0': 10 }, '2.0');
-    expect(takenBy({ '7.1': 10 }, '7.1')).toEqual(newOrders);
-    const more = new Set(takenBy({ '7.1': 20 }, '7.1'));
+  it('selects the same side for a member in every service', () => {
+    const newOrders = selectMembers({ '2.0': 10 }, '2.0');
+    expect(selectMembers({ '7.1': 10 }, '7.1')).toEqual(newOrders);
+    const more = new Set(selectMembers({ '7.1': 20 }, '7.1'));
     expect(newOrders.every((member) => more.has(member))).toBe(true);
   });
 
-  it('has 10,000 keys, of which a share takes exactly its part', () => {
+  it('has 10,000 keys, which shares divide exactly', () => {
     const keys = Array.from({ length: 10_000 }, (_, key) => key);
     expect(keys.filter((key) => versionFor({ '2': 12.34 }, key) === '2')).toHaveLength(1_234);
     expect(keys.filter((key) => versionFor({ '2': 100 }, key) === '2')).toHaveLength(10_000);
@@ -40,12 +40,12 @@ describe('a traffic split', () => {
       expect(parseSplitKey(wrong)).toBeUndefined();
   });
 
-  it('leaves to chance what belongs to nobody', () => {
+  it('selects at random without a key', () => {
     const versions = Array.from({ length: 400 }, () => versionFor({ '2': 50 }, undefined));
     expect(new Set(versions)).toEqual(new Set(['2', undefined]));
   });
 
-  it('has shares of 100 % at most, and of versions only', () => {
+  it('accepts at most 100 % in total, and only valid versions', () => {
     expect(TrafficSplit.safeParse({ orders: { a: 33.3, b: 33.3, c: 33.4 } }).success).toBe(true);
     for (const shares of [{ a: 60, b: 41 }, { a: -1 }, { a: 101 }, { 'a b': 1 }, { 'a@b': 1 }, { a: '10' }])
       expect(TrafficSplit.safeParse({ orders: shares }).success).toBe(false);

@@ -7,7 +7,7 @@ const parent = `00-${traceId}-${parentId}-01`;
 const readFlags = (traceparent: string) => traceparent.slice(53);
 
 describe('traceparent', () => {
-  it('keeps the trace and names another parent', () => {
+  it('keeps the trace id and has a new parent id', () => {
     expect(childTraceparent(parent)).toMatch(new RegExp(`^00-${traceId}-(?!${parentId})[0-9a-f]{16}-01$`));
   });
 
@@ -23,7 +23,7 @@ describe('traceparent', () => {
   });
 
   it.each([`cc-${traceId}-${parentId}-01`, `cc-${traceId}-${parentId}-01-what-the-future-will-be-like`])(
-    'continues a later version 00: %s',
+    'continues a later version as version 00: %s',
     (given) => {
       expect(childTraceparent(given)).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
       expect(getTraceId(given)).toBe(traceId);
@@ -34,23 +34,23 @@ describe('traceparent', () => {
     ['a trace id of zeros', `00-${'0'.repeat(32)}-${parentId}-01`],
     ['a parent id of zeros', `00-${traceId}-${'0'.repeat(16)}-01`],
     ['version ff', `ff-${traceId}-${parentId}-01`],
-    ['more than version 00 has', `${parent}-01`],
-    ['a later version that goes on without a dash', `cc-${traceId}-${parentId}-01.x`],
+    ['more fields than version 00 has', `${parent}-01`],
+    ['a later version with an invalid separator', `cc-${traceId}-${parentId}-01.x`],
     ['capitals', parent.toUpperCase()],
     ['a short id', `00-${traceId.slice(1)}-${parentId}-01`],
     ['two values', `${parent}, ${parent}`],
     ['nothing', ''],
     ['no header', undefined],
-  ])('is of a new trace, recorded and random, for %s', (_, given) => {
-    const begun = childTraceparent(given);
-    expect(begun).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-03$/);
-    expect(begun).not.toContain(traceId);
+  ])('starts a new trace, sampled and random, for %s', (_, given) => {
+    const started = childTraceparent(given);
+    expect(started).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-03$/);
+    expect(started).not.toContain(traceId);
     expect(getTraceId(given)).toBeUndefined();
   });
 });
 
 describe('tracestate', () => {
-  const kept = (tracestate: string | undefined, traceparent = parent) =>
+  const getTracestate = (tracestate: string | undefined, traceparent = parent) =>
     childTrace(traceparent, tracestate).tracestate;
 
   it.each([
@@ -67,21 +67,21 @@ describe('tracestate', () => {
     [`${'k'.repeat(257)}=1`, undefined],
     [Array.from({ length: 33 }, (_, n) => `k${n}=1`).join(), undefined],
   ])('%j is passed on as %j', (given, expected) => {
-    expect(kept(given)).toBe(expected);
+    expect(getTracestate(given)).toBe(expected);
   });
 
-  it('leaves out long members first, then the last ones', () => {
+  it('drops long members first, then the last ones', () => {
     const long = `long=${'x'.repeat(200)}`;
     const short = Array.from({ length: 20 }, (_, n) => `key${n}=${'y'.repeat(20)}`);
-    const result = kept([long, ...short].join())!;
+    const result = getTracestate([long, ...short].join())!;
     expect(result.length).toBeLessThanOrEqual(512);
     expect(result).not.toContain('long=');
     expect(result.split(',')).toEqual(short.slice(0, result.split(',').length));
-    expect(kept(long)).toBe(long);
+    expect(getTracestate(long)).toBe(long);
   });
 
-  it('belongs to its traceparent', () => {
-    expect(kept('foo=1', `00-${'0'.repeat(32)}-${parentId}-01`)).toBeUndefined();
-    expect(kept('foo=1', `cc-${traceId}-${parentId}-01`)).toBe('foo=1');
+  it('is dropped with an invalid traceparent', () => {
+    expect(getTracestate('foo=1', `00-${'0'.repeat(32)}-${parentId}-01`)).toBeUndefined();
+    expect(getTracestate('foo=1', `cc-${traceId}-${parentId}-01`)).toBe('foo=1');
   });
 });

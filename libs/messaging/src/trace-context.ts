@@ -1,26 +1,26 @@
 import { randomFillSync } from 'node:crypto';
 
-/** Where a piece of work stands in a trace: W3C Trace Context, level 2. */
+/** The position in a trace: W3C Trace Context, level 2. */
 export interface TraceContext {
   traceparent: string;
-  /** What tracing systems keep about the trace, passed on as it came. */
+  /** Vendor-specific trace data, passed on unchanged. */
   tracestate?: string;
 }
 
-/** A later version may append fields, which are left out; version ff and ids of zeros are invalid. */
+/** A later version may append fields, which are ignored; version ff and ids of zeros are invalid. */
 const traceparentForm =
   /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?$/;
 
-/** Of the flags, what level 2 defines: sampled (1) and random-trace-id (2). */
+/** The flags that level 2 defines: sampled (1) and random-trace-id (2). */
 const definedFlags = 0b11;
-/** A trace that begins here is recorded, and its id is random. */
+/** A new trace is sampled, and its id is random. */
 const newFlags = '03';
 
-const mostMembers = 32;
-/** Characters of tracestate that are passed on: what every participant should be able to take. */
-const longestTracestate = 512;
-/** Members longer than this are the first that are left out. */
-const longMember = 128;
+const maxMembers = 32;
+/** Characters of tracestate that every participant should propagate (W3C Trace Context, tracestate limits). */
+const maxTracestateLength = 512;
+/** Members longer than this are removed first. */
+const longMemberLength = 128;
 const memberForm =
   /^[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]$/;
 
@@ -30,41 +30,41 @@ function parseTraceparent(text: string | undefined): { traceId: string; flags: s
   return { traceId, flags: `0${(parseInt(flags!, 16) & definedFlags).toString()}` };
 }
 
-/** The trace id of a W3C traceparent, or undefined where it is malformed. */
+/** The trace id of a W3C traceparent, or undefined if it is malformed. */
 export const getTraceId = (traceparent: string | undefined): string | undefined =>
   parseTraceparent(traceparent)?.traceId;
 
-/** A traceparent one step below the given one, with its flags, or of a new trace where there is none or a malformed one. */
+/** Creates a child traceparent with the flags of its parent, or a new trace if the parent is missing or malformed. */
 export function childTraceparent(parent?: string): string {
   const { traceId, flags } = parseTraceparent(parent) ?? { traceId: randomHex(16), flags: newFlags };
   return `00-${traceId}-${randomHex(8)}-${flags}`;
 }
 
 /**
- * The trace context one step below the given one.
- * @param tracestate is left out where it is malformed, or belongs to a traceparent that is
+ * Creates a child trace context.
+ * @param tracestate ignored if it or the traceparent is malformed
  */
 export function childTrace(parent: string | undefined, tracestate: string | undefined): TraceContext {
   const traceparent = childTraceparent(parent);
-  const kept = tracestate && parseTraceparent(parent) && keptTracestate(tracestate);
+  const kept = tracestate && parseTraceparent(parent) && trimTracestate(tracestate);
   return kept ? { traceparent, tracestate: kept } : { traceparent };
 }
 
-function keptTracestate(text: string): string | undefined {
+function trimTracestate(text: string): string | undefined {
   let members = text.split(',').map((member) => member.trim());
   members = members.filter(Boolean);
   const keys = new Set(members.map((member) => member.split('=', 1)[0]));
-  const isSound = members.length <= mostMembers && keys.size === members.length && members.every(isMember);
-  if (!isSound) return undefined;
-  const isTooLong = () => members.join(',').length > longestTracestate;
-  if (isTooLong()) members = members.filter((member) => member.length <= longMember);
+  const isValid = members.length <= maxMembers && keys.size === members.length && members.every(isMember);
+  if (!isValid) return undefined;
+  const isTooLong = () => members.join(',').length > maxTracestateLength;
+  if (isTooLong()) members = members.filter((member) => member.length <= longMemberLength);
   while (isTooLong()) members.pop();
   return members.join(',') || undefined;
 }
 
 const isMember = (text: string): boolean => memberForm.test(text);
 
-// Asked for by the page: each question of its own costs as much as a hundred of these bytes.
+// Random bytes are fetched 4 KB at a time: each call costs as much as a hundred bytes.
 const random = Buffer.alloc(4_096);
 let used = random.length;
 

@@ -5,55 +5,54 @@ import { RecoveringChannel, within, type BrokerConnection } from './connection.t
 import type { Shares } from './split.ts';
 import { assertVersion, exchanges, queues, requestKey } from './topology.ts';
 
-/** How often to look who takes what, in milliseconds. */
-const lookEvery = 250;
+/** Interval between checks of consumers and queues, in milliseconds. */
+const checkIntervalMs = 250;
 
-/** How the calls of a service are split, and who is there, as an instance of it knows it. */
+/** The traffic split of a service and its live instances, as known to one instance. */
 export interface SplitAtServer {
-  /** Of this instance. */
+  /** The version of this instance. */
   version: string;
-  /** Undefined while no split stands. */
+  /** Undefined without a split. */
   shares(): Shares | undefined;
   /**
-   * Those that take work now and were heard of after `time` (of `performance.now()`); undefined where that is not known
-   * yet.
+   * Instances that accept work and sent a message after `time` (of `performance.now()`); undefined while that is unknown.
    */
   aliveSince(time: number): Announcement[] | undefined;
 }
 
 type Kind = 'commands' | 'queries';
 
-/** What the server does for it. */
+/** Operations of the server. */
 interface Consumers {
   readonly service: string;
   readonly connection: BrokerConnection;
   /** The names of the contracts that this instance handles. */
   readonly names: Record<Kind, string[]>;
-  takes(queue: string): boolean;
-  /** Begins to consume; nothing where it does already. `version` is whose queue it is. */
-  take(kind: Kind, version?: string): Promise<void>;
-  /** Takes nothing more; what is at hand is ended. */
-  leave(queue: string): void;
+  isConsuming(queue: string): boolean;
+  /** Starts to consume the queue of all versions, or of `version`. Idempotent. */
+  consume(kind: Kind, version?: string): Promise<void>;
+  /** Stops consuming; messages in progress are completed. */
+  stopConsuming(queue: string): void;
 }
 
 /**
  * Decides which queues of commands and queries an instance consumes.
  *
- * - While a split names its version, it takes what is sent to that version and leaves the rest to the others. Where there
- *   are no others it takes all: when the broker says that nobody consumes, or when nobody else is heard of.
- * - What lies in the queue of a version whose instances are gone is taken by all others, and nothing more gets there.
- * - When the split is over the queue is emptied, left, and goes by itself.
+ * - While its version has a share, it consumes the queue of that version only. It also consumes the common queue if there
+ *   are no other instances: the broker reports no consumer, or no announcements of others arrive.
+ * - The queue of a version without instances is unbound, and all other instances consume its messages.
+ * - After the split the queue is emptied and expires.
  */
 export class VersionQueues {
   readonly #logger = new Logger('VersionQueues');
-  readonly #kept: RecoveringChannel;
+  readonly #channel: RecoveringChannel;
   readonly #kinds: Kind[];
   /** Versions whose queues may exist. */
-  readonly #known = new Set<string>();
-  /** Queues that are seen to take nothing more. */
+  readonly #versions = new Set<string>();
+  /** Queues that this instance has unbound. */
   readonly #unbound = new Set<string>();
-  /** When a common queue was taken for want of others. */
-  readonly #tookAt = new Map<string, number>();
+  /** When a common queue was consumed because there were no other instances. */
+  readonly #consumedSince = new Map<string, number>();
   #work: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
@@ -62,60 +61,60 @@ export class VersionQueues {
     private readonly split: SplitAtServer,
     private readonly consumers: Consumers,
   ) {
-    this.#kept = new RecoveringChannel(consumers.connection, (model) => model.createChannel());
+    this.#channel = new RecoveringChannel(consumers.connection, (model) => model.createChannel());
     this.#kinds = (['commands', 'queries'] as const).filter((kind) => consumers.names[kind].length > 0);
   }
 
-  /** Takes the queues that are to be taken now. @throws what the first declaration throws */
+  /** Consumes the queues that the split requires now. @throws the error of the first declaration */
   async open(): Promise<void> {
-    await this.#kept.open();
-    await this.#look();
-    this.#lookAgain();
+    await this.#channel.open();
+    await this.#check();
+    this.#scheduleCheck();
   }
 
-  /** To be called when the split has changed. */
-  readonly changed = (): void => {
+  /** Must be called after each change of the split. */
+  readonly update = (): void => {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#work = this.#work
-      .then(() => this.#look())
+      .then(() => this.#check())
       .catch((error: Error) =>
-        this.#logger.warn(`the queues of versions are looked at again: ${error.message}`),
+        this.#logger.warn(`cannot update the version queues, trying again: ${error.message}`),
       )
-      .then(() => this.#lookAgain());
+      .then(() => this.#scheduleCheck());
   };
 
-  /** Without a split there is nothing to look after. */
-  #lookAgain(): void {
-    if (this.#closed || this.#timer || this.#known.size === 0) return;
-    this.#timer = setTimeout(this.changed, lookEvery);
+  /** Without a split no check is needed. */
+  #scheduleCheck(): void {
+    if (this.#closed || this.#timer || this.#versions.size === 0) return;
+    this.#timer = setTimeout(this.update, checkIntervalMs);
     this.#timer.unref();
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     if (this.#closed) return;
     const { version } = this.split;
     const shares = this.split.shares() ?? {};
-    for (const one of Object.keys(shares)) this.#known.add(one);
-    const channel = this.#kept.current;
+    for (const one of Object.keys(shares)) this.#versions.add(one);
+    const channel = this.#channel.current;
     for (const kind of this.#kinds) {
-      if (!Object.hasOwn(shares, version)) await this.consumers.take(kind);
-      else if (channel) await this.#takeOwn(channel, kind, shares);
+      if (!Object.hasOwn(shares, version)) await this.consumers.consume(kind);
+      else if (channel) await this.#consumeOwn(channel, kind, shares);
     }
     if (!channel) return;
-    for (const one of this.#known) {
+    for (const one of this.#versions) {
       if (one === version && Object.hasOwn(shares, version)) continue;
       const empty = await Promise.all(this.#kinds.map((kind) => this.#empty(channel, kind, one)));
-      if (empty.every(Boolean) && !Object.hasOwn(shares, one)) this.#known.delete(one);
+      if (empty.every(Boolean) && !Object.hasOwn(shares, one)) this.#versions.delete(one);
     }
   }
 
-  async #takeOwn(channel: Channel, kind: Kind, shares: Shares): Promise<void> {
+  async #consumeOwn(channel: Channel, kind: Kind, shares: Shares): Promise<void> {
     const { consumers, split } = this;
     const { service, names } = consumers;
     const own = queues[kind](service, split.version);
-    await consumers.take(kind, split.version);
-    // Bound after it is consumed, and again each time: others unbind it when they see nobody there.
+    await consumers.consume(kind, split.version);
+    // Bound only once it is consumed, and again in every check: others unbind a queue without consumers.
     await Promise.all(
       names[kind].map((name) =>
         channel.bindQueue(own, exchanges.requests(service), requestKey(name, split.version)),
@@ -124,30 +123,30 @@ export class VersionQueues {
     this.#unbound.delete(own);
 
     const common = queues[kind](service);
-    const others = (since: number) =>
+    const hasOthers = (since: number) =>
       split.aliveSince(since)?.some((one) => one.service === service && !Object.hasOwn(shares, one.version));
-    if (consumers.takes(common)) {
-      if (!others(this.#tookAt.get(common) ?? -Infinity)) return;
-      this.#tookAt.delete(common);
-      consumers.leave(common);
-    } else if (others(-Infinity) === false || (await isLeft(channel, common))) {
-      this.#tookAt.set(common, performance.now());
-      await consumers.take(kind);
+    if (consumers.isConsuming(common)) {
+      if (!hasOthers(this.#consumedSince.get(common) ?? -Infinity)) return;
+      this.#consumedSince.delete(common);
+      consumers.stopConsuming(common);
+    } else if (hasOthers(-Infinity) === false || (await hasNoConsumer(channel, common))) {
+      this.#consumedSince.set(common, performance.now());
+      await consumers.consume(kind);
     }
   }
 
-  /** Looks after the queue of a version that this instance is not to be asked for. True where it is empty for good. */
+  /** Unbinds and empties the queue of another version without consumers. True if it is empty and receives nothing more. */
   async #empty(channel: Channel, kind: Kind, version: string): Promise<boolean> {
     const { consumers } = this;
     const { service, names } = consumers;
     const queue = queues[kind](service, version);
     const { consumerCount, messageCount } = await assertVersion(channel, service, kind, version);
-    const isTaken = consumers.takes(queue);
-    if (consumerCount > 0 && !isTaken) {
+    const isConsuming = consumers.isConsuming(queue);
+    if (consumerCount > 0 && !isConsuming) {
       this.#unbound.delete(queue);
       return false;
     }
-    if (messageCount > 0) await consumers.take(kind, version);
+    if (messageCount > 0) await consumers.consume(kind, version);
     if (!this.#unbound.has(queue)) {
       await Promise.all(
         names[kind].map((name) =>
@@ -155,23 +154,23 @@ export class VersionQueues {
         ),
       );
       this.#unbound.add(queue);
-      return false; // something may be on its way into it
+      return false; // a message may still be routed into it
     }
     if (messageCount > 0) return false;
-    if (isTaken) consumers.leave(queue);
-    return !isTaken;
+    if (isConsuming) consumers.stopConsuming(queue);
+    return !isConsuming;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#timer);
     await within(1_000, this.#work).catch(() => {});
-    await this.#kept.close();
+    await this.#channel.close();
   }
 }
 
-/** True where nobody consumes a queue, or it is not there. */
-async function isLeft(channel: Channel, queue: string): Promise<boolean> {
+/** True if a queue has no consumer, or does not exist. */
+async function hasNoConsumer(channel: Channel, queue: string): Promise<boolean> {
   const { consumerCount } = await channel.checkQueue(queue).catch(() => ({ consumerCount: 0 }));
   return consumerCount === 0;
 }

@@ -8,28 +8,28 @@ import { determineOrigin, type Origin, type BrokerIdentity } from './identity.ts
 import type { Marks } from './marks.ts';
 import { parseSplitKey } from './split.ts';
 import { childTrace } from './trace-context.ts';
-import { mostTogether } from './request-batch.ts';
+import { maxBatchSize } from './request-batch.ts';
 
-/** A message as it arrived, whatever its wire format was. What `Origin` says is certain; the rest is its sender's word. */
+/** A received message, in any wire format. Only the fields of `Origin` are verified; the sender may forge the rest. */
 export interface Incoming extends Origin {
   pattern: string;
-  /** A `Jwe` where it came encrypted; a handler gets what was in it. */
+  /** A `Jwe` if it was encrypted; a handler receives the decrypted data. */
   data: unknown;
   messageId: string;
   headers: Record<string, unknown>;
-  /** Where the answer goes; undefined where nobody waits. */
+  /** The reply queue; undefined if no caller waits. */
   replyTo: string | undefined;
   correlationId: string | undefined;
-  /** Nest's packet id, to be repeated in the answer. */
+  /** Nest's packet id, which the answer repeats. */
   packetId: string | undefined;
-  /** True where the caller can read several answers in one message. */
+  /** True if the caller accepts several answers in one message. */
   readsBatches?: boolean;
   context: CallContext;
   idempotencyKey: string | undefined;
   redelivered: boolean;
 }
 
-/** What travels in an answer's `err`. */
+/** The field `err` of an answer. */
 interface WireError {
   kind: 'rejection' | 'fault';
   code: string;
@@ -40,11 +40,11 @@ interface WireError {
   extensions?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The other side failed. Not a "no": the caller may try again. */
+/** The callee failed. Unlike a rejection, the caller may retry. */
 export class RemoteFault extends Error {
   override readonly name = 'RemoteFault';
   readonly code: string;
-  /** True where the other side itself said so: it is there, whatever it lacks. */
+  /** True if the callee itself reported the fault: it is reachable. */
   readonly answered: boolean;
   constructor(code: string, message: string, answered = false) {
     super(message);
@@ -53,26 +53,26 @@ export class RemoteFault extends Error {
   }
 }
 
-/** The caller's own way to the broker is cut: it says nothing about who was asked. */
+/** The caller has no connection to the broker. Reveals nothing about the callee. */
 export class BrokerDisconnected extends RemoteFault {
   constructor(message: string) {
     super('unavailable', message);
   }
 }
 
-/** With an encrypted request: the public key (JWK) that its answer is to be encrypted with. */
+/** Header of an encrypted request: the public key (JWK) for the encryption of its answer. */
 export const replyKeyHeader = 'reply-key';
 
 /** See `CallContext.splitKey`. */
 const splitKeyHeader = 'split-key';
 /** Prefix of CloudEvents attributes in the headers (CloudEvents AMQP protocol binding 1.0, binary mode). */
 const cloudEvents = 'cloudEvents:';
-/** A JSON array of what would be the bodies of as many messages, each with the headers that it would have. */
+/** Media type of a batch: a JSON array of message bodies, each with its headers. */
 const batch = 'application/vnd.jogakbo.batch+json';
-/** Says that the caller reads batches of answers. A caller that sends a batch reads them too. */
+/** Header of a caller that accepts batches of answers. A caller that sends a batch accepts them too. */
 const acceptHeader = 'accept';
 
-/** The field of the data that says what a message is about, as a string; undefined where the contract names none. */
+/** The subject of a message, which is a field of its data; undefined if the contract declares none. */
 export function getSubject(contract: Pick<AnyContract, 'subject'>, data: unknown): string | undefined {
   const value = contract.subject && (data as Record<string, unknown> | undefined)?.[contract.subject];
   return typeof value === 'string' ? value : undefined;
@@ -83,7 +83,7 @@ export interface Encoded {
   options: Options.Publish & { messageId: string };
 }
 
-/** Headers that carry the context of a call along. */
+/** Headers with the context of a call. */
 export function contextHeaders(context: CallContext | undefined): Record<string, unknown> {
   return {
     ...childTrace(context?.traceparent, context?.tracestate),
@@ -96,8 +96,8 @@ export function contextHeaders(context: CallContext | undefined): Record<string,
 }
 
 /**
- * An event as a CloudEvent in binary mode: the attributes are headers, the body is Nest's packet without an id. With an
- * id in the body, which structured mode demands, a stock Nest consumer takes an event for a request and answers it.
+ * Encodes a CloudEvent in binary mode: the attributes are headers, the body is Nest's packet without an id. With an id in
+ * the body, which structured mode requires, a stock Nest consumer treats an event as a request and answers it.
  */
 export function encodeEvent(
   event: {
@@ -130,10 +130,10 @@ export function encodeEvent(
   };
 }
 
-/** What says that data is encrypted, in the words of CloudEvents; nothing where it is not. */
+/** The CloudEvents attribute of encrypted data; empty for other data. */
 const getContentType = (data: unknown) => (data instanceof Jwe ? { datacontenttype: jose } : {});
 
-/** A request in Nest's packet. With `id` somebody waits for the answer; without it nobody does. */
+/** Encodes a request as Nest's packet. With `id` a caller waits for the answer, without it none does. */
 export function encodeRequest(
   packet: { pattern: string; data: unknown; id?: string },
   options: Options.Publish & { messageId: string },
@@ -144,7 +144,7 @@ export function encodeRequest(
   };
 }
 
-/** A request that somebody waits for. */
+/** A request whose caller waits for the answer. */
 export interface Request {
   pattern: string;
   data: unknown;
@@ -152,7 +152,7 @@ export interface Request {
   headers: Record<string, unknown>;
 }
 
-/** Requests of one pattern as one message: a single one in Nest's packet, several in a batch. */
+/** Encodes requests of one pattern as one message: a single one as Nest's packet, several as a batch. */
 export function encodeRequests(
   requests: Request[],
   options: Options.Publish & { messageId: string },
@@ -181,17 +181,17 @@ interface Body {
   headers?: Record<string, unknown>;
 }
 
-/** Deeper than any message goes, and far from what would exhaust the stack of whatever reads or writes it. */
-const deepest = 64;
-/** Bytes in which nothing can be nested so deeply that it would exhaust a stack: not looked at, to keep small messages fast. */
-const smallEnough = 1_000;
+/** Deeper than any valid message, and far below a depth that exhausts the stack of a reader or writer. */
+const maxDepth = 64;
+/** Bytes that cannot contain a dangerous depth: smaller messages are not checked, for speed. */
+const uncheckedBytes = 1_000;
 
 const isTooDeep = (content: Buffer, body: unknown): boolean =>
-  content.length > smallEnough && isDeeperThan(deepest, body);
+  content.length > uncheckedBytes && isDeeperThan(maxDepth, body);
 
 /**
- * @throws SyntaxError where it is not JSON in UTF-8: decoded all the same, it would be another text. Without a quotation
- *   from the body, which a log would keep
+ * @throws SyntaxError if it is not JSON in UTF-8: lenient decoding would change the text. The message does not quote the
+ *   body, because it is logged
  */
 function parse(content: Buffer): unknown {
   if (!isUtf8(content)) throw new SyntaxError('the body is not valid UTF-8');
@@ -202,7 +202,7 @@ function parse(content: Buffer): unknown {
   }
 }
 
-/** @throws SyntaxError where it is no JSON that can be read, or nested too deeply */
+/** @throws SyntaxError if it is not JSON in UTF-8, or nested too deeply */
 function parseMessage(content: Buffer): unknown {
   const body = parse(content);
   if (isTooDeep(content, body)) throw new SyntaxError('the body is nested too deeply');
@@ -210,15 +210,15 @@ function parseMessage(content: Buffer): unknown {
 }
 
 /**
- * All that a message holds: one, or several where it is a batch.
- * @throws SyntaxError where the body is not JSON, or something in it names no pattern
+ * Decodes all messages of a batch, or the only one.
+ * @throws SyntaxError if the body is not JSON, or an item has no pattern
  */
-export function decodeAll(message: ConsumeMessage, standing: BrokerIdentity, marks?: Marks): Incoming[] {
-  if (message.properties.contentType !== batch) return [decode(message, standing, marks)];
+export function decodeAll(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming[] {
+  if (message.properties.contentType !== batch) return [decode(message, identity, marks)];
   const bodies = parseMessage(message.content) as Body[];
-  if (!Array.isArray(bodies)) throw new SyntaxError('the batch is no list');
-  if (bodies.length > mostTogether) throw new SyntaxError(`the batch holds more than ${mostTogether}`);
-  const origin = determineOrigin(message, standing, marks);
+  if (!Array.isArray(bodies)) throw new SyntaxError('the batch is not an array');
+  if (bodies.length > maxBatchSize) throw new SyntaxError(`the batch has more than ${maxBatchSize} messages`);
+  const origin = determineOrigin(message, identity, marks);
   return bodies.map((body) => ({
     ...toIncoming(body, body.headers ?? {}, message, origin),
     messageId: String(body.id),
@@ -226,14 +226,14 @@ export function decodeAll(message: ConsumeMessage, standing: BrokerIdentity, mar
   }));
 }
 
-/** @throws SyntaxError where the body is not JSON or names no pattern */
-export function decode(message: ConsumeMessage, standing: BrokerIdentity, marks?: Marks): Incoming {
+/** @throws SyntaxError if the body is not JSON or has no pattern */
+export function decode(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   return toIncoming(
     parseMessage(message.content) as Body,
     headers,
     message,
-    determineOrigin(message, standing, marks),
+    determineOrigin(message, identity, marks),
   );
 }
 
@@ -243,10 +243,10 @@ function toIncoming(
   { properties, fields }: ConsumeMessage,
   origin: Origin,
 ): Incoming {
-  const named = body.pattern ?? body.type;
-  if (named === undefined || named === null) throw new SyntaxError('the message names no pattern');
-  // Stock Nest peers may use objects as patterns: no contract is called so, and they are told.
-  const pattern = typeof named === 'string' ? named : JSON.stringify(named);
+  const rawPattern = body.pattern ?? body.type;
+  if (rawPattern === undefined || rawPattern === null) throw new SyntaxError('the message has no pattern');
+  // Stock Nest peers may use objects as patterns. No contract has such a name, so they receive an error.
+  const pattern = typeof rawPattern === 'string' ? rawPattern : JSON.stringify(rawPattern);
   const id = typeof body.id === 'string' ? body.id : undefined;
   const splitKey = parseSplitKey(headers[splitKeyHeader]);
   return {
@@ -260,14 +260,14 @@ function toIncoming(
     packetId: id,
     readsBatches: properties.contentType === batch || headers[acceptHeader] === batch,
     context: {
-      ...childTrace(text(headers['traceparent']), text(headers['tracestate'])),
+      ...childTrace(toText(headers['traceparent']), toText(headers['tracestate'])),
       language: Language.safeParse(headers['language']).data ?? 'ko',
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
       ...(typeof headers['address'] === 'string' && { address: headers['address'] }),
       ...(splitKey !== undefined && { splitKey }),
     },
-    idempotencyKey: text(headers['idempotency-key']),
+    idempotencyKey: toText(headers['idempotency-key']),
     redelivered: fields.redelivered,
   };
 }
@@ -275,13 +275,13 @@ function toIncoming(
 const parseData = (contentType: unknown, data: unknown): unknown =>
   contentType === jose && typeof data === 'string' ? new Jwe(data) : data;
 
-const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+const toText = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-/** What a handler gave, or threw. */
+/** The return value of a handler, or its error. */
 export type HandlerOutcome = { response: unknown } | { error: unknown };
 
-/** An answer as Nest's packet. */
-export function answerTo(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerOutcome): object {
+/** Encodes an answer as Nest's packet. */
+export function toAnswerPacket(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerOutcome): object {
   return 'error' in outcome
     ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
     : {
@@ -290,7 +290,7 @@ export function answerTo(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerO
       };
 }
 
-/** Answers as one message: a single one as it is, several in a batch. */
+/** Encodes answers as one message: a single one as it is, several as a batch. */
 export function encodeAnswers(answers: { correlationId: string | undefined; packet: object }[]): {
   content: Buffer;
   options: Options.Publish;
@@ -314,30 +314,30 @@ interface Packet {
   datacontenttype?: unknown;
 }
 
-/** The answers that a message holds, each with the request that it is for, and its response, or its error. */
+/** Decodes the answers of a message, each with the id of its request, and its response or its error. */
 export function decodeAnswers({ content, properties }: ConsumeMessage): {
   id: string;
   response?: unknown;
   error?: Rejection | RemoteFault;
 }[] {
   const packets = parse(content) as Packet | Packet[];
-  // The callers are told at once: whatever passed it on would exhaust its stack.
+  // The caller fails at once: encoding such an answer again would exhaust the stack.
   const readSafely = (packet: Packet) =>
     isTooDeep(content, packet)
       ? { error: new RemoteFault('contract-broken', 'the answer is nested too deeply', true) }
-      : read(packet);
+      : readAnswer(packet);
   if (Array.isArray(packets))
     return packets.map((packet) => ({ id: String(packet.id), ...readSafely(packet) }));
   return [{ id: properties.correlationId as string, ...readSafely(packets) }];
 }
 
-function read({
+function readAnswer({
   err,
   response,
   datacontenttype,
 }: Packet): { response: unknown } | { error: Rejection | RemoteFault } {
   if (!err) return { response: parseData(datacontenttype, response) };
-  // A stock Nest server answers with a text or an object of its own.
+  // A stock Nest server sends a string or an object of its own format.
   if (typeof err === 'string') return { error: new RemoteFault('internal', err, true) };
   const { kind, message = 'the service failed', status = 422, errors, retryAfter, extensions } = err;
   const code = isCode(err.code) ? err.code : undefined;
@@ -347,7 +347,7 @@ function read({
   return { error: retryAfter === undefined ? rejection : rejection.until(retryAfter) };
 }
 
-/** However a service spells its codes: whoever shows one puts it into addresses and titles, and must be able to. */
+/** Any spelling is accepted, but a code must fit into URLs and titles. */
 const isCode = (code: unknown): code is string =>
   typeof code === 'string' && code !== '' && code.length <= 100 && code.isWellFormed();
 
@@ -356,7 +356,7 @@ function toWire(error: unknown): WireError {
     const { code, message, status, errors, retryAfter, extensions } = error;
     return { kind: 'rejection', code, message, status, ...(errors && { errors }), retryAfter, extensions };
   }
-  // Nothing of the inside leaves with a fault: the cause is in the log, under the same trace.
+  // A fault reveals no internals: the cause is in the log, with the same trace id.
   if (error instanceof RemoteFault) return { kind: 'fault', code: error.code, message: error.message };
   return { kind: 'fault', code: 'internal', message: 'the service failed' };
 }

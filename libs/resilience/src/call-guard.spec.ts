@@ -2,16 +2,16 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { CallPolicy } from '@jogakbo/contract';
 import { CallGuard, CallRefused, type Call } from './call-guard.ts';
 
-class Away extends Error {}
-class No extends Error {}
+class CalleeDown extends Error {}
+class Rejected extends Error {}
 
 const policy = CallPolicy.parse({ calls: 4, failures: 0.5, openFor: 1_000, concurrency: 2, queue: 1 });
 const call = (fields: Partial<Call> = {}): Call => ({
   ...{ callee: 'search', policy, safe: false, deadline: Date.now() + 60_000 },
   ...fields,
 });
-const away = () => Promise.reject(new Away());
-const fine = () => Promise.resolve('fine');
+const failAsDown = () => Promise.reject(new CalleeDown());
+const succeed = () => Promise.resolve('fine');
 
 describe('CallGuard', () => {
   let guard: CallGuard;
@@ -19,21 +19,21 @@ describe('CallGuard', () => {
   beforeEach(() => {
     jest.useFakeTimers();
     override = {};
-    const isAway = (error: unknown) => error instanceof Away;
-    guard = new CallGuard({ isDown: isAway, mayHelp: isAway, override: () => override });
+    const isDownError = (error: unknown) => error instanceof CalleeDown;
+    guard = new CallGuard({ isDown: isDownError, mayHelp: isDownError, override: () => override });
   });
   afterEach(() => void jest.useRealTimers());
 
   const fail = async (times: number) => {
-    for (let i = 0; i < times; i++) await guard.run(call(), away).catch(() => {});
+    for (let i = 0; i < times; i++) await guard.run(call(), failAsDown).catch(() => {});
   };
   const state = () => guard.states[0]!;
 
-  it('leaves a callee alone that failed too often, and lets one call try after a while', async () => {
-    await guard.run(call(), fine);
+  it('opens the circuit after too many failures, and lets one call probe the callee after a while', async () => {
+    await guard.run(call(), succeed);
     await fail(2);
     expect(state().circuit).toBe('open');
-    const attempt = jest.fn(fine);
+    const attempt = jest.fn(succeed);
     await expect(guard.run(call(), attempt)).rejects.toMatchObject({ callee: 'search', reason: 'open' });
     expect(attempt).not.toHaveBeenCalled();
 
@@ -42,7 +42,7 @@ describe('CallGuard', () => {
     const tries = guard.run(call(), () => new Promise<string>((resolve) => (back = resolve)));
     await jest.advanceTimersByTimeAsync(0);
     expect(state().circuit).toBe('half-open');
-    // The others do not wait for what comes of it.
+    // The others do not wait for its result.
     await expect(guard.run(call(), attempt)).rejects.toBeInstanceOf(CallRefused);
     back('back');
     await expect(tries).resolves.toBe('back');
@@ -50,36 +50,36 @@ describe('CallGuard', () => {
     await expect(guard.run(call(), attempt)).resolves.toBe('fine');
   });
 
-  it('stays open for as long again where that call fails', async () => {
+  it('stays open for the same time again if the probe fails', async () => {
     await fail(2);
     jest.advanceTimersByTime(1_000);
     await fail(1);
     jest.advanceTimersByTime(999);
-    await expect(guard.run(call(), fine)).rejects.toMatchObject({ reason: 'open' });
+    await expect(guard.run(call(), succeed)).rejects.toMatchObject({ reason: 'open' });
     jest.advanceTimersByTime(1);
-    await expect(guard.run(call(), fine)).resolves.toBe('fine');
+    await expect(guard.run(call(), succeed)).resolves.toBe('fine');
   });
 
-  it('does not mind that somebody sets the clock', async () => {
+  it('ignores changes of the system clock', async () => {
     await fail(2);
     jest.advanceTimersByTime(1_000);
     jest.setSystemTime(Date.now() - 3_600_000);
-    await expect(guard.run(call(), fine)).resolves.toBe('fine');
+    await expect(guard.run(call(), succeed)).resolves.toBe('fine');
   });
 
-  it('takes a "no" for an answer', async () => {
+  it('does not count a rejection as a failure', async () => {
     for (let i = 0; i < 20; i++) {
-      await expect(guard.run(call(), () => Promise.reject(new No()))).rejects.toBeInstanceOf(No);
+      await expect(guard.run(call(), () => Promise.reject(new Rejected()))).rejects.toBeInstanceOf(Rejected);
     }
     expect(state().circuit).toBe('closed');
   });
 
-  it('knows each callee by itself', async () => {
+  it('has a separate circuit for each callee', async () => {
     await fail(2);
-    await expect(guard.run(call({ callee: 'catalog' }), fine)).resolves.toBe('fine');
+    await expect(guard.run(call({ callee: 'catalog' }), succeed)).resolves.toBe('fine');
   });
 
-  it('bounds the calls under way, and those that wait', async () => {
+  it('limits the calls in progress and the waiting calls', async () => {
     const ends: (() => void)[] = [];
     const slow = () => new Promise<string>((resolve) => ends.push(() => resolve('done')));
     const made = [1, 2, 3].map(() => guard.run(call(), slow));
@@ -95,7 +95,7 @@ describe('CallGuard', () => {
     expect(state()).toMatchObject({ underWay: 0, waiting: 0, refused: { open: 0, full: 1 } });
   });
 
-  it('tells who would have to wait behind too many', async () => {
+  it('reports whether the queue is full up to a share', async () => {
     override = { queue: 4 };
     expect(guard.isFull('search')).toBe(false);
     const ends: (() => void)[] = [];
@@ -105,7 +105,7 @@ describe('CallGuard', () => {
       return guard.isFull('search', share);
     };
     begin();
-    expect(await isFullFor(0)).toBe(false); // there is a place
+    expect(await isFullFor(0)).toBe(false); // a slot is free
     begin();
     expect(await isFullFor(0)).toBe(true);
     expect(await isFullFor(0.5)).toBe(false);
@@ -120,42 +120,44 @@ describe('CallGuard', () => {
     expect(await isFullFor(1)).toBe(false);
   });
 
-  /** Fails so many times, then answers. */
-  const failing = (times: number) => jest.fn(() => (times-- > 0 ? away() : fine()));
-  const inTime = async <T>(made: Promise<T>): Promise<T> => {
+  /** Fails a number of times, then answers. */
+  const failTimes = (times: number) => jest.fn(() => (times-- > 0 ? failAsDown() : succeed()));
+  const withTimers = async <T>(made: Promise<T>): Promise<T> => {
     made.catch(() => {});
     await jest.advanceTimersByTimeAsync(5_000);
     return made;
   };
 
-  it('tries again what may be made twice, and nothing else', async () => {
-    await expect(inTime(guard.run(call({ safe: true }), failing(1)))).resolves.toBe('fine');
+  it('retries safe calls only', async () => {
+    await expect(withTimers(guard.run(call({ safe: true }), failTimes(1)))).resolves.toBe('fine');
     expect(state().retried).toBe(1);
-    const command = failing(1);
-    await expect(inTime(guard.run(call(), command))).rejects.toBeInstanceOf(Away);
+    const command = failTimes(1);
+    await expect(withTimers(guard.run(call(), command))).rejects.toBeInstanceOf(CalleeDown);
     expect(command).toHaveBeenCalledTimes(1);
   });
 
-  it('does not try again for whom nobody waits any more', async () => {
-    const late = failing(1);
-    await expect(guard.run(call({ safe: true, deadline: Date.now() }), late)).rejects.toBeInstanceOf(Away);
+  it('does not retry after the deadline', async () => {
+    const late = failTimes(1);
+    await expect(guard.run(call({ safe: true, deadline: Date.now() }), late)).rejects.toBeInstanceOf(
+      CalleeDown,
+    );
     expect(late).toHaveBeenCalledTimes(1);
   });
 
-  it('makes no more than a tenth more attempts than calls, while all of them fail', async () => {
+  it('limits retries to a tenth of the calls while all calls fail', async () => {
     override = { failures: 0.99, calls: 1_000 };
-    const attempt = jest.fn(away);
+    const attempt = jest.fn(failAsDown);
     for (let i = 0; i < 500; i++) {
-      await expect(inTime(guard.run(call({ safe: true }), attempt))).rejects.toThrow();
+      await expect(withTimers(guard.run(call({ safe: true }), attempt))).rejects.toThrow();
     }
-    // What it began with counts too.
+    // The initial budget counts too.
     expect(attempt.mock.calls.length).toBeGreaterThan(540);
     expect(attempt.mock.calls.length).toBeLessThanOrEqual(551);
   });
 
-  it('lets a change of policy take effect with the next call', async () => {
+  it('applies a changed policy from the next call on', async () => {
     await fail(2);
     override = { failures: 0.9 };
-    await expect(guard.run(call(), fine)).resolves.toBe('fine');
+    await expect(guard.run(call(), succeed)).resolves.toBe('fine');
   });
 });

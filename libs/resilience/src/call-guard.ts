@@ -16,16 +16,16 @@ import { RetryBudget } from './retry-budget.ts';
 
 /** One call, before it is made. */
 export interface Call {
-  /** The service that is asked. */
+  /** The service that is called. */
   callee: string;
   policy: CallPolicy;
-  /** True where it may be made twice. */
+  /** True if the call can be repeated safely. */
   safe: boolean;
-  /** Milliseconds since 1970 after which nobody waits for the answer. */
+  /** Unix time in milliseconds after which the caller no longer waits. */
   deadline: number;
 }
 
-/** A call that was not made: the callee's circuit is `open`, or too many others are under way (`full`). */
+/** A call that was not made: the circuit of the callee is `open`, or too many calls are in progress (`full`). */
 export class CallRefused extends Error {
   override readonly name = 'CallRefused';
   constructor(
@@ -34,24 +34,24 @@ export class CallRefused extends Error {
   ) {
     super(
       reason === 'open'
-        ? `${callee} failed too often and is left alone for a moment`
-        : `too many calls to ${callee} are under way`,
+        ? `the circuit of ${callee} is open after too many failed calls: try again later`
+        : `too many calls to ${callee} are in progress: try again later`,
     );
   }
 }
 
 export interface CallGuardOptions {
-  /** Whether an error says that the callee cannot answer. Its "no", and a fault of a single handler, do not. */
+  /** Whether an error means that the callee is down. Rejections and faults of a single handler do not. */
   isDown(error: unknown): boolean;
-  /** Whether another attempt may end better. */
+  /** Whether a retry can succeed. */
   mayHelp(error: unknown): boolean;
-  /** What to throw for a call that was not made. */
+  /** Converts the error of a call that was not made. */
   refuse?(refused: CallRefused): Error;
-  /** Values that are to go before those that were declared, looked up at each call. */
+  /** Overrides of the declared policy, read at each call. */
   override?(callee: string): CallPolicyChange | undefined;
 }
 
-/** How one callee is doing, as seen from here. `refused` and `retried` count from the start of the process. */
+/** The state of one callee in this instance. `refused` and `retried` count from the start of the process. */
 export interface CalleeState {
   callee: string;
   circuit: 'closed' | 'half-open' | 'open';
@@ -62,14 +62,14 @@ export interface CalleeState {
 }
 
 /**
- * Between a caller and all those it asks, so that a sick service makes nobody else sick. For each callee:
+ * Protects a caller from failing callees. For each callee:
  *
- * - a bulkhead: the calls under way are bounded, and so are those that wait for a place;
- * - a circuit breaker: where more than a share of the last calls found nobody, all are refused at once, and after a while
- *   a single one tries whether somebody is back;
- * - retries, only of calls that may be made twice, within the deadline and a budget of a tenth of the calls.
+ * - a bulkhead: limits the calls in progress and the calls that wait for a slot;
+ * - a circuit breaker: if more than a share of the last calls found the callee down, all calls are rejected at once; after
+ *   a while a single call probes the callee;
+ * - retries, only of calls that can be repeated safely, within the deadline and a budget of a tenth of the calls.
  *
- * Each instance learns for itself: what one of them cannot reach another may.
+ * Each instance has its own state: a callee can be reachable from one instance and not from another.
  */
 export class CallGuard {
   readonly #callees = new Map<string, Callee>();
@@ -78,23 +78,23 @@ export class CallGuard {
 
   /**
    * Makes a call.
-   * @param attempt is run once, or more often where the call is safe
-   * @throws CallRefused (or what `refuse` makes of it) where it was not made; else what the last attempt threw
+   * @param attempt runs once, or several times if the call is safe
+   * @throws CallRefused (or the error from `refuse`) if it was not made; otherwise the error of the last attempt
    */
   readonly run = async <T>(call: Call, attempt: () => Promise<T>): Promise<T> => {
     const callee = this.#getCallee(call.callee, call.policy, this.options.override?.(call.callee));
     const { policy } = callee;
     callee.budget.earn();
     let backoff: IBackoff<unknown> | undefined;
-    for (let left = call.safe ? policy.retries : 0; ; left--) {
+    for (let retriesLeft = call.safe ? policy.retries : 0; ; retriesLeft--) {
       try {
         return await callee.attempt(attempt);
       } catch (error) {
         if (error instanceof CallRefused) throw this.options.refuse?.(error) ?? error;
-        backoff = (backoff ?? pauses).next(undefined);
+        backoff = (backoff ?? retryBackoff).next(undefined);
         const inTime = Date.now() + backoff.duration < call.deadline;
-        const another = left > 0 && inTime && this.options.mayHelp(error) && callee.budget.spend();
-        if (!another) throw error;
+        const canRetry = retriesLeft > 0 && inTime && this.options.mayHelp(error) && callee.budget.spend();
+        if (!canRetry) throw error;
       }
       callee.retried++;
       await sleep(backoff.duration);
@@ -102,39 +102,39 @@ export class CallGuard {
   };
 
   /**
-   * Whether a call to it could not even wait now.
-   * @param share of its queue, from 0 to 1, that others may have filled: 1 says that the call would be refused
+   * Whether the queue of a callee is full.
+   * @param share of the queue, from 0 to 1, that counts as full; with 1, a call would be rejected
    */
   isFull(callee: string, share = 1): boolean {
     return this.#callees.get(callee)?.isFull(share) ?? false;
   }
 
-  /** Of all that were ever asked. */
+  /** The states of all callees since the start. */
   get states(): CalleeState[] {
     return [...this.#callees.values()].map((callee) => callee.state);
   }
 
-  /** A changed policy begins anew, with a closed circuit. */
+  /** A changed policy starts with a closed circuit. */
   #getCallee(name: string, declared: CallPolicy, change: CallPolicyChange | undefined): Callee {
     const known = this.#callees.get(name);
     if (known?.declared === declared && known.change === change) return known;
     const policy = { ...declared, ...change } as CallPolicy;
-    if (known?.keeps(policy)) return Object.assign(known, { declared, change });
+    if (known?.hasPolicy(policy)) return Object.assign(known, { declared, change });
     const callee = Object.assign(new Callee(name, policy, this.options.isDown, known), { declared, change });
     this.#callees.set(name, callee);
     return callee;
   }
 }
 
-const pauses = new ExponentialBackoff({
+const retryBackoff = new ExponentialBackoff({
   ...{ initialDelay: 20, maxDelay: 500, generator: decorrelatedJitterGenerator },
 });
 
-/** What an attempt gave that says nothing against the callee. */
+/** The result of an attempt that the circuit breaker counts as a success. */
 type Outcome<T> = { value: T } | { error: unknown };
 
 class Callee {
-  /** What `policy` was made of: the same objects make the same policy. */
+  /** The sources of `policy`: the same objects give the same policy. */
   declared: CallPolicy | undefined;
   change: CallPolicyChange | undefined;
   readonly budget: RetryBudget;
@@ -148,15 +148,15 @@ class Callee {
     private readonly name: string,
     readonly policy: CallPolicy,
     private readonly isDown: (error: unknown) => boolean,
-    before: Callee | undefined,
+    previous: Callee | undefined,
   ) {
-    this.budget = before?.budget ?? new RetryBudget();
-    this.retried = before?.retried ?? 0;
-    this.#refused = before ? before.#refused : { open: 0, full: 0 };
+    this.budget = previous?.budget ?? new RetryBudget();
+    this.retried = previous?.retried ?? 0;
+    this.#refused = previous ? previous.#refused : { open: 0, full: 0 };
     this.#bulkhead = bulkhead(policy.concurrency, policy.queue);
     this.#breaker = circuitBreaker(handleAll, {
-      // How long it is open is kept here: the library goes by the time of day, and where that is set back an hour it
-      // would refuse for an hour.
+      // The open period is measured here with a monotonic clock: the library uses the system clock. If that
+      // clock is set back an hour, the library would reject calls for an hour.
       halfOpenAfter: -Infinity,
       breaker: new CountBreaker({
         threshold: policy.failures,
@@ -167,7 +167,7 @@ class Callee {
     this.#breaker.onBreak(() => (this.#openedAt = performance.now()));
   }
 
-  keeps(policy: CallPolicy): boolean {
+  hasPolicy(policy: CallPolicy): boolean {
     return Object.entries(policy).every(([key, value]) => this.policy[key as keyof CallPolicy] === value);
   }
 
@@ -180,12 +180,12 @@ class Callee {
   }
 
   async attempt<T>(attempt: () => Promise<T>): Promise<T> {
-    this.#mustBeClosed();
+    this.#assertClosed();
     if (this.isFull()) {
       this.#refused.full++;
       throw new CallRefused(this.name, 'full');
     }
-    const judged = async (): Promise<Outcome<T>> => {
+    const attemptAndClassify = async (): Promise<Outcome<T>> => {
       try {
         return { value: await attempt() };
       } catch (error) {
@@ -193,17 +193,17 @@ class Callee {
         return { error };
       }
     };
-    // Outside the breaker: a call that waited for a place finds what others learnt meanwhile.
+    // The bulkhead is outside of the breaker: a call that waited for a slot checks the circuit again.
     const outcome = await this.#bulkhead.execute(() => {
-      this.#mustBeClosed();
-      return this.#breaker.execute(judged);
+      this.#assertClosed();
+      return this.#breaker.execute(attemptAndClassify);
     });
     if ('error' in outcome) throw outcome.error;
     return outcome.value;
   }
 
-  /** While one call tries whether the callee is back, the others do not wait for it. @throws CallRefused */
-  #mustBeClosed(): void {
+  /** While one call probes the callee, other calls are rejected instead of waiting. @throws CallRefused */
+  #assertClosed(): void {
     const { state } = this.#breaker;
     if (state === CircuitState.Closed) return;
     if (state === CircuitState.Open && performance.now() - this.#openedAt >= this.policy.openFor) return;

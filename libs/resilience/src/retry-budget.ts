@@ -1,25 +1,25 @@
-/** Further attempts for each call that was made. */
-const share = 0.1;
-/** So many may be saved up: a callee that fails at once gets no storm after a quiet hour. */
-const most = 10;
+/** Retries per call. */
+const retriesPerCall = 0.1;
+/** Maximum saved retries: prevents a retry storm after a long time without failures. */
+const maxBalance = 10;
 
 /**
- * How many further attempts a caller may make: a tenth of its calls, so that retries never make more than 1.1 times the
- * load out of a callee's trouble. The idea is from Finagle and from Google's SRE book ("retry budget").
+ * Limits the retries of a caller to a tenth of its calls, so that retries raise the load on a failing callee to at most 1.1
+ * times. See "retry budget" in Finagle and in Google's SRE book.
  */
 export class RetryBudget {
-  #left = 1;
+  #balance = 1;
 
-  /** A call was made. */
+  /** Adds the share of one call. */
   earn(): void {
-    this.#left = Math.min(most, this.#left + share);
+    this.#balance = Math.min(maxBalance, this.#balance + retriesPerCall);
   }
 
-  /** @returns whether one more attempt is affordable, which is then spent */
+  /** Takes one retry from the budget. @returns false if the budget is used up */
   spend(): boolean {
-    // Ten tenths are not quite one.
-    if (this.#left < 1 - Number.EPSILON * 16) return false;
-    this.#left = Math.max(0, this.#left - 1);
+    // Rounding: ten times 0.1 is less than 1.
+    if (this.#balance < 1 - Number.EPSILON * 16) return false;
+    this.#balance = Math.max(0, this.#balance - 1);
     return true;
   }
 }

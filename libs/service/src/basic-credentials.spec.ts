@@ -7,9 +7,9 @@ describe('the credentials of HTTP Basic', () => {
   it.each([
     ['a name and a password', basic('toys:a password'), { name: 'toys', password: 'a password' }],
     ['colons in the password', basic('toys:a:b'), { name: 'toys', password: 'a:b' }],
-    ['letters beyond ASCII', basic('장난감:비밀'), { name: '장난감', password: '비밀' }],
+    ['non-ASCII letters', basic('장난감:비밀'), { name: '장난감', password: '비밀' }],
     ['padding', 'Basic dG95czphYQ==', { name: 'toys', password: 'aa' }],
-    ['a scheme in small letters', 'basic dG95czphYQ==', { name: 'toys', password: 'aa' }],
+    ['a lower-case scheme', 'basic dG95czphYQ==', { name: 'toys', password: 'aa' }],
   ])('are read: %s', (_, header, expected) => expect(readBasicCredentials(header)).toEqual(expected));
 
   it.each([
@@ -17,7 +17,7 @@ describe('the credentials of HTTP Basic', () => {
     ['another scheme', 'Bearer dG95czphYQ=='],
     ['nothing after the scheme', 'Basic '],
     ['no colon', basic('toys')],
-    ['other last bits', 'Basic dG95czphYR=='],
+    ['non-zero trailing bits', 'Basic dG95czphYR=='],
     ['no padding', 'Basic dG95czphYQ'],
     ['too much padding', 'Basic dG95czphYQ==='],
     ['padding inside', 'Basic dG95cz==phYQ=='],
@@ -25,5 +25,5 @@ describe('the credentials of HTTP Basic', () => {
     ['other characters', 'Basic dG95czph*YQ=='],
     ['white space', 'Basic dG95 czphYQ=='],
     ['bytes that are not UTF-8', basic(Buffer.from([0x61, 0x3a, 0xff]))],
-  ])('are refused: %s', (_, header) => expect(readBasicCredentials(header)).toBeUndefined());
+  ])('are rejected: %s', (_, header) => expect(readBasicCredentials(header)).toBeUndefined());
 });

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 
 /**
- * Reads the credentials of HTTP Basic (RFC 7617). They are refused where they are not canonical base64 (RFC 4648, section
- * 3.5) of valid UTF-8: decoded all the same, several texts would be one password.
- * @returns undefined where the header holds none
+ * Reads the credentials of HTTP Basic (RFC 7617). Rejects all but canonical base64 (RFC 4648, section 3.5) of valid UTF-8:
+ * otherwise several texts would decode to one password.
+ * @returns undefined without valid credentials
  */
 export function readBasicCredentials(
   authorization: string | undefined,

@@ -6,13 +6,13 @@ import type { Type } from '@nestjs/common';
 import { serviceOptions, type ServiceOptions } from './service.ts';
 
 /**
- * What a service does on the bus, without running it: what it owns, and what of others it calls and hears. The deploy
- * step makes of it what its login may do.
+ * Describes the contracts, calls and subscriptions of a service, without running it. The deploy step derives the
+ * permissions of its login from that.
  */
 export function describeBus(module: Type): BusDescription {
   const options = serviceOptions(module);
   const { contract, calls = [], isGateway = false } = options;
-  const hears = [...eventsHeard(options), SettingsChanged, SettingsAsked].filter(
+  const subscriptions = [...getSubscriptions(options), SettingsChanged, SettingsAsked].filter(
     ({ service }) => service !== contract.name,
   );
   return {
@@ -24,13 +24,13 @@ export function describeBus(module: Type): BusDescription {
       ...(isOffered(one) && { offered: toOffer(one) }),
     })),
     calls: listNames([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
-    hears: listNames(hears),
+    hears: listNames(subscriptions),
     tells: listNames([SettingsTold]),
     isGateway,
   };
 }
 
-/** Whether the gateway asks for it: it has a route, is pages, or answers in place of one that does. */
+/** Whether the gateway calls it: it has a route, serves pages, or is the fallback of a request that does. */
 const isOffered = (one: AnyContract): one is AnyRequest =>
   one.kind !== 'event' && Boolean(one.http ?? one.pages ?? one.standsInFor);
 
@@ -44,8 +44,8 @@ const toOffer = ({ http, pages, access }: AnyRequest) => ({
 const listNames = (contracts: readonly AnyContract[]): string[] =>
   [...new Set(contracts.map(({ name }) => name))].sort();
 
-/** By handlers, sagas and projections, and as soft state; and what only the config server listens for. */
-function eventsHeard({ contract, handlers, listensTo, sagas, projections }: ServiceOptions): AnyEvent[] {
+/** The events of handlers, sagas, projections and soft state; for the config server also `SettingsTold`. */
+function getSubscriptions({ contract, handlers, listensTo, sagas, projections }: ServiceOptions): AnyEvent[] {
   return [
     ...(listensTo ?? []),
     ...(handlers ?? []).flatMap(handledBy).filter((one) => one.kind === 'event'),
@@ -59,17 +59,17 @@ function eventsHeard({ contract, handlers, listensTo, sagas, projections }: Serv
 }
 
 /**
- * Guards what leaves a service: requests that it declares as `calls`, its own contracts, and nothing else. The broker
- * would refuse the rest too, but later and to everybody on the same channel.
- * @returns throws Error where a contract is not declared
+ * Restricts what a service sends: its own contracts, and the requests that it declares as `calls`. The broker would reject
+ * the rest too, but later, and for all users of the channel.
+ * @returns a check that throws Error for an undeclared contract
  */
-export function declaredOnly({ contract, calls = [] }: ServiceOptions): (wanted: AnyContract) => void {
+export function createSendCheck({ contract, calls = [] }: ServiceOptions): (wanted: AnyContract) => void {
   const declared = new Set([...calls, ReadSettings].map(({ name }) => name));
   return ({ kind, name, service }) => {
     if (service === contract.name || declared.has(name)) return;
     throw new Error(
       kind === 'event'
-        ? `${contract.name} cannot announce ${name}: it belongs to ${service}`
+        ? `${contract.name} cannot publish ${name}: it belongs to ${service}`
         : `${contract.name} does not declare that it calls ${name}: add it to \`calls\` of @Service`,
     );
   };

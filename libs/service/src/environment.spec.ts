@@ -26,7 +26,7 @@ const open = (environment: NodeJS.ProcessEnv) =>
   });
 
 describe('a setting that is given as a file', () => {
-  it('is read from there', async () => {
+  it('is read', async () => {
     const path = file('amqp://shop:hush@127.0.0.1:1\n', 0o400);
     const { instances } = await open({ RABBITMQ_URL: undefined, RABBITMQ_URL_FILE: path });
     expect(instances[0]).toMatchObject({ rabbitmqUrl: 'amqp://shop:hush@127.0.0.1:1' });
@@ -36,7 +36,7 @@ describe('a setting that is given as a file', () => {
     });
   });
 
-  it('is refused beside a value of its own', async () => {
+  it('is rejected together with a value', async () => {
     const opening = open({
       CONFIG_PASSWORD: 'a-password-of-mine',
       CONFIG_PASSWORD_FILE: file('another-of-mine!'),
@@ -44,7 +44,7 @@ describe('a setting that is given as a file', () => {
     await expect(opening).rejects.toThrow(
       'CONFIG_PASSWORD (environment): is set twice, by CONFIG_PASSWORD and by CONFIG_PASSWORD_FILE: unset one of them',
     );
-    // Compose sets what is empty.
+    // Compose sets empty variables.
     const path = file('another-of-mine!');
     expect(readSetting('A', { A: '', A_FILE: path }, true)).toMatchObject({ value: 'another-of-mine!' });
     expect(readSetting('A', { A: 'x', A_FILE: '' }, true)).toMatchObject({
@@ -53,7 +53,7 @@ describe('a setting that is given as a file', () => {
     });
   });
 
-  it('is refused where the file is missing, empty or not text', async () => {
+  it('is rejected if the file is missing, empty or not text', async () => {
     const path = join(folder, 'away');
     await expect(open({ SERVICE_KEY_FILE: path })).rejects.toThrow(
       `SERVICE_KEY (file named by SERVICE_KEY_FILE): ${path} does not exist`,
@@ -62,9 +62,9 @@ describe('a setting that is given as a file', () => {
     await expect(open({ SERVICE_KEY_FILE: folder })).rejects.toThrow(/cannot be read: EISDIR$/);
   });
 
-  it.each(['644', '640', '604', '660', '622'])('is refused as a secret with mode %s', async (mode) => {
+  it.each(['644', '640', '604', '660', '622'])('is rejected as a secret with mode %s', async (mode) => {
     const path = file('a-password-of-mine', Number.parseInt(mode, 8));
-    // What root owns its group may read: so Kubernetes mounts it.
+    // A group may read files of root: Kubernetes mounts secrets this way.
     const isAllowed = mode === '640' && process.getuid?.() === 0;
     const opening = open({ CONFIG_PASSWORD_FILE: path });
     if (isAllowed) await expect(opening).resolves.toBeDefined();
@@ -74,7 +74,7 @@ describe('a setting that is given as a file', () => {
       );
   });
 
-  it('may be open where it is no secret', async () => {
+  it('may be readable by others if it is not secret', async () => {
     const { instances } = await open({ LOG_LEVEL_FILE: file('debug', 0o644) });
     expect(instances[0]).toMatchObject({ logLevel: 'debug' });
   });

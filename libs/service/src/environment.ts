@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync, realpathSync } from 'node:fs';
 
-/** One setting that is wrong, and where its value came from. The value itself is not told: it may be a secret. */
+/** A wrong setting and its origin. The value is left out, because it may be secret. */
 export interface WrongSetting {
   key: string;
   origin: string;
@@ -12,8 +12,9 @@ export const environmentName = (key: string): string =>
 
 /**
  * Reads a setting from the variable NAME, or from the file that NAME_FILE names.
- * @param isSecret true where the file must be closed to other users of this machine
- * @returns value undefined where neither is set; a problem where both are, or where the file is missing, empty or open
+ * @param isSecret true if other users of this machine must not be able to read the file
+ * @returns value undefined if neither is set; a problem if both are set, or if the file is missing, empty or readable by
+ *   others
  */
 export function readSetting(
   key: string,
@@ -55,14 +56,14 @@ function readSettingFile(path: string, isSecret: boolean): { text: string } | { 
 }
 
 /**
- * Docker Compose, Docker Swarm and Podman give the secrets of a container to it in this folder, by default with mode
- * 0444: all users of the container may read them, and it has one.
+ * Docker Compose, Docker Swarm and Podman mount the secrets of a container in this folder, by default with mode 0444: all
+ * users of the container may read them, and it has one.
  */
 const isMounted = (path: string): boolean => realpathSync(path).startsWith('/run/secrets/');
 
-/** As libpq demands of a key: closed to all but its owner; a group may read what root owns (Kubernetes' `fsGroup`). */
+/** Like libpq for keys: only the owner may read the file; a group may read files of root (Kubernetes' `fsGroup`). */
 function isOpenToOthers(file: number): boolean {
-  // Windows has no such modes.
+  // Windows has no file modes.
   if (process.platform === 'win32') return false;
   const { mode, uid } = fstatSync(file);
   return (mode & (uid === 0 ? 0o037 : 0o077)) !== 0;

@@ -5,65 +5,65 @@ import type { Metrics } from './metrics.ts';
 import type { PlatformSettings } from './settings.ts';
 
 /**
- * Nobody took the call, or nobody answered it. Who answers is there: a fault of one handler is no reason to leave a
- * service alone (who found it could shut out everybody), nor is one of those that stand behind it, who would else be
- * tried again by every caller on the way.
+ * Whether the call was not taken or not answered. An error in an answer does not open the circuit: with one failing
+ * handler a client could block the service for all. Neither does an error of a service behind the callee, which every
+ * caller on the way would retry.
  */
-const isSilent = (error: unknown, codes: string[]): boolean =>
+const isUnanswered = (error: unknown, codes: string[]): boolean =>
   error instanceof RemoteFault && !error.answered && codes.includes(error.code);
 
-/** All calls of a service, guarded by the policies of its callees, and how they are doing on /metrics. */
+/** Guards all calls of a service by the policies of its callees, and shows their state on /metrics. */
 export class GuardedCalls {
   readonly #calls: CallGuard;
-  /** What `RabbitClient` takes. */
+  /** For `RabbitClient`. */
   readonly guard: Guard;
   /** See `CallGuard`. */
   readonly isFull: CallGuard['isFull'];
 
-  /** @param settings `callPolicies` goes before what the callees declare, and may change at any time */
+  /** @param settings `callPolicies` overrides the policies that callees declare, and may change at any time */
   constructor(settings: Pick<PlatformSettings, 'callPolicies'>, metrics: Metrics) {
     this.#calls = new CallGuard({
       isDown: (error) =>
-        isSilent(error, ['timeout', 'unavailable']) && !(error instanceof BrokerDisconnected),
-      mayHelp: (error) => isSilent(error, ['unavailable']),
+        isUnanswered(error, ['timeout', 'unavailable']) && !(error instanceof BrokerDisconnected),
+      mayHelp: (error) => isUnanswered(error, ['unavailable']),
       override: (callee) => settings.callPolicies[callee],
       refuse: ({ reason, message }) =>
         new RemoteFault(reason === 'open' ? 'unavailable' : 'overloaded', message),
     });
     this.guard = this.#calls.run;
     this.isFull = this.#calls.isFull.bind(this.#calls);
-    show(this.#calls, metrics);
+    registerGauges(this.#calls, metrics);
   }
 
-  /** The callees that are left alone now. */
-  get leftAlone(): string[] {
+  /** The callees with an open or half-open circuit. */
+  get openCircuits(): string[] {
     return this.#calls.states.filter(({ circuit }) => circuit !== 'closed').map(({ callee }) => callee);
   }
 }
 
 const circuits = { closed: 0, 'half-open': 1, open: 2 } as const;
 
-function show(calls: CallGuard, { registry }: Metrics): void {
-  const gauge = (name: string, help: string, valuesOf: (state: CalleeState) => Record<string, number>) => {
+function registerGauges(calls: CallGuard, { registry }: Metrics): void {
+  const gauge = (name: string, help: string, getValues: (state: CalleeState) => Record<string, number>) => {
     new Gauge({
       ...{ name, help, labelNames: ['callee', 'kind'], registers: [registry] },
       collect() {
         for (const state of calls.states) {
-          for (const [kind, value] of Object.entries(valuesOf(state)))
+          for (const [kind, value] of Object.entries(getValues(state)))
             this.set({ callee: state.callee, kind }, value);
         }
       },
     });
   };
-  gauge('calls_circuit', '0: closed, 1: one call tries, 2: open, the callee is left alone.', (state) => ({
+  gauge('calls_circuit', 'State of the circuit breaker: 0 closed, 1 half-open, 2 open.', (state) => ({
     state: circuits[state.circuit],
   }));
-  gauge('calls_open', 'Calls under way, and those that wait for a place.', ({ underWay, waiting }) => ({
+  gauge('calls_open', 'Calls in progress, and calls waiting for a place.', ({ underWay, waiting }) => ({
     'under-way': underWay,
     waiting,
   }));
-  gauge('calls_not_made', 'Calls refused since the start: circuit open, or too many others.', (state) => ({
+  gauge('calls_not_made', 'Calls rejected since the start: open circuit or too many calls.', (state) => ({
     ...state.refused,
   }));
-  gauge('calls_retried', 'Further attempts since the start.', ({ retried }) => ({ attempts: retried }));
+  gauge('calls_retried', 'Retries since the start.', ({ retried }) => ({ attempts: retried }));
 }

@@ -7,14 +7,14 @@ import {
 } from '@nestjs/terminus';
 import { instanceHeader } from './upstream-addresses.ts';
 
-/** What must hold for a service to take work: by name, with the reason where it does not. */
+/** The conditions for a service to take work, by name, each with the reason if it is not met. */
 export class Readiness {
   readonly #conditions = new Map<string, () => Promise<string | undefined> | string | undefined>();
   readonly #simulated = new Set<string>();
 
   /**
-   * Marks something that the service needs as simulated, such as a provider that is not configured in local mode. The
-   * health output, the announcement and, through it, the gateway show it.
+   * Marks a dependency as simulated, such as a provider that is not configured in local mode. The health output, the
+   * announcement and, through it, the gateway show that.
    */
   simulate(name: string): void {
     this.#simulated.add(name);
@@ -24,7 +24,7 @@ export class Readiness {
     return [...this.#simulated];
   }
 
-  /** @param reason gives why not, or undefined when all is well */
+  /** @param reason returns why the condition is not met, or undefined if it is met */
   add(name: string, reason: () => Promise<string | undefined> | string | undefined): void {
     this.#conditions.set(name, reason);
   }
@@ -43,8 +43,8 @@ export class HealthController {
   ) {}
 
   /**
-   * The process answers. Says nothing of what it leans on: restarting would not repair that. By the header, gateway and
-   * registry know a process of the store.
+   * Liveness. Ignores dependencies, because a restart would not repair them. By the header, gateway and registry recognize
+   * a process of the store.
    */
   @Get('live')
   @Header(instanceHeader, 'true')

@@ -2,8 +2,8 @@ import { subscribe } from 'node:diagnostics_channel';
 import type { Server } from 'node:net';
 
 /**
- * Watches on which TCP ports this process listens, from now on, whichever code opened them.
- * @returns a function that gives the present ones
+ * Tracks the TCP ports on which this process listens, from now on, whichever code opens them.
+ * @returns a function that returns the current ones
  */
 export function watchListeningPorts(): () => number[] {
   const servers = new Set<Server>();

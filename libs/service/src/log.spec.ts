@@ -20,21 +20,18 @@ describe('the log', () => {
     ['two levels down', { sent: { headers: { authorization: 'geheim' } }, status: 200 }],
     ['three levels down', { sent: { request: { headers: { cookie: 'geheim' } } }, status: 200 }],
     ...['refresh_token', 'access_token', 'id_token', 'client_secret', 'clientSecret', 'secret'].map(
-      (name): [string, object] => [`called ${name}`, { [name]: 'geheim', status: 200 }],
+      (name): [string, object] => [`named ${name}`, { [name]: 'geheim', status: 200 }],
     ),
     ['in an answer', { answer: { headers: { 'set-cookie': ['a=geheim'] } }, status: 200 }],
-    [
-      'in what belongs to an error',
-      { err: Object.assign(new Error('no'), { token: 'geheim' }), status: 200 },
-    ],
-  ])('never holds a secret: %s', (_, message) => {
+    ['in a field of an error', { err: Object.assign(new Error('no'), { token: 'geheim' }), status: 200 }],
+  ])('never contains a secret: %s', (_, message) => {
     nest.log(message, 'seen', 'http');
     expect(lines).toEqual([expect.objectContaining({ msg: 'seen', context: 'http', status: 200 })]);
     expect(JSON.stringify(lines)).toContain('[secret]');
     expect(JSON.stringify(lines)).not.toContain('geheim');
   });
 
-  it('leaves out the values that a query of the database was about', () => {
+  it('omits the values of a failed database query', () => {
     const driverError = Object.assign(new Error('gone'), { detail: 'Key (email)=(kim@x.example)' });
     const failed = Object.assign(new Error('gone'), {
       parameters: ['kim@x.example'],
@@ -49,7 +46,7 @@ describe('the log', () => {
     expect(JSON.stringify(lines)).not.toContain('kim@x.example');
   });
 
-  it('leaves them out of errors within errors, too', () => {
+  it('omits them in nested errors, too', () => {
     const query = () =>
       Object.assign(new Error('gone'), { detail: 'geheim', where: 'unnamed portal parameter $1 = geheim' });
     nest.error({ err: Object.assign(new Error('outer'), { inner: query() }) }, 'failed');
@@ -62,7 +59,7 @@ describe('the log', () => {
     expect(JSON.stringify(lines)).toContain('gone');
   });
 
-  it('says of every line whose it is, whatever it holds', () => {
+  it('adds service, instance and context to every line', () => {
     nest.log({ status: 200 }, 'flat', 'http');
     nest.log({ sent: { status: 200 } }, 'deep', 'http');
     nest.log('a text', 'http');
@@ -71,7 +68,7 @@ describe('the log', () => {
       expect(line).toMatchObject({ service: 'orders', instance: 'orders-1', context: 'http' });
   });
 
-  it('follows a level that is changed later', () => {
+  it('applies a level that is changed later', () => {
     level('warn');
     nest.log({ status: 200 }, 'flat', 'http');
     expect(lines).toEqual([]);
@@ -82,7 +79,7 @@ describe('the log', () => {
 });
 
 describe('a handled message', () => {
-  it('has a line of its own with its trace; a question that was answered has none', () => {
+  it('is logged in a separate line with its trace, unless it is a query without an error', () => {
     const lines: Record<string, unknown>[] = [];
     const to = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
     const log = createLog({ service: 'orders', instance: 'orders-1', level: 'info' }, to);

@@ -2,14 +2,14 @@ import { currentCall, getTraceId, type HandledMessage } from '@jogakbo/messaging
 import type { LoggerService } from '@nestjs/common';
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 
-/** Never written, wherever in a logged object they stand. */
+/** Names of fields that are never logged, at any place in an object. */
 const secrets = [
   ...['password', 'token', 'accessToken', 'refreshToken', 'secret', 'clientSecret'],
-  // As OAuth spells them (RFC 6749).
+  // Names of OAuth (RFC 6749).
   ...['access_token', 'refresh_token', 'id_token', 'client_secret'],
   ...['authorization', 'cookie', 'set-cookie'],
 ];
-/** One path for each depth at which a name may stand; `err.request.headers.cookie` is the deepest. */
+/** One redaction path per depth; `err.request.headers.cookie` is the deepest. */
 const getPaths = (name: string): string[] =>
   ['', '*', '*.*', '*.*.*'].map((outer) =>
     name.includes('-') ? `${outer}["${name}"]` : `${outer}.${name}`.replace(/^\./, ''),
@@ -17,7 +17,7 @@ const getPaths = (name: string): string[] =>
 
 /**
  * One JSON line per entry, each with the trace it belongs to.
- * @param to standard output, where it is not given
+ * @param to by default standard output
  */
 export function createLog(
   { service, instance, level }: { service: string; instance: string; level: string },
@@ -36,12 +36,12 @@ export function createLog(
   return pino(options, to);
 }
 
-/** Fields of a database's error in which the values stand that it was about. */
+/** Fields of a database error that contain values of the query. */
 const data = new Set(['parameters', 'detail', 'where', 'driverError']);
 
 const withoutData = (error: Error): unknown => withoutFields(stdSerializers.err(error));
 
-/** An error may hold others, which may hold others. What lies deeper may be a cycle, and holds no error any more. */
+/** Errors can be nested. Deeper levels are dropped, because they may be cyclic. */
 const deepest = 5;
 
 const withoutFields = (value: unknown, depth = 0): unknown => {
@@ -54,11 +54,11 @@ const withoutFields = (value: unknown, depth = 0): unknown => {
 
 /** Nest's own log through pino. */
 export class NestLog implements LoggerService {
-  /** For what needs no look for secrets, which copies all of it and takes ten times as long as the line itself. */
-  readonly #unsearched: Logger;
+  /** Without redaction, which copies the object and takes ten times as long as the line itself. */
+  readonly #unredacted: Logger;
 
   constructor(private readonly pino: Logger) {
-    this.#unsearched = pino.child({}, { redact: [], level: 'trace' });
+    this.#unredacted = pino.child({}, { redact: [], level: 'trace' });
   }
 
   log = (message: unknown, ...rest: unknown[]) => this.#write('info', message, rest);
@@ -68,7 +68,7 @@ export class NestLog implements LoggerService {
   verbose = (message: unknown, ...rest: unknown[]) => this.#write('trace', message, rest);
   fatal = (message: unknown, ...rest: unknown[]) => this.#write('fatal', message, rest);
 
-  /** Nest appends the context's name; what stands between is a text or, for errors, a stack. */
+  /** Nest appends the name of the context. An argument before it is a text or, for errors, a stack. */
   #write(
     level: 'info' | 'error' | 'warn' | 'debug' | 'trace' | 'fatal',
     message: unknown,
@@ -77,7 +77,7 @@ export class NestLog implements LoggerService {
     if (!this.pino.isLevelEnabled(level)) return;
     const context = rest.length > 0 ? rest.at(-1) : undefined;
     const detail = rest.length > 1 ? rest[0] : undefined;
-    const log = isFlat(message) ? this.#unsearched : this.pino;
+    const log = isFlat(message) ? this.#unredacted : this.pino;
     if (message instanceof Error) this.pino[level]({ context, err: message }, message.message);
     else if (message && typeof message === 'object')
       log[level]({ context, ...message }, String(detail ?? ''));
@@ -85,18 +85,18 @@ export class NestLog implements LoggerService {
   }
 }
 
-/** Whether it holds nothing but names and values, none of them a secret. */
+/** Whether an object contains only plain values, and no secret. */
 const isFlat = (message: unknown): boolean =>
   message !== null &&
   typeof message === 'object' &&
   Object.entries(message).every(([name, value]) => typeof value !== 'object' && !secrets.includes(name));
 
 /**
- * One line for each command and event, so that a trace shows every service that took part. Questions are too many for
- * that: theirs are for `debug`, as long as they are answered.
+ * Logs one line per command and event, so that a trace shows every service that took part. Queries are too frequent for
+ * that: they are logged at `debug`, unless they fail.
  */
 export function logHandled(log: Logger, { name, kind, outcome, seconds }: HandledMessage): void {
-  // Of messages that are refused because of their sender the transport logs how many there are.
+  // The transport logs the number of messages that are rejected because of their sender.
   const isQuiet = outcome === 'quarantined' || (kind === 'query' && ['ok', 'rejection'].includes(outcome));
   const level = isQuiet ? 'debug' : 'info';
   if (!log.isLevelEnabled(level)) return;

@@ -2,7 +2,7 @@ import { Controller, Get, Header, Inject, Injectable } from '@nestjs/common';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { DataSource } from 'typeorm';
 
-/** The numbers of one instance, in the form that Prometheus reads. Inject it to add your own to `registry`. */
+/** The metrics of one instance, in Prometheus' format. Inject it to add your own to `registry`. */
 @Injectable()
 export class Metrics {
   readonly registry = new Registry();
@@ -14,19 +14,19 @@ export class Metrics {
     registers: [this.registry],
   });
 
-  readonly #strangers = new Counter({
+  readonly #unauthorized = new Counter({
     name: 'messages_of_strangers_total',
-    help: 'Messages refused because they did not come from the one who may send them.',
+    help: 'Messages rejected because their sender is not authorized.',
     labelNames: ['kind'],
     registers: [this.registry],
   });
 
   constructor(service: string, version: string) {
     this.registry.setDefaultLabels({ service, version });
-    // How late the event loop is gets sampled this often (milliseconds). By default every service wakes a hundred times a
-    // second for it, at rest too.
+    // Milliseconds between samples of the event loop's delay. The default wakes every service a hundred times a second,
+    // even when idle.
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 100 });
-    // Sums of the gauges beside them, named like counters, which promtool refuses.
+    // These are sums of other gauges, but have names of counters, which promtool rejects.
     for (const name of ['handles', 'requests', 'resources'])
       this.registry.removeSingleMetric(`nodejs_active_${name}_total`);
   }
@@ -35,13 +35,13 @@ export class Metrics {
     this.#handled.observe({ message: handled.name, outcome: handled.outcome }, handled.seconds);
   };
 
-  readonly countStranger = (kind: string): void => this.#strangers.inc({ kind });
+  readonly countUnauthorizedSender = (kind: string): void => this.#unauthorized.inc({ kind });
 
-  /** Shows how many messages wait in the outbox, counted when asked. */
+  /** Shows how many messages wait in the outbox, counted at each scrape. */
   watchOutbox(dataSource: DataSource): void {
     new Gauge({
       name: 'outbox_open_messages',
-      help: 'Messages committed and not yet with the broker, timers not due left out.',
+      help: 'Committed messages that are not published yet, without future timers.',
       registers: [this.registry],
       async collect() {
         const [row] = (await dataSource

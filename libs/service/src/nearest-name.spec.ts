@@ -8,6 +8,6 @@ it.each([
   ['prot', 'port'],
   ['somethingElse', undefined],
   ['', undefined],
-])('the name that %j probably means is %j', (given, meant) =>
+])('the nearest name to %j is %j', (given, meant) =>
   expect(nearestName(given, ['port', 'logLevel', 'catalog'])).toBe(meant),
 );

@@ -1,5 +1,5 @@
-/** How many letters must be put in, taken out or changed to make one text of the other. */
-function distance(a: string, b: string): number {
+/** The Levenshtein distance of two texts. */
+function getDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i += 1) {
     const next = [i];
@@ -12,10 +12,10 @@ function distance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** The name that was probably meant; undefined where none is near. */
+/** Finds the most similar name; undefined if none is similar. */
 export function nearestName(given: string, names: readonly string[]): string | undefined {
   const byDistance = names
-    .map((name) => ({ name, distance: distance(given.toLowerCase(), name.toLowerCase()) }))
+    .map((name) => ({ name, distance: getDistance(given.toLowerCase(), name.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
   const [first] = byDistance;
   return first && first.distance <= Math.ceil(given.length / 3) ? first.name : undefined;

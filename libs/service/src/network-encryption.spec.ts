@@ -31,7 +31,7 @@ describe('outside local mode', () => {
       await expect(open({ [name]: address, ...allowed })).resolves.toBeDefined();
   });
 
-  it('no migration runs over a network without TLS', () => {
+  it('runs no migration over a network without TLS', () => {
     const DATABASE_URL = 'postgres://shop:hush@db.example/shop';
     expect(() => loadDatabaseSettings({ DATABASE_URL })).toThrow(
       /^DATABASE_URL \(environment\): leads to db\.example/,
@@ -63,7 +63,7 @@ describe('outside local mode', () => {
   ])('%s may not be used', (address) => expect(findPlaintext(address, strict)).toMatch(/without TLS/));
 });
 
-it('no login is sent to a broker that is refused, not even to ask it for settings', async () => {
+it('sends no login to a broker without TLS, not even to read settings', async () => {
   let connections = 0;
   const broker = createServer((socket) => void (connections++, socket.destroy())).listen(0, '0.0.0.0');
   await new Promise((resolve) => broker.once('listening', resolve));

@@ -1,12 +1,12 @@
 import ipaddr from 'ipaddr.js';
 
-/** What of the platform's settings decides whether an address may be used. */
+/** The platform settings that decide whether an address may be used. */
 export interface NetworkPolicy {
   localMode: boolean;
   plaintextNetwork: 'refuse' | 'allow';
 }
 
-/** By the protocol of an address without TLS: how the same server is reached with TLS. */
+/** By protocol without TLS: how to connect to the same server with TLS. */
 const withTls: Record<string, string> = {
   'amqp:': 'amqps://',
   'redis:': 'rediss://',
@@ -15,10 +15,10 @@ const withTls: Record<string, string> = {
 };
 
 /**
- * Says why a service must not use the address of a server: outside local mode, logins and data cross no network
+ * Finds why a service must not use the address of a server: outside local mode, logins and data must not cross a network
  * unencrypted.
- * @param address a valid URL; undefined where none is set
- * @returns undefined where the address may be used
+ * @param address a valid URL; undefined if not set
+ * @returns undefined if the address may be used
  */
 export function findPlaintext(address: string | undefined, policy: NetworkPolicy): string | undefined {
   if (address === undefined || policy.localMode || policy.plaintextNetwork === 'allow') return undefined;
@@ -28,12 +28,12 @@ export function findPlaintext(address: string | undefined, policy: NetworkPolicy
   const hosts = searchParams.has('host') ? searchParams.getAll('host') : [hostname];
   if (hosts.every(staysOnThisMachine) || verifiesServer(searchParams)) return undefined;
   return (
-    `leads to ${hosts.join(', ')} without TLS: use ${tls}, or set PLAINTEXT_NETWORK=allow where the network itself is ` +
+    `leads to ${hosts.join(', ')} without TLS: use ${tls}, or set PLAINTEXT_NETWORK=allow if the network itself is ` +
     'private or encrypted'
   );
 }
 
-/** Of PostgreSQL. The other modes encrypt for a server that nobody has verified, or not at all. */
+/** For PostgreSQL. The other modes do not verify the server, or do not encrypt. */
 const verifiesServer = (parameters: URLSearchParams): boolean => {
   const modes = parameters.getAll('sslmode');
   return modes.length > 0 && modes.every((mode) => mode === 'verify-full');

@@ -1,12 +1,12 @@
 import pg from 'pg';
 
-/** Texts that are not always the same, such as lists of varying length, must not fill the memory of the database. */
+/** Varying statements, such as lists of different lengths, must not fill the memory of the database. */
 const atMost = 300;
 const names = new Map<string, string>();
 
 /**
- * Connection that has PostgreSQL parse each statement once, and sends what is asked in one turn of the event loop in
- * one packet. For `pg.Pool` with `pipeline: true`.
+ * Connection that has PostgreSQL parse each statement once, and sends all queries of one tick in one packet. For `pg.Pool`
+ * with `pipeline: true`.
  */
 export class PreparingClient extends pg.Client {
   override query(...args: unknown[]): never {
@@ -20,14 +20,14 @@ export class PreparingClient extends pg.Client {
     if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0 || callback) {
       return (super.query as (...args: unknown[]) => never)(...args);
     }
-    // Made here because a name can otherwise be given only with an object of settings, and pg copies that slowly.
+    // Created here, because pg otherwise takes a name only in a config object, which it copies slowly.
     const query = new pg.Query(text, values) as pg.Query & Prepared;
     query.name = toStatementName(text);
     return new Promise((resolve, reject) => {
       query.callback = (error, result) => (error ? reject(error) : resolve(result));
       super.query(query);
     }).catch((error: Error) => {
-      // From here the stack leads to whoever waits, and not to where the network was read.
+      // Makes the stack show the caller, and not the read from the socket.
       Error.captureStackTrace(error);
       throw error;
     }) as never;

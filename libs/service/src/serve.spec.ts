@@ -1,9 +1,9 @@
 import { expect, it } from '@jest/globals';
-import { mustTellSendersApart } from './serve.ts';
+import { mustAuthenticateSenders } from './serve.ts';
 
-it('does not serve outside local mode where any service may send in the name of another', () => {
+it('requires BROKER_OPERATOR outside local mode, so that senders can be authenticated', () => {
   for (const environment of [{}, { LOCAL_MODE: 'false' }, { BROKER_OPERATOR: '' }])
-    expect(() => mustTellSendersApart(environment)).toThrow(/^BROKER_OPERATOR \(not set\): is missing/);
-  for (const environment of [{ LOCAL_MODE: 'true' }, { BROKER_OPERATOR: 'boss' }])
-    expect(() => mustTellSendersApart(environment)).not.toThrow();
+    expect(() => mustAuthenticateSenders(environment)).toThrow(/^BROKER_OPERATOR \(not set\): is missing/);
+  for (const environment of [{ LOCAL_MODE: 'true' }, { BROKER_OPERATOR: 'operator' }])
+    expect(() => mustAuthenticateSenders(environment)).not.toThrow();
 });

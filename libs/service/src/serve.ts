@@ -16,12 +16,13 @@ import {
 } from './settings.ts';
 import { createDataSource, start, type StartOptions } from './start.ts';
 
-/** Exit code for settings that are wrong (EX_CONFIG of sysexits.h): starting again would not help. */
-const wrongSettings = 78;
+/** Exit code for wrong settings (EX_CONFIG of sysexits.h): a restart would not help. */
+const wrongSettingsExitCode = 78;
 
 /**
  * Runs a service as a process: `main.js` serves, `main.js migrate` runs its migrations and ends, `main.js describe`
- * says what it does on the bus, `main.js keys` prints its public keys for the deploy step, `main.js --help` lists them. SIGTERM and SIGINT drain it; so does the end of a supervisor that started it.
+ * prints what it does on the bus, `main.js keys` prints its public keys for the deploy step, `main.js --help` lists these
+ * commands. SIGTERM, SIGINT and the end of its supervisor drain it.
  */
 export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
   const { contract } = serviceOptions(module);
@@ -36,10 +37,10 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
       process.exitCode = 2;
       return;
     }
-    mustTellSendersApart(options.environment ?? process.env);
+    mustAuthenticateSenders(options.environment ?? process.env);
     const running = await start(module, { listeningPorts: watchListeningPorts(), ...options });
     const end = () => {
-      // Draining has a limit: whoever asked is about to lose patience.
+      // Draining must end before the supervisor kills the process.
       setTimeout(() => process.exit(1), 9_500).unref();
       running.stop().then(
         () => process.exit(0),
@@ -55,14 +56,14 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     if (error instanceof WrongSettings) {
       console.error(`${contract.name} cannot start: ${error.wrong.length} of its settings are wrong.`);
       for (const { key, origin, problem } of error.wrong) console.error(`  ${key} (${origin}): ${problem}`);
-      process.exit(wrongSettings);
+      process.exit(wrongSettingsExitCode);
     }
     console.error(error);
     process.exit(1);
   }
 }
 
-/** Those of SERVICE_KEY, newest first. @throws WrongSettings where it is missing */
+/** Prints the public keys of SERVICE_KEY, newest first. @throws WrongSettings if it is missing */
 function printPublicKeys(): void {
   const [{ serviceKey }] = loadSettings(
     [settings({ serviceKey: PlatformSettings.shape.serviceKey })],
@@ -74,18 +75,18 @@ function printPublicKeys(): void {
 }
 
 /**
- * Without a login for each service, any service could send in the name of another one.
- * @throws WrongSettings outside local mode where BROKER_OPERATOR is missing
+ * Requires separate logins: with a shared login, any service could send in the name of another one.
+ * @throws WrongSettings outside local mode without BROKER_OPERATOR
  */
-export function mustTellSendersApart(environment: NodeJS.ProcessEnv): void {
+export function mustAuthenticateSenders(environment: NodeJS.ProcessEnv): void {
   const { localMode, brokerOperator } = PlatformSettings.shape;
   const [given] = loadSettings([settings({ localMode, brokerOperator })], environment);
   if (given.localMode || given.brokerOperator) return;
-  const problem = 'is missing: outside local mode every service has a login of its own at the broker';
+  const problem = 'is missing: outside local mode every service needs its own login at the broker';
   throw new WrongSettings([{ key: 'BROKER_OPERATOR', origin: 'not set', problem }]);
 }
 
-/** @throws WrongSettings also where a login would cross a network without TLS */
+/** @throws WrongSettings also if a login would cross a network without TLS */
 export function loadDatabaseSettings(environment: NodeJS.ProcessEnv): DatabaseSettings {
   const { localMode, plaintextNetwork } = PlatformSettings.shape;
   const platform = settings({ localMode, plaintextNetwork });
@@ -120,9 +121,9 @@ function help(module: Type): void {
   const { contract } = serviceOptions(module);
   const classes = getSettings(module);
   console.log(
-    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   say what it does on the bus\n  main.js keys       print its public keys, as the deploy step takes them in ENCRYPTION_KEYS\n`,
+    `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   print what it does on the bus\n  main.js keys       print its public keys for ENCRYPTION_KEYS of the deploy step\n`,
   );
-  console.log('Settings, from the environment or from the file that <NAME>_FILE names:');
+  console.log('Settings, from the environment or from the file named by <NAME>_FILE:');
   for (const [field, schema] of classes.flatMap(({ shape }) => Object.entries(shape))) {
     console.log(
       `  ${environmentName(field).padEnd(18)} ${schema.description ?? ''}${isMarked(schema, 'environmentOnly') ? ' (environment only)' : ''}`,

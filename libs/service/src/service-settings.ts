@@ -32,16 +32,16 @@ import type { z } from 'zod';
 import { environmentName, readSetting, type WrongSetting } from './environment.ts';
 import { isMarked, PlatformSettings, describeProblem, WrongSettings, type AnySettings } from './settings.ts';
 
-/** How long a start waits for the config server at most, in milliseconds. */
-const patienceAtStart = 1_000;
-/** Waiting times between attempts to reach it later, in milliseconds. */
+/** The longest wait of a start for the config server, in milliseconds. */
+const startTimeoutMs = 1_000;
+/** Delays between later attempts to reach it, in milliseconds. */
 const firstRetry = 250;
 const lastRetry = 5_000;
 
-/** What is wrong with a setting marked `environmentOnly` that the config server gives. */
+/** The problem of a setting marked `environmentOnly` that comes from the config server. */
 const notFromServer = 'comes from the environment only';
 
-/** What is wrong with values by key, of those that a service has, where the config server gives them. */
+/** Finds wrong values from the config server, for keys that the service has. */
 function checkGiven(
   classes: readonly AnySettings[],
   given: Record<string, string>,
@@ -56,11 +56,11 @@ function checkGiven(
   });
 }
 
-/** The key that the values of a service's secrets are sealed with on their way to it. */
+/** Derives the key that encrypts the secrets of a service on their way from the config server. */
 export const clientKey = (service: string, password: string): Buffer =>
   deriveKey(password, `config client ${service}`);
 
-/** Announces soft state: at most once, to whoever listens now. */
+/** Publishes soft state: at most once, to current listeners. */
 export async function reportSettings(
   publisher: Publisher,
   source: string,
@@ -74,23 +74,23 @@ export async function reportSettings(
   });
 }
 
-/** A value as the config server gave it: a secret one is still sealed. */
+/** A value from the config server; a secret one is still encrypted. */
 type Given = Reply<typeof ReadSettings>['sources'][number]['settings'][number] & {
   application: string;
   profile: string;
 };
 
-/** One setting of the service, and where it stands. */
-interface Held {
+/** One setting of the service, with its state. */
+interface Setting {
   field: string;
   schema: z.ZodType;
   instance: Record<string, unknown>;
   origin: InForce['origin'];
-  /** What the environment says, as it says it. */
-  said: string | undefined;
+  /** The text in the environment. */
+  raw: string | undefined;
   wrong?: WrongSetting | undefined;
   given?: Given | undefined;
-  /** Given undefined: the default. */
+  /** With `given` undefined: the default. */
   afterRestart?: { given: Given | undefined } | undefined;
   refused?: { given: Given | undefined; problem: string } | undefined;
 }
@@ -110,21 +110,21 @@ const toName = ({ application, profile, version }: Given): string =>
 /**
  * The settings of a service: environment > config server > defaults.
  *
- * - A wrong value of the environment stops the start; one of the config server is refused and stops nothing: what was
- *   good before stays. Settings that are wrong together (`check`) stop the start, wherever they come from.
- * - Nobody needs the config server: a start asks it for a second at most, and not at all where none is there. What it
- *   said last is kept in a file, secrets sealed.
- * - A setting marked `environmentOnly` is taken from there alone; what the config server says of it is refused.
- * - A change of a live setting is in force at once in the objects that were injected; others wait for a restart.
+ * - A wrong value in the environment stops the start. A wrong value from the config server is rejected: the previous
+ *   value stays. Settings that are wrong in combination (`check`) stop the start, wherever they come from.
+ * - The config server is optional: a start waits for it for a second at most, and not at all if none is running. Its last
+ *   values are kept in a file, secrets encrypted.
+ * - A setting marked `environmentOnly` comes from the environment only; a value from the config server is rejected.
+ * - A changed live setting is in force at once in the injected objects; others wait for a restart.
  */
 export class ServiceSettings {
   /** One per class, in the order given. */
   readonly instances: object[];
   readonly #classes: AnySettings[];
-  readonly #held: Held[];
+  readonly #settings: Setting[];
   readonly #platform: PlatformSettings;
   readonly #listeners: (() => void)[] = [];
-  /** The newest value of each setting that fitted: what a start without the config server takes. */
+  /** The newest valid value of each setting, for a start without the config server. */
   #good = new Map<string, Given>();
   #unknown: string[] = [];
   #following: Following | undefined;
@@ -141,9 +141,9 @@ export class ServiceSettings {
   ) {
     this.#classes = classes;
     this.instances = classes.map((Class) => new Class());
-    this.#held = classes.flatMap(({ shape }, index) =>
+    this.#settings = classes.flatMap(({ shape }, index) =>
       Object.entries(shape).map(([field, schema]) =>
-        hold(field, schema, this.instances[index] as Record<string, unknown>, environment),
+        readFromEnvironment(field, schema, this.instances[index] as Record<string, unknown>, environment),
       ),
     );
     this.#platform = this.instances[0] as PlatformSettings;
@@ -151,30 +151,30 @@ export class ServiceSettings {
   }
 
   /**
-   * Where services are told apart, or something is stored, a key made at start would not decrypt what another instance or
-   * an earlier run made.
+   * With separate logins or stored data, a key generated at start could not decrypt data of other instances or earlier
+   * runs.
    */
   #mustHaveKey(): void {
-    const held = this.#held.find(({ field }) => field === 'serviceKey');
-    if (!held || held.wrong) return;
-    const stores = this.#held.some(({ field }) => field === 'databaseUrl');
+    const setting = this.#settings.find(({ field }) => field === 'serviceKey');
+    if (!setting || setting.wrong) return;
+    const stores = this.#settings.some(({ field }) => field === 'databaseUrl');
     if (this.#platform.serviceKey) return;
     if (this.#platform.brokerOperator === undefined && !stores) {
       this.#platform.serviceKey = ServiceKey.random();
       return;
     }
     const reason = stores ? 'the database' : 'BROKER_OPERATOR';
-    held.wrong = {
-      key: environmentName(held.field),
+    setting.wrong = {
+      key: environmentName(setting.field),
       origin: 'environment',
-      problem: `is missing: with ${reason} every service needs the key that the deploy step gives it`,
+      problem: `is missing: with ${reason} every service needs the key that the deploy step generates`,
     };
   }
 
   /**
-   * Reads and checks all settings as a whole. Nothing stays open.
+   * Reads and checks all settings as a whole. Keeps no connection open.
    * @param classes `PlatformSettings` first
-   * @throws WrongSettings that lists every wrong key of the environment, and what is missing everywhere
+   * @throws WrongSettings with every wrong key of the environment, and every key that is missing in all sources
    */
   static async open(
     service: string,
@@ -183,42 +183,42 @@ export class ServiceSettings {
   ): Promise<ServiceSettings> {
     const settings = new ServiceSettings(service, classes, environment);
     const { rabbitmqUrl, configPassword } = settings.#platform;
-    // What is missing may still come; what is wrong stays wrong, and no login goes over a network that is refused.
+    // The config server can supply missing values, but cannot repair wrong ones. No login crosses a forbidden network.
     if (
       settings.#wrong.some(({ origin }) => origin !== 'not set') ||
       !rabbitmqUrl ||
       !configPassword ||
       settings.#findWrongTogether([PlatformSettings]).length > 0
     ) {
-      settings.#mustBeRight();
+      settings.#mustBeValid();
       return settings;
     }
     settings.#take(settings.#readCache(), 'start');
     const answer = await settings.#askAtStart();
     if (answer) settings.#take(answer, 'start');
-    settings.#mustBeRight();
+    settings.#mustBeValid();
     settings.#writeCache();
     return settings;
   }
 
   get #wrong(): WrongSetting[] {
-    return this.#held.flatMap(({ wrong }) => wrong ?? []);
+    return this.#settings.flatMap(({ wrong }) => wrong ?? []);
   }
 
-  #mustBeRight(): void {
+  #mustBeValid(): void {
     const wrong = this.#wrong.length > 0 ? this.#wrong : this.#findWrongTogether(this.#classes);
     if (wrong.length > 0) throw new WrongSettings(wrong);
   }
 
-  /** What the classes' own checks find, also in values of the config server: what must not run does not start. */
+  /** Runs the checks of the classes, also on values from the config server: an invalid combination stops the start. */
   #findWrongTogether(classes: AnySettings[]): WrongSetting[] {
     return classes.flatMap((Class) => {
       const instance = this.instances[this.#classes.indexOf(Class)];
       const problems: Record<string, string | false | undefined> =
         Class.check?.(instance as never, this.#platform) ?? {};
       return Object.entries(problems).flatMap(([field, problem]) => {
-        const { said, origin } = this.#held.find((held) => held.field === field)!;
-        const isSet = said !== undefined || origin !== 'default';
+        const { raw, origin } = this.#settings.find((setting) => setting.field === field)!;
+        const isSet = raw !== undefined || origin !== 'default';
         return problem ? { key: environmentName(field), origin: isSet ? origin : 'not set', problem } : [];
       });
     });
@@ -229,14 +229,14 @@ export class ServiceSettings {
     this.#listeners.push(listener);
   }
 
-  /** Takes over what changes from now on, and what changed since the start was begun. */
+  /** Applies changes from now on, and those since the beginning of the start. */
   async follow(following: Following): Promise<void> {
     if (!this.#platform.configPassword) return;
     this.#following = following;
-    for (const held of this.#held) if (held.refused) this.#sayRefused(held);
+    for (const setting of this.#settings) if (setting.refused) this.#logRefused(setting);
     this.#listener = new Listener(
       following.connection,
-      (message) => this.#hear(message),
+      (message) => this.#receive(message),
       () => this.#refresh(),
     );
     await this.#listener.open(SettingsChanged.name, SettingsAsked.name);
@@ -248,12 +248,12 @@ export class ServiceSettings {
     await this.#listener?.close();
   }
 
-  #hear({ pattern, data }: Incoming): void {
+  #receive({ pattern, data }: Incoming): void {
     if (pattern === SettingsAsked.name) {
       const { ask, application, proposed } = SettingsAsked.input.parse(data);
       if (application === this.service) {
-        void this.#tellAll(ask, proposed).catch((error: unknown) =>
-          this.#following!.log.warn({ err: error }, 'the settings in force could not be told'),
+        void this.#reportAll(ask, proposed).catch((error: unknown) =>
+          this.#following!.log.warn({ err: error }, 'the settings in force could not be reported'),
         );
       }
       return;
@@ -276,7 +276,7 @@ export class ServiceSettings {
     if (!this.#working) void this.#askUntilAnswered();
   }
 
-  /** One question at a time; what changes while it is under way is asked for after it. Never throws. */
+  /** Sends one request at a time. A change during a request causes another one. Never throws. */
   async #askUntilAnswered(): Promise<void> {
     this.#working = true;
     const { ask, log } = this.#following!;
@@ -288,9 +288,9 @@ export class ServiceSettings {
         retry = firstRetry;
       } catch (error) {
         if (retry === firstRetry) {
-          // Being away is nothing: it comes back. A refusal is somebody's to mend.
+          // An outage ends without intervention. A rejection needs an operator.
           const level = error instanceof Rejection ? 'warn' : 'debug';
-          log[level]({ err: error }, 'the config server gives nothing; the settings stay as they are');
+          log[level]({ err: error }, 'no settings from the config server; the current ones stay in force');
         }
         this.#wanted = true;
         await this.#pause(retry);
@@ -313,8 +313,8 @@ export class ServiceSettings {
 
   async #ask(ask: Ask, timeout: number): Promise<Map<string, Given>> {
     const { configLabel: label } = this.#platform;
-    const question = { application: this.service, profiles: this.#profiles, label };
-    const { sources } = await ask(ReadSettings, question, { timeout });
+    const request = { application: this.service, profiles: this.#profiles, label };
+    const { sources } = await ask(ReadSettings, request, { timeout });
     const given = new Map<string, Given>();
     for (const { application, profile, settings } of sources) {
       for (const one of settings)
@@ -323,14 +323,14 @@ export class ServiceSettings {
     return given;
   }
 
-  /** Over a connection of its own, which is gone afterwards. Undefined where there was no answer in time. */
+  /** Uses a separate connection, and closes it. Undefined without an answer in time. */
   async #askAtStart(): Promise<Map<string, Given> | undefined> {
-    const until = Date.now() + patienceAtStart;
+    const until = Date.now() + startTimeoutMs;
     const connection = new BrokerConnection({ operator: this.#platform.brokerOperator });
     const asked = (async () => {
       try {
         await connection.open(this.#platform.rabbitmqUrl, `${this.service} asks for settings`, 1);
-        if (!(await isServed(connection))) return undefined;
+        if (!(await hasConfigServer(connection))) return undefined;
         const publisher = new Publisher(connection);
         await publisher.open();
         const client = new RabbitClient(connection, publisher, this.service);
@@ -342,78 +342,78 @@ export class ServiceSettings {
     })().catch(() => undefined);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>(
-      (resolve) => (timer = setTimeout(() => resolve(undefined), patienceAtStart)),
+      (resolve) => (timer = setTimeout(() => resolve(undefined), startTimeoutMs)),
     );
     return Promise.race([asked, late]).finally(() => clearTimeout(timer));
   }
 
-  /** Checks all that the config server gives, and puts in force what may be. At the start nothing is in use yet. */
+  /** Checks all values from the config server, and applies the valid ones. At the start nothing is in use yet. */
   #take(given: ReadonlyMap<string, Given>, when: 'start' | 'run'): void {
     const good = new Map<string, Given>();
     let changed = false;
-    for (const held of this.#held) {
-      const one = given.get(held.field);
-      if (isMarked(held.schema, 'environmentOnly')) {
-        if (one) this.#refuse(held, one, notFromServer, when);
-        else held.refused = undefined;
+    for (const setting of this.#settings) {
+      const one = given.get(setting.field);
+      if (isMarked(setting.schema, 'environmentOnly')) {
+        if (one) this.#refuse(setting, one, notFromServer, when);
+        else setting.refused = undefined;
         continue;
       }
-      const isFixed = held.origin === 'environment' || held.origin === 'file';
+      const isFixed = setting.origin === 'environment' || setting.origin === 'file';
       if (isFixed && !one) continue;
-      const read = this.#read(held, one);
+      const read = this.#read(setting, one);
       if ('problem' in read) {
-        const before = this.#good.get(held.field);
-        if (before) good.set(held.field, before);
-        this.#refuse(held, one, read.problem, when);
+        const before = this.#good.get(setting.field);
+        if (before) good.set(setting.field, before);
+        this.#refuse(setting, one, read.problem, when);
         continue;
       }
-      held.refused = undefined;
-      if (one) good.set(held.field, one);
-      if (!isFixed && this.#put(held, one, read.value, when)) changed = true;
+      setting.refused = undefined;
+      if (one) good.set(setting.field, one);
+      if (!isFixed && this.#put(setting, one, read.value, when)) changed = true;
     }
     this.#good = good;
-    const fields = new Set(this.#held.map(({ field }) => field));
+    const fields = new Set(this.#settings.map(({ field }) => field));
     this.#unknown = [...given.values()]
       .filter(({ key, application }) => application === this.service && !fields.has(key))
       .map(({ key }) => key);
     if (changed && when === 'run') this.#listeners.forEach((listener) => listener());
   }
 
-  #read({ field, schema }: Held, given: Given | undefined): { value: unknown } | { problem: string } {
+  #read({ field, schema }: Setting, given: Given | undefined): { value: unknown } | { problem: string } {
     let text = given?.value;
     if (given?.secret) {
       try {
         text = decrypt(clientKey(this.service, this.#platform.configPassword!), given.value, field);
       } catch {
-        return { problem: 'does not open with the password of this service' };
+        return { problem: 'cannot be decrypted with the password of this service' };
       }
     }
     const result = schema.safeParse(text);
     return result.success ? { value: result.data } : { problem: describeProblem(schema, text, result.error) };
   }
 
-  /** True where a value that is in use was changed. */
-  #put(held: Held, given: Given | undefined, value: unknown, when: 'start' | 'run'): boolean {
-    const { field, instance, schema } = held;
+  /** Returns true if a value in use was changed. */
+  #put(setting: Setting, given: Given | undefined, value: unknown, when: 'start' | 'run'): boolean {
+    const { field, instance, schema } = setting;
     const isSame = isDeepStrictEqual(value, instance[field]);
     if (when === 'run' && !isSame && !isMarked(schema, 'live')) {
-      if (!isDeepStrictEqual(held.afterRestart, { given }))
-        this.#say('info', held, given, `${field} changed; it takes effect after a restart`);
-      held.afterRestart = { given };
+      if (!isDeepStrictEqual(setting.afterRestart, { given }))
+        this.#logChange('info', setting, given, `${field} changed; it takes effect after a restart`);
+      setting.afterRestart = { given };
       return false;
     }
-    Object.assign(held, { given, afterRestart: undefined, wrong: undefined });
-    held.origin = given ? 'config server' : 'default';
+    Object.assign(setting, { given, afterRestart: undefined, wrong: undefined });
+    setting.origin = given ? 'config server' : 'default';
     if (isSame) return false;
     instance[field] = value;
-    if (when === 'run') this.#say('info', held, given, `${field} changed`);
+    if (when === 'run') this.#logChange('info', setting, given, `${field} changed`);
     return true;
   }
 
-  /** Says what happened to a setting, and never its value. */
-  #say(
+  /** Logs a change of a setting, without its value. */
+  #logChange(
     level: 'info' | 'warn',
-    { field }: Held,
+    { field }: Setting,
     given: Given | undefined,
     text: string,
     problem?: string,
@@ -422,36 +422,36 @@ export class ServiceSettings {
     this.#following?.log[level]({ setting: field, ...from, ...(problem && { problem }) }, text);
   }
 
-  #refuse(held: Held, given: Given | undefined, problem: string, when: 'start' | 'run'): void {
-    // Missing everywhere, from the beginning.
-    if (!given && held.wrong) return;
-    const isNew = !isDeepStrictEqual(held.refused, { given, problem });
-    held.refused = { given, problem };
-    if (held.wrong && problem !== notFromServer)
-      held.wrong = { ...held.wrong, origin: toName(given!), problem };
-    if (isNew && when === 'run') this.#sayRefused(held);
+  #refuse(setting: Setting, given: Given | undefined, problem: string, when: 'start' | 'run'): void {
+    // Missing in all sources since the start.
+    if (!given && setting.wrong) return;
+    const isNew = !isDeepStrictEqual(setting.refused, { given, problem });
+    setting.refused = { given, problem };
+    if (setting.wrong && problem !== notFromServer)
+      setting.wrong = { ...setting.wrong, origin: toName(given!), problem };
+    if (isNew && when === 'run') this.#logRefused(setting);
   }
 
-  #sayRefused(held: Held): void {
-    const { given, problem } = held.refused!;
-    this.#say(
+  #logRefused(setting: Setting): void {
+    const { given, problem } = setting.refused!;
+    this.#logChange(
       'warn',
-      held,
+      setting,
       given,
-      `${held.field} stays as it is: the config server gives a wrong value`,
+      `${setting.field} stays as it is: the value from the config server is wrong`,
       problem,
     );
   }
 
-  async #tellAll(ask: string, proposed: string | undefined): Promise<void> {
+  async #reportAll(ask: string, proposed: string | undefined): Promise<void> {
     const { publisher, instance } = this.#following!;
-    const settings = this.#held.map((held) => inForce(held));
+    const settings = this.#settings.map((setting) => toInForce(setting));
     const problems = proposed === undefined ? undefined : this.#check(ask, proposed);
-    const told = { ask, instance, settings, unknown: this.#unknown, ...(problems && { problems }) };
-    await reportSettings(publisher, this.service, SettingsTold(told));
+    const report = { ask, instance, settings, unknown: this.#unknown, ...(problems && { problems }) };
+    await reportSettings(publisher, this.service, SettingsTold(report));
   }
 
-  /** What is wrong with values that the config server is asked to keep. */
+  /** Checks values that the config server is asked to store. */
   #check(ask: string, proposed: string): { key: string; problem: string }[] {
     const text = decrypt(clientKey(this.service, this.#platform.configPassword!), proposed, ask);
     return checkGiven(this.#classes, JSON.parse(text) as Record<string, string>);
@@ -470,7 +470,7 @@ export class ServiceSettings {
     }
   }
 
-  /** Never throws: a disk that is full must not stop a service. */
+  /** Never throws: a full disk must not stop a service. */
   #writeCache(): void {
     const path = this.#cachePath;
     if (!path || isDeepStrictEqual(this.#readCache(), this.#good)) return;
@@ -481,47 +481,47 @@ export class ServiceSettings {
       chmodSync(draft, 0o600);
       renameSync(draft, path);
     } catch (error) {
-      this.#following?.log.warn({ err: error }, 'the settings could not be kept for the next start');
+      this.#following?.log.warn({ err: error }, 'the settings could not be cached for the next start');
     }
   }
 }
 
-/** A setting as the environment gives it, else its default. */
-function hold(
+/** Reads a setting from the environment, else its default. */
+function readFromEnvironment(
   field: string,
   schema: z.ZodType,
   instance: Record<string, unknown>,
   environment: NodeJS.ProcessEnv,
-): Held {
+): Setting {
   const key = environmentName(field);
   const read = readSetting(key, environment, isMarked(schema, 'secret'));
-  const said = 'problem' in read ? undefined : read.value;
-  const held: Held = { field, schema, instance, origin: toOrigin(read), said };
-  if ('problem' in read) return { ...held, wrong: read };
+  const raw = 'problem' in read ? undefined : read.value;
+  const setting: Setting = { field, schema, instance, origin: toOrigin(read), raw };
+  if ('problem' in read) return { ...setting, wrong: read };
   const result = schema.safeParse(read.value);
   if (!result.success) {
     return {
-      ...held,
+      ...setting,
       wrong: { key, origin: read.origin, problem: describeProblem(schema, read.value, result.error) },
     };
   }
   instance[field] = result.data;
-  return held;
+  return setting;
 }
 
 const toOrigin = ({ origin }: { origin: string }): InForce['origin'] =>
   origin === 'not set' ? 'default' : origin === 'environment' ? 'environment' : 'file';
 
-/** Whatever was read from a file of its own is taken for a secret. */
-function inForce({ field, schema, instance, origin, said, given, afterRestart, refused }: Held): InForce {
+/** Treats every value from a separate file as secret. */
+function toInForce({ field, schema, instance, origin, raw, given, afterRestart, refused }: Setting): InForce {
   const value = instance[field];
   const isSecret = isMarked(schema, 'secret') || origin === 'file' || given?.secret === true;
-  // A schema may make a function of a text.
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? given?.value ?? said ?? '');
-  const by = (one: Given | undefined) => (one ? `${toName(one)} by ${one.by}` : 'nothing is set any more');
+  // A schema may convert a text to a function.
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? given?.value ?? raw ?? '');
+  const by = (one: Given | undefined) => (one ? `${toName(one)} by ${one.by}` : 'no longer set');
   return {
     key: field,
-    value: value === undefined ? null : isSecret ? masked : withoutPassword(text),
+    value: value === undefined ? null : isSecret ? masked : maskPassword(text),
     origin,
     live: isMarked(schema, 'live'),
     ...(given && { from: by(given) }),
@@ -530,11 +530,11 @@ function inForce({ field, schema, instance, origin, said, given, afterRestart, r
   };
 }
 
-/** A URL may hold a password, whatever its setting is called. */
-const withoutPassword = (text: string): string => text.replace(/(:\/\/[^:/@\s]*:)[^@/\s]+@/g, `$1${masked}@`);
+/** A URL may contain a password, whatever the name of its setting. */
+const maskPassword = (text: string): string => text.replace(/(:\/\/[^:/@\s]*:)[^@/\s]+@/g, `$1${masked}@`);
 
-/** False where no config server is there: nobody is to wait for it. Asked on a channel of its own: "no" closes it. */
-async function isServed({ model }: BrokerConnection): Promise<boolean> {
+/** Whether a config server is running. Uses a separate channel, because a missing queue closes it. */
+async function hasConfigServer({ model }: BrokerConnection): Promise<boolean> {
   const channel = await model!.createChannel();
   channel.on('error', () => {});
   const { consumerCount } = await channel

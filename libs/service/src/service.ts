@@ -4,15 +4,15 @@ import type { Projection, Saga } from '@jogakbo/consistency';
 import type { MixedList, MigrationInterface, EntitySchema } from 'typeorm';
 import type { AnySettings } from './settings.ts';
 
-/** The table of contents of a service. */
+/** The parts of a service. */
 export interface ServiceOptions {
-  /** All that it says in public. */
+  /** All public contracts of the service. */
   contract: ServiceContract;
-  /** Requests of other services that it asks or sends, those of its sagas included. Nothing else leaves it. */
+  /** Requests to other services, including those of its sagas. It can send no others. */
   calls?: AnyRequest[];
-  /** Events of other services that it hears as soft state, while it runs (`Listener`). */
+  /** Events of other services that it receives as soft state, while it runs (`Listener`). */
   listensTo?: AnyEvent[];
-  /** True for the gateway: it may ask for all that any service offers over HTTP. */
+  /** True for the gateway, which may call every request that a service offers over HTTP. */
   isGateway?: boolean;
   /** Classes with `@Controller()` whose methods carry `@Handles(Contract)`, one use case each. */
   handlers?: Type[];
@@ -38,7 +38,7 @@ export function Service(options: ServiceOptions): ClassDecorator {
   };
 }
 
-/** What `@Service` said about a module. @throws Error where it said nothing */
+/** Returns the options of `@Service`. @throws Error without that decorator */
 export function serviceOptions(module: Type): ServiceOptions {
   const options = declared.get(module);
   if (!options) throw new Error(`${module.name} is not declared with @Service`);

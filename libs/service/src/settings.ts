@@ -14,7 +14,7 @@ export interface SettingsClass<S extends Shape> {
 }
 
 /**
- * Finds what is wrong with several settings together, by field: what is missing outside local mode, for example. It runs
+ * Checks a combination of settings, for example what is required outside local mode. Returns problems by field. It runs
  * once, at the start, with settings that are valid one by one.
  */
 export type Check<T> = (settings: T, platform: NetworkPolicy) => Record<string, string | false | undefined>;
@@ -29,8 +29,8 @@ export type AnySettings = {
 /**
  * Declares settings. A field `smtpUrl` is read from the environment variable SMTP_URL, or from the file that
  * SMTP_URL_FILE names. Values arrive as text: use z.coerce and z.stringbool.
- * @param shape a zod schema for each setting; give a default wherever one is sensible
- * @param check what must hold of several settings together
+ * @param shape a zod schema for each setting, with a default if there is a sensible one
+ * @param check checks combinations of settings
  */
 export function settings<S extends Shape>(
   shape: S,
@@ -42,15 +42,15 @@ export function settings<S extends Shape>(
   } as unknown as SettingsClass<S>;
 }
 
-/** A setting that is read each time it is used, or watched (`ServiceSettings.onChange`): a change needs no restart. */
+/** A setting that is read at each use, or watched (`ServiceSettings.onChange`): a change needs no restart. */
 export const live = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), live: true });
 
-/** A setting whose value is shown to nobody, and whose file must be closed to other users. */
+/** A setting whose value is never shown, and whose file must not be readable by other users. */
 export const secret = <T extends z.ZodType>(schema: T): T => schema.meta({ ...schema.meta(), secret: true });
 
 /**
- * A setting that decides whom the service trusts, or which address it listens on, connects to or names to others. The
- * config server does not keep it and the service does not take it from there: one stolen login must not decide that.
+ * A setting that decides which parties the service trusts, or which addresses it listens on, connects to or publishes. The
+ * config server does not store it, and the service ignores it from there: one stolen login must not decide that.
  */
 export const environmentOnly = <T extends z.ZodType>(schema: T): T =>
   schema.meta({ ...schema.meta(), environmentOnly: true });
@@ -58,7 +58,7 @@ export const environmentOnly = <T extends z.ZodType>(schema: T): T =>
 export const isMarked = (schema: z.ZodType, mark: 'live' | 'secret' | 'environmentOnly'): boolean =>
   schema.meta()?.[mark] === true;
 
-/** All settings of a service that are wrong, at once. */
+/** All wrong settings of a service, in one error. */
 export class WrongSettings extends Error {
   override readonly name = 'WrongSettings';
   constructor(readonly wrong: WrongSetting[]) {
@@ -67,19 +67,19 @@ export class WrongSettings extends Error {
 }
 
 /**
- * A setting whose text is JSON. What is wrong with it is told by place and never by content: it may hold secrets.
- * @param schema what the text has to say
+ * A setting with JSON as text. Problems name the place and never the content, which may be secret.
+ * @param schema of the parsed JSON
  */
 export const json = <T extends z.ZodType>(schema: T) =>
   z.string().transform((text, context): z.output<T> => {
-    let said: unknown;
+    let value: unknown;
     try {
-      said = JSON.parse(text);
+      value = JSON.parse(text);
     } catch {
       context.addIssue('is not JSON');
       return z.NEVER;
     }
-    const read = schema.safeParse(said);
+    const read = schema.safeParse(value);
     if (read.success) return read.data;
     for (const { path, message } of read.error.issues)
       context.addIssue(path.length > 0 ? `${path.join('.')}: ${message}` : message);
@@ -91,7 +91,7 @@ const platformShape = {
     z
       .string()
       .default('127.0.0.1')
-      // One address, not the two that the name may stand for: Fastify would make a server of its own for the second.
+      // `localhost` may resolve to two addresses: Fastify would create a second server for the other one.
       .transform((host) => (host === 'localhost' ? '127.0.0.1' : host))
       .describe('address to listen on'),
   ),
@@ -103,7 +103,7 @@ const platformShape = {
       .stringbool()
       .default(false)
       .describe(
-        'true: another process of the same user may listen on the same port, so that one instance follows another without ' +
+        'true: another process of the same user may listen on the same port, so that an instance can be replaced without ' +
           'a gap (Linux)',
       ),
   ),
@@ -112,8 +112,8 @@ const platformShape = {
       .stringbool()
       .default(false)
       .describe(
-        'true on a machine where the store is only tried out: what is not configured is then simulated, and the service ' +
-          'says so',
+        'true on a machine that only tries out the store: dependencies that are not configured are simulated, and marked ' +
+          'as such',
       ),
   ),
   plaintextNetwork: environmentOnly(
@@ -121,8 +121,8 @@ const platformShape = {
       .enum(['refuse', 'allow'])
       .default('refuse')
       .describe(
-        'allow: outside local mode, too, the broker and the database may be reached without TLS, because the network to ' +
-          'them is private or encrypted',
+        'allow: connections to the broker and the database need no TLS outside local mode, because their network is ' +
+          'private or encrypted',
       ),
   ),
   rabbitmqUrl: environmentOnly(
@@ -141,7 +141,7 @@ const platformShape = {
       .min(1)
       .optional()
       .describe(
-        'login of those who operate the broker; set it where every service has a login of its own: then a message must come from the service that may send it',
+        'login of the operator of the broker; set it if every service has its own login: only messages of authorized senders are then handled',
       ),
   ),
   serviceKey: environmentOnly(
@@ -158,9 +158,9 @@ const platformShape = {
         })
         .optional()
         .describe(
-          'secret key of this service, the same for all its instances: 32 random bytes in base64url; several, separated by ' +
-            'commas, while it is rotated: the first is current. Required with BROKER_OPERATOR or a database; without those ' +
-            'and this, each process makes one of its own',
+          'secret key of this service, the same for all its instances: 32 random bytes in base64url; during a rotation ' +
+            'several, separated by commas, the current one first. Required with BROKER_OPERATOR or a database; otherwise ' +
+            'each process generates one',
         ),
     ),
   ),
@@ -168,7 +168,7 @@ const platformShape = {
     z
       .enum(['trace', 'debug', 'info', 'warn', 'error'])
       .default('info')
-      .describe('least level that is logged'),
+      .describe('lowest level that is logged'),
   ),
   announceEvery: z.coerce
     .number()
@@ -181,7 +181,7 @@ const platformShape = {
       .string()
       .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')
       .optional()
-      .describe('waiting times before further attempts; the same for all services of one broker'),
+      .describe('delays before retries, in milliseconds; the same for all services of one broker'),
   ),
   concurrency: live(
     z.coerce
@@ -189,18 +189,18 @@ const platformShape = {
       .int()
       .min(1)
       .default(64)
-      .describe('questions that are answered at a time; those beyond are refused at once'),
+      .describe('queries that are handled at a time; further ones are rejected at once'),
   ),
   callPolicies: live(
     json(z.record(z.string(), CallPolicyChange))
       .default({})
-      .describe('JSON: how to ask other services, where that differs: {"search":{"retries":0}}'),
+      .describe('JSON: changes to the call policies of other services: {"search":{"retries":0}}'),
   ),
   trafficSplit: live(
     json(TrafficSplit)
       .default({})
       .describe(
-        'JSON: percent of the calls of services by version, the same for all: {"orders":{"1.4.0":10}}',
+        'JSON: percentage of the calls by service and version, the same for all services: {"orders":{"1.4.0":10}}',
       ),
   ),
   configPassword: environmentOnly(
@@ -209,7 +209,7 @@ const platformShape = {
         .string()
         .min(16)
         .optional()
-        .describe('of this service at the config server; without it the service asks no config server'),
+        .describe('password at the config server; without it the service uses no config server'),
     ),
   ),
   configProfiles: environmentOnly(
@@ -217,17 +217,17 @@ const platformShape = {
       .string()
       .regex(/^[\w-]+(,[\w-]+)*$/, 'names, separated by commas')
       .default('default')
-      .describe('profiles to ask the config server for; of two the later one goes first'),
+      .describe('profiles to read from the config server; later ones take precedence'),
   ),
   configLabel: environmentOnly(
-    z.string().min(1).default('main').describe('label to ask the config server for'),
+    z.string().min(1).default('main').describe('label to read from the config server'),
   ),
   configCache: environmentOnly(
     z
       .string()
       .min(1)
       .optional()
-      .describe('folder that keeps what the config server said last, for a start without it'),
+      .describe('folder for the last values from the config server, for a start without it'),
   ),
 };
 
@@ -249,7 +249,7 @@ export class DatabaseSettings extends settings(
           ),
       ),
     ),
-    databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connections at most'),
+    databasePool: z.coerce.number().int().min(1).max(100).default(6).describe('connection limit'),
   },
   ({ databaseUrl }, platform) => ({ databaseUrl: findPlaintext(databaseUrl, platform) }),
 ) {}
@@ -258,7 +258,7 @@ export class DatabaseSettings extends settings(
  * Reads and checks several groups of settings as a whole.
  * @param environment the process's variables
  * @returns one instance per class, in the order given
- * @throws WrongSettings that lists every wrong key of all groups
+ * @throws WrongSettings with every wrong key of all groups
  */
 export function loadSettings<C extends AnySettings[]>(
   classes: [...C],
@@ -288,7 +288,7 @@ export function loadSettings<C extends AnySettings[]>(
   return instances as { [I in keyof C]: InstanceType<C[I]> };
 }
 
-/** What is wrong with a value, without the value. */
+/** Describes what is wrong with a value, without the value. */
 export function describeProblem(schema: z.ZodType, value: string | undefined, error: z.ZodError): string {
   if (value !== undefined) return error.issues.map(({ message }) => message).join('; ');
   return schema.description ? `is missing: ${schema.description}` : 'is missing';

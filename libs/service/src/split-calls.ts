@@ -4,7 +4,7 @@ import { Counter } from 'prom-client';
 import type { Metrics } from './metrics.ts';
 import type { PlatformSettings } from './settings.ts';
 
-/** Splits the calls of a service to its callees by the setting `trafficSplit`, and counts them on /metrics. */
+/** Splits the calls of a service by the setting `trafficSplit`, and counts them on /metrics. */
 @Injectable()
 export class SplitCalls implements Splitter {
   readonly #calls: Counter;
@@ -19,35 +19,35 @@ export class SplitCalls implements Splitter {
       new Counter({ name, help, labelNames: ['callee', 'callee_version'], registers: [registry] });
     this.#calls = counter(
       'calls_split_total',
-      'Calls to callees whose calls are split, by the version that they were meant for.',
+      'Calls to services with a traffic split, by intended version.',
     );
     this.#fellBack = counter(
       'calls_split_fell_back_total',
-      'Calls that other versions took, for the one that they were meant for was away.',
+      'Calls that another version took, because the intended one was not running.',
     );
   }
 
-  /** Undefined while no split stands for the callee. */
+  /** Undefined without a split for the callee. */
   getShares(callee: string): Shares | undefined {
     const { trafficSplit } = this.settings;
     return Object.hasOwn(trafficSplit, callee) ? trafficSplit[callee] : undefined;
   }
 
-  /** Which versions a call and those that it causes are meant for, as a text. Nothing is counted. */
+  /** Describes the intended versions of a call, and of the calls that it causes, as a text. Counts nothing. */
   describeSides(context: SplitContext): string {
     const { trafficSplit } = this.settings;
-    const sides = Object.keys(trafficSplit).map((callee) => this.#meantFor(callee, context) ?? '');
+    const sides = Object.keys(trafficSplit).map((callee) => this.#findVersion(callee, context) ?? '');
     return sides.join(' ');
   }
 
-  #meantFor(callee: string, context: SplitContext): string | undefined {
+  #findVersion(callee: string, context: SplitContext): string | undefined {
     const shares = this.getShares(callee);
     return shares && versionFor(shares, context?.splitKey);
   }
 
   versionFor(callee: string, context: SplitContext): string | undefined {
     if (!this.getShares(callee)) return undefined;
-    const version = this.#meantFor(callee, context);
+    const version = this.#findVersion(callee, context);
     this.#calls.inc({ callee, callee_version: version ?? 'others' });
     return version;
   }

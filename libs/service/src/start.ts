@@ -34,7 +34,7 @@ import { TerminusModule } from '@nestjs/terminus';
 import type { FastifyServerOptions } from 'fastify';
 import { throwError } from 'rxjs';
 import { DataSource } from 'typeorm';
-import { declaredOnly } from './bus.ts';
+import { createSendCheck } from './bus.ts';
 import { HealthController, Readiness } from './health.ts';
 import { createLog, logHandled, NestLog } from './log.ts';
 import { GuardedCalls } from './guarded-calls.ts';
@@ -48,24 +48,24 @@ import { DatabaseSettings, PlatformSettings, type AnySettings } from './settings
 export interface StartOptions {
   environment?: NodeJS.ProcessEnv;
   version?: string;
-  /** For a service that is an HTTP server of its own, such as the gateway. */
+  /** For a service with its own HTTP server, such as the gateway. */
   fastify?: FastifyServerOptions;
   /** Runs before the HTTP server listens. */
   configure?: (app: NestFastifyApplication) => void | Promise<void>;
-  /** The TCP ports on which its process listens, for its announcement. */
+  /** Returns the TCP ports on which the process listens, for its announcement. */
   listeningPorts?: () => number[];
 }
 
-/** A service that takes work. */
+/** A running service. */
 export interface RunningService {
   app: NestFastifyApplication;
   /** Base URL of health and metrics. */
   url: string;
-  /** Takes no new work, ends what is at hand, lets go of everything. */
+  /** Takes no new work, finishes the current work, and closes all connections. */
   stop(): Promise<void>;
 }
 
-/** A fault in a message handler goes to the transport as it is; one in an HTTP route is Nest's to answer. */
+/** Passes faults of message handlers to the transport. Nest answers faults of HTTP routes. */
 @Catch()
 class PassMessageFaults extends BaseExceptionFilter {
   override catch(exception: unknown, host: ArgumentsHost): unknown {
@@ -77,7 +77,7 @@ class PassMessageFaults extends BaseExceptionFilter {
 @Module({})
 class Platform {}
 
-/** A data source with everything listed and nothing done by itself: migrations are the deploy step's. */
+/** Creates a data source that runs no migrations: the deploy step does. */
 export function createDataSource(module: Type, { databaseUrl, databasePool }: DatabaseSettings): DataSource {
   const { contract, entities, migrations } = serviceOptions(module);
   return new DataSource({
@@ -101,7 +101,7 @@ export function createDataSource(module: Type, { databaseUrl, databasePool }: Da
 export async function start(module: Type, options: StartOptions = {}): Promise<RunningService> {
   const declared = serviceOptions(module);
   const { contract, sagas = [], projections = [], migrations, settings: own } = declared;
-  const mustDeclare = declaredOnly(declared);
+  const mustDeclare = createSendCheck(declared);
   const hasDatabase = migrations !== undefined;
   const classes: AnySettings[] = [PlatformSettings];
   if (hasDatabase) classes.push(DatabaseSettings);
@@ -117,15 +117,15 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   settings.onChange(() => (log.level = platform.logLevel));
   if (platform.plaintextNetwork === 'allow')
     log.warn('PLAINTEXT_NETWORK=allow: the broker and the database may be reached without TLS');
-  const ladder = platform.retryLadder?.split(',').map(Number);
+  const retryDelays = platform.retryLadder?.split(',').map(Number);
 
   const metrics = new Metrics(service, version);
-  const standing = { operator: platform.brokerOperator };
-  const consuming = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} consumes`);
-  consuming.onStranger(metrics.countStranger);
+  const identity = { operator: platform.brokerOperator };
+  const consuming = await new BrokerConnection(identity).open(platform.rabbitmqUrl, `${instance} consumes`);
+  consuming.onStranger(metrics.countUnauthorizedSender);
   const grants = await new KnownGrants(consuming).open();
-  // The broker slows a connection that publishes too fast; consuming goes on over the other.
-  const publishing = await new BrokerConnection(standing).open(platform.rabbitmqUrl, `${instance} publishes`);
+  // The broker throttles a connection that publishes too fast. Consumers are unaffected on the other one.
+  const publishing = await new BrokerConnection(identity).open(platform.rabbitmqUrl, `${instance} publishes`);
   const publisher = new Publisher(publishing);
   await publisher.open();
   const guarded = new GuardedCalls(platform, metrics);
@@ -145,7 +145,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let sagaRunner: SagaRunner | undefined;
   let projector: Projector | undefined;
   let dataSource: DataSource | undefined;
-  let lostQueues: QueueRecovery | undefined;
+  let queueRecovery: QueueRecovery | undefined;
   const storage = new StorageEncryption(platform.serviceKey!);
   if (hasDatabase) {
     const database = loaded[1] as DatabaseSettings;
@@ -160,7 +160,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       mustDeclare,
       wake: relay.wake,
     });
-    lostQueues = new QueueRecovery(dataSource, relay.wake);
+    queueRecovery = new QueueRecovery(dataSource, relay.wake);
     sagaRunner = new SagaRunner(sagas, dataSource, units, storage);
     if (projections.length > 0) {
       projector = new Projector(projections, dataSource, databaseUrl);
@@ -190,12 +190,12 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       shares: () => split.getShares(service),
       aliveSince: (time) => (instances.learned ? instances.aliveSince(time) : undefined),
     },
-    ...(ladder && { ladder }),
+    ...(retryDelays && { ladder: retryDelays }),
     ...(units && { around: units.around }),
   });
   const instances = new Instances(consuming, publisher, service, (announcement) => {
     recipients.hear(announcement);
-    lostQueues?.hear({ ...announcement, madeQueues: grants.believed(announcement) });
+    queueRecovery?.receiveAnnouncement({ ...announcement, madeQueues: grants.believed(announcement) });
   });
   settings.onChange(() => server.splitChanged());
   sagaRunner?.attach(server);
@@ -245,7 +245,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let url = '';
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
-    leftAlone: guarded.leftAlone,
+    leftAlone: guarded.openCircuits,
     ...(options.listeningPorts && { ports: options.listeningPorts() }),
     ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
     madeQueues: madeQueues
@@ -254,7 +254,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     encryptionKeys: [...decryption.publicKeys],
     contract: described,
   }));
-  // Before anything is asked: a sensitive request needs the key of its receiver.
+  // Before the first call: a sensitive request needs the key of its receiver.
   await instances.open();
   const app = await NestFactory.create<NestFastifyApplication>(
     root,
@@ -278,7 +278,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
 
   await announcer.open();
   await settings.follow({ connection: consuming, publisher, ask: client.ask, instance, log });
-  log.info({ url }, `${service} takes work`);
+  log.info({ url }, `${service} is ready`);
 
   let stopping: Promise<void> | undefined;
   return { app, url, stop: () => (stopping ??= stop()) };
@@ -286,7 +286,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   function addConditions(): void {
     readiness.add('state', () => (state === 'up' ? undefined : 'draining'));
     readiness.add('broker', () => {
-      if (!client.ready) return 'out of reach';
+      if (!client.ready) return 'not reachable';
       return contract.contracts.size === 0 || server.ready ? undefined : 'a queue is not being consumed';
     });
     if (!dataSource) return;
@@ -299,7 +299,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     });
   }
 
-  /** A promise that nobody keeps is found at start, not by the first caller. */
+  /** Fails at start if a contract has no handler. */
   function mustHandleAll(): void {
     const handled = new Set(server.handled);
     const missing = [...contract.contracts.values()].filter(
@@ -311,11 +311,11 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   }
 
   async function stop(): Promise<void> {
-    log.info(`${service} drains`);
+    log.info(`${service} is draining`);
     state = 'draining';
     await Promise.all([announcer.announce().then(() => announcer.close()), server.close()]);
     await Promise.all([instances.close(), settings.close(), grants.close()]);
-    await lostQueues?.stop();
+    await queueRecovery?.stop();
     await sagaRunner?.stop();
     await projector?.stop();
     await app.close();
@@ -323,6 +323,6 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     await client.close();
     await publisher.close();
     await Promise.all([consuming.close(), publishing.close(), dataSource?.destroy()]);
-    log.info(`${service} has ended`);
+    log.info(`${service} has stopped`);
   }
 }

@@ -12,14 +12,14 @@ import {
   UpstreamAddresses,
 } from './upstream-addresses.ts';
 
-/** The loopback networks, and every address that there is. */
+/** The loopback networks, and all addresses. */
 const loopback = ['127.0.0.0/8', '::1/128'];
 const everything = ['0.0.0.0/0', '::/0'];
 
 const resolve = (host: string, networks: string[], own = '', port = 80) =>
   new UpstreamAddresses(() => EndpointList.parse(own)).resolve({ host, port }, networks);
 
-/** Stands in for the name server. */
+/** Mocks the name server. */
 const nameServer = (answers: Record<string, string[]>) =>
   jest.spyOn(dns.promises, 'lookup').mockImplementation((async (host: string) => {
     if (!answers[host]) throw new Error(`getaddrinfo ENOTFOUND ${host}`);
@@ -69,7 +69,7 @@ describe('the address of an upstream', () => {
     await expect(resolve(address, networks)).rejects.toThrow(DeniedAddress);
   });
 
-  it('is looked at after its name was resolved, each time', async () => {
+  it('is checked after each resolution of its name', async () => {
     nameServer({ 'app.test': ['10.0.0.1', '169.254.169.254'] });
     const addresses = new UpstreamAddresses(() => []);
     const target = { host: 'app.test', port: 80 };
@@ -94,13 +94,13 @@ describe("the store's own endpoints", () => {
     ['10.0.0.9', '10.0.0.9:443', 443],
   ])('%s is denied by %s', async (address, own, port) => {
     const networks = [...everything, ...loopback];
-    // This machine has an address in a network, too.
+    // This machine also has a network address.
     jest.spyOn(os, 'networkInterfaces').mockReturnValue({ eth0: [{ address: '10.9.8.7' } as never] });
     await expect(resolve(address, networks, own, port)).rejects.toThrow('belongs to the store itself');
     if (own.includes(':')) expect(await resolve(address, networks, own, port + 1)).toHaveLength(1);
   });
 
-  it('are known by name, also while the name server is away', async () => {
+  it('are recognized by name, even while the name server is unavailable', async () => {
     nameServer({ 'broker.test': ['10.0.0.7'] });
     const addresses = new UpstreamAddresses(() => EndpointList.parse('broker.test:5672'));
     const target = { host: '10.0.0.7', port: 5672 };
@@ -150,7 +150,7 @@ describe('an endpoint that a service announces as its own', () => {
       );
   };
 
-  it('is denied to an app where a process of the store listens', async () => {
+  it('is denied if a process of the store listens there', async () => {
     expect(
       await isDenied(await answering((_, response) => response.setHeader(instanceHeader, 'true').end())),
     ).toBe(true);
@@ -161,12 +161,12 @@ describe('an endpoint that a service announces as its own', () => {
     ).toBe(true);
   });
 
-  it('stays with the app that listens there, whatever the service says', async () => {
+  it('is permitted if an app listens there, whatever the service announces', async () => {
     expect(await isDenied(await answering((_, response) => response.end('ok')))).toBe(false);
     expect(await isDenied(await answering((_, response) => response.writeHead(404).end()))).toBe(false);
   });
 
-  it('is denied where it is not known what listens there', async () => {
+  it('is denied if nothing there answers over HTTP', async () => {
     const silent = await listen(createTcpServer((socket) => socket.destroy()));
     expect(await isDenied(silent)).toBe(true);
     servers.splice(0).forEach((server) => server.close());

@@ -7,7 +7,7 @@ import type { Announcement } from '@jogakbo/contract';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
-/** A place of the store itself. Without a port: every port of the host. */
+/** An endpoint of the store itself. Without a port: every port of the host. */
 export interface Endpoint {
   host: string;
   port?: number;
@@ -41,13 +41,13 @@ function parseEndpoint(text: string): Endpoint {
   return { host: withoutBrackets(host!), ...(port && { port: Number(port) }) };
 }
 
-/** Where a URL leads to. */
+/** Host and port of a URL. */
 export function toEndpoint(url: string): Required<Endpoint> {
   const { hostname, port, protocol } = new URL(url);
   return { host: withoutBrackets(hostname), port: Number(port) || (defaultPorts[protocol] ?? 80) };
 }
 
-/** Every place where these instances say that their processes listen. */
+/** All endpoints that these instances announce for their processes. */
 export const toEndpoints = (instances: readonly Announcement[]): Endpoint[] =>
   instances.flatMap(({ url, ports = [] }) => {
     if (!URL.canParse(url)) return [];
@@ -60,7 +60,7 @@ const defaultPorts: Record<string, number> = {
 };
 const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
 
-/** An IPv4 or IPv6 network, `10.0.0.0/8`. */
+/** An IPv4 or IPv6 network, such as `10.0.0.0/8`. */
 export const Network = z
   .string()
   .max(49)
@@ -73,14 +73,14 @@ export const Network = z
 const permitted = new Set(['unicast', 'private', 'uniqueLocal', 'carrierGradeNat']);
 /** Metadata services of clouds that are not link-local: AWS, Google, Alibaba, Azure. */
 const metadata = ['fd00:ec2::254', 'fd20:ce::254', '100.100.100.200', '168.63.129.16'];
-/** How long a resolved name of the store itself is used, and the answer of an endpoint, in milliseconds. */
-const nameStays = 10_000;
-const answerTakes = 1_000;
-const mostAnswers = 1_000;
-/** With this header every process of the store answers at `/health/live`: apps do not, whatever a service says of them. */
+/** Milliseconds for which a resolved name and the answer of an endpoint are cached. */
+const cachedForMs = 10_000;
+const answerTimeoutMs = 1_000;
+const maxCachedAnswers = 1_000;
+/** Header of `/health/live` in every process of the store. Apps do not send it, whatever a service announces. */
 export const instanceHeader = 'x-jogakbo-instance';
 
-/** @throws Error where nothing answers HTTP there */
+/** @throws Error without an HTTP answer */
 function isProcessOfStore(
   protocol: typeof http | typeof https,
   host: string,
@@ -88,7 +88,7 @@ function isProcessOfStore(
 ): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const target = { host, port, path: '/health/live', agent: false, rejectUnauthorized: false };
-    const request = protocol.get({ ...target, timeout: answerTakes }, (response) => {
+    const request = protocol.get({ ...target, timeout: answerTimeoutMs }, (response) => {
       resolve(instanceHeader in response.headers);
       response.destroy();
     });
@@ -98,10 +98,10 @@ function isProcessOfStore(
 }
 
 /**
- * Which addresses may be asked over HTTP on behalf of others. An address must lie in a permitted network. Loopback must be
- * permitted by a network that is loopback itself; link-local, metadata, multicast, unspecified and translated (NAT64,
- * 6to4, Teredo) addresses and the store's own endpoints are never permitted. An endpoint that a service announces is the
- * store's own unless what listens there shows that it is no process of the store: no service denies the address of an app.
+ * Decides which addresses may be called over HTTP on behalf of others. An address must be in a permitted network. Loopback
+ * must be permitted by a network that is loopback itself. Link-local, metadata, multicast, unspecified and translated
+ * (NAT64, 6to4, Teredo) addresses and the store's own endpoints are never permitted. An announced endpoint counts as the
+ * store's own unless its answer shows another process. A service therefore cannot deny the address of an app.
  */
 export class UpstreamAddresses {
   readonly #names = new Map<string, { addresses: Promise<string[]>; at: number }>();
@@ -110,7 +110,7 @@ export class UpstreamAddresses {
 
   /**
    * @param own the store's own endpoints, as its operators set them; read at each check
-   * @param announced endpoints that services announce as theirs
+   * @param announced endpoints that services announce as their own
    */
   constructor(
     private readonly own: () => readonly Endpoint[],
@@ -118,9 +118,9 @@ export class UpstreamAddresses {
   ) {}
 
   /**
-   * Resolves a host, and leaves out what is not permitted: connect to nothing but the result.
-   * @throws DeniedAddress where nothing is left
-   * @throws Error where the name cannot be resolved
+   * Resolves a host, and removes the addresses that are not permitted. Connect only to the result.
+   * @throws DeniedAddress if no address remains
+   * @throws Error if the name cannot be resolved
    */
   async resolve({ host, port }: Required<Endpoint>, networks: readonly string[]): Promise<LookupAddress[]> {
     const family = isIP(host);
@@ -153,24 +153,24 @@ export class UpstreamAddresses {
     return false;
   }
 
-  /** What does not answer HTTP counts as the store's own. */
+  /** An endpoint without an HTTP answer counts as the store's own. */
   #answersAsOwn(address: string, port: number): Promise<boolean> {
     const name = `${address} ${port}`;
     const known = this.#answers.get(name);
-    if (known && performance.now() - known.at < nameStays) return known.isOwn;
+    if (known && performance.now() - known.at < cachedForMs) return known.isOwn;
     const isOwn = isProcessOfStore(http, address, port)
       .catch(() => isProcessOfStore(https, address, port))
       .catch(() => true);
     this.#answers.delete(name);
     this.#answers.set(name, { isOwn, at: performance.now() });
-    if (this.#answers.size > mostAnswers) this.#answers.delete(this.#answers.keys().next().value!);
+    if (this.#answers.size > maxCachedAnswers) this.#answers.delete(this.#answers.keys().next().value!);
     return isOwn;
   }
 
-  /** A name that cannot be resolved now keeps the addresses that it had. */
+  /** Keeps the previous addresses if the name cannot be resolved now. */
   #resolveAddresses(host: string): Promise<string[]> {
     const known = this.#names.get(host);
-    if (known && performance.now() - known.at < nameStays) return known.addresses;
+    if (known && performance.now() - known.at < cachedForMs) return known.addresses;
     const addresses = dns.promises.lookup(host, { all: true }).then(
       (found) => found.map(({ address }) => address),
       () => known?.addresses ?? [],
@@ -180,7 +180,7 @@ export class UpstreamAddresses {
   }
 }
 
-/** Why an address is not permitted, whatever its port is. */
+/** Finds why an address is not permitted, on any port. */
 function findDenial(text: string, networks: readonly string[]): string | undefined {
   const address = ipaddr.process(text);
   const range = address.range();

@@ -1,4 +1,4 @@
-/** Finds what concerns one order among messages of any kind: `heard(OrderConfirmed).filter(about(orderId))`. */
+/** Filters messages by order: `heard(OrderConfirmed).filter(about(orderId))`. */
 export const about =
   (orderId: string) =>
   (message: { orderId: string }): boolean =>

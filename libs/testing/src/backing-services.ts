@@ -3,35 +3,35 @@ import type { Permissions } from '@jogakbo/messaging/permissions';
 import pg from 'pg';
 import { eventually } from './eventually.ts';
 
-/** Something that a suite made for itself and takes away again. */
+/** A resource that a suite creates for itself and removes again. */
 export interface Private {
   url: string;
   drop(): Promise<void>;
 }
 
-function environment(name: string): string {
+function getVariable(name: string): string {
   const value = process.env[name];
   if (value) return value;
   throw new Error(
-    `${name} is not set: run this suite with "npx nx integration <project>", which starts what it needs`,
+    `${name} is not set: run this suite with "npx nx integration <project>", which starts the backing services`,
   );
 }
 
-const uniqueName = () => `test_${process.pid}_${randomBytes(4).toString('hex')}`;
+const createName = () => `test_${process.pid}_${randomBytes(4).toString('hex')}`;
 
-/** A virtual host, and the faults that its owner may cause in it. */
+/** A virtual host with fault injection. */
 export interface PrivateBroker extends Private {
-  /** Cuts every connection to it, as a failing network would. Gives how many there were. */
+  /** Closes all connections to it. Returns their number. */
   cutConnections(): Promise<number>;
-  /** Makes a login that may do everything in it, and nothing elsewhere. Gives its address. */
+  /** Creates a login with all permissions in this virtual host only. Returns its URL. */
   login(name: string): Promise<string>;
-  /** Limits what a login may do in it, on channels that are opened from now on. */
+  /** Sets the permissions of a login, for channels that are opened from now on. */
   restrict(login: string, permissions: Permissions): Promise<void>;
 }
 
-/** A RabbitMQ virtual host of its own: nothing in it is seen by any other suite. About 20 ms. */
+/** Creates a RabbitMQ virtual host that no other suite uses. About 20 ms. */
 export async function privateBroker(): Promise<PrivateBroker> {
-  const management = new URL(environment('TEST_RABBITMQ_MANAGEMENT_URL'));
+  const management = new URL(getVariable('TEST_RABBITMQ_MANAGEMENT_URL'));
   const { username, password } = management;
   const authorization = `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`;
   const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
@@ -44,10 +44,10 @@ export async function privateBroker(): Promise<PrivateBroker> {
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
     return (text ? JSON.parse(text) : undefined) as unknown;
   };
-  const vhost = uniqueName();
+  const vhost = createName();
   await call('PUT', `/api/vhosts/${vhost}`, {});
   await call('PUT', `/api/permissions/${vhost}/${username}`, { configure: '.*', write: '.*', read: '.*' });
-  const url = new URL(environment('TEST_RABBITMQ_URL'));
+  const url = new URL(getVariable('TEST_RABBITMQ_URL'));
   url.pathname = `/${vhost}`;
   const logins: string[] = [];
   return {
@@ -68,7 +68,7 @@ export async function privateBroker(): Promise<PrivateBroker> {
       for (const topic of topics) await call('PUT', `/api/topic-permissions/${vhost}/${login}`, topic);
     },
     cutConnections: async () => {
-      // The broker's list of connections lags some seconds behind.
+      // The broker's list of connections is some seconds late.
       const open = await eventually(async () => {
         const listed = (await call('GET', `/api/vhosts/${vhost}/connections`)) as { name: string }[];
         return listed.length > 0 ? listed : undefined;
@@ -81,10 +81,10 @@ export async function privateBroker(): Promise<PrivateBroker> {
   };
 }
 
-/** A PostgreSQL database of its own. About 30 ms. */
+/** Creates a PostgreSQL database that no other suite uses. About 30 ms. */
 export async function privateDatabase(): Promise<Private> {
-  const admin = environment('TEST_DATABASE_URL');
-  const name = uniqueName();
+  const admin = getVariable('TEST_DATABASE_URL');
+  const name = createName();
   const run = async (sql: string) => {
     const client = new pg.Client({ connectionString: admin });
     await client.connect();

@@ -1,4 +1,4 @@
-/** Enough of a browser for signing in: keeps cookies by path, follows redirects as long as they stay, submits forms. */
+/** A minimal browser for sign-in: stores cookies by path, follows redirects within its origin, submits forms. */
 export class Browser {
   readonly #cookies = new Map<string, { value: string; path: string }>();
 
@@ -7,7 +7,7 @@ export class Browser {
     private readonly language = 'ko',
   ) {}
 
-  /** Gives the page that it ends at, or the address outside that it was sent to. */
+  /** Returns the final page, or the first redirect to another origin. */
   async open(
     address: string,
     form?: Record<string, string>,
@@ -21,12 +21,12 @@ export class Browser {
         redirect: 'manual',
         headers: {
           'accept-language': this.language,
-          cookie: this.#cookiesFor(url.pathname),
+          cookie: this.#getCookieHeader(url.pathname),
           ...(body && { origin: this.origin }),
           ...headers,
         },
       });
-      for (const cookie of response.headers.getSetCookie()) this.#keep(cookie);
+      for (const cookie of response.headers.getSetCookie()) this.#storeCookie(cookie);
       const location = response.headers.get('location');
       if (!location) {
         return { status: response.status, headers: response.headers, text: await response.text(), url };
@@ -37,10 +37,10 @@ export class Browser {
         return { status: response.status, headers: response.headers, text: '', url };
       }
     }
-    throw new Error('too many redirects');
+    throw new Error(`${address} redirects more than 10 times`);
   }
 
-  #keep(cookie: string): void {
+  #storeCookie(cookie: string): void {
     const [pair = '', ...attributes] = cookie.split('; ');
     const at = pair.indexOf('=');
     const value = pair.slice(at + 1);
@@ -49,12 +49,12 @@ export class Browser {
     else this.#cookies.delete(pair.slice(0, at));
   }
 
-  /** What its cookies hold. */
+  /** The values of all cookies. */
   get cookieValues(): string[] {
     return [...this.#cookies.values()].map(({ value }) => value);
   }
 
-  #cookiesFor(path: string): string {
+  #getCookieHeader(path: string): string {
     return [...this.#cookies]
       .filter(([, cookie]) => path.startsWith(cookie.path))
       .map(([name, { value }]) => `${name}=${value}`)
@@ -62,5 +62,5 @@ export class Browser {
   }
 }
 
-/** Where the page's form leads. */
+/** The target URL of the page's form. */
 export const getAction = (html: string): string => /<form method="post" action="([^"]+)"/.exec(html)![1]!;

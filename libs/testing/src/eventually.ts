@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Looks again and again until `look` gives something other than undefined or false, and does not throw.
- * @param patience milliseconds after which the last failure is thrown
+ * Repeats `look` until it returns a value other than undefined, null and false, and does not throw.
+ * @param timeoutMs after this time, the last failure is thrown
  */
 export async function eventually<T>(
   look: () => Promise<T> | T,
-  patience = 10_000,
+  timeoutMs = 10_000,
 ): Promise<Exclude<T, undefined | null | false>> {
-  const until = Date.now() + patience;
+  const until = Date.now() + timeoutMs;
   for (;;) {
-    let failure: unknown = new Error('it did not come true in time');
+    let failure: unknown = new Error(`the condition was not met within ${timeoutMs} ms`);
     try {
       const seen = await look();
       if (seen !== undefined && seen !== false && seen !== null)

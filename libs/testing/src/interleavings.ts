@@ -1,6 +1,6 @@
 /**
- * All orders in which the steps of several sequences can happen, where each sequence keeps its own order.
- * For tests that enumerate what concurrency and crashes can do instead of waiting for luck.
+ * All interleavings of several sequences; each sequence keeps its own order.
+ * For tests that enumerate the effects of concurrency and crashes instead of relying on chance.
  */
 export function interleavings<T>(sequences: readonly (readonly T[])[]): T[][] {
   const open = sequences.filter((sequence) => sequence.length > 0);
@@ -11,6 +11,6 @@ export function interleavings<T>(sequences: readonly (readonly T[])[]): T[][] {
   });
 }
 
-/** All ways to take one of each group, none left out: the cartesian product. */
+/** All combinations of one element per group: the cartesian product. */
 export const choices = <T>(groups: readonly (readonly T[])[]): T[][] =>
   groups.reduce<T[][]>((all, group) => all.flatMap((one) => group.map((next) => [...one, next])), [[]]);

@@ -8,25 +8,25 @@ import { createInterface } from 'node:readline';
 import type { Private } from './backing-services.ts';
 import { debianProgram } from './debian-program.ts';
 
-/** A Redis of its own, without password and without a file on the disk. */
+/** A private Redis without password and persistence. */
 export interface PrivateRedis extends Private {
-  /** Stops it for now, as a fault would. */
+  /** Stops it until `resume()`. */
   pause(): Promise<void>;
-  /** Starts it again, at the same place and empty. */
+  /** Starts it again on the same port, empty. */
   resume(): Promise<void>;
-  /** Lets it hang, with its connections open, until `thaw()`. */
+  /** Suspends its process until `thaw()`; its connections stay open. */
   freeze(): void;
   thaw(): void;
 }
 
 /**
- * Starts a Redis on a free port. Where there is none it is installed, and that is said.
- * @throws Error that says what to do where it cannot be installed
+ * Starts a Redis on a free port. If Redis is missing, it is installed with a warning.
+ * @throws Error with instructions if it cannot be installed
  */
 export async function privateRedis(): Promise<PrivateRedis> {
   const command = debianProgram('redis-server', 'redis-server');
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-redis-'));
-  const port = await freePort();
+  const port = await findFreePort();
   let redis = await run();
   return {
     url: `redis://127.0.0.1:${port}`,
@@ -44,20 +44,20 @@ export async function privateRedis(): Promise<PrivateRedis> {
     const settings = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder];
     const child = spawn(command, settings, { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = once(child, 'exit');
-    const endWithUs = () => child.kill('SIGKILL');
-    process.once('exit', endWithUs);
+    const killOnExit = () => child.kill('SIGKILL');
+    process.once('exit', killOnExit);
     const ready = (async () => {
       for await (const line of createInterface(child.stdout)) {
         if (line.includes('Ready to accept connections')) return true;
       }
       return false;
     })();
-    if (!(await ready)) throw new Error(`${command} ended before it was ready`);
+    if (!(await ready)) throw new Error(`${command} exited before it was ready`);
     child.stdout.resume();
     const stop = async () => {
-      process.removeListener('exit', endWithUs);
+      process.removeListener('exit', killOnExit);
       child.kill('SIGTERM');
-      // It ends once it goes on.
+      // A suspended process ends only after SIGCONT.
       child.kill('SIGCONT');
       await ended;
     };
@@ -65,7 +65,7 @@ export async function privateRedis(): Promise<PrivateRedis> {
   }
 }
 
-async function freePort(): Promise<number> {
+async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

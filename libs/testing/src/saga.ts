@@ -7,31 +7,31 @@ type AnySaga = Saga<any, any>;
 
 /**
  * Given/when/then for sagas: pure, no database, no broker. `given(checkout, placed).when(reserved).sends('…', {…})`.
- * @param history what happened before, in order; the first is what starts the saga
+ * @param history earlier events, in order; the first one starts the saga
  */
 export function given(saga: AnySaga, ...history: Message<AnyEvent>[]) {
   let run: { state: unknown; ended: boolean } | undefined;
   for (const message of history) {
-    const { state, ended } = take(saga, run, message);
+    const { state, ended } = applyEvent(saga, run, message);
     run = { state, ended };
   }
   return {
-    when: (message: Message<AnyEvent>) => new Then(take(saga, run, message)),
+    when: (message: Message<AnyEvent>) => new Then(applyEvent(saga, run, message)),
     whenTimeIsUp: (key: Record<string, string>) => {
       const transition = saga.timeout?.transition as
         ((key: unknown, state: unknown) => Step<unknown>) | undefined;
-      return new Then(!transition || run?.ended ? nothing(run) : transition(key, run?.state));
+      return new Then(!transition || run?.ended ? keepState(run) : transition(key, run?.state));
     },
   };
 }
 
-const nothing = (run: { state: unknown; ended: boolean } | undefined): Step<unknown> => ({
+const keepState = (run: { state: unknown; ended: boolean } | undefined): Step<unknown> => ({
   state: run?.state,
   messages: [],
   ended: run?.ended ?? false,
 });
 
-function take(
+function applyEvent(
   saga: AnySaga,
   run: { state: unknown; ended: boolean } | undefined,
   message: Message<AnyEvent>,
@@ -40,46 +40,51 @@ function take(
   const data = contract.input.parse(message.data) as never;
   if (!run) {
     if (contract.name !== saga.start.event.name)
-      throw new Error(`saga ${saga.name} does not begin with ${contract.name}`);
+      throw new Error(
+        `saga ${saga.name} does not start with ${contract.name}: the first event must be ${saga.start.event.name}`,
+      );
     return saga.start.transition(data, undefined as never);
   }
   const found = saga.transitions.get(contract.name);
-  if (run.ended || !found) return nothing(run);
+  if (run.ended || !found) return keepState(run);
   const step = found.transition(data, run.state as never);
   return { ...step, state: step.state ?? run.state };
 }
 
-/** What a step did; every method throws where it is not so. */
+/** The result of a step; every method throws if its expectation fails. */
 class Then {
-  #open: Message[];
+  #unmatched: Message[];
 
   constructor(private readonly step: Step<unknown>) {
-    this.#open = [...step.messages];
+    this.#unmatched = [...step.messages];
   }
 
-  /** Exactly this command is sent, among others that are named by further calls. */
+  /** Expects exactly this command; further calls expect further commands. */
   sends(name: string, data: unknown): this {
-    const index = this.#open.findIndex(
+    const index = this.#unmatched.findIndex(
       (one) => one.contract.name === name && isDeepStrictEqual(one.data, data),
     );
     if (index < 0)
-      throw new Error(`not sent: ${name} ${JSON.stringify(data)}; but: ${JSON.stringify(this.#sent)}`);
-    this.#open.splice(index, 1);
+      throw new Error(
+        `expected ${name} ${JSON.stringify(data)} to be sent; sent: ${JSON.stringify(this.#sent)}`,
+      );
+    this.#unmatched.splice(index, 1);
     return this;
   }
 
   sendsNothing(): this {
-    if (this.#open.length > 0) throw new Error(`sent: ${JSON.stringify(this.#sent)}`);
+    if (this.#unmatched.length > 0)
+      throw new Error(`expected no further messages; sent: ${JSON.stringify(this.#sent)}`);
     return this;
   }
 
-  /** The saga has ended, and nothing was sent beyond what was named. */
+  /** Expects the end of the saga, and no further messages. */
   ends(): void {
-    if (!this.step.ended) throw new Error('the saga goes on');
+    if (!this.step.ended) throw new Error('expected the saga to end');
     this.sendsNothing();
   }
 
   get #sent() {
-    return this.#open.map(({ contract, data }) => [contract.name, data]);
+    return this.#unmatched.map(({ contract, data }) => [contract.name, data]);
   }
 }

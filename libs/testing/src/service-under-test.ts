@@ -46,19 +46,19 @@ import { privateBroker, privateDatabase, type Private, type PrivateBroker } from
 import { eventually } from './eventually.ts';
 
 export interface As {
-  /** The member on whose behalf; none by default, as between services. */
+  /** The member on whose behalf the request is sent; by default none, as between services. */
   caller?: Caller;
   language?: Language;
-  /** Where the request comes from; nowhere by default, as between services. */
+  /** The client address of the request; by default none, as between services. */
   address?: string;
   idempotencyKey?: string;
   timeout?: number;
 }
 
-/** One service, alone, on a real broker and a real database that nobody else uses. */
+/** One service on a private vhost and a private database of a real broker and PostgreSQL. */
 export class ServiceUnderTest {
-  /** By message id: what leaves an outbox twice is heard once, as by everybody who keeps an inbox. */
-  readonly #heard = new Map<string, { name: string; data: unknown }>();
+  /** By message id: an event that the outbox publishes twice is recorded once, as in an inbox. */
+  readonly #received = new Map<string, { name: string; data: unknown }>();
   readonly #stubs: (RabbitServer | Announcer)[] = [];
 
   private constructor(
@@ -75,7 +75,7 @@ export class ServiceUnderTest {
   ) {}
 
   /**
-   * Makes a vhost and a database, runs the service's migrations and starts it in this process.
+   * Creates a vhost and a database, runs the service's migrations and starts it in this process.
    * @param environment settings of the service, by their environment names
    */
   static async start(
@@ -92,7 +92,7 @@ export class ServiceUnderTest {
         RETRY_LADDER: '50,100,200',
         RABBITMQ_URL: broker.url,
         LOCAL_MODE: 'true',
-        // The same for every instance, and over a restart.
+        // The same for every instance and after a restart.
         SERVICE_KEY: randomBytes(32).toString('base64url'),
         ...(database && { DATABASE_URL: database.url }),
         ...environment,
@@ -129,14 +129,14 @@ export class ServiceUnderTest {
     return self;
   }
 
-  /** A service has a key as soon as it has announced itself. */
+  /** Waits for the key of a service: it is part of its announcement. */
   #getKey(service: string) {
     return eventually(() => this.recipients.getKey(service));
   }
 
   async #listen(): Promise<void> {
     const listener = new Listener(this.connection, ({ pattern, data, messageId }) => {
-      if (!this.#heard.has(messageId)) this.#heard.set(messageId, { name: pattern, data });
+      if (!this.#received.has(messageId)) this.#received.set(messageId, { name: pattern, data });
     });
     await listener.open(`${serviceOptions(this.module).contract.name}.#`);
   }
@@ -145,12 +145,12 @@ export class ServiceUnderTest {
     return this.running.url;
   }
 
-  /** What the service is given under this environment name. */
+  /** The setting of the service with this environment name. */
   setting(name: string): string | undefined {
     return this.options.environment![name];
   }
 
-  /** Something that the service's module provides. */
+  /** A provider of the service's module. */
   get<T>(token: Type<T>): T {
     return this.running.app.get(token, { strict: false });
   }
@@ -172,7 +172,7 @@ export class ServiceUnderTest {
     return contract.output.parse(response ?? undefined) as Reply<C>;
   }
 
-  /** Sends a command that nobody waits for, as a saga does. @param messageId to send the same one again */
+  /** Sends a command without waiting for a reply, as a saga does. @param messageId to send the same command again */
   async send(
     message: Message<AnyCommand>,
     messageId: string = randomUUIDv7(),
@@ -188,7 +188,7 @@ export class ServiceUnderTest {
     await this.publisher.publish({ exchange: exchanges.requests(name), routingKey: name, ...encoded });
   }
 
-  /** Announces an event as the service that it belongs to would. @param id to announce the same one again */
+  /** Publishes an event in the name of its service. @param id to publish the same event again */
   async announce(message: Message<AnyEvent>, id: string = randomUUIDv7()): Promise<void> {
     const { contract, data } = message;
     const encoded = encodeEvent(
@@ -209,19 +209,19 @@ export class ServiceUnderTest {
     });
   }
 
-  /** All events of this kind that the service announced so far. */
+  /** All events of this kind that the service has published. */
   heard<C extends AnyEvent>(event: C): Body<C>[] {
-    return [...this.#heard.values()]
+    return [...this.#received.values()]
       .filter(({ name }) => name === event.name)
       .map(({ data }) => event.input.parse(data) as Body<C>);
   }
 
-  /** Waits for an event of the service that fits. */
+  /** Waits for a matching event of the service. */
   hears<C extends AnyEvent>(event: C, fits: (data: Body<C>) => boolean = () => true): Promise<Body<C>> {
     return eventually(() => this.heard(event).find(fits)) as Promise<Body<C>>;
   }
 
-  /** Stands in for another service: answers the given requests of it over the real broker. Gives what it received. */
+  /** Stubs another service: answers the given requests over the real broker and records them. */
   async stub(
     service: string,
     answers: Iterable<[AnyRequest, (data: never) => unknown]>,
@@ -250,7 +250,7 @@ export class ServiceUnderTest {
     };
   }
 
-  /** What is sensitive is encrypted for the stub only when its key is known. */
+  /** Announces the key of the stub: callers need it to encrypt sensitive requests. */
   async #announceStub(service: string, { publicKeys }: DecryptionKeys): Promise<Announcer> {
     const announcer = new Announcer(this.connection, this.publisher, () => ({
       ...{
@@ -273,15 +273,15 @@ export class ServiceUnderTest {
     return this.running.app.get(DataSource).query(sql, parameters);
   }
 
-  /** Starts a second instance of the service beside the first. Its caller stops it. */
+  /** Starts a second instance of the service. The caller must stop it. */
   startAnother(): Promise<RunningService> {
     return start(this.module, this.options);
   }
 
   /**
    * Stops the service and starts it again, on the same broker and database.
-   * @param changes settings that are other ones from now on
-   * @param whileStopped what happens in between
+   * @param changes new values of settings
+   * @param whileStopped runs between stop and start
    */
   async restart(changes: NodeJS.ProcessEnv = {}, whileStopped?: () => Promise<void>): Promise<void> {
     await this.running.stop();

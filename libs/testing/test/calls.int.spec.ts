@@ -80,8 +80,8 @@ describe('calls between services', () => {
   });
 
   const consult = (hang = false) => caller.ask(Consult, { hang }).then(({ answer }) => answer);
-  const leftAlone = () => instances.present.find(({ service }) => service === 'shop')?.leftAlone;
-  const metric = async (name: string, of: { url: string } = caller, callee = 'oracle') => {
+  const getOpenCircuits = () => instances.present.find(({ service }) => service === 'shop')?.leftAlone;
+  const readMetric = async (name: string, of: { url: string } = caller, callee = 'oracle') => {
     const text = await (await fetch(`${of.url}/metrics`)).text();
     const line = text
       .split('\n')
@@ -89,49 +89,49 @@ describe('calls between services', () => {
     return line && Number(line.split(' ').at(-1));
   };
 
-  it('leave a callee alone that does not answer, say so, and come back to it by themselves', async () => {
+  it('open the circuit of a failing callee, announce it, and close it after recovery', async () => {
     await expect(consult()).resolves.toBe(42);
-    expect(await metric('calls_circuit')).toBe(0);
+    expect(await readMetric('calls_circuit')).toBe(0);
     await Promise.allSettled(Array.from({ length: 10 }, () => consult(true)));
-    expect(await metric('calls_circuit')).toBe(2);
+    expect(await readMetric('calls_circuit')).toBe(2);
 
     const startedAt = performance.now();
     await expect(consult()).rejects.toMatchObject({ code: 'unavailable' });
     expect(performance.now() - startedAt).toBeLessThan(300);
-    await eventually(() => leftAlone()?.includes('oracle'));
+    await eventually(() => getOpenCircuits()?.includes('oracle'));
 
     await eventually(async () => (await consult().catch(() => 0)) === 42);
-    expect(await metric('calls_circuit')).toBe(0);
-    await eventually(() => leftAlone()?.length === 0);
+    expect(await readMetric('calls_circuit')).toBe(0);
+    await eventually(() => getOpenCircuits()?.length === 0);
   });
 
-  it('fail fast while nobody is there, and go on when somebody is', async () => {
+  it('fail fast while no instance of the callee runs, and succeed after its start', async () => {
     await callee!.stop();
     callee = undefined;
     await eventually(async () => {
       await consult().catch(() => {});
-      return (await metric('calls_circuit')) === 2;
+      return (await readMetric('calls_circuit')) === 2;
     });
     callee = await runOracle();
     await eventually(async () => (await consult().catch(() => 0)) === 42);
   });
 
-  it('do not leave alone who only leans on somebody that is away', async () => {
+  it('keep the circuit of a callee closed if only a service behind it fails', async () => {
     const front = await start(MallModule, {
       environment: { RABBITMQ_URL: caller.broker.url, LOG_LEVEL: 'error' },
     });
     try {
       await eventually(() => caller.ask(Enter, { hang: false }).then(() => true));
       await Promise.allSettled(Array.from({ length: 20 }, () => caller.ask(Enter, { hang: true })));
-      expect(await metric('calls_circuit')).toBe(2);
-      expect(await metric('calls_circuit', front, 'shop')).toBe(0);
-      expect(await metric('calls_retried', front, 'shop')).toBe(0);
+      expect(await readMetric('calls_circuit')).toBe(2);
+      expect(await readMetric('calls_circuit', front, 'shop')).toBe(0);
+      expect(await readMetric('calls_retried', front, 'shop')).toBe(0);
     } finally {
       await front.stop();
     }
   });
 
-  it('are refused at once where too many questions are being answered, and only then', async () => {
+  it('are rejected at once only while the callee is at its concurrency limit', async () => {
     await callee!.stop();
     callee = await runOracle({ CONCURRENCY: '2' });
     const ask = (hang: boolean) => caller.ask(Answer, { hang }).then(({ answer }) => answer);
@@ -149,10 +149,10 @@ describe('calls between services', () => {
   });
 });
 
-describe('calls of somebody who is not there', () => {
-  /** Its circuit stays closed for 500 attempts: nothing but the budget bounds what is tried again. */
+describe('calls of a service without instances', () => {
+  /** Its circuit stays closed for 500 attempts: only the budget limits retries. */
   const ghost = service('ghost', 'Never answers.', { failures: 0.99, calls: 1_000 });
-  const phantom = service('phantom', 'Never answers, and is left alone for that.');
+  const phantom = service('phantom', 'Never answers, so that its circuit opens.');
   const shape = { input: z.strictObject({}), output: z.strictObject({}) };
   const [Haunt, Appear] = [ghost.query('haunt', shape), phantom.query('appear', shape)];
 
@@ -164,8 +164,8 @@ describe('calls of somebody who is not there', () => {
   });
   afterAll(() => house.stop());
 
-  /** Questions that left for it, alone or several in a message, while it was asked 400 times. */
-  async function sentWhileAsking(question: typeof Haunt | typeof Appear): Promise<number> {
+  /** Makes 400 calls. Returns the number of published requests, counting each one in a batch. */
+  async function countPublishedRequests(question: typeof Haunt | typeof Appear): Promise<number> {
     const publish = jest.spyOn(house.get(Publisher), 'publish');
     const { ask } = house.get(RabbitClient);
     for (let round = 0; round < 8; round++) {
@@ -181,14 +181,14 @@ describe('calls of somebody who is not there', () => {
     return sent.length;
   }
 
-  it('become no more than 1.1 times as many by being tried again', async () => {
-    const sent = await sentWhileAsking(Haunt);
+  it('are at most 1.1 times as many with retries', async () => {
+    const sent = await countPublishedRequests(Haunt);
     expect(sent).toBeGreaterThan(420);
-    // One more: what the budget begins with.
+    // One more: the initial budget.
     expect(sent).toBeLessThanOrEqual(441);
   });
 
-  it('become far less once the circuit is open', async () => {
-    expect(await sentWhileAsking(Appear)).toBeLessThan(100);
+  it('are far fewer while the circuit is open', async () => {
+    expect(await countPublishedRequests(Appear)).toBeLessThan(100);
   });
 });

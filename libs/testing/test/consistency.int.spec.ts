@@ -25,7 +25,7 @@ import { z } from 'zod';
 const bank = service('bank');
 const amount = z.strictObject({ account: z.string(), amount: z.int(), fail: z.boolean().optional() });
 const Deposit = bank.command('deposit', { input: amount, output: z.object({ balance: z.int() }) });
-const Ask4Rate = service('rates').query('ask', {
+const GetRate = service('rates').query('ask', {
   input: z.strictObject({}),
   output: z.object({ rate: z.int() }),
 });
@@ -40,7 +40,7 @@ const Audit = bank.command('audit', {
 const Deposited = bank.event('deposited', z.object({ account: z.string(), balance: z.int() }), {
   subject: 'account',
 });
-const Shrug = bank.command('shrug', { input: z.strictObject({ account: z.string() }) });
+const IgnoreFailure = bank.command('ignore-failure', { input: z.strictObject({ account: z.string() }) });
 const Pay = bank.command('pay', {
   input: z.strictObject({
     account: Id,
@@ -92,22 +92,22 @@ class BankHandler {
     return { balance };
   }
 
-  /** A command to oneself: in the same transaction. */
+  /** A command of the service to itself: handled in the same transaction. */
   @Handles(Audit)
   async audit({ account, fail }: Body<typeof Audit>, { tx }: UnitOfWork) {
     await tx.save(Note, { text: `audited ${account} ${randomUUID()}` });
     if (fail) throw new Error('the audit failed');
   }
 
-  /** An event of one's own: in the same transaction too. */
+  /** An event of the service itself: handled in the same transaction. */
   @Handles(Deposited)
-  async heard({ account, balance }: Body<typeof Deposited>, { tx }: UnitOfWork) {
+  async recordDeposit({ account, balance }: Body<typeof Deposited>, { tx }: UnitOfWork) {
     await tx.save(Note, { text: `heard ${account} ${balance}` });
   }
 
   @Handles(DepositAbroad)
   async abroad({ account }: Body<typeof DepositAbroad>, { tx }: UnitOfWork) {
-    const { rate } = await this.ask(Ask4Rate, {});
+    const { rate } = await this.ask(GetRate, {});
     await this.dataSource.query('SELECT 1');
     await tx.query('INSERT INTO note VALUES ($1)', [`${account} abroad at ${rate}`]);
   }
@@ -117,9 +117,9 @@ class BankHandler {
     publishLater(Reminded({ account }), seconds * 1_000);
   }
 
-  /** Goes on as if nothing had happened. */
-  @Handles(Shrug)
-  async shrug({ account }: Body<typeof Shrug>, { tx }: UnitOfWork) {
+  /** Ignores a failed statement. */
+  @Handles(IgnoreFailure)
+  async ignoreFailure({ account }: Body<typeof IgnoreFailure>, { tx }: UnitOfWork) {
     await tx.query('INSERT INTO note VALUES ($1)', [account]);
     await tx.query('SELECT 1 / 0').catch(() => {});
   }
@@ -139,7 +139,7 @@ class BankHandler {
 
 @Service({
   contract: bank,
-  calls: [Ask4Rate, Print],
+  calls: [GetRate, Print],
   migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
   entities: [Account, Note],
   handlers: [BankHandler],
@@ -160,43 +160,43 @@ describe('consistency', () => {
         account,
       ])
     )[0]?.balance;
-  const notes = async (like: string) =>
+  const countNotes = async (like: string) =>
     (await bankService.query<{ text: string }>('SELECT text FROM note WHERE text LIKE $1', [like])).length;
 
-  it('makes change, announcement and own consequences true together', async () => {
+  it('commits a change, its event and its local handlers together', async () => {
     const account = randomUUID();
     await expect(bankService.ask(Deposit, { account, amount: 5 })).resolves.toEqual({ balance: 5 });
     await bankService.hears(Deposited, (event) => event.account === account && event.balance === 5);
-    expect(await notes(`audited ${account}%`)).toBe(1);
-    expect(await notes(`heard ${account} 5`)).toBe(1);
+    expect(await countNotes(`audited ${account}%`)).toBe(1);
+    expect(await countNotes(`heard ${account} 5`)).toBe(1);
   });
 
-  it('leaves nothing behind where a consequence fails, single saves included', async () => {
+  it('rolls back everything if a local handler fails, including single saves', async () => {
     const account = randomUUID();
-    const before = await notes('%');
+    const before = await countNotes('%');
     await expect(bankService.ask(Deposit, { account, amount: 5, fail: true })).rejects.toMatchObject({
       code: 'internal',
     });
     expect(await readBalance(account)).toBeUndefined();
-    expect(await notes('%')).toBe(before);
+    expect(await countNotes('%')).toBe(before);
     expect(await bankService.query(`SELECT 1 FROM outbox WHERE subject = $1`, [account])).toEqual([]);
     await sleep(50);
     expect(bankService.heard(Deposited).filter((event) => event.account === account)).toEqual([]);
   });
 
-  it('takes no commit for granted that the database made a rollback of', async () => {
+  it('fails if the database turns the commit into a rollback', async () => {
     const account = randomUUID();
-    await expect(bankService.ask(Shrug, { account })).rejects.toMatchObject({ code: 'internal' });
-    expect(await notes(account)).toBe(0);
+    await expect(bankService.ask(IgnoreFailure, { account })).rejects.toMatchObject({ code: 'internal' });
+    expect(await countNotes(account)).toBe(0);
   });
 
-  it('writes nothing beside the transaction, where a handler did not wait for its own writing', async () => {
+  it('rejects an unawaited write that runs after the transaction', async () => {
     const text = randomUUID();
-    // A commit that takes its time.
+    // A slow commit.
     await bankService.query(`
-      CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
-      CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON note DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW EXECUTE FUNCTION dawdle()`);
+      CREATE FUNCTION delay_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END $$;
+      CREATE CONSTRAINT TRIGGER delay_commit AFTER INSERT ON note DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION delay_commit()`);
     let late: Promise<unknown>;
     await bankService.get(UnitsOfWork).run(async ({ tx }) => {
       await tx.query('INSERT INTO note VALUES ($1)', [text]);
@@ -207,11 +207,11 @@ describe('consistency', () => {
       late.catch(() => {});
     });
     await expect(late!).rejects.toThrow('is over');
-    await bankService.query('DROP FUNCTION dawdle CASCADE');
-    expect(await notes(`${text}%`)).toBe(1);
+    await bankService.query('DROP FUNCTION delay_commit CASCADE');
+    expect(await countNotes(`${text}%`)).toBe(1);
   });
 
-  it('applies one message once, one after the other or all at once', async () => {
+  it('applies a message once, with sequential and with concurrent duplicates', async () => {
     const account = randomUUID();
     const id = randomUUID();
     const anotherId = randomUUID();
@@ -229,16 +229,16 @@ describe('consistency', () => {
     expect(bankService.heard(Deposited).filter((event) => event.account === another)).toHaveLength(1);
   });
 
-  it('knows a request again by what it means, however its input is spelt', async () => {
+  it('recognises a repeated request by its parsed input, not by its spelling', async () => {
     const idempotencyKey = randomUUID();
     const account = '0198c9a1-0000-7000-8000-00000000abcd';
     const pay = (input: Input<typeof Pay>) => bankService.ask(Pay, input, { idempotencyKey });
     const first = await pay({ account, note: 'caf\u00e9' });
     expect(await pay({ times: 1, note: 'cafe\u0301', account: account.toUpperCase() })).toEqual(first);
-    // A version before has stored it came.
-    const asItCame = createHash('sha256').update(JSON.stringify({ account, note: 'caf\u00e9' }));
+    // An earlier version stored the fingerprint of the raw input.
+    const rawFingerprint = createHash('sha256').update(JSON.stringify({ account, note: 'caf\u00e9' }));
     await bankService.query('UPDATE inbox SET fingerprint = $2 WHERE key LIKE $1', [
-      ...[`%${idempotencyKey}`, asItCame.digest('base64url')],
+      ...[`%${idempotencyKey}`, rawFingerprint.digest('base64url')],
     ]);
     expect(await pay({ note: 'caf\u00e9', account })).toEqual(first);
     for (const input of [
@@ -247,15 +247,15 @@ describe('consistency', () => {
       { account: randomUUID(), note: 'caf\u00e9' },
     ])
       await expect(pay(input)).rejects.toMatchObject({ code: 'idempotency-key-reused' });
-    expect(await notes(`paid ${first.paid}`)).toBe(1);
+    expect(await countNotes(`paid ${first.paid}`)).toBe(1);
   });
 
   it('holds no connection while a handler waits for another service', async () => {
     let release = () => {};
     const gate = new Promise<void>((resolve) => (release = resolve));
-    const rates = await bankService.stub('rates', [[Ask4Rate, () => gate.then(() => ({ rate: 2 }))]]);
+    const rates = await bankService.stub('rates', [[GetRate, () => gate.then(() => ({ rate: 2 }))]]);
     const account = randomUUID();
-    // More handlers wait than there are connections; work that needs one still gets it.
+    // More handlers wait than there are connections; other work still gets a connection.
     const waiting = Array.from({ length: 12 }, (_, i) =>
       bankService.ask(
         DepositAbroad,
@@ -263,16 +263,16 @@ describe('consistency', () => {
         i % 2 ? { idempotencyKey: randomUUID() } : {},
       ),
     );
-    await eventually(() => rates.received(Ask4Rate).length === 12);
+    await eventually(() => rates.received(GetRate).length === 12);
     await expect(bankService.ask(Deposit, { account, amount: 1 }, { timeout: 1_000 })).resolves.toEqual({
       balance: 1,
     });
     release();
     await Promise.all(waiting);
-    expect(await notes(`${account} % abroad at 2`)).toBe(12);
+    expect(await countNotes(`${account} % abroad at 2`)).toBe(12);
   });
 
-  it('sends later what was due while the service was away, once', async () => {
+  it('publishes a message once that became due while the service was stopped', async () => {
     const account = randomUUID();
     await bankService.ask(Remind, { account, seconds: 60 });
     await bankService.restart();
@@ -284,23 +284,23 @@ describe('consistency', () => {
   });
 
   it.each([3_600_000, -3_600_000])(
-    'fires a timer when the database says so, with a clock that is %i ms off',
+    'fires a timer by the clock of the database, with a system clock that is %i ms off',
     async (by) => {
       const account = randomUUID();
-      const wasReminded = () => bankService.heard(Reminded).some((event) => event.account === account);
+      const isReminded = () => bankService.heard(Reminded).some((event) => event.account === account);
       moveTimeOfDay(by);
       try {
         await bankService.ask(Remind, { account, seconds: 2 });
         await sleep(1_000);
-        expect(wasReminded()).toBe(false);
+        expect(isReminded()).toBe(false);
       } finally {
         moveTimeOfDay(0);
       }
-      await eventually(wasReminded, 4_000);
+      await eventually(isReminded, 4_000);
     },
   );
 
-  it('keeps a command until somebody takes it, with its trace and its side of a split', async () => {
+  it('keeps a command until a queue is bound, with its trace and its split key', async () => {
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
     const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-02`, tracestate: 'rojo=1,congo=2' };
     await bankService.send(PrintLater({ page: 1 }), undefined, { ...trace, language: 'ko', splitKey: 4_711 });
@@ -320,7 +320,7 @@ describe('consistency', () => {
     );
   });
 
-  it('announces in order per subject and skips nothing, with two instances at work', async () => {
+  it('publishes in order per subject and skips nothing, with two instances', async () => {
     const other = await bankService.startAnother();
     const accounts: string[] = Array.from({ length: 8 }, () => randomUUID());
     const each = 60;
@@ -343,7 +343,7 @@ describe('consistency', () => {
     }
   });
 
-  it('skips nothing that is committed late', async () => {
+  it('skips no message with a late commit', async () => {
     const account = randomUUID();
     const source = bankService.get(DataSource);
     const late = source.createQueryRunner();

@@ -27,11 +27,11 @@ export interface Counted {
   turn: number;
 }
 
-/** Of this database: other suites have leaders too. */
-export const leading = `FROM pg_locks JOIN pg_database ON pg_database.oid = database
+/** The leader lock of this database only: other suites have leaders too. */
+export const leaderLock = `FROM pg_locks JOIN pg_database ON pg_database.oid = database
   WHERE datname = current_database() AND locktype = 'advisory' AND granted`;
 
-/** An outbox, those who write to it, and somebody who hears what a relay makes of it and judges its order. */
+/** An outbox with concurrent writers, and a consumer that checks the order of the relayed events. */
 export class Counting {
   broker: Private;
   database: Private;
@@ -40,11 +40,11 @@ export class Counting {
   pool: pg.Pool;
   source: DataSource;
   seen: Counted[] = [];
-  /** How many came that were known. */
+  /** Number of duplicates. */
   repeated = 0;
   readonly #encryption = new StorageEncryption(ServiceKey.random());
 
-  /** What every relay of this outbox needs. */
+  /** Options of every relay of this outbox. */
   get relayOptions(): RelayOptions {
     return {
       ...{ service: 'shop', databaseUrl: this.database.url, publisher: this.publisher },
@@ -81,7 +81,7 @@ export class Counting {
     await channel.assertExchange(events, 'topic');
     const { queue } = await channel.assertQueue('', { exclusive: true });
     await channel.bindQueue(queue, events, '#');
-    // Whoever keeps an inbox sees a message once, when it comes for the first time.
+    // As with an inbox, only the first delivery of a message counts.
     const inbox = new Set<string>();
     await channel.consume(
       queue,
@@ -101,13 +101,13 @@ export class Counting {
     await Promise.all([this.broker.drop(), this.database.drop()]);
   }
 
-  /** Every transaction takes its ids early and is committed late; the turns of a subject follow its commits. */
+  /** Every transaction takes its ids early and is committed late. The turns of a subject are in commit order. */
   async write(events: number, pause = 0): Promise<void> {
-    let left = events / perTransaction;
+    let remaining = events / perTransaction;
     await Promise.all(
       Array.from({ length: writers }, async () => {
         const client = await this.pool.connect();
-        while (left-- > 0) {
+        while (remaining-- > 0) {
           const subject = `s${1 + Math.floor(Math.random() * subjects)}`;
           await client.query('BEGIN');
           await client.query(
@@ -127,7 +127,7 @@ export class Counting {
     );
   }
 
-  /** The same in units of work, which hand what they leave to the relay of their own instance. */
+  /** The same in units of work, which pass their messages to the relay of their own instance. */
   async writeInUnits(events: number, { wake }: OutboxRelay): Promise<void> {
     const units = new UnitsOfWork({
       service: 'shop',
@@ -136,7 +136,7 @@ export class Counting {
       dispatch: async () => {},
       wake,
     });
-    let left = events / perTransaction;
+    let remaining = events / perTransaction;
     const writeTurns = (subject: string) =>
       units.run(async ({ tx, publish }) => {
         const [[{ last }]] = (await tx.query(
@@ -146,14 +146,14 @@ export class Counting {
         for (let turn = last - perTransaction + 1; turn <= last; turn++)
           publish(CountedUp({ subject, turn }));
       }, subject);
-    while (left-- > 0) {
+    while (remaining-- > 0) {
       await writeTurns(`s${1 + Math.floor(Math.random() * subjects)}`);
-      await sleep(Math.random() * 10); // so that now and then nothing else is open
+      await sleep(Math.random() * 10); // so that sometimes no other transaction is open
     }
   }
 
-  /** What an inbox would see out of turn, and what it would never see. */
-  judge(events: number): { skipped: number; inverted: number } {
+  /** Counts events that an inbox would never receive, and those that it would receive out of order. */
+  checkOrder(events: number): { skipped: number; inverted: number } {
     const last = new Map<string, number>();
     let inverted = 0;
     for (const { subject, turn } of this.seen) {

@@ -12,7 +12,7 @@ import { eventually, ServiceUnderTest } from '../src/index.ts';
 
 const meter = service('meter');
 const Read = z.strictObject({ meter: z.string(), by: z.int() });
-/** Names no subject: the changes of one meter run side by side. */
+/** Without a subject: changes of one meter run concurrently. */
 const Count = meter.command('count', {
   input: Read,
   output: z.object({ value: z.int() }),
@@ -32,7 +32,7 @@ class Tables1700000001000 implements MigrationInterface {
 
 @Controller()
 class MeterHandler {
-  /** Reads, thinks, writes: what others wrote meanwhile must not be lost. */
+  /** Reads, computes, writes: concurrent updates must not be lost. */
   @Handles(Count)
   async count({ meter, by }: Body<typeof Count>, { tx }: UnitOfWork) {
     const [before] = (await tx.query('SELECT value, version FROM meter WHERE meter = $1', [meter])) as [
@@ -43,7 +43,7 @@ class MeterHandler {
       'UPDATE meter SET value = $2, version = version + 1 WHERE meter = $1 AND version = $3',
       [meter, value, before.version],
     )) as [unknown, number];
-    if (changed === 0) throw Count.reject('lost-race', 'somebody was quicker');
+    if (changed === 0) throw Count.reject('lost-race', 'another change was faster');
     return { value };
   }
 
@@ -65,7 +65,7 @@ class MeterHandler {
 })
 class MeterModule {}
 
-describe('effects, with two instances at work', () => {
+describe('effects, with two instances', () => {
   let meters: ServiceUnderTest;
   let other: { stop(): Promise<void> };
 
@@ -78,13 +78,13 @@ describe('effects, with two instances at work', () => {
     await meters?.stop();
   });
 
-  it('500 changes of one thing at once: as many effects as were promised, the others are refused', async () => {
+  it('500 concurrent changes of one row: every accepted change has its effect, the others are rejected', async () => {
     const name = randomUUID();
     await meters.query('INSERT INTO meter (meter) VALUES ($1)', [name]);
     const outcomes = await Promise.allSettled(
       Array.from({ length: 500 }, () => meters.ask(Count, { meter: name, by: 1 }, { timeout: 25_000 })),
     );
-    const kept = outcomes.filter(({ status }) => status === 'fulfilled').length;
+    const accepted = outcomes.filter(({ status }) => status === 'fulfilled').length;
     const refused = outcomes.filter(
       (one) =>
         one.status === 'rejected' && one.reason instanceof Rejection && one.reason.code === 'lost-race',
@@ -92,29 +92,33 @@ describe('effects, with two instances at work', () => {
     const [{ value, version }] = (await meters.query('SELECT value, version FROM meter WHERE meter = $1', [
       name,
     ])) as [{ value: number; version: number }];
-    expect({ value, version, all: kept + refused }).toEqual({ value: kept, version: kept, all: 500 });
-    expect(kept).toBeGreaterThan(0);
-    // Otherwise nothing ran side by side, and this has shown nothing.
+    expect({ value, version, all: accepted + refused }).toEqual({
+      value: accepted,
+      version: accepted,
+      all: 500,
+    });
+    expect(accepted).toBeGreaterThan(0);
+    // Otherwise nothing ran concurrently, and the test proves nothing.
     expect(refused).toBeGreaterThan(0);
   });
 
   it.each([
     ['commands', (name: string, by: number, id: string) => meters.send(Tick({ meter: name, by }), id)],
     ['events', (name: string, by: number, id: string) => meters.announce(Pulse({ meter: name, by }), id)],
-  ])('20 %% of 1,000 %s come twice: exactly one effect each', async (_kind, send) => {
+  ])('20 %% of 1,000 %s arrive twice: exactly one effect each', async (_kind, send) => {
     const name = randomUUID();
     const messages = Array.from({ length: 1_000 }, (_, by) => ({ by, id: randomUUID() as string }));
-    const withTwins = messages.flatMap((one) => (one.by % 5 === 0 ? [one, one] : [one]));
-    // Some twins come side by side, some long after.
-    const late = withTwins.splice(600, 1).concat(messages.filter(({ by }) => by % 50 === 0));
-    await Promise.all(withTwins.map(({ by, id }) => send(name, by, id)));
+    const withDuplicates = messages.flatMap((one) => (one.by % 5 === 0 ? [one, one] : [one]));
+    // Some duplicates arrive at the same time, some much later.
+    const late = withDuplicates.splice(600, 1).concat(messages.filter(({ by }) => by % 50 === 0));
+    await Promise.all(withDuplicates.map(({ by, id }) => send(name, by, id)));
     await Promise.all(late.map(({ by, id }) => send(name, by, id)));
     const effects = async () =>
       (await meters.query<{ by: number }>('SELECT by FROM effect WHERE meter = $1 ORDER BY by', [name])).map(
         ({ by }) => by,
       );
     await eventually(async () => (await effects()).length >= 1_000, 20_000);
-    // For what should not come.
+    // Time for unexpected effects.
     await sleep(500);
     expect(await effects()).toEqual(messages.map(({ by }) => by));
   });

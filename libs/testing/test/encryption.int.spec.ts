@@ -46,13 +46,13 @@ class Tables1700000001000 implements MigrationInterface {
 }
 
 let failing = false;
-const last4 = (card: string): string => card.slice(-4);
+const getLast4 = (card: string): string => card.slice(-4);
 
 @Controller()
 class BankHandler {
   @Handles(Pay)
   async pay({ orderId, card }: Body<typeof Pay>, { tx, publish, send }: UnitOfWork) {
-    await tx.query('INSERT INTO done (what) VALUES ($1)', [`pay ${last4(card)}`]);
+    await tx.query('INSERT INTO done (what) VALUES ($1)', [`pay ${getLast4(card)}`]);
     publish(Paid({ orderId, card }));
     send(Print({ text: card }));
     return { receipt: `for ${card}` };
@@ -61,7 +61,7 @@ class BankHandler {
   @Handles(Charge)
   async charge({ card }: Body<typeof Charge>, { tx }: UnitOfWork) {
     if (failing) throw new TypeError(`cannot charge ${card}`);
-    await tx.query('INSERT INTO done (what) VALUES ($1)', [`charge ${last4(card)}`]);
+    await tx.query('INSERT INTO done (what) VALUES ($1)', [`charge ${getLast4(card)}`]);
   }
 
   @Handles(Note)
@@ -83,7 +83,7 @@ describe('sensitive messages', () => {
   let sut: ServiceUnderTest;
   let other: BrokerConnection;
   let channel: Channel;
-  /** Copies of all that passes the broker. */
+  /** Copies of all messages on the broker. */
   const passed: ConsumeMessage[] = [];
   const cards: string[] = [];
   const newCard = () => {
@@ -92,13 +92,13 @@ describe('sensitive messages', () => {
   };
   const getText = ({ content, properties }: Pick<ConsumeMessage, 'content' | 'properties'>) =>
     `${content} ${JSON.stringify(properties)}`;
-  const sentAs = (name: string) => passed.filter(({ fields }) => fields.routingKey === name);
-  const done = async () =>
+  const findPublished = (name: string) => passed.filter(({ fields }) => fields.routingKey === name);
+  const readDone = async () =>
     (await sut.query<{ what: string }>('SELECT what FROM done ORDER BY id')).map(({ what }) => what);
 
   beforeAll(async () => {
     sut = await ServiceUnderTest.start(BankModule);
-    other = await new BrokerConnection().open(sut.broker.url, 'another one');
+    other = await new BrokerConnection().open(sut.broker.url, 'observer');
     channel = await other.model!.createChannel();
     const { queue } = await channel.assertQueue('', { exclusive: true });
     const all = [
@@ -116,7 +116,7 @@ describe('sensitive messages', () => {
     await sut.stop();
   });
 
-  it('are read by their receiver, answered, and remembered', async () => {
+  it('are decrypted by their receiver, answered, and recognised when repeated', async () => {
     const [orderId, card, idempotencyKey] = [randomUUID(), newCard(), randomUUID()];
     const pay = () => sut.ask(Pay, { orderId, card }, { idempotencyKey });
     await expect(pay()).resolves.toEqual({ receipt: `for ${card}` });
@@ -124,8 +124,8 @@ describe('sensitive messages', () => {
     await expect(sut.ask(Pay, { orderId, card: newCard() }, { idempotencyKey })).rejects.toMatchObject({
       code: 'idempotency-key-reused',
     });
-    expect(await done()).toEqual([`pay ${last4(card)}`]);
-    expect(sentAs(Pay.name)).toHaveLength(3);
+    expect(await readDone()).toEqual([`pay ${getLast4(card)}`]);
+    expect(findPublished(Pay.name)).toHaveLength(3);
   });
 
   it('wait in the outbox until the key of their receiver is known', async () => {
@@ -137,25 +137,25 @@ describe('sensitive messages', () => {
     const printer = await sut.stub('printer', [[Print, () => undefined]]);
     await eventually(() => printer.received(Print).length === 1);
     expect(printer.received(Print)).toEqual([{ text: cards[0] }]);
-    expect(sentAs(Print.name)).toHaveLength(1);
+    expect(findPublished(Print.name)).toHaveLength(1);
   });
 
-  it('of a service that has announced no key are not sent', async () => {
+  it('are not sent to a service that has announced no key', async () => {
     const publisher = new Publisher(other);
     await publisher.open();
     const client = new RabbitClient(other, publisher, 'test');
     await client.connect();
-    const before = sentAs(Charge.name).length;
+    const before = findPublished(Charge.name).length;
     await expect(client.ask(Charge, { orderId: '1', card: newCard() })).rejects.toMatchObject({
       code: 'unavailable',
-      message: 'no key of bank is known that bank.charge can be encrypted with',
+      message: 'cannot encrypt bank.charge: no key of bank is known',
     });
-    expect(sentAs(Charge.name)).toHaveLength(before);
+    expect(findPublished(Charge.name)).toHaveLength(before);
     await client.close();
     await publisher.close();
   });
 
-  it('that come in clear are refused, and not kept in clear', async () => {
+  it('in plaintext are rejected and not stored in plaintext', async () => {
     const card = `clear-${randomUUID()}`;
     const body = { pattern: Charge.name, data: { orderId: '1', card } };
     const replyTo = queues.reply('test', randomUUID());
@@ -173,17 +173,17 @@ describe('sensitive messages', () => {
     const dead = await eventually(async () => channel.get(queues.dead('bank'), { noAck: true }));
     expect(getText(dead as GetMessage)).toContain('bank.charge is sensitive');
     expect(getText(dead as GetMessage)).not.toContain(card);
-    expect(await done()).not.toContain(`charge ${last4(card)}`);
+    expect(await readDone()).not.toContain(`charge ${getLast4(card)}`);
   });
 
-  it('stay encrypted while they are retried and among the dead letters, and so do the reasons', async () => {
+  it('stay encrypted in retries and dead letters, without sensitive data in the causes', async () => {
     failing = true;
     const [card, id] = [newCard(), randomUUID()];
     await sut.send(Charge({ orderId: '2', card }), id);
     const dead = (await eventually(async () =>
       channel.get(queues.dead('bank'), { noAck: true }),
     )) as GetMessage;
-    const [sent] = sentAs(Charge.name).filter(({ properties }) => properties.messageId === id);
+    const [sent] = findPublished(Charge.name).filter(({ properties }) => properties.messageId === id);
     expect(dead.content.equals(sent!.content)).toBe(true);
     expect(dead.properties.headers).toMatchObject({
       cause: 'TypeError: text left out: it may quote sensitive data',
@@ -192,23 +192,25 @@ describe('sensitive messages', () => {
     failing = false;
     // As `jogakbo dead replay` does.
     channel.publish(exchanges.dead('bank'), queues.commands('bank'), dead.content, { messageId: id });
-    await eventually(async () => (await done()).includes(`charge ${last4(card)}`));
+    await eventually(async () => (await readDone()).includes(`charge ${getLast4(card)}`));
   });
 
-  it('are not overtaken by what is sent in clear after them', async () => {
-    const before = (await done()).length;
+  it('are not overtaken by later plaintext messages', async () => {
+    const before = (await readDone()).length;
     const all = Array.from({ length: 40 }, () => newCard());
     for (const card of all) {
       await sut.send(Charge({ orderId: 'x', card }));
       await sut.send(Note({ orderId: 'x' }));
     }
-    await eventually(async () => (await done()).length === before + 80);
-    expect((await done()).slice(before)).toEqual(all.flatMap((card) => [`charge ${last4(card)}`, 'note x']));
+    await eventually(async () => (await readDone()).length === before + 80);
+    expect((await readDone()).slice(before)).toEqual(
+      all.flatMap((card) => [`charge ${getLast4(card)}`, 'note x']),
+    );
   });
 
-  it('can be written and read with any JOSE library', async () => {
+  it('can be encrypted and decrypted with any JOSE library', async () => {
     const card = newCard();
-    const key = await keyOfBank();
+    const key = await getBankKey();
     const { publicKey, privateKey } = await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
     const jwe = await new CompactEncrypt(Buffer.from(JSON.stringify({ orderId: '3', card })))
       .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', kid: key.kid, sub: Pay.name })
@@ -230,23 +232,23 @@ describe('sensitive messages', () => {
     expect(JSON.parse(Buffer.from(plaintext).toString())).toEqual({ receipt: `for ${card}` });
   });
 
-  it('in a queue, an outbox and a saga outlive a rotation of the key', async () => {
+  it('in a queue, an outbox and a saga survive a rotation of the key', async () => {
     const [before, inQueue] = [sut.setting('SERVICE_KEY')!, newCard()];
     const rotated = `${randomBytes(32).toString('base64url')},${before}`;
     await sut.restart({ SERVICE_KEY: rotated }, () => sut.send(Charge({ orderId: '4', card: inQueue })));
-    await eventually(async () => (await done()).includes(`charge ${last4(inQueue)}`));
-    // From now on the new key is used.
-    const { kid } = await keyOfBank();
+    await eventually(async () => (await readDone()).includes(`charge ${getLast4(inQueue)}`));
+    // Wait until the new key is used.
+    const { kid } = await getBankKey();
     await eventually(async () => {
       await sut.ask(Pay, { orderId: randomUUID(), card: newCard() }, { idempotencyKey: randomUUID() });
-      return sentAs(Pay.name).map(readKid).at(-1) === kid;
+      return findPublished(Pay.name).map(readKid).at(-1) === kid;
     });
-    // Nothing that was made with the old one is left.
+    // No stored data needs the old key any more.
     await sut.restart({ SERVICE_KEY: rotated.split(',')[0] });
     await sut.ask(Pay, { orderId: '6', card: newCard() }, { idempotencyKey: randomUUID() });
   });
 
-  it('leave nothing in clear, neither on the bus nor in the database', async () => {
+  it('leave no plaintext on the bus and in the database', async () => {
     const tables = await Promise.all(
       ['outbox', 'inbox', 'saga'].map((table) => sut.query(`SELECT * FROM ${table}`)),
     );
@@ -261,8 +263,8 @@ describe('sensitive messages', () => {
     return JSON.parse(Buffer.from(header, 'base64url').toString()).kid;
   };
 
-  /** As the service announces it, when the roll is called. */
-  const keyOfBank = async (): Promise<{ kty: 'OKP'; crv: 'X25519'; x: string; kid: string }> => {
+  /** The key of the bank as announced in reply to a roll call. */
+  const getBankKey = async (): Promise<{ kty: 'OKP'; crv: 'X25519'; x: string; kid: string }> => {
     const from = passed.length;
     channel.publish(
       exchanges.events('instances.roll-call'),
@@ -270,8 +272,8 @@ describe('sensitive messages', () => {
       Buffer.from('{"pattern":"instances.roll-call","data":{}}'),
     );
     return eventually(() => {
-      const heard = passed.slice(from).map(({ content }) => JSON.parse(content.toString()).data);
-      return heard.find((data) => data?.service === 'bank')?.encryptionKeys?.[0];
+      const announcements = passed.slice(from).map(({ content }) => JSON.parse(content.toString()).data);
+      return announcements.find((data) => data?.service === 'bank')?.encryptionKeys?.[0];
     });
   };
 });

@@ -117,18 +117,18 @@ class PotHandler {
 })
 class PotsModule {}
 
-/** Busy machines take their time; what is shown must be right all the same. */
-const patient = { timeout: 20_000 };
+/** A long timeout for slow machines. */
+const longTimeout = { timeout: 20_000 };
 
 describe('the event store', () => {
   let potsService: ServiceUnderTest;
   let dataSource: DataSource;
-  const opened = async (owner: string = randomUUID(), note = 'hello') => {
+  const openPot = async (owner: string = randomUUID(), note = 'hello') => {
     const potId = randomUUID();
     await potsService.ask(Open, { potId, owner, note });
     return potId;
   };
-  const read = (potId: string) => load(dataSource.manager, pot, potId);
+  const loadPot = (potId: string) => load(dataSource.manager, pot, potId);
 
   beforeAll(async () => {
     potsService = await ServiceUnderTest.start(PotsModule);
@@ -136,31 +136,31 @@ describe('the event store', () => {
   });
   afterAll(() => potsService.stop());
 
-  it('keeps what happened, and announces it', async () => {
-    const potId = await opened();
+  it('stores events and publishes them', async () => {
+    const potId = await openPot();
     await expect(potsService.ask(Add, { potId, amount: 3 })).resolves.toEqual({ sum: 3 });
     const events = await history(dataSource.manager, pot, potId);
     expect(events.map(({ type }) => type)).toEqual(['opened', 'added']);
     await potsService.hears(Added, (data) => data.potId === potId && data.sum === 3);
   });
 
-  it('has nothing to say of what never was', async () => {
+  it('rejects a change of an unknown aggregate', async () => {
     await expect(potsService.ask(Add, { potId: randomUUID(), amount: 1 })).rejects.toMatchObject({
       code: 'not-found',
     });
   });
 
-  it('lets 100 changes of one thing at once all happen, without a gap', async () => {
-    const potId = await opened();
+  it('applies 100 concurrent changes of one aggregate without gaps', async () => {
+    const potId = await openPot();
     await Promise.all(
       Array.from({ length: 100 }, () => potsService.ask(Add, { potId, amount: 1 }, { timeout: 20_000 })),
     );
-    await expect(read(potId)).resolves.toMatchObject({ version: 101, state: { sum: 100 } });
+    await expect(loadPot(potId)).resolves.toMatchObject({ version: 101, state: { sum: 100 } });
   });
 
-  it('refuses what was decided on an old version, with all else in the unit of work', async () => {
-    const potId = await opened();
-    const old = await read(potId);
+  it('rejects a change based on an old version, and rolls back the unit of work', async () => {
+    const potId = await openPot();
+    const old = await loadPot(potId);
     await potsService.ask(Add, { potId, amount: 1 });
     const units = potsService.get(UnitsOfWork);
     const other = randomUUID();
@@ -169,13 +169,13 @@ describe('the event store', () => {
       await append(work, pot, potId, old, [{ type: 'added', amount: 5 }]);
     });
     await expect(late).rejects.toMatchObject({ name: 'VersionConflict' });
-    await expect(read(potId)).resolves.toMatchObject({ state: { sum: 1 } });
-    await expect(read(other)).resolves.toEqual(nothing);
+    await expect(loadPot(potId)).resolves.toMatchObject({ state: { sum: 1 } });
+    await expect(loadPot(other)).resolves.toEqual(nothing);
   });
 
-  it('says so too where the handler reads on after it', async () => {
-    const potId = await opened();
-    const old = await read(potId);
+  it('reports the conflict even if the handler continues to read', async () => {
+    const potId = await openPot();
+    const old = await loadPot(potId);
     await potsService.ask(Add, { potId, amount: 1 });
     const late = potsService.get(UnitsOfWork).run(async (work) => {
       await append(work, pot, potId, old, [{ type: 'added', amount: 5 }]);
@@ -184,109 +184,109 @@ describe('the event store', () => {
     await expect(late).rejects.toMatchObject({ name: 'VersionConflict' });
   });
 
-  it('reads a snapshot and what came after; without it the same', async () => {
-    const potId = await opened();
+  it('loads a snapshot and later events, with the same result as without it', async () => {
+    const potId = await openPot();
     for (let i = 0; i < 14; i++) await potsService.ask(Add, { potId, amount: 2 });
-    const whole = await read(potId);
+    const whole = await loadPot(potId);
     expect(whole).toMatchObject({ version: 15, state: { sum: 28 } });
-    // Proof that it is used: an event before it is not read any more.
+    // Proves that the snapshot is used: earlier events are not read.
     await dataSource.query(`UPDATE event SET data = '{"amount": 1000}' WHERE subject = $1 AND version = 3`, [
       potId,
     ]);
-    await expect(read(potId)).resolves.toEqual(whole);
+    await expect(loadPot(potId)).resolves.toEqual(whole);
     await dataSource.query(`UPDATE event SET data = '{"amount": 2}' WHERE subject = $1 AND version = 3`, [
       potId,
     ]);
     await dataSource.query('DELETE FROM snapshot WHERE subject = $1', [potId]);
-    await expect(read(potId)).resolves.toEqual(whole);
+    await expect(loadPot(potId)).resolves.toEqual(whole);
   });
 
-  it('brings events of an older shape to the shape of today', async () => {
+  it('upcasts events of an older revision', async () => {
     const potId = randomUUID();
     await dataSource.query(
       `INSERT INTO event (stream, subject, version, type, revision, data) VALUES ('pot', $1, 1, 'opened', 1, '{"owner":"o","note":"n"}')`,
       [potId],
     );
-    await expect(read(potId)).resolves.toMatchObject({ state: { limit: 1_000_000, note: 'n' } });
-    const today = await opened();
+    await expect(loadPot(potId)).resolves.toMatchObject({ state: { limit: 1_000_000, note: 'n' } });
+    const today = await openPot();
     const rows = await potsService.query('SELECT revision FROM event WHERE subject = $1', [today]);
     expect(rows).toEqual([{ revision: 2 }]);
   });
 
-  it('stores personal data closed, and cannot open it once its key is gone', async () => {
+  it('encrypts personal data, and cannot decrypt it after its key is erased', async () => {
     const [kim, lee] = [randomUUID(), randomUUID()];
-    const ofKim = await opened(kim, '비밀 of Kim');
-    const ofLee = await opened(lee, '비밀 of Lee');
+    const ofKim = await openPot(kim, '비밀 of Kim');
+    const ofLee = await openPot(lee, '비밀 of Lee');
     const stored = JSON.stringify(await potsService.query('SELECT * FROM event'));
     expect(stored).not.toContain('비밀');
-    await expect(read(ofKim)).resolves.toMatchObject({ state: { note: '비밀 of Kim' } });
+    await expect(loadPot(ofKim)).resolves.toMatchObject({ state: { note: '비밀 of Kim' } });
     await potsService.get(UnitsOfWork).run(({ tx }) => erase(tx, kim));
-    await expect(read(ofKim)).resolves.toMatchObject({ state: { owner: kim, note: 'erased' } });
-    await expect(read(ofLee)).resolves.toMatchObject({ state: { note: '비밀 of Lee' } });
+    await expect(loadPot(ofKim)).resolves.toMatchObject({ state: { owner: kim, note: 'erased' } });
+    await expect(loadPot(ofLee)).resolves.toMatchObject({ state: { note: '비밀 of Lee' } });
   });
 
   describe('a projection', () => {
     const readRows = () =>
       potsService.query('SELECT * FROM pot_sum ORDER BY pot_id') as Promise<{ seen: number | null }[]>;
-    const readPlace = async () =>
+    const readProgress = async () =>
       (await potsService.query('SELECT generation, next_generation, fault FROM projection'))[0] as {
         generation: number;
         next_generation: number | null;
       };
 
-    it('shows whoever asks his own change', async () => {
+    it('shows a caller its own changes', async () => {
       for (let i = 1; i <= 20; i++) {
-        const potId = await opened();
+        const potId = await openPot();
         await potsService.ask(Add, { potId, amount: i });
-        const { sums } = await potsService.ask(ListPots, {}, patient);
+        const { sums } = await potsService.ask(ListPots, {}, longTimeout);
         expect(sums[potId]).toBe(i);
       }
     });
 
-    it('hears of other services, once', async () => {
+    it('handles events of other services once', async () => {
       const place = randomUUID();
       await potsService.announce(Rained({ place, drops: 4 }));
-      await eventually(async () => (await potsService.ask(ListPots, {}, patient)).sums[place] === 4);
+      await eventually(async () => (await potsService.ask(ListPots, {}, longTimeout)).sums[place] === 4);
     });
 
-    it('is built again while the service goes on, to the same rows and without a gap', async () => {
-      const potId = await opened();
+    it('is rebuilt while the service runs, to the same rows and without gaps', async () => {
+      const potId = await openPot();
       let over = false;
       const added: Promise<unknown>[] = [];
       const writing = (async () => {
         while (!over) {
-          added.push(potsService.ask(Add, { potId, amount: 1 }, patient));
+          added.push(potsService.ask(Add, { potId, amount: 1 }, longTimeout));
           await added.at(-1);
         }
       })();
       const seen: number[] = [];
       const reading = (async () => {
-        while (!over) seen.push((await potsService.ask(ListPots, {}, patient)).sums[potId] ?? -1);
+        while (!over) seen.push((await potsService.ask(ListPots, {}, longTimeout)).sums[potId] ?? -1);
       })();
-      // More than a few batches, so that it takes a while.
+      // Several batches, so that the rebuild takes some time.
       await potsService.query(
         `INSERT INTO event (stream, subject, version, type, data)
          SELECT 'pot', 'old ' || n % 10, n / 10 + 1, 'added', '{"amount": 1}' FROM generate_series(0, 1499) AS n`,
       );
-      const { generation } = await readPlace();
+      const { generation } = await readProgress();
       await requestRebuild(dataSource.manager, 'sums');
-      await eventually(async () => (await readPlace()).generation === generation + 1, 25_000);
+      await eventually(async () => (await readProgress()).generation === generation + 1, 25_000);
       over = true;
       await Promise.all([writing, reading]);
       expect(seen).toEqual([...seen].sort((a, b) => a - b));
-      await potsService.ask(ListPots, {}, patient);
+      await potsService.ask(ListPots, {}, longTimeout);
       const before = await readRows();
       expect(before).toContainEqual(expect.objectContaining({ pot_id: potId, sum: added.length }));
-      expect(before.filter(({ seen }) => seen === null)).toEqual([]); // no version was left out or inverted
+      expect(before.filter(({ seen }) => seen === null)).toEqual([]); // no version was skipped or out of order
 
       await requestRebuild(dataSource.manager, 'sums');
-      await eventually(async () => (await readPlace()).generation === generation + 2, 25_000);
+      await eventually(async () => (await readProgress()).generation === generation + 2, 25_000);
       expect(await readRows()).toEqual(before);
       const schemas = await potsService.query(`SELECT nspname FROM pg_namespace WHERE nspname LIKE 'sums%'`);
       expect(schemas).toEqual([{ nspname: `sums_${generation + 2}` }]);
     });
 
-    it('does not step over what is committed late', async () => {
+    it('skips no event with a late commit', async () => {
       const units = potsService.get(UnitsOfWork);
       const open = (potId: string, work: UnitOfWork) =>
         append(work, pot, potId, nothing, [{ type: 'opened', owner: potId, note: '', limit: 1 }]);
@@ -294,7 +294,7 @@ describe('the event store', () => {
       const early: string[] = [];
       await units.run(async (work) => {
         await open(late, work);
-        // First alone: the youngest of all transactions, then the oldest of many.
+        // First the only open transaction, then the oldest of many.
         await new Promise((resolve) => setTimeout(resolve, 600));
         for (let i = 0; i < 20; i++) {
           early.push(randomUUID());
@@ -302,17 +302,17 @@ describe('the event store', () => {
         }
         await new Promise((resolve) => setTimeout(resolve, 300));
       });
-      const { sums } = await potsService.ask(ListPots, {}, patient);
+      const { sums } = await potsService.ask(ListPots, {}, longTimeout);
       expect(Object.keys(sums)).toEqual(expect.arrayContaining([late, ...early]));
     });
 
-    it('goes on with another instance', async () => {
+    it('continues with another instance', async () => {
       const second = await potsService.startAnother();
       await potsService.restart();
       dataSource = potsService.get(DataSource);
-      const potId = await opened();
+      const potId = await openPot();
       await potsService.ask(Add, { potId, amount: 9 });
-      await eventually(async () => (await potsService.ask(ListPots, {}, patient)).sums[potId] === 9);
+      await eventually(async () => (await potsService.ask(ListPots, {}, longTimeout)).sums[potId] === 9);
       await second.stop();
     });
   });

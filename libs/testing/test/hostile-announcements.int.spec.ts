@@ -20,9 +20,9 @@ import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { z } from 'zod';
 import { eventually, privateBroker, type PrivateBroker } from '../src/index.ts';
 
-// A login is known to the whole broker: another run of this suite must not take it away.
+// Logins are global in a broker: a parallel run of this suite must not delete them.
 const unique = randomBytes(4).toString('hex').replace(/\d/g, 'x');
-const [shopName, bankName, bossName] = ['shop', 'bank', 'boss'].map((name) => `${name}${unique}`) as [
+const [shopName, bankName, operatorName] = ['shop', 'bank', 'operator'].map((name) => `${name}${unique}`) as [
   string,
   string,
   string,
@@ -33,15 +33,15 @@ const Pay = bank.command('pay', { input: z.strictObject({ card: sensitive(z.stri
 @Service({ contract: service(shopName), calls: [Pay], handlers: [] })
 class ShopModule {}
 
-describe('an announcement of one who has nothing but the login of a service', () => {
+describe('an announcement from a stolen service login', () => {
   const bankKeys = new DecryptionKeys(ServiceKey.random());
-  const thiefKeys = new DecryptionKeys(ServiceKey.random());
+  const intruderKeys = new DecryptionKeys(ServiceKey.random());
   let broker: PrivateBroker;
   let shop: RunningService;
   const models: ChannelModel[] = [];
-  let bossUrl: string;
-  let boss: ConfirmChannel;
-  let thief: ConfirmChannel;
+  let operatorUrl: string;
+  let operator: ConfirmChannel;
+  let intruder: ConfirmChannel;
 
   const open = async (url: string): Promise<ConfirmChannel> => {
     const model = await connect(url);
@@ -51,14 +51,14 @@ describe('an announcement of one who has nothing but the login of a service', ()
 
   beforeAll(async () => {
     broker = await privateBroker();
-    const [shopUrl, bankUrl, operatorUrl] = await Promise.all(
-      [shopName, bankName, bossName].map((name) => broker.login(name)),
+    const [shopUrl, bankUrl, thirdUrl] = await Promise.all(
+      [shopName, bankName, operatorName].map((name) => broker.login(name)),
     );
-    bossUrl = operatorUrl!;
-    [boss, thief] = await Promise.all([open(bossUrl), open(bankUrl!)]);
-    // As the deploy step does.
-    const ladder = [50, 100];
-    await assertGrantsStream(boss);
+    operatorUrl = thirdUrl!;
+    [operator, intruder] = await Promise.all([open(operatorUrl), open(bankUrl!)]);
+    // As in a deployment.
+    const retryDelays = [50, 100];
+    await assertGrantsStream(operator);
     const registered = [
       { service: shopName, contracts: [], calls: [Pay.name], hears: [], tells: [], isGateway: false },
       {
@@ -67,13 +67,13 @@ describe('an announcement of one who has nothing but the login of a service', ()
         encryptionKeys: [...bankKeys.publicKeys],
       },
     ];
-    await declareTopology(boss, registered, bossName, ladder);
+    await declareTopology(operator, registered, operatorName, retryDelays);
     const taken = { commands: [Pay.name], queries: [], events: [] };
-    await assertService(boss, bankName, taken, { ladder, isGiven: true });
-    await publishGrants(boss, registered, bossName);
+    await assertService(operator, bankName, taken, { ladder: retryDelays, isGiven: true });
+    await publishGrants(operator, registered, operatorName);
     shop = await start(ShopModule, {
       environment: {
-        ...{ LOG_LEVEL: 'error', RETRY_LADDER: ladder.join(), BROKER_OPERATOR: bossName },
+        ...{ LOG_LEVEL: 'error', RETRY_LADDER: retryDelays.join(), BROKER_OPERATOR: operatorName },
         ...{ RABBITMQ_URL: shopUrl, SERVICE_KEY: randomBytes(32).toString('base64url') },
       },
     });
@@ -86,36 +86,36 @@ describe('an announcement of one who has nothing but the login of a service', ()
 
   async function announce(more: object): Promise<void> {
     const data = {
-      ...{ service: bankName, version: '1', instance: `${bankName}-thief`, state: 'up' },
+      ...{ service: bankName, version: '1', instance: `${bankName}-intruder`, state: 'up' },
       ...{ url: 'http://127.0.0.1:9', startedAt: '2099-01-01T00:00:00Z', interval: 60 },
       contract: toDescription(bank),
       ...more,
     };
     const content = Buffer.from(JSON.stringify({ pattern: instanceEvents.announced, data }));
     const options = { messageId: randomUUID(), userId: bankName };
-    thief.publish(exchanges.events('instances'), instanceEvents.announced, content, options);
-    await thief.waitForConfirms();
+    intruder.publish(exchanges.events('instances'), instanceEvents.announced, content, options);
+    await intruder.waitForConfirms();
   }
 
-  it('does not make its sender the one who can decrypt what is sent to that service', async () => {
+  it('does not let its sender decrypt messages to that service', async () => {
     const [{ kid }] = bankKeys.publicKeys;
-    const [stolen] = thiefKeys.publicKeys;
+    const [stolen] = intruderKeys.publicKeys;
     for (const encryptionKeys of [[stolen], [{ ...stolen, kid }], []]) {
       await announce({ encryptionKeys });
-      const asking = shop.app.get<Ask>(Ask)(Pay, { card: '4111' }, { timeout: 500 });
-      asking.catch(() => {});
+      const request = shop.app.get<Ask>(Ask)(Pay, { card: '4111' }, { timeout: 500 });
+      request.catch(() => {});
       const message = await eventually(
-        async () => (await thief.get(queues.commands(bankName), { noAck: true })) || undefined,
+        async () => (await intruder.get(queues.commands(bankName), { noAck: true })) || undefined,
       );
       const { data } = JSON.parse(message.content.toString()) as { data: string };
       expect(message.content.toString()).not.toContain('4111');
-      await expect(thiefKeys.decrypt(new Jwe(data), Pay.name)).rejects.toThrow();
+      await expect(intruderKeys.decrypt(new Jwe(data), Pay.name)).rejects.toThrow();
       await expect(bankKeys.decrypt(new Jwe(data), Pay.name)).resolves.toEqual({ card: '4111' });
     }
   });
 
-  it('is read up to a size, and names so many instances', async () => {
-    const connection = await new BrokerConnection({ operator: bossName }).open(bossUrl, 'listens');
+  it('is limited in size and in the number of instances', async () => {
+    const connection = await new BrokerConnection({ operator: operatorName }).open(operatorUrl, 'listens');
     let refused = 0;
     connection.onStranger(() => (refused += 1));
     const publisher = new Publisher(connection);

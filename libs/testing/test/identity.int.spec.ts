@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import { type Announcement, describe as described, service, type Body } from '@jogakbo/contract';
+import { type Announcement, describe as describeContract, service, type Body } from '@jogakbo/contract';
 import {
   Consistency1700000000000,
   InboxSender1700000000100,
@@ -37,9 +37,9 @@ import {
   type PrivateBroker,
 } from '../src/index.ts';
 
-// A login is known to the whole broker: another run of this suite must not take it away.
+// Logins are global in a broker: a parallel run of this suite must not delete them.
 const unique = randomBytes(4).toString('hex').replace(/\d/g, 'x');
-const [bakeryName, millName, thiefName, bossName] = ['bakery', 'mill', 'thief', 'boss'].map(
+const [bakeryName, millName, intruderName, operatorName] = ['bakery', 'mill', 'intruder', 'operator'].map(
   (name) => `${name}${unique}`,
 ) as [string, string, string, string];
 const mill = service(millName);
@@ -60,7 +60,7 @@ const HowHeavy = bakery.query('how-heavy', {
   output: z.object({ grams: z.int() }),
 });
 
-const Whisper = service(thiefName).event('whisper', z.object({}));
+const Whisper = service(intruderName).event('whisper', z.object({}));
 
 class Tables1700000001000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
@@ -119,18 +119,18 @@ class Baker {
 })
 class BakeryModule {}
 
-describe('where every service has a login of its own', () => {
+describe('with a separate login for every service', () => {
   let broker: PrivateBroker;
   let database: Private;
   let running: RunningService;
-  let bossModel: ChannelModel;
-  let boss: ConfirmChannel;
+  let operatorModel: ChannelModel;
+  let operator: ConfirmChannel;
   const connections: Record<string, BrokerConnection> = {};
   const publishers: Record<string, Publisher> = {};
   const urls: Record<string, string> = {};
 
   async function open(name: string): Promise<void> {
-    const connection = await new BrokerConnection({ operator: bossName }).open(urls[name]!, name);
+    const connection = await new BrokerConnection({ operator: operatorName }).open(urls[name]!, name);
     connections[name] = connection;
     publishers[name] = new Publisher(connection);
     await publishers[name].open();
@@ -138,24 +138,25 @@ describe('where every service has a login of its own', () => {
 
   beforeAll(async () => {
     [broker, database] = await Promise.all([privateBroker(), privateDatabase()]);
-    for (const name of [bakeryName, millName, thiefName, bossName]) urls[name] = await broker.login(name);
-    bossModel = await connect(urls[bossName]!);
-    boss = await bossModel.createConfirmChannel();
-    // As the deploy step does.
-    const ladder = [50, 100, 200];
-    await assertGrantsStream(boss);
-    const declares = (name: string, calls: string[], hears: string[] = []) => ({
+    for (const name of [bakeryName, millName, intruderName, operatorName])
+      urls[name] = await broker.login(name);
+    operatorModel = await connect(urls[operatorName]!);
+    operator = await operatorModel.createConfirmChannel();
+    // As in a deployment.
+    const retryDelays = [50, 100, 200];
+    await assertGrantsStream(operator);
+    const createDeclaration = (name: string, calls: string[], hears: string[] = []) => ({
       ...{ service: name, contracts: [], calls, hears, tells: [], isGateway: false },
     });
     const registered = [
-      declares(bakeryName, [Weigh.name], [Ground.name, Whisper.name]),
-      declares(millName, [Bake.name, HowMany.name]),
-      declares(thiefName, [HowMany.name]),
+      createDeclaration(bakeryName, [Weigh.name], [Ground.name, Whisper.name]),
+      createDeclaration(millName, [Bake.name, HowMany.name]),
+      createDeclaration(intruderName, [HowMany.name]),
     ];
-    await declareTopology(boss, registered, bossName, ladder);
-    await publishGrants(boss, registered, bossName);
+    await declareTopology(operator, registered, operatorName, retryDelays);
+    await publishGrants(operator, registered, operatorName);
     const environment = {
-      ...{ LOG_LEVEL: 'error', RETRY_LADDER: ladder.join(), BROKER_OPERATOR: bossName },
+      ...{ LOG_LEVEL: 'error', RETRY_LADDER: retryDelays.join(), BROKER_OPERATOR: operatorName },
       ...{ RABBITMQ_URL: urls[bakeryName], DATABASE_URL: database.url },
       SERVICE_KEY: randomBytes(32).toString('base64url'),
     };
@@ -167,20 +168,20 @@ describe('where every service has a login of its own', () => {
     await source.runMigrations();
     await source.destroy();
     running = await start(BakeryModule, { environment });
-    await Promise.all([open(millName), open(thiefName), open(bossName)]);
+    await Promise.all([open(millName), open(intruderName), open(operatorName)]);
   });
   afterAll(async () => {
     await running?.stop();
     await Promise.all(Object.values(connections).map((connection) => connection.close()));
-    await bossModel?.close();
+    await operatorModel?.close();
     await Promise.all([broker.drop(), database.drop()]);
   });
 
-  const loaves = async (): Promise<string[]> => {
+  const readLoaves = async (): Promise<string[]> => {
     const rows: { bag: string }[] = await running.app.get(DataSource).query('SELECT bag FROM loaf');
     return rows.map(({ bag }) => bag);
   };
-  const announced = (bag: string) => {
+  const createEvent = (bag: string) => {
     const event = { id: randomUUID(), name: Ground.name, source: millName, time: new Date(), data: { bag } };
     return {
       exchange: exchanges.events(millName),
@@ -188,216 +189,222 @@ describe('where every service has a login of its own', () => {
       ...encodeEvent(event, contextHeaders(undefined)),
     };
   };
-  const sent = (bag: string) => ({
+  const createCommand = (bag: string) => ({
     ...{ exchange: exchanges.requests(bakeryName), routingKey: Bake.name },
     ...encodeRequest(
       { pattern: Bake.name, data: { bag } },
       { messageId: randomUUID(), persistent: true, headers: contextHeaders(undefined) },
     ),
   });
-  /** Under a key that the sender may use. */
-  const disguised = (bag: string) => ({ ...sent(bag), routingKey: HowMany.name });
-  const nextDead = () =>
+  /** A command with a routing key that the sender may use. */
+  const createDisguisedCommand = (bag: string) => ({ ...createCommand(bag), routingKey: HowMany.name });
+  const takeDeadLetter = () =>
     eventually(
-      async () => (await boss.get(queues.dead(bakeryName), { noAck: true })) || undefined,
+      async () => (await operator.get(queues.dead(bakeryName), { noAck: true })) || undefined,
     ) as Promise<GetMessage>;
-  const strangers = async (kind: string): Promise<number> => {
+  const countUnauthorized = async (kind: string): Promise<number> => {
     const text = await (await fetch(`${running.url}/metrics`)).text();
     const line = text.split('\n').find((one) => one.startsWith(`messages_of_strangers_total{kind="${kind}"`));
     return Number(line?.split(' ').at(-1) ?? 0);
   };
 
-  it('takes an event from its owner, and a command from a service that declares it', async () => {
-    await publishers[millName]!.publish(announced('white'));
-    await publishers[millName]!.publish(sent('rye'));
-    await eventually(async () => (await loaves()).length === 2 || undefined);
-    expect((await loaves()).sort()).toEqual(['rye', 'white']);
+  it('accepts an event from its owner, and a command from a service that declares it', async () => {
+    await publishers[millName]!.publish(createEvent('white'));
+    await publishers[millName]!.publish(createCommand('rye'));
+    await eventually(async () => (await readLoaves()).length === 2 || undefined);
+    expect((await readLoaves()).sort()).toEqual(['rye', 'white']);
   });
 
-  const whispered = (id: string) => {
-    const event = { id, name: Whisper.name, source: thiefName, time: new Date(), data: {} };
+  const createWhisper = (id: string) => {
+    const event = { id, name: Whisper.name, source: intruderName, time: new Date(), data: {} };
     return {
       ...{ exchange: exchanges.events(Whisper.name), routingKey: Whisper.name },
       ...encodeEvent(event, contextHeaders(undefined)),
     };
   };
-  /** How often it was baked; undefined: never. */
-  const count = (loaf: string) => async () =>
-    (await loaves()).filter((one) => one === loaf).length || undefined;
+  /** The number of loaves with this name; undefined: none. */
+  const createCounter = (loaf: string) => async () =>
+    (await readLoaves()).filter((one) => one === loaf).length || undefined;
 
-  it('skips no message because another sender used its id', async () => {
-    const messages = [announced('raisin'), sent('plait')];
+  it('handles a message even if another sender used its id', async () => {
+    const messages = [createEvent('raisin'), createCommand('plait')];
     for (const { options } of messages) {
-      const before = (await count('whispered')()) ?? 0;
-      await publishers[thiefName]!.publish(whispered(options.messageId));
-      await eventually(async () => ((await count('whispered')()) ?? 0) > before);
+      const before = (await createCounter('whispered')()) ?? 0;
+      await publishers[intruderName]!.publish(createWhisper(options.messageId));
+      await eventually(async () => ((await createCounter('whispered')()) ?? 0) > before);
     }
     for (const message of messages) await publishers[millName]!.publish(message);
-    await eventually(count('raisin'));
-    await eventually(count('plait'));
-    // The sender's own repetitions still are.
+    await eventually(createCounter('raisin'));
+    await eventually(createCounter('plait'));
+    // Repetitions of the same sender are still skipped.
     for (const message of messages) await publishers[millName]!.publish(message);
-    await publishers[millName]!.publish(sent('after both'));
-    await publishers[millName]!.publish(announced('after both'));
-    await eventually(async () => (await count('after both')()) === 2);
-    expect([await count('raisin')(), await count('plait')()]).toEqual([1, 1]);
+    await publishers[millName]!.publish(createCommand('after both'));
+    await publishers[millName]!.publish(createEvent('after both'));
+    await eventually(async () => (await createCounter('after both')()) === 2);
+    expect([await createCounter('raisin')(), await createCounter('plait')()]).toEqual([1, 1]);
   });
 
-  it('keeps the answer to an idempotency key for its sender', async () => {
+  it('scopes idempotency keys by sender', async () => {
     const withKey = (bag: string) => {
-      const { options, ...rest } = sent(bag);
+      const { options, ...rest } = createCommand(bag);
       const headers = { ...options.headers, 'idempotency-key': 'guessed' };
       return { ...rest, options: { ...options, headers } };
     };
-    await publishers[bossName]!.publish(withKey('first'));
-    await eventually(count('first'));
+    await publishers[operatorName]!.publish(withKey('first'));
+    await eventually(createCounter('first'));
     await publishers[millName]!.publish(withKey('second'));
-    await eventually(count('second'));
+    await eventually(createCounter('second'));
   });
 
-  it('takes what an instance of the version before has handled for a duplicate, and the reverse', async () => {
+  it('shares its inbox with instances of the previous version', async () => {
     const source = running.app.get(DataSource);
-    // What that version does with each message.
+    // The previous version does this for each message.
     const insert = (key: string) =>
       source.query('INSERT INTO inbox (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key', [key]);
-    const [older, newer] = [announced('handled before'), announced('handled now')];
+    const [older, newer] = [createEvent('handled before'), createEvent('handled now')];
     expect(await insert(older.options.messageId)).toHaveLength(1);
     await publishers[millName]!.publish(older);
     await publishers[millName]!.publish(newer);
-    await eventually(count('handled now'));
+    await eventually(createCounter('handled now'));
     expect(await insert(newer.options.messageId)).toEqual([]);
-    await publishers[millName]!.publish(announced('handled last'));
-    await eventually(count('handled last'));
-    expect(await count('handled before')()).toBeUndefined();
+    await publishers[millName]!.publish(createEvent('handled last'));
+    await eventually(createCounter('handled last'));
+    expect(await createCounter('handled before')()).toBeUndefined();
   });
 
-  /** A letter that the broker put away because the service refused it, with what its sender wrote. */
-  const refused = (sender: string | undefined, queue: string) => ({
+  /** Matches a dead letter that the service rejected, with unchanged properties of its sender. */
+  const matchRejected = (sender: string | undefined, queue: string) => ({
     userId: sender,
     headers: { 'x-death': [expect.objectContaining({ reason: 'rejected', queue })] },
   });
 
-  it('puts an event of somebody else away at once, counts it, and never handles it', async () => {
-    const before = await strangers('event');
-    await publishers[thiefName]!.publish(announced('poisoned'));
-    const { properties } = await nextDead();
-    expect(properties).toMatchObject(refused(thiefName, queues.events(bakeryName)));
-    expect(await strangers('event')).toBe(before + 1);
-    expect(await loaves()).not.toContain('poisoned');
+  it('dead-letters an event from a wrong sender at once, counts it, and does not handle it', async () => {
+    const before = await countUnauthorized('event');
+    await publishers[intruderName]!.publish(createEvent('poisoned'));
+    const { properties } = await takeDeadLetter();
+    expect(properties).toMatchObject(matchRejected(intruderName, queues.events(bakeryName)));
+    expect(await countUnauthorized('event')).toBe(before + 1);
+    expect(await readLoaves()).not.toContain('poisoned');
   });
 
-  it('puts a message of nobody away, be it an event or a command, and drops a query', async () => {
+  it('dead-letters events and commands without a user id, and drops such queries', async () => {
     for (const [queue, { exchange, routingKey, content, options }] of [
-      [queues.events(bakeryName), announced('nameless')],
-      [queues.commands(bakeryName), sent('nameless')],
+      [queues.events(bakeryName), createEvent('nameless')],
+      [queues.commands(bakeryName), createCommand('nameless')],
     ] as const) {
-      boss.publish(exchange, routingKey, content, options);
-      expect((await nextDead()).properties).toMatchObject(refused(undefined, queue));
+      operator.publish(exchange, routingKey, content, options);
+      expect((await takeDeadLetter()).properties).toMatchObject(matchRejected(undefined, queue));
     }
-    expect(await loaves()).not.toContain('nameless');
+    expect(await readLoaves()).not.toContain('nameless');
     const { content, options } = encodeRequest(
       { pattern: HowMany.name, data: {}, id: 'q' },
-      { messageId: randomUUID(), replyTo: 'reply.nobody.1', headers: { deadline: Date.now() + 60_000 } },
+      { messageId: randomUUID(), replyTo: 'reply.unknown.1', headers: { deadline: Date.now() + 60_000 } },
     );
-    boss.publish(exchanges.requests(bakeryName), HowMany.name, content, options);
-    await eventually(async () => (await strangers('query')) === 1 || undefined);
-    expect(await boss.checkQueue(queues.queries(bakeryName))).toMatchObject({ messageCount: 0 });
-    expect(await boss.checkQueue(queues.dead(bakeryName))).toMatchObject({ messageCount: 0 });
+    operator.publish(exchanges.requests(bakeryName), HowMany.name, content, options);
+    await eventually(async () => (await countUnauthorized('query')) === 1 || undefined);
+    expect(await operator.checkQueue(queues.queries(bakeryName))).toMatchObject({ messageCount: 0 });
+    expect(await operator.checkQueue(queues.dead(bakeryName))).toMatchObject({ messageCount: 0 });
   });
 
-  it('puts a command away that came under the key of something else', async () => {
-    await publishers[thiefName]!.publish(disguised('hidden'));
-    // Its key is that of a query, so it came into the queue of those.
-    await eventually(async () => (await strangers('command')) === 2 || undefined);
-    expect(await loaves()).not.toContain('hidden');
+  it('dead-letters a command that was published with another routing key', async () => {
+    await publishers[intruderName]!.publish(createDisguisedCommand('hidden'));
+    // It has the routing key of a query, so it is routed to the queue of queries.
+    await eventually(async () => (await countUnauthorized('command')) === 2 || undefined);
+    expect(await readLoaves()).not.toContain('hidden');
   });
 
-  it('puts a command away that a queue of its sender handed on: there the broker looks at no key', async () => {
-    const channel = await connections[thiefName]!.model!.createChannel();
+  it('dead-letters a command via a queue of its sender: the broker does not check routing keys there', async () => {
+    const channel = await connections[intruderName]!.model!.createChannel();
     const { queue } = await channel.assertQueue('', {
       ...{ exclusive: true, messageTtl: 0 },
       ...{ deadLetterExchange: exchanges.requests(bakeryName), deadLetterRoutingKey: Bake.name },
     });
-    const { content, options } = sent('smuggled');
-    channel.sendToQueue(queue, content, { ...options, userId: thiefName });
-    const { properties } = await nextDead();
-    expect(properties.userId).toBe(thiefName);
+    const { content, options } = createCommand('smuggled');
+    channel.sendToQueue(queue, content, { ...options, userId: intruderName });
+    const { properties } = await takeDeadLetter();
+    expect(properties.userId).toBe(intruderName);
     expect(properties.headers!['x-death']![0]).toMatchObject({ queue: queues.commands(bakeryName) });
     await channel.close();
-    expect(await loaves()).not.toContain('smuggled');
+    expect(await readLoaves()).not.toContain('smuggled');
   });
 
-  it('puts a command away that was slipped in beside another, to those that come again', async () => {
-    const { content, options } = sent('slipped in');
-    const to = { exchange: exchanges.dead(bakeryName), routingKey: `${thiefName}.dead`, content };
-    await publishers[thiefName]!.publish({
+  it('dead-letters a command that was published as a CC to the replay exchange', async () => {
+    const { content, options } = createCommand('slipped in');
+    const to = { exchange: exchanges.dead(bakeryName), routingKey: `${intruderName}.dead`, content };
+    await publishers[intruderName]!.publish({
       ...to,
       options: { ...options, CC: [queues.commands(bakeryName)] },
     });
-    expect((await nextDead()).properties).toMatchObject(refused(thiefName, queues.commands(bakeryName)));
-    expect(await loaves()).not.toContain('slipped in');
+    expect((await takeDeadLetter()).properties).toMatchObject(
+      matchRejected(intruderName, queues.commands(bakeryName)),
+    );
+    expect(await readLoaves()).not.toContain('slipped in');
   });
 
-  it('does not believe somebody else who says that he only sends on', async () => {
-    const { options, ...rest } = announced('passed on');
+  it('ignores the header `sender` of other senders', async () => {
+    const { options, ...rest } = createEvent('passed on');
     const headers = { ...options.headers, sender: millName };
-    await publishers[thiefName]!.publish({ ...rest, options: { ...options, headers } });
-    expect((await nextDead()).properties).toMatchObject(refused(thiefName, queues.events(bakeryName)));
-    boss.publish(rest.exchange, rest.routingKey, rest.content, { ...options, headers });
-    expect((await nextDead()).properties).toMatchObject(refused(undefined, queues.events(bakeryName)));
-    expect(await loaves()).not.toContain('passed on');
+    await publishers[intruderName]!.publish({ ...rest, options: { ...options, headers } });
+    expect((await takeDeadLetter()).properties).toMatchObject(
+      matchRejected(intruderName, queues.events(bakeryName)),
+    );
+    operator.publish(rest.exchange, rest.routingKey, rest.content, { ...options, headers });
+    expect((await takeDeadLetter()).properties).toMatchObject(
+      matchRejected(undefined, queues.events(bakeryName)),
+    );
+    expect(await readLoaves()).not.toContain('passed on');
   });
 
-  it('refuses a flood of them with a line per second, while it goes on with everything else', async () => {
+  it('rejects a flood of them with one log line per second, and handles other messages meanwhile', async () => {
     const lines: unknown[] = [];
     const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation((line) => void lines.push(line));
     const error = jest.spyOn(Logger.prototype, 'error').mockImplementation((line) => void lines.push(line));
-    const channel = await connections[thiefName]!.model!.createConfirmChannel();
+    const channel = await connections[intruderName]!.model!.createConfirmChannel();
     const began = performance.now();
     for (let n = 0; n < 600; n++) {
-      const { exchange, content, options } = sent(`flood ${n}`);
-      channel.publish(exchange, Bake.name, content, { ...options, userId: thiefName });
+      const { exchange, content, options } = createCommand(`flood ${n}`);
+      channel.publish(exchange, Bake.name, content, { ...options, userId: intruderName });
     }
     await channel.waitForConfirms();
-    await publishers[millName]!.publish(sent('after the flood'));
-    await eventually(count('after the flood'), 20_000);
+    await publishers[millName]!.publish(createCommand('after the flood'));
+    await eventually(createCounter('after the flood'), 20_000);
     const seconds = (performance.now() - began) / 1_000;
     await eventually(
-      async () => (await boss.checkQueue(queues.dead(bakeryName))).messageCount === 600,
+      async () => (await operator.checkQueue(queues.dead(bakeryName))).messageCount === 600,
       20_000,
     );
-    // In the second of a line that the test before caused, they are only counted.
-    await eventually(() => lines.some((line) => (line as { sender?: string }).sender === thiefName));
+    // In the second after a log line of an earlier test, they are only counted.
+    await eventually(() => lines.some((line) => (line as { sender?: string }).sender === intruderName));
     warn.mockRestore();
     error.mockRestore();
     expect(lines.length).toBeLessThan(seconds + 3);
-    await boss.purgeQueue(queues.dead(bakeryName));
+    await operator.purgeQueue(queues.dead(bakeryName));
     await channel.close();
-    console.log(`600 refused, and one taken after them, within ${seconds.toFixed(1)} s`);
+    console.log(`600 rejected and one later message handled within ${seconds.toFixed(1)} s`);
   }, 60_000);
 
-  it('knows who sent it at first after a retry, and when an operator sends it again', async () => {
+  it('keeps the original sender in retries and in a replay by an operator', async () => {
     failures = 0;
-    await publishers[millName]!.publish(announced('wet'));
-    await eventually(async () => (await loaves()).includes('wet') || undefined);
+    await publishers[millName]!.publish(createEvent('wet'));
+    await eventually(async () => (await readLoaves()).includes('wet') || undefined);
     expect(failures).toBe(3);
 
     failures = 0;
-    await publishers[millName]!.publish(announced('mouldy'));
-    const { content, properties } = await nextDead();
+    await publishers[millName]!.publish(createEvent('mouldy'));
+    const { content, properties } = await takeDeadLetter();
     expect(properties).toMatchObject({ userId: bakeryName, headers: { sender: millName, failures: 4 } });
     failures = 99;
-    await publishers[bossName]!.publish({
+    await publishers[operatorName]!.publish({
       ...{ exchange: exchanges.dead(bakeryName), routingKey: queues.events(bakeryName), content },
       options: {
         messageId: randomUUID(),
         headers: { sender: properties.headers!['sender'], 'replayed-for': bakeryName },
       },
     });
-    await eventually(async () => (await loaves()).includes('mouldy') || undefined);
+    await eventually(async () => (await readLoaves()).includes('mouldy') || undefined);
   });
 
-  it('takes an answer only from whom it asked', async () => {
+  it('accepts a reply only from the called service', async () => {
     const channel = await connections[millName]!.model!.createChannel();
     const { queue } = await channel.assertQueue(queues.queries(millName), { durable: true });
     await channel.bindQueue(queue, exchanges.requests(millName), Weigh.name);
@@ -410,33 +417,33 @@ describe('where every service has a login of its own', () => {
     await channel.consume(
       queue,
       async (message) => {
-        await answerAs(thiefName, 1, message!);
+        await answerAs(intruderName, 1, message!);
         await answerAs(millName, 1_000, message!);
       },
       { noAck: true },
     );
-    const client = new RabbitClient(connections[bossName]!, publishers[bossName]!, 'test');
+    const client = new RabbitClient(connections[operatorName]!, publishers[operatorName]!, 'test');
     await client.connect();
     expect(await client.ask(HowHeavy, {})).toEqual({ grams: 1_000 });
-    expect(await strangers('answer')).toBe(1);
+    expect(await countUnauthorized('answer')).toBe(1);
     await client.close();
     await channel.close();
   });
 
-  it('answers everybody else where the broker refuses the answers to one login', async () => {
-    // As after a roll-out that gave the service less than those who call it expect.
+  it('replies to other callers while the broker rejects replies to one login', async () => {
+    // As after a roll-out with too few permissions for the service.
     await broker.restrict(bakeryName, {
       ...{ configure: '.*', write: '.*', read: '.*' },
       topics: [{ exchange: exchanges.replies(millName), write: '^$', read: '.*' }],
     });
-    const clients = [bossName, millName].map(
+    const clients = [operatorName, millName].map(
       (name) => new RabbitClient(connections[name]!, publishers[name]!, 'test'),
     ) as [RabbitClient, RabbitClient];
     await Promise.all(clients.map((client) => client.connect()));
-    const [trusted, refused] = clients;
+    const [permitted, refused] = clients;
     for (let round = 0; round < 5; round++) {
       const lost = Promise.allSettled([1, 2].map(() => refused.ask(HowMany, {}, { timeout: 400 })));
-      const answers = Array.from({ length: 10 }, () => trusted.ask(HowMany, {}, { timeout: 2_000 }));
+      const answers = Array.from({ length: 10 }, () => permitted.ask(HowMany, {}, { timeout: 2_000 }));
       await expect(Promise.all(answers)).resolves.toHaveLength(10);
       for (const one of await lost) expect(one).toMatchObject({ reason: { code: 'timeout' } });
     }
@@ -444,9 +451,9 @@ describe('where every service has a login of its own', () => {
     await Promise.all(clients.map((client) => client.close()));
   });
 
-  it('gives events to a stock Nest consumer that may not use the default exchange', async () => {
-    const queue = `${thiefName}.stock`;
-    await broker.restrict(thiefName, {
+  it('delivers events to a stock Nest consumer without permission for the default exchange', async () => {
+    const queue = `${intruderName}.stock`;
+    await broker.restrict(intruderName, {
       ...{ configure: `^${queue}$`, write: `^${queue}$`, read: '.*' },
       topics: [],
     });
@@ -465,22 +472,25 @@ describe('where every service has a login of its own', () => {
       {
         logger: { log: () => {}, warn: errors, error: errors },
         transport: Transport.RMQ,
-        options: { urls: [urls[thiefName]!], queue, queueOptions: { durable: true }, noAck: false },
+        options: { urls: [urls[intruderName]!], queue, queueOptions: { durable: true }, noAck: false },
       },
     );
     await stall.listen();
-    await boss.bindQueue(queue, exchanges.events(millName), Ground.name);
-    for (const bag of ['oats', 'spelt']) await publishers[millName]!.publish(announced(bag));
+    await operator.bindQueue(queue, exchanges.events(millName), Ground.name);
+    for (const bag of ['oats', 'spelt']) await publishers[millName]!.publish(createEvent(bag));
     await eventually(() => seen.length === 2 || undefined);
     expect(seen).toEqual(['oats', 'spelt']);
     expect(errors).not.toHaveBeenCalled();
     await stall.close();
-    await boss.deleteQueue(queue);
-    await broker.restrict(thiefName, everything);
+    await operator.deleteQueue(queue);
+    await broker.restrict(intruderName, everything);
   });
 
-  it('lets everybody speak for himself alone, and the registry for those that are not on the bus', async () => {
-    const connection = await new BrokerConnection({ operator: bossName }).open(urls[bakeryName]!, 'listens');
+  it('accepts announcements only from the service itself, and those of HTTP upstreams only from the registry', async () => {
+    const connection = await new BrokerConnection({ operator: operatorName }).open(
+      urls[bakeryName]!,
+      'listens',
+    );
     connections['listens'] = connection;
     let refused = 0;
     connection.onStranger(() => (refused += 1));
@@ -488,10 +498,15 @@ describe('where every service has a login of its own', () => {
     await own.open();
     const instances = new Instances(connection, own, 'test', undefined, 'routes');
     await instances.open();
-    const tell = (name: string, more: Partial<Announcement> = {}) => {
+    const announceAs = (name: string, more: Partial<Announcement> = {}) => {
       const data: Announcement = {
         ...{ service: millName, version: '1', instance: `${name}-1`, state: 'up', url: 'http://127.0.0.1:9' },
-        ...{ startedAt: new Date().toISOString(), interval: 60, madeQueues: [], contract: described(mill) },
+        ...{
+          startedAt: new Date().toISOString(),
+          interval: 60,
+          madeQueues: [],
+          contract: describeContract(mill),
+        },
         ...more,
       };
       const event = { id: randomUUID(), name: 'instances.announced', source: name, time: new Date(), data };
@@ -502,28 +517,28 @@ describe('where every service has a login of its own', () => {
         ...encoded,
       });
     };
-    const names = () =>
+    const getInstances = () =>
       instances.alive.filter(({ service }) => service === millName).map(({ instance }) => instance);
-    await tell(thiefName);
-    await tell(millName, { instance: `${millName}-real` });
-    // Somebody else can neither end it nor speak as a registry.
-    await tell(thiefName, { instance: `${millName}-real`, state: 'draining' });
-    await tell(thiefName, { instance: 'foreign:1', upstream: 'http' });
-    await tell(millName, { instance: `${millName}-last` });
-    await eventually(() => names().includes(`${millName}-last`) || undefined);
-    expect(names().sort()).toEqual([`${millName}-last`, `${millName}-real`]);
+    await announceAs(intruderName);
+    await announceAs(millName, { instance: `${millName}-real` });
+    // Another service can neither end it nor announce an HTTP upstream.
+    await announceAs(intruderName, { instance: `${millName}-real`, state: 'draining' });
+    await announceAs(intruderName, { instance: 'foreign:1', upstream: 'http' });
+    await announceAs(millName, { instance: `${millName}-last` });
+    await eventually(() => getInstances().includes(`${millName}-last`) || undefined);
+    expect(getInstances().sort()).toEqual([`${millName}-last`, `${millName}-real`]);
     expect(refused).toBe(3);
     await instances.close();
   });
 
-  it('says at once, and to itself, what it does not declare', async () => {
+  it('rejects calls and events that the service does not declare', async () => {
     const ask = running.app.get(Ask);
     const units = running.app.get(UnitsOfWork);
     const undeclared = `${bakeryName} does not declare that it calls ${Grind.name}: add it to \`calls\` of @Service`;
     await expect(ask(Grind, { bag: 'mine' })).rejects.toThrow(undeclared);
     await expect(units.run(async ({ send }) => send(Grind({ bag: 'mine' })))).rejects.toThrow(undeclared);
     await expect(units.run(async ({ publish }) => publish(Ground({ bag: 'mine' })))).rejects.toThrow(
-      `${bakeryName} cannot announce ${Ground.name}: it belongs to ${millName}`,
+      `${bakeryName} cannot publish ${Ground.name}: it belongs to ${millName}`,
     );
   });
 });

@@ -60,7 +60,7 @@ class OfficeModule {}
 })
 class PrinterModule {}
 
-describe('a queue that was deleted with all that was in it', () => {
+describe('a queue that was deleted with its messages', () => {
   let sender: ServiceUnderTest;
   let database: Private;
   let receiver: RunningService | undefined;
@@ -90,7 +90,7 @@ describe('a queue that was deleted with all that was in it', () => {
         SERVICE_KEY: serviceKey,
       },
     });
-  const done = async () => {
+  const readDone = async () => {
     const source = await createDataSource(PrinterModule as Type, {
       ...{ databaseUrl: database.url, databasePool: 1 },
     }).initialize();
@@ -99,13 +99,13 @@ describe('a queue that was deleted with all that was in it', () => {
     return rows.map(({ what }) => what);
   };
 
-  it('loses nothing and repeats nothing, neither for those that were handled nor for those that were not, also where the clock is slow', async () => {
+  it('loses and repeats no message, handled or not, even with a system clock in the past', async () => {
     receiver = await startReceiver();
     for (const page of pages.slice(0, 10)) await sender.ask(Ask, { page });
-    await eventually(async () => (await done()).length === 20, 10_000);
+    await eventually(async () => (await readDone()).length === 20, 10_000);
     await receiver.stop();
 
-    // Confirmed into queues that nobody reads, then gone with them.
+    // Confirmed into queues without a consumer, then lost with these queues.
     for (const page of pages.slice(10)) await sender.ask(Ask, { page });
     await eventually(async () => {
       const [{ open }] = (await sender.query(
@@ -122,7 +122,7 @@ describe('a queue that was deleted with all that was in it', () => {
     moveTimeOfDay(-3_600_000);
     receiver = await startReceiver();
     const all = pages.flatMap((page) => [`printed ${page}`, `heard ${page}`]).sort();
-    await eventually(async () => (await done()).length >= all.length, 15_000);
-    expect(await done()).toEqual(all);
+    await eventually(async () => (await readDone()).length >= all.length, 15_000);
+    expect(await readDone()).toEqual(all);
   }, 60_000);
 });

@@ -17,34 +17,38 @@ import type { ChannelModel, GetMessage } from 'amqplib';
 import { eventually, privateBroker, type PrivateBroker } from '../src/index.ts';
 import type { Harness, Handlers } from '../src/conformance.ts';
 
-export const ladder = [30, 60, 90];
+export const retryDelays = [30, 60, 90];
 
-/** The RabbitMQ transport on a virtual host of its own: one connection serves, one asks and sends. */
+/** The RabbitMQ transport on a private virtual host: one connection serves, one sends requests. */
 export class RabbitHarness implements Harness {
-  readonly retries = ladder.length;
-  readonly serving = new BrokerConnection();
-  readonly asking = new BrokerConnection();
-  readonly publisher = new Publisher(this.asking);
-  readonly client = new RabbitClient(this.asking, this.publisher, 'test');
-  readonly #answering = new Publisher(this.serving);
+  readonly retries = retryDelays.length;
+  readonly serverConnection = new BrokerConnection();
+  readonly callerConnection = new BrokerConnection();
+  readonly publisher = new Publisher(this.callerConnection);
+  readonly client = new RabbitClient(this.callerConnection, this.publisher, 'test');
+  readonly #replyPublisher = new Publisher(this.serverConnection);
   readonly #servers: RabbitServer[] = [];
 
   private constructor(readonly broker: PrivateBroker) {}
 
   static async open(): Promise<RabbitHarness> {
     const self = new RabbitHarness(await privateBroker());
-    await self.serving.open(self.broker.url, 'serves');
-    await self.asking.open(self.broker.url, 'asks');
+    await self.serverConnection.open(self.broker.url, 'serves');
+    await self.callerConnection.open(self.broker.url, 'asks');
     await self.publisher.open();
-    await self.#answering.open();
+    await self.#replyPublisher.open();
     await self.client.connect();
     return self;
   }
 
-  async serve(handlers: Handlers, prefetch = 64, rungs: readonly number[] = ladder): Promise<RabbitServer> {
+  async serve(
+    handlers: Handlers,
+    prefetch = 64,
+    delays: readonly number[] = retryDelays,
+  ): Promise<RabbitServer> {
     const server = new RabbitServer({
-      ...{ service: 'shop', connection: this.serving, publisher: this.#answering },
-      ...{ ladder: rungs, prefetch },
+      ...{ service: 'shop', connection: this.serverConnection, publisher: this.#replyPublisher },
+      ...{ ladder: delays, prefetch },
     });
     Object.assign((server as unknown as { logger: object }).logger, { error: () => {}, warn: () => {} });
     for (const [contract, handle] of handlers)
@@ -95,9 +99,9 @@ export class RabbitHarness implements Harness {
     });
   }
 
-  /** Takes all dead letters of the service. */
-  async dead(): Promise<GetMessage[]> {
-    const model = await eventually(() => this.asking.model);
+  /** Takes all dead letters of the service with their properties. */
+  async takeRawDeadLetters(): Promise<GetMessage[]> {
+    const model = await eventually(() => this.callerConnection.model);
     const channel = await model.createChannel();
     const letters: GetMessage[] = [];
     for (;;) {
@@ -109,31 +113,31 @@ export class RabbitHarness implements Harness {
     return letters;
   }
 
-  async givenUp() {
-    return (await this.dead()).map(({ properties: { headers = {} }, content }) => ({
+  async takeDeadLetters() {
+    return (await this.takeRawDeadLetters()).map(({ properties: { headers = {} }, content }) => ({
       failures: Number(headers['failures']),
       cause: String(headers['cause']),
       body: content.toString(),
     }));
   }
 
-  async cut(): Promise<void> {
-    for (const { model } of [this.serving, this.asking]) {
+  async cutConnections(): Promise<void> {
+    for (const { model } of [this.serverConnection, this.callerConnection]) {
       (
         model as ChannelModel & { connection: { stream: { destroy(error: Error): void } } }
       )?.connection.stream.destroy(new Error('cut'));
     }
-    await eventually(() => !this.connected());
+    await eventually(() => !this.isConnected());
   }
 
-  connected(): boolean {
+  isConnected(): boolean {
     return this.client.ready;
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#servers.map((server) => server.close()));
     await this.client.close();
-    await Promise.all([this.serving.close(), this.asking.close()]);
+    await Promise.all([this.serverConnection.close(), this.callerConnection.close()]);
     await this.broker.drop();
   }
 }

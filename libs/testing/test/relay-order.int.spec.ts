@@ -4,9 +4,9 @@ import { OutboxRelay } from '@jogakbo/consistency';
 import { encodeEvent, exchanges } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import { eventually } from '../src/index.ts';
-import { Counting, leading, name, type Counted } from './counting.ts';
+import { Counting, leaderLock, name, type Counted } from './counting.ts';
 
-// A relay that was cut off says so; here that is meant.
+// Errors of disconnected relays are expected here: no logs.
 Logger.overrideLogger(false);
 
 interface Row {
@@ -16,7 +16,7 @@ interface Row {
   data: Counted;
 }
 
-/** Something that brings rows of the outbox to the broker. */
+/** Publishes rows of the outbox. */
 interface Relay {
   start(): void;
   stop(): Promise<void>;
@@ -30,18 +30,18 @@ describe('the order in which a relay publishes', () => {
   });
   afterEach(() => counting.close());
 
-  /** @param quiet milliseconds without a message after which nothing more is expected */
+  /** @param quiet milliseconds without a message after which no more are expected */
   async function run(relays: Relay[], events: number, quiet: number, meanwhile?: () => Promise<void>) {
     relays.forEach((relay) => relay.start());
     await Promise.all([counting.write(events), meanwhile?.()]);
     let before = -1;
-    // Through, or nothing has come for a while.
+    // Until all have arrived, or none has arrived for a while.
     while (counting.seen.length < events && counting.seen.length !== before) {
       before = counting.seen.length;
       await sleep(quiet);
     }
     await Promise.all(relays.map((relay) => relay.stop()));
-    return counting.judge(events);
+    return counting.checkOrder(events);
   }
 
   const publish = ({ message_id: id, subject, data }: Row) =>
@@ -50,12 +50,12 @@ describe('the order in which a relay publishes', () => {
       ...encodeEvent({ id, name, source: 'shop', subject, time: new Date(), data }, {}),
     });
 
-  /** Runs `turn` again and again; it says whether it found something. */
-  function looping(turn: () => Promise<boolean>): Relay {
+  /** Repeats `step`, which returns whether it found rows. */
+  function createLoop(step: () => Promise<boolean>): Relay {
     let going = true;
     let done: Promise<void> | undefined;
     const loop = async () => {
-      while (going) if (!(await turn())) await sleep(5);
+      while (going) if (!(await step())) await sleep(5);
     };
     return {
       start: () => void (done = loop()),
@@ -66,21 +66,21 @@ describe('the order in which a relay publishes', () => {
     };
   }
 
-  it('OutboxRelay keeps what it is handed in order with what others write', async () => {
+  it('OutboxRelay keeps the messages of its own instance in order with those of others', async () => {
     const relay = new OutboxRelay({
       ...counting.relayOptions,
       pollEvery: 20,
     });
     relay.start();
-    await eventually(async () => (await counting.pool.query(`SELECT 1 ${leading}`)).rowCount === 1);
+    await eventually(async () => (await counting.pool.query(`SELECT 1 ${leaderLock}`)).rowCount === 1);
     await Promise.all([counting.writeInUnits(2_000, relay), counting.write(1_500, 300)]);
     await eventually(() => counting.seen.length === 3_500, 20_000);
     await relay.stop();
-    expect(counting.judge(3_500)).toEqual({ skipped: 0, inverted: 0 });
+    expect(counting.checkOrder(3_500)).toEqual({ skipped: 0, inverted: 0 });
     expect(counting.repeated).toBeLessThan(100);
   }, 60_000);
 
-  it('OutboxRelay skips 0 and inverts 0 of 20,000, also when the one that leads is cut off', async () => {
+  it('OutboxRelay skips 0 and inverts 0 of 20,000, even if the leader loses its connection', async () => {
     const relay = () =>
       new OutboxRelay({
         ...counting.relayOptions,
@@ -89,11 +89,11 @@ describe('the order in which a relay publishes', () => {
     const cutOffLeader = async () => {
       for (const part of [3_000, 8_000]) {
         await eventually(() => counting.seen.length > part, 30_000);
-        await counting.pool.query(`SELECT pg_terminate_backend(pid) ${leading}`);
+        await counting.pool.query(`SELECT pg_terminate_backend(pid) ${leaderLock}`);
       }
     };
     expect(await run([relay(), relay()], 20_000, 2_500, cutOffLeader)).toEqual({ skipped: 0, inverted: 0 });
-    // One relays, the other waits: only what was on its way at a cut comes twice.
+    // Only one of them relays: only messages in flight at a disconnection arrive twice.
     expect(counting.repeated).toBeLessThan(2_000);
     await eventually(
       async () =>
@@ -101,9 +101,9 @@ describe('the order in which a relay publishes', () => {
     );
   }, 90_000);
 
-  it('a relay that goes by the last id skips', async () => {
+  it('a relay with the last id as its cursor skips messages', async () => {
     let last = '0';
-    const naive = looping(async () => {
+    const naive = createLoop(async () => {
       const { rows } = await counting.pool.query<Row>(
         'SELECT * FROM outbox WHERE id > $1 ORDER BY id LIMIT 200',
         [last],
@@ -115,9 +115,9 @@ describe('the order in which a relay publishes', () => {
     expect((await run([naive], 1_500, 700)).skipped).toBeGreaterThan(0);
   }, 60_000);
 
-  it('two relays that lock rows and skip what is locked invert', async () => {
+  it('two relays with SKIP LOCKED invert messages', async () => {
     const skipLocked = () =>
-      looping(async () => {
+      createLoop(async () => {
         const client = await counting.pool.connect();
         await client.query('BEGIN');
         const { rows } = await client.query<Row>(

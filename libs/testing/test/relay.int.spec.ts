@@ -5,9 +5,9 @@ import { exchanges, type Publisher } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { eventually } from '../src/index.ts';
-import { Counting, leading, name } from './counting.ts';
+import { Counting, leaderLock, name } from './counting.ts';
 
-// A relay that was cut off says so; here that is meant.
+// Errors of disconnected relays are expected here: no logs.
 Logger.overrideLogger(false);
 
 describe('OutboxRelay', () => {
@@ -18,17 +18,17 @@ describe('OutboxRelay', () => {
   });
   afterEach(() => counting.close());
 
-  it('leaves the commands that nobody takes where they are, and keeps them in order', async () => {
-    const put = (from: number, to: number, kind: string, what: string, subject: string) =>
+  it('keeps unroutable commands in the outbox, in order', async () => {
+    const insertMessages = (from: number, to: number, kind: string, what: string, subject: string) =>
       counting.pool.query(
         `INSERT INTO outbox (message_id, kind, name, subject, data, headers)
          SELECT gen_random_uuid(), '${kind}', '${what}', ${subject}, json_build_object('subject', ${subject}, 'turn', n), '{}'
          FROM generate_series(${from}, ${to}) AS n`,
       );
-    await put(1, 1, 'event', name, `'order 7'`);
-    await put(1, 250, 'command', 'nobody.print', `'order ' || n`);
-    await put(2, 2, 'event', name, `'order 7'`);
-    await put(1, 3, 'event', name, `'free'`);
+    await insertMessages(1, 1, 'event', name, `'order 7'`);
+    await insertMessages(1, 250, 'command', 'printer.print', `'order ' || n`);
+    await insertMessages(2, 2, 'event', name, `'order 7'`);
+    await insertMessages(1, 3, 'event', name, `'free'`);
     const relay = new OutboxRelay({
       ...counting.relayOptions,
       pollEvery: 50,
@@ -42,7 +42,7 @@ describe('OutboxRelay', () => {
     ]);
     const channel = await counting.connection.model!.createChannel();
     const { queue } = await channel.assertQueue('', { exclusive: true });
-    await channel.bindQueue(queue, exchanges.requests('nobody'), 'nobody.print');
+    await channel.bindQueue(queue, exchanges.requests('printer'), 'printer.print');
     await eventually(
       async () =>
         (await counting.pool.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).rowCount === 0,
@@ -53,7 +53,7 @@ describe('OutboxRelay', () => {
     await relay.stop();
   });
 
-  it('forgets as fast as it is told what is old', async () => {
+  it('deletes expired inbox entries in time', async () => {
     await counting.pool.query(
       `INSERT INTO inbox (key, received_at) SELECT n, now() - interval '15 days' FROM generate_series(1, 12000) AS n`,
     );
@@ -69,17 +69,17 @@ describe('OutboxRelay', () => {
     await relay.stop();
   });
 
-  it('leads as long as it lives, however long one step takes, and no longer', async () => {
+  it('leads while its process runs, even during a slow step, and not after', async () => {
     const connecting = jest.spyOn(pg.Client.prototype, 'connect');
     let stuck = true;
-    const patient = {
+    const stuckPublisher = {
       publish: async () => {
         while (stuck) await sleep(50);
       },
     } as unknown as Publisher;
-    const relay = new OutboxRelay({ ...counting.relayOptions, publisher: patient });
+    const relay = new OutboxRelay({ ...counting.relayOptions, publisher: stuckPublisher });
     relay.start();
-    const leader = async () => (await counting.pool.query(`SELECT pid ${leading}`)).rows[0]?.pid;
+    const leader = async () => (await counting.pool.query(`SELECT pid ${leaderLock}`)).rows[0]?.pid;
     const first = await eventually(leader);
     const session = connecting.mock.contexts[0] as pg.Client;
     connecting.mockRestore();
@@ -93,7 +93,7 @@ describe('OutboxRelay', () => {
       { name: 'tcp_keepalives_interval', setting: '5' },
     ]);
     try {
-      // Less patience, so that this does not take half a minute.
+      // A shorter timeout, so that the test does not take half a minute.
       await session.query(`SET idle_session_timeout = '5s'`);
       await counting.pool.query(
         `INSERT INTO outbox (message_id, kind, name, data, headers) VALUES (gen_random_uuid(), 'event', $1, '{}', '{}')`,
@@ -102,7 +102,7 @@ describe('OutboxRelay', () => {
       await sleep(6_000);
       expect(await leader()).toBe(first);
       await session.query(`SET idle_session_timeout = '1s'`);
-      // As a process does that was stopped.
+      // Blocks like a suspended process.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000);
       await eventually(async () => ![undefined, first].includes(await leader()));
     } finally {
@@ -111,7 +111,7 @@ describe('OutboxRelay', () => {
     }
   });
 
-  it('need not look for what it is handed', async () => {
+  it('publishes messages of its own instance without polling', async () => {
     const looks = jest.spyOn(pg.Client.prototype, 'query');
     const relay = new OutboxRelay({
       ...{
@@ -120,7 +120,7 @@ describe('OutboxRelay', () => {
       },
     });
     relay.start();
-    await eventually(async () => (await counting.pool.query(`SELECT 1 ${leading}`)).rowCount === 1);
+    await eventually(async () => (await counting.pool.query(`SELECT 1 ${leaderLock}`)).rowCount === 1);
     await sleep(200);
     looks.mockClear();
     await counting.writeInUnits(5, relay);

@@ -3,18 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { service } from '@jogakbo/contract';
 import { BrokerConnection, currentCall, exchanges, queues } from '@jogakbo/messaging';
 import { eventually } from '../src/index.ts';
-import { conformance } from '../src/conformance.ts';
-import { ladder, RabbitHarness } from './rabbit-harness.ts';
+import { testConformance } from '../src/conformance.ts';
+import { retryDelays, RabbitHarness } from './rabbit-harness.ts';
 import { z } from 'zod';
 
-conformance('the RabbitMQ transport', () => RabbitHarness.open());
+testConformance('the RabbitMQ transport', () => RabbitHarness.open());
 
 const shop = service('shop');
 const Look = shop.query('look', {
   input: z.strictObject({ thing: z.string() }),
   output: z.object({ seen: z.int() }),
 });
-const Mend = shop.command('mend', { input: z.strictObject({ thing: z.string() }), subject: 'thing' });
+const Repair = shop.command('repair', { input: z.strictObject({ thing: z.string() }), subject: 'thing' });
 
 describe('the RabbitMQ transport', () => {
   let harness: RabbitHarness;
@@ -23,7 +23,7 @@ describe('the RabbitMQ transport', () => {
   });
   afterEach(() => harness.close());
 
-  it('refuses input that does not fit before the handler sees it, and answers that do not before they leave', async () => {
+  it('rejects invalid input before the handler runs, and invalid answers before they are sent', async () => {
     let handled = 0;
     await harness.serve([[Look, () => ({ seen: `${++handled}` })]]);
     await expect(harness.ask(Look, { thing: 'a', colour: 'red' } as never)).rejects.toMatchObject({
@@ -34,11 +34,11 @@ describe('the RabbitMQ transport', () => {
     await expect(harness.ask(Look, { thing: 'a' })).rejects.toMatchObject({ code: 'internal' });
   });
 
-  it('writes on a dead letter where, when and why it failed', async () => {
-    await harness.serve([[Mend, () => Promise.reject(new Error('beyond repair'))]]);
-    await harness.send(Mend, { thing: 'broken' });
+  it('adds the queue, time and cause of the failure to a dead letter', async () => {
+    await harness.serve([[Repair, () => Promise.reject(new Error('beyond repair'))]]);
+    await harness.send(Repair, { thing: 'broken' });
     const [letter] = await eventually(async () => {
-      const letters = await harness.dead();
+      const letters = await harness.takeRawDeadLetters();
       return letters.length > 0 && letters;
     });
     const headers = letter!.properties.headers!;
@@ -49,29 +49,29 @@ describe('the RabbitMQ transport', () => {
     );
   });
 
-  it('handles nothing that is not UTF-8', async () => {
-    const mended: unknown[] = [];
-    await harness.serve([[Mend, (data: unknown) => void mended.push(data)]]);
+  it('dead-letters messages that are not UTF-8', async () => {
+    const handled: unknown[] = [];
+    await harness.serve([[Repair, (data: unknown) => void handled.push(data)]]);
     // `한` in EUC-KR.
-    const [before, after] = [`{"pattern":"${Mend.name}","data":{"thing":"`, '"}}'];
+    const [before, after] = [`{"pattern":"${Repair.name}","data":{"thing":"`, '"}}'];
     await harness.poison(
-      Mend,
+      Repair,
       Buffer.concat([Buffer.from(before), Buffer.from([0xc7, 0xd1]), Buffer.from(after)]),
     );
     const [letter] = await eventually(async () => {
-      const letters = await harness.givenUp();
+      const letters = await harness.takeDeadLetters();
       return letters.length > 0 && letters;
     });
     expect(letter!.cause).toContain('not valid UTF-8');
-    expect(mended).toEqual([]);
+    expect(handled).toEqual([]);
   });
 
-  it('keeps the trace and its state through every attempt, and on the dead letter', async () => {
+  it('keeps traceparent and tracestate in every attempt and in the dead letter', async () => {
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
     const states: unknown[] = [];
     await harness.serve([
       [
-        Mend,
+        Repair,
         () => {
           states.push(currentCall()?.tracestate);
           throw new Error('beyond repair');
@@ -79,60 +79,60 @@ describe('the RabbitMQ transport', () => {
       ],
     ]);
     const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-02`, tracestate: 'rojo=1,congo=2' };
-    await harness.send(Mend, { thing: 'traced' }, undefined, { ...trace, language: 'ko' });
+    await harness.send(Repair, { thing: 'traced' }, undefined, { ...trace, language: 'ko' });
     const [letter] = await eventually(async () => {
-      const letters = await harness.dead();
+      const letters = await harness.takeRawDeadLetters();
       return letters.length > 0 && letters;
     });
-    expect(states).toEqual(Array(ladder.length + 1).fill('rojo=1,congo=2'));
+    expect(states).toEqual(Array(retryDelays.length + 1).fill('rojo=1,congo=2'));
     const headers = letter!.properties.headers!;
     expect(headers['tracestate']).toBe('rojo=1,congo=2');
-    // Not recorded, and with a random id: as its first sender said.
+    // The flags of the first sender: not sampled, random trace id.
     expect(headers['traceparent']).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-02$`));
   });
 
-  it('comes back where an operator closed its connection', async () => {
+  it('reconnects after an operator closed its connection', async () => {
     const server = await harness.serve([[Look, () => ({ seen: 1 })]]);
-    const away = eventually(() => !server.ready || !harness.connected(), 20_000);
+    const wentDown = eventually(() => !server.ready || !harness.isConnected(), 20_000);
     expect(await harness.broker.cutConnections()).toBeGreaterThan(0);
-    await away;
-    await eventually(() => server.ready && harness.connected(), 10_000);
+    await wentDown;
+    await eventually(() => server.ready && harness.isConnected(), 10_000);
     await expect(eventually(() => harness.ask(Look, { thing: 'b' }))).resolves.toEqual({ seen: 1 });
   });
 
-  it('makes its queue anew where somebody deleted it, within 5 s, and is not ready meanwhile', async () => {
+  it('recreates a deleted queue within 5 s, and is not ready meanwhile', async () => {
     const seen: string[] = [];
     const server = await harness.serve([
-      [Mend, ({ thing }: { thing: string }) => seen.push(thing) && undefined],
+      [Repair, ({ thing }: { thing: string }) => seen.push(thing) && undefined],
     ]);
-    const channel = await harness.asking.model!.createChannel();
+    const channel = await harness.callerConnection.model!.createChannel();
     const deletedAt = performance.now();
-    const away = eventually(() => !server.ready, 2_000);
+    const wentDown = eventually(() => !server.ready, 2_000);
     await channel.deleteQueue(queues.commands('shop'));
     await channel.close();
-    await away;
+    await wentDown;
     await eventually(() => server.ready, 5_000);
     expect(performance.now() - deletedAt).toBeLessThan(5_000);
-    await harness.send(Mend, { thing: 'a' });
+    await harness.send(Repair, { thing: 'a' });
     await eventually(() => seen.length === 1);
   });
 
-  it('is not ready while the broker refuses its consumer, and is back within 5 s after', async () => {
-    const server = await harness.serve([[Mend, () => undefined]]);
+  it('is not ready while the broker rejects its consumer, and recovers within 5 s', async () => {
+    const server = await harness.serve([[Repair, () => undefined]]);
     const other = await new BrokerConnection().open(harness.broker.url, 'other');
     const channel = await other.model!.createChannel();
-    const away = eventually(() => !server.ready, 2_000);
+    const wentDown = eventually(() => !server.ready, 2_000);
     await channel.deleteQueue(queues.commands('shop'));
-    // Somebody else has the name, for themselves and made otherwise: every declaration is refused.
+    // Another connection has an exclusive queue of this name with other arguments: every declaration fails.
     await channel.assertQueue(queues.commands('shop'), { exclusive: true, durable: false });
-    await away;
+    await wentDown;
     await sleep(2_500);
     expect(server.ready).toBe(false);
     const leftAt = performance.now();
     await other.close();
     await eventually(() => server.ready, 5_000);
     expect(performance.now() - leftAt).toBeLessThan(5_000);
-    await harness.send(Mend, { thing: 'a' });
+    await harness.send(Repair, { thing: 'a' });
   });
 
   describe('while a new version is rolled out', () => {
@@ -144,10 +144,10 @@ describe('the RabbitMQ transport', () => {
     it.each([
       ['a request', () => harness.ask(Polish, { thing: 'a' })],
       ['a command', () => harness.send(Polish, { thing: 'a' })],
-    ])('%s that the old one does not know waits for the new one', async (_, begin) => {
-      // Long enough for the new one to come also where the machine has much to do.
-      await harness.serve([[Mend, () => undefined]], 64, [...ladder, 500, 1_000, 2_000]);
-      const channel = await harness.asking.model!.createChannel();
+    ])('%s that the old version does not know waits for the new version', async (_, begin) => {
+      // Long enough for the new version to start on a busy machine.
+      await harness.serve([[Repair, () => undefined]], 64, [...retryDelays, 500, 1_000, 2_000]);
+      const channel = await harness.callerConnection.model!.createChannel();
       await channel.bindQueue(queues.commands('shop'), exchanges.requests('shop'), Polish.name);
       const begun = begin();
       await sleep(50);
@@ -157,17 +157,17 @@ describe('the RabbitMQ transport', () => {
       ]);
       await begun;
       await eventually(() => polished.length === 1, 10_000);
-      expect(await harness.dead()).toEqual([]);
+      expect(await harness.takeRawDeadLetters()).toEqual([]);
     });
   });
 
-  it('a question that nobody waits for is not tried again', async () => {
+  it('a query without a waiting caller is not retried', async () => {
     let asked = 0;
     await harness.serve([[Look, () => Promise.reject(new Error(`broken ${++asked}`))]]);
     await harness.send(Look, { thing: 'a' });
     await sleep(500);
     expect(asked).toBe(1);
-    expect(await harness.dead()).toEqual([]);
+    expect(await harness.takeRawDeadLetters()).toEqual([]);
   });
 
   it.each([
@@ -179,9 +179,9 @@ describe('the RabbitMQ transport', () => {
     ],
     ['exchange requests.shop', 'type', () => undefined],
   ] as [string, string, () => [string, object] | undefined][])(
-    'explains at start that the %s is made otherwise',
+    'explains at start-up that the %s has other arguments',
     async (what, difference, made) => {
-      const channel = await harness.asking.model!.createChannel();
+      const channel = await harness.callerConnection.model!.createChannel();
       const queue = made();
       if (queue) await channel.assertQueue(queue[0], { durable: true, arguments: queue[1] });
       else {
@@ -189,7 +189,7 @@ describe('the RabbitMQ transport', () => {
         await channel.assertExchange(exchanges.requests('shop'), 'fanout');
       }
       await channel.close();
-      const fault = await harness.serve([[Mend, () => undefined]]).catch((error: Error) => error);
+      const fault = await harness.serve([[Repair, () => undefined]]).catch((error: Error) => error);
       expect(fault).toMatchObject({ name: 'TopologyMismatch', message: expect.stringContaining(what) });
       expect((fault as Error).message).toContain(difference);
       expect((fault as Error).message).toContain('What to do');

@@ -34,7 +34,7 @@ const Take = shop.command('take', {
   output: z.object({ taken: z.string() }),
   rejections: { 'none-left': 409 },
 });
-/** What a stock Nest service answers; there is no server of ours for it. */
+/** Served by a stock Nest service, not by `RabbitServer`. */
 const barn = service('barn', '', { batches: false });
 const Count = barn.query('count', {
   input: z.strictObject({ of: z.string() }),
@@ -45,7 +45,7 @@ const Delivered = service('yard').event('delivered', z.object({ thing: z.string(
 });
 const stockQueue = 'barn.stock';
 
-let heard: unknown[] = [];
+let receivedEvents: unknown[] = [];
 Logger.overrideLogger(false);
 
 @Controller()
@@ -60,7 +60,7 @@ class BarnController {
 
   @EventPattern<string>(Delivered.name)
   delivered(@Payload() data: unknown, @Ctx() context: RmqContext) {
-    heard.push({ data, pattern: context.getPattern() });
+    receivedEvents.push({ data, pattern: context.getPattern() });
   }
 }
 
@@ -70,7 +70,7 @@ class BarnModule {}
 describe('on the wire', () => {
   let harness: RabbitHarness;
   beforeEach(async () => {
-    heard = [];
+    receivedEvents = [];
     harness = await RabbitHarness.open();
   });
   afterEach(() => harness.close());
@@ -79,7 +79,7 @@ describe('on the wire', () => {
     const clients: ClientProxy[] = [];
     afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
 
-    function stock(queue: string): ClientProxy {
+    function createStockClient(queue: string): ClientProxy {
       const client = ClientProxyFactory.create({
         transport: Transport.RMQ,
         options: { urls: [harness.broker.url], queue, noAssert: true },
@@ -88,27 +88,31 @@ describe('on the wire', () => {
       return client;
     }
 
-    it('asks a handler here, and is answered', async () => {
+    it('calls a handler and gets its answer', async () => {
       await harness.serve([
         [Look, ({ thing }: { thing: string }) => ({ seen: thing.length })],
         [Take, ({ thing }: { thing: string }) => ({ taken: thing })],
       ]);
-      const answer = firstValueFrom(stock(queues.queries('shop')).send(Look.name, { thing: 'piano' }));
+      const answer = firstValueFrom(
+        createStockClient(queues.queries('shop')).send(Look.name, { thing: 'piano' }),
+      );
       await expect(answer).resolves.toEqual({ seen: 5 });
-      const done = firstValueFrom(stock(queues.commands('shop')).send(Take.name, { thing: 'piano' }));
+      const done = firstValueFrom(
+        createStockClient(queues.commands('shop')).send(Take.name, { thing: 'piano' }),
+      );
       await expect(done).resolves.toEqual({ taken: 'piano' });
     });
 
-    it('gets a "no" with its code, and a fault without the inside', async () => {
+    it('gets a rejection with its code, and a fault without internal details', async () => {
       await harness.serve([
         [Look, () => Promise.reject(new Error('secret'))],
         [Take, () => Promise.reject(Take.reject('none-left', 'sold out'))],
       ]);
       await expect(
-        firstValueFrom(stock(queues.commands('shop')).send(Take.name, { thing: 'a' })),
+        firstValueFrom(createStockClient(queues.commands('shop')).send(Take.name, { thing: 'a' })),
       ).rejects.toMatchObject({ code: 'none-left', message: 'sold out' });
       await expect(
-        firstValueFrom(stock(queues.queries('shop')).send(Look.name, { thing: 'a' })),
+        firstValueFrom(createStockClient(queues.queries('shop')).send(Look.name, { thing: 'a' })),
       ).rejects.toMatchObject({ code: 'internal', message: 'the service failed' });
     });
 
@@ -121,14 +125,14 @@ describe('on the wire', () => {
         ]);
         for (const pattern of [{ cmd: 'sum' }, 'shop.sum'])
           await expect(
-            firstValueFrom(stock(queues[kind]('shop')).send(pattern, [1, 2])),
+            firstValueFrom(createStockClient(queues[kind]('shop')).send(pattern, [1, 2])),
           ).rejects.toMatchObject({
             code: 'unknown-pattern',
           });
       },
     );
 
-    it('emits to a handler here', async () => {
+    it('emits to a handler', async () => {
       const taken: string[] = [];
       await harness.serve([
         [
@@ -139,7 +143,7 @@ describe('on the wire', () => {
           },
         ],
       ]);
-      await firstValueFrom(stock(queues.commands('shop')).emit(Take.name, { thing: 'harp' }), {
+      await firstValueFrom(createStockClient(queues.commands('shop')).emit(Take.name, { thing: 'harp' }), {
         defaultValue: undefined,
       });
       await eventually(() => taken.length === 1);
@@ -148,9 +152,9 @@ describe('on the wire', () => {
   });
 
   describe('the client as a Nest ClientProxy', () => {
-    it('keeps to one channel and one reply queue, and loses no answer', async () => {
+    it('uses one channel and one reply queue, and loses no answer', async () => {
       await harness.serve([[Take, ({ thing }: { thing: string }) => ({ taken: thing })]]);
-      const opened = jest.spyOn(harness.asking.model!, 'createChannel');
+      const opened = jest.spyOn(harness.callerConnection.model!, 'createChannel');
       const things = Array.from({ length: 50 }, (_, index) => `thing ${index}`);
       const answers = await Promise.all(
         things.map((thing) => firstValueFrom(harness.client.send(Take.name, { thing }))),
@@ -164,9 +168,9 @@ describe('on the wire', () => {
     });
   });
 
-  describe('a caller that speaks AMQP by itself', () => {
+  describe('a plain AMQP caller', () => {
     async function open() {
-      const channel = await harness.asking.model!.createChannel();
+      const channel = await harness.callerConnection.model!.createChannel();
       const { queue } = await channel.assertQueue('reply.guest.1', { exclusive: true });
       await channel.assertExchange(exchanges.replies('guest'), 'topic');
       await channel.bindQueue(queue, exchanges.replies('guest'), queue);
@@ -177,7 +181,7 @@ describe('on the wire', () => {
       return { channel, answers, send };
     }
 
-    it('gets each answer alone: it never said that it reads batches', async () => {
+    it('gets each answer in its own message: it does not announce support for batches', async () => {
       await harness.serve([[Look, ({ thing }: { thing: string }) => ({ seen: thing.length })]]);
       const { channel, answers, send } = await open();
       for (const id of ['1', '22', '333'])
@@ -196,7 +200,7 @@ describe('on the wire', () => {
       await channel.close();
     });
 
-    it('is told that its request cannot be read', async () => {
+    it('gets an error for an unreadable request', async () => {
       await harness.serve([[Look, () => ({ seen: 1 })]]);
       const { channel, answers, send } = await open();
       for (const body of ['no JSON', '{"data":{}}'])
@@ -207,7 +211,7 @@ describe('on the wire', () => {
       await channel.close();
     });
 
-    it('gets no answer to an event: it is tried again and kept like any other', async () => {
+    it('gets no answer to an event, which is retried and dead-lettered as usual', async () => {
       let attempts = 0;
       const failing: Handlers = [[Delivered, () => Promise.reject(new Error(`attempt ${++attempts}`))]];
       await harness.serve(failing);
@@ -215,7 +219,7 @@ describe('on the wire', () => {
       const event = { pattern: Delivered.name, data: { thing: 'hay', note: '' }, id: 'e' };
       send(exchanges.events(Delivered.name), Delivered.name, JSON.stringify(event), 'e');
       const letters = await eventually(async () => {
-        const some = await harness.givenUp();
+        const some = await harness.takeDeadLetters();
         return some.length > 0 && some;
       });
       expect(letters).toMatchObject([{ failures: attempts, cause: `Error: attempt ${harness.retries + 1}` }]);
@@ -224,9 +228,9 @@ describe('on the wire', () => {
     });
   });
 
-  it('a handler that returns a stream of several values fails, rather than losing all but the last', async () => {
+  it('a handler that returns a stream of several values fails', async () => {
     const server = new RabbitServer({
-      ...{ service: 'shop', connection: harness.serving, publisher: harness.publisher },
+      ...{ service: 'shop', connection: harness.serverConnection, publisher: harness.publisher },
     });
     server.addHandler(Look.name, async () => from([{ seen: 1 }, { seen: 2 }]), false, { contract: Look });
     server.addHandler(Listen.name, async () => from([{ heard: true }]), false, { contract: Listen });
@@ -258,7 +262,7 @@ describe('on the wire', () => {
         },
       });
       await barnServer.listen();
-      const channel = await harness.asking.model!.createChannel();
+      const channel = await harness.callerConnection.model!.createChannel();
       await channel.assertExchange(exchanges.requests(Count.name), 'topic');
       await channel.bindQueue(stockQueue, exchanges.requests(Count.name), Count.name);
       await channel.assertExchange(exchanges.events(Delivered.name), 'topic');
@@ -266,21 +270,21 @@ describe('on the wire', () => {
       await channel.close();
     });
     afterEach(async () => {
-      // It throws where the confirm of an answer is still on its way.
+      // close() throws if the confirm of an answer is still pending.
       await sleep(200);
       await barnServer.close();
     });
 
-    it('is asked, and answers', async () => {
+    it('answers a query', async () => {
       await expect(harness.ask(Count, { of: 'sheep' })).resolves.toEqual({ count: 5 });
     });
 
-    it('is asked one by one, because its contract says so', async () => {
+    it('gets queries one by one, as declared in its contract', async () => {
       const asked = ['a', 'ab', 'abc'].map((of) => harness.ask(Count, { of }));
       await expect(Promise.all(asked)).resolves.toEqual([{ count: 1 }, { count: 2 }, { count: 3 }]);
     });
 
-    it('fails: its plain errors arrive as faults', async () => {
+    it('returns its plain errors as faults', async () => {
       await expect(harness.ask(Count, { of: 'text' })).rejects.toMatchObject({
         name: 'RemoteFault',
         code: 'internal',
@@ -297,24 +301,24 @@ describe('on the wire', () => {
       });
     });
 
-    it('hears an event: pattern and data are where it looks for them', async () => {
+    it('receives an event in the format of Nest', async () => {
       await harness.announce(Delivered, { thing: 'hay', note: '1' });
       await harness.announce(Delivered, { thing: 'hay', note: '2' });
-      await eventually(() => heard.length === 2);
-      expect(heard).toEqual([
+      await eventually(() => receivedEvents.length === 2);
+      expect(receivedEvents).toEqual([
         { data: { thing: 'hay', note: '1' }, pattern: Delivered.name },
         { data: { thing: 'hay', note: '2' }, pattern: Delivered.name },
       ]);
-      // It has come through this unharmed.
+      // It still answers.
       await expect(harness.ask(Count, { of: 'sheep' })).resolves.toEqual({ count: 5 });
     });
   });
 
-  describe('what is asked in one turn of the event loop', () => {
-    /** All messages of these kinds that pass. */
+  describe('queries of one event-loop iteration', () => {
+    /** Collects copies of all messages with this routing key. */
     async function tap(exchange: string, key: string): Promise<ConsumeMessage[]> {
       const passed: ConsumeMessage[] = [];
-      const channel = await harness.asking.model!.createChannel();
+      const channel = await harness.callerConnection.model!.createChannel();
       const { queue } = await channel.assertQueue('', { exclusive: true });
       await channel.bindQueue(queue, exchange, key);
       await channel.consume(queue, (message) => message && passed.push(message), { noAck: true });
@@ -322,7 +326,7 @@ describe('on the wire', () => {
     }
     const things = Array.from({ length: 40 }, (_, length) => 'x'.repeat(length));
 
-    it('travels as one message, and so do the answers, each for itself', async () => {
+    it('are sent as one message, and so are their independent answers', async () => {
       await harness.serve([
         [
           Look,
@@ -332,19 +336,19 @@ describe('on the wire', () => {
       ]);
       const [questions, answers] = [
         await tap(exchanges.requests(Look.name), Look.name),
-        await tap(exchanges.replies(harness.asking.login), '#'),
+        await tap(exchanges.replies(harness.callerConnection.login), '#'),
       ];
       const answered = await Promise.allSettled(things.map((thing) => harness.ask(Look, { thing })));
       for (const [length, one] of answered.entries()) {
         if (length === 7) expect(one).toMatchObject({ reason: { name: 'RemoteFault', code: 'internal' } });
         else expect(one).toEqual({ status: 'fulfilled', value: { seen: length } });
       }
-      // No more than 32 in one.
+      // At most 32 queries per message.
       await eventually(() => questions.length === 2 && answers.length > 0);
       expect(answers.length).toBeLessThan(10);
     });
 
-    it('waits for nobody: what is slow holds nothing else up', async () => {
+    it('are answered independently: a slow one delays no others', async () => {
       let release = () => {};
       const held = new Promise<void>((resolve) => (release = resolve));
       await harness.serve([
@@ -364,7 +368,7 @@ describe('on the wire', () => {
       await expect(slow).resolves.toEqual({ seen: 4 });
     });
 
-    it('waits together for a version that knows it, where this one does not', async () => {
+    it('wait together for a version that knows them', async () => {
       const newer: Handlers = [[Look, ({ thing }: { thing: string }) => ({ seen: thing.length })]];
       await (await harness.serve(newer)).close();
       await harness.serve([[Listen, () => ({ heard: true })]]);
@@ -374,7 +378,7 @@ describe('on the wire', () => {
       await expect(asked).resolves.toEqual([0, 1, 2, 3, 4].map((seen) => ({ seen })));
     });
 
-    it('travels alone where it is a command, which is kept, tried again and buried alone', async () => {
+    it('are batched without commands: each command is a separate message', async () => {
       await harness.serve([[Take, ({ thing }: { thing: string }) => ({ taken: thing })]]);
       const commands = await tap(exchanges.requests(Take.name), Take.name);
       await Promise.all(things.slice(0, 5).map((thing) => harness.ask(Take, { thing })));
@@ -386,16 +390,19 @@ describe('on the wire', () => {
         ),
         options: { messageId: crypto.randomUUID(), contentType: 'application/vnd.jogakbo.batch+json' },
       });
-      const [buried] = await eventually(async () => {
-        const letters = await harness.givenUp();
+      const [deadLettered] = await eventually(async () => {
+        const letters = await harness.takeDeadLetters();
         return letters.length > 0 && letters;
       });
-      expect(buried).toMatchObject({ failures: 1, cause: 'SyntaxError: only questions travel together' });
+      expect(deadLettered).toMatchObject({
+        failures: 1,
+        cause: 'SyntaxError: only queries may be sent in a batch',
+      });
     });
   });
 
   it('an event is a CloudEvent to the official SDK', async () => {
-    const channel = await harness.asking.model!.createChannel();
+    const channel = await harness.callerConnection.model!.createChannel();
     await channel.assertExchange(exchanges.events(Delivered.name), 'topic');
     const { queue } = await channel.assertQueue('', { exclusive: true });
     await channel.bindQueue(queue, exchanges.events(Delivered.name), '#');
@@ -409,7 +416,7 @@ describe('on the wire', () => {
 
     const body = JSON.parse(content.toString()) as object;
     expect(body).toEqual({ pattern: Delivered.name, data });
-    // The SDK has no binding for AMQP: what differs from that for HTTP is the prefix of the attributes.
+    // The SDK has no binding for AMQP, which differs from HTTP only in the prefix of the attributes.
     const attributes = Object.entries(properties.headers as Record<string, string>).flatMap(
       ([name, value]) =>
         name.startsWith('cloudEvents:') ? [[name.replace('cloudEvents:', 'ce-'), value]] : [],
@@ -420,7 +427,7 @@ describe('on the wire', () => {
     } as Record<string, string>;
     const seen = HTTP.toEvent({ headers, body: content.toString() }) as CloudEvent<unknown>;
     expect(seen.validate()).toBe(true);
-    // The SDK fills in what is missing of these.
+    // The SDK adds missing attributes, so check the headers.
     expect(headers).toMatchObject({
       ...{ 'ce-specversion': '1.0', 'ce-id': id, 'ce-source': '/yard', 'ce-type': Delivered.name },
       'ce-subject': 'hay',

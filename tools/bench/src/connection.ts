@@ -4,26 +4,26 @@ const endOfHead = Buffer.from('\r\n\r\n');
 const lengthField = Buffer.from('content-length: ');
 
 /**
- * A request as it goes over the wire.
- * @param headers further ones, each as `Name: value`
+ * Encodes an HTTP request.
+ * @param headers additional headers, each as `Name: value`
  */
-export function buildTunnelRequest(url: URL, headers: string[] = []): Buffer {
+export function encodeRequest(url: URL, headers: string[] = []): Buffer {
   const lines = [`GET ${url.pathname}${url.search} HTTP/1.1`, `Host: ${url.host}`, ...headers];
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
 }
 
 /**
- * A connection that asks one question at a time. It reads no more of HTTP than it must: what it costs to ask is missing
- * from what is measured, for both have the same processors.
+ * A connection for one request at a time. It parses as little HTTP as possible, because client and server share the
+ * processors, and its cost reduces the measured throughput.
  */
 export class Connection {
-  /** All read into the same one: nothing of an answer is kept. */
+  /** Shared by all connections, because no part of an answer is kept. */
   static readonly #buffer = Buffer.allocUnsafe(65_536);
 
   readonly #socket: Socket;
   #answered: ((status: number) => void) | undefined;
   #status = 0;
-  /** Bytes of the body that are still to come. */
+  /** Bytes of the body that have not arrived yet. */
   #missing = 0;
 
   constructor({ hostname, port }: URL) {
@@ -44,17 +44,17 @@ export class Connection {
     return !this.#socket.destroyed;
   }
 
-  /** @param answered is given the status, and 0 where there is no answer */
-  ask(question: Buffer, answered: (status: number) => void): void {
+  /** @param answered gets the status, or 0 without an answer */
+  ask(request: Buffer, answered: (status: number) => void): void {
     this.#answered = answered;
-    this.#socket.write(question);
+    this.#socket.write(request);
   }
 
   close(): void {
     this.#socket.destroy();
   }
 
-  /** A head comes in one piece: it is far smaller than what a read takes. */
+  /** Expects the head in one piece, because it is far smaller than one read. */
   #read(bytes: Buffer): boolean {
     if (this.#missing > 0) this.#missing -= bytes.length;
     else {

@@ -1,4 +1,4 @@
-// Asks the gateway, with a trivial service behind it on the bus, and Fastify that answers by itself, in turns:
+// Compares the gateway, with a minimal service behind it on the bus, and Fastify alone, in alternating rounds:
 // npm run bench:gateway -- [--seconds 5] [--turns 5] [--connections 64]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Connection, buildTunnelRequest } from './connection.ts';
+import { Connection, encodeRequest } from './connection.ts';
 
 const usage = 'npm run bench:gateway -- [--seconds 5] [--turns 5] [--connections 64]';
 const { values } = parseArgs({
@@ -23,9 +23,9 @@ if (values.help) {
 }
 const seconds = Number(values.seconds);
 const { TEST_RABBITMQ_URL } = process.env;
-if (!TEST_RABBITMQ_URL) throw new Error(`start it with ${usage}`);
+if (!TEST_RABBITMQ_URL) throw new Error(`TEST_RABBITMQ_URL is not set: start it with ${usage}`);
 
-const [gatewayPort, fastifyPort] = [await freePort(), await freePort()];
+const [gatewayPort, fastifyPort] = [await findFreePort(), await findFreePort()];
 const typescript = ['--experimental-transform-types', '--disable-warning=ExperimentalWarning'];
 const settings = {
   ...{ RABBITMQ_URL: TEST_RABBITMQ_URL, PORT: String(gatewayPort), LOG_LEVEL: 'warn' },
@@ -35,7 +35,7 @@ const settings = {
 const children = [
   run([...typescript, join(import.meta.dirname, 'trivial-service.ts')], settings),
   run([...typescript, join(import.meta.dirname, 'trivial-server.ts')], { PORT: String(fastifyPort) }),
-  // As `npm start` runs it.
+  // With the options of `npm start`.
   run(
     [
       '--max-semi-space-size=16',
@@ -46,49 +46,49 @@ const children = [
     settings,
   ),
 ];
-// However this ends, they end with it.
+// They end with this process, for whatever reason it ends.
 process.on('exit', () => children.forEach((child) => child.kill('SIGTERM')));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 const id = '0190a5a0-0000-7000-8000-000000000001';
-/** More than are ever asked at the same time. */
+/** More ids than concurrent requests. */
 const others = Array.from({ length: 4_096 }, (_, n) => id.slice(0, 24) + n.toString(16).padStart(12, '0'));
-const from = (port: number, path: string, ids = [id]): URL[] =>
+const buildUrls = (port: number, path: string, ids = [id]): URL[] =>
   ids.map((id) => new URL(`http://127.0.0.1:${port}/v1/${path}/${id}`));
-const asked = {
-  same: from(gatewayPort, 'trifles'),
-  another: from(gatewayPort, 'trifles', others),
-  // May be a second old, so that all who ask within it are given the same answer.
-  shared: from(gatewayPort, 'shared-trifles'),
-  fastify: from(fastifyPort, 'trifles'),
+const targets = {
+  same: buildUrls(gatewayPort, 'trifles'),
+  another: buildUrls(gatewayPort, 'trifles', others),
+  // Answers may be a second old, so requests within a second share one.
+  shared: buildUrls(gatewayPort, 'shared-trifles'),
+  fastify: buildUrls(fastifyPort, 'trifles'),
 };
-for (const [url] of Object.values(asked)) await untilItAnswers(url!.href);
+for (const [url] of Object.values(targets)) await waitForAnswer(url!.href);
 
 for (const connections of [1, Number(values.connections)]) {
-  const turns: Record<keyof typeof asked, Figures>[] = [];
-  console.log(`\n${connections} at a time`);
-  // The first turn compiles.
-  for (let turn = 0; turn <= Number(values.turns); turn++) {
+  const rounds: Record<keyof typeof targets, Figures>[] = [];
+  console.log(`\n${connections} concurrent requests`);
+  // The first round warms up the compiler.
+  for (let round = 0; round <= Number(values.turns); round++) {
     const figures = {
-      same: await load(asked.same, connections),
-      another: await load(asked.another, connections),
-      shared: await load(asked.shared, connections),
-      fastify: await load(asked.fastify, connections),
+      same: await load(targets.same, connections),
+      another: await load(targets.another, connections),
+      shared: await load(targets.shared, connections),
+      fastify: await load(targets.fastify, connections),
     };
-    if (turn === 0) continue;
-    turns.push(figures);
+    if (round === 0) continue;
+    rounds.push(figures);
     const { same, another, shared, fastify } = figures;
     console.log(
-      `  all ask the same ${shown(same, 2)}  |  each asks for another ${shown(another, 2)}` +
-        `  |  may be a second old ${shown(shared, 2)}  |  fastify ${shown(fastify, 1)}`,
+      `  same resource ${formatFigures(same, 2)}  |  different resources ${formatFigures(another, 2)}` +
+        `  |  answers up to 1 s old ${formatFigures(shared, 2)}  |  fastify ${formatFigures(fastify, 1)}`,
     );
   }
-  const share = (of: keyof typeof asked) =>
-    median(turns.map((turn) => turn[of].rate / turn.fastify.rate)).toFixed(2);
-  const added = median(turns.map(({ same, fastify }) => same.p50 - fastify.p50)).toFixed(2);
+  const getShare = (target: keyof typeof targets) =>
+    median(rounds.map((round) => round[target].rate / round.fastify.rate)).toFixed(2);
+  const added = median(rounds.map(({ same, fastify }) => same.p50 - fastify.p50)).toFixed(2);
   console.log(
-    `median of Fastify's throughput: ${share('same')} where all ask the same, ${share('another')} where each asks for ` +
-      `another, ${share('shared')} where it may be a second old; ${added} ms added at p50`,
+    `median share of Fastify's throughput: ${getShare('same')} for the same resource, ${getShare('another')} for different ` +
+      `resources, ${getShare('shared')} for answers up to 1 s old; ${added} ms added at p50`,
   );
 }
 process.exit(0);
@@ -97,18 +97,18 @@ interface Figures {
   rate: number;
   p50: number;
   p99: number;
-  /** Microseconds of processor time for a request, in each of the processes. */
+  /** Microseconds of CPU time per request, for each process. */
   cpu: number[];
 }
 
-/** Keeps so many requests under way, one to each of the URLs in turn. */
+/** Keeps so many requests in progress, and cycles through the URLs. */
 async function load(urls: URL[], connections: number): Promise<Figures> {
-  const questions = urls.map((url) => buildTunnelRequest(url));
+  const requests = urls.map((url) => encodeRequest(url));
   const times: number[] = [];
-  let asked = 0;
+  let sent = 0;
   const before = readCpu(children);
   const until = performance.now() + seconds * 1_000;
-  const asks = (): Promise<void> =>
+  const useConnection = (): Promise<void> =>
     new Promise((resolve, reject) => {
       const connection = new Connection(urls[0]!);
       const ask = () => {
@@ -117,7 +117,7 @@ async function load(urls: URL[], connections: number): Promise<Figures> {
           connection.close();
           return resolve();
         }
-        connection.ask(questions[asked++ % questions.length]!, (status) => {
+        connection.ask(requests[sent++ % requests.length]!, (status) => {
           if (status !== 200) return reject(new Error(`${urls[0]!.href} answered ${status}`));
           times.push(performance.now() - askedAt);
           ask();
@@ -125,7 +125,7 @@ async function load(urls: URL[], connections: number): Promise<Figures> {
       };
       ask();
     });
-  await Promise.all(Array.from({ length: connections }, asks));
+  await Promise.all(Array.from({ length: connections }, useConnection));
   const after = readCpu(children);
   const cpu = after.map((spent, at) => ((spent - before[at]!) * 1e6) / times.length);
   times.sort((a, b) => a - b);
@@ -133,12 +133,12 @@ async function load(urls: URL[], connections: number): Promise<Figures> {
   return { rate: times.length / seconds, p50: at(0.5), p99: at(0.99), cpu };
 }
 
-/** @param process which of them runs the gateway */
-function shown({ rate, p50, p99, cpu }: Figures, process: number): string {
-  return `${rate.toFixed(0).padStart(5)}/s (p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${cpu[process]!.toFixed(0)} µs of a processor)`;
+/** @param process index of the measured process */
+function formatFigures({ rate, p50, p99, cpu }: Figures, process: number): string {
+  return `${rate.toFixed(0).padStart(5)}/s (p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, ${cpu[process]!.toFixed(0)} µs CPU)`;
 }
 
-/** Seconds of processor time that each process has taken so far; zeros where the system does not tell. */
+/** Reads the seconds of CPU time that each process has used so far; 0 if the system does not provide them. */
 function readCpu(processes: { pid?: number | undefined }[]): number[] {
   return processes.map(({ pid }) => {
     try {
@@ -158,7 +158,7 @@ function run(args: string[], environment: NodeJS.ProcessEnv) {
   return spawn(process.execPath, args, { env: { ...process.env, ...environment }, stdio: 'inherit' });
 }
 
-async function untilItAnswers(url: string): Promise<void> {
+async function waitForAnswer(url: string): Promise<void> {
   for (const end = Date.now() + 20_000; Date.now() < end; await new Promise((go) => setTimeout(go, 100))) {
     const answer = await fetch(url).catch(() => undefined);
     if (answer?.ok) return;
@@ -166,7 +166,7 @@ async function untilItAnswers(url: string): Promise<void> {
   throw new Error(`${url} does not answer`);
 }
 
-async function freePort(): Promise<number> {
+async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

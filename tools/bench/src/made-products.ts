@@ -21,8 +21,8 @@ const words = { makers, materials, patterns, things };
 
 const pick = <T>(from: readonly T[], at: number): T => from[at % from.length]!;
 
-/** A product of words that its number picks: always the same, each word in as many products as its neighbours. */
-export function product(number: number): Body<typeof ProductAdded> {
+/** Generates a product from words chosen by its number: always the same, with equally frequent words. */
+export function generateProduct(number: number): Body<typeof ProductAdded> {
   const thing = pick(things, number);
   const material = pick(materials, Math.floor(number / things.length));
   const pattern = pick(patterns, Math.floor(number / things.length / materials.length));
@@ -48,36 +48,36 @@ export function product(number: number): Body<typeof ProductAdded> {
   };
 }
 
-const either = (number: number) => number % 2;
-const swapped = (word: string) => word.slice(0, 3) + word[4]! + word[3]! + word.slice(5);
+const pickLanguage = (number: number) => number % 2;
+const swapLetters = (word: string) => word.slice(0, 3) + word[4]! + word[3]! + word.slice(5);
 
-/** Searches of each kind, by number. */
+/** Search texts of each kind, by number. */
 export const searches: Record<string, (number: number) => string> = {
   'two words': (n) =>
-    `${pick(words.materials, n)[either(n)]} ${pick(words.things, Math.floor(n / 3))[either(n)]}`,
+    `${pick(words.materials, n)[pickLanguage(n)]} ${pick(words.things, Math.floor(n / 3))[pickLanguage(n)]}`,
   'two Korean words with particles': (n) => `${pick(patterns, n)[0]} ${pick(things, n)[0]}에는`,
   'two words, one mistyped': (n) =>
-    `${pick(materials, n)[1]} ${swapped(
+    `${pick(materials, n)[1]} ${swapLetters(
       pick(
         things.filter(([, en]) => en.length > 6),
         n,
       )[1],
     )}`,
   'two words that no product has together': (n) => `${pick(things, n)[1]} nothinglikeit${n}`,
-  'one word': (n) => pick(things, n)[either(n)]!,
+  'one word': (n) => pick(things, n)[pickLanguage(n)]!,
   'a word of every product': () => 'hand',
 };
 
 export const typing: Record<string, (number: number) => string> = {
-  'one letter': (n) => pick(things, n)[either(n)]!.slice(0, 1),
+  'one letter': (n) => pick(things, n)[pickLanguage(n)]!.slice(0, 1),
   'half a word': (n) => {
-    const word = pick(things, n)[either(n)]!;
+    const word = pick(things, n)[pickLanguage(n)]!;
     return word.slice(0, Math.ceil(word.length / 2));
   },
   'one and a half words': (n) =>
-    `${pick(words.materials, n)[either(n)]} ${pick(things, Math.floor(n / 3))[either(n)]!.slice(0, 2)}`,
+    `${pick(words.materials, n)[pickLanguage(n)]} ${pick(things, Math.floor(n / 3))[pickLanguage(n)]!.slice(0, 2)}`,
   'a mistyped word': (n) =>
-    swapped(
+    swapLetters(
       pick(
         things.filter(([, en]) => en.length > 6),
         n,

@@ -28,7 +28,7 @@ async function call<T>(
   body?: unknown,
   headers: Record<string, string> = {},
 ): Promise<T> {
-  // Not fetch: on the machine of the store, what the customer's side costs is part of what is measured.
+  // Not fetch: client and store share the machine, so the cost of the client is part of the result.
   const sent = request(new URL(path, values.url), {
     ...{ method, agent },
     headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
@@ -46,8 +46,8 @@ interface Product {
   version: number;
 }
 
-/** Below what the store lets one member buy in a minute. */
-const mostOfOneMember = 200;
+/** Below the limit of the store for one member and minute. */
+const purchasesPerMember = 200;
 
 async function signUp(): Promise<string> {
   const email = `bench-${randomUUID()}@jogakbo.example`;
@@ -56,12 +56,12 @@ async function signUp(): Promise<string> {
   return (await call<{ accessToken: string }>('POST', '/v1/sessions', { email, password })).accessToken;
 }
 
-/** @param purchases that are expected of this customer: as several members, where they are many */
-async function customer(
+/** @param purchases the expected number; many purchases are spread over several members */
+async function createCustomer(
   purchases: number,
 ): Promise<{ buy: () => Promise<number>; read: () => Promise<number> }> {
   const tokens = await Promise.all(
-    Array.from({ length: Math.max(1, Math.ceil(purchases / mostOfOneMember)) }, signUp),
+    Array.from({ length: Math.max(1, Math.ceil(purchases / purchasesPerMember)) }, signUp),
   );
   let bought = 0;
   const { items } = await call<{ items: Product[] }>('GET', '/v1/products?limit=100');
@@ -112,10 +112,10 @@ async function measure(name: string, actors: (() => Promise<number>)[]): Promise
 }
 
 const warmUp = Number(values['warm-up']);
-// Some buy faster than others.
+// Twice the average, because some customers buy faster than others.
 const each = (2 * count + warmUp) / customers;
-const crowd = await Promise.all(Array.from({ length: customers }, () => customer(each)));
-// The first hundreds of purchases compile; what they take is a figure of the compiler's.
+const crowd = await Promise.all(Array.from({ length: customers }, () => createCustomer(each)));
+// The first hundreds of purchases are slow, because the compiler has not optimized the code yet.
 if (warmUp > 0) console.error(`${warmUp} purchases to warm up…`);
 for (let i = 0; i < warmUp; i++) await crowd[i % customers]!.buy();
 await measure(

@@ -1,4 +1,4 @@
-// Searches among 100,000 made-up products and prints how long it took, in the database and through the service:
+// Searches among 100,000 generated products and prints the latency, in the database and through the service:
 // npm run bench:search -- [--products 100000] [--count 500]
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -12,7 +12,7 @@ import { termQuery, typedQuery } from '@jogakbo/search/src/term-query.ts';
 import { extractTerms, textIn, typedName } from '@jogakbo/search/src/terms.ts';
 import { findNearWords, splitWords } from '@jogakbo/search/src/words.ts';
 import pg from 'pg';
-import { product, searches, typing } from './made-products.ts';
+import { generateProduct, searches, typing } from './made-products.ts';
 
 const { values } = parseArgs({
   options: { products: { type: 'string', default: '100000' }, count: { type: 'string', default: '500' } },
@@ -64,7 +64,7 @@ for (const [kind, query] of Object.entries(typing)) {
 }
 
 const running = service();
-// However this ends, the service ends with it.
+// The service ends with this process, for whatever reason that ends.
 process.on('exit', () => running.kill('SIGTERM'));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 const connection = await new BrokerConnection().open(TEST_RABBITMQ_URL, 'bench');
@@ -77,10 +77,12 @@ while (!(await client.ask(SuggestProducts, { q: 'a' }).catch(() => undefined)))
 
 console.log('\nthrough the broker and the handler          p50       p99');
 for (const [kind, query] of Object.entries(searches)) {
-  await measure(kind, (number) => found(SearchProducts, { q: query(number) }, kind.includes('mistyped')));
+  await measure(kind, (number) =>
+    askForItems(SearchProducts, { q: query(number) }, kind.includes('mistyped')),
+  );
 }
 for (const [kind, query] of Object.entries(typing)) {
-  await measure(`typed: ${kind}`, (number) => found(SuggestProducts, { q: query(number) }, true));
+  await measure(`typed: ${kind}`, (number) => askForItems(SuggestProducts, { q: query(number) }, true));
 }
 
 running.kill('SIGTERM');
@@ -91,10 +93,14 @@ await database.end();
 await admin.query(`DROP DATABASE ${name} WITH (FORCE)`);
 await admin.end();
 
-/** An answer that is quick because it is empty would be no figure. */
-async function found<C extends AnyRequest>(contract: C, input: Input<C>, must: boolean): Promise<void> {
+/** Rejects empty answers, which would be too fast. */
+async function askForItems<C extends AnyRequest>(
+  contract: C,
+  input: Input<C>,
+  mustMatch: boolean,
+): Promise<void> {
   const { items } = (await client.ask(contract, input)) as { items: unknown[] };
-  if (must && items.length === 0) throw new Error(`nothing was found for ${JSON.stringify(input)}`);
+  if (mustMatch && items.length === 0) throw new Error(`nothing was found for ${JSON.stringify(input)}`);
 }
 
 async function measure(kind: string, run: (number: number) => Promise<void>): Promise<void> {
@@ -111,12 +117,14 @@ async function measure(kind: string, run: (number: number) => Promise<void>): Pr
   console.log(`${kind.padEnd(38)}${at(50)}${at(99)}`);
 }
 
-/** The rows that the events of so many products would leave. */
+/** Inserts the rows that the events of so many products would create. */
 async function fill(products: number): Promise<void> {
   const startedAt = performance.now();
   const vocabulary = new Set<string>();
   for (let from = 0; from < products; from += 1_000) {
-    const made = Array.from({ length: Math.min(1_000, products - from) }, (_, at) => product(from + at));
+    const made = Array.from({ length: Math.min(1_000, products - from) }, (_, at) =>
+      generateProduct(from + at),
+    );
     const rows = made.map((one) => {
       const terms = extractTerms(one);
       for (const word of terms.vocabulary) vocabulary.add(word);

@@ -1,4 +1,4 @@
-// Fastify that answers by itself what the trivial service answers over the bus: node trivial-server.ts, with PORT
+// Fastify with the same answers as the minimal service on the bus: node trivial-server.ts, with PORT
 import fastify from 'fastify';
 import { text } from './trivial.ts';
 

@@ -1,15 +1,15 @@
-// A service on the bus that answers at once, without Nest around it: node trivial-service.ts, with RABBITMQ_URL
+// A service on the bus that answers at once, without Nest: node trivial-service.ts, with RABBITMQ_URL
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe } from '@jogakbo/contract';
 import { Announcer, BrokerConnection, Publisher, RabbitServer } from '@jogakbo/messaging';
-import { GetSharedTrifle, GetTrifle, Workload, text, trivial } from './trivial.ts';
+import { GetPing, GetSharedPing, ping, text, Workload } from './trivial.ts';
 
-const connection = await new BrokerConnection().open(process.env['RABBITMQ_URL']!, trivial.name);
+const connection = await new BrokerConnection().open(process.env['RABBITMQ_URL']!, ping.name);
 const publisher = new Publisher(connection);
 await publisher.open();
-const server = new RabbitServer({ service: trivial.name, connection, publisher, concurrency: () => 64 });
-server.listenTo(GetTrifle, async (data) => ({ ...(data as { trifleId: string }), text }));
-server.listenTo(GetSharedTrifle, async (data) => ({ ...(data as { trifleId: string }), text }));
+const server = new RabbitServer({ service: ping.name, connection, publisher, concurrency: () => 64 });
+server.listenTo(GetPing, async (data) => ({ ...(data as { trifleId: string }), text }));
+server.listenTo(GetSharedPing, async (data) => ({ ...(data as { trifleId: string }), text }));
 server.listenTo(Workload, async (data) => {
   await sleep((data as { takes: number }).takes);
   return { done: true };
@@ -19,7 +19,7 @@ await server.listen((error) => {
 });
 const startedAt = new Date().toISOString();
 const announcer = new Announcer(connection, publisher, () => ({
-  ...{ service: trivial.name, version: '0.1.0', instance: `trivial-${process.pid}`, state: 'up' as const },
-  ...{ url: 'http://127.0.0.1:1', startedAt, interval: 1, madeQueues: [], contract: describe(trivial) },
+  ...{ service: ping.name, version: '0.1.0', instance: `trivial-${process.pid}`, state: 'up' as const },
+  ...{ url: 'http://127.0.0.1:1', startedAt, interval: 1, madeQueues: [], contract: describe(ping) },
 }));
 await announcer.open();

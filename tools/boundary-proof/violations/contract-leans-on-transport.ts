@@ -1,4 +1,4 @@
-// A contract (this project is tagged as one) that leans on the transport and on Nest. Lint must refuse both.
+// A contract (this project is tagged as one) that depends on the transport and on Nest. Lint must reject both.
 import { exchanges } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 

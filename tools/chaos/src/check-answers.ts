@@ -1,10 +1,10 @@
 import { type Violation, type FaultWindows } from './check.ts';
-import { isNotNow } from './client.ts';
+import { isRetryable } from './client.ts';
 import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
-/** What would tell a stranger about our insides. */
-const leaks =
+/** Internals that an error response must not reveal. */
+const internals =
   /\n\s+at |node_modules|postgres(ql)?:\/\/|amqps?:\/\/|QueryFailedError|ECONNREFUSED|SELECT |INSERT |UPDATE /;
 const expected: Record<LoggedRequest['what'], number[]> = {
   place: [201, 202],
@@ -15,14 +15,14 @@ const expected: Record<LoggedRequest['what'], number[]> = {
   'read-stock': [200, 401],
 };
 
-/** These are asked until there is an answer. */
-const insistent = new Set<LoggedRequest['what']>(['place', 'cancel', 'receive']);
+/** Clients repeat these requests until they get a final response. */
+const repeated = new Set<LoggedRequest['what']>(['place', 'cancel', 'receive']);
 
-/** An answer that leaves nothing to ask for. */
-const isAnswer = ({ status, code }: LoggedRequest): boolean =>
-  status !== undefined && status !== 401 && !isNotNow({ status, ...(code && { code }) });
+/** Whether the client has no reason to repeat the request. */
+const isFinal = ({ status, code }: LoggedRequest): boolean =>
+  status !== undefined && status !== 401 && !isRetryable({ status, ...(code && { code }) });
 
-/** What clients were told: that it is consistent, true afterwards, and silent about our insides; and that it came. */
+/** Checks the responses: every request has one, and they are consistent, remain true and reveal no internals. */
 export function checkAnswers(
   log: readonly LoggedRequest[],
   facts: Facts,
@@ -30,59 +30,64 @@ export function checkAnswers(
 ): Violation[] {
   const violations: Violation[] = [];
   const byKey = Map.groupBy(facts.orders, ({ key }) => key);
-  const known = new Map(facts.orders.map((order) => [order.orderId, order]));
-  const told = new Map<string, Set<string>>();
+  const ordersById = new Map(facts.orders.map((order) => [order.orderId, order]));
+  const orderIdsByKey = new Map<string, Set<string>>();
 
   const requests = Map.groupBy(
-    log.filter(({ what }) => insistent.has(what)),
+    log.filter(({ what }) => repeated.has(what)),
     ({ what, key, orderId }) => `${what} ${key ?? orderId}`,
   );
   for (const [request, tries] of requests) {
-    if (!tries.some(isAnswer))
+    if (!tries.some(isFinal))
       violations.push({
-        rule: 'every request is answered in the end',
+        rule: 'every request gets a final response',
         orderId: tries[0]!.orderId,
-        says: `${request}: ${tries.length} tries, the last got ${tries.at(-1)!.status ?? tries.at(-1)!.error}`,
+        says: `${request}: ${tries.length} attempts, the last got ${tries.at(-1)!.status ?? tries.at(-1)!.error}`,
       });
   }
 
   for (const { at, took, what, key, orderId, status, code, state, text, error, available } of log) {
     if ((status === undefined || status >= 500) && isCalm(at, at + took))
       violations.push({
-        rule: 'no fault in a calm time',
+        rule: 'no server error outside of fault windows',
         orderId,
         says: `${what} got ${status ?? error} at ${new Date(at).toISOString()}`,
       });
-    if (text && leaks.test(text)) {
+    if (text && internals.test(text)) {
       violations.push({
-        rule: 'a fault tells nothing of our insides',
+        rule: 'an error reveals no internals',
         orderId,
         says: `${what} got ${status}: ${text}`,
       });
     }
     if (available !== undefined && available < 0)
-      violations.push({ rule: 'stock is never negative', says: `a client was told ${available}` });
-    if (status === undefined || isNotNow({ status, ...(code && { code }) })) continue;
+      violations.push({ rule: 'stock is never negative', says: `a client received ${available}` });
+    if (status === undefined || isRetryable({ status, ...(code && { code }) })) continue;
     if (!expected[what].includes(status) && !(status === 401 && code === 'unauthenticated'))
       violations.push({
-        rule: 'a valid request is not refused',
+        rule: 'a valid request is not rejected',
         orderId,
         says: `${what} got ${status} ${code ?? ''} (key ${key})`,
       });
-    if (what === 'place' && key && orderId) told.set(key, (told.get(key) ?? new Set()).add(orderId));
+    if (what === 'place' && key && orderId)
+      orderIdsByKey.set(key, (orderIdsByKey.get(key) ?? new Set()).add(orderId));
     if (orderId && status < 400 && state) {
-      const order = known.get(orderId);
+      const order = ordersById.get(orderId);
       if (!order)
-        violations.push({ rule: 'an acknowledged order exists', orderId, says: `${what} was told ${state}` });
+        violations.push({
+          rule: 'an acknowledged order exists',
+          orderId,
+          says: `${what} received the status ${state}`,
+        });
       else if (!order.events.some(({ type }) => type === state))
         violations.push({
-          rule: 'what was told stays true',
+          rule: 'a reported status stays true',
           orderId,
-          says: `${what} was told ${state}, which never happened`,
+          says: `${what} received the status ${state}, but the order has no such event`,
         });
     }
   }
-  for (const [key, orderIds] of told) {
+  for (const [key, orderIds] of orderIdsByKey) {
     if (orderIds.size > 1)
       violations.push({
         rule: 'one key, one answer',

@@ -2,23 +2,23 @@ import { type Violation, type FaultWindows } from './check.ts';
 import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
-/** How late a timer may fire in a store that nothing disturbs. */
-const timerSlack = 6_000;
+/** How late a timer may fire outside of fault windows. */
+const timerToleranceMs = 6_000;
 
-/** That every piece is where it should be. */
+/** Checks that the stock matches the orders, reservations and receipts. */
 export function checkStock(
   log: readonly LoggedRequest[],
   facts: Facts,
   faultWindows: FaultWindows,
 ): Violation[] {
   const violations: Violation[] = [];
-  const received = new Map<string, { sure: number; perhaps: number }>();
+  const received = new Map<string, { confirmed: number; unknown: number }>();
   for (const tries of Map.groupBy(log, ({ what, key }) => (what === 'receive' && key) || '').values()) {
     const { what, productId, quantity } = tries[0]!;
     if (what !== 'receive' || !productId) continue;
-    const sum = received.get(productId) ?? { sure: 0, perhaps: 0 };
-    if (tries.some(({ status }) => status === 201)) sum.sure += quantity!;
-    else if (tries.some(({ status }) => status === undefined || status >= 500)) sum.perhaps += quantity!;
+    const sum = received.get(productId) ?? { confirmed: 0, unknown: 0 };
+    if (tries.some(({ status }) => status === 201)) sum.confirmed += quantity!;
+    else if (tries.some(({ status }) => status === undefined || status >= 500)) sum.unknown += quantity!;
     received.set(productId, sum);
   }
 
@@ -31,19 +31,19 @@ export function checkStock(
   }
 
   for (const { productId, onHand, reserved, sold, received: total } of facts.stock) {
-    const say = (rule: string, says: string) =>
+    const report = (rule: string, says: string) =>
       violations.push({ rule, says: `product ${productId}: ${says}` });
     const numbers = `${onHand} on hand + ${reserved} reserved + ${sold} sold of ${total}`;
-    if (onHand + reserved + sold !== total) say('every piece is somewhere', numbers);
-    if (Math.min(onHand, reserved, sold) < 0) say('stock is never negative', numbers);
-    if (reserved !== 0) say('nothing stays reserved', numbers);
+    if (onHand + reserved + sold !== total) report('on hand, reserved and sold add up to received', numbers);
+    if (Math.min(onHand, reserved, sold) < 0) report('stock is never negative', numbers);
+    if (reserved !== 0) report('no stock stays reserved', numbers);
     if (sold !== (bought.get(productId) ?? 0))
-      say('sold is what was bought', `${sold} are sold, ${bought.get(productId) ?? 0} were bought`);
-    const { sure, perhaps } = received.get(productId) ?? { sure: 0, perhaps: 0 };
-    if (total < sure || total > sure + perhaps)
-      say(
-        'what was received is there once',
-        `${total} in the books, ${sure} acknowledged, ${perhaps} unanswered`,
+      report('sold equals bought', `${sold} sold, ${bought.get(productId) ?? 0} bought`);
+    const { confirmed, unknown } = received.get(productId) ?? { confirmed: 0, unknown: 0 };
+    if (total < confirmed || total > confirmed + unknown)
+      report(
+        'a receipt is booked once',
+        `${total} received, ${confirmed} acknowledged, ${unknown} without a response`,
       );
   }
 
@@ -51,38 +51,38 @@ export function checkStock(
   for (const { orderId, events } of facts.orders) {
     const types = events.map(({ type }) => type);
     const status = reservations.get(orderId)?.status ?? 'none';
-    const right = types.includes('cancelled')
+    const allowed = types.includes('cancelled')
       ? ['returned']
       : types.includes('rejected')
         ? ['returned', 'refused']
         : ['sold'];
-    if (!right.includes(status))
+    if (!allowed.includes(status))
       violations.push({
-        rule: 'pieces go where the order went',
+        rule: 'the reservation matches the order',
         orderId,
-        says: `${types.join(' ')}, yet the pieces are ${status}`,
+        says: `${types.join(' ')}, yet the reservation is ${status}`,
       });
   }
   return [...violations, ...checkExpiry(facts, faultWindows)];
 }
 
-/** Pieces that were held for too long were let go of, at the latest when nothing kept the store from it. */
+/** Checks that reservations were released on time, if no fault could have delayed it. */
 function checkExpiry(facts: Facts, { isCalm }: FaultWindows): Violation[] {
   const inventory = facts.outbox.filter(({ service, subject }) => service === 'inventory' && subject);
-  const said = Map.groupBy(inventory, ({ subject }) => subject!);
+  const rowsByOrder = Map.groupBy(inventory, ({ subject }) => subject!);
   return facts.reservations.flatMap(({ orderId, expiresAt }) => {
     if (expiresAt === null) return [];
-    const about = said.get(orderId) ?? [];
-    const at = (name: string) => about.find((row) => row.name === `inventory.${name}`)?.at;
-    const letGo = at('stock-committed') ?? at('stock-returned') ?? facts.at;
-    const late = letGo - expiresAt;
-    const isDue = expiresAt + timerSlack < facts.at && isCalm(expiresAt, expiresAt + timerSlack);
-    if (late < timerSlack || at('reservation-expired') || !isDue) return [];
+    const rows = rowsByOrder.get(orderId) ?? [];
+    const findTime = (name: string) => rows.find((row) => row.name === `inventory.${name}`)?.at;
+    const releasedAt = findTime('stock-committed') ?? findTime('stock-returned') ?? facts.at;
+    const delayMs = releasedAt - expiresAt;
+    const isDue = expiresAt + timerToleranceMs < facts.at && isCalm(expiresAt, expiresAt + timerToleranceMs);
+    if (delayMs < timerToleranceMs || findTime('reservation-expired') || !isDue) return [];
     return [
       {
         rule: 'a reservation expires',
         orderId,
-        says: `held ${Math.round(late / 1_000)} s longer than it may be`,
+        says: `held ${Math.round(delayMs / 1_000)} s too long`,
       },
     ];
   });

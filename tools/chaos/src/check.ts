@@ -7,48 +7,48 @@ import { checkStock } from './check-stock.ts';
 import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
-/** Something that the store promises and did not keep. */
+/** A rule that did not hold. */
 export interface Violation {
-  /** The promise, in a few words. */
+  /** Short name of the rule. */
   rule: string;
-  /** Of the order it is about, where it is about one. */
+  /** Undefined if the violation concerns no single order. */
   orderId?: string | undefined;
   says: string;
 }
 
-/** What is known of the faults of a run. */
+/** When the faults of a run were active. */
 export interface FaultWindows {
-  /** Whether nothing disturbed the store in this time. */
+  /** Whether no fault was active or recent in this time (milliseconds since the epoch). */
   isCalm: (from: number, until: number) => boolean;
-  /** When the last fault was over (milliseconds). */
+  /** When the last fault ended (milliseconds since the epoch). */
   lastFault: number;
 }
 
-/** What is broken once stays so: there is no use in looking again. */
-const final = new Set([
+/** Violations of these rules do not disappear with time. */
+const permanent = new Set([
   'one key, one order',
   'one key, one answer',
   'at most one capture',
-  'no more is refunded than was captured',
-  'what is captured is the total',
-  'nothing is said twice',
+  'refunds do not exceed captures',
+  'the captured amount is the total',
+  'no message is published twice',
   'in order per subject',
-  'a step is taken once',
+  'a saga step runs once',
   'a declined card buys nothing',
   'a good card is not declined',
-  'nothing is cancelled by itself',
-  'an order holds what was asked',
-  'a valid request is not refused',
-  'every request is answered in the end',
-  'no fault in a calm time',
-  'a fault tells nothing of our insides',
-  'what was told stays true',
-  'nothing is dead',
+  'an order is cancelled only on request',
+  'an order has the requested lines',
+  'a valid request is not rejected',
+  'every request gets a final response',
+  'no server error outside of fault windows',
+  'an error reveals no internals',
+  'a reported status stays true',
+  'no dead letters',
 ]);
 
-export const healsNever = ({ rule }: Violation): boolean => final.has(rule);
+export const isPermanent = ({ rule }: Violation): boolean => permanent.has(rule);
 
-/** Holds what clients saw against what the system says about itself. Pure: it can be asked again and again. */
+/** Compares the log of the clients with the state of the store. A pure function. */
 export function check(log: readonly LoggedRequest[], facts: Facts, faultWindows: FaultWindows): Violation[] {
   return [
     ...checkAnswers(log, facts, faultWindows),
@@ -60,7 +60,7 @@ export function check(log: readonly LoggedRequest[], facts: Facts, faultWindows:
   ];
 }
 
-/** Everything that is known of one order, for somebody who has to find out what happened to it. */
+/** All facts about one order, for the analysis of a violation. */
 export function collectEvidence(orderId: string, log: readonly LoggedRequest[], facts: Facts): unknown[] {
   const about = <T extends { orderId?: string | null | undefined }>(kind: string, rows: readonly T[]) =>
     rows.filter((row) => row.orderId === orderId).map((row) => ({ [kind]: row }));

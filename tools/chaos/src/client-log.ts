@@ -1,8 +1,8 @@
 import { appendFileSync } from 'node:fs';
 
-/** One request as its client saw it, answered or not. */
+/** A request as its client saw it, with or without a response. */
 export interface LoggedRequest {
-  /** When it was sent (milliseconds). */
+  /** Time of sending (milliseconds since the epoch). */
   at: number;
   took: number;
   who: string;
@@ -12,22 +12,22 @@ export interface LoggedRequest {
   orderId?: string | undefined;
   productId?: string | undefined;
   quantity?: number | undefined;
-  /** What was to be paid with. */
+  /** The payment token. */
   token?: string | undefined;
-  /** Undefined where there was no answer. */
+  /** Undefined without a response. */
   status?: number | undefined;
-  /** Of a problem. */
+  /** Code of the problem. */
   code?: string | undefined;
-  /** Of an order, as it was told. */
+  /** Status of the order in the response. */
   state?: string | undefined;
   available?: number | undefined;
-  /** Why there was no answer. */
+  /** Why there was no response. */
   error?: string | undefined;
-  /** The whole answer, where it was a 5xx. */
+  /** The body of a 5xx response. */
   text?: string | undefined;
 }
 
-/** What all clients saw, in a file outside the system, one line per request. */
+/** Log of all clients, in a file outside of the store, one JSON line per request. */
 export class ClientLog {
   readonly requests: LoggedRequest[] = [];
 

@@ -9,24 +9,27 @@ let server: Server;
 let issued = 0;
 
 beforeAll(async () => {
-  // Like the real one it refuses a token that is not valid now, also where none is needed.
+  // Like the gateway, it rejects an invalid token even on public routes.
   server = createServer(({ headers: { authorization }, url }, response) => {
-    const answer = (status: number, body: unknown) =>
+    const respond = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    if (authorization && authorization !== `Bearer ${issued}`) answer(401, { code: 'unauthenticated' });
-    else if (url === '/v1/sessions') answer(201, { accessToken: String((issued += 1)) });
-    else answer(200, { memberId: 'member-1' });
+    if (authorization && authorization !== `Bearer ${issued}`) respond(401, { code: 'unauthenticated' });
+    else if (url === '/v1/sessions') respond(201, { accessToken: String((issued += 1)) });
+    else respond(200, { memberId: 'member-1' });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
 });
 afterAll(() => new Promise((resolve) => server.close(resolve)));
 
-it('signs in again when its token has expired, and asks on', async () => {
+it('signs in again when its token has expired, and repeats the request', async () => {
   const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
   const login = { email: 'member@example.com', password: 'password' };
   const client = new Client(url, new ClientLog(devNull), login, AbortSignal.timeout(2_000));
   await client.signIn();
   issued += 1;
-  const answer = await client.insist({ what: 'read-orders' }, { method: 'GET', path: '/v1/orders' });
+  const answer = await client.requestUntilAnswered(
+    { what: 'read-orders' },
+    { method: 'GET', path: '/v1/orders' },
+  );
   expect(answer?.status).toBe(200);
 });

@@ -15,42 +15,44 @@ export interface Answer {
   body: Record<string, unknown> | undefined;
 }
 
-const patience = 10_000;
-/** Of signing up and signing in. */
-const mostAttempts = 12;
+const requestTimeoutMs = 10_000;
+/** For sign-up and sign-in. */
+const maxAttempts = 12;
 
-/**
- * Somebody who does as a careful client should: without an answer, or with one that says "not now", the same request
- * goes out again under the same key, until there is one.
- */
+/** An HTTP client that repeats a request under the same Idempotency-Key until it gets a final response. */
 export class Client {
   #token = '';
   #id = '';
   readonly #url: string;
   readonly #log: ClientLog;
   readonly #login: { email: string; password: string };
-  readonly #givenUp: AbortSignal;
+  readonly #abortSignal: AbortSignal;
 
-  /** @param givenUp when it is aborted, whatever is still unanswered stays so */
-  constructor(url: string, log: ClientLog, login: { email: string; password: string }, givenUp: AbortSignal) {
+  /** @param abortSignal ends all repetitions */
+  constructor(
+    url: string,
+    log: ClientLog,
+    login: { email: string; password: string },
+    abortSignal: AbortSignal,
+  ) {
     this.#url = url;
     this.#log = log;
     this.#login = login;
-    this.#givenUp = givenUp;
+    this.#abortSignal = abortSignal;
   }
 
   async signUp(name: string): Promise<void> {
     const body = { ...this.#login, name };
-    const { status } = await this.#callUntilNow({ method: 'POST', path: '/v1/members', body });
-    if (status !== 201) throw new Error(`signing up ended with ${status}`);
+    const { status } = await this.#callWithRetries({ method: 'POST', path: '/v1/members', body });
+    if (status !== 201) throw new Error(`sign-up failed with status ${status}`);
     await this.signIn();
   }
 
   async signIn(): Promise<void> {
-    // Without the token: one that has expired is refused wherever it is shown.
+    // Sent without the token, because an expired token is rejected on every route.
     const request = { method: 'POST', path: '/v1/sessions', body: this.#login };
-    const { status, body } = await this.#callUntilNow(request, '');
-    if (status !== 201) throw new Error(`signing in ended with ${status}`);
+    const { status, body } = await this.#callWithRetries(request, '');
+    if (status !== 201) throw new Error(`sign-in failed with status ${status}`);
     this.#token = body!.accessToken as string;
     this.#id = (await this.#call({ method: 'GET', path: '/v1/members/me' })).body!.memberId as string;
   }
@@ -59,28 +61,28 @@ export class Client {
     return this.#id;
   }
 
-  /** Until it is answered. @returns undefined where it was given up */
-  async insist(about: About, request: Request): Promise<Answer | undefined> {
-    for (let attempt = 0; !this.#givenUp.aborted; attempt += 1) {
-      const answer = await this.once(about, request);
+  /** @returns undefined if aborted */
+  async requestUntilAnswered(about: About, request: Request): Promise<Answer | undefined> {
+    for (let attempt = 0; !this.#abortSignal.aborted; attempt += 1) {
+      const answer = await this.requestOnce(about, request);
       if (answer?.status === 401) await this.signIn().catch(() => undefined);
-      else if (answer && !isNotNow(answer)) return answer;
-      await pause(Math.min(150 * 2 ** attempt, 1_500), undefined, { signal: this.#givenUp }).catch(
+      else if (answer && !isRetryable(answer)) return answer;
+      await pause(Math.min(150 * 2 ** attempt, 1_500), undefined, { signal: this.#abortSignal }).catch(
         () => undefined,
       );
     }
     return undefined;
   }
 
-  /** One attempt, written down. @returns undefined where nothing came back */
-  async once(about: About, request: Request): Promise<Answer | undefined> {
+  /** Sends the request once and logs it. @returns undefined without a response */
+  async requestOnce(about: About, request: Request): Promise<Answer | undefined> {
     const at = Date.now();
-    const note = (seen: Partial<LoggedRequest>) =>
-      this.#log.append({ at, took: Date.now() - at, who: this.#id, ...about, ...seen });
+    const log = (outcome: Partial<LoggedRequest>) =>
+      this.#log.append({ at, took: Date.now() - at, who: this.#id, ...about, ...outcome });
     try {
       const answer = await this.#call(request);
       const { status, body, text } = answer;
-      note({
+      log({
         status,
         code: body?.code as string | undefined,
         ...(typeof body?.orderId === 'string' && { orderId: body.orderId }),
@@ -91,16 +93,16 @@ export class Client {
       return answer;
     } catch (error) {
       const { message, cause } = error as Error & { cause?: { code?: string } };
-      note({ error: cause?.code ?? message });
+      log({ error: cause?.code ?? message });
       return undefined;
     }
   }
 
-  /** Repeats what is refused for now, such as a password hash on a slow machine, some times. */
-  async #callUntilNow(request: Request, token?: string): Promise<Answer> {
+  /** Repeats a temporarily rejected request, such as a sign-in on a busy machine. */
+  async #callWithRetries(request: Request, token?: string): Promise<Answer> {
     for (let attempt = 0; ; attempt += 1) {
       const answer = await this.#call(request, token);
-      if (attempt === mostAttempts || !isNotNow(answer)) return answer;
+      if (attempt === maxAttempts || !isRetryable(answer)) return answer;
       await pause(Math.min(150 * 2 ** attempt, 1_500));
     }
   }
@@ -117,7 +119,7 @@ export class Client {
         ...headers,
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(patience),
+      signal: AbortSignal.timeout(requestTimeoutMs),
     });
     const text = await response.text();
     const isJson = /json/.test(response.headers.get('content-type') ?? '');
@@ -129,8 +131,8 @@ export class Client {
   }
 }
 
-/** An answer that says nothing about what becomes of the request. */
-export const isNotNow = ({
+/** Whether the outcome of the request is still unknown, so that the client has to repeat it. */
+export const isRetryable = ({
   status,
   code,
   body,

@@ -1,69 +1,69 @@
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Around everything that a service says to its database or to the broker, and that must not be said halfway. */
-export const crashPoints = ['commit', 'publish', 'confirm', 'ack'].flatMap((what) => [
-  `before ${what}`,
-  `after ${what}`,
+/** Before and after each commit, publish, confirm and acknowledgement of a service. */
+export const crashPoints = ['commit', 'publish', 'confirm', 'ack'].flatMap((step) => [
+  `before ${step}`,
+  `after ${step}`,
 ]);
 
-/** Where a service is to end itself. */
+/** A point at which a service kills itself. */
 export interface Crash {
   id: string;
   service: string;
   point: string;
-  /** At which passing. */
+  /** The nth time that the service reaches the point. */
   nth: number;
 }
 
-/** What the services are told, in a file that each of them reads ten times a second. */
-export interface Orders {
+/** Content of the control file, which each service reads ten times a second. */
+export interface ControlState {
   crashes: Crash[];
-  /** How far each clock is off, in the form of libfaketime: `+3600`. */
+  /** Clock offset by service, in the format of libfaketime: `+3600`. */
   clocks: Record<string, string>;
 }
 
-/** The other end of `inside.ts`. */
+/** Sends the control state to `inside.ts` in each service. */
 export class ControlChannel {
   readonly #folder: string;
-  readonly #orders: Orders = { crashes: [], clocks: {} };
+  readonly #state: ControlState = { crashes: [], clocks: {} };
 
-  /** @param folder of its own */
+  /** @param folder used by this channel only */
   constructor(folder: string) {
     this.#folder = folder;
     mkdirSync(folder, { recursive: true });
     this.#write();
   }
 
-  /** What a service must have in its environment. */
+  /** Environment variables that each service needs. */
   get environment(): NodeJS.ProcessEnv {
     return { CHAOS_FOLDER: this.#folder };
   }
 
   arm(crashes: Crash[]): void {
-    this.#orders.crashes.push(...crashes);
+    this.#state.crashes.push(...crashes);
     this.#write();
   }
 
-  /** Those that have not struck yet never will. @returns those that did */
+  /** Cancels the crashes that have not happened yet. @returns the crashes that happened */
   disarm(crashes: Crash[]): Crash[] {
-    this.#orders.crashes = this.#orders.crashes.filter((one) => !crashes.includes(one));
+    this.#state.crashes = this.#state.crashes.filter((one) => !crashes.includes(one));
     this.#write();
-    return crashes.filter(({ id }) => this.hasStruck(id));
+    return crashes.filter(({ id }) => this.hasCrashed(id));
   }
 
-  hasStruck(id: string): boolean {
+  hasCrashed(id: string): boolean {
     return existsSync(join(this.#folder, id));
   }
 
   setClock(service: string, offset: string): void {
-    this.#orders.clocks[service] = offset;
+    this.#state.clocks[service] = offset;
     this.#write();
   }
 
   #write(): void {
-    const path = join(this.#folder, 'orders.json');
-    writeFileSync(`${path}.new`, JSON.stringify(this.#orders));
+    const path = join(this.#folder, 'control.json');
+    writeFileSync(`${path}.new`, JSON.stringify(this.#state));
     renameSync(`${path}.new`, path);
   }
 }

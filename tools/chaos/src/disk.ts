@@ -4,39 +4,39 @@ import { join } from 'node:path';
 
 const size = 1024 ** 3;
 
-/** A disk of limited size under the database of a store, for whoever may mount one (root on Linux). */
+/** A disk of limited size for the database of a store. Requires the right to mount one (root on Linux). */
 export class Disk {
-  readonly #at: string;
+  readonly #path: string;
 
-  private constructor(at: string) {
-    this.#at = at;
+  private constructor(path: string) {
+    this.#path = path;
   }
 
-  /** Before the store is started. @returns undefined where nothing may be mounted */
-  static under(home: string): Disk | undefined {
-    const at = join(home, 'postgres');
-    mkdirSync(at, { recursive: true, mode: 0o700 });
-    return mount('-t', 'tmpfs', '-o', `size=${size},mode=700`, 'chaos', at) ? new Disk(at) : undefined;
+  /** Call before the store starts. @returns undefined without the right to mount */
+  static mountUnder(home: string): Disk | undefined {
+    const path = join(home, 'postgres');
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return mount('-t', 'tmpfs', '-o', `size=${size},mode=700`, 'chaos', path) ? new Disk(path) : undefined;
   }
 
-  /** Full: as small as what lies on it. @returns the size (bytes), or undefined where it could not be done */
+  /** Shrinks the disk to its used size. @returns that size (bytes), or undefined if it failed */
   fill(): number | undefined {
-    // It is written to meanwhile, and cannot become smaller than it is.
+    // PostgreSQL writes concurrently, and the size cannot be less than the used size.
     for (let tries = 0; tries < 10; tries += 1) {
-      const { blocks, bfree, bsize } = statfsSync(this.#at);
+      const { blocks, bfree, bsize } = statfsSync(this.#path);
       const used = (blocks - bfree) * bsize;
-      if (mount('-o', `remount,size=${used}`, this.#at)) return used;
+      if (mount('-o', `remount,size=${used}`, this.#path)) return used;
     }
     return undefined;
   }
 
   empty(): void {
-    mount('-o', `remount,size=${size}`, this.#at);
+    mount('-o', `remount,size=${size}`, this.#path);
   }
 
   remove(): void {
-    // Lazily, for a process that is about to end may still hold it.
-    spawnSync('umount', ['--lazy', this.#at]);
+    // Lazy, because a process that is about to exit may still use it.
+    spawnSync('umount', ['--lazy', this.#path]);
   }
 }
 

@@ -6,11 +6,11 @@ import { type Store } from './store.ts';
 export interface OrderFact {
   orderId: string;
   memberId: string;
-  /** The Idempotency-Key that was written on the parcel. */
+  /** The Idempotency-Key of the request, from the address of the order. */
   key: string;
   lines: { productId: string; quantity: number }[];
   amount: number;
-  /** As the list of orders tells it; null where that does not know the order yet. */
+  /** Status in the order list; null if the list does not have the order yet. */
   status: string | null;
   events: { type: string; reason: string | null }[];
 }
@@ -21,26 +21,26 @@ export interface OutboxFact {
   messageId: string;
   name: string;
   subject: string | null;
-  /** Not published, though it should have been by now. */
+  /** Whether it is overdue: not published, and due. */
   open: boolean;
   at: number;
 }
 
-/** A read model, built again from the log of its service. */
+/** A read model, rebuilt from the event log of its service. */
 export interface RebuiltFact {
   service: string;
   name: string;
-  /** How many rows it had. */
+  /** Number of rows before the rebuild. */
   rows: number;
-  /** The rows that are there only before or only afterwards. */
+  /** Rows that exist only before or only after the rebuild. */
   differ: string[];
-  /** Why it could not be built again. */
+  /** Why the rebuild failed. */
   fault?: string;
 }
 
-/** What the system says about itself after a run, read past the services: from their databases and from the broker. */
+/** State of the store after a run, read directly from the databases and the broker. */
 export interface Facts {
-  /** When they were read (milliseconds). */
+  /** Time of the read (milliseconds since the epoch). */
   at: number;
   orders: OrderFact[];
   sagas: { name: string; orderId: string; steps: string[]; ended: boolean }[];
@@ -53,30 +53,34 @@ export interface Facts {
   }[];
   payments: { orderId: string; status: string; amount: number | null }[];
   ledger: { orderId: string; account: string; amount: number }[];
-  /** What the provider remembers; the key is the payment's id. */
+  /** Charges stored by the payment provider. Its idempotency key is the payment id. */
   charges: { orderId: string | null; status: string; amount: number | null }[];
   mails: { orderId: string; kind: string; messageId: string; delivered: number }[];
-  /** The ids of what can be bought. */
+  /** Product ids in the catalog. */
   products: string[];
-  /** What a search can find, and the stock that it shows with it; null where it knows none. */
+  /** Products in the search index with their stock; null if search has no stock. */
   found: { productId: string; available: number | null }[];
-  /** Empty until they were built again. */
+  /** Empty before the rebuild. */
   rebuilt: RebuiltFact[];
   outbox: OutboxFact[];
   queues: { name: string; messages: number; unacknowledged: number }[];
   deadLetters: { queue: string; pattern: string; cause: string; payload: string }[];
-  /** The ids of all messages, in the order in which the broker first had them. */
+  /** Ids of all messages, in the order of their first delivery. */
   heard: string[];
-  /** Since when somebody listened (milliseconds). */
+  /** When the tap started to listen (milliseconds since the epoch). */
   heardSince: number;
 }
 
 export type Rows = <T>(sql: string) => Promise<T[]>;
 
-/** With a connection to the database of a service. */
-export async function within<T>(store: Store, service: string, read: (rows: Rows) => Promise<T>): Promise<T> {
+/** Runs `read` with a connection to the database of a service. */
+export async function withDatabase<T>(
+  store: Store,
+  service: string,
+  read: (rows: Rows) => Promise<T>,
+): Promise<T> {
   const client = new pg.Client({
-    connectionString: store.databaseUrl(service),
+    connectionString: store.getDatabaseUrl(service),
     connectionTimeoutMillis: 5_000,
     query_timeout: 20_000,
   });
@@ -89,8 +93,8 @@ export async function within<T>(store: Store, service: string, read: (rows: Rows
   }
 }
 
-/** Timers are open until they are due, and a second longer. */
-const outboxOf = `
+/** Delayed messages are open only if they are overdue by more than a second. */
+const outboxQuery = `
   SELECT id::float8 AS id, message_id AS "messageId", name, subject,
     published_at IS NULL AND coalesce(due_at < now() - interval '1 second', true) AS open,
     (extract(epoch FROM created_at) * 1000)::float8 AS at
@@ -102,19 +106,19 @@ export async function readFacts(
 ): Promise<Facts> {
   const outbox = await Promise.all(
     stateful.map((service) =>
-      within(store, service, async (rows) =>
-        (await rows<Omit<OutboxFact, 'service'>>(outboxOf)).map((row) => ({ service, ...row })),
+      withDatabase(store, service, async (rows) =>
+        (await rows<Omit<OutboxFact, 'service'>>(outboxQuery)).map((row) => ({ service, ...row })),
       ),
     ),
   );
   return {
     at: Date.now(),
-    ...(await within(store, 'orders', readOrders)),
-    ...(await within(store, 'inventory', readInventory)),
-    ...(await within(store, 'payments', readPayments)),
-    ...(await within(store, 'notifications', readMails)),
-    ...(await within(store, 'catalog', readProducts)),
-    ...(await within(store, 'search', readFound)),
+    ...(await withDatabase(store, 'orders', readOrders)),
+    ...(await withDatabase(store, 'inventory', readInventory)),
+    ...(await withDatabase(store, 'payments', readPayments)),
+    ...(await withDatabase(store, 'notifications', readMails)),
+    ...(await withDatabase(store, 'catalog', readProducts)),
+    ...(await withDatabase(store, 'search', readSearchIndex)),
     rebuilt: [],
     ...(await readBroker(store)),
     outbox: outbox.flat(),
@@ -123,9 +127,9 @@ export async function readFacts(
   };
 }
 
-/** What is written on the parcel: personal, so it is stored closed with the member's key. */
-function unwrapParcel(sealed: string, key: string): string {
-  const bytes = Buffer.from(sealed, 'base64');
+/** The address is personal data, encrypted with the key of the member. */
+function decryptAddressLine(encrypted: string, key: string): string {
+  const bytes = Buffer.from(encrypted, 'base64');
   const decipher = createDecipheriv('aes-256-gcm', Buffer.from(key, 'base64'), bytes.subarray(0, 12));
   decipher.setAuthTag(bytes.subarray(-16));
   const text = decipher.update(bytes.subarray(12, -16), undefined, 'utf8') + decipher.final('utf8');
@@ -133,9 +137,9 @@ function unwrapParcel(sealed: string, key: string): string {
 }
 
 async function readOrders(rows: Rows): Promise<Pick<Facts, 'orders' | 'sagas'>> {
-  const orders: (OrderFact & { sealed: string })[] = await rows(`
+  const orders: (OrderFact & { encrypted: string })[] = await rows(`
     SELECT o."orderId", o."memberId", o.events, o.placed->'lines' AS lines,
-      (o.placed#>>'{total,amount}')::float8 AS amount, o.placed#>>'{shipTo,sealed}' AS sealed,
+      (o.placed#>>'{total,amount}')::float8 AS amount, o.placed#>>'{shipTo,sealed}' AS encrypted,
       (SELECT encode(key, 'base64') FROM personal_key WHERE person = o."memberId") AS key,
       (SELECT status FROM order_summary WHERE order_id::text = o."orderId") AS status
     FROM (
@@ -145,7 +149,10 @@ async function readOrders(rows: Rows): Promise<Pick<Facts, 'orders' | 'sagas'>> 
       FROM event WHERE stream = 'order' GROUP BY subject
     ) o`);
   return {
-    orders: orders.map(({ sealed, key, ...order }) => ({ ...order, key: unwrapParcel(sealed, key) })),
+    orders: orders.map(({ encrypted, key, ...order }) => ({
+      ...order,
+      key: decryptAddressLine(encrypted, key),
+    })),
     sagas: await rows(`
       SELECT name, key AS "orderId", ended_at IS NOT NULL AS ended,
         ARRAY(SELECT step->>'event' FROM json_array_elements(history) AS step) AS steps
@@ -190,7 +197,7 @@ async function readProducts(rows: Rows): Promise<Pick<Facts, 'products'>> {
   return { products: products.map(({ productId }) => productId) };
 }
 
-async function readFound(rows: Rows): Promise<Pick<Facts, 'found'>> {
+async function readSearchIndex(rows: Rows): Promise<Pick<Facts, 'found'>> {
   return {
     found: await rows(`
       SELECT product_id AS "productId", available::float8
@@ -204,17 +211,17 @@ interface ManagedMessage {
 }
 
 async function readBroker(store: Store): Promise<Pick<Facts, 'queues' | 'deadLetters'>> {
-  // The counts of the list are seconds old; those of one queue are not.
-  const listed = await store.manage<{ name: string; exclusive: boolean; type: string }[]>(
+  // The counts in the list lag by seconds; the counts of a single queue do not.
+  const listed = await store.callManagementApi<{ name: string; exclusive: boolean; type: string }[]>(
     'GET',
     'queues?columns=name,exclusive,type',
   );
   const queues = await Promise.all(
     listed
-      // A stream keeps what was read from it.
+      // A stream keeps its messages after they were read.
       .filter(({ name, exclusive, type }) => !exclusive && type !== 'stream' && !name.startsWith('chaos.'))
       .map(async ({ name }) => {
-        const queue = await store.manage<Record<string, number> | undefined>(
+        const queue = await store.callManagementApi<Record<string, number> | undefined>(
           'GET',
           `queues/%2F/${encodeURIComponent(name)}`,
         );
@@ -224,7 +231,7 @@ async function readBroker(store: Store): Promise<Pick<Facts, 'queues' | 'deadLet
   const deadLetters: Facts['deadLetters'] = [];
   for (const { name, messages } of queues) {
     if (!name.endsWith('.dead') || messages === 0) continue;
-    const letters = await store.manage<ManagedMessage[]>('POST', `queues/%2F/${name}/get`, {
+    const letters = await store.callManagementApi<ManagedMessage[]>('POST', `queues/%2F/${name}/get`, {
       ...{ count: 50, ackmode: 'ack_requeue_true', encoding: 'auto' },
     });
     for (const { payload, properties } of letters) {

@@ -4,53 +4,53 @@ import { type Disk } from './disk.ts';
 import { type Links, type Peer } from './links.ts';
 import { crashPoints, type ControlChannel } from './control-channel.ts';
 import { Random } from './random.ts';
-import { type FaultName, type Planned } from './schedule.ts';
+import { type FaultName, type PlannedFault } from './schedule.ts';
 import { services, stateful } from './services.ts';
 import { type Store } from './store.ts';
 import { type Tap } from './tap.ts';
 
-export interface World {
+export interface FaultContext {
   store: Store;
   tap: Tap;
   links: Links;
-  inside: ControlChannel;
-  /** Undefined where none may be mounted. */
+  control: ControlChannel;
+  /** Undefined if chaos may not mount a disk. */
   disk: Disk | undefined;
   /** Whether the services run under libfaketime. */
   hasClocks: boolean;
   seed: number;
-  /** Aborted when the run ends early: whatever lasts is undone at once. */
-  over: AbortSignal;
+  /** Aborted when the run ends early: every fault then ends at once. */
+  abortSignal: AbortSignal;
 }
 
-/** What became of a fault. */
+/** Outcome of an injected fault. */
 export interface FaultEffect {
-  /** False where there was nothing to hit. */
+  /** Whether the fault took effect. */
   hit: boolean;
-  /** Worth telling. */
+  /** Details for the report. */
   said: string;
-  /** The crash points at which a process ended. */
+  /** The crash points at which a process killed itself. */
   points?: readonly string[];
 }
 
 export interface Fault {
-  /** In the help. */
-  does: string;
-  /** Resolves when it is undone by us or was done; the supervisor undoes the rest. */
-  strike: (world: World, plan: Planned) => Promise<FaultEffect>;
+  /** Shown in the help. */
+  description: string;
+  /** Resolves when chaos has injected the fault and ended it, where it has to. The supervisor restarts processes. */
+  inject: (context: FaultContext, plan: PlannedFault) => Promise<FaultEffect>;
 }
 
-async function findPid({ store }: World, service: string): Promise<number | undefined> {
-  return (await store.rows()).find((row) => row.service === service)?.pid;
+async function findPid({ store }: FaultContext, service: string): Promise<number | undefined> {
+  return (await store.listRows()).find((row) => row.service === service)?.pid;
 }
 
-function signal(pid: number | undefined, name: NodeJS.Signals): FaultEffect {
-  if (!pid) return { hit: false, said: 'it was down already' };
+function sendSignal(pid: number | undefined, name: NodeJS.Signals): FaultEffect {
+  if (!pid) return { hit: false, said: 'already down' };
   try {
     process.kill(pid, name);
     return { hit: true, said: `${name} to process ${pid}` };
   } catch {
-    return { hit: false, said: 'it was gone already' };
+    return { hit: false, said: 'process already gone' };
   }
 }
 
@@ -63,194 +63,200 @@ function listChildren(pid: number): number[] {
   return pairs.filter(([, parent]) => parent === pid).map(([child]) => child!);
 }
 
-async function untilReady(
-  world: World,
+async function waitUntilReady(
+  context: FaultContext,
   service: string,
   notPid: number | undefined,
-  patience = 25_000,
+  timeoutMs = 25_000,
 ): Promise<void> {
-  for (const end = Date.now() + patience; Date.now() < end && !world.over.aborted;) {
-    const row = (await world.store.rows()).find((one) => one.service === service);
+  for (const end = Date.now() + timeoutMs; Date.now() < end && !context.abortSignal.aborted;) {
+    const row = (await context.store.listRows()).find((one) => one.service === service);
     if (row?.state === 'ready' && row.pid !== notPid) return;
-    await pause(300, undefined, { signal: world.over }).catch(() => undefined);
+    await pause(300, undefined, { signal: context.abortSignal }).catch(() => undefined);
   }
 }
 
-/** So many seconds, or until the run is over. */
-const lasting = ({ over }: World, seconds: number): Promise<void> =>
-  pause(seconds * 1_000, undefined, { signal: over }).catch(() => undefined);
+/** Resolves after these seconds, or when the run is aborted. */
+const waitSeconds = ({ abortSignal }: FaultContext, seconds: number): Promise<void> =>
+  pause(seconds * 1_000, undefined, { signal: abortSignal }).catch(() => undefined);
 
-async function killBroker(world: World, frozenFor: number): Promise<FaultEffect> {
-  const getRow = async () => (await world.store.rows()).find(({ service }) => service === 'broker');
-  // Right after its start queues may be being declared: killing it then can break one for good.
-  const youth = 6_000 - ((await getRow())?.uptime ?? 0);
-  if (youth > 0) await pause(youth, undefined, { signal: world.over }).catch(() => undefined);
+async function killBroker(context: FaultContext, frozenMs: number): Promise<FaultEffect> {
+  const getRow = async () => (await context.store.listRows()).find(({ service }) => service === 'broker');
+  // Services declare queues right after its start. A kill at that time can break a queue permanently.
+  const delayMs = 6_000 - ((await getRow())?.uptime ?? 0);
+  if (delayMs > 0) await pause(delayMs, undefined, { signal: context.abortSignal }).catch(() => undefined);
   const pid = (await getRow())?.pid;
-  if (frozenFor > 0) {
-    signal(pid, 'SIGSTOP');
-    await pause(frozenFor, undefined, { signal: world.over }).catch(() => undefined);
+  if (frozenMs > 0) {
+    sendSignal(pid, 'SIGSTOP');
+    await pause(frozenMs, undefined, { signal: context.abortSignal }).catch(() => undefined);
   }
-  const blow = signal(pid, 'SIGKILL');
-  await untilReady(world, 'broker', pid);
-  return blow;
+  const effect = sendSignal(pid, 'SIGKILL');
+  await waitUntilReady(context, 'broker', pid);
+  return effect;
 }
 
-/** Everything that can be done to a store. */
+/** All faults by name. */
 export const faults: Record<FaultName, Fault> = {
   kill: {
-    does: 'SIGKILL of a service; the supervisor starts it again',
-    strike: async (world, { service }) => signal(await findPid(world, service), 'SIGKILL'),
+    description: 'SIGKILL of a service; the supervisor restarts it',
+    inject: async (context, { service }) => sendSignal(await findPid(context, service), 'SIGKILL'),
   },
   stop: {
-    does: 'SIGSTOP of a service for 5 s (in long runs also for 20 s), then SIGCONT',
-    strike: async (world, { service, lasts }) => {
-      const pid = await findPid(world, service);
-      const { hit, said } = signal(pid, 'SIGSTOP');
-      await lasting(world, lasts);
-      signal(pid, 'SIGCONT');
+    description: 'SIGSTOP of a service for 5 s (in long runs also 20 s), then SIGCONT',
+    inject: async (context, { service, lasts }) => {
+      const pid = await findPid(context, service);
+      const { hit, said } = sendSignal(pid, 'SIGSTOP');
+      await waitSeconds(context, lasts);
+      sendSignal(pid, 'SIGCONT');
       return { hit, said: `${said}, for ${lasts} s` };
     },
   },
   term: {
-    does: 'SIGTERM of a service: it drains, and the supervisor starts it again',
-    strike: async (world, { service }) => signal(await findPid(world, service), 'SIGTERM'),
+    description: 'SIGTERM of a service: it drains, and the supervisor restarts it',
+    inject: async (context, { service }) => sendSignal(await findPid(context, service), 'SIGTERM'),
   },
   roll: {
-    does: 'SIGTERM of every service, each after the one before has come back, or after 8 s',
-    strike: async (world) => {
+    description: 'SIGTERM of every service in turn: waits until the previous one is ready again, at most 8 s',
+    inject: async (context) => {
       const hit: string[] = [];
       for (const service of services) {
-        if (world.over.aborted) break;
-        const pid = await findPid(world, service);
-        if (signal(pid, 'SIGTERM').hit) hit.push(service);
-        await untilReady(world, service, pid, 8_000);
+        if (context.abortSignal.aborted) break;
+        const pid = await findPid(context, service);
+        if (sendSignal(pid, 'SIGTERM').hit) hit.push(service);
+        await waitUntilReady(context, service, pid, 8_000);
       }
-      return { hit: hit.length > 0, said: `SIGTERM to ${hit.join(', ') || 'nobody'}` };
+      return { hit: hit.length > 0, said: `SIGTERM to ${hit.join(', ') || 'no service'}` };
     },
   },
   broker: {
-    does: 'SIGKILL of RabbitMQ; the supervisor starts it again',
-    strike: (world) => killBroker(world, 0),
+    description: 'SIGKILL of RabbitMQ; the supervisor restarts it',
+    inject: (context) => killBroker(context, 0),
   },
   freeze: {
-    does: 'SIGSTOP of RabbitMQ for 2 s and then SIGKILL: what it was sent meanwhile is lost with it',
-    strike: (world) => killBroker(world, 2_000),
+    description: 'SIGSTOP of RabbitMQ for 2 s, then SIGKILL: messages sent in between are lost',
+    inject: (context) => killBroker(context, 2_000),
   },
   database: {
-    does: 'SIGKILL of PostgreSQL, the postmaster and all its children; the supervisor starts it again',
-    strike: async (world) => {
-      const pid = await findPid(world, 'database');
+    description: 'SIGKILL of PostgreSQL (postmaster and all children); the supervisor restarts it',
+    inject: async (context) => {
+      const pid = await findPid(context, 'database');
       const children = pid ? listChildren(pid) : [];
-      const { hit, said } = signal(pid, 'SIGKILL');
-      for (const child of children) signal(child, 'SIGKILL');
-      await untilReady(world, 'database', pid);
+      const { hit, said } = sendSignal(pid, 'SIGKILL');
+      for (const child of children) sendSignal(child, 'SIGKILL');
+      await waitUntilReady(context, 'database', pid);
       return { hit, said: `${said} and to ${children.length} children` };
     },
   },
   connections: {
-    does: 'every connection to the broker closed through its management API',
-    strike: async ({ store, over }) => {
+    description: 'closes every broker connection through the management API',
+    inject: async ({ store, abortSignal }) => {
       let all: { name: string }[] = [];
-      // Its statistics are seconds old: of a broker that has just come back they know no connection.
-      for (let tries = 0; all.length === 0 && tries < 20 && !over.aborted; tries += 1) {
-        all = await store.manage('GET', 'connections?columns=name');
-        if (all.length === 0) await pause(500, undefined, { signal: over }).catch(() => undefined);
+      // Its statistics lag by seconds: right after a restart of the broker they list no connection.
+      for (let tries = 0; all.length === 0 && tries < 20 && !abortSignal.aborted; tries += 1) {
+        all = await store.callManagementApi('GET', 'connections?columns=name');
+        if (all.length === 0) await pause(500, undefined, { signal: abortSignal }).catch(() => undefined);
       }
       await Promise.all(
-        all.map(({ name }) => store.manage('DELETE', `connections/${encodeURIComponent(name)}`)),
+        all.map(({ name }) => store.callManagementApi('DELETE', `connections/${encodeURIComponent(name)}`)),
       );
       return { hit: all.length > 0, said: `${all.length} closed` };
     },
   },
   queue: {
-    // Senders keep what they sent and send it again; whoever waits for an answer to what was lost never hears whether
-    // it was done, which the check allows for.
-    does: 'the queue of the queries, the commands or the events of a service deleted, with all that lies in it',
-    strike: async (world, { service, at }) => {
-      const { store, seed } = world;
-      await untilReady(world, 'broker', undefined);
+    // Senders publish lost messages again. A client may never get a reply to a lost request; the check allows this.
+    description: 'deletes the queries, commands or events queue of a service with all its messages',
+    inject: async (context, { service, at }) => {
+      const { store, seed } = context;
+      await waitUntilReady(context, 'broker', undefined);
       const kinds = ['queries', 'commands', 'events'];
       const names = kinds.map((kind) => `${service}.${kind}`);
-      const found = await Promise.all(names.map((name) => store.manage('GET', `queues/%2F/${name}`)));
-      const there = names.filter((_, i) => found[i] !== undefined);
-      if (there.length === 0) return { hit: false, said: `${service} has none` };
-      const name = new Random(seed, `queue at ${at}`).pick(there);
-      await store.manage('DELETE', `queues/%2F/${name}`);
+      const found = await Promise.all(
+        names.map((name) => store.callManagementApi('GET', `queues/%2F/${name}`)),
+      );
+      const existing = names.filter((_, i) => found[i] !== undefined);
+      if (existing.length === 0) return { hit: false, said: `${service} has no such queue` };
+      const name = new Random(seed, `queue at ${at}`).pick(existing);
+      await store.callManagementApi('DELETE', `queues/%2F/${name}`);
       return { hit: true, said: name };
     },
   },
   duplicates: {
-    does: 'for 5 s every event and command sent once more, at once or later and in another order',
-    strike: async ({ tap, seed, over }, { at, lasts }) => {
-      const copies = await tap.copyFor(lasts * 1_000, new Random(seed, `duplicates at ${at}`), over);
+    description:
+      'for 5 s, sends every event and command a second time, at once or later and in another order',
+    inject: async ({ tap, seed, abortSignal }, { at, lasts }) => {
+      const copies = await tap.copyFor(lasts * 1_000, new Random(seed, `duplicates at ${at}`), abortSignal);
       return { hit: copies > 0, said: `${copies} copies` };
     },
   },
   crash: {
-    does: 'for 10 s at each of the eight crash points, which are before and after a commit, publish, confirm or acknowledgement, a service ends itself with SIGKILL',
-    strike: async (world, { at, lasts }) => {
-      const { inside, seed } = world;
+    description:
+      'for 10 s, services SIGKILL themselves at eight points: before and after a commit, publish, confirm and acknowledgement',
+    inject: async (context, { at, lasts }) => {
+      const { control, seed } = context;
       const random = new Random(seed, `crash at ${at}`);
       const crashes = crashPoints.map((point) => ({
         ...{ id: `${at} ${point}`, point, service: random.pick(stateful) },
         nth: 1 + Math.floor(random.next() * 10),
       }));
-      inside.arm(crashes);
-      await lasting(world, lasts);
-      const struck = inside.disarm(crashes);
+      control.arm(crashes);
+      await waitSeconds(context, lasts);
+      const crashed = control.disarm(crashes);
       return {
-        hit: struck.length > 0,
-        said: struck.map(({ service, point }) => `${service} ${point}`).join(', ') || 'nobody came by',
-        points: struck.map(({ point }) => point),
+        hit: crashed.length > 0,
+        said:
+          crashed.map(({ service, point }) => `${service} ${point}`).join(', ') ||
+          'no crash point was reached',
+        points: crashed.map(({ point }) => point),
       };
     },
   },
   slow: {
-    does: 'for 10 s everything between services and broker, and services and database, takes 50 ms longer each way',
-    strike: async (world, { lasts }) => {
-      await world.links.slow(50, lasting(world, lasts));
+    description: 'for 10 s, adds 50 ms each way between services and broker, and services and database',
+    inject: async (context, { lasts }) => {
+      await context.links.delay(50, waitSeconds(context, lasts));
       return { hit: true, said: `50 ms each way, for ${lasts} s` };
     },
   },
   cut: {
-    does: 'every connection between services and broker, and services and database, reset',
-    strike: async ({ links }) => {
-      const cut = links.cut();
-      return { hit: cut > 0, said: `${cut} reset` };
+    description: 'resets every connection between services and broker, and services and database',
+    inject: async ({ links }) => {
+      const count = links.resetAll();
+      return { hit: count > 0, said: `${count} reset` };
     },
   },
   swallow: {
-    does: 'for 12 s all that a service and its broker, or its database, say to each other vanishes on open connections',
-    strike: async (world, { service, at, lasts }) => {
+    description: 'for 12 s, drops all data between a service and its broker or database on open connections',
+    inject: async (context, { service, at, lasts }) => {
       const peers: Peer[] = ['RABBITMQ_URL', 'DATABASE_URL'];
-      const peer = new Random(world.seed, `swallow at ${at}`).pick(peers);
-      const lost = await world.links.swallow(service, peer, lasting(world, lasts));
-      const said = `${lost} bytes between it and the ${peer === 'DATABASE_URL' ? 'database' : 'broker'}`;
+      const peer = new Random(context.seed, `swallow at ${at}`).pick(peers);
+      const lost = await context.links.dropTraffic(service, peer, waitSeconds(context, lasts));
+      const said = `${lost} bytes lost between it and the ${peer === 'DATABASE_URL' ? 'database' : 'broker'}`;
       return { hit: lost > 0, said };
     },
   },
   disk: {
-    does: 'for 8 s the disk under the database is full; where chaos may not mount one, this is left out',
-    strike: async (world, { lasts }) => {
-      const { disk } = world;
-      if (!disk) return { hit: false, said: 'left out: nothing may be mounted here' };
+    description: 'for 8 s, fills the disk of the database; skipped if chaos may not mount a disk',
+    inject: async (context, { lasts }) => {
+      const { disk } = context;
+      if (!disk) return { hit: false, said: 'skipped: chaos may not mount a disk' };
       const size = disk.fill();
-      await lasting(world, lasts);
+      await waitSeconds(context, lasts);
       disk.empty();
-      if (size === undefined) return { hit: false, said: 'it could not be filled' };
-      // What cannot be written to its log makes PostgreSQL recover, or end; then it is started again.
-      await untilReady(world, 'database', undefined);
+      if (size === undefined) return { hit: false, said: 'could not fill the disk' };
+      // A failed write to its log makes PostgreSQL recover or exit. The supervisor restarts it.
+      await waitUntilReady(context, 'database', undefined);
       return { hit: true, said: `full at ${size >> 20} MB, for ${lasts} s` };
     },
   },
   clock: {
-    does: 'for 10 s the clock of a service is an hour fast or slow; left out where libfaketime is not installed',
-    strike: async (world, { service, at, lasts }) => {
-      if (!world.hasClocks) return { hit: false, said: 'left out: libfaketime is not installed' };
-      const offset = new Random(world.seed, `clock at ${at}`).pick(['+3600', '-3600']);
-      world.inside.setClock(service, offset);
-      await lasting(world, lasts);
-      world.inside.setClock(service, '+0');
+    description:
+      'for 10 s, moves the clock of a service an hour forward or back; skipped without libfaketime',
+    inject: async (context, { service, at, lasts }) => {
+      if (!context.hasClocks) return { hit: false, said: 'skipped: libfaketime is not installed' };
+      const offset = new Random(context.seed, `clock at ${at}`).pick(['+3600', '-3600']);
+      context.control.setClock(service, offset);
+      await waitSeconds(context, lasts);
+      context.control.setClock(service, '+0');
       return { hit: true, said: `${offset} s, for ${lasts} s` };
     },
   },

@@ -1,18 +1,18 @@
-// Runs within every service of a store under chaos, before its program (`node --import`); the services themselves are
-// built as ever. It connects them through the links of chaos, and ends or confuses them where chaos says so.
+// Loaded into every service of a chaos store before its program (`node --import`). The services are unchanged.
+// Connects the service through the links of chaos, and injects crashes and clock offsets from the control file.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { type Orders } from './control-channel.ts';
+import { type ControlState } from './control-channel.ts';
 
 type Patched = Record<string, (...args: never[]) => unknown>;
-type Confirmed = (error: Error | null, ok: unknown) => void;
+type ConfirmCallback = (error: Error | null, ok: unknown) => void;
 
 const service = /\bapps\/([a-z-]+)\/dist\/main\.js$/.exec(process.argv[1] ?? '')?.[1];
 const { CHAOS_FOLDER: folder, CHAOS_PORTS: ports } = process.env;
 if (service && folder && ports) {
   connectThrough(JSON.parse(ports) as Record<string, Record<string, number>>);
-  await obey(folder);
+  await applyControlState(folder);
 }
 
 function connectThrough(links: Record<string, Record<string, number>>): void {
@@ -22,73 +22,73 @@ function connectThrough(links: Record<string, Record<string, number>>): void {
   }
 }
 
-async function obey(folder: string): Promise<void> {
-  // Whatever else runs with this environment, such as the command line, is spared it.
+async function applyControlState(folder: string): Promise<void> {
+  // Imported here, so that other processes with this environment, such as the command line, do not load it.
   const { default: pg } = await import('pg');
-  let { crashes }: Orders = { crashes: [], clocks: {} };
-  const passed = new Map<string, number>();
+  let { crashes }: ControlState = { crashes: [], clocks: {} };
+  const counts = new Map<string, number>();
   const read = () => {
-    const orders = JSON.parse(readFileSync(join(folder, 'orders.json'), 'utf8')) as Orders;
-    crashes = orders.crashes.filter((one) => one.service === service && !existsSync(join(folder, one.id)));
-    // libfaketime looks here whenever somebody asks for the time.
-    if (process.env.FAKETIME) process.env.FAKETIME = orders.clocks[service!] ?? '+0';
+    const state = JSON.parse(readFileSync(join(folder, 'control.json'), 'utf8')) as ControlState;
+    crashes = state.crashes.filter((one) => one.service === service && !existsSync(join(folder, one.id)));
+    // libfaketime reads this variable at every call.
+    if (process.env.FAKETIME) process.env.FAKETIME = state.clocks[service!] ?? '+0';
   };
   read();
   setInterval(read, 100).unref();
 
-  const isAwaited = (point: string) => crashes.some((crash) => crash.point === point);
-  const pass = (point: string) => {
+  const isArmed = (point: string) => crashes.some((crash) => crash.point === point);
+  const reach = (point: string) => {
     for (const { id, nth } of crashes.filter((crash) => crash.point === point)) {
-      passed.set(id, (passed.get(id) ?? 0) + 1);
-      if (passed.get(id)! < nth) continue;
+      counts.set(id, (counts.get(id) ?? 0) + 1);
+      if (counts.get(id)! < nth) continue;
       writeFileSync(join(folder, id), '');
       process.kill(process.pid, 'SIGKILL');
     }
   };
-  /** When what was written is with the system and not only with us. */
-  const passSoon = (point: string) => {
-    if (isAwaited(point)) setTimeout(pass, 1, point);
+  /** Delayed by 1 ms, so that the written bytes have left this process. */
+  const reachSoon = (point: string) => {
+    if (isArmed(point)) setTimeout(reach, 1, point);
   };
 
-  instead(pg.Client.prototype, 'query', (query, args) => {
-    const [asked] = args as [string | { text?: string } | undefined];
-    const text = typeof asked === 'string' ? asked : asked?.text;
-    // What is marked as published is so when the statement is over: it has no transaction around it.
+  wrapMethod(pg.Client.prototype, 'query', (query, args) => {
+    const [statement] = args as [string | { text?: string } | undefined];
+    const text = typeof statement === 'string' ? statement : statement?.text;
+    // The UPDATE runs outside of a transaction, so it commits itself.
     if (!/^(COMMIT$|UPDATE outbox SET published_at = now)/.test(text ?? '')) return query();
-    pass('before commit');
+    reach('before commit');
     const result = query();
     void Promise.resolve(result).then(
-      () => pass('after commit'),
+      () => reach('after commit'),
       () => undefined,
     );
     return result;
   });
 
   const require = createRequire(import.meta.url);
-  // The library exports no classes, so they are fetched by their path.
+  // The library does not export these classes.
   const { Channel, ConfirmChannel } = require(
     join(dirname(require.resolve('amqplib')), 'lib', 'channel_model.js'),
   ) as Record<'Channel' | 'ConfirmChannel', { prototype: object }>;
-  instead(ConfirmChannel.prototype, 'publish', (publish, args) => {
-    pass('before publish');
-    const confirmed = args[4] as Confirmed;
+  wrapMethod(ConfirmChannel.prototype, 'publish', (publish, args) => {
+    reach('before publish');
+    const onConfirm = args[4] as ConfirmCallback;
     const result = publish(...args.slice(0, 4), ((error, ok) => {
-      pass('before confirm');
-      confirmed(error, ok);
-      pass('after confirm');
-    }) satisfies Confirmed);
-    passSoon('after publish');
+      reach('before confirm');
+      onConfirm(error, ok);
+      reach('after confirm');
+    }) satisfies ConfirmCallback);
+    reachSoon('after publish');
     return result;
   });
-  instead(Channel.prototype, 'ack', (ack) => {
-    pass('before ack');
+  wrapMethod(Channel.prototype, 'ack', (ack) => {
+    reach('before ack');
     ack();
-    passSoon('after ack');
+    reachSoon('after ack');
   });
 }
 
-/** @param wrap is given the method, bound, and what it was called with; without arguments it takes the same again */
-function instead(
+/** @param wrap gets the bound method and the arguments of the call; the method without arguments repeats that call */
+function wrapMethod(
   prototype: object,
   name: string,
   wrap: (method: (...args: unknown[]) => unknown, args: unknown[]) => unknown,

@@ -21,62 +21,69 @@ describe('the links of a store', () => {
     await new Promise((resolve) => echo.close(resolve));
   });
 
-  async function dial(service: string, peer: string): Promise<Socket> {
+  async function connectTo(service: string, peer: string): Promise<Socket> {
     const socket = connect(ports[service]![peer]!, '127.0.0.1').on('error', () => undefined);
     await once(socket, 'connect');
     return socket;
   }
-  async function say(socket: Socket, text: string): Promise<string> {
+  async function sendAndReceive(socket: Socket, text: string): Promise<string> {
     socket.write(text);
     return String(((await once(socket, 'data')) as [Buffer])[0]);
   }
-  const failure = async (socket: Socket) => ((await once(socket, 'error')) as [{ code: string }])[0].code;
+  const waitForError = async (socket: Socket) =>
+    ((await once(socket, 'error')) as [{ code: string }])[0].code;
 
-  it('pass on what is said, and the end of it', async () => {
-    const socket = await dial('orders', 'RABBITMQ_URL');
-    expect(await say(socket, 'hello')).toBe('hello');
+  it('forward data and the end of a connection', async () => {
+    const socket = await connectTo('orders', 'RABBITMQ_URL');
+    expect(await sendAndReceive(socket, 'hello')).toBe('hello');
     socket.end();
     await once(socket, 'close');
   });
 
-  it('are slow for a while, and keep the order', async () => {
-    const socket = await dial('orders', 'RABBITMQ_URL');
-    const slow = links.slow(50, pause(300));
+  it('add latency for a while, and keep the order', async () => {
+    const socket = await connectTo('orders', 'RABBITMQ_URL');
+    const delayed = links.delay(50, pause(300));
     const before = performance.now();
     socket.write('a');
     setTimeout(() => socket.write('b'), 10);
-    let heard = await say(socket, '');
+    let received = await sendAndReceive(socket, '');
     expect(performance.now() - before).toBeGreaterThan(95);
-    // On a busy machine both may come at once.
-    while (heard.length < 2) heard += String(((await once(socket, 'data')) as [Buffer])[0]);
-    expect(heard).toBe('ab');
-    await slow;
+    // On a busy machine both may arrive in one chunk.
+    while (received.length < 2) received += String(((await once(socket, 'data')) as [Buffer])[0]);
+    expect(received).toBe('ab');
+    await delayed;
     const after = performance.now();
-    await say(socket, 'c');
+    await sendAndReceive(socket, 'c');
     expect(performance.now() - after).toBeLessThan(95);
   });
 
-  it('are cut', async () => {
-    const sockets = await Promise.all([dial('orders', 'RABBITMQ_URL'), dial('payments', 'DATABASE_URL')]);
-    await Promise.all(sockets.map((socket) => say(socket, 'hello')));
-    const failures = Promise.all(sockets.map(failure));
-    expect(links.cut()).toBe(2);
-    expect(await failures).toEqual(['ECONNRESET', 'ECONNRESET']);
+  it('reset all connections', async () => {
+    const sockets = await Promise.all([
+      connectTo('orders', 'RABBITMQ_URL'),
+      connectTo('payments', 'DATABASE_URL'),
+    ]);
+    await Promise.all(sockets.map((socket) => sendAndReceive(socket, 'hello')));
+    const errors = Promise.all(sockets.map(waitForError));
+    expect(links.resetAll()).toBe(2);
+    expect(await errors).toEqual(['ECONNRESET', 'ECONNRESET']);
   });
 
-  it('swallow what one service says to one peer, and reset what lost something', async () => {
-    const deaf = await dial('orders', 'DATABASE_URL');
-    const others = await Promise.all([dial('orders', 'RABBITMQ_URL'), dial('payments', 'DATABASE_URL')]);
-    let heard = 0;
-    deaf.on('data', () => (heard += 1));
-    const failed = failure(deaf);
-    const swallowed = links.swallow('orders', 'DATABASE_URL', pause(200));
-    deaf.write('hello');
-    for (const other of others) expect(await say(other, 'hello')).toBe('hello');
-    expect(deaf.destroyed).toBe(false);
-    expect(await swallowed).toBe(5);
-    expect(await failed).toBe('ECONNRESET');
-    expect(heard).toBe(0);
-    expect(await say(await dial('orders', 'DATABASE_URL'), 'again')).toBe('again');
+  it('drop the data between one service and one peer, and reset the connections that lost data', async () => {
+    const dropping = await connectTo('orders', 'DATABASE_URL');
+    const others = await Promise.all([
+      connectTo('orders', 'RABBITMQ_URL'),
+      connectTo('payments', 'DATABASE_URL'),
+    ]);
+    let received = 0;
+    dropping.on('data', () => (received += 1));
+    const error = waitForError(dropping);
+    const dropped = links.dropTraffic('orders', 'DATABASE_URL', pause(200));
+    dropping.write('hello');
+    for (const other of others) expect(await sendAndReceive(other, 'hello')).toBe('hello');
+    expect(dropping.destroyed).toBe(false);
+    expect(await dropped).toBe(5);
+    expect(await error).toBe('ECONNRESET');
+    expect(received).toBe(0);
+    expect(await sendAndReceive(await connectTo('orders', 'DATABASE_URL'), 'again')).toBe('again');
   });
 });

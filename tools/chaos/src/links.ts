@@ -1,34 +1,34 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { type Store } from './store.ts';
 
-/** What a service leans on, by the setting that holds its address. */
+/** The servers that a service connects to, by the setting with their address. */
 const peers = { RABBITMQ_URL: 'amqp', DATABASE_URL: 'postgres' } as const;
 export type Peer = keyof typeof peers;
 
-/** One connection through us. */
-interface Wire {
+/** A connection of a service through a proxy of chaos. */
+interface Link {
   service: string;
   peer: Peer;
   ends: [Socket, Socket];
-  /** Something that was said on it was lost: neither end may be let go on as if nothing had happened. */
+  /** Whether data was lost on it. Such a connection has to be reset. */
   lossy: boolean;
 }
 
-/** Between every service and its broker, and every service and its database: all connections of a store go through here. */
+/** TCP proxies between each service and its broker and database. All these connections of a store use them. */
 export class Links {
   readonly #ports: (peer: 'amqp' | 'postgres') => number;
   readonly #servers: Server[] = [];
-  readonly #wires = new Set<Wire>();
-  #delay = 0;
-  readonly #deaf = new Set<string>();
-  #swallowed = 0;
+  readonly #links = new Set<Link>();
+  #delayMs = 0;
+  readonly #dropping = new Set<string>();
+  #droppedBytes = 0;
 
-  /** @param ports where broker and database really are; asked for at every connection */
+  /** @param ports gives the real port of the broker and the database; called for each connection */
   constructor(ports: Store['getPort']) {
     this.#ports = ports;
   }
 
-  /** @returns what a service must have in its environment */
+  /** @returns environment variables that each service needs */
   async open(services: readonly string[]): Promise<NodeJS.ProcessEnv> {
     const ports: Record<string, Record<string, number>> = {};
     for (const service of services) {
@@ -42,10 +42,10 @@ export class Links {
   #listen(service: string, peer: Peer): Promise<number> {
     const server = createServer({ noDelay: true }, (near) => {
       const far = connect({ port: this.#ports(peers[peer]), host: '127.0.0.1', noDelay: true });
-      const wire: Wire = { service, peer, ends: [near, far], lossy: false };
-      this.#wires.add(wire);
-      this.#carry(wire, near, far);
-      this.#carry(wire, far, near);
+      const link: Link = { service, peer, ends: [near, far], lossy: false };
+      this.#links.add(link);
+      this.#forward(link, near, far);
+      this.#forward(link, far, near);
     });
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
@@ -54,74 +54,74 @@ export class Links {
     });
   }
 
-  #carry(wire: Wire, from: Socket, to: Socket): void {
-    const waiting: { what: Buffer | 'end'; due: number }[] = [];
+  #forward(link: Link, from: Socket, to: Socket): void {
+    const waiting: { chunk: Buffer | 'end'; due: number }[] = [];
     let timer: NodeJS.Timeout | undefined;
     const deliver = () => {
       timer = undefined;
       while (waiting[0] && waiting[0].due <= Date.now()) {
-        const { what } = waiting.shift()!;
-        if (what === 'end') to.end();
-        else if (!to.write(what)) from.pause();
+        const { chunk } = waiting.shift()!;
+        if (chunk === 'end') to.end();
+        else if (!to.write(chunk)) from.pause();
       }
       if (waiting[0]) timer = setTimeout(deliver, waiting[0].due - Date.now());
     };
-    const pass = (what: Buffer | 'end') => {
-      if (this.#deaf.has(toName(wire))) {
-        wire.lossy = true;
-        if (what !== 'end') this.#swallowed += what.length;
+    const enqueue = (chunk: Buffer | 'end') => {
+      if (this.#dropping.has(toName(link))) {
+        link.lossy = true;
+        if (chunk !== 'end') this.#droppedBytes += chunk.length;
         return;
       }
-      waiting.push({ what, due: Date.now() + this.#delay });
+      waiting.push({ chunk, due: Date.now() + this.#delayMs });
       if (!timer) deliver();
     };
-    from.on('data', pass);
+    from.on('data', enqueue);
     from.on('error', () => undefined);
     from.on('close', () => {
-      pass('end');
+      enqueue('end');
       to.resume();
-      if (wire.ends.every(({ destroyed }) => destroyed)) this.#wires.delete(wire);
+      if (link.ends.every(({ destroyed }) => destroyed)) this.#links.delete(link);
     });
     to.on('drain', () => from.resume());
   }
 
-  /** Everything takes longer, each way. */
-  async slow(milliseconds: number, during: Promise<unknown>): Promise<void> {
-    this.#delay = milliseconds;
+  /** Adds latency each way on all connections. */
+  async delay(milliseconds: number, during: Promise<unknown>): Promise<void> {
+    this.#delayMs = milliseconds;
     await during;
-    this.#delay = 0;
+    this.#delayMs = 0;
   }
 
   /** @returns how many connections were reset */
-  cut(): number {
-    const { size } = this.#wires;
-    for (const wire of this.#wires) reset(wire);
+  resetAll(): number {
+    const { size } = this.#links;
+    for (const link of this.#links) reset(link);
     return size;
   }
 
   /**
-   * What a service and its peer say to each other vanishes, and neither is told; not even that the other is gone. Then
-   * every connection on which something vanished is reset.
-   * @returns the bytes that vanished
+   * Drops all data between a service and a peer, including the end of connections. Then resets every connection that
+   * lost data.
+   * @returns the number of dropped bytes
    */
-  async swallow(service: string, peer: Peer, during: Promise<unknown>): Promise<number> {
-    const before = this.#swallowed;
+  async dropTraffic(service: string, peer: Peer, during: Promise<unknown>): Promise<number> {
+    const before = this.#droppedBytes;
     const name = toName({ service, peer });
-    this.#deaf.add(name);
+    this.#dropping.add(name);
     await during;
-    this.#deaf.delete(name);
-    for (const wire of this.#wires) if (wire.lossy) reset(wire);
-    return this.#swallowed - before;
+    this.#dropping.delete(name);
+    for (const link of this.#links) if (link.lossy) reset(link);
+    return this.#droppedBytes - before;
   }
 
   async close(): Promise<void> {
-    this.cut();
+    this.resetAll();
     await Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
   }
 }
 
-const toName = ({ service, peer }: Pick<Wire, 'service' | 'peer'>) => `${service} ${peer}`;
+const toName = ({ service, peer }: Pick<Link, 'service' | 'peer'>) => `${service} ${peer}`;
 
-function reset({ ends }: Wire): void {
+function reset({ ends }: Link): void {
   for (const end of ends) end.resetAndDestroy();
 }

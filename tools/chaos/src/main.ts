@@ -14,34 +14,35 @@ import { type FaultName, faultNames } from './schedule.ts';
 
 const help = `usage: npm run chaos -- [options]
 
-Starts a store of its own, lets members buy from it, breaks it in many ways, and then checks, past the services, that
-nothing was lost and nothing was applied twice. Exit code 1 where anything was, and where no fault struck.
+Starts a store, runs a workload of buying members, injects faults, and then checks in the databases and the broker that
+nothing was lost and nothing was applied twice. Exits with 1 on a violation, and if no fault took effect.
 
-  --seconds N      how long to buy and to break (default: 600)
-  --seed N         the same seed gives the same schedule (default: drawn, and printed)
-  --faults a,b     only these (default: all)
-  --shoppers N     how many members buy at a time (default: 16)
-  --mutant NAME    a store that is broken inside: the run must find it, and end with 1
-  --mutants        every such store, up to three times each: ends with 1 where one is not found
+  --seconds N      how long to run the workload and inject faults (default: 600)
+  --seed N         seed of the fault schedule (default: random, printed)
+  --faults a,b     inject only these faults (default: all)
+  --shoppers N     number of members who buy at the same time (default: 16)
+  --mutant NAME    run a store with this defect: the run must find it and exit with 1
+  --mutants        run every mutant, up to three times each: exits with 1 if one is not found
 
 faults:
 ${Object.entries(faults)
-  .map(([name, { does }]) => `  ${name.padEnd(15)}${does}`)
+  .map(([name, { description }]) => `  ${name.padEnd(15)}${description}`)
   .join('\n')}
 
 mutants:
 ${Object.entries(mutants)
-  .map(([name, { lacks }]) => `  ${name.padEnd(22)} ${lacks}`)
+  .map(([name, { description }]) => `  ${name.padEnd(22)} ${description}`)
   .join('\n')}`;
 
-/** A broken store does not come to rest: there is no use in waiting long for it. */
-const patienceWithMutants = 25;
+const settleTimeoutMs = 60_000;
+/** Short, because a broken store never settles. */
+const mutantSettleTimeoutMs = 25_000;
 
-class Usage extends Error {}
+class UsageError extends Error {}
 
 interface Options extends Plan {
   mutant?: string | undefined;
-  /** All of them. */
+  /** Run every mutant. */
   mutants: boolean;
 }
 
@@ -59,38 +60,44 @@ function parseOptions(args: string[]): Options | undefined {
     },
   });
   if (values.help) return undefined;
-  const number = (name: 'seconds' | 'seed' | 'shoppers', text: string) => {
-    if (!/^\d{1,9}$/.test(text)) throw new Usage(`--${name}: "${text}" is not a number`);
+  const parseNumber = (name: 'seconds' | 'seed' | 'shoppers', text: string) => {
+    if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--${name}: "${text}" is not a number`);
     return Number(text);
   };
   const { mutant: name } = values;
   const mutant = name !== undefined && Object.hasOwn(mutants, name) ? mutants[name] : undefined;
   if (name !== undefined && !mutant)
-    throw new Usage(`--mutant: there is no "${name}"; there are ${Object.keys(mutants).join(', ')}`);
+    throw new UsageError(`--mutant: unknown mutant "${name}"; use one of ${Object.keys(mutants).join(', ')}`);
   if (values.mutants && (name ?? values.faults ?? values.seconds) !== undefined)
-    throw new Usage('--mutants: each has its own faults and seconds');
+    throw new UsageError(
+      '--mutants cannot be combined with --mutant, --faults or --seconds: each mutant has its own faults and seconds',
+    );
   const names = values.faults?.split(',').filter(Boolean) ?? mutant?.faults ?? faultNames;
   const unknown = names.find((name) => !faultNames.includes(name as FaultName));
-  if (unknown) throw new Usage(`--faults: there is no "${unknown}"; there are ${faultNames.join(', ')}`);
+  if (unknown)
+    throw new UsageError(`--faults: unknown fault "${unknown}"; use one of ${faultNames.join(', ')}`);
   return {
     mutant: name,
     mutants: values.mutants,
-    quiet: mutant ? patienceWithMutants : 60,
-    seconds: number('seconds', values.seconds ?? String(mutant?.seconds ?? 600)),
-    seed: values.seed === undefined ? randomInt(1_000_000) : number('seed', values.seed),
-    shoppers: number('shoppers', values.shoppers),
+    settleTimeoutMs: mutant ? mutantSettleTimeoutMs : settleTimeoutMs,
+    seconds: parseNumber('seconds', values.seconds ?? String(mutant?.seconds ?? 600)),
+    seed: values.seed === undefined ? randomInt(1_000_000) : parseNumber('seed', values.seed),
+    shoppers: parseNumber('shoppers', values.shoppers),
     faults: names as FaultName[],
   };
 }
 
-/** How often each of them occurs. @param names those to be named in any case */
-function tally(all: readonly string[], names: readonly string[] = []): string {
+/** Counts the occurrences of each name. @param names listed even if their count is 0 */
+function formatTally(all: readonly string[], names: readonly string[] = []): string {
   const counts = new Map(names.map((name) => [name, 0]));
   for (const one of all) counts.set(one, (counts.get(one) ?? 0) + 1);
   return [...counts].map(([name, count]) => `${name} ${count}`).join(', ');
 }
 
-function report({ violations, injected, requests, facts, settled, kept }: Result, replay: string): string[] {
+function formatReport(
+  { violations, injected, requests, facts, settledSeconds, evidenceFolder }: Result,
+  replayCommand: string,
+): string[] {
   const byRule = [...Map.groupBy(violations, ({ rule }) => rule)];
   const shown = byRule.flatMap(([, all]) => all.slice(0, 5));
   const inDetail = [...new Set(shown.flatMap(({ orderId }) => orderId ?? []))].slice(0, 5);
@@ -106,9 +113,9 @@ function report({ violations, injected, requests, facts, settled, kept }: Result
       return `${from} – ${until} s  ${one.fault.padEnd(12)}${formatTarget(one).padEnd(14)}${one.said}`;
     }),
     '',
-    ...(points.length > 0 ? [`died at: ${tally(points, crashPoints)}`] : []),
-    `paid with: ${tally(facts.orders.map(({ key, amount }) => tokens.get(key) ?? (amount === 0 ? 'nothing' : 'unknown')))}`,
-    `${injected.filter(({ hit }) => hit).length} of ${injected.length} faults struck; ${formatCounts(requests)}; ${facts.orders.length} orders; at rest ${settled.toFixed(0)} s after the last fault`,
+    ...(points.length > 0 ? [`crashes by point: ${formatTally(points, crashPoints)}`] : []),
+    `paid with: ${formatTally(facts.orders.map(({ key, amount }) => tokens.get(key) ?? (amount === 0 ? 'nothing' : 'unknown')))}`,
+    `${injected.filter(({ hit }) => hit).length} of ${injected.length} faults took effect; ${formatCounts(requests)}; ${facts.orders.length} orders; settled ${settledSeconds.toFixed(0)} s after the last fault`,
     ...inDetail.flatMap((orderId) => [
       '',
       `evidence about order ${orderId}:`,
@@ -120,34 +127,34 @@ function report({ violations, injected, requests, facts, settled, kept }: Result
     ),
     ...byRule.map(([rule, all]) => `${String(all.length).padStart(6)}  ${rule}`),
     `${violations.length} violations`,
-    ...(kept ? [`evidence: ${kept}`] : []),
-    `again: ${replay}`,
+    ...(evidenceFolder ? [`evidence: ${evidenceFolder}`] : []),
+    `replay: ${replayCommand}`,
   ];
 }
 
-/** @returns undefined where it was aborted */
-async function runMutant(mutant: Mutant, plan: Plan, over: AbortSignal): Promise<Result | undefined> {
+/** @returns undefined if aborted */
+async function runMutant(mutant: Mutant, plan: Plan, abortSignal: AbortSignal): Promise<Result | undefined> {
   const workspace = mkdtempSync(join(tmpdir(), 'jogakbo-mutant-'));
   try {
     makeMutantWorkspace(workspace, mutant);
-    return await run({ ...plan, workspace }, console.log, over);
+    return await run({ ...plan, workspace }, console.log, abortSignal);
   } finally {
     rmSync(workspace, { recursive: true, force: true });
   }
 }
 
-/** @returns whether each of them was found, in one of three tries */
-async function findAll({ seed, shoppers }: Plan, over: AbortSignal): Promise<boolean> {
+/** @returns whether every mutant was found within three tries */
+async function runAllMutants({ seed, shoppers }: Plan, abortSignal: AbortSignal): Promise<boolean> {
   const rows: string[] = [];
   let found = 0;
   for (const [name, mutant] of Object.entries(mutants)) {
     const { faults, seconds } = mutant;
     let rules: string[] = [];
     let tries = 0;
-    while (tries < 3 && rules.length === 0 && !over.aborted) {
-      console.log(`\n${name}, try ${tries + 1}: ${mutant.lacks}`);
-      const plan = { seed: seed + tries, seconds, faults, shoppers, quiet: patienceWithMutants };
-      const result = await runMutant(mutant, plan, over);
+    while (tries < 3 && rules.length === 0 && !abortSignal.aborted) {
+      console.log(`\n${name}, try ${tries + 1}: ${mutant.description}`);
+      const plan = { seed: seed + tries, seconds, faults, shoppers, settleTimeoutMs: mutantSettleTimeoutMs };
+      const result = await runMutant(mutant, plan, abortSignal);
       rules = [...new Set(result?.violations.map(({ rule }) => rule))];
       tries += 1;
     }
@@ -157,7 +164,7 @@ async function findAll({ seed, shoppers }: Plan, over: AbortSignal): Promise<boo
     );
   }
   console.log(['', ...rows, `${found} of ${rows.length} mutants found`].join('\n'));
-  return found === rows.length && !over.aborted;
+  return found === rows.length && !abortSignal.aborted;
 }
 
 async function main(args: string[]): Promise<number> {
@@ -167,34 +174,34 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   const { seed, seconds, shoppers, mutant: name } = options;
-  const over = new AbortController();
+  const abortController = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(name, () => {
-      if (!over.signal.aborted) console.log('ending; a moment');
-      over.abort();
+      if (!abortController.signal.aborted) console.log('stopping the run');
+      abortController.abort();
     });
   if (options.mutants || name) buildServices();
-  if (options.mutants) return (await findAll(options, over.signal)) ? 0 : 1;
+  if (options.mutants) return (await runAllMutants(options, abortController.signal)) ? 0 : 1;
 
-  const replay = [
+  const replayCommand = [
     `npm run chaos -- --seconds ${seconds} --seed ${seed} --shoppers ${shoppers}`,
     `--faults ${options.faults.join(',') || "''"}${name ? ` --mutant ${name}` : ''}`,
   ].join(' ');
   console.log(`seed ${seed}, ${seconds} s`);
   const result = name
-    ? await runMutant(mutants[name]!, options, over.signal)
-    : await run(options, console.log, over.signal);
+    ? await runMutant(mutants[name]!, options, abortController.signal)
+    : await run(options, console.log, abortController.signal);
   if (!result) return 130;
-  console.log(report(result, replay).join('\n'));
+  console.log(formatReport(result, replayCommand).join('\n'));
   return toExitCode(result, options);
 }
 
 try {
-  // Node's own cleanup at a natural exit can wait for ever for a connection that a fault has frozen.
+  // Without process.exit(), Node could wait forever for a connection that a fault has frozen.
   process.exit(await main(process.argv.slice(2)));
 } catch (error) {
-  if (!(error instanceof Usage) && (error as { code?: string }).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
+  if (!(error instanceof UsageError) && (error as { code?: string }).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION')
     throw error;
-  console.error(`${(error as Error).message}\nnpm run chaos -- --help says more.`);
+  console.error(`${(error as Error).message}\nSee npm run chaos -- --help.`);
   process.exitCode = 2;
 }

@@ -12,41 +12,43 @@ import { join } from 'node:path';
 import { type Change, type Mutant } from './mutants.ts';
 import { repository } from './store.ts';
 
-const getProgram = (service: string) => join('apps', service, 'dist', 'main.js');
+const getProgramPath = (service: string) => join('apps', service, 'dist', 'main.js');
 
-function changed(text: string, { find, replace }: Change): string {
+function applyChange(text: string, { find, replace }: Change): string {
   const [before, after, ...more] = text.split(find);
   if (before === undefined || after === undefined || more.length > 0)
-    throw new Error(`this piece occurs ${text.split(find).length - 1} times, and must occur once:\n${find}`);
+    throw new Error(
+      `this code occurs ${text.split(find).length - 1} times in the service, not once; update mutants.ts:\n${find}`,
+    );
   return before + replace + after;
 }
 
-/** Builds what is not built. Before any other function of this file. */
+/** Builds all services. Call it before any other function of this file. */
 export function buildServices(): void {
   const built = spawnSync(join(repository, 'node_modules', '.bin', 'nx'), ['run-many', '-t', 'build'], {
     cwd: repository,
     encoding: 'utf8',
     env: { ...process.env, NX_DAEMON: 'false', NX_TUI: 'false' },
   });
-  if (built.status !== 0) throw new Error(`the services cannot be built:\n${built.stdout}${built.stderr}`);
+  if (built.status !== 0) throw new Error(`building the services failed:\n${built.stdout}${built.stderr}`);
 }
 
 /**
- * The built services that a mutant changes, changed; by path.
- * @throws Error unless each piece to be replaced occurs exactly once
+ * Applies the changes of a mutant to the built services. @returns the changed programs by path
+ * @throws Error unless each text to replace occurs exactly once
  */
-export function listPrograms(mutant: Mutant): Map<string, string> {
+export function mutatePrograms(mutant: Mutant): Map<string, string> {
   return new Map(
-    mutant.in.map((service) => {
-      const path = getProgram(service);
-      return [path, mutant.changes.reduce(changed, readFileSync(join(repository, path), 'utf8'))];
+    mutant.services.map((service) => {
+      const path = getProgramPath(service);
+      return [path, mutant.changes.reduce(applyChange, readFileSync(join(repository, path), 'utf8'))];
     }),
   );
 }
 
 /**
- * A copy of the built services, changed. Nothing of the workspace itself is touched.
- * @param folder empty; the copy is made there
+ * Copies the built services into a folder and applies a mutant. The workspace itself is not changed.
+ * @param folder an empty folder
  */
 export function makeMutantWorkspace(folder: string, mutant: Mutant): void {
   for (const app of readdirSync(join(repository, 'apps'))) {
@@ -55,12 +57,12 @@ export function makeMutantWorkspace(folder: string, mutant: Mutant): void {
       if (existsSync(from)) cpSync(from, join(folder, 'apps', app, part), { recursive: true });
     }
   }
-  for (const [path, program] of listPrograms(mutant)) writeFileSync(join(folder, path), program);
+  for (const [path, program] of mutatePrograms(mutant)) writeFileSync(join(folder, path), program);
   const packages = join(folder, 'node_modules');
   mkdirSync(join(packages, '.bin'), { recursive: true });
   for (const name of readdirSync(join(repository, 'node_modules')))
     if (!name.startsWith('.')) symlinkSync(join(repository, 'node_modules', name), join(packages, name));
   symlinkSync(process.execPath, join(packages, '.bin', 'node'));
-  // All is built: a store that asks for a build is told so.
+  // Replaces the build of the store: everything is built already.
   writeFileSync(join(packages, '.bin', 'nx'), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
 }

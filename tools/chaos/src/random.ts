@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** Random numbers that a seed and a name decide: whoever draws under another name does not disturb them. */
+/** Pseudo-random numbers, decided by seed and name. Generators with different names are independent. */
 export class Random {
   readonly #state: Uint32Array;
 
@@ -32,7 +32,7 @@ export class Random {
     return from[Math.floor(this.next() * from.length)]!;
   }
 
-  /** In the form of a UUID of version 4. */
+  /** In the format of a UUID version 4. */
   uuid(): string {
     const hex = Array.from({ length: 32 }, () => Math.floor(this.next() * 16).toString(16));
     hex[12] = '4';

@@ -2,16 +2,16 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { check, healsNever, type Violation, type FaultWindows } from './check.ts';
+import { check, isPermanent, type Violation, type FaultWindows } from './check.ts';
 import { ClientLog, type LoggedRequest } from './client-log.ts';
 import { type Facts, readFacts } from './facts.ts';
-import { findClocks } from './clocks.ts';
+import { findClockEnvironment } from './clocks.ts';
 import { Disk } from './disk.ts';
-import { type FaultEffect, faults, type World } from './faults.ts';
+import { type FaultContext, type FaultEffect, faults } from './faults.ts';
 import { Links } from './links.ts';
 import { ControlChannel } from './control-channel.ts';
 import { rebuildAll } from './rebuild.ts';
-import { type FaultName, type Planned, schedule } from './schedule.ts';
+import { type FaultName, type PlannedFault, schedule } from './schedule.ts';
 import { services } from './services.ts';
 import { repository, Store } from './store.ts';
 import { Tap } from './tap.ts';
@@ -22,14 +22,14 @@ export interface Plan {
   seconds: number;
   faults: readonly FaultName[];
   shoppers: number;
-  /** How many seconds after the last fault the store may take to come to rest. */
-  quiet: number;
-  /** Whose services run, where it is not this one. Nothing is kept of such a run. */
+  /** How long the store may take to settle after the last fault. */
+  settleTimeoutMs: number;
+  /** The workspace with the services to run (default: this one). No evidence is kept of such a run. */
   workspace?: string | undefined;
 }
 
-/** A fault as it really was; times are milliseconds since the epoch. */
-export interface InjectedFault extends Planned, FaultEffect {
+/** A fault with its actual times, in milliseconds since the epoch. */
+export interface InjectedFault extends PlannedFault, FaultEffect {
   from: number;
   until: number;
 }
@@ -39,160 +39,167 @@ export interface Result {
   injected: InjectedFault[];
   requests: readonly LoggedRequest[];
   facts: Facts;
-  /** Seconds from the last fault until everything was as promised, or until patience was at its end. */
-  settled: number;
-  /** The folder with all that is known of a run with violations, where it was kept. */
-  kept?: string | undefined;
+  /** Seconds from the last fault until all rules held, or until the timeout. */
+  settledSeconds: number;
+  /** Undefined without violations. */
+  evidenceFolder?: string | undefined;
 }
 
-/** What a fault may disturb after it was undone. */
-const aftermath = 12_000;
+/** How long a fault may affect requests after it has ended. */
+const recoveryMs = 12_000;
 
 /**
- * One run: a store of its own, members who buy from it, faults, a quiet time, and the check. Leaves no process behind,
- * and no file but the evidence of a run with violations.
- * @param over aborted: ends as soon as it can, and leaves nothing either
- * @returns undefined where it was aborted
+ * Starts a store, runs the workload, injects the faults, waits until the store settles, and checks it. Leaves no
+ * process behind, and no file except the evidence of a run with violations. An aborted run cleans up too.
+ * @returns undefined if aborted
  */
 export async function run(
   plan: Plan,
-  say: (text: string) => void,
-  over: AbortSignal,
+  print: (text: string) => void,
+  abortSignal: AbortSignal,
 ): Promise<Result | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-chaos-'));
-  const inside = new ControlChannel(join(folder, 'inside'));
+  const control = new ControlChannel(join(folder, 'inside'));
   const links: Links = new Links((peer) => store.getPort(peer));
-  const clocks = plan.faults.includes('clock') ? findClocks() : undefined;
+  const clockEnvironment = plan.faults.includes('clock') ? findClockEnvironment() : undefined;
   const store = new Store(folder, plan.workspace, {
-    ...inside.environment,
+    ...control.environment,
     ...(await links.open(services)),
-    ...clocks,
-    // The services are built as ever; this runs before them.
+    ...clockEnvironment,
+    // Runs before each service; the services themselves are unchanged.
     NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --import ${import.meta.resolve('./inside.ts')}`.trim(),
     PATH: [dirname(process.execPath), process.env.PATH].join(delimiter),
   });
-  const disk = plan.faults.includes('disk') ? Disk.under(store.home) : undefined;
+  const disk = plan.faults.includes('disk') ? Disk.mountUnder(store.home) : undefined;
   const log = new ClientLog(join(folder, 'clients.jsonl'));
   const tap = new Tap(store);
   let workload: Workload | undefined;
   let result: Result | undefined;
   try {
-    say('starting a store');
+    print('starting a store');
     await store.start();
-    if (over.aborted) return undefined;
+    if (abortSignal.aborted) return undefined;
     await tap.open();
     workload = new Workload(store.url, log, plan.seed);
-    await workload.open(store.staff('merchant'), plan.shoppers);
-    say(`${plan.shoppers} members are buying at ${store.url}`);
+    await workload.open(store.getLogin('merchant'), plan.shoppers);
+    print(`${plan.shoppers} members are buying at ${store.url}`);
     const began = Date.now();
-    const injected = await strikeAll(
+    const injected = await injectFaults(
       plan,
-      { store, tap, links, inside, disk, hasClocks: clocks !== undefined, over },
+      { store, tap, links, control, disk, hasClocks: clockEnvironment !== undefined, abortSignal },
       began,
       (text) =>
-        say(
+        print(
           `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${formatCounts(log.requests)})`,
         ),
     );
-    await pause(Math.max(0, began + plan.seconds * 1_000 - Date.now()), undefined, { signal: over }).catch(
-      () => undefined,
-    );
-    if (over.aborted) return undefined;
+    await pause(Math.max(0, began + plan.seconds * 1_000 - Date.now()), undefined, {
+      signal: abortSignal,
+    }).catch(() => undefined);
+    if (abortSignal.aborted) return undefined;
     const lastFault = Math.max(began, ...injected.map(({ until }) => until));
-    say('quiet: everything asked for is waited for');
-    const home = workload.close();
-    const deadline = Math.max(lastFault, Date.now() - 5_000) + plan.quiet * 1_000;
+    print('no more faults; waiting for open requests');
+    const closed = workload.close();
+    const deadline = Math.max(lastFault, Date.now() - 5_000) + plan.settleTimeoutMs;
     await Promise.race([
-      home,
-      pause(Math.max(0, deadline - plan.quiet * 250 - Date.now()), undefined, { ref: false }),
+      closed,
+      pause(Math.max(0, deadline - plan.settleTimeoutMs / 4 - Date.now()), undefined, { ref: false }),
     ]);
-    await workload.giveUp();
+    await workload.abort();
     const faultWindows: FaultWindows = {
       lastFault,
       isCalm: (from, until) =>
-        from > began && injected.every((fault) => until < fault.from || from > fault.until + aftermath),
+        from > began && injected.every((fault) => until < fault.from || from > fault.until + recoveryMs),
     };
-    const { violations, facts } = await settle(store, tap, log, deadline, faultWindows, over);
-    if (over.aborted) return undefined;
-    say(
+    const { violations, facts } = await checkUntilSettled(
+      store,
+      tap,
+      log,
+      deadline,
+      faultWindows,
+      abortSignal,
+    );
+    if (abortSignal.aborted) return undefined;
+    print(
       `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${formatCounts(log.requests)})`,
     );
-    const settled = (Date.now() - lastFault) / 1_000;
-    result = { violations, injected, requests: log.requests, facts, settled };
+    const settledSeconds = (Date.now() - lastFault) / 1_000;
+    result = { violations, injected, requests: log.requests, facts, settledSeconds };
   } finally {
-    await workload?.giveUp().catch(() => undefined);
+    await workload?.abort().catch(() => undefined);
     await tap.close();
-    say(await store.stop());
+    print(await store.stop());
     await links.close();
     disk?.remove();
-    if (result && result.violations.length > 0 && !plan.workspace) result.kept = keep(result, folder, store);
+    if (result && result.violations.length > 0 && !plan.workspace)
+      result.evidenceFolder = keepEvidence(result, folder, store);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   }
   return result;
 }
 
-/** @returns where the client log, the logs of the store, the facts and the violations are now */
-function keep({ violations, injected, facts }: Result, folder: string, store: Store): string {
-  const kept = join('.jogakbo', 'chaos', new Date().toISOString().replaceAll(':', '-'));
-  const path = join(repository, kept);
+/** @returns the folder with the client log, the logs of the store, the facts and the violations */
+function keepEvidence({ violations, injected, facts }: Result, folder: string, store: Store): string {
+  const evidenceFolder = join('.jogakbo', 'chaos', new Date().toISOString().replaceAll(':', '-'));
+  const path = join(repository, evidenceFolder);
   mkdirSync(path, { recursive: true });
   cpSync(join(folder, 'clients.jsonl'), join(path, 'clients.jsonl'));
   cpSync(join(store.home, 'logs'), join(path, 'logs'), { recursive: true });
-  for (const [name, what] of Object.entries({ violations, faults: injected, facts }))
-    writeFileSync(join(path, `${name}.json`), JSON.stringify(what, null, 2));
-  return kept;
+  for (const [name, content] of Object.entries({ violations, faults: injected, facts }))
+    writeFileSync(join(path, `${name}.json`), JSON.stringify(content, null, 2));
+  return evidenceFolder;
 }
 
-async function strikeAll(
+async function injectFaults(
   { seed, seconds, faults: names }: Plan,
-  world: Omit<World, 'seed'>,
+  context: Omit<FaultContext, 'seed'>,
   began: number,
-  say: (text: string) => void,
+  print: (text: string) => void,
 ): Promise<InjectedFault[]> {
   const injected = schedule(seed, seconds, names).map(async (planned): Promise<InjectedFault | undefined> => {
     await pause(Math.max(0, began + planned.at * 1_000 - Date.now()), undefined, {
-      signal: world.over,
+      signal: context.abortSignal,
     }).catch(() => undefined);
-    if (world.over.aborted) return undefined;
+    if (context.abortSignal.aborted) return undefined;
     const from = Date.now();
     const name = `${planned.fault} ${formatTarget(planned)}`.trim();
-    say(name);
-    const blow = await faults[planned.fault]
-      .strike({ ...world, seed }, planned)
-      .catch((error: Error): FaultEffect => ({ hit: false, said: `in vain: ${error.message}` }));
-    return { ...planned, ...blow, from, until: Date.now() };
+    print(name);
+    const effect = await faults[planned.fault]
+      .inject({ ...context, seed }, planned)
+      .catch((error: Error): FaultEffect => ({ hit: false, said: `failed: ${error.message}` }));
+    return { ...planned, ...effect, from, until: Date.now() };
   });
   return (await Promise.all(injected)).filter((one) => one !== undefined);
 }
 
-export const formatTarget = ({ fault, service }: Planned): string =>
+export const formatTarget = ({ fault, service }: PlannedFault): string =>
   ['kill', 'stop', 'term', 'queue', 'swallow', 'clock'].includes(fault) ? service : '';
 
 /**
- * Looks again and again until all is well twice in a row, or something is broken for good, or time is over. Whatever
- * was read is then built again from the logs.
+ * Repeats the check until it passes twice in a row, a violation is permanent, or the deadline is over. Unless a
+ * violation is permanent, it then rebuilds the read models and checks them too.
  */
-async function settle(
+async function checkUntilSettled(
   store: Store,
   tap: Tap,
   log: ClientLog,
   deadline: number,
   faultWindows: FaultWindows,
-  over: AbortSignal,
+  abortSignal: AbortSignal,
 ): Promise<{ violations: Violation[]; facts: Facts }> {
-  for (let clean = 0; ;) {
+  for (let passes = 0; ;) {
     const facts = await readFacts(store, tap).catch((error: Error) => {
-      if (Date.now() > deadline || over.aborted) throw error;
+      if (Date.now() > deadline || abortSignal.aborted) throw error;
       return undefined;
     });
     const violations = facts && check(log.requests, facts, faultWindows);
-    clean = violations?.length === 0 ? clean + 1 : 0;
-    if (facts && violations?.some(healsNever)) return { violations, facts };
-    if (facts && (clean === 2 || Date.now() > deadline || over.aborted)) {
+    passes = violations?.length === 0 ? passes + 1 : 0;
+    if (facts && violations?.some(isPermanent)) return { violations, facts };
+    if (facts && (passes === 2 || Date.now() > deadline || abortSignal.aborted)) {
       facts.rebuilt = await rebuildAll(store);
       return { violations: check(log.requests, facts, faultWindows), facts };
     }
-    await pause(3_000, undefined, { signal: over }).catch(() => undefined);
+    await pause(3_000, undefined, { signal: abortSignal }).catch(() => undefined);
   }
 }
 
@@ -200,16 +207,16 @@ export function formatCounts(requests: readonly LoggedRequest[]): string {
   const placed = requests.filter(({ what }) => what === 'place');
   const bought = new Set(placed.filter(({ orderId }) => orderId).map(({ orderId }) => orderId)).size;
   const failed = requests.filter(({ status }) => status === undefined || status >= 500).length;
-  return `${bought} purchases, ${requests.length} requests, ${failed} without a good answer`;
+  return `${bought} purchases, ${requests.length} requests, ${failed} failed`;
 }
 
-/** Where no fault struck although some were asked for, nothing was shown. */
+/** Also 1 if faults were requested and none took effect. */
 export function toExitCode(
   { violations, injected }: Pick<Result, 'violations' | 'injected'>,
   { faults }: Pick<Plan, 'faults'>,
 ): number {
   if (violations.length > 0) return 1;
   if (faults.length === 0 || injected.some(({ hit }) => hit)) return 0;
-  console.error('No fault struck: this run proves nothing. Give it more --seconds.');
+  console.error('No fault took effect, so this run proves nothing. Run it again with more --seconds.');
   return 1;
 }

@@ -21,33 +21,39 @@ export const faultNames = [
 ] as const;
 export type FaultName = (typeof faultNames)[number];
 
-export interface Planned {
-  /** Seconds after the beginning. */
+export interface PlannedFault {
+  /** Seconds after the start of the run. */
   at: number;
   fault: FaultName;
-  /** Whom it hits, where it hits one. */
+  /** The affected service, if the fault affects one. */
   service: string;
-  /** Seconds, where it is undone after a while. */
+  /** Seconds, if chaos ends the fault itself. */
   lasts: number;
 }
 
-/** Seconds; the second is longer than the aftermath of a fault, so that members also buy from a store that has come back. */
+/** Seconds. The second is longer than the recovery after a fault, so that members also buy from a recovered store. */
 const calmBefore = 4;
 const calmAfter = 15;
 
-/** Seconds, of what is undone after a while. */
-const lasting: Partial<Record<FaultName, number>> = { crash: 10, slow: 10, swallow: 12, disk: 8, clock: 10 };
+/** Seconds. The default is 5. */
+const durations: Partial<Record<FaultName, number>> = {
+  crash: 10,
+  slow: 10,
+  swallow: 12,
+  disk: 8,
+  clock: 10,
+};
 
-/** What is to happen when: decided by its arguments alone. The first faults are all different. */
-export function schedule(seed: number, seconds: number, names: readonly FaultName[]): Planned[] {
+/** Deterministic: depends on the arguments only. No fault repeats before each has been used once. */
+export function schedule(seed: number, seconds: number, names: readonly FaultName[]): PlannedFault[] {
   const random = new Random(seed, 'schedule');
-  const planned: Planned[] = [];
+  const planned: PlannedFault[] = [];
   let deck: FaultName[] = [];
   if (names.length === 0) return planned;
-  // In a short run they come faster, so that each has its turn.
-  const pace = Math.min(1, (seconds - calmBefore - calmAfter) / (names.length * 10));
-  for (let at = calmBefore; at < seconds - calmAfter; at += random.between(6, 14) * pace) {
-    if (deck.length === 0) deck = shuffled(names, random);
+  // Closer together in a short run, so that each fault occurs.
+  const spacing = Math.min(1, (seconds - calmBefore - calmAfter) / (names.length * 10));
+  for (let at = calmBefore; at < seconds - calmAfter; at += random.between(6, 14) * spacing) {
+    if (deck.length === 0) deck = shuffle(names, random);
     const fault = deck.pop()!;
     const service = random.pick(fault === 'queue' || fault === 'swallow' ? stateful : services);
     const isLong = random.next() < 0.25 && seconds >= 300 && at < seconds - 60;
@@ -55,13 +61,13 @@ export function schedule(seed: number, seconds: number, names: readonly FaultNam
       at: Math.round(at * 10) / 10,
       fault,
       service,
-      lasts: fault === 'stop' && isLong ? 20 : (lasting[fault] ?? 5),
+      lasts: fault === 'stop' && isLong ? 20 : (durations[fault] ?? 5),
     });
   }
   return planned;
 }
 
-function shuffled<T>(all: readonly T[], random: Random): T[] {
+function shuffle<T>(all: readonly T[], random: Random): T[] {
   return all
     .map((one) => ({ one, order: random.next() }))
     .sort((a, b) => a.order - b.order)

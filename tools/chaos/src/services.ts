@@ -1,4 +1,4 @@
-/** Everybody whom a fault may hit. */
+/** All services that a fault may affect. */
 export const services = [
   'gateway',
   'identity',
@@ -12,5 +12,5 @@ export const services = [
   'config',
 ] as const;
 
-/** Those with a database, an outbox, an inbox and queues of their own. */
+/** The services with their own database, outbox, inbox and queues. */
 export const stateful = services.filter((name) => name !== 'gateway');

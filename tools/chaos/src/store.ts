@@ -4,8 +4,7 @@ import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 
-/** What the store is started with. */
-const withTls = ['1', 'true'].includes(process.env.JOGAKBO_TLS ?? '');
+const isTlsOn = ['1', 'true'].includes(process.env.JOGAKBO_TLS ?? '');
 
 export const repository = resolve(import.meta.dirname, '..', '..', '..');
 
@@ -24,10 +23,10 @@ interface Staff {
   roles: string[];
 }
 
-/** Services hold pieces only this long, and the provider is this slow, so that both happen within a run. */
+/** Short reservations and a slow provider, so that both timeouts occur within a run. */
 const settings = { RESERVATION_MINUTES: '0.1', SANDBOX_DELAY: '16000', LOG_LEVEL: 'warn' };
 
-/** A store of our own, met as its user meets it: by the command line, and by the files that it keeps. */
+/** A store started for the run. Chaos uses its command line and the files in its state folder. */
 export class Store {
   readonly home: string;
   readonly #workspace: string;
@@ -35,21 +34,21 @@ export class Store {
   port = 0;
 
   /**
-   * @param workspace whose services run
-   * @param environment what they are to have in theirs, beside the usual
+   * @param workspace the workspace with the services to run
+   * @param environment additional environment variables of the services
    */
   constructor(folder: string, workspace = repository, environment: NodeJS.ProcessEnv = {}) {
     this.home = join(folder, '.jogakbo');
     this.#workspace = workspace;
     this.#environment = environment;
-    // PostgreSQL runs as another user where we are root.
+    // If chaos runs as root, PostgreSQL runs as another user.
     chmodSync(folder, 0o755);
     mkdirSync(this.home, { recursive: true, mode: 0o711 });
   }
 
   async start(): Promise<void> {
-    this.port = await freePort();
-    const { code, output } = await this.#command([
+    this.port = await findFreePort();
+    const { code, output } = await this.#runCommand([
       'start',
       '--detach',
       '--no-seed',
@@ -59,13 +58,13 @@ export class Store {
     if (code !== 0) throw new Error(output);
   }
 
-  /** @returns the last words of the command */
+  /** @returns the last line of the output */
   async stop(): Promise<string> {
-    return (await this.#command(['stop'])).output.trim().split('\n').at(-1) ?? '';
+    return (await this.#runCommand(['stop'])).output.trim().split('\n').at(-1) ?? '';
   }
 
-  async rows(): Promise<Row[]> {
-    const { output } = await this.#command(['ps', '--json']);
+  async listRows(): Promise<Row[]> {
+    const { output } = await this.#runCommand(['ps', '--json']);
     return (JSON.parse(output) as { rows: Row[] }).rows;
   }
 
@@ -73,46 +72,50 @@ export class Store {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** The login of the one who has this role. */
-  staff(role: string): { email: string; password: string } {
-    const { email, password } = this.#kept<Staff[]>('staff.json').find(({ roles }) => roles.includes(role))!;
+  /** The login of the staff member with this role. */
+  getLogin(role: string): { email: string; password: string } {
+    const { email, password } = this.#readStateFile<Staff[]>('staff.json').find(({ roles }) =>
+      roles.includes(role),
+    )!;
     return { email, password };
   }
 
-  /** With the login that may see everything. */
-  databaseUrl(service: string): string {
-    const { database } = this.#kept<{ database: string }>('secrets.json');
+  /** Uses the login of the operator. */
+  getDatabaseUrl(service: string): string {
+    const { database } = this.#readStateFile<{ database: string }>('secrets.json');
     const at = `127.0.0.1:${this.getPort('postgres')}/${service}`;
-    return withTls
-      ? `postgresql://jogakbo@${at}?sslmode=verify-full&${this.#certificate('sslrootcert', 'sslcert', 'sslkey')}`
+    return isTlsOn
+      ? `postgresql://jogakbo@${at}?sslmode=verify-full&${this.#toCertificateQuery('sslrootcert', 'sslcert', 'sslkey')}`
       : `postgresql://jogakbo:${database}@${at}`;
   }
 
-  /** Of those who operate the broker. */
+  /** Login of the operator at the broker. */
   readonly brokerLogin = 'jogakbo';
 
   get brokerUrl(): string {
     const at = `127.0.0.1:${this.getPort('amqp')}`;
-    return withTls
-      ? `amqps://${at}?auth_mechanism=external&${this.#certificate('cacertfile', 'certfile', 'keyfile')}`
+    return isTlsOn
+      ? `amqps://${at}?auth_mechanism=external&${this.#toCertificateQuery('cacertfile', 'certfile', 'keyfile')}`
       : `amqp://${this.brokerLogin}:${this.#brokerPassword}@${at}`;
   }
 
-  /** The operator's files, under the names that an address has for them. */
-  #certificate(authority: string, certificate: string, key: string): string {
-    const of = (name: string) => join(this.home, 'tls', name);
+  /** @returns the certificate files of the operator as URL parameters with the given names */
+  #toCertificateQuery(authority: string, certificate: string, key: string): string {
+    const toPath = (name: string) => join(this.home, 'tls', name);
     return new URLSearchParams({
-      ...{ [authority]: of('authority.crt'), [certificate]: of('jogakbo.crt'), [key]: of('jogakbo.key') },
+      [authority]: toPath('authority.crt'),
+      [certificate]: toPath('jogakbo.crt'),
+      [key]: toPath('jogakbo.key'),
     }).toString();
   }
 
-  /** Where a server of the store really listens. */
+  /** The real port of a server, without the links of chaos. */
   getPort(server: 'amqp' | 'management' | 'postgres'): number {
-    return this.#kept<Record<string, number>>('ports.json')[server]!;
+    return this.#readStateFile<Record<string, number>>('ports.json')[server]!;
   }
 
-  /** One request to the broker's management API. @returns undefined where there is nothing to say */
-  async manage<T>(method: string, path: string, body?: unknown): Promise<T> {
+  /** @returns the response body; undefined if it is empty or the status is 404 */
+  async callManagementApi<T>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await fetch(`http://127.0.0.1:${this.getPort('management')}/api/${path}`, {
       method,
       headers: {
@@ -129,18 +132,18 @@ export class Store {
   }
 
   get #brokerPassword(): string {
-    return this.#kept<{ broker: string }>('secrets.json').broker;
+    return this.#readStateFile<{ broker: string }>('secrets.json').broker;
   }
 
-  #kept<T>(file: string): T {
+  #readStateFile<T>(file: string): T {
     return JSON.parse(readFileSync(join(this.home, file), 'utf8')) as T;
   }
 
-  #command(args: string[]): Promise<{ code: number | null; output: string }> {
+  #runCommand(args: string[]): Promise<{ code: number | null; output: string }> {
     const { RABBITMQ_URL: _broker, DATABASE_URL: _database, ...env } = process.env;
     const child = spawn(process.execPath, [join(repository, 'tools', 'cli', 'src', 'main.ts'), ...args], {
       cwd: this.#workspace,
-      // A Ctrl-C is for us: we then stop the store ourselves.
+      // Keeps Ctrl-C away from the store: chaos stops the store itself.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
@@ -165,12 +168,12 @@ export class Store {
   }
 }
 
-/** Where nobody else looks for one: neither outgoing connections nor the brokers and databases of stores. */
-function freePort(): Promise<number> {
+/** Outside of the port ranges of outgoing connections, and of the brokers and databases of stores. */
+function findFreePort(): Promise<number> {
   const port = randomInt(28_000, 32_000);
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', () => resolve(freePort()));
+    server.once('error', () => resolve(findFreePort()));
     server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(port)));
   });
 }

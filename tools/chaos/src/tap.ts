@@ -13,18 +13,18 @@ interface Binding {
 }
 
 /**
- * Hears every event and every command that the broker is given, in its order, across the broker's death. On demand it
- * sends what it hears once more: at once, or later and in another order.
+ * Receives every event and command in broker order, also across restarts of the broker. On demand, it publishes each
+ * message a second time: at once, or later and in another order.
  */
 export class Tap {
-  /** The ids of all messages, each at its first coming. */
+  /** The ids of all messages, in the order of their first delivery. */
   readonly heard: string[] = [];
   since = Infinity;
-  readonly #known = new Set<string>();
-  /** The queues that take a message, by its routing key. */
+  readonly #knownIds = new Set<string>();
+  /** The queues that receive a message, by its routing key. */
   readonly #receivers = new Map<string, string[]>();
   readonly #store: Store;
-  #copying: { random: Random; longest: number } | undefined;
+  #copying: { random: Random; maxDelayMs: number } | undefined;
   #copies = 0;
   #model: ChannelModel | undefined;
   #channel: Channel | undefined;
@@ -39,31 +39,39 @@ export class Tap {
     const model = await connect(this.#store.brokerUrl, toConnectOptions(this.#store.brokerUrl));
     const channel = await model.createChannel();
     await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
-    const exchanges = await this.#store.manage<{ name: string }[]>('GET', 'exchanges/%2F?columns=name');
-    const named = (prefix: string) =>
+    const exchanges = await this.#store.callManagementApi<{ name: string }[]>(
+      'GET',
+      'exchanges/%2F?columns=name',
+    );
+    const filterByPrefix = (prefix: string) =>
       exchanges.flatMap(({ name }) => (name.startsWith(prefix) ? [name] : []));
-    // Events that no service takes are to reach the broker as well.
-    for (const events of named('events.')) await channel.bindQueue(queue, events, '#');
-    for (const binding of await this.#bindings([...named('events.'), ...named('requests.')])) {
+    // Includes events without a subscriber.
+    for (const events of filterByPrefix('events.')) await channel.bindQueue(queue, events, '#');
+    for (const binding of await this.#listBindings([
+      ...filterByPrefix('events.'),
+      ...filterByPrefix('requests.'),
+    ])) {
       const { source, destination, routing_key } = binding;
       if (destination.endsWith('.commands')) await channel.bindQueue(queue, source, routing_key);
       this.#receivers.set(routing_key, [...(this.#receivers.get(routing_key) ?? []), destination]);
     }
     await model.close();
     this.since = Date.now();
-    this.#running = this.#listen();
+    this.#running = this.#consume();
   }
 
-  /** By which commands and events reach services. */
-  async #bindings(exchanges: string[]): Promise<Binding[]> {
+  /** Lists the bindings of the command and event queues of services. */
+  async #listBindings(exchanges: string[]): Promise<Binding[]> {
     const all = await Promise.all(
-      exchanges.map((name) => this.#store.manage<Binding[]>('GET', `exchanges/%2F/${name}/bindings/source`)),
+      exchanges.map((name) =>
+        this.#store.callManagementApi<Binding[]>('GET', `exchanges/%2F/${name}/bindings/source`),
+      ),
     );
     return all.flat().filter(({ destination }) => /^[^.]+\.(commands|events)$/.test(destination));
   }
 
-  /** Until it is closed, on one connection after the other. */
-  async #listen(): Promise<void> {
+  /** Reconnects until the tap is closed. */
+  async #consume(): Promise<void> {
     while (!this.#closed) {
       try {
         this.#model = await connect(this.#store.brokerUrl, toConnectOptions(this.#store.brokerUrl));
@@ -74,11 +82,11 @@ export class Tap {
         const channel = this.#channel;
         await channel.consume(queue, (message) => {
           if (!message) return;
-          this.#hear(message);
+          this.#receive(message);
           try {
             channel.ack(message);
           } catch {
-            // The connection is gone: the message comes again, and is known.
+            // The connection is closed: the broker redelivers the message, and #receive ignores it.
           }
         });
         if (this.#closed) await this.#model.close();
@@ -91,43 +99,45 @@ export class Tap {
     }
   }
 
-  #hear(message: ConsumeMessage): void {
+  #receive(message: ConsumeMessage): void {
     const { messageId } = message.properties as { messageId?: string };
-    // What instances say of themselves is soft state, which nobody promised to be deaf to.
-    if (!messageId || message.fields.routingKey.startsWith('instances.') || this.#known.has(messageId))
+    // Events about instances are soft state, and not deduplicated.
+    if (!messageId || message.fields.routingKey.startsWith('instances.') || this.#knownIds.has(messageId))
       return;
-    this.#known.add(messageId);
+    this.#knownIds.add(messageId);
     this.heard.push(messageId);
     if (!this.#copying) return;
-    const { random, longest } = this.#copying;
-    const delay = random.next() < 0.5 ? 0 : random.between(0, longest);
-    if (delay === 0) this.#again(message);
-    else setTimeout(() => this.#again(message), delay);
+    const { random, maxDelayMs } = this.#copying;
+    const delayMs = random.next() < 0.5 ? 0 : random.between(0, maxDelayMs);
+    if (delayMs === 0) this.#publishAgain(message);
+    else setTimeout(() => this.#publishAgain(message), delayMs);
   }
 
-  /** The same message to all its receivers, once more. */
-  #again({ fields: { routingKey }, content, properties }: ConsumeMessage): void {
+  /** Publishes the same message to all its receivers. */
+  #publishAgain({ fields: { routingKey }, content, properties }: ConsumeMessage): void {
+    const channel = this.#channel;
+    if (!channel) return;
     const { headers, userId, ...others } = Object.fromEntries(
       Object.entries(properties).filter(([, value]) => value !== undefined),
     );
     try {
       for (const receiver of this.#receivers.get(routingKey) ?? []) {
         const [service] = receiver.split('.') as [string];
-        // A service believes an operator, who sends it a message again, who sent it at first.
-        const said = { ...headers, sender: userId ?? '', 'replayed-for': service };
-        const again = { ...others, userId: this.#store.brokerLogin, headers: said };
-        this.#channel?.publish(`dead.${service}`, receiver, content, again);
+        // Services accept the original sender in this header from an operator only.
+        const copyHeaders = { ...headers, sender: userId ?? '', 'replayed-for': service };
+        const options = { ...others, userId: this.#store.brokerLogin, headers: copyHeaders };
+        channel.publish(`dead.${service}`, receiver, content, options);
       }
       this.#copies += 1;
     } catch {
-      // The broker is away: this copy is not made.
+      // The connection is closed: skip this copy.
     }
   }
 
   /** @returns how many copies were sent */
   async copyFor(milliseconds: number, random: Random, signal: AbortSignal): Promise<number> {
     const before = this.#copies;
-    this.#copying = { random, longest: milliseconds };
+    this.#copying = { random, maxDelayMs: milliseconds };
     await pause(milliseconds, undefined, { signal }).catch(() => undefined);
     this.#copying = undefined;
     await pause(milliseconds, undefined, { signal }).catch(() => undefined);

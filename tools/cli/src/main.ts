@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { inspect, parseArgs, type ParseArgsConfig } from 'node:util';
-import { CliError, formatFault, UsageError } from './terminal/cli-error.ts';
+import { CliError, formatCliError, UsageError } from './terminal/cli-error.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
-import { packageNotFound } from './supervisor/packages.ts';
-import { printableLines } from './terminal/printable.ts';
+import { parseMissingPackage } from './supervisor/packages.ts';
+import { toPrintableLines } from './terminal/printable.ts';
 import { root } from './workspace.ts';
 
 interface Command {
   summary: string;
   usage: string;
-  /** How each option reads in the help. */
+  /** `value` and `help` are shown in the help. */
   options?: Record<string, { type: 'string' | 'boolean'; short?: string; value?: string; help: string }>;
   takesNames?: boolean;
-  /** Called by other parts of the workspace, not by people. */
+  /** Hidden from the help: for other parts of the workspace. */
   internal?: boolean;
-  /** Gets its arguments as they come. */
+  /** Receives its arguments unparsed. */
   raw?: boolean;
   run(values: Record<string, unknown>, names: string[]): Promise<number>;
 }
@@ -24,60 +24,60 @@ const startOptions: Command['options'] = {
   detach: {
     type: 'boolean',
     short: 'd',
-    help: 'return when the store is ready; it runs on in the background',
+    help: 'return when the store is ready; it keeps running in the background',
   },
   port: { type: 'string', value: 'N', help: 'the public port (default: PORT, else 3000)' },
   only: { type: 'string', value: 'a,b', help: 'start only these services' },
-  'no-seed': { type: 'boolean', help: 'do not put the sample products in' },
+  'no-seed': { type: 'boolean', help: 'do not add the sample products' },
 };
 
 const commands: Record<string, Command> = {
   start: {
-    summary: 'build what changed, migrate, seed and run the whole store',
+    summary: 'build changed services, migrate, seed and run the whole store',
     usage: 'start [--detach] [--port N] [--only a,b] [--no-seed]',
     options: startOptions,
     run: async (values) => (await import('./commands/start.ts')).start(values),
   },
   stop: {
-    summary: 'end the store, and wait until it is gone',
+    summary: 'stop the store and wait until all its processes have ended',
     usage: 'stop',
     run: async () => (await import('./commands/stop.ts')).stop(),
   },
   restart: {
-    summary: 'end the process of one service, and start another',
+    summary: 'restart the process of one service',
     usage: 'restart <service>',
     takesNames: true,
     run: async (_values, names) => (await import('./commands/restart.ts')).restart(names),
   },
   ps: {
-    summary: 'show what runs, where, since when, and how much memory it takes',
+    summary: 'show all processes with their address, uptime and memory',
     usage: 'ps [--json]',
-    options: { json: { type: 'boolean', help: 'for programs' } },
+    options: { json: { type: 'boolean', help: 'print JSON' } },
     run: async (values) => (await import('./commands/ps.ts')).ps(values),
   },
   logs: {
-    summary: 'show what the services wrote, merged by time',
+    summary: 'show the logs of the services, merged by time',
     usage: ['logs [service...] [-f] [-n N] [--json]', 'logs --trace <id>'].join('\n       jogakbo '),
     options: {
-      follow: { type: 'boolean', short: 'f', help: 'go on as new lines come' },
-      lines: { type: 'string', short: 'n', value: 'N', help: 'how many lines to begin with (default: 100)' },
+      follow: { type: 'boolean', short: 'f', help: 'keep printing new lines' },
+      lines: { type: 'string', short: 'n', value: 'N', help: 'the number of initial lines (default: 100)' },
       trace: {
         type: 'string',
         value: 'id',
-        help: 'one request, over all services; the beginning of its id will do',
+        help: 'one request across all services, by trace id or a prefix of it',
       },
-      json: { type: 'boolean', help: 'the lines as they were written' },
+      json: { type: 'boolean', help: 'print the lines as JSON, unformatted' },
     },
     takesNames: true,
     run: async (values, names) => (await import('./commands/logs.ts')).logs(names, values),
   },
   seed: {
-    summary: 'put the 200 sample products in; what is there already stays',
+    summary: 'add the 200 sample products; existing ones stay unchanged',
     usage: 'seed',
     run: async () => (await import('./commands/seed.ts')).seed(),
   },
   dead: {
-    summary: 'look at messages that services gave up; edit, replay or discard them',
+    summary: 'list, show, edit, replay or discard dead letters (messages that failed)',
     usage: [
       'dead list [service] [--group G] [--json]',
       'dead show <id> [--json]',
@@ -89,42 +89,42 @@ const commands: Record<string, Command> = {
       group: {
         type: 'string',
         value: 'G',
-        help: 'the name of a group in dead list, or a message type, or how a cause begins',
+        help: 'a group of dead list, a message type, or the beginning of a cause',
       },
       all: { type: 'boolean', help: 'every dead letter' },
-      service: { type: 'string', value: 'S', help: 'only those of this service' },
+      service: { type: 'string', value: 'S', help: 'only dead letters of this service' },
       data: {
         type: 'string',
         value: 'file',
-        help: 'the new data instead of $EDITOR; - reads them from stdin',
+        help: 'the new data, instead of $EDITOR; - reads stdin',
       },
-      rate: { type: 'string', value: 'N', help: 'replay so many messages a second (default: 50)' },
-      yes: { type: 'boolean', short: 'y', help: 'do not ask' },
-      json: { type: 'boolean', help: 'for programs' },
+      rate: { type: 'string', value: 'N', help: 'messages per second for replay (default: 50)' },
+      yes: { type: 'boolean', short: 'y', help: 'skip the confirmation' },
+      json: { type: 'boolean', help: 'print JSON' },
     },
     takesNames: true,
     run: async (values, names) => (await import('./commands/dead.ts')).dead(values, names),
   },
   replay: {
-    summary: 'let a service announce its events of a time again',
+    summary: 'publish the events of a service in a time range again',
     usage: 'replay <service> --from <time> [--to <time>] [--rate N] [--yes]',
     options: {
-      from: { type: 'string', value: 'time', help: 'ISO 8601, as in 2026-11-21T09:00:00Z' },
-      to: { type: 'string', value: 'time', help: 'up to here (default: now)' },
-      rate: { type: 'string', value: 'N', help: 'so many events a second (default: 500)' },
-      yes: { type: 'boolean', short: 'y', help: 'do not ask' },
+      from: { type: 'string', value: 'time', help: 'start, in ISO 8601, such as 2026-11-21T09:00:00Z' },
+      to: { type: 'string', value: 'time', help: 'end, exclusive (default: now)' },
+      rate: { type: 'string', value: 'N', help: 'events per second (default: 500)' },
+      yes: { type: 'boolean', short: 'y', help: 'skip the confirmation' },
     },
     takesNames: true,
     run: async (values, names) => (await import('./commands/replay.ts')).replay(values, names),
   },
   projection: {
-    summary: 'list read models, or have one built again while its service goes on',
+    summary: 'list read models, or rebuild one while its service keeps running',
     usage: ['projection list [service]', 'projection rebuild <service> <name>'].join('\n       jogakbo '),
     takesNames: true,
     run: async (_values, names) => (await import('./commands/projection.ts')).projection(names),
   },
   config: {
-    summary: 'read and change the settings of services; who set what, and where a value in force came from',
+    summary: 'read and change service settings, with their history and the origin of each value',
     usage: [
       'config get [service] [key] [--json]',
       'config set <service> <key=value...> [--unset a,b] --reason R',
@@ -135,59 +135,59 @@ const commands: Record<string, Command> = {
       'config explain <service> [key] [--json]',
     ].join('\n       jogakbo '),
     options: {
-      profile: { type: 'string', value: 'P', help: 'the settings of this profile (default: default)' },
-      label: { type: 'string', value: 'L', help: 'under this label (default: main)' },
-      reason: { type: 'string', short: 'm', value: 'R', help: 'why; kept with the change' },
-      secret: { type: 'boolean', help: 'encrypt the value and show it to nobody but the service' },
-      unset: { type: 'string', value: 'a,b', help: 'take these settings away' },
-      from: { type: 'string', value: 'N', help: 'compare this version' },
-      to: { type: 'string', value: 'N', help: 'with this one; or the version to go back to' },
-      json: { type: 'boolean', help: 'for programs' },
+      profile: { type: 'string', value: 'P', help: 'the profile of the settings (default: default)' },
+      label: { type: 'string', value: 'L', help: 'the label of the settings (default: main)' },
+      reason: { type: 'string', short: 'm', value: 'R', help: 'the reason; stored with the change' },
+      secret: { type: 'boolean', help: 'encrypt the value; only the service can read it' },
+      unset: { type: 'string', value: 'a,b', help: 'remove these settings' },
+      from: { type: 'string', value: 'N', help: 'the first version to compare' },
+      to: { type: 'string', value: 'N', help: 'the second version, or the version to roll back to' },
+      json: { type: 'boolean', help: 'print JSON' },
     },
     takesNames: true,
     run: async (values, names) => (await import('./commands/config.ts')).config(values, names),
   },
   registration: {
-    summary: 'let an app that is not on the bus register, with routes and networks of its own',
+    summary: 'let an app outside the message bus register, with its own routes and networks',
     usage: [
       'registration list [--json]',
-      'registration add <app> --routes "GET /v1/hello,…" --networks 10.0.0.0/8,…   (or change it: a new secret)',
+      'registration add <app> --routes "GET /v1/hello,…" --networks 10.0.0.0/8,…   (also changes an app: creates a new secret)',
       'registration remove <app>',
     ].join('\n       jogakbo '),
     options: {
-      routes: { type: 'string', value: 'a,b', help: 'METHOD /path/{parameter}: what it may take' },
+      routes: { type: 'string', value: 'a,b', help: 'METHOD /path/{parameter}: the routes it may register' },
       networks: {
         type: 'string',
         value: 'a,b',
-        help: 'where its addresses must lie; loopback only where it is named: 127.0.0.0/8',
+        help: 'the networks of its addresses; loopback must be listed: 127.0.0.0/8',
       },
-      json: { type: 'boolean', help: 'for programs' },
+      json: { type: 'boolean', help: 'print JSON' },
     },
     takesNames: true,
     run: async (values, names) => (await import('./commands/registration.ts')).registration(values, names),
   },
   logins: {
-    summary: 'give each service its login at the broker again, with what its build says that it does there',
+    summary: 'update the broker login of each service to the permissions that its build declares',
     usage: 'logins',
     run: async () => (await import('./commands/logins.ts')).logins(),
   },
   split: {
-    summary: 'have a share of the calls of a service taken by some of its versions',
+    summary: 'route a share of the calls to certain versions of a service',
     usage: [
-      'split [service] [--json]                            (what is in force)',
+      'split [service] [--json]                            (show current splits)',
       'split <service> <version=percent...> [--reason R]   (the rest goes to all other versions)',
       'split <service> --end [--reason R]',
     ].join('\n       jogakbo '),
     options: {
-      end: { type: 'boolean', help: 'share the calls among all versions again' },
-      reason: { type: 'string', short: 'm', value: 'R', help: 'why; kept with the change' },
-      json: { type: 'boolean', help: 'for programs' },
+      end: { type: 'boolean', help: 'remove the split: all versions share the calls' },
+      reason: { type: 'string', short: 'm', value: 'R', help: 'the reason; stored with the change' },
+      json: { type: 'boolean', help: 'print JSON' },
     },
     takesNames: true,
     run: async (values, names) => (await import('./commands/split.ts')).split(values, names),
   },
   doctor: {
-    summary: 'check this machine, and name the fix for each fault',
+    summary: 'check this machine and show a fix for each fault',
     usage: 'doctor [--port N]',
     options: {
       port: { type: 'string', value: 'N', help: 'the public port to check (default: PORT, else 3000)' },
@@ -195,19 +195,20 @@ const commands: Record<string, Command> = {
     run: async (values) => (await import('./commands/doctor.ts')).doctor(values),
   },
   test: {
-    summary: 'check types, lint, and run every test of all projects or of those named',
-    usage: 'test [project...]',
+    summary: 'check types, lint and run all tests, of all projects or the named ones',
+    usage: 'test [project...] [--full]',
+    options: { full: { type: 'boolean', help: 'long attacks, long outages and all mutants as well' } },
     takesNames: true,
-    run: async (_values, names) => (await import('./commands/test.ts')).test(names),
+    run: async (values, names) => (await import('./commands/test.ts')).test(names, values),
   },
   serve: {
-    summary: 'run one service from source, and again after each change',
+    summary: 'run one service from source and restart it after each change',
     usage: 'serve <service> [--version V]',
     options: {
       version: {
         type: 'string',
         value: 'V',
-        help: 'run it as this version beside the one of the running store',
+        help: 'run it as this version, beside the service of the running store',
       },
     },
     takesNames: true,
@@ -222,7 +223,7 @@ const commands: Record<string, Command> = {
       (await import('./commands/with-backing-services.ts')).withBackingServices(args),
   },
   supervise: {
-    summary: 'what start --detach leaves in the background',
+    summary: 'the background process of start --detach',
     usage: 'supervise',
     options: startOptions,
     internal: true,
@@ -230,7 +231,7 @@ const commands: Record<string, Command> = {
   },
 };
 
-function overview(): string {
+function formatOverview(): string {
   const shown = Object.entries(commands).filter(([, { internal }]) => !internal);
   return [
     'jogakbo: runs the whole store on this machine.',
@@ -243,12 +244,12 @@ function overview(): string {
     '  RABBITMQ_URL, DATABASE_URL   use these servers instead of private ones',
     '  RABBITMQ_MANAGEMENT_URL      the management API of that broker (default: its host, port 15672)',
     '  PORT                         the public port instead of 3000',
-    '  JOGAKBO_HOME                 keep the state here instead of in .jogakbo',
-    '  JOGAKBO_BROKER               docker or local: insist on one way to a private broker',
-    '  JOGAKBO_TLS=1                TLS to the private broker and database, certificates as logins',
+    '  JOGAKBO_HOME                 the state folder instead of .jogakbo',
+    '  JOGAKBO_BROKER               docker or local: the only way to run a private broker',
+    '  JOGAKBO_TLS=1                TLS for the private broker and database, with certificates as logins',
     '  JOGAKBO_SEED_PASSWORD        the password of the sample merchant and operator',
     '',
-    'jogakbo <command> --help says more about one of them.',
+    'jogakbo <command> --help describes one command.',
   ].join('\n');
 }
 
@@ -257,12 +258,12 @@ function formatHelp({ summary, usage, options = {} }: Command): string {
     `  ${short ? `-${short}, ` : '    '}--${name}${value ? ` ${value}` : ''}`,
     help,
   ]);
-  const width = Math.max(0, ...rows.map(([left]) => left!.length)) + 2;
+  const width = Math.max(0, ...rows.map(([option]) => option!.length)) + 2;
   return [
     `usage: jogakbo ${usage}`,
     '',
     `${summary[0]!.toUpperCase()}${summary.slice(1)}.`,
-    ...(rows.length ? ['', ...rows.map(([left, help]) => left!.padEnd(width) + help)] : []),
+    ...(rows.length ? ['', ...rows.map(([option, help]) => option!.padEnd(width) + help)] : []),
   ].join('\n');
 }
 
@@ -271,7 +272,7 @@ const getVersion = (folder: string): string =>
 
 async function main([name, ...args]: string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    console.log(overview());
+    console.log(formatOverview());
     return name === undefined ? 2 : 0;
   }
   if (name === '--version' || name === '-v') {
@@ -283,7 +284,7 @@ async function main([name, ...args]: string[]): Promise<number> {
     const shown = Object.keys(commands).filter((one) => !commands[one]!.internal);
     const meant = nearestName(name, shown);
     throw new UsageError(`There is no command "${name}".`, {
-      remedies: [...(meant ? [`did you mean ${meant}?`] : []), 'npx jogakbo --help lists them'],
+      remedies: [...(meant ? [`did you mean ${meant}?`] : []), 'list all commands:  npx jogakbo --help'],
     });
   }
   if (command.raw) return command.run({}, args);
@@ -303,23 +304,23 @@ async function main([name, ...args]: string[]): Promise<number> {
     return 0;
   }
   if (parsed.positionals.length && !command.takesNames) {
-    throw new UsageError(`"${name}" takes no "${parsed.positionals[0]}".`, { remedies });
+    throw new UsageError(`"${name}" accepts no argument "${parsed.positionals[0]}".`, { remedies });
   }
   return command.run(parsed.values, parsed.positionals);
 }
 
-// Whatever this starts finds the workspace's own Node and tools first, as in an npm script.
+// Child processes use the workspace's own Node and tools first, as in an npm script.
 process.env.PATH = `${join(root, 'node_modules', '.bin')}${delimiter}${process.env.PATH ?? ''}`;
 
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const missing = packageNotFound(error);
+  const missing = parseMissingPackage(error);
   const fault = missing
     ? new CliError(`The package ${missing} is not installed.`, {
-        remedies: ['install what package-lock.json says:  npm ci'],
+        remedies: ['install the packages of package-lock.json:  npm ci'],
       })
     : error;
-  console.error(fault instanceof CliError ? formatFault(fault) : printableLines(inspect(fault)));
+  console.error(fault instanceof CliError ? formatCliError(fault) : toPrintableLines(inspect(fault)));
   process.exitCode = fault instanceof UsageError ? 2 : 1;
 }

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 
 export const root = resolve(process.env.JOGAKBO_WORKSPACE ?? join(import.meta.dirname, '..', '..', '..'));
 
-/** The Node that runs everything: the workspace's own where there is one. */
+/** The Node binary for all processes: the workspace's own if installed. */
 export function nodePath(): string {
   const own = join(root, 'node_modules', '.bin', 'node');
   return existsSync(own) ? own : process.execPath;
@@ -14,12 +14,12 @@ export const nxPath = (): string => join(root, 'node_modules', '.bin', 'nx');
 export interface App {
   name: string;
   folder: string;
-  /** What it is started with, relative to the workspace. */
+  /** The entry point, relative to the workspace. */
   main: string;
   hasDatabase: boolean;
 }
 
-/** Every deployable of the workspace; the folder is the list. */
+/** Lists every deployable app of the folder `apps`. */
 export function listApps(workspace = root): App[] {
   const apps = join(workspace, 'apps');
   if (!existsSync(apps)) return [];

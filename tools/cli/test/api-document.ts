@@ -16,33 +16,33 @@ interface Response {
   content?: Record<string, { schema: JsonSchema }>;
 }
 
-/** One method of one path, as the running store announces it. */
+/** A method of a path in the OpenAPI document of the running store. */
 export interface Operation {
   /** `GET /v1/orders/{orderId}` */
   name: string;
   method: string;
   path: string;
   access: Access;
-  /** Whether an access token means anything to it. */
+  /** Whether it accepts an access token. */
   takesToken: boolean;
   parameters: Parameter[];
   body: JsonSchema | undefined;
   responses: Record<string, Response>;
 }
 
-/** What came back, whoever sent the request. */
-export interface Seen {
+/** A response, independent of the client library. */
+export interface Received {
   status: number;
   mediaType: string | undefined;
   text: string;
 }
 
 interface Document {
-  paths: Record<string, Record<string, Announced>>;
+  paths: Record<string, Record<string, Documented>>;
   components: { schemas: Record<string, JsonSchema> };
 }
 
-interface Announced {
+interface Documented {
   'x-access': Access;
   security: Record<string, unknown>[];
   parameters?: Parameter[];
@@ -50,26 +50,26 @@ interface Announced {
   responses: Record<string, Response>;
 }
 
-/** The live OpenAPI document, and whether an answer is what it promises. */
+/** The OpenAPI document of the running store, with checks of responses against it. */
 export class ApiDocument {
   readonly operations: Operation[];
   readonly #ajv = new Ajv2020({ strict: false, allErrors: false });
-  readonly #checks = new Map<JsonSchema, ValidateFunction>();
+  readonly #validators = new Map<JsonSchema, ValidateFunction>();
 
   private constructor(document: Document) {
     addFormats.default(this.#ajv);
     for (const [name, schema] of Object.entries(document.components.schemas))
-      this.#ajv.addSchema(closed(schema) as JsonSchema, `#/components/schemas/${name}`);
+      this.#ajv.addSchema(forbidAdditional(schema) as JsonSchema, `#/components/schemas/${name}`);
     this.operations = Object.entries(document.paths).flatMap(([path, methods]) =>
-      Object.entries(methods).map(([method, announced]) => ({
+      Object.entries(methods).map(([method, documented]) => ({
         name: `${method.toUpperCase()} ${path}`,
         method: method.toUpperCase(),
         path,
-        access: announced['x-access'],
-        takesToken: announced.security.some((one) => 'bearer' in one),
-        parameters: announced.parameters ?? [],
-        body: announced.requestBody?.content['application/json']?.schema,
-        responses: announced.responses,
+        access: documented['x-access'],
+        takesToken: documented.security.some((one) => 'bearer' in one),
+        parameters: documented.parameters ?? [],
+        body: documented.requestBody?.content['application/json']?.schema,
+        responses: documented.responses,
       })),
     );
   }
@@ -78,20 +78,20 @@ export class ApiDocument {
     return new ApiDocument((await store.call('GET', '/openapi.json')).body);
   }
 
-  operation(name: string): Operation {
+  getOperation(name: string): Operation {
     const found = this.operations.find((one) => one.name === name);
-    if (!found) throw new Error(`${name} is not announced`);
+    if (!found) throw new Error(`${name} is not in the OpenAPI document`);
     return found;
   }
 
   /**
-   * Why the document does not declare this answer, or undefined. What it says of other statuses in general (`default`)
-   * does not count, and a field that it does not name is one too many at every depth.
+   * Explains why a response does not match the document, or returns undefined. `default` responses do not count, and
+   * undeclared fields are errors at every depth.
    */
-  whyNot({ responses }: Operation, { status, mediaType, text }: Seen): string | undefined {
+  explainMismatch({ responses }: Operation, { status, mediaType, text }: Received): string | undefined {
     const declared = responses[status] ?? responses[`${Math.floor(status / 100)}XX`];
     if (!declared) return `the status ${status} is not declared`;
-    if (!declared.content) return text === '' ? undefined : 'there is a body, and none is declared';
+    if (!declared.content) return text === '' ? undefined : 'there is a body, but none is declared';
     const media = declared.content[mediaType ?? ''];
     if (!media) return `the media type ${mediaType} is not declared for ${status}`;
     if (!mediaType!.endsWith('json')) return undefined;
@@ -101,45 +101,51 @@ export class ApiDocument {
     } catch {
       return 'the body is not JSON';
     }
-    let check = this.#checks.get(media.schema);
-    if (!check)
-      this.#checks.set(media.schema, (check = this.#ajv.compile(closed(media.schema) as JsonSchema)));
-    return check(body) ? undefined : `the body does not fit: ${this.#ajv.errorsText(check.errors)}`;
+    let validate = this.#validators.get(media.schema);
+    if (!validate) {
+      validate = this.#ajv.compile(forbidAdditional(media.schema) as JsonSchema);
+      this.#validators.set(media.schema, validate);
+    }
+    return validate(body)
+      ? undefined
+      : `the body does not match its schema: ${this.#ajv.errorsText(validate.errors)}`;
   }
 
-  /** Every place of an answer where the document leaves open which fields there are. */
-  get open(): string[] {
+  /** Every place in a response whose fields are not declared. */
+  get undeclared(): string[] {
     return this.operations.flatMap(({ name, responses }) =>
       Object.entries(responses).flatMap(([status, { content = {} }]) =>
         Object.values(content).flatMap(({ schema }) =>
-          openPlaces(schema).map((place) => `${name} ${status}${place}`),
+          findUndeclared(schema).map((place) => `${name} ${status}${place}`),
         ),
       ),
     );
   }
 }
 
-/** The same schema, which takes no field that it does not name. */
-function closed(schema: unknown): unknown {
-  if (Array.isArray(schema)) return schema.map(closed);
+/** Copies a schema and forbids undeclared fields. */
+function forbidAdditional(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(forbidAdditional);
   if (!schema || typeof schema !== 'object') return schema;
-  const inside = Object.fromEntries(Object.entries(schema).map(([key, child]) => [key, closed(child)]));
-  const names = 'properties' in schema && !('additionalProperties' in schema);
-  return names && typeof (schema as JsonSchema)['properties'] === 'object'
-    ? { ...inside, additionalProperties: false }
-    : inside;
+  const copy = Object.fromEntries(
+    Object.entries(schema).map(([key, child]) => [key, forbidAdditional(child)]),
+  );
+  const isObject = 'properties' in schema && !('additionalProperties' in schema);
+  return isObject && typeof (schema as JsonSchema)['properties'] === 'object'
+    ? { ...copy, additionalProperties: false }
+    : copy;
 }
 
-function openPlaces(schema: JsonSchema, place = ''): string[] {
+function findUndeclared(schema: JsonSchema, place = ''): string[] {
   const { type, properties, additionalProperties: others, items, anyOf } = schema;
   if (Object.keys(schema).length === 0) return [place];
   if (type === 'object' && !properties && (others === undefined || others === true)) return [place];
   return [
     ...Object.entries((properties ?? {}) as Record<string, JsonSchema>).flatMap(([name, child]) =>
-      openPlaces(child, `${place}.${name}`),
+      findUndeclared(child, `${place}.${name}`),
     ),
-    ...(others && typeof others === 'object' ? openPlaces(others as JsonSchema, `${place}.*`) : []),
-    ...(items ? openPlaces(items as JsonSchema, `${place}[]`) : []),
-    ...((anyOf ?? []) as JsonSchema[]).flatMap((child) => openPlaces(child, place)),
+    ...(others && typeof others === 'object' ? findUndeclared(others as JsonSchema, `${place}.*`) : []),
+    ...(items ? findUndeclared(items as JsonSchema, `${place}[]`) : []),
+    ...((anyOf ?? []) as JsonSchema[]).flatMap((child) => findUndeclared(child, place)),
   ];
 }

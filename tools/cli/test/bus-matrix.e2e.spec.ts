@@ -26,7 +26,7 @@ const names = apps.map(({ name }) => name);
 const platformEvents = ['instances.announced', 'instances.beat', 'instances.roll-call'];
 const gateway = 'gateway';
 
-/** Every service of the store tries everything at a broker that has the permissions of the real deploy step. */
+/** Tries every operation with every login, at a broker with the permissions of the real deploy step. */
 (server ? describe : describe.skip)('what each login may do on the bus', () => {
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-matrix-'));
   let broker: BackingService;
@@ -39,8 +39,8 @@ const gateway = 'gateway';
   };
 
   beforeAll(async () => {
-    const say = () => undefined;
-    await build(undefined, say, new AbortController().signal);
+    const log = () => undefined;
+    await build(undefined, log, new AbortController().signal);
     bus = apps.map((app) => JSON.parse(readFileSync(join(app.folder, 'dist', 'bus.json'), 'utf8')));
     broker = await startPrivateBroker(server!, {
       ...{ folder: join(folder, 'rabbitmq'), logs: join(folder, 'logs'), throwaway: true },
@@ -52,8 +52,8 @@ const gateway = 'gateway';
     const model = await connect(broker.url);
     const channel = await model.createChannel();
     for (const name of names) {
-      const some = { commands: [`${name}.x`], queries: [`${name}.x`], events: [`${name}.x`] };
-      await assertService(channel, name, some, { ladder: defaultLadder, isGiven: false });
+      const keys = { commands: [`${name}.x`], queries: [`${name}.x`], events: [`${name}.x`] };
+      await assertService(channel, name, keys, { ladder: defaultLadder, isGiven: false });
     }
     await model.close();
     for (const name of names) logins.set(name, await AsLogin.open(urls[name]!));
@@ -64,13 +64,13 @@ const gateway = 'gateway';
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   });
 
-  it("has a secret for Erlang's distribution that cannot be guessed, and that its user alone can read", () => {
+  it('has a random Erlang cookie that only its user can read', () => {
     const cookie = join(folder, 'rabbitmq', '.erlang.cookie');
     expect(readFileSync(cookie, 'utf8')).toMatch(/^[\w-]{43}$/);
     expect(statSync(cookie)).toMatchObject({ mode: 0o100400, uid: process.getuid!() });
   });
 
-  it('opens so many connections and channels, and no more: the memory of the broker is for all', async () => {
+  it('limits the connections and channels of a login', async () => {
     const [name] = names as [string];
     const models: ChannelModel[] = [];
     const open = async () => {
@@ -79,10 +79,10 @@ const gateway = 'gateway';
       models.push(model);
       return model;
     };
-    const refused = (async () => {
+    const opening = (async () => {
       for (let more = 0; more <= loginLimits['max-connections']; more++) await open();
     })();
-    await expect(refused).rejects.toThrow(/ConnectionClose/);
+    await expect(opening).rejects.toThrow(/ConnectionClose/);
     expect(models.length).toBeGreaterThan(8);
     const lost = new Promise<Error>((resolve) => models[0]!.on('error', resolve));
     for (let more = 0; more <= loginLimits['max-channels']; more++)
@@ -94,116 +94,118 @@ const gateway = 'gateway';
     await Promise.all(models.map((model) => model.close().catch(() => undefined)));
   });
 
-  it('keeps so much in a queue that is not read, and takes no message beyond the limit', async () => {
+  it('limits the size of an unread queue and of a message', async () => {
     const model = await connect(broker.url);
     const channel = await model.createConfirmChannel();
     const { queue } = await channel.assertQueue(queues.hearing(names[0]!, 'unread'), { exclusive: true });
     const body = Buffer.alloc(1_048_576);
-    const most = memoryQueueBytes / body.length;
-    for (let sent = 0; sent < most + 4; sent++) channel.sendToQueue(queue, body);
+    const maxMessages = memoryQueueBytes / body.length;
+    for (let sent = 0; sent < maxMessages + 4; sent++) channel.sendToQueue(queue, body);
     await channel.waitForConfirms();
-    expect((await channel.checkQueue(queue)).messageCount).toBe(most);
+    expect((await channel.checkQueue(queue)).messageCount).toBe(maxMessages);
     const refused = new Promise<Error>((resolve) => channel.on('error', resolve));
     channel.sendToQueue(queue, Buffer.alloc(17 * body.length));
     expect((await refused).message).toMatch(/larger than/);
     await model.close();
   });
 
-  const of = (service: string) => bus.find((one) => one.service === service)!;
-  const requests = () =>
+  const getDescription = (service: string) => bus.find((one) => one.service === service)!;
+  const listRequests = () =>
     bus.flatMap(({ service, contracts }) =>
       contracts.filter(({ kind }) => kind !== 'event').map((one) => ({ ...one, owner: service })),
     );
-  const events = () => [
+  const listEvents = () => [
     ...bus.flatMap(({ service, contracts }) =>
       contracts.filter(({ kind }) => kind === 'event').map(({ name }) => ({ name, owner: service })),
     ),
     ...[...platformEvents, 'settings.told'].map((name) => ({ name, owner: 'platform' })),
   ];
-  const asked = () => requests().flatMap(({ offered }) => offered?.asks ?? []);
-  const waitedFor = () => requests().flatMap(({ offered }) => offered?.hears ?? []);
-  const mayCall = (service: string, { name, owner, offered }: ReturnType<typeof requests>[number]) =>
+  const listCalled = () => listRequests().flatMap(({ offered }) => offered?.asks ?? []);
+  const listAwaited = () => listRequests().flatMap(({ offered }) => offered?.hears ?? []);
+  const canCall = (service: string, { name, owner, offered }: ReturnType<typeof listRequests>[number]) =>
     owner === service ||
-    of(service).calls.includes(name) ||
-    (service === gateway && (offered !== undefined || asked().includes(name)));
-  const mayHear = (service: string, name: string, owner: string) =>
+    getDescription(service).calls.includes(name) ||
+    (service === gateway && (offered !== undefined || listCalled().includes(name)));
+  const canSubscribe = (service: string, name: string, owner: string) =>
     owner === service ||
     platformEvents.includes(name) ||
-    of(service).hears.includes(name) ||
-    (service === gateway && waitedFor().includes(name));
+    getDescription(service).hears.includes(name) ||
+    (service === gateway && listAwaited().includes(name));
 
-  const counted = { allowed: 0, refused: 0 };
-  /** A matrix in which nothing was tried, or nothing allowed, would prove nothing. */
-  afterAll(() => expect(Math.min(counted.allowed, counted.refused)).toBeGreaterThan(300));
+  const verdicts = { allowed: 0, refused: 0 };
+  /** Guards against a matrix that tried nothing, or allowed nothing. */
+  afterAll(() => expect(Math.min(verdicts.allowed, verdicts.refused)).toBeGreaterThan(300));
 
-  /** What one login did, that it may not do or should be able to. */
-  function trying(service: string) {
+  /** Collects operations of a login with an unexpected verdict. */
+  function startAttempts(service: string) {
     const login = logins.get(service)!;
     const wrong: string[] = [];
-    const attempt = async (what: string, mayIt: boolean, doing: Promise<Verdict>): Promise<void> => {
-      const verdict = await doing;
-      counted[verdict] += 1;
-      if ((verdict === 'allowed') !== mayIt) wrong.push(`${service} ${what}: ${verdict}`);
+    const attempt = async (what: string, isAllowed: boolean, operation: Promise<Verdict>): Promise<void> => {
+      const verdict = await operation;
+      verdicts[verdict] += 1;
+      if ((verdict === 'allowed') !== isAllowed) wrong.push(`${service} ${what}: ${verdict}`);
     };
     return { login, wrong, attempt };
   }
 
-  it.each(names)('%s sends and announces what it declares, as itself', async (service) => {
-    const { login, wrong, attempt } = trying(service);
-    for (const one of requests())
+  it.each(names)('%s publishes only what it declares, with its own user id', async (service) => {
+    const { login, wrong, attempt } = startAttempts(service);
+    for (const one of listRequests())
       await attempt(
         `sends ${one.name}`,
-        mayCall(service, one),
+        canCall(service, one),
         login.publish(exchanges.requests(one.name), one.name),
       );
-    for (const { name, owner } of events()) {
-      const mayIt = owner === service || platformEvents.includes(name) || of(service).tells.includes(name);
-      await attempt(`announces ${name}`, mayIt, login.publish(exchanges.events(name), name));
+    for (const { name, owner } of listEvents()) {
+      const isAllowed =
+        owner === service || platformEvents.includes(name) || getDescription(service).tells.includes(name);
+      await attempt(`publishes ${name}`, isAllowed, login.publish(exchanges.events(name), name));
     }
     for (const other of [...names, 'jogakbo'])
       await attempt(
-        `speaks as ${other}`,
+        `publishes as ${other}`,
         other === service,
         login.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!, other),
       );
     expect(wrong).toEqual([]);
   });
 
-  it.each(names)('%s answers those who may ask it, and nobody else', async (service) => {
-    const { login, wrong, attempt } = trying(service);
+  it.each(names)('%s replies only to services that may call it', async (service) => {
+    const { login, wrong, attempt } = startAttempts(service);
     for (const other of names) {
-      const isAsked = requests().some((one) => one.owner === service && mayCall(other, one));
+      const isCalled = listRequests().some((one) => one.owner === service && canCall(other, one));
       const key = queues.reply(other, '0190-a');
       await attempt(
-        `answers ${other}`,
-        other === service || isAsked,
+        `replies to ${other}`,
+        other === service || isCalled,
         login.publish(exchanges.replies(other), key),
       );
     }
     expect(wrong).toEqual([]);
   });
 
-  it.each(names)('%s binds what it takes and hears', async (service) => {
-    const { login, wrong, attempt } = trying(service);
+  it.each(names)('%s binds only its own requests and subscribed events', async (service) => {
+    const { login, wrong, attempt } = startAttempts(service);
     const queue = queues.hearing(service, '0190-b');
     await login.try((channel) => channel.assertQueue(queue, { exclusive: true, autoDelete: true }));
-    const binds = (exchange: string, key: string, mayIt: boolean) =>
+    const bind = (exchange: string, key: string, isAllowed: boolean) =>
       attempt(
         `binds ${key} of ${exchange}`,
-        mayIt,
+        isAllowed,
         login.try((channel) => channel.bindQueue(queue, exchange, key)),
       );
-    for (const { name, owner } of requests()) await binds(exchanges.requests(name), name, owner === service);
-    for (const { name, owner } of events())
-      await binds(exchanges.events(name), name, mayHear(service, name, owner));
+    for (const { name, owner } of listRequests())
+      await bind(exchanges.requests(name), name, owner === service);
+    for (const { name, owner } of listEvents())
+      await bind(exchanges.events(name), name, canSubscribe(service, name, owner));
     for (const exchange of Object.values(exchanges))
       for (const key of ['#', '*.*', '#.#', `${service}.#`, 'orders.*'])
-        await binds(exchange(service), key, false);
+        await bind(exchange(service), key, false);
     for (const other of names) {
       const isOwn = other === service;
-      await binds(exchanges.replies(other), queues.reply(other, '0190-c'), isOwn);
-      await binds(exchanges.dead(other), queues.commands(other), isOwn);
-      await binds(exchanges.retry(other), `500.${other}.commands`, false);
+      await bind(exchanges.replies(other), queues.reply(other, '0190-c'), isOwn);
+      await bind(exchanges.dead(other), queues.commands(other), isOwn);
+      await bind(exchanges.retry(other), `500.${other}.commands`, false);
       await attempt(
         `binds to the queue of ${other}`,
         isOwn,
@@ -215,25 +217,25 @@ const gateway = 'gateway';
     expect(wrong).toEqual([]);
   });
 
-  it.each(names)('%s takes from its own queues alone, and never out of the dead letters', async (service) => {
-    const { login, wrong, attempt } = trying(service);
+  it.each(names)('%s consumes from its own queues only, and not from the dead letters', async (service) => {
+    const { login, wrong, attempt } = startAttempts(service);
     for (const other of names) {
       for (const kind of ['commands', 'queries', 'events', 'dead'] as const) {
         const queue = queues[kind](other);
-        const mayIt = other === service && kind !== 'dead';
+        const isAllowed = other === service && kind !== 'dead';
         const consume = login.try(async (channel) => {
           const { consumerTag } = await channel.consume(queue, () => undefined);
           await channel.cancel(consumerTag);
         });
-        await attempt(`consumes ${queue}`, mayIt, consume);
+        await attempt(`consumes ${queue}`, isAllowed, consume);
         await attempt(
           `gets from ${queue}`,
-          mayIt,
+          isAllowed,
           login.try((channel) => channel.get(queue, { noAck: true })),
         );
         await attempt(
-          `empties ${queue}`,
-          mayIt,
+          `purges ${queue}`,
+          isAllowed,
           login.try((channel) => channel.purgeQueue(queue)),
         );
       }
@@ -241,32 +243,32 @@ const gateway = 'gateway';
     expect(wrong).toEqual([]);
   });
 
-  it.each(names)('%s makes and deletes its own queues alone, and no exchange', async (service) => {
-    const { login, wrong, attempt } = trying(service);
-    const makes = (queue: string, mayIt: boolean) =>
+  it.each(names)('%s declares and deletes its own queues only, and no exchange', async (service) => {
+    const { login, wrong, attempt } = startAttempts(service);
+    const declare = (queue: string, isAllowed: boolean) =>
       attempt(
-        `makes ${queue}`,
-        mayIt,
+        `declares ${queue}`,
+        isAllowed,
         login.try((channel) => channel.assertQueue(queue)),
       );
-    const deletes = (queue: string, mayIt: boolean) =>
+    const remove = (queue: string, isAllowed: boolean) =>
       attempt(
         `deletes ${queue}`,
-        mayIt,
+        isAllowed,
         login.try((channel) => channel.deleteQueue(queue)),
       );
     for (const other of names) {
       const ofVersion = `${queues.queries(other)}@9.9.9`;
-      await makes(ofVersion, other === service);
-      await deletes(ofVersion, other === service);
-      if (other !== service) await deletes(queues.events(other), false);
-      await makes(queues.retry(other, 500), false);
-      await deletes(queues.retry(other, 500), false);
+      await declare(ofVersion, other === service);
+      await remove(ofVersion, other === service);
+      if (other !== service) await remove(queues.events(other), false);
+      await declare(queues.retry(other, 500), false);
+      await remove(queues.retry(other, 500), false);
     }
-    await makes('anything', false);
+    await declare('anything', false);
     for (const exchange of Object.values(exchanges).map((one) => one(service))) {
       await attempt(
-        `makes ${exchange}`,
+        `declares ${exchange}`,
         false,
         login.try((channel) => channel.assertExchange(exchange, 'topic')),
       );
@@ -279,44 +281,47 @@ const gateway = 'gateway';
     expect(wrong).toEqual([]);
   });
 
-  it.each(names)('%s puts away for itself alone, and goes round no exchange', async (service) => {
-    const { login, wrong, attempt } = trying(service);
-    const publishes = (exchange: string, key: string, mayIt: boolean) =>
-      attempt(`publishes ${key} into "${exchange}"`, mayIt, login.publish(exchange, key));
-    for (const other of names) {
-      const isOwn = other === service;
-      await publishes(exchanges.retry(other), `500.${other}.commands`, isOwn);
-      await publishes(exchanges.retry(other), `500.${other}.events`, isOwn);
-      await publishes(exchanges.dead(other), queues.dead(other), isOwn);
-      await publishes(exchanges.dead(other), queues.commands(other), false);
-      for (const around of ['', 'amq.direct', 'amq.topic', 'amq.fanout'])
-        await publishes(around, queues.commands(other), false);
-    }
-    expect(wrong).toEqual([]);
-  });
+  it.each(names)(
+    '%s publishes only its own retries and dead letters, in its own exchanges',
+    async (service) => {
+      const { login, wrong, attempt } = startAttempts(service);
+      const publish = (exchange: string, key: string, isAllowed: boolean) =>
+        attempt(`publishes ${key} into "${exchange}"`, isAllowed, login.publish(exchange, key));
+      for (const other of names) {
+        const isOwn = other === service;
+        await publish(exchanges.retry(other), `500.${other}.commands`, isOwn);
+        await publish(exchanges.retry(other), `500.${other}.events`, isOwn);
+        await publish(exchanges.dead(other), queues.dead(other), isOwn);
+        await publish(exchanges.dead(other), queues.commands(other), false);
+        for (const bypass of ['', 'amq.direct', 'amq.topic', 'amq.fanout'])
+          await publish(bypass, queues.commands(other), false);
+      }
+      expect(wrong).toEqual([]);
+    },
+  );
 
-  it.each(names)('%s reads what is registered, and registers nothing', async (service) => {
-    const { login, wrong, attempt } = trying(service);
+  it.each(names)('%s reads the grants, and cannot change them', async (service) => {
+    const { login, wrong, attempt } = startAttempts(service);
     const consume = login.try(async (channel) => {
       await channel.prefetch(1);
       const options = { arguments: { 'x-stream-offset': 'last' } };
       const { consumerTag } = await channel.consume(grantsStream, () => undefined, options);
       await channel.cancel(consumerTag);
     });
-    await attempt('reads what is registered', true, consume);
-    await attempt('registers', false, login.publish('', grantsStream));
-    await attempt('registers as the operator', false, login.publish('', grantsStream, 'jogakbo'));
-    for (const [what, doing] of [
+    await attempt('reads the grants', true, consume);
+    await attempt('publishes grants', false, login.publish('', grantsStream));
+    await attempt('publishes grants as the operator', false, login.publish('', grantsStream, 'jogakbo'));
+    for (const [what, operation] of [
       [
-        'binds to it',
+        'binds the stream',
         (channel) =>
           channel.bindQueue(grantsStream, exchanges.events(platformEvents[0]!), platformEvents[0]!),
       ],
-      ['deletes it', (channel) => channel.deleteQueue(grantsStream)],
-      ['declares it', (channel) => channel.assertQueue(grantsStream)],
+      ['deletes the stream', (channel) => channel.deleteQueue(grantsStream)],
+      ['declares the stream', (channel) => channel.assertQueue(grantsStream)],
     ] as [string, Parameters<AsLogin['try']>[0]][])
-      await attempt(what, false, login.try(doing));
-    // Emptying needs no more than reading: of a stream nothing is taken out, and who tries loses the connection.
+      await attempt(what, false, login.try(operation));
+    // A purge needs read permission only, but a stream does not support it: the broker closes the connection.
     const model = await connect(addresses[service]!);
     const lost = new Promise<Error>((resolve) => model.on('error', resolve));
     const channel = await model.createChannel();
@@ -326,28 +331,28 @@ const gateway = 'gateway';
     expect(wrong).toEqual([]);
   });
 
-  it('registers at the deploy step what consumers look at: the same as the broker lets pass', async () => {
+  it('publishes grants at the deploy step that match the permissions at the broker', async () => {
     const model = await connect(broker.url);
     const grants = new Grants(await readGrants(await model.createChannel(), 'jogakbo'));
     await model.close();
     const wrong: string[] = [];
-    for (const service of [...names, 'nobody']) {
-      for (const one of requests()) {
+    for (const service of [...names, 'unknown']) {
+      for (const one of listRequests()) {
         if (one.owner === service) continue;
-        const mayIt = names.includes(service) && mayCall(service, one);
-        if (grants.mayCall(service, one.name) !== mayIt) wrong.push(`${service} calls ${one.name}`);
+        const isAllowed = names.includes(service) && canCall(service, one);
+        if (grants.mayCall(service, one.name) !== isAllowed) wrong.push(`${service} calls ${one.name}`);
       }
       if (grants.isGateway(service) !== (service === gateway)) wrong.push(`${service} is a gateway`);
       if (grants.isService(service) !== names.includes(service)) wrong.push(`${service} is a service`);
     }
     expect(wrong).toEqual([]);
     expect(grants.routes.size).toBeGreaterThan(30);
-    const claimed = requests().flatMap(({ owner, name, offered }) =>
+    const declared = listRequests().flatMap(({ owner, name, offered }) =>
       (offered?.routes ?? []).map((route) => [route, owner, name]),
     );
     expect(
       [...grants.routes].map(([route, { service, request }]) => [route, service, request]).sort(),
-    ).toEqual(claimed.sort());
+    ).toEqual(declared.sort());
   });
 
   foreignExchanges({
@@ -359,15 +364,15 @@ const gateway = 'gateway';
 
   announcements({ names, url: (name) => addresses[name]!, login: (name) => logins.get(name)! });
 
-  it('takes a login that is no service for none, with all permissions or with nothing', async () => {
+  it('treats a login that is not a service as such, with all permissions or with none', async () => {
     const management = (await findManagement(broker, '')) as Management;
     const { vhost } = management;
     for (const all of ['^$', '.*']) {
       const name = `foreign${all.length}`;
-      const users = [{ name, password: 'of a foreigner', tags: '' }];
+      const users = [{ name, password: 'not a service', tags: '' }];
       const permissions = [{ user: name, vhost, configure: all, write: all, read: all }];
       await management.define({ users, permissions });
-      const url = Object.assign(new URL(broker.url), { username: name, password: 'of a foreigner' }).href;
+      const url = Object.assign(new URL(broker.url), { username: name, password: 'not a service' }).href;
       const login = await AsLogin.open(url);
       for (const other of [...names, 'jogakbo'])
         expect(await login.publish(exchanges.events(platformEvents[0]!), platformEvents[0]!, other)).toBe(
@@ -379,14 +384,14 @@ const gateway = 'gateway';
     }
   });
 
-  describe('a broker that is not ours', () => {
+  describe('a given broker', () => {
     const given = (managementUrl = broker.managementUrl) => ({
       kind: 'given',
       url: broker.url,
       managementUrl,
     });
 
-    it('gives all one login, and says so, where its management API is out of reach', async () => {
+    it('gives all services one login, and reports it, if its management API is unreachable', async () => {
       const { urls, operator, remark } = await ensureBrokerLogins(
         given('http://127.0.0.1:1'),
         apps,
@@ -399,7 +404,7 @@ const gateway = 'gateway';
       expect(remark).not.toContain(new URL(broker.url).password);
     });
 
-    it('keeps the logins of others as they are', async () => {
+    it('does not change the logins of another store', async () => {
       const { operator, remark } = await ensureBrokerLogins(given(), apps, secrets, 'another store');
       expect(operator).toBeUndefined();
       expect(remark).toContain('not of this store');
@@ -408,7 +413,7 @@ const gateway = 'gateway';
       ).toBe('allowed');
     });
 
-    it('is prepared like one of ours where it can be', async () => {
+    it('is prepared like a private broker if possible', async () => {
       const { urls, operator } = await ensureBrokerLogins(given(), apps, secrets, 'test');
       expect(operator).toBe(decodeURIComponent(new URL(broker.url).username));
       const orders = await AsLogin.open(urls.orders!);

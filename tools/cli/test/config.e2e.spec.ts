@@ -11,11 +11,11 @@ const store = new Store();
 beforeAll(() => store.start(['--no-seed', '--only', 'config,gateway,identity,catalog,payments']), 180_000);
 afterAll(() => store.remove());
 
-const config = (...args: string[]) => store.run(['config', ...args]);
-const json = async (...args: string[]) => JSON.parse((await config(...args, '--json')).output);
+const runConfig = (...args: string[]) => store.run(['config', ...args]);
+const runConfigJson = async (...args: string[]) => JSON.parse((await runConfig(...args, '--json')).output);
 
-/** `config set payments`, with a value on standard input. */
-const given = (input: string, ...args: string[]) =>
+/** Runs `config set payments` with a value on standard input. */
+const setFromInput = (input: string, ...args: string[]) =>
   spawnSync(
     nodePath(),
     [join(import.meta.dirname, '..', 'src', 'main.ts'), 'config', 'set', 'payments', ...args],
@@ -26,48 +26,56 @@ const given = (input: string, ...args: string[]) =>
   );
 
 describe('jogakbo config', () => {
-  it('sets a value that is in force at once, tells who set it, and goes back', async () => {
-    const set = await config('set', 'catalog', 'logLevel=debug', '--reason', 'a closer look');
+  it('sets a value that takes effect at once, shows who set it, and rolls back', async () => {
+    const set = await runConfig('set', 'catalog', 'logLevel=debug', '--reason', 'a closer look');
     expect(set).toEqual({ code: 0, output: 'catalog/default is at version 1.\n  logLevel: in force\n' });
-    expect((await config('explain', 'catalog', 'logLevel')).output).toMatch(
+    expect((await runConfig('explain', 'catalog', 'logLevel')).output).toMatch(
       /logLevel +debug +live +config server, version 1 of catalog\/default by operator@jogakbo.example/,
     );
-    expect((await config('explain', 'catalog')).output).toMatch(/databaseUrl +\*{6} +environment/);
-    await config('set', 'catalog', 'logLevel=error', '-m', 'seen enough');
-    const back = await config('rollback', 'catalog', '--to', '1', '-m', 'not yet');
+    expect((await runConfig('explain', 'catalog')).output).toMatch(/databaseUrl +\*{6} +environment/);
+    await runConfig('set', 'catalog', 'logLevel=error', '-m', 'seen enough');
+    const back = await runConfig('rollback', 'catalog', '--to', '1', '-m', 'not yet');
     expect(back.output).toContain('catalog/default is at version 3.\n  logLevel: in force');
-    const { output } = await config('history', 'catalog');
+    const { output } = await runConfig('history', 'catalog');
     expect(output).toMatch(/version 3 .*\n {2}not yet \(back to version 1\)\n {4}logLevel +error +→ +debug/);
-    expect(await json('history', 'catalog', '--from', '1', '--to', '2')).toEqual([
+    expect(await runConfigJson('history', 'catalog', '--from', '1', '--to', '2')).toEqual([
       { key: 'logLevel', before: 'debug', after: 'error' },
     ]);
-    expect(await json('get', 'catalog')).toMatchObject({
+    expect(await runConfigJson('get', 'catalog')).toMatchObject({
       version: 3,
       items: [{ key: 'logLevel', value: 'debug' }],
     });
-    expect((await config('get')).output).toMatch(/catalog\/default +3 +operator@jogakbo.example/);
+    expect((await runConfig('get')).output).toMatch(/catalog\/default +3 +operator@jogakbo.example/);
   });
 
-  it('reaches a limit of the gateway without a restart', async () => {
-    const { output } = await config('set', 'gateway', 'requestTimeout=4000', '-m', 'impatient');
+  it('changes a limit of the gateway without a restart', async () => {
+    const { output } = await runConfig('set', 'gateway', 'requestTimeout=4000', '-m', 'impatient');
     expect(output).toContain('requestTimeout: in force');
   });
 
-  it('refuses what the service would refuse, and what there is not, before anything is kept', async () => {
-    const before = (await json('get', 'catalog')).version;
-    const wrong = await config('set', 'catalog', 'logLevel=loud', 'logLevl=debug', 'port=x', '-m', 'a slip');
+  it('rejects invalid values and unknown settings, and stores nothing', async () => {
+    const before = (await runConfigJson('get', 'catalog')).version;
+    const wrong = await runConfig(
+      'set',
+      'catalog',
+      'logLevel=loud',
+      'logLevl=debug',
+      'port=x',
+      '-m',
+      'a slip',
+    );
     expect(wrong.code).toBe(2);
     expect(wrong.output).toMatch(/logLevel: Invalid option/);
     expect(wrong.output).toContain('logLevl: there is no such setting; did you mean logLevel?');
     expect(wrong.output).toMatch(/port: /);
-    const nobody = await config('set', 'cataloge', 'logLevel=debug', '-m', 'a slip');
-    expect(nobody).toMatchObject({ code: 2, output: expect.stringContaining('did you mean catalog?') });
-    const shared = await config('set', 'application', 'logLevel=loud', 'sandboxDely=1', '-m', 'a slip');
+    const unknown = await runConfig('set', 'cataloge', 'logLevel=debug', '-m', 'a slip');
+    expect(unknown).toMatchObject({ code: 2, output: expect.stringContaining('did you mean catalog?') });
+    const shared = await runConfig('set', 'application', 'logLevel=loud', 'sandboxDely=1', '-m', 'a slip');
     expect(shared).toMatchObject({ code: 2, output: expect.stringContaining('logLevel: Invalid option') });
     const post = (application: string) =>
       store.call('POST', `/v1/ops/config/${application}/versions`, {
         ...{
-          token: store.staff('operator'),
+          token: store.getToken('operator'),
           body: { reason: 'a slip', settings: [{ key: 'logLevl', value: 'debug' }] },
         },
       });
@@ -76,36 +84,36 @@ describe('jogakbo config', () => {
       body: { code: 'invalid-settings', errors: [{ path: 'logLevl' }] },
     });
     expect(await post('cataloge')).toMatchObject({ status: 422, body: { code: 'unknown-service' } });
-    expect((await json('get', 'catalog')).version).toBe(before);
-    expect((await config('get', 'application')).output).toContain('sets nothing');
+    expect((await runConfigJson('get', 'catalog')).version).toBe(before);
+    expect((await runConfig('get', 'application')).output).toContain('sets nothing');
   });
 
-  it('deletes a setting, and names the nearest where there is none', async () => {
-    const none = await config('delete', 'catalog', 'loglevl', '-m', 'a slip');
+  it('deletes a setting, and suggests the closest name for an unknown one', async () => {
+    const none = await runConfig('delete', 'catalog', 'loglevl', '-m', 'a slip');
     expect(none).toMatchObject({ code: 2, output: expect.stringContaining('did you mean logLevel?') });
-    const gone = await config('delete', 'catalog', 'logLevel', '-m', 'as it was');
-    expect(gone).toMatchObject({
+    const deleted = await runConfig('delete', 'catalog', 'logLevel', '-m', 'as it was');
+    expect(deleted).toMatchObject({
       code: 0,
       output: expect.stringContaining('logLevel: in force: the default'),
     });
-    expect((await config('rollback', 'catalog', '--to', '3', '-m', 'back')).output).toContain('in force');
+    expect((await runConfig('rollback', 'catalog', '--to', '3', '-m', 'back')).output).toContain('in force');
   });
 
-  it('keeps a secret out of every screen, log and file', async () => {
+  it('keeps a secret out of all output, logs and files', async () => {
     const secret = 'a-secret-at-the-provider-4711';
-    const said = [
-      given(`${secret}-0`, 'providerToken', '--secret', '-m', 'new'),
-      given(secret, 'providerToken', '-m', 'newer'),
+    const results = [
+      setFromInput(`${secret}-0`, 'providerToken', '--secret', '-m', 'new'),
+      setFromInput(secret, 'providerToken', '-m', 'newer'),
     ];
-    for (const { status, stdout } of said)
+    for (const { status, stdout } of results)
       expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('providerToken') });
     const screens = await Promise.all([
-      config('get', 'payments'),
-      config('history', 'payments'),
-      config('explain', 'payments'),
-      json('get', 'payments'),
+      runConfig('get', 'payments'),
+      runConfig('history', 'payments'),
+      runConfig('explain', 'payments'),
+      runConfigJson('get', 'payments'),
     ]);
-    expect(JSON.stringify([said, screens])).not.toContain(secret);
+    expect(JSON.stringify([results, screens])).not.toContain(secret);
     expect(screens[0]!.output).toMatch(/providerToken +\*{6}/);
     for (const folder of ['logs', 'config-cache'].map((name) => join(store.home, name))) {
       for (const file of readdirSync(folder))
@@ -119,16 +127,16 @@ describe('jogakbo config', () => {
     [['frob'], '"config" does not know "frob"'],
     [['set', 'catalog', 'a=b'], '--reason'],
     [['set', 'catalog', '-m', 'x'], 'key=value'],
-    [['set', 'catalog', '-m', 'x', 'no key!=1'], 'words, dots between them'],
+    [['set', 'catalog', '-m', 'x', 'no key!=1'], 'words separated by dots'],
     [['rollback', 'catalog', '-m', 'x'], '--to N'],
     [['explain'], 'needs the name of a service'],
-  ])('refuses %j with exit code 2', async (args, reason) => {
-    const { code, output } = await config(...args);
+  ])('rejects %j with exit code 2', async (args, reason) => {
+    const { code, output } = await runConfig(...args);
     expect({ code, output }).toEqual({ code: 2, output: expect.stringContaining(reason) });
   });
 
-  it('is for operators alone', async () => {
-    const { token } = await store.member();
+  it('requires an operator', async () => {
+    const { token } = await store.createMember();
     for (const path of [
       '',
       '/catalog',
@@ -143,13 +151,13 @@ describe('jogakbo config', () => {
     expect((await store.call('POST', '/v1/ops/config/catalog/versions', { token, body })).status).toBe(403);
   });
 
-  it('needs less than 95 MB, and is missed by nobody while it is away', async () => {
-    const row = (await store.row('config'))!;
+  it('needs less than 95 MB, and the store works while it is down', async () => {
+    const row = (await store.findRow('config'))!;
     expect(row.memory).toBeGreaterThan(0);
     expect([megabytes(row.memory), row.memory < 95 * 1024 ** 2]).toEqual([megabytes(row.memory), true]);
     process.kill(row.pid!, 'SIGKILL');
     for (let i = 0; i < 20; i++) expect((await store.call('GET', '/v1/products?limit=1')).status).toBe(200);
-    await until(async () => (await store.row('config'))?.state === 'ready');
-    await until(async () => (await config('set', 'catalog', `logLevel=warn`, '-m', 'back')).code === 0);
+    await until(async () => (await store.findRow('config'))?.state === 'ready');
+    await until(async () => (await runConfig('set', 'catalog', `logLevel=warn`, '-m', 'back')).code === 0);
   });
 });

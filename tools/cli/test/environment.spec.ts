@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { expect, it } from '@jest/globals';
 import { nodePath, root } from '../src/workspace.ts';
 
-it('no suite sees what the caller has set for a store', () => {
+it('tests do not inherit settings of a store from the environment', () => {
   const set = {
     ...{
       JOGAKBO_SEED_PASSWORD: 'chosen',
@@ -20,10 +20,10 @@ it('no suite sees what the caller has set for a store', () => {
       npm_package_version: '9',
     },
   };
-  const meant = { TEST_DATABASE_URL: 'postgresql://test', PATH: process.env.PATH };
+  const kept = { TEST_DATABASE_URL: 'postgresql://test', PATH: process.env.PATH };
   const script = `await import('./jest.config.mjs'); console.log(JSON.stringify(process.env))`;
   const { stdout } = spawnSync(nodePath(), ['--input-type=module', '--eval', script], {
-    ...{ cwd: root, encoding: 'utf8', env: { ...set, ...meant } },
+    ...{ cwd: root, encoding: 'utf8', env: { ...set, ...kept } },
   });
-  expect(JSON.parse(stdout)).toEqual(meant);
+  expect(JSON.parse(stdout)).toEqual(kept);
 });

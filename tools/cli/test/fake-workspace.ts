@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { nodePath } from '../src/workspace.ts';
 import { Jogakbo } from './jogakbo.ts';
 
-/** Keeps the contract between a service and whoever runs it, and does nothing else. */
+/** Implements only the process contract between a service and its supervisor. */
 const fakeService = `
 import { createServer } from 'node:http';
 import { basename, dirname } from 'node:path';
@@ -32,14 +32,14 @@ process.on('SIGTERM', () => {
 process.on('disconnect', () => process.exit(1));
 `;
 
-/** Stands in for the real one: says that it built, and again on each line of its input file. */
+/** Replaces the real builder: reports a build at its start and on each SIGUSR2. */
 const fakeBuilder = `
 console.log('built ' + process.argv[2] + ' in 1 ms');
 process.on('SIGUSR2', () => console.log('built ' + process.argv[2] + ' in 1 ms'));
 setInterval(() => undefined, 1000);
 `;
 
-/** A workspace of services that do nothing. */
+/** A workspace with fake services. */
 export class FakeWorkspace extends Jogakbo {
   protected override readonly workspace = this.folder;
 
@@ -67,7 +67,14 @@ export class FakeWorkspace extends Jogakbo {
       }),
     );
     writeFileSync(join(app, 'dist', 'main.js'), main);
-    const bus = { service: name, contracts: [], calls: [], hears: [], tells: [], isGateway: name === 'gateway' };
+    const bus = {
+      service: name,
+      contracts: [],
+      calls: [],
+      hears: [],
+      tells: [],
+      isGateway: name === 'gateway',
+    };
     writeFileSync(join(app, 'dist', 'bus.json'), JSON.stringify(bus));
   }
 }

@@ -5,34 +5,34 @@ import { openState } from '../src/supervisor/state.ts';
 import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
 
-const isReady = (store: Store, service: string) =>
+const waitUntilReady = (store: Store, service: string) =>
   until(() => store.findRecord(service)?.state === 'ready', 30_000);
 
 /**
- * Ends a service and keeps the supervisor from starting it again.
- * @returns lets it start again, and resolves when it is ready
+ * Stops a service and prevents its restart by the supervisor.
+ * @returns a function that allows the restart, and resolves when the service is ready
  */
-export async function holdDown(
+export async function stopService(
   store: Store,
   service: string,
   signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL',
 ): Promise<() => Promise<void>> {
   if (signal === 'SIGKILL') process.kill(store.findRecord(service)!.process!.pid, signal);
-  // What it takes it ends with SIGTERM, where it still runs.
+  // The supervisor ends a service that still runs with SIGTERM.
   const control = await ControlClient.open(openState(store.home));
-  // It must not keep a failed test from ending.
+  // Does not keep the process of a failed test alive.
   control.unref();
   await control.prepareLaunch(service, false);
   await control.do('take', service);
   return async () => {
     control.close();
     await until(() => store.findRecord(service)?.state !== 'taken');
-    await isReady(store, service);
+    await waitUntilReady(store, service);
   };
 }
 
-/** Kills a service, and resolves when the supervisor has brought it back. */
-export async function killOnce(store: Store, service: string): Promise<void> {
+/** Kills a service, and resolves when the supervisor has restarted it. */
+export async function killAndWait(store: Store, service: string): Promise<void> {
   const { pid } = store.findRecord(service)!.process!;
   process.kill(pid, 'SIGKILL');
   await until(() => {
@@ -41,16 +41,16 @@ export async function killOnce(store: Store, service: string): Promise<void> {
   }, 30_000);
 }
 
-export interface Another {
+export interface ExtraInstance {
   url: string;
   pid: number;
-  /** All that it has said. */
+  /** The log so far. */
   log(): string;
   end(): Promise<void>;
 }
 
-/** Starts one more instance of a service beside the running store, with the settings of the first and a port of its own. */
-export async function startAnother(store: Store, service: string): Promise<Another> {
+/** Starts one more instance of a service in the running store, with the settings of the first and its own port. */
+export async function startInstance(store: Store, service: string): Promise<ExtraInstance> {
   const control = await ControlClient.open(openState(store.home));
   const { command, args, cwd, env } = await control.prepareLaunch(service, true);
   control.close();

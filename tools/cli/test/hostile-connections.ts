@@ -2,22 +2,22 @@ import { connect } from 'node:net';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { type Store } from './store.ts';
 
-const get = (target: string, ...headers: string[]) =>
+const buildGet = (target: string, ...headers: string[]) =>
   [`GET ${target} HTTP/1.1`, 'Host: x', 'Connection: close', ...headers, '', ''].join('\r\n');
-const problem = (status: number | string) =>
+const matchProblem = (status: number | string) =>
   new RegExp(`^HTTP/1\\.1 ${status} [^]*content-type: application/problem\\+json`, 'i');
 
 export const hostileConnections = (store: Store) =>
-  describe('hostile requests, byte by byte,', () => {
+  describe('hostile raw requests', () => {
     let buyer: { email: string; token: string };
     let productId: string;
 
     beforeAll(async () => {
-      buyer = await store.member();
-      productId = await store.product(100);
+      buyer = await store.createMember();
+      productId = await store.createProduct(100);
     });
 
-    it('that take the long way round reach nothing', async () => {
+    it('with path tricks reach no protected route', async () => {
       const targets = [
         ...[
           '/v1/products/../ops/audit',
@@ -86,15 +86,21 @@ export const hostileConnections = (store: Store) =>
       ];
       for (const target of targets)
         for (const token of [undefined, buyer.token]) {
-          const answer = await store.raw(
-            get(Buffer.from(target).toString('latin1'), ...(token ? [`Authorization: Bearer ${token}`] : [])),
+          const answer = await store.sendRaw(
+            buildGet(
+              Buffer.from(target).toString('latin1'),
+              ...(token ? [`Authorization: Bearer ${token}`] : []),
+            ),
           );
-          expect({ target, answer }).toEqual({ target, answer: expect.stringMatching(problem('4\\d\\d')) });
+          expect({ target, answer }).toEqual({
+            target,
+            answer: expect.stringMatching(matchProblem('4\\d\\d')),
+          });
           expect(answer).not.toContain('"auditId"');
         }
     }, 60_000);
 
-    it('that smuggle a second one get one answer, and the connection is closed', async () => {
+    it('that smuggle a second request get one response and a closed connection', async () => {
       const inner = `GET /v1/members/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${buyer.token}\r\n\r\n`;
       const post = (...headers: string[]) =>
         ['POST /v1/sessions HTTP/1.1', 'Host: x', 'Content-Type: application/json', ...headers, '', ''].join(
@@ -109,9 +115,9 @@ export const hostileConnections = (store: Store) =>
         'two lengths in one': post(`Content-Length: 0, ${inner.length}`) + inner,
         'a negative length': post('Content-Length: -1') + inner,
         'a length with a sign': post('Content-Length: +0') + inner,
-        'a length that is no number': post('Content-Length: 0x10') + inner,
+        'a length that is not a number': post('Content-Length: 0x10') + inner,
         'an endless length': post(`Content-Length: ${'9'.repeat(40)}`) + inner,
-        'chunks that are no number': post('Transfer-Encoding: chunked') + `zz\r\n\r\n${inner}`,
+        'chunks that are not a number': post('Transfer-Encoding: chunked') + `zz\r\n\r\n${inner}`,
         'a chunk with a sign': post('Transfer-Encoding: chunked') + `-1\r\n${inner}`,
         'an endless chunk': post('Transfer-Encoding: chunked') + `${'f'.repeat(30)}\r\n${inner}`,
         'another coding': post('Transfer-Encoding: xchunked') + chunks,
@@ -123,14 +129,14 @@ export const hostileConnections = (store: Store) =>
         'a NUL in a header': post('X: a\0b', 'Content-Length: 0') + inner,
         'two hosts': post('Host: y', 'Content-Length: 0') + inner,
         'no host': 'POST /v1/sessions HTTP/1.1\r\nContent-Length: 0\r\n\r\n' + inner,
-        'a host that is none': 'POST /v1/sessions HTTP/1.1\r\nHost: a b\r\nContent-Length: 0\r\n\r\n' + inner,
+        'an invalid host': 'POST /v1/sessions HTTP/1.1\r\nHost: a b\r\nContent-Length: 0\r\n\r\n' + inner,
         'HTTP/0.9': `GET /v1/members/me\r\n\r\n${inner}`,
         'HTTP/2.0': `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${inner}`,
-        'a change of protocol': get('/v1/members/me', 'Upgrade: websocket', 'Connection: Upgrade'),
+        'a change of protocol': buildGet('/v1/members/me', 'Upgrade: websocket', 'Connection: Upgrade'),
         'a tunnel': 'CONNECT 127.0.0.1:5432 HTTP/1.1\r\nHost: x\r\n\r\n' + inner,
       };
       for (const [what, bytes] of Object.entries(shapes)) {
-        const answer = await store.raw(bytes);
+        const answer = await store.sendRaw(bytes);
         expect({ what, answer: answer.slice(0, 12) }).toEqual({
           what,
           answer: expect.stringMatching(/^(HTTP\/1\.1 (4\d\d|501|505))?$/),
@@ -143,15 +149,19 @@ export const hostileConnections = (store: Store) =>
       }
     }, 60_000);
 
-    it('with too many headers, too long ones or the same twice are refused, or the first holds', async () => {
-      expect(await store.raw(get('/v1/products', `X: ${'x'.repeat(20_000)}`))).toMatch(problem(431));
-      expect(await store.raw(get('/v1/products', ...Array(1_000).fill('X: 1')))).toMatch(problem(431));
-      expect(await store.raw(get('/v1/products', ...Array(90).fill(`X: ${'x'.repeat(300)}`)))).toMatch(
-        problem(431),
+    it('with too many, too long or duplicate headers are rejected, or the first header counts', async () => {
+      expect(await store.sendRaw(buildGet('/v1/products', `X: ${'x'.repeat(20_000)}`))).toMatch(
+        matchProblem(431),
       );
-      const body = JSON.stringify(store.order(productId));
-      const twice = (...headers: string[]) =>
-        store.raw(
+      expect(await store.sendRaw(buildGet('/v1/products', ...Array(1_000).fill('X: 1')))).toMatch(
+        matchProblem(431),
+      );
+      expect(
+        await store.sendRaw(buildGet('/v1/products', ...Array(90).fill(`X: ${'x'.repeat(300)}`))),
+      ).toMatch(matchProblem(431));
+      const body = JSON.stringify(store.buildOrder(productId));
+      const sendOrder = (...headers: string[]) =>
+        store.sendRaw(
           [
             'POST /v1/orders HTTP/1.1',
             'Host: x',
@@ -164,11 +174,13 @@ export const hostileConnections = (store: Store) =>
           ].join('\r\n'),
         );
       const type = 'Content-Type: application/json';
-      expect(await twice(type, 'Idempotency-Key: a', 'Idempotency-Key: b')).toMatch(problem(400));
-      expect(await twice('Content-Type: text/plain', type, 'Idempotency-Key: c')).toMatch(problem(415));
+      expect(await sendOrder(type, 'Idempotency-Key: a', 'Idempotency-Key: b')).toMatch(matchProblem(400));
+      expect(await sendOrder('Content-Type: text/plain', type, 'Idempotency-Key: c')).toMatch(
+        matchProblem(415),
+      );
     });
 
-    it('that trickle are cut off, hundreds of them, and the others go on buying meanwhile', async () => {
+    it('that are slow time out, and hundreds of them do not disturb other buyers', async () => {
       const beginnings = [
         'GET /v1/products HTTP/1.1\r\nHost: x\r\nX-Slow: ',
         'POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50000\r\n\r\n{"email":"',
@@ -193,9 +205,9 @@ export const hostileConnections = (store: Store) =>
         );
       });
       for (let bought = 0; bought < 5; bought += 1)
-        expect((await store.buy(buyer.token, store.order(productId))).body.status).toBe('confirmed');
+        expect((await store.buy(buyer.token, store.buildOrder(productId))).body.status).toBe('confirmed');
       const answers = await Promise.all(slow);
       expect(new Set(answers.map((answer) => answer.slice(0, 12)))).toEqual(new Set(['HTTP/1.1 408']));
-      for (const answer of answers) expect(answer).toMatch(problem(408));
+      for (const answer of answers) expect(answer).toMatch(matchProblem(408));
     }, 60_000);
   });

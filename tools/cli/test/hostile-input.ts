@@ -3,8 +3,8 @@ import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { ApiDocument, type JsonSchema, type Operation } from './api-document.ts';
 import { until } from './jogakbo.ts';
-import { buildPath, plainInput, type Input, type Things } from './made-input.ts';
-import { findObjects, strangeFields, wholeBody } from './spoilt-input.ts';
+import { buildPath, generatePlainInput, type Input, type KnownValues } from './made-input.ts';
+import { findObjects, forbiddenFields, generateFullBody } from './spoilt-input.ts';
 import { type Answer, type Store } from './store.ts';
 
 export const hostileInput = (store: Store) =>
@@ -12,60 +12,63 @@ export const hostileInput = (store: Store) =>
     let document: ApiDocument;
     let buyer: { email: string; token: string };
     let productId: string;
-    let things: Things;
-    const stranger = randomUUID();
+    let known: KnownValues;
+    const unused = randomUUID();
 
     beforeAll(async () => {
       document = await ApiDocument.read(store);
-      buyer = await store.member();
-      productId = await store.product(1_000);
-      const { orderId } = (await store.buy(buyer.token, store.order(productId))).body;
+      buyer = await store.createMember();
+      productId = await store.createProduct(1_000);
+      const { orderId } = (await store.buy(buyer.token, store.buildOrder(productId))).body;
       const me = await store.call('GET', '/v1/members/me', { token: buyer.token });
-      things = {
+      known = {
         ...{ productId: [productId], orderId: [orderId], memberId: [me.body.memberId] },
         ...{ application: ['hostile'], service: ['orders'], token: ['tok_ok'], quantity: [1], q: ['teacup'] },
-        // Never what a member has: none of these may become true.
-        ...{ email: [`${stranger}@example.com`], password: [stranger], name: ['Kim'], sku: ['HOSTILE-1'] },
+        // Not used by any member, so a success would show.
+        ...{ email: [`${unused}@example.com`], password: [unused], name: ['Kim'], sku: ['HOSTILE-1'] },
         ...{ 'If-Match': ['"1"'], 'Idempotency-Key': [randomUUID()], roles: ['operator'] },
       };
     });
 
-    const tokenFor = ({ access }: Operation) =>
-      access === 'merchant' || access === 'operator' ? store.staff(access) : buyer.token;
+    const getToken = ({ access }: Operation) =>
+      access === 'merchant' || access === 'operator' ? store.getToken(access) : buyer.token;
 
-    /** As the one who may use it: nothing is refused for want of a right. */
+    /** Sends the request with the required role, so that no rejection is due to a missing role. */
     const send = (operation: Operation, input: Input, body: unknown = input.body, headers = {}) =>
       store.call(operation.method, buildPath(operation, input), {
-        token: tokenFor(operation),
+        token: getToken(operation),
         body,
         headers: { ...input.headers, 'Idempotency-Key': randomUUID(), ...headers },
       });
     const forEach = (some: Operation[], run: (operation: Operation) => Promise<void>) =>
       Promise.all(some.map(run));
-    const withBody = () => document.operations.filter(({ body }) => body);
+    const listWithBody = () => document.operations.filter(({ body }) => body);
 
-    /** What is not as it must be: no 5xx, and of a refusal the form and a status that the document declares. */
+    /** Allows only declared responses, and no 5xx. */
     function findWrong(operation: Operation, what: string, answer: Answer): string[] {
       const mediaType = answer.headers.get('content-type')?.split(';')[0];
-      const why = answer.status >= 500 ? 'a fault' : document.whyNot(operation, { ...answer, mediaType });
+      const why =
+        answer.status >= 500
+          ? 'a server error'
+          : document.explainMismatch(operation, { ...answer, mediaType });
       return why ? [`${operation.name}, ${what}: ${why}: ${answer.status} ${answer.text.slice(0, 300)}`] : [];
     }
 
-    it('that set what is not theirs to set are refused, at every depth of every body', async () => {
+    it('with an undeclared field is rejected, at every depth of every body', async () => {
       const wrong: string[] = [];
       let tried = 0;
-      await forEach(withBody(), async (operation) => {
-        const input = plainInput(operation, things);
-        const whole = wholeBody(operation, things);
+      await forEach(listWithBody(), async (operation) => {
+        const input = generatePlainInput(operation, known);
+        const fullBody = generateFullBody(operation, known);
         for (const path of findObjects(operation.body!)) {
-          const known = path.reduce(
+          const fields = path.reduce(
             (at, key) =>
               (typeof key === 'number' ? at['items'] : (at['properties'] as JsonSchema)[key]) as JsonSchema,
             operation.body!,
           )['properties'] as object;
-          const extra = strangeFields.filter((name) => !(name in known) || !Object.hasOwn(known, name));
+          const extra = forbiddenFields.filter((name) => !(name in fields) || !Object.hasOwn(fields, name));
           for (const name of extra.filter((one) => one !== '__proto__' && one !== 'constructor')) {
-            const body = structuredClone(whole);
+            const body = structuredClone(fullBody);
             const owner = path.reduce(
               (at, key) => at[key] as never,
               body as Record<string | number, unknown>,
@@ -84,10 +87,10 @@ export const hostileInput = (store: Store) =>
       expect(tried).toBeGreaterThan(200);
     }, 120_000);
 
-    it('that set it in the query, beside a body or without one, are refused', async () => {
+    it('with an undeclared query parameter is rejected, with or without a body', async () => {
       const wrong: string[] = [];
       for (const operation of document.operations.filter(({ takesToken }) => takesToken)) {
-        const input = plainInput(operation, things);
+        const input = generatePlainInput(operation, known);
         for (const name of ['memberId', 'roles', 'status', 'total', '__proto__', 'constructor', 'a[b]']) {
           if (operation.parameters.some((one) => one.name === name)) continue;
           const query = Object.defineProperty({ ...input.query }, name, { value: 'x', enumerable: true });
@@ -99,10 +102,10 @@ export const hostileInput = (store: Store) =>
       expect(wrong).toEqual([]);
     }, 60_000);
 
-    it('that would poison a prototype are refused, wherever it stands', async () => {
+    it('that would pollute a prototype is rejected, at any position', async () => {
       const wrong: string[] = [];
-      for (const operation of withBody()) {
-        const input = plainInput(operation, things);
+      for (const operation of listWithBody()) {
+        const input = generatePlainInput(operation, known);
         const [first] = Object.keys(input.body as object);
         for (const poison of [
           '"__proto__":{"roles":["operator"]}',
@@ -128,7 +131,7 @@ export const hostileInput = (store: Store) =>
       expect((await store.call('GET', '/v1/ops/audit', { token: buyer.token })).status).toBe(403);
     }, 60_000);
 
-    it('that are huge, deep, compressed or no JSON are refused by every route that takes a body', async () => {
+    it('that is huge, deep, compressed or not JSON is rejected by every route with a body', async () => {
       const wrong: string[] = [];
       const bomb = gzipSync(Buffer.alloc(30_000_000));
       const expected: [string, unknown, Record<string, string>, number[]][] = [
@@ -158,8 +161,8 @@ export const hostileInput = (store: Store) =>
         ['broken', '{"a":', {}, [400]],
         ['a number without end', `{"a":${'9'.repeat(30_000)}}`, {}, [400]],
       ];
-      for (const operation of withBody()) {
-        const input = plainInput(operation, things);
+      for (const operation of listWithBody()) {
+        const input = generatePlainInput(operation, known);
         for (const [what, body, headers, statuses] of expected) {
           const answer = await send(operation, input, body, headers);
           if (!statuses.includes(answer.status))
@@ -170,7 +173,7 @@ export const hostileInput = (store: Store) =>
       expect(wrong).toEqual([]);
     }, 120_000);
 
-    it('that inject into a text field do nothing but fill it, or are refused', async () => {
+    it('with an injection in a text field is rejected or stored as text', async () => {
       const injections = [
         ...[
           "' OR '1'='1",
@@ -201,12 +204,12 @@ export const hostileInput = (store: Store) =>
         ],
       ];
       const wrong: string[] = [];
-      // What is signed out or taken away would be missed by the others.
+      // Without sign-outs and deletions, which would affect the other requests.
       const harmless = document.operations.filter(
         ({ takesToken, method }) => takesToken && method !== 'DELETE',
       );
       await forEach(harmless, async (operation) => {
-        const input = plainInput(operation, things);
+        const input = generatePlainInput(operation, known);
         const fields = [
           ...Object.keys((operation.body?.['properties'] ?? {}) as object).map(
             (name) => ['body', name] as const,
@@ -216,14 +219,14 @@ export const hostileInput = (store: Store) =>
             .map((one) => [one.in as 'path' | 'query', one.name] as const),
         ];
         for (const [part, name] of fields) {
-          const one =
+          const some =
             fields.length * injections.length > 100
               ? injections.filter((_, at) => at % 2 === name.length % 2)
               : injections;
-          for (const text of one) {
+          for (const text of some) {
             if (part !== 'body' && !text.isWellFormed()) continue;
-            const spoilt = { ...input, [part]: { ...(input[part] as object), [name]: text } };
-            const answer = await send(operation, spoilt);
+            const malformed = { ...input, [part]: { ...(input[part] as object), [name]: text } };
+            const answer = await send(operation, malformed);
             wrong.push(...findWrong(operation, `${name}=${JSON.stringify(text).slice(0, 60)}`, answer));
             if (answer.headers.get('set-cookie')) wrong.push(`${operation.name}, ${name}: sets a cookie`);
           }
@@ -232,8 +235,8 @@ export const hostileInput = (store: Store) =>
       expect(wrong).toEqual([]);
     }, 180_000);
 
-    it('that ask for impossible numbers change no stock and no order', async () => {
-      const before = await store.available(productId);
+    it('with an invalid number changes no stock and no order', async () => {
+      const before = await store.readAvailable(productId);
       const numbers = [
         '0',
         '-1',
@@ -255,7 +258,7 @@ export const hostileInput = (store: Store) =>
       ];
       const statuses = new Set<number>();
       for (const quantity of numbers) {
-        const { expectedTotal: _, ...body } = store.order(productId);
+        const { expectedTotal: _, ...body } = store.buildOrder(productId);
         const order = JSON.stringify(body).replace('"quantity":1', `"quantity":${quantity}`);
         const answer = await store.buy(buyer.token, order);
         if (quantity !== '1e3')
@@ -263,21 +266,21 @@ export const hostileInput = (store: Store) =>
         else expect(answer.body).toMatchObject({ status: 'rejected', rejection: 'out-of-stock' });
         if (quantity === '1e3' || quantity === '1001') continue;
         const receipt = await store.call('POST', `/v1/stock/${productId}/receipts`, {
-          token: store.staff('merchant'),
+          token: store.getToken('merchant'),
           headers: { 'idempotency-key': randomUUID() },
           body: `{"quantity":${quantity}}`,
         });
         statuses.add(receipt.status);
       }
       expect([...statuses]).toEqual([400]);
-      await until(async () => (await store.available(productId)) === before);
+      await until(async () => (await store.readAvailable(productId)) === before);
     });
 
-    it('have had no effect: nobody has signed up, nothing was sold for another price, and the store sells', async () => {
-      const credentials = { email: `${stranger}@example.com`, password: stranger };
+    it('has no effect: no elevated role, no other price, no dead letters, and the store sells', async () => {
+      const credentials = { email: `${unused}@example.com`, password: unused };
       const { status } = await store.call('GET', `/v1/products/${productId}`);
       expect(status).toBe(200);
-      const { body } = await store.buy(buyer.token, store.order(productId));
+      const { body } = await store.buy(buyer.token, store.buildOrder(productId));
       expect(body).toMatchObject({ status: 'confirmed', total: { amount: 12_000, currency: 'KRW' } });
       const orders = await store.call('GET', '/v1/orders?limit=100', { token: buyer.token });
       const totals = orders.body.items.map(

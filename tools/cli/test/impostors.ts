@@ -3,19 +3,19 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { type Store } from './store.ts';
 
 export const impostors = (store: Store) =>
-  describe('requests that pretend', () => {
+  describe('forged requests', () => {
     let productId: string;
-    /** Somebody whom they would like to be. */
+    /** Member id that the requests claim. */
     let victim: string;
 
     beforeAll(async () => {
-      productId = await store.product(1);
-      const { token } = await store.member();
+      productId = await store.createProduct(1);
+      const { token } = await store.createMember();
       victim = (await store.call('GET', '/v1/members/me', { token })).body.memberId;
     });
 
-    it('that say that they mean another method, or come from elsewhere, are what they are', async () => {
-      const merchant = store.staff('merchant');
+    it('with a method override use their real method', async () => {
+      const merchant = store.getToken('merchant');
       for (const name of ['x-http-method-override', 'x-http-method', 'x-method-override', '_method']) {
         const headers = { [name]: 'DELETE', 'if-match': '*', 'idempotency-key': randomUUID() };
         expect(
@@ -27,16 +27,16 @@ export const impostors = (store: Store) =>
           body: {},
         });
         expect(posted.status).toBe(405);
-        const asked = await store.call('GET', `/v1/products/${productId}?_method=DELETE`, {
+        const queried = await store.call('GET', `/v1/products/${productId}?_method=DELETE`, {
           token: merchant,
           headers,
         });
-        expect(asked.status).toBe(400);
+        expect(queried.status).toBe(400);
       }
       expect((await store.call('GET', `/v1/products/${productId}`)).status).toBe(200);
     });
 
-    it('that say who they are in any header but one are nobody', async () => {
+    it('with an identity in any header except Authorization are anonymous', async () => {
       const operator = JSON.stringify({ memberId: victim, roles: ['operator'] });
       const claims = {
         ...Object.fromEntries(
@@ -70,7 +70,7 @@ export const impostors = (store: Store) =>
       };
       expect((await store.call('GET', '/v1/members/me', { headers: claims })).status).toBe(401);
       expect((await store.call('GET', '/v1/ops/audit', { headers: claims })).status).toBe(401);
-      const { token } = await store.member();
+      const { token } = await store.createMember();
       expect((await store.call('GET', '/v1/ops/audit', { token, headers: claims })).status).toBe(403);
       const me = await store.call('GET', '/v1/members/me', { token, headers: claims });
       expect(me.body).toMatchObject({ roles: ['member'] });
@@ -78,8 +78,8 @@ export const impostors = (store: Store) =>
       expect(me.text + JSON.stringify([...me.headers])).not.toContain('evil.example');
     });
 
-    it('that say where they come from are counted, and kept, as from where they come', async () => {
-      const left = async (address: string) => {
+    it('with a forwarded address are rate-limited and audited with their real address', async () => {
+      const readRemaining = async (address: string) => {
         const headers = {
           'x-forwarded-for': address,
           forwarded: `for=${address}`,
@@ -90,11 +90,11 @@ export const impostors = (store: Store) =>
         const { headers: answered } = await store.call('GET', '/v1/products?limit=1', { headers });
         return Number(/"address";r=(\d+)/.exec(answered.get('ratelimit')!)![1]);
       };
-      const first = await left('203.0.113.1');
-      const second = await left('203.0.113.2');
-      // A new window may have begun between them; two windows would not.
-      expect(second < first || (await left('203.0.113.3')) < second).toBe(true);
-      const { email, token } = await store.member();
+      const first = await readRemaining('203.0.113.1');
+      const second = await readRemaining('203.0.113.2');
+      // At most one new window can have begun between these requests.
+      expect(second < first || (await readRemaining('203.0.113.3')) < second).toBe(true);
+      const { email, token } = await store.createMember();
       const headers = {
         'x-forwarded-for': '203.0.113.4',
         forwarded: 'for=203.0.113.4',
@@ -103,7 +103,7 @@ export const impostors = (store: Store) =>
       await store.call('POST', '/v1/sessions', { headers, body: { email, password: 'not this one' } });
       const { memberId } = (await store.call('GET', '/v1/members/me', { token })).body;
       const { body } = await store.call('GET', `/v1/ops/audit?memberId=${memberId}`, {
-        token: store.staff('operator'),
+        token: store.getToken('operator'),
       });
       expect(new Set(body.items.map(({ address }: { address: string }) => address))).toEqual(
         new Set(['127.0.0.1']),

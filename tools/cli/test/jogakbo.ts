@@ -13,19 +13,19 @@ export interface Outcome {
   output: string;
 }
 
-/** The command, run as a user runs it, with a state folder, a port, a broker and a database of its own. */
+/** Runs the command with its own state folder, port, broker and database. */
 export class Jogakbo {
   readonly folder = mkdtempSync(join(tmpdir(), 'jogakbo-e2e-'));
   readonly home = join(this.folder, '.jogakbo');
   port = 0;
-  /** The workspace that it works on. */
+  /** The workspace of the command. */
   protected readonly workspace: string = root;
   readonly #children = new Set<ChildProcess>();
 
   async make(): Promise<void> {
-    // Taken minutes before somebody listens on it: out of the way of brokers and databases.
+    // Used minutes later, so it is outside of the port ranges of brokers and databases.
     this.port = await freePort(28_000, 32_000);
-    // PostgreSQL runs as another user where we are root.
+    // If the tests run as root, PostgreSQL runs as another user.
     chmodSync(this.folder, 0o755);
   }
 
@@ -52,21 +52,21 @@ export class Jogakbo {
     return new Promise((resolve) => child.on('close', (code) => resolve({ code, output: output() })));
   }
 
-  async rows(): Promise<Row[]> {
+  async listRows(): Promise<Row[]> {
     const { output } = await this.run(['ps', '--json']);
     return (JSON.parse(output) as { rows: Row[] }).rows;
   }
 
-  async row(service: string): Promise<Row | undefined> {
-    return (await this.rows()).find((row) => row.service === service);
+  async findRow(service: string): Promise<Row | undefined> {
+    return (await this.listRows()).find((row) => row.service === service);
   }
 
-  /** What the supervisor last wrote down: cheap enough to be looked at again and again. */
+  /** Last record of the supervisor. Cheap enough for polling. */
   findRecord(service: string): ServiceRecord | undefined {
     return readRun(openState(this.home))?.services.find(({ name }) => name === service);
   }
 
-  /** Ends all, whatever a failed test left. */
+  /** Ends all processes, also after a failed test. */
   async remove(): Promise<void> {
     await this.run(['stop']);
     for (const child of this.#children) child.kill('SIGKILL');
@@ -75,12 +75,12 @@ export class Jogakbo {
 }
 
 export async function until<T>(
-  what: () => T | Promise<T>,
-  patience = 20_000,
+  condition: () => T | Promise<T>,
+  timeoutMs = 20_000,
 ): Promise<Exclude<T, false | null | undefined>> {
-  for (const end = Date.now() + patience; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
-    const value = await what();
+  for (const end = Date.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+    const value = await condition();
     if (value) return value as Exclude<T, false | null | undefined>;
-    if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
+    if (Date.now() > end) throw new Error(`not true within ${timeoutMs} ms: ${condition}`);
   }
 }

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { until } from './jogakbo.ts';
 import { type Answer, type Store } from './store.ts';
 
-/** One read of each service, past all caches. */
+/** One uncached read of each service. */
 const reads: Record<string, string> = {
   catalog: '/v1/products?limit=1',
   identity: '/v1/members/me',
@@ -23,13 +23,13 @@ export const killedService = (store: Store) =>
     const pieces = 1_000;
 
     beforeAll(async () => {
-      buyer = await store.member();
-      productId = await store.product(pieces);
+      buyer = await store.createMember();
+      productId = await store.createProduct(pieces);
     });
 
-    /** Asks again with the same key until the store has taken the order, as any careful client does. */
+    /** Repeats the request with the same key until the store has accepted the order. */
     async function place(key: string): Promise<string> {
-      const body = store.order(productId);
+      const body = store.buildOrder(productId);
       const headers = { 'idempotency-key': key };
       const { body: order } = await until(async () => {
         const answer = await store
@@ -40,13 +40,13 @@ export const killedService = (store: Store) =>
       return order.orderId;
     }
 
-    /** Reads of the services that live, one after the other, until `over`. Gives what was not answered as it should. */
-    async function readOn(killed: string, over: Promise<unknown>): Promise<string[]> {
+    /** Reads from the other services until `done`. @returns the failed reads */
+    async function readOthers(killed: string, done: Promise<unknown>): Promise<string[]> {
       const paths = Object.entries(reads).filter(([service]) => service !== killed && killed !== 'gateway');
       const wrong: string[] = [];
-      let isOver = false;
-      void over.then(() => (isOver = true));
-      while (!isOver) {
+      let isDone = false;
+      void done.then(() => (isDone = true));
+      while (!isDone) {
         for (const [service, path] of paths) {
           const answer = await store
             .call('GET', service === 'inventory' ? path + productId : path, { token: buyer.token })
@@ -59,14 +59,14 @@ export const killedService = (store: Store) =>
     }
 
     it.each(services)(
-      'of %s ends every purchase exactly once',
+      'of %s completes every purchase exactly once',
       async (service) => {
-        const before = await store.available(productId);
+        const before = await store.readAvailable(productId);
         const { pid } = store.findRecord(service)!.process!;
         const keys = Array.from({ length: purchases }, () => randomUUID());
-        // Spread over the time around the kill, so that it meets the purchase at many steps.
+        // Spread around the time of the kill, so that the kill hits different steps of the purchases.
         const placing = Promise.all(keys.map(async (key, i) => pause(i * 15).then(() => place(key))));
-        const reading = readOn(service, placing);
+        const reading = readOthers(service, placing);
         await pause(90);
         process.kill(pid, 'SIGKILL');
         const orderIds = await placing;
@@ -77,11 +77,14 @@ export const killedService = (store: Store) =>
           return record?.state === 'ready' && record.process?.pid !== pid;
         });
 
-        // The same keys name the same orders, also after the death of whoever remembered them.
+        // The same keys return the same orders, also after the kill of the service that stored them.
         expect(await Promise.all(keys.map(place))).toEqual(orderIds);
         for (const orderId of orderIds) {
-          await until(async () => (await store.ledger(buyer.token, orderId)).status === 'captured', 60_000);
-          expect(await store.ledger(buyer.token, orderId)).toEqual({
+          await until(
+            async () => (await store.readLedger(buyer.token, orderId)).status === 'captured',
+            60_000,
+          );
+          expect(await store.readLedger(buyer.token, orderId)).toEqual({
             status: 'captured',
             entries: 2,
             sum: 0,
@@ -90,15 +93,15 @@ export const killedService = (store: Store) =>
           const history = body.history.map(({ event }: { event: string }) => event);
           expect(history.filter((event: string) => ends.includes(event))).toEqual(['order-confirmed']);
         }
-        expect(await store.available(productId)).toBe(before - keys.length);
+        expect(await store.readAvailable(productId)).toBe(before - keys.length);
       },
       120_000,
     );
 
-    it('sent one mail for each order', async () => {
+    it('sends one mail for each order', async () => {
       const confirmations = () =>
         store
-          .mailbox(buyer.email)
+          .readMailbox(buyer.email)
           .then((mails) => mails.filter(({ subject }) => subject === '주문이 확정되었습니다'));
       await until(async () => (await confirmations()).length >= services.length * purchases);
       const ids = (await confirmations()).map(({ messageId }) => messageId);

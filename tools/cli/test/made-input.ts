@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { type JsonSchema, type Operation } from './api-document.ts';
 
-/** Values of fields that mean something in the running store, by the name of the field. */
-export type Things = Record<string, readonly unknown[]>;
+/** Values that exist in the running store, by the name of their field. */
+export type KnownValues = Record<string, readonly unknown[]>;
 
-/** All that one request brings, beside who sends it. */
+/** Content of a request, without its sender. */
 export interface Input {
   path: Record<string, unknown>;
   query: Record<string, unknown>;
@@ -12,30 +12,30 @@ export interface Input {
   body: unknown;
 }
 
-interface Manner {
-  things: Things;
-  /** Only what must be there, and always a known thing where there is one. */
+interface GenerationOptions {
+  known: KnownValues;
+  /** Only required fields, always with a known value if there is one. */
   plain: boolean;
 }
 
-/** Input that fits the document. */
-export function generateInput(operation: Operation, manner: Manner): fc.Arbitrary<Input> {
-  const placed = (where: 'path' | 'query' | 'header') =>
-    record(
+/** Generates input that is valid according to the document. */
+export function generateInput(operation: Operation, options: GenerationOptions): fc.Arbitrary<Input> {
+  const generateParameters = (where: 'path' | 'query' | 'header') =>
+    generateRecord(
       operation.parameters.filter((one) => one.in === where),
-      manner,
+      options,
     );
   return fc.record({
-    path: placed('path'),
-    query: placed('query'),
-    headers: placed('header') as fc.Arbitrary<Record<string, string>>,
-    body: operation.body ? generateValue(operation.body, manner) : fc.constant(undefined),
+    path: generateParameters('path'),
+    query: generateParameters('query'),
+    headers: generateParameters('header') as fc.Arbitrary<Record<string, string>>,
+    body: operation.body ? generateValue(operation.body, options) : fc.constant(undefined),
   });
 }
 
-/** One such input, always the same: what must be there, filled with things that there are. */
-export const plainInput = (operation: Operation, things: Things): Input =>
-  fc.sample(generateInput(operation, { things, plain: true }), { seed: 1, numRuns: 1 })[0]!;
+/** Deterministic input with the required fields and known values. */
+export const generatePlainInput = (operation: Operation, known: KnownValues): Input =>
+  fc.sample(generateInput(operation, { known, plain: true }), { seed: 1, numRuns: 1 })[0]!;
 
 export function buildPath({ path }: Operation, input: Pick<Input, 'path' | 'query'>): string {
   const query = new URLSearchParams(
@@ -49,61 +49,68 @@ export function buildPath({ path }: Operation, input: Pick<Input, 'path' | 'quer
   return query ? `${filled}?${query}` : filled;
 }
 
-function record(
+function generateRecord(
   fields: { name: string; required: boolean; schema: JsonSchema }[],
-  manner: Manner,
+  options: GenerationOptions,
 ): fc.Arbitrary<Record<string, unknown>> {
-  const taken = fields.filter(({ required }) => required || !manner.plain);
+  const used = fields.filter(({ required }) => required || !options.plain);
   return fc.record(
-    Object.fromEntries(taken.map(({ name, schema }) => [name, generateValue(schema, manner, name)])),
-    { requiredKeys: taken.filter(({ required }) => required).map(({ name }) => name), noNullPrototype: true },
+    Object.fromEntries(used.map(({ name, schema }) => [name, generateValue(schema, options, name)])),
+    { requiredKeys: used.filter(({ required }) => required).map(({ name }) => name), noNullPrototype: true },
   );
 }
 
-/** @param name of the field that it is for */
-export function generateValue(schema: JsonSchema, manner: Manner, name = ''): fc.Arbitrary<unknown> {
-  const known = Object.hasOwn(manner.things, name) ? manner.things[name]! : [];
-  if (known.length === 0) return bySchema(schema, manner);
-  const thing = fc.constantFrom(...known);
-  if (manner.plain) return thing;
-  return fc.oneof({ weight: 4, arbitrary: thing }, { weight: 1, arbitrary: bySchema(schema, manner) });
+/** @param name name of the field */
+export function generateValue(
+  schema: JsonSchema,
+  options: GenerationOptions,
+  name = '',
+): fc.Arbitrary<unknown> {
+  const values = Object.hasOwn(options.known, name) ? options.known[name]! : [];
+  if (values.length === 0) return generateBySchema(schema, options);
+  const value = fc.constantFrom(...values);
+  if (options.plain) return value;
+  return fc.oneof(
+    { weight: 4, arbitrary: value },
+    { weight: 1, arbitrary: generateBySchema(schema, options) },
+  );
 }
 
-function bySchema(schema: JsonSchema, manner: Manner): fc.Arbitrary<unknown> {
+function generateBySchema(schema: JsonSchema, options: GenerationOptions): fc.Arbitrary<unknown> {
   const { type, properties, items, required = [], additionalProperties: others } = schema;
   const { anyOf, enum: choices, const: only, minItems = 0, maxItems = 3 } = schema;
   if (only !== undefined) return fc.constant(only);
   if (choices) return fc.constantFrom(...(choices as unknown[]));
-  if (anyOf) return fc.oneof(...(anyOf as JsonSchema[]).map((one) => bySchema(one, manner)));
-  if (type === 'string') return text(schema);
-  if (type === 'integer' || type === 'number') return fc.integer(bounds(schema));
+  if (anyOf) return fc.oneof(...(anyOf as JsonSchema[]).map((one) => generateBySchema(one, options)));
+  if (type === 'string') return generateText(schema);
+  if (type === 'integer' || type === 'number') return fc.integer(getBounds(schema));
   if (type === 'boolean') return fc.boolean();
   if (type === 'null') return fc.constant(null);
   if (type === 'array') {
-    const least = minItems as number;
-    const most = Math.max(least, Math.min(maxItems as number, manner.plain ? least : 3));
-    return fc.array(bySchema(items as JsonSchema, manner), { minLength: least, maxLength: most });
+    const minLength = minItems as number;
+    const maxLength = Math.max(minLength, Math.min(maxItems as number, options.plain ? minLength : 3));
+    return fc.array(generateBySchema(items as JsonSchema, options), { minLength, maxLength });
   }
   if (properties) {
     const fields = Object.entries(properties as Record<string, JsonSchema>);
     const isRequired = (name: string) => (required as string[]).includes(name);
-    return record(
+    return generateRecord(
       fields.map(([name, schema]) => ({ name, schema, required: isRequired(name) })),
-      manner,
+      options,
     );
   }
   if (others && typeof others === 'object')
-    return fc.dictionary(fc.string({ maxLength: 10 }), bySchema(others as JsonSchema, manner));
+    return fc.dictionary(fc.string({ maxLength: 10 }), generateBySchema(others as JsonSchema, options));
   return fc.jsonValue();
 }
 
-function bounds(schema: JsonSchema): { min: number; max: number } {
+function getBounds(schema: JsonSchema): { min: number; max: number } {
   const above = schema['exclusiveMinimum'] as number | undefined;
   const min = (schema['minimum'] as number | undefined) ?? (above === undefined ? -1_000 : above + 1);
   return { min, max: (schema['maximum'] as number | undefined) ?? Number.MAX_SAFE_INTEGER };
 }
 
-function text(schema: JsonSchema): fc.Arbitrary<string> {
+function generateText(schema: JsonSchema): fc.Arbitrary<string> {
   const { format, pattern, minLength = 0, maxLength = 60 } = schema as Record<string, never>;
   if (format === 'uuid') return fc.uuid();
   if (format === 'date-time') return fc.date({ noInvalidDate: true }).map((date) => date.toISOString());

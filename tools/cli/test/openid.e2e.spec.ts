@@ -6,13 +6,13 @@ import { Store } from './store.ts';
 
 const store = new Store();
 const password = 'a long password of a member';
-/** As the sample client of a fresh store has it; the port is whichever the app found free. */
+/** Redirect URI of the sample client. Any port is allowed. */
 const redirectUri = 'http://localhost:41234/callback';
 
 let origin: string;
 let client: openid.Configuration;
 beforeAll(async () => {
-  // Without the seconds in which a used refresh token gives its successor once more: here it ends all of them at once.
+  // No grace period: reuse of a refresh token revokes all tokens at once.
   await store.start(['--only', 'gateway,identity,catalog', '--no-seed'], { REFRESH_GRACE: '0' });
   origin = `http://localhost:${store.port}`;
   client = await openid.discovery(new URL(origin), 'example', undefined, openid.None(), {
@@ -22,13 +22,13 @@ beforeAll(async () => {
 afterAll(() => store.remove());
 
 let nth = 0;
-async function member(): Promise<string> {
+async function createMember(): Promise<string> {
   const email = `visitor-${(nth += 1)}@example.com`;
   await store.call('POST', '/v1/members', { body: { email, password, name: 'Kim' } });
   return email;
 }
 
-async function begin() {
+async function startAuthorization() {
   const verifier = openid.randomPKCECodeVerifier();
   const state = openid.randomState();
   const address = openid.buildAuthorizationUrl(client, {
@@ -40,14 +40,14 @@ async function begin() {
 }
 
 async function obtainTokens(email: string, browser = new Browser(origin)) {
-  const { address, checks } = await begin();
+  const { address, checks } = await startAuthorization();
   const page = await browser.open(address.href);
-  const asked = await browser.open(getAction(page.text), { email, password });
-  const { url } = await browser.open(getAction(asked.text), {});
+  const consentPage = await browser.open(getAction(page.text), { email, password });
+  const { url } = await browser.open(getAction(consentPage.text), {});
   return openid.authorizationCodeGrant(client, url, checks);
 }
 
-describe('a member of the store signs in elsewhere, through the gateway', () => {
+describe('a member signs in to another app through the gateway', () => {
   it('with a certified client: discovery, code with PKCE, userinfo, refresh', async () => {
     expect(client.serverMetadata()).toMatchObject({
       issuer: origin,
@@ -55,7 +55,7 @@ describe('a member of the store signs in elsewhere, through the gateway', () => 
       jwks_uri: `${origin}/.well-known/jwks.json`,
       code_challenge_methods_supported: ['S256'],
     });
-    const email = await member();
+    const email = await createMember();
     const first = await obtainTokens(email);
     const { sub, aud } = first.claims()!;
     expect(aud).toBe('example');
@@ -69,50 +69,50 @@ describe('a member of the store signs in elsewhere, through the gateway', () => 
     await expect(openid.fetchUserInfo(client, second.access_token, sub)).rejects.toThrow();
   });
 
-  it('and what the other gets opens nothing here', async () => {
-    const { access_token: access, id_token: id } = await obtainTokens(await member());
+  it('with tokens that the store itself rejects', async () => {
+    const { access_token: access, id_token: id } = await obtainTokens(await createMember());
     for (const token of [access, id]) {
       expect((await store.call('GET', '/v1/members/me', { token })).status).toBe(401);
       expect((await store.call('GET', '/v1/products', { token })).status).toBe(401);
     }
   });
 
-  it('while the store’s own tokens are verified by the same document', async () => {
+  it('and the same keys verify the store’s own tokens', async () => {
     const keys = createRemoteJWKSet(new URL(client.serverMetadata().jwks_uri!));
     const checks = { issuer: client.serverMetadata().issuer, audience: 'jogakbo' };
-    const { payload } = await jwtVerify(store.staff('operator'), keys, checks);
+    const { payload } = await jwtVerify(store.getToken('operator'), keys, checks);
     expect(payload['roles']).toContain('operator');
     const { authorization_endpoint: _, ...rest } = client.serverMetadata();
     expect(rest).toBeDefined();
     const own = await openid.fetchProtectedResource(
       client,
-      store.staff('operator'),
+      store.getToken('operator'),
       new URL(`${origin}/v1/members/me`),
       'GET',
     );
     expect(own.status).toBe(200);
     await expect(
-      openid.fetchUserInfo(client, store.staff('operator'), openid.skipSubjectCheck),
+      openid.fetchUserInfo(client, store.getToken('operator'), openid.skipSubjectCheck),
     ).rejects.toThrow();
   });
 
-  it('once more without a password, in the same browser', async () => {
+  it('a second time without a password, in the same browser', async () => {
     const browser = new Browser(origin);
-    await obtainTokens(await member(), browser);
-    const { address } = await begin();
+    await obtainTokens(await createMember(), browser);
+    const { address } = await startAuthorization();
     const page = await browser.open(address.href);
     expect(page.text).not.toContain('type="password"');
     expect(page.text).toContain('/consent"');
   });
 });
 
-describe('at that gateway', () => {
+describe('the OpenID Connect endpoints', () => {
   it.each([
     ['a request without PKCE', (url: URL) => url.searchParams.delete('code_challenge'), 'invalid_request'],
     ['plain PKCE', (url: URL) => url.searchParams.set('code_challenge_method', 'plain'), 'invalid_request'],
-  ])('%s is refused', async (_, spoil, error) => {
-    const { address } = await begin();
-    spoil(address);
+  ])('reject %s', async (_, modify, error) => {
+    const { address } = await startAuthorization();
+    modify(address);
     const { url } = await new Browser(origin).open(address.href);
     expect(url.searchParams.get('error')).toBe(error);
     expect(url.searchParams.has('code')).toBe(false);
@@ -122,18 +122,18 @@ describe('at that gateway', () => {
     'https://evil.example/callback',
     'http://localhost:41234/other',
     'http://evil.example:41234/callback',
-  ])('nobody is sent to %s', async (elsewhere) => {
-    const { address } = await begin();
-    address.searchParams.set('redirect_uri', elsewhere);
+  ])('never redirect to %s', async (otherUri) => {
+    const { address } = await startAuthorization();
+    address.searchParams.set('redirect_uri', otherUri);
     const { status, url, text } = await new Browser(origin).open(address.href);
     expect({ status, origin: url.origin }).toEqual({ status: 400, origin });
     expect(text).toContain('<main>');
   });
 
-  it('guesses are counted by the true address, together with those at the API', async () => {
-    const email = await member();
+  it('count failed sign-ins by the real address, together with those at the API', async () => {
+    const email = await createMember();
     const browser = new Browser(origin);
-    const action = getAction((await browser.open((await begin()).address.href)).text);
+    const action = getAction((await browser.open((await startAuthorization()).address.href)).text);
     const forged = (i: number) => ({
       'x-forwarded-for': `198.51.100.${i}`,
       forwarded: `for=198.51.100.${i}`,
@@ -142,29 +142,30 @@ describe('at that gateway', () => {
       const { status } = await browser.open(action, { email, password: 'wrong' }, forged(i));
       expect(status).toBe(401);
     }
-    const refused = await browser.open(action, { email, password }, forged(99));
-    expect(refused.status).toBe(429);
+    const rejected = await browser.open(action, { email, password }, forged(99));
+    expect(rejected.status).toBe(429);
     const api = await store.call('POST', '/v1/sessions', { body: { email, password }, headers: forged(98) });
     expect(api).toMatchObject({ status: 429, body: { code: 'too-many-attempts' } });
-    for (const { headers } of [refused, api]) expect(Number(headers.get('retry-after'))).toBeGreaterThan(800);
+    for (const { headers } of [rejected, api])
+      expect(Number(headers.get('retry-after'))).toBeGreaterThan(800);
   });
 
-  it('a form of another site does nothing', async () => {
-    const email = await member();
+  it('reject a form of another site', async () => {
+    const email = await createMember();
     const browser = new Browser(origin);
-    const action = getAction((await browser.open((await begin()).address.href)).text);
+    const action = getAction((await browser.open((await startAuthorization()).address.href)).text);
     const { status } = await browser.open(action, { email, password }, { origin: 'https://evil.example' });
     expect(status).toBe(400);
     expect((await browser.open(action, { email, password })).status).toBe(200);
   });
 
-  it('identity itself answers nobody: its port has no such pages', async () => {
-    const { url } = (await store.row('identity'))!;
+  it('do not exist on the port of identity itself', async () => {
+    const { url } = (await store.findRow('identity'))!;
     for (const path of ['/oidc/auth', '/oidc/token', '/.well-known/openid-configuration'])
       expect((await fetch(url + path, { method: 'POST' })).status).toBe(404);
   });
 
-  it('garbage is refused, never a fault', async () => {
+  it('reject malformed requests without a server error', async () => {
     const address = `http://127.0.0.1:${store.port}`;
     const junk = [
       '%ff%fe',
@@ -202,7 +203,7 @@ describe('at that gateway', () => {
           if (status !== 429) statuses.add(status);
         }
       }
-      // The limit of the pages is the limit of this address, too.
+      // The pages share the rate limit of this address.
     }
     expect([...statuses].filter((status) => status >= 500)).toEqual([]);
   });

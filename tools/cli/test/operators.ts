@@ -36,24 +36,24 @@ export const operators = (store: Store) =>
       await inventory?.end();
     });
 
-    const list = async (...args: string[]): Promise<Groups> => {
+    const listGroups = async (...args: string[]): Promise<Groups> => {
       const { code, output } = await store.run(['dead', 'list', '--json', ...args]);
       if (code !== 0) throw new Error(output);
       return JSON.parse(output) as Groups;
     };
-    /** As the command sees them, without a process for each look. */
-    const letters = (): Promise<DeadLetter[]> =>
+    /** Reads the dead letters without starting the command. */
+    const readLetters = (): Promise<DeadLetter[]> =>
       withDeadQueues(getBrokerUrl(openState(store.home)), ['inventory'], async (queues) =>
         queues.flatMap((queue) => queue.letters),
       );
-    const ids = ({ groups }: Groups) => groups.flatMap((group) => group.ids);
-    const auditLog = () =>
+    const getIds = ({ groups }: Groups) => groups.flatMap((group) => group.ids);
+    const readAuditLog = () =>
       readFileSync(join(store.home, 'audit.log'), 'utf8')
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line) as { time: string; user: string; what: string; ids?: string[] });
 
-    /** Puts a command on the bus that nobody waits for. */
+    /** Publishes a command without waiting for a reply. */
     async function send(name: string, data: unknown, id: string = randomUUID()): Promise<string> {
       await publish(exchanges.requests(name), name, JSON.stringify({ pattern: name, data }), id);
       return id;
@@ -70,25 +70,25 @@ export const operators = (store: Store) =>
       await channel.close();
     }
 
-    /** What nobody can do: pieces of a product whose number is a word. */
-    const poison = (productId: string, id?: string) =>
+    /** Sends an invalid command: the quantity is a word. */
+    const sendInvalid = (productId: string, id?: string) =>
       send('inventory.receive-stock', { productId, quantity: 'many' }, id);
 
-    async function deadAre(total: number): Promise<Groups> {
-      await until(async () => (await letters()).length === total);
-      return list();
+    async function waitForDead(total: number): Promise<Groups> {
+      await until(async () => (await readLetters()).length === total);
+      return listGroups();
     }
 
     afterEach(async () => {
       await store.run(['dead', 'discard', '--all', '--yes']);
     });
 
-    it('see one request over all services by its trace id, and its lines only', async () => {
+    it('sees the log of one request over all services by its trace id', async () => {
       const trace = randomBytes(16).toString('hex');
-      const { token } = await store.member();
+      const { token } = await store.createMember();
       const { status } = await store.call('POST', '/v1/orders', {
         token,
-        body: store.order(await store.product(1)),
+        body: store.buildOrder(await store.createProduct(1)),
         headers: {
           ...{ 'idempotency-key': randomUUID(), prefer: 'wait=20' },
           traceparent: `00-${trace}-${'b'.repeat(16)}-01`,
@@ -108,15 +108,15 @@ export const operators = (store: Store) =>
     });
 
     describe('dead letters', () => {
-      it('are grouped by cause and type, and reading them changes nothing, however often', async () => {
-        const productId = await store.product(1);
+      it('are grouped by cause and type, and stay unchanged when read repeatedly', async () => {
+        const productId = await store.createProduct(1);
         const wrong: string[] = [];
-        for (let i = 0; i < 6; i++) wrong.push(await poison(productId));
+        for (let i = 0; i < 6; i++) wrong.push(await sendInvalid(productId));
         await send('inventory.receive-stock', { productId: randomUUID(), quantity: 1 });
         // Groups are listed by age.
-        await deadAre(7);
+        await waitForDead(7);
         await publish(exchanges.requests('inventory'), 'inventory.commit-stock', '{ not json', randomUUID());
-        const first = await deadAre(8);
+        const first = await waitForDead(8);
         expect(first.groups.map(({ service, type, count }) => [service, type, count])).toEqual([
           ['inventory', 'inventory.receive-stock', 6],
           ['inventory', 'inventory.receive-stock', 1],
@@ -128,33 +128,33 @@ export const operators = (store: Store) =>
           expect.stringMatching(/^Rejection: .*no such product/),
           expect.stringMatching(/^SyntaxError/),
         ]);
-        for (let i = 0; i < 25; i++) expect((await letters()).map(({ id }) => id)).toEqual(ids(first));
-        expect(await list('inventory')).toEqual(first);
+        for (let i = 0; i < 25; i++) expect((await readLetters()).map(({ id }) => id)).toEqual(getIds(first));
+        expect(await listGroups('inventory')).toEqual(first);
         const { output } = await store.run(['dead', 'list']);
         expect(output).toMatch(/group +service +count +oldest/);
         expect(output).toContain('no such product');
       });
 
-      it('show everything that is known', async () => {
-        const productId = await store.product(1);
-        const id = await poison(productId);
-        await deadAre(1);
+      it('show their full details', async () => {
+        const productId = await store.createProduct(1);
+        const id = await sendInvalid(productId);
+        await waitForDead(1);
         const { code, output } = await store.run(['dead', 'show', id.slice(0, 18)]);
         expect(code).toBe(0);
         for (const part of [id, 'inventory.commands', '"quantity": "many"', 'a'.repeat(32), 'stack:', 'at '])
           expect(output).toContain(part);
         const { output: json } = await store.run(['dead', 'show', id, '--json']);
         expect(JSON.parse(json)).toMatchObject({ id, failures: 1, data: { productId, quantity: 'many' } });
-        expect(await store.run(['dead', 'show', 'nobody'])).toMatchObject({
+        expect(await store.run(['dead', 'show', 'unknown'])).toMatchObject({
           code: 1,
           output: expect.stringContaining('dead list'),
         });
       });
 
-      it('are edited, replayed and then take effect once, however often the same message comes', async () => {
-        const productId = await store.product(1);
-        const id = await poison(productId);
-        await deadAre(1);
+      it('are edited, replayed and then take effect once, even if the same message arrives again', async () => {
+        const productId = await store.createProduct(1);
+        const id = await sendInvalid(productId);
+        await waitForDead(1);
         expect((await store.run(['dead', 'edit', id, '--data', '/nowhere'])).code).toBe(2);
         const file = join(store.folder, 'data.json');
         writeFileSync(file, '{ "quantity": ');
@@ -172,81 +172,81 @@ export const operators = (store: Store) =>
         const { output } = await store.run(['dead', 'show', id]);
         expect(output).toContain(`by ${userInfo().username}`);
         expect(await store.run(['dead', 'replay', id, '--yes'])).toMatchObject({ code: 0 });
-        await until(async () => (await store.available(productId)) === 42);
-        await deadAre(0);
+        await until(async () => (await store.readAvailable(productId)) === 42);
+        await waitForDead(0);
 
-        // The same message once more: as after a crash between its confirm and the end of the dead one.
-        const twin = JSON.stringify({
+        // The same message again, as after a crash between its publisher confirm and the removal of the dead letter.
+        const copy = JSON.stringify({
           pattern: 'inventory.receive-stock',
           data: { productId, quantity: 41 },
         });
-        await publish(exchanges.dead('inventory'), 'inventory.dead', twin, id);
-        await publish(exchanges.dead('inventory'), 'inventory.commands', twin, id);
+        await publish(exchanges.dead('inventory'), 'inventory.dead', copy, id);
+        await publish(exchanges.dead('inventory'), 'inventory.commands', copy, id);
         expect((await store.run(['dead', 'replay', id, '--yes'])).output).toContain('which queue');
         expect((await store.run(['dead', 'discard', id, '--yes'])).code).toBe(0);
         await send('inventory.receive-stock', { productId, quantity: 1 });
-        await until(async () => (await store.available(productId)) === 43);
+        await until(async () => (await store.readAvailable(productId)) === 43);
         expect(statSync(join(store.home, 'audit.log')).mode & 0o777).toBe(0o600);
-        const mine = auditLog().filter((entry) => entry.ids?.includes(id));
+        const mine = readAuditLog().filter((entry) => entry.ids?.includes(id));
         expect(mine.map(({ what }) => what)).toEqual(['edit', 'replay', 'replay', 'discard']);
         expect(mine.every(({ user, time }) => user === userInfo().username && Date.parse(time) > 0)).toBe(
           true,
         );
       });
 
-      it('of a group are replayed or discarded, and nothing without a yes', async () => {
-        const productId = await store.product(1);
-        await poison(productId);
+      it('of a group are replayed or discarded, but not without confirmation', async () => {
+        const productId = await store.createProduct(1);
+        await sendInvalid(productId);
         const unknown = randomUUID();
         await send('inventory.receive-stock', { productId: unknown, quantity: 1 });
         await send('inventory.receive-stock', { productId: unknown, quantity: 1 });
-        const { groups } = await deadAre(3);
-        const asked = await store.run(['dead', 'discard', '--all']);
-        expect(asked).toMatchObject({ code: 2, output: expect.stringContaining('--yes') });
+        const { groups } = await waitForDead(3);
+        const unconfirmed = await store.run(['dead', 'discard', '--all']);
+        expect(unconfirmed).toMatchObject({ code: 2, output: expect.stringContaining('--yes') });
         expect((await store.run(['dead', 'replay'])).code).toBe(2);
         expect((await store.run(['dead', 'discard', '--group', '9', '--yes'])).code).toBe(1);
         expect((await store.run(['dead', 'discard', '--group', '', '--yes'])).code).toBe(2);
-        expect((await list()).total).toBe(3);
+        expect((await listGroups()).total).toBe(3);
         expect((await store.run(['dead', 'discard', '--group', groups[0]!.group, '--yes'])).code).toBe(0);
-        const left = await deadAre(2);
-        expect(left.groups.map(({ count }) => count)).toEqual([2]);
-        // The cause is mended: now there is such a product.
+        const remaining = await waitForDead(2);
+        expect(remaining.groups.map(({ count }) => count)).toEqual([2]);
+        // Fixes the cause: the product exists now.
         await inventory.query('INSERT INTO stock (product_id) VALUES ($1)', [unknown]);
         const name = 'Rejection: there is no such product';
         expect((await store.run(['dead', 'replay', '--group', name, '--yes'])).code).toBe(0);
-        await until(async () => (await store.available(unknown)) === 2);
-        await deadAre(0);
+        await until(async () => (await store.readAvailable(unknown)) === 2);
+        await waitForDead(0);
       });
 
-      it('are neither lost nor applied twice when a replay is killed on its way', async () => {
+      it('are neither lost nor applied twice if a replay is killed', async () => {
         const productId = randomUUID();
         const sent: string[] = [];
         for (let i = 0; i < 40; i++)
           sent.push(await send('inventory.receive-stock', { productId, quantity: 1 }));
-        await deadAre(40);
+        await waitForDead(40);
         await inventory.query('INSERT INTO stock (product_id) VALUES ($1)', [productId]);
         const { child } = store.spawn(['dead', 'replay', '--all', '--yes', '--rate', '10']);
-        await until(async () => (await store.available(productId)) >= 5);
+        await until(async () => (await store.readAvailable(productId)) >= 5);
         child.kill('SIGKILL');
-        const left = await until(async () => {
-          const seen = await list();
-          return seen.total + (await store.available(productId)) >= 40 && seen;
+        const remaining = await until(async () => {
+          const groups = await listGroups();
+          return groups.total + (await store.readAvailable(productId)) >= 40 && groups;
         });
-        expect(left.total).toBeGreaterThan(10);
-        expect(ids(left)).toEqual(sent.slice(40 - left.total));
+        expect(remaining.total).toBeGreaterThan(10);
+        expect(getIds(remaining)).toEqual(sent.slice(40 - remaining.total));
         const began = Date.now();
         expect((await store.run(['dead', 'replay', '--all', '--yes', '--rate', '20'])).code).toBe(0);
-        expect(Date.now() - began).toBeGreaterThan(((left.total - 1) * 1_000) / 20);
-        await until(async () => (await store.available(productId)) === 40);
-        await deadAre(0);
+        expect(Date.now() - began).toBeGreaterThan(((remaining.total - 1) * 1_000) / 20);
+        await until(async () => (await store.readAvailable(productId)) === 40);
+        await waitForDead(0);
       });
     });
 
     describe('replay of events', () => {
-      it('brings a lost event to who lost it; who has it, and every command, is left alone', async () => {
+      it('delivers a lost event again, without a second effect and without any command', async () => {
         const from = new Date().toISOString();
-        const lost = await store.product(7);
-        const kept = await store.product(5);
+        const lost = await store.createProduct(7);
+        const kept = await store.createProduct(5);
         await inventory.query('DELETE FROM stock WHERE product_id = $1', [lost]);
         await inventory.query('DELETE FROM inbox');
         const seen: { exchange: string; id: string; name: string }[] = [];
@@ -267,13 +267,13 @@ export const operators = (store: Store) =>
         expect((await store.run(['replay', 'catalog', '--from', 'yesterday', '--yes'])).code).toBe(2);
         expect((await store.run(['replay', 'catalog', '--from', from])).code).toBe(2);
         const { code, output } = await store.run(['replay', 'catalog', '--from', from, '--yes']);
-        expect(output).toContain('2 events leave catalog again');
+        expect(output).toContain('catalog publishes 2 events again');
         expect(code).toBe(0);
         await until(
           async () =>
             (await inventory.query('SELECT 1 FROM stock WHERE product_id = $1', [lost])).rowCount === 1,
         );
-        expect(await store.available(kept)).toBe(5);
+        expect(await store.readAvailable(kept)).toBe(5);
         const once = seen.map(({ id }) => id);
         expect((await store.run(['replay', 'catalog', '--from', from, '--yes'])).code).toBe(0);
         await until(() => seen.length === 4);
@@ -281,15 +281,15 @@ export const operators = (store: Store) =>
 
         const commands = await channel.assertQueue('', { exclusive: true });
         await channel.bindQueue(commands.queue, exchanges.requests('payments'), 'payments.authorize-payment');
-        const buyer = await store.member();
-        expect((await store.buy(buyer.token, store.order(kept))).status).toBe(201);
+        const buyer = await store.createMember();
+        expect((await store.buy(buyer.token, store.buildOrder(kept))).status).toBe(201);
         const { messageCount } = await channel.checkQueue(commands.queue);
         expect((await store.run(['replay', 'orders', '--from', from, '--yes'])).code).toBe(0);
         await until(async () => (await openOutbox()) === 0);
         expect((await channel.checkQueue(commands.queue)).messageCount).toBe(messageCount);
         expect(messageCount).toBeGreaterThan(0);
-        expect(await store.available(kept)).toBe(4);
-        expect(auditLog().filter(({ what }) => what === 'replay events')).toHaveLength(3);
+        expect(await store.readAvailable(kept)).toBe(4);
+        expect(readAuditLog().filter(({ what }) => what === 'replay events')).toHaveLength(3);
       });
 
       async function openOutbox(): Promise<number | null> {
@@ -304,11 +304,11 @@ export const operators = (store: Store) =>
     });
 
     describe('read models', () => {
-      it('are listed, and built again while members go on buying', async () => {
-        const buyer = await store.member();
-        const productId = await store.product(50);
-        const buy = () => store.buy(buyer.token, store.order(productId));
-        const listed = async () => {
+      it('are listed, and rebuilt while members buy', async () => {
+        const buyer = await store.createMember();
+        const productId = await store.createProduct(50);
+        const buy = () => store.buy(buyer.token, store.buildOrder(productId));
+        const listOrders = async () => {
           const { body } = await store.call('GET', '/v1/orders?limit=100', { token: buyer.token });
           return body.items.map(({ orderId, status }: Record<string, string>) => `${orderId} ${status}`);
         };
@@ -317,12 +317,12 @@ export const operators = (store: Store) =>
         const rebuilding = store.run(['projection', 'rebuild', 'orders', 'order_list']);
         for (let i = 0; i < 5; i++) {
           bought.unshift(`${(await buy()).body.orderId} confirmed`);
-          expect(await listed()).toEqual(bought);
+          expect(await listOrders()).toEqual(bought);
         }
         const { code, output } = await rebuilding;
         expect(output).toMatch(/order_list of orders was built again in/);
         expect(code).toBe(0);
-        expect(await listed()).toEqual(bought);
+        expect(await listOrders()).toEqual(bought);
         const { output: table } = await store.run(['projection', 'list', 'orders']);
         expect(table).toMatch(/orders +order_list +2 /);
         const unknown = await store.run(['projection', 'rebuild', 'orders', 'nothing']);

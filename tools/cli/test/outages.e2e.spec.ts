@@ -1,12 +1,12 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { TwoGateways } from './store-with-two-gateways.ts';
 import { liveSettings } from './live-settings.ts';
-import { missedByNobody } from './missed-by-nobody.ts';
 import { outOfRotation } from './out-of-rotation.ts';
-import { sickReader } from './sick-reader.ts';
+import { withoutRegistryAndConfig } from './registry-and-config-outage.ts';
+import { searchOutage } from './sick-reader.ts';
 import { twoGateways } from './two-gateways.ts';
 
-// One store for all of them: to start one takes longer than most of what is done to it.
+// All suites share one store, because its start takes longer than most of them.
 const gateways = new TwoGateways();
 
 beforeAll(() => gateways.open(), 300_000);
@@ -15,5 +15,5 @@ afterAll(() => gateways.close(), 60_000);
 liveSettings(gateways);
 twoGateways(gateways);
 outOfRotation(gateways);
-sickReader(gateways);
-missedByNobody(gateways);
+searchOutage(gateways);
+withoutRegistryAndConfig(gateways);

@@ -4,11 +4,11 @@ import { type AddressInfo } from 'node:net';
 import { Eureka } from 'eureka-js-client';
 import { type Store } from './store.ts';
 
-/** Seconds between renewals: the shortest that count. */
-const renewal = 5;
+/** The shortest interval that the registry accepts. */
+const renewalSeconds = 5;
 
-/** A service that knows nothing of the store but its registry: an HTTP server, and a stock client of Eureka beside it. */
-export class Outsider {
+/** An external service that uses only the registry: an HTTP server with an unmodified Eureka client. */
+export class ExternalService {
   readonly #name: string;
   readonly #server = createServer((request, response) =>
     response.setHeader('content-type', 'application/json').end(JSON.stringify({ hello: request.url })),
@@ -19,20 +19,20 @@ export class Outsider {
     this.#name = name;
   }
 
-  /** Registers, with a route for everybody, and renews from now on. */
-  async join(store: Store): Promise<void> {
+  /** Registers with public routes, and renews the registration from now on. */
+  async register(store: Store): Promise<void> {
     if (!this.#server.listening) await once(this.#server.listen(0, '127.0.0.1'), 'listening');
     const routes = [`GET /v1/${this.#name}`, `GET /v1/${this.#name}/{who}`];
     const registry = await createCredential(store, this.#name, routes);
-    const quiet = { debug() {}, info() {}, warn() {}, error() {}, level() {} };
+    const logger = { debug() {}, info() {}, warn() {}, error() {}, level() {} };
     const client = new Eureka({
-      logger: quiet,
+      logger,
       instance: {
         ...{ instanceId: `${this.#name}-1`, app: this.#name, vipAddress: this.#name, status: 'UP' },
         ...{ hostName: 'localhost', ipAddr: '127.0.0.1' },
         port: { $: (this.#server.address() as AddressInfo).port, '@enabled': 'true' },
         dataCenterInfo: { '@class': 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo', name: 'MyOwn' },
-        leaseInfo: { renewalIntervalInSecs: renewal, durationInSecs: 3 * renewal },
+        leaseInfo: { renewalIntervalInSecs: renewalSeconds, durationInSecs: 3 * renewalSeconds },
         metadata: {
           routes: routes.join('; '),
           access: 'public',
@@ -43,7 +43,7 @@ export class Outsider {
         host: `${registry.username}:${registry.password}@127.0.0.1`,
         port: Number(registry.port),
         servicePath: '/eureka/apps/',
-        heartbeatInterval: renewal * 1_000,
+        heartbeatInterval: renewalSeconds * 1_000,
         registryFetchInterval: 1_000,
         maxRetries: 1,
       },
@@ -54,25 +54,25 @@ export class Outsider {
     });
   }
 
-  /** What its client was told of a service of the store. */
-  knows(service: string): { status: string; metadata: Record<string, string> }[] {
+  /** Instances of a service of the store that the Eureka client has received. */
+  getInstances(service: string): { status: string; metadata: Record<string, string> }[] {
     return this.#client!.getInstancesByAppId(service) as never;
   }
 
-  /** Cancels, as the client does at its end. */
-  async leave(): Promise<void> {
+  /** Cancels the registration, like the client does when it stops. */
+  async deregister(): Promise<void> {
     await new Promise<void>((resolve) => this.#client!.stop(() => resolve()));
     this.#client = undefined;
   }
 
   async close(): Promise<void> {
-    if (this.#client) await this.leave();
+    if (this.#client) await this.deregister();
     this.#server.closeAllConnections();
     this.#server.close();
   }
 }
 
-/** Lets an app of this machine register. Gives the address for its Eureka client. */
+/** Allows an app on this machine to register. @returns the registry URL for its Eureka client */
 export async function createCredential(store: Store, app: string, routes: string[]): Promise<URL> {
   const { code, output } = await store.run([
     ...['registration', 'add', app, '--routes', routes.join(), '--networks', '127.0.0.0/8'],
@@ -81,8 +81,8 @@ export async function createCredential(store: Store, app: string, routes: string
   return new URL(/^http:.*$/m.exec(output)![0]);
 }
 
-/** What the registry says of who is there, by service. */
-export async function registered(store: Store): Promise<{ service: string; instance: string }[]> {
+/** Lists the instances at the registry. */
+export async function listRegistered(store: Store): Promise<{ service: string; instance: string }[]> {
   const url = store.findRecord('registry')?.url;
   const response = await fetch(`${url}/instances`, { signal: AbortSignal.timeout(5_000) });
   return (await response.json()) as { service: string; instance: string }[];

@@ -3,11 +3,11 @@ import { describe, expect, it } from '@jest/globals';
 import { type Store } from './store.ts';
 
 const rounds = 5;
-const atOnce = 20;
+const concurrency = 20;
 
 export const refreshes = (store: Store) =>
-  describe('one refresh token, shown twenty times at once', () => {
-    it(`gives one successor to all, and the session goes on: ${rounds} times out of ${rounds}`, async () => {
+  describe('one refresh token, used twenty times at once', () => {
+    it(`gives all requests one new token, and the session continues: ${rounds} times out of ${rounds}`, async () => {
       const credentials = { email: `${randomUUID()}@example.com`, password: randomUUID() };
       for (let round = 0; round < rounds; round += 1) {
         const body = { ...credentials, email: `${round}-${credentials.email}` };
@@ -17,8 +17,8 @@ export const refreshes = (store: Store) =>
         const refresh = (refreshToken: string) =>
           store.call('POST', '/v1/sessions/refresh', { token, body: { refreshToken } });
 
-        const answers = await Promise.all(Array.from({ length: atOnce }, () => refresh(refreshToken)));
-        expect(answers.map(({ status }) => status)).toEqual(Array(atOnce).fill(201));
+        const answers = await Promise.all(Array.from({ length: concurrency }, () => refresh(refreshToken)));
+        expect(answers.map(({ status }) => status)).toEqual(Array(concurrency).fill(201));
         const successors = new Set(answers.map(({ body }) => body.refreshToken));
         expect(successors.size).toBe(1);
         expect((await refresh([...successors][0])).status).toBe(201);

@@ -12,27 +12,27 @@ import { createCredential } from './outsider.ts';
 import { Store } from './store.ts';
 
 const store = new Store();
-const outside = createServer((request, response) =>
+const externalServer = createServer((request, response) =>
   response.setHeader('content-type', 'application/json').end(JSON.stringify({ hello: request.url })),
 );
-const renewal = 5;
+const renewalSeconds = 5;
 let credential: URL;
 let renewing: NodeJS.Timeout | undefined;
 
 beforeAll(async () => {
   await store.start(['--only', 'gateway,identity,registry', '--no-seed']);
-  await once(outside.listen(0, '127.0.0.1'), 'listening');
+  await once(externalServer.listen(0, '127.0.0.1'), 'listening');
   credential = await createCredential(store, 'hello', ['GET /v1/hello', 'GET /v1/hello/{name}']);
 }, 180_000);
 afterAll(async () => {
   clearInterval(renewing);
-  outside.closeAllConnections();
-  outside.close();
+  externalServer.closeAllConnections();
+  externalServer.close();
   await store.remove();
 });
 
-/** As a client of Eureka, whatever its language, speaks to the registry. */
-async function eureka(method: string, path: string, body?: unknown): Promise<number> {
+/** Calls the registry like a Eureka client. */
+async function callEureka(method: string, path: string, body?: unknown): Promise<number> {
   const { username, password, origin } = credential;
   const response = await fetch(`${origin}/eureka/apps/${path}`, {
     method,
@@ -45,36 +45,36 @@ async function eureka(method: string, path: string, body?: unknown): Promise<num
   return response.status;
 }
 
-const register = (port = (outside.address() as AddressInfo).port) =>
-  eureka('POST', 'HELLO', {
+const register = (port = (externalServer.address() as AddressInfo).port) =>
+  callEureka('POST', 'HELLO', {
     instance: {
       ...{ instanceId: 'hello-1', hostName: 'localhost', app: 'HELLO', ipAddr: '127.0.0.1', status: 'UP' },
       port: { $: port, '@enabled': 'true' },
-      leaseInfo: { renewalIntervalInSecs: renewal, durationInSecs: 3 * renewal },
+      leaseInfo: { renewalIntervalInSecs: renewalSeconds, durationInSecs: 3 * renewalSeconds },
       metadata: { routes: 'GET /v1/hello; GET /v1/hello/{name}', access: 'public' },
     },
   });
 
-/** As those clients do: who is not known any more registers again. */
+/** Registers again after a 404, like a Eureka client. */
 async function renew(): Promise<void> {
-  const status = await eureka('PUT', 'HELLO/hello-1').catch(() => 0);
+  const status = await callEureka('PUT', 'HELLO/hello-1').catch(() => 0);
   if (status === 404) await register();
 }
 
-const hello = () => store.call('GET', '/v1/hello/kim').catch(() => undefined);
+const callHello = () => store.call('GET', '/v1/hello/kim').catch(() => undefined);
 
-interface Seen {
+interface Instance {
   service: string;
   instance: string;
 }
-async function instances(): Promise<Seen[]> {
-  const { body } = await store.call('GET', '/v1/ops/instances', { token: store.staff('operator') });
+async function listInstances(): Promise<Instance[]> {
+  const { body } = await store.call('GET', '/v1/ops/instances', { token: store.getToken('operator') });
   return body.items;
 }
 
-/** Every port on which a process of the store listens, and those that it keeps for its broker and database. */
-async function ownPorts(): Promise<number[]> {
-  const processes = new Set((await store.rows()).flatMap(({ pid }) => (pid ? listTree(pid) : [])));
+/** Every port on which a process of the store listens, and the ports reserved for its broker and database. */
+async function listOwnPorts(): Promise<number[]> {
+  const processes = new Set((await store.listRows()).flatMap(({ pid }) => (pid ? listTree(pid) : [])));
   const listening = ['tcp', 'tcp6'].flatMap((table) =>
     [...readFileSync(`/proc/net/${table}`, 'utf8').matchAll(/^ *\d+: \w+:(\w{4}) \w+:\w{4} 0A /gm)].map(
       ([, port]) => Number.parseInt(port!, 16),
@@ -85,15 +85,15 @@ async function ownPorts(): Promise<number[]> {
 }
 
 describe('the registry of a running store', () => {
-  it('routes to a service outside as soon as it registers', async () => {
-    // 503 while the gateway learns, 404 afterwards.
-    expect((await hello())!.status).not.toBe(200);
+  it('routes to an external service as soon as it registers', async () => {
+    // 503 while the gateway discovers services, 404 afterwards.
+    expect((await callHello())!.status).not.toBe(200);
     expect(await register()).toBe(204);
-    renewing = setInterval(() => void renew(), renewal * 1_000);
-    await until(async () => (await hello())?.status === 200, 2_000);
-    expect((await hello())!.body).toEqual({ hello: '/v1/hello/kim' });
+    renewing = setInterval(() => void renew(), renewalSeconds * 1_000);
+    await until(async () => (await callHello())?.status === 200, 2_000);
+    expect((await callHello())!.body).toEqual({ hello: '/v1/hello/kim' });
     expect(await store.call('GET', '/v1/ops/instances')).toMatchObject({ status: 401 });
-    expect((await instances()).map(({ service }) => service)).toEqual([
+    expect((await listInstances()).map(({ service }) => service)).toEqual([
       'gateway',
       'hello',
       'identity',
@@ -101,53 +101,53 @@ describe('the registry of a running store', () => {
     ]);
   });
 
-  it('drops an instance that is killed within six seconds', async () => {
-    const before = (await instances()).find(({ service }) => service === 'identity')!;
-    process.kill((await store.row('identity'))!.pid!, 'SIGKILL');
+  it('removes a killed instance within six seconds', async () => {
+    const before = (await listInstances()).find(({ service }) => service === 'identity')!;
+    process.kill((await store.findRow('identity'))!.pid!, 'SIGKILL');
     const killedAt = performance.now();
     await until(
-      async () => (await instances()).every(({ instance }) => instance !== before.instance),
+      async () => (await listInstances()).every(({ instance }) => instance !== before.instance),
       10_000,
     );
     expect(performance.now() - killedAt).toBeLessThan(6_300);
   });
 
-  it('is not missed while it starts again, and comes back where it was', async () => {
-    const { pid, url, memory } = (await store.row('registry'))!;
+  it('is not needed while it restarts, and keeps its URL', async () => {
+    const { pid, url, memory } = (await store.findRow('registry'))!;
     expect(memory).toBeLessThan(95 * 2 ** 20);
     process.kill(pid!, 'SIGKILL');
     const wrong: unknown[] = [];
-    for (const until = performance.now() + 20_000; performance.now() < until; await pause(50)) {
-      const answer = await hello();
+    for (const end = performance.now() + 20_000; performance.now() < end; await pause(50)) {
+      const answer = await callHello();
       if (answer?.status !== 200) wrong.push(answer?.status);
     }
     expect(wrong).toEqual([]);
-    expect((await store.row('registry'))!.url).toBe(url);
-    expect((await instances()).map(({ service }) => service)).toContain('hello');
+    expect((await store.findRow('registry'))!.url).toBe(url);
+    expect((await listInstances()).map(({ service }) => service)).toContain('hello');
   }, 60_000);
 
-  it('has no route to an app that cancelled', async () => {
+  it('has no route to a deregistered app', async () => {
     clearInterval(renewing);
-    expect(await eureka('DELETE', 'HELLO/hello-1')).toBe(200);
-    await until(async () => (await hello())?.status === 404, 1_000);
+    expect(await callEureka('DELETE', 'HELLO/hello-1')).toBe(200);
+    await until(async () => (await callHello())?.status === 404, 1_000);
     expect((await store.call('GET', '/openapi.json')).body.paths).not.toHaveProperty('/v1/hello');
   });
 
-  it('takes no instance on a port of the store itself', async () => {
-    const ports = await ownPorts();
+  it('rejects an instance on a port of the store itself', async () => {
+    const ports = await listOwnPorts();
     // Broker (AMQP, management, distribution, epmd), database, gateway, identity, registry.
     expect(ports.length).toBeGreaterThanOrEqual(8);
-    const taken: number[] = [];
-    for (const port of ports) if ((await register(port)) !== 403) taken.push(port);
-    expect(taken).toEqual([]);
+    const accepted: number[] = [];
+    for (const port of ports) if ((await register(port)) !== 403) accepted.push(port);
+    expect(accepted).toEqual([]);
     expect(await register()).toBe(204);
   });
 
-  it('ends the registration of an app: its instances leave, and its secret is worth nothing', async () => {
-    await until(async () => (await hello())?.status === 200, 2_000);
+  it('removes the registration of an app with its instances, and revokes its secret', async () => {
+    await until(async () => (await callHello())?.status === 200, 2_000);
     expect((await store.run(['registration', 'list'])).output).toContain('GET /v1/hello/{name}');
     expect((await store.run(['registration', 'remove', 'hello'])).code).toBe(0);
-    await until(async () => (await hello())?.status === 404, 1_000);
+    await until(async () => (await callHello())?.status === 404, 1_000);
     expect(await register()).toBe(401);
     expect((await store.run(['registration', 'remove', 'hello'])).output).toContain('has no registration');
   });

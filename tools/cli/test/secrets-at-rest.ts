@@ -4,17 +4,19 @@ import { findAtRest } from './at-rest.ts';
 import { type Store } from './store.ts';
 
 export const secretsAtRest = (store: Store) =>
-  describe('what was entrusted to the store', () => {
+  describe('secrets of members and services', () => {
     const secrets: Record<string, string> = {};
-    /** Texts that nobody else has: what is not their fault cannot be found. */
-    const secret = (what: string) => (secrets[what] = `${what.replaceAll(' ', '-')}-${randomUUID()}`);
+    /** Unique texts, so that every match is a leak. */
+    const createSecret = (what: string) => (secrets[what] = `${what.replaceAll(' ', '-')}-${randomUUID()}`);
     const clear: Record<string, string> = {};
 
-    it('is taken: sign-up, sign-in, refresh, an order, a secret of a service', async () => {
+    it('are accepted: sign-up, sign-in, refresh, an order, a secret of a service', async () => {
       const email = `${randomUUID()}@example.com`;
-      const credentials = { email, password: secret('a password') };
+      const credentials = { email, password: createSecret('a password') };
       await store.call('POST', '/v1/members', { body: { ...credentials, name: 'Kim Jogak' } });
-      await store.call('POST', '/v1/sessions', { body: { email, password: secret('a wrong password') } });
+      await store.call('POST', '/v1/sessions', {
+        body: { email, password: createSecret('a wrong password') },
+      });
       const { body: tokens } = await store.call('POST', '/v1/sessions', { body: credentials });
       const { body: refreshed } = await store.call('POST', '/v1/sessions/refresh', {
         body: { refreshToken: tokens.refreshToken },
@@ -24,36 +26,36 @@ export const secretsAtRest = (store: Store) =>
       secrets['an access token'] = tokens.accessToken;
       const { accessToken: token } = refreshed;
 
-      const order = store.order(await store.product(5));
-      order.shipTo.line1 = secret('a street');
+      const order = store.buildOrder(await store.createProduct(5));
+      order.shipTo.line1 = createSecret('a street');
       const key = randomUUID();
       const { status, body } = await store.buy(token, order, key);
       expect([status, body.status]).toEqual([201, 'confirmed']);
       clear['an order'] = body.orderId;
-      // Its answer is kept, encrypted.
+      // The stored response is encrypted.
       expect((await store.buy(token, order, key)).body.orderId).toBe(body.orderId);
       const { body: shown } = await store.call('GET', `/v1/orders/${body.orderId}`, { token });
       expect(shown.shipTo.line1).toBe(order.shipTo.line1);
-      // No provider knows this one: it comes as far as the question whether one does.
-      const unknown = { ...order, payment: { token: secret('a payment token') } };
+      // No provider knows this token, so the order is rejected.
+      const unknown = { ...order, payment: { token: createSecret('a payment token') } };
       expect((await store.buy(token, unknown)).status).toBe(422);
-      // All that were ever paid with here; its name is in the programs, which are elsewhere.
+      // The programs contain this token too, but they are outside of the searched folder.
       secrets['the payment token of every order'] = order.payment.token;
 
       const change = {
-        ...{ profile: 'of-nobody', reason: 'a test' },
-        settings: [{ key: 'providerToken', value: secret('a setting'), secret: true }],
+        ...{ profile: 'unused', reason: 'a test' },
+        settings: [{ key: 'providerToken', value: createSecret('a setting'), secret: true }],
       };
-      const operator = store.staff('operator');
+      const operator = store.getToken('operator');
       const path = '/v1/ops/config/payments/versions';
       expect((await store.call('POST', path, { token: operator, body: change })).status).toBe(201);
     });
 
-    it('lies nowhere in clear: not with the broker, not with the database, in no log', () => {
-      const others = findAtRest(store.home, clear);
-      // What may be read is found where it must be: the same search would find the rest.
+    it('are not stored as plain text in the broker, the database or a log', () => {
+      const readable = findAtRest(store.home, clear);
+      // Control: the same search finds a text that is stored as plain text.
       for (const place of ['rabbitmq/', 'postgres/'])
-        expect(others).toContainEqual(expect.stringMatching(`^an order: ${place}`));
+        expect(readable).toContainEqual(expect.stringMatching(`^an order: ${place}`));
       expect(findAtRest(store.home, secrets)).toEqual([]);
     });
   });

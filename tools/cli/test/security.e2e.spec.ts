@@ -9,14 +9,14 @@ import { refreshes } from './refreshes.ts';
 import { secretsAtRest } from './secrets-at-rest.ts';
 import { Store } from './store.ts';
 
-// One store for all of them, each of which finds it as strangers left it.
+// All suites share one store, so each also tests it after the attacks of the previous ones.
 const store = new Store();
 
-// Patient with its services: here it matters what they answer, and not how fast a busy machine does.
+// A long timeout, because a busy machine must not change the responses.
 beforeAll(() => store.start([], { REQUEST_TIMEOUT: '30000' }), 180_000);
 afterAll(() => store.remove());
 
-// First, while the sign-in of the operator is recent.
+// Runs first, because it needs a recent sign-in of the operator.
 secretsAtRest(store);
 accessMatrix(store);
 forgedTokens(store);

@@ -4,12 +4,12 @@ import { describe, expect, it } from '@jest/globals';
 import { DatabaseSettings, isMarked, PlatformSettings, type AnySettings } from '@jogakbo/service/settings';
 import { listApps } from '../src/workspace.ts';
 
-/** Words in the name of a setting that decides whom a service trusts, or which addresses it uses. */
-const decides =
+/** Name of a setting that decides which peers a service trusts, or which addresses it uses. */
+const securityRelevant =
   /(url|host|port|issuer|audience|origins|upstreams|(?<!Per)networks?|proxy|readers|service|operator|keys?|clients|staff|mode|ladder)$/i;
 
-/** By `app.field`. */
-async function allSettings(): Promise<Map<string, AnySettings['shape'][string]>> {
+/** @returns the settings by `app.field` */
+async function readSettings(): Promise<Map<string, AnySettings['shape'][string]>> {
   const classes: [string, AnySettings][] = [
     ['every service', PlatformSettings],
     ['every service', DatabaseSettings],
@@ -30,12 +30,12 @@ async function allSettings(): Promise<Map<string, AnySettings['shape'][string]>>
 }
 
 describe('the settings of all services', () => {
-  it('come from the environment only where they decide whom a service trusts, or an address', async () => {
-    const all = await allSettings();
+  it('come from the environment only if they decide about trusted peers or addresses', async () => {
+    const all = await readSettings();
     expect(all.size).toBeGreaterThan(50);
     const wrong = [...all].filter(([name, schema]) => {
       const field = name.split('.')[1]!;
-      return decides.test(field) && !isMarked(schema, 'environmentOnly');
+      return securityRelevant.test(field) && !isMarked(schema, 'environmentOnly');
     });
     expect(wrong.map(([name]) => name)).toEqual([]);
     const fixed = [...all].filter(([, schema]) => isMarked(schema, 'environmentOnly')).map(([name]) => name);
@@ -45,7 +45,7 @@ describe('the settings of all services', () => {
         ...['every service.host', 'every service.brokerOperator', 'payments.providerUrl', 'identity.staff'],
       ]),
     );
-    // What is set once cannot change while the service runs.
+    // An environment variable cannot change while the service runs.
     expect([...all].filter(([, one]) => isMarked(one, 'environmentOnly') && isMarked(one, 'live'))).toEqual(
       [],
     );

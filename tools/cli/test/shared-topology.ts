@@ -15,14 +15,14 @@ interface Suite {
   broker: () => BackingService;
 }
 
-/** In a virtual host of its own. */
+/** A separate virtual host. */
 const vhost = 'version-before';
 const quorum = { 'x-queue-type': 'quorum', 'x-dead-letter-exchange': 'dead' };
 const atLeastOnce = { 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' };
 
-/** A broker on which the version before left messages: there services shared exchanges and retry queues. */
+/** A broker with messages of the previous version, in which services shared exchanges and retry queues. */
 export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
-  describe('a broker of the version before', () => {
+  describe('a broker of the previous version', () => {
     let given: Pick<BackingService, 'kind' | 'url' | 'managementUrl'>;
     let model: ChannelModel;
     let channel: ConfirmChannel;
@@ -60,7 +60,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       await sendAs('payments', 'events', 'payments.payment-authorized', 'authorized');
       await sendAs('orders', 'retry', '300000.orders.commands', 'waiting', { sender: 'gateway', mark: 'm' });
       await sendAs('search', 'retry', '300000.orders.commands', 'forged', { sender: 'gateway', mark: 'm' });
-      await sendAs(brokerUser, 'retry', '300000.vanished.commands', 'of nobody');
+      await sendAs(brokerUser, 'retry', '300000.vanished.commands', 'unknown');
       await sendAs('orders', 'retry', '500.orders.events', 'expiring', { sender: 'payments', mark: 'm' });
       await sendAs('orders', 'dead', 'orders.dead', 'dead');
     });
@@ -102,7 +102,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       );
     }
 
-    it('is not taken over while a service of that version runs, and keeps everything', async () => {
+    it('is not migrated while a service of that version runs, and keeps all messages', async () => {
       const old = await connect(given.url);
       const consuming = await old.createChannel();
       await consuming.consume('orders.events', () => undefined);
@@ -113,13 +113,13 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       expect((await channel.checkQueue('orders.commands')).messageCount).toBe(1);
     }, 40_000);
 
-    it('is taken over: what lay in its queues lies in the new ones, and says who sent it', async () => {
+    it('is migrated: its messages are in the new queues, with their senders', async () => {
       const { remark } = await ensureBrokerLogins(given, apps, secrets, 'test');
       expect(remark).toContain('retry.300000ms stay: they hold messages of services that are not known.');
       expect(await takeAll('orders.commands')).toEqual({
         placed: [brokerUser, 'gateway', false],
         waiting: [brokerUser, 'gateway', true],
-        // Its mark was another login's.
+        // The mark belongs to another login.
         forged: [brokerUser, 'search', false],
       });
       await until(async () => (await channel.checkQueue('orders.events')).messageCount === 2);
@@ -131,7 +131,7 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       expect((await channel.checkQueue('retry.300000ms')).messageCount).toBe(1);
     }, 40_000);
 
-    it('is rid of the shared exchanges and queues once nothing is in them', async () => {
+    it('loses the shared exchanges and queues once they are empty', async () => {
       await channel.purgeQueue('retry.300000ms');
       const management = (await findManagement(given, '')) as Management;
       await until(async () => (await management.queue('retry.300000ms')).messages === 0);
@@ -141,9 +141,9 @@ export const sharedTopology = ({ apps, secrets, broker }: Suite) =>
       expect(names.filter((name) => /^(retry\.\d+ms|takeover\.)/.test(name))).toEqual([]);
       expect(names).toContain(queues.retry('orders', 500));
       for (const name of ['commands', 'events', 'replies', 'retry', 'dead']) {
-        const looking = await model.createChannel();
-        looking.on('error', () => undefined);
-        await expect(looking.checkExchange(name)).rejects.toThrow('NOT_FOUND');
+        const checking = await model.createChannel();
+        checking.on('error', () => undefined);
+        await expect(checking.checkExchange(name)).rejects.toThrow('NOT_FOUND');
       }
     }, 40_000);
   });

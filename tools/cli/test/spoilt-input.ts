@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { type JsonSchema, type Operation } from './api-document.ts';
-import { generateInput, plainInput, type Input, type Things } from './made-input.ts';
+import { generateInput, generatePlainInput, type Input, type KnownValues } from './made-input.ts';
 
-/** What a stranger may try to set: of somebody else, of the store's own, of JavaScript. */
-export const strangeFields = [
+/** Fields that an attacker may try to set: of other members, of the store, and of JavaScript. */
+export const forbiddenFields = [
   ...['memberId', 'roles', 'role', 'status', 'total', 'price', 'amount', 'version', 'caller', 'access', 'id'],
   ...['orderId', 'isAdmin', 'constructor', 'prototype', '__proto__', 'toString', 'then', '$ne', '$where'],
 ];
@@ -18,8 +18,8 @@ const junk: fc.Arbitrary<unknown> = fc.oneof(
   ),
 );
 
-/** Input of which one thing is wrong, or strange. */
-export function spoiltInput(operation: Operation, things: Things): fc.Arbitrary<Input> {
+/** Generates input with one malformed or unusual part. */
+export function generateMalformedInput(operation: Operation, known: KnownValues): fc.Arbitrary<Input> {
   const part = fc.constantFrom<'path' | 'query' | 'body'>('path', 'query', 'body', 'body');
   const how = fc.constantFrom<'drop' | 'add' | 'replace' | 'whole'>(
     'drop',
@@ -28,35 +28,35 @@ export function spoiltInput(operation: Operation, things: Things): fc.Arbitrary<
     'replace',
     'whole',
   );
-  const name = fc.oneof(fc.constantFrom(...strangeFields), fc.string({ minLength: 1, maxLength: 10 }));
+  const name = fc.oneof(fc.constantFrom(...forbiddenFields), fc.string({ minLength: 1, maxLength: 10 }));
   return fc
-    .tuple(generateInput(operation, { things, plain: false }), part, how, fc.nat(), name, junk)
+    .tuple(generateInput(operation, { known, plain: false }), part, how, fc.nat(), name, junk)
     .map(([input, part, how, at, name, value]) => {
-      const spoilt = structuredClone(input);
-      if (part === 'body' && how === 'whole') return { ...spoilt, body: value };
-      const places = placesIn(spoilt[part]);
+      const malformed = structuredClone(input);
+      if (part === 'body' && how === 'whole') return { ...malformed, body: value };
+      const places = listPlaces(malformed[part]);
       const place = places[at % places.length];
-      if (!place) return spoilt;
+      if (!place) return malformed;
       if (how === 'drop' && part !== 'path') delete place.owner[place.key];
       else if (how === 'add' && part !== 'path') define(place.owner, name, value);
       else define(place.owner, place.key, value);
-      return spoilt;
+      return malformed;
     });
 }
 
 type Owner = Record<string, unknown>;
 
-function placesIn(value: unknown): { owner: Owner; key: string }[] {
+function listPlaces(value: unknown): { owner: Owner; key: string }[] {
   if (value === null || typeof value !== 'object') return [];
   const owner = value as Owner;
-  return Object.keys(owner).flatMap((key) => [{ owner, key }, ...placesIn(owner[key])]);
+  return Object.keys(owner).flatMap((key) => [{ owner, key }, ...listPlaces(owner[key])]);
 }
 
-/** Also what an assignment would take for something else (`__proto__`). */
+/** Works for `__proto__` too, unlike an assignment. */
 const define = (owner: Owner, key: string, value: unknown) =>
   Object.defineProperty(owner, key, { value, enumerable: true, configurable: true, writable: true });
 
-/** Every object of a schema, with the path that leads to it. */
+/** @returns the path of every object in a schema */
 export function findObjects(schema: JsonSchema, path: (string | number)[] = []): (string | number)[][] {
   const { properties, items } = schema as { properties?: Record<string, JsonSchema>; items?: JsonSchema };
   if (items) return findObjects(items, [...path, 0]);
@@ -67,20 +67,23 @@ export function findObjects(schema: JsonSchema, path: (string | number)[] = []):
   ];
 }
 
-/** A whole body, with what may be left out as well, so that each of its objects can be reached. */
-export function wholeBody(operation: Operation, things: Things): Record<string, unknown> {
-  const all = (schema: JsonSchema): JsonSchema => ({
+/** Generates a body with all optional fields, so that every object of the schema exists. */
+export function generateFullBody(operation: Operation, known: KnownValues): Record<string, unknown> {
+  const requireAll = (schema: JsonSchema): JsonSchema => ({
     ...schema,
     ...(schema['properties'] !== undefined && {
       required: Object.keys(schema['properties'] as object),
       properties: Object.fromEntries(
         Object.entries(schema['properties'] as Record<string, JsonSchema>).map(([name, one]) => [
           name,
-          all(one),
+          requireAll(one),
         ]),
       ),
     }),
-    ...(schema['items'] !== undefined && { items: all(schema['items'] as JsonSchema), minItems: 1 }),
+    ...(schema['items'] !== undefined && { items: requireAll(schema['items'] as JsonSchema), minItems: 1 }),
   });
-  return plainInput({ ...operation, body: all(operation.body!) }, things).body as Record<string, unknown>;
+  return generatePlainInput({ ...operation, body: requireAll(operation.body!) }, known).body as Record<
+    string,
+    unknown
+  >;
 }

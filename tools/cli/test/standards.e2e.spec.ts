@@ -11,46 +11,48 @@ import spectral, { type RulesetDefinition as Ruleset } from '@stoplight/spectral
 import rulesets from '@stoplight/spectral-rulesets';
 import { load } from 'cloud-config-client';
 import { until } from './jogakbo.ts';
-import { Outsider } from './outsider.ts';
+import { ExternalService } from './outsider.ts';
 import { Store } from './store.ts';
 
 const store = new Store();
-const greetings = new Outsider('greetings');
+const greetings = new ExternalService('greetings');
 let promtool: string;
 let joinedAt: number;
 
 beforeAll(async () => {
   promtool = debianProgram('promtool', 'prometheus');
   await store.start(['--no-seed']);
-  // What is counted only once it has happened is on /metrics, too.
-  const productId = await store.product(1);
-  const { token } = await store.member();
-  expect((await store.buy(token, store.order(productId))).status).toBe(201);
+  // A purchase creates the metrics that appear only after their first event.
+  const productId = await store.createProduct(1);
+  const { token } = await store.createMember();
+  expect((await store.buy(token, store.buildOrder(productId))).status).toBe(201);
 }, 300_000);
 afterAll(async () => {
   await greetings.close();
   await store.remove();
 });
 
-describe('a stock client of Eureka', () => {
-  it('registers a service outside, and a request through the gateway reaches it', async () => {
-    await greetings.join(store);
+describe('an unmodified Eureka client', () => {
+  it('registers an external service, and the gateway routes requests to it', async () => {
+    await greetings.register(store);
     joinedAt = performance.now();
     await until(async () => (await store.call('GET', '/v1/greetings/kim')).status === 200);
     const { body } = await store.call('GET', '/v1/greetings/kim?loud=yes');
     expect(body).toEqual({ hello: '/v1/greetings/kim?loud=yes' });
-    await until(() => greetings.knows('ORDERS').length === 1);
-    expect(greetings.knows('ORDERS')).toMatchObject([{ status: 'UP', metadata: { transport: 'rabbitmq' } }]);
+    await until(() => greetings.getInstances('ORDERS').length === 1);
+    expect(greetings.getInstances('ORDERS')).toMatchObject([
+      { status: 'UP', metadata: { transport: 'rabbitmq' } },
+    ]);
   });
 });
 
-/** The API of the store and of the service outside. */
-const document = async (path: string) => (await store.call('GET', path)).text;
+/** Reads a document with the API of the store and of the external service. */
+const readDocument = async (path: string) => (await store.call('GET', path)).text;
 
 describe('the OpenAPI document of the running store', () => {
   let openapi: string;
   beforeAll(async () => {
-    openapi = await document('/openapi.json');
+    openapi = await readDocument('/openapi.json');
     expect(openapi).toContain('/v1/greetings/{who}');
   });
 
@@ -68,17 +70,17 @@ describe('the OpenAPI document of the running store', () => {
     return problems.map((one) => `${one.severity} ${one.code} ${one.path.join('.')}: ${one.message}`);
   }
 
-  /** Nobody can fill in what the path does not have. */
-  const broken = () => openapi.replaceAll('"/v1/greetings/{who}"', '"/v1/greetings/{whom}"');
+  /** A path whose parameter is not declared. */
+  const breakPath = () => openapi.replaceAll('"/v1/greetings/{who}"', '"/v1/greetings/{other}"');
 
   it('is accepted by Redocly, without a warning', async () => {
     expect(await redocly(openapi)).toEqual([]);
-    expect(await redocly(broken())).toContainEqual(expect.stringContaining('path-parameters-defined'));
+    expect(await redocly(breakPath())).toContainEqual(expect.stringContaining('path-parameters-defined'));
   });
 
   it('is accepted by Spectral, without a warning', async () => {
     expect(await runSpectral(openapi)).toEqual([]);
-    expect(await runSpectral(broken())).toContainEqual(expect.stringContaining('path-params'));
+    expect(await runSpectral(breakPath())).toContainEqual(expect.stringContaining('path-params'));
   });
 });
 
@@ -89,7 +91,7 @@ describe('the AsyncAPI document of the running store', () => {
       const wrong = diagnostics.filter(({ severity }) => severity < 2);
       return { channels: document?.allChannels().length, wrong: wrong.map(({ message }) => message) };
     };
-    const asyncapi = await document('/asyncapi.json');
+    const asyncapi = await readDocument('/asyncapi.json');
     const { channels, wrong } = await read(asyncapi);
     expect(wrong).toEqual([]);
     expect(channels).toBeGreaterThan(40);
@@ -108,7 +110,7 @@ describe('promtool', () => {
     });
 
   it('accepts the metrics of every service', async () => {
-    const rows = (await store.rows()).filter(({ service }) => store.findRecord(service));
+    const rows = (await store.listRows()).filter(({ service }) => store.findRecord(service));
     expect(rows.length).toBeGreaterThanOrEqual(10);
     for (const { service, url } of rows) {
       const response = await fetch(`${url!.replace('localhost', '127.0.0.1')}/metrics`);
@@ -120,9 +122,9 @@ describe('promtool', () => {
     expect(await run(['check', 'metrics'], '# TYPE a gauge\na_total 1\n')).toMatchObject({ code: 3 });
   });
 
-  it('finds every service with the registry’s http_sd, and Prometheus’s own labels for it', async () => {
+  it('discovers every service through http_sd of the registry, with the labels of Prometheus', async () => {
     const file = join(store.folder, 'prometheus.yml');
-    const url = `${(await store.row('registry'))!.url}/prometheus/targets`;
+    const url = `${(await store.findRow('registry'))!.url}/prometheus/targets`;
     writeFileSync(
       file,
       `scrape_configs:\n  - job_name: jogakbo\n    http_sd_configs:\n      - url: ${url}\n`,
@@ -133,7 +135,7 @@ describe('promtool', () => {
     const found = (JSON.parse(output) as { labels: { job: string; __address__: string } }[])
       .map(({ labels }) => `${labels.job} ${labels.__address__}`)
       .sort();
-    const expected = (await store.rows())
+    const expected = (await store.listRows())
       .filter(({ service }) => store.findRecord(service))
       .map(({ service, url }) => `${service} ${new URL(url!.replace('localhost', '127.0.0.1')).host}`)
       .sort();
@@ -141,9 +143,9 @@ describe('promtool', () => {
   });
 });
 
-describe('a stock client of Spring Cloud Config', () => {
-  it('reads the settings of its service, and of all, from the running config server', async () => {
-    const token = store.staff('operator');
+describe('an unmodified Spring Cloud Config client', () => {
+  it('reads the settings of its service and the shared ones from the running config server', async () => {
+    const token = store.getToken('operator');
     const set = (application: string, settings: object[]) =>
       store.call('POST', `/v1/ops/config/${application}/versions`, {
         ...{ token, headers: { 'idempotency-key': randomUUID() } },
@@ -154,7 +156,7 @@ describe('a stock client of Spring Cloud Config', () => {
     expect(await set('payments', [{ key: 'databasePool', value: '7' }, secret])).toMatchObject({
       status: 201,
     });
-    const endpoint = (await store.row('config'))!.url!;
+    const endpoint = (await store.findRow('config'))!.url!;
     const passwords = JSON.parse(readFileSync(join(store.home, 'config-clients.json'), 'utf8'));
     const auth = { user: 'payments', pass: passwords.payments };
     const settings = await load({ endpoint, name: 'payments', profiles: ['default'], auth });
@@ -162,17 +164,17 @@ describe('a stock client of Spring Cloud Config', () => {
       ...{ logLevel: 'warn', databasePool: '7', providerToken: secret.value },
     });
     await expect(load({ endpoint, name: 'payments', auth: { ...auth, pass: 'wrong' } })).rejects.toThrow();
-    const foreign = { user: 'orders', pass: passwords.orders };
-    await expect(load({ endpoint, name: 'payments', auth: foreign })).rejects.toThrow();
+    const other = { user: 'orders', pass: passwords.orders };
+    await expect(load({ endpoint, name: 'payments', auth: other })).rejects.toThrow();
   });
 });
 
-describe('that client of Eureka', () => {
-  it('is kept by its renewals, and gone when it cancels', async () => {
-    // Longer than its lease.
+describe('the Eureka client', () => {
+  it('stays registered by its renewals, and is gone after it cancels', async () => {
+    // Longer than the lease.
     await pause(Math.max(0, joinedAt + 18_000 - performance.now()));
     expect((await store.call('GET', '/v1/greetings')).status).toBe(200);
-    await greetings.leave();
+    await greetings.deregister();
     await until(async () => (await store.call('GET', '/v1/greetings')).status === 404, 5_000);
   });
 });

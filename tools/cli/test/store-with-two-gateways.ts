@@ -1,22 +1,22 @@
 import { privateRedis, type PrivateRedis } from '@jogakbo/testing';
-import { type Another, startAnother } from './hold-down.ts';
+import { type ExtraInstance, startInstance } from './hold-down.ts';
 import { until } from './jogakbo.ts';
 import { Store } from './store.ts';
 
-/** A store with a second gateway beside the first, and a Redis between them. */
+/** A store with two gateways that share a Redis. */
 export class TwoGateways {
   readonly store = new Store();
   redis!: PrivateRedis;
-  second!: Another;
+  second!: ExtraInstance;
 
   async open(): Promise<void> {
     this.redis = await privateRedis();
     await this.store.start(['--no-seed'], { REDIS_URL: this.redis.url });
-    this.second = await startAnother(this.store, 'gateway');
+    this.second = await startInstance(this.store, 'gateway');
     await until(() => this.areReady());
   }
 
-  /** Whether an order can be placed at both. */
+  /** Whether both gateways can accept an order. */
   async areReady(): Promise<boolean> {
     const { url } = this.second;
     const answers = await Promise.all([

@@ -5,7 +5,7 @@ import { purchase } from './purchase.ts';
 import { Store } from './store.ts';
 import { trust } from './trust.ts';
 
-// One store for all of them: to start one takes longer than most of what is asked of it.
+// All suites share one store, because its start takes longer than most of them.
 const store = new Store();
 
 beforeAll(() => store.start(), 180_000);

@@ -10,15 +10,15 @@ export interface Answer {
   status: number;
   headers: Headers;
   text: string;
-  /** Undefined where the answer is not JSON, or empty. */
-  body: any; // eslint-disable-line @typescript-eslint/no-explicit-any -- whatever the store says
+  /** Undefined if the response is empty or not JSON. */
+  body: any; // eslint-disable-line @typescript-eslint/no-explicit-any -- any JSON
 }
 
 interface Call {
   token?: string | undefined;
   body?: unknown;
   headers?: Record<string, string>;
-  /** Another gateway than the store's first. */
+  /** URL of a gateway (default: the first one). */
   url?: string;
 }
 
@@ -28,32 +28,32 @@ export interface Mail {
   messageId: string;
 }
 
-/** The real store in a folder of its own, met as a client meets it: over HTTP, at its gateway. */
+/** The real store in its own folder, used over HTTP through its gateway. */
 export class Store extends Jogakbo {
-  #staff = new Map<string, string>();
-  /** What the start said. */
+  readonly #tokens = new Map<string, string>();
+  /** Output of the start. */
   screen = '';
 
-  /** @param env settings of its services that are not as usual */
+  /** @param env additional settings of its services */
   async start(options: string[] = [], env: NodeJS.ProcessEnv = {}): Promise<void> {
     await this.make();
     const { code, output } = await this.run(['start', '--detach', ...options], {
-      // Eureka's own would be taken by another store while this one is without its registry.
+      // Not the default port, which another store could take while the registry of this one is down.
       ...{ REGISTRY_PORT: String(await freePort(28_000, 32_000)), ...env },
     });
     if (code !== 0) throw new Error(output);
     this.screen = output;
     for (const { email, password, roles } of readStaff(openState(this.home))) {
-      this.#staff.set(roles.at(-1)!, await this.signIn(email, password));
+      this.#tokens.set(roles.at(-1)!, await this.signIn(email, password));
     }
   }
 
-  /** The token of the one who has this role. */
-  staff(role: 'merchant' | 'operator'): string {
-    return this.#staff.get(role)!;
+  /** The access token of the staff member with this role. */
+  getToken(role: 'merchant' | 'operator'): string {
+    return this.#tokens.get(role)!;
   }
 
-  /** @throws TypeError where there is no answer at all */
+  /** @throws TypeError without a response */
   async call(method: string, path: string, { token, body, headers, url }: Call = {}): Promise<Answer> {
     const response = await fetch(`${url ?? `http://127.0.0.1:${this.port}`}${path}`, {
       method,
@@ -75,18 +75,18 @@ export class Store extends Jogakbo {
     };
   }
 
-  /** Sends these very bytes, for what fetch would not, and gives all that came back until the store hung up. */
-  raw(bytes: string | Buffer, patience = 15_000): Promise<string> {
+  /** Sends bytes that fetch would not send. @returns the response until the store closes the connection */
+  sendRaw(bytes: string | Buffer, timeoutMs = 15_000): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.port, '127.0.0.1', () => socket.write(bytes));
       let answer = '';
       const timer = setTimeout(
-        () => socket.destroy(new Error(`open after ${patience} ms: ${answer}`)),
-        patience,
+        () => socket.destroy(new Error(`still open after ${timeoutMs} ms: ${answer}`)),
+        timeoutMs,
       );
       socket.on('data', (data) => (answer += data.toString('latin1')));
       socket.on('error', (error: NodeJS.ErrnoException) => {
-        // Whoever hangs up while it is still being sent to may reset the connection.
+        // A server that closes while the client still sends may reset the connection.
         if (!['ECONNRESET', 'EPIPE'].includes(error.code ?? '')) reject(error);
       });
       socket.on('close', () => {
@@ -97,29 +97,28 @@ export class Store extends Jogakbo {
   }
 
   async signIn(email: string, password: string): Promise<string> {
-    const ask = () => this.call('POST', '/v1/sessions', { body: { email, password } });
-    let answer = await ask();
-    // All suites of a store have one address, and a limit for it.
+    const send = () => this.call('POST', '/v1/sessions', { body: { email, password } });
+    let answer = await send();
+    // All suites share one address, which is rate-limited.
     if (answer.status === 429) {
       await pause(Number(answer.headers.get('retry-after')) * 1_000);
-      answer = await ask();
+      answer = await send();
     }
     const { status, text, body } = answer;
     if (status !== 201) throw new Error(`${email} cannot sign in: ${status} ${text}`);
     return body.accessToken;
   }
 
-  /** Somebody new. */
-  async member(): Promise<{ email: string; token: string }> {
+  async createMember(): Promise<{ email: string; token: string }> {
     const email = `${randomUUID()}@example.com`;
     const password = randomUUID();
     await this.call('POST', '/v1/members', { body: { email, password, name: 'Kim Jogak' } });
     return { email, token: await this.signIn(email, password) };
   }
 
-  /** A new product of which there are so many. Gives its id. */
-  async product(pieces: number, amount = 12_000): Promise<string> {
-    const token = this.staff('merchant');
+  /** Creates a product with this stock. @returns its id */
+  async createProduct(pieces: number, amount = 12_000): Promise<string> {
+    const token = this.getToken('merchant');
     const key = () => ({ 'idempotency-key': randomUUID() });
     const { body } = await this.call('POST', '/v1/products', {
       token,
@@ -131,19 +130,19 @@ export class Store extends Jogakbo {
       },
     });
     const receipt = { token, headers: key(), body: { quantity: pieces } };
-    // Inventory hears of a new product a moment later.
+    // Inventory receives the event of a new product a moment later.
     await until(
       async () => (await this.call('POST', `/v1/stock/${body.productId}/receipts`, receipt)).status === 201,
     );
     return body.productId;
   }
 
-  async available(productId: string): Promise<number> {
+  async readAvailable(productId: string): Promise<number> {
     return (await this.call('GET', `/v1/stock/${productId}`)).body.available;
   }
 
-  /** What is asked to buy so many pieces of a product that `product` made. */
-  order(productId: string, token = 'tok_ok', quantity = 1) {
+  /** Request body for an order of a product from `createProduct`. */
+  buildOrder(productId: string, token = 'tok_ok', quantity = 1) {
     return {
       lines: [{ productId, quantity, priceVersion: 1 }],
       expectedTotal: { amount: 12_000 * quantity, currency: 'KRW' },
@@ -152,7 +151,7 @@ export class Store extends Jogakbo {
     };
   }
 
-  /** Buys, and waits for the end. */
+  /** Places an order and waits for its outcome. */
   buy(token: string, body: unknown, key: string = randomUUID()): Promise<Answer> {
     return this.call('POST', '/v1/orders', {
       token,
@@ -165,8 +164,11 @@ export class Store extends Jogakbo {
     return (await this.call('GET', `/v1/orders/${orderId}`, { token })).body?.status;
   }
 
-  /** The sum and the number of all ledger entries of an order; where there is no payment yet, it says so as its status. */
-  async ledger(token: string, orderId: string): Promise<{ status: string; entries: number; sum: number }> {
+  /** Number and sum of the ledger entries of an order. Without a payment, `status` holds the HTTP status instead. */
+  async readLedger(
+    token: string,
+    orderId: string,
+  ): Promise<{ status: string; entries: number; sum: number }> {
     const { status, body } = await this.call('GET', `/v1/orders/${orderId}/payments`, { token });
     if (status !== 200) return { status: `answered with ${status}`, entries: 0, sum: 0 };
     const amounts = body.items.flatMap(({ entries }: { entries: { amount: number }[] }) =>
@@ -179,9 +181,9 @@ export class Store extends Jogakbo {
     };
   }
 
-  /** All mails to an address, whatever their number. */
-  async mailbox(email: string): Promise<Mail[]> {
-    const token = this.staff('operator');
+  /** All mails to an address. */
+  async readMailbox(email: string): Promise<Mail[]> {
+    const token = this.getToken('operator');
     const path = `/v1/ops/mailbox?limit=100&to=${encodeURIComponent(email)}`;
     const mails: Mail[] = [];
     for (let cursor = ''; ;) {

@@ -20,8 +20,8 @@ import { Store } from './store.ts';
 const withTls = { JOGAKBO_TLS: '1' };
 const start = ['start', '--detach', '--no-seed'];
 
-/** Logs in at a broker. Gives whom it takes us for, or why it does not let us in. */
-async function atBroker(url: string, options = toConnectOptions(url), names = ['orders', 'payments']) {
+/** @returns the authenticated login at the broker, or why the broker rejected it */
+async function tryBroker(url: string, options = toConnectOptions(url), names = ['orders', 'payments']) {
   let connection: ChannelModel | undefined;
   try {
     connection = await connect(url, { ...options, timeout: 10_000 });
@@ -29,16 +29,16 @@ async function atBroker(url: string, options = toConnectOptions(url), names = ['
     for (const userId of names) {
       const channel = await connection.createConfirmChannel();
       channel.on('error', () => undefined);
-      // The broker takes a message that says who sent it from that one alone. There is no such rung to wait on.
+      // The broker accepts a message with this user id from this login only. No queue is bound for a delay of 0.
       const key = retryKey(0, queues.commands(userId));
-      const taken = new Promise((resolve) =>
+      const isAccepted = new Promise((resolve) =>
         channel.publish(exchanges.retry(userId), key, Buffer.from(''), { userId }, (error) =>
           resolve(!error),
         ),
       );
-      if (await taken) return userId;
+      if (await isAccepted) return userId;
     }
-    return 'somebody else';
+    return 'another login';
   } catch (error) {
     return `refused: ${(error as Error).message}`;
   } finally {
@@ -46,7 +46,7 @@ async function atBroker(url: string, options = toConnectOptions(url), names = ['
   }
 }
 
-async function atDatabase(url: string, sql = 'SELECT current_user AS said'): Promise<string> {
+async function tryDatabase(url: string, sql = 'SELECT current_user AS said'): Promise<string> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 10_000 });
   client.on('error', () => undefined);
   try {
@@ -59,14 +59,14 @@ async function atDatabase(url: string, sql = 'SELECT current_user AS said'): Pro
   }
 }
 
-/** By the server: an alert, or a connection that it ends. */
-const refused = /^refused: .*(alert|ECONNRESET|EPIPE|closed)/;
+/** Rejected by the server: a TLS alert, or a closed connection. */
+const rejectedByServer = /^refused: .*(alert|ECONNRESET|EPIPE|closed)/;
 
 describe('TLS', () => {
   const workspace = new FakeWorkspace();
   const state = openState(workspace.home);
   const tls = join(workspace.home, 'tls');
-  const strange = join(workspace.folder, 'strange');
+  const otherTls = join(workspace.folder, 'strange');
   const ports = () => keptPorts(state);
   const broker = (scheme: string) => `${scheme}://127.0.0.1:${ports().amqp}`;
   const database = (login: string) => `postgresql://${login}@127.0.0.1:${ports().postgres}/${login}`;
@@ -74,7 +74,7 @@ describe('TLS', () => {
   beforeAll(() => workspace.make(['orders', 'payments', 'gift-cards']));
   afterAll(() => workspace.remove());
 
-  it('is on where it is asked for, and said to be', async () => {
+  it('is on if requested, and is reported', async () => {
     const { code, output } = await workspace.run(start, withTls);
     expect({ code, output }).toMatchObject({ code: 0, output: expect.stringContaining('RabbitMQ with TLS') });
     expect(output).toMatch(/PostgreSQL with TLS[^]*amqps:\/\/[^]*certificates, good until 20\d\d-/);
@@ -82,7 +82,7 @@ describe('TLS', () => {
     expect((await workspace.run(['doctor'])).output).toMatch(/ok +TLS +on, with certificates/);
   });
 
-  it('closes every key to others', () => {
+  it('makes every key readable by its user only', () => {
     expect(statSync(tls).mode & 0o777).toBe(0o700);
     for (const name of readdirSync(tls))
       expect(`${name} ${statSync(join(tls, name)).mode & 0o777}`).toBe(`${name} ${0o600}`);
@@ -91,86 +91,88 @@ describe('TLS', () => {
     expect({ mode: mode & 0o777, uid }).toEqual({ mode: 0o600, uid: user?.uid ?? process.getuid!() });
   });
 
-  it('lets a service in as the one whom its certificate names', async () => {
+  it('authenticates a service by the name in its certificate', async () => {
     for (const service of ['orders', 'payments'])
-      expect(await atBroker(withCertificate(broker('amqps'), tls, service))).toBe(service);
+      expect(await tryBroker(withCertificate(broker('amqps'), tls, service))).toBe(service);
     for (const [service, login] of [
       ['orders', 'orders'],
       ['gift-cards', 'gift_cards'],
     ] as const)
-      expect(await atDatabase(withCertificate(database(login), tls, service))).toBe(login);
-    // What the services themselves were given.
-    const { url } = (await workspace.row('orders'))!;
+      expect(await tryDatabase(withCertificate(database(login), tls, service))).toBe(login);
+    // The addresses in the environment of the services.
+    const { url } = (await workspace.findRow('orders'))!;
     const given = (await (await fetch(url!)).json()) as Record<string, string>;
-    expect(await atBroker(given.RABBITMQ_URL!)).toBe('orders');
-    expect(await atDatabase(given.DATABASE_URL!)).toBe('orders');
+    expect(await tryBroker(given.RABBITMQ_URL!)).toBe('orders');
+    expect(await tryDatabase(given.DATABASE_URL!)).toBe('orders');
     expect(new URL(given.RABBITMQ_URL!).password + new URL(given.DATABASE_URL!).password).toBe('');
   });
 
-  it('is refused to whoever has no certificate, or one of another authority', async () => {
-    await keepCertificates(strange, 'strange', [{ name: 'orders', is: 'client' }]);
+  it('rejects a client without a certificate, or with one of another authority', async () => {
+    await keepCertificates(otherTls, 'strange', [{ name: 'orders', is: 'client' }]);
     const ca = readFileSync(authorityFile(tls));
     const url = `${broker('amqps')}?auth_mechanism=external`;
-    const stranger = toConnectOptions(withCertificate(url, strange, 'orders'));
-    expect(await atBroker(url, { ...toConnectOptions(url), ca })).toMatch(refused);
-    expect(await atBroker(url, { ...stranger, ca })).toMatch(refused);
-    const asStranger = new URL(withCertificate(database('orders'), strange, 'orders'));
-    asStranger.searchParams.set('sslrootcert', authorityFile(tls));
-    expect(await atDatabase(asStranger.href)).toMatch(/^refused: .*unknown ca/);
+    const otherAuthority = toConnectOptions(withCertificate(url, otherTls, 'orders'));
+    expect(await tryBroker(url, { ...toConnectOptions(url), ca })).toMatch(rejectedByServer);
+    expect(await tryBroker(url, { ...otherAuthority, ca })).toMatch(rejectedByServer);
+    const otherUrl = new URL(withCertificate(database('orders'), otherTls, 'orders'));
+    otherUrl.searchParams.set('sslrootcert', authorityFile(tls));
+    expect(await tryDatabase(otherUrl.href)).toMatch(/^refused: .*unknown ca/);
     const without = `${database('orders')}?sslmode=verify-full&sslrootcert=${authorityFile(tls)}`;
-    expect(await atDatabase(without)).toMatch(/^refused: .*requires a valid client certificate/);
+    expect(await tryDatabase(without)).toMatch(/^refused: .*requires a valid client certificate/);
   });
 
-  it('believes in no server of another authority', async () => {
+  it('trusts no server of another authority', async () => {
     const certificate = toConnectOptions(withCertificate(broker('amqps'), tls, 'orders'));
-    const ca = readFileSync(authorityFile(strange));
-    expect(await atBroker(broker('amqps'), { ...certificate, ca })).toMatch(/^refused: .*certificate/);
+    const ca = readFileSync(authorityFile(otherTls));
+    expect(await tryBroker(broker('amqps'), { ...certificate, ca })).toMatch(/^refused: .*certificate/);
     const url = new URL(withCertificate(database('orders'), tls, 'orders'));
-    url.searchParams.set('sslrootcert', authorityFile(strange));
-    expect(await atDatabase(url.href)).toMatch(/^refused: .*certificate/);
+    url.searchParams.set('sslrootcert', authorityFile(otherTls));
+    expect(await tryDatabase(url.href)).toMatch(/^refused: .*certificate/);
   });
 
-  it('gives nobody the login of another, not even with the password', async () => {
+  it('rejects the login of another service, even with its password', async () => {
     const secrets = openSecrets(state);
     const { credentials: _, ...certificate } = toConnectOptions(
       withCertificate(broker('amqps'), tls, 'orders'),
     );
     const operator = new URL(broker('amqps'));
     Object.assign(operator, { username: 'jogakbo', password: secrets.broker });
-    expect(await atBroker(operator.href, certificate, ['jogakbo'])).toMatch(/PLAIN is not provided/);
+    expect(await tryBroker(operator.href, certificate, ['jogakbo'])).toMatch(/PLAIN is not provided/);
     const payments = new URL(withCertificate(database('payments'), tls, 'orders'));
     payments.password = secrets.services.payments!;
-    expect(await atDatabase(payments.href)).toMatch(/^refused: certificate authentication failed/);
-    expect(await atDatabase(getDatabaseUrl(state, 'orders').replace('/orders?', '/payments?'))).toMatch(
+    expect(await tryDatabase(payments.href)).toMatch(/^refused: certificate authentication failed/);
+    expect(await tryDatabase(getDatabaseUrl(state, 'orders').replace('/orders?', '/payments?'))).toMatch(
       /^refused: permission denied for database/,
     );
   });
 
-  it('is the only way in, and not an old one', async () => {
+  it('is required, with a current version', async () => {
     const secrets = openSecrets(state);
-    expect(await atBroker(broker('amqp').replace('//', `//jogakbo:${secrets.broker}@`))).toMatch(refused);
+    expect(await tryBroker(broker('amqp').replace('//', `//jogakbo:${secrets.broker}@`))).toMatch(
+      rejectedByServer,
+    );
     const plain = new URL(database('orders'));
     plain.password = secrets.services.orders!;
-    expect(await atDatabase(plain.href)).toMatch(/^refused: .*no encryption/);
+    expect(await tryDatabase(plain.href)).toMatch(/^refused: .*no encryption/);
     const own = withCertificate(broker('amqps'), tls, 'orders');
-    const atMost = (maxVersion: 'TLSv1.1' | 'TLSv1.2') =>
-      atBroker(own, {
+    const tryVersion = (maxVersion: 'TLSv1.1' | 'TLSv1.2') =>
+      tryBroker(own, {
         ...toConnectOptions(own),
         ...{ minVersion: 'TLSv1.1', maxVersion, ciphers: 'DEFAULT@SECLEVEL=0' },
       });
-    expect(await atMost('TLSv1.2')).toBe('orders');
-    expect(await atMost('TLSv1.1')).toMatch(/^refused: .*alert protocol version/);
+    expect(await tryVersion('TLSv1.2')).toBe('orders');
+    expect(await tryVersion('TLSv1.1')).toMatch(/^refused: .*alert protocol version/);
   });
 
-  it('can be left and taken up again over the same data, and renews what soon ends', async () => {
-    const keep = 'CREATE TABLE kept AS SELECT 1 AS one';
-    expect(await atDatabase(getDatabaseUrl(state, 'orders'), keep)).toBe('');
+  it('can be turned off and on with the same data, and renews certificates before they expire', async () => {
+    const createTable = 'CREATE TABLE kept AS SELECT 1 AS one';
+    expect(await tryDatabase(getDatabaseUrl(state, 'orders'), createTable)).toBe('');
     const url = getBrokerUrl(state);
     const connection = await connect(url, toConnectOptions(url));
     await (await connection.createChannel()).assertQueue('kept', { durable: true });
     await connection.close();
-    const dataIsThere = async () => {
-      expect(await atDatabase(getDatabaseUrl(state, 'orders'), 'SELECT one::text AS said FROM kept')).toBe(
+    const expectData = async () => {
+      expect(await tryDatabase(getDatabaseUrl(state, 'orders'), 'SELECT one::text AS said FROM kept')).toBe(
         '1',
       );
       const url = getBrokerUrl(state);
@@ -179,13 +181,13 @@ describe('TLS', () => {
       await connection.close();
     };
 
-    // A supervisor that is killed leaves both servers to the next one, which wants them otherwise.
+    // The next supervisor takes over both servers of a killed one, and restarts them without TLS.
     const { pid } = readRun(state)!.supervisor;
     process.kill(pid, 'SIGKILL');
-    await until(async () => (await workspace.row('supervisor'))?.state === 'ended');
+    await until(async () => (await workspace.findRow('supervisor'))?.state === 'ended');
     expect((await workspace.run(start)).output).not.toContain('TLS');
     expect(new URL(getBrokerUrl(state)).protocol).toBe('amqp:');
-    await dataIsThere();
+    await expectData();
     await workspace.run(['stop']);
 
     rmSync(tls, { recursive: true });
@@ -194,19 +196,19 @@ describe('TLS', () => {
       ...['jogakbo', 'orders', 'payments', 'gift-cards'].map((name) => ({ name, is: 'client' as const })),
     ];
     await keepCertificates(tls, state.id, holders, new Date(Date.now() - 100 * 86_400_000));
-    const certificates = () =>
+    const readCertificates = () =>
       holders.map(({ name }) => new X509Certificate(readFileSync(certificateFile(tls, name))));
     const authority = readFileSync(authorityFile(tls), 'utf8');
-    expect(certificates().filter(({ validToDate }) => validToDate > new Date())).toEqual([]);
+    expect(readCertificates().filter(({ validToDate }) => validToDate > new Date())).toEqual([]);
     expect(await workspace.run(start, withTls)).toMatchObject({ code: 0 });
     const inAMonth = new Date(Date.now() + 30 * 86_400_000);
-    expect(certificates().filter(({ validToDate }) => validToDate < inAMonth)).toEqual([]);
+    expect(readCertificates().filter(({ validToDate }) => validToDate < inAMonth)).toEqual([]);
     expect(readFileSync(authorityFile(tls), 'utf8')).toBe(authority);
-    await dataIsThere();
+    await expectData();
     await workspace.run(['stop']);
   }, 300_000);
 
-  it('leaves given servers as they are, and says so', async () => {
+  it('does not change given servers, and reports it', async () => {
     const given = { ...withTls, RABBITMQ_URL: 'amqp://127.0.0.1:1' };
     expect((await workspace.run(start, given)).output).toContain('RABBITMQ_URL is used as it is');
     const inDocker = await workspace.run(start, { ...withTls, JOGAKBO_BROKER: 'docker' });
@@ -215,7 +217,7 @@ describe('TLS', () => {
       output: expect.stringContaining('JOGAKBO_TLS=1 needs a RabbitMQ'),
     });
     const wrong = await workspace.run(start, { JOGAKBO_TLS: 'yes please' });
-    expect(wrong).toMatchObject({ code: 2, output: expect.stringContaining('it is 1, or not set') });
+    expect(wrong).toMatchObject({ code: 2, output: expect.stringContaining('set it to 1 or unset it') });
   });
 });
 
@@ -231,17 +233,17 @@ describe('a whole store with TLS', () => {
   });
 
   it('sells', async () => {
-    const [{ token }, productId] = [await store.member(), await store.product(3)];
-    const { body } = await store.buy(token, store.order(productId));
+    const [{ token }, productId] = [await store.createMember(), await store.createProduct(3)];
+    const { body } = await store.buy(token, store.buildOrder(productId));
     expect(body).toMatchObject({ status: 'confirmed' });
-    await until(async () => (await store.available(productId)) === 2);
+    await until(async () => (await store.readAvailable(productId)) === 2);
   });
 
-  it('talks to its broker and its databases by certificates alone', async () => {
+  it('authenticates at its broker and databases by certificates only', async () => {
     const state = openState(store.home);
     const { broker } = openSecrets(state);
     const services = readRun(state)!.services.map(({ name }) => name);
-    // Its list lags some seconds behind.
+    // The list of the management API lags by seconds.
     const connections = await until(async () => {
       const response = await fetch(`${readRun(state)!.broker!.managementUrl}/api/connections`, {
         headers: { authorization: `Basic ${Buffer.from(`jogakbo:${broker}`).toString('base64')}` },
@@ -250,17 +252,17 @@ describe('a whole store with TLS', () => {
       const users = new Set(listed.map(({ user }) => user));
       return services.every((name) => users.has(name)) && listed;
     }, 30_000);
-    const strangers = connections.filter(({ user }) => user !== 'jogakbo' && !services.includes(user));
-    expect(strangers).toEqual([]);
+    const unexpected = connections.filter(({ user }) => user !== 'jogakbo' && !services.includes(user));
+    expect(unexpected).toEqual([]);
     for (const { auth_mechanism, ssl_protocol } of connections)
       expect(`${auth_mechanism} ${ssl_protocol}`).toBe('EXTERNAL tlsv1.3');
     const operator = withCertificate(readRun(state)!.database!.url, join(store.home, 'tls'), 'jogakbo');
     const others = `SELECT count(*)::text AS said FROM pg_stat_activity LEFT JOIN pg_stat_ssl USING (pid)
       WHERE backend_type = 'client backend' AND (NOT ssl OR client_dn IS NULL OR replace(client_dn, '-', '_') <> '/CN=' || usename)`;
-    expect(await atDatabase(operator, others)).toBe('0');
+    expect(await tryDatabase(operator, others)).toBe('0');
   });
 
-  it('answers its operator', async () => {
+  it('serves the commands of its operator', async () => {
     expect(await store.run(['dead', 'list'])).toMatchObject({
       code: 0,
       output: expect.stringContaining('No dead'),
@@ -268,12 +270,12 @@ describe('a whole store with TLS', () => {
     expect(await store.run(['projection', 'list'])).toMatchObject({ code: 0 });
   });
 
-  it('tells no log a key or a certificate', () => {
+  it('logs no key and no certificate', () => {
     const { logs, folder } = openState(store.home);
-    const said = readdirSync(logs)
+    const text = readdirSync(logs)
       .map((name) => readFileSync(join(logs, name), 'utf8'))
       .join('\n');
-    expect(said.length).toBeGreaterThan(10_000);
+    expect(text.length).toBeGreaterThan(10_000);
     const secret = readdirSync(join(folder, 'tls')).flatMap((name) =>
       readFileSync(join(folder, 'tls', name), 'utf8')
         .split('\n')
@@ -281,7 +283,7 @@ describe('a whole store with TLS', () => {
         .map((line) => ({ name, line })),
     );
     expect(secret.length).toBeGreaterThan(50);
-    expect(secret.filter(({ line }) => said.includes(line))).toEqual([]);
-    expect(said).not.toContain('PRIVATE KEY');
+    expect(secret.filter(({ line }) => text.includes(line))).toEqual([]);
+    expect(text).not.toContain('PRIVATE KEY');
   });
 });

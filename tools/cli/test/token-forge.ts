@@ -6,7 +6,7 @@ import { openSecrets, openState } from '../src/supervisor/state.ts';
 import { getDatabaseUrl } from '../src/supervisor/store-access.ts';
 import { type Store } from './store.ts';
 
-/** Signs with the store's own key whatever the store itself never would: one thing about a token is wrong, and no other. */
+/** Signs tokens with the store's own key, so that a token can have exactly one defect. */
 export class TokenForge {
   private constructor(
     readonly kid: string,
@@ -29,19 +29,19 @@ export class TokenForge {
     return new TokenForge(kid, privateJwk, issuer);
   }
 
-  claims(token: string): JWTPayload {
+  decodeClaims(token: string): JWTPayload {
     return decodeJwt(token);
   }
 
-  /** A good token but for what is given here. A claim that is undefined is left out. */
+  /** Signs a valid token with these changes. An undefined claim is omitted. */
   async sign(
     claims: JWTPayload,
     header: Record<string, unknown> = {},
     key: JWK = this.privateJwk,
   ): Promise<string> {
     const now = Math.floor(Date.now() / 1_000);
-    const good = { iss: this.issuer, aud: 'jogakbo', iat: now, exp: now + 600, auth_time: now };
-    return new SignJWT({ ...good, ...claims })
+    const validClaims = { iss: this.issuer, aud: 'jogakbo', iat: now, exp: now + 600, auth_time: now };
+    return new SignJWT({ ...validClaims, ...claims })
       .setProtectedHeader({ alg: 'ES256', kid: this.kid, ...header })
       .sign(await importJWK(key, 'ES256'), { crit: { x: true } });
   }

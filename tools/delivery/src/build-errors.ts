@@ -1,6 +1,6 @@
 import type { PartialMessage } from 'esbuild';
 
-/** Errors as swc words them: a sentence, then the place in a frame, then a stack of swc itself, which is left out. */
+/** Parses an error of swc: a sentence, then the place in a frame. Leaves out the stack of swc itself. */
 export function parseSwcError(message: string): PartialMessage[] {
   const found = [...message.matchAll(/^\s*[x×] (.+)\n\s*[,╭][-─]+\[(.+?):(\d+):(\d+)\]/gm)].map(
     ([, text, file, line, column]) => ({
@@ -11,7 +11,7 @@ export function parseSwcError(message: string): PartialMessage[] {
   return found.length > 0 ? found.slice(0, 1) : [{ text: message.split('\n')[0]!.trim() }];
 }
 
-/** `file:line: message`, as editors and terminals understand it. */
+/** Formats `file:line: message`, which editors and terminals recognize. */
 export function formatLine({ text, location }: PartialMessage): string {
   const file = location?.file?.replace(`${process.cwd()}/`, '');
   return file ? `${file}:${location!.line}: ${text}` : (text ?? 'unknown error');

@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 const put = (file: string, text: string) => writeFileSync(join(folder, 'apps/one/src', file), text);
-/** An app that does on the bus what its name says. */
+/** Writes an app that describes its name as its bus description. */
 function write(name: string): void {
   put('main.ts', `import { name } from './name.ts';\nconsole.log(JSON.stringify({ name }));\n`);
   put('name.ts', `export const name: string = '${name}';\n`);
@@ -29,7 +29,7 @@ const build = () =>
   spawnSync(process.execPath, [builder, 'apps/one'], { cwd: folder, encoding: 'utf8', timeout: 30_000 });
 
 describe('a build', () => {
-  it('says what the app does on the bus', () => {
+  it('writes what the app does on the bus', () => {
     expect(build()).toMatchObject({ status: 0, stderr: '' });
     expect(JSON.parse(readFileSync(join(folder, 'apps/one/dist/bus.json'), 'utf8'))).toEqual({ name: 'one' });
   });
@@ -55,7 +55,7 @@ describe('a build', () => {
       `import 'surely-not-installed';\nexport const name = 'one';\n`,
       /^apps\/one: the package surely-not-installed is not installed: npm install\n$/,
     ],
-  ])('names file, line and message of %s, and nothing else', (_what, text, line) => {
+  ])('prints only file, line and message for %s', (_what, text, line) => {
     put('name.ts', text);
     expect(build()).toEqual(
       expect.objectContaining({ status: 1, stdout: '', stderr: expect.stringMatching(line) }),
@@ -64,7 +64,7 @@ describe('a build', () => {
 });
 
 describe('a build that watches', () => {
-  it('builds again after a change, after an error too, and says when the app does something else', async () => {
+  it('rebuilds after a change, also after an error, and reports a changed bus description', async () => {
     const child = spawn(process.execPath, [builder, 'apps/one', '--watch'], { cwd: folder });
     watching = child;
     let output = '';

@@ -1,8 +1,8 @@
-// Bundles one app with the libraries of this workspace into dist/main.js; packages of others stay outside. Beside it
-// dist/bus.json says what the app does on the bus: the deploy step makes of it what its login may do.
+// Bundles one app with the libraries of this workspace into dist/main.js, without third-party packages. Writes to
+// dist/bus.json what the app does on the bus: the deploy step derives the permissions of its login from that.
 // Usage: node tools/delivery/src/build.ts apps/<name> [--watch]
-// With --watch it builds again after each change, and prints `built …` as soon as main.js is there; `described …` follows
-// where the app does something else on the bus since.
+// With --watch it rebuilds after each change, and prints `built …` as soon as main.js is written. `described …` follows if
+// bus.json has changed.
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
@@ -50,7 +50,7 @@ const decorators: Plugin = {
   },
 };
 
-/** Whatever is not of this workspace is resolved at run time, from the app's own dependencies. */
+/** Packages from outside the workspace are resolved at run time, from the dependencies of the app. */
 const packagesOutside: Plugin = {
   name: 'packages-outside',
   setup({ onResolve }) {
@@ -61,20 +61,20 @@ const packagesOutside: Plugin = {
 };
 
 /**
- * Writes bus.json. A contract that contradicts itself, such as a route without access, fails the build here.
- * @returns whether it is another one than before @throws Error that says what is wrong
+ * Writes bus.json. A contradictory contract, such as a route without access, fails the build here.
+ * @returns whether it has changed @throws Error with the reason
  */
 async function describeApp(): Promise<boolean> {
   const before = await readFile(busFile, 'utf8').catch(() => '');
   const asked = promisify(execFile)(process.execPath, [main, 'describe']);
-  // The service that starts meanwhile goes first.
+  // The service that starts meanwhile has priority.
   if (flag === '--watch' && asked.child.pid) setPriority(asked.child.pid, 10);
   const { stdout } = await asked.catch((error: Error & { stderr?: string }) => {
     const missing = /Cannot find package '([^']+)'/.exec(error.stderr ?? '')?.[1];
     throw new Error(
       missing
         ? `${app}: the package ${missing} is not installed: npm install`
-        : `${app} does not say what it does on the bus: ${error.message}`,
+        : `${app}: main.js describe failed: ${error.message}`,
     );
   });
   if (stdout !== before) await writeFile(busFile, stdout);
@@ -94,10 +94,10 @@ const options: BuildOptions = {
   plugins: [packagesOutside, decorators],
 };
 
-/** One round: true where it built. What is wrong goes to stderr, a line for each. */
-async function run(once: () => ReturnType<typeof build>): Promise<string[] | undefined> {
+/** Builds once; undefined if that failed. Writes one line per error to stderr. */
+async function run(buildOnce: () => ReturnType<typeof build>): Promise<string[] | undefined> {
   try {
-    const { metafile, warnings } = await once();
+    const { metafile, warnings } = await buildOnce();
     for (const warning of warnings) console.error(formatLine(warning));
     return Object.keys(metafile!.inputs);
   } catch (error) {
@@ -108,8 +108,8 @@ async function run(once: () => ReturnType<typeof build>): Promise<string[] | und
   }
 }
 
-/** Says what is wrong in one line, without a stack. */
-async function describeOrSay(): Promise<boolean | undefined> {
+/** Prints an error in one line, without a stack. */
+async function describeOrReport(): Promise<boolean | undefined> {
   try {
     return await describeApp();
   } catch (error) {
@@ -119,13 +119,14 @@ async function describeOrSay(): Promise<boolean | undefined> {
 }
 
 const began = performance.now();
-const built = (since: number) => console.log(`built ${app} in ${Math.round(performance.now() - since)} ms`);
+const reportBuilt = (since: number) =>
+  console.log(`built ${app} in ${Math.round(performance.now() - since)} ms`);
 
 if (flag !== '--watch') {
-  if (!(await run(() => build(options))) || (await describeOrSay()) === undefined) process.exit(1);
-  built(began);
+  if (!(await run(() => build(options))) || (await describeOrReport()) === undefined) process.exit(1);
+  reportBuilt(began);
 } else {
-  // The process that started it has ended.
+  // Ends with the process that started it.
   process.stdin.on('end', () => process.exit()).resume();
   const builder = await context(options);
   let isFirst = true;
@@ -133,12 +134,12 @@ if (flag !== '--watch') {
     const since = performance.now();
     const inputs = await run(() => builder.rebuild());
     if (!inputs) return undefined;
-    // The first time nothing else knows yet what it does on the bus.
-    if (!isFirst) built(since);
-    const changed = await describeOrSay();
+    // The first build is reported only after bus.json is written.
+    if (!isFirst) reportBuilt(since);
+    const changed = await describeOrReport();
     if (changed !== undefined && isFirst) {
       isFirst = false;
-      built(since);
+      reportBuilt(since);
     } else if (changed) console.log(`described ${app}`);
     return inputs;
   });

@@ -10,12 +10,12 @@ interface Ignore {
 
 const root = join(import.meta.dirname, '..', '..', '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
-// Its types describe a default export, which is not there for Node's ESM.
+// Its types describe a default export, which does not exist in Node's ESM.
 const dockerignore = createRequire(import.meta.url)('@balena/dockerignore') as () => Ignore;
 const ignored = dockerignore().add(read('.dockerignore'));
 const context = (paths: string[]) => paths.filter((path) => !ignored.ignores(path));
 
-/** Every file beneath the workspace but those of folders that are never read here, for their size. */
+/** Lists all files of the workspace, except in large folders that are never part of the context. */
 function listFiles(folder: string): string[] {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
@@ -38,9 +38,9 @@ describe('the build context of the images', () => {
     ...['apps/orders/src/.env', 'apps/orders/src/.ssh/id_rsa', 'apps/orders/src/server.key', 'libs/.npmrc'],
     ...['libs/contracts/orders/src/tls/server.pem', 'tools/cli/.jogakbo/secrets.json', 'tools/cli/dump.sql'],
     ...['node_modules/a/index.js', 'apps/config/node_modules/yaml/index.js', 'apps/orders/dist/main.js'],
-  ])('has no %s', (path) => expect(context([path])).toEqual([]));
+  ])('does not contain %s', (path) => expect(context([path])).toEqual([]));
 
-  it('has what the images are built of, and no other kind of file', () => {
+  it('contains the sources of the images, and no other kind of file', () => {
     const files = context(listFiles('.'));
     for (const workspace of ['apps/orders', 'libs/service', 'libs/contracts/orders', 'tools/cli'])
       expect(files).toEqual(expect.arrayContaining([`${workspace}/package.json`]));
@@ -49,7 +49,7 @@ describe('the build context of the images', () => {
     expect(files.filter((path) => !/\.(ts|tsx|mjs|json|html|css|svg|js)$/.test(path))).toEqual([]);
   });
 
-  it('is copied by name', () => {
+  it('is copied by an explicit list of names', () => {
     const sources = [...read('deploy/Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)];
     const known = [
       'package.json',
@@ -64,9 +64,9 @@ describe('the build context of the images', () => {
   });
 });
 
-describe('the images of others', () => {
+describe('third-party images', () => {
   it.each(['docker-compose.yml', 'deploy/Dockerfile', 'tools/cli/src/backing/rabbitmq/docker-broker.ts'])(
-    'are of an exact version in %s',
+    'have an exact version in %s',
     (file) => {
       const images = [...read(file).matchAll(/^(?: *image: |ARG BASE=|export const image = ')([^\s']+)/gm)];
       expect(images.length).toBeGreaterThan(0);

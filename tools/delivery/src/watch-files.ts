@@ -1,14 +1,14 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-/** An editor writes a file in several steps, and a tool several files: one build for them. */
-const settle = 25;
+/** Milliseconds that combine the steps of one save, or several files of one tool, into one build. */
+const debounceMs = 25;
 
 /**
- * Builds, and builds again when a file of the last build changes. esbuild's own watch asks every file in turn and sees a
- * change up to two seconds late; this one is told by the system.
- * @param folder watched in any case, also while the first build fails
- * @param build gives the files that it read; undefined where it failed: then any change in their folders counts
+ * Builds, and rebuilds when a file of the last build changes. It uses notifications of the operating system: esbuild's own
+ * watch polls the files and sees a change up to two seconds late.
+ * @param folder always watched, also while the first build fails
+ * @param build returns the files that it read; undefined if it failed: then any change in their folders counts
  */
 export async function watchFiles(folder: string, build: () => Promise<string[] | undefined>): Promise<void> {
   const watchers = new Map<string, FSWatcher>();
@@ -20,19 +20,19 @@ export async function watchFiles(folder: string, build: () => Promise<string[] |
   function watchFolder(path: string, recursive = false): void {
     if (watchers.has(path)) return;
     const watcher = watch(path, { recursive }, (_event, name) => {
-      if (name === null || !files || files.has(join(path, name))) soon();
+      if (name === null || !files || files.has(join(path, name))) scheduleBuild();
     });
     watcher.on('error', () => watchers.delete(path));
     watchers.set(path, watcher);
   }
-  function soon(): void {
+  function scheduleBuild(): void {
     clearTimeout(timer);
     timer = setTimeout(() => {
       if (running) again = true;
-      else running = round().finally(() => (running = undefined));
-    }, settle);
+      else running = buildUntilCurrent().finally(() => (running = undefined));
+    }, debounceMs);
   }
-  async function round(): Promise<void> {
+  async function buildUntilCurrent(): Promise<void> {
     do {
       again = false;
       const inputs = await build();
@@ -42,6 +42,6 @@ export async function watchFiles(folder: string, build: () => Promise<string[] |
   }
 
   watchFolder(resolve(folder), true);
-  running = round().finally(() => (running = undefined));
+  running = buildUntilCurrent().finally(() => (running = undefined));
   await running;
 }

@@ -9,20 +9,20 @@ export interface Charge {
   reference: string;
   status: ChargeStatus;
   reason: string | null;
-  /** Calls under its key, this one included. */
+  /** Calls with its idempotency key, including this one. */
   calls: number;
-  /** Milliseconds since it was decided. */
+  /** Milliseconds since the decision. */
   age: number;
 }
 
 const columns =
   'reference, status, reason, calls, (extract(epoch FROM now() - decided_at) * 1000)::int AS age';
 
-/** What the sandbox remembers, in one statement each: several sandboxes may share the table. */
+/** The charges of the sandbox. Each method is one atomic statement: several sandboxes may share the table. */
 export class Charges {
   constructor(private readonly dataSource: DataSource) {}
 
-  /** The charge of a key: made by the first call, found again by all others. */
+  /** Returns the charge of a key: the first call creates it. */
   async charge(
     key: string,
     { amount, currency }: Money,
@@ -42,7 +42,7 @@ export class Charges {
     return charge;
   }
 
-  /** Voids the charge of a key where it is not too late, and gives what it is then. A key that is not known yet is refused later. */
+  /** Voids the charge of a key if it is pending or authorized, and returns it. An unused key is blocked. */
   async cancel(key: string): Promise<Charge> {
     const [charge] = (await this.dataSource.query(
       `INSERT INTO sandbox_charge (idempotency_key, reference, status) VALUES ($1, $2, 'voided')
@@ -55,7 +55,7 @@ export class Charges {
     return charge;
   }
 
-  /** Moves a charge on where it is at `from`, and gives what it is then; undefined where there is none. */
+  /** Moves a charge to `to` if its status is `from`, and returns it; undefined if there is none. */
   async move(reference: string, from: ChargeStatus, to: ChargeStatus): Promise<Charge | undefined> {
     const [[charge]] = (await this.dataSource.query(
       `UPDATE sandbox_charge SET status = CASE WHEN status = $2 THEN $3 ELSE status END

@@ -7,20 +7,20 @@ import { Money } from '@jogakbo/contract';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { parsed } from '../http-provider.ts';
+import { parseJson } from '../http-provider.ts';
 import { PaymentsSettings } from '../settings.ts';
 import { Charges, type Charge, type ChargeStatus } from './charges.ts';
 import { tokens } from './tokens.ts';
 
-/** A status, and a body where there is something to say; undefined cuts the connection instead of answering. */
+/** Undefined closes the connection without a response. */
 type Answer = { status: number; body?: unknown } | undefined;
 
-interface Asked {
-  /** The part of the path that stands for a thing. */
+interface SandboxRequest {
+  /** The id in the path. */
   id: string;
   key: string | undefined;
   body: unknown;
-  gone: AbortSignal;
+  closed: AbortSignal;
 }
 
 const ChargeBody = Money.extend({ token: z.string() });
@@ -29,15 +29,15 @@ const bodyLimit = 10_000;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * A payment provider for trying things out: a real HTTP server on this machine whose tokens say how it behaves. What it
- * decided outlives it, as with a real one.
+ * A simulated payment provider: an HTTP server on this machine, whose tokens select its behaviour. Its charges survive a
+ * restart, as with a real provider.
  */
 @Injectable()
 export class Sandbox implements OnModuleDestroy {
   readonly #charges: Charges;
-  readonly #routes: [string, RegExp, (asked: Asked) => Promise<Answer>][];
+  readonly #routes: [string, RegExp, (request: SandboxRequest) => Promise<Answer>][];
   #server: Server | undefined;
-  /** Another process of this machine may reach the port, but not charge. */
+  /** Keeps other processes of this machine, which can reach the port, from using the sandbox. */
   readonly #token = randomBytes(32).toString('base64url');
 
   constructor(
@@ -46,21 +46,25 @@ export class Sandbox implements OnModuleDestroy {
   ) {
     this.#charges = new Charges(dataSource);
     this.#routes = [
-      ['POST', /^\/v1\/token-checks$/, (asked) => this.#checkToken(asked)],
-      ['POST', /^\/v1\/charges$/, (asked) => this.#charge(asked)],
-      ['POST', /^\/v1\/charges\/([^/]+)\/capture$/, (asked) => this.#move(asked, 'authorized', 'captured')],
-      ['POST', /^\/v1\/charges\/([^/]+)\/refund$/, (asked) => this.#move(asked, 'captured', 'refunded')],
-      ['PUT', /^\/v1\/cancellations\/([^/]+)$/, (asked) => this.#cancel(asked)],
+      ['POST', /^\/v1\/token-checks$/, (request) => this.#checkToken(request)],
+      ['POST', /^\/v1\/charges$/, (request) => this.#charge(request)],
+      [
+        'POST',
+        /^\/v1\/charges\/([^/]+)\/capture$/,
+        (request) => this.#move(request, 'authorized', 'captured'),
+      ],
+      ['POST', /^\/v1\/charges\/([^/]+)\/refund$/, (request) => this.#move(request, 'captured', 'refunded')],
+      ['PUT', /^\/v1\/cancellations\/([^/]+)$/, (request) => this.#cancel(request)],
     ];
   }
 
-  /** Starts it on a free port of this machine. Gives its address, and the token that it demands. */
+  /** Listens on a free port of this machine. Returns its URL and the required bearer token. */
   async listen(): Promise<{ url: string; token: string }> {
     const server = createServer((request, response) => void this.#answer(request, response));
     this.#server = server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    new Logger('Sandbox').warn(`no PROVIDER_URL is set: the sandbox at ${url} sells, and charges nothing`);
+    new Logger('Sandbox').warn(`PROVIDER_URL is not set: using the sandbox at ${url}, which charges nothing`);
     return { url, token: this.#token };
   }
 
@@ -72,13 +76,13 @@ export class Sandbox implements OnModuleDestroy {
     await closed;
   }
 
-  async #checkToken({ body }: Asked): Promise<Answer> {
+  async #checkToken({ body }: SandboxRequest): Promise<Answer> {
     const { success, data } = TokenBody.safeParse(body);
     if (!success) return { status: 400 };
     return { status: tokens.has(data.token) ? 204 : 404 };
   }
 
-  async #charge({ key, body, gone }: Asked): Promise<Answer> {
+  async #charge({ key, body, closed }: SandboxRequest): Promise<Answer> {
     const { success, data } = ChargeBody.safeParse(body);
     if (!success || !key) return { status: 400 };
     const { token, ...money } = data;
@@ -87,42 +91,42 @@ export class Sandbox implements OnModuleDestroy {
 
     const charge = await this.#charges.charge(key, money, behaviour);
     if (charge.status === 'pending') return { status: 500 };
-    if (charge.status === 'declined') return { status: 402, body: shown(charge) };
-    if (behaviour.drops && charge.calls === 1) return undefined;
-    if (behaviour.late && charge.status === 'authorized')
-      await sleep(Math.max(0, this.settings.sandboxDelay - charge.age), undefined, { signal: gone });
-    return { status: charge.calls === 1 ? 201 : 200, body: shown(charge) };
+    if (charge.status === 'declined') return { status: 402, body: toBody(charge) };
+    if (behaviour.dropsConnection && charge.calls === 1) return undefined;
+    if (behaviour.isLate && charge.status === 'authorized')
+      await sleep(Math.max(0, this.settings.sandboxDelay - charge.age), undefined, { signal: closed });
+    return { status: charge.calls === 1 ? 201 : 200, body: toBody(charge) };
   }
 
-  async #cancel({ id }: Asked): Promise<Answer> {
+  async #cancel({ id }: SandboxRequest): Promise<Answer> {
     const charge = await this.#charges.cancel(id);
     const isOver = charge.status === 'voided' || charge.status === 'declined';
-    return { status: isOver ? 200 : 409, body: shown(charge) };
+    return { status: isOver ? 200 : 409, body: toBody(charge) };
   }
 
-  async #move({ id, key }: Asked, from: ChargeStatus, to: ChargeStatus): Promise<Answer> {
+  async #move({ id, key }: SandboxRequest, from: ChargeStatus, to: ChargeStatus): Promise<Answer> {
     if (!key) return { status: 400 };
     const charge = await this.#charges.move(id, from, to);
     if (!charge) return { status: 404 };
-    return { status: charge.status === to ? 200 : 409, body: shown(charge) };
+    return { status: charge.status === to ? 200 : 409, body: toBody(charge) };
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const leaving = new AbortController();
-    response.once('close', () => leaving.abort('closed'));
+    const closing = new AbortController();
+    response.once('close', () => closing.abort('closed'));
     try {
-      const answer = await this.#route(request, leaving.signal);
+      const answer = await this.#route(request, closing.signal);
       if (!answer) return void request.socket.destroy();
       response.writeHead(answer.status, { 'content-type': 'application/json' });
       response.end(answer.body === undefined ? undefined : JSON.stringify(answer.body));
     } catch (error) {
-      if (leaving.signal.aborted) return;
+      if (closing.signal.aborted) return;
       new Logger('Sandbox').error(error);
       response.writeHead(500).end();
     }
   }
 
-  async #route(request: IncomingMessage, gone: AbortSignal): Promise<Answer> {
+  async #route(request: IncomingMessage, closed: AbortSignal): Promise<Answer> {
     const path = request.url ?? '/';
     if (!isSame(request.headers.authorization, `Bearer ${this.#token}`)) return { status: 401 };
     for (const [method, pattern, handle] of this.#routes) {
@@ -133,7 +137,7 @@ export class Sandbox implements OnModuleDestroy {
       const read = decode(match[1] ?? '', bytes);
       if (read === undefined) return { status: 400 };
       const key = request.headers['idempotency-key'];
-      return handle({ ...read, key: typeof key === 'string' ? key : undefined, gone });
+      return handle({ ...read, key: typeof key === 'string' ? key : undefined, closed });
     }
     return { status: 404 };
   }
@@ -144,19 +148,19 @@ function isSame(given: string | undefined, expected: string): boolean {
   return given !== undefined && timingSafeEqual(digest(given), digest(expected));
 }
 
-const shown = ({ status, reference, reason }: Charge) =>
+const toBody = ({ status, reference, reason }: Charge) =>
   status === 'declined' ? { status, reason } : { status, reference };
 
-/** Undefined where the path or the body is not valid UTF-8. */
-function decode(id: string, bytes: Buffer): Pick<Asked, 'id' | 'body'> | undefined {
+/** Undefined if the path or the body is not valid UTF-8. */
+function decode(id: string, bytes: Buffer): Pick<SandboxRequest, 'id' | 'body'> | undefined {
   try {
-    return { id: decodeURIComponent(id), body: parsed(utf8.decode(bytes)) };
+    return { id: decodeURIComponent(id), body: parseJson(utf8.decode(bytes)) };
   } catch {
     return undefined;
   }
 }
 
-/** Undefined where it is too long. */
+/** Undefined if the body is too long. */
 async function readBytes(request: IncomingMessage): Promise<Buffer | undefined> {
   const chunks: Buffer[] = [];
   let size = 0;

@@ -1,20 +1,20 @@
-/** How the sandbox treats a charge that is paid with a token. */
+/** How the sandbox handles a charge with a token. */
 export interface Behaviour {
-  /** Why it is declined; authorized where there is no reason. */
+  /** Reason for the decline; authorized if it is not set. */
   declined?: string;
-  /** How many calls of one key are answered 500 before it decides. */
+  /** How many calls with one key get a 500 before the decision. */
   failures?: number;
-  /** Decides at once, answers late. */
-  late?: boolean;
-  /** Decides, and the first call of one key gets no answer: its connection is cut. */
-  drops?: boolean;
+  /** Decides immediately, responds late. */
+  isLate?: boolean;
+  /** Decides, but drops the connection of the first call with a key. */
+  dropsConnection?: boolean;
 }
 
 export const tokens: ReadonlyMap<string, Behaviour> = new Map<string, Behaviour>([
   ['tok_ok', {}],
   ['tok_declined', { declined: 'card-declined' }],
   ['tok_insufficient_funds', { declined: 'insufficient-funds' }],
-  ['tok_timeout', { late: true }],
+  ['tok_timeout', { isLate: true }],
   ['tok_flaky', { failures: 2 }],
-  ['tok_commit_then_drop', { drops: true }],
+  ['tok_commit_then_drop', { dropsConnection: true }],
 ]);

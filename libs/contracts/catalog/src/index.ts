@@ -14,7 +14,7 @@ import { z } from 'zod';
 
 export const catalog = service('catalog', 'What the store sells: products and their prices.');
 
-/** Upper case is the canonical form: SKUs that differ in case alone are one. */
+/** Upper case is the canonical form: SKUs are not case-sensitive. */
 const Sku = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/)
@@ -29,7 +29,7 @@ const ImageUrl = z
   .string()
   .max(2000)
   .regex(/^(https:\/\/|data:image\/svg\+xml[,;])/);
-/** So little that whatever one order may hold still adds up to a whole number that JSON carries. */
+/** The limit keeps the total of any order within the integers that JSON represents exactly. */
 const Price = Money.extend({ amount: Money.shape.amount.max(100_000_000_000), currency: CurrencyCode });
 const Translation = z.strictObject({ name: ProductName, description: Description });
 const Translations = z.strictObject({ ko: Translation.optional(), en: Translation.optional() });
@@ -49,7 +49,7 @@ export const Product = z.object({
 });
 export type Product = z.infer<typeof Product>;
 
-/** While catalog is away, what was on sale and for how much an hour ago is better than nothing: nobody buys at it. */
+/** While catalog does not answer, data of the last hour is used. Orders do not rely on these prices. */
 const cache = { maxAge: 2, staleIfError: 3_600 };
 
 export const ListProducts = catalog.query('list-products', {
@@ -71,7 +71,7 @@ export const GetProduct = catalog.query('get-product', {
 
 export const QuoteProducts = catalog.query('quote-products', {
   description:
-    'The names and prices of several products, and the prices of earlier versions; those not on sale are left out.',
+    'The names and prices of several products, and prices of earlier versions. Products that are not on sale are omitted.',
   input: z.strictObject({
     productIds: z.array(Id).min(1).max(100),
     earlier: z
@@ -84,14 +84,15 @@ export const QuoteProducts = catalog.query('quote-products', {
     earlier: z
       .array(z.object({ productId: Id, version: z.int(), price: Money }))
       .default([])
-      .describe('without versions whose price is not known'),
+      .describe('without versions of unknown price'),
   }),
 });
 
 const Amount = z.int().nonnegative();
 
 export const FindProducts = catalog.query('find-products', {
-  description: 'Answers for search while it is away: products whose names hold all the words, and no facets.',
+  description:
+    'Fallback while search is unavailable: products whose names contain all the words, without facets.',
   input: z
     .strictObject({
       q: z.string().trim().min(1).max(100),
@@ -139,7 +140,7 @@ export const AddProduct = catalog.command('add-product', {
 
 export const ChangeProduct = catalog.command('change-product', {
   description:
-    'Changes some fields of a product that is still at the version of If-Match. `name` and `description` replace what is shown in the language of Accept-Language: the translation where there is one, else the original. `translations` is a merge patch, in which null removes a translation.',
+    'Changes fields of a product if its version matches If-Match. `name` and `description` replace the text in the language of Accept-Language: the translation if there is one, otherwise the original. `translations` is a merge patch (RFC 7396): null removes a translation.',
   input: z.strictObject({
     productId: Id,
     version: VersionCondition,
@@ -177,7 +178,7 @@ export const ProductAdded = catalog.event('product-added', ProductState, {
 });
 export const ProductChanged = catalog.event('product-changed', ProductState, {
   subject: 'productId',
-  description: 'A product on sale changed; this is all of it.',
+  description: 'A product on sale changed. Contains the whole product.',
 });
 export const ProductRemoved = catalog.event('product-removed', z.object({ productId: Id }), {
   subject: 'productId',

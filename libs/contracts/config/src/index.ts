@@ -11,48 +11,51 @@ import { z } from 'zod';
 
 export const config = service(
   'config',
-  'Settings and secrets of the services: what holds, who changed it when and why, and what it was before.',
+  'Settings and secrets of the services, with the history of every change: who, when, why, and the old value.',
 );
 
-/** What stands where the value of a secret would stand. */
+/** Replaces the value of a secret in answers. */
 export const masked = '******';
-/** The application whose settings all services share. */
+/** The application whose settings apply to all services. */
 export const shared = 'application';
 
 const ApplicationName = z
   .string()
   .max(60)
-  .regex(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/, 'lower case letters, digits and single dashes');
+  .regex(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/, 'must contain only lower case letters, digits and single dashes');
 const ProfileName = z
   .string()
   .max(60)
-  .regex(/^[a-zA-Z0-9][\w-]*$/, 'letters, digits, dashes and underscores');
+  .regex(/^[a-zA-Z0-9][\w-]*$/, 'must contain only letters, digits, dashes and underscores');
 const Label = z
   .string()
   .max(100)
-  .regex(/^[a-zA-Z0-9][\w./-]*$/, 'letters, digits, dots, slashes, dashes and underscores');
+  .regex(/^[a-zA-Z0-9][\w./-]*$/, 'must contain only letters, digits, dots, slashes, dashes and underscores');
 /** `logLevel`, `retry.attempts`, `hosts[0]`. */
 const SettingKey = z
   .string()
   .max(200)
-  .regex(/^[a-zA-Z][\w-]*(\.[a-zA-Z0-9][\w-]*|\[\d{1,4}\])*$/, 'words, dots between them, [0] in a list');
+  .regex(
+    /^[a-zA-Z][\w-]*(\.[a-zA-Z0-9][\w-]*|\[\d{1,4}\])*$/,
+    'must be words separated by dots, with [0] for an item of a list',
+  );
 const Reason = lineOfText(500);
-/** 0: the beginning, with no settings. */
+/** 0: before the first version, without settings. */
 const VersionOrNone = z.int().min(0).max(Version.maxValue!);
 
-/** Where settings lie: of whom, for which profile, under which label. The profile `default` holds always. */
+/** The key of a set of settings: application, profile and label. The profile `default` always applies. */
 const place = {
   application: ApplicationName,
   profile: ProfileName.default('default'),
   label: Label.default('main'),
 };
 
-/** A value that the config server holds. A secret one reads `******`. */
-const Held = z.object({
+/** A stored value. Secrets are masked as `******`. */
+const StoredSetting = z.object({
   key: z.string(),
   value: z.string(),
   secret: z.boolean(),
-  version: Version.describe('that gave it this value'),
+  version: Version.describe('the version that set this value'),
   by: z.string(),
   at: Timestamp,
 });
@@ -63,13 +66,13 @@ const Difference = z.object({
   after: z.string().nullable(),
 });
 
-/** Who changes settings or secrets has signed in within so many seconds. */
-const recent = 300;
+/** Maximum seconds since the sign-in, for changes of settings and secrets. */
+const recentSignInSeconds = 300;
 
 const Written = z.object({ version: Version });
 
 export const ListPlaces = config.query('list-places', {
-  description: 'Everything that settings are kept for, each with its newest version.',
+  description: 'All applications, profiles and labels with settings, each with its newest version.',
   input: z.strictObject({}),
   output: z.object({
     items: z.array(
@@ -84,16 +87,16 @@ export const ListPlaces = config.query('list-places', {
 });
 
 export const GetSettings = config.query('get-settings', {
-  description: 'The settings that are kept for one application, profile and label. Secrets are masked.',
+  description: 'The stored settings of one application, profile and label. Secrets are masked.',
   input: z.strictObject(place),
-  output: z.object({ version: VersionOrNone, items: z.array(Held) }),
+  output: z.object({ version: VersionOrNone, items: z.array(StoredSetting) }),
   http: 'GET /v1/ops/config/{application}',
   access: 'operator',
 });
 
 export const ChangeSettings = config.command('change-settings', {
   description:
-    'Makes a new version. The value null takes a setting away. What a running instance of the service does not have or would refuse is not set. With `version`, only where that is still the newest one (0: none yet). Asks for a recent sign-in.',
+    'Creates a new version. The value null removes a setting. Settings that a running instance of the service does not know or would reject are not accepted. With `version`, succeeds only if that is still the newest version (0: none yet). Requires a recent sign-in.',
   input: z.strictObject({
     ...place,
     reason: Reason,
@@ -103,7 +106,7 @@ export const ChangeSettings = config.command('change-settings', {
         z.strictObject({
           key: SettingKey,
           value: sensitive(z.string().max(10_000)).nullable(),
-          secret: z.boolean().optional().describe('as before where it is not said; at first, no'),
+          secret: z.boolean().optional().describe('default: unchanged; false for a new setting'),
         }),
       )
       .min(1)
@@ -114,17 +117,17 @@ export const ChangeSettings = config.command('change-settings', {
     ...{ 'no-change': 409, 'version-changed': 409 },
     ...{ 'shared-secret': 422, 'unknown-service': 422, 'invalid-settings': 422 },
   },
-  http: { route: 'POST /v1/ops/config/{application}/versions', status: 201, maxAuthAge: recent },
+  http: { route: 'POST /v1/ops/config/{application}/versions', status: 201, maxAuthAge: recentSignInSeconds },
   access: 'operator',
 });
 
 export const ListVersions = config.query('list-versions', {
-  description: 'Who changed what, when and why, newest first. Secrets are masked.',
+  description: 'All changes, newest first: who, when and why. Secrets are masked.',
   input: z.strictObject({ ...place, ...pageQuery }),
   output: createPageSchema(
     z.object({
       ...{ version: Version, by: z.string(), at: Timestamp, reason: z.string() },
-      restores: Version.nullable().describe('the version that it went back to'),
+      restores: Version.nullable().describe('the version that was restored'),
       changes: z.array(Difference),
     }),
   ),
@@ -134,7 +137,8 @@ export const ListVersions = config.query('list-versions', {
 });
 
 export const CompareVersions = config.query('compare-versions', {
-  description: 'What differs between two versions. Secrets are masked; 0 is the beginning, with no settings.',
+  description:
+    'The differences between two versions. Secrets are masked. 0: before the first version, without settings.',
   input: z.strictObject({ ...place, from: VersionOrNone, to: VersionOrNone }),
   output: z.object({ changes: z.array(Difference) }),
   http: 'GET /v1/ops/config/{application}/diff',
@@ -142,35 +146,39 @@ export const CompareVersions = config.query('compare-versions', {
 });
 
 export const RollBack = config.command('roll-back', {
-  description: 'Makes a new version with the settings of an older one. Asks for a recent sign-in.',
+  description: 'Creates a new version with the settings of an older one. Requires a recent sign-in.',
   input: z.strictObject({ ...place, to: Version, reason: Reason }),
   output: Written,
   rejections: { 'no-change': 409 },
-  http: { route: 'POST /v1/ops/config/{application}/rollbacks', status: 201, maxAuthAge: recent },
+  http: {
+    route: 'POST /v1/ops/config/{application}/rollbacks',
+    status: 201,
+    maxAuthAge: recentSignInSeconds,
+  },
   access: 'operator',
 });
 
-/** What an instance has made of a setting. */
+/** The effective value of a setting in an instance. */
 const InForce = z.object({
   key: z.string(),
-  value: z.string().nullable().describe('null: not set; masked where it is a secret'),
+  value: z.string().nullable().describe('null: not set; secrets are masked'),
   origin: z.enum(['environment', 'file', 'config server', 'default']),
   live: z.boolean().describe('a change takes effect without a restart'),
-  from: z.string().optional().describe('version and place, where the config server gave it, and by whom'),
-  afterRestart: z.string().optional().describe('version and place of what a restart will bring'),
-  refused: z.string().optional().describe('what the config server gives and is wrong, and why'),
+  from: z.string().optional().describe('for values of the config server: version, place and author'),
+  afterRestart: z.string().optional().describe('version and place of the value after a restart'),
+  refused: z.string().optional().describe('an invalid value of the config server, and the reason'),
 });
 export type InForce = z.infer<typeof InForce>;
 
 const Report = z.object({
   instance: z.string(),
   settings: z.array(InForce),
-  unknown: z.array(z.string()).describe('keys that are set for this service, and that it does not have'),
+  unknown: z.array(z.string()).describe('keys that are set for this service, but unknown to it'),
 });
 
 export const ExplainSettings = config.query('explain-settings', {
   description:
-    'The settings in force in every running instance of a service, and where each came from. Secrets are masked.',
+    'The effective settings of every running instance of a service, with their origins. Secrets are masked.',
   input: z.strictObject({ application: ApplicationName }),
   output: z.object({ instances: z.array(Report) }),
   http: 'GET /v1/ops/config/{application}/in-force',
@@ -179,7 +187,7 @@ export const ExplainSettings = config.query('explain-settings', {
 
 export const ReadSettings = config.query('read-settings', {
   description:
-    'What holds for a service, in the order of precedence. Secrets are encrypted with a key that is made of the password of this service.',
+    'The settings of a service, in order of precedence. Secrets are encrypted with a key derived from the password of this service.',
   input: z.strictObject({
     application: ApplicationName,
     profiles: z.array(ProfileName).min(1).max(20),
@@ -190,7 +198,7 @@ export const ReadSettings = config.query('read-settings', {
       z.object({
         application: z.string(),
         profile: z.string(),
-        settings: z.array(Held.omit({ at: true })),
+        settings: z.array(StoredSetting.omit({ at: true })),
       }),
     ),
   }),
@@ -200,10 +208,10 @@ export const ReadSettings = config.query('read-settings', {
 export const SettingsChanged = config.event(
   'settings-changed',
   z.object({ application: z.string(), profile: z.string(), label: z.string(), version: Version }),
-  { description: 'There is a new version of some settings: whoever uses them asks for them.' },
+  { description: 'A new version of some settings exists: services that use them read them again.' },
 );
 
-/** The instances of a service are to send what is in force in them, and what they would refuse. */
+/** Asks the instances of a service for their effective settings and their problems with proposed values. */
 export const SettingsAsked = config.event(
   'settings-asked',
   z.object({
@@ -211,12 +219,12 @@ export const SettingsAsked = config.event(
     proposed: z
       .string()
       .optional()
-      .describe('JSON of values by key, encrypted for the service as what is about this ask'),
+      .describe('JSON of values by key, encrypted for the service and bound to this ask'),
   }),
-  { description: 'The instances of a service are to send which settings are in force in them.' },
+  { description: 'Requests the effective settings of all instances of a service.' },
 );
 
-/** What instances send of their settings: soft state. Every service may send it; the config server alone receives it. */
+/** Reports of instances about their settings: soft state. Every service may send them; only the config server receives them. */
 const settings = service('settings');
 
 /** The answer of one instance. */
@@ -227,6 +235,6 @@ export const SettingsTold = settings.event(
     problems: z
       .array(z.object({ key: z.string(), problem: z.string() }))
       .optional()
-      .describe('of what was proposed'),
+      .describe('problems with the proposed values'),
   }),
 );

@@ -10,12 +10,12 @@ import {
 } from '@jogakbo/contract';
 import { z } from 'zod';
 
-export const identity = service('identity', 'Members, their sign-in and the tokens that prove it.');
+export const identity = service('identity', 'Members, their sign-in and their tokens.');
 
 const Email = z.email().max(254);
-/** RFC 5321, section 4.5.3.1.1: a local part of at most 64 octets. Those with longer addresses from before still sign in. */
+/** RFC 5321, section 4.5.3.1.1: a local part of at most 64 octets. Older accounts with longer addresses can still sign in. */
 const NewEmail = z.email({ pattern: new RegExp(`^(?![^@]{65})${z.regexes.email.source.slice(1)}`) }).max(254);
-/** In NFC, as RFC 8265 has it: the same whatever keyboard it was typed with. */
+/** In NFC (RFC 8265): independent of the keyboard that it was typed with. */
 const Password = sensitive(z.string().normalize('NFC').min(8).max(200));
 const PersonName = lineOfText(100);
 export const Role = z.enum(['member', 'merchant', 'operator']);
@@ -30,7 +30,7 @@ const Tokens = z.object({
 
 export const SignUp = identity.command('sign-up', {
   description:
-    'Becomes a member. A taken address gets the same answer as a fresh one. A password that is guessed first is refused: a common one, a repetition, a sequence, the name in the address.',
+    'Creates a member. The answer does not reveal whether the address is taken. Passwords that are easy to guess are rejected: common ones, repetitions, sequences, the name in the address.',
   input: z.strictObject({ email: NewEmail, password: Password, name: PersonName }),
   output: z.object({ memberId: Id }),
   rejections: { 'weak-password': 422, 'too-busy': 429 },
@@ -53,7 +53,7 @@ export const SignIn = identity.command('sign-in', {
 
 export const RefreshSession = identity.command('refresh-session', {
   description:
-    'Trades a refresh token for new tokens. For some seconds a used one gives the same successor again; after that it ends its session.',
+    'Exchanges a refresh token for new tokens. For some seconds a used token returns the same successor again; after that, its reuse ends the session.',
   input: z.strictObject({ refreshToken: sensitive(z.string().min(1).max(200)) }),
   output: Tokens,
   rejections: { 'refresh-token-refused': 401 },
@@ -69,13 +69,13 @@ export const SignOut = identity.command('sign-out', {
 });
 
 export const SignOutEverywhere = identity.command('sign-out-everywhere', {
-  description: 'Ends every session of the member.',
+  description: 'Ends all sessions of the member.',
   input: z.strictObject({}),
   http: { route: 'DELETE /v1/sessions' },
   access: 'member',
 });
 
-/** Tokens that are refused before they expire: those of a session, or those of a member of an earlier generation. */
+/** Tokens that are rejected before they expire: those of one session, or those of a member with an earlier generation. */
 const Revocation = z.object({
   memberId: Id,
   sessionId: Id.optional().describe('the session that ended'),
@@ -83,14 +83,14 @@ const Revocation = z.object({
     .int()
     .positive()
     .optional()
-    .describe('tokens of the member are refused whose claim `gen` is lower'),
+    .describe('tokens of the member with a lower claim `gen` are rejected'),
   until: Timestamp.describe('all these tokens have expired by then'),
 });
 export type Revocation = z.infer<typeof Revocation>;
 
 export const TokensRevoked = identity.event('tokens-revoked', Revocation, {
   subject: 'memberId',
-  description: 'A session ended, or the roles of a member changed: access tokens issued before are refused.',
+  description: 'A session ended, or the roles of a member changed: access tokens issued before are rejected.',
 });
 
 export const ListRevocations = identity.query('list-revocations', {
@@ -99,13 +99,13 @@ export const ListRevocations = identity.query('list-revocations', {
   output: z.object({
     revocations: z.array(Revocation),
     revokedUntil: Timestamp.nullable().describe(
-      'set where there are too many to list: every token that expires by then is refused',
+      'set if there are too many to list: every token that expires by then is rejected',
     ),
   }),
 });
 
 export const GetMe = identity.query('get-me', {
-  description: 'The member who asks.',
+  description: 'The signed-in member.',
   input: z.strictObject({}),
   output: z.object({ memberId: Id, email: z.email(), name: z.string(), roles: z.array(Role) }),
   http: 'GET /v1/members/me',
@@ -115,7 +115,7 @@ export const GetMe = identity.query('get-me', {
 const jwk = { kty: z.string(), kid: z.string(), use: z.string(), alg: z.string() };
 
 export const GetMemberEmail = identity.query('get-member-email', {
-  description: 'The address of a member, for services that write down who did something.',
+  description: 'The email address of a member, for audit records of other services.',
   input: z.strictObject({ memberId: Id }),
   output: z.object({ email: z.email() }),
   rejections: { 'unknown-member': 404 },
@@ -124,7 +124,7 @@ export const GetMemberEmail = identity.query('get-member-email', {
 export const GetJwks = identity.query('get-jwks', {
   description: 'The public keys that verify access tokens.',
   input: z.strictObject({}),
-  // The public parts: a private one (`d`) could not leave by mistake.
+  // Only public members: the schema drops a private one (`d`).
   output: z.object({
     keys: z.array(
       z.union([
@@ -138,7 +138,7 @@ export const GetJwks = identity.query('get-jwks', {
 });
 
 export const GetOpenIdConfiguration = identity.query('get-openid-configuration', {
-  description: 'What is needed to verify tokens, and to sign members in (OpenID Connect Discovery 1.0).',
+  description: 'Metadata for verifying tokens and signing members in (OpenID Connect Discovery 1.0).',
   input: z.strictObject({}),
   output: z.object({
     issuer: z.string(),
@@ -166,32 +166,31 @@ export const GetOpenIdConfiguration = identity.query('get-openid-configuration',
 });
 
 export const AnswerPage = identity.pages('answer-page', {
-  description:
-    'OpenID Connect for third parties: its endpoints, and the pages where members sign in and allow.',
+  description: 'OpenID Connect for third parties: its endpoints, and the pages for sign-in and consent.',
   path: '/oidc',
   cookies: 'oidc_',
   limit: '600/minute',
 });
 
-/** A sign-in is recent for so many seconds. */
-const recent = 300;
+/** Maximum seconds since the sign-in, for dangerous operations. */
+const recentSignInSeconds = 300;
 
 export const ChangeRoles = identity.command('change-roles', {
-  description: 'Gives a member these roles and no others. Asks for a recent sign-in.',
+  description: 'Sets the roles of a member. Requires a recent sign-in.',
   input: z.strictObject({ memberId: Id, roles: z.array(Role).min(1).max(10) }),
   output: z.object({ memberId: Id, roles: z.array(Role) }),
   rejections: { 'unknown-member': 404 },
-  http: { route: 'PUT /v1/ops/members/{memberId}/roles', maxAuthAge: recent },
+  http: { route: 'PUT /v1/ops/members/{memberId}/roles', maxAuthAge: recentSignInSeconds },
   access: 'operator',
 });
 
 export const RotateSigningKey = identity.command('rotate-signing-key', {
   description:
-    'Makes the key that signs tokens from `activeAt` on. Ends no session. Asks for a recent sign-in.',
+    'Creates the key that signs tokens from `activeAt` on. Ends no session. Requires a recent sign-in.',
   input: z.strictObject({}),
   output: z.object({ kid: z.string(), activeAt: Timestamp }),
   rejections: { 'rotation-under-way': 409 },
-  http: { route: 'POST /v1/ops/signing-keys', status: 201, maxAuthAge: recent },
+  http: { route: 'POST /v1/ops/signing-keys', status: 201, maxAuthAge: recentSignInSeconds },
   access: 'operator',
 });
 
@@ -201,10 +200,10 @@ export const AuditKind = z.enum([
 ] as const);
 export type AuditKind = z.infer<typeof AuditKind>;
 
-/** What an entry of the trail tells beside whom, when and where; which of it there is depends on its kind. */
+/** Further fields of an audit entry; which of them are set depends on its kind. */
 export const AuditDetails = z
   .object({
-    ...{ sessionId: z.string(), sessions: z.int().describe('how many ended') },
+    ...{ sessionId: z.string(), sessions: z.int().describe('number of ended sessions') },
     ...{ from: z.array(z.string()), to: z.array(z.string()), reason: z.string() },
     ...{ kid: z.string(), activeAt: Timestamp },
     ...{ client: z.string(), scope: z.string() },
@@ -213,7 +212,7 @@ export const AuditDetails = z
 export type AuditDetails = z.infer<typeof AuditDetails>;
 
 export const ListAudit = identity.query('list-audit', {
-  description: 'What happened to accounts and keys, newest first. Kept for a year.',
+  description: 'The audit log of accounts and keys, newest first. Entries are kept for a year.',
   input: z.strictObject({
     ...pageQuery,
     cursor: Id.optional(),
@@ -223,9 +222,9 @@ export const ListAudit = identity.query('list-audit', {
   output: createPageSchema(
     z.object({
       ...{ auditId: Id, at: Timestamp, kind: AuditKind },
-      memberId: Id.nullable().describe('whom it is about; null where nobody has the account'),
-      by: Id.nullable().describe('who did it, where that is somebody else'),
-      address: z.string().nullable().describe('where the request came from; of IPv6 the /64'),
+      memberId: Id.nullable().describe('the member that it is about; null if there is no such account'),
+      by: Id.nullable().describe('the member who did it, if different'),
+      address: z.string().nullable().describe('address of the client; for IPv6 its /64'),
       details: AuditDetails,
     }),
   ),
@@ -233,22 +232,22 @@ export const ListAudit = identity.query('list-audit', {
   access: 'operator',
 });
 
-/** Of what a sign-up announces. Compatible with events from before there was a limit. */
+/** The default keeps events from before the limit valid. */
 const mayMail = z
   .boolean()
   .default(true)
   .describe(
-    'false where sign-ups have caused so many mails to this address, or from one network, that none is sent',
+    'false if the limit of sign-up mails to this address or from one network is reached: no mail is sent',
   );
 
 export const MemberRegistered = identity.event(
   'member-registered',
   z.object({ memberId: Id, email: z.email(), name: z.string(), language: Language, mayMail }),
-  { subject: 'memberId', description: 'Somebody became a member.' },
+  { subject: 'memberId', description: 'A member signed up.' },
 );
 
 export const SignUpRepeated = identity.event(
   'sign-up-repeated',
   z.object({ memberId: Id, language: Language, mayMail }),
-  { subject: 'memberId', description: 'Somebody tried to sign up with the address of a member.' },
+  { subject: 'memberId', description: 'A sign-up used the address of an existing member.' },
 );

@@ -1,7 +1,7 @@
 import { Id, service } from '@jogakbo/contract';
 import { z } from 'zod';
 
-export const inventory = service('inventory', 'How many pieces there are, and for whom they are held.');
+export const inventory = service('inventory', 'Stock and reservations.');
 
 const Quantity = z.int().min(1).max(1_000_000);
 const Lines = z
@@ -10,7 +10,7 @@ const Lines = z
   .max(100);
 
 export const GetStock = inventory.query('get-stock', {
-  description: 'How many pieces of a product can be bought now.',
+  description: 'The available quantity of a product.',
   input: z.strictObject({ productId: Id }),
   output: z.object({ productId: Id, available: z.int() }),
   http: 'GET /v1/stock/{productId}',
@@ -18,7 +18,7 @@ export const GetStock = inventory.query('get-stock', {
 });
 
 export const ReceiveStock = inventory.command('receive-stock', {
-  description: 'Books pieces that arrived.',
+  description: 'Adds received pieces to the stock.',
   input: z.strictObject({ productId: Id, quantity: Quantity }),
   output: z.object({ productId: Id, available: z.int() }),
   subject: 'productId',
@@ -28,26 +28,27 @@ export const ReceiveStock = inventory.command('receive-stock', {
 });
 
 export const ReserveStock = inventory.command('reserve-stock', {
-  description: 'Holds pieces for an order: all of them or none.',
+  description: 'Reserves pieces for an order: all of them or none.',
   input: z.strictObject({ orderId: Id, lines: Lines }),
   subject: 'orderId',
 });
 
 export const CommitStock = inventory.command('commit-stock', {
-  description: 'The pieces held for an order are sold.',
+  description: 'Marks the reserved pieces of an order as sold.',
   input: z.strictObject({ orderId: Id }),
   subject: 'orderId',
 });
 
 export const ReturnStock = inventory.command('return-stock', {
   description:
-    'Puts back whatever an order holds or has bought. Where nothing is held yet, nothing will be: a later reserve-stock is refused.',
+    'Returns the reserved or sold pieces of an order to the stock. A later reserve-stock for the order is rejected.',
   input: z.strictObject({ orderId: Id }),
   subject: 'orderId',
 });
 
 export const ExpireReservation = inventory.command('expire-reservation', {
-  description: 'Puts back what an order holds if it has held it for too long. Inventory sends it to itself.',
+  description:
+    'Returns the reserved pieces of an order to the stock if the reservation has expired. Sent by inventory to itself.',
   input: z.strictObject({ orderId: Id }),
   subject: 'orderId',
 });
@@ -71,6 +72,6 @@ export const StockChanged = inventory.event(
   z.object({ productId: Id, available: z.int(), version: z.int() }),
   {
     subject: 'productId',
-    description: 'Another number of pieces can be bought. A higher version is newer; some are left out.',
+    description: 'The available quantity changed. A higher version is newer; some versions are skipped.',
   },
 );

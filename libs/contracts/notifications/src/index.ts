@@ -1,22 +1,21 @@
 import { Id, Timestamp, createPageSchema, pageQuery, service } from '@jogakbo/contract';
 import { z } from 'zod';
 
-export const notifications = service('notifications', 'Mail to members about what happened to them.');
+export const notifications = service('notifications', 'Mail to members about their accounts and orders.');
 
 export const SendMail = notifications.command('send-mail', {
-  description: 'Hands a mail that was written to the mail server.',
+  description: 'Sends a stored mail to the mail server.',
   input: z.strictObject({ mailId: Id }),
   subject: 'mailId',
 });
 
 export const ListMailbox = notifications.query('list-mailbox', {
-  description:
-    'What the local mail sink has received, newest first. Empty where a real mail server is configured.',
+  description: 'The mails in the local mail sink, newest first. Empty if a real mail server is configured.',
   input: z.strictObject({
     to: z
       .string()
       .max(254)
-      .regex(/^[^\u0000-\u001f\u007f]*$/, 'no control characters')
+      .regex(/^[^\u0000-\u001f\u007f]*$/, 'must not contain control characters')
       .optional(),
     ...pageQuery,
   }),

@@ -13,12 +13,12 @@ import {
 } from '@jogakbo/contract';
 import { z } from 'zod';
 
-export const orders = service('orders', 'Orders, from placed to paid, and the saga that takes them there.');
+export const orders = service('orders', 'Orders and the checkout saga.');
 
-/** Pieces of one product in one order. */
+/** Maximum pieces of one product in one order. */
 const maxQuantity = 1_000;
 const Quantity = z.int().min(1).max(maxQuantity);
-/** Lines may repeat a product; the limit holds for all of them together. */
+/** Lines can repeat a product; the limit applies to their sum. */
 const Lines = z
   .array(
     z.strictObject({
@@ -35,7 +35,7 @@ const Lines = z
       const sum = (sums.get(productId) ?? 0) + quantity;
       sums.set(productId, sum);
       if (sum > maxQuantity && quantity <= maxQuantity) {
-        const message = `at most ${maxQuantity} pieces of one product, in all lines together`;
+        const message = `must be at most ${maxQuantity} pieces of one product in all lines together`;
         addIssue({ code: 'custom', path: [index, 'quantity'], message });
       }
     }
@@ -49,8 +49,8 @@ const Address = sensitive(
     country: CountryCode,
   }),
 );
-/** An address that was taken stays readable when the rules for new ones change. */
-const KeptAddress = sensitive(
+/** Stored addresses stay readable when the rules for new ones change. */
+const StoredAddress = sensitive(
   z.object({
     ...{ name: z.string(), line1: z.string(), city: z.string() },
     ...{ postalCode: z.string(), country: z.string() },
@@ -72,9 +72,9 @@ export const OrderPlaced = orders.event(
     lines: z.array(OrderLine),
     total: Money,
     payment: z
-      .object({ token: sensitive(z.string()).describe('readable for orders alone') })
+      .object({ token: sensitive(z.string()).describe('readable by orders only') })
       .optional()
-      .describe('absent where the total is 0'),
+      .describe('absent if the total is 0'),
   }),
   bySubject,
 );
@@ -97,35 +97,38 @@ export const OrderRejected = orders.event(
 );
 export const OrderCancelled = orders.event(
   'order-cancelled',
-  Outcome.extend({ wasConfirmed: z.boolean().optional().describe('order-confirmed came before') }),
+  Outcome.extend({
+    wasConfirmed: z.boolean().optional().describe('true if order-confirmed was published before'),
+  }),
   bySubject,
 );
 export const OrderRefunded = orders.event('order-refunded', Outcome, bySubject);
 
 export const GetOrderOutcome = orders.query('get-order-outcome', {
-  description: 'How the checkout of an order ended (placed: not yet). Never changes once it has.',
+  description:
+    'The outcome of the checkout of an order (placed: still running). A final outcome never changes.',
   input: z.strictObject({ orderId: Id }),
   output: Summary.extend({ rejection: z.string().optional() }),
   subject: 'orderId',
 });
 
 export const GetOrderOwner = orders.query('get-order-owner', {
-  description: 'The member who placed an order, for services that keep something about it.',
+  description: 'The member who placed an order, for services with data about the order.',
   input: z.strictObject({ orderId: Id }),
   output: z.object({ memberId: Id }),
 });
 
 export const PlaceOrder = orders.command('place-order', {
   description:
-    'Buys. Answers at once with `placed`, or with the end of the checkout where Prefer: wait=N asks to wait. Where a price rose above `expectedTotal` or since `priceVersion`, nothing is bought: the problem `price-changed` has the new `total`. Without `payment` only a total of 0 is accepted. A member may have 20 orders open at a time.',
+    'Places an order. Answers at once with `placed`, or with the outcome of the checkout if Prefer: wait=N is sent. If the total exceeds `expectedTotal`, or a price rose since `priceVersion`, no order is placed: the problem `price-changed` has the new `total`. Without `payment`, only a total of 0 is accepted. A member can have 20 open orders.',
   input: z.strictObject({
     lines: Lines,
-    expectedTotal: Money.optional().describe('what the member was shown; a lower total is accepted'),
+    expectedTotal: Money.optional().describe('the total shown to the member; a lower one is accepted'),
     shipTo: Address,
     payment: z
       .strictObject({ token: sensitive(z.string().min(1).max(200)) })
       .optional()
-      .describe('required where the total is above 0, ignored where it is 0'),
+      .describe('required if the total is above 0, otherwise ignored'),
   }),
   output: Summary,
   rejections: {
@@ -153,11 +156,11 @@ export const PlaceOrder = orders.command('place-order', {
 });
 
 export const GetOrder = orders.query('get-order', {
-  description: 'One order, with what happened to it.',
+  description: 'One order with its history.',
   input: z.strictObject({ orderId: Id }),
   output: Summary.extend({
     lines: z.array(OrderLine),
-    shipTo: KeptAddress,
+    shipTo: StoredAddress,
     history: z.array(z.object({ at: Timestamp, event: z.string() })),
     rejection: z.string().optional(),
   }),
@@ -169,7 +172,9 @@ export const ListOrders = orders.query('list-orders', {
   description: "The member's own orders, newest first.",
   input: z.strictObject(pageQuery),
   output: createPageSchema(Summary.extend({ placedAt: Timestamp, lines: z.array(OrderLine) })).extend({
-    pending: z.boolean().describe('true where the newest changes are not in the list yet: ask again'),
+    pending: z
+      .boolean()
+      .describe('true if the list does not contain the newest changes yet: repeat the request'),
   }),
   rejections: { 'unknown-cursor': 400 },
   http: 'GET /v1/orders',
@@ -177,7 +182,7 @@ export const ListOrders = orders.query('list-orders', {
 });
 
 export const CancelOrder = orders.command('cancel-order', {
-  description: 'Cancels an order that is not shipped; money and stock go back.',
+  description: 'Cancels an order that is not shipped yet. Payment and stock are returned.',
   input: z.strictObject({ orderId: Id }),
   output: Summary,
   rejections: { 'not-cancellable': 409 },
@@ -187,13 +192,13 @@ export const CancelOrder = orders.command('cancel-order', {
 });
 
 export const ConfirmOrder = orders.command('confirm-order', {
-  description: 'The checkout went through. From here on it only goes forward.',
+  description: 'Confirms an order after its checkout. The checkout cannot be undone after this.',
   input: z.strictObject({ orderId: Id }),
   subject: 'orderId',
 });
 
 export const RejectOrder = orders.command('reject-order', {
-  description: 'The checkout failed.',
+  description: 'Rejects an order whose checkout failed.',
   input: z.strictObject({ orderId: Id, reason: z.string() }),
   subject: 'orderId',
 });

@@ -7,7 +7,8 @@ export const PaymentToken = sensitive(z.string().min(1).max(200));
 export const PaymentStatus = z.enum(['authorized', 'declined', 'captured', 'voided', 'refunded']);
 
 export const AuthorizePayment = payments.command('authorize-payment', {
-  description: 'Asks the provider to set money aside for an order. An order that is free needs no payment.',
+  description:
+    'Authorizes the payment of an order at the provider. An order with a total of 0 needs no payment.',
   input: z.strictObject({
     orderId: Id,
     memberId: Id,
@@ -18,20 +19,20 @@ export const AuthorizePayment = payments.command('authorize-payment', {
 });
 
 export const CapturePayment = payments.command('capture-payment', {
-  description: 'Takes the money that was set aside.',
+  description: 'Captures the authorized payment.',
   input: z.strictObject({ orderId: Id }),
   subject: 'orderId',
 });
 
 export const ReturnPayment = payments.command('return-payment', {
   description:
-    'Gives back whatever an order has cost so far: lets go of an authorization, refunds a capture. Where nothing was authorized yet, nothing will be.',
+    'Returns the payment of an order: voids an authorization, refunds a capture. A later authorization for the order is rejected.',
   input: z.strictObject({ orderId: Id }),
   subject: 'orderId',
 });
 
 export const CheckPaymentToken = payments.query('check-payment-token', {
-  description: 'Whether the payment provider knows a token. Charges nothing.',
+  description: 'Whether the payment provider knows a token. Does not charge it.',
   input: z.strictObject({ token: PaymentToken }),
   output: z.object({ known: z.boolean() }),
 });
@@ -44,7 +45,7 @@ export const ListOrderPayments = payments.query('list-order-payments', {
       paymentId: Id,
       status: PaymentStatus,
       amount: Money,
-      sandbox: z.boolean().optional().describe('true where the sandbox decided, and no money moves'),
+      sandbox: z.boolean().optional().describe('true if the sandbox decided: no money moves'),
       entries: z.array(
         z.object({
           account: z.string(),

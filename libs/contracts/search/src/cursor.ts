@@ -1,30 +1,30 @@
 import { z } from 'zod';
 
 const SearchCursor = z.strictObject({
-  /** Who gave it. */
+  /** The service that created it. */
   by: z.enum(['search', 'catalog']),
   sort: z.string(),
-  /** How far search had to go to find anything: the pages after look no further and no less far. */
+  /** How far search widened the query to find anything; following pages use the same step. */
   step: z.coerce.number().int().min(0).max(2),
-  /** In which prices are compared. */
+  /** The currency in which prices are compared. */
   currency: z.string(),
-  /** What the last item is ordered by before its id: its price where the order is by price. */
+  /** The sort key of the last item, before its id: its price if sorted by price. */
   key: z.coerce.number().int().nonnegative(),
   productId: z.uuid(),
 });
 
-/** Where a page of products ended, written in one way by search and by the catalog, which stands in for it. */
+/** The end of a page of products, in the common format of search and its fallback, the catalog. */
 export type SearchCursor = z.infer<typeof SearchCursor>;
 
-/** The cursor as a text of a URL. */
+/** Encodes a cursor for use in a URL. */
 export const encodeCursor = ({ by, sort, step, currency, key, productId }: SearchCursor): string =>
   [by, sort, step, currency, key, productId].join('.');
 
 /**
- * Reads a cursor for one of those who answer a search.
- * @param by who reads it
- * @returns undefined where the text is no cursor of this sort and currency; `restarted` where the other one gave it, and
- *   ranks in another way; without `step` where the other one gave it, and it can be continued
+ * Decodes a cursor for search or for the catalog.
+ * @param wanted.by the service that decodes it
+ * @returns undefined if the text is no cursor of this sort and currency; `restarted` if the other service created it and
+ *   ranks differently; without `step` if the other service created it and it can be continued
  */
 export function decodeCursor(
   text: string,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 export { decodeCursor, encodeCursor, type SearchCursor } from './cursor.ts';
 
-export const search = service('search', 'What shoppers find, in Korean and in English.');
+export const search = service('search', 'Product search in Korean and English.');
 
 const Category = z
   .string()
@@ -11,7 +11,7 @@ const Category = z
   .max(60);
 const Price = z.int().nonnegative();
 
-/** A product as the catalog shows it, how well it fits, and how many can be bought, where that is known. */
+/** A product of the catalog with its relevance and, if known, its available quantity. */
 export const Hit = z.object({
   productId: Id,
   sku: z.string(),
@@ -26,40 +26,40 @@ export const Hit = z.object({
 });
 export type Hit = z.infer<typeof Hit>;
 
-const Counted = z.array(z.object({ value: z.string(), count: z.int() }));
-/** Each facet counts what the query finds under all filters but its own. */
+const FacetCounts = z.array(z.object({ value: z.string(), count: z.int() }));
+/** Each facet counts the results of the query with all filters except its own. */
 export const Facets = z.object({
-  category: Counted,
-  /** Prices in different currencies cannot be compared: this facet counts under the filter of categories alone. */
-  currency: Counted,
-  /** Bounds are inclusive and can be sent back as they are; the last range has no upper one. */
+  category: FacetCounts,
+  /** Prices in different currencies cannot be compared: this facet applies the category filter only. */
+  currency: FacetCounts,
+  /** Bounds are inclusive and can be used as filters unchanged; the last range has no upper bound. */
   price: z.array(z.object({ minPrice: Price, maxPrice: Price.nullable(), count: z.int() })),
 });
 export type Facets = z.infer<typeof Facets>;
 
-/** Set where search itself was away: by names alone, and no facets. */
+/** Set if search is unavailable: the catalog matches names only, without facets. */
 const degraded = z
   .boolean()
   .optional()
-  .describe('true: search is away, and the catalog answers by names alone');
-/** A cursor outlives the change between search and the catalog where both sort alike, by price or age. */
+  .describe('true: search is unavailable, and the catalog matches names only');
+/** If both sort alike (by price or age), a cursor stays valid when search and the catalog take over from each other. */
 const restarted = z
   .literal(true)
   .optional()
   .describe(
-    'true: the cursor could not be continued because search or the catalog has taken over: this is the first page again',
+    'true: this is the first page again, because the cursor became invalid when search or the catalog took over',
   );
 
 export const SearchProducts = search.query('search-products', {
   description:
-    'The products on sale that fit some words in Korean or English, or a SKU or its beginning, the best first. Prices are compared within one currency: where minPrice, maxPrice or a sort by price is asked for, only products in `currency` are shown; without it, in the currency of most of what was found.',
+    'The products on sale that match words in Korean or English, or a SKU or its beginning, best match first. Prices are compared within one currency: with minPrice, maxPrice or a sort by price, only products in `currency` are shown; without `currency`, in the currency of most results.',
   input: z
     .strictObject({
       q: z.string().trim().min(1).max(100),
       category: Category.optional(),
       minPrice: Price.optional(),
       maxPrice: Price.optional(),
-      currency: CurrencyCode.optional().describe('shows only products with prices in this currency'),
+      currency: CurrencyCode.optional().describe('only products with prices in this currency'),
       sort: z.enum(['relevance', 'price-asc', 'price-desc', 'newest']).default('relevance'),
       ...pageQuery,
     })
@@ -68,7 +68,10 @@ export const SearchProducts = search.query('search-products', {
       message: 'is more than maxPrice',
     }),
   output: createPageSchema(Hit).extend({
-    currency: z.string().nullable().describe('in which prices were compared; null where nothing was found'),
+    currency: z
+      .string()
+      .nullable()
+      .describe('the currency in which prices were compared; null without results'),
     facets: Facets,
     degraded,
     restarted,
@@ -83,7 +86,7 @@ export const SearchProducts = search.query('search-products', {
 });
 
 export const SuggestProducts = search.query('suggest-products', {
-  description: 'Names of products that begin with, or hold words that begin with, what was typed so far.',
+  description: 'Names of products that begin with the typed text, or contain words that begin with it.',
   input: z.strictObject({ q: z.string().trim().min(1).max(100), limit: z.int().min(1).max(20).default(8) }),
   output: z.object({ items: z.array(z.object({ text: z.string(), productId: Id })), degraded }),
   http: {

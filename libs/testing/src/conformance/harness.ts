@@ -3,35 +3,35 @@ import { z } from 'zod';
 
 export type Handlers = [AnyContract, (data: never) => unknown][];
 
-/** A message that was given up. */
+/** A dead-lettered message. */
 export interface DeadLettered {
-  /** How often it was tried, the first time included. */
+  /** Number of attempts, including the first. */
   failures: number;
   cause: string;
   body: string;
 }
 
-/** One transport, on something real and used by nobody else, as the conformance suite meets it. */
+/** A transport for the conformance suite, on a real broker that no other test uses. */
 export interface Harness {
-  /** How often a message that fails is tried again before it is given up. */
+  /** Number of retries of a failing message before it is dead-lettered. */
   retries: number;
   /** Serves the service `shop`: at most `prefetch` messages of a kind at a time. */
   serve(handlers: Handlers, prefetch?: number): Promise<ServedService>;
-  /** Asks from a connection of its own. */
+  /** Sends a request from a separate connection. */
   ask<C extends AnyRequest>(contract: C, input: Input<C>, options?: { timeout?: number }): Promise<Reply<C>>;
-  /** Sends a command that nobody waits for. Resolves when the transport answers for it. */
+  /** Sends a command without waiting for a reply. Resolves when the transport has confirmed it. */
   send(contract: AnyRequest, data: unknown): Promise<void>;
-  /** Announces an event. Resolves when the transport answers for it. */
+  /** Publishes an event. Resolves when the transport has confirmed it. */
   announce(contract: AnyContract, data: unknown): Promise<void>;
-  /** Puts bytes where an event of this contract would arrive. */
+  /** Publishes a raw body in place of an event of this contract. */
   poison(contract: AnyContract, body: string): Promise<void>;
-  /** All that was given up since the last call. */
-  givenUp(): Promise<DeadLettered[]>;
-  /** Cuts every connection, as a failing network would. They may come back. */
-  cut(): Promise<void>;
+  /** Takes all messages that were dead-lettered since the last call. */
+  takeDeadLetters(): Promise<DeadLettered[]>;
+  /** Cuts all connections, as a failing network would. They can be restored. */
+  cutConnections(): Promise<void>;
   /** True while `ask` can reach the transport. */
-  connected(): boolean;
-  /** Ends all, the served services too. */
+  isConnected(): boolean;
+  /** Closes everything, including the served services. */
   close(): Promise<void>;
 }
 
@@ -49,7 +49,7 @@ export const Take = shop.command('take', {
   rejections: { 'none-left': 409 },
   subject: 'thing',
 });
-export const Mend = shop.command('mend', {
+export const Repair = shop.command('repair', {
   input: z.strictObject({ thing: z.string(), turn: z.int().optional() }),
   subject: 'thing',
 });

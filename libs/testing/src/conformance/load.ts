@@ -1,11 +1,11 @@
 import { expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../eventually.ts';
-import { Delivered, Mend, type DeadLettered, type Handlers, type Harness } from './harness.ts';
+import { Delivered, Repair, type DeadLettered, type Handlers, type Harness } from './harness.ts';
 
-/** That much at once, and among it what cannot be handled, changes nothing. */
-export function load(harness: () => Harness): void {
-  it('50 poison messages never stop 1,000 good ones', async () => {
+/** Tests under load, with poison messages. */
+export function testLoad(harness: () => Harness): void {
+  it('handles 1,000 good messages despite 50 poison messages', async () => {
     const seen = new Set<string>();
     await harness().serve(
       [
@@ -22,7 +22,7 @@ export function load(harness: () => Harness): void {
     const began = performance.now();
     const sent: Promise<void>[] = [];
     for (let i = 0; i < 1_000; i++) {
-      // More of each kind than are worked on at a time.
+      // More poison messages of each kind than the prefetch.
       if (i % 40 === 0) sent.push(harness().poison(Delivered, `${i} is not json`));
       if (i % 40 === 20) sent.push(harness().announce(Delivered, { thing: `bad ${i}`, turn: i }));
       sent.push(harness().announce(Delivered, { thing: `good ${i}`, turn: i }));
@@ -32,18 +32,18 @@ export function load(harness: () => Harness): void {
     expect(performance.now() - began).toBeLessThan(10_000);
     const letters: DeadLettered[] = [];
     await eventually(async () => {
-      letters.push(...(await harness().givenUp()));
+      letters.push(...(await harness().takeDeadLetters()));
       return letters.length >= 50;
     });
     expect(letters).toHaveLength(50);
   });
 
-  it('close() under load ends what has begun; nothing is given out again', async () => {
+  it('close() under load finishes started messages; none is redelivered', async () => {
     const begun: string[] = [];
     const ended: string[] = [];
     const handlers: Handlers = [
       [
-        Mend,
+        Repair,
         async ({ thing }: { thing: string }) => {
           begun.push(thing);
           await sleep(150);
@@ -53,7 +53,7 @@ export function load(harness: () => Harness): void {
     ];
     const first = await harness().serve(handlers, 5);
     const all = Array.from({ length: 400 }, (_, i) => `${i}`);
-    await Promise.all(all.map((thing) => harness().send(Mend, { thing })));
+    await Promise.all(all.map((thing) => harness().send(Repair, { thing })));
     await eventually(() => ended.length >= 20);
     const closing = performance.now();
     await first.close();
@@ -69,14 +69,14 @@ export function load(harness: () => Harness): void {
     expect([...begun].sort()).toEqual([...all].sort());
   });
 
-  it('no more is taken in than can be worked on', async () => {
+  it('handles at most `prefetch` messages at a time', async () => {
     let now = 0;
     let most = 0;
     let done = 0;
     await harness().serve(
       [
         [
-          Mend,
+          Repair,
           async () => {
             most = Math.max(most, ++now);
             await sleep(5);
@@ -87,7 +87,7 @@ export function load(harness: () => Harness): void {
       ],
       7,
     );
-    await Promise.all(Array.from({ length: 300 }, (_, i) => harness().send(Mend, { thing: `${i}` })));
+    await Promise.all(Array.from({ length: 300 }, (_, i) => harness().send(Repair, { thing: `${i}` })));
     await eventually(() => done === 300);
     expect(most).toBe(7);
   });

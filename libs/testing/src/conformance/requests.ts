@@ -4,9 +4,9 @@ import { Rejection } from '@jogakbo/contract';
 import { eventually } from '../eventually.ts';
 import { Look, Take, type Handlers, type Harness } from './harness.ts';
 
-/** What becomes of a question: its answer, its deadline, its connection. */
-export function requests(harness: () => Harness): void {
-  it('a question gets its answer, a "no" keeps its code, a fault shows nothing of the inside', async () => {
+/** Tests of requests: reply, deadline and loss of the connection. */
+export function testRequests(harness: () => Harness): void {
+  it('returns answers, rejections with their code, and faults without internal details', async () => {
     await harness().serve([
       [Look, () => Promise.reject(new Error('password of the database is 1234'))],
       [
@@ -18,29 +18,29 @@ export function requests(harness: () => Harness): void {
       ],
     ]);
     await expect(harness().ask(Take, { thing: 'a' })).resolves.toEqual({ taken: 1 });
-    const no = await harness()
+    const rejection = await harness()
       .ask(Take, { thing: 'gone' })
       .catch((error: unknown) => error);
-    expect(no).toBeInstanceOf(Rejection);
-    expect(no).toMatchObject({ code: 'none-left', status: 409, message: 'sold out' });
+    expect(rejection).toBeInstanceOf(Rejection);
+    expect(rejection).toMatchObject({ code: 'none-left', status: 409, message: 'sold out' });
     const fault = { code: 'internal', message: 'the service failed' };
     await expect(harness().ask(Look, {})).rejects.toMatchObject(fault);
   });
 
-  it('a request that nobody takes is a fault at once', async () => {
+  it('fails a request at once if no instance handles it', async () => {
     const asked = performance.now();
     await expect(harness().ask(Look, {})).rejects.toMatchObject({ code: 'unavailable' });
     expect(performance.now() - asked).toBeLessThan(1_000);
   });
 
-  it('of 50 requests whose deadline passed none is run', async () => {
+  it('runs none of 50 requests after their deadline', async () => {
     let ran = 0;
     const handlers: Handlers = [
       [Take, () => ({ taken: ++ran })],
       [Look, () => ({ seen: ++ran })],
     ];
-    const away = await harness().serve(handlers);
-    await away.close();
+    const stopped = await harness().serve(handlers);
+    await stopped.close();
     const late = Array.from({ length: 25 }, (_, i) => [
       harness().ask(Take, { thing: `${i}` }, { timeout: 150 }),
       harness().ask(Look, {}, { timeout: 150 }),
@@ -52,11 +52,11 @@ export function requests(harness: () => Harness): void {
     await expect(harness().ask(Look, {})).resolves.toEqual({ seen: 2 });
     await sleep(100);
     expect(ran).toBe(2);
-    // Nobody waits for them any more: there is nothing for an operator to decide.
-    expect(await harness().givenUp()).toEqual([]);
+    // No caller waits for them any more, so they are not dead-lettered.
+    expect(await harness().takeDeadLetters()).toEqual([]);
   });
 
-  it('nor where the deadline passed while it waited for its turn', async () => {
+  it('does not run a request whose deadline passes while it is queued', async () => {
     const ran: number[] = [];
     await harness().serve([
       [
@@ -77,7 +77,7 @@ export function requests(harness: () => Harness): void {
     expect(ran).toEqual([1]);
   });
 
-  it('no request stays pending when the connection goes, and all comes back by itself', async () => {
+  it('fails pending requests when the connection is lost, and reconnects', async () => {
     let free = false;
     const server = await harness().serve([
       [
@@ -92,14 +92,14 @@ export function requests(harness: () => Harness): void {
     const ended = Promise.allSettled(pending);
     await sleep(50);
     const cutAt = performance.now();
-    await harness().cut();
+    await harness().cutConnections();
     const outcomes = await ended;
     expect(performance.now() - cutAt).toBeLessThan(3_000);
     expect(outcomes.every((one) => one.status === 'rejected' && one.reason.code === 'unavailable')).toBe(
       true,
     );
     free = true;
-    await eventually(() => server.ready && harness().connected());
+    await eventually(() => server.ready && harness().isConnected());
     await expect(eventually(() => harness().ask(Look, {}))).resolves.toEqual({ seen: 1 });
   });
 }

@@ -1,23 +1,23 @@
 import { type ProcessMark } from '../supervisor/processes.ts';
 
-/** A broker or a database that the services lean on, wherever it comes from. */
+/** A broker or database that the services depend on. */
 export interface BackingService {
-  /** `given` is somebody else's: it is attached to and its lifetime never touched. */
+  /** `given` is an external server: the CLI connects to it but never starts or stops it. */
   kind: 'given' | 'docker' | 'private';
   title: string;
   url: string;
   managementUrl?: string;
-  /** Where it knows its clients by certificates of the store: their folder. */
+  /** The folder of the store's certificates, if the server authenticates clients by certificate. */
   tls?: string;
-  /** The processes it consists of; each stands for all those below it. */
+  /** The root processes of the server. */
   roots(): ProcessMark[];
   isAlive(): boolean | Promise<boolean>;
   restart(): Promise<void>;
-  /** `force` when the user has lost patience. */
+  /** @param force stops faster, after a second stop signal of the user */
   stop(force?: boolean): Promise<void>;
 }
 
-export function given(title: string, url: string): BackingService {
+export function createExternalService(title: string, url: string): BackingService {
   return {
     kind: 'given',
     title,
@@ -29,8 +29,8 @@ export function given(title: string, url: string): BackingService {
   };
 }
 
-/** The address without its password, fit for a screen or a log. */
-export function withoutPassword(address: string): string {
+/** The URL with its password masked, for screens and logs. */
+export function maskPassword(address: string): string {
   try {
     const url = new URL(address);
     if (url.password) url.password = '***';

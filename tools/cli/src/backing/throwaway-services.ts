@@ -18,10 +18,10 @@ export interface ThrowawayServices {
   stop(): Promise<void>;
 }
 
-/** A pair of a broker and a database for tests: nothing of it stays. */
-export async function startThrowawayServices(say: (text: string) => void): Promise<ThrowawayServices> {
+/** Starts a broker and a database for tests. stop() removes all their data. */
+export async function startThrowawayServices(report: (text: string) => void): Promise<ThrowawayServices> {
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-test-'));
-  // PostgreSQL may run as another user, who has to pass through.
+  // PostgreSQL may run as another user, which must be able to traverse the folder.
   chmodSync(folder, 0o711);
   const id = randomBytes(5).toString('hex');
   const secret = password();
@@ -46,14 +46,14 @@ export async function startThrowawayServices(say: (text: string) => void): Promi
         ports,
         throwaway: true,
       },
-      say,
+      report,
     ).then(keep),
     provideDatabase(
       {
         ...{ folder: join(folder, 'postgres'), logs, id: `test-${id}`, password: secret },
         ...{ passwordIsKept: true, port: ports.postgres, throwaway: true },
       },
-      say,
+      report,
     ).then(keep),
   ]);
   if (broker.status === 'rejected' || database.status === 'rejected') {

@@ -18,31 +18,31 @@ const put = (path: string, content: unknown) => {
   writeFileSync(join(state.folder, path), typeof content === 'string' ? content : JSON.stringify(content));
 };
 
-describe('what a start needs, as doctor sees it', () => {
-  it('is in order in a fresh folder', () => {
+describe('checks of a start and of doctor', () => {
+  it('pass in a new folder', () => {
     const checks = [checkSecrets(state), checkDataFolders(state), checkSupervisor(state)];
     expect(checks.map(({ ok }) => ok)).toEqual([true, true, true]);
   });
 
-  it.each(['secrets.json', 'staff.json', 'config-clients.json'])('names a broken %s', (file) => {
+  it.each(['secrets.json', 'staff.json', 'config-clients.json'])('report an invalid %s', (file) => {
     openSecrets(state);
     put(file, '{"broker": "half of');
     expect(checkSecrets(state)).toMatchObject({ ok: false, text: expect.stringContaining(file) });
   });
 
-  it('names a data folder of another user', () => {
+  it('report a data folder of another user', () => {
     mkdirSync(join(state.folder, 'postgres'));
-    // Empty, as a mounted disk: the first start gives it to its server.
+    // An empty folder, such as a mount point: the first start changes its owner.
     expect(checkDataFolders(state, { uid: self + 1, gid: 0 }).ok).toBe(true);
     put('postgres/PG_VERSION', '18');
     expect(checkDataFolders(state, { uid: self, gid: 0 }).ok).toBe(true);
     expect(checkDataFolders(state, { uid: self + 1, gid: 0 })).toMatchObject({
       ok: false,
-      text: `${state.folder}/postgres belongs to user ${self}, and PostgreSQL runs as user ${self + 1}`,
+      text: `${state.folder}/postgres belongs to user ${self}, but PostgreSQL runs as user ${self + 1}`,
     });
   });
 
-  it('names a supervisor that was killed', () => {
+  it('report a killed supervisor', () => {
     const supervisor = { pid: process.pid, began: 'another time' };
     writeRun(state, { supervisor, state: 'ready', publicUrl: '', port: 1, since: 0, services: [] });
     expect(checkSupervisor(state)).toMatchObject({ ok: false, text: expect.stringContaining('was killed') });
@@ -50,7 +50,7 @@ describe('what a start needs, as doctor sees it', () => {
     expect(checkSupervisor(state)).toMatchObject({ ok: false, text: expect.stringContaining('run.json') });
   });
 
-  it('names packages that are missing, and those of another version', () => {
+  it('report packages that are missing or have another version', () => {
     const packages = {
       ...{ '': {}, 'node_modules/here': { version: '1.0.0' }, 'node_modules/gone': { version: '1.0.0' } },
       ...{ 'node_modules/old': { version: '2.0.0' }, 'node_modules/other-system': { optional: true } },
@@ -60,7 +60,7 @@ describe('what a start needs, as doctor sees it', () => {
     for (const name of ['here', 'old']) put(`node_modules/${name}/package.json`, { version: '1.0.0' });
     expect(checkPackages('all', state.folder)).toMatchObject({
       ok: false,
-      text: 'gone, old, deep: not installed as package-lock.json says',
+      text: 'gone, old, deep: missing, or not in the version of package-lock.json',
       fixes: ['npm ci'],
     });
   });
@@ -68,16 +68,16 @@ describe('what a start needs, as doctor sees it', () => {
 
 describe('the state folder', () => {
   it.each([
-    ['where nothing can be made', () => '/proc/nowhere/jogakbo'],
+    ['in a file system without write access', () => '/proc/nowhere/jogakbo'],
     ['beneath a file', () => (put('file', ''), join(state.folder, 'file', 'home'))],
-  ])('is refused with one error %s', (_where, folder) => {
+  ])('is rejected with one error %s', (_where, folder) => {
     expect(() => openState(folder())).toThrow(/^The state folder .* cannot be written to/);
   });
 
-  it('is refused where it may not be written to', () => {
+  it('is rejected without write permission', () => {
     chmodSync(state.folder, 0o500);
     try {
-      // The administrator may.
+      // root can write to it.
       if (self !== 0) expect(() => openState(state.folder)).toThrow(/cannot be written to/);
     } finally {
       chmodSync(state.folder, 0o700);

@@ -1,20 +1,20 @@
 import { existsSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { InstanceView } from '@jogakbo/contracts-registry';
-import { type BrokerWay, brokerWays, checkGivenBroker } from '../backing/rabbitmq/broker.ts';
+import { type BrokerWay, findBrokerWays, checkGivenBroker } from '../backing/rabbitmq/broker.ts';
 import { checkGivenDatabase } from '../backing/postgres/database.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { image } from '../backing/rabbitmq/docker-broker.ts';
 import { freePort, findPortHolder, isFree } from '../supervisor/ports.ts';
 import { readEnvironment, readFolder } from '../supervisor/processes.ts';
 import { findInstalledBroker } from '../backing/rabbitmq/private-broker.ts';
-import { missingPackages } from '../supervisor/packages.ts';
-import { packagedPostgres, postgresUser } from '../backing/postgres/postgres-binaries.ts';
-import { hasRun, readRun, supervisorLives } from '../supervisor/run-record.ts';
+import { findMissingPackages } from '../supervisor/packages.ts';
+import { findPackagedPostgres, postgresUser } from '../backing/postgres/postgres-binaries.ts';
+import { hasRun, readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { readConfigClients } from '../supervisor/config-secrets.ts';
 import { readStaff } from '../supervisor/staff.ts';
 import { hasSecrets, readSecrets, type State } from '../supervisor/state.ts';
-import { endOfTls, getTlsFolder, tlsIsWanted, tlsRemarks } from '../backing/tls/store-tls.ts';
+import { findTlsExpiry, getTlsFolder, isTlsRequested, getTlsRemarks } from '../backing/tls/store-tls.ts';
 
 export interface Check {
   name: string;
@@ -23,18 +23,18 @@ export interface Check {
   fixes: string[];
 }
 
-export const passed = (name: string, text: string): Check => ({ name, ok: true, text, fixes: [] });
-const failed = (name: string, text: string, ...fixes: string[]): Check => ({ name, ok: false, text, fixes });
-const ofFault = (name: string, error: unknown): Check =>
-  failed(name, toMessage(error), ...(error instanceof CliError ? error.remedies : []));
+export const pass = (name: string, text: string): Check => ({ name, ok: true, text, fixes: [] });
+const fail = (name: string, text: string, ...fixes: string[]): Check => ({ name, ok: false, text, fixes });
+const toFailedCheck = (name: string, error: unknown): Check =>
+  fail(name, toMessage(error), ...(error instanceof CliError ? error.remedies : []));
 
-const enough = 2 * 1024 ** 3;
+const minFreeBytes = 2 * 1024 ** 3;
 
 export function checkNode(version = process.versions.node): Check {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   return major > 24 || (major === 24 && minor >= 15)
-    ? passed('Node', version)
-    : failed(
+    ? pass('Node', version)
+    : fail(
         'Node',
         `${version} is too old to run the services`,
         'install Node 24.15 or newer, or run:  npm ci --include=optional',
@@ -45,42 +45,42 @@ export function checkDisk(state: State): Check {
   const { bavail, bsize } = statfsSync(state.folder);
   const free = bavail * bsize;
   const text = `${(free / 1024 ** 3).toFixed(1)} GB free`;
-  return free >= enough
-    ? passed('disk', text)
-    : failed(
+  return free >= minFreeBytes
+    ? pass('disk', text)
+    : fail(
         'disk',
         `${text} for ${state.folder}; 2 GB are needed`,
         'free some space, or set JOGAKBO_HOME to a folder on a larger disk',
       );
 }
 
-/** `npm start` installs what is missing; whatever runs without it, such as `nx serve`, does not. */
+/** `npm start` installs missing packages. Other commands, such as `nx serve`, do not. */
 export function checkPackages(what: 'all' | 'needed', workspace?: string): Check {
-  const missing = missingPackages(what, workspace);
-  if (missing.length === 0) return passed('packages', 'as package-lock.json says');
+  const missing = findMissingPackages(what, workspace);
+  if (missing.length === 0) return pass('packages', 'match package-lock.json');
   const some =
     missing.slice(0, 5).join(', ') + (missing.length > 5 ? `, and ${missing.length - 5} more` : '');
-  return failed('packages', `${some}: not installed as package-lock.json says`, 'npm ci');
+  return fail('packages', `${some}: missing, or not in the version of package-lock.json`, 'npm ci');
 }
 
-/** Everything that must be read, and is not made anew when it is broken. */
+/** Checks files that must be readable and are not recreated if invalid. */
 export function checkSecrets(state: State): Check {
   try {
     for (const read of [readSecrets, readStaff, readConfigClients]) read(state);
-    return passed('secrets', hasSecrets(state) ? 'can be read' : 'the first start makes them');
+    return pass('secrets', hasSecrets(state) ? 'readable' : 'created by the first start');
   } catch (error) {
-    return ofFault('secrets', error);
+    return toFailedCheck('secrets', error);
   }
 }
 
-/** Both servers refuse to work in a folder of another user. */
+/** Both servers refuse data folders of another owner. */
 export function checkDataFolders(state: State, user = postgresUser(), env = process.env): Check {
   const self = process.getuid?.();
   const owners = [
     ...(env.DATABASE_URL
       ? []
       : [{ folder: join(state.folder, 'postgres'), owner: user?.uid ?? self, server: 'PostgreSQL' }]),
-    // The administrator may write to every folder.
+    // root can write to every folder.
     ...(self === 0 || env.RABBITMQ_URL
       ? []
       : [{ folder: join(state.folder, 'rabbitmq'), owner: self, server: 'RabbitMQ' }]),
@@ -88,16 +88,16 @@ export function checkDataFolders(state: State, user = postgresUser(), env = proc
   for (const { folder, owner, server } of owners) {
     const found = statSync(folder, { throwIfNoEntry: false })?.uid;
     if (found === undefined || owner === undefined || found === owner || isEmpty(folder)) continue;
-    return failed(
+    return fail(
       'data folders',
-      `${folder} belongs to user ${found}, and ${server} runs as user ${owner}`,
-      `give it to that user:  sudo chown -R ${owner} ${folder}`,
+      `${folder} belongs to user ${found}, but ${server} runs as user ${owner}`,
+      `change its owner:  sudo chown -R ${owner} ${folder}`,
     );
   }
-  return passed('data folders', 'belong to those who use them');
+  return pass('data folders', 'have the right owner');
 }
 
-/** The first start gives an empty folder, such as a mounted disk, to its server. One that cannot be read is not empty. */
+/** The first start changes the owner of an empty folder, such as a mount point. An unreadable folder counts as not empty. */
 function isEmpty(folder: string): boolean {
   try {
     return readdirSync(folder).length === 0;
@@ -106,43 +106,43 @@ function isEmpty(folder: string): boolean {
   }
 }
 
-/** A start takes over from a supervisor that was killed; until then its services are gone. */
+/** Reports a killed supervisor. The next start takes over from it. */
 export function checkSupervisor(state: State): Check {
   const run = readRun(state);
   if (!run && hasRun(state))
-    return failed('store', `${state.folder}/run.json cannot be read`, 'end what is left:  npm stop');
-  if (!run) return passed('store', 'does not run');
-  if (supervisorLives(run)) return passed('store', `${run.state} at ${run.publicUrl}`);
-  return failed(
+    return fail('store', `${state.folder}/run.json cannot be read`, 'end the remaining processes:  npm stop');
+  if (!run) return pass('store', 'not running');
+  if (isSupervisorAlive(run)) return pass('store', `${run.state} at ${run.publicUrl}`);
+  return fail(
     'store',
     `its supervisor (process ${run.supervisor.pid}) was killed`,
     'start it again:  npm start',
-    'or end what is left of it:  npm stop',
+    'or end its remaining processes:  npm stop',
   );
 }
 
-/** Asks the registry of the running store which routes are announced and refused. Undefined where it does not answer. */
+/** Gets the rejected routes from the registry of the running store. Undefined if it does not respond. */
 export async function checkRoutes(state: State): Promise<Check | undefined> {
   const run = readRun(state);
-  const url = run && supervisorLives(run) && run.services.find(({ name }) => name === 'registry')?.url;
+  const url = run && isSupervisorAlive(run) && run.services.find(({ name }) => name === 'registry')?.url;
   if (!url) return undefined;
   try {
     const response = await fetch(`${url}/instances`, { signal: AbortSignal.timeout(2_000) });
     const refused = ((await response.json()) as InstanceView[]).flatMap(({ instance, refusedRoutes = [] }) =>
       refusedRoutes.map(({ route, holder }) => `${instance} ${route} (${holder ?? 'not registered'})`),
     );
-    if (refused.length === 0) return passed('routes', 'none is refused');
-    return failed(
+    if (refused.length === 0) return pass('routes', 'none rejected');
+    return fail(
       'routes',
-      `refused: ${refused.join(', ')}`,
-      'after a change of routes:  npx jogakbo logins',
+      `rejected: ${refused.join(', ')}`,
+      'if the routes have changed, register them:  npx jogakbo logins',
     );
   } catch {
     return undefined;
   }
 }
 
-/** The store that a process belongs to as one of its services: its folder, and the workspace that it runs from. */
+/** Finds the store of a service process: its state folder and workspace. */
 function findStore(pid: number): { folder: string; workspace: string } | undefined {
   const cache = readEnvironment(pid, 'CONFIG_CACHE');
   const workspace = cache && readFolder(pid);
@@ -155,31 +155,31 @@ function findStore(pid: number): { folder: string; workspace: string } | undefin
   return isOurs ? { folder, workspace } : undefined;
 }
 
-const stopCommand = ({ folder, workspace }: { folder: string; workspace: string }): string =>
+const getStopCommand = ({ folder, workspace }: { folder: string; workspace: string }): string =>
   `cd ${workspace} && ${folder === join(workspace, '.jogakbo') ? '' : `JOGAKBO_HOME=${folder} `}npm stop`;
 
-async function nextFreePort(port: number): Promise<number> {
+async function findNextFreePort(port: number): Promise<number> {
   for (let next = port + 1; next < 65_536; next += 1) if (await isFree(next)) return next;
   return freePort();
 }
 
 export async function checkPort(port: number, state: State): Promise<Check> {
-  if (await isFree(port)) return passed('port', `${port} is free`);
+  if (await isFree(port)) return pass('port', `${port} is free`);
   const run = readRun(state);
-  if (run && supervisorLives(run) && run.port === port) return passed('port', `${port} is this store's own`);
+  if (run && isSupervisorAlive(run) && run.port === port) return pass('port', `${port} is this store's own`);
   const holder = findPortHolder(port);
   const other = holder && findStore(holder.pid);
-  const another = `or use another port, which this store keeps from then on:  PORT=${await nextFreePort(port)} npm start`;
+  const another = `or use another port, which this store then keeps:  PORT=${await findNextFreePort(port)} npm start`;
   if (other) {
-    return failed(
+    return fail(
       'port',
       `Port ${port} is in use by another store: the one in ${other.folder}.`,
-      `end that one:  ${stopCommand(other)}`,
+      `stop that store:  ${getStopCommand(other)}`,
       another,
     );
   }
   const by = holder ? `process ${holder.pid} (${holder.command.slice(0, 90)})` : 'another process';
-  return failed(
+  return fail(
     'port',
     `Port ${port} is in use by ${by}.`,
     ...(holder ? [`end it:  kill ${holder.pid}`] : []),
@@ -187,29 +187,29 @@ export async function checkPort(port: number, state: State): Promise<Check> {
   );
 }
 
-const describe: Record<BrokerWay, () => string> = {
-  given: () => 'RABBITMQ_URL answers',
-  docker: () => `Docker runs: it would start ${image}`,
-  installed: () => `a private instance of ${findInstalledBroker()}`,
-  install: () => 'would be installed with apt-get at the first start',
+const wayTexts: Record<BrokerWay, () => string> = {
+  given: () => 'RABBITMQ_URL can be used',
+  docker: () => `Docker is running: a start would use ${image}`,
+  installed: () => `a start would use ${findInstalledBroker()}`,
+  install: () => 'the first start would install it with apt-get',
 };
 
 export async function checkBroker(state: State): Promise<Check> {
   try {
     const run = readRun(state);
-    if (!process.env.RABBITMQ_URL && run?.broker && supervisorLives(run)) {
-      return passed('broker', `${run.broker.title} is running`);
+    if (!process.env.RABBITMQ_URL && run?.broker && isSupervisorAlive(run)) {
+      return pass('broker', `${run.broker.title} is running`);
     }
-    const [way] = await brokerWays();
+    const [way] = await findBrokerWays();
     if (way === 'given') await checkGivenBroker(process.env.RABBITMQ_URL!);
-    if (way) return passed('broker', describe[way]());
-    return failed(
+    if (way) return pass('broker', wayTexts[way]());
+    return fail(
       'broker',
-      'no RabbitMQ, no Docker, and none can be installed from here',
+      'RabbitMQ and Docker are missing, and RabbitMQ cannot be installed automatically',
       'install RabbitMQ or start Docker, or set RABBITMQ_URL',
     );
   } catch (error) {
-    return ofFault('broker', error);
+    return toFailedCheck('broker', error);
   }
 }
 
@@ -217,52 +217,49 @@ export async function checkDatabase(): Promise<Check> {
   try {
     if (process.env.DATABASE_URL) {
       await checkGivenDatabase(process.env.DATABASE_URL);
-      return passed('database', 'DATABASE_URL answers');
+      return pass('database', 'DATABASE_URL can be used');
     }
-    const native = packagedPostgres();
+    const native = findPackagedPostgres();
     if (!existsSync(`${native}/bin/postgres`)) {
-      return failed(
+      return fail(
         'database',
-        'the PostgreSQL of npm is incomplete',
+        'the PostgreSQL installed by npm is incomplete',
         'install it again:  npm ci --include=optional',
       );
     }
-    return passed('database', 'a private PostgreSQL 18 that came with npm');
+    return pass('database', 'a private PostgreSQL 18, installed by npm');
   } catch (error) {
-    return ofFault('database', error);
+    return toFailedCheck('database', error);
   }
 }
 
-/** Undefined where the store has nothing to do with TLS. */
+/** Undefined if TLS is neither in use nor requested. */
 export function checkTls(state: State, now = Date.now()): Check | undefined {
   try {
     const run = readRun(state);
-    const runs = run && supervisorLives(run) ? [run.broker, run.database] : undefined;
+    const runs = run && isSupervisorAlive(run) ? [run.broker, run.database] : undefined;
     const folder = runs?.find((backing) => backing?.tls)?.tls;
     if (folder) {
-      const end = endOfTls(folder)?.getTime() ?? 0;
+      const end = findTlsExpiry(folder)?.getTime() ?? 0;
       const until = new Date(end).toISOString().slice(0, 10);
       return end > now
-        ? passed('TLS', `on, with certificates of ${folder} that are good until ${until}`)
-        : failed(
+        ? pass('TLS', `on, with certificates of ${folder}, valid until ${until}`)
+        : fail(
             'TLS',
-            `the certificates of ${folder} are out of date`,
-            'start the store again:  npm run stop; npm start',
+            `the certificates of ${folder} have expired`,
+            'restart the store:  npm run stop; npm start',
           );
     }
-    if (!tlsIsWanted()) return undefined;
-    const [remark] = tlsRemarks();
-    if (runs) return passed('TLS', 'off in the store that runs; JOGAKBO_TLS counts at its next start');
-    return passed(
-      'TLS',
-      remark ?? `the next start makes certificates in ${getTlsFolder(state)}, or renews them`,
-    );
+    if (!isTlsRequested()) return undefined;
+    const [remark] = getTlsRemarks();
+    if (runs) return pass('TLS', 'off in the running store; JOGAKBO_TLS applies at its next start');
+    return pass('TLS', remark ?? `the next start creates or renews certificates in ${getTlsFolder(state)}`);
   } catch (error) {
-    return ofFault('TLS', error);
+    return toFailedCheck('TLS', error);
   }
 }
 
-/** All that is wrong, as one screen. */
+/** @throws CliError with all failed checks */
 export function refuseIfFailed(checks: Check[]): void {
   const faults = checks.filter(({ ok }) => !ok);
   if (faults.length === 0) return;

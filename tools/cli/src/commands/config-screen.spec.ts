@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { describeEffect, explainTable } from './config-screen.ts';
+import { describeEffect, formatExplanation } from './config-screen.ts';
 
-type Setting = Parameters<typeof explainTable>[0][number]['settings'][number];
+type Setting = Parameters<typeof formatExplanation>[0][number]['settings'][number];
 const setting = (rest: Partial<Setting>): Setting => ({
   ...{ key: 'limit', value: '10', origin: 'default', live: true, ...rest },
 });
@@ -13,30 +13,32 @@ const changed = [{ key: 'limit', after: '10' }];
 const effect = (...instances: Parameters<typeof describeEffect>[0]) =>
   describeEffect(instances, changed, 'version 2 of orders/default ');
 
-describe('what instances made of a change', () => {
-  it('is awaited until each has met it', () => {
+describe('describeEffect', () => {
+  it('is complete when each instance has applied the change', () => {
     const met = instance('a', { origin: 'config server', from: version(2) });
     const late = instance('b', { origin: 'config server', from: version(1) });
     expect(effect(met, late)).toMatchObject({ complete: false, refused: false });
     expect(effect(met, { ...met, instance: 'b' })).toEqual({
       ...{ lines: ['  limit: in force'], complete: true, refused: false },
     });
-    // Version 21 is another one than version 2.
+    // Version 21 is not version 2.
     const other = instance('a', { origin: 'config server', from: version(21) });
     expect(effect(other).complete).toBe(false);
   });
 
-  it('names a refusal, a restart that is needed, and who goes first', () => {
+  it('reports a rejection, a required restart, and a source with precedence', () => {
     expect(effect(instance('a', { refused: `${version(2)}: too big` }))).toMatchObject({
       ...{ lines: [`  limit: refused by a: ${version(2)}: too big`], complete: true, refused: true },
     });
     expect(effect(instance('a', { afterRestart: version(2) })).lines[0]).toContain('after a restart');
-    expect(effect(instance('a', { origin: 'environment' })).lines[0]).toContain('the environment goes first');
+    expect(effect(instance('a', { origin: 'environment' })).lines[0]).toContain(
+      'overridden by the environment',
+    );
     const unknown = { instance: 'a', settings: [], unknown: ['limit'] };
     expect(effect(unknown).lines[0]).toContain('no such setting');
   });
 
-  it('of taking a setting away is its default', () => {
+  it('reports the default after a setting is removed', () => {
     const taken = [{ key: 'limit', after: null }];
     const before = instance('a', { origin: 'config server', from: version(1) });
     expect(describeEffect([before], taken, 'version 2 of orders/default ').complete).toBe(false);
@@ -47,10 +49,10 @@ describe('what instances made of a change', () => {
   });
 });
 
-describe('explain', () => {
-  it('shows instances that agree once, and others apart', () => {
+describe('formatExplanation', () => {
+  it('groups instances with equal settings', () => {
     const same = { origin: 'config server' as const, from: version(2) };
-    const lines = explainTable([instance('a', same), instance('b', {}), instance('c', same)]);
+    const lines = formatExplanation([instance('a', same), instance('b', {}), instance('c', same)]);
     expect(lines.filter((line) => !line.startsWith(' '))).toEqual(['a, c', 'b']);
     expect(lines.join('\n')).toMatch(/limit +10 +live +config server, version 2 of orders\/default by kim/);
   });

@@ -1,7 +1,7 @@
 import type { Reply } from '@jogakbo/contract';
 import type { ExplainSettings } from '@jogakbo/contracts-config';
-import { printable } from '../terminal/printable.ts';
-import { textTable } from '../terminal/text-table.ts';
+import { toPrintable } from '../terminal/printable.ts';
+import { formatTable } from '../terminal/text-table.ts';
 
 type Instances = Reply<typeof ExplainSettings>['instances'];
 type InForce = Instances[number]['settings'][number];
@@ -12,7 +12,7 @@ export interface Place {
   label: string;
 }
 
-export const placeNamed = ({ application, profile, label }: Place): string =>
+export const formatPlace = ({ application, profile, label }: Place): string =>
   `${application}/${profile}${label === 'main' ? '' : `@${label}`}`;
 
 function formatOrigin({ origin, from }: InForce): string {
@@ -24,8 +24,8 @@ function describeNote({ afterRestart, refused }: InForce): string {
   return afterRestart ? `after a restart: ${afterRestart}` : '';
 }
 
-/** Each setting with its value and where it came from; once for all instances that agree. */
-export function explainTable(instances: Instances, key?: string): string[] {
+/** Lists each setting with its value and origin, once for all instances with equal settings. */
+export function formatExplanation(instances: Instances, key?: string): string[] {
   const groups = Map.groupBy(instances, ({ settings, unknown }) => JSON.stringify([settings, unknown]));
   return [...groups.values()].flatMap((alike) => {
     const { settings, unknown } = alike[0]!;
@@ -40,19 +40,19 @@ export function explainTable(instances: Instances, key?: string): string[] {
       ]);
     const wrong = unknown.filter((one) => key === undefined || one === key);
     return [
-      printable(alike.map(({ instance }) => instance).join(', ')),
-      ...textTable([['setting', 'value', '', 'from', ''], ...rows], '  '),
+      toPrintable(alike.map(({ instance }) => instance).join(', ')),
+      ...formatTable([['setting', 'value', '', 'from', ''], ...rows], '  '),
       ...wrong.map((one) =>
-        printable(`  ${one} is set at the config server, and the service has no such setting`),
+        toPrintable(`  ${one} is set at the config server, but the service has no such setting`),
       ),
     ];
   });
 }
 
 /**
- * What running instances made of a version. Where none has answered, one may still.
- * @param changes what it changed; `after` is null where a setting was taken away
- * @param name how instances call it
+ * Describes the effect of a configuration version on the running instances. `complete`: all instances have applied it.
+ * @param changes of the version; `after` is null for a removed setting
+ * @param name of the version, as reported by instances
  */
 export function describeEffect(
   instances: Instances,
@@ -64,7 +64,7 @@ export function describeEffect(
   let complete = true;
   let refused = false;
   const lines = changes.map(({ key, after }) => {
-    const said = instances.map(({ instance, settings, unknown }) => {
+    const outcomes = instances.map(({ instance, settings, unknown }) => {
       const setting = settings.find((one) => one.key === key);
       if (!setting && (unknown.includes(key) || after === null)) return 'the service has no such setting';
       if (setting?.refused) {
@@ -72,17 +72,17 @@ export function describeEffect(
         return `refused by ${instance}: ${setting.refused}`;
       }
       if (setting?.origin === 'environment' || setting?.origin === 'file')
-        return `the ${setting.origin} goes first`;
+        return `overridden by the ${setting.origin}`;
       if (setting?.afterRestart) return 'takes effect after a restart';
       if (setting?.from?.startsWith(name)) return 'in force';
       if (setting?.origin === 'default' && after === null) return 'in force: the default';
       complete = false;
       return setting?.from ? `${setting.from} is in force` : 'not in force';
     });
-    const counted = [...Map.groupBy(said, (one) => one)].map(([one, { length }]) =>
+    const counted = [...Map.groupBy(outcomes, (one) => one)].map(([one, { length }]) =>
       length === instances.length ? one : `${one} (${length} of ${instances.length} instances)`,
     );
-    return printable(`  ${key}: ${counted.join('; ')}`);
+    return toPrintable(`  ${key}: ${counted.join('; ')}`);
   });
   return { lines, complete, refused };
 }

@@ -7,14 +7,14 @@ import type {
   ListPlaces,
   ListVersions,
 } from '@jogakbo/contracts-config';
-import { describeEffect, explainTable, placeNamed, type Place } from './config-screen.ts';
+import { describeEffect, formatExplanation, formatPlace, type Place } from './config-screen.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { asOperator, type OperatorClient } from './operator-client.ts';
-import { printable, printableJson } from '../terminal/printable.ts';
+import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import { readSecret } from '../terminal/read-secret.ts';
 import { openState } from '../supervisor/state.ts';
-import { textTable } from '../terminal/text-table.ts';
+import { formatTable } from '../terminal/text-table.ts';
 
 export interface ConfigOptions {
   profile?: string;
@@ -28,24 +28,24 @@ export interface ConfigOptions {
 }
 
 const remedies = ['npx jogakbo config --help'];
-/** Long enough for a change to be in force everywhere. */
-const effectPatience = 2_000;
+/** Maximum wait until a change is in force in all instances. */
+const effectTimeoutMs = 2_000;
 
 function parseVersion(option: string, text: string | undefined): number {
   if (text !== undefined && /^\d{1,9}$/.test(text)) return Number(text);
-  throw new UsageError(`Say --${option} N: the number of a version.`, { remedies });
+  throw new UsageError(`Specify --${option} N, the number of a version.`, { remedies });
 }
 
 function getReason({ reason }: ConfigOptions): string {
   if (reason?.trim()) return reason;
-  throw new UsageError('Say why: --reason "…". It is kept with the change.', { remedies });
+  throw new UsageError('Specify a reason: --reason "…". It is stored with the change.', { remedies });
 }
 
 const print = (lines: string[]): number => {
   console.log(lines.join('\n'));
   return 0;
 };
-const printJson = (value: unknown): number => print([printableJson(value)]);
+const printJson = (value: unknown): number => print([toPrintableJson(value)]);
 
 async function get(
   client: OperatorClient,
@@ -56,17 +56,17 @@ async function get(
   if (!place) {
     const { items } = await client.get<Reply<typeof ListPlaces>>('/v1/ops/config');
     if (json) return printJson(items);
-    if (items.length === 0) return print(['Nothing is set yet: everything is as its default says.']);
-    const rows = items.map((one) => [placeNamed(one), String(one.version), one.by, one.at]);
-    return print(textTable([['place', 'version', 'by', 'at'], ...rows]));
+    if (items.length === 0) return print(['Nothing is set: all settings have their defaults.']);
+    const rows = items.map((one) => [formatPlace(one), String(one.version), one.by, one.at]);
+    return print(formatTable([['place', 'version', 'by', 'at'], ...rows]));
   }
   const { items, version } = await client.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
   const wanted = items.filter((one) => key === undefined || one.key === key);
   if (json) return printJson(key === undefined ? { version, items } : (wanted[0] ?? null));
   if (wanted.length === 0)
-    return print([`${placeNamed(place)} sets ${key ?? 'nothing'}${key ? ' not' : ''}.`]);
+    return print([`${formatPlace(place)} ${key ? `has no setting ${key}` : 'sets nothing'}.`]);
   const rows = wanted.map((one) => [one.key, one.value, String(one.version), one.by, one.at]);
-  return print(textTable([['setting', 'value', 'version', 'by', 'at'], ...rows]));
+  return print(formatTable([['setting', 'value', 'version', 'by', 'at'], ...rows]));
 }
 
 async function set(
@@ -79,17 +79,17 @@ async function set(
   for (const pair of pairs) {
     const [, key, given] = /^([^=]+)(?:=(.*))?$/s.exec(pair) ?? [];
     if (!key) throw new UsageError(`"${pair}" is not key=value.`, { remedies });
-    // A value in the command line can be seen by whoever lists processes.
+    // Without a value, read it from stdin: other users can see command lines.
     const value = given ?? (await readSecret(`${key}: `));
     settings.push({ key, value, ...(options.secret && { secret: true as const }) });
   }
   for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });
   if (settings.length === 0)
-    throw new UsageError('Say what to set: key=value, or --unset key.', { remedies });
+    throw new UsageError('Specify what to set: key=value, or --unset key.', { remedies });
   const { version } = await client.post<{ version: number }>(`${getPath(place)}/versions`, {
     ...{ ...getQuery(place), reason: getReason(options), settings },
   });
-  return tellEffect(client, place, version);
+  return reportEffect(client, place, version);
 }
 
 async function remove(
@@ -98,12 +98,12 @@ async function remove(
   keys: string[],
   options: ConfigOptions,
 ): Promise<number> {
-  if (keys.length === 0) throw new UsageError('Say which settings to delete.', { remedies });
+  if (keys.length === 0) throw new UsageError('Specify the settings to delete.', { remedies });
   const { items } = await client.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
   const set = items.map(({ key }) => key);
   for (const key of keys.filter((one) => !set.includes(one))) {
     const meant = nearestName(key, set);
-    throw new UsageError(`${placeNamed(place)} has no setting ${key}.`, {
+    throw new UsageError(`${formatPlace(place)} has no setting ${key}.`, {
       remedies: [meant ? `did you mean ${meant}?` : `it has ${set.join(', ') || 'none'}`],
     });
   }
@@ -114,24 +114,24 @@ async function remove(
       settings: keys.map((key) => ({ key, value: null })),
     },
   });
-  return tellEffect(client, place, version);
+  return reportEffect(client, place, version);
 }
 
 async function rollBack(client: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
   const body = { ...getQuery(place), to: parseVersion('to', options.to), reason: getReason(options) };
   const { version } = await client.post<{ version: number }>(`${getPath(place)}/rollbacks`, body);
-  return tellEffect(client, place, version);
+  return reportEffect(client, place, version);
 }
 
-/** Waits until the instances that run have met the new version, and says what each made of it. */
-async function tellEffect(client: OperatorClient, place: Place, version: number): Promise<number> {
+/** Waits until the running instances have applied the new version, and prints its effect. */
+async function reportEffect(client: OperatorClient, place: Place, version: number): Promise<number> {
   const history = await client.get<Reply<typeof ListVersions>>(`${getPath(place)}/versions`, {
     ...{ ...getQuery(place), limit: '100' },
   });
   const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
-  console.log(printable(`${placeNamed(place)} is at version ${version}.`));
+  console.log(toPrintable(`${formatPlace(place)} is at version ${version}.`));
   if (place.application === 'application') return 0;
-  const until = Date.now() + effectPatience;
+  const until = Date.now() + effectTimeoutMs;
   let wait = 100;
   for (;;) {
     const { instances } = await client.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
@@ -144,7 +144,7 @@ async function tellEffect(client: OperatorClient, place: Place, version: number)
       console.log(effect.lines.join('\n'));
       return effect.refused ? 1 : 0;
     }
-    // Each question is a request to the gateway, and a line in its log.
+    // Each poll is a request to the gateway with a log line, so the interval doubles.
     await pause(wait);
     wait *= 2;
   }
@@ -157,7 +157,7 @@ async function history(client: OperatorClient, place: Place, options: ConfigOpti
       ...{ from: String(parseVersion('from', options.from)), to: String(parseVersion('to', options.to)) },
     });
     if (options.json) return printJson(changes);
-    return print(changes.length > 0 ? changesTable(changes) : ['They are the same.']);
+    return print(changes.length > 0 ? formatChanges(changes) : ['The versions are equal.']);
   }
   const items: Reply<typeof ListVersions>['items'] = [];
   for (let cursor: string | null | undefined; cursor !== null;) {
@@ -168,25 +168,32 @@ async function history(client: OperatorClient, place: Place, options: ConfigOpti
     cursor = page.nextCursor;
   }
   if (options.json) return printJson(items);
-  if (items.length === 0) return print([`Nothing was ever set for ${placeNamed(place)}.`]);
+  if (items.length === 0) return print([`${formatPlace(place)} has no history.`]);
   return print(
     items.flatMap(({ version, at, by, reason, restores, changes }) => [
-      printable(`version ${version}  ${at}  ${by}`),
-      printable(`  ${reason}${restores === null ? '' : ` (back to version ${restores})`}`),
-      ...changesTable(changes).map((line) => `    ${line}`),
+      toPrintable(`version ${version}  ${at}  ${by}`),
+      toPrintable(`  ${reason}${restores === null ? '' : ` (back to version ${restores})`}`),
+      ...formatChanges(changes).map((line) => `    ${line}`),
     ]),
   );
 }
 
-const changesTable = (changes: Reply<typeof CompareVersions>['changes']): string[] =>
-  textTable(changes.map(({ key, before, after }) => [key, before ?? '(not set)', '→', after ?? '(not set)']));
+const formatChanges = (changes: Reply<typeof CompareVersions>['changes']): string[] =>
+  formatTable(
+    changes.map(({ key, before, after }) => [key, before ?? '(not set)', '→', after ?? '(not set)']),
+  );
 
-async function explain(client: OperatorClient, place: Place, [key]: string[], json?: boolean): Promise<number> {
+async function explain(
+  client: OperatorClient,
+  place: Place,
+  [key]: string[],
+  json?: boolean,
+): Promise<number> {
   const { instances } = await client.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
   if (instances.length === 0) {
-    throw new CliError(`No instance of ${place.application} answers.`, { remedies: ['npx jogakbo ps'] });
+    throw new CliError(`No instance of ${place.application} responds.`, { remedies: ['npx jogakbo ps'] });
   }
-  return json ? printJson(instances) : print(explainTable(instances, key));
+  return json ? printJson(instances) : print(formatExplanation(instances, key));
 }
 
 const getPath = ({ application }: Place): string => `/v1/ops/config/${encodeURIComponent(application)}`;
@@ -202,17 +209,20 @@ export async function config(
   const most = verb === 'set' || verb === 'delete' ? Infinity : verb === 'get' || verb === 'explain' ? 1 : 0;
   if (!['get', 'set', 'delete', 'history', 'rollback', 'explain'].includes(verb ?? '')) {
     throw new UsageError(
-      verb ? `"config" does not know "${verb}".` : 'config: get, set, delete, history, rollback or explain?',
+      verb
+        ? `"config" does not know "${verb}".`
+        : 'Specify an action: config get, set, delete, history, rollback or explain.',
       { remedies },
     );
   }
-  if (rest.length > most) throw new UsageError(`"config ${verb}" takes no "${rest[most]}".`, { remedies });
+  if (rest.length > most)
+    throw new UsageError(`"config ${verb}" accepts no argument "${rest[most]}".`, { remedies });
   if (!place && verb !== 'get') {
     throw new UsageError(`config ${verb} needs the name of a service, or "application" for all.`, {
       remedies,
     });
   }
-  // Before anything is asked of the store.
+  // Validated before any request to the store.
   if (verb === 'set' || verb === 'delete' || verb === 'rollback') getReason(options);
   if (verb === 'rollback') parseVersion('to', options.to);
   return asOperator(openState(), async (client) => {

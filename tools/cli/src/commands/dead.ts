@@ -4,16 +4,16 @@ import { audit } from './audit.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
 import { editLetter } from '../dead-letters/dead-edit.ts';
 import {
-  groupsNamed,
+  findGroups,
   groupLetters,
-  headersForReplay,
-  letterNamed,
+  buildReplayHeaders,
+  findLetter,
   type DeadLetter,
 } from '../dead-letters/dead-letter.ts';
 import { withDeadQueues, type DeadQueue } from '../dead-letters/dead-queue.ts';
 import { listLetters, showLetter } from '../dead-letters/dead-screen.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
-import { printable } from '../terminal/printable.ts';
+import { toPrintable } from '../terminal/printable.ts';
 import { openState } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
@@ -30,8 +30,8 @@ export interface DeadOptions {
 
 const remedies = ['npx jogakbo dead list', 'npx jogakbo dead --help'];
 
-/** The services whose dead letters are meant: the one that was named, else all. */
-function servicesNamed(service: string | undefined): string[] {
+/** The named service, else all services. */
+function selectServices(service: string | undefined): string[] {
   const known = listApps().map(({ name }) => name);
   if (service === undefined) return known;
   if (known.includes(service)) return [service];
@@ -43,27 +43,28 @@ function servicesNamed(service: string | undefined): string[] {
 const flattenLetters = (queues: readonly DeadQueue[]): DeadLetter[] =>
   queues.flatMap(({ letters }) => letters);
 
-/** What a replay or a discard is about. */
-function selected(letters: readonly DeadLetter[], id: string | undefined, { group, all }: DeadOptions) {
+/** Selects the letters to replay or discard. */
+function selectLetters(letters: readonly DeadLetter[], id: string | undefined, { group, all }: DeadOptions) {
   if ([id, group, all].filter((one) => one !== undefined).length !== 1) {
-    throw new UsageError('Say which dead letters are meant: an id, --group, or --all.', { remedies });
+    throw new UsageError('Specify the dead letters: an id, --group, or --all.', { remedies });
   }
   if (all) return letters;
   if (id !== undefined) {
-    return [letterNamed(letters, id)];
+    return [findLetter(letters, id)];
   }
-  const groups = groupsNamed(groupLetters(letters), group!);
+  const groups = findGroups(groupLetters(letters), group!);
   if (groups.length === 0)
     throw new CliError(`There is no group "${group}".`, { remedies: remedies.slice(0, 1) });
   return groups.flatMap((one) => one.letters);
 }
 
-/** A request that somebody waited for is not run after they have gone. */
-const mayRun = ({ message }: DeadLetter): boolean => message.properties.replyTo === undefined;
+/** Requests with a reply address are not replayed, because their caller no longer waits. */
+const canReplay = ({ message }: DeadLetter): boolean => message.properties.replyTo === undefined;
 
 function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
-  if (!letter.queue) throw new CliError(`${letter.id}: nothing says which queue it failed in.`);
-  // A letter says where it failed, and its service could write anything there: it goes back to that service or nowhere.
+  if (!letter.queue)
+    throw new CliError(`${letter.id} cannot be replayed: it does not state which queue it failed in.`);
+  // The queue is a header that the service could have set to any value, so only its own queues are accepted.
   const own = [queues.commands(letter.service), queues.events(letter.service)];
   if (!own.includes(letter.queue))
     throw new CliError(`${letter.id}: ${letter.queue} is not a queue of ${letter.service}.`);
@@ -71,38 +72,38 @@ function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
     exchange: exchanges.dead(letter.service),
     routingKey: letter.queue,
     content: letter.message.content,
-    headers: headersForReplay,
+    headers: buildReplayHeaders,
   });
 }
 
-async function act(
+async function replayOrDiscard(
   what: 'replay' | 'discard',
   id: string | undefined,
   options: DeadOptions,
 ): Promise<number> {
   const state = openState();
   const rate = parseRate(options.rate, 50);
-  const services = servicesNamed(options.service);
+  const services = selectServices(options.service);
   const url = getBrokerUrl(state);
   const key = ({ service, name }: DeadLetter) => `${service} ${name}`;
-  // Nothing is held while somebody thinks about the question.
-  const asked = await withDeadQueues(url, services, async (queues) => {
-    const letters = selected(flattenLetters(queues), id, options);
-    return what === 'replay' ? letters.filter(mayRun) : letters;
+  // No letter stays unacknowledged during the confirmation.
+  const selection = await withDeadQueues(url, services, async (queues) => {
+    const letters = selectLetters(flattenLetters(queues), id, options);
+    return what === 'replay' ? letters.filter(canReplay) : letters;
   });
-  if (asked.length === 0) {
-    console.log(`There is nothing to ${what}.`);
+  if (selection.length === 0) {
+    console.log(`There are no dead letters to ${what}.`);
     return 0;
   }
-  for (const { service, type, cause, letters } of groupLetters(asked)) {
-    console.log(printable(`${service}: ${letters.length} × ${type}: ${cause}`));
+  for (const { service, type, cause, letters } of groupLetters(selection)) {
+    console.log(toPrintable(`${service}: ${letters.length} × ${type}: ${cause}`));
   }
-  const question = `${what === 'replay' ? 'Replay' : 'Discard for good'} ${asked.length} dead letters?`;
+  const question = `${what === 'replay' ? 'Replay' : 'Permanently discard'} ${selection.length} dead letters?`;
   if (!(await confirm(question, options.yes))) {
-    console.log('Nothing was done.');
+    console.log('Nothing was changed.');
     return 1;
   }
-  const wanted = new Set(asked.map(key));
+  const wanted = new Set(selection.map(key));
   return withDeadQueues(url, services, async (queues) => {
     let done = 0;
     const failed: string[] = [];
@@ -123,43 +124,45 @@ async function act(
       }
     }
     const moved = done - failed.length;
-    console.log(`${what === 'replay' ? 'Replayed' : 'Discarded'} ${moved} of ${asked.length} dead letters.`);
-    // Some may have gone another way while the question was open.
-    if (failed.length === 0) return moved < asked.length ? 1 : 0;
-    throw new CliError(`${failed.length} dead letters stayed where they are.`, {
+    console.log(
+      `${what === 'replay' ? 'Replayed' : 'Discarded'} ${moved} of ${selection.length} dead letters.`,
+    );
+    // Some letters may have been handled elsewhere during the confirmation.
+    if (failed.length === 0) return moved < selection.length ? 1 : 0;
+    throw new CliError(`${failed.length} dead letters could not be replayed and were kept.`, {
       details: failed.slice(0, 10),
-      remedies: ['start the services they belong to:  npx jogakbo ps', 'then replay again'],
+      remedies: ['check that their services are running:  npx jogakbo ps', 'then replay them again'],
     });
   });
 }
 
 /** `jogakbo dead list | show | edit | replay | discard`. */
 export async function dead(options: DeadOptions, [verb, name, ...others]: string[]): Promise<number> {
-  if (others.length) throw new UsageError(`"dead ${verb}" takes no "${others[0]}".`, { remedies });
-  // Every id and every cause begins with nothing: that would mean them all.
+  if (others.length) throw new UsageError(`"dead ${verb}" accepts no argument "${others[0]}".`, { remedies });
+  // An empty prefix would match all letters.
   if (name === '' || options.group === '')
     throw new UsageError('The id or the group is empty.', { remedies });
-  const mustName = (): string => {
+  const requireName = (): string => {
     if (name) return name;
     throw new UsageError(`dead ${verb} needs the id of a dead letter.`, { remedies });
   };
   const state = openState();
   if (verb === 'list') {
-    const services = servicesNamed(name ?? options.service);
+    const services = selectServices(name ?? options.service);
     return withDeadQueues(getBrokerUrl(state), services, async (queues, waiting) =>
       listLetters(queues, waiting, options),
     );
   }
   if (verb === 'show') {
-    const id = mustName();
-    return withDeadQueues(getBrokerUrl(state), servicesNamed(options.service), async (queues) =>
-      showLetter(letterNamed(flattenLetters(queues), id), options),
+    const id = requireName();
+    return withDeadQueues(getBrokerUrl(state), selectServices(options.service), async (queues) =>
+      showLetter(findLetter(flattenLetters(queues), id), options),
     );
   }
-  if (verb === 'edit') return editLetter(state, mustName(), servicesNamed(options.service), options);
-  if (verb === 'replay' || verb === 'discard') return act(verb, name, options);
+  if (verb === 'edit') return editLetter(state, requireName(), selectServices(options.service), options);
+  if (verb === 'replay' || verb === 'discard') return replayOrDiscard(verb, name, options);
   throw new UsageError(
-    verb ? `"dead" does not know "${verb}".` : 'dead: list, show, edit, replay or discard?',
+    verb ? `"dead" does not know "${verb}".` : 'Specify an action: dead list, show, edit, replay or discard.',
     {
       remedies,
     },

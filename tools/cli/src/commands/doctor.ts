@@ -11,19 +11,19 @@ import {
   checkSecrets,
   checkSupervisor,
   checkTls,
-  passed,
+  pass,
 } from './checks.ts';
-import { printable } from '../terminal/printable.ts';
-import { startOptions } from './start.ts';
+import { toPrintable } from '../terminal/printable.ts';
+import { parseStartOptions } from './start.ts';
 import { openState } from '../supervisor/state.ts';
 
 export async function doctor(values: Record<string, unknown>): Promise<number> {
   const state = openState();
-  const { port } = startOptions(values, state);
+  const { port } = parseStartOptions(values, state);
   const checks = [
     checkNode(),
     checkDisk(state),
-    passed('state folder', state.folder),
+    pass('state folder', state.folder),
     checkPackages('all'),
     checkSecrets(state),
     checkDataFolders(state),
@@ -35,9 +35,9 @@ export async function doctor(values: Record<string, unknown>): Promise<number> {
   ];
   for (const { name, ok, text, fixes } of checks) {
     console.log(
-      `${ok ? styleText('green', 'ok   ') : styleText('red', 'fault')}  ${name.padEnd(13)} ${printable(text)}`,
+      `${ok ? styleText('green', 'ok   ') : styleText('red', 'fault')}  ${name.padEnd(13)} ${toPrintable(text)}`,
     );
-    if (fixes.length) console.log(`       ${''.padEnd(13)} ${printable(fixes.join('; '))}`);
+    if (fixes.length) console.log(`       ${''.padEnd(13)} ${toPrintable(fixes.join('; '))}`);
   }
   const faults = checks.filter(({ ok }) => !ok).length;
   console.log(faults ? `\n${faults} of ${checks.length} checks failed.` : '\nEverything is in order.');

@@ -2,27 +2,27 @@ import { EncryptionKeys } from '@jogakbo/messaging/grants';
 import { readSetting } from '@jogakbo/service/environment';
 import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
 import { CliError } from '../terminal/cli-error.ts';
-import { printable } from '../terminal/printable.ts';
+import { toPrintable } from '../terminal/printable.ts';
 import { readRun } from '../supervisor/run-record.ts';
 import { openSecrets, openState } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
-/** A secret of the environment, or of the file that the environment names. @throws Fault that says what is wrong */
+/** Reads a secret from an environment variable or from the file that <NAME>_FILE names. @throws CliError if it is invalid */
 function readSecretSetting(name: string): string | undefined {
   const read = readSetting(name, process.env, true);
   if ('problem' in read) throw new CliError(`${name} (${read.origin}): ${read.problem}.`);
   return read.value;
 }
 
-/** @throws Fault that quotes nothing: what is not of the form may be a secret nonetheless */
+/** @throws CliError without the value, because an invalid value may still contain secrets */
 function readByService<T>(name: string, parse: (value: unknown) => T, form: string): Record<string, T> {
   const text = readSecretSetting(name);
   try {
     const entries = Object.entries(JSON.parse(text ?? '{}') as Record<string, unknown>);
     return Object.fromEntries(entries.map(([service, value]) => [service, parse(value)]));
   } catch {
-    throw new CliError(`${name} is not JSON of the form {"service":${form}}.`);
+    throw new CliError(`${name} must be JSON of the form {"service":${form}}.`);
   }
 }
 
@@ -31,7 +31,7 @@ function parseText(value: unknown): string {
   throw new TypeError('not a string');
 }
 
-/** The public keys of services that run elsewhere: those of their service keys, and those that are given as such. */
+/** Public keys of services on other machines: derived from SERVICE_KEYS, or listed in ENCRYPTION_KEYS. */
 function readEncryptionKeys(): Record<string, EncryptionKeys> {
   const serviceKeys = readByService('SERVICE_KEYS', parseText, '"service key"');
   const publicKeys = readByService('ENCRYPTION_KEYS', (value) => EncryptionKeys.parse(value), '[JWK]');
@@ -39,10 +39,10 @@ function readEncryptionKeys(): Record<string, EncryptionKeys> {
 }
 
 /**
- * The deploy step for the broker alone: what `start` does, for those who run the services in another way. Passwords are
- * those of BROKER_PASSWORDS, {"service":"password"}; public keys are those of SERVICE_KEYS, {"service":"service key"}, or
- * of ENCRYPTION_KEYS, {"service":[JWK]}, which `main.js keys` of each service prints. Each may be in a file that
- * <NAME>_FILE names. Without BROKER_PASSWORDS, passwords and keys are those that this store keeps.
+ * The broker part of `start` as a separate deploy step. Passwords come from BROKER_PASSWORDS, {"service":"password"}. Public
+ * keys come from SERVICE_KEYS, {"service":"service key"}, or from ENCRYPTION_KEYS, {"service":[JWK]}, as printed by
+ * `main.js keys` of each service. Each may be in a file that <NAME>_FILE names. Without BROKER_PASSWORDS, the stored
+ * passwords and keys of this store are used.
  */
 export async function logins(): Promise<number> {
   const state = openState();
@@ -68,7 +68,7 @@ export async function logins(): Promise<number> {
     state.id,
   );
   if (remark && operator === undefined) throw new CliError(remark);
-  if (remark) console.error(printable(remark));
-  console.log(`${apps.length} services have logins of their own: ${apps.map(({ name }) => name).join(', ')}`);
+  if (remark) console.error(toPrintable(remark));
+  console.log(`${apps.length} services have their own logins: ${apps.map(({ name }) => name).join(', ')}`);
   return 0;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { UsageError } from '../terminal/cli-error.ts';
 import { type LogEntry, parseLine, renderLine, parseTime } from '../terminal/log-line.ts';
-import { printable } from '../terminal/printable.ts';
+import { toPrintable } from '../terminal/printable.ts';
 import { openState } from '../supervisor/state.ts';
 import { listApps } from '../workspace.ts';
 
@@ -28,11 +28,11 @@ function readFrom(path: string, from: number): { bytes: Buffer; end: number } {
   }
 }
 
-/** The new lines since the last call. A line without a time belongs to the one before it. */
-function take(source: Source): LogEntry[] {
+/** The new lines since the last call. A line without a time gets the time of the previous line. */
+function readNewEntries(source: Source): LogEntry[] {
   if (!existsSync(source.path)) return [];
   const { bytes, end } = readFrom(source.path, source.offset);
-  // What follows the last line break is read again when it is complete.
+  // An incomplete last line is read again later.
   const complete = bytes.lastIndexOf(10) + 1;
   source.offset = end - (bytes.length - complete);
   const lines = bytes.toString('utf8', 0, complete).split('\n');
@@ -45,8 +45,8 @@ function take(source: Source): LogEntry[] {
 export const mergeByTime = (entries: LogEntry[][]): LogEntry[] =>
   entries.flat().sort((a, b) => a.time - b.time);
 
-/** The names whose logs exist, the services first. */
-function available(folder: string): string[] {
+/** All services, followed by other names with a log file. */
+function listLogs(folder: string): string[] {
   const present = readdirSync(folder)
     .filter((file) => file.endsWith('.log'))
     .map((file) => file.slice(0, -4));
@@ -58,9 +58,9 @@ export async function logs(names: string[], values: Record<string, unknown>): Pr
   if (typeof values.trace === 'string') return showTrace(values.trace, names, json === true);
   const lines = Number(values.lines ?? 100);
   if (!Number.isInteger(lines) || lines < 0)
-    throw new UsageError(`"${values.lines}" is not a number of lines.`);
+    throw new UsageError(`--lines "${values.lines}" is not a number of lines.`);
   const state = openState();
-  const known = available(state.logs);
+  const known = listLogs(state.logs);
   const unknown = names.filter((name) => !known.includes(name));
   if (unknown.length) {
     throw new UsageError(`There is no log of ${unknown.join(', ')}.`, {
@@ -71,58 +71,58 @@ export async function logs(names: string[], values: Record<string, unknown>): Pr
   const width = Math.max(...chosen.map((name) => name.length));
   const colours = process.stdout.isTTY && !process.env.NO_COLOR;
   const print = (entries: LogEntry[]) => {
-    for (const { line } of entries) console.log(json ? printable(line) : renderLine(line, colours, width));
+    for (const { line } of entries) console.log(json ? toPrintable(line) : renderLine(line, colours, width));
   };
   const sources = chosen.map((name): Source => {
     const path = join(state.logs, `${name}.log`);
     return { path, offset: findStart(path, lines), lastTime: 0 };
   });
-  const history = mergeByTime(sources.map(take));
+  const history = mergeByTime(sources.map(readNewEntries));
   if (history.length === 0 && !follow) console.error('There are no logs yet.');
   print(lines ? history.slice(-lines) : []);
   while (follow) {
     await pause(200);
-    print(mergeByTime(sources.map(take)));
+    print(mergeByTime(sources.map(readNewEntries)));
   }
   return 0;
 }
 
-/** Every line of one request, from all services, in the order of time; also from the older file of each. */
+/** Prints the lines of one request from all services, ordered by time, including rotated log files. */
 function showTrace(id: string, names: string[], json: boolean): number {
   if (!/^[0-9a-f]{4,32}$/.test(id) || names.length) {
     throw new UsageError(
       names.length
-        ? '--trace shows all services: name none.'
-        : `"${id}" is not a trace id, or the first four or more of its 32 hexadecimal digits.`,
+        ? '--trace shows all services: omit the service names.'
+        : `"${id}" is not a trace id: use its 32 hexadecimal digits, or at least the first four.`,
     );
   }
   const { logs } = openState();
-  const services = available(logs);
+  const services = listLogs(logs);
   const width = Math.max(...services.map((name) => name.length));
   const found = mergeByTime(
     services.flatMap((name) =>
       [`${name}.log.1`, `${name}.log`].map((file) =>
-        take({ path: join(logs, file), offset: 0, lastTime: 0 }),
+        readNewEntries({ path: join(logs, file), offset: 0, lastTime: 0 }),
       ),
     ),
   ).filter(({ line }) => parseLine(line)?.traceId?.startsWith(id));
   const traces = new Set(found.map(({ line }) => parseLine(line)!.traceId));
   if (traces.size > 1) {
-    throw new UsageError(`${id} is the beginning of ${traces.size} traces.`, {
+    throw new UsageError(`${id} matches ${traces.size} traces.`, {
       details: [...traces].slice(0, 10).map(String),
-      remedies: ['give more of the id'],
+      remedies: ['use a longer prefix of the id'],
     });
   }
   if (found.length === 0) {
-    console.error(`No line of the trace ${id} is kept.`);
+    console.error(`The logs have no line of the trace ${id}.`);
     return 1;
   }
   const colours = process.stdout.isTTY && !process.env.NO_COLOR;
-  for (const { line } of found) console.log(json ? printable(line) : renderLine(line, colours, width));
+  for (const { line } of found) console.log(json ? toPrintable(line) : renderLine(line, colours, width));
   return 0;
 }
 
-/** Where to begin so that at least the asked number of lines is read without reading a whole long file. */
+/** The offset from which at least `lines` lines are read, without reading the whole file. */
 function findStart(path: string, lines: number): number {
   if (!existsSync(path)) return 0;
   const { size } = statSync(path);

@@ -10,7 +10,7 @@ function read(chunks: string[]): { tasks: NxTask[]; remarks: string[] } {
 }
 
 describe('NxOutput', () => {
-  it('tells tasks apart, however the text is cut', () => {
+  it('separates tasks for any chunk size', () => {
     const text = [
       '> nx run contract:typecheck  [local cache]',
       'fine',
@@ -31,7 +31,7 @@ describe('NxOutput', () => {
     }
   });
 
-  it('keeps why nx did not even begin', () => {
+  it('keeps the reason why nx did not start', () => {
     expect(read([' NX   Failed to process project graph.\n\nbad package.json\n']).remarks).toContain(
       'bad package.json',
     );

@@ -11,12 +11,12 @@ export interface NxTask {
 const header = /^(?:>|✔|✖)\s+nx run ([\w@/.-]+:[\w-]+)(?:\s+\[(.*)\])?\s*$/;
 const trailer = /^\s*NX {3}/;
 
-/** Reads what `nx --output-style=static` prints: each task's output under its name, when the task is done. */
+/** Parses the output of `nx --output-style=static`: the output of each finished task under its name. */
 export class NxOutput {
   readonly #onTask: (task: NxTask) => void;
   #rest = '';
   #task?: NxTask;
-  /** What stands under no task: the summary, or why nx did not begin. */
+  /** Lines outside of tasks: the summary, or why nx did not start. */
   readonly remarks: string[] = [];
 
   constructor(onTask: (task: NxTask) => void) {

@@ -1,5 +1,5 @@
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
-import { readRun, supervisorLives } from '../supervisor/run-record.ts';
+import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { readStaff } from '../supervisor/staff.ts';
 import { type State } from '../supervisor/state.ts';
 
@@ -9,24 +9,23 @@ interface Problem {
   errors?: { path: string; message: string }[];
 }
 
-/** The HTTP API of the store that runs here, as its operator. */
+/** A client for the HTTP API of the running store, with the operator's session. */
 export interface OperatorClient {
-  /** @param path with `query` behind it where that has fields @throws Fault that says what the store says */
+  /** @param query appended to the path, without undefined fields @throws CliError with the problem of the response */
   get<T>(path: string, query?: Record<string, string | undefined>): Promise<T>;
   post<T>(path: string, body: unknown): Promise<T>;
   put<T>(path: string, body: unknown): Promise<T>;
   delete(path: string): Promise<void>;
 }
 
-/** Signs in as the operator of staff.json, works, and signs out. @throws Fault where the store does not let it */
+/** Runs `work` in a session of the operator of staff.json. @throws CliError if the store is not running or rejects a request */
 export async function asOperator<T>(state: State, work: (client: OperatorClient) => Promise<T>): Promise<T> {
   const run = readRun(state);
-  if (!run || !supervisorLives(run) || run.state !== 'ready') {
+  if (!run || !isSupervisorAlive(run) || run.state !== 'ready') {
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   }
   const operator = readStaff(state).find(({ roles }) => roles.includes('operator'));
-  if (!operator)
-    throw new CliError('There is no operator in staff.json.', { remedies: ['npm start makes one'] });
+  if (!operator) throw new CliError('staff.json has no operator.', { remedies: ['create one:  npm start'] });
   const url = run.publicUrl.replace('//localhost', '//127.0.0.1');
   const { email, password } = operator;
   const { accessToken } = await call<{ accessToken: string }>(url, undefined, 'POST', '/v1/sessions', {
@@ -71,7 +70,7 @@ async function call<T>(
     });
     text = await response.text();
   } catch (error) {
-    throw new CliError(`The gateway ${url} does not answer: ${toMessage(error)}.`, {
+    throw new CliError(`The gateway ${url} does not respond: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', 'npx jogakbo logs gateway'],
     });
   }
@@ -81,7 +80,7 @@ async function call<T>(
   if (response.status === 400 || response.status === 422)
     throw new UsageError(detail ?? code ?? text, { details });
   throw new CliError(
-    `${method} ${path.split('?')[0]} answers ${response.status}: ${detail ?? code ?? text}.`,
+    `${method} ${path.split('?')[0]} returned ${response.status}: ${detail ?? code ?? text}.`,
     {
       details,
       remedies: response.status >= 500 ? ['npx jogakbo ps'] : [],

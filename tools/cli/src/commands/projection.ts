@@ -5,27 +5,27 @@ import { audit } from './audit.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { openState, type State } from '../supervisor/state.ts';
 import { withDatabase } from '../supervisor/store-access.ts';
-import { textTable } from '../terminal/text-table.ts';
+import { formatTable } from '../terminal/text-table.ts';
 import { listApps } from '../workspace.ts';
 
 interface Place {
   name: string;
   generation: number;
   building: boolean;
-  /** Per cent of the log that the generation being built has read. */
+  /** Percentage of the log that the new generation has processed. */
   progress: number;
-  /** Events of the log that it has not read yet. */
+  /** Number of unprocessed events in the log. */
   behind: number;
   fault: string | null;
 }
 
-/** `projection list`: every read model of the store; `projection rebuild <service> <name>`: one of them anew. */
+/** `jogakbo projection list | rebuild`. */
 export async function projection([action, service, name, ...others]: string[]): Promise<number> {
   const state = openState();
   if (action === 'list' && !name) return list(state, service);
   if (action === 'rebuild' && service && name && others.length === 0) return rebuild(state, service, name);
   throw new UsageError(
-    'Say what to do: jogakbo projection list, or jogakbo projection rebuild <service> <name>',
+    'Specify an action: jogakbo projection list, or jogakbo projection rebuild <service> <name>',
     {
       remedies: ['npx jogakbo projection --help'],
     },
@@ -36,20 +36,20 @@ async function list(state: State, only: string | undefined): Promise<number> {
   const rows = [['service', 'projection', 'generation', 'behind', '']];
   for (const { name: service } of listApps().filter(({ hasDatabase }) => hasDatabase)) {
     if (only && only !== service) continue;
-    const places = await withDatabase(state, service, 'jogakbo projection', placesIn);
+    const places = await withDatabase(state, service, 'jogakbo projection', readProjections);
     for (const { name, generation, behind, building, progress, fault } of places) {
-      const note = fault ?? (building ? `being built again, ${progress} %` : '');
+      const note = fault ?? (building ? `being rebuilt, ${progress} %` : '');
       rows.push([service, name, String(generation), String(behind), note]);
     }
   }
-  console.log(textTable(rows).join('\n'));
+  console.log(formatTable(rows).join('\n'));
   return 0;
 }
 
-/** Waits for the end. The service builds; whoever stops waiting here does not stop it. */
+/** Waits for the end of the rebuild. The service rebuilds, so interrupting this command does not stop it. */
 async function rebuild(state: State, service: string, name: string): Promise<number> {
   return withDatabase(state, service, 'jogakbo projection', async (client) => {
-    const find = async () => (await placesIn(client)).find((place) => place.name === name);
+    const find = async () => (await readProjections(client)).find((place) => place.name === name);
     const before = await find();
     if (!before) {
       throw new UsageError(`${service} has no projection called ${name}.`, {
@@ -59,16 +59,16 @@ async function rebuild(state: State, service: string, name: string): Promise<num
     audit(state, { what: 'rebuild', service, projection: name });
     await requestRebuild(client, name);
     const began = Date.now();
-    for (let told = -1, place = await find(); place?.building; place = await find()) {
+    for (let shown = -1, place = await find(); place?.building; place = await find()) {
       if (place.fault) {
         throw new CliError(`${name} cannot be built: ${place.fault}`, {
           remedies: [
             `npx jogakbo logs ${service}`,
-            'the one in use goes on; mend it and start the service again',
+            'the current generation stays in use; fix the projection and restart the service',
           ],
         });
       }
-      if (place.progress > told) console.log(`${name}: ${(told = place.progress)} % of the log`);
+      if (place.progress > shown) console.log(`${name}: ${(shown = place.progress)} % of the log`);
       await pause(250);
     }
     console.log(`${name} of ${service} was built again in ${((Date.now() - began) / 1_000).toFixed(1)} s`);
@@ -76,7 +76,7 @@ async function rebuild(state: State, service: string, name: string): Promise<num
   });
 }
 
-async function placesIn(client: pg.Client): Promise<Place[]> {
+async function readProjections(client: pg.Client): Promise<Place[]> {
   const { rows: known } = await client.query(`SELECT to_regclass('projection') IS NOT NULL AS known`);
   if (!known[0].known) return [];
   const { rows } = await client.query<Place>(

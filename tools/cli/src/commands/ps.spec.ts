@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { processTable, type Row } from './ps.ts';
+import { formatProcesses, type Row } from './ps.ts';
 
 const row = (service: string, rest: Partial<Row> = {}): Row => ({
   service,
@@ -12,7 +12,7 @@ const row = (service: string, rest: Partial<Row> = {}): Row => ({
   ...rest,
 });
 
-describe('the table of ps', () => {
+describe('formatProcesses', () => {
   const rows = [
     row('gateway', { url: 'http://localhost:3000', uptime: 93_600_000 }),
     row('notifications', { state: 'not ready', restarts: 12 }),
@@ -22,15 +22,15 @@ describe('the table of ps', () => {
   ];
 
   it('fits 80 columns', () => {
-    const table = processTable(rows);
+    const table = formatProcesses(rows);
     expect(Math.max(...table.map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(table.join('\n')).toContain('orders 1.4.0');
     expect(table.join('\n')).toContain('127.0.0.1:27999');
     expect(table.join('\n')).not.toContain('***');
   });
 
-  it('has a column for restarts only where there were some', () => {
-    expect(processTable(rows)[0]).toContain('restarts');
-    expect(processTable(rows.slice(0, 1))[0]).not.toContain('restarts');
+  it('shows the restarts column only if there were restarts', () => {
+    expect(formatProcesses(rows)[0]).toContain('restarts');
+    expect(formatProcesses(rows.slice(0, 1))[0]).not.toContain('restarts');
   });
 });

@@ -1,26 +1,26 @@
 import { isAlive, readMemory, type ProcessMark, listTree } from '../supervisor/processes.ts';
 import { toMessage } from '../terminal/cli-error.ts';
-import { printable, printableJson } from '../terminal/printable.ts';
+import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import {
   type BackingRecord,
   readRun,
   type RunRecord,
   type ServedRecord,
-  supervisorLives,
+  isSupervisorAlive,
 } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
-import { fitTable, megabytes, shortDuration } from '../terminal/text-table.ts';
+import { fitTable, megabytes, formatShortDuration } from '../terminal/text-table.ts';
 
 export interface Row {
   service: string;
-  /** Where `jogakbo serve --version` runs it beside the store's own. */
+  /** Set for an instance of `jogakbo serve --version`. */
   version?: string;
   state: string;
-  /** Why it is not ready, as it says itself. */
+  /** Why it is not ready, from its readiness check. */
   reason?: string;
   pid?: number;
   url?: string;
-  /** It talks TLS only, to those who have a certificate of the store. */
+  /** It accepts only TLS connections with a client certificate of the store. */
   tls?: boolean;
   /** Milliseconds. */
   uptime?: number;
@@ -29,13 +29,13 @@ export interface Row {
   memory: number;
 }
 
-const memoryOfAll = (roots: ProcessMark[]) =>
+const sumMemory = (roots: ProcessMark[]) =>
   roots
     .filter(isAlive)
     .flatMap(({ pid }) => listTree(pid))
     .reduce((sum, pid) => sum + readMemory(pid), 0);
 
-function backingRow(name: string, backing: BackingRecord, now: number): Row {
+function buildBackingRow(name: string, backing: BackingRecord, now: number): Row {
   const alive = backing.kind !== 'private' || isAlive(backing.roots[0]);
   return {
     service: name,
@@ -45,12 +45,12 @@ function backingRow(name: string, backing: BackingRecord, now: number): Row {
     tls: backing.tls !== undefined,
     uptime: alive ? now - backing.since : undefined,
     restarts: 0,
-    memory: memoryOfAll(backing.roots),
+    memory: sumMemory(backing.roots),
   };
 }
 
-/** Why a service says that it takes no work, though it runs; undefined where it does. */
-async function whyNotReady(url: string): Promise<string | undefined> {
+/** The failed readiness checks of a running service; undefined if it is ready. */
+async function findReadinessProblem(url: string): Promise<string | undefined> {
   try {
     const response = await fetch(`${url.replace('//localhost', '//127.0.0.1')}/health/ready`, {
       signal: AbortSignal.timeout(1_000),
@@ -65,10 +65,10 @@ async function whyNotReady(url: string): Promise<string | undefined> {
   }
 }
 
-async function serviceRow(service: ServedRecord, run: RunRecord, now: number): Promise<Row> {
+async function buildServiceRow(service: ServedRecord, run: RunRecord, now: number): Promise<Row> {
   const alive = isAlive(service.process);
   const answers = alive && service.url !== undefined && ['ready', 'served'].includes(service.state);
-  const reason = answers ? await whyNotReady(service.url!) : undefined;
+  const reason = answers ? await findReadinessProblem(service.url!) : undefined;
   return {
     service: service.name,
     ...(service.version && { version: service.version }),
@@ -84,42 +84,42 @@ async function serviceRow(service: ServedRecord, run: RunRecord, now: number): P
 }
 
 export async function buildRows(run: RunRecord, now = Date.now()): Promise<Row[]> {
-  const served = supervisorLives(run) ? (run.served ?? []) : [];
-  // What `jogakbo serve` runs in place of the store's own process stands where that one stood.
+  const served = isSupervisorAlive(run) ? (run.served ?? []) : [];
+  // An instance of `jogakbo serve` replaces the row of the store's own process.
   const replaced = served.filter(({ version }) => version === undefined);
   const own = run.services.filter(({ name }) => !replaced.some((one) => one.name === name));
   const names = [...own, ...served].sort((a, b) => a.name.localeCompare(b.name));
-  const services = await Promise.all(names.map((service) => serviceRow(service, run, now)));
+  const services = await Promise.all(names.map((service) => buildServiceRow(service, run, now)));
   return [
     ...services,
-    ...(run.broker ? [backingRow('broker', run.broker, now)] : []),
-    ...(run.database ? [backingRow('database', run.database, now)] : []),
+    ...(run.broker ? [buildBackingRow('broker', run.broker, now)] : []),
+    ...(run.database ? [buildBackingRow('database', run.database, now)] : []),
     {
       service: 'supervisor',
-      state: supervisorLives(run) ? run.state : 'ended',
+      state: isSupervisorAlive(run) ? run.state : 'ended',
       pid: run.supervisor.pid,
-      uptime: supervisorLives(run) ? now - run.since : undefined,
+      uptime: isSupervisorAlive(run) ? now - run.since : undefined,
       restarts: 0,
-      memory: supervisorLives(run) ? readMemory(run.supervisor.pid) : 0,
+      memory: isSupervisorAlive(run) ? readMemory(run.supervisor.pid) : 0,
     },
   ];
 }
 
-/** At most 80 columns wide, as terminals are. Addresses are shown without login; --json has all of them. */
-export function processTable(rows: readonly Row[]): string[] {
+/** Formats a table of at most 80 columns. Shortens URLs; --json prints them in full. */
+export function formatProcesses(rows: readonly Row[]): string[] {
   const cells = rows.map(({ service, version, state, tls, pid, url, uptime, restarts, memory }) => [
     version ? `${service} ${version}` : service,
     tls ? `${state} (TLS)` : state,
     String(pid ?? ''),
     url?.replace(/^\w+:\/\/[^@/]*@/, '').replace(/^(127[^/]*)\/.*$/, '$1') ?? '',
-    uptime === undefined ? '' : shortDuration(uptime),
+    uptime === undefined ? '' : formatShortDuration(uptime),
     restarts ? String(restarts) : '',
     megabytes(memory),
   ]);
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   const head = ['service', 'state', 'pid', 'url', 'up', 'restarts', 'memory'];
   const all = [head, ...cells, ['total', '', '', '', '', '', megabytes(total)]];
-  // A column that says nothing goes.
+  // Hides the restarts column without restarts.
   const restarted = rows.some(({ restarts }) => restarts > 0);
   const shown = restarted ? all : all.map((row) => row.filter((_, column) => column !== 5));
   return fitTable(shown, 80);
@@ -131,9 +131,9 @@ export async function ps({ json }: { json?: boolean }): Promise<number> {
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   if (json) {
     console.log(
-      printableJson({
+      toPrintableJson({
         publicUrl: run?.publicUrl ?? null,
-        state: run && supervisorLives(run) ? run.state : 'stopped',
+        state: run && isSupervisorAlive(run) ? run.state : 'stopped',
         rows,
         memory: total,
       }),
@@ -144,10 +144,12 @@ export async function ps({ json }: { json?: boolean }): Promise<number> {
     console.log('The store is not running. Start it:  npm start');
     return 1;
   }
-  console.log(processTable(rows).join('\n'));
+  console.log(formatProcesses(rows).join('\n'));
   for (const { service, reason } of rows)
-    if (reason) console.log(`\n${service} is not ready: ${printable(reason)}`);
-  if (!supervisorLives(run))
-    console.log('\nThe supervisor is gone. npm start mends this; npm run stop ends what is left.');
+    if (reason) console.log(`\n${service} is not ready: ${toPrintable(reason)}`);
+  if (!isSupervisorAlive(run))
+    console.log(
+      '\nThe supervisor is not running. Restart the store with npm start, or end its processes with npm run stop.',
+    );
   return 0;
 }

@@ -3,10 +3,10 @@ import type { ListRegistrations, Registration } from '@jogakbo/contracts-registr
 import type { Reply } from '@jogakbo/contract';
 import { UsageError } from '../terminal/cli-error.ts';
 import { asOperator } from './operator-client.ts';
-import { printable, printableJson } from '../terminal/printable.ts';
+import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import { readRun } from '../supervisor/run-record.ts';
 import { openState, password } from '../supervisor/state.ts';
-import { textTable } from '../terminal/text-table.ts';
+import { formatTable } from '../terminal/text-table.ts';
 
 export interface RegistrationOptions {
   routes?: string;
@@ -21,24 +21,24 @@ async function list({ json }: RegistrationOptions): Promise<number> {
   const { items } = await asOperator(openState(), (client) =>
     client.get<Reply<typeof ListRegistrations>>('/v1/ops/registrations'),
   );
-  if (json) console.log(printableJson(items));
-  else if (items.length === 0) console.log('No app may register yet.');
+  if (json) console.log(toPrintableJson(items));
+  else if (items.length === 0) console.log('There are no registrations.');
   else {
     for (const { app, routes, networks, changedAt } of items) {
-      console.log(printable(`${app}  (${changedAt})`));
+      console.log(toPrintable(`${app}  (${changedAt})`));
       const rows = [...routes.map((route) => ['route', route]), ...networks.map((one) => ['network', one])];
-      console.log(textTable(rows, '  ').join('\n'));
+      console.log(formatTable(rows, '  ').join('\n'));
     }
   }
   return 0;
 }
 
-/** The store gets the hash of the secret only; the secret itself is printed here, once. */
+/** Stores only the hash of the secret. The secret is printed once. */
 async function add(app: string, options: RegistrationOptions): Promise<number> {
   const networks = parseList(options.networks);
   if (networks.length === 0) {
     throw new UsageError(
-      'Name the networks of its addresses: --networks 10.0.0.0/8 (this machine: 127.0.0.0/8).',
+      'Specify the networks of its addresses: --networks 10.0.0.0/8 (for this machine: 127.0.0.0/8).',
       {
         remedies,
       },
@@ -55,7 +55,7 @@ async function add(app: string, options: RegistrationOptions): Promise<number> {
   const { url } = readRun(state)?.services.find(({ name }) => name === 'registry') ?? {};
   const registry = new URL(`${url ?? 'http://localhost:8761'}/eureka/`);
   Object.assign(registry, { username: app, password: secret });
-  console.log(`${app} may register now. Its secret is shown once:\n${registry.href}`);
+  console.log(`${app} can now register. Its secret is shown only once:\n${registry.href}`);
   return 0;
 }
 
@@ -66,10 +66,12 @@ export async function registration(
 ): Promise<number> {
   if (verb === 'list' && !app) return list(options);
   if ((verb !== 'add' && verb !== 'remove') || !app || more.length > 0) {
-    throw new UsageError('registration: list, add <app> or remove <app>?', { remedies });
+    throw new UsageError('Specify an action: registration list, add <app> or remove <app>.', { remedies });
   }
   if (verb === 'add') return add(app, options);
-  await asOperator(openState(), (client) => client.delete(`/v1/ops/registrations/${encodeURIComponent(app)}`));
-  console.log(`${app} may not register any more; its instances have left, and its routes are free.`);
+  await asOperator(openState(), (client) =>
+    client.delete(`/v1/ops/registrations/${encodeURIComponent(app)}`),
+  );
+  console.log(`${app} can no longer register. Its instances and routes were removed.`);
   return 0;
 }

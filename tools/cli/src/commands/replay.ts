@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from './audit.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
 import { UsageError } from '../terminal/cli-error.ts';
-import { printable } from '../terminal/printable.ts';
+import { toPrintable } from '../terminal/printable.ts';
 import { openState } from '../supervisor/state.ts';
 import { withDatabase } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
@@ -14,15 +14,15 @@ export interface ReplayOptions {
   rate?: string;
 }
 
-/** Of that time: announced then, or left in the outbox then. Commands are asked for once and never again. */
-const ofThatTime = `kind = 'event' AND published_at IS NOT NULL
+/** Events written to the outbox or published in the time range. Commands are never replayed. */
+const inTimeRange = `kind = 'event' AND published_at IS NOT NULL
   AND ((created_at >= $1 AND created_at < $2) OR (published_at >= $1 AND published_at < $2))`;
 
-/** @throws UsageFault where there is no such time */
+/** @throws UsageError if the time is invalid */
 export function parseTime(option: string, text: string): Date {
   const time = new Date(text);
   const [date, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)/.exec(text) ?? [];
-  // Date takes 30 February for the 1st or 2nd of March.
+  // Date parses 30 February as 1 or 2 March.
   const lastDay = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate();
   if (date && !Number.isNaN(time.getTime()) && Number(day) <= lastDay) return time;
   throw new UsageError(`${option} ${text} is not a time.`, {
@@ -31,41 +31,41 @@ export function parseTime(option: string, text: string): Date {
 }
 
 /**
- * Lets a service announce its events of a time again, with the ids they had: whoever handled one ignores it, whoever
- * lost it gets it. The service's own relay does the sending; here they are only marked as not yet sent, a few at a
- * time, so that what is new does not wait behind all of them.
+ * Publishes the events of a time range again, with their original ids: consumers ignore events that they have handled. This
+ * command only marks the events as unpublished, in small batches so that new events are not delayed. The relay of the service
+ * publishes them.
  */
 export async function replay(options: ReplayOptions, [service, ...others]: string[]): Promise<number> {
   if (!service || others.length || !options.from) {
-    throw new UsageError('Name one service and a time: jogakbo replay <service> --from <time>', {
+    throw new UsageError('Specify one service and a time: jogakbo replay <service> --from <time>', {
       remedies: ['npx jogakbo replay --help'],
     });
   }
-  const announcers = listApps().filter(({ hasDatabase }) => hasDatabase);
-  if (!announcers.some(({ name }) => name === service)) {
-    throw new UsageError(`There is no service called ${service} that announces events.`, {
-      remedies: [`one of ${announcers.map(({ name }) => name).join(', ')}`],
+  const publishers = listApps().filter(({ hasDatabase }) => hasDatabase);
+  if (!publishers.some(({ name }) => name === service)) {
+    throw new UsageError(`There is no service called ${service} that publishes events.`, {
+      remedies: [`one of ${publishers.map(({ name }) => name).join(', ')}`],
     });
   }
   const from = parseTime('--from', options.from);
-  // What is marked here is marked once: events announced while this runs are not of that time.
+  // A fixed end: events published during the replay are not replayed.
   const to = options.to === undefined ? new Date() : parseTime('--to', options.to);
-  if (from >= to) throw new UsageError('--from must be before --to (now, where it is not given).');
+  if (from >= to) throw new UsageError('--from must be before --to (default: now).');
   const rate = parseRate(options.rate, 500);
   const state = openState();
   return withDatabase(state, service, 'jogakbo replay', async (client) => {
     const { rows } = await client.query<{ id: string; name: string }>(
-      `SELECT id, name FROM outbox WHERE ${ofThatTime} ORDER BY id`,
+      `SELECT id, name FROM outbox WHERE ${inTimeRange} ORDER BY id`,
       [from, to],
     );
     if (rows.length === 0) {
-      console.log(`${service} keeps no event of that time. The outbox forgets after 7 days.`);
+      console.log(`The outbox of ${service} has no event of that time. It keeps events for 7 days.`);
       return 0;
     }
     for (const [name, { length }] of Map.groupBy(rows, ({ name }) => name))
-      console.log(printable(`${length} × ${name}`));
-    if (!(await confirm(`Announce these ${rows.length} events of ${service} again?`, options.yes))) {
-      console.log('Nothing was done.');
+      console.log(toPrintable(`${length} × ${name}`));
+    if (!(await confirm(`Publish these ${rows.length} events of ${service} again?`, options.yes))) {
+      console.log('Nothing was changed.');
       return 1;
     }
     const span = { from: from.toISOString(), to: to.toISOString() };
@@ -76,7 +76,7 @@ export async function replay(options: ReplayOptions, [service, ...others]: strin
       const ids = rows.slice(at, at + step).map(({ id }) => id);
       await client.query('UPDATE outbox SET published_at = NULL WHERE id = ANY($1::bigint[])', [ids]);
     }
-    console.log(`${rows.length} events leave ${service} again.`);
+    console.log(`${service} publishes ${rows.length} events again.`);
     return 0;
   });
 }

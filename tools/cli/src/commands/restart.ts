@@ -1,17 +1,17 @@
 import { ControlClient } from '../supervisor/control-socket.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
-import { readRun, supervisorLives } from '../supervisor/run-record.ts';
+import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
 
-/** `jogakbo restart`: ends the process of a service, starts another, and waits until it is ready. */
+/** `jogakbo restart`: restarts the process of a service and waits until it is ready. */
 export async function restart([name, ...others]: string[]): Promise<number> {
   const state = openState();
   const run = readRun(state);
-  if (!run || !supervisorLives(run) || run.state !== 'ready')
+  if (!run || !isSupervisorAlive(run) || run.state !== 'ready')
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   const names = run.services.map((service) => service.name);
   if (!name || others.length || !names.includes(name)) {
-    throw new UsageError(name ? `The running store has no service called ${name}.` : 'Name one service.', {
+    throw new UsageError(name ? `The running store has no service called ${name}.` : 'Specify one service.', {
       remedies: [`one of ${names.join(', ')}`],
     });
   }

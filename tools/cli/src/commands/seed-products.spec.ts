@@ -9,7 +9,7 @@ describe('the sample products', () => {
     expect(distinct(products.map(({ category }) => category))).toBe(12);
   });
 
-  it('have a sku and a name of their own', () => {
+  it('have unique skus and names', () => {
     expect(distinct(products.map(({ sku }) => sku))).toBe(200);
     expect(distinct(products.map(({ korean }) => korean.name))).toBe(200);
     expect(distinct(products.map(({ english }) => english.name))).toBe(200);

@@ -9,7 +9,7 @@ export interface SeedProduct {
   english: { name: string; description: string };
 }
 
-// One line a product: price | 이름 | name | 설명 | description
+// One line per product: price | 이름 | name | 설명 | description
 const table: Record<string, string> = {
   textiles: `
 48000 | 모시 조각보 | Ramie Patchwork Cloth | 한산 모시 자투리를 쌈솔로 이어 앞뒤가 같은 조각보입니다. | Scraps of Hansan ramie joined with flat seams, so that both sides are the right side.
@@ -229,7 +229,7 @@ function getStock(sku: string): number {
   return 20 + (createHash('sha256').update(sku).digest().readUInt16BE(0) % 481);
 }
 
-/** What a fresh store sells; always the same. */
+/** The products of a new store, always the same. */
 export const products: readonly SeedProduct[] = Object.entries(table).flatMap(([category, lines]) =>
   lines
     .trim()

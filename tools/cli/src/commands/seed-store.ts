@@ -9,24 +9,24 @@ import { readJson, type State, writeJson } from '../supervisor/state.ts';
 export interface SeedOptions {
   state: State;
   url: string;
-  /** Of the databases: what was seeded into others does not count. */
+  /** Identity of the databases. A seed of other databases does not count. */
   identity: string;
-  /** Ask the store for every product, even where it is known to be complete. */
+  /** Sends every product, even if the store is known to be complete. */
   force: boolean;
   note: (text: string) => void;
   abort?: AbortSignal;
 }
 
-const atOnce = 8;
-const patience = 20_000;
+const concurrency = 8;
+const retryTimeoutMs = 20_000;
 
-/** Puts the products and their stock in over the public HTTP API, as a merchant. Running it again changes nothing. */
+/** Adds the products and their stock through the public HTTP API, as the merchant. Idempotent. */
 export async function seedStore(options: SeedOptions): Promise<string> {
   const { state, identity, force, note } = options;
   const path = join(state.folder, 'seeded.json');
   const version = createHash('sha256').update(JSON.stringify(products)).digest('hex').slice(0, 16);
   const done = readJson<{ identity: string; version: string }>(path);
-  if (!force && done?.identity === identity && done.version === version) return 'already there';
+  if (!force && done?.identity === identity && done.version === version) return 'already seeded';
 
   const client = new StoreClient(options);
   await client.signIn();
@@ -39,7 +39,7 @@ export async function seedStore(options: SeedOptions): Promise<string> {
       if (finished % 20 === 0) note(`${finished}/${products.length} products`);
     }
   };
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  await Promise.all(Array.from({ length: concurrency }, worker));
   writeJson(path, { identity, version });
   return `${products.length} products with stock`;
 }
@@ -53,7 +53,7 @@ async function seedProduct(client: StoreClient, product: SeedProduct): Promise<v
     price: { amount: price, currency: 'KRW' },
     translations: { en: english },
   });
-  // Inventory hears of a new product by an event, a moment later.
+  // Inventory receives a new product by an event, so it may respond with 404 at first.
   await client.post(`/v1/stock/${productId}/receipts`, `seed-${sku}-stock`, { quantity: stock }, [404]);
 }
 
@@ -68,7 +68,7 @@ class StoreClient {
   async signIn(): Promise<void> {
     const merchant = readStaff(this.#options.state).find(({ roles }) => roles.includes('merchant'));
     if (!merchant)
-      throw new CliError('There is no merchant in staff.json.', {
+      throw new CliError('staff.json has no merchant.', {
         remedies: ['start the store:  npm start'],
       });
     const { email, password } = merchant;
@@ -79,24 +79,29 @@ class StoreClient {
     this.#token = accessToken;
   }
 
-  /** Tries again while the store is not ready for it: overload, restarts, and the codes in `notYet`. */
-  async post<T>(path: string, key: string | undefined, body: unknown, notYet: number[] = []): Promise<T> {
-    const until = Date.now() + patience;
+  /** Retries on overload, restarts and the status codes in `retryStatuses`. */
+  async post<T>(
+    path: string,
+    key: string | undefined,
+    body: unknown,
+    retryStatuses: number[] = [],
+  ): Promise<T> {
+    const until = Date.now() + retryTimeoutMs;
     for (let wait = 50; ; wait = Math.min(wait * 2, 1_000)) {
       this.#options.abort?.throwIfAborted();
       const answer = await this.#once(path, key, body);
       if (answer.status >= 200 && answer.status < 300) return answer.body as T;
-      const mayPass =
+      const isTransient =
         answer.status === 0 || answer.status === 409 || answer.status === 429 || answer.status >= 500;
-      if (Date.now() > until || (!mayPass && !notYet.includes(answer.status))) {
+      if (Date.now() > until || (!isTransient && !retryStatuses.includes(answer.status))) {
         throw new CliError(
-          `The store could not be seeded: POST ${path} answers ${answer.status || 'nothing'}.`,
+          `The store could not be seeded: POST ${path} returned ${answer.status || 'no response'}.`,
           {
             details: [JSON.stringify(answer.body).slice(0, 600)],
             remedies: [
               'npx jogakbo logs gateway catalog inventory',
               'then:  npm run seed',
-              'or start without it:  npm start -- --no-seed',
+              'or start without sample products:  npm start -- --no-seed',
             ],
           },
         );

@@ -1,19 +1,19 @@
 import { CliError } from '../terminal/cli-error.ts';
-import { printable } from '../terminal/printable.ts';
-import { readRun, supervisorLives } from '../supervisor/run-record.ts';
+import { toPrintable } from '../terminal/printable.ts';
+import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { seedStore } from './seed-store.ts';
 import { openState } from '../supervisor/state.ts';
 
 export async function seed(): Promise<number> {
   const state = openState();
   const run = readRun(state);
-  if (!run || !supervisorLives(run) || run.state !== 'ready') {
+  if (!run || !isSupervisorAlive(run) || run.state !== 'ready') {
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   }
   const result = await seedStore({
     ...{ state, url: run.publicUrl, identity: run.databases ?? '', force: true },
-    note: (text) => console.log(printable(text)),
+    note: (text) => console.log(toPrintable(text)),
   });
-  console.log(printable(result));
+  console.log(toPrintable(result));
   return 0;
 }

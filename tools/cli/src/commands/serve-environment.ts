@@ -6,10 +6,10 @@ import { provideDatabase } from '../backing/postgres/database.ts';
 import { ensureOpenIdClients } from '../supervisor/openid-clients.ts';
 import { readRun, type ServedRecord } from '../supervisor/run-record.ts';
 import { ensureServiceDatabases } from '../backing/postgres/service-databases.ts';
-import { type Launch, prepareLaunch, type Surroundings } from '../supervisor/service-launch.ts';
+import { type Launch, prepareLaunch, type LaunchContext } from '../supervisor/service-launch.ts';
 import { ensureStaff, getStaffFile } from '../supervisor/staff.ts';
-import { startOptions } from './start.ts';
-import { takeCharge } from '../supervisor/start-store.ts';
+import { parseStartOptions } from './start.ts';
+import { claimStore } from '../supervisor/start-store.ts';
 import { openSecrets, type State } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import {
@@ -18,32 +18,32 @@ import {
   getOwnEndpoints,
   findRegistryPort,
 } from '../supervisor/store-backing.ts';
-import { tlsRemarks } from '../backing/tls/store-tls.ts';
+import { getTlsRemarks } from '../backing/tls/store-tls.ts';
 import { type App, listApps } from '../workspace.ts';
 
-/** What a served instance runs on: a store that runs already, or backing services brought up for it alone. */
+/** The environment of a served instance: a running store, or backing services started only for it. */
 export interface ServeEnvironment {
-  /** How an instance is started. */
+  /** The launch command of an instance. */
   launch(): Promise<Launch>;
-  /** Gives the service its login again, for what it does on the bus has changed with its source. */
+  /** Updates the permissions of the service's broker login after a change of its bus description. */
   renewLogin(): Promise<void>;
-  /** The store's own process ends: ours is ready. */
+  /** Ends the store's own process, once the served instance is ready. */
   handOver(): Promise<void>;
-  /** The store's own process starts. Resolves when it is ready, or has failed. */
+  /** Starts the store's own process. Resolves when it is ready or has failed. */
   takeBack(): Promise<void>;
-  /** What the store shows of the served instance. */
+  /** Updates the store's record of the served instance. */
   show(record: ServedRecord | undefined): void;
-  /** Settles when the ground goes away under us. */
+  /** Resolves when the environment has stopped. */
   lost: Promise<void>;
   release(): Promise<void>;
 }
 
-/** @param beside as another version beside the store's own process, which stays */
-export async function groundOfRunningStore(
+/** @param beside runs another version beside the store's own process, which keeps running */
+export async function connectToRunningStore(
   state: State,
   app: App,
   beside: boolean,
-  say: (text: string) => void,
+  report: (text: string) => void,
 ): Promise<ServeEnvironment> {
   const store = await ControlClient.open(state);
   let launch: Launch;
@@ -53,11 +53,11 @@ export async function groundOfRunningStore(
     store.close();
     throw error;
   }
-  let handedOver = false;
+  let isHandedOver = false;
   return {
     launch: async () => launch,
     async renewLogin() {
-      // Where all services share one login there is nothing to renew.
+      // A login shared by all services has no permissions to update.
       if (launch.env.RABBITMQ_URL && !launch.env.BROKER_OPERATOR) return;
       const broker = { ...readRun(state)!.broker!, url: getBrokerUrl(state) };
       const secrets = openSecrets(state, [app.name]);
@@ -68,18 +68,18 @@ export async function groundOfRunningStore(
         { ...secrets, encryptionKeys },
         state.id,
       );
-      if (remark) say(remark);
+      if (remark) report(remark);
       launch = { ...launch, env: { ...launch.env, RABBITMQ_URL: urls[app.name] } };
     },
     async handOver() {
-      if (beside || handedOver) return;
-      handedOver = true;
+      if (beside || isHandedOver) return;
+      isHandedOver = true;
       await store.do('take', app.name);
-      say(`took ${app.name} over from the running store; it goes back at the end`);
+      report(`took ${app.name} over from the running store, which restarts it at the end`);
     },
     async takeBack() {
-      if (!handedOver) return;
-      handedOver = false;
+      if (!isHandedOver) return;
+      isHandedOver = false;
       await store.do('give', app.name);
     },
     show: (record) => void store.show(record).catch(() => undefined),
@@ -88,25 +88,25 @@ export async function groundOfRunningStore(
   };
 }
 
-export async function groundOfItsOwn(
+export async function startOwnEnvironment(
   state: State,
   app: App,
-  say: (text: string) => void,
+  report: (text: string) => void,
 ): Promise<ServeEnvironment> {
-  const options = { ...startOptions({ only: app.name }, state), seed: false };
-  const store = await takeCharge(state, options, (event) => event.kind === 'line' && say(event.text));
+  const options = { ...parseStartOptions({ only: app.name }, state), seed: false };
+  const store = await claimStore(state, options, (event) => event.kind === 'line' && report(event.text));
   try {
-    for (const text of tlsRemarks()) say(text);
+    for (const text of getTlsRemarks()) report(text);
     const databasePlace = await findDatabasePlace(state);
     const brokerPlace = await findBrokerPlace(state, store.abort);
     const [broker, database] = await Promise.all([
-      store.backing('broker', provideBroker(brokerPlace, say)),
-      store.backing('database', provideDatabase(databasePlace, say)),
+      store.addBackingService('broker', provideBroker(brokerPlace, report)),
+      store.addBackingService('database', provideDatabase(databasePlace, report)),
     ]);
     const secrets = openSecrets(state, [app.name]);
     const databases = await ensureServiceDatabases(database, [app], secrets.services);
     ensureStaff(state);
-    const around: Surroundings = {
+    const context: LaunchContext = {
       ...{ state, publicUrl: store.run.publicUrl, port: options.port, broker: { urls: {} } },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
       staffFile: getStaffFile(state),
@@ -116,13 +116,13 @@ export async function groundOfItsOwn(
       serviceKeys: secrets.serviceKeys,
       config: ensureConfigSecrets(state, listApps()),
     };
-    store.becomeReady(() => Promise.reject(new Error(`Only ${app.name} runs here.`)));
+    store.becomeReady(() => Promise.reject(new Error(`Only ${app.name} runs in this store.`)));
     return {
-      launch: async () => prepareLaunch(app, around),
+      launch: async () => prepareLaunch(app, context),
       async renewLogin() {
         const encryptionKeys = getPublicKeys(secrets.serviceKeys);
-        around.broker = await ensureBrokerLogins(broker, [app], { ...secrets, encryptionKeys }, state.id);
-        if (around.broker.remark) say(around.broker.remark);
+        context.broker = await ensureBrokerLogins(broker, [app], { ...secrets, encryptionKeys }, state.id);
+        if (context.broker.remark) report(context.broker.remark);
       },
       handOver: async () => undefined,
       takeBack: async () => undefined,

@@ -5,72 +5,74 @@ import { createInterface } from 'node:readline';
 import { checkPackages, refuseIfFailed } from './checks.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { LogFile } from '../supervisor/log-file.ts';
-import { hashOfFolder, migrate } from '../supervisor/migrations.ts';
+import { hashFolder, migrate } from '../supervisor/migrations.ts';
 import { end, readMark } from '../supervisor/processes.ts';
-import { readRun, supervisorLives } from '../supervisor/run-record.ts';
-import { groundOfItsOwn, groundOfRunningStore } from './serve-environment.ts';
+import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
+import { startOwnEnvironment, connectToRunningStore } from './serve-environment.ts';
 import { ServedInstance } from './served-instance.ts';
 import { type Launch } from '../supervisor/service-launch.ts';
-import { firstAndSecond, onSignals } from '../terminal/signals.ts';
+import { createStopHandler, onSignals } from '../terminal/signals.ts';
 import { selectApps } from '../supervisor/start-store.ts';
 import { openState, type State } from '../supervisor/state.ts';
 import { type App, nodePath, root } from '../workspace.ts';
 
-const say = (text: string) => console.log(`serve: ${text}`);
+const print = (text: string) => console.log(`serve: ${text}`);
 
-/** @throws Fault where the service cannot be served now */
-function mustBeServable(state: State, version: string | undefined): boolean {
+/** @returns whether the store is running @throws CliError if the service cannot be served now */
+function assertServable(state: State, version: string | undefined): boolean {
   refuseIfFailed([checkPackages('needed')]);
   const run = readRun(state);
-  const running = run !== undefined && supervisorLives(run);
+  const running = run !== undefined && isSupervisorAlive(run);
   if (running && run.state !== 'ready') {
-    throw new CliError(`The store is ${run.state}.`, { remedies: ['wait until npm run ps shows it ready'] });
+    throw new CliError(`The store is ${run.state}.`, {
+      remedies: ['wait until npm run ps shows that it is ready'],
+    });
   }
   if (version && !running) {
-    throw new CliError('There is no running store to run another version beside.', {
+    throw new CliError('--version needs a running store.', {
       remedies: ['start it:  npm start'],
     });
   }
   return running;
 }
 
-/** Runs the migrations of an app where their source is not what it was the last time. */
+/** Runs the migrations of an app when their source has changed. */
 function createMigrationRunner(app: App): (launch: Launch) => Promise<void> {
   let done: string | undefined;
   return async (launch) => {
     if (!app.hasDatabase) return;
     const folders = [join(app.folder, 'migrations'), join(root, 'libs', 'consistency', 'src')];
-    const source = folders.filter(existsSync).map(hashOfFolder).join();
+    const source = folders.filter(existsSync).map(hashFolder).join();
     if (source === done) return;
     const { code, lines } = await migrate(launch);
     if (code !== 0) {
-      throw new CliError(`The migrations of ${app.name} failed (code ${code}).`, {
+      throw new CliError(`The migrations of ${app.name} failed with exit code ${code}.`, {
         details: lines.slice(-20),
       });
     }
-    for (const line of lines) say(line);
+    for (const line of lines) print(line);
     done = source;
   };
 }
 
 /** `jogakbo serve`. */
 export async function serve({ version }: { version?: string }, [name, ...others]: string[]): Promise<number> {
-  if (!name || others.length) throw new UsageError('Name one service: jogakbo serve <service>');
+  if (!name || others.length) throw new UsageError('Specify one service: jogakbo serve <service>');
   const [app] = selectApps([name]) as [App];
   const builder = join(root, 'tools', 'delivery', 'src', 'build.ts');
   if (!existsSync(builder))
-    throw new CliError('tools/delivery/src/build.ts is missing: there is nothing to build with.');
+    throw new CliError('tools/delivery/src/build.ts is missing: the service cannot be built.');
   const state = openState();
-  const ground = mustBeServable(state, version)
-    ? await groundOfRunningStore(state, app, version !== undefined, say)
-    : await groundOfItsOwn(state, app, say);
-  if (version) say(`${app.name} ${version} runs beside the one of the running store`);
+  const environment = assertServable(state, version)
+    ? await connectToRunningStore(state, app, version !== undefined, print)
+    : await startOwnEnvironment(state, app, print);
+  if (version) print(`${app.name} ${version} runs beside the ${app.name} of the running store`);
   const instance = new ServedInstance({
     ...{
       name: app.name,
-      ground,
+      environment,
       log: new LogFile(state.logs, app.name),
-      say,
+      report: print,
       migrate: createMigrationRunner(app),
     },
     ...(version && { version }),
@@ -83,7 +85,7 @@ export async function serve({ version }: { version?: string }, [name, ...others]
   });
   let isFirst = true;
   createInterface({ input: watcher.stdout }).on('line', (line) => {
-    say(line);
+    print(line);
     const isDescribed = line.startsWith('described ');
     if (!isDescribed && !line.startsWith('built ')) return;
     instance.replace({ renewLogin: isFirst || isDescribed });
@@ -92,16 +94,16 @@ export async function serve({ version }: { version?: string }, [name, ...others]
 
   const watcherMark = readMark(watcher.pid);
   const reason = await new Promise<string>((resolve) => {
-    const interrupted = firstAndSecond(
+    const interrupted = createStopHandler(
       () => resolve('stopping'),
       () => instance.kill(),
     );
     onSignals(interrupted);
-    watcher.on('exit', (code) => resolve(`the build ended (code ${code})`));
-    void ground.lost.then(() => resolve('the store has stopped'));
+    watcher.on('exit', (code) => resolve(`the build exited with code ${code}`));
+    void environment.lost.then(() => resolve('the store has stopped'));
   });
-  say(reason);
-  await Promise.all([end(watcherMark, { patience: 3_000 }), instance.stop()]);
-  await ground.release();
+  print(reason);
+  await Promise.all([end(watcherMark, { timeoutMs: 3_000 }), instance.stop()]);
+  await environment.release();
   return reason === 'stopping' ? 0 : 1;
 }

@@ -1,76 +1,75 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { CliError, toMessage, formatFault } from '../terminal/cli-error.ts';
+import { CliError, toMessage, formatCliError } from '../terminal/cli-error.ts';
 import { type LogFile } from '../supervisor/log-file.ts';
 import { renderLine } from '../terminal/log-line.ts';
-import { printable } from '../terminal/printable.ts';
+import { toPrintable } from '../terminal/printable.ts';
 import { end, readMark, type ProcessMark } from '../supervisor/processes.ts';
 import { type ServedRecord } from '../supervisor/run-record.ts';
 import { type ServeEnvironment } from './serve-environment.ts';
 import { type Launch } from '../supervisor/service-launch.ts';
 
-const patienceToStart = 60_000;
+const startTimeoutMs = 60_000;
 
 interface Instance {
   child: ChildProcess;
   mark: ProcessMark | undefined;
-  /** Undefined where it ended before it was ready. */
+  /** Resolves to the URL; to undefined if the process exited before it was ready. */
   ready: Promise<string | undefined>;
 }
 
 interface Served {
   name: string;
   version?: string;
-  ground: ServeEnvironment;
+  environment: ServeEnvironment;
   log: LogFile;
-  say(text: string): void;
-  /** Called before each start: runs the migrations that are new. */
+  report(text: string): void;
+  /** Runs the pending migrations. Called before each start. */
   migrate(launch: Launch): Promise<void>;
 }
 
-/** Whether two instances can listen at the same time. */
+/** Whether two instances can listen on their port at the same time. */
 const canShare = ({ env }: Launch): boolean => env.PORT === '0' || env.REUSE_PORT === 'true';
 
 /**
- * The instance of a served service, and its next one: the next starts while the present one answers, which ends when the
- * next is ready. One that does not become ready changes nothing. Where only one can listen at a time, the present one ends
- * first.
+ * Replaces the instance of a served service without downtime: the current instance ends when the next one is ready, and
+ * keeps running if the next one fails. If the port cannot be shared, the current instance ends first.
  */
 export class ServedInstance {
   readonly #served: Served;
   #current?: Instance;
   #next?: Instance;
   #generation = 0;
-  #turn: Promise<void> = Promise.resolve();
-  #over = false;
+  #queue: Promise<void> = Promise.resolve();
+  #isStopped = false;
 
   constructor(served: Served) {
     this.#served = served;
   }
 
-  /** Has a new instance follow the present one. A start that is under way is given up. */
+  /** Starts a new instance to replace the current one. Cancels a start in progress. */
   replace({ renewLogin = false } = {}): void {
     const generation = (this.#generation += 1);
     this.#next?.child.kill('SIGTERM');
-    const isLast = () => generation === this.#generation && !this.#over;
-    this.#turn = this.#turn
+    const isLast = () => generation === this.#generation && !this.#isStopped;
+    this.#queue = this.#queue
       .then(async () => {
-        if (renewLogin && !this.#over) await this.#served.ground.renewLogin();
+        if (renewLogin && !this.#isStopped) await this.#served.environment.renewLogin();
         if (isLast()) await this.#start(isLast);
       })
       .catch((error) =>
-        console.error(error instanceof CliError ? formatFault(error) : printable(toMessage(error))),
+        console.error(error instanceof CliError ? formatCliError(error) : toPrintable(toMessage(error))),
       );
   }
 
   async #start(isLast: () => boolean): Promise<void> {
-    const { ground, name, version, migrate, say } = this.#served;
-    const launch = await ground.launch();
+    const { environment, name, version, migrate, report } = this.#served;
+    const launch = await environment.launch();
     await migrate(launch);
     if (!isLast()) return;
     const began = Date.now();
     const hasFixedPort = !version && !canShare(launch);
     if (hasFixedPort) {
-      await ground.handOver();
+      await environment.handOver();
       await this.#endInstance(this.#current);
     }
     const next = this.#spawn(launch);
@@ -81,16 +80,16 @@ export class ServedInstance {
     if (url === undefined) {
       await this.#endInstance(next);
       if (hasFixedPort) return this.#handBack();
-      return say(
-        `${name} did not become ready; ${this.#current ? 'the last one that did' : 'nothing else'} runs on`,
+      return report(
+        `${name} did not become ready; ${this.#current ? 'the previous instance keeps running' : 'no instance is running'}`,
       );
     }
     const previous = this.#current;
     this.#current = next;
-    ground.show(this.#record(next, url, 'served'));
+    environment.show(this.#record(next, url, 'served'));
     next.child.on('exit', (code, signal) => this.#afterExit(next, signal ?? `code ${code}`));
-    say(`${name} is ready at ${url} (${Date.now() - began} ms)`);
-    await ground.handOver();
+    report(`${name} is ready at ${url} (${Date.now() - began} ms)`);
+    await environment.handOver();
     await this.#endInstance(previous);
   }
 
@@ -99,14 +98,14 @@ export class ServedInstance {
     const colours = process.stdout.isTTY && !process.env.NO_COLOR;
     const child = spawn(command, args, {
       cwd,
-      // What it says that it is, on a port that the other one has not.
+      // The version that it announces, and a port of its own.
       env: version ? { ...env, npm_package_version: version, PORT: '0', REUSE_PORT: 'false' } : env,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     log.follow(child.stdout!, 30, (line) => console.log(renderLine(line, colours, name.length)));
-    log.follow(child.stderr!, 50, (line) => console.error(printable(line)));
-    const timer = setTimeout(() => child.kill('SIGKILL'), patienceToStart);
+    log.follow(child.stderr!, 50, (line) => console.error(toPrintable(line)));
+    const timer = setTimeout(() => child.kill('SIGKILL'), startTimeoutMs);
     const ready = new Promise<string | undefined>((resolve) => {
       child.on('message', (message: { type?: string; url?: string }) => {
         if (message?.type === 'ready') resolve(message.url ?? '');
@@ -122,41 +121,41 @@ export class ServedInstance {
     return { name, ...(version && { version }), state, process: mark, url, since: Date.now(), restarts: 0 };
   }
 
-  /** It died without being asked to: the store's own process takes its place until the next change. */
+  /** After an unexpected exit, the store's own process replaces the instance until the next change. */
   #afterExit(instance: Instance, reason: string): void {
-    if (instance !== this.#current || this.#over) return;
+    if (instance !== this.#current || this.#isStopped) return;
     this.#current = undefined;
-    this.#served.say(`${this.#served.name} ended (${reason}); it starts again after the next change`);
-    this.#turn = this.#turn.then(() => this.#handBack()).catch(() => undefined);
+    this.#served.report(`${this.#served.name} exited (${reason}); it is started again after the next change`);
+    this.#queue = this.#queue.then(() => this.#handBack()).catch(() => undefined);
   }
 
   async #handBack(): Promise<void> {
-    if (this.#over) return;
-    this.#served.ground.show(undefined);
-    await this.#served.ground.takeBack();
+    if (this.#isStopped) return;
+    this.#served.environment.show(undefined);
+    await this.#served.environment.takeBack();
   }
 
   async #endInstance(instance: Instance | undefined): Promise<void> {
     if (!instance) return;
     if (this.#current === instance) this.#current = undefined;
-    await end(instance.mark, { patience: 10_000 });
+    await end(instance.mark, { timeoutMs: 10_000 });
   }
 
-  /** Ends it at once. */
+  /** Kills all instances. */
   kill(): void {
     for (const one of [this.#current, this.#next]) one?.child.kill('SIGKILL');
   }
 
-  /** Ends it. Where the store's own process can run beside it, that one is ready first. */
+  /** Ends the instance. If the port can be shared, the store's own process is ready first. */
   async stop(): Promise<void> {
-    this.#over = true;
+    this.#isStopped = true;
     this.#next?.child.kill('SIGTERM');
-    await this.#turn;
-    const { ground, version } = this.#served;
-    const launch = await ground.launch();
+    await this.#queue;
+    const { environment, version } = this.#served;
+    const launch = await environment.launch();
     const hasFixedPort = !version && !canShare(launch);
-    if (!hasFixedPort) await ground.takeBack().catch(() => undefined);
+    if (!hasFixedPort) await environment.takeBack().catch(() => undefined);
     await this.#endInstance(this.#current);
-    if (hasFixedPort) await ground.takeBack().catch(() => undefined);
+    if (hasFixedPort) await environment.takeBack().catch(() => undefined);
   }
 }

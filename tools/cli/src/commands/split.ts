@@ -7,9 +7,9 @@ import { Shares, TrafficSplit } from '@jogakbo/messaging/split';
 import { describeEffect } from './config-screen.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { asOperator, type OperatorClient } from './operator-client.ts';
-import { printableJson } from '../terminal/printable.ts';
+import { toPrintableJson } from '../terminal/printable.ts';
 import { openState } from '../supervisor/state.ts';
-import { textTable } from '../terminal/text-table.ts';
+import { formatTable } from '../terminal/text-table.ts';
 
 interface SplitOptions {
   end?: boolean;
@@ -21,11 +21,11 @@ type Instances = Reply<typeof ListInstances>['items'];
 const setting = 'trafficSplit';
 const place = '/v1/ops/config/application';
 const remedies = ['npx jogakbo split --help'];
-/** Long enough for a change to be in force everywhere. */
-const effectPatience = 3_000;
+/** Maximum wait until a change is in force in all instances. */
+const effectTimeoutMs = 3_000;
 
-/** `1.4.0=10%` and the like. @throws UsageFault that says what is wrong */
-export function sharesNamed(pairs: string[]): Shares {
+/** Parses pairs such as `1.4.0=10%`. @throws UsageError if a pair is invalid */
+export function parseShares(pairs: string[]): Shares {
   const shares: Shares = {};
   for (const pair of pairs) {
     const [, version, percent] = /^([^=]+)=(\d{1,3}(?:\.\d+)?)%?$/.exec(pair) ?? [];
@@ -37,14 +37,14 @@ export function sharesNamed(pairs: string[]): Shares {
   }
   const { success, error } = Shares.safeParse(shares);
   if (success) return shares;
-  throw new UsageError('This is no split.', {
+  throw new UsageError('The split is invalid.', {
     details: error.issues.map(({ path, message }) => [...path, message].join(': ')),
     remedies,
   });
 }
 
-/** Each version that a split names with its share and its instances, and all others. */
-export function splitTable(split: TrafficSplit, instances: Instances): string[] {
+/** Lists each version of a split with its share and instances, and all other versions. */
+export function formatSplit(split: TrafficSplit, instances: Instances): string[] {
   const rows = Object.entries(split).flatMap(([service, shares]) => {
     const alive = instances.filter((one) => one.service === service && one.state === 'up');
     const rest = 100 - Object.values(shares).reduce((sum, share) => sum + share, 0);
@@ -62,35 +62,35 @@ export function splitTable(split: TrafficSplit, instances: Instances): string[] 
       ],
     ];
   });
-  return textTable([['service', 'version', 'share', 'instances'], ...rows]);
+  return formatTable([['service', 'version', 'share', 'instances'], ...rows]);
 }
 
-async function inForce(client: OperatorClient): Promise<{ split: TrafficSplit; version: number }> {
+async function getCurrentSplit(client: OperatorClient): Promise<{ split: TrafficSplit; version: number }> {
   const { items, version } = await client.get<Reply<typeof GetSettings>>(place);
   const text = items.find(({ key }) => key === setting)?.value;
   if (text === undefined) return { split: {}, version };
   try {
     return { split: TrafficSplit.parse(JSON.parse(text)), version };
   } catch {
-    throw new CliError(`The config server holds a ${setting} that is no split.`, {
-      remedies: [`npx jogakbo config set application --unset ${setting} --reason "no split"`],
+    throw new CliError(`The ${setting} of the config server is invalid.`, {
+      remedies: [`npx jogakbo config set application --unset ${setting} --reason "invalid split"`],
     });
   }
 }
 
 async function list(client: OperatorClient, service: string | undefined, json?: boolean): Promise<number> {
   const [{ split }, { items }] = await Promise.all([
-    inForce(client),
+    getCurrentSplit(client),
     client.get<Reply<typeof ListInstances>>('/v1/ops/instances'),
   ]);
   const wanted = Object.fromEntries(Object.entries(split).filter(([name]) => !service || name === service));
-  if (json) console.log(printableJson(wanted));
+  if (json) console.log(toPrintableJson(wanted));
   else if (Object.keys(wanted).length === 0) console.log('No calls are split.');
-  else console.log(splitTable(wanted, items).join('\n'));
+  else console.log(formatSplit(wanted, items).join('\n'));
   return 0;
 }
 
-/** @throws UsageFault where none runs */
+/** @throws UsageError if no instance is running */
 async function getInstances(client: OperatorClient, service: string): Promise<Instances> {
   const { items } = await client.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
   if (items.length > 0) return items;
@@ -99,8 +99,8 @@ async function getInstances(client: OperatorClient, service: string): Promise<In
   });
 }
 
-/** @throws UsageFault where a version does not run: a mistyped one would take nothing, and say nothing */
-async function mustRun(client: OperatorClient, service: string, versions: string[]): Promise<void> {
+/** @throws UsageError if a version is not running: a mistyped version would silently get no calls */
+async function assertVersionsRun(client: OperatorClient, service: string, versions: string[]): Promise<void> {
   const instances = await getInstances(client, service);
   const running = [...new Set(instances.filter(({ state }) => state === 'up').map(({ version }) => version))];
   for (const version of versions.filter((one) => !running.includes(one))) {
@@ -117,10 +117,10 @@ async function change(
   shares: Shares | undefined,
   reason: string,
 ): Promise<number> {
-  if (shares) await mustRun(client, service, Object.keys(shares));
-  const { split, version } = await inForce(client);
+  if (shares) await assertVersionsRun(client, service, Object.keys(shares));
+  const { split, version } = await getCurrentSplit(client);
   if (isDeepStrictEqual(split[service], shares)) {
-    console.log(shares ? 'It is so already.' : `The calls of ${service} are not split.`);
+    console.log(shares ? 'This split is already in force.' : `The calls of ${service} are not split.`);
     return 0;
   }
   const instances = shares ? await getInstances(client, service) : [];
@@ -130,23 +130,23 @@ async function change(
   const written = await client.post<{ version: number }>(`${place}/versions`, {
     ...{ reason, version, settings: [{ key: setting, value }] },
   });
-  if (shares) console.log(splitTable({ [service]: shares }, instances).join('\n'));
+  if (shares) console.log(formatSplit({ [service]: shares }, instances).join('\n'));
   const onBus = instances.some(({ upstream }) => upstream === 'bus');
-  return tellEffect(client, ['gateway', ...(onBus ? [service] : [])], written.version, value);
+  return reportEffect(client, ['gateway', ...(onBus ? [service] : [])], written.version, value);
 }
 
-/** Waits until the change is in force at the gateway and at the service. */
-async function tellEffect(
+/** Waits until the change is in force in the gateway and the service, and prints its effect. */
+async function reportEffect(
   client: OperatorClient,
-  who: string[],
+  services: string[],
   version: number,
   after: string | null,
 ): Promise<number> {
-  const until = Date.now() + effectPatience;
+  const until = Date.now() + effectTimeoutMs;
   let wait = 100;
   for (;;) {
     const effects = await Promise.all(
-      [...new Set(who)].map(async (name) => {
+      [...new Set(services)].map(async (name) => {
         const { instances } = await client.get<Reply<typeof ExplainSettings>>(
           `/v1/ops/config/${name}/in-force`,
         );
@@ -160,7 +160,7 @@ async function tellEffect(
         console.log(`${name}:${lines.join('').replace(`${setting}: `, '')}`);
       return effects.some(({ refused }) => refused) ? 1 : 0;
     }
-    // Each question is a request to the gateway, and a line in its log.
+    // Each poll is a request to the gateway with a log line, so the interval doubles.
     await pause(wait);
     wait *= 2;
   }
@@ -172,9 +172,9 @@ export async function split(
   [service, ...pairs]: string[],
 ): Promise<number> {
   if (end && (!service || pairs.length > 0)) {
-    throw new UsageError('Say whose split is over: split <service> --end', { remedies });
+    throw new UsageError('Specify the service whose split to remove: split <service> --end', { remedies });
   }
-  const shares = pairs.length > 0 ? sharesNamed(pairs) : undefined;
+  const shares = pairs.length > 0 ? parseShares(pairs) : undefined;
   const why = reason?.trim() || (end ? `split ${service} --end` : `split ${[service, ...pairs].join(' ')}`);
   return asOperator(openState(), async (client) =>
     end || shares ? change(client, service!, shares, why) : list(client, service, json),

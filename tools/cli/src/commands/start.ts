@@ -1,36 +1,36 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { CliError, toMessage, formatFault, UsageError } from '../terminal/cli-error.ts';
-import { printable } from '../terminal/printable.ts';
-import { readRun, supervisorLives } from '../supervisor/run-record.ts';
-import { firstAndSecond, onSignals } from '../terminal/signals.ts';
+import { CliError, toMessage, formatCliError, UsageError } from '../terminal/cli-error.ts';
+import { toPrintable } from '../terminal/printable.ts';
+import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
+import { createStopHandler, onSignals } from '../terminal/signals.ts';
 import { type Report, type StartEvent } from '../supervisor/start-events.ts';
-import { selectApps, bringUp, type StartOptions, takeCharge } from '../supervisor/start-store.ts';
+import { selectApps, bringUp, type StartOptions, claimStore } from '../supervisor/start-store.ts';
 import { keptPorts, openState, type State } from '../supervisor/state.ts';
-import { tlsIsWanted } from '../backing/tls/store-tls.ts';
+import { isTlsRequested } from '../backing/tls/store-tls.ts';
 import { Stopped, type Supervisor } from '../supervisor/supervisor.ts';
 import { nodePath, root } from '../workspace.ts';
 
-/** The public port is the one that is given, else the one of the last start, else 3000. */
-export function startOptions(values: Record<string, unknown>, state: State): StartOptions {
+/** The public port: --port, else PORT, else the port of the last start, else 3000. */
+export function parseStartOptions(values: Record<string, unknown>, state: State): StartOptions {
   const kept = keptPorts(state).public ?? 3000;
   const text = (values.port as string | undefined) ?? (process.env.PORT || String(kept));
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new UsageError(`"${text}" is not a port: it is a number from 1 to 65535.`);
+    throw new UsageError(`"${text}" is not a port: it must be a number from 1 to 65535.`);
   }
   const only = (values.only as string | undefined)?.split(',').filter(Boolean);
   selectApps(only);
-  tlsIsWanted();
+  isTlsRequested();
   return { port, only, seed: !values['no-seed'] };
 }
 
 export async function start(values: Record<string, unknown>): Promise<number> {
   const state = openState();
-  const options = startOptions(values, state);
+  const options = parseStartOptions(values, state);
   const run = readRun(state);
-  if (run && supervisorLives(run)) {
+  if (run && isSupervisorAlive(run)) {
     if (run.port === options.port || (values.port === undefined && !process.env.PORT)) {
       console.log(`The store is already ${run.state === 'ready' ? 'running' : run.state}: ${run.publicUrl}`);
       return 0;
@@ -38,21 +38,23 @@ export async function start(values: Record<string, unknown>): Promise<number> {
     throw new CliError(`The store is already running, on another port: ${run.publicUrl}`, {
       remedies: [
         'stop it first:  npm run stop',
-        'or run a second store beside it:  JOGAKBO_HOME=<another folder> PORT=<another port> npm start',
+        'or run a second store:  JOGAKBO_HOME=<another folder> PORT=<another port> npm start',
       ],
     });
   }
-  return values.detach ? startDetached(state, values) : superviseHere(state, options, await drawn());
+  return values.detach
+    ? startDetached(state, values)
+    : superviseInProcess(state, options, await openScreen());
 }
 
-interface Watching {
+interface Screen {
   report: Report;
-  /** Resolves when all that was reported is on the screen. */
+  /** Resolves when all reported events are printed. */
   close(): Promise<void>;
 }
 
-/** Shows events on this terminal, and resolves its close() when all is drawn. */
-async function drawn(): Promise<Watching> {
+/** Shows events on the terminal. */
+async function openScreen(): Promise<Screen> {
   const { StageList } = await import('../terminal/stage-list.ts');
   let list: InstanceType<typeof StageList> | undefined;
   let queue: Promise<void> = Promise.resolve();
@@ -70,28 +72,28 @@ async function drawn(): Promise<Watching> {
   };
   const report = (event: StartEvent) => {
     if (event.kind === 'stage') {
-      // What ends late, after the start was given up, is no news.
+      // Stages that finish after the start was cancelled are ignored.
       if (!isOver) (list ??= new StageList()).take(event);
     } else if (event.kind !== 'line') endList();
-    // A live list would draw over a line printed meanwhile.
-    else if (list && process.stdout.isTTY) held.push(printable(event.text));
-    else print(printable(event.text));
+    // The live list would overwrite a line printed now.
+    else if (list && process.stdout.isTTY) held.push(toPrintable(event.text));
+    else print(toPrintable(event.text));
     if (event.kind === 'ready') print(event.lines.join('\n'));
-    if (event.kind === 'fault') print(formatFault(new CliError(event.title, event)), console.error);
+    if (event.kind === 'fault') print(formatCliError(new CliError(event.title, event)), console.error);
   };
   return { report, close: () => queue };
 }
 
-/** Runs the store in this process until it is told to stop. */
-async function superviseHere(
+/** Runs the store in this process until a stop signal. */
+async function superviseInProcess(
   state: State,
   options: StartOptions,
-  { report, close }: Watching,
+  { report, close }: Screen,
 ): Promise<number> {
   let store: Supervisor | undefined;
   let interrupted = false;
   let wasReady = false;
-  const onStop = firstAndSecond(
+  const onStop = createStopHandler(
     () => {
       interrupted = true;
       void store?.stop();
@@ -107,7 +109,7 @@ async function superviseHere(
     onStop();
   });
   try {
-    store = await takeCharge(state, options, report);
+    store = await claimStore(state, options, report);
     if (interrupted) throw new Stopped();
     await bringUp(store, options, report);
     wasReady = true;
@@ -141,7 +143,7 @@ function getStack(error: unknown): { details: string[] } {
   return { details: error instanceof Error ? (error.stack ?? '').split('\n').slice(1, 6) : [] };
 }
 
-/** The store in a process group of its own; this process only shows how it starts. */
+/** Runs the store in a process group of its own. This process only shows its start. */
 async function startDetached(state: State, values: Record<string, unknown>): Promise<number> {
   const log = openSync(join(state.logs, 'supervisor.log'), 'a', 0o600);
   const args = ['port', 'only'].flatMap((name) => (values[name] ? [`--${name}`, String(values[name])] : []));
@@ -152,7 +154,7 @@ async function startDetached(state: State, values: Record<string, unknown>): Pro
     { cwd: root, detached: true, stdio: ['ignore', log, log, 'ipc'] },
   );
   closeSync(log);
-  const { report, close } = await drawn();
+  const { report, close } = await openScreen();
   const release = onSignals((signal) => child.kill(signal));
   const code = await new Promise<number>((resolve) => {
     child.on('message', (event: StartEvent) => {
@@ -163,7 +165,7 @@ async function startDetached(state: State, values: Record<string, unknown>): Pro
       if (signal)
         report({
           kind: 'fault',
-          title: `The supervisor ended (${signal}).`,
+          title: `The supervisor was killed by ${signal}.`,
           details: [],
           remedies: [`read ${join(state.logs, 'supervisor.log')}`],
         });
@@ -177,11 +179,14 @@ async function startDetached(state: State, values: Record<string, unknown>): Pro
   return code;
 }
 
-/** What startDetached() starts. */
+/** The command that startDetached() spawns. */
 export async function supervise(values: Record<string, unknown>): Promise<number> {
   const report: Report = (event) => {
     if (process.connected) process.send!(event, undefined, undefined, () => undefined);
   };
   const state = openState();
-  return superviseHere(state, startOptions(values, state), { report, close: async () => undefined });
+  return superviseInProcess(state, parseStartOptions(values, state), {
+    report,
+    close: async () => undefined,
+  });
 }

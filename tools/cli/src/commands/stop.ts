@@ -1,29 +1,29 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isAlive, signal } from '../supervisor/processes.ts';
-import { endLeftBacking, endOrphans } from '../supervisor/recover.ts';
-import { readRun, supervisorLives } from '../supervisor/run-record.ts';
+import { endOrphanedBackingServices, endOrphans } from '../supervisor/recover.ts';
+import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
 
-const patience = 60_000;
+const stopTimeoutMs = 60_000;
 
 export async function stop(): Promise<number> {
   const state = openState();
   const run = readRun(state);
-  if (!run || !supervisorLives(run)) {
+  if (!run || !isSupervisorAlive(run)) {
     const orphans = await endOrphans(state, run);
-    await endLeftBacking(state, run);
+    await endOrphanedBackingServices(state, run);
     console.log(
       run
-        ? `ended what a killed supervisor had left${orphans.length ? `: ${orphans.join(', ')}` : ''}`
+        ? `ended the processes of a killed supervisor${orphans.length ? `: ${orphans.join(', ')}` : ''}`
         : 'The store is not running.',
     );
     return 0;
   }
   console.log(`stopping the store at ${run.publicUrl}`);
-  // A second signal would mean: at once.
+  // A second signal would kill all processes at once.
   if (run.state !== 'stopping') signal(run.supervisor, 'SIGTERM');
   const seen = new Set(run.services.filter(({ process }) => isAlive(process)).map(({ name }) => name));
-  for (const until = Date.now() + patience; isAlive(run.supervisor); await pause(100)) {
+  for (const until = Date.now() + stopTimeoutMs; isAlive(run.supervisor); await pause(100)) {
     const now = readRun(state);
     for (const service of now?.services ?? []) {
       if (seen.has(service.name) && !isAlive(service.process)) {
@@ -32,11 +32,11 @@ export async function stop(): Promise<number> {
       }
     }
     if (Date.now() > until) {
-      console.log('  it takes too long: ending it by force');
+      console.log('  the stop takes too long: killing the supervisor');
       signal(run.supervisor, 'SIGKILL');
       await pause(200);
       await endOrphans(state, run);
-      await endLeftBacking(state, run);
+      await endOrphanedBackingServices(state, run);
     }
   }
   console.log('stopped; no process is left');

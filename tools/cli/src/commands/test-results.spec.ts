@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type JestResults, lastLine, nothing, sum, tallyOfTask } from './test-results.ts';
+import { type JestResults, formatTotals, emptyTally, sumTallies, tallyTask } from './test-results.ts';
 
 const results: JestResults = {
   ...{
@@ -21,37 +21,37 @@ const results: JestResults = {
   ],
 };
 
-describe('tallyOfTask', () => {
-  it('counts cases, and a suite that did not run as one failure', () => {
-    expect(tallyOfTask('orders:test', true, results)).toEqual({
+describe('tallyTask', () => {
+  it('counts test cases, and one failure for a suite that did not run', () => {
+    expect(tallyTask('orders:test', true, results)).toEqual({
       ...{ passed: 3, failed: 2, skipped: 3 },
       failures: ['orders:test: a breaks', 'orders:test: b.spec.ts did not run'],
     });
   });
 
-  it('counts a check without cases as one', () => {
-    expect(tallyOfTask('orders:lint', false, undefined)).toEqual({ ...nothing(), passed: 1 });
-    expect(tallyOfTask('orders:lint', true, undefined)).toEqual({
-      ...nothing(),
+  it('counts a task without cases as one test', () => {
+    expect(tallyTask('orders:lint', false, undefined)).toEqual({ ...emptyTally(), passed: 1 });
+    expect(tallyTask('orders:lint', true, undefined)).toEqual({
+      ...emptyTally(),
       failed: 1,
       failures: ['orders:lint'],
     });
   });
 
-  it('counts a failure that no case explains', () => {
+  it('counts a failed task without failed cases as one failure', () => {
     const fine = { ...results, numFailedTests: 0, numRuntimeErrorTestSuites: 0, testResults: [] };
-    expect(tallyOfTask('orders:integration', true, fine)).toMatchObject({ passed: 3, failed: 1 });
-    expect(tallyOfTask('orders:test', true, undefined)).toMatchObject({ passed: 0, failed: 1 });
+    expect(tallyTask('orders:integration', true, fine)).toMatchObject({ passed: 3, failed: 1 });
+    expect(tallyTask('orders:test', true, undefined)).toMatchObject({ passed: 0, failed: 1 });
   });
 
   it('counts nothing for a project without specs', () => {
-    expect(tallyOfTask('delivery:test', false, undefined)).toEqual(nothing());
+    expect(tallyTask('delivery:test', false, undefined)).toEqual(emptyTally());
   });
 });
 
-describe('lastLine', () => {
-  it('is plain', () => {
-    const total = sum([tallyOfTask('a:lint', false, undefined), tallyOfTask('b:test', true, results)]);
-    expect(lastLine(total)).toBe('4 passed, 2 failed, 3 skipped');
+describe('formatTotals', () => {
+  it('has the totals', () => {
+    const total = sumTallies([tallyTask('a:lint', false, undefined), tallyTask('b:test', true, results)]);
+    expect(formatTotals(total)).toBe('4 passed, 2 failed, 3 skipped');
   });
 });

@@ -1,4 +1,4 @@
-/** What jest writes with --json, as far as it is counted here. */
+/** The part of jest's --json output that is counted. */
 export interface JestResults {
   numPassedTests: number;
   numFailedTests: number;
@@ -17,14 +17,14 @@ export interface Tally {
   passed: number;
   failed: number;
   skipped: number;
-  /** The names of what failed. */
+  /** The names of the failed tests. */
   failures: string[];
 }
 
-export const nothing = (): Tally => ({ passed: 0, failed: 0, skipped: 0, failures: [] });
+export const emptyTally = (): Tally => ({ passed: 0, failed: 0, skipped: 0, failures: [] });
 
-/** A suite that did not even run counts as one failed test. */
-function tallyOfJest(results: JestResults, from: string): Tally {
+/** Counts a suite that did not run as one failed test. */
+function tallyJestResults(results: JestResults, from: string): Tally {
   const failures = results.testResults.flatMap((suite) => {
     const failed = suite.assertionResults.filter(({ status }) => status === 'failed');
     if (failed.length) return failed.map(({ fullName }) => `${from}: ${fullName}`);
@@ -39,18 +39,18 @@ function tallyOfJest(results: JestResults, from: string): Tally {
 }
 
 /**
- * A check without test cases (types, lint) counts as one test; one with them counts as they do,
- * and as one failed test when it failed although none of them did.
+ * Counts the test cases of a task, or one test for a task without cases (types, lint). A failed task without failed cases
+ * counts as one failed test.
  */
-export function tallyOfTask(id: string, failed: boolean, results: JestResults | undefined): Tally {
-  const tally = results ? tallyOfJest(results, id) : nothing();
+export function tallyTask(id: string, failed: boolean, results: JestResults | undefined): Tally {
+  const tally = results ? tallyJestResults(results, id) : emptyTally();
   const hasCases = /(^|:)(test|integration|e2e)$/.test(id);
   if (failed && tally.failed === 0) return { ...tally, failed: 1, failures: [id] };
-  return hasCases ? tally : { ...nothing(), passed: failed ? 0 : 1 };
+  return hasCases ? tally : { ...emptyTally(), passed: failed ? 0 : 1 };
 }
 
-export function sum(tallies: readonly Tally[]): Tally {
-  const total = nothing();
+export function sumTallies(tallies: readonly Tally[]): Tally {
+  const total = emptyTally();
   for (const { passed, failed, skipped, failures } of tallies) {
     total.passed += passed;
     total.failed += failed;
@@ -60,5 +60,5 @@ export function sum(tallies: readonly Tally[]): Tally {
   return total;
 }
 
-export const lastLine = ({ passed, failed, skipped }: Tally): string =>
+export const formatTotals = ({ passed, failed, skipped }: Tally): string =>
   `${passed} passed, ${failed} failed, ${skipped} skipped`;

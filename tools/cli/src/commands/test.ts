@@ -7,17 +7,24 @@ import { NxOutput } from './nx-output.ts';
 import { signalGroup } from '../supervisor/processes.ts';
 import { onSignals } from '../terminal/signals.ts';
 import { readJson } from '../supervisor/state.ts';
-import { type JestResults, lastLine, nothing, sum, type Tally, tallyOfTask } from './test-results.ts';
-import { duration } from '../terminal/text-table.ts';
+import {
+  type JestResults,
+  formatTotals,
+  emptyTally,
+  sumTallies,
+  type Tally,
+  tallyTask,
+} from './test-results.ts';
+import { formatDuration } from '../terminal/text-table.ts';
 import { startThrowawayServices } from '../backing/throwaway-services.ts';
 import { nodePath, nxPath, root } from '../workspace.ts';
 
-// Where nx.json has every project put what jest counted; Nx brings it back from its cache.
+// nx.json makes every project write its jest results here; Nx restores them from its cache.
 const results = join(root, '.jogakbo', 'test-results');
-/** The projects with tests on the processes of a whole store. */
+/** Projects with end-to-end tests on a running store. */
 const endToEnd = ['cli', 'chaos'];
 
-/** Runs a program in a process group of its own, so that an interruption ends all of it. */
+/** Runs a program in its own process group, so that an interruption ends all its processes. */
 function runGroup(
   command: string,
   args: string[],
@@ -38,7 +45,7 @@ function runGroup(
     child.stdout?.setEncoding('utf8').on('data', (text: string) => onOutput?.(text));
     child.stderr?.setEncoding('utf8').on('data', (text: string) => onOutput?.(text));
     child.on('error', (error) => {
-      console.error(`${command} cannot be run: ${error.message}`);
+      console.error(`${command} cannot be started: ${error.message}`);
       resolve(127);
     });
     child.on('close', (code) => {
@@ -51,11 +58,7 @@ function runGroup(
 async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promise<Tally> {
   const tallies: Tally[] = [];
   const output = new NxOutput(({ id, cached, failed, output }) => {
-    const tally = tallyOfTask(
-      id,
-      failed,
-      readJson<JestResults>(join(results, `${id.replace(':', '-')}.json`)),
-    );
+    const tally = tallyTask(id, failed, readJson<JestResults>(join(results, `${id.replace(':', '-')}.json`)));
     tallies.push(tally);
     const count = /:(test|integration)$/.test(id)
       ? `  ${tally.passed} passed${tally.failed ? `, ${tally.failed} failed` : ''}`
@@ -81,28 +84,28 @@ async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promis
     (text) => output.take(text),
   );
   output.end();
-  const total = sum(tallies);
+  const total = sumTallies(tallies);
   if (code === 0 || total.failed) return total;
   console.log(output.remarks.filter((line) => line.trim()).join('\n'));
-  return sum([total, { passed: 0, failed: 1, skipped: 0, failures: [`nx ended with code ${code}`] }]);
+  return sumTallies([total, { passed: 0, failed: 1, skipped: 0, failures: [`nx exited with code ${code}`] }]);
 }
 
-/** Suites that load the machine, or tell how long something takes while a store is busy: nothing runs beside them. */
-const alone = '(chaos|outages)\\.e2e';
+/** Suites that load the machine or measure time. No other suite runs at the same time. */
+const serialSuites = '(chaos|outages)\\.e2e';
 
 async function runEndToEnd(projects: string[], env: NodeJS.ProcessEnv): Promise<Tally> {
   console.log(`\nEnd to end, on real processes: ${projects.join(', ')}`);
-  // Built once before: the suites start whole stores side by side, and each would build them all.
+  // Built once in advance: otherwise every suite would build all services for its store.
   const build = ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'];
-  const unattended = { ...env, NX_DAEMON: 'false', NX_TUI: 'false' };
+  const nxEnv = { ...env, NX_DAEMON: 'false', NX_TUI: 'false' };
   let output = '';
-  if (await runGroup(nxPath(), build, unattended, (text) => (output += text))) {
+  if (await runGroup(nxPath(), build, nxEnv, (text) => (output += text))) {
     console.log(output);
-    return { ...nothing(), failed: 1, failures: ['the build of all services'] };
+    return { ...emptyTally(), failed: 1, failures: ['the build of all services'] };
   }
-  return sum([
-    await runSuites('e2e-side-by-side', projects, ['--testPathIgnorePatterns', alone], env),
-    await runSuites('e2e-alone', projects, ['--testPathPatterns', alone, '--runInBand'], env),
+  return sumTallies([
+    await runSuites('e2e-side-by-side', projects, ['--testPathIgnorePatterns', serialSuites], env),
+    await runSuites('e2e-serialSuites', projects, ['--testPathPatterns', serialSuites, '--runInBand'], env),
   ]);
 }
 
@@ -130,11 +133,11 @@ async function runSuites(
     ],
     env,
   );
-  return tallyOfTask('e2e', code !== 0, readJson<JestResults>(file));
+  return tallyTask('e2e', code !== 0, readJson<JestResults>(file));
 }
 
-/** @throws UsageFault that names the nearest project where there is no such one */
-function mustExist(projects: string[]): void {
+/** @throws UsageError with the most similar project name */
+function assertProjectsExist(projects: string[]): void {
   const folders = ['apps', 'libs', 'libs/contracts', 'tools'].flatMap((folder) =>
     globSync(`${folder}/*/package.json`, { cwd: root }),
   );
@@ -153,11 +156,11 @@ function mustExist(projects: string[]): void {
   }
 }
 
-/** The last line that it prints counts every test there is. */
-export async function test(projects: string[]): Promise<number> {
+/** Runs all checks. The last line of its output has the total number of tests. */
+export async function test(projects: string[], { full = false }: { full?: boolean } = {}): Promise<number> {
   if (!existsSync(nxPath()))
     throw new UsageError('The workspace is not installed.', { remedies: ['npm ci'] });
-  mustExist(projects);
+  assertProjectsExist(projects);
   const began = Date.now();
   let interrupted = false;
   const release = onSignals(() => (interrupted = true));
@@ -165,22 +168,23 @@ export async function test(projects: string[]): Promise<number> {
   mkdirSync(results, { recursive: true });
   console.log('A throw-away RabbitMQ and PostgreSQL for the tests:');
   const services = await startThrowawayServices((text) => console.log(`  ${text}`));
+  const env = { ...services.env, ...(full && { TEST_FULL: '1' }) };
   const tallies: Tally[] = [];
   try {
     if (!interrupted) {
       console.log('\nTypes, lint, unit and integration tests of each project:');
-      tallies.push(await checkProjects(projects, services.env));
+      tallies.push(await checkProjects(projects, env));
     }
     const chosen = endToEnd.filter((project) => projects.length === 0 || projects.includes(project));
-    if (!interrupted && chosen.length) tallies.push(await runEndToEnd(chosen, services.env));
+    if (!interrupted && chosen.length) tallies.push(await runEndToEnd(chosen, env));
   } finally {
     await services.stop();
     release();
   }
-  const total = sum(tallies);
+  const total = sumTallies(tallies);
   if (total.failures.length)
     console.log(['', 'Failed:', ...total.failures.map((name) => `  ${name}`)].join('\n'));
-  console.log(`\n${interrupted ? 'Interrupted after' : 'Took'} ${duration(Date.now() - began)}.`);
-  console.log(lastLine(total));
+  console.log(`\n${interrupted ? 'Interrupted after' : 'Took'} ${formatDuration(Date.now() - began)}.`);
+  console.log(formatTotals(total));
   return interrupted ? 130 : total.failed || total.passed === 0 ? 1 : 0;
 }

@@ -4,12 +4,12 @@ import { UsageError } from '../terminal/cli-error.ts';
 import { onSignals } from '../terminal/signals.ts';
 import { startThrowawayServices } from '../backing/throwaway-services.ts';
 
-/** Runs a command with TEST_DATABASE_URL and TEST_RABBITMQ_URL set: those given, else of a throw-away pair. */
+/** Runs a command with TEST_DATABASE_URL and TEST_RABBITMQ_URL: from the environment, else of throw-away servers. */
 export async function withBackingServices(args: string[]): Promise<number> {
   const [command, ...rest] = args[0] === '--' ? args.slice(1) : args;
   if (!command) throw new UsageError('No command was given: jogakbo with-backing-services -- <command...>');
   if (process.env.TEST_DATABASE_URL && process.env.TEST_RABBITMQ_URL) return run(command, rest, {});
-  // Started to the end even when a signal comes meanwhile: only what is known can be stopped.
+  // A signal does not interrupt the start, because only started services can be stopped.
   let interrupted = false;
   const release = onSignals(() => (interrupted = true));
   const services = await startThrowawayServices((text) => console.error(text));

@@ -5,23 +5,23 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { computeDigest, editedFromHeader } from '@jogakbo/messaging/marks';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
-import { audit, operator } from '../commands/audit.ts';
+import { audit, getOperatorName } from '../commands/audit.ts';
 import { type DeadOptions } from '../commands/dead.ts';
-import { contentWith, letterNamed, type DeadLetter } from './dead-letter.ts';
+import { replaceData, findLetter, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues } from './dead-queue.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
-import { printable, shellWord } from '../terminal/printable.ts';
+import { toPrintable, quoteForShell } from '../terminal/printable.ts';
 import { type State } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 
-/** What the operator's editor makes of it. The draft is readable by nobody else, and gone afterwards. */
-function throughEditor(before: string): string {
+/** Edits a text in the operator's editor. The draft file has mode 0600 and is deleted afterwards. */
+function openEditor(before: string): string {
   const editor = process.env.VISUAL || process.env.EDITOR;
   if (!editor) {
     throw new UsageError('EDITOR is not set.', {
       remedies: [
         'EDITOR=nano npx jogakbo dead edit <id>',
-        'or give the data:  --data <file>, or --data - for stdin',
+        'or pass the data:  --data <file>, or --data - for stdin',
       ],
     });
   }
@@ -35,14 +35,14 @@ function throughEditor(before: string): string {
       stdio: 'inherit',
       env: { ...process.env, DRAFT: draft },
     });
-    if (status !== 0) throw new CliError(`The editor ended with code ${status}: nothing was changed.`);
+    if (status !== 0) throw new CliError(`The editor exited with code ${status}. Nothing was changed.`);
     return readFileSync(draft, 'utf8');
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function readGiven(file: string): string {
+function readDataFile(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {
@@ -52,17 +52,17 @@ function readGiven(file: string): string {
   }
 }
 
-function parsed(text: string): unknown {
+function parseData(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
     throw new CliError(`This is not JSON: ${toMessage(error)}. Nothing was changed.`, {
-      remedies: ['mend it and run the command again'],
+      remedies: ['fix the JSON and run the command again'],
     });
   }
 }
 
-/** Puts the message back among the dead letters with other data: whether it is replayed is decided by itself. */
+/** Puts the message back into the dead-letter queue with new data. Replaying it is a separate step. */
 export async function editLetter(
   state: State,
   id: string,
@@ -72,33 +72,33 @@ export async function editLetter(
   const url = getBrokerUrl(state);
   const find = <T>(work: (letter: DeadLetter, queue: { move: MoveTo }) => Promise<T>) =>
     withDeadQueues(url, services, async (open) => {
-      const letter = letterNamed(
+      const letter = findLetter(
         open.flatMap(({ letters }) => letters),
         id,
       );
       const queue = open.find(({ service }) => service === letter.service)!;
       return work(letter, { move: (...args) => queue.move(...args) });
     });
-  // Nothing is held while the editor is open.
+  // No message stays unacknowledged while the editor is open.
   const before = await find(async (letter) => letter);
   if (before.encrypted) {
     throw new CliError(`The data of ${before.id} is encrypted for ${before.service}: it cannot be edited.`, {
       remedies: [
-        `npx jogakbo dead replay ${shellWord(before.id)}`,
-        `or: npx jogakbo dead discard ${shellWord(before.id)}`,
+        `npx jogakbo dead replay ${quoteForShell(before.id)}`,
+        `or: npx jogakbo dead discard ${quoteForShell(before.id)}`,
       ],
     });
   }
-  const draft = typeof before.data === 'string' && !before.type ? before.data : pretty(before.data);
-  const data = parsed(file === undefined ? throughEditor(draft) : readGiven(file));
+  const draft = typeof before.data === 'string' && !before.type ? before.data : formatDraft(before.data);
+  const data = parseData(file === undefined ? openEditor(draft) : readDataFile(file));
   if (before.type !== undefined && isDeepStrictEqual(data, before.data)) {
     console.log('Nothing was changed.');
     return 0;
   }
   return find(async (letter, { move }) => {
     if (!letter.message.content.equals(before.message.content)) {
-      throw new CliError(`Somebody else edited ${letter.id} meanwhile: nothing was changed.`, {
-        remedies: [`npx jogakbo dead show ${shellWord(letter.id)}`, 'then edit it again'],
+      throw new CliError(`${letter.id} was edited by another user in the meantime. Nothing was changed.`, {
+        remedies: [`npx jogakbo dead show ${quoteForShell(letter.id)}`, 'then edit it again'],
       });
     }
     const { service } = letter;
@@ -106,16 +106,16 @@ export async function editLetter(
     await move(letter, {
       exchange: exchanges.dead(service),
       routingKey: queues.dead(service),
-      content: contentWith(letter.message.content, data),
+      content: replaceData(letter.message.content, data),
       headers: (kept) => ({
-        // Of the first edit stays what was there before: the service's mark is for that.
+        // Later edits keep the digest of the original content, because the service's mark covers that content.
         [editedFromHeader]: computeDigest(letter.message.content),
         ...kept,
-        ...{ 'edited-by': operator(), 'edited-at': new Date().toISOString() },
+        ...{ 'edited-by': getOperatorName(), 'edited-at': new Date().toISOString() },
       }),
     });
     console.log(
-      `Edited ${printable(letter.id)}. To have it handled:  npx jogakbo dead replay ${shellWord(letter.id)}`,
+      `Edited ${toPrintable(letter.id)}. To process it:  npx jogakbo dead replay ${quoteForShell(letter.id)}`,
     );
     return 0;
   });
@@ -123,4 +123,4 @@ export async function editLetter(
 
 type MoveTo = Parameters<Parameters<typeof withDeadQueues>[2]>[0][number]['move'];
 
-const pretty = (data: unknown): string => `${JSON.stringify(data ?? null, null, 2)}\n`;
+const formatDraft = (data: unknown): string => `${JSON.stringify(data ?? null, null, 2)}\n`;

@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { type ConsumeMessage } from 'amqplib';
 import {
-  contentWith,
+  replaceData,
   toDeadLetter,
-  groupsNamed,
+  findGroups,
   groupLetters,
-  headersFromOperator,
-  letterNamed,
-  nameTwins,
+  buildOperatorHeaders,
+  findLetter,
+  nameDuplicates,
 } from './dead-letter.ts';
 
 const letter = (messageId: string | undefined, data: unknown = 1, service = 'orders') =>
@@ -17,22 +17,22 @@ const letter = (messageId: string | undefined, data: unknown = 1, service = 'ord
     properties: { messageId, headers: {} },
   } as unknown as ConsumeMessage);
 
-describe('letterNamed', () => {
+describe('findLetter', () => {
   const letters = [letter('ab-12'), letter('ab-1'), letter('ab-2')];
 
-  it('takes the exact id before a longer one that begins like it', () => {
-    expect(letterNamed(letters, 'ab-1')).toBe(letters[1]);
+  it('prefers the exact id to a longer one with the same prefix', () => {
+    expect(findLetter(letters, 'ab-1')).toBe(letters[1]);
   });
 
-  it('takes the beginning of an id that means one', () => {
-    expect(letterNamed(letters, 'ab-12')).toBe(letters[0]);
-    expect(letterNamed(letters, 'ab-2')).toBe(letters[2]);
+  it('accepts a unique prefix of an id', () => {
+    expect(findLetter(letters, 'ab-12')).toBe(letters[0]);
+    expect(findLetter(letters, 'ab-2')).toBe(letters[2]);
   });
 
-  it('refuses what means none, or several', () => {
-    expect(() => letterNamed(letters, 'x')).toThrow('no dead letter x');
-    expect(() => letterNamed(letters, 'ab')).toThrow('means 3 dead letters');
-    expect(() => letterNamed([letter('ab-1'), letter('ab-1', 1, 'search')], 'ab-1')).toThrow('means 2');
+  it('rejects ids that match no letter or several', () => {
+    expect(() => findLetter(letters, 'x')).toThrow('no dead letter x');
+    expect(() => findLetter(letters, 'ab')).toThrow('matches 3 dead letters');
+    expect(() => findLetter([letter('ab-1'), letter('ab-1', 1, 'search')], 'ab-1')).toThrow('matches 2');
   });
 });
 
@@ -42,29 +42,29 @@ describe('a letter that is not UTF-8', () => {
     ...[Buffer.from([0xb0, 0xa1]), Buffer.from('"}')],
   ]);
 
-  it('has no type, and is replaced as a whole', () => {
+  it('has no type, and its body is replaced as a whole', () => {
     const properties = { headers: {} };
     const { type } = toDeadLetter('orders', { content: broken, properties } as unknown as ConsumeMessage);
     expect(type).toBeUndefined();
-    expect(contentWith(broken, { quantity: 1 }).toString()).toBe('{"quantity":1}');
+    expect(replaceData(broken, { quantity: 1 }).toString()).toBe('{"quantity":1}');
   });
 });
 
 describe('letters with the same id', () => {
   const twins = [letter('ab-1', 'first'), letter('ab-2'), letter('ab-1', 'second')];
-  nameTwins(twins);
+  nameDuplicates(twins);
 
-  it('have names of their own, in the order of the queue', () => {
+  it('get unique names, in the order of the queue', () => {
     expect(twins.map(({ name }) => name)).toEqual(['ab-1', 'ab-2', 'ab-1~2']);
-    expect(letterNamed(twins, 'ab-1').data).toBe('first');
-    expect(letterNamed(twins, 'ab-1~2').data).toBe('second');
+    expect(findLetter(twins, 'ab-1').data).toBe('first');
+    expect(findLetter(twins, 'ab-1~2').data).toBe('second');
   });
 });
 
 describe('a group', () => {
   const failed = (cause: string, at: string) => ({ ...letter(at), cause, firstFailedAt: at });
 
-  it('keeps its name while others come and go, and while ids in its cause differ', () => {
+  it('keeps its name when other groups change, and when ids in its cause differ', () => {
     const old = failed('Error: no product 17', '2026-01-01');
     const [alone] = groupLetters([old]);
     const many = groupLetters([
@@ -73,7 +73,7 @@ describe('a group', () => {
       failed('Error: no product 4', '2026-02-01'),
     ]);
     expect(alone!.name).toMatch(/^[0-9a-f]{6}$/);
-    expect(groupsNamed(many, alone!.name).flatMap(({ letters }) => letters)).toHaveLength(2);
+    expect(findGroups(many, alone!.name).flatMap(({ letters }) => letters)).toHaveLength(2);
   });
 });
 
@@ -85,21 +85,21 @@ describe('a letter without an id', () => {
   });
 });
 
-describe('a letter whose sender wrote what only the broker writes', () => {
+describe('a letter with forged broker headers', () => {
   it.each([
     ...['x', 5, null, {}, [null], ['x'], [{ queue: 5, reason: {} }]],
     ...[[{ time: 'x' }], [{ time: { value: 1e300 } }], [{ queue: 'a', time: { value: 'x' } }]],
-  ])('is read all the same: %j', (death) => {
+  ])('is still parsed: %j', (death) => {
     const properties = { headers: { 'x-death': death, failures: {}, 'first-failed-at': 5 }, messageId: {} };
     const letter = toDeadLetter('orders', {
       ...{ content: Buffer.from('{}'), fields: {}, properties },
     } as unknown as ConsumeMessage);
-    expect(letter).toMatchObject({ cause: expect.stringContaining('put away by the broker') });
-    expect(headersFromOperator(letter, 'boss')).toMatchObject({ 'replayed-for': 'orders' });
+    expect(letter).toMatchObject({ cause: expect.stringContaining('dead-lettered by the broker') });
+    expect(buildOperatorHeaders(letter, 'operator')).toMatchObject({ 'replayed-for': 'orders' });
   });
 });
 
-describe('a letter that is encrypted', () => {
+describe('an encrypted letter', () => {
   const content = (more: object) => ({
     ...{
       content: Buffer.from(JSON.stringify({ pattern: 'identity.sign-in', data: 'eyJ.a.b.c.d', ...more })),
@@ -108,7 +108,7 @@ describe('a letter that is encrypted', () => {
   });
   const read = (more: object) => toDeadLetter('identity', content(more) as unknown as ConsumeMessage);
 
-  it('keeps its type, and says that its data cannot be read', () => {
+  it('has its type and is flagged as encrypted', () => {
     expect(read({ datacontenttype: 'application/jose' })).toMatchObject({
       ...{ type: 'identity.sign-in', data: 'eyJ.a.b.c.d', encrypted: true },
     });
@@ -116,8 +116,8 @@ describe('a letter that is encrypted', () => {
   });
 });
 
-describe('a letter that its service refused because of its sender', () => {
-  it('has its cause, its queue and its time from the broker, whatever its sender wrote', () => {
+describe('a letter rejected because of its sender', () => {
+  it('takes cause, queue and time from the broker, not from headers of the sender', () => {
     const time = { value: Date.parse('2026-01-02T03:04:05Z') / 1_000 };
     const forged = { cause: 'Error: out of memory', queue: 'orders.events', failures: 6, stack: 'at x' };
     const letter = (userId: string | undefined) =>
@@ -130,63 +130,63 @@ describe('a letter that its service refused because of its sender', () => {
             headers: { ...forged, 'x-death': [{ queue: 'payments.commands', reason: 'rejected', time }] },
           },
         } as unknown as ConsumeMessage,
-        'boss',
+        'operator',
       );
     expect(letter('search')).toMatchObject({
       ...{ cause: 'UnauthorizedSender: search may not send it', queue: 'payments.commands', failures: 1 },
       ...{ firstFailedAt: '2026-01-02T03:04:05.000Z', stack: undefined },
     });
-    expect(letter('boss').cause).toBe('UnauthorizedSender: its first sender may not send it');
+    expect(letter('operator').cause).toBe('UnauthorizedSender: its first sender may not send it');
     expect(letter(undefined).cause).toBe('UnauthorizedSender: a login that is not known may not send it');
   });
 });
 
-describe('what an operator sends on', () => {
-  /** A letter that this login put among the dead letters of payments. */
+describe('a letter resent by an operator', () => {
+  /** The headers of a dead letter of payments that this login published. */
   const sentOn = (userId: string | undefined, headers: object) =>
-    headersFromOperator(
+    buildOperatorHeaders(
       toDeadLetter('payments', {
         ...{ content: Buffer.from('{}'), fields: {}, properties: { userId, headers } },
       } as unknown as ConsumeMessage),
-      'boss',
+      'operator',
     );
   const marked = { sender: 'orders', mark: 'AAAA' };
 
-  it('is for the service that has it among its dead letters, which verifies its mark', () => {
+  it('is addressed to the service of its dead-letter queue, which verifies its mark', () => {
     const caller = { caller: '{}' };
     expect(sentOn('payments', { ...marked, ...caller })).toEqual({
       ...{ ...marked, ...caller, 'replayed-for': 'payments' },
     });
   });
 
-  it('is of the login that put it there, whatever mark and sender that one wrote', () => {
+  it('has the publishing login as sender, not the mark or sender of its headers', () => {
     for (const headers of [marked, { sender: 'orders' }, { ...marked, 'replayed-for': 'payments' }])
       expect(sentOn('search', headers)).toEqual({ sender: 'search', 'replayed-for': 'payments' });
     expect(sentOn(undefined, marked)).toEqual({ sender: '', 'replayed-for': 'payments' });
   });
 
-  it('says nothing of an edit unless an operator made it, for this service', () => {
+  it('keeps edit headers only from an operator, for this service', () => {
     const edit = { 'edited-from': 'x', 'edited-by': 'ann', 'edited-at': 'then' };
     for (const login of ['payments', 'search'])
       expect(Object.keys(sentOn(login, { ...marked, ...edit, 'replayed-for': 'payments' }))).not.toContain(
         'edited-from',
       );
-    expect(sentOn('boss', { ...marked, ...edit, 'replayed-for': 'payments' })).toMatchObject(edit);
-    expect(sentOn('boss', { ...marked, ...edit, 'replayed-for': 'search' })).not.toHaveProperty(
+    expect(sentOn('operator', { ...marked, ...edit, 'replayed-for': 'payments' })).toMatchObject(edit);
+    expect(sentOn('operator', { ...marked, ...edit, 'replayed-for': 'search' })).not.toHaveProperty(
       'edited-from',
     );
   });
 
-  it('keeps what an operator said of its sender for this service, and not for another', () => {
-    expect(sentOn('boss', { sender: 'orders', 'replayed-for': 'payments' })).toMatchObject({
+  it('keeps a sender stated by an operator for this service only', () => {
+    expect(sentOn('operator', { sender: 'orders', 'replayed-for': 'payments' })).toMatchObject({
       sender: 'orders',
     });
-    expect(sentOn('boss', { sender: 'orders', 'replayed-for': 'search' })).toMatchObject({ sender: '' });
-    expect(sentOn('boss', { 'replayed-for': 'search' })).toMatchObject({ sender: '' });
-    expect(sentOn('boss', {})).toMatchObject({ sender: 'boss' });
+    expect(sentOn('operator', { sender: 'orders', 'replayed-for': 'search' })).toMatchObject({ sender: '' });
+    expect(sentOn('operator', { 'replayed-for': 'search' })).toMatchObject({ sender: '' });
+    expect(sentOn('operator', {})).toMatchObject({ sender: 'operator' });
   });
 
-  it('has no sender where a queue of another service held it before', () => {
+  it('has no sender if a queue of another service held it before', () => {
     const from = (...queues: string[]) => ({ 'x-death': queues.map((queue) => ({ queue })) });
     expect(sentOn('catalog', from('payments.events', 'retry.500ms', 'payments.commands@2'))).toMatchObject({
       ...{ sender: 'catalog' },
@@ -194,7 +194,7 @@ describe('what an operator sends on', () => {
     expect(sentOn('catalog', from('hearing.search.1', 'payments.events'))).toMatchObject({ sender: '' });
   });
 
-  it('sends no copies elsewhere', () => {
+  it('drops CC and BCC headers', () => {
     expect(sentOn('payments', { ...marked, CC: ['orders.commands'], BCC: ['x'] })).toEqual({
       ...{ ...marked, 'replayed-for': 'payments' },
     });

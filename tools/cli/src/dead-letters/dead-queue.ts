@@ -2,40 +2,40 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { toConnectOptions } from '@jogakbo/messaging/address';
 import { defaultLadder, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
-import { toDeadLetter, headersFromOperator, nameTwins, type DeadLetter } from './dead-letter.ts';
+import { toDeadLetter, buildOperatorHeaders, nameDuplicates, type DeadLetter } from './dead-letter.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 
-/** More than these are not looked at in one go. */
-export const window = 10_000;
+/** Maximum number of letters read at once. */
+export const maxLetters = 10_000;
 
-/** The broker confirms within this, or the message counts as not sent. */
-const confirmTimeout = 5_000;
+/** Without a confirm within this time, the message counts as not sent. */
+const confirmTimeoutMs = 5_000;
 
-/** A busy broker shows what was given back a moment later; it is not waited for longer than this. */
-const givenBackWithin = 5_000;
+/** Maximum wait until the broker counts requeued messages again. */
+const requeueTimeoutMs = 5_000;
 
-/** What a letter becomes on its way elsewhere. */
-interface Sent {
+/** The message that a letter is published as. */
+interface OutgoingMessage {
   exchange: string;
   routingKey: string;
   content: Buffer;
-  /** Of those that `headersFromOperator` gives, what travels on. */
+  /** Selects from the headers of `buildOperatorHeaders`. */
   headers?: (kept: Record<string, unknown>) => Record<string, unknown>;
 }
 
 /**
- * The dead letters of one service, held while this is open: nobody else sees or takes them meanwhile. What is neither
- * moved nor discarded goes back to where it was, in the same order, also when this process dies.
+ * The dead letters of one service, consumed exclusively and unacknowledged while this is open. Letters that are neither
+ * moved nor discarded are requeued in their order, even if this process crashes.
  */
 export class DeadQueue {
   readonly service: string;
   readonly letters: DeadLetter[] = [];
   private readonly connection: ChannelModel;
   private readonly channel: ConfirmChannel;
-  /** Of this connection. */
+  /** The login of this connection. */
   private readonly login: string;
   readonly #returned = new Set<string>();
-  #gone = 0;
+  #removed = 0;
 
   private constructor(service: string, connection: ChannelModel, channel: ConfirmChannel, login: string) {
     this.service = service;
@@ -45,7 +45,7 @@ export class DeadQueue {
     channel.on('return', ({ properties }: Message) => this.#returned.add(properties.messageId as string));
   }
 
-  /** Undefined where the service has no such queue. @throws Fault while somebody else works on it */
+  /** Undefined if the service has no dead-letter queue. @throws CliError while another consumer holds it */
   static async open(
     connection: ChannelModel,
     service: string,
@@ -57,15 +57,15 @@ export class DeadQueue {
       try {
         const { messageCount } = await channel.checkQueue(queues.dead(service));
         const self = new DeadQueue(service, connection, channel, login);
-        if (messageCount > 0) await self.#take(Math.min(messageCount, window));
-        nameTwins(self.letters);
+        if (messageCount > 0) await self.#take(Math.min(messageCount, maxLetters));
+        nameDuplicates(self.letters);
         return self;
       } catch (error) {
         const message = toMessage(error);
         if (message.includes('NOT_FOUND') || message.includes('NOT-FOUND')) return undefined;
         if (!/ACCESS.REFUSED/.test(message)) throw error;
         if (Date.now() > until) {
-          throw new CliError(`Somebody else works on the dead letters of ${service} now.`, {
+          throw new CliError(`Another command is using the dead letters of ${service}.`, {
             details: [message],
             remedies: ['wait until the other command has ended, and try again'],
           });
@@ -78,7 +78,7 @@ export class DeadQueue {
     await this.channel.prefetch(count);
     let quiet: NodeJS.Timeout | undefined;
     const taken = new Promise<void>((resolve, reject) => {
-      // Fewer may come than were counted; nothing for so long means that there is no more.
+      // Fewer messages may arrive than were counted. After 3 s without a message, the queue counts as read.
       quiet = setTimeout(resolve, 3_000);
       this.channel.on('close', () => reject(new Error('the connection to the broker was lost')));
       this.channel
@@ -98,38 +98,40 @@ export class DeadQueue {
   }
 
   /**
-   * Sends the message, with its id, and takes it out of this queue once the broker has it: a crash in between leaves
-   * it in both places, never in none.
-   * @throws Fault where no queue takes it, or the broker does not confirm it; it stays here
+   * Publishes the message with the same id, and acknowledges it in this queue after the confirm. After a crash in between
+   * it is in both queues.
+   * @throws CliError if it is unroutable or not confirmed; it then stays in this queue
    */
   async move(
     letter: DeadLetter,
-    { exchange, routingKey, content, headers = (kept) => kept }: Sent,
+    { exchange, routingKey, content, headers = (kept) => kept }: OutgoingMessage,
   ): Promise<void> {
     const { messageId, contentType, ...others } = letter.message.properties;
-    // Among the dead it stays what it was, also a request.
+    // In the dead-letter queue it keeps all properties, including those of a request.
     const kept = routingKey === queues.dead(this.service) ? others : {};
     const options = {
       ...{ ...kept, messageId, contentType, persistent: true, mandatory: true },
-      ...{ userId: this.login, headers: headers(headersFromOperator(letter, this.login)) },
+      ...{ userId: this.login, headers: headers(buildOperatorHeaders(letter, this.login)) },
     };
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
-        const seconds = confirmTimeout / 1_000;
+        const seconds = confirmTimeoutMs / 1_000;
         reject(
-          new CliError(`The broker did not confirm ${letter.id} within ${seconds} s: it stays where it is.`),
+          new CliError(
+            `The broker did not confirm ${letter.id} within ${seconds} s. It stays in the dead-letter queue.`,
+          ),
         );
-      }, confirmTimeout);
+      }, confirmTimeoutMs);
       this.channel.publish(exchange, routingKey, content, options, (error) => {
         clearTimeout(timer);
         if (error) reject(error as Error);
         else resolve();
       });
     });
-    // The broker sends the return before the confirm.
+    // The broker sends basic.return before the confirm.
     if (this.#returned.delete(messageId as string)) {
-      throw new CliError(`Nothing takes what is sent to ${routingKey}: the message stays where it is.`, {
-        remedies: [`start ${this.service}, which makes its queues, and try again`],
+      throw new CliError(`No queue is bound for ${routingKey}. The message stays in the dead-letter queue.`, {
+        remedies: [`start ${this.service}, which declares its queues, and try again`],
       });
     }
     this.discard(letter);
@@ -137,37 +139,37 @@ export class DeadQueue {
 
   discard(letter: DeadLetter): void {
     this.channel.ack(letter.message);
-    this.#gone += 1;
+    this.#removed += 1;
   }
 
-  /** Gives back what is left, and waits until the broker shows it again: whoever looks next finds it. */
+  /** Requeues the remaining letters, and waits until the broker counts them again. */
   async close(): Promise<void> {
-    const left = this.letters.length - this.#gone;
+    const remaining = this.letters.length - this.#removed;
     try {
       await this.channel.close();
       const channel = await this.connection.createChannel();
       channel.on('error', () => {});
-      for (const until = Date.now() + givenBackWithin; Date.now() < until; await pause(20)) {
-        if ((await channel.checkQueue(queues.dead(this.service))).messageCount >= left) break;
+      for (const until = Date.now() + requeueTimeoutMs; Date.now() < until; await pause(20)) {
+        if ((await channel.checkQueue(queues.dead(this.service))).messageCount >= remaining) break;
       }
       await channel.close();
     } catch {
-      // The connection is lost: the broker gives back what was held.
+      // The connection is lost: the broker requeues all unacknowledged messages.
     }
   }
 }
 
-/** Messages that failed and wait for their next attempt. */
+/** Failed messages waiting for their next attempt. */
 export interface Waiting {
   milliseconds: number;
   count: number;
 }
 
-/**
- * How many wait for each retry delay. They are counted and not looked at, for that would begin their wait again.
- * @param services whose messages are counted
- */
-async function waitingMessages(connection: ChannelModel, services: readonly string[]): Promise<Waiting[]> {
+/** Counts the waiting messages per retry delay. They are not consumed, because requeueing would restart their delay. */
+async function countWaitingMessages(
+  connection: ChannelModel,
+  services: readonly string[],
+): Promise<Waiting[]> {
   const delays = process.env.RETRY_LADDER?.split(',').map(Number) ?? defaultLadder;
   const each = await Promise.all(
     delays.map(async (milliseconds) => {
@@ -179,7 +181,7 @@ async function waitingMessages(connection: ChannelModel, services: readonly stri
   return each.filter(({ count }) => count > 0);
 }
 
-/** Zero where there is no such queue: a service that takes neither commands nor events has none. */
+/** Zero if the queue does not exist: a service without commands and events has no retry queue. */
 async function countMessages(connection: ChannelModel, queue: string): Promise<number> {
   const channel = await connection.createChannel();
   channel.on('error', () => {});
@@ -192,7 +194,7 @@ async function countMessages(connection: ChannelModel, queue: string): Promise<n
   }
 }
 
-/** Opens the dead letters of these services one after the other for as long as `work` takes. */
+/** Holds the dead letters of these services during `work`. */
 export async function withDeadQueues<T>(
   url: string,
   services: readonly string[],
@@ -218,7 +220,7 @@ export async function withDeadQueues<T>(
       );
       if (queue) open.push(queue);
     }
-    return await work(open, await waitingMessages(connection, services));
+    return await work(open, await countWaitingMessages(connection, services));
   } finally {
     for (const queue of open) await queue.close();
     await connection.close().catch(() => {});

@@ -9,7 +9,7 @@ describe('Backoff', () => {
     ]);
   });
 
-  it('begins again after thirty seconds of life', () => {
+  it('resets after thirty seconds of uptime', () => {
     const backoff = new Backoff();
     backoff.getAfterLife(10);
     backoff.getAfterLife(29_999);

@@ -1,15 +1,15 @@
-const first = 500;
-const longest = 15_000;
-const steady = 30_000;
+const firstDelayMs = 500;
+const maxDelayMs = 15_000;
+const resetAfterMs = 30_000;
 
-/** How long to wait before starting something again: twice as long each time, from the start again after 30 s of life. */
+/** Exponential backoff for restarts: 0.5 s to 15 s. Resets after an uptime of 30 s. */
 export class Backoff {
-  #next = first;
+  #next = firstDelayMs;
 
   getAfterLife(milliseconds: number): number {
-    if (milliseconds >= steady) this.#next = first;
+    if (milliseconds >= resetAfterMs) this.#next = firstDelayMs;
     const delay = this.#next;
-    this.#next = Math.min(delay * 2, longest);
+    this.#next = Math.min(delay * 2, maxDelayMs);
     return delay;
   }
 }

@@ -4,10 +4,10 @@ import { NxOutput } from '../commands/nx-output.ts';
 import { signalGroup } from './processes.ts';
 import { nxPath, root } from '../workspace.ts';
 
-/** Builds what changed; Nx knows what did. */
+/** Builds the changed services; Nx detects the changes. */
 export function build(
   services: readonly string[] | undefined,
-  say: (text: string) => void,
+  report: (text: string) => void,
   abort: AbortSignal,
 ): Promise<string> {
   const args = ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'];
@@ -29,7 +29,7 @@ export function build(
       else if (task.cached) cached += 1;
       else {
         built += 1;
-        say(`built ${task.id.split(':')[0]}`);
+        report(`built ${task.id.split(':')[0]}`);
       }
     });
     child.stdout.setEncoding('utf8').on('data', (text: string) => output.take(text));
@@ -46,7 +46,7 @@ export function build(
         reject(
           new CliError('The build failed.', {
             details: (failures.length ? failures : output.remarks).filter((line) => line.trim()).slice(-30),
-            remedies: ['mend what is named above, and start again'],
+            remedies: ['fix the errors above, and start again'],
           }),
         );
       }

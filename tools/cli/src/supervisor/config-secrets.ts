@@ -3,22 +3,22 @@ import { join } from 'node:path';
 import { password, readKept, type State, writeJson } from './state.ts';
 import { type App } from '../workspace.ts';
 
-/** What the config server and its clients know each other by. */
+/** Credentials and encryption key of the config server and its clients. */
 export interface ConfigSecrets {
-  /** Of each service, by its name. */
+  /** By service name. */
   passwords: Record<string, string>;
-  /** Holds what secrets are encrypted with. Without it they are lost. */
+  /** Contains the encryption key of secret settings. Without it they cannot be decrypted. */
   keyFile: string;
   clientsFile: string;
 }
 
 const getClientsFile = (state: State): string => join(state.folder, 'config-clients.json');
 
-/** @throws Fault where the file is broken */
+/** @throws CliError if the file is invalid */
 export const readConfigClients = (state: State): Record<string, string> | undefined =>
   readKept(getClientsFile(state));
 
-/** Made once. A client that was added to the file by hand, such as a service of another workspace, stays. */
+/** Creates missing credentials. Keeps clients added by hand, such as services of another workspace. */
 export function ensureConfigSecrets(state: State, apps: readonly Pick<App, 'name'>[]): ConfigSecrets {
   const keyFile = join(state.folder, 'config-key');
   if (!existsSync(keyFile))

@@ -17,22 +17,22 @@ describe('the control socket', () => {
   let server: Server;
   let stopping = Promise.resolve();
   let served: ServedRecord[];
-  const asked: string[] = [];
+  const calls: string[] = [];
 
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'jogakbo-control-'));
     state = openState(folder);
     stopping = Promise.resolve();
     served = [];
-    asked.length = 0;
+    calls.length = 0;
     server = openControl(state, {
       async prepareLaunch(service) {
         if (service !== 'orders') throw new Error(`There is no service called ${service}.`);
         return launch;
       },
-      take: (service) => stopping.then(() => void asked.push(`take ${service}`)),
-      giveBack: async (service) => void asked.push(`give back ${service}`),
-      restart: async (service) => void asked.push(`restart ${service}`),
+      take: (service) => stopping.then(() => void calls.push(`take ${service}`)),
+      giveBack: async (service) => void calls.push(`give back ${service}`),
+      restart: async (service) => void calls.push(`restart ${service}`),
       showServed: (records) => (served = records),
     });
     await new Promise((resolve) => server.once('listening', resolve));
@@ -43,9 +43,9 @@ describe('the control socket', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const untilAsked = async (count: number) => {
-    for (let tries = 0; asked.length < count && tries < 100; tries += 1) await pause(10);
-    return asked;
+  const waitForCalls = async (count: number) => {
+    for (let tries = 0; calls.length < count && tries < 100; tries += 1) await pause(10);
+    return calls;
   };
   const clients: ControlClient[] = [];
   async function open(): Promise<ControlClient> {
@@ -53,64 +53,64 @@ describe('the control socket', () => {
     clients.push(client);
     return client;
   }
-  async function borrow(service = 'orders'): Promise<ControlClient> {
+  async function reserve(service = 'orders'): Promise<ControlClient> {
     const client = await open();
     await client.prepareLaunch(service, false);
     return client;
   }
 
-  it('takes nothing away until it is asked to, and gives back what was taken when the connection ends', async () => {
-    const client = await borrow();
-    expect(asked).toEqual([]);
+  it('stops a service only on take, and restarts it when the connection closes', async () => {
+    const client = await reserve();
+    expect(calls).toEqual([]);
     await client.do('take', 'orders');
-    expect(asked).toEqual(['take orders']);
+    expect(calls).toEqual(['take orders']);
     client.close();
-    expect(await untilAsked(2)).toEqual(['take orders', 'give back orders']);
+    expect(await waitForCalls(2)).toEqual(['take orders', 'give back orders']);
   });
 
-  it('gives back once what was given back by hand', async () => {
-    const client = await borrow();
+  it('does not restart a service again that was given back before the connection closed', async () => {
+    const client = await reserve();
     await client.do('take', 'orders');
     await client.do('give', 'orders');
     client.close();
     await pause(50);
-    expect(asked).toEqual(['take orders', 'give back orders']);
+    expect(calls).toEqual(['take orders', 'give back orders']);
   });
 
-  it('gives back what its borrower did not live to see taken', async () => {
+  it('restarts a service whose client disconnected while it was being stopped', async () => {
     let stopped = () => {};
     stopping = new Promise((resolve) => (stopped = resolve));
-    const client = await borrow();
+    const client = await reserve();
     void client.do('take', 'orders').catch(() => undefined);
     await pause(50);
     client.close();
     await pause(50);
     stopped();
-    await untilAsked(2);
-    expect(asked.at(-1)).toBe('give back orders');
+    await waitForCalls(2);
+    expect(calls.at(-1)).toBe('give back orders');
   });
 
-  it('lets one more run beside the one that there is, and takes nothing away', async () => {
-    const borrowed = await borrow();
+  it('allows an additional instance without stopping the existing one', async () => {
+    const first = await reserve();
     const client = await open();
     expect(await client.prepareLaunch('orders', true)).toEqual(launch);
-    await expect(client.do('take', 'orders')).rejects.toThrow('orders was not borrowed');
+    await expect(client.do('take', 'orders')).rejects.toThrow('orders is not reserved');
     client.close();
-    borrowed.close();
-    await pause(50);
-    expect(asked).toEqual([]);
-  });
-
-  it('lends nothing to two at a time', async () => {
-    const first = await borrow();
-    await expect(borrow()).rejects.toThrow('Another jogakbo serve runs orders');
     first.close();
     await pause(50);
-    (await borrow()).close();
+    expect(calls).toEqual([]);
   });
 
-  it('shows what is served for as long as the connection lasts', async () => {
-    const client = await borrow();
+  it('reserves a service for one client at a time', async () => {
+    const first = await reserve();
+    await expect(reserve()).rejects.toThrow('Another jogakbo serve runs orders');
+    first.close();
+    await pause(50);
+    (await reserve()).close();
+  });
+
+  it('publishes the served record while the connection is open', async () => {
+    const client = await reserve();
     const record: ServedRecord = { name: 'orders', state: 'served', version: '2.0.0', since: 1, restarts: 0 };
     await client.show(record);
     expect(served).toEqual([record]);
@@ -119,20 +119,22 @@ describe('the control socket', () => {
     expect(served).toEqual([]);
   });
 
-  it('restarts a service, but none that is lent', async () => {
+  it('restarts a service, but not a reserved one', async () => {
     const other = await open();
     await other.do('restart', 'orders');
-    expect(asked).toEqual(['restart orders']);
-    const client = await borrow();
+    expect(calls).toEqual(['restart orders']);
+    const client = await reserve();
     await expect(other.do('restart', 'orders')).rejects.toThrow('jogakbo serve runs orders');
     for (const one of [client, other]) one.close();
   });
 
-  it('says why it does not do a thing', async () => {
+  it('returns the error of a failed request', async () => {
     const client = await open();
-    await expect(client.prepareLaunch('nobody', true)).rejects.toThrow('There is no service called nobody.');
+    await expect(client.prepareLaunch('missing', true)).rejects.toThrow(
+      'There is no service called missing.',
+    );
     server.close();
     client.close();
-    await expect(client.do('restart', 'orders')).rejects.toThrow('The store has ended.');
+    await expect(client.do('restart', 'orders')).rejects.toThrow('The store has stopped.');
   });
 });

@@ -8,22 +8,22 @@ import { type ServedRecord } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 import { type State } from './state.ts';
 
-/** The name of a socket may have about a hundred characters, however deep the state folder lies. */
+/** Socket paths are limited to about 100 characters. Falls back to the temporary folder for longer ones. */
 function getPath(state: State): string {
   const path = join(state.folder, 'control.sock');
   return path.length < 100 ? path : join(tmpdir(), `jogakbo-${state.id}.sock`);
 }
 
-/** What a running store does for other commands. A method that throws answers with the error. */
-export interface Controlled {
-  /** How it starts the service; also of one that it did not know yet. @throws where the workspace has none of that name */
+/** Operations of a running store for other commands. An error is sent to the client. */
+export interface StoreControl {
+  /** The launch command of a service, including services added after the start. @throws if the workspace has no such service */
   prepareLaunch(service: string): Promise<Launch>;
-  /** Stops its own process of the service. */
+  /** Stops the store's own process of the service. */
   take(service: string): Promise<void>;
-  /** Starts its own process again. Resolves when it is ready, or has failed. */
+  /** Starts the store's own process again. Resolves when it is ready or has failed. */
   giveBack(service: string): Promise<void>;
   restart(service: string): Promise<void>;
-  /** Shows in its record what runs in place of its own processes, or beside them. */
+  /** Records the served instances that replace or extend the store's own processes. */
   showServed(served: ServedRecord[]): void;
 }
 
@@ -33,53 +33,53 @@ type Request =
   | { what: 'served'; record?: ServedRecord };
 
 /**
- * Lets `serve` borrow a service. What was borrowed over a connection returns when that connection ends, however and
- * whenever it ends. Nothing is lent to two at a time.
+ * Lets `serve` replace a service of the store. Each service is reserved for one connection at a time. When a connection
+ * closes, the store restarts the services that it took.
  */
-export function openControl(state: State, controlled: Controlled): Server {
+export function openControl(state: State, control: StoreControl): Server {
   const path = getPath(state);
   rmSync(path, { force: true });
-  const lent = new Set<string>();
+  const reserved = new Set<string>();
   const served = new Map<Socket, ServedRecord>();
   const server = createServer((socket) => {
-    const mine = new Set<string>();
+    const own = new Set<string>();
     const taken = new Set<string>();
 
     async function answer(request: Request): Promise<unknown> {
       if (request.what === 'served') {
         if (request.record) served.set(socket, request.record);
         else served.delete(socket);
-        return controlled.showServed([...served.values()]);
+        return control.showServed([...served.values()]);
       }
       const { what, service } = request;
       if (what === 'launch') {
-        if (!request.beside && lent.has(service) && !mine.has(service))
+        if (!request.beside && reserved.has(service) && !own.has(service))
           throw new CliError(`Another jogakbo serve runs ${service}.`);
-        if (!request.beside) mine.add(service);
-        if (!request.beside) lent.add(service);
-        return controlled.prepareLaunch(service);
+        if (!request.beside) own.add(service);
+        if (!request.beside) reserved.add(service);
+        return control.prepareLaunch(service);
       }
       if (what === 'restart') {
-        if (lent.has(service)) throw new CliError(`jogakbo serve runs ${service}.`);
-        return controlled.restart(service);
+        if (reserved.has(service)) throw new CliError(`jogakbo serve runs ${service}.`);
+        return control.restart(service);
       }
-      if (!mine.has(service)) throw new CliError(`${service} was not borrowed.`);
+      if (!own.has(service)) throw new CliError(`${service} is not reserved by this connection.`);
       if (what === 'give') {
         taken.delete(service);
-        return controlled.giveBack(service);
+        return control.giveBack(service);
       }
       taken.add(service);
-      await controlled.take(service);
-      // Who asked may be gone by now.
-      if (socket.destroyed) void controlled.giveBack(service);
+      await control.take(service);
+      // The client may have disconnected in the meantime.
+      if (socket.destroyed) void control.giveBack(service);
       return undefined;
     }
 
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      for (const service of mine) lent.delete(service);
-      for (const service of taken) void controlled.giveBack(service);
-      if (served.delete(socket)) controlled.showServed([...served.values()]);
+      for (const service of own) reserved.delete(service);
+      for (const service of taken) void control.giveBack(service);
+      if (served.delete(socket)) control.showServed([...served.values()]);
     });
     createInterface({ input: socket }).on('line', (line) => {
       const { id, ...request } = JSON.parse(line) as Request & { id: number };
@@ -95,9 +95,9 @@ export function openControl(state: State, controlled: Controlled): Server {
   return server;
 }
 
-/** A connection to the running store. What was borrowed over it goes back when it is closed. */
+/** A connection to the running store. Closing it gives all reserved services back. */
 export class ControlClient {
-  /** Resolves when the connection has ended. */
+  /** Resolves when the connection has closed. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
   readonly #waiting = new Map<number, (answer: { value?: unknown; fault?: string }) => void>();
@@ -107,7 +107,8 @@ export class ControlClient {
     this.#socket = socket;
     this.closed = new Promise((resolve) =>
       socket.on('close', () => {
-        for (const settle of this.#waiting.values()) settle({ fault: 'The store ended before it answered.' });
+        for (const settle of this.#waiting.values())
+          settle({ fault: 'The store stopped before it answered.' });
         resolve();
       }),
     );
@@ -118,13 +119,13 @@ export class ControlClient {
     });
   }
 
-  /** @throws Fault where no store listens */
+  /** @throws CliError if no store is running */
   static open(state: State): Promise<ControlClient> {
     return new Promise((resolve, reject) => {
       const socket = connect(getPath(state));
       const refuse = (error: Error) =>
         reject(
-          new CliError(`The running store cannot be asked: ${error.message}.`, {
+          new CliError(`The running store cannot be reached: ${error.message}.`, {
             remedies: ['npx jogakbo ps'],
           }),
         );
@@ -137,7 +138,7 @@ export class ControlClient {
     });
   }
 
-  /** How a service is started: to run in its place, or beside it. @throws Fault where another command has it */
+  /** Gets the launch command to replace a service or to run beside it. @throws CliError if another command has reserved it */
   prepareLaunch(service: string, beside: boolean): Promise<Launch> {
     return this.#ask({ what: 'launch', service, beside }) as Promise<Launch>;
   }
@@ -154,7 +155,7 @@ export class ControlClient {
     this.#socket.destroy();
   }
 
-  /** Keeps nothing alive. */
+  /** Lets the process exit while the connection is open. */
   unref(): void {
     this.#socket.unref();
   }
@@ -162,7 +163,7 @@ export class ControlClient {
   #ask(request: Request): Promise<unknown> {
     const id = (this.#lastId += 1);
     return new Promise((resolve, reject) => {
-      if (this.#socket.destroyed) return reject(new CliError('The store has ended.'));
+      if (this.#socket.destroyed) return reject(new CliError('The store has stopped.'));
       this.#waiting.set(id, ({ value, fault }) => {
         if (fault === undefined) resolve(value);
         else reject(new CliError(fault));

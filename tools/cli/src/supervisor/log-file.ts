@@ -2,10 +2,10 @@ import { appendFileSync, closeSync, fstatSync, openSync, renameSync } from 'node
 import { join } from 'node:path';
 import { type Readable } from 'node:stream';
 
-const longest = 20 * 1024 * 1024;
-const remembered = 40;
+const maxBytes = 20 * 1024 * 1024;
+const keptLines = 40;
 
-/** Keeps what a process says, a line at a time, in one file and one older one. */
+/** Writes the output of a process to a log file and keeps one rotated file (`.1`). */
 export class LogFile {
   readonly path: string;
   readonly name: string;
@@ -22,19 +22,19 @@ export class LogFile {
 
   write(lines: string[]): void {
     if (lines.length === 0) return;
-    this.lastLines.push(...lines.slice(-remembered));
-    this.lastLines.splice(0, this.lastLines.length - remembered);
+    this.lastLines.push(...lines.slice(-keptLines));
+    this.lastLines.splice(0, this.lastLines.length - keptLines);
     const text = `${lines.join('\n')}\n`;
-    if (this.#size + text.length > longest) this.#rotate();
+    if (this.#size + text.length > maxBytes) this.#rotate();
     appendFileSync(this.#fd, text);
     this.#size += Buffer.byteLength(text);
   }
 
-  say(msg: string, level = 30): void {
+  writeMessage(msg: string, level = 30): void {
     this.write([JSON.stringify({ level, time: Date.now(), service: this.name, msg })]);
   }
 
-  /** Lines that are JSON are kept as they are; others are wrapped, so that they too have a time. */
+  /** Appends each line of a stream. Wraps lines that are not JSON, to add a time. */
   follow(stream: Readable, level: number, onLine?: (line: string) => void): void {
     let rest = '';
     stream.setEncoding('utf8');

@@ -4,13 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../terminal/cli-error.ts';
 import { type ServiceDatabase } from '../backing/postgres/service-databases.ts';
-import { type Launch, prepareLaunch, type Surroundings } from './service-launch.ts';
-import { wrongSettings } from './service-process.ts';
-import { wrongSettingsFault } from './start-errors.ts';
+import { type Launch, prepareLaunch, type LaunchContext } from './service-launch.ts';
+import { settingsErrorCode } from './service-process.ts';
+import { createSettingsError } from './start-errors.ts';
 import { readJson, writeJson } from './state.ts';
 import { type App } from '../workspace.ts';
 
-export function hashOfFolder(folder: string): string {
+export function hashFolder(folder: string): string {
   const hash = createHash('sha256');
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
@@ -36,37 +36,35 @@ export function migrate(
   });
 }
 
-/** Runs the pending migrations of each service, except where neither its build nor its database changed since the last time. */
+/** Runs the pending migrations of each service. Skips services whose build and database are unchanged since the last run. */
 export async function runMigrations(
   apps: readonly App[],
   databases: Record<string, ServiceDatabase>,
-  around: Surroundings,
-  say: (text: string) => void,
+  context: LaunchContext,
+  report: (text: string) => void,
   abort: AbortSignal,
 ): Promise<string> {
-  const path = join(around.state.folder, 'migrations.json');
+  const path = join(context.state.folder, 'migrations.json');
   const done = readJson<Record<string, string>>(path) ?? {};
   const pending = apps
     .filter((app) => app.hasDatabase)
     .map((app) => ({
       app,
-      key: `${databases[app.name]!.identity} ${hashOfFolder(join(app.folder, 'dist'))}`,
+      key: `${databases[app.name]!.identity} ${hashFolder(join(app.folder, 'dist'))}`,
     }))
     .filter(({ app, key }) => done[app.name] !== key);
   const queue = [...pending];
   const worker = async () => {
     for (let next = queue.shift(); next; next = queue.shift()) {
       const { app, key } = next;
-      say(`migrating ${app.name}`);
-      const { code, lines } = await migrate(prepareLaunch(app, around), abort);
+      report(`migrating ${app.name}`);
+      const { code, lines } = await migrate(prepareLaunch(app, context), abort);
       abort.throwIfAborted();
-      if (code === wrongSettings) throw wrongSettingsFault([{ service: app.name, complaints: lines }]);
+      if (code === settingsErrorCode) throw createSettingsError([{ service: app.name, complaints: lines }]);
       if (code !== 0) {
-        throw new CliError(`The migrations of ${app.name} failed (code ${code}).`, {
+        throw new CliError(`The migrations of ${app.name} failed with exit code ${code}.`, {
           details: lines.slice(-20),
-          remedies: [
-            `mend apps/${app.name}/migrations; the database is as the last migration that worked left it`,
-          ],
+          remedies: [`fix apps/${app.name}/migrations; all migrations before the failed one are applied`],
         });
       }
       done[app.name] = key;

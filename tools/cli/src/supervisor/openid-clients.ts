@@ -5,8 +5,8 @@ import { type State, writeJson } from './state.ts';
 const getFile = (state: State): string => join(state.folder, 'openid-clients.json');
 
 /**
- * Who may send members here to sign in (OpenID Connect). A fresh store knows one app to try it with, on this machine and on
- * any port; the file is its owner's to change. @returns its path
+ * Creates the file of OpenID Connect clients with one example client for this machine, on any port. Users may edit the
+ * file. @returns its path
  */
 export function ensureOpenIdClients(state: State): string {
   const file = getFile(state);

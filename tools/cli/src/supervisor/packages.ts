@@ -11,11 +11,11 @@ interface Lock {
 }
 
 /**
- * The packages of package-lock.json that are not installed, or in another version. Those that npm may leave out on this
- * platform do not count.
- * @param what `needed` leaves out those that only the work on the workspace needs
+ * Finds packages of package-lock.json that are missing or installed in another version. Ignores packages that npm may
+ * omit on this platform.
+ * @param what `needed` also ignores development dependencies
  */
-export function missingPackages(what: 'all' | 'needed', workspace = root): string[] {
+export function findMissingPackages(what: 'all' | 'needed', workspace = root): string[] {
   const wanted = readJson<Lock>(join(workspace, 'package-lock.json'))?.packages ?? {};
   return Object.entries(wanted)
     .filter(([path, { dev, optional, devOptional, peer }]) => {
@@ -31,8 +31,8 @@ const isInstalled = (folder: string, version: string | undefined): boolean =>
     ? existsSync(folder)
     : readJson<{ version?: string }>(join(folder, 'package.json'))?.version === version;
 
-/** The package that an import names, where it is not installed. */
-export function packageNotFound(error: unknown): string | undefined {
+/** The missing package of a failed import; undefined for other errors. */
+export function parseMissingPackage(error: unknown): string | undefined {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code !== 'ERR_MODULE_NOT_FOUND') return undefined;
   return /^Cannot find package '([^']+)'/.exec(message)?.[1];

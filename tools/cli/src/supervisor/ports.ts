@@ -12,23 +12,23 @@ export function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   });
 }
 
-/** Given out by this process, and perhaps not listened on yet. */
-const given = new Set<number>();
+/** Ports issued by this process. Some may have no listener yet. */
+const issuedPorts = new Set<number>();
 
 /**
- * A port that is free, and not given out twice. By default one for broker and database: below the range that the kernel
- * hands out for outgoing connections, so that nobody takes it between two starts.
+ * Finds a free port that was not issued before. The default range is below the ephemeral ports, so that no outgoing
+ * connection takes a port of broker or database between two starts.
  */
 export async function freePort(from = 20_000, to = 28_000): Promise<number> {
   for (;;) {
     const port = randomInt(from, to);
-    if (given.has(port) || !(await isFree(port))) continue;
-    given.add(port);
+    if (issuedPorts.has(port) || !(await isFree(port))) continue;
+    issuedPorts.add(port);
     return port;
   }
 }
 
-/** Keeps each remembered port that is still free and finds another for the rest. */
+/** Keeps each stored port that is still free and finds new ports for the rest. */
 export async function claimPorts<Name extends string>(
   names: readonly Name[],
   kept: Partial<Record<Name, number>> = {},
@@ -37,19 +37,19 @@ export async function claimPorts<Name extends string>(
   for (const name of names) {
     const before = kept[name];
     const port = before && (await isFree(before)) ? before : await freePort();
-    given.add(port);
+    issuedPorts.add(port);
     ports[name] = port;
   }
   return ports;
 }
 
-/** The process that listens on a port, where the system lets us see it. */
+/** Finds the process that listens on a port. Undefined without permission to see it. */
 export function findPortHolder(port: number): { pid: number; command: string } | undefined {
-  const pid = process.platform === 'linux' ? holderFromProc(port) : holderFromLsof(port);
+  const pid = process.platform === 'linux' ? findHolderInProc(port) : findHolderWithLsof(port);
   return pid ? { pid, command: readCommand(pid) } : undefined;
 }
 
-function holderFromProc(port: number): number | undefined {
+function findHolderInProc(port: number): number | undefined {
   const sockets = new Set<string>();
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   for (const table of ['tcp', 'tcp6']) {
@@ -66,7 +66,7 @@ function holderFromProc(port: number): number | undefined {
         if (sockets.has(getLink(`/proc/${entry}/fd/${fd}`))) return Number(entry);
       }
     } catch {
-      // a process of somebody else, or one that just ended
+      // a process of another user, or one that has just exited
     }
   }
   return undefined;
@@ -88,7 +88,7 @@ function readLines(path: string): string[] {
   }
 }
 
-function holderFromLsof(port: number): number | undefined {
+function findHolderWithLsof(port: number): number | undefined {
   const { stdout } = spawnSync('lsof', ['-nP', '-t', `-iTCP:${port}`, '-sTCP:LISTEN'], { encoding: 'utf8' });
   return Number((stdout ?? '').split('\n')[0]) || undefined;
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** A process, told apart from a later one that was given the same pid by the moment it began. */
+/** Identifies a process by pid and start time, because pids are reused. */
 export interface ProcessMark {
   pid: number;
   began: string;
@@ -20,17 +20,17 @@ function readStat(pid: number): Stat | undefined {
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return { state: fields[0] ?? '', parent: Number(fields[1]), began: fields[19] ?? '' };
   } catch {
-    return process.platform === 'linux' ? undefined : statFromPs(pid);
+    return process.platform === 'linux' ? undefined : readStatFromPs(pid);
   }
 }
 
-function statFromPs(pid: number): Stat | undefined {
+function readStatFromPs(pid: number): Stat | undefined {
   const { stdout } = spawnSync('ps', ['-o', 'ppid=,state=,lstart=', '-p', String(pid)], { encoding: 'utf8' });
   const match = /^\s*(\d+)\s+(\S+)\s+(.+?)\s*$/m.exec(stdout ?? '');
   return match ? { parent: Number(match[1]), state: match[2]!, began: match[3]! } : undefined;
 }
 
-/** Undefined for a process that is gone; one that ended but was not yet reaped counts as gone. */
+/** Undefined if the process has exited, including zombies. */
 export function readMark(pid: number | undefined): ProcessMark | undefined {
   if (!pid) return undefined;
   const stat = readStat(pid);
@@ -55,41 +55,41 @@ export function signal(mark: ProcessMark | undefined, name: NodeJS.Signals): voi
   try {
     process.kill(mark.pid, name);
   } catch {
-    // gone in between
+    // it has exited in the meantime
   }
 }
 
-export async function untilGone(mark: ProcessMark | undefined, patience: number): Promise<boolean> {
-  for (const until = Date.now() + patience; isAlive(mark);) {
+export async function waitUntilGone(mark: ProcessMark | undefined, timeoutMs: number): Promise<boolean> {
+  for (const until = Date.now() + timeoutMs; isAlive(mark);) {
     if (Date.now() > until) return false;
     await pause(40);
   }
   return true;
 }
 
-/** Asks first, then insists. Resolves when the process is gone, to whether it went by itself. */
+/** Sends a signal, and SIGKILL after the timeout. Resolves to true if the process exited without SIGKILL. */
 export async function end(
   mark: ProcessMark | undefined,
-  { by = 'SIGTERM', patience = 10_000 }: { by?: NodeJS.Signals; patience?: number } = {},
+  { by = 'SIGTERM', timeoutMs = 10_000 }: { by?: NodeJS.Signals; timeoutMs?: number } = {},
 ): Promise<boolean> {
   signal(mark, by);
-  if (await untilGone(mark, patience)) return true;
+  if (await waitUntilGone(mark, timeoutMs)) return true;
   signal(mark, 'SIGKILL');
-  await untilGone(mark, 5_000);
+  await waitUntilGone(mark, 5_000);
   return false;
 }
 
-/** Sends a signal to a process group; one that is gone is left alone. */
+/** Sends a signal to a process group. Ignores a group that has exited. */
 export function signalGroup(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(-pid, name);
   } catch {
-    // already gone
+    // it has already exited
   }
 }
 
-/** The pids of the processes that were started with this variable in their environment. Empty where /proc is missing. */
-export function processesWith(variable: string): number[] {
+/** Finds the pids of processes with this NAME=value in their initial environment. Empty without /proc. */
+export function findProcessesByEnvironment(variable: string): number[] {
   if (process.platform !== 'linux') return [];
   return readdirSync('/proc').flatMap((entry) => {
     if (!/^\d+$/.test(entry)) return [];
@@ -97,12 +97,12 @@ export function processesWith(variable: string): number[] {
       const environment = readFileSync(`/proc/${entry}/environ`, 'utf8').split('\0');
       return environment.includes(variable) ? [Number(entry)] : [];
     } catch {
-      return []; // of another user, or gone
+      return []; // of another user, or exited
     }
   });
 }
 
-/** What a process was started with under this name. Undefined where the system does not tell. */
+/** Reads a variable of the initial environment of a process. Undefined without /proc or permission. */
 export function readEnvironment(pid: number, name: string): string | undefined {
   try {
     const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
@@ -112,7 +112,7 @@ export function readEnvironment(pid: number, name: string): string | undefined {
   }
 }
 
-/** The folder that a process works in. Undefined where the system does not tell. */
+/** Reads the working directory of a process. Undefined without /proc or permission. */
 export function readFolder(pid: number): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);
@@ -121,7 +121,7 @@ export function readFolder(pid: number): string | undefined {
   }
 }
 
-/** The process and everything below it. */
+/** The process and all its descendants. */
 export function listTree(pid: number): number[] {
   if (process.platform !== 'linux') return [pid];
   const children = new Map<number, number[]>();
@@ -135,7 +135,7 @@ export function listTree(pid: number): number[] {
   return found;
 }
 
-/** Bytes of memory a process answers for: its proportional share where the kernel tells, else what is resident. */
+/** Memory of a process in bytes: the proportional set size where available, else the resident set size. */
 export function readMemory(pid: number): number {
   for (const [file, line] of [
     ['smaps_rollup', /^Pss:\s+(\d+) kB/m],
@@ -145,7 +145,7 @@ export function readMemory(pid: number): number {
       const match = line.exec(readFileSync(`/proc/${pid}/${file}`, 'utf8'));
       if (match) return Number(match[1]) * 1024;
     } catch {
-      // not ours to read, or gone: try the next source
+      // no permission, or exited: try the next source
     }
   }
   if (process.platform === 'linux') return 0;

@@ -16,7 +16,7 @@ export interface ServiceRecord {
 
 /** An instance that `jogakbo serve` runs in this store. */
 export interface ServedRecord extends ServiceRecord {
-  /** Where it runs as another version beside the store's own. */
+  /** Set when it runs as another version beside the store's own process. */
   version?: string;
 }
 
@@ -25,13 +25,13 @@ export interface BackingRecord {
   title: string;
   url: string;
   managementUrl?: string;
-  /** The folder of the certificates that it asks for. */
+  /** The folder of the certificates that it requires. */
   tls?: string;
   roots: ProcessMark[];
   since: number;
 }
 
-/** What runs, as the supervisor last wrote it; whoever reads it checks that the processes still are the same. */
+/** The last state written by the supervisor. Readers must check that its processes are still alive. */
 export interface RunRecord {
   supervisor: ProcessMark;
   state: 'starting' | 'ready' | 'stopping';
@@ -40,7 +40,7 @@ export interface RunRecord {
   since: number;
   services: ServiceRecord[];
   served?: ServedRecord[];
-  /** Of the databases of the services, once they are there. */
+  /** Identity of the service databases, once they exist. */
   databases?: string;
   broker?: BackingRecord;
   database?: BackingRecord;
@@ -53,9 +53,9 @@ export const readRun = (state: Pick<State, 'folder'>): RunRecord | undefined =>
 
 export const hasRun = (state: State): boolean => existsSync(getPath(state));
 
-export const supervisorLives = (run: RunRecord): boolean => isAlive(run.supervisor);
+export const isSupervisorAlive = (run: RunRecord): boolean => isAlive(run.supervisor);
 
-/** False when another supervisor was quicker: of two starts at once, exactly one goes on. */
+/** Creates the run record atomically. @returns false if another supervisor has already created it */
 export function claimRun(state: State, run: RunRecord): boolean {
   const draft = `${getPath(state)}.${process.pid}.claim`;
   writeFileSync(draft, JSON.stringify(run, null, 2), { mode: 0o600 });

@@ -4,20 +4,20 @@ import { type ConfigSecrets } from './config-secrets.ts';
 import { type State } from './state.ts';
 import { type App, nodePath, root } from '../workspace.ts';
 
-export interface Surroundings {
+export interface LaunchContext {
   state: State;
   publicUrl: string;
   port: number;
   broker: BrokerLogins;
-  /** The login of each service for its own database, by the name of the service. */
+  /** The database URL of each service, with its own login, by service name. */
   databaseUrls: Record<string, string>;
   staffFile: string;
   openIdClientsFile: string;
-  /** Clients of the registry are configured with it, so it stays the same. */
+  /** Stable, because clients of the registry are configured with it. */
   registryPort: number;
-  /** Where the store's own broker and database listen, as host:port: no upstream of the gateway may be there. */
+  /** Addresses of the store's broker and database as host:port, forbidden as upstreams of the gateway. */
   ownEndpoints: string[];
-  /** The secret key of each service, by its name. */
+  /** The secret key of each service, by service name. */
   serviceKeys: Record<string, string>;
   config: ConfigSecrets;
 }
@@ -29,88 +29,92 @@ export interface Launch {
   env: NodeJS.ProcessEnv;
 }
 
-/** Settings that only one service may see, as a value or as the name of a file. */
+/** Settings restricted to one service, as a value or as a file name. */
 const belongsTo: Record<string, string> = {
   ...{ PROVIDER_TOKEN: 'payments', SMTP_URL: 'notifications', REDIS_URL: 'gateway' },
   ...{ STAFF: 'identity', OIDC_CLIENTS: 'identity' },
   ...{ CONFIG_KEY: 'config', CONFIG_CLIENTS: 'config' },
 };
 const getOwner = (name: string): string | undefined => belongsTo[name.replace(/_FILE$/, '')];
-const neverPassed =
+const blockedVariables =
   /^(DATABASE_URL.*|CONFIG_PASSWORD.*|SERVICE_KEY.*|RABBITMQ_.*|BROKER_OPERATOR|JOGAKBO_.*|TEST_.*|PG[A-Z]+|npm_.*|INIT_CWD|NODE_CHANNEL_.*|NX_.*)$/;
 
-/** Who asks, or permits others to ask, what registered from outside. */
-const asksUpstreams = new Set(['gateway', 'registry']);
-const deniedUpstreams = ({ ownEndpoints }: Surroundings, { DENIED_UPSTREAMS }: NodeJS.ProcessEnv): string =>
-  [...ownEndpoints, ...(DENIED_UPSTREAMS ? [DENIED_UPSTREAMS] : [])].join();
+/** Services that call or admit externally registered upstreams. */
+const upstreamClients = new Set(['gateway', 'registry']);
+const getDeniedUpstreams = (
+  { ownEndpoints }: LaunchContext,
+  { DENIED_UPSTREAMS }: NodeJS.ProcessEnv,
+): string => [...ownEndpoints, ...(DENIED_UPSTREAMS ? [DENIED_UPSTREAMS] : [])].join();
 
-/** What the gateway must know before the store is ready. */
-const toSell = 'POST /v1/orders,POST /v1/sessions';
-const getPort = (name: string, { port, registryPort }: Surroundings): number =>
+/** Routes that the gateway must have before the store is ready. */
+const requiredRoutes = 'POST /v1/orders,POST /v1/sessions';
+const getPort = (name: string, { port, registryPort }: LaunchContext): number =>
   name === 'gateway' ? port : name === 'registry' ? registryPort : 0;
-const sells = ({ databaseUrls }: Surroundings) => Boolean(databaseUrls.orders && databaseUrls.identity);
+const canSell = ({ databaseUrls }: LaunchContext) => Boolean(databaseUrls.orders && databaseUrls.identity);
 
-/** What the store keeps in files for one service. A service refuses a setting that has both a value and a file. */
-function keptFiles(app: string, around: Surroundings, user: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+/** The settings of a service that the store keeps in files. A service rejects a setting with both a value and a file. */
+function getSettingFiles(app: string, context: LaunchContext, user: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const files: Record<string, string> = {
-    STAFF: around.staffFile,
-    OIDC_CLIENTS: user.OIDC_CLIENTS_FILE || around.openIdClientsFile,
-    CONFIG_KEY: around.config.keyFile,
-    CONFIG_CLIENTS: around.config.clientsFile,
+    STAFF: context.staffFile,
+    OIDC_CLIENTS: user.OIDC_CLIENTS_FILE || context.openIdClientsFile,
+    CONFIG_KEY: context.config.keyFile,
+    CONFIG_CLIENTS: context.config.clientsFile,
   };
   const own = Object.entries(files).filter(([name]) => belongsTo[name] === app && !user[name]);
   return Object.fromEntries(own.map(([name, file]) => [`${name}_FILE`, file]));
 }
 
-/** The user's environment without anybody else's secrets, and the service's own settings on top. */
-export function serviceEnvironment(
+/** The user's environment without secrets of other services, overridden by the service's own settings. */
+export function buildEnvironment(
   app: Pick<App, 'name' | 'hasDatabase'>,
-  around: Surroundings,
+  context: LaunchContext,
   user: NodeJS.ProcessEnv = process.env,
 ): NodeJS.ProcessEnv {
   const passed = Object.entries(user).filter(
-    ([name]) => !neverPassed.test(name) && (getOwner(name) ?? app.name) === app.name,
+    ([name]) => !blockedVariables.test(name) && (getOwner(name) ?? app.name) === app.name,
   );
   return {
     ...Object.fromEntries(passed),
     HOST: '127.0.0.1',
-    // What is not configured is simulated: `LOCAL_MODE=false npm start` shows what is missing for a real store.
+    // Simulates missing external systems. `LOCAL_MODE=false npm start` reports the settings that a real store needs.
     LOCAL_MODE: user.LOCAL_MODE ?? 'true',
-    PORT: String(getPort(app.name, around)),
-    // `jogakbo serve` starts the next instance while the present one still listens.
-    ...(getPort(app.name, around) && process.platform === 'linux' ? { REUSE_PORT: 'true' } : {}),
-    RABBITMQ_URL: around.broker.urls[app.name],
-    ...(around.broker.operator ? { BROKER_OPERATOR: around.broker.operator } : {}),
-    TOKEN_ISSUER: around.publicUrl,
-    ...(app.name === 'gateway' && sells(around) && !user.READY_ROUTES ? { READY_ROUTES: toSell } : {}),
-    // Where many threads of a small process each take memory of their own, most of it is never given back.
+    PORT: String(getPort(app.name, context)),
+    // `jogakbo serve` starts the next instance while the current one still listens.
+    ...(getPort(app.name, context) && process.platform === 'linux' ? { REUSE_PORT: 'true' } : {}),
+    RABBITMQ_URL: context.broker.urls[app.name],
+    ...(context.broker.operator ? { BROKER_OPERATOR: context.broker.operator } : {}),
+    TOKEN_ISSUER: context.publicUrl,
+    ...(app.name === 'gateway' && canSell(context) && !user.READY_ROUTES
+      ? { READY_ROUTES: requiredRoutes }
+      : {}),
+    // glibc allocates one arena per thread and rarely returns its memory.
     MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
-    NODE_COMPILE_CACHE: join(around.state.folder, 'compile-cache'),
-    ...(app.hasDatabase ? { DATABASE_URL: around.databaseUrls[app.name] } : {}),
-    ...keptFiles(app.name, around, user),
-    ...(asksUpstreams.has(app.name) ? { DENIED_UPSTREAMS: deniedUpstreams(around, user) } : {}),
-    SERVICE_KEY: around.serviceKeys[app.name],
-    CONFIG_PASSWORD: around.config.passwords[app.name],
-    CONFIG_CACHE: join(around.state.folder, 'config-cache'),
+    NODE_COMPILE_CACHE: join(context.state.folder, 'compile-cache'),
+    ...(app.hasDatabase ? { DATABASE_URL: context.databaseUrls[app.name] } : {}),
+    ...getSettingFiles(app.name, context, user),
+    ...(upstreamClients.has(app.name) ? { DENIED_UPSTREAMS: getDeniedUpstreams(context, user) } : {}),
+    SERVICE_KEY: context.serviceKeys[app.name],
+    CONFIG_PASSWORD: context.config.passwords[app.name],
+    CONFIG_CACHE: join(context.state.folder, 'config-cache'),
   };
 }
 
 /**
- * Node's flags for a service: the most that its memory may take, in megabytes. The gateway has more under way than the
- * others, thousands of connections at worst: what does not fit into its young generation is moved to the old one, and a
- * sixth of the time goes into that. No request of a member waits for the config server or the registry: they have less.
+ * Node's memory limits for a service, in megabytes. The gateway handles up to thousands of connections. With a smaller
+ * young generation, a sixth of its time goes into promoting objects to the old one. The config server and the registry
+ * have less, because no member's request waits for them.
  */
-const nodeFlags = (name: string): string[] => {
+const getNodeFlags = (name: string): string[] => {
   const young = { gateway: 16, config: 2, registry: 2 }[name] ?? 4;
   const old = name === 'gateway' ? 256 : 128;
   return [`--max-semi-space-size=${young}`, `--max-old-space-size=${old}`, '--enable-source-maps'];
 };
 
-export function prepareLaunch(app: App, around: Surroundings, args: string[] = []): Launch {
+export function prepareLaunch(app: App, context: LaunchContext, args: string[] = []): Launch {
   return {
     command: nodePath(),
-    args: [...nodeFlags(app.name), app.main, ...args],
+    args: [...getNodeFlags(app.name), app.main, ...args],
     cwd: root,
-    env: serviceEnvironment(app, around),
+    env: buildEnvironment(app, context),
   };
 }

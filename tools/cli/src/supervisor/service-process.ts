@@ -5,11 +5,11 @@ import { end, readMark, type ProcessMark } from './processes.ts';
 import { type ServiceRecord, type ServiceState } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 
-export const wrongSettings = 78;
-const patienceToStart = 60_000;
-const patienceToStop = 10_000;
+export const settingsErrorCode = 78;
+const startTimeoutMs = 60_000;
+const stopTimeoutMs = 10_000;
 
-/** A service that ended, or said nothing, before it was ready. */
+/** A service exited or timed out before it was ready. */
 export class EarlyExit extends Error {
   readonly service: string;
   readonly code: number | null;
@@ -32,13 +32,13 @@ export class EarlyExit extends Error {
 }
 
 interface Watcher {
-  /** One line for people. */
-  said(text: string): void;
-  /** The record of this service is another one now. */
-  changed(): void;
+  /** Called with a status message of one line. */
+  onMessage(text: string): void;
+  /** Called when the record of this service has changed. */
+  onChange(): void;
 }
 
-/** One service: started, started again whenever it ends, until told otherwise. */
+/** Runs one service and restarts it after every exit until it is stopped. */
 export class ServiceProcess {
   readonly name: string;
   state: ServiceState = 'stopped';
@@ -53,8 +53,8 @@ export class ServiceProcess {
   #process?: ProcessMark;
   #timer?: NodeJS.Timeout;
   #wanted = false;
-  /** Was ready once: from then on a failed start is tried again. */
-  #established = false;
+  /** Once the service has been ready, failed starts are retried. */
+  #wasReady = false;
 
   constructor(name: string, launch: Launch, log: LogFile, watcher: Watcher) {
     this.name = name;
@@ -72,7 +72,7 @@ export class ServiceProcess {
     return { name, state, process: this.#process, url, since, restarts };
   }
 
-  /** Resolves when it is ready; rejects with EarlyEnd, and then it is not started again. */
+  /** Resolves when it is ready. Rejects with EarlyExit, without a retry. */
   async start(): Promise<void> {
     this.#wanted = true;
     try {
@@ -87,19 +87,19 @@ export class ServiceProcess {
     await this.#end(force, 'stopped');
   }
 
-  /** Lets somebody else run this service until resume(). */
-  async yieldTo(): Promise<void> {
+  /** Stops the process until resume(), so that another instance can replace it. */
+  async suspend(): Promise<void> {
     await this.#end(false, 'taken');
   }
 
-  /** Resolves when it is ready, or has failed and is tried again. */
+  /** Resolves when it is ready, or when the start failed and is retried. */
   async resume(): Promise<void> {
     if (this.state !== 'taken') return;
     this.#wanted = true;
     await this.#run().catch(() => undefined);
   }
 
-  /** Ends the process, and starts another. @throws EarlyEnd where that does not become ready; it is tried again */
+  /** Ends the process and starts a new one. @throws EarlyExit if it does not become ready; the start is retried */
   async restart(): Promise<void> {
     await this.#end(false, 'stopped');
     this.#wanted = true;
@@ -109,7 +109,7 @@ export class ServiceProcess {
   async #end(force: boolean, state: ServiceState): Promise<void> {
     this.#wanted = false;
     clearTimeout(this.#timer);
-    await end(this.#process, { by: force ? 'SIGKILL' : 'SIGTERM', patience: patienceToStop });
+    await end(this.#process, { by: force ? 'SIGKILL' : 'SIGTERM', timeoutMs: stopTimeoutMs });
     this.#become(state);
   }
 
@@ -118,14 +118,14 @@ export class ServiceProcess {
     this.since = Date.now();
     if (state !== 'ready' && state !== 'starting') this.#process = undefined;
     if (state !== 'ready') this.url = undefined;
-    this.#watcher.changed();
+    this.#watcher.onChange();
   }
 
   #run(): Promise<void> {
     const began = Date.now();
     const complaints: string[] = [];
     const { command, args, cwd, env } = this.#launch;
-    // Its own session: a Ctrl-C in the terminal is for the supervisor, which stops the services in order.
+    // Its own session: Ctrl-C reaches only the supervisor, which stops the services in order.
     const child = spawn(command, args, {
       cwd,
       env,
@@ -140,7 +140,7 @@ export class ServiceProcess {
 
     return new Promise((resolve, reject) => {
       let settled = false;
-      const early = (reason: string, code: number | null) => {
+      const rejectEarly = (reason: string, code: number | null) => {
         if (settled) return false;
         settled = true;
         clearTimeout(timer);
@@ -148,47 +148,47 @@ export class ServiceProcess {
         return true;
       };
       const timer = setTimeout(() => {
-        early(`was not ready after ${patienceToStart / 1000} s`, null);
+        rejectEarly(`was not ready after ${startTimeoutMs / 1000} s`, null);
         child.kill('SIGKILL');
-      }, patienceToStart);
+      }, startTimeoutMs);
       child.on('message', (message: { type?: string; url?: string }) => {
         if (message?.type !== 'ready' || settled) return;
         settled = true;
         clearTimeout(timer);
-        this.#established = true;
+        this.#wasReady = true;
         this.url = message.url;
         this.#become('ready');
         resolve();
       });
-      child.on('error', (error) => early(`could not be started: ${error.message}`, null));
+      child.on('error', (error) => rejectEarly(`could not be started: ${error.message}`, null));
       let over = false;
-      const gone = (code: number | null, signal: NodeJS.Signals | null) => {
+      const onExit = (code: number | null, signal: NodeJS.Signals | null) => {
         if (over || child !== this.#child) return;
         over = true;
         const reason = `ended (${signal ?? `code ${code}`})`;
-        const wasEarly = early(`${reason} before it was ready`, code);
-        // Whoever ended it has written it off already, and may have begun to start the next one.
-        const isMissed = this.#process !== undefined && this.#wanted;
-        if (isMissed && (this.#established || !wasEarly)) this.#afterDeath(reason, Date.now() - began);
+        const wasEarly = rejectEarly(`${reason} before it was ready`, code);
+        // Undefined after a deliberate stop; a new process may already be starting.
+        const isUnexpected = this.#process !== undefined && this.#wanted;
+        if (isUnexpected && (this.#wasReady || !wasEarly)) this.#restartAfterExit(reason, Date.now() - began);
       };
-      // Its last words come after its exit, unless something it left behind holds the pipe open.
-      child.on('exit', (code, signal) => setTimeout(gone, 300, code, signal));
-      child.on('close', gone);
+      // `close` follows `exit` with the last output, unless a child process holds the pipe open.
+      child.on('exit', (code, signal) => setTimeout(onExit, 300, code, signal));
+      child.on('close', onExit);
     });
   }
 
-  #afterDeath(reason: string, life: number): void {
+  #restartAfterExit(reason: string, life: number): void {
     const delay = this.#backoff.getAfterLife(life);
-    this.#watcher.said(`${this.name} ${reason}; starting it again in ${delay / 1000} s`);
+    this.#watcher.onMessage(`${this.name} ${reason}; starting it again in ${delay / 1000} s`);
     this.restarts += 1;
     this.#become('waiting');
-    this.#again(delay);
+    this.#scheduleStart(delay);
   }
 
-  #again(delay: number): void {
+  #scheduleStart(delay: number): void {
     this.#timer = setTimeout(() => {
       this.#run().then(
-        () => this.#watcher.said(`${this.name} is back`),
+        () => this.#watcher.onMessage(`${this.name} is back`),
         () => undefined,
       );
     }, delay);

@@ -12,7 +12,7 @@ export const getStaffFile = (state: State): string => join(state.folder, 'staff.
 
 export const readStaff = (state: State): Staff[] => readKept<Staff[]>(getStaffFile(state)) ?? [];
 
-/** The two accounts a fresh store begins with; `isNew` when their passwords have not been shown yet. */
+/** Creates the two initial accounts. `isNew`: their passwords have not been shown yet. */
 export function ensureStaff(
   state: State,
   chosen = process.env.JOGAKBO_SEED_PASSWORD,

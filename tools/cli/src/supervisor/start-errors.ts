@@ -1,26 +1,26 @@
 import { CliError } from '../terminal/cli-error.ts';
 import { renderLine } from '../terminal/log-line.ts';
-import { type EarlyExit, wrongSettings } from './service-process.ts';
+import { type EarlyExit, settingsErrorCode } from './service-process.ts';
 
-/** Every wrong key of every service, on one screen. */
-export function wrongSettingsFault(found: { service: string; complaints: string[] }[]): CliError {
+/** Reports all invalid settings of all services in one error. */
+export function createSettingsError(found: { service: string; complaints: string[] }[]): CliError {
   return new CliError(
-    `The settings of ${found.map(({ service }) => service).join(', ')} are wrong, so nothing was started.`,
+    `The settings of ${found.map(({ service }) => service).join(', ')} are invalid. Nothing was started.`,
     {
       details: found.flatMap(({ service, complaints }) =>
         complaints
           .filter((line) => line.trim())
           .map((line) => (found.length > 1 ? `${service}: ${line}` : line)),
       ),
-      remedies: ['correct or unset these settings where they come from, and start again'],
+      remedies: ['correct or unset these settings at their source, and start again'],
     },
   );
 }
 
-/** What to show when services did not become ready. */
-export function faultOfEarlyEnds(ends: EarlyExit[], logs: string): CliError {
-  const wrong = ends.filter((end) => end.code === wrongSettings);
-  if (wrong.length) return wrongSettingsFault(wrong);
+/** The error to show when services did not become ready. */
+export function toStartError(ends: EarlyExit[], logs: string): CliError {
+  const wrong = ends.filter((end) => end.code === settingsErrorCode);
+  if (wrong.length) return createSettingsError(wrong);
   const [first] = ends as [EarlyExit];
   return new CliError(`${first.message}.`, {
     details: first.lastLines.map((line) => renderLine(line, false)),

@@ -1,13 +1,13 @@
 export const stages = ['broker', 'database', 'build', 'databases', 'services', 'seed'] as const;
 export type Stage = (typeof stages)[number];
 
-/** What a start tells whoever watches it: in the same process, or over IPC when the store runs detached. */
+/** Events of a start: delivered in the same process, or over IPC when the store runs detached. */
 export type StartEvent =
   | { kind: 'stage'; stage: Stage; state: 'began' | 'note' | 'done' | 'skipped' | 'failed'; text: string }
   | { kind: 'line'; text: string }
   | { kind: 'ready'; lines: string[] }
   | { kind: 'fault'; title: string; details: string[]; remedies: string[] }
-  /** The start has failed or was interrupted; what runs already is being stopped. */
+  /** The start failed or was interrupted; the running processes are being stopped. */
   | { kind: 'given-up' };
 
 export type Report = (event: StartEvent) => void;

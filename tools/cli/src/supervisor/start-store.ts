@@ -21,15 +21,15 @@ import { endOrphans } from './recover.ts';
 import { claimRun, readRun } from './run-record.ts';
 import { seedStore } from '../commands/seed-store.ts';
 import { ensureServiceDatabases, computeIdentity } from '../backing/postgres/service-databases.ts';
-import { prepareLaunch, type Surroundings } from './service-launch.ts';
+import { prepareLaunch, type LaunchContext } from './service-launch.ts';
 import { EarlyExit } from './service-process.ts';
 import { ensureStaff, getStaffFile } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
-import { faultOfEarlyEnds } from './start-errors.ts';
+import { toStartError } from './start-errors.ts';
 import { formatSummary } from './start-summary.ts';
 import { keepPorts, openSecrets, type State } from './state.ts';
 import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findRegistryPort } from './store-backing.ts';
-import { tlsRemarks } from '../backing/tls/store-tls.ts';
+import { getTlsRemarks } from '../backing/tls/store-tls.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
 import { type App, listApps } from '../workspace.ts';
 
@@ -50,11 +50,11 @@ export function selectApps(only: string[] | undefined): App[] {
   return only ? apps.filter(({ name }) => only.includes(name)) : apps;
 }
 
-/** Checks the ground, clears what a killed predecessor left, and takes charge of the state folder. */
-export async function takeCharge(state: State, options: StartOptions, report: Report): Promise<Supervisor> {
+/** Checks the prerequisites, ends processes of a killed supervisor, and claims the state folder. */
+export async function claimStore(state: State, options: StartOptions, report: Report): Promise<Supervisor> {
   const orphans = await endOrphans(state, readRun(state));
   if (orphans.length)
-    report({ kind: 'line', text: `ended what a killed supervisor had left: ${orphans.join(', ')}` });
+    report({ kind: 'line', text: `ended the services of a killed supervisor: ${orphans.join(', ')}` });
   const opensPort = selectApps(options.only).some(({ name }) => name === 'gateway');
   refuseIfFailed([
     checkDisk(state),
@@ -72,12 +72,12 @@ export async function takeCharge(state: State, options: StartOptions, report: Re
     services: [],
   };
   if (!claimRun(state, run))
-    throw new CliError('Another start of this store is under way.', { remedies: ['npx jogakbo ps'] });
+    throw new CliError('Another process is already starting this store.', { remedies: ['npx jogakbo ps'] });
   keepPorts(state, { public: options.port });
   return new Supervisor(state, run, (text) => report({ kind: 'line', text }));
 }
 
-/** Everything between nothing and ready. Rejects with a Fault, or with Stopped; either way stop() is still to be called. */
+/** Starts the store until it is ready. Rejects with CliError or Stopped; the caller must then call stop(). */
 export async function bringUp(store: Supervisor, options: StartOptions, report: Report): Promise<void> {
   const { state, abort, run } = store;
   const apps = selectApps(options.only);
@@ -88,30 +88,30 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     work: (note: (text: string) => void) => Promise<[T, string]>,
   ): Promise<T> {
     abort.throwIfAborted();
-    const tell = (tense: 'began' | 'note' | 'done' | 'failed', text: string) =>
-      report({ kind: 'stage', stage: name, state: tense, text });
-    tell('began', '');
+    const reportStage = (stageState: 'began' | 'note' | 'done' | 'failed', text: string) =>
+      report({ kind: 'stage', stage: name, state: stageState, text });
+    reportStage('began', '');
     try {
-      const [result, text] = await work((note) => tell('note', note));
+      const [result, text] = await work((note) => reportStage('note', note));
       abort.throwIfAborted();
-      tell('done', text);
+      reportStage('done', text);
       return result;
     } catch (error) {
-      tell('failed', error instanceof Stopped ? 'stopped' : toMessage(error));
+      reportStage('failed', error instanceof Stopped ? 'stopped' : toMessage(error));
       throw error;
     }
   }
 
-  for (const text of tlsRemarks()) report({ kind: 'line', text });
+  for (const text of getTlsRemarks()) report({ kind: 'line', text });
   const databasePlace = await findDatabasePlace(state);
   const brokerPlace = await findBrokerPlace(state, abort);
   const [broker, database] = await Promise.all([
     stage('broker', async (note) => {
-      const broker = await store.backing('broker', provideBroker(brokerPlace, note));
+      const broker = await store.addBackingService('broker', provideBroker(brokerPlace, note));
       return [broker, broker.title];
     }),
     stage('database', async (note) => {
-      const database = await store.backing('database', provideDatabase(databasePlace, note));
+      const database = await store.addBackingService('database', provideDatabase(databasePlace, note));
       return [database, database.title];
     }),
     stage('build', async (note) => [undefined, await build(options.only, note, abort)]),
@@ -122,7 +122,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     state,
     listApps().map(({ name }) => name),
   );
-  const around: Surroundings = {
+  const context: LaunchContext = {
     ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
     ...{ databaseUrls: {}, staffFile: getStaffFile(state), config: ensureConfigSecrets(state, listApps()) },
     openIdClientsFile: ensureOpenIdClients(state),
@@ -145,22 +145,22 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   logins.catch(() => undefined); // thrown below
   await stage('databases', async (note) => {
     const databases = await ensureServiceDatabases(database, apps, secrets.services);
-    for (const [name, { url }] of Object.entries(databases)) around.databaseUrls[name] = url;
+    for (const [name, { url }] of Object.entries(databases)) context.databaseUrls[name] = url;
     run.databases = computeIdentity(databases);
-    const migrated = await runMigrations(apps, databases, around, note, abort);
-    around.broker = await logins;
+    const migrated = await runMigrations(apps, databases, context, note, abort);
+    context.broker = await logins;
     return [databases, migrated];
   });
-  if (around.broker.remark) report({ kind: 'line', text: around.broker.remark });
-  if (around.broker.operator) keepLogins(broker, ensureLogins);
+  if (context.broker.remark) report({ kind: 'line', text: context.broker.remark });
+  if (context.broker.operator) restoreLoginsOnRestart(broker, ensureLogins);
 
   await stage('services', async (note) => {
-    // Only now: nobody must take it meanwhile.
-    around.registryPort = await findRegistryPort(state);
-    const services = apps.map((app) => store.addService(app.name, prepareLaunch(app, around)));
+    // As late as possible, so that no other process takes the port in between.
+    context.registryPort = await findRegistryPort(state);
+    const services = apps.map((app) => store.addService(app.name, prepareLaunch(app, context)));
     const waiting = new Set(services.map(({ name }) => name));
     note(`waiting for ${[...waiting].join(', ')}`);
-    await startTogether(
+    await waitForStarts(
       services.map(async (service) => {
         await service.start();
         waiting.delete(service.name);
@@ -169,8 +169,8 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
       state.logs,
     );
     if (withGateway) {
-      note('waiting for the gateway to know every route');
-      await untilOpen(`${run.publicUrl.replace('localhost', '127.0.0.1')}/health/ready`, abort);
+      note('waiting for the gateway to load all routes');
+      await waitUntilReady(`${run.publicUrl.replace('localhost', '127.0.0.1')}/health/ready`, abort);
     }
     return [undefined, `${services.length} ready`];
   });
@@ -181,23 +181,23 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
       await seedStore({ state, url: run.publicUrl, identity: run.databases!, force: false, note, abort }),
     ]);
   } else {
-    report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not asked for' });
+    report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not requested' });
   }
   store.becomeReady(async (name) => {
     const [app] = selectApps([name]) as [App];
     const { services, serviceKeys } = openSecrets(state, [name]);
     const made = await ensureServiceDatabases(database, [app], services);
-    if (made[name]) around.databaseUrls[name] = made[name].url;
-    // Senders encrypt with registered keys only: a key that is being rotated is registered first.
-    if (around.broker.operator && serviceKeys[name] !== around.serviceKeys[name]) await ensureLogins();
-    Object.assign(around, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
-    return prepareLaunch(app, around);
+    if (made[name]) context.databaseUrls[name] = made[name].url;
+    // Senders encrypt with registered keys only, so a rotated key is registered before the service uses it.
+    if (context.broker.operator && serviceKeys[name] !== context.serviceKeys[name]) await ensureLogins();
+    Object.assign(context, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
+    return prepareLaunch(app, context);
   });
   report({ kind: 'ready', lines: formatSummary(store, { staff: staffIsNew ? staff : [], withGateway }) });
 }
 
-/** A broker that died may have lost what it knew, and its disk: it is told again. */
-function keepLogins(broker: BackingService, ensureLogins: () => Promise<unknown>): void {
+/** A restarted broker may have lost its data, so the logins are declared again. */
+function restoreLoginsOnRestart(broker: BackingService, ensureLogins: () => Promise<unknown>): void {
   const restart = broker.restart.bind(broker);
   broker.restart = async () => {
     await restart();
@@ -205,8 +205,8 @@ function keepLogins(broker: BackingService, ensureLogins: () => Promise<unknown>
   };
 }
 
-/** When one does not start, the others get a moment to say that they do not either. */
-async function startTogether(starts: Promise<void>[], logs: string): Promise<void> {
+/** After the first failure, waits 1.5 s to collect the failures of other services. */
+async function waitForStarts(starts: Promise<void>[], logs: string): Promise<void> {
   const ends: EarlyExit[] = [];
   const watched = starts.map((start) =>
     start.catch((error: unknown) => {
@@ -219,11 +219,11 @@ async function startTogether(starts: Promise<void>[], logs: string): Promise<voi
   } catch (error) {
     if (!(error instanceof EarlyExit)) throw error;
     await Promise.race([Promise.allSettled(watched), pause(1_500)]);
-    throw faultOfEarlyEnds(ends, logs);
+    throw toStartError(ends, logs);
   }
 }
 
-async function untilOpen(url: string, abort: AbortSignal): Promise<void> {
+async function waitUntilReady(url: string, abort: AbortSignal): Promise<void> {
   let last = '';
   for (const until = Date.now() + 45_000; Date.now() < until; await pause(100)) {
     abort.throwIfAborted();
@@ -235,8 +235,8 @@ async function untilOpen(url: string, abort: AbortSignal): Promise<void> {
       last = toMessage(error);
     }
   }
-  throw new CliError('The gateway started but cannot serve an order.', {
-    details: [`GET ${url} answers: ${last}`],
+  throw new CliError('The gateway is running but cannot accept orders.', {
+    details: [`GET ${url} returned: ${last}`],
     remedies: ['npx jogakbo logs gateway'],
   });
 }

@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { readMemory } from './processes.ts';
 import { brokerUser } from '../backing/rabbitmq/private-broker.ts';
 import { type Staff } from './staff.ts';
-import { endOfTls } from '../backing/tls/store-tls.ts';
+import { findTlsExpiry } from '../backing/tls/store-tls.ts';
 import { type Supervisor } from './supervisor.ts';
-import { megabytes, textTable } from '../terminal/text-table.ts';
+import { megabytes, formatTable } from '../terminal/text-table.ts';
 
-/** What a start ends with; its last line says that the store is ready, and where. */
+/** The summary printed after a start. Its last line has the URL of the store. */
 export function formatSummary(
   store: Supervisor,
   { staff, withGateway }: { staff: Staff[]; withGateway: boolean },
@@ -21,9 +21,9 @@ export function formatSummary(
   const registry = run.services.find(({ name }) => name === 'registry');
   const secrets = join(state.folder, 'secrets.json');
   const certificates = run.broker?.tls ?? run.database?.tls;
-  const ends = certificates && endOfTls(certificates)?.toISOString().slice(0, 10);
+  const ends = certificates && findTlsExpiry(certificates)?.toISOString().slice(0, 10);
   const places = [
-    ...(withGateway ? [['docs', `${run.publicUrl}/docs  (the API: read every route, and try it)`]] : []),
+    ...(withGateway ? [['docs', `${run.publicUrl}/docs  (the API reference, with all routes)`]] : []),
     ...(registry?.url
       ? [['eureka', `${registry.url}/eureka  (to register: npx jogakbo registration add <app> …)`]]
       : []),
@@ -33,7 +33,7 @@ export function formatSummary(
       : []),
     ...(run.database ? [['database', `${run.database.url}  (${run.database.title})`]] : []),
     ...(ends
-      ? [['tls', `${certificates}  (certificates, good until ${ends}; a start before that renews them)`]]
+      ? [['tls', `${certificates}  (certificates, good until ${ends}; a start renews them before that)`]]
       : []),
     ['logs', state.logs],
   ];
@@ -41,7 +41,7 @@ export function formatSummary(
     ? [
         '',
         `Accounts of this store, shown once (kept in ${join(state.folder, 'staff.json')}):`,
-        ...textTable(
+        ...formatTable(
           staff.map(({ email, password, roles }) => [email, password, roles.at(-1)!]),
           '  ',
         ),
@@ -50,9 +50,9 @@ export function formatSummary(
   const [first] = run.services;
   return [
     '',
-    ...textTable([['service', 'url', 'pid', 'memory'], ...services]),
+    ...formatTable([['service', 'url', 'pid', 'memory'], ...services]),
     '',
-    ...textTable(places),
+    ...formatTable(places),
     ...welcome,
     '',
     `started in ${((Date.now() - run.since) / 1000).toFixed(1)} s`,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { readMark } from './processes.ts';
-import { claimRun, forgetRun, readRun, supervisorLives, writeRun } from './run-record.ts';
+import { claimRun, forgetRun, readRun, isSupervisorAlive, writeRun } from './run-record.ts';
 import { ensureStaff, getStaffFile } from './staff.ts';
 import { openSecrets, openState, readJson, type State, writeJson } from './state.ts';
 
@@ -21,7 +21,7 @@ const run = () => ({
 });
 
 describe('secrets', () => {
-  it('are made once, one for each service, and closed to others', () => {
+  it('are generated once per service, with file mode 0600', () => {
     const first = openSecrets(state, ['orders']);
     const second = openSecrets(state, ['orders', 'payments']);
     expect(second.services.orders).toBe(first.services.orders);
@@ -31,8 +31,8 @@ describe('secrets', () => {
   });
 });
 
-describe('what the config server and its clients know each other by', () => {
-  it('is made once, one password for each service, and closed to others; a client added by hand stays', () => {
+describe('config server credentials', () => {
+  it('are generated once per service, with file mode 0600, and keep clients added by hand', () => {
     const first = ensureConfigSecrets(state, [{ name: 'orders' }]);
     const key = readFileSync(first.keyFile, 'utf8');
     expect(key.trim().length).toBeGreaterThanOrEqual(32);
@@ -47,7 +47,7 @@ describe('what the config server and its clients know each other by', () => {
 });
 
 describe('staff', () => {
-  it('is made once', () => {
+  it('is created once', () => {
     const first = ensureStaff(state, undefined);
     const second = ensureStaff(state, undefined);
     expect([first.isNew, second.isNew]).toEqual([true, false]);
@@ -56,7 +56,7 @@ describe('staff', () => {
     expect(statSync(getStaffFile(state)).mode & 0o777).toBe(0o600);
   });
 
-  it('takes a chosen password and keeps it', () => {
+  it('uses and stores a chosen password', () => {
     ensureStaff(state, undefined);
     ensureStaff(state, 'chosen');
     expect(ensureStaff(state, undefined).staff.map(({ password }) => password)).toEqual(['chosen', 'chosen']);
@@ -64,7 +64,7 @@ describe('staff', () => {
 });
 
 describe('the run record', () => {
-  it('is claimed by one of two starts', () => {
+  it('is claimed by only one of two starts', () => {
     expect(claimRun(state, run())).toBe(true);
     expect(claimRun(state, run())).toBe(false);
     forgetRun(state);
@@ -72,14 +72,14 @@ describe('the run record', () => {
     expect(statSync(join(state.folder, 'run.json')).mode & 0o777).toBe(0o600);
   });
 
-  it('knows a supervisor from another process with its pid', () => {
+  it('distinguishes the supervisor from a later process with the same pid', () => {
     writeRun(state, run());
-    expect(supervisorLives(readRun(state)!)).toBe(true);
+    expect(isSupervisorAlive(readRun(state)!)).toBe(true);
     writeRun(state, { ...run(), supervisor: { pid: process.pid, began: 'another time' } });
-    expect(supervisorLives(readRun(state)!)).toBe(false);
+    expect(isSupervisorAlive(readRun(state)!)).toBe(false);
   });
 
-  it('is undefined when there is none, or half of one', () => {
+  it('is undefined if it is missing or incomplete', () => {
     expect(readRun(state)).toBeUndefined();
     writeFileSync(join(state.folder, 'run.json'), '{"supervisor":');
     expect(readRun(state)).toBeUndefined();
@@ -87,7 +87,7 @@ describe('the run record', () => {
 });
 
 describe('readJson', () => {
-  it('reads what was written', () => {
+  it('reads a written file', () => {
     writeRun(state, run());
     expect(readJson(join(state.folder, 'run.json'))).toEqual(
       JSON.parse(readFileSync(join(state.folder, 'run.json'), 'utf8')),

@@ -13,11 +13,11 @@ import { dirname, join, resolve } from 'node:path';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { root } from '../workspace.ts';
 
-/** Everything a store keeps on this machine. Two stores with different folders know nothing of each other. */
+/** Everything a store keeps on this machine. Stores with different folders are independent. */
 export interface State {
   folder: string;
   logs: string;
-  /** Short, stable, unique to the folder: for names in places that stores share. */
+  /** Short, stable and unique per folder: for names in shared places. */
   id: string;
 }
 
@@ -29,22 +29,22 @@ export function openState(folder = process.env.JOGAKBO_HOME ?? join(root, '.joga
     id: createHash('sha256').update(path).digest('hex').slice(0, 10),
   };
   try {
-    // Others may pass through (the database may run as another user) but not look around; every secret is closed by itself.
+    // Other users may traverse the folder (the database may run as another user) but not list it. Every secret has mode 0600.
     makeFolder(path, 0o711);
     makeFolder(state.logs, 0o700);
     accessSync(path, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new CliError(`The state folder ${path} cannot be written to: ${toMessage(error)}.`, {
       remedies: [
-        'keep the state elsewhere:  JOGAKBO_HOME=<a folder of yours> npm start',
-        ...(existsSync(path) ? [`or make it yours:  sudo chown -R "$(id -un)" ${path}`] : []),
+        'use another folder:  JOGAKBO_HOME=<your folder> npm start',
+        ...(existsSync(path) ? [`or take ownership of it:  sudo chown -R "$(id -un)" ${path}`] : []),
       ],
     });
   }
   return state;
 }
 
-/** Makes a folder and those above it, one at a time: Node's recursive mkdir never ends where the system refuses with ENOENT, as in /proc. */
+/** Creates a folder and its parents. Node's recursive mkdir loops forever where the system fails with ENOENT, as in /proc. */
 function makeFolder(path: string, mode: number): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
   if (dirname(path) !== path) makeFolder(dirname(path), mode);
@@ -64,19 +64,19 @@ export function readJson<T>(path: string): T | undefined {
 }
 
 /**
- * What must not be made anew when it cannot be read, for others hold the old one: passwords, keys.
- * @returns undefined where there is no file @throws Fault where it is broken
+ * Reads passwords or keys. They must not be recreated after a read error, because other systems hold the old ones.
+ * @returns undefined if there is no file @throws CliError if the file is invalid
  */
 export function readKept<T extends object>(path: string): T | undefined {
   if (!existsSync(path)) return undefined;
   const kept = readJson<T>(path);
   if (typeof kept === 'object' && kept !== null) return kept;
-  throw new CliError(`${path} is broken: it is not JSON, or cannot be read.`, {
-    remedies: ['put it back from a copy', `or begin anew without what it held:  mv ${path} ${path}.broken`],
+  throw new CliError(`${path} is not valid JSON or cannot be read.`, {
+    remedies: ['restore it from a backup', `or start without its content:  mv ${path} ${path}.broken`],
   });
 }
 
-/** Readers see the old content or the new one, never half of it. */
+/** Writes the file atomically. */
 export function writeJson(path: string, value: unknown): void {
   const draft = `${path}.${process.pid}.tmp`;
   writeFileSync(draft, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
@@ -87,9 +87,9 @@ export interface Secrets {
   broker: string;
   database: string;
   services: Record<string, string>;
-  /** Of each service at the broker. */
+  /** The broker password of each service. */
   brokerLogins: Record<string, string>;
-  /** Of each service: 32 bytes in base64url. To rotate one, put the new key and a comma before it. */
+  /** The key of each service: 32 bytes in base64url. To rotate it, prepend the new key and a comma. */
   serviceKeys: Record<string, string>;
 }
 
@@ -97,10 +97,10 @@ export const password = (): string => randomBytes(24).toString('base64url');
 
 const getSecretsFile = (state: State): string => join(state.folder, 'secrets.json');
 
-/** What is kept of them; nothing is made. @throws Fault where the file is broken */
+/** Reads the stored secrets without generating missing ones. @throws CliError if the file is invalid */
 export const readSecrets = (state: State): Partial<Secrets> | undefined => readKept(getSecretsFile(state));
 
-/** Generated once; a file that was lost is a new store with new passwords. */
+/** Generates missing secrets once and stores them. Without the file, all secrets are new. */
 export function openSecrets(state: State, services: readonly string[] = []): Secrets {
   const kept = readSecrets(state) ?? {};
   const secrets: Secrets = {
@@ -121,7 +121,7 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
 
 export const hasSecrets = (state: State): boolean => existsSync(getSecretsFile(state));
 
-/** `public` is the gateway's: chosen once, it is the one of the next start too. */
+/** `public` is the port of the gateway. It is kept for the next start. */
 export type PortName = 'public' | 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres' | 'registry';
 
 export const keptPorts = (state: State): Partial<Record<PortName, number>> =>

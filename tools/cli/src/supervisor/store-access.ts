@@ -1,33 +1,33 @@
 import pg from 'pg';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { brokerUser } from '../backing/rabbitmq/private-broker.ts';
-import { readRun, supervisorLives, type RunRecord } from './run-record.ts';
+import { readRun, isSupervisorAlive, type RunRecord } from './run-record.ts';
 import { buildUrl } from '../backing/postgres/service-databases.ts';
 import { openSecrets, type State } from './state.ts';
 import { withCertificate } from '../backing/tls/store-tls.ts';
 
 function findRun(state: State): RunRecord | undefined {
   const run = readRun(state);
-  return run && supervisorLives(run) ? run : undefined;
+  return run && isSupervisorAlive(run) ? run : undefined;
 }
 
-const notRunning = () =>
+const createNotRunningError = () =>
   new CliError('The store is not running.', {
     remedies: [
       'start it:  npm start',
-      'or name the broker of one that runs elsewhere:  RABBITMQ_URL=amqp://user:password@host:5672',
+      'or set the broker of a store on another machine:  RABBITMQ_URL=amqp://user:password@host:5672',
     ],
   });
 
-/** The broker of the store that runs here, else that of RABBITMQ_URL. */
+/** The broker URL of the store running here, else RABBITMQ_URL. */
 export function getBrokerUrl(state: State): string {
   const broker = findRun(state)?.broker;
-  // The password of a given broker is kept nowhere.
+  // The password of an external broker is not stored.
   if (!broker || broker.kind === 'given') {
     if (process.env.RABBITMQ_URL) return process.env.RABBITMQ_URL;
-    if (!broker) throw notRunning();
-    throw new CliError(`The store runs on ${broker.title}, whose password is kept nowhere.`, {
-      remedies: ['set RABBITMQ_URL as it was set at the start, and run the command again'],
+    if (!broker) throw createNotRunningError();
+    throw new CliError(`The store runs on ${broker.title}, and its password is not stored.`, {
+      remedies: ['set RABBITMQ_URL to the value used at the start, and run the command again'],
     });
   }
   if (broker.tls) return withCertificate(broker.url, broker.tls, brokerUser);
@@ -37,7 +37,7 @@ export function getBrokerUrl(state: State): string {
   return url.href;
 }
 
-/** Works in the database of a service, with the service's own login. @throws Fault that says what to do */
+/** Runs `work` on the database of a service, with the service's own login. @throws CliError with a remedy */
 export async function withDatabase<T>(
   state: State,
   service: string,
@@ -55,7 +55,7 @@ export async function withDatabase<T>(
     return await work(client);
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError(`The database of ${service} does not let it: ${toMessage(error)}.`, {
+    throw new CliError(`The database of ${service} cannot be used: ${toMessage(error)}.`, {
       remedies: ['npx jogakbo ps', `npx jogakbo logs ${service}`],
     });
   } finally {
@@ -63,7 +63,7 @@ export async function withDatabase<T>(
   }
 }
 
-/** The login of a service for its own database, in the store that runs here. */
+/** The database URL of a service in the store running here, with the service's own login. */
 export function getDatabaseUrl(state: State, service: string): string {
   const database = findRun(state)?.database;
   if (!database) throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });

@@ -1,35 +1,35 @@
 import { join } from 'node:path';
 import { type BackingService } from '../backing/backing-service.ts';
-import { dockerBrokerRuns } from '../backing/rabbitmq/docker-broker.ts';
+import { isDockerBrokerRunning } from '../backing/rabbitmq/docker-broker.ts';
 import { UsageError } from '../terminal/cli-error.ts';
 import { claimPorts } from './ports.ts';
-import { type BrokerPlace, brokerLeftRunning } from '../backing/rabbitmq/private-broker.ts';
+import { type BrokerPlace, findRunningBroker } from '../backing/rabbitmq/private-broker.ts';
 import { type DatabasePlace } from '../backing/postgres/private-postgres.ts';
 import { hasSecrets, keepPorts, keptPorts, openSecrets, type State } from './state.ts';
 import { openTls } from '../backing/tls/store-tls.ts';
 
 const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
 
-/** Where the private broker of a store lives. One that still runs keeps its ports; otherwise those that are free again. */
+/** Folder, ports and password of the private broker. A broker that still runs keeps its ports; otherwise only free ports are kept. */
 export async function findBrokerPlace(state: State, abort?: AbortSignal): Promise<BrokerPlace> {
   const at = { folder: join(state.folder, 'rabbitmq'), name: `jogakbo-${state.id}` };
   const kept = keptPorts(state);
-  const runs = brokerLeftRunning(at) !== undefined || (await dockerBrokerRuns(at));
+  const runs = findRunningBroker(at) !== undefined || (await isDockerBrokerRunning(at));
   const ports = { ...(await claimPorts(brokerPorts, kept)), ...(runs ? kept : {}) };
   keepPorts(state, ports);
   const { broker: password } = openSecrets(state);
   return { ...at, logs: state.logs, password, ports, tls: await openTls(state), throwaway: false, abort };
 }
 
-/** Where Eureka's clients look unless they are told otherwise. */
+/** The default port of Eureka clients. */
 const eurekaPort = 8761;
 
-/** The registry's port: the one of REGISTRY_PORT, else the one of before, else Eureka's own, else any that is free. */
+/** The registry's port, in this order: REGISTRY_PORT, the previous port, Eureka's default, any free port. */
 export async function findRegistryPort(state: State, chosen = process.env.REGISTRY_PORT): Promise<number> {
   if (chosen) {
     const port = Number(chosen);
     if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
-    throw new UsageError(`REGISTRY_PORT is "${chosen}": it is a number from 1 to 65535.`);
+    throw new UsageError(`REGISTRY_PORT is "${chosen}": it must be a number from 1 to 65535.`);
   }
   const { registry } = await claimPorts(['registry'], { registry: eurekaPort, ...keptPorts(state) });
   keepPorts(state, { registry });
@@ -43,7 +43,7 @@ const defaultPorts: Record<string, string> = {
   'https:': '443',
 };
 
-/** Where the broker and the database of a store listen, as host:port; all their own ports where they are private. */
+/** Addresses of the store's broker and database as host:port, including all private ports. */
 export function getOwnEndpoints(
   state: State,
   broker: Pick<BackingService, 'url' | 'managementUrl'>,

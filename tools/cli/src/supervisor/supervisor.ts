@@ -1,5 +1,5 @@
 import { type Server } from 'node:net';
-import { type BackingService, withoutPassword } from '../backing/backing-service.ts';
+import { type BackingService, maskPassword } from '../backing/backing-service.ts';
 import { Backoff } from './backoff.ts';
 import { openControl } from './control-socket.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
@@ -9,35 +9,35 @@ import { type Launch } from './service-launch.ts';
 import { ServiceProcess } from './service-process.ts';
 import { type State } from './state.ts';
 
-/** The start was given up because the store is to stop. */
+/** Thrown by a start that was cancelled because the store is stopping. */
 export class Stopped extends Error {}
 
 type Role = 'broker' | 'database';
 
-/** Owns every process of a running store, starts again what dies, and at the end leaves nothing behind. */
+/** Owns all processes of a running store, restarts exited ones, and ends all of them on stop. */
 export class Supervisor {
   readonly state: State;
   readonly ended: Promise<void>;
   readonly #run: RunRecord;
-  readonly #tell: (text: string) => void;
+  readonly #onMessage: (text: string) => void;
   readonly #log: LogFile;
   readonly #services = new Map<string, ServiceProcess>();
   readonly #backing = new Map<Role, BackingService>();
   readonly #since = new Map<Role, number>();
-  readonly #arriving = new Set<Promise<unknown>>();
+  readonly #starting = new Set<Promise<unknown>>();
   readonly #abort = new AbortController();
   #adopt!: (name: string) => Promise<Launch>;
   #control?: Server;
   #stopping?: Promise<void>;
   #isForgotten = false;
-  #isOver!: () => void;
+  #resolveEnded!: () => void;
 
-  constructor(state: State, run: RunRecord, tell: (text: string) => void) {
+  constructor(state: State, run: RunRecord, onMessage: (text: string) => void) {
     this.state = state;
     this.#run = run;
-    this.#tell = tell;
+    this.#onMessage = onMessage;
     this.#log = new LogFile(state.logs, 'supervisor');
-    this.ended = new Promise((resolve) => (this.#isOver = resolve));
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 
   get abort(): AbortSignal {
@@ -48,21 +48,21 @@ export class Supervisor {
     return this.#run;
   }
 
-  say(text: string): void {
-    this.#log.say(text);
-    this.#tell(text);
+  report(text: string): void {
+    this.#log.writeMessage(text);
+    this.#onMessage(text);
   }
 
-  /** Takes charge of a backing service from the moment it begins to start. */
-  async backing(role: Role, arrival: Promise<BackingService>): Promise<BackingService> {
-    const kept = arrival.then((service) => {
+  /** Supervises a backing service from the beginning of its start. */
+  async addBackingService(role: Role, starting: Promise<BackingService>): Promise<BackingService> {
+    const kept = starting.then((service) => {
       this.#backing.set(role, service);
       this.#since.set(role, Date.now());
       this.record();
       return service;
     });
-    this.#arriving.add(kept);
-    const service = await kept.finally(() => this.#arriving.delete(kept));
+    this.#starting.add(kept);
+    const service = await kept.finally(() => this.#starting.delete(kept));
     this.#abort.signal.throwIfAborted();
     if (service.kind !== 'given') void this.#watch(role, service);
     return service;
@@ -70,14 +70,14 @@ export class Supervisor {
 
   addService(name: string, launch: Launch): ServiceProcess {
     const service = new ServiceProcess(name, launch, new LogFile(this.state.logs, name), {
-      said: (text) => this.say(text),
-      changed: () => this.record(),
+      onMessage: (text) => this.report(text),
+      onChange: () => this.record(),
     });
     this.#services.set(name, service);
     return service;
   }
 
-  /** @param adopt prepares a service that was not started with the store, and says how it is started */
+  /** @param adopt prepares a service that was not started with the store; returns its launch command */
   becomeReady(adopt: (name: string) => Promise<Launch>): void {
     this.#adopt = adopt;
     this.#run.state = 'ready';
@@ -85,8 +85,8 @@ export class Supervisor {
     this.#control = openControl(this.state, {
       prepareLaunch: async (name) => this.#services.get(name)?.launch ?? this.#adopt(name),
       take: async (name) => {
-        this.say(`${name} is taken over by jogakbo serve`);
-        await this.#services.get(name)?.yieldTo();
+        this.report(`jogakbo serve takes over ${name}`);
+        await this.#services.get(name)?.suspend();
       },
       giveBack: async (name) => {
         if (!this.#stopping) await this.#services.get(name)?.resume();
@@ -94,7 +94,7 @@ export class Supervisor {
       restart: async (name) => {
         const service = this.#services.get(name);
         if (!service) throw new CliError(`The running store has no service called ${name}.`);
-        this.say(`${name} is started again, as asked`);
+        this.report(`restarting ${name} as requested`);
         await service.restart();
       },
       showServed: (served) => {
@@ -117,42 +117,42 @@ export class Supervisor {
     if (!service) return undefined;
     const { kind, title, url, managementUrl, tls } = service;
     return {
-      ...{ kind, title, url: withoutPassword(tls ? url.split('?')[0]! : url), managementUrl, tls },
+      ...{ kind, title, url: maskPassword(tls ? url.split('?')[0]! : url), managementUrl, tls },
       ...{ roots: service.roots(), since: this.#since.get(role)! },
     };
   }
 
   async #watch(role: Role, service: BackingService): Promise<void> {
     const backoff = new Backoff();
-    // Asking Docker costs a process each time.
+    // Each check of Docker spawns a process.
     const interval = service.kind === 'docker' ? 5_000 : 500;
     while (await this.#pause(interval)) {
       if (await service.isAlive()) continue;
       if (this.#stopping) return;
       const delay = backoff.getAfterLife(Date.now() - this.#since.get(role)!);
-      this.say(`the ${role} ended; starting it again in ${delay / 1000} s`);
+      this.report(`the ${role} ended; starting it again in ${delay / 1000} s`);
       if (!(await this.#pause(delay))) return;
       const restart = service.restart();
-      this.#arriving.add(restart);
+      this.#starting.add(restart);
       try {
         await restart;
-        this.say(`the ${role} is back`);
+        this.report(`the ${role} is back`);
       } catch (error) {
-        this.say(`the ${role} could not be started: ${toMessage(error)}`);
+        this.report(`the ${role} could not be started: ${toMessage(error)}`);
       }
-      this.#arriving.delete(restart);
+      this.#starting.delete(restart);
       this.#since.set(role, Date.now());
       this.record();
     }
   }
 
-  /** False when the store stops meanwhile. */
+  /** Resolves to false if the store stops in the meantime. */
   #pause(milliseconds: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const done = (goOn: boolean) => {
+      const done = (hasElapsed: boolean) => {
         clearTimeout(timer);
         this.#abort.signal.removeEventListener('abort', stop);
-        resolve(goOn);
+        resolve(hasElapsed);
       };
       const stop = () => done(false);
       const timer = setTimeout(done, milliseconds, true);
@@ -161,15 +161,15 @@ export class Supervisor {
     });
   }
 
-  /** Ends all, in order: services first, for they lean on the rest. Calling it again waits for the same end. */
+  /** Stops the services first, then broker and database, which they depend on. Further calls wait for the same stop. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
   }
 
-  /** The user has lost patience. */
+  /** Kills all processes at once, after a second stop signal of the user. */
   async force(): Promise<void> {
-    this.say('stopping at once');
+    this.report('stopping at once');
     await Promise.all([...this.#services.values()].map((service) => service.stop(true)));
     await Promise.all([...this.#backing.values()].map((service) => service.stop(true)));
     await this.stop();
@@ -182,20 +182,20 @@ export class Supervisor {
     this.record();
     const services = [...this.#services.values()];
     const running = services.filter((service) => service.record().process);
-    if (running.length) this.say(`stopping ${running.map(({ name }) => name).join(', ')}`);
+    if (running.length) this.report(`stopping ${running.map(({ name }) => name).join(', ')}`);
     await Promise.all(services.map((service) => service.stop()));
-    await Promise.allSettled(this.#arriving);
+    await Promise.allSettled(this.#starting);
     const own = [...this.#backing].filter(([, service]) => service.kind !== 'given');
-    if (own.length) this.say(`stopping the ${own.map(([role]) => role).join(' and the ')}`);
+    if (own.length) this.report(`stopping the ${own.map(([role]) => role).join(' and the ')}`);
     await Promise.all(
       own.map(async ([role, service]) => {
         await service.stop();
-        this.#log.say(`the ${role} has stopped`);
+        this.#log.writeMessage(`the ${role} has stopped`);
       }),
     );
     this.#isForgotten = true;
     forgetRun(this.state);
-    this.say('stopped; no process is left');
-    this.#isOver();
+    this.report('stopped; no process is left');
+    this.#resolveEnded();
   }
 }

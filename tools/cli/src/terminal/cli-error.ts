@@ -1,6 +1,6 @@
-import { printable } from './printable.ts';
+import { toPrintable } from './printable.ts';
 
-/** Something the user can mend: shown as one screen that says what is wrong and what to do, never as a stack trace. */
+/** An error that the user can fix: printed with its cause and remedies, without a stack trace. */
 export class CliError extends Error {
   readonly details: readonly string[];
   readonly remedies: readonly string[];
@@ -10,18 +10,18 @@ export class CliError extends Error {
     { details = [], remedies = [] }: { details?: string[]; remedies?: string[] } = {},
   ) {
     super(title);
-    this.name = 'Fault';
+    this.name = 'CliError';
     this.details = details;
     this.remedies = remedies;
   }
 }
 
-/** A wrong command line: exit code 2. */
+/** An invalid command line: exit code 2. */
 export class UsageError extends CliError {}
 
-export function formatFault(fault: CliError): string {
-  const lines = ['', printable(fault.message)];
-  const [details, remedies] = [fault.details, fault.remedies].map((all) => all.map(printable));
+export function formatCliError(fault: CliError): string {
+  const lines = ['', toPrintable(fault.message)];
+  const [details, remedies] = [fault.details, fault.remedies].map((all) => all.map(toPrintable));
   if (details!.length) lines.push('', ...details!.map((line) => `  ${line}`));
   if (remedies!.length) lines.push('', 'What to do:', ...remedies!.map((line) => `  - ${line}`));
   return [...lines, ''].join('\n');

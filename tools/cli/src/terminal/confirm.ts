@@ -1,12 +1,12 @@
 import { createInterface } from 'node:readline/promises';
 import { UsageError } from './cli-error.ts';
 
-/** Asks on the terminal. @throws UsageFault where nobody can answer and `yes` was not said beforehand */
+/** Asks on the terminal. @throws UsageError without a terminal, unless `yes` is set */
 export async function confirm(question: string, yes: boolean | undefined): Promise<boolean> {
   if (yes) return true;
   if (!process.stdin.isTTY) {
-    throw new UsageError(`${question} Nobody can be asked: this is no terminal.`, {
-      remedies: ['say it beforehand:  --yes'],
+    throw new UsageError(`${question} Confirmation needs a terminal.`, {
+      remedies: ['confirm without a terminal:  --yes'],
     });
   }
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
@@ -17,11 +17,11 @@ export async function confirm(question: string, yes: boolean | undefined): Promi
   }
 }
 
-/** @throws UsageFault where it is not a number above 0 */
+/** @throws UsageError unless it is a number greater than 0 */
 export function parseRate(text: string | undefined, otherwise: number): number {
   const rate = Number(text ?? otherwise);
   if (rate > 0) return rate;
-  throw new UsageError(`--rate ${text} is not a number of messages a second.`, {
+  throw new UsageError(`--rate ${text} is not a number of messages per second.`, {
     remedies: [`for example:  --rate ${otherwise}`],
   });
 }

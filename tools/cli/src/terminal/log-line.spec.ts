@@ -15,13 +15,13 @@ describe('renderLine', () => {
     );
   });
 
-  it('adds what an error says, unless the message says so already', () => {
+  it('adds the error message unless it equals the log message', () => {
     const failed = { level: 50, time: at, service: 'a', msg: 'no', err: { message: 'disk full' } };
     expect(renderLine(JSON.stringify(failed), false, 1)).toContain('no: disk full');
     expect(renderLine(JSON.stringify({ ...failed, msg: 'disk full' }), false, 1)).toMatch(/a disk full$/);
   });
 
-  it('leaves alone what is not JSON, whole or broken', () => {
+  it('returns lines that are not valid JSON unchanged', () => {
     expect(renderLine('plain words', true)).toBe('plain words');
     expect(renderLine('{"level":30', true)).toBe('{"level":30');
   });
@@ -32,7 +32,7 @@ describe('renderLine', () => {
 });
 
 describe('parseTime', () => {
-  it('takes milliseconds and ISO 8601', () => {
+  it('accepts milliseconds and ISO 8601', () => {
     expect(parseTime('{"time":5}')).toBe(5);
     expect(parseTime('{"time":"2026-11-21T00:00:00Z"}')).toBe(Date.UTC(2026, 10, 21));
   });

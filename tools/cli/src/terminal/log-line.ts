@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { printable } from './printable.ts';
+import { toPrintable } from './printable.ts';
 
 export interface LogEntry {
   time: number;
@@ -24,7 +24,7 @@ const levels: Record<number, { name: string; style: Parameters<typeof styleText>
   50: { name: 'error', style: 'red' },
   60: { name: 'fatal', style: 'magenta' },
 };
-const shownElsewhere = new Set([
+const hiddenFields = new Set([
   'level',
   'time',
   'msg',
@@ -52,17 +52,17 @@ export function parseTime(line: string): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }
 
-function briefly(value: unknown): string {
+function shorten(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return text.length > 160 ? `${text.slice(0, 157)}...` : text;
 }
 
-/** One line of JSON as one line for people; what is not JSON stays as it is. What a terminal would obey is escaped. */
+/** Formats a JSON log line for reading. Lines that are not JSON stay unchanged. Escapes terminal control characters. */
 export function renderLine(line: string, colours: boolean, width = 13): string {
   const entry = parseLine(line);
-  if (!entry) return printable(line);
+  if (!entry) return toPrintable(line);
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
-    colours ? styleText(style, printable(text), { validateStream: false }) : printable(text);
+    colours ? styleText(style, toPrintable(text), { validateStream: false }) : toPrintable(text);
   const at = parseTime(line);
   const clock =
     at === undefined
@@ -70,14 +70,14 @@ export function renderLine(line: string, colours: boolean, width = 13): string {
       : new Date(at).toTimeString().slice(0, 8) + `.${String(at % 1000).padStart(3, '0')}`;
   const level = levels[Math.floor((entry.level ?? 30) / 10) * 10] ?? levels[30]!;
   const rest = Object.entries(entry)
-    .filter(([key, value]) => !shownElsewhere.has(key) && value !== undefined && value !== null)
-    .map(([key, value]) => `${key}=${briefly(value)}`);
+    .filter(([key, value]) => !hiddenFields.has(key) && value !== undefined && value !== null)
+    .map(([key, value]) => `${key}=${shorten(value)}`);
   const error = entry.err?.message && entry.err.message !== entry.msg ? `: ${entry.err.message}` : '';
   return [
     paint('gray', clock),
     paint(level.style, level.name.padEnd(5)),
     paint('cyan', String(entry.service ?? '').padEnd(width)),
-    printable(`${entry.msg ?? ''}${error}`),
+    toPrintable(`${entry.msg ?? ''}${error}`),
     ...(rest.length ? [paint('gray', rest.join(' '))] : []),
     ...(entry.traceId ? [paint('gray', `trace=${String(entry.traceId).slice(0, 8)}`)] : []),
   ].join(' ');

@@ -1,45 +1,45 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { type ConsumeMessage } from 'amqplib';
-import { describeEffect, explainTable } from '../commands/config-screen.ts';
+import { describeEffect, formatExplanation } from '../commands/config-screen.ts';
 import { toDeadLetter } from '../dead-letters/dead-letter.ts';
 import { type DeadQueue } from '../dead-letters/dead-queue.ts';
 import { listLetters, showLetter } from '../dead-letters/dead-screen.ts';
-import { CliError, formatFault } from './cli-error.ts';
+import { CliError, formatCliError } from './cli-error.ts';
 import { renderLine } from './log-line.ts';
-import { printable, printableJson, printableLines, shellWord } from './printable.ts';
-import { fitTable, textTable } from './text-table.ts';
+import { toPrintable, toPrintableJson, toPrintableLines, quoteForShell } from './printable.ts';
+import { fitTable, formatTable } from './text-table.ts';
 
-/** Sets the title, then the colour; forges a line; hides, reorders and breaks text in the ways of Unicode. */
+/** Sets the terminal title and colour, forges a line, and hides, reorders and breaks text with Unicode characters. */
 const attack =
   'a\u001b]0;owned\u0007\u001b[31m\r\n12:00:00.000 info  orders paid\u0008\u007f\u009b2J\u202e\u2066\u2028\u2029\u0085z';
-const obeyed = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u2028\u2029]/;
+const controlCharacters = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u2028\u2029]/;
 
-describe('text that others wrote', () => {
-  it('is shown with what a terminal would obey as an escape, on one line', () => {
-    expect(printable(attack)).toBe(
+describe('untrusted text', () => {
+  it('is shown on one line, with control characters escaped', () => {
+    expect(toPrintable(attack)).toBe(
       String.raw`a\u001b]0;owned\u0007\u001b[31m\r\n12:00:00.000 info  orders paid\u0008\u007f\u009b2J\u202e\u2066\u2028\u2029\u0085z`,
     );
-    expect(printable('조각보 — café 👩‍👩‍👧 "x" \\ é')).toBe('조각보 — café 👩‍👩‍👧 "x" \\ é');
-    expect(printableLines('a\n\u001bb')).toBe('a\n\\u001bb');
+    expect(toPrintable('조각보 — café 👩‍👩‍👧 "x" \\ é')).toBe('조각보 — café 👩‍👩‍👧 "x" \\ é');
+    expect(toPrintableLines('a\n\u001bb')).toBe('a\n\\u001bb');
   });
 
   it('keeps its value as JSON', () => {
-    const text = printableJson({ [attack]: [attack] });
-    expect(text).not.toMatch(obeyed);
+    const text = toPrintableJson({ [attack]: [attack] });
+    expect(text).not.toMatch(controlCharacters);
     expect(JSON.parse(text)).toEqual({ [attack]: [attack] });
     const line = JSON.stringify({ msg: attack });
-    expect(JSON.parse(printable(line))).toEqual({ msg: attack });
+    expect(JSON.parse(toPrintable(line))).toEqual({ msg: attack });
   });
 
-  it('is one word in a command that is shown to be copied', () => {
-    expect(shellWord('0199-ab~2')).toBe('0199-ab~2');
-    expect(shellWord('x; rm -rf ~')).toBe("'x; rm -rf ~'");
-    expect(shellWord("x'$(id)\n")).toBe(String.raw`'x'\''$(id)\n'`);
-    expect(shellWord('')).toBe("''");
+  it('is quoted as one shell word', () => {
+    expect(quoteForShell('0199-ab~2')).toBe('0199-ab~2');
+    expect(quoteForShell('x; rm -rf ~')).toBe("'x; rm -rf ~'");
+    expect(quoteForShell("x'$(id)\n")).toBe(String.raw`'x'\''$(id)\n'`);
+    expect(quoteForShell('')).toBe("''");
   });
 });
 
-describe('every screen of the command line', () => {
+describe('every command output', () => {
   const printed: string[] = [];
   beforeEach(() => {
     printed.length = 0;
@@ -81,18 +81,18 @@ describe('every screen of the command line', () => {
       void listLetters([{ service: 'orders', letters } as unknown as DeadQueue], [], { group: attack }),
     logs: () => [renderLine(logLine, false), renderLine(attack, false), renderLine(`{${attack}`, false)],
     'config explain and set': () => [
-      ...explainTable(instances),
+      ...formatExplanation(instances),
       ...describeEffect(instances, [{ key: attack, after: attack }], 'x').lines,
     ],
-    faults: () => [formatFault(new CliError(attack, { details: [attack], remedies: [attack] }))],
-    tables: () => [...textTable([[attack, 'b']]), ...fitTable([[attack, 'b']], 20)],
+    faults: () => [formatCliError(new CliError(attack, { details: [attack], remedies: [attack] }))],
+    tables: () => [...formatTable([[attack, 'b']]), ...fitTable([[attack, 'b']], 20)],
   };
 
-  it.each(Object.keys(screens))('%s obeys nothing, and has no line that somebody else made', (name) => {
+  it.each(Object.keys(screens))('%s contains no control characters and no forged line', (name) => {
     const lines = [...(screens[name]!() ?? []), ...printed];
     expect(lines.length).toBeGreaterThan(0);
     for (const text of lines) {
-      expect(text).not.toMatch(obeyed);
+      expect(text).not.toMatch(controlCharacters);
       expect(text.split('\n').filter((line) => line.startsWith('12:00'))).toEqual([]);
     }
   });

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 
-/** A line of standard input. On a terminal it is asked for, and what is typed is not shown. */
+/** Reads a line of standard input. On a terminal, prompts for it without echo. */
 export async function readSecret(question: string): Promise<string> {
   const isTerminal = process.stdin.isTTY === true;
   if (isTerminal) process.stderr.write(question);

@@ -1,7 +1,7 @@
 const stopping = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export type StopSignal = (typeof stopping)[number];
 
-/** Calls back for every signal that asks us to stop, until released. */
+/** Calls back for every stop signal. @returns removes the handlers */
 export function onSignals(callback: (signal: StopSignal) => void): () => void {
   const handlers = stopping.map((signal) => [signal, () => callback(signal)] as const);
   for (const [signal, handler] of handlers) process.on(signal, handler);
@@ -11,10 +11,10 @@ export function onSignals(callback: (signal: StopSignal) => void): () => void {
 }
 
 /**
- * Tells a second wish to stop from echoes of the first: one Ctrl-C reaches us from the terminal,
- * from npm and from the bootstrap.
+ * Distinguishes a second Ctrl-C from duplicates of the first: the terminal, npm and the bootstrap each forward the signal.
+ * @param echo milliseconds in which signals count as duplicates
  */
-export function firstAndSecond(first: () => void, second: () => void, echo = 1_000): () => void {
+export function createStopHandler(first: () => void, second: () => void, echo = 1_000): () => void {
   let began: number | undefined;
   return () => {
     if (began === undefined) {

@@ -1,5 +1,5 @@
 import { Listr, type ListrTask } from 'listr2';
-import { printable } from './printable.ts';
+import { toPrintable } from './printable.ts';
 import { type Stage, type StartEvent, stages } from '../supervisor/start-events.ts';
 
 type StageEvent = Extract<StartEvent, { kind: 'stage' }>;
@@ -13,7 +13,7 @@ const titles: Record<Stage, string> = {
   seed: 'Seed',
 };
 
-/** Draws the stages of a start as they happen: a live list on a terminal, plain lines elsewhere. */
+/** Shows the progress of a start: a live list on a terminal, plain lines elsewhere. */
 export class StageList {
   readonly #queues = new Map<Stage, { events: StageEvent[]; wake: () => void }>();
   readonly #drawing: Promise<void>;
@@ -24,15 +24,15 @@ export class StageList {
     const row = (stage: Stage): ListrTask => ({
       title: titles[stage],
       task: async (_context, task) => {
-        const leaveOut = (why: string) => {
+        const skip = (why: string) => {
           task.title = `${titles[stage]}: ${why}`;
           return task.skip();
         };
         for (;;) {
           const event = await this.#next(stage);
-          if (!event) return leaveOut('not reached');
+          if (!event) return skip('not reached');
           if (event.state === 'note') task.output = event.text;
-          if (event.state === 'skipped') return leaveOut(event.text);
+          if (event.state === 'skipped') return skip(event.text);
           if (event.state === 'failed') throw new Error(event.text);
           if (event.state === 'done') {
             task.title = `${titles[stage]}: ${event.text}`;
@@ -56,7 +56,7 @@ export class StageList {
         row('seed'),
       ],
       {
-        // The store has its own idea of Ctrl-C.
+        // The supervisor handles Ctrl-C.
         registerSignalListeners: false,
         rendererOptions: { collapseSubtasks: false, collapseErrors: true, showErrorMessage: false },
       },
@@ -69,12 +69,12 @@ export class StageList {
 
   take(event: StageEvent): void {
     const queue = this.#queues.get(event.stage)!;
-    // Among them is what servers and tools said of themselves.
-    queue.events.push('text' in event ? { ...event, text: printable(event.text) } : event);
+    // The text may contain output of servers and tools.
+    queue.events.push('text' in event ? { ...event, text: toPrintable(event.text) } : event);
     queue.wake();
   }
 
-  /** Resolves when the list is drawn; rows that nothing happened to any more are given up. */
+  /** Resolves when the list is drawn. Unfinished rows are skipped. */
   async close(): Promise<void> {
     this.#over = true;
     for (const { wake } of this.#queues.values()) wake();

@@ -1,8 +1,8 @@
-import { printable } from './printable.ts';
+import { toPrintable } from './printable.ts';
 
-/** Columns as wide as their widest cell; the last one is left ragged. Cells are made printable, each on one line. */
-export function textTable(cells: readonly (readonly string[])[], indent = ''): string[] {
-  const rows = cells.map((row) => row.map(printable));
+/** Aligns columns to their widest cell and trims the line ends. Escapes control characters. */
+export function formatTable(cells: readonly (readonly string[])[], indent = ''): string[] {
+  const rows = cells.map((row) => row.map(toPrintable));
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map(
     (row) =>
@@ -14,20 +14,20 @@ export function textTable(cells: readonly (readonly string[])[], indent = ''): s
   );
 }
 
-/** A table of at most so many columns: cells of the widest columns are cut with an ellipsis as far as need be. */
+/** A table of at most `columns` characters. Cells of the widest columns are truncated with an ellipsis. */
 export function fitTable(cells: readonly (readonly string[])[], columns: number): string[] {
-  const rows = cells.map((row) => row.map(printable));
+  const rows = cells.map((row) => row.map(toPrintable));
   const longest = (column: number) => Math.max(...rows.map((row) => row[column]!.length));
   const widths = rows[0]!.map((_, column) => longest(column));
   let excess = widths.reduce((sum, width) => sum + width, 2 * (widths.length - 1)) - columns;
   for (; excess > 0; excess -= 1) widths[widths.indexOf(Math.max(...widths))]! -= 1;
   const cut = (text: string, width: number) => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
-  return textTable(rows.map((row) => row.map((cell, column) => cut(cell, widths[column]!))));
+  return formatTable(rows.map((row) => row.map((cell, column) => cut(cell, widths[column]!))));
 }
 
 export const megabytes = (bytes: number): string => (bytes ? `${Math.round(bytes / 1024 ** 2)} MB` : '');
 
-export function duration(milliseconds: number): string {
+export function formatDuration(milliseconds: number): string {
   const seconds = Math.round(milliseconds / 1000);
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
@@ -37,8 +37,8 @@ export function duration(milliseconds: number): string {
     : `${Math.floor(minutes / 1440)} d ${Math.floor((minutes % 1440) / 60)} h`;
 }
 
-/** Such as `12h 5m`. */
-export const shortDuration = (milliseconds: number): string =>
-  duration(milliseconds)
+/** For example `12h 5m`. */
+export const formatShortDuration = (milliseconds: number): string =>
+  formatDuration(milliseconds)
     .replace(' min', 'm')
     .replace(/ ([shd])/g, '$1');

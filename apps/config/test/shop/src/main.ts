@@ -1,4 +1,4 @@
-// One version of a shop, in a process of its own: npm_package_version says which.
+// One version of the shop in its own process. npm_package_version is the version.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Consistency1700000000000, InboxSender1700000000100, type UnitOfWork } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
@@ -33,12 +33,12 @@ class ShopHandler {
 
   @Handles(Pack)
   async pack({ id, failing }: Body<typeof Pack>, { tx, incoming }: UnitOfWork) {
-    if (incoming.failures < failing) throw new Error('the box is torn');
+    if (incoming.failures < failing) throw new Error('simulated failure');
     await tx.query('INSERT INTO sold VALUES ($1, $2)', [id, version]);
   }
 }
 
-/** Something that only the newest version knows. */
+/** A command that only the newest version handles. */
 const isNewest = version === '1.4.0';
 const Wrap = isNewest ? shop.command('wrap', { input: Pack.input }) : Pack;
 

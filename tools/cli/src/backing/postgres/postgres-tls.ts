@@ -6,7 +6,7 @@ import { getDatabaseName } from './service-databases.ts';
 import { databaseServer, operator } from '../tls/store-tls.ts';
 import { listApps } from '../../workspace.ts';
 
-const tlsFiles = (data: string) => ({
+const getTlsFiles = (data: string) => ({
   ...{
     authority: join(data, 'root.crt'),
     certificate: join(data, 'server.crt'),
@@ -15,8 +15,8 @@ const tlsFiles = (data: string) => ({
   ...{ access: join(data, 'tls-hba.conf'), names: join(data, 'tls-ident.conf') },
 });
 
-export function tlsSettings(data: string): Record<string, string> {
-  const { authority, certificate, key, access, names } = tlsFiles(data);
+export function buildTlsSettings(data: string): Record<string, string> {
+  const { authority, certificate, key, access, names } = getTlsFiles(data);
   return {
     ...{ ssl: 'on', ssl_min_protocol_version: 'TLSv1.2' },
     ...{ ssl_ca_file: authority, ssl_cert_file: certificate, ssl_key_file: key },
@@ -25,11 +25,11 @@ export function tlsSettings(data: string): Record<string, string> {
 }
 
 /**
- * Beside the data, where the user that PostgreSQL runs as may read and nobody else. Whoever has a certificate of the
- * store's authority is whom it names, and may log in as that one alone; there is no other way in.
+ * Writes the TLS files to the data folder, readable only by the PostgreSQL user. Clients can log in only with a
+ * certificate of the store's authority, and only as the login in its common name.
  */
 export function writeTlsFiles(tls: string, data: string, user?: PostgresUser): void {
-  const files = tlsFiles(data);
+  const files = getTlsFiles(data);
   const logins = listApps().map(({ name }) => [name, getDatabaseName(name, 'private')]);
   const texts = {
     [files.authority]: readFileSync(authorityFile(tls)),

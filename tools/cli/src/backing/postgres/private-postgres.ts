@@ -19,36 +19,36 @@ import { type BackingService } from '../backing-service.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
 import {
   canReach,
-  packagedPostgres,
+  findPackagedPostgres,
   postgresUser,
   type PostgresUser,
   stageBinaries,
-  stagingFolder,
+  openStagingFolder,
 } from './postgres-binaries.ts';
-import { tlsSettings, writeTlsFiles } from './postgres-tls.ts';
+import { buildTlsSettings, writeTlsFiles } from './postgres-tls.ts';
 import { readCommand, end, isAlive, readMark, type ProcessMark, signal } from '../../supervisor/processes.ts';
 import { operator, withCertificate } from '../tls/store-tls.ts';
 
 export interface DatabasePlace {
-  /** Where the data goes, unless the user that PostgreSQL runs as cannot reach it. */
+  /** The data folder, unless the PostgreSQL user has no access to it. */
   folder: string;
   logs: string;
   id: string;
   password: string;
-  /** False when no store of this folder ever knew the password: data found there is of a store that is gone. */
+  /** False if the password is new: existing data then belongs to a store whose password is lost. */
   passwordIsKept: boolean;
   port: number;
-  /** Folder of the certificates: with it, nobody comes in without one. */
+  /** Folder of the certificates. If set, every client needs a certificate. */
   tls?: string;
-  /** Data of a throw-away server may be lost with the machine, which makes it fast. */
+  /** A throw-away server runs without fsync: faster, but not crash-safe. */
   throwaway: boolean;
 }
 
 const superuser = operator;
 
-function settings({ port, tls, throwaway }: DatabasePlace, data: string): string[] {
+function buildSettings({ port, tls, throwaway }: DatabasePlace, data: string): string[] {
   const values = {
-    ...(tls ? tlsSettings(data) : {}),
+    ...(tls ? buildTlsSettings(data) : {}),
     listen_addresses: '127.0.0.1',
     port,
     unix_socket_directories: '',
@@ -74,8 +74,8 @@ function settings({ port, tls, throwaway }: DatabasePlace, data: string): string
   return Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
 
-/** The server that a supervisor before us left running on this data, and the port it listens on. */
-export function postgresLeftRunning(data: string): { mark: ProcessMark; port: number } | undefined {
+/** Finds the running server of a killed supervisor on this data folder, and its port. */
+export function findRunningPostgres(data: string): { mark: ProcessMark; port: number } | undefined {
   try {
     const lines = readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n');
     const mark = readMark(Number(lines[0]));
@@ -85,7 +85,7 @@ export function postgresLeftRunning(data: string): { mark: ProcessMark; port: nu
   }
 }
 
-async function faultOfLogin(url: string): Promise<Error | undefined> {
+async function probeLogin(url: string): Promise<Error | undefined> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
   client.on('error', () => undefined);
   try {
@@ -98,7 +98,7 @@ async function faultOfLogin(url: string): Promise<Error | undefined> {
   }
 }
 
-/** Where binaries and data live, given whom PostgreSQL runs as. */
+/** The folders of binaries and data, accessible for the PostgreSQL user. */
 export function layOut(place: Pick<DatabasePlace, 'folder' | 'id'>): {
   native: string;
   data: string;
@@ -106,13 +106,13 @@ export function layOut(place: Pick<DatabasePlace, 'folder' | 'id'>): {
   user?: PostgresUser;
 } {
   const user = postgresUser();
-  const native = packagedPostgres();
+  const native = findPackagedPostgres();
   mkdirSync(dirname(place.folder), { recursive: true, mode: 0o711 });
   if (!user) return { native, data: place.folder };
   const reachesBinaries = canReach(join(native, 'bin', 'postgres'), user);
   const reachesData = canReach(dirname(place.folder), user);
   if (reachesBinaries && reachesData) return { native, data: place.folder, user };
-  const staged = stagingFolder(place.id, user);
+  const staged = openStagingFolder(place.id, user);
   return {
     native: reachesBinaries ? native : stageBinaries(native, staged),
     data: reachesData ? place.folder : join(staged, 'data'),
@@ -121,8 +121,8 @@ export function layOut(place: Pick<DatabasePlace, 'folder' | 'id'>): {
   };
 }
 
-/** The folder itself stays: it may be a volume of its own. */
-function empty(data: string): void {
+/** Deletes the content of a folder. The folder itself may be a mount point. */
+function emptyFolder(data: string): void {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(data)) rmSync(join(data, name), { recursive: true });
 }
@@ -142,12 +142,12 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
   );
   rmSync(passwordFile, { force: true });
   if (status !== 0) {
-    empty(data);
+    emptyFolder(data);
     const output = `${stdout ?? ''}${stderr ?? ''}${error ? toMessage(error) : ''}`;
-    throw new CliError('The private PostgreSQL could not be set up.', {
+    throw new CliError('The private PostgreSQL could not be initialized.', {
       details: output.trim().split('\n').slice(-8),
       remedies: [
-        'give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+        'use your own server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
       ],
     });
   }
@@ -156,37 +156,37 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
 export async function startPrivatePostgres(place: DatabasePlace): Promise<BackingService> {
   const { native, data, staged, user } = layOut(place);
   const log = join(place.logs, 'database.log');
-  const left = postgresLeftRunning(data);
-  const at = left ? { ...place, port: left.port } : place;
+  const orphan = findRunningPostgres(data);
+  const at = orphan ? { ...place, port: orphan.port } : place;
   const address = `postgresql://${superuser}:${place.password}@127.0.0.1:${at.port}/postgres`;
   const url = place.tls ? withCertificate(address, place.tls, superuser) : address;
-  let server: ProcessMark | undefined = left?.mark;
-  let dataIsOurs = place.passwordIsKept;
+  let server: ProcessMark | undefined = orphan?.mark;
+  let isOwnData = place.passwordIsKept;
 
   const stop = async (force = false): Promise<void> => {
     await end(server, {
       by: force || place.throwaway ? 'SIGQUIT' : 'SIGINT',
-      patience: force ? 3_000 : 20_000,
+      timeoutMs: force ? 3_000 : 20_000,
     });
     if (staged && place.throwaway) rmSync(staged, { recursive: true, force: true });
   };
 
   async function start(): Promise<void> {
     mkdirSync(place.logs, { recursive: true, mode: 0o700 });
-    if (existsSync(join(data, 'PG_VERSION')) && !dataIsOurs) {
+    if (existsSync(join(data, 'PG_VERSION')) && !isOwnData) {
       renameSync(data, `${data}-of-a-lost-store-${Date.now()}`);
     }
     if (!existsSync(join(data, 'PG_VERSION'))) {
-      empty(data);
+      emptyFolder(data);
       initialise(native, data, place, user);
     }
-    dataIsOurs = true;
+    isOwnData = true;
     if (place.tls) writeTlsFiles(place.tls, data, user);
     const until = Date.now() + 60_000;
     for (;;) {
       const output = openSync(log, 'a', 0o600);
       chmodSync(log, 0o600);
-      const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...settings(at, data)], {
+      const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...buildSettings(at, data)], {
         ...user,
         cwd: '/',
         detached: true,
@@ -198,21 +198,21 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
       child.unref();
       server = readMark(child.pid);
       while (isAlive(server) && Date.now() < until) {
-        const fault = await faultOfLogin(url);
+        const fault = await probeLogin(url);
         if (!fault) return;
         if (['28P01', '28000'].includes((fault as { code?: string }).code ?? '')) break;
         await pause(40);
       }
-      // After a hard kill the backends of the last server may hold its memory for a moment.
+      // After a SIGKILL, backends of the previous server may hold its shared memory for a moment.
       const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-8);
-      const worthWaiting = /still in use|is another postmaster/i.test(tail.join('\n'));
+      const isTemporary = /still in use|is another postmaster/i.test(tail.join('\n'));
       await stop(true);
-      if (!worthWaiting || Date.now() > until) {
+      if (!isTemporary || Date.now() > until) {
         throw new CliError('The private PostgreSQL did not start.', {
           details: tail,
           remedies: [
             `read ${log}`,
-            'or give a server of your own:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+            'or use your own server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
           ],
         });
       }
@@ -221,17 +221,17 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
   }
 
   if (server && place.tls) {
-    // It reads its certificates and who is who again; one that runs without TLS is stopped below.
+    // SIGHUP reloads certificates and user name maps. A server without TLS fails the probe and is restarted below.
     writeTlsFiles(place.tls, data, user);
     signal(server, 'SIGHUP');
   }
-  if (!server || (await faultOfLogin(url))) {
+  if (!server || (await probeLogin(url))) {
     if (server) await stop();
     await start();
   }
   return {
     kind: 'private',
-    title: `a private PostgreSQL${place.tls ? ' with TLS' : ''}${staged ? ` (in ${staged}, for its user cannot reach the clone)` : ''}`,
+    title: `a private PostgreSQL${place.tls ? ' with TLS' : ''}${staged ? ` (in ${staged}, because its user has no access to the clone)` : ''}`,
     url,
     tls: place.tls,
     roots: () => (server && isAlive(server) ? [server] : []),

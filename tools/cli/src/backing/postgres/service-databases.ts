@@ -6,11 +6,11 @@ import { type App } from '../../workspace.ts';
 
 export interface ServiceDatabase {
   url: string;
-  /** Another one after the database was dropped and made again. */
+  /** Changes when the database is dropped and recreated. */
   identity: string;
 }
 
-/** The login of a service for its own database: with its certificate where the server asks for one, else with its password. */
+/** The database URL of a service, with its certificate if the server requires one, else with its password. */
 export function buildUrl(
   server: { kind: string; url: string; tls?: string },
   service: string,
@@ -24,11 +24,11 @@ export function buildUrl(
   return server.tls ? withCertificate(url.href, server.tls, service) : url.href;
 }
 
-/** What the database and the role of a service are called; among others' on a server that is not ours. */
+/** The name of a service's database and role. It has a prefix on external servers. */
 export const getDatabaseName = (service: string, kind: string): string =>
   `${kind === 'given' ? 'jogakbo_' : ''}${service.replaceAll('-', '_')}`;
 
-async function opens(url: string): Promise<boolean> {
+async function canConnect(url: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 4_000 });
   client.on('error', () => undefined);
   try {
@@ -41,10 +41,10 @@ async function opens(url: string): Promise<boolean> {
   }
 }
 
-/** Connections of one service at most, six instances with the usual pool: no login takes all that the server has (150). */
+/** Maximum connections per service: six instances with the default pool. The server allows 150 in total. */
 export const connectionLimit = 40;
 
-async function make(admin: pg.Client, name: string, password: string): Promise<void> {
+async function createRoleAndDatabase(admin: pg.Client, name: string, password: string): Promise<void> {
   const role = admin.escapeIdentifier(name);
   const secret = admin.escapeLiteral(password);
   const { rowCount: roles } = await admin.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [name]);
@@ -56,14 +56,14 @@ async function make(admin: pg.Client, name: string, password: string): Promise<v
     const { rows } = await admin.query<{ rolsuper: boolean }>(
       'SELECT rolsuper FROM pg_roles WHERE rolname = current_user',
     );
-    // An administrator short of superuser may only give a database to a role it belongs to.
+    // Without superuser, an administrator can create a database only for a role that it is a member of.
     if (!rows[0]?.rolsuper) await admin.query(`GRANT ${role} TO CURRENT_USER`);
     await admin.query(`CREATE DATABASE ${role} OWNER ${role}`);
   }
   await admin.query(`REVOKE CONNECT, TEMPORARY ON DATABASE ${role} FROM PUBLIC`);
 }
 
-/** A role and a database for each service; no role can log in to a database that is not its own. */
+/** Creates a role and a database for each service. No role can connect to a database of another service. */
 export async function ensureServiceDatabases(
   server: BackingService,
   apps: readonly App[],
@@ -81,9 +81,9 @@ export async function ensureServiceDatabases(
   try {
     if (server.kind === 'private')
       await admin.query('REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC');
-    const works = await Promise.all(wanted.map(({ url }) => opens(url)));
+    const works = await Promise.all(wanted.map(({ url }) => canConnect(url)));
     for (const [index, { app, name }] of wanted.entries()) {
-      if (!works[index]) await make(admin, name, passwords[app]!);
+      if (!works[index]) await createRoleAndDatabase(admin, name, passwords[app]!);
       else if (server.kind === 'private')
         await admin.query(`ALTER ROLE ${admin.escapeIdentifier(name)} CONNECTION LIMIT ${connectionLimit}`);
     }
@@ -108,7 +108,7 @@ async function readSystemId(admin: pg.Client): Promise<string> {
   return rows[0]!.id;
 }
 
-/** One word for all the databases of a store: what was true of them holds until it changes. */
+/** A hash of all database identities of a store. Cached facts about the databases are valid while it is unchanged. */
 export function computeIdentity(databases: Record<string, ServiceDatabase>): string {
   const all = Object.values(databases)
     .map(({ identity }) => identity)

@@ -23,35 +23,35 @@ import { withCertificate } from '../tls/store-tls.ts';
 import { type App, listApps } from '../../workspace.ts';
 
 /**
- * What one login may hold at once. An instance has one connection, two while it starts, and at most 25 channels: this is
- * enough for eight instances, and too little to fill the memory of the broker.
+ * Limits per login. An instance has one connection, two during its start, and at most 25 channels. The limits allow eight
+ * instances and protect the memory of the broker.
  */
 export const loginLimits = { 'max-connections': 20, 'max-channels': 400 };
 
 /**
- * Bytes that may wait in one queue that is kept in memory: a login makes such queues for itself and need not read them.
- * The oldest message goes first, which is an answer or a question that came too late.
+ * Maximum bytes per in-memory queue, because a login can declare such queues without reading them. The broker drops the
+ * oldest message first: a late reply or query.
  */
 export const memoryQueueBytes = 16_777_216;
 
-const memoryQueues = (services: readonly string[]) => ({
+const getMemoryQueuePolicy = (services: readonly string[]) => ({
   pattern: `^((reply|hearing)\\.(${services.join('|')})\\.|(${services.join('|')})\\.queries(@|$))`,
   'apply-to': 'queues',
   definition: { 'max-length-bytes': memoryQueueBytes },
 });
 
-/** How services reach the broker. */
+/** The broker connections of the services. */
 export interface BrokerLogins {
-  /** By the name of the service. */
+  /** By service name. */
   urls: Record<string, string>;
-  /** Who operates the broker; undefined where all services share one login. */
+  /** The login of the broker's operator; undefined if all services share one login. */
   operator?: string;
-  /** Why they share it, in one line; or which routes were refused. */
+  /** Why the services share a login, or which routes were rejected, in one line. */
   remark?: string;
 }
 
-/** The address of the broker for one login: with its password, or with its certificate. */
-function urlFor({ url: server, tls }: Broker, login: string, password: string): string {
+/** The broker URL of one login, with its password or certificate. */
+function buildLoginUrl({ url: server, tls }: Broker, login: string, password: string): string {
   if (tls) return withCertificate(server, tls, login);
   const url = new URL(server);
   url.username = encodeURIComponent(login);
@@ -59,15 +59,15 @@ function urlFor({ url: server, tls }: Broker, login: string, password: string): 
   return url.href;
 }
 
-/** What the build of an app said that it does on the bus. */
+/** Reads the bus description that the build of an app has written. */
 const readBus = ({ folder }: App): BusDescription | undefined =>
   BusDescription.safeParse(readJson(join(folder, 'dist', 'bus.json'))).data;
 
-/** Every service that is built; those that are wanted must be. */
-function describedBus(wanted: readonly App[]): BusDescription[] {
+/** Reads the descriptions of all built services. @throws CliError if one of `wanted` is not built */
+function readBusDescriptions(wanted: readonly App[]): BusDescription[] {
   const missing = wanted.filter((app) => !readBus(app)).map(({ name }) => name);
   if (missing.length > 0) {
-    throw new CliError(`The build of ${missing.join(', ')} does not say what it does on the bus.`, {
+    throw new CliError(`The build of ${missing.join(', ')} has no bus description.`, {
       details: missing.map((name) => `apps/${name}/dist/bus.json is missing`),
       remedies: [`npx nx run-many -t build -p ${missing.join(',')}`],
     });
@@ -75,13 +75,13 @@ function describedBus(wanted: readonly App[]): BusDescription[] {
   return listApps().flatMap((app) => readBus(app) ?? []);
 }
 
-/** What the deploy step is given: secrets of services by their names, and the operator's, where its address has none. */
+/** Input of the deploy step: secrets by service name, and the operator's password if the broker URL has none. */
 export interface DeploySecrets extends Pick<Secrets, 'brokerLogins' | 'broker'> {
-  /** Public keys of services, the newest first. Senders encrypt with no others. */
+  /** Public keys of the services, the newest first. Senders use only these for encryption. */
   encryptionKeys?: Record<string, EncryptionKeys>;
 }
 
-/** The public keys that the keys of services imply. @throws Fault that names the service whose key cannot be read */
+/** Derives the public keys of services. @throws CliError with the name of the service whose key is invalid */
 export function getPublicKeys(serviceKeys: Record<string, string>): Record<string, EncryptionKeys> {
   return Object.fromEntries(
     Object.entries(serviceKeys).map(([name, text]) => {
@@ -95,13 +95,12 @@ export function getPublicKeys(serviceKeys: Record<string, string>): Record<strin
 }
 
 /**
- * Gives every service a login of its own, called like the service, that may do on the broker what its contracts imply
- * and nothing else; and declares exchanges and retry queues, for services may not. A broker of an earlier version is taken
- * over.
- * @param wanted the services that are to run
+ * Creates a login per service, named after the service, with only the permissions that its contracts imply. Declares
+ * exchanges and retry queues, because services have no permission to do so. Migrates brokers of earlier versions.
+ * @param wanted the services to run
  * @param secrets the passwords and public keys of all services
- * @param owner marks the logins as of this store: those of others are left alone
- * @returns the shared login for all where the broker's management API cannot be reached
+ * @param owner tags the logins of this store; other logins are not changed
+ * @returns one shared login if the broker's management API cannot be used
  */
 export async function ensureBrokerLogins(
   broker: Broker,
@@ -110,16 +109,16 @@ export async function ensureBrokerLogins(
   owner: string,
 ): Promise<BrokerLogins> {
   const management = await findManagement(broker, operatorPassword);
-  const bus = describedBus(wanted);
+  const bus = readBusDescriptions(wanted);
   const tag = `jogakbo-${owner}`;
   const obstacle =
-    typeof management === 'string' ? management : await loginsOfOthers(management, broker, bus, tag);
-  if (typeof management === 'string' || obstacle) return shared(broker, wanted, obstacle);
+    typeof management === 'string' ? management : await findForeignLogins(management, broker, bus, tag);
+  if (typeof management === 'string' || obstacle) return createSharedLogins(broker, wanted, obstacle);
   const operator = decodeURIComponent(new URL(broker.url).username) || 'guest';
   const permissions = computePermissions(bus, operator);
   const remarks = await register(broker, management, bus, operator, encryptionKeys);
   await defineLogins(management);
-  const urls = wanted.map(({ name }) => [name, urlFor(broker, name, passwords[name]!)] as const);
+  const urls = wanted.map(({ name }) => [name, buildLoginUrl(broker, name, passwords[name]!)] as const);
   return {
     urls: Object.fromEntries(urls),
     operator,
@@ -127,16 +126,16 @@ export async function ensureBrokerLogins(
   };
 
   async function defineLogins(to: Management): Promise<void> {
-    const given = definitions(to, permissions);
+    const given = buildDefinitions(to, permissions);
     await to.define(given);
     await Promise.all(given.users.map(({ name }) => to.limit(name, loginLimits)));
-    await to.setOperatorPolicy(`${tag}-memory`, memoryQueues(bus.map(({ service }) => service)));
+    await to.setOperatorPolicy(`${tag}-memory`, getMemoryQueuePolicy(bus.map(({ service }) => service)));
   }
 
-  function definitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
+  function buildDefinitions({ vhost }: Management, all: ReadonlyMap<string, Permissions>) {
     const each = [...all].filter(([name]) => passwords[name] !== undefined);
     return {
-      users: each.map(([name]) => ({ name, tags: tag, ...hashed(passwords[name]!) })),
+      users: each.map(([name]) => ({ name, tags: tag, ...hashPassword(passwords[name]!) })),
       permissions: each.map(([user, { configure, write, read }]) => ({
         user,
         vhost,
@@ -151,13 +150,17 @@ export async function ensureBrokerLogins(
   }
 }
 
-const shared = (broker: Broker, wanted: readonly App[], why: string | undefined): BrokerLogins => ({
+const createSharedLogins = (
+  broker: Broker,
+  wanted: readonly App[],
+  why: string | undefined,
+): BrokerLogins => ({
   urls: Object.fromEntries(wanted.map(({ name }) => [name, broker.url])),
-  remark: `All services share the login of RABBITMQ_URL, so the broker cannot tell them apart or hold one back: ${why}.`,
+  remark: `All services share the login of RABBITMQ_URL, so the broker cannot distinguish or restrict them: ${why}.`,
 });
 
-/** On a broker that others use too, a login may be called like a service and be somebody else's. */
-async function loginsOfOthers(
+/** On an external broker, a login with the name of a service may belong to another application. */
+async function findForeignLogins(
   management: Management,
   { kind }: Broker,
   bus: readonly BusDescription[],
@@ -172,21 +175,21 @@ async function loginsOfOthers(
     : undefined;
 }
 
-const remarkOn = (refused: RefusedRoute[]): string =>
-  `Routes that another service has already are not registered: ${refused
-    .map(({ service, route, holder }) => `${route} of ${service} (${holder} has it)`)
+const formatRefusedRoutes = (refused: RefusedRoute[]): string =>
+  `Routes registered by another service were rejected: ${refused
+    .map(({ service, route, holder }) => `${route} of ${service} (registered by ${holder})`)
     .join(', ')}.`;
 
-/** A broker that has just started needs a moment until its streams have a leader, in milliseconds. */
-const streamPatience = 20_000;
+/** Time for the leader election of streams after a broker start, in milliseconds. */
+const streamTimeoutMs = 20_000;
 const hasNoLeader = /down or inaccessible|NOT.FOUND/;
 
-const remarkOnKeys = (keyless: string[]): string =>
-  `No public key of ${keyless.join(', ')} is registered, so no sensitive request to them can be sent: give SERVICE_KEYS or ENCRYPTION_KEYS.`;
+const formatMissingKeys = (keyless: string[]): string =>
+  `No public key of ${keyless.join(', ')} is registered, so sensitive requests to them cannot be sent: set SERVICE_KEYS or ENCRYPTION_KEYS.`;
 
 /**
- * Declares what services may not, and registers every service: whom it may call, its routes, its keys.
- * @returns what an operator should know, in sentences
+ * Declares exchanges and retry queues, and registers every service with its grants, routes and keys.
+ * @returns remarks for the operator, in sentences
  */
 async function register(
   { url }: Broker,
@@ -204,7 +207,7 @@ async function register(
   const attempt = async (): Promise<string[]> => {
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
-    const ladder = process.env.RETRY_LADDER?.split(',').map(Number);
+    const retryDelays = process.env.RETRY_LADDER?.split(',').map(Number);
     await assertGrantsStream(channel);
     const before = await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
@@ -214,23 +217,23 @@ async function register(
       known,
       new Map(Object.entries(encryptionKeys)),
     );
-    await declareTopology(channel, services, operator, ladder ?? defaultLadder);
+    await declareTopology(channel, services, operator, retryDelays ?? defaultLadder);
     const names = [...new Set([...known, ...services.map(({ service }) => service)])];
-    const left = await takeOver(connection, management, names, operator);
+    const remaining = await takeOver(connection, management, names, operator);
     await publishGrants(channel, services, operator);
     const keyless = services.filter(
       ({ contracts, encryptionKeys }) => !encryptionKeys && contracts.some(({ sensitive }) => sensitive),
     );
     return [
-      ...(refused.length > 0 ? [remarkOn(refused)] : []),
-      ...(keyless.length > 0 ? [remarkOnKeys(keyless.map(({ service }) => service))] : []),
-      ...(left.length > 0
-        ? [`${left.join(', ')} stay: they hold messages of services that are not known.`]
+      ...(refused.length > 0 ? [formatRefusedRoutes(refused)] : []),
+      ...(keyless.length > 0 ? [formatMissingKeys(keyless.map(({ service }) => service))] : []),
+      ...(remaining.length > 0
+        ? [`${remaining.join(', ')} stay: they hold messages of services that are not known.`]
         : []),
     ];
   };
   try {
-    for (const until = Date.now() + streamPatience; ; await pause(250)) {
+    for (const until = Date.now() + streamTimeoutMs; ; await pause(250)) {
       try {
         return await attempt();
       } catch (error) {
@@ -239,14 +242,14 @@ async function register(
     }
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError(`What services need cannot be declared on the broker: ${toMessage(error)}`);
+    throw new CliError(`The topology cannot be declared on the broker: ${toMessage(error)}`);
   } finally {
     await connection.close().catch(() => undefined);
   }
 }
 
-/** As RabbitMQ keeps it: the password itself does not travel. */
-function hashed(password: string) {
+/** Hashes a password as RabbitMQ stores it, so that the plain password is not sent. */
+function hashPassword(password: string) {
   const salt = randomBytes(4);
   const hash = createHash('sha256').update(salt).update(password).digest();
   return {

@@ -1,12 +1,12 @@
 import { type BackingService } from '../backing-service.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
 
-/** What is needed of a broker here. */
+/** The broker properties that declarations need. */
 export type Broker = Pick<BackingService, 'url' | 'managementUrl' | 'tls'> & { kind: string };
 
-const patience = 10_000;
+const requestTimeoutMs = 10_000;
 
-/** The management API of a broker, with the login of its address; of a login by certificate the password is given. */
+/** The management API of a broker. Uses the login of its URL, and `givenPassword` if the URL has no password. */
 export class Management {
   readonly vhost: string;
   readonly #origin: string;
@@ -20,27 +20,27 @@ export class Management {
     this.#authorization = `Basic ${Buffer.from(login).toString('base64')}`;
   }
 
-  /** @throws Error where it cannot be reached, or says no */
-  async #call<T>(method: string, path: string, body?: unknown, within = patience): Promise<T> {
+  /** @throws Error if the API is unreachable or returns an error status */
+  async #call<T>(method: string, path: string, body?: unknown, timeoutMs = requestTimeoutMs): Promise<T> {
     const response = await fetch(`${this.#origin}/api/${path}`, {
       method,
       headers: { authorization: this.#authorization, 'content-type': 'application/json' },
       ...(body !== undefined && { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(within),
+      signal: AbortSignal.timeout(timeoutMs),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} /api/${path}: ${response.status} ${text.slice(0, 300)}`);
     return (text ? JSON.parse(text) : undefined) as T;
   }
 
-  /** Undefined where the login may make other logins, else why not. */
-  async whyNot(): Promise<string | undefined> {
+  /** Why the login cannot create other logins; undefined if it can. */
+  async findAccessProblem(): Promise<string | undefined> {
     try {
       const { tags } = await this.#call<{ tags: string | string[] }>('GET', 'whoami', undefined, 3_000);
-      return [tags].flat().join().includes('administrator') ? undefined : 'its user is no administrator';
+      return [tags].flat().join().includes('administrator') ? undefined : 'its user is not an administrator';
     } catch (error) {
       const cause = (error as Error).cause ?? error;
-      return `its management API at ${this.#origin} does not let us in (${toMessage(cause)}); RABBITMQ_MANAGEMENT_URL names another address`;
+      return `its management API at ${this.#origin} cannot be used (${toMessage(cause)}); RABBITMQ_MANAGEMENT_URL names another address`;
     }
   }
 
@@ -52,29 +52,29 @@ export class Management {
     return this.#call('GET', `queues/${encodeURIComponent(this.vhost)}?columns=name,arguments`);
   }
 
-  /** Its state is some seconds old, and not there yet where the broker has just started. */
+  /** The statistics are some seconds old, and missing shortly after a start of the broker. */
   queue(name: string): Promise<{ messages?: number; messages_dlx?: number }> {
     return this.#call('GET', `queues/${encodeURIComponent(this.vhost)}/${encodeURIComponent(name)}`);
   }
 
-  /** Sets what a login may hold at once; the broker closes a connection that asks for more. */
+  /** Sets the limits of a login. The broker closes connections that exceed them. */
   async limit(user: string, limits: Readonly<Record<string, number>>): Promise<void> {
     for (const [name, value] of Object.entries(limits))
       await this.#call('PUT', `user-limits/${encodeURIComponent(user)}/${name}`, { value });
   }
 
-  /** Holds for queues whatever those who declare them say. */
+  /** Sets an operator policy. Queue declarations cannot exceed its limits. */
   setOperatorPolicy(name: string, policy: object): Promise<void> {
     return this.#call('PUT', `operator-policies/${encodeURIComponent(this.vhost)}/${name}`, policy);
   }
 
-  /** Adds to what is there, all in one request. */
+  /** Imports definitions in one request. Keeps all others. */
   define(definitions: object): Promise<void> {
     return this.#call('POST', 'definitions', definitions);
   }
 }
 
-/** Gives why not, where a broker that is not ours has no management API for us. @throws Fault where it is ours */
+/** @returns the management API, or why an external broker's API cannot be used @throws CliError for a private broker */
 export async function findManagement(
   { kind, url, managementUrl, tls }: Broker,
   operatorPassword: string,
@@ -85,7 +85,7 @@ export async function findManagement(
     url,
     tls ? operatorPassword : 'guest',
   );
-  const why = await management.whyNot();
+  const why = await management.findAccessProblem();
   if (!why) return management;
   if (kind === 'given') return why;
   throw new CliError(`The broker cannot be prepared: ${why}.`, { remedies: ['npx jogakbo logs'] });

@@ -18,7 +18,7 @@ function method(id: number, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.from([1, 0, 0]), uint32(body.length), body, Buffer.from([0xce])]);
 }
 
-// Asks the broker to say why it refuses a login instead of hanging up.
+// Makes the broker return the reason of a refused login instead of closing the connection.
 const capability = Buffer.concat([shortText('authentication_failure_close'), Buffer.from('t\x01')]);
 const properties = longText(
   Buffer.concat([shortText('capabilities'), Buffer.from('F'), longText(capability)]),
@@ -31,8 +31,8 @@ function startOk(mechanism: string, response: string): Buffer {
   );
 }
 
-/** Walks through one AMQP 0-9-1 login, up to an open vhost. Resolves to undefined when it works, else to what is wrong. */
-export function probeBroker(address: string, patience = 3_000): Promise<string | undefined> {
+/** Tries an AMQP 0-9-1 login up to an open vhost. Resolves to undefined on success, else to the error. */
+export function probeBroker(address: string, timeoutMs = 3_000): Promise<string | undefined> {
   let url: URL;
   try {
     url = new URL(address);
@@ -66,15 +66,15 @@ export function probeBroker(address: string, patience = 3_000): Promise<string |
       socket.destroy();
       resolve(fault);
     };
-    const timer = setTimeout(() => finish(`${host}:${port} does not answer`), patience);
+    const timer = setTimeout(() => finish(`${host}:${port} does not answer`), timeoutMs);
     socket.once(secure ? 'secureConnect' : 'connect', () =>
       socket.write(Buffer.from('AMQP\0\0\x09\x01', 'latin1')),
     );
     socket.on('error', (error) => finish(toMessage(error)));
-    socket.on('close', () => finish(`${host}:${port} hung up`));
+    socket.on('close', () => finish(`${host}:${port} closed the connection`));
     socket.on('data', (data) => {
       received = Buffer.concat([received, data]);
-      if (received.length && received[0] !== 1) return finish(`${host}:${port} does not speak AMQP 0-9-1`);
+      if (received.length && received[0] !== 1) return finish(`${host}:${port} does not support AMQP 0-9-1`);
       while (received.length >= 8) {
         const size = received.readUInt32BE(3);
         if (received.length < size + 8) return;

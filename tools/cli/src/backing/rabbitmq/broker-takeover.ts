@@ -9,41 +9,41 @@ import {
   type Options,
 } from 'amqplib';
 import { type Management } from './broker-management.ts';
-import { toDeadLetter, headersFromOperator } from '../../dead-letters/dead-letter.ts';
+import { toDeadLetter, buildOperatorHeaders } from '../../dead-letters/dead-letter.ts';
 import { CliError } from '../../terminal/cli-error.ts';
 
-/** Exchanges of the topology before this one. All services shared them. */
+/** Exchanges of the previous topology, shared by all services. */
 const sharedExchanges = ['commands', 'events', 'replies', 'retry'];
-/** To this one expired messages of the shared retry queues go, so it stays as long as these. */
+/** The dead-letter exchange of the shared retry queues. It is deleted after them. */
 const sharedDeadExchange = 'dead';
 const sharedRetryQueue = /^retry\.\d+ms$/;
 
-/** At most so many messages are held at a time. */
+/** Maximum of unacknowledged messages. */
 const batchSize = 200;
-/** A connection that broke a moment ago is gone after its heartbeats, in milliseconds. */
-const consumersLeaveWithin = 12_000;
-/** The broker reports the state of a queue every 5 s. */
-const stateIsKnownWithin = 12_000;
+/** Time until the broker detects a broken connection by missed heartbeats, in milliseconds. */
+const consumerTimeoutMs = 12_000;
+/** The broker updates queue statistics every 5 s. In milliseconds. */
+const queueStateTimeoutMs = 12_000;
 
 interface WorkQueue {
   service: string;
   kind: 'commands' | 'events';
-  /** Queues of the topology before: this one and those of versions. */
+  /** Queues of the previous topology: this one and its versioned queues. */
   old: string[];
 }
 
-/** Holds the messages of a queue while that is declared anew. */
-const heldName = (queue: string): string => `takeover.${queue}`;
+/** The queue that holds messages while their queue is redeclared. */
+const getHoldingQueue = (queue: string): string => `takeover.${queue}`;
 
 /**
- * Takes over a broker on which services shared their exchanges and retry queues. What lies in a queue for commands or
- * events, or waits for its next attempt, is put into the same queue of this topology, to be handled at once. The queues are
- * declared anew and the shared exchanges and retry queues deleted. A retry queue that holds messages of an unknown
- * service stays. Each message is moved with a confirm before it is acknowledged; what is interrupted goes on the next time.
+ * Migrates a broker from the topology with shared exchanges and retry queues. Redeclares the queues for commands and events,
+ * and moves their messages and the pending retries to the new queues, without further delay. Deletes the shared exchanges and
+ * retry queues, except retry queues with messages of unknown services. Each message is acknowledged after the confirm of its
+ * copy, so an interrupted migration can be repeated.
  * @param services names of all services
  * @param operator the login of the connection
- * @returns the retry queues that stay
- * @throws Fault while services of the version before still run
+ * @returns the remaining retry queues
+ * @throws CliError while services of the previous version are running
  */
 export async function takeOver(
   connection: ChannelModel,
@@ -51,43 +51,43 @@ export async function takeOver(
   services: readonly string[],
   operator: string,
 ): Promise<string[]> {
-  const { work, retries } = await findOld(management, services);
+  const { work, retries } = await findOldQueues(management, services);
   if (work.size + retries.length === 0) return [];
   const channel = await connection.createConfirmChannel();
   channel.on('error', () => undefined);
-  await mustBeIdle(
+  await assertIdle(
     channel,
     [...work.values()].flatMap(({ old }) => old),
   );
-  // From now on what a service of the version before publishes is refused, and stays in its outbox.
+  // From here on, the broker rejects messages of services of the previous version; they stay in the outbox.
   for (const name of sharedExchanges) await channel.deleteExchange(name);
-  for (const queue of work.keys()) await hold(channel, queue, retries.length > 0);
-  const move = new Move(channel, operator);
+  for (const queue of work.keys()) await divertToHoldingQueue(channel, queue, retries.length > 0);
+  const mover = new MessageMover(channel, operator);
   for (const retry of retries)
-    await move.all(retry, ({ fields }) => {
+    await mover.moveAll(retry, ({ fields }) => {
       const queue = fields.routingKey.replace(/^\d+\./, '').replace(/@.*$/, '');
       const target = work.get(queue);
-      return target && { to: heldName(queue), service: target.service };
+      return target && { to: getHoldingQueue(queue), service: target.service };
     });
   for (const [queue, { service, kind, old }] of work) {
     for (const name of old) {
-      await move.all(name, () => ({ to: heldName(queue), service }));
+      await mover.moveAll(name, () => ({ to: getHoldingQueue(queue), service }));
       await channel.deleteQueue(name);
     }
     await assertWorkQueue(channel, service, kind);
-    await move.all(heldName(queue), () => ({ to: queue, service }));
-    await channel.deleteQueue(heldName(queue));
+    await mover.moveAll(getHoldingQueue(queue), () => ({ to: queue, service }));
+    await channel.deleteQueue(getHoldingQueue(queue));
   }
-  const left: string[] = [];
+  const remaining: string[] = [];
   for (const retry of retries)
     if (await isEmpty(channel, management, retry)) await channel.deleteQueue(retry);
-    else left.push(retry);
-  if (left.length === 0) await channel.deleteExchange(sharedDeadExchange);
+    else remaining.push(retry);
+  if (remaining.length === 0) await channel.deleteExchange(sharedDeadExchange);
   await channel.close();
-  return left;
+  return remaining;
 }
 
-async function findOld(management: Management, services: readonly string[]) {
+async function findOldQueues(management: Management, services: readonly string[]) {
   const all = await management.queues();
   const isOld = (name: string) =>
     all.some((one) => one.name === name && one.arguments['x-dead-letter-exchange'] === sharedDeadExchange);
@@ -98,30 +98,34 @@ async function findOld(management: Management, services: readonly string[]) {
     for (const kind of ['commands', 'events'] as const) {
       const queue = queues[kind](service);
       const old = names.filter((name) => (name === queue || name.startsWith(`${queue}@`)) && isOld(name));
-      // With a retry queue there may be messages for a queue that is of this topology already.
-      const isWanted = old.length > 0 || names.includes(heldName(queue));
+      // Retry queues may hold messages for a queue that already has the new topology.
+      const isWanted = old.length > 0 || names.includes(getHoldingQueue(queue));
       if (isWanted || (retries.length > 0 && names.includes(queue))) work.set(queue, { service, kind, old });
     }
   }
   return { work, retries };
 }
 
-async function mustBeIdle(channel: ConfirmChannel, names: readonly string[]): Promise<void> {
-  for (const until = Date.now() + consumersLeaveWithin; ; await pause(250)) {
+async function assertIdle(channel: ConfirmChannel, names: readonly string[]): Promise<void> {
+  for (const until = Date.now() + consumerTimeoutMs; ; await pause(250)) {
     const consumed: string[] = [];
     for (const name of names) if ((await channel.checkQueue(name)).consumerCount > 0) consumed.push(name);
     if (consumed.length === 0) return;
     if (Date.now() > until)
       throw new CliError('Services of an earlier version still run on this broker.', {
-        details: consumed.map((name) => `${name} is consumed`),
-        remedies: ['stop all services, and run this step again; what they have not handled is kept'],
+        details: consumed.map((name) => `${name} has consumers`),
+        remedies: ['stop all services and run this step again; unhandled messages are kept'],
       });
   }
 }
 
-/** A message that expires meanwhile goes there, too. */
-async function hold(channel: ConfirmChannel, queue: string, hasRetries: boolean): Promise<void> {
-  const held = heldName(queue);
+/** Declares the holding queue and routes expiring retries to it. */
+async function divertToHoldingQueue(
+  channel: ConfirmChannel,
+  queue: string,
+  hasRetries: boolean,
+): Promise<void> {
+  const held = getHoldingQueue(queue);
   await channel.assertQueue(held, { durable: true, arguments: { 'x-queue-type': 'quorum' } });
   if (!hasRetries) return;
   for (const key of [queue, `*.${queue}`]) {
@@ -130,8 +134,8 @@ async function hold(channel: ConfirmChannel, queue: string, hasRetries: boolean)
   }
 }
 
-/** Puts messages from one queue into another as the operator, whom services believe who sent them at first. */
-class Move {
+/** Moves messages between queues as the operator. Services trust the original sender that the operator states. */
+class MessageMover {
   private readonly channel: ConfirmChannel;
   private readonly operator: string;
 
@@ -140,8 +144,8 @@ class Move {
     this.operator = operator;
   }
 
-  /** @param target undefined: the message stays */
-  async all(
+  /** @param target returns undefined for a message that stays */
+  async moveAll(
     from: string,
     target: (message: GetMessage) => { to: string; service: string } | undefined,
   ): Promise<void> {
@@ -172,17 +176,17 @@ class Move {
     return {
       ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       ...{ persistent: true, userId: this.operator },
-      headers: withoutBrokers(headersFromOperator(letter, this.operator)),
+      headers: withoutBrokers(buildOperatorHeaders(letter, this.operator)),
     };
   }
 }
 
-/** Beside what is ready, messages count that are on their way to where they go after they expired. */
+/** Also counts expired messages that are still being dead-lettered. */
 async function isEmpty(channel: ConfirmChannel, management: Management, name: string): Promise<boolean> {
   if ((await channel.checkQueue(name)).messageCount > 0) return false;
-  for (const until = Date.now() + stateIsKnownWithin; Date.now() < until; await pause(250)) {
-    const { messages, messages_dlx: handedOn = 0 } = await management.queue(name);
-    if (messages === 0 && handedOn === 0) return true;
+  for (const until = Date.now() + queueStateTimeoutMs; Date.now() < until; await pause(250)) {
+    const { messages, messages_dlx: inTransit = 0 } = await management.queue(name);
+    if (messages === 0 && inTransit === 0) return true;
   }
   return false;
 }

@@ -1,39 +1,39 @@
-import { type BackingService, given, withoutPassword } from '../backing-service.ts';
+import { type BackingService, createExternalService, maskPassword } from '../backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
-import { dockerRuns, startDockerBroker } from './docker-broker.ts';
+import { isDockerRunning, startDockerBroker } from './docker-broker.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
 import { canInstallBroker, installBroker } from './install-broker.ts';
 import { type BrokerPlace, findInstalledBroker, startPrivateBroker } from './private-broker.ts';
-import { tlsIsWanted } from '../tls/store-tls.ts';
+import { isTlsRequested } from '../tls/store-tls.ts';
 
 export type BrokerWay = 'given' | 'docker' | 'installed' | 'install';
 
-const howToGetOne = [
-  'give a broker of your own:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+const brokerRemedies = [
+  'use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
   'or start Docker, and run npm start again',
   'or install RabbitMQ (Debian, Ubuntu: sudo apt-get install rabbitmq-server; macOS: brew install rabbitmq)',
 ];
 
-/** The ways to a broker that are open on this machine, best first. */
-export async function brokerWays(env = process.env): Promise<BrokerWay[]> {
+/** The available ways to get a broker on this machine, best first. */
+export async function findBrokerWays(env = process.env): Promise<BrokerWay[]> {
   if (env.RABBITMQ_URL) return ['given'];
-  // The server of a container could not read a key that is closed to all but us.
-  const forced = tlsIsWanted(env) ? 'local' : env.JOGAKBO_BROKER;
-  if (tlsIsWanted(env) && env.JOGAKBO_BROKER === 'docker') {
+  // The server in a container could not read a key file with mode 0600.
+  const forced = isTlsRequested(env) ? 'local' : env.JOGAKBO_BROKER;
+  if (isTlsRequested(env) && env.JOGAKBO_BROKER === 'docker') {
     throw new CliError(
-      'JOGAKBO_TLS=1 needs a RabbitMQ that runs here; JOGAKBO_BROKER=docker runs it in a container.',
+      'JOGAKBO_TLS=1 needs a RabbitMQ on this machine, but JOGAKBO_BROKER=docker runs it in a container.',
       {
         remedies: ['unset JOGAKBO_BROKER, or unset JOGAKBO_TLS'],
       },
     );
   }
   if (forced && forced !== 'docker' && forced !== 'local') {
-    throw new CliError(`JOGAKBO_BROKER is "${forced}".`, {
-      remedies: ['set it to docker or local, or not at all'],
+    throw new CliError(`JOGAKBO_BROKER is "${forced}", which is not supported.`, {
+      remedies: ['set it to docker or local, or unset it'],
     });
   }
   const ways: BrokerWay[] = [];
-  if (forced !== 'local' && (await dockerRuns())) ways.push('docker');
+  if (forced !== 'local' && (await isDockerRunning())) ways.push('docker');
   if (forced !== 'docker' && findInstalledBroker()) ways.push('installed');
   else if (forced !== 'docker' && canInstallBroker()) ways.push('install');
   return ways;
@@ -43,21 +43,21 @@ export async function checkGivenBroker(url: string): Promise<void> {
   const fault = await probeBroker(url);
   if (!fault) return;
   throw new CliError(`RABBITMQ_URL cannot be used: ${fault}.`, {
-    details: [`RABBITMQ_URL=${withoutPassword(url)}`],
+    details: [`RABBITMQ_URL=${maskPassword(url)}`],
     remedies: [
       'check the address, the user and the password, and that the broker runs',
-      'the form is amqp://user:password@host:5672/vhost',
-      'or unset RABBITMQ_URL, and a private broker is started',
+      'use the form amqp://user:password@host:5672/vhost',
+      'or unset RABBITMQ_URL to start a private broker',
     ],
   });
 }
 
-/** The broker of RABBITMQ_URL, else one of our own in the first way that works. */
+/** The broker of RABBITMQ_URL, else a private broker, started in the first way that succeeds. */
 export async function provideBroker(
   place: BrokerPlace,
-  say: (text: string) => void,
+  report: (text: string) => void,
 ): Promise<BackingService> {
-  const ways = await brokerWays(
+  const ways = await findBrokerWays(
     place.throwaway ? { ...process.env, RABBITMQ_URL: '', JOGAKBO_TLS: '' } : process.env,
   );
   let lastFault: CliError | undefined;
@@ -66,37 +66,39 @@ export async function provideBroker(
       if (way === 'given') {
         const url = process.env.RABBITMQ_URL!;
         await checkGivenBroker(url);
-        return given('the RabbitMQ of RABBITMQ_URL', url);
+        return createExternalService('the RabbitMQ of RABBITMQ_URL', url);
       }
-      if (way === 'docker') return await startDockerBroker(place, say);
-      if (way === 'install') await installBroker(say);
+      if (way === 'docker') return await startDockerBroker(place, report);
+      if (way === 'install') await installBroker(report);
       place.abort?.throwIfAborted();
       const server = findInstalledBroker();
       if (!server)
-        throw new CliError('rabbitmq-server was installed but cannot be found.', { remedies: howToGetOne });
-      say('starting a private RabbitMQ');
+        throw new CliError('rabbitmq-server was installed but cannot be found.', {
+          remedies: brokerRemedies,
+        });
+      report('starting a private RabbitMQ');
       return await startPrivateBroker(server, place);
     } catch (error) {
       if (!(error instanceof CliError) || way === ways.at(-1)) throw error;
       lastFault = error;
-      say(`${toMessage(error)} Trying the next way.`);
+      report(`${toMessage(error)} Trying another way to start RabbitMQ.`);
     }
   }
   throw (
     lastFault ??
-    new CliError('There is no RabbitMQ, and no way to start one here.', {
+    new CliError('RabbitMQ is not running and cannot be started on this machine.', {
       details: [
         'RABBITMQ_URL is not set.',
         ...(process.env.JOGAKBO_BROKER
-          ? [`JOGAKBO_BROKER=${process.env.JOGAKBO_BROKER} allows no other way.`]
+          ? [`JOGAKBO_BROKER=${process.env.JOGAKBO_BROKER} excludes the other ways.`]
           : []),
-        ...(tlsIsWanted() ? ['JOGAKBO_TLS=1 allows none in Docker.'] : []),
-        ...(process.env.JOGAKBO_BROKER === 'local' || tlsIsWanted() ? [] : ['Docker does not run.']),
+        ...(isTlsRequested() ? ['JOGAKBO_TLS=1 excludes Docker.'] : []),
+        ...(process.env.JOGAKBO_BROKER === 'local' || isTlsRequested() ? [] : ['Docker is not running.']),
         ...(process.env.JOGAKBO_BROKER === 'docker'
           ? []
-          : ['No rabbitmq-server is installed, and installing it takes root on Debian or Ubuntu.']),
+          : ['rabbitmq-server is not installed. Installing it requires root on Debian or Ubuntu.']),
       ],
-      remedies: howToGetOne,
+      remedies: brokerRemedies,
     })
   );
 }

@@ -15,8 +15,8 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-it('gets its secrets as files, which neither docker inspect nor ps shows', async () => {
-  // Notes its arguments, and what is copied; its container has always ended.
+it('gets its secrets as files, so that docker inspect and ps do not show them', async () => {
+  // A fake docker: records its arguments and copied files; its container is never running.
   writeFileSync(
     join(folder, 'docker'),
     `#!/bin/sh\necho "$@" >> ${folder}/calls\n[ "$1" = cp ] && cp -p "$2" ${folder}/$(basename "$3")\nexit 0\n`,

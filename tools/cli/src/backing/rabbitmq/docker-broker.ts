@@ -22,7 +22,7 @@ function docker(args: string[], timeout = 30_000): Promise<Result> {
   );
 }
 
-export async function dockerRuns(): Promise<boolean> {
+export async function isDockerRunning(): Promise<boolean> {
   return (await docker(['info', '--format', '{{.ServerVersion}}'], 3_000)).ok;
 }
 
@@ -31,7 +31,7 @@ export const getContainer = (place: Pick<BrokerPlace, 'name'>) =>
 
 const getConfiguration = ({ folder }: Pick<BrokerPlace, 'folder'>) => join(folder, 'container.conf');
 
-export async function dockerBrokerRuns(place: Pick<BrokerPlace, 'name' | 'folder'>): Promise<boolean> {
+export async function isDockerBrokerRunning(place: Pick<BrokerPlace, 'name' | 'folder'>): Promise<boolean> {
   if (!existsSync(getConfiguration(place))) return false;
   return (
     (await docker(['inspect', '--format', '{{.State.Running}}', getContainer(place)], 3_000)).output ===
@@ -39,21 +39,21 @@ export async function dockerBrokerRuns(place: Pick<BrokerPlace, 'name' | 'folder
   );
 }
 
-/** Throws a Fault when the image cannot be had: the caller then goes on to the next way. */
+/** @throws CliError if the image is not available; the caller then tries another way */
 export async function startDockerBroker(
   place: BrokerPlace,
-  say: (text: string) => void,
+  report: (text: string) => void,
 ): Promise<BackingService> {
   const name = getContainer(place);
   const url = `amqp://${brokerUser}:${place.password}@127.0.0.1:${place.ports.amqp}`;
   const isRunning = async () =>
     (await docker(['inspect', '--format', '{{.State.Running}}', name])).output === 'true';
 
-  /** The password goes in as a file: `docker inspect` shows the environment, and `ps` the command line. */
+  /** Passes the password as a file, because `docker inspect` shows the environment and `ps` the command line. */
   async function createAndStart(): Promise<Result> {
     const configuration = getConfiguration(place);
     mkdirSync(place.folder, { recursive: true });
-    // The folder closes the file. Docker keeps its mode, and in the container the user of RabbitMQ must read it.
+    // The folder's mode protects the file. Docker keeps the file's mode, and RabbitMQ's user in the container must read it.
     chmodSync(place.folder, 0o700);
     writeFileSync(configuration, `default_user = ${brokerUser}\ndefault_pass = ${place.password}\n`);
     chmodSync(configuration, 0o644);
@@ -65,7 +65,7 @@ export async function startDockerBroker(
       image,
     ]);
     if (!created.ok) return created;
-    // All processes of this machine reach the container's address. The image gives the file to the user of RabbitMQ.
+    // All local processes can reach the container's address. The image changes the file's owner to RabbitMQ's user.
     const cookie = writeErlangCookie(place.folder);
     for (const [from, to] of [
       [configuration, '/etc/rabbitmq/conf.d/90-operator.conf'],
@@ -84,7 +84,7 @@ export async function startDockerBroker(
     }
     await docker(['rm', '--force', name]);
     if (!(await docker(['image', 'inspect', image])).ok) {
-      say(`pulling ${image} with Docker`);
+      report(`pulling ${image} with Docker`);
       const pulled = await docker(['pull', '--quiet', image], 300_000);
       if (!pulled.ok) {
         throw new CliError(`Docker could not pull ${image}.`, {
@@ -94,7 +94,7 @@ export async function startDockerBroker(
     }
     const started = await createAndStart();
     if (!started.ok) {
-      // It may have been made all the same, as where a port is taken.
+      // The container may exist even so, for example if a port is in use.
       await docker(['rm', '--force', name]);
       throw new CliError('Docker could not run RabbitMQ.', { details: started.output.split('\n').slice(-3) });
     }

@@ -8,9 +8,9 @@ export function canInstallBroker(): boolean {
 
 const policy = '/usr/sbin/policy-rc.d';
 
-/** Installs the server's files; the system's own service is neither started nor left enabled. */
-export async function installBroker(say: (text: string) => void): Promise<void> {
-  say('no RabbitMQ here: installing Debian’s package rabbitmq-server with apt-get');
+/** Installs the package without starting or enabling its system service. */
+export async function installBroker(report: (text: string) => void): Promise<void> {
+  report('RabbitMQ is not installed: installing the Debian package rabbitmq-server with apt-get');
   const policyIsOurs = !existsSync(policy);
   if (policyIsOurs) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
@@ -22,8 +22,8 @@ export async function installBroker(say: (text: string) => void): Promise<void> 
       throw new CliError('RabbitMQ could not be installed with apt-get.', {
         details: output.trim().split('\n').slice(-8),
         remedies: [
-          'install it by hand:  apt-get install rabbitmq-server',
-          'or give a broker of your own:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+          'install it manually:  apt-get install rabbitmq-server',
+          'or use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
         ],
       });
     }

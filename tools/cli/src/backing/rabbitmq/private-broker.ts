@@ -23,12 +23,12 @@ import {
   end,
   isAlive,
   readMark,
-  processesWith,
+  findProcessesByEnvironment,
   type ProcessMark,
   signal,
   signalGroup,
   listTree,
-  untilGone,
+  waitUntilGone,
 } from '../../supervisor/processes.ts';
 import { brokerServer, operator, withCertificate } from '../tls/store-tls.ts';
 
@@ -38,17 +38,17 @@ export interface BrokerPlace {
   name: string;
   password: string;
   ports: { amqp: number; management: number; distribution: number; epmd: number };
-  /** Folder of the certificates: with it, nobody comes in without one. */
+  /** Folder of the certificates. If set, every client needs a certificate. */
   tls?: string;
-  /** A throw-away broker is killed, not stopped: nobody will ask for its data. */
+  /** A throw-away broker is killed instead of stopped, because its data is not needed. */
   throwaway: boolean;
-  /** Ends a start that is under way. */
+  /** Cancels a start. */
   abort?: AbortSignal;
 }
 
 export const brokerUser = operator;
 
-/** The script of an installed RabbitMQ that honours its environment; Debian's in /usr/sbin forces its own user and paths. */
+/** Finds a start script that respects the environment. Debian's script in /usr/sbin enforces its own user and paths. */
 export function findInstalledBroker(): string | undefined {
   const candidates = [
     '/usr/lib/rabbitmq/bin/rabbitmq-server',
@@ -61,8 +61,8 @@ export function findInstalledBroker(): string | undefined {
   return candidates.find((path) => existsSync(path) && !realpathSync(path).startsWith('/usr/sbin/'));
 }
 
-/** Whoever has a certificate of the store's authority is whom it names; there is no other way in. */
-const tlsSettings = (folder: string, port: number): string[] => [
+/** Clients can log in only with a certificate of the store's authority, as the login in its common name. */
+const buildTlsSettings = (folder: string, port: number): string[] => [
   'listeners.tcp = none',
   `listeners.ssl.local = 127.0.0.1:${port}`,
   `ssl_options.cacertfile = ${authorityFile(folder)}`,
@@ -76,10 +76,10 @@ const tlsSettings = (folder: string, port: number): string[] => [
   'auth_mechanisms.1 = EXTERNAL',
 ];
 
-function settings({ password, ports, logs, tls }: BrokerPlace): string {
+function buildSettings({ password, ports, logs, tls }: BrokerPlace): string {
   return [
-    ...(tls ? tlsSettings(tls, ports.amqp) : [`listeners.tcp.local = 127.0.0.1:${ports.amqp}`]),
-    // Without TLS also then: browsers do not know the store's authority, and what is said here stays on this machine.
+    ...(tls ? buildTlsSettings(tls, ports.amqp) : [`listeners.tcp.local = 127.0.0.1:${ports.amqp}`]),
+    // Always without TLS: browsers do not trust the store's authority, and the listener is local.
     'management.tcp.ip = 127.0.0.1',
     `management.tcp.port = ${ports.management}`,
     `default_user = ${brokerUser}`,
@@ -87,7 +87,7 @@ function settings({ password, ports, logs, tls }: BrokerPlace): string {
     'default_user_tags.administrator = true',
     'vm_memory_high_watermark.absolute = 512MB',
     'disk_free_limit.absolute = 200MB',
-    // The largest body that a gateway may be set to take, encrypted. The broker's own limit is eight times as much.
+    // The largest configurable request body of a gateway, after encryption. The broker's default is eight times larger.
     'max_message_size = 16777216',
     'raft.wal_max_size_bytes = 33554432',
     'management.rates_mode = basic',
@@ -103,13 +103,13 @@ function settings({ password, ports, logs, tls }: BrokerPlace): string {
   ].join('\n');
 }
 
-function environment(place: BrokerPlace): NodeJS.ProcessEnv {
+function buildEnvironment(place: BrokerPlace): NodeJS.ProcessEnv {
   const { folder, ports } = place;
   return {
     PATH: `${process.env.PATH ?? ''}${delimiter}/usr/local/bin${delimiter}/usr/bin${delimiter}/bin`,
     LANG: 'C.UTF-8',
     HOME: folder,
-    // Makes the script become the broker instead of waiting beside it.
+    // The script then execs the broker instead of waiting for it.
     detached: 'true',
     RABBITMQ_CONF_ENV_FILE: join(folder, 'rabbitmq-env.conf'),
     RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
@@ -130,7 +130,7 @@ function environment(place: BrokerPlace): NodeJS.ProcessEnv {
   };
 }
 
-async function answers(url: string, management: string, password: string): Promise<boolean> {
+async function isReady(url: string, management: string, password: string): Promise<boolean> {
   if (await probeBroker(url, 1_000)) return false;
   try {
     const authorization = `Basic ${Buffer.from(`${brokerUser}:${password}`).toString('base64')}`;
@@ -145,7 +145,7 @@ async function answers(url: string, management: string, password: string): Promi
   }
 }
 
-function lastLines(path: string, count: number): string[] {
+function readLastLines(path: string, count: number): string[] {
   try {
     return readFileSync(path, 'utf8').trimEnd().split('\n').slice(-count);
   } catch {
@@ -153,16 +153,16 @@ function lastLines(path: string, count: number): string[] {
   }
 }
 
-/** The broker of this folder that a supervisor before us left running. */
-export function brokerLeftRunning({ folder }: Pick<BrokerPlace, 'folder'>): ProcessMark | undefined {
-  const pid = Number(lastLines(join(folder, 'broker.pid'), 1)[0]);
+/** Finds the running broker of a killed supervisor in this folder. */
+export function findRunningBroker({ folder }: Pick<BrokerPlace, 'folder'>): ProcessMark | undefined {
+  const pid = Number(readLastLines(join(folder, 'broker.pid'), 1)[0]);
   return pid && readCommand(pid).includes(`-home ${folder} `) ? readMark(pid) : undefined;
 }
 
 /**
- * Makes the secret of Erlang's distribution anew: whoever knows it runs code as the broker. The one that Erlang makes
- * where there is none is a number of 36 bits that follows from the time.
- * @returns the path of the file, which only its owner can read
+ * Generates a new Erlang cookie. Any process that knows it can run code as the broker. Erlang's own default has only 36 bits,
+ * derived from the time.
+ * @returns the path of the file, with mode 0400
  */
 export function writeErlangCookie(folder: string): string {
   const path = join(folder, '.erlang.cookie');
@@ -181,17 +181,17 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
 
   async function stop(force = false): Promise<void> {
     const children = broker ? listTree(broker.pid).map(readMark) : [];
-    // First: if this process is killed while it stops the broker, nothing finds epmd afterwards. The broker does without it.
+    // epmd first: if this process is killed during the stop, epmd could not be found later. The broker does not need it.
     await endEpmd(ports.epmd);
     if (place.throwaway) {
       signal(broker, 'SIGKILL');
-      await untilGone(broker, 5_000);
+      await waitUntilGone(broker, 5_000);
     } else {
-      // Never at once by SIGKILL: within 3 s of a declare that can break a quorum queue for good.
-      await end(broker, { patience: force ? 3_500 : 30_000 });
+      // No immediate SIGKILL: within 3 s of a declare it can corrupt a quorum queue permanently.
+      await end(broker, { timeoutMs: force ? 3_500 : 30_000 });
     }
-    for (const child of children) await end(child, { patience: 1_000 });
-    // A broker that is stopped while it starts may have begun more, and another epmd.
+    for (const child of children) await end(child, { timeoutMs: 1_000 });
+    // A broker that is stopped during its start may have spawned more processes and another epmd.
     if (broker) signalGroup(broker.pid, 'SIGKILL');
     await endEpmd(ports.epmd);
   }
@@ -204,13 +204,13 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     writeFileSync(join(folder, 'advanced.config'), '[].\n');
     const plugins = ['rabbitmq_management', ...(place.tls ? ['rabbitmq_auth_mechanism_ssl'] : [])];
     writeFileSync(join(folder, 'enabled_plugins'), `[${plugins.join(',')}].\n`);
-    writeFileSync(join(folder, 'rabbitmq.conf'), settings(place), { mode: 0o600 });
+    writeFileSync(join(folder, 'rabbitmq.conf'), buildSettings(place), { mode: 0o600 });
     const output = openSync(join(logs, 'broker-output.log'), 'w', 0o600);
-    // Its own session: Ctrl-C in the terminal is for the supervisor, which stops the broker last.
+    // Its own session: Ctrl-C reaches only the supervisor, which stops the broker last.
     const child = spawn(server, [], {
       cwd: folder,
       detached: true,
-      env: environment(place),
+      env: buildEnvironment(place),
       stdio: ['ignore', output, output],
     });
     closeSync(output);
@@ -220,7 +220,7 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     writeFileSync(join(folder, 'broker.pid'), String(child.pid));
     for (
       const until = Date.now() + 90_000;
-      !(await answers(url, managementUrl, password));
+      !(await isReady(url, managementUrl, password));
       await pause(150)
     ) {
       if (isAlive(broker) && Date.now() < until && !place.abort?.aborted) continue;
@@ -228,26 +228,26 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
       if (place.abort?.aborted) throw place.abort.reason;
       throw new CliError('The private RabbitMQ did not start.', {
         details: [
-          ...lastLines(join(logs, 'broker-output.log'), 8),
-          ...lastLines(join(logs, 'broker.log'), 8),
+          ...readLastLines(join(logs, 'broker-output.log'), 8),
+          ...readLastLines(join(logs, 'broker.log'), 8),
         ],
         remedies: [
           `read ${join(logs, 'broker.log')}`,
-          'or give a broker of your own:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+          'or use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
         ],
       });
     }
   }
 
-  broker = brokerLeftRunning(place);
+  broker = findRunningBroker(place);
   if (broker) {
-    // One that was started without TLS, or with it, never answers to the other.
-    const ranWithTls = lastLines(join(folder, 'rabbitmq.conf'), 100).some((line) =>
+    // If the TLS mode has changed, the running broker cannot be used.
+    const ranWithTls = readLastLines(join(folder, 'rabbitmq.conf'), 100).some((line) =>
       /^listeners\.ssl/.test(line),
     );
     const until = Date.now() + (ranWithTls === (place.tls !== undefined) ? 10_000 : 0);
     let ready = false;
-    while (!(ready = await answers(url, managementUrl, password)) && isAlive(broker) && Date.now() < until)
+    while (!(ready = await isReady(url, managementUrl, password)) && isAlive(broker) && Date.now() < until)
       await pause(200);
     if (!ready) {
       await stop();
@@ -272,15 +272,17 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
   };
 }
 
-/** Every epmd that was started for this port, also one that does not listen on it yet. */
+/** Finds every epmd process for this port, including those that do not listen yet. */
 function findEpmds(port: number): ProcessMark[] {
   const holder = findPortHolder(port);
   const found = holder?.command.includes('epmd') ? [holder.pid] : [];
-  const started = processesWith(`ERL_EPMD_PORT=${port}`).filter((pid) => /\bepmd\b/.test(readCommand(pid)));
+  const started = findProcessesByEnvironment(`ERL_EPMD_PORT=${port}`).filter((pid) =>
+    /\bepmd\b/.test(readCommand(pid)),
+  );
   return [...new Set([...found, ...started])].flatMap((pid) => readMark(pid) ?? []);
 }
 
-/** Ends the epmd of a broker. It is a daemon of its own, which no process group and no parent leads to. */
+/** Ends the epmd of a broker. It is a daemon outside the broker's process group and process tree. */
 export async function endEpmd(port: number): Promise<void> {
-  await Promise.all(findEpmds(port).map((mark) => end(mark, { patience: 2_000 })));
+  await Promise.all(findEpmds(port).map((mark) => end(mark, { timeoutMs: 2_000 })));
 }

@@ -20,7 +20,7 @@ const keep = (at = now, of = holders) => keepCertificates(tls, 'test', of, at);
 const getCertificate = (name: string) => new X509Certificate(readFileSync(certificateFile(tls, name)));
 const authority = () => new X509Certificate(readFileSync(authorityFile(tls)));
 
-/** What a client that asks for `host` says to a server with the certificate of `name`, and the server to the client's. */
+/** The result of a TLS handshake for `host` with the server certificate of `name`, and the client's certificate. */
 async function greet(name: string, host: string, client?: string): Promise<string> {
   const getPair = (who: string, at = tls) => ({
     ...{ key: readFileSync(keyFile(at, who)), cert: readFileSync(certificateFile(at, who)) },
@@ -36,9 +36,9 @@ async function greet(name: string, host: string, client?: string): Promise<strin
     return await new Promise((resolve) => {
       const socket: TLSSocket = connect({
         ...{ port, host: '127.0.0.1', ...(host && { servername: host }), ca },
-        ...(client ? getPair(client, client === 'stranger' ? join(folder, 'other') : tls) : {}),
+        ...(client ? getPair(client, client === 'unknown' ? join(folder, 'other') : tls) : {}),
       });
-      socket.on('data', (said) => resolve(said.toString()));
+      socket.on('data', (data) => resolve(data.toString()));
       socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
       socket.on('close', () => resolve('nothing'));
     });
@@ -50,8 +50,8 @@ async function greet(name: string, host: string, client?: string): Promise<strin
 beforeAll(() => keep());
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-describe('the authority of a store', () => {
-  it('gives everybody a certificate with the own name, for one use', () => {
+describe('the certificate authority of a store', () => {
+  it('issues a certificate with the name and key usage of each holder', () => {
     expect(getCertificate('orders').subject).toBe('CN=orders');
     expect(getCertificate('orders').keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
     expect(getCertificate('broker').keyUsage).toEqual(['1.3.6.1.5.5.7.3.1']);
@@ -62,34 +62,34 @@ describe('the authority of a store', () => {
     expect([authority().ca, getCertificate('orders').ca]).toEqual([true, false]);
   });
 
-  it('closes the folder and every file to others', () => {
+  it('creates the folder with mode 0700 and every file with mode 0600', () => {
     expect(statSync(tls).mode & 0o777).toBe(0o700);
     const modes = readdirSync(tls).map((name) => [name, statSync(join(tls, name)).mode & 0o777]);
     expect(modes).toHaveLength(6);
     expect(modes.filter(([, mode]) => mode !== 0o600)).toEqual([]);
   });
 
-  it('is believed for this machine, and for no other host', async () => {
+  it('issues server certificates for this machine only', async () => {
     expect(await greet('broker', 'localhost', 'orders')).toBe('welcome');
     expect(await greet('broker', '', 'orders')).toBe('welcome');
     expect(await greet('broker', 'broker.example', 'orders')).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
   });
 
-  it('lets no client pose as a server, no server as a client, and nobody else at all', async () => {
+  it('rejects clients as servers, servers as clients, and certificates of other authorities', async () => {
     expect(await greet('orders', 'localhost')).not.toBe('welcome');
     expect(await greet('broker', 'localhost', 'broker')).not.toBe('welcome');
-    await keepCertificates(join(folder, 'other'), 'other', [{ name: 'stranger', is: 'client' }]);
-    expect(await greet('broker', 'localhost', 'stranger')).not.toBe('welcome');
+    await keepCertificates(join(folder, 'other'), 'other', [{ name: 'unknown', is: 'client' }]);
+    expect(await greet('broker', 'localhost', 'unknown')).not.toBe('welcome');
   });
 
-  it('keeps what is good, and makes new what soon ends, is broken or was lost', async () => {
+  it('keeps valid certificates and renews those that expire soon, are invalid or are missing', async () => {
     expect(await keep()).toEqual([]);
     expect(await keep(later(59))).toEqual([]);
     const { serialNumber } = getCertificate('orders');
     expect(await keep(later(61))).toEqual(['broker', 'orders']);
     expect(getCertificate('orders').serialNumber).not.toBe(serialNumber);
     expect(getCertificate('orders').validToDate.getTime()).toBeCloseTo(later(61 + 90).getTime(), -4);
-    // Of a time that has not come yet.
+    // The current certificates are not valid yet at this time.
     expect(await keep(now)).toEqual(['broker', 'orders']);
     writeFileSync(certificateFile(tls, 'orders'), 'nonsense');
     expect(await keep()).toEqual(['orders']);
@@ -100,7 +100,7 @@ describe('the authority of a store', () => {
     expect(await keep(now, [...holders, { name: 'new', is: 'client' }])).toEqual(['new']);
   });
 
-  it('outlives all that it signed; a new one signs all anew', async () => {
+  it('outlives its certificates; a new authority reissues all of them', async () => {
     const first = authority().fingerprint256;
     await keep(later(3_000));
     expect(authority().fingerprint256).toBe(first);

@@ -1,4 +1,4 @@
-// What the library is built with asks for it, before the library.
+// Required by a dependency of @peculiar/x509, and must be imported before it.
 import 'reflect-metadata';
 import { KeyObject, webcrypto, type X509Certificate } from 'node:crypto';
 import { chmodSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ import {
 } from '@peculiar/x509';
 import { authorityName, certificateFile, keyFile, readPair } from './certificate-files.ts';
 
-/** Somebody who has a certificate: a server, which others check by its address, or a client, which servers know by its name. */
+/** A certificate holder: clients verify a server by its address, servers identify a client by its name. */
 export interface Holder {
   name: string;
   is: 'server' | 'client';
@@ -22,15 +22,15 @@ export interface Holder {
 
 const day = 86_400_000;
 export const leafDays = 90;
-/** With fewer than these left, the next start makes a new one. */
+/** A start renews certificates that expire within this time. */
 export const renewalDays = 30;
 const authorityDays = 3_650;
-/** Nothing that it signed outlives an authority. */
+/** An authority outlives all certificates that it signed. */
 const authorityRenewalDays = leafDays + renewalDays;
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-const holds = ({ validFromDate, validToDate }: X509Certificate, days: number, now: Date): boolean =>
+const isValidFor = ({ validFromDate, validToDate }: X509Certificate, days: number, now: Date): boolean =>
   validFromDate <= now && validToDate.getTime() - now.getTime() >= days * day;
 
 interface Issuer {
@@ -38,7 +38,7 @@ interface Issuer {
   key: webcrypto.CryptoKey;
 }
 
-/** @param by undefined for one that signs itself */
+/** @param by the issuer; undefined for a self-signed certificate */
 async function issue(
   folder: string,
   name: string,
@@ -55,12 +55,12 @@ async function issue(
     publicKey,
     signingKey: by?.key ?? privateKey,
     signingAlgorithm: algorithm,
-    // A clock that is set back a little must not make it a certificate of the future.
+    // Tolerates a clock that is set back by up to an hour.
     notBefore: new Date(now.getTime() - 3_600_000),
     notAfter: new Date(now.getTime() + days * day),
     extensions,
   });
-  // The key first: a certificate without its own key is made anew at the next start.
+  // The key first: the next start reissues a certificate that does not match its key.
   write(
     keyFile(folder, name),
     KeyObject.from(privateKey).export({ type: 'pkcs8', format: 'pem' }).toString(),
@@ -74,8 +74,8 @@ function write(path: string, text: string): void {
   renameSync(draft, path);
 }
 
-/** Which addresses a server of this machine is reached by. */
-const here = new SubjectAlternativeNameExtension([
+/** The names and addresses of servers on this machine. */
+const localAddresses = new SubjectAlternativeNameExtension([
   { type: 'dns', value: 'localhost' },
   { type: 'ip', value: '127.0.0.1' },
   { type: 'ip', value: '::1' },
@@ -83,8 +83,8 @@ const here = new SubjectAlternativeNameExtension([
 
 async function openAuthority(folder: string, id: string, now: Date): Promise<X509Certificate> {
   const kept = readPair(folder, authorityName);
-  if (kept && holds(kept.certificate, authorityRenewalDays, now)) return kept.certificate;
-  // Another name each time: of two authorities of one name, clients would take the wrong one for the issuer.
+  if (kept && isValidFor(kept.certificate, authorityRenewalDays, now)) return kept.certificate;
+  // A unique name: with two authorities of the same name, clients could choose the wrong issuer.
   const subject = `CN=Jogakbo ${id} ${now.toISOString()}`;
   const extensions = [
     new BasicConstraintsExtension(true, 0, true),
@@ -95,11 +95,11 @@ async function openAuthority(folder: string, id: string, now: Date): Promise<X50
 }
 
 /**
- * Makes the certificate authority of a store and a certificate for each holder, and keeps them: what is whole, signed by
- * this authority and good for some time yet stays as it is.
- * @param folder closed to all others, as is every file in it
- * @param id of the store, for the authority's name
- * @returns whose certificates were made now
+ * Creates the certificate authority of a store and a certificate for each holder. Keeps certificates that are valid,
+ * signed by this authority and not due for renewal.
+ * @param folder gets mode 0700, its files 0600
+ * @param id of the store, part of the authority's name
+ * @returns the names of the new certificates
  */
 export async function keepCertificates(
   folder: string,
@@ -117,15 +117,15 @@ export async function keepCertificates(
   const made: string[] = [];
   for (const { name, is } of holders) {
     const kept = readPair(folder, name)?.certificate;
-    if (kept?.verify(authority.publicKey) && holds(kept, renewalDays, now)) continue;
+    if (kept?.verify(authority.publicKey) && isValidFor(kept, renewalDays, now)) continue;
     const extensions = [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-      // The certificate of a service is for clients only: it cannot be used to pose as a server.
+      // Limits the certificate of a service to client authentication, so that it cannot impersonate a server.
       new ExtendedKeyUsageExtension([
         is === 'server' ? ExtendedKeyUsage.serverAuth : ExtendedKeyUsage.clientAuth,
       ]),
-      ...(is === 'server' ? [here] : []),
+      ...(is === 'server' ? [localAddresses] : []),
     ];
     await issue(folder, name, `CN=${name}`, leafDays, extensions, now, by);
     made.push(name);

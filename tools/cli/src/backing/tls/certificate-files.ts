@@ -8,7 +8,7 @@ export const certificateFile = (folder: string, name: string): string => join(fo
 export const keyFile = (folder: string, name: string): string => join(folder, `${name}.key`);
 export const authorityFile = (folder: string): string => certificateFile(folder, authorityName);
 
-/** A certificate and its private key as they lie in the folder; undefined where one is missing, broken or not the other's. */
+/** Reads a certificate and its private key. Undefined if one is missing or invalid, or if they do not match. */
 export function readPair(
   folder: string,
   name: string,

@@ -5,37 +5,38 @@ import { UsageError } from '../../terminal/cli-error.ts';
 import { type State } from '../../supervisor/state.ts';
 import { listApps } from '../../workspace.ts';
 
-/** The servers' certificates; the clients' are named after their logins. */
+/** Names of the server certificates. Client certificates are named after their logins. */
 export const brokerServer = 'broker-server';
 export const databaseServer = 'database-server';
-/** The operator of a private broker and database. */
+/** The administrator login of a private broker and database. */
 export const operator = 'jogakbo';
 
-export function tlsIsWanted({ JOGAKBO_TLS: wanted = '' } = process.env): boolean {
+export function isTlsRequested({ JOGAKBO_TLS: wanted = '' } = process.env): boolean {
   if (['1', 'true', '0', 'false', ''].includes(wanted)) return wanted === '1' || wanted === 'true';
-  throw new UsageError(`JOGAKBO_TLS is "${wanted}": it is 1, or not set.`);
+  throw new UsageError(`JOGAKBO_TLS is "${wanted}": set it to 1 or unset it.`);
 }
 
 export const getTlsFolder = (state: State): string => join(state.folder, 'tls');
 
-/** The folder of the store's certificates, all of them good for some time yet; undefined where no TLS is wanted. */
+/** Creates or renews the store's certificates. @returns their folder; undefined without TLS */
 export async function openTls(state: State): Promise<string | undefined> {
-  if (!tlsIsWanted()) return undefined;
+  if (!isTlsRequested()) return undefined;
   const holders: Holder[] = [
     { name: brokerServer, is: 'server' },
     { name: databaseServer, is: 'server' },
     ...[operator, ...listApps().map(({ name }) => name)].map((name) => ({ name, is: 'client' as const })),
   ];
-  // Only now: what makes certificates takes longer to load than most commands take.
+  // Imported on demand: loading this module takes longer than most commands.
   const { keepCertificates } = await import('./authority.ts');
   await keepCertificates(getTlsFolder(state), state.id, holders);
   return getTlsFolder(state);
 }
 
 /**
- * The address of a broker or a database for the one who has the certificate of this name: in place of a password, in the
- * words of RabbitMQ's URI query parameters, or in libpq's.
+ * Adds a client certificate to the URL of a broker or database, in place of the password: as RabbitMQ URI query
+ * parameters or libpq parameters.
  * @param folder of the certificates
+ * @param name of the certificate
  */
 export function withCertificate(address: string, folder: string, name: string): string {
   const url = new URL(address);
@@ -52,8 +53,8 @@ export function withCertificate(address: string, folder: string, name: string): 
   return url.href;
 }
 
-/** When the first of the servers' certificates and the operator's ends; undefined where one is not whole. */
-export function endOfTls(folder: string): Date | undefined {
+/** The earliest expiry of the server and operator certificates; undefined if one is missing or invalid. */
+export function findTlsExpiry(folder: string): Date | undefined {
   const ends = [brokerServer, databaseServer, operator].map(
     (name) => readPair(folder, name)?.certificate.validToDate.getTime() ?? NaN,
   );
@@ -61,9 +62,9 @@ export function endOfTls(folder: string): Date | undefined {
   return Number.isNaN(first) ? undefined : new Date(first);
 }
 
-/** What JOGAKBO_TLS does not do, for servers that are somebody else's. */
-export function tlsRemarks(env = process.env): string[] {
-  if (!tlsIsWanted(env)) return [];
+/** Explains that JOGAKBO_TLS does not apply to external servers. */
+export function getTlsRemarks(env = process.env): string[] {
+  if (!isTlsRequested(env)) return [];
   const given = [
     ['RABBITMQ_URL', env.RABBITMQ_URL, 'amqps://user:password@host:5671'],
     ['DATABASE_URL', env.DATABASE_URL, 'postgresql://admin:password@host:5432/postgres?sslmode=verify-full'],
@@ -72,6 +73,6 @@ export function tlsRemarks(env = process.env): string[] {
     .filter(([, address]) => address)
     .map(
       ([name, , form]) =>
-        `JOGAKBO_TLS makes certificates for private servers only: ${name} is used as it is. For TLS, let it say so:  ${form}`,
+        `JOGAKBO_TLS creates certificates for private servers only; ${name} is used as it is. To use TLS there, set it to:  ${form}`,
     );
 }
