@@ -40,7 +40,7 @@ describe('catalog', () => {
   it('adds a product and publishes it', async () => {
     const { productId, version } = await add();
     expect(version).toBe(1);
-    await catalog.hears(ProductAdded, (event) => event.productId === productId);
+    await catalog.waitForEvent(ProductAdded, (event) => event.productId === productId);
     await expect(catalog.ask(GetProduct, { productId })).resolves.toMatchObject({
       name: '조각보',
       price: { amount: 42_000, currency: 'KRW' },
@@ -81,7 +81,7 @@ describe('catalog', () => {
     const skus = { [older]: 'OLD-1', [newer]: `OLD-1-${newer.toUpperCase()}` };
     for (const [productId, sku] of Object.entries(skus)) {
       await expect(catalog.ask(GetProduct, { productId })).resolves.toMatchObject({ sku, version: 4 });
-      const announced = await catalog.hears(ProductChanged, (event) => event.productId === productId);
+      const announced = await catalog.waitForEvent(ProductChanged, (event) => event.productId === productId);
       expect(announced).toMatchObject({ sku, version: 4, price: { amount: 1, currency: 'KRW' } });
     }
     await expect(add({ sku: 'Old-1' })).rejects.toMatchObject({ code: 'sku-taken' });
@@ -147,7 +147,10 @@ describe('catalog', () => {
       { reason: { code: 'version-changed' } },
       { reason: { code: 'version-changed' } },
     ]);
-    await catalog.hears(ProductChanged, (event) => event.productId === productId && event.version === 2);
+    await catalog.waitForEvent(
+      ProductChanged,
+      (event) => event.productId === productId && event.version === 2,
+    );
   });
 
   it('returns the prices of earlier versions', async () => {
@@ -206,7 +209,7 @@ describe('catalog', () => {
   it('removes a product', async () => {
     const { productId } = await add();
     await catalog.ask(RemoveProduct, { productId, version: 1 });
-    await catalog.hears(ProductRemoved, (event) => event.productId === productId);
+    await catalog.waitForEvent(ProductRemoved, (event) => event.productId === productId);
     await expect(catalog.ask(GetProduct, { productId })).rejects.toMatchObject({ code: 'not-found' });
     await expect(catalog.ask(QuoteProducts, { productIds: [productId] })).resolves.toMatchObject({
       items: [],

@@ -1,5 +1,5 @@
 import { platformRejection, type Body } from '@jogakbo/contract';
-import { ChangeSettings, RollBack, SettingsChanged, shared } from '@jogakbo/contracts-config';
+import { ChangeSettings, RollBack, SettingsChanged, sharedApplication } from '@jogakbo/contracts-config';
 import { GetMemberEmail } from '@jogakbo/contracts-identity';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
@@ -61,7 +61,7 @@ export class ChangeSettingsHandler {
     const known = Object.hasOwn(settings, key) ? settings[key] : undefined;
     if (value === null) return known ? delete settings[key] : false;
     const isSecret = secret ?? known?.secret ?? false;
-    if (isSecret && place.application === shared) {
+    if (isSecret && place.application === sharedApplication) {
       const message = 'all services can read the settings of application: set the secret for one service';
       throw ChangeSettings.reject('shared-secret', message, [{ path: key, message }]);
     }

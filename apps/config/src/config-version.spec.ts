@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { masked } from '@jogakbo/contracts-config';
+import { secretMask } from '@jogakbo/contracts-config';
 import { compareSettings, toListItems, type StoredSetting } from './config-version.ts';
 
 const createSetting = (value: string, secret = false): StoredSetting => ({
@@ -27,13 +27,13 @@ describe('settings shown to operators', () => {
         { pin: createSetting('ciphertext 1', true) },
         { pin: createSetting('ciphertext 2', true) },
       ),
-    ).toEqual([{ key: 'pin', before: masked, after: masked }]);
+    ).toEqual([{ key: 'pin', before: secretMask, after: secretMask }]);
     expect(
       compareSettings({ pin: createSetting('1234') }, { pin: createSetting('ciphertext', true) }),
-    ).toEqual([{ key: 'pin', before: '1234', after: masked }]);
+    ).toEqual([{ key: 'pin', before: '1234', after: secretMask }]);
     expect(toListItems({ pin: createSetting('ciphertext', true), a: createSetting('1') })).toMatchObject([
       { key: 'a', value: '1' },
-      { key: 'pin', value: masked, secret: true },
+      { key: 'pin', value: secretMask, secret: true },
     ]);
   });
 });

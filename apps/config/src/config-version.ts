@@ -1,4 +1,4 @@
-import { masked } from '@jogakbo/contracts-config';
+import { secretMask } from '@jogakbo/contracts-config';
 import { Column, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
 /** Identifies a set of settings. */
@@ -68,7 +68,7 @@ export interface Difference {
 }
 
 const maskValue = (setting: StoredSetting | undefined): string | null =>
-  setting ? (setting.secret ? masked : setting.value) : null;
+  setting ? (setting.secret ? secretMask : setting.value) : null;
 
 /** Compares two versions by key. Secrets are masked. */
 export function compareSettings(before: Settings, after: Settings): Difference[] {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Body } from '@jogakbo/contract';
-import { SettingsAsked, SettingsTold } from '@jogakbo/contracts-config';
+import { SettingsRequested, SettingsReported } from '@jogakbo/contracts-config';
 import { BrokerConnection, Instances, Listener, Publisher } from '@jogakbo/messaging';
 import { reportSettings } from '@jogakbo/service';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
@@ -11,8 +11,8 @@ import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nest
  */
 const reportTimeoutMs = 1_000;
 
-export type ReportedSettings = Body<typeof SettingsTold>;
-type Question = Omit<Body<typeof SettingsAsked>, 'ask'>;
+export type ReportedSettings = Body<typeof SettingsReported>;
+type Question = Omit<Body<typeof SettingsRequested>, 'ask'>;
 
 /** Asks running instances for their settings in force and for problems with proposed settings. Keeps no state. */
 @Injectable()
@@ -29,21 +29,21 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
     this.#listener = new Listener(
       connection,
       ({ data }) => {
-        const report = SettingsTold.input.parse(data);
+        const report = SettingsReported.input.parse(data);
         this.#pending.get(report.ask)?.(report);
       },
       undefined,
-      ({ data, sender }) => getService(SettingsTold.input.parse(data)) === sender,
+      ({ data, sender }) => getService(SettingsReported.input.parse(data)) === sender,
     );
   }
 
   async onModuleInit(): Promise<void> {
-    await Promise.all([this.#instances.open(), this.#listener.open(SettingsTold.name)]);
+    await Promise.all([this.#instances.open(), this.#listener.open(SettingsReported.name)]);
   }
 
   /** Whether the application may have running instances. True until the instances are learned after start. */
   canBeRunning(application: string): boolean {
-    if (!this.#instances.learned) return true;
+    if (!this.#instances.isComplete) return true;
     return this.#instances.alive.some(({ service }) => service === application);
   }
 
@@ -72,9 +72,11 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
         };
         this.#pending.set(ask, receive);
         timer = setTimeout(resolve, reportTimeoutMs);
-        reportSettings(this.publisher, 'config', SettingsAsked({ ask, application, ...question(ask) })).catch(
-          reject,
-        );
+        reportSettings(
+          this.publisher,
+          'config',
+          SettingsRequested({ ask, application, ...question(ask) }),
+        ).catch(reject);
       });
     } finally {
       clearTimeout(timer);

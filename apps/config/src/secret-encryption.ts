@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { encrypt, deriveKey, decrypt } from '@jogakbo/consistency';
-import { clientKey } from '@jogakbo/service';
+import { deriveClientKey } from '@jogakbo/service';
 import { readBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { Injectable } from '@nestjs/common';
 import type { Place } from './config-version.ts';
@@ -20,7 +20,7 @@ export class SecretEncryption {
     this.#clients = new Map(
       Object.entries(configClients).map(([service, password]) => [
         service,
-        { password, key: clientKey(service, password) },
+        { password, key: deriveClientKey(service, password) },
       ]),
     );
   }

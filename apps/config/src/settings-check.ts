@@ -1,5 +1,5 @@
 import type { FieldError } from '@jogakbo/contract';
-import { ChangeSettings, shared } from '@jogakbo/contracts-config';
+import { ChangeSettings, sharedApplication } from '@jogakbo/contracts-config';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { Injectable } from '@nestjs/common';
 import { RunningInstances } from './running-instances.ts';
@@ -47,12 +47,12 @@ export class SettingsCheck {
 
   #getServices(application: string): string[] {
     const known = this.encryption.services;
-    if (application !== shared && !known.includes(application))
+    if (application !== sharedApplication && !known.includes(application))
       throw ChangeSettings.reject(
         'unknown-service',
-        describeUnknown('service', application, [...known, shared]),
+        describeUnknown('service', application, [...known, sharedApplication]),
       );
-    const services = application === shared ? known : [application];
+    const services = application === sharedApplication ? known : [application];
     return services.filter((service) => this.running.canBeRunning(service));
   }
 }

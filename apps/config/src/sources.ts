@@ -1,4 +1,4 @@
-import { shared } from '@jogakbo/contracts-config';
+import { sharedApplication } from '@jogakbo/contracts-config';
 import { Injectable } from '@nestjs/common';
 import { DataSource, In } from 'typeorm';
 import { ConfigVersion } from './config-version.ts';
@@ -11,7 +11,7 @@ export function getPrecedence(
   application: string,
   profiles: readonly string[],
 ): { application: string; profile: string }[] {
-  const names = application === shared ? [shared] : [application, shared];
+  const names = application === sharedApplication ? [sharedApplication] : [application, sharedApplication];
   const ordered = [...new Set(profiles.toReversed())].filter((profile) => profile !== 'default');
   return [...ordered, 'default'].flatMap((profile) => names.map((name) => ({ application: name, profile })));
 }

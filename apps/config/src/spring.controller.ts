@@ -1,4 +1,4 @@
-import { shared } from '@jogakbo/contracts-config';
+import { sharedApplication } from '@jogakbo/contracts-config';
 import { Controller, Get, Headers, Param, Res } from '@nestjs/common';
 import type { FastifyReply } from 'fastify';
 import { toPlace, type ConfigVersion } from './config-version.ts';
@@ -86,7 +86,8 @@ export class SpringController {
     const [, baseName = '', extension = ''] = /^(.+)\.(\w+)$/.exec(file) ?? [];
     if (client && !Object.hasOwn(formats, extension)) return sendProblem(reply, 404);
     // Names may contain dashes, so the split between application and profile depends on the client.
-    const application = [client, shared].find((one) => one && baseName.startsWith(`${one}-`)) ?? '';
+    const application =
+      [client, sharedApplication].find((one) => one && baseName.startsWith(`${one}-`)) ?? '';
     const request = parseRequest(client, application, baseName.slice(application.length + 1), label);
     if (typeof request === 'number') return sendProblem(reply, request);
     const found = await this.#findSources(request);
@@ -118,7 +119,7 @@ function parseRequest(
   label: string,
 ): ParsedRequest {
   if (!client) return 401;
-  if (application !== client && application !== shared) return 403;
+  if (application !== client && application !== sharedApplication) return 403;
   if (!namePattern.test(application) || !profilesPattern.test(profiles) || label.length > 100) return 404;
   // Spring encodes a slash in a label as (_).
   return { application, profiles: profiles.split(','), label: label.replaceAll('(_)', '/') };

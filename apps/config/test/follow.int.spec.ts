@@ -4,10 +4,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { describe as describeContract, service } from '@jogakbo/contract';
-import { ExplainSettings, GetSettings, masked, RollBack, SettingsAsked } from '@jogakbo/contracts-config';
+import {
+  ExplainSettings,
+  GetSettings,
+  secretMask,
+  RollBack,
+  SettingsRequested,
+} from '@jogakbo/contracts-config';
 import { BrokerConnection, exchanges, Listener, queues } from '@jogakbo/messaging';
 import { PlatformSettings, ServiceSettings, type RunningService } from '@jogakbo/service';
-import { eventually, privateBroker, type PrivateBroker, type ServiceUnderTest } from '@jogakbo/testing';
+import { eventually, createPrivateBroker, type PrivateBroker, type ServiceUnderTest } from '@jogakbo/testing';
 import { z } from 'zod';
 import { email, operator, set, startServer, startToys } from './server.ts';
 
@@ -74,8 +80,8 @@ describe('a service with a config server', () => {
         },
         colour: { value: 'red', origin: 'environment', live: false },
         announceEvery: { value: '2', origin: 'default', live: false },
-        rabbitmqUrl: { value: masked, origin: 'environment', live: false },
-        configPassword: { value: masked, origin: 'environment', live: false },
+        rabbitmqUrl: { value: secretMask, origin: 'environment', live: false },
+        configPassword: { value: secretMask, origin: 'environment', live: false },
         token: { value: null, origin: 'default', live: true },
         trusts: { value: 'kim', origin: 'environment', live: false },
       }),
@@ -212,7 +218,7 @@ describe('a service with a config server', () => {
     expect(await explainToys()).toHaveLength(1);
     const questions: unknown[] = [];
     const connection = await new BrokerConnection().open(server.broker.url, 'reads along');
-    await new Listener(connection, ({ data }) => void questions.push(data)).open(SettingsAsked.name);
+    await new Listener(connection, ({ data }) => void questions.push(data)).open(SettingsRequested.name);
     const values = { limit: secret, limt: '5', rabbitmqUrl: 'amqp://127.0.0.1', token: 'fits' };
     for (const application of ['toys', 'application']) {
       await expect(set(server, application, values)).rejects.toMatchObject({
@@ -252,7 +258,7 @@ describe('a service with a config server', () => {
     expect(written()).toContain('token changed');
     expect(written()).not.toContain(secret);
     const reports = await explainToys();
-    expect(reports).toMatchObject([{ token: { value: masked, origin: 'config server' } }]);
+    expect(reports).toMatchObject([{ token: { value: secretMask, origin: 'config server' } }]);
     expect(JSON.stringify(reports)).not.toContain(secret);
     const cacheFile = join(cache, 'toys.json');
     await eventually(() => readFileSync(cacheFile, 'utf8').includes('token'));
@@ -287,7 +293,7 @@ describe('a service with a config server', () => {
 describe('without the config server', () => {
   let broker: PrivateBroker;
   beforeAll(async () => {
-    broker = await privateBroker();
+    broker = await createPrivateBroker();
   });
   afterAll(() => broker.drop());
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { service, type AnyRequest } from '@jogakbo/contract';
 import { childTraceparent, RabbitClient, toSplitKey } from '@jogakbo/messaging';
 import { Service, start as startModule, type RunningService } from '@jogakbo/service';
-import { privateDatabase, type Private, type ServiceUnderTest } from '@jogakbo/testing';
+import { createPrivateDatabase, type Private, type ServiceUnderTest } from '@jogakbo/testing';
 import pg from 'pg';
 import { startServer } from './server.ts';
 
@@ -34,7 +34,7 @@ export class Shops {
     });
     if (built.status !== 0) throw new Error(built.stderr);
     this.server = await startServer({ CONFIG_CLIENTS: JSON.stringify(passwords) });
-    this.#database = await privateDatabase();
+    this.#database = await createPrivateDatabase();
     this.#pool = new pg.Pool({ connectionString: this.#database.url, max: 2 });
     const [code] = (await once(this.#spawn('1', 'migrate'), 'exit')) as [number];
     if (code !== 0) throw new Error('the migrations failed');
@@ -52,7 +52,7 @@ export class Shops {
       env: {
         ...{ PATH: process.env['PATH'], npm_package_version: version, ...this.#environment },
         ...{ DATABASE_URL: this.#database.url, CONFIG_PASSWORD: passwords.shop },
-        ...{ RETRY_LADDER: '50,100,200', ANNOUNCE_EVERY: '0.5', SERVICE_KEY: serviceKey },
+        ...{ RETRY_DELAYS: '50,100,200', ANNOUNCE_EVERY: '0.5', SERVICE_KEY: serviceKey },
         LOCAL_MODE: 'true',
       },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -5,14 +5,14 @@ import {
   GetSettings,
   ListPlaces,
   ListVersions,
-  masked,
+  secretMask,
   ReadSettings,
   RollBack,
   SettingsChanged,
 } from '@jogakbo/contracts-config';
 import type { ServiceUnderTest } from '@jogakbo/testing';
 import { decrypt } from '@jogakbo/consistency';
-import { clientKey } from '@jogakbo/service';
+import { deriveClientKey } from '@jogakbo/service';
 import { email, operator, passwords, set, startServer } from './server.ts';
 
 describe('config', () => {
@@ -36,7 +36,7 @@ describe('config', () => {
         { key: 'limit', value: '6', secret: false, version: 2, by: email, at: expect.any(String) },
       ],
     });
-    const event = await server.hears(SettingsChanged, ({ application }) => application === 'kept');
+    const event = await server.waitForEvent(SettingsChanged, ({ application }) => application === 'kept');
     expect(event).toEqual({ application: 'kept', profile: 'default', label: 'main', version: 1 });
     const { items } = await server.ask(ListPlaces, {}, operator);
     expect(items).toContainEqual(expect.objectContaining({ application: 'kept', version: 2, by: email }));
@@ -148,13 +148,13 @@ describe('config', () => {
         await get('orders'),
         await server.ask(ListVersions, place, operator),
         await server.ask(CompareVersions, { ...place, from: 1, to: 2 }, operator),
-        server.heard(SettingsChanged),
+        server.getPublishedEvents(SettingsChanged),
       ];
       expect(JSON.stringify(replies)).not.toContain(secret);
       expect(replies[0]).toMatchObject({
-        items: [{ key: 'token', value: masked, secret: true, version: 2 }],
+        items: [{ key: 'token', value: secretMask, secret: true, version: 2 }],
       });
-      expect(replies[2]).toEqual({ changes: [{ key: 'token', before: masked, after: masked }] });
+      expect(replies[2]).toEqual({ changes: [{ key: 'token', before: secretMask, after: secretMask }] });
     });
 
     it('is stored in the database encrypted only', async () => {
@@ -175,10 +175,10 @@ describe('config', () => {
       const answer = await server.ask(ReadSettings, question);
       expect(JSON.stringify(answer)).not.toContain(secret);
       const { value } = answer.sources[0]!.settings[0]!;
-      expect(decrypt(clientKey('orders', passwords.orders), value, 'token')).toBe(`${secret}-new`);
-      expect(() => decrypt(clientKey('orders', passwords.toys), value, 'token')).toThrow();
-      expect(() => decrypt(clientKey('toys', passwords.toys), value, 'token')).toThrow();
-      expect(() => decrypt(clientKey('orders', passwords.orders), value, 'other')).toThrow();
+      expect(decrypt(deriveClientKey('orders', passwords.orders), value, 'token')).toBe(`${secret}-new`);
+      expect(() => decrypt(deriveClientKey('orders', passwords.toys), value, 'token')).toThrow();
+      expect(() => decrypt(deriveClientKey('toys', passwords.toys), value, 'token')).toThrow();
+      expect(() => decrypt(deriveClientKey('orders', passwords.orders), value, 'other')).toThrow();
       const unknown = server.ask(ReadSettings, { ...question, application: 'unknown' });
       await expect(unknown).rejects.toMatchObject({ code: 'unknown-client' });
     });
@@ -194,7 +194,7 @@ describe('config', () => {
         ...{ application: 'orders', profiles: ['default'], label: 'main' },
       });
       const { value } = sources[0]!.settings[0]!;
-      expect(decrypt(clientKey('orders', passwords.orders), value, 'token')).toBe(secret);
+      expect(decrypt(deriveClientKey('orders', passwords.orders), value, 'token')).toBe(secret);
     });
   });
 });

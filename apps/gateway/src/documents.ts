@@ -199,9 +199,9 @@ export class Documents {
 
   /** The announced contracts without rejected routes. */
   #servedContracts(): ServiceDescription[] {
-    const { contracts, foreignContracts, table } = this.services;
+    const { contracts, externalContracts, table } = this.services;
     const served = new Set(table.routes.map(({ contract }) => contract));
-    return [...contracts, ...foreignContracts].map((one) => ({
+    return [...contracts, ...externalContracts].map((one) => ({
       ...one,
       requests: one.requests.map((request) =>
         served.has(request) ? request : { ...request, http: undefined },

@@ -133,7 +133,7 @@ export class Forward {
     };
     const noCache = isNoCache(context.headers);
     // Responses are shared only within the same side of every traffic split, also of services further down.
-    const variant = `${this.split.describeSides(callContext)} ${language}`;
+    const variant = `${this.split.describeVersions(callContext)} ${language}`;
     let read: Representation;
     if (http.cache) {
       const input = readInput();

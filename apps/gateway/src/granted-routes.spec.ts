@@ -12,7 +12,7 @@ const routes = new Map<string, GrantedRoute>([
 const grants = {
   routes,
   mayCall: (login: string, name: string) => login === 'gateway' && name === 'shop.read',
-  mayHear: (login: string, name: string) => login === 'gateway' && name === 'shop.done',
+  maySubscribe: (login: string, name: string) => login === 'gateway' && name === 'shop.done',
 };
 const request = (name: string, route: string, access = 'member') => {
   const [method, path] = route.split(' ');

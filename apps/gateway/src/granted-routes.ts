@@ -1,7 +1,7 @@
 import type { RequestDescription, ServiceDescription } from '@jogakbo/contract';
-import { claimedRoutes, refusedRoutes, type Grants } from '@jogakbo/messaging';
+import { listClaimedRoutes, findRefusedRoutes, type Grants } from '@jogakbo/messaging';
 
-type Allowed = Pick<Grants, 'routes' | 'mayCall' | 'mayHear'>;
+type Allowed = Pick<Grants, 'routes' | 'mayCall' | 'maySubscribe'>;
 
 /**
  * Removes routes that the deploy step did not register for the service. The registered access policy replaces the announced
@@ -17,9 +17,9 @@ export function filterGrantedRoutes(
 ): ServiceDescription {
   const { service } = contract;
   const requests = contract.requests.map((request): RequestDescription => {
-    const [first] = claimedRoutes(request);
+    const [first] = listClaimedRoutes(request);
     if (first === undefined) return request;
-    const [refused] = refusedRoutes(service, request, grants);
+    const [refused] = findRefusedRoutes(service, request, grants);
     if (!refused) {
       const access = grants.routes.get(first)!.access as RequestDescription['access'];
       return { ...withGrantedWait(request, grants, login, refuse), access };
@@ -43,7 +43,7 @@ function withGrantedWait(
   if (!http?.wait) return request;
   const { wait, ...rest } = http;
   const isGranted =
-    grants.mayCall(login, wait.answer) && wait.until.every(({ event }) => grants.mayHear(login, event));
+    grants.mayCall(login, wait.answer) && wait.until.every(({ event }) => grants.maySubscribe(login, event));
   if (isGranted) return request;
   refuse(`${name}: the events and the query for Prefer: wait are not registered`);
   return { ...request, http: rest };

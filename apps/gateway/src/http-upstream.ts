@@ -127,7 +127,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
     while (tried.size < maxAttempts) {
       const instance = this.#choose(route, tried, version);
       if (!instance) break;
-      if (version !== undefined && instance.version !== version) this.split.fellBack(service, version);
+      if (version !== undefined && instance.version !== version) this.split.onFallback(service, version);
       tried.add(instance.instance);
       try {
         const response = await this.#attempt(instance, sent, deadline, client, permit);

@@ -93,7 +93,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
    * Current or last contracts of external services, except those with the name of a service on the bus. Services with
    * instances come first, then the earlier start, so that no service takes over a route of another.
    */
-  get foreignContracts(): ServiceDescription[] {
+  get externalContracts(): ServiceDescription[] {
     const since = (service: string) => this.#upstreams.get(service)?.at(-1)?.startedAt ?? 'away';
     return [...this.#foreign.values()]
       .filter(({ service }) => !this.#contracts.has(service) && !this.grants.current.isService(service))
@@ -185,7 +185,7 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
           ? filterGrantedRoutes(one, current, this.connection.login, (reason) => refused.push(reason))
           : one,
       );
-    this.#table = new RouteTable(this.#granted, ownRoutes, this.foreignContracts, current.routes);
+    this.#table = new RouteTable(this.#granted, ownRoutes, this.externalContracts, current.routes);
     refused.push(...this.#table.refused);
     for (const reason of refused) this.#log.warn(`route rejected: ${reason}`);
     this.#refused.set(refused.length);

@@ -66,7 +66,7 @@ export class Completions implements OnModuleInit, BeforeApplicationShutdown, OnA
           this.#waits.set(event.event, [...(this.#waits.get(event.event) ?? []), http.wait!]);
         }
       }
-      void this.#listener.alsoHear(this.#waits.keys());
+      void this.#listener.subscribe(this.#waits.keys());
     });
   }
 

@@ -160,7 +160,7 @@ describe('services called over HTTP', () => {
     const getInstances = () => services.getUpstreams(name);
     // The route table is updated later. It has no HTTP routes for services on the bus.
     const isInTable = () => {
-      const routes = services.foreignContracts.find((one) => one.service === name)?.requests ?? [];
+      const routes = services.externalContracts.find((one) => one.service === name)?.requests ?? [];
       return (
         name === 'demo' ||
         requests.every((one) => routes.some((other) => other.name === one.name && other.access === access))

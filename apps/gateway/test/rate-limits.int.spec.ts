@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { RunningService } from '@jogakbo/service';
-import { eventually, privateRedis, type PrivateRedis } from '@jogakbo/testing';
+import { eventually, startPrivateRedis, type PrivateRedis } from '@jogakbo/testing';
 import { GatewaySettings } from '../src/settings.ts';
 import { type GatewayResponse, GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 
@@ -115,7 +115,7 @@ describe('rate limits with Redis', () => {
   let redis: PrivateRedis;
   let other: RunningService;
   beforeAll(async () => {
-    redis = await privateRedis();
+    redis = await startPrivateRedis();
     await gateway.start({ TRUST_PROXY: 'loopback', REDIS_URL: redis.url });
     other = await gateway.service.startAnother();
     await eventually(async () => (await fetch(`${other.url}/health/ready`)).status === 200);

@@ -82,5 +82,5 @@ const isSequence = (text: string): boolean => sequences.some((sequence) => seque
 const isCommon = (text: string): boolean =>
   common.has(text) || common.has(text.replace(/[^\p{L}]/gu, (sign) => substitutes[sign] ?? sign));
 
-/** Removes digits and symbols before and after: `!password2026` becomes `password`. */
+/** Removes digits and symbols before and after: `!password2026` becomes `generatePassword`. */
 const stripAffixes = (text: string): string => text.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');

@@ -54,9 +54,9 @@ describe('identity', () => {
         { email: 'Ada@Example.com', password, name: 'Ada' },
         { language: 'en' },
       );
-      await expect(identity.hears(MemberRegistered, (event) => event.memberId === memberId)).resolves.toEqual(
-        { memberId, email: 'ada@example.com', name: 'Ada', language: 'en', mayMail: true },
-      );
+      await expect(
+        identity.waitForEvent(MemberRegistered, (event) => event.memberId === memberId),
+      ).resolves.toEqual({ memberId, email: 'ada@example.com', name: 'Ada', language: 'en', mayMail: true });
       const { accessToken } = await signIn('aDA@example.com');
       await expect(identity.ask(GetMe, {}, toCaller(decodeJwt(accessToken)))).resolves.toEqual({
         ...{ memberId, email: 'ada@example.com', name: 'Ada', roles: ['member'] },
@@ -72,10 +72,14 @@ describe('identity', () => {
       );
       expect(Object.keys(again)).toEqual(['memberId']);
       expect(again.memberId).not.toBe(memberId);
-      await expect(identity.hears(SignUpRepeated, (event) => event.memberId === memberId)).resolves.toEqual({
+      await expect(
+        identity.waitForEvent(SignUpRepeated, (event) => event.memberId === memberId),
+      ).resolves.toEqual({
         ...{ memberId, language: 'en', mayMail: true },
       });
-      expect(identity.heard(MemberRegistered).filter((event) => event.email === email)).toHaveLength(1);
+      expect(
+        identity.getPublishedEvents(MemberRegistered).filter((event) => event.email === email),
+      ).toHaveLength(1);
       const rows = await identity.query<{ name: string }>('SELECT name FROM member WHERE email = $1', [
         email,
       ]);

@@ -67,7 +67,7 @@ describe('sessions, roles and keys', () => {
     /** Runs `work`, checks that the published revocation is listed, and returns it. */
     async function captureRevocation(memberId: string, work: () => Promise<unknown>) {
       await work();
-      const published = await identity.hears(TokensRevoked, (event) => event.memberId === memberId);
+      const published = await identity.waitForEvent(TokensRevoked, (event) => event.memberId === memberId);
       const { revocations, revokedUntil } = await identity.ask(ListRevocations, {});
       expect(revokedUntil).toBeNull();
       expect(revocations.filter((one) => one.memberId === memberId)).toEqual([published]);

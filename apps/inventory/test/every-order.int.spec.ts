@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
-import { choices, interleavings } from '@jogakbo/testing';
+import { cartesianProduct, interleavings } from '@jogakbo/testing';
 import { CommitStockHandler } from '../src/commit-stock.ts';
 import { ExpireReservationHandler } from '../src/expire-reservation.ts';
 import { ReserveStockHandler } from '../src/reserve-stock.ts';
@@ -18,7 +18,7 @@ const runOrCrash: Action[][] = [['run'], ['crash', 'run']];
 const repeated: Action[][] = [...runOrCrash, ['run', 'again']];
 
 const buildSchedules = (commands: Command[], actionLists: Action[][]): Step[][] =>
-  choices(
+  cartesianProduct(
     commands.map((command) =>
       actionLists.map((steps) => steps.map((action): Step => `${command}: ${action}`)),
     ),

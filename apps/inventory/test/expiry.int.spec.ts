@@ -28,15 +28,15 @@ describe('a reservation of an unpaid order', () => {
     const [late, other] = [randomUUIDv7(), randomUUIDv7()];
     await inventory.ask(ReserveStock, { orderId: late, lines: lines(2) });
     await inventory.restart();
-    await inventory.hears(ReservationExpired, ({ orderId }) => orderId === late);
+    await inventory.waitForEvent(ReservationExpired, ({ orderId }) => orderId === late);
     await expect(places()).resolves.toEqual({ on_hand: 3, reserved: 0, sold: 0 });
-    await inventory.hears(StockChanged, ({ available }) => available === 3);
+    await inventory.waitForEvent(StockChanged, ({ available }) => available === 3);
 
     await inventory.ask(CommitStock, { orderId: late });
     await expect(places()).resolves.toEqual({ on_hand: 1, reserved: 0, sold: 2 });
 
     await inventory.ask(ReserveStock, { orderId: other, lines: lines(1) });
-    await inventory.hears(ReservationExpired, ({ orderId }) => orderId === other);
+    await inventory.waitForEvent(ReservationExpired, ({ orderId }) => orderId === other);
     await inventory.query('UPDATE stock SET on_hand = 0, received = received - 1');
     await expect(inventory.ask(CommitStock, { orderId: other })).rejects.toMatchObject({ code: 'internal' });
     await expect(places()).resolves.toEqual({ on_hand: 0, reserved: 0, sold: 2 });
@@ -44,7 +44,7 @@ describe('a reservation of an unpaid order', () => {
     await inventory.ask(ReturnStock, { orderId: other });
     await inventory.ask(CommitStock, { orderId: other });
     await expect(places()).resolves.toEqual({ on_hand: 0, reserved: 0, sold: 2 });
-    expect(inventory.heard(ReservationExpired)).toHaveLength(2);
+    expect(inventory.getPublishedEvents(ReservationExpired)).toHaveLength(2);
   });
 
   it('stays held if the timer fires too early', async () => {

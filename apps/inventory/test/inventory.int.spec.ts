@@ -12,7 +12,7 @@ import {
   StockReserved,
   StockReturned,
 } from '@jogakbo/contracts-inventory';
-import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { isAbout, eventually, type ServiceUnderTest } from '@jogakbo/testing';
 import { ids, InventoryFixture } from './shelves.ts';
 
 describe('inventory', () => {
@@ -33,7 +33,10 @@ describe('inventory', () => {
       productId,
       available: 7,
     });
-    await inventory.hears(StockChanged, (event) => event.productId === productId && event.available === 7);
+    await inventory.waitForEvent(
+      StockChanged,
+      (event) => event.productId === productId && event.available === 7,
+    );
     await expect(fixture.readAvailable(productId)).resolves.toBe(7);
   });
 
@@ -63,17 +66,17 @@ describe('inventory', () => {
       sold: 0,
       received: 5,
     });
-    const now = await inventory.hears(
+    const now = await inventory.waitForEvent(
       StockChanged,
       (event) => event.productId === productId && event.available === 3,
     );
-    const before = await inventory.hears(
+    const before = await inventory.waitForEvent(
       StockChanged,
       (event) => event.productId === productId && event.available === 5,
     );
     expect(now.version).toBeGreaterThan(before.version);
     await inventory.send(CommitStock({ orderId }));
-    await inventory.hears(StockCommitted, about(orderId));
+    await inventory.waitForEvent(StockCommitted, isAbout(orderId));
     await expect(fixture.readPlaces(productId)).resolves.toEqual({
       onHand: 3,
       reserved: 0,
@@ -86,11 +89,11 @@ describe('inventory', () => {
     const productId = await fixture.addProduct(5);
     const [held, sold] = [await fixture.reserve(productId, 1), await fixture.reserve(productId, 2)];
     await inventory.send(CommitStock({ orderId: sold }));
-    await inventory.hears(StockCommitted, about(sold));
+    await inventory.waitForEvent(StockCommitted, isAbout(sold));
     for (const orderId of [held, sold]) {
       await inventory.send(ReturnStock({ orderId }));
       await inventory.send(ReturnStock({ orderId }));
-      await inventory.hears(StockReturned, about(orderId));
+      await inventory.waitForEvent(StockReturned, isAbout(orderId));
       // A commit after the return does nothing.
       await inventory.ask(CommitStock, { orderId });
     }
@@ -100,8 +103,11 @@ describe('inventory', () => {
       sold: 0,
       received: 5,
     });
-    await inventory.hears(StockChanged, (event) => event.productId === productId && event.available === 5);
-    expect(inventory.heard(StockReturned).filter(about(sold))).toHaveLength(1);
+    await inventory.waitForEvent(
+      StockChanged,
+      (event) => event.productId === productId && event.available === 5,
+    );
+    expect(inventory.getPublishedEvents(StockReturned).filter(isAbout(sold))).toHaveLength(1);
   });
 
   it('reserves all lines or none, and names the first product with too few pieces', async () => {
@@ -113,7 +119,7 @@ describe('inventory', () => {
       { productId: scarce, quantity: 1 },
     ];
     await inventory.send(ReserveStock({ orderId, lines }));
-    await expect(inventory.hears(StockRefused, about(orderId))).resolves.toEqual({
+    await expect(inventory.waitForEvent(StockRefused, isAbout(orderId))).resolves.toEqual({
       orderId,
       productId: scarce,
       available: 1,
@@ -121,7 +127,9 @@ describe('inventory', () => {
     await expect(fixture.readAvailable(plenty)).resolves.toBe(10);
     const unknown = randomUUIDv7();
     await inventory.send(ReserveStock({ orderId: unknown, lines: [{ productId: unknown, quantity: 1 }] }));
-    await expect(inventory.hears(StockRefused, about(unknown))).resolves.toMatchObject({ available: 0 });
+    await expect(inventory.waitForEvent(StockRefused, isAbout(unknown))).resolves.toMatchObject({
+      available: 0,
+    });
   });
 
   it('reserves nothing for an order that was returned first', async () => {
@@ -153,7 +161,7 @@ describe('inventory', () => {
       const lines = [{ productId, quantity: 1 }];
       await Promise.all(buyers.map((orderId) => inventory.send(ReserveStock({ orderId, lines }))));
       const answers = (event: typeof StockReserved | typeof StockRefused) =>
-        inventory.heard(event).filter(({ orderId }) => buyers.includes(orderId));
+        inventory.getPublishedEvents(event).filter(({ orderId }) => buyers.includes(orderId));
       await eventually(() => answers(StockReserved).length + answers(StockRefused).length === 10);
       expect(answers(StockReserved)).toHaveLength(9);
       expect(answers(StockRefused)).toEqual([expect.objectContaining({ productId, available: 0 })]);
@@ -180,7 +188,9 @@ describe('inventory', () => {
         ),
       );
       await eventually(
-        () => inventory.heard(StockReserved).filter(({ orderId }) => orders.includes(orderId)).length === 50,
+        () =>
+          inventory.getPublishedEvents(StockReserved).filter(({ orderId }) => orders.includes(orderId))
+            .length === 50,
       );
       await Promise.all(
         orders.map((orderId, i) => inventory.send((i % 2 ? CommitStock : ReturnStock)({ orderId }))),
@@ -215,9 +225,9 @@ describe('inventory', () => {
         sold: 2,
         received: 5,
       });
-      await inventory.hears(StockCommitted, about(orderId));
-      expect(inventory.heard(StockReserved).filter(about(orderId))).toHaveLength(1);
-      expect(inventory.heard(StockCommitted).filter(about(orderId))).toHaveLength(1);
+      await inventory.waitForEvent(StockCommitted, isAbout(orderId));
+      expect(inventory.getPublishedEvents(StockReserved).filter(isAbout(orderId))).toHaveLength(1);
+      expect(inventory.getPublishedEvents(StockCommitted).filter(isAbout(orderId))).toHaveLength(1);
     });
 
     it('handles a return concurrent with its reservation', async () => {

@@ -7,7 +7,7 @@ import {
   ReserveStock,
   StockReserved,
 } from '@jogakbo/contracts-inventory';
-import { about, eventually, ServiceUnderTest } from '@jogakbo/testing';
+import { isAbout, eventually, ServiceUnderTest } from '@jogakbo/testing';
 import { InventoryModule } from '../src/inventory.module.ts';
 
 export const ids = (count: number): string[] => Array.from({ length: count }, () => randomUUIDv7());
@@ -53,7 +53,7 @@ export class InventoryFixture {
   async reserve(productId: string, quantity: number): Promise<string> {
     const orderId = randomUUIDv7();
     await this.inventory.send(ReserveStock({ orderId, lines: [{ productId, quantity }] }));
-    await this.inventory.hears(StockReserved, about(orderId));
+    await this.inventory.waitForEvent(StockReserved, isAbout(orderId));
     return orderId;
   }
 

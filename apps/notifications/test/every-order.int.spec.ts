@@ -4,7 +4,7 @@ import { MemberRegistered } from '@jogakbo/contracts-identity';
 import { OrderCancelled, OrderConfirmed, OrderRefunded } from '@jogakbo/contracts-orders';
 import { UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
 import { childTraceparent, MessageContext } from '@jogakbo/messaging';
-import { choices, eventually, interleavings, ServiceUnderTest } from '@jogakbo/testing';
+import { cartesianProduct, eventually, interleavings, ServiceUnderTest } from '@jogakbo/testing';
 import { MailOrderOutcomeHandler } from '../src/mail-order-outcome.ts';
 import { MailServer } from '../src/mail-server.ts';
 import { NotificationsModule } from '../src/notifications.module.ts';
@@ -18,7 +18,7 @@ const expectedOrder: Event[] = ['confirmed', 'cancelled', 'refunded'];
 /** `crash`: fails before the commit. */
 type Step = `${Event}: ${'run' | 'crash'}`;
 
-const schedules = choices(
+const schedules = cartesianProduct(
   expectedOrder.map((event): Step[][] => [[`${event}: run`], [`${event}: crash`, `${event}: run`]]),
 )
   .filter((actionLists) => actionLists.flat().length <= 4)
@@ -41,7 +41,7 @@ describe('mails about one order, in every event order and with a crash at every 
 
   beforeAll(async () => {
     notifications = await ServiceUnderTest.start(NotificationsModule, {
-      ...{ RETRY_LADDER: '50,100,200,400,800,1600,3200', DATABASE_POOL: '12' },
+      ...{ RETRY_DELAYS: '50,100,200,400,800,1600,3200', DATABASE_POOL: '12' },
     });
     const server = notifications.get(MailServer);
     const send = server.send.bind(server);
@@ -67,10 +67,10 @@ describe('mails about one order, in every event order and with a crash at every 
       ...{ pattern: contract.name, data: order, messageId: ids[event], sender: undefined, key: undefined },
       ...{ headers: {}, replyTo: undefined, correlationId: undefined, packetId: undefined },
       ...{ context: { traceparent: childTraceparent(), language: 'en' as const }, idempotencyKey: undefined },
-      ...{ redelivered: true, failures: 0, firstFailedAt: undefined, isHandedOn: false, isEdited: false },
+      ...{ redelivered: true, failures: 0, firstFailedAt: undefined, isDeadLettered: false, isEdited: false },
     };
     const handler = notifications.get(MailOrderOutcomeHandler);
-    return notifications.get(UnitsOfWork).around(new MessageContext(contract, incoming), async (work) => {
+    return notifications.get(UnitsOfWork).middleware(new MessageContext(contract, incoming), async (work) => {
       const handle = handler[methods[event]].bind(handler) as (
         data: object,
         work: UnitOfWork,

@@ -13,7 +13,7 @@ describe('notifications', () => {
 
   beforeAll(async () => {
     notifications = await ServiceUnderTest.start(NotificationsModule, {
-      RETRY_LADDER: '100,200,400,800,1600',
+      RETRY_DELAYS: '100,200,400,800,1600',
     });
   });
   afterAll(() => notifications.stop());

@@ -46,7 +46,7 @@ describe('with an external mail server', () => {
     notifications = await ServiceUnderTest.start(NotificationsModule, {
       SMTP_URL: `smtp://jogakbo:p%40ss@127.0.0.1:${port}`,
       MAIL_FROM: '조각보 <shop@store.example>',
-      RETRY_LADDER: '50,100,200,400,800,1600',
+      RETRY_DELAYS: '50,100,200,400,800,1600',
     });
   });
   afterAll(async () => {

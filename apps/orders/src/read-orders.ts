@@ -47,7 +47,7 @@ export class ReadOrdersHandler {
   @Handles(ListOrders)
   async list({ limit, cursor }: Body<typeof ListOrders>, { caller }: MessageContext) {
     if (cursor && !Id.safeParse(cursor).success) throw ListOrders.reject('unknown-cursor');
-    const pending = !(await this.projector.caughtUp(orderList.name));
+    const pending = !(await this.projector.waitUntilCurrent(orderList.name));
     const rows = (await this.dataSource.query(
       `SELECT order_id, status, total, lines, placed_at FROM order_summary
        WHERE member_id = $1 AND ($2::uuid IS NULL OR order_id < $2) ORDER BY order_id DESC LIMIT $3`,

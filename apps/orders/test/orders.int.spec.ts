@@ -31,7 +31,7 @@ import {
   PaymentRefunded,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { about, eventually, ServiceUnderTest, type StubbedService } from '@jogakbo/testing';
+import { isAbout, eventually, ServiceUnderTest, type StubbedService } from '@jogakbo/testing';
 import { maxOpenOrders } from '../src/open-orders.ts';
 import { OrdersModule } from '../src/orders.module.ts';
 
@@ -101,15 +101,15 @@ describe('orders', () => {
     const caller = member();
     const { orderId, status } = await place(caller);
     expect(status).toBe('placed');
-    await orders.hears(OrderPlaced, about(orderId));
-    await eventually(() => inventory.received(ReserveStock).find(about(orderId)));
+    await orders.waitForEvent(OrderPlaced, isAbout(orderId));
+    await eventually(() => inventory.received(ReserveStock).find(isAbout(orderId)));
 
     await orders.announce(StockReserved({ orderId }));
-    await eventually(() => payments.received(AuthorizePayment).find(about(orderId)));
+    await eventually(() => payments.received(AuthorizePayment).find(isAbout(orderId)));
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
-    await orders.hears(OrderConfirmed, about(orderId));
-    await eventually(() => inventory.received(CommitStock).find(about(orderId)));
-    await eventually(() => payments.received(CapturePayment).find(about(orderId)));
+    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
+    await eventually(() => inventory.received(CommitStock).find(isAbout(orderId)));
+    await eventually(() => payments.received(CapturePayment).find(isAbout(orderId)));
 
     // The payment token is deleted with the state of the checkout.
     await expect(orders.query('SELECT state FROM saga WHERE key = $1', [orderId])).resolves.toEqual([
@@ -128,12 +128,12 @@ describe('orders', () => {
   it('sends no payment command for a free order', async () => {
     const caller = member();
     const { orderId } = await place(caller, randomUUID(), free());
-    await expect(orders.hears(OrderPlaced, about(orderId))).resolves.not.toHaveProperty('payment');
+    await expect(orders.waitForEvent(OrderPlaced, isAbout(orderId))).resolves.not.toHaveProperty('payment');
     await orders.announce(StockReserved({ orderId }));
-    await orders.hears(OrderConfirmed, about(orderId));
-    await eventually(() => inventory.received(CommitStock).find(about(orderId)));
+    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
+    await eventually(() => inventory.received(CommitStock).find(isAbout(orderId)));
     await orders.ask(CancelOrder, { orderId }, { caller });
-    await eventually(() => inventory.received(ReturnStock).find(about(orderId)));
+    await eventually(() => inventory.received(ReturnStock).find(isAbout(orderId)));
     const sent = `SELECT name FROM outbox WHERE subject = $1 AND name LIKE 'payments.%'`;
     await expect(orders.query(sent, [orderId])).resolves.toEqual([]);
     await expect(orders.ask(GetOrderOwner, { orderId })).resolves.toEqual({ memberId: caller.memberId });
@@ -142,7 +142,7 @@ describe('orders', () => {
   it('neither checks nor stores the payment token of a free order', async () => {
     const paid = { ...free(), payment: { token: 'tok_unheard_of' } };
     const { orderId } = await place(member(), randomUUID(), paid);
-    await expect(orders.hears(OrderPlaced, about(orderId))).resolves.not.toHaveProperty('payment');
+    await expect(orders.waitForEvent(OrderPlaced, isAbout(orderId))).resolves.not.toHaveProperty('payment');
   });
 
   it.each([
@@ -159,7 +159,7 @@ describe('orders', () => {
     const caller = member();
     const { orderId } = await place(caller);
     await orders.announce(StockRefused({ orderId, productId, available: 1 }));
-    await orders.hears(
+    await orders.waitForEvent(
       OrderRejected,
       (event) => event.orderId === orderId && event.rejection === 'out-of-stock',
     );
@@ -173,8 +173,8 @@ describe('orders', () => {
     const { orderId } = await place();
     await orders.announce(StockReserved({ orderId }));
     await orders.announce(PaymentDeclined({ orderId, paymentId: randomUUID(), reason: 'card-declined' }));
-    await eventually(() => inventory.received(ReturnStock).find(about(orderId)));
-    await orders.hears(OrderRejected, about(orderId));
+    await eventually(() => inventory.received(ReturnStock).find(isAbout(orderId)));
+    await orders.waitForEvent(OrderRejected, isAbout(orderId));
   });
 
   it('cancels a confirmed order, and marks it refunded after the refund', async () => {
@@ -182,15 +182,15 @@ describe('orders', () => {
     const { orderId } = await place(caller);
     await orders.announce(StockReserved({ orderId }));
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
-    await orders.hears(OrderConfirmed, about(orderId));
+    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
 
     await expect(orders.ask(CancelOrder, { orderId }, { caller })).resolves.toMatchObject({
       status: 'cancelled',
     });
-    const { wasConfirmed } = await orders.hears(OrderCancelled, about(orderId));
+    const { wasConfirmed } = await orders.waitForEvent(OrderCancelled, isAbout(orderId));
     expect(wasConfirmed).toBe(true);
-    await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
-    await eventually(() => inventory.received(ReturnStock).find(about(orderId)));
+    await eventually(() => payments.received(ReturnPayment).find(isAbout(orderId)));
+    await eventually(() => inventory.received(ReturnStock).find(isAbout(orderId)));
     await orders.announce(PaymentRefunded({ orderId, paymentId: randomUUID(), amount: total }));
     await eventually(async () => (await orders.ask(GetOrder, { orderId }, { caller })).status === 'refunded');
     await expect(orders.ask(GetOrderOutcome, { orderId })).resolves.toMatchObject({ status: 'confirmed' });
@@ -201,14 +201,14 @@ describe('orders', () => {
     const { orderId } = await place(caller);
     await orders.announce(StockReserved({ orderId }));
     await orders.ask(CancelOrder, { orderId }, { caller });
-    const { wasConfirmed } = await orders.hears(OrderCancelled, about(orderId));
+    const { wasConfirmed } = await orders.waitForEvent(OrderCancelled, isAbout(orderId));
     expect(wasConfirmed).toBe(false);
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
-    await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
+    await eventually(() => payments.received(ReturnPayment).find(isAbout(orderId)));
     await expect(orders.ask(GetOrder, { orderId }, { caller })).resolves.toMatchObject({
       status: 'cancelled',
     });
-    expect(orders.heard(OrderConfirmed).filter(about(orderId))).toEqual([]);
+    expect(orders.getPublishedEvents(OrderConfirmed).filter(isAbout(orderId))).toEqual([]);
   });
 
   it('returns an order to its owner only; to others it does not exist', async () => {
@@ -248,9 +248,9 @@ describe('orders', () => {
 
     it('accepts one more for each that is confirmed or rejected', async () => {
       await orders.announce(StockReserved({ orderId: open[1]! }));
-      await orders.hears(OrderConfirmed, about(open[1]!));
+      await orders.waitForEvent(OrderConfirmed, isAbout(open[1]!));
       await orders.announce(StockRefused({ orderId: open[2]!, productId, available: 1 }));
-      await orders.hears(OrderRejected, about(open[2]!));
+      await orders.waitForEvent(OrderRejected, isAbout(open[2]!));
       await expect(place(caller)).resolves.toMatchObject({ status: 'placed' });
       await expect(place(caller)).resolves.toMatchObject({ status: 'placed' });
       await expect(place(caller)).rejects.toMatchObject({ code: 'too-many-open-orders' });
@@ -277,7 +277,7 @@ describe('orders', () => {
       lines: [{ ...body.lines[0]!, productId: productId.toUpperCase() as typeof productId }],
     };
     const { orderId } = await place(member(), randomUUID(), upperCase);
-    const { lines } = await orders.hears(OrderPlaced, about(orderId));
+    const { lines } = await orders.waitForEvent(OrderPlaced, isAbout(orderId));
     expect(lines).toMatchObject([{ productId }]);
   });
 
@@ -435,12 +435,12 @@ describe('orders', () => {
     const event = PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total });
     await orders.announce(StockReserved({ orderId }));
     for (let i = 0; i < 3; i++) await orders.announce(event, id);
-    await orders.hears(OrderConfirmed, about(orderId));
+    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
     await orders.announce(event); // an equal event with another message id
-    await eventually(() => payments.received(CapturePayment).find(about(orderId)));
-    expect(orders.heard(OrderConfirmed).filter(about(orderId))).toHaveLength(1);
-    expect(payments.received(AuthorizePayment).filter(about(orderId))).toHaveLength(1);
-    expect(payments.received(CapturePayment).filter(about(orderId))).toHaveLength(1);
+    await eventually(() => payments.received(CapturePayment).find(isAbout(orderId)));
+    expect(orders.getPublishedEvents(OrderConfirmed).filter(isAbout(orderId))).toHaveLength(1);
+    expect(payments.received(AuthorizePayment).filter(isAbout(orderId))).toHaveLength(1);
+    expect(payments.received(CapturePayment).filter(isAbout(orderId))).toHaveLength(1);
   });
 
   it('continues after a restart', async () => {
@@ -448,7 +448,7 @@ describe('orders', () => {
     await orders.announce(StockReserved({ orderId }));
     await orders.restart();
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
-    await orders.hears(OrderConfirmed, about(orderId));
+    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
   });
 
   it('cancels in one instance while another handles the payment, without a deadlock', async () => {
@@ -465,7 +465,7 @@ describe('orders', () => {
     const placed = await Promise.all(Array.from({ length: 16 }, () => place(caller)));
     for (const { orderId } of placed) await orders.announce(StockReserved({ orderId }));
     for (const { orderId } of placed)
-      await eventually(() => payments.received(AuthorizePayment).find(about(orderId)));
+      await eventually(() => payments.received(AuthorizePayment).find(isAbout(orderId)));
     const before = await faults();
     const messages = new Map(placed.map(({ orderId }) => [orderId, [randomUUID(), randomUUID()]]));
     await Promise.all(
@@ -500,7 +500,10 @@ describe('orders', () => {
     );
     const { orderId } = await place();
     await orders.query(`UPDATE saga SET due_at = now() WHERE name = 'checkout' AND key = $1`, [orderId]);
-    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.rejection === 'timeout');
+    await orders.waitForEvent(
+      OrderRejected,
+      (event) => event.orderId === orderId && event.rejection === 'timeout',
+    );
     const [stuck] = await orders.query<{ later: boolean; ended_at: null }>(
       `SELECT due_at > now() + interval '30 seconds' AS later, ended_at FROM saga WHERE key = 'not an id'`,
     );
@@ -513,7 +516,10 @@ describe('orders', () => {
       `UPDATE saga SET due_at = now() - interval '1 second' WHERE name = 'checkout' AND key = $1`,
       [orderId],
     );
-    await orders.hears(OrderRejected, (event) => event.orderId === orderId && event.rejection === 'timeout');
-    await eventually(() => payments.received(ReturnPayment).find(about(orderId)));
+    await orders.waitForEvent(
+      OrderRejected,
+      (event) => event.orderId === orderId && event.rejection === 'timeout',
+    );
+    await eventually(() => payments.received(ReturnPayment).find(isAbout(orderId)));
   });
 });

@@ -8,7 +8,7 @@ import {
   PaymentRefunded,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { isAbout, eventually, type ServiceUnderTest } from '@jogakbo/testing';
 import { PaymentsFixture } from './till.ts';
 
 describe('payments after a crash', () => {
@@ -17,7 +17,7 @@ describe('payments after a crash', () => {
 
   beforeAll(async () => {
     // Retry delays long enough to repair the database between two attempts.
-    fixture = await PaymentsFixture.start({ RETRY_LADDER: '50,300,1000,2000,4000,8000' });
+    fixture = await PaymentsFixture.start({ RETRY_DELAYS: '50,300,1000,2000,4000,8000' });
     payments = fixture.payments;
   });
   afterAll(() => payments.stop());
@@ -40,7 +40,7 @@ describe('payments after a crash', () => {
     await expect(fixture.readStatus(orderId)).resolves.toBeUndefined();
     await payments.restart();
     await repairDatabase();
-    await payments.hears(PaymentAuthorized, about(orderId));
+    await payments.waitForEvent(PaymentAuthorized, isAbout(orderId));
     await waitForCharges('authorized', before + 1);
   });
 
@@ -52,14 +52,14 @@ describe('payments after a crash', () => {
     await waitForCharges('captured', (before['captured'] ?? 0) + 1);
     await payments.restart();
     await repairDatabase();
-    await payments.hears(PaymentCaptured, about(orderId));
+    await payments.waitForEvent(PaymentCaptured, isAbout(orderId));
 
     await breakDatabase();
     await payments.send(ReturnPayment({ orderId }));
     await waitForCharges('refunded', (before['refunded'] ?? 0) + 1);
     await payments.restart();
     await repairDatabase();
-    await payments.hears(PaymentRefunded, about(orderId));
+    await payments.waitForEvent(PaymentRefunded, isAbout(orderId));
     await expect(fixture.readEntries(orderId)).resolves.toHaveLength(4);
   });
 
@@ -68,7 +68,7 @@ describe('payments after a crash', () => {
     const orderId = await fixture.sendAuthorization('tok_timeout');
     await waitForCharges('authorized', before + 1);
     await payments.restart();
-    await payments.hears(PaymentAuthorized, about(orderId));
+    await payments.waitForEvent(PaymentAuthorized, isAbout(orderId));
     await waitForCharges('authorized', before + 1);
   });
 
@@ -95,7 +95,7 @@ describe('payments after a crash', () => {
     await expect(
       payments.query('SELECT calls FROM sandbox_charge ORDER BY decided_at DESC LIMIT 1'),
     ).resolves.toEqual([{ calls: 1 }]);
-    expect(payments.heard(PaymentAuthorized).filter(about(orderId))).toEqual([]);
-    expect(payments.heard(PaymentDeclined).filter(about(orderId))).toEqual([]);
+    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout(orderId))).toEqual([]);
+    expect(payments.getPublishedEvents(PaymentDeclined).filter(isAbout(orderId))).toEqual([]);
   });
 });

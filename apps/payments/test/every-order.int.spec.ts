@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUIDv7 } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
-import { choices, eventually, interleavings } from '@jogakbo/testing';
+import { cartesianProduct, eventually, interleavings } from '@jogakbo/testing';
 import { AuthorizePaymentHandler } from '../src/authorize-payment.ts';
 import { MovePaymentHandler } from '../src/move-payment.ts';
 import { PaymentProvider } from '../src/provider.ts';
@@ -23,7 +23,7 @@ const crashAfterTwoCalls: Action[][] = [['crash 2', 'run']];
 
 /** Every interleaving of these messages with every sequence of actions for each. */
 const buildSchedules = (commands: Command[], actionLists: Action[][]): Step[][] =>
-  choices(
+  cartesianProduct(
     commands.map((command) =>
       [...actionLists, ...(command === 'return' ? crashAfterTwoCalls : [])].map((steps) =>
         steps.map((action): Step => `${command}: ${action}`),

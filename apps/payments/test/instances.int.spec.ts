@@ -9,7 +9,7 @@ import {
   PaymentVoided,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { isAbout, eventually, type ServiceUnderTest } from '@jogakbo/testing';
 import { price, PaymentsFixture } from './till.ts';
 
 // One instance handles the messages about an order one at a time; two instances can handle them concurrently.
@@ -22,7 +22,7 @@ describe('payments, two instances', () => {
     fixture = await PaymentsFixture.start({
       PROVIDER_TIMEOUT: '8000',
       SANDBOX_DELAY: '4000',
-      RETRY_LADDER: '50,100,200,400,800,1600',
+      RETRY_DELAYS: '50,100,200,400,800,1600',
     });
     payments = fixture.payments;
     second = await payments.startAnother();
@@ -39,9 +39,9 @@ describe('payments, two instances', () => {
     // Only the idle instance responds in time. Requests queued in the other one expire unhandled.
     await eventually(() => payments.ask(ReturnPayment, { orderId }, { timeout: 150 }).then(() => true));
     await eventually(async () => (await fixture.countCharges())['voided'] === 1);
-    await payments.hears(PaymentVoided, about(orderId));
+    await payments.waitForEvent(PaymentVoided, isAbout(orderId));
     await eventually(async () => (await fixture.readStatus(orderId)) === 'voided');
-    expect(payments.heard(PaymentAuthorized).filter(about(orderId))).toEqual([]);
+    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout(orderId))).toEqual([]);
   });
 
   it('captures and refunds each payment once, in any message order', async () => {
@@ -72,7 +72,7 @@ describe('payments, two instances', () => {
         (await Promise.all(orders.map((id) => fixture.readStatus(id)))).every((s) => s === status),
       );
     const countEvents = (event: typeof PaymentCaptured | typeof PaymentRefunded) =>
-      payments.heard(event).filter(({ orderId }) => orders.includes(orderId)).length;
+      payments.getPublishedEvents(event).filter(({ orderId }) => orders.includes(orderId)).length;
     await sendTwice(CapturePayment);
     await waitForStatus('captured');
     await sendTwice(ReturnPayment);
@@ -89,7 +89,8 @@ describe('payments, two instances', () => {
     await Promise.all(
       orders.flatMap((orderId) => [1, 2].map(() => payments.send(ReturnPayment({ orderId })))),
     );
-    const getEvents = () => payments.heard(PaymentVoided).filter(({ orderId }) => orders.includes(orderId));
+    const getEvents = () =>
+      payments.getPublishedEvents(PaymentVoided).filter(({ orderId }) => orders.includes(orderId));
     await eventually(() => getEvents().length >= 30);
     // A reply for each order proves that the second message was handled too.
     for (const orderId of orders) await payments.ask(ReturnPayment, { orderId });

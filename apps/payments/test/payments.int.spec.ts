@@ -14,7 +14,7 @@ import {
   PaymentVoided,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { about, eventually, type ServiceUnderTest } from '@jogakbo/testing';
+import { isAbout, eventually, type ServiceUnderTest } from '@jogakbo/testing';
 import { DataSource } from 'typeorm';
 import { PaymentProvider } from '../src/provider.ts';
 import { Sandbox } from '../src/sandbox/sandbox.ts';
@@ -47,7 +47,7 @@ describe('payments', () => {
     async (token) => {
       const before = await fixture.countCharges();
       const orderId = await fixture.sendAuthorization(token);
-      const event = await payments.hears(PaymentAuthorized, about(orderId));
+      const event = await payments.waitForEvent(PaymentAuthorized, isAbout(orderId));
       expect(event.amount).toEqual(price);
       await expect(fixture.readStatus(orderId)).resolves.toBe('authorized');
       const authorized = (before['authorized'] ?? 0) + 1;
@@ -62,7 +62,7 @@ describe('payments', () => {
     ['constructor', 'unknown-payment-token'],
   ])('declines %s: %s', async (token, reason) => {
     const orderId = await fixture.sendAuthorization(token);
-    await expect(payments.hears(PaymentDeclined, about(orderId))).resolves.toMatchObject({ reason });
+    await expect(payments.waitForEvent(PaymentDeclined, isAbout(orderId))).resolves.toMatchObject({ reason });
     await expect(fixture.readStatus(orderId)).resolves.toBe('declined');
     await payments.ask(ReturnPayment, { orderId });
     await expect(fixture.readStatus(orderId)).resolves.toBe('declined');
@@ -83,9 +83,9 @@ describe('payments', () => {
     await Promise.all([1, 2, 3].map(() => payments.send(message)));
     await payments.ask(CapturePayment, { orderId });
     await payments.ask(CapturePayment, { orderId });
-    await payments.hears(PaymentCaptured, about(orderId));
-    expect(payments.heard(PaymentAuthorized).filter(about(orderId))).toHaveLength(1);
-    expect(payments.heard(PaymentCaptured).filter(about(orderId))).toHaveLength(1);
+    await payments.waitForEvent(PaymentCaptured, isAbout(orderId));
+    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout(orderId))).toHaveLength(1);
+    expect(payments.getPublishedEvents(PaymentCaptured).filter(isAbout(orderId))).toHaveLength(1);
     await expect(fixture.countCharges()).resolves.toEqual({
       ...before,
       captured: (before['captured'] ?? 0) + 1,
@@ -103,17 +103,19 @@ describe('payments', () => {
   it('refunds a capture once', async () => {
     const orderId = await fixture.capture();
     for (let i = 0; i < 3; i++) await payments.send(ReturnPayment({ orderId }));
-    await expect(payments.hears(PaymentRefunded, about(orderId))).resolves.toMatchObject({ amount: price });
+    await expect(payments.waitForEvent(PaymentRefunded, isAbout(orderId))).resolves.toMatchObject({
+      amount: price,
+    });
     await payments.ask(CapturePayment, { orderId });
     await expect(fixture.readStatus(orderId)).resolves.toBe('refunded');
     await expect(fixture.readEntries(orderId)).resolves.toHaveLength(4);
-    expect(payments.heard(PaymentRefunded).filter(about(orderId))).toHaveLength(1);
+    expect(payments.getPublishedEvents(PaymentRefunded).filter(isAbout(orderId))).toHaveLength(1);
   });
 
   it('voids an authorization, and never captures it afterwards', async () => {
     const orderId = await fixture.authorize();
     await payments.send(ReturnPayment({ orderId }));
-    await payments.hears(PaymentVoided, about(orderId));
+    await payments.waitForEvent(PaymentVoided, isAbout(orderId));
     await payments.ask(CapturePayment, { orderId });
     await expect(fixture.readStatus(orderId)).resolves.toBe('voided');
     await expect(fixture.readEntries(orderId)).resolves.toEqual([]);
@@ -123,7 +125,7 @@ describe('payments', () => {
     const orderId = randomUUIDv7();
     await payments.send(CapturePayment({ orderId }));
     await fixture.sendAuthorization('tok_ok', orderId);
-    await payments.hears(PaymentCaptured, about(orderId));
+    await payments.waitForEvent(PaymentCaptured, isAbout(orderId));
   });
 
   it('keeps the ledger balanced and append-only', async () => {
@@ -221,11 +223,11 @@ describe('payments', () => {
       const orders = await Promise.all(Array.from({ length: 8 }, order));
       await eventually(() => active === 4);
       released.resolve();
-      await Promise.all(orders.map((orderId) => payments.hears(PaymentAuthorized, about(orderId))));
+      await Promise.all(orders.map((orderId) => payments.waitForEvent(PaymentAuthorized, isAbout(orderId))));
       await Promise.all(orders.map((orderId) => payments.send(CapturePayment({ orderId }))));
-      await Promise.all(orders.map((orderId) => payments.hears(PaymentCaptured, about(orderId))));
+      await Promise.all(orders.map((orderId) => payments.waitForEvent(PaymentCaptured, isAbout(orderId))));
       await Promise.all(orders.map((orderId) => payments.send(ReturnPayment({ orderId }))));
-      await Promise.all(orders.map((orderId) => payments.hears(PaymentRefunded, about(orderId))));
+      await Promise.all(orders.map((orderId) => payments.waitForEvent(PaymentRefunded, isAbout(orderId))));
       expect(maxActive).toBe(4);
     });
 
@@ -236,7 +238,7 @@ describe('payments', () => {
       const beganAt = performance.now();
       const other = await fixture.authorize();
       await payments.send(CapturePayment({ orderId: other }));
-      await payments.hears(PaymentCaptured, about(other));
+      await payments.waitForEvent(PaymentCaptured, isAbout(other));
       expect(performance.now() - beganAt).toBeLessThan(10_000);
       expect({ active, maxActive }).toEqual({ active: 4, maxActive: 4 });
       await payments.query('DELETE FROM outbox WHERE due_at IS NOT NULL');

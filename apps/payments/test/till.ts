@@ -6,7 +6,7 @@ import {
   PaymentAuthorized,
   PaymentCaptured,
 } from '@jogakbo/contracts-payments';
-import { about, ServiceUnderTest } from '@jogakbo/testing';
+import { isAbout, ServiceUnderTest } from '@jogakbo/testing';
 import { PaymentsModule } from '../src/payments.module.ts';
 
 export const price = { amount: 42_000, currency: 'KRW' };
@@ -31,20 +31,20 @@ export class PaymentsFixture {
 
   async authorize(): Promise<string> {
     const orderId = await this.sendAuthorization('tok_ok');
-    await this.payments.hears(PaymentAuthorized, about(orderId));
+    await this.payments.waitForEvent(PaymentAuthorized, isAbout(orderId));
     return orderId;
   }
 
   async capture(): Promise<string> {
     const orderId = await this.authorize();
     await this.payments.send(CapturePayment({ orderId }));
-    await this.payments.hears(PaymentCaptured, about(orderId));
+    await this.payments.waitForEvent(PaymentCaptured, isAbout(orderId));
     return orderId;
   }
 
   /** Queries the ledger once it has caught up with the log. */
   async queryLedger<T>(sql: string, parameters: unknown[] = []): Promise<T[]> {
-    if (!(await this.payments.get(Projector).caughtUp('ledger', 5_000)))
+    if (!(await this.payments.get(Projector).waitUntilCurrent('ledger', 5_000)))
       throw new Error('the ledger has not caught up within 5 seconds');
     return this.payments.query<T>(sql, parameters);
   }

@@ -5,7 +5,7 @@ import {
   Instances,
   KnownGrants,
   Publisher,
-  refusedRoutes,
+  findRefusedRoutes,
   RegistrationProxy,
   type RefusedSender,
 } from '@jogakbo/messaging';
@@ -203,7 +203,7 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     const { enforced, current } = this.grants;
     if (!enforced || upstream) return [];
     return contract.requests
-      .flatMap((request) => refusedRoutes(service, request, current))
+      .flatMap((request) => findRefusedRoutes(service, request, current))
       .map(({ route, holder }) => ({ route, ...(holder !== undefined && { holder }) }));
   }
 }

@@ -3,7 +3,7 @@ import type { Body } from '@jogakbo/contract';
 import { ProductAdded, ProductChanged, ProductRemoved } from '@jogakbo/contracts-catalog';
 import { StockChanged } from '@jogakbo/contracts-inventory';
 import type { EntityManager } from 'typeorm';
-import { extractTerms, textIn } from './terms.ts';
+import { extractTerms, getText } from './terms.ts';
 import { findNearWords } from './words.ts';
 
 /**
@@ -74,7 +74,7 @@ async function saveProduct(tx: EntityManager, product: ProductState): Promise<vo
      RETURNING product_id`,
     [
       ...[productId, version, sku, category, price.amount, price.currency, imageUrl],
-      ...[JSON.stringify(textIn(product, 'ko')), JSON.stringify(textIn(product, 'en'))],
+      ...[JSON.stringify(getText(product, 'ko')), JSON.stringify(getText(product, 'en'))],
     ],
   )) as unknown[];
   if (saved.length === 0) return;

@@ -5,7 +5,7 @@ import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { findCorrections } from './corrections.ts';
 import { getPriceRange, searchSql } from './search-sql.ts';
-import { buildSkuForms, termQuery, type TermQuery } from './term-query.ts';
+import { buildSkuForms, buildTermQuery, type TermQuery } from './term-query.ts';
 import { findShortNoun, splitWords } from './words.ts';
 
 interface Found {
@@ -56,7 +56,7 @@ export class SearchProductsHandler {
     const find = () => {
       const lenient = step > 0;
       const forms = { skus: buildSkuForms(query.q, lenient), nouns: lenient };
-      return this.#find(query, termQuery(words, step < 2 ? 'all' : 'some', corrections, forms), after);
+      return this.#find(query, buildTermQuery(words, step < 2 ? 'all' : 'some', corrections, forms), after);
     };
     let found = words.length > 0 ? await find() : emptyResult;
     while (words.length > 0 && after?.step === undefined && found.found === 0 && step < 2) {

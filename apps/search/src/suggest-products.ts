@@ -5,8 +5,8 @@ import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { findCorrections } from './corrections.ts';
 import { suggestSql } from './search-sql.ts';
-import { typedName } from './terms.ts';
-import { typedQuery } from './term-query.ts';
+import { toNameKeystrokes } from './terms.ts';
+import { buildTypedQuery } from './term-query.ts';
 import { splitWords } from './words.ts';
 
 @Controller()
@@ -20,11 +20,11 @@ export class SuggestProductsHandler {
     // Products can share a name, and one product can be found twice.
     const enough = limit * 4;
     const find = (query: string) =>
-      this.dataSource.query(suggestSql, [typedName(words), query, enough]) as Promise<Suggested[]>;
-    let found = await find(typedQuery(words));
+      this.dataSource.query(suggestSql, [toNameKeystrokes(words), query, enough]) as Promise<Suggested[]>;
+    let found = await find(buildTypedQuery(words));
     if (found.length === 0) {
       const corrections = await findCorrections(this.dataSource, words);
-      if (corrections.size > 0) found = await find(typedQuery(words, corrections));
+      if (corrections.size > 0) found = await find(buildTypedQuery(words, corrections));
     }
     const items = new Map<string, { text: string; productId: string }>();
     for (const { productId, [language]: text } of found) {

@@ -37,7 +37,7 @@ const maxMatchesPerQuery = 500;
  * @param skus forms of a SKU (`buildSkuForms`), one of which is enough
  * @param nouns whether a word may be a noun of one syllable with a particle; such endings are often part of the noun
  */
-export function termQuery(
+export function buildTermQuery(
   words: string[],
   need: 'all' | 'some',
   corrections: Corrections = new Map(),
@@ -129,7 +129,7 @@ function getPart(word: string): string {
 }
 
 /** Builds the tsquery of the text typed so far, for the keystrokes of names: every word may be incomplete. */
-export function typedQuery(words: string[], corrections: Corrections = new Map()): string {
+export function buildTypedQuery(words: string[], corrections: Corrections = new Map()): string {
   const choices = words
     .slice(0, maxWords)
     .map((word) => any([word, ...(corrections.get(word) ?? [])].map((one) => prefix(toKeystrokes(one)))));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { buildSkuForms, termQuery, typedQuery } from './term-query.ts';
+import { buildSkuForms, buildTermQuery, buildTypedQuery } from './term-query.ts';
 import { extractTerms } from './terms.ts';
 
 const product = (ko: string, en: string, described = '', category = 'tea') => ({
@@ -60,29 +60,29 @@ describe('extractTerms', () => {
   });
 });
 
-describe('termQuery', () => {
+describe('buildTermQuery', () => {
   it('requires every word in one of its forms; only the last may be incomplete', () => {
-    expect(termQuery(['silk', 'cups'], 'all').matching).toEqual([
+    expect(buildTermQuery(['silk', 'cups'], 'all').matching).toEqual([
       "((('silk') & ('cup' | 'cups':*)) | 'silkcups' | 'silkcup')",
     ]);
   });
 
   it('finds Korean words within longer ones, with and without particles', () => {
     // The prefix '찻잔':* finds 찻잔, 찻잔은 and words that start with 찻잔은.
-    expect(termQuery(['찻잔은'], 'all').matching).toEqual(["((('찻잔':* | '~찻잔')))"]);
-    expect(termQuery(['조각보를'], 'all').matching).toEqual([
+    expect(buildTermQuery(['찻잔은'], 'all').matching).toEqual(["((('찻잔':* | '~찻잔')))"]);
+    expect(buildTermQuery(['조각보를'], 'all').matching).toEqual([
       "((('조각보':* | (('~조각' | '+조각') & ('~각보' | '+각보')))))",
     ]);
-    expect(termQuery(['차는'], 'all').matching).toEqual(["((('차' | '차는':* | '~차는' | '-차')))"]);
-    expect(termQuery(['차', '잔'], 'all').matching).toEqual([
+    expect(buildTermQuery(['차는'], 'all').matching).toEqual(["((('차' | '차는':* | '~차는' | '-차')))"]);
+    expect(buildTermQuery(['차', '잔'], 'all').matching).toEqual([
       "((('차' | '-차') & ('잔' | '잔':*AB | '-잔')))",
     ]);
   });
 
   it('splits a noun of one syllable from its particle only on request', () => {
     // Not as a prefix of other words in descriptions, such as 차가운.
-    expect(termQuery(['차가'], 'all').matching).toEqual(["((('차가' | '차가':*AB | '~차가')))"]);
-    expect(termQuery(['차가'], 'all', new Map(), { nouns: true }).matching).toEqual([
+    expect(buildTermQuery(['차가'], 'all').matching).toEqual(["((('차가' | '차가':*AB | '~차가')))"]);
+    expect(buildTermQuery(['차가'], 'all', new Map(), { nouns: true }).matching).toEqual([
       "((('차가' | '차가':*AB | '~차가' | '차' | '-차')))",
     ]);
   });
@@ -92,7 +92,7 @@ describe('termQuery', () => {
     expect(buildSkuForms('TEA', false)).toEqual(["'#tea'"]);
     expect(buildSkuForms('tea', true)).toEqual(["'#tea'", "'#tea':*"]);
     for (const text of ["x'y", '찻잔', 'two words', '-', '']) expect(buildSkuForms(text, true)).toEqual([]);
-    const { matching, exact } = termQuery(['tea', '001'], 'all', new Map(), {
+    const { matching, exact } = buildTermQuery(['tea', '001'], 'all', new Map(), {
       skus: buildSkuForms('TEA-001', false),
     });
     expect(matching).toEqual(["((('tea') & ('001':*)) | 'tea001' | '#tea-001' | '#tea-001':*)"]);
@@ -100,7 +100,7 @@ describe('termQuery', () => {
   });
 
   it('ranks each form once, and whole words separately', () => {
-    expect(termQuery(['silk', 'silk'], 'all')).toMatchObject({
+    expect(buildTermQuery(['silk', 'silk'], 'all')).toMatchObject({
       exact: "'silk' | 'silksilk'",
       ranking: "'silk' | 'silk':* | 'silksilk'",
     });
@@ -108,12 +108,12 @@ describe('termQuery', () => {
 
   it('adds corrections to a word, and searches each word separately if some are enough', () => {
     const corrections = new Map([['slik', ['silk', 'slim']]]);
-    expect(termQuery(['slik', 'cup'], 'some', corrections).matching).toEqual([
+    expect(buildTermQuery(['slik', 'cup'], 'some', corrections).matching).toEqual([
       "('slik' | 'silk' | 'slim')",
       "('cup':*)",
       "'slikcup'",
     ]);
-    expect(termQuery(['red', 'silk', '컵'], 'some').matching).toEqual([
+    expect(buildTermQuery(['red', 'silk', '컵'], 'some').matching).toEqual([
       ...[
         "(('silk') & ('컵' | '컵':*AB | '-컵'))",
         "(('red') & ('컵' | '컵':*AB | '-컵'))",
@@ -124,13 +124,13 @@ describe('termQuery', () => {
   });
 
   it('uses at most eight words', () => {
-    expect(termQuery(Array(50).fill('조'), 'all').matching[0]!.match(/&/g)).toHaveLength(7);
+    expect(buildTermQuery(Array(50).fill('조'), 'all').matching[0]!.match(/&/g)).toHaveLength(7);
   });
 });
 
-describe('typedQuery', () => {
+describe('buildTypedQuery', () => {
   it('accepts every word incomplete', () => {
-    expect(typedQuery(['백자', '찻'])).toBe("(('ㅂㅐㄱㅈㅏ':*) & ('ㅊㅏㅅ':*))");
-    expect(typedQuery(['slik'], new Map([['slik', ['silk']]]))).toBe("(('slik':* | 'silk':*))");
+    expect(buildTypedQuery(['백자', '찻'])).toBe("(('ㅂㅐㄱㅈㅏ':*) & ('ㅊㅏㅅ':*))");
+    expect(buildTypedQuery(['slik'], new Map([['slik', ['silk']]]))).toBe("(('slik':* | 'silk':*))");
   });
 });

@@ -33,12 +33,12 @@ export interface Terms {
 type ProductState = Body<typeof ProductAdded>;
 
 /** The texts of a product in one language; the original text if there is no translation. */
-export const textIn = ({ translations, name, description }: ProductState, language: 'ko' | 'en') =>
+export const getText = ({ translations, name, description }: ProductState, language: 'ko' | 'en') =>
   translations[language] ?? { name, description };
 
 /** Extracts the search terms from all texts of a product. Pure: the same product gives the same terms. */
 export function extractTerms(product: ProductState): Terms {
-  const texts = [product, textIn(product, 'ko'), textIn(product, 'en')];
+  const texts = [product, getText(product, 'ko'), getText(product, 'en')];
   const names = [...new Set(texts.map(({ name }) => name))].map(splitWords);
   const described = [...new Set(texts.map(({ description }) => description))].flatMap(splitWords);
   const weights = new Map<string, Weight>();
@@ -64,8 +64,8 @@ export function extractTerms(product: ProductState): Terms {
   return {
     terms: [...weights].map(([term, weight]) => `'${term}':1${weight}`).join(' '),
     typed: [...new Set(names.flat())].map((word) => `'${toKeystrokes(word)}'`).join(' '),
-    ko: typedName(splitWords(textIn(product, 'ko').name)),
-    en: typedName(splitWords(textIn(product, 'en').name)),
+    ko: toNameKeystrokes(splitWords(getText(product, 'ko').name)),
+    en: toNameKeystrokes(splitWords(getText(product, 'en').name)),
     vocabulary: [...new Set([...known, ...known.filter(isHangul).flatMap(findStems)])]
       .filter(isCorrectable)
       .sort(),
@@ -73,7 +73,7 @@ export function extractTerms(product: ProductState): Terms {
 }
 
 /** The keystrokes of several words, truncated to the size limit of the index. */
-export const typedName = (words: string[]): string => toKeystrokes(words.join(' ')).slice(0, 120);
+export const toNameKeystrokes = (words: string[]): string => toKeystrokes(words.join(' ')).slice(0, 120);
 
 function splitIntoParts(name: string[]): string[] {
   return name.flatMap((word, at) => {

@@ -46,7 +46,7 @@ export class SearchFixture {
     const [before] = await count();
     await this.search.announce(message);
     await eventually(async () => (await count())[0]!.count > before!.count);
-    await this.search.get(Projector).caughtUp('products', 10_000);
+    await this.search.get(Projector).waitUntilCurrent('products', 10_000);
   }
 
   /** Reads all rows of the read model. */

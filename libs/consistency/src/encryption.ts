@@ -23,7 +23,7 @@ export function encrypt(key: Buffer, text: string, about: string): string {
   return Buffer.concat([iv, cipher.getAuthTag(), encrypted]).toString('base64url');
 }
 
-/** Decrypts the result of `encrypt`. @throws Error for another key, another `about` or a changed bit */
+/** Decrypts the result of `encrypt`. @throws Error for another key, another `isAbout` or a changed bit */
 export function decrypt(key: Buffer, encoded: string, about: string): string {
   const bytes = Buffer.from(encoded, 'base64url');
   if (bytes.toString('base64url') !== encoded)

@@ -34,7 +34,7 @@ const selectStates = `SELECT coalesce(json_agg(place), '[]') FROM (SELECT ${colu
 const getSchema = (name: string, generation: number) => `"${name}_${generation}"`;
 
 /**
- * Applies the events of the log to the read models of a service: twice a second, and on request (`caughtUp`). One
+ * Applies the events of the log to the read models of a service: twice a second, and on request (`waitUntilCurrent`). One
  * instance does this at a time. Each batch of events and the new position are one transaction, so every event is applied
  * once, even if two instances both act as leader.
  *
@@ -98,7 +98,7 @@ export class Projector {
    * Waits until a read model shows everything committed before this call, so that callers can read their own writes.
    * @returns false if that takes longer than `timeoutMs`
    */
-  async caughtUp(name: string, timeoutMs = 1_000): Promise<boolean> {
+  async waitUntilCurrent(name: string, timeoutMs = 1_000): Promise<boolean> {
     const until = performance.now() + timeoutMs;
     const [{ last }] = (await this.dataSource.query(
       'SELECT coalesce(max(position), 0)::text AS last FROM event',

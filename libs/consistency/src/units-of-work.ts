@@ -14,7 +14,7 @@ export class UnitsOfWork {
   constructor(private readonly options: WorkOptions & { wake: (pending: PendingMessages) => void }) {}
 
   /** Middleware of `RabbitServer`: handles each command and event in a unit of work; a repetition gets the first answer. */
-  readonly around: Middleware = async (context, next) => {
+  readonly middleware: Middleware = async (context, next) => {
     const work = new UnitOfWork(context, this.options);
     try {
       // A repetition must get the first answer even if data has changed since, so check before the handler runs.
@@ -58,7 +58,7 @@ const createTrigger = () => ({
   messageId: randomUUIDv7(),
   sender: undefined,
   firstFailedAt: undefined,
-  isHandedOn: false,
+  isDeadLettered: false,
   isEdited: false,
   headers: {},
   replyTo: undefined,

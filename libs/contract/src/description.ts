@@ -103,9 +103,9 @@ export const EncryptionKey = z.object({
 export type EncryptionKey = z.infer<typeof EncryptionKey>;
 
 /** Maximum number of queues in an announcement; an instance that recreated more announces the latest ones. */
-export const mostMadeQueues = 16;
+export const maxMadeQueues = 16;
 /** Maximum seconds between announcements of an instance on the bus. The lease of an HTTP upstream may be longer. */
-export const longestInterval = 60;
+export const maxAnnounceInterval = 60;
 
 const AnnouncementFields = z.object({
   service: z.string(),
@@ -150,7 +150,7 @@ const AnnouncementFields = z.object({
         ago: z.number().nonnegative(),
       }),
     )
-    .max(mostMadeQueues)
+    .max(maxMadeQueues)
     .default([]),
   /** The keys whose messages this instance can decrypt, the current one first. */
   encryptionKeys: z.array(EncryptionKey).max(10).optional(),
@@ -184,7 +184,7 @@ export const Announcement = AnnouncementFields.superRefine((announcement, contex
     const isOwnInstance =
       instance.startsWith(`${service}-`) && /^\w+$/.test(instance.slice(service.length + 1));
     must(isOwnInstance, 'instance', `must be ${service}- followed by letters or digits`);
-    must(announcement.interval <= longestInterval, 'interval', `must be at most ${longestInterval}`);
+    must(announcement.interval <= maxAnnounceInterval, 'interval', `must be at most ${maxAnnounceInterval}`);
   }
   must(contract.service === service, 'contract.service', `must be ${service}`);
   for (const { name, http } of contract.requests) {

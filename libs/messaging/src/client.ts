@@ -219,7 +219,7 @@ export class RabbitClient extends ClientProxy {
       .publish({ exchange: exchanges.requests(pattern), routingKey, content, options })
       .catch((error: unknown) => {
         if (version !== undefined && error instanceof Unroutable) {
-          requests.forEach(() => this.splitter?.fellBack?.(getOwner(pattern), version));
+          requests.forEach(() => this.splitter?.onFallback?.(getOwner(pattern), version));
           return this.#send(requests, undefined);
         }
         for (const { id } of requests) this.#pending.get(id)?.reject(toCallError(error));

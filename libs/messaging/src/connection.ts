@@ -38,7 +38,7 @@ export class BrokerConnection implements BrokerIdentity {
   }
 
   /** Runs for every message that was refused because of its sender, with the kind of message. */
-  onStranger(listener: (kind: string) => void): void {
+  onUnauthorizedSender(listener: (kind: string) => void): void {
     this.#senderListeners.push(listener);
   }
 

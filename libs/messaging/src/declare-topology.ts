@@ -18,8 +18,13 @@ export async function declareTopology(
   await Promise.all([...listExchanges(services, operator)].map((name) => assertExchange(channel, name)));
   await Promise.all(
     services
-      .filter(({ contracts, hears }) => hears.length > 0 || contracts.some(({ kind }) => kind === 'command'))
-      .map(({ service }) => assertRetries(channel, service, { ladder: retryDelays, isGiven: false })),
+      .filter(
+        ({ contracts, subscribesTo }) =>
+          subscribesTo.length > 0 || contracts.some(({ kind }) => kind === 'command'),
+      )
+      .map(({ service }) =>
+        assertRetries(channel, service, { retryDelays: retryDelays, isPredeclared: false }),
+      ),
   );
 }
 
@@ -29,10 +34,10 @@ function listExchanges(services: readonly BusDescription[], operator: string): S
   return new Set([
     exchanges.replies(operator),
     ...Object.values(instanceEvents).map(exchanges.events),
-    ...each.flatMap(({ service, calls, hears, tells }) => [
+    ...each.flatMap(({ service, calls, subscribesTo, publishes }) => [
       ...Object.values(exchanges).map((exchange) => exchange(service)),
       ...calls.map(exchanges.requests),
-      ...[...hears, ...tells].map(exchanges.events),
+      ...[...subscribesTo, ...publishes].map(exchanges.events),
     ]),
   ]);
 }

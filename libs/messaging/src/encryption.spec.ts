@@ -130,11 +130,11 @@ describe('the encryption key of a service', () => {
   it('is unknown until the service has announced one', () => {
     const recipients = new KnownRecipients(() => []);
     expect(recipients.getKey('shop')).toBeUndefined();
-    recipients.hear(announce('a', undefined, '1'));
+    recipients.receiveAnnouncement(announce('a', undefined, '1'));
     expect(recipients.getKey('shop')).toBeUndefined();
-    recipients.hear({ ...announce('a', first, '1'), upstream: 'http' });
+    recipients.receiveAnnouncement({ ...announce('a', first, '1'), upstream: 'http' });
     expect(recipients.getKey('shop')).toBeUndefined();
-    recipients.hear(announce('a', first, '1'));
+    recipients.receiveAnnouncement(announce('a', first, '1'));
     // Also without a present instance: messages wait in the queue.
     expect(recipients.getKey('shop')!.kid).toBe(readKid(first));
     expect(recipients.getKey('bank')).toBeUndefined();
@@ -158,7 +158,7 @@ describe('the encryption key of a service', () => {
     const register = (text: string | undefined, service = 'shop') =>
       new Grants([
         {
-          ...{ service, calls: [], hears: [], tells: [], isGateway: false },
+          ...{ service, calls: [], subscribesTo: [], publishes: [], isGateway: false },
           contracts: [{ name: 'shop.pay', kind: 'command', sensitive: true }],
           encryptionKeys: text === undefined ? undefined : [...getKeys(text).publicKeys],
         },
@@ -180,7 +180,7 @@ describe('the encryption key of a service', () => {
           () => present,
           () => grants,
         );
-        for (const one of present) recipients.hear(one);
+        for (const one of present) recipients.receiveAnnouncement(one);
         expect(recipients.getKey('shop')).toEqual(real);
         grants = register(undefined);
         expect(recipients.getKey('shop')).toBeUndefined();
@@ -218,7 +218,7 @@ describe('the encryption key of a service', () => {
   it('is announced together with the sensitive requests', () => {
     const recipients = new KnownRecipients(() => []);
     expect(recipients.isSensitive('shop.pay')).toBe(false);
-    recipients.hear(announce('a', first, '1'));
+    recipients.receiveAnnouncement(announce('a', first, '1'));
     expect([recipients.isSensitive('shop.pay'), recipients.isSensitive('shop.look')]).toEqual([true, false]);
   });
 });

@@ -2,10 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { Grants, registerServices, type BusDescription } from './grants.ts';
 
 const create = (service: string, routes: string[], more: Partial<BusDescription> = {}): BusDescription => ({
-  ...{ service, calls: [], hears: [], tells: [], isGateway: false },
+  ...{ service, calls: [], subscribesTo: [], publishes: [], isGateway: false },
   contracts: routes.map((route, at) => ({
     ...{ name: `${service}.get-${at}`, kind: 'query' as const },
-    offered: { asks: [], hears: [], routes: [route], access: 'member' },
+    offered: { asks: [], subscribesTo: [], routes: [route], access: 'member' },
   })),
   ...more,
 });
@@ -55,7 +55,7 @@ describe('the holder of a route', () => {
 describe('permissions', () => {
   const grants = new Grants([
     create('gateway', [], { isGateway: true }),
-    create('shop', ['GET /v1/orders'], { calls: ['stock.reserve'], hears: ['stock.reserved'] }),
+    create('shop', ['GET /v1/orders'], { calls: ['stock.reserve'], subscribesTo: ['stock.reserved'] }),
     {
       ...create('stock', []),
       contracts: [
@@ -74,9 +74,10 @@ describe('permissions', () => {
   });
 
   it('allow a service its declared events, and identify the gateway', () => {
-    expect([grants.mayHear('shop', 'stock.reserved'), grants.mayHear('stock', 'stock.other')]).toEqual([
-      ...[true, false],
-    ]);
+    expect([
+      grants.maySubscribe('shop', 'stock.reserved'),
+      grants.maySubscribe('stock', 'stock.other'),
+    ]).toEqual([...[true, false]]);
     expect([grants.isGateway('gateway'), grants.isGateway('shop'), grants.isGateway('other')]).toEqual([
       ...[true, false, false],
     ]);

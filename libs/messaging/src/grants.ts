@@ -20,7 +20,7 @@ export const BusDescription = z.object({
           /** Further requests that the gateway sends for a client that waits for the outcome. */
           asks: z.array(z.string()),
           /** Events that the gateway subscribes to for such a client. */
-          hears: z.array(z.string()),
+          subscribesTo: z.array(z.string()),
           /** `METHOD /path/{parameter}`, or `METHOD /path/*` for all pages below a path. */
           routes: z.array(z.string()).default([]),
           /** Access policy of these routes. */
@@ -32,9 +32,9 @@ export const BusDescription = z.object({
   /** Requests of other services that it sends. */
   calls: z.array(z.string()),
   /** Events of other services that it subscribes to. */
-  hears: z.array(z.string()),
+  subscribesTo: z.array(z.string()),
   /** Platform events that it publishes in addition to its own. */
-  tells: z.array(z.string()),
+  publishes: z.array(z.string()),
   /** True for the public gateway: it may send every offered request, and subscribe to events that clients wait for. */
   isGateway: z.boolean(),
   /** Added by the deploy step. */
@@ -63,7 +63,7 @@ export function withOffers(one: BusDescription, all: readonly BusDescription[]):
   return {
     ...one,
     calls: [...one.calls, ...offers.flatMap(({ name, offered }) => [name, ...offered!.asks])],
-    hears: [...one.hears, ...offers.flatMap(({ offered }) => offered!.hears)],
+    subscribesTo: [...one.subscribesTo, ...offers.flatMap(({ offered }) => offered!.subscribesTo)],
   };
 }
 
@@ -130,7 +130,7 @@ function isBelow(route: string, pages: string): boolean {
 /** Permissions on the bus, as the deploy step registered them. */
 export class Grants {
   readonly #callers = new Map<string, Set<string>>();
-  readonly #hears = new Map<string, Set<string>>();
+  readonly #subscriptions = new Map<string, Set<string>>();
   readonly #gateways = new Set<string>();
   readonly #keys = new Map<string, readonly EncryptionKey[]>();
   readonly #sensitive = new Set<string>();
@@ -139,10 +139,17 @@ export class Grants {
 
   constructor(services: readonly BusDescription[]) {
     for (const one of services) {
-      const { service, calls, hears, isGateway, contracts, encryptionKeys = [] } = withOffers(one, services);
+      const {
+        service,
+        calls,
+        subscribesTo,
+        isGateway,
+        contracts,
+        encryptionKeys = [],
+      } = withOffers(one, services);
       this.#keys.set(service, encryptionKeys);
       if (isGateway) this.#gateways.add(service);
-      this.#hears.set(service, new Set(hears));
+      this.#subscriptions.set(service, new Set(subscribesTo));
       for (const name of calls) {
         const callers = this.#callers.get(name);
         if (callers) callers.add(service);
@@ -162,8 +169,8 @@ export class Grants {
   }
 
   /** Whether this login may subscribe to this event of another service. */
-  mayHear(login: string, event: string): boolean {
-    return this.#hears.get(login)?.has(event) ?? false;
+  maySubscribe(login: string, event: string): boolean {
+    return this.#subscriptions.get(login)?.has(event) ?? false;
   }
 
   /** Whether this login is the public gateway. Only the gateway may set the member of a request. */
@@ -183,6 +190,6 @@ export class Grants {
 
   /** Whether a service of this name is registered, running or not. */
   isService(name: string): boolean {
-    return this.#hears.has(name);
+    return this.#subscriptions.has(name);
   }
 }

@@ -6,7 +6,7 @@ type Result<C> = C extends AnyRequest ? Answer<C> | Promise<Answer<C>> : void | 
 const handled = new WeakMap<object, AnyContract[]>();
 
 /** The contracts that the methods of a class handle. */
-export const handledBy = (handler: { prototype: object }): readonly AnyContract[] =>
+export const getHandledContracts = (handler: { prototype: object }): readonly AnyContract[] =>
   handled.get(handler.prototype) ?? [];
 
 /**

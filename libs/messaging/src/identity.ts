@@ -21,7 +21,7 @@ export interface Origin {
   failures: number;
   firstFailedAt: string | undefined;
   /** True if it was dead-lettered by a queue, which every receiver of a message can cause: it may be old. */
-  isHandedOn: boolean;
+  isDeadLettered: boolean;
   /** True if an operator changed its data: its member and address must not be used for that data. */
   isEdited: boolean;
 }
@@ -52,8 +52,8 @@ export function determineOrigin(
 ): Origin {
   const headers = (properties.headers ?? {}) as Record<string, unknown>;
   const user = (properties.userId as string | undefined) || undefined;
-  const isHandedOn = 'x-death' in headers;
-  const origin = { failures: 0, firstFailedAt: undefined, isHandedOn, isEdited: false };
+  const isDeadLettered = 'x-death' in headers;
+  const origin = { failures: 0, firstFailedAt: undefined, isDeadLettered, isEdited: false };
   if (user === undefined || (user !== login && user !== operator)) return { ...origin, sender: user };
   const first = headers[header];
   const claimed = typeof first === 'string' ? first || undefined : user;
@@ -65,7 +65,7 @@ export function determineOrigin(
     sender: claimed,
     failures: Number(headers['failures'] ?? 0) || 0,
     firstFailedAt: headers['first-failed-at'] as string | undefined,
-    ...{ isHandedOn: false, isEdited: false },
+    ...{ isDeadLettered: false, isEdited: false },
   };
 
   /** A queue of another service may have dead-lettered a message that an operator sent to that service. */
@@ -75,9 +75,9 @@ export function determineOrigin(
     if (headers[replayedForHeader] !== login) return { sender: undefined };
     if (!(markHeader in headers)) return { sender: claimed };
     const messageId = String(properties.messageId);
-    if (marks?.verify(messageId, content, headers)) return { sender: claimed, isHandedOn: false };
+    if (marks?.verify(messageId, content, headers)) return { sender: claimed, isDeadLettered: false };
     if (marks?.verifyBeforeEdit(messageId, headers))
-      return { sender: claimed, isHandedOn: false, isEdited: true };
+      return { sender: claimed, isDeadLettered: false, isEdited: true };
     return { sender: undefined };
   }
 }
@@ -95,7 +95,7 @@ export class UnauthorizedSender extends Error {
  */
 export function mustBeAllowed(
   contract: { kind: string; name: string; service: string },
-  { sender, isHandedOn }: Pick<Origin, 'sender' | 'isHandedOn'>,
+  { sender, isDeadLettered }: Pick<Origin, 'sender' | 'isDeadLettered'>,
   { login, operator }: BrokerIdentity,
   grants: Pick<Grants, 'mayCall'>,
 ): void {
@@ -104,7 +104,8 @@ export function mustBeAllowed(
   if (kind === 'event') {
     if (sender !== service)
       throw new UnauthorizedSender(`${name} came from ${from}: only ${service} may publish it`);
-    if (isHandedOn) throw new UnauthorizedSender(`${name} of ${service} was dead-lettered by another queue`);
+    if (isDeadLettered)
+      throw new UnauthorizedSender(`${name} of ${service} was dead-lettered by another queue`);
     return;
   }
   if (sender === undefined) throw new UnauthorizedSender(`${name} came from ${from}`);

@@ -4,10 +4,10 @@ export { Ask, RabbitClient, type Guard, type RequestOptions } from './client.ts'
 export { BrokerConnection } from './connection.ts';
 export { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
 export { Grants } from './grants.ts';
-export { handledBy, Handles } from './handles.ts';
+export { getHandledContracts, Handles } from './handles.ts';
 export { Instances, RegistrationProxy, type RefusedSender } from './instances.ts';
 export { KnownGrants } from './known-grants.ts';
-export { claimedRoutes, refusedRoutes } from './refused-routes.ts';
+export { listClaimedRoutes, findRefusedRoutes } from './refused-routes.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';

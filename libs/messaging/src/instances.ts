@@ -199,7 +199,7 @@ export class Instances {
   }
 
   /** True once all instances had the time to answer the roll call. */
-  get learned(): boolean {
+  get isComplete(): boolean {
     return performance.now() - this.#calledAt > rollCallMs && this.#calledAt > -Infinity;
   }
 

@@ -46,10 +46,10 @@ export class KnownGrants {
   }
 
   /** The queues that an instance reports as recreated, limited to contracts that its service may consume. */
-  believed({ service, madeQueues }: Announcement): Announcement['madeQueues'] {
+  filterMadeQueues({ service, madeQueues }: Announcement): Announcement['madeQueues'] {
     if (!this.enforced) return madeQueues;
     const isAllowed = (name: string) =>
-      name.startsWith(`${service}.`) || this.#current.mayHear(service, name);
+      name.startsWith(`${service}.`) || this.#current.maySubscribe(service, name);
     return madeQueues.map((made) => ({ ...made, takes: made.takes.filter(isAllowed) }));
   }
 

@@ -58,7 +58,7 @@ export class Listener {
       const incoming = decode(message, this.connection);
       // A dead-lettered message may be old.
       const isTrusted =
-        this.connection.operator === undefined || (!incoming.isHandedOn && this.isAllowed(incoming));
+        this.connection.operator === undefined || (!incoming.isDeadLettered && this.isAllowed(incoming));
       if (isTrusted) this.receive(incoming);
       else this.connection.rejectUnauthorizedSender('soft state');
     } catch {
@@ -78,7 +78,7 @@ export class Listener {
   }
 
   /** Adds event names to the subscription. */
-  async alsoHear(keys: Iterable<string>): Promise<void> {
+  async subscribe(keys: Iterable<string>): Promise<void> {
     for (const key of keys) {
       if (this.#keys.has(key)) continue;
       this.#keys.add(key);

@@ -3,7 +3,7 @@ import type { BusDescription } from './grants.ts';
 import { computePermissions, type Permissions } from './permissions.ts';
 
 const create = (service: string, more: Partial<BusDescription> = {}): BusDescription => ({
-  ...{ service, contracts: [], calls: [], hears: [], tells: [], isGateway: false },
+  ...{ service, contracts: [], calls: [], subscribesTo: [], publishes: [], isGateway: false },
   ...more,
 });
 const store = [
@@ -13,19 +13,19 @@ const store = [
       {
         name: 'shop.buy',
         kind: 'command',
-        offered: { asks: ['shop.outcome'], hears: ['shop.bought'], routes: ['POST /v1/purchases'] },
+        offered: { asks: ['shop.outcome'], subscribesTo: ['shop.bought'], routes: ['POST /v1/purchases'] },
       },
       { name: 'shop.tidy-up', kind: 'command' },
       { name: 'shop.bought', kind: 'event' },
     ],
     calls: ['stock.reserve'],
-    hears: ['stock.reserved'],
-    tells: ['settings.told'],
+    subscribesTo: ['stock.reserved'],
+    publishes: ['settings.told'],
   }),
   create('stock', {
     contracts: [
       { name: 'stock.reserve', kind: 'command' },
-      { name: 'stock.count', kind: 'query', offered: { asks: [], hears: [], routes: [] } },
+      { name: 'stock.count', kind: 'query', offered: { asks: [], subscribesTo: [], routes: [] } },
       { name: 'stock.reserved', kind: 'event' },
     ],
   }),

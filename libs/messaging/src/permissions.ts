@@ -49,15 +49,18 @@ function toPermissions(one: BusDescription, all: readonly BusDescription[], oper
 }
 
 /** Includes its own requests and events: those for later are sent over the bus. */
-function addContracts(keys: TopicKeys, { service, contracts, calls, hears, tells }: BusDescription): void {
+function addContracts(
+  keys: TopicKeys,
+  { service, contracts, calls, subscribesTo, publishes }: BusDescription,
+): void {
   const requests = contracts.filter(({ kind }) => kind !== 'event').map(({ name }) => name);
   const events = contracts.filter(({ kind }) => kind === 'event').map(({ name }) => name);
   const platform = Object.values(instanceEvents);
   for (const name of [...calls, ...requests]) keys.mayWrite(exchanges.requests(name), matchVersioned(name));
   keys.mayRead(exchanges.requests(service), ...requests.map(matchVersioned));
-  for (const name of [...events, ...tells, ...platform])
+  for (const name of [...events, ...publishes, ...platform])
     keys.mayWrite(exchanges.events(name), toLiteral(name));
-  for (const name of [...hears, ...events, ...platform])
+  for (const name of [...subscribesTo, ...events, ...platform])
     keys.mayRead(exchanges.events(name), toLiteral(name));
 }
 

@@ -32,7 +32,7 @@ export class KnownRecipients implements Recipients {
   }
 
   /** Must receive every accepted announcement. */
-  hear({ service, upstream, encryptionKeys, contract }: Announcement): void {
+  receiveAnnouncement({ service, upstream, encryptionKeys, contract }: Announcement): void {
     if (upstream || this.registered()) return;
     const [key] = encryptionKeys ?? [];
     if (key && !this.#lastKeys.has(service)) this.#lastKeys.set(service, key);

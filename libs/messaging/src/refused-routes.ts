@@ -2,7 +2,7 @@ import { pageRoutes, type RequestDescription } from '@jogakbo/contract';
 import type { Grants } from './grants.ts';
 
 /** The routes that a request claims, as `METHOD /path`. */
-export const claimedRoutes = ({ http, pages }: Pick<RequestDescription, 'http' | 'pages'>): string[] => [
+export const listClaimedRoutes = ({ http, pages }: Pick<RequestDescription, 'http' | 'pages'>): string[] => [
   ...(http ? [`${http.method} ${http.path}`] : []),
   ...(pages ? pageRoutes(pages.path) : []),
 ];
@@ -11,12 +11,12 @@ export const claimedRoutes = ({ http, pages }: Pick<RequestDescription, 'http' |
  * Finds the routes that a request claims but that the deploy step registered for another request, or not at all.
  * @param service the service that announces the request
  */
-export function refusedRoutes(
+export function findRefusedRoutes(
   service: string,
   request: RequestDescription,
   { routes }: Pick<Grants, 'routes'>,
 ): { route: string; holder: string | undefined }[] {
-  return claimedRoutes(request).flatMap((route) => {
+  return listClaimedRoutes(request).flatMap((route) => {
     const granted = routes.get(route);
     const isHolder = granted?.service === service && granted.request === request.name;
     return isHolder ? [] : [{ route, holder: granted?.request }];

@@ -33,7 +33,7 @@ export async function retryOrDeadLetter(
   const cause = error instanceof Error ? error : new Error(String(error));
   const now = new Date().toISOString();
   const about = {
-    ...marks.add(messageId, message.content, { ...withoutBrokers(headers), ...senderHeader(sender) }),
+    ...marks.add(messageId, message.content, { ...withoutDeliveryHeaders(headers), ...senderHeader(sender) }),
     failures,
     cause: `${cause.name}: ${cause.message}`.slice(0, 500),
     'first-failed-at': firstFailedAt ?? now,
@@ -67,7 +67,7 @@ export async function retryOrDeadLetter(
 }
 
 /** Removes headers about earlier deliveries, which the broker or a sender wrote. */
-export const withoutBrokers = (headers: Record<string, unknown>): Record<string, unknown> =>
+export const withoutDeliveryHeaders = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(headers).filter(
       ([name]) => !/^x-(death|first-death|last-death|delivery-count|acquired-count|opt)/.test(name),

@@ -21,7 +21,7 @@ import { ServiceKey } from './service-key.ts';
 import {
   assertService,
   assertVersion,
-  defaultLadder,
+  defaultRetryDelays,
   exchanges,
   getOwner,
   queues,
@@ -58,11 +58,11 @@ export interface ServerOptions {
   key?: ServiceKey;
   /** The current grants; required if every service has a login of its own. */
   grants?: () => Grants;
-  around?: Middleware;
+  middleware?: Middleware;
   /** Decrypts data for the service. Required if it handles a sensitive contract. */
   decryption?: DecryptionKeys;
   /** Delays before each retry, in milliseconds. Must be the delays of the deploy step, if it has run. */
-  ladder?: readonly number[];
+  retryDelays?: readonly number[];
   /** Number of commands, and of events, that are handled concurrently. */
   prefetch?: number;
   /** Number of queries that are handled concurrently, read for each query. Further queries are refused at once. */
@@ -248,7 +248,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   /** Must be called after each change of the split. */
-  splitChanged(): void {
+  updateSplit(): void {
     this.#versions?.update();
   }
 
@@ -288,10 +288,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   async #consume(channel: Channel, source: Source): Promise<void> {
     if (this.#draining) return;
     const { queue, kind, version } = source;
-    const { connection, service, ladder = defaultLadder, onQueueMade } = this.options;
+    const { connection, service, retryDelays = defaultRetryDelays, onQueueMade } = this.options;
     const isMissing = kind !== 'queries' && !version && !(await hasQueue(connection, queue));
-    const isGiven = connection.operator !== undefined;
-    await assertService(channel, service, this.#subscriptions, { ladder, isGiven });
+    const isPredeclared = connection.operator !== undefined;
+    await assertService(channel, service, this.#subscriptions, { retryDelays, isPredeclared });
     if (version && kind !== 'events') await assertVersion(channel, service, kind, version);
     const { prefetch = defaultPrefetch, concurrency } = this.options;
     // Above the limit, because queries must be consumed to be refused.
@@ -430,9 +430,9 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
           // Inside the transaction: invalid output rolls it back.
           return contract.kind === 'event' ? undefined : contract.output.parse(answer);
         };
-        const { around } = this.options;
+        const { middleware } = this.options;
         const result =
-          contract.kind === 'query' || !around ? runHandlers(context) : around(context, runHandlers);
+          contract.kind === 'query' || !middleware ? runHandlers(context) : middleware(context, runHandlers);
         return result.catch((error: unknown) => {
           throw context.toCaller(error);
         });
@@ -480,7 +480,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       marks: this.#marks,
       firstFailedAt: origin.firstFailedAt,
       failures: origin.failures + 1,
-      retryDelays: isPermanent ? [] : (this.options.ladder ?? defaultLadder),
+      retryDelays: isPermanent ? [] : (this.options.retryDelays ?? defaultRetryDelays),
       error: safeError,
     });
   }

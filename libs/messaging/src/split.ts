@@ -29,7 +29,7 @@ export interface Splitter {
   /** The selected version; undefined for any other version, or without a split. */
   versionFor(callee: string, context: SplitContext): string | undefined;
   /** Called if that version was unavailable, so that the call went to the others. */
-  fellBack?(callee: string, version: string): void;
+  onFallback?(callee: string, version: string): void;
 }
 
 /** Shares have a resolution of 0.01 %. */

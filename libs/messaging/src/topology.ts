@@ -25,7 +25,7 @@ export const exchanges = {
 export const getOwner = (contract: string): string => contract.split('.', 1)[0]!;
 
 /** Retry delays of failed messages, in milliseconds, one per retry. */
-export const defaultLadder: readonly number[] = [500, 2_000, 10_000, 60_000, 300_000];
+export const defaultRetryDelays: readonly number[] = [500, 2_000, 10_000, 60_000, 300_000];
 
 /** Appends the version, if any: such a name is for one version of a service only. */
 const addVersion = (name: string, version: string | undefined) =>
@@ -154,12 +154,12 @@ export interface Subscriptions {
 
 /**
  * Declares an exchange. Idempotent.
- * @param isGiven true if only the deploy step may declare it: then its existence is checked
+ * @param isPredeclared true if only the deploy step may declare it: then its existence is checked
  * @throws TopologyMismatch if one of the same name exists with another type
- * @throws TopologyMissing if `isGiven` and it is missing
+ * @throws TopologyMissing if `isPredeclared` and it is missing
  */
-export async function assertExchange(channel: Channel, name: string, isGiven = false): Promise<void> {
-  if (isGiven) await explainMissing(`exchange ${name}`, channel.checkExchange(name));
+export async function assertExchange(channel: Channel, name: string, isPredeclared = false): Promise<void> {
+  if (isPredeclared) await explainMissing(`exchange ${name}`, channel.checkExchange(name));
   else await explain(`exchange ${name}`, channel.assertExchange(name, 'topic'));
 }
 
@@ -179,27 +179,27 @@ async function explainMissing(what: string, check: Promise<unknown>): Promise<vo
 /** Options for the declaration of retry queues. */
 export interface Declaring {
   /** In milliseconds, one delay per retry. */
-  ladder: readonly number[];
+  retryDelays: readonly number[];
   /** True if only the deploy step may declare exchanges and retry queues: then their existence is checked. */
-  isGiven: boolean;
+  isPredeclared: boolean;
 }
 
 /**
  * Declares the retry queues of a service, and the exchanges `retry` and `dead`. Idempotent.
  * @throws TopologyMismatch if an object of the same name exists with other properties
- * @throws TopologyMissing if `isGiven` and one is missing
+ * @throws TopologyMissing if `isPredeclared` and one is missing
  */
 export async function assertRetries(
   channel: Channel,
   service: string,
-  { ladder, isGiven }: Declaring,
+  { retryDelays, isPredeclared }: Declaring,
 ): Promise<void> {
   const [retry, dead] = [exchanges.retry(service), exchanges.dead(service)];
-  await Promise.all([retry, dead].map((name) => assertExchange(channel, name, isGiven)));
+  await Promise.all([retry, dead].map((name) => assertExchange(channel, name, isPredeclared)));
   await Promise.all(
-    ladder.map(async (delay) => {
+    retryDelays.map(async (delay) => {
       const queue = queues.retry(service, delay);
-      if (isGiven) return explainMissing(`queue ${queue}`, channel.checkQueue(queue));
+      if (isPredeclared) return explainMissing(`queue ${queue}`, channel.checkQueue(queue));
       const options = toDurableOptions(dead);
       // An expired message keeps its routing key, which ends with the queue it failed in: `dead` routes it there.
       const withTtl = { ...options, arguments: { ...options.arguments, 'x-message-ttl': delay } };
@@ -228,7 +228,7 @@ export async function assertWorkQueue(
 /**
  * Declares the queues of one service and binds what it subscribes to. Idempotent.
  * @throws TopologyMismatch if an object of the same name exists with other properties
- * @throws TopologyMissing if `isGiven` and an object is missing
+ * @throws TopologyMissing if `isPredeclared` and an object is missing
  */
 export async function assertService(
   channel: Channel,
@@ -236,13 +236,13 @@ export async function assertService(
   { commands, queries, events }: Subscriptions,
   declaring: Declaring,
 ): Promise<void> {
-  const { isGiven } = declaring;
+  const { isPredeclared } = declaring;
   const [requests, dead] = [exchanges.requests(service), queues.dead(service)];
   const hasWork = commands.length + events.length > 0;
   const sources = new Set(events.map((name) => exchanges.events(name)));
   if (commands.length + queries.length > 0) sources.add(requests);
   await Promise.all([
-    ...[...sources, exchanges.dead(service)].map((name) => assertExchange(channel, name, isGiven)),
+    ...[...sources, exchanges.dead(service)].map((name) => assertExchange(channel, name, isPredeclared)),
     hasWork && assertRetries(channel, service, declaring),
   ]);
   await assertQueue(dead, { 'x-queue-type': 'quorum', 'x-delivery-limit': endlessDeliveries });

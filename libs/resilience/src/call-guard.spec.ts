@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { CallPolicy } from '@jogakbo/contract';
-import { CallGuard, CallRefused, type Call } from './call-guard.ts';
+import { CallGuard, CallRejected, type Call } from './call-guard.ts';
 
 class CalleeDown extends Error {}
 class Rejected extends Error {}
@@ -20,7 +20,7 @@ describe('CallGuard', () => {
     jest.useFakeTimers();
     override = {};
     const isDownError = (error: unknown) => error instanceof CalleeDown;
-    guard = new CallGuard({ isDown: isDownError, mayHelp: isDownError, override: () => override });
+    guard = new CallGuard({ isDown: isDownError, canRetry: isDownError, override: () => override });
   });
   afterEach(() => void jest.useRealTimers());
 
@@ -43,7 +43,7 @@ describe('CallGuard', () => {
     await jest.advanceTimersByTimeAsync(0);
     expect(state().circuit).toBe('half-open');
     // The others do not wait for its result.
-    await expect(guard.run(call(), attempt)).rejects.toBeInstanceOf(CallRefused);
+    await expect(guard.run(call(), attempt)).rejects.toBeInstanceOf(CallRejected);
     back('back');
     await expect(tries).resolves.toBe('back');
     expect(state()).toMatchObject({ circuit: 'closed', refused: { open: 2, full: 0 } });

@@ -26,7 +26,7 @@ export interface Call {
 }
 
 /** A call that was not made: the circuit of the callee is `open`, or too many calls are in progress (`full`). */
-export class CallRefused extends Error {
+export class CallRejected extends Error {
   override readonly name = 'CallRefused';
   constructor(
     readonly callee: string,
@@ -44,9 +44,9 @@ export interface CallGuardOptions {
   /** Whether an error means that the callee is down. Rejections and faults of a single handler do not. */
   isDown(error: unknown): boolean;
   /** Whether a retry can succeed. */
-  mayHelp(error: unknown): boolean;
+  canRetry(error: unknown): boolean;
   /** Converts the error of a call that was not made. */
-  refuse?(refused: CallRefused): Error;
+  refuse?(refused: CallRejected): Error;
   /** Overrides of the declared policy, read at each call. */
   override?(callee: string): CallPolicyChange | undefined;
 }
@@ -90,10 +90,10 @@ export class CallGuard {
       try {
         return await callee.attempt(attempt);
       } catch (error) {
-        if (error instanceof CallRefused) throw this.options.refuse?.(error) ?? error;
+        if (error instanceof CallRejected) throw this.options.refuse?.(error) ?? error;
         backoff = (backoff ?? retryBackoff).next(undefined);
         const inTime = Date.now() + backoff.duration < call.deadline;
-        const canRetry = retriesLeft > 0 && inTime && this.options.mayHelp(error) && callee.budget.spend();
+        const canRetry = retriesLeft > 0 && inTime && this.options.canRetry(error) && callee.budget.spend();
         if (!canRetry) throw error;
       }
       callee.retried++;
@@ -183,7 +183,7 @@ class Callee {
     this.#assertClosed();
     if (this.isFull()) {
       this.#refused.full++;
-      throw new CallRefused(this.name, 'full');
+      throw new CallRejected(this.name, 'full');
     }
     const attemptAndClassify = async (): Promise<Outcome<T>> => {
       try {
@@ -208,7 +208,7 @@ class Callee {
     if (state === CircuitState.Closed) return;
     if (state === CircuitState.Open && performance.now() - this.#openedAt >= this.policy.openFor) return;
     this.#refused.open++;
-    throw new CallRefused(this.name, 'open');
+    throw new CallRejected(this.name, 'open');
   }
 
   get state(): CalleeState {

@@ -1,6 +1,11 @@
 import { pageRoutes, type AnyContract, type AnyEvent, type AnyRequest } from '@jogakbo/contract';
-import { ReadSettings, SettingsAsked, SettingsChanged, SettingsTold } from '@jogakbo/contracts-config';
-import { handledBy } from '@jogakbo/messaging';
+import {
+  ReadSettings,
+  SettingsRequested,
+  SettingsChanged,
+  SettingsReported,
+} from '@jogakbo/contracts-config';
+import { getHandledContracts } from '@jogakbo/messaging';
 import type { BusDescription } from '@jogakbo/messaging/grants';
 import type { Type } from '@nestjs/common';
 import { serviceOptions, type ServiceOptions } from './service.ts';
@@ -12,7 +17,7 @@ import { serviceOptions, type ServiceOptions } from './service.ts';
 export function describeBus(module: Type): BusDescription {
   const options = serviceOptions(module);
   const { contract, calls = [], isGateway = false } = options;
-  const subscriptions = [...getSubscriptions(options), SettingsChanged, SettingsAsked].filter(
+  const subscriptions = [...getSubscriptions(options), SettingsChanged, SettingsRequested].filter(
     ({ service }) => service !== contract.name,
   );
   return {
@@ -24,8 +29,8 @@ export function describeBus(module: Type): BusDescription {
       ...(isOffered(one) && { offered: toOffer(one) }),
     })),
     calls: listNames([...calls, ReadSettings].filter(({ service }) => service !== contract.name)),
-    hears: listNames(subscriptions),
-    tells: listNames([SettingsTold]),
+    subscribesTo: listNames(subscriptions),
+    publishes: listNames([SettingsReported]),
     isGateway,
   };
 }
@@ -36,7 +41,7 @@ const isOffered = (one: AnyContract): one is AnyRequest =>
 
 const toOffer = ({ http, pages, access }: AnyRequest) => ({
   asks: http?.wait ? [http.wait.answer.name] : [],
-  hears: (http?.wait?.until ?? []).map(({ name }) => name),
+  subscribesTo: (http?.wait?.until ?? []).map(({ name }) => name),
   routes: [...(http ? [http.route] : []), ...(pages ? pageRoutes(pages.path) : [])],
   ...(access && { access }),
 });
@@ -44,17 +49,17 @@ const toOffer = ({ http, pages, access }: AnyRequest) => ({
 const listNames = (contracts: readonly AnyContract[]): string[] =>
   [...new Set(contracts.map(({ name }) => name))].sort();
 
-/** The events of handlers, sagas, projections and soft state; for the config server also `SettingsTold`. */
+/** The events of handlers, sagas, projections and soft state; for the config server also `SettingsReported`. */
 function getSubscriptions({ contract, handlers, listensTo, sagas, projections }: ServiceOptions): AnyEvent[] {
   return [
     ...(listensTo ?? []),
-    ...(handlers ?? []).flatMap(handledBy).filter((one) => one.kind === 'event'),
+    ...(handlers ?? []).flatMap(getHandledContracts).filter((one) => one.kind === 'event'),
     ...(sagas ?? []).flatMap(({ start, transitions }) => [
       start.event,
       ...[...transitions.values()].map(({ event }) => event as AnyEvent),
     ]),
     ...(projections ?? []).flatMap(({ announced }) => [...announced.values()].map(({ event }) => event)),
-    ...(contract.name === ReadSettings.service ? [SettingsTold] : []),
+    ...(contract.name === ReadSettings.service ? [SettingsReported] : []),
   ];
 }
 

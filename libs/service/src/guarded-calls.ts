@@ -25,7 +25,7 @@ export class GuardedCalls {
     this.#calls = new CallGuard({
       isDown: (error) =>
         isUnanswered(error, ['timeout', 'unavailable']) && !(error instanceof BrokerDisconnected),
-      mayHelp: (error) => isUnanswered(error, ['unavailable']),
+      canRetry: (error) => isUnanswered(error, ['unavailable']),
       override: (callee) => settings.callPolicies[callee],
       refuse: ({ reason, message }) =>
         new RemoteFault(reason === 'open' ? 'unavailable' : 'overloaded', message),

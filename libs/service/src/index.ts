@@ -3,7 +3,7 @@ export { Readiness } from './health.ts';
 export { Metrics } from './metrics.ts';
 export { findPlaintext, isLoopback } from './network-encryption.ts';
 export { serve } from './serve.ts';
-export { clientKey, ServiceSettings, reportSettings } from './service-settings.ts';
+export { deriveClientKey, ServiceSettings, reportSettings } from './service-settings.ts';
 export { Service, serviceOptions, type ServiceOptions } from './service.ts';
 export {
   DatabaseSettings,

@@ -5,12 +5,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { Rejection, type Message, type Reply } from '@jogakbo/contract';
 import {
   config,
-  masked,
+  secretMask,
   ReadSettings,
-  SettingsAsked,
+  SettingsRequested,
   SettingsChanged,
-  SettingsTold,
-  shared,
+  SettingsReported,
+  sharedApplication,
   type InForce,
 } from '@jogakbo/contracts-config';
 import { deriveKey, decrypt } from '@jogakbo/consistency';
@@ -57,7 +57,7 @@ function checkGiven(
 }
 
 /** Derives the key that encrypts the secrets of a service on their way from the config server. */
-export const clientKey = (service: string, password: string): Buffer =>
+export const deriveClientKey = (service: string, password: string): Buffer =>
   deriveKey(password, `config client ${service}`);
 
 /** Publishes soft state: at most once, to current listeners. */
@@ -239,7 +239,7 @@ export class ServiceSettings {
       (message) => this.#receive(message),
       () => this.#refresh(),
     );
-    await this.#listener.open(SettingsChanged.name, SettingsAsked.name);
+    await this.#listener.open(SettingsChanged.name, SettingsRequested.name);
   }
 
   async close(): Promise<void> {
@@ -249,8 +249,8 @@ export class ServiceSettings {
   }
 
   #receive({ pattern, data }: Incoming): void {
-    if (pattern === SettingsAsked.name) {
-      const { ask, application, proposed } = SettingsAsked.input.parse(data);
+    if (pattern === SettingsRequested.name) {
+      const { ask, application, proposed } = SettingsRequested.input.parse(data);
       if (application === this.service) {
         void this.#reportAll(ask, proposed).catch((error: unknown) =>
           this.#following!.log.warn({ err: error }, 'the settings in force could not be reported'),
@@ -260,7 +260,7 @@ export class ServiceSettings {
     }
     const { application, profile, label } = SettingsChanged.input.parse(data);
     const isOurs =
-      (application === this.service || application === shared) &&
+      (application === this.service || application === sharedApplication) &&
       (profile === 'default' || this.#profiles.includes(profile)) &&
       label === this.#platform.configLabel;
     if (isOurs) this.#refresh();
@@ -383,7 +383,7 @@ export class ServiceSettings {
     let text = given?.value;
     if (given?.secret) {
       try {
-        text = decrypt(clientKey(this.service, this.#platform.configPassword!), given.value, field);
+        text = decrypt(deriveClientKey(this.service, this.#platform.configPassword!), given.value, field);
       } catch {
         return { problem: 'cannot be decrypted with the password of this service' };
       }
@@ -448,12 +448,12 @@ export class ServiceSettings {
     const settings = this.#settings.map((setting) => toInForce(setting));
     const problems = proposed === undefined ? undefined : this.#check(ask, proposed);
     const report = { ask, instance, settings, unknown: this.#unknown, ...(problems && { problems }) };
-    await reportSettings(publisher, this.service, SettingsTold(report));
+    await reportSettings(publisher, this.service, SettingsReported(report));
   }
 
   /** Checks values that the config server is asked to store. */
   #check(ask: string, proposed: string): { key: string; problem: string }[] {
-    const text = decrypt(clientKey(this.service, this.#platform.configPassword!), proposed, ask);
+    const text = decrypt(deriveClientKey(this.service, this.#platform.configPassword!), proposed, ask);
     return checkGiven(this.#classes, JSON.parse(text) as Record<string, string>);
   }
 
@@ -521,7 +521,7 @@ function toInForce({ field, schema, instance, origin, raw, given, afterRestart, 
   const by = (one: Given | undefined) => (one ? `${toName(one)} by ${one.by}` : 'no longer set');
   return {
     key: field,
-    value: value === undefined ? null : isSecret ? masked : maskPassword(text),
+    value: value === undefined ? null : isSecret ? secretMask : maskPassword(text),
     origin,
     live: isMarked(schema, 'live'),
     ...(given && { from: by(given) }),
@@ -531,7 +531,8 @@ function toInForce({ field, schema, instance, origin, raw, given, afterRestart, 
 }
 
 /** A URL may contain a password, whatever the name of its setting. */
-const maskPassword = (text: string): string => text.replace(/(:\/\/[^:/@\s]*:)[^@/\s]+@/g, `$1${masked}@`);
+const maskPassword = (text: string): string =>
+  text.replace(/(:\/\/[^:/@\s]*:)[^@/\s]+@/g, `$1${secretMask}@`);
 
 /** Whether a config server is running. Uses a separate channel, because a missing queue closes it. */
 async function hasConfigServer({ model }: BrokerConnection): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { CallPolicyChange, longestInterval } from '@jogakbo/contract';
+import { CallPolicyChange, maxAnnounceInterval } from '@jogakbo/contract';
 import { ServiceKey, TrafficSplit } from '@jogakbo/messaging';
 import { z } from 'zod';
 import { environmentName, readSetting, type WrongSetting } from './environment.ts';
@@ -173,10 +173,10 @@ const platformShape = {
   announceEvery: z.coerce
     .number()
     .min(0.1)
-    .max(longestInterval)
+    .max(maxAnnounceInterval)
     .default(2)
     .describe('seconds between announcements'),
-  retryLadder: environmentOnly(
+  retryDelays: environmentOnly(
     z
       .string()
       .regex(/^\d+(,\d+)*$/, 'milliseconds, separated by commas')

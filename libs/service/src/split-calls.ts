@@ -34,7 +34,7 @@ export class SplitCalls implements Splitter {
   }
 
   /** Describes the intended versions of a call, and of the calls that it causes, as a text. Counts nothing. */
-  describeSides(context: SplitContext): string {
+  describeVersions(context: SplitContext): string {
     const { trafficSplit } = this.settings;
     const sides = Object.keys(trafficSplit).map((callee) => this.#findVersion(callee, context) ?? '');
     return sides.join(' ');
@@ -52,7 +52,7 @@ export class SplitCalls implements Splitter {
     return version;
   }
 
-  fellBack(callee: string, version: string): void {
+  onFallback(callee: string, version: string): void {
     this.#fellBack.inc({ callee, callee_version: version });
   }
 }

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { describe, mostMadeQueues, type Announcement } from '@jogakbo/contract';
+import { describe, maxMadeQueues, type Announcement } from '@jogakbo/contract';
 import {
   QueueRecovery,
   OutboxRelay,
@@ -117,12 +117,12 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   settings.onChange(() => (log.level = platform.logLevel));
   if (platform.plaintextNetwork === 'allow')
     log.warn('PLAINTEXT_NETWORK=allow: the broker and the database may be reached without TLS');
-  const retryDelays = platform.retryLadder?.split(',').map(Number);
+  const retryDelays = platform.retryDelays?.split(',').map(Number);
 
   const metrics = new Metrics(service, version);
   const identity = { operator: platform.brokerOperator };
   const consuming = await new BrokerConnection(identity).open(platform.rabbitmqUrl, `${instance} consumes`);
-  consuming.onStranger(metrics.countUnauthorizedSender);
+  consuming.onUnauthorizedSender(metrics.countUnauthorizedSender);
   const grants = await new KnownGrants(consuming).open();
   // The broker throttles a connection that publishes too fast. Consumers are unaffected on the other one.
   const publishing = await new BrokerConnection(identity).open(platform.rabbitmqUrl, `${instance} publishes`);
@@ -188,16 +188,19 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     split: {
       version,
       shares: () => split.getShares(service),
-      aliveSince: (time) => (instances.learned ? instances.aliveSince(time) : undefined),
+      aliveSince: (time) => (instances.isComplete ? instances.aliveSince(time) : undefined),
     },
-    ...(retryDelays && { ladder: retryDelays }),
-    ...(units && { around: units.around }),
+    ...(retryDelays && { retryDelays: retryDelays }),
+    ...(units && { middleware: units.middleware }),
   });
   const instances = new Instances(consuming, publisher, service, (announcement) => {
-    recipients.hear(announcement);
-    queueRecovery?.receiveAnnouncement({ ...announcement, madeQueues: grants.believed(announcement) });
+    recipients.receiveAnnouncement(announcement);
+    queueRecovery?.receiveAnnouncement({
+      ...announcement,
+      madeQueues: grants.filterMadeQueues(announcement),
+    });
   });
-  settings.onChange(() => server.splitChanged());
+  settings.onChange(() => server.updateSplit());
   sagaRunner?.attach(server);
   projector?.attach(server);
 
@@ -250,7 +253,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
     madeQueues: madeQueues
       .map(({ takes, at }, id) => ({ id: String(id), takes, ago: performance.now() - at }))
-      .slice(-mostMadeQueues),
+      .slice(-maxMadeQueues),
     encryptionKeys: [...decryption.publicKeys],
     contract: described,
   }));

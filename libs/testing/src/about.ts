@@ -1,5 +1,5 @@
-/** Filters messages by order: `heard(OrderConfirmed).filter(about(orderId))`. */
-export const about =
+/** Filters messages by order: `getPublishedEvents(OrderConfirmed).filter(about(orderId))`. */
+export const isAbout =
   (orderId: string) =>
   (message: { orderId: string }): boolean =>
     message.orderId === orderId;

@@ -30,7 +30,7 @@ export interface PrivateBroker extends Private {
 }
 
 /** Creates a RabbitMQ virtual host that no other suite uses. About 20 ms. */
-export async function privateBroker(): Promise<PrivateBroker> {
+export async function createPrivateBroker(): Promise<PrivateBroker> {
   const management = new URL(getVariable('TEST_RABBITMQ_MANAGEMENT_URL'));
   const { username, password } = management;
   const authorization = `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`;
@@ -82,7 +82,7 @@ export async function privateBroker(): Promise<PrivateBroker> {
 }
 
 /** Creates a PostgreSQL database that no other suite uses. About 30 ms. */
-export async function privateDatabase(): Promise<Private> {
+export async function createPrivateDatabase(): Promise<Private> {
   const admin = getVariable('TEST_DATABASE_URL');
   const name = createName();
   const run = async (sql: string) => {

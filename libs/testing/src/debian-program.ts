@@ -10,7 +10,7 @@ const policy = '/usr/sbin/policy-rc.d';
  * @returns its path
  * @throws Error with instructions if it cannot be installed
  */
-export function debianProgram(name: string, packageName: string): string {
+export function ensureDebianProgram(name: string, packageName: string): string {
   const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/bin'];
   const find = () => folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
   const existing = find();

@@ -12,5 +12,5 @@ export function interleavings<T>(sequences: readonly (readonly T[])[]): T[][] {
 }
 
 /** All combinations of one element per group: the cartesian product. */
-export const choices = <T>(groups: readonly (readonly T[])[]): T[][] =>
+export const cartesianProduct = <T>(groups: readonly (readonly T[])[]): T[][] =>
   groups.reduce<T[][]>((all, group) => all.flatMap((one) => group.map((next) => [...one, next])), [[]]);

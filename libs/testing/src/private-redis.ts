@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Private } from './backing-services.ts';
-import { debianProgram } from './debian-program.ts';
+import { ensureDebianProgram } from './debian-program.ts';
 
 /** A private Redis without password and persistence. */
 export interface PrivateRedis extends Private {
@@ -23,8 +23,8 @@ export interface PrivateRedis extends Private {
  * Starts a Redis on a free port. If Redis is missing, it is installed with a warning.
  * @throws Error with instructions if it cannot be installed
  */
-export async function privateRedis(): Promise<PrivateRedis> {
-  const command = debianProgram('redis-server', 'redis-server');
+export async function startPrivateRedis(): Promise<PrivateRedis> {
+  const command = ensureDebianProgram('redis-server', 'redis-server');
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-redis-'));
   const port = await findFreePort();
   let redis = await run();

@@ -42,10 +42,15 @@ import {
 } from '@jogakbo/service';
 import type { Type } from '@nestjs/common';
 import { DataSource } from 'typeorm';
-import { privateBroker, privateDatabase, type Private, type PrivateBroker } from './backing-services.ts';
+import {
+  createPrivateBroker,
+  createPrivateDatabase,
+  type Private,
+  type PrivateBroker,
+} from './backing-services.ts';
 import { eventually } from './eventually.ts';
 
-export interface As {
+export interface RequestOptions {
   /** The member on whose behalf the request is sent; by default none, as between services. */
   caller?: Caller;
   language?: Language;
@@ -84,12 +89,15 @@ export class ServiceUnderTest {
     options: Omit<StartOptions, 'environment'> = {},
   ): Promise<ServiceUnderTest> {
     const { migrations } = serviceOptions(module);
-    const [broker, database] = await Promise.all([privateBroker(), migrations && privateDatabase()]);
+    const [broker, database] = await Promise.all([
+      createPrivateBroker(),
+      migrations && createPrivateDatabase(),
+    ]);
     const startOptions: StartOptions = {
       ...options,
       environment: {
         LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'error',
-        RETRY_LADDER: '50,100,200',
+        RETRY_DELAYS: '50,100,200',
         RABBITMQ_URL: broker.url,
         LOCAL_MODE: 'true',
         // The same for every instance and after a restart.
@@ -107,7 +115,9 @@ export class ServiceUnderTest {
     const connection = await new BrokerConnection().open(broker.url, 'test');
     const publisher = new Publisher(connection);
     await publisher.open();
-    const instances: Instances = new Instances(connection, publisher, 'test', (one) => recipients.hear(one));
+    const instances: Instances = new Instances(connection, publisher, 'test', (one) =>
+      recipients.receiveAnnouncement(one),
+    );
     const recipients = new KnownRecipients(() => instances.present);
     const client = new RabbitClient(connection, publisher, 'test', undefined, undefined, recipients);
     await Promise.all([client.connect(), instances.open()]);
@@ -156,7 +166,7 @@ export class ServiceUnderTest {
   }
 
   /** @throws Rejection @throws RemoteFault */
-  async ask<C extends AnyRequest>(contract: C, input: Input<C>, as: As = {}): Promise<Reply<C>> {
+  async ask<C extends AnyRequest>(contract: C, input: Input<C>, as: RequestOptions = {}): Promise<Reply<C>> {
     const response = await this.client.request(contract.name, input, {
       persistent: contract.kind === 'command',
       sensitive: contract.sensitive,
@@ -210,15 +220,18 @@ export class ServiceUnderTest {
   }
 
   /** All events of this kind that the service has published. */
-  heard<C extends AnyEvent>(event: C): Body<C>[] {
+  getPublishedEvents<C extends AnyEvent>(event: C): Body<C>[] {
     return [...this.#received.values()]
       .filter(({ name }) => name === event.name)
       .map(({ data }) => event.input.parse(data) as Body<C>);
   }
 
   /** Waits for a matching event of the service. */
-  hears<C extends AnyEvent>(event: C, fits: (data: Body<C>) => boolean = () => true): Promise<Body<C>> {
-    return eventually(() => this.heard(event).find(fits)) as Promise<Body<C>>;
+  waitForEvent<C extends AnyEvent>(
+    event: C,
+    fits: (data: Body<C>) => boolean = () => true,
+  ): Promise<Body<C>> {
+    return eventually(() => this.getPublishedEvents(event).find(fits)) as Promise<Body<C>>;
   }
 
   /** Stubs another service: answers the given requests over the real broker and records them. */
@@ -232,7 +245,7 @@ export class ServiceUnderTest {
       ...{ service, decryption },
       connection: this.connection,
       publisher: this.publisher,
-      ladder: [50, 100, 200],
+      retryDelays: [50, 100, 200],
     });
     for (const [contract, answer] of answers) {
       server.listenTo(contract, async (data, context) => {

@@ -10,7 +10,7 @@ import {
 } from '@jogakbo/consistency';
 import { Ask, currentCall, Handles, type CallContext } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
-import { eventually, moveTimeOfDay, ServiceUnderTest } from '../src/index.ts';
+import { eventually, shiftSystemTime, ServiceUnderTest } from '../src/index.ts';
 import { Controller } from '@nestjs/common';
 import {
   Column,
@@ -166,7 +166,7 @@ describe('consistency', () => {
   it('commits a change, its event and its local handlers together', async () => {
     const account = randomUUID();
     await expect(bankService.ask(Deposit, { account, amount: 5 })).resolves.toEqual({ balance: 5 });
-    await bankService.hears(Deposited, (event) => event.account === account && event.balance === 5);
+    await bankService.waitForEvent(Deposited, (event) => event.account === account && event.balance === 5);
     expect(await countNotes(`audited ${account}%`)).toBe(1);
     expect(await countNotes(`heard ${account} 5`)).toBe(1);
   });
@@ -181,7 +181,9 @@ describe('consistency', () => {
     expect(await countNotes('%')).toBe(before);
     expect(await bankService.query(`SELECT 1 FROM outbox WHERE subject = $1`, [account])).toEqual([]);
     await sleep(50);
-    expect(bankService.heard(Deposited).filter((event) => event.account === account)).toEqual([]);
+    expect(bankService.getPublishedEvents(Deposited).filter((event) => event.account === account)).toEqual(
+      [],
+    );
   });
 
   it('fails if the database turns the commit into a rollback', async () => {
@@ -226,7 +228,9 @@ describe('consistency', () => {
     await eventually(async () => (await readBalance(another)) === 5);
     await sleep(300);
     expect([await readBalance(account), await readBalance(another)]).toEqual([5, 5]);
-    expect(bankService.heard(Deposited).filter((event) => event.account === another)).toHaveLength(1);
+    expect(
+      bankService.getPublishedEvents(Deposited).filter((event) => event.account === another),
+    ).toHaveLength(1);
   });
 
   it('recognises a repeated request by its parsed input, not by its spelling', async () => {
@@ -276,25 +280,26 @@ describe('consistency', () => {
     const account = randomUUID();
     await bankService.ask(Remind, { account, seconds: 60 });
     await bankService.restart();
-    expect(bankService.heard(Reminded)).toEqual([]);
+    expect(bankService.getPublishedEvents(Reminded)).toEqual([]);
     await bankService.query('UPDATE outbox SET due_at = now() WHERE subject = $1', [account]);
-    await bankService.hears(Reminded, (event) => event.account === account);
+    await bankService.waitForEvent(Reminded, (event) => event.account === account);
     await sleep(700);
-    expect(bankService.heard(Reminded)).toHaveLength(1);
+    expect(bankService.getPublishedEvents(Reminded)).toHaveLength(1);
   });
 
   it.each([3_600_000, -3_600_000])(
     'fires a timer by the clock of the database, with a system clock that is %i ms off',
     async (by) => {
       const account = randomUUID();
-      const isReminded = () => bankService.heard(Reminded).some((event) => event.account === account);
-      moveTimeOfDay(by);
+      const isReminded = () =>
+        bankService.getPublishedEvents(Reminded).some((event) => event.account === account);
+      shiftSystemTime(by);
       try {
         await bankService.ask(Remind, { account, seconds: 2 });
         await sleep(1_000);
         expect(isReminded()).toBe(false);
       } finally {
-        moveTimeOfDay(0);
+        shiftSystemTime(0);
       }
       await eventually(isReminded, 4_000);
     },
@@ -333,12 +338,12 @@ describe('consistency', () => {
     await other.stop();
     await eventually(
       () =>
-        bankService.heard(Deposited).filter(({ account }) => accounts.includes(account)).length >=
-        work.length,
+        bankService.getPublishedEvents(Deposited).filter(({ account }) => accounts.includes(account))
+          .length >= work.length,
       20_000,
     );
     for (const account of accounts) {
-      const seen = bankService.heard(Deposited).filter((event) => event.account === account);
+      const seen = bankService.getPublishedEvents(Deposited).filter((event) => event.account === account);
       expect(seen.map(({ balance }) => balance)).toEqual(Array.from({ length: each }, (_, i) => i + 1));
     }
   });
@@ -353,9 +358,9 @@ describe('consistency', () => {
        VALUES (gen_random_uuid(), 'event', 'bank.deposited', '${account}', '{"account":"${account}","balance":${balance}}', '{}')`;
     await late.query(write(1)); // takes the lower id
     await source.query(write(2)); // is committed first
-    await bankService.hears(Deposited, (event) => event.account === account && event.balance === 2);
+    await bankService.waitForEvent(Deposited, (event) => event.account === account && event.balance === 2);
     await late.commitTransaction();
     await late.release();
-    await bankService.hears(Deposited, (event) => event.account === account && event.balance === 1);
+    await bankService.waitForEvent(Deposited, (event) => event.account === account && event.balance === 1);
   });
 });

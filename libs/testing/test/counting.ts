@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { privateBroker, privateDatabase, type Private } from '../src/index.ts';
+import { createPrivateBroker, createPrivateDatabase, type Private } from '../src/index.ts';
 
 const writers = 16;
 const subjects = 64;
@@ -54,7 +54,7 @@ export class Counting {
   }
 
   async open(): Promise<void> {
-    [this.broker, this.database] = await Promise.all([privateBroker(), privateDatabase()]);
+    [this.broker, this.database] = await Promise.all([createPrivateBroker(), createPrivateDatabase()]);
     this.source = new DataSource({
       ...{
         type: 'postgres',

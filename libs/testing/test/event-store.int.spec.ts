@@ -100,7 +100,7 @@ class PotHandler {
 
   @Handles(ListPots)
   async list(_: Body<typeof ListPots>, _context: MessageContext) {
-    await this.projector.caughtUp('sums', 20_000);
+    await this.projector.waitUntilCurrent('sums', 20_000);
     const rows = (await this.dataSource.query('SELECT pot_id, sum FROM pot_sum')) as {
       pot_id: string;
       sum: number;
@@ -141,7 +141,7 @@ describe('the event store', () => {
     await expect(potsService.ask(Add, { potId, amount: 3 })).resolves.toEqual({ sum: 3 });
     const events = await history(dataSource.manager, pot, potId);
     expect(events.map(({ type }) => type)).toEqual(['opened', 'added']);
-    await potsService.hears(Added, (data) => data.potId === potId && data.sum === 3);
+    await potsService.waitForEvent(Added, (data) => data.potId === potId && data.sum === 3);
   });
 
   it('rejects a change of an unknown aggregate', async () => {

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { connect, type ChannelModel, type ConfirmChannel, type Options } from 'amqplib';
 import { z } from 'zod';
-import { eventually, privateBroker, type PrivateBroker } from '../src/index.ts';
+import { eventually, createPrivateBroker, type PrivateBroker } from '../src/index.ts';
 
 // Logins are global in a broker: a parallel run of this suite must not delete them.
 const unique = randomBytes(4).toString('hex').replace(/\d/g, 'x');
@@ -130,7 +130,7 @@ describe('a message with forged headers', () => {
   const channels: Record<string, ConfirmChannel> = {};
 
   beforeAll(async () => {
-    broker = await privateBroker();
+    broker = await createPrivateBroker();
     const names = [vaultName, gatewayName, friendName, intruderName, operatorName];
     const urls = Object.fromEntries(
       await Promise.all(names.map(async (name) => [name, await broker.login(name)] as const)),
@@ -142,14 +142,14 @@ describe('a message with forged headers', () => {
     const operator = channels[operatorName]!;
     await assertGrantsStream(operator);
     const createDeclaration = (name: string, more: object = {}) => ({
-      ...{ service: name, contracts: [], calls: [], hears: [], tells: [], isGateway: false },
+      ...{ service: name, contracts: [], calls: [], subscribesTo: [], publishes: [], isGateway: false },
       ...more,
     });
-    const offered = { asks: [], hears: [], routes: ['POST /v1/openings'], access: 'operator' };
+    const offered = { asks: [], subscribesTo: [], routes: ['POST /v1/openings'], access: 'operator' };
     const registered = [
       createDeclaration(vaultName, {
         contracts: [{ name: Open.name, kind: 'command', offered }],
-        hears: [Shut.name],
+        subscribesTo: [Shut.name],
       }),
       createDeclaration(gatewayName, { isGateway: true }),
       createDeclaration(friendName, { calls: [Open.name] }),
@@ -158,7 +158,7 @@ describe('a message with forged headers', () => {
     await declareTopology(operator, registered, operatorName, retryDelays);
     await publishGrants(operator, registered, operatorName);
     const environment = {
-      ...{ LOG_LEVEL: 'error', RETRY_LADDER: retryDelays.join(), BROKER_OPERATOR: operatorName },
+      ...{ LOG_LEVEL: 'error', RETRY_DELAYS: retryDelays.join(), BROKER_OPERATOR: operatorName },
       ...{ RABBITMQ_URL: urls[vaultName], SERVICE_KEY: randomBytes(32).toString('base64url') },
     };
     running = await start(VaultModule, { environment });
@@ -298,8 +298,8 @@ describe('a message with forged headers', () => {
       service: intruderName,
       contracts: [],
       calls: [Open.name],
-      hears: [],
-      tells: [],
+      subscribesTo: [],
+      publishes: [],
       isGateway: true,
     };
     const content = Buffer.from(JSON.stringify({ services: [declaration] }));

@@ -18,7 +18,7 @@ import { Service, start, type RunningService } from '@jogakbo/service';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { z } from 'zod';
-import { eventually, privateBroker, type PrivateBroker } from '../src/index.ts';
+import { eventually, createPrivateBroker, type PrivateBroker } from '../src/index.ts';
 
 // Logins are global in a broker: a parallel run of this suite must not delete them.
 const unique = randomBytes(4).toString('hex').replace(/\d/g, 'x');
@@ -50,7 +50,7 @@ describe('an announcement from a stolen service login', () => {
   };
 
   beforeAll(async () => {
-    broker = await privateBroker();
+    broker = await createPrivateBroker();
     const [shopUrl, bankUrl, thirdUrl] = await Promise.all(
       [shopName, bankName, operatorName].map((name) => broker.login(name)),
     );
@@ -60,20 +60,27 @@ describe('an announcement from a stolen service login', () => {
     const retryDelays = [50, 100];
     await assertGrantsStream(operator);
     const registered = [
-      { service: shopName, contracts: [], calls: [Pay.name], hears: [], tells: [], isGateway: false },
       {
-        ...{ service: bankName, calls: [], hears: [], tells: [], isGateway: false },
+        service: shopName,
+        contracts: [],
+        calls: [Pay.name],
+        subscribesTo: [],
+        publishes: [],
+        isGateway: false,
+      },
+      {
+        ...{ service: bankName, calls: [], subscribesTo: [], publishes: [], isGateway: false },
         contracts: [{ name: Pay.name, kind: 'command' as const, sensitive: true }],
         encryptionKeys: [...bankKeys.publicKeys],
       },
     ];
     await declareTopology(operator, registered, operatorName, retryDelays);
     const taken = { commands: [Pay.name], queries: [], events: [] };
-    await assertService(operator, bankName, taken, { ladder: retryDelays, isGiven: true });
+    await assertService(operator, bankName, taken, { retryDelays: retryDelays, isPredeclared: true });
     await publishGrants(operator, registered, operatorName);
     shop = await start(ShopModule, {
       environment: {
-        ...{ LOG_LEVEL: 'error', RETRY_LADDER: retryDelays.join(), BROKER_OPERATOR: operatorName },
+        ...{ LOG_LEVEL: 'error', RETRY_DELAYS: retryDelays.join(), BROKER_OPERATOR: operatorName },
         ...{ RABBITMQ_URL: shopUrl, SERVICE_KEY: randomBytes(32).toString('base64url') },
       },
     });
@@ -117,7 +124,7 @@ describe('an announcement from a stolen service login', () => {
   it('is limited in size and in the number of instances', async () => {
     const connection = await new BrokerConnection({ operator: operatorName }).open(operatorUrl, 'listens');
     let refused = 0;
-    connection.onStranger(() => (refused += 1));
+    connection.onUnauthorizedSender(() => (refused += 1));
     const publisher = new Publisher(connection);
     await publisher.open();
     const instances = new Instances(connection, publisher, 'test');

@@ -31,8 +31,8 @@ import { DataSource, type MigrationInterface, type QueryRunner } from 'typeorm';
 import { z } from 'zod';
 import {
   eventually,
-  privateBroker,
-  privateDatabase,
+  createPrivateBroker,
+  createPrivateDatabase,
   type Private,
   type PrivateBroker,
 } from '../src/index.ts';
@@ -137,7 +137,7 @@ describe('with a separate login for every service', () => {
   }
 
   beforeAll(async () => {
-    [broker, database] = await Promise.all([privateBroker(), privateDatabase()]);
+    [broker, database] = await Promise.all([createPrivateBroker(), createPrivateDatabase()]);
     for (const name of [bakeryName, millName, intruderName, operatorName])
       urls[name] = await broker.login(name);
     operatorModel = await connect(urls[operatorName]!);
@@ -145,8 +145,8 @@ describe('with a separate login for every service', () => {
     // As in a deployment.
     const retryDelays = [50, 100, 200];
     await assertGrantsStream(operator);
-    const createDeclaration = (name: string, calls: string[], hears: string[] = []) => ({
-      ...{ service: name, contracts: [], calls, hears, tells: [], isGateway: false },
+    const createDeclaration = (name: string, calls: string[], subscribesTo: string[] = []) => ({
+      ...{ service: name, contracts: [], calls, subscribesTo, publishes: [], isGateway: false },
     });
     const registered = [
       createDeclaration(bakeryName, [Weigh.name], [Ground.name, Whisper.name]),
@@ -156,7 +156,7 @@ describe('with a separate login for every service', () => {
     await declareTopology(operator, registered, operatorName, retryDelays);
     await publishGrants(operator, registered, operatorName);
     const environment = {
-      ...{ LOG_LEVEL: 'error', RETRY_LADDER: retryDelays.join(), BROKER_OPERATOR: operatorName },
+      ...{ LOG_LEVEL: 'error', RETRY_DELAYS: retryDelays.join(), BROKER_OPERATOR: operatorName },
       ...{ RABBITMQ_URL: urls[bakeryName], DATABASE_URL: database.url },
       SERVICE_KEY: randomBytes(32).toString('base64url'),
     };
@@ -493,7 +493,7 @@ describe('with a separate login for every service', () => {
     );
     connections['listens'] = connection;
     let refused = 0;
-    connection.onStranger(() => (refused += 1));
+    connection.onUnauthorizedSender(() => (refused += 1));
     const own = new Publisher(connection);
     await own.open();
     const instances = new Instances(connection, own, 'test', undefined, 'routes');

@@ -7,7 +7,13 @@ import { createDataSource, Service, start, type RunningService } from '@jogakbo/
 import { Controller, type Type } from '@nestjs/common';
 import { type MigrationInterface, type QueryRunner } from 'typeorm';
 import { z } from 'zod';
-import { eventually, moveTimeOfDay, privateDatabase, ServiceUnderTest, type Private } from '../src/index.ts';
+import {
+  eventually,
+  shiftSystemTime,
+  createPrivateDatabase,
+  ServiceUnderTest,
+  type Private,
+} from '../src/index.ts';
 
 const page = z.strictObject({ page: z.int() });
 const office = service('office');
@@ -68,7 +74,7 @@ describe('a queue that was deleted with its messages', () => {
 
   beforeAll(async () => {
     sender = await ServiceUnderTest.start(OfficeModule);
-    database = await privateDatabase();
+    database = await createPrivateDatabase();
     const source = await createDataSource(PrinterModule as Type, {
       ...{ databaseUrl: database.url, databasePool: 1 },
     }).initialize();
@@ -76,7 +82,7 @@ describe('a queue that was deleted with its messages', () => {
     await source.destroy();
   });
   afterAll(async () => {
-    moveTimeOfDay(0);
+    shiftSystemTime(0);
     await receiver?.stop();
     await sender.stop();
     await database.drop();
@@ -119,7 +125,7 @@ describe('a queue that was deleted with its messages', () => {
     await channel.deleteQueue(queues.events('printer'));
     await connection.close();
 
-    moveTimeOfDay(-3_600_000);
+    shiftSystemTime(-3_600_000);
     receiver = await startReceiver();
     const all = pages.flatMap((page) => [`printed ${page}`, `heard ${page}`]).sort();
     await eventually(async () => (await readDone()).length >= all.length, 15_000);

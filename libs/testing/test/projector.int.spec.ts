@@ -12,7 +12,7 @@ import {
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource, type QueryRunner } from 'typeorm';
-import { eventually, privateDatabase, type Private } from '../src/index.ts';
+import { eventually, createPrivateDatabase, type Private } from '../src/index.ts';
 
 // Errors of read models are expected here: no logs.
 Logger.overrideLogger(false);
@@ -49,7 +49,7 @@ describe('the projector', () => {
   let running: Projector[];
 
   beforeEach(async () => {
-    database = await privateDatabase();
+    database = await createPrivateDatabase();
     source = new DataSource({
       ...{ type: 'postgres', url: database.url, extra: { pipeline: true } },
       migrations: [Consistency1700000000000, InboxSender1700000000100, EventStore1700000000500],
@@ -104,7 +104,7 @@ describe('the projector', () => {
   it('maintains each shape only in instances that know it', async () => {
     const old = await startInstance(createCounts(1));
     await appendEvents(3);
-    await old.caughtUp('counts', 5_000);
+    await old.waitUntilCurrent('counts', 5_000);
     const young = await startInstance(createCounts(2));
     await appendEvents(1);
     await sleep(700);
@@ -113,7 +113,7 @@ describe('the projector', () => {
     await eventually(async () => (await readProjection()).shape === 2);
     expect(await readRows()).toEqual([{ id: 'a', of_shape_2: 4 }]);
     await appendEvents(1);
-    await young.caughtUp('counts', 5_000);
+    await young.waitUntilCurrent('counts', 5_000);
     expect(await readRows()).toEqual([{ id: 'a', of_shape_2: 5 }]);
 
     // Roll-back: instances of the old version rebuild the shape that they know.
@@ -161,7 +161,7 @@ describe('the projector', () => {
   it('is repaired by a rebuild, which clears its fault', async () => {
     const projector = await startInstance(createCounts(1));
     await appendEvents(3);
-    await projector.caughtUp('counts', 5_000);
+    await projector.waitUntilCurrent('counts', 5_000);
     await source.query('DROP TABLE counts_1.counts_row CASCADE');
     await appendEvents(1);
     await eventually(async () => (await readProjection()).fault?.includes('counts_row'));
@@ -170,7 +170,7 @@ describe('the projector', () => {
     await eventually(async () => (await readProjection()).generation === 2, 5_000);
     expect(await readRows()).toEqual([{ id: 'a', of_shape_1: 4 }]);
     await appendEvents(1);
-    await projector.caughtUp('counts', 5_000);
+    await projector.waitUntilCurrent('counts', 5_000);
     expect(await readProjection()).toMatchObject({ fault: null, next_generation: null });
     expect(await readRows()).toEqual([{ id: 'a', of_shape_1: 5 }]);
   });
@@ -178,7 +178,7 @@ describe('the projector', () => {
   it('sends few queries while idle and while it waits for a transaction', async () => {
     const projector = await startInstance(createCounts(1), createCounts(1, 'more'), createCounts(1, 'most'));
     await appendEvents(1);
-    await projector.caughtUp('most', 5_000);
+    await projector.waitUntilCurrent('most', 5_000);
     await sleep(300);
     const query = jest.spyOn(pg.Client.prototype, 'query');
     await sleep(1_000);
@@ -197,7 +197,7 @@ describe('the projector', () => {
     query.mockRestore();
     await late.commitTransaction();
     await late.release();
-    await projector.caughtUp('counts', 5_000);
+    await projector.waitUntilCurrent('counts', 5_000);
     expect(await readRows()).toHaveLength(2);
     expect(idle).toBeGreaterThan(0);
     expect(idle).toBeLessThanOrEqual(6);

@@ -14,7 +14,7 @@ import {
   type CallContext,
 } from '@jogakbo/messaging';
 import type { ChannelModel, GetMessage } from 'amqplib';
-import { eventually, privateBroker, type PrivateBroker } from '../src/index.ts';
+import { eventually, createPrivateBroker, type PrivateBroker } from '../src/index.ts';
 import type { Harness, Handlers } from '../src/conformance.ts';
 
 export const retryDelays = [30, 60, 90];
@@ -32,7 +32,7 @@ export class RabbitHarness implements Harness {
   private constructor(readonly broker: PrivateBroker) {}
 
   static async open(): Promise<RabbitHarness> {
-    const self = new RabbitHarness(await privateBroker());
+    const self = new RabbitHarness(await createPrivateBroker());
     await self.serverConnection.open(self.broker.url, 'serves');
     await self.callerConnection.open(self.broker.url, 'asks');
     await self.publisher.open();
@@ -48,7 +48,7 @@ export class RabbitHarness implements Harness {
   ): Promise<RabbitServer> {
     const server = new RabbitServer({
       ...{ service: 'shop', connection: this.serverConnection, publisher: this.#replyPublisher },
-      ...{ ladder: delays, prefetch },
+      ...{ retryDelays: delays, prefetch },
     });
     Object.assign((server as unknown as { logger: object }).logger, { error: () => {}, warn: () => {} });
     for (const [contract, handle] of handlers)

@@ -8,8 +8,8 @@ import type { AnyRequest, Input } from '@jogakbo/contract';
 import { SearchProducts, SuggestProducts } from '@jogakbo/contracts-search';
 import { BrokerConnection, Publisher, RabbitClient } from '@jogakbo/messaging';
 import { searchSql, suggestSql } from '@jogakbo/search/src/search-sql.ts';
-import { termQuery, typedQuery } from '@jogakbo/search/src/term-query.ts';
-import { extractTerms, textIn, typedName } from '@jogakbo/search/src/terms.ts';
+import { buildTermQuery, buildTypedQuery } from '@jogakbo/search/src/term-query.ts';
+import { extractTerms, getText, toNameKeystrokes } from '@jogakbo/search/src/terms.ts';
 import { findNearWords, splitWords } from '@jogakbo/search/src/words.ts';
 import pg from 'pg';
 import { generateProduct, searches, typing } from './made-products.ts';
@@ -45,7 +45,7 @@ await fill(Number(values.products));
 console.log('\nin the database, one at a time              p50       p99');
 for (const [kind, query] of Object.entries(searches)) {
   await measure(kind, async (number) => {
-    const { matching, exact, ranking, most } = termQuery(splitWords(query(number)), 'all');
+    const { matching, exact, ranking, most } = buildTermQuery(splitWords(query(number)), 'all');
     const parameters = [
       ...[matching, exact, ranking, null, 0, Number.MAX_SAFE_INTEGER, 21, null, null, most, null, false],
     ];
@@ -58,7 +58,7 @@ for (const [kind, query] of Object.entries(typing)) {
     await database.query({
       name: 'suggest',
       text: suggestSql,
-      values: [typedName(words), typedQuery(words), 32],
+      values: [toNameKeystrokes(words), buildTypedQuery(words), 32],
     });
   });
 }
@@ -130,7 +130,7 @@ async function fill(products: number): Promise<void> {
       for (const word of terms.vocabulary) vocabulary.add(word);
       return {
         ...{ product_id: one.productId, version: 1, sku: one.sku, category: one.category, ...one.price },
-        ...{ image_url: one.imageUrl, shown_ko: textIn(one, 'ko'), shown_en: textIn(one, 'en'), ...terms },
+        ...{ image_url: one.imageUrl, shown_ko: getText(one, 'ko'), shown_en: getText(one, 'en'), ...terms },
       };
     });
     await database.query(

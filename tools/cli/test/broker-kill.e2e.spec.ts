@@ -17,7 +17,7 @@ import { z } from 'zod';
 import { type BackingService } from '../src/backing/backing-service.ts';
 import { claimPorts } from '../src/supervisor/ports.ts';
 import { findInstalledBroker, startPrivateBroker } from '../src/backing/rabbitmq/private-broker.ts';
-import { password } from '../src/supervisor/state.ts';
+import { generatePassword } from '../src/supervisor/state.ts';
 import { until } from './jogakbo.ts';
 
 /** Target: KILLS=10, 50,000 messages in three minutes. The default is a smaller run. */
@@ -42,7 +42,7 @@ const Heard = service('yard').event('heard', z.object({ turn: z.int() }));
   beforeAll(async () => {
     broker = await startPrivateBroker(server!, {
       ...{ folder: join(folder, 'rabbitmq'), logs: join(folder, 'logs'), throwaway: true },
-      ...{ name: `jogakbo-kill-${randomBytes(4).toString('hex')}`, password: password() },
+      ...{ name: `jogakbo-kill-${randomBytes(4).toString('hex')}`, password: generatePassword() },
       ports: await claimPorts(['amqp', 'management', 'distribution', 'epmd']),
     });
     sending = await new BrokerConnection().open(broker.url, 'sends');

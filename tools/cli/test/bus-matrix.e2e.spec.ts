@@ -5,7 +5,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Grants, type BusDescription } from '@jogakbo/messaging/grants';
 import { readGrants } from '@jogakbo/messaging/grants-stream';
-import { assertService, defaultLadder, exchanges, grantsStream, queues } from '@jogakbo/messaging/topology';
+import {
+  assertService,
+  defaultRetryDelays,
+  exchanges,
+  grantsStream,
+  queues,
+} from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel } from 'amqplib';
 import { type BackingService } from '../src/backing/backing-service.ts';
 import { ensureBrokerLogins, loginLimits, memoryQueueBytes } from '../src/backing/rabbitmq/broker-logins.ts';
@@ -13,7 +19,7 @@ import { findManagement, type Management } from '../src/backing/rabbitmq/broker-
 import { build } from '../src/supervisor/build.ts';
 import { claimPorts } from '../src/supervisor/ports.ts';
 import { findInstalledBroker, startPrivateBroker } from '../src/backing/rabbitmq/private-broker.ts';
-import { password } from '../src/supervisor/state.ts';
+import { generatePassword } from '../src/supervisor/state.ts';
 import { listApps } from '../src/workspace.ts';
 import { announcements } from './announcements.ts';
 import { AsLogin, type Verdict } from './as-login.ts';
@@ -34,7 +40,7 @@ const gateway = 'gateway';
   const logins = new Map<string, AsLogin>();
   let addresses: Record<string, string> = {};
   const secrets = {
-    brokerLogins: Object.fromEntries(names.map((name) => [name, password()])),
+    brokerLogins: Object.fromEntries(names.map((name) => [name, generatePassword()])),
     broker: 'of the operator',
   };
 
@@ -44,7 +50,7 @@ const gateway = 'gateway';
     bus = apps.map((app) => JSON.parse(readFileSync(join(app.folder, 'dist', 'bus.json'), 'utf8')));
     broker = await startPrivateBroker(server!, {
       ...{ folder: join(folder, 'rabbitmq'), logs: join(folder, 'logs'), throwaway: true },
-      ...{ name: `jogakbo-matrix-${randomBytes(4).toString('hex')}`, password: password() },
+      ...{ name: `jogakbo-matrix-${randomBytes(4).toString('hex')}`, password: generatePassword() },
       ports: await claimPorts(['amqp', 'management', 'distribution', 'epmd']),
     });
     const { urls } = await ensureBrokerLogins(broker, apps, secrets, 'test');
@@ -53,7 +59,7 @@ const gateway = 'gateway';
     const channel = await model.createChannel();
     for (const name of names) {
       const keys = { commands: [`${name}.x`], queries: [`${name}.x`], events: [`${name}.x`] };
-      await assertService(channel, name, keys, { ladder: defaultLadder, isGiven: false });
+      await assertService(channel, name, keys, { retryDelays: defaultRetryDelays, isPredeclared: false });
     }
     await model.close();
     for (const name of names) logins.set(name, await AsLogin.open(urls[name]!));
@@ -121,7 +127,7 @@ const gateway = 'gateway';
     ...[...platformEvents, 'settings.told'].map((name) => ({ name, owner: 'platform' })),
   ];
   const listCalled = () => listRequests().flatMap(({ offered }) => offered?.asks ?? []);
-  const listAwaited = () => listRequests().flatMap(({ offered }) => offered?.hears ?? []);
+  const listAwaited = () => listRequests().flatMap(({ offered }) => offered?.subscribesTo ?? []);
   const canCall = (service: string, { name, owner, offered }: ReturnType<typeof listRequests>[number]) =>
     owner === service ||
     getDescription(service).calls.includes(name) ||
@@ -129,7 +135,7 @@ const gateway = 'gateway';
   const canSubscribe = (service: string, name: string, owner: string) =>
     owner === service ||
     platformEvents.includes(name) ||
-    getDescription(service).hears.includes(name) ||
+    getDescription(service).subscribesTo.includes(name) ||
     (service === gateway && listAwaited().includes(name));
 
   const verdicts = { allowed: 0, refused: 0 };
@@ -158,7 +164,9 @@ const gateway = 'gateway';
       );
     for (const { name, owner } of listEvents()) {
       const isAllowed =
-        owner === service || platformEvents.includes(name) || getDescription(service).tells.includes(name);
+        owner === service ||
+        platformEvents.includes(name) ||
+        getDescription(service).publishes.includes(name);
       await attempt(`publishes ${name}`, isAllowed, login.publish(exchanges.events(name), name));
     }
     for (const other of [...names, 'jogakbo'])

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { megabytes } from '../src/terminal/text-table.ts';
+import { formatMegabytes } from '../src/terminal/text-table.ts';
 import { nodePath } from '../src/workspace.ts';
 import { until } from './jogakbo.ts';
 import { Store } from './store.ts';
@@ -154,7 +154,10 @@ describe('jogakbo config', () => {
   it('needs less than 95 MB, and the store works while it is down', async () => {
     const row = (await store.findRow('config'))!;
     expect(row.memory).toBeGreaterThan(0);
-    expect([megabytes(row.memory), row.memory < 95 * 1024 ** 2]).toEqual([megabytes(row.memory), true]);
+    expect([formatMegabytes(row.memory), row.memory < 95 * 1024 ** 2]).toEqual([
+      formatMegabytes(row.memory),
+      true,
+    ]);
     process.kill(row.pid!, 'SIGKILL');
     for (let i = 0; i < 20; i++) expect((await store.call('GET', '/v1/products?limit=1')).status).toBe(200);
     await until(async () => (await store.findRow('config'))?.state === 'ready');

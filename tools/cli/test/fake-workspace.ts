@@ -71,8 +71,8 @@ export class FakeWorkspace extends Jogakbo {
       service: name,
       contracts: [],
       calls: [],
-      hears: [],
-      tells: [],
+      subscribesTo: [],
+      publishes: [],
       isGateway: name === 'gateway',
     };
     writeFileSync(join(app, 'dist', 'bus.json'), JSON.stringify(bus));

@@ -35,7 +35,11 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
         const bindings = [
           ...listNames(name, 'command').map((key) => [queues.commands(name), exchanges.requests(name), key]),
           ...listNames(name, 'query').map((key) => [queues.queries(name), exchanges.requests(name), key]),
-          ...getDescription(name).hears.map((key) => [queues.events(name), exchanges.events(key), key]),
+          ...getDescription(name).subscribesTo.map((key) => [
+            queues.events(name),
+            exchanges.events(key),
+            key,
+          ]),
         ] as [string, string, string][];
         for (const [queue, exchange, key] of bindings) await operator.bindQueue(queue, exchange, key);
         // Removes the bindings of earlier tests.
@@ -51,14 +55,14 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
     ];
     /** Exchanges that a login may write to, according to its declarations. */
     function listWritable(service: string): Set<string> {
-      const { calls, tells } = getDescription(service);
+      const { calls, publishes } = getDescription(service);
       const requests = listNames(service, 'command', 'query');
       const callers = names.filter((name) =>
         getDescription(name).calls.some((one) => requests.includes(one)),
       );
       return new Set([
         ...[...calls, ...requests].map(exchanges.requests),
-        ...[...listNames(service, 'event'), ...tells, ...platformEvents].map(exchanges.events),
+        ...[...listNames(service, 'event'), ...publishes, ...platformEvents].map(exchanges.events),
         ...[service, 'jogakbo', ...callers].map(exchanges.replies),
         ...[exchanges.retry(service), exchanges.dead(service)],
       ]);
@@ -117,7 +121,7 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
         ...[...getDescription(service).calls, ...listNames(service, 'command', 'query')].map(
           (key): [string, string] => [exchanges.requests(key), key],
         ),
-        ...[...listNames(service, 'event'), ...getDescription(service).tells, ...platformEvents].map(
+        ...[...listNames(service, 'event'), ...getDescription(service).publishes, ...platformEvents].map(
           (key): [string, string] => [exchanges.events(key), key],
         ),
         ...replyKeys
@@ -149,7 +153,7 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
       const allowed = listWritable(sender);
       if (name === sender) return true;
       if (queue === queues.events(name))
-        return getDescription(name).hears.some((event) => allowed.has(exchanges.events(event)));
+        return getDescription(name).subscribesTo.some((event) => allowed.has(exchanges.events(event)));
       return queue !== queues.dead(name) && allowed.has(exchanges.requests(name));
     }
 
@@ -172,7 +176,11 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
 
     it('is named after an owner that is a service of the store, or the platform', () => {
       const owners = new Set(
-        listServices().flatMap(({ calls, hears, tells }) => [...calls, ...hears, ...tells]),
+        listServices().flatMap(({ calls, subscribesTo, publishes }) => [
+          ...calls,
+          ...subscribesTo,
+          ...publishes,
+        ]),
       );
       for (const owner of new Set([...owners].map(getOwner)))
         expect([...names, 'instances', 'settings']).toContain(owner);

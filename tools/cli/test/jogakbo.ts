@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../src/supervisor/ports.ts';
+import { findFreePort } from '../src/supervisor/ports.ts';
 import { type Row } from '../src/commands/ps.ts';
 import { readRun, type ServiceRecord } from '../src/supervisor/run-record.ts';
 import { openState } from '../src/supervisor/state.ts';
@@ -24,7 +24,7 @@ export class Jogakbo {
 
   async make(): Promise<void> {
     // Used minutes later, so it is outside of the port ranges of brokers and databases.
-    this.port = await freePort(28_000, 32_000);
+    this.port = await findFreePort(28_000, 32_000);
     // If the tests run as root, PostgreSQL runs as another user.
     chmodSync(this.folder, 0o755);
   }

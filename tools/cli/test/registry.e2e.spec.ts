@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { findPortHolder } from '../src/supervisor/ports.ts';
 import { listTree } from '../src/supervisor/processes.ts';
-import { keptPorts, openState } from '../src/supervisor/state.ts';
+import { readKeptPorts, openState } from '../src/supervisor/state.ts';
 import { until } from './jogakbo.ts';
 import { createCredential } from './outsider.ts';
 import { Store } from './store.ts';
@@ -81,7 +81,7 @@ async function listOwnPorts(): Promise<number[]> {
     ),
   );
   const own = listening.filter((port) => processes.has(findPortHolder(port)?.pid ?? 0));
-  return [...new Set([...own, ...Object.values(keptPorts(openState(store.home)))])];
+  return [...new Set([...own, ...Object.values(readKeptPorts(openState(store.home)))])];
 }
 
 describe('the registry of a running store', () => {

@@ -6,7 +6,7 @@ import { listApps } from '../src/workspace.ts';
 
 /** Name of a setting that decides which peers a service trusts, or which addresses it uses. */
 const securityRelevant =
-  /(url|host|port|issuer|audience|origins|upstreams|(?<!Per)networks?|proxy|readers|service|operator|keys?|clients|staff|mode|ladder)$/i;
+  /(url|host|port|issuer|audience|origins|upstreams|(?<!Per)networks?|proxy|readers|service|operator|keys?|clients|staff|mode|retryDelays)$/i;
 
 /** @returns the settings by `app.field` */
 async function readSettings(): Promise<Map<string, AnySettings['shape'][string]>> {

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { debianProgram } from '@jogakbo/testing';
+import { ensureDebianProgram } from '@jogakbo/testing';
 import { Parser } from '@asyncapi/parser';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import spectral, { type RulesetDefinition as Ruleset } from '@stoplight/spectral-core';
@@ -20,7 +20,7 @@ let promtool: string;
 let joinedAt: number;
 
 beforeAll(async () => {
-  promtool = debianProgram('promtool', 'prometheus');
+  promtool = ensureDebianProgram('promtool', 'prometheus');
   await store.start(['--no-seed']);
   // A purchase creates the metrics that appear only after their first event.
   const productId = await store.createProduct(1);

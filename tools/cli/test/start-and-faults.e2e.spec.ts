@@ -2,7 +2,7 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { postgresUser } from '../src/backing/postgres/postgres-binaries.ts';
+import { findPostgresUser } from '../src/backing/postgres/postgres-binaries.ts';
 import { openSecrets, openState } from '../src/supervisor/state.ts';
 import { startThrowawayServices, type ThrowawayServices } from '../src/backing/throwaway-services.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
@@ -133,7 +133,7 @@ describe('a failed start with private servers', () => {
     openSecrets(openState(workspace.home));
     if (what.startsWith('PostgreSQL')) writeState('postgres/PG_VERSION', 'none');
     if (what.startsWith('RabbitMQ')) writeState('rabbitmq/data', 'not a folder');
-    const user = postgresUser();
+    const user = findPostgresUser();
     const data = join(workspace.home, 'postgres');
     if (user && existsSync(data)) chownSync(data, user.uid, user.gid);
     const { code, output } = await workspace.run(['start', '--no-seed']);

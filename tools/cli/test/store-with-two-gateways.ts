@@ -1,4 +1,4 @@
-import { privateRedis, type PrivateRedis } from '@jogakbo/testing';
+import { startPrivateRedis, type PrivateRedis } from '@jogakbo/testing';
 import { type ExtraInstance, startInstance } from './hold-down.ts';
 import { until } from './jogakbo.ts';
 import { Store } from './store.ts';
@@ -10,7 +10,7 @@ export class TwoGateways {
   second!: ExtraInstance;
 
   async open(): Promise<void> {
-    this.redis = await privateRedis();
+    this.redis = await startPrivateRedis();
     await this.store.start(['--no-seed'], { REDIS_URL: this.redis.url });
     this.second = await startInstance(this.store, 'gateway');
     await until(() => this.areReady());

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freePort } from '../src/supervisor/ports.ts';
+import { findFreePort } from '../src/supervisor/ports.ts';
 import { openState } from '../src/supervisor/state.ts';
 import { readStaff } from '../src/supervisor/staff.ts';
 import { Jogakbo, until } from './jogakbo.ts';
@@ -39,7 +39,7 @@ export class Store extends Jogakbo {
     await this.make();
     const { code, output } = await this.run(['start', '--detach', ...options], {
       // Not the default port, which another store could take while the registry of this one is down.
-      ...{ REGISTRY_PORT: String(await freePort(28_000, 32_000)), ...env },
+      ...{ REGISTRY_PORT: String(await findFreePort(28_000, 32_000)), ...env },
     });
     if (code !== 0) throw new Error(output);
     this.screen = output;

@@ -6,11 +6,11 @@ import { toConnectOptions } from '@jogakbo/messaging/address';
 import { exchanges, queues, retryKey } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
-import { type Holder, keepCertificates } from '../src/backing/tls/authority.ts';
+import { type Holder, ensureCertificates } from '../src/backing/tls/authority.ts';
 import { authorityFile, certificateFile } from '../src/backing/tls/certificate-files.ts';
-import { layOut } from '../src/backing/postgres/private-postgres.ts';
+import { resolvePostgresPaths } from '../src/backing/postgres/private-postgres.ts';
 import { readRun } from '../src/supervisor/run-record.ts';
-import { keptPorts, openSecrets, openState } from '../src/supervisor/state.ts';
+import { readKeptPorts, openSecrets, openState } from '../src/supervisor/state.ts';
 import { getBrokerUrl, getDatabaseUrl } from '../src/supervisor/store-access.ts';
 import { brokerServer, databaseServer, withCertificate } from '../src/backing/tls/store-tls.ts';
 import { FakeWorkspace } from './fake-workspace.ts';
@@ -67,7 +67,7 @@ describe('TLS', () => {
   const state = openState(workspace.home);
   const tls = join(workspace.home, 'tls');
   const otherTls = join(workspace.folder, 'strange');
-  const ports = () => keptPorts(state);
+  const ports = () => readKeptPorts(state);
   const broker = (scheme: string) => `${scheme}://127.0.0.1:${ports().amqp}`;
   const database = (login: string) => `postgresql://${login}@127.0.0.1:${ports().postgres}/${login}`;
 
@@ -86,7 +86,7 @@ describe('TLS', () => {
     expect(statSync(tls).mode & 0o777).toBe(0o700);
     for (const name of readdirSync(tls))
       expect(`${name} ${statSync(join(tls, name)).mode & 0o777}`).toBe(`${name} ${0o600}`);
-    const { data, user } = layOut({ folder: join(workspace.home, 'postgres'), id: state.id });
+    const { data, user } = resolvePostgresPaths({ folder: join(workspace.home, 'postgres'), id: state.id });
     const { mode, uid } = statSync(join(data, 'server.key'));
     expect({ mode: mode & 0o777, uid }).toEqual({ mode: 0o600, uid: user?.uid ?? process.getuid!() });
   });
@@ -108,7 +108,7 @@ describe('TLS', () => {
   });
 
   it('rejects a client without a certificate, or with one of another authority', async () => {
-    await keepCertificates(otherTls, 'strange', [{ name: 'orders', is: 'client' }]);
+    await ensureCertificates(otherTls, 'strange', [{ name: 'orders', is: 'client' }]);
     const ca = readFileSync(authorityFile(tls));
     const url = `${broker('amqps')}?auth_mechanism=external`;
     const otherAuthority = toConnectOptions(withCertificate(url, otherTls, 'orders'));
@@ -195,7 +195,7 @@ describe('TLS', () => {
       ...[brokerServer, databaseServer].map((name) => ({ name, is: 'server' as const })),
       ...['jogakbo', 'orders', 'payments', 'gift-cards'].map((name) => ({ name, is: 'client' as const })),
     ];
-    await keepCertificates(tls, state.id, holders, new Date(Date.now() - 100 * 86_400_000));
+    await ensureCertificates(tls, state.id, holders, new Date(Date.now() - 100 * 86_400_000));
     const readCertificates = () =>
       holders.map(({ name }) => new X509Certificate(readFileSync(certificateFile(tls, name))));
     const authority = readFileSync(authorityFile(tls), 'utf8');

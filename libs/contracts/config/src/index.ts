@@ -15,9 +15,9 @@ export const config = service(
 );
 
 /** Replaces the value of a secret in answers. */
-export const masked = '******';
+export const secretMask = '******';
 /** The application whose settings apply to all services. */
-export const shared = 'application';
+export const sharedApplication = 'application';
 
 const ApplicationName = z
   .string()
@@ -212,7 +212,7 @@ export const SettingsChanged = config.event(
 );
 
 /** Asks the instances of a service for their effective settings and their problems with proposed values. */
-export const SettingsAsked = config.event(
+export const SettingsRequested = config.event(
   'settings-asked',
   z.object({
     ...{ ask: z.uuid(), application: z.string() },
@@ -228,7 +228,7 @@ export const SettingsAsked = config.event(
 const settings = service('settings');
 
 /** The answer of one instance. */
-export const SettingsTold = settings.event(
+export const SettingsReported = settings.event(
   'told',
   Report.extend({
     ask: z.uuid(),

@@ -7,7 +7,7 @@ import { provideBroker } from './rabbitmq/broker.ts';
 import { provideDatabase } from './postgres/database.ts';
 import { claimPorts } from '../supervisor/ports.ts';
 import { brokerUser } from './rabbitmq/private-broker.ts';
-import { password } from '../supervisor/state.ts';
+import { generatePassword } from '../supervisor/state.ts';
 
 export interface ThrowawayServices {
   env: {
@@ -24,7 +24,7 @@ export async function startThrowawayServices(report: (text: string) => void): Pr
   // PostgreSQL may run as another user, which must be able to traverse the folder.
   chmodSync(folder, 0o711);
   const id = randomBytes(5).toString('hex');
-  const secret = password();
+  const secret = generatePassword();
   const ports = await claimPorts(['amqp', 'management', 'distribution', 'epmd', 'postgres']);
   const logs = join(folder, 'logs');
   const started: BackingService[] = [];

@@ -5,11 +5,11 @@ import { type BrokerWay, findBrokerWays, checkGivenBroker } from '../backing/rab
 import { checkGivenDatabase } from '../backing/postgres/database.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { image } from '../backing/rabbitmq/docker-broker.ts';
-import { freePort, findPortHolder, isFree } from '../supervisor/ports.ts';
+import { findFreePort, findPortHolder, isFree } from '../supervisor/ports.ts';
 import { readEnvironment, readFolder } from '../supervisor/processes.ts';
 import { findInstalledBroker } from '../backing/rabbitmq/private-broker.ts';
 import { findMissingPackages } from '../supervisor/packages.ts';
-import { findPackagedPostgres, postgresUser } from '../backing/postgres/postgres-binaries.ts';
+import { findPackagedPostgres, findPostgresUser } from '../backing/postgres/postgres-binaries.ts';
 import { hasRun, readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { readConfigClients } from '../supervisor/config-secrets.ts';
 import { readStaff } from '../supervisor/staff.ts';
@@ -74,7 +74,7 @@ export function checkSecrets(state: State): Check {
 }
 
 /** Both servers refuse data folders of another owner. */
-export function checkDataFolders(state: State, user = postgresUser(), env = process.env): Check {
+export function checkDataFolders(state: State, user = findPostgresUser(), env = process.env): Check {
   const self = process.getuid?.();
   const owners = [
     ...(env.DATABASE_URL
@@ -160,7 +160,7 @@ const getStopCommand = ({ folder, workspace }: { folder: string; workspace: stri
 
 async function findNextFreePort(port: number): Promise<number> {
   for (let next = port + 1; next < 65_536; next += 1) if (await isFree(next)) return next;
-  return freePort();
+  return findFreePort();
 }
 
 export async function checkPort(port: number, state: State): Promise<Check> {

@@ -9,7 +9,7 @@ import {
   isSupervisorAlive,
 } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
-import { fitTable, megabytes, formatShortDuration } from '../terminal/text-table.ts';
+import { fitTable, formatMegabytes, formatShortDuration } from '../terminal/text-table.ts';
 
 export interface Row {
   service: string;
@@ -114,11 +114,11 @@ export function formatProcesses(rows: readonly Row[]): string[] {
     url?.replace(/^\w+:\/\/[^@/]*@/, '').replace(/^(127[^/]*)\/.*$/, '$1') ?? '',
     uptime === undefined ? '' : formatShortDuration(uptime),
     restarts ? String(restarts) : '',
-    megabytes(memory),
+    formatMegabytes(memory),
   ]);
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   const head = ['service', 'state', 'pid', 'url', 'up', 'restarts', 'memory'];
-  const all = [head, ...cells, ['total', '', '', '', '', '', megabytes(total)]];
+  const all = [head, ...cells, ['total', '', '', '', '', '', formatMegabytes(total)]];
   // Hides the restarts column without restarts.
   const restarted = rows.some(({ restarts }) => restarts > 0);
   const shown = restarted ? all : all.map((row) => row.filter((_, column) => column !== 5));

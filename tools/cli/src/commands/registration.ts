@@ -5,7 +5,7 @@ import { UsageError } from '../terminal/cli-error.ts';
 import { asOperator } from './operator-client.ts';
 import { toPrintable, toPrintableJson } from '../terminal/printable.ts';
 import { readRun } from '../supervisor/run-record.ts';
-import { openState, password } from '../supervisor/state.ts';
+import { openState, generatePassword } from '../supervisor/state.ts';
 import { formatTable } from '../terminal/text-table.ts';
 
 export interface RegistrationOptions {
@@ -45,7 +45,7 @@ async function add(app: string, options: RegistrationOptions): Promise<number> {
     );
   }
   const state = openState();
-  const secret = password();
+  const secret = generatePassword();
   const secretHash = createHash('sha256').update(secret).digest('hex');
   await asOperator(state, (client) =>
     client.put<Registration>(`/v1/ops/registrations/${encodeURIComponent(app)}`, {

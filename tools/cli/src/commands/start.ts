@@ -7,14 +7,14 @@ import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { createStopHandler, onSignals } from '../terminal/signals.ts';
 import { type Report, type StartEvent } from '../supervisor/start-events.ts';
 import { selectApps, bringUp, type StartOptions, claimStore } from '../supervisor/start-store.ts';
-import { keptPorts, openState, type State } from '../supervisor/state.ts';
+import { readKeptPorts, openState, type State } from '../supervisor/state.ts';
 import { isTlsRequested } from '../backing/tls/store-tls.ts';
 import { Stopped, type Supervisor } from '../supervisor/supervisor.ts';
 import { nodePath, root } from '../workspace.ts';
 
 /** The public port: --port, else PORT, else the port of the last start, else 3000. */
 export function parseStartOptions(values: Record<string, unknown>, state: State): StartOptions {
-  const kept = keptPorts(state).public ?? 3000;
+  const kept = readKeptPorts(state).public ?? 3000;
   const text = (values.port as string | undefined) ?? (process.env.PORT || String(kept));
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {

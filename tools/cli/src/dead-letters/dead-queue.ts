@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { toConnectOptions } from '@jogakbo/messaging/address';
-import { defaultLadder, queues } from '@jogakbo/messaging/topology';
+import { defaultRetryDelays, queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
 import { toDeadLetter, buildOperatorHeaders, nameDuplicates, type DeadLetter } from './dead-letter.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
@@ -170,7 +170,7 @@ async function countWaitingMessages(
   connection: ChannelModel,
   services: readonly string[],
 ): Promise<Waiting[]> {
-  const delays = process.env.RETRY_LADDER?.split(',').map(Number) ?? defaultLadder;
+  const delays = process.env.RETRY_DELAYS?.split(',').map(Number) ?? defaultRetryDelays;
   const each = await Promise.all(
     delays.map(async (milliseconds) => {
       const names = services.map((service) => queues.retry(service, milliseconds));

@@ -1,6 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { password, readKept, type State, writeJson } from './state.ts';
+import { generatePassword, readKept, type State, writeJson } from './state.ts';
 import { type App } from '../workspace.ts';
 
 /** Credentials and encryption key of the config server and its clients. */
@@ -22,10 +22,10 @@ export const readConfigClients = (state: State): Record<string, string> | undefi
 export function ensureConfigSecrets(state: State, apps: readonly Pick<App, 'name'>[]): ConfigSecrets {
   const keyFile = join(state.folder, 'config-key');
   if (!existsSync(keyFile))
-    writeFileSync(keyFile, `${password()}${password()}\n`, { mode: 0o600, flag: 'wx' });
+    writeFileSync(keyFile, `${generatePassword()}${generatePassword()}\n`, { mode: 0o600, flag: 'wx' });
   const clientsFile = getClientsFile(state);
   const passwords = readConfigClients(state) ?? {};
-  for (const { name } of apps) passwords[name] ??= password();
+  for (const { name } of apps) passwords[name] ??= generatePassword();
   writeJson(clientsFile, passwords);
   return { passwords, keyFile, clientsFile };
 }

@@ -19,7 +19,7 @@ const issuedPorts = new Set<number>();
  * Finds a free port that was not issued before. The default range is below the ephemeral ports, so that no outgoing
  * connection takes a port of broker or database between two starts.
  */
-export async function freePort(from = 20_000, to = 28_000): Promise<number> {
+export async function findFreePort(from = 20_000, to = 28_000): Promise<number> {
   for (;;) {
     const port = randomInt(from, to);
     if (issuedPorts.has(port) || !(await isFree(port))) continue;
@@ -36,7 +36,7 @@ export async function claimPorts<Name extends string>(
   const ports = {} as Record<Name, number>;
   for (const name of names) {
     const before = kept[name];
-    const port = before && (await isFree(before)) ? before : await freePort();
+    const port = before && (await isFree(before)) ? before : await findFreePort();
     issuedPorts.add(port);
     ports[name] = port;
   }

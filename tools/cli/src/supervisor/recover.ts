@@ -6,7 +6,7 @@ import { getStagingPath } from '../backing/postgres/postgres-binaries.ts';
 import { findRunningPostgres } from '../backing/postgres/private-postgres.ts';
 import { end, isAlive } from './processes.ts';
 import { forgetRun, hasRun, readRun, type RunRecord, isSupervisorAlive } from './run-record.ts';
-import { keptPorts, type State } from './state.ts';
+import { readKeptPorts, type State } from './state.ts';
 
 /** Ends the services of a killed supervisor. The next start takes over its broker and database. */
 export async function endOrphans(state: State, run: RunRecord | undefined): Promise<string[]> {
@@ -30,7 +30,7 @@ export async function endOrphanedBackingServices(state: State, run: RunRecord | 
   const [broker, ...rest] = run?.broker?.roots ?? [];
   await end(findRunningBroker(at) ?? broker, { timeoutMs: 30_000 });
   for (const root of rest) await end(root, { timeoutMs: 2_000 });
-  const { epmd } = keptPorts(state);
+  const { epmd } = readKeptPorts(state);
   if (epmd) await endEpmd(epmd);
   if (run?.broker?.kind === 'docker') {
     try {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { password, readKept, type State, writeJson } from './state.ts';
+import { generatePassword, readKept, type State, writeJson } from './state.ts';
 
 export interface Staff {
   email: string;
@@ -19,7 +19,7 @@ export function ensureStaff(
 ): { staff: Staff[]; isNew: boolean } {
   const kept = readStaff(state);
   const getPassword = (email: string) =>
-    chosen || kept.find((member) => member.email === email)?.password || password().slice(0, 16);
+    chosen || kept.find((member) => member.email === email)?.password || generatePassword().slice(0, 16);
   const staff = [
     { email: 'merchant@jogakbo.example', name: 'Merchant', roles: ['member', 'merchant'] },
     { email: 'operator@jogakbo.example', name: 'Operator', roles: ['member', 'operator'] },

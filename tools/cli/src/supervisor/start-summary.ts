@@ -4,7 +4,7 @@ import { brokerUser } from '../backing/rabbitmq/private-broker.ts';
 import { type Staff } from './staff.ts';
 import { findTlsExpiry } from '../backing/tls/store-tls.ts';
 import { type Supervisor } from './supervisor.ts';
-import { megabytes, formatTable } from '../terminal/text-table.ts';
+import { formatMegabytes, formatTable } from '../terminal/text-table.ts';
 
 /** The summary printed after a start. Its last line has the URL of the store. */
 export function formatSummary(
@@ -16,7 +16,7 @@ export function formatSummary(
     name,
     name === 'gateway' ? run.publicUrl : (url ?? ''),
     String(process?.pid ?? ''),
-    process ? megabytes(readMemory(process.pid)) : '',
+    process ? formatMegabytes(readMemory(process.pid)) : '',
   ]);
   const registry = run.services.find(({ name }) => name === 'registry');
   const secrets = join(state.folder, 'secrets.json');

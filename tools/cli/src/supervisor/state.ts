@@ -93,7 +93,7 @@ export interface Secrets {
   serviceKeys: Record<string, string>;
 }
 
-export const password = (): string => randomBytes(24).toString('base64url');
+export const generatePassword = (): string => randomBytes(24).toString('base64url');
 
 const getSecretsFile = (state: State): string => join(state.folder, 'secrets.json');
 
@@ -104,15 +104,15 @@ export const readSecrets = (state: State): Partial<Secrets> | undefined => readK
 export function openSecrets(state: State, services: readonly string[] = []): Secrets {
   const kept = readSecrets(state) ?? {};
   const secrets: Secrets = {
-    broker: kept.broker ?? password(),
-    database: kept.database ?? password(),
+    broker: kept.broker ?? generatePassword(),
+    database: kept.database ?? generatePassword(),
     services: { ...kept.services },
     brokerLogins: { ...kept.brokerLogins },
     serviceKeys: { ...kept.serviceKeys },
   };
   for (const service of services) {
-    secrets.services[service] ??= password();
-    secrets.brokerLogins[service] ??= password();
+    secrets.services[service] ??= generatePassword();
+    secrets.brokerLogins[service] ??= generatePassword();
     secrets.serviceKeys[service] ??= randomBytes(32).toString('base64url');
   }
   writeJson(getSecretsFile(state), secrets);
@@ -124,9 +124,9 @@ export const hasSecrets = (state: State): boolean => existsSync(getSecretsFile(s
 /** `public` is the port of the gateway. It is kept for the next start. */
 export type PortName = 'public' | 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres' | 'registry';
 
-export const keptPorts = (state: State): Partial<Record<PortName, number>> =>
+export const readKeptPorts = (state: State): Partial<Record<PortName, number>> =>
   readJson(join(state.folder, 'ports.json')) ?? {};
 
 export function keepPorts(state: State, ports: Partial<Record<PortName, number>>): void {
-  writeJson(join(state.folder, 'ports.json'), { ...keptPorts(state), ...ports });
+  writeJson(join(state.folder, 'ports.json'), { ...readKeptPorts(state), ...ports });
 }

@@ -5,7 +5,7 @@ import { UsageError } from '../terminal/cli-error.ts';
 import { claimPorts } from './ports.ts';
 import { type BrokerPlace, findRunningBroker } from '../backing/rabbitmq/private-broker.ts';
 import { type DatabasePlace } from '../backing/postgres/private-postgres.ts';
-import { hasSecrets, keepPorts, keptPorts, openSecrets, type State } from './state.ts';
+import { hasSecrets, keepPorts, readKeptPorts, openSecrets, type State } from './state.ts';
 import { openTls } from '../backing/tls/store-tls.ts';
 
 const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
@@ -13,7 +13,7 @@ const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
 /** Folder, ports and password of the private broker. A broker that still runs keeps its ports; otherwise only free ports are kept. */
 export async function findBrokerPlace(state: State, abort?: AbortSignal): Promise<BrokerPlace> {
   const at = { folder: join(state.folder, 'rabbitmq'), name: `jogakbo-${state.id}` };
-  const kept = keptPorts(state);
+  const kept = readKeptPorts(state);
   const runs = findRunningBroker(at) !== undefined || (await isDockerBrokerRunning(at));
   const ports = { ...(await claimPorts(brokerPorts, kept)), ...(runs ? kept : {}) };
   keepPorts(state, ports);
@@ -31,7 +31,7 @@ export async function findRegistryPort(state: State, chosen = process.env.REGIST
     if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
     throw new UsageError(`REGISTRY_PORT is "${chosen}": it must be a number from 1 to 65535.`);
   }
-  const { registry } = await claimPorts(['registry'], { registry: eurekaPort, ...keptPorts(state) });
+  const { registry } = await claimPorts(['registry'], { registry: eurekaPort, ...readKeptPorts(state) });
   keepPorts(state, { registry });
   return registry;
 }
@@ -53,13 +53,13 @@ export function getOwnEndpoints(
   const given = urls.map(
     ({ hostname, port, protocol }) => `${hostname}:${port || (defaultPorts[protocol] ?? '5432')}`,
   );
-  const own = Object.values(keptPorts(state)).map((port) => `127.0.0.1:${port}`);
+  const own = Object.values(readKeptPorts(state)).map((port) => `127.0.0.1:${port}`);
   return [...new Set([...given, ...own])];
 }
 
 export async function findDatabasePlace(state: State): Promise<DatabasePlace> {
   const passwordIsKept = hasSecrets(state);
-  const { postgres } = await claimPorts(['postgres'], keptPorts(state));
+  const { postgres } = await claimPorts(['postgres'], readKeptPorts(state));
   keepPorts(state, { postgres });
   const { database: password } = openSecrets(state);
   const folder = join(state.folder, 'postgres');

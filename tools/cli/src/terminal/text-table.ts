@@ -25,7 +25,8 @@ export function fitTable(cells: readonly (readonly string[])[], columns: number)
   return formatTable(rows.map((row) => row.map((cell, column) => cut(cell, widths[column]!))));
 }
 
-export const megabytes = (bytes: number): string => (bytes ? `${Math.round(bytes / 1024 ** 2)} MB` : '');
+export const formatMegabytes = (bytes: number): string =>
+  bytes ? `${Math.round(bytes / 1024 ** 2)} MB` : '';
 
 export function formatDuration(milliseconds: number): string {
   const seconds = Math.round(milliseconds / 1000);

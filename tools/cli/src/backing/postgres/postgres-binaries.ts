@@ -22,7 +22,7 @@ export interface PostgresUser {
   gid: number;
 }
 
-export function postgresUser(): PostgresUser | undefined {
+export function findPostgresUser(): PostgresUser | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const accounts = new Map(
     readFileSync('/etc/passwd', 'utf8')

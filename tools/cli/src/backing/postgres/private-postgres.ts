@@ -20,7 +20,7 @@ import { CliError, toMessage } from '../../terminal/cli-error.ts';
 import {
   canReach,
   findPackagedPostgres,
-  postgresUser,
+  findPostgresUser,
   type PostgresUser,
   stageBinaries,
   openStagingFolder,
@@ -99,13 +99,13 @@ async function probeLogin(url: string): Promise<Error | undefined> {
 }
 
 /** The folders of binaries and data, accessible for the PostgreSQL user. */
-export function layOut(place: Pick<DatabasePlace, 'folder' | 'id'>): {
+export function resolvePostgresPaths(place: Pick<DatabasePlace, 'folder' | 'id'>): {
   native: string;
   data: string;
   staged?: string;
   user?: PostgresUser;
 } {
-  const user = postgresUser();
+  const user = findPostgresUser();
   const native = findPackagedPostgres();
   mkdirSync(dirname(place.folder), { recursive: true, mode: 0o711 });
   if (!user) return { native, data: place.folder };
@@ -154,7 +154,7 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
 }
 
 export async function startPrivatePostgres(place: DatabasePlace): Promise<BackingService> {
-  const { native, data, staged, user } = layOut(place);
+  const { native, data, staged, user } = resolvePostgresPaths(place);
   const log = join(place.logs, 'database.log');
   const orphan = findRunningPostgres(data);
   const at = orphan ? { ...place, port: orphan.port } : place;

@@ -13,7 +13,7 @@ import {
 import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
 import { computePermissions, type Permissions } from '@jogakbo/messaging/permissions';
 import { ServiceKey } from '@jogakbo/messaging/service-key';
-import { defaultLadder } from '@jogakbo/messaging/topology';
+import { defaultRetryDelays } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, findManagement } from './broker-management.ts';
 import { takeOver } from './broker-takeover.ts';
@@ -207,7 +207,7 @@ async function register(
   const attempt = async (): Promise<string[]> => {
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
-    const retryDelays = process.env.RETRY_LADDER?.split(',').map(Number);
+    const retryDelays = process.env.RETRY_DELAYS?.split(',').map(Number);
     await assertGrantsStream(channel);
     const before = await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
@@ -217,7 +217,7 @@ async function register(
       known,
       new Map(Object.entries(encryptionKeys)),
     );
-    await declareTopology(channel, services, operator, retryDelays ?? defaultLadder);
+    await declareTopology(channel, services, operator, retryDelays ?? defaultRetryDelays);
     const names = [...new Set([...known, ...services.map(({ service }) => service)])];
     const remaining = await takeOver(connection, management, names, operator);
     await publishGrants(channel, services, operator);

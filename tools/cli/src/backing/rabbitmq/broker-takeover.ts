@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { withoutBrokers } from '@jogakbo/messaging/retry';
+import { withoutDeliveryHeaders } from '@jogakbo/messaging/retry';
 import { assertWorkQueue, queues } from '@jogakbo/messaging/topology';
 import {
   type ChannelModel,
@@ -176,7 +176,7 @@ class MessageMover {
     return {
       ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
       ...{ persistent: true, userId: this.operator },
-      headers: withoutBrokers(buildOperatorHeaders(letter, this.operator)),
+      headers: withoutDeliveryHeaders(buildOperatorHeaders(letter, this.operator)),
     };
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Holder, keepCertificates } from './authority.ts';
+import { type Holder, ensureCertificates } from './authority.ts';
 import { authorityFile, certificateFile, keyFile } from './certificate-files.ts';
 
 const day = 86_400_000;
@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'jogakbo-authority-'));
 const tls = join(folder, 'tls');
 const now = new Date();
 const later = (days: number) => new Date(now.getTime() + days * day);
-const keep = (at = now, of = holders) => keepCertificates(tls, 'test', of, at);
+const keep = (at = now, of = holders) => ensureCertificates(tls, 'test', of, at);
 const getCertificate = (name: string) => new X509Certificate(readFileSync(certificateFile(tls, name)));
 const authority = () => new X509Certificate(readFileSync(authorityFile(tls)));
 
@@ -78,7 +78,7 @@ describe('the certificate authority of a store', () => {
   it('rejects clients as servers, servers as clients, and certificates of other authorities', async () => {
     expect(await greet('orders', 'localhost')).not.toBe('welcome');
     expect(await greet('broker', 'localhost', 'broker')).not.toBe('welcome');
-    await keepCertificates(join(folder, 'other'), 'other', [{ name: 'unknown', is: 'client' }]);
+    await ensureCertificates(join(folder, 'other'), 'other', [{ name: 'unknown', is: 'client' }]);
     expect(await greet('broker', 'localhost', 'unknown')).not.toBe('welcome');
   });
 

@@ -101,7 +101,7 @@ async function openAuthority(folder: string, id: string, now: Date): Promise<X50
  * @param id of the store, part of the authority's name
  * @returns the names of the new certificates
  */
-export async function keepCertificates(
+export async function ensureCertificates(
   folder: string,
   id: string,
   holders: readonly Holder[],

@@ -27,8 +27,8 @@ export async function openTls(state: State): Promise<string | undefined> {
     ...[operator, ...listApps().map(({ name }) => name)].map((name) => ({ name, is: 'client' as const })),
   ];
   // Imported on demand: loading this module takes longer than most commands.
-  const { keepCertificates } = await import('./authority.ts');
-  await keepCertificates(getTlsFolder(state), state.id, holders);
+  const { ensureCertificates } = await import('./authority.ts');
+  await ensureCertificates(getTlsFolder(state), state.id, holders);
   return getTlsFolder(state);
 }
 
