@@ -1,5 +1,5 @@
 import { catalog } from '@jogakbo/contracts-catalog';
-import { Consistency1700000000000, InboxSender1700000000100 } from '@jogakbo/consistency';
+import { consistencyMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Products1700000001000 } from '../migrations/1700000001000-products.ts';
 import { ProductPrices1700000001100 } from '../migrations/1700000001100-product-prices.ts';
@@ -14,8 +14,7 @@ import { RemoveProductHandler } from './remove-product.ts';
 @Service({
   contract: catalog,
   migrations: [
-    Consistency1700000000000,
-    InboxSender1700000000100,
+    ...consistencyMigrations,
     Products1700000001000,
     ProductPrices1700000001100,
     UpperCaseSkus1700000001200,

@@ -1,6 +1,6 @@
 import { config } from '@jogakbo/contracts-config';
 import { GetMemberEmail } from '@jogakbo/contracts-identity';
-import { Consistency1700000000000, InboxSender1700000000100 } from '@jogakbo/consistency';
+import { consistencyMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { ConfigVersions1700000004000 } from '../migrations/1700000004000-config-versions.ts';
 import { ChangeSettingsHandler } from './change-settings.ts';
@@ -18,7 +18,7 @@ import { SecretEncryption } from './secret-encryption.ts';
   contract: config,
   calls: [GetMemberEmail],
   settings: ConfigSettings,
-  migrations: [Consistency1700000000000, InboxSender1700000000100, ConfigVersions1700000004000],
+  migrations: [...consistencyMigrations, ConfigVersions1700000004000],
   entities: [ConfigVersion],
   providers: [SecretEncryption, Sources, RunningInstances, SettingsCheck],
   handlers: [ReadSettingsHandler, ChangeSettingsHandler, ExplainSettingsHandler, SpringController],

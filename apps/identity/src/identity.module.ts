@@ -1,5 +1,5 @@
 import { identity } from '@jogakbo/contracts-identity';
-import { Consistency1700000000000, InboxSender1700000000100 } from '@jogakbo/consistency';
+import { consistencyMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Members1700000002000 } from '../migrations/1700000002000-members.ts';
 import { Trust1700000002100 } from '../migrations/1700000002100-trust.ts';
@@ -34,8 +34,7 @@ import { StaffAccounts } from './staff-accounts.ts';
   contract: identity,
   settings: IdentitySettings,
   migrations: [
-    Consistency1700000000000,
-    InboxSender1700000000100,
+    ...consistencyMigrations,
     Members1700000002000,
     Trust1700000002100,
     OpenId1700000002200,

@@ -1,5 +1,5 @@
 import { inventory } from '@jogakbo/contracts-inventory';
-import { Consistency1700000000000, InboxSender1700000000100 } from '@jogakbo/consistency';
+import { consistencyMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Stock1700000001000 } from '../migrations/1700000001000-stock.ts';
 import { CommitStockHandler } from './commit-stock.ts';
@@ -14,7 +14,7 @@ import { InventorySettings } from './settings.ts';
 @Service({
   contract: inventory,
   settings: InventorySettings,
-  migrations: [Consistency1700000000000, InboxSender1700000000100, Stock1700000001000],
+  migrations: [...consistencyMigrations, Stock1700000001000],
   handlers: [
     ReadStockHandler,
     OpenStockHandler,

@@ -1,5 +1,5 @@
 import { notifications } from '@jogakbo/contracts-notifications';
-import { Consistency1700000000000, InboxSender1700000000100 } from '@jogakbo/consistency';
+import { consistencyMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { Mail1700000003000 } from '../migrations/1700000003000-mail.ts';
 import { MailOrder1700000003100 } from '../migrations/1700000003100-mail-order.ts';
@@ -18,13 +18,7 @@ import { WelcomeMemberHandler } from './welcome-member.ts';
 @Service({
   contract: notifications,
   settings: NotificationsSettings,
-  migrations: [
-    Consistency1700000000000,
-    InboxSender1700000000100,
-    Mail1700000003000,
-    MailOrder1700000003100,
-    NoNames1700000003200,
-  ],
+  migrations: [...consistencyMigrations, Mail1700000003000, MailOrder1700000003100, NoNames1700000003200],
   entities: [Member, Mail, ReceivedMail],
   providers: [MailSink, MailServer],
   handlers: [

@@ -7,11 +7,7 @@ import {
   CheckPaymentToken,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import {
-  Consistency1700000000000,
-  InboxSender1700000000100,
-  EventStore1700000000500,
-} from '@jogakbo/consistency';
+import { consistencyMigrations, EventStore1700000000500 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { OpenOrders1700000003000 } from '../migrations/1700000003000-open-orders.ts';
 import { CancelOrderHandler } from './cancel-order.ts';
@@ -28,12 +24,7 @@ import { SettleOrderHandler } from './settle-order.ts';
     ...[ReserveStock, CommitStock, ReturnStock],
     ...[AuthorizePayment, CapturePayment, ReturnPayment],
   ],
-  migrations: [
-    Consistency1700000000000,
-    InboxSender1700000000100,
-    EventStore1700000000500,
-    OpenOrders1700000003000,
-  ],
+  migrations: [...consistencyMigrations, EventStore1700000000500, OpenOrders1700000003000],
   handlers: [PlaceOrderHandler, SettleOrderHandler, CancelOrderHandler, ReadOrdersHandler],
   sagas: [checkout, cancellation],
   projections: [orderList],

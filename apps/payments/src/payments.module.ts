@@ -1,10 +1,6 @@
 import { GetOrderOwner } from '@jogakbo/contracts-orders';
 import { payments } from '@jogakbo/contracts-payments';
-import {
-  Consistency1700000000000,
-  InboxSender1700000000100,
-  EventStore1700000000500,
-} from '@jogakbo/consistency';
+import { consistencyMigrations, EventStore1700000000500 } from '@jogakbo/consistency';
 import { Readiness, Service } from '@jogakbo/service';
 import { Sandbox1700000001000 } from '../migrations/1700000001000-sandbox.ts';
 import { AuthorizePaymentHandler } from './authorize-payment.ts';
@@ -21,12 +17,7 @@ import { PaymentsSettings } from './settings.ts';
   contract: payments,
   calls: [GetOrderOwner],
   settings: PaymentsSettings,
-  migrations: [
-    Consistency1700000000000,
-    InboxSender1700000000100,
-    EventStore1700000000500,
-    Sandbox1700000001000,
-  ],
+  migrations: [...consistencyMigrations, EventStore1700000000500, Sandbox1700000001000],
   projections: [ledger],
   providers: [
     FairCalls,

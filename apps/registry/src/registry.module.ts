@@ -1,5 +1,5 @@
 import { registry } from '@jogakbo/contracts-registry';
-import { Consistency1700000000000, InboxSender1700000000100 } from '@jogakbo/consistency';
+import { consistencyMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { ContractVersions1700000004000 } from '../migrations/1700000004000-contract-versions.ts';
 import { Registrations1700000004100 } from '../migrations/1700000004100-registrations.ts';
@@ -19,12 +19,7 @@ import { RegistrySettings } from './settings.ts';
 @Service({
   contract: registry,
   settings: RegistrySettings,
-  migrations: [
-    Consistency1700000000000,
-    InboxSender1700000000100,
-    ContractVersions1700000004000,
-    Registrations1700000004100,
-  ],
+  migrations: [...consistencyMigrations, ContractVersions1700000004000, Registrations1700000004100],
   handlers: [
     ReadInstances,
     ReadContracts,

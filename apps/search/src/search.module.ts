@@ -1,9 +1,5 @@
 import { search } from '@jogakbo/contracts-search';
-import {
-  Consistency1700000000000,
-  InboxSender1700000000100,
-  EventStore1700000000500,
-} from '@jogakbo/consistency';
+import { consistencyMigrations, EventStore1700000000500 } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { products } from './products.projection.ts';
 import { SearchProductsHandler } from './search-products.ts';
@@ -11,7 +7,7 @@ import { SuggestProductsHandler } from './suggest-products.ts';
 
 @Service({
   contract: search,
-  migrations: [Consistency1700000000000, InboxSender1700000000100, EventStore1700000000500],
+  migrations: [...consistencyMigrations, EventStore1700000000500],
   handlers: [SearchProductsHandler, SuggestProductsHandler],
   projections: [products],
 })

@@ -1,9 +1,9 @@
 export { aggregate, OutOfOrder } from './aggregate.ts';
-export { Consistency1700000000000 } from './consistency.migration.ts';
+export { consistencyMigrations } from './migrations.ts';
 export { EventStore1700000000500 } from './event-store.migration.ts';
 export { append, change, history, load, nothing } from './event-store.ts';
-export { InboxSender1700000000100 } from './inbox-sender.migration.ts';
 export { QueueRecovery } from './queue-recovery.ts';
+export { MadeQueues } from './made-queues.ts';
 export { OutboxRelay, type RelayOptions } from './outbox-relay.ts';
 export { erase } from './personal-data.ts';
 export { projection, type Projection } from './projection.ts';

@@ -7,9 +7,17 @@ import type { DataSource } from 'typeorm';
 const margin = 5_000;
 const sentAtOnce = 500;
 
+interface Lost {
+  service: string;
+  id: string;
+  takes: string[];
+  /** By this process's `performance.now()`. */
+  madeAt: number;
+}
+
 /**
- * Sends messages again that were lost with a queue. An instance that had to create its queue reports that in its
- * announcement. This service then publishes all messages for that queue that are still in its outbox, with their
+ * Sends messages again that were lost with a queue. Instances report in their announcements which queues had to be
+ * created (`MadeQueues`). This service then publishes all messages for that queue that are still in its outbox, with their
  * original ids; receivers ignore duplicates. Even a queue that was deleted by hand loses nothing of the last seven days
  * (the outbox's retention), however late either side returns.
  */
@@ -26,21 +34,37 @@ export class QueueRecovery {
   ) {}
 
   /** Call it with every announcement received. Returns immediately. */
-  readonly receiveAnnouncement = ({ instance, madeQueues }: Announcement): void => {
+  readonly receiveAnnouncement = ({ service, madeQueues }: Announcement): void => {
     for (const { id, takes, ago } of madeQueues) {
       if (takes.length === 0) continue;
-      const name = `${instance} ${id}`;
+      const name = `${service} ${id}`;
       if (this.#known.has(name)) continue;
       this.#known.add(name);
       const madeAt = performance.now() - ago;
       this.#work = this.#work
-        .then(() => this.#sendAgain(takes, madeAt))
+        .then(() => this.#recover({ service, id, takes, madeAt }))
         .catch((error: Error) => {
           this.#known.delete(name); // the next announcement tries again
           this.#logger.warn(`the messages of a lost queue are not sent again yet: ${error.message}`);
         });
     }
   };
+
+  /** Once for all instances of this service, also after a restart. */
+  async #recover({ service, id, takes, madeAt }: Lost): Promise<void> {
+    const known = await this.dataSource.query(
+      'SELECT 1 FROM recovered_queue WHERE service = $1 AND id = $2',
+      [...[service, id]],
+    );
+    if ((known as unknown[]).length > 0) return;
+    await this.#sendAgain(takes, madeAt);
+    if (this.#stopping) return;
+    await this.dataSource.query(
+      `WITH old AS (DELETE FROM recovered_queue WHERE at < now() - interval '14 days')
+       INSERT INTO recovered_queue (service, id) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
+      [service, id],
+    );
+  }
 
   /**
    * Sends in small batches, so that new messages do not wait behind all of them.

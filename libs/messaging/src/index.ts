@@ -12,6 +12,7 @@ export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
 export { KnownRecipients, type Recipients } from './recipients.ts';
+export { VolatileQueueRecord, type QueueRecord } from './queue-record.ts';
 export { RabbitServer, type Middleware, type HandledMessage } from './server.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, toSplitKey, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';

@@ -13,6 +13,7 @@ import { mustBeAllowed, determineOrigin, senderHeader, UnauthorizedSender } from
 import { InOrder } from './in-order.ts';
 import { Marks } from './marks.ts';
 import { MessageContext } from './message-context.ts';
+import type { QueueRecord } from './queue-record.ts';
 import { Unroutable, type Outgoing, type Publisher } from './publisher.ts';
 import { RefusalLog } from './refusal-log.ts';
 import { isSensitive, NotEncrypted, RequestDecryption } from './request-decryption.ts';
@@ -67,11 +68,8 @@ export interface ServerOptions {
   prefetch?: number;
   /** Number of queries that are handled concurrently, read for each query. Further queries are refused at once. */
   concurrency?: () => number;
-  /**
-   * Called when a missing queue of commands or events was declared again: its messages are lost.
-   * @param takes the names of the contracts of that queue
-   */
-  onQueueMade?: (takes: string[]) => void;
+  /** Remembers queues of commands and events that were missing: their messages are lost. */
+  queueRecord?: QueueRecord;
   /** The traffic split of the service; without it calls are not split. */
   split?: SplitAtServer;
   /** Called for every handled message, in its context. */
@@ -288,8 +286,10 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   async #consume(channel: Channel, source: Source): Promise<void> {
     if (this.#draining) return;
     const { queue, kind, version } = source;
-    const { connection, service, retryDelays = defaultRetryDelays, onQueueMade } = this.options;
-    const isMissing = kind !== 'queries' && !version && !(await hasQueue(connection, queue));
+    const { connection, service, retryDelays = defaultRetryDelays, queueRecord } = this.options;
+    const isRecorded = queueRecord !== undefined && kind !== 'queries' && !version;
+    if (isRecorded && !(await hasQueue(connection, queue)))
+      await queueRecord.recordMissing(queue, this.#subscriptions[kind]);
     const isPredeclared = connection.operator !== undefined;
     await assertService(channel, service, this.#subscriptions, { retryDelays, isPredeclared });
     if (version && kind !== 'events') await assertVersion(channel, service, kind, version);
@@ -307,7 +307,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       void work.finally(() => this.#inFlight.delete(work));
     });
     this.#consuming.set(queue, { channel, tag: consumerTag });
-    if (isMissing) onQueueMade?.(this.#subscriptions[kind]);
+    if (isRecorded) await queueRecord.confirmMade(queue);
   }
 
   /** Never throws: each message is acknowledged or rejected exactly once, unless the channel is lost. */

@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { describe, maxMadeQueues, type Announcement } from '@jogakbo/contract';
 import {
+  MadeQueues,
   QueueRecovery,
   OutboxRelay,
   Projector,
@@ -19,6 +20,7 @@ import {
   Publisher,
   RabbitClient,
   RabbitServer,
+  VolatileQueueRecord,
 } from '@jogakbo/messaging';
 import {
   Catch,
@@ -168,7 +170,12 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     }
     metrics.watchOutbox(dataSource);
   }
-  const madeQueues: { takes: string[]; at: number }[] = [];
+  const announceMade = () => {
+    if (url) void announcer.announce();
+  };
+  const queueRecord = dataSource
+    ? new MadeQueues(dataSource, announceMade)
+    : new VolatileQueueRecord(announceMade);
   const server: RabbitServer = new RabbitServer({
     service,
     connection: consuming,
@@ -181,10 +188,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       logHandled(log, handled);
     },
     concurrency: () => platform.concurrency,
-    onQueueMade: (takes) => {
-      madeQueues.push({ takes, at: performance.now() });
-      if (url) void announcer.announce();
-    },
+    queueRecord,
     split: {
       version,
       shares: () => split.getShares(service),
@@ -251,9 +255,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     leftAlone: guarded.openCircuits,
     ...(options.listeningPorts && { ports: options.listeningPorts() }),
     ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
-    madeQueues: madeQueues
-      .map(({ takes, at }, id) => ({ id: String(id), takes, ago: performance.now() - at }))
-      .slice(-maxMadeQueues),
+    madeQueues: queueRecord.list().slice(-maxMadeQueues),
     encryptionKeys: [...decryption.publicKeys],
     contract: described,
   }));

@@ -2,12 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Id, lineOfText, service, type Body, type Input } from '@jogakbo/contract';
-import {
-  Consistency1700000000000,
-  InboxSender1700000000100,
-  UnitsOfWork,
-  type UnitOfWork,
-} from '@jogakbo/consistency';
+import { consistencyMigrations, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, currentCall, Handles, type CallContext } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
 import { eventually, shiftSystemTime, ServiceUnderTest } from '../src/index.ts';
@@ -140,7 +135,7 @@ class BankHandler {
 @Service({
   contract: bank,
   calls: [GetRate, Print],
-  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
+  migrations: [...consistencyMigrations, Tables1700000001000],
   entities: [Account, Note],
   handlers: [BankHandler],
 })

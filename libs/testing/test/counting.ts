@@ -1,7 +1,6 @@
 import { BrokerConnection, exchanges, Publisher, ServiceKey } from '@jogakbo/messaging';
 import {
-  Consistency1700000000000,
-  InboxSender1700000000100,
+  consistencyMigrations,
   StorageEncryption,
   UnitsOfWork,
   type OutboxRelay,
@@ -59,7 +58,7 @@ export class Counting {
       ...{
         type: 'postgres',
         url: this.database.url,
-        migrations: [Consistency1700000000000, InboxSender1700000000100],
+        migrations: [...consistencyMigrations],
       },
       migrationsTransactionMode: 'each',
       extra: { pipeline: true },

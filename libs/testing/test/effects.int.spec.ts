@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Consistency1700000000000, InboxSender1700000000100, type UnitOfWork } from '@jogakbo/consistency';
+import { consistencyMigrations, type UnitOfWork } from '@jogakbo/consistency';
 import { Rejection, service, type Body } from '@jogakbo/contract';
 import { Handles } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
@@ -60,7 +60,7 @@ class MeterHandler {
 
 @Service({
   contract: meter,
-  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
+  migrations: [...consistencyMigrations, Tables1700000001000],
   handlers: [MeterHandler],
 })
 class MeterModule {}

@@ -1,12 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes, randomUUID } from 'node:crypto';
-import {
-  Consistency1700000000000,
-  InboxSender1700000000100,
-  saga,
-  to,
-  type UnitOfWork,
-} from '@jogakbo/consistency';
+import { consistencyMigrations, saga, to, type UnitOfWork } from '@jogakbo/consistency';
 import { sensitive, service, type Body } from '@jogakbo/contract';
 import { BrokerConnection, exchanges, Handles, Publisher, queues, RabbitClient } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
@@ -74,7 +68,7 @@ class BankHandler {
   contract: bank,
   calls: [Print],
   sagas: [remember],
-  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
+  migrations: [...consistencyMigrations, Tables1700000001000],
   handlers: [BankHandler],
 })
 class BankModule {}
@@ -213,7 +207,12 @@ describe('sensitive messages', () => {
     const key = await getBankKey();
     const { publicKey, privateKey } = await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
     const jwe = await new CompactEncrypt(Buffer.from(JSON.stringify({ orderId: '3', card })))
-      .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', kid: key.kid, sub: Pay.name })
+      .setProtectedHeader({
+        alg: 'ECDH-ES',
+        enc: 'A256G...consistencyMigrations',
+        kid: key.kid,
+        sub: Pay.name,
+      })
       .encrypt(key);
     const replyTo = queues.reply('test', randomUUID());
     const { queue } = await channel.assertQueue(replyTo, { exclusive: true });

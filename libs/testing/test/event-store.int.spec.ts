@@ -5,8 +5,7 @@ import {
   aggregate,
   append,
   change,
-  Consistency1700000000000,
-  InboxSender1700000000100,
+  consistencyMigrations,
   erase,
   EventStore1700000000500,
   history,
@@ -111,7 +110,7 @@ class PotHandler {
 
 @Service({
   contract: pots,
-  migrations: [Consistency1700000000000, InboxSender1700000000100, EventStore1700000000500],
+  migrations: [...consistencyMigrations, EventStore1700000000500],
   handlers: [PotHandler],
   projections: [sums],
 })

@@ -1,11 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { type Announcement, describe as describeContract, service, type Body } from '@jogakbo/contract';
-import {
-  Consistency1700000000000,
-  InboxSender1700000000100,
-  UnitsOfWork,
-  type UnitOfWork,
-} from '@jogakbo/consistency';
+import { consistencyMigrations, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
 import {
   Ask,
   BrokerConnection,
@@ -114,7 +109,7 @@ class Baker {
 @Service({
   contract: bakery,
   calls: [Weigh],
-  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
+  migrations: [...consistencyMigrations, Tables1700000001000],
   handlers: [Baker],
 })
 class BakeryModule {}
@@ -162,7 +157,7 @@ describe('with a separate login for every service', () => {
     };
     const source = new DataSource({
       ...{ type: 'postgres', url: database.url },
-      migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
+      migrations: [...consistencyMigrations, Tables1700000001000],
     });
     await source.initialize();
     await source.runMigrations();

@@ -2,8 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   aggregate,
-  Consistency1700000000000,
-  InboxSender1700000000100,
+  consistencyMigrations,
   EventStore1700000000500,
   projection,
   Projector,
@@ -52,7 +51,7 @@ describe('the projector', () => {
     database = await createPrivateDatabase();
     source = new DataSource({
       ...{ type: 'postgres', url: database.url, extra: { pipeline: true } },
-      migrations: [Consistency1700000000000, InboxSender1700000000100, EventStore1700000000500],
+      migrations: [...consistencyMigrations, EventStore1700000000500],
       migrationsTransactionMode: 'each',
     });
     await source.initialize();

@@ -1,6 +1,6 @@
 // One version of the shop in its own process. npm_package_version is the version.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Consistency1700000000000, InboxSender1700000000100, type UnitOfWork } from '@jogakbo/consistency';
+import { consistencyMigrations, type UnitOfWork } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
 import { Handles } from '@jogakbo/messaging';
 import { serve, Service } from '@jogakbo/service';
@@ -53,7 +53,7 @@ class WrapHandler {
 @Service({
   contract: shop,
   handlers: isNewest ? [ShopHandler, WrapHandler] : [ShopHandler],
-  migrations: [Consistency1700000000000, InboxSender1700000000100, Tables1700000001000],
+  migrations: [...consistencyMigrations, Tables1700000001000],
 })
 class ShopModule {}
 
