@@ -58,6 +58,14 @@ describe('catalog', () => {
     await expect(add({ sku: 'TWICE' })).rejects.toMatchObject({ code: 'sku-taken', status: 409 });
   });
 
+  it('lets another product take the SKU of a removed one', async () => {
+    const { productId, version } = await add({ sku: 'AGAIN' });
+    await catalog.ask(RemoveProduct, { productId, version });
+    const again = await add({ sku: 'again' });
+    expect(again.productId).not.toBe(productId);
+    await expect(catalog.ask(GetProduct, { productId })).rejects.toMatchObject({ code: 'not-found' });
+  });
+
   it('treats SKUs that differ only in case as equal', async () => {
     const { sku, imageUrl } = await add({ sku: 'Mixed-Case.1' });
     expect(sku).toBe('MIXED-CASE.1');

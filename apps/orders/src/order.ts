@@ -84,7 +84,7 @@ export const confirm = (order: Order): OrderEvent[] =>
 export const reject = (order: Order, reason: string): OrderEvent[] =>
   order.status === 'placed' ? [{ type: 'rejected', reason }] : [];
 
-/** @throws Rejection `not-cancellable` if the order is rejected or shipped */
+/** @throws Rejection `not-cancellable` if the order is rejected */
 export function cancel(order: Order): OrderEvent[] {
   if (order.status === 'placed' || order.status === 'confirmed') return [{ type: 'cancelled' }];
   if (order.status === 'cancelled' || order.status === 'refunded') return [];

@@ -120,7 +120,7 @@ const AnnouncementFields = z.object({
   /** Set if the instance does not listen on the bus: it is called over HTTP, and a registry announces it. */
   upstream: z.literal('http').optional(),
   /** The service that announces it. While that service has no instances, missing heartbeats do not mean that it is gone. */
-  spokesman: z.string().optional(),
+  registrationProxy: z.string().optional(),
   /** Networks that must contain the addresses of such an instance: its credential permits no others. */
   networks: z.array(z.string()).optional(),
   /** TCP ports on which its process listens. */
@@ -130,7 +130,7 @@ const AnnouncementFields = z.object({
   /** Share of time that it was busy since the last report, from 0 to 1. */
   load: z.number().min(0).max(1).optional(),
   /** Services with an open circuit: it does not call them for now. */
-  leftAlone: z.array(z.string().max(100)).max(200).optional(),
+  openCircuits: z.array(z.string().max(100)).max(200).optional(),
   /** Parts that it simulates in local mode. If there are any, the gateway lists them in a header of every response. */
   simulated: z
     .array(z.string().regex(/^[a-z][a-z0-9-]{0,39}$/))
@@ -207,7 +207,7 @@ export const Heartbeat = AnnouncementFields.pick({
   instance: true,
   interval: true,
   load: true,
-  leftAlone: true,
+  openCircuits: true,
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 

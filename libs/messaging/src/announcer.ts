@@ -73,12 +73,12 @@ export class Announcer {
   }
 
   async #sendHeartbeat(): Promise<void> {
-    const { service, instance, interval, leftAlone } = this.describe();
+    const { service, instance, interval, openCircuits } = this.describe();
     const utilization = performance.eventLoopUtilization();
     const { utilization: busy } = performance.eventLoopUtilization(utilization, this.#utilization);
     this.#utilization = utilization;
     const load = Math.round(Math.min(1, Math.max(0, busy)) * 1_000) / 1_000;
-    const heartbeat: Heartbeat = { instance, interval, load, leftAlone };
+    const heartbeat: Heartbeat = { instance, interval, load, openCircuits };
     await publishSoftState(this.publisher, beat, service, heartbeat).catch(() => {});
   }
 

@@ -14,7 +14,7 @@ const announcement = (service: string, more: object = {}) => ({
   ...more,
 });
 
-const foreign = { instance: 'eureka:HELLO:1', upstream: 'http', spokesman: 'registry' };
+const foreign = { instance: 'eureka:HELLO:1', upstream: 'http', registrationProxy: 'registry' };
 
 describe('an instance with a registration proxy', () => {
   let instances: Instances;

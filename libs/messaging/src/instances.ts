@@ -167,12 +167,12 @@ export class Instances {
   #receiveHeartbeat(data: unknown): void {
     const parsed = Heartbeat.safeParse(data);
     if (!parsed.success) return;
-    const { instance, load, leftAlone } = parsed.data;
+    const { instance, load, openCircuits } = parsed.data;
     const known = this.#instances.get(instance);
     if (known) {
       known.until = performance.now() + known.announcement.interval * 3_000;
       if (load !== undefined) known.announcement.load = load;
-      if (leftAlone) known.announcement.leftAlone = leftAlone;
+      if (openCircuits) known.announcement.openCircuits = openCircuits;
     } else if (performance.now() - this.#calledAt > rollCallMs) this.#sendRollCall();
   }
 
@@ -221,8 +221,9 @@ export class Instances {
     for (const { announcement, until } of this.#instances.values())
       if (until >= now) services.add(announcement.service);
     for (const known of this.#instances.values()) {
-      const { spokesman, interval } = known.announcement;
-      if (spokesman && !services.has(spokesman) && known.until >= now) known.until = now + interval * 3_000;
+      const { registrationProxy, interval } = known.announcement;
+      if (registrationProxy && !services.has(registrationProxy) && known.until >= now)
+        known.until = now + interval * 3_000;
     }
   }
 
@@ -272,7 +273,7 @@ export class RegistrationProxy {
 
   /** @throws BrokerUnavailable if it was not published */
   async announce(announcement: Announcement): Promise<void> {
-    const relayed = { ...announcement, spokesman: this.source };
+    const relayed = { ...announcement, registrationProxy: this.source };
     await publishSoftState(this.publisher, announced, this.source, relayed);
     this.instances.receive(announced, relayed);
   }

@@ -252,7 +252,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   let url = '';
   const announcer = new Announcer(consuming, publisher, () => ({
     ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
-    leftAlone: guarded.openCircuits,
+    openCircuits: guarded.openCircuits,
     ...(options.listeningPorts && { ports: options.listeningPorts() }),
     ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
     madeQueues: queueRecord.list().slice(-maxMadeQueues),

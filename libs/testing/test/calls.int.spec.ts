@@ -80,7 +80,7 @@ describe('calls between services', () => {
   });
 
   const consult = (hang = false) => caller.ask(Consult, { hang }).then(({ answer }) => answer);
-  const getOpenCircuits = () => instances.present.find(({ service }) => service === 'shop')?.leftAlone;
+  const getOpenCircuits = () => instances.present.find(({ service }) => service === 'shop')?.openCircuits;
   const readMetric = async (name: string, of: { url: string } = caller, callee = 'oracle') => {
     const text = await (await fetch(`${of.url}/metrics`)).text();
     const line = text

@@ -33,8 +33,8 @@ const settings = {
   ...{ RATE_LIMIT_ADDRESS: '1000000000/minute', MAX_LOOP_DELAY: '10000' },
 };
 const children = [
-  run([...typescript, join(import.meta.dirname, 'trivial-service.ts')], settings),
-  run([...typescript, join(import.meta.dirname, 'trivial-server.ts')], { PORT: String(fastifyPort) }),
+  run([...typescript, join(import.meta.dirname, 'ping-service.ts')], settings),
+  run([...typescript, join(import.meta.dirname, 'ping-server.ts')], { PORT: String(fastifyPort) }),
   // With the options of `npm start`.
   run(
     [
@@ -56,11 +56,11 @@ const others = Array.from({ length: 4_096 }, (_, n) => id.slice(0, 24) + n.toStr
 const buildUrls = (port: number, path: string, ids = [id]): URL[] =>
   ids.map((id) => new URL(`http://127.0.0.1:${port}/v1/${path}/${id}`));
 const targets = {
-  same: buildUrls(gatewayPort, 'trifles'),
-  another: buildUrls(gatewayPort, 'trifles', others),
+  same: buildUrls(gatewayPort, 'pings'),
+  another: buildUrls(gatewayPort, 'pings', others),
   // Answers may be a second old, so requests within a second share one.
-  shared: buildUrls(gatewayPort, 'shared-trifles'),
-  fastify: buildUrls(fastifyPort, 'trifles'),
+  shared: buildUrls(gatewayPort, 'shared-pings'),
+  fastify: buildUrls(fastifyPort, 'pings'),
 };
 for (const [url] of Object.values(targets)) await waitForAnswer(url!.href);
 

@@ -14,6 +14,37 @@ describe('the READMEs', () => {
   });
 });
 
+describe('the glossary', () => {
+  const glossary = read('docs/glossary.md');
+
+  it('links to files that exist', () => {
+    const links = [...glossary.matchAll(/\]\(\.\.\/([^)]+)\)/g)].map(([, path]) => path!);
+    expect(links.length).toBeGreaterThan(30);
+    expect(links.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  });
+
+  it('retires words that no other file uses', () => {
+    const [, table = ''] = glossary.split('## Retired words');
+    const retired = [...table.matchAll(/^\| ([a-z, ]+?) +\|/gm)].flatMap(([, words]) => words!.split(', '));
+    expect(retired.length).toBeGreaterThan(10);
+    const pattern = new RegExp(`\\b(${retired.join('|')})s?\\b`, 'gi');
+    // Names of products and of a Unix account.
+    const exceptions = [
+      'tools/cli/src/commands/seed-products.ts',
+      'tools/cli/src/backing/postgres/postgres-binaries.ts',
+    ];
+    const files = globSync('{*,.ci/*,deploy/*,{apps,libs,tools}/**/*}.{ts,mjs,md,yml,json}', {
+      cwd: root,
+      exclude: (path) => /(^|\/)(node_modules|dist)$/.test(path),
+    }).filter((path) => path !== 'package-lock.json' && !exceptions.includes(path));
+    expect(files.length).toBeGreaterThan(600);
+    const found = files.flatMap((path) =>
+      [...read(path).matchAll(pattern)].map(([word]) => `${path}: ${word}`),
+    );
+    expect(found).toEqual([]);
+  });
+});
+
 it('npx finds the command in the workspace', () => {
   // A `bin` in the root package.json would make npx link the workspace at each call.
   expect(JSON.parse(read('package.json'))).not.toHaveProperty('bin');

@@ -56,7 +56,7 @@ const StoredAddress = sensitive(
     ...{ postalCode: z.string(), country: z.string() },
   }),
 );
-export const OrderStatus = z.enum(['placed', 'confirmed', 'rejected', 'cancelled', 'shipped', 'refunded']);
+export const OrderStatus = z.enum(['placed', 'confirmed', 'rejected', 'cancelled', 'refunded']);
 export type OrderStatus = z.infer<typeof OrderStatus>;
 
 export const OrderLine = z.object({ productId: Id, name: z.string(), quantity: z.int(), price: Money });
@@ -182,7 +182,7 @@ export const ListOrders = orders.query('list-orders', {
 });
 
 export const CancelOrder = orders.command('cancel-order', {
-  description: 'Cancels an order that is not shipped yet. Payment and stock are returned.',
+  description: 'Cancels a placed or confirmed order. Payment and stock are returned.',
   input: z.strictObject({ orderId: Id }),
   output: Summary,
   rejections: { 'not-cancellable': 409 },

@@ -55,7 +55,7 @@ function parseDeaths(headers: Record<string, unknown>): Death[] {
 
 /** Headers about failures and headers of the broker. A replay removes them. */
 const failureHeaders =
-  /^(failures|cause|stack|queue|rung|deadline|first-failed-at|last-failed-at|x-death|x-first-.*|x-last-.*|x-delivery-count|x-acquired-count|x-opt-.*)$/;
+  /^(failures|cause|stack|queue|deadline|first-failed-at|last-failed-at|x-death|x-first-.*|x-last-.*|x-delivery-count|x-acquired-count|x-opt-.*)$/;
 
 export const buildReplayHeaders = (headers: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(headers).filter(([name]) => !failureHeaders.test(name)));
