@@ -4,7 +4,7 @@ import { parse } from 'secure-json-parse';
 import type { RequestContext } from './request-context.ts';
 import { formType } from './pages.ts';
 
-const createUnsupported = (detail: string) => new Rejection('createUnsupported-media-type', 415, detail);
+const createUnsupported = (detail: string) => new Rejection('unsupported-media-type', 415, detail);
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** Whether the request has a body. A body of GET or HEAD is ignored. */
@@ -17,7 +17,7 @@ export const hasBody = ({ method, headers }: RequestContext): boolean =>
  * Reads JSON in UTF-8. Forms sent to pages are returned unparsed.
  * @param limit bytes
  * @returns undefined if the body is empty
- * @throws Rejection `createUnsupported-media-type`, `payload-too-large`, `invalid-encoding`, or `invalid-json`, also for keys
+ * @throws Rejection `unsupported-media-type`, `payload-too-large`, `invalid-encoding`, or `invalid-json`, also for keys
  *   that would cause prototype pollution
  */
 export async function readBody(context: RequestContext, limit: number): Promise<unknown> {

@@ -105,7 +105,7 @@ async function runEndToEnd(projects: string[], env: NodeJS.ProcessEnv): Promise<
   }
   return sumTallies([
     await runSuites('e2e-side-by-side', projects, ['--testPathIgnorePatterns', serialSuites], env),
-    await runSuites('e2e-serialSuites', projects, ['--testPathPatterns', serialSuites, '--runInBand'], env),
+    await runSuites('e2e-alone', projects, ['--testPathPatterns', serialSuites, '--runInBand'], env),
   ]);
 }
 
