@@ -15,7 +15,7 @@ export class Metrics {
   });
 
   readonly #unauthorized = new Counter({
-    name: 'messages_of_strangers_total',
+    name: 'unauthorized_messages_total',
     help: 'Messages rejected because their sender is not authorized.',
     labelNames: ['kind'],
     registers: [this.registry],

@@ -199,7 +199,7 @@ describe('with a separate login for every service', () => {
     ) as Promise<GetMessage>;
   const countUnauthorized = async (kind: string): Promise<number> => {
     const text = await (await fetch(`${running.url}/metrics`)).text();
-    const line = text.split('\n').find((one) => one.startsWith(`messages_of_strangers_total{kind="${kind}"`));
+    const line = text.split('\n').find((one) => one.startsWith(`unauthorized_messages_total{kind="${kind}"`));
     return Number(line?.split(' ').at(-1) ?? 0);
   };
 

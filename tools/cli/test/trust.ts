@@ -55,7 +55,7 @@ export const trust = (store: Store) =>
       expect(await store.readAvailable(productId)).toBe(5);
       const { url } = store.findRecord('inventory')!;
       const metrics = await (await fetch(`${url}/metrics`)).text();
-      expect(metrics).toMatch(/messages_of_strangers_total\{kind="event",[^}]*\} [1-9]/);
+      expect(metrics).toMatch(/unauthorized_messages_total\{kind="event",[^}]*\} [1-9]/);
     });
 
     /** Uses the login of a service, as an attacker would. */
@@ -175,7 +175,7 @@ export const trust = (store: Store) =>
       // The first two went to the queue of the queries, which are not kept as dead letters.
       const { url } = store.findRecord('identity')!;
       const metrics = await (await fetch(`${url}/metrics`)).text();
-      expect(metrics).toMatch(/messages_of_strangers_total\{kind="command",[^}]*\} 3/);
+      expect(metrics).toMatch(/unauthorized_messages_total\{kind="command",[^}]*\} 3/);
       expect(new Set((await readRejected()).map(({ cause }) => cause))).toEqual(
         new Set(['UnauthorizedSender: config may not send it']),
       );
