@@ -27,6 +27,10 @@ const boundaries = [
   },
   { sourceTag: 'layer:testing', onlyDependOnLibsWithTags: ['type:contract', 'type:platform'] },
   {
+    sourceTag: 'type:e2e',
+    onlyDependOnLibsWithTags: ['type:tool', 'type:contracts', 'type:contract', 'type:platform'],
+  },
+  {
     sourceTag: 'type:tool',
     onlyDependOnLibsWithTags: ['type:app', 'type:contracts', 'type:contract', 'type:platform'],
   },

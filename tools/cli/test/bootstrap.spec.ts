@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { isAlive, readMark } from '../src/supervisor/processes.ts';
 import { nodePath } from '../src/workspace.ts';
-import { until } from './jogakbo.ts';
+import { eventually } from '@jogakbo/testing';
 
 /** Slow, with two processes, like npm with an install script. */
 const slowNpm = `#!/bin/sh
@@ -64,7 +64,7 @@ describe('the first command in a fresh clone', () => {
     ['SIGTERM', 143],
   ] as const)('ends npm ci and its child processes on %s', async (signal, code) => {
     const { child, ended, output } = bootstrap('start');
-    await until(() => readNpmPids().length === 2);
+    await eventually(() => readNpmPids().length === 2);
     const marks = readNpmPids().map((pid) => readMark(pid));
     child.kill(signal);
     expect(await ended).toBe(code);
@@ -75,7 +75,7 @@ describe('the first command in a fresh clone', () => {
 
   it('takes over the lock of a killed command, and ends its npm ci', async () => {
     const first = bootstrap('start');
-    await until(() => readNpmPids().length === 2);
+    await eventually(() => readNpmPids().length === 2);
     const orphans = readNpmPids().map((pid) => readMark(pid));
     first.child.kill('SIGKILL');
     await first.ended;
@@ -103,7 +103,7 @@ describe('the first command in a fresh clone', () => {
   it('waits for another running command, and installs once', async () => {
     writeNpm('#!/bin/sh\necho $$ >> "$FOLDER/npm.pids"\nsleep 1\n');
     const first = bootstrap('start');
-    await until(() => readNpmPids().length === 1);
+    await eventually(() => readNpmPids().length === 1);
     const second = bootstrap('start');
     expect(await Promise.all([first.ended, second.ended])).toEqual([0, 0]);
     expect(second.output()).toContain(`Another process (${first.child.pid}) is installing`);

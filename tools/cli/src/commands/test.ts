@@ -22,7 +22,7 @@ import { nodePath, nxPath, root } from '../workspace.ts';
 // nx.json makes every project write its jest results here; Nx restores them from its cache.
 const results = join(root, '.jogakbo', 'test-results');
 /** Projects with end-to-end tests on a running store. */
-const endToEnd = ['cli', 'chaos'];
+const endToEnd = ['e2e', 'chaos'];
 
 /** Runs a program in its own process group, so that an interruption ends all its processes. */
 function runGroup(
