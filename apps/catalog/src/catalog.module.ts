@@ -7,8 +7,10 @@ import { UpperCaseSkus1700000001200 } from '../migrations/1700000001200-upper-ca
 import { AddProductHandler } from './add-product.ts';
 import { ChangeProductHandler } from './change-product.ts';
 import { FindProductsHandler } from './find-products.ts';
+import { GetProductHandler } from './get-product.ts';
+import { ListProductsHandler } from './list-products.ts';
 import { Product } from './product.ts';
-import { ReadProductsHandler } from './read-products.ts';
+import { QuoteProductsHandler } from './quote-products.ts';
 import { RemoveProductHandler } from './remove-product.ts';
 
 @Service({
@@ -21,7 +23,9 @@ import { RemoveProductHandler } from './remove-product.ts';
   ],
   entities: [Product],
   handlers: [
-    ReadProductsHandler,
+    GetProductHandler,
+    ListProductsHandler,
+    QuoteProductsHandler,
     FindProductsHandler,
     AddProductHandler,
     ChangeProductHandler,

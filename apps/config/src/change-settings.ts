@@ -1,17 +1,16 @@
-import { platformRejection, type Body } from '@jogakbo/contract';
-import { ChangeSettings, RollBack, SettingsChanged, sharedApplication } from '@jogakbo/contracts-config';
-import { GetMemberEmail } from '@jogakbo/contracts-identity';
+import type { Body } from '@jogakbo/contract';
+import { ChangeSettings, sharedApplication } from '@jogakbo/contracts-config';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import {
-  ConfigVersion,
-  findNewestVersion,
-  toPlace,
+  addVersion,
+  lockNewestVersion,
   type StoredSetting,
   type Place,
   type Settings,
 } from './config-version.ts';
+import { identifyOperator } from './operator.ts';
 import { SettingsCheck } from './settings-check.ts';
 import { SecretEncryption } from './secret-encryption.ts';
 
@@ -27,9 +26,9 @@ export class ChangeSettingsHandler {
   ) {}
 
   @Handles(ChangeSettings)
-  async change(command: Body<typeof ChangeSettings>, work: UnitOfWork) {
+  async handle(command: Body<typeof ChangeSettings>, work: UnitOfWork) {
     const { settings: changes, reason, version: expected } = command;
-    const by = await this.#identifyOperator(work);
+    const by = await identifyOperator(this.ask, work);
     const newValues = changes.flatMap(({ key, value }) => (value === null ? [] : [[key, value] as const]));
     if (newValues.length > 0)
       await this.check.assertValid(command.application, Object.fromEntries(newValues));
@@ -73,61 +72,4 @@ export class ChangeSettingsHandler {
     };
     return true;
   }
-
-  /** Unchanged settings keep the version that set them. */
-  @Handles(RollBack)
-  async rollBack(command: Body<typeof RollBack>, work: UnitOfWork) {
-    const { to, reason } = command;
-    const by = await this.#identifyOperator(work);
-    const before = await lockNewestVersion(work, command);
-    const target = await work.tx.findOneBy(ConfigVersion, { ...toPlace(command), version: to });
-    if (!before || !target) throw platformRejection('not-found', `there is no version ${to}`);
-    const stamp = { version: before.version + 1, by, at: new Date().toISOString() };
-    const settings: Settings = {};
-    let changed = Object.keys(before.settings).some((key) => !Object.hasOwn(target.settings, key));
-    for (const [key, restored] of Object.entries(target.settings)) {
-      const current = before.settings[key];
-      const isSame = current?.value === restored.value && current.secret === restored.secret;
-      settings[key] = isSame ? current : { ...restored, ...stamp };
-      changed ||= !isSame;
-    }
-    if (!changed) throw RollBack.reject('no-change', `the settings are the same as in version ${to}`);
-    return addVersion(work, command, settings, { ...stamp, reason, restores: to });
-  }
-
-  /** Returns the operator's email, or the member id if identity is unavailable. Called before the transaction begins. */
-  async #identifyOperator({ caller }: UnitOfWork): Promise<string> {
-    if (!caller.has('operator')) throw platformRejection('forbidden', 'requires the role operator');
-    return this.ask(GetMemberEmail, { memberId: caller.memberId }, { timeout: 1_000 }).then(
-      ({ email }) => email,
-      () => caller.memberId,
-    );
-  }
-}
-
-/** Locks a place until the end of the transaction, and returns its newest version. */
-async function lockNewestVersion({ tx }: UnitOfWork, place: Place): Promise<ConfigVersion | undefined> {
-  const name = `config ${place.application}/${place.profile}/${place.label}`;
-  await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [name]);
-  return findNewestVersion(tx, place);
-}
-
-async function addVersion(
-  { tx, publish }: UnitOfWork,
-  place: Place,
-  settings: Settings,
-  {
-    version,
-    by,
-    at,
-    reason,
-    restores,
-  }: Pick<ConfigVersion, 'version' | 'by' | 'reason' | 'restores'> & {
-    at: string;
-  },
-): Promise<{ version: number }> {
-  const row = { ...toPlace(place), version, settings, reason, by, at: new Date(at), restores };
-  await tx.insert(ConfigVersion, row);
-  publish(SettingsChanged({ ...toPlace(place), version }));
-  return { version };
 }

@@ -1,4 +1,5 @@
-import { secretMask } from '@jogakbo/contracts-config';
+import { secretMask, SettingsChanged } from '@jogakbo/contracts-config';
+import type { UnitOfWork } from '@jogakbo/consistency';
 import { Column, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
 /** Identifies a set of settings. */
@@ -59,6 +60,37 @@ export async function findNewestVersion(
 ): Promise<ConfigVersion | undefined> {
   const where = toPlace(place);
   return (await manager.findOne(ConfigVersion, { where, order: { version: 'DESC' } })) ?? undefined;
+}
+
+/** Locks a place until the end of the transaction, and returns its newest version. */
+export async function lockNewestVersion(
+  { tx }: UnitOfWork,
+  place: Place,
+): Promise<ConfigVersion | undefined> {
+  const name = `config ${place.application}/${place.profile}/${place.label}`;
+  await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [name]);
+  return findNewestVersion(tx, place);
+}
+
+/** Stores a new version of a place and publishes it. */
+export async function addVersion(
+  { tx, publish }: UnitOfWork,
+  place: Place,
+  settings: Settings,
+  {
+    version,
+    by,
+    at,
+    reason,
+    restores,
+  }: Pick<ConfigVersion, 'version' | 'by' | 'reason' | 'restores'> & {
+    at: string;
+  },
+): Promise<{ version: number }> {
+  const row = { ...toPlace(place), version, settings, reason, by, at: new Date(at), restores };
+  await tx.insert(ConfigVersion, row);
+  publish(SettingsChanged({ ...toPlace(place), version }));
+  return { version };
 }
 
 export interface Difference {

@@ -4,9 +4,14 @@ import { consistencyMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { ConfigVersions1700000004000 } from '../migrations/1700000004000-config-versions.ts';
 import { ChangeSettingsHandler } from './change-settings.ts';
+import { CompareVersionsHandler } from './compare-versions.ts';
 import { ConfigVersion } from './config-version.ts';
 import { ExplainSettingsHandler } from './explain-settings.ts';
+import { GetSettingsHandler } from './get-settings.ts';
+import { ListPlacesHandler } from './list-places.ts';
+import { ListVersionsHandler } from './list-versions.ts';
 import { ReadSettingsHandler } from './read-settings.ts';
+import { RollBackHandler } from './roll-back.ts';
 import { RunningInstances } from './running-instances.ts';
 import { SettingsCheck } from './settings-check.ts';
 import { ConfigSettings } from './settings.ts';
@@ -21,6 +26,16 @@ import { SecretEncryption } from './secret-encryption.ts';
   migrations: [...consistencyMigrations, ConfigVersions1700000004000],
   entities: [ConfigVersion],
   providers: [SecretEncryption, Sources, RunningInstances, SettingsCheck],
-  handlers: [ReadSettingsHandler, ChangeSettingsHandler, ExplainSettingsHandler, SpringController],
+  handlers: [
+    ReadSettingsHandler,
+    ListPlacesHandler,
+    GetSettingsHandler,
+    ListVersionsHandler,
+    CompareVersionsHandler,
+    ChangeSettingsHandler,
+    RollBackHandler,
+    ExplainSettingsHandler,
+    SpringController,
+  ],
 })
 export class ConfigModule {}

@@ -1,6 +1,5 @@
 import type { KnownGrants, MessageContext } from '@jogakbo/messaging';
 import { describe, expect, it } from '@jest/globals';
-import type { DataSource } from 'typeorm';
 import { ReadSettingsHandler } from './read-settings.ts';
 import type { Sources } from './sources.ts';
 import type { SecretEncryption } from './secret-encryption.ts';
@@ -8,11 +7,12 @@ import type { SecretEncryption } from './secret-encryption.ts';
 describe('the settings of a service', () => {
   const read = (application: string, sender: string | undefined, enforced: boolean) =>
     new ReadSettingsHandler(
-      {} as DataSource,
       { find: async () => [] } as unknown as Sources,
       { hasClient: () => true } as unknown as SecretEncryption,
       { enforced } as KnownGrants,
-    ).read({ application, profiles: ['default'], label: 'main' }, { incoming: { sender } } as MessageContext);
+    ).handle({ application, profiles: ['default'], label: 'main' }, {
+      incoming: { sender },
+    } as MessageContext);
 
   it('can be read over the bus by the login of the service only', async () => {
     await expect(read('shop', 'shop', true)).resolves.toEqual({ sources: [] });

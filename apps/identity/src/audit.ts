@@ -1,9 +1,6 @@
 import { randomUUIDv7 } from 'node:crypto';
-import type { Body } from '@jogakbo/contract';
-import { ListAudit, type AuditDetails, type AuditKind } from '@jogakbo/contracts-identity';
-import { Handles } from '@jogakbo/messaging';
-import { Controller } from '@nestjs/common';
-import { Column, DataSource, Entity, LessThan, PrimaryColumn, type EntityManager } from 'typeorm';
+import type { AuditDetails, AuditKind } from '@jogakbo/contracts-identity';
+import { Column, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
 /** An event of an account or key. Holds no password, no token, no hash, and no email address from user input. */
 @Entity('audit_entry')
@@ -48,25 +45,4 @@ export async function recordAudit(
     ...{ auditId: randomUUIDv7(), at: new Date(), kind, memberId, by, address },
     details,
   });
-}
-
-@Controller()
-export class ListAuditHandler {
-  constructor(private readonly dataSource: DataSource) {}
-
-  /** The cursor is the last entry of the previous page. New entries do not shift the following pages. */
-  @Handles(ListAudit)
-  async handle({ memberId, kind, limit, cursor }: Body<typeof ListAudit>) {
-    const found = await this.dataSource.manager.find(AuditEntry, {
-      where: {
-        ...(memberId && { memberId }),
-        ...(kind && { kind }),
-        ...(cursor && { auditId: LessThan(cursor) }),
-      },
-      order: { auditId: 'DESC' },
-      take: limit + 1,
-    });
-    const items = found.slice(0, limit).map((entry) => ({ ...entry, at: entry.at.toISOString() }));
-    return { items, nextCursor: found.length > limit ? items.at(-1)!.auditId : null };
-  }
 }

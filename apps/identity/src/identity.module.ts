@@ -8,22 +8,25 @@ import { Revocations1700000002300 } from '../migrations/1700000002300-revocation
 import { SignUpMails1700000002400 } from '../migrations/1700000002400-sign-up-mails.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { AnswerPageHandler } from './answer-page.ts';
-import { AuditEntry, ListAuditHandler } from './audit.ts';
+import { AuditEntry } from './audit.ts';
 import { ChangeRolesHandler } from './change-roles.ts';
 import { Credentials } from './credentials.ts';
 import { ExpiredSessions } from './expired-sessions.ts';
+import { GetJwksHandler } from './get-jwks.ts';
 import { GetMeHandler } from './get-me.ts';
 import { GetMemberEmailHandler } from './get-member-email.ts';
+import { GetOpenIdConfigurationHandler } from './get-openid-configuration.ts';
 import { Hashing } from './hashing.ts';
+import { ListAuditHandler } from './list-audit.ts';
+import { ListRevocationsHandler } from './list-revocations.ts';
 import { Member } from './member.ts';
-import { OpenIdHandler } from './openid.ts';
 import { RefreshSessionHandler } from './refresh-session.ts';
-import { ListRevocationsHandler } from './revocations.ts';
 import { RotateSigningKeyHandler } from './rotate-signing-key.ts';
 import { RefreshToken, Session } from './session.ts';
 import { IdentitySettings } from './settings.ts';
 import { SignInLimits } from './sign-in-limits.ts';
 import { SignInHandler } from './sign-in.ts';
+import { SignOutEverywhereHandler } from './sign-out-everywhere.ts';
 import { SignOutHandler } from './sign-out.ts';
 import { SignUpMails } from './sign-up-mails.ts';
 import { SignUpHandler } from './sign-up.ts';
@@ -57,10 +60,12 @@ import { StaffAccounts } from './staff-accounts.ts';
     SignInHandler,
     RefreshSessionHandler,
     SignOutHandler,
+    SignOutEverywhereHandler,
     ListRevocationsHandler,
     GetMeHandler,
     GetMemberEmailHandler,
-    OpenIdHandler,
+    GetJwksHandler,
+    GetOpenIdConfigurationHandler,
     AnswerPageHandler,
     ChangeRolesHandler,
     RotateSigningKeyHandler,

@@ -1,15 +1,10 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { ListRevocations, TokensRevoked, type Revocation } from '@jogakbo/contracts-identity';
+import { TokensRevoked, type Revocation } from '@jogakbo/contracts-identity';
 import type { UnitOfWork } from '@jogakbo/consistency';
-import { Handles } from '@jogakbo/messaging';
-import { Controller } from '@nestjs/common';
-import { DataSource } from 'typeorm';
 import { accessTokenLifetime } from './access-tokens.ts';
 
 /** Seconds by which the clocks of this service and of a gateway may differ. */
 const clockSkew = 60;
-/** About 2 MB in one message. */
-const maxListed = 20_000;
 
 type Work = Pick<UnitOfWork, 'tx' | 'publish'>;
 
@@ -37,33 +32,4 @@ async function revoke({ tx, publish }: Work, revoked: Omit<Revocation, 'until'>)
     [randomUUIDv7(), memberId, sessionId, generation, until],
   );
   publish(TokensRevoked({ ...revoked, until: until.toISOString() }));
-}
-
-interface Row {
-  member_id: string;
-  session_id: string | null;
-  generation: number | null;
-  until: Date;
-}
-
-@Controller()
-export class ListRevocationsHandler {
-  constructor(private readonly dataSource: DataSource) {}
-
-  /** Called by a gateway after start or after missed events. */
-  @Handles(ListRevocations)
-  async handle() {
-    const rows = await this.dataSource.query<Row[]>(
-      `SELECT member_id, session_id, generation, until FROM revocation WHERE until > now()
-       ORDER BY until DESC LIMIT $1`,
-      [maxListed + 1],
-    );
-    const revocations = rows.slice(0, maxListed).map((row) => ({
-      memberId: row.member_id,
-      ...(row.session_id && { sessionId: row.session_id }),
-      ...(row.generation && { generation: row.generation }),
-      until: row.until.toISOString(),
-    }));
-    return { revocations, revokedUntil: rows[maxListed]?.until.toISOString() ?? null };
-  }
 }

@@ -4,8 +4,8 @@ import { Service } from '@jogakbo/service';
 import { Stock1700000001000 } from '../migrations/1700000001000-stock.ts';
 import { CommitStockHandler } from './commit-stock.ts';
 import { ExpireReservationHandler } from './expire-reservation.ts';
+import { GetStockHandler } from './get-stock.ts';
 import { OpenStockHandler } from './open-stock.ts';
-import { ReadStockHandler } from './read-stock.ts';
 import { ReceiveStockHandler } from './receive-stock.ts';
 import { ReserveStockHandler } from './reserve-stock.ts';
 import { ReturnStockHandler } from './return-stock.ts';
@@ -16,7 +16,7 @@ import { InventorySettings } from './settings.ts';
   settings: InventorySettings,
   migrations: [...consistencyMigrations, Stock1700000001000],
   handlers: [
-    ReadStockHandler,
+    GetStockHandler,
     OpenStockHandler,
     ReceiveStockHandler,
     ReserveStockHandler,

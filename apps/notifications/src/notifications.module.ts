@@ -4,12 +4,12 @@ import { Service } from '@jogakbo/service';
 import { Mail1700000003000 } from '../migrations/1700000003000-mail.ts';
 import { MailOrder1700000003100 } from '../migrations/1700000003100-mail-order.ts';
 import { NoNames1700000003200 } from '../migrations/1700000003200-no-names.ts';
+import { ListMailboxHandler } from './list-mailbox.ts';
 import { MailOrderOutcomeHandler } from './mail-order-outcome.ts';
 import { MailServer } from './mail-server.ts';
 import { MailSink, ReceivedMail } from './mail-sink.ts';
 import { Mail } from './mail.ts';
 import { Member } from './member.ts';
-import { ReadMailboxHandler } from './read-mailbox.ts';
 import { SendMailHandler } from './send-mail.ts';
 import { NotificationsSettings } from './settings.ts';
 import { WarnOfSignUpHandler } from './warn-of-sign-up.ts';
@@ -26,7 +26,7 @@ import { WelcomeMemberHandler } from './welcome-member.ts';
     WarnOfSignUpHandler,
     MailOrderOutcomeHandler,
     SendMailHandler,
-    ReadMailboxHandler,
+    ListMailboxHandler,
   ],
 })
 export class NotificationsModule {}

@@ -1,5 +1,5 @@
 import { aggregate } from '@jogakbo/consistency/aggregate';
-import type { Body, Language, Money } from '@jogakbo/contract';
+import { platformRejection, type Body, type Language, type Money } from '@jogakbo/contract';
 import {
   CancelOrder,
   OrderCancelled,
@@ -48,6 +48,13 @@ export function evolve(order: Order | undefined, event: OrderEvent): Order {
     outcome,
     ...(event.type === 'rejected' && { rejection: event.reason }),
   };
+}
+
+/** Returns the state after all events. @throws Rejection `not-found` if there are none */
+export function replay(events: readonly OrderEvent[]): Order {
+  const found = events.reduce<Order | undefined>(evolve, undefined);
+  if (!found) throw platformRejection('not-found', 'there is no such order');
+  return found;
 }
 
 export const order = aggregate<Order, OrderEvent>('order', {

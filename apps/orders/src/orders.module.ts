@@ -12,10 +12,15 @@ import { Service } from '@jogakbo/service';
 import { OpenOrders1700000003000 } from '../migrations/1700000003000-open-orders.ts';
 import { CancelOrderHandler } from './cancel-order.ts';
 import { cancellation, checkout } from './checkout.saga.ts';
+import { ConfirmOrderHandler } from './confirm-order.ts';
+import { GetOrderOutcomeHandler } from './get-order-outcome.ts';
+import { GetOrderOwnerHandler } from './get-order-owner.ts';
+import { GetOrderHandler } from './get-order.ts';
+import { ListOrdersHandler } from './list-orders.ts';
 import { orderList } from './order-list.projection.ts';
 import { PlaceOrderHandler } from './place-order.ts';
-import { ReadOrdersHandler } from './read-orders.ts';
-import { SettleOrderHandler } from './settle-order.ts';
+import { RefundOrderHandler } from './refund-order.ts';
+import { RejectOrderHandler } from './reject-order.ts';
 
 @Service({
   contract: orders,
@@ -25,7 +30,17 @@ import { SettleOrderHandler } from './settle-order.ts';
     ...[AuthorizePayment, CapturePayment, ReturnPayment],
   ],
   migrations: [...consistencyMigrations, EventStore1700000000500, OpenOrders1700000003000],
-  handlers: [PlaceOrderHandler, SettleOrderHandler, CancelOrderHandler, ReadOrdersHandler],
+  handlers: [
+    PlaceOrderHandler,
+    ConfirmOrderHandler,
+    RejectOrderHandler,
+    CancelOrderHandler,
+    RefundOrderHandler,
+    GetOrderHandler,
+    GetOrderOutcomeHandler,
+    GetOrderOwnerHandler,
+    ListOrdersHandler,
+  ],
   sagas: [checkout, cancellation],
   projections: [orderList],
 })

@@ -10,7 +10,7 @@ import {
   type PaymentStatus as PublicStatus,
 } from '@jogakbo/contracts-payments';
 import type { z } from 'zod';
-import type { Charge } from './provider.ts';
+import type { Charge, Reference } from './provider.ts';
 
 /** `returned`: the order ended before its payment was authorized, and no authorization will follow. */
 export type PaymentStatus = z.infer<typeof PublicStatus> | 'returned';
@@ -157,4 +157,13 @@ function getEventsAfterAuthorization(
     case 'refunded':
       return [{ type: 'captured' }, { type: 'refunded' }];
   }
+}
+
+/** The key for `FairCalls`: the member, or the order if there is no payment yet. */
+export const getPayer = (orderId: string, known: Payment | undefined): string => known?.memberId ?? orderId;
+
+/** @throws Error if the reference of the charge is not recorded */
+export function getReference(orderId: string, known: Payment | undefined): Reference {
+  if (!known?.reference) throw new Error(`the charge of order ${orderId} has no recorded reference`);
+  return { paymentId: toPaymentId(orderId), reference: known.reference };
 }

@@ -4,12 +4,14 @@ import { consistencyMigrations, EventStore1700000000500 } from '@jogakbo/consist
 import { Readiness, Service } from '@jogakbo/service';
 import { Sandbox1700000001000 } from '../migrations/1700000001000-sandbox.ts';
 import { AuthorizePaymentHandler } from './authorize-payment.ts';
+import { CapturePaymentHandler } from './capture-payment.ts';
+import { CheckPaymentTokenHandler } from './check-payment-token.ts';
 import { FairCalls } from './fair-calls.ts';
 import { HttpProvider } from './http-provider.ts';
 import { ledger } from './ledger.projection.ts';
-import { MovePaymentHandler } from './move-payment.ts';
+import { ListOrderPaymentsHandler } from './list-order-payments.ts';
 import { PaymentProvider } from './provider.ts';
-import { ReadPaymentsHandler } from './read-payments.ts';
+import { ReturnPaymentHandler } from './return-payment.ts';
 import { Sandbox } from './sandbox/sandbox.ts';
 import { PaymentsSettings } from './settings.ts';
 
@@ -35,6 +37,12 @@ import { PaymentsSettings } from './settings.ts';
       },
     },
   ],
-  handlers: [ReadPaymentsHandler, AuthorizePaymentHandler, MovePaymentHandler],
+  handlers: [
+    AuthorizePaymentHandler,
+    CapturePaymentHandler,
+    ReturnPaymentHandler,
+    ListOrderPaymentsHandler,
+    CheckPaymentTokenHandler,
+  ],
 })
 export class PaymentsModule {}

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
 import { cartesianProduct, eventually, interleavings } from '@jogakbo/testing';
 import { AuthorizePaymentHandler } from '../src/authorize-payment.ts';
-import { MovePaymentHandler } from '../src/move-payment.ts';
+import { CapturePaymentHandler } from '../src/capture-payment.ts';
 import { PaymentProvider } from '../src/provider.ts';
+import { ReturnPaymentHandler } from '../src/return-payment.ts';
 import { price, PaymentsFixture } from './till.ts';
 
 type Command = 'authorize' | 'capture' | 'return' | 'return again';
@@ -84,11 +85,11 @@ describe('payments, in every message order and with a crash at every provider ca
   afterAll(() => fixture.payments.stop());
 
   function handle(command: Command, { orderId, token }: Case, work: UnitOfWork): Promise<void> {
-    const moves = fixture.payments.get(MovePaymentHandler);
-    if (command === 'capture') return moves.capture({ orderId }, work);
-    if (command !== 'authorize') return moves.returnPayment({ orderId }, work);
+    const { payments } = fixture;
+    if (command === 'capture') return payments.get(CapturePaymentHandler).handle({ orderId }, work);
+    if (command !== 'authorize') return payments.get(ReturnPaymentHandler).handle({ orderId }, work);
     const body = { orderId, memberId: orderId, amount: price, token };
-    return fixture.payments.get(AuthorizePaymentHandler).handle(body, work);
+    return payments.get(AuthorizePaymentHandler).handle(body, work);
   }
 
   const deliver = (command: Command, one: Case, onProviderCall: () => Promise<void> | void = () => {}) =>

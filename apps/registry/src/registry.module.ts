@@ -4,12 +4,14 @@ import { Service } from '@jogakbo/service';
 import { ContractVersions1700000004000 } from '../migrations/1700000004000-contract-versions.ts';
 import { Registrations1700000004100 } from '../migrations/1700000004100-registrations.ts';
 import { ContractHistory } from './contract-history.ts';
+import { ContractsController } from './contracts.controller.ts';
 import { Credentials } from './credentials.ts';
 import { Directory } from './directory.ts';
-import { Eureka } from './eureka.ts';
+import { EurekaController } from './eureka.controller.ts';
+import { InstancesController } from './instances.controller.ts';
+import { ListContractVersionsHandler } from './list-contract-versions.ts';
+import { ListInstancesHandler } from './list-instances.ts';
 import { ListRegistrationsHandler } from './list-registrations.ts';
-import { ReadContracts } from './read-contracts.ts';
-import { ReadInstances } from './read-instances.ts';
 import { Registration } from './registration.ts';
 import { RegistrationLimits } from './registration-limits.ts';
 import { RemoveRegistrationHandler } from './remove-registration.ts';
@@ -21,9 +23,11 @@ import { RegistrySettings } from './settings.ts';
   settings: RegistrySettings,
   migrations: [...consistencyMigrations, ContractVersions1700000004000, Registrations1700000004100],
   handlers: [
-    ReadInstances,
-    ReadContracts,
-    Eureka,
+    InstancesController,
+    ContractsController,
+    EurekaController,
+    ListInstancesHandler,
+    ListContractVersionsHandler,
     ListRegistrationsHandler,
     SetRegistrationHandler,
     RemoveRegistrationHandler,

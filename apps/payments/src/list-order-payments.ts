@@ -1,25 +1,23 @@
 import { history } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
 import { GetOrderOwner } from '@jogakbo/contracts-orders';
-import { CheckPaymentToken, ListOrderPayments } from '@jogakbo/contracts-payments';
+import { ListOrderPayments } from '@jogakbo/contracts-payments';
 import { Ask, Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { createPostings } from './ledger.ts';
 import { evolve, payment, toPaymentId, type Payment } from './payment.ts';
-import { PaymentProvider } from './provider.ts';
 
 @Controller()
-export class ReadPaymentsHandler {
+export class ListOrderPaymentsHandler {
   constructor(
     private readonly dataSource: DataSource,
-    private readonly provider: PaymentProvider,
     private readonly ask: Ask,
   ) {}
 
   /** The payment stores its member. Without a member, this calls orders for the owner. */
   @Handles(ListOrderPayments)
-  async list({ orderId }: Body<typeof ListOrderPayments>, { caller }: MessageContext) {
+  async handle({ orderId }: Body<typeof ListOrderPayments>, { caller }: MessageContext) {
     const events = await history(this.dataSource.manager, payment, orderId);
     const state = events.reduce<Payment | undefined>(evolve, undefined);
     caller.mustOwn(state?.memberId ?? (await this.ask(GetOrderOwner, { orderId })).memberId);
@@ -44,10 +42,5 @@ export class ReadPaymentsHandler {
       ],
       nextCursor: null,
     };
-  }
-
-  @Handles(CheckPaymentToken)
-  async check({ token }: Body<typeof CheckPaymentToken>) {
-    return { known: await this.provider.isTokenKnown(token) };
   }
 }

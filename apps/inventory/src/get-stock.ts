@@ -5,11 +5,11 @@ import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 
 @Controller()
-export class ReadStockHandler {
+export class GetStockHandler {
   constructor(private readonly dataSource: DataSource) {}
 
   @Handles(GetStock)
-  async get({ productId }: Body<typeof GetStock>) {
+  async handle({ productId }: Body<typeof GetStock>) {
     const [stock] = (await this.dataSource.query('SELECT on_hand FROM stock WHERE product_id = $1', [
       productId,
     ])) as { on_hand: string }[];

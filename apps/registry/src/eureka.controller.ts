@@ -27,7 +27,7 @@ type View = ReturnType<typeof toView>;
  * registered ones. Any client may read; changes need the credential of the app.
  */
 @Controller(['eureka', 'eureka/v2'])
-export class Eureka {
+export class EurekaController {
   constructor(
     private readonly directory: Directory,
     private readonly registration: Registration,

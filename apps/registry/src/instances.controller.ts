@@ -1,6 +1,4 @@
-import type { Body } from '@jogakbo/contract';
-import { ListInstances, type InstanceView } from '@jogakbo/contracts-registry';
-import { Handles } from '@jogakbo/messaging';
+import type { InstanceView } from '@jogakbo/contracts-registry';
 import { Controller, Get, Req, Res, type OnModuleDestroy } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Directory } from './directory.ts';
@@ -12,18 +10,10 @@ const keepAliveMs = 15_000;
 
 /** Live instances. */
 @Controller()
-export class ReadInstances implements OnModuleDestroy {
+export class InstancesController implements OnModuleDestroy {
   readonly #streams = new Set<FastifyReply['raw']>();
 
   constructor(private readonly directory: Directory) {}
-
-  @Handles(ListInstances)
-  async list({ service }: Body<typeof ListInstances>) {
-    return {
-      items: this.all().filter((one) => !service || one.service === service),
-      refusedSenders: this.directory.refusedSenders,
-    };
-  }
 
   @Get('instances')
   all(): InstanceView[] {

@@ -1,29 +1,21 @@
-import { GetJwks, GetOpenIdConfiguration } from '@jogakbo/contracts-identity';
+import { GetOpenIdConfiguration } from '@jogakbo/contracts-identity';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { clientAuthMethods, endpoints, scopes } from './openid-provider.ts';
 import { IdentitySettings } from './settings.ts';
-import { algorithm, rsaAlgorithm, SigningKeys } from './signing-keys.ts';
+import { algorithm, rsaAlgorithm } from './signing-keys.ts';
 
-/** Serves the public documents of OpenID Connect Discovery 1.0 and RFC 7517 for token verification. */
+/** Serves the provider metadata of OpenID Connect Discovery 1.0. */
 @Controller()
-export class OpenIdHandler {
-  constructor(
-    private readonly keys: SigningKeys,
-    private readonly settings: IdentitySettings,
-  ) {}
-
-  @Handles(GetJwks)
-  jwks() {
-    return { keys: this.keys.public };
-  }
+export class GetOpenIdConfigurationHandler {
+  constructor(private readonly settings: IdentitySettings) {}
 
   /**
    * One document for verifiers of the store's access tokens and for OpenID Connect clients. Equals the document of the
    * library, without loading the library.
    */
   @Handles(GetOpenIdConfiguration)
-  configuration() {
+  handle() {
     const issuer = this.settings.tokenIssuer;
     return {
       issuer,

@@ -1,21 +1,10 @@
-import type { Body } from '@jogakbo/contract';
-import { platformRejection } from '@jogakbo/contract';
-import { ListContractVersions } from '@jogakbo/contracts-registry';
-import { Handles } from '@jogakbo/messaging';
 import { Controller, Get, NotFoundException, Param } from '@nestjs/common';
 import { ContractHistory } from './contract-history.ts';
 
 /** Current and past contracts of services. */
 @Controller()
-export class ReadContracts {
+export class ContractsController {
   constructor(private readonly history: ContractHistory) {}
-
-  @Handles(ListContractVersions)
-  async list({ service }: Body<typeof ListContractVersions>) {
-    const items = await this.history.listVersions(service);
-    if (items.length === 0) throw platformRejection('not-found', 'no such service was ever announced');
-    return { items };
-  }
 
   @Get('contracts/:service')
   async versions(@Param('service') service: string) {

@@ -8,7 +8,7 @@ import { ReceivedMail } from './mail-sink.ts';
 import { NotificationsSettings } from './settings.ts';
 
 @Controller()
-export class ReadMailboxHandler {
+export class ListMailboxHandler {
   constructor(
     private readonly dataSource: DataSource,
     private readonly settings: NotificationsSettings,
@@ -16,7 +16,7 @@ export class ReadMailboxHandler {
 
   /** The cursor is the last item. Mail that arrives later sorts before it and does not shift the pages. */
   @Handles(ListMailbox)
-  async list({ to, limit, cursor }: Body<typeof ListMailbox>) {
+  async handle({ to, limit, cursor }: Body<typeof ListMailbox>) {
     if (cursor && !/^[1-9]\d{0,17}$/.test(cursor)) throw ListMailbox.reject('unknown-cursor');
     // With a mail server, hide mail from an earlier start without one.
     if (this.settings.smtpUrl) return { items: [], nextCursor: null };
