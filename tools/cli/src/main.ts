@@ -186,6 +186,15 @@ const commands: Record<string, Command> = {
     takesNames: true,
     run: async (values, names) => (await import('./commands/split.ts')).split(values, names),
   },
+  map: {
+    summary: 'show all services: teams, calls, events and public routes',
+    usage: 'map [--markdown | --write]',
+    options: {
+      markdown: { type: 'boolean', help: 'print Markdown with a Mermaid flowchart' },
+      write: { type: 'boolean', help: 'write docs/map/README.md and docs/map/map.svg' },
+    },
+    run: async (values) => (await import('./commands/map.ts')).map(values),
+  },
   doctor: {
     summary: 'check this machine and show a fix for each fault',
     usage: 'doctor [--port N]',

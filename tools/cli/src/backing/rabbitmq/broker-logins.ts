@@ -64,7 +64,7 @@ const readBus = ({ folder }: App): BusDescription | undefined =>
   BusDescription.safeParse(readJson(join(folder, 'dist', 'bus.json'))).data;
 
 /** Reads the descriptions of all built services. @throws CliError if one of `wanted` is not built */
-function readBusDescriptions(wanted: readonly App[]): BusDescription[] {
+export function readBusDescriptions(wanted: readonly App[]): BusDescription[] {
   const missing = wanted.filter((app) => !readBus(app)).map(({ name }) => name);
   if (missing.length > 0) {
     throw new CliError(`The build of ${missing.join(', ')} has no bus description.`, {

@@ -1,0 +1,65 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { readBusDescriptions } from '../backing/rabbitmq/broker-logins.ts';
+import { drawMap } from '../map/map-drawing.ts';
+import { formatMap, formatMarkdown } from '../map/map-pages.ts';
+import { buildStoreMap, type Declared, type StoreMap } from '../map/store-map.ts';
+import { build } from '../supervisor/build.ts';
+import { readJson } from '../supervisor/state.ts';
+import { CliError, UsageError } from '../terminal/cli-error.ts';
+import { onSignals } from '../terminal/signals.ts';
+import { type App, listApps, root } from '../workspace.ts';
+
+interface Options {
+  markdown?: boolean;
+  write?: boolean;
+}
+
+export const mapFolder = join(root, 'docs', 'map');
+
+/** Prints the map of the services, or writes it to docs/map. Builds the changed services first. */
+export async function map({ markdown, write }: Options): Promise<number> {
+  if (markdown && write) throw new UsageError('--markdown and --write exclude each other.');
+  await buildServices();
+  const current = readStoreMap();
+  if (!write) {
+    console.log(markdown ? formatMarkdown(current).trimEnd() : formatMap(current));
+    return 0;
+  }
+  mkdirSync(mapFolder, { recursive: true });
+  for (const [name, text] of Object.entries(renderFiles(current))) {
+    writeFileSync(join(mapFolder, name), text);
+    console.log(`wrote docs/map/${name}`);
+  }
+  return 0;
+}
+
+/** The map of the current builds. @throws CliError if a service is not built */
+export function readStoreMap(): StoreMap {
+  const apps = listApps();
+  return buildStoreMap(readBusDescriptions(apps), new Map(apps.map((app) => [app.name, readDeclared(app)])));
+}
+
+/** The files of docs/map, by name. */
+export const renderFiles = (current: StoreMap): Record<string, string> => ({
+  'README.md': formatMarkdown(current, 'map.svg'),
+  'map.svg': drawMap(current),
+});
+
+/** The owner and the servers that package.json declares. The database follows from the dependencies. */
+function readDeclared({ folder, hasDatabase }: App): Declared {
+  const manifest = readJson<{ jogakbo?: { owner?: string; uses?: string[] } }>(join(folder, 'package.json'));
+  const { owner, uses = [] } = manifest?.jogakbo ?? {};
+  return { ...(owner && { owner }), uses: [...(hasDatabase ? ['PostgreSQL'] : []), ...uses] };
+}
+
+/** Reports on stderr, so that stdout contains only the map. */
+async function buildServices(): Promise<void> {
+  const abort = new AbortController();
+  const release = onSignals(() => abort.abort(new CliError('The build was interrupted.')));
+  try {
+    await build(undefined, (text) => console.error(text), abort.signal);
+  } finally {
+    release();
+  }
+}
