@@ -1,4 +1,4 @@
-import { platformRejection, type Body } from '@jogakbo/contract';
+import { platformRejection, toPage, type Body } from '@jogakbo/contract';
 import {
   CompareVersions,
   GetSettings,
@@ -80,13 +80,13 @@ export class ReadSettingsHandler {
       order: { version: 'DESC' },
       take: limit + 1,
     });
-    const page = rows.slice(0, limit);
+    const page = toPage(rows, limit, ({ version }) => String(version));
     return {
-      items: page.map(({ version, by, at, reason, restores, settings }, index) => ({
+      items: page.items.map(({ version, by, at, reason, restores, settings }, index) => ({
         ...{ version, by, at: at.toISOString(), reason, restores },
         changes: compareSettings(rows[index + 1]?.settings ?? {}, settings),
       })),
-      nextCursor: rows.length > limit ? String(page.at(-1)!.version) : null,
+      nextCursor: page.nextCursor,
     };
   }
 

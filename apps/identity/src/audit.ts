@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import type { Body } from '@jogakbo/contract';
+import { toPage, type Body } from '@jogakbo/contract';
 import { ListAudit, type AuditDetails, type AuditKind } from '@jogakbo/contracts-identity';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -66,7 +66,7 @@ export class ListAuditHandler {
       order: { auditId: 'DESC' },
       take: limit + 1,
     });
-    const items = found.slice(0, limit).map((entry) => ({ ...entry, at: entry.at.toISOString() }));
-    return { items, nextCursor: found.length > limit ? items.at(-1)!.auditId : null };
+    const { items, nextCursor } = toPage(found, limit, ({ auditId }) => auditId);
+    return { items: items.map((entry) => ({ ...entry, at: entry.at.toISOString() })), nextCursor };
   }
 }
