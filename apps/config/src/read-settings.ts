@@ -43,7 +43,10 @@ export class ReadSettingsHandler {
       sources: found.map((source) => ({
         ...toPlace(source),
         settings: Object.entries(source.settings).map(([key, { value, secret, version, by }]) => ({
-          ...{ key, secret, version, by },
+          key,
+          secret,
+          version,
+          by,
           value: secret ? this.encryption.encryptFor(application, toPlace(source), key, value) : value,
         })),
       })),
@@ -60,7 +63,9 @@ export class ReadSettingsHandler {
     return {
       items: rows.map((row) => ({
         ...toPlace(row),
-        ...{ version: row.version, by: row.by, at: row.at.toISOString() },
+        version: row.version,
+        by: row.by,
+        at: row.at.toISOString(),
       })),
     };
   }
@@ -83,7 +88,11 @@ export class ReadSettingsHandler {
     const page = toPage(rows, limit, ({ version }) => String(version));
     return {
       items: page.items.map(({ version, by, at, reason, restores, settings }, index) => ({
-        ...{ version, by, at: at.toISOString(), reason, restores },
+        version,
+        by,
+        at: at.toISOString(),
+        reason,
+        restores,
         changes: compareSettings(rows[index + 1]?.settings ?? {}, settings),
       })),
       nextCursor: page.nextCursor,

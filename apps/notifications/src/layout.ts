@@ -35,7 +35,10 @@ function getFormat(language: Language, currency: string): Intl.NumberFormat {
   if (known) return known;
   const digits = minorUnitDigits(currency);
   const format = new Intl.NumberFormat(locales[language], {
-    ...{ style: 'currency', currency, minimumFractionDigits: digits, maximumFractionDigits: digits },
+    style: 'currency',
+    currency,
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
   });
   formats.set(`${language} ${currency}`, format);
   return format;

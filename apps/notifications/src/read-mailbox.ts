@@ -37,7 +37,13 @@ async function parseMail({ mailId, messageId, to, content, receivedAt }: Receive
   const { from, subject = '', text = '', html = '' } = await PostalMime.parse(content);
   const sender = from?.name ? `${from.name} <${from.address}>` : (from?.address ?? '');
   return {
-    ...{ mailId, messageId, from: sender, to, subject, text, html },
+    mailId,
+    messageId,
+    from: sender,
+    to,
+    subject,
+    text,
+    html,
     receivedAt: receivedAt.toISOString(),
   };
 }

@@ -99,9 +99,17 @@ export class SearchProductsHandler {
     const range = [minPrice ?? 0, maxPrice ?? Number.MAX_SAFE_INTEGER];
     try {
       const [found] = (await this.dataSource.query(searchSql[sort], [
-        ...[terms.matching, terms.exact, terms.ranking, category ?? null, ...range, limit + 1],
-        ...[after?.key ?? null, after?.productId ?? null, terms.most],
-        ...[query.currency ?? after?.currency ?? null, comparesPrices],
+        terms.matching,
+        terms.exact,
+        terms.ranking,
+        category ?? null,
+        ...range,
+        limit + 1,
+        after?.key ?? null,
+        after?.productId ?? null,
+        terms.most,
+        query.currency ?? after?.currency ?? null,
+        comparesPrices,
       ])) as [Found];
       return found;
     } catch (error) {
@@ -132,14 +140,14 @@ function parseCursor({
 function toHit(row: Row, language: Language): Hit {
   const { product_id, sku, category, amount, currency, image_url, version, available, score } = row;
   return {
-    ...{
-      productId: product_id,
-      sku,
-      ...row[language],
-      category,
-      price: { amount, currency },
-      imageUrl: image_url,
-    },
-    ...{ version, ...(available !== null && { available }), score: score / 1_000_000 },
+    productId: product_id,
+    sku,
+    ...row[language],
+    category,
+    price: { amount, currency },
+    imageUrl: image_url,
+    version,
+    ...(available !== null && { available }),
+    score: score / 1_000_000,
   };
 }

@@ -70,7 +70,9 @@ export async function reportSettings(
   const event = { id: randomUUIDv7(), name: contract.name, source, time: new Date(), data };
   const { content, options } = encodeEvent(event, contextHeaders(undefined));
   await publisher.publish({
-    ...{ exchange: exchanges.events(contract.name), routingKey: contract.name, content },
+    exchange: exchanges.events(contract.name),
+    routingKey: contract.name,
+    content,
     options: { ...options, persistent: false },
   });
 }

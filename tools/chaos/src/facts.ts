@@ -235,7 +235,9 @@ async function readBroker(store: Store): Promise<Pick<Facts, 'queues' | 'deadLet
   for (const { name, messages } of queues) {
     if (!name.endsWith('.dead') || messages === 0) continue;
     const letters = await store.callManagementApi<ManagedMessage[]>('POST', `queues/%2F/${name}/get`, {
-      ...{ count: 50, ackmode: 'ack_requeue_true', encoding: 'auto' },
+      count: 50,
+      ackmode: 'ack_requeue_true',
+      encoding: 'auto',
     });
     for (const { payload, properties } of letters) {
       const { headers = {} } = properties;

@@ -151,12 +151,10 @@ export class Store {
         ...env,
         ...settings,
         ...this.#environment,
-        ...{
-          JOGAKBO_WORKSPACE: this.#workspace,
-          JOGAKBO_HOME: this.home,
-          JOGAKBO_BROKER: 'local',
-          NO_COLOR: '1',
-        },
+        JOGAKBO_WORKSPACE: this.#workspace,
+        JOGAKBO_HOME: this.home,
+        JOGAKBO_BROKER: 'local',
+        NO_COLOR: '1',
       },
     });
     let output = '';

@@ -118,8 +118,13 @@ export class Supervisor {
     if (!service) return undefined;
     const { kind, title, url, managementUrl, tls } = service;
     return {
-      ...{ kind, title, url: maskPassword(tls ? url.split('?')[0]! : url), managementUrl, tls },
-      ...{ roots: service.roots(), since: this.#since.get(role)! },
+      kind,
+      title,
+      url: maskPassword(tls ? url.split('?')[0]! : url),
+      managementUrl,
+      tls,
+      roots: service.roots(),
+      since: this.#since.get(role)!,
     };
   }
 
