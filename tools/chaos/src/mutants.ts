@@ -29,7 +29,7 @@ export const mutants: Record<string, Mutant> = {
     services: stateful,
     changes: [
       insertBefore(
-        'const more = channel.publish(exchange, routingKey, content, signed, confirmed);',
+        'const hasRoom = channel.publish(exchange, routingKey, content, signed, onConfirm);',
         'resolve();',
       ),
     ],
