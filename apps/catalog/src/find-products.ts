@@ -1,4 +1,4 @@
-import type { Body } from '@jogakbo/contract';
+import { toPage, type Body } from '@jogakbo/contract';
 import { FindProducts } from '@jogakbo/contracts-catalog';
 import { decodeCursor, encodeCursor } from '@jogakbo/contracts-search';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
@@ -70,21 +70,19 @@ export class FindProductsHandler {
       ...[after?.key ?? null, after?.productId ?? null, limit + 1],
       ...[query.currency ?? after?.currency ?? null, comparesPrices],
     ]);
-    const rows = found.slice(0, limit);
-    const last = rows.at(-1);
-    const currency = last?.compared ?? query.currency ?? after?.currency ?? null;
+    const { items, nextCursor } = toPage(found, limit, (last) =>
+      encodeCursor({
+        ...{ by: 'catalog', sort, step: 0, currency: last.compared },
+        ...{ key: Number(last.key), productId: last.productId },
+      }),
+    );
+    const currency = items.at(-1)?.compared ?? query.currency ?? after?.currency ?? null;
     return {
-      items: rows.map((row) => ({
+      items: items.map((row) => ({
         ...toPublicProduct({ ...row, amount: Number(row.amount) }, language),
         score: 0,
       })),
-      nextCursor:
-        last && found.length > limit
-          ? encodeCursor({
-              ...{ by: 'catalog', sort, step: 0, currency: last.compared },
-              ...{ key: Number(last.key), productId: last.productId },
-            })
-          : null,
+      nextCursor,
       currency,
       facets: { category: [], currency: [], price: [] },
       degraded: true as const,

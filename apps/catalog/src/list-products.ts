@@ -1,4 +1,4 @@
-import { Id, type Body } from '@jogakbo/contract';
+import { Id, toPage, type Body } from '@jogakbo/contract';
 import { ListProducts } from '@jogakbo/contracts-catalog';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -22,7 +22,7 @@ export class ListProductsHandler {
       order: { productId: 'ASC' },
       take: limit + 1,
     });
-    const items = products.slice(0, limit).map((product) => toPublicProduct(product, language));
-    return { items, nextCursor: products.length > limit ? items.at(-1)!.productId : null };
+    const { items, nextCursor } = toPage(products, limit, ({ productId }) => productId);
+    return { items: items.map((product) => toPublicProduct(product, language)), nextCursor };
   }
 }

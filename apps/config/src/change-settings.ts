@@ -67,7 +67,8 @@ export class ChangeSettingsHandler {
     const before = known?.secret ? this.encryption.decrypt(place, key, known.value) : known?.value;
     if (before === value && known?.secret === isSecret) return false;
     settings[key] = {
-      ...{ ...stamp, secret: isSecret },
+      ...stamp,
+      secret: isSecret,
       value: isSecret ? this.encryption.encrypt(place, key, value) : value,
     };
     return true;

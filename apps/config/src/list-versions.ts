@@ -1,4 +1,4 @@
-import type { Body } from '@jogakbo/contract';
+import { toPage, type Body } from '@jogakbo/contract';
 import { ListVersions } from '@jogakbo/contracts-config';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -18,13 +18,17 @@ export class ListVersionsHandler {
       order: { version: 'DESC' },
       take: limit + 1,
     });
-    const page = rows.slice(0, limit);
+    const page = toPage(rows, limit, ({ version }) => String(version));
     return {
-      items: page.map(({ version, by, at, reason, restores, settings }, index) => ({
-        ...{ version, by, at: at.toISOString(), reason, restores },
+      items: page.items.map(({ version, by, at, reason, restores, settings }, index) => ({
+        version,
+        by,
+        at: at.toISOString(),
+        reason,
+        restores,
         changes: compareSettings(rows[index + 1]?.settings ?? {}, settings),
       })),
-      nextCursor: rows.length > limit ? String(page.at(-1)!.version) : null,
+      nextCursor: page.nextCursor,
     };
   }
 }

@@ -72,7 +72,9 @@ export class SpringController {
     if (typeof request === 'number') return sendProblem(reply, request);
     const found = await this.#findSources(request);
     return reply.header('cache-control', 'no-store').send({
-      ...{ name: request.application, profiles: request.profiles, label: request.label },
+      name: request.application,
+      profiles: request.profiles,
+      label: request.label,
       version: found.map(({ version }) => version).join('.') || null,
       state: null,
       propertySources: found.map(({ application, profile, label, source }) => ({

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import type { ServiceUnderTest } from '@jogakbo/testing';
 import { load } from 'cloud-config-client';
 import { parse } from 'yaml';
@@ -21,10 +22,10 @@ describe('Spring Cloud Config’s HTTP API', () => {
   });
   afterAll(() => server.stop());
 
-  const basic = (user: string, password: string) =>
-    `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
-  const get = (path: string, authorization: string | undefined = basic('orders', passwords.orders)) =>
-    fetch(server.url + path, { headers: { ...(authorization && { authorization }) } });
+  const get = (
+    path: string,
+    authorization: string | undefined = writeBasicCredentials('orders', passwords.orders),
+  ) => fetch(server.url + path, { headers: { ...(authorization && { authorization }) } });
 
   it('serves a standard client', async () => {
     const options = { endpoint: server.url, auth: { user: 'orders', pass: passwords.orders } };
@@ -70,7 +71,7 @@ describe('Spring Cloud Config’s HTTP API', () => {
   });
 
   it('returns a service its own and the shared settings, and requires its password', async () => {
-    const toys = basic('toys', passwords.toys);
+    const toys = writeBasicCredentials('toys', passwords.toys);
     const paths = [
       '/orders/default',
       '/orders/default/main',
@@ -83,12 +84,12 @@ describe('Spring Cloud Config’s HTTP API', () => {
       expect(await forbidden.text()).not.toContain(secret);
       for (const invalid of [
         '',
-        basic('orders', 'wrong'),
-        basic('unknown', passwords.orders),
-        basic('', ''),
+        writeBasicCredentials('orders', 'wrong'),
+        writeBasicCredentials('unknown', passwords.orders),
+        writeBasicCredentials('', ''),
         'Basic ?',
-        basic('orders', passwords.orders).replace('Basic b', 'Basic *b'),
-        basic('orders', passwords.orders).replaceAll('=', ''),
+        writeBasicCredentials('orders', passwords.orders).replace('Basic b', 'Basic *b'),
+        writeBasicCredentials('orders', passwords.orders).replaceAll('=', ''),
       ]) {
         const rejected = await get(path, invalid);
         expect([path, invalid, rejected.status]).toEqual([path, invalid, 401]);

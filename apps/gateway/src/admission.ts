@@ -106,7 +106,9 @@ export class Admission {
 
 /** The contract's rate limit of a route, for one client. */
 const toClaim = (policy: Claim['policy'], { contract }: Route, limit: RateLimit, client: string): Claim => ({
-  ...{ policy, limit, key: `${contract.name} ${client}` },
+  policy,
+  limit,
+  key: `${contract.name} ${client}`,
 });
 
 /** All Authorization headers. Node keeps the first, but a proxy in front of the gateway may use the last. */

@@ -25,15 +25,16 @@ export function getClientAddress(request: IncomingMessage, trust: Trust): string
 
 /** Headers in which proxies forward the origin of a request. */
 const forwardingHeaders = [
-  ...[
-    'forwarded',
-    'x-forwarded-for',
-    'x-forwarded-host',
-    'x-forwarded-proto',
-    'x-forwarded-port',
-    'x-real-ip',
-  ],
-  ...['x-client-ip', 'true-client-ip', 'cf-connecting-ip', 'via'],
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+  'x-real-ip',
+  'x-client-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'via',
 ];
 
 /**

@@ -4,14 +4,29 @@ import type { RequestContext } from './request-context.ts';
 const preflightHeaders = {
   'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE',
   'access-control-allow-headers': [
-    ...['Authorization', 'Content-Type', 'Idempotency-Key', 'If-Match', 'If-None-Match', 'Prefer'],
-    ...['Traceparent', 'Tracestate', 'X-Request-Id'],
+    'Authorization',
+    'Content-Type',
+    'Idempotency-Key',
+    'If-Match',
+    'If-None-Match',
+    'Prefer',
+    'Traceparent',
+    'Tracestate',
+    'X-Request-Id',
   ].join(', '),
   'access-control-max-age': '600',
 };
 const exposedHeaders = [
-  ...['Location', 'ETag', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'Idempotency-Key'],
-  ...['Preference-Applied', 'X-Request-Id', 'Age', 'Cache-Status'],
+  'Location',
+  'ETag',
+  'RateLimit',
+  'RateLimit-Policy',
+  'Retry-After',
+  'Idempotency-Key',
+  'Preference-Applied',
+  'X-Request-Id',
+  'Age',
+  'Cache-Status',
 ].join(', ');
 
 /**

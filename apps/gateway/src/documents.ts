@@ -175,7 +175,8 @@ export class Documents {
     context.route = context.path;
     context
       .setHeaders({
-        ...{ 'content-security-policy': policy, 'cache-control': 'no-cache' },
+        'content-security-policy': policy,
+        'cache-control': 'no-cache',
         'content-type': 'text/html; charset=utf-8',
       })
       .send(200, content);

@@ -183,7 +183,9 @@ export class Forward {
     options: Pick<RequestOptions, 'timeout' | 'idempotencyKey'> = {},
   ): Promise<Output | null> {
     return this.client.request(contract.name, input, {
-      ...{ context: callContext, policy, timeout: this.settings.requestTimeout },
+      context: callContext,
+      policy,
+      timeout: this.settings.requestTimeout,
       persistent: contract.kind === 'command',
       sensitive: contract.sensitive,
       ...options,

@@ -60,7 +60,9 @@ export async function configure(app: NestFastifyApplication): Promise<void> {
   const { server } = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   // One above the limit, because Node silently drops headers beyond `maxHeadersCount`.
   Object.assign(server, {
-    ...{ headersTimeout: arrivalTimeout, requestTimeout: arrivalTimeout, timeout: idleTimeoutMs },
+    headersTimeout: arrivalTimeout,
+    requestTimeout: arrivalTimeout,
+    timeout: idleTimeoutMs,
     maxHeadersCount: maxHeaders + 1,
   });
   const services = app.get(KnownServices);

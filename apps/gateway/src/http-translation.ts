@@ -8,14 +8,35 @@ import { externalPolicy } from './security-headers.ts';
 
 /** The client headers that are forwarded. Others could spoof headers that services trust from the gateway. */
 const requestHeaders = [
-  ...['accept', 'accept-language', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'],
-  ...['idempotency-key', 'prefer', 'range', 'user-agent'],
+  'accept',
+  'accept-language',
+  'if-match',
+  'if-none-match',
+  'if-modified-since',
+  'if-unmodified-since',
+  'idempotency-key',
+  'prefer',
+  'range',
+  'user-agent',
 ];
 /** The response headers that are forwarded. Cookies, hop-by-hop headers and server identification are dropped. */
 const responseHeaders = [
-  ...['content-type', 'content-language', 'content-encoding', 'content-disposition', 'etag', 'last-modified'],
-  ...['vary', 'location', 'link', 'retry-after', 'allow', 'accept-ranges', 'content-range'],
-  ...['preference-applied', 'deprecation', 'sunset'],
+  'content-type',
+  'content-language',
+  'content-encoding',
+  'content-disposition',
+  'etag',
+  'last-modified',
+  'vary',
+  'location',
+  'link',
+  'retry-after',
+  'allow',
+  'accept-ranges',
+  'content-range',
+  'preference-applied',
+  'deprecation',
+  'sunset',
 ];
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

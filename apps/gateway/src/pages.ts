@@ -12,8 +12,15 @@ export const formType = 'application/x-www-form-urlencoded';
 const requestHeaders = ['accept', 'accept-language', 'authorization', 'content-type', 'origin'] as const;
 /** The response headers that are forwarded. The gateway sets CORS and Cache-Control itself. */
 const responseHeaders = [
-  ...['content-type', 'content-language', 'location', 'www-authenticate', 'retry-after', 'allow'],
-  ...['content-security-policy', 'x-frame-options', 'referrer-policy'],
+  'content-type',
+  'content-language',
+  'location',
+  'www-authenticate',
+  'retry-after',
+  'allow',
+  'content-security-policy',
+  'x-frame-options',
+  'referrer-policy',
 ];
 
 /**
@@ -48,7 +55,10 @@ export class ServicePages {
       ...(typeof context.body === 'string' && { body: context.body }),
     };
     const answer = (await this.client.request(contract.name, request, {
-      ...{ context: callContext, policy, timeout: this.settings.requestTimeout, persistent: true },
+      context: callContext,
+      policy,
+      timeout: this.settings.requestTimeout,
+      persistent: true,
       sensitive: contract.sensitive,
     })) as PageAnswer;
     if (!(answer.status >= 200 && answer.status < 500))

@@ -79,7 +79,9 @@ export class RateLimits implements OnApplicationShutdown {
       const memory = new RateLimiterMemory({ keyPrefix: name, points, duration });
       const limiter = this.#redis
         ? new RateLimiterRedis({
-            ...{ keyPrefix: `jogakbo:limit:${name}`, points, duration },
+            keyPrefix: `jogakbo:limit:${name}`,
+            points,
+            duration,
             storeClient: this.#redis,
             rejectIfRedisNotReady: true,
             insuranceLimiter: memory,
@@ -125,8 +127,10 @@ interface Counter {
 }
 
 const scopes = {
-  ...{ address: 'address', member: 'member' },
-  ...{ route: 'address on this route', 'member-route': 'member on this route' },
+  address: 'address',
+  member: 'member',
+  route: 'address on this route',
+  'member-route': 'member on this route',
 };
 
 function parseLimit(limit: RateLimit): [points: number, seconds: number] {

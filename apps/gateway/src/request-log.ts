@@ -29,7 +29,11 @@ export class RequestLog {
     if (unlogged.has(route) || context.isShed) return;
     const ms = Math.round(milliseconds * 100) / 100;
     const line = {
-      ...{ method, route, status, ms, traceId },
+      method,
+      route,
+      status,
+      ms,
+      traceId,
       ...(requestId !== traceId && { requestId }),
       ...(memberId && { memberId }),
     };

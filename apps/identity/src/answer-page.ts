@@ -35,7 +35,9 @@ export class AnswerPageHandler implements OnApplicationShutdown {
     });
     const server = await this.#server;
     const answer = await server.inject({
-      ...{ method, url, headers },
+      method,
+      url,
+      headers,
       ...(body !== undefined && { payload: body }),
       ...(address && { remoteAddress: address }),
     });

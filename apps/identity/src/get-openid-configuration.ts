@@ -43,6 +43,16 @@ export class GetOpenIdConfigurationHandler {
 
 /** Claims of ID tokens and `userinfo`. `roles` and `jti` are in access tokens only. */
 const claims_supported = [
-  ...['iss', 'aud', 'sub', 'sid', 'auth_time', 'iat', 'exp'],
-  ...['name', 'email', 'email_verified', 'roles', 'jti'],
+  'iss',
+  'aud',
+  'sub',
+  'sid',
+  'auth_time',
+  'iat',
+  'exp',
+  'name',
+  'email',
+  'email_verified',
+  'roles',
+  'jti',
 ];

@@ -1,4 +1,4 @@
-import type { Body } from '@jogakbo/contract';
+import { toPage, type Body } from '@jogakbo/contract';
 import { ListAudit } from '@jogakbo/contracts-identity';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -21,7 +21,7 @@ export class ListAuditHandler {
       order: { auditId: 'DESC' },
       take: limit + 1,
     });
-    const items = found.slice(0, limit).map((entry) => ({ ...entry, at: entry.at.toISOString() }));
-    return { items, nextCursor: found.length > limit ? items.at(-1)!.auditId : null };
+    const { items, nextCursor } = toPage(found, limit, ({ auditId }) => auditId);
+    return { items: items.map((entry) => ({ ...entry, at: entry.at.toISOString() })), nextCursor };
   }
 }

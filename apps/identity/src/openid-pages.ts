@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { escapeHtml } from '@jogakbo/service/escape-html';
 
 const texts = {
   ko: {
@@ -89,8 +90,6 @@ type Refusal = 'wrong-credentials' | 'too-many-attempts' | 'too-busy';
 /** Korean, unless the client prefers English. */
 const negotiateLanguage = (accepted: string | undefined): Language =>
   /\b(ko|en)\b/i.exec(accepted ?? '')?.[1]?.toLowerCase() === 'en' ? 'en' : 'ko';
-
-const escapeHtml = (text: string) => text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 const renderPage = (language: Language, heading: string, content: string) => `<!doctype html>
 <html lang="${language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

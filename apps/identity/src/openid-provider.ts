@@ -15,8 +15,13 @@ import { algorithm, rsaAlgorithm, type SigningKeys } from './signing-keys.ts';
 
 /** Seconds. Clients request `offline_access` for longer use. */
 const ttl = {
-  ...{ AuthorizationCode: 60, AccessToken: 600, IdToken: 600, Interaction: 900, Session: 900 },
-  ...{ RefreshToken: 30 * 86_400, Grant: 30 * 86_400 },
+  AuthorizationCode: 60,
+  AccessToken: 600,
+  IdToken: 600,
+  Interaction: 900,
+  Session: 900,
+  RefreshToken: 30 * 86_400,
+  Grant: 30 * 86_400,
 };
 
 /** The path prefix of all endpoints except those that the standard places elsewhere. */
@@ -93,8 +98,10 @@ export class OpenIdProvider {
       ttl,
       features: {
         revocation: { enabled: true },
-        ...{ devInteractions: { enabled: false }, rpInitiatedLogout: { enabled: false } },
-        ...{ pushedAuthorizationRequests: { enabled: false }, dPoP: { enabled: false } },
+        devInteractions: { enabled: false },
+        rpInitiatedLogout: { enabled: false },
+        pushedAuthorizationRequests: { enabled: false },
+        dPoP: { enabled: false },
       },
       interactions: { url: (_, { uid }) => `${issuer}${mountPath}/interaction/${uid}` },
       findAccount: async (_, memberId) => {

@@ -104,7 +104,7 @@ export async function createOpenIdServer(
       throw new errors.SessionNotFound('the interaction does not match the URL');
     const client = await openId.provider.Client.find(interaction.params['client_id'] as string);
     if (!client) throw new errors.SessionNotFound('unknown client');
-    return { ...{ interaction, client }, name: client.clientName ?? client.clientId };
+    return { interaction, client, name: client.clientName ?? client.clientId };
   }
 
   async function sendPage(
@@ -165,7 +165,8 @@ export async function createOpenIdServer(
     if (missingOIDCClaims.length > 0) grant.addOIDCClaims(missingOIDCClaims);
     const grantId = await grant.save();
     await recordAudit(dataSource.manager, 'client-allowed', {
-      ...{ memberId: accountId, address: request.ip },
+      memberId: accountId,
+      address: request.ip,
       details: { client: client.clientId, scope: String(interaction.params['scope']) },
     });
     reply.hijack();

@@ -68,13 +68,15 @@ export class OpenIdStorage implements Adapter {
 
   async destroy(id: string): Promise<void> {
     await this.dataSource.query('DELETE FROM openid_record WHERE model = $1 AND id = $2', [
-      ...[this.model, this.#key(id)],
+      this.model,
+      this.#key(id),
     ]);
   }
 
   async revokeByGrantId(grantId: string): Promise<void> {
     await this.dataSource.query('DELETE FROM openid_record WHERE grant_id = $1 AND model = ANY($2)', [
-      ...[grantId, tokens],
+      grantId,
+      tokens,
     ]);
   }
 

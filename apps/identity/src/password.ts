@@ -31,7 +31,10 @@ export async function verifyPassword(password: string, hash: string): Promise<bo
   const [memory, passes, parallelism] = parts.slice(1, 4).map(Number) as [number, number, number];
   const [nonce, expected] = parts.slice(4).map((part) => Buffer.from(part, 'base64')) as [Buffer, Buffer];
   const tag = await derive('argon2id', {
-    ...{ memory, passes, parallelism, nonce },
+    memory,
+    passes,
+    parallelism,
+    nonce,
     message: normalizePassword(password),
     tagLength: expected.length,
   });

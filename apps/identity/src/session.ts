@@ -70,8 +70,13 @@ export async function openSession(tx: EntityManager, memberId: string, days: num
   const authenticatedAt = new Date();
   const endsAt = new Date(authenticatedAt.getTime() + days * day);
   const session: Session = {
-    ...{ sessionId: randomUUIDv7(), memberId, endedAt: null, authenticatedAt, endsAt },
-    ...{ expiresAt: getExpiry(endsAt), rotationKey: randomBytes(32) },
+    sessionId: randomUUIDv7(),
+    memberId,
+    endedAt: null,
+    authenticatedAt,
+    endsAt,
+    expiresAt: getExpiry(endsAt),
+    rotationKey: randomBytes(32),
   };
   await tx.insert(Session, session);
   const refreshToken = randomBytes(32).toString('base64url');
@@ -119,8 +124,10 @@ export async function endAllSessions(work: Work, memberId: string): Promise<numb
 
 async function addToken(tx: EntityManager, { sessionId, endsAt }: Session, token: string): Promise<void> {
   await tx.insert(RefreshToken, {
-    ...{ tokenHash: hashToken(token), sessionId },
-    ...{ expiresAt: getExpiry(endsAt), usedAt: null },
+    tokenHash: hashToken(token),
+    sessionId,
+    expiresAt: getExpiry(endsAt),
+    usedAt: null,
   });
 }
 

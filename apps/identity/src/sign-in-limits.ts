@@ -70,7 +70,8 @@ export class SignInLimits {
         const { memberId } = attempt;
         if (hasReached(pair, maxPerAddressAndAccount) || hasReached(address, maxPerAddress))
           await recordAudit(this.dataSource.manager, 'sign-in-paused', {
-            ...{ memberId, address: attempt.address },
+            memberId,
+            address: attempt.address,
           });
       },
     };

@@ -39,8 +39,15 @@ const sequences = [
 ].flatMap((sequence) => [sequence, [...sequence].reverse().join('')]);
 
 const substitutes: Record<string, string> = {
-  ...{ '@': 'a', '4': 'a', '3': 'e', '1': 'i', '!': 'i' },
-  ...{ '0': 'o', $: 's', '5': 's', '7': 't' },
+  '@': 'a',
+  '4': 'a',
+  '3': 'e',
+  '1': 'i',
+  '!': 'i',
+  '0': 'o',
+  $: 's',
+  '5': 's',
+  '7': 't',
 };
 
 /** Shorter names may occur within a password, and shorter cores may be sequences. */

@@ -18,7 +18,7 @@ describe('the pages of OpenID Connect', () => {
     const english = await browser.open(address);
     expect(korean.text).toContain('<html lang="ko">');
     expect(korean.text).toContain('비밀번호');
-    expect(english.text).toContain('Sign in to &#60;Partner&#62; &#38; Co');
+    expect(english.text).toContain('Sign in to &lt;Partner&gt; &amp; Co');
     expect(english.text).toContain('light-dark(');
     for (const { text, headers } of [korean, english]) {
       expect(text).not.toMatch(/<script|src=|<link|url\(|<Partner>/);

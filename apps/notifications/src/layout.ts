@@ -1,4 +1,5 @@
 import { minorUnitDigits, type Language, type Money } from '@jogakbo/contract';
+import { escapeHtml } from '@jogakbo/service/escape-html';
 
 /** A mail without its addresses. */
 export interface RenderedMail {
@@ -34,7 +35,10 @@ function getFormat(language: Language, currency: string): Intl.NumberFormat {
   if (known) return known;
   const digits = minorUnitDigits(currency);
   const format = new Intl.NumberFormat(locales[language], {
-    ...{ style: 'currency', currency, minimumFractionDigits: digits, maximumFractionDigits: digits },
+    style: 'currency',
+    currency,
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
   });
   formats.set(`${language} ${currency}`, format);
   return format;
@@ -54,15 +58,6 @@ function renderText({ paragraphs, facts = [], lines = [], signature }: MailConte
   ];
   return `${blocks.filter(Boolean).join('\n\n')}\n`;
 }
-
-/** Escapes text for elements and quoted attributes. */
-const escapeHtml = (text: string): string =>
-  text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-    .replaceAll("'", '&#39;');
 
 /** All mail clients support tables and inline styles; some also support the dark colour scheme. */
 const style = `

@@ -1,4 +1,4 @@
-import type { Body } from '@jogakbo/contract';
+import { toPage, type Body } from '@jogakbo/contract';
 import { ListMailbox } from '@jogakbo/contracts-notifications';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -28,11 +28,8 @@ export class ListMailboxHandler {
       order: { mailboxId: 'DESC' },
       take: limit + 1,
     });
-    const page = received.slice(0, limit);
-    return {
-      items: await Promise.all(page.map(parseMail)),
-      nextCursor: received.length > limit ? page.at(-1)!.mailboxId : null,
-    };
+    const { items, nextCursor } = toPage(received, limit, ({ mailboxId }) => mailboxId);
+    return { items: await Promise.all(items.map(parseMail)), nextCursor };
   }
 }
 
@@ -40,7 +37,13 @@ async function parseMail({ mailId, messageId, to, content, receivedAt }: Receive
   const { from, subject = '', text = '', html = '' } = await PostalMime.parse(content);
   const sender = from?.name ? `${from.name} <${from.address}>` : (from?.address ?? '');
   return {
-    ...{ mailId, messageId, from: sender, to, subject, text, html },
+    mailId,
+    messageId,
+    from: sender,
+    to,
+    subject,
+    text,
+    html,
     receivedAt: receivedAt.toISOString(),
   };
 }

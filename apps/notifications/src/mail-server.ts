@@ -29,9 +29,12 @@ export class MailServer implements OnModuleInit, OnApplicationShutdown {
       requireTLS: !this.platform.localMode,
       maxConnections,
       // Shorter than the shutdown timeout of a service.
-      ...{ connectionTimeout: 5_000, greetingTimeout: 5_000, socketTimeout: 7_000 },
+      connectionTimeout: 5_000,
+      greetingTimeout: 5_000,
+      socketTimeout: 7_000,
       // Never read content from a file or a URL.
-      ...{ disableFileAccess: true, disableUrlAccess: true },
+      disableFileAccess: true,
+      disableUrlAccess: true,
     });
   }
 
@@ -41,7 +44,10 @@ export class MailServer implements OnModuleInit, OnApplicationShutdown {
       from: this.settings.mailFrom,
       // As an object, so that the address is not parsed as a list.
       to: { name: '', address: to },
-      ...{ messageId, subject, text, html },
+      messageId,
+      subject,
+      text,
+      html,
     });
   }
 

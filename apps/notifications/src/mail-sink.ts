@@ -43,7 +43,8 @@ export class MailSink {
       authOptional: true,
       disabledCommands: ['AUTH', 'STARTTLS'],
       disableReverseLookup: true,
-      ...{ size: 1_048_576, rejectOversized: true },
+      size: 1_048_576,
+      rejectOversized: true,
       closeTimeout: 1_000,
       onData: (stream, session, callback) => {
         this.#receive(stream, session).then(

@@ -47,7 +47,8 @@ const renderOrderMail = (
   renderMail(language, {
     ...content,
     lines: lines.map(({ name, quantity, price }) => ({
-      ...{ name, quantity },
+      name,
+      quantity,
       amount: formatMoney(price, language, quantity),
     })),
     facts: [

@@ -1,5 +1,5 @@
 import { Projector } from '@jogakbo/consistency';
-import { Id, type Body, type Money } from '@jogakbo/contract';
+import { Id, toPage, type Body, type Money } from '@jogakbo/contract';
 import { ListOrders, type OrderLine, type OrderStatus } from '@jogakbo/contracts-orders';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -30,13 +30,14 @@ export class ListOrdersHandler {
       lines: z.infer<typeof OrderLine>[];
       placed_at: Date;
     }[];
-    const items = rows.slice(0, limit).map(({ order_id, status, total, lines, placed_at }) => ({
+    const page = toPage(rows, limit, ({ order_id }) => order_id);
+    const items = page.items.map(({ order_id, status, total, lines, placed_at }) => ({
       orderId: order_id,
       status,
       total,
       lines,
       placedAt: placed_at.toISOString(),
     }));
-    return { items, nextCursor: rows.length > limit ? items.at(-1)!.orderId : null, pending };
+    return { items, nextCursor: page.nextCursor, pending };
   }
 }

@@ -99,8 +99,10 @@ export class ContractHistory {
       [service],
     )) as Row[];
     return rows.map(({ version, hash, first_seen, last_seen }) => ({
-      ...{ version, hash },
-      ...{ firstSeen: first_seen.toISOString(), lastSeen: last_seen.toISOString() },
+      version,
+      hash,
+      firstSeen: first_seen.toISOString(),
+      lastSeen: last_seen.toISOString(),
     }));
   }
 
@@ -116,8 +118,10 @@ export class ContractHistory {
     )) as (Row & { contract: ServiceDescription })[];
     if (!row) return undefined;
     return {
-      ...{ version, hash: row.hash },
-      ...{ firstSeen: row.first_seen.toISOString(), lastSeen: row.last_seen.toISOString() },
+      version,
+      hash: row.hash,
+      firstSeen: row.first_seen.toISOString(),
+      lastSeen: row.last_seen.toISOString(),
       contract: row.contract,
     };
   }

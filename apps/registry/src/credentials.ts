@@ -75,6 +75,9 @@ export const toRegistration = ({
   changedBy,
   changedAt,
 }: Credential): Registration => ({
-  ...{ app, routes, networks, changedBy },
+  app,
+  routes,
+  networks,
+  changedBy,
   changedAt: new Date(changedAt).toISOString(),
 });

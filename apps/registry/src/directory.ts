@@ -46,7 +46,8 @@ function toEntry(announcement: Announcement): (Entry & { signature: string }) | 
     const hash = computeHash(announcement.contract);
     const { state, url, version, startedAt, registration } = announcement;
     return {
-      ...{ announcement, hash },
+      announcement,
+      hash,
       signature: JSON.stringify([state, url, version, startedAt, registration, hash]),
     };
   } catch {
@@ -190,8 +191,13 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
     const { service, version, instance, url, upstream, state, startedAt, load } = announcement;
     const refused = this.#findRefusedRoutes(announcement);
     return {
-      ...{ service, version, instance, url, upstream: upstream ?? 'bus' },
-      ...{ state: state === 'up' ? 'up' : 'out', startedAt },
+      service,
+      version,
+      instance,
+      url,
+      upstream: upstream ?? 'bus',
+      state: state === 'up' ? 'up' : 'out',
+      startedAt,
       ...(load !== undefined && { load }),
       contractHash: hash,
       ...(refused.length > 0 && { refusedRoutes: refused }),

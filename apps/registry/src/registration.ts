@@ -119,7 +119,12 @@ export class Registration implements OnModuleInit {
     await this.#mustBePermitted(url, grant);
     const { renewalIntervalInSecs, durationInSecs } = instance.leaseInfo;
     await this.directory.announce({
-      ...{ service: grant.app, contract, upstream: 'http', url, networks: grant.networks, madeQueues: [] },
+      service: grant.app,
+      contract,
+      upstream: 'http',
+      url,
+      networks: grant.networks,
+      madeQueues: [],
       version: instance.metadata['version'] ?? '0',
       instance: toName(instance.app, instance.instanceId),
       state: getStatus(instance) === 'UP' ? 'up' : 'out',

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { start, type RunningService } from '@jogakbo/service';
+import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { service } from '@jogakbo/contract';
 import { BrokerConnection, Instances, Listener, Publisher } from '@jogakbo/messaging';
 import {
@@ -19,8 +20,7 @@ import { RegistrySettings } from '../src/settings.ts';
 import { GreeterModule } from './greeter.ts';
 
 const getSecret = (app: string) => `the secret of ${app}`;
-const toBasic = (app: string, secret = getSecret(app)) =>
-  `Basic ${Buffer.from(`${app}:${secret}`).toString('base64')}`;
+const toBasic = (app: string, secret = getSecret(app)) => writeBasicCredentials(app, secret);
 /** Differs only in the lowest bit, which is unused because of the base64 padding of these credentials. */
 const nextLetter = (letter: string) => String.fromCharCode(letter.charCodeAt(0) + 1);
 const operator = { caller: { memberId: 'the operator', roles: ['operator'] } };

@@ -73,8 +73,15 @@ async function saveProduct(tx: EntityManager, product: ProductState): Promise<vo
      WHERE NOT product.removed AND product.version < EXCLUDED.version
      RETURNING product_id`,
     [
-      ...[productId, version, sku, category, price.amount, price.currency, imageUrl],
-      ...[JSON.stringify(getText(product, 'ko')), JSON.stringify(getText(product, 'en'))],
+      productId,
+      version,
+      sku,
+      category,
+      price.amount,
+      price.currency,
+      imageUrl,
+      JSON.stringify(getText(product, 'ko')),
+      JSON.stringify(getText(product, 'en')),
     ],
   )) as unknown[];
   if (saved.length === 0) return;

@@ -1,4 +1,4 @@
-import type { Body, Language } from '@jogakbo/contract';
+import { toPage, type Body, type Language } from '@jogakbo/contract';
 import { decodeCursor, encodeCursor, SearchProducts, type Hit } from '@jogakbo/contracts-search';
 import { Handles, RemoteFault, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -68,18 +68,13 @@ export class SearchProductsHandler {
       found = await find();
     }
 
-    const rows = found.items.slice(0, query.limit);
-    const last = rows.at(-1);
     const { currency, categories, currencies, prices } = found;
+    const { items, nextCursor } = toPage(found.items, query.limit, ({ key, product_id: productId }) =>
+      currency ? encodeCursor({ by: 'search', sort: query.sort, step, currency, key, productId }) : null,
+    );
     return {
-      items: rows.map((row) => toHit(row, language)),
-      nextCursor:
-        last && currency && found.items.length > query.limit
-          ? encodeCursor({
-              ...{ by: 'search', sort: query.sort, step, currency },
-              ...{ key: last.key, productId: last.product_id },
-            })
-          : null,
+      items: items.map((row) => toHit(row, language)),
+      nextCursor,
       currency,
       facets: {
         category: categories,
@@ -104,9 +99,17 @@ export class SearchProductsHandler {
     const range = [minPrice ?? 0, maxPrice ?? Number.MAX_SAFE_INTEGER];
     try {
       const [found] = (await this.dataSource.query(searchSql[sort], [
-        ...[terms.matching, terms.exact, terms.ranking, category ?? null, ...range, limit + 1],
-        ...[after?.key ?? null, after?.productId ?? null, terms.most],
-        ...[query.currency ?? after?.currency ?? null, comparesPrices],
+        terms.matching,
+        terms.exact,
+        terms.ranking,
+        category ?? null,
+        ...range,
+        limit + 1,
+        after?.key ?? null,
+        after?.productId ?? null,
+        terms.most,
+        query.currency ?? after?.currency ?? null,
+        comparesPrices,
       ])) as [Found];
       return found;
     } catch (error) {
@@ -137,14 +140,14 @@ function parseCursor({
 function toHit(row: Row, language: Language): Hit {
   const { product_id, sku, category, amount, currency, image_url, version, available, score } = row;
   return {
-    ...{
-      productId: product_id,
-      sku,
-      ...row[language],
-      category,
-      price: { amount, currency },
-      imageUrl: image_url,
-    },
-    ...{ version, ...(available !== null && { available }), score: score / 1_000_000 },
+    productId: product_id,
+    sku,
+    ...row[language],
+    category,
+    price: { amount, currency },
+    imageUrl: image_url,
+    version,
+    ...(available !== null && { available }),
+    score: score / 1_000_000,
   };
 }

@@ -8,8 +8,23 @@ const stopWords = new Set('a an and as at by for from in is it its of on or that
 
 /** Letters that Unicode does not decompose, as they are typed on a keyboard without them. */
 const folded: Record<string, string> = {
-  ...{ ß: 'ss', æ: 'ae', œ: 'oe', ø: 'o', đ: 'd', ð: 'd', þ: 'th' },
-  ...{ ł: 'l', ħ: 'h', ı: 'i', ŋ: 'n', ŧ: 't', ɓ: 'b', ɗ: 'd', ƒ: 'f', ɨ: 'i', ƙ: 'k' },
+  ß: 'ss',
+  æ: 'ae',
+  œ: 'oe',
+  ø: 'o',
+  đ: 'd',
+  ð: 'd',
+  þ: 'th',
+  ł: 'l',
+  ħ: 'h',
+  ı: 'i',
+  ŋ: 'n',
+  ŧ: 't',
+  ɓ: 'b',
+  ɗ: 'd',
+  ƒ: 'f',
+  ɨ: 'i',
+  ƙ: 'k',
 };
 
 /**

@@ -1,8 +1,5 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-
-const algorithm = 'aes-256-gcm';
-export const ivLength = 12;
-export const tagLength = 16;
+import { hkdfSync } from 'node:crypto';
+import { decryptBytes, encryptText, ivLength, tagLength } from '@jogakbo/messaging/aes-gcm';
 
 /**
  * Derives a key from a long random password (HKDF-SHA-256).
@@ -17,21 +14,19 @@ export function deriveKey(password: string, purpose: string): Buffer {
  * @param about the name of the value, authenticated with it: one secret cannot replace another
  */
 export function encrypt(key: Buffer, text: string, about: string): string {
-  const iv = randomBytes(ivLength);
-  const cipher = createCipheriv(algorithm, key, iv).setAAD(Buffer.from(about));
-  const encrypted = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]);
-  return Buffer.concat([iv, cipher.getAuthTag(), encrypted]).toString('base64url');
+  const { iv, tag, content } = encryptText(key, text, about);
+  return Buffer.concat([iv, tag, content]).toString('base64url');
 }
 
-/** Decrypts the result of `encrypt`. @throws Error for another key, another `isAbout` or a changed bit */
+/** Decrypts the result of `encrypt`. @throws Error for another key, another `about` or a changed bit */
 export function decrypt(key: Buffer, encoded: string, about: string): string {
   const bytes = Buffer.from(encoded, 'base64url');
   if (bytes.toString('base64url') !== encoded)
     throw new Error('the encrypted text is not canonical base64url');
-  const decipher = createDecipheriv(algorithm, key, bytes.subarray(0, ivLength), {
-    authTagLength: tagLength,
-  });
-  decipher.setAAD(Buffer.from(about)).setAuthTag(bytes.subarray(ivLength, ivLength + tagLength));
-  const encrypted = bytes.subarray(ivLength + tagLength);
-  return Buffer.concat([decipher.update(encrypted), decipher.final()]).toString('utf8');
+  const parts = {
+    iv: bytes.subarray(0, ivLength),
+    tag: bytes.subarray(ivLength, ivLength + tagLength),
+    content: bytes.subarray(ivLength + tagLength),
+  };
+  return decryptBytes(key, parts, about).toString('utf8');
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
+import { WakeableSleep } from './wakeable-sleep.ts';
 
 export interface LeaderLoopOptions {
   /** Unique within the service; names the advisory lock and the notification channel. */
@@ -38,7 +39,7 @@ export class LeaderLoop {
   #leading = false;
   #isRequested = true;
   #tasks: ((client: pg.Client) => Promise<void>)[] = [];
-  #wakeUp = () => {};
+  readonly #idle = new WakeableSleep();
   #done: Promise<void> | undefined;
 
   constructor(private readonly options: LeaderLoopOptions) {
@@ -57,7 +58,7 @@ export class LeaderLoop {
   readonly wake = (): void => {
     if (this.#isRequested) return;
     this.#isRequested = true;
-    if (this.#leading) this.#wakeUp();
+    if (this.#leading) this.#idle.wake();
     else if (this.#client) {
       setTimeout(() => {
         this.#isRequested = false;
@@ -74,7 +75,7 @@ export class LeaderLoop {
   hand(task: (client: pg.Client) => Promise<void>): boolean {
     if (!this.#leading) return false;
     this.#tasks.push(task);
-    this.#wakeUp();
+    this.#idle.wake();
     return true;
   }
 
@@ -124,7 +125,7 @@ export class LeaderLoop {
     }
     client.on('notification', () => {
       this.#isRequested = true;
-      this.#wakeUp();
+      this.#idle.wake();
     });
     await client.query(`LISTEN ${this.#channel}`);
     this.#leading = true;
@@ -142,20 +143,9 @@ export class LeaderLoop {
       } else if (tasks.length > 0) {
         for (const task of tasks) await task(client);
       } else {
-        await this.#waitForWakeUp(waiting);
+        await this.#idle.sleep(waiting);
       }
     }
-  }
-
-  async #waitForWakeUp(milliseconds: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      this.#wakeUp = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wakeUp = () => {};
   }
 
   #pause(milliseconds: number): Promise<unknown> {
@@ -165,7 +155,7 @@ export class LeaderLoop {
   /** Ends after the current step. The rest is done after the next start, or by another instance. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#wakeUp();
+    this.#idle.wake();
     await this.#done;
   }
 }

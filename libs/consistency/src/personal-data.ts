@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { decryptBytes, encryptText, ivLength, tagLength } from '@jogakbo/messaging/aes-gcm';
 import type { EntityManager } from 'typeorm';
-import { decrypt, encrypt, ivLength, tagLength } from './encryption.ts';
 
 /** A personal field as it is stored in an event, encrypted with the key of its person. */
 interface EncryptedField {
@@ -63,22 +63,19 @@ export async function erase(tx: EntityManager, person: string): Promise<void> {
   await tx.query('DELETE FROM snapshot');
 }
 
-/** Like `encrypt`, in the layout of stored events: base64, with the tag at the end. */
+/** The layout of stored events: base64, with the tag at the end. */
 function encryptStored(key: Buffer, text: string): string {
-  const bytes = Buffer.from(encrypt(key, text, ''), 'base64url');
-  const start = ivLength + tagLength;
-  return Buffer.concat([
-    ...[bytes.subarray(0, ivLength), bytes.subarray(start), bytes.subarray(ivLength, start)],
-  ]).toString('base64');
+  const { iv, tag, content } = encryptText(key, text, '');
+  return Buffer.concat([iv, content, tag]).toString('base64');
 }
 
 function decryptStored(key: Buffer, encoded: string): string {
   const bytes = Buffer.from(encoded, 'base64');
   if (bytes.toString('base64') !== encoded) throw new Error('the encrypted field is not canonical base64');
-  const parts = [
-    bytes.subarray(0, ivLength),
-    bytes.subarray(-tagLength),
-    bytes.subarray(ivLength, -tagLength),
-  ];
-  return decrypt(key, Buffer.concat(parts).toString('base64url'), '');
+  const parts = {
+    iv: bytes.subarray(0, ivLength),
+    tag: bytes.subarray(-tagLength),
+    content: bytes.subarray(ivLength, -tagLength),
+  };
+  return decryptBytes(key, parts, '').toString('utf8');
 }

@@ -54,7 +54,7 @@ export class QueueRecovery {
   async #recover({ service, id, takes, madeAt }: Lost): Promise<void> {
     const known = await this.dataSource.query(
       'SELECT 1 FROM recovered_queue WHERE service = $1 AND id = $2',
-      [...[service, id]],
+      [service, id],
     );
     if ((known as unknown[]).length > 0) return;
     await this.#sendAgain(takes, madeAt);

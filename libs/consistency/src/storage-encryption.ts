@@ -40,7 +40,7 @@ export class StorageEncryption {
 
   /**
    * Decrypts a value. A value stored before the introduction of encryption is returned unchanged.
-   * @throws Error for an unknown key, another `isAbout` or a changed value
+   * @throws Error for an unknown key, another `about` or a changed value
    */
   decrypt(stored: unknown, about: string): unknown {
     if (!isEncrypted(stored)) return stored;

@@ -50,6 +50,7 @@ export {
   createPageSchema,
   pageQuery,
   Timestamp,
+  toPage,
   Version,
   VersionCondition,
 } from './vocabulary.ts';

@@ -37,3 +37,17 @@ export const pageQuery = {
 /** One page of a list: `nextCursor` is null on the last page. */
 export const createPageSchema = <T extends z.ZodType>(item: T) =>
   z.object({ items: z.array(item), nextCursor: z.string().nullable() });
+
+/**
+ * Builds a page of `createPageSchema` from at most `limit + 1` rows: the additional row shows that another page follows.
+ * @param getCursor returns the cursor of the last row of the page
+ */
+export function toPage<Row>(
+  rows: readonly Row[],
+  limit: number,
+  getCursor: (last: Row) => string | null,
+): { items: Row[]; nextCursor: string | null } {
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  return { items, nextCursor: last !== undefined && rows.length > limit ? getCursor(last) : null };
+}

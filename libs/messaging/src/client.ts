@@ -267,7 +267,9 @@ export class RabbitClient extends ClientProxy {
   protected publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
     let isWanted = true;
     this.request(String(packet.pattern), packet.data, {
-      ...{ context: currentCall(), forCaller: false, persistent: true },
+      context: currentCall(),
+      forCaller: false,
+      persistent: true,
     }).then(
       (response) => isWanted && callback({ response, isDisposed: true }),
       (err: unknown) => isWanted && callback({ err, isDisposed: true }),

@@ -1,21 +1,17 @@
 import {
-  createCipheriv,
-  createDecipheriv,
   createHash,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
   generateKeyPairSync,
-  randomBytes,
   type KeyObject,
 } from 'node:crypto';
 import type { EncryptionKey } from '@jogakbo/contract';
+import { decryptBytes, encryptText, ivLength, tagLength } from './aes-gcm.ts';
 import type { ServiceKey } from './service-key.ts';
 
 const algorithm = 'ECDH-ES';
 const contentEncryption = 'A256GCM';
-const ivLength = 12;
-const tagLength = 16;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /** The media type of `Jwe` (RFC 7515, section 9.2.1). */
@@ -79,13 +75,11 @@ export async function encryptFor(
     epk,
   };
   const encoded = Buffer.from(JSON.stringify(header)).toString('base64url');
-  const iv = randomBytes(ivLength);
   const publicKey = createPublicKey({ key: { kty, crv, x }, format: 'jwk' });
   const secret = diffieHellman({ privateKey: ephemeral.privateKey, publicKey });
-  const cipher = createCipheriv('aes-256-gcm', toContentKey(secret, header), iv);
-  cipher.setAAD(Buffer.from(encoded));
-  const content = Buffer.concat([cipher.update(JSON.stringify(value ?? null), 'utf8'), cipher.final()]);
-  const parts = [iv, content, cipher.getAuthTag()].map((part) => part.toString('base64url'));
+  const contentKey = toContentKey(secret, header);
+  const { iv, tag, content } = encryptText(contentKey, JSON.stringify(value ?? null), encoded);
+  const parts = [iv, content, tag].map((part) => part.toString('base64url'));
   // The second part, the encrypted key, is empty: direct key agreement (RFC 7516).
   return new Jwe([encoded, '', ...parts].join('.'));
 }
@@ -124,9 +118,8 @@ function decryptText(text: string, getKey: (kid: string) => KeyObject): { conten
   const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
   const secret = diffieHellman({ privateKey: getKey(String(kid)), publicKey });
   const key = toContentKey(secret, header);
-  const decipher = createDecipheriv('aes-256-gcm', key, iv!, { authTagLength: tagLength });
-  decipher.setAAD(Buffer.from(parts[0]!)).setAuthTag(tag!);
-  return { content: utf8.decode(Buffer.concat([decipher.update(content!), decipher.final()])), header };
+  const decrypted = decryptBytes(key, { iv: iv!, tag: tag!, content: content! }, parts[0]!);
+  return { content: utf8.decode(decrypted), header };
 }
 
 /** DER of a PKCS #8 private key for X25519 (RFC 8410), without the 32 key bytes at its end. */

@@ -65,7 +65,8 @@ export function determineOrigin(
     sender: claimed,
     failures: Number(headers['failures'] ?? 0) || 0,
     firstFailedAt: headers['first-failed-at'] as string | undefined,
-    ...{ isDeadLettered: false, isEdited: false },
+    isDeadLettered: false,
+    isEdited: false,
   };
 
   /** A queue of another service may have dead-lettered a message that an operator sent to that service. */

@@ -192,7 +192,9 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       const { connection, service, split } = this.options;
       if (split) {
         this.#versions = new VersionQueues(split, {
-          ...{ service, connection, names: this.#subscriptions },
+          service,
+          connection,
+          names: this.#subscriptions,
           isConsuming: (queue) => this.#consumers.has(queue),
           consume: (kind, version) =>
             this.#addConsumer({ queue: queues[kind](service, version), kind, version }),
@@ -506,9 +508,13 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     if (!split || kind === 'events' || version) return false;
     const { replyTo, expiration, deliveryMode } = properties;
     const { content, options } = encodeRequest({ pattern, data, ...(packetId && { id: packetId }) }, {
-      ...{ replyTo, correlationId, expiration, messageId },
+      replyTo,
+      correlationId,
+      expiration,
+      messageId,
       headers: { ...headers, ...senderHeader(sender) },
-      ...{ persistent: deliveryMode === 2, mandatory: true },
+      persistent: deliveryMode === 2,
+      mandatory: true,
     } as Outgoing['options']);
     options.headers = this.#marks.add(messageId, content, options.headers as Record<string, unknown>);
     for (const one of Object.keys(split.shares() ?? {})) {
@@ -547,7 +553,11 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     const { replyTo, correlationId } = received.properties as { replyTo?: string; correlationId?: string };
     await this.#answer(
       {
-        ...{ replyTo, correlationId, pattern: '', packetId: correlationId, readsBatches: false },
+        replyTo,
+        correlationId,
+        pattern: '',
+        packetId: correlationId,
+        readsBatches: false,
         sender: determineOrigin(received, this.options.connection, this.#marks).sender,
       },
       { error: new RemoteFault('unreadable', `the request cannot be read: ${message}`) },

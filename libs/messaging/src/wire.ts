@@ -166,7 +166,10 @@ export function encodeRequests(
     );
   }
   const bodies = requests.map(({ pattern, data, id, headers }) => ({
-    ...{ pattern, data, id, headers },
+    pattern,
+    data,
+    id,
+    headers,
     ...getContentType(data),
   }));
   return { content: Buffer.from(JSON.stringify(bodies)), options: { ...options, contentType: batch } };
@@ -285,7 +288,9 @@ export function toAnswerPacket(incoming: Pick<Incoming, 'packetId'>, outcome: Ha
   return 'error' in outcome
     ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
     : {
-        ...{ id: incoming.packetId, response: outcome.response ?? null, isDisposed: true },
+        id: incoming.packetId,
+        response: outcome.response ?? null,
+        isDisposed: true,
         ...getContentType(outcome.response),
       };
 }

@@ -127,7 +127,9 @@ export class CallGuard {
 }
 
 const retryBackoff = new ExponentialBackoff({
-  ...{ initialDelay: 20, maxDelay: 500, generator: decorrelatedJitterGenerator },
+  initialDelay: 20,
+  maxDelay: 500,
+  generator: decorrelatedJitterGenerator,
 });
 
 /** The result of an attempt that the circuit breaker counts as a success. */

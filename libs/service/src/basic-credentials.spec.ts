@@ -1,9 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
-import { readBasicCredentials } from './basic-credentials.ts';
+import { readBasicCredentials, writeBasicCredentials } from './basic-credentials.ts';
 
 const basic = (bytes: string | Buffer) => `Basic ${Buffer.from(bytes).toString('base64')}`;
 
 describe('the credentials of HTTP Basic', () => {
+  it.each([
+    ['toys', 'a:password'],
+    ['장난감', ''],
+  ])('are written as they are read: %s', (name, password) =>
+    expect(readBasicCredentials(writeBasicCredentials(name, password))).toEqual({ name, password }),
+  );
+
   it.each([
     ['a name and a password', basic('toys:a password'), { name: 'toys', password: 'a password' }],
     ['colons in the password', basic('toys:a:b'), { name: 'toys', password: 'a:b' }],

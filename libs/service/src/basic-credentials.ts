@@ -1,5 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 
+/** Writes an Authorization header of HTTP Basic (RFC 7617). @param name without a colon, which ends it */
+export const writeBasicCredentials = (name: string, password: string): string =>
+  `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`;
+
 /**
  * Reads the credentials of HTTP Basic (RFC 7617). Rejects all but canonical base64 (RFC 4648, section 3.5) of valid UTF-8:
  * otherwise several texts would decode to one password.

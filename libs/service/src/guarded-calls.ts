@@ -46,7 +46,10 @@ const circuits = { closed: 0, 'half-open': 1, open: 2 } as const;
 function registerGauges(calls: CallGuard, { registry }: Metrics): void {
   const gauge = (name: string, help: string, getValues: (state: CalleeState) => Record<string, number>) => {
     new Gauge({
-      ...{ name, help, labelNames: ['callee', 'kind'], registers: [registry] },
+      name,
+      help,
+      labelNames: ['callee', 'kind'],
+      registers: [registry],
       collect() {
         for (const state of calls.states) {
           for (const [kind, value] of Object.entries(getValues(state)))

@@ -4,10 +4,20 @@ import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino'
 
 /** Names of fields that are never logged, at any place in an object. */
 const secrets = [
-  ...['password', 'token', 'accessToken', 'refreshToken', 'secret', 'clientSecret'],
+  'password',
+  'token',
+  'accessToken',
+  'refreshToken',
+  'secret',
+  'clientSecret',
+  'authorization',
+  'cookie',
+  'set-cookie',
   // Names of OAuth (RFC 6749).
-  ...['access_token', 'refresh_token', 'id_token', 'client_secret'],
-  ...['authorization', 'cookie', 'set-cookie'],
+  'access_token',
+  'refresh_token',
+  'id_token',
+  'client_secret',
 ];
 /** One redaction path per depth; `err.request.headers.cookie` is the deepest. */
 const getPaths = (name: string): string[] =>

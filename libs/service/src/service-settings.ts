@@ -14,6 +14,7 @@ import {
   type InForce,
 } from '@jogakbo/contracts-config';
 import { deriveKey, decrypt } from '@jogakbo/consistency';
+import { WakeableSleep } from '@jogakbo/consistency/wakeable-sleep';
 import {
   BrokerConnection,
   contextHeaders,
@@ -69,7 +70,9 @@ export async function reportSettings(
   const event = { id: randomUUIDv7(), name: contract.name, source, time: new Date(), data };
   const { content, options } = encodeEvent(event, contextHeaders(undefined));
   await publisher.publish({
-    ...{ exchange: exchanges.events(contract.name), routingKey: contract.name, content },
+    exchange: exchanges.events(contract.name),
+    routingKey: contract.name,
+    content,
     options: { ...options, persistent: false },
   });
 }
@@ -132,7 +135,7 @@ export class ServiceSettings {
   #wanted = false;
   #working = false;
   #closed = false;
-  #wake = () => {};
+  readonly #pause = new WakeableSleep();
 
   private constructor(
     readonly service: string,
@@ -244,7 +247,7 @@ export class ServiceSettings {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#wake();
+    this.#pause.wake();
     await this.#listener?.close();
   }
 
@@ -272,7 +275,7 @@ export class ServiceSettings {
 
   #refresh(): void {
     this.#wanted = true;
-    this.#wake();
+    this.#pause.wake();
     if (!this.#working) void this.#askUntilAnswered();
   }
 
@@ -293,22 +296,11 @@ export class ServiceSettings {
           log[level]({ err: error }, 'no settings from the config server; the current ones stay in force');
         }
         this.#wanted = true;
-        await this.#pause(retry);
+        await this.#pause.sleep(retry);
         retry = Math.min(retry * 2, lastRetry);
       }
     }
     this.#working = false;
-  }
-
-  #pause(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, milliseconds);
-      timer.unref();
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
   }
 
   async #ask(ask: Ask, timeout: number): Promise<Map<string, Given>> {

@@ -251,7 +251,13 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   const described = describe(contract);
   let url = '';
   const announcer = new Announcer(consuming, publisher, () => ({
-    ...{ service, version, instance, state, url, startedAt, interval: platform.announceEvery },
+    service,
+    version,
+    instance,
+    state,
+    url,
+    startedAt,
+    interval: platform.announceEvery,
     openCircuits: guarded.openCircuits,
     ...(options.listeningPorts && { ports: options.listeningPorts() }),
     ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),

@@ -56,7 +56,11 @@ export const toEndpoints = (instances: readonly Announcement[]): Endpoint[] =>
   });
 
 const defaultPorts: Record<string, number> = {
-  ...{ 'https:': 443, 'amqp:': 5672, 'amqps:': 5671, 'postgres:': 5432, 'postgresql:': 5432 },
+  'https:': 443,
+  'amqp:': 5672,
+  'amqps:': 5671,
+  'postgres:': 5432,
+  'postgresql:': 5432,
 };
 const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Permissions } from '@jogakbo/messaging/permissions';
+import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import pg from 'pg';
 import { eventually } from './eventually.ts';
 
@@ -33,7 +34,7 @@ export interface PrivateBroker extends Private {
 export async function createPrivateBroker(): Promise<PrivateBroker> {
   const management = new URL(getVariable('TEST_RABBITMQ_MANAGEMENT_URL'));
   const { username, password } = management;
-  const authorization = `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`;
+  const authorization = writeBasicCredentials(decodeURIComponent(username), decodeURIComponent(password));
   const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     const response = await fetch(new URL(path, management.origin), {
       method,

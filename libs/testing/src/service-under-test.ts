@@ -242,7 +242,8 @@ export class ServiceUnderTest {
     const received: { contract: AnyContract; data: unknown }[] = [];
     const decryption = new DecryptionKeys(ServiceKey.random());
     const server = new RabbitServer({
-      ...{ service, decryption },
+      service,
+      decryption,
       connection: this.connection,
       publisher: this.publisher,
       retryDelays: [50, 100, 200],
@@ -266,14 +267,14 @@ export class ServiceUnderTest {
   /** Announces the key of the stub: callers need it to encrypt sensitive requests. */
   async #announceStub(service: string, { publicKeys }: DecryptionKeys): Promise<Announcer> {
     const announcer = new Announcer(this.connection, this.publisher, () => ({
-      ...{
-        service,
-        version: '0.0.0',
-        instance: `${service}-${randomUUIDv7().slice(-12)}`,
-        state: 'up',
-        url: 'http://127.0.0.1:9',
-      },
-      ...{ startedAt: new Date().toISOString(), interval: 60, madeQueues: [] },
+      service,
+      version: '0.0.0',
+      instance: `${service}-${randomUUIDv7().slice(-12)}`,
+      state: 'up',
+      url: 'http://127.0.0.1:9',
+      startedAt: new Date().toISOString(),
+      interval: 60,
+      madeQueues: [],
       encryptionKeys: [...publicKeys],
       contract: { service, description: '', policy: CallPolicy.parse({}), requests: [], events: [] },
     }));

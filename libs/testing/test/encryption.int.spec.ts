@@ -209,7 +209,7 @@ describe('sensitive messages', () => {
     const jwe = await new CompactEncrypt(Buffer.from(JSON.stringify({ orderId: '3', card })))
       .setProtectedHeader({
         alg: 'ECDH-ES',
-        enc: 'A256G...consistencyMigrations',
+        enc: 'A256GCM',
         kid: key.kid,
         sub: Pay.name,
       })

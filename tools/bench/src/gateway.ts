@@ -28,9 +28,13 @@ if (!TEST_RABBITMQ_URL) throw new Error(`TEST_RABBITMQ_URL is not set: start it 
 const [gatewayPort, fastifyPort] = [await findFreePort(), await findFreePort()];
 const typescript = ['--experimental-transform-types', '--disable-warning=ExperimentalWarning'];
 const settings = {
-  ...{ RABBITMQ_URL: TEST_RABBITMQ_URL, PORT: String(gatewayPort), LOG_LEVEL: 'warn' },
-  ...{ LOCAL_MODE: 'true', TOKEN_ISSUER: 'http://localhost:3000' },
-  ...{ RATE_LIMIT_ADDRESS: '1000000000/minute', MAX_LOOP_DELAY: '10000' },
+  RABBITMQ_URL: TEST_RABBITMQ_URL,
+  PORT: String(gatewayPort),
+  LOG_LEVEL: 'warn',
+  LOCAL_MODE: 'true',
+  TOKEN_ISSUER: 'http://localhost:3000',
+  RATE_LIMIT_ADDRESS: '1000000000/minute',
+  MAX_LOOP_DELAY: '10000',
 };
 const children = [
   run([...typescript, join(import.meta.dirname, 'ping-service.ts')], settings),

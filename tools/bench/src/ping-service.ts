@@ -19,7 +19,14 @@ await server.listen((error) => {
 });
 const startedAt = new Date().toISOString();
 const announcer = new Announcer(connection, publisher, () => ({
-  ...{ service: ping.name, version: '0.1.0', instance: `ping-${process.pid}`, state: 'up' as const },
-  ...{ url: 'http://127.0.0.1:1', startedAt, interval: 1, madeQueues: [], contract: describe(ping) },
+  service: ping.name,
+  version: '0.1.0',
+  instance: `ping-${process.pid}`,
+  state: 'up' as const,
+  url: 'http://127.0.0.1:1',
+  startedAt,
+  interval: 1,
+  madeQueues: [],
+  contract: describe(ping),
 }));
 await announcer.open();

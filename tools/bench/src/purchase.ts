@@ -30,7 +30,8 @@ async function call<T>(
 ): Promise<T> {
   // Not fetch: client and store share the machine, so the cost of the client is part of the result.
   const sent = request(new URL(path, values.url), {
-    ...{ method, agent },
+    method,
+    agent,
     headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
   });
   sent.end(body === undefined ? undefined : JSON.stringify(body));
@@ -76,7 +77,9 @@ async function createCustomer(
         '/v1/orders',
         {
           lines: [{ productId, quantity: 1, priceVersion: version }],
-          ...{ expectedTotal: price, shipTo, payment: { token: 'tok_ok' } },
+          expectedTotal: price,
+          shipTo,
+          payment: { token: 'tok_ok' },
         },
         { authorization: `Bearer ${accessToken}`, 'idempotency-key': randomUUID(), prefer: 'wait=5' },
       );

@@ -27,7 +27,10 @@ await admin.connect();
 await admin.query(`CREATE DATABASE ${name}`);
 const url = Object.assign(new URL(TEST_DATABASE_URL), { pathname: `/${name}` }).href;
 const environment = {
-  ...{ DATABASE_URL: url, RABBITMQ_URL: TEST_RABBITMQ_URL, LOG_LEVEL: 'error', LOCAL_MODE: 'true' },
+  DATABASE_URL: url,
+  RABBITMQ_URL: TEST_RABBITMQ_URL,
+  LOG_LEVEL: 'error',
+  LOCAL_MODE: 'true',
   SERVICE_KEY: randomBytes(32).toString('base64url'),
 };
 const service = (...args: string[]) =>
@@ -47,7 +50,18 @@ for (const [kind, query] of Object.entries(searches)) {
   await measure(kind, async (number) => {
     const { matching, exact, ranking, most } = buildTermQuery(splitWords(query(number)), 'all');
     const parameters = [
-      ...[matching, exact, ranking, null, 0, Number.MAX_SAFE_INTEGER, 21, null, null, most, null, false],
+      matching,
+      exact,
+      ranking,
+      null,
+      0,
+      Number.MAX_SAFE_INTEGER,
+      21,
+      null,
+      null,
+      most,
+      null,
+      false,
     ];
     await database.query({ name: 'search', text: searchSql.relevance, values: parameters });
   });
@@ -129,8 +143,15 @@ async function fill(products: number): Promise<void> {
       const terms = extractTerms(one);
       for (const word of terms.vocabulary) vocabulary.add(word);
       return {
-        ...{ product_id: one.productId, version: 1, sku: one.sku, category: one.category, ...one.price },
-        ...{ image_url: one.imageUrl, shown_ko: getText(one, 'ko'), shown_en: getText(one, 'en'), ...terms },
+        product_id: one.productId,
+        version: 1,
+        sku: one.sku,
+        category: one.category,
+        ...one.price,
+        image_url: one.imageUrl,
+        shown_ko: getText(one, 'ko'),
+        shown_en: getText(one, 'en'),
+        ...terms,
       };
     });
     await database.query(

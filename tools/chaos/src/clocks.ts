@@ -11,8 +11,11 @@ export function findClockEnvironment(): NodeJS.ProcessEnv | undefined {
     globSync('/{usr,usr/local}/{lib,lib64}/{,*/}faketime/libfaketimeMT.so.1')[0];
   if (!library) return undefined;
   return {
-    ...{ LD_PRELOAD: library, FAKETIME: '+0', FAKETIME_NO_CACHE: '1' },
+    LD_PRELOAD: library,
+    FAKETIME: '+0',
+    FAKETIME_NO_CACHE: '1',
     // Newer versions of libfaketime read the second name only.
-    ...{ DONT_FAKE_MONOTONIC: '1', FAKETIME_DONT_FAKE_MONOTONIC: '1' },
+    DONT_FAKE_MONOTONIC: '1',
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
   };
 }

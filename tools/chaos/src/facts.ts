@@ -1,4 +1,4 @@
-import { createDecipheriv } from 'node:crypto';
+import { decryptBytes, ivLength, tagLength } from '@jogakbo/messaging/aes-gcm';
 import pg from 'pg';
 import { stateful } from './services.ts';
 import { type Store } from './store.ts';
@@ -130,9 +130,12 @@ export async function readFacts(
 /** The address is personal data, encrypted with the key of the member. */
 function decryptAddressLine(encrypted: string, key: string): string {
   const bytes = Buffer.from(encrypted, 'base64');
-  const decipher = createDecipheriv('aes-256-gcm', Buffer.from(key, 'base64'), bytes.subarray(0, 12));
-  decipher.setAuthTag(bytes.subarray(-16));
-  const text = decipher.update(bytes.subarray(12, -16), undefined, 'utf8') + decipher.final('utf8');
+  const parts = {
+    iv: bytes.subarray(0, ivLength),
+    tag: bytes.subarray(-tagLength),
+    content: bytes.subarray(ivLength, -tagLength),
+  };
+  const text = decryptBytes(Buffer.from(key, 'base64'), parts, '').toString('utf8');
   return (JSON.parse(text) as { line1: string }).line1;
 }
 
@@ -232,7 +235,9 @@ async function readBroker(store: Store): Promise<Pick<Facts, 'queues' | 'deadLet
   for (const { name, messages } of queues) {
     if (!name.endsWith('.dead') || messages === 0) continue;
     const letters = await store.callManagementApi<ManagedMessage[]>('POST', `queues/%2F/${name}/get`, {
-      ...{ count: 50, ackmode: 'ack_requeue_true', encoding: 'auto' },
+      count: 50,
+      ackmode: 'ack_requeue_true',
+      encoding: 'auto',
     });
     for (const { payload, properties } of letters) {
       const { headers = {} } = properties;

@@ -195,7 +195,9 @@ export const faults: Record<FaultName, Fault> = {
       const { control, seed } = context;
       const random = new Random(seed, `crash at ${at}`);
       const crashes = crashPoints.map((point) => ({
-        ...{ id: `${at} ${point}`, point, service: random.pick(stateful) },
+        id: `${at} ${point}`,
+        point,
+        service: random.pick(stateful),
         nth: 1 + Math.floor(random.next() * 10),
       }));
       control.arm(crashes);

@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
+import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 
 const isTlsOn = ['1', 'true'].includes(process.env.JOGAKBO_TLS ?? '');
 
@@ -119,7 +120,7 @@ export class Store {
     const response = await fetch(`http://127.0.0.1:${this.getPort('management')}/api/${path}`, {
       method,
       headers: {
-        authorization: `Basic ${Buffer.from(`jogakbo:${this.#brokerPassword}`).toString('base64')}`,
+        authorization: writeBasicCredentials('jogakbo', this.#brokerPassword),
         'content-type': 'application/json',
       },
       ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -150,12 +151,10 @@ export class Store {
         ...env,
         ...settings,
         ...this.#environment,
-        ...{
-          JOGAKBO_WORKSPACE: this.#workspace,
-          JOGAKBO_HOME: this.home,
-          JOGAKBO_BROKER: 'local',
-          NO_COLOR: '1',
-        },
+        JOGAKBO_WORKSPACE: this.#workspace,
+        JOGAKBO_HOME: this.home,
+        JOGAKBO_BROKER: 'local',
+        NO_COLOR: '1',
       },
     });
     let output = '';

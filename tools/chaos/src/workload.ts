@@ -63,7 +63,9 @@ export class Workload {
   async #createProduct(merchant: Client, random: Random, price: number): Promise<string> {
     const product = {
       sku: `CHAOS-${random.uuid().slice(0, 8)}`,
-      ...{ name: '조각보', description: '모시 조각보', category: 'chaos' },
+      name: '조각보',
+      description: '모시 조각보',
+      category: 'chaos',
       price: { amount: price, currency: 'KRW' },
     };
     const request = { method: 'POST', path: '/v1/products', body: product };
@@ -130,7 +132,8 @@ export class Workload {
     const answer = await client.requestUntilAnswered(
       { what: 'place', key, productId, quantity, token },
       {
-        ...{ method: 'POST', path: '/v1/orders' },
+        method: 'POST',
+        path: '/v1/orders',
         headers: { 'idempotency-key': key, ...(wait > 0 && { prefer: `wait=${wait}` }) },
         body: {
           lines: [{ productId, quantity, priceVersion: 1 }],

@@ -62,7 +62,9 @@ export class FakeWorkspace extends Jogakbo {
     writeFileSync(
       join(app, 'package.json'),
       JSON.stringify({
-        ...{ name, main: 'dist/main.js', type: 'module' },
+        name,
+        main: 'dist/main.js',
+        type: 'module',
         ...(name !== 'gateway' && { dependencies: { '@jogakbo/consistency': '0.1.0' } }),
       }),
     );

@@ -55,7 +55,8 @@ export async function startInstance(store: Store, service: string): Promise<Extr
   const { command, args, cwd, env } = await control.prepareLaunch(service, true);
   control.close();
   const child = spawn(command, args, {
-    ...{ cwd, env: { ...env, PORT: '0' } },
+    cwd,
+    env: { ...env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const ended = once(child, 'exit');

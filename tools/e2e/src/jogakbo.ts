@@ -35,8 +35,13 @@ export class Jogakbo {
       cwd: this.workspace,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
-        ...{ ...rest, JOGAKBO_WORKSPACE: this.workspace, JOGAKBO_HOME: this.home, PORT: String(this.port) },
-        ...{ JOGAKBO_BROKER: 'local', NO_COLOR: '1', ...env },
+        ...rest,
+        JOGAKBO_WORKSPACE: this.workspace,
+        JOGAKBO_HOME: this.home,
+        PORT: String(this.port),
+        JOGAKBO_BROKER: 'local',
+        NO_COLOR: '1',
+        ...env,
       },
     });
     let output = '';

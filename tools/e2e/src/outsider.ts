@@ -28,8 +28,12 @@ export class ExternalService {
     const client = new Eureka({
       logger,
       instance: {
-        ...{ instanceId: `${this.#name}-1`, app: this.#name, vipAddress: this.#name, status: 'UP' },
-        ...{ hostName: 'localhost', ipAddr: '127.0.0.1' },
+        instanceId: `${this.#name}-1`,
+        app: this.#name,
+        vipAddress: this.#name,
+        status: 'UP',
+        hostName: 'localhost',
+        ipAddr: '127.0.0.1',
         port: { $: (this.#server.address() as AddressInfo).port, '@enabled': 'true' },
         dataCenterInfo: { '@class': 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo', name: 'MyOwn' },
         leaseInfo: { renewalIntervalInSecs: renewalSeconds, durationInSecs: 3 * renewalSeconds },
@@ -75,7 +79,13 @@ export class ExternalService {
 /** Allows an app on this machine to register. @returns the registry URL for its Eureka client */
 export async function createCredential(store: Store, app: string, routes: string[]): Promise<URL> {
   const { code, output } = await store.run([
-    ...['registration', 'add', app, '--routes', routes.join(), '--networks', '127.0.0.0/8'],
+    'registration',
+    'add',
+    app,
+    '--routes',
+    routes.join(),
+    '--networks',
+    '127.0.0.0/8',
   ]);
   if (code !== 0) throw new Error(output);
   return new URL(/^http:.*$/m.exec(output)![0]);

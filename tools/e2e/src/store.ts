@@ -39,7 +39,8 @@ export class Store extends Jogakbo {
     await this.make();
     const { code, output } = await this.run(['start', '--detach', ...options], {
       // Not the default port, which another store could take while the registry of this one is down.
-      ...{ REGISTRY_PORT: String(await findFreePort(28_000, 32_000)), ...env },
+      REGISTRY_PORT: String(await findFreePort(28_000, 32_000)),
+      ...env,
     });
     if (code !== 0) throw new Error(output);
     this.screen = output;
@@ -125,7 +126,9 @@ export class Store extends Jogakbo {
       headers: key(),
       body: {
         sku: `E2E-${randomUUID().slice(0, 8)}`,
-        ...{ name: '시험 조각보', description: '시험에 쓰입니다.', category: 'tests' },
+        name: '시험 조각보',
+        description: '시험에 쓰입니다.',
+        category: 'tests',
         price: { amount, currency: 'KRW' },
       },
     });

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { findPortHolder } from '@jogakbo/cli/src/supervisor/ports.ts';
 import { listTree } from '@jogakbo/cli/src/supervisor/processes.ts';
 import { readKeptPorts, openState } from '@jogakbo/cli/src/supervisor/state.ts';
+import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { until } from '../src/jogakbo.ts';
 import { createCredential } from '../src/outsider.ts';
 import { Store } from '../src/store.ts';
@@ -37,7 +38,7 @@ async function callEureka(method: string, path: string, body?: unknown): Promise
   const response = await fetch(`${origin}/eureka/apps/${path}`, {
     method,
     headers: {
-      authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`,
+      authorization: writeBasicCredentials(username, password),
       'content-type': 'application/json',
     },
     ...(body !== undefined && { body: JSON.stringify(body) }),

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { toConnectOptions } from '@jogakbo/messaging/address';
 import { exchanges, queues, retryKey } from '@jogakbo/messaging/topology';
+import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { connect, type ChannelModel } from 'amqplib';
 import pg from 'pg';
 import { type Holder, ensureCertificates } from '@jogakbo/cli/src/backing/tls/authority.ts';
@@ -246,7 +247,7 @@ describe('a whole store with TLS', () => {
     // The list of the management API lags by seconds.
     const connections = await until(async () => {
       const response = await fetch(`${readRun(state)!.broker!.managementUrl}/api/connections`, {
-        headers: { authorization: `Basic ${Buffer.from(`jogakbo:${broker}`).toString('base64')}` },
+        headers: { authorization: writeBasicCredentials('jogakbo', broker) },
       });
       const listed = (await response.json()) as Record<'user' | 'auth_mechanism' | 'ssl_protocol', string>[];
       const users = new Set(listed.map(({ user }) => user));

@@ -77,8 +77,12 @@ export const ListPlaces = config.query('list-places', {
   output: z.object({
     items: z.array(
       z.object({
-        ...{ application: z.string(), profile: z.string(), label: z.string() },
-        ...{ version: Version, by: z.string(), at: Timestamp },
+        application: z.string(),
+        profile: z.string(),
+        label: z.string(),
+        version: Version,
+        by: z.string(),
+        at: Timestamp,
       }),
     ),
   }),
@@ -114,8 +118,11 @@ export const ChangeSettings = config.command('change-settings', {
   }),
   output: Written,
   rejections: {
-    ...{ 'no-change': 409, 'version-changed': 409 },
-    ...{ 'shared-secret': 422, 'unknown-service': 422, 'invalid-settings': 422 },
+    'no-change': 409,
+    'version-changed': 409,
+    'shared-secret': 422,
+    'unknown-service': 422,
+    'invalid-settings': 422,
   },
   http: { route: 'POST /v1/ops/config/{application}/versions', status: 201, maxAuthAge: recentSignInSeconds },
   access: 'operator',
@@ -126,7 +133,10 @@ export const ListVersions = config.query('list-versions', {
   input: z.strictObject({ ...place, ...pageQuery }),
   output: createPageSchema(
     z.object({
-      ...{ version: Version, by: z.string(), at: Timestamp, reason: z.string() },
+      version: Version,
+      by: z.string(),
+      at: Timestamp,
+      reason: z.string(),
       restores: Version.nullable().describe('the version that was restored'),
       changes: z.array(Difference),
     }),
@@ -215,7 +225,8 @@ export const SettingsChanged = config.event(
 export const SettingsRequested = config.event(
   'settings-asked',
   z.object({
-    ...{ ask: z.uuid(), application: z.string() },
+    ask: z.uuid(),
+    application: z.string(),
     proposed: z
       .string()
       .optional()

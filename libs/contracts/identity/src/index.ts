@@ -128,8 +128,8 @@ export const GetJwks = identity.query('get-jwks', {
   output: z.object({
     keys: z.array(
       z.union([
-        z.object({ ...jwk, ...{ crv: z.string(), x: z.string(), y: z.string() } }),
-        z.object({ ...jwk, ...{ n: z.string(), e: z.string() } }),
+        z.object({ ...jwk, crv: z.string(), x: z.string(), y: z.string() }),
+        z.object({ ...jwk, n: z.string(), e: z.string() }),
       ]),
     ),
   }),
@@ -195,18 +195,31 @@ export const RotateSigningKey = identity.command('rotate-signing-key', {
 });
 
 export const AuditKind = z.enum([
-  ...['signed-in', 'sign-in-failed', 'sign-in-paused', 'signed-out', 'signed-out-everywhere'],
-  ...['refresh-token-reused', 'roles-changed', 'signing-key-rotated', 'client-allowed', 'client-revoked'],
+  'signed-in',
+  'sign-in-failed',
+  'sign-in-paused',
+  'signed-out',
+  'signed-out-everywhere',
+  'refresh-token-reused',
+  'roles-changed',
+  'signing-key-rotated',
+  'client-allowed',
+  'client-revoked',
 ] as const);
 export type AuditKind = z.infer<typeof AuditKind>;
 
 /** Further fields of an audit entry; which of them are set depends on its kind. */
 export const AuditDetails = z
   .object({
-    ...{ sessionId: z.string(), sessions: z.int().describe('number of ended sessions') },
-    ...{ from: z.array(z.string()), to: z.array(z.string()), reason: z.string() },
-    ...{ kid: z.string(), activeAt: Timestamp },
-    ...{ client: z.string(), scope: z.string() },
+    sessionId: z.string(),
+    sessions: z.int().describe('number of ended sessions'),
+    from: z.array(z.string()),
+    to: z.array(z.string()),
+    reason: z.string(),
+    kid: z.string(),
+    activeAt: Timestamp,
+    client: z.string(),
+    scope: z.string(),
   })
   .partial();
 export type AuditDetails = z.infer<typeof AuditDetails>;
@@ -221,7 +234,9 @@ export const ListAudit = identity.query('list-audit', {
   }),
   output: createPageSchema(
     z.object({
-      ...{ auditId: Id, at: Timestamp, kind: AuditKind },
+      auditId: Id,
+      at: Timestamp,
+      kind: AuditKind,
       memberId: Id.nullable().describe('the member that it is about; null if there is no such account'),
       by: Id.nullable().describe('the member who did it, if different'),
       address: z.string().nullable().describe('address of the client; for IPv6 its /64'),

@@ -52,8 +52,11 @@ const Address = sensitive(
 /** Stored addresses stay readable when the rules for new ones change. */
 const StoredAddress = sensitive(
   z.object({
-    ...{ name: z.string(), line1: z.string(), city: z.string() },
-    ...{ postalCode: z.string(), country: z.string() },
+    name: z.string(),
+    line1: z.string(),
+    city: z.string(),
+    postalCode: z.string(),
+    country: z.string(),
   }),
 );
 export const OrderStatus = z.enum(['placed', 'confirmed', 'rejected', 'cancelled', 'refunded']);
@@ -132,8 +135,10 @@ export const PlaceOrder = orders.command('place-order', {
   }),
   output: Summary,
   rejections: {
-    ...{ 'unknown-product': 422, 'mixed-currencies': 422 },
-    ...{ 'payment-required': 422, 'unknown-payment-token': 422 },
+    'unknown-product': 422,
+    'mixed-currencies': 422,
+    'payment-required': 422,
+    'unknown-payment-token': 422,
     'price-changed': 409,
     'too-many-open-orders': 429,
   },

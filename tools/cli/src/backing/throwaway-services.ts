@@ -50,8 +50,13 @@ export async function startThrowawayServices(report: (text: string) => void): Pr
     ).then(keep),
     provideDatabase(
       {
-        ...{ folder: join(folder, 'postgres'), logs, id: `test-${id}`, password: secret },
-        ...{ passwordIsKept: true, port: ports.postgres, throwaway: true },
+        folder: join(folder, 'postgres'),
+        logs,
+        id: `test-${id}`,
+        password: secret,
+        passwordIsKept: true,
+        port: ports.postgres,
+        throwaway: true,
       },
       report,
     ).then(keep),

@@ -87,7 +87,9 @@ async function set(
   if (settings.length === 0)
     throw new UsageError('Specify what to set: key=value, or --unset key.', { remedies });
   const { version } = await client.post<{ version: number }>(`${getPath(place)}/versions`, {
-    ...{ ...getQuery(place), reason: getReason(options), settings },
+    ...getQuery(place),
+    reason: getReason(options),
+    settings,
   });
   return reportEffect(client, place, version);
 }
@@ -108,11 +110,9 @@ async function remove(
     });
   }
   const { version } = await client.post<{ version: number }>(`${getPath(place)}/versions`, {
-    ...{
-      ...getQuery(place),
-      reason: getReason(options),
-      settings: keys.map((key) => ({ key, value: null })),
-    },
+    ...getQuery(place),
+    reason: getReason(options),
+    settings: keys.map((key) => ({ key, value: null })),
   });
   return reportEffect(client, place, version);
 }
@@ -126,7 +126,8 @@ async function rollBack(client: OperatorClient, place: Place, options: ConfigOpt
 /** Waits until the running instances have applied the new version, and prints its effect. */
 async function reportEffect(client: OperatorClient, place: Place, version: number): Promise<number> {
   const history = await client.get<Reply<typeof ListVersions>>(`${getPath(place)}/versions`, {
-    ...{ ...getQuery(place), limit: '100' },
+    ...getQuery(place),
+    limit: '100',
   });
   const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
   console.log(toPrintable(`${formatPlace(place)} is at version ${version}.`));
@@ -154,7 +155,8 @@ async function history(client: OperatorClient, place: Place, options: ConfigOpti
   if (options.from !== undefined || options.to !== undefined) {
     const { changes } = await client.get<Reply<typeof CompareVersions>>(`${getPath(place)}/diff`, {
       ...getQuery(place),
-      ...{ from: String(parseVersion('from', options.from)), to: String(parseVersion('to', options.to)) },
+      from: String(parseVersion('from', options.from)),
+      to: String(parseVersion('to', options.to)),
     });
     if (options.json) return printJson(changes);
     return print(changes.length > 0 ? formatChanges(changes) : ['The versions are equal.']);
@@ -162,7 +164,9 @@ async function history(client: OperatorClient, place: Place, options: ConfigOpti
   const items: Reply<typeof ListVersions>['items'] = [];
   for (let cursor: string | null | undefined; cursor !== null;) {
     const page: Reply<typeof ListVersions> = await client.get(`${getPath(place)}/versions`, {
-      ...{ ...getQuery(place), limit: '100', cursor },
+      ...getQuery(place),
+      limit: '100',
+      cursor,
     });
     items.push(...page.items);
     cursor = page.nextCursor;

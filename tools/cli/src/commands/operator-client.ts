@@ -29,7 +29,8 @@ export async function asOperator<T>(state: State, work: (client: OperatorClient)
   const url = run.publicUrl.replace('//localhost', '//127.0.0.1');
   const { email, password } = operator;
   const { accessToken } = await call<{ accessToken: string }>(url, undefined, 'POST', '/v1/sessions', {
-    ...{ email, password },
+    email,
+    password,
   });
   try {
     return await work({

@@ -49,7 +49,9 @@ async function add(app: string, options: RegistrationOptions): Promise<number> {
   const secretHash = createHash('sha256').update(secret).digest('hex');
   await asOperator(state, (client) =>
     client.put<Registration>(`/v1/ops/registrations/${encodeURIComponent(app)}`, {
-      ...{ secretHash, networks, routes: parseList(options.routes) },
+      secretHash,
+      networks,
+      routes: parseList(options.routes),
     }),
   );
   const { url } = readRun(state)?.services.find(({ name }) => name === 'registry') ?? {};

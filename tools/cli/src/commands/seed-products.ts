@@ -244,7 +244,10 @@ export const products: readonly SeedProduct[] = Object.entries(table).flatMap(([
       ];
       const sku = `${category.slice(0, 3).toUpperCase()}-${String(index + 1).padStart(3, '0')}`;
       return {
-        ...{ sku, category, price: Number(price), stock: getStock(sku) },
+        sku,
+        category,
+        price: Number(price),
+        stock: getStock(sku),
         korean: { name: korean, description: inKorean },
         english: { name: english, description: inEnglish },
       };

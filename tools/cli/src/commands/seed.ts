@@ -11,7 +11,10 @@ export async function seed(): Promise<number> {
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   }
   const result = await seedStore({
-    ...{ state, url: run.publicUrl, identity: run.databases ?? '', force: true },
+    state,
+    url: run.publicUrl,
+    identity: run.databases ?? '',
+    force: true,
     note: (text) => console.log(toPrintable(text)),
   });
   console.log(toPrintable(result));

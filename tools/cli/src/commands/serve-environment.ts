@@ -107,7 +107,10 @@ export async function startOwnEnvironment(
     const databases = await ensureServiceDatabases(database, [app], secrets.services);
     ensureStaff(state);
     const context: LaunchContext = {
-      ...{ state, publicUrl: store.run.publicUrl, port: options.port, broker: { urls: {} } },
+      state,
+      publicUrl: store.run.publicUrl,
+      port: options.port,
+      broker: { urls: {} },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
       staffFile: getStaffFile(state),
       openIdClientsFile: ensureOpenIdClients(state),

@@ -68,13 +68,11 @@ export async function serve({ version }: { version?: string }, [name, ...others]
     : await startOwnEnvironment(state, app, print);
   if (version) print(`${app.name} ${version} runs beside the ${app.name} of the running store`);
   const instance = new ServedInstance({
-    ...{
-      name: app.name,
-      environment,
-      log: new LogFile(state.logs, app.name),
-      report: print,
-      migrate: createMigrationRunner(app),
-    },
+    name: app.name,
+    environment,
+    log: new LogFile(state.logs, app.name),
+    report: print,
+    migrate: createMigrationRunner(app),
     ...(version && { version }),
   });
 

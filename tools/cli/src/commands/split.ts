@@ -128,7 +128,9 @@ async function change(
   const next = shares ? { ...others, [service]: shares } : others;
   const value = Object.keys(next).length > 0 ? JSON.stringify(next) : null;
   const written = await client.post<{ version: number }>(`${place}/versions`, {
-    ...{ reason, version, settings: [{ key: setting, value }] },
+    reason,
+    version,
+    settings: [{ key: setting, value }],
   });
   if (shares) console.log(formatSplit({ [service]: shares }, instances).join('\n'));
   const onBus = instances.some(({ upstream }) => upstream === 'bus');

@@ -111,7 +111,8 @@ export async function editLetter(
         // Later edits keep the digest of the original content, because the service's mark covers that content.
         [editedFromHeader]: computeDigest(letter.message.content),
         ...kept,
-        ...{ 'edited-by': getOperatorName(), 'edited-at': new Date().toISOString() },
+        'edited-by': getOperatorName(),
+        'edited-at': new Date().toISOString(),
       }),
     });
     console.log(

@@ -47,7 +47,8 @@ function parseDeaths(headers: Record<string, unknown>): Death[] {
     const { queue, reason, time } = (death ?? {}) as { queue?: unknown; reason?: unknown; time?: unknown };
     const at = new Date(Number((time as { value?: unknown } | null | undefined)?.value) * 1_000);
     return {
-      ...{ queue: asString(queue) ?? '', reason: asString(reason) ?? 'unknown' },
+      queue: asString(queue) ?? '',
+      reason: asString(reason) ?? 'unknown',
       at: Number.isNaN(at.getTime()) ? undefined : at.toISOString(),
     };
   });
@@ -130,7 +131,10 @@ function toFailure({ properties }: ConsumeMessage, operator: string | undefined)
     const login = asString(properties.userId) || 'a login that is not known';
     return {
       cause: `UnauthorizedSender: ${login === operator ? 'its first sender' : login} may not send it`,
-      ...{ queue: latest.queue, failures: 1, firstFailedAt: latest.at, lastFailedAt: latest.at },
+      queue: latest.queue,
+      failures: 1,
+      firstFailedAt: latest.at,
+      lastFailedAt: latest.at,
       stack: undefined,
     };
   }

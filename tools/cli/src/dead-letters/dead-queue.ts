@@ -110,8 +110,13 @@ export class DeadQueue {
     // In the dead-letter queue it keeps all properties, including those of a request.
     const kept = routingKey === queues.dead(this.service) ? others : {};
     const options = {
-      ...{ ...kept, messageId, contentType, persistent: true, mandatory: true },
-      ...{ userId: this.login, headers: headers(buildOperatorHeaders(letter, this.login)) },
+      ...kept,
+      messageId,
+      contentType,
+      persistent: true,
+      mandatory: true,
+      userId: this.login,
+      headers: headers(buildOperatorHeaders(letter, this.login)),
     };
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {

@@ -45,7 +45,10 @@ export function listLetters(
   if (json) {
     const groups = shown.map((one) => ({
       group: one.name,
-      ...{ service: one.service, type: one.type, cause: one.cause, count: one.letters.length },
+      service: one.service,
+      type: one.type,
+      cause: one.cause,
+      count: one.letters.length,
       ...getFailureTimes(one),
       ids: one.letters.map(({ name }) => name),
     }));
@@ -61,19 +64,25 @@ export function listLetters(
   const rows =
     group === undefined
       ? shown.map((one) => [
-          ...[one.name, one.service, String(one.letters.length)],
-          ...[
-            formatAge(getFailureTimes(one).oldest, now),
-            formatAge(getFailureTimes(one).newest, now),
-            one.type,
-          ],
-          ...[one.letters[0]!.name, truncateFirstLine(one.cause, 90)],
+          one.name,
+          one.service,
+          String(one.letters.length),
+          formatAge(getFailureTimes(one).oldest, now),
+          formatAge(getFailureTimes(one).newest, now),
+          one.type,
+          one.letters[0]!.name,
+          truncateFirstLine(one.cause, 90),
         ])
       : shown.flatMap((one) =>
           one.letters.map((letter) => [
-            ...[one.name, one.service, String(letter.failures)],
-            ...[formatAge(letter.firstFailedAt, now), formatAge(letter.lastFailedAt, now), one.type],
-            ...[letter.name, truncateFirstLine(letter.cause, 90)],
+            one.name,
+            one.service,
+            String(letter.failures),
+            formatAge(letter.firstFailedAt, now),
+            formatAge(letter.lastFailedAt, now),
+            one.type,
+            letter.name,
+            truncateFirstLine(letter.cause, 90),
           ]),
         );
   const head =

@@ -26,7 +26,10 @@ export function migrate(
 ): Promise<{ code: number | null; lines: string[] }> {
   return new Promise((resolve) => {
     const child = spawn(command, [...args, 'migrate'], {
-      ...{ cwd, env, stdio: ['ignore', 'pipe', 'pipe'], ...(abort && { signal: abort }) },
+      cwd,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...(abort && { signal: abort }),
     });
     let output = '';
     child.stdout.on('data', (data) => (output += data));

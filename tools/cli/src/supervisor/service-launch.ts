@@ -31,9 +31,13 @@ export interface Launch {
 
 /** Settings restricted to one service, as a value or as a file name. */
 const belongsTo: Record<string, string> = {
-  ...{ PROVIDER_TOKEN: 'payments', SMTP_URL: 'notifications', REDIS_URL: 'gateway' },
-  ...{ STAFF: 'identity', OIDC_CLIENTS: 'identity' },
-  ...{ CONFIG_KEY: 'config', CONFIG_CLIENTS: 'config' },
+  PROVIDER_TOKEN: 'payments',
+  SMTP_URL: 'notifications',
+  REDIS_URL: 'gateway',
+  STAFF: 'identity',
+  OIDC_CLIENTS: 'identity',
+  CONFIG_KEY: 'config',
+  CONFIG_CLIENTS: 'config',
 };
 const getOwner = (name: string): string | undefined => belongsTo[name.replace(/_FILE$/, '')];
 const blockedVariables =

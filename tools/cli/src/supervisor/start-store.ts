@@ -123,14 +123,17 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     listApps().map(({ name }) => name),
   );
   const context: LaunchContext = {
-    ...{ state, publicUrl: run.publicUrl, port: run.port, broker: { urls: {} } },
-    ...{ databaseUrls: {}, staffFile: getStaffFile(state), config: ensureConfigSecrets(state, listApps()) },
+    state,
+    publicUrl: run.publicUrl,
+    port: run.port,
+    broker: { urls: {} },
+    databaseUrls: {},
+    staffFile: getStaffFile(state),
+    config: ensureConfigSecrets(state, listApps()),
     openIdClientsFile: ensureOpenIdClients(state),
-    ...{
-      registryPort: 0,
-      ownEndpoints: getOwnEndpoints(state, broker, database),
-      serviceKeys: secrets.serviceKeys,
-    },
+    registryPort: 0,
+    ownEndpoints: getOwnEndpoints(state, broker, database),
+    serviceKeys: secrets.serviceKeys,
   };
   const ensureLogins = () => {
     const { serviceKeys, ...logins } = openSecrets(state);

@@ -1,4 +1,5 @@
 import { type Server } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService, maskPassword } from '../backing/backing-service.ts';
 import { Backoff } from './backoff.ts';
 import { openControl } from './control-socket.ts';
@@ -117,8 +118,13 @@ export class Supervisor {
     if (!service) return undefined;
     const { kind, title, url, managementUrl, tls } = service;
     return {
-      ...{ kind, title, url: maskPassword(tls ? url.split('?')[0]! : url), managementUrl, tls },
-      ...{ roots: service.roots(), since: this.#since.get(role)! },
+      kind,
+      title,
+      url: maskPassword(tls ? url.split('?')[0]! : url),
+      managementUrl,
+      tls,
+      roots: service.roots(),
+      since: this.#since.get(role)!,
     };
   }
 
@@ -148,17 +154,7 @@ export class Supervisor {
 
   /** Resolves to false if the store stops in the meantime. */
   #pause(milliseconds: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const done = (hasElapsed: boolean) => {
-        clearTimeout(timer);
-        this.#abort.signal.removeEventListener('abort', stop);
-        resolve(hasElapsed);
-      };
-      const stop = () => done(false);
-      const timer = setTimeout(done, milliseconds, true);
-      if (this.#abort.signal.aborted) stop();
-      else this.#abort.signal.addEventListener('abort', stop);
-    });
+    return pause(milliseconds, true, { signal: this.#abort.signal }).catch(() => false);
   }
 
   /** Stops the services first, then broker and database, which they depend on. Further calls wait for the same stop. */

@@ -7,20 +7,23 @@ import { databaseServer, operator } from '../tls/store-tls.ts';
 import { listApps } from '../../workspace.ts';
 
 const getTlsFiles = (data: string) => ({
-  ...{
-    authority: join(data, 'root.crt'),
-    certificate: join(data, 'server.crt'),
-    key: join(data, 'server.key'),
-  },
-  ...{ access: join(data, 'tls-hba.conf'), names: join(data, 'tls-ident.conf') },
+  authority: join(data, 'root.crt'),
+  certificate: join(data, 'server.crt'),
+  key: join(data, 'server.key'),
+  access: join(data, 'tls-hba.conf'),
+  names: join(data, 'tls-ident.conf'),
 });
 
 export function buildTlsSettings(data: string): Record<string, string> {
   const { authority, certificate, key, access, names } = getTlsFiles(data);
   return {
-    ...{ ssl: 'on', ssl_min_protocol_version: 'TLSv1.2' },
-    ...{ ssl_ca_file: authority, ssl_cert_file: certificate, ssl_key_file: key },
-    ...{ hba_file: access, ident_file: names },
+    ssl: 'on',
+    ssl_min_protocol_version: 'TLSv1.2',
+    ssl_ca_file: authority,
+    ssl_cert_file: certificate,
+    ssl_key_file: key,
+    hba_file: access,
+    ident_file: names,
   };
 }
 

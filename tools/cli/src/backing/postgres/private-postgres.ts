@@ -134,8 +134,16 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
   const { status, stdout, stderr, error } = spawnSync(
     join(native, 'bin', 'initdb'),
     [
-      ...['-D', data, '-U', superuser, `--pwfile=${passwordFile}`, '--auth=scram-sha-256'],
-      ...['--encoding=UTF8', '--locale-provider=builtin', '--locale=C.UTF-8', '--no-instructions'],
+      '-D',
+      data,
+      '-U',
+      superuser,
+      `--pwfile=${passwordFile}`,
+      '--auth=scram-sha-256',
+      '--encoding=UTF8',
+      '--locale-provider=builtin',
+      '--locale=C.UTF-8',
+      '--no-instructions',
       ...(place.throwaway ? ['--no-sync'] : []),
     ],
     { ...user, cwd: '/', encoding: 'utf8', env: { PATH: process.env.PATH, LANG: 'C.UTF-8', TZ: 'UTC' } },

@@ -1,3 +1,4 @@
+import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { type BackingService } from '../backing-service.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
 
@@ -14,10 +15,12 @@ export class Management {
 
   constructor(managementUrl: string, brokerUrl: string, givenPassword: string) {
     const { username, password, pathname } = new URL(brokerUrl);
-    const login = `${decodeURIComponent(username) || 'guest'}:${decodeURIComponent(password) || givenPassword}`;
     this.vhost = pathname.length > 1 ? decodeURIComponent(pathname.slice(1)) : '/';
     this.#origin = new URL(managementUrl).origin;
-    this.#authorization = `Basic ${Buffer.from(login).toString('base64')}`;
+    this.#authorization = writeBasicCredentials(
+      decodeURIComponent(username) || 'guest',
+      decodeURIComponent(password) || givenPassword,
+    );
   }
 
   /** @throws Error if the API is unreachable or returns an error status */

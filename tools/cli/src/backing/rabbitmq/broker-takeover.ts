@@ -175,7 +175,8 @@ class MessageMover {
     const letter = toDeadLetter(service, message as ConsumeMessage & GetMessage);
     return {
       ...Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined)),
-      ...{ persistent: true, userId: this.operator },
+      persistent: true,
+      userId: this.operator,
       headers: withoutDeliveryHeaders(buildOperatorHeaders(letter, this.operator)),
     };
   }

@@ -58,9 +58,15 @@ export async function startDockerBroker(
     writeFileSync(configuration, `default_user = ${brokerUser}\ndefault_pass = ${place.password}\n`);
     chmodSync(configuration, 0o644);
     const created = await docker([
-      ...['create', '--name', name, '--hostname', 'jogakbo'],
-      ...['--publish', `127.0.0.1:${place.ports.amqp}:5672`],
-      ...['--publish', `127.0.0.1:${place.ports.management}:15672`],
+      'create',
+      '--name',
+      name,
+      '--hostname',
+      'jogakbo',
+      '--publish',
+      `127.0.0.1:${place.ports.amqp}:5672`,
+      '--publish',
+      `127.0.0.1:${place.ports.management}:15672`,
       ...(place.throwaway ? [] : ['--volume', `${name}:/var/lib/rabbitmq`]),
       image,
     ]);

@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { type BackingService } from '../backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { authorityFile, certificateFile, keyFile } from '../tls/certificate-files.ts';
@@ -133,9 +134,8 @@ function buildEnvironment(place: BrokerPlace): NodeJS.ProcessEnv {
 async function isReady(url: string, management: string, password: string): Promise<boolean> {
   if (await probeBroker(url, 1_000)) return false;
   try {
-    const authorization = `Basic ${Buffer.from(`${brokerUser}:${password}`).toString('base64')}`;
     const response = await fetch(`${management}/api/whoami`, {
-      headers: { authorization },
+      headers: { authorization: writeBasicCredentials(brokerUser, password) },
       signal: AbortSignal.timeout(2_000),
     });
     await response.arrayBuffer();
