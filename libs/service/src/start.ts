@@ -1,4 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, maxMadeQueues, type Announcement } from '@jogakbo/contract';
 import {
   MadeQueues,
@@ -275,24 +276,34 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       abortOnError: false,
     },
   );
-  app.connectMicroservice({ strategy: server }, { inheritAppConfig: true });
-  await options.configure?.(app);
-  await app.init();
-  await app.startAllMicroservices();
-  mustHandleAll();
-  relay?.start();
-  sagaRunner?.start();
-  projector?.start();
-  const { port, host, reusePort } = platform;
-  await app.listen({ port, host, ...(reusePort && { reusePort }) });
-  url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
-
-  await announcer.open();
-  await settings.follow({ connection: consuming, publisher, ask: client.ask, instance, log });
-  log.info({ url }, `${service} is ready`);
+  try {
+    await open();
+  } catch (error) {
+    // A test process goes on after this: leave no connection and no loop behind.
+    await Promise.race([stop().catch(() => undefined), sleep(5_000, undefined, { ref: false })]);
+    throw error;
+  }
 
   let stopping: Promise<void> | undefined;
   return { app, url, stop: () => (stopping ??= stop()) };
+
+  async function open(): Promise<void> {
+    app.connectMicroservice({ strategy: server }, { inheritAppConfig: true });
+    await options.configure?.(app);
+    await app.init();
+    await app.startAllMicroservices();
+    mustHandleAll();
+    relay?.start();
+    sagaRunner?.start();
+    projector?.start();
+    const { port, host, reusePort } = platform;
+    await app.listen({ port, host, ...(reusePort && { reusePort }) });
+    url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
+
+    await announcer.open();
+    await settings.follow({ connection: consuming, publisher, ask: client.ask, instance, log });
+    log.info({ url }, `${service} is ready`);
+  }
 
   function addConditions(): void {
     readiness.add('state', () => (state === 'up' ? undefined : 'draining'));
@@ -324,7 +335,9 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   async function stop(): Promise<void> {
     log.info(`${service} is draining`);
     state = 'draining';
-    await Promise.all([announcer.announce().then(() => announcer.close()), server.close()]);
+    // Without an address it has not been announced.
+    const announced = url ? announcer.announce() : Promise.resolve();
+    await Promise.all([announced.then(() => announcer.close()), server.close()]);
     await Promise.all([instances.close(), settings.close(), grants.close()]);
     await queueRecovery?.stop();
     await sagaRunner?.stop();

@@ -144,6 +144,8 @@ describe('a queue that was deleted with its messages', () => {
     await lose(pages.slice(15));
     // It consumes before it listens, and a taken port ends its start.
     await expect(startReceiver({ PORT: new URL(sender.url).port })).rejects.toThrow('EADDRINUSE');
+    const clients = await sender.query(`SELECT FROM pg_stat_activity WHERE application_name LIKE 'printer%'`);
+    expect(clients).toHaveLength(0);
     receiver = await startReceiver();
     await eventually(async () => (await readDone()).length >= 40, 15_000);
     expect(await readDone()).toEqual(listExpected(20));
