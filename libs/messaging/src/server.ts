@@ -136,6 +136,8 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   readonly #answerBatch = new RequestBatch<PendingAnswer>((to, all) => void this.#sendAnswers(to, all));
   #activeQueries = 0;
   readonly #inFlight = new Set<Promise<void>>();
+  /** Under way, for all consumers that open together. */
+  #recording: Promise<void> | undefined;
   readonly #consumers = new Map<string, RecoveringChannel>();
   readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
   readonly #answers: AnswerChannels;
@@ -289,9 +291,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     if (this.#draining) return;
     const { queue, kind, version } = source;
     const { connection, service, retryDelays = defaultRetryDelays, queueRecord } = this.options;
-    const isRecorded = queueRecord !== undefined && kind !== 'queries' && !version;
-    if (isRecorded && !(await hasQueue(connection, queue)))
-      await queueRecord.recordMissing(queue, this.#subscriptions[kind]);
+    if (queueRecord) await (this.#recording ??= this.#recordMissingQueues(queueRecord));
     const isPredeclared = connection.operator !== undefined;
     await assertService(channel, service, this.#subscriptions, { retryDelays, isPredeclared });
     if (version && kind !== 'events') await assertVersion(channel, service, kind, version);
@@ -309,7 +309,22 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       void work.finally(() => this.#inFlight.delete(work));
     });
     this.#consuming.set(queue, { channel, tag: consumerTag });
-    if (isRecorded) await queueRecord.confirmMade(queue);
+    if (queueRecord && kind !== 'queries' && !version) await queueRecord.confirmMade(queue);
+  }
+
+  /** Every consumer declares all queues of the service: it must first record which of them are missing. */
+  async #recordMissingQueues(record: QueueRecord): Promise<void> {
+    const { connection, service } = this.options;
+    try {
+      for (const kind of ['commands', 'events'] as const) {
+        const takes = this.#subscriptions[kind];
+        const queue = queues[kind](service);
+        if (takes.length > 0 && !(await hasQueue(connection, queue)))
+          await record.recordMissing(queue, takes);
+      }
+    } finally {
+      this.#recording = undefined;
+    }
   }
 
   /** Never throws: each message is acknowledged or rejected exactly once, unless the channel is lost. */

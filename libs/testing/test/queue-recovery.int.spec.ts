@@ -20,6 +20,7 @@ const office = service('office');
 const Ask = office.command('ask', { input: page });
 const Asked = office.event('asked', page);
 const printer = service('printer');
+const CountPages = printer.query('count-pages', { input: z.strictObject({}), output: z.int() });
 const Print = printer.command('print', { input: page });
 
 @Controller()
@@ -43,6 +44,11 @@ class Printer {
   @Handles(Print)
   async print({ page }: Body<typeof Print>, { tx }: UnitOfWork) {
     await tx.query('INSERT INTO done VALUES ($1)', [`printed ${page}`]);
+  }
+
+  @Handles(CountPages)
+  async count() {
+    return 0;
   }
 
   @Handles(Asked)
@@ -70,7 +76,7 @@ describe('a queue that was deleted with its messages', () => {
   let sender: ServiceUnderTest;
   let database: Private;
   let receiver: RunningService | undefined;
-  const pages = Array.from({ length: 20 }, (_, page) => page);
+  const pages = Array.from({ length: 25 }, (_, page) => page);
 
   beforeAll(async () => {
     sender = await ServiceUnderTest.start(OfficeModule);
@@ -102,7 +108,10 @@ describe('a queue that was deleted with its messages', () => {
       .flatMap((page) => [`printed ${page}`, `heard ${page}`])
       .sort();
   /** The broker confirms these into queues without a consumer; then the queues are deleted with them. */
-  async function lose(some: number[]): Promise<void> {
+  async function lose(
+    some: number[],
+    lost = [queues.commands('printer'), queues.events('printer')],
+  ): Promise<void> {
     for (const page of some) await sender.ask(Ask, { page });
     await eventually(async () => {
       const [{ open }] = (await sender.query(
@@ -112,8 +121,7 @@ describe('a queue that was deleted with its messages', () => {
     });
     const connection = await new BrokerConnection().open(sender.broker.url, 'operator');
     const channel = await connection.model!.createChannel();
-    await channel.deleteQueue(queues.commands('printer'));
-    await channel.deleteQueue(queues.events('printer'));
+    for (const queue of lost) await channel.deleteQueue(queue);
     await connection.close();
   }
   const readDone = async () => {
@@ -141,14 +149,26 @@ describe('a queue that was deleted with its messages', () => {
 
   it('loses nothing if the instance that declared the queues again ended before it could announce them', async () => {
     await receiver!.stop();
-    await lose(pages.slice(15));
+    await lose(pages.slice(15, 20));
     // It consumes before it listens, and a taken port ends its start.
     await expect(startReceiver({ PORT: new URL(sender.url).port })).rejects.toThrow('EADDRINUSE');
-    const clients = await sender.query(`SELECT FROM pg_stat_activity WHERE application_name LIKE 'printer%'`);
-    expect(clients).toHaveLength(0);
+    await eventually(async () => {
+      const clients = await sender.query(
+        `SELECT FROM pg_stat_activity WHERE application_name LIKE 'printer%'`,
+      );
+      return clients.length === 0;
+    }, 3_000);
     receiver = await startReceiver();
     await eventually(async () => (await readDone()).length >= 40, 15_000);
     expect(await readDone()).toEqual(listExpected(20));
+  }, 60_000);
+
+  it('notices that one queue is missing, although the consumers of the others declare it too', async () => {
+    await receiver!.stop();
+    await lose(pages.slice(20), [queues.events('printer')]);
+    receiver = await startReceiver();
+    await eventually(async () => (await readDone()).length >= 50, 15_000);
+    expect(await readDone()).toEqual(listExpected(25));
   }, 60_000);
 
   it('sends them again once, also if sender and receiver start again', async () => {
@@ -161,6 +181,6 @@ describe('a queue that was deleted with its messages', () => {
     receiver = await startReceiver();
     await new Promise((resolve) => setTimeout(resolve, 3_000));
     expect(await readLast()).toEqual(last);
-    expect(await readDone()).toEqual(listExpected(20));
+    expect(await readDone()).toEqual(listExpected(25));
   }, 60_000);
 });
