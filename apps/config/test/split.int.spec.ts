@@ -185,12 +185,10 @@ describe('traffic splitting by version', () => {
     // One call at a time: concurrent calls travel in one batch to one version.
     const found = new Set<string>();
     await eventually(async () => found.add(await getVersion(members[0])).size === 2, liveTimeoutMs);
-    // Each expires by itself.
-    await Promise.all(
-      [versionQueues.commands, versionQueues.queries].map((queue) =>
-        eventually(async () => (await countMessages(queue)) === undefined, 33_000),
-      ),
-    );
+    await eventually(async () => (await countMessages(versionQueues.commands)) === undefined, 28_000);
+    // Looking at this one prolongs its life: look once.
+    await sleep(5_000);
+    expect(await countMessages(versionQueues.queries)).toBeUndefined();
   }, 60_000);
 
   it('redelivers messages from the queue of a version after all instances have ended', async () => {
