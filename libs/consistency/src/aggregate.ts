@@ -30,7 +30,7 @@ export interface Aggregate<S = unknown, E extends EventOf = EventOf> {
 
 /** The message arrived before its cause. A later attempt can succeed. */
 export class OutOfOrder extends Error {
-  override readonly name = 'TooEarly';
+  override readonly name = 'OutOfOrder';
 }
 
 /**

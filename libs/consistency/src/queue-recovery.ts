@@ -50,7 +50,7 @@ export class QueueRecovery {
     }
   };
 
-  /** Once for all instances of this service, also after a restart. */
+  /** Skips a queue that this service has served before. Instances that learn of it together may both serve it. */
   async #recover({ service, id, takes, madeAt }: Lost): Promise<void> {
     const known = await this.dataSource.query(
       'SELECT 1 FROM recovered_queue WHERE service = $1 AND id = $2',

@@ -279,7 +279,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
   try {
     await open();
   } catch (error) {
-    // A test process goes on after this: leave no connection and no loop behind.
+    // The process may live on, as in tests: close connections and loops.
     await Promise.race([stop().catch(() => undefined), sleep(5_000, undefined, { ref: false })]);
     throw error;
   }

@@ -242,12 +242,13 @@ const commands: Record<string, Command> = {
 
 function formatOverview(): string {
   const shown = Object.entries(commands).filter(([, { internal }]) => !internal);
+  const width = Math.max(...shown.map(([name]) => name.length)) + 2;
   return [
     'jogakbo: runs the whole store on this machine.',
     '',
     'usage: jogakbo <command> [options]',
     '',
-    ...shown.map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}`),
+    ...shown.map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`),
     '',
     'environment:',
     '  RABBITMQ_URL, DATABASE_URL   use these servers instead of private ones',
