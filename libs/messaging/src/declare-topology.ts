@@ -23,7 +23,7 @@ export async function declareTopology(
           subscribesTo.length > 0 || contracts.some(({ kind }) => kind === 'command'),
       )
       .map(({ service }) =>
-        assertRetries(channel, service, { retryDelays: retryDelays, isPredeclared: false }),
+        assertRetries(channel, service, { retryDelays, isPredeclared: false }),
       ),
   );
 }

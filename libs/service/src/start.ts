@@ -195,7 +195,7 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
       shares: () => split.getShares(service),
       aliveSince: (time) => (instances.isComplete ? instances.aliveSince(time) : undefined),
     },
-    ...(retryDelays && { retryDelays: retryDelays }),
+    ...(retryDelays && { retryDelays }),
     ...(units && { middleware: units.middleware }),
   });
   const instances = new Instances(consuming, publisher, service, (announcement) => {
