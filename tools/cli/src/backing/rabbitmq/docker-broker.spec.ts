@@ -33,7 +33,8 @@ it('gets its secrets as files, so that docker inspect and ps do not show them', 
   expect(calls).toMatch(
     /^create .* rabbitmq:\S+\ncp \S+ \S+:\/etc\/rabbitmq\/conf\.d\/\S+\.conf\ncp .*\nstart /m,
   );
-  expect(calls).not.toMatch(/hush-hush|--env|^run /m);
+  expect(calls).not.toMatch(/hush-hush|^run /m);
+  expect(calls.match(/--env \S+/g)).toEqual(['--env RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-rabbit']);
   expect(readFileSync(join(folder, '90-operator.conf'), 'utf8')).toBe(
     'default_user = jogakbo\ndefault_pass = hush-hush\n',
   );

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from '../backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { CliError } from '../../terminal/cli-error.ts';
-import { type BrokerPlace, brokerUser, writeErlangCookie } from './private-broker.ts';
+import { type BrokerPlace, brokerUser, deadLetterArguments, writeErlangCookie } from './private-broker.ts';
 
 export const image = 'rabbitmq:4.2.9-management';
 
@@ -67,6 +67,8 @@ export async function startDockerBroker(
       `127.0.0.1:${place.ports.amqp}:5672`,
       '--publish',
       `127.0.0.1:${place.ports.management}:15672`,
+      '--env',
+      `RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=${deadLetterArguments}`,
       ...(place.throwaway ? [] : ['--volume', `${name}:/var/lib/rabbitmq`]),
       image,
     ]);

@@ -49,6 +49,15 @@ export interface BrokerPlace {
 
 export const brokerUser = operator;
 
+/**
+ * While the broker starts, it cannot yet dead-letter: an expired message, such as a retry, is tried again after this time.
+ * RabbitMQ's default is three minutes. A duplicate, of a message that was not confirmed in time, is harmless: the inbox
+ * recognizes it.
+ */
+const deadLetterTimeoutMs = 5_000;
+/** For RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: rabbitmq.conf has no key for it. */
+export const deadLetterArguments = `-rabbit dead_letter_worker_publisher_confirm_timeout ${deadLetterTimeoutMs}`;
+
 /** Finds a start script that respects the environment. Debian's script in /usr/sbin enforces its own user and paths. */
 export function findInstalledBroker(): string | undefined {
   const candidates = [
@@ -126,8 +135,11 @@ function buildEnvironment(place: BrokerPlace): NodeJS.ProcessEnv {
     ERL_EPMD_ADDRESS: '127.0.0.1',
     RABBITMQ_MAX_NUMBER_OF_PROCESSES: '65536',
     ERL_MAX_PORTS: '8192',
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
-      '+S 2:2 +SDcpu 2:2 +SDio 2 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: [
+      '+S 2:2 +SDcpu 2:2 +SDio 2 +sbwt none +sbwtdcpu none +sbwtdio none',
+      '-kernel inet_dist_use_interface {127,0,0,1}',
+      deadLetterArguments,
+    ].join(' '),
   };
 }
 
