@@ -6,13 +6,14 @@ import { formatTable } from '../terminal/text-table.ts';
 type Instances = Reply<typeof ExplainSettings>['instances'];
 type InForce = Instances[number]['settings'][number];
 
-export interface Place {
+/** Settings belong to an application (a service, or "application" for all) in a profile and a label. */
+export interface SettingsScope {
   application: string;
   profile: string;
   label: string;
 }
 
-export const formatPlace = ({ application, profile, label }: Place): string =>
+export const formatScope = ({ application, profile, label }: SettingsScope): string =>
   `${application}/${profile}${label === 'main' ? '' : `@${label}`}`;
 
 function formatOrigin({ origin, from }: InForce): string {

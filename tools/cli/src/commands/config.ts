@@ -7,7 +7,7 @@ import type {
   ListPlaces,
   ListVersions,
 } from '@jogakbo/contracts-config';
-import { describeEffect, formatExplanation, formatPlace, type Place } from './config-screen.ts';
+import { describeEffect, formatExplanation, formatScope, type SettingsScope } from './config-screen.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { asOperator, type OperatorClient } from './operator-client.ts';
@@ -16,15 +16,24 @@ import { readSecret } from '../terminal/read-secret.ts';
 import { openState } from '../supervisor/state.ts';
 import { formatTable } from '../terminal/text-table.ts';
 
-export interface ConfigOptions {
-  profile?: string;
-  label?: string;
+export interface ScopeOptions {
+  profile: string;
+  label: string;
+  json?: boolean;
+}
+
+export interface ChangeOptions extends ScopeOptions {
   reason?: string;
+}
+
+export interface SetOptions extends ChangeOptions {
   secret?: boolean;
   unset?: string;
+}
+
+export interface HistoryOptions extends ScopeOptions {
   from?: string;
   to?: string;
-  json?: boolean;
 }
 
 const remedies = ['npx jogakbo config --help'];
@@ -36,7 +45,7 @@ function parseVersion(option: string, text: string | undefined): number {
   throw new UsageError(`Specify --${option} N, the number of a version.`, { remedies });
 }
 
-function getReason({ reason }: ConfigOptions): string {
+function getReason({ reason }: ChangeOptions): string {
   if (reason?.trim()) return reason;
   throw new UsageError('Specify a reason: --reason "…". It is stored with the change.', { remedies });
 }
@@ -47,35 +56,62 @@ const print = (lines: string[]): number => {
 };
 const printJson = (value: unknown): number => print([toPrintableJson(value)]);
 
-async function get(
+export const getSettings = (
+  application: string | undefined,
+  key: string | undefined,
+  options: ScopeOptions,
+): Promise<number> =>
+  asOperator(openState(), (client) =>
+    application === undefined
+      ? listScopes(client, options)
+      : showSettings(client, toScope(application, options), key, options),
+  );
+
+async function listScopes(client: OperatorClient, { json }: ScopeOptions): Promise<number> {
+  const { items } = await client.get<Reply<typeof ListPlaces>>('/v1/ops/config');
+  if (json) return printJson(items);
+  if (items.length === 0) return print(['Nothing is set: all settings have their defaults.']);
+  const rows = items.map((one) => [formatScope(one), String(one.version), one.by, one.at]);
+  return print(formatTable([['scope', 'version', 'by', 'at'], ...rows]));
+}
+
+async function showSettings(
   client: OperatorClient,
-  place: Place | undefined,
-  [key]: string[],
-  json?: boolean,
+  scope: SettingsScope,
+  key: string | undefined,
+  { json }: ScopeOptions,
 ): Promise<number> {
-  if (!place) {
-    const { items } = await client.get<Reply<typeof ListPlaces>>('/v1/ops/config');
-    if (json) return printJson(items);
-    if (items.length === 0) return print(['Nothing is set: all settings have their defaults.']);
-    const rows = items.map((one) => [formatPlace(one), String(one.version), one.by, one.at]);
-    return print(formatTable([['place', 'version', 'by', 'at'], ...rows]));
-  }
-  const { items, version } = await client.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
+  const { items, version } = await client.get<Reply<typeof GetSettings>>(getPath(scope), getQuery(scope));
   const wanted = items.filter((one) => key === undefined || one.key === key);
   if (json) return printJson(key === undefined ? { version, items } : (wanted[0] ?? null));
   if (wanted.length === 0)
-    return print([`${formatPlace(place)} ${key ? `has no setting ${key}` : 'sets nothing'}.`]);
+    return print([`${formatScope(scope)} ${key ? `has no setting ${key}` : 'sets nothing'}.`]);
   const rows = wanted.map((one) => [one.key, one.value, String(one.version), one.by, one.at]);
   return print(formatTable([['setting', 'value', 'version', 'by', 'at'], ...rows]));
 }
 
-async function set(
-  client: OperatorClient,
-  place: Place,
+export async function setSettings(
+  application: string,
   pairs: string[],
-  options: ConfigOptions,
+  options: SetOptions,
 ): Promise<number> {
-  const settings: { key: string; value: string | null; secret?: true }[] = [];
+  const reason = getReason(options);
+  const settings = await readNewSettings(pairs, options);
+  return asOperator(openState(), (client) =>
+    change(client, toScope(application, options), 'versions', { reason, settings }),
+  );
+}
+
+interface NewSetting {
+  key: string;
+  /** Null removes the setting. */
+  value: string | null;
+  secret?: true;
+}
+
+/** @throws UsageError if there is none, or one is not key=value */
+async function readNewSettings(pairs: string[], options: SetOptions): Promise<NewSetting[]> {
+  const settings: NewSetting[] = [];
   for (const pair of pairs) {
     const [, key, given] = /^([^=]+)(?:=(.*))?$/s.exec(pair) ?? [];
     if (!key) throw new UsageError(`"${pair}" is not key=value.`, { remedies });
@@ -86,60 +122,75 @@ async function set(
   for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });
   if (settings.length === 0)
     throw new UsageError('Specify what to set: key=value, or --unset key.', { remedies });
-  const { version } = await client.post<{ version: number }>(`${getPath(place)}/versions`, {
-    ...getQuery(place),
-    reason: getReason(options),
-    settings,
-  });
-  return reportEffect(client, place, version);
+  return settings;
 }
 
-async function remove(
-  client: OperatorClient,
-  place: Place,
+export async function deleteSettings(
+  application: string,
   keys: string[],
-  options: ConfigOptions,
+  options: ChangeOptions,
 ): Promise<number> {
-  if (keys.length === 0) throw new UsageError('Specify the settings to delete.', { remedies });
-  const { items } = await client.get<Reply<typeof GetSettings>>(getPath(place), getQuery(place));
+  const reason = getReason(options);
+  const scope = toScope(application, options);
+  return asOperator(openState(), async (client) => {
+    await assertSet(client, scope, keys);
+    const settings = keys.map((key) => ({ key, value: null }));
+    return change(client, scope, 'versions', { reason, settings });
+  });
+}
+
+/** @throws UsageError with the nearest name for a setting that is not set */
+async function assertSet(client: OperatorClient, scope: SettingsScope, keys: string[]): Promise<void> {
+  const { items } = await client.get<Reply<typeof GetSettings>>(getPath(scope), getQuery(scope));
   const set = items.map(({ key }) => key);
   for (const key of keys.filter((one) => !set.includes(one))) {
     const meant = nearestName(key, set);
-    throw new UsageError(`${formatPlace(place)} has no setting ${key}.`, {
+    throw new UsageError(`${formatScope(scope)} has no setting ${key}.`, {
       remedies: [meant ? `did you mean ${meant}?` : `it has ${set.join(', ') || 'none'}`],
     });
   }
-  const { version } = await client.post<{ version: number }>(`${getPath(place)}/versions`, {
-    ...getQuery(place),
-    reason: getReason(options),
-    settings: keys.map((key) => ({ key, value: null })),
-  });
-  return reportEffect(client, place, version);
 }
 
-async function rollBack(client: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
-  const body = { ...getQuery(place), to: parseVersion('to', options.to), reason: getReason(options) };
-  const { version } = await client.post<{ version: number }>(`${getPath(place)}/rollbacks`, body);
-  return reportEffect(client, place, version);
+export async function rollBackSettings(
+  application: string,
+  options: ChangeOptions & { to?: string },
+): Promise<number> {
+  const body = { to: parseVersion('to', options.to), reason: getReason(options) };
+  return asOperator(openState(), (client) =>
+    change(client, toScope(application, options), 'rollbacks', body),
+  );
+}
+
+async function change(
+  client: OperatorClient,
+  scope: SettingsScope,
+  what: 'versions' | 'rollbacks',
+  body: object,
+): Promise<number> {
+  const { version } = await client.post<{ version: number }>(`${getPath(scope)}/${what}`, {
+    ...getQuery(scope),
+    ...body,
+  });
+  return reportEffect(client, scope, version);
 }
 
 /** Waits until the running instances have applied the new version, and prints its effect. */
-async function reportEffect(client: OperatorClient, place: Place, version: number): Promise<number> {
-  const history = await client.get<Reply<typeof ListVersions>>(`${getPath(place)}/versions`, {
-    ...getQuery(place),
+async function reportEffect(client: OperatorClient, scope: SettingsScope, version: number): Promise<number> {
+  const history = await client.get<Reply<typeof ListVersions>>(`${getPath(scope)}/versions`, {
+    ...getQuery(scope),
     limit: '100',
   });
   const { changes = [] } = history.items.find((one) => one.version === version) ?? {};
-  console.log(toPrintable(`${formatPlace(place)} is at version ${version}.`));
-  if (place.application === 'application') return 0;
+  console.log(toPrintable(`${formatScope(scope)} is at version ${version}.`));
+  if (scope.application === 'application') return 0;
   const until = Date.now() + effectTimeoutMs;
   let wait = 100;
   for (;;) {
-    const { instances } = await client.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
+    const { instances } = await client.get<Reply<typeof ExplainSettings>>(`${getPath(scope)}/in-force`);
     const effect = describeEffect(
       instances,
       changes,
-      `version ${version} of ${place.application}/${place.profile} `,
+      `version ${version} of ${scope.application}/${scope.profile} `,
     );
     if (effect.complete || Date.now() > until) {
       console.log(effect.lines.join('\n'));
@@ -151,28 +202,44 @@ async function reportEffect(client: OperatorClient, place: Place, version: numbe
   }
 }
 
-async function history(client: OperatorClient, place: Place, options: ConfigOptions): Promise<number> {
-  if (options.from !== undefined || options.to !== undefined) {
-    const { changes } = await client.get<Reply<typeof CompareVersions>>(`${getPath(place)}/diff`, {
-      ...getQuery(place),
-      from: String(parseVersion('from', options.from)),
-      to: String(parseVersion('to', options.to)),
-    });
-    if (options.json) return printJson(changes);
-    return print(changes.length > 0 ? formatChanges(changes) : ['The versions are equal.']);
-  }
+export const showHistory = (application: string, options: HistoryOptions): Promise<number> =>
+  asOperator(openState(), (client) =>
+    options.from === undefined && options.to === undefined
+      ? listVersions(client, toScope(application, options), options)
+      : compareVersions(client, toScope(application, options), options),
+  );
+
+async function compareVersions(
+  client: OperatorClient,
+  scope: SettingsScope,
+  { from, to, json }: HistoryOptions,
+): Promise<number> {
+  const { changes } = await client.get<Reply<typeof CompareVersions>>(`${getPath(scope)}/diff`, {
+    ...getQuery(scope),
+    from: String(parseVersion('from', from)),
+    to: String(parseVersion('to', to)),
+  });
+  if (json) return printJson(changes);
+  return print(changes.length > 0 ? formatChanges(changes) : ['The versions are equal.']);
+}
+
+async function listVersions(
+  client: OperatorClient,
+  scope: SettingsScope,
+  { json }: HistoryOptions,
+): Promise<number> {
   const items: Reply<typeof ListVersions>['items'] = [];
   for (let cursor: string | null | undefined; cursor !== null;) {
-    const page: Reply<typeof ListVersions> = await client.get(`${getPath(place)}/versions`, {
-      ...getQuery(place),
+    const page: Reply<typeof ListVersions> = await client.get(`${getPath(scope)}/versions`, {
+      ...getQuery(scope),
       limit: '100',
       cursor,
     });
     items.push(...page.items);
     cursor = page.nextCursor;
   }
-  if (options.json) return printJson(items);
-  if (items.length === 0) return print([`${formatPlace(place)} has no history.`]);
+  if (json) return printJson(items);
+  if (items.length === 0) return print([`${formatScope(scope)} has no history.`]);
   return print(
     items.flatMap(({ version, at, by, reason, restores, changes }) => [
       toPrintable(`version ${version}  ${at}  ${by}`),
@@ -187,53 +254,26 @@ const formatChanges = (changes: Reply<typeof CompareVersions>['changes']): strin
     changes.map(({ key, before, after }) => [key, before ?? '(not set)', '→', after ?? '(not set)']),
   );
 
-async function explain(
-  client: OperatorClient,
-  place: Place,
-  [key]: string[],
-  json?: boolean,
+export async function explainSettings(
+  application: string,
+  key: string | undefined,
+  { json, ...options }: ScopeOptions,
 ): Promise<number> {
-  const { instances } = await client.get<Reply<typeof ExplainSettings>>(`${getPath(place)}/in-force`);
+  const path = `${getPath(toScope(application, options))}/in-force`;
+  const { instances } = await asOperator(openState(), (client) =>
+    client.get<Reply<typeof ExplainSettings>>(path),
+  );
   if (instances.length === 0) {
-    throw new CliError(`No instance of ${place.application} responds.`, { remedies: ['npx jogakbo ps'] });
+    throw new CliError(`No instance of ${application} responds.`, { remedies: ['npx jogakbo ps'] });
   }
   return json ? printJson(instances) : print(formatExplanation(instances, key));
 }
 
-const getPath = ({ application }: Place): string => `/v1/ops/config/${encodeURIComponent(application)}`;
-const getQuery = ({ profile, label }: Place) => ({ profile, label });
-
-/** `jogakbo config get | set | delete | history | rollback | explain`. */
-export async function config(
-  options: ConfigOptions,
-  [verb, application, ...rest]: string[],
-): Promise<number> {
-  const { profile = 'default', label = 'main', json } = options;
-  const place = application ? { application, profile, label } : undefined;
-  const most = verb === 'set' || verb === 'delete' ? Infinity : verb === 'get' || verb === 'explain' ? 1 : 0;
-  if (!['get', 'set', 'delete', 'history', 'rollback', 'explain'].includes(verb ?? '')) {
-    throw new UsageError(
-      verb
-        ? `"config" does not know "${verb}".`
-        : 'Specify an action: config get, set, delete, history, rollback or explain.',
-      { remedies },
-    );
-  }
-  if (rest.length > most)
-    throw new UsageError(`"config ${verb}" accepts no argument "${rest[most]}".`, { remedies });
-  if (!place && verb !== 'get') {
-    throw new UsageError(`config ${verb} needs the name of a service, or "application" for all.`, {
-      remedies,
-    });
-  }
-  // Validated before any request to the store.
-  if (verb === 'set' || verb === 'delete' || verb === 'rollback') getReason(options);
-  if (verb === 'rollback') parseVersion('to', options.to);
-  return asOperator(openState(), async (client) => {
-    if (verb === 'set') return set(client, place!, rest, options);
-    if (verb === 'delete') return remove(client, place!, rest, options);
-    if (verb === 'history') return history(client, place!, options);
-    if (verb === 'rollback') return rollBack(client, place!, options);
-    return verb === 'get' ? get(client, place, rest, json) : explain(client, place!, rest, json);
-  });
-}
+const toScope = (application: string, { profile, label }: ScopeOptions): SettingsScope => ({
+  application,
+  profile,
+  label,
+});
+const getPath = ({ application }: SettingsScope): string =>
+  `/v1/ops/config/${encodeURIComponent(application)}`;
+const getQuery = ({ profile, label }: SettingsScope) => ({ profile, label });

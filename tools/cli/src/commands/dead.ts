@@ -18,9 +18,13 @@ import { openState } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
-export interface DeadOptions {
+export interface ListOptions {
+  service?: string;
+  group?: string;
   json?: boolean;
-  data?: string;
+}
+
+export interface SelectOptions {
   group?: string;
   all?: boolean;
   service?: string;
@@ -44,7 +48,11 @@ const flattenLetters = (queues: readonly DeadQueue[]): DeadLetter[] =>
   queues.flatMap(({ letters }) => letters);
 
 /** Selects the letters to replay or discard. */
-function selectLetters(letters: readonly DeadLetter[], id: string | undefined, { group, all }: DeadOptions) {
+function selectLetters(
+  letters: readonly DeadLetter[],
+  id: string | undefined,
+  { group, all }: SelectOptions,
+) {
   if ([id, group, all].filter((one) => one !== undefined).length !== 1) {
     throw new UsageError('Specify the dead letters: an id, --group, or --all.', { remedies });
   }
@@ -76,13 +84,14 @@ function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
   });
 }
 
-async function replayOrDiscard(
+export async function replayOrDiscard(
   what: 'replay' | 'discard',
   id: string | undefined,
-  options: DeadOptions,
+  options: SelectOptions,
 ): Promise<number> {
+  refuseEmpty(id, options.group);
   const state = openState();
-  const rate = parseRate(options.rate, 50);
+  const rate = options.rate === undefined ? Infinity : parseRate(options.rate);
   const services = selectServices(options.service);
   const url = getBrokerUrl(state);
   const key = ({ service, name }: DeadLetter) => `${service} ${name}`;
@@ -136,35 +145,29 @@ async function replayOrDiscard(
   });
 }
 
-/** `jogakbo dead list | show | edit | replay | discard`. */
-export async function dead(options: DeadOptions, [verb, name, ...others]: string[]): Promise<number> {
-  if (others.length) throw new UsageError(`"dead ${verb}" accepts no argument "${others[0]}".`, { remedies });
-  // An empty prefix would match all letters.
-  if (name === '' || options.group === '')
-    throw new UsageError('The id or the group is empty.', { remedies });
-  const requireName = (): string => {
-    if (name) return name;
-    throw new UsageError(`dead ${verb} needs the id of a dead letter.`, { remedies });
-  };
-  const state = openState();
-  if (verb === 'list') {
-    const services = selectServices(name ?? options.service);
-    return withDeadQueues(getBrokerUrl(state), services, async (queues, waiting) =>
-      listLetters(queues, waiting, options),
-    );
-  }
-  if (verb === 'show') {
-    const id = requireName();
-    return withDeadQueues(getBrokerUrl(state), selectServices(options.service), async (queues) =>
-      showLetter(findLetter(flattenLetters(queues), id), options),
-    );
-  }
-  if (verb === 'edit') return editLetter(state, requireName(), selectServices(options.service), options);
-  if (verb === 'replay' || verb === 'discard') return replayOrDiscard(verb, name, options);
-  throw new UsageError(
-    verb ? `"dead" does not know "${verb}".` : 'Specify an action: dead list, show, edit, replay or discard.',
-    {
-      remedies,
-    },
+/** An empty prefix would match all letters. */
+function refuseEmpty(...names: (string | undefined)[]): void {
+  if (names.includes('')) throw new UsageError('The id or the group is empty.', { remedies });
+}
+
+export async function listDeadLetters(options: ListOptions): Promise<number> {
+  refuseEmpty(options.service, options.group);
+  return withDeadQueues(getBrokerUrl(openState()), selectServices(options.service), async (queues, waiting) =>
+    listLetters(queues, waiting, options),
   );
+}
+
+export async function showDeadLetter(id: string, options: ListOptions): Promise<number> {
+  refuseEmpty(id);
+  return withDeadQueues(getBrokerUrl(openState()), selectServices(options.service), async (queues) =>
+    showLetter(findLetter(flattenLetters(queues), id), options),
+  );
+}
+
+export async function editDeadLetter(
+  id: string,
+  { service, data }: { service?: string; data?: string },
+): Promise<number> {
+  refuseEmpty(id);
+  return editLetter(openState(), id, selectServices(service), data);
 }

@@ -17,9 +17,9 @@ import { toPrintable } from '../terminal/printable.ts';
 import { parseStartOptions } from './start.ts';
 import { openState } from '../supervisor/state.ts';
 
-export async function doctor(values: Record<string, unknown>): Promise<number> {
+export async function doctor(options: { port?: string }): Promise<number> {
   const state = openState();
-  const { port } = parseStartOptions(values, state);
+  const { port } = parseStartOptions(options, state);
   const checks = [
     checkNode(),
     checkDisk(state),

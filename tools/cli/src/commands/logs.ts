@@ -53,12 +53,19 @@ function listLogs(folder: string): string[] {
   return [...new Set([...listApps().map(({ name }) => name), ...present])];
 }
 
-export async function logs(names: string[], values: Record<string, unknown>): Promise<number> {
-  const { follow, json } = values;
-  if (typeof values.trace === 'string') return showTrace(values.trace, names, json === true);
-  const lines = Number(values.lines ?? 100);
+export interface LogsOptions {
+  follow?: boolean;
+  lines: string;
+  trace?: string;
+  json?: boolean;
+}
+
+export async function logs(names: string[], options: LogsOptions): Promise<number> {
+  const { follow, json = false, trace } = options;
+  if (trace !== undefined) return showTrace(trace, names, json);
+  const lines = Number(options.lines);
   if (!Number.isInteger(lines) || lines < 0)
-    throw new UsageError(`--lines "${values.lines}" is not a number of lines.`);
+    throw new UsageError(`--lines "${options.lines}" is not a number of lines.`);
   const state = openState();
   const known = listLogs(state.logs);
   const unknown = names.filter((name) => !known.includes(name));

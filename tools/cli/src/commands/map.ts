@@ -10,7 +10,7 @@ import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { onSignals } from '../terminal/signals.ts';
 import { type App, listApps, root } from '../workspace.ts';
 
-interface Options {
+export interface MapOptions {
   markdown?: boolean;
   write?: boolean;
 }
@@ -18,7 +18,7 @@ interface Options {
 export const mapFolder = join(root, 'docs', 'map');
 
 /** Prints the map of the services, or writes it to docs/map. Builds the changed services first. */
-export async function map({ markdown, write }: Options): Promise<number> {
+export async function map({ markdown, write }: MapOptions): Promise<number> {
   if (markdown && write) throw new UsageError('--markdown and --write exclude each other.');
   await buildServices();
   const current = readStoreMap();

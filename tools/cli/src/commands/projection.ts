@@ -3,7 +3,7 @@ import { requestRebuild } from '@jogakbo/consistency/rebuild';
 import type pg from 'pg';
 import { audit } from './audit.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
-import { openState, type State } from '../supervisor/state.ts';
+import { openState } from '../supervisor/state.ts';
 import { withDatabase } from '../supervisor/store-access.ts';
 import { formatTable } from '../terminal/text-table.ts';
 import { listApps } from '../workspace.ts';
@@ -19,20 +19,8 @@ interface Place {
   fault: string | null;
 }
 
-/** `jogakbo projection list | rebuild`. */
-export async function projection([action, service, name, ...others]: string[]): Promise<number> {
+export async function listProjections(only: string | undefined): Promise<number> {
   const state = openState();
-  if (action === 'list' && !name) return list(state, service);
-  if (action === 'rebuild' && service && name && others.length === 0) return rebuild(state, service, name);
-  throw new UsageError(
-    'Specify an action: jogakbo projection list, or jogakbo projection rebuild <service> <name>',
-    {
-      remedies: ['npx jogakbo projection --help'],
-    },
-  );
-}
-
-async function list(state: State, only: string | undefined): Promise<number> {
   const rows = [['service', 'projection', 'generation', 'behind', '']];
   for (const { name: service } of listApps().filter(({ hasDatabase }) => hasDatabase)) {
     if (only && only !== service) continue;
@@ -47,7 +35,8 @@ async function list(state: State, only: string | undefined): Promise<number> {
 }
 
 /** Waits for the end of the rebuild. The service rebuilds, so interrupting this command does not stop it. */
-async function rebuild(state: State, service: string, name: string): Promise<number> {
+export async function rebuildProjection(service: string, name: string): Promise<number> {
+  const state = openState();
   return withDatabase(state, service, 'jogakbo projection', async (client) => {
     const find = async () => (await readProjections(client)).find((place) => place.name === name);
     const before = await find();

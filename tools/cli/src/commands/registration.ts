@@ -11,13 +11,12 @@ import { formatTable } from '../terminal/text-table.ts';
 export interface RegistrationOptions {
   routes?: string;
   networks?: string;
-  json?: boolean;
 }
 
 const remedies = ['npx jogakbo registration --help'];
 const parseList = (text = ''): string[] => text.split(',').flatMap((one) => one.trim() || []);
 
-async function list({ json }: RegistrationOptions): Promise<number> {
+export async function listRegistrations({ json }: { json?: boolean }): Promise<number> {
   const { items } = await asOperator(openState(), (client) =>
     client.get<Reply<typeof ListRegistrations>>('/v1/ops/registrations'),
   );
@@ -34,7 +33,7 @@ async function list({ json }: RegistrationOptions): Promise<number> {
 }
 
 /** Stores only the hash of the secret. The secret is printed once. */
-async function add(app: string, options: RegistrationOptions): Promise<number> {
+export async function addRegistration(app: string, options: RegistrationOptions): Promise<number> {
   const networks = parseList(options.networks);
   if (networks.length === 0) {
     throw new UsageError(
@@ -61,16 +60,7 @@ async function add(app: string, options: RegistrationOptions): Promise<number> {
   return 0;
 }
 
-/** `jogakbo registration list | add | remove`. */
-export async function registration(
-  options: RegistrationOptions,
-  [verb, app, ...more]: string[],
-): Promise<number> {
-  if (verb === 'list' && !app) return list(options);
-  if ((verb !== 'add' && verb !== 'remove') || !app || more.length > 0) {
-    throw new UsageError('Specify an action: registration list, add <app> or remove <app>.', { remedies });
-  }
-  if (verb === 'add') return add(app, options);
+export async function removeRegistration(app: string): Promise<number> {
   await asOperator(openState(), (client) =>
     client.delete(`/v1/ops/registrations/${encodeURIComponent(app)}`),
   );

@@ -8,10 +8,10 @@ import { withDatabase } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
 export interface ReplayOptions {
-  from?: string;
+  from: string;
   to?: string;
   yes?: boolean;
-  rate?: string;
+  rate: string;
 }
 
 /** Events written to the outbox or published in the time range. Commands are never replayed. */
@@ -35,12 +35,7 @@ export function parseTime(option: string, text: string): Date {
  * command only marks the events as unpublished, in small batches so that new events are not delayed. The relay of the service
  * publishes them.
  */
-export async function replay(options: ReplayOptions, [service, ...others]: string[]): Promise<number> {
-  if (!service || others.length || !options.from) {
-    throw new UsageError('Specify one service and a time: jogakbo replay <service> --from <time>', {
-      remedies: ['npx jogakbo replay --help'],
-    });
-  }
+export async function replay(service: string, options: ReplayOptions): Promise<number> {
   const publishers = listApps().filter(({ hasDatabase }) => hasDatabase);
   if (!publishers.some(({ name }) => name === service)) {
     throw new UsageError(`There is no service called ${service} that publishes events.`, {
@@ -51,7 +46,7 @@ export async function replay(options: ReplayOptions, [service, ...others]: strin
   // A fixed end: events published during the replay are not replayed.
   const to = options.to === undefined ? new Date() : parseTime('--to', options.to);
   if (from >= to) throw new UsageError('--from must be before --to (default: now).');
-  const rate = parseRate(options.rate, 500);
+  const rate = parseRate(options.rate);
   const state = openState();
   return withDatabase(state, service, 'jogakbo replay', async (client) => {
     const { rows } = await client.query<{ id: string; name: string }>(

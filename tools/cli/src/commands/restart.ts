@@ -4,14 +4,14 @@ import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
 
 /** `jogakbo restart`: restarts the process of a service and waits until it is ready. */
-export async function restart([name, ...others]: string[]): Promise<number> {
+export async function restart(name: string): Promise<number> {
   const state = openState();
   const run = readRun(state);
   if (!run || !isSupervisorAlive(run) || run.state !== 'ready')
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   const names = run.services.map((service) => service.name);
-  if (!name || others.length || !names.includes(name)) {
-    throw new UsageError(name ? `The running store has no service called ${name}.` : 'Specify one service.', {
+  if (!names.includes(name)) {
+    throw new UsageError(`The running store has no service called ${name}.`, {
       remedies: [`one of ${names.join(', ')}`],
     });
   }

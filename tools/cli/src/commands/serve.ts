@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { checkPackages, refuseIfFailed } from './checks.ts';
-import { CliError, UsageError } from '../terminal/cli-error.ts';
+import { CliError } from '../terminal/cli-error.ts';
 import { LogFile } from '../supervisor/log-file.ts';
 import { hashFolder, migrate } from '../supervisor/migrations.ts';
 import { end, readMark } from '../supervisor/processes.ts';
@@ -56,8 +56,7 @@ function createMigrationRunner(app: App): (launch: Launch) => Promise<void> {
 }
 
 /** `jogakbo serve`. */
-export async function serve({ version }: { version?: string }, [name, ...others]: string[]): Promise<number> {
-  if (!name || others.length) throw new UsageError('Specify one service: jogakbo serve <service>');
+export async function serve(name: string, { version }: { version?: string }): Promise<number> {
   const [app] = selectApps([name]) as [App];
   const builder = join(root, 'tools', 'delivery', 'src', 'build.ts');
   if (!existsSync(builder))

@@ -11,7 +11,7 @@ import { toPrintableJson } from '../terminal/printable.ts';
 import { openState } from '../supervisor/state.ts';
 import { formatTable } from '../terminal/text-table.ts';
 
-interface SplitOptions {
+export interface SplitOptions {
   end?: boolean;
   reason?: string;
   json?: boolean;
@@ -170,8 +170,9 @@ async function reportEffect(
 
 /** `jogakbo split`. */
 export async function split(
+  service: string | undefined,
+  pairs: string[],
   { end = false, reason, json }: SplitOptions,
-  [service, ...pairs]: string[],
 ): Promise<number> {
   if (end && (!service || pairs.length > 0)) {
     throw new UsageError('Specify the service whose split to remove: split <service> --end', { remedies });

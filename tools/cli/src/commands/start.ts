@@ -12,21 +12,29 @@ import { isTlsRequested } from '../backing/tls/store-tls.ts';
 import { Stopped, type Supervisor } from '../supervisor/supervisor.ts';
 import { nodePath, root } from '../workspace.ts';
 
+/** The options of `start` as typed. */
+export interface StartValues {
+  port?: string;
+  only?: string;
+  seed?: boolean;
+  detach?: boolean;
+}
+
 /** The public port: --port, else PORT, else the port of the last start, else 3000. */
-export function parseStartOptions(values: Record<string, unknown>, state: State): StartOptions {
+export function parseStartOptions(values: StartValues, state: State): StartOptions {
   const kept = readKeptPorts(state).public ?? 3000;
-  const text = (values.port as string | undefined) ?? (process.env.PORT || String(kept));
+  const text = values.port ?? (process.env.PORT || String(kept));
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new UsageError(`"${text}" is not a port: it must be a number from 1 to 65535.`);
   }
-  const only = (values.only as string | undefined)?.split(',').filter(Boolean);
+  const only = values.only?.split(',').filter(Boolean);
   selectApps(only);
   isTlsRequested();
-  return { port, only, seed: !values['no-seed'] };
+  return { port, only, seed: values.seed ?? true };
 }
 
-export async function start(values: Record<string, unknown>): Promise<number> {
+export async function start(values: StartValues): Promise<number> {
   const state = openState();
   const options = parseStartOptions(values, state);
   const run = readRun(state);
@@ -144,10 +152,13 @@ function getStack(error: unknown): { details: string[] } {
 }
 
 /** Runs the store in a process group of its own. This process only shows its start. */
-async function startDetached(state: State, values: Record<string, unknown>): Promise<number> {
+async function startDetached(state: State, { port, only, seed }: StartValues): Promise<number> {
   const log = openSync(join(state.logs, 'supervisor.log'), 'a', 0o600);
-  const args = ['port', 'only'].flatMap((name) => (values[name] ? [`--${name}`, String(values[name])] : []));
-  if (values['no-seed']) args.push('--no-seed');
+  const args = [
+    ...(port ? ['--port', port] : []),
+    ...(only ? ['--only', only] : []),
+    ...(seed === false ? ['--no-seed'] : []),
+  ];
   const child = spawn(
     nodePath(),
     [...process.execArgv, join(import.meta.dirname, '..', 'main.ts'), 'supervise', ...args],
@@ -180,7 +191,7 @@ async function startDetached(state: State, values: Record<string, unknown>): Pro
 }
 
 /** The command that startDetached() spawns. */
-export async function supervise(values: Record<string, unknown>): Promise<number> {
+export async function supervise(values: StartValues): Promise<number> {
   const report: Report = (event) => {
     if (process.connected) process.send!(event, undefined, undefined, () => undefined);
   };

@@ -1,21 +1,18 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { UsageError } from '../terminal/cli-error.ts';
 import { onSignals } from '../terminal/signals.ts';
 import { startThrowawayServices } from '../backing/throwaway-services.ts';
 
 /** Runs a command with TEST_DATABASE_URL and TEST_RABBITMQ_URL: from the environment, else of throw-away servers. */
-export async function withBackingServices(args: string[]): Promise<number> {
-  const [command, ...rest] = args[0] === '--' ? args.slice(1) : args;
-  if (!command) throw new UsageError('No command was given: jogakbo with-backing-services -- <command...>');
-  if (process.env.TEST_DATABASE_URL && process.env.TEST_RABBITMQ_URL) return run(command, rest, {});
+export async function withBackingServices(command: string, args: string[]): Promise<number> {
+  if (process.env.TEST_DATABASE_URL && process.env.TEST_RABBITMQ_URL) return run(command, args, {});
   // A signal does not interrupt the start, because only started services can be stopped.
   let interrupted = false;
   const release = onSignals(() => (interrupted = true));
   const services = await startThrowawayServices((text) => console.error(text));
   release();
   try {
-    return interrupted ? 130 : await run(command, rest, services.env);
+    return interrupted ? 130 : await run(command, args, services.env);
   } finally {
     const ignore = onSignals(() => undefined);
     await services.stop();
@@ -23,7 +20,7 @@ export async function withBackingServices(args: string[]): Promise<number> {
   }
 }
 
-export function run(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {
+function run(command: string, args: string[], env: NodeJS.ProcessEnv): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
     const release = onSignals((signal) => child.kill(signal));

@@ -6,7 +6,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { computeDigest, editedFromHeader } from '@jogakbo/messaging/marks';
 import { exchanges, queues } from '@jogakbo/messaging/topology';
 import { audit, getOperatorName } from '../commands/audit.ts';
-import { type DeadOptions } from '../commands/dead.ts';
 import { replaceData, findLetter, type DeadLetter } from './dead-letter.ts';
 import { withDeadQueues } from './dead-queue.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
@@ -67,7 +66,7 @@ export async function editLetter(
   state: State,
   id: string,
   services: readonly string[],
-  { data: file }: DeadOptions,
+  file: string | undefined,
 ): Promise<number> {
   const url = getBrokerUrl(state);
   const find = <T>(work: (letter: DeadLetter, queue: { move: MoveTo }) => Promise<T>) =>

@@ -1,4 +1,3 @@
-import { type DeadOptions } from '../commands/dead.ts';
 import { findGroups, groupLetters, type DeadGroup, type DeadLetter } from './dead-letter.ts';
 import { type DeadQueue, type Waiting, maxLetters } from './dead-queue.ts';
 import { CliError } from '../terminal/cli-error.ts';
@@ -34,7 +33,7 @@ function formatWaiting(waiting: readonly Waiting[]): string {
 export function listLetters(
   queues: readonly DeadQueue[],
   waiting: readonly Waiting[],
-  { json, group }: DeadOptions,
+  { json, group }: { json?: boolean; group?: string },
 ): number {
   const letters = queues.flatMap((queue) => queue.letters);
   const all = groupLetters(letters);
@@ -103,7 +102,7 @@ const describePublisher = ({ login, service }: DeadLetter): string =>
 /** Indents lines so that they cannot be mistaken for CLI output. */
 const indentLines = (text: string): string => toPrintableLines(text).replaceAll(/^/gm, '  ');
 
-export function showLetter(letter: DeadLetter, { json }: DeadOptions): number {
+export function showLetter(letter: DeadLetter, { json }: { json?: boolean }): number {
   if (json) {
     console.log(toPrintableJson(toPlainLetter(letter)));
     return 0;

@@ -18,10 +18,10 @@ export async function confirm(question: string, yes: boolean | undefined): Promi
 }
 
 /** @throws UsageError unless it is a number greater than 0 */
-export function parseRate(text: string | undefined, otherwise: number): number {
-  const rate = Number(text ?? otherwise);
+export function parseRate(text: string): number {
+  const rate = Number(text);
   if (rate > 0) return rate;
   throw new UsageError(`--rate ${text} is not a number of messages per second.`, {
-    remedies: [`for example:  --rate ${otherwise}`],
+    remedies: ['for example:  --rate 50'],
   });
 }

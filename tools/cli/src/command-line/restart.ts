@@ -1,0 +1,10 @@
+import { Command } from 'commander';
+import { withExitCode } from './exit-code.ts';
+
+export const declareRestart = (): Command =>
+  new Command('restart')
+    .description('restart the process of one service')
+    .argument('<service>', 'the name of a service of the running store')
+    .action(
+      withExitCode(async (service: string) => (await import('../commands/restart.ts')).restart(service)),
+    );
