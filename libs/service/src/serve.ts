@@ -2,8 +2,10 @@ import { Projector } from '@jogakbo/consistency';
 import { DecryptionKeys } from '@jogakbo/messaging';
 import type { Type } from '@nestjs/common';
 import { describeBus } from './bus.ts';
+import { compactHeap } from './compact-heap.ts';
 import { environmentName, readSetting } from './environment.ts';
 import { watchListeningPorts } from './listening-ports.ts';
+import { getServiceHost } from './service-host.ts';
 import { serviceOptions } from './service.ts';
 import {
   DatabaseSettings,
@@ -26,6 +28,17 @@ const wrongSettingsExitCode = 78;
  */
 export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
   const { contract } = serviceOptions(module);
+  const startHere = async (environment: NodeJS.ProcessEnv) => {
+    try {
+      mustAuthenticateSenders(environment);
+      return await start(module, { listeningPorts: watchListeningPorts(), ...options, environment });
+    } catch (error) {
+      if (error instanceof WrongSettings) printWrongSettings(contract.name, error);
+      throw error;
+    }
+  };
+  const host = getServiceHost();
+  if (host) return host(contract.name, startHere);
   try {
     const command = process.argv[2];
     if (command === '--help' || command === '-h') return help(module);
@@ -37,8 +50,7 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
       process.exitCode = 2;
       return;
     }
-    mustAuthenticateSenders(options.environment ?? process.env);
-    const running = await start(module, { listeningPorts: watchListeningPorts(), ...options });
+    const running = await startHere(options.environment ?? process.env);
     const end = () => {
       // Draining must end before the supervisor kills the process.
       setTimeout(() => process.exit(1), 9_500).unref();
@@ -52,15 +64,18 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     };
     process.once('SIGTERM', end).once('SIGINT', end).once('disconnect', end);
     process.send?.({ type: 'ready', url: running.url });
+    // After the supervisor knows.
+    setImmediate(compactHeap);
   } catch (error) {
-    if (error instanceof WrongSettings) {
-      console.error(`${contract.name} cannot start: ${error.wrong.length} of its settings are wrong.`);
-      for (const { key, origin, problem } of error.wrong) console.error(`  ${key} (${origin}): ${problem}`);
-      process.exit(wrongSettingsExitCode);
-    }
+    if (error instanceof WrongSettings) process.exit(wrongSettingsExitCode);
     console.error(error);
     process.exit(1);
   }
+}
+
+function printWrongSettings(service: string, { wrong }: WrongSettings): void {
+  console.error(`${service} cannot start: ${wrong.length} of its settings are wrong.`);
+  for (const { key, origin, problem } of wrong) console.error(`  ${key} (${origin}): ${problem}`);
 }
 
 /** Prints the public keys of SERVICE_KEY, newest first. @throws WrongSettings if it is missing */

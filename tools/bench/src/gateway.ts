@@ -44,7 +44,7 @@ const children = [
     [
       '--max-semi-space-size=16',
       '--max-old-space-size=256',
-      '--enable-source-maps',
+      '--import=./apps/gateway/dist/source-maps.js',
       'apps/gateway/dist/main.js',
     ],
     settings,

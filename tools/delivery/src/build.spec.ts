@@ -34,6 +34,17 @@ describe('a build', () => {
     expect(JSON.parse(readFileSync(join(folder, 'apps/one/dist/bus.json'), 'utf8'))).toEqual({ name: 'one' });
   });
 
+  it('has stack traces that name the sources', () => {
+    put(
+      'name.ts',
+      `interface Name {\n  text: string;\n}\nexport const name: Name = { text: stack() };\nfunction stack(): string {\n  return new Error().stack!;\n}\n`,
+    );
+    expect(build()).toMatchObject({ status: 0 });
+    const args = ['--import=./apps/one/dist/source-maps.js', 'apps/one/dist/main.js'];
+    const { stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+    expect(JSON.parse(stdout).name.text).toContain('apps/one/src/name.ts:6:10');
+  });
+
   it.each([
     [
       'a plain file',

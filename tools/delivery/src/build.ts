@@ -4,7 +4,7 @@
 // With --watch it rebuilds after each change, and prints `built …` as soon as main.js is written. `described …` follows if
 // bus.json has changed.
 import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -89,6 +89,8 @@ const options: BuildOptions = {
   format: 'esm',
   target: 'node24',
   sourcemap: true,
+  // Every process keeps its source map, and needs only the positions.
+  sourcesContent: false,
   metafile: true,
   logLevel: 'silent',
   plugins: [packagesOutside, decorators],
@@ -98,6 +100,7 @@ const options: BuildOptions = {
 async function run(buildOnce: () => ReturnType<typeof build>): Promise<string[] | undefined> {
   try {
     const { metafile, warnings } = await buildOnce();
+    await copyFile(path.join(import.meta.dirname, 'source-maps.mjs'), path.join(app!, 'dist/source-maps.js'));
     for (const warning of warnings) console.error(formatLine(warning));
     return Object.keys(metafile!.inputs);
   } catch (error) {

@@ -111,7 +111,11 @@ export function buildEnvironment(
 const getNodeFlags = (name: string): string[] => {
   const young = { gateway: 16, config: 2, registry: 2 }[name] ?? 4;
   const old = name === 'gateway' ? 256 : 128;
-  return [`--max-semi-space-size=${young}`, `--max-old-space-size=${old}`, '--enable-source-maps'];
+  return [
+    `--max-semi-space-size=${young}`,
+    `--max-old-space-size=${old}`,
+    `--import=./apps/${name}/dist/source-maps.js`,
+  ];
 };
 
 export function prepareLaunch(app: App, context: LaunchContext, args: string[] = []): Launch {
