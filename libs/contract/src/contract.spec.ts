@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { service, type RateLimit } from './contract.ts';
+import type { RateLimit } from './contract.ts';
+import { service } from './declare-service.ts';
 import { describe as describeContract, ServiceDescription } from './description.ts';
 import { renderOpenApi } from './openapi.ts';
 

@@ -1,8 +1,7 @@
-import { z } from 'zod';
-import { CallPolicy } from './call-policy.ts';
-import { assertPages, PageAnswer, PageRequest, type Pages } from './pages.ts';
-import { Rejection, type FieldError } from './rejection.ts';
-import { findSensitiveFields, hasSensitiveField } from './sensitive.ts';
+import type { z } from 'zod';
+import type { CallPolicy } from './call-policy.ts';
+import type { PageAnswer, PageRequest, Pages } from './pages.ts';
+import type { FieldError, Rejection } from './rejection.ts';
 
 /**
  * Who may use a request over HTTP. Without a signed-in member, the answer of a `public` query depends only on its input
@@ -171,7 +170,8 @@ export type Reply<C extends { output: z.ZodType }> = z.output<C['output']>;
 /** The output of a handler: before parsing. */
 export type Answer<C extends { output: z.ZodType }> = z.input<C['output']>;
 
-type Spec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
+/** What a service states about one of its requests. */
+export type RequestSpec<I extends z.ZodType, O extends z.ZodType, R extends string> = {
   input: I;
   output?: O;
   /** Stable codes of the rejections, each with its HTTP status. */
@@ -195,11 +195,11 @@ export interface ServiceContract {
   readonly contracts: ReadonlyMap<string, AnyContract>;
   command<I extends z.ZodType, O extends z.ZodType = z.ZodVoid, R extends string = never>(
     name: string,
-    spec: Spec<I, O, R>,
+    spec: RequestSpec<I, O, R>,
   ): Command<I, O, R>;
   query<I extends z.ZodType, O extends z.ZodType, R extends string = never>(
     name: string,
-    spec: Spec<I, O, R> & { output: O },
+    spec: RequestSpec<I, O, R> & { output: O },
   ): Query<I, O, R>;
   /**
    * Declares public pages and forms, with cookies: the service serves everything beneath a path itself.
@@ -214,153 +214,4 @@ export interface ServiceContract {
     data: I,
     options?: { subject?: keyof z.output<I> & string; description?: string },
   ): Event<I>;
-}
-
-/**
- * Creates the contract of a service. Each of its public messages is declared on the result, once.
- * @param name the service's name, lower case: the first part of every contract name
- * @param description one sentence on the data that the service owns
- * @param policy how callers call it, if different from the defaults
- * @throws Error if a declaration contradicts itself (a duplicate name, a path parameter that is no field, an input
- *   that accepts unknown fields, a route without an access policy)
- */
-export function service(
-  name: string,
-  description = '',
-  policy: z.input<typeof CallPolicy> = {},
-): ServiceContract {
-  const callPolicy = CallPolicy.parse(policy);
-  const contracts = new Map<string, AnyContract>();
-
-  function declare<C extends AnyContract>(fields: Record<string, unknown> & { name: string }): C {
-    if (!/^[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)+$/.test(fields.name))
-      throw new Error(`${fields.name} is not a contract name: use <service>.<name> in kebab-case`);
-    if (contracts.has(fields.name)) throw new Error(`${fields.name} is declared twice: rename one of them`);
-    const contract = ((data: unknown) => ({ contract, data })) as unknown as C;
-    for (const [key, value] of Object.entries({ service: name, ...fields })) {
-      Object.defineProperty(contract, key, { value, enumerable: true });
-    }
-    contracts.set(fields.name, contract);
-    return contract;
-  }
-
-  function declareRequest<C extends AnyRequest>(
-    kind: 'command' | 'query',
-    short: string,
-    spec: Spec<z.ZodType, z.ZodType, string>,
-    pages?: Pages & { limit?: RateLimit },
-  ): C {
-    const full = `${name}.${short}`;
-    const http = typeof spec.http === 'string' ? { route: spec.http } : spec.http;
-    assertStrict(full, spec.input);
-    assertAccess(full, http, spec.access);
-    if (http) assertBinding(full, http, spec.input);
-    const isPublicRead = kind === 'query' && http?.route.startsWith('GET ') && spec.access === 'public';
-    if (http?.cache && !isPublicRead) throw new Error(`${full}: only a public read can be cached`);
-    if (http?.fallback && !isPublicRead) throw new Error(`${full}: only a public read can have a fallback`);
-    const rejections = spec.rejections ?? {};
-    const output = spec.output ?? z.void();
-    const isSensitive =
-      spec.sensitive ?? (hasSensitiveField(spec.input, 'input') || hasSensitiveField(output, 'output'));
-    return declare<C>({
-      kind,
-      name: full,
-      description: spec.description ?? '',
-      policy: callPolicy,
-      input: spec.input,
-      output,
-      rejections,
-      ...(spec.extensions && { extensions: spec.extensions }),
-      subject: spec.subject,
-      http,
-      access: spec.access,
-      idempotency: spec.idempotency ?? (kind === 'command' && !isSensitive ? 'optional' : 'none'),
-      sensitive: isSensitive,
-      ...(spec.standsInFor && { standsInFor: spec.standsInFor }),
-      ...(pages && { pages, access: 'public' }),
-      reject: (code: string, message?: string, errors?: FieldError[]) =>
-        new Rejection(code, rejections[code] ?? 422, message, errors),
-    });
-  }
-
-  return {
-    name,
-    description,
-    policy: callPolicy,
-    contracts,
-    command: (short, spec) => declareRequest('command', short, spec as never),
-    query: (short, spec) => declareRequest('query', short, spec as never),
-    pages: (short, { description = '', ...pages }) => {
-      assertPages(`${name}.${short}`, pages);
-      const spec = { description, input: PageRequest, output: PageAnswer, sensitive: true as const };
-      return declareRequest('command', short, spec, pages);
-    },
-    event: (short, data, options) =>
-      declare({
-        kind: 'event',
-        name: `${name}.${short}`,
-        description: options?.description ?? '',
-        input: data,
-        subject: options?.subject,
-        sensitiveFields: findSensitiveFields(`${name}.${short}`, data),
-      }),
-  };
-}
-
-/** Unknown fields are rejected at every depth, so an input schema that silently drops them is a mistake. */
-function assertStrict(name: string, input: z.ZodType): void {
-  const walk = (schema: unknown, path: string): void => {
-    if (!schema || typeof schema !== 'object') return;
-    const node = schema as Record<string, unknown>;
-    if (node['type'] === 'object' && node['properties'] && node['additionalProperties'] !== false) {
-      throw new Error(`${name}: input${path} must be a z.strictObject, so that unknown fields are rejected`);
-    }
-    for (const [key, child] of Object.entries(node)) walk(child, `${path}.${key}`);
-  };
-  walk(z.toJSONSchema(input, { io: 'input', unrepresentable: 'any' }), '');
-}
-
-/** For code that bypasses the compiler: it fails at import, in tests and at start-up. */
-function assertAccess(name: string, http: HttpBinding | undefined, access: unknown): void {
-  if (!http && access === undefined) return;
-  if (!http) throw new Error(`${name}: access is set, but there is no route: set http or remove access`);
-  if (!accesses.includes(access as Access))
-    throw new Error(
-      `${name}: ${http.route} needs an access policy: set access to one of ${accesses.join(', ')}`,
-    );
-}
-
-function assertBinding(name: string, http: HttpBinding, input: z.ZodType): void {
-  const fields = input instanceof z.ZodObject ? Object.keys(input.shape) : [];
-  const used = [...pathParameters(http.route), ...(http.ifMatch ? [http.ifMatch] : [])];
-  const missing = used.filter((field) => !fields.includes(field));
-  if (missing.length)
-    throw new Error(`${name}: ${http.route} uses ${missing.join(', ')}: add it to the input`);
-  // If-Match can be `*` or a list of versions, which is empty if none is known.
-  const condition = http.ifMatch && (input as z.ZodObject<Record<string, z.ZodType>>).shape[http.ifMatch]!;
-  if (condition && !['*', []].every((value) => condition.safeParse(value).success))
-    throw new Error(`${name}: ${http.ifMatch} must be a VersionCondition, because If-Match fills it`);
-}
-
-/** The parameters of a path, in order: `/v1/orders/{orderId}` gives `['orderId']`. */
-export function pathParameters(path: string): string[] {
-  return [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
-}
-
-/**
- * Whether a request can match both routes: the same method, and paths that differ only where one has a parameter.
- * @param a `METHOD /path/{parameter}`; the method `*` is any, and a last segment `*` is the path itself and all beneath it
- * @param b likewise
- */
-export function routesOverlap(a: string, b: string): boolean {
-  const [[method, path], [otherMethod, otherPath]] = [a.split(' '), b.split(' ')] as [string[], string[]];
-  if (method !== otherMethod && method !== '*' && otherMethod !== '*') return false;
-  const [one, other] = [path!.split('/'), otherPath!.split('/')];
-  const isOpen = (part: string): boolean => part.startsWith('{');
-  for (let at = 0; ; at += 1) {
-    const [part, otherPart] = [one[at], other[at]];
-    if (part === '*' || otherPart === '*') return true;
-    if (part === undefined || otherPart === undefined) return part === otherPart;
-    if (part !== otherPart && !isOpen(part) && !isOpen(otherPart)) return false;
-  }
 }

@@ -1,6 +1,7 @@
 // Type tests: the compiler is the runner (target `typecheck`). Every @ts-expect-error pins what must not compile.
 import { z } from 'zod';
-import { service, type Answer, type Body, type Reply } from './contract.ts';
+import type { Answer, Body, Reply } from './contract.ts';
+import { service } from './declare-service.ts';
 
 const orders = service('orders');
 const Place = orders.command('place', {

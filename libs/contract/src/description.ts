@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { CallPolicy } from './call-policy.ts';
 import {
   accesses,
-  pathParameters,
   type AnyContract,
   type AnyRequest,
   type Extensions,
@@ -10,6 +9,7 @@ import {
   type ServiceContract,
   type Wait,
 } from './contract.ts';
+import { pathParameters } from './routes.ts';
 import { maxContractDepth, isDeeperThan, isJsonSchema } from './json-schema.ts';
 
 /** A JSON Schema, draft 2020-12. */

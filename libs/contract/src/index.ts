@@ -1,8 +1,5 @@
 export {
   accesses,
-  service,
-  pathParameters,
-  routesOverlap,
   type Access,
   type Answer,
   type AnyCommand,
@@ -22,6 +19,8 @@ export {
   type Reply,
   type ServiceContract,
 } from './contract.ts';
+export { service } from './declare-service.ts';
+export { pathParameters, routesOverlap } from './routes.ts';
 export { CallPolicy, CallPolicyChange } from './call-policy.ts';
 export {
   Announcement,

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import { renderAsyncApi } from './asyncapi.ts';
 import { isType } from './schema-titles.ts';
-import { service } from './contract.ts';
+import { service } from './declare-service.ts';
 import { VersionCondition } from './vocabulary.ts';
 import { describe as describeContract } from './description.ts';
 import { renderOpenApi } from './openapi.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { service } from './contract.ts';
+import { service } from './declare-service.ts';
 import { describe as describeContract } from './description.ts';
 import { replaceFields, sensitive } from './sensitive.ts';
 
