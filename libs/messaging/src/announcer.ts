@@ -4,7 +4,9 @@ import type { BrokerConnection } from './connection.ts';
 import { maxSoftStateBytes, Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
 import { exchanges, instanceEvents } from './topology.ts';
-import { contextHeaders, encodeEvent, type Incoming } from './wire.ts';
+import type { Incoming } from './decoding.ts';
+import { encodeEvent } from './encoding.ts';
+import { contextHeaders } from './message-headers.ts';
 
 const { announced, beat, rollCall } = instanceEvents;
 

@@ -1,7 +1,8 @@
 import { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
 import type { Recipients } from './recipients.ts';
 import { ServiceKey } from './service-key.ts';
-import { RemoteFault, replyKeyHeader } from './wire.ts';
+import { RemoteFault } from './faults.ts';
+import { replyKeyHeader } from './message-headers.ts';
 
 /** The caller's side of encrypted requests. */
 export class CallEncryption {

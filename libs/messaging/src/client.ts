@@ -1,60 +1,19 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { CallPolicy, type AnyRequest, type Input, type Reply } from '@jogakbo/contract';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
-import type { Channel, ConsumeMessage } from 'amqplib';
+import { AnswerQueue } from './answer-queue.ts';
 import { currentCall, type CallContext } from './call-context.ts';
 import { CallEncryption } from './call-encryption.ts';
-import { BrokerUnavailable, RecoveringChannel, type BrokerConnection } from './connection.ts';
+import type { AskOptions, Guard, RequestOptions } from './call-options.ts';
+import { BrokerUnavailable, type BrokerConnection } from './connection.ts';
+import { encodeEvent, encodeRequests, type Request } from './encoding.ts';
+import { BrokerDisconnected, RemoteFault } from './faults.ts';
+import { contextHeaders } from './message-headers.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
 import type { Recipients } from './recipients.ts';
-import type { Splitter } from './split.ts';
-import { assertExchange, exchanges, getOwner, queues, requestKey } from './topology.ts';
 import { RequestBatch } from './request-batch.ts';
-import {
-  BrokerDisconnected,
-  contextHeaders,
-  decodeAnswers,
-  encodeEvent,
-  encodeRequests,
-  RemoteFault,
-  type Request,
-} from './wire.ts';
-
-export interface AskOptions {
-  /** Milliseconds to wait at most; less if the current call has an earlier deadline. */
-  timeout?: number;
-}
-
-/** Sends a request to another service and waits for its answer; see `RabbitClient.ask`. Injectable by this name. */
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- an injectable that is called like a function
-export abstract class Ask {}
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- see above
-export interface Ask {
-  <C extends AnyRequest>(contract: C, input: Input<C>, options?: AskOptions): Promise<Reply<C>>;
-}
-
-export interface RequestOptions {
-  context?: CallContext | undefined;
-  timeout?: number | undefined;
-  /** True for commands: they survive a broker restart. Queries need not. */
-  persistent?: boolean;
-  idempotencyKey?: string | undefined;
-  /** The call policy that the callee declares. */
-  policy?: CallPolicy | undefined;
-  /**
-   * True for the gateway: adds the member and the client address. Receivers ignore both from any other service, so member
-   * data that a callee needs is part of the input.
-   */
-  forCaller?: boolean;
-  /** Encrypts the request and its answer. Requests that the callee announced as sensitive are always encrypted. */
-  sensitive?: boolean | undefined;
-}
-
-/** Wraps every call to another service; see `CallGuard` of libs/resilience. */
-export type Guard = <T>(
-  call: { callee: string; policy: CallPolicy; safe: boolean; deadline: number },
-  attempt: () => Promise<T>,
-) => Promise<T>;
+import type { Splitter } from './split.ts';
+import { exchanges, getOwner, requestKey } from './topology.ts';
 
 const callUnguarded: Guard = (_, attempt) => attempt();
 const defaultPolicy = CallPolicy.parse({});
@@ -68,15 +27,6 @@ const answerReserveMs = 200;
 function subtractReserve(deadline: number | undefined): number {
   if (deadline === undefined) return Infinity;
   return deadline - Math.min(answerReserveMs, Math.max(0, deadline - Date.now()) / 10);
-}
-
-interface Pending {
-  /** Only this service may answer. */
-  callee: string;
-  /** The name of the request, if its answer must be encrypted. */
-  encryptedAs: string | undefined;
-  resolve(response: unknown): void;
-  reject(error: unknown): void;
 }
 
 /** A request about to be published. */
@@ -93,13 +43,11 @@ const defaultTimeout = 5_000;
  * broker, a command is dropped by its consumer. No request stays pending after its deadline or after a disconnect.
  */
 export class RabbitClient extends ClientProxy {
-  readonly #pending = new Map<string, Pending>();
   /** Batches queries of one event-loop iteration. Commands are not batched: each is retried and dead-lettered alone. */
   readonly #batch = new RequestBatch<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
-  #replyKey = '';
   readonly #encryption: CallEncryption;
   #connecting: Promise<void> | undefined;
-  readonly #replies: RecoveringChannel;
+  readonly #answers: AnswerQueue;
 
   constructor(
     private readonly connection: BrokerConnection,
@@ -111,20 +59,16 @@ export class RabbitClient extends ClientProxy {
   ) {
     super();
     this.#encryption = new CallEncryption(recipients);
-    this.#replies = new RecoveringChannel(
-      connection,
-      (model) => model.createChannel(),
-      (channel) => this.#consumeReplies(channel),
-    );
+    this.#answers = new AnswerQueue(connection, this.#encryption);
   }
 
   get ready(): boolean {
-    return this.#replies.current !== undefined && this.publisher.ready;
+    return this.#answers.ready && this.publisher.ready;
   }
 
   /** Opens the reply queue. Idempotent: Nest calls it before every `send()` and `emit()`. */
   connect(): Promise<void> {
-    return (this.#connecting ??= this.#replies.open().catch((error: unknown) => {
+    return (this.#connecting ??= this.#answers.open().catch((error: unknown) => {
       this.#connecting = undefined;
       throw error;
     }));
@@ -184,22 +128,11 @@ export class RabbitClient extends ClientProxy {
     };
     const version = this.splitter?.versionFor(getOwner(name), context);
     const outgoing = { pattern: name, version, data: encrypted.data, id, headers, persistent, deadline };
-    const pending = { callee: getOwner(name), encryptedAs: isSensitive ? name : undefined };
-    let timer: NodeJS.Timeout | undefined;
-    try {
-      return await new Promise<unknown>((resolve, reject) => {
-        this.#pending.set(id, { ...pending, resolve, reject });
-        timer = setTimeout(
-          () => reject(new RemoteFault('timeout', `${name} did not answer in time`)),
-          remaining,
-        );
-        if (persistent || !policy.batches) this.#send([outgoing], version);
-        else this.#batch.add(requestKey(name, version), outgoing);
-      });
-    } finally {
-      clearTimeout(timer);
-      this.#pending.delete(id);
-    }
+    const call = { name, callee: getOwner(name), isEncrypted: isSensitive };
+    return this.#answers.wait(id, call, remaining, () => {
+      if (persistent || !policy.batches) this.#send([outgoing], version);
+      else this.#batch.add(requestKey(name, version), outgoing);
+    });
   }
 
   /** Sends to the selected version; if that version is unavailable, to the others at once. */
@@ -208,7 +141,7 @@ export class RabbitClient extends ClientProxy {
     const remaining = Math.max(...requests.map(({ deadline }) => deadline)) - Date.now();
     const { content, options } = encodeRequests(requests, {
       messageId: id,
-      replyTo: this.#replyKey,
+      replyTo: this.#answers.name,
       persistent,
       mandatory: true,
       // A command that expired on the broker would be dead-lettered; its consumer drops it instead.
@@ -222,45 +155,8 @@ export class RabbitClient extends ClientProxy {
           requests.forEach(() => this.splitter?.onFallback?.(getOwner(pattern), version));
           return this.#send(requests, undefined);
         }
-        for (const { id } of requests) this.#pending.get(id)?.reject(toCallError(error));
+        for (const { id } of requests) this.#answers.fail(id, toCallError(error));
       });
-  }
-
-  async #consumeReplies(channel: Channel): Promise<void> {
-    const { login, operator } = this.connection;
-    const exchange = exchanges.replies(login);
-    await assertExchange(channel, exchange, operator !== undefined);
-    // A new name each time: the broker may still hold the exclusive queue of the previous connection.
-    this.#replyKey = queues.reply(login, randomUUIDv7());
-    const { queue } = await channel.assertQueue(this.#replyKey, { exclusive: true, autoDelete: true });
-    await channel.bindQueue(queue, exchange, queue);
-    channel.on('close', () => {
-      for (const { reject } of this.#pending.values()) {
-        reject(
-          new BrokerDisconnected('the connection to the broker was lost; the request may have been executed'),
-        );
-      }
-    });
-    await channel.consume(
-      queue,
-      (message) => {
-        if (!message) return void channel.close().catch(() => {});
-        for (const { id, response, error } of parseAnswers(message)) {
-          const pending = this.#pending.get(id);
-          if (!pending) continue; // its caller has timed out
-          // The request stays pending: its callee may still answer.
-          if (operator !== undefined && message.properties.userId !== pending.callee)
-            this.connection.rejectUnauthorizedSender('answer');
-          else if (error) pending.reject(error);
-          else if (pending.encryptedAs === undefined) pending.resolve(response);
-          else
-            void this.#encryption
-              .decrypt(pending.encryptedAs, response)
-              .then(pending.resolve, pending.reject);
-        }
-      },
-      { noAck: true },
-    );
   }
 
   /** For Nest's `send()`: the pattern is the contract's name. Not batched, because it may be a command. */
@@ -294,7 +190,7 @@ export class RabbitClient extends ClientProxy {
   }
 
   async close(): Promise<void> {
-    await this.#replies.close();
+    await this.#answers.close();
   }
 
   unwrap<T>(): T {
@@ -307,15 +203,6 @@ function withoutCaller(context: CallContext | undefined): CallContext | undefine
   if (!context) return undefined;
   const { caller: _caller, address: _address, ...rest } = context;
   return rest;
-}
-
-/** Returns no answers if they cannot be parsed: their callers time out, other callers are not affected. */
-function parseAnswers(message: ConsumeMessage): ReturnType<typeof decodeAnswers> {
-  try {
-    return decodeAnswers(message);
-  } catch {
-    return [];
-  }
 }
 
 function toCallError(error: unknown): unknown {

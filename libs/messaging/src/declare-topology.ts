@@ -22,9 +22,7 @@ export async function declareTopology(
         ({ contracts, subscribesTo }) =>
           subscribesTo.length > 0 || contracts.some(({ kind }) => kind === 'command'),
       )
-      .map(({ service }) =>
-        assertRetries(channel, service, { retryDelays, isPredeclared: false }),
-      ),
+      .map(({ service }) => assertRetries(channel, service, { retryDelays, isPredeclared: false })),
   );
 }
 

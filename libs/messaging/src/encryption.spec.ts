@@ -15,7 +15,7 @@ import { withoutText } from './error-without-text.ts';
 import { Grants } from './grants.ts';
 import { KnownRecipients } from './recipients.ts';
 import { ServiceKey } from './service-key.ts';
-import { RemoteFault } from './wire.ts';
+import { RemoteFault } from './faults.ts';
 
 const [first, second] = [randomBytes(32).toString('base64url'), randomBytes(32).toString('base64url')];
 const getKeys = (text: string) => new DecryptionKeys(ServiceKey.parse(text));

@@ -1,6 +1,6 @@
 import { DecryptionFailed, UnknownKey } from './encryption.ts';
 import { UnauthorizedSender } from './identity.ts';
-import { RemoteFault } from './wire.ts';
+import { RemoteFault } from './faults.ts';
 
 /** Whether this library created the text, so that it contains no data. */
 const hasSafeText = (error: unknown): boolean =>

@@ -1,6 +1,7 @@
 export { Announcer } from './announcer.ts';
 export { currentCall, withCall, type CallContext, type Caller } from './call-context.ts';
-export { Ask, RabbitClient, type Guard, type RequestOptions } from './client.ts';
+export { Ask, type Guard, type RequestOptions } from './call-options.ts';
+export { RabbitClient } from './client.ts';
 export { BrokerConnection } from './connection.ts';
 export { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
 export { Grants } from './grants.ts';
@@ -13,17 +14,13 @@ export { MessageContext } from './message-context.ts';
 export { Publisher, Unroutable, type Outgoing } from './publisher.ts';
 export { KnownRecipients, type Recipients } from './recipients.ts';
 export { VolatileQueueRecord, type QueueRecord } from './queue-record.ts';
-export { RabbitServer, type Middleware, type HandledMessage } from './server.ts';
+export { RabbitServer } from './server.ts';
+export type { HandledMessage, Middleware } from './server-options.ts';
 export { ServiceKey } from './service-key.ts';
 export { Shares, toSplitKey, TrafficSplit, versionFor, type SplitContext, type Splitter } from './split.ts';
 export { exchanges, queues } from './topology.ts';
 export { childTrace, childTraceparent, getTraceId, type TraceContext } from './trace-context.ts';
-export {
-  BrokerDisconnected,
-  contextHeaders,
-  encodeEvent,
-  encodeRequest,
-  RemoteFault,
-  getSubject,
-  type Incoming,
-} from './wire.ts';
+export type { Incoming } from './decoding.ts';
+export { encodeEvent, encodeRequest, getSubject } from './encoding.ts';
+export { BrokerDisconnected, RemoteFault } from './faults.ts';
+export { contextHeaders } from './message-headers.ts';

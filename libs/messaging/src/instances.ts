@@ -5,7 +5,7 @@ import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
 import { instanceEvents, registryService } from './topology.ts';
-import type { Incoming } from './wire.ts';
+import type { Incoming } from './decoding.ts';
 
 const { announced, beat, rollCall } = instanceEvents;
 

@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import type { Channel } from 'amqplib';
 import { RecoveringChannel, type BrokerConnection } from './connection.ts';
 import { assertExchange, exchanges, queues } from './topology.ts';
-import { decode, type Incoming } from './wire.ts';
+import { decode, type Incoming } from './decoding.ts';
 
 /** Larger messages are refused, in bytes. An announcement of this store has about 25,000. */
 export const maxSoftStateBytes = 256 * 1024;

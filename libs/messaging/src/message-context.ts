@@ -1,7 +1,7 @@
 import { platformRejection, Rejection, type AnyContract, type Language } from '@jogakbo/contract';
 import { BaseRpcContext } from '@nestjs/microservices';
 import type { Caller } from './call-context.ts';
-import type { Incoming } from './wire.ts';
+import type { Incoming } from './decoding.ts';
 
 const notFound = () => platformRejection('not-found', 'there is no such thing');
 

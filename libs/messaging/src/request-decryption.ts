@@ -1,6 +1,8 @@
 import { EncryptionKey, platformRejection, type AnyContract } from '@jogakbo/contract';
 import { encryptFor, Jwe, type DecryptionKeys } from './encryption.ts';
-import { RemoteFault, replyKeyHeader, type Incoming } from './wire.ts';
+import type { Incoming } from './decoding.ts';
+import { RemoteFault } from './faults.ts';
+import { replyKeyHeader } from './message-headers.ts';
 
 /** A sensitive request arrived unencrypted. It is refused even though the data is readable. */
 export class NotEncrypted extends RemoteFault {

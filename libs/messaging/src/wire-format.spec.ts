@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { Rejection } from '@jogakbo/contract';
 import type { ConsumeMessage } from 'amqplib';
-import { toAnswerPacket, decode, decodeAll, decodeAnswers, RemoteFault, type Incoming } from './wire.ts';
+import { toAnswerPacket, decodeAnswers } from './answer-encoding.ts';
+import { decode, decodeAll, type Incoming } from './decoding.ts';
+import { RemoteFault } from './faults.ts';
 
 const toError = (err: unknown) => {
   const content = Buffer.from(JSON.stringify({ id: '1', err }));

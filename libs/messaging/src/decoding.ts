@@ -1,0 +1,104 @@
+import { randomUUIDv7 } from 'node:crypto';
+import { Language } from '@jogakbo/contract';
+import type { ConsumeMessage } from 'amqplib';
+import type { CallContext, Caller } from './call-context.ts';
+import { determineOrigin, type BrokerIdentity, type Origin } from './identity.ts';
+import { parseData, parseMessage } from './json-body.ts';
+import type { Marks } from './marks.ts';
+import { acceptHeader, batchType, splitKeyHeader } from './message-headers.ts';
+import { maxBatchSize } from './request-batch.ts';
+import { parseSplitKey } from './split.ts';
+import { childTrace } from './trace-context.ts';
+
+/** A received message, in any wire format. Only the fields of `Origin` are verified; the sender may forge the rest. */
+export interface Incoming extends Origin {
+  pattern: string;
+  /** A `Jwe` if it was encrypted; a handler receives the decrypted data. */
+  data: unknown;
+  messageId: string;
+  headers: Record<string, unknown>;
+  /** The reply queue; undefined if no caller waits. */
+  replyTo: string | undefined;
+  correlationId: string | undefined;
+  /** Nest's packet id, which the answer repeats. */
+  packetId: string | undefined;
+  /** True if the caller accepts several answers in one message. */
+  readsBatches?: boolean;
+  context: CallContext;
+  idempotencyKey: string | undefined;
+  redelivered: boolean;
+}
+
+interface Body {
+  pattern?: unknown;
+  type?: unknown;
+  data?: unknown;
+  datacontenttype?: unknown;
+  id?: unknown;
+  headers?: Record<string, unknown>;
+}
+
+/**
+ * Decodes all messages of a batch, or the only one.
+ * @throws SyntaxError if the body is not JSON, or an item has no pattern
+ */
+export function decodeAll(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming[] {
+  if (message.properties.contentType !== batchType) return [decode(message, identity, marks)];
+  const bodies = parseMessage(message.content) as Body[];
+  if (!Array.isArray(bodies)) throw new SyntaxError('the batch is not an array');
+  if (bodies.length > maxBatchSize) throw new SyntaxError(`the batch has more than ${maxBatchSize} messages`);
+  const origin = determineOrigin(message, identity, marks);
+  return bodies.map((body) => ({
+    ...toIncoming(body, body.headers ?? {}, message, origin),
+    messageId: String(body.id),
+    correlationId: String(body.id),
+  }));
+}
+
+/** @throws SyntaxError if the body is not JSON or has no pattern */
+export function decode(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming {
+  const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
+  return toIncoming(
+    parseMessage(message.content) as Body,
+    headers,
+    message,
+    determineOrigin(message, identity, marks),
+  );
+}
+
+function toIncoming(
+  body: Body,
+  headers: Record<string, unknown>,
+  { properties, fields }: ConsumeMessage,
+  origin: Origin,
+): Incoming {
+  const rawPattern = body.pattern ?? body.type;
+  if (rawPattern === undefined || rawPattern === null) throw new SyntaxError('the message has no pattern');
+  // Stock Nest peers may use objects as patterns. No contract has such a name, so they receive an error.
+  const pattern = typeof rawPattern === 'string' ? rawPattern : JSON.stringify(rawPattern);
+  const id = typeof body.id === 'string' ? body.id : undefined;
+  const splitKey = parseSplitKey(headers[splitKeyHeader]);
+  return {
+    pattern,
+    data: parseData(body.datacontenttype, body.data),
+    ...origin,
+    headers,
+    messageId: (properties.messageId as string | undefined) ?? id ?? randomUUIDv7(),
+    replyTo: properties.replyTo as string | undefined,
+    correlationId: properties.correlationId as string | undefined,
+    packetId: id,
+    readsBatches: properties.contentType === batchType || headers[acceptHeader] === batchType,
+    context: {
+      ...childTrace(toText(headers['traceparent']), toText(headers['tracestate'])),
+      language: Language.safeParse(headers['language']).data ?? 'ko',
+      ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
+      ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
+      ...(typeof headers['address'] === 'string' && { address: headers['address'] }),
+      ...(splitKey !== undefined && { splitKey }),
+    },
+    idempotencyKey: toText(headers['idempotency-key']),
+    redelivered: fields.redelivered,
+  };
+}
+
+const toText = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

@@ -1,0 +1,133 @@
+import type { ConsumeMessage } from 'amqplib';
+import type { AnswerSender } from './answer-sender.ts';
+import type { Incoming } from './decoding.ts';
+import { encodeRequest } from './encoding.ts';
+import { encryptFor } from './encryption.ts';
+import { withoutText } from './error-without-text.ts';
+import { decideOnFailure, isExpected } from './failure-policy.ts';
+import type { HandlerTable } from './handler-table.ts';
+import { determineOrigin, senderHeader } from './identity.ts';
+import type { Marks } from './marks.ts';
+import { Unroutable, type Outgoing } from './publisher.ts';
+import { isSensitive, NotEncrypted } from './request-decryption.ts';
+import { retryOrDeadLetter } from './retry.ts';
+import type { ConsumedQueue, ServerLogger, ServerOptions } from './server-options.ts';
+import { defaultRetryDelays, exchanges, queues, requestKey } from './topology.ts';
+import { getTraceId } from './trace-context.ts';
+
+/** Does with failed messages what `decideOnFailure` says. */
+export class FailedMessages {
+  constructor(
+    private readonly options: ServerOptions,
+    private readonly handlers: HandlerTable,
+    private readonly marks: Marks,
+    private readonly answers: AnswerSender,
+    private readonly logger: ServerLogger,
+  ) {}
+
+  /**
+   * Settles a failed message; afterwards it may be acknowledged.
+   * @param incoming undefined if the message could not be read
+   * @throws the error if the message must be requeued @throws BrokerUnavailable if it could not be published for a retry
+   */
+  async settle(
+    source: ConsumedQueue,
+    message: ConsumeMessage,
+    incoming: Incoming | undefined,
+    error: unknown,
+  ): Promise<void> {
+    const { kind, queue } = source;
+    const contract = incoming && this.handlers.getContract(incoming.pattern);
+    if (incoming && !contract && (await this.#forwardToVersion(source, message, incoming))) return;
+    const safeError = contract && isSensitive(contract) ? withoutText(error) : error;
+    if (!isExpected(error)) this.#log(queue, incoming, safeError);
+    const action = decideOnFailure(error, kind, incoming);
+    if (action === 'requeue') throw error;
+    if (action === 'answer') return this.answers.send(incoming!, { error }, contract?.kind === 'query');
+    if (action === 'drop') return;
+    const safeMessage = error instanceof NotEncrypted ? await this.#encryptCopy(message, incoming!) : message;
+    await this.#publishAgain(kind, safeMessage, incoming, safeError, action === 'dead-letter');
+  }
+
+  #log(queue: string, incoming: Incoming | undefined, error: unknown): void {
+    const { pattern, messageId, context } = incoming ?? {};
+    const traceId = getTraceId(context?.traceparent);
+    this.logger.error({ err: error, queue, pattern, messageId, traceId }, `${pattern ?? 'a message'} failed`);
+  }
+
+  async #publishAgain(
+    kind: ConsumedQueue['kind'],
+    message: ConsumeMessage,
+    incoming: Incoming | undefined,
+    error: unknown,
+    isPermanent: boolean,
+  ): Promise<void> {
+    const { service, publisher, connection, retryDelays = defaultRetryDelays } = this.options;
+    const origin = incoming ?? determineOrigin(message, connection, this.marks);
+    await retryOrDeadLetter(publisher, {
+      service,
+      // The queue of a version may have expired by then.
+      queue: queues[kind](service),
+      message,
+      sender: origin.sender,
+      marks: this.marks,
+      firstFailedAt: origin.firstFailedAt,
+      failures: origin.failures + 1,
+      retryDelays: isPermanent ? [] : retryDelays,
+      error,
+    });
+  }
+
+  /** Encrypts a message that arrived unencrypted, so that it is not stored in plain text. */
+  async #encryptCopy(
+    message: ConsumeMessage,
+    { pattern, data, packetId }: Incoming,
+  ): Promise<ConsumeMessage> {
+    const [key] = this.options.decryption!.publicKeys;
+    const packet = { pattern, data: await encryptFor(key, data, pattern), ...(packetId && { id: packetId }) };
+    const { content } = encodeRequest(packet, { messageId: '' });
+    return { ...message, content };
+  }
+
+  /** Forwards a request that only another version handles: a version with a share does not consume the common queue. */
+  async #forwardToVersion(
+    { kind, version }: ConsumedQueue,
+    message: ConsumeMessage,
+    incoming: Incoming,
+  ): Promise<boolean> {
+    const { split, publisher } = this.options;
+    if (!split || kind === 'events' || version) return false;
+    const { pattern } = incoming;
+    const copy = this.#copy(message, incoming);
+    for (const one of Object.keys(split.shares() ?? {})) {
+      if (one === split.version) continue;
+      try {
+        const routingKey = requestKey(pattern, one);
+        await publisher.publish({ exchange: exchanges.requests(pattern), routingKey, ...copy });
+        return true;
+      } catch (failure) {
+        if (!(failure instanceof Unroutable)) throw failure;
+      }
+    }
+    return false;
+  }
+
+  /** The same request with its original sender, under the mark of this service. */
+  #copy(
+    { properties }: ConsumeMessage,
+    { pattern, data, packetId, messageId, correlationId, headers, sender }: Incoming,
+  ): Pick<Outgoing, 'content' | 'options'> {
+    const { replyTo, expiration, deliveryMode } = properties;
+    const { content, options } = encodeRequest({ pattern, data, ...(packetId && { id: packetId }) }, {
+      replyTo,
+      correlationId,
+      expiration,
+      messageId,
+      headers: { ...headers, ...senderHeader(sender) },
+      persistent: deliveryMode === 2,
+      mandatory: true,
+    } as Outgoing['options']);
+    options.headers = this.marks.add(messageId, content, options.headers as Record<string, unknown>);
+    return { content, options };
+  }
+}

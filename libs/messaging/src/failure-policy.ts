@@ -1,0 +1,68 @@
+import { Rejection } from '@jogakbo/contract';
+import type { Incoming } from './decoding.ts';
+import { DecryptionFailed, UnknownKey } from './encryption.ts';
+import { RemoteFault } from './faults.ts';
+import { NotEncrypted } from './request-decryption.ts';
+import type { ConsumedQueue, Outcome } from './server-options.ts';
+
+/** Too many queries are being handled. The caller may try another instance, or retry later. */
+export class Overloaded extends RemoteFault {
+  constructor(service: string) {
+    super('overloaded', `${service} is overloaded`);
+  }
+}
+
+/** Requeues a request without a handler here: during a rolling update a newer version may handle it. */
+class UnhandledPattern extends Error {
+  override readonly name = 'UnhandledPattern';
+}
+
+/** What is done with a message whose handling failed. */
+export type FailureAction = 'requeue' | 'answer' | 'drop' | 'dead-letter' | 'retry';
+
+/**
+ * Decides what is done with a failed message. The first line that applies:
+ *
+ * | failure                                                               | action        |
+ * | --------------------------------------------------------------------- | ------------- |
+ * | another instance may handle or decrypt it while its caller waits      | `requeue`     |
+ * | a caller waits                                                        | `answer`      |
+ * | a query: its caller has no reply queue                                | `drop`        |
+ * | a rejection, unreadable, not encrypted, or encrypted wrongly          | `dead-letter` |
+ * | any other error                                                       | `retry`       |
+ * @param incoming undefined if the message could not be read
+ */
+export function decideOnFailure(
+  error: unknown,
+  kind: ConsumedQueue['kind'],
+  incoming: Incoming | undefined,
+): FailureAction {
+  if (error instanceof UnhandledPattern) return 'requeue';
+  if (error instanceof UnknownKey && incoming && isAwaited(incoming)) return 'requeue';
+  if (incoming?.replyTo) return 'answer';
+  if (kind === 'queries') return 'drop';
+  if (!incoming || [Rejection, NotEncrypted, DecryptionFailed].some((type) => error instanceof type))
+    return 'dead-letter';
+  return 'retry';
+}
+
+/** Whether a failure is normal operation: it is not logged as an error. */
+export const isExpected = (error: unknown): boolean =>
+  error instanceof Rejection || error instanceof Overloaded;
+
+/** The outcome of a failed message, for metrics. */
+export function toOutcome(error: unknown): Outcome {
+  if (error instanceof Overloaded) return 'refused';
+  return error instanceof Rejection ? 'rejection' : 'fault';
+}
+
+/** The error for a message that this instance has no handler for. */
+export function createUnknownPatternError(service: string, incoming: Incoming): Error {
+  const message = `${service} has no handler for ${incoming.pattern}`;
+  if (isAwaited(incoming)) return new UnhandledPattern(message);
+  return new RemoteFault('unknown-pattern', message);
+}
+
+/** Whether a caller still waits for the answer, with a deadline. */
+const isAwaited = ({ replyTo, context: { deadline } }: Incoming): boolean =>
+  replyTo !== undefined && deadline !== undefined && deadline > Date.now();

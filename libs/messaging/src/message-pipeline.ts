@@ -1,0 +1,160 @@
+import type { AnyContract } from '@jogakbo/contract';
+import type { Channel, ConsumeMessage } from 'amqplib';
+import type { AnswerSender } from './answer-sender.ts';
+import { withCall } from './call-context.ts';
+import { decodeAll, type Incoming } from './decoding.ts';
+import { getSubject } from './encoding.ts';
+import type { FailedMessages } from './failed-messages.ts';
+import { createUnknownPatternError, Overloaded, toOutcome } from './failure-policy.ts';
+import { parseInput, type HandlerTable } from './handler-table.ts';
+import { determineOrigin } from './identity.ts';
+import { InOrder } from './in-order.ts';
+import type { Marks } from './marks.ts';
+import { MessageContext } from './message-context.ts';
+import { RequestDecryption } from './request-decryption.ts';
+import type { SenderCheck } from './sender-check.ts';
+import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
+
+/** Milliseconds until a message that could not be settled returns to its queue. */
+const requeueDelayMs = 1_000;
+
+/** The way of a received message: decode, check the sender, handle, answer or settle the failure, acknowledge. */
+export class MessagePipeline {
+  readonly #order = new InOrder();
+  readonly #decryption: RequestDecryption;
+  #activeQueries = 0;
+
+  constructor(
+    private readonly options: ServerOptions,
+    private readonly handlers: HandlerTable,
+    private readonly marks: Marks,
+    private readonly senders: SenderCheck,
+    private readonly answers: AnswerSender,
+    private readonly failed: FailedMessages,
+    private readonly logger: ServerLogger,
+  ) {
+    this.#decryption = new RequestDecryption(options.decryption);
+  }
+
+  /** Never throws: each message is acknowledged or rejected exactly once, unless the channel is lost. */
+  async receive(channel: Channel, source: ConsumedQueue, message: ConsumeMessage): Promise<void> {
+    try {
+      const all = await this.#decode(source, message);
+      const allowed = all.filter((incoming) => this.#isAllowed(source, incoming));
+      // The broker dead-letters it; the queue of queries drops it.
+      if (all.length > 0 && allowed.length === 0) return channel.nack(message, false, false);
+      // In the context of each message: every log line about it has its trace id.
+      const work = (incoming: Incoming) =>
+        withCall(incoming.context, () => this.#work(source, message, incoming));
+      if (allowed.length === 1) await work(allowed[0]!);
+      else await Promise.all(allowed.map(work));
+      channel.ack(message);
+    } catch (error) {
+      // The message could not be published for a retry, for example without the broker: it is requeued.
+      this.logger.warn(`${source.queue}: requeueing a message: ${(error as Error).message}`);
+      requeueLater(channel, message);
+    }
+  }
+
+  /** Decodes all requests of a message. Settles an unreadable message, and returns none. */
+  async #decode(source: ConsumedQueue, message: ConsumeMessage): Promise<Incoming[]> {
+    const { connection } = this.options;
+    const isEvent = source.kind === 'events';
+    try {
+      const all = decodeAll(message, connection, this.marks);
+      // Events are never answered, even with a reply queue: the broker may refuse the answer.
+      if (isEvent) for (const incoming of all) incoming.replyTo = undefined;
+      if (all.length > 1 && source.kind !== 'queries')
+        throw new SyntaxError('only queries may be sent in a batch');
+      return all;
+    } catch (error) {
+      const { sender } = determineOrigin(message, connection, this.marks);
+      if (!isEvent) await this.answers.sendUnreadable(message, sender, error as Error);
+      await this.failed.settle(source, message, undefined, error);
+      this.#observe('', 'fault', performance.now());
+      return [];
+    }
+  }
+
+  #isAllowed(source: ConsumedQueue, incoming: Incoming): boolean {
+    const isAllowed = this.senders.isAllowed(source, incoming);
+    if (isAllowed) this.senders.dropMemberUnlessGateway(incoming);
+    else this.#observe(incoming.pattern, 'quarantined', performance.now());
+    return isAllowed;
+  }
+
+  async #work(source: ConsumedQueue, message: ConsumeMessage, incoming: Incoming): Promise<void> {
+    const startedAt = performance.now();
+    let outcome: Outcome = 'ok';
+    try {
+      await this.#handleWithinLimit(incoming);
+    } catch (error) {
+      outcome = toOutcome(error);
+      await this.failed.settle(source, message, incoming, error);
+    }
+    this.#observe(incoming.pattern, outcome, startedAt);
+  }
+
+  /** @param pattern as received: only names of contracts become metrics */
+  #observe(pattern: string, outcome: Outcome, startedAt: number): void {
+    const { name = 'unknown', kind } = this.handlers.getContract(pattern) ?? {};
+    this.options.observe?.({ name, kind, outcome, seconds: (performance.now() - startedAt) / 1_000 });
+  }
+
+  /** @throws Overloaded if too many queries are being handled */
+  async #handleWithinLimit(incoming: Incoming): Promise<void> {
+    const { service, concurrency } = this.options;
+    if (!this.handlers.isQuery(incoming.pattern)) return this.#handle(incoming);
+    if (concurrency && this.#activeQueries >= concurrency()) throw new Overloaded(service);
+    this.#activeQueries++;
+    try {
+      await this.#handle(incoming);
+    } finally {
+      this.#activeQueries--;
+    }
+  }
+
+  async #handle(incoming: Incoming): Promise<void> {
+    const contract = this.handlers.getContract(incoming.pattern);
+    if (!contract) throw createUnknownPatternError(this.options.service, incoming);
+    const opened = await this.#decryption.open(contract, incoming);
+    const encryptAnswer = this.#decryption.createResponseEncryptor(contract, incoming);
+    const input = parseInput(contract.input, opened.data);
+    const context = new MessageContext(contract, opened, input);
+    const key = contract.kind === 'query' ? undefined : getSubject(contract, input);
+    await this.#order.run(key, async () => {
+      if (isExpired(incoming)) return;
+      const response = await withCall(incoming.context, () => this.#runHandlers(contract, context));
+      const outcome = { response: await encryptAnswer(response) };
+      await this.answers.send(incoming, outcome, contract.kind === 'query');
+    });
+  }
+
+  /** Runs the handlers within the middleware, so that invalid output rolls a transaction back. */
+  async #runHandlers(contract: AnyContract, context: MessageContext): Promise<unknown> {
+    const run = async (inner: MessageContext) => {
+      const output = await this.handlers.run(contract, inner.input, inner);
+      inner.mustHaveCheckedOwnership();
+      return contract.kind === 'event' ? undefined : contract.output.parse(output);
+    };
+    const { middleware } = this.options;
+    const result = contract.kind === 'query' || !middleware ? run(context) : middleware(context, run);
+    return result.catch((error: unknown) => {
+      throw context.toCaller(error);
+    });
+  }
+}
+
+/** Without a waiting caller the deadline does not apply. */
+const isExpired = ({ replyTo, context: { deadline = Infinity } }: Incoming): boolean =>
+  replyTo !== undefined && deadline <= Date.now();
+
+function requeueLater(channel: Channel, message: ConsumeMessage): void {
+  setTimeout(() => {
+    try {
+      channel.nack(message, false, true);
+    } catch {
+      // The channel is closed: the broker redelivers the message.
+    }
+  }, requeueDelayMs).unref();
+}

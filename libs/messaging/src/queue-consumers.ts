@@ -1,0 +1,155 @@
+import type { Channel, ConsumeMessage } from 'amqplib';
+import { RecoveringChannel, within, type BrokerConnection } from './connection.ts';
+import type { QueueRecord } from './queue-record.ts';
+import type { ConsumedQueue, ServerOptions } from './server-options.ts';
+import { assertService, assertVersion, defaultRetryDelays, queues, type Subscriptions } from './topology.ts';
+
+const defaultPrefetch = 64;
+const cancelTimeoutMs = 1_000;
+
+type Options = Pick<
+  ServerOptions,
+  'connection' | 'service' | 'retryDelays' | 'queueRecord' | 'prefetch' | 'concurrency'
+>;
+
+/** Consumes queues of a service, each on a channel of its own. */
+export class QueueConsumers {
+  readonly #channels = new Map<string, RecoveringChannel>();
+  /** The queues that are being consumed at the moment. */
+  readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
+  readonly #inProgress = new Set<Promise<void>>();
+  /** Under way, for all consumers that open together. */
+  #recording: Promise<void> | undefined;
+  #draining = false;
+
+  /**
+   * @param subscriptions what the service consumes
+   * @param receive settles a message; never rejects
+   */
+  constructor(
+    private readonly options: Options,
+    private readonly subscriptions: Subscriptions,
+    private readonly receive: (
+      channel: Channel,
+      source: ConsumedQueue,
+      message: ConsumeMessage,
+    ) => Promise<void>,
+  ) {}
+
+  /** True while every queue of the service is being consumed. */
+  get ready(): boolean {
+    return this.#consuming.size === this.#channels.size && this.#channels.size > 0;
+  }
+
+  has(queue: string): boolean {
+    return this.#channels.has(queue);
+  }
+
+  /** Consumes a queue, also after its channel was lost. Idempotent. @throws the error of the first declaration */
+  async add(source: ConsumedQueue): Promise<void> {
+    const { queue } = source;
+    if (this.#channels.has(queue) || this.#draining) return;
+    const recovering = new RecoveringChannel(
+      this.options.connection,
+      (model) => model.createChannel(),
+      (channel) => this.#consume(channel, source),
+    );
+    this.#channels.set(queue, recovering);
+    try {
+      await recovering.open();
+    } catch (error) {
+      this.#channels.delete(queue);
+      throw error;
+    }
+  }
+
+  /** Stops consuming a queue; messages in progress are completed. */
+  remove(queue: string): void {
+    const recovering = this.#channels.get(queue);
+    const consuming = this.#consuming.get(queue);
+    this.#channels.delete(queue);
+    this.#consuming.delete(queue);
+    if (consuming)
+      void cancel(consuming)
+        .then(() => Promise.all(this.#inProgress))
+        .then(() => recovering?.close());
+    else void recovering?.close();
+  }
+
+  async #consume(channel: Channel, source: ConsumedQueue): Promise<void> {
+    if (this.#draining) return;
+    const { queue, kind, version } = source;
+    const { queueRecord } = this.options;
+    await this.#declare(channel, source);
+    const { prefetch = defaultPrefetch, concurrency } = this.options;
+    // Above the limit, because queries must be consumed to be refused.
+    await channel.prefetch(kind === 'queries' && concurrency ? 2 * concurrency() : prefetch);
+    channel.on('close', () => {
+      if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
+    });
+    const { consumerTag } = await channel.consume(queue, (message) => {
+      // Null: the broker cancelled the consumer. A new channel brings it back.
+      if (!message) return void channel.close().catch(() => {});
+      const work = this.receive(channel, source, message);
+      this.#inProgress.add(work);
+      void work.finally(() => this.#inProgress.delete(work));
+    });
+    this.#consuming.set(queue, { channel, tag: consumerTag });
+    if (queueRecord && kind !== 'queries' && !version) await queueRecord.confirmMade(queue);
+  }
+
+  async #declare(channel: Channel, { kind, version }: ConsumedQueue): Promise<void> {
+    const { connection, service, retryDelays = defaultRetryDelays, queueRecord } = this.options;
+    if (queueRecord) await (this.#recording ??= this.#recordMissingQueues(queueRecord));
+    const isPredeclared = connection.operator !== undefined;
+    await assertService(channel, service, this.subscriptions, { retryDelays, isPredeclared });
+    if (version && kind !== 'events') await assertVersion(channel, service, kind, version);
+  }
+
+  /** Every consumer declares all queues of the service: it must first record which of them are missing. */
+  async #recordMissingQueues(record: QueueRecord): Promise<void> {
+    const { connection, service } = this.options;
+    try {
+      for (const kind of ['commands', 'events'] as const) {
+        const takes = this.subscriptions[kind];
+        const queue = queues[kind](service);
+        if (takes.length > 0 && !(await hasQueue(connection, queue)))
+          await record.recordMissing(queue, takes);
+      }
+    } finally {
+      this.#recording = undefined;
+    }
+  }
+
+  /** Opens no more consumers. The messages in progress continue. */
+  stopOpening(): void {
+    this.#draining = true;
+  }
+
+  /** Completes the messages in progress, for at most so many milliseconds, and closes the channels. */
+  async close(timeoutMs: number): Promise<void> {
+    this.#draining = true;
+    await Promise.all([...this.#consuming.values()].map(cancel));
+    await within(timeoutMs, Promise.all(this.#inProgress)).catch(() => {});
+    await Promise.all([...this.#channels.values()].map((channel) => channel.close()));
+  }
+}
+
+function cancel({ channel, tag }: { channel: Channel; tag: string }): Promise<unknown> {
+  return within(cancelTimeoutMs, channel.cancel(tag)).catch(() => {});
+}
+
+/** Uses a channel of its own, because the broker closes it if the queue is missing. */
+async function hasQueue({ model }: BrokerConnection, queue: string): Promise<boolean> {
+  const channel = await model!.createChannel();
+  channel.on('error', () => {});
+  const found = await channel.checkQueue(queue).then(
+    () => true,
+    (error: Error) => {
+      if (!error.message.includes('NOT_FOUND')) throw error;
+      return false;
+    },
+  );
+  if (found) await channel.close();
+  return found;
+}
