@@ -9,11 +9,12 @@ export function watchListeningPorts(): () => number[] {
   const servers = new Set<Server>();
   subscribe('tracing:net.server.listen:asyncEnd', (message) => {
     const { server } = message as { server: Server };
-    servers.add(server.once('close', () => servers.delete(server)));
+    servers.add(server);
   });
   return () =>
     [...servers].flatMap((server) => {
       const address = server.address();
+      if (!server.listening) servers.delete(server);
       return typeof address === 'object' && address ? [address.port] : [];
     });
 }

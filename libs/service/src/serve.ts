@@ -28,14 +28,9 @@ const wrongSettingsExitCode = 78;
  */
 export async function serve(module: Type, options: StartOptions = {}): Promise<void> {
   const { contract } = serviceOptions(module);
-  const startHere = async (environment: NodeJS.ProcessEnv) => {
-    try {
-      mustAuthenticateSenders(environment);
-      return await start(module, { listeningPorts: watchListeningPorts(), ...options, environment });
-    } catch (error) {
-      if (error instanceof WrongSettings) printWrongSettings(contract.name, error);
-      throw error;
-    }
+  const startHere = (environment: NodeJS.ProcessEnv) => {
+    mustAuthenticateSenders(environment);
+    return start(module, { listeningPorts: watchListeningPorts(), ...options, environment });
   };
   const host = getServiceHost();
   if (host) return host(contract.name, startHere);
@@ -67,15 +62,14 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     // After the supervisor knows.
     setImmediate(compactHeap);
   } catch (error) {
-    if (error instanceof WrongSettings) process.exit(wrongSettingsExitCode);
+    if (error instanceof WrongSettings) {
+      console.error(`${contract.name} cannot start: ${error.wrong.length} of its settings are wrong.`);
+      for (const { key, origin, problem } of error.wrong) console.error(`  ${key} (${origin}): ${problem}`);
+      process.exit(wrongSettingsExitCode);
+    }
     console.error(error);
     process.exit(1);
   }
-}
-
-function printWrongSettings(service: string, { wrong }: WrongSettings): void {
-  console.error(`${service} cannot start: ${wrong.length} of its settings are wrong.`);
-  for (const { key, origin, problem } of wrong) console.error(`  ${key} (${origin}): ${problem}`);
 }
 
 /** Prints the public keys of SERVICE_KEY, newest first. @throws WrongSettings if it is missing */

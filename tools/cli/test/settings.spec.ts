@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { DatabaseSettings, isMarked, PlatformSettings, type AnySettings } from '@jogakbo/service/settings';
-import { listApps } from '../src/workspace.ts';
+import { listApps, root } from '../src/workspace.ts';
 
 /** Name of a setting that decides which peers a service trusts, or which addresses it uses. */
 const securityRelevant =
@@ -28,6 +29,22 @@ async function readSettings(): Promise<Map<string, AnySettings['shape'][string]>
     ),
   );
 }
+
+it.each(['migrate', 'keys', undefined])(
+  'a built service without a setting that %s needs says so',
+  (command) => {
+    const { main } = listApps().find(({ hasDatabase }) => hasDatabase)!;
+    const { status, stderr } = spawnSync(process.execPath, [main, ...(command ? [command] : [])], {
+      cwd: root,
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH },
+    });
+    expect({ status, stderr }).toEqual({
+      status: 78,
+      stderr: expect.stringMatching(/ of its settings are wrong.\n {2}[A-Z_]+ \(not set\): is missing/),
+    });
+  },
+);
 
 describe('the settings of all services', () => {
   it('come from the environment only if they decide about trusted peers or addresses', async () => {

@@ -13,7 +13,7 @@ let origin: string;
 let client: openid.Configuration;
 beforeAll(async () => {
   // No grace period: reuse of a refresh token revokes all tokens at once.
-  await store.start(['--only', 'gateway,identity,catalog', '--no-seed'], { REFRESH_GRACE: '0' });
+  await store.start(['--dense', '--only', 'gateway,identity,catalog', '--no-seed'], { REFRESH_GRACE: '0' });
   origin = `http://localhost:${store.port}`;
   client = await openid.discovery(new URL(origin), 'example', undefined, openid.None(), {
     execute: [openid.allowInsecureRequests],

@@ -21,7 +21,7 @@ let joinedAt: number;
 
 beforeAll(async () => {
   promtool = ensureDebianProgram('promtool', 'prometheus');
-  await store.start(['--no-seed']);
+  await store.start(['--dense', '--no-seed']);
   // A purchase creates the metrics that appear only after their first event.
   const productId = await store.createProduct(1);
   const { token } = await store.createMember();

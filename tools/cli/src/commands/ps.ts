@@ -83,6 +83,16 @@ async function buildServiceRow(service: ServedRecord, run: RunRecord, now: numbe
   };
 }
 
+/** In dense mode all services are one process: the first row has its memory. */
+function countEachProcessOnce(rows: Row[]): Row[] {
+  const counted = new Set<number | undefined>();
+  return rows.map((row) => {
+    const memory = counted.has(row.pid) ? 0 : row.memory;
+    counted.add(row.pid);
+    return { ...row, memory };
+  });
+}
+
 export async function buildRows(run: RunRecord, now = Date.now()): Promise<Row[]> {
   const served = isSupervisorAlive(run) ? (run.served ?? []) : [];
   // An instance of `jogakbo serve` replaces the row of the store's own process.
@@ -91,7 +101,7 @@ export async function buildRows(run: RunRecord, now = Date.now()): Promise<Row[]
   const names = [...own, ...served].sort((a, b) => a.name.localeCompare(b.name));
   const services = await Promise.all(names.map((service) => buildServiceRow(service, run, now)));
   return [
-    ...services,
+    ...countEachProcessOnce(services),
     ...(run.broker ? [buildBackingRow('broker', run.broker, now)] : []),
     ...(run.database ? [buildBackingRow('database', run.database, now)] : []),
     {
@@ -114,7 +124,7 @@ export function formatProcesses(rows: readonly Row[]): string[] {
     url?.replace(/^\w+:\/\/[^@/]*@/, '').replace(/^(127[^/]*)\/.*$/, '$1') ?? '',
     uptime === undefined ? '' : formatShortDuration(uptime),
     restarts ? String(restarts) : '',
-    formatMegabytes(memory),
+    memory || !pid ? formatMegabytes(memory) : '',
   ]);
   const total = rows.reduce((sum, { memory }) => sum + memory, 0);
   const head = ['service', 'state', 'pid', 'url', 'up', 'restarts', 'memory'];

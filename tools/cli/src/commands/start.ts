@@ -18,6 +18,7 @@ export interface StartValues {
   only?: string;
   seed?: boolean;
   detach?: boolean;
+  dense?: boolean;
 }
 
 /** The public port: --port, else PORT, else the port of the last start, else 3000. */
@@ -31,7 +32,7 @@ export function parseStartOptions(values: StartValues, state: State): StartOptio
   const only = values.only?.split(',').filter(Boolean);
   selectApps(only);
   isTlsRequested();
-  return { port, only, seed: values.seed ?? true };
+  return { port, only, seed: values.seed ?? true, dense: values.dense ?? false };
 }
 
 export async function start(values: StartValues): Promise<number> {
@@ -152,11 +153,12 @@ function getStack(error: unknown): { details: string[] } {
 }
 
 /** Runs the store in a process group of its own. This process only shows its start. */
-async function startDetached(state: State, { port, only, seed }: StartValues): Promise<number> {
+async function startDetached(state: State, { port, only, seed, dense }: StartValues): Promise<number> {
   const log = openSync(join(state.logs, 'supervisor.log'), 'a', 0o600);
   const args = [
     ...(port ? ['--port', port] : []),
     ...(only ? ['--only', only] : []),
+    ...(dense ? ['--dense'] : []),
     ...(seed === false ? ['--no-seed'] : []),
   ];
   const child = spawn(

@@ -66,16 +66,9 @@ async function checkProjects(projects: string[], env: NodeJS.ProcessEnv): Promis
     console.log(`${failed ? 'FAIL' : 'ok  '}  ${id}${count}${cached ? '  (unchanged)' : ''}`);
     if (failed) console.log(output.map((line) => `      ${line}`).join('\n'));
   });
-  const args = [
-    'run-many',
-    '-t',
-    'typecheck',
-    'lint',
-    'test',
-    'integration',
-    '--parallel=2',
-    '--output-style=static',
-  ];
+  // One compiler and one linter for all projects take a quarter of the time of one for each.
+  const checks = projects.length ? ['typecheck', 'lint'] : ['typecheck-all', 'lint-all'];
+  const args = ['run-many', '-t', ...checks, 'test', 'integration', '--parallel=2', '--output-style=static'];
   if (projects.length) args.push('-p', projects.join(','));
   const code = await runGroup(
     nxPath(),

@@ -65,3 +65,23 @@ export class LogFile {
     this.#size = 0;
   }
 }
+
+/** The log of a process of several services: each line goes to the log of the service that wrote it. */
+export class SplitLog extends LogFile {
+  readonly #logs: ReadonlyMap<string, LogFile>;
+
+  /** @param logs by the name of their service */
+  constructor(folder: string, name: string, logs: ReadonlyMap<string, LogFile>) {
+    super(folder, name);
+    this.#logs = logs;
+  }
+
+  override write(lines: string[]): void {
+    const own = lines.filter((line) => {
+      const log = this.#logs.get(/"service":"([^"]+)"/.exec(line)?.[1] ?? '');
+      log?.write([line]);
+      return !log;
+    });
+    super.write(own);
+  }
+}

@@ -27,6 +27,15 @@ export interface Launch {
   args: string[];
   cwd: string;
   env: NodeJS.ProcessEnv;
+  /** In dense mode: the services to start in this process, as of now. */
+  hosted?: () => HostedLaunch[];
+}
+
+/** A service that the process of dense mode starts. */
+export interface HostedLaunch {
+  name: string;
+  main: string;
+  env: NodeJS.ProcessEnv;
 }
 
 /** Settings restricted to one service, as a value or as a file name. */

@@ -3,7 +3,7 @@ import { Backoff } from './backoff.ts';
 import { type LogFile } from './log-file.ts';
 import { end, readMark, type ProcessMark } from './processes.ts';
 import { type ServiceRecord, type ServiceState } from './run-record.ts';
-import { type Launch } from './service-launch.ts';
+import { type HostedLaunch, type Launch } from './service-launch.ts';
 
 export const settingsErrorCode = 78;
 const startTimeoutMs = 60_000;
@@ -31,6 +31,18 @@ export class EarlyExit extends Error {
   }
 }
 
+/** What the process of dense mode returns for one of its services. */
+interface HostAnswer {
+  url?: string;
+  error?: string;
+}
+
+interface ServiceMessage extends HostAnswer {
+  type?: 'ready' | 'answer';
+  id?: number;
+  urls?: Record<string, string>;
+}
+
 interface Watcher {
   /** Called with a status message of one line. */
   onMessage(text: string): void;
@@ -43,9 +55,12 @@ export class ServiceProcess {
   readonly name: string;
   state: ServiceState = 'stopped';
   url?: string;
+  /** In dense mode, the URL of each service in this process. */
+  urls: Record<string, string> = {};
   restarts = 0;
   since = Date.now();
   readonly #launch: Launch;
+  readonly #requests = new Map<number, (answer: HostAnswer) => void>();
   readonly #log: LogFile;
   readonly #watcher: Watcher;
   readonly #backoff = new Backoff();
@@ -53,6 +68,7 @@ export class ServiceProcess {
   #process?: ProcessMark;
   #timer?: NodeJS.Timeout;
   #wanted = false;
+  #lastRequest = 0;
   /** Once the service has been ready, failed starts are retried. */
   #wasReady = false;
 
@@ -106,6 +122,18 @@ export class ServiceProcess {
     await this.#run();
   }
 
+  /** Starts or stops one service of the process of dense mode. @returns its URL @throws Error if it did not start */
+  async ask(type: 'start' | 'stop', service: HostedLaunch): Promise<string> {
+    const id = ++this.#lastRequest;
+    const answer = await new Promise<HostAnswer>((resolve) => {
+      this.#requests.set(id, resolve);
+      this.#child!.send({ type, id, service }, (error) => error && resolve({ error: error.message }));
+      this.#child!.once('exit', () => resolve({ error: 'its process ended' }));
+    }).finally(() => this.#requests.delete(id));
+    if (answer.error !== undefined) throw new Error(answer.error);
+    return answer.url ?? '';
+  }
+
   async #end(force: boolean, state: ServiceState): Promise<void> {
     this.#wanted = false;
     clearTimeout(this.#timer);
@@ -133,6 +161,7 @@ export class ServiceProcess {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child = child;
+    if (this.#launch.hosted) child.send({ type: 'start-all', services: this.#launch.hosted() });
     this.#process = readMark(child.pid);
     this.#become('starting');
     this.#log.follow(child.stdout!, 30);
@@ -151,12 +180,14 @@ export class ServiceProcess {
         rejectEarly(`was not ready after ${startTimeoutMs / 1000} s`, null);
         child.kill('SIGKILL');
       }, startTimeoutMs);
-      child.on('message', (message: { type?: string; url?: string }) => {
+      child.on('message', (message: ServiceMessage) => {
+        if (message?.type === 'answer') this.#requests.get(message.id!)?.(message);
         if (message?.type !== 'ready' || settled) return;
         settled = true;
         clearTimeout(timer);
         this.#wasReady = true;
         this.url = message.url;
+        this.urls = message.urls ?? {};
         this.#become('ready');
         resolve();
       });

@@ -1,11 +1,12 @@
 import { CliError } from '../terminal/cli-error.ts';
+import { denseName } from './dense-mode.ts';
 import { renderLine } from '../terminal/log-line.ts';
 import { type EarlyExit, settingsErrorCode } from './service-process.ts';
 
 /** Reports all invalid settings of all services in one error. */
 export function createSettingsError(found: { service: string; complaints: string[] }[]): CliError {
   return new CliError(
-    `The settings of ${found.map(({ service }) => service).join(', ')} are invalid. Nothing was started.`,
+    `The settings of ${found.map(({ service }) => (service === denseName ? 'some services' : service)).join(', ')} are invalid. Nothing was started.`,
     {
       details: found.flatMap(({ service, complaints }) =>
         complaints

@@ -15,6 +15,7 @@ import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from '../backing/postgres/database.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
 import { runMigrations } from './migrations.ts';
+import { prepareDenseLaunch, prepareHosted } from './dense-mode.ts';
 import { ensureOpenIdClients } from './openid-clients.ts';
 import { readMark } from './processes.ts';
 import { endOrphans } from './recover.ts';
@@ -37,6 +38,8 @@ export interface StartOptions {
   port: number;
   only?: string[];
   seed: boolean;
+  /** Runs all services in one process. */
+  dense: boolean;
 }
 
 export function selectApps(only: string[] | undefined): App[] {
@@ -103,6 +106,10 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   }
 
   for (const text of getTlsRemarks()) report({ kind: 'line', text });
+  if (options.dense) {
+    const text = 'dense mode: all services share one process, so that a crash or a block of one hits all';
+    report({ kind: 'line', text });
+  }
   const databasePlace = await findDatabasePlace(state);
   const brokerPlace = await findBrokerPlace(state, abort);
   const [broker, database] = await Promise.all([
@@ -160,7 +167,14 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   await stage('services', async (note) => {
     // As late as possible, so that no other process takes the port in between.
     context.registryPort = await findRegistryPort(state);
-    const services = apps.map((app) => store.addService(app.name, prepareLaunch(app, context)));
+    const services = options.dense
+      ? [
+          store.addDense(
+            prepareDenseLaunch(context),
+            new Map(apps.map((app) => [app.name, prepareHosted(app, context)])),
+          ),
+        ]
+      : apps.map((app) => store.addService(app.name, prepareLaunch(app, context)));
     const waiting = new Set(services.map(({ name }) => name));
     note(`waiting for ${[...waiting].join(', ')}`);
     await waitForStarts(
@@ -175,7 +189,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
       note('waiting for the gateway to load all routes');
       await waitUntilReady(`${run.publicUrl.replace('localhost', '127.0.0.1')}/health/ready`, abort);
     }
-    return [undefined, `${services.length} ready`];
+    return [undefined, `${apps.length} ready${options.dense ? ' in one process' : ''}`];
   });
 
   if (options.seed && withGateway && apps.some(({ name }) => name === 'catalog')) {

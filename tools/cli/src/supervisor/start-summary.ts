@@ -12,11 +12,14 @@ export function formatSummary(
   { staff, withGateway }: { staff: Staff[]; withGateway: boolean },
 ): string[] {
   const { run, state } = store;
-  const services = run.services.map(({ name, url, process }) => [
+  const services = run.services.map(({ name, url, process }, index) => [
     name,
     name === 'gateway' ? run.publicUrl : (url ?? ''),
     String(process?.pid ?? ''),
-    process ? formatMegabytes(readMemory(process.pid)) : '',
+    // The process of dense mode is counted once.
+    process && process.pid !== run.services[index - 1]?.process?.pid
+      ? formatMegabytes(readMemory(process.pid))
+      : '',
   ]);
   const registry = run.services.find(({ name }) => name === 'registry');
   const secrets = join(state.folder, 'secrets.json');

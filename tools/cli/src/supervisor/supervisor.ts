@@ -4,7 +4,8 @@ import { type BackingService, maskPassword } from '../backing/backing-service.ts
 import { Backoff } from './backoff.ts';
 import { openControl } from './control-socket.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
-import { LogFile } from './log-file.ts';
+import { denseName, HostedService } from './dense-mode.ts';
+import { LogFile, SplitLog } from './log-file.ts';
 import { type BackingRecord, forgetRun, type RunRecord, writeRun } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 import { ServiceProcess } from './service-process.ts';
@@ -22,7 +23,9 @@ export class Supervisor {
   readonly #run: RunRecord;
   readonly #onMessage: (text: string) => void;
   readonly #log: LogFile;
-  readonly #services = new Map<string, ServiceProcess>();
+  readonly #services = new Map<string, ServiceProcess | HostedService>();
+  /** The processes of the services: in dense mode one for all. */
+  readonly #processes: ServiceProcess[] = [];
   readonly #backing = new Map<Role, BackingService>();
   readonly #since = new Map<Role, number>();
   readonly #starting = new Set<Promise<unknown>>();
@@ -70,12 +73,33 @@ export class Supervisor {
   }
 
   addService(name: string, launch: Launch): ServiceProcess {
-    const service = new ServiceProcess(name, launch, new LogFile(this.state.logs, name), {
+    const service = this.#addProcess(name, launch, new LogFile(this.state.logs, name));
+    this.#services.set(name, service);
+    return service;
+  }
+
+  /** Adds one process for all services. @param launches of each service, by its name */
+  addDense(launch: Launch, launches: ReadonlyMap<string, Launch>): ServiceProcess {
+    const logs = new Map([...launches.keys()].map((name) => [name, new LogFile(this.state.logs, name)]));
+    const services: HostedService[] = [];
+    const hosted = () => services.filter(({ isTaken }) => !isTaken).map((service) => service.hosted);
+    const log = new SplitLog(this.state.logs, denseName, logs);
+    const host = this.#addProcess(denseName, { ...launch, hosted }, log);
+    for (const [name, own] of launches) {
+      const service = new HostedService(name, own, host, () => this.record());
+      services.push(service);
+      this.#services.set(name, service);
+    }
+    return host;
+  }
+
+  #addProcess(name: string, launch: Launch, log: LogFile): ServiceProcess {
+    const added = new ServiceProcess(name, launch, log, {
       onMessage: (text) => this.report(text),
       onChange: () => this.record(),
     });
-    this.#services.set(name, service);
-    return service;
+    this.#processes.push(added);
+    return added;
   }
 
   /** @param adopt prepares a service that was not started with the store; returns its launch command */
@@ -166,7 +190,7 @@ export class Supervisor {
   /** Kills all processes at once, after a second stop signal of the user. */
   async force(): Promise<void> {
     this.report('stopping at once');
-    await Promise.all([...this.#services.values()].map((service) => service.stop(true)));
+    await Promise.all(this.#processes.map((service) => service.stop(true)));
     await Promise.all([...this.#backing.values()].map((service) => service.stop(true)));
     await this.stop();
   }
@@ -179,7 +203,7 @@ export class Supervisor {
     const services = [...this.#services.values()];
     const running = services.filter((service) => service.record().process);
     if (running.length) this.report(`stopping ${running.map(({ name }) => name).join(', ')}`);
-    await Promise.all(services.map((service) => service.stop()));
+    await Promise.all(this.#processes.map((service) => service.stop()));
     await Promise.allSettled(this.#starting);
     const own = [...this.#backing].filter(([, service]) => service.kind !== 'given');
     if (own.length) this.report(`stopping the ${own.map(([role]) => role).join(' and the ')}`);

@@ -1,0 +1,91 @@
+import { type ServiceRecord } from './run-record.ts';
+import { type HostedLaunch, type Launch, type LaunchContext, prepareLaunch } from './service-launch.ts';
+import { type ServiceProcess } from './service-process.ts';
+import { type App, nodePath, root } from '../workspace.ts';
+
+/** The name of the process of dense mode, and of the log of its lines that belong to no service. */
+export const denseName = 'dense';
+
+/** What the shared process needs of the user's environment. Each service gets its own environment in the request to start it. */
+const passed = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'NODE_EXTRA_CA_CERTS'];
+
+/** Prepares the one process of dense mode. */
+export function prepareDenseLaunch({ state }: LaunchContext, user = process.env): Launch {
+  return {
+    command: nodePath(),
+    args: [
+      '--max-semi-space-size=8',
+      '--max-old-space-size=512',
+      '--expose-gc',
+      '--import=./tools/delivery/src/source-maps.mjs',
+      'tools/cli/src/supervisor/dense-host.mjs',
+    ],
+    cwd: root,
+    env: {
+      ...Object.fromEntries(passed.flatMap((name) => (user[name] ? [[name, user[name]]] : []))),
+      MALLOC_ARENA_MAX: user.MALLOC_ARENA_MAX ?? '2',
+      NODE_COMPILE_CACHE: `${state.folder}/compile-cache`,
+    },
+  };
+}
+
+/** Prepares one service of dense mode. It has few users, so it needs few connections to its database. */
+export function prepareHosted(app: App, context: LaunchContext): Launch {
+  const launch = prepareLaunch(app, context);
+  return { ...launch, env: { DATABASE_POOL: '3', ...launch.env } };
+}
+
+/** One service inside the process of dense mode. */
+export class HostedService {
+  readonly name: string;
+  readonly launch: Launch;
+  readonly #host: ServiceProcess;
+  readonly #onChange: () => void;
+  #isTaken = false;
+
+  constructor(name: string, launch: Launch, host: ServiceProcess, onChange: () => void) {
+    this.name = name;
+    this.launch = launch;
+    this.#host = host;
+    this.#onChange = onChange;
+  }
+
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
+
+  get hosted(): HostedLaunch {
+    return { name: this.name, main: this.launch.args.at(-1)!, env: this.launch.env };
+  }
+
+  record(): ServiceRecord {
+    const name = this.name;
+    const host = this.#host;
+    if (this.#isTaken) return { name, state: 'taken', since: Date.now(), restarts: host.restarts };
+    return { ...host.record(), name, url: host.urls[name] };
+  }
+
+  /** Drains it, so that another instance can replace it. */
+  async suspend(): Promise<void> {
+    if (this.#host.state === 'ready') await this.#host.ask('stop', this.hosted);
+    this.#setTaken(true);
+  }
+
+  /** @throws Error if it does not start */
+  async resume(): Promise<void> {
+    if (!this.#isTaken) return;
+    if (this.#host.state === 'ready') this.#host.urls[this.name] = await this.#host.ask('start', this.hosted);
+    this.#setTaken(false);
+  }
+
+  /** Starts it again, with the code that the process loaded at its start. @throws Error if it does not start */
+  async restart(): Promise<void> {
+    await this.suspend();
+    await this.resume();
+  }
+
+  #setTaken(isTaken: boolean): void {
+    this.#isTaken = isTaken;
+    this.#onChange();
+  }
+}
