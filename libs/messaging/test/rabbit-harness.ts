@@ -14,8 +14,8 @@ import {
   type CallContext,
 } from '@jogakbo/messaging';
 import type { ChannelModel, GetMessage } from 'amqplib';
-import { eventually, createPrivateBroker, type PrivateBroker } from '../src/index.ts';
-import type { Harness, Handlers } from '../src/conformance.ts';
+import { eventually, createPrivateBroker, type PrivateBroker } from '@jogakbo/testing';
+import type { Harness, Handlers } from '@jogakbo/testing/conformance';
 
 export const retryDelays = [30, 60, 90];
 

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { connect, type ChannelModel, type ConfirmChannel, type Options } from 'amqplib';
 import { z } from 'zod';
-import { eventually, createPrivateBroker, type PrivateBroker } from '../src/index.ts';
+import { eventually, createPrivateBroker, type PrivateBroker } from '@jogakbo/testing';
 
 // Logins are global in a broker: a parallel run of this suite must not delete them.
 const unique = randomBytes(4).toString('hex').replace(/\d/g, 'x');

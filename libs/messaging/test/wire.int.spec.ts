@@ -19,8 +19,8 @@ import type { ConsumeMessage } from 'amqplib';
 import { HTTP, type CloudEvent } from 'cloudevents';
 import { firstValueFrom, from } from 'rxjs';
 import { z } from 'zod';
-import type { Handlers } from '../src/conformance.ts';
-import { eventually } from '../src/index.ts';
+import type { Handlers } from '@jogakbo/testing/conformance';
+import { eventually } from '@jogakbo/testing';
 import { RabbitHarness } from './rabbit-harness.ts';
 
 const shop = service('shop');

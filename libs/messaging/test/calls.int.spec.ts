@@ -5,7 +5,7 @@ import { Service, start, type RunningService } from '@jogakbo/service';
 import { Controller } from '@nestjs/common';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { eventually, ServiceUnderTest } from '../src/index.ts';
+import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 
 const oracle = service('oracle', 'Answers, or hangs.', { openFor: 500, calls: 10 });
 const Answer = oracle.query('answer', {

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { service } from '@jogakbo/contract';
 import { BrokerConnection, currentCall, exchanges, queues } from '@jogakbo/messaging';
-import { eventually } from '../src/index.ts';
-import { testConformance } from '../src/conformance.ts';
+import { eventually } from '@jogakbo/testing';
+import { testConformance } from '@jogakbo/testing/conformance';
 import { retryDelays, RabbitHarness } from './rabbit-harness.ts';
 import { z } from 'zod';
 

@@ -9,7 +9,7 @@ import type { Channel, ConsumeMessage, GetMessage } from 'amqplib';
 import { compactDecrypt, CompactEncrypt, exportJWK, generateKeyPair } from 'jose';
 import { type MigrationInterface, type QueryRunner } from 'typeorm';
 import { z } from 'zod';
-import { eventually, ServiceUnderTest } from '../src/index.ts';
+import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 
 const Card = sensitive(z.string().max(200));
 const bank = service('bank');

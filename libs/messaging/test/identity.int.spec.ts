@@ -30,7 +30,7 @@ import {
   createPrivateDatabase,
   type Private,
   type PrivateBroker,
-} from '../src/index.ts';
+} from '@jogakbo/testing';
 
 // Logins are global in a broker: a parallel run of this suite must not delete them.
 const unique = randomBytes(4).toString('hex').replace(/\d/g, 'x');
