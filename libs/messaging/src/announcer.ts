@@ -1,37 +1,14 @@
-import { randomUUIDv7 } from 'node:crypto';
 import type { Announcement, Heartbeat } from '@jogakbo/contract';
 import type { BrokerConnection } from './connection.ts';
-import { maxSoftStateBytes, Listener } from './listener.ts';
+import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
-import { exchanges, instanceEvents } from './topology.ts';
-import type { Incoming } from './decoding.ts';
-import { encodeEvent } from './encoding.ts';
-import { contextHeaders } from './message-headers.ts';
+import { hasSender, maxSoftStateBytes, publishSoftState } from './soft-state.ts';
+import { instanceEvents } from './topology.ts';
 
 const { announced, beat, rollCall } = instanceEvents;
 
 /** Bytes reserved for message headers, and for the growth of an announcement while its instance runs. */
 const reservedBytes = 16_384;
-/** Every identified login may send a roll call. */
-export const hasSender = ({ sender }: Incoming): boolean => sender !== undefined;
-
-/** Publishes a non-persistent event about instances. @throws BrokerUnavailable */
-export async function publishSoftState(
-  publisher: Publisher,
-  name: string,
-  source: string,
-  data: unknown,
-): Promise<void> {
-  const event = { id: randomUUIDv7(), name, source, time: new Date(), data };
-  const { content, options } = encodeEvent(event, contextHeaders(undefined));
-  await publisher.publish({
-    exchange: exchanges.events(name),
-    routingKey: name,
-    content,
-    options: { ...options, persistent: false },
-  });
-}
-
 /** Announces this instance after each roll call, and sends a heartbeat every `interval` seconds. */
 export class Announcer {
   #timer: NodeJS.Timeout | undefined;

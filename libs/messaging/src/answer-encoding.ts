@@ -19,31 +19,26 @@ interface WireError {
 /** The return value of a handler, or its error. */
 export type HandlerOutcome = { response: unknown } | { error: unknown };
 
-/** Encodes an answer as Nest's packet. */
-export function toAnswerPacket(incoming: Pick<Incoming, 'packetId'>, outcome: HandlerOutcome): object {
-  return 'error' in outcome
-    ? { id: incoming.packetId, err: toWire(outcome.error), isDisposed: true }
-    : {
-        id: incoming.packetId,
-        response: outcome.response ?? null,
-        isDisposed: true,
-        ...getContentType(outcome.response),
-      };
+/** Encodes an answer as Nest's packet. @throws TypeError if JSON cannot represent the response, for example a BigInt */
+export function encodeAnswer({ packetId: id }: Pick<Incoming, 'packetId'>, outcome: HandlerOutcome): string {
+  if ('error' in outcome) return JSON.stringify({ id, err: toWire(outcome.error), isDisposed: true });
+  const { response } = outcome;
+  return JSON.stringify({ id, response: response ?? null, isDisposed: true, ...getContentType(response) });
 }
 
 /** Encodes answers as one message: a single one as it is, several as a batch. */
-export function encodeAnswers(answers: { correlationId: string | undefined; packet: object }[]): {
+export function encodeAnswers(answers: { correlationId: string | undefined; packet: string }[]): {
   content: Buffer;
   options: Options.Publish;
 } {
   const [{ correlationId, packet }] = answers as [(typeof answers)[0]];
   return answers.length === 1
     ? {
-        content: Buffer.from(JSON.stringify(packet)),
+        content: Buffer.from(packet),
         options: { correlationId, contentType: 'application/json' },
       }
     : {
-        content: Buffer.from(JSON.stringify(answers.map(({ packet }) => packet))),
+        content: Buffer.from(`[${answers.map(({ packet }) => packet).join()}]`),
         options: { contentType: batchType },
       };
 }

@@ -1,6 +1,6 @@
 import type { ConsumeMessage } from 'amqplib';
 import { AnswerChannels } from './answer-channels.ts';
-import { encodeAnswers, toAnswerPacket, type HandlerOutcome } from './answer-encoding.ts';
+import { encodeAnswer, encodeAnswers, type HandlerOutcome } from './answer-encoding.ts';
 import type { BrokerConnection } from './connection.ts';
 import type { Incoming } from './decoding.ts';
 import { RemoteFault } from './faults.ts';
@@ -19,7 +19,7 @@ type PendingAnswer = Parameters<typeof encodeAnswers>[0][0] & { requester: strin
 
 /** Sends the answers of a service. */
 export class AnswerSender {
-  readonly #batch = new RequestBatch<PendingAnswer>((to, all) => void this.#publish(to, all));
+  readonly #batch = new RequestBatch<PendingAnswer>((to, all) => void this.#publishBatch(to, all));
   readonly #channels: AnswerChannels;
   #hasWarned = false;
 
@@ -34,6 +34,7 @@ export class AnswerSender {
    * Answers a request, if its caller waits.
    * @param isBatched true for a query: its answer is sent together with others of this event-loop turn. The answer of a
    *   command is sent before its acknowledgement
+   * @throws TypeError if JSON cannot represent the response
    */
   send(target: AnswerTarget, outcome: HandlerOutcome, isBatched: boolean): void | Promise<void> {
     const { replyTo, sender, correlationId, readsBatches } = target;
@@ -44,7 +45,7 @@ export class AnswerSender {
       this.#hasWarned = true;
       return;
     }
-    const answer = { correlationId, packet: toAnswerPacket(target, outcome), requester: sender ?? '' };
+    const answer = { correlationId, packet: encodeAnswer(target, outcome), requester: sender ?? '' };
     if (isBatched && readsBatches) return this.#batch.add(replyTo, answer);
     return this.#publish(replyTo, [answer]);
   }
@@ -60,6 +61,15 @@ export class AnswerSender {
       { error: new RemoteFault('unreadable', `the request cannot be read: ${error.message}`) },
       false,
     );
+  }
+
+  /** Never throws: the requests are settled already, so their callers time out. */
+  async #publishBatch(replyTo: string, answers: PendingAnswer[]): Promise<void> {
+    try {
+      await this.#publish(replyTo, answers);
+    } catch (error) {
+      this.logger.warn(`${answers.length} answers to ${replyTo} are lost: ${(error as Error).message}`);
+    }
   }
 
   async #publish(replyTo: string, answers: PendingAnswer[]): Promise<void> {

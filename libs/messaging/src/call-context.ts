@@ -1,15 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Language } from '@jogakbo/contract';
+import { z } from 'zod';
 import type { TraceContext } from './trace-context.ts';
 
 /** The member whose token the gateway verified. */
-export interface Caller {
-  memberId: string;
-  roles: string[];
-  sessionId?: string;
+export const Caller = z.object({
+  memberId: z.string(),
+  roles: z.array(z.string()),
+  sessionId: z.string().exactOptional(),
   /** When the member signed in with a password, in seconds since 1970. */
-  authTime?: number;
-}
+  authTime: z.number().exactOptional(),
+});
+export type Caller = z.infer<typeof Caller>;
 
 /** Context that every message passes on to the messages that it causes. */
 export interface CallContext extends TraceContext {

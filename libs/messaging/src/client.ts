@@ -93,7 +93,9 @@ export class RabbitClient extends ClientProxy {
       policy: contract.policy,
       sensitive: contract.sensitive,
     });
-    const answer = contract.output.safeParse(response ?? undefined);
+    // No output is null on the wire; an output that may be both null and undefined arrives as null.
+    const asSent = contract.output.safeParse(response);
+    const answer = asSent.success || response !== null ? asSent : contract.output.safeParse(undefined);
     if (answer.success) return answer.data as Reply<C>;
     throw new RemoteFault('contract-broken', `${contract.name}: the answer does not fit the contract`);
   };

@@ -24,7 +24,7 @@ export class BrokerConnection implements BrokerIdentity {
   #recovering: RecoveringChannelModel | undefined;
   readonly #logger = new Logger('broker');
   #isLost = false;
-  readonly #connected: (() => void)[] = [];
+  readonly #connected = new Set<() => void>();
   readonly #senderListeners: ((kind: string) => void)[] = [];
 
   /** @param options `operator`: see `BrokerIdentity`; without it every sender is trusted, because all share one login */
@@ -100,9 +100,10 @@ export class BrokerConnection implements BrokerIdentity {
     this.#isLost = true;
   }
 
-  /** Runs after every reconnect. */
-  onConnect(listener: () => void): void {
-    this.#connected.push(listener);
+  /** Runs after every reconnect. @returns a function that removes the listener */
+  onConnect(listener: () => void): () => void {
+    this.#connected.add(listener);
+    return () => void this.#connected.delete(listener);
   }
 
   async close(): Promise<void> {
@@ -121,6 +122,8 @@ export class RecoveringChannel<C extends Channel = Channel> {
   #closed = false;
   #attempt = 0;
   #reopening = false;
+  #opening: Promise<void> | undefined;
+  #stopFollowing = (): void => {};
 
   private readonly connection: BrokerConnection;
   private readonly create: (model: ChannelModel) => Promise<C>;
@@ -141,10 +144,20 @@ export class RecoveringChannel<C extends Channel = Channel> {
     return this.#channel;
   }
 
-  /** Opens the channel and keeps it open; later if the broker is unreachable. @throws the first error of `setup` */
-  async open(): Promise<void> {
+  /**
+   * Opens the channel and keeps it open; later if the broker is unreachable. Idempotent, and may be repeated after a failure.
+   * @throws the first error of `setup`
+   */
+  open(): Promise<void> {
+    return (this.#opening ??= this.#openFirst().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    }));
+  }
+
+  async #openFirst(): Promise<void> {
     if (this.connection.model) await this.#openOn(this.connection.model);
-    this.connection.onConnect(() => this.#reopen(0));
+    if (!this.#closed) this.#stopFollowing = this.connection.onConnect(() => this.#reopen(0));
   }
 
   async #openOn(model: ChannelModel): Promise<void> {
@@ -202,6 +215,7 @@ export class RecoveringChannel<C extends Channel = Channel> {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#stopFollowing();
     const channel = this.#channel;
     this.#channel = undefined;
     await within(closeTimeoutMs, channel?.close()).catch(() => {});

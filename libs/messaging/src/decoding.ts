@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { Language } from '@jogakbo/contract';
 import type { ConsumeMessage } from 'amqplib';
-import type { CallContext, Caller } from './call-context.ts';
+import { Caller, type CallContext } from './call-context.ts';
 import { determineOrigin, type BrokerIdentity, type Origin } from './identity.ts';
 import { parseData, parseMessage } from './json-body.ts';
 import type { Marks } from './marks.ts';
@@ -38,24 +38,28 @@ interface Body {
   headers?: Record<string, unknown>;
 }
 
+/** Whether a message consists of several requests. */
+export const isBatch = ({ properties }: ConsumeMessage): boolean => properties.contentType === batchType;
+
 /**
- * Decodes all messages of a batch, or the only one.
- * @throws SyntaxError if the body is not JSON, or an item has no pattern
+ * Decodes all requests of a batch, or the only one.
+ * @throws SyntaxError if the body is not JSON, an item has no pattern or no id, or the header `caller` is not a member
  */
 export function decodeAll(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming[] {
-  if (message.properties.contentType !== batchType) return [decode(message, identity, marks)];
+  if (!isBatch(message)) return [decode(message, identity, marks)];
   const bodies = parseMessage(message.content) as Body[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is not an array');
   if (bodies.length > maxBatchSize) throw new SyntaxError(`the batch has more than ${maxBatchSize} messages`);
   const origin = determineOrigin(message, identity, marks);
-  return bodies.map((body) => ({
-    ...toIncoming(body, body.headers ?? {}, message, origin),
-    messageId: String(body.id),
-    correlationId: String(body.id),
-  }));
+  return bodies.map((body) => {
+    const incoming = toIncoming(body, body?.headers ?? {}, message, origin);
+    const { packetId } = incoming;
+    if (packetId === undefined) throw new SyntaxError('an item of the batch has no id');
+    return { ...incoming, messageId: packetId, correlationId: packetId };
+  });
 }
 
-/** @throws SyntaxError if the body is not JSON or has no pattern */
+/** @throws SyntaxError if the body is not JSON or has no pattern, or the header `caller` is not a member */
 export function decode(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   return toIncoming(
@@ -67,11 +71,12 @@ export function decode(message: ConsumeMessage, identity: BrokerIdentity, marks?
 }
 
 function toIncoming(
-  body: Body,
+  body: Body | null,
   headers: Record<string, unknown>,
   { properties, fields }: ConsumeMessage,
   origin: Origin,
 ): Incoming {
+  if (typeof body !== 'object' || body === null) throw new SyntaxError('the message is not an object');
   const rawPattern = body.pattern ?? body.type;
   if (rawPattern === undefined || rawPattern === null) throw new SyntaxError('the message has no pattern');
   // Stock Nest peers may use objects as patterns. No contract has such a name, so they receive an error.
@@ -92,13 +97,22 @@ function toIncoming(
       ...childTrace(toText(headers['traceparent']), toText(headers['tracestate'])),
       language: Language.safeParse(headers['language']).data ?? 'ko',
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
-      ...(headers['caller'] ? { caller: JSON.parse(String(headers['caller'])) as Caller } : {}),
+      ...(headers['caller'] ? { caller: parseCaller(headers['caller']) } : {}),
       ...(typeof headers['address'] === 'string' && { address: headers['address'] }),
       ...(splitKey !== undefined && { splitKey }),
     },
     idempotencyKey: toText(headers['idempotency-key']),
     redelivered: fields.redelivered,
   };
+}
+
+/** The error does not quote the header: it is data of a member. */
+function parseCaller(header: unknown): Caller {
+  try {
+    return Caller.parse(JSON.parse(String(header)));
+  } catch {
+    throw new SyntaxError('the header caller is not a member');
+  }
 }
 
 const toText = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

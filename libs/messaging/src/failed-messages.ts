@@ -4,14 +4,14 @@ import type { Incoming } from './decoding.ts';
 import { encodeRequest } from './encoding.ts';
 import { encryptFor } from './encryption.ts';
 import { withoutText } from './error-without-text.ts';
-import { decideOnFailure, isExpected } from './failure-policy.ts';
+import { decideOnFailure, isExpected, LeftToOthers, toOutcome } from './failure-policy.ts';
 import type { HandlerTable } from './handler-table.ts';
 import { determineOrigin, senderHeader } from './identity.ts';
 import type { Marks } from './marks.ts';
 import { Unroutable, type Outgoing } from './publisher.ts';
 import { isSensitive, NotEncrypted } from './request-decryption.ts';
 import { retryOrDeadLetter } from './retry.ts';
-import type { ConsumedQueue, ServerLogger, ServerOptions } from './server-options.ts';
+import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
 import { defaultRetryDelays, exchanges, queues, requestKey } from './topology.ts';
 import { getTraceId } from './trace-context.ts';
 
@@ -28,25 +28,28 @@ export class FailedMessages {
   /**
    * Settles a failed message; afterwards it may be acknowledged.
    * @param incoming undefined if the message could not be read
-   * @throws the error if the message must be requeued @throws BrokerUnavailable if it could not be published for a retry
+   * @throws LeftToOthers if the message must be requeued @throws BrokerUnavailable if it could not be published for a retry
    */
   async settle(
     source: ConsumedQueue,
     message: ConsumeMessage,
     incoming: Incoming | undefined,
     error: unknown,
-  ): Promise<void> {
+  ): Promise<Outcome> {
     const { kind, queue } = source;
     const contract = incoming && this.handlers.getContract(incoming.pattern);
-    if (incoming && !contract && (await this.#forwardToVersion(source, message, incoming))) return;
+    if (incoming && !contract && (await this.#forwardToVersion(source, message, incoming)))
+      return 'forwarded';
+    const action = decideOnFailure(error, kind, incoming);
+    if (action === 'requeue') throw new LeftToOthers((error as Error).message);
     const safeError = contract && isSensitive(contract) ? withoutText(error) : error;
     if (!isExpected(error)) this.#log(queue, incoming, safeError);
-    const action = decideOnFailure(error, kind, incoming);
-    if (action === 'requeue') throw error;
-    if (action === 'answer') return this.answers.send(incoming!, { error }, contract?.kind === 'query');
-    if (action === 'drop') return;
-    const safeMessage = error instanceof NotEncrypted ? await this.#encryptCopy(message, incoming!) : message;
-    await this.#publishAgain(kind, safeMessage, incoming, safeError, action === 'dead-letter');
+    if (action === 'answer') await this.answers.send(incoming!, { error }, contract?.kind === 'query');
+    else if (action !== 'drop') {
+      const copy = error instanceof NotEncrypted ? await this.#encryptCopy(message, incoming!) : message;
+      await this.#publishAgain(kind, copy, incoming, safeError, action === 'dead-letter');
+    }
+    return toOutcome(error);
   }
 
   #log(queue: string, incoming: Incoming | undefined, error: unknown): void {

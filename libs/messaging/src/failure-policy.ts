@@ -50,9 +50,14 @@ export function decideOnFailure(
 export const isExpected = (error: unknown): boolean =>
   error instanceof Rejection || error instanceof Overloaded;
 
+/** The message returns to its queue because another instance may handle it. Not an error. */
+export class LeftToOthers extends Error {
+  override readonly name = 'LeftToOthers';
+}
+
 /** The outcome of a failed message, for metrics. */
 export function toOutcome(error: unknown): Outcome {
-  if (error instanceof Overloaded) return 'refused';
+  if (error instanceof Overloaded) return 'overloaded';
   return error instanceof Rejection ? 'rejection' : 'fault';
 }
 

@@ -1,11 +1,14 @@
-import type { Channel, ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { randomUUIDv7 } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Channel, ChannelModel, ConfirmChannel, ConsumeMessage } from 'amqplib';
 import { z } from 'zod';
 import { BusDescription } from './grants.ts';
-import { grantsStream } from './topology.ts';
+import { grantsStream, TopologyMissing } from './topology.ts';
 
-/** Milliseconds to wait for the first message of a stream that may be empty. */
-const emptyTimeoutMs = 500;
+/** The broker's number of messages in a stream is up to 5 s old. */
+const countDelayMs = 6_000;
+/** Milliseconds to wait for the first message of a stream that has one: a broker that has just started needs seconds. */
+const readTimeoutMs = 20_000;
 /** Reading ends after so many milliseconds without a message: the last chunk of a stream may hold several messages. */
 const quietTimeoutMs = 50;
 
@@ -77,19 +80,50 @@ export async function consumeGrants(
   return consumerTag;
 }
 
-/** Reads the current registration; empty if there is none. */
+/** Whether the deploy step has declared the stream before. Uses a channel of its own, which the broker closes if not. */
+export async function hasGrantsStream(model: ChannelModel): Promise<boolean> {
+  const channel = await model.createChannel();
+  channel.on('error', () => {});
+  try {
+    await channel.checkQueue(grantsStream);
+  } catch (error) {
+    if (!/NOT.FOUND/.test((error as Error).message)) throw error;
+    return false;
+  }
+  await channel.close();
+  return true;
+}
+
+/**
+ * Reads the current registration from an existing stream; empty if none was ever written.
+ * @throws TopologyMissing if there is a registration that cannot be read: to continue without it would take routes and keys
+ *   from services
+ */
 export async function readGrants(channel: Channel, operator: string): Promise<BusDescription[]> {
-  let newest: BusDescription[] = [];
-  let quiet: NodeJS.Timeout | undefined;
-  const read = Promise.withResolvers<void>();
+  let newest: BusDescription[] | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const first = Promise.withResolvers<void>();
+  const last = Promise.withResolvers<void>();
   const tag = await consumeGrants(channel, (message) => {
-    const services = message ? parseGrants(message, operator) : undefined;
-    if (services) newest = services;
-    clearTimeout(quiet);
-    quiet = setTimeout(read.resolve, quietTimeoutMs);
+    // Null: the broker cancelled the consumer.
+    newest = (message && parseGrants(message, operator)) ?? newest;
+    first.resolve();
+    clearTimeout(timer);
+    timer = setTimeout(last.resolve, quietTimeoutMs);
   });
-  quiet ??= setTimeout(read.resolve, emptyTimeoutMs);
-  await read.promise;
+  const isEmpty = await Promise.race([first.promise.then(() => false), isStreamEmpty(channel)]);
+  if (isEmpty) last.resolve();
+  else timer ??= setTimeout(last.resolve, readTimeoutMs);
+  await last.promise;
   await channel.cancel(tag);
-  return newest;
+  if (newest || isEmpty) return newest ?? [];
+  throw new TopologyMissing(
+    `The stream ${grantsStream} has a registration that cannot be read. What to do: run the deploy step again; if it ` +
+      'fails again, delete the stream and run it with the keys of all services.',
+  );
+}
+
+async function isStreamEmpty(channel: Channel): Promise<boolean> {
+  await sleep(countDelayMs, undefined, { ref: false });
+  return (await channel.checkQueue(grantsStream)).messageCount === 0;
 }

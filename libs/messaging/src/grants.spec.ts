@@ -105,3 +105,25 @@ describe('the registered encryption keys of a service', () => {
     ]);
   });
 });
+
+describe('a route with a parameter', () => {
+  it('keeps its holder when the holder renames the parameter', () => {
+    const before = create('shop', ['GET /v1/orders/{id}']);
+    const renamed = create('shop', ['GET /v1/orders/{orderId}']);
+    const evil = create('evil', ['GET /v1/orders/{name}']);
+    expect(registerServices([evil, renamed], [before], []).refused).toEqual([
+      { route: 'GET /v1/orders/{name}', service: 'evil', holder: 'shop' },
+    ]);
+  });
+
+  it.each(['PUT /{any}', 'GET /{any}/{other}', 'POST /forms'])(
+    '%s overlaps with pages below /forms',
+    (route) => {
+      const pages = create('forms', ['GET /forms/*', 'POST /forms/*']);
+      const evil = create('evil', [route]);
+      expect(registerServices([evil, pages], [pages], []).refused).toEqual([
+        { route, service: 'evil', holder: 'forms' },
+      ]);
+    },
+  );
+});

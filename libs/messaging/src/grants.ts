@@ -1,5 +1,6 @@
 import { EncryptionKey, routesOverlap } from '@jogakbo/contract';
 import { z } from 'zod';
+import { getOwner } from './topology.ts';
 
 /** Public keys for encrypting data for one service, the newest first. */
 export const EncryptionKeys = z.array(EncryptionKey).min(1).max(10);
@@ -86,7 +87,7 @@ export function registerServices(
   const claims = present.flatMap((one) => listRoutes(one).map((route) => ({ service: one.service, route })));
   const hadRoute = (service: string, route: string): boolean => {
     const earlier = find(before, service);
-    return earlier !== undefined && listRoutes(earlier).includes(route);
+    return earlier !== undefined && listRoutes(earlier).some((one) => hasSameForm(one, route));
   };
   const held: { service: string; route: string }[] = [];
   const refused: RefusedRoute[] = [];
@@ -121,10 +122,13 @@ const listRoutes = ({ contracts }: BusDescription): string[] =>
 const hasOverlap = (a: string, b: string): boolean => routesOverlap(a, b) || isBelow(a, b) || isBelow(b, a);
 
 /** Pages own every path below theirs, for every method. */
-function isBelow(route: string, pages: string): boolean {
-  if (!pages.endsWith('/*')) return false;
-  const [path, head] = [route.split(' ')[1]!, pages.split(' ')[1]!.slice(0, -2)];
-  return path === head || path.startsWith(`${head}/`);
+const isBelow = (route: string, pages: string): boolean =>
+  pages.endsWith('/*') && routesOverlap(route, `* ${pages.split(' ')[1]!}`);
+
+/** Whether two routes differ at most in the names of their parameters. */
+function hasSameForm(a: string, b: string): boolean {
+  const withoutNames = (route: string) => route.replace(/\{\w+\}/g, '{}');
+  return withoutNames(a) === withoutNames(b);
 }
 
 /** Permissions on the bus, as the deploy step registered them. */
@@ -166,6 +170,13 @@ export class Grants {
   /** Whether this login may send this request of another service. */
   mayCall(login: string, request: string): boolean {
     return this.#callers.get(request)?.has(login) ?? false;
+  }
+
+  /** Whether this login may send any request of a service. */
+  mayCallAny(login: string | undefined, service: string): boolean {
+    return [...this.#callers].some(
+      ([request, callers]) => getOwner(request) === service && login !== undefined && callers.has(login),
+    );
   }
 
   /** Whether this login may subscribe to this event of another service. */

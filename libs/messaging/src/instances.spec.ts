@@ -55,6 +55,25 @@ describe('an instance with a registration proxy', () => {
     pass(lease / 2 + 1_000);
     expect(names()).toEqual(['registry']);
   });
+
+  it('stays without a proxy even if the instances are rarely read', () => {
+    jest.advanceTimersByTime(lease / 2);
+    instances.receive('instances.announced', announcement('registry', { state: 'draining' }));
+    jest.advanceTimersByTime(10 * lease);
+    expect(names()).toEqual(['hello']);
+    jest.advanceTimersByTime(10 * lease);
+    instances.receive('instances.announced', announcement('registry'));
+    jest.advanceTimersByTime(lease - 1_000);
+    expect(names()).toEqual(['hello', 'registry']);
+  });
+
+  it('stays if its proxy vanishes without a word, and expires if it had expired before', () => {
+    jest.advanceTimersByTime(lease / 2);
+    beat('hello'); // unknown: ignored
+    beat('eureka:HELLO:1');
+    jest.advanceTimersByTime(10 * lease);
+    expect(names()).toEqual(['hello']);
+  });
 });
 
 describe('the announcements of one service', () => {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { Announcement, Heartbeat } from '@jogakbo/contract';
-import { hasSender, publishSoftState } from './announcer.ts';
 import type { BrokerConnection } from './connection.ts';
 import { Listener } from './listener.ts';
 import type { Publisher } from './publisher.ts';
+import { publishSoftState } from './soft-state.ts';
 import { instanceEvents, registryService } from './topology.ts';
 import type { Incoming } from './decoding.ts';
 
@@ -16,8 +16,6 @@ const maxInstances = 100;
 const maxContracts = 8;
 /** A roll call is answered within so many milliseconds. */
 const rollCallMs = 1_000;
-/** Minimum time between two answers of a registration proxy, in milliseconds; below `rollCallMs`. */
-const rollAnswerIntervalMs = 500;
 
 /**
  * Data that is kept of HTTP upstream instances: none; what a gateway needs to call them; or also their registration, which
@@ -53,6 +51,8 @@ const computeHash = ({ contract }: Announcement): string =>
 export class Instances {
   readonly #instances = new Map<string, KnownInstance>();
   readonly #listener: Listener;
+  /** Until when a service on the bus has a present instance, on the monotonic clock: registration proxies. */
+  readonly #presentUntil = new Map<string, number>();
   #calledAt = -Infinity;
   readonly #refused = new Map<string, RefusedSender>();
 
@@ -126,7 +126,7 @@ export class Instances {
     // An instance whose clock is ahead must not count as the newest one.
     if (Date.parse(announcement.startedAt) > Date.now())
       announcement.startedAt = known?.announcement.startedAt ?? new Date().toISOString();
-    if (state === 'draining') this.#instances.delete(instance);
+    if (state === 'draining') this.#removeDraining(announcement);
     else {
       const hash = computeHash(announcement);
       if (!this.#shareContract(announcement, hash))
@@ -134,6 +134,7 @@ export class Instances {
       const isRepeated = known && this.#isRepeated(announcement, known.announcement);
       const until = isRepeated ? known.until : performance.now() + interval * 3_000;
       this.#instances.set(instance, { announcement, hash, until });
+      this.#notePresent(announcement, until);
     }
     this.onAnnounced(announcement);
   }
@@ -171,9 +172,28 @@ export class Instances {
     const known = this.#instances.get(instance);
     if (known) {
       known.until = performance.now() + known.announcement.interval * 3_000;
+      this.#notePresent(known.announcement, known.until);
       if (load !== undefined) known.announcement.load = load;
       if (openCircuits) known.announcement.openCircuits = openCircuits;
     } else if (performance.now() - this.#calledAt > rollCallMs) this.#sendRollCall();
+  }
+
+  /** A proxy that comes back finds its instances with full leases. */
+  #notePresent({ service, upstream }: Announcement, until: number): void {
+    if (upstream) return;
+    const now = performance.now();
+    const before = this.#presentUntil.get(service) ?? -Infinity;
+    if (before < now) this.#extendLeases(now);
+    this.#presentUntil.set(service, Math.max(before, until));
+  }
+
+  #removeDraining({ service, instance, upstream }: Announcement): void {
+    this.#instances.delete(instance);
+    if (upstream) return;
+    const others = [...this.#instances.values()].filter(
+      ({ announcement }) => announcement.service === service,
+    );
+    this.#presentUntil.set(service, Math.max(performance.now(), ...others.map(({ until }) => until)));
   }
 
   #sendRollCall(): void {
@@ -206,6 +226,7 @@ export class Instances {
   /** Instances on the bus that accept work and sent a message after `time` (of `performance.now()`). */
   aliveSince(time: number): Announcement[] {
     const now = performance.now();
+    this.#extendLeases(now);
     this.#removeExpired(now);
     return [...this.#instances.values()]
       .filter(({ announcement: { state, interval, upstream }, until }) => {
@@ -215,15 +236,16 @@ export class Instances {
       .map(({ announcement }) => announcement);
   }
 
-  /** Without a running registration proxy nothing renews the lease of its instances: they stay, with a full lease. */
+  /**
+   * Without a running registration proxy nothing renews the lease of its instances: those that were present when the last
+   * proxy ended stay, with a full lease.
+   */
   #extendLeases(now: number): void {
-    const services = new Set<string>();
-    for (const { announcement, until } of this.#instances.values())
-      if (until >= now) services.add(announcement.service);
     for (const known of this.#instances.values()) {
       const { registrationProxy, interval } = known.announcement;
-      if (registrationProxy && !services.has(registrationProxy) && known.until >= now)
-        known.until = now + interval * 3_000;
+      if (!registrationProxy) continue;
+      const endedAt = this.#presentUntil.get(registrationProxy) ?? -Infinity;
+      if (endedAt < now && known.until >= endedAt) known.until = now + interval * 3_000;
     }
   }
 
@@ -234,59 +256,5 @@ export class Instances {
 
   close(): Promise<void> {
     return this.#listener.close();
-  }
-}
-
-/**
- * Represents instances that are not on the bus: announces them, forwards their heartbeats, and announces all present ones
- * after a roll call. Several proxies may represent the same instance.
- */
-export class RegistrationProxy {
-  readonly #listener: Listener;
-  #answering: NodeJS.Timeout | undefined;
-  #answeredAt = -Infinity;
-
-  /** @param instances receives every message of this proxy directly, and lists the present instances */
-  constructor(
-    connection: BrokerConnection,
-    private readonly publisher: Publisher,
-    private readonly source: string,
-    private readonly instances: Instances,
-  ) {
-    this.#listener = new Listener(connection, () => this.#answerRollCall(), undefined, hasSender);
-  }
-
-  async open(): Promise<void> {
-    await this.#listener.open(rollCall);
-  }
-
-  #answerRollCall(): void {
-    const wait = Math.max(20, this.#answeredAt + rollAnswerIntervalMs - performance.now());
-    this.#answering ??= setTimeout(() => {
-      this.#answering = undefined;
-      this.#answeredAt = performance.now();
-      for (const one of this.instances.present) {
-        if (one.upstream) void publishSoftState(this.publisher, announced, this.source, one).catch(() => {});
-      }
-    }, wait);
-  }
-
-  /** @throws BrokerUnavailable if it was not published */
-  async announce(announcement: Announcement): Promise<void> {
-    const relayed = { ...announcement, registrationProxy: this.source };
-    await publishSoftState(this.publisher, announced, this.source, relayed);
-    this.instances.receive(announced, relayed);
-  }
-
-  /** Never throws: the next heartbeat follows. */
-  async beat({ instance, interval }: Announcement): Promise<void> {
-    const heartbeat: Heartbeat = { instance, interval };
-    this.instances.receive(beat, heartbeat);
-    await publishSoftState(this.publisher, beat, this.source, heartbeat).catch(() => {});
-  }
-
-  async close(): Promise<void> {
-    clearTimeout(this.#answering);
-    await this.#listener.close();
   }
 }

@@ -1,11 +1,10 @@
 import { randomUUIDv7 } from 'node:crypto';
+import { Logger } from '@nestjs/common';
 import type { Channel } from 'amqplib';
 import { RecoveringChannel, type BrokerConnection } from './connection.ts';
-import { assertExchange, exchanges, queues } from './topology.ts';
+import { maxSoftStateBytes } from './soft-state.ts';
+import { assertExchange, exchanges, queues, TopologyMissing } from './topology.ts';
 import { decode, type Incoming } from './decoding.ts';
-
-/** Larger messages are refused, in bytes. An announcement of this store has about 25,000. */
-export const maxSoftStateBytes = 256 * 1024;
 
 /**
  * Subscribes to events with an exclusive queue: at most once, and messages are lost while it is disconnected. For soft
@@ -14,6 +13,7 @@ export const maxSoftStateBytes = 256 * 1024;
 export class Listener {
   readonly #keys = new Set<string>();
   readonly #channel: RecoveringChannel;
+  readonly #logger = new Logger('Listener');
   #queue: { channel: Channel; name: string } | undefined;
 
   /**
@@ -77,17 +77,34 @@ export class Listener {
     await this.#channel.open();
   }
 
-  /** Adds event names to the subscription. */
+  /**
+   * Adds event names to the subscription. If the broker refuses one it is logged, and the others are not affected; another
+   * call tries it again.
+   */
   async subscribe(keys: Iterable<string>): Promise<void> {
     for (const key of keys) {
       if (this.#keys.has(key)) continue;
       this.#keys.add(key);
       try {
-        if (this.#queue) await this.#bind(this.#queue.channel, this.#queue.name, key);
-      } catch {
-        // The channel was lost: the next one binds all keys.
+        await this.#bindApart(key);
+      } catch (error) {
+        const { message } = error as Error;
+        // Otherwise the connection was lost, and the next channel binds all keys.
+        if (!(error instanceof TopologyMissing) && !message.includes('ACCESS_REFUSED')) continue;
+        this.#keys.delete(key);
+        this.#logger.error(`cannot subscribe to ${key}: ${message}`);
       }
     }
+  }
+
+  /** On a channel of its own, because the broker closes a channel whose operation it refuses. */
+  async #bindApart(key: string): Promise<void> {
+    const { model } = this.connection;
+    if (!this.#queue || !model) return;
+    const channel = await model.createChannel();
+    channel.on('error', () => {}); // thrown below
+    await this.#bind(channel, this.#queue.name, key);
+    await channel.close();
   }
 
   close(): Promise<void> {

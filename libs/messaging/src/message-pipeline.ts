@@ -2,17 +2,17 @@ import type { AnyContract } from '@jogakbo/contract';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { AnswerSender } from './answer-sender.ts';
 import { withCall } from './call-context.ts';
-import { decodeAll, type Incoming } from './decoding.ts';
+import { decodeAll, isBatch, type Incoming } from './decoding.ts';
 import { getSubject } from './encoding.ts';
 import type { FailedMessages } from './failed-messages.ts';
-import { createUnknownPatternError, Overloaded, toOutcome } from './failure-policy.ts';
+import { createUnknownPatternError, LeftToOthers, Overloaded } from './failure-policy.ts';
 import { parseInput, type HandlerTable } from './handler-table.ts';
 import { determineOrigin } from './identity.ts';
 import { InOrder } from './in-order.ts';
 import type { Marks } from './marks.ts';
 import { MessageContext } from './message-context.ts';
 import { RequestDecryption } from './request-decryption.ts';
-import type { SenderCheck } from './sender-check.ts';
+import { returnsToCommonQueue, type SenderCheck } from './sender-check.ts';
 import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
 
 /** Milliseconds until a message that could not be settled returns to its queue. */
@@ -39,60 +39,78 @@ export class MessagePipeline {
   /** Never throws: each message is acknowledged or rejected exactly once, unless the channel is lost. */
   async receive(channel: Channel, source: ConsumedQueue, message: ConsumeMessage): Promise<void> {
     try {
-      const all = await this.#decode(source, message);
-      const allowed = all.filter((incoming) => this.#isAllowed(source, incoming));
-      // The broker dead-letters it; the queue of queries drops it.
-      if (all.length > 0 && allowed.length === 0) return channel.nack(message, false, false);
-      // In the context of each message: every log line about it has its trace id.
-      const work = (incoming: Incoming) =>
-        withCall(incoming.context, () => this.#work(source, message, incoming));
-      if (allowed.length === 1) await work(allowed[0]!);
-      else await Promise.all(allowed.map(work));
-      channel.ack(message);
+      const isSettled = await this.#settle(source, message);
+      if (isSettled) channel.ack(message);
+      // Its sender may not send it. The broker dead-letters it; the queue of queries drops it.
+      else channel.nack(message, false, false);
     } catch (error) {
-      // The message could not be published for a retry, for example without the broker: it is requeued.
-      this.logger.warn(`${source.queue}: requeueing a message: ${(error as Error).message}`);
+      const text = `${source.queue}: requeueing a message: ${(error as Error).message}`;
+      if (error instanceof LeftToOthers) this.logger.debug?.(text);
+      // It could not be published for a retry, for example without the broker.
+      else this.logger.warn(text);
       requeueLater(channel, message);
     }
   }
 
-  /** Decodes all requests of a message. Settles an unreadable message, and returns none. */
-  async #decode(source: ConsumedQueue, message: ConsumeMessage): Promise<Incoming[]> {
-    const { connection } = this.options;
-    const isEvent = source.kind === 'events';
+  /** @returns false if all of it came from an unauthorized sender @throws if the message must be requeued */
+  async #settle(source: ConsumedQueue, message: ConsumeMessage): Promise<boolean> {
+    const all = this.#decode(source, message);
+    if (all instanceof Error) return this.#settleUnreadable(source, message, all);
+    const allowed = all.filter((incoming) => this.#isAllowed(source, incoming));
+    if (all.length > 0 && allowed.length === 0) return false;
+    // In the context of each message: every log line about it has its trace id.
+    const work = (incoming: Incoming) =>
+      withCall(incoming.context, () => this.#work(source, message, incoming));
+    if (allowed.length === 1) await work(allowed[0]!);
+    else await workOnAll(allowed.map(work));
+    return true;
+  }
+
+  /** Decodes all requests of a message. */
+  #decode(source: ConsumedQueue, message: ConsumeMessage): Incoming[] | Error {
     try {
-      const all = decodeAll(message, connection, this.marks);
-      // Events are never answered, even with a reply queue: the broker may refuse the answer.
-      if (isEvent) for (const incoming of all) incoming.replyTo = undefined;
-      if (all.length > 1 && source.kind !== 'queries')
+      if (isBatch(message) && source.kind !== 'queries')
         throw new SyntaxError('only queries may be sent in a batch');
+      const all = decodeAll(message, this.options.connection, this.marks);
+      // Events are never answered, even with a reply queue: the broker may refuse the answer.
+      if (source.kind === 'events') for (const incoming of all) incoming.replyTo = undefined;
       return all;
     } catch (error) {
-      const { sender } = determineOrigin(message, connection, this.marks);
-      if (!isEvent) await this.answers.sendUnreadable(message, sender, error as Error);
-      await this.failed.settle(source, message, undefined, error);
-      this.#observe('', 'fault', performance.now());
-      return [];
+      return error as Error;
     }
+  }
+
+  /** Answers and dead-letters an unreadable message, if its sender may send any message to this queue. */
+  async #settleUnreadable(source: ConsumedQueue, message: ConsumeMessage, error: Error): Promise<boolean> {
+    const startedAt = performance.now();
+    const origin = determineOrigin(message, this.options.connection, this.marks);
+    const isAllowed = this.senders.isAllowedUnread(source, origin);
+    if (isAllowed && source.kind !== 'events')
+      await this.answers.sendUnreadable(message, origin.sender, error);
+    if (isAllowed) await this.failed.settle(source, message, undefined, error);
+    if (isAllowed || !returnsToCommonQueue(source))
+      this.#observe('', isAllowed ? 'fault' : 'unauthorized', startedAt);
+    return isAllowed;
   }
 
   #isAllowed(source: ConsumedQueue, incoming: Incoming): boolean {
     const isAllowed = this.senders.isAllowed(source, incoming);
     if (isAllowed) this.senders.dropMemberUnlessGateway(incoming);
-    else this.#observe(incoming.pattern, 'quarantined', performance.now());
+    else if (!returnsToCommonQueue(source))
+      this.#observe(incoming.pattern, 'unauthorized', performance.now());
     return isAllowed;
   }
 
   async #work(source: ConsumedQueue, message: ConsumeMessage, incoming: Incoming): Promise<void> {
     const startedAt = performance.now();
-    let outcome: Outcome = 'ok';
+    let outcome: Outcome = 'requeued';
     try {
-      await this.#handleWithinLimit(incoming);
-    } catch (error) {
-      outcome = toOutcome(error);
-      await this.failed.settle(source, message, incoming, error);
+      outcome = await this.#handleWithinLimit(incoming).catch((error: unknown) =>
+        this.failed.settle(source, message, incoming, error),
+      );
+    } finally {
+      this.#observe(incoming.pattern, outcome, startedAt);
     }
-    this.#observe(incoming.pattern, outcome, startedAt);
   }
 
   /** @param pattern as received: only names of contracts become metrics */
@@ -102,19 +120,19 @@ export class MessagePipeline {
   }
 
   /** @throws Overloaded if too many queries are being handled */
-  async #handleWithinLimit(incoming: Incoming): Promise<void> {
+  async #handleWithinLimit(incoming: Incoming): Promise<Outcome> {
     const { service, concurrency } = this.options;
     if (!this.handlers.isQuery(incoming.pattern)) return this.#handle(incoming);
     if (concurrency && this.#activeQueries >= concurrency()) throw new Overloaded(service);
     this.#activeQueries++;
     try {
-      await this.#handle(incoming);
+      return await this.#handle(incoming);
     } finally {
       this.#activeQueries--;
     }
   }
 
-  async #handle(incoming: Incoming): Promise<void> {
+  async #handle(incoming: Incoming): Promise<Outcome> {
     const contract = this.handlers.getContract(incoming.pattern);
     if (!contract) throw createUnknownPatternError(this.options.service, incoming);
     const opened = await this.#decryption.open(contract, incoming);
@@ -122,11 +140,12 @@ export class MessagePipeline {
     const input = parseInput(contract.input, opened.data);
     const context = new MessageContext(contract, opened, input);
     const key = contract.kind === 'query' ? undefined : getSubject(contract, input);
-    await this.#order.run(key, async () => {
-      if (isExpired(incoming)) return;
+    return this.#order.run(key, async () => {
+      if (isExpired(incoming)) return 'expired';
       const response = await withCall(incoming.context, () => this.#runHandlers(contract, context));
       const outcome = { response: await encryptAnswer(response) };
       await this.answers.send(incoming, outcome, contract.kind === 'query');
+      return 'ok';
     });
   }
 
@@ -148,6 +167,15 @@ export class MessagePipeline {
 /** Without a waiting caller the deadline does not apply. */
 const isExpired = ({ replyTo, context: { deadline = Infinity } }: Incoming): boolean =>
   replyTo !== undefined && deadline <= Date.now();
+
+/**
+ * Waits for all requests of a batch, also after one has failed: none continues after the message was settled. If one must be
+ * requeued the whole batch is, and other instances repeat its other queries.
+ */
+async function workOnAll(requests: Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(requests))
+    if (result.status === 'rejected') throw result.reason;
+}
 
 function requeueLater(channel: Channel, message: ConsumeMessage): void {
   setTimeout(() => {

@@ -15,7 +15,7 @@ export interface Outgoing {
   options: Options.Publish & { messageId: string };
 }
 
-/** Milliseconds to wait for a confirm. A quorum queue that has just lost its leader may never confirm a message. */
+/** Milliseconds for a whole publication: room in the socket, declaration, confirm. A quorum queue that has just lost its leader may never confirm a message. */
 const confirmTimeoutMs = 5_000;
 
 /** Publishes with confirms: a resolved promise means that the broker has stored the message on disk. */
@@ -58,16 +58,18 @@ export class Publisher {
    * @throws Unroutable if `options.mandatory` is set and no queue is bound for it
    */
   async publish({ exchange, routingKey, content, options }: Outgoing): Promise<void> {
+    const until = performance.now() + confirmTimeoutMs;
     await within(confirmTimeoutMs, this.#drained);
     const channel = this.#channel.current;
     if (!channel) throw new BrokerUnavailable('the connection to the broker is down');
-    if (this.#mustDeclare(exchange)) await this.#declare(channel, exchange);
+    if (this.#mustDeclare(exchange))
+      await within(until - performance.now(), this.#declare(channel, exchange));
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
         // Pending messages may still be confirmed on the old channel; new ones use a new channel.
         this.#channel.replace(channel, confirmTimeoutMs);
         reject(new BrokerUnavailable(`not confirmed within ${confirmTimeoutMs} ms`));
-      }, confirmTimeoutMs);
+      }, until - performance.now());
       const onConfirm = (error: Error | null) => {
         clearTimeout(late);
         // The broker sends the return before the confirm.

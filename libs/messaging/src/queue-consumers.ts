@@ -12,11 +12,17 @@ type Options = Pick<
   'connection' | 'service' | 'retryDelays' | 'queueRecord' | 'prefetch' | 'concurrency'
 >;
 
+interface Consuming {
+  channel: Channel;
+  tag: string;
+  prefetch: number;
+}
+
 /** Consumes queues of a service, each on a channel of its own. */
 export class QueueConsumers {
   readonly #channels = new Map<string, RecoveringChannel>();
   /** The queues that are being consumed at the moment. */
-  readonly #consuming = new Map<string, { channel: Channel; tag: string }>();
+  readonly #consuming = new Map<string, Consuming>();
   readonly #inProgress = new Set<Promise<void>>();
   /** Under way, for all consumers that open together. */
   #recording: Promise<void> | undefined;
@@ -81,21 +87,47 @@ export class QueueConsumers {
     const { queue, kind, version } = source;
     const { queueRecord } = this.options;
     await this.#declare(channel, source);
-    const { prefetch = defaultPrefetch, concurrency } = this.options;
-    // Above the limit, because queries must be consumed to be refused.
-    await channel.prefetch(kind === 'queries' && concurrency ? 2 * concurrency() : prefetch);
     channel.on('close', () => {
       if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
     });
-    const { consumerTag } = await channel.consume(queue, (message) => {
+    this.#consuming.set(queue, await this.#startConsumer(channel, source));
+    if (queueRecord && kind !== 'queries' && !version) await queueRecord.confirmMade(queue);
+  }
+
+  async #startConsumer(channel: Channel, source: ConsumedQueue): Promise<Consuming> {
+    const prefetch = this.#computePrefetch(source.kind);
+    await channel.prefetch(prefetch);
+    const { consumerTag } = await channel.consume(source.queue, (message) => {
       // Null: the broker cancelled the consumer. A new channel brings it back.
       if (!message) return void channel.close().catch(() => {});
       const work = this.receive(channel, source, message);
       this.#inProgress.add(work);
       void work.finally(() => this.#inProgress.delete(work));
+      void this.#followConcurrency(source);
     });
-    this.#consuming.set(queue, { channel, tag: consumerTag });
-    if (queueRecord && kind !== 'queries' && !version) await queueRecord.confirmMade(queue);
+    return { channel, tag: consumerTag, prefetch };
+  }
+
+  /** Twice the limit for queries, because queries must be consumed to be refused. */
+  #computePrefetch(kind: ConsumedQueue['kind']): number {
+    const { prefetch = defaultPrefetch, concurrency } = this.options;
+    return kind === 'queries' && concurrency ? 2 * concurrency() : prefetch;
+  }
+
+  /** The prefetch of a consumer cannot change: after a change of the limit a new consumer replaces it. */
+  async #followConcurrency(source: ConsumedQueue): Promise<void> {
+    const old = this.#consuming.get(source.queue);
+    const wanted = this.#computePrefetch(source.kind);
+    if (!old || old.prefetch === wanted) return;
+    old.prefetch = wanted; // one replacement at a time
+    try {
+      const started = await this.#startConsumer(old.channel, source);
+      const isWanted = this.#consuming.get(source.queue) === old && !this.#draining;
+      if (isWanted) this.#consuming.set(source.queue, started);
+      await cancel(isWanted ? old : started);
+    } catch {
+      // The channel was lost: the next one has the new prefetch.
+    }
   }
 
   async #declare(channel: Channel, { kind, version }: ConsumedQueue): Promise<void> {
@@ -135,7 +167,7 @@ export class QueueConsumers {
   }
 }
 
-function cancel({ channel, tag }: { channel: Channel; tag: string }): Promise<unknown> {
+function cancel({ channel, tag }: Consuming): Promise<unknown> {
   return within(cancelTimeoutMs, channel.cancel(tag)).catch(() => {});
 }
 

@@ -1,7 +1,7 @@
 import type { Incoming } from './decoding.ts';
 import { Grants } from './grants.ts';
 import type { HandlerTable } from './handler-table.ts';
-import { mustBeAllowed, UnauthorizedSender } from './identity.ts';
+import { mustBeAllowed, UnauthorizedSender, type Origin } from './identity.ts';
 import { RefusalLog } from './refusal-log.ts';
 import type { ConsumedQueue, ServerLogger, ServerOptions } from './server-options.ts';
 import { getOwner } from './topology.ts';
@@ -13,30 +13,50 @@ export class SenderCheck {
   readonly #refusals: RefusalLog;
 
   constructor(
-    private readonly options: Pick<ServerOptions, 'connection' | 'grants'>,
+    private readonly options: Pick<ServerOptions, 'service' | 'connection' | 'grants'>,
     private readonly handlers: HandlerTable,
     logger: ServerLogger,
   ) {
     this.#refusals = new RefusalLog(logger);
   }
 
-  /** Whether the sender may send the message. A refused message is logged and reported. */
-  isAllowed({ kind, queue }: ConsumedQueue, incoming: Incoming): boolean {
+  /** Whether the sender may send the message. A refused message is logged and counted. */
+  isAllowed(source: ConsumedQueue, incoming: Incoming): boolean {
     const { connection } = this.options;
     if (connection.operator === undefined) return true;
     const { pattern, sender } = incoming;
     // A contract that only another version knows belongs to the service in its name.
-    const unknown = { kind: kind === 'events' ? 'event' : 'unknown', name: pattern };
+    const unknown = { kind: source.kind === 'events' ? 'event' : 'unknown', name: pattern };
     const contract = this.handlers.getContract(pattern) ?? { ...unknown, service: getOwner(pattern) };
     try {
       mustBeAllowed(contract, incoming, connection, this.#grants);
       return true;
     } catch (error) {
       if (!(error instanceof UnauthorizedSender)) throw error;
-      connection.rejectUnauthorizedSender(contract.kind);
-      this.#refusals.add(sender, { queue, reason: error.message });
+      if (!returnsToCommonQueue(source)) this.#report(source, contract.kind, sender, error.message);
       return false;
     }
+  }
+
+  /** Whether the sender of an unreadable message may send any message to the queue. Else it is logged and counted. */
+  isAllowedUnread(source: ConsumedQueue, { sender, isDeadLettered }: Origin): boolean {
+    const { connection, service } = this.options;
+    const { login, operator } = connection;
+    if (operator === undefined) return true;
+    const isEvent = source.kind === 'events';
+    const isAllowed = isEvent
+      ? !isDeadLettered &&
+        this.handlers.contracts.some((one) => one.kind === 'event' && one.service === sender)
+      : sender === login || sender === operator || this.#grants.mayCallAny(sender, service);
+    const reason = `an unreadable message came from ${sender ?? 'a sender without identity'}`;
+    if (!isAllowed && !returnsToCommonQueue(source))
+      this.#report(source, isEvent ? 'event' : 'unknown', sender, reason);
+    return isAllowed;
+  }
+
+  #report({ queue }: ConsumedQueue, kind: string, sender: string | undefined, reason: string): void {
+    this.options.connection.rejectUnauthorizedSender(kind);
+    this.#refusals.add(sender, { queue, reason });
   }
 
   /** Removes the member and the client address, unless the gateway sent the message: only it may set them. */
@@ -52,3 +72,10 @@ export class SenderCheck {
     return this.options.grants?.() ?? noGrants;
   }
 }
+
+/**
+ * Whether the broker returns a rejected message of this queue to the common queue, instead of dead-lettering it. Its consumer
+ * there rejects it again, and reports it.
+ */
+export const returnsToCommonQueue = ({ kind, version }: ConsumedQueue): boolean =>
+  kind === 'commands' && version !== undefined;

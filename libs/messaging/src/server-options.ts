@@ -38,7 +38,15 @@ export interface ServerOptions {
   observe?: (handled: HandledMessage) => void;
 }
 
-export type Outcome = 'ok' | 'rejection' | 'fault' | 'refused' | 'quarantined';
+/**
+ * - `overloaded`: a query above the concurrency limit, answered at once.
+ * - `expired`: a request whose deadline had passed; not executed.
+ * - `forwarded`: another version of the service handles it.
+ * - `requeued`: another instance of the service may handle it.
+ * - `unauthorized`: its sender may not send it; not executed.
+ */
+export type Outcome =
+  'ok' | 'rejection' | 'fault' | 'overloaded' | 'expired' | 'forwarded' | 'requeued' | 'unauthorized';
 
 /** Metrics of a handled message. */
 export interface HandledMessage {
@@ -58,6 +66,7 @@ export interface ConsumedQueue {
 
 /** The part of Nest's logger that this library uses. */
 export interface ServerLogger {
+  debug?(message: unknown, ...more: unknown[]): void;
   warn(message: unknown, ...more: unknown[]): void;
   error(message: unknown, ...more: unknown[]): void;
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { Rejection } from '@jogakbo/contract';
 import type { ConsumeMessage } from 'amqplib';
-import { toAnswerPacket, decodeAnswers } from './answer-encoding.ts';
-import { decode, decodeAll, type Incoming } from './decoding.ts';
+import { decodeAnswers, encodeAnswer } from './answer-encoding.ts';
+import { decode, decodeAll } from './decoding.ts';
 import { RemoteFault } from './faults.ts';
 
 const toError = (err: unknown) => {
@@ -28,10 +28,12 @@ describe('an answer with an error', () => {
   });
 
   it('is a rejection, with its data for the client', () => {
-    const answer = toAnswerPacket({ packetId: '1' } as Incoming, {
-      error: new Rejection('price-changed', 409).with({ total: 2 }),
-    }) as { err: unknown };
-    expect(toError(JSON.parse(JSON.stringify(answer.err)))).toMatchObject({ extensions: { total: 2 } });
+    const answer = encodeAnswer(
+      { packetId: '1' },
+      { error: new Rejection('price-changed', 409).with({ total: 2 }) },
+    );
+    const { err } = JSON.parse(answer) as { err: unknown };
+    expect(toError(err)).toMatchObject({ extensions: { total: 2 } });
     expect(toError({ kind: 'rejection', code: 'sold-out', extensions: 'x' })).toMatchObject({
       extensions: undefined,
     });
@@ -83,5 +85,40 @@ describe('a deeply nested body', () => {
   it('is accepted up to the depth of any contract', () => {
     const fine = `{"pattern":"shop.buy","data":${nest(40)},"more":"${'x'.repeat(2_000)}"}`;
     expect(decode(message(fine), identity).pattern).toBe('shop.buy');
+  });
+});
+
+describe('a received message', () => {
+  const identity = { login: 'shop', operator: undefined };
+  const create = (body: unknown, properties: object = {}) =>
+    ({
+      ...{ content: Buffer.from(JSON.stringify(body)), fields: {} },
+      properties: { headers: {}, ...properties },
+    }) as unknown as ConsumeMessage;
+  const batch = { contentType: 'application/vnd.jogakbo.batch+json' };
+  const look = { pattern: 'shop.look', data: {} };
+
+  it.each([null, 1, 'text'])('is unreadable if its body is %j', (body) => {
+    expect(() => decode(create(body), identity)).toThrow(SyntaxError);
+    expect(() => decodeAll(create([body], batch), identity)).toThrow(SyntaxError);
+  });
+
+  it('is unreadable if an item of a batch has no id: such messages would be duplicates of each other', () => {
+    expect(() => decodeAll(create([look], batch), identity)).toThrow('an item of the batch has no id');
+    const [incoming] = decodeAll(create([{ ...look, id: '7' }], batch), identity);
+    expect(incoming).toMatchObject({ messageId: '7', correlationId: '7', packetId: '7' });
+  });
+
+  it('has a member only in the form that the gateway sends', () => {
+    const decodeCaller = (caller: string) => decode(create(look, { headers: { caller } }), identity).context;
+    const member = { memberId: 'm', roles: ['merchant'], sessionId: 's', authTime: 1 };
+    expect(decodeCaller(JSON.stringify(member))).toMatchObject({ caller: member });
+    for (const invalid of [
+      '{"memberId":"alice"',
+      '{}',
+      '{"memberId":"alice"}',
+      '{"memberId":"alice","roles":[1]}',
+    ])
+      expect(() => decodeCaller(invalid)).toThrow(new SyntaxError('the header caller is not a member'));
   });
 });

@@ -107,7 +107,7 @@ const isFlat = (message: unknown): boolean =>
  */
 export function logHandled(log: Logger, { name, kind, outcome, seconds }: HandledMessage): void {
   // The transport logs the number of messages that are rejected because of their sender.
-  const isQuiet = outcome === 'quarantined' || (kind === 'query' && ['ok', 'rejection'].includes(outcome));
+  const isQuiet = outcome === 'unauthorized' || (kind === 'query' && ['ok', 'rejection'].includes(outcome));
   const level = isQuiet ? 'debug' : 'info';
   if (!log.isLevelEnabled(level)) return;
   log[level]({ message: name, outcome, ms: Math.round(seconds * 100_000) / 100 }, `${name} ${outcome}`);

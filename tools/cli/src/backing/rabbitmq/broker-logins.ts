@@ -10,7 +10,12 @@ import {
   type EncryptionKeys,
   type RefusedRoute,
 } from '@jogakbo/messaging/grants';
-import { assertGrantsStream, publishGrants, readGrants } from '@jogakbo/messaging/grants-stream';
+import {
+  assertGrantsStream,
+  hasGrantsStream,
+  publishGrants,
+  readGrants,
+} from '@jogakbo/messaging/grants-stream';
 import { computePermissions, type Permissions } from '@jogakbo/messaging/permissions';
 import { ServiceKey } from '@jogakbo/messaging/service-key';
 import { defaultRetryDelays } from '@jogakbo/messaging/topology';
@@ -208,8 +213,9 @@ async function register(
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
     const retryDelays = process.env.RETRY_DELAYS?.split(',').map(Number);
+    const isFirst = !(await hasGrantsStream(connection));
     await assertGrantsStream(channel);
-    const before = await readGrants(channel, operator);
+    const before = isFirst ? [] : await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
     const { services, refused } = registerServices(
       bus,

@@ -1,0 +1,139 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { service } from '@jogakbo/contract';
+import { type BrokerConnection, type HandledMessage, type Publisher, RabbitClient } from '@jogakbo/messaging';
+import { createPrivateBroker, eventually, type PrivateBroker } from '@jogakbo/testing';
+import { z } from 'zod';
+import { openConnection, serve, type ServerUnderTest } from './brokers.ts';
+
+/** Queries of this service are sent one by one. */
+const shop = service('shop', '', { batches: false });
+const Look = shop.query('look', { input: z.strictObject({ at: z.int() }), output: z.unknown() });
+const Find = shop.query('find', {
+  input: z.strictObject({}),
+  output: z.object({ id: z.string() }).nullable(),
+});
+const Take = shop.command('take', { input: z.strictObject({}) });
+const barn = service('barn');
+const Peek = barn.query('peek', { input: z.strictObject({ at: z.int() }), output: z.unknown() });
+
+describe('RabbitServer', () => {
+  let broker: PrivateBroker;
+  let connection: BrokerConnection;
+  let publisher: Publisher;
+  let client: RabbitClient;
+  let under: ServerUnderTest | undefined;
+  const handled: HandledMessage[] = [];
+
+  beforeEach(async () => {
+    handled.length = 0;
+    broker = await createPrivateBroker();
+    ({ connection, publisher } = await openConnection(broker.url));
+    client = new RabbitClient(connection, publisher, 'test');
+    await client.connect();
+  });
+  afterEach(async () => {
+    await under?.server.close(200);
+    await client.close();
+    await connection.close();
+    await broker.drop();
+  });
+
+  const start = async (name: string, handlers: Parameters<typeof serve>[1], more: object = {}) =>
+    (under = await serve(
+      {
+        ...{ service: name, connection, publisher },
+        observe: (one: HandledMessage) => void handled.push(one),
+        ...more,
+      },
+      handlers,
+    ));
+  const listOutcomes = () => [...new Set(handled.map(({ outcome }) => outcome))];
+
+  it('handles as many queries as the raised limit permits', async () => {
+    let limit = 1;
+    let active = 0;
+    let most = 0;
+    const look = async () => {
+      most = Math.max(most, ++active);
+      await sleep(300);
+      active--;
+      return 1;
+    };
+    await start('shop', [[Look, look]], { concurrency: () => limit });
+    await client.ask(Look, { at: 0 });
+    limit = 20;
+    await client.ask(Look, { at: 0 });
+    const asked = Array.from({ length: 20 }, (_, at) => client.ask(Look, { at }));
+    await Promise.all(asked);
+    expect(most).toBe(20);
+    expect(under!.server.ready).toBe(true);
+  });
+
+  it('fails only the query whose output JSON cannot represent', async () => {
+    await start('barn', [[Peek, async (data) => ((data as { at: number }).at === 1 ? { n: 1n } : 'fine')]]);
+    const answers = await Promise.allSettled([0, 1, 2].map((at) => client.ask(Peek, { at })));
+    expect(answers.map((one) => one.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(answers[1]).toMatchObject({ reason: { code: 'internal' } });
+  });
+
+  it('completes all queries of a batch before it requeues one of them', async () => {
+    // A forger may batch different contracts; a correct client does not.
+    const states: string[] = [];
+    const peek = async () => {
+      states.push('started');
+      await sleep(600);
+      states.push('ended');
+    };
+    await start('barn', [[Peek, peek]]);
+    const channel = await connection.model!.createChannel();
+    const headers = { deadline: Date.now() + 5_000 };
+    const items = ['barn.unknown', Peek.name].map((pattern, at) => ({
+      ...{ pattern, data: { at }, id: `${at}`, headers },
+    }));
+    channel.publish('requests.barn', Peek.name, Buffer.from(JSON.stringify(items)), {
+      ...{ replyTo: 'reply.x.1', contentType: 'application/vnd.jogakbo.batch+json' },
+    });
+    await eventually(() => states.length > 0);
+    await under!.server.close();
+    expect(states).toEqual(['started', 'ended']);
+    await channel.close();
+  });
+
+  it('reports what became of a request that it did not handle, and logs no error', async () => {
+    await start('shop', [[Look, async () => 1]]);
+    const request = (name: string, timeout: number) =>
+      client.request(name, { at: 1 }, { timeout }).catch((error: { code: string }) => error.code);
+    expect(await request('shop.look', 5_000)).toBe(1);
+    const channel = await connection.model!.createChannel();
+    await channel.bindQueue('shop.queries', 'requests.shop', 'shop.newer');
+    // A newer version may handle it: it is requeued until its deadline.
+    expect(await request('shop.newer', 1_400)).toBe('timeout');
+    expect(listOutcomes()).toEqual(['ok', 'requeued']);
+    expect(under!.log.filter(({ level }) => level !== 'debug')).toEqual([]);
+    await channel.close();
+  });
+
+  it('reports a command as expired if it was not executed after its deadline', async () => {
+    let taken = 0;
+    await start('shop', [[Take, async () => void taken++]]);
+    await under!.server.close();
+    await expect(client.ask(Take, {}, { timeout: 100 })).rejects.toMatchObject({ code: 'timeout' });
+    await start('shop', [[Take, async () => void taken++]]);
+    await eventually(() => handled.length > 0);
+    expect(listOutcomes()).toEqual(['expired']);
+    expect(taken).toBe(0);
+  });
+
+  it('answers null where the output of the contract may be null', async () => {
+    await start('shop', [[Find, async () => null]]);
+    await expect(client.ask(Find, {})).resolves.toBeNull();
+  });
+
+  it('is unavailable at once only if it never ran; after it has stopped, its callers wait', async () => {
+    await expect(client.ask(Look, { at: 0 })).rejects.toMatchObject({ code: 'unavailable' });
+    await start('shop', [[Look, async () => 1]]);
+    await under!.server.close();
+    await expect(client.ask(Look, { at: 0 }, { timeout: 300 })).rejects.toMatchObject({ code: 'timeout' });
+  });
+});
