@@ -31,6 +31,10 @@ const boundaries = [
     onlyDependOnLibsWithTags: ['type:tool', 'type:contracts', 'type:contract', 'type:platform'],
   },
   {
+    sourceTag: 'type:store-tool',
+    onlyDependOnLibsWithTags: ['type:tool', 'type:app', 'type:contracts', 'type:contract', 'type:platform'],
+  },
+  {
     sourceTag: 'type:tool',
     onlyDependOnLibsWithTags: ['type:app', 'type:contracts', 'type:contract', 'type:platform'],
   },

@@ -1,15 +1,15 @@
-// Starts the built store, buys, and compares start-up time and memory with the budgets:
+// Starts the built store, puts load on it, and compares start-up time and memory with the budgets:
 // npm run bench:footprint -- [--count 5000] [--customers 8] [--settle 20] [--json]
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { createCustomer } from './customer.ts';
+import { importLoadModule, type LoadModule } from './load-module.ts';
 import { type ProcessRow, repository, StartedStore } from './started-store.ts';
 
 const usage = `npm run bench:footprint -- [--count 5000] [--customers 8] [--settle 20] [--json]
-  --count      purchases; 0 measures the store at rest only
-  --customers  purchases at a time
+  --count      actions of customers; 0 measures the store at rest only
+  --customers  actions at a time
   --settle     seconds without requests before each measurement
 Memory is the proportional set size (PSS) in MB of 1024² bytes. The exit code is 1 if a budget is exceeded.
 The budget of a service is jogakbo.memory of its package.json, in MB; without it 85 at rest and 110 after load.`;
@@ -27,13 +27,14 @@ if (values.help) {
   console.log(usage);
   process.exit(0);
 }
-const count = Number(values.count);
+const load = await importLoadModule();
+const count = load ? Number(values.count) : 0;
 const customers = Number(values.customers);
 
 /** Megabytes. */
 interface Memory {
   atRest: number;
-  /** Undefined without purchases. */
+  /** Undefined without load. */
   afterLoad?: number;
 }
 
@@ -68,21 +69,12 @@ async function measureMemory(store: StartedStore): Promise<Map<string, number>> 
   ]);
 }
 
-async function buy(url: string): Promise<void> {
-  const crowd = await Promise.all(
-    // Twice the average, because some customers buy faster than others.
-    Array.from({ length: customers }, () => createCustomer(url, (2 * count) / customers)),
-  );
-  let begun = 0;
+async function applyLoad({ unit, run }: LoadModule, url: string): Promise<void> {
   let done = 0;
-  await Promise.all(
-    crowd.map(async (customer) => {
-      while (begun++ < count) {
-        await customer.buy();
-        if (++done % 500 === 0) console.error(`${done} of ${count} purchases`);
-      }
-    }),
-  );
+  const onDone = () => {
+    if (++done % 500 === 0) console.error(`${done} of ${count} ${unit}`);
+  };
+  await run({ url, count, customers, onDone });
 }
 
 function compare(before: Map<string, number>, after: Map<string, number> | undefined): Figure[] {
@@ -112,12 +104,12 @@ function formatFigure({ name, measured, budget }: Figure): string {
 function print(figures: Figure[], startedIn: number): void {
   const exceeded = figures.filter(isExceeded).map(({ name }) => name);
   if (values.json) {
-    console.log(JSON.stringify({ startedIn, purchases: count, figures, exceeded }, null, 2));
+    console.log(JSON.stringify({ startedIn, count, figures, exceeded }, null, 2));
     return;
   }
   console.log(`started in ${(startedIn / 1_000).toFixed(1)} s`);
   console.log(
-    `${'memory in MB'.padEnd(18)}${'at rest'.padEnd(24)}${count ? `after ${count} purchases` : ''}`,
+    `${'memory in MB'.padEnd(18)}${'at rest'.padEnd(24)}${load && count ? `after ${count} ${load.unit}` : ''}`,
   );
   for (const figure of figures) console.log(formatFigure(figure));
   console.log(
@@ -133,7 +125,7 @@ try {
   const startedIn = await store.start();
   console.error(`started in ${(startedIn / 1_000).toFixed(1)} s; measuring at rest…`);
   const before = await measureMemory(store);
-  if (count > 0) await buy(store.url);
+  if (load && count > 0) await applyLoad(load, store.url);
   const after = count > 0 ? await measureMemory(store) : undefined;
   const figures = compare(before, after);
   print(figures, startedIn);

@@ -1,15 +1,15 @@
 // Offers a running store three times its capacity, and prints the remaining goodput:
-// npm run bench:overload -- [--seconds 60] [--times 3] [--path '/v1/search?q=…'] [--url http://localhost:3000]
+// npm run bench:overload -- --path /v1/… [--seconds 60] [--times 3] [--url http://localhost:3000]
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Connection, encodeRequest } from './connection.ts';
 
 const usage =
-  "npm run bench:overload -- [--seconds 60] [--times 3] [--path '/v1/search?q=cup'] [--url http://localhost:3000]";
+  'npm run bench:overload -- --path /v1/… [--seconds 60] [--times 3] [--url http://localhost:3000]';
 const { values } = parseArgs({
   options: {
     url: { type: 'string', default: 'http://localhost:3000' },
-    path: { type: 'string', default: '/v1/search?q=cup' },
+    path: { type: 'string' },
     seconds: { type: 'string', default: '60' },
     times: { type: 'string', default: '3' },
     help: { type: 'boolean', short: 'h' },
@@ -18,6 +18,10 @@ const { values } = parseArgs({
 if (values.help) {
   console.log(usage);
   process.exit(0);
+}
+if (values.path === undefined) {
+  console.error(`--path is missing: the path of a GET request\n${usage}`);
+  process.exit(2);
 }
 const seconds = Number(values.seconds);
 const url = new URL(values.path, values.url);

@@ -1,26 +1,14 @@
+import { type ChaosModule } from './chaos-module.ts';
 import { type Violation } from './check.ts';
 import { type Facts, type OutboxFact } from './facts.ts';
 
-/** Published when due, not in order. Payments delays a command that has to wait for other requests of the member. */
-const isDelayed = ({ service, name }: { service: string; name: string }): boolean =>
-  name === 'inventory.expire-reservation' ||
-  (service === 'payments' && /^payments\.(authorize|capture|return)-payment$/.test(name));
-
-/** Allowed more than once per order. */
-const repeatable = new Set(['payments.return-payment']);
-
 /** Checks that every message was published once and in order, and that outboxes and queues are empty. */
-export function checkMessages({
-  outbox,
-  queues,
-  deadLetters,
-  heard,
-  heardSince,
-  orders,
-}: Facts): Violation[] {
+export function checkMessages(facts: Facts, module: ChaosModule): Violation[] {
+  const { outbox, queues, deadLetters, heard, heardSince } = facts;
+  const { isDelayed, repeatable } = module;
   const violations: Violation[] = [];
-  const report = (rule: string, says: string, orderId?: string | null) =>
-    violations.push({ rule, says, ...(orderId && { orderId }) });
+  const report = (rule: string, says: string, subject?: string | null) =>
+    violations.push({ rule, says, ...(subject && { subject }) });
   const position = new Map(heard.map((messageId, index) => [messageId, index]));
 
   for (const row of outbox) {
@@ -34,7 +22,7 @@ export function checkMessages({
       );
   }
 
-  const orderIds = new Set(orders.map(({ orderId }) => orderId));
+  const subjects = module.listSubjects(facts);
   // Order is guaranteed only among messages to the same service, because each service has its own queues.
   const sequences = Map.groupBy(
     outbox.filter((row) => row.subject && !isDelayed(row)),
@@ -48,7 +36,7 @@ export function checkMessages({
         `${inversion[1].name} (${inversion[1].id}) was published before ${inversion[0].name} (${inversion[0].id})`,
         inversion[0].subject,
       );
-    if (!orderIds.has(rows[0]!.subject!)) continue;
+    if (!subjects.has(rows[0]!.subject!)) continue;
     for (const [name, times] of Map.groupBy(rows, (row) => row.name)) {
       if (times.length > 1 && !repeatable.has(name))
         report(
@@ -67,8 +55,8 @@ export function checkMessages({
       );
   }
   for (const { queue, pattern, cause, payload } of deadLetters) {
-    const orderId = [...orderIds].find((id) => payload.includes(id));
-    report('no dead letters', `${queue}: ${pattern}: ${cause}`, orderId);
+    const subject = [...subjects].find((id) => payload.includes(id));
+    report('no dead letters', `${queue}: ${pattern}: ${cause}`, subject);
   }
   return violations;
 }

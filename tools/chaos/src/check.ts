@@ -1,9 +1,5 @@
-import { checkAnswers } from './check-answers.ts';
+import { type ChaosModule } from './chaos-module.ts';
 import { checkMessages } from './check-messages.ts';
-import { checkMoney } from './check-money.ts';
-import { checkOrders } from './check-orders.ts';
-import { checkReadModels } from './check-read-models.ts';
-import { checkStock } from './check-stock.ts';
 import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
 
@@ -11,8 +7,8 @@ import { type Facts } from './facts.ts';
 export interface Violation {
   /** Short name of the rule. */
   rule: string;
-  /** Undefined if the violation concerns no single order. */
-  orderId?: string | undefined;
+  /** What the violation is about, such as an id. Undefined if it concerns no single subject. */
+  subject?: string | undefined;
   says: string;
 }
 
@@ -25,58 +21,64 @@ export interface FaultWindows {
 }
 
 /** Violations of these rules do not disappear with time. */
-const permanent = new Set([
-  'one key, one order',
-  'one key, one answer',
-  'at most one capture',
-  'refunds do not exceed captures',
-  'the captured amount is the total',
+const permanent = [
   'no message is published twice',
   'in order per subject',
   'a saga step runs once',
-  'a declined card buys nothing',
-  'a good card is not declined',
-  'an order is cancelled only on request',
-  'an order has the requested lines',
-  'a valid request is not rejected',
-  'every request gets a final response',
-  'no server error outside of fault windows',
-  'an error reveals no internals',
-  'a reported status stays true',
   'no dead letters',
-]);
+];
 
-export const isPermanent = ({ rule }: Violation): boolean => permanent.has(rule);
+export const isPermanent = ({ rule }: Violation, { permanentRules }: ChaosModule): boolean =>
+  permanent.includes(rule) || permanentRules.includes(rule);
 
-/** Compares the log of the clients with the state of the store. A pure function. */
-export function check(log: readonly LoggedRequest[], facts: Facts, faultWindows: FaultWindows): Violation[] {
+/** Checks the rules of the platform, and those of the product. A pure function. */
+export function check(
+  module: ChaosModule,
+  requests: readonly LoggedRequest[],
+  facts: Facts,
+  faultWindows: FaultWindows,
+): Violation[] {
   return [
-    ...checkAnswers(log, facts, faultWindows),
-    ...checkOrders(log, facts, faultWindows),
-    ...checkStock(log, facts, faultWindows),
-    ...checkMoney(facts),
-    ...checkMessages(facts),
-    ...checkReadModels(facts),
+    ...module.check(requests, facts, faultWindows),
+    ...checkSagas(facts),
+    ...checkMessages(facts, module),
+    ...checkRebuilds(facts),
   ];
 }
 
-/** All facts about one order, for the analysis of a violation. */
-export function collectEvidence(orderId: string, log: readonly LoggedRequest[], facts: Facts): unknown[] {
-  const about = <T extends { orderId?: string | null | undefined }>(kind: string, rows: readonly T[]) =>
-    rows.filter((row) => row.orderId === orderId).map((row) => ({ [kind]: row }));
-  const order = facts.orders.find((one) => one.orderId === orderId);
+function checkSagas({ sagas }: Facts): Violation[] {
+  return sagas.flatMap(({ name, key, steps, ended }) => {
+    const says = `${name}: ${steps.join(', ')}`;
+    return [
+      ...(ended ? [] : [{ rule: 'a saga ends', subject: key, says }]),
+      ...(new Set(steps).size < steps.length ? [{ rule: 'a saga step runs once', subject: key, says }] : []),
+    ];
+  });
+}
+
+/** Checks that a rebuild of a read model changes nothing. */
+function checkRebuilds({ rebuilt }: Facts): Violation[] {
+  return rebuilt.flatMap(({ service, name, rows, differ, fault }) =>
+    differ.length === 0 && !fault
+      ? []
+      : {
+          rule: 'a rebuilt read model is identical',
+          says: `${name} of ${service}: ${fault ?? `${differ.length} of ${rows} rows differ: ${differ[0]}`}`,
+        },
+  );
+}
+
+/** All facts about one subject, for the analysis of a violation. */
+export function collectEvidence(
+  module: ChaosModule,
+  subject: string,
+  requests: readonly LoggedRequest[],
+  facts: Facts,
+): unknown[] {
   return [
-    ...about('order', facts.orders),
-    ...log
-      .filter((e) => e.orderId === orderId || (e.key && e.key === order?.key))
-      .map((client) => ({ client })),
-    ...about('saga', facts.sagas),
-    ...about('reservation', facts.reservations),
-    ...about('payment', facts.payments),
-    ...about('charge', facts.charges),
-    ...about('ledger', facts.ledger),
-    ...about('mail', facts.mails),
-    ...facts.outbox.filter(({ subject }) => subject === orderId).map((outbox) => ({ outbox })),
-    ...facts.deadLetters.filter(({ payload }) => payload.includes(orderId)).map((dead) => ({ dead })),
+    ...module.collectEvidence(subject, requests, facts),
+    ...facts.sagas.filter(({ key }) => key === subject).map((saga) => ({ saga })),
+    ...facts.outbox.filter((row) => row.subject === subject).map((outbox) => ({ outbox })),
+    ...facts.deadLetters.filter(({ payload }) => payload.includes(subject)).map((dead) => ({ dead })),
   ];
 }

@@ -1,35 +1,21 @@
 import { appendFileSync } from 'node:fs';
 
-/** A request as its client saw it, with or without a response. */
+/** A request as its client saw it, with or without a response. Workloads add fields. */
 export interface LoggedRequest {
   /** Time of sending (milliseconds since the epoch). */
   at: number;
   took: number;
-  who: string;
-  what: 'place' | 'cancel' | 'read-order' | 'read-orders' | 'read-stock' | 'receive';
-  /** The Idempotency-Key. */
-  key?: string | undefined;
-  orderId?: string | undefined;
-  productId?: string | undefined;
-  quantity?: number | undefined;
-  /** The payment token. */
-  token?: string | undefined;
+  /** Kind of the request. */
+  what: string;
   /** Undefined without a response. */
   status?: number | undefined;
-  /** Code of the problem. */
-  code?: string | undefined;
-  /** Status of the order in the response. */
-  state?: string | undefined;
-  available?: number | undefined;
   /** Why there was no response. */
   error?: string | undefined;
-  /** The body of a 5xx response. */
-  text?: string | undefined;
 }
 
 /** Log of all clients, in a file outside of the store, one JSON line per request. */
-export class ClientLog {
-  readonly requests: LoggedRequest[] = [];
+export class ClientLog<R extends LoggedRequest = LoggedRequest> {
+  readonly requests: R[] = [];
 
   readonly #path: string;
 
@@ -37,7 +23,7 @@ export class ClientLog {
     this.#path = path;
   }
 
-  append(request: LoggedRequest): void {
+  append(request: R): void {
     this.requests.push(request);
     appendFileSync(this.#path, `${JSON.stringify(request)}\n`);
   }

@@ -14,7 +14,7 @@ describe('the links of a store', () => {
     echo.listen(0, '127.0.0.1');
     await once(echo, 'listening');
     links = new Links(() => (echo.address() as { port: number }).port);
-    ports = JSON.parse((await links.open(['orders', 'payments'])).CHAOS_PORTS!) as typeof ports;
+    ports = JSON.parse((await links.open(['shop', 'yard'])).CHAOS_PORTS!) as typeof ports;
   });
   afterEach(async () => {
     await links.close();
@@ -34,14 +34,14 @@ describe('the links of a store', () => {
     ((await once(socket, 'error')) as [{ code: string }])[0].code;
 
   it('forward data and the end of a connection', async () => {
-    const socket = await connectTo('orders', 'RABBITMQ_URL');
+    const socket = await connectTo('shop', 'RABBITMQ_URL');
     expect(await sendAndReceive(socket, 'hello')).toBe('hello');
     socket.end();
     await once(socket, 'close');
   });
 
   it('add latency for a while, and keep the order', async () => {
-    const socket = await connectTo('orders', 'RABBITMQ_URL');
+    const socket = await connectTo('shop', 'RABBITMQ_URL');
     const delayed = links.delay(50, pause(300));
     const before = performance.now();
     socket.write('a');
@@ -58,10 +58,7 @@ describe('the links of a store', () => {
   });
 
   it('reset all connections', async () => {
-    const sockets = await Promise.all([
-      connectTo('orders', 'RABBITMQ_URL'),
-      connectTo('payments', 'DATABASE_URL'),
-    ]);
+    const sockets = await Promise.all([connectTo('shop', 'RABBITMQ_URL'), connectTo('yard', 'DATABASE_URL')]);
     await Promise.all(sockets.map((socket) => sendAndReceive(socket, 'hello')));
     const errors = Promise.all(sockets.map(waitForError));
     expect(links.resetAll()).toBe(2);
@@ -69,21 +66,18 @@ describe('the links of a store', () => {
   });
 
   it('drop the data between one service and one peer, and reset the connections that lost data', async () => {
-    const dropping = await connectTo('orders', 'DATABASE_URL');
-    const others = await Promise.all([
-      connectTo('orders', 'RABBITMQ_URL'),
-      connectTo('payments', 'DATABASE_URL'),
-    ]);
+    const dropping = await connectTo('shop', 'DATABASE_URL');
+    const others = await Promise.all([connectTo('shop', 'RABBITMQ_URL'), connectTo('yard', 'DATABASE_URL')]);
     let received = 0;
     dropping.on('data', () => (received += 1));
     const error = waitForError(dropping);
-    const dropped = links.dropTraffic('orders', 'DATABASE_URL', pause(200));
+    const dropped = links.dropTraffic('shop', 'DATABASE_URL', pause(200));
     dropping.write('hello');
     for (const other of others) expect(await sendAndReceive(other, 'hello')).toBe('hello');
     expect(dropping.destroyed).toBe(false);
     expect(await dropped).toBe(5);
     expect(await error).toBe('ECONNRESET');
     expect(received).toBe(0);
-    expect(await sendAndReceive(await connectTo('orders', 'DATABASE_URL'), 'again')).toBe('again');
+    expect(await sendAndReceive(await connectTo('shop', 'DATABASE_URL'), 'again')).toBe('again');
   });
 });

@@ -4,23 +4,24 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { type ChaosModule, loadChaosModule } from './chaos-module.ts';
 import { collectEvidence } from './check.ts';
 import { faults } from './faults.ts';
 import { buildServices, makeMutantWorkspace } from './mutant-workspace.ts';
-import { type Mutant, mutants } from './mutants.ts';
+import { listMutants, type Mutant } from './mutants.ts';
 import { crashPoints } from './control-channel.ts';
 import { formatCounts, toExitCode, type Plan, type Result, run, formatTarget } from './run.ts';
 import { type FaultName, faultNames } from './schedule.ts';
 
-const help = `usage: npm run chaos -- [options]
+const formatHelp = (mutants: Record<string, Mutant>): string => `usage: npm run chaos -- [options]
 
-Starts a store, runs a workload of buying members, injects faults, and then checks in the databases and the broker that
+Starts a store, runs a workload of clients, injects faults, and then checks in the databases and the broker that
 nothing was lost and nothing was applied twice. Exits with 1 on a violation, and if no fault took effect.
 
   --seconds N      how long to run the workload and inject faults (default: 600)
   --seed N         seed of the fault schedule (default: random, printed)
   --faults a,b     inject only these faults (default: all)
-  --shoppers N     number of members who buy at the same time (default: 16)
+  --clients N      number of clients at the same time (default: 16)
   --mutant NAME    run a store with this defect: the run must find it and exit with 1
   --mutants        run every mutant, up to three times each: exits with 1 if one is not found
 
@@ -46,7 +47,7 @@ interface Options extends Plan {
   mutants: boolean;
 }
 
-function parseOptions(args: string[]): Options | undefined {
+function parseOptions(args: string[], mutants: Record<string, Mutant>): Options | undefined {
   const { values } = parseArgs({
     args,
     options: {
@@ -55,12 +56,14 @@ function parseOptions(args: string[]): Options | undefined {
       faults: { type: 'string' },
       mutant: { type: 'string' },
       mutants: { type: 'boolean', default: false },
-      shoppers: { type: 'string', default: '16' },
+      clients: { type: 'string', default: '16' },
+      // The earlier name of --clients.
+      shoppers: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
   if (values.help) return undefined;
-  const parseNumber = (name: 'seconds' | 'seed' | 'shoppers', text: string) => {
+  const parseNumber = (name: 'seconds' | 'seed' | 'clients', text: string) => {
     if (!/^\d{1,9}$/.test(text)) throw new UsageError(`--${name}: "${text}" is not a number`);
     return Number(text);
   };
@@ -82,7 +85,7 @@ function parseOptions(args: string[]): Options | undefined {
     settleTimeoutMs: mutant ? mutantSettleTimeoutMs : settleTimeoutMs,
     seconds: parseNumber('seconds', values.seconds ?? String(mutant?.seconds ?? 600)),
     seed: values.seed === undefined ? randomInt(1_000_000) : parseNumber('seed', values.seed),
-    shoppers: parseNumber('shoppers', values.shoppers),
+    clients: parseNumber('clients', values.shoppers ?? values.clients),
     faults: names as FaultName[],
   };
 }
@@ -95,14 +98,14 @@ function formatTally(all: readonly string[], names: readonly string[] = []): str
 }
 
 function formatReport(
+  module: ChaosModule,
   { violations, injected, requests, facts, settledSeconds, evidenceFolder }: Result,
   replayCommand: string,
 ): string[] {
   const byRule = [...Map.groupBy(violations, ({ rule }) => rule)];
   const shown = byRule.flatMap(([, all]) => all.slice(0, 5));
-  const inDetail = [...new Set(shown.flatMap(({ orderId }) => orderId ?? []))].slice(0, 5);
+  const inDetail = [...new Set(shown.flatMap(({ subject }) => subject ?? []))].slice(0, 5);
   const points = injected.flatMap(({ points }) => points ?? []);
-  const tokens = new Map(requests.flatMap(({ key, token }) => (key && token ? [[key, token]] : [])));
   const began = injected[0] ? injected[0].from - injected[0].at * 1_000 : 0;
   return [
     '',
@@ -114,16 +117,16 @@ function formatReport(
     }),
     '',
     ...(points.length > 0 ? [`crashes by point: ${formatTally(points, crashPoints)}`] : []),
-    `paid with: ${formatTally(facts.orders.map(({ key, amount }) => tokens.get(key) ?? (amount === 0 ? 'nothing' : 'unknown')))}`,
-    `${injected.filter(({ hit }) => hit).length} of ${injected.length} faults took effect; ${formatCounts(requests)}; ${facts.orders.length} orders; settled ${settledSeconds.toFixed(0)} s after the last fault`,
-    ...inDetail.flatMap((orderId) => [
+    ...module.summarize(requests, facts),
+    `${injected.filter(({ hit }) => hit).length} of ${injected.length} faults took effect; ${formatCounts(module, requests)}; settled ${settledSeconds.toFixed(0)} s after the last fault`,
+    ...inDetail.flatMap((subject) => [
       '',
-      `evidence about order ${orderId}:`,
-      ...collectEvidence(orderId, requests, facts).map((one) => `  ${JSON.stringify(one)}`),
+      `evidence about ${subject}:`,
+      ...collectEvidence(module, subject, requests, facts).map((one) => `  ${JSON.stringify(one)}`),
     ]),
     '',
     ...shown.map(
-      ({ rule, orderId, says }) => `VIOLATION  ${rule}${orderId ? `  [order ${orderId}]` : ''}: ${says}`,
+      ({ rule, subject, says }) => `VIOLATION  ${rule}${subject ? `  [${subject}]` : ''}: ${says}`,
     ),
     ...byRule.map(([rule, all]) => `${String(all.length).padStart(6)}  ${rule}`),
     `${violations.length} violations`,
@@ -133,28 +136,37 @@ function formatReport(
 }
 
 /** @returns undefined if aborted */
-async function runMutant(mutant: Mutant, plan: Plan, abortSignal: AbortSignal): Promise<Result | undefined> {
+async function runMutant(
+  module: ChaosModule,
+  mutant: Mutant,
+  plan: Plan,
+  abortSignal: AbortSignal,
+): Promise<Result | undefined> {
   const workspace = mkdtempSync(join(tmpdir(), 'jogakbo-mutant-'));
   try {
     makeMutantWorkspace(workspace, mutant);
-    return await run({ ...plan, workspace }, console.log, abortSignal);
+    return await run({ ...plan, workspace }, module, console.log, abortSignal);
   } finally {
     rmSync(workspace, { recursive: true, force: true });
   }
 }
 
 /** @returns whether every mutant was found within three tries */
-async function runAllMutants({ seed, shoppers }: Plan, abortSignal: AbortSignal): Promise<boolean> {
+async function runAllMutants(
+  module: ChaosModule,
+  { seed, clients }: Plan,
+  abortSignal: AbortSignal,
+): Promise<boolean> {
   const rows: string[] = [];
   let found = 0;
-  for (const [name, mutant] of Object.entries(mutants)) {
+  for (const [name, mutant] of Object.entries(listMutants(module))) {
     const { faults, seconds } = mutant;
     let rules: string[] = [];
     let tries = 0;
     while (tries < 3 && rules.length === 0 && !abortSignal.aborted) {
       console.log(`\n${name}, try ${tries + 1}: ${mutant.description}`);
-      const plan = { seed: seed + tries, seconds, faults, shoppers, settleTimeoutMs: mutantSettleTimeoutMs };
-      const result = await runMutant(mutant, plan, abortSignal);
+      const plan = { seed: seed + tries, seconds, faults, clients, settleTimeoutMs: mutantSettleTimeoutMs };
+      const result = await runMutant(module, mutant, plan, abortSignal);
       rules = [...new Set(result?.violations.map(({ rule }) => rule))];
       tries += 1;
     }
@@ -168,12 +180,14 @@ async function runAllMutants({ seed, shoppers }: Plan, abortSignal: AbortSignal)
 }
 
 async function main(args: string[]): Promise<number> {
-  const options = parseOptions(args);
+  const module = await loadChaosModule();
+  const mutants = listMutants(module);
+  const options = parseOptions(args, mutants);
   if (!options) {
-    console.log(help);
+    console.log(formatHelp(mutants));
     return 0;
   }
-  const { seed, seconds, shoppers, mutant: name } = options;
+  const { seed, seconds, clients, mutant: name } = options;
   const abortController = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(name, () => {
@@ -181,18 +195,18 @@ async function main(args: string[]): Promise<number> {
       abortController.abort();
     });
   if (options.mutants || name) buildServices();
-  if (options.mutants) return (await runAllMutants(options, abortController.signal)) ? 0 : 1;
+  if (options.mutants) return (await runAllMutants(module, options, abortController.signal)) ? 0 : 1;
 
   const replayCommand = [
-    `npm run chaos -- --seconds ${seconds} --seed ${seed} --shoppers ${shoppers}`,
+    `npm run chaos -- --seconds ${seconds} --seed ${seed} --clients ${clients}`,
     `--faults ${options.faults.join(',') || "''"}${name ? ` --mutant ${name}` : ''}`,
   ].join(' ');
   console.log(`seed ${seed}, ${seconds} s`);
   const result = name
-    ? await runMutant(mutants[name]!, options, abortController.signal)
-    : await run(options, console.log, abortController.signal);
+    ? await runMutant(module, mutants[name]!, options, abortController.signal)
+    : await run(options, module, console.log, abortController.signal);
   if (!result) return 130;
-  console.log(formatReport(result, replayCommand).join('\n'));
+  console.log(formatReport(module, result, replayCommand).join('\n'));
   return toExitCode(result, options);
 }
 

@@ -1,3 +1,4 @@
+import { type ChaosModule } from './chaos-module.ts';
 import { type FaultName } from './schedule.ts';
 import { stateful } from './services.ts';
 
@@ -18,12 +19,12 @@ export interface Mutant {
   seconds: number;
 }
 
-const replace = (find: string, replacement: string): Change => ({ find, replace: replacement });
+export const replace = (find: string, replacement: string): Change => ({ find, replace: replacement });
 const insertBefore = (find: string, added: string): Change => ({ find, replace: `${added}\n${find}` });
 const insertAfter = (find: string, added: string): Change => ({ find, replace: `${find}\n${added}` });
 
-/** Stores with one defect each. They test the check, which must find every defect. */
-export const mutants: Record<string, Mutant> = {
+/** Defects of the platform. They test the check, which must find every defect. */
+const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> => ({
   'no-confirms': {
     description: 'a message counts as published before the broker has confirmed it',
     services: stateful,
@@ -50,7 +51,7 @@ export const mutants: Record<string, Mutant> = {
   },
   'naive-cursor': {
     description: 'the relay skips messages with a lower id than the last published one',
-    services: ['orders', 'inventory'],
+    services: busy,
     changes: [
       replace('name: "outbox-open",', ''),
       replace(
@@ -67,7 +68,7 @@ export const mutants: Record<string, Mutant> = {
   },
   'two-relays': {
     description: 'two instances relay concurrently, and each takes the rows that the other has not locked',
-    services: ['orders', 'inventory'],
+    services: busy,
     changes: [
       replace('var batchSize = 200;', 'var batchSize = 1;'),
       replace(
@@ -99,30 +100,6 @@ export const mutants: Record<string, Mutant> = {
     faults: [],
     seconds: 30,
   },
-  'no-version-check': {
-    description: 'a stock update overwrites concurrent updates',
-    services: ['inventory'],
-    changes: [
-      replace(
-        'WHERE product_id = ANY($1) ORDER BY product_id FOR UPDATE`',
-        'WHERE product_id = ANY($1) ORDER BY product_id`',
-      ),
-    ],
-    faults: [],
-    seconds: 20,
-  },
-  'no-compensation': {
-    description: 'the stock of an unpaid order stays reserved',
-    services: ['orders'],
-    changes: [
-      replace(
-        'end(ReturnStock({ orderId }), RejectOrder({ orderId, reason }))',
-        'end(RejectOrder({ orderId, reason }))',
-      ),
-    ],
-    faults: [],
-    seconds: 15,
-  },
   'no-idempotency-record': {
     description: 'the Idempotency-Key of a client is not stored',
     services: stateful,
@@ -135,16 +112,10 @@ export const mutants: Record<string, Mutant> = {
     faults: [],
     seconds: 15,
   },
-  'no-expiry': {
-    description: 'reservations never expire',
-    services: ['inventory'],
-    changes: [
-      replace(
-        'publishLater(ExpireReservation({\n      orderId\n    }), this.settings.reservationMinutes * 6e4);',
-        '',
-      ),
-    ],
-    faults: [],
-    seconds: 30,
-  },
-};
+});
+
+/** All stores with one defect each, by name. */
+export const listMutants = ({ mutants, busyServices }: ChaosModule): Record<string, Mutant> => ({
+  ...createPlatformMutants(busyServices),
+  ...mutants,
+});

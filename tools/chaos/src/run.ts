@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { check, isPermanent, type Violation, type FaultWindows } from './check.ts';
+import { type ChaosModule, type Workload } from './chaos-module.ts';
 import { ClientLog, type LoggedRequest } from './client-log.ts';
 import { type Facts, readFacts } from './facts.ts';
 import { findClockEnvironment } from './clocks.ts';
@@ -15,13 +16,13 @@ import { type FaultName, type PlannedFault, schedule } from './schedule.ts';
 import { services } from './services.ts';
 import { repository, Store } from './store.ts';
 import { Tap } from './tap.ts';
-import { Workload } from './workload.ts';
 
 export interface Plan {
   seed: number;
   seconds: number;
   faults: readonly FaultName[];
-  shoppers: number;
+  /** Number of clients that use the store at the same time. */
+  clients: number;
   /** How long the store may take to settle after the last fault. */
   settleTimeoutMs: number;
   /** The workspace with the services to run (default: this one). No evidence is kept of such a run. */
@@ -55,6 +56,7 @@ const recoveryMs = 12_000;
  */
 export async function run(
   plan: Plan,
+  module: ChaosModule,
   print: (text: string) => void,
   abortSignal: AbortSignal,
 ): Promise<Result | undefined> {
@@ -63,6 +65,7 @@ export async function run(
   const links: Links = new Links((peer) => store.getPort(peer));
   const clockEnvironment = plan.faults.includes('clock') ? findClockEnvironment() : undefined;
   const store = new Store(folder, plan.workspace, {
+    ...module.settings,
     ...control.environment,
     ...(await links.open(services)),
     ...clockEnvironment,
@@ -80,9 +83,9 @@ export async function run(
     await store.start();
     if (abortSignal.aborted) return undefined;
     await tap.open();
-    workload = new Workload(store.url, log, plan.seed);
-    await workload.open(store.getLogin('merchant'), plan.shoppers);
-    print(`${plan.shoppers} members are buying at ${store.url}`);
+    workload = module.createWorkload({ store, log, seed: plan.seed, clients: plan.clients });
+    await workload.open();
+    print(`${plan.clients} clients use ${store.url}`);
     const began = Date.now();
     const injected = await injectFaults(
       plan,
@@ -90,7 +93,7 @@ export async function run(
       began,
       (text) =>
         print(
-          `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${formatCounts(log.requests)})`,
+          `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${formatCounts(module, log.requests)})`,
         ),
     );
     await pause(Math.max(0, began + plan.seconds * 1_000 - Date.now()), undefined, {
@@ -112,16 +115,14 @@ export async function run(
         from > began && injected.every((fault) => until < fault.from || from > fault.until + recoveryMs),
     };
     const { violations, facts } = await checkUntilSettled(
-      store,
-      tap,
-      log,
+      { store, tap, log, module },
       deadline,
       faultWindows,
       abortSignal,
     );
     if (abortSignal.aborted) return undefined;
     print(
-      `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${formatCounts(log.requests)})`,
+      `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${formatCounts(module, log.requests)})`,
     );
     const settledSeconds = (Date.now() - lastFault) / 1_000;
     result = { violations, injected, requests: log.requests, facts, settledSeconds };
@@ -180,34 +181,30 @@ export const formatTarget = ({ fault, service }: PlannedFault): string =>
  * violation is permanent, it then rebuilds the read models and checks them too.
  */
 async function checkUntilSettled(
-  store: Store,
-  tap: Tap,
-  log: ClientLog,
+  { store, tap, log, module }: { store: Store; tap: Tap; log: ClientLog; module: ChaosModule },
   deadline: number,
   faultWindows: FaultWindows,
   abortSignal: AbortSignal,
 ): Promise<{ violations: Violation[]; facts: Facts }> {
   for (let passes = 0; ;) {
-    const facts = await readFacts(store, tap).catch((error: Error) => {
+    const facts = await readFacts(store, tap, module).catch((error: Error) => {
       if (Date.now() > deadline || abortSignal.aborted) throw error;
       return undefined;
     });
-    const violations = facts && check(log.requests, facts, faultWindows);
+    const violations = facts && check(module, log.requests, facts, faultWindows);
     passes = violations?.length === 0 ? passes + 1 : 0;
-    if (facts && violations?.some(isPermanent)) return { violations, facts };
+    if (facts && violations?.some((one) => isPermanent(one, module))) return { violations, facts };
     if (facts && (passes === 2 || Date.now() > deadline || abortSignal.aborted)) {
       facts.rebuilt = await rebuildAll(store);
-      return { violations: check(log.requests, facts, faultWindows), facts };
+      return { violations: check(module, log.requests, facts, faultWindows), facts };
     }
     await pause(3_000, undefined, { signal: abortSignal }).catch(() => undefined);
   }
 }
 
-export function formatCounts(requests: readonly LoggedRequest[]): string {
-  const placed = requests.filter(({ what }) => what === 'place');
-  const bought = new Set(placed.filter(({ orderId }) => orderId).map(({ orderId }) => orderId)).size;
+export function formatCounts(module: ChaosModule, requests: readonly LoggedRequest[]): string {
   const failed = requests.filter(({ status }) => status === undefined || status >= 500).length;
-  return `${bought} purchases, ${requests.length} requests, ${failed} failed`;
+  return `${module.formatProgress(requests)}, ${requests.length} requests, ${failed} failed`;
 }
 
 /** Also 1 if faults were requested and none took effect. */

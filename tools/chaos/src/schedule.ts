@@ -31,7 +31,7 @@ export interface PlannedFault {
   lasts: number;
 }
 
-/** Seconds. The second is longer than the recovery after a fault, so that members also buy from a recovered store. */
+/** Seconds. The second is longer than the recovery after a fault, so that clients also use a recovered store. */
 const calmBefore = 4;
 const calmAfter = 15;
 

@@ -24,9 +24,6 @@ interface Staff {
   roles: string[];
 }
 
-/** Short reservations and a slow provider, so that both timeouts occur within a run. */
-const settings = { RESERVATION_MINUTES: '0.1', SANDBOX_DELAY: '16000', LOG_LEVEL: 'warn' };
-
 /** A store started for the run. Chaos uses its command line and the files in its state folder. */
 export class Store {
   readonly home: string;
@@ -149,7 +146,7 @@ export class Store {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...env,
-        ...settings,
+        LOG_LEVEL: 'warn',
         ...this.#environment,
         JOGAKBO_WORKSPACE: this.#workspace,
         JOGAKBO_HOME: this.home,

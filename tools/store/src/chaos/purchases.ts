@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { type Workload, type WorkloadOptions } from '@jogakbo/chaos/src/chaos-module.ts';
+import { Random } from '@jogakbo/chaos/src/random.ts';
 import { Client } from './client.ts';
-import { type ClientLog } from './client-log.ts';
-import { Random } from './random.ts';
+import { type PurchaseRequest } from './purchase-log.ts';
 
 /** Price of each product. A free product needs no payment. */
 const prices = [12_000, 12_000, 12_000, 0];
@@ -32,32 +33,34 @@ const cards = [
 const badCards = ['tok_declined', 'tok_insufficient_funds'];
 
 /** Members who buy, cancel, pay with a declined card, repeat requests and read, until the workload is closed. */
-export class Workload {
-  readonly #log: ClientLog;
-  readonly #url: string;
-  readonly #seed: number;
+export class Purchases implements Workload {
+  readonly #options: WorkloadOptions<PurchaseRequest>;
   readonly #closing = new AbortController();
   readonly #aborting = new AbortController();
   #products: Product[] = [];
   #shopping: Promise<unknown> = Promise.resolve();
 
-  constructor(url: string, log: ClientLog, seed: number) {
-    this.#url = url;
-    this.#log = log;
-    this.#seed = seed;
+  constructor(options: WorkloadOptions<PurchaseRequest>) {
+    this.#options = options;
   }
 
   /** Creates the products and members, and starts the members. */
-  async open(merchantLogin: { email: string; password: string }, shoppers: number): Promise<void> {
-    const merchant = new Client(this.#url, this.#log, merchantLogin, this.#aborting.signal);
+  async open(): Promise<void> {
+    const { store, seed, clients } = this.#options;
+    const merchant = this.#createClient(store.getLogin('merchant'));
     await merchant.signIn();
-    const random = new Random(this.#seed, 'merchant');
+    const random = new Random(seed, 'merchant');
     for (const price of prices)
       this.#products.push({ productId: await this.#createProduct(merchant, random, price), price });
-    const members = await Promise.all(Array.from({ length: shoppers }, (_, i) => this.#createMember(i)));
+    const members = await Promise.all(Array.from({ length: clients }, (_, i) => this.#createMember(i)));
     this.#shopping = Promise.all(
-      members.map((client, i) => this.#shop(client, merchant, new Random(this.#seed, `shopper ${i}`))),
+      members.map((client, i) => this.#shop(client, merchant, new Random(seed, `shopper ${i}`))),
     );
+  }
+
+  #createClient(login: { email: string; password: string }): Client {
+    const { store, log } = this.#options;
+    return new Client(store.url, log, login, this.#aborting.signal);
   }
 
   async #createProduct(merchant: Client, random: Random, price: number): Promise<string> {
@@ -94,7 +97,7 @@ export class Workload {
 
   async #createMember(index: number): Promise<Client> {
     const login = { email: `member-${index}@example.com`, password: `password of member ${index}` };
-    const client = new Client(this.#url, this.#log, login, this.#aborting.signal);
+    const client = this.#createClient(login);
     await client.signUp(`Member ${index}`);
     return client;
   }

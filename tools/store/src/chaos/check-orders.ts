@@ -1,6 +1,7 @@
-import { type Violation, type FaultWindows } from './check.ts';
-import { type LoggedRequest } from './client-log.ts';
-import { type Facts, type OrderFact } from './facts.ts';
+import { type Violation, type FaultWindows } from '@jogakbo/chaos/src/check.ts';
+import { type PurchaseRequest } from './purchase-log.ts';
+import { type Facts } from '@jogakbo/chaos/src/facts.ts';
+import { type OrderFact, type StoreFacts } from './store-facts.ts';
 
 /** Every valid sequence of order events. */
 const validHistories = new Set([
@@ -13,8 +14,8 @@ const validHistories = new Set([
 
 /** Checks that every order has one outcome, the right one, and one mail about it. */
 export function checkOrders(
-  log: readonly LoggedRequest[],
-  facts: Facts,
+  log: readonly PurchaseRequest[],
+  facts: Facts & StoreFacts,
   { lastFault }: FaultWindows,
 ): Violation[] {
   const violations: Violation[] = [];
@@ -32,7 +33,7 @@ export function checkOrders(
 
   for (const order of facts.orders) {
     const { orderId, events, status } = order;
-    const report = (rule: string, says: string) => violations.push({ rule, orderId, says });
+    const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
     const history = events.map(({ type }) => type).join(' ');
     if (!validHistories.has(history)) report('an order ends exactly once', `its events are: ${history}`);
     if (status !== events.at(-1)!.type)
@@ -50,22 +51,16 @@ export function checkOrders(
       if (delivered === 0) report('a mail is delivered', `${kind}: ${messageId} is in no mailbox`);
     }
   }
-  for (const { name, orderId, steps, ended } of facts.sagas) {
-    if (!ended)
-      violations.push({ rule: 'a saga ends', orderId, says: `${name} stopped after ${steps.join(', ')}` });
-    if (new Set(steps).size < steps.length)
-      violations.push({ rule: 'a saga step runs once', orderId, says: `${name}: ${steps.join(', ')}` });
-  }
   return violations;
 }
 
 function checkOutcome(
   { orderId, events, lines }: OrderFact,
-  request: LoggedRequest,
-  cancels: LoggedRequest[] | undefined,
+  request: PurchaseRequest,
+  cancels: PurchaseRequest[] | undefined,
 ): Violation[] {
   const violations: Violation[] = [];
-  const report = (rule: string, says: string) => violations.push({ rule, orderId, says });
+  const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
   const findEvent = (type: string) => events.find((event) => event.type === type);
   const isBadCard = request.token === 'tok_declined' || request.token === 'tok_insufficient_funds';
   const rejected = findEvent('rejected');

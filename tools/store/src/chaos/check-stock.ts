@@ -1,14 +1,15 @@
-import { type Violation, type FaultWindows } from './check.ts';
-import { type LoggedRequest } from './client-log.ts';
-import { type Facts } from './facts.ts';
+import { type Violation, type FaultWindows } from '@jogakbo/chaos/src/check.ts';
+import { type PurchaseRequest } from './purchase-log.ts';
+import { type Facts } from '@jogakbo/chaos/src/facts.ts';
+import { type StoreFacts } from './store-facts.ts';
 
 /** How late a timer may fire outside of fault windows. */
 const timerToleranceMs = 6_000;
 
 /** Checks that the stock matches the orders, reservations and receipts. */
 export function checkStock(
-  log: readonly LoggedRequest[],
-  facts: Facts,
+  log: readonly PurchaseRequest[],
+  facts: Facts & StoreFacts,
   faultWindows: FaultWindows,
 ): Violation[] {
   const violations: Violation[] = [];
@@ -59,7 +60,7 @@ export function checkStock(
     if (!allowed.includes(status))
       violations.push({
         rule: 'the reservation matches the order',
-        orderId,
+        subject: orderId,
         says: `${types.join(' ')}, yet the reservation is ${status}`,
       });
   }
@@ -67,7 +68,7 @@ export function checkStock(
 }
 
 /** Checks that reservations were released on time, if no fault could have delayed it. */
-function checkExpiry(facts: Facts, { isCalm }: FaultWindows): Violation[] {
+function checkExpiry(facts: Facts & StoreFacts, { isCalm }: FaultWindows): Violation[] {
   const inventory = facts.outbox.filter(({ service, subject }) => service === 'inventory' && subject);
   const rowsByOrder = Map.groupBy(inventory, ({ subject }) => subject!);
   return facts.reservations.flatMap(({ orderId, expiresAt }) => {
@@ -81,7 +82,7 @@ function checkExpiry(facts: Facts, { isCalm }: FaultWindows): Violation[] {
     return [
       {
         rule: 'a reservation expires',
-        orderId,
+        subject: orderId,
         says: `held ${Math.round(delayMs / 1_000)} s too long`,
       },
     ];

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { devNull } from 'node:os';
 import { Client } from './client.ts';
-import { ClientLog } from './client-log.ts';
+import { ClientLog } from '@jogakbo/chaos/src/client-log.ts';
 
 let server: Server;
 let issued = 0;

@@ -1,12 +1,12 @@
-import { type Violation, type FaultWindows } from './check.ts';
+import { type Violation, type FaultWindows } from '@jogakbo/chaos/src/check.ts';
 import { isRetryable } from './client.ts';
-import { type LoggedRequest } from './client-log.ts';
-import { type Facts } from './facts.ts';
+import { type PurchaseRequest } from './purchase-log.ts';
+import { type StoreFacts } from './store-facts.ts';
 
 /** Internals that an error response must not reveal. */
 const internals =
   /\n\s+at |node_modules|postgres(ql)?:\/\/|amqps?:\/\/|QueryFailedError|ECONNREFUSED|SELECT |INSERT |UPDATE /;
-const expected: Record<LoggedRequest['what'], number[]> = {
+const expected: Record<PurchaseRequest['what'], number[]> = {
   place: [201, 202],
   cancel: [202, 409, 422],
   receive: [201, 404],
@@ -16,16 +16,16 @@ const expected: Record<LoggedRequest['what'], number[]> = {
 };
 
 /** Clients repeat these requests until they get a final response. */
-const repeated = new Set<LoggedRequest['what']>(['place', 'cancel', 'receive']);
+const repeated = new Set<PurchaseRequest['what']>(['place', 'cancel', 'receive']);
 
 /** Whether the client has no reason to repeat the request. */
-const isFinal = ({ status, code }: LoggedRequest): boolean =>
+const isFinal = ({ status, code }: PurchaseRequest): boolean =>
   status !== undefined && status !== 401 && !isRetryable({ status, ...(code && { code }) });
 
 /** Checks the responses: every request has one, and they are consistent, remain true and reveal no internals. */
-export function checkAnswers(
-  log: readonly LoggedRequest[],
-  facts: Facts,
+export function checkResponses(
+  log: readonly PurchaseRequest[],
+  facts: StoreFacts,
   { isCalm }: FaultWindows,
 ): Violation[] {
   const violations: Violation[] = [];
@@ -41,7 +41,7 @@ export function checkAnswers(
     if (!tries.some(isFinal))
       violations.push({
         rule: 'every request gets a final response',
-        orderId: tries[0]!.orderId,
+        subject: tries[0]!.orderId,
         says: `${request}: ${tries.length} attempts, the last got ${tries.at(-1)!.status ?? tries.at(-1)!.error}`,
       });
   }
@@ -50,13 +50,13 @@ export function checkAnswers(
     if ((status === undefined || status >= 500) && isCalm(at, at + took))
       violations.push({
         rule: 'no server error outside of fault windows',
-        orderId,
+        subject: orderId,
         says: `${what} got ${status ?? error} at ${new Date(at).toISOString()}`,
       });
     if (text && internals.test(text)) {
       violations.push({
         rule: 'an error reveals no internals',
-        orderId,
+        subject: orderId,
         says: `${what} got ${status}: ${text}`,
       });
     }
@@ -66,7 +66,7 @@ export function checkAnswers(
     if (!expected[what].includes(status) && !(status === 401 && code === 'unauthenticated'))
       violations.push({
         rule: 'a valid request is not rejected',
-        orderId,
+        subject: orderId,
         says: `${what} got ${status} ${code ?? ''} (key ${key})`,
       });
     if (what === 'place' && key && orderId)
@@ -76,13 +76,13 @@ export function checkAnswers(
       if (!order)
         violations.push({
           rule: 'an acknowledged order exists',
-          orderId,
+          subject: orderId,
           says: `${what} received the status ${state}`,
         });
       else if (!order.events.some(({ type }) => type === state))
         violations.push({
           rule: 'a reported status stays true',
-          orderId,
+          subject: orderId,
           says: `${what} received the status ${state}, but the order has no such event`,
         });
     }
@@ -91,14 +91,14 @@ export function checkAnswers(
     if (orderIds.size > 1)
       violations.push({
         rule: 'one key, one answer',
-        orderId: [...orderIds][0],
+        subject: [...orderIds][0],
         says: `key ${key}: ${[...orderIds].join(', ')}`,
       });
   }
   for (const [key, orders] of byKey) {
     if (orders.length > 1) {
       const says = `key ${key}: ${orders.map(({ orderId }) => orderId).join(', ')}`;
-      violations.push({ rule: 'one key, one order', orderId: orders[0]!.orderId, says });
+      violations.push({ rule: 'one key, one order', subject: orders[0]!.orderId, says });
     }
   }
   return violations;

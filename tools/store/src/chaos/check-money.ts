@@ -1,8 +1,8 @@
-import { type Violation } from './check.ts';
-import { type Facts } from './facts.ts';
+import { type Violation } from '@jogakbo/chaos/src/check.ts';
+import { type StoreFacts } from './store-facts.ts';
 
 /** Checks that payments match orders, in the ledger and at the provider. */
-export function checkMoney(facts: Facts): Violation[] {
+export function checkMoney(facts: StoreFacts): Violation[] {
   const violations: Violation[] = [];
   const total = facts.ledger.reduce((sum, { amount }) => sum + amount, 0);
   if (total !== 0) violations.push({ rule: 'the ledger sums to zero', says: `it sums to ${total}` });
@@ -11,7 +11,7 @@ export function checkMoney(facts: Facts): Violation[] {
   const payments = new Map(facts.payments.map((payment) => [payment.orderId, payment]));
   const charges = Map.groupBy(facts.charges, ({ orderId }) => orderId);
   for (const { orderId, events, amount } of facts.orders) {
-    const report = (rule: string, says: string) => violations.push({ rule, orderId, says });
+    const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
     const filterBySign = (sign: 1 | -1) =>
       (entries.get(orderId) ?? []).filter(
         ({ account, amount }) => account === 'provider-receivable' && Math.sign(amount) === sign,

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type ClientLog, type LoggedRequest } from './client-log.ts';
+import { type ClientLog } from '@jogakbo/chaos/src/client-log.ts';
+import { type PurchaseRequest } from './purchase-log.ts';
 
-type About = Pick<LoggedRequest, 'what' | 'key' | 'orderId' | 'productId' | 'quantity' | 'token'>;
+type About = Pick<PurchaseRequest, 'what' | 'key' | 'orderId' | 'productId' | 'quantity' | 'token'>;
 
 interface Request {
   method: string;
@@ -24,14 +25,14 @@ export class Client {
   #token = '';
   #id = '';
   readonly #url: string;
-  readonly #log: ClientLog;
+  readonly #log: ClientLog<PurchaseRequest>;
   readonly #login: { email: string; password: string };
   readonly #abortSignal: AbortSignal;
 
   /** @param abortSignal ends all repetitions */
   constructor(
     url: string,
-    log: ClientLog,
+    log: ClientLog<PurchaseRequest>,
     login: { email: string; password: string },
     abortSignal: AbortSignal,
   ) {
@@ -77,7 +78,7 @@ export class Client {
   /** Sends the request once and logs it. @returns undefined without a response */
   async requestOnce(about: About, request: Request): Promise<Answer | undefined> {
     const at = Date.now();
-    const log = (outcome: Partial<LoggedRequest>) =>
+    const log = (outcome: Partial<PurchaseRequest>) =>
       this.#log.append({ at, took: Date.now() - at, who: this.#id, ...about, ...outcome });
     try {
       const answer = await this.#call(request);
