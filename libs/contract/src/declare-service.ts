@@ -60,11 +60,14 @@ export function service(
 /** The contracts of one service, checked as they are declared. */
 class Declarations {
   readonly contracts = new Map<string, AnyContract>();
+  // Not parameter properties: tools load this file with Node's type stripping, which does not support them.
+  readonly #service: string;
+  readonly #policy: CallPolicy;
 
-  constructor(
-    private readonly service: string,
-    private readonly policy: CallPolicy,
-  ) {}
+  constructor(service: string, policy: CallPolicy) {
+    this.#service = service;
+    this.#policy = policy;
+  }
 
   /** Adds a contract: a function that creates messages, with these fields. */
   add<C extends AnyContract>(fields: Record<string, unknown> & { name: string }): C {
@@ -73,7 +76,7 @@ class Declarations {
     if (this.contracts.has(fields.name))
       throw new Error(`${fields.name} is declared twice: rename one of them`);
     const contract = ((data: unknown) => ({ contract, data })) as unknown as C;
-    for (const [key, value] of Object.entries({ service: this.service, ...fields })) {
+    for (const [key, value] of Object.entries({ service: this.#service, ...fields })) {
       Object.defineProperty(contract, key, { value, enumerable: true });
     }
     this.contracts.set(fields.name, contract);
@@ -87,7 +90,7 @@ class Declarations {
     spec: AnyRequestSpec,
     pages?: PagesSpec,
   ): C {
-    const name = `${this.service}.${short}`;
+    const name = `${this.#service}.${short}`;
     const { input, output = z.void(), rejections = {}, extensions, subject, access, standsInFor } = spec;
     const http = typeof spec.http === 'string' ? { route: spec.http } : spec.http;
     assertStrict(name, input);
@@ -102,7 +105,7 @@ class Declarations {
       kind,
       name,
       description: spec.description ?? '',
-      policy: this.policy,
+      policy: this.#policy,
       input,
       output,
       rejections,
