@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Body } from '@jogakbo/contract';
 import { SettingsRequested, SettingsReported } from '@jogakbo/contracts-config';
-import { BrokerConnection, Instances, Listener, Publisher } from '@jogakbo/messaging';
-import { reportSettings } from '@jogakbo/service';
+import { BrokerConnection, Instances, Listener, Publisher, publishSoftState } from '@jogakbo/messaging';
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 
 /**
@@ -72,11 +71,8 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
         };
         this.#pending.set(ask, receive);
         timer = setTimeout(resolve, reportTimeoutMs);
-        reportSettings(
-          this.publisher,
-          'config',
-          SettingsRequested({ ask, application, ...question(ask) }),
-        ).catch(reject);
+        const request = SettingsRequested({ ask, application, ...question(ask) });
+        publishSoftState(this.publisher, SettingsRequested.name, 'config', request.data).catch(reject);
       });
     } finally {
       clearTimeout(timer);

@@ -72,7 +72,7 @@ export class LeaderLoop {
    * so a poll must find the same work.
    * @returns false if another instance leads
    */
-  hand(task: (client: pg.Client) => Promise<void>): boolean {
+  offerTask(task: (client: pg.Client) => Promise<void>): boolean {
     if (!this.#leading) return false;
     this.#tasks.push(task);
     this.#idle.wake();

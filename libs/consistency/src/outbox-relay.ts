@@ -11,26 +11,8 @@ import {
 import { Logger } from '@nestjs/common';
 import type pg from 'pg';
 import { LeaderLoop } from './leader-loop.ts';
+import type { OutboxRow, PendingMessages } from './outbox.ts';
 import { isEncrypted, type StorageEncryption } from './storage-encryption.ts';
-
-/** A row of the outbox. */
-export interface OutboxRow {
-  id: string;
-  message_id: string;
-  kind: 'event' | 'command';
-  name: string;
-  subject: string | null;
-  data: unknown;
-  headers: Record<string, unknown>;
-  created_at: Date;
-}
-
-/** Messages that a transaction wrote to the outbox for immediate publication, in order. */
-export interface PendingMessages {
-  rows: OutboxRow[];
-  /** Whether other messages were waiting when these were written. */
-  behind: boolean;
-}
 
 export interface RelayOptions {
   service: string;
@@ -94,14 +76,14 @@ export class OutboxRelay {
 
   /**
    * Requests publication after a commit.
-   * @param left the committed messages; published without reading the outbox if no others wait. A concurrent poll may
+   * @param pending the committed messages; published without reading the outbox if no others wait. A concurrent poll may
    *   find them too and publish them twice
    */
-  readonly wake = (left?: PendingMessages): void => {
+  readonly wake = (pending?: PendingMessages): void => {
     const publish = async (client: pg.Client): Promise<void> => {
-      await this.#handOver(client, left!.rows);
+      await this.#publishAndMark(client, pending!.rows);
     };
-    if (!left || left.behind || !this.#loop.hand(publish)) this.#loop.wake();
+    if (!pending || pending.othersWait || !this.#loop.offerTask(publish)) this.#loop.wake();
   };
   readonly stop = (): Promise<void> => this.#loop.stop();
 
@@ -116,7 +98,7 @@ export class OutboxRelay {
     }
     const unroutable = this.#unroutable.size;
     const rows = unroutable === 0 ? await this.#readOpen(client) : await this.#readUnblocked(client);
-    const published = await this.#handOver(client, rows);
+    const published = await this.#publishAndMark(client, rows);
     const more = rows.length === batchSize && published > 0;
     if (performance.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
       this.#cleanedAt = performance.now();
@@ -140,7 +122,7 @@ export class OutboxRelay {
   }
 
   /** Publishes, and returns how many messages the broker confirmed. */
-  async #handOver(client: pg.Client, rows: OutboxRow[]): Promise<number> {
+  async #publishAndMark(client: pg.Client, rows: OutboxRow[]): Promise<number> {
     if (rows.length === 0) return 0;
     const published = await this.#publishInOrder(rows);
     if (published.length > 0) {

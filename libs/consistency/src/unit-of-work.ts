@@ -1,17 +1,15 @@
-import { randomUUIDv7 } from 'node:crypto';
 import {
   platformRejection,
-  replaceFields,
   type AnyCommand,
   type AnyContract,
   type AnyEvent,
   type Message,
 } from '@jogakbo/contract';
-import { contextHeaders, MessageContext, getSubject } from '@jogakbo/messaging';
+import { getSubject, MessageContext } from '@jogakbo/messaging';
 import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import { toInboxKey, type InboxKey } from './inbox-key.ts';
-import type { PendingMessages, OutboxRow } from './outbox-relay.ts';
+import { noMessages, toOutboxRow, writeOutbox, type NewOutboxRow, type PendingMessages } from './outbox.ts';
 import type { StorageEncryption } from './storage-encryption.ts';
 
 /** Thrown through the handler of a message that was handled before; carries the first answer. */
@@ -186,13 +184,13 @@ export class UnitOfWork extends MessageContext {
   async commit(answer: unknown): Promise<PendingMessages> {
     const connection = await this.#connect();
     await (this.#begun ??= this.#begin(connection));
-    const rows: Pending[] = [];
+    const rows: NewOutboxRow[] = [];
     for (let next = this.#outgoing.shift(); next; next = this.#outgoing.shift()) {
       const { message, delay } = next;
       const { contract, data } = message;
       const own = contract.service === this.#options.service && delay === undefined;
       if (contract.kind === 'event' || !own)
-        rows.push({ position: rows.length, delay, ...this.#row(message) });
+        rows.push(toOutboxRow(message, this.incoming.context, this.#options.encryption, rows.length, delay));
       if (own) await this.#options.dispatch(contract, data, this);
     }
     await Promise.all(this.#beginning);
@@ -214,34 +212,6 @@ export class UnitOfWork extends MessageContext {
       throw new Error(`${this.contract.name} continued after a failed statement: it was rolled back`);
     await this.#runner.release();
     return pending;
-  }
-
-  /** @throws ZodError if the message violates its contract: the sender fails, and not every receiver */
-  #row({ contract, data }: Message): Omit<OutboxRow, 'id' | 'created_at'> {
-    const checked = contract.input.parse(data);
-    const messageId = randomUUIDv7();
-    // Deadline, caller and address apply to this message, and not to the messages that it causes.
-    const { deadline: _deadline, caller: _caller, address: _address, ...context } = this.incoming.context;
-    return {
-      message_id: messageId,
-      kind: contract.kind as OutboxRow['kind'],
-      name: contract.name,
-      subject: getSubject(contract, checked) ?? null,
-      data: this.#encodeData(contract, checked, messageId),
-      headers: contextHeaders(context),
-    };
-  }
-
-  /**
-   * Encodes data for the outbox. A sensitive command is encrypted for its receiver at publication, because the key may be
-   * unknown now. Fields of an event that only this service may read are published as they are stored here.
-   */
-  #encodeData(contract: AnyContract, data: unknown, messageId: string): unknown {
-    const { encryption } = this.#options;
-    if (contract.kind !== 'event')
-      return contract.sensitive ? encryption.encrypt(data, `outbox ${messageId}`) : data;
-    const { name, sensitiveFields } = contract;
-    return replaceFields(data, sensitiveFields, (text) => encryption.encryptText(text, `field of ${name}`));
   }
 
   #encodeAnswer(answer: unknown): unknown {
@@ -283,34 +253,3 @@ const insertIntoInbox = `
   WHERE ($2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0)))
     AND NOT EXISTS (SELECT FROM inbox WHERE key = $1 AND sender = '')
   ON CONFLICT DO NOTHING RETURNING key`;
-
-type Pending = Omit<OutboxRow, 'id' | 'created_at'> & { position: number; delay: number | undefined };
-
-const noMessages: Promise<PendingMessages> = Promise.resolve({ rows: [], behind: false });
-
-/** Inserts all rows in one statement, numbered in the order of their publication. Due times use the clock of the database. */
-const insertIntoOutbox = `
-  WITH mine AS (
-    INSERT INTO outbox (message_id, kind, name, subject, data, headers, due_at)
-    SELECT message_id, kind, name, subject, data, headers, 
-      CASE WHEN delay > 0 THEN clock_timestamp() + delay * interval '1 millisecond' END
-    FROM json_to_recordset($1) AS row (position int, message_id uuid, kind text, name text, subject text,
-      data json, headers json, delay double precision)
-    ORDER BY position
-    RETURNING id, message_id, created_at, due_at
-  )
-  SELECT id, message_id, created_at,
-    EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND due_at IS NULL) AS behind
-  FROM mine WHERE due_at IS NULL ORDER BY id`;
-
-/** Returns the messages to publish now. */
-async function writeOutbox(connection: ClientBase, rows: Pending[]): Promise<PendingMessages> {
-  const inserted = await connection.query<
-    Pick<OutboxRow, 'id' | 'message_id' | 'created_at'> & { behind: boolean }
-  >(insertIntoOutbox, [JSON.stringify(rows)]);
-  const written = new Map(rows.map((row) => [row.message_id, row]));
-  return {
-    rows: inserted.rows.map(({ behind: _, ...row }) => ({ ...written.get(row.message_id)!, ...row })),
-    behind: inserted.rows.some(({ behind }) => behind),
-  };
-}

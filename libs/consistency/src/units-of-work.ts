@@ -2,7 +2,7 @@ import { randomUUIDv7 } from 'node:crypto';
 import { service } from '@jogakbo/contract';
 import { childTraceparent, MessageContext, type Middleware } from '@jogakbo/messaging';
 import { z } from 'zod';
-import type { PendingMessages } from './outbox-relay.ts';
+import type { PendingMessages } from './outbox.ts';
 import { DuplicateMessage, UnitOfWork, type WorkOptions } from './unit-of-work.ts';
 
 /** The cause of work without a message, such as a timer or the start of the service. Never published. */

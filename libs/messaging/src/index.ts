@@ -1,4 +1,4 @@
-export { Announcer } from './announcer.ts';
+export { Announcer, publishSoftState } from './announcer.ts';
 export { currentCall, withCall, type CallContext, type Caller } from './call-context.ts';
 export { Ask, type Guard, type RequestOptions } from './call-options.ts';
 export { RabbitClient } from './client.ts';

@@ -79,3 +79,11 @@ export function createSendCheck({ contract, calls = [] }: ServiceOptions): (want
     );
   };
 }
+
+/** @throws Error if a request of the contract has no handler */
+export function mustHandleAll({ contract, handlers = [] }: ServiceOptions): void {
+  const handled = new Set(handlers.flatMap(getHandledContracts));
+  const missing = [...contract.contracts.values()].filter((one) => one.kind !== 'event' && !handled.has(one));
+  if (missing.length > 0)
+    throw new Error(`no handler for ${missing.map(({ name }) => name).join(', ')}: add it to @Service`);
+}

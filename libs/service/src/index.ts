@@ -1,9 +1,11 @@
+export { createDataSource } from './data-source.ts';
 export { GuardedCalls } from './guarded-calls.ts';
 export { Readiness } from './health.ts';
 export { Metrics } from './metrics.ts';
 export { findPlaintext, isLoopback } from './network-encryption.ts';
 export { serve } from './serve.ts';
-export { deriveClientKey, ServiceSettings, reportSettings } from './service-settings.ts';
+export { deriveClientKey } from './config-client.ts';
+export { ServiceSettings } from './service-settings.ts';
 export { Service, serviceOptions, type ServiceOptions } from './service.ts';
 export {
   DatabaseSettings,
@@ -16,4 +18,4 @@ export {
   WrongSettings,
 } from './settings.ts';
 export { SplitCalls } from './split-calls.ts';
-export { createDataSource, start, type RunningService, type StartOptions } from './start.ts';
+export { start, type RunningService, type StartOptions } from './start.ts';

@@ -1,5 +1,7 @@
+import { setImmediate } from 'node:timers/promises';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { withCall } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
 import { createLog, logHandled, NestLog } from './log.ts';
 
 describe('the log', () => {
@@ -75,6 +77,31 @@ describe('the log', () => {
     level('debug');
     nest.debug({ status: 200 }, 'flat', 'http');
     expect(lines).toEqual([expect.objectContaining({ level: 20, msg: 'flat' })]);
+  });
+});
+
+describe('two instances in one process', () => {
+  it('write to their own logs, whichever of them Nest uses', async () => {
+    const lines: Record<string, unknown>[] = [];
+    const to = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
+    const [orders, search] = ['orders', 'search'].map(
+      (service) => new NestLog(createLog({ service, instance: `${service}-1`, level: 'info' }, to)),
+    );
+    Logger.overrideLogger(search!);
+    const write = async (text: string) => {
+      await setImmediate();
+      new Logger('Relay').warn(text);
+    };
+    await Promise.all([
+      orders!.runWith(() => write('of orders')),
+      search!.runWith(() => write('of search')),
+      write('of neither'),
+    ]);
+    expect(lines.map(({ service, msg }) => `${service as string}: ${msg as string}`)).toEqual([
+      'orders: of orders',
+      'search: of search',
+      'search: of neither',
+    ]);
   });
 });
 

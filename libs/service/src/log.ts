@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { currentCall, getTraceId, type HandledMessage } from '@jogakbo/messaging';
 import type { LoggerService } from '@nestjs/common';
 import { pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
@@ -62,13 +63,25 @@ const withoutFields = (value: unknown, depth = 0): unknown => {
   return Object.fromEntries(kept.map(([name, field]) => [name, withoutFields(field, depth + 1)]));
 };
 
-/** Nest's own log through pino. */
+type Level = 'info' | 'error' | 'warn' | 'debug' | 'trace' | 'fatal';
+
+/** The log of the instance that runs the current code. */
+const instanceLog = new AsyncLocalStorage<NestLog>();
+
+/**
+ * Nest's own log through pino. Nest has one logger for the whole process, that of its last application. Code that `runWith`
+ * started, with all that it causes, writes to its own log instead.
+ */
 export class NestLog implements LoggerService {
   /** Without redaction, which copies the object and takes ten times as long as the line itself. */
   readonly #unredacted: Logger;
 
   constructor(private readonly pino: Logger) {
     this.#unredacted = pino.child({}, { redact: [], level: 'trace' });
+  }
+
+  runWith<T>(body: () => T): T {
+    return instanceLog.run(this, body);
   }
 
   log = (message: unknown, ...rest: unknown[]) => this.#write('info', message, rest);
@@ -79,12 +92,12 @@ export class NestLog implements LoggerService {
   fatal = (message: unknown, ...rest: unknown[]) => this.#write('fatal', message, rest);
 
   /** Nest appends the name of the context. An argument before it is a text or, for errors, a stack. */
-  #write(
-    level: 'info' | 'error' | 'warn' | 'debug' | 'trace' | 'fatal',
-    message: unknown,
-    rest: unknown[],
-  ): void {
-    if (!this.pino.isLevelEnabled(level)) return;
+  #write(level: Level, message: unknown, rest: unknown[]): void {
+    const log = instanceLog.getStore() ?? this;
+    if (log.pino.isLevelEnabled(level)) log.#writeOwn(level, message, rest);
+  }
+
+  #writeOwn(level: Level, message: unknown, rest: unknown[]): void {
     const context = rest.length > 0 ? rest.at(-1) : undefined;
     const detail = rest.length > 1 ? rest[0] : undefined;
     const log = isFlat(message) ? this.#unredacted : this.pino;

@@ -3,10 +3,11 @@ import { DecryptionKeys } from '@jogakbo/messaging';
 import type { Type } from '@nestjs/common';
 import { describeBus } from './bus.ts';
 import { compactHeap } from './compact-heap.ts';
+import { createDataSource } from './data-source.ts';
 import { environmentName, readSetting } from './environment.ts';
 import { watchListeningPorts } from './listening-ports.ts';
 import { getServiceHost } from './service-host.ts';
-import { serviceOptions } from './service.ts';
+import { listSettingsClasses, serviceOptions } from './service.ts';
 import {
   DatabaseSettings,
   isMarked,
@@ -14,9 +15,8 @@ import {
   PlatformSettings,
   settings,
   WrongSettings,
-  type AnySettings,
 } from './settings.ts';
-import { createDataSource, start, type StartOptions } from './start.ts';
+import { start, type StartOptions } from './start.ts';
 
 /** Exit code for wrong settings (EX_CONFIG of sysexits.h): a restart would not help. */
 const wrongSettingsExitCode = 78;
@@ -121,14 +121,9 @@ async function migrate(module: Type): Promise<void> {
   }
 }
 
-function getSettings(module: Type): AnySettings[] {
-  const { settings, migrations } = serviceOptions(module);
-  return [PlatformSettings, ...(migrations ? [DatabaseSettings] : []), ...(settings ? [settings] : [])];
-}
-
 function help(module: Type): void {
   const { contract } = serviceOptions(module);
-  const classes = getSettings(module);
+  const classes = listSettingsClasses(module);
   console.log(
     `${contract.name}: ${contract.description}\n\n  main.js            serve\n  main.js migrate    run migrations\n  main.js describe   print what it does on the bus\n  main.js keys       print its public keys for ENCRYPTION_KEYS of the deploy step\n`,
   );

@@ -2,7 +2,7 @@ import type { AnyEvent, AnyRequest, ServiceContract } from '@jogakbo/contract';
 import { Module, type Provider, type Type } from '@nestjs/common';
 import type { Projection, Saga } from '@jogakbo/consistency';
 import type { MixedList, MigrationInterface, EntitySchema } from 'typeorm';
-import type { AnySettings } from './settings.ts';
+import { DatabaseSettings, PlatformSettings, type AnySettings } from './settings.ts';
 
 /** The parts of a service. */
 export interface ServiceOptions {
@@ -43,4 +43,10 @@ export function serviceOptions(module: Type): ServiceOptions {
   const options = declared.get(module);
   if (!options) throw new Error(`${module.name} is not declared with @Service`);
   return options;
+}
+
+/** The settings classes of a service: those of the platform first, then its own ones. */
+export function listSettingsClasses(module: Type): AnySettings[] {
+  const { settings, migrations } = serviceOptions(module);
+  return [PlatformSettings, ...(migrations ? [DatabaseSettings] : []), ...(settings ? [settings] : [])];
 }

@@ -1,54 +1,35 @@
-import { randomUUIDv7 } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, maxMadeQueues, type Announcement } from '@jogakbo/contract';
+import { Projector, StorageEncryption, UnitsOfWork } from '@jogakbo/consistency';
 import {
-  MadeQueues,
-  QueueRecovery,
-  OutboxRelay,
-  Projector,
-  SagaRunner,
-  StorageEncryption,
-  UnitsOfWork,
-} from '@jogakbo/consistency';
-import {
-  Announcer,
   Ask,
   BrokerConnection,
-  DecryptionKeys,
-  Instances,
   KnownGrants,
-  KnownRecipients,
   Publisher,
   RabbitClient,
   RabbitServer,
   VolatileQueueRecord,
+  type QueueRecord,
 } from '@jogakbo/messaging';
-import {
-  Catch,
-  Module,
-  type ArgumentsHost,
-  type DynamicModule,
-  type Provider,
-  type Type,
-} from '@nestjs/common';
-import { APP_FILTER, BaseExceptionFilter, HttpAdapterHost, NestFactory } from '@nestjs/core';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { TerminusModule } from '@nestjs/terminus';
+import type { Provider, Type } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyServerOptions } from 'fastify';
-import { throwError } from 'rxjs';
 import { DataSource } from 'typeorm';
-import { createSendCheck } from './bus.ts';
-import { HealthController, Readiness } from './health.ts';
-import { createLog, logHandled, NestLog } from './log.ts';
+import { Broker } from './broker.ts';
+import { createSendCheck, mustHandleAll } from './bus.ts';
+import { Database } from './database.ts';
 import { GuardedCalls } from './guarded-calls.ts';
-import { Metrics, MetricsController } from './metrics.ts';
-import { PreparingClient } from './prepared-statements.ts';
-import { serviceOptions } from './service.ts';
-import { ServiceSettings } from './service-settings.ts';
+import { Readiness } from './health.ts';
+import { createInstanceContext, type InstanceContext } from './instance-context.ts';
+import { logHandled } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { NestApp } from './nest-app.ts';
+import { OwnAnnouncement } from './own-announcement.ts';
+import { closeTogether, openParts, type Part } from './parts.ts';
+import { listSettingsClasses } from './service.ts';
+import { ServiceSettings, type Following } from './service-settings.ts';
 import { SplitCalls } from './split-calls.ts';
-import { DatabaseSettings, PlatformSettings, type AnySettings } from './settings.ts';
 
 export interface StartOptions {
+  /** By default that of the process. */
   environment?: NodeJS.ProcessEnv;
   version?: string;
   /** For a service with its own HTTP server, such as the gateway. */
@@ -68,116 +49,82 @@ export interface RunningService {
   stop(): Promise<void>;
 }
 
-/** Passes faults of message handlers to the transport. Nest answers faults of HTTP routes. */
-@Catch()
-class PassMessageFaults extends BaseExceptionFilter {
-  override catch(exception: unknown, host: ArgumentsHost): unknown {
-    if (host.getType() === 'rpc') return throwError(() => exception);
-    return super.catch(exception, host);
-  }
-}
-
-@Module({})
-class Platform {}
-
-/** Creates a data source that runs no migrations: the deploy step does. */
-export function createDataSource(module: Type, { databaseUrl, databasePool }: DatabaseSettings): DataSource {
-  const { contract, entities, migrations } = serviceOptions(module);
-  return new DataSource({
-    type: 'postgres',
-    url: databaseUrl,
-    applicationName: contract.name,
-    entities: entities ?? [],
-    migrations: migrations ?? [],
-    migrationsTransactionMode: 'each',
-    synchronize: false,
-    poolSize: databasePool,
-    connectTimeoutMS: 5_000,
-    extra: { Client: PreparingClient, pipeline: true, idleTimeoutMillis: 30_000, keepAlive: true },
-  });
-}
-
 /**
- * Starts a service: settings, log, database, broker, handlers, sagas, outbox relay, health, metrics, announcement.
- * @throws WrongSettings before anything is opened
+ * Starts one instance of a service. It uses nothing of the process except standard output, so several can run in one.
+ * @throws WrongSettings, and Error if a contract has no handler, both before anything is opened
  */
 export async function start(module: Type, options: StartOptions = {}): Promise<RunningService> {
-  const declared = serviceOptions(module);
-  const { contract, sagas = [], projections = [], migrations, settings: own } = declared;
-  const mustDeclare = createSendCheck(declared);
-  const hasDatabase = migrations !== undefined;
-  const classes: AnySettings[] = [PlatformSettings];
-  if (hasDatabase) classes.push(DatabaseSettings);
-  if (own) classes.push(own);
-  const settings = await ServiceSettings.open(contract.name, classes, options.environment ?? process.env);
-  const loaded = settings.instances;
-  const platform = loaded[0] as PlatformSettings;
+  const environment = options.environment ?? process.env;
+  const context = await createInstanceContext(module, environment, options.version);
+  mustHandleAll(context.options);
+  return context.nestLog.runWith(() => startInstance(context, options));
+}
 
-  const service = contract.name;
-  const instance = `${service}-${randomUUIDv7().slice(-12)}`;
-  const version = options.version ?? process.env['npm_package_version'] ?? '0.1.0';
-  const log = createLog({ service, instance, level: platform.logLevel });
-  settings.onChange(() => (log.level = platform.logLevel));
-  if (platform.plaintextNetwork === 'allow')
-    log.warn('PLAINTEXT_NETWORK=allow: the broker and the database may be reached without TLS');
-  const retryDelays = platform.retryDelays?.split(',').map(Number);
-
-  const metrics = new Metrics(service, version);
-  const identity = { operator: platform.brokerOperator };
-  const consuming = await new BrokerConnection(identity).open(platform.rabbitmqUrl, `${instance} consumes`);
-  consuming.onUnauthorizedSender(metrics.countUnauthorizedSender);
-  const grants = await new KnownGrants(consuming).open();
-  // The broker throttles a connection that publishes too fast. Consumers are unaffected on the other one.
-  const publishing = await new BrokerConnection(identity).open(platform.rabbitmqUrl, `${instance} publishes`);
-  const publisher = new Publisher(publishing);
-  await publisher.open();
-  const guarded = new GuardedCalls(platform, metrics);
-  const split = new SplitCalls(platform, metrics);
-  const decryption = new DecryptionKeys(platform.serviceKey!);
-  const recipients = new KnownRecipients(
-    () => instances.present,
-    () => (grants.enforced ? grants.current : undefined),
-    [[service, decryption.publicKeys[0]]],
-  );
-  const client = new RabbitClient(consuming, publisher, service, guarded.guard, split, recipients);
-  await client.connect();
-
-  const readiness = new Readiness();
-  let relay: OutboxRelay | undefined;
-  let units: UnitsOfWork | undefined;
-  let sagaRunner: SagaRunner | undefined;
-  let projector: Projector | undefined;
-  let dataSource: DataSource | undefined;
-  let queueRecovery: QueueRecovery | undefined;
-  const storage = new StorageEncryption(platform.serviceKey!);
-  if (hasDatabase) {
-    const database = loaded[1] as DatabaseSettings;
-    dataSource = await createDataSource(module, database).initialize();
-    const { databaseUrl } = database;
-    relay = new OutboxRelay({ service, databaseUrl, publisher, encryption: storage, recipients });
-    units = new UnitsOfWork({
-      service,
-      dataSource,
-      encryption: storage,
-      dispatch: (...args) => server.dispatch(...args),
-      mustDeclare,
-      wake: relay.wake,
-    });
-    queueRecovery = new QueueRecovery(dataSource, relay.wake);
-    sagaRunner = new SagaRunner(sagas, dataSource, units, storage);
-    if (projections.length > 0) {
-      projector = new Projector(projections, dataSource, databaseUrl);
-      await projector.prepare();
-    }
-    metrics.watchOutbox(dataSource);
-  }
-  const announceMade = () => {
-    if (url) void announcer.announce();
+async function startInstance(context: InstanceContext, options: StartOptions): Promise<RunningService> {
+  const { app, parts } = createParts(context, options);
+  const close = await openParts(parts);
+  const { service, log } = context;
+  log.info({ url: app.url }, `${service} is ready`);
+  let stopping: Promise<void> | undefined;
+  const stop = async () => {
+    log.info(`${service} is draining`);
+    await close();
+    log.info(`${service} has stopped`);
   };
-  const queueRecord = dataSource
-    ? new MadeQueues(dataSource, announceMade)
-    : new VolatileQueueRecord(announceMade);
-  const server: RabbitServer = new RabbitServer({
+  return { app: app.app, url: app.url, stop: () => (stopping ??= stop()) };
+}
+
+/** Creates all parts of an instance, in the order in which they open. */
+function createParts(context: InstanceContext, options: StartOptions): { app: NestApp; parts: Part[] } {
+  const { settings, platform, options: declared } = context;
+  const broker = new Broker(context);
+  const storage = new StorageEncryption(platform.serviceKey!);
+  const readiness = new Readiness();
+  const announce = () => announcement.announce();
+  const database = declared.migrations && new Database(context, broker, storage, announce);
+  const queueRecord = database?.madeQueues ?? new VolatileQueueRecord(announce);
+  const server = createServer(context, broker, queueRecord, database?.units);
+  database?.attach(server);
+  addConditions(readiness, context, broker, server);
+  database?.addConditions(readiness);
+  const app = new NestApp(context, {
+    server,
+    provided: listProvided(context, { broker, storage, readiness, database }),
+    fastify: options.fastify ?? {},
+    configure: options.configure ?? (() => {}),
+  });
+  const announcement: OwnAnnouncement = new OwnAnnouncement(context, broker, readiness, {
+    url: () => app.url,
+    ports: options.listeningPorts,
+    queueRecord,
+  });
+  const following: Part = {
+    open: () => settings.follow(toFollowing(context, broker)),
+    close: () => settings.close(),
+  };
+  const parts: (Part | undefined)[] = [
+    broker,
+    database,
+    // Before the first call: a sensitive request needs the key of its receiver.
+    { open: () => broker.instances.open(), close: () => broker.instances.close() },
+    database?.outbox,
+    app,
+    following,
+    // In this order: the announcement contains the address, and a service is announced when it can work. Together, so that
+    // senders learn at once that it takes no new work.
+    closeTogether(app.messageServer, database?.loops ?? {}, app.httpServer, announcement),
+  ];
+  return { app, parts: parts.filter((part) => part !== undefined) };
+}
+
+function createServer(
+  { service, version, settings, platform, log, metrics }: InstanceContext,
+  { consuming, publisher, grants, decryption, instances, split }: Broker,
+  queueRecord: QueueRecord,
+  units: UnitsOfWork | undefined,
+): RabbitServer {
+  const retryDelays = platform.retryDelays?.split(',').map(Number);
+  const server = new RabbitServer({
     service,
     connection: consuming,
     publisher,
@@ -198,155 +145,63 @@ export async function start(module: Type, options: StartOptions = {}): Promise<R
     ...(retryDelays && { retryDelays }),
     ...(units && { middleware: units.middleware }),
   });
-  const instances = new Instances(consuming, publisher, service, (announcement) => {
-    recipients.receiveAnnouncement(announcement);
-    queueRecovery?.receiveAnnouncement({
-      ...announcement,
-      madeQueues: grants.filterMadeQueues(announcement),
-    });
-  });
   settings.onChange(() => server.updateSplit());
-  sagaRunner?.attach(server);
-  projector?.attach(server);
+  return server;
+}
 
-  let state: Announcement['state'] = 'up';
-  addConditions();
+function addConditions(
+  readiness: Readiness,
+  { options }: InstanceContext,
+  { client }: Broker,
+  server: RabbitServer,
+): void {
+  readiness.add('broker', () => {
+    if (!client.ready) return 'not reachable';
+    return options.contract.contracts.size === 0 || server.ready
+      ? undefined
+      : 'a queue is not being consumed';
+  });
+}
 
+const toFollowing = (
+  { instance, log }: InstanceContext,
+  { consuming, publisher, client }: Broker,
+): Following => ({ connection: consuming, publisher, ask: client.ask, instance, log });
+
+interface Injected {
+  broker: Broker;
+  storage: StorageEncryption;
+  readiness: Readiness;
+  database: Database | undefined;
+}
+
+/** What every class of a service can inject. */
+function listProvided(
+  { module, options, settings, metrics }: InstanceContext,
+  { broker, storage, readiness, database }: Injected,
+): Provider[] {
+  const mustDeclare = createSendCheck(options);
   const ask: Ask = async (wanted, ...rest) => {
     mustDeclare(wanted);
-    return client.ask(wanted, ...rest);
+    return broker.client.ask(wanted, ...rest);
   };
   const provided: Provider[] = [
     { provide: Ask, useValue: ask },
-    { provide: RabbitClient, useValue: client },
-    { provide: BrokerConnection, useValue: consuming },
-    { provide: Publisher, useValue: publisher },
-    { provide: KnownGrants, useValue: grants },
+    { provide: RabbitClient, useValue: broker.client },
+    { provide: BrokerConnection, useValue: broker.consuming },
+    { provide: Publisher, useValue: broker.publisher },
+    { provide: KnownGrants, useValue: broker.grants },
+    { provide: GuardedCalls, useValue: broker.guarded },
+    { provide: SplitCalls, useValue: broker.split },
     { provide: Metrics, useValue: metrics },
-    { provide: GuardedCalls, useValue: guarded },
-    { provide: SplitCalls, useValue: split },
     { provide: StorageEncryption, useValue: storage },
     { provide: Readiness, useValue: readiness },
     { provide: ServiceSettings, useValue: settings },
-    ...classes.map((provide, index) => ({ provide, useValue: loaded[index] })),
-    ...(dataSource ? [{ provide: DataSource, useValue: dataSource }] : []),
-    ...(units ? [{ provide: UnitsOfWork, useValue: units }] : []),
-    ...(projector ? [{ provide: Projector, useValue: projector }] : []),
+    ...listSettingsClasses(module).map((Class) => ({ provide: Class, useValue: settings.get(Class) })),
   ];
-  const root: DynamicModule = {
-    module: Platform,
-    global: true,
-    imports: [TerminusModule.forRoot({ logger: false }), module],
-    controllers: [HealthController, MetricsController],
-    providers: [
-      ...provided,
-      {
-        provide: APP_FILTER,
-        useFactory: ({ httpAdapter }: HttpAdapterHost) => new PassMessageFaults(httpAdapter),
-        inject: [HttpAdapterHost],
-      },
-    ],
-    exports: provided.map((provider) => (provider as { provide: Type }).provide),
-  };
-  const startedAt = new Date().toISOString();
-  const described = describe(contract);
-  let url = '';
-  const announcer = new Announcer(consuming, publisher, () => ({
-    service,
-    version,
-    instance,
-    state,
-    url,
-    startedAt,
-    interval: platform.announceEvery,
-    openCircuits: guarded.openCircuits,
-    ...(options.listeningPorts && { ports: options.listeningPorts() }),
-    ...(readiness.simulated.length > 0 && { simulated: readiness.simulated }),
-    madeQueues: queueRecord.list().slice(-maxMadeQueues),
-    encryptionKeys: [...decryption.publicKeys],
-    contract: described,
-  }));
-  // Before the first call: a sensitive request needs the key of its receiver.
-  await instances.open();
-  const app = await NestFactory.create<NestFastifyApplication>(
-    root,
-    new FastifyAdapter(options.fastify ?? {}),
-    {
-      logger: new NestLog(log),
-      abortOnError: false,
-    },
-  );
-  try {
-    await open();
-  } catch (error) {
-    // The process may live on, as in tests: close connections and loops.
-    await Promise.race([stop().catch(() => undefined), sleep(5_000, undefined, { ref: false })]);
-    throw error;
-  }
-
-  let stopping: Promise<void> | undefined;
-  return { app, url, stop: () => (stopping ??= stop()) };
-
-  async function open(): Promise<void> {
-    app.connectMicroservice({ strategy: server }, { inheritAppConfig: true });
-    await options.configure?.(app);
-    await app.init();
-    await app.startAllMicroservices();
-    mustHandleAll();
-    relay?.start();
-    sagaRunner?.start();
-    projector?.start();
-    const { port, host, reusePort } = platform;
-    await app.listen({ port, host, ...(reusePort && { reusePort }) });
-    url = (await app.getUrl()).replace('[::1]', '127.0.0.1');
-
-    await announcer.open();
-    await settings.follow({ connection: consuming, publisher, ask: client.ask, instance, log });
-    log.info({ url }, `${service} is ready`);
-  }
-
-  function addConditions(): void {
-    readiness.add('state', () => (state === 'up' ? undefined : 'draining'));
-    readiness.add('broker', () => {
-      if (!client.ready) return 'not reachable';
-      return contract.contracts.size === 0 || server.ready ? undefined : 'a queue is not being consumed';
-    });
-    if (!dataSource) return;
-    const source = dataSource;
-    let migrated = false;
-    readiness.add('database', async () => void (await source.query('SELECT 1')));
-    readiness.add('migrations', async () => {
-      migrated ||= !(await source.showMigrations());
-      return migrated ? undefined : 'some migrations have not run';
-    });
-  }
-
-  /** Fails at start if a contract has no handler. */
-  function mustHandleAll(): void {
-    const handled = new Set(server.handled);
-    const missing = [...contract.contracts.values()].filter(
-      (one) => one.kind !== 'event' && !handled.has(one),
-    );
-    if (missing.length > 0) {
-      throw new Error(`no handler for ${missing.map(({ name }) => name).join(', ')}: add it to @Service`);
-    }
-  }
-
-  async function stop(): Promise<void> {
-    log.info(`${service} is draining`);
-    state = 'draining';
-    // Without an address it has not been announced.
-    const announced = url ? announcer.announce() : Promise.resolve();
-    await Promise.all([announced.then(() => announcer.close()), server.close()]);
-    await Promise.all([instances.close(), settings.close(), grants.close()]);
-    await queueRecovery?.stop();
-    await sagaRunner?.stop();
-    await projector?.stop();
-    await app.close();
-    await relay?.stop();
-    await client.close();
-    await publisher.close();
-    await Promise.all([consuming.close(), publishing.close(), dataSource?.destroy()]);
-    log.info(`${service} has stopped`);
-  }
+  if (!database) return provided;
+  provided.push({ provide: DataSource, useValue: database.dataSource });
+  provided.push({ provide: UnitsOfWork, useValue: database.units });
+  if (database.projector) provided.push({ provide: Projector, useValue: database.projector });
+  return provided;
 }

@@ -83,7 +83,7 @@ const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> 
         };`,
       ),
       replace(
-        'if (!left || left.behind || !this.#loop.hand(publish)) this.#loop.wake();',
+        'if (!pending || pending.othersWait || !this.#loop.offerTask(publish)) this.#loop.wake();',
         'this.#loop.wake();',
       ),
       insertBefore(
@@ -95,7 +95,10 @@ const createPlatformMutants = (busy: readonly string[]): Record<string, Mutant> 
         'ORDER BY id LIMIT ${batchSize}`\n    });',
         'ORDER BY id LIMIT ${batchSize} FOR UPDATE SKIP LOCKED`\n    });',
       ),
-      insertAfter('const published = await this.#handOver(client, rows);', 'await client.query("COMMIT");'),
+      insertAfter(
+        'const published = await this.#publishAndMark(client, rows);',
+        'await client.query("COMMIT");',
+      ),
     ],
     faults: [],
     seconds: 30,

@@ -1,0 +1,27 @@
+import type { Type } from '@nestjs/common';
+import { DataSource } from 'typeorm';
+import { createPreparingClient } from './prepared-statements.ts';
+import { serviceOptions } from './service.ts';
+import type { DatabaseSettings } from './settings.ts';
+
+/** Creates a data source that runs no migrations: the deploy step does. */
+export function createDataSource(module: Type, { databaseUrl, databasePool }: DatabaseSettings): DataSource {
+  const { contract, entities, migrations } = serviceOptions(module);
+  return new DataSource({
+    type: 'postgres',
+    url: databaseUrl,
+    applicationName: contract.name,
+    entities: entities ?? [],
+    migrations: migrations ?? [],
+    migrationsTransactionMode: 'each',
+    synchronize: false,
+    poolSize: databasePool,
+    connectTimeoutMS: 5_000,
+    extra: {
+      Client: createPreparingClient(),
+      pipeline: true,
+      idleTimeoutMillis: 30_000,
+      keepAlive: true,
+    },
+  });
+}

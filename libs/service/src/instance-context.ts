@@ -1,0 +1,59 @@
+import { randomUUIDv7 } from 'node:crypto';
+import type { Type } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { createLog, NestLog } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { listSettingsClasses, serviceOptions, type ServiceOptions } from './service.ts';
+import { ServiceSettings } from './service-settings.ts';
+import { PlatformSettings } from './settings.ts';
+
+/** What all parts of one instance share. Nothing of it belongs to the process: several instances can run in one. */
+export interface InstanceContext {
+  module: Type;
+  options: ServiceOptions;
+  /** Name of the service. */
+  service: string;
+  /** Name of this instance, unique among all instances of all services. */
+  instance: string;
+  version: string;
+  startedAt: string;
+  settings: ServiceSettings;
+  platform: PlatformSettings;
+  log: Logger;
+  nestLog: NestLog;
+  metrics: Metrics;
+}
+
+/**
+ * Reads the settings of a service, and creates its log and its metrics. Keeps no connection open.
+ * @param version by default that of the package, if npm started the process
+ * @throws WrongSettings
+ */
+export async function createInstanceContext(
+  module: Type,
+  environment: NodeJS.ProcessEnv,
+  version = environment['npm_package_version'] ?? '0.1.0',
+): Promise<InstanceContext> {
+  const options = serviceOptions(module);
+  const service = options.contract.name;
+  const settings = await ServiceSettings.open(service, listSettingsClasses(module), environment);
+  const platform = settings.get(PlatformSettings);
+  const instance = `${service}-${randomUUIDv7().slice(-12)}`;
+  const log = createLog({ service, instance, level: platform.logLevel });
+  settings.onChange(() => (log.level = platform.logLevel));
+  if (platform.plaintextNetwork === 'allow')
+    log.warn('PLAINTEXT_NETWORK=allow: the broker and the database may be reached without TLS');
+  return {
+    module,
+    options,
+    service,
+    instance,
+    version,
+    startedAt: new Date().toISOString(),
+    settings,
+    platform,
+    log,
+    nestLog: new NestLog(log),
+    metrics: new Metrics(service, version),
+  };
+}

@@ -1,0 +1,110 @@
+import { RabbitServer } from '@jogakbo/messaging';
+import {
+  Catch,
+  Module,
+  type ArgumentsHost,
+  type DynamicModule,
+  type Provider,
+  type Type,
+} from '@nestjs/common';
+import { APP_FILTER, BaseExceptionFilter, HttpAdapterHost, NestFactory } from '@nestjs/core';
+import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import { TerminusModule } from '@nestjs/terminus';
+import type { FastifyServerOptions } from 'fastify';
+import { throwError } from 'rxjs';
+import { HealthController } from './health.ts';
+import type { InstanceContext } from './instance-context.ts';
+import { MetricsController } from './metrics.ts';
+import type { Part } from './parts.ts';
+
+/** Passes faults of message handlers to the transport. Nest answers faults of HTTP routes. */
+@Catch()
+class PassMessageFaults extends BaseExceptionFilter {
+  override catch(exception: unknown, host: ArgumentsHost): unknown {
+    if (host.getType() === 'rpc') return throwError(() => exception);
+    return super.catch(exception, host);
+  }
+}
+
+@Module({})
+class Platform {}
+
+export interface NestAppOptions {
+  server: RabbitServer;
+  /** What every class of the service can inject. */
+  provided: Provider[];
+  fastify: FastifyServerOptions;
+  /** Runs before the HTTP server listens. */
+  configure: (app: NestFastifyApplication) => void | Promise<void>;
+}
+
+/** The Nest application of an instance: the module of the service, its message handlers, health and metrics over HTTP. */
+export class NestApp implements Part {
+  #app: NestFastifyApplication | undefined;
+  #url = '';
+
+  constructor(
+    private readonly context: InstanceContext,
+    private readonly options: NestAppOptions,
+  ) {}
+
+  /** Exists after `open`. */
+  get app(): NestFastifyApplication {
+    return this.#app!;
+  }
+
+  /** Base URL of the HTTP server; empty before it listens. */
+  get url(): string {
+    return this.#url;
+  }
+
+  /** Creates the handlers. Nothing reaches them yet. */
+  async open(): Promise<void> {
+    const { server, fastify, configure } = this.options;
+    this.#app = await NestFactory.create<NestFastifyApplication>(
+      this.#createRoot(),
+      new FastifyAdapter(fastify),
+      { logger: this.context.nestLog, abortOnError: false },
+    );
+    this.#app.connectMicroservice({ strategy: server }, { inheritAppConfig: true });
+    await configure(this.#app);
+    await this.#app.init();
+  }
+
+  async close(): Promise<void> {
+    await this.#app?.close();
+  }
+
+  readonly messageServer: Part = {
+    open: () => this.app.startAllMicroservices(),
+    close: () => this.options.server.close(),
+  };
+
+  /** Closed with the application. */
+  readonly httpServer: Part = {
+    open: async () => {
+      const { port, host, reusePort } = this.context.platform;
+      await this.app.listen({ port, host, ...(reusePort && { reusePort }) });
+      this.#url = (await this.app.getUrl()).replace('[::1]', '127.0.0.1');
+    },
+  };
+
+  #createRoot(): DynamicModule {
+    const { provided } = this.options;
+    return {
+      module: Platform,
+      global: true,
+      imports: [TerminusModule.forRoot({ logger: false }), this.context.module],
+      controllers: [HealthController, MetricsController],
+      providers: [
+        ...provided,
+        {
+          provide: APP_FILTER,
+          useFactory: ({ httpAdapter }: HttpAdapterHost) => new PassMessageFaults(httpAdapter),
+          inject: [HttpAdapterHost],
+        },
+      ],
+      exports: provided.map((provider) => (provider as { provide: Type }).provide),
+    };
+  }
+}
