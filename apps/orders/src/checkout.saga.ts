@@ -10,8 +10,8 @@ import {
   ConfirmOrder,
   OrderCancelled,
   OrderConfirmed,
-  OrderPlaced,
   RejectOrder,
+  StartCheckout,
 } from '@jogakbo/contracts-orders';
 import {
   AuthorizePayment,
@@ -27,11 +27,8 @@ const isFree = ({ amount }: Money): boolean => amount === 0;
 
 /** Runs an order to its outcome. The confirmation is the pivot: only the steps before it are compensated. */
 export const checkout = saga('checkout', 'orderId')
-  .startedBy(OrderPlaced, ({ orderId, memberId, total, lines, payment }) =>
-    to(
-      { memberId, amount: total, token: payment?.token },
-      ReserveStock({ orderId, lines: lines.map(({ productId, quantity }) => ({ productId, quantity })) }),
-    ),
+  .startedBy(StartCheckout, ({ orderId, memberId, total, lines, payment }) =>
+    to({ memberId, amount: total, token: payment?.token }, ReserveStock({ orderId, lines })),
   )
   .on(StockReserved, ({ orderId }, state) =>
     to(

@@ -12,10 +12,9 @@ const retryAfterSeconds = 5;
  * @throws Rejection `too-many-open-orders`: each open order holds stock, and may hold a call to the payment provider
  */
 export async function openOrder(work: UnitOfWork, orderId: string, memberId: string): Promise<void> {
-  const [, counted] = await Promise.all([
-    work.hold(memberId),
-    work.tx.query<unknown[]>(insertBelowLimit, [orderId, memberId, maxOpenOrders]), // runs once the lock is held
-  ]);
+  const counted = await work.lockThen(memberId, () =>
+    work.tx.query<unknown[]>(insertBelowLimitSql, [orderId, memberId, maxOpenOrders]),
+  );
   if (counted.length === 0)
     throw PlaceOrder.reject(
       'too-many-open-orders',
@@ -27,8 +26,12 @@ export async function openOrder(work: UnitOfWork, orderId: string, memberId: str
 export const closeOrder = (work: UnitOfWork, orderId: string): void =>
   work.write('DELETE FROM open_order WHERE order_id = $1', [orderId]);
 
-/** A checkout ends within ten minutes. Orders with older rows were ended by a version without this table. */
-const insertBelowLimit = `
+/**
+ * Rows older than 15 minutes do not count: the timeout of the checkout ends an order after ten. If that is delayed, because
+ * the service or its database was down, the limit is not exact. A version before this table ended orders without deleting
+ * their rows; these stay.
+ */
+const insertBelowLimitSql = `
   INSERT INTO open_order (order_id, member_id) SELECT $1::uuid, $2::uuid
   WHERE (SELECT count(*) FROM open_order
          WHERE member_id = $2::uuid AND opened_at > now() - interval '15 minutes') < $3

@@ -4,6 +4,7 @@ import {
   CancelOrder,
   OrderCancelled,
   OrderConfirmed,
+  OrderPlaced,
   OrderRefunded,
   OrderRejected,
   type OrderLine,
@@ -28,8 +29,9 @@ export type OrderEvent =
   | { type: 'refunded' };
 
 export interface Order extends Omit<Extract<OrderEvent, { type: 'placed' }>, 'type'> {
+  /** The last event: a confirmed order that is cancelled and paid back ends as `refunded`. */
   status: OrderStatus;
-  /** How the checkout ended. Later events do not change it. */
+  /** How the checkout ended: `confirmed`, `rejected` or `cancelled`. Later events do not change it. */
   outcome: OrderStatus;
   rejection?: string;
 }
@@ -59,12 +61,11 @@ export function replay(events: readonly OrderEvent[]): Order {
 
 export const order = aggregate<Order, OrderEvent>('order', {
   evolve,
-  /** `place-order` publishes `order-placed` itself: only it has the payment token, which the order does not store. */
-  announce(orderId, { memberId, language, lines, total, outcome }, event) {
+  toPublicEvent(orderId, { memberId, language, lines, total, outcome }, event) {
     const summary = { orderId, memberId, language, lines, total };
     switch (event.type) {
       case 'placed':
-        return undefined;
+        return OrderPlaced(summary);
       case 'confirmed':
         return OrderConfirmed({ ...summary, status: 'confirmed' });
       case 'rejected':
@@ -102,7 +103,7 @@ export function cancel(order: Order): OrderEvent[] {
 export const refund = (order: Order): OrderEvent[] =>
   order.status === 'cancelled' ? [{ type: 'refunded' }] : [];
 
-/** Whether a price is higher than before. Also true if the currencies differ, since they cannot be compared. */
+/** Whether a price is higher than before. Also true if they cannot be compared: the currencies differ, or none is known. */
 export const isPriceHigher = (now: Money, before: Money | undefined): boolean =>
   now.currency !== before?.currency || now.amount > before.amount;
 

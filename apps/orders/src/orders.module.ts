@@ -7,7 +7,7 @@ import {
   CheckPaymentToken,
   ReturnPayment,
 } from '@jogakbo/contracts-payments';
-import { consistencyMigrations, EventStore1700000000500 } from '@jogakbo/consistency';
+import { consistencyMigrations, eventStoreMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { OpenOrders1700000003000 } from '../migrations/1700000003000-open-orders.ts';
 import { CancelOrderHandler } from './cancel-order.ts';
@@ -19,23 +19,28 @@ import { GetOrderHandler } from './get-order.ts';
 import { ListOrdersHandler } from './list-orders.ts';
 import { orderList } from './order-list.projection.ts';
 import { PlaceOrderHandler } from './place-order.ts';
-import { RefundOrderHandler } from './refund-order.ts';
+import { MarkOrderRefundedHandler } from './mark-order-refunded.ts';
 import { RejectOrderHandler } from './reject-order.ts';
 
 @Service({
   contract: orders,
   calls: [
-    ...[QuoteProducts, CheckPaymentToken],
-    ...[ReserveStock, CommitStock, ReturnStock],
-    ...[AuthorizePayment, CapturePayment, ReturnPayment],
+    QuoteProducts,
+    CheckPaymentToken,
+    ReserveStock,
+    CommitStock,
+    ReturnStock,
+    AuthorizePayment,
+    CapturePayment,
+    ReturnPayment,
   ],
-  migrations: [...consistencyMigrations, EventStore1700000000500, OpenOrders1700000003000],
+  migrations: [...consistencyMigrations, ...eventStoreMigrations, OpenOrders1700000003000],
   handlers: [
     PlaceOrderHandler,
     ConfirmOrderHandler,
     RejectOrderHandler,
     CancelOrderHandler,
-    RefundOrderHandler,
+    MarkOrderRefundedHandler,
     GetOrderHandler,
     GetOrderOutcomeHandler,
     GetOrderOwnerHandler,

@@ -1,9 +1,9 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { Body, Money, Reply } from '@jogakbo/contract';
 import { QuoteProducts } from '@jogakbo/contracts-catalog';
-import { OrderPlaced, PlaceOrder } from '@jogakbo/contracts-orders';
+import { PlaceOrder, StartCheckout } from '@jogakbo/contracts-orders';
 import { CheckPaymentToken } from '@jogakbo/contracts-payments';
-import { append, nothing, type UnitOfWork } from '@jogakbo/consistency';
+import { append, noEvents, type UnitOfWork } from '@jogakbo/consistency';
 import { Ask, Handles, RemoteFault } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
 import { openOrder } from './open-orders.ts';
@@ -35,8 +35,11 @@ export class PlaceOrderHandler {
     const orderId = randomUUIDv7();
     await openOrder(work, orderId, memberId);
     const placed = { memberId, language: work.language, lines: priced, total };
-    await append(work, order, orderId, nothing, [{ type: 'placed', ...placed, shipTo }]);
-    work.publish(OrderPlaced({ orderId, ...placed, ...(!isFree && { payment }) }));
+    await append(work, order, orderId, noEvents, [{ type: 'placed', ...placed, shipTo }]);
+    const quantities = priced.map(({ productId, quantity }) => ({ productId, quantity }));
+    // The only way of the token: the order does not store it, and its events do not contain it.
+    const checkout = { orderId, memberId, lines: quantities, total, ...(!isFree && { payment }) };
+    work.send(StartCheckout(checkout));
     return { orderId, status: 'placed' as const, total };
   }
 

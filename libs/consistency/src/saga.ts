@@ -24,7 +24,7 @@ type Transition = (data: never, state: never) => Step<unknown>;
 export interface Saga<Key extends string = string, S = unknown> {
   readonly name: string;
   readonly key: Key;
-  readonly start: { event: AnyEvent; transition: Transition };
+  readonly start: { contract: AnyEvent | AnyCommand; transition: Transition };
   readonly transitions: ReadonlyMap<string, { event: AnyEvent; transition: Transition }>;
   readonly timeout: { after: number; transition: Transition } | undefined;
   /** Declares the step for an event. An event without the saga's key does not compile. */
@@ -45,15 +45,19 @@ type Keyed<Key extends string> = z.ZodType<Record<Key, string>>;
  */
 export function saga<Key extends string>(name: string, key: Key) {
   return {
-    /** Declares the event that starts a run. A second start with the same key is ignored. */
-    startedBy<C extends AnyEvent & { input: Keyed<Key> }, S>(
-      event: C,
+    /**
+     * Declares the event that starts a run, or the command that this service sends to itself. A command can carry data that
+     * no event may contain: it is handled in the transaction that sends it, and its data is stored in the encrypted state
+     * only. A second start with the same key is ignored.
+     */
+    startedBy<C extends (AnyEvent | AnyCommand) & { input: Keyed<Key> }, S>(
+      contract: C,
       transition: (data: Body<C>) => Step<S>,
     ): Saga<Key, S> {
       return build<Key, S>({
         name,
         key,
-        start: { event, transition },
+        start: { contract, transition },
         transitions: new Map(),
         timeout: undefined,
       });

@@ -7,9 +7,11 @@ const shop = service('shop');
 const Started = shop.event('started', z.object({ orderId: z.string(), total: z.int() }));
 const Paid = shop.event('paid', z.object({ orderId: z.string() }));
 const Unrelated = shop.event('unrelated', z.object({ stockId: z.string() }));
+const Order = shop.command('order', { input: z.strictObject({ orderId: z.string() }) });
 const Ship = shop.command('ship', { input: z.strictObject({ orderId: z.string() }) });
 
 const started = saga('delivery', 'orderId').startedBy(Started, ({ total }) => to({ total }));
+saga('delivery', 'orderId').startedBy(Order, ({ orderId }) => to({}, Ship({ orderId })));
 export const ok = started.on(Paid, ({ orderId }, state) =>
   state.total > 0 ? end(Ship({ orderId })) : to(state),
 );

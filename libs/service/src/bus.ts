@@ -55,7 +55,7 @@ function getSubscriptions({ contract, handlers, listensTo, sagas, projections }:
     ...(listensTo ?? []),
     ...(handlers ?? []).flatMap(getHandledContracts).filter((one) => one.kind === 'event'),
     ...(sagas ?? []).flatMap(({ start, transitions }) => [
-      start.event,
+      ...(start.contract.kind === 'event' ? [start.contract] : []),
       ...[...transitions.values()].map(({ event }) => event as AnyEvent),
     ]),
     ...(projections ?? []).flatMap(({ announced }) => [...announced.values()].map(({ event }) => event)),
@@ -81,8 +81,11 @@ export function createSendCheck({ contract, calls = [] }: ServiceOptions): (want
 }
 
 /** @throws Error if a request of the contract has no handler */
-export function mustHandleAll({ contract, handlers = [] }: ServiceOptions): void {
-  const handled = new Set(handlers.flatMap(getHandledContracts));
+export function mustHandleAll({ contract, handlers = [], sagas = [] }: ServiceOptions): void {
+  const handled = new Set<AnyContract>([
+    ...handlers.flatMap(getHandledContracts),
+    ...sagas.map(({ start }) => start.contract),
+  ]);
   const missing = [...contract.contracts.values()].filter((one) => one.kind !== 'event' && !handled.has(one));
   if (missing.length > 0)
     throw new Error(`no handler for ${missing.map(({ name }) => name).join(', ')}: add it to @Service`);

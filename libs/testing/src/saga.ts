@@ -1,22 +1,24 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { AnyEvent, Message } from '@jogakbo/contract';
+import type { AnyCommand, AnyEvent, Message } from '@jogakbo/contract';
 import type { Saga, Step } from '@jogakbo/consistency';
 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- any saga, whatever its key and state
 type AnySaga = Saga<any, any>;
 
+type Received = Message<AnyEvent | AnyCommand>;
+
 /**
- * Given/when/then for sagas: pure, no database, no broker. `given(checkout, placed).when(reserved).sends('…', {…})`.
- * @param history earlier events, in order; the first one starts the saga
+ * Given/when/then for sagas: pure, no database, no broker. `given(checkout, start).when(reserved).sends(Authorize({…}))`.
+ * @param history earlier messages, in order; the first one starts the saga
  */
-export function given(saga: AnySaga, ...history: Message<AnyEvent>[]) {
+export function given(saga: AnySaga, ...history: Received[]) {
   let run: { state: unknown; ended: boolean } | undefined;
   for (const message of history) {
     const { state, ended } = applyEvent(saga, run, message);
     run = { state, ended };
   }
   return {
-    when: (message: Message<AnyEvent>) => new Then(applyEvent(saga, run, message)),
+    when: (message: Received) => new Then(applyEvent(saga, run, message)),
     whenTimeIsUp: (key: Record<string, string>) => {
       const transition = saga.timeout?.transition as
         ((key: unknown, state: unknown) => Step<unknown>) | undefined;
@@ -31,17 +33,13 @@ const keepState = (run: { state: unknown; ended: boolean } | undefined): Step<un
   ended: run?.ended ?? false,
 });
 
-function applyEvent(
-  saga: AnySaga,
-  run: { state: unknown; ended: boolean } | undefined,
-  message: Message<AnyEvent>,
-) {
+function applyEvent(saga: AnySaga, run: { state: unknown; ended: boolean } | undefined, message: Received) {
   const { contract } = message;
   const data = contract.input.parse(message.data) as never;
   if (!run) {
-    if (contract.name !== saga.start.event.name)
+    if (contract.name !== saga.start.contract.name)
       throw new Error(
-        `saga ${saga.name} does not start with ${contract.name}: the first event must be ${saga.start.event.name}`,
+        `saga ${saga.name} does not start with ${contract.name}: the first message must be ${saga.start.contract.name}`,
       );
     return saga.start.transition(data, undefined as never);
   }
@@ -53,38 +51,38 @@ function applyEvent(
 
 /** The result of a step; every method throws if its expectation fails. */
 class Then {
-  #unmatched: Message[];
+  constructor(private readonly step: Step<unknown>) {}
 
-  constructor(private readonly step: Step<unknown>) {
-    this.#unmatched = [...step.messages];
-  }
-
-  /** Expects exactly this command; further calls expect further commands. */
-  sends(name: string, data: unknown): this {
-    const index = this.#unmatched.findIndex(
-      (one) => one.contract.name === name && isDeepStrictEqual(one.data, data),
-    );
-    if (index < 0)
-      throw new Error(
-        `expected ${name} ${JSON.stringify(data)} to be sent; sent: ${JSON.stringify(this.#sent)}`,
-      );
-    this.#unmatched.splice(index, 1);
+  /** Expects exactly these commands, in any order. */
+  sends(...expected: Message<AnyCommand>[]): this {
+    const unexpected = [...this.step.messages];
+    for (const command of expected) {
+      const index = unexpected.findIndex((sent) => isSame(sent, command));
+      if (index < 0) throw new Error(`expected ${toText([command])} to be sent; sent: ${this.#sent}`);
+      unexpected.splice(index, 1);
+    }
+    if (unexpected.length > 0)
+      throw new Error(`expected no further commands than these; also sent: ${toText(unexpected)}`);
     return this;
   }
 
   sendsNothing(): this {
-    if (this.#unmatched.length > 0)
-      throw new Error(`expected no further messages; sent: ${JSON.stringify(this.#sent)}`);
+    return this.sends();
+  }
+
+  /** Expects the end of the saga. */
+  ends(): this {
+    if (!this.step.ended) throw new Error(`expected the saga to end; sent: ${this.#sent}`);
     return this;
   }
 
-  /** Expects the end of the saga, and no further messages. */
-  ends(): void {
-    if (!this.step.ended) throw new Error('expected the saga to end');
-    this.sendsNothing();
-  }
-
-  get #sent() {
-    return this.#unmatched.map(({ contract, data }) => [contract.name, data]);
+  get #sent(): string {
+    return toText(this.step.messages);
   }
 }
+
+const isSame = (one: Message, other: Message): boolean =>
+  one.contract === other.contract && isDeepStrictEqual(one.data, other.data);
+
+const toText = (messages: readonly Message[]): string =>
+  messages.map(({ contract, data }) => `${contract.name} ${JSON.stringify(data)}`).join(', ') || 'nothing';

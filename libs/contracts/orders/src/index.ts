@@ -74,10 +74,6 @@ export const OrderPlaced = orders.event(
     language: Language,
     lines: z.array(OrderLine),
     total: Money,
-    payment: z
-      .object({ token: sensitive(z.string()).describe('readable by orders only') })
-      .optional()
-      .describe('absent if the total is 0'),
   }),
   bySubject,
 );
@@ -158,6 +154,21 @@ export const PlaceOrder = orders.command('place-order', {
     },
   },
   access: 'member',
+});
+
+export const StartCheckout = orders.command('start-checkout', {
+  description: 'Starts the checkout of an order. Orders sends it to itself when it places the order.',
+  input: z.strictObject({
+    orderId: Id,
+    memberId: Id,
+    lines: z.array(z.strictObject({ productId: Id, quantity: z.int() })),
+    total: Money,
+    payment: z
+      .strictObject({ token: sensitive(z.string()) })
+      .optional()
+      .describe('absent if the total is 0'),
+  }),
+  subject: 'orderId',
 });
 
 export const GetOrder = orders.query('get-order', {

@@ -6,7 +6,7 @@ import { Controller } from '@nestjs/common';
 import { order, refund } from './order.ts';
 
 @Controller()
-export class RefundOrderHandler {
+export class MarkOrderRefundedHandler {
   @Handles(PaymentRefunded)
   async handle({ orderId }: Body<typeof PaymentRefunded>, work: UnitOfWork) {
     await change(work, order, orderId, refund);
