@@ -1,4 +1,4 @@
-import { append, load, nothing, type UnitOfWork } from '@jogakbo/consistency';
+import { append, load, noEvents, type UnitOfWork } from '@jogakbo/consistency';
 import type { Body } from '@jogakbo/contract';
 import { AuthorizePayment, ReturnPayment } from '@jogakbo/contracts-payments';
 import { Handles } from '@jogakbo/messaging';
@@ -33,7 +33,7 @@ export class AuthorizePaymentHandler {
     const details = { memberId, amount, sandbox: this.provider.sandbox };
     const now = await load(work.tx, payment, orderId);
     if (!now.state) {
-      await append(work, payment, orderId, nothing, catchUp(undefined, charge, details));
+      await append(work, payment, orderId, noEvents, catchUp(undefined, charge, details));
     } else if (now.state.status === 'returned' && charge.status === 'authorized') {
       // The order ended during the provider call: publish no event, and void the authorization.
       await append(work, payment, orderId, now, catchUp(undefined, charge, details));

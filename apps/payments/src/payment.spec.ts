@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
-import { OutOfOrder } from '@jogakbo/consistency/aggregate';
+import { OutOfOrder } from '@jogakbo/consistency/out-of-order';
 import {
   canCapture,
   catchUp,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { aggregate, OutOfOrder } from '@jogakbo/consistency/aggregate';
+import { aggregate } from '@jogakbo/consistency/aggregate';
+import { OutOfOrder } from '@jogakbo/consistency/out-of-order';
 import type { Money } from '@jogakbo/contract';
 import {
   PaymentAuthorized,
@@ -53,7 +54,7 @@ export function evolve(payment: Payment | undefined, event: PaymentEvent): Payme
 /** Stored under the id of its order: one payment per order. */
 export const payment = aggregate<Payment, PaymentEvent>('payment', {
   evolve,
-  announce(orderId, state, event) {
+  toPublicEvent(orderId, state, event) {
     const ids = { orderId, paymentId: toPaymentId(orderId) };
     switch (event.type) {
       case 'authorized':

@@ -1,6 +1,6 @@
 import { GetOrderOwner } from '@jogakbo/contracts-orders';
 import { payments } from '@jogakbo/contracts-payments';
-import { consistencyMigrations, EventStore1700000000500 } from '@jogakbo/consistency';
+import { consistencyMigrations, eventStoreMigrations } from '@jogakbo/consistency';
 import { Readiness, Service } from '@jogakbo/service';
 import { Sandbox1700000001000 } from '../migrations/1700000001000-sandbox.ts';
 import { AuthorizePaymentHandler } from './authorize-payment.ts';
@@ -19,7 +19,7 @@ import { PaymentsSettings } from './settings.ts';
   contract: payments,
   calls: [GetOrderOwner],
   settings: PaymentsSettings,
-  migrations: [...consistencyMigrations, EventStore1700000000500, Sandbox1700000001000],
+  migrations: [...consistencyMigrations, ...eventStoreMigrations, Sandbox1700000001000],
   projections: [ledger],
   providers: [
     FairCalls,

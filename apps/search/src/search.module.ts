@@ -1,5 +1,5 @@
 import { search } from '@jogakbo/contracts-search';
-import { consistencyMigrations, EventStore1700000000500 } from '@jogakbo/consistency';
+import { consistencyMigrations, eventStoreMigrations } from '@jogakbo/consistency';
 import { Service } from '@jogakbo/service';
 import { products } from './products.projection.ts';
 import { SearchProductsHandler } from './search-products.ts';
@@ -7,7 +7,7 @@ import { SuggestProductsHandler } from './suggest-products.ts';
 
 @Service({
   contract: search,
-  migrations: [...consistencyMigrations, EventStore1700000000500],
+  migrations: [...consistencyMigrations, ...eventStoreMigrations],
   handlers: [SearchProductsHandler, SuggestProductsHandler],
   projections: [products],
 })

@@ -14,7 +14,7 @@ export interface Aggregate<S = unknown, E extends EventOf = EventOf> {
   /** The state after an event. */
   readonly evolve: (state: S | undefined, event: E) => S;
   /** The public event to publish with the commit, if any. */
-  readonly announce?: (id: string, state: S, event: E) => Message<AnyEvent> | undefined;
+  readonly toPublicEvent?: (id: string, state: S, event: E) => Message<AnyEvent> | undefined;
   /**
    * Upcasters by event type: the first function converts revision 1 to 2, the next one 2 to 3, and so on. Never remove
    * one: stored events are never rewritten.
@@ -24,18 +24,13 @@ export interface Aggregate<S = unknown, E extends EventOf = EventOf> {
   readonly personal?: {
     [T in E['type']]?: { of: (data: DataOf<E, T>) => string; fields: Partial<DataOf<E, T>> };
   };
-  /** Stores a snapshot every `every` events. Raise `shape` when `S` changes. */
+  /** Stores a snapshot every `every` events. Raise `shape`, the version of its format, when `S` changes. */
   readonly snapshot?: { every: number; shape: number };
 }
 
-/** The message arrived before its cause. A later attempt can succeed. */
-export class OutOfOrder extends Error {
-  override readonly name = 'OutOfOrder';
-}
-
 /**
- * Declares an aggregate (event sourcing, after Young): `decide` derives events from a state, `evolve` derives a
- * state from events.
+ * Declares an aggregate (event sourcing, after Young). `evolve` derives its state from its events; the functions that
+ * `change` gets derive new events from its state.
  * @param name unique within the service; part of what is stored
  * @param description see Aggregate
  */

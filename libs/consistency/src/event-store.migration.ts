@@ -1,6 +1,9 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** The tables of aggregates and projections. Services that use either list it after `Consistency…`. */
+/**
+ * The tables of aggregates and projections. `stream` is the name of the aggregate for events of this service, and the name
+ * of the other service for its events, which have no version. `subject` is the id of the aggregate.
+ */
 export class EventStore1700000000500 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

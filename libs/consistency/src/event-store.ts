@@ -1,7 +1,7 @@
 import { platformRejection } from '@jogakbo/contract';
 import type { EntityManager } from 'typeorm';
 import type { Aggregate, EventOf } from './aggregate.ts';
-import { decryptFields, encryptFields } from './personal-data.ts';
+import { decryptFields, encryptFields, personalKeySql } from './personal-data.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
 /** A stored event with its time. */
@@ -30,23 +30,23 @@ export class VersionConflict extends Error {
 /** All events of one aggregate, oldest first, upcast to the current shape; empty for an unknown id. */
 export async function history<S, E extends EventOf>(
   manager: EntityManager,
-  kind: Aggregate<S, E>,
+  aggregate: Aggregate<S, E>,
   id: string,
 ): Promise<Recorded<E>[]> {
-  return toCurrentEvents(kind, await readRows(manager, kind, id, 0));
+  return toCurrentEvents(aggregate, await readRows(manager, aggregate, id, 0));
 }
 
 /** Loads the state of one aggregate from its snapshot and events. */
 export async function load<S, E extends EventOf>(
   manager: EntityManager,
-  kind: Aggregate<S, E>,
+  aggregate: Aggregate<S, E>,
   id: string,
 ): Promise<Loaded<S>> {
-  const from = await readSnapshot<S>(manager, kind, id);
-  const rows = await readRows(manager, kind, id, from.version);
-  const events = toCurrentEvents(kind, rows);
+  const from = await readSnapshot<S>(manager, aggregate, id);
+  const rows = await readRows(manager, aggregate, id, from.version);
+  const events = toCurrentEvents(aggregate, rows);
   return {
-    state: events.reduce<S | undefined>(kind.evolve, from.state),
+    state: events.reduce<S | undefined>(aggregate.evolve, from.state),
     version: from.version + rows.length,
   };
 }
@@ -60,29 +60,24 @@ export async function load<S, E extends EventOf>(
  */
 export async function change<S, E extends EventOf>(
   work: UnitOfWork,
-  kind: Aggregate<S, E>,
+  aggregate: Aggregate<S, E>,
   id: string,
   decide: (state: S) => readonly E[],
 ): Promise<S> {
-  const { tx } = work;
-  const [, loaded] = await Promise.all([
-    work.hold(id),
-    load(tx, kind, id), // runs after the lock is acquired
-  ]);
+  const loaded = await work.lockThen(id, () => load(work.tx, aggregate, id));
   if (loaded.state === undefined) throw platformRejection('not-found', 'there is no such thing');
-  return append(work, kind, id, loaded, decide(loaded.state));
+  return append(work, aggregate, id, loaded, decide(loaded.state));
 }
 
 /**
- * Appends events, and publishes them with the commit.
- * @param after the state and version that the events follow; `nothing` for a new aggregate
+ * Appends events, and publishes them with the commit. Does not throw if the aggregate is at another version: the commit,
+ * or an earlier read, throws VersionConflict, and the unit of work is rolled back.
+ * @param after the state and version that the events follow; `noEvents` for a new aggregate
  * @returns the state after the events
- * @throws nothing itself. For another version the commit, or an earlier read, throws VersionConflict, and the unit of
- *   work is rolled back
  */
 export async function append<S, E extends EventOf>(
   work: UnitOfWork,
-  kind: Aggregate<S, E>,
+  aggregate: Aggregate<S, E>,
   id: string,
   after: Loaded<S>,
   events: readonly E[],
@@ -90,44 +85,50 @@ export async function append<S, E extends EventOf>(
   let { state, version } = after;
   const rows = [];
   for (const event of events) {
-    state = kind.evolve(state, event);
+    state = aggregate.evolve(state, event);
     const { type, ...data } = event as E & Record<string, unknown>;
-    const secret = kind.personal?.[type as E['type']];
-    const person = secret?.of(data as never);
+    const personal = aggregate.personal?.[type as E['type']];
+    const person = personal?.of(data as never);
+    const encrypted =
+      personal && person
+        ? await encryptFields(work.tx, person, data, Object.keys(personal.fields))
+        : { data, keyId: undefined };
     rows.push({
       version: ++version,
       type,
-      revision: (kind.upcast?.[type as E['type']]?.length ?? 0) + 1,
-      data: secret && person ? await encryptFields(work.tx, person, data, Object.keys(secret.fields)) : data,
+      revision: (aggregate.upcast?.[type as E['type']]?.length ?? 0) + 1,
+      data: encrypted.data,
       person,
+      personal_key_id: encrypted.keyId,
     });
-    const message = kind.announce?.(id, state, event);
+    const message = aggregate.toPublicEvent?.(id, state, event);
     if (message) work.publish(message);
   }
   if (rows.length > 0) {
-    const conflict = `${kind.name} ${id} is no longer at version ${after.version}: another writer appended first`;
-    work.write(insertEvents, [kind.name, id, JSON.stringify(rows)], (error) =>
+    const conflict = `${aggregate.name} ${id} is no longer at version ${after.version}: another writer appended first`;
+    work.write(insertEventsSql, [aggregate.name, id, JSON.stringify(rows)], (error) =>
       isUniqueViolation(error) ? new VersionConflict(conflict, { cause: error }) : error,
     );
-    keepSnapshot(work, kind, id, after.version, version, state!);
+    keepSnapshot(work, aggregate, id, after.version, version, state!);
   }
   return state!;
 }
 
 /** An aggregate without events. */
-export const nothing: Loaded<never> = { state: undefined, version: 0 };
+export const noEvents: Loaded<never> = { state: undefined, version: 0 };
 
-const insertEvents = `
-  INSERT INTO event (stream, subject, version, type, revision, data, person)
-  SELECT $1, $2, version, type, revision, data, person
-  FROM json_to_recordset($3) AS row (version int, type text, revision int, data json, person text)
+const insertEventsSql = `
+  INSERT INTO event (stream, subject, version, type, revision, data, person, personal_key_id)
+  SELECT $1, $2, version, type, revision, data, person, personal_key_id
+  FROM json_to_recordset($3) AS row
+    (version int, type text, revision int, data json, person text, personal_key_id uuid)
   ORDER BY version`;
 
 const isUniqueViolation = (error: Error) => (error as { code?: string }).code === '23505';
 
 const readRows = (manager: EntityManager, { name }: { name: string }, id: string, after: number) =>
   manager.query(
-    `SELECT type, revision, data, at, key FROM event LEFT JOIN personal_key USING (person)
+    `SELECT type, revision, data, at, ${personalKeySql} AS key FROM event
      WHERE stream = $1 AND subject = $2 AND version > $3 ORDER BY version`,
     [name, id, after],
   ) as Promise<StoredEvent[]>;
@@ -138,13 +139,15 @@ export function toCurrentEvents<S, E extends EventOf>(
   rows: readonly StoredEvent[],
 ): Recorded<E>[] {
   return rows.map(({ type, revision, data, at, key }) => {
-    const kind = type as E['type'];
+    const eventType = type as E['type'];
     const decrypted = decryptFields(
       data,
       key,
-      personal?.[kind]?.fields as Record<string, unknown> | undefined,
+      personal?.[eventType]?.fields as Record<string, unknown> | undefined,
     );
-    const current = (upcast?.[kind] ?? []).slice(revision - 1).reduce((old, step) => step(old), decrypted);
+    const current = (upcast?.[eventType] ?? [])
+      .slice(revision - 1)
+      .reduce((old, step) => step(old), decrypted);
     return { type, ...current, at } as unknown as Recorded<E>;
   });
 }
@@ -154,12 +157,12 @@ async function readSnapshot<S>(
   { name, snapshot }: Pick<Aggregate, 'name' | 'snapshot'>,
   id: string,
 ): Promise<Loaded<S>> {
-  if (!snapshot) return nothing;
+  if (!snapshot) return noEvents;
   const [found] = (await manager.query(
     'SELECT version, state FROM snapshot WHERE stream = $1 AND subject = $2 AND shape = $3',
     [name, id, snapshot.shape],
   )) as Loaded<S>[];
-  return found ?? nothing;
+  return found ?? noEvents;
 }
 
 function keepSnapshot<S>(

@@ -1,7 +1,7 @@
-export { aggregate, OutOfOrder } from './aggregate.ts';
-export { consistencyMigrations } from './migrations.ts';
-export { EventStore1700000000500 } from './event-store.migration.ts';
-export { append, change, history, load, nothing } from './event-store.ts';
+export { aggregate } from './aggregate.ts';
+export { OutOfOrder } from './out-of-order.ts';
+export { consistencyMigrations, eventStoreMigrations } from './migrations.ts';
+export { append, change, history, load, noEvents } from './event-store.ts';
 export { QueueRecovery } from './queue-recovery.ts';
 export { MadeQueues } from './made-queues.ts';
 export { OutboxRelay, type RelayOptions } from './outbox-relay.ts';

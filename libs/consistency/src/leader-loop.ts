@@ -82,6 +82,7 @@ export class LeaderLoop {
   async #run(): Promise<void> {
     while (!this.stopping) {
       let keepAlive: NodeJS.Timeout | undefined;
+      let hasFailed = false;
       const client = new pg.Client({
         connectionString: this.options.databaseUrl,
         application_name: this.options.name,
@@ -103,18 +104,22 @@ export class LeaderLoop {
       } catch (error) {
         if (!this.stopping)
           this.#logger.warn(`${this.options.name} failed and reconnects: ${(error as Error).message}`);
-        await this.#pause(500);
+        hasFailed = true;
       } finally {
         clearInterval(keepAlive);
         this.#leading = false;
         this.#client = undefined;
         await client.end().catch(() => {});
       }
+      // Not with the connection: another instance can lead meanwhile.
+      if (hasFailed) await this.#pause(500);
     }
   }
 
+  /** Ends also after the loss of its connection, as soon as its current query fails: then `#run` has another client. */
   async #lead(client: pg.Client): Promise<void> {
-    while (!this.stopping) {
+    const isOver = () => this.stopping || this.#client !== client;
+    while (!isOver()) {
       const { rows } = await client.query<{ mine: boolean }>(
         'SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS mine',
         [this.options.name],
@@ -123,16 +128,18 @@ export class LeaderLoop {
       this.#isRequested = false;
       await this.#pause(1_000);
     }
+    if (isOver()) return;
     client.on('notification', () => {
       this.#isRequested = true;
       this.#idle.wake();
     });
     await client.query(`LISTEN ${this.#channel}`);
+    if (isOver()) return;
     this.#leading = true;
     const { step, pollEvery = 500 } = this.options;
     let more = true;
     let polledAt = -Infinity;
-    while (!this.stopping) {
+    while (!isOver()) {
       const tasks = this.#tasks;
       this.#tasks = [];
       const waiting = polledAt + pollEvery - performance.now();

@@ -26,27 +26,36 @@ export interface RelayOptions {
 
 const batchSize = 200;
 /** Turns due timers into ordinary messages, so that polls need not read the future ones. */
-const releaseDueMessages = 'UPDATE outbox SET due_at = NULL WHERE published_at IS NULL AND due_at <= now()';
-const open = 'published_at IS NULL AND due_at IS NULL';
+const releaseDueSql = 'UPDATE outbox SET due_at = NULL WHERE published_at IS NULL AND due_at <= now()';
+const isOpenSql = 'published_at IS NULL AND due_at IS NULL';
 const columns = 'id, message_id, kind, name, subject, data, headers, created_at';
-/** Skips commands with these names, and the later messages that must keep their order after one of them. */
-const selectUnblocked = `
+/** Skips commands with these names or ids, and the later messages that must keep their order after one of them. */
+const selectUnblockedSql = `
   SELECT ${columns}
   FROM outbox LEFT JOIN (
-    SELECT subject, min(id) AS first FROM outbox WHERE ${open} AND name = ANY($1) GROUP BY subject
+    SELECT subject, min(id) AS first FROM outbox
+    WHERE ${isOpenSql} AND (name = ANY($1) OR id = ANY($2::bigint[])) GROUP BY subject
   ) AS stuck USING (subject)
-  WHERE ${open} AND name <> ALL($1) AND (first IS NULL OR id < first) ORDER BY id LIMIT ${batchSize}`;
+  WHERE ${isOpenSql} AND name <> ALL($1) AND id <> ALL($2::bigint[]) AND (first IS NULL OR id < first) ORDER BY id LIMIT ${batchSize}`;
 /** Milliseconds between attempts to publish unroutable commands. */
 const retryEvery = 1_000;
 const cleanEvery = 60_000;
 const cleanedAtOnce = 5_000;
+/**
+ * The inbox of a receiver must remember a message for longer than the outbox can repeat it. The outbox counts from the first
+ * publication: a repetition does not extend it.
+ */
 const retention = { outbox: '7 days', inbox: '14 days' };
+
+/** A row was encrypted with a key that the service no longer has. */
+class Undecryptable extends Error {}
 
 /**
  * Publishes the messages of the outbox: at least once, in order for each queue and subject, without gaps.
  *
- * A command without a consumer waits for one. A sensitive command waits until its receiver has announced a key. Later
- * messages about the same subject wait with it; all others continue.
+ * A command without a consumer waits for one, and all commands of that name with it: they have the same queue. A sensitive
+ * command waits until its receiver has announced a key. A command that cannot be decrypted waits for a start with its key
+ * in SERVICE_KEY. Later messages about the same subject wait, too; all others continue.
  *
  * One instance of a service relays at a time (see LeaderLoop). It selects rows by a flag and not by a position: ids are
  * assigned before the commit, so a position would skip rows whose transactions end late.
@@ -55,8 +64,10 @@ export class OutboxRelay {
   readonly #logger = new Logger('OutboxRelay');
   readonly #loop: LeaderLoop;
   readonly #pollEvery: number;
-  /** Names of commands without a consumer. Other messages overtake these. */
+  /** Names of commands that no queue takes now. Other messages overtake these. */
   readonly #unroutable = new Set<string>();
+  /** Ids of rows that this process cannot decrypt. Their keys can only come with another SERVICE_KEY, at a start. */
+  readonly #undecryptable = new Set<string>();
   // Monotonic times: if the time of day were set back, all of these would wait for it.
   #triedAt = -Infinity;
   #releasedAt = -Infinity;
@@ -90,20 +101,24 @@ export class OutboxRelay {
   async #step(client: pg.Client): Promise<boolean> {
     if (performance.now() - this.#releasedAt > this.#pollEvery * 0.9) {
       this.#releasedAt = performance.now();
-      await client.query(releaseDueMessages);
+      await client.query(releaseDueSql);
     }
     if (performance.now() - this.#triedAt > retryEvery) {
       this.#triedAt = performance.now();
       this.#unroutable.clear();
     }
-    const unroutable = this.#unroutable.size;
-    const rows = unroutable === 0 ? await this.#readOpen(client) : await this.#readUnblocked(client);
+    const blocked = this.#countBlocked();
+    const rows = blocked === 0 ? await this.#readOpen(client) : await this.#readUnblocked(client);
     const published = await this.#publishAndMark(client, rows);
     const more = rows.length === batchSize && published > 0;
     if (performance.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
       this.#cleanedAt = performance.now();
     }
-    return more || this.#unroutable.size > unroutable;
+    return more || this.#countBlocked() > blocked;
+  }
+
+  #countBlocked(): number {
+    return this.#unroutable.size + this.#undecryptable.size;
   }
 
   async #readOpen(client: pg.Client): Promise<OutboxRow[]> {
@@ -115,9 +130,12 @@ export class OutboxRelay {
     return rows;
   }
 
-  /** Reads the messages that need not wait for an unroutable command. */
+  /** Reads the messages that need not wait for another one. */
   async #readUnblocked(client: pg.Client): Promise<OutboxRow[]> {
-    const { rows } = await client.query<OutboxRow>(selectUnblocked, [[...this.#unroutable]]);
+    const { rows } = await client.query<OutboxRow>(selectUnblockedSql, [
+      [...this.#unroutable],
+      [...this.#undecryptable],
+    ]);
     return rows;
   }
 
@@ -144,7 +162,7 @@ export class OutboxRelay {
       subject === null ? id : `${kind} ${name.split('.')[0]} ${subject}`,
     );
     const published: string[] = [];
-    const faults: Error[] = [];
+    const errors: Error[] = [];
     await Promise.all(
       [...chains.values()].map(async (chain) => {
         for (const row of chain) {
@@ -152,15 +170,18 @@ export class OutboxRelay {
             await this.options.publisher.publish(await this.#toMessage(row));
             published.push(row.id);
           } catch (error) {
-            faults.push(error as Error);
-            if (error instanceof Unroutable) this.#unroutable.add(row.name);
+            errors.push(error as Error);
+            if (error instanceof Undecryptable) this.#undecryptable.add(row.id);
+            // With a working channel, it is the queue that does not take them: it is missing, or full.
+            else if (error instanceof Unroutable || this.options.publisher.ready)
+              this.#unroutable.add(row.name);
             return; // later messages wait with it
           }
         }
       }),
     );
-    if (faults.length > 0)
-      this.#logger.warn(`${faults.length} messages wait in the outbox: ${faults[0]!.message}`);
+    if (errors.length > 0)
+      this.#logger.warn(`${errors.length} messages wait in the outbox: ${errors[0]!.message}`);
     return published;
   }
 
@@ -187,7 +208,11 @@ export class OutboxRelay {
     return { exchange: exchanges.requests(row.name), routingKey: row.name, ...encoded };
   }
 
-  /** @throws Unroutable until the keys of the receiver and of the row are known: no plaintext is published */
+  /**
+   * Publishes no plaintext.
+   * @throws Unroutable until a key of the receiver is known
+   * @throws Undecryptable
+   */
   async #encryptForReceiver({ name, data, message_id }: OutboxRow): Promise<unknown> {
     if (!isEncrypted(data)) return data;
     const { encryption, recipients } = this.options;
@@ -198,7 +223,7 @@ export class OutboxRelay {
     try {
       plaintext = encryption.decrypt(data, `outbox ${message_id}`);
     } catch (error) {
-      throw new Unroutable((error as Error).message);
+      throw new Undecryptable((error as Error).message);
     }
     return encryptFor(key, plaintext, name);
   }
@@ -207,7 +232,8 @@ export class OutboxRelay {
   async #clean(client: pg.Client): Promise<boolean> {
     const outbox = await client.query(
       `DELETE FROM outbox WHERE id IN
-         (SELECT id FROM outbox WHERE published_at < now() - interval '${retention.outbox}' LIMIT ${cleanedAtOnce})`,
+         (SELECT id FROM outbox WHERE published_at < now() - interval '${retention.outbox}'
+            OR first_published_at < now() - interval '${retention.outbox}' LIMIT ${cleanedAtOnce})`,
     );
     const inbox = await client.query(
       `DELETE FROM inbox WHERE (key, sender) IN

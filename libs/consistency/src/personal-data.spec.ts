@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { decryptFields, encryptFields } from './personal-data.ts';
 
 const key = Buffer.alloc(32, 7);
-const withKey = { query: async () => [{ key }] } as unknown as EntityManager;
+const withKey = { query: async () => [{ id: 'a key', key }] } as unknown as EntityManager;
 const shipTo = { name: '김조각', city: 'Seoul' };
 /** Written by an earlier release with its own layout: nonce, ciphertext and tag. */
 const stored = 'CQkJCQkJCQkJCQkJXKfq9dOV41uCiHK4CksTNWQxQd8WjZ60Fox8hIYRbg+/x5pXSaXRy8mgNmH6PY9KpkcV';
@@ -14,7 +14,10 @@ describe('personal data', () => {
   });
 
   it('is stored in the same layout, and can be decrypted', async () => {
-    const encrypted = await encryptFields(withKey, 'a person', { shipTo, total: 5 }, ['shipTo']);
+    const { data: encrypted, keyId } = await encryptFields(withKey, 'a person', { shipTo, total: 5 }, [
+      'shipTo',
+    ]);
+    expect(keyId).toBe('a key');
     expect(JSON.stringify(encrypted)).not.toContain('Seoul');
     const { sealed: text } = encrypted.shipTo as { sealed: string };
     expect(text).toHaveLength(stored.length);

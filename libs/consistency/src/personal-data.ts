@@ -4,11 +4,22 @@ import type { EntityManager } from 'typeorm';
 
 /** A personal field as it is stored in an event, encrypted with the key of its person. */
 interface EncryptedField {
+  /** The stored name, which must stay. */
   sealed: string;
 }
 
 const isEncryptedField = (value: unknown): value is EncryptedField =>
   typeof value === 'object' && value !== null && typeof (value as EncryptedField).sealed === 'string';
+
+interface PersonalKey {
+  id: string;
+  key: Buffer;
+}
+
+/** An SQL expression: the key of the personal fields of an `event`. Events of the previous version have no key id. */
+export const personalKeySql = `coalesce(
+  (SELECT key FROM personal_key WHERE id = event.personal_key_id),
+  (SELECT key FROM personal_key WHERE event.personal_key_id IS NULL AND person = event.person))`;
 
 /** Encrypts some fields with the key of a person, and creates that key if there is none. */
 export async function encryptFields(
@@ -16,24 +27,24 @@ export async function encryptFields(
   person: string,
   data: Record<string, unknown>,
   fields: readonly string[],
-): Promise<Record<string, unknown>> {
-  const key = (await getKey(tx, person)) ?? (await createKey(tx, person));
+): Promise<{ data: Record<string, unknown>; keyId: string }> {
+  const { id, key } = (await getKey(tx, person)) ?? (await createKey(tx, person));
   const encrypted = fields
     .filter((field) => data[field] !== undefined)
     .map((field) => [field, { sealed: encryptStored(key, JSON.stringify(data[field])) }]);
-  return { ...data, ...Object.fromEntries(encrypted) };
+  return { data: { ...data, ...Object.fromEntries(encrypted) }, keyId: id };
 }
 
-async function getKey(tx: EntityManager, person: string): Promise<Buffer | undefined> {
-  const [known] = (await tx.query('SELECT key FROM personal_key WHERE person = $1', [person])) as {
-    key: Buffer;
-  }[];
-  return known?.key;
+async function getKey(tx: EntityManager, person: string): Promise<PersonalKey | undefined> {
+  const [known] = (await tx.query('SELECT id, key FROM personal_key WHERE person = $1', [
+    person,
+  ])) as PersonalKey[];
+  return known;
 }
 
 /** Of two concurrent calls the second one waits, and returns the key of the first one. */
-async function createKey(tx: EntityManager, person: string): Promise<Buffer> {
-  await tx.query('INSERT INTO personal_key (person, key) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+async function createKey(tx: EntityManager, person: string): Promise<PersonalKey> {
+  await tx.query('INSERT INTO personal_key (person, key) VALUES ($1, $2) ON CONFLICT (person) DO NOTHING', [
     person,
     randomBytes(32),
   ]);
@@ -57,13 +68,20 @@ export function decryptFields(
  * Deletes the key of a person. All fields encrypted with it become unreadable, in every event of this database and of
  * later copies. Earlier copies and backups contain the key: they stay readable until they are deleted, and a database
  * restored from one must erase again. Deletes the snapshots too, because they contain plaintext.
+ *
+ * Later events of the person get a new key, which `erase` can delete again.
  */
 export async function erase(tx: EntityManager, person: string): Promise<void> {
+  await tx.query(
+    `UPDATE event SET personal_key_id = (SELECT id FROM personal_key WHERE person = $1)
+     WHERE person = $1 AND personal_key_id IS NULL`,
+    [person],
+  );
   await tx.query('DELETE FROM personal_key WHERE person = $1', [person]);
   await tx.query('DELETE FROM snapshot');
 }
 
-/** The layout of stored events: base64, with the tag at the end. */
+/** The layout of stored events: base64, with the tag at the end. Without associated data: older events have none. */
 function encryptStored(key: Buffer, text: string): string {
   const { iv, tag, content } = encryptText(key, text, '');
   return Buffer.concat([iv, content, tag]).toString('base64');

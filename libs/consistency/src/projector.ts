@@ -6,6 +6,7 @@ import type { ClientBase } from 'pg';
 import type { DataSource, EntityManager } from 'typeorm';
 import { toCurrentEvents, type StoredEvent } from './event-store.ts';
 import { LeaderLoop } from './leader-loop.ts';
+import { personalKeySql } from './personal-data.ts';
 import type { Projection } from './projection.ts';
 import { requestRebuild } from './rebuild.ts';
 import { SafeHorizon } from './safe-horizon.ts';
@@ -233,8 +234,8 @@ async function readState(
 
 const readLog = (tx: EntityManager, { announced, own }: Projection, after: string, horizon: bigint) =>
   tx.query(
-    `SELECT position::text, stream, subject, version, type, revision, data, at, key
-     FROM event LEFT JOIN personal_key USING (person)
+    `SELECT position::text, stream, subject, version, type, revision, data, at,
+       ${personalKeySql} AS key FROM event
      WHERE position > $1 AND position <= $2
        AND (version IS NULL AND type = ANY($3) OR version IS NOT NULL AND stream = ANY($4))
      ORDER BY event.position LIMIT ${batchSize}`,

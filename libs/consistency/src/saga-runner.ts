@@ -2,7 +2,7 @@ import type { AnyEvent } from '@jogakbo/contract';
 import type { RabbitServer } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
-import { OutOfOrder } from './aggregate.ts';
+import { OutOfOrder } from './out-of-order.ts';
 import type { Saga, Step } from './saga.ts';
 import type { StorageEncryption } from './storage-encryption.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
@@ -19,9 +19,11 @@ interface Stored {
  */
 export class SagaRunner {
   readonly #logger = new Logger('SagaRunner');
-  readonly #moved = new WeakMap<UnitOfWork, Map<string, Stored>>();
+  readonly #changedRuns = new WeakMap<UnitOfWork, Map<string, Stored>>();
   #timer: NodeJS.Timeout | undefined;
-  #firing: Promise<void> = Promise.resolve();
+  /** The poll that is under way. */
+  #poll: Promise<void> | undefined;
+  #stopping = false;
 
   constructor(
     private readonly sagas: readonly Saga[],
@@ -33,14 +35,14 @@ export class SagaRunner {
   /** Subscribes the sagas to their events. Call it before the server listens. */
   attach(server: RabbitServer): void {
     for (const saga of this.sagas) {
-      server.listenTo(saga.start.event, (data, work) => this.#start(saga, data, work as UnitOfWork));
+      server.listenTo(saga.start.contract, (data, work) => this.#startRun(saga, data, work as UnitOfWork));
       for (const { event } of saga.transitions.values()) {
-        server.listenTo(event, (data, work) => this.#move(saga, event, data, work as UnitOfWork));
+        server.listenTo(event, (data, work) => this.#advanceRun(saga, event, data, work as UnitOfWork));
       }
     }
   }
 
-  async #start(saga: Saga, data: unknown, work: UnitOfWork): Promise<void> {
+  async #startRun(saga: Saga, data: unknown, work: UnitOfWork): Promise<void> {
     const step = saga.start.transition(data as never, undefined as never);
     const inserted = (await work.tx.query(
       `INSERT INTO saga (name, key, state, history, due_at, ended_at)
@@ -49,7 +51,7 @@ export class SagaRunner {
         saga.name,
         getKey(saga, data),
         this.#toStore(saga.name, getKey(saga, data), step.state ?? null),
-        JSON.stringify([toHistoryEntry(saga.start.event.name, step)]),
+        JSON.stringify([toHistoryEntry(saga.start.contract.name, step)]),
         saga.timeout && !step.ended ? saga.timeout.after : null,
         step.ended,
       ],
@@ -57,7 +59,7 @@ export class SagaRunner {
     if (inserted.length > 0) step.messages.forEach(work.send);
   }
 
-  async #move(saga: Saga, event: AnyEvent, data: unknown, work: UnitOfWork): Promise<void> {
+  async #advanceRun(saga: Saga, event: AnyEvent, data: unknown, work: UnitOfWork): Promise<void> {
     const key = getKey(saga, data);
     const stored = await this.#read(saga, key, work);
     if (!stored)
@@ -69,7 +71,7 @@ export class SagaRunner {
 
   /** Prefers the state set earlier in this unit of work, which also handles the service's own events. */
   async #read(saga: Saga, key: string, work: UnitOfWork): Promise<Stored | undefined> {
-    const known = this.#moved.get(work)?.get(`${saga.name} ${key}`);
+    const known = this.#changedRuns.get(work)?.get(`${saga.name} ${key}`);
     if (known) return known;
     const [stored] = (await work.tx.query(
       'SELECT state, ended_at IS NOT NULL AS ended FROM saga WHERE name = $1 AND key = $2 FOR UPDATE',
@@ -94,8 +96,8 @@ export class SagaRunner {
   ): void {
     // An ended run keeps only its history: its state may contain data that must not be kept.
     const state = step.ended ? null : (step.state ?? before);
-    const moved = this.#moved.get(work) ?? new Map<string, Stored>();
-    this.#moved.set(work, moved.set(`${saga.name} ${key}`, { state, ended: step.ended }));
+    const changed = this.#changedRuns.get(work) ?? new Map<string, Stored>();
+    this.#changedRuns.set(work, changed.set(`${saga.name} ${key}`, { state, ended: step.ended }));
     work.write(
       `UPDATE saga SET state = $3, history = (history::jsonb || $4::jsonb)::json,
          ended_at = CASE WHEN $5 THEN now() END, due_at = CASE WHEN $5 THEN NULL ELSE due_at END
@@ -111,13 +113,13 @@ export class SagaRunner {
     step.messages.forEach(work.send);
   }
 
-  /** Starts to poll for overdue runs. */
+  /** Polls for runs whose timeout is due. A poll that takes longer than the interval delays the next one. */
   start(every = 1_000): void {
     if (!this.sagas.some(({ timeout }) => timeout)) return;
     this.#timer = setInterval(() => {
-      this.#firing = this.#firing
-        .then(() => this.#fireDue())
-        .catch((error: Error) => this.#logger.warn(error.message));
+      this.#poll ??= this.#fireDue()
+        .catch((error: Error) => this.#logger.warn(error.message))
+        .finally(() => (this.#poll = undefined));
     }, every);
     this.#timer.unref();
   }
@@ -129,6 +131,7 @@ export class SagaRunner {
       [timed],
     )) as { name: string; key: string }[];
     for (const { name, key } of due) {
+      if (this.#stopping) return;
       const saga = this.sagas.find((one) => one.name === name)!;
       try {
         await this.#timeOut(saga, saga.timeout!.transition, key);
@@ -146,7 +149,10 @@ export class SagaRunner {
     }
   }
 
-  /** Runs in a separate unit of work. Skips a run that moved or timed out meanwhile. */
+  /**
+   * Runs in a separate unit of work. Its lock of the subject keeps other instances, and messages about the run, away. Skips a
+   * run that a message with another subject than the key is changing: the next poll follows.
+   */
   async #timeOut(
     saga: Saga,
     transition: NonNullable<Saga['timeout']>['transition'],
@@ -166,8 +172,9 @@ export class SagaRunner {
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true;
     clearInterval(this.#timer);
-    await this.#firing;
+    await this.#poll;
   }
 }
 

@@ -20,7 +20,10 @@ export class DuplicateMessage extends Error {
   }
 }
 
-/** Runs a service's own handlers for one of its messages. */
+/**
+ * Runs a service's own handlers for one of its messages, in the unit of work that sends it: the context (`contract`,
+ * `incoming`, `input`, caller) stays that of the message that began the unit.
+ */
 export type Dispatch = (contract: AnyContract, data: unknown, context: MessageContext) => Promise<unknown>;
 
 export interface WorkOptions {
@@ -30,7 +33,7 @@ export interface WorkOptions {
   encryption: StorageEncryption;
   dispatch: Dispatch;
   /** @throws Error unless the service may send or publish the message */
-  mustDeclare?: (contract: AnyContract) => void;
+  assertDeclared?: (contract: AnyContract) => void;
 }
 
 /**
@@ -41,7 +44,10 @@ export interface WorkOptions {
  * meanwhile. Messages to the service itself are handled within the same transaction.
  */
 export class UnitOfWork extends MessageContext {
-  /** The transaction of this unit. */
+  /**
+   * The transaction of this unit. Its statements run one after the other, in the order in which they are sent; there is one
+   * connection, so `Promise.all` only saves round trips.
+   */
   readonly tx: EntityManager;
   readonly #runner: QueryRunner;
   /** Runs in the transaction, which it begins if necessary. */
@@ -49,16 +55,19 @@ export class UnitOfWork extends MessageContext {
   readonly #options: WorkOptions;
   readonly #inbox: InboxKey;
   readonly #subject: string | undefined;
+  // A unit is idle, then connects, begins (BEGIN and the inbox record), works, and is over.
   #connected: Promise<ClientBase> | undefined;
+  /** Rejected for a duplicate message. */
   #begun: Promise<void> | undefined;
+  /** Set while it works: PostgreSQL has reported that the message is new. */
+  #workingConnection: ClientBase | undefined;
   #isOver = false;
-  #client: ClientBase | undefined;
-  /** Already sent, in order. */
+  /** Sent while it works: each is in the pipeline as soon as `write` returns. */
   readonly #writes: Promise<unknown>[] = [];
-  /** Queued after BEGIN, and perhaps not sent yet. */
-  readonly #beginning: Promise<unknown>[] = [];
-  /** Why PostgreSQL rejects further statements. */
-  #fault: unknown;
+  /** Sent earlier: each waits for the connection, and may not be in the pipeline yet. */
+  readonly #writesBeforeBegin: Promise<unknown>[] = [];
+  /** The first failed statement. PostgreSQL rejects all later ones (25P02). */
+  #failure: unknown;
   #outgoing: { message: Message; delay?: number }[] = [];
 
   /** @param subject by default that of the message */
@@ -81,11 +90,15 @@ export class UnitOfWork extends MessageContext {
       this.#mustBeActive();
       this.#begun ??= this.#begin(connection);
       // Sent after BEGIN without waiting for its result: the work for a duplicate message is rolled back.
-      const [result] = await Promise.all([query(...args), this.#begun]);
+      const sent = query(...args).catch((error: unknown) => this.#fail(error)) as Promise<unknown>;
+      const [result] = await Promise.all([sent, this.#begun]);
       return result;
     }) as QueryRunner['query'];
     this.#runner.query = (async (...args: Parameters<QueryRunner['query']>) =>
-      this.#query(...args).catch((error: unknown) => this.#throwFault(error))) as QueryRunner['query'];
+      this.#query(...args).catch(async (error: unknown) => {
+        await Promise.allSettled([...this.#writesBeforeBegin, ...this.#writes]);
+        throw this.#findCause(error);
+      })) as QueryRunner['query'];
     this.tx = this.#runner.manager;
   }
 
@@ -96,18 +109,21 @@ export class UnitOfWork extends MessageContext {
    */
   readonly write = (text: string, parameters: unknown[], explain = (error: Error) => error): void => {
     this.#mustBeActive();
-    const sent: Promise<unknown> = this.#client?.query(text, parameters) ?? this.#query(text, parameters);
-    const written = sent.catch((error: Error) => {
-      throw (this.#fault ??= explain(error));
-    });
+    const connection = this.#workingConnection;
+    const sent: Promise<unknown> = connection?.query(text, parameters) ?? this.#query(text, parameters);
+    const written = sent.catch((error: Error) => this.#fail(explain(error)));
     written.catch(() => {}); // the commit reports it
-    (this.#client ? this.#writes : this.#beginning).push(written);
+    (connection ? this.#writes : this.#writesBeforeBegin).push(written);
   };
 
-  /** After a failed write PostgreSQL rejects every statement: throws the error of that write. */
-  async #throwFault(error: unknown): Promise<never> {
-    await Promise.allSettled([...this.#beginning, ...this.#writes]);
-    throw this.#fault ?? error;
+  #fail(error: unknown): never {
+    if (!isAborted(error)) this.#failure = error;
+    throw error;
+  }
+
+  /** After a failed statement PostgreSQL rejects all others: returns the error of the first one. */
+  #findCause(error: unknown): unknown {
+    return isAborted(error) ? (this.#failure ?? error) : error;
   }
 
   /** Publishes an event of the service after the commit. @throws Error at once for an event of another service */
@@ -128,16 +144,22 @@ export class UnitOfWork extends MessageContext {
     this.#enqueue({ message, delay });
 
   /**
-   * Locks a subject: other units of work about it wait for the end of this one, in all instances. Every unit locks the
-   * subject of its message first, so that all wait in the same order.
+   * Locks a subject, or any other name: other units of work that lock it wait for the end of this one, in all instances.
+   * Every unit locks the subject of its message first, so that all wait in the same order.
    */
-  async hold(subject: string): Promise<void> {
-    if (subject !== this.#subject) await this.tx.query(holdSubject('$1'), [subject]);
+  readonly lock = async (subject: string): Promise<void> => {
+    if (subject !== this.#subject) await this.tx.query(lockSubjectSql('$1'), [subject]);
+  };
+
+  /** Reads what the lock of a subject protects: sends both at once, and PostgreSQL runs them in this order. */
+  async lockThen<T>(subject: string, read: () => Promise<T>): Promise<T> {
+    const [, found] = await Promise.all([this.lock(subject), read()]);
+    return found;
   }
 
   #enqueue(outgoing: { message: Message; delay?: number }): void {
     this.#mustBeActive();
-    this.#options.mustDeclare?.(outgoing.message.contract);
+    this.#options.assertDeclared?.(outgoing.message.contract);
     this.#outgoing.push(outgoing);
   }
 
@@ -151,12 +173,15 @@ export class UnitOfWork extends MessageContext {
     const { key, sender, fingerprints } = this.#inbox;
     const [, inserted] = await Promise.all([
       connection.query('BEGIN'),
-      connection.query(insertIntoInbox, [key, fingerprints?.[0] ?? null, this.#subject ?? null, sender]),
+      connection.query(insertIntoInboxSql, [key, fingerprints?.[0] ?? null, this.#subject ?? null, sender]),
     ]);
     if (inserted.rowCount === 1) {
-      this.#client = connection;
+      this.#workingConnection = connection;
       return;
     }
+    // A statement of the handler may have failed meanwhile: then PostgreSQL rejects the next one.
+    this.#isOver = true;
+    await connection.query('ROLLBACK');
     await this.mustBeNew();
     throw platformRejection('idempotency-key-in-flight', 'a request with this key is still in progress');
   }
@@ -193,11 +218,11 @@ export class UnitOfWork extends MessageContext {
         rows.push(toOutboxRow(message, this.incoming.context, this.#options.encryption, rows.length, delay));
       if (own) await this.#options.dispatch(contract, data, this);
     }
-    await Promise.all(this.#beginning);
+    await Promise.all(this.#writesBeforeBegin);
     const writes = [...this.#writes];
     const pending = rows.length > 0 ? writeOutbox(connection, rows) : noMessages;
     writes.push(pending);
-    if (this.#mustKeep(answer)) {
+    if (this.#isAnswerKept(answer)) {
       const { key, sender } = this.#inbox;
       const text = 'UPDATE inbox SET answer = $3 WHERE key = $1 AND sender = $2';
       writes.push(connection.query(text, [key, sender, JSON.stringify(this.#encodeAnswer(answer))]));
@@ -220,7 +245,7 @@ export class UnitOfWork extends MessageContext {
     return this.#options.encryption.encrypt(answer, `answer ${this.#inbox.key}`);
   }
 
-  #mustKeep(answer: unknown): boolean {
+  #isAnswerKept(answer: unknown): boolean {
     const { contract } = this;
     if (answer === undefined || contract.kind === 'event') return false;
     return !contract.sensitive || contract.idempotency !== 'none';
@@ -230,26 +255,40 @@ export class UnitOfWork extends MessageContext {
     return (this.#connected ??= this.#runner.connect() as Promise<ClientBase>);
   }
 
-  async rollback(): Promise<void> {
+  /**
+   * Rolls back.
+   * @param error why the unit failed
+   * @returns the cause of that error: an earlier failed statement; for a duplicate message DuplicateMessage, whatever the
+   *   handler threw
+   */
+  async rollback(error: unknown): Promise<unknown> {
     this.#isOver = true;
+    let cause = this.#findCause(error);
     const connection = await this.#connected?.catch(() => undefined);
     if (this.#begun) {
-      await this.#begun.catch(() => {});
+      await this.#begun.catch((begun: unknown) => (cause = begun));
       await connection?.query('ROLLBACK').catch(() => {});
     }
     await this.#runner.release();
+    return cause;
   }
 }
 
+/** Whether PostgreSQL rejected a statement because an earlier one of the transaction had failed. */
+const isAborted = (error: unknown): boolean => (error as { code?: string } | undefined)?.code === '25P02';
+
 /** Its seed separates these advisory locks from all others, whatever the subject is. NULL locks nothing. */
-const holdSubject = (parameter: string) => `SELECT pg_advisory_xact_lock(hashtextextended(${parameter}, 1))`;
+const lockSubjectSql = (parameter: string) =>
+  `SELECT pg_advisory_xact_lock(hashtextextended(${parameter}, 1))`;
 
 /**
- * Does not wait for a running request with the same client key. Instances of the previous version write no sender: see
- * InboxSender1700000000100.
+ * Locks the subject, then inserts. Inserts nothing
+ * - while a request with the same client key runs: the key of the inbox would make it wait for that request;
+ * - for a message that an instance of the version before InboxSender1700000000100 has handled, which wrote no sender;
+ * - for a duplicate message.
  */
-const insertIntoInbox = `
-  INSERT INTO inbox (key, fingerprint, sender) SELECT $1, $2, $4 FROM (${holdSubject('$3')}) AS held
+const insertIntoInboxSql = `
+  INSERT INTO inbox (key, fingerprint, sender) SELECT $1, $2, $4 FROM (${lockSubjectSql('$3')}) AS held
   WHERE ($2::text IS NULL OR pg_try_advisory_xact_lock(hashtextextended($1, 0)))
     AND NOT EXISTS (SELECT FROM inbox WHERE key = $1 AND sender = '')
   ON CONFLICT DO NOTHING RETURNING key`;

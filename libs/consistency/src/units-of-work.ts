@@ -23,14 +23,15 @@ export class UnitsOfWork {
       await this.#commit(work, answer);
       return answer;
     } catch (error) {
-      await work.rollback();
-      if (error instanceof DuplicateMessage) return error.answer;
-      throw error;
+      const cause = await work.rollback(error);
+      if (cause instanceof DuplicateMessage) return cause.answer;
+      throw cause;
     }
   };
 
   /**
-   * Runs `body` in a separate unit of work.
+   * Runs `body` in a separate unit of work. It leaves an inbox record, too, which gives the transaction its id: SafeHorizon
+   * relies on that.
    * @param subject set it if messages about the same subject change the same data
    * @throws the error of `body`, after the rollback
    */
@@ -41,8 +42,7 @@ export class UnitsOfWork {
       await this.#commit(work, undefined);
       return result;
     } catch (error) {
-      await work.rollback();
-      throw error;
+      throw await work.rollback(error);
     }
   }
 

@@ -47,7 +47,7 @@ export class Database implements Part {
       dataSource: this.dataSource,
       encryption,
       dispatch: (...args) => this.#server!.dispatch(...args),
-      mustDeclare: createSendCheck(options),
+      assertDeclared: createSendCheck(options),
       wake: this.relay.wake,
     });
     this.sagaRunner = new SagaRunner(sagas, this.dataSource, this.units, encryption);
@@ -82,7 +82,8 @@ export class Database implements Part {
 
   async open(): Promise<void> {
     await this.dataSource.initialize();
-    await this.projector?.prepare();
+    // Else the service starts, and is not ready: the deploy step runs the migrations, and creates the read models.
+    if (!(await this.dataSource.showMigrations())) await this.projector?.prepare();
   }
 
   async close(): Promise<void> {

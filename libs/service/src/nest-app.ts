@@ -15,6 +15,7 @@ import { throwError } from 'rxjs';
 import { HealthController } from './health.ts';
 import type { InstanceContext } from './instance-context.ts';
 import { MetricsController } from './metrics.ts';
+import { toOwnUrl } from './own-url.ts';
 import type { Part } from './parts.ts';
 
 /** Passes faults of message handlers to the transport. Nest answers faults of HTTP routes. */
@@ -85,7 +86,7 @@ export class NestApp implements Part {
     open: async () => {
       const { port, host, reusePort } = this.context.platform;
       await this.app.listen({ port, host, ...(reusePort && { reusePort }) });
-      this.#url = (await this.app.getUrl()).replace('[::1]', '127.0.0.1');
+      this.#url = toOwnUrl(await this.app.getUrl(), host);
     },
   };
 

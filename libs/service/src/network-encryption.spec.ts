@@ -60,6 +60,9 @@ describe('outside local mode', () => {
       'postgres://localhost/d?host=db.example',
     ],
     ...['postgres://db.example/d?ssl=true', 'postgresql:///d'],
+    // Only PostgreSQL has these parameters.
+    ...['amqp://broker.example?sslmode=verify-full', 'redis://cache.example?sslmode=verify-full'],
+    'amqp://broker.example?host=127.0.0.1',
   ])('%s may not be used', (address) => expect(findPlaintext(address, strict)).toMatch(/without TLS/));
 });
 

@@ -25,15 +25,17 @@ export function findPlaintext(address: string | undefined, policy: NetworkPolicy
   const { protocol, hostname, searchParams } = new URL(address);
   const tls = withTls[protocol];
   if (!tls) return undefined;
-  const hosts = searchParams.has('host') ? searchParams.getAll('host') : [hostname];
-  if (hosts.every(staysOnThisMachine) || verifiesServer(searchParams)) return undefined;
+  // These parameters are those of PostgreSQL. Other clients ignore them.
+  const isPostgres = protocol.startsWith('postgres');
+  const hosts = isPostgres && searchParams.has('host') ? searchParams.getAll('host') : [hostname];
+  if (hosts.every(staysOnThisMachine) || (isPostgres && verifiesServer(searchParams))) return undefined;
   return (
     `leads to ${hosts.join(', ')} without TLS: use ${tls}, or set PLAINTEXT_NETWORK=allow if the network itself is ` +
     'private or encrypted'
   );
 }
 
-/** For PostgreSQL. The other modes do not verify the server, or do not encrypt. */
+/** The other modes do not verify the server, or do not encrypt. */
 const verifiesServer = (parameters: URLSearchParams): boolean => {
   const modes = parameters.getAll('sslmode');
   return modes.length > 0 && modes.every((mode) => mode === 'verify-full');

@@ -112,7 +112,10 @@ export class SettingsTable {
         else setting.invalid = undefined;
         continue;
       }
-      if (isFixed(setting) && !value) continue;
+      if (isFixed(setting) && !value) {
+        setting.invalid = undefined;
+        continue;
+      }
       const read = this.#read(setting, value);
       if ('problem' in read) {
         const before = this.#lastValid.get(setting.field);

@@ -180,9 +180,9 @@ function listProvided(
   { module, options, settings, metrics }: InstanceContext,
   { broker, storage, readiness, database }: Injected,
 ): Provider[] {
-  const mustDeclare = createSendCheck(options);
+  const assertDeclared = createSendCheck(options);
   const ask: Ask = async (wanted, ...rest) => {
-    mustDeclare(wanted);
+    assertDeclared(wanted);
     return broker.client.ask(wanted, ...rest);
   };
   const provided: Provider[] = [

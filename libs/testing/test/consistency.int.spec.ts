@@ -3,7 +3,14 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Id, lineOfText, service, type Body, type Input } from '@jogakbo/contract';
 import { consistencyMigrations, UnitsOfWork, type UnitOfWork } from '@jogakbo/consistency';
-import { Ask, currentCall, Handles, type CallContext } from '@jogakbo/messaging';
+import {
+  Ask,
+  childTraceparent,
+  currentCall,
+  Handles,
+  MessageContext,
+  type CallContext,
+} from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
 import { eventually, shiftSystemTime, ServiceUnderTest } from '../src/index.ts';
 import { Controller } from '@nestjs/common';
@@ -141,6 +148,24 @@ class BankHandler {
 })
 class BankModule {}
 
+const createIncoming = () => ({
+  pattern: Deposit.name,
+  data: undefined,
+  messageId: randomUUID(),
+  sender: 'teller',
+  firstFailedAt: undefined,
+  isDeadLettered: false,
+  isEdited: false,
+  headers: {},
+  replyTo: undefined,
+  correlationId: undefined,
+  packetId: undefined,
+  context: { traceparent: childTraceparent(), language: 'ko' as const },
+  idempotencyKey: undefined,
+  redelivered: false,
+  failures: 0,
+});
+
 describe('consistency', () => {
   let bankService: ServiceUnderTest;
 
@@ -226,6 +251,36 @@ describe('consistency', () => {
     expect(
       bankService.getPublishedEvents(Deposited).filter((event) => event.account === another),
     ).toHaveLength(1);
+  });
+
+  it('recognises a duplicate even if its first statement fails, and the handler explains that', async () => {
+    const account = randomUUID();
+    const message = new MessageContext(Deposit, createIncoming(), { account, amount: 1 });
+    const open = ({ tx }: MessageContext & Partial<UnitOfWork>) =>
+      tx!
+        .query('INSERT INTO account VALUES ($1, 1)', [account])
+        .then(() => ({ balance: 1 }))
+        .catch(() => {
+          throw new Error('the account exists');
+        });
+    const { middleware } = bankService.get(UnitsOfWork);
+    await expect(middleware(message, open)).resolves.toEqual({ balance: 1 });
+    await expect(middleware(message, open)).resolves.toEqual({ balance: 1 });
+    const another = new MessageContext(Deposit, createIncoming(), { account, amount: 1 });
+    await expect(middleware(another, open)).rejects.toThrow('the account exists');
+  });
+
+  it('reports the statement that failed, and not those that PostgreSQL rejects after it', async () => {
+    const text = randomUUID();
+    const failing = bankService.get(UnitsOfWork).run(async ({ tx, write }) => {
+      await tx.query('SELECT 1');
+      const divided = tx.query('SELECT 1 / 0');
+      divided.catch(() => {});
+      write('INSERT INTO note VALUES ($1)', [text]);
+      await tx.query('SELECT 2');
+    });
+    await expect(failing).rejects.toThrow('division by zero');
+    expect(await countNotes(text)).toBe(0);
   });
 
   it('recognises a repeated request by its parsed input, not by its spelling', async () => {

@@ -7,10 +7,10 @@ import {
   change,
   consistencyMigrations,
   erase,
-  EventStore1700000000500,
+  eventStoreMigrations,
   history,
   load,
-  nothing,
+  noEvents,
   projection,
   Projector,
   requestRebuild,
@@ -54,7 +54,7 @@ const pot = aggregate<PotState, PotEvent>('pot', {
     if (event.type === 'opened') return { owner: event.owner, note: event.note, limit: event.limit, sum: 0 };
     return { ...state!, sum: state!.sum + event.amount };
   },
-  announce: (potId, { sum }, { type }) => (type === 'added' ? Added({ potId, sum }) : undefined),
+  toPublicEvent: (potId, { sum }, { type }) => (type === 'added' ? Added({ potId, sum }) : undefined),
   upcast: { opened: [(old) => ({ ...old, limit: 1_000_000 })] },
   personal: { opened: { of: ({ owner }) => owner, fields: { note: 'erased' } } },
   snapshot: { every: 10, shape: 1 },
@@ -88,7 +88,7 @@ class PotHandler {
 
   @Handles(Open)
   async open({ potId, owner, note }: Body<typeof Open>, work: UnitOfWork) {
-    await append(work, pot, potId, nothing, [{ type: 'opened', owner, note, limit: 1_000_000 }]);
+    await append(work, pot, potId, noEvents, [{ type: 'opened', owner, note, limit: 1_000_000 }]);
   }
 
   @Handles(Add)
@@ -110,7 +110,7 @@ class PotHandler {
 
 @Service({
   contract: pots,
-  migrations: [...consistencyMigrations, EventStore1700000000500],
+  migrations: [...consistencyMigrations, ...eventStoreMigrations],
   handlers: [PotHandler],
   projections: [sums],
 })
@@ -164,12 +164,12 @@ describe('the event store', () => {
     const units = potsService.get(UnitsOfWork);
     const other = randomUUID();
     const late = units.run(async (work) => {
-      await append(work, pot, other, nothing, [{ type: 'opened', owner: 'o', note: '', limit: 1 }]);
+      await append(work, pot, other, noEvents, [{ type: 'opened', owner: 'o', note: '', limit: 1 }]);
       await append(work, pot, potId, old, [{ type: 'added', amount: 5 }]);
     });
     await expect(late).rejects.toMatchObject({ name: 'VersionConflict' });
     await expect(loadPot(potId)).resolves.toMatchObject({ state: { sum: 1 } });
-    await expect(loadPot(other)).resolves.toEqual(nothing);
+    await expect(loadPot(other)).resolves.toEqual(noEvents);
   });
 
   it('reports the conflict even if the handler continues to read', async () => {
@@ -222,6 +222,23 @@ describe('the event store', () => {
     await potsService.get(UnitsOfWork).run(({ tx }) => erase(tx, kim));
     await expect(loadPot(ofKim)).resolves.toMatchObject({ state: { owner: kim, note: 'erased' } });
     await expect(loadPot(ofLee)).resolves.toMatchObject({ state: { note: '비밀 of Lee' } });
+  });
+
+  it('keeps what was erased unreadable when the same person gets a new key', async () => {
+    const kim = randomUUID();
+    const before = await openPot(kim, 'before');
+    // An instance of the previous version stores no key id.
+    await potsService.query('UPDATE event SET personal_key_id = NULL WHERE subject = $1', [before]);
+    await expect(loadPot(before)).resolves.toMatchObject({ state: { note: 'before' } });
+    const eraseKim = () => potsService.get(UnitsOfWork).run(({ tx }) => erase(tx, kim));
+    await eraseKim();
+    const after = await openPot(kim, 'after');
+    await expect(loadPot(before)).resolves.toMatchObject({ state: { note: 'erased' } });
+    await expect(loadPot(after)).resolves.toMatchObject({ state: { note: 'after' } });
+    const { sums } = await potsService.ask(ListPots, {}, longTimeout);
+    expect(sums).toMatchObject({ [before]: 0, [after]: 0 });
+    await eraseKim();
+    await expect(loadPot(after)).resolves.toMatchObject({ state: { note: 'erased' } });
   });
 
   describe('a projection', () => {
@@ -288,7 +305,7 @@ describe('the event store', () => {
     it('skips no event with a late commit', async () => {
       const units = potsService.get(UnitsOfWork);
       const open = (potId: string, work: UnitOfWork) =>
-        append(work, pot, potId, nothing, [{ type: 'opened', owner: potId, note: '', limit: 1 }]);
+        append(work, pot, potId, noEvents, [{ type: 'opened', owner: potId, note: '', limit: 1 }]);
       const late = randomUUID();
       const early: string[] = [];
       await units.run(async (work) => {

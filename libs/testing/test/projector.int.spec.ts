@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import {
   aggregate,
   consistencyMigrations,
-  EventStore1700000000500,
+  eventStoreMigrations,
   projection,
   Projector,
   requestRebuild,
@@ -51,7 +51,7 @@ describe('the projector', () => {
     database = await createPrivateDatabase();
     source = new DataSource({
       ...{ type: 'postgres', url: database.url, extra: { pipeline: true } },
-      migrations: [...consistencyMigrations, EventStore1700000000500],
+      migrations: [...consistencyMigrations, ...eventStoreMigrations],
       migrationsTransactionMode: 'each',
     });
     await source.initialize();

@@ -1,3 +1,4 @@
+import { repeatMessages } from '@jogakbo/consistency/outbox-repeats';
 import { setTimeout as pause } from 'node:timers/promises';
 import { audit } from './audit.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
@@ -69,7 +70,7 @@ export async function replay(service: string, options: ReplayOptions): Promise<n
     for (let at = 0; at < rows.length; at += step) {
       if (at > 0) await pause((step * 1_000) / rate);
       const ids = rows.slice(at, at + step).map(({ id }) => id);
-      await client.query('UPDATE outbox SET published_at = NULL WHERE id = ANY($1::bigint[])', [ids]);
+      await repeatMessages(client, ids);
     }
     console.log(`${service} publishes ${rows.length} events again.`);
     return 0;

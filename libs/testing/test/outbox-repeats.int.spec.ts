@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { OutboxRelay, QueueRecovery, StorageEncryption } from '@jogakbo/consistency';
+import { repeatMessages } from '@jogakbo/consistency/outbox-repeats';
+import type { Announcement } from '@jogakbo/contract';
+import { DecryptionKeys, exchanges, ServiceKey } from '@jogakbo/messaging';
+import { Logger } from '@nestjs/common';
+import { eventually } from '../src/index.ts';
+import { Counting, name } from './counting.ts';
+
+Logger.overrideLogger(false);
+
+let counting: Counting;
+beforeEach(async () => {
+  counting = new Counting();
+  await counting.open();
+});
+afterEach(() => counting.close());
+
+const insertPublished = (count: number, daysAgo: number) =>
+  counting.pool.query(
+    `INSERT INTO outbox (message_id, kind, name, subject, data, headers, published_at)
+     SELECT gen_random_uuid(), 'event', '${name}', 's' || n, '{}', '{}', now() - ${daysAgo} * interval '1 day'
+     FROM generate_series(1, ${count}) AS n RETURNING id::text`,
+  ) as Promise<{ rows: { id: string }[] }>;
+
+describe('repeated messages', () => {
+  it('are kept until 7 days after their first publication, however often they are repeated', async () => {
+    const [{ id }] = (await insertPublished(1, 6)).rows as [{ id: string }];
+    const relay = new OutboxRelay({ ...counting.relayOptions, pollEvery: 50 });
+    relay.start();
+    for (const times of [1, 2]) {
+      await repeatMessages(counting.source, [id]);
+      relay.wake();
+      await eventually(() => counting.seen.length + counting.repeated === times);
+    }
+    await relay.stop();
+    // Two days later.
+    await counting.pool.query(
+      `UPDATE outbox SET published_at = published_at - interval '2 days', first_published_at = first_published_at - interval '2 days'`,
+    );
+    const later = new OutboxRelay({ ...counting.relayOptions, pollEvery: 50 });
+    later.start();
+    await eventually(async () => (await counting.pool.query('SELECT 1 FROM outbox')).rowCount === 0);
+    await later.stop();
+  });
+
+  it('of a recreated queue are each sent again once, while the relay publishes them', async () => {
+    await insertPublished(1_200, 1);
+    let sent = 0;
+    const publish = async () => {
+      const { rowCount } = await counting.pool.query(
+        'UPDATE outbox SET published_at = now() WHERE published_at IS NULL',
+      );
+      sent += rowCount!;
+    };
+    const recovery = new QueueRecovery(counting.source, () => void publish());
+    recovery.receiveAnnouncement(announce('a queue'));
+    await eventually(() => sent >= 1_200, 10_000);
+    await eventually(async () => (await readServed()) === 1, 10_000);
+    expect(sent).toBe(1_200);
+    await recovery.stop();
+  });
+
+  it('are limited if one service reports ever new queues', async () => {
+    await insertPublished(1, 1);
+    const wake = jest.fn(() => void counting.pool.query('UPDATE outbox SET published_at = now()'));
+    const recovery = new QueueRecovery(counting.source, wake);
+    for (let at = 0; at < 30; at++) {
+      recovery.receiveAnnouncement(announce(...Array.from({ length: 10 }, (_, n) => `queue ${at} ${n}`)));
+      await sleep(50);
+    }
+    await eventually(async () => (await readServed()) === 60);
+    await sleep(300);
+    expect(await readServed()).toBe(60);
+    expect(wake.mock.calls.length).toBeLessThanOrEqual(60);
+    // Others are not affected.
+    recovery.receiveAnnouncement({ ...announce('another queue'), service: 'another' });
+    await eventually(async () => (await readServed()) === 61);
+    await recovery.stop();
+  });
+
+  const readServed = async () => (await counting.pool.query('SELECT 1 FROM recovered_queue')).rowCount;
+  const announce = (...ids: string[]) =>
+    ({
+      service: 'hostile',
+      madeQueues: ids.map((id) => ({ id, takes: [name], ago: 0 })),
+    }) as unknown as Announcement;
+});
+
+describe('a row that was encrypted with a lost key', () => {
+  it('holds back only the messages about its own subject', async () => {
+    const encryption = new StorageEncryption(ServiceKey.random());
+    const recipients = {
+      getKey: () => new DecryptionKeys(ServiceKey.random()).publicKeys[0],
+      isSensitive: () => true,
+    };
+    const insert = (id: string, kind: string, what: string, subject: string, data: unknown) =>
+      counting.pool.query(
+        'INSERT INTO outbox (message_id, kind, name, subject, data, headers) VALUES ($1, $2, $3, $4, $5, $6)',
+        [id, kind, what, subject, JSON.stringify(data), '{}'],
+      );
+    const lost = new StorageEncryption(ServiceKey.random());
+    for (let at = 0; at < 210; at++)
+      await insert(crypto.randomUUID(), 'command', 'printer.print', `lost ${at}`, lost.encrypt({}, 'x'));
+    await insert(crypto.randomUUID(), 'event', name, 'lost 7', { subject: 'lost 7', turn: 1 });
+    const good = crypto.randomUUID();
+    await insert(good, 'command', 'printer.print', 'good', encryption.encrypt({ page: 1 }, `outbox ${good}`));
+    await insert(crypto.randomUUID(), 'event', name, 'good', { subject: 'good', turn: 1 });
+    const channel = await counting.connection.model!.createChannel();
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    await channel.assertExchange(exchanges.requests('printer'), 'topic');
+    await channel.bindQueue(queue, exchanges.requests('printer'), '#');
+    const printed: unknown[] = [];
+    await channel.consume(queue, (message) => void printed.push(message!.properties.messageId), {
+      noAck: true,
+    });
+    const relay = new OutboxRelay({ ...counting.relayOptions, encryption, recipients, pollEvery: 50 });
+    relay.start();
+    await eventually(() => printed.length === 1 && counting.seen.length === 1);
+    await sleep(1_500); // long enough for another attempt
+    expect(printed).toEqual([good]);
+    expect(counting.seen).toEqual([{ subject: 'good', turn: 1 }]);
+    await relay.stop();
+  });
+});
