@@ -1,4 +1,4 @@
-export { Announcer, publishSoftState } from './announcer.ts';
+export { Announcer } from './announcer.ts';
 export { currentCall, withCall, type CallContext, type Caller } from './call-context.ts';
 export { Ask, type Guard, type RequestOptions } from './call-options.ts';
 export { RabbitClient } from './client.ts';
@@ -25,3 +25,4 @@ export type { Incoming } from './decoding.ts';
 export { encodeEvent, encodeRequest, getSubject } from './encoding.ts';
 export { BrokerDisconnected, RemoteFault } from './faults.ts';
 export { contextHeaders } from './message-headers.ts';
+export { publishSoftState } from './soft-state.ts';
