@@ -2,117 +2,73 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import { script } from './docs-script.ts';
 
-/** The parts of a DOM element that the script of /docs uses. */
-class Element {
-  tag: string;
-  children: (Element | string)[] = [];
-  dataset: Record<string, string> = {};
-  listeners: Record<string, (event: object) => void> = {};
-  textContent = '';
-  className = '';
-  value = '';
-  name = '';
-  open = false;
-
-  constructor(tag: string) {
-    this.tag = tag;
-  }
-
-  get childElementCount(): number {
-    return this.children.length;
-  }
-
-  append(...children: (Element | string)[]): void {
-    this.children.push(...children);
-  }
-
-  replaceChildren(...children: (Element | string)[]): void {
-    this.children = children;
-  }
-
-  addEventListener(name: string, listener: (event: object) => void): void {
-    this.listeners[name] = listener;
-  }
-
-  setAttribute(): void {}
-  removeAttribute(): void {}
-
-  find(matches: (one: Element) => boolean): Element[] {
-    return this.children.flatMap((child) =>
-      typeof child === 'string' ? [] : [...(matches(child) ? [child] : []), ...child.find(matches)],
-    );
-  }
+interface Options {
+  spec: typeof openapi;
+  responseInterceptor: (response: { body?: object }) => object;
 }
 
-const operation = { operationId: 'x', tags: ['shop'], responses: {}, parameters: [] };
+const createKey = () => ({ name: 'Idempotency-Key', in: 'header', example: undefined });
 const openapi = {
-  info: { description: '', license: { name: 'MIT' } },
-  tags: [{ name: 'shop', description: '' }],
-  paths: { '/v1/sessions': { post: operation }, '/v1/me': { get: operation } },
+  paths: {
+    '/v1/sessions': { post: { parameters: [createKey()] }, delete: {} },
+    '/v1/orders': { post: { parameters: [createKey(), { ...createKey(), name: 'Prefer' }] } },
+  },
 };
 
-/** Runs the script of the page against a fake server. */
-async function open(answer: (url: string, init: { headers: Record<string, string> }) => object) {
-  const byId = new Map(
-    ['about', 'operations', 'find', 'token', 'token-hint'].map((id) => [id, new Element(id)]),
-  );
-  const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
+/** Runs the script of the page with stand-ins for the browser and Swagger UI. */
+async function open({ isDark = false } = {}) {
+  const classes = new Set<string>();
+  const tokens: [string, string][] = [];
+  let options: Options | undefined;
   runInNewContext(script, {
+    matchMedia: () => ({ matches: isDark, addEventListener: () => {} }),
     document: {
-      getElementById: (id: string) => byId.get(id),
-      createElement: (tag: string) => new Element(tag),
+      documentElement: {
+        classList: {
+          toggle: (name: string, on: boolean) => (on ? classes.add(name) : classes.delete(name)),
+        },
+      },
     },
-    fetch: async (url: string, init: { headers: Record<string, string> }) => {
-      const body = url === '/openapi.json' ? openapi : answer(url, init);
-      const text = JSON.stringify(body);
-      return {
-        ...{ status: 200, statusText: 'OK', headers: new Map([['x-request-id', 'r-1']]) },
-        ...{ text: async () => text, json: async () => JSON.parse(text) as unknown },
-      };
+    fetch: async () => ({ json: async () => structuredClone(openapi) }),
+    SwaggerUIBundle: (given: Options) => {
+      options = given;
+      return { preauthorizeApiKey: (name: string, token: string) => tokens.push([name, token]) };
     },
-    FormData: class {
-      get = () => null;
-      [Symbol.iterator] = () => [][Symbol.iterator]();
-    },
-    ...{ performance, URLSearchParams, Object, JSON, Boolean, crypto },
+    crypto,
+    String,
+    Object,
   });
-  await settled();
-  async function send(path: string): Promise<Element> {
-    const [details] = byId.get('operations')!.find(({ dataset }) => (dataset['text'] ?? '').includes(path));
-    details!.open = true;
-    details!.listeners['toggle']!({});
-    const [form] = details!.find(({ tag }) => tag === 'form');
-    form!.listeners['submit']!({ preventDefault() {} });
-    await settled();
-    return form!.find(({ className }) => className === 'answer')[0]!;
-  }
-  return { send, token: byId.get('token')! };
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  return { classes, tokens, options: options! };
 }
 
 describe('the page /docs', () => {
-  it('shows the response body above the response headers', async () => {
-    const { send } = await open(() => ({ name: 'Kim' }));
-    const texts = (await send('/v1/me'))
-      .find(({ tag }) => tag === 'pre')
-      .map(({ textContent }) => textContent);
-    expect(texts).toEqual([expect.stringContaining('"name": "Kim"'), 'x-request-id: r-1']);
-  });
-
   it.each(['accessToken', 'access_token'])('sends the %s of a sign-in with later requests', async (field) => {
-    const sent: (string | undefined)[] = [];
-    const { send, token } = await open((_url, { headers }) => {
-      sent.push(headers['authorization']);
-      return { [field]: 'the-token' };
-    });
-    await send('/v1/sessions');
-    expect(token.value).toBe('the-token');
-    await send('/v1/me');
-    expect(sent).toEqual([undefined, 'Bearer the-token']);
+    const { options, tokens } = await open();
+    const response = { body: { [field]: 'the-token' } };
+    expect(options.responseInterceptor(response)).toBe(response);
+    expect(tokens).toEqual([['bearer', 'the-token']]);
   });
 
   it('keeps no token if the response has none', async () => {
-    const { send, token } = await open(() => ({ accessToken: 7 }));
-    await send('/v1/me');
-    expect(token.value).toBe('');
+    const { options, tokens } = await open();
+    for (const body of [{ accessToken: 7 }, undefined]) options.responseInterceptor({ body });
+    expect(tokens).toEqual([]);
+  });
+
+  it('fills in another Idempotency-Key for each operation', async () => {
+    const { paths } = (await open()).options.spec;
+    const [first, second] = [paths['/v1/sessions'].post, paths['/v1/orders'].post].map(
+      ({ parameters }) => parameters[0]!.example,
+    );
+    expect(first).toMatch(/^[\da-f-]{36}$/);
+    expect(second).toMatch(/^[\da-f-]{36}$/);
+    expect(second).not.toBe(first);
+    expect(paths['/v1/orders'].post.parameters[1]).toEqual({ name: 'Prefer', in: 'header' });
+  });
+
+  it('is dark if the system is', async () => {
+    expect((await open()).classes.has('dark-mode')).toBe(false);
+    expect((await open({ isDark: true })).classes.has('dark-mode')).toBe(true);
   });
 });

@@ -8,9 +8,10 @@ import {
 } from '@jogakbo/contract';
 import { Injectable } from '@nestjs/common';
 import Negotiator from 'negotiator';
-import { page, script, style } from './docs-page.ts';
+import { DocsAssets } from './docs-assets.ts';
+import { buildDocsPage, type DocsPage } from './docs-page.ts';
 import type { RequestContext } from './request-context.ts';
-import { homeIndex, homePage } from './home-page.ts';
+import { homeIndex, homePage, homePolicy } from './home-page.ts';
 import { KnownServices } from './known-services.ts';
 import { assertionKeysPath, MemberAssertions } from './member-assertion.ts';
 import type { RouteTable } from './routes.ts';
@@ -108,33 +109,10 @@ const ownRoutes: OwnRoute[] = [
   },
 ];
 
-const sha256 = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
-
-/** The page at the root runs no scripts. */
-const homePolicy = [
-  "default-src 'none'",
-  `style-src ${sha256(style)}`,
-  'img-src data:',
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
-/** The page may use only its own script and style, and connect only to its own origin. */
-const pagePolicy = [
-  "default-src 'none'",
-  `script-src ${sha256(script)}`,
-  `style-src ${sha256(style)}`,
-  "connect-src 'self'",
-  'img-src data:',
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
-
 /** Serves the OpenAPI and AsyncAPI documents of the running system, and the pages `/` and `/docs`. */
 @Injectable()
 export class Documents {
+  readonly #assets = new DocsAssets();
   readonly #rendered = new Map<string, { table: RouteTable; text: string; etag: string }>();
 
   constructor(
@@ -147,11 +125,11 @@ export class Documents {
   answer(context: RequestContext): boolean {
     const { path } = context;
     if (path === '/' && !this.#isRootAnnounced()) this.#sendHome(context);
-    else if (path === '/docs') this.#sendPage(context, pagePolicy, page);
+    else if (path === '/docs') this.#sendPage(context, buildDocsPage());
     else if (path === '/openapi.json') this.#send(context, () => this.#openApi(this.#servedContracts()));
     else if (path === '/asyncapi.json') this.#send(context, () => asyncApi(this.services.contracts));
     else if (path === assertionKeysPath) this.#send(context, () => ({ ...this.assertions.keySet }));
-    else return false;
+    else return this.#assets.answer(context);
     return true;
   }
 
@@ -165,13 +143,13 @@ export class Documents {
     context.append('vary', 'Accept');
     const accept = context.headers.accept?.slice(0, maxAcceptLength);
     const preferred = new Negotiator({ headers: { accept } }).mediaType([json, 'text/html']);
-    if (preferred === 'text/html') return this.#sendPage(context, homePolicy, homePage);
+    if (preferred === 'text/html') return this.#sendPage(context, { html: homePage, policy: homePolicy });
     context.route = context.path;
     context.header('cache-control', 'no-cache').header('content-type', `${json}; charset=utf-8`);
     context.send(200, JSON.stringify(homeIndex));
   }
 
-  #sendPage(context: RequestContext, policy: string, content: string): void {
+  #sendPage(context: RequestContext, { html, policy }: DocsPage): void {
     context.route = context.path;
     context
       .setHeaders({
@@ -179,7 +157,7 @@ export class Documents {
         'cache-control': 'no-cache',
         'content-type': 'text/html; charset=utf-8',
       })
-      .send(200, content);
+      .send(200, html);
   }
 
   /** Renders a document once per route table. */

@@ -1,4 +1,30 @@
-import { style } from './docs-page.ts';
+import { createHash } from 'node:crypto';
+
+const style = `
+:root { color-scheme: light dark; --line: light-dark(#d8d3ca, #3b3f4a); --paper: light-dark(#fbfaf7, #16181d);
+  --ink: light-dark(#22242a, #e9e7e2); --soft: light-dark(#5f626b, #a5a8b1); --accent: light-dark(#a3402a, #f0937c) }
+* { box-sizing: border-box }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif }
+main { max-width: 1080px; margin: 0 auto; padding: 16px }
+h1 { margin: 0; font-size: 1.5rem }
+p { margin: 0 0 8px; color: var(--soft) }
+small { color: var(--soft) }
+a { color: var(--accent) }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
+.links { list-style: none; padding: 0; margin: 16px 0 0 }
+.links li { padding: 10px 0; border-top: 1px solid var(--line) }
+.links a { display: inline-block; min-width: 12em; font-weight: 600 }
+`;
+
+/** Content-Security-Policy of the home page, which runs no scripts. */
+export const homePolicy = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
 
 /** The JSON document at the root. */
 export const homeIndex = {

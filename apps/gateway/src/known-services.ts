@@ -4,6 +4,7 @@ import { BrokerConnection, Instances, KnownGrants, Publisher } from '@jogakbo/me
 import { Metrics } from '@jogakbo/service';
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { Gauge } from 'prom-client';
+import { scriptPath, stylePath } from './docs-assets.ts';
 import { filterGrantedRoutes } from './granted-routes.ts';
 import { assertionKeysPath } from './member-assertion.ts';
 import { RouteTable, type Route } from './routes.ts';
@@ -18,6 +19,8 @@ const ownRoutes = [
   'GET /openapi.json',
   'GET /asyncapi.json',
   'GET /docs',
+  `GET ${stylePath}`,
+  `GET ${scriptPath}`,
   `GET ${assertionKeysPath}`,
 ];
 

@@ -52,7 +52,45 @@ export const testDocuments = (gateway: GatewayUnderTest) =>
       const { status, headers, body } = await gateway.call('/docs');
       expect(status).toBe(200);
       expect(headers.get('content-type')).toContain('text/html');
-      expect(headers.get('content-security-policy')).toMatch(/default-src 'none'; script-src 'sha256-/);
+      const policy = headers.get('content-security-policy')!;
+      expect(policy).toMatch(/default-src 'none'; script-src 'sha256-/);
+      expect(policy).not.toMatch(/unsafe|https?:|\*/);
       expect(body).not.toMatch(/https?:\/\//);
+      // The nonce of one response permits nothing in another.
+      const [nonce] = /'nonce-[\w+/=]{20,}'/.exec(policy)!;
+      expect((await gateway.call('/docs')).headers.get('content-security-policy')).not.toContain(nonce);
+    });
+
+    it.each([
+      ['/docs/swagger-ui-bundle.js', 'text/javascript; charset=utf-8', 'SwaggerUIBundle'],
+      ['/docs/swagger-ui.css', 'text/css; charset=utf-8', '.swagger-ui'],
+    ])('serve %s of the page, compressed and with an ETag', async (path, type, part) => {
+      expect((await gateway.call('/docs')).body).toContain(`"${path}" nonce=`);
+      const url = gateway.service.url + path;
+      const get = (headers: Record<string, string>) => fetch(url, { headers });
+      const [first, plain] = [
+        await get({ 'accept-encoding': 'gzip, br' }),
+        await get({ 'accept-encoding': 'identity' }),
+      ];
+      expect([
+        first.status,
+        first.headers.get('content-encoding'),
+        first.headers.get('content-type'),
+      ]).toEqual([200, 'gzip', type]);
+      expect([plain.status, plain.headers.get('content-encoding')]).toEqual([200, null]);
+      const text = await first.text();
+      expect(text).toContain(part);
+      expect(await plain.text()).toBe(text);
+      const etag = first.headers.get('etag')!;
+      expect(plain.headers.get('etag')).not.toBe(etag);
+      const again = await get({ 'accept-encoding': 'gzip, br', 'if-none-match': etag });
+      expect([again.status, await again.text()]).toEqual([304, '']);
+      expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
+    });
+
+    it('serve no other files of the package', async () => {
+      for (const path of ['/docs/package.json', '/docs/', '/docs/index.html'])
+        expect((await gateway.call(path)).status).toBe(404);
+      expect((await gateway.call('/docs/..%2fpackage.json')).status).toBe(400);
     });
   });
