@@ -72,8 +72,12 @@ export class FindProductsHandler {
     ]);
     const { items, nextCursor } = toPage(found, limit, (last) =>
       encodeCursor({
-        ...{ by: 'catalog', sort, step: 0, currency: last.compared },
-        ...{ key: Number(last.key), productId: last.productId },
+        by: 'catalog',
+        sort,
+        step: 0,
+        currency: last.compared,
+        key: Number(last.key),
+        productId: last.productId,
       }),
     );
     const currency = items.at(-1)?.compared ?? query.currency ?? after?.currency ?? null;

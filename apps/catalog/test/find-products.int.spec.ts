@@ -17,13 +17,11 @@ describe('catalog as the fallback for search', () => {
     for (const [name, english, category, amount] of products) {
       const translations = { en: { name: english, description: '' } };
       await catalog.ask(AddProduct, {
-        ...{
-          sku: english.replaceAll(' ', '-'),
-          name,
-          category,
-          translations,
-          price: { amount, currency: 'KRW' },
-        },
+        sku: english.replaceAll(' ', '-'),
+        name,
+        category,
+        translations,
+        price: { amount, currency: 'KRW' },
       });
     }
   });

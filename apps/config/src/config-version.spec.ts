@@ -3,7 +3,11 @@ import { secretMask } from '@jogakbo/contracts-config';
 import { compareSettings, toListItems, type StoredSetting } from './config-version.ts';
 
 const createSetting = (value: string, secret = false): StoredSetting => ({
-  ...{ value, secret, version: 1, by: 'kim', at: '2026-11-21T00:00:00.000Z' },
+  value,
+  secret,
+  version: 1,
+  by: 'kim',
+  at: '2026-11-21T00:00:00.000Z',
 });
 
 describe('settings shown to operators', () => {

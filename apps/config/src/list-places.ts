@@ -18,7 +18,9 @@ export class ListPlacesHandler {
     return {
       items: rows.map((row) => ({
         ...toPlace(row),
-        ...{ version: row.version, by: row.by, at: row.at.toISOString() },
+        version: row.version,
+        by: row.by,
+        at: row.at.toISOString(),
       })),
     };
   }

@@ -27,7 +27,10 @@ export class ReadSettingsHandler {
       sources: found.map((source) => ({
         ...toPlace(source),
         settings: Object.entries(source.settings).map(([key, { value, secret, version, by }]) => ({
-          ...{ key, secret, version, by },
+          key,
+          secret,
+          version,
+          by,
           value: secret ? this.encryption.encryptFor(application, toPlace(source), key, value) : value,
         })),
       })),

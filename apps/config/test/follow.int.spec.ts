@@ -75,7 +75,9 @@ describe('a service with a config server', () => {
     expect(await explainToys()).toEqual([
       expect.objectContaining({
         limit: {
-          ...{ value: '30', origin: 'config server', live: true },
+          value: '30',
+          origin: 'config server',
+          live: true,
           from: `version 1 of toys/default by ${email}`,
         },
         colour: { value: 'red', origin: 'environment', live: false },
@@ -156,8 +158,13 @@ describe('a service with a config server', () => {
     const [toy] = (await server.ask(ExplainSettings, { application: 'toys' }, operator)).instances;
     await server.announce(
       Announced({
-        ...{ service: 'toys', version: '1', instance: toy!.instance, state: 'draining', interval: 60 },
-        ...{ url: 'http://127.0.0.1:9', startedAt: new Date().toISOString() },
+        service: 'toys',
+        version: '1',
+        instance: toy!.instance,
+        state: 'draining',
+        interval: 60,
+        url: 'http://127.0.0.1:9',
+        startedAt: new Date().toISOString(),
         contract: describeContract(service('toys')),
       }),
     );
@@ -222,7 +229,8 @@ describe('a service with a config server', () => {
     const values = { limit: secret, limt: '5', rabbitmqUrl: 'amqp://127.0.0.1', token: 'fits' };
     for (const application of ['toys', 'application']) {
       await expect(set(server, application, values)).rejects.toMatchObject({
-        ...{ code: 'invalid-settings', status: 422 },
+        code: 'invalid-settings',
+        status: 422,
         errors: [
           { path: 'limit', message: expect.stringMatching(/number/) },
           { path: 'limt', message: 'there is no such setting; did you mean limit?' },
@@ -231,7 +239,8 @@ describe('a service with a config server', () => {
       });
     }
     await expect(set(server, 'toy', { limit: '5' })).rejects.toMatchObject({
-      ...{ code: 'unknown-service', status: 422 },
+      code: 'unknown-service',
+      status: 422,
       message: 'there is no such service; did you mean toys?',
     });
     expect(await server.ask(GetSettings, { application: 'toys' }, operator)).toMatchObject({ version });

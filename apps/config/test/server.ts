@@ -36,7 +36,8 @@ export async function set(
 ): Promise<number> {
   const { secret, ...rest } = more;
   const changes = Object.entries(values).map(([key, value]) => ({
-    ...{ key, value },
+    key,
+    value,
     ...(secret !== undefined && { secret }),
   }));
   const command = { application, reason: 'a test', settings: changes, ...rest };
@@ -65,7 +66,9 @@ export async function startToys(
 ): Promise<RunningService & { settings: ToySettings }> {
   const running = await start(ToysModule, {
     environment: {
-      ...{ RABBITMQ_URL: server.broker.url, CONFIG_PASSWORD: passwords.toys, LOG_LEVEL: 'error' },
+      RABBITMQ_URL: server.broker.url,
+      CONFIG_PASSWORD: passwords.toys,
+      LOG_LEVEL: 'error',
       ...environment,
     },
   });

@@ -50,9 +50,14 @@ export class Shops {
   #spawn(version: string, ...args: string[]): ChildProcess {
     const child = spawn(process.execPath, [main, ...args], {
       env: {
-        ...{ PATH: process.env['PATH'], npm_package_version: version, ...this.#environment },
-        ...{ DATABASE_URL: this.#database.url, CONFIG_PASSWORD: passwords.shop },
-        ...{ RETRY_DELAYS: '50,100,200', ANNOUNCE_EVERY: '0.5', SERVICE_KEY: serviceKey },
+        PATH: process.env['PATH'],
+        npm_package_version: version,
+        ...this.#environment,
+        DATABASE_URL: this.#database.url,
+        CONFIG_PASSWORD: passwords.shop,
+        RETRY_DELAYS: '50,100,200',
+        ANNOUNCE_EVERY: '0.5',
+        SERVICE_KEY: serviceKey,
         LOCAL_MODE: 'true',
       },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -87,7 +92,8 @@ export class Shops {
     const answer = await this.#mall.app.get(RabbitClient).request(contract.name, input, {
       persistent: contract.kind === 'command',
       context: {
-        ...{ traceparent: childTraceparent(), language: 'ko' },
+        traceparent: childTraceparent(),
+        language: 'ko',
         ...(memberId && { caller: { memberId, roles: ['member'] }, splitKey: toSplitKey(memberId) }),
       },
     });

@@ -59,7 +59,8 @@ describe('traffic splitting by version', () => {
   /** Sends a command without waiting for a reply. */
   const send = (name: string, data: unknown, version = '') =>
     publisher.publish({
-      ...{ exchange: exchanges.requests(name), routingKey: `${name}${version}` },
+      exchange: exchanges.requests(name),
+      routingKey: `${name}${version}`,
       ...encodeRequest(
         { pattern: name, data },
         { messageId: randomUUID(), persistent: true, mandatory: true, headers: contextHeaders(undefined) },

@@ -61,11 +61,16 @@ describe('config', () => {
     const first = await server.ask(ListVersions, { application: 'told', limit: 2 }, operator);
     expect(first.items).toEqual([
       {
-        ...{ version: 3, by: email, at: expect.any(String), reason: 'the third', restores: null },
+        version: 3,
+        by: email,
+        at: expect.any(String),
+        reason: 'the third',
+        restores: null,
         changes: [{ key: 'limit', before: '2', after: '3' }],
       },
       expect.objectContaining({
-        ...{ version: 2, reason: 'the second' },
+        version: 2,
+        reason: 'the second',
         changes: [
           { key: 'gone', before: 'x', after: null },
           { key: 'limit', before: '1', after: '2' },
@@ -191,7 +196,9 @@ describe('config', () => {
     it('is restored by a roll back', async () => {
       await server.ask(RollBack, { application: 'orders', to: 1, reason: 'back' }, operator);
       const { sources } = await server.ask(ReadSettings, {
-        ...{ application: 'orders', profiles: ['default'], label: 'main' },
+        application: 'orders',
+        profiles: ['default'],
+        label: 'main',
       });
       const { value } = sources[0]!.settings[0]!;
       expect(decrypt(deriveClientKey('orders', passwords.orders), value, 'token')).toBe(secret);

@@ -54,7 +54,8 @@ describe('a fallback', () => {
     const read = (fallback: Fallback) => {
       const shop = service('shop');
       shop.query('find', {
-        ...{ input: z.strictObject({}), output: z.object({ items: z.array(z.string()) }) },
+        input: z.strictObject({}),
+        output: z.object({ items: z.array(z.string()) }),
         access: 'public',
         http: { route: 'GET /v1/find' as const, fallback },
       });

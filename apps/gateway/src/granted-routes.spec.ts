@@ -72,7 +72,9 @@ describe('the routes of a service', () => {
       const { http, ...rest } = request('shop.list', 'GET /v1/orders');
       const refused: string[] = [];
       const contract = {
-        ...{ service: 'shop', description: '', events: [] },
+        service: 'shop',
+        description: '',
+        events: [],
         requests: [{ ...rest, http: { ...http, wait } }],
       } as unknown as ServiceDescription;
       const { requests } = filterGrantedRoutes(contract, grants, 'gateway', (what) => refused.push(what));

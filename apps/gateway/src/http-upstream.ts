@@ -227,7 +227,11 @@ export class HttpUpstreams implements OnApplicationShutdown {
     permit: Permit,
   ): Promise<UpstreamReply> {
     const response = await this.#agents.agentFor(instance).request({
-      ...{ origin: instance.url, method, path, body, signal },
+      origin: instance.url,
+      method,
+      path,
+      body,
+      signal,
       headers: { ...headers, 'x-request-timeout': String(remaining) },
     });
     // Reserves Content-Length first, so that a body beyond the limit is not read.

@@ -21,18 +21,21 @@ describe('problems', () => {
 
   it('contain the extensions of a rejection, which cannot replace standard members', () => {
     const rejection = new Rejection('price-changed', 409, 'it rose').with({
-      ...{
-        total: { amount: 2, currency: 'KRW' },
-        status: 200,
-        code: 'ok',
-        type: 'x',
-        detail: 'x',
-        traceId: 'x',
-      },
+      total: { amount: 2, currency: 'KRW' },
+      status: 200,
+      code: 'ok',
+      type: 'x',
+      detail: 'x',
+      traceId: 'x',
     });
     expect(toProblem(rejection, trace)).toEqual({
-      ...{ type: '/problems/price-changed', title: 'Price changed', status: 409, code: 'price-changed' },
-      ...{ detail: 'it rose', traceId: trace, total: { amount: 2, currency: 'KRW' } },
+      type: '/problems/price-changed',
+      title: 'Price changed',
+      status: 409,
+      code: 'price-changed',
+      detail: 'it rose',
+      traceId: trace,
+      total: { amount: 2, currency: 'KRW' },
     });
   });
 
@@ -59,7 +62,9 @@ describe('problems', () => {
     'accept any code of a service: %s',
     (code) => {
       expect(toProblem(new Rejection(code, 409), trace)).toMatchObject({
-        ...{ status: 409, code, type: `/problems/${encodeURIComponent(code)}` },
+        status: 409,
+        code,
+        type: `/problems/${encodeURIComponent(code)}`,
       });
     },
   );

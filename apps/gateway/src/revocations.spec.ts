@@ -7,7 +7,9 @@ const minute = 60_000;
 describe('the list of revoked access tokens', () => {
   const now = Date.now();
   const token = (sessionId: string, expiresAt: number, memberId = 'm') => ({
-    ...{ caller: { memberId, roles: [], sessionId }, generation: 0, expiresAt },
+    caller: { memberId, roles: [], sessionId },
+    generation: 0,
+    expiresAt,
   });
   const list = () => {
     const revocations = new Revocations({} as never, {} as never);

@@ -4,11 +4,19 @@ import { findUnservableReason } from './servable.ts';
 
 const contract = (output: object, http: object = {}): ServiceDescription =>
   ({
-    ...{ service: 'shop', description: '', events: [] },
+    service: 'shop',
+    description: '',
+    events: [],
     requests: [
       {
-        ...{ name: 'shop.get', kind: 'query', description: '', input: {}, output, rejections: {} },
-        ...{ idempotency: 'none', access: 'public' },
+        name: 'shop.get',
+        kind: 'query',
+        description: '',
+        input: {},
+        output,
+        rejections: {},
+        idempotency: 'none',
+        access: 'public',
         http: { method: 'GET', path: '/v1/x', parameters: [], status: 200, ...http },
       },
     ],

@@ -4,7 +4,8 @@ import { GatewaySettings } from './settings.ts';
 
 const open = (environment: NodeJS.ProcessEnv) =>
   ServiceSettings.open('gateway', [PlatformSettings, GatewaySettings], {
-    ...{ RABBITMQ_URL: 'amqp://127.0.0.1:1', TOKEN_ISSUER: 'https://store.example' },
+    RABBITMQ_URL: 'amqp://127.0.0.1:1',
+    TOKEN_ISSUER: 'https://store.example',
     ...environment,
   });
 

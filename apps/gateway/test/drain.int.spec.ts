@@ -29,14 +29,18 @@ describe('gateway shutdown', () => {
     const before = demoState.slowCalls;
     const token = gateway.member;
     const slow = request(`${other.url}/v1/slow`, {
-      ...{ dispatcher: agent, method: 'POST', body: '{"takes":1500}' },
+      dispatcher: agent,
+      method: 'POST',
+      body: '{"takes":1500}',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     });
     const waiting = fetch(`${other.url}/v1/jobs`, {
       method: 'POST',
       headers: {
-        ...{ authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-        ...{ 'idempotency-key': 'drain', prefer: 'wait=30' },
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/json',
+        'idempotency-key': 'drain',
+        prefer: 'wait=30',
       },
       body: JSON.stringify({ lines: [{ quantity: 1 }] }),
     });

@@ -11,7 +11,9 @@ import { GatewayUnderTest, expectProblem } from './gateway-under-test.ts';
 const input = z.strictObject({ q: z.string(), how: z.enum(['refuse', 'hang']).optional() });
 const output = z.object({ from: z.string(), degraded: z.boolean().optional() });
 const createOptions = (route: `GET /${string}`, more: object) => ({
-  ...{ input, output, access: 'public' as const },
+  input,
+  output,
+  access: 'public' as const,
   http: { route, ...more },
 });
 

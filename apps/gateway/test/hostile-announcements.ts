@@ -14,16 +14,27 @@ const nestSchema = (depth: number): object =>
 export const testHostileAnnouncements = (gateway: GatewayUnderTest) =>
   describe('an invalid announcement', () => {
     const createRequest = (name: string, path: string, more: object = {}, http: object = {}) => ({
-      ...{ name, kind: 'query', description: '', input: { type: 'object' }, output: { type: 'object' } },
-      ...{ rejections: {}, idempotency: 'none', access: 'public' },
+      name,
+      kind: 'query',
+      description: '',
+      input: { type: 'object' },
+      output: { type: 'object' },
+      rejections: {},
+      idempotency: 'none',
+      access: 'public',
       http: { method: 'GET', path, parameters: [], status: 200, ...http },
       ...more,
     });
     const announce = (name: string, requests: object[], more: object = {}) =>
       gateway.service.announce(
         Announced({
-          ...{ service: name, version: '1', instance: `${name}-${randomUUID().slice(-12)}`, state: 'up' },
-          ...{ url: 'http://127.0.0.1:9', startedAt: new Date().toISOString(), interval: 0.1 },
+          service: name,
+          version: '1',
+          instance: `${name}-${randomUUID().slice(-12)}`,
+          state: 'up',
+          url: 'http://127.0.0.1:9',
+          startedAt: new Date().toISOString(),
+          interval: 0.1,
           contract: { service: name, description: '', requests, events: [] },
           ...more,
         }),

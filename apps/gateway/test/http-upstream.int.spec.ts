@@ -138,18 +138,25 @@ describe('services called over HTTP', () => {
       const [method, path] = route.split(' ') as [string, string];
       const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter);
       return {
-        ...{
-          name: `${name}.${route.replace(/\W+/g, '-').replace(/-$/, '')}`,
-          kind: method === 'GET' ? 'query' : 'command',
-          description: '',
-          access,
-        },
-        ...{ input: {}, output: {}, rejections: {}, idempotency: 'none' },
+        name: `${name}.${route.replace(/\W+/g, '-').replace(/-$/, '')}`,
+        kind: method === 'GET' ? 'query' : 'command',
+        description: '',
+        access,
+        input: {},
+        output: {},
+        rejections: {},
+        idempotency: 'none',
         http: { method, path, parameters, status: 200 },
       };
     });
     const announcement = {
-      ...{ service: name, version: '1', instance, state, url, interval, networks },
+      service: name,
+      version: '1',
+      instance,
+      state,
+      url,
+      interval,
+      networks,
       upstream: 'http',
       startedAt: options.startedAt ?? new Date().toISOString(),
       contract: { service: name, description: '', requests, events: [] },
@@ -231,13 +238,16 @@ describe('services called over HTTP', () => {
       await announce(hello, { access: 'member' });
       const token = await key.sign({ sub: 'm-1', roles: ['member', 'merchant'] });
       const forged = {
-        ...{
-          'x-jogakbo-member': 'somebody-else',
-          'X-Jogakbo-Roles': 'operator',
-          'x-request-timeout': '99999999',
-        },
-        ...{ 'x-forwarded-for': '1.1.1.1', forwarded: 'for=1.1.1.1', 'x-user-id': '1', cookie: 'a=b' },
-        ...{ 'x-request-id': 'mine', 'proxy-authorization': 'Basic x', te: 'trailers' },
+        'x-jogakbo-member': 'somebody-else',
+        'X-Jogakbo-Roles': 'operator',
+        'x-request-timeout': '99999999',
+        'x-forwarded-for': '1.1.1.1',
+        forwarded: 'for=1.1.1.1',
+        'x-user-id': '1',
+        cookie: 'a=b',
+        'x-request-id': 'mine',
+        'proxy-authorization': 'Basic x',
+        te: 'trailers',
       };
       await call('/v1/hello', { headers: { ...forged, authorization: `Bearer ${token}` } });
       const { headers } = hello.requests[0]!;
@@ -286,7 +296,10 @@ describe('services called over HTTP', () => {
       const assertion = String(hello.requests[0]!.headers['x-jogakbo-assertion']);
       const keys = createRemoteJWKSet(new URL(`${gateway.url}/.well-known/gateway-jwks.json`));
       const { payload, protectedHeader } = await jwtVerify(assertion, keys, {
-        ...{ issuer, audience: 'hello', typ: 'member-assertion+jwt', maxTokenAge: '5s' },
+        issuer,
+        audience: 'hello',
+        typ: 'member-assertion+jwt',
+        maxTokenAge: '5s',
       });
       expect(payload).toMatchObject({ sub: 'm-1', roles: ['member', 'merchant'] });
       expect(payload['route']).toBe('GET /v1/hello/{name}');
@@ -363,9 +376,14 @@ describe('services called over HTTP', () => {
           201,
           { made: true },
           {
-            ...{ etag: '"7"', location: `${hello.url}/v1/hello/7`, 'cache-control': 'public, max-age=60' },
-            ...{ 'set-cookie': 'session=1', server: 'inside/1.0', 'x-powered-by': 'magic' },
-            ...{ 'access-control-allow-origin': '*', 'content-security-policy': 'script-src *' },
+            etag: '"7"',
+            location: `${hello.url}/v1/hello/7`,
+            'cache-control': 'public, max-age=60',
+            'set-cookie': 'session=1',
+            server: 'inside/1.0',
+            'x-powered-by': 'magic',
+            'access-control-allow-origin': '*',
+            'content-security-policy': 'script-src *',
           },
         ),
       );
@@ -373,7 +391,9 @@ describe('services called over HTTP', () => {
       const { status, headers, body } = await post('/v1/hello', {});
       expect({ status, body }).toEqual({ status: 201, body: { made: true } });
       expect(Object.fromEntries(headers)).toMatchObject({
-        ...{ etag: '"7"', location: '/v1/hello/7', 'cache-control': 'no-store' },
+        etag: '"7"',
+        location: '/v1/hello/7',
+        'cache-control': 'no-store',
         'content-security-policy': expect.stringMatching(/^default-src 'none';.* sandbox$/),
       });
       for (const name of ['set-cookie', 'server', 'x-powered-by', 'access-control-allow-origin']) {
@@ -390,7 +410,8 @@ describe('services called over HTTP', () => {
           200,
           {},
           {
-            ...{ 'cache-control': 'public, max-age=31536000, immutable', vary: 'Accept-Language' },
+            'cache-control': 'public, max-age=31536000, immutable',
+            vary: 'Accept-Language',
             expires: 'Fri, 01 Jan 2100 00:00:00 GMT',
           },
         ),
@@ -403,12 +424,14 @@ describe('services called over HTTP', () => {
         );
       };
       expect(await read({ authorization: `Bearer ${await key.sign()}` })).toEqual({
-        ...{ 'cache-control': 'private, no-cache', expires: null },
+        'cache-control': 'private, no-cache',
+        expires: null,
         vary: 'Accept-Language, Authorization',
       });
       expect(await read({})).toEqual({
         'cache-control': 'public, max-age=31536000, immutable',
-        ...{ expires: 'Fri, 01 Jan 2100 00:00:00 GMT', vary: 'Accept-Language, Authorization' },
+        expires: 'Fri, 01 Jan 2100 00:00:00 GMT',
+        vary: 'Accept-Language, Authorization',
       });
     });
 

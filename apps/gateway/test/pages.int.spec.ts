@@ -67,28 +67,34 @@ describe('pages that a service serves itself', () => {
   };
   const post = (path: string, body: string, headers: Record<string, string> = {}) =>
     call(path, {
-      ...{ method: 'POST', body },
+      method: 'POST',
+      body,
       headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
     });
 
   it('receive the request unchanged, with allowed headers and cookies only', async () => {
     const response = await call('/site/a%20b/../c?x=1&x=%ED%95%9C', {
       headers: {
-        ...{ cookie: 'site_a=1; other=2; site_a.sig=3', authorization: 'Basic abc', 'accept-language': 'en' },
-        ...{
-          forwarded: 'for=1.1.1.1',
-          'x-jogakbo-member': 'm-9',
-          'x-real-ip': '1.1.1.1',
-          origin: 'https://a.b',
-        },
+        cookie: 'site_a=1; other=2; site_a.sig=3',
+        authorization: 'Basic abc',
+        'accept-language': 'en',
+        forwarded: 'for=1.1.1.1',
+        'x-jogakbo-member': 'm-9',
+        'x-real-ip': '1.1.1.1',
+        origin: 'https://a.b',
       },
     });
     expect(response).toMatchObject({ status: 200, text: '<p>안녕</p>' });
     expect(received).toEqual([
       {
-        ...{ method: 'GET', url: '/site/c?x=1&x=%ED%95%9C', address: from['x-forwarded-for'] },
+        method: 'GET',
+        url: '/site/c?x=1&x=%ED%95%9C',
+        address: from['x-forwarded-for'],
         headers: {
-          ...{ accept: '*/*', 'accept-language': 'en', authorization: 'Basic abc', origin: 'https://a.b' },
+          accept: '*/*',
+          'accept-language': 'en',
+          authorization: 'Basic abc',
+          origin: 'https://a.b',
           cookie: 'site_a=1; site_a.sig=3',
         },
       },
@@ -98,10 +104,14 @@ describe('pages that a service serves itself', () => {
   it('may set their own cookies, redirects and Content-Security-Policy only', async () => {
     const policy = "default-src 'none'; style-src 'self'";
     answer = {
-      ...{ status: 303, body: '' },
+      status: 303,
+      body: '',
       headers: {
-        ...{ location: 'https://partner.example/?code=1', 'content-security-policy': policy },
-        ...{ vary: 'Accept-Language', 'access-control-allow-origin': '*', server: 'inside/1' },
+        location: 'https://partner.example/?code=1',
+        'content-security-policy': policy,
+        vary: 'Accept-Language',
+        'access-control-allow-origin': '*',
+        server: 'inside/1',
         'set-cookie': [
           ...['site_a=1; path=/site; httponly', 'site_b=2; path=/site/x', 'other=3; path=/site'],
           ...['site_c=4; path=/', 'site_d=5', 'site_e=6; path=/sites', 'site_f=7; path=/site; domain=b.c'],
@@ -111,8 +121,10 @@ describe('pages that a service serves itself', () => {
     const { status, headers } = await call('/site/x');
     expect(status).toBe(303);
     expect(Object.fromEntries(headers)).toMatchObject({
-      ...{ location: 'https://partner.example/?code=1', 'content-security-policy': policy },
-      ...{ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' },
+      location: 'https://partner.example/?code=1',
+      'content-security-policy': policy,
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
     });
     expect(headers.getSetCookie()).toEqual(['site_a=1; path=/site; httponly', 'site_b=2; path=/site/x']);
     for (const name of ['access-control-allow-origin', 'server']) expect(headers.has(name)).toBe(false);

@@ -74,7 +74,8 @@ describe('rate limits', () => {
     // Each request has its own address in one IPv6 network, and its own token.
     const inNetwork = async (nth: number) =>
       gateway.call('/v1/counter', {
-        ...{ body: {}, token: await fresh(10 + nth) },
+        body: {},
+        token: await fresh(10 + nth),
         headers: from(`2001:db8:9::${nth + 1}`),
       });
     for (let nth = 0; nth < 5; nth += 1) expect((await inNetwork(nth)).status).toBe(200);

@@ -97,15 +97,29 @@ describe('traffic splitting for a service called over HTTP', () => {
     await once(server, 'listening');
     const http = { method: 'GET', path: '/v1/hello', parameters: [], status: 200 };
     const request = {
-      ...{ name: 'hello.get', kind: 'query', description: '', access: 'public', idempotency: 'none', http },
-      ...{ input: {}, output: {}, rejections: {} },
+      name: 'hello.get',
+      kind: 'query',
+      description: '',
+      access: 'public',
+      idempotency: 'none',
+      http,
+      input: {},
+      output: {},
+      rejections: {},
     };
     const startedAt = new Date().toISOString();
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     await gateway.announce(
       Announced({
-        ...{ service: 'hello', version, instance: `eureka:HELLO:${version}`, state: 'up', url, startedAt },
-        ...{ interval: 60, upstream: 'http', networks: ['127.0.0.0/8'] },
+        service: 'hello',
+        version,
+        instance: `eureka:HELLO:${version}`,
+        state: 'up',
+        url,
+        startedAt,
+        interval: 60,
+        upstream: 'http',
+        networks: ['127.0.0.0/8'],
         contract: { service: 'hello', description: '', requests: [request], events: [] },
       }),
     );
@@ -153,7 +167,9 @@ describe('traffic splitting for a service called over HTTP', () => {
 
   it('assigns the same version at all services of a chain', async () => {
     const environment = {
-      ...{ RABBITMQ_URL: gateway.broker.url, LOG_LEVEL: 'error', LOCAL_MODE: 'true' },
+      RABBITMQ_URL: gateway.broker.url,
+      LOG_LEVEL: 'error',
+      LOCAL_MODE: 'true',
       TRAFFIC_SPLIT: JSON.stringify(trafficSplit),
     };
     const services: RunningService[] = [];

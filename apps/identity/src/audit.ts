@@ -42,7 +42,12 @@ export async function recordAudit(
 ): Promise<void> {
   const { memberId = null, by = null, address = null, details = {} } = about;
   await tx.insert(AuditEntry, {
-    ...{ auditId: randomUUIDv7(), at: new Date(), kind, memberId, by, address },
+    auditId: randomUUIDv7(),
+    at: new Date(),
+    kind,
+    memberId,
+    by,
+    address,
     details,
   });
 }

@@ -4,7 +4,8 @@ import { IdentitySettings } from './settings.ts';
 
 const open = (environment: NodeJS.ProcessEnv) =>
   ServiceSettings.open('identity', [PlatformSettings, IdentitySettings], {
-    ...{ RABBITMQ_URL: 'amqp://127.0.0.1:1', TOKEN_ISSUER: 'https://store.example' },
+    RABBITMQ_URL: 'amqp://127.0.0.1:1',
+    TOKEN_ISSUER: 'https://store.example',
     ...environment,
   });
 const client = (clientId: string) =>

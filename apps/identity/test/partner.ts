@@ -55,7 +55,10 @@ export class Partner {
     const verifier = openid.randomPKCECodeVerifier();
     const state = openid.randomState();
     const address = openid.buildAuthorizationUrl(client, {
-      ...{ redirect_uri: redirect, scope: 'openid profile email offline_access', prompt: 'consent', state },
+      redirect_uri: redirect,
+      scope: 'openid profile email offline_access',
+      prompt: 'consent',
+      state,
       code_challenge: await openid.calculatePKCECodeChallenge(verifier),
       code_challenge_method: 'S256',
     });

@@ -26,12 +26,21 @@ describe('signing keys', () => {
     const { keys } = await identity.ask(GetJwks, {});
     expect(keys).toEqual([
       {
-        ...{ kty: 'EC', crv: 'P-256', x: expect.any(String), y: expect.any(String) },
-        ...{ kid: expect.any(String), use: 'sig', alg: 'ES256' },
+        kty: 'EC',
+        crv: 'P-256',
+        x: expect.any(String),
+        y: expect.any(String),
+        kid: expect.any(String),
+        use: 'sig',
+        alg: 'ES256',
       },
       {
-        ...{ kty: 'RSA', n: expect.any(String), e: 'AQAB' },
-        ...{ kid: expect.any(String), use: 'sig', alg: 'RS256' },
+        kty: 'RSA',
+        n: expect.any(String),
+        e: 'AQAB',
+        kid: expect.any(String),
+        use: 'sig',
+        alg: 'RS256',
       },
     ]);
     await expect(identity.ask(GetOpenIdConfiguration, {})).resolves.toMatchObject({

@@ -163,16 +163,20 @@ describe('sessions, roles and keys', () => {
     const { refreshToken, memberId } = await createMember();
     const change = { memberId, roles: ['member' as const, 'merchant' as const, 'member' as const] };
     await expect(identity.ask(ChangeRoles, change, operator)).resolves.toEqual({
-      ...{ memberId, roles: ['member', 'merchant'] },
+      memberId,
+      roles: ['member', 'merchant'],
     });
     expect(decodeJwt((await refresh(refreshToken)).accessToken)['roles']).toEqual(['member', 'merchant']);
     expect((await listAudit(memberId))[0]).toMatchObject({
-      ...{ kind: 'roles-changed', by: operator.caller.memberId, address },
+      kind: 'roles-changed',
+      by: operator.caller.memberId,
+      address,
       details: { from: ['member'], to: ['member', 'merchant'] },
     });
     const unknown = { ...change, memberId: operator.caller.memberId };
     await expect(identity.ask(ChangeRoles, unknown, operator)).rejects.toMatchObject({
-      ...{ code: 'unknown-member', status: 404 },
+      code: 'unknown-member',
+      status: 404,
     });
   });
 
@@ -214,7 +218,8 @@ describe('sessions, roles and keys', () => {
 
     const { kid } = await identity.ask(RotateSigningKey, {}, operator);
     await expect(identity.ask(RotateSigningKey, {}, operator)).rejects.toMatchObject({
-      ...{ code: 'rotation-under-way', status: 409 },
+      code: 'rotation-under-way',
+      status: 409,
     });
     // Published but not active yet: verifiers have the key before the first token.
     await keys.load();

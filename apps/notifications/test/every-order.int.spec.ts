@@ -41,7 +41,8 @@ describe('mails about one order, in every event order and with a crash at every 
 
   beforeAll(async () => {
     notifications = await ServiceUnderTest.start(NotificationsModule, {
-      ...{ RETRY_DELAYS: '50,100,200,400,800,1600,3200', DATABASE_POOL: '12' },
+      RETRY_DELAYS: '50,100,200,400,800,1600,3200',
+      DATABASE_POOL: '12',
     });
     const server = notifications.get(MailServer);
     const send = server.send.bind(server);
@@ -64,10 +65,22 @@ describe('mails about one order, in every event order and with a crash at every 
     const line = { productId: randomUUIDv7(), name: '조각보', quantity: 1, price: money };
     const order = { orderId, memberId, language: 'en' as const, lines: [line], total: money };
     const incoming = {
-      ...{ pattern: contract.name, data: order, messageId: ids[event], sender: undefined, key: undefined },
-      ...{ headers: {}, replyTo: undefined, correlationId: undefined, packetId: undefined },
-      ...{ context: { traceparent: childTraceparent(), language: 'en' as const }, idempotencyKey: undefined },
-      ...{ redelivered: true, failures: 0, firstFailedAt: undefined, isDeadLettered: false, isEdited: false },
+      pattern: contract.name,
+      data: order,
+      messageId: ids[event],
+      sender: undefined,
+      key: undefined,
+      headers: {},
+      replyTo: undefined,
+      correlationId: undefined,
+      packetId: undefined,
+      context: { traceparent: childTraceparent(), language: 'en' as const },
+      idempotencyKey: undefined,
+      redelivered: true,
+      failures: 0,
+      firstFailedAt: undefined,
+      isDeadLettered: false,
+      isEdited: false,
     };
     const handler = notifications.get(MailOrderOutcomeHandler);
     return notifications.get(UnitsOfWork).middleware(new MessageContext(contract, incoming), async (work) => {

@@ -19,11 +19,16 @@ describe('notifications', () => {
   afterAll(() => notifications.stop());
 
   const newMember = (fields: { name?: string; language?: 'ko' | 'en' } = {}) => ({
-    ...{ memberId: randomUUIDv7(), email: `reader-${++count}@example.com` },
-    ...{ name: '김하나', language: 'ko' as const, ...fields },
+    memberId: randomUUIDv7(),
+    email: `reader-${++count}@example.com`,
+    name: '김하나',
+    language: 'ko' as const,
+    ...fields,
   });
   const newOrder = (memberId: string, language: 'ko' | 'en') => ({
-    ...{ orderId: randomUUIDv7(), memberId, language },
+    orderId: randomUUIDv7(),
+    memberId,
+    language,
     lines: [
       { productId: randomUUIDv7(), name: '조각보', quantity: 2, price: { amount: 42_000, currency: 'KRW' } },
     ],
@@ -56,7 +61,9 @@ describe('notifications', () => {
     const { email } = await register({ name: 'Ada', language: 'en' });
     await expect(mailbox(email)).resolves.toEqual([
       expect.objectContaining({
-        ...{ to: email, from: 'Jogakbo <no-reply@jogakbo.example>', subject: 'Welcome to Jogakbo' },
+        to: email,
+        from: 'Jogakbo <no-reply@jogakbo.example>',
+        subject: 'Welcome to Jogakbo',
         text: expect.stringContaining('Thank you for joining.'),
       }),
     ]);
@@ -101,7 +108,9 @@ describe('notifications', () => {
     await notifications.announce(createConfirmed(order), eventId);
     const [mail] = await waitForMails(email, 2);
     expect(mail).toMatchObject({
-      ...{ messageId: `<${eventId}@jogakbo.example>`, subject, to: email },
+      messageId: `<${eventId}@jogakbo.example>`,
+      subject,
+      to: email,
       text: expect.stringContaining(total),
       html: expect.stringContaining(`<html lang="${language}">`),
     });
@@ -226,7 +235,8 @@ describe('notifications', () => {
 
   it.each(['0', '-1', 'x', '9'.repeat(19), randomUUID()])('rejects the cursor %s', async (cursor) => {
     await expect(notifications.ask(ListMailbox, { cursor })).rejects.toMatchObject({
-      ...{ code: 'unknown-cursor', status: 400 },
+      code: 'unknown-cursor',
+      status: 400,
     });
   });
 

@@ -188,8 +188,11 @@ describe('with an external mail server', () => {
       return new MailServer(settings, notifications.get(MailSink), { localMode: false } as never, readiness);
     };
     const letter = {
-      ...{ to: 'tls@example.com', messageId: `<${randomUUIDv7()}@x.example>` },
-      ...{ subject: 's', text: 't', html: 'h' },
+      to: 'tls@example.com',
+      messageId: `<${randomUUIDv7()}@x.example>`,
+      subject: 's',
+      text: 't',
+      html: 'h',
     } as Mail;
     const strict = mail('');
     await strict.onModuleInit();

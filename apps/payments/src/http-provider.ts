@@ -59,7 +59,9 @@ export class HttpProvider extends PaymentProvider {
 
   authorize({ paymentId, amount, token }: Parameters<PaymentProvider['authorize']>[0]): Promise<Charge> {
     return this.#requestCharge({
-      ...{ method: 'POST', path: '/v1/charges', idempotencyKey: paymentId },
+      method: 'POST',
+      path: '/v1/charges',
+      idempotencyKey: paymentId,
       body: { ...amount, token },
       expect: [200, 201, 402],
     });
@@ -80,7 +82,8 @@ export class HttpProvider extends PaymentProvider {
 
   #move(step: 'capture' | 'refund', { paymentId, reference }: Reference): Promise<Charge> {
     return this.#requestCharge({
-      ...{ method: 'POST', path: `/v1/charges/${encodeURIComponent(reference)}/${step}` },
+      method: 'POST',
+      path: `/v1/charges/${encodeURIComponent(reference)}/${step}`,
       idempotencyKey: `${paymentId}-${step}`,
       expect: [200, 409],
     });

@@ -190,7 +190,9 @@ describe('payments', () => {
       payments.ask(ListOrderPayments, { orderId }, { caller: { memberId: id, roles: [] } });
     await expect(list(memberId)).resolves.toEqual({ items: [], nextCursor: null });
     await expect(list(randomUUIDv7())).rejects.toMatchObject({
-      ...{ code: 'not-found', status: 404, message: 'there is no such thing' },
+      code: 'not-found',
+      status: 404,
+      message: 'there is no such thing',
     });
   });
 
@@ -257,7 +259,9 @@ describe('payments', () => {
     const { url, token } = await sandbox.listen();
     const check = (authorization: string) =>
       fetch(`${url}/v1/token-checks`, {
-        ...{ method: 'POST', headers: { authorization }, body: JSON.stringify({ token: 'tok_ok' }) },
+        method: 'POST',
+        headers: { authorization },
+        body: JSON.stringify({ token: 'tok_ok' }),
       });
     expect((await check('Bearer of another')).status).toBe(401);
     expect((await check(`Bearer ${token}`)).status).toBe(204);

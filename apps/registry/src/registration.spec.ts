@@ -10,14 +10,20 @@ import type { RegistrySettings } from './settings.ts';
 const announced = {
   service: 'search',
   contract: {
-    ...{ service: 'search', description: '', events: [] },
+    service: 'search',
+    description: '',
+    events: [],
     requests: [{ name: 'search.hello', access: 'public', http: { method: 'GET', path: '/v1/hello/{name}' } }],
   },
 };
 const offered = (...routes: string[]) => ({ asks: [], subscribesTo: [], routes, access: 'public' });
 const grants = new Grants([
   {
-    ...{ service: 'shop', calls: [], subscribesTo: [], publishes: [], isGateway: false },
+    service: 'shop',
+    calls: [],
+    subscribesTo: [],
+    publishes: [],
+    isGateway: false,
     contracts: [
       { name: 'shop.list', kind: 'query', offered: offered('GET /v1/things') },
       { name: 'shop.page', kind: 'query', offered: offered('GET /oidc/*', 'POST /oidc/*') },

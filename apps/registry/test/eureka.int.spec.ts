@@ -58,9 +58,11 @@ describe('the Eureka API', () => {
     registry = await ServiceUnderTest.start(
       RegistryModule,
       {
-        ...{ SHORTEST_RENEWAL: String(renewal), ANNOUNCE_EVERY: '5' },
+        SHORTEST_RENEWAL: String(renewal),
+        ANNOUNCE_EVERY: '5',
         DENIED_UPSTREAMS: '127.0.0.1:6543',
-        ...{ INSTANCES_PER_APP: String(mostInstances), CHANGES_PER_APP: '10000' },
+        INSTANCES_PER_APP: String(mostInstances),
+        CHANGES_PER_APP: '10000',
       },
       { fastify: httpOptions, configure },
     );
@@ -166,8 +168,12 @@ describe('the Eureka API', () => {
       });
       expect(await hellos()).toMatchObject([
         {
-          ...{ service: 'hello', version: '7', instance: 'eureka:HELLO:hello-1', state: 'up' },
-          ...{ upstream: 'http', url: 'http://127.0.0.1:8080' },
+          service: 'hello',
+          version: '7',
+          instance: 'eureka:HELLO:hello-1',
+          state: 'up',
+          upstream: 'http',
+          url: 'http://127.0.0.1:8080',
         },
       ]);
       // Instances of the store's services are listed too.
@@ -233,7 +239,8 @@ describe('the Eureka API', () => {
 
   describe('rejects an address', () => {
     const at = (address: string, port = 8080) => ({
-      ...{ hostName: address, ipAddr: undefined },
+      hostName: address,
+      ipAddr: undefined,
       port: { $: port, '@enabled': 'true' },
     });
     it.each([
@@ -272,7 +279,8 @@ describe('the Eureka API', () => {
         const body = registration({ app: 'OPEN', metadata: {}, ...at(address) });
         const { status, json } = await eureka('POST', '/apps/OPEN', { body });
         expect({ address, status, message: json?.message }).toEqual({
-          ...{ address, status: 403 },
+          address,
+          status: 403,
           message: expect.stringContaining('loopback explicitly'),
         });
       }
@@ -289,8 +297,11 @@ describe('the Eureka API', () => {
       const { items } = await registry.ask(ListRegistrations, {}, operator);
       expect(items.map(({ app }) => app)).toEqual(['bye', 'delta', 'flood', 'hello']);
       expect(items[3]).toEqual({
-        ...{ app: 'hello', routes: routesByApp.hello, networks: ['127.0.0.0/8'] },
-        ...{ changedBy: 'the operator', changedAt: expect.stringMatching(/Z$/) },
+        app: 'hello',
+        routes: routesByApp.hello,
+        networks: ['127.0.0.0/8'],
+        changedBy: 'the operator',
+        changedAt: expect.stringMatching(/Z$/),
       });
       expect(JSON.stringify(await registry.query('SELECT * FROM registration'))).not.toContain('the secret');
     });
@@ -455,7 +466,8 @@ describe('the Eureka API', () => {
       ] as const) {
         const { status, json } = await flood(changes);
         expect({ status, message: json?.message }).toEqual({
-          ...{ status: 400, message: expect.stringContaining(reason) },
+          status: 400,
+          message: expect.stringContaining(reason),
         });
       }
       await flood({ leaseInfo: { renewalIntervalInSecs: 1, durationInSecs: 3_600 } });
@@ -679,7 +691,10 @@ describe('the Eureka API', () => {
     expect((await eureka('GET', '/apps/hello')).json.application.instance).toHaveLength(1);
     expect((await eureka('GET', '/v2/apps/')).json.applications.application).toHaveLength(3);
     expect((await eureka('GET', '/instances/hello-1')).json.instance).toMatchObject({
-      ...{ app: 'HELLO', hostName: 'localhost', port: { $: 8080, '@enabled': 'true' }, actionType: 'ADDED' },
+      app: 'HELLO',
+      hostName: 'localhost',
+      port: { $: 8080, '@enabled': 'true' },
+      actionType: 'ADDED',
       metadata: { routes: 'GET /v1/hello; GET /v1/hello/{name}' },
     });
     for (const path of ['/vips/hello', '/svips/hello-safe']) {

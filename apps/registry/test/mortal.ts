@@ -8,8 +8,14 @@ const publisher = new Publisher(connection);
 await publisher.open();
 const startedAt = new Date().toISOString();
 const announcer = new Announcer(connection, publisher, () => ({
-  ...{ service: 'killable', version: '1', instance: `killable-${process.pid}`, state: 'up', startedAt },
-  ...{ url: 'http://127.0.0.1:9', interval: Number(interval), madeQueues: [] },
+  service: 'killable',
+  version: '1',
+  instance: `killable-${process.pid}`,
+  state: 'up',
+  startedAt,
+  url: 'http://127.0.0.1:9',
+  interval: Number(interval),
+  madeQueues: [],
   contract: describe(service('killable')),
 }));
 await announcer.open();

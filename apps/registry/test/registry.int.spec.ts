@@ -249,8 +249,14 @@ describe('registry', () => {
       walker.query('walk', { ...options, http: `GET /v1/walks-${version}` as const });
       return registry.announce(
         Announced({
-          ...{ service: 'walker', version, instance: `walker-${version}`, interval: 5, state, startedAt },
-          ...{ url: 'http://127.0.0.1:1', contract: describeContract(walker) },
+          service: 'walker',
+          version,
+          instance: `walker-${version}`,
+          interval: 5,
+          state,
+          startedAt,
+          url: 'http://127.0.0.1:1',
+          contract: describeContract(walker),
         }),
       );
     };
@@ -283,19 +289,32 @@ describe('registry', () => {
   it('survives an extremely nested contract, and records those of others', async () => {
     const nest = (depth: number): object => (depth === 0 ? {} : { a: nest(depth - 1) });
     const contract = (name: string, output: object) => ({
-      ...{ service: name, description: '', events: [] },
+      service: name,
+      description: '',
+      events: [],
       requests: [
         {
-          ...{ name: `${name}.get`, kind: 'query', description: '', input: {}, output, rejections: {} },
-          ...{ idempotency: 'none' },
+          name: `${name}.get`,
+          kind: 'query',
+          description: '',
+          input: {},
+          output,
+          rejections: {},
+          idempotency: 'none',
         },
       ],
     });
     const announce = (name: string, more: object) =>
       registry.announce(
         Announced({
-          ...{ service: name, version: '1', instance: `${name}-1`, interval: 5, state: 'up' },
-          ...{ url: 'http://127.0.0.1:1', startedAt: new Date().toISOString(), ...more },
+          service: name,
+          version: '1',
+          instance: `${name}-1`,
+          interval: 5,
+          state: 'up',
+          url: 'http://127.0.0.1:1',
+          startedAt: new Date().toISOString(),
+          ...more,
         }),
       );
     await announce('evil', { contract: contract('evil', nest(3_000)) });

@@ -27,7 +27,10 @@ describe('the product index', () => {
     const product = await index.add('모시 조각보', 'Ramie Cloth');
     await index.publishAndWait(
       ProductChanged({
-        ...{ ...product, name: '삼베 조각보', version: 2, category: 'summer' },
+        ...product,
+        name: '삼베 조각보',
+        version: 2,
+        category: 'summer',
         price: { amount: 5, currency: 'KRW' },
         translations: { en: { name: 'Hemp Cloth', description: '' } },
       }),
@@ -112,7 +115,8 @@ describe('the product index', () => {
   it('accepts many concurrent products with the same new words', async () => {
     const product = await index.add('하나', 'One');
     const many = Array.from({ length: 40 }, (_, at) => ({
-      ...{ ...product, productId: randomUUIDv7() },
+      ...product,
+      productId: randomUUIDv7(),
       // Each has the same words in another order.
       name: ['다듬이', '방망이', '항아리', '가마솥']
         .map((_, i, words) => words[(i + at) % words.length])

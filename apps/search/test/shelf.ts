@@ -28,8 +28,14 @@ export class SearchFixture {
   ): Promise<Product> {
     const productId = randomUUIDv7();
     const product: Product = {
-      ...{ productId, sku: sku || productId, name, description: ko, category, version: 1 },
-      ...{ price: { amount, currency }, imageUrl: 'https://127.0.0.1/cloth.svg' },
+      productId,
+      sku: sku || productId,
+      name,
+      description: ko,
+      category,
+      version: 1,
+      price: { amount, currency },
+      imageUrl: 'https://127.0.0.1/cloth.svg',
       translations: { en: { name: english, description: en } },
     };
     await this.publishAndWait(ProductAdded(product));
