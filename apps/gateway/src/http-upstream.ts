@@ -1,12 +1,7 @@
-import { Rejection, type Announcement } from '@jogakbo/contract';
+import { type Announcement } from '@jogakbo/contract';
 import { RemoteFault, toSplitKey, type Caller } from '@jogakbo/messaging';
 import { Metrics, PlatformSettings, SplitCalls } from '@jogakbo/service';
-import {
-  DeniedAddress,
-  toEndpoint,
-  toEndpoints,
-  UpstreamAddresses,
-} from '@jogakbo/service/upstream-addresses';
+import { toEndpoint, toEndpoints, UpstreamAddresses } from '@jogakbo/service/upstream-addresses';
 import { Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { Counter, Gauge } from 'prom-client';
 import type { RequestContext } from './request-context.ts';
@@ -18,6 +13,7 @@ import { GatewaySettings } from './settings.ts';
 import { UpstreamAgents } from './upstream-agents.ts';
 import { UpstreamBulkheads, type Permit } from './upstream-bulkheads.ts';
 import { recordOutcome, type Outcome, type UpstreamHealth } from './upstream-health.ts';
+import { AttemptFailed, toOutcome, toThrown } from './upstream-outcome.ts';
 
 /** Maximum number of instances tried for one request. */
 const maxAttempts = 3;
@@ -26,21 +22,9 @@ const maxBufferedResponses = 8;
 /** The instance, or a proxy in front of it, cannot answer. Other 5xx are errors of the service itself. */
 const isGatewayError = (status: number): boolean => status >= 502 && status <= 504;
 
-/** The request was not sent, so any method may be retried with another instance. */
-const connectErrors = new Set([
-  ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT'],
-]);
-
 interface Client {
   isGone: boolean;
   onGone: () => void;
-}
-
-/** A failed attempt. If the instance was reached, only a safe request is retried with another instance. */
-class AttemptFailed extends Error {
-  constructor(readonly wasReached: boolean) {
-    super('the instance did not answer');
-  }
 }
 
 /**
@@ -206,7 +190,7 @@ export class HttpUpstreams implements OnApplicationShutdown {
       return response;
     } catch (error) {
       permit.releaseBytes();
-      if (outcome !== 'error') outcome = isLate ? 'late' : toOutcome(error, client);
+      if (outcome !== 'error') outcome = isLate ? 'late' : toOutcome(error, client.isGone);
       if (outcome === 'denied')
         this.#log.warn(`request to ${instance.instance} denied: ${(error as Error).message}`);
       throw toThrown(outcome, error);
@@ -275,28 +259,3 @@ export class HttpUpstreams implements OnApplicationShutdown {
 }
 
 const getKey = ({ instance, url }: Announcement): string => `${instance} ${url}`;
-
-function toOutcome(error: unknown, client: Client): Outcome {
-  const { code } = error as { code?: string };
-  if (client.isGone) return 'given-up';
-  if (error instanceof RemoteFault) return 'overloaded';
-  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return 'too-large';
-  if (error instanceof DeniedAddress) return 'denied';
-  return connectErrors.has(code ?? '') ? 'unreached' : 'failed';
-}
-
-function toThrown(outcome: Outcome, error: unknown): unknown {
-  switch (outcome) {
-    case 'late':
-      return new RemoteFault('timeout', 'the instance did not answer in time');
-    case 'too-large':
-      return new RemoteFault('contract-broken', 'the response is too large');
-    case 'given-up':
-      return new Rejection('client-gone', 499);
-    case 'error':
-    case 'overloaded':
-      return error;
-    default:
-      return new AttemptFailed(outcome === 'failed');
-  }
-}

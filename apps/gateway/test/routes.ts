@@ -3,7 +3,7 @@ import { service } from '@jogakbo/contract';
 import { BrokerConnection, exchanges } from '@jogakbo/messaging';
 import { eventually } from '@jogakbo/testing';
 import { z } from 'zod';
-import { LateModule } from './demo.ts';
+import { LateModule } from './late.ts';
 import { type GatewayUnderTest, expectProblem, id } from './gateway-under-test.ts';
 
 export const testRoutes = (gateway: GatewayUnderTest) =>
