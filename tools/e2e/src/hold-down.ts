@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { ControlClient } from '@jogakbo/cli/src/supervisor/control-socket.ts';
+import { ControlClient } from '@jogakbo/cli/src/supervisor/control-client.ts';
 import { openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { until } from './jogakbo.ts';
 import { type Store } from './store.ts';
@@ -22,11 +22,11 @@ export async function stopService(
   const control = await ControlClient.open(openState(store.home));
   // Does not keep the process of a failed test alive.
   control.unref();
-  await control.prepareLaunch(service, false);
-  await control.do('take', service);
+  await control.reserve(service);
+  await control.suspend(service);
   return async () => {
     control.close();
-    await until(() => store.findRecord(service)?.state !== 'taken');
+    await until(() => store.findRecord(service)?.state !== 'suspended');
     await waitUntilReady(store, service);
   };
 }
@@ -52,7 +52,7 @@ export interface ExtraInstance {
 /** Starts one more instance of a service in the running store, with the settings of the first and its own port. */
 export async function startInstance(store: Store, service: string): Promise<ExtraInstance> {
   const control = await ControlClient.open(openState(store.home));
-  const { command, args, cwd, env } = await control.prepareLaunch(service, true);
+  const { command, args, cwd, env } = await control.getLaunch(service);
   control.close();
   const child = spawn(command, args, {
     cwd,

@@ -156,7 +156,7 @@ describe('a running store', () => {
       return row?.state === 'served' && row;
     });
     expect(served).toMatchObject({ pid: expect.any(Number), url: expect.stringContaining('127.0.0.1') });
-    expect(workspace.findRecord('orders')?.state).toBe('taken');
+    expect(workspace.findRecord('orders')?.state).toBe('suspended');
     expect((await workspace.run(['restart', 'orders'])).output).toContain('jogakbo serve runs orders');
 
     // After a change, the previous instance answers until the new one is ready.

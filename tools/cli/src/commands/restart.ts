@@ -1,4 +1,4 @@
-import { ControlClient } from '../supervisor/control-socket.ts';
+import { ControlClient } from '../supervisor/control-client.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
@@ -17,7 +17,7 @@ export async function restart(name: string): Promise<number> {
   }
   const control = await ControlClient.open(state);
   try {
-    await control.do('restart', name);
+    await control.restart(name);
     console.log(`${name} is ready again.`);
     return 0;
   } finally {

@@ -1,7 +1,7 @@
 import { provideBroker } from '../backing/rabbitmq/broker.ts';
 import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
 import { ensureConfigSecrets } from '../supervisor/config-secrets.ts';
-import { ControlClient } from '../supervisor/control-socket.ts';
+import { ControlClient } from '../supervisor/control-client.ts';
 import { provideDatabase } from '../backing/postgres/database.ts';
 import { ensureOpenIdClients } from '../supervisor/openid-clients.ts';
 import { readRun, type ServedRecord } from '../supervisor/run-record.ts';
@@ -28,9 +28,9 @@ export interface ServeEnvironment {
   /** Updates the permissions of the service's broker login after a change of its bus description. */
   renewLogin(): Promise<void>;
   /** Ends the store's own process, once the served instance is ready. */
-  handOver(): Promise<void>;
+  suspendOwn(): Promise<void>;
   /** Starts the store's own process. Resolves when it is ready or has failed. */
-  takeBack(): Promise<void>;
+  resumeOwn(): Promise<void>;
   /** Updates the store's record of the served instance. */
   show(record: ServedRecord | undefined): void;
   /** Resolves when the environment has stopped. */
@@ -45,15 +45,15 @@ export async function connectToRunningStore(
   beside: boolean,
   report: (text: string) => void,
 ): Promise<ServeEnvironment> {
-  const store = await ControlClient.open(state);
+  const control = await ControlClient.open(state);
   let launch: Launch;
   try {
-    launch = await store.prepareLaunch(app.name, beside);
+    launch = beside ? await control.getLaunch(app.name) : await control.reserve(app.name);
   } catch (error) {
-    store.close();
+    control.close();
     throw error;
   }
-  let isHandedOver = false;
+  let isSuspended = false;
   return {
     launch: async () => launch,
     async renewLogin() {
@@ -71,20 +71,20 @@ export async function connectToRunningStore(
       if (remark) report(remark);
       launch = { ...launch, env: { ...launch.env, RABBITMQ_URL: urls[app.name] } };
     },
-    async handOver() {
-      if (beside || isHandedOver) return;
-      isHandedOver = true;
-      await store.do('take', app.name);
+    async suspendOwn() {
+      if (beside || isSuspended) return;
+      isSuspended = true;
+      await control.suspend(app.name);
       report(`took ${app.name} over from the running store, which restarts it at the end`);
     },
-    async takeBack() {
-      if (!isHandedOver) return;
-      isHandedOver = false;
-      await store.do('give', app.name);
+    async resumeOwn() {
+      if (!isSuspended) return;
+      isSuspended = false;
+      await control.resume(app.name);
     },
-    show: (record) => void store.show(record).catch(() => undefined),
-    lost: store.closed,
-    release: async () => store.close(),
+    show: (record) => void control.show(record).catch(() => undefined),
+    lost: control.closed,
+    release: async () => control.close(),
   };
 }
 
@@ -119,7 +119,7 @@ export async function startOwnEnvironment(
       serviceKeys: secrets.serviceKeys,
       config: ensureConfigSecrets(state, listApps()),
     };
-    store.becomeReady(() => Promise.reject(new Error(`Only ${app.name} runs in this store.`)));
+    store.setReady(() => Promise.reject(new Error(`Only ${app.name} runs in this store.`)));
     return {
       launch: async () => prepareLaunch(app, context),
       async renewLogin() {
@@ -127,11 +127,11 @@ export async function startOwnEnvironment(
         context.broker = await ensureBrokerLogins(broker, [app], { ...secrets, encryptionKeys }, state.id);
         if (context.broker.remark) report(context.broker.remark);
       },
-      handOver: async () => undefined,
-      takeBack: async () => undefined,
+      suspendOwn: async () => undefined,
+      resumeOwn: async () => undefined,
       show: (record) => {
         store.run.served = record ? [record] : [];
-        store.record();
+        store.saveRun();
       },
       lost: store.ended,
       release: () => store.stop(),

@@ -67,9 +67,9 @@ export class ServedInstance {
     await migrate(launch);
     if (!isLast()) return;
     const began = Date.now();
-    const hasFixedPort = !version && !canShare(launch);
-    if (hasFixedPort) {
-      await environment.handOver();
+    const mustEndFirst = !version && !canShare(launch);
+    if (mustEndFirst) {
+      await environment.suspendOwn();
       await this.#endInstance(this.#current);
     }
     const next = this.#spawn(launch);
@@ -79,7 +79,7 @@ export class ServedInstance {
     if (!isLast()) return void (await this.#endInstance(next));
     if (url === undefined) {
       await this.#endInstance(next);
-      if (hasFixedPort) return this.#handBack();
+      if (mustEndFirst) return this.#resumeOwn();
       return report(
         `${name} did not become ready; ${this.#current ? 'the previous instance keeps running' : 'no instance is running'}`,
       );
@@ -89,7 +89,7 @@ export class ServedInstance {
     environment.show(this.#record(next, url, 'served'));
     next.child.on('exit', (code, signal) => this.#afterExit(next, signal ?? `code ${code}`));
     report(`${name} is ready at ${url} (${Date.now() - began} ms)`);
-    await environment.handOver();
+    await environment.suspendOwn();
     await this.#endInstance(previous);
   }
 
@@ -126,13 +126,13 @@ export class ServedInstance {
     if (instance !== this.#current || this.#isStopped) return;
     this.#current = undefined;
     this.#served.report(`${this.#served.name} exited (${reason}); it is started again after the next change`);
-    this.#queue = this.#queue.then(() => this.#handBack()).catch(() => undefined);
+    this.#queue = this.#queue.then(() => this.#resumeOwn()).catch(() => undefined);
   }
 
-  async #handBack(): Promise<void> {
+  async #resumeOwn(): Promise<void> {
     if (this.#isStopped) return;
     this.#served.environment.show(undefined);
-    await this.#served.environment.takeBack();
+    await this.#served.environment.resumeOwn();
   }
 
   async #endInstance(instance: Instance | undefined): Promise<void> {
@@ -153,9 +153,9 @@ export class ServedInstance {
     await this.#queue;
     const { environment, version } = this.#served;
     const launch = await environment.launch();
-    const hasFixedPort = !version && !canShare(launch);
-    if (!hasFixedPort) await environment.takeBack().catch(() => undefined);
+    const mustEndFirst = !version && !canShare(launch);
+    if (!mustEndFirst) await environment.resumeOwn().catch(() => undefined);
     await this.#endInstance(this.#current);
-    if (hasFixedPort) await environment.takeBack().catch(() => undefined);
+    if (mustEndFirst) await environment.resumeOwn().catch(() => undefined);
   }
 }

@@ -6,8 +6,9 @@ const resetAfterMs = 30_000;
 export class Backoff {
   #next = firstDelayMs;
 
-  getAfterLife(milliseconds: number): number {
-    if (milliseconds >= resetAfterMs) this.#next = firstDelayMs;
+  /** @param uptimeMs how long the process ran @returns milliseconds until the next start; longer at each call */
+  getNextDelay(uptimeMs: number): number {
+    if (uptimeMs >= resetAfterMs) this.#next = firstDelayMs;
     const delay = this.#next;
     this.#next = Math.min(delay * 2, maxDelayMs);
     return delay;

@@ -1,10 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { type Server } from 'node:net';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { ControlClient, openControl } from './control-socket.ts';
+import { eventually } from '@jogakbo/testing';
+import { ControlClient } from './control-client.ts';
+import { ControlSocket, getControlPath } from './control-socket.ts';
 import { type ServedRecord } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 import { openState, type State } from './state.ts';
@@ -14,7 +16,7 @@ const launch: Launch = { command: 'node', args: [], cwd: '/', env: {} };
 describe('the control socket', () => {
   let folder: string;
   let state: State;
-  let server: Server;
+  let server: ControlSocket;
   let stopping = Promise.resolve();
   let served: ServedRecord[];
   const calls: string[] = [];
@@ -25,17 +27,20 @@ describe('the control socket', () => {
     stopping = Promise.resolve();
     served = [];
     calls.length = 0;
-    server = openControl(state, {
-      async prepareLaunch(service) {
+    const control = {
+      async getLaunch(service: string) {
         if (service !== 'orders') throw new Error(`There is no service called ${service}.`);
         return launch;
       },
-      take: (service) => stopping.then(() => void calls.push(`take ${service}`)),
-      giveBack: async (service) => void calls.push(`give back ${service}`),
-      restart: async (service) => void calls.push(`restart ${service}`),
-      showServed: (records) => (served = records),
+      suspend: (service: string) => stopping.then(() => void calls.push(`suspend ${service}`)),
+      resume: async (service: string) => void calls.push(`resume ${service}`),
+      restart: async (service: string) => void calls.push(`restart ${service}`),
+      showServed: (records: ServedRecord[]) => void (served = records),
+    };
+    server = new ControlSocket(state, control, (error) => {
+      throw error;
     });
-    await new Promise((resolve) => server.once('listening', resolve));
+    await eventually(() => existsSync(getControlPath(state)));
   });
   afterEach(() => {
     for (const client of clients.splice(0)) client.close();
@@ -55,46 +60,46 @@ describe('the control socket', () => {
   }
   async function reserve(service = 'orders'): Promise<ControlClient> {
     const client = await open();
-    await client.prepareLaunch(service, false);
+    await client.reserve(service);
     return client;
   }
 
-  it('stops a service only on take, and restarts it when the connection closes', async () => {
+  it('stops a service only on suspend, and resumes it when the connection closes', async () => {
     const client = await reserve();
     expect(calls).toEqual([]);
-    await client.do('take', 'orders');
-    expect(calls).toEqual(['take orders']);
+    await client.suspend('orders');
+    expect(calls).toEqual(['suspend orders']);
     client.close();
-    expect(await waitForCalls(2)).toEqual(['take orders', 'give back orders']);
+    expect(await waitForCalls(2)).toEqual(['suspend orders', 'resume orders']);
   });
 
-  it('does not restart a service again that was given back before the connection closed', async () => {
+  it('does not resume a service again that was resumed before the connection closed', async () => {
     const client = await reserve();
-    await client.do('take', 'orders');
-    await client.do('give', 'orders');
+    await client.suspend('orders');
+    await client.resume('orders');
     client.close();
     await pause(50);
-    expect(calls).toEqual(['take orders', 'give back orders']);
+    expect(calls).toEqual(['suspend orders', 'resume orders']);
   });
 
-  it('restarts a service whose client disconnected while it was being stopped', async () => {
+  it('resumes a service whose client disconnected while it was being stopped', async () => {
     let stopped = () => {};
     stopping = new Promise((resolve) => (stopped = resolve));
     const client = await reserve();
-    void client.do('take', 'orders').catch(() => undefined);
+    void client.suspend('orders').catch(() => undefined);
     await pause(50);
     client.close();
     await pause(50);
     stopped();
     await waitForCalls(2);
-    expect(calls.at(-1)).toBe('give back orders');
+    expect(calls.at(-1)).toBe('resume orders');
   });
 
   it('allows an additional instance without stopping the existing one', async () => {
     const first = await reserve();
     const client = await open();
-    expect(await client.prepareLaunch('orders', true)).toEqual(launch);
-    await expect(client.do('take', 'orders')).rejects.toThrow('orders is not reserved');
+    expect(await client.getLaunch('orders')).toEqual(launch);
+    await expect(client.suspend('orders')).rejects.toThrow('orders is not reserved');
     client.close();
     first.close();
     await pause(50);
@@ -121,20 +126,48 @@ describe('the control socket', () => {
 
   it('restarts a service, but not a reserved one', async () => {
     const other = await open();
-    await other.do('restart', 'orders');
+    await other.restart('orders');
     expect(calls).toEqual(['restart orders']);
     const client = await reserve();
-    await expect(other.do('restart', 'orders')).rejects.toThrow('jogakbo serve runs orders');
+    await expect(other.restart('orders')).rejects.toThrow('jogakbo serve runs orders');
     for (const one of [client, other]) one.close();
   });
 
   it('returns the error of a failed request', async () => {
     const client = await open();
-    await expect(client.prepareLaunch('missing', true)).rejects.toThrow(
-      'There is no service called missing.',
-    );
+    await expect(client.getLaunch('missing')).rejects.toThrow('There is no service called missing.');
     server.close();
     client.close();
-    await expect(client.do('restart', 'orders')).rejects.toThrow('The store has stopped.');
+    await expect(client.restart('orders')).rejects.toThrow('The store has stopped.');
+  });
+
+  it('answers a line that is not a request with an error, and keeps working', async () => {
+    const socket = connect(getControlPath(state));
+    let text = '';
+    socket.setEncoding('utf8').on('data', (chunk) => (text += chunk));
+    socket.write(
+      'not JSON\n{"id":7,"what":"restart"}\n{"id":8,"what":"nonsense","service":"orders"}\nnull\n',
+    );
+    await eventually(() => text.split('\n').length > 4);
+    expect(
+      text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as object),
+    ).toEqual([
+      { id: -1, error: 'The request is not valid.' },
+      { id: 7, error: 'The request is not valid.' },
+      { id: 8, error: 'The store does not know the request nonsense.' },
+      { id: -1, error: 'The request is not valid.' },
+    ]);
+    socket.destroy();
+    expect(await (await open()).getLaunch('orders')).toEqual(launch);
+  });
+
+  it('ends its connections when the store stops', async () => {
+    const client = await reserve();
+    server.close();
+    await client.closed;
+    await expect(client.restart('orders')).rejects.toThrow('The store has stopped.');
   });
 });

@@ -1,5 +1,5 @@
 import { chmodSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,7 +9,7 @@ import { type Launch } from './service-launch.ts';
 import { type State } from './state.ts';
 
 /** Socket paths are limited to about 100 characters. Falls back to the temporary folder for longer ones. */
-function getPath(state: State): string {
+export function getControlPath(state: State): string {
   const path = join(state.folder, 'control.sock');
   return path.length < 100 ? path : join(tmpdir(), `jogakbo-${state.id}.sock`);
 }
@@ -17,158 +17,162 @@ function getPath(state: State): string {
 /** Operations of a running store for other commands. An error is sent to the client. */
 export interface StoreControl {
   /** The launch command of a service, including services added after the start. @throws if the workspace has no such service */
-  prepareLaunch(service: string): Promise<Launch>;
+  getLaunch(service: string): Promise<Launch>;
   /** Stops the store's own process of the service. */
-  take(service: string): Promise<void>;
+  suspend(service: string): Promise<void>;
   /** Starts the store's own process again. Resolves when it is ready or has failed. */
-  giveBack(service: string): Promise<void>;
+  resume(service: string): Promise<void>;
   restart(service: string): Promise<void>;
   /** Records the served instances that replace or extend the store's own processes. */
   showServed(served: ServedRecord[]): void;
 }
 
-type Request =
-  | { what: 'launch'; service: string; beside: boolean }
-  | { what: 'take' | 'give' | 'restart'; service: string }
+/**
+ * The protocol: one JSON object per line. A request has an id, which the answer repeats: {id, value} or {id, error}.
+ * `reserve` answers with the launch command and reserves the service for this connection; `launch` only answers.
+ */
+export type ControlRequest =
+  | { what: 'launch' | 'reserve' | 'suspend' | 'resume' | 'restart'; service: string }
   | { what: 'served'; record?: ServedRecord };
+
+export interface ControlAnswer {
+  id: number;
+  value?: unknown;
+  error?: string;
+}
 
 /**
  * Lets `serve` replace a service of the store. Each service is reserved for one connection at a time. When a connection
- * closes, the store restarts the services that it took.
+ * closes, the store resumes the services that it suspended.
  */
-export function openControl(state: State, control: StoreControl): Server {
-  const path = getPath(state);
-  rmSync(path, { force: true });
-  const reserved = new Set<string>();
-  const served = new Map<Socket, ServedRecord>();
-  const server = createServer((socket) => {
-    const own = new Set<string>();
-    const taken = new Set<string>();
+export class ControlSocket {
+  readonly #control: StoreControl;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #reserved = new Set<string>();
+  readonly #served = new Map<Socket, ServedRecord>();
 
-    async function answer(request: Request): Promise<unknown> {
-      if (request.what === 'served') {
-        if (request.record) served.set(socket, request.record);
-        else served.delete(socket);
-        return control.showServed([...served.values()]);
-      }
-      const { what, service } = request;
-      if (what === 'launch') {
-        if (!request.beside && reserved.has(service) && !own.has(service))
-          throw new CliError(`Another jogakbo serve runs ${service}.`);
-        if (!request.beside) own.add(service);
-        if (!request.beside) reserved.add(service);
-        return control.prepareLaunch(service);
-      }
-      if (what === 'restart') {
-        if (reserved.has(service)) throw new CliError(`jogakbo serve runs ${service}.`);
-        return control.restart(service);
-      }
-      if (!own.has(service)) throw new CliError(`${service} is not reserved by this connection.`);
-      if (what === 'give') {
-        taken.delete(service);
-        return control.giveBack(service);
-      }
-      taken.add(service);
-      await control.take(service);
-      // The client may have disconnected in the meantime.
-      if (socket.destroyed) void control.giveBack(service);
-      return undefined;
-    }
+  /** @param onError called if the socket cannot be opened; the store runs without it */
+  constructor(state: State, control: StoreControl, onError: (error: Error) => void) {
+    this.#control = control;
+    const path = getControlPath(state);
+    rmSync(path, { force: true });
+    this.#server = createServer((socket) => this.#accept(socket));
+    this.#server.on('error', onError);
+    this.#server.listen(path, () => chmodSync(path, 0o600));
+    this.#server.unref();
+  }
 
+  /** Ends all connections, so that their clients see that the store has stopped. */
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket);
+    const connection = new Connection(this.#control, this.#reserved);
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      for (const service of own) reserved.delete(service);
-      for (const service of taken) void control.giveBack(service);
-      if (served.delete(socket)) control.showServed([...served.values()]);
+      this.#sockets.delete(socket);
+      connection.close();
+      if (this.#served.delete(socket)) this.#showServed();
     });
     createInterface({ input: socket }).on('line', (line) => {
-      const { id, ...request } = JSON.parse(line) as Request & { id: number };
-      answer(request as Request).then(
-        (value) => socket.write(`${JSON.stringify({ id, value })}\n`),
-        (error: unknown) => socket.write(`${JSON.stringify({ id, fault: toMessage(error) })}\n`),
+      const { id, request } = parseRequest(line);
+      const answering =
+        request?.what === 'served' ? this.#serve(socket, request.record) : connection.answer(request);
+      answering.then(
+        (value) => send(socket, { id, value }),
+        (error: unknown) => send(socket, { id, error: toMessage(error) }),
       );
     });
-  });
-  server.on('error', () => undefined);
-  server.listen(path, () => chmodSync(path, 0o600));
-  server.unref();
-  return server;
+  }
+
+  async #serve(socket: Socket, record: ServedRecord | undefined): Promise<void> {
+    if (record) this.#served.set(socket, record);
+    else this.#served.delete(socket);
+    this.#showServed();
+  }
+
+  #showServed(): void {
+    this.#control.showServed([...this.#served.values()]);
+  }
 }
 
-/** A connection to the running store. Closing it gives all reserved services back. */
-export class ControlClient {
-  /** Resolves when the connection has closed. */
-  readonly closed: Promise<void>;
-  readonly #socket: Socket;
-  readonly #waiting = new Map<number, (answer: { value?: unknown; fault?: string }) => void>();
-  #lastId = 0;
+/** The id is -1, and the request undefined, unless the line is a JSON object with an id. */
+function parseRequest(line: string): { id: number; request?: ControlRequest } {
+  try {
+    const { id, ...request } = JSON.parse(line) as ControlRequest & { id: number };
+    return { id: id ?? -1, request: request as ControlRequest };
+  } catch {
+    return { id: -1 };
+  }
+}
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    this.closed = new Promise((resolve) =>
-      socket.on('close', () => {
-        for (const settle of this.#waiting.values())
-          settle({ fault: 'The store stopped before it answered.' });
-        resolve();
-      }),
-    );
-    createInterface({ input: socket }).on('line', (line) => {
-      const { id, ...answer } = JSON.parse(line) as { id: number; value?: unknown; fault?: string };
-      this.#waiting.get(id)?.(answer);
-      this.#waiting.delete(id);
-    });
+function send(socket: Socket, answer: ControlAnswer): void {
+  if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
+}
+
+/** The services that one client has reserved and suspended. */
+class Connection {
+  readonly #control: StoreControl;
+  /** The reserved services of all connections. */
+  readonly #allReserved: Set<string>;
+  readonly #reserved = new Set<string>();
+  readonly #suspended = new Set<string>();
+  #isClosed = false;
+
+  constructor(control: StoreControl, allReserved: Set<string>) {
+    this.#control = control;
+    this.#allReserved = allReserved;
   }
 
-  /** @throws CliError if no store is running */
-  static open(state: State): Promise<ControlClient> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(getPath(state));
-      const refuse = (error: Error) =>
-        reject(
-          new CliError(`The running store cannot be reached: ${error.message}.`, {
-            remedies: ['npx jogakbo ps'],
-          }),
-        );
-      socket.once('error', refuse);
-      socket.once('connect', () => {
-        socket.off('error', refuse);
-        socket.on('error', () => undefined);
-        resolve(new ControlClient(socket));
-      });
-    });
+  async answer(request: Exclude<ControlRequest, { what: 'served' }> | undefined): Promise<unknown> {
+    if (typeof request?.service !== 'string') throw new CliError('The request is not valid.');
+    const { what, service } = request;
+    switch (what) {
+      case 'launch':
+        return this.#control.getLaunch(service);
+      case 'reserve':
+        return this.#reserve(service);
+      case 'restart':
+        if (this.#allReserved.has(service)) throw new CliError(`jogakbo serve runs ${service}.`);
+        return this.#control.restart(service);
+      case 'suspend':
+        return this.#suspend(service);
+      case 'resume':
+        this.#assertReserved(service);
+        this.#suspended.delete(service);
+        return this.#control.resume(service);
+      default:
+        throw new CliError(`The store does not know the request ${String(what)}.`);
+    }
   }
 
-  /** Gets the launch command to replace a service or to run beside it. @throws CliError if another command has reserved it */
-  prepareLaunch(service: string, beside: boolean): Promise<Launch> {
-    return this.#ask({ what: 'launch', service, beside }) as Promise<Launch>;
+  #reserve(service: string): Promise<Launch> {
+    if (this.#allReserved.has(service) && !this.#reserved.has(service))
+      throw new CliError(`Another jogakbo serve runs ${service}.`);
+    this.#reserved.add(service);
+    this.#allReserved.add(service);
+    return this.#control.getLaunch(service);
   }
 
-  async do(what: 'take' | 'give' | 'restart', service: string): Promise<void> {
-    await this.#ask({ what, service });
+  async #suspend(service: string): Promise<void> {
+    this.#assertReserved(service);
+    this.#suspended.add(service);
+    await this.#control.suspend(service);
+    // The client may have disconnected in the meantime.
+    if (this.#isClosed) void this.#control.resume(service);
   }
 
-  async show(record: ServedRecord | undefined): Promise<void> {
-    await this.#ask({ what: 'served', ...(record && { record }) });
+  #assertReserved(service: string): void {
+    if (!this.#reserved.has(service)) throw new CliError(`${service} is not reserved by this connection.`);
   }
 
   close(): void {
-    this.#socket.destroy();
-  }
-
-  /** Lets the process exit while the connection is open. */
-  unref(): void {
-    this.#socket.unref();
-  }
-
-  #ask(request: Request): Promise<unknown> {
-    const id = (this.#lastId += 1);
-    return new Promise((resolve, reject) => {
-      if (this.#socket.destroyed) return reject(new CliError('The store has stopped.'));
-      this.#waiting.set(id, ({ value, fault }) => {
-        if (fault === undefined) resolve(value);
-        else reject(new CliError(fault));
-      });
-      this.#socket.write(`${JSON.stringify({ id, ...request })}\n`);
-    });
+    this.#isClosed = true;
+    for (const service of this.#reserved) this.#allReserved.delete(service);
+    for (const service of this.#suspended) void this.#control.resume(service);
   }
 }

@@ -41,7 +41,7 @@ export class HostedService {
   readonly launch: Launch;
   readonly #host: ServiceProcess;
   readonly #onChange: () => void;
-  #isTaken = false;
+  #isSuspended = false;
 
   constructor(name: string, launch: Launch, host: ServiceProcess, onChange: () => void) {
     this.name = name;
@@ -50,32 +50,32 @@ export class HostedService {
     this.#onChange = onChange;
   }
 
-  get isTaken(): boolean {
-    return this.#isTaken;
+  get isSuspended(): boolean {
+    return this.#isSuspended;
   }
 
   get hosted(): HostedLaunch {
     return { name: this.name, main: this.launch.args.at(-1)!, env: this.launch.env };
   }
 
-  record(): ServiceRecord {
+  toRecord(): ServiceRecord {
     const name = this.name;
     const host = this.#host;
-    if (this.#isTaken) return { name, state: 'taken', since: Date.now(), restarts: host.restarts };
-    return { ...host.record(), name, url: host.urls[name] };
+    if (this.#isSuspended) return { name, state: 'suspended', since: Date.now(), restarts: host.restarts };
+    return { ...host.toRecord(), name, url: host.urls[name] };
   }
 
   /** Drains it, so that another instance can replace it. */
   async suspend(): Promise<void> {
     if (this.#host.state === 'ready') await this.#host.ask('stop', this.hosted);
-    this.#setTaken(true);
+    this.#setSuspended(true);
   }
 
   /** @throws Error if it does not start */
   async resume(): Promise<void> {
-    if (!this.#isTaken) return;
+    if (!this.#isSuspended) return;
     if (this.#host.state === 'ready') this.#host.urls[this.name] = await this.#host.ask('start', this.hosted);
-    this.#setTaken(false);
+    this.#setSuspended(false);
   }
 
   /** Starts it again, with the code that the process loaded at its start. @throws Error if it does not start */
@@ -84,8 +84,8 @@ export class HostedService {
     await this.resume();
   }
 
-  #setTaken(isTaken: boolean): void {
-    this.#isTaken = isTaken;
+  #setSuspended(isSuspended: boolean): void {
+    this.#isSuspended = isSuspended;
     this.#onChange();
   }
 }

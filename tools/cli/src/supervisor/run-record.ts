@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { isAlive, type ProcessMark } from './processes.ts';
 import { readJson, type State, writeJson } from './state.ts';
 
-export type ServiceState = 'starting' | 'ready' | 'waiting' | 'taken' | 'stopped' | 'served' | 'ended';
+export type ServiceState = 'starting' | 'ready' | 'waiting' | 'suspended' | 'stopped' | 'served' | 'ended';
 
 export interface ServiceRecord {
   name: string;

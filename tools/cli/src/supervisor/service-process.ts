@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { toMessage } from '../terminal/cli-error.ts';
 import { Backoff } from './backoff.ts';
 import { type LogFile } from './log-file.ts';
 import { end, readMark, type ProcessMark } from './processes.ts';
@@ -12,6 +13,7 @@ const stopTimeoutMs = 10_000;
 /** A service exited or timed out before it was ready. */
 export class EarlyExit extends Error {
   readonly service: string;
+  /** The exit code; null after a signal, a timeout or a failed spawn. */
   readonly code: number | null;
   readonly complaints: string[];
   readonly lastLines: string[];
@@ -50,7 +52,19 @@ interface Watcher {
   onChange(): void;
 }
 
-/** Runs one service and restarts it after every exit until it is stopped. */
+/** How a process of the service ended. */
+interface Ending {
+  /** In words, such as `ended (SIGKILL)`. */
+  reason: string;
+  /** The same for a process that was not ready yet. */
+  earlyReason: string;
+  code: number | null;
+}
+
+/**
+ * Runs one service. After every end of its process, also after a failed spawn, it is started again if two conditions hold:
+ * it is wanted (not stopped or suspended on purpose), and it has been ready at least once.
+ */
 export class ServiceProcess {
   readonly name: string;
   state: ServiceState = 'stopped';
@@ -64,12 +78,12 @@ export class ServiceProcess {
   readonly #log: LogFile;
   readonly #watcher: Watcher;
   readonly #backoff = new Backoff();
+  /** The latest process. Events of earlier ones are ignored. */
   #child?: ChildProcess;
   #process?: ProcessMark;
   #timer?: NodeJS.Timeout;
-  #wanted = false;
+  #isWanted = false;
   #lastRequest = 0;
-  /** Once the service has been ready, failed starts are retried. */
   #wasReady = false;
 
   constructor(name: string, launch: Launch, log: LogFile, watcher: Watcher) {
@@ -83,18 +97,18 @@ export class ServiceProcess {
     return this.#launch;
   }
 
-  record(): ServiceRecord {
+  toRecord(): ServiceRecord {
     const { name, state, url, since, restarts } = this;
     return { name, state, process: this.#process, url, since, restarts };
   }
 
-  /** Resolves when it is ready. Rejects with EarlyExit, without a retry. */
+  /** Resolves when it is ready. @throws EarlyExit, without another attempt */
   async start(): Promise<void> {
-    this.#wanted = true;
+    this.#isWanted = true;
     try {
       await this.#run();
     } catch (error) {
-      this.#wanted = false;
+      this.#isWanted = false;
       throw error;
     }
   }
@@ -105,20 +119,20 @@ export class ServiceProcess {
 
   /** Stops the process until resume(), so that another instance can replace it. */
   async suspend(): Promise<void> {
-    await this.#end(false, 'taken');
+    await this.#end(false, 'suspended');
   }
 
   /** Resolves when it is ready, or when the start failed and is retried. */
   async resume(): Promise<void> {
-    if (this.state !== 'taken') return;
-    this.#wanted = true;
+    if (this.state !== 'suspended') return;
+    this.#isWanted = true;
     await this.#run().catch(() => undefined);
   }
 
   /** Ends the process and starts a new one. @throws EarlyExit if it does not become ready; the start is retried */
   async restart(): Promise<void> {
     await this.#end(false, 'stopped');
-    this.#wanted = true;
+    this.#isWanted = true;
     await this.#run();
   }
 
@@ -135,7 +149,7 @@ export class ServiceProcess {
   }
 
   async #end(force: boolean, state: ServiceState): Promise<void> {
-    this.#wanted = false;
+    this.#isWanted = false;
     clearTimeout(this.#timer);
     await end(this.#process, { by: force ? 'SIGKILL' : 'SIGTERM', timeoutMs: stopTimeoutMs });
     this.#become(state);
@@ -149,74 +163,97 @@ export class ServiceProcess {
     this.#watcher.onChange();
   }
 
+  /** Starts a process. Resolves when it is ready. @throws EarlyExit */
   #run(): Promise<void> {
     const began = Date.now();
     const complaints: string[] = [];
-    const { command, args, cwd, env } = this.#launch;
-    // Its own session: Ctrl-C reaches only the supervisor, which stops the services in order.
-    const child = spawn(command, args, {
-      cwd,
-      env,
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
-    this.#child = child;
-    if (this.#launch.hosted) child.send({ type: 'start-all', services: this.#launch.hosted() });
-    this.#process = readMark(child.pid);
-    this.#become('starting');
-    this.#log.follow(child.stdout!, 30);
-    this.#log.follow(child.stderr!, 50, (line) => complaints.push(line) > 60 && complaints.shift());
-
     return new Promise((resolve, reject) => {
-      let settled = false;
+      let isSettled = false;
       const rejectEarly = (reason: string, code: number | null) => {
-        if (settled) return false;
-        settled = true;
-        clearTimeout(timer);
+        if (isSettled) return;
+        isSettled = true;
         reject(new EarlyExit(this.name, reason, code, complaints, this.#log.lastLines.slice(-20)));
-        return true;
       };
-      const timer = setTimeout(() => {
-        rejectEarly(`was not ready after ${startTimeoutMs / 1000} s`, null);
-        child.kill('SIGKILL');
-      }, startTimeoutMs);
-      child.on('message', (message: ServiceMessage) => {
-        if (message?.type === 'answer') this.#requests.get(message.id!)?.(message);
-        if (message?.type !== 'ready' || settled) return;
-        settled = true;
-        clearTimeout(timer);
-        this.#wasReady = true;
-        this.url = message.url;
-        this.urls = message.urls ?? {};
-        this.#become('ready');
-        resolve();
+      const child = this.#spawn(complaints, {
+        onReady: ({ url, urls = {} }) => {
+          if (isSettled) return;
+          isSettled = true;
+          clearTimeout(timer);
+          this.#wasReady = true;
+          this.url = url;
+          this.urls = urls;
+          this.#become('ready');
+          resolve();
+        },
+        onEnd: (ending) => {
+          clearTimeout(timer);
+          rejectEarly(ending.earlyReason, ending.code);
+          if (this.#isWanted && this.#wasReady) this.#startAfterDelay(ending.reason, Date.now() - began);
+        },
       });
-      child.on('error', (error) => rejectEarly(`could not be started: ${error.message}`, null));
-      let over = false;
-      const onExit = (code: number | null, signal: NodeJS.Signals | null) => {
-        if (over || child !== this.#child) return;
-        over = true;
-        const reason = `ended (${signal ?? `code ${code}`})`;
-        const wasEarly = rejectEarly(`${reason} before it was ready`, code);
-        // Undefined after a deliberate stop; a new process may already be starting.
-        const isUnexpected = this.#process !== undefined && this.#wanted;
-        if (isUnexpected && (this.#wasReady || !wasEarly)) this.#restartAfterExit(reason, Date.now() - began);
-      };
-      // `close` follows `exit` with the last output, unless a child process holds the pipe open.
-      child.on('exit', (code, signal) => setTimeout(onExit, 300, code, signal));
-      child.on('close', onExit);
+      const timer = setTimeout(() => {
+        if (isSettled) return;
+        rejectEarly(`was not ready after ${startTimeoutMs / 1000} s`, null);
+        child?.kill('SIGKILL');
+      }, startTimeoutMs);
     });
   }
 
-  #restartAfterExit(reason: string, life: number): void {
-    const delay = this.#backoff.getAfterLife(life);
+  /** Spawns the process and reports its events. `onEnd` is called exactly once, unless a later process has replaced it. */
+  #spawn(
+    complaints: string[],
+    { onReady, onEnd }: { onReady: (message: ServiceMessage) => void; onEnd: (ending: Ending) => void },
+  ): ChildProcess | undefined {
+    const { command, args, cwd, env } = this.#launch;
+    const reportFailure = (error: unknown) => {
+      const reason = `could not be started: ${toMessage(error)}`;
+      onEnd({ reason, earlyReason: reason, code: null });
+    };
+    let child: ChildProcess;
+    try {
+      // Its own session: Ctrl-C reaches only the supervisor, which stops the services in order.
+      child = spawn(command, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    } catch (error) {
+      // Some errors, such as ENOMEM, are thrown instead of emitted.
+      setImmediate(reportFailure, error);
+      return undefined;
+    }
+    this.#child = child;
+    this.#process = readMark(child.pid);
+    this.#become('starting');
+    if (this.#launch.hosted && child.connected)
+      child.send({ type: 'start-all', services: this.#launch.hosted() });
+    if (child.stdout) this.#log.follow(child.stdout, 30);
+    if (child.stderr)
+      this.#log.follow(child.stderr, 50, (line) => complaints.push(line) > 60 && complaints.shift());
+    child.on('message', (message: ServiceMessage) => {
+      if (message?.type === 'answer') this.#requests.get(message.id!)?.(message);
+      if (message?.type === 'ready') onReady(message);
+    });
+    let isOver = false;
+    const endOnce = (report: () => void) => {
+      if (isOver || child !== this.#child) return;
+      isOver = true;
+      report();
+    };
+    const onExit = (code: number | null, signal: NodeJS.Signals | null) =>
+      endOnce(() => {
+        const reason = `ended (${signal ?? `code ${code}`})`;
+        onEnd({ reason, earlyReason: `${reason} before it was ready`, code });
+      });
+    // With a pid, the error is about a signal or a message, and the process still runs.
+    child.on('error', (error) => child.pid ?? endOnce(() => reportFailure(error)));
+    // `close` follows `exit` with the last output, unless a child process holds the pipe open.
+    child.on('exit', (code, signal) => setTimeout(onExit, 300, code, signal));
+    child.on('close', onExit);
+    return child;
+  }
+
+  #startAfterDelay(reason: string, uptimeMs: number): void {
+    const delay = this.#backoff.getNextDelay(uptimeMs);
     this.#watcher.onMessage(`${this.name} ${reason}; starting it again in ${delay / 1000} s`);
     this.restarts += 1;
     this.#become('waiting');
-    this.#scheduleStart(delay);
-  }
-
-  #scheduleStart(delay: number): void {
     this.#timer = setTimeout(() => {
       this.#run().then(
         () => this.#watcher.onMessage(`${this.name} is back`),

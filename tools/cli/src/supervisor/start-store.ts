@@ -200,7 +200,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   } else {
     report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not requested' });
   }
-  store.becomeReady(async (name) => {
+  store.setReady(async (name) => {
     const [app] = selectApps([name]) as [App];
     const { services, serviceKeys } = openSecrets(state, [name]);
     const made = await ensureServiceDatabases(database, [app], services);

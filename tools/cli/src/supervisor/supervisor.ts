@@ -1,12 +1,11 @@
-import { type Server } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService, maskPassword } from '../backing/backing-service.ts';
 import { Backoff } from './backoff.ts';
-import { openControl } from './control-socket.ts';
+import { ControlSocket } from './control-socket.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { denseName, HostedService } from './dense-mode.ts';
 import { LogFile, SplitLog } from './log-file.ts';
-import { type BackingRecord, forgetRun, type RunRecord, writeRun } from './run-record.ts';
+import { type BackingRecord, forgetRun, type RunRecord, type ServedRecord, writeRun } from './run-record.ts';
 import { type Launch } from './service-launch.ts';
 import { ServiceProcess } from './service-process.ts';
 import { type State } from './state.ts';
@@ -30,8 +29,7 @@ export class Supervisor {
   readonly #since = new Map<Role, number>();
   readonly #starting = new Set<Promise<unknown>>();
   readonly #abort = new AbortController();
-  #adopt!: (name: string) => Promise<Launch>;
-  #control?: Server;
+  #control?: ControlSocket;
   #stopping?: Promise<void>;
   #isForgotten = false;
   #resolveEnded!: () => void;
@@ -62,7 +60,7 @@ export class Supervisor {
     const kept = starting.then((service) => {
       this.#backing.set(role, service);
       this.#since.set(role, Date.now());
-      this.record();
+      this.saveRun();
       return service;
     });
     this.#starting.add(kept);
@@ -82,11 +80,11 @@ export class Supervisor {
   addDense(launch: Launch, launches: ReadonlyMap<string, Launch>): ServiceProcess {
     const logs = new Map([...launches.keys()].map((name) => [name, new LogFile(this.state.logs, name)]));
     const services: HostedService[] = [];
-    const hosted = () => services.filter(({ isTaken }) => !isTaken).map((service) => service.hosted);
+    const hosted = () => services.filter(({ isSuspended }) => !isSuspended).map((service) => service.hosted);
     const log = new SplitLog(this.state.logs, denseName, logs);
     const host = this.#addProcess(denseName, { ...launch, hosted }, log);
     for (const [name, own] of launches) {
-      const service = new HostedService(name, own, host, () => this.record());
+      const service = new HostedService(name, own, host, () => this.saveRun());
       services.push(service);
       this.#services.set(name, service);
     }
@@ -96,42 +94,55 @@ export class Supervisor {
   #addProcess(name: string, launch: Launch, log: LogFile): ServiceProcess {
     const added = new ServiceProcess(name, launch, log, {
       onMessage: (text) => this.report(text),
-      onChange: () => this.record(),
+      onChange: () => this.saveRun(),
     });
     this.#processes.push(added);
     return added;
   }
 
-  /** @param adopt prepares a service that was not started with the store; returns its launch command */
-  becomeReady(adopt: (name: string) => Promise<Launch>): void {
-    this.#adopt = adopt;
+  /**
+   * Marks the store as ready, and lets other commands connect.
+   * @param launchAdded prepares a service that was added after the start, and returns its launch command
+   */
+  setReady(launchAdded: (name: string) => Promise<Launch>): void {
     this.#run.state = 'ready';
-    this.record();
-    this.#control = openControl(this.state, {
-      prepareLaunch: async (name) => this.#services.get(name)?.launch ?? this.#adopt(name),
-      take: async (name) => {
+    this.saveRun();
+    const control = {
+      getLaunch: async (name: string) => this.#services.get(name)?.launch ?? launchAdded(name),
+      suspend: async (name: string) => {
         this.report(`jogakbo serve takes over ${name}`);
         await this.#services.get(name)?.suspend();
       },
-      giveBack: async (name) => {
-        if (!this.#stopping) await this.#services.get(name)?.resume();
+      resume: async (name: string) => {
+        if (this.abort.aborted) return;
+        // In dense mode there is no other attempt.
+        await this.#services
+          .get(name)
+          ?.resume()
+          .catch((error: unknown) => {
+            this.report(`${name} could not be started: ${toMessage(error)}`);
+          });
       },
-      restart: async (name) => {
+      restart: async (name: string) => {
         const service = this.#services.get(name);
         if (!service) throw new CliError(`The running store has no service called ${name}.`);
         this.report(`restarting ${name} as requested`);
         await service.restart();
       },
-      showServed: (served) => {
+      showServed: (served: ServedRecord[]) => {
         this.#run.served = served;
-        this.record();
+        this.saveRun();
       },
-    });
+    };
+    this.#control = new ControlSocket(this.state, control, (error) =>
+      this.report(`other commands cannot connect to this store: ${error.message}`),
+    );
   }
 
-  record(): void {
+  /** Writes the record of this store, from which other commands know its processes. */
+  saveRun(): void {
     if (this.#isForgotten) return;
-    this.#run.services = [...this.#services.values()].map((service) => service.record());
+    this.#run.services = [...this.#services.values()].map((service) => service.toRecord());
     this.#run.broker = this.#findRecord('broker');
     this.#run.database = this.#findRecord('database');
     writeRun(this.state, this.#run);
@@ -159,7 +170,7 @@ export class Supervisor {
     while (await this.#pause(interval)) {
       if (await service.isAlive()) continue;
       if (this.#stopping) return;
-      const delay = backoff.getAfterLife(Date.now() - this.#since.get(role)!);
+      const delay = backoff.getNextDelay(Date.now() - this.#since.get(role)!);
       this.report(`the ${role} ended; starting it again in ${delay / 1000} s`);
       if (!(await this.#pause(delay))) return;
       const restart = service.restart();
@@ -172,7 +183,7 @@ export class Supervisor {
       }
       this.#starting.delete(restart);
       this.#since.set(role, Date.now());
-      this.record();
+      this.saveRun();
     }
   }
 
@@ -199,9 +210,9 @@ export class Supervisor {
     this.#run.state = 'stopping';
     this.#abort.abort(new Stopped('the store is stopping'));
     this.#control?.close();
-    this.record();
+    this.saveRun();
     const services = [...this.#services.values()];
-    const running = services.filter((service) => service.record().process);
+    const running = services.filter((service) => service.toRecord().process);
     if (running.length) this.report(`stopping ${running.map(({ name }) => name).join(', ')}`);
     await Promise.all(this.#processes.map((service) => service.stop()));
     await Promise.allSettled(this.#starting);
