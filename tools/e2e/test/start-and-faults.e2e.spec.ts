@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { findPostgresUser } from '@jogakbo/cli/src/backing/postgres/postgres-binaries.ts';
-import { openSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
+import { ensureSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import {
   startThrowawayServices,
   type ThrowawayServices,
@@ -133,7 +133,7 @@ describe('a failed start with private servers', () => {
     ['PostgreSQL cannot start', 'The private PostgreSQL did not start'],
     ['RabbitMQ cannot start', 'The private RabbitMQ did not start'],
   ])('leaves no process if %s', async (what, reason) => {
-    openSecrets(openState(workspace.home));
+    ensureSecrets(openState(workspace.home));
     if (what.startsWith('PostgreSQL')) writeState('postgres/PG_VERSION', 'none');
     if (what.startsWith('RabbitMQ')) writeState('rabbitmq/data', 'not a folder');
     const user = findPostgresUser();

@@ -11,7 +11,7 @@ import { type Holder, ensureCertificates } from '@jogakbo/cli/src/backing/tls/au
 import { authorityFile, certificateFile } from '@jogakbo/cli/src/backing/tls/certificate-files.ts';
 import { resolvePostgresPaths } from '@jogakbo/cli/src/backing/postgres/private-postgres.ts';
 import { readRun } from '@jogakbo/cli/src/supervisor/run-record.ts';
-import { readKeptPorts, openSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
+import { readKeptPorts, ensureSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { getBrokerUrl, getDatabaseUrl } from '@jogakbo/cli/src/supervisor/store-access.ts';
 import { brokerServer, databaseServer, withCertificate } from '@jogakbo/cli/src/backing/tls/store-tls.ts';
 import { FakeWorkspace } from '../src/fake-workspace.ts';
@@ -132,7 +132,7 @@ describe('TLS', () => {
   });
 
   it('rejects the login of another service, even with its password', async () => {
-    const secrets = openSecrets(state);
+    const secrets = ensureSecrets(state);
     const { credentials: _, ...certificate } = toConnectOptions(
       withCertificate(broker('amqps'), tls, 'orders'),
     );
@@ -148,7 +148,7 @@ describe('TLS', () => {
   });
 
   it('is required, with a current version', async () => {
-    const secrets = openSecrets(state);
+    const secrets = ensureSecrets(state);
     expect(await tryBroker(broker('amqp').replace('//', `//jogakbo:${secrets.broker}@`))).toMatch(
       rejectedByServer,
     );
@@ -242,7 +242,7 @@ describe('a whole store with TLS', () => {
 
   it('authenticates at its broker and databases by certificates only', async () => {
     const state = openState(store.home);
-    const { broker } = openSecrets(state);
+    const { broker } = ensureSecrets(state);
     const services = readRun(state)!.services.map(({ name }) => name);
     // The list of the management API lags by seconds.
     const connections = await until(async () => {

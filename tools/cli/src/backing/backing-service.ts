@@ -9,7 +9,7 @@ export interface BackingService {
   managementUrl?: string;
   /** The folder of the store's certificates, if the server authenticates clients by certificate. */
   tls?: string;
-  /** The root processes of the server. */
+  /** The server's own process first, even if it has ended; then other processes outside of its process tree. */
   roots(): ProcessMark[];
   isAlive(): boolean | Promise<boolean>;
   restart(): Promise<void>;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { checkDataFolders, checkPackages, checkSecrets, checkSupervisor } from './checks.ts';
 import { writeRun } from '../supervisor/run-record.ts';
-import { openSecrets, openState, type State } from '../supervisor/state.ts';
+import { ensureSecrets, openState, type State } from '../supervisor/state.ts';
 
 let state: State;
 beforeEach(() => {
@@ -25,7 +25,7 @@ describe('checks of a start and of doctor', () => {
   });
 
   it.each(['secrets.json', 'staff.json', 'config-clients.json'])('report an invalid %s', (file) => {
-    openSecrets(state);
+    ensureSecrets(state);
     put(file, '{"broker": "half of');
     expect(checkSecrets(state)).toMatchObject({ ok: false, text: expect.stringContaining(file) });
   });

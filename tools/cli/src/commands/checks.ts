@@ -25,7 +25,7 @@ export interface Check {
 
 export const pass = (name: string, text: string): Check => ({ name, ok: true, text, fixes: [] });
 const fail = (name: string, text: string, ...fixes: string[]): Check => ({ name, ok: false, text, fixes });
-const toFailedCheck = (name: string, error: unknown): Check =>
+export const toFailedCheck = (name: string, error: unknown): Check =>
   fail(name, toMessage(error), ...(error instanceof CliError ? error.remedies : []));
 
 const minFreeBytes = 2 * 1024 ** 3;

@@ -12,14 +12,26 @@ import {
   checkSupervisor,
   checkTls,
   pass,
+  toFailedCheck,
+  type Check,
 } from './checks.ts';
 import { toPrintable } from '../terminal/printable.ts';
 import { parseStartOptions } from './start.ts';
-import { openState } from '../supervisor/state.ts';
+import { openState, type State } from '../supervisor/state.ts';
+
+/** @throws UsageError if --port is invalid. An invalid setting of the environment is a failed check. */
+function findPort(options: { port?: string }, state: State): number | Check {
+  try {
+    return parseStartOptions(options, state).port;
+  } catch (error) {
+    if (options.port !== undefined) throw error;
+    return toFailedCheck('settings', error);
+  }
+}
 
 export async function doctor(options: { port?: string }): Promise<number> {
   const state = openState();
-  const { port } = parseStartOptions(options, state);
+  const port = findPort(options, state);
   const checks = [
     checkNode(),
     checkDisk(state),
@@ -28,7 +40,7 @@ export async function doctor(options: { port?: string }): Promise<number> {
     checkSecrets(state),
     checkDataFolders(state),
     checkSupervisor(state),
-    await checkPort(port, state),
+    typeof port === 'number' ? await checkPort(port, state) : port,
     await checkBroker(state),
     await checkDatabase(),
     ...[checkTls(state), await checkRoutes(state)].filter((check) => check !== undefined),

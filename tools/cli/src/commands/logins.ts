@@ -4,7 +4,7 @@ import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-lo
 import { CliError } from '../terminal/cli-error.ts';
 import { toPrintable } from '../terminal/printable.ts';
 import { readRun } from '../supervisor/run-record.ts';
-import { openSecrets, openState } from '../supervisor/state.ts';
+import { ensureSecrets, openState } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
@@ -47,7 +47,7 @@ function readEncryptionKeys(): Record<string, EncryptionKeys> {
 export async function logins(): Promise<number> {
   const state = openState();
   const apps = listApps();
-  const secrets = openSecrets(
+  const secrets = ensureSecrets(
     state,
     apps.map(({ name }) => name),
   );

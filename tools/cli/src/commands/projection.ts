@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { requestRebuild } from '@jogakbo/consistency/rebuild';
+import { nearestName } from '@jogakbo/service/nearest-name';
 import type pg from 'pg';
 import { audit } from './audit.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
@@ -8,7 +9,7 @@ import { withDatabase } from '../supervisor/store-access.ts';
 import { formatTable } from '../terminal/text-table.ts';
 import { listApps } from '../workspace.ts';
 
-interface Place {
+interface ProjectionState {
   name: string;
   generation: number;
   building: boolean;
@@ -20,6 +21,7 @@ interface Place {
 }
 
 export async function listProjections(only: string | undefined): Promise<number> {
+  if (only !== undefined) assertHasDatabase(only);
   const state = openState();
   const rows = [['service', 'projection', 'generation', 'behind', '']];
   for (const { name: service } of listApps().filter(({ hasDatabase }) => hasDatabase)) {
@@ -34,8 +36,19 @@ export async function listProjections(only: string | undefined): Promise<number>
   return 0;
 }
 
+/** @throws UsageError with the most similar name */
+function assertHasDatabase(service: string): void {
+  const known = listApps().flatMap(({ name, hasDatabase }) => (hasDatabase ? name : []));
+  if (known.includes(service)) return;
+  const meant = nearestName(service, known);
+  throw new UsageError(`There is no service called ${service} with a database.`, {
+    remedies: [meant ? `did you mean ${meant}?` : `one of ${known.join(', ')}`],
+  });
+}
+
 /** Waits for the end of the rebuild. The service rebuilds, so interrupting this command does not stop it. */
 export async function rebuildProjection(service: string, name: string): Promise<number> {
+  assertHasDatabase(service);
   const state = openState();
   return withDatabase(state, service, 'jogakbo projection', async (client) => {
     const find = async () => (await readProjections(client)).find((place) => place.name === name);
@@ -65,10 +78,10 @@ export async function rebuildProjection(service: string, name: string): Promise<
   });
 }
 
-async function readProjections(client: pg.Client): Promise<Place[]> {
+async function readProjections(client: pg.Client): Promise<ProjectionState[]> {
   const { rows: known } = await client.query(`SELECT to_regclass('projection') IS NOT NULL AS known`);
   if (!known[0].known) return [];
-  const { rows } = await client.query<Place>(
+  const { rows } = await client.query<ProjectionState>(
     `SELECT name, generation, next_generation IS NOT NULL AS building, fault,
        CASE WHEN last = 0 THEN 100 ELSE floor(100.0 * next_position / last)::int END AS progress,
        (SELECT count(*)::int FROM event WHERE event.position > projection.position) AS behind

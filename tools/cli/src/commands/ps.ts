@@ -40,7 +40,7 @@ function buildBackingRow(name: string, backing: BackingRecord, now: number): Row
   return {
     service: name,
     state: alive ? (backing.kind === 'given' ? 'given' : 'ready') : 'ended',
-    pid: backing.roots[0]?.pid,
+    pid: alive ? backing.roots[0]?.pid : undefined,
     url: backing.managementUrl ?? backing.url,
     tls: backing.tls !== undefined,
     uptime: alive ? now - backing.since : undefined,

@@ -10,7 +10,7 @@ import { type Launch, prepareLaunch, type LaunchContext } from '../supervisor/se
 import { ensureStaff, getStaffFile } from '../supervisor/staff.ts';
 import { parseStartOptions } from './start.ts';
 import { claimStore } from '../supervisor/start-store.ts';
-import { openSecrets, type State } from '../supervisor/state.ts';
+import { ensureSecrets, readSecrets, type Secrets, type State } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import {
   findBrokerPlace,
@@ -60,7 +60,8 @@ export async function connectToRunningStore(
       // A login shared by all services has no permissions to update.
       if (launch.env.RABBITMQ_URL && !launch.env.BROKER_OPERATOR) return;
       const broker = { ...readRun(state)!.broker!, url: getBrokerUrl(state) };
-      const secrets = openSecrets(state, [app.name]);
+      // The store has created them for this service.
+      const secrets = readSecrets(state) as Secrets;
       const encryptionKeys = getPublicKeys(secrets.serviceKeys);
       const { urls, remark } = await ensureBrokerLogins(
         broker,
@@ -94,7 +95,11 @@ export async function startOwnEnvironment(
   report: (text: string) => void,
 ): Promise<ServeEnvironment> {
   const options = { ...parseStartOptions({ only: app.name }, state), seed: false };
-  const store = await claimStore(state, options, (event) => event.kind === 'line' && report(event.text));
+  const store = await claimStore(
+    state,
+    { ...options, onlyServes: app.name },
+    (event) => event.kind === 'line' && report(event.text),
+  );
   try {
     for (const text of getTlsRemarks()) report(text);
     const databasePlace = await findDatabasePlace(state);
@@ -103,7 +108,7 @@ export async function startOwnEnvironment(
       store.addBackingService('broker', provideBroker(brokerPlace, report)),
       store.addBackingService('database', provideDatabase(databasePlace, report)),
     ]);
-    const secrets = openSecrets(state, [app.name]);
+    const secrets = ensureSecrets(state, [app.name]);
     const databases = await ensureServiceDatabases(database, [app], secrets.services);
     ensureStaff(state);
     const context: LaunchContext = {

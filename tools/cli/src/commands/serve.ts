@@ -96,6 +96,7 @@ export async function serve(name: string, { version }: { version?: string }): Pr
       () => instance.kill(),
     );
     onSignals(interrupted);
+    watcher.on('error', (error) => resolve(`the build could not be started: ${error.message}`));
     watcher.on('exit', (code) => resolve(`the build exited with code ${code}`));
     void environment.lost.then(() => resolve('the store has stopped'));
   });

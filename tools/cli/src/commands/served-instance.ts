@@ -36,6 +36,8 @@ const canShare = ({ env }: Launch): boolean => env.PORT === '0' || env.REUSE_POR
  */
 export class ServedInstance {
   readonly #served: Served;
+  /** All processes that have not ended, also those that are being stopped. */
+  readonly #alive = new Set<Instance>();
   #current?: Instance;
   #next?: Instance;
   #generation = 0;
@@ -86,7 +88,7 @@ export class ServedInstance {
     }
     const previous = this.#current;
     this.#current = next;
-    environment.show(this.#record(next, url, 'served'));
+    environment.show(this.#toRecord(next, url));
     next.child.on('exit', (code, signal) => this.#afterExit(next, signal ?? `code ${code}`));
     report(`${name} is ready at ${url} (${Date.now() - began} ms)`);
     await environment.suspendOwn();
@@ -113,12 +115,23 @@ export class ServedInstance {
       child.on('error', () => resolve(undefined));
       child.on('exit', () => resolve(undefined));
     }).finally(() => clearTimeout(timer));
-    return { child, mark: readMark(child.pid), ready };
+    const instance = { child, mark: readMark(child.pid), ready };
+    this.#alive.add(instance);
+    child.on('exit', () => this.#alive.delete(instance));
+    return instance;
   }
 
-  #record({ mark }: Instance, url: string, state: 'served' | 'ended'): ServedRecord {
+  #toRecord({ mark }: Instance, url: string): ServedRecord {
     const { name, version } = this.#served;
-    return { name, ...(version && { version }), state, process: mark, url, since: Date.now(), restarts: 0 };
+    return {
+      name,
+      ...(version && { version }),
+      state: 'served',
+      process: mark,
+      url,
+      since: Date.now(),
+      restarts: 0,
+    };
   }
 
   /** After an unexpected exit, the store's own process replaces the instance until the next change. */
@@ -143,7 +156,7 @@ export class ServedInstance {
 
   /** Kills all instances. */
   kill(): void {
-    for (const one of [this.#current, this.#next]) one?.child.kill('SIGKILL');
+    for (const { child } of this.#alive) child.kill('SIGKILL');
   }
 
   /** Ends the instance. If the port can be shared, the store's own process is ready first. */

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { CliError, toMessage, formatCliError, UsageError } from '../terminal/cli-error.ts';
-import { toPrintable } from '../terminal/printable.ts';
-import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
+import { readRun, isSupervisorAlive, type RunRecord } from '../supervisor/run-record.ts';
 import { createStopHandler, onSignals } from '../terminal/signals.ts';
+import { type StartScreen } from '../terminal/start-screen.ts';
 import { type Report, type StartEvent } from '../supervisor/start-events.ts';
 import { selectApps, bringUp, type StartOptions, claimStore } from '../supervisor/start-store.ts';
 import { readKeptPorts, openState, type State } from '../supervisor/state.ts';
@@ -40,10 +41,29 @@ export async function start(values: StartValues): Promise<number> {
   const options = parseStartOptions(values, state);
   const run = readRun(state);
   if (run && isSupervisorAlive(run)) {
-    if (run.port === options.port || (values.port === undefined && !process.env.PORT)) {
-      console.log(`The store is already ${run.state === 'ready' ? 'running' : run.state}: ${run.publicUrl}`);
-      return 0;
-    }
+    const isPortChosen = values.port !== undefined || Boolean(process.env.PORT);
+    return waitForRunningStore(state, run, isPortChosen ? options.port : run.port);
+  }
+  return values.detach
+    ? startDetached(state, values)
+    : superviseInProcess(state, options, await openScreen());
+}
+
+/** Loaded on demand: drawing the list needs a large package. */
+const openScreen = async (): Promise<StartScreen> =>
+  (await import('../terminal/start-screen.ts')).openStartScreen();
+
+/**
+ * Resolves when the store of another process is ready.
+ * @throws CliError if that is not the requested store, if it stops, or if its start fails
+ */
+async function waitForRunningStore(state: State, run: RunRecord, port: number): Promise<number> {
+  if (run.onlyServes) {
+    throw new CliError(`jogakbo serve runs ${run.onlyServes} here, with backing services of its own.`, {
+      remedies: ['end it, and start the store', `then:  npx jogakbo serve ${run.onlyServes}`],
+    });
+  }
+  if (run.port !== port) {
     throw new CliError(`The store is already running, on another port: ${run.publicUrl}`, {
       remedies: [
         'stop it first:  npm run stop',
@@ -51,57 +71,36 @@ export async function start(values: StartValues): Promise<number> {
       ],
     });
   }
-  return values.detach
-    ? startDetached(state, values)
-    : superviseInProcess(state, options, await openScreen());
-}
-
-interface Screen {
-  report: Report;
-  /** Resolves when all reported events are printed. */
-  close(): Promise<void>;
-}
-
-/** Shows events on the terminal. */
-async function openScreen(): Promise<Screen> {
-  const { StageList } = await import('../terminal/stage-list.ts');
-  let list: InstanceType<typeof StageList> | undefined;
-  let queue: Promise<void> = Promise.resolve();
-  const held: string[] = [];
-  let isOver = false;
-  const print = (text: string, write = console.log) => {
-    queue = queue.then(() => write(text));
-  };
-  const endList = () => {
-    isOver = true;
-    const drawing = list;
-    list = undefined;
-    queue = queue.then(() => drawing?.close());
-    held.splice(0).forEach((text) => print(text));
-  };
-  const report = (event: StartEvent) => {
-    if (event.kind === 'stage') {
-      // Stages that finish after the start was cancelled are ignored.
-      if (!isOver) (list ??= new StageList()).take(event);
-    } else if (event.kind !== 'line') endList();
-    // The live list would overwrite a line printed now.
-    else if (list && process.stdout.isTTY) held.push(toPrintable(event.text));
-    else print(toPrintable(event.text));
-    if (event.kind === 'ready') print(event.lines.join('\n'));
-    if (event.kind === 'fault') print(formatCliError(new CliError(event.title, event)), console.error);
-  };
-  return { report, close: () => queue };
+  const { pid } = run.supervisor;
+  if (run.state === 'starting')
+    console.log(`The store is already starting, in process ${pid}. Waiting until it is ready.`);
+  for (let now: RunRecord | undefined = run; ; now = readRun(state)) {
+    if (!now || !isSupervisorAlive(now)) {
+      throw new CliError(`The start of process ${pid} has failed.`, {
+        remedies: ['npx jogakbo logs supervisor', 'start again:  npm start'],
+      });
+    }
+    if (now.state === 'stopping') {
+      throw new CliError('The store is stopping, so nothing was started.', {
+        remedies: ['wait until it has stopped, and start it again:  npm stop && npm start'],
+      });
+    }
+    if (now.state === 'ready') {
+      console.log(`The store is already running: ${now.publicUrl}`);
+      return 0;
+    }
+    await pause(200);
+  }
 }
 
 /** Runs the store in this process until a stop signal. */
 async function superviseInProcess(
   state: State,
   options: StartOptions,
-  { report, close }: Screen,
+  { report, close }: StartScreen,
 ): Promise<number> {
   let store: Supervisor | undefined;
   let interrupted = false;
-  let wasReady = false;
   const onStop = createStopHandler(
     () => {
       interrupted = true;
@@ -113,7 +112,10 @@ async function superviseInProcess(
   );
   const release = onSignals(onStop);
   process.on('uncaughtException', (error) => {
-    report({ kind: 'line', text: `the supervisor failed: ${error.stack}` });
+    const text = `the supervisor failed: ${error.stack}`;
+    // The log has it even if no terminal is attached any more.
+    if (store) store.report(text);
+    else report({ kind: 'line', text });
     process.exitCode = 1;
     onStop();
   });
@@ -121,25 +123,22 @@ async function superviseInProcess(
     store = await claimStore(state, options, report);
     if (interrupted) throw new Stopped();
     await bringUp(store, options, report);
-    wasReady = true;
     await close();
     await store.ended;
     return Number(process.exitCode ?? 0);
   } catch (error) {
     report({ kind: 'given-up' });
     await store?.stop();
-    if (interrupted || error instanceof Stopped) {
-      return wasReady ? 0 : 130;
-    }
-    const fault =
+    if (interrupted || error instanceof Stopped) return 130;
+    const reported =
       error instanceof CliError
         ? error
         : new CliError(`The start failed: ${toMessage(error)}`, getStack(error));
     report({
-      kind: 'fault',
-      title: fault.message,
-      details: [...fault.details],
-      remedies: [...fault.remedies],
+      kind: 'error',
+      title: reported.message,
+      details: [...reported.details],
+      remedies: [...reported.remedies],
     });
     return 1;
   } finally {
@@ -174,15 +173,15 @@ async function startDetached(state: State, { port, only, seed, dense }: StartVal
       report(event);
       if (event.kind === 'ready') resolve(0);
     });
+    const fail = (title: string) => {
+      const remedies = [`read ${join(state.logs, 'supervisor.log')}`];
+      report({ kind: 'error', title, details: [], remedies });
+      resolve(1);
+    };
+    child.on('error', (error) => fail(`The supervisor could not be started: ${error.message}.`));
     child.on('exit', (code, signal) => {
-      if (signal)
-        report({
-          kind: 'fault',
-          title: `The supervisor was killed by ${signal}.`,
-          details: [],
-          remedies: [`read ${join(state.logs, 'supervisor.log')}`],
-        });
-      resolve(code ?? 1);
+      if (signal) fail(`The supervisor was killed by ${signal}.`);
+      else resolve(code ?? 1);
     });
   });
   release();

@@ -1,12 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { isAlive, signal } from '../supervisor/processes.ts';
-import { endOrphanedBackingServices, endOrphans } from '../supervisor/recover.ts';
+import { end, isAlive, signal } from '../supervisor/processes.ts';
+import { endOrphanedBackingServices, endOrphans } from '../supervisor/orphans.ts';
 import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
 
-const stopTimeoutMs = 60_000;
-
-export async function stop(): Promise<number> {
+/** @param timeoutMs after which the supervisor is killed */
+export async function stop(timeoutMs = 60_000): Promise<number> {
   const state = openState();
   const run = readRun(state);
   if (!run || !isSupervisorAlive(run)) {
@@ -23,7 +22,7 @@ export async function stop(): Promise<number> {
   // A second signal would kill all processes at once.
   if (run.state !== 'stopping') signal(run.supervisor, 'SIGTERM');
   const seen = new Set(run.services.filter(({ process }) => isAlive(process)).map(({ name }) => name));
-  for (const until = Date.now() + stopTimeoutMs; isAlive(run.supervisor); await pause(100)) {
+  for (const until = Date.now() + timeoutMs; isAlive(run.supervisor); await pause(100)) {
     const now = readRun(state);
     for (const service of now?.services ?? []) {
       if (seen.has(service.name) && !isAlive(service.process)) {
@@ -33,10 +32,11 @@ export async function stop(): Promise<number> {
     }
     if (Date.now() > until) {
       console.log('  the stop takes too long: killing the supervisor');
-      signal(run.supervisor, 'SIGKILL');
-      await pause(200);
-      await endOrphans(state, run);
-      await endOrphanedBackingServices(state, run);
+      await end(run.supervisor, { by: 'SIGKILL' });
+      // The record read at the beginning may not have the services of a store that was starting.
+      const last = readRun(state) ?? run;
+      await endOrphans(state, last);
+      await endOrphanedBackingServices(state, last);
     }
   }
   console.log('stopped; no process is left');

@@ -1,9 +1,10 @@
-import { existsSync, linkSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlive, type ProcessMark } from './processes.ts';
 import { readJson, type State, writeJson } from './state.ts';
 
-export type ServiceState = 'starting' | 'ready' | 'waiting' | 'suspended' | 'stopped' | 'served' | 'ended';
+/** `served` is the state of instances of `jogakbo serve`, all others of the store's own processes. */
+export type ServiceState = 'starting' | 'ready' | 'waiting' | 'suspended' | 'stopped' | 'served';
 
 export interface ServiceRecord {
   name: string;
@@ -35,6 +36,8 @@ export interface BackingRecord {
 export interface RunRecord {
   supervisor: ProcessMark;
   state: 'starting' | 'ready' | 'stopping';
+  /** Set if `jogakbo serve` runs only this service here, with backing services of its own. */
+  onlyServes?: string;
   publicUrl: string;
   port: number;
   since: number;
@@ -72,4 +75,27 @@ export function claimRun(state: State, run: RunRecord): boolean {
 
 export const writeRun = (state: State, run: RunRecord): void => writeJson(getPath(state), run);
 
-export const forgetRun = (state: State): void => rmSync(getPath(state), { force: true });
+/**
+ * Removes the run record of one supervisor. The record of another supervisor, which has claimed the folder in the meantime,
+ * stays.
+ * @param supervisor undefined removes a record that cannot be read
+ */
+export function forgetRun(state: State, supervisor: ProcessMark | undefined): void {
+  const path = getPath(state);
+  // Moved before it is compared: between a comparison and a removal, another start could claim the folder.
+  const moved = `${path}.${process.pid}.stale`;
+  try {
+    renameSync(path, moved);
+  } catch {
+    return; // another process has removed it
+  }
+  const found = readJson<RunRecord>(moved)?.supervisor;
+  if (found && (found.pid !== supervisor?.pid || found.began !== supervisor.began)) {
+    try {
+      linkSync(moved, path);
+    } catch {
+      // a third process has claimed the folder
+    }
+  }
+  rmSync(moved, { force: true });
+}

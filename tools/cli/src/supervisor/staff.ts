@@ -1,3 +1,4 @@
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { generatePassword, readKept, type State, writeJson } from './state.ts';
 
@@ -12,7 +13,16 @@ export const getStaffFile = (state: State): string => join(state.folder, 'staff.
 
 export const readStaff = (state: State): Staff[] => readKept<Staff[]>(getStaffFile(state)) ?? [];
 
-/** Creates the two initial accounts. `isNew`: their passwords have not been shown yet. */
+const getShownFile = (state: State): string => join(state.folder, 'staff.shown');
+
+/** Records that a start has printed the initial passwords. Later starts do not print them. */
+export const markStaffShown = (state: State): void => writeFileSync(getShownFile(state), '', { mode: 0o600 });
+
+/**
+ * Writes the file of the initial accounts. It contains only these; existing passwords are kept.
+ * @param chosen one password for all of them
+ * @returns `isNew`: no start has printed their passwords
+ */
 export function ensureStaff(
   state: State,
   chosen = process.env.JOGAKBO_SEED_PASSWORD,
@@ -25,5 +35,5 @@ export function ensureStaff(
     { email: 'operator@jogakbo.example', name: 'Operator', roles: ['member', 'operator'] },
   ].map(({ email, name, roles }) => ({ email, name, password: getPassword(email), roles }));
   writeJson(getStaffFile(state), staff);
-  return { staff, isNew: kept.length === 0 };
+  return { staff, isNew: !existsSync(getShownFile(state)) };
 }

@@ -6,7 +6,7 @@ export type StartEvent =
   | { kind: 'stage'; stage: Stage; state: 'began' | 'note' | 'done' | 'skipped' | 'failed'; text: string }
   | { kind: 'line'; text: string }
   | { kind: 'ready'; lines: string[] }
-  | { kind: 'fault'; title: string; details: string[]; remedies: string[] }
+  | { kind: 'error'; title: string; details: string[]; remedies: string[] }
   /** The start failed or was interrupted; the running processes are being stopped. */
   | { kind: 'given-up' };
 

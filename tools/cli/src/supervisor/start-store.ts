@@ -18,17 +18,17 @@ import { runMigrations } from './migrations.ts';
 import { prepareDenseLaunch, prepareHosted } from './dense-mode.ts';
 import { ensureOpenIdClients } from './openid-clients.ts';
 import { readMark } from './processes.ts';
-import { endOrphans } from './recover.ts';
+import { endOrphans } from './orphans.ts';
 import { claimRun, readRun } from './run-record.ts';
 import { seedStore } from '../commands/seed-store.ts';
 import { ensureServiceDatabases, computeIdentity } from '../backing/postgres/service-databases.ts';
 import { prepareLaunch, type LaunchContext } from './service-launch.ts';
 import { EarlyExit } from './service-process.ts';
-import { ensureStaff, getStaffFile } from './staff.ts';
+import { ensureStaff, getStaffFile, markStaffShown } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
 import { toStartError } from './start-errors.ts';
 import { formatSummary } from './start-summary.ts';
-import { keepPorts, openSecrets, type State } from './state.ts';
+import { keepPorts, ensureSecrets, type State } from './state.ts';
 import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findRegistryPort } from './store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
@@ -40,6 +40,8 @@ export interface StartOptions {
   seed: boolean;
   /** Runs all services in one process. */
   dense: boolean;
+  /** Set by `jogakbo serve`, which then runs only this service. */
+  onlyServes?: string;
 }
 
 export function selectApps(only: string[] | undefined): App[] {
@@ -69,6 +71,7 @@ export async function claimStore(state: State, options: StartOptions, report: Re
   const run = {
     supervisor: readMark(process.pid)!,
     state: 'starting' as const,
+    ...(options.onlyServes && { onlyServes: options.onlyServes }),
     publicUrl: `http://localhost:${options.port}`,
     port: options.port,
     since: Date.now(),
@@ -125,7 +128,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   ]);
 
   const { staff, isNew: staffIsNew } = ensureStaff(state);
-  const secrets = openSecrets(
+  const secrets = ensureSecrets(
     state,
     listApps().map(({ name }) => name),
   );
@@ -143,7 +146,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     serviceKeys: secrets.serviceKeys,
   };
   const ensureLogins = () => {
-    const { serviceKeys, ...logins } = openSecrets(state);
+    const { serviceKeys, ...logins } = ensureSecrets(state);
     return ensureBrokerLogins(
       broker,
       apps,
@@ -202,7 +205,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   }
   store.setReady(async (name) => {
     const [app] = selectApps([name]) as [App];
-    const { services, serviceKeys } = openSecrets(state, [name]);
+    const { services, serviceKeys } = ensureSecrets(state, [name]);
     const made = await ensureServiceDatabases(database, [app], services);
     if (made[name]) context.databaseUrls[name] = made[name].url;
     // Senders encrypt with registered keys only, so a rotated key is registered before the service uses it.
@@ -211,6 +214,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     return prepareLaunch(app, context);
   });
   report({ kind: 'ready', lines: formatSummary(store, { staff: staffIsNew ? staff : [], withGateway }) });
+  markStaffShown(state);
 }
 
 /** A restarted broker may have lost its data, so the logins are declared again. */

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { root } from '../workspace.ts';
 
@@ -83,9 +84,13 @@ export function writeJson(path: string, value: unknown): void {
   renameSync(draft, path);
 }
 
+/** The content of secrets.json. Services are keys of the records. */
 export interface Secrets {
+  /** The password of the administrator of the private broker. */
   broker: string;
+  /** The password of the administrator of the private database. */
   database: string;
+  /** The database password of each service. */
   services: Record<string, string>;
   /** The broker password of each service. */
   brokerLogins: Record<string, string>;
@@ -100,8 +105,14 @@ const getSecretsFile = (state: State): string => join(state.folder, 'secrets.jso
 /** Reads the stored secrets without generating missing ones. @throws CliError if the file is invalid */
 export const readSecrets = (state: State): Partial<Secrets> | undefined => readKept(getSecretsFile(state));
 
-/** Generates missing secrets once and stores them. Without the file, all secrets are new. */
-export function openSecrets(state: State, services: readonly string[] = []): Secrets {
+/**
+ * Generates missing secrets once and stores them. Without the file, all secrets are new. Only for commands that hold the
+ * run record or prepare a deployment: two that generate at the same time would overwrite each other's secrets. All others
+ * use readSecrets.
+ * @param services that need passwords and a key
+ * @throws CliError if the file is invalid
+ */
+export function ensureSecrets(state: State, services: readonly string[] = []): Secrets {
   const kept = readSecrets(state) ?? {};
   const secrets: Secrets = {
     broker: kept.broker ?? generatePassword(),
@@ -115,7 +126,7 @@ export function openSecrets(state: State, services: readonly string[] = []): Sec
     secrets.brokerLogins[service] ??= generatePassword();
     secrets.serviceKeys[service] ??= randomBytes(32).toString('base64url');
   }
-  writeJson(getSecretsFile(state), secrets);
+  if (!isDeepStrictEqual(secrets, kept)) writeJson(getSecretsFile(state), secrets);
   return secrets;
 }
 

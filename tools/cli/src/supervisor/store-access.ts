@@ -3,7 +3,7 @@ import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { brokerUser } from '../backing/rabbitmq/private-broker.ts';
 import { readRun, isSupervisorAlive, type RunRecord } from './run-record.ts';
 import { buildUrl } from '../backing/postgres/service-databases.ts';
-import { openSecrets, type State } from './state.ts';
+import { readSecrets, type State } from './state.ts';
 import { withCertificate } from '../backing/tls/store-tls.ts';
 
 function findRun(state: State): RunRecord | undefined {
@@ -33,7 +33,7 @@ export function getBrokerUrl(state: State): string {
   if (broker.tls) return withCertificate(broker.url, broker.tls, brokerUser);
   const url = new URL(broker.url);
   url.username = brokerUser;
-  url.password = openSecrets(state).broker;
+  url.password = readSecrets(state)?.broker ?? '';
   return url.href;
 }
 
@@ -67,6 +67,9 @@ export async function withDatabase<T>(
 export function getDatabaseUrl(state: State, service: string): string {
   const database = findRun(state)?.database;
   if (!database) throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
-  const password = openSecrets(state, [service]).services[service]!;
+  const password = readSecrets(state)?.services?.[service];
+  if (password === undefined) {
+    throw new CliError(`${service} has no database in this store.`, { remedies: ['npx jogakbo ps'] });
+  }
   return buildUrl(database, service, password);
 }

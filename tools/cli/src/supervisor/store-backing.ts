@@ -5,7 +5,7 @@ import { UsageError } from '../terminal/cli-error.ts';
 import { claimPorts } from './ports.ts';
 import { type BrokerPlace, findRunningBroker } from '../backing/rabbitmq/private-broker.ts';
 import { type DatabasePlace } from '../backing/postgres/private-postgres.ts';
-import { hasSecrets, keepPorts, readKeptPorts, openSecrets, type State } from './state.ts';
+import { hasSecrets, keepPorts, readKeptPorts, ensureSecrets, type State } from './state.ts';
 import { openTls } from '../backing/tls/store-tls.ts';
 
 const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
@@ -17,7 +17,7 @@ export async function findBrokerPlace(state: State, abort?: AbortSignal): Promis
   const runs = findRunningBroker(at) !== undefined || (await isDockerBrokerRunning(at));
   const ports = { ...(await claimPorts(brokerPorts, kept)), ...(runs ? kept : {}) };
   keepPorts(state, ports);
-  const { broker: password } = openSecrets(state);
+  const { broker: password } = ensureSecrets(state);
   return { ...at, logs: state.logs, password, ports, tls: await openTls(state), throwaway: false, abort };
 }
 
@@ -61,7 +61,7 @@ export async function findDatabasePlace(state: State): Promise<DatabasePlace> {
   const passwordIsKept = hasSecrets(state);
   const { postgres } = await claimPorts(['postgres'], readKeptPorts(state));
   keepPorts(state, { postgres });
-  const { database: password } = openSecrets(state);
+  const { database: password } = ensureSecrets(state);
   const folder = join(state.folder, 'postgres');
   return {
     folder,

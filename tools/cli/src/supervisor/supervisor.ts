@@ -225,7 +225,7 @@ export class Supervisor {
       }),
     );
     this.#isForgotten = true;
-    forgetRun(this.state);
+    forgetRun(this.state, this.#run.supervisor);
     this.report('stopped; no process is left');
     this.#resolveEnded();
   }

@@ -67,7 +67,7 @@ export class StageList {
     );
   }
 
-  take(event: StageEvent): void {
+  add(event: StageEvent): void {
     const queue = this.#queues.get(event.stage)!;
     // The text may contain output of servers and tools.
     queue.events.push('text' in event ? { ...event, text: toPrintable(event.text) } : event);

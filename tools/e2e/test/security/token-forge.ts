@@ -2,7 +2,7 @@ import { StorageEncryption } from '@jogakbo/consistency/storage-encryption';
 import { ServiceKey } from '@jogakbo/messaging/service-key';
 import { decodeJwt, importJWK, SignJWT, type JWK, type JWTPayload } from 'jose';
 import pg from 'pg';
-import { openSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
+import { ensureSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { getDatabaseUrl } from '@jogakbo/cli/src/supervisor/store-access.ts';
 import { type Store } from '../../src/store.ts';
 
@@ -24,7 +24,7 @@ export class TokenForge {
     await identity.end();
     const { issuer } = (await store.call('GET', '/.well-known/openid-configuration')).body;
     const { kid, private_jwk: stored } = rows[0] as { kid: string; private_jwk: unknown };
-    const serviceKey = ServiceKey.parse(openSecrets(state).serviceKeys['identity']!);
+    const serviceKey = ServiceKey.parse(ensureSecrets(state).serviceKeys['identity']!);
     const privateJwk = new StorageEncryption(serviceKey).decrypt(stored, `signing key ${kid}`) as JWK;
     return new TokenForge(kid, privateJwk, issuer);
   }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { exchanges } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
 import { brokerUser } from '@jogakbo/cli/src/backing/rabbitmq/private-broker.ts';
-import { openSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
+import { ensureSecrets, openState } from '@jogakbo/cli/src/supervisor/state.ts';
 import { getBrokerUrl } from '@jogakbo/cli/src/supervisor/store-access.ts';
 import { until } from '../../src/jogakbo.ts';
 import { type Store } from '../../src/store.ts';
@@ -66,7 +66,7 @@ export const trust = (store: Store) =>
       const state = openState(store.home);
       const url = new URL(getBrokerUrl(state));
       url.username = service;
-      url.password = openSecrets(state).brokerLogins[service]!;
+      url.password = ensureSecrets(state).brokerLogins[service]!;
       const model = await connect(url.href);
       const channel = await model.createConfirmChannel();
       await work(channel);
@@ -228,7 +228,7 @@ export const trust = (store: Store) =>
     });
 
     it('keeps every secret in files of its user only, and out of output, logs and the process list', async () => {
-      const secrets = openSecrets(openState(store.home));
+      const secrets = ensureSecrets(openState(store.home));
       const values = [
         ...[secrets.broker, secrets.database],
         ...[...Object.values(secrets.services), ...Object.values(secrets.brokerLogins)],

@@ -242,7 +242,7 @@ export async function startPrivatePostgres(place: DatabasePlace): Promise<Backin
     title: `a private PostgreSQL${place.tls ? ' with TLS' : ''}${staged ? ` (in ${staged}, because its user has no access to the clone)` : ''}`,
     url,
     tls: place.tls,
-    roots: () => (server && isAlive(server) ? [server] : []),
+    roots: () => (server ? [server] : []),
     isAlive: () => isAlive(server),
     restart: start,
     stop,

@@ -274,10 +274,7 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     url,
     tls: place.tls,
     managementUrl,
-    roots: () =>
-      [broker, ...findEpmds(ports.epmd)].filter(
-        (mark) => mark !== undefined && isAlive(mark),
-      ) as ProcessMark[],
+    roots: () => (broker ? [broker, ...findEpmds(ports.epmd)] : []),
     isAlive: () => isAlive(broker),
     restart: start,
     stop,

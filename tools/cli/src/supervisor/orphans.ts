@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { getContainer } from '../backing/rabbitmq/docker-broker.ts';
+import { getContainer, isDockerBrokerRunning } from '../backing/rabbitmq/docker-broker.ts';
 import { findRunningBroker, endEpmd } from '../backing/rabbitmq/private-broker.ts';
 import { getStagingPath } from '../backing/postgres/postgres-binaries.ts';
 import { findRunningPostgres } from '../backing/postgres/private-postgres.ts';
@@ -8,14 +8,18 @@ import { end, isAlive } from './processes.ts';
 import { forgetRun, hasRun, readRun, type RunRecord, isSupervisorAlive } from './run-record.ts';
 import { readKeptPorts, type State } from './state.ts';
 
-/** Ends the services of a killed supervisor. The next start takes over its broker and database. */
+/**
+ * Ends the services of a killed supervisor, and removes its record. The next start takes over its broker and database.
+ * @param run the record that was read before; nothing happens if its supervisor is alive
+ * @returns the names of the ended services
+ */
 export async function endOrphans(state: State, run: RunRecord | undefined): Promise<string[]> {
   // An unreadable record would block every start. Records are written atomically, so none is being written now.
-  if (hasRun(state) && !readRun(state)) forgetRun(state);
+  if (hasRun(state) && !readRun(state)) forgetRun(state, undefined);
   if (!run || isSupervisorAlive(run)) return [];
   const orphans = run.services.filter((service) => isAlive(service.process));
   await Promise.all(orphans.map((service) => end(service.process)));
-  forgetRun(state);
+  forgetRun(state, run.supervisor);
   return orphans.map(({ name }) => name);
 }
 
@@ -32,7 +36,8 @@ export async function endOrphanedBackingServices(state: State, run: RunRecord | 
   for (const root of rest) await end(root, { timeoutMs: 2_000 });
   const { epmd } = readKeptPorts(state);
   if (epmd) await endEpmd(epmd);
-  if (run?.broker?.kind === 'docker') {
+  // A killed start may not have recorded its container yet.
+  if (run?.broker?.kind === 'docker' || (await isDockerBrokerRunning(at))) {
     try {
       execFileSync('docker', ['rm', '--force', getContainer(at)], { stdio: 'ignore', timeout: 30_000 });
     } catch {
