@@ -111,12 +111,18 @@ interface NewSetting {
 
 /** @throws UsageError if there is none, or one is not key=value */
 async function readNewSettings(pairs: string[], options: SetOptions): Promise<NewSetting[]> {
+  const unnamed = pairs.filter((pair) => !pair.includes('='));
+  if (unnamed.length > 1 && !process.stdin.isTTY) {
+    throw new UsageError(`Only one value can be read from standard input, not ${unnamed.join(' and ')}.`, {
+      remedies: ['set them one after the other'],
+    });
+  }
   const settings: NewSetting[] = [];
   for (const pair of pairs) {
     const [, key, given] = /^([^=]+)(?:=(.*))?$/s.exec(pair) ?? [];
     if (!key) throw new UsageError(`"${pair}" is not key=value.`, { remedies });
     // Without a value, read it from stdin: other users can see command lines.
-    const value = given ?? (await readSecret(`${key}: `));
+    const value = given ?? (await readSecret(key));
     settings.push({ key, value, ...(options.secret && { secret: true as const }) });
   }
   for (const key of options.unset?.split(',').filter(Boolean) ?? []) settings.push({ key, value: null });

@@ -13,7 +13,7 @@ import {
 import { withDeadQueues, type DeadQueue } from '../dead-letters/dead-queue.ts';
 import { listLetters, showLetter } from '../dead-letters/dead-screen.ts';
 import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
-import { toPrintable } from '../terminal/printable.ts';
+import { quoteForShell, toPrintable } from '../terminal/printable.ts';
 import { openState } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
@@ -66,8 +66,23 @@ function selectLetters(
   return groups.flatMap((one) => one.letters);
 }
 
-/** Requests with a reply address are not replayed, because their caller no longer waits. */
-const canReplay = ({ message }: DeadLetter): boolean => message.properties.replyTo === undefined;
+/**
+ * Requests with a reply address are not replayed, because their caller no longer waits. Prints how many are left out.
+ * @throws CliError if the letter of `id` is one
+ */
+function withoutRequests(letters: readonly DeadLetter[], id: string | undefined): DeadLetter[] {
+  const isRequest = ({ message }: DeadLetter) => message.properties.replyTo !== undefined;
+  const requests = letters.filter(isRequest);
+  if (id !== undefined && requests[0]) {
+    const shown = quoteForShell(requests[0].name);
+    throw new CliError(`${requests[0].name} is a request whose caller no longer waits: it is not replayed.`, {
+      remedies: [`npx jogakbo dead show ${shown}`, `then:  npx jogakbo dead discard ${shown}`],
+    });
+  }
+  if (requests.length > 0)
+    console.log(`${requests.length} requests are left out, because their callers no longer wait.`);
+  return letters.filter((letter) => !isRequest(letter));
+}
 
 function replayOne(queue: DeadQueue, letter: DeadLetter): Promise<void> {
   if (!letter.queue)
@@ -98,7 +113,7 @@ export async function replayOrDiscard(
   // No letter stays unacknowledged during the confirmation.
   const selection = await withDeadQueues(url, services, async (queues) => {
     const letters = selectLetters(flattenLetters(queues), id, options);
-    return what === 'replay' ? letters.filter(canReplay) : letters;
+    return what === 'replay' ? withoutRequests(letters, id) : letters;
   });
   if (selection.length === 0) {
     console.log(`There are no dead letters to ${what}.`);

@@ -69,7 +69,7 @@ export async function editLetter(
   file: string | undefined,
 ): Promise<number> {
   const url = getBrokerUrl(state);
-  const find = <T>(work: (letter: DeadLetter, queue: { move: MoveTo }) => Promise<T>) =>
+  const withLetter = <T>(work: (letter: DeadLetter, queue: { move: MoveTo }) => Promise<T>) =>
     withDeadQueues(url, services, async (open) => {
       const letter = findLetter(
         open.flatMap(({ letters }) => letters),
@@ -79,7 +79,7 @@ export async function editLetter(
       return work(letter, { move: (...args) => queue.move(...args) });
     });
   // No message stays unacknowledged while the editor is open.
-  const before = await find(async (letter) => letter);
+  const before = await withLetter(async (letter) => letter);
   if (before.encrypted) {
     throw new CliError(`The data of ${before.id} is encrypted for ${before.service}: it cannot be edited.`, {
       remedies: [
@@ -94,7 +94,7 @@ export async function editLetter(
     console.log('Nothing was changed.');
     return 0;
   }
-  return find(async (letter, { move }) => {
+  return withLetter(async (letter, { move }) => {
     if (!letter.message.content.equals(before.message.content)) {
       throw new CliError(`${letter.id} was edited by another user in the meantime. Nothing was changed.`, {
         remedies: [`npx jogakbo dead show ${quoteForShell(letter.id)}`, 'then edit it again'],
@@ -106,10 +106,10 @@ export async function editLetter(
       exchange: exchanges.dead(service),
       routingKey: queues.dead(service),
       content: replaceData(letter.message.content, data),
-      headers: (kept) => ({
+      headers: (all) => ({
         // Later edits keep the digest of the original content, because the service's mark covers that content.
         [editedFromHeader]: computeDigest(letter.message.content),
-        ...kept,
+        ...all,
         'edited-by': getOperatorName(),
         'edited-at': new Date().toISOString(),
       }),

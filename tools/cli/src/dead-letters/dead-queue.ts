@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { toConnectOptions } from '@jogakbo/messaging/address';
-import { defaultRetryDelays, queues } from '@jogakbo/messaging/topology';
+import { queues } from '@jogakbo/messaging/topology';
 import { connect, type ChannelModel, type ConfirmChannel, type Message } from 'amqplib';
 import { toDeadLetter, buildOperatorHeaders, nameDuplicates, type DeadLetter } from './dead-letter.ts';
+import { readRetryDelays } from '../backing/rabbitmq/retry-delays.ts';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 
 /** Maximum number of letters read at once. */
@@ -20,7 +21,7 @@ interface OutgoingMessage {
   routingKey: string;
   content: Buffer;
   /** Selects from the headers of `buildOperatorHeaders`. */
-  headers?: (kept: Record<string, unknown>) => Record<string, unknown>;
+  headers?: (all: Record<string, unknown>) => Record<string, unknown>;
 }
 
 /**
@@ -51,36 +52,42 @@ export class DeadQueue {
     service: string,
     login: string,
   ): Promise<DeadQueue | undefined> {
-    for (const until = Date.now() + 5_000; ; await pause(250)) {
+    let reason = '';
+    for (const until = Date.now() + 5_000; Date.now() < until; await pause(250)) {
       const channel = await connection.createConfirmChannel();
       channel.on('error', () => {});
       try {
-        const { messageCount } = await channel.checkQueue(queues.dead(service));
-        const self = new DeadQueue(service, connection, channel, login);
-        if (messageCount > 0) await self.#take(Math.min(messageCount, maxLetters));
-        nameDuplicates(self.letters);
-        return self;
-      } catch (error) {
-        const message = toMessage(error);
-        if (message.includes('NOT_FOUND') || message.includes('NOT-FOUND')) return undefined;
-        if (!/ACCESS.REFUSED/.test(message)) throw error;
-        if (Date.now() > until) {
-          throw new CliError(`Another command is using the dead letters of ${service}.`, {
-            details: [message],
-            remedies: ['wait until the other command has ended, and try again'],
-          });
+        const { messageCount, consumerCount } = await channel.checkQueue(queues.dead(service));
+        // The broker does not count the letters that another command holds.
+        if (consumerCount === 0) {
+          const self = new DeadQueue(service, connection, channel, login);
+          if (messageCount > 0) await self.#consume(Math.min(messageCount, maxLetters));
+          nameDuplicates(self.letters);
+          return self;
         }
+        reason = `${queues.dead(service)} has another consumer`;
+        await channel.close();
+      } catch (error) {
+        reason = toMessage(error);
+        if (/NOT.FOUND/.test(reason)) return undefined;
+        if (!/ACCESS.REFUSED/.test(reason)) throw error;
       }
     }
+    throw new CliError(`Another command is using the dead letters of ${service}.`, {
+      details: [reason],
+      remedies: ['wait until the other command has ended, and try again'],
+    });
   }
 
-  async #take(count: number): Promise<void> {
+  async #consume(count: number): Promise<void> {
     await this.channel.prefetch(count);
     let quiet: NodeJS.Timeout | undefined;
-    const taken = new Promise<void>((resolve, reject) => {
+    const isRead = new Promise<void>((resolve, reject) => {
       // Fewer messages may arrive than were counted. After 3 s without a message, the queue counts as read.
       quiet = setTimeout(resolve, 3_000);
-      this.channel.on('close', () => reject(new Error('the connection to the broker was lost')));
+      // A refused consume emits `error` with the broker's reason, and then `close`; a lost connection only `close`.
+      this.channel.once('error', reject);
+      this.channel.once('close', () => reject(new Error('the connection to the broker was lost')));
       this.channel
         .consume(
           queues.dead(this.service),
@@ -94,7 +101,7 @@ export class DeadQueue {
         )
         .catch(reject);
     });
-    await taken.finally(() => clearTimeout(quiet));
+    await isRead.finally(() => clearTimeout(quiet));
   }
 
   /**
@@ -104,7 +111,7 @@ export class DeadQueue {
    */
   async move(
     letter: DeadLetter,
-    { exchange, routingKey, content, headers = (kept) => kept }: OutgoingMessage,
+    { exchange, routingKey, content, headers = (all) => all }: OutgoingMessage,
   ): Promise<void> {
     const { messageId, contentType, ...others } = letter.message.properties;
     // In the dead-letter queue it keeps all properties, including those of a request.
@@ -175,9 +182,8 @@ async function countWaitingMessages(
   connection: ChannelModel,
   services: readonly string[],
 ): Promise<Waiting[]> {
-  const delays = process.env.RETRY_DELAYS?.split(',').map(Number) ?? defaultRetryDelays;
   const each = await Promise.all(
-    delays.map(async (milliseconds) => {
+    readRetryDelays().map(async (milliseconds) => {
       const names = services.map((service) => queues.retry(service, milliseconds));
       const counts = await Promise.all(names.map((name) => countMessages(connection, name)));
       return { milliseconds, count: counts.reduce((sum, count) => sum + count, 0) };

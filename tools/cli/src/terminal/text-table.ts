@@ -1,28 +1,44 @@
+import Table from 'cli-table3';
+import stringWidth from 'string-width';
 import { toPrintable } from './printable.ts';
 
-/** Aligns columns to their widest cell and trims the line ends. Escapes control characters. */
-export function formatTable(cells: readonly (readonly string[])[], indent = ''): string[] {
-  const rows = cells.map((row) => row.map(toPrintable));
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map(
-    (row) =>
-      indent +
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join('  ')
-        .trimEnd(),
-  );
+/** Only columns, without lines between the cells. */
+const noLines = Object.fromEntries(
+  ['top', 'bottom', 'left', 'right']
+    .flatMap((side) => [side, `${side}-mid`, `${side}-left`, `${side}-right`])
+    .concat('mid', 'mid-mid', 'middle')
+    .map((name) => [name, '']),
+);
+const gap = 2;
+
+/**
+ * Aligns columns to their widest cell and trims the line ends. Escapes control characters.
+ * @param widths of the columns, in characters of a terminal; longer cells end with an ellipsis
+ */
+export function formatTable(
+  cells: readonly (readonly string[])[],
+  indent = '',
+  widths?: readonly number[],
+): string[] {
+  const table = new Table({
+    chars: noLines,
+    style: { 'padding-left': 0, 'padding-right': gap, head: [], border: [] },
+    ...(widths && { colWidths: widths.map((width) => width + gap) }),
+  });
+  table.push(...cells.map((row) => row.map(toPrintable)));
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => (indent + line).trimEnd());
 }
 
 /** A table of at most `columns` characters. Cells of the widest columns are truncated with an ellipsis. */
 export function fitTable(cells: readonly (readonly string[])[], columns: number): string[] {
-  const rows = cells.map((row) => row.map(toPrintable));
-  const longest = (column: number) => Math.max(...rows.map((row) => row[column]!.length));
-  const widths = rows[0]!.map((_, column) => longest(column));
-  let excess = widths.reduce((sum, width) => sum + width, 2 * (widths.length - 1)) - columns;
+  const rows = cells.map((row) => row.map((cell) => stringWidth(toPrintable(cell))));
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!)));
+  let excess = widths.reduce((sum, width) => sum + width, gap * (widths.length - 1)) - columns;
   for (; excess > 0; excess -= 1) widths[widths.indexOf(Math.max(...widths))]! -= 1;
-  const cut = (text: string, width: number) => (text.length > width ? `${text.slice(0, width - 1)}…` : text);
-  return formatTable(rows.map((row) => row.map((cell, column) => cut(cell, widths[column]!))));
+  return formatTable(cells, '', widths);
 }
 
 export const formatMegabytes = (bytes: number): string =>

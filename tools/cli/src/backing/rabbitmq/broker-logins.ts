@@ -18,10 +18,10 @@ import {
 } from '@jogakbo/messaging/grants-stream';
 import { computePermissions, type Permissions } from '@jogakbo/messaging/permissions';
 import { ServiceKey } from '@jogakbo/messaging/service-key';
-import { defaultRetryDelays } from '@jogakbo/messaging/topology';
 import { connect } from 'amqplib';
 import { type Broker, type Management, findManagement } from './broker-management.ts';
 import { takeOver } from './broker-takeover.ts';
+import { readRetryDelays } from './retry-delays.ts';
 import { CliError, toMessage } from '../../terminal/cli-error.ts';
 import { readJson, type Secrets } from '../../supervisor/state.ts';
 import { withCertificate } from '../tls/store-tls.ts';
@@ -212,7 +212,6 @@ async function register(
   const attempt = async (): Promise<string[]> => {
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
-    const retryDelays = process.env.RETRY_DELAYS?.split(',').map(Number);
     const isFirst = !(await hasGrantsStream(connection));
     await assertGrantsStream(channel);
     const before = isFirst ? [] : await readGrants(channel, operator);
@@ -223,7 +222,7 @@ async function register(
       known,
       new Map(Object.entries(encryptionKeys)),
     );
-    await declareTopology(channel, services, operator, retryDelays ?? defaultRetryDelays);
+    await declareTopology(channel, services, operator, readRetryDelays());
     const names = [...new Set([...known, ...services.map(({ service }) => service)])];
     const remaining = await takeOver(connection, management, names, operator);
     await publishGrants(channel, services, operator);

@@ -1,0 +1,140 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { exchanges, queues } from '@jogakbo/messaging/topology';
+import { createPrivateBroker, eventually, type PrivateBroker } from '@jogakbo/testing';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { connect, type ChannelModel, type ConfirmChannel } from 'amqplib';
+import { withDeadQueues } from '../src/dead-letters/dead-queue.ts';
+import { nodePath, root } from '../src/workspace.ts';
+
+let broker: PrivateBroker;
+let connection: ChannelModel;
+let channel: ConfirmChannel;
+const home = mkdtempSync(join(tmpdir(), 'jogakbo-dead-'));
+const dead = queues.dead('orders');
+
+beforeAll(async () => {
+  broker = await createPrivateBroker();
+  connection = await connect(broker.url);
+  channel = await connection.createConfirmChannel();
+  await channel.assertExchange(exchanges.dead('orders'), 'direct');
+  for (const queue of [dead, queues.commands('orders')]) {
+    await channel.assertQueue(queue, { durable: true });
+    await channel.bindQueue(queue, exchanges.dead('orders'), queue);
+  }
+});
+afterAll(async () => {
+  await connection.close();
+  await broker.drop();
+  rmSync(home, { recursive: true });
+});
+beforeEach(() => Promise.all([dead, queues.commands('orders')].map((queue) => channel.purgeQueue(queue))));
+
+/** Runs `jogakbo dead` as a process of its own. */
+function runDead(...args: string[]): Promise<{ code: number | null; output: string }> {
+  const child = spawn(nodePath(), [join(root, 'tools/cli/src/main.ts'), 'dead', ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, JOGAKBO_HOME: home, RABBITMQ_URL: broker.url },
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+  return new Promise((resolve) => child.on('close', (code) => resolve({ code, output })));
+}
+
+async function addLetter(messageId: string, replyTo?: string): Promise<void> {
+  const headers = { cause: 'Error: disk full', queue: queues.commands('orders') };
+  const content = Buffer.from(JSON.stringify({ pattern: 'orders.place-order', data: {} }));
+  channel.publish('', dead, content, { messageId, headers, ...(replyTo && { replyTo }) });
+  await channel.waitForConfirms();
+}
+const count = async (queue: string) => (await channel.checkQueue(queue)).messageCount;
+
+describe('dead letters that another command holds', () => {
+  it('are refused with the reason after 5 s', async () => {
+    await addLetter('a');
+    await withDeadQueues(broker.url, ['orders'], async () => {
+      const began = Date.now();
+      await expect(withDeadQueues(broker.url, ['orders'], async () => undefined)).rejects.toMatchObject({
+        message: 'Another command is using the dead letters of orders.',
+      });
+      expect(Date.now() - began).toBeGreaterThan(4_000);
+    });
+    expect(await count(dead)).toBe(1);
+  });
+
+  it('are refused, too, if both commands begin at the same time', async () => {
+    await addLetter('a');
+    const commands = [1, 2].map(() => withDeadQueues(broker.url, ['orders'], () => pause(6_000)));
+    const results = await Promise.allSettled(commands);
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const { reason } = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult;
+    expect((reason as Error).message).toBe('Another command is using the dead letters of orders.');
+  });
+
+  it('are read as soon as it ends', async () => {
+    await addLetter('a');
+    let release: (() => void) | undefined;
+    const first = withDeadQueues(
+      broker.url,
+      ['orders'],
+      () => new Promise<void>((resolve) => (release = resolve)),
+    );
+    await eventually(() => release);
+    const second = withDeadQueues(broker.url, ['orders'], async ([queue]) => queue!.letters.length);
+    setTimeout(release!, 600);
+    expect(await second).toBe(1);
+    await first;
+  });
+});
+
+describe('a dead letter with a reply address', () => {
+  it('is not replayed, and the command says why', async () => {
+    await addLetter('request', 'reply.gateway.1');
+    expect(await runDead('replay', 'request', '--yes')).toEqual({
+      code: 1,
+      output: expect.stringMatching(
+        /request is a request whose caller no longer waits.*dead discard request/s,
+      ),
+    });
+    await addLetter('event');
+    const { code, output } = await runDead('replay', '--all', '--yes');
+    expect(output).toContain('1 requests are left out');
+    expect(output).toContain('Replayed 1 of 1 dead letters.');
+    expect(code).toBe(0);
+    expect([await count(dead), await count(queues.commands('orders'))]).toEqual([1, 1]);
+  });
+});
+
+describe('a command on dead letters', () => {
+  it('rejects invalid retry delays', async () => {
+    process.env.RETRY_DELAYS = '1000,soon';
+    const { code, output } = await runDead('list');
+    delete process.env.RETRY_DELAYS;
+    expect({ code, output }).toEqual({
+      code: 2,
+      output: expect.stringContaining('RETRY_DELAYS is "1000,soon"'),
+    });
+  });
+
+  it('ends at Ctrl-C, and keeps the letters', async () => {
+    for (const id of ['a', 'b', 'c']) await addLetter(id);
+    const child = spawn(
+      nodePath(),
+      [join(root, 'tools/cli/src/main.ts'), 'dead', 'replay', '--all', '--yes', '--rate', '1'],
+      {
+        cwd: root,
+        stdio: 'ignore',
+        env: { ...process.env, JOGAKBO_HOME: home, RABBITMQ_URL: broker.url },
+      },
+    );
+    const ended = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)));
+    await eventually(async () => (await count(queues.commands('orders'))) > 0);
+    child.kill('SIGINT');
+    expect(await ended).toBe('SIGINT');
+    await eventually(async () => (await count(dead)) + (await count(queues.commands('orders'))) === 3);
+  });
+});
