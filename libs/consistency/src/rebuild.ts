@@ -15,3 +15,31 @@ export async function requestRebuild(database: Database, name: string, shape?: n
     [name, shape ?? null],
   );
 }
+
+interface ReadableDatabase {
+  query(sql: string): Promise<{ rows: unknown[] }>;
+}
+
+export interface ProjectionState {
+  name: string;
+  generation: number;
+  building: boolean;
+  /** Percentage of the log that the new generation has processed. */
+  progress: number;
+  /** Number of unprocessed events in the log. */
+  behind: number;
+  fault: string | null;
+}
+
+/** Lists the read models of a service, by name. Empty if its database has none. */
+export async function readProjections(database: ReadableDatabase): Promise<ProjectionState[]> {
+  const { rows: known } = await database.query(`SELECT to_regclass('projection') IS NOT NULL AS known`);
+  if (!(known[0] as { known: boolean }).known) return [];
+  const { rows } = await database.query(
+    `SELECT name, generation, next_generation IS NOT NULL AS building, fault,
+       CASE WHEN last = 0 THEN 100 ELSE floor(100.0 * next_position / last)::int END AS progress,
+       (SELECT count(*)::int FROM event WHERE event.position > projection.position) AS behind
+     FROM projection, (SELECT coalesce(max(position), 0) AS last FROM event) AS log ORDER BY name`,
+  );
+  return rows as ProjectionState[];
+}

@@ -73,7 +73,7 @@ describe('jogakbo split', () => {
     const ended = await split('catalog', '--end', '--reason', 'seen enough');
     expect(ended).toMatchObject({
       code: 0,
-      output: expect.stringMatching(/gateway: +in force: the default/),
+      output: expect.stringMatching(/gateway: +in force: the default[^]*catalog: +in force: the default/),
     });
     expect((await split()).output).toBe('No calls are split.\n');
     const { output: history } = await store.run(['config', 'history', 'application']);

@@ -1,49 +1,12 @@
-import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { UsageError } from '../terminal/cli-error.ts';
-import { type LogEntry, parseLine, renderLine, parseTime } from '../terminal/log-line.ts';
+import { type LogEntry, parseLine, renderLine } from '../terminal/log-line.ts';
+import { LogSource, mergeByTime } from '../terminal/log-source.ts';
 import { toPrintable } from '../terminal/printable.ts';
 import { openState } from '../supervisor/state.ts';
 import { listApps } from '../workspace.ts';
-
-const bytesPerLine = 600;
-
-interface Source {
-  path: string;
-  offset: number;
-  lastTime: number;
-}
-
-function readFrom(path: string, from: number): { bytes: Buffer; end: number } {
-  const fd = openSync(path, 'r');
-  try {
-    const { size } = fstatSync(fd);
-    const start = from > size ? 0 : from;
-    const buffer = Buffer.alloc(size - start);
-    const length = readSync(fd, buffer, 0, buffer.length, start);
-    return { bytes: buffer.subarray(0, length), end: start + length };
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** The new lines since the last call. A line without a time gets the time of the previous line. */
-function readNewEntries(source: Source): LogEntry[] {
-  if (!existsSync(source.path)) return [];
-  const { bytes, end } = readFrom(source.path, source.offset);
-  // An incomplete last line is read again later.
-  const complete = bytes.lastIndexOf(10) + 1;
-  source.offset = end - (bytes.length - complete);
-  const lines = bytes.toString('utf8', 0, complete).split('\n');
-  return lines.filter(Boolean).map((line) => {
-    source.lastTime = parseTime(line) ?? source.lastTime;
-    return { time: source.lastTime, line };
-  });
-}
-
-export const mergeByTime = (entries: LogEntry[][]): LogEntry[] =>
-  entries.flat().sort((a, b) => a.time - b.time);
 
 /** All services, followed by other names with a log file. */
 function listLogs(folder: string): string[] {
@@ -80,16 +43,14 @@ export async function logs(names: string[], options: LogsOptions): Promise<numbe
   const print = (entries: LogEntry[]) => {
     for (const { line } of entries) console.log(json ? toPrintable(line) : renderLine(line, colours, width));
   };
-  const sources = chosen.map((name): Source => {
-    const path = join(state.logs, `${name}.log`);
-    return { path, offset: findStart(path, lines), lastTime: 0 };
-  });
-  const history = mergeByTime(sources.map(readNewEntries));
+  const sources = chosen.map((name) => new LogSource(join(state.logs, `${name}.log`), lines));
+  const readNew = () => mergeByTime(sources.map((source) => source.readNew()));
+  const history = readNew();
   if (history.length === 0 && !follow) console.error('There are no logs yet.');
   print(lines ? history.slice(-lines) : []);
   while (follow) {
     await pause(200);
-    print(mergeByTime(sources.map(readNewEntries)));
+    print(readNew());
   }
   return 0;
 }
@@ -108,9 +69,10 @@ function showTrace(id: string, names: string[], json: boolean): number {
   const width = Math.max(...services.map((name) => name.length));
   const found = mergeByTime(
     services.flatMap((name) =>
-      [`${name}.log.1`, `${name}.log`].map((file) =>
-        readNewEntries({ path: join(logs, file), offset: 0, lastTime: 0 }),
-      ),
+      [`${name}.log.1`, `${name}.log`]
+        .map((file) => join(logs, file))
+        .filter(existsSync)
+        .map((path) => new LogSource(path).readNew()),
     ),
   ).filter(({ line }) => parseLine(line)?.traceId?.startsWith(id));
   const traces = new Set(found.map(({ line }) => parseLine(line)!.traceId));
@@ -126,18 +88,5 @@ function showTrace(id: string, names: string[], json: boolean): number {
   }
   const colours = process.stdout.isTTY && !process.env.NO_COLOR;
   for (const { line } of found) console.log(json ? toPrintable(line) : renderLine(line, colours, width));
-  return 0;
-}
-
-/** The offset from which at least `lines` lines are read, without reading the whole file. */
-function findStart(path: string, lines: number): number {
-  if (!existsSync(path)) return 0;
-  const { size } = statSync(path);
-  for (let span = Math.max(lines, 1) * bytesPerLine; span < size; span *= 2) {
-    const tail = readFrom(path, size - span).bytes;
-    const firstEnd = tail.indexOf(10);
-    if (firstEnd >= 0 && tail.toString('latin1').split('\n').length > lines + 1)
-      return size - span + firstEnd + 1;
-  }
   return 0;
 }

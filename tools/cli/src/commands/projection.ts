@@ -1,24 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { requestRebuild } from '@jogakbo/consistency/rebuild';
+import { readProjections, requestRebuild } from '@jogakbo/consistency/rebuild';
 import { nearestName } from '@jogakbo/service/nearest-name';
-import type pg from 'pg';
 import { audit } from './audit.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { openState } from '../supervisor/state.ts';
 import { withDatabase } from '../supervisor/store-access.ts';
 import { formatTable } from '../terminal/text-table.ts';
 import { listApps } from '../workspace.ts';
-
-interface ProjectionState {
-  name: string;
-  generation: number;
-  building: boolean;
-  /** Percentage of the log that the new generation has processed. */
-  progress: number;
-  /** Number of unprocessed events in the log. */
-  behind: number;
-  fault: string | null;
-}
 
 export async function listProjections(only: string | undefined): Promise<number> {
   if (only !== undefined) assertHasDatabase(only);
@@ -76,16 +64,4 @@ export async function rebuildProjection(service: string, name: string): Promise<
     console.log(`${name} of ${service} was built again in ${((Date.now() - began) / 1_000).toFixed(1)} s`);
     return 0;
   });
-}
-
-async function readProjections(client: pg.Client): Promise<ProjectionState[]> {
-  const { rows: known } = await client.query(`SELECT to_regclass('projection') IS NOT NULL AS known`);
-  if (!known[0].known) return [];
-  const { rows } = await client.query<ProjectionState>(
-    `SELECT name, generation, next_generation IS NOT NULL AS building, fault,
-       CASE WHEN last = 0 THEN 100 ELSE floor(100.0 * next_position / last)::int END AS progress,
-       (SELECT count(*)::int FROM event WHERE event.position > projection.position) AS behind
-     FROM projection, (SELECT coalesce(max(position), 0) AS last FROM event) AS log ORDER BY name`,
-  );
-  return rows;
 }

@@ -1,5 +1,6 @@
 import { repeatMessages } from '@jogakbo/consistency/outbox-repeats';
 import { setTimeout as pause } from 'node:timers/promises';
+import { findPublishedEvents } from '@jogakbo/consistency/replay';
 import { audit } from './audit.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
 import { UsageError } from '../terminal/cli-error.ts';
@@ -15,11 +16,7 @@ export interface ReplayOptions {
   rate: string;
 }
 
-/** Events written to the outbox or published in the time range. Commands are never replayed. */
-const inTimeRange = `kind = 'event' AND published_at IS NOT NULL
-  AND ((created_at >= $1 AND created_at < $2) OR (published_at >= $1 AND published_at < $2))`;
-
-/** @throws UsageError if the time is invalid */
+/** @thevents UsageError if the time is invalid */
 export function parseTime(option: string, text: string): Date {
   const time = new Date(text);
   const [date, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)/.exec(text) ?? [];
@@ -50,29 +47,26 @@ export async function replay(service: string, options: ReplayOptions): Promise<n
   const rate = parseRate(options.rate);
   const state = openState();
   return withDatabase(state, service, 'jogakbo replay', async (client) => {
-    const { rows } = await client.query<{ id: string; name: string }>(
-      `SELECT id, name FROM outbox WHERE ${inTimeRange} ORDER BY id`,
-      [from, to],
-    );
-    if (rows.length === 0) {
+    const events = await findPublishedEvents(client, from, to);
+    if (events.length === 0) {
       console.log(`The outbox of ${service} has no event of that time. It keeps events for 7 days.`);
       return 0;
     }
-    for (const [name, { length }] of Map.groupBy(rows, ({ name }) => name))
+    for (const [name, { length }] of Map.groupBy(events, ({ name }) => name))
       console.log(toPrintable(`${length} × ${name}`));
-    if (!(await confirm(`Publish these ${rows.length} events of ${service} again?`, options.yes))) {
+    if (!(await confirm(`Publish these ${events.length} events of ${service} again?`, options.yes))) {
       console.log('Nothing was changed.');
       return 1;
     }
     const span = { from: from.toISOString(), to: to.toISOString() };
-    audit(state, { what: 'replay events', service, ...span, count: rows.length });
+    audit(state, { what: 'replay events', service, ...span, count: events.length });
     const step = Math.max(1, Math.round(rate / 4));
-    for (let at = 0; at < rows.length; at += step) {
+    for (let at = 0; at < events.length; at += step) {
       if (at > 0) await pause((step * 1_000) / rate);
-      const ids = rows.slice(at, at + step).map(({ id }) => id);
+      const ids = events.slice(at, at + step).map(({ id }) => id);
       await repeatMessages(client, ids);
     }
-    console.log(`${service} publishes ${rows.length} events again.`);
+    console.log(`${service} publishes ${events.length} events again.`);
     return 0;
   });
 }

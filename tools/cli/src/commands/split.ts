@@ -90,9 +90,14 @@ async function list(client: OperatorClient, service: string | undefined, json?: 
   return 0;
 }
 
+async function listInstances(client: OperatorClient, service: string): Promise<Instances> {
+  const { items } = await client.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
+  return items;
+}
+
 /** @throws UsageError if no instance is running */
 async function getInstances(client: OperatorClient, service: string): Promise<Instances> {
-  const { items } = await client.get<Reply<typeof ListInstances>>('/v1/ops/instances', { service });
+  const items = await listInstances(client, service);
   if (items.length > 0) return items;
   throw new UsageError(`No instance of "${service}" runs: there is nothing to split.`, {
     remedies: ['npx jogakbo ps'],
@@ -123,7 +128,7 @@ async function change(
     console.log(shares ? 'This split is already in force.' : `The calls of ${service} are not split.`);
     return 0;
   }
-  const instances = shares ? await getInstances(client, service) : [];
+  const instances = await listInstances(client, service);
   const { [service]: _, ...others } = split;
   const next = shares ? { ...others, [service]: shares } : others;
   const value = Object.keys(next).length > 0 ? JSON.stringify(next) : null;

@@ -1,23 +1,25 @@
-import { appendFileSync, closeSync, fstatSync, openSync, renameSync } from 'node:fs';
+import { appendFileSync, closeSync, fstatSync, openSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Readable } from 'node:stream';
 
-const maxBytes = 20 * 1024 * 1024;
 const keptLines = 40;
 
-/** Writes the output of a process to a log file and keeps one rotated file (`.1`). */
+/**
+ * Writes the output of a process to a log file and keeps one rotated file (`.1`). Two processes may write to the same file,
+ * as `serve` and the supervisor do: a rotation by the other one is followed.
+ */
 export class LogFile {
   readonly path: string;
   readonly name: string;
   readonly lastLines: string[] = [];
+  readonly #maxBytes: number;
   #fd: number;
-  #size: number;
 
-  constructor(folder: string, name: string) {
+  constructor(folder: string, name: string, maxBytes = 20 * 1024 * 1024) {
+    this.#maxBytes = maxBytes;
     this.name = name;
     this.path = join(folder, `${name}.log`);
     this.#fd = openSync(this.path, 'a', 0o600);
-    this.#size = fstatSync(this.#fd).size;
   }
 
   write(lines: string[]): void {
@@ -25,9 +27,10 @@ export class LogFile {
     this.lastLines.push(...lines.slice(-keptLines));
     this.lastLines.splice(0, this.lastLines.length - keptLines);
     const text = `${lines.join('\n')}\n`;
-    if (this.#size + text.length > maxBytes) this.#rotate();
+    const { ino, size } = fstatSync(this.#fd);
+    if (statSync(this.path, { throwIfNoEntry: false })?.ino !== ino) this.#open();
+    else if (size + text.length > this.#maxBytes) this.#rotate();
     appendFileSync(this.#fd, text);
-    this.#size += Buffer.byteLength(text);
   }
 
   writeMessage(msg: string, level = 30): void {
@@ -59,10 +62,13 @@ export class LogFile {
   }
 
   #rotate(): void {
-    closeSync(this.#fd);
     renameSync(this.path, `${this.path}.1`);
+    this.#open();
+  }
+
+  #open(): void {
+    closeSync(this.#fd);
     this.#fd = openSync(this.path, 'a', 0o600);
-    this.#size = 0;
   }
 }
 

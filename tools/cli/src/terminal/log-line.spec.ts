@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseLine, renderLine, parseTime } from './log-line.ts';
-import { mergeByTime } from '../commands/logs.ts';
+import { parseLine, renderLine, parseLogTime } from './log-line.ts';
+import { mergeByTime } from './log-source.ts';
 
 const at = new Date(2026, 10, 21, 9, 8, 7, 65).getTime();
 
@@ -31,15 +31,22 @@ describe('renderLine', () => {
   });
 });
 
-describe('parseTime', () => {
+describe('parseLogTime', () => {
   it('accepts milliseconds and ISO 8601', () => {
-    expect(parseTime('{"time":5}')).toBe(5);
-    expect(parseTime('{"time":"2026-11-21T00:00:00Z"}')).toBe(Date.UTC(2026, 10, 21));
+    expect(parseLogTime('{"time":5}')).toBe(5);
+    expect(parseLogTime('{"time":"2026-11-21T00:00:00Z"}')).toBe(Date.UTC(2026, 10, 21));
+  });
+
+  it('reads the time of lines of RabbitMQ and PostgreSQL', () => {
+    const at = Date.UTC(2026, 10, 21, 9, 8, 7, 65);
+    expect(parseLogTime('2026-11-21 09:08:07.065 UTC [41] orders@orders LOG:  slow')).toBe(at);
+    expect(parseLogTime('2026-11-21 10:08:07.065123+01:00 [info] <0.9.0> started')).toBe(at);
+    expect(parseLogTime('2026-11-21 is a day')).toBeUndefined();
   });
 
   it('is undefined without one', () => {
-    expect(parseTime('{"msg":"x"}')).toBeUndefined();
-    expect(parseTime('{"time":"soon"}')).toBeUndefined();
+    expect(parseLogTime('{"msg":"x"}')).toBeUndefined();
+    expect(parseLogTime('{"time":"soon"}')).toBeUndefined();
     expect(parseLine('[1]')).toBeUndefined();
   });
 });

@@ -46,8 +46,13 @@ export function parseLine(line: string): Parsed | undefined {
   }
 }
 
-export function parseTime(line: string): number | undefined {
-  const time = parseLine(line)?.time;
+/** The time at the beginning of a line of RabbitMQ (with an offset) or PostgreSQL (with UTC). */
+const leadingTime = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ?(UTC|[+-]\d\d:\d\d)/;
+
+/** The time of a log line in milliseconds: the field `time` of JSON, else a leading time. Undefined without one. */
+export function parseLogTime(line: string): number | undefined {
+  const [, date, clock, zone] = leadingTime.exec(line) ?? [];
+  const time = date ? `${date}T${clock}${zone === 'UTC' ? 'Z' : zone}` : parseLine(line)?.time;
   const value = typeof time === 'string' ? Date.parse(time) : time;
   return Number.isFinite(value) ? value : undefined;
 }
@@ -63,7 +68,7 @@ export function renderLine(line: string, colours: boolean, width = 13): string {
   if (!entry) return toPrintable(line);
   const paint = (style: Parameters<typeof styleText>[0], text: string) =>
     colours ? styleText(style, toPrintable(text), { validateStream: false }) : toPrintable(text);
-  const at = parseTime(line);
+  const at = parseLogTime(line);
   const clock =
     at === undefined
       ? '--:--:--.---'
