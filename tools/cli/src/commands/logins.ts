@@ -1,11 +1,11 @@
 import { EncryptionKeys } from '@jogakbo/messaging/grants';
 import { readSetting } from '@jogakbo/service/environment';
+import { type Broker } from '../backing/rabbitmq/broker-management.ts';
 import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
 import { CliError } from '../terminal/cli-error.ts';
 import { toPrintable } from '../terminal/printable.ts';
-import { readRun } from '../supervisor/run-record.ts';
-import { ensureSecrets, openState } from '../supervisor/state.ts';
-import { getBrokerUrl } from '../supervisor/store-access.ts';
+import { ensureSecrets, openState, readSecrets, type State } from '../supervisor/state.ts';
+import { findRunningStore, getBrokerUrl } from '../supervisor/store-access.ts';
 import { listApps } from '../workspace.ts';
 
 /** Reads a secret from an environment variable or from the file that <NAME>_FILE names. @throws CliError if it is invalid */
@@ -39,36 +39,39 @@ function readEncryptionKeys(): Record<string, EncryptionKeys> {
 }
 
 /**
- * The broker part of `start` as a separate deploy step. Passwords come from BROKER_PASSWORDS, {"service":"password"}. Public
- * keys come from SERVICE_KEYS, {"service":"service key"}, or from ENCRYPTION_KEYS, {"service":[JWK]}, as printed by
- * `main.js keys` of each service. Each may be in a file that <NAME>_FILE names. Without BROKER_PASSWORDS, the stored
- * passwords and keys of this store are used.
+ * The broker part of `start` as a separate deploy step. With BROKER_PASSWORDS, {"service":"password"}, it changes only the
+ * logins named there. Without, it uses the stored passwords and keys of this store for all services. Public keys come from
+ * SERVICE_KEYS, {"service":"service key"}, or from ENCRYPTION_KEYS, {"service":[JWK]}, as printed by `main.js keys` of each
+ * service. Each may be in a file that <NAME>_FILE names.
  */
 export async function logins(): Promise<number> {
   const state = openState();
-  const apps = listApps();
-  const secrets = ensureSecrets(
-    state,
-    apps.map(({ name }) => name),
-  );
+  const names = listApps().map(({ name }) => name);
   const passwords = readByService('BROKER_PASSWORDS', parseText, '"password"');
-  Object.assign(secrets.brokerLogins, passwords);
-  const encryptionKeys = {
-    ...(Object.keys(passwords).length > 0 ? {} : getPublicKeys(secrets.serviceKeys)),
-    ...readEncryptionKeys(),
-  };
-  const url = process.env.RABBITMQ_URL_FILE ? readSecretSetting('RABBITMQ_URL') : undefined;
-  const broker = url
-    ? { kind: 'given', url }
-    : { kind: 'given', ...readRun(state)?.broker, url: getBrokerUrl(state) };
+  const isElsewhere = Object.keys(passwords).length > 0;
+  const secrets = isElsewhere
+    ? { brokerLogins: passwords, broker: readSecrets(state)?.broker ?? '', serviceKeys: {} }
+    : ensureSecrets(state, names);
+  const encryptionKeys = { ...getPublicKeys(secrets.serviceKeys), ...readEncryptionKeys() };
   const { remark, operator } = await ensureBrokerLogins(
-    broker,
-    apps,
+    findBroker(state),
+    listApps(),
     { ...secrets, encryptionKeys },
     state.id,
   );
   if (remark && operator === undefined) throw new CliError(remark);
   if (remark) console.error(toPrintable(remark));
-  console.log(`${apps.length} services have their own logins: ${apps.map(({ name }) => name).join(', ')}`);
+  const [changed, unchanged] = [true, false].map((has) =>
+    names.filter((name) => (secrets.brokerLogins[name] !== undefined) === has),
+  ) as [string[], string[]];
+  console.log(`${changed.length} services have their own logins: ${changed.join(', ')}`);
+  if (unchanged.length > 0) console.log(`not in BROKER_PASSWORDS, and not changed: ${unchanged.join(', ')}`);
   return 0;
+}
+
+/** The broker of RABBITMQ_URL_FILE, else the one of the store running here, else the one of RABBITMQ_URL. */
+function findBroker(state: State): Broker {
+  const url = process.env.RABBITMQ_URL_FILE ? readSecretSetting('RABBITMQ_URL') : undefined;
+  if (url) return { kind: 'given', url };
+  return { kind: 'given', ...findRunningStore(state)?.broker, url: getBrokerUrl(state) };
 }

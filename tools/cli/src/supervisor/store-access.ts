@@ -6,7 +6,8 @@ import { buildUrl } from '../backing/postgres/service-databases.ts';
 import { readSecrets, type State } from './state.ts';
 import { withCertificate } from '../backing/tls/store-tls.ts';
 
-function findRun(state: State): RunRecord | undefined {
+/** The record of the store that runs on this machine, in this state folder. */
+export function findRunningStore(state: State): RunRecord | undefined {
   const run = readRun(state);
   return run && isSupervisorAlive(run) ? run : undefined;
 }
@@ -21,7 +22,7 @@ const createNotRunningError = () =>
 
 /** The broker URL of the store running here, else RABBITMQ_URL. */
 export function getBrokerUrl(state: State): string {
-  const broker = findRun(state)?.broker;
+  const broker = findRunningStore(state)?.broker;
   // The password of an external broker is not stored.
   if (!broker || broker.kind === 'given') {
     if (process.env.RABBITMQ_URL) return process.env.RABBITMQ_URL;
@@ -65,7 +66,7 @@ export async function withDatabase<T>(
 
 /** The database URL of a service in the store running here, with the service's own login. */
 export function getDatabaseUrl(state: State, service: string): string {
-  const database = findRun(state)?.database;
+  const database = findRunningStore(state)?.database;
   if (!database) throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   const password = readSecrets(state)?.services?.[service];
   if (password === undefined) {

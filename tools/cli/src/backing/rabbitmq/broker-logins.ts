@@ -103,7 +103,7 @@ export function getPublicKeys(serviceKeys: Record<string, string>): Record<strin
  * Creates a login per service, named after the service, with only the permissions that its contracts imply. Declares
  * exchanges and retry queues, because services have no permission to do so. Migrates brokers of earlier versions.
  * @param wanted the services to run
- * @param secrets the passwords and public keys of all services
+ * @param secrets the passwords and public keys of the services; a login without a password here is not changed
  * @param owner tags the logins of this store; other logins are not changed
  * @returns one shared login if the broker's management API cannot be used
  */
@@ -123,7 +123,10 @@ export async function ensureBrokerLogins(
   const permissions = computePermissions(bus, operator);
   const remarks = await register(broker, management, bus, operator, encryptionKeys);
   await defineLogins(management);
-  const urls = wanted.map(({ name }) => [name, buildLoginUrl(broker, name, passwords[name]!)] as const);
+  const urls = wanted.flatMap(({ name }) => {
+    const password = passwords[name];
+    return password === undefined ? [] : [[name, buildLoginUrl(broker, name, password)] as const];
+  });
   return {
     urls: Object.fromEntries(urls),
     operator,
