@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** The tables of unit of work, outbox, inbox and sagas. Every service lists it first among its migrations. */
+/** The tables of unit of work, outbox, inbox and sagas. See `consistencyMigrations`. */
 export class Consistency1700000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

@@ -1,11 +1,10 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 /**
- * Adds the sender to the primary key of the inbox: the same id from another sender is another message. Every service
- * lists it after `Consistency1700000000000`.
+ * Adds the sender to the primary key of the inbox: the same id from another sender is another message.
  *
  * Instances of the previous version write rows without a sender, which mark the id as handled for all senders. The
- * trigger does the reverse for such an instance: it skips messages that a newer instance has handled. Both can be
+ * trigger skips such a row if a newer instance has handled the id for any sender. Both can be
  * removed 14 days (the inbox's retention) after the last instance of the previous version has stopped.
  */
 export class InboxSender1700000000100 implements MigrationInterface {

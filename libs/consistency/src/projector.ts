@@ -124,12 +124,12 @@ export class Projector {
         if (state.shape === one.shape) more = (await this.#advance(one, state, position)) || more;
         else if (!building) more = await this.#reshape(one);
       } catch (error) {
-        await this.#reportFault(client, one, error, building);
+        await this.#reportFailure(client, one, error, !building);
       }
       try {
         if (building) more = (await this.#rebuild(one, position)) || more;
       } catch (error) {
-        await this.#reportFault(client, one, error, false);
+        await this.#reportFailure(client, one, error, true);
       }
     }
     if (more || !waiting) {
@@ -149,15 +149,18 @@ export class Projector {
     return true;
   }
 
-  /** The other projections continue. Each poll retries the same batch. During a rebuild no fault is stored. */
-  async #reportFault(
+  /**
+   * The other projections continue. Each poll retries the same batch. The stored error is shown as the reason why a rebuild
+   * does not end, so while a next generation is built, an error of the current one is only logged.
+   */
+  async #reportFailure(
     client: ClientBase,
     { name }: Projection,
     error: unknown,
-    isRebuilding: boolean,
+    isStored: boolean,
   ): Promise<void> {
     this.#logger.error({ err: error }, `projection ${name} failed and retries the same events`);
-    if (!isRebuilding)
+    if (isStored)
       await client.query('UPDATE projection SET fault = $2 WHERE name = $1', [name, String(error)]);
   }
 

@@ -18,11 +18,11 @@ export interface ServiceOptions {
   handlers?: Type[];
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- sagas of one list differ in key and state
   sagas?: Saga<any, any>[];
-  /** Read models; they need the tables of `EventStore…`. */
+  /** Read models; they need the tables of `eventStoreMigrations`. */
   projections?: Projection[];
   providers?: Provider[];
   settings?: AnySettings;
-  /** Listing migrations gives the service a database; `Consistency…` comes first. */
+  /** Listing migrations gives the service a database; `consistencyMigrations` come first. */
   migrations?: (new () => MigrationInterface)[];
   // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type -- TypeORM's own type of an entity class
   entities?: MixedList<Function | EntitySchema>;

@@ -141,7 +141,8 @@ const platformShape = {
       .min(1)
       .optional()
       .describe(
-        'login of the operator of the broker; set it if every service has its own login: only messages of authorized senders are then handled',
+        'login of the operator of the broker; set it if, and only if, every service has its own login: it switches on the ' +
+          'checks of senders, so that only messages of authorized ones are handled',
       ),
   ),
   serviceKey: environmentOnly(
