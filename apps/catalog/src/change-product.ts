@@ -1,4 +1,4 @@
-import { isVersion, platformRejection, type Body } from '@jogakbo/contract';
+import { matchesVersion, platformRejection, type Body } from '@jogakbo/contract';
 import { ChangeProduct, ProductChanged } from '@jogakbo/contracts-catalog';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
@@ -19,7 +19,7 @@ export class ChangeProductHandler {
       lock: { mode: 'pessimistic_write' },
     });
     if (!product) throw platformRejection('not-found', 'there is no such product');
-    if (!isVersion(version, product.version))
+    if (!matchesVersion(version, product.version))
       throw ChangeProduct.reject('version-changed', 'the product has changed: read it again and retry');
     const text = { ...(name !== undefined && { name }), ...(description !== undefined && { description }) };
     const translated = withText(withTranslations(product, translations), language, text);

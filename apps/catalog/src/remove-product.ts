@@ -1,4 +1,4 @@
-import { isVersion, platformRejection, type Body } from '@jogakbo/contract';
+import { matchesVersion, platformRejection, type Body } from '@jogakbo/contract';
 import { ProductRemoved, RemoveProduct } from '@jogakbo/contracts-catalog';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
@@ -15,7 +15,7 @@ export class RemoveProductHandler {
       lock: { mode: 'pessimistic_write' },
     });
     if (!product) throw platformRejection('not-found', 'there is no such product');
-    if (!isVersion(version, product.version))
+    if (!matchesVersion(version, product.version))
       throw RemoveProduct.reject('version-changed', 'the product has changed: read it again and retry');
     await tx.update(Product, { productId }, { removedAt: new Date(), version: product.version + 1 });
     publish(ProductRemoved({ productId }));

@@ -5,11 +5,11 @@ import type { Sources } from './sources.ts';
 import type { SecretEncryption } from './secret-encryption.ts';
 
 describe('the settings of a service', () => {
-  const read = (application: string, sender: string | undefined, enforced: boolean) =>
+  const read = (application: string, sender: string | undefined, hasLoginPerService: boolean) =>
     new ReadSettingsHandler(
       { find: async () => [] } as unknown as Sources,
       { hasClient: () => true } as unknown as SecretEncryption,
-      { enforced } as KnownGrants,
+      { hasLoginPerService } as KnownGrants,
     ).handle({ application, profiles: ['default'], label: 'main' }, {
       incoming: { sender },
     } as MessageContext);

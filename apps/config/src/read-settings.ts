@@ -17,7 +17,7 @@ export class ReadSettingsHandler {
   /** Returns the settings of the calling service. If services share one login, others can read them but not decrypt secrets. */
   @Handles(ReadSettings)
   async handle({ application, profiles, label }: Body<typeof ReadSettings>, { incoming }: MessageContext) {
-    if (this.grants.enforced && incoming.sender !== application)
+    if (this.grants.hasLoginPerService && incoming.sender !== application)
       throw platformRejection('forbidden', 'a service may read its own settings only');
     if (!this.encryption.hasClient(application)) {
       throw ReadSettings.reject('unknown-client', `${application} has no config password`);

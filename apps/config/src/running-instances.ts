@@ -42,7 +42,7 @@ export class RunningInstances implements OnModuleInit, OnApplicationShutdown {
 
   /** Whether the application may have running instances. True until the instances are learned after start. */
   canBeRunning(application: string): boolean {
-    if (!this.#instances.isComplete) return true;
+    if (!this.#instances.isRollCallOver) return true;
     return this.#instances.alive.some(({ service }) => service === application);
   }
 

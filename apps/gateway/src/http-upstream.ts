@@ -111,7 +111,8 @@ export class HttpUpstreams implements OnApplicationShutdown {
     while (tried.size < maxAttempts) {
       const instance = this.#choose(route, tried, version);
       if (!instance) break;
-      if (version !== undefined && instance.version !== version) this.split.onFallback(service, version);
+      if (version !== undefined && instance.version !== version)
+        this.split.onVersionUnavailable(service, version);
       tried.add(instance.instance);
       try {
         const response = await this.#attempt(instance, sent, deadline, client, permit);

@@ -180,11 +180,11 @@ export class KnownServices implements OnModuleInit, OnApplicationShutdown {
     for (const [service, some] of this.#onBus) this.#store(this.#contracts, service, some);
     for (const [service, some] of this.#upstreams) this.#store(this.#foreign, service, some);
     const refused: string[] = [];
-    const { enforced, current } = this.grants;
+    const { hasLoginPerService, current } = this.grants;
     this.#granted = [...this.#contracts.values()]
       .sort((a, b) => (a.service < b.service ? -1 : 1))
       .map((one) =>
-        enforced
+        hasLoginPerService
           ? filterGrantedRoutes(one, current, this.connection.login, (reason) => refused.push(reason))
           : one,
       );

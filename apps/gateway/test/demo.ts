@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Id,
-  isVersion,
+  matchesVersion,
   platformRejection,
   service,
   VersionCondition,
@@ -186,7 +186,7 @@ export class DemoHandler {
 
   @Handles(ChangeThing)
   async change({ thingId, version, text }: Body<typeof ChangeThing>) {
-    if (!isVersion(version, 3)) throw ChangeThing.reject('version-changed', 'read it again');
+    if (!matchesVersion(version, 3)) throw ChangeThing.reject('version-changed', 'read it again');
     return { thingId, text, version: 4 };
   }
 

@@ -79,7 +79,7 @@ describe('mails about one order, in every event order and with a crash at every 
       redelivered: true,
       failures: 0,
       firstFailedAt: undefined,
-      isDeadLettered: false,
+      isUntrustedCopy: false,
       isEdited: false,
     };
     const handler = notifications.get(MailOrderOutcomeHandler);

@@ -206,8 +206,8 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
 
   /** Empty for external services, whose routes are checked at registration. */
   #findRefusedRoutes({ service, upstream, contract }: Announcement): InstanceView['refusedRoutes'] & object {
-    const { enforced, current } = this.grants;
-    if (!enforced || upstream) return [];
+    const { hasLoginPerService, current } = this.grants;
+    if (!hasLoginPerService || upstream) return [];
     return contract.requests
       .flatMap((request) => findRefusedRoutes(service, request, current))
       .map(({ route, holder }) => ({ route, ...(holder !== undefined && { holder }) }));

@@ -167,8 +167,8 @@ export class Registration implements OnModuleInit {
 
   /** Whether a service of the store has this name. */
   isOwnService(app: string): boolean {
-    const { enforced, current } = this.grants;
-    return enforced ? current.isService(app) : this.#own.has(app);
+    const { hasLoginPerService, current } = this.grants;
+    return hasLoginPerService ? current.isService(app) : this.#own.has(app);
   }
 
   /**
@@ -176,8 +176,8 @@ export class Registration implements OnModuleInit {
    * only routes that the deploy step registered count: an announcement cannot take a route from an app.
    */
   findConflict(routes: readonly string[]): string | undefined {
-    const { enforced, current } = this.grants;
-    if (enforced) {
+    const { hasLoginPerService, current } = this.grants;
+    if (hasLoginPerService) {
       // Pages own every path and method below their prefix.
       const registered = [...current.routes.keys()].map((route) => route.replace(/^\w+ (.*\/\*)$/, '* $1'));
       const conflict = findConflict(routes, registered);

@@ -4,7 +4,7 @@ import {
   encodeRequest,
   exchanges,
   Unroutable,
-  type Outgoing,
+  type Publication,
   type Publisher,
   type Recipients,
 } from '@jogakbo/messaging';
@@ -185,7 +185,7 @@ export class OutboxRelay {
     return published;
   }
 
-  async #toMessage(row: OutboxRow): Promise<Outgoing> {
+  async #toMessage(row: OutboxRow): Promise<Publication> {
     if (row.kind === 'event') {
       const encoded = encodeEvent(
         {

@@ -70,7 +70,7 @@ export class Projector {
       for (const [name, { event }] of announced) wanted.set(name, event);
     }
     for (const event of wanted.values()) {
-      server.listenTo(event, (data, work) => record(work as UnitOfWork, event, data));
+      server.addContractHandler(event, (data, work) => record(work as UnitOfWork, event, data));
     }
   }
 

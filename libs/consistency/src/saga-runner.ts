@@ -35,9 +35,13 @@ export class SagaRunner {
   /** Subscribes the sagas to their events. Call it before the server listens. */
   attach(server: RabbitServer): void {
     for (const saga of this.sagas) {
-      server.listenTo(saga.start.contract, (data, work) => this.#startRun(saga, data, work as UnitOfWork));
+      server.addContractHandler(saga.start.contract, (data, work) =>
+        this.#startRun(saga, data, work as UnitOfWork),
+      );
       for (const { event } of saga.transitions.values()) {
-        server.listenTo(event, (data, work) => this.#advanceRun(saga, event, data, work as UnitOfWork));
+        server.addContractHandler(event, (data, work) =>
+          this.#advanceRun(saga, event, data, work as UnitOfWork),
+        );
       }
     }
   }

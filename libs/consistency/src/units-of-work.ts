@@ -58,7 +58,7 @@ const createTrigger = () => ({
   messageId: randomUUIDv7(),
   sender: undefined,
   firstFailedAt: undefined,
-  isDeadLettered: false,
+  isUntrustedCopy: false,
   isEdited: false,
   headers: {},
   replyTo: undefined,

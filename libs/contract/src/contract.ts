@@ -165,9 +165,9 @@ export type AnyContract = AnyRequest | AnyEvent;
 export type Body<C extends { input: z.ZodType }> = z.output<C['input']>;
 /** The input of a caller: before parsing, without defaults. */
 export type Input<C extends { input: z.ZodType }> = z.input<C['input']>;
-/** The output for a caller: parsed. */
+/** The output as the sender of a request receives it: parsed. */
 export type Reply<C extends { output: z.ZodType }> = z.output<C['output']>;
-/** The output of a handler: before parsing. */
+/** The output as a handler returns it: before parsing. */
 export type Answer<C extends { output: z.ZodType }> = z.input<C['output']>;
 
 /** What a service states about one of its requests. */

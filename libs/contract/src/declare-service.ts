@@ -72,7 +72,9 @@ class Declarations {
   /** Adds a contract: a function that creates messages, with these fields. */
   add<C extends AnyContract>(fields: Record<string, unknown> & { name: string }): C {
     if (!/^[a-z]+(\.[a-z0-9]+(-[a-z0-9]+)*)+$/.test(fields.name))
-      throw new Error(`${fields.name} is not a contract name: use <service>.<name> in kebab-case`);
+      throw new Error(
+        `${fields.name} is not a contract name: use <service>.<name>, the service in letters a to z, the name in kebab-case`,
+      );
     if (this.contracts.has(fields.name))
       throw new Error(`${fields.name} is declared twice: rename one of them`);
     const contract = ((data: unknown) => ({ contract, data })) as unknown as C;

@@ -157,7 +157,10 @@ const AnnouncementFields = z.object({
   contract: ServiceDescription,
 });
 
-/** Valid names in routing keys, logs and documents. The rules for HTTP upstreams are less strict. */
+/**
+ * Valid names in routing keys, logs and documents. Wider than `service()` permits: services that are written without this
+ * library announce themselves too, and outside services even more freely.
+ */
 const namePatterns = {
   bus: { service: /^[a-z][a-z0-9-]{0,59}$/, instance: /^[\w-]{1,100}$/ },
   http: { service: /^[a-z][\w.-]{0,59}$/, instance: /^[^\s:/?#]+:[^\s/?#]+$/ },

@@ -43,7 +43,7 @@ export { replaceFields, sensitive } from './sensitive.ts';
 export { lineOfText, multilineText } from './text.ts';
 export {
   Id,
-  isVersion,
+  matchesVersion,
   Language,
   Money,
   createPageSchema,

@@ -25,7 +25,7 @@ export class Rejection extends Error {
     if (errors) this.errors = errors;
   }
 
-  /** The same rejection with a retry delay. @param seconds the gateway sends it as Retry-After */
+  /** The same rejection for a limited time. @param seconds after which a new request may succeed; sent as Retry-After */
   until(seconds: number): this {
     this.retryAfter = Math.max(1, Math.ceil(seconds));
     return this;

@@ -21,7 +21,7 @@ export const VersionCondition = z.union([Version, z.array(Version), z.literal('*
 export type VersionCondition = z.infer<typeof VersionCondition>;
 
 /** Whether a version meets the condition (RFC 9110, section 13.1.1). */
-export const isVersion = (condition: VersionCondition, version: number): boolean =>
+export const matchesVersion = (condition: VersionCondition, version: number): boolean =>
   condition === '*' || [condition].flat().includes(version);
 
 /** The languages of the store. */

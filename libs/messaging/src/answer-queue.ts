@@ -16,7 +16,7 @@ interface PendingCall {
   reject(error: unknown): void;
 }
 
-/** The reply queue of a client, and the calls that wait for answers. No call waits after a disconnect. */
+/** The exclusive queue for the answers to a client (AMQP: `reply-to`), and the calls that wait for them. No call waits after a disconnect. */
 export class AnswerQueue {
   readonly #pending = new Map<string, PendingCall>();
   readonly #channel: RecoveringChannel;
@@ -78,9 +78,9 @@ export class AnswerQueue {
   }
 
   async #consume(channel: Channel): Promise<void> {
-    const { login, operator } = this.connection;
+    const { login, hasLoginPerService } = this.connection;
     const exchange = exchanges.replies(login);
-    await assertExchange(channel, exchange, operator !== undefined);
+    await assertExchange(channel, exchange, hasLoginPerService);
     // A new name each time: the broker may still hold the exclusive queue of the previous connection.
     this.#name = queues.reply(login, randomUUIDv7());
     const { queue } = await channel.assertQueue(this.#name, { exclusive: true, autoDelete: true });
@@ -99,13 +99,13 @@ export class AnswerQueue {
   }
 
   #receive(message: ConsumeMessage): void {
-    const { operator } = this.connection;
+    const { hasLoginPerService } = this.connection;
     for (const { id, response, error } of parseAnswers(message)) {
       const pending = this.#pending.get(id);
       if (!pending) continue; // its caller has timed out
       // The request stays pending: its callee may still answer.
-      if (operator !== undefined && message.properties.userId !== pending.callee)
-        this.connection.rejectUnauthorizedSender('answer');
+      if (hasLoginPerService && message.properties.userId !== pending.callee)
+        this.connection.reportUnauthorizedMessage('answer');
       else if (error) pending.reject(error);
       else if (pending.encryptedAs === undefined) pending.resolve(response);
       else void this.encryption.decrypt(pending.encryptedAs, response).then(pending.resolve, pending.reject);

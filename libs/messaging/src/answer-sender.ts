@@ -4,7 +4,7 @@ import { encodeAnswer, encodeAnswers, type HandlerOutcome } from './answer-encod
 import type { BrokerConnection } from './connection.ts';
 import type { Incoming } from './decoding.ts';
 import { RemoteFault } from './faults.ts';
-import { RequestBatch } from './request-batch.ts';
+import { TurnBatch } from './turn-batch.ts';
 import type { ServerLogger } from './server-options.ts';
 import { exchanges, queues } from './topology.ts';
 
@@ -19,7 +19,7 @@ type PendingAnswer = Parameters<typeof encodeAnswers>[0][0] & { requester: strin
 
 /** Sends the answers of a service. */
 export class AnswerSender {
-  readonly #batch = new RequestBatch<PendingAnswer>((to, all) => void this.#publishBatch(to, all));
+  readonly #batch = new TurnBatch<PendingAnswer>((to, all) => void this.#publishBatch(to, all));
   readonly #channels: AnswerChannels;
   #hasWarned = false;
 
@@ -40,7 +40,7 @@ export class AnswerSender {
     const { replyTo, sender, correlationId, readsBatches } = target;
     if (!replyTo) return;
     // The broker refuses other queues and would close the channel.
-    if (this.connection.operator !== undefined && !isReplyQueueOf(sender ?? '', replyTo)) {
+    if (this.connection.hasLoginPerService && !isReplyQueueOf(sender ?? '', replyTo)) {
       if (!this.#hasWarned) this.logger.warn(`cannot answer ${sender}: ${replyTo} is not its reply queue`);
       this.#hasWarned = true;
       return;

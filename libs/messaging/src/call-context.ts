@@ -3,7 +3,7 @@ import type { Language } from '@jogakbo/contract';
 import { z } from 'zod';
 import type { TraceContext } from './trace-context.ts';
 
-/** The member whose token the gateway verified. */
+/** The signed-in member whose token the gateway verified. A service that sends a request is its sender, never its `caller`. */
 export const Caller = z.object({
   memberId: z.string(),
   roles: z.array(z.string()),
@@ -16,12 +16,15 @@ export type Caller = z.infer<typeof Caller>;
 /** Context that every message passes on to the messages that it causes. */
 export interface CallContext extends TraceContext {
   language: Language;
-  /** Milliseconds since 1970 after which the caller does not wait any more. */
+  /**
+   * Milliseconds since 1970 after which the sender does not wait any more. Another host compares it with its own clock: the
+   * clocks must be synchronized (NTP), else commands are dropped early or executed late.
+   */
   deadline?: number;
   caller?: Caller;
   /** The client address that the gateway determined. */
   address?: string;
-  /** Selects the side of every traffic split: 0 to 9,999, see `toSplitKey`. Grants no permissions. */
+  /** Selects the side (a version, or the others) of every traffic split: 0 to 9,999, see `toSplitKey`. Grants no permissions. */
   splitKey?: number;
 }
 

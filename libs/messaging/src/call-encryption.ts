@@ -2,7 +2,7 @@ import { DecryptionKeys, encryptFor, Jwe } from './encryption.ts';
 import type { Recipients } from './recipients.ts';
 import { ServiceKey } from './service-key.ts';
 import { RemoteFault } from './faults.ts';
-import { replyKeyHeader } from './message-headers.ts';
+import { answerKeyHeader } from './message-headers.ts';
 
 /** The caller's side of encrypted requests. */
 export class CallEncryption {
@@ -25,7 +25,7 @@ export class CallEncryption {
     const [answerKey] = this.#answerKeys.publicKeys;
     return {
       data: await encryptFor(key, data, name),
-      headers: { [replyKeyHeader]: JSON.stringify(answerKey) },
+      headers: { [answerKeyHeader]: JSON.stringify(answerKey) },
     };
   }
 

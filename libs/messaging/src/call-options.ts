@@ -17,16 +17,19 @@ export interface Ask {
 export interface RequestOptions {
   context?: CallContext | undefined;
   timeout?: number | undefined;
-  /** True for commands: they survive a broker restart. Queries need not. */
+  /**
+   * True for commands: they survive a broker restart, and are neither batched nor repeated after a failure. False for
+   * queries.
+   */
   persistent?: boolean;
   idempotencyKey?: string | undefined;
   /** The call policy that the callee declares. */
   policy?: CallPolicy | undefined;
   /**
-   * True for the gateway: adds the member and the client address. Receivers ignore both from any other service, so member
+   * True by default, for the gateway; `ask` sets it to false. Adds the member and the client address. Receivers ignore both from any other service, so member
    * data that a callee needs is part of the input.
    */
-  forCaller?: boolean;
+  withMember?: boolean;
   /** Encrypts the request and its answer. Requests that the callee announced as sensitive are always encrypted. */
   sensitive?: boolean | undefined;
 }

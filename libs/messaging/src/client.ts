@@ -6,12 +6,12 @@ import { currentCall, type CallContext } from './call-context.ts';
 import { CallEncryption } from './call-encryption.ts';
 import type { AskOptions, Guard, RequestOptions } from './call-options.ts';
 import { BrokerUnavailable, type BrokerConnection } from './connection.ts';
-import { encodeEvent, encodeRequests, type Request } from './encoding.ts';
+import { encodeEvent, encodeRequests, type OutgoingRequest } from './encoding.ts';
 import { BrokerDisconnected, RemoteFault } from './faults.ts';
 import { contextHeaders } from './message-headers.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
 import type { Recipients } from './recipients.ts';
-import { RequestBatch } from './request-batch.ts';
+import { TurnBatch } from './turn-batch.ts';
 import type { Splitter } from './split.ts';
 import { exchanges, getOwner, requestKey } from './topology.ts';
 
@@ -30,7 +30,7 @@ function subtractReserve(deadline: number | undefined): number {
 }
 
 /** A request about to be published. */
-interface Outgoing extends Request {
+interface PendingRequest extends OutgoingRequest {
   version: string | undefined;
   persistent: boolean;
   deadline: number;
@@ -44,7 +44,9 @@ const defaultTimeout = 5_000;
  */
 export class RabbitClient extends ClientProxy {
   /** Batches queries of one event-loop iteration. Commands are not batched: each is retried and dead-lettered alone. */
-  readonly #batch = new RequestBatch<Outgoing>((_, requests) => this.#send(requests, requests[0]!.version));
+  readonly #batch = new TurnBatch<PendingRequest>((_, requests) =>
+    this.#send(requests, requests[0]!.version),
+  );
   readonly #encryption: CallEncryption;
   #connecting: Promise<void> | undefined;
   readonly #answers: AnswerQueue;
@@ -88,7 +90,7 @@ export class RabbitClient extends ClientProxy {
     const response = await this.request(contract.name, input, {
       timeout,
       context: currentCall(),
-      forCaller: false,
+      withMember: false,
       persistent: contract.kind === 'command',
       policy: contract.policy,
       sensitive: contract.sensitive,
@@ -113,7 +115,7 @@ export class RabbitClient extends ClientProxy {
     data: unknown,
     deadline: number,
     policy: CallPolicy,
-    { context, persistent = false, idempotencyKey, sensitive, forCaller = true }: RequestOptions,
+    { context, persistent = false, idempotencyKey, sensitive, withMember = true }: RequestOptions,
   ): Promise<unknown> {
     const isSensitive = this.#encryption.isRequired(name, sensitive);
     const remaining = deadline - Date.now();
@@ -123,7 +125,7 @@ export class RabbitClient extends ClientProxy {
     const id = randomUUIDv7();
     const encrypted = isSensitive ? await this.#encryption.encrypt(name, data) : { data, headers: {} };
     const headers = {
-      ...contextHeaders(forCaller ? context : withoutCaller(context)),
+      ...contextHeaders(withMember ? context : withoutMember(context)),
       deadline,
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       ...encrypted.headers,
@@ -138,7 +140,7 @@ export class RabbitClient extends ClientProxy {
   }
 
   /** Sends to the selected version; if that version is unavailable, to the others at once. */
-  #send(requests: Outgoing[], version: string | undefined): void {
+  #send(requests: PendingRequest[], version: string | undefined): void {
     const { id, pattern, persistent } = requests[0]!;
     const remaining = Math.max(...requests.map(({ deadline }) => deadline)) - Date.now();
     const { content, options } = encodeRequests(requests, {
@@ -154,7 +156,7 @@ export class RabbitClient extends ClientProxy {
       .publish({ exchange: exchanges.requests(pattern), routingKey, content, options })
       .catch((error: unknown) => {
         if (version !== undefined && error instanceof Unroutable) {
-          requests.forEach(() => this.splitter?.onFallback?.(getOwner(pattern), version));
+          requests.forEach(() => this.splitter?.onVersionUnavailable?.(getOwner(pattern), version));
           return this.#send(requests, undefined);
         }
         for (const { id } of requests) this.#answers.fail(id, toCallError(error));
@@ -166,7 +168,7 @@ export class RabbitClient extends ClientProxy {
     let isWanted = true;
     this.request(String(packet.pattern), packet.data, {
       context: currentCall(),
-      forCaller: false,
+      withMember: false,
       persistent: true,
     }).then(
       (response) => isWanted && callback({ response, isDisposed: true }),
@@ -180,7 +182,7 @@ export class RabbitClient extends ClientProxy {
     const event = { id: randomUUIDv7(), name: String(packet.pattern), source: this.source, time: new Date() };
     const { content, options } = encodeEvent(
       { ...event, data: packet.data },
-      contextHeaders(withoutCaller(currentCall())),
+      contextHeaders(withoutMember(currentCall())),
     );
     await this.publisher.publish({
       exchange: exchanges.events(event.name),
@@ -201,7 +203,7 @@ export class RabbitClient extends ClientProxy {
 }
 
 /** Returns the context without the member and the client address. */
-function withoutCaller(context: CallContext | undefined): CallContext | undefined {
+function withoutMember(context: CallContext | undefined): CallContext | undefined {
   if (!context) return undefined;
   const { caller: _caller, address: _address, ...rest } = context;
   return rest;

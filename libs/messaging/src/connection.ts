@@ -32,6 +32,11 @@ export class BrokerConnection implements BrokerIdentity {
     this.operator = operator;
   }
 
+  /** True if every service has a login of its own: then senders are checked, and only the deploy step declares exchanges. */
+  get hasLoginPerService(): boolean {
+    return this.operator !== undefined;
+  }
+
   /** Set by `open`. */
   get login(): string {
     return this.#login;
@@ -42,8 +47,8 @@ export class BrokerConnection implements BrokerIdentity {
     this.#senderListeners.push(listener);
   }
 
-  /** Reports a message that was refused because of its sender. */
-  rejectUnauthorizedSender(kind: string): void {
+  /** Reports a message that was refused because of its sender, to the listeners of `onUnauthorizedSender`. */
+  reportUnauthorizedMessage(kind: string): void {
     for (const listener of this.#senderListeners) listener(kind);
   }
 

@@ -6,7 +6,7 @@ import { determineOrigin, type BrokerIdentity, type Origin } from './identity.ts
 import { parseData, parseMessage } from './json-body.ts';
 import type { Marks } from './marks.ts';
 import { acceptHeader, batchType, splitKeyHeader } from './message-headers.ts';
-import { maxBatchSize } from './request-batch.ts';
+import { maxBatchSize } from './turn-batch.ts';
 import { parseSplitKey } from './split.ts';
 import { childTrace } from './trace-context.ts';
 
@@ -29,7 +29,7 @@ export interface Incoming extends Origin {
   redelivered: boolean;
 }
 
-interface Body {
+interface WireBody {
   pattern?: unknown;
   type?: unknown;
   data?: unknown;
@@ -47,7 +47,7 @@ export const isBatch = ({ properties }: ConsumeMessage): boolean => properties.c
  */
 export function decodeAll(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming[] {
   if (!isBatch(message)) return [decode(message, identity, marks)];
-  const bodies = parseMessage(message.content) as Body[];
+  const bodies = parseMessage(message.content) as WireBody[];
   if (!Array.isArray(bodies)) throw new SyntaxError('the batch is not an array');
   if (bodies.length > maxBatchSize) throw new SyntaxError(`the batch has more than ${maxBatchSize} messages`);
   const origin = determineOrigin(message, identity, marks);
@@ -63,7 +63,7 @@ export function decodeAll(message: ConsumeMessage, identity: BrokerIdentity, mar
 export function decode(message: ConsumeMessage, identity: BrokerIdentity, marks?: Marks): Incoming {
   const headers = (message.properties.headers ?? {}) as Record<string, unknown>;
   return toIncoming(
-    parseMessage(message.content) as Body,
+    parseMessage(message.content) as WireBody,
     headers,
     message,
     determineOrigin(message, identity, marks),
@@ -71,7 +71,7 @@ export function decode(message: ConsumeMessage, identity: BrokerIdentity, marks?
 }
 
 function toIncoming(
-  body: Body | null,
+  body: WireBody | null,
   headers: Record<string, unknown>,
   { properties, fields }: ConsumeMessage,
   origin: Origin,

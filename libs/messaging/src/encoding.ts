@@ -64,7 +64,7 @@ export function encodeRequest(
 }
 
 /** A request whose caller waits for the answer. */
-export interface Request {
+export interface OutgoingRequest {
   pattern: string;
   data: unknown;
   id: string;
@@ -73,7 +73,7 @@ export interface Request {
 
 /** Encodes requests of one pattern as one message: a single one as Nest's packet, several as a batch. */
 export function encodeRequests(
-  requests: Request[],
+  requests: OutgoingRequest[],
   options: Options.Publish & { messageId: string },
 ): Encoded {
   if (requests.length === 1) {

@@ -2,7 +2,10 @@ import { DecryptionFailed, UnknownKey } from './encryption.ts';
 import { UnauthorizedSender } from './identity.ts';
 import { RemoteFault } from './faults.ts';
 
-/** Whether this library created the text, so that it contains no data. */
+/**
+ * Whether this library created the text, so that it contains no data. `RemoteFault`s of a callee are excluded by `answered`;
+ * a handler that throws one itself must not put data into its text.
+ */
 const hasSafeText = (error: unknown): boolean =>
   (error instanceof RemoteFault && !error.answered) ||
   [UnauthorizedSender, UnknownKey, DecryptionFailed].some((kind) => error instanceof kind);

@@ -8,7 +8,7 @@ import { decideOnFailure, isExpected, LeftToOthers, toOutcome } from './failure-
 import type { HandlerTable } from './handler-table.ts';
 import { determineOrigin, senderHeader } from './identity.ts';
 import type { Marks } from './marks.ts';
-import { Unroutable, type Outgoing } from './publisher.ts';
+import { Unroutable, type Publication } from './publisher.ts';
 import { isSensitive, NotEncrypted } from './request-decryption.ts';
 import { retryOrDeadLetter } from './retry.ts';
 import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './server-options.ts';
@@ -119,7 +119,7 @@ export class FailedMessages {
   #copy(
     { properties }: ConsumeMessage,
     { pattern, data, packetId, messageId, correlationId, headers, sender }: Incoming,
-  ): Pick<Outgoing, 'content' | 'options'> {
+  ): Pick<Publication, 'content' | 'options'> {
     const { replyTo, expiration, deliveryMode } = properties;
     const { content, options } = encodeRequest({ pattern, data, ...(packetId && { id: packetId }) }, {
       replyTo,
@@ -129,7 +129,7 @@ export class FailedMessages {
       headers: { ...headers, ...senderHeader(sender) },
       persistent: deliveryMode === 2,
       mandatory: true,
-    } as Outgoing['options']);
+    } as Publication['options']);
     options.headers = this.marks.add(messageId, content, options.headers as Record<string, unknown>);
     return { content, options };
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Grants, registerServices, type BusDescription } from './grants.ts';
+import { Grants, resolveRegistrations, type BusDescription } from './grants.ts';
 
 const create = (service: string, routes: string[], more: Partial<BusDescription> = {}): BusDescription => ({
   ...{ service, calls: [], subscribesTo: [], publishes: [], isGateway: false },
@@ -24,23 +24,25 @@ describe('the holder of a route', () => {
   ])('is the service that had it first, if another one claims %s', (_, claim) => {
     // Its name sorts first, and it was not registered before.
     const evil = create('evil', [claim]);
-    const { services, refused } = registerServices([evil, shop], [shop], []);
+    const { services, refused } = resolveRegistrations([evil, shop], [shop], []);
     expect(getHolders(services)).toEqual({ 'GET /v1/orders': 'shop', 'GET /v1/orders/{id}': 'shop' });
     expect(refused).toEqual([{ route: claim, service: 'evil', holder: 'shop' }]);
     // The refused route was not registered, so the result is stable.
-    expect(getHolders(registerServices([evil, shop], services, []).services)).toEqual(getHolders(services));
+    expect(getHolders(resolveRegistrations([evil, shop], services, []).services)).toEqual(
+      getHolders(services),
+    );
   });
 
   it('changes once the previous service removes the route, or is removed', () => {
     const heir = create('heir', ['GET /v1/orders']);
     const smaller = create('shop', ['GET /v1/orders/{id}']);
-    const { services } = registerServices([heir, smaller], [shop], []);
+    const { services } = resolveRegistrations([heir, smaller], [shop], []);
     expect(getHolders(services)).toEqual({ 'GET /v1/orders': 'heir', 'GET /v1/orders/{id}': 'shop' });
-    expect(registerServices([heir], [shop], ['heir']).refused).toEqual([]);
+    expect(resolveRegistrations([heir], [shop], ['heir']).refused).toEqual([]);
   });
 
   it('does not change if the service exists but its build is missing', () => {
-    const { services, refused } = registerServices([], [shop], ['shop']);
+    const { services, refused } = resolveRegistrations([], [shop], ['shop']);
     expect(getHolders(services)).toEqual(getHolders([shop]));
     expect(refused).toEqual(none.refused);
   });
@@ -48,7 +50,7 @@ describe('the holder of a route', () => {
   it('is not affected by another method, another path, or the service itself', () => {
     const other = create('other', ['POST /v1/orders', 'GET /v1/orders/{id}/lines', 'GET /v2/orders']);
     const own = create('shop', ['GET /v1/orders/{id}', 'GET /v1/orders/mine']);
-    expect(registerServices([other, own], [], []).refused).toEqual([]);
+    expect(resolveRegistrations([other, own], [], []).refused).toEqual([]);
   });
 });
 
@@ -93,13 +95,13 @@ describe('the registered encryption keys of a service', () => {
 
   it('are the ones given to the deploy step, else the previous ones, never those of a build', () => {
     const shop = create('shop', [], { encryptionKeys: [key('e')] });
-    expect(getShopKeys(registerServices([shop], [], []).services)).toEqual([]);
+    expect(getShopKeys(resolveRegistrations([shop], [], []).services)).toEqual([]);
     const given = new Map([['shop', [key('a')]]]);
-    const { services } = registerServices([shop], [], [], given);
+    const { services } = resolveRegistrations([shop], [], [], given);
     expect(getShopKeys(services)).toEqual([key('a')]);
-    expect(getShopKeys(registerServices([shop], services, []).services)).toEqual([key('a')]);
+    expect(getShopKeys(resolveRegistrations([shop], services, []).services)).toEqual([key('a')]);
     const rotated = new Map([['shop', [key('b'), key('a')]]]);
-    expect(getShopKeys(registerServices([shop], services, [], rotated).services)).toEqual([
+    expect(getShopKeys(resolveRegistrations([shop], services, [], rotated).services)).toEqual([
       key('b'),
       key('a'),
     ]);
@@ -111,7 +113,7 @@ describe('a route with a parameter', () => {
     const before = create('shop', ['GET /v1/orders/{id}']);
     const renamed = create('shop', ['GET /v1/orders/{orderId}']);
     const evil = create('evil', ['GET /v1/orders/{name}']);
-    expect(registerServices([evil, renamed], [before], []).refused).toEqual([
+    expect(resolveRegistrations([evil, renamed], [before], []).refused).toEqual([
       { route: 'GET /v1/orders/{name}', service: 'evil', holder: 'shop' },
     ]);
   });
@@ -121,7 +123,7 @@ describe('a route with a parameter', () => {
     (route) => {
       const pages = create('forms', ['GET /forms/*', 'POST /forms/*']);
       const evil = create('evil', [route]);
-      expect(registerServices([evil, pages], [pages], []).refused).toEqual([
+      expect(resolveRegistrations([evil, pages], [pages], []).refused).toEqual([
         { route, service: 'evil', holder: 'forms' },
       ]);
     },

@@ -15,7 +15,7 @@ export const BusDescription = z.object({
       kind: z.enum(['command', 'query', 'event']),
       /** Its input and output are encrypted on the bus. */
       sensitive: z.boolean().optional(),
-      /** Set if clients use the contract through the gateway. */
+      /** Set if the contract is public: clients use it through the gateway. */
       offered: z
         .object({
           /** Further requests that the gateway sends for a client that waits for the outcome. */
@@ -34,7 +34,7 @@ export const BusDescription = z.object({
   calls: z.array(z.string()),
   /** Events of other services that it subscribes to. */
   subscribesTo: z.array(z.string()),
-  /** Platform events that it publishes in addition to its own. */
+  /** Platform events that it publishes in addition to its own and to `instanceEvents`, which all services publish. */
   publishes: z.array(z.string()),
   /** True for the public gateway: it may send every offered request, and subscribe to events that clients wait for. */
   isGateway: z.boolean(),
@@ -69,13 +69,14 @@ export function withOffers(one: BusDescription, all: readonly BusDescription[]):
 }
 
 /**
- * Determines at deploy time which services exist and which routes each of them holds.
+ * Determines at deploy time which services exist, which routes each of them holds and which keys it has. Publishes nothing:
+ * see `publishGrants`.
  * @param described the descriptions of the current builds
  * @param before the previous registration: a route stays with the service that had it first
  * @param known every service that still exists; a service without a build keeps its previous registration
  * @param keys public keys by service; a service that is missing here keeps its previous keys
  */
-export function registerServices(
+export function resolveRegistrations(
   described: readonly BusDescription[],
   before: readonly BusDescription[],
   known: readonly string[],
@@ -133,7 +134,7 @@ function hasSameForm(a: string, b: string): boolean {
 
 /** Permissions on the bus, as the deploy step registered them. */
 export class Grants {
-  readonly #callers = new Map<string, Set<string>>();
+  readonly #sendersByRequest = new Map<string, Set<string>>();
   readonly #subscriptions = new Map<string, Set<string>>();
   readonly #gateways = new Set<string>();
   readonly #keys = new Map<string, readonly EncryptionKey[]>();
@@ -155,9 +156,9 @@ export class Grants {
       if (isGateway) this.#gateways.add(service);
       this.#subscriptions.set(service, new Set(subscribesTo));
       for (const name of calls) {
-        const callers = this.#callers.get(name);
+        const callers = this.#sendersByRequest.get(name);
         if (callers) callers.add(service);
-        else this.#callers.set(name, new Set([service]));
+        else this.#sendersByRequest.set(name, new Set([service]));
       }
       for (const { name: request, offered, sensitive } of contracts) {
         if (sensitive) this.#sensitive.add(request);
@@ -169,12 +170,12 @@ export class Grants {
 
   /** Whether this login may send this request of another service. */
   mayCall(login: string, request: string): boolean {
-    return this.#callers.get(request)?.has(login) ?? false;
+    return this.#sendersByRequest.get(request)?.has(login) ?? false;
   }
 
   /** Whether this login may send any request of a service. */
   mayCallAny(login: string | undefined, service: string): boolean {
-    return [...this.#callers].some(
+    return [...this.#sendersByRequest].some(
       ([request, callers]) => getOwner(request) === service && login !== undefined && callers.has(login),
     );
   }

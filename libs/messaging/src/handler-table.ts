@@ -1,7 +1,7 @@
 import { platformRejection, type AnyContract } from '@jogakbo/contract';
 import type { z } from 'zod';
 import type { MessageContext } from './message-context.ts';
-import type { Subscriptions } from './topology.ts';
+import type { HandledNames } from './topology.ts';
 
 export type Handler = (data: unknown, context: MessageContext) => Promise<unknown>;
 
@@ -40,7 +40,7 @@ export class HandlerTable {
   }
 
   /** The names that the service consumes. It handles its own events where it publishes them. */
-  listSubscriptions(service: string): Subscriptions {
+  listNames(service: string): HandledNames {
     const listNames = (kind: AnyContract['kind']) =>
       this.contracts
         .filter((contract) => contract.kind === kind)

@@ -11,8 +11,8 @@ export const getHandledContracts = (handler: { prototype: object }): readonly An
 
 /**
  * Marks the method that handles a contract. The compiler checks the method against the contract: the first parameter is
- * the parsed input, the result is the output. The second parameter is a `UnitOfWork` for commands and events and a
- * `MessageContext` for queries.
+ * the parsed input, the result is the output. It cannot check the second parameter, because `UnitOfWork` belongs to
+ * libs/consistency: a `UnitOfWork` for commands and events in a service with a database, else a `MessageContext`.
  */
 export function Handles<C extends AnyContract>(contract: C) {
   return <H extends (body: Body<C>, context: never) => Result<C>>(

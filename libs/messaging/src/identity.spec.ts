@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { ConsumeMessage } from 'amqplib';
-import { mustBeAllowed, determineOrigin, senderHeader, UnauthorizedSender } from './identity.ts';
+import { checkSender, determineOrigin, senderHeader, UnauthorizedSender } from './identity.ts';
 import { computeDigest, Marks } from './marks.ts';
 import { ServiceKey } from './service-key.ts';
 
@@ -38,7 +38,7 @@ describe('the sender of a message', () => {
   it('comes from the header of a message of the service itself, if its mark is valid', () => {
     const headers = { ...mark('stock'), failures: 2, 'first-failed-at': 'then' };
     expect(determineOrigin(message('shop', headers), identity, marks)).toEqual({
-      ...{ sender: 'stock', failures: 2, firstFailedAt: 'then', isDeadLettered: false, isEdited: false },
+      ...{ sender: 'stock', failures: 2, firstFailedAt: 'then', isUntrustedCopy: false, isEdited: false },
     });
     expect(getSender('shop', mark(undefined))).toBeUndefined();
     expect(getSender('shop', { sender: 'gateway' })).toBe('shop');
@@ -120,8 +120,8 @@ describe('the permission to send', () => {
   const attempt = (
     contract: { kind: string; name: string; service: string },
     sender: string | undefined,
-    isDeadLettered = false,
-  ) => mustBeAllowed(contract, { sender, isDeadLettered }, atStock, grants);
+    isUntrustedCopy = false,
+  ) => checkSender(contract, { sender, isUntrustedCopy }, atStock, grants);
 
   it('an event: only for its owner, and only directly', () => {
     const event = { kind: 'event', name: 'shop.bought', service: 'shop' };
@@ -135,13 +135,13 @@ describe('the permission to send', () => {
 
   it('a request: for declared callers, the service itself, and operators, dead-lettered or not', () => {
     const request = { kind: 'command', name: 'stock.reserve', service: 'stock' };
-    for (const isDeadLettered of [false, true]) {
+    for (const isUntrustedCopy of [false, true]) {
       for (const sender of ['shop', 'stock', 'operator'])
-        expect(() => attempt(request, sender, isDeadLettered)).not.toThrow();
-      expect(() => attempt(request, 'search', isDeadLettered)).toThrow(
+        expect(() => attempt(request, sender, isUntrustedCopy)).not.toThrow();
+      expect(() => attempt(request, 'search', isUntrustedCopy)).toThrow(
         'stock.reserve came from search, which may not call it',
       );
-      expect(() => attempt(request, undefined, isDeadLettered)).toThrow(/without identity/);
+      expect(() => attempt(request, undefined, isUntrustedCopy)).toThrow(/without identity/);
     }
     expect(() => attempt({ ...request, name: 'stock.change' }, 'shop')).toThrow(UnauthorizedSender);
   });

@@ -7,8 +7,9 @@ export interface BrokerIdentity {
   /** The login of this connection. */
   readonly login: string;
   /**
-   * The login of the broker operator. Set if every service has a login of its own: only then can consumers check whether
-   * a sender may send a message.
+   * The login of the broker operator, which is the deploy step and `jogakbo dead`; not a member with the role `operator`. Set
+   * if every service has a login of its own: only then can consumers check whether a sender may send a message. See
+   * `BrokerConnection.hasLoginPerService`.
    */
   readonly operator: string | undefined;
 }
@@ -20,8 +21,11 @@ export interface Origin {
   /** Number of failed attempts before this one. */
   failures: number;
   firstFailedAt: string | undefined;
-  /** True if it was dead-lettered by a queue, which every receiver of a message can cause: it may be old. */
-  isDeadLettered: boolean;
+  /**
+   * True if a queue that this service does not control dead-lettered it, which every receiver of a message can cause: it may
+   * be old. False for the retries of this service, although the broker dead-lettered those too.
+   */
+  isUntrustedCopy: boolean;
   /** True if an operator changed its data: its member and address must not be used for that data. */
   isEdited: boolean;
 }
@@ -42,7 +46,19 @@ export const senderHeader = (sender: string | undefined): Record<string, string>
  * message is dead-lettered. The sender can forge everything else in a message.
  *
  * Retries and replayed dead letters are published by the service itself or by an operator. Their `sender` header is
- * trusted if the mark of this service is valid, or if an operator replays an unmarked message for this service.
+ * trusted if the mark of this service is valid, or if an operator replays an unmarked message for this service:
+ *
+ * | publisher (`user-id`)                     | mark    | sender                                    |
+ * | ----------------------------------------- | ------- | ----------------------------------------- |
+ * | another service, or none                  | any     | the publisher                             |
+ * | this service                              | valid   | header `sender`                           |
+ * | this service                              | invalid | this service                              |
+ * | operator, not a replay                    | none    | the operator                              |
+ * | operator, replay for another service      | any     | unknown                                   |
+ * | operator, replay for this service         | valid   | header `sender`                           |
+ * | operator, replay, edited body             | valid for the original body | header `sender`, `isEdited` |
+ * | operator, replay for this service         | none    | header `sender`                           |
+ * | operator, replay for this service         | invalid | unknown                                   |
  * @param marks the marks of this service; without them no message counts as marked
  */
 export function determineOrigin(
@@ -52,8 +68,8 @@ export function determineOrigin(
 ): Origin {
   const headers = (properties.headers ?? {}) as Record<string, unknown>;
   const user = (properties.userId as string | undefined) || undefined;
-  const isDeadLettered = 'x-death' in headers;
-  const origin = { failures: 0, firstFailedAt: undefined, isDeadLettered, isEdited: false };
+  const isUntrustedCopy = 'x-death' in headers;
+  const origin = { failures: 0, firstFailedAt: undefined, isUntrustedCopy, isEdited: false };
   if (user === undefined || (user !== login && user !== operator)) return { ...origin, sender: user };
   const first = headers[header];
   const claimed = typeof first === 'string' ? first || undefined : user;
@@ -65,7 +81,7 @@ export function determineOrigin(
     sender: claimed,
     failures: Number(headers['failures'] ?? 0) || 0,
     firstFailedAt: headers['first-failed-at'] as string | undefined,
-    isDeadLettered: false,
+    isUntrustedCopy: false,
     isEdited: false,
   };
 
@@ -76,9 +92,9 @@ export function determineOrigin(
     if (headers[replayedForHeader] !== login) return { sender: undefined };
     if (!(markHeader in headers)) return { sender: claimed };
     const messageId = String(properties.messageId);
-    if (marks?.verify(messageId, content, headers)) return { sender: claimed, isDeadLettered: false };
+    if (marks?.verify(messageId, content, headers)) return { sender: claimed, isUntrustedCopy: false };
     if (marks?.verifyBeforeEdit(messageId, headers))
-      return { sender: claimed, isDeadLettered: false, isEdited: true };
+      return { sender: claimed, isUntrustedCopy: false, isEdited: true };
     return { sender: undefined };
   }
 }
@@ -94,9 +110,9 @@ export class UnauthorizedSender extends Error {
  * requests too, but not when they are dead-lettered.
  * @throws UnauthorizedSender
  */
-export function mustBeAllowed(
+export function checkSender(
   contract: { kind: string; name: string; service: string },
-  { sender, isDeadLettered }: Pick<Origin, 'sender' | 'isDeadLettered'>,
+  { sender, isUntrustedCopy }: Pick<Origin, 'sender' | 'isUntrustedCopy'>,
   { login, operator }: BrokerIdentity,
   grants: Pick<Grants, 'mayCall'>,
 ): void {
@@ -105,7 +121,7 @@ export function mustBeAllowed(
   if (kind === 'event') {
     if (sender !== service)
       throw new UnauthorizedSender(`${name} came from ${from}: only ${service} may publish it`);
-    if (isDeadLettered)
+    if (isUntrustedCopy)
       throw new UnauthorizedSender(`${name} of ${service} was dead-lettered by another queue`);
     return;
   }

@@ -9,8 +9,8 @@ import type { Incoming } from './decoding.ts';
 
 const { announced, beat, rollCall } = instanceEvents;
 
-/** Milliseconds per second of its interval that an expired instance is kept: peers may still consider it present. */
-const keepExpiredFactor = 6_000;
+/** A lease lasts three intervals, which are in seconds. */
+const getLeaseMs = ({ interval }: Announcement): number => interval * 3_000;
 /** Limits per service, for instances and for distinct contracts: real services stay far below. */
 const maxInstances = 100;
 const maxContracts = 8;
@@ -22,7 +22,7 @@ const rollCallMs = 1_000;
  * a registry needs to take over from another registry instance.
  */
 export type UpstreamsKept = 'none' | 'routes' | 'registrations';
-/** Only names of instances that are not on the bus contain a colon: see `Announcement`. */
+/** Only names of instances of outside services contain a colon: see `Announcement`. */
 const isUpstreamName = (instance: unknown): boolean => typeof instance === 'string' && instance.includes(':');
 
 /** A login that sent forbidden announcements: how often, and about which service or instance the last time. */
@@ -83,7 +83,7 @@ export class Instances {
     await this.#listener.open(announced, beat);
   }
 
-  /** A service may announce its own instances; the registry those that are not on the bus. */
+  /** A service may announce its own instances; the registry those of outside services. */
   #isAllowed({ pattern, data, sender }: Incoming): boolean {
     const body = data as Partial<Announcement> | null;
     const about = pattern === announced ? body : this.#instances.get(body?.instance ?? '')?.announcement;
@@ -119,7 +119,7 @@ export class Instances {
     const parsed = Announcement.safeParse(data);
     if (!parsed.success) return;
     const announcement = parsed.data;
-    const { instance, state, interval } = announcement;
+    const { instance, state } = announcement;
     if (this.upstreams !== 'registrations') delete announcement.registration;
     const known = this.#instances.get(instance);
     announcement.load ??= known?.announcement.load;
@@ -130,9 +130,9 @@ export class Instances {
     else {
       const hash = computeHash(announcement);
       if (!this.#shareContract(announcement, hash))
-        return this.connection.rejectUnauthorizedSender('soft state');
+        return this.connection.reportUnauthorizedMessage('soft state');
       const isRepeated = known && this.#isRepeated(announcement, known.announcement);
-      const until = isRepeated ? known.until : performance.now() + interval * 3_000;
+      const until = isRepeated ? known.until : performance.now() + getLeaseMs(announcement);
       this.#instances.set(instance, { announcement, hash, until });
       this.#notePresent(announcement, until);
     }
@@ -150,7 +150,7 @@ export class Instances {
     );
     const twin = others.find((one) => one.hash === hash);
     if (twin) announcement.contract = twin.announcement.contract;
-    // Instances of apps come from the registry, which has its own limits.
+    // Instances of outside services come from the registry, which has its own limits.
     if (upstream) return true;
     const hashes = new Set(others.map((one) => one.hash));
     return others.length < maxInstances && (twin !== undefined || hashes.size < maxContracts);
@@ -171,7 +171,7 @@ export class Instances {
     const { instance, load, openCircuits } = parsed.data;
     const known = this.#instances.get(instance);
     if (known) {
-      known.until = performance.now() + known.announcement.interval * 3_000;
+      known.until = performance.now() + getLeaseMs(known.announcement);
       this.#notePresent(known.announcement, known.until);
       if (load !== undefined) known.announcement.load = load;
       if (openCircuits) known.announcement.openCircuits = openCircuits;
@@ -212,14 +212,15 @@ export class Instances {
       .sort((a, b) => b.startedAt.localeCompare(a.startedAt));
   }
 
+  /** Peers may still consider an expired instance present: it is kept for two more leases. */
   #removeExpired(now: number): void {
     for (const [instance, { announcement, until }] of this.#instances) {
-      if (until + announcement.interval * keepExpiredFactor < now) this.#instances.delete(instance);
+      if (until + 2 * getLeaseMs(announcement) < now) this.#instances.delete(instance);
     }
   }
 
-  /** True once all instances had the time to answer the roll call. */
-  get isComplete(): boolean {
+  /** True once all instances had the time to answer the roll call. False again for a second after each later roll call. */
+  get isRollCallOver(): boolean {
     return performance.now() - this.#calledAt > rollCallMs && this.#calledAt > -Infinity;
   }
 
@@ -229,8 +230,9 @@ export class Instances {
     this.#extendLeases(now);
     this.#removeExpired(now);
     return [...this.#instances.values()]
-      .filter(({ announcement: { state, interval, upstream }, until }) => {
-        const lastSeen = until - interval * 3_000;
+      .filter(({ announcement, until }) => {
+        const { state, upstream } = announcement;
+        const lastSeen = until - getLeaseMs(announcement);
         return state === 'up' && !upstream && until >= now && lastSeen > time;
       })
       .map(({ announcement }) => announcement);
@@ -242,10 +244,10 @@ export class Instances {
    */
   #extendLeases(now: number): void {
     for (const known of this.#instances.values()) {
-      const { registrationProxy, interval } = known.announcement;
+      const { registrationProxy } = known.announcement;
       if (!registrationProxy) continue;
       const endedAt = this.#presentUntil.get(registrationProxy) ?? -Infinity;
-      if (endedAt < now && known.until >= endedAt) known.until = now + interval * 3_000;
+      if (endedAt < now && known.until >= endedAt) known.until = now + getLeaseMs(known.announcement);
     }
   }
 

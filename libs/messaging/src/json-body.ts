@@ -4,7 +4,10 @@ import { Jwe, jose } from './encryption.ts';
 
 /** Deeper than any valid message, and far below a depth that exhausts the stack of a reader or writer. */
 const maxDepth = 64;
-/** Bytes that cannot contain a dangerous depth: smaller messages are not checked, for speed. */
+/**
+ * Smaller messages are not checked, for speed: they nest at most 500 objects or 1,000 arrays. That is more than `maxDepth`, but
+ * exhausts no stack, and the limit protects only the stack.
+ */
 const uncheckedBytes = 1_000;
 
 /** Whether a body is nested too deeply to be read or written safely. */

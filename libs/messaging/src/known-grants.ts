@@ -28,7 +28,7 @@ export class KnownGrants {
           // Null: the broker cancelled the consumer. A new channel brings it back.
           if (!message) return void channel.close().catch(() => {});
           const services = parseGrants(message, connection.operator!);
-          if (!services) return this.connection.rejectUnauthorizedSender('grants');
+          if (!services) return this.connection.reportUnauthorizedMessage('grants');
           this.#current = new Grants(services);
           this.#first.resolve();
           for (const listener of this.#listeners) listener();
@@ -37,8 +37,8 @@ export class KnownGrants {
     );
   }
 
-  get enforced(): boolean {
-    return this.connection.operator !== undefined;
+  get hasLoginPerService(): boolean {
+    return this.connection.hasLoginPerService;
   }
 
   get current(): Grants {
@@ -47,7 +47,7 @@ export class KnownGrants {
 
   /** The queues that an instance reports as recreated, limited to contracts that its service may consume. */
   filterMadeQueues({ service, madeQueues }: Announcement): Announcement['madeQueues'] {
-    if (!this.enforced) return madeQueues;
+    if (!this.hasLoginPerService) return madeQueues;
     const isAllowed = (name: string) =>
       name.startsWith(`${service}.`) || this.#current.maySubscribe(service, name);
     return madeQueues.map((made) => ({ ...made, takes: made.takes.filter(isAllowed) }));
@@ -60,7 +60,7 @@ export class KnownGrants {
 
   /** Waits until the grants are known. @throws TopologyMissing if the deploy step has not run */
   async open(): Promise<this> {
-    if (!this.enforced) return this;
+    if (!this.hasLoginPerService) return this;
     const until = Date.now() + startTimeoutMs;
     for (;;) {
       try {

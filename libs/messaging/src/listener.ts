@@ -53,21 +53,21 @@ export class Listener {
 
   #receive(message: Parameters<typeof decode>[0]): void {
     if (message.content.length > maxSoftStateBytes)
-      return this.connection.rejectUnauthorizedSender('soft state');
+      return this.connection.reportUnauthorizedMessage('soft state');
     try {
       const incoming = decode(message, this.connection);
       // A dead-lettered message may be old.
       const isTrusted =
-        this.connection.operator === undefined || (!incoming.isDeadLettered && this.isAllowed(incoming));
+        !this.connection.hasLoginPerService || (!incoming.isUntrustedCopy && this.isAllowed(incoming));
       if (isTrusted) this.receive(incoming);
-      else this.connection.rejectUnauthorizedSender('soft state');
+      else this.connection.reportUnauthorizedMessage('soft state');
     } catch {
       // Soft state: an unreadable message counts as missed.
     }
   }
 
   async #bind(channel: Channel, queue: string, key: string): Promise<void> {
-    await assertExchange(channel, exchanges.events(key), this.connection.operator !== undefined);
+    await assertExchange(channel, exchanges.events(key), this.connection.hasLoginPerService);
     await channel.bindQueue(queue, exchanges.events(key), key);
   }
 

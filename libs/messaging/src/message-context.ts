@@ -78,7 +78,7 @@ export class MessageContext extends BaseRpcContext<[Incoming]> {
    * Returns the error that the caller may see. With access `owner` every `not-found` is the same, in whichever service it
    * was thrown: its text must not reveal that a resource of another member exists.
    */
-  toCaller(error: unknown): unknown {
+  toVisibleError(error: unknown): unknown {
     const isRevealing = this.#isOwnersOnly && error instanceof Rejection && error.code === 'not-found';
     return isRevealing ? notFound() : error;
   }

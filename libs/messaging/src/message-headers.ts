@@ -2,7 +2,7 @@ import type { CallContext } from './call-context.ts';
 import { childTrace } from './trace-context.ts';
 
 /** Header of an encrypted request: the public key (JWK) for the encryption of its answer. */
-export const replyKeyHeader = 'reply-key';
+export const answerKeyHeader = 'reply-key';
 
 /** See `CallContext.splitKey`. */
 export const splitKeyHeader = 'split-key';

@@ -159,7 +159,7 @@ export class MessagePipeline {
     const { middleware } = this.options;
     const result = contract.kind === 'query' || !middleware ? run(context) : middleware(context, run);
     return result.catch((error: unknown) => {
-      throw context.toCaller(error);
+      throw context.toVisibleError(error);
     });
   }
 }

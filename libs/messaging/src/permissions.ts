@@ -48,7 +48,10 @@ function toPermissions(one: BusDescription, all: readonly BusDescription[], oper
   };
 }
 
-/** Includes its own requests and events: those for later are sent over the bus. */
+/**
+ * Includes its own requests: `publishLater` sends them over the bus. It may bind its own events for a `Listener`; their
+ * handlers run where they are published, so an own event that is published later reaches other services only.
+ */
 function addContracts(
   keys: TopicKeys,
   { service, contracts, calls, subscribesTo, publishes }: BusDescription,

@@ -2,12 +2,15 @@ import type { ConfirmChannel, Message, Options } from 'amqplib';
 import { BrokerUnavailable, RecoveringChannel, within, type BrokerConnection } from './connection.ts';
 import { assertExchange } from './topology.ts';
 
-/** No queue is bound for the message: no instance of its receiver runs. */
+/**
+ * No queue is bound for the message: its receiver has never run, or its version has ended. The queues of a service that has
+ * stopped stay bound; they keep its messages.
+ */
 export class Unroutable extends Error {
   override readonly name = 'Unroutable';
 }
 
-export interface Outgoing {
+export interface Publication {
   exchange: string;
   routingKey: string;
   content: Buffer;
@@ -57,12 +60,12 @@ export class Publisher {
    *   or does not confirm within five seconds
    * @throws Unroutable if `options.mandatory` is set and no queue is bound for it
    */
-  async publish({ exchange, routingKey, content, options }: Outgoing): Promise<void> {
+  async publish({ exchange, routingKey, content, options }: Publication): Promise<void> {
     const until = performance.now() + confirmTimeoutMs;
     await within(confirmTimeoutMs, this.#drained);
     const channel = this.#channel.current;
     if (!channel) throw new BrokerUnavailable('the connection to the broker is down');
-    if (this.#mustDeclare(exchange))
+    if (this.#needsDeclaration(exchange))
       await within(until - performance.now(), this.#declare(channel, exchange));
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
@@ -80,6 +83,7 @@ export class Publisher {
       };
       try {
         const headers = withoutCopies(options.headers as Record<string, unknown> | undefined);
+        // Not a signature: the broker verifies `user-id`.
         const signed = { ...options, headers, userId: this.connection.login };
         const hasRoom = channel.publish(exchange, routingKey, content, signed, onConfirm);
         if (!hasRoom && !this.#drained)
@@ -91,8 +95,8 @@ export class Publisher {
   }
 
   /** With one login per service the deploy step has declared it. The default exchange always exists. */
-  #mustDeclare(exchange: string): boolean {
-    return this.connection.operator === undefined && exchange !== '' && !this.#declared.has(exchange);
+  #needsDeclaration(exchange: string): boolean {
+    return !this.connection.hasLoginPerService && exchange !== '' && !this.#declared.has(exchange);
   }
 
   /** Declares once for all waiting messages. @throws BrokerUnavailable also on a timeout */

@@ -2,7 +2,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import { RecoveringChannel, within, type BrokerConnection } from './connection.ts';
 import type { QueueRecord } from './queue-record.ts';
 import type { ConsumedQueue, ServerOptions } from './server-options.ts';
-import { assertService, assertVersion, defaultRetryDelays, queues, type Subscriptions } from './topology.ts';
+import { assertService, assertVersion, defaultRetryDelays, queues, type HandledNames } from './topology.ts';
 
 const defaultPrefetch = 64;
 const cancelTimeoutMs = 1_000;
@@ -34,7 +34,7 @@ export class QueueConsumers {
    */
   constructor(
     private readonly options: Options,
-    private readonly subscriptions: Subscriptions,
+    private readonly subscriptions: HandledNames,
     private readonly receive: (
       channel: Channel,
       source: ConsumedQueue,
@@ -133,7 +133,7 @@ export class QueueConsumers {
   async #declare(channel: Channel, { kind, version }: ConsumedQueue): Promise<void> {
     const { connection, service, retryDelays = defaultRetryDelays, queueRecord } = this.options;
     if (queueRecord) await (this.#recording ??= this.#recordMissingQueues(queueRecord));
-    const isPredeclared = connection.operator !== undefined;
+    const isPredeclared = connection.hasLoginPerService;
     await assertService(channel, service, this.subscriptions, { retryDelays, isPredeclared });
     if (version && kind !== 'events') await assertVersion(channel, service, kind, version);
   }

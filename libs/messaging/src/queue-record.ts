@@ -3,11 +3,14 @@ import type { Announcement } from '@jogakbo/contract';
 
 type Made = Announcement['madeQueues'][number];
 
-/** Remembers which queues of a service were missing, so that senders publish lost messages again. */
+/**
+ * Remembers which queues of a service were missing: their messages are lost. Announced as `madeQueues` once they are declared
+ * again, so that senders publish the messages of the last minutes again.
+ */
 export interface QueueRecord {
   /**
    * Called before a missing queue is declared; it is not declared if this throws.
-   * @param takes the names of the contracts of that queue
+   * @param takes the contracts whose messages the queue held: senders publish these again
    */
   recordMissing(queue: string, takes: string[]): Promise<void>;
   /** Called each time a queue is consumed: it exists with all its bindings. */

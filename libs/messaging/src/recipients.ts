@@ -40,8 +40,9 @@ export class KnownRecipients implements Recipients {
   }
 
   /**
-   * Returns the newest key that all present instances have, because instances rotate their keys one after the other.
-   * Without present instances it returns the oldest registered key, which all instances will have.
+   * Returns the newest key that all present instances have: during a rotation the instances that have not been restarted
+   * lack the newest one. Without present instances it returns the oldest registered key, which instances before and after
+   * a rotation have.
    */
   getKey(service: string): EncryptionKey | undefined {
     const registered = this.registered();

@@ -2,7 +2,7 @@ import { EncryptionKey, platformRejection, type AnyContract } from '@jogakbo/con
 import { encryptFor, Jwe, type DecryptionKeys } from './encryption.ts';
 import type { Incoming } from './decoding.ts';
 import { RemoteFault } from './faults.ts';
-import { replyKeyHeader } from './message-headers.ts';
+import { answerKeyHeader } from './message-headers.ts';
 
 /** A sensitive request arrived unencrypted. It is refused even though the data is readable. */
 export class NotEncrypted extends RemoteFault {
@@ -59,10 +59,10 @@ export class RequestDecryption {
     const { data, replyTo, headers } = incoming;
     if (replyTo === undefined || !(data instanceof Jwe || isSensitive(contract)))
       return (response) => response;
-    const key = parseKey(headers[replyKeyHeader]);
+    const key = parseKey(headers[answerKeyHeader]);
     if (!key) {
       const message = 'an encrypted request needs a public key for the encryption of its answer';
-      throw platformRejection('invalid', message, [{ path: replyKeyHeader, message: 'not an X25519 JWK' }]);
+      throw platformRejection('invalid', message, [{ path: answerKeyHeader, message: 'not an X25519 JWK' }]);
     }
     return (response) => encryptFor(key, response, contract.name);
   }

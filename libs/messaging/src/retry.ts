@@ -32,7 +32,7 @@ export async function retryOrDeadLetter(
   const messageId = (message.properties.messageId as string | undefined) ?? randomUUIDv7();
   const cause = error instanceof Error ? error : new Error(String(error));
   const now = new Date().toISOString();
-  const about = {
+  const copied = {
     ...marks.add(messageId, message.content, { ...withoutDeliveryHeaders(headers), ...senderHeader(sender) }),
     failures,
     cause: `${cause.name}: ${cause.message}`.slice(0, 500),
@@ -48,8 +48,9 @@ export async function retryOrDeadLetter(
       options: {
         ...options,
         mandatory: true,
+        // Only downwards: the queue's own TTL is the upper limit. Spreads the retries of messages that failed together.
         expiration: String(Math.round(delay * (0.75 + Math.random() / 4))),
-        headers: about,
+        headers: copied,
       },
     });
   } else {
@@ -60,7 +61,7 @@ export async function retryOrDeadLetter(
       options: {
         ...options,
         mandatory: true,
-        headers: { ...about, queue, stack: (cause.stack ?? '').slice(0, 4_000), 'last-failed-at': now },
+        headers: { ...copied, queue, stack: (cause.stack ?? '').slice(0, 4_000), 'last-failed-at': now },
       },
     });
   }

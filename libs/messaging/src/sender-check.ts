@@ -1,7 +1,7 @@
 import type { Incoming } from './decoding.ts';
 import { Grants } from './grants.ts';
 import type { HandlerTable } from './handler-table.ts';
-import { mustBeAllowed, UnauthorizedSender, type Origin } from './identity.ts';
+import { checkSender, UnauthorizedSender, type Origin } from './identity.ts';
 import { RefusalLog } from './refusal-log.ts';
 import type { ConsumedQueue, ServerLogger, ServerOptions } from './server-options.ts';
 import { getOwner } from './topology.ts';
@@ -23,13 +23,13 @@ export class SenderCheck {
   /** Whether the sender may send the message. A refused message is logged and counted. */
   isAllowed(source: ConsumedQueue, incoming: Incoming): boolean {
     const { connection } = this.options;
-    if (connection.operator === undefined) return true;
+    if (!connection.hasLoginPerService) return true;
     const { pattern, sender } = incoming;
     // A contract that only another version knows belongs to the service in its name.
     const unknown = { kind: source.kind === 'events' ? 'event' : 'unknown', name: pattern };
     const contract = this.handlers.getContract(pattern) ?? { ...unknown, service: getOwner(pattern) };
     try {
-      mustBeAllowed(contract, incoming, connection, this.#grants);
+      checkSender(contract, incoming, connection, this.#grants);
       return true;
     } catch (error) {
       if (!(error instanceof UnauthorizedSender)) throw error;
@@ -39,13 +39,13 @@ export class SenderCheck {
   }
 
   /** Whether the sender of an unreadable message may send any message to the queue. Else it is logged and counted. */
-  isAllowedUnread(source: ConsumedQueue, { sender, isDeadLettered }: Origin): boolean {
+  isAllowedUnread(source: ConsumedQueue, { sender, isUntrustedCopy }: Origin): boolean {
     const { connection, service } = this.options;
     const { login, operator } = connection;
-    if (operator === undefined) return true;
+    if (!connection.hasLoginPerService) return true;
     const isEvent = source.kind === 'events';
     const isAllowed = isEvent
-      ? !isDeadLettered &&
+      ? !isUntrustedCopy &&
         this.handlers.contracts.some((one) => one.kind === 'event' && one.service === sender)
       : sender === login || sender === operator || this.#grants.mayCallAny(sender, service);
     const reason = `an unreadable message came from ${sender ?? 'a sender without identity'}`;
@@ -55,14 +55,14 @@ export class SenderCheck {
   }
 
   #report({ queue }: ConsumedQueue, kind: string, sender: string | undefined, reason: string): void {
-    this.options.connection.rejectUnauthorizedSender(kind);
+    this.options.connection.reportUnauthorizedMessage(kind);
     this.#refusals.add(sender, { queue, reason });
   }
 
   /** Removes the member and the client address, unless the gateway sent the message: only it may set them. */
   dropMemberUnlessGateway(incoming: Incoming): void {
     const { sender, isEdited } = incoming;
-    if (this.options.connection.operator === undefined) return;
+    if (!this.options.connection.hasLoginPerService) return;
     if (sender !== undefined && this.#grants.isGateway(sender) && !isEdited) return;
     const { caller: _caller, address: _address, ...context } = incoming.context;
     incoming.context = context;

@@ -12,7 +12,7 @@ import { isSensitive } from './request-decryption.ts';
 import { SenderCheck } from './sender-check.ts';
 import type { ConsumedQueue, ServerOptions } from './server-options.ts';
 import { ServiceKey } from './service-key.ts';
-import { queues, type Subscriptions } from './topology.ts';
+import { queues, type HandledNames } from './topology.ts';
 import { VersionQueues } from './version-queues.ts';
 
 /**
@@ -58,7 +58,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   }
 
   /** Adds a handler that is not a Nest handler, such as a saga. Must be called before `listen`. */
-  listenTo(contract: AnyContract, handler: Handler): void {
+  addContractHandler(contract: AnyContract, handler: Handler): void {
     this.#handlers.add(contract, handler);
   }
 
@@ -85,9 +85,9 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   async listen(callback: (error?: unknown) => void): Promise<void> {
     try {
       this.#addNestHandlers();
-      this.#mustDecrypt();
+      this.#checkDecryption();
       const { service, split } = this.options;
-      const subscriptions = this.#handlers.listSubscriptions(service);
+      const subscriptions = this.#handlers.listNames(service);
       const consumers = new QueueConsumers(this.options, subscriptions, (...received) =>
         this.#pipeline.receive(...received),
       );
@@ -108,7 +108,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   #createVersionQueues(
     split: NonNullable<ServerOptions['split']>,
     consumers: QueueConsumers,
-    names: Subscriptions,
+    names: HandledNames,
   ): VersionQueues {
     const { connection, service } = this.options;
     return new VersionQueues(split, {
@@ -128,7 +128,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
       if (contract.kind !== 'event' && contract.service !== this.options.service) {
         throw new Error(`${this.options.service} cannot handle ${name}: it belongs to ${contract.service}`);
       }
-      this.listenTo(contract, async (data, context) => {
+      this.addContractHandler(contract, async (data, context) => {
         const values = this.transformToObservable(await handler(data, context)).pipe(toArray());
         const [value, ...more] = await lastValueFrom(values);
         if (more.length > 0)
@@ -140,7 +140,7 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
     }
   }
 
-  #mustDecrypt(): void {
+  #checkDecryption(): void {
     const sensitive = this.handled.filter((contract) => isSensitive(contract)).map(({ name }) => name);
     if (sensitive.length > 0 && !this.options.decryption)
       throw new Error(`${sensitive.join(', ')}: a sensitive contract needs the option "decryption"`);

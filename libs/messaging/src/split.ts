@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { CallContext } from './call-context.ts';
 
-/** A version, in the syntax that names of queues and routing keys allow. */
+/** The version of a service (its release), not of an entity. In the syntax that names of queues and routing keys allow. */
 const Version = z
   .string()
   .max(60)
@@ -29,22 +29,23 @@ export interface Splitter {
   /** The selected version; undefined for any other version, or without a split. */
   versionFor(callee: string, context: SplitContext): string | undefined;
   /** Called if that version was unavailable, so that the call went to the others. */
-  onFallback?(callee: string, version: string): void;
+  onVersionUnavailable?(callee: string, version: string): void;
 }
 
-/** Shares have a resolution of 0.01 %. */
-const splitKeys = 10_000;
+/** The number of split keys: shares have a resolution of 0.01 %. */
+const splitKeyCount = 10_000;
 
 /**
  * Computes the split key of a member, or of an address without a member. The gateway sets it, and every message that the
- * request causes carries it, so that each service selects the same side. A forged key only selects another side.
+ * request causes carries it, so that each service selects the same side: the version with a share, or the others. A forged
+ * key only selects another side.
  */
 export const toSplitKey = (memberOrAddress: string): number =>
-  createHash('sha256').update(memberOrAddress).digest().readUInt32BE(0) % splitKeys;
+  createHash('sha256').update(memberOrAddress).digest().readUInt32BE(0) % splitKeyCount;
 
 /** Parses the split key of a message; undefined if it is not valid. */
 export const parseSplitKey = (value: unknown): number | undefined =>
-  Number.isInteger(value) && (value as number) >= 0 && (value as number) < splitKeys
+  Number.isInteger(value) && (value as number) >= 0 && (value as number) < splitKeyCount
     ? (value as number)
     : undefined;
 
@@ -56,7 +57,7 @@ export const parseSplitKey = (value: unknown): number | undefined =>
  * @returns undefined if no version with a share is selected
  */
 export function versionFor(shares: Shares, key: number | undefined): string | undefined {
-  let place = key === undefined ? 100 * Math.random() : (100 * key) / splitKeys;
+  let place = key === undefined ? 100 * Math.random() : (100 * key) / splitKeyCount;
   for (const [version, share] of Object.entries(shares)) {
     if (place < share) return version;
     place -= share;

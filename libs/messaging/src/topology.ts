@@ -9,15 +9,15 @@ import type { Channel } from 'amqplib';
  * receivers that it may write to.
  */
 export const exchanges = {
-  /** Requests to a service, by contract name. @param of the service, or one of its contracts */
+  /** Requests to a service, by contract name. @param of the service, or one of its contracts: `getOwner` finds the service */
   requests: (of: string) => `requests.${getOwner(of)}`,
   /** Events of a service, by contract name; also `instanceEvents`. @param of the service, or an event */
   events: (of: string) => `events.${getOwner(of)}`,
-  /** Answers to a login, by its reply key. */
+  /** Answers to a login, by the name of its reply queue. */
   replies: (login: string) => `replies.${login}`,
   /** Messages of a service that wait for a retry, by delay and destination queue. */
   retry: (service: string) => `retry.${service}`,
-  /** Dead-lettered messages of a service, by destination queue, optionally after a retry delay. */
+  /** To the dead-letter queue of a service; also back to a work queue, after a retry delay or the end of a version. */
   dead: (service: string) => `dead.${service}`,
 };
 
@@ -40,7 +40,7 @@ export const queues = {
   retry: (service: string, milliseconds: number) => `retry.${service}.${milliseconds}ms`,
   /** For answers to one connection. Its routing key is its name: a stock Nest server sends answers to the queue's name. */
   reply: (login: string, id: string) => `reply.${login}.${id}`,
-  /** For the events of one `Listener`. */
+  /** For the events of one `Listener`: exclusive, because soft state is useless to a later connection. */
   hearing: (login: string, id: string) => `hearing.${login}.${id}`,
 };
 
@@ -55,7 +55,7 @@ export const retryKey = (milliseconds: number, queue: string): string => `${mill
 /** The keys that the exchange `dead` routes to a queue: its name, with or without a retry delay. */
 export const returnKeys = (queue: string): string[] => [queue, `*.${queue}`];
 
-/** The service that registers instances outside the bus, and may announce them. */
+/** The service that registers outside services, and may announce their instances. */
 export const registryService = 'registry';
 /** Announcements and heartbeats of instances, and the roll call that requests announcements. */
 export const instanceEvents = {
@@ -114,7 +114,7 @@ const toDurableOptions = (deadLetterExchange: string, deadLetterKey?: string) =>
   },
 });
 
-/** A request that waited so many milliseconds for its version goes to the others. */
+/** A command that waited so many milliseconds for its version goes to the others. A query expires at its deadline. */
 const versionTtlMs = 5_000;
 /** An unused queue of a version is deleted after so many milliseconds, long after its messages have expired. */
 const versionQueueExpiresMs = 20_000;
@@ -145,8 +145,8 @@ export async function assertVersion(
   return explain(`queue ${queue}`, channel.assertQueue(queue, { durable: true, arguments: arguments_ }));
 }
 
-/** The contracts that one service consumes: names, by kind. */
-export interface Subscriptions {
+/** The names of the contracts that one service consumes, by kind. */
+export interface HandledNames {
   commands: string[];
   queries: string[];
   events: string[];
@@ -185,7 +185,7 @@ export interface Declaring {
 }
 
 /**
- * Declares the retry queues of a service, and the exchanges `retry` and `dead`. Idempotent.
+ * Declares the retry queues of a service, and its exchanges `retry.<service>` and `dead.<service>`. Idempotent.
  * @throws TopologyMismatch if an object of the same name exists with other properties
  * @throws TopologyMissing if `isPredeclared` and one is missing
  */
@@ -233,7 +233,7 @@ export async function assertWorkQueue(
 export async function assertService(
   channel: Channel,
   service: string,
-  { commands, queries, events }: Subscriptions,
+  { commands, queries, events }: HandledNames,
   declaring: Declaring,
 ): Promise<void> {
   const { isPredeclared } = declaring;

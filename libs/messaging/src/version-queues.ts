@@ -123,7 +123,9 @@ export class VersionQueues {
     this.#unbound.delete(own);
 
     const common = queues[kind](service);
-    const hasOthers = (since: number) =>
+    // Undefined while unknown. Once this instance consumes the common queue its consumer count says nothing about others:
+    // they are then recognized by heartbeats after that moment.
+    const hasOthers = (since: number): boolean | undefined =>
       split.aliveSince(since)?.some((one) => one.service === service && !Object.hasOwn(shares, one.version));
     if (consumers.isConsuming(common)) {
       if (!hasOthers(this.#consumedSince.get(common) ?? -Infinity)) return;
@@ -135,7 +137,10 @@ export class VersionQueues {
     }
   }
 
-  /** Unbinds and empties the queue of another version without consumers. True if it is empty and receives nothing more. */
+  /**
+   * Moves the queue of another version one step on: it has consumers; or it is unbound, and consumed here until it is empty;
+   * or it is empty and no more consumed, until it expires. True in the last state.
+   */
   async #empty(channel: Channel, kind: Kind, version: string): Promise<boolean> {
     const { consumers } = this;
     const { service, names } = consumers;

@@ -2,7 +2,7 @@ import type { AnyContract } from '@jogakbo/contract';
 import { BrokerConnection, Publisher, RabbitServer } from '@jogakbo/messaging';
 
 type ServerOptions = ConstructorParameters<typeof RabbitServer>[0];
-type Handler = Parameters<RabbitServer['listenTo']>[1];
+type Handler = Parameters<RabbitServer['addContractHandler']>[1];
 
 export interface ServerUnderTest {
   server: RabbitServer;
@@ -23,7 +23,7 @@ export async function serve(
   Object.assign((server as unknown as { logger: object }).logger, {
     ...{ debug: write('debug'), warn: write('warn'), error: write('error') },
   });
-  for (const [contract, handler] of handlers) server.listenTo(contract, handler);
+  for (const [contract, handler] of handlers) server.addContractHandler(contract, handler);
   await new Promise<void>((resolve, reject) => {
     void server.listen((error) => (error ? reject(error as Error) : resolve()));
   });

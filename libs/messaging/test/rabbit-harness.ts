@@ -52,7 +52,7 @@ export class RabbitHarness implements Harness {
     });
     Object.assign((server as unknown as { logger: object }).logger, { error: () => {}, warn: () => {} });
     for (const [contract, handle] of handlers)
-      server.listenTo(contract, async (data) => handle(data as never));
+      server.addContractHandler(contract, async (data) => handle(data as never));
     await new Promise<void>((resolve, reject) => {
       void server.listen((error) => (error ? reject(error as Error) : resolve()));
     });

@@ -42,7 +42,7 @@ export class Broker implements Part {
     this.decryption = new DecryptionKeys(platform.serviceKey!);
     this.recipients = new KnownRecipients(
       () => this.instances.present,
-      () => (this.grants.enforced ? this.grants.current : undefined),
+      () => (this.grants.hasLoginPerService ? this.grants.current : undefined),
       [[service, this.decryption.publicKeys[0]]],
     );
     this.instances = new Instances(this.consuming, this.publisher, service, (announcement) => {

@@ -52,7 +52,7 @@ export class SplitCalls implements Splitter {
     return version;
   }
 
-  onFallback(callee: string, version: string): void {
+  onVersionUnavailable(callee: string, version: string): void {
     this.#fellBack.inc({ callee, callee_version: version });
   }
 }

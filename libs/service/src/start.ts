@@ -140,7 +140,7 @@ function createServer(
     split: {
       version,
       shares: () => split.getShares(service),
-      aliveSince: (time) => (instances.isComplete ? instances.aliveSince(time) : undefined),
+      aliveSince: (time) => (instances.isRollCallOver ? instances.aliveSince(time) : undefined),
     },
     ...(retryDelays && { retryDelays }),
     ...(units && { middleware: units.middleware }),

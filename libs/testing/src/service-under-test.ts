@@ -249,7 +249,7 @@ export class ServiceUnderTest {
       retryDelays: [50, 100, 200],
     });
     for (const [contract, answer] of answers) {
-      server.listenTo(contract, async (data, context) => {
+      server.addContractHandler(contract, async (data, context) => {
         received.push({ contract, data });
         return withCall(context.incoming.context, () => answer(data as never));
       });

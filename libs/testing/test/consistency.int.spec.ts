@@ -154,7 +154,7 @@ const createIncoming = () => ({
   messageId: randomUUID(),
   sender: 'teller',
   firstFailedAt: undefined,
-  isDeadLettered: false,
+  isUntrustedCopy: false,
   isEdited: false,
   headers: {},
   replyTo: undefined,

@@ -8,9 +8,9 @@ const connection = await new BrokerConnection().open(process.env['RABBITMQ_URL']
 const publisher = new Publisher(connection);
 await publisher.open();
 const server = new RabbitServer({ service: ping.name, connection, publisher, concurrency: () => 64 });
-server.listenTo(GetPing, async (data) => ({ ...(data as { pingId: string }), text }));
-server.listenTo(GetSharedPing, async (data) => ({ ...(data as { pingId: string }), text }));
-server.listenTo(Workload, async (data) => {
+server.addContractHandler(GetPing, async (data) => ({ ...(data as { pingId: string }), text }));
+server.addContractHandler(GetSharedPing, async (data) => ({ ...(data as { pingId: string }), text }));
+server.addContractHandler(Workload, async (data) => {
   await sleep((data as { takes: number }).takes);
   return { done: true };
 });

@@ -54,8 +54,8 @@ const Heard = service('yard').event('heard', z.object({ turn: z.int() }));
     await settling.open();
     consumer = new RabbitServer({ service: 'shop', connection: consuming, publisher: settling });
     Object.assign((consumer as unknown as { logger: object }).logger, { error: () => {}, warn: () => {} });
-    consumer.listenTo(Count, async (data) => void received.add((data as { turn: number }).turn));
-    consumer.listenTo(Heard, async () => undefined);
+    consumer.addContractHandler(Count, async (data) => void received.add((data as { turn: number }).turn));
+    consumer.addContractHandler(Heard, async () => undefined);
     await new Promise<void>((resolve, reject) => {
       void consumer.listen((error) => (error ? reject(error as Error) : resolve()));
     });

@@ -6,7 +6,7 @@ import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { DecryptionKeys } from '@jogakbo/messaging/encryption';
 import {
   BusDescription,
-  registerServices,
+  resolveRegistrations,
   type EncryptionKeys,
   type RefusedRoute,
 } from '@jogakbo/messaging/grants';
@@ -219,7 +219,7 @@ async function register(
     await assertGrantsStream(channel);
     const before = isFirst ? [] : await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
-    const { services, refused } = registerServices(
+    const { services, refused } = resolveRegistrations(
       bus,
       before,
       known,

@@ -1,8 +1,8 @@
 /** Maximum per message: instances of a service share the load message by message. */
 export const maxBatchSize = 32;
 
-/** Batches the items that are sent to the same destination within one event-loop iteration. */
-export class RequestBatch<T> {
+/** Batches the items, requests or answers, that are sent to the same destination within one event-loop iteration. */
+export class TurnBatch<T> {
   #gathered = new Map<string, T[]>();
 
   /** @param send receives the items of one destination, in the order in which they were added */
