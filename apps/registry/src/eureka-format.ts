@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import Negotiator from 'negotiator';
 
 /** Eureka's convention for JSON: an XML attribute is a field with the prefix `@`, the element text is `$`. */
 const xmlOptions = { ignoreAttributes: false, attributeNamePrefix: '@', textNodeName: '$' };
@@ -12,9 +13,14 @@ export async function parseXml(text: string): Promise<unknown> {
   return new XMLParser({ ...xmlOptions, parseTagValue: false, ignoreDeclaration: true }).parse(text, true);
 }
 
+const formats = ['application/xml', 'application/json'];
+/** Characters of the Accept header that are read. Clients send fewer. */
+const maxAcceptLength = 500;
+
 /** Answers in the accepted format; XML is the default, as in Eureka. */
 export async function answer(request: FastifyRequest, reply: FastifyReply, document: object): Promise<void> {
-  if (/json/.test(request.headers.accept ?? '')) {
+  const accept = request.headers.accept?.slice(0, maxAcceptLength);
+  if (new Negotiator({ headers: { accept } }).mediaType(formats) === 'application/json') {
     void reply.type('application/json').send(JSON.stringify(document));
     return;
   }

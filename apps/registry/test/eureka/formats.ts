@@ -41,11 +41,14 @@ export function testFormats(api: EurekaUnderTest): void {
     expect(await eureka('POST', '/apps/HELLO', { body })).toMatchObject({ status: 204 });
     expect(await hellos()).toMatchObject([{ url: 'http://127.0.0.1:8081' }]);
     // XML is the default without an Accept header, as in Eureka.
-    for (const accept of ['', 'application/xml']) {
+    for (const accept of ['', 'application/xml', '*/*', 'application/json;q=0.1, application/xml']) {
       const { text } = await eureka('GET', '/apps/HELLO', { accept });
       expect(text).toContain('<name>HELLO</name>');
       expect(text).toContain('<port enabled="true">8081</port>');
       expect(text).toContain('<note>a &lt; b &amp; c</note>');
+    }
+    for (const accept of ['application/json', 'application/xml;q=0.5, application/json']) {
+      expect((await eureka('GET', '/apps/HELLO', { accept })).json).toHaveProperty('application');
     }
   });
 }
