@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { getContainer, isDockerBrokerRunning } from '../backing/rabbitmq/docker-broker.ts';
-import { findRunningBroker, endEpmd } from '../backing/rabbitmq/private-broker.ts';
+import { endEpmd } from '../backing/rabbitmq/erlang.ts';
+import { findRunningBroker } from '../backing/rabbitmq/private-broker.ts';
 import { getStagingPath } from '../backing/postgres/postgres-binaries.ts';
 import { findRunningPostgres } from '../backing/postgres/private-postgres.ts';
 import { end, isAlive } from './processes.ts';

@@ -161,90 +161,126 @@ function initialise(native: string, data: string, place: DatabasePlace, user?: P
   }
 }
 
+/** Starts the private PostgreSQL of a place, or takes over the one that runs there. @throws CliError if it does not start */
 export async function startPrivatePostgres(place: DatabasePlace): Promise<BackingService> {
-  const { native, data, staged, user } = resolvePostgresPaths(place);
-  const log = join(place.logs, 'database.log');
-  const orphan = findRunningPostgres(data);
-  const at = orphan ? { ...place, port: orphan.port } : place;
-  const address = `postgresql://${superuser}:${place.password}@127.0.0.1:${at.port}/postgres`;
-  const url = place.tls ? withCertificate(address, place.tls, superuser) : address;
-  let server: ProcessMark | undefined = orphan?.mark;
-  let isOwnData = place.passwordIsKept;
+  const database = new PrivatePostgres(place);
+  await database.open();
+  return database;
+}
 
-  const stop = async (force = false): Promise<void> => {
-    await end(server, {
-      by: force || place.throwaway ? 'SIGQUIT' : 'SIGINT',
-      timeoutMs: force ? 3_000 : 20_000,
-    });
-    if (staged && place.throwaway) rmSync(staged, { recursive: true, force: true });
-  };
+class PrivatePostgres implements BackingService {
+  readonly kind = 'private';
+  readonly title: string;
+  readonly url: string;
+  readonly tls: string | undefined;
+  readonly #place: DatabasePlace;
+  readonly #paths: ReturnType<typeof resolvePostgresPaths>;
+  readonly #log: string;
+  #server: ProcessMark | undefined;
+  #isOwnData: boolean;
 
-  async function start(): Promise<void> {
-    mkdirSync(place.logs, { recursive: true, mode: 0o700 });
-    if (existsSync(join(data, 'PG_VERSION')) && !isOwnData) {
-      renameSync(data, `${data}-of-a-lost-store-${Date.now()}`);
+  constructor(place: DatabasePlace) {
+    this.#paths = resolvePostgresPaths(place);
+    const { data, staged } = this.#paths;
+    const orphan = findRunningPostgres(data);
+    this.#server = orphan?.mark;
+    this.#place = orphan ? { ...place, port: orphan.port } : place;
+    this.#log = join(place.logs, 'database.log');
+    this.#isOwnData = place.passwordIsKept;
+    const address = `postgresql://${superuser}:${place.password}@127.0.0.1:${this.#place.port}/postgres`;
+    this.url = place.tls ? withCertificate(address, place.tls, superuser) : address;
+    this.tls = place.tls;
+    const where = staged ? ` (in ${staged}, because its user has no access to the clone)` : '';
+    this.title = `a private PostgreSQL${place.tls ? ' with TLS' : ''}${where}`;
+  }
+
+  roots(): ProcessMark[] {
+    return this.#server ? [this.#server] : [];
+  }
+
+  isAlive(): boolean {
+    return isAlive(this.#server);
+  }
+
+  async open(): Promise<void> {
+    const { data, user } = this.#paths;
+    if (this.#server && this.tls) {
+      // SIGHUP reloads certificates and user name maps. A server without TLS fails the probe and is restarted below.
+      writeTlsFiles(this.tls, data, user);
+      signal(this.#server, 'SIGHUP');
     }
-    if (!existsSync(join(data, 'PG_VERSION'))) {
-      emptyFolder(data);
-      initialise(native, data, place, user);
-    }
-    isOwnData = true;
-    if (place.tls) writeTlsFiles(place.tls, data, user);
+    if (this.#server && !(await probeLogin(this.url))) return;
+    if (this.#server) await this.stop();
+    await this.restart();
+  }
+
+  async restart(): Promise<void> {
+    this.#prepareData();
     const until = Date.now() + 60_000;
-    for (;;) {
-      const output = openSync(log, 'a', 0o600);
-      chmodSync(log, 0o600);
-      const child = spawn(join(native, 'bin', 'postgres'), ['-D', data, ...buildSettings(at, data)], {
-        ...user,
-        cwd: '/',
-        detached: true,
-        env: { PATH: process.env.PATH, LANG: 'C.UTF-8', TZ: 'UTC' },
-        stdio: ['ignore', output, output],
-      });
-      closeSync(output);
-      child.on('error', () => undefined);
-      child.unref();
-      server = readMark(child.pid);
-      while (isAlive(server) && Date.now() < until) {
-        const fault = await probeLogin(url);
-        if (!fault) return;
-        if (['28P01', '28000'].includes((fault as { code?: string }).code ?? '')) break;
-        await pause(40);
-      }
+    while (!(await this.#tryStart(until))) {
       // After a SIGKILL, backends of the previous server may hold its shared memory for a moment.
-      const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-8);
+      const tail = readFileSync(this.#log, 'utf8').trimEnd().split('\n').slice(-8);
       const isTemporary = /still in use|is another postmaster/i.test(tail.join('\n'));
-      await stop(true);
-      if (!isTemporary || Date.now() > until) {
-        throw new CliError('The private PostgreSQL did not start.', {
-          details: tail,
-          remedies: [
-            `read ${log}`,
-            'or use your own server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
-          ],
-        });
-      }
+      await this.stop(true);
+      if (!isTemporary || Date.now() > until) throw createStartError(this.#log, tail);
       await pause(500);
     }
   }
 
-  if (server && place.tls) {
-    // SIGHUP reloads certificates and user name maps. A server without TLS fails the probe and is restarted below.
-    writeTlsFiles(place.tls, data, user);
-    signal(server, 'SIGHUP');
+  async stop(force = false): Promise<void> {
+    const { throwaway } = this.#place;
+    const by = force || throwaway ? 'SIGQUIT' : 'SIGINT';
+    await end(this.#server, { by, timeoutMs: force ? 3_000 : 20_000 });
+    const { staged } = this.#paths;
+    if (staged && throwaway) rmSync(staged, { recursive: true, force: true });
   }
-  if (!server || (await probeLogin(url))) {
-    if (server) await stop();
-    await start();
+
+  /** Creates the data folder. One that belongs to a lost store, with an unknown password, is kept under another name. */
+  #prepareData(): void {
+    const { native, data, user } = this.#paths;
+    const hasData = () => existsSync(join(data, 'PG_VERSION'));
+    mkdirSync(this.#place.logs, { recursive: true, mode: 0o700 });
+    if (hasData() && !this.#isOwnData) renameSync(data, `${data}-of-a-lost-store-${Date.now()}`);
+    if (!hasData()) {
+      emptyFolder(data);
+      initialise(native, data, this.#place, user);
+    }
+    this.#isOwnData = true;
+    if (this.tls) writeTlsFiles(this.tls, data, user);
   }
-  return {
-    kind: 'private',
-    title: `a private PostgreSQL${place.tls ? ' with TLS' : ''}${staged ? ` (in ${staged}, because its user has no access to the clone)` : ''}`,
-    url,
-    tls: place.tls,
-    roots: () => (server ? [server] : []),
-    isAlive: () => isAlive(server),
-    restart: start,
-    stop,
-  };
+
+  /** @returns whether it accepts the login; false if it ended, rejects it for good, or the time is over */
+  async #tryStart(until: number): Promise<boolean> {
+    const { native, data, user } = this.#paths;
+    const output = openSync(this.#log, 'a', 0o600);
+    chmodSync(this.#log, 0o600);
+    const args = ['-D', data, ...buildSettings(this.#place, data)];
+    const child = spawn(join(native, 'bin', 'postgres'), args, {
+      ...user,
+      cwd: '/',
+      detached: true,
+      env: { PATH: process.env.PATH, LANG: 'C.UTF-8', TZ: 'UTC' },
+      stdio: ['ignore', output, output],
+    });
+    closeSync(output);
+    child.on('error', () => undefined);
+    child.unref();
+    this.#server = readMark(child.pid);
+    while (this.isAlive() && Date.now() < until) {
+      const fault = await probeLogin(this.url);
+      if (!fault) return true;
+      if (['28P01', '28000'].includes((fault as { code?: string }).code ?? '')) return false;
+      await pause(40);
+    }
+    return false;
+  }
 }
+
+const createStartError = (log: string, tail: string[]): CliError =>
+  new CliError('The private PostgreSQL did not start.', {
+    details: tail,
+    remedies: [
+      `read ${log}`,
+      'or use your own server:  DATABASE_URL=postgresql://admin:password@host:5432/postgres npm start',
+    ],
+  });

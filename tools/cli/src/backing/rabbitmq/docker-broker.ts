@@ -5,7 +5,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type BackingService } from '../backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
 import { CliError } from '../../terminal/cli-error.ts';
-import { type BrokerPlace, brokerUser, deadLetterArguments, writeErlangCookie } from './private-broker.ts';
+import { writeErlangCookie } from './erlang.ts';
+import { type BrokerPlace, brokerUser, deadLetterArguments } from './private-broker.ts';
 
 export const image = 'rabbitmq:4.2.9-management';
 
@@ -44,92 +45,112 @@ export async function startDockerBroker(
   place: BrokerPlace,
   report: (text: string) => void,
 ): Promise<BackingService> {
-  const name = getContainer(place);
-  const url = `amqp://${brokerUser}:${place.password}@127.0.0.1:${place.ports.amqp}`;
-  const isRunning = async () =>
-    (await docker(['inspect', '--format', '{{.State.Running}}', name])).output === 'true';
+  const broker = new DockerBroker(place, report);
+  await broker.restart();
+  return broker;
+}
+
+class DockerBroker implements BackingService {
+  readonly kind = 'docker';
+  readonly title: string;
+  readonly url: string;
+  readonly managementUrl: string;
+  readonly #name: string;
+  readonly #place: BrokerPlace;
+  readonly #report: (text: string) => void;
+
+  constructor(place: BrokerPlace, report: (text: string) => void) {
+    this.#name = getContainer(place);
+    this.#place = place;
+    this.#report = report;
+    this.title = `RabbitMQ in the Docker container ${this.#name}`;
+    this.url = `amqp://${brokerUser}:${place.password}@127.0.0.1:${place.ports.amqp}`;
+    this.managementUrl = `http://127.0.0.1:${place.ports.management}`;
+  }
+
+  roots(): [] {
+    return [];
+  }
+
+  async isAlive(): Promise<boolean> {
+    return (await docker(['inspect', '--format', '{{.State.Running}}', this.#name])).output === 'true';
+  }
+
+  async restart(): Promise<void> {
+    if (await this.isAlive()) {
+      if (!(await probeBroker(this.url))) return;
+      await docker(['stop', '--time', '20', this.#name]);
+    }
+    await this.#remove();
+    await this.#pull();
+    const started = await this.#createAndStart();
+    if (!started.ok) {
+      // The container may exist even so, for example if a port is in use.
+      await this.#remove();
+      throw new CliError('Docker could not run RabbitMQ.', { details: started.output.split('\n').slice(-3) });
+    }
+    await this.#waitUntilReady();
+  }
+
+  async stop(force = false): Promise<void> {
+    if (!this.#place.throwaway) await docker(['stop', '--time', force ? '4' : '20', this.#name], 40_000);
+    await docker(['rm', '--force', '--volumes', this.#name]);
+  }
+
+  async #remove(): Promise<void> {
+    await docker(['rm', '--force', this.#name]);
+  }
+
+  async #pull(): Promise<void> {
+    if ((await docker(['image', 'inspect', image])).ok) return;
+    this.#report(`pulling ${image} with Docker`);
+    const { ok, output } = await docker(['pull', '--quiet', image], 300_000);
+    if (!ok) throw new CliError(`Docker could not pull ${image}.`, { details: output.split('\n').slice(-3) });
+  }
+
+  async #waitUntilReady(): Promise<void> {
+    let fault: string | undefined;
+    for (const until = Date.now() + 90_000; (fault = await probeBroker(this.url, 1_000)); await pause(300)) {
+      if (Date.now() <= until && (await this.isAlive())) continue;
+      const { output } = await docker(['logs', '--tail', '8', this.#name]);
+      await this.#remove();
+      throw new CliError(`RabbitMQ in Docker did not become ready: ${fault}.`, {
+        details: output.split('\n'),
+      });
+    }
+  }
 
   /** Passes the password as a file, because `docker inspect` shows the environment and `ps` the command line. */
-  async function createAndStart(): Promise<Result> {
-    const configuration = getConfiguration(place);
-    mkdirSync(place.folder, { recursive: true });
+  async #createAndStart(): Promise<Result> {
+    const { folder, password } = this.#place;
+    const configuration = getConfiguration(this.#place);
+    mkdirSync(folder, { recursive: true });
     // The folder's mode protects the file. Docker keeps the file's mode, and RabbitMQ's user in the container must read it.
-    chmodSync(place.folder, 0o700);
-    writeFileSync(configuration, `default_user = ${brokerUser}\ndefault_pass = ${place.password}\n`);
+    chmodSync(folder, 0o700);
+    writeFileSync(configuration, `default_user = ${brokerUser}\ndefault_pass = ${password}\n`);
     chmodSync(configuration, 0o644);
-    const created = await docker([
-      'create',
-      '--name',
-      name,
-      '--hostname',
-      'jogakbo',
-      '--publish',
-      `127.0.0.1:${place.ports.amqp}:5672`,
-      '--publish',
-      `127.0.0.1:${place.ports.management}:15672`,
-      '--env',
-      `RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=${deadLetterArguments}`,
-      ...(place.throwaway ? [] : ['--volume', `${name}:/var/lib/rabbitmq`]),
-      image,
-    ]);
+    const created = await docker(['create', ...this.#getOptions(), image]);
     if (!created.ok) return created;
     // All local processes can reach the container's address. The image changes the file's owner to RabbitMQ's user.
-    const cookie = writeErlangCookie(place.folder);
+    const cookie = writeErlangCookie(folder);
     for (const [from, to] of [
       [configuration, '/etc/rabbitmq/conf.d/90-operator.conf'],
       [cookie, '/var/lib/rabbitmq/.erlang.cookie'],
     ] as const) {
-      const copied = await docker(['cp', from, `${name}:${to}`]);
+      const copied = await docker(['cp', from, `${this.#name}:${to}`]);
       if (!copied.ok) return copied;
     }
-    return docker(['start', name]);
+    return docker(['start', this.#name]);
   }
 
-  async function start(): Promise<void> {
-    if (await isRunning()) {
-      if (!(await probeBroker(url))) return;
-      await docker(['stop', '--time', '20', name]);
-    }
-    await docker(['rm', '--force', name]);
-    if (!(await docker(['image', 'inspect', image])).ok) {
-      report(`pulling ${image} with Docker`);
-      const pulled = await docker(['pull', '--quiet', image], 300_000);
-      if (!pulled.ok) {
-        throw new CliError(`Docker could not pull ${image}.`, {
-          details: pulled.output.split('\n').slice(-3),
-        });
-      }
-    }
-    const started = await createAndStart();
-    if (!started.ok) {
-      // The container may exist even so, for example if a port is in use.
-      await docker(['rm', '--force', name]);
-      throw new CliError('Docker could not run RabbitMQ.', { details: started.output.split('\n').slice(-3) });
-    }
-    let fault: string | undefined;
-    for (const until = Date.now() + 90_000; (fault = await probeBroker(url, 1_000)); await pause(300)) {
-      if (Date.now() > until || !(await isRunning())) {
-        const { output } = await docker(['logs', '--tail', '8', name]);
-        await docker(['rm', '--force', name]);
-        throw new CliError(`RabbitMQ in Docker did not become ready: ${fault}.`, {
-          details: output.split('\n'),
-        });
-      }
-    }
+  #getOptions(): string[] {
+    const { ports, throwaway } = this.#place;
+    return [
+      ...['--name', this.#name, '--hostname', 'jogakbo'],
+      ...['--publish', `127.0.0.1:${ports.amqp}:5672`],
+      ...['--publish', `127.0.0.1:${ports.management}:15672`],
+      ...['--env', `RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=${deadLetterArguments}`],
+      ...(throwaway ? [] : ['--volume', `${this.#name}:/var/lib/rabbitmq`]),
+    ];
   }
-
-  await start();
-  return {
-    kind: 'docker',
-    title: `RabbitMQ in the Docker container ${name}`,
-    url,
-    managementUrl: `http://127.0.0.1:${place.ports.management}`,
-    roots: () => [],
-    isAlive: isRunning,
-    restart: start,
-    stop: async (force) => {
-      if (!place.throwaway) await docker(['stop', '--time', force ? '4' : '20', name], 40_000);
-      await docker(['rm', '--force', '--volumes', name]);
-    },
-  };
 }

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import {
   existsSync,
   globSync,
@@ -8,7 +7,6 @@ import {
   closeSync,
   readFileSync,
   realpathSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -16,15 +14,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 import { type BackingService } from '../backing-service.ts';
 import { probeBroker } from './broker-probe.ts';
+import { endEpmd, findEpmds, writeErlangCookie } from './erlang.ts';
 import { authorityFile, certificateFile, keyFile } from '../tls/certificate-files.ts';
 import { CliError } from '../../terminal/cli-error.ts';
-import { findPortHolder } from '../../supervisor/ports.ts';
 import {
-  readCommand,
   end,
+  readCommand,
   isAlive,
   readMark,
-  findProcessesByEnvironment,
   type ProcessMark,
   signal,
   signalGroup,
@@ -171,31 +168,76 @@ export function findRunningBroker({ folder }: Pick<BrokerPlace, 'folder'>): Proc
   return pid && readCommand(pid).includes(`-home ${folder} `) ? readMark(pid) : undefined;
 }
 
-/**
- * Generates a new Erlang cookie. Any process that knows it can run code as the broker. Erlang's own default has only 36 bits,
- * derived from the time.
- * @returns the path of the file, with mode 0400
- */
-export function writeErlangCookie(folder: string): string {
-  const path = join(folder, '.erlang.cookie');
-  rmSync(path, { force: true });
-  writeFileSync(path, randomBytes(32).toString('base64url'), { mode: 0o400, flag: 'wx' });
-  return path;
+/** Starts the private RabbitMQ of a place, or takes over the one that runs there. @throws CliError if it does not start */
+export async function startPrivateBroker(server: string, place: BrokerPlace): Promise<BackingService> {
+  const broker = new PrivateBroker(server, place);
+  await broker.open();
+  return broker;
 }
 
-export async function startPrivateBroker(server: string, place: BrokerPlace): Promise<BackingService> {
-  const { folder, logs, ports, password } = place;
-  const url = place.tls
-    ? withCertificate(`amqps://${brokerUser}@127.0.0.1:${ports.amqp}`, place.tls, brokerUser)
-    : `amqp://${brokerUser}:${password}@127.0.0.1:${ports.amqp}`;
-  const managementUrl = `http://127.0.0.1:${ports.management}`;
-  let broker: ProcessMark | undefined;
+class PrivateBroker implements BackingService {
+  readonly kind = 'private';
+  readonly title: string;
+  readonly url: string;
+  readonly managementUrl: string;
+  readonly tls: string | undefined;
+  readonly #server: string;
+  readonly #place: BrokerPlace;
+  #process?: ProcessMark;
 
-  async function stop(force = false): Promise<void> {
+  constructor(server: string, place: BrokerPlace) {
+    const { ports, password, tls } = place;
+    this.#server = server;
+    this.#place = place;
+    this.title = `a private RabbitMQ${tls ? ' with TLS' : ''}`;
+    this.url = tls
+      ? withCertificate(`amqps://${brokerUser}@127.0.0.1:${ports.amqp}`, tls, brokerUser)
+      : `amqp://${brokerUser}:${password}@127.0.0.1:${ports.amqp}`;
+    this.managementUrl = `http://127.0.0.1:${ports.management}`;
+    this.tls = tls;
+  }
+
+  roots(): ProcessMark[] {
+    return this.#process ? [this.#process, ...findEpmds(this.#place.ports.epmd)] : [];
+  }
+
+  isAlive(): boolean {
+    return isAlive(this.#process);
+  }
+
+  async open(): Promise<void> {
+    this.#process = findRunningBroker(this.#place);
+    if (!this.#process) return this.restart();
+    // If the TLS mode has changed, the running broker cannot be used.
+    const settings = readLastLines(join(this.#place.folder, 'rabbitmq.conf'), 100);
+    const ranWithTls = settings.some((line) => /^listeners\.ssl/.test(line));
+    const until = Date.now() + (ranWithTls === (this.tls !== undefined) ? 10_000 : 0);
+    let ready = false;
+    while (!(ready = await this.#isReady()) && this.isAlive() && Date.now() < until) await pause(200);
+    if (ready) return;
+    await this.stop();
+    await this.restart();
+  }
+
+  async restart(): Promise<void> {
+    this.#process = spawnBroker(this.#server, this.#place);
+    const until = Date.now() + 90_000;
+    while (!(await this.#isReady())) {
+      if (!this.isAlive() || Date.now() > until || this.#place.abort?.aborted) {
+        await this.stop();
+        throw this.#place.abort?.aborted ? this.#place.abort.reason : createStartError(this.#place);
+      }
+      await pause(150);
+    }
+  }
+
+  async stop(force = false): Promise<void> {
+    const { ports, throwaway } = this.#place;
+    const broker = this.#process;
     const children = broker ? listTree(broker.pid).map(readMark) : [];
     // epmd first: if this process is killed during the stop, epmd could not be found later. The broker does not need it.
     await endEpmd(ports.epmd);
-    if (place.throwaway) {
+    if (throwaway) {
       signal(broker, 'SIGKILL');
       await waitUntilGone(broker, 5_000);
     } else {
@@ -208,90 +250,45 @@ export async function startPrivateBroker(server: string, place: BrokerPlace): Pr
     await endEpmd(ports.epmd);
   }
 
-  async function start(): Promise<void> {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    mkdirSync(logs, { recursive: true, mode: 0o700 });
-    writeErlangCookie(folder);
-    writeFileSync(join(folder, 'rabbitmq-env.conf'), '');
-    writeFileSync(join(folder, 'advanced.config'), '[].\n');
-    const plugins = ['rabbitmq_management', ...(place.tls ? ['rabbitmq_auth_mechanism_ssl'] : [])];
-    writeFileSync(join(folder, 'enabled_plugins'), `[${plugins.join(',')}].\n`);
-    writeFileSync(join(folder, 'rabbitmq.conf'), buildSettings(place), { mode: 0o600 });
-    const output = openSync(join(logs, 'broker-output.log'), 'w', 0o600);
-    // Its own session: Ctrl-C reaches only the supervisor, which stops the broker last.
-    const child = spawn(server, [], {
-      cwd: folder,
-      detached: true,
-      env: buildEnvironment(place),
-      stdio: ['ignore', output, output],
-    });
-    closeSync(output);
-    child.on('error', () => undefined);
-    child.unref();
-    broker = readMark(child.pid);
-    writeFileSync(join(folder, 'broker.pid'), String(child.pid));
-    for (
-      const until = Date.now() + 90_000;
-      !(await isReady(url, managementUrl, password));
-      await pause(150)
-    ) {
-      if (isAlive(broker) && Date.now() < until && !place.abort?.aborted) continue;
-      await stop();
-      if (place.abort?.aborted) throw place.abort.reason;
-      throw new CliError('The private RabbitMQ did not start.', {
-        details: [
-          ...readLastLines(join(logs, 'broker-output.log'), 8),
-          ...readLastLines(join(logs, 'broker.log'), 8),
-        ],
-        remedies: [
-          `read ${join(logs, 'broker.log')}`,
-          'or use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
-        ],
-      });
-    }
+  #isReady(): Promise<boolean> {
+    return isReady(this.url, this.managementUrl, this.#place.password);
   }
-
-  broker = findRunningBroker(place);
-  if (broker) {
-    // If the TLS mode has changed, the running broker cannot be used.
-    const ranWithTls = readLastLines(join(folder, 'rabbitmq.conf'), 100).some((line) =>
-      /^listeners\.ssl/.test(line),
-    );
-    const until = Date.now() + (ranWithTls === (place.tls !== undefined) ? 10_000 : 0);
-    let ready = false;
-    while (!(ready = await isReady(url, managementUrl, password)) && isAlive(broker) && Date.now() < until)
-      await pause(200);
-    if (!ready) {
-      await stop();
-      await start();
-    }
-  } else {
-    await start();
-  }
-  return {
-    kind: 'private',
-    title: `a private RabbitMQ${place.tls ? ' with TLS' : ''}`,
-    url,
-    tls: place.tls,
-    managementUrl,
-    roots: () => (broker ? [broker, ...findEpmds(ports.epmd)] : []),
-    isAlive: () => isAlive(broker),
-    restart: start,
-    stop,
-  };
 }
 
-/** Finds every epmd process for this port, including those that do not listen yet. */
-function findEpmds(port: number): ProcessMark[] {
-  const holder = findPortHolder(port);
-  const found = holder?.command.includes('epmd') ? [holder.pid] : [];
-  const started = findProcessesByEnvironment(`ERL_EPMD_PORT=${port}`).filter((pid) =>
-    /\bepmd\b/.test(readCommand(pid)),
-  );
-  return [...new Set([...found, ...started])].flatMap((pid) => readMark(pid) ?? []);
+/** Writes the configuration and spawns the server. */
+function spawnBroker(server: string, place: BrokerPlace): ProcessMark | undefined {
+  const { folder, logs, tls } = place;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  mkdirSync(logs, { recursive: true, mode: 0o700 });
+  writeErlangCookie(folder);
+  writeFileSync(join(folder, 'rabbitmq-env.conf'), '');
+  writeFileSync(join(folder, 'advanced.config'), '[].\n');
+  const plugins = ['rabbitmq_management', ...(tls ? ['rabbitmq_auth_mechanism_ssl'] : [])];
+  writeFileSync(join(folder, 'enabled_plugins'), `[${plugins.join(',')}].\n`);
+  writeFileSync(join(folder, 'rabbitmq.conf'), buildSettings(place), { mode: 0o600 });
+  const output = openSync(join(logs, 'broker-output.log'), 'w', 0o600);
+  // Its own session: Ctrl-C reaches only the supervisor, which stops the broker last.
+  const child = spawn(server, [], {
+    cwd: folder,
+    detached: true,
+    env: buildEnvironment(place),
+    stdio: ['ignore', output, output],
+  });
+  closeSync(output);
+  child.on('error', () => undefined);
+  child.unref();
+  writeFileSync(join(folder, 'broker.pid'), String(child.pid));
+  return readMark(child.pid);
 }
 
-/** Ends the epmd of a broker. It is a daemon outside the broker's process group and process tree. */
-export async function endEpmd(port: number): Promise<void> {
-  await Promise.all(findEpmds(port).map((mark) => end(mark, { timeoutMs: 2_000 })));
-}
+const createStartError = ({ logs }: BrokerPlace): CliError =>
+  new CliError('The private RabbitMQ did not start.', {
+    details: [
+      ...readLastLines(join(logs, 'broker-output.log'), 8),
+      ...readLastLines(join(logs, 'broker.log'), 8),
+    ],
+    remedies: [
+      `read ${join(logs, 'broker.log')}`,
+      'or use your own broker:  RABBITMQ_URL=amqp://user:password@host:5672 npm start',
+    ],
+  });
