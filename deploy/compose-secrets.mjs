@@ -1,16 +1,19 @@
 // Generates the secrets for docker-compose.yml: node deploy/compose-secrets.mjs && PAYMENT_SANDBOX=true docker compose up --build
 // Writes .env and .jogakbo/staff.json: ignored by git, not copied into images, not readable by other users. Existing
-// passwords and keys stay unchanged.
+// passwords and keys stay unchanged. Requires Node 22.18 or newer, because it reads jogakbo.config.ts.
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 const randomPassword = () => randomBytes(18).toString('base64url');
 const randomKey = () => randomBytes(32).toString('base64url');
 const apps = readdirSync('apps').filter((app) => existsSync(`apps/${app}/package.json`));
-const databases = apps.filter((app) => {
-  const { dependencies = {} } = JSON.parse(readFileSync(`apps/${app}/package.json`, 'utf8'));
-  return '@jogakbo/consistency' in dependencies;
-});
+const manifests = Object.fromEntries(
+  apps.map((app) => [app, JSON.parse(readFileSync(`apps/${app}/package.json`, 'utf8')).jogakbo ?? {}]),
+);
+const databases = apps.filter((app) => manifests[app].database);
+const { default: facts } = await import(pathToFileURL(resolve('jogakbo.config.ts')).href);
 
 /** Makes the file unreadable for other users, also an existing one. */
 function writePrivate(path, content) {
@@ -25,7 +28,7 @@ function readOrCreateStaff(path) {
     console.log(`${path} exists and stays unchanged`);
     return JSON.parse(readFileSync(path, 'utf8'));
   }
-  const staff = ['merchant', 'operator'].map((role) => ({
+  const staff = (facts.localStaff ?? ['operator']).map((role) => ({
     email: `${role}@jogakbo.example`,
     name: role,
     password: process.env.JOGAKBO_SEED_PASSWORD ?? randomPassword(),
@@ -47,9 +50,9 @@ function completeSecrets(kept) {
     all[`${name}_SERVICE_KEY`] = randomKey;
   }
   all.CONFIG_KEY = randomKey;
-  // Set by people: the mail server (default: Mailpit) and the login at the payment provider (default: none).
-  all.SMTP_URL = () => 'smtp://mail:1025?requireTLS=false';
-  all.PROVIDER_TOKEN = () => '';
+  // Set by people; the services declare the defaults.
+  for (const { compose } of Object.values(manifests))
+    for (const [name, value] of Object.entries(compose?.secrets ?? {})) all[name] = () => value;
   return Object.fromEntries(Object.entries(all).map(([name, make]) => [name, kept[name] ?? make()]));
 }
 

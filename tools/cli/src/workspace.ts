@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { type AppManifest, parseAppManifest } from '@jogakbo/contract/workspace';
 
 export const root = resolve(process.env.JOGAKBO_WORKSPACE ?? join(import.meta.dirname, '..', '..', '..'));
 
@@ -17,29 +18,26 @@ export interface App {
   /** The entry point, relative to the workspace. */
   main: string;
   hasDatabase: boolean;
+  /** What its package.json declares. */
+  manifest: AppManifest;
 }
 
-/** Lists every deployable app of the folder `apps`. */
+/** Lists every deployable app of the folder `apps`. @throws Error if a package.json declares something invalid */
 export function listApps(workspace = root): App[] {
   const apps = join(workspace, 'apps');
   if (!existsSync(apps)) return [];
   return readdirSync(apps)
     .sort()
     .flatMap((name) => {
-      const manifest = join(apps, name, 'package.json');
-      if (!existsSync(manifest)) return [];
-      const { main, dependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+      const file = join(apps, name, 'package.json');
+      if (!existsSync(file)) return [];
+      const { main, jogakbo } = JSON.parse(readFileSync(file, 'utf8')) as {
         main?: string;
-        dependencies?: Record<string, string>;
+        jogakbo?: unknown;
       };
       if (main !== 'dist/main.js') return [];
-      return [
-        {
-          name,
-          folder: join(apps, name),
-          main: join('apps', name, main),
-          hasDatabase: '@jogakbo/consistency' in dependencies,
-        },
-      ];
+      const manifest = parseAppManifest(jogakbo, join('apps', name, 'package.json'));
+      const hasDatabase = manifest.database;
+      return [{ name, folder: join(apps, name), main: join('apps', name, main), hasDatabase, manifest }];
     });
 }

@@ -50,6 +50,7 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'jogakbo-compose-'));
   for (const app of apps)
     cpSync(join(root, 'apps', app, 'package.json'), join(folder, 'apps', app, 'package.json'));
+  cpSync(join(root, 'jogakbo.config.ts'), join(folder, 'jogakbo.config.ts'));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 

@@ -56,6 +56,7 @@ describe('the build context of the images', () => {
       'package-lock.json',
       'nx.json',
       'tsconfig.base.json',
+      'jogakbo.config.ts',
       'apps',
       'libs',
       'tools',

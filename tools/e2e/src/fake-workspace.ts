@@ -39,6 +39,14 @@ process.on('SIGUSR2', () => console.log('built ' + process.argv[2] + ' in 1 ms')
 setInterval(() => undefined, 1000);
 `;
 
+const facts = {
+  name: 'fake',
+  roles: ['merchant'],
+  languages: ['en'],
+  localStaff: ['merchant', 'operator'],
+};
+const ports: Record<string, object> = { gateway: { port: 3000 }, registry: { port: 8761 } };
+
 /** A workspace with fake services. */
 export class FakeWorkspace extends Jogakbo {
   protected override readonly workspace = this.folder;
@@ -53,6 +61,7 @@ export class FakeWorkspace extends Jogakbo {
     mkdirSync(builder, { recursive: true });
     writeFileSync(join(builder, 'build.ts'), fakeBuilder);
     writeFileSync(join(this.folder, 'package.json'), JSON.stringify({ version: '1.2.3' }));
+    writeFileSync(join(this.folder, 'jogakbo.config.ts'), `export default ${JSON.stringify(facts)};\n`);
     services.forEach((name) => this.addService(name));
   }
 
@@ -65,7 +74,7 @@ export class FakeWorkspace extends Jogakbo {
         name,
         main: 'dist/main.js',
         type: 'module',
-        ...(name !== 'gateway' && { dependencies: { '@jogakbo/consistency': '0.1.0' } }),
+        jogakbo: { owner: 'fakes', database: name !== 'gateway', ...ports[name] },
       }),
     );
     writeFileSync(join(app, 'dist', 'main.js'), main);

@@ -3,5 +3,5 @@ import { withExitCode } from './exit-code.ts';
 
 export const declareSeed = (): Command =>
   new Command('seed')
-    .description('add the 200 sample products; existing ones stay unchanged')
+    .description('run the seed of jogakbo.config.ts again')
     .action(withExitCode(async () => (await import('../commands/seed.ts')).seed()));

@@ -6,7 +6,7 @@ const addStartOptions = (command: Command): Command =>
   command
     .option('--port <N>', 'the public port (default: PORT, else the port of the last start, else 3000)')
     .option('--only <services>', 'start only these services, separated by commas')
-    .option('--no-seed', 'do not add the sample products')
+    .option('--no-seed', 'do not run the seed of jogakbo.config.ts')
     .option('--dense', 'run all services in one process: less memory, no isolation');
 
 export const declareStart = (): Command =>

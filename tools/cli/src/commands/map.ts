@@ -5,7 +5,6 @@ import { drawMap } from '../map/map-drawing.ts';
 import { formatMap, formatMarkdown } from '../map/map-pages.ts';
 import { buildStoreMap, type Declared, type StoreMap } from '../map/store-map.ts';
 import { build } from '../supervisor/build.ts';
-import { readJson } from '../supervisor/state.ts';
 import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { onSignals } from '../terminal/signals.ts';
 import { type App, listApps, root } from '../workspace.ts';
@@ -46,11 +45,9 @@ export const renderFiles = (current: StoreMap): Record<string, string> => ({
   'map.svg': drawMap(current),
 });
 
-/** The owner and the servers that package.json declares. The database follows from the dependencies. */
-function readDeclared({ folder, hasDatabase }: App): Declared {
-  const manifest = readJson<{ jogakbo?: { owner?: string; uses?: string[] } }>(join(folder, 'package.json'));
-  const { owner, uses = [] } = manifest?.jogakbo ?? {};
-  return { ...(owner && { owner }), uses: [...(hasDatabase ? ['PostgreSQL'] : []), ...uses] };
+/** The owner and the servers that package.json declares. */
+function readDeclared({ hasDatabase, manifest: { owner, uses } }: App): Declared {
+  return { owner, uses: [...(hasDatabase ? ['PostgreSQL'] : []), ...uses] };
 }
 
 /** Reports on stderr, so that stdout contains only the map. */

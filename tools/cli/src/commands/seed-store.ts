@@ -4,24 +4,16 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { products, type SeedProduct } from './seed-products.ts';
 import { readStaff } from '../supervisor/staff.ts';
-import { readJson, type State, writeJson } from '../supervisor/state.ts';
-
-export interface SeedOptions {
-  state: State;
-  url: string;
-  /** Identity of the databases. A seed of other databases does not count. */
-  identity: string;
-  /** Sends every product, even if the store is known to be complete. */
-  force: boolean;
-  note: (text: string) => void;
-  abort?: AbortSignal;
-}
+import { type SeedOptions } from '../supervisor/seed-module.ts';
+import { readJson, writeJson } from '../supervisor/state.ts';
 
 const concurrency = 8;
 const retryTimeoutMs = 20_000;
 
+export const services = ['catalog'];
+
 /** Adds the products and their stock through the public HTTP API, as the merchant. Idempotent. */
-export async function seedStore(options: SeedOptions): Promise<string> {
+export async function seed(options: SeedOptions): Promise<string> {
   const { state, identity, force, note } = options;
   const path = join(state.folder, 'seeded.json');
   const version = createHash('sha256').update(JSON.stringify(products)).digest('hex').slice(0, 16);

@@ -1,8 +1,10 @@
+import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { CliError } from '../terminal/cli-error.ts';
 import { toPrintable } from '../terminal/printable.ts';
 import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
-import { seedStore } from './seed-store.ts';
+import { loadSeedModule } from '../supervisor/seed-module.ts';
 import { openState } from '../supervisor/state.ts';
+import { root } from '../workspace.ts';
 
 export async function seed(): Promise<number> {
   const state = openState();
@@ -10,7 +12,12 @@ export async function seed(): Promise<number> {
   if (!run || !isSupervisorAlive(run) || run.state !== 'ready') {
     throw new CliError('The store is not running.', { remedies: ['start it:  npm start'] });
   }
-  const result = await seedStore({
+  const module = await loadSeedModule(await readWorkspaceConfig(root));
+  if (!module)
+    throw new CliError('This workspace has no seed.', {
+      remedies: ['write a module and set its path as `seed` in jogakbo.config.ts'],
+    });
+  const result = await module.seed({
     state,
     url: run.publicUrl,
     identity: run.databases ?? '',

@@ -1,3 +1,4 @@
+import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { provideBroker } from '../backing/rabbitmq/broker.ts';
 import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
 import { ensureConfigSecrets } from '../supervisor/config-secrets.ts';
@@ -6,7 +7,12 @@ import { provideDatabase } from '../backing/postgres/database.ts';
 import { ensureOpenIdClients } from '../supervisor/openid-clients.ts';
 import { readRun, type ServedRecord } from '../supervisor/run-record.ts';
 import { ensureServiceDatabases } from '../backing/postgres/service-databases.ts';
-import { type Launch, prepareLaunch, type LaunchContext } from '../supervisor/service-launch.ts';
+import {
+  findReadyRoutes,
+  type Launch,
+  prepareLaunch,
+  type LaunchContext,
+} from '../supervisor/service-launch.ts';
 import { ensureStaff, getStaffFile } from '../supervisor/staff.ts';
 import { parseStartOptions } from './start.ts';
 import { claimStore } from '../supervisor/start-store.ts';
@@ -16,10 +22,10 @@ import {
   findBrokerPlace,
   findDatabasePlace,
   getOwnEndpoints,
-  findRegistryPort,
+  findServicePorts,
 } from '../supervisor/store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
-import { type App, listApps } from '../workspace.ts';
+import { type App, listApps, root } from '../workspace.ts';
 
 /** The environment of a served instance: a running store, or backing services started only for it. */
 export interface ServeEnvironment {
@@ -110,16 +116,18 @@ export async function startOwnEnvironment(
     ]);
     const secrets = ensureSecrets(state, [app.name]);
     const databases = await ensureServiceDatabases(database, [app], secrets.services);
-    ensureStaff(state);
+    const facts = await readWorkspaceConfig(root);
+    ensureStaff(state, facts.localStaff);
     const context: LaunchContext = {
       state,
+      facts,
+      readyRoutes: findReadyRoutes(facts, [app]),
       publicUrl: store.run.publicUrl,
-      port: options.port,
+      ports: { gateway: options.port, ...(await findServicePorts(state, [app])) },
       broker: { urls: {} },
       databaseUrls: Object.fromEntries(Object.entries(databases).map(([name, { url }]) => [name, url])),
       staffFile: getStaffFile(state),
       openIdClientsFile: ensureOpenIdClients(state),
-      registryPort: await findRegistryPort(state),
       ownEndpoints: getOwnEndpoints(state, broker, database),
       serviceKeys: secrets.serviceKeys,
       config: ensureConfigSecrets(state, listApps()),

@@ -1,9 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { buildEnvironment, type LaunchContext } from './service-launch.ts';
+import { parseAppManifest, WorkspaceConfig } from '@jogakbo/contract/workspace';
+import { buildEnvironment, getMemoryFlags, type LaunchContext } from './service-launch.ts';
 
 const context: LaunchContext = {
   state: { folder: '/state', logs: '/state/logs', id: 'x' },
-  ...{ publicUrl: 'http://localhost:3000', port: 3000 },
+  facts: WorkspaceConfig.parse({ name: 'teas', roles: ['taster'], languages: ['fr', 'de'] }),
+  readyRoutes: ['POST /v1/tastings'],
+  ...{ publicUrl: 'http://localhost:3000', ports: { gateway: 3000, registry: 8761 } },
   broker: {
     urls: { orders: 'amqp://orders@us', gateway: 'amqp://gateway@us' },
     operator: 'us',
@@ -11,7 +14,6 @@ const context: LaunchContext = {
   databaseUrls: { orders: 'postgresql://orders', identity: 'postgresql://identity' },
   staffFile: '/state/staff.json',
   openIdClientsFile: '/state/openid-clients.json',
-  registryPort: 8761,
   ownEndpoints: ['127.0.0.1:5672', '127.0.0.1:5432'],
   serviceKeys: { orders: 'key of orders', gateway: 'key of the gateway' },
   config: {
@@ -33,8 +35,21 @@ const user = {
     npm_lifecycle_event: 'start',
   },
 };
-const getEnvironment = (name: string, hasDatabase = true) =>
-  buildEnvironment({ name, hasDatabase }, context, user);
+const manifests: Record<string, object> = {
+  gateway: { settings: ['LANGUAGES', 'READY_ROUTES', 'DENIED_UPSTREAMS'], secrets: ['REDIS_URL'] },
+  registry: { settings: ['DENIED_UPSTREAMS'] },
+  identity: { settings: ['LANGUAGES', 'ROLES'], secrets: ['STAFF', 'OIDC_CLIENTS'] },
+  config: { secrets: ['CONFIG_KEY', 'CONFIG_CLIENTS'] },
+  notifications: { secrets: ['SMTP_URL'] },
+};
+const createApp = (name: string, hasDatabase = true) => ({
+  ...{ name, hasDatabase },
+  manifest: parseAppManifest({ owner: 'team', ...manifests[name] }, name),
+});
+const apps = [...Object.keys(manifests), 'orders'].map((name) => createApp(name));
+const build = (name: string, from: NodeJS.ProcessEnv, hasDatabase = true, at = context) =>
+  buildEnvironment(createApp(name, hasDatabase), at, from, apps);
+const getEnvironment = (name: string, hasDatabase = true) => build(name, user, hasDatabase);
 
 describe('buildEnvironment', () => {
   it('gives a service only its own database login', () => {
@@ -44,8 +59,7 @@ describe('buildEnvironment', () => {
   });
 
   it('shares the fixed port between two instances of a service', () => {
-    const getEnvironment = (name: string) =>
-      buildEnvironment({ name, hasDatabase: false }, context, {}).REUSE_PORT;
+    const getEnvironment = (name: string) => build(name, {}, false).REUSE_PORT;
     const shared = process.platform === 'linux' ? 'true' : undefined;
     expect([getEnvironment('gateway'), getEnvironment('registry'), getEnvironment('orders')]).toEqual([
       shared,
@@ -67,7 +81,7 @@ describe('buildEnvironment', () => {
     });
     expect(getEnvironment('gateway', false).RABBITMQ_URL).toBe('amqp://gateway@us');
     const shared = { ...context, broker: { urls: { orders: 'amqp://us' } } };
-    const environment = buildEnvironment({ name: 'orders', hasDatabase: true }, shared, user);
+    const environment = build('orders', user, true, shared);
     expect(environment.RABBITMQ_URL).toBe('amqp://us');
     expect(environment).not.toHaveProperty('BROKER_OPERATOR');
   });
@@ -114,7 +128,7 @@ describe('buildEnvironment', () => {
 
   it('runs services in local mode unless the user disables it', () => {
     expect(getEnvironment('orders').LOCAL_MODE).toBe('true');
-    const strict = buildEnvironment({ name: 'orders', hasDatabase: true }, context, { LOCAL_MODE: 'false' });
+    const strict = build('orders', { LOCAL_MODE: 'false' });
     expect(strict.LOCAL_MODE).toBe('false');
   });
 
@@ -128,20 +142,31 @@ describe('buildEnvironment', () => {
     for (const name of ['gateway', 'registry'])
       expect(getEnvironment(name).DENIED_UPSTREAMS).toBe('127.0.0.1:5672,127.0.0.1:5432');
     const more = { ...user, DENIED_UPSTREAMS: 'vault' };
-    expect(buildEnvironment({ name: 'gateway', hasDatabase: false }, context, more).DENIED_UPSTREAMS).toBe(
-      '127.0.0.1:5672,127.0.0.1:5432,vault',
-    );
+    expect(build('gateway', more).DENIED_UPSTREAMS).toBe('127.0.0.1:5672,127.0.0.1:5432,vault');
     expect(getEnvironment('orders')).not.toHaveProperty('DENIED_UPSTREAMS');
   });
 
-  it('sets the required routes of a selling store on the gateway, unless the user sets them', () => {
-    expect(getEnvironment('gateway', false).READY_ROUTES).toContain('POST /v1/orders');
-    const alone = buildEnvironment(
-      { name: 'gateway', hasDatabase: false },
-      { ...context, databaseUrls: {} },
-      user,
-    );
+  it('sets the required routes on the gateway, unless no service serves them or the user sets them', () => {
+    expect(getEnvironment('gateway', false).READY_ROUTES).toBe('POST /v1/tastings');
+    const alone = build('gateway', user, false, { ...context, readyRoutes: [] });
     expect(alone).not.toHaveProperty('READY_ROUTES');
+    expect(build('gateway', { READY_ROUTES: 'GET /v1/mine' }).READY_ROUTES).toBe('GET /v1/mine');
     expect(getEnvironment('orders')).not.toHaveProperty('READY_ROUTES');
+  });
+
+  it('passes facts of the workspace only to the services that declare the setting', () => {
+    expect(getEnvironment('gateway', false).LANGUAGES).toBe('fr,de');
+    expect(getEnvironment('identity')).toMatchObject({ LANGUAGES: 'fr,de', ROLES: 'taster' });
+    expect(getEnvironment('gateway', false)).not.toHaveProperty('ROLES');
+    expect(getEnvironment('orders')).not.toHaveProperty('LANGUAGES');
+  });
+
+  it('limits the memory as the service declares', () => {
+    const { manifest } = createApp('orders');
+    expect(getMemoryFlags(manifest)).toEqual(['--max-semi-space-size=4', '--max-old-space-size=128']);
+    expect(getMemoryFlags({ ...manifest, heap: { young: 16, old: 256 } })).toEqual([
+      '--max-semi-space-size=16',
+      '--max-old-space-size=256',
+    ]);
   });
 });

@@ -19,21 +19,23 @@ const getShownFile = (state: State): string => join(state.folder, 'staff.shown')
 export const markStaffShown = (state: State): void => writeFileSync(getShownFile(state), '', { mode: 0o600 });
 
 /**
- * Writes the file of the initial accounts. It contains only these; existing passwords are kept.
+ * Writes the file of the initial accounts, one for each role. It contains only these; existing passwords are kept.
  * @param chosen one password for all of them
  * @returns `isNew`: no start has printed their passwords
  */
 export function ensureStaff(
   state: State,
+  wanted: readonly string[],
   chosen = process.env.JOGAKBO_SEED_PASSWORD,
 ): { staff: Staff[]; isNew: boolean } {
   const kept = readStaff(state);
   const getPassword = (email: string) =>
     chosen || kept.find((member) => member.email === email)?.password || generatePassword().slice(0, 16);
-  const staff = [
-    { email: 'merchant@jogakbo.example', name: 'Merchant', roles: ['member', 'merchant'] },
-    { email: 'operator@jogakbo.example', name: 'Operator', roles: ['member', 'operator'] },
-  ].map(({ email, name, roles }) => ({ email, name, password: getPassword(email), roles }));
+  const staff = wanted.map((role) => {
+    const email = `${role}@jogakbo.example`;
+    const name = role[0]!.toUpperCase() + role.slice(1);
+    return { email, name, password: getPassword(email), roles: ['member', role] };
+  });
   writeJson(getStaffFile(state), staff);
   return { staff, isNew: !existsSync(getShownFile(state)) };
 }

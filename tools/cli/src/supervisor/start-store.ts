@@ -1,4 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { type BackingService } from '../backing/backing-service.ts';
 import { provideBroker } from '../backing/rabbitmq/broker.ts';
 import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
@@ -20,19 +21,19 @@ import { ensureOpenIdClients } from './openid-clients.ts';
 import { readMark } from './processes.ts';
 import { endOrphans } from './orphans.ts';
 import { claimRun, readRun } from './run-record.ts';
-import { seedStore } from '../commands/seed-store.ts';
+import { loadSeedModule } from './seed-module.ts';
 import { ensureServiceDatabases, computeIdentity } from '../backing/postgres/service-databases.ts';
-import { prepareLaunch, type LaunchContext } from './service-launch.ts';
+import { findReadyRoutes, prepareLaunch, type LaunchContext } from './service-launch.ts';
 import { EarlyExit } from './service-process.ts';
 import { ensureStaff, getStaffFile, markStaffShown } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
 import { toStartError } from './start-errors.ts';
 import { formatSummary } from './start-summary.ts';
 import { keepPorts, ensureSecrets, type State } from './state.ts';
-import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findRegistryPort } from './store-backing.ts';
+import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findServicePorts } from './store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
 import { Stopped, Supervisor } from './supervisor.ts';
-import { type App, listApps } from '../workspace.ts';
+import { type App, listApps, root } from '../workspace.ts';
 
 export interface StartOptions {
   port: number;
@@ -88,6 +89,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
   const { state, abort, run } = store;
   const apps = selectApps(options.only);
   const withGateway = apps.some(({ name }) => name === 'gateway');
+  const facts = await readWorkspaceConfig(root);
 
   async function stage<T>(
     name: Stage,
@@ -127,21 +129,22 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     stage('build', async (note) => [undefined, await build(options.only, note, abort)]),
   ]);
 
-  const { staff, isNew: staffIsNew } = ensureStaff(state);
+  const { staff, isNew: staffIsNew } = ensureStaff(state, facts.localStaff);
   const secrets = ensureSecrets(
     state,
     listApps().map(({ name }) => name),
   );
   const context: LaunchContext = {
     state,
+    facts,
+    readyRoutes: findReadyRoutes(facts, apps),
     publicUrl: run.publicUrl,
-    port: run.port,
+    ports: { gateway: run.port },
     broker: { urls: {} },
     databaseUrls: {},
     staffFile: getStaffFile(state),
     config: ensureConfigSecrets(state, listApps()),
     openIdClientsFile: ensureOpenIdClients(state),
-    registryPort: 0,
     ownEndpoints: getOwnEndpoints(state, broker, database),
     serviceKeys: secrets.serviceKeys,
   };
@@ -169,7 +172,7 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
 
   await stage('services', async (note) => {
     // As late as possible, so that no other process takes the port in between.
-    context.registryPort = await findRegistryPort(state);
+    Object.assign(context.ports, await findServicePorts(state, apps));
     const services = options.dense
       ? [
           store.addDense(
@@ -195,10 +198,11 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     return [undefined, `${apps.length} ready${options.dense ? ' in one process' : ''}`];
   });
 
-  if (options.seed && withGateway && apps.some(({ name }) => name === 'catalog')) {
+  const seeding = options.seed && withGateway ? await loadSeedModule(facts) : undefined;
+  if (seeding?.services.every((needed) => apps.some(({ name }) => name === needed))) {
     await stage('seed', async (note) => [
       undefined,
-      await seedStore({ state, url: run.publicUrl, identity: run.databases!, force: false, note, abort }),
+      await seeding.seed({ state, url: run.publicUrl, identity: run.databases!, force: false, note, abort }),
     ]);
   } else {
     report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not requested' });
@@ -256,7 +260,7 @@ async function waitUntilReady(url: string, abort: AbortSignal): Promise<void> {
       last = toMessage(error);
     }
   }
-  throw new CliError('The gateway is running but cannot accept orders.', {
+  throw new CliError('The gateway is running but not ready.', {
     details: [`GET ${url} returned: ${last}`],
     remedies: ['npx jogakbo logs gateway'],
   });

@@ -47,22 +47,26 @@ describe('config server credentials', () => {
 });
 
 describe('staff', () => {
+  const roles = ['taster', 'operator'];
   it('is created once, and is new until a start has printed its passwords', () => {
-    const first = ensureStaff(state, undefined);
+    const first = ensureStaff(state, roles, undefined);
     // The first start has failed after it wrote the file.
-    const second = ensureStaff(state, undefined);
+    const second = ensureStaff(state, roles, undefined);
     markStaffShown(state);
-    const third = ensureStaff(state, undefined);
+    const third = ensureStaff(state, roles, undefined);
     expect([first.isNew, second.isNew, third.isNew]).toEqual([true, true, false]);
     expect([second.staff, third.staff]).toEqual([first.staff, first.staff]);
-    expect(first.staff.map(({ roles }) => roles.at(-1))).toEqual(['merchant', 'operator']);
+    expect(first.staff.map(({ roles }) => roles.at(-1))).toEqual(roles);
     expect(statSync(getStaffFile(state)).mode & 0o777).toBe(0o600);
   });
 
   it('uses and stores a chosen password', () => {
-    ensureStaff(state, undefined);
-    ensureStaff(state, 'chosen');
-    expect(ensureStaff(state, undefined).staff.map(({ password }) => password)).toEqual(['chosen', 'chosen']);
+    ensureStaff(state, roles, undefined);
+    ensureStaff(state, roles, 'chosen');
+    expect(ensureStaff(state, roles, undefined).staff.map(({ password }) => password)).toEqual([
+      'chosen',
+      'chosen',
+    ]);
   });
 });
 

@@ -132,12 +132,10 @@ export function ensureSecrets(state: State, services: readonly string[] = []): S
 
 export const hasSecrets = (state: State): boolean => existsSync(getSecretsFile(state));
 
-/** `public` is the port of the gateway. It is kept for the next start. */
-export type PortName = 'public' | 'amqp' | 'management' | 'distribution' | 'epmd' | 'postgres' | 'registry';
-
-export const readKeptPorts = (state: State): Partial<Record<PortName, number>> =>
+/** The ports of the last start by name: those of broker and database, of services, and `public`, which is the gateway's. */
+export const readKeptPorts = (state: State): Record<string, number> =>
   readJson(join(state.folder, 'ports.json')) ?? {};
 
-export function keepPorts(state: State, ports: Partial<Record<PortName, number>>): void {
+export function keepPorts(state: State, ports: Record<string, number>): void {
   writeJson(join(state.folder, 'ports.json'), { ...readKeptPorts(state), ...ports });
 }

@@ -7,6 +7,7 @@ import { type BrokerPlace, findRunningBroker } from '../backing/rabbitmq/private
 import { type DatabasePlace } from '../backing/postgres/private-postgres.ts';
 import { hasSecrets, keepPorts, readKeptPorts, ensureSecrets, type State } from './state.ts';
 import { openTls } from '../backing/tls/store-tls.ts';
+import { type App } from '../workspace.ts';
 
 const brokerPorts = ['amqp', 'management', 'distribution', 'epmd'] as const;
 
@@ -21,19 +22,39 @@ export async function findBrokerPlace(state: State, abort?: AbortSignal): Promis
   return { ...at, logs: state.logs, password, ports, tls: await openTls(state), throwaway: false, abort };
 }
 
-/** The default port of Eureka clients. */
-const eurekaPort = 8761;
+/**
+ * The ports of the services that declare one, except the gateway's. In this order: `<SERVICE>_PORT`, the previous port,
+ * the declared port, any free port.
+ */
+export async function findServicePorts(
+  state: State,
+  apps: readonly Pick<App, 'name' | 'manifest'>[],
+  user = process.env,
+): Promise<Record<string, number>> {
+  const ports: Record<string, number> = {};
+  for (const { name, manifest } of apps) {
+    if (!manifest.port || name === 'gateway') continue;
+    ports[name] = await findServicePort(state, name, manifest.port, user);
+  }
+  return ports;
+}
 
-/** The registry's port, in this order: REGISTRY_PORT, the previous port, Eureka's default, any free port. */
-export async function findRegistryPort(state: State, chosen = process.env.REGISTRY_PORT): Promise<number> {
+async function findServicePort(
+  state: State,
+  name: string,
+  declared: number,
+  user: NodeJS.ProcessEnv,
+): Promise<number> {
+  const variable = `${name.replaceAll('-', '_').toUpperCase()}_PORT`;
+  const chosen = user[variable];
   if (chosen) {
     const port = Number(chosen);
     if (Number.isInteger(port) && port > 0 && port < 65_536) return port;
-    throw new UsageError(`REGISTRY_PORT is "${chosen}": it must be a number from 1 to 65535.`);
+    throw new UsageError(`${variable} is "${chosen}": it must be a number from 1 to 65535.`);
   }
-  const { registry } = await claimPorts(['registry'], { registry: eurekaPort, ...readKeptPorts(state) });
-  keepPorts(state, { registry });
-  return registry;
+  const claimed = await claimPorts([name], { [name]: declared, ...readKeptPorts(state) });
+  keepPorts(state, claimed);
+  return claimed[name]!;
 }
 
 const defaultPorts: Record<string, string> = {

@@ -65,7 +65,7 @@ function buildLoginUrl({ url: server, tls }: Broker, login: string, password: st
 }
 
 /** Reads the bus description that the build of an app has written. */
-const readBus = ({ folder }: App): BusDescription | undefined =>
+export const readBus = ({ folder }: App): BusDescription | undefined =>
   BusDescription.safeParse(readJson(join(folder, 'dist', 'bus.json'))).data;
 
 /** Reads the descriptions of all built services. @throws CliError if one of `wanted` is not built */

@@ -1,0 +1,20 @@
+import type { WorkspaceConfigInput } from '@jogakbo/contract/workspace';
+
+/**
+ * Facts that concern several services. The launcher and the compose file pass them to the services as settings; no
+ * service imports this file. What one service or one operation needs is declared there: in its package.json, or in its
+ * contract.
+ */
+export default {
+  name: 'jogakbo',
+  /** In addition to `member` and `operator`. `access` of a contract can be one of them. */
+  roles: ['merchant'],
+  /** The first language is used if a client accepts none of them. */
+  languages: ['ko', 'en'],
+  /** The store is ready when the gateway serves these routes. */
+  readyRoutes: ['POST /v1/orders', 'POST /v1/sessions'],
+  /** `npm start` creates an account for each of these roles. */
+  localStaff: ['merchant', 'operator'],
+  /** Fills a new store with data. */
+  seed: 'tools/cli/src/commands/seed-store.ts',
+} satisfies WorkspaceConfigInput;

@@ -1,0 +1,121 @@
+import { z } from 'zod';
+
+/** A BCP 47 language tag of a language, optionally with a script and a region: `ko`, `pt-BR`, `zh-Hant`. */
+export const LanguageTag = z
+  .string()
+  .max(35)
+  .regex(/^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?$/, 'must be a language tag such as pt-BR');
+
+/** The name of a role that members can have. */
+export const RoleName = z
+  .string()
+  .max(60)
+  .regex(/^[a-z]+(-[a-z0-9]+)*$/, 'must be in kebab-case');
+
+/** The access policies of the platform, which no role can have as its name. */
+const reserved = ['public', 'member', 'owner', 'operator'];
+
+/** `METHOD /path`, as in a contract. */
+export const RouteName = z
+  .string()
+  .regex(/^(GET|POST|PUT|PATCH|DELETE) \/\S*$/, 'must look like POST /v1/things');
+
+/** Facts that concern several services: `jogakbo.config.ts` at the root of the workspace. It is part of no build. */
+export const WorkspaceConfig = z
+  .strictObject({
+    name: z.string().min(1),
+    /** Roles of members, in addition to `member` and `operator`. Contracts use them as access policies. */
+    roles: z
+      .array(RoleName.refine((role) => !reserved.includes(role), 'is reserved by the platform'))
+      .default([]),
+    /** Languages of texts for members. The first one is used if a client accepts none of them. */
+    languages: z.array(LanguageTag).min(1),
+    /** The gateway is ready when it serves these routes. */
+    readyRoutes: z.array(RouteName).default([]),
+    /** The roles for which `npm start` creates an account each. */
+    localStaff: z.array(z.string()).default(['operator']),
+    /** Path of the module that fills a new store with data: see `SeedModule` in tools/cli. */
+    seed: z.string().optional(),
+  })
+  .superRefine(({ roles, localStaff }, context) => {
+    const known = [...roles, 'operator'];
+    for (const [index, role] of localStaff.entries())
+      if (!known.includes(role))
+        context.addIssue({
+          code: 'custom',
+          path: ['localStaff', index],
+          message: `${role} is none of the roles ${known.join(', ')}`,
+        });
+  });
+/** What `jogakbo.config.ts` exports: `export default { … } satisfies WorkspaceConfigInput`. */
+export type WorkspaceConfigInput = z.input<typeof WorkspaceConfig>;
+export type WorkspaceConfig = z.infer<typeof WorkspaceConfig>;
+
+/**
+ * Reads and checks `jogakbo.config.ts`.
+ * @param workspace absolute path of the workspace
+ * @throws Error with one line per problem
+ */
+export async function readWorkspaceConfig(workspace: string): Promise<WorkspaceConfig> {
+  const file = `${workspace}/jogakbo.config.ts`;
+  const { default: exported } = (await import(new URL(`file://${file}`).href)) as { default: unknown };
+  return parseOrThrow(WorkspaceConfig, exported, file);
+}
+
+const SettingName = z.string().regex(/^[A-Z][A-Z0-9_]*$/, 'must be the name of an environment variable');
+
+/** Settings whose values the launcher and the compose file derive from facts of the workspace. */
+export const providedSettings = [
+  'TOKEN_ISSUER',
+  'LANGUAGES',
+  'ROLES',
+  'READY_ROUTES',
+  'DENIED_UPSTREAMS',
+] as const;
+export type ProvidedSetting = (typeof providedSettings)[number];
+
+/** What an app declares about itself: the field `jogakbo` of its package.json. */
+export const AppManifest = z.strictObject({
+  /** The owning team. */
+  owner: z.string().min(1),
+  /** Servers that it connects to, besides RabbitMQ and PostgreSQL. */
+  uses: z.array(z.string()).default([]),
+  /** Whether it has a database of its own. */
+  database: z.boolean().default(false),
+  /** The most memory that its process may use, in megabytes (proportional set size): the footprint benchmark checks it. */
+  memory: z.int().min(1).optional(),
+  /** Limits of Node's heap in megabytes: a semi-space of the young generation, and the old generation. */
+  heap: z.strictObject({ young: z.int().min(1).default(4), old: z.int().min(32).default(128) }).prefault({}),
+  /** The preferred port on this machine, which stays the same between starts. Without it, any free port is used. */
+  port: z.int().min(1).max(65_535).optional(),
+  /** Settings that it gets from the facts of the workspace. */
+  settings: z.array(z.enum(providedSettings)).default([]),
+  /** Settings that no other service gets, by value or as `NAME_FILE`. */
+  secrets: z.array(SettingName).default([]),
+  /** Additions to the compose file. */
+  compose: z
+    .strictObject({
+      /** Further settings, with Compose's interpolation. */
+      environment: z.record(SettingName, z.string()).default({}),
+      /** Secrets that people set in .env, with their defaults. An empty one is not passed on. */
+      secrets: z.record(SettingName, z.string()).default({}),
+      /** Containers of servers that it uses. */
+      containers: z.record(z.string(), z.record(z.string(), z.unknown())).default({}),
+    })
+    .prefault({}),
+});
+export type AppManifest = z.infer<typeof AppManifest>;
+
+/**
+ * Parses the field `jogakbo` of a package.json.
+ * @param file its path, for the error @throws Error with one line per problem
+ */
+export const parseAppManifest = (field: unknown, file: string): AppManifest =>
+  parseOrThrow(AppManifest, field ?? {}, `${file}: "jogakbo"`);
+
+function parseOrThrow<T extends z.ZodType>(schema: T, value: unknown, where: string): z.output<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => `${where}: ${path.join('.')}: ${message}`);
+  throw new Error(problems.join('\n'));
+}
