@@ -1,4 +1,4 @@
-import type { Body, Language } from '@jogakbo/contract';
+import type { Body } from '@jogakbo/contract';
 import type { AddProduct, Product as PublicProduct, ProductAdded } from '@jogakbo/contracts-catalog';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 
@@ -41,15 +41,20 @@ export class Product {
   removedAt: Date | null;
 }
 
+/** A language that products have texts in. */
+type TextLanguage = keyof Product['translations'];
+/** Clients that prefer no such language get Korean. */
+const toTextLanguage = (language: string): TextLanguage => (language === 'en' ? 'en' : 'ko');
+
 type TextChange = Partial<Pick<Product, 'name' | 'description'>>;
 
 /** Applies a merge patch to the translations; null removes one. A new one starts with the original text. */
 export function withTranslations(
   product: Product,
-  patch: Readonly<Partial<Record<Language, TextChange | null | undefined>>>,
+  patch: Readonly<Partial<Record<TextLanguage, TextChange | null | undefined>>>,
 ): Product {
   const translations = { ...product.translations };
-  for (const [language, change] of Object.entries(patch) as [Language, TextChange | null][]) {
+  for (const [language, change] of Object.entries(patch) as [TextLanguage, TextChange | null][]) {
     const { name, description } = translations[language] ?? product;
     if (change === null) delete translations[language];
     else translations[language] = { name, description, ...change };
@@ -58,7 +63,8 @@ export function withTranslations(
 }
 
 /** Changes the text shown in this language: the translation if there is one, otherwise the original. */
-export function withText(product: Product, language: Language, change: TextChange): Product {
+export function withText(product: Product, preferred: string, change: TextChange): Product {
+  const language = toTextLanguage(preferred);
   if (Object.keys(change).length === 0) return product;
   return product.translations[language]
     ? withTranslations(product, { [language]: change })
@@ -66,7 +72,8 @@ export function withText(product: Product, language: Language, change: TextChang
 }
 
 /** The product in one language; the original text if there is no translation. */
-export function toPublicProduct(product: Product, language: Language): PublicProduct {
+export function toPublicProduct(product: Product, preferred: string): PublicProduct {
+  const language = toTextLanguage(preferred);
   const { productId, sku, category, imageUrl, version, amount, currency } = product;
   const { name, description } = product.translations[language] ?? product;
   return { productId, sku, name, description, category, price: { amount, currency }, imageUrl, version };

@@ -1,4 +1,10 @@
-import { platformRejection, Rejection, type Access, type RateLimit } from '@jogakbo/contract';
+import {
+  getRequiredRole,
+  platformRejection,
+  Rejection,
+  type Access,
+  type RateLimit,
+} from '@jogakbo/contract';
 import { RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import { toNetwork } from './client-address.ts';
@@ -120,9 +126,9 @@ function mustBeAllowed(access: Access, caller: Caller | undefined): void {
   if (access === 'public') return;
   if (!caller) throw platformRejection('unauthenticated', 'sign in and send the access token');
   // The service checks ownership; the gateway does not know the owner of a resource.
-  if (access === 'member' || access === 'owner') return;
-  if ((access === 'merchant' || access === 'operator') && caller.roles.includes(access)) return;
-  throw platformRejection('forbidden', `requires the role ${access}`);
+  const role = getRequiredRole(access);
+  if (role === undefined || caller.roles.includes(role)) return;
+  throw platformRejection('forbidden', `requires the role ${role}`);
 }
 
 /** @throws Rejection `step-up-required` if the last sign-in is too old */

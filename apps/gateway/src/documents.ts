@@ -195,6 +195,7 @@ export class Documents {
       description: 'The public API of the store, as announced by its running services.',
       serverUrl: this.settings.publicUrl,
       license: { name: 'MIT', identifier: 'MIT' },
+      languages: this.settings.languages,
       own: { tag: 'gateway', description: 'The gateway itself.', routes: ownRoutes },
     });
   }

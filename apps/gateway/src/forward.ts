@@ -77,7 +77,7 @@ export class Forward {
     // Only the trace and the language come from client headers, which are untrusted.
     const callContext: CallContext = {
       ...context.trace,
-      language: negotiateLanguage(headers['accept-language']),
+      language: negotiateLanguage(headers['accept-language'], this.settings.languages),
       ...(caller && { caller }),
       address: context.address,
       splitKey: toSplitKey(caller?.memberId ?? context.address),

@@ -28,7 +28,7 @@ describe('Accept-Language', () => {
     ['en;q=x, *;q=0.1', 'ko'],
     [`${'fr,'.repeat(5_000)}en`, 'ko'],
   ])('%s means %s', (header, language) => {
-    expect(negotiateLanguage(header)).toBe(language);
+    expect(negotiateLanguage(header, ['ko', 'en'])).toBe(language);
   });
 });
 

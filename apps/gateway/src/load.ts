@@ -8,15 +8,14 @@ import { GatewaySettings } from './settings.ts';
 
 /**
  * Limits per priority: share of the requests in flight (`share`), share of the queue for one service (`queue`), and multiple
- * of the allowed event-loop delay (`delay`). Browsing is shed first, purchases last. Low priorities get short queues,
- * because under overload a long queue adds only latency and memory.
+ * of the allowed event-loop delay (`delay`). Low priorities are rejected first. They get short queues, because under overload a long queue adds only latency and memory.
  */
 const priorities = {
-  browsing: { share: 0.6, queue: 0.125, delay: 1 },
-  reading: { share: 0.8, queue: 0.25, delay: 2 },
-  buying: { share: 1, queue: 1, delay: 4 },
+  low: { share: 0.6, queue: 0.125, delay: 1 },
+  normal: { share: 0.8, queue: 0.25, delay: 2 },
+  high: { share: 1, queue: 1, delay: 4 },
   /** Never shed for event-loop delay, so that operators can end an overload. */
-  operating: { share: 1, queue: 1, delay: Infinity },
+  operator: { share: 1, queue: 1, delay: Infinity },
 } as const;
 export type Priority = keyof typeof priorities;
 
@@ -26,11 +25,9 @@ const sampleWeight = 0.3;
 /** Maximum of one sample, in milliseconds: a process that was suspended is not overloaded when it resumes. */
 const maxSampleMs = 1_000;
 
-/** Public queries are browsing, member commands are buying, operator requests are operating, the rest is reading. */
+/** The priority that the contract declares. Requests of operators come before all others. */
 export function getPriority({ access, contract }: Pick<Route, 'access' | 'contract'>): Priority {
-  if (access === 'operator') return 'operating';
-  if (access === 'public') return contract.kind === 'query' ? 'browsing' : 'reading';
-  return contract.kind === 'command' ? 'buying' : 'reading';
+  return access === 'operator' ? 'operator' : (contract.priority ?? 'normal');
 }
 
 /** Load shedding: rejects at once the requests that the gateway could not answer in time. */

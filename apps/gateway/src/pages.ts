@@ -39,7 +39,7 @@ export class ServicePages {
     const { headers } = context;
     const callContext: CallContext = {
       ...context.trace,
-      language: negotiateLanguage(headers['accept-language']),
+      language: negotiateLanguage(headers['accept-language'], this.settings.languages),
       address: context.address,
       splitKey: toSplitKey(context.address),
     };

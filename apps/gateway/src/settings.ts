@@ -1,5 +1,6 @@
 import { RateLimitText, type RateLimit } from '@jogakbo/contract';
 import { environmentOnly, findPlaintext, live, secret, settings } from '@jogakbo/service';
+import { languagesSetting } from '@jogakbo/service/workspace-settings';
 import { EndpointList } from '@jogakbo/service/upstream-addresses';
 import { z } from 'zod';
 import { compileTrust } from './client-address.ts';
@@ -71,6 +72,7 @@ const shape = {
       .default('/')
       .describe('URL of the API for clients, in /openapi.json'),
   ),
+  languages: languagesSetting,
   readyRoutes: list
     .pipe(z.array(z.string().regex(/^[A-Z]+ \/\S*$/, 'must be METHOD /path, separated by commas')))
     .describe('routes that must be served for /health/ready, as METHOD /path, separated by commas'),

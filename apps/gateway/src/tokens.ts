@@ -1,4 +1,4 @@
-import { platformRejection } from '@jogakbo/contract';
+import { platformRejection, undeterminedLanguage } from '@jogakbo/contract';
 import { childTraceparent, RabbitClient, RemoteFault, type Caller } from '@jogakbo/messaging';
 import { Injectable } from '@nestjs/common';
 import {
@@ -120,7 +120,7 @@ export class Tokens {
       {
         timeout: this.settings.requestTimeout,
         policy: match.route.policy,
-        context: { traceparent: childTraceparent(), language: 'ko' },
+        context: { traceparent: childTraceparent(), language: undeterminedLanguage },
       },
     )) as JSONWebKeySet;
     const text = JSON.stringify(keys);

@@ -29,18 +29,21 @@ export const ListThings = demo.query('list-things', {
   output: z.object({ seen: z.unknown(), language: z.string() }),
   http: 'GET /v1/things',
   access: 'public',
+  priority: 'low',
 });
 export const GetSums = demo.query('get-sums', {
   input: z.strictObject({ a: z.int(), b: z.int() }),
   output: z.object({ a: z.int(), b: z.int() }),
   http: 'GET /v1/sums',
   access: 'public',
+  priority: 'low',
 });
 export const GetThing = demo.query('get-thing', {
   input: z.strictObject({ thingId: z.uuid() }),
   output: Thing,
   http: { route: 'GET /v1/things/{thingId}', etag: 'version' },
   access: 'public',
+  priority: 'low',
 });
 export const ChangeThing = demo.command('change-thing', {
   input: z.strictObject({ thingId: z.uuid(), version: VersionCondition, text: z.string().min(1) }),
@@ -48,6 +51,7 @@ export const ChangeThing = demo.command('change-thing', {
   rejections: { 'version-changed': 412 },
   http: { route: 'PATCH /v1/things/{thingId}', ifMatch: 'version', etag: 'version' },
   access: 'merchant',
+  priority: 'high',
 });
 export const RemoveThing = demo.command('remove-thing', {
   input: z.strictObject({ thingId: z.uuid() }),
@@ -76,6 +80,7 @@ export const GetJwks = demo.query('get-jwks', {
   output: z.object({ keys: z.array(z.record(z.string(), z.unknown())) }),
   http: { route: 'GET /.well-known/jwks.json', document: true },
   access: 'public',
+  priority: 'low',
 });
 export const Fail = demo.command('fail', {
   input: z.strictObject({ how: z.enum(['throw', 'hang']) }),
@@ -93,6 +98,7 @@ export const GetCounter = demo.query('get-counter', {
   output: z.object({ count: z.int(), language: z.string(), note: z.string().optional() }),
   http: { route: 'GET /v1/counter', cache: { maxAge: 1 } },
   access: 'public',
+  priority: 'low',
 });
 export const CountUp = demo.command('count-up', {
   input: z.strictObject({}),
@@ -106,12 +112,14 @@ export const Browse = demo.query('browse', {
   output: z.object({ done: z.boolean() }),
   http: 'GET /v1/slow',
   access: 'public',
+  priority: 'low',
 });
 export const Buy = demo.command('buy', {
   input: z.strictObject({ takes: z.int(), note: z.unknown().optional() }),
   output: z.object({ done: z.boolean() }),
   http: 'POST /v1/slow',
   access: 'member',
+  priority: 'high',
 });
 
 export const JobEnded = demo.event('job-ended', z.object({ jobId: z.uuid() }), { subject: 'jobId' });
@@ -148,6 +156,7 @@ export const BeginJob = demo.command('begin-job', {
     wait: { key: 'jobId', until: [JobEnded, JobFinished], answer: GetJobOutcome, status: 201 },
   },
   access: 'member',
+  priority: 'high',
 });
 
 /** State of the demo service. Tests read and change it. */
@@ -181,7 +190,7 @@ export class DemoHandler {
     if (thingId.endsWith('0')) throw platformRejection('not-found', 'there is no such thing');
     // 1,000 repetitions exceed the minimum size for compression.
     const times = thingId.endsWith('f') ? 1_000 : 1;
-    return { thingId, text: hello[language].repeat(times), version: 3 };
+    return { thingId, text: hello[language]!.repeat(times), version: 3 };
   }
 
   @Handles(ChangeThing)

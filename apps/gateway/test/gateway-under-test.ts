@@ -49,6 +49,7 @@ export class GatewayUnderTest {
       GatewayModule,
       {
         TOKEN_ISSUER: issuer,
+        LANGUAGES: 'ko,en',
         IDENTITY_SERVICE: 'demo',
         REQUEST_TIMEOUT: '1000',
         READY_ROUTES: 'POST /v1/jobs, GET /v1/things',

@@ -41,8 +41,8 @@ describe('load shedding', () => {
     expect(answers.map(({ status }) => status)).toEqual(Array(maxInFlight).fill(200));
     expect((await browse(0)).status).toBe(200);
     const metrics = (await gateway.call('/metrics')).body as string;
-    expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="browsing"[^}]*\} 1\n/);
-    expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="buying"[^}]*\} 1\n/);
+    expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="low"[^}]*\} 1\n/);
+    expect(metrics).toMatch(/http_requests_shed_total\{[^}]*priority="high"[^}]*\} 1\n/);
   });
 
   it('releases the slots of aborted requests', async () => {

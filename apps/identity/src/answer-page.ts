@@ -52,7 +52,7 @@ export class AnswerPageHandler implements OnApplicationShutdown {
     const { credentials, dataSource, storage, keys, settings } = this;
     const library = await import('oidc-provider');
     const provider = new OpenIdProvider(library, dataSource, storage, keys, settings);
-    return createOpenIdServer(library, provider, settings.tokenIssuer, credentials, dataSource);
+    return createOpenIdServer(library, provider, settings, credentials, dataSource);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Body } from '@jogakbo/contract';
+import { platformRejection, type Body } from '@jogakbo/contract';
 import { ChangeRoles } from '@jogakbo/contracts-identity';
 import type { UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
@@ -6,13 +6,22 @@ import { Controller } from '@nestjs/common';
 import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
 import { revokeMemberTokens } from './revocations.ts';
+import { findUnknownRole } from './roles.ts';
+import { IdentitySettings } from './settings.ts';
 
 @Controller()
 export class ChangeRolesHandler {
+  constructor(private readonly settings: IdentitySettings) {}
+
   /** Tokens contain the roles at issue. This revokes earlier access tokens; a refresh returns the new roles. */
   @Handles(ChangeRoles)
   async handle({ memberId, roles: requested }: Body<typeof ChangeRoles>, work: UnitOfWork) {
     const { tx, caller, address } = work;
+    const unknown = findUnknownRole(requested, this.settings.roles);
+    if (unknown) {
+      const { index, message } = unknown;
+      throw platformRejection('invalid', 'contains an unknown role', [{ path: `roles.${index}`, message }]);
+    }
     const member = await tx.findOne(Member, { where: { memberId }, lock: { mode: 'pessimistic_write' } });
     if (!member) throw ChangeRoles.reject('unknown-member');
     const roles = [...new Set(requested)];

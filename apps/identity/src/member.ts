@@ -1,4 +1,3 @@
-import type { Role } from '@jogakbo/contracts-identity';
 import { Column, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
 @Entity('member')
@@ -17,7 +16,7 @@ export class Member {
   passwordHash: string;
 
   @Column('text', { array: true })
-  roles: Role[];
+  roles: string[];
 
   /** Incremented to revoke all access tokens issued before. */
   @Column('int', { name: 'token_generation', default: 0 })

@@ -1,50 +1,6 @@
 import { createHash } from 'node:crypto';
 import { escapeHtml } from '@jogakbo/service/escape-html';
-
-const texts = {
-  ko: {
-    title: '조각보 로그인',
-    signIn: (client: string) => `${client}에 로그인`,
-    email: '이메일',
-    password: '비밀번호',
-    submit: '로그인',
-    consent: (client: string) => `${client}에서 다음 정보를 사용하려고 합니다.`,
-    allow: '동의',
-    refuse: '거절',
-    problem: '계속할 수 없습니다',
-    expired: '시간이 지났거나 다른 곳에서 온 요청입니다. 처음부터 다시 시도해 주세요.',
-    'wrong-credentials': '이메일 또는 비밀번호가 올바르지 않습니다.',
-    'too-many-attempts': '시도가 너무 많습니다. 15분 뒤에 다시 시도해 주세요.',
-    'too-busy': '지금은 요청이 많습니다. 잠시 뒤에 다시 시도해 주세요.',
-    scopes: {
-      openid: '회원 식별자',
-      profile: '이름',
-      email: '이메일 주소',
-      offline_access: '자리를 비운 동안의 이용',
-    },
-  },
-  en: {
-    title: 'Sign in with Jogakbo',
-    signIn: (client: string) => `Sign in to ${client}`,
-    email: 'E-mail',
-    password: 'Password',
-    submit: 'Sign in',
-    consent: (client: string) => `${client} asks for the following.`,
-    allow: 'Allow',
-    refuse: 'Refuse',
-    problem: 'Cannot continue',
-    expired: 'The request has expired or came from another site. Please start again.',
-    'wrong-credentials': 'The e-mail address or password is wrong.',
-    'too-many-attempts': 'Too many failed attempts. Please try again in 15 minutes.',
-    'too-busy': 'Too many sign-ins at the moment. Please try again in a few seconds.',
-    scopes: {
-      openid: 'your member number',
-      profile: 'your name',
-      email: 'your e-mail address',
-      offline_access: 'access while you are away',
-    },
-  },
-};
+import { getTexts } from './openid-texts.ts';
 
 const style = `
 :root { color-scheme: light dark }
@@ -84,27 +40,21 @@ export const scriptHeaders = {
   'cache-control': 'no-store',
 };
 
-type Language = keyof typeof texts;
 type Refusal = 'wrong-credentials' | 'too-many-attempts' | 'too-busy';
 
-/** Korean, unless the client prefers English. */
-const negotiateLanguage = (accepted: string | undefined): Language =>
-  /\b(ko|en)\b/i.exec(accepted ?? '')?.[1]?.toLowerCase() === 'en' ? 'en' : 'ko';
-
-const renderPage = (language: Language, heading: string, content: string) => `<!doctype html>
+const renderPage = (language: string, heading: string, content: string) => `<!doctype html>
 <html lang="${language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>${escapeHtml(texts[language].title)}</title><style>${style}</style></head>
+<title>${escapeHtml(getTexts(language).title)}</title><style>${style}</style></head>
 <body><main><h1>${escapeHtml(heading)}</h1>${content}</main></body></html>`;
 
 /** @param action the base URL of the form */
 export function renderSignInPage(
-  accepted: string | undefined,
+  language: string,
   client: string,
   action: string,
   refusal?: Refusal,
 ): string {
-  const language = negotiateLanguage(accepted);
-  const text = texts[language];
+  const text = getTexts(language);
   return renderPage(
     language,
     text.signIn(client),
@@ -118,13 +68,12 @@ export function renderSignInPage(
 }
 
 export function renderConsentPage(
-  accepted: string | undefined,
+  language: string,
   client: string,
   action: string,
   scopes: readonly string[],
 ): string {
-  const language = negotiateLanguage(accepted);
-  const text = texts[language];
+  const text = getTexts(language);
   const names: Record<string, string> = text.scopes;
   const items = scopes.map((scope) => `<li>${escapeHtml(names[scope] ?? scope)}</li>`).join('');
   return renderPage(
@@ -136,8 +85,7 @@ export function renderConsentPage(
 }
 
 /** @param detail by default that the request has expired */
-export function renderProblemPage(accepted: string | undefined, detail?: string): string {
-  const language = negotiateLanguage(accepted);
-  const text = texts[language];
+export function renderProblemPage(language: string, detail?: string): string {
+  const text = getTexts(language);
   return renderPage(language, text.problem, `<p role="alert">${escapeHtml(detail ?? text.expired)}</p>`);
 }

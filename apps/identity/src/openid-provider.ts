@@ -9,6 +9,7 @@ import { recordAudit } from './audit.ts';
 import { Member } from './member.ts';
 import { toClientMetadata } from './openid-clients.ts';
 import { getPageHeaders, renderProblemPage, scriptHeaders } from './openid-pages.ts';
+import { chooseLanguage } from './openid-texts.ts';
 import { OpenIdStorage } from './openid-storage.ts';
 import type { IdentitySettings } from './settings.ts';
 import { algorithm, rsaAlgorithm, type SigningKeys } from './signing-keys.ts';
@@ -114,7 +115,10 @@ export class OpenIdProvider {
       renderError: (context, { error, error_description: description }) => {
         context.set(getPageHeaders());
         context.type = 'html';
-        context.body = renderProblemPage(context.get('accept-language'), description ?? error);
+        context.body = renderProblemPage(
+          chooseLanguage(context.get('accept-language'), this.settings.languages),
+          description ?? error,
+        );
       },
     };
     const provider = new this.library.Provider(issuer, configuration);

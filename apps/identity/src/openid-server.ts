@@ -7,23 +7,25 @@ import { recordAudit } from './audit.ts';
 import { SignInForm, type Credentials } from './credentials.ts';
 import { getPageHeaders, renderConsentPage, renderProblemPage, renderSignInPage } from './openid-pages.ts';
 import { endpoints, mountPath, type OpenIdProvider } from './openid-provider.ts';
+import { chooseLanguage } from './openid-texts.ts';
+import type { IdentitySettings } from './settings.ts';
 
 type Interaction = { Params: { uid: string }; Body: URLSearchParams };
 
 /**
  * Creates the server for protocol endpoints and pages. It listens on no port: requests are injected.
- * @param publicUrl of the store
  */
 export async function createOpenIdServer(
   { errors }: typeof Library,
   openId: OpenIdProvider,
-  publicUrl: string,
+  { tokenIssuer, languages }: Pick<IdentitySettings, 'tokenIssuer' | 'languages'>,
   credentials: Credentials,
   dataSource: DataSource,
 ): Promise<FastifyInstance> {
   const logger = new Logger('OpenId');
-  const issuer = new URL(publicUrl);
+  const issuer = new URL(tokenIssuer);
   const server = fastify();
+  const getLanguage = ({ headers }: FastifyRequest) => chooseLanguage(headers['accept-language'], languages);
 
   /** Overwrites host and forwarding headers, so that all generated URLs begin with the issuer. */
   const setIssuerHeaders = (request: FastifyRequest): void => {
@@ -69,7 +71,7 @@ export async function createOpenIdServer(
       void reply
         .code(isClientError ? 400 : 500)
         .type('text/html; charset=utf-8')
-        .send(renderProblemPage(request.headers['accept-language']));
+        .send(renderProblemPage(getLanguage(request)));
     });
     // Redirects to GET (OpenID Connect Core 1.0, 3.1.2.1): a cross-site POST carries no SameSite=Lax cookies.
     scope.post<{ Body: URLSearchParams }>(endpoints.authorization, (request, reply) =>
@@ -87,7 +89,7 @@ export async function createOpenIdServer(
       .code(404)
       .headers(getPageHeaders())
       .type('text/html; charset=utf-8')
-      .send(renderProblemPage(request.headers['accept-language'])),
+      .send(renderProblemPage(getLanguage(request))),
   );
   await server.ready();
   return server;
@@ -113,7 +115,7 @@ export async function createOpenIdServer(
     refusal?: Parameters<typeof renderSignInPage>[3],
   ) {
     const { interaction, name } = await readInteraction(request, reply);
-    const language = request.headers['accept-language'];
+    const language = getLanguage(request);
     const action = `${mountPath}/interaction/${interaction.uid}`;
     reply.headers(getPageHeaders(interaction.params['redirect_uri'] as string));
     if (interaction.prompt.name === 'login')

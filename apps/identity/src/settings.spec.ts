@@ -6,6 +6,7 @@ const open = (environment: NodeJS.ProcessEnv) =>
   ServiceSettings.open('identity', [PlatformSettings, IdentitySettings], {
     RABBITMQ_URL: 'amqp://127.0.0.1:1',
     TOKEN_ISSUER: 'https://store.example',
+    LANGUAGES: 'ko,en',
     ...environment,
   });
 const client = (clientId: string) =>
@@ -25,7 +26,7 @@ describe('the example client', () => {
 describe('TOKEN_ISSUER', () => {
   it('has no default', async () => {
     for (const LOCAL_MODE of ['false', 'true'])
-      await expect(open({ TOKEN_ISSUER: '', LOCAL_MODE })).rejects.toThrow(
+      await expect(open({ TOKEN_ISSUER: '', LANGUAGES: 'ko,en', LOCAL_MODE })).rejects.toThrow(
         /^TOKEN_ISSUER \(not set\): is missing: the public address of the store/,
       );
   });

@@ -1,7 +1,8 @@
 import { environmentOnly, isLoopback, live, secret, settings } from '@jogakbo/service';
+import { languagesSetting, rolesSetting } from '@jogakbo/service/workspace-settings';
 import { z } from 'zod';
 import { exampleClientId, OpenIdClients } from './openid-clients.ts';
-import { Staff } from './staff.ts';
+import { findStaffProblem, Staff } from './staff.ts';
 
 export class IdentitySettings extends settings(
   {
@@ -48,6 +49,8 @@ export class IdentitySettings extends settings(
             'outside local mode, except for loopback',
         ),
     ),
+    languages: languagesSetting,
+    roles: rolesSetting,
     staff: environmentOnly(
       secret(
         Staff.default([]).describe(
@@ -63,7 +66,8 @@ export class IdentitySettings extends settings(
       ),
     ),
   },
-  ({ oidcClients, tokenIssuer }, { localMode }) => ({
+  ({ oidcClients, tokenIssuer, staff, roles }, { localMode }) => ({
+    staff: findStaffProblem(staff, roles),
     tokenIssuer:
       !localMode &&
       tokenIssuer.startsWith('http://') &&

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Staff } from './staff.ts';
+import { findStaffProblem, Staff } from './staff.ts';
 
 const read = (text: string) => Staff.safeParse(text);
 const problems = (text: string) => read(text).error?.issues.map(({ message }) => message);
@@ -14,9 +14,9 @@ describe('the list of staff', () => {
     ['invalid JSON', '[{"password": "a secret of hers"', ['is not JSON']],
     ['a value that is not a list', '{}', ['Invalid input: expected array, received object']],
     [
-      'an unknown role',
-      JSON.stringify([operator, { ...operator, roles: ['king'] }]),
-      ['1.roles.0: Invalid option: expected one of "member"|"merchant"|"operator"'],
+      'an invalid role',
+      JSON.stringify([operator, { ...operator, email: 'a@x.example', roles: ['King'] }]),
+      ['1.roles.0: must be in kebab-case'],
     ],
     [
       'a weak password',
@@ -31,5 +31,15 @@ describe('the list of staff', () => {
   ])('rejects %s without revealing the secret', (_, text, expected) => {
     expect(problems(text)).toEqual(expected);
     expect(JSON.stringify(problems(text))).not.toContain('secret');
+  });
+
+  it('may contain only roles that exist', () => {
+    const staff = read(
+      JSON.stringify([operator, { ...operator, email: 'a@x.example', roles: ['member', 'king'] }]),
+    );
+    expect(findStaffProblem(staff.data!, ['taster'])).toBe(
+      '1.roles.1: must be one of member, taster, operator',
+    );
+    expect(findStaffProblem(staff.data!, ['king'])).toBeUndefined();
   });
 });

@@ -24,7 +24,11 @@ describe('identity', () => {
   let count = 0;
 
   beforeAll(async () => {
-    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: 'https://store.example' });
+    identity = await ServiceUnderTest.start(IdentityModule, {
+      TOKEN_ISSUER: 'https://store.example',
+      LANGUAGES: 'ko,en',
+      ROLES: 'merchant',
+    });
   });
   afterAll(() => identity.stop());
 

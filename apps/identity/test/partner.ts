@@ -21,6 +21,8 @@ export class Partner {
     this.origin = await this.gateway.open(() => this.identity);
     this.identity = await ServiceUnderTest.start(IdentityModule, {
       TOKEN_ISSUER: this.origin,
+      LANGUAGES: 'ko,en',
+      ROLES: 'merchant',
       OIDC_CLIENTS: JSON.stringify([
         { clientId: 'partner', name: '<Partner> & Co', secret, redirectUris: [redirectUri] },
         { clientId: 'app', name: 'App', redirectUris: [appUri] },

@@ -10,7 +10,11 @@ describe('sign-in limits', () => {
   let count = 0;
 
   beforeAll(async () => {
-    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: 'https://store.example' });
+    identity = await ServiceUnderTest.start(IdentityModule, {
+      TOKEN_ISSUER: 'https://store.example',
+      LANGUAGES: 'ko,en',
+      ROLES: 'merchant',
+    });
   });
   afterAll(() => identity.stop());
 

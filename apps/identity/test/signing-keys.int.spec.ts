@@ -18,7 +18,11 @@ describe('signing keys', () => {
     );
 
   beforeAll(async () => {
-    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: 'https://store.example' });
+    identity = await ServiceUnderTest.start(IdentityModule, {
+      TOKEN_ISSUER: 'https://store.example',
+      LANGUAGES: 'ko,en',
+      ROLES: 'merchant',
+    });
   });
   afterAll(() => identity.stop());
 

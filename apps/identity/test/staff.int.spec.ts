@@ -45,7 +45,12 @@ describe('staff', () => {
     folder = await mkdtemp(path.join(tmpdir(), 'jogakbo-staff-'));
     file = path.join(folder, 'staff.json');
     await writeStaffFile([operator]);
-    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: issuer, STAFF_FILE: file });
+    identity = await ServiceUnderTest.start(IdentityModule, {
+      TOKEN_ISSUER: issuer,
+      LANGUAGES: 'ko,en',
+      ROLES: 'merchant',
+      STAFF_FILE: file,
+    });
   });
   afterAll(async () => {
     await identity.stop();
@@ -103,6 +108,8 @@ describe('staff', () => {
       DATABASE_URL: 'postgres://127.0.0.1:1/nothing',
       SERVICE_KEY: randomBytes(32).toString('base64url'),
       TOKEN_ISSUER: issuer,
+      LANGUAGES: 'ko,en',
+      ROLES: 'merchant',
       STAFF_FILE: file,
     };
     const error = await start(IdentityModule, { environment }).then(

@@ -25,7 +25,11 @@ describe('sessions, roles and keys', () => {
   let count = 0;
 
   beforeAll(async () => {
-    identity = await ServiceUnderTest.start(IdentityModule, { TOKEN_ISSUER: 'https://store.example' });
+    identity = await ServiceUnderTest.start(IdentityModule, {
+      TOKEN_ISSUER: 'https://store.example',
+      LANGUAGES: 'ko,en',
+      ROLES: 'merchant',
+    });
   });
   afterAll(() => identity.stop());
 
@@ -172,6 +176,12 @@ describe('sessions, roles and keys', () => {
       by: operator.caller.memberId,
       address,
       details: { from: ['member'], to: ['member', 'merchant'] },
+    });
+    await expect(
+      identity.ask(ChangeRoles, { memberId, roles: ['member', 'king'] }, operator),
+    ).rejects.toMatchObject({
+      ...{ code: 'invalid', status: 400 },
+      errors: [{ path: 'roles.1', message: 'must be one of member, merchant, operator' }],
     });
     const unknown = { ...change, memberId: operator.caller.memberId };
     await expect(identity.ask(ChangeRoles, unknown, operator)).rejects.toMatchObject({

@@ -1,5 +1,11 @@
-import { minorUnitDigits, type Language, type Money } from '@jogakbo/contract';
+import { minorUnitDigits, type Money } from '@jogakbo/contract';
 import { escapeHtml } from '@jogakbo/service/escape-html';
+
+const locales = { ko: 'ko-KR', en: 'en-US' } as const;
+export type TextLanguage = keyof typeof locales;
+
+/** The language of a mail to a reader; Korean if there are no texts in the language that the reader prefers. */
+export const toTextLanguage = (language: string): TextLanguage => (language === 'en' ? 'en' : 'ko');
 
 /** A mail without its addresses. */
 export interface RenderedMail {
@@ -10,7 +16,7 @@ export interface RenderedMail {
 
 /** The content of a mail before rendering. All fields are plain text. */
 export interface MailContent {
-  language: Language;
+  language: TextLanguage;
   subject: string;
   paragraphs: string[];
   /** Label and value, one pair per row. */
@@ -25,12 +31,10 @@ export function renderContent(content: MailContent): RenderedMail {
   return { subject: content.subject, text: renderText(content), html: renderHtml(content) };
 }
 
-const locales = { ko: 'ko-KR', en: 'en-US' } as const;
-
 /** A cache: creating a format takes longer than the rest of a mail. */
 const formats = new Map<string, Intl.NumberFormat>();
 
-function getFormat(language: Language, currency: string): Intl.NumberFormat {
+function getFormat(language: TextLanguage, currency: string): Intl.NumberFormat {
   const known = formats.get(`${language} ${currency}`);
   if (known) return known;
   const digits = minorUnitDigits(currency);
@@ -45,7 +49,7 @@ function getFormat(language: Language, currency: string): Intl.NumberFormat {
 }
 
 /** Formats an amount in the reader's language. */
-export function formatMoney({ amount, currency }: Money, language: Language, times = 1): string {
+export function formatMoney({ amount, currency }: Money, language: TextLanguage, times = 1): string {
   return getFormat(language, currency).format((amount * times) / 10 ** minorUnitDigits(currency));
 }
 

@@ -3,6 +3,7 @@ import { OrderCancelled, OrderConfirmed, OrderRefunded, OrderRejected } from '@j
 import { OutOfOrder, type UnitOfWork } from '@jogakbo/consistency';
 import { Handles } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
+import { toTextLanguage } from './layout.ts';
 import type { RenderedMail } from './layout.ts';
 import { Mail, writeMail, type MailKind } from './mail.ts';
 import { findMember } from './member.ts';
@@ -68,5 +69,5 @@ async function writeOrderMail(
   if (before && !(await work.tx.existsBy(Mail, { about: orderId, kind: before })))
     throw new OutOfOrder(`${kind} of order ${orderId} arrived before ${before}`);
   const member = await findMember(work.tx, memberId);
-  await writeMail(work, member, kind, render({ language }), orderId);
+  await writeMail(work, member, kind, render({ language: toTextLanguage(language) }), orderId);
 }

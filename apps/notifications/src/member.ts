@@ -1,4 +1,3 @@
-import type { Language } from '@jogakbo/contract';
 import { Column, Entity, PrimaryColumn, type EntityManager } from 'typeorm';
 
 /** A copy of the member data that mails need. Identity owns the original. */
@@ -11,7 +10,7 @@ export class Member {
   email: string;
 
   @Column('text')
-  language: Language;
+  language: string;
 }
 
 /**

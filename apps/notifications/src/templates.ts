@@ -1,13 +1,19 @@
-import type { Body, Language } from '@jogakbo/contract';
+import type { Body } from '@jogakbo/contract';
 import type { OrderConfirmed, OrderRejected } from '@jogakbo/contracts-orders';
-import { renderContent, formatMoney, type MailContent, type RenderedMail } from './layout.ts';
+import {
+  renderContent,
+  formatMoney,
+  type MailContent,
+  type RenderedMail,
+  type TextLanguage,
+} from './layout.ts';
 
 /**
  * The recipient, without the name: the address need not belong to the person who signed up, and a mail with a name would
  * carry any text to any address.
  */
 export interface Reader {
-  language: Language;
+  language: TextLanguage;
 }
 
 type Order = Pick<Body<typeof OrderConfirmed>, 'orderId' | 'lines' | 'total'>;
@@ -35,12 +41,14 @@ const words = {
   },
 };
 
-const renderMail = (language: Language, content: Omit<MailContent, 'language' | 'signature'>): RenderedMail =>
-  renderContent({ language, signature: words[language].signature, ...content });
+const renderMail = (
+  language: TextLanguage,
+  content: Omit<MailContent, 'language' | 'signature'>,
+): RenderedMail => renderContent({ language, signature: words[language].signature, ...content });
 
 /** Renders a mail with the lines, the total and the number of an order. */
 const renderOrderMail = (
-  language: Language,
+  language: TextLanguage,
   { orderId, lines, total }: Order,
   content: { subject: string; paragraphs: string[] },
 ) =>

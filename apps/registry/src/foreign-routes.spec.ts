@@ -54,6 +54,21 @@ describe('the contract of an external service', () => {
   it.each(['', 'everybody', 'Public'])('rejects the access policy %p', (access) => {
     expect(() => hello('GET /v1/hello', access)).toThrow('access: must be one of public, member');
   });
+
+  it('accepts the roles of the workspace as access policies', () => {
+    const metadata = { routes: 'GET /v1/hello', access: 'taster' };
+    expect(buildContract('hello', metadata, ['taster']).requests).toMatchObject([{ access: 'taster' }]);
+    expect(() => buildContract('hello', metadata, ['tester'])).toThrow('operator, tester: ');
+  });
+
+  it.each([
+    ['GET /v1/hello', 'public', 'low'],
+    ['POST /v1/hello', 'public', 'normal'],
+    ['GET /v1/hello', 'member', 'normal'],
+    ['POST /v1/hello', 'member', 'high'],
+  ])('gives %s of access %s the priority %s', (route, access, priority) => {
+    expect(hello(route, access).requests).toMatchObject([{ priority }]);
+  });
 });
 
 describe('a conflict of routes', () => {

@@ -4,6 +4,7 @@ import {
   pathParameters,
   routesOverlap,
   type Access,
+  type Priority,
   type ServiceDescription,
 } from '@jogakbo/contract';
 
@@ -20,17 +21,23 @@ const maxRoutes = 100;
 /**
  * Builds the contract of an external HTTP service from the metadata of its instances.
  * @param metadata `routes`: `METHOD /path/{parameter}`, separated by semicolons; `access`: their access policy
+ * @param roles the roles of members, in addition to those of the platform
  * @returns a contract without requests if there are no routes: the service is listed, but gets no traffic
  * @throws BadMetadata with the error and the expected form
  */
-export function buildContract(service: string, metadata: Record<string, string>): ServiceDescription {
+export function buildContract(
+  service: string,
+  metadata: Record<string, string>,
+  roles: readonly string[] = [],
+): ServiceDescription {
   const routes = (metadata['routes'] ?? '')
     .split(/[;\n]/)
     .map((route) => route.trim().replace(/ +/, ' '))
     .filter(Boolean);
   const access = metadata['access'] as Access | undefined;
-  if (routes.length > 0 && !(access && accesses.includes(access))) {
-    throw new BadMetadata(`access: must be one of ${accesses.join(', ')}: a route needs an access policy`);
+  const policies: readonly string[] = [...accesses, ...roles];
+  if (routes.length > 0 && !(access && policies.includes(access))) {
+    throw new BadMetadata(`access: must be one of ${policies.join(', ')}: a route needs an access policy`);
   }
   mustBeRoutes(routes);
   return {
@@ -70,6 +77,12 @@ function mustBeRoute(route: string): void {
 const isSameRoute = (a: string, b: string): boolean =>
   a.replace(/\{\w+\}/g, '{}') === b.replace(/\{\w+\}/g, '{}');
 
+/** External services cannot declare priorities: what everybody reads is rejected first, what members change last. */
+function getPriority(method: string, access: Access): Priority {
+  if (access === 'public') return method === 'GET' ? 'low' : 'normal';
+  return method === 'GET' ? 'normal' : 'high';
+}
+
 function toRequest(service: string, route: string, access: Access): ServiceDescription['requests'][number] {
   const [method, path] = route.split(' ') as [string, string];
   const parameters = pathParameters(path);
@@ -88,6 +101,7 @@ function toRequest(service: string, route: string, access: Access): ServiceDescr
     rejections: {},
     idempotency: 'none',
     access,
+    priority: getPriority(method, access),
     http: { method, path, parameters, status: 200 },
   };
 }

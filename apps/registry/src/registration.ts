@@ -198,7 +198,7 @@ export class Registration implements OnModuleInit {
     if (this.isOwnService(grant.app))
       throw new ConflictException(`app: ${grant.app} is a service of this store`);
     try {
-      const contract = buildContract(grant.app, instance.metadata);
+      const contract = buildContract(grant.app, instance.metadata, this.settings.roles);
       const routes = listRoutes(contract);
       const conflict = this.findConflict(routes);
       if (conflict) throw new ConflictException(`instance.metadata.routes: ${conflict}`);

@@ -1,5 +1,6 @@
 import { environmentOnly, settings } from '@jogakbo/service';
 import { EndpointList } from '@jogakbo/service/upstream-addresses';
+import { rolesSetting } from '@jogakbo/service/workspace-settings';
 import { z } from 'zod';
 
 export class RegistrySettings extends settings({
@@ -8,6 +9,7 @@ export class RegistrySettings extends settings({
       'endpoints of the store that registered instances cannot use, as host:port or host, separated by commas',
     ),
   ),
+  roles: rolesSetting,
   shortestRenewal: z.coerce
     .number()
     .positive()

@@ -1,4 +1,4 @@
-import { toPage, type Body, type Language } from '@jogakbo/contract';
+import { toPage, type Body } from '@jogakbo/contract';
 import { decodeCursor, encodeCursor, SearchProducts, type Hit } from '@jogakbo/contracts-search';
 import { Handles, RemoteFault, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';
@@ -7,6 +7,7 @@ import { findCorrections } from './corrections.ts';
 import { getPriceRange, searchSql } from './search-sql.ts';
 import { buildSkuForms, buildTermQuery, type TermQuery } from './term-query.ts';
 import { findShortNoun, splitWords } from './words.ts';
+import { toTextLanguage } from './terms.ts';
 
 interface Found {
   found: number;
@@ -137,12 +138,12 @@ function parseCursor({
   throw SearchProducts.reject('unknown-cursor', message, [{ path: 'cursor', message }]);
 }
 
-function toHit(row: Row, language: Language): Hit {
+function toHit(row: Row, language: string): Hit {
   const { product_id, sku, category, amount, currency, image_url, version, available, score } = row;
   return {
     productId: product_id,
     sku,
-    ...row[language],
+    ...row[toTextLanguage(language)],
     category,
     price: { amount, currency },
     imageUrl: image_url,

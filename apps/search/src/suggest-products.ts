@@ -7,6 +7,7 @@ import { findCorrections } from './corrections.ts';
 import { suggestSql } from './search-sql.ts';
 import { toNameKeystrokes } from './terms.ts';
 import { buildTypedQuery } from './term-query.ts';
+import { toTextLanguage } from './terms.ts';
 import { splitWords } from './words.ts';
 
 @Controller()
@@ -27,7 +28,7 @@ export class SuggestProductsHandler {
       if (corrections.size > 0) found = await find(buildTypedQuery(words, corrections));
     }
     const items = new Map<string, { text: string; productId: string }>();
-    for (const { productId, [language]: text } of found) {
+    for (const { productId, [toTextLanguage(language)]: text } of found) {
       if (!items.has(text)) items.set(text, { text, productId });
     }
     return { items: [...items.values()].slice(0, limit) };

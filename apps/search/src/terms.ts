@@ -32,6 +32,9 @@ export interface Terms {
 
 type ProductState = Body<typeof ProductAdded>;
 
+/** Chooses the texts of a response; Korean if the client prefers neither language. */
+export const toTextLanguage = (language: string): 'ko' | 'en' => (language === 'en' ? 'en' : 'ko');
+
 /** The texts of a product in one language; the original text if there is no translation. */
 export const getText = ({ translations, name, description }: ProductState, language: 'ko' | 'en') =>
   translations[language] ?? { name, description };

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { service } from '@jogakbo/contract';
+import { service, undeterminedLanguage } from '@jogakbo/contract';
 import { childTraceparent, MessageContext, type Middleware } from '@jogakbo/messaging';
 import { z } from 'zod';
 import type { PendingMessages } from './outbox.ts';
@@ -64,7 +64,7 @@ const createTrigger = () => ({
   replyTo: undefined,
   correlationId: undefined,
   packetId: undefined,
-  context: { traceparent: childTraceparent(), language: 'ko' as const },
+  context: { traceparent: childTraceparent(), language: undeterminedLanguage },
   idempotencyKey: undefined,
   redelivered: false,
   failures: 0,

@@ -228,7 +228,10 @@ const headersSchema: JsonSchema = {
   properties: {
     traceparent: { type: 'string', description: 'W3C Trace Context.' },
     tracestate: { type: 'string', description: 'W3C Trace Context, as the caller sent it.' },
-    language: { enum: ['ko', 'en'] },
+    language: {
+      type: 'string',
+      description: 'The language that the client prefers (BCP 47); `und` if there is no client.',
+    },
     deadline: {
       type: 'integer',
       description: 'Unix time in milliseconds after which the caller no longer waits.',

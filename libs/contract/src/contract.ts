@@ -4,12 +4,24 @@ import type { PageAnswer, PageRequest, Pages } from './pages.ts';
 import type { FieldError, Rejection } from './rejection.ts';
 
 /**
- * Who may use a request over HTTP. Without a signed-in member, the answer of a `public` query depends only on its input
- * and language. `owner` is the member who owns the resource. Only the service can check ownership: a handler of an `owner`
- * contract that answers without this check is a fault.
+ * Who may use a request over HTTP: one of these, or members with a role that `jogakbo.config.ts` declares. Without a
+ * signed-in member, the answer of a `public` query depends only on its input and language. `owner` is the member who owns
+ * the resource. Only the service can check ownership: a handler of an `owner` contract that answers without this check is
+ * a fault.
  */
-export type Access = (typeof accesses)[number];
-export const accesses = ['public', 'member', 'owner', 'merchant', 'operator'] as const;
+export type Access = (typeof accesses)[number] | (string & {});
+export const accesses = ['public', 'member', 'owner', 'operator'] as const;
+
+/** The role that members need for an access policy; undefined if any member may use it, or everybody. */
+export const getRequiredRole = (access: Access): string | undefined =>
+  ['public', 'member', 'owner'].includes(access) ? undefined : access;
+
+/**
+ * Which requests the gateway rejects first under overload: those of priority `low`, then `normal`. Requests of operators
+ * come before all others.
+ */
+export type Priority = (typeof priorities)[number];
+export const priorities = ['low', 'normal', 'high'] as const;
 
 /** `required` and `optional` refer to the HTTP header Idempotency-Key; with `none`, no answer is stored. */
 export type Idempotency = 'required' | 'optional' | 'none';
@@ -105,6 +117,8 @@ interface RequestShape<
   readonly extensions?: Extensions;
   readonly http?: HttpBinding;
   readonly access?: Access;
+  /** By default `normal`. */
+  readonly priority?: Priority;
   /** The full name of the query whose fallback this is. */
   readonly standsInFor?: string;
   /** Set if this serves everything beneath a path instead of one route. */
@@ -184,6 +198,8 @@ export type RequestSpec<I extends z.ZodType, O extends z.ZodType, R extends stri
   /** By default true if a field of the input or output is sensitive; see `sensitive`. */
   sensitive?: true;
   standsInFor?: string;
+  /** By default `normal`. */
+  priority?: Priority;
 } & ({ http: HttpBinding['route'] | HttpBinding; access: Access } | { http?: undefined; access?: undefined });
 
 /** The public contract of one service. */

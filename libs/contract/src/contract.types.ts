@@ -42,8 +42,8 @@ orders.query('get', { input: z.strictObject({}), output: z.object({}), http: 'GE
 orders.command('drop', { input: z.strictObject({}), http: { route: 'POST /v1/drops', status: 202 } });
 // @ts-expect-error an undefined policy
 orders.query('all', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1', access: undefined });
-// @ts-expect-error an unknown policy
-orders.query('any', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1', access: 'anybody' });
+// @ts-expect-error a policy that is no text
+orders.query('any', { input: z.strictObject({}), output: z.object({}), http: 'GET /v1', access: 7 });
 // @ts-expect-error a policy without a route
 orders.query('in', { input: z.strictObject({}), output: z.object({}), access: 'operator' });
 // @ts-expect-error a query without an output

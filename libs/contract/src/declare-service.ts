@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { CallPolicy } from './call-policy.ts';
 import {
   accesses,
-  type Access,
   type AnyContract,
   type AnyRequest,
   type HttpBinding,
@@ -14,6 +13,7 @@ import { assertPages, PageAnswer, PageRequest, type Pages } from './pages.ts';
 import { Rejection, type FieldError } from './rejection.ts';
 import { pathParameters } from './routes.ts';
 import { findSensitiveFields, hasSensitiveField } from './sensitive.ts';
+import { RoleName } from './vocabulary.ts';
 
 type AnyRequestSpec = RequestSpec<z.ZodType, z.ZodType, string>;
 type PagesSpec = Pages & { limit?: RateLimit };
@@ -93,7 +93,16 @@ class Declarations {
     pages?: PagesSpec,
   ): C {
     const name = `${this.#service}.${short}`;
-    const { input, output = z.void(), rejections = {}, extensions, subject, access, standsInFor } = spec;
+    const {
+      input,
+      output = z.void(),
+      rejections = {},
+      extensions,
+      subject,
+      access,
+      priority,
+      standsInFor,
+    } = spec;
     const http = typeof spec.http === 'string' ? { route: spec.http } : spec.http;
     assertStrict(name, input);
     assertAccess(name, http, access);
@@ -115,6 +124,7 @@ class Declarations {
       subject,
       http,
       access,
+      ...(priority && { priority }),
       idempotency: spec.idempotency ?? (kind === 'command' && !isSensitive ? 'optional' : 'none'),
       sensitive: isSensitive,
       ...(standsInFor && { standsInFor }),
@@ -149,9 +159,10 @@ function assertStrict(name: string, input: z.ZodType): void {
 function assertAccess(name: string, http: HttpBinding | undefined, access: unknown): void {
   if (!http && access === undefined) return;
   if (!http) throw new Error(`${name}: access is set, but there is no route: set http or remove access`);
-  if (!accesses.includes(access as Access))
+  // Whether a role is declared is checked by the build, which knows `jogakbo.config.ts`.
+  if (!RoleName.safeParse(access).success)
     throw new Error(
-      `${name}: ${http.route} needs an access policy: set access to one of ${accesses.join(', ')}`,
+      `${name}: ${http.route} needs an access policy: set access to one of ${accesses.join(', ')}, or to a role`,
     );
 }
 

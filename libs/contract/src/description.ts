@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CallPolicy } from './call-policy.ts';
 import {
-  accesses,
+  priorities,
   type AnyContract,
   type AnyRequest,
   type Extensions,
@@ -10,13 +10,15 @@ import {
   type Wait,
 } from './contract.ts';
 import { pathParameters } from './routes.ts';
+import { RoleName } from './vocabulary.ts';
 import { maxContractDepth, isDeeperThan, isJsonSchema } from './json-schema.ts';
 
 /** A JSON Schema, draft 2020-12. */
 export type JsonSchema = Record<string, unknown>;
 const JsonSchema = z.custom<JsonSchema>((value) => isJsonSchema(value), 'is not a JSON Schema');
 
-const Access = z.enum(accesses);
+/** A policy of the platform or a role: bounded, because it is shown to clients and operators. */
+const Access = RoleName;
 
 /** A rate limit as text: requests per time window. */
 export const RateLimitText = z
@@ -41,6 +43,7 @@ const RequestDescription = z.object({
   /** Input and output are encrypted on the bus. */
   sensitive: z.boolean().optional(),
   access: Access.optional(),
+  priority: z.enum(priorities).optional(),
   http: z
     .object({
       method: z.string(),
@@ -243,6 +246,7 @@ function describeRequest(request: AnyRequest): RequestDescription {
     idempotency: request.idempotency,
     ...(request.sensitive && { sensitive: true }),
     ...(request.access && { access: request.access }),
+    ...(request.priority && { priority: request.priority }),
     ...(request.http && { http: describeBinding(request.http, output ? 200 : 204) }),
     ...(request.pages && { pages: request.pages }),
     ...(request.standsInFor && { standsInFor: request.standsInFor }),

@@ -1,5 +1,6 @@
 export {
   accesses,
+  getRequiredRole,
   type Access,
   type Answer,
   type AnyCommand,
@@ -14,6 +15,7 @@ export {
   type HttpBinding,
   type Input,
   type Message,
+  type Priority,
   type Query,
   type RateLimit,
   type Reply,
@@ -45,6 +47,8 @@ export {
   Id,
   matchesVersion,
   Language,
+  RoleName,
+  undeterminedLanguage,
   Money,
   createPageSchema,
   pageQuery,

@@ -1,3 +1,4 @@
+import { getRequiredRole } from './contract.ts';
 import type { JsonSchema, RequestDescription, ServiceDescription } from './description.ts';
 import { liftDefinitions } from './lift-definitions.ts';
 import { describeProblem } from './openapi-problem.ts';
@@ -14,12 +15,14 @@ const describeHeader = (description: string, schema: JsonSchema = { type: 'strin
 /**
  * Describes one operation of an OpenAPI document.
  * @param service the service of the request
+ * @param languages of responses, the default first
  * @param definitions receives the schemas that others refer to
  */
 export function describeOperation(
   { service, requests }: ServiceDescription,
   request: Operation,
   definitions: Record<string, JsonSchema>,
+  languages: readonly string[] = [],
 ) {
   const { name, description, http, access } = request;
   const input = liftDefinitions(request.input, name, definitions);
@@ -32,24 +35,24 @@ export function describeOperation(
   return {
     operationId: name,
     summary,
-    description: `${description || `${summary}.`} ${accessText[access!]}`,
+    description: `${description || `${summary}.`} ${describeAccess(access!)}`,
     tags: [service],
     security: access === 'public' ? [{}, { bearer: [] }] : [{ bearer: [] }],
     // Machine-readable access policy: OpenAPI can express neither the roles of a JWT nor ownership.
     'x-access': access,
-    parameters: describeParameters(request, input),
+    parameters: describeParameters(request, input, languages),
     ...describeRequestBody(http, input),
     responses: describeResponses(request, output, outcome ?? output),
   };
 }
 
-const accessText = {
+const accessTexts: Record<string, string> = {
   public: 'Requires no authentication.',
   member: 'Requires a signed-in member.',
   owner: 'Requires the owner.',
-  merchant: 'Requires the role merchant.',
-  operator: 'Requires the role operator.',
 };
+const describeAccess = (access: string): string =>
+  Object.hasOwn(accessTexts, access) ? accessTexts[access]! : `Requires the role ${access}.`;
 
 /** `*`, or entity tags separated by commas (RFC 9110, 13.1.1). */
 const entityTags: JsonSchema = {
@@ -60,7 +63,11 @@ const entityTags: JsonSchema = {
 
 const hasBody = ({ method }: Http): boolean => method !== 'GET' && method !== 'DELETE';
 
-function describeParameters({ http, idempotency }: Operation, input: JsonSchema): unknown[] {
+function describeParameters(
+  { http, idempotency }: Operation,
+  input: JsonSchema,
+  languages: readonly string[],
+): unknown[] {
   const properties = getProperties(input);
   const describeHeaderParameter = (
     name: string,
@@ -124,11 +131,10 @@ function describeParameters({ http, idempotency }: Operation, input: JsonSchema)
           describeHeaderParameter(
             'Accept-Language',
             false,
-            'Korean or English; Korean if it contains neither.',
-            {
-              type: 'string',
-              examples: ['ko', 'en'],
-            },
+            languages.length > 0
+              ? `Available: ${languages.join(', ')}. The default is ${languages[0]}.`
+              : 'The preferred languages.',
+            { type: 'string', ...(languages.length > 0 && { examples: languages }) },
           ),
         ]),
   ];
@@ -191,7 +197,7 @@ function describeResponses(
   // Also on a public route: an invalid token is rejected, not ignored.
   add(401, 'unauthenticated');
   if (http.maxAuthAge !== undefined) add(401, 'step-up-required');
-  if (access === 'merchant' || access === 'operator') add(403, 'forbidden');
+  if (access && getRequiredRole(access)) add(403, 'forbidden');
   if (http.parameters.length > 0) add(404, 'not-found');
   if (request.idempotency !== 'none') {
     add(409, 'idempotency-key-in-flight');

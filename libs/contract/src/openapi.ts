@@ -18,6 +18,8 @@ export interface OpenApiOptions {
   /** Base URL of the API; `/` is the origin of the document. */
   serverUrl: string;
   license: { name: string; identifier: string };
+  /** The languages of responses; the first one is the default. */
+  languages?: readonly string[];
   /** The gateway's own routes, with the name and description of their tag. */
   own?: { tag: string; description: string; routes: readonly OwnRoute[] };
 }
@@ -44,7 +46,12 @@ export function renderOpenApi(services: readonly ServiceDescription[], options: 
     if (reachable.length > 0) tags.push({ name: service, description: description || service });
     for (const request of reachable) {
       const methods = (paths[request.http.path] ??= {});
-      methods[request.http.method.toLowerCase()] ??= describeOperation(one, request, definitions);
+      methods[request.http.method.toLowerCase()] ??= describeOperation(
+        one,
+        request,
+        definitions,
+        options.languages,
+      );
     }
   }
 

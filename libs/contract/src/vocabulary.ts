@@ -24,9 +24,21 @@ export type VersionCondition = z.infer<typeof VersionCondition>;
 export const matchesVersion = (condition: VersionCondition, version: number): boolean =>
   condition === '*' || [condition].flat().includes(version);
 
-/** The languages of the store. */
-export const Language = z.enum(['ko', 'en']);
+/** A BCP 47 language tag, optionally with a script and a region: `fr`, `pt-BR`, `zh-Hant`. */
+export const Language = z
+  .string()
+  .max(35)
+  .regex(/^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$/, 'must be a language tag such as pt-BR');
 export type Language = z.infer<typeof Language>;
+
+/** The language of messages that no client has caused (BCP 47, ISO 639-2): services then choose their default. */
+export const undeterminedLanguage = 'und';
+
+/** The name of a role of members, as `jogakbo.config.ts` declares it. */
+export const RoleName = z
+  .string()
+  .max(60)
+  .regex(/^[a-z]+(-[a-z0-9]+)*$/, 'must be in kebab-case');
 
 /** The fields of every cursor-paged query. `cursor` is opaque: the `nextCursor` of the previous page. */
 export const pageQuery = {

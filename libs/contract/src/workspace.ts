@@ -1,19 +1,6 @@
 import { z } from 'zod';
-
-/** A BCP 47 language tag of a language, optionally with a script and a region: `ko`, `pt-BR`, `zh-Hant`. */
-export const LanguageTag = z
-  .string()
-  .max(35)
-  .regex(/^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?$/, 'must be a language tag such as pt-BR');
-
-/** The name of a role that members can have. */
-export const RoleName = z
-  .string()
-  .max(60)
-  .regex(/^[a-z]+(-[a-z0-9]+)*$/, 'must be in kebab-case');
-
-/** The access policies of the platform, which no role can have as its name. */
-const reserved = ['public', 'member', 'owner', 'operator'];
+import { accesses } from './contract.ts';
+import { Language, RoleName } from './vocabulary.ts';
 
 /** `METHOD /path`, as in a contract. */
 export const RouteName = z
@@ -26,10 +13,15 @@ export const WorkspaceConfig = z
     name: z.string().min(1),
     /** Roles of members, in addition to `member` and `operator`. Contracts use them as access policies. */
     roles: z
-      .array(RoleName.refine((role) => !reserved.includes(role), 'is reserved by the platform'))
+      .array(
+        RoleName.refine(
+          (role) => !(accesses as readonly string[]).includes(role),
+          'is reserved by the platform',
+        ),
+      )
       .default([]),
     /** Languages of texts for members. The first one is used if a client accepts none of them. */
-    languages: z.array(LanguageTag).min(1),
+    languages: z.array(Language).min(1),
     /** The gateway is ready when it serves these routes. */
     readyRoutes: z.array(RouteName).default([]),
     /** The roles for which `npm start` creates an account each. */

@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import { Language } from '@jogakbo/contract';
+import { Language, undeterminedLanguage } from '@jogakbo/contract';
 import type { ConsumeMessage } from 'amqplib';
 import { Caller, type CallContext } from './call-context.ts';
 import { determineOrigin, type BrokerIdentity, type Origin } from './identity.ts';
@@ -95,7 +95,7 @@ function toIncoming(
     readsBatches: properties.contentType === batchType || headers[acceptHeader] === batchType,
     context: {
       ...childTrace(toText(headers['traceparent']), toText(headers['tracestate'])),
-      language: Language.safeParse(headers['language']).data ?? 'ko',
+      language: Language.safeParse(headers['language']).data ?? undeterminedLanguage,
       ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
       ...(headers['caller'] ? { caller: parseCaller(headers['caller']) } : {}),
       ...(typeof headers['address'] === 'string' && { address: headers['address'] }),

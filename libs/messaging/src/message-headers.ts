@@ -1,3 +1,4 @@
+import { undeterminedLanguage } from '@jogakbo/contract';
 import type { CallContext } from './call-context.ts';
 import { childTrace } from './trace-context.ts';
 
@@ -15,7 +16,7 @@ export const acceptHeader = 'accept';
 export function contextHeaders(context: CallContext | undefined): Record<string, unknown> {
   return {
     ...childTrace(context?.traceparent, context?.tracestate),
-    language: context?.language ?? 'ko',
+    language: context?.language ?? undeterminedLanguage,
     ...(context?.deadline && { deadline: context.deadline }),
     ...(context?.caller && { caller: JSON.stringify(context.caller) }),
     ...(context?.address && { address: context.address }),

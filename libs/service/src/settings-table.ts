@@ -81,7 +81,9 @@ export class SettingsTable {
       return Object.entries(problems).flatMap(([field, problem]) => {
         const { environmentText, origin } = this.settings.find((setting) => setting.field === field)!;
         const isSet = environmentText !== undefined || origin !== 'default';
-        return problem ? { key: environmentName(field), origin: isSet ? origin : 'not set', problem } : [];
+        const key = environmentName(field);
+        const place = origin === 'file' ? `file named by ${key}_FILE` : isSet ? origin : 'not set';
+        return problem ? { key, origin: place, problem } : [];
       });
     });
   }

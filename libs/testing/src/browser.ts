@@ -4,7 +4,7 @@ export class Browser {
 
   constructor(
     private readonly origin: string,
-    private readonly language = 'ko',
+    private readonly language = '*',
   ) {}
 
   /** Returns the final page, or the first redirect to another origin. */

@@ -8,6 +8,7 @@ import {
   type Body,
   type Input,
   type Language,
+  undeterminedLanguage,
   type Message,
   type Reply,
 } from '@jogakbo/contract';
@@ -174,7 +175,7 @@ export class ServiceUnderTest {
       timeout: as.timeout,
       context: {
         traceparent: childTraceparent(),
-        language: as.language ?? 'ko',
+        language: as.language ?? undeterminedLanguage,
         ...(as.caller && { caller: as.caller }),
         ...(as.address && { address: as.address }),
       },

@@ -33,6 +33,7 @@ const settings = {
   LOG_LEVEL: 'warn',
   LOCAL_MODE: 'true',
   TOKEN_ISSUER: 'http://localhost:3000',
+  LANGUAGES: 'en',
   RATE_LIMIT_ADDRESS: '1000000000/minute',
   MAX_LOOP_DELAY: '10000',
 };

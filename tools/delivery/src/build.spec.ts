@@ -74,6 +74,38 @@ describe('a build', () => {
   });
 });
 
+describe('the access policies of a build', () => {
+  const writeAccess = (access: string) =>
+    put(
+      'name.ts',
+      `const offered = { routes: ['POST /v1/teas'], access: '${access}' };
+export const name: object[] = [{ name: 'tea.brew-tea', kind: 'command', offered }];\n`,
+    );
+  beforeEach(() => {
+    const facts = { name: 'teas', languages: ['fr'], roles: ['taster', 'grower'] };
+    writeFileSync(join(folder, 'jogakbo.config.ts'), `export default ${JSON.stringify(facts)};\n`);
+    put(
+      'main.ts',
+      `import { name } from './name.ts';\nconsole.log(JSON.stringify({ service: 'tea', contracts: name }));\n`,
+    );
+  });
+
+  it.each(['public', 'member', 'owner', 'operator', 'taster'])('can be %s', (access) => {
+    writeAccess(access);
+    expect(build()).toMatchObject({ status: 0, stderr: '' });
+  });
+
+  it('cannot be a role that jogakbo.config.ts does not declare', () => {
+    writeAccess('tester');
+    expect(build()).toMatchObject({
+      ...{ status: 1, stdout: '' },
+      stderr:
+        'apps/one: tea.brew-tea (POST /v1/teas): access "tester" is neither one of public, member, owner, operator ' +
+        'nor a role of jogakbo.config.ts (taster, grower)\n',
+    });
+  });
+});
+
 describe('a build that watches', () => {
   it('rebuilds after a change, also after an error, and reports a changed bus description', async () => {
     const child = spawn(process.execPath, [builder, 'apps/one', '--watch'], { cwd: folder });

@@ -10,6 +10,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { transform } from '@swc/core';
 import { build, context, type BuildOptions, type PartialMessage, type Plugin } from 'esbuild';
+import { assertDeclaredRoles } from './declared-roles.ts';
 import { formatLine, parseSwcError } from './build-errors.ts';
 import { watchFiles } from './watch-files.ts';
 
@@ -61,7 +62,7 @@ const packagesOutside: Plugin = {
 };
 
 /**
- * Writes bus.json. A contradictory contract, such as a route without access, fails the build here.
+ * Writes bus.json. A contradictory contract, such as a route without access or with an unknown role, fails the build here.
  * @returns whether it has changed @throws Error with the reason
  */
 async function describeApp(): Promise<boolean> {
@@ -77,6 +78,7 @@ async function describeApp(): Promise<boolean> {
         : `${app}: main.js describe failed: ${error.message}`,
     );
   });
+  await assertDeclaredRoles(app!, JSON.parse(stdout));
   if (stdout !== before) await writeFile(busFile, stdout);
   return stdout !== before;
 }

@@ -59,6 +59,7 @@ export const ListProducts = catalog.query('list-products', {
   rejections: { 'unknown-cursor': 400 },
   http: { route: 'GET /v1/products', cache },
   access: 'public',
+  priority: 'low',
 });
 
 export const GetProduct = catalog.query('get-product', {
@@ -67,6 +68,7 @@ export const GetProduct = catalog.query('get-product', {
   output: Product,
   http: { route: 'GET /v1/products/{productId}', etag: 'version', cache },
   access: 'public',
+  priority: 'low',
 });
 
 export const QuoteProducts = catalog.query('quote-products', {
@@ -136,6 +138,7 @@ export const AddProduct = catalog.command('add-product', {
   rejections: { 'sku-taken': 409 },
   http: { route: 'POST /v1/products', status: 201, location: '/v1/products/{productId}', etag: 'version' },
   access: 'merchant',
+  priority: 'high',
 });
 
 export const ChangeProduct = catalog.command('change-product', {
@@ -155,6 +158,7 @@ export const ChangeProduct = catalog.command('change-product', {
   rejections: { 'version-changed': 412 },
   http: { route: 'PATCH /v1/products/{productId}', ifMatch: 'version', etag: 'version' },
   access: 'merchant',
+  priority: 'high',
 });
 
 export const RemoveProduct = catalog.command('remove-product', {
@@ -163,6 +167,7 @@ export const RemoveProduct = catalog.command('remove-product', {
   rejections: { 'version-changed': 412 },
   http: { route: 'DELETE /v1/products/{productId}', ifMatch: 'version' },
   access: 'merchant',
+  priority: 'high',
 });
 
 const ProductState = Product.extend({

@@ -4,6 +4,7 @@ import {
   lineOfText,
   createPageSchema,
   pageQuery,
+  RoleName,
   sensitive,
   service,
   Timestamp,
@@ -18,8 +19,6 @@ const NewEmail = z.email({ pattern: new RegExp(`^(?![^@]{65})${z.regexes.email.s
 /** In NFC (RFC 8265): independent of the keyboard that it was typed with. */
 const Password = sensitive(z.string().normalize('NFC').min(8).max(200));
 const PersonName = lineOfText(100);
-export const Role = z.enum(['member', 'merchant', 'operator']);
-export type Role = z.infer<typeof Role>;
 
 const Tokens = z.object({
   accessToken: sensitive(z.string()),
@@ -66,6 +65,7 @@ export const SignOut = identity.command('sign-out', {
   input: z.strictObject({}),
   http: { route: 'DELETE /v1/sessions/current' },
   access: 'member',
+  priority: 'high',
 });
 
 export const SignOutEverywhere = identity.command('sign-out-everywhere', {
@@ -73,6 +73,7 @@ export const SignOutEverywhere = identity.command('sign-out-everywhere', {
   input: z.strictObject({}),
   http: { route: 'DELETE /v1/sessions' },
   access: 'member',
+  priority: 'high',
 });
 
 /** Tokens that are rejected before they expire: those of one session, or those of a member with an earlier generation. */
@@ -107,7 +108,7 @@ export const ListRevocations = identity.query('list-revocations', {
 export const GetMe = identity.query('get-me', {
   description: 'The signed-in member.',
   input: z.strictObject({}),
-  output: z.object({ memberId: Id, email: z.email(), name: z.string(), roles: z.array(Role) }),
+  output: z.object({ memberId: Id, email: z.email(), name: z.string(), roles: z.array(RoleName) }),
   http: 'GET /v1/members/me',
   access: 'member',
 });
@@ -135,6 +136,7 @@ export const GetJwks = identity.query('get-jwks', {
   }),
   http: { route: 'GET /.well-known/jwks.json', document: true },
   access: 'public',
+  priority: 'low',
 });
 
 export const GetOpenIdConfiguration = identity.query('get-openid-configuration', {
@@ -163,6 +165,7 @@ export const GetOpenIdConfiguration = identity.query('get-openid-configuration',
   }),
   http: { route: 'GET /.well-known/openid-configuration', document: true },
   access: 'public',
+  priority: 'low',
 });
 
 export const AnswerPage = identity.pages('answer-page', {
@@ -177,8 +180,8 @@ const recentSignInSeconds = 300;
 
 export const ChangeRoles = identity.command('change-roles', {
   description: 'Sets the roles of a member. Requires a recent sign-in.',
-  input: z.strictObject({ memberId: Id, roles: z.array(Role).min(1).max(10) }),
-  output: z.object({ memberId: Id, roles: z.array(Role) }),
+  input: z.strictObject({ memberId: Id, roles: z.array(RoleName).min(1).max(10) }),
+  output: z.object({ memberId: Id, roles: z.array(RoleName) }),
   rejections: { 'unknown-member': 404 },
   http: { route: 'PUT /v1/ops/members/{memberId}/roles', maxAuthAge: recentSignInSeconds },
   access: 'operator',

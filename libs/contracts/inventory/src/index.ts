@@ -15,6 +15,7 @@ export const GetStock = inventory.query('get-stock', {
   output: z.object({ productId: Id, available: z.int() }),
   http: 'GET /v1/stock/{productId}',
   access: 'public',
+  priority: 'low',
 });
 
 export const ReceiveStock = inventory.command('receive-stock', {
@@ -25,6 +26,7 @@ export const ReceiveStock = inventory.command('receive-stock', {
   idempotency: 'required',
   http: { route: 'POST /v1/stock/{productId}/receipts', status: 201 },
   access: 'merchant',
+  priority: 'high',
 });
 
 export const ReserveStock = inventory.command('reserve-stock', {

@@ -154,6 +154,7 @@ export const PlaceOrder = orders.command('place-order', {
     },
   },
   access: 'member',
+  priority: 'high',
 });
 
 export const StartCheckout = orders.command('start-checkout', {
@@ -205,6 +206,7 @@ export const CancelOrder = orders.command('cancel-order', {
   subject: 'orderId',
   http: { route: 'POST /v1/orders/{orderId}/cancellation', status: 202 },
   access: 'owner',
+  priority: 'high',
 });
 
 export const ConfirmOrder = orders.command('confirm-order', {

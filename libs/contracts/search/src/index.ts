@@ -83,6 +83,7 @@ export const SearchProducts = search.query('search-products', {
     fallback: { query: 'catalog.find-products' },
   },
   access: 'public',
+  priority: 'low',
 });
 
 export const SuggestProducts = search.query('suggest-products', {
@@ -95,4 +96,5 @@ export const SuggestProducts = search.query('suggest-products', {
     fallback: { answer: { items: [], degraded: true } },
   },
   access: 'public',
+  priority: 'low',
 });
