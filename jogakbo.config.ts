@@ -16,5 +16,9 @@ export default {
   /** `npm start` creates an account for each of these roles. */
   localStaff: ['merchant', 'operator'],
   /** Fills a new store with data. */
-  seed: 'tools/cli/src/commands/seed-store.ts',
+  seed: 'tools/store/src/seed/index.ts',
+  /** The workload and the rules of `npm run chaos`. */
+  chaos: 'tools/store/src/chaos/index.ts',
+  /** The load of `npm run bench:footprint`. */
+  load: 'tools/store/src/bench/load.ts',
 } satisfies WorkspaceConfigInput;

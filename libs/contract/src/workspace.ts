@@ -28,6 +28,10 @@ export const WorkspaceConfig = z
     localStaff: z.array(z.string()).default(['operator']),
     /** Path of the module that fills a new store with data: see `SeedModule` in tools/cli. */
     seed: z.string().optional(),
+    /** Path of the module with the workload and the rules of chaos: see `ChaosModule` in tools/chaos. */
+    chaos: z.string().optional(),
+    /** Path of the module with the load for measurements: see `LoadModule` in tools/bench. */
+    load: z.string().optional(),
   })
   .superRefine(({ roles, localStaff }, context) => {
     const known = [...roles, 'operator'];

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { repository } from './started-store.ts';
 
 export interface LoadOptions {
@@ -14,19 +14,17 @@ export interface LoadOptions {
   onDone: () => void;
 }
 
-/** Load for measurements: what customers of a product do. */
+/** What customers of a product do. `load` of `jogakbo.config.ts` names the module whose default export this is. */
 export interface LoadModule {
   /** Name of the actions, such as `purchases`. */
   unit: string;
   run(options: LoadOptions): Promise<void>;
 }
 
-const path = 'tools/store/src/bench/load.ts';
-
 /** @returns undefined if the workspace has no such module: a store is then measured without load only */
 export async function importLoadModule(): Promise<LoadModule | undefined> {
-  const file = join(repository, path);
-  return existsSync(file)
-    ? ((await import(pathToFileURL(file).href)) as { default: LoadModule }).default
-    : undefined;
+  const { load } = await readWorkspaceConfig(repository);
+  return load === undefined
+    ? undefined
+    : ((await import(pathToFileURL(join(repository, load)).href)) as { default: LoadModule }).default;
 }

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
 import { type FaultWindows, type Violation } from './check.ts';
 import { type ClientLog, type LoggedRequest } from './client-log.ts';
 import { type Facts, type OutboxFact } from './facts.ts';
@@ -58,11 +58,10 @@ export interface ChaosModule<R extends LoggedRequest = LoggedRequest, F extends 
   busyServices: readonly string[];
 }
 
-const path = 'tools/store/src/chaos/index.ts';
-
 /** @throws Error if the workspace has no such module */
 export async function loadChaosModule(): Promise<ChaosModule> {
-  const file = join(repository, path);
-  if (!existsSync(file)) throw new Error(`${path} does not exist: chaos needs a workload and its rules`);
-  return ((await import(pathToFileURL(file).href)) as { default: ChaosModule }).default;
+  const { chaos } = await readWorkspaceConfig(repository);
+  if (chaos === undefined)
+    throw new Error('jogakbo.config.ts names no module "chaos": a workload and its rules are needed');
+  return ((await import(pathToFileURL(join(repository, chaos)).href)) as { default: ChaosModule }).default;
 }

@@ -1,19 +1,20 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseAppManifest } from '@jogakbo/contract/workspace';
 import { repository } from './store.ts';
 
 function listApps(): { name: string; hasDatabase: boolean }[] {
-  const apps = join(repository, 'apps');
-  return readdirSync(apps)
+  return readdirSync(join(repository, 'apps'))
     .sort()
     .flatMap((name) => {
-      const file = join(apps, name, 'package.json');
+      const file = join(repository, 'apps', name, 'package.json');
       if (!existsSync(file)) return [];
-      const { main, dependencies = {} } = JSON.parse(readFileSync(file, 'utf8')) as {
+      const { main, jogakbo } = JSON.parse(readFileSync(file, 'utf8')) as {
         main?: string;
-        dependencies?: Record<string, string>;
+        jogakbo?: unknown;
       };
-      return main === 'dist/main.js' ? [{ name, hasDatabase: '@jogakbo/consistency' in dependencies }] : [];
+      const { database } = parseAppManifest(jogakbo, file);
+      return main === 'dist/main.js' ? [{ name, hasDatabase: database }] : [];
     });
 }
 

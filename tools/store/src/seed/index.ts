@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { CliError, toMessage } from '../terminal/cli-error.ts';
+import { CliError, toMessage } from '@jogakbo/cli/src/terminal/cli-error.ts';
 import { products, type SeedProduct } from './seed-products.ts';
-import { readStaff } from '../supervisor/staff.ts';
-import { type SeedOptions } from '../supervisor/seed-module.ts';
-import { readJson, writeJson } from '../supervisor/state.ts';
+import { readStaff } from '@jogakbo/cli/src/supervisor/staff.ts';
+import { type SeedOptions } from '@jogakbo/cli/src/supervisor/seed-module.ts';
+import { readJson, writeJson } from '@jogakbo/cli/src/supervisor/state.ts';
 
 const concurrency = 8;
 const retryTimeoutMs = 20_000;
