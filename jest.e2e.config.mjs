@@ -3,7 +3,7 @@ import { base } from './jest.config.mjs';
 
 export default {
   ...base,
-  roots: ['<rootDir>/tools/e2e', '<rootDir>/tools/chaos'],
+  roots: ['<rootDir>/tools'],
   testRegex: '\\.e2e\\.spec\\.ts$',
   testTimeout: 120_000,
   // Two stores at a time, because each one is often idle. The longest suites run first, so that both workers end together.

@@ -32,19 +32,28 @@ describe('the build context of the images', () => {
       'dump.sql',
       'deploy/key.pem',
       'apps/.env',
-      'apps/orders/.env',
-      'apps/orders/notes.txt',
+      'apps/identity/.env',
+      'apps/identity/notes.txt',
     ],
-    ...['apps/orders/src/.env', 'apps/orders/src/.ssh/id_rsa', 'apps/orders/src/server.key', 'libs/.npmrc'],
-    ...['libs/contracts/orders/src/tls/server.pem', 'tools/cli/.jogakbo/secrets.json', 'tools/cli/dump.sql'],
-    ...['node_modules/a/index.js', 'apps/config/node_modules/yaml/index.js', 'apps/orders/dist/main.js'],
+    ...[
+      'apps/identity/src/.env',
+      'apps/identity/src/.ssh/id_rsa',
+      'apps/identity/src/server.key',
+      'libs/.npmrc',
+    ],
+    ...[
+      'libs/contracts/identity/src/tls/server.pem',
+      'tools/cli/.jogakbo/secrets.json',
+      'tools/cli/dump.sql',
+    ],
+    ...['node_modules/a/index.js', 'apps/config/node_modules/yaml/index.js', 'apps/identity/dist/main.js'],
   ])('does not contain %s', (path) => expect(context([path])).toEqual([]));
 
   it('contains the sources of the images, and no other kind of file', () => {
     const files = context(listFiles('.'));
-    for (const workspace of ['apps/orders', 'libs/service', 'libs/contracts/orders', 'tools/cli'])
+    for (const workspace of ['apps/identity', 'libs/service', 'libs/contracts/identity', 'tools/cli'])
       expect(files).toEqual(expect.arrayContaining([`${workspace}/package.json`]));
-    for (const file of ['package-lock.json', 'apps/orders/src/main.ts', 'tools/delivery/src/build.ts'])
+    for (const file of ['package-lock.json', 'apps/identity/src/main.ts', 'tools/delivery/src/build.ts'])
       expect(files).toContain(file);
     expect(files.filter((path) => !/\.(ts|tsx|mjs|json|html|css|svg|js)$/.test(path))).toEqual([]);
   });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { UsageError } from '../terminal/cli-error.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
 import { NxOutput } from './nx-output.ts';
@@ -22,7 +22,9 @@ import { nodePath, nxPath, root } from '../workspace.ts';
 // nx.json makes every project write its jest results here; Nx restores them from its cache.
 const results = join(root, '.jogakbo', 'test-results');
 /** Projects with end-to-end tests on a running store. */
-const endToEnd = ['e2e', 'chaos'];
+const endToEnd = globSync('tools/*/test/*.e2e.spec.ts', { cwd: root })
+  .map((path) => path.split(sep)[1]!)
+  .filter((name, index, all) => all.indexOf(name) === index);
 
 /** Runs a program in its own process group, so that an interruption ends all its processes. */
 function runGroup(

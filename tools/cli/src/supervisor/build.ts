@@ -11,7 +11,8 @@ export function build(
   abort: AbortSignal,
 ): Promise<string> {
   const args = ['run-many', '-t', 'build', '--parallel=2', '--output-style=static'];
-  if (services) args.push('-p', services.join(','));
+  // Not every project with a build: tools have samples.
+  args.push('-p', services?.join(',') ?? 'apps/*');
   return new Promise((resolve, reject) => {
     const child = spawn(nxPath(), args, {
       cwd: root,
