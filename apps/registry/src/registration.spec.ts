@@ -37,7 +37,7 @@ const open = (enforced: boolean) =>
     {} as ContractHistory,
     {} as RegistrationLimits,
     { deniedUpstreams: [] } as unknown as RegistrySettings,
-    { enforced, current: grants } as unknown as KnownGrants,
+    { hasLoginPerService: enforced, current: grants } as unknown as KnownGrants,
     { rabbitmqUrl: 'amqp://127.0.0.1' } as PlatformSettings,
     { databaseUrl: 'postgres://127.0.0.1' } as DatabaseSettings,
   );

@@ -9,7 +9,7 @@ interface Described {
 
 /**
  * Checks the access policies of an app: each one belongs to the platform, or is a role that `jogakbo.config.ts` in the
- * current folder declares. Nobody has any other role, so an operation with a misspelt one could never be used.
+ * current folder declares. No member has any other role, so an operation with a misspelt one could never be used.
  * @param app path of the app, for the error @throws Error with a line per operation
  */
 export async function assertDeclaredRoles(app: string, { contracts = [] }: Described): Promise<void> {
