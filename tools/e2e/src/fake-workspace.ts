@@ -78,6 +78,8 @@ export class FakeWorkspace extends Jogakbo {
       }),
     );
     writeFileSync(join(app, 'dist', 'main.js'), main);
+    // The build copies it; the supervisor imports it before main.js.
+    writeFileSync(join(app, 'dist', 'source-maps.js'), '');
     const bus = {
       service: name,
       contracts: [],
