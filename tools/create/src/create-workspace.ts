@@ -91,18 +91,11 @@ export function listPlatformProjects(): string[] {
     .sort();
 }
 
-/** An app declares its owner; the contracts in its folder belong to it. Of the rest, tags mark what is the store's. */
 function isPlatform(path: string): boolean {
-  const contracts = /^libs\/contracts\/(.+)$/.exec(path);
-  if (contracts) return isPlatform(`apps/${contracts[1]}`);
   const file = join(repository, path, 'package.json');
   if (!existsSync(file)) return false;
-  const { nx, jogakbo } = JSON.parse(readFileSync(file, 'utf8')) as {
-    nx?: { tags?: string[] };
-    jogakbo?: { owner?: string };
-  };
-  if (path.startsWith('apps/')) return jogakbo?.owner === 'platform';
-  return !nx?.tags?.includes('scope:store');
+  const { nx } = JSON.parse(readFileSync(file, 'utf8')) as { nx?: { tags?: string[] } };
+  return nx?.tags?.includes('scope:platform') === true;
 }
 
 /** Copies a file or a folder, without what is generated in it. */
