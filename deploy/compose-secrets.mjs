@@ -1,4 +1,4 @@
-// Generates the secrets for docker-compose.yml: node deploy/compose-secrets.mjs && PAYMENT_SANDBOX=true docker compose up --build
+// Generates the secrets for docker-compose.yml: node deploy/compose-secrets.mjs && docker compose up --build
 // Writes .env and .jogakbo/staff.json: ignored by git, not copied into images, not readable by other users. Existing
 // passwords and keys stay unchanged. Requires Node 22.18 or newer, because it reads jogakbo.config.ts.
 import { randomBytes } from 'node:crypto';
@@ -12,6 +12,9 @@ const apps = readdirSync('apps').filter((app) => existsSync(`apps/${app}/package
 const manifests = Object.fromEntries(
   apps.map((app) => [app, JSON.parse(readFileSync(`apps/${app}/package.json`, 'utf8')).jogakbo ?? {}]),
 );
+/** The name of a service's database, and the beginning of the names of its variables. */
+const toIdentifier = (app) => app.replaceAll('-', '_');
+const toPrefix = (app) => toIdentifier(app).toUpperCase();
 const databases = apps.filter((app) => manifests[app].database);
 const { default: facts } = await import(pathToFileURL(resolve('jogakbo.config.ts')).href);
 
@@ -43,7 +46,7 @@ function readOrCreateStaff(path) {
 function completeSecrets(kept) {
   const all = { RABBITMQ_PASSWORD: randomPassword, POSTGRES_PASSWORD: randomPassword };
   for (const app of apps) {
-    const name = app.toUpperCase();
+    const name = toPrefix(app);
     if (databases.includes(app)) all[`${name}_PASSWORD`] = randomPassword;
     all[`${name}_CONFIG_PASSWORD`] = randomPassword;
     all[`${name}_BROKER_PASSWORD`] = randomPassword;
@@ -58,7 +61,7 @@ function completeSecrets(kept) {
 
 /** Derives the values that programs read, each time. */
 function deriveValues(secrets, staff) {
-  const getByApp = (kind) => apps.map((app) => [app, secrets[`${app.toUpperCase()}_${kind}`]]);
+  const getByApp = (kind) => apps.map((app) => [app, secrets[`${toPrefix(app)}_${kind}`]]);
   // Within single quotes, Compose's .env replaces only \'.
   const json = (value) => `'${JSON.stringify(value).replaceAll("'", "\\'")}'`;
   const broker = (login, password) => `amqp://${login}:${password}@rabbitmq:5672`;
@@ -71,10 +74,12 @@ function deriveValues(secrets, staff) {
     STAFF: json(staff),
   };
   for (const [app, password] of getByApp('BROKER_PASSWORD'))
-    lines[`${app.toUpperCase()}_BROKER_URL`] = broker(app, password);
+    lines[`${toPrefix(app)}_BROKER_URL`] = broker(app, password);
   for (const app of databases) {
-    const name = app.toUpperCase();
-    lines[`${name}_DATABASE_URL`] = `postgres://${app}:${secrets[`${name}_PASSWORD`]}@postgres:5432/${app}`;
+    const name = toPrefix(app);
+    const database = toIdentifier(app);
+    lines[`${name}_DATABASE_URL`] =
+      `postgres://${database}:${secrets[`${name}_PASSWORD`]}@postgres:5432/${database}`;
   }
   return lines;
 }

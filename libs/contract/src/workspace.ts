@@ -91,6 +91,8 @@ export const AppManifest = z.strictObject({
   /** Additions to the compose file. */
   compose: z
     .strictObject({
+      /** A comment for people who set `environment` and `secrets`. */
+      note: z.string().optional(),
       /** Further settings, with Compose's interpolation. */
       environment: z.record(SettingName, z.string()).default({}),
       /** Secrets that people set in .env, with their defaults. An empty one is not passed on. */

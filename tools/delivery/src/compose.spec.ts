@@ -3,6 +3,7 @@ import {
   chmodSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -153,6 +154,19 @@ describe('compose-secrets.mjs', () => {
     for (const path of ['.env', '.jogakbo/staff.json']) chmodSync(join(folder, path), 0o644);
     makeSecrets();
     expect(modes()).toEqual(privateModes);
+  });
+
+  it('names variables and the database of a service with a hyphen by an underscore', () => {
+    mkdirSync(join(folder, 'apps', 'gift-cards'));
+    writeFileSync(
+      join(folder, 'apps', 'gift-cards', 'package.json'),
+      '{"jogakbo": {"owner": "x", "database": true}}',
+    );
+    const made = makeSecrets();
+    expect(made.get('GIFT_CARDS_DATABASE_URL')).toBe(
+      `postgres://gift_cards:${made.get('GIFT_CARDS_PASSWORD')}@postgres:5432/gift_cards`,
+    );
+    expect(made.get('GIFT_CARDS_BROKER_URL')).toMatch(/^amqp:\/\/gift-cards:/);
   });
 
   it('keeps values set by people, and derives addresses from existing passwords', () => {

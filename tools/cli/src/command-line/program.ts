@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { root } from '../workspace.ts';
+import { declareCompose } from './compose.ts';
 import { declareConfig } from './config.ts';
 import { declareDead } from './dead.ts';
 import { declareDoctor } from './doctor.ts';
@@ -64,6 +65,7 @@ export function createProgram(): Command {
     declareLogins,
     declareSplit,
     declareMap,
+    declareCompose,
     declareDoctor,
     declareTest,
     declareServe,
