@@ -15,7 +15,7 @@ import {
 } from '../supervisor/service-launch.ts';
 import { ensureStaff, getStaffFile } from '../supervisor/staff.ts';
 import { parseStartOptions } from './start.ts';
-import { claimStore } from '../supervisor/start-store.ts';
+import { claimStore } from '../supervisor/claim-store.ts';
 import { ensureSecrets, readSecrets, type Secrets, type State } from '../supervisor/state.ts';
 import { getBrokerUrl } from '../supervisor/store-access.ts';
 import {

@@ -12,7 +12,7 @@ import { startOwnEnvironment, connectToRunningStore } from './serve-environment.
 import { ServedInstance } from './served-instance.ts';
 import { type Launch } from '../supervisor/service-launch.ts';
 import { createStopHandler, onSignals } from '../terminal/signals.ts';
-import { selectApps } from '../supervisor/start-store.ts';
+import { selectApps } from '../supervisor/claim-store.ts';
 import { openState, type State } from '../supervisor/state.ts';
 import { type App, nodePath, root } from '../workspace.ts';
 

@@ -7,7 +7,8 @@ import { readRun, isSupervisorAlive, type RunRecord } from '../supervisor/run-re
 import { createStopHandler, onSignals } from '../terminal/signals.ts';
 import { type StartScreen } from '../terminal/start-screen.ts';
 import { type Report, type StartEvent } from '../supervisor/start-events.ts';
-import { selectApps, bringUp, type StartOptions, claimStore } from '../supervisor/start-store.ts';
+import { selectApps, type StartOptions, claimStore } from '../supervisor/claim-store.ts';
+import { bringUp } from '../supervisor/start-store.ts';
 import { readKeptPorts, openState, type State } from '../supervisor/state.ts';
 import { isTlsRequested } from '../backing/tls/store-tls.ts';
 import { Stopped, type Supervisor } from '../supervisor/supervisor.ts';

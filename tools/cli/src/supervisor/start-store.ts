@@ -1,103 +1,85 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
+import { readWorkspaceConfig, type WorkspaceConfig } from '@jogakbo/contract/workspace';
 import { type BackingService } from '../backing/backing-service.ts';
 import { provideBroker } from '../backing/rabbitmq/broker.ts';
-import { ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
+import { type BrokerLogins, ensureBrokerLogins, getPublicKeys } from '../backing/rabbitmq/broker-logins.ts';
 import { build } from './build.ts';
-import {
-  checkDataFolders,
-  checkDisk,
-  checkPackages,
-  checkPort,
-  checkSecrets,
-  refuseIfFailed,
-} from '../commands/checks.ts';
 import { ensureConfigSecrets } from './config-secrets.ts';
 import { provideDatabase } from '../backing/postgres/database.ts';
-import { CliError, toMessage, UsageError } from '../terminal/cli-error.ts';
+import { CliError, toMessage } from '../terminal/cli-error.ts';
 import { runMigrations } from './migrations.ts';
 import { prepareDenseLaunch, prepareHosted } from './dense-mode.ts';
 import { ensureOpenIdClients } from './openid-clients.ts';
-import { readMark } from './processes.ts';
-import { endOrphans } from './orphans.ts';
-import { claimRun, readRun } from './run-record.ts';
+import { selectApps, type StartOptions } from './claim-store.ts';
 import { loadSeedModule } from './seed-module.ts';
 import { ensureServiceDatabases, computeIdentity } from '../backing/postgres/service-databases.ts';
-import { findReadyRoutes, prepareLaunch, type LaunchContext } from './service-launch.ts';
-import { EarlyExit } from './service-process.ts';
+import { findReadyRoutes, type Launch, prepareLaunch, type LaunchContext } from './service-launch.ts';
+import { EarlyExit, type ServiceProcess } from './service-process.ts';
 import { ensureStaff, getStaffFile, markStaffShown } from './staff.ts';
 import { type Report, type Stage } from './start-events.ts';
 import { toStartError } from './start-errors.ts';
 import { formatSummary } from './start-summary.ts';
-import { keepPorts, ensureSecrets, type State } from './state.ts';
+import { ensureSecrets } from './state.ts';
 import { findBrokerPlace, findDatabasePlace, getOwnEndpoints, findServicePorts } from './store-backing.ts';
 import { getTlsRemarks } from '../backing/tls/store-tls.ts';
-import { Stopped, Supervisor } from './supervisor.ts';
+import { Stopped, type Supervisor } from './supervisor.ts';
 import { type App, listApps, root } from '../workspace.ts';
 
-export interface StartOptions {
-  port: number;
-  only?: string[];
-  seed: boolean;
-  /** Runs all services in one process. */
-  dense: boolean;
-  /** Set by `jogakbo serve`, which then runs only this service. */
-  onlyServes?: string;
-}
-
-export function selectApps(only: string[] | undefined): App[] {
-  const apps = listApps();
-  const unknown = only?.filter((name) => !apps.some((app) => app.name === name)) ?? [];
-  if (unknown.length) {
-    throw new UsageError(`There is no service called ${unknown.join(', ')}.`, {
-      remedies: [`the services are: ${apps.map(({ name }) => name).join(', ')}`],
-    });
-  }
-  return only ? apps.filter(({ name }) => only.includes(name)) : apps;
-}
-
-/** Checks the prerequisites, ends processes of a killed supervisor, and claims the state folder. */
-export async function claimStore(state: State, options: StartOptions, report: Report): Promise<Supervisor> {
-  const orphans = await endOrphans(state, readRun(state));
-  if (orphans.length)
-    report({ kind: 'line', text: `ended the services of a killed supervisor: ${orphans.join(', ')}` });
-  const opensPort = selectApps(options.only).some(({ name }) => name === 'gateway');
-  refuseIfFailed([
-    checkDisk(state),
-    checkPackages('needed'),
-    checkSecrets(state),
-    checkDataFolders(state),
-    ...(opensPort ? [await checkPort(options.port, state)] : []),
-  ]);
-  const run = {
-    supervisor: readMark(process.pid)!,
-    state: 'starting' as const,
-    ...(options.onlyServes && { onlyServes: options.onlyServes }),
-    publicUrl: `http://localhost:${options.port}`,
-    port: options.port,
-    since: Date.now(),
-    services: [],
-  };
-  if (!claimRun(state, run))
-    throw new CliError('Another process is already starting this store.', { remedies: ['npx jogakbo ps'] });
-  keepPorts(state, { public: options.port });
-  return new Supervisor(state, run, (text) => report({ kind: 'line', text }));
-}
+type Note = (text: string) => void;
 
 /** Starts the store until it is ready. Rejects with CliError or Stopped; the caller must then call stop(). */
 export async function bringUp(store: Supervisor, options: StartOptions, report: Report): Promise<void> {
-  const { state, abort, run } = store;
-  const apps = selectApps(options.only);
-  const withGateway = apps.some(({ name }) => name === 'gateway');
   const facts = await readWorkspaceConfig(root);
+  await new StoreStart(store, options, report, facts).run();
+}
 
-  async function stage<T>(
-    name: Stage,
-    work: (note: (text: string) => void) => Promise<[T, string]>,
-  ): Promise<T> {
+/** The steps of a start, in the order in which they run. */
+class StoreStart {
+  readonly #store: Supervisor;
+  readonly #options: StartOptions;
+  readonly #report: Report;
+  readonly #facts: WorkspaceConfig;
+  readonly #apps: App[];
+  readonly #hasGateway: boolean;
+  #broker!: BackingService;
+  #database!: BackingService;
+  #context!: LaunchContext;
+
+  constructor(store: Supervisor, options: StartOptions, report: Report, facts: WorkspaceConfig) {
+    this.#store = store;
+    this.#options = options;
+    this.#report = report;
+    this.#facts = facts;
+    this.#apps = selectApps(options.only);
+    this.#hasGateway = this.#apps.some(({ name }) => name === 'gateway');
+  }
+
+  async run(): Promise<void> {
+    for (const text of getTlsRemarks()) this.#say(text);
+    if (this.#options.dense)
+      this.#say('dense mode: all services share one process, so that a crash or a block of one hits all');
+    await this.#openBackingServices();
+    const { state } = this.#store;
+    const { staff, isNew } = ensureStaff(state, this.#facts.localStaff);
+    const databasePasswords = this.#prepareContext();
+    await this.#prepareDatabases(databasePasswords);
+    await this.#startServices();
+    await this.#seed();
+    this.#store.setReady((name) => this.#adopt(name));
+    const lines = formatSummary(this.#store, { staff: isNew ? staff : [], withGateway: this.#hasGateway });
+    this.#report({ kind: 'ready', lines });
+    markStaffShown(state);
+  }
+
+  #say(text: string): void {
+    this.#report({ kind: 'line', text });
+  }
+
+  async #stage<T>(name: Stage, work: (note: Note) => Promise<[T, string]>): Promise<T> {
+    const { abort } = this.#store;
     abort.throwIfAborted();
-    const reportStage = (stageState: 'began' | 'note' | 'done' | 'failed', text: string) =>
-      report({ kind: 'stage', stage: name, state: stageState, text });
+    const reportStage = (state: 'began' | 'note' | 'done' | 'failed', text: string) =>
+      this.#report({ kind: 'stage', stage: name, state, text });
     reportStage('began', '');
     try {
       const [result, text] = await work((note) => reportStage('note', note));
@@ -110,115 +92,128 @@ export async function bringUp(store: Supervisor, options: StartOptions, report: 
     }
   }
 
-  for (const text of getTlsRemarks()) report({ kind: 'line', text });
-  if (options.dense) {
-    const text = 'dense mode: all services share one process, so that a crash or a block of one hits all';
-    report({ kind: 'line', text });
+  async #openBackingServices(): Promise<void> {
+    const { state, abort } = this.#store;
+    const databasePlace = await findDatabasePlace(state);
+    const brokerPlace = await findBrokerPlace(state, abort);
+    const open = (role: 'broker' | 'database', provide: (note: Note) => Promise<BackingService>) =>
+      this.#stage(role, async (note) => {
+        const opened = await this.#store.addBackingService(role, provide(note));
+        return [opened, opened.title];
+      });
+    const [broker, database] = await Promise.all([
+      open('broker', (note) => provideBroker(brokerPlace, note)),
+      open('database', (note) => provideDatabase(databasePlace, note)),
+      this.#stage('build', async (note) => [undefined, await build(this.#options.only, note, abort)]),
+    ]);
+    this.#broker = broker;
+    this.#database = database;
   }
-  const databasePlace = await findDatabasePlace(state);
-  const brokerPlace = await findBrokerPlace(state, abort);
-  const [broker, database] = await Promise.all([
-    stage('broker', async (note) => {
-      const broker = await store.addBackingService('broker', provideBroker(brokerPlace, note));
-      return [broker, broker.title];
-    }),
-    stage('database', async (note) => {
-      const database = await store.addBackingService('database', provideDatabase(databasePlace, note));
-      return [database, database.title];
-    }),
-    stage('build', async (note) => [undefined, await build(options.only, note, abort)]),
-  ]);
 
-  const { staff, isNew: staffIsNew } = ensureStaff(state, facts.localStaff);
-  const secrets = ensureSecrets(
-    state,
-    listApps().map(({ name }) => name),
-  );
-  const context: LaunchContext = {
-    state,
-    facts,
-    readyRoutes: findReadyRoutes(facts, apps),
-    publicUrl: run.publicUrl,
-    ports: { gateway: run.port },
-    broker: { urls: {} },
-    databaseUrls: {},
-    staffFile: getStaffFile(state),
-    config: ensureConfigSecrets(state, listApps()),
-    openIdClientsFile: ensureOpenIdClients(state),
-    ownEndpoints: getOwnEndpoints(state, broker, database),
-    serviceKeys: secrets.serviceKeys,
-  };
-  const ensureLogins = () => {
-    const { serviceKeys, ...logins } = ensureSecrets(state);
-    return ensureBrokerLogins(
-      broker,
-      apps,
-      { ...logins, encryptionKeys: getPublicKeys(serviceKeys) },
-      state.id,
+  /** @returns the database password of each service */
+  #prepareContext(): Record<string, string> {
+    const { state, run } = this.#store;
+    const all = listApps();
+    const { services, serviceKeys } = ensureSecrets(
+      state,
+      all.map(({ name }) => name),
     );
-  };
-  const logins = ensureLogins();
-  logins.catch(() => undefined); // thrown below
-  await stage('databases', async (note) => {
-    const databases = await ensureServiceDatabases(database, apps, secrets.services);
-    for (const [name, { url }] of Object.entries(databases)) context.databaseUrls[name] = url;
-    run.databases = computeIdentity(databases);
-    const migrated = await runMigrations(apps, databases, context, note, abort);
-    context.broker = await logins;
-    return [databases, migrated];
-  });
-  if (context.broker.remark) report({ kind: 'line', text: context.broker.remark });
-  if (context.broker.operator) restoreLoginsOnRestart(broker, ensureLogins);
+    this.#context = {
+      state,
+      facts: this.#facts,
+      readyRoutes: findReadyRoutes(this.#facts, this.#apps),
+      publicUrl: run.publicUrl,
+      ports: { gateway: run.port },
+      broker: { urls: {} },
+      databaseUrls: {},
+      staffFile: getStaffFile(state),
+      config: ensureConfigSecrets(state, all),
+      openIdClientsFile: ensureOpenIdClients(state),
+      ownEndpoints: getOwnEndpoints(state, this.#broker, this.#database),
+      serviceKeys,
+    };
+    return services;
+  }
 
-  await stage('services', async (note) => {
-    // As late as possible, so that no other process takes the port in between.
-    Object.assign(context.ports, await findServicePorts(state, apps));
-    const services = options.dense
-      ? [
-          store.addDense(
-            prepareDenseLaunch(context),
-            new Map(apps.map((app) => [app.name, prepareHosted(app, context)])),
-          ),
-        ]
-      : apps.map((app) => store.addService(app.name, prepareLaunch(app, context)));
-    const waiting = new Set(services.map(({ name }) => name));
-    note(`waiting for ${[...waiting].join(', ')}`);
-    await waitForStarts(
-      services.map(async (service) => {
+  #ensureLogins(): Promise<BrokerLogins> {
+    const { state } = this.#store;
+    const { serviceKeys, ...logins } = ensureSecrets(state);
+    const encryptionKeys = getPublicKeys(serviceKeys);
+    return ensureBrokerLogins(this.#broker, this.#apps, { ...logins, encryptionKeys }, state.id);
+  }
+
+  async #prepareDatabases(passwords: Record<string, string>): Promise<void> {
+    const { run, abort } = this.#store;
+    const context = this.#context;
+    const logins = this.#ensureLogins();
+    logins.catch(() => undefined); // thrown below
+    await this.#stage('databases', async (note) => {
+      const databases = await ensureServiceDatabases(this.#database, this.#apps, passwords);
+      for (const [name, { url }] of Object.entries(databases)) context.databaseUrls[name] = url;
+      run.databases = computeIdentity(databases);
+      const migrated = await runMigrations(this.#apps, databases, context, note, abort);
+      context.broker = await logins;
+      return [databases, migrated];
+    });
+    if (context.broker.remark) this.#say(context.broker.remark);
+    if (context.broker.operator) restoreLoginsOnRestart(this.#broker, () => this.#ensureLogins());
+  }
+
+  #startServices(): Promise<void> {
+    const { state, run, abort } = this.#store;
+    return this.#stage('services', async (note) => {
+      // As late as possible, so that no other process takes the port in between.
+      Object.assign(this.#context.ports, await findServicePorts(state, this.#apps));
+      const processes = this.#addProcesses();
+      const waiting = new Set(processes.map(({ name }) => name));
+      const noteWaiting = () => waiting.size && note(`waiting for ${[...waiting].join(', ')}`);
+      noteWaiting();
+      const starts = processes.map(async (service) => {
         await service.start();
         waiting.delete(service.name);
-        if (waiting.size) note(`waiting for ${[...waiting].join(', ')}`);
-      }),
-      state.logs,
-    );
-    if (withGateway) {
-      note('waiting for the gateway to load all routes');
-      await waitUntilReady(`${run.publicUrl.replace('localhost', '127.0.0.1')}/health/ready`, abort);
-    }
-    return [undefined, `${apps.length} ready${options.dense ? ' in one process' : ''}`];
-  });
-
-  const seeding = options.seed && withGateway ? await loadSeedModule(facts) : undefined;
-  if (seeding?.services.every((needed) => apps.some(({ name }) => name === needed))) {
-    await stage('seed', async (note) => [
-      undefined,
-      await seeding.seed({ state, url: run.publicUrl, identity: run.databases!, force: false, note, abort }),
-    ]);
-  } else {
-    report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not requested' });
+        noteWaiting();
+      });
+      await waitForStarts(starts, state.logs);
+      if (this.#hasGateway) {
+        note('waiting for the gateway to load all routes');
+        await waitUntilReady(`${run.publicUrl.replace('localhost', '127.0.0.1')}/health/ready`, abort);
+      }
+      return [undefined, `${this.#apps.length} ready${this.#options.dense ? ' in one process' : ''}`];
+    });
   }
-  store.setReady(async (name) => {
+
+  #addProcesses(): ServiceProcess[] {
+    const context = this.#context;
+    if (!this.#options.dense)
+      return this.#apps.map((app) => this.#store.addService(app.name, prepareLaunch(app, context)));
+    const hosted = new Map(this.#apps.map((app) => [app.name, prepareHosted(app, context)]));
+    return [this.#store.addDense(prepareDenseLaunch(context), hosted)];
+  }
+
+  async #seed(): Promise<void> {
+    const { state, run, abort } = this.#store;
+    const wanted = this.#options.seed && this.#hasGateway;
+    const module = wanted ? await loadSeedModule(this.#facts) : undefined;
+    if (!module?.services.every((needed) => this.#apps.some(({ name }) => name === needed)))
+      return this.#report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not requested' });
+    const to = { state, url: run.publicUrl, identity: run.databases!, force: false, abort };
+    await this.#stage('seed', async (note) => [undefined, await module.seed({ ...to, note })]);
+  }
+
+  /** Prepares a service that was not started with the store. */
+  async #adopt(name: string): Promise<Launch> {
+    const { state } = this.#store;
+    const context = this.#context;
     const [app] = selectApps([name]) as [App];
     const { services, serviceKeys } = ensureSecrets(state, [name]);
-    const made = await ensureServiceDatabases(database, [app], services);
+    const made = await ensureServiceDatabases(this.#database, [app], services);
     if (made[name]) context.databaseUrls[name] = made[name].url;
     // Senders encrypt with registered keys only, so a rotated key is registered before the service uses it.
-    if (context.broker.operator && serviceKeys[name] !== context.serviceKeys[name]) await ensureLogins();
+    if (context.broker.operator && serviceKeys[name] !== context.serviceKeys[name])
+      await this.#ensureLogins();
     Object.assign(context, { serviceKeys, config: ensureConfigSecrets(state, listApps()) });
     return prepareLaunch(app, context);
-  });
-  report({ kind: 'ready', lines: formatSummary(store, { staff: staffIsNew ? staff : [], withGateway }) });
-  markStaffShown(state);
+  }
 }
 
 /** A restarted broker may have lost its data, so the logins are declared again. */
