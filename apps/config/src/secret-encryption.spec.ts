@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { SecretEncryption } from './secret-encryption.ts';
 
-const place = { application: 'orders', profile: 'default', label: 'main' };
+const place = { application: 'loans', profile: 'default', label: 'main' };
 const createEncryption = (configKey: string[], configClients = {}) =>
   new SecretEncryption({ configKey, configClients });
 const toBasicHeader = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`;
@@ -30,11 +30,11 @@ describe('secret encryption', () => {
 
   it('authenticates a service only with its own password', () => {
     const encryption = createEncryption(['key'], {
-      orders: 'a:password with a colon',
+      loans: 'a:password with a colon',
       toys: 'another password',
     });
-    expect(encryption.getClient(toBasicHeader('orders:a:password with a colon'))).toBe('orders');
-    for (const wrong of ['orders:another password', 'toys:', 'unknown:', ':', 'orders', '', 'constructor:'])
+    expect(encryption.getClient(toBasicHeader('loans:a:password with a colon'))).toBe('loans');
+    for (const wrong of ['loans:another password', 'toys:', 'unknown:', ':', 'loans', '', 'constructor:'])
       expect([wrong, encryption.getClient(toBasicHeader(wrong))]).toEqual([wrong, undefined]);
     expect(encryption.getClient(undefined)).toBeUndefined();
     expect(encryption.getClient('Bearer x')).toBeUndefined();

@@ -49,11 +49,11 @@ describe('precedence', () => {
     getPrecedence(application, profiles).map((place) => `${place.application}-${place.profile}`);
 
   it('follows Spring: later profiles first, default last, own settings before shared ones', () => {
-    expect(listPlaces('orders', 'eu', 'test')).toEqual([
-      ...['orders-test', 'application-test', 'orders-eu', 'application-eu'],
-      ...['orders-default', 'application-default'],
+    expect(listPlaces('loans', 'eu', 'test')).toEqual([
+      ...['loans-test', 'application-test', 'loans-eu', 'application-eu'],
+      ...['loans-default', 'application-default'],
     ]);
-    expect(listPlaces('orders', 'default')).toEqual(['orders-default', 'application-default']);
+    expect(listPlaces('loans', 'default')).toEqual(['loans-default', 'application-default']);
     expect(listPlaces('application', 'default')).toEqual(['application-default']);
   });
 });

@@ -6,7 +6,7 @@ import { environmentOnly, live, Service, settings, start, type RunningService } 
 import { ServiceUnderTest } from '@jogakbo/testing';
 import { ConfigModule } from '../src/config.module.ts';
 
-export const passwords = { toys: 'the-password-of-toys', orders: 'the-password-of-orders' };
+export const passwords = { toys: 'the-password-of-toys', loans: 'the-password-of-the-loans' };
 /** Applications that have a config password and no running instances. */
 const otherApplications = ['kept', 'apart', 'told', 'back', 'crowd', 'picky', 'stone'];
 const memberId = '01890000-0000-7000-8000-000000000001';

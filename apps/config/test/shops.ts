@@ -93,7 +93,7 @@ export class Shops {
       persistent: contract.kind === 'command',
       context: {
         traceparent: childTraceparent(),
-        language: 'ko',
+        language: 'nl',
         ...(memberId && { caller: { memberId, roles: ['member'] }, splitKey: toSplitKey(memberId) }),
       },
     });

@@ -121,7 +121,7 @@ describe('config', () => {
     });
     expect(await set(server, 'picky', { limit: '2' }, { version: 1 })).toBe(2);
     const settings = [{ key: 'limit', value: '3' }];
-    const caller = { memberId: operator.caller.memberId, roles: ['member', 'merchant'] };
+    const caller = { memberId: operator.caller.memberId, roles: ['member', 'moderator'] };
     const command = { application: 'picky', reason: 'no', settings };
     await expect(server.ask(ChangeSettings, command, { caller })).rejects.toMatchObject({
       code: 'forbidden',
@@ -143,14 +143,14 @@ describe('config', () => {
   describe('a secret', () => {
     const secret = 'the-secret-itself-1234';
     beforeAll(async () => {
-      await set(server, 'orders', { token: secret }, { secret: true });
-      await set(server, 'orders', { token: `${secret}-new` });
+      await set(server, 'loans', { token: secret }, { secret: true });
+      await set(server, 'loans', { token: `${secret}-new` });
     });
 
     it('is masked in all replies, and stays secret when its value changes', async () => {
-      const place = { application: 'orders' };
+      const place = { application: 'loans' };
       const replies = [
-        await get('orders'),
+        await get('loans'),
         await server.ask(ListVersions, place, operator),
         await server.ask(CompareVersions, { ...place, from: 1, to: 2 }, operator),
         server.getPublishedEvents(SettingsChanged),
@@ -176,14 +176,14 @@ describe('config', () => {
     });
 
     it('is sent encrypted, so that only its service can decrypt it', async () => {
-      const question = { application: 'orders', profiles: ['default'], label: 'main' };
+      const question = { application: 'loans', profiles: ['default'], label: 'main' };
       const answer = await server.ask(ReadSettings, question);
       expect(JSON.stringify(answer)).not.toContain(secret);
       const { value } = answer.sources[0]!.settings[0]!;
-      expect(decrypt(deriveClientKey('orders', passwords.orders), value, 'token')).toBe(`${secret}-new`);
-      expect(() => decrypt(deriveClientKey('orders', passwords.toys), value, 'token')).toThrow();
+      expect(decrypt(deriveClientKey('loans', passwords.loans), value, 'token')).toBe(`${secret}-new`);
+      expect(() => decrypt(deriveClientKey('loans', passwords.toys), value, 'token')).toThrow();
       expect(() => decrypt(deriveClientKey('toys', passwords.toys), value, 'token')).toThrow();
-      expect(() => decrypt(deriveClientKey('orders', passwords.orders), value, 'other')).toThrow();
+      expect(() => decrypt(deriveClientKey('loans', passwords.loans), value, 'other')).toThrow();
       const unknown = server.ask(ReadSettings, { ...question, application: 'unknown' });
       await expect(unknown).rejects.toMatchObject({ code: 'unknown-client' });
     });
@@ -194,14 +194,14 @@ describe('config', () => {
     });
 
     it('is restored by a roll back', async () => {
-      await server.ask(RollBack, { application: 'orders', to: 1, reason: 'back' }, operator);
+      await server.ask(RollBack, { application: 'loans', to: 1, reason: 'back' }, operator);
       const { sources } = await server.ask(ReadSettings, {
-        application: 'orders',
+        application: 'loans',
         profiles: ['default'],
         label: 'main',
       });
       const { value } = sources[0]!.settings[0]!;
-      expect(decrypt(deriveClientKey('orders', passwords.orders), value, 'token')).toBe(secret);
+      expect(decrypt(deriveClientKey('loans', passwords.loans), value, 'token')).toBe(secret);
     });
   });
 });

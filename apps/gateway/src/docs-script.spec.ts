@@ -11,7 +11,7 @@ const createKey = () => ({ name: 'Idempotency-Key', in: 'header', example: undef
 const openapi = {
   paths: {
     '/v1/sessions': { post: { parameters: [createKey()] }, delete: {} },
-    '/v1/orders': { post: { parameters: [createKey(), { ...createKey(), name: 'Prefer' }] } },
+    '/v1/loans': { post: { parameters: [createKey(), { ...createKey(), name: 'Prefer' }] } },
   },
 };
 
@@ -58,13 +58,13 @@ describe('the page /docs', () => {
 
   it('fills in another Idempotency-Key for each operation', async () => {
     const { paths } = (await open()).options.spec;
-    const [first, second] = [paths['/v1/sessions'].post, paths['/v1/orders'].post].map(
+    const [first, second] = [paths['/v1/sessions'].post, paths['/v1/loans'].post].map(
       ({ parameters }) => parameters[0]!.example,
     );
     expect(first).toMatch(/^[\da-f-]{36}$/);
     expect(second).toMatch(/^[\da-f-]{36}$/);
     expect(second).not.toBe(first);
-    expect(paths['/v1/orders'].post.parameters[1]).toEqual({ name: 'Prefer', in: 'header' });
+    expect(paths['/v1/loans'].post.parameters[1]).toEqual({ name: 'Prefer', in: 'header' });
   });
 
   it('is dark if the system is', async () => {

@@ -4,8 +4,8 @@ import type { GrantedRoute } from '@jogakbo/messaging/grants';
 import { filterGrantedRoutes } from './granted-routes.ts';
 
 const routes = new Map<string, GrantedRoute>([
-  ['GET /v1/orders', { service: 'shop', request: 'shop.list', access: 'member' }],
-  ['POST /v1/refunds', { service: 'shop', request: 'shop.refund', access: 'operator' }],
+  ['GET /v1/loans', { service: 'shop', request: 'shop.list', access: 'member' }],
+  ['POST /v1/recalls', { service: 'shop', request: 'shop.recall', access: 'operator' }],
   ['GET /oidc/*', { service: 'identity', request: 'identity.page', access: 'public' }],
   ['POST /oidc/*', { service: 'identity', request: 'identity.page', access: 'public' }],
 ]);
@@ -32,10 +32,10 @@ function filter(service: string, ...requests: object[]) {
 
 describe('the routes of a service', () => {
   it('are those registered for it', () => {
-    expect(filter('shop', request('shop.list', 'GET /v1/orders'), { name: 'shop.tidy' })).toEqual({
+    expect(filter('shop', request('shop.list', 'GET /v1/loans'), { name: 'shop.tidy' })).toEqual({
       refused: [],
       granted: [
-        ['shop.list', 'member', '/v1/orders'],
+        ['shop.list', 'member', '/v1/loans'],
         ['shop.tidy', undefined, undefined],
       ],
     });
@@ -43,33 +43,33 @@ describe('the routes of a service', () => {
 
   it('are rejected and reported if registered for another service, for another request, or for none', () => {
     const wrong = [
-      request('search.take', 'GET /v1/orders'),
+      request('search.take', 'GET /v1/loans'),
       request('search.new', 'GET /v1/new', 'public'),
       { name: 'search.pages', access: 'public', pages: { path: '/oidc', cookies: 'abc' } },
     ];
     expect(filter('search', ...wrong)).toEqual({
       refused: [
-        'search.take (GET /v1/orders): registered for shop.list',
+        'search.take (GET /v1/loans): registered for shop.list',
         'search.new (GET /v1/new): not registered',
         'search.pages (GET /oidc/*): registered for identity.page',
       ],
       granted: wrong.map(({ name }) => [name, undefined, undefined]),
     });
-    expect(filter('shop', request('shop.refund', 'GET /v1/orders')).refused).toEqual([
-      'shop.refund (GET /v1/orders): registered for shop.list',
+    expect(filter('shop', request('shop.recall', 'GET /v1/loans')).refused).toEqual([
+      'shop.recall (GET /v1/loans): registered for shop.list',
     ]);
   });
 
   it('have the registered access policy, not the announced one', () => {
-    expect(filter('shop', request('shop.refund', 'POST /v1/refunds', 'public')).granted).toEqual([
-      ['shop.refund', 'operator', '/v1/refunds'],
+    expect(filter('shop', request('shop.recall', 'POST /v1/recalls', 'public')).granted).toEqual([
+      ['shop.recall', 'operator', '/v1/recalls'],
     ]);
   });
 
   it('support Prefer: wait only if the gateway may receive the events and send the query', () => {
     const waiting = (answer: string, ...events: string[]) => {
       const wait = { key: 'id', until: events.map((event) => ({ event })), answer, status: 200 };
-      const { http, ...rest } = request('shop.list', 'GET /v1/orders');
+      const { http, ...rest } = request('shop.list', 'GET /v1/loans');
       const refused: string[] = [];
       const contract = {
         service: 'shop',
@@ -80,12 +80,12 @@ describe('the routes of a service', () => {
       const { requests } = filterGrantedRoutes(contract, grants, 'gateway', (what) => refused.push(what));
       return { waits: requests[0]!.http!.wait !== undefined, path: requests[0]!.http!.path, refused };
     };
-    expect(waiting('shop.read', 'shop.done')).toEqual({ waits: true, path: '/v1/orders', refused: [] });
+    expect(waiting('shop.read', 'shop.done')).toEqual({ waits: true, path: '/v1/loans', refused: [] });
     const reasons = ['shop.list: the events and the query for Prefer: wait are not registered'];
     for (const [answer, ...events] of [
       ['shop.read', 'shop.done', 'shop.evil'],
       ['shop.evil', 'shop.done'],
     ] as [string, ...string[]][])
-      expect(waiting(answer, ...events)).toEqual({ waits: false, path: '/v1/orders', refused: reasons });
+      expect(waiting(answer, ...events)).toEqual({ waits: false, path: '/v1/loans', refused: reasons });
   });
 });

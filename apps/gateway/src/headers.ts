@@ -39,7 +39,7 @@ export function parseWaitSeconds(prefer: string | string[] | undefined): number 
 
 /**
  * The path of the created resource.
- * @param template `/v1/orders/{orderId}`
+ * @param template `/v1/loans/{loanId}`
  * @param output source of the parameter values
  */
 export function buildLocation(template: string, output: Record<string, unknown>): string {

@@ -21,7 +21,7 @@ describe('problems', () => {
 
   it('contain the extensions of a rejection, which cannot replace standard members', () => {
     const rejection = new Rejection('price-changed', 409, 'it rose').with({
-      total: { amount: 2, currency: 'KRW' },
+      total: { amount: 2, unit: 'kg' },
       status: 200,
       code: 'ok',
       type: 'x',
@@ -35,13 +35,13 @@ describe('problems', () => {
       code: 'price-changed',
       detail: 'it rose',
       traceId: trace,
-      total: { amount: 2, currency: 'KRW' },
+      total: { amount: 2, unit: 'kg' },
     });
   });
 
   it('derive the title from an unknown code', () => {
-    expect(toProblem(new Rejection('out-of-stock', 409), trace)).toMatchObject({
-      title: 'Out of stock',
+    expect(toProblem(new Rejection('none-left', 409), trace)).toMatchObject({
+      title: 'None left',
       status: 409,
     });
   });
@@ -58,16 +58,13 @@ describe('problems', () => {
     expect(toProblem(new RemoteFault(fault, 'amqp://inside'), trace)).toMatchObject({ status, code });
   });
 
-  it.each(['SOLD_OUT', 'orders.sold-out', '품절', '../x', '-'])(
-    'accept any code of a service: %s',
-    (code) => {
-      expect(toProblem(new Rejection(code, 409), trace)).toMatchObject({
-        status: 409,
-        code,
-        type: `/problems/${encodeURIComponent(code)}`,
-      });
-    },
-  );
+  it.each(['SOLD_OUT', 'loans.sold-out', '품절', '../x', '-'])('accept any code of a service: %s', (code) => {
+    expect(toProblem(new Rejection(code, 409), trace)).toMatchObject({
+      status: 409,
+      code,
+      type: `/problems/${encodeURIComponent(code)}`,
+    });
+  });
 
   it.each([
     new Error('at db.internal'),

@@ -190,7 +190,7 @@ export class RouteTable {
 
   #lookUp(method: string, path: string) {
     const match = this.#router.find(method as Method, path);
-    // `/v1/orders/` does not match `/v1/orders/{orderId}`.
+    // `/v1/loans/` does not match `/v1/loans/{loanId}`.
     return match && Object.values(match.params).includes('') ? null : match;
   }
 }

@@ -6,12 +6,12 @@ const open = (environment: NodeJS.ProcessEnv) =>
   ServiceSettings.open('gateway', [PlatformSettings, GatewaySettings], {
     RABBITMQ_URL: 'amqp://127.0.0.1:1',
     TOKEN_ISSUER: 'https://store.example',
-    LANGUAGES: 'ko,en',
+    LANGUAGES: 'nl,en',
     ...environment,
   });
 
 it('requires a token issuer', async () => {
-  await expect(open({ TOKEN_ISSUER: '', LANGUAGES: 'ko,en' })).rejects.toThrow(
+  await expect(open({ TOKEN_ISSUER: '', LANGUAGES: 'nl,en' })).rejects.toThrow(
     /^TOKEN_ISSUER \(not set\): is missing: the issuer/,
   );
   await expect(open({})).resolves.toBeDefined();

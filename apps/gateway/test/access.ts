@@ -12,7 +12,7 @@ export const testAccess = (gateway: GatewayUnderTest) =>
       expect((await getMe(gateway.member)).body).toEqual({
         memberId: 'm-1',
         sessionId: 's-1',
-        language: 'ko',
+        language: 'nl',
       });
     });
 
@@ -89,7 +89,7 @@ export const testAccess = (gateway: GatewayUnderTest) =>
         gateway.call(`/v1/things/${id}`, { method: 'DELETE', ...(token && { token }) });
       expectProblem(await remove(), 401, 'unauthenticated');
       expectProblem(await remove(gateway.member), 403, 'forbidden');
-      expectProblem(await remove(gateway.merchant), 403, 'forbidden');
+      expectProblem(await remove(gateway.moderator), 403, 'forbidden');
       expect((await remove(gateway.operator)).status).toBe(204);
       expectProblem(
         await gateway.call(`/v1/things/${id}`, {
@@ -134,7 +134,7 @@ export const testAccess = (gateway: GatewayUnderTest) =>
         language: 'en',
       };
       await gateway.call('/v1/things', { headers });
-      expect(demoState.contexts.at(-1)).toMatchObject({ language: 'ko', address: '127.0.0.1' });
+      expect(demoState.contexts.at(-1)).toMatchObject({ language: 'nl', address: '127.0.0.1' });
       expect(demoState.contexts.at(-1)!.caller).toBeUndefined();
       expectProblem(await gateway.call('/v1/me', { headers }), 401, 'unauthenticated');
     });

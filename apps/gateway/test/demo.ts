@@ -50,7 +50,7 @@ export const ChangeThing = demo.command('change-thing', {
   output: Thing,
   rejections: { 'version-changed': 412 },
   http: { route: 'PATCH /v1/things/{thingId}', ifMatch: 'version', etag: 'version' },
-  access: 'merchant',
+  access: 'moderator',
   priority: 'high',
 });
 export const RemoveThing = demo.command('remove-thing', {
@@ -287,7 +287,7 @@ export class DemoHandler {
   }
 }
 
-const hello: Record<Language, string> = { ko: '안녕', en: 'hello' };
+const hello: Record<Language, string> = { nl: 'hé, hallo', en: 'hello' };
 
 @Service({ contract: demo, handlers: [DemoHandler] })
 export class DemoModule {}

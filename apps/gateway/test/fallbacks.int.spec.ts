@@ -126,7 +126,7 @@ describe('while a service is unavailable', () => {
     expect(stale).toMatchObject({ status: 200, body: { from: expect.stringContaining('known') } });
     expect(stale.headers.get('cache-status')).toMatch(/^jogakbo; hit; ttl=-\d+; detail=stale-if-error$/);
     expect(Number(stale.headers.get('age'))).toBeGreaterThanOrEqual(1);
-    const mine = await get('price?q=mine', gateway.merchant);
+    const mine = await get('price?q=mine', gateway.moderator);
     expect(mine).toMatchObject({ status: 200, body: { from: expect.stringContaining('mine') } });
     expect(mine.headers.get('cache-status')).toContain('stale');
     expect(mine.headers.get('cache-control')).toBe('private, no-cache');

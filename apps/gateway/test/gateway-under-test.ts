@@ -33,7 +33,7 @@ export class GatewayUnderTest {
   key!: Signer;
   /** Access tokens, one per role. */
   member!: string;
-  merchant!: string;
+  moderator!: string;
   operator!: string;
   /** The response for a route before the first announcement. */
   beforeAnnouncements!: GatewayResponse;
@@ -49,7 +49,7 @@ export class GatewayUnderTest {
       GatewayModule,
       {
         TOKEN_ISSUER: issuer,
-        LANGUAGES: 'ko,en',
+        LANGUAGES: 'nl,en',
         IDENTITY_SERVICE: 'demo',
         REQUEST_TIMEOUT: '1000',
         READY_ROUTES: 'POST /v1/jobs, GET /v1/things',
@@ -66,7 +66,7 @@ export class GatewayUnderTest {
     await this.startDemo(withoutIdentity ? '/v1/things' : '/health/ready');
     await eventually(async () => (await this.call('/v1/nothing')).status === 404);
     this.member = await this.key.sign();
-    this.merchant = await this.key.sign({ sub: 'm-2', roles: ['member', 'merchant'] });
+    this.moderator = await this.key.sign({ sub: 'm-2', roles: ['member', 'moderator'] });
     this.operator = await this.key.sign({ sub: 'm-3', roles: ['operator'] });
   }
 

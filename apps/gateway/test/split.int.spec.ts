@@ -62,7 +62,7 @@ describe('traffic splitting for a service called over HTTP', () => {
       GatewayModule,
       {
         TOKEN_ISSUER: issuer,
-        LANGUAGES: 'ko,en',
+        LANGUAGES: 'nl,en',
         IDENTITY_SERVICE: 'demo',
         LEARN_FOR: '0',
         // No load shedding on a busy machine.

@@ -27,7 +27,7 @@ describe('identity', () => {
     identity = await ServiceUnderTest.start(IdentityModule, {
       TOKEN_ISSUER: 'https://store.example',
       LANGUAGES: 'ko,en',
-      ROLES: 'merchant',
+      ROLES: 'moderator',
     });
   });
   afterAll(() => identity.stop());
@@ -306,8 +306,8 @@ describe('identity', () => {
     it('returns the current roles', async () => {
       const { email } = await createMember();
       const { refreshToken } = await signIn(email);
-      await identity.query(`UPDATE member SET roles = '{member,merchant}' WHERE email = $1`, [email]);
-      expect(decodeJwt((await refresh(refreshToken)).accessToken)['roles']).toEqual(['member', 'merchant']);
+      await identity.query(`UPDATE member SET roles = '{member,moderator}' WHERE email = $1`, [email]);
+      expect(decodeJwt((await refresh(refreshToken)).accessToken)['roles']).toEqual(['member', 'moderator']);
     });
 
     it('rejects unknown and expired tokens, and deletes expired sessions', async () => {

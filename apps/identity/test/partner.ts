@@ -22,7 +22,7 @@ export class Partner {
     this.identity = await ServiceUnderTest.start(IdentityModule, {
       TOKEN_ISSUER: this.origin,
       LANGUAGES: 'ko,en',
-      ROLES: 'merchant',
+      ROLES: 'moderator',
       OIDC_CLIENTS: JSON.stringify([
         { clientId: 'partner', name: '<Partner> & Co', secret, redirectUris: [redirectUri] },
         { clientId: 'app', name: 'App', redirectUris: [appUri] },

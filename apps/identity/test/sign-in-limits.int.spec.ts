@@ -13,7 +13,7 @@ describe('sign-in limits', () => {
     identity = await ServiceUnderTest.start(IdentityModule, {
       TOKEN_ISSUER: 'https://store.example',
       LANGUAGES: 'ko,en',
-      ROLES: 'merchant',
+      ROLES: 'moderator',
     });
   });
   afterAll(() => identity.stop());

@@ -21,7 +21,7 @@ describe('signing keys', () => {
     identity = await ServiceUnderTest.start(IdentityModule, {
       TOKEN_ISSUER: 'https://store.example',
       LANGUAGES: 'ko,en',
-      ROLES: 'merchant',
+      ROLES: 'moderator',
     });
   });
   afterAll(() => identity.stop());

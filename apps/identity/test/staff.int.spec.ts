@@ -48,7 +48,7 @@ describe('staff', () => {
     identity = await ServiceUnderTest.start(IdentityModule, {
       TOKEN_ISSUER: issuer,
       LANGUAGES: 'ko,en',
-      ROLES: 'merchant',
+      ROLES: 'moderator',
       STAFF_FILE: file,
     });
   });
@@ -85,16 +85,16 @@ describe('staff', () => {
   });
 
   it('replaces a member who had signed up with the address', async () => {
-    const email = 'merchant@store.example';
+    const email = 'moderator@store.example';
     await identity.ask(SignUp, { email, password: 'of somebody else', name: 'Mallory' });
     const { refreshToken } = await signIn(email, 'of somebody else');
-    await writeStaffFile([{ ...operator, email, roles: ['merchant'] }]);
+    await writeStaffFile([{ ...operator, email, roles: ['moderator'] }]);
     await identity.restart();
     await expect(signIn(email, 'of somebody else')).rejects.toMatchObject({ code: 'wrong-credentials' });
     await expect(identity.ask(RefreshSession, { refreshToken })).rejects.toMatchObject({
       code: 'refresh-token-refused',
     });
-    await expect(getRoles(email, operator.password)).resolves.toEqual(['merchant']);
+    await expect(getRoles(email, operator.password)).resolves.toEqual(['moderator']);
   });
 
   it.each([
@@ -109,7 +109,7 @@ describe('staff', () => {
       SERVICE_KEY: randomBytes(32).toString('base64url'),
       TOKEN_ISSUER: issuer,
       LANGUAGES: 'ko,en',
-      ROLES: 'merchant',
+      ROLES: 'moderator',
       STAFF_FILE: file,
     };
     const error = await start(IdentityModule, { environment }).then(

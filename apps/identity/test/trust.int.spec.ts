@@ -28,7 +28,7 @@ describe('sessions, roles and keys', () => {
     identity = await ServiceUnderTest.start(IdentityModule, {
       TOKEN_ISSUER: 'https://store.example',
       LANGUAGES: 'ko,en',
-      ROLES: 'merchant',
+      ROLES: 'moderator',
     });
   });
   afterAll(() => identity.stop());
@@ -113,11 +113,11 @@ describe('sessions, roles and keys', () => {
 
     it('of a member after a change of roles, but not if the roles stay the same', async () => {
       const { accessToken, refreshToken, memberId } = await createMember();
-      const change = (roles: ('member' | 'merchant')[]) =>
+      const change = (roles: ('member' | 'moderator')[]) =>
         identity.ask(ChangeRoles, { memberId, roles }, operator);
       const revoked = await captureRevocation(memberId, async () => {
         await change(['member']);
-        await change(['merchant']);
+        await change(['moderator']);
       });
       expect(revoked).toEqual({ memberId, generation: 1, until: expect.any(String) });
       expect(getGeneration(accessToken)).toBe(0);
@@ -165,23 +165,23 @@ describe('sessions, roles and keys', () => {
 
   it('changes roles for the next token, and records the operator', async () => {
     const { refreshToken, memberId } = await createMember();
-    const change = { memberId, roles: ['member' as const, 'merchant' as const, 'member' as const] };
+    const change = { memberId, roles: ['member' as const, 'moderator' as const, 'member' as const] };
     await expect(identity.ask(ChangeRoles, change, operator)).resolves.toEqual({
       memberId,
-      roles: ['member', 'merchant'],
+      roles: ['member', 'moderator'],
     });
-    expect(decodeJwt((await refresh(refreshToken)).accessToken)['roles']).toEqual(['member', 'merchant']);
+    expect(decodeJwt((await refresh(refreshToken)).accessToken)['roles']).toEqual(['member', 'moderator']);
     expect((await listAudit(memberId))[0]).toMatchObject({
       kind: 'roles-changed',
       by: operator.caller.memberId,
       address,
-      details: { from: ['member'], to: ['member', 'merchant'] },
+      details: { from: ['member'], to: ['member', 'moderator'] },
     });
     await expect(
       identity.ask(ChangeRoles, { memberId, roles: ['member', 'king'] }, operator),
     ).rejects.toMatchObject({
       ...{ code: 'invalid', status: 400 },
-      errors: [{ path: 'roles.1', message: 'must be one of member, merchant, operator' }],
+      errors: [{ path: 'roles.1', message: 'must be one of member, moderator, operator' }],
     });
     const unknown = { ...change, memberId: operator.caller.memberId };
     await expect(identity.ask(ChangeRoles, unknown, operator)).rejects.toMatchObject({

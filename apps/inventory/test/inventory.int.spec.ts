@@ -76,7 +76,7 @@ describe('inventory', () => {
     );
     expect(now.version).toBeGreaterThan(before.version);
     await inventory.send(CommitStock({ orderId }));
-    await inventory.waitForEvent(StockCommitted, isAbout(orderId));
+    await inventory.waitForEvent(StockCommitted, isAbout('orderId', orderId));
     await expect(fixture.readPlaces(productId)).resolves.toEqual({
       onHand: 3,
       reserved: 0,
@@ -89,11 +89,11 @@ describe('inventory', () => {
     const productId = await fixture.addProduct(5);
     const [held, sold] = [await fixture.reserve(productId, 1), await fixture.reserve(productId, 2)];
     await inventory.send(CommitStock({ orderId: sold }));
-    await inventory.waitForEvent(StockCommitted, isAbout(sold));
+    await inventory.waitForEvent(StockCommitted, isAbout('orderId', sold));
     for (const orderId of [held, sold]) {
       await inventory.send(ReturnStock({ orderId }));
       await inventory.send(ReturnStock({ orderId }));
-      await inventory.waitForEvent(StockReturned, isAbout(orderId));
+      await inventory.waitForEvent(StockReturned, isAbout('orderId', orderId));
       // A commit after the return does nothing.
       await inventory.ask(CommitStock, { orderId });
     }
@@ -107,7 +107,7 @@ describe('inventory', () => {
       StockChanged,
       (event) => event.productId === productId && event.available === 5,
     );
-    expect(inventory.getPublishedEvents(StockReturned).filter(isAbout(sold))).toHaveLength(1);
+    expect(inventory.getPublishedEvents(StockReturned).filter(isAbout('orderId', sold))).toHaveLength(1);
   });
 
   it('reserves all lines or none, and names the first product with too few pieces', async () => {
@@ -119,7 +119,7 @@ describe('inventory', () => {
       { productId: scarce, quantity: 1 },
     ];
     await inventory.send(ReserveStock({ orderId, lines }));
-    await expect(inventory.waitForEvent(StockRefused, isAbout(orderId))).resolves.toEqual({
+    await expect(inventory.waitForEvent(StockRefused, isAbout('orderId', orderId))).resolves.toEqual({
       orderId,
       productId: scarce,
       available: 1,
@@ -127,7 +127,7 @@ describe('inventory', () => {
     await expect(fixture.readAvailable(plenty)).resolves.toBe(10);
     const unknown = randomUUIDv7();
     await inventory.send(ReserveStock({ orderId: unknown, lines: [{ productId: unknown, quantity: 1 }] }));
-    await expect(inventory.waitForEvent(StockRefused, isAbout(unknown))).resolves.toMatchObject({
+    await expect(inventory.waitForEvent(StockRefused, isAbout('orderId', unknown))).resolves.toMatchObject({
       available: 0,
     });
   });
@@ -225,9 +225,11 @@ describe('inventory', () => {
         sold: 2,
         received: 5,
       });
-      await inventory.waitForEvent(StockCommitted, isAbout(orderId));
-      expect(inventory.getPublishedEvents(StockReserved).filter(isAbout(orderId))).toHaveLength(1);
-      expect(inventory.getPublishedEvents(StockCommitted).filter(isAbout(orderId))).toHaveLength(1);
+      await inventory.waitForEvent(StockCommitted, isAbout('orderId', orderId));
+      expect(inventory.getPublishedEvents(StockReserved).filter(isAbout('orderId', orderId))).toHaveLength(1);
+      expect(inventory.getPublishedEvents(StockCommitted).filter(isAbout('orderId', orderId))).toHaveLength(
+        1,
+      );
     });
 
     it('handles a return concurrent with its reservation', async () => {

@@ -53,7 +53,7 @@ export class InventoryFixture {
   async reserve(productId: string, quantity: number): Promise<string> {
     const orderId = randomUUIDv7();
     await this.inventory.send(ReserveStock({ orderId, lines: [{ productId, quantity }] }));
-    await this.inventory.waitForEvent(StockReserved, isAbout(orderId));
+    await this.inventory.waitForEvent(StockReserved, isAbout('orderId', orderId));
     return orderId;
   }
 

@@ -101,7 +101,7 @@ describe('orders', () => {
     const caller = member();
     const { orderId, status } = await place(caller);
     expect(status).toBe('placed');
-    await orders.waitForEvent(OrderPlaced, isAbout(orderId));
+    await orders.waitForEvent(OrderPlaced, isAbout('orderId', orderId));
     const placed = `SELECT data FROM outbox WHERE subject = $1 AND name IN ('orders.order-placed', 'orders.start-checkout')`;
     const [announced, ...others] = await orders.query<{ data: object }>(placed, [orderId]);
     // The token reaches payments through the state of the checkout, which is encrypted.
@@ -113,15 +113,17 @@ describe('orders', () => {
       'total',
     ]);
     expect(others).toEqual([]);
-    await eventually(() => inventory.received(ReserveStock).find(isAbout(orderId)));
+    await eventually(() => inventory.received(ReserveStock).find(isAbout('orderId', orderId)));
 
     await orders.announce(StockReserved({ orderId }));
-    const authorization = await eventually(() => payments.received(AuthorizePayment).find(isAbout(orderId)));
+    const authorization = await eventually(() =>
+      payments.received(AuthorizePayment).find(isAbout('orderId', orderId)),
+    );
     expect(authorization).toMatchObject({ token: basket().payment.token, amount: total });
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
-    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
-    await eventually(() => inventory.received(CommitStock).find(isAbout(orderId)));
-    await eventually(() => payments.received(CapturePayment).find(isAbout(orderId)));
+    await orders.waitForEvent(OrderConfirmed, isAbout('orderId', orderId));
+    await eventually(() => inventory.received(CommitStock).find(isAbout('orderId', orderId)));
+    await eventually(() => payments.received(CapturePayment).find(isAbout('orderId', orderId)));
 
     // The payment token is deleted with the state of the checkout.
     await expect(orders.query('SELECT state FROM saga WHERE key = $1', [orderId])).resolves.toEqual([
@@ -141,10 +143,10 @@ describe('orders', () => {
     const caller = member();
     const { orderId } = await place(caller, randomUUID(), free());
     await orders.announce(StockReserved({ orderId }));
-    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
-    await eventually(() => inventory.received(CommitStock).find(isAbout(orderId)));
+    await orders.waitForEvent(OrderConfirmed, isAbout('orderId', orderId));
+    await eventually(() => inventory.received(CommitStock).find(isAbout('orderId', orderId)));
     await orders.ask(CancelOrder, { orderId }, { caller });
-    await eventually(() => inventory.received(ReturnStock).find(isAbout(orderId)));
+    await eventually(() => inventory.received(ReturnStock).find(isAbout('orderId', orderId)));
     const sent = `SELECT name FROM outbox WHERE subject = $1 AND name LIKE 'payments.%'`;
     await expect(orders.query(sent, [orderId])).resolves.toEqual([]);
     await expect(orders.ask(GetOrderOwner, { orderId })).resolves.toEqual({ memberId: caller.memberId });
@@ -153,7 +155,7 @@ describe('orders', () => {
   it('ignores the payment token of a free order', async () => {
     const paid = { ...free(), payment: { token: 'tok_unheard_of' } };
     const { orderId } = await place(member(), randomUUID(), paid);
-    await orders.waitForEvent(OrderPlaced, isAbout(orderId));
+    await orders.waitForEvent(OrderPlaced, isAbout('orderId', orderId));
   });
 
   it.each([
@@ -184,8 +186,8 @@ describe('orders', () => {
     const { orderId } = await place();
     await orders.announce(StockReserved({ orderId }));
     await orders.announce(PaymentDeclined({ orderId, paymentId: randomUUID(), reason: 'card-declined' }));
-    await eventually(() => inventory.received(ReturnStock).find(isAbout(orderId)));
-    await orders.waitForEvent(OrderRejected, isAbout(orderId));
+    await eventually(() => inventory.received(ReturnStock).find(isAbout('orderId', orderId)));
+    await orders.waitForEvent(OrderRejected, isAbout('orderId', orderId));
   });
 
   it('cancels a confirmed order, and marks it refunded after the refund', async () => {
@@ -193,15 +195,15 @@ describe('orders', () => {
     const { orderId } = await place(caller);
     await orders.announce(StockReserved({ orderId }));
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
-    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
+    await orders.waitForEvent(OrderConfirmed, isAbout('orderId', orderId));
 
     await expect(orders.ask(CancelOrder, { orderId }, { caller })).resolves.toMatchObject({
       status: 'cancelled',
     });
-    const { wasConfirmed } = await orders.waitForEvent(OrderCancelled, isAbout(orderId));
+    const { wasConfirmed } = await orders.waitForEvent(OrderCancelled, isAbout('orderId', orderId));
     expect(wasConfirmed).toBe(true);
-    await eventually(() => payments.received(ReturnPayment).find(isAbout(orderId)));
-    await eventually(() => inventory.received(ReturnStock).find(isAbout(orderId)));
+    await eventually(() => payments.received(ReturnPayment).find(isAbout('orderId', orderId)));
+    await eventually(() => inventory.received(ReturnStock).find(isAbout('orderId', orderId)));
     await orders.announce(PaymentRefunded({ orderId, paymentId: randomUUID(), amount: total }));
     await eventually(async () => (await orders.ask(GetOrder, { orderId }, { caller })).status === 'refunded');
     await expect(orders.ask(GetOrderOutcome, { orderId })).resolves.toMatchObject({ status: 'confirmed' });
@@ -212,14 +214,14 @@ describe('orders', () => {
     const { orderId } = await place(caller);
     await orders.announce(StockReserved({ orderId }));
     await orders.ask(CancelOrder, { orderId }, { caller });
-    const { wasConfirmed } = await orders.waitForEvent(OrderCancelled, isAbout(orderId));
+    const { wasConfirmed } = await orders.waitForEvent(OrderCancelled, isAbout('orderId', orderId));
     expect(wasConfirmed).toBe(false);
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
-    await eventually(() => payments.received(ReturnPayment).find(isAbout(orderId)));
+    await eventually(() => payments.received(ReturnPayment).find(isAbout('orderId', orderId)));
     await expect(orders.ask(GetOrder, { orderId }, { caller })).resolves.toMatchObject({
       status: 'cancelled',
     });
-    expect(orders.getPublishedEvents(OrderConfirmed).filter(isAbout(orderId))).toEqual([]);
+    expect(orders.getPublishedEvents(OrderConfirmed).filter(isAbout('orderId', orderId))).toEqual([]);
   });
 
   it('returns an order to its owner only; to others it does not exist', async () => {
@@ -259,9 +261,9 @@ describe('orders', () => {
 
     it('accepts one more for each that is confirmed or rejected', async () => {
       await orders.announce(StockReserved({ orderId: open[1]! }));
-      await orders.waitForEvent(OrderConfirmed, isAbout(open[1]!));
+      await orders.waitForEvent(OrderConfirmed, isAbout('orderId', open[1]!));
       await orders.announce(StockRefused({ orderId: open[2]!, productId, available: 1 }));
-      await orders.waitForEvent(OrderRejected, isAbout(open[2]!));
+      await orders.waitForEvent(OrderRejected, isAbout('orderId', open[2]!));
       await expect(place(caller)).resolves.toMatchObject({ status: 'placed' });
       await expect(place(caller)).resolves.toMatchObject({ status: 'placed' });
       await expect(place(caller)).rejects.toMatchObject({ code: 'too-many-open-orders' });
@@ -288,7 +290,7 @@ describe('orders', () => {
       lines: [{ ...body.lines[0]!, productId: productId.toUpperCase() as typeof productId }],
     };
     const { orderId } = await place(member(), randomUUID(), upperCase);
-    const { lines } = await orders.waitForEvent(OrderPlaced, isAbout(orderId));
+    const { lines } = await orders.waitForEvent(OrderPlaced, isAbout('orderId', orderId));
     expect(lines).toMatchObject([{ productId }]);
   });
 
@@ -446,12 +448,12 @@ describe('orders', () => {
     const event = PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total });
     await orders.announce(StockReserved({ orderId }));
     for (let i = 0; i < 3; i++) await orders.announce(event, id);
-    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
+    await orders.waitForEvent(OrderConfirmed, isAbout('orderId', orderId));
     await orders.announce(event); // an equal event with another message id
-    await eventually(() => payments.received(CapturePayment).find(isAbout(orderId)));
-    expect(orders.getPublishedEvents(OrderConfirmed).filter(isAbout(orderId))).toHaveLength(1);
-    expect(payments.received(AuthorizePayment).filter(isAbout(orderId))).toHaveLength(1);
-    expect(payments.received(CapturePayment).filter(isAbout(orderId))).toHaveLength(1);
+    await eventually(() => payments.received(CapturePayment).find(isAbout('orderId', orderId)));
+    expect(orders.getPublishedEvents(OrderConfirmed).filter(isAbout('orderId', orderId))).toHaveLength(1);
+    expect(payments.received(AuthorizePayment).filter(isAbout('orderId', orderId))).toHaveLength(1);
+    expect(payments.received(CapturePayment).filter(isAbout('orderId', orderId))).toHaveLength(1);
   });
 
   it('continues after a restart', async () => {
@@ -459,7 +461,7 @@ describe('orders', () => {
     await orders.announce(StockReserved({ orderId }));
     await orders.restart();
     await orders.announce(PaymentAuthorized({ orderId, paymentId: randomUUID(), amount: total }));
-    await orders.waitForEvent(OrderConfirmed, isAbout(orderId));
+    await orders.waitForEvent(OrderConfirmed, isAbout('orderId', orderId));
   });
 
   it('cancels in one instance while another handles the payment, without a deadlock', async () => {
@@ -476,7 +478,7 @@ describe('orders', () => {
     const placed = await Promise.all(Array.from({ length: 16 }, () => place(caller)));
     for (const { orderId } of placed) await orders.announce(StockReserved({ orderId }));
     for (const { orderId } of placed)
-      await eventually(() => payments.received(AuthorizePayment).find(isAbout(orderId)));
+      await eventually(() => payments.received(AuthorizePayment).find(isAbout('orderId', orderId)));
     const before = await faults();
     const messages = new Map(placed.map(({ orderId }) => [orderId, [randomUUID(), randomUUID()]]));
     await Promise.all(
@@ -531,6 +533,6 @@ describe('orders', () => {
       OrderRejected,
       (event) => event.orderId === orderId && event.rejection === 'timeout',
     );
-    await eventually(() => payments.received(ReturnPayment).find(isAbout(orderId)));
+    await eventually(() => payments.received(ReturnPayment).find(isAbout('orderId', orderId)));
   });
 });

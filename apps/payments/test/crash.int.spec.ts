@@ -40,7 +40,7 @@ describe('payments after a crash', () => {
     await expect(fixture.readStatus(orderId)).resolves.toBeUndefined();
     await payments.restart();
     await repairDatabase();
-    await payments.waitForEvent(PaymentAuthorized, isAbout(orderId));
+    await payments.waitForEvent(PaymentAuthorized, isAbout('orderId', orderId));
     await waitForCharges('authorized', before + 1);
   });
 
@@ -52,14 +52,14 @@ describe('payments after a crash', () => {
     await waitForCharges('captured', (before['captured'] ?? 0) + 1);
     await payments.restart();
     await repairDatabase();
-    await payments.waitForEvent(PaymentCaptured, isAbout(orderId));
+    await payments.waitForEvent(PaymentCaptured, isAbout('orderId', orderId));
 
     await breakDatabase();
     await payments.send(ReturnPayment({ orderId }));
     await waitForCharges('refunded', (before['refunded'] ?? 0) + 1);
     await payments.restart();
     await repairDatabase();
-    await payments.waitForEvent(PaymentRefunded, isAbout(orderId));
+    await payments.waitForEvent(PaymentRefunded, isAbout('orderId', orderId));
     await expect(fixture.readEntries(orderId)).resolves.toHaveLength(4);
   });
 
@@ -68,7 +68,7 @@ describe('payments after a crash', () => {
     const orderId = await fixture.sendAuthorization('tok_timeout');
     await waitForCharges('authorized', before + 1);
     await payments.restart();
-    await payments.waitForEvent(PaymentAuthorized, isAbout(orderId));
+    await payments.waitForEvent(PaymentAuthorized, isAbout('orderId', orderId));
     await waitForCharges('authorized', before + 1);
   });
 
@@ -95,7 +95,7 @@ describe('payments after a crash', () => {
     await expect(
       payments.query('SELECT calls FROM sandbox_charge ORDER BY decided_at DESC LIMIT 1'),
     ).resolves.toEqual([{ calls: 1 }]);
-    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout(orderId))).toEqual([]);
-    expect(payments.getPublishedEvents(PaymentDeclined).filter(isAbout(orderId))).toEqual([]);
+    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout('orderId', orderId))).toEqual([]);
+    expect(payments.getPublishedEvents(PaymentDeclined).filter(isAbout('orderId', orderId))).toEqual([]);
   });
 });

@@ -39,9 +39,9 @@ describe('payments, two instances', () => {
     // Only the idle instance responds in time. Requests queued in the other one expire unhandled.
     await eventually(() => payments.ask(ReturnPayment, { orderId }, { timeout: 150 }).then(() => true));
     await eventually(async () => (await fixture.countCharges())['voided'] === 1);
-    await payments.waitForEvent(PaymentVoided, isAbout(orderId));
+    await payments.waitForEvent(PaymentVoided, isAbout('orderId', orderId));
     await eventually(async () => (await fixture.readStatus(orderId)) === 'voided');
-    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout(orderId))).toEqual([]);
+    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout('orderId', orderId))).toEqual([]);
   });
 
   it('captures and refunds each payment once, in any message order', async () => {

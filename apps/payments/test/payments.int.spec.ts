@@ -47,7 +47,7 @@ describe('payments', () => {
     async (token) => {
       const before = await fixture.countCharges();
       const orderId = await fixture.sendAuthorization(token);
-      const event = await payments.waitForEvent(PaymentAuthorized, isAbout(orderId));
+      const event = await payments.waitForEvent(PaymentAuthorized, isAbout('orderId', orderId));
       expect(event.amount).toEqual(price);
       await expect(fixture.readStatus(orderId)).resolves.toBe('authorized');
       const authorized = (before['authorized'] ?? 0) + 1;
@@ -62,7 +62,9 @@ describe('payments', () => {
     ['constructor', 'unknown-payment-token'],
   ])('declines %s: %s', async (token, reason) => {
     const orderId = await fixture.sendAuthorization(token);
-    await expect(payments.waitForEvent(PaymentDeclined, isAbout(orderId))).resolves.toMatchObject({ reason });
+    await expect(payments.waitForEvent(PaymentDeclined, isAbout('orderId', orderId))).resolves.toMatchObject({
+      reason,
+    });
     await expect(fixture.readStatus(orderId)).resolves.toBe('declined');
     await payments.ask(ReturnPayment, { orderId });
     await expect(fixture.readStatus(orderId)).resolves.toBe('declined');
@@ -83,9 +85,11 @@ describe('payments', () => {
     await Promise.all([1, 2, 3].map(() => payments.send(message)));
     await payments.ask(CapturePayment, { orderId });
     await payments.ask(CapturePayment, { orderId });
-    await payments.waitForEvent(PaymentCaptured, isAbout(orderId));
-    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout(orderId))).toHaveLength(1);
-    expect(payments.getPublishedEvents(PaymentCaptured).filter(isAbout(orderId))).toHaveLength(1);
+    await payments.waitForEvent(PaymentCaptured, isAbout('orderId', orderId));
+    expect(payments.getPublishedEvents(PaymentAuthorized).filter(isAbout('orderId', orderId))).toHaveLength(
+      1,
+    );
+    expect(payments.getPublishedEvents(PaymentCaptured).filter(isAbout('orderId', orderId))).toHaveLength(1);
     await expect(fixture.countCharges()).resolves.toEqual({
       ...before,
       captured: (before['captured'] ?? 0) + 1,
@@ -103,19 +107,19 @@ describe('payments', () => {
   it('refunds a capture once', async () => {
     const orderId = await fixture.capture();
     for (let i = 0; i < 3; i++) await payments.send(ReturnPayment({ orderId }));
-    await expect(payments.waitForEvent(PaymentRefunded, isAbout(orderId))).resolves.toMatchObject({
+    await expect(payments.waitForEvent(PaymentRefunded, isAbout('orderId', orderId))).resolves.toMatchObject({
       amount: price,
     });
     await payments.ask(CapturePayment, { orderId });
     await expect(fixture.readStatus(orderId)).resolves.toBe('refunded');
     await expect(fixture.readEntries(orderId)).resolves.toHaveLength(4);
-    expect(payments.getPublishedEvents(PaymentRefunded).filter(isAbout(orderId))).toHaveLength(1);
+    expect(payments.getPublishedEvents(PaymentRefunded).filter(isAbout('orderId', orderId))).toHaveLength(1);
   });
 
   it('voids an authorization, and never captures it afterwards', async () => {
     const orderId = await fixture.authorize();
     await payments.send(ReturnPayment({ orderId }));
-    await payments.waitForEvent(PaymentVoided, isAbout(orderId));
+    await payments.waitForEvent(PaymentVoided, isAbout('orderId', orderId));
     await payments.ask(CapturePayment, { orderId });
     await expect(fixture.readStatus(orderId)).resolves.toBe('voided');
     await expect(fixture.readEntries(orderId)).resolves.toEqual([]);
@@ -125,7 +129,7 @@ describe('payments', () => {
     const orderId = randomUUIDv7();
     await payments.send(CapturePayment({ orderId }));
     await fixture.sendAuthorization('tok_ok', orderId);
-    await payments.waitForEvent(PaymentCaptured, isAbout(orderId));
+    await payments.waitForEvent(PaymentCaptured, isAbout('orderId', orderId));
   });
 
   it('keeps the ledger balanced and append-only', async () => {
@@ -225,11 +229,17 @@ describe('payments', () => {
       const orders = await Promise.all(Array.from({ length: 8 }, order));
       await eventually(() => active === 4);
       released.resolve();
-      await Promise.all(orders.map((orderId) => payments.waitForEvent(PaymentAuthorized, isAbout(orderId))));
+      await Promise.all(
+        orders.map((orderId) => payments.waitForEvent(PaymentAuthorized, isAbout('orderId', orderId))),
+      );
       await Promise.all(orders.map((orderId) => payments.send(CapturePayment({ orderId }))));
-      await Promise.all(orders.map((orderId) => payments.waitForEvent(PaymentCaptured, isAbout(orderId))));
+      await Promise.all(
+        orders.map((orderId) => payments.waitForEvent(PaymentCaptured, isAbout('orderId', orderId))),
+      );
       await Promise.all(orders.map((orderId) => payments.send(ReturnPayment({ orderId }))));
-      await Promise.all(orders.map((orderId) => payments.waitForEvent(PaymentRefunded, isAbout(orderId))));
+      await Promise.all(
+        orders.map((orderId) => payments.waitForEvent(PaymentRefunded, isAbout('orderId', orderId))),
+      );
       expect(maxActive).toBe(4);
     });
 
@@ -240,7 +250,7 @@ describe('payments', () => {
       const beganAt = performance.now();
       const other = await fixture.authorize();
       await payments.send(CapturePayment({ orderId: other }));
-      await payments.waitForEvent(PaymentCaptured, isAbout(other));
+      await payments.waitForEvent(PaymentCaptured, isAbout('orderId', other));
       expect(performance.now() - beganAt).toBeLessThan(10_000);
       expect({ active, maxActive }).toEqual({ active: 4, maxActive: 4 });
       await payments.query('DELETE FROM outbox WHERE due_at IS NOT NULL');

@@ -31,14 +31,14 @@ export class PaymentsFixture {
 
   async authorize(): Promise<string> {
     const orderId = await this.sendAuthorization('tok_ok');
-    await this.payments.waitForEvent(PaymentAuthorized, isAbout(orderId));
+    await this.payments.waitForEvent(PaymentAuthorized, isAbout('orderId', orderId));
     return orderId;
   }
 
   async capture(): Promise<string> {
     const orderId = await this.authorize();
     await this.payments.send(CapturePayment({ orderId }));
-    await this.payments.waitForEvent(PaymentCaptured, isAbout(orderId));
+    await this.payments.waitForEvent(PaymentCaptured, isAbout('orderId', orderId));
     return orderId;
   }
 

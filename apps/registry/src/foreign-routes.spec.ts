@@ -72,15 +72,15 @@ describe('the contract of an external service', () => {
 });
 
 describe('a conflict of routes', () => {
-  const taken = ['GET /v1/orders', 'GET /v1/orders/{orderId}', 'POST /v1/orders/{orderId}/cancellation'];
+  const taken = ['GET /v1/loans', 'GET /v1/loans/{loanId}', 'POST /v1/loans/{loanId}/cancellation'];
 
   it.each([
-    ['GET /v1/orders', 'GET /v1/orders'],
-    ['GET /v1/orders/{id}', 'GET /v1/orders/{orderId}'],
-    ['GET /v1/orders/latest', 'GET /v1/orders/{orderId}'],
-    ['GET /v1/{what}', 'GET /v1/orders'],
-    ['GET /{a}/{b}/{c}', 'GET /v1/orders/{orderId}'],
-    ['POST /v1/orders/7/{verb}', 'POST /v1/orders/{orderId}/cancellation'],
+    ['GET /v1/loans', 'GET /v1/loans'],
+    ['GET /v1/loans/{id}', 'GET /v1/loans/{loanId}'],
+    ['GET /v1/loans/latest', 'GET /v1/loans/{loanId}'],
+    ['GET /v1/{what}', 'GET /v1/loans'],
+    ['GET /{a}/{b}/{c}', 'GET /v1/loans/{loanId}'],
+    ['POST /v1/loans/7/{verb}', 'POST /v1/loans/{loanId}/cancellation'],
   ])('%s conflicts with %s', (claim, holder) => {
     expect(findConflict([claim], taken)).toEqual([claim, holder]);
   });
@@ -97,7 +97,7 @@ describe('a conflict of routes', () => {
     },
   );
 
-  it.each(['POST /v1/orders', 'GET /v1/order', 'GET /v1/orders/{id}/lines', 'GET /v1', 'GET /v2/orders'])(
+  it.each(['POST /v1/loans', 'GET /v1/loan', 'GET /v1/loans/{id}/lines', 'GET /v1', 'GET /v2/loans'])(
     '%s conflicts with no route',
     (claim) => expect(findConflict([claim], taken)).toBeUndefined(),
   );

@@ -15,7 +15,7 @@ interface Stored {
 
 /**
  * Stores the runs of a service's sagas in its database, each step in the transaction of the event that caused it. States
- * are encrypted, because they may contain a payment token, for example.
+ * are encrypted, because they may contain an access token, for example.
  */
 export class SagaRunner {
   readonly #logger = new Logger('SagaRunner');

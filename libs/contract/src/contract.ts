@@ -138,7 +138,7 @@ interface RequestShape<
   reject(code: R, message?: string, errors?: FieldError[]): Rejection;
 }
 
-/** Requests a change; named in the imperative. Calling it creates a message: `ReserveStock({ orderId, lines })`. */
+/** Requests a change; named in the imperative. Calling it creates a message: `ReserveBooks({ loanId, lines })`. */
 export interface Command<
   I extends z.ZodType = z.ZodType,
   O extends z.ZodType = z.ZodType,

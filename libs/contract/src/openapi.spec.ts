@@ -7,38 +7,38 @@ import { VersionCondition } from './vocabulary.ts';
 import { describe as describeContract } from './description.ts';
 import { renderOpenApi } from './openapi.ts';
 
-const orders = service('orders', 'Orders.');
-const Ended = orders.event('ended', z.object({ orderId: z.uuid() }), { description: 'It ended.' });
-const Outcome = orders.query('outcome', {
-  input: z.strictObject({ orderId: z.uuid() }),
+const loans = service('loans', 'Loans.');
+const Ended = loans.event('ended', z.object({ loanId: z.uuid() }), { description: 'It ended.' });
+const Outcome = loans.query('outcome', {
+  input: z.strictObject({ loanId: z.uuid() }),
   output: z.object({ status: z.string() }),
 });
-orders.command('place', {
+loans.command('place', {
   description: 'Buys.',
   input: z.strictObject({ lines: z.array(z.int()), note: z.string().default('') }),
-  output: z.object({ orderId: z.uuid(), version: z.int() }),
-  rejections: { 'unknown-product': 422, 'sold-out': 409 },
+  output: z.object({ loanId: z.uuid(), version: z.int() }),
+  rejections: { 'unknown-book': 422, 'sold-out': 409 },
   extensions: { 'sold-out': z.object({ left: z.int() }) },
   idempotency: 'required',
   http: {
-    route: 'POST /orders',
+    route: 'POST /loans',
     status: 202,
-    location: '/orders/{orderId}',
-    wait: { key: 'orderId', until: [Ended], answer: Outcome, status: 201 },
+    location: '/loans/{loanId}',
+    wait: { key: 'loanId', until: [Ended], answer: Outcome, status: 201 },
   },
   access: 'member',
 });
-orders.query('get', {
-  input: z.strictObject({ orderId: z.uuid(), expand: z.boolean().optional() }),
-  output: z.object({ orderId: z.uuid(), version: z.int() }),
-  http: { route: 'GET /orders/{orderId}', etag: 'version' },
+loans.query('get', {
+  input: z.strictObject({ loanId: z.uuid(), expand: z.boolean().optional() }),
+  output: z.object({ loanId: z.uuid(), version: z.int() }),
+  http: { route: 'GET /loans/{loanId}', etag: 'version' },
   access: 'public',
 });
-orders.command('change', {
-  input: z.strictObject({ orderId: z.uuid(), version: VersionCondition, note: z.string() }),
+loans.command('change', {
+  input: z.strictObject({ loanId: z.uuid(), version: VersionCondition, note: z.string() }),
   rejections: { 'version-changed': 412 },
-  http: { route: 'PATCH /orders/{orderId}', ifMatch: 'version', limit: '10/minute', maxAuthAge: 300 },
-  access: 'merchant',
+  http: { route: 'PATCH /loans/{loanId}', ifMatch: 'version', limit: '10/minute', maxAuthAge: 300 },
+  access: 'moderator',
 });
 const Tree: z.ZodType = z
   .strictObject({
@@ -48,9 +48,9 @@ const Tree: z.ZodType = z
     },
   })
   .meta({ id: 'Tree' });
-orders.command('plant', { input: z.strictObject({ tree: Tree }), http: 'POST /trees', access: 'member' });
+loans.command('plant', { input: z.strictObject({ tree: Tree }), http: 'POST /trees', access: 'member' });
 
-const services = [describeContract(orders)];
+const services = [describeContract(loans)];
 const license = { name: 'MIT', identifier: 'MIT' };
 const options = { title: 'Store', version: '1', description: 'A store.', serverUrl: '/', license };
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a document, read by path
@@ -59,14 +59,14 @@ const document = renderOpenApi(services, options) as any;
 describe('the OpenAPI document', () => {
   it('declares the extension members of a problem', () => {
     const schema = (status: number) =>
-      document.paths['/orders'].post.responses[status].content['application/problem+json'].schema;
+      document.paths['/loans'].post.responses[status].content['application/problem+json'].schema;
     expect(schema(409).properties).toMatchObject({ left: { type: 'integer' }, code: { type: 'string' } });
     expect(schema(422)).toEqual({ $ref: '#/components/schemas/Problem' });
   });
 
   it('has the reachable operations only', () => {
-    expect(Object.keys(document.paths)).toEqual(['/orders', '/orders/{orderId}', '/trees']);
-    expect(JSON.stringify(document)).not.toContain('orders.outcome');
+    expect(Object.keys(document.paths)).toEqual(['/loans', '/loans/{loanId}', '/trees']);
+    expect(JSON.stringify(document)).not.toContain('loans.outcome');
   });
 
   it('describes every operation and its access policy', () => {
@@ -76,7 +76,7 @@ describe('the OpenAPI document', () => {
   });
 
   it('has a pattern for If-Match', () => {
-    const { parameters } = document.paths['/orders/{orderId}'].patch;
+    const { parameters } = document.paths['/loans/{loanId}'].patch;
     const { schema } = parameters.find(({ name }: { name: string }) => name === 'If-Match');
     const fits = (value: string) => new RegExp(schema.pattern).test(value);
     expect(['*', '"3"', 'W/"3"', '"3", "4"', '""'].filter(fits)).toHaveLength(5);
@@ -84,9 +84,9 @@ describe('the OpenAPI document', () => {
   });
 
   it('maps each part of the input to a parameter or the body', () => {
-    const { parameters, requestBody } = document.paths['/orders/{orderId}'].patch;
+    const { parameters, requestBody } = document.paths['/loans/{loanId}'].patch;
     expect(parameters.map((one: { in: string; name: string }) => `${one.in} ${one.name}`)).toEqual([
-      'path orderId',
+      'path loanId',
       'header If-Match',
       'header Idempotency-Key',
       'header Accept-Language',
@@ -96,7 +96,7 @@ describe('the OpenAPI document', () => {
       required: ['note'],
       additionalProperties: false,
     });
-    const read = document.paths['/orders/{orderId}'].get;
+    const read = document.paths['/loans/{loanId}'].get;
     expect(read.requestBody).toBeUndefined();
     expect(read.parameters).toContainEqual(
       expect.objectContaining({ in: 'query', name: 'expand', required: false }),
@@ -104,37 +104,37 @@ describe('the OpenAPI document', () => {
   });
 
   it('describes the responses', () => {
-    const place = document.paths['/orders'].post.responses;
+    const place = document.paths['/loans'].post.responses;
     expect(Object.keys(place)).toEqual([
       ...['201', '202', '400', '401', '409', '413', '414', '415', '422', '429', '503', '504', 'default'],
     ]);
     expect(place[202].headers).toHaveProperty('Location');
     const getFields = (answer: typeof place) =>
       Object.keys(answer.content['application/json'].schema.properties);
-    expect(getFields(place[202])).toEqual(['orderId', 'version']);
+    expect(getFields(place[202])).toEqual(['loanId', 'version']);
     expect(getFields(place[201])).toEqual(['status']);
     expect(place[409].description).toContain('`sold-out`');
-    expect(place[422].description).toContain('`unknown-product`');
-    const read = document.paths['/orders/{orderId}'].get.responses;
+    expect(place[422].description).toContain('`unknown-book`');
+    const read = document.paths['/loans/{loanId}'].get.responses;
     expect(read[200].headers).toHaveProperty('ETag');
     expect(read).toHaveProperty('304');
-    const { responses: change } = document.paths['/orders/{orderId}'].patch;
+    const { responses: change } = document.paths['/loans/{loanId}'].patch;
     expect(change[429].description).toContain('too-many-requests');
-    expect(document.paths['/orders/{orderId}'].patch.responses).toHaveProperty('428');
-    expect(document.paths['/orders/{orderId}'].patch.responses[204].content).toBeUndefined();
+    expect(document.paths['/loans/{loanId}'].patch.responses).toHaveProperty('428');
+    expect(document.paths['/loans/{loanId}'].patch.responses[204].content).toBeUndefined();
   });
 
   it('declares the access policy', () => {
     const getAccess = (path: string, method: string) => document.paths[path][method]['x-access'];
-    expect(getAccess('/orders', 'post')).toBe('member');
-    expect(getAccess('/orders/{orderId}', 'get')).toBe('public');
-    expect(getAccess('/orders/{orderId}', 'patch')).toBe('merchant');
-    expect(document.paths['/orders'].post.security).toEqual([{ bearer: [] }]);
-    expect(document.paths['/orders/{orderId}'].get.security).toContainEqual({});
-    expect(document.paths['/orders/{orderId}'].patch.responses[401].description).toContain(
+    expect(getAccess('/loans', 'post')).toBe('member');
+    expect(getAccess('/loans/{loanId}', 'get')).toBe('public');
+    expect(getAccess('/loans/{loanId}', 'patch')).toBe('moderator');
+    expect(document.paths['/loans'].post.security).toEqual([{ bearer: [] }]);
+    expect(document.paths['/loans/{loanId}'].get.security).toContainEqual({});
+    expect(document.paths['/loans/{loanId}'].patch.responses[401].description).toContain(
       '`step-up-required`',
     );
-    expect(document.paths['/orders'].post.responses[401].description).not.toContain('step-up');
+    expect(document.paths['/loans'].post.responses[401].description).not.toContain('step-up');
   });
 
   it('contains the target of every reference', () => {
@@ -144,7 +144,7 @@ describe('the OpenAPI document', () => {
       const target = path!.split('/').reduce((at, key) => at?.[key], document);
       expect({ path, target }).toEqual({ path, target: expect.any(Object) });
     }
-    expect(document.components.schemas).toHaveProperty(['orders.plant.Tree']);
+    expect(document.components.schemas).toHaveProperty(['loans.plant.Tree']);
   });
 
   it('is the same for the same contracts', () => {
@@ -158,26 +158,26 @@ describe('the AsyncAPI document', () => {
   const bus = renderAsyncApi(services, info) as any;
 
   it('has a channel and an operation for every message', () => {
-    const names = ['ended', 'outcome', 'place', 'get', 'change', 'plant'].map((name) => `orders.${name}`);
+    const names = ['ended', 'outcome', 'place', 'get', 'change', 'plant'].map((name) => `loans.${name}`);
     expect(Object.keys(bus.operations).sort()).toEqual(names.sort());
-    expect(bus.operations['orders.ended'].action).toBe('send');
-    expect(bus.operations['orders.place']).toMatchObject({
+    expect(bus.operations['loans.ended'].action).toBe('send');
+    expect(bus.operations['loans.place']).toMatchObject({
       action: 'receive',
       reply: { channel: { $ref: '#/channels/replies' } },
     });
-    expect(bus.channels['orders.ended'].bindings.amqp.exchange).toMatchObject({
-      name: 'events.orders',
+    expect(bus.channels['loans.ended'].bindings.amqp.exchange).toMatchObject({
+      name: 'events.loans',
       type: 'topic',
     });
-    expect(bus.channels['orders.place'].bindings.amqp.exchange).toMatchObject({ name: 'requests.orders' });
+    expect(bus.channels['loans.place'].bindings.amqp.exchange).toMatchObject({ name: 'requests.loans' });
   });
 
   it('describes events as CloudEvents', () => {
-    const message = bus.channels['orders.ended'].messages['orders.ended'];
+    const message = bus.channels['loans.ended'].messages['loans.ended'];
     expect(message.contentType).toBe('application/json');
-    expect(message.headers.allOf[1].properties['cloudEvents:type']).toEqual({ const: 'orders.ended' });
+    expect(message.headers.allOf[1].properties['cloudEvents:type']).toEqual({ const: 'loans.ended' });
     expect(message.payload.properties).not.toHaveProperty('id');
-    expect(message.payload.properties.data.properties).toHaveProperty('orderId');
+    expect(message.payload.properties.data.properties).toHaveProperty('loanId');
   });
 
   it('has a unique title for every type that a code generator creates', () => {
@@ -203,10 +203,10 @@ describe('the AsyncAPI document', () => {
     expect([...types].filter(([, schemas]) => schemas.size > 1).map(([title]) => title)).toEqual([]);
     expect([...types.keys()]).toEqual(
       expect.arrayContaining([
-        'OrdersPlaceRequest',
-        'OrdersPlaceRequestData',
-        'OrdersGetReply',
-        'OrdersEndedEvent',
+        'LoansPlaceRequest',
+        'LoansPlaceRequestData',
+        'LoansGetReply',
+        'LoansEndedEvent',
       ]),
     );
   });

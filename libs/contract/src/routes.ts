@@ -1,4 +1,4 @@
-/** The parameters of a path, in order: `/v1/orders/{orderId}` gives `['orderId']`. */
+/** The parameters of a path, in order: `/v1/loans/{loanId}` gives `['loanId']`. */
 export function pathParameters(path: string): string[] {
   return [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
 }

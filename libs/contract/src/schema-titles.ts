@@ -1,6 +1,6 @@
 import type { JsonSchema } from './description.ts';
 
-/** Joins `orders.place-order`, `lines` and so on to one type name: `OrdersPlaceOrderLines`. */
+/** Joins `loans.place-loan`, `lines` and so on to one type name: `LoansPlaceLoanLines`. */
 export const typeName = (...words: string[]): string =>
   words
     .join('.')

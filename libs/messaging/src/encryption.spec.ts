@@ -68,7 +68,7 @@ describe('encrypted data', () => {
   it('cannot be decrypted for another contract, modified, or with another algorithm', async () => {
     const jwe = await encryptFor(key, secret, 'shop.pay');
     const failed = expect.objectContaining({ name: DecryptionFailed.name });
-    await expect(keys.decrypt(jwe, 'shop.refund')).rejects.toEqual(failed);
+    await expect(keys.decrypt(jwe, 'shop.recall')).rejects.toEqual(failed);
     const parts = jwe.text.split('.');
     for (const part of [0, 2, 3, 4]) {
       const bytes = Buffer.from(parts[part]!, 'base64url');

@@ -13,19 +13,19 @@ const getHolders = (services: BusDescription[]) =>
   Object.fromEntries([...new Grants(services).routes].map(([route, { service }]) => [route, service]));
 
 describe('the holder of a route', () => {
-  const shop = create('shop', ['GET /v1/orders', 'GET /v1/orders/{id}']);
+  const shop = create('shop', ['GET /v1/loans', 'GET /v1/loans/{id}']);
   const none = { services: [], refused: [] };
 
   it.each([
-    ['the same one', 'GET /v1/orders'],
-    ['one with another parameter name', 'GET /v1/orders/{name}'],
-    ['one that matches some of its requests', 'GET /v1/orders/mine'],
+    ['the same one', 'GET /v1/loans'],
+    ['one with another parameter name', 'GET /v1/loans/{name}'],
+    ['one that matches some of its requests', 'GET /v1/loans/mine'],
     ['pages above it', 'GET /v1/*'],
   ])('is the service that had it first, if another one claims %s', (_, claim) => {
     // Its name sorts first, and it was not registered before.
     const evil = create('evil', [claim]);
     const { services, refused } = resolveRegistrations([evil, shop], [shop], []);
-    expect(getHolders(services)).toEqual({ 'GET /v1/orders': 'shop', 'GET /v1/orders/{id}': 'shop' });
+    expect(getHolders(services)).toEqual({ 'GET /v1/loans': 'shop', 'GET /v1/loans/{id}': 'shop' });
     expect(refused).toEqual([{ route: claim, service: 'evil', holder: 'shop' }]);
     // The refused route was not registered, so the result is stable.
     expect(getHolders(resolveRegistrations([evil, shop], services, []).services)).toEqual(
@@ -34,10 +34,10 @@ describe('the holder of a route', () => {
   });
 
   it('changes once the previous service removes the route, or is removed', () => {
-    const heir = create('heir', ['GET /v1/orders']);
-    const smaller = create('shop', ['GET /v1/orders/{id}']);
+    const heir = create('heir', ['GET /v1/loans']);
+    const smaller = create('shop', ['GET /v1/loans/{id}']);
     const { services } = resolveRegistrations([heir, smaller], [shop], []);
-    expect(getHolders(services)).toEqual({ 'GET /v1/orders': 'heir', 'GET /v1/orders/{id}': 'shop' });
+    expect(getHolders(services)).toEqual({ 'GET /v1/loans': 'heir', 'GET /v1/loans/{id}': 'shop' });
     expect(resolveRegistrations([heir], [shop], ['heir']).refused).toEqual([]);
   });
 
@@ -48,8 +48,8 @@ describe('the holder of a route', () => {
   });
 
   it('is not affected by another method, another path, or the service itself', () => {
-    const other = create('other', ['POST /v1/orders', 'GET /v1/orders/{id}/lines', 'GET /v2/orders']);
-    const own = create('shop', ['GET /v1/orders/{id}', 'GET /v1/orders/mine']);
+    const other = create('other', ['POST /v1/loans', 'GET /v1/loans/{id}/lines', 'GET /v2/loans']);
+    const own = create('shop', ['GET /v1/loans/{id}', 'GET /v1/loans/mine']);
     expect(resolveRegistrations([other, own], [], []).refused).toEqual([]);
   });
 });
@@ -57,28 +57,28 @@ describe('the holder of a route', () => {
 describe('permissions', () => {
   const grants = new Grants([
     create('gateway', [], { isGateway: true }),
-    create('shop', ['GET /v1/orders'], { calls: ['stock.reserve'], subscribesTo: ['stock.reserved'] }),
+    create('shop', ['GET /v1/loans'], { calls: ['tomes.reserve'], subscribesTo: ['tomes.reserved'] }),
     {
-      ...create('stock', []),
+      ...create('tomes', []),
       contracts: [
-        { name: 'stock.reserve', kind: 'command' },
-        { name: 'stock.change', kind: 'command' },
+        { name: 'tomes.reserve', kind: 'command' },
+        { name: 'tomes.change', kind: 'command' },
       ],
     },
   ]);
 
   it('allow a service its declared calls, and the gateway the offered requests', () => {
-    expect(grants.mayCall('shop', 'stock.reserve')).toBe(true);
-    expect(grants.mayCall('shop', 'stock.change')).toBe(false);
+    expect(grants.mayCall('shop', 'tomes.reserve')).toBe(true);
+    expect(grants.mayCall('shop', 'tomes.change')).toBe(false);
     expect(grants.mayCall('gateway', 'shop.get-0')).toBe(true);
-    expect(grants.mayCall('gateway', 'stock.reserve')).toBe(false);
-    expect(grants.mayCall('stock', 'shop.get-0')).toBe(false);
+    expect(grants.mayCall('gateway', 'tomes.reserve')).toBe(false);
+    expect(grants.mayCall('tomes', 'shop.get-0')).toBe(false);
   });
 
   it('allow a service its declared events, and identify the gateway', () => {
     expect([
-      grants.maySubscribe('shop', 'stock.reserved'),
-      grants.maySubscribe('stock', 'stock.other'),
+      grants.maySubscribe('shop', 'tomes.reserved'),
+      grants.maySubscribe('tomes', 'tomes.other'),
     ]).toEqual([...[true, false]]);
     expect([grants.isGateway('gateway'), grants.isGateway('shop'), grants.isGateway('other')]).toEqual([
       ...[true, false, false],
@@ -110,11 +110,11 @@ describe('the registered encryption keys of a service', () => {
 
 describe('a route with a parameter', () => {
   it('keeps its holder when the holder renames the parameter', () => {
-    const before = create('shop', ['GET /v1/orders/{id}']);
-    const renamed = create('shop', ['GET /v1/orders/{orderId}']);
-    const evil = create('evil', ['GET /v1/orders/{name}']);
+    const before = create('shop', ['GET /v1/loans/{id}']);
+    const renamed = create('shop', ['GET /v1/loans/{loanId}']);
+    const evil = create('evil', ['GET /v1/loans/{name}']);
     expect(resolveRegistrations([evil, renamed], [before], []).refused).toEqual([
-      { route: 'GET /v1/orders/{name}', service: 'evil', holder: 'shop' },
+      { route: 'GET /v1/loans/{name}', service: 'evil', holder: 'shop' },
     ]);
   });
 

@@ -18,15 +18,15 @@ const store = [
       { name: 'shop.tidy-up', kind: 'command' },
       { name: 'shop.bought', kind: 'event' },
     ],
-    calls: ['stock.reserve'],
-    subscribesTo: ['stock.reserved'],
+    calls: ['tomes.reserve'],
+    subscribesTo: ['tomes.reserved'],
     publishes: ['settings.told'],
   }),
-  create('stock', {
+  create('tomes', {
     contracts: [
-      { name: 'stock.reserve', kind: 'command' },
-      { name: 'stock.count', kind: 'query', offered: { asks: [], subscribesTo: [], routes: [] } },
-      { name: 'stock.reserved', kind: 'event' },
+      { name: 'tomes.reserve', kind: 'command' },
+      { name: 'tomes.count', kind: 'query', offered: { asks: [], subscribesTo: [], routes: [] } },
+      { name: 'tomes.reserved', kind: 'event' },
     ],
   }),
 ];
@@ -35,7 +35,7 @@ const shop = all.get('shop')!;
 const getTopic = (of: Permissions, exchange: string) => of.topics.find((one) => one.exchange === exchange)!;
 /** Every exchange of every receiver. */
 const everyExchange = ['requests', 'events', 'replies', 'retry', 'dead'].flatMap((family) =>
-  ['gateway', 'shop', 'stock', 'operator', 'instances', 'settings', 'shopX'].map(
+  ['gateway', 'shop', 'tomes', 'operator', 'instances', 'settings', 'shopX'].map(
     (name) => `${family}.${name}`,
   ),
 );
@@ -48,18 +48,18 @@ describe('the permissions of a login', () => {
     const transient = ['reply.shop.0190-a', 'hearing.shop.0190-b'];
     expect(filter(shop.configure, ...own, ...transient)).toEqual([...own, ...transient]);
     const others = [
-      'stock.commands',
+      'tomes.commands',
       'workshop.commands',
       'shop.commandsx',
       'shopXcommands',
-      'reply.stock.1',
+      'reply.tomes.1',
     ];
     const given = [...everyExchange, 'retry.shop.500ms', 'amq.default', ''];
     expect(filter(shop.configure, ...others, ...given)).toEqual([]);
   });
 
   it('allow it to consume its own queues, except its dead letters', () => {
-    const names = ['shop.commands', 'shop.dead', 'stock.commands', 'reply.stock.1', 'grants'];
+    const names = ['shop.commands', 'shop.dead', 'tomes.commands', 'reply.tomes.1', 'grants'];
     expect(filter(shop.read, ...names)).toEqual(['shop.commands', 'grants']);
     expect(filter(shop.write, ...names)).not.toContain('grants');
     expect(filter(shop.configure, ...names)).not.toContain('grants');
@@ -69,13 +69,13 @@ describe('the permissions of a login', () => {
     expect(filter(shop.write, ...everyExchange, 'amq.default', 'amq.topic', '').sort()).toEqual([
       ...['dead.shop', 'events.instances', 'events.settings', 'events.shop'],
       ...['replies.gateway', 'replies.operator', 'replies.shop'],
-      ...['requests.shop', 'requests.stock', 'retry.shop'],
+      ...['requests.shop', 'requests.tomes', 'retry.shop'],
     ]);
   });
 
   it('allow it to bind to its own exchanges, and to those of the services that it subscribes to', () => {
     expect(filter(shop.read, ...everyExchange, 'amq.topic', '').sort()).toEqual([
-      ...['dead.shop', 'events.instances', 'events.shop', 'events.stock', 'replies.shop', 'requests.shop'],
+      ...['dead.shop', 'events.instances', 'events.shop', 'events.tomes', 'replies.shop', 'requests.shop'],
     ]);
   });
 
@@ -91,21 +91,21 @@ describe('the permissions of a login', () => {
   it('allow it to send its calls and its own requests, and to bind only the latter', () => {
     const { write, read } = getTopic(shop, 'requests.shop');
     const own = ['shop.buy', 'shop.tidy-up', 'shop.buy@2.0.0'];
-    const names = [...own, 'stock.reserve', 'stock.count', 'shop.bought', 'shopXbuy', '#', 'stock.*'];
+    const names = [...own, 'tomes.reserve', 'tomes.count', 'shop.bought', 'shopXbuy', '#', 'tomes.*'];
     expect(filter(write, ...names)).toEqual(own);
     expect(filter(read, ...names)).toEqual(own);
-    expect(filter(getTopic(shop, 'requests.stock').write, ...names)).toEqual(['stock.reserve']);
-    expect(getTopic(shop, 'requests.stock').read).toBe('^$');
+    expect(filter(getTopic(shop, 'requests.tomes').write, ...names)).toEqual(['tomes.reserve']);
+    expect(getTopic(shop, 'requests.tomes').read).toBe('^$');
   });
 
   it('allow it to publish its own and platform events, and to bind its subscriptions', () => {
-    const names = ['shop.bought', 'settings.told', 'instances.beat', 'stock.reserved', 'shop.other', '#'];
+    const names = ['shop.bought', 'settings.told', 'instances.beat', 'tomes.reserved', 'shop.other', '#'];
     const keys = (of: 'write' | 'read') =>
-      ['shop', 'stock', 'instances', 'settings'].map((owner) =>
+      ['shop', 'tomes', 'instances', 'settings'].map((owner) =>
         filter(getTopic(shop, `events.${owner}`)[of], ...names),
       );
     expect(keys('write')).toEqual([['shop.bought'], [], ['instances.beat'], ['settings.told']]);
-    expect(keys('read')).toEqual([['shop.bought'], ['stock.reserved'], ['instances.beat'], []]);
+    expect(keys('read')).toEqual([['shop.bought'], ['tomes.reserved'], ['instances.beat'], []]);
   });
 
   it('allow it to answer its callers, and to receive only its own answers', () => {
@@ -113,22 +113,22 @@ describe('the permissions of a login', () => {
       'reply.gateway.1',
       'reply.operator.1',
       'reply.shop.1',
-      'reply.stock.1',
+      'reply.tomes.1',
       'reply.shop.*',
       '#',
     ];
     for (const caller of ['gateway', 'operator', 'shop'])
       expect(filter(getTopic(shop, `replies.${caller}`).write, ...names)).toEqual([`reply.${caller}.1`]);
-    expect(getTopic(shop, 'replies.stock')).toBeUndefined();
+    expect(getTopic(shop, 'replies.tomes')).toBeUndefined();
     expect(filter(getTopic(shop, 'replies.shop').read, ...names)).toEqual(['reply.shop.1']);
   });
 
   it('allow it to retry and dead-letter only to its own queues', () => {
     expect(
-      filter(getTopic(shop, 'retry.shop').write, '500.shop.commands', '500.stock.commands', 'shop.events'),
+      filter(getTopic(shop, 'retry.shop').write, '500.shop.commands', '500.tomes.commands', 'shop.events'),
     ).toEqual(['500.shop.commands']);
     expect(filter(getTopic(shop, 'retry.shop').read, '500.shop.commands', '#')).toEqual([]);
-    const keys = ['shop.dead', 'shop.commands', '*.shop.events', '*.stock.events', 'stock.dead', '#'];
+    const keys = ['shop.dead', 'shop.commands', '*.shop.events', '*.tomes.events', 'tomes.dead', '#'];
     expect(filter(getTopic(shop, 'dead.shop').write, ...keys)).toEqual(['shop.dead']);
     expect(filter(getTopic(shop, 'dead.shop').read, ...keys)).toEqual([
       ...['shop.dead', 'shop.commands', '*.shop.events'],
@@ -139,16 +139,16 @@ describe('the permissions of a login', () => {
     const gateway = all.get('gateway')!;
     const names = [
       'shop.buy',
-      'stock.count',
+      'tomes.count',
       'shop.outcome',
-      'stock.reserve',
+      'tomes.reserve',
       'shop.bought',
-      'stock.reserved',
+      'tomes.reserved',
     ];
     const keys = (owner: string) => filter(getTopic(gateway, `requests.${owner}`).write, ...names);
-    expect([keys('shop'), keys('stock')]).toEqual([['shop.buy', 'shop.outcome'], ['stock.count']]);
+    expect([keys('shop'), keys('tomes')]).toEqual([['shop.buy', 'shop.outcome'], ['tomes.count']]);
     expect(filter(getTopic(gateway, 'events.shop').read, ...names)).toEqual(['shop.bought']);
-    expect(getTopic(gateway, 'events.stock')).toBeUndefined();
+    expect(getTopic(gateway, 'events.tomes')).toBeUndefined();
     expect(getTopic(gateway, 'requests.gateway')).toBeUndefined();
   });
 });

@@ -25,10 +25,10 @@ describe('a traffic split', () => {
   });
 
   it('selects the same side for a member in every service', () => {
-    const newOrders = selectMembers({ '2.0': 10 }, '2.0');
-    expect(selectMembers({ '7.1': 10 }, '7.1')).toEqual(newOrders);
+    const newLoans = selectMembers({ '2.0': 10 }, '2.0');
+    expect(selectMembers({ '7.1': 10 }, '7.1')).toEqual(newLoans);
     const more = new Set(selectMembers({ '7.1': 20 }, '7.1'));
-    expect(newOrders.every((member) => more.has(member))).toBe(true);
+    expect(newLoans.every((member) => more.has(member))).toBe(true);
   });
 
   it('has 10,000 keys, which shares divide exactly', () => {
@@ -46,8 +46,8 @@ describe('a traffic split', () => {
   });
 
   it('accepts at most 100 % in total, and only valid versions', () => {
-    expect(TrafficSplit.safeParse({ orders: { a: 33.3, b: 33.3, c: 33.4 } }).success).toBe(true);
+    expect(TrafficSplit.safeParse({ loans: { a: 33.3, b: 33.3, c: 33.4 } }).success).toBe(true);
     for (const shares of [{ a: 60, b: 41 }, { a: -1 }, { a: 101 }, { 'a b': 1 }, { 'a@b': 1 }, { a: '10' }])
-      expect(TrafficSplit.safeParse({ orders: shares }).success).toBe(false);
+      expect(TrafficSplit.safeParse({ loans: shares }).success).toBe(false);
   });
 });

@@ -17,7 +17,7 @@ export const Shares = z
   .refine((shares) => sumShares(shares) <= 100, 'the shares add up to more than 100 %');
 export type Shares = z.infer<typeof Shares>;
 
-/** Shares by service: {"orders":{"1.4.0":10}}. */
+/** Shares by service: {"loans":{"1.4.0":10}}. */
 export const TrafficSplit = z.record(z.string(), Shares);
 export type TrafficSplit = z.infer<typeof TrafficSplit>;
 

@@ -39,7 +39,7 @@ describe('an answer with an error', () => {
     });
   });
 
-  it.each(['SOLD_OUT', 'orders.sold-out', 'soldOut', '품절'])(
+  it.each(['SOLD_OUT', 'loans.sold-out', 'soldOut', '품절'])(
     'is a rejection with any spelling of its code: %s',
     (code) => {
       expect(toError({ kind: 'rejection', code, status: 409, message: 'no' })).toBeInstanceOf(Rejection);
@@ -111,7 +111,7 @@ describe('a received message', () => {
 
   it('has a member only in the form that the gateway sends', () => {
     const decodeCaller = (caller: string) => decode(create(look, { headers: { caller } }), identity).context;
-    const member = { memberId: 'm', roles: ['merchant'], sessionId: 's', authTime: 1 };
+    const member = { memberId: 'm', roles: ['moderator'], sessionId: 's', authTime: 1 };
     expect(decodeCaller(JSON.stringify(member))).toMatchObject({ caller: member });
     for (const invalid of [
       '{"memberId":"alice"',

@@ -14,21 +14,21 @@ import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 const Card = sensitive(z.string().max(200));
 const bank = service('bank');
 const Pay = bank.command('pay', {
-  input: z.strictObject({ orderId: z.string(), card: Card }),
+  input: z.strictObject({ loanId: z.string(), card: Card }),
   output: z.object({ receipt: Card }),
-  subject: 'orderId',
+  subject: 'loanId',
   idempotency: 'required',
 });
 const Charge = bank.command('charge', {
-  input: z.strictObject({ orderId: z.string(), card: Card }),
-  subject: 'orderId',
+  input: z.strictObject({ loanId: z.string(), card: Card }),
+  subject: 'loanId',
 });
-const Note = bank.command('note', { input: z.strictObject({ orderId: z.string() }), subject: 'orderId' });
-const Paid = bank.event('paid', z.object({ orderId: z.string(), card: Card }), { subject: 'orderId' });
-const Never = bank.event('never', z.object({ orderId: z.string() }), { subject: 'orderId' });
+const Note = bank.command('note', { input: z.strictObject({ loanId: z.string() }), subject: 'loanId' });
+const Paid = bank.event('paid', z.object({ loanId: z.string(), card: Card }), { subject: 'loanId' });
+const Never = bank.event('never', z.object({ loanId: z.string() }), { subject: 'loanId' });
 const Print = service('printer').command('print', { input: z.strictObject({ text: Card }) });
 
-const remember = saga('remember', 'orderId')
+const remember = saga('remember', 'loanId')
   .startedBy(Paid, ({ card }) => to({ card }))
   .on(Never, (_, state) => to(state));
 
@@ -45,9 +45,9 @@ const getLast4 = (card: string): string => card.slice(-4);
 @Controller()
 class BankHandler {
   @Handles(Pay)
-  async pay({ orderId, card }: Body<typeof Pay>, { tx, publish, send }: UnitOfWork) {
+  async pay({ loanId, card }: Body<typeof Pay>, { tx, publish, send }: UnitOfWork) {
     await tx.query('INSERT INTO done (what) VALUES ($1)', [`pay ${getLast4(card)}`]);
-    publish(Paid({ orderId, card }));
+    publish(Paid({ loanId, card }));
     send(Print({ text: card }));
     return { receipt: `for ${card}` };
   }
@@ -59,8 +59,8 @@ class BankHandler {
   }
 
   @Handles(Note)
-  async note({ orderId }: Body<typeof Note>, { tx }: UnitOfWork) {
-    await tx.query('INSERT INTO done (what) VALUES ($1)', [`note ${orderId}`]);
+  async note({ loanId }: Body<typeof Note>, { tx }: UnitOfWork) {
+    await tx.query('INSERT INTO done (what) VALUES ($1)', [`note ${loanId}`]);
   }
 }
 
@@ -111,11 +111,11 @@ describe('sensitive messages', () => {
   });
 
   it('are decrypted by their receiver, answered, and recognised when repeated', async () => {
-    const [orderId, card, idempotencyKey] = [randomUUID(), newCard(), randomUUID()];
-    const pay = () => sut.ask(Pay, { orderId, card }, { idempotencyKey });
+    const [loanId, card, idempotencyKey] = [randomUUID(), newCard(), randomUUID()];
+    const pay = () => sut.ask(Pay, { loanId, card }, { idempotencyKey });
     await expect(pay()).resolves.toEqual({ receipt: `for ${card}` });
     await expect(pay()).resolves.toEqual({ receipt: `for ${card}` });
-    await expect(sut.ask(Pay, { orderId, card: newCard() }, { idempotencyKey })).rejects.toMatchObject({
+    await expect(sut.ask(Pay, { loanId, card: newCard() }, { idempotencyKey })).rejects.toMatchObject({
       code: 'idempotency-key-reused',
     });
     expect(await readDone()).toEqual([`pay ${getLast4(card)}`]);
@@ -140,7 +140,7 @@ describe('sensitive messages', () => {
     const client = new RabbitClient(other, publisher, 'test');
     await client.connect();
     const before = findPublished(Charge.name).length;
-    await expect(client.ask(Charge, { orderId: '1', card: newCard() })).rejects.toMatchObject({
+    await expect(client.ask(Charge, { loanId: '1', card: newCard() })).rejects.toMatchObject({
       code: 'unavailable',
       message: 'cannot encrypt bank.charge: no key of bank is known',
     });
@@ -151,7 +151,7 @@ describe('sensitive messages', () => {
 
   it('in plaintext are rejected and not stored in plaintext', async () => {
     const card = `clear-${randomUUID()}`;
-    const body = { pattern: Charge.name, data: { orderId: '1', card } };
+    const body = { pattern: Charge.name, data: { loanId: '1', card } };
     const replyTo = queues.reply('test', randomUUID());
     const { queue } = await channel.assertQueue(replyTo, { exclusive: true });
     await channel.assertExchange(exchanges.replies('test'), 'topic');
@@ -173,7 +173,7 @@ describe('sensitive messages', () => {
   it('stay encrypted in retries and dead letters, without sensitive data in the causes', async () => {
     failing = true;
     const [card, id] = [newCard(), randomUUID()];
-    await sut.send(Charge({ orderId: '2', card }), id);
+    await sut.send(Charge({ loanId: '2', card }), id);
     const dead = (await eventually(async () =>
       channel.get(queues.dead('bank'), { noAck: true }),
     )) as GetMessage;
@@ -193,8 +193,8 @@ describe('sensitive messages', () => {
     const before = (await readDone()).length;
     const all = Array.from({ length: 40 }, () => newCard());
     for (const card of all) {
-      await sut.send(Charge({ orderId: 'x', card }));
-      await sut.send(Note({ orderId: 'x' }));
+      await sut.send(Charge({ loanId: 'x', card }));
+      await sut.send(Note({ loanId: 'x' }));
     }
     await eventually(async () => (await readDone()).length === before + 80);
     expect((await readDone()).slice(before)).toEqual(
@@ -206,7 +206,7 @@ describe('sensitive messages', () => {
     const card = newCard();
     const key = await getBankKey();
     const { publicKey, privateKey } = await generateKeyPair('ECDH-ES', { crv: 'X25519', extractable: true });
-    const jwe = await new CompactEncrypt(Buffer.from(JSON.stringify({ orderId: '3', card })))
+    const jwe = await new CompactEncrypt(Buffer.from(JSON.stringify({ loanId: '3', card })))
       .setProtectedHeader({
         alg: 'ECDH-ES',
         enc: 'A256GCM',
@@ -234,17 +234,17 @@ describe('sensitive messages', () => {
   it('in a queue, an outbox and a saga survive a rotation of the key', async () => {
     const [before, inQueue] = [sut.setting('SERVICE_KEY')!, newCard()];
     const rotated = `${randomBytes(32).toString('base64url')},${before}`;
-    await sut.restart({ SERVICE_KEY: rotated }, () => sut.send(Charge({ orderId: '4', card: inQueue })));
+    await sut.restart({ SERVICE_KEY: rotated }, () => sut.send(Charge({ loanId: '4', card: inQueue })));
     await eventually(async () => (await readDone()).includes(`charge ${getLast4(inQueue)}`));
     // Wait until the new key is used.
     const { kid } = await getBankKey();
     await eventually(async () => {
-      await sut.ask(Pay, { orderId: randomUUID(), card: newCard() }, { idempotencyKey: randomUUID() });
+      await sut.ask(Pay, { loanId: randomUUID(), card: newCard() }, { idempotencyKey: randomUUID() });
       return findPublished(Pay.name).map(readKid).at(-1) === kid;
     });
     // No stored data needs the old key any more.
     await sut.restart({ SERVICE_KEY: rotated.split(',')[0] });
-    await sut.ask(Pay, { orderId: '6', card: newCard() }, { idempotencyKey: randomUUID() });
+    await sut.ask(Pay, { loanId: '6', card: newCard() }, { idempotencyKey: randomUUID() });
   });
 
   it('leave no plaintext on the bus and in the database', async () => {

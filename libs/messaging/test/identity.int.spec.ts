@@ -447,7 +447,7 @@ describe('with a separate login for every service', () => {
   });
 
   it('delivers events to a stock Nest consumer without permission for the default exchange', async () => {
-    const queue = `${intruderName}.stock`;
+    const queue = `${intruderName}.queue`;
     await broker.restrict(intruderName, {
       ...{ configure: `^${queue}$`, write: `^${queue}$`, read: '.*' },
       topics: [],

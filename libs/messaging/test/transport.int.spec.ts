@@ -79,7 +79,7 @@ describe('the RabbitMQ transport', () => {
       ],
     ]);
     const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-02`, tracestate: 'rojo=1,congo=2' };
-    await harness.send(Repair, { thing: 'traced' }, undefined, { ...trace, language: 'ko' });
+    await harness.send(Repair, { thing: 'traced' }, undefined, { ...trace, language: 'nl' });
     const [letter] = await eventually(async () => {
       const letters = await harness.takeRawDeadLetters();
       return letters.length > 0 && letters;

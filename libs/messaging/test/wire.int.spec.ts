@@ -41,7 +41,7 @@ const Count = barn.query('count', {
 const Delivered = service('yard').event('delivered', z.object({ thing: z.string(), note: z.string() }), {
   subject: 'thing',
 });
-const stockQueue = 'barn.stock';
+const nestQueue = 'barn.nest';
 
 let receivedEvents: unknown[] = [];
 Logger.overrideLogger(false);
@@ -175,7 +175,7 @@ describe('on the wire', () => {
         transport: Transport.RMQ,
         options: {
           urls: [harness.broker.url],
-          queue: stockQueue,
+          queue: nestQueue,
           queueOptions: { durable: true },
           noAck: true,
         },
@@ -183,9 +183,9 @@ describe('on the wire', () => {
       await barnServer.listen();
       const channel = await harness.callerConnection.model!.createChannel();
       await channel.assertExchange(exchanges.requests(Count.name), 'topic');
-      await channel.bindQueue(stockQueue, exchanges.requests(Count.name), Count.name);
+      await channel.bindQueue(nestQueue, exchanges.requests(Count.name), Count.name);
       await channel.assertExchange(exchanges.events(Delivered.name), 'topic');
-      await channel.bindQueue(stockQueue, exchanges.events(Delivered.name), Delivered.name);
+      await channel.bindQueue(nestQueue, exchanges.events(Delivered.name), Delivered.name);
       await channel.close();
     });
     afterEach(async () => {

@@ -76,7 +76,7 @@ describe('CallGuard', () => {
 
   it('has a separate circuit for each callee', async () => {
     await fail(2);
-    await expect(guard.run(call({ callee: 'catalog' }), succeed)).resolves.toBe('fine');
+    await expect(guard.run(call({ callee: 'chapters' }), succeed)).resolves.toBe('fine');
   });
 
   it('limits the calls in progress and the waiting calls', async () => {

@@ -11,7 +11,7 @@ describe('the log', () => {
   beforeEach(() => {
     lines = [];
     const to = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
-    const log = createLog({ service: 'orders', instance: 'orders-1', level: 'info' }, to);
+    const log = createLog({ service: 'loans', instance: 'loans-1', level: 'info' }, to);
     level = (name) => (log.level = name);
     nest = new NestLog(log);
   });
@@ -67,7 +67,7 @@ describe('the log', () => {
     nest.log('a text', 'http');
     expect(lines).toHaveLength(3);
     for (const line of lines)
-      expect(line).toMatchObject({ service: 'orders', instance: 'orders-1', context: 'http' });
+      expect(line).toMatchObject({ service: 'loans', instance: 'loans-1', context: 'http' });
   });
 
   it('applies a level that is changed later', () => {
@@ -84,7 +84,7 @@ describe('two instances in one process', () => {
   it('write to their own logs, whichever of them Nest uses', async () => {
     const lines: Record<string, unknown>[] = [];
     const to = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
-    const [orders, search] = ['orders', 'search'].map(
+    const [loans, search] = ['loans', 'search'].map(
       (service) => new NestLog(createLog({ service, instance: `${service}-1`, level: 'info' }, to)),
     );
     Logger.overrideLogger(search!);
@@ -93,12 +93,12 @@ describe('two instances in one process', () => {
       new Logger('Relay').warn(text);
     };
     await Promise.all([
-      orders!.runWith(() => write('of orders')),
+      loans!.runWith(() => write('of loans')),
       search!.runWith(() => write('of search')),
       write('of neither'),
     ]);
     expect(lines.map(({ service, msg }) => `${service as string}: ${msg as string}`)).toEqual([
-      'orders: of orders',
+      'loans: of loans',
       'search: of search',
       'search: of neither',
     ]);
@@ -109,16 +109,16 @@ describe('a handled message', () => {
   it('is logged in a separate line with its trace, unless it is a query without an error', () => {
     const lines: Record<string, unknown>[] = [];
     const to = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) };
-    const log = createLog({ service: 'orders', instance: 'orders-1', level: 'info' }, to);
+    const log = createLog({ service: 'loans', instance: 'loans-1', level: 'info' }, to);
     const traceId = 'a'.repeat(32);
-    withCall({ language: 'ko', traceparent: `00-${traceId}-${'b'.repeat(16)}-01` }, () => {
-      logHandled(log, { name: 'orders.place-order', kind: 'command', outcome: 'ok', seconds: 0.0123 });
-      logHandled(log, { name: 'orders.get-order', kind: 'query', outcome: 'ok', seconds: 0.001 });
-      logHandled(log, { name: 'orders.get-order', kind: 'query', outcome: 'fault', seconds: 0.001 });
+    withCall({ language: 'nl', traceparent: `00-${traceId}-${'b'.repeat(16)}-01` }, () => {
+      logHandled(log, { name: 'loans.place-loan', kind: 'command', outcome: 'ok', seconds: 0.0123 });
+      logHandled(log, { name: 'loans.get-loan', kind: 'query', outcome: 'ok', seconds: 0.001 });
+      logHandled(log, { name: 'loans.get-loan', kind: 'query', outcome: 'fault', seconds: 0.001 });
     });
     expect(lines).toEqual([
-      expect.objectContaining({ msg: 'orders.place-order ok', ms: 12.3, traceId }),
-      expect.objectContaining({ msg: 'orders.get-order fault', traceId }),
+      expect.objectContaining({ msg: 'loans.place-loan ok', ms: 12.3, traceId }),
+      expect.objectContaining({ msg: 'loans.get-loan fault', traceId }),
     ]);
   });
 });

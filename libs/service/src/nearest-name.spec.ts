@@ -4,10 +4,10 @@ import { nearestName } from './nearest-name.ts';
 it.each([
   ['logLevl', 'logLevel'],
   ['loglevel', 'logLevel'],
-  ['cataloge', 'catalog'],
+  ['cachee', 'cache'],
   ['prot', 'port'],
   ['somethingElse', undefined],
   ['', undefined],
 ])('the nearest name to %j is %j', (given, meant) =>
-  expect(nearestName(given, ['port', 'logLevel', 'catalog'])).toBe(meant),
+  expect(nearestName(given, ['port', 'logLevel', 'cache'])).toBe(meant),
 );

@@ -14,7 +14,7 @@ const inContainer = {
 it.each([
   ['127.0.0.1', inContainer, 'http://127.0.0.1:3000'],
   ['::1', inContainer, 'http://[::1]:3000'],
-  ['orders.example', inContainer, 'http://orders.example:3000'],
+  ['loans.example', inContainer, 'http://loans.example:3000'],
   ['0.0.0.0', inContainer, 'http://172.20.0.7:3000'],
   ['::', inContainer, 'http://172.20.0.7:3000'],
   ['::', { eth0: inContainer['eth0']!.slice(0, 2) }, 'http://[fd00::7]:3000'],

@@ -201,7 +201,7 @@ const platformShape = {
     json(TrafficSplit)
       .default({})
       .describe(
-        'JSON: percentage of the calls by service and version, the same for all services: {"orders":{"1.4.0":10}}',
+        'JSON: percentage of the calls by service and version, the same for all services: {"loans":{"1.4.0":10}}',
       ),
   ),
   configPassword: environmentOnly(

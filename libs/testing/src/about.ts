@@ -1,5 +1,8 @@
-/** Filters messages by order: `getPublishedEvents(OrderConfirmed).filter(about(orderId))`. */
+/**
+ * Filters messages by the value of one field: `getPublishedEvents(NoteWritten).filter(isAbout('noteId', noteId))`.
+ * @param field the field of the contract's body that names the subject
+ */
 export const isAbout =
-  (orderId: string) =>
-  (message: { orderId: string }): boolean =>
-    message.orderId === orderId;
+  <Field extends string>(field: Field, id: string) =>
+  (message: Record<Field, string>): boolean =>
+    message[field] === id;

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { given } from './saga.ts';
 
 const shop = service('shop');
-const input = z.strictObject({ orderId: z.string() });
+const input = z.strictObject({ loanId: z.string() });
 const Placed = shop.event('placed', input);
 const Packed = shop.event('packed', input);
 const Lost = shop.event('lost', input);
@@ -13,11 +13,11 @@ const Pack = shop.command('pack', { input });
 const Ship = shop.command('ship', { input });
 const Bill = shop.command('bill', { input });
 
-const delivery = saga('delivery', 'orderId')
-  .startedBy(Placed, ({ orderId }) => to({}, Pack({ orderId })))
-  .on(Packed, ({ orderId }) => end(Ship({ orderId }), Bill({ orderId })))
+const delivery = saga('delivery', 'loanId')
+  .startedBy(Placed, ({ loanId }) => to({}, Pack({ loanId })))
+  .on(Packed, ({ loanId }) => end(Ship({ loanId }), Bill({ loanId })))
   .on(Lost, (_, state) => to(state));
-const [one, two] = [{ orderId: '1' }, { orderId: '2' }];
+const [one, two] = [{ loanId: '1' }, { loanId: '2' }];
 
 describe('given().when()', () => {
   const packed = () => given(delivery, Placed(one)).when(Packed(one));
@@ -31,7 +31,7 @@ describe('given().when()', () => {
   });
 
   it.each<[string, () => unknown, string]>([
-    ['an extra command', () => packed().sends(Ship(one)), 'also sent: shop.bill {"orderId":"1"}'],
+    ['an extra command', () => packed().sends(Ship(one)), 'also sent: shop.bill {"loanId":"1"}'],
     ['an extra command before the end', () => packed().ends().sends(Ship(one)), 'also sent: shop.bill'],
     ['any command where none is expected', () => packed().sendsNothing(), 'also sent: shop.ship'],
     [
@@ -47,7 +47,7 @@ describe('given().when()', () => {
     [
       'other data',
       () => given(delivery).when(Placed(one)).sends(Pack(two)),
-      'expected shop.pack {"orderId":"2"}',
+      'expected shop.pack {"loanId":"2"}',
     ],
     ['a saga that continues', () => given(delivery).when(Placed(one)).ends(), 'expected the saga to end'],
     ['a saga that has not started', () => given(delivery).when(Packed(one)), 'must be shop.placed'],

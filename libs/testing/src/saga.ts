@@ -8,7 +8,7 @@ type AnySaga = Saga<any, any>;
 type Received = Message<AnyEvent | AnyCommand>;
 
 /**
- * Given/when/then for sagas: pure, no database, no broker. `given(checkout, start).when(reserved).sends(Authorize({…}))`.
+ * Given/when/then for sagas: pure, no database, no broker. `given(lending, start).when(reserved).sends(SendReminder({…}))`.
  * @param history earlier messages, in order; the first one starts the saga
  */
 export function given(saga: AnySaga, ...history: Received[]) {

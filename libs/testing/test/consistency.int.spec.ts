@@ -160,7 +160,7 @@ const createIncoming = () => ({
   replyTo: undefined,
   correlationId: undefined,
   packetId: undefined,
-  context: { traceparent: childTraceparent(), language: 'ko' as const },
+  context: { traceparent: childTraceparent(), language: 'nl' as const },
   idempotencyKey: undefined,
   redelivered: false,
   failures: 0,
@@ -358,7 +358,7 @@ describe('consistency', () => {
   it('keeps a command until a queue is bound, with its trace and its split key', async () => {
     const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
     const trace = { traceparent: `00-${traceId}-00f067aa0ba902b7-02`, tracestate: 'rojo=1,congo=2' };
-    await bankService.send(PrintLater({ page: 1 }), undefined, { ...trace, language: 'ko', splitKey: 4_711 });
+    await bankService.send(PrintLater({ page: 1 }), undefined, { ...trace, language: 'nl', splitKey: 4_711 });
     await eventually(
       async () => (await bankService.query('SELECT 1 FROM outbox WHERE published_at IS NULL')).length === 1,
     );

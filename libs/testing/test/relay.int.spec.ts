@@ -25,9 +25,9 @@ describe('OutboxRelay', () => {
          SELECT gen_random_uuid(), '${kind}', '${what}', ${subject}, json_build_object('subject', ${subject}, 'turn', n), '{}'
          FROM generate_series(${from}, ${to}) AS n`,
       );
-    await insertMessages(1, 1, 'event', name, `'order 7'`);
-    await insertMessages(1, 250, 'command', 'printer.print', `'order ' || n`);
-    await insertMessages(2, 2, 'event', name, `'order 7'`);
+    await insertMessages(1, 1, 'event', name, `'loan 7'`);
+    await insertMessages(1, 250, 'command', 'printer.print', `'loan ' || n`);
+    await insertMessages(2, 2, 'event', name, `'loan 7'`);
     await insertMessages(1, 3, 'event', name, `'free'`);
     const relay = new OutboxRelay({
       ...counting.relayOptions,
@@ -37,7 +37,7 @@ describe('OutboxRelay', () => {
     await eventually(() => counting.seen.length === 4);
     await sleep(1_500); // long enough for another attempt
     expect(counting.seen).toEqual([
-      { subject: 'order 7', turn: 1 },
+      { subject: 'loan 7', turn: 1 },
       ...[1, 2, 3].map((turn) => ({ subject: 'free', turn })),
     ]);
     const channel = await counting.connection.model!.createChannel();
@@ -49,7 +49,7 @@ describe('OutboxRelay', () => {
     );
     expect((await channel.checkQueue(queue)).messageCount).toBe(250);
     await eventually(() => counting.seen.length === 5);
-    expect(counting.seen.at(-1)).toEqual({ subject: 'order 7', turn: 2 });
+    expect(counting.seen.at(-1)).toEqual({ subject: 'loan 7', turn: 2 });
     await relay.stop();
   });
 

@@ -15,7 +15,7 @@ function buildFacts(): Facts {
   const row = { service: 'shop', subject: 'thing-1', open: false, at: 1 };
   return {
     at: 1_000_000,
-    sagas: [{ name: 'checkout', key: 'thing-1', steps: ['shop.made', 'shop.sold'], ended: true }],
+    sagas: [{ name: 'lending', key: 'thing-1', steps: ['shop.made', 'shop.sold'], ended: true }],
     rebuilt: [{ service: 'shop', name: 'list', rows: 1, differ: [] }],
     outbox: [
       { ...row, id: 1, messageId: 'a', name: 'shop.made' },

@@ -63,7 +63,7 @@ export function testRequests(upstreams: UpstreamsUnderTest): void {
     it('identifies the member in headers that clients cannot forge', async () => {
       const hello = await startHttpService();
       await announce(hello, { access: 'member' });
-      const token = await upstreams.key.sign({ sub: 'm-1', roles: ['member', 'merchant'] });
+      const token = await upstreams.key.sign({ sub: 'm-1', roles: ['member', 'moderator'] });
       const forged = {
         'x-jogakbo-member': 'somebody-else',
         'X-Jogakbo-Roles': 'operator',
@@ -78,7 +78,7 @@ export function testRequests(upstreams: UpstreamsUnderTest): void {
       };
       await call('/v1/hello', { headers: { ...forged, authorization: `Bearer ${token}` } });
       const { headers } = hello.requests[0]!;
-      expect(headers).toMatchObject({ 'x-jogakbo-member': 'm-1', 'x-jogakbo-roles': 'member,merchant' });
+      expect(headers).toMatchObject({ 'x-jogakbo-member': 'm-1', 'x-jogakbo-roles': 'member,moderator' });
       for (const name of [
         'authorization',
         'cookie',
@@ -117,7 +117,7 @@ export function testRequests(upstreams: UpstreamsUnderTest): void {
     it('carries a member assertion that anyone can verify', async () => {
       const hello = await startHttpService();
       await announce(hello, { access: 'member' });
-      const token = await upstreams.key.sign({ sub: 'm-1', roles: ['member', 'merchant'] });
+      const token = await upstreams.key.sign({ sub: 'm-1', roles: ['member', 'moderator'] });
       const callHello = (headers: Record<string, string>) => call('/v1/hello/kim', { headers });
       await callHello({ authorization: `Bearer ${token}`, 'x-jogakbo-assertion': token });
       const assertion = String(hello.requests[0]!.headers['x-jogakbo-assertion']);
@@ -128,7 +128,7 @@ export function testRequests(upstreams: UpstreamsUnderTest): void {
         typ: 'member-assertion+jwt',
         maxTokenAge: '5s',
       });
-      expect(payload).toMatchObject({ sub: 'm-1', roles: ['member', 'merchant'] });
+      expect(payload).toMatchObject({ sub: 'm-1', roles: ['member', 'moderator'] });
       expect(payload['route']).toBe('GET /v1/hello/{name}');
       expect(payload.exp! - payload.iat!).toBe(60);
       expect(protectedHeader.alg).toBe('EdDSA');

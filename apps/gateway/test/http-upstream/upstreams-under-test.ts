@@ -61,7 +61,7 @@ export class UpstreamsUnderTest {
       GatewayModule,
       {
         TOKEN_ISSUER: issuer,
-        LANGUAGES: 'ko,en',
+        LANGUAGES: 'nl,en',
         IDENTITY_SERVICE: 'demo',
         REQUEST_TIMEOUT: '1000',
         RESPONSE_LIMIT: '100000',

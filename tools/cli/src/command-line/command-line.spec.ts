@@ -82,7 +82,7 @@ describe('the command line', () => {
     [['dead', 'list', '--rate', '5'], "Unknown option '--rate'.", 'npx jogakbo dead list --help'],
     [['dead', 'show'], 'dead show needs the id of a dead letter', 'npx jogakbo dead show --help'],
     [['serve'], 'serve needs the name of a service.', 'npx jogakbo serve --help'],
-    [['config', 'set', 'orders', 'a=b'], 'Specify a reason', 'npx jogakbo config --help'],
+    [['config', 'set', 'loans', 'a=b'], 'Specify a reason', 'npx jogakbo config --help'],
     [['with-backing-services', '--'], 'needs the command', 'npx jogakbo with-backing-services --help'],
   ])('rejects %j with exit code 2 and a remedy', async (args, reason, remedy) => {
     const { code, text } = await run(...args);
@@ -107,6 +107,6 @@ describe('the command line', () => {
 
   it('prints the version, which serve has as an option too', async () => {
     expect(await run('--version')).toEqual({ code: 0, text: expect.stringMatching(/^\d+\.\d+\.\d+\s*$/) });
-    expect((await run('serve', 'orders', '--version')).text).toContain('argument missing');
+    expect((await run('serve', 'loans', '--version')).text).toContain('argument missing');
   });
 });

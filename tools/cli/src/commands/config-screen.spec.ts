@@ -8,10 +8,10 @@ const setting = (rest: Partial<Setting>): Setting => ({
 const instance = (name: string, rest: Partial<Setting>, unknown: string[] = []) => ({
   ...{ instance: name, settings: [setting(rest)], unknown },
 });
-const version = (n: number, place = 'orders/default') => `version ${n} of ${place} by kim`;
+const version = (n: number, place = 'loans/default') => `version ${n} of ${place} by kim`;
 const changed = [{ key: 'limit', after: '10' }];
 const effect = (...instances: Parameters<typeof describeEffect>[0]) =>
-  describeEffect(instances, changed, 'version 2 of orders/default ');
+  describeEffect(instances, changed, 'version 2 of loans/default ');
 
 describe('describeEffect', () => {
   it('is complete when each instance has applied the change', () => {
@@ -41,8 +41,8 @@ describe('describeEffect', () => {
   it('reports the default after a setting is removed', () => {
     const taken = [{ key: 'limit', after: null }];
     const before = instance('a', { origin: 'config server', from: version(1) });
-    expect(describeEffect([before], taken, 'version 2 of orders/default ').complete).toBe(false);
-    expect(describeEffect([instance('a', {})], taken, 'version 2 of orders/default ')).toMatchObject({
+    expect(describeEffect([before], taken, 'version 2 of loans/default ').complete).toBe(false);
+    expect(describeEffect([instance('a', {})], taken, 'version 2 of loans/default ')).toMatchObject({
       ...{ complete: true, lines: ['  limit: in force: the default'] },
     });
     expect(effect(instance('a', {})).complete).toBe(false);
@@ -54,6 +54,6 @@ describe('formatExplanation', () => {
     const same = { origin: 'config server' as const, from: version(2) };
     const lines = formatExplanation([instance('a', same), instance('b', {}), instance('c', same)]);
     expect(lines.filter((line) => !line.startsWith(' '))).toEqual(['a, c', 'b']);
-    expect(lines.join('\n')).toMatch(/limit +10 +live +config server, version 2 of orders\/default by kim/);
+    expect(lines.join('\n')).toMatch(/limit +10 +live +config server, version 2 of loans\/default by kim/);
   });
 });

@@ -16,7 +16,7 @@ describe('formatProcesses', () => {
   const rows = [
     row('gateway', { url: 'http://localhost:3000', uptime: 93_600_000 }),
     row('notifications', { state: 'not ready', restarts: 12 }),
-    row('orders', { version: '1.4.0-a-long-name-of-a-branch', state: 'served' }),
+    row('loans', { version: '1.4.0-a-long-name-of-a-branch', state: 'served' }),
     row('broker', { state: 'ready (TLS)', memory: 1_204 * 1024 ** 2 }),
     row('database', { url: 'postgresql://jogakbo:***@127.0.0.1:27999/postgres' }),
   ];
@@ -24,7 +24,7 @@ describe('formatProcesses', () => {
   it('fits 80 columns', () => {
     const table = formatProcesses(rows);
     expect(Math.max(...table.map((line) => line.length))).toBeLessThanOrEqual(80);
-    expect(table.join('\n')).toContain('orders 1.4.0');
+    expect(table.join('\n')).toContain('loans 1.4.0');
     expect(table.join('\n')).toContain('127.0.0.1:27999');
     expect(table.join('\n')).not.toContain('***');
   });

@@ -23,9 +23,9 @@ it('is killed by a second Ctrl-C while it is being stopped', async () => {
     release: async () => undefined,
   };
   const instance = new ServedInstance({
-    name: 'orders',
+    name: 'loans',
     environment,
-    log: new LogFile(folder, 'orders'),
+    log: new LogFile(folder, 'loans'),
     report: () => undefined,
     migrate: async () => undefined,
   });

@@ -30,15 +30,15 @@ describe('jogakbo split', () => {
 
   it('shows the instances of each version and of all others', () => {
     const one = (version: string, state: 'up' | 'out' = 'up') => ({
-      ...{ service: 'orders', version, state, instance: version, url: '', upstream: 'bus' as const },
+      ...{ service: 'loans', version, state, instance: version, url: '', upstream: 'bus' as const },
       ...{ startedAt: '2026-11-21T09:00:00Z', contractHash: '' },
     });
     const instances = [one('1.3.0'), one('1.3.0'), one('1.4.0'), one('1.4.0', 'out')];
-    expect(formatSplit({ orders: { '1.4.0': 10, '1.5.0': 2.5 } }, instances)).toEqual([
+    expect(formatSplit({ loans: { '1.4.0': 10, '1.5.0': 2.5 } }, instances)).toEqual([
       'service  version  share  instances',
-      'orders   1.4.0    10%    1',
-      'orders   1.5.0    2.5%   0: its calls go to the others',
-      'orders   others   87.5%  2',
+      'loans    1.4.0    10%    1',
+      'loans    1.5.0    2.5%   0: its calls go to the others',
+      'loans    others   87.5%  2',
     ]);
   });
 });

@@ -69,10 +69,10 @@ describe('a second start', () => {
   });
 
   it('fails while serve runs one service with its own backing services', async () => {
-    writeRun(state, { ...run, onlyServes: 'orders' });
+    writeRun(state, { ...run, onlyServes: 'loans' });
     await expect(start({})).rejects.toMatchObject({
-      message: 'jogakbo serve runs orders here, with backing services of its own.',
-      remedies: expect.arrayContaining(['then:  npx jogakbo serve orders']),
+      message: 'jogakbo serve runs loans here, with backing services of its own.',
+      remedies: expect.arrayContaining(['then:  npx jogakbo serve loans']),
     });
   });
 });

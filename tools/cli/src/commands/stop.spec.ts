@@ -48,7 +48,7 @@ it('kills a supervisor that does not stop, and ends services that it started in 
   const stopping = stop(1_000);
   writeRun(state, {
     ...run,
-    services: [{ name: 'orders', state: 'starting', process: service, since: 1, restarts: 0 }],
+    services: [{ name: 'loans', state: 'starting', process: service, since: 1, restarts: 0 }],
   });
   expect(await stopping).toBe(0);
   expect([isAlive(supervisor), isAlive(service), hasRun(state)]).toEqual([false, false, false]);

@@ -23,25 +23,25 @@ const results: JestResults = {
 
 describe('tallyTask', () => {
   it('counts test cases, and one failure for a suite that did not run', () => {
-    expect(tallyTask('orders:test', true, results)).toEqual({
+    expect(tallyTask('loans:test', true, results)).toEqual({
       ...{ passed: 3, failed: 2, skipped: 3 },
-      failures: ['orders:test: a breaks', 'orders:test: b.spec.ts did not run'],
+      failures: ['loans:test: a breaks', 'loans:test: b.spec.ts did not run'],
     });
   });
 
   it('counts a task without cases as one test', () => {
-    expect(tallyTask('orders:lint', false, undefined)).toEqual({ ...emptyTally(), passed: 1 });
-    expect(tallyTask('orders:lint', true, undefined)).toEqual({
+    expect(tallyTask('loans:lint', false, undefined)).toEqual({ ...emptyTally(), passed: 1 });
+    expect(tallyTask('loans:lint', true, undefined)).toEqual({
       ...emptyTally(),
       failed: 1,
-      failures: ['orders:lint'],
+      failures: ['loans:lint'],
     });
   });
 
   it('counts a failed task without failed cases as one failure', () => {
     const fine = { ...results, numFailedTests: 0, numRuntimeErrorTestSuites: 0, testResults: [] };
-    expect(tallyTask('orders:integration', true, fine)).toMatchObject({ passed: 3, failed: 1 });
-    expect(tallyTask('orders:test', true, undefined)).toMatchObject({ passed: 0, failed: 1 });
+    expect(tallyTask('loans:integration', true, fine)).toMatchObject({ passed: 3, failed: 1 });
+    expect(tallyTask('loans:test', true, undefined)).toMatchObject({ passed: 0, failed: 1 });
   });
 
   it('counts nothing for a project without specs', () => {

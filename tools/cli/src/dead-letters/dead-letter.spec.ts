@@ -10,9 +10,9 @@ import {
   nameDuplicates,
 } from './dead-letter.ts';
 
-const letter = (messageId: string | undefined, data: unknown = 1, service = 'orders') =>
+const letter = (messageId: string | undefined, data: unknown = 1, service = 'loans') =>
   toDeadLetter(service, {
-    content: Buffer.from(JSON.stringify({ pattern: 'orders.place-order', data })),
+    content: Buffer.from(JSON.stringify({ pattern: 'loans.place-loan', data })),
     fields: {},
     properties: { messageId, headers: {} },
   } as unknown as ConsumeMessage);
@@ -38,13 +38,13 @@ describe('findLetter', () => {
 
 describe('a letter that is not UTF-8', () => {
   const broken = Buffer.concat([
-    Buffer.from('{"pattern":"orders.place-order","data":"'),
+    Buffer.from('{"pattern":"loans.place-loan","data":"'),
     ...[Buffer.from([0xb0, 0xa1]), Buffer.from('"}')],
   ]);
 
   it('has no type, and its body is replaced as a whole', () => {
     const properties = { headers: {} };
-    const { type } = toDeadLetter('orders', { content: broken, properties } as unknown as ConsumeMessage);
+    const { type } = toDeadLetter('loans', { content: broken, properties } as unknown as ConsumeMessage);
     expect(type).toBeUndefined();
     expect(replaceData(broken, { quantity: 1 }).toString()).toBe('{"quantity":1}');
   });
@@ -65,12 +65,12 @@ describe('a group', () => {
   const failed = (cause: string, at: string) => ({ ...letter(at), cause, firstFailedAt: at });
 
   it('keeps its name when other groups change, and when ids in its cause differ', () => {
-    const old = failed('Error: no product 17', '2026-01-01');
+    const old = failed('Error: no book 17', '2026-01-01');
     const [alone] = groupLetters([old]);
     const many = groupLetters([
       failed('Error: another', '2025-01-01'),
       old,
-      failed('Error: no product 4', '2026-02-01'),
+      failed('Error: no book 4', '2026-02-01'),
     ]);
     expect(alone!.name).toMatch(/^[0-9a-f]{6}$/);
     expect(findGroups(many, alone!.name).flatMap(({ letters }) => letters)).toHaveLength(2);
@@ -91,11 +91,11 @@ describe('a letter with forged broker headers', () => {
     ...[[{ time: 'x' }], [{ time: { value: 1e300 } }], [{ queue: 'a', time: { value: 'x' } }]],
   ])('is still parsed: %j', (death) => {
     const properties = { headers: { 'x-death': death, failures: {}, 'first-failed-at': 5 }, messageId: {} };
-    const letter = toDeadLetter('orders', {
+    const letter = toDeadLetter('loans', {
       ...{ content: Buffer.from('{}'), fields: {}, properties },
     } as unknown as ConsumeMessage);
     expect(letter).toMatchObject({ cause: expect.stringContaining('dead-lettered by the broker') });
-    expect(buildOperatorHeaders(letter, 'operator')).toMatchObject({ 'replayed-for': 'orders' });
+    expect(buildOperatorHeaders(letter, 'operator')).toMatchObject({ 'replayed-for': 'loans' });
   });
 });
 
@@ -119,21 +119,21 @@ describe('an encrypted letter', () => {
 describe('a letter rejected because of its sender', () => {
   it('takes cause, queue and time from the broker, not from headers of the sender', () => {
     const time = { value: Date.parse('2026-01-02T03:04:05Z') / 1_000 };
-    const forged = { cause: 'Error: out of memory', queue: 'orders.events', failures: 6, stack: 'at x' };
+    const forged = { cause: 'Error: out of memory', queue: 'loans.events', failures: 6, stack: 'at x' };
     const letter = (userId: string | undefined) =>
       toDeadLetter(
-        'payments',
+        'renewals',
         {
           ...{ content: Buffer.from('{}'), fields: {} },
           properties: {
             userId,
-            headers: { ...forged, 'x-death': [{ queue: 'payments.commands', reason: 'rejected', time }] },
+            headers: { ...forged, 'x-death': [{ queue: 'renewals.commands', reason: 'rejected', time }] },
           },
         } as unknown as ConsumeMessage,
         'operator',
       );
     expect(letter('search')).toMatchObject({
-      ...{ cause: 'UnauthorizedSender: search may not send it', queue: 'payments.commands', failures: 1 },
+      ...{ cause: 'UnauthorizedSender: search may not send it', queue: 'renewals.commands', failures: 1 },
       ...{ firstFailedAt: '2026-01-02T03:04:05.000Z', stack: undefined },
     });
     expect(letter('operator').cause).toBe('UnauthorizedSender: its first sender may not send it');
@@ -142,61 +142,61 @@ describe('a letter rejected because of its sender', () => {
 });
 
 describe('a letter resent by an operator', () => {
-  /** The headers of a dead letter of payments that this login published. */
+  /** The headers of a dead letter of renewals that this login published. */
   const sentOn = (userId: string | undefined, headers: object) =>
     buildOperatorHeaders(
-      toDeadLetter('payments', {
+      toDeadLetter('renewals', {
         ...{ content: Buffer.from('{}'), fields: {}, properties: { userId, headers } },
       } as unknown as ConsumeMessage),
       'operator',
     );
-  const marked = { sender: 'orders', mark: 'AAAA' };
+  const marked = { sender: 'loans', mark: 'AAAA' };
 
   it('is addressed to the service of its dead-letter queue, which verifies its mark', () => {
     const caller = { caller: '{}' };
-    expect(sentOn('payments', { ...marked, ...caller })).toEqual({
-      ...{ ...marked, ...caller, 'replayed-for': 'payments' },
+    expect(sentOn('renewals', { ...marked, ...caller })).toEqual({
+      ...{ ...marked, ...caller, 'replayed-for': 'renewals' },
     });
   });
 
   it('has the publishing login as sender, not the mark or sender of its headers', () => {
-    for (const headers of [marked, { sender: 'orders' }, { ...marked, 'replayed-for': 'payments' }])
-      expect(sentOn('search', headers)).toEqual({ sender: 'search', 'replayed-for': 'payments' });
-    expect(sentOn(undefined, marked)).toEqual({ sender: '', 'replayed-for': 'payments' });
+    for (const headers of [marked, { sender: 'loans' }, { ...marked, 'replayed-for': 'renewals' }])
+      expect(sentOn('search', headers)).toEqual({ sender: 'search', 'replayed-for': 'renewals' });
+    expect(sentOn(undefined, marked)).toEqual({ sender: '', 'replayed-for': 'renewals' });
   });
 
   it('keeps edit headers only from an operator, for this service', () => {
     const edit = { 'edited-from': 'x', 'edited-by': 'ann', 'edited-at': 'then' };
-    for (const login of ['payments', 'search'])
-      expect(Object.keys(sentOn(login, { ...marked, ...edit, 'replayed-for': 'payments' }))).not.toContain(
+    for (const login of ['renewals', 'search'])
+      expect(Object.keys(sentOn(login, { ...marked, ...edit, 'replayed-for': 'renewals' }))).not.toContain(
         'edited-from',
       );
-    expect(sentOn('operator', { ...marked, ...edit, 'replayed-for': 'payments' })).toMatchObject(edit);
+    expect(sentOn('operator', { ...marked, ...edit, 'replayed-for': 'renewals' })).toMatchObject(edit);
     expect(sentOn('operator', { ...marked, ...edit, 'replayed-for': 'search' })).not.toHaveProperty(
       'edited-from',
     );
   });
 
   it('keeps a sender stated by an operator for this service only', () => {
-    expect(sentOn('operator', { sender: 'orders', 'replayed-for': 'payments' })).toMatchObject({
-      sender: 'orders',
+    expect(sentOn('operator', { sender: 'loans', 'replayed-for': 'renewals' })).toMatchObject({
+      sender: 'loans',
     });
-    expect(sentOn('operator', { sender: 'orders', 'replayed-for': 'search' })).toMatchObject({ sender: '' });
+    expect(sentOn('operator', { sender: 'loans', 'replayed-for': 'search' })).toMatchObject({ sender: '' });
     expect(sentOn('operator', { 'replayed-for': 'search' })).toMatchObject({ sender: '' });
     expect(sentOn('operator', {})).toMatchObject({ sender: 'operator' });
   });
 
   it('has no sender if a queue of another service held it before', () => {
     const from = (...queues: string[]) => ({ 'x-death': queues.map((queue) => ({ queue })) });
-    expect(sentOn('catalog', from('payments.events', 'retry.500ms', 'payments.commands@2'))).toMatchObject({
-      ...{ sender: 'catalog' },
+    expect(sentOn('chapters', from('renewals.events', 'retry.500ms', 'renewals.commands@2'))).toMatchObject({
+      ...{ sender: 'chapters' },
     });
-    expect(sentOn('catalog', from('hearing.search.1', 'payments.events'))).toMatchObject({ sender: '' });
+    expect(sentOn('chapters', from('hearing.search.1', 'renewals.events'))).toMatchObject({ sender: '' });
   });
 
   it('drops CC and BCC headers', () => {
-    expect(sentOn('payments', { ...marked, CC: ['orders.commands'], BCC: ['x'] })).toEqual({
-      ...{ ...marked, 'replayed-for': 'payments' },
+    expect(sentOn('renewals', { ...marked, CC: ['loans.commands'], BCC: ['x'] })).toEqual({
+      ...{ ...marked, 'replayed-for': 'renewals' },
     });
   });
 });

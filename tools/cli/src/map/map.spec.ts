@@ -18,17 +18,17 @@ const tea = describeService('tea', {
     },
     { name: 'tea.tea-sold', kind: 'event' },
   ],
-  calls: ['stock.take-leaves'],
+  calls: ['sacks.take-leaves'],
 });
-const stock = describeService('stock', {
-  contracts: [{ name: 'stock.take-leaves', kind: 'command' }],
+const sacks = describeService('sacks', {
+  contracts: [{ name: 'sacks.take-leaves', kind: 'command' }],
   subscribesTo: ['tea.tea-sold'],
 });
 const declared = new Map<string, Declared>([
   ['tea', { owner: 'kitchen', uses: ['PostgreSQL'] }],
-  ['stock', { uses: [] }],
+  ['sacks', { uses: [] }],
 ]);
-const map = buildStoreMap([tea, stock], declared);
+const map = buildStoreMap([tea, sacks], declared);
 
 /** The directions of the drawn lines without the legend: call or event. */
 const listLines = (svg: string): string[] =>
@@ -38,35 +38,35 @@ describe('the map of two services', () => {
   it('contains their owners, routes, calls and events', () => {
     expect(map).toEqual({
       services: [
-        { name: 'stock', isGateway: false, uses: [], routes: [] },
+        { name: 'sacks', isGateway: false, uses: [], routes: [] },
         {
           ...{ name: 'tea', isGateway: false, owner: 'kitchen', uses: ['PostgreSQL'] },
           routes: [{ route: 'GET /v1/teas', request: 'tea.list-teas', access: 'public' }],
         },
       ],
       links: [
-        { kind: 'call', from: 'tea', to: 'stock', messages: ['stock.take-leaves'] },
-        { kind: 'event', from: 'tea', to: 'stock', messages: ['tea.tea-sold'] },
+        { kind: 'call', from: 'tea', to: 'sacks', messages: ['sacks.take-leaves'] },
+        { kind: 'event', from: 'tea', to: 'sacks', messages: ['tea.tea-sold'] },
       ],
       common: [],
     });
   });
 
   it('does not depend on the order of the descriptions', () => {
-    expect(buildStoreMap([stock, tea], declared)).toEqual(map);
+    expect(buildStoreMap([sacks, tea], declared)).toEqual(map);
   });
 
   it('is a table for terminals', () => {
     expect(formatMap(map).split('\n')).toEqual([
       'SERVICE  TEAM     USES        CALLS  EVENTS FROM',
-      'stock    -                           tea',
-      'tea      kitchen  PostgreSQL  stock',
+      'sacks    -                           tea',
+      'tea      kitchen  PostgreSQL  sacks',
       '',
       'FROM  TO     COMMANDS AND QUERIES',
-      'tea   stock  stock.take-leaves',
+      'tea   sacks  sacks.take-leaves',
       '',
       'FROM  TO     EVENTS',
-      'tea   stock  tea.tea-sold',
+      'tea   sacks  tea.tea-sold',
       '',
       'PUBLIC ROUTE  COMMAND OR QUERY',
       'GET /v1/teas  tea.list-teas',
@@ -79,13 +79,13 @@ describe('the map of two services', () => {
       'mermaid',
       'flowchart TB',
       '  subgraph team0["no team"]',
-      '    stock["stock"]',
+      '    sacks["sacks"]',
       '  end',
       '  subgraph team1["kitchen team"]',
       '    tea["tea"]',
       '  end',
-      '  tea --> stock',
-      '  tea -.-> stock',
+      '  tea --> sacks',
+      '  tea -.-> sacks',
     ]);
     expect(page).toContain('| tea     | `GET /v1/teas` | `tea.list-teas`  | public |');
     expect(page).not.toContain('![');
@@ -94,7 +94,7 @@ describe('the map of two services', () => {
 
   it('is drawn with a box per service, a line per call and a dashed line per event', () => {
     const svg = drawMap(map);
-    expect([...svg.matchAll(/class="name"[^>]*>(\w+)</g)].map(([, name]) => name)).toEqual(['stock', 'tea']);
+    expect([...svg.matchAll(/class="name"[^>]*>(\w+)</g)].map(([, name]) => name)).toEqual(['sacks', 'tea']);
     expect(listLines(svg)).toEqual(['call', 'event']);
     expect(svg).toContain('>1 public route<');
     expect(svg).toContain('prefers-color-scheme: dark');
@@ -106,7 +106,7 @@ describe('the map of a store with a gateway', () => {
     contracts: [{ name: 'settings.read', kind: 'query' }],
   });
   const gateway = describeService('gateway', { isGateway: true });
-  const all = [tea, stock, gateway].map((one) => ({ ...one, calls: [...one.calls, 'settings.read'] }));
+  const all = [tea, sacks, gateway].map((one) => ({ ...one, calls: [...one.calls, 'settings.read'] }));
   const whole = buildStoreMap([...all, settings], declared);
 
   it('contains the calls of the gateway, which follow from the routes', () => {

@@ -51,7 +51,7 @@ describe('a secret on standard input', () => {
 
   it('can be only one without a terminal', async () => {
     const options = { profile: 'default', label: 'main', reason: 'new', secret: true };
-    await expect(setSettings('payments', ['a', 'b=1', 'c'], options)).rejects.toThrow(
+    await expect(setSettings('renewals', ['a', 'b=1', 'c'], options)).rejects.toThrow(
       'Only one value can be read from standard input, not a and c.',
     );
   });

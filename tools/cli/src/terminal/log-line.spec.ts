@@ -7,11 +7,11 @@ const at = new Date(2026, 10, 21, 9, 8, 7, 65).getTime();
 describe('renderLine', () => {
   it('puts time, level, service, message, fields and trace on one line', () => {
     const line = JSON.stringify({
-      ...{ level: 40, time: at, service: 'orders', msg: 'slow', pid: 1, hostname: 'h' },
+      ...{ level: 40, time: at, service: 'loans', msg: 'slow', pid: 1, hostname: 'h' },
       ...{ milliseconds: 12, traceId: '0123456789abcdef' },
     });
     expect(renderLine(line, false, 8)).toBe(
-      '09:08:07.065 warn  orders   slow milliseconds=12 trace=01234567',
+      '09:08:07.065 warn  loans    slow milliseconds=12 trace=01234567',
     );
   });
 
@@ -39,7 +39,7 @@ describe('parseLogTime', () => {
 
   it('reads the time of lines of RabbitMQ and PostgreSQL', () => {
     const at = Date.UTC(2026, 10, 21, 9, 8, 7, 65);
-    expect(parseLogTime('2026-11-21 09:08:07.065 UTC [41] orders@orders LOG:  slow')).toBe(at);
+    expect(parseLogTime('2026-11-21 09:08:07.065 UTC [41] loans@loans LOG:  slow')).toBe(at);
     expect(parseLogTime('2026-11-21 10:08:07.065123+01:00 [info] <0.9.0> started')).toBe(at);
     expect(parseLogTime('2026-11-21 is a day')).toBeUndefined();
   });
@@ -52,7 +52,7 @@ describe('parseLogTime', () => {
 });
 
 describe('mergeByTime', () => {
-  it('orders lines of several services and keeps the order of equal times', () => {
+  it('sorts lines of several services and keeps the order of equal times', () => {
     const merged = mergeByTime([
       [
         { time: 1, line: 'a1' },

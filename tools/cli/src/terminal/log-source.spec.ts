@@ -6,7 +6,7 @@ import { LogFile } from '../supervisor/log-file.ts';
 import { LogSource } from './log-source.ts';
 
 let folder: string;
-const path = () => join(folder, 'orders.log');
+const path = () => join(folder, 'loans.log');
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'jogakbo-logs-'));
 });
@@ -15,7 +15,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const toLines = (source: LogSource) => source.readNew().map(({ line }) => line);
 
 it('reads the last lines, and then each line once, also those before and after a rotation', () => {
-  const file = new LogFile(folder, 'orders', 60);
+  const file = new LogFile(folder, 'loans', 60);
   file.write(['1', '2', '3']);
   const source = new LogSource(path(), 2);
   expect(toLines(source).slice(-2)).toEqual(['2', '3']);
@@ -34,7 +34,7 @@ it('reads the last lines, and then each line once, also those before and after a
 });
 
 it('is written by two processes, of which one rotates it', () => {
-  const [store, serve] = [new LogFile(folder, 'orders', 60), new LogFile(folder, 'orders', 60)];
+  const [store, serve] = [new LogFile(folder, 'loans', 60), new LogFile(folder, 'loans', 60)];
   serve.write(['a line of serve, before the rotation']);
   store.write(['a line of the store, which rotates the file']);
   serve.write(['after it']);
@@ -44,6 +44,6 @@ it('is written by two processes, of which one rotates it', () => {
 it('reads nothing from a missing file, and all of it once it exists', () => {
   const source = new LogSource(path(), 10);
   expect(source.readNew()).toEqual([]);
-  new LogFile(folder, 'orders').write(['1']);
+  new LogFile(folder, 'loans').write(['1']);
   expect(toLines(source)).toEqual(['1']);
 });

@@ -11,13 +11,13 @@ import { fitTable, formatTable } from './text-table.ts';
 
 /** Sets the terminal title and colour, forges a line, and hides, reorders and breaks text with Unicode characters. */
 const attack =
-  'a\u001b]0;owned\u0007\u001b[31m\r\n12:00:00.000 info  orders paid\u0008\u007f\u009b2J\u202e\u2066\u2028\u2029\u0085z';
+  'a\u001b]0;owned\u0007\u001b[31m\r\n12:00:00.000 info  loans paid\u0008\u007f\u009b2J\u202e\u2066\u2028\u2029\u0085z';
 const controlCharacters = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u2028\u2029]/;
 
 describe('untrusted text', () => {
   it('is shown on one line, with control characters escaped', () => {
     expect(toPrintable(attack)).toBe(
-      String.raw`a\u001b]0;owned\u0007\u001b[31m\r\n12:00:00.000 info  orders paid\u0008\u007f\u009b2J\u202e\u2066\u2028\u2029\u0085z`,
+      String.raw`a\u001b]0;owned\u0007\u001b[31m\r\n12:00:00.000 info  loans paid\u0008\u007f\u009b2J\u202e\u2066\u2028\u2029\u0085z`,
     );
     expect(toPrintable('조각보 — café 👩‍👩‍👧 "x" \\ é')).toBe('조각보 — café 👩‍👩‍👧 "x" \\ é');
     expect(toPrintableLines('a\n\u001bb')).toBe('a\n\\u001bb');
@@ -48,7 +48,7 @@ describe('every command output', () => {
   afterEach(() => void jest.restoreAllMocks());
 
   const getLetter = (content: string, headers: object = {}) =>
-    toDeadLetter('orders', {
+    toDeadLetter('loans', {
       ...{ content: Buffer.from(content), fields: {} },
       properties: { userId: attack, messageId: attack, replyTo: attack, headers },
     } as unknown as ConsumeMessage);
@@ -71,14 +71,14 @@ describe('every command output', () => {
     err: { message: `${attack}!` },
   });
   const show = (options: object) => () => {
-    listLetters([{ service: 'orders', letters } as unknown as DeadQueue], [], options);
+    listLetters([{ service: 'loans', letters } as unknown as DeadQueue], [], options);
     for (const letter of letters) showLetter(letter, options);
   };
   const screens: Record<string, () => string[] | void> = {
     'dead list and dead show': show({}),
     'dead list and dead show --json': show({ json: true }),
     'dead list --group': () =>
-      void listLetters([{ service: 'orders', letters } as unknown as DeadQueue], [], { group: attack }),
+      void listLetters([{ service: 'loans', letters } as unknown as DeadQueue], [], { group: attack }),
     logs: () => [renderLine(logLine, false), renderLine(attack, false), renderLine(`{${attack}`, false)],
     'config explain and set': () => [
       ...formatExplanation(instances),

@@ -10,7 +10,7 @@ import { authorityFile, certificateFile, keyFile } from './certificate-files.ts'
 const day = 86_400_000;
 const holders: Holder[] = [
   { name: 'broker', is: 'server' },
-  { name: 'orders', is: 'client' },
+  { name: 'loans', is: 'client' },
 ];
 const folder = mkdtempSync(join(tmpdir(), 'jogakbo-authority-'));
 const tls = join(folder, 'tls');
@@ -52,14 +52,14 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the certificate authority of a store', () => {
   it('issues a certificate with the name and key usage of each holder', () => {
-    expect(getCertificate('orders').subject).toBe('CN=orders');
-    expect(getCertificate('orders').keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
+    expect(getCertificate('loans').subject).toBe('CN=loans');
+    expect(getCertificate('loans').keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
     expect(getCertificate('broker').keyUsage).toEqual(['1.3.6.1.5.5.7.3.1']);
     expect(getCertificate('broker').subjectAltName).toBe(
       'DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
     );
-    expect(getCertificate('orders').checkIssued(authority())).toBe(true);
-    expect([authority().ca, getCertificate('orders').ca]).toEqual([true, false]);
+    expect(getCertificate('loans').checkIssued(authority())).toBe(true);
+    expect([authority().ca, getCertificate('loans').ca]).toEqual([true, false]);
   });
 
   it('creates the folder with mode 0700 and every file with mode 0600', () => {
@@ -70,13 +70,13 @@ describe('the certificate authority of a store', () => {
   });
 
   it('issues server certificates for this machine only', async () => {
-    expect(await greet('broker', 'localhost', 'orders')).toBe('welcome');
-    expect(await greet('broker', '', 'orders')).toBe('welcome');
-    expect(await greet('broker', 'broker.example', 'orders')).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
+    expect(await greet('broker', 'localhost', 'loans')).toBe('welcome');
+    expect(await greet('broker', '', 'loans')).toBe('welcome');
+    expect(await greet('broker', 'broker.example', 'loans')).toBe('ERR_TLS_CERT_ALTNAME_INVALID');
   });
 
   it('rejects clients as servers, servers as clients, and certificates of other authorities', async () => {
-    expect(await greet('orders', 'localhost')).not.toBe('welcome');
+    expect(await greet('loans', 'localhost')).not.toBe('welcome');
     expect(await greet('broker', 'localhost', 'broker')).not.toBe('welcome');
     await ensureCertificates(join(folder, 'other'), 'other', [{ name: 'unknown', is: 'client' }]);
     expect(await greet('broker', 'localhost', 'unknown')).not.toBe('welcome');
@@ -85,16 +85,16 @@ describe('the certificate authority of a store', () => {
   it('keeps valid certificates and renews those that expire soon, are invalid or are missing', async () => {
     expect(await keep()).toEqual([]);
     expect(await keep(later(59))).toEqual([]);
-    const { serialNumber } = getCertificate('orders');
-    expect(await keep(later(61))).toEqual(['broker', 'orders']);
-    expect(getCertificate('orders').serialNumber).not.toBe(serialNumber);
-    expect(getCertificate('orders').validToDate.getTime()).toBeCloseTo(later(61 + 90).getTime(), -4);
+    const { serialNumber } = getCertificate('loans');
+    expect(await keep(later(61))).toEqual(['broker', 'loans']);
+    expect(getCertificate('loans').serialNumber).not.toBe(serialNumber);
+    expect(getCertificate('loans').validToDate.getTime()).toBeCloseTo(later(61 + 90).getTime(), -4);
     // The current certificates are not valid yet at this time.
-    expect(await keep(now)).toEqual(['broker', 'orders']);
-    writeFileSync(certificateFile(tls, 'orders'), 'nonsense');
-    expect(await keep()).toEqual(['orders']);
-    writeFileSync(keyFile(tls, 'orders'), readFileSync(keyFile(tls, 'broker')));
-    expect(await keep()).toEqual(['orders']);
+    expect(await keep(now)).toEqual(['broker', 'loans']);
+    writeFileSync(certificateFile(tls, 'loans'), 'nonsense');
+    expect(await keep()).toEqual(['loans']);
+    writeFileSync(keyFile(tls, 'loans'), readFileSync(keyFile(tls, 'broker')));
+    expect(await keep()).toEqual(['loans']);
     rmSync(keyFile(tls, 'broker'));
     expect(await keep()).toEqual(['broker']);
     expect(await keep(now, [...holders, { name: 'new', is: 'client' }])).toEqual(['new']);
@@ -104,8 +104,8 @@ describe('the certificate authority of a store', () => {
     const first = authority().fingerprint256;
     await keep(later(3_000));
     expect(authority().fingerprint256).toBe(first);
-    expect(await keep(later(3_600))).toEqual(['broker', 'orders']);
+    expect(await keep(later(3_600))).toEqual(['broker', 'loans']);
     expect(authority().fingerprint256).not.toBe(first);
-    expect(getCertificate('orders').verify(authority().publicKey)).toBe(true);
+    expect(getCertificate('loans').verify(authority().publicKey)).toBe(true);
   });
 });
