@@ -71,11 +71,11 @@ describe('the compose file', () => {
   });
 
   it('sets a heap other than that of the image', () => {
-    const { services } = read(describeApp('tea', { heap: { young: 8, old: 64 } }), describeApp('stock'));
+    const { services } = read(describeApp('tea', { heap: { young: 8, old: 64 } }), describeApp('tomes'));
     expect(services.tea!.command).toEqual([
       ...['node', '--import=./dist/source-maps.js', '--max-semi-space-size=8', '--max-old-space-size=64'],
       'dist/main.js',
     ]);
-    expect(services.stock).not.toHaveProperty('command');
+    expect(services.tomes).not.toHaveProperty('command');
   });
 });
