@@ -20,13 +20,6 @@ import type { Match, Route } from './routes.ts';
 import { GatewaySettings } from './settings.ts';
 import { createTokenRejection, Tokens } from './tokens.ts';
 
-/** Result of admission: the matched route, its parameters and the authenticated member. */
-export interface Admitted {
-  route: Route;
-  parameters: Record<string, string>;
-  caller: Caller | undefined;
-}
-
 /** Admits or rejects a request by its request line and headers, before its body is read. */
 @Injectable()
 export class Admission {

@@ -8,11 +8,18 @@ import {
 import { parse, type ParsedUrlQuery } from 'node:querystring';
 import { promisify } from 'node:util';
 import { brotliCompress, constants, gzip } from 'node:zlib';
-import { childTrace, getTraceId, type TraceContext } from '@jogakbo/messaging';
+import { childTrace, getTraceId, type Caller, type TraceContext } from '@jogakbo/messaging';
 import Negotiator from 'negotiator';
-import type { Admitted } from './admission.ts';
 import { toCodingTag, isNotModified } from './conditional.ts';
 import { readRequestId } from './headers.ts';
+import type { Route } from './routes.ts';
+
+/** Result of admission: the matched route, its parameters and the authenticated member. */
+export interface Admitted {
+  route: Route;
+  parameters: Record<string, string>;
+  caller: Caller | undefined;
+}
 
 const jsonType = 'application/json; charset=utf-8';
 /** Minimum response size for compression, in bytes. */

@@ -4,10 +4,7 @@ import { SignJWT } from 'jose';
 import type { Member } from './member.ts';
 import { IdentitySettings } from './settings.ts';
 import type { Session } from './session.ts';
-import { algorithm, audience, SigningKeys } from './signing-keys.ts';
-
-/** In seconds. */
-export const accessTokenLifetime = 600;
+import { accessTokenLifetime, algorithm, audience, SigningKeys } from './signing-keys.ts';
 
 @Injectable()
 export class AccessTokens {

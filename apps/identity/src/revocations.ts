@@ -1,7 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import { TokensRevoked, type Revocation } from '@jogakbo/contracts-identity';
 import type { UnitOfWork } from '@jogakbo/consistency';
-import { accessTokenLifetime } from './access-tokens.ts';
+import { accessTokenLifetime } from './signing-keys.ts';
 
 /** Seconds by which the clocks of this service and of a gateway may differ. */
 const clockSkew = 60;

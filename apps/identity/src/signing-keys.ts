@@ -33,6 +33,8 @@ export class SigningKey {
 export const algorithm = 'ES256';
 /** For ID tokens of clients that request it (required by OpenID Connect Discovery 1.0). Never signs access tokens. */
 export const rsaAlgorithm = 'RS256';
+/** In seconds. */
+export const accessTokenLifetime = 600;
 /** The audience of access tokens: all services behind the gateway. */
 export const audience = 'jogakbo';
 /** Milliseconds. Much shorter than the time between publication and first use of a key. */

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readWorkspaceConfig } from '@jogakbo/contract/workspace';
-import { type FaultWindows, type Violation } from './check.ts';
+import { type FaultWindows, type Violation } from './violation.ts';
 import { type ClientLog, type LoggedRequest } from './client-log.ts';
 import { type Facts, type OutboxFact } from './facts.ts';
-import { type Mutant } from './mutants.ts';
+import { type Mutant } from './mutant.ts';
 import { repository, type Store } from './store.ts';
 
 /** Clients that use the store during a run. */

@@ -1,5 +1,5 @@
 import { type ChaosModule } from './chaos-module.ts';
-import { type Violation } from './check.ts';
+import { type Violation } from './violation.ts';
 import { type Facts, type OutboxFact } from './facts.ts';
 
 /** Checks that every message was published once and in order, and that outboxes and queues are empty. */

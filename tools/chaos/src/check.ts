@@ -2,23 +2,7 @@ import { type ChaosModule } from './chaos-module.ts';
 import { checkMessages } from './check-messages.ts';
 import { type LoggedRequest } from './client-log.ts';
 import { type Facts } from './facts.ts';
-
-/** A rule that did not hold. */
-export interface Violation {
-  /** Short name of the rule. */
-  rule: string;
-  /** What the violation is about, such as an id. Undefined if it concerns no single subject. */
-  subject?: string | undefined;
-  says: string;
-}
-
-/** When the faults of a run were active. */
-export interface FaultWindows {
-  /** Whether no fault was active or recent in this time (milliseconds since the epoch). */
-  isCalm: (from: number, until: number) => boolean;
-  /** When the last fault ended (milliseconds since the epoch). */
-  lastFault: number;
-}
+import { type FaultWindows, type Violation } from './violation.ts';
 
 /** Violations of these rules do not disappear with time. */
 const permanent = [

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type Change, type Mutant } from './mutants.ts';
+import { type Change, type Mutant } from './mutant.ts';
 import { repository } from './store.ts';
 
 const getProgramPath = (service: string) => join('apps', service, 'dist', 'main.js');

@@ -1,25 +1,7 @@
 import { type ChaosModule } from './chaos-module.ts';
-import { type FaultName } from './schedule.ts';
+import { type Change, type Mutant, replace } from './mutant.ts';
 import { stateful } from './services.ts';
 
-/** Replaces an exact text in a built service. It must occur once, or the mutant is out of date. */
-export interface Change {
-  find: string;
-  replace: string;
-}
-
-export interface Mutant {
-  /** The defect, shown in the help. */
-  description: string;
-  /** Each change is applied to each of these services. */
-  services: readonly string[];
-  changes: Change[];
-  /** The faults that expose the defect. */
-  faults: FaultName[];
-  seconds: number;
-}
-
-export const replace = (find: string, replacement: string): Change => ({ find, replace: replacement });
 const insertBefore = (find: string, added: string): Change => ({ find, replace: `${added}\n${find}` });
 const insertAfter = (find: string, added: string): Change => ({ find, replace: `${find}\n${added}` });
 

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type RebuiltFact, type Rows, withDatabase } from './facts.ts';
+import { type RebuiltFact } from './facts.ts';
+import { type Rows, withDatabase } from './read-facts.ts';
 import { stateful } from './services.ts';
 import { type Store } from './store.ts';
 

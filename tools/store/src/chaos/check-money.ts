@@ -1,4 +1,4 @@
-import { type Violation } from '@jogakbo/chaos/src/check.ts';
+import { type Violation } from '@jogakbo/chaos/src/violation.ts';
 import { type StoreFacts } from './store-facts.ts';
 
 /** Checks that payments match orders, in the ledger and at the provider. */

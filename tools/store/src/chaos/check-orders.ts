@@ -1,4 +1,4 @@
-import { type Violation, type FaultWindows } from '@jogakbo/chaos/src/check.ts';
+import { type Violation, type FaultWindows } from '@jogakbo/chaos/src/violation.ts';
 import { type PurchaseRequest } from './purchase-log.ts';
 import { type Facts } from '@jogakbo/chaos/src/facts.ts';
 import { type OrderFact, type StoreFacts } from './store-facts.ts';

@@ -1,4 +1,4 @@
-import { type Violation } from '@jogakbo/chaos/src/check.ts';
+import { type Violation } from '@jogakbo/chaos/src/violation.ts';
 import { type StoreFacts } from './store-facts.ts';
 
 /** Checks that search shows the products and stock that exist. */

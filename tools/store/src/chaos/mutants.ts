@@ -1,4 +1,4 @@
-import { type Mutant, replace } from '@jogakbo/chaos/src/mutants.ts';
+import { type Mutant, replace } from '@jogakbo/chaos/src/mutant.ts';
 
 /** Defects of the services of this store. */
 export const mutants: Record<string, Mutant> = {

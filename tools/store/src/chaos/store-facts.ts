@@ -1,4 +1,4 @@
-import { type Rows, withDatabase } from '@jogakbo/chaos/src/facts.ts';
+import { type Rows, withDatabase } from '@jogakbo/chaos/src/read-facts.ts';
 import { type Store } from '@jogakbo/chaos/src/store.ts';
 import { decryptBytes, ivLength, tagLength } from '@jogakbo/messaging/aes-gcm';
 
