@@ -75,7 +75,8 @@ describe('the first command in a fresh clone', () => {
 
   it('takes over the lock of a killed command, and ends its npm ci', async () => {
     const first = bootstrap('start');
-    await eventually(() => readNpmPids().length === 2);
+    const isRecorded = () => readFileSync(lock(), 'utf8').includes('"npm"');
+    await eventually(() => readNpmPids().length === 2 && isRecorded());
     const orphans = readNpmPids().map((pid) => readMark(pid));
     first.child.kill('SIGKILL');
     await first.ended;

@@ -15,7 +15,8 @@ let broker: PrivateBroker;
 function addService(service: string): void {
   const folder = join(workspace, 'apps', service);
   mkdirSync(join(folder, 'dist'), { recursive: true });
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: service, main: 'dist/main.js' }));
+  const manifest = { name: service, main: 'dist/main.js', jogakbo: { owner: 'tests' } };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
   const nothing = { contracts: [], calls: [], subscribesTo: [], publishes: [], isGateway: false };
   writeFileSync(join(folder, 'dist', 'bus.json'), JSON.stringify({ service, ...nothing }));
 }
