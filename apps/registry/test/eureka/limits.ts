@@ -80,7 +80,8 @@ export function testLimits(api: EurekaUnderTest): void {
         const { versions } = (await (await fetch(`${api.registry.url}/contracts/flood`)).json()) as {
           versions: { version: string }[];
         };
-        return versions.some(({ version }) => version === 'v24') && versions;
+        // The oldest ones are deleted after a new one is stored.
+        return versions.length <= 20 && versions.some(({ version }) => version === 'v24') && versions;
       });
       expect(versions).toHaveLength(20);
       expect(versions.map(({ version }) => version)).not.toContain('v3');
