@@ -62,11 +62,11 @@ export class Publisher {
    */
   async publish({ exchange, routingKey, content, options }: Publication): Promise<void> {
     const until = performance.now() + confirmTimeoutMs;
-    await within(confirmTimeoutMs, this.#drained);
+    await within(confirmTimeoutMs, this.#drained).catch(throwUnconfirmed);
     const channel = this.#channel.current;
     if (!channel) throw new BrokerUnavailable('the connection to the broker is down');
     if (this.#needsDeclaration(exchange))
-      await within(until - performance.now(), this.#declare(channel, exchange));
+      await within(until - performance.now(), this.#declare(channel, exchange)).catch(throwUnconfirmed);
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
         // Pending messages may still be confirmed on the old channel; new ones use a new channel.
@@ -107,7 +107,7 @@ export class Publisher {
         () => void this.#declared.add(exchange),
         (error: Error) => {
           this.#channel.replace(channel, confirmTimeoutMs);
-          throw new BrokerUnavailable(`not confirmed: ${error.message}`);
+          throw error;
         },
       );
       this.#declaring.set(exchange, declaring);
@@ -118,6 +118,10 @@ export class Publisher {
   async close(): Promise<void> {
     await this.#channel.close();
   }
+}
+
+function throwUnconfirmed(error: Error): never {
+  throw new BrokerUnavailable(`not confirmed: ${error.message}`);
 }
 
 /** Removes CC and BCC: a message that is published again must not go to routing keys that its original sender chose. */
