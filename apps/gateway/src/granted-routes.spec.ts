@@ -41,6 +41,23 @@ describe('the routes of a service', () => {
     });
   });
 
+  it('have the registered priority, whatever the service announces', () => {
+    const high = { ...request('shop.list', 'GET /v1/loans'), priority: 'high' };
+    const granted = (priority?: 'low') => {
+      const own = new Map(routes).set('GET /v1/loans', { ...routes.get('GET /v1/loans')!, priority });
+      const contract = { service: 'shop', description: '', events: [], requests: [high] };
+      const filtered = filterGrantedRoutes(
+        contract as unknown as ServiceDescription,
+        { ...grants, routes: own },
+        'gateway',
+        () => undefined,
+      );
+      return filtered.requests[0]!.priority;
+    };
+    expect(granted('low')).toBe('low');
+    expect(granted()).toBeUndefined();
+  });
+
   it('are rejected and reported if registered for another service, for another request, or for none', () => {
     const wrong = [
       request('search.take', 'GET /v1/loans'),

@@ -4,8 +4,8 @@ import { listClaimedRoutes, findRefusedRoutes, type Grants } from '@jogakbo/mess
 type Allowed = Pick<Grants, 'routes' | 'mayCall' | 'maySubscribe'>;
 
 /**
- * Removes routes that the deploy step did not register for the service. The registered access policy replaces the announced
- * one. Removes `Prefer: wait` if the gateway may not receive its events or send its query.
+ * Removes routes that the deploy step did not register for the service. The registered access policy and
+ * priority replace the announced ones. Removes `Prefer: wait` if the gateway may not receive its events or send its query.
  * @param login the broker login of the gateway
  * @param refuse receives a description of each removed item
  */
@@ -21,8 +21,9 @@ export function filterGrantedRoutes(
     if (first === undefined) return request;
     const [refused] = findRefusedRoutes(service, request, grants);
     if (!refused) {
-      const access = grants.routes.get(first)!.access as RequestDescription['access'];
-      return { ...withGrantedWait(request, grants, login, refuse), access };
+      const { access, priority } = grants.routes.get(first)!;
+      const { priority: _priority, ...rest } = withGrantedWait(request, grants, login, refuse);
+      return { ...rest, access: access as RequestDescription['access'], ...(priority && { priority }) };
     }
     const reason = refused.holder === undefined ? 'not registered' : `registered for ${refused.holder}`;
     refuse(`${request.name} (${refused.route}): ${reason}`);

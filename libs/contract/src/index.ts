@@ -20,6 +20,7 @@ export {
   type RateLimit,
   type Reply,
   type ServiceContract,
+  priorities,
 } from './contract.ts';
 export { service } from './declare-service.ts';
 export { pathParameters, routesOverlap } from './routes.ts';

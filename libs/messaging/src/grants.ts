@@ -1,4 +1,4 @@
-import { EncryptionKey, routesOverlap } from '@jogakbo/contract';
+import { EncryptionKey, priorities, routesOverlap, type Priority } from '@jogakbo/contract';
 import { z } from 'zod';
 import { getOwner } from './topology.ts';
 
@@ -26,6 +26,8 @@ export const BusDescription = z.object({
           routes: z.array(z.string()).default([]),
           /** Access policy of these routes. */
           access: z.string().optional(),
+          /** Which of them the gateway rejects first under overload. */
+          priority: z.enum(priorities).optional(),
         })
         .optional(),
     }),
@@ -55,6 +57,7 @@ export interface GrantedRoute {
   service: string;
   request: string;
   access: string | undefined;
+  priority?: Priority | undefined;
 }
 
 /** Adds the permissions of the gateway, which depend on the offers of the other services. */
@@ -163,7 +166,12 @@ export class Grants {
       for (const { name: request, offered, sensitive } of contracts) {
         if (sensitive) this.#sensitive.add(request);
         for (const route of offered?.routes ?? [])
-          this.routes.set(route, { service, request, access: offered!.access });
+          this.routes.set(route, {
+            service,
+            request,
+            access: offered!.access,
+            priority: offered!.priority,
+          });
       }
     }
   }

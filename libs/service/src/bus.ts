@@ -39,11 +39,12 @@ export function describeBus(module: Type): BusDescription {
 const isOffered = (one: AnyContract): one is AnyRequest =>
   one.kind !== 'event' && Boolean(one.http ?? one.pages ?? one.standsInFor);
 
-const toOffer = ({ http, pages, access }: AnyRequest) => ({
+const toOffer = ({ http, pages, access, priority }: AnyRequest) => ({
   asks: http?.wait ? [http.wait.answer.name] : [],
   subscribesTo: (http?.wait?.until ?? []).map(({ name }) => name),
   routes: [...(http ? [http.route] : []), ...(pages ? pageRoutes(pages.path) : [])],
   ...(access && { access }),
+  ...(priority && { priority }),
 });
 
 const listNames = (contracts: readonly AnyContract[]): string[] =>
