@@ -3,6 +3,7 @@ import {
   encryptFor,
   encodeRequest,
   exchanges,
+  Unconfirmed,
   Unroutable,
   type Publication,
   type Publisher,
@@ -64,7 +65,7 @@ export class OutboxRelay {
   readonly #logger = new Logger('OutboxRelay');
   readonly #loop: LeaderLoop;
   readonly #pollEvery: number;
-  /** Names of commands that no queue takes now. Other messages overtake these. */
+  /** Names of messages that no queue takes now. Other messages overtake these. */
   readonly #unroutable = new Set<string>();
   /** Ids of rows that this process cannot decrypt. Their keys can only come with another SERVICE_KEY, at a start. */
   readonly #undecryptable = new Set<string>();
@@ -103,13 +104,13 @@ export class OutboxRelay {
       this.#releasedAt = performance.now();
       await client.query(releaseDueSql);
     }
-    if (performance.now() - this.#triedAt > retryEvery) {
-      this.#triedAt = performance.now();
-      this.#unroutable.clear();
-    }
+    const retries = performance.now() - this.#triedAt > retryEvery;
+    if (retries) this.#unroutable.clear();
     const blocked = this.#countBlocked();
     const rows = blocked === 0 ? await this.#readOpen(client) : await this.#readUnblocked(client);
     const published = await this.#publishAndMark(client, rows);
+    // After the attempt, which takes seconds if a queue does not confirm: others are published before the next one.
+    if (retries) this.#triedAt = performance.now();
     const more = rows.length === batchSize && published > 0;
     if (performance.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
       this.#cleanedAt = performance.now();
@@ -172,8 +173,7 @@ export class OutboxRelay {
           } catch (error) {
             errors.push(error as Error);
             if (error instanceof Undecryptable) this.#undecryptable.add(row.id);
-            // With a working channel, it is the queue that does not take them: it is missing, or full.
-            else if (error instanceof Unroutable || this.options.publisher.ready)
+            else if (error instanceof Unroutable || error instanceof Unconfirmed)
               this.#unroutable.add(row.name);
             return; // later messages wait with it
           }

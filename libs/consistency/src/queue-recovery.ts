@@ -14,6 +14,8 @@ const maxWaiting = 64;
 const maxRemembered = 1_000;
 /** Milliseconds until queues above that limit are tried again. */
 const limitedPauseMs = 60_000;
+/** Milliseconds until the next attempt after an error of the database. */
+const failedPauseMs = 5_000;
 
 /** A queue that its service had to create, because it was missing. What it had held is lost. */
 interface RecreatedQueue {
@@ -52,14 +54,15 @@ export class QueueRecovery {
   /** Call it with every announcement received. Returns immediately. */
   readonly receiveAnnouncement = ({ service, madeQueues }: Announcement): void => {
     if (this.#stopping) return;
+    const before = this.#waiting.size;
     let waiting = [...this.#waiting.values()].filter((one) => one.service === service).length;
     for (const { id, takes, ago } of madeQueues) {
       const name = `${service} ${id}`;
       if (takes.length === 0 || this.#served.has(name) || this.#waiting.has(name)) continue;
-      if (++waiting > maxWaiting) return;
+      if (++waiting > maxWaiting) break;
       this.#waiting.set(name, { service, id, contracts: takes, createdAt: performance.now() - ago });
     }
-    if (this.#waiting.size === 0) return;
+    if (this.#waiting.size === before) return;
     this.#pause.wake();
     this.#work ??= this.#serveWaiting().finally(() => (this.#work = undefined));
   };
@@ -67,19 +70,20 @@ export class QueueRecovery {
   /** Never throws. */
   async #serveWaiting(): Promise<void> {
     while (!this.#stopping && this.#waiting.size > 0) {
+      let pauseMs = limitedPauseMs;
       for (const [name, queue] of this.#waiting) {
+        if (this.#stopping) return;
         try {
-          if (await this.#recover(queue)) this.#remember(name);
-          else continue;
+          if (!(await this.#recover(queue))) continue;
+          this.#remember(name);
+          this.#waiting.delete(name);
         } catch (error) {
-          // The next announcement tries again.
+          pauseMs = failedPauseMs;
           const { message } = error as Error;
           this.#logger.warn(`the messages of a recreated queue are not sent again yet: ${message}`);
         }
-        this.#waiting.delete(name);
-        if (this.#stopping) return;
       }
-      if (this.#waiting.size > 0) await this.#pause.sleep(limitedPauseMs);
+      if (this.#waiting.size > 0) await this.#pause.sleep(pauseMs);
     }
   }
 

@@ -12,7 +12,7 @@ export { KnownGrants } from './known-grants.ts';
 export { listClaimedRoutes, findRefusedRoutes } from './refused-routes.ts';
 export { Listener } from './listener.ts';
 export { MessageContext } from './message-context.ts';
-export { Publisher, Unroutable, type Publication } from './publisher.ts';
+export { Publisher, Unconfirmed, Unroutable, type Publication } from './publisher.ts';
 export { KnownRecipients, type Recipients } from './recipients.ts';
 export { VolatileQueueRecord, type QueueRecord } from './queue-record.ts';
 export { RabbitServer } from './server.ts';

@@ -10,6 +10,9 @@ export class Unroutable extends Error {
   override readonly name = 'Unroutable';
 }
 
+/** The broker works, but did not confirm this message in time, or refused it: its queue has no leader, or is full. */
+export class Unconfirmed extends BrokerUnavailable {}
+
 export interface Publication {
   exchange: string;
   routingKey: string;
@@ -18,8 +21,13 @@ export interface Publication {
   options: Options.Publish & { messageId: string };
 }
 
-/** Milliseconds for a whole publication: room in the socket, declaration, confirm. A quorum queue that has just lost its leader may never confirm a message. */
+/**
+ * Milliseconds for a whole publication: room in the socket, declaration, confirm. A quorum queue that has just lost its
+ * leader may never confirm a message.
+ */
 const confirmTimeoutMs = 5_000;
+/** Of these for the confirm, at least: a late timeout replaces the channel, and all messages that wait on it are repeated. */
+const minConfirmTimeoutMs = 2_000;
 
 /** Publishes with confirms: a resolved promise means that the broker has stored the message on disk. */
 export class Publisher {
@@ -57,7 +65,7 @@ export class Publisher {
   /**
    * Publishes one message and waits for the broker's confirm.
    * @throws BrokerUnavailable if the broker is unreachable, refuses, is lost before it confirms (it may have the message),
-   *   or does not confirm within five seconds
+   *   or does not confirm in time: five seconds in all, but at least two after the message is written
    * @throws Unroutable if `options.mandatory` is set and no queue is bound for it
    */
   async publish({ exchange, routingKey, content, options }: Publication): Promise<void> {
@@ -67,17 +75,18 @@ export class Publisher {
     if (!channel) throw new BrokerUnavailable('the connection to the broker is down');
     if (this.#needsDeclaration(exchange))
       await within(until - performance.now(), this.#declare(channel, exchange)).catch(throwUnconfirmed);
+    const timeoutMs = Math.max(minConfirmTimeoutMs, until - performance.now());
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
         // Pending messages may still be confirmed on the old channel; new ones use a new channel.
         this.#channel.replace(channel, confirmTimeoutMs);
-        reject(new BrokerUnavailable(`not confirmed within ${confirmTimeoutMs} ms`));
-      }, until - performance.now());
+        reject(new Unconfirmed(`not confirmed within ${Math.round(timeoutMs)} ms`));
+      }, timeoutMs);
       const onConfirm = (error: Error | null) => {
         clearTimeout(late);
         // The broker sends the return before the confirm.
         const returned = this.#returned.delete(options.messageId);
-        if (error) reject(new BrokerUnavailable(`not confirmed: ${error.message}`));
+        if (error) reject(new Unconfirmed(`not confirmed: ${error.message}`));
         else if (returned) reject(new Unroutable(`no queue is bound for ${routingKey}`));
         else resolve();
       };
@@ -99,7 +108,7 @@ export class Publisher {
     return !this.connection.hasLoginPerService && exchange !== '' && !this.#declared.has(exchange);
   }
 
-  /** Declares once for all waiting messages. @throws BrokerUnavailable also on a timeout */
+  /** Declares once for all waiting messages. @throws Error if that fails or takes too long */
   #declare(channel: ConfirmChannel, exchange: string): Promise<void> {
     let declaring = this.#declaring.get(exchange);
     if (!declaring) {
