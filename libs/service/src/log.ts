@@ -65,8 +65,11 @@ const withoutFields = (value: unknown, depth = 0): unknown => {
 
 type Level = 'info' | 'error' | 'warn' | 'debug' | 'trace' | 'fatal';
 
+// One for the process: in dense mode each main.js contains its own copy of this library, while all of them share Nest.
+const key = Symbol.for('jogakbo.instance-log');
+const shared = globalThis as { [key]?: AsyncLocalStorage<NestLog> };
 /** The log of the instance that runs the current code. */
-const instanceLog = new AsyncLocalStorage<NestLog>();
+const instanceLog = (shared[key] ??= new AsyncLocalStorage());
 
 /**
  * Nest's own log through pino. Nest has one logger for the whole process, that of its last application. Code that `runWith`
@@ -94,10 +97,12 @@ export class NestLog implements LoggerService {
   /** Nest appends the name of the context. An argument before it is a text or, for errors, a stack. */
   #write(level: Level, message: unknown, rest: unknown[]): void {
     const log = instanceLog.getStore() ?? this;
-    if (log.pino.isLevelEnabled(level)) log.#writeOwn(level, message, rest);
+    log.writeOwn(level, message, rest);
   }
 
-  #writeOwn(level: Level, message: unknown, rest: unknown[]): void {
+  /** Not private to the class, because `log` above may be of another copy of it. */
+  writeOwn(level: Level, message: unknown, rest: unknown[]): void {
+    if (!this.pino.isLevelEnabled(level)) return;
     const context = rest.length > 0 ? rest.at(-1) : undefined;
     const detail = rest.length > 1 ? rest[0] : undefined;
     const log = isFlat(message) ? this.#unredacted : this.pino;

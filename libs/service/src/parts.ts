@@ -53,6 +53,7 @@ export const closeTogether = (...parts: readonly Part[]): Part => ({
     for (const part of parts) await part.open?.();
   },
   async close() {
-    await Promise.all(parts.map((part) => part.close?.()));
+    const results = await Promise.allSettled(parts.map(async (part) => part.close?.()));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
   },
 });

@@ -59,7 +59,7 @@ export async function serve(module: Type, options: StartOptions = {}): Promise<v
     };
     process.once('SIGTERM', end).once('SIGINT', end).once('disconnect', end);
     process.send?.({ type: 'ready', url: running.url });
-    // After the supervisor knows.
+    // After `ready` is sent: this blocks the process for about 100 ms.
     setImmediate(compactHeap);
   } catch (error) {
     if (error instanceof WrongSettings) {

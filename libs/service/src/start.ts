@@ -9,7 +9,7 @@ import {
   VolatileQueueRecord,
   type QueueRecord,
 } from '@jogakbo/messaging';
-import type { Provider, Type } from '@nestjs/common';
+import { Logger, type Provider, type Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyServerOptions } from 'fastify';
 import { DataSource } from 'typeorm';
@@ -24,7 +24,7 @@ import { Metrics } from './metrics.ts';
 import { NestApp } from './nest-app.ts';
 import { OwnAnnouncement } from './own-announcement.ts';
 import { closeTogether, openParts, type Part } from './parts.ts';
-import { listSettingsClasses } from './service.ts';
+import { listSettingsClasses, serviceOptions } from './service.ts';
 import { ServiceSettings, type Following } from './service-settings.ts';
 import { SplitCalls } from './split-calls.ts';
 
@@ -55,8 +55,10 @@ export interface RunningService {
  */
 export async function start(module: Type, options: StartOptions = {}): Promise<RunningService> {
   const environment = options.environment ?? process.env;
+  mustHandleAll(serviceOptions(module));
   const context = await createInstanceContext(module, environment, options.version);
-  mustHandleAll(context.options);
+  // Its parts log before the application exists, which sets it otherwise.
+  Logger.overrideLogger(context.nestLog);
   return context.nestLog.runWith(() => startInstance(context, options));
 }
 
@@ -71,7 +73,7 @@ async function startInstance(context: InstanceContext, options: StartOptions): P
     await close();
     log.info(`${service} has stopped`);
   };
-  return { app: app.app, url: app.url, stop: () => (stopping ??= stop()) };
+  return { app: app.app, url: app.url, stop: () => (stopping ??= context.nestLog.runWith(stop)) };
 }
 
 /** Creates all parts of an instance, in the order in which they open. */
@@ -110,9 +112,11 @@ function createParts(context: InstanceContext, options: StartOptions): { app: Ne
     database?.outbox,
     app,
     following,
-    // In this order: the announcement contains the address, and a service is announced when it can work. Together, so that
-    // senders learn at once that it takes no new work.
-    closeTogether(app.messageServer, database?.loops ?? {}, app.httpServer, announcement),
+    // The announcement contains the address, and a service is announced when it can work. Senders learn at once that it
+    // takes no new work, and the loops go on until its last message is handled.
+    { open: app.messageServer.open },
+    database?.loops,
+    closeTogether(app.httpServer, announcement, { close: app.messageServer.close }),
   ];
   return { app, parts: parts.filter((part) => part !== undefined) };
 }

@@ -1,29 +1,13 @@
 // The process of dense mode: runs all services that its supervisor names, each with its own environment. JavaScript,
 // because Node's removal of types would take 20 MB.
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Logger } from '@nestjs/common';
 
 const settingsErrorCode = 78;
 const stopTimeoutMs = 9_500;
 
-/** The service that the running code belongs to. Its timers and sockets inherit it. */
-const current = new AsyncLocalStorage();
 const starts = new Map();
 const running = new Map();
-
-/** Nest has one logger in a process. Here each service logs through its own. */
-function separateLogs() {
-  const logs = new Map();
-  const write =
-    (level) =>
-    (...args) =>
-      (logs.get(current.getStore()) ?? console)[level]?.(...args);
-  const levels = ['log', 'error', 'warn', 'debug', 'verbose', 'fatal'];
-  Logger.overrideLogger(Object.fromEntries(levels.map((level) => [level, write(level)])));
-  Logger.overrideLogger = (log) => void logs.set(current.getStore(), log);
-}
 
 /** Loads the services: each main.js hands over how it is started. */
 async function load(services) {
@@ -32,7 +16,7 @@ async function load(services) {
 }
 
 async function start({ name, env }) {
-  const service = await current.run(name, async () => starts.get(name)(env));
+  const service = await starts.get(name)(env);
   running.set(name, service);
   return service.url;
 }
@@ -61,12 +45,12 @@ function report(service, error) {
   for (const { key, origin, problem } of error.wrong) console.error(`  ${key} (${origin}): ${problem}`);
 }
 
-async function stopAll() {
+async function stopAll(code = 0) {
   setTimeout(() => process.exit(1), stopTimeoutMs).unref();
   const results = await Promise.allSettled([...running.keys()].map(stop));
   const failed = results.filter(({ status }) => status === 'rejected');
   for (const { reason } of failed) console.error(reason);
-  process.exit(failed.length > 0 ? 1 : 0);
+  process.exit(failed.length > 0 ? 1 : code);
 }
 
 /** Answers each request of the supervisor with the same id. */
@@ -76,11 +60,14 @@ async function answer({ id, type, service }) {
     process.send({ type: 'answer', id, url });
   } catch (error) {
     process.send({ type: 'answer', id, error: error.message });
+    if (type === 'stop') return;
+    // All services start again, with growing delays, as a single one does in a process of its own.
+    report(service.name, error);
+    await stopAll(1);
   }
 }
 
-separateLogs();
 process.on('message', (message) =>
   message.type === 'start-all' ? startAll(message.services) : answer(message),
 );
-process.once('SIGTERM', stopAll).once('SIGINT', stopAll).once('disconnect', stopAll);
+for (const event of ['SIGTERM', 'SIGINT', 'disconnect']) process.once(event, () => stopAll());

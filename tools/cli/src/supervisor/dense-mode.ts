@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { type ServiceRecord } from './run-record.ts';
 import { type HostedLaunch, type Launch, type LaunchContext, prepareLaunch } from './service-launch.ts';
 import { type ServiceProcess } from './service-process.ts';
@@ -67,15 +68,26 @@ export class HostedService {
 
   /** Drains it, so that another instance can replace it. */
   async suspend(): Promise<void> {
+    await this.#untilStarted();
     if (this.#host.state === 'ready') await this.#host.ask('stop', this.hosted);
     this.#setSuspended(true);
   }
 
-  /** @throws Error if it does not start */
+  /** @throws Error if it does not start; the process then ends, and starts again with all services */
   async resume(): Promise<void> {
     if (!this.#isSuspended) return;
-    if (this.#host.state === 'ready') this.#host.urls[this.name] = await this.#host.ask('start', this.hosted);
-    this.#setSuspended(false);
+    await this.#untilStarted();
+    try {
+      if (this.#host.state === 'ready')
+        this.#host.urls[this.name] = await this.#host.ask('start', this.hosted);
+    } finally {
+      this.#setSuspended(false);
+    }
+  }
+
+  /** A process that is starting has its list of services already. */
+  async #untilStarted(): Promise<void> {
+    while (this.#host.state === 'starting') await pause(50);
   }
 
   /** Starts it again, with the code that the process loaded at its start. @throws Error if it does not start */

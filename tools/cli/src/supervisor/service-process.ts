@@ -139,11 +139,17 @@ export class ServiceProcess {
   /** Starts or stops one service of the process of dense mode. @returns its URL @throws Error if it did not start */
   async ask(type: 'start' | 'stop', service: HostedLaunch): Promise<string> {
     const id = ++this.#lastRequest;
-    const answer = await new Promise<HostAnswer>((resolve) => {
-      this.#requests.set(id, resolve);
-      this.#child!.send({ type, id, service }, (error) => error && resolve({ error: error.message }));
-      this.#child!.once('exit', () => resolve({ error: 'its process ended' }));
-    }).finally(() => this.#requests.delete(id));
+    const timeoutMs = type === 'stop' ? stopTimeoutMs : startTimeoutMs;
+    const timer = setTimeout(
+      () => answerWith({ error: `no answer within ${timeoutMs / 1000} s` }),
+      timeoutMs,
+    );
+    const { promise, resolve: answerWith } = Promise.withResolvers<HostAnswer>();
+    this.#requests.set(id, answerWith);
+    this.#child!.send({ type, id, service }, (error) => error && answerWith({ error: error.message }));
+    const answer = await promise;
+    clearTimeout(timer);
+    this.#requests.delete(id);
     if (answer.error !== undefined) throw new Error(answer.error);
     return answer.url ?? '';
   }
@@ -244,7 +250,10 @@ export class ServiceProcess {
     // With a pid, the error is about a signal or a message, and the process still runs.
     child.on('error', (error) => child.pid ?? endOnce(() => reportFailure(error)));
     // `close` follows `exit` with the last output, unless a child process holds the pipe open.
-    child.on('exit', (code, signal) => setTimeout(onExit, 300, code, signal));
+    child.on('exit', (code, signal) => {
+      setTimeout(onExit, 300, code, signal);
+      for (const answerWith of this.#requests.values()) answerWith({ error: 'its process ended' });
+    });
     child.on('close', onExit);
     return child;
   }
