@@ -1,4 +1,4 @@
-import { minorUnitDigits, type Money } from '@jogakbo/contract';
+import { minorUnitDigits, type Money } from '@jogakbo/contracts-commerce';
 import { escapeHtml } from '@jogakbo/service/escape-html';
 
 const locales = { ko: 'ko-KR', en: 'en-US' } as const;

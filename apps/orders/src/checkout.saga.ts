@@ -1,4 +1,4 @@
-import type { Money } from '@jogakbo/contract';
+import type { Money } from '@jogakbo/contracts-commerce';
 import {
   CommitStock,
   ReserveStock,

@@ -1,5 +1,6 @@
 import { Projector } from '@jogakbo/consistency';
-import { Id, toPage, type Body, type Money } from '@jogakbo/contract';
+import { Id, toPage, type Body } from '@jogakbo/contract';
+import type { Money } from '@jogakbo/contracts-commerce';
 import { ListOrders, type OrderLine, type OrderStatus } from '@jogakbo/contracts-orders';
 import { Handles, type MessageContext } from '@jogakbo/messaging';
 import { Controller } from '@nestjs/common';

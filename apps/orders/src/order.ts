@@ -1,5 +1,6 @@
 import { aggregate } from '@jogakbo/consistency/aggregate';
-import { platformRejection, type Body, type Language, type Money } from '@jogakbo/contract';
+import { platformRejection, type Body, type Language } from '@jogakbo/contract';
+import type { Money } from '@jogakbo/contracts-commerce';
 import {
   CancelOrder,
   OrderCancelled,

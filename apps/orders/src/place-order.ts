@@ -1,6 +1,7 @@
 import { randomUUIDv7 } from 'node:crypto';
-import type { Body, Money, Reply } from '@jogakbo/contract';
+import type { Body, Reply } from '@jogakbo/contract';
 import { QuoteProducts } from '@jogakbo/contracts-catalog';
+import type { Money } from '@jogakbo/contracts-commerce';
 import { PlaceOrder, StartCheckout } from '@jogakbo/contracts-orders';
 import { CheckPaymentToken } from '@jogakbo/contracts-payments';
 import { append, noEvents, type UnitOfWork } from '@jogakbo/consistency';

@@ -1,4 +1,4 @@
-import type { Money } from '@jogakbo/contract';
+import type { Money } from '@jogakbo/contracts-commerce';
 
 /** `provider-receivable`: money that the provider owes the store. `sales`: revenue. */
 export type Account = 'provider-receivable' | 'sales';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { aggregate } from '@jogakbo/consistency/aggregate';
 import { OutOfOrder } from '@jogakbo/consistency/out-of-order';
-import type { Money } from '@jogakbo/contract';
+import type { Money } from '@jogakbo/contracts-commerce';
 import {
   PaymentAuthorized,
   PaymentCaptured,

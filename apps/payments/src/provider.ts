@@ -1,4 +1,4 @@
-import type { Money } from '@jogakbo/contract';
+import type { Money } from '@jogakbo/contracts-commerce';
 
 /** The current state of a charge at the provider. */
 export type Charge =

@@ -39,7 +39,6 @@ export {
   ServiceDescription,
 } from './description.ts';
 export { isDeeperThan } from './json-schema.ts';
-export { CountryCode, CurrencyCode, minorUnitDigits } from './iso-codes.ts';
 export { PageAnswer, PageRequest, pageRoutes, type Pages } from './pages.ts';
 export { Rejection, platformRejection, platformRejections, type FieldError } from './rejection.ts';
 export { replaceFields, sensitive } from './sensitive.ts';
@@ -50,7 +49,6 @@ export {
   Language,
   RoleName,
   undeterminedLanguage,
-  Money,
   createPageSchema,
   pageQuery,
   Timestamp,

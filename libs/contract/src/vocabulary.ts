@@ -6,13 +6,6 @@ export const Id = z.uuid().toLowerCase();
 /** A point in time: UTC, ISO 8601. */
 export const Timestamp = z.iso.datetime();
 
-/** An amount in integer minor units of an ISO 4217 currency (KRW has none: 1000 is 1000 won). */
-export const Money = z.strictObject({
-  amount: z.int().nonnegative(),
-  currency: z.string().regex(/^[A-Z]{3}$/),
-});
-export type Money = z.infer<typeof Money>;
-
 /** The version of an entity: counted from 1 up to the maximum of a PostgreSQL integer. */
 export const Version = z.int().min(1).max(2_147_483_647);
 

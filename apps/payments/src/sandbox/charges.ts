@@ -1,5 +1,5 @@
 import { randomUUIDv7 } from 'node:crypto';
-import type { Money } from '@jogakbo/contract';
+import type { Money } from '@jogakbo/contracts-commerce';
 import type { DataSource } from 'typeorm';
 import type { Behaviour } from './tokens.ts';
 

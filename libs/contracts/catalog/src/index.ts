@@ -1,8 +1,6 @@
 import {
-  CurrencyCode,
   Id,
   lineOfText,
-  Money,
   multilineText,
   createPageSchema,
   pageQuery,
@@ -10,6 +8,7 @@ import {
   Version,
   VersionCondition,
 } from '@jogakbo/contract';
+import { CurrencyCode, Money } from '@jogakbo/contracts-commerce';
 import { z } from 'zod';
 
 export const catalog = service('catalog', 'What the store sells: products and their prices.');

@@ -1,9 +1,7 @@
 import {
-  CountryCode,
   Id,
   Language,
   lineOfText,
-  Money,
   Timestamp,
   Version,
   createPageSchema,
@@ -11,6 +9,7 @@ import {
   sensitive,
   service,
 } from '@jogakbo/contract';
+import { CountryCode, Money } from '@jogakbo/contracts-commerce';
 import { z } from 'zod';
 
 export const orders = service('orders', 'Orders and the checkout saga.');

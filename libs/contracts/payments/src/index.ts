@@ -1,4 +1,5 @@
-import { Id, Money, Timestamp, createPageSchema, sensitive, service } from '@jogakbo/contract';
+import { Id, Timestamp, createPageSchema, sensitive, service } from '@jogakbo/contract';
+import { Money } from '@jogakbo/contracts-commerce';
 import { z } from 'zod';
 
 export const payments = service('payments', 'Money: authorizations, captures, refunds and the ledger.');

@@ -1,4 +1,5 @@
-import { CurrencyCode, Id, Money, createPageSchema, pageQuery, service } from '@jogakbo/contract';
+import { Id, createPageSchema, pageQuery, service } from '@jogakbo/contract';
+import { CurrencyCode, Money } from '@jogakbo/contracts-commerce';
 import { z } from 'zod';
 
 export { decodeCursor, encodeCursor, type SearchCursor } from './cursor.ts';

@@ -1,0 +1,2 @@
+export { CountryCode, CurrencyCode, minorUnitDigits } from './iso-codes.ts';
+export { Money } from './money.ts';

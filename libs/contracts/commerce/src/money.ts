@@ -1,0 +1,8 @@
+import { z } from 'zod';
+
+/** An amount in integer minor units of an ISO 4217 currency (KRW has none: 1000 is 1000 won). */
+export const Money = z.strictObject({
+  amount: z.int().nonnegative(),
+  currency: z.string().regex(/^[A-Z]{3}$/),
+});
+export type Money = z.infer<typeof Money>;
