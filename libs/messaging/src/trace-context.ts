@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 
 /** The position in a trace: W3C Trace Context, level 2. */
 export interface TraceContext {
@@ -36,8 +36,8 @@ export const getTraceId = (traceparent: string | undefined): string | undefined 
 
 /** Creates a child traceparent with the flags of its parent, or a new trace if the parent is missing or malformed. */
 export function childTraceparent(parent?: string): string {
-  const { traceId, flags } = parseTraceparent(parent) ?? { traceId: randomHex(16), flags: newFlags };
-  return `00-${traceId}-${randomHex(8)}-${flags}`;
+  const { traceId, flags } = parseTraceparent(parent) ?? { traceId: randomHex(32), flags: newFlags };
+  return `00-${traceId}-${randomHex(16)}-${flags}`;
 }
 
 /**
@@ -64,14 +64,5 @@ function trimTracestate(text: string): string | undefined {
 
 const isMember = (text: string): boolean => memberForm.test(text);
 
-// Random bytes are fetched 4 KB at a time: each call costs as much as a hundred bytes.
-const random = Buffer.alloc(4_096);
-let used = random.length;
-
-function randomHex(bytes: number): string {
-  if (used + bytes > random.length) {
-    randomFillSync(random);
-    used = 0;
-  }
-  return random.toString('hex', used, (used += bytes));
-}
+/** From a version 4 UUID: at least 62 bits are random, the last 56 all are, as the flag promises, and never all are zero. */
+const randomHex = (digits: 16 | 32): string => randomUUID().replaceAll('-', '').slice(-digits);
