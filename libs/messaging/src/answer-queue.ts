@@ -16,7 +16,10 @@ interface PendingCall {
   reject(error: unknown): void;
 }
 
-/** The exclusive queue for the answers to a client (AMQP: `reply-to`), and the calls that wait for them. No call waits after a disconnect. */
+/**
+ * The exclusive queue for the answers to a client (AMQP: `reply-to`), and the calls that wait for them. No call waits after
+ * a disconnect.
+ */
 export class AnswerQueue {
   readonly #pending = new Map<string, PendingCall>();
   readonly #channel: RecoveringChannel;

@@ -26,8 +26,8 @@ export interface RequestOptions {
   /** The call policy that the callee declares. */
   policy?: CallPolicy | undefined;
   /**
-   * True by default, for the gateway; `ask` sets it to false. Adds the member and the client address. Receivers ignore both from any other service, so member
-   * data that a callee needs is part of the input.
+   * True by default, for the gateway; `ask` sets it to false. Adds the member and the client address. Receivers ignore both
+   * from any other service, so member data that a callee needs is part of the input.
    */
   withMember?: boolean;
   /** Encrypts the request and its answer. Requests that the callee announced as sensitive are always encrypted. */

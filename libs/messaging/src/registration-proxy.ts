@@ -12,8 +12,8 @@ const { announced, beat, rollCall } = instanceEvents;
 const rollAnswerIntervalMs = 500;
 
 /**
- * Represents instances of outside services, which have no broker login: announces them, forwards their heartbeats, and announces all present ones
- * after a roll call. Several proxies may represent the same instance.
+ * Represents instances of outside services, which have no broker login: announces them, forwards their heartbeats, and
+ * announces all present ones after a roll call. Several proxies may represent the same instance.
  */
 export class RegistrationProxy {
   readonly #listener: Listener;
