@@ -10,6 +10,8 @@ export class BrokerUnavailable extends Error {
 
 /** Milliseconds to wait for a broker that accepted the connection. It is slow while all services start at once. */
 const setupTimeoutMs = 10_000;
+/** Minimum milliseconds between two equal log lines of one channel: attempts repeat endlessly. */
+const repeatLogMs = 60_000;
 /** Milliseconds to wait for a close: a connection that breaks meanwhile never reports it. */
 const closeTimeoutMs = 2_000;
 
@@ -129,6 +131,7 @@ export class RecoveringChannel<C extends Channel = Channel> {
   #reopening = false;
   #opening: Promise<void> | undefined;
   #stopFollowing = (): void => {};
+  readonly #lastLines: { [level in 'warn' | 'error']?: { text: string; at: number } } = {};
 
   private readonly connection: BrokerConnection;
   private readonly create: (model: ChannelModel) => Promise<C>;
@@ -171,7 +174,7 @@ export class RecoveringChannel<C extends Channel = Channel> {
     // 'close' always follows and reopens the channel. Only missing permissions need an operator.
     channel.on('error', ({ message }: Error) => {
       if (message.includes('ACCESS_REFUSED'))
-        this.#logger.error(`the broker refused an operation: ${message}`);
+        this.#log('error', `the broker refused an operation: ${message}`);
     });
     channel.on('close', () => {
       lost = true;
@@ -213,9 +216,17 @@ export class RecoveringChannel<C extends Channel = Channel> {
       if (model && !this.#closed) await this.#openOn(model).catch((error: Error) => (failed = error));
       this.#reopening = false;
       if (!failed) return;
-      this.#logger.warn(`cannot open a channel, trying again: ${failed.message}`);
+      this.#log('warn', `cannot open a channel, trying again: ${failed.message}`);
       this.#reopen(Math.min(100 * 2 ** this.#attempt++, 2_000) * (0.75 + Math.random() / 2));
     }, delay).unref();
+  }
+
+  #log(level: 'warn' | 'error', text: string): void {
+    const last = this.#lastLines[level];
+    const at = performance.now();
+    if (last?.text === text && at - last.at < repeatLogMs) return;
+    this.#lastLines[level] = { text, at };
+    this.#logger[level](text);
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,14 @@ import { decode, type Incoming } from './decoding.ts';
  * state only (live instances, outcomes for waiting clients); events that must not be missed need a handler.
  */
 export class Listener {
-  readonly #keys = new Set<string>();
+  /** Event names of `open`: without them the listener does not open. */
+  readonly #required = new Set<string>();
+  /** Event names of `subscribe`. */
+  readonly #optional = new Set<string>();
+  /** The optional ones that are bound to the current queue, or are being bound. */
+  readonly #bound = new Set<string>();
+  /** Why optional ones were refused, as logged. */
+  readonly #refused = new Map<string, string>();
   readonly #channel: RecoveringChannel;
   readonly #logger = new Logger('Listener');
   #queue: { channel: Channel; name: string } | undefined;
@@ -34,7 +41,9 @@ export class Listener {
         const name = queues.hearing(connection.login, randomUUIDv7());
         const { queue } = await channel.assertQueue(name, { exclusive: true, autoDelete: true });
         this.#queue = { channel, name: queue };
-        for (const key of this.#keys) await this.#bind(channel, queue, key);
+        for (const key of this.#required) await this.#bind(channel, queue, key);
+        this.#bound.clear();
+        for (const key of this.#optional) await this.#bindOptional(key);
         await channel.consume(
           queue,
           // Null: the broker cancelled the consumer because the queue was deleted.
@@ -73,27 +82,35 @@ export class Listener {
 
   /** @param keys event names; after the service name also the wildcards `*` and `#` of topic exchanges */
   async open(...keys: string[]): Promise<void> {
-    keys.forEach((key) => this.#keys.add(key));
+    keys.forEach((key) => this.#required.add(key));
     await this.#channel.open();
   }
 
   /**
-   * Adds event names to the subscription. If the broker refuses one it is logged, and the others are not affected; another
-   * call tries it again.
+   * Adds event names to the subscription. If the broker refuses one it is logged once, and the others are not affected.
+   * Another call tries it again, and so does every reconnect.
    */
   async subscribe(keys: Iterable<string>): Promise<void> {
     for (const key of keys) {
-      if (this.#keys.has(key)) continue;
-      this.#keys.add(key);
-      try {
-        await this.#bindApart(key);
-      } catch (error) {
-        const { message } = error as Error;
-        // Otherwise the connection was lost, and the next channel binds all keys.
-        if (!(error instanceof TopologyMissing) && !message.includes('ACCESS_REFUSED')) continue;
-        this.#keys.delete(key);
-        this.#logger.error(`cannot subscribe to ${key}: ${message}`);
-      }
+      if (this.#required.has(key) || this.#bound.has(key)) continue;
+      this.#optional.add(key);
+      await this.#bindOptional(key);
+    }
+  }
+
+  /** Never throws. */
+  async #bindOptional(key: string): Promise<void> {
+    this.#bound.add(key);
+    try {
+      await this.#bindApart(key);
+      this.#refused.delete(key);
+    } catch (error) {
+      this.#bound.delete(key);
+      const { message } = error as Error;
+      // Otherwise the connection was lost, and the next channel binds all names.
+      if (!(error instanceof TopologyMissing) && !message.includes('ACCESS_REFUSED')) return;
+      if (this.#refused.get(key) !== message) this.#logger.error(`cannot subscribe to ${key}: ${message}`);
+      this.#refused.set(key, message);
     }
   }
 

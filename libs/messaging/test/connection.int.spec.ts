@@ -2,9 +2,10 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { BrokerConnection, Listener, Publisher, RecoveringChannel } from '@jogakbo/messaging';
 import { createPrivateBroker, eventually, type PrivateBroker } from '@jogakbo/testing';
+import { Logger } from '@nestjs/common';
 
 describe('a connection to the broker', () => {
   let broker: PrivateBroker;
@@ -46,6 +47,26 @@ describe('a connection to the broker', () => {
     expect(created).toBe(2);
   });
 
+  it('logs why a channel cannot be opened once, however often it is tried', async () => {
+    let attempts = 0;
+    const channel = new RecoveringChannel(
+      connection,
+      (model) => model.createChannel(),
+      async () => {
+        attempts += 1;
+        if (attempts > 1) throw new Error('there is no such queue');
+      },
+    );
+    await channel.open();
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => {});
+    await broker.cutConnections();
+    await eventually(() => attempts === 5);
+    const lines = warn.mock.calls.filter(([line]) => String(line).includes('there is no such queue'));
+    expect(lines).toHaveLength(1);
+    warn.mockRestore();
+    await channel.close();
+  });
+
   it('keeps the subscriptions of a listener if one of its exchanges is missing', async () => {
     const model = connection.model!;
     const channel = await model.createChannel();
@@ -70,6 +91,20 @@ describe('a connection to the broker', () => {
     channel.publish('events.missing', 'missing.event', Buffer.from('{"pattern":"missing.event"}'));
     await eventually(() => received.includes('missing.event'));
     expect(opened).toBe(1);
+    // After a reconnect too, and without a repeated log line.
+    await channel.deleteExchange('events.missing');
+    const error = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => {});
+    await broker.cutConnections();
+    await eventually(() => opened === 2);
+    await listener.subscribe(['missing.event']);
+    await listener.subscribe(['missing.event']);
+    const publisher = await (await eventually(() => connection.model)).createChannel();
+    publisher.publish('events.shop', 'shop.sold', Buffer.from('{"pattern":"shop.sold"}'));
+    await eventually(() => received.filter((pattern) => pattern === 'shop.sold').length === 2);
+    expect(error.mock.calls.map(([line]) => line)).toEqual([
+      expect.stringContaining('cannot subscribe to missing.event'),
+    ]);
+    error.mockRestore();
     await listener.close();
   });
 });
