@@ -6,7 +6,7 @@ import { currentCall, type CallContext } from './call-context.ts';
 import { CallEncryption } from './call-encryption.ts';
 import type { AskOptions, Guard, RequestOptions } from './call-options.ts';
 import { BrokerUnavailable, type BrokerConnection } from './connection.ts';
-import { encodeEvent, encodeRequests, type OutgoingRequest } from './encoding.ts';
+import { encodeEvent, encodeRequests, type Encoded, type OutgoingRequest } from './encoding.ts';
 import { BrokerDisconnected, RemoteFault } from './faults.ts';
 import { contextHeaders } from './message-headers.ts';
 import { Unroutable, type Publisher } from './publisher.ts';
@@ -139,18 +139,20 @@ export class RabbitClient extends ClientProxy {
     });
   }
 
-  /** Sends to the selected version; if that version is unavailable, to the others at once. */
+  /**
+   * Sends to the selected version; if that version is unavailable, to the others at once. Never throws: a request that JSON
+   * cannot represent fails alone, also in a batch.
+   */
   #send(requests: PendingRequest[], version: string | undefined): void {
-    const { id, pattern, persistent } = requests[0]!;
-    const remaining = Math.max(...requests.map(({ deadline }) => deadline)) - Date.now();
-    const { content, options } = encodeRequests(requests, {
-      messageId: id,
-      replyTo: this.#answers.name,
-      persistent,
-      mandatory: true,
-      // A command that expired on the broker would be dead-lettered; its consumer drops it instead.
-      ...(!persistent && { expiration: String(Math.max(1, Math.ceil(remaining))) }),
-    });
+    const { id, pattern } = requests[0]!;
+    let encoded: Encoded;
+    try {
+      encoded = this.#encode(requests);
+    } catch (error) {
+      if (requests.length === 1) return this.#answers.fail(id, error);
+      return requests.forEach((request) => this.#send([request], version));
+    }
+    const { content, options } = encoded;
     const routingKey = requestKey(pattern, version);
     this.publisher
       .publish({ exchange: exchanges.requests(pattern), routingKey, content, options })
@@ -161,6 +163,20 @@ export class RabbitClient extends ClientProxy {
         }
         for (const { id } of requests) this.#answers.fail(id, toCallError(error));
       });
+  }
+
+  /** @throws TypeError if JSON cannot represent the data of a request, for example a BigInt */
+  #encode(requests: PendingRequest[]): Encoded {
+    const { id, persistent } = requests[0]!;
+    const remaining = Math.max(...requests.map(({ deadline }) => deadline)) - Date.now();
+    return encodeRequests(requests, {
+      messageId: id,
+      replyTo: this.#answers.name,
+      persistent,
+      mandatory: true,
+      // A command that expired on the broker would be dead-lettered; its consumer drops it instead.
+      ...(!persistent && { expiration: String(Math.max(1, Math.ceil(remaining))) }),
+    });
   }
 
   /** For Nest's `send()`: the pattern is the contract's name. Not batched, because it may be a command. */

@@ -96,7 +96,7 @@ function toIncoming(
     context: {
       ...childTrace(toText(headers['traceparent']), toText(headers['tracestate'])),
       language: Language.safeParse(headers['language']).data ?? undeterminedLanguage,
-      ...(typeof headers['deadline'] === 'number' && { deadline: headers['deadline'] }),
+      ...(Number.isFinite(headers['deadline']) && { deadline: headers['deadline'] as number }),
       ...(headers['caller'] ? { caller: parseCaller(headers['caller']) } : {}),
       ...(typeof headers['address'] === 'string' && { address: headers['address'] }),
       ...(splitKey !== undefined && { splitKey }),

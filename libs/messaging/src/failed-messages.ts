@@ -1,10 +1,11 @@
 import type { ConsumeMessage } from 'amqplib';
 import type { AnswerSender } from './answer-sender.ts';
-import type { Incoming } from './decoding.ts';
+import { isBatch, type Incoming } from './decoding.ts';
 import { encodeRequest } from './encoding.ts';
 import { encryptFor } from './encryption.ts';
 import { withoutText } from './error-without-text.ts';
 import { decideOnFailure, isExpected, LeftToOthers, toOutcome } from './failure-policy.ts';
+import { RemoteFault } from './faults.ts';
 import type { HandlerTable } from './handler-table.ts';
 import { determineOrigin, senderHeader } from './identity.ts';
 import type { Marks } from './marks.ts';
@@ -28,7 +29,7 @@ export class FailedMessages {
   /**
    * Settles a failed message; afterwards it may be acknowledged.
    * @param incoming undefined if the message could not be read
-   * @throws LeftToOthers if the message must be requeued @throws BrokerUnavailable if it could not be published for a retry
+   * @throws LeftToOthers if the message must be requeued @throws BrokerUnavailable if it could not be published again
    */
   async settle(
     source: ConsumedQueue,
@@ -41,7 +42,10 @@ export class FailedMessages {
     if (incoming && !contract && (await this.#forwardToVersion(source, message, incoming)))
       return 'forwarded';
     const action = decideOnFailure(error, kind, incoming);
-    if (action === 'requeue') throw new LeftToOthers((error as Error).message);
+    if (action === 'requeue') {
+      if (isBatch(message)) return this.#requeueAlone(source, message, incoming!);
+      throw new LeftToOthers((error as Error).message);
+    }
     const safeError = contract && isSensitive(contract) ? withoutText(error) : error;
     if (!isExpected(error)) this.#log(queue, incoming, safeError);
     if (action === 'answer') await this.answers.send(incoming!, { error }, contract?.kind === 'query');
@@ -92,13 +96,39 @@ export class FailedMessages {
     return { ...message, content };
   }
 
+  /** Returns one query of a batch to its queue as a message of its own, so that the others are not repeated. */
+  async #requeueAlone(
+    { version }: ConsumedQueue,
+    message: ConsumeMessage,
+    incoming: Incoming,
+  ): Promise<Outcome> {
+    const { service, publisher } = this.options;
+    const routingKey = requestKey(incoming.pattern, version);
+    try {
+      await publisher.publish({
+        exchange: exchanges.requests(service),
+        routingKey,
+        ...this.#copy(message, incoming),
+      });
+      return 'requeued';
+    } catch (failure) {
+      if (!(failure instanceof Unroutable)) throw failure;
+      const error = new RemoteFault(
+        'unknown-pattern',
+        `no instance of ${service} handles ${incoming.pattern}`,
+      );
+      await this.answers.send(incoming, { error }, true);
+      return 'fault';
+    }
+  }
+
   /** Forwards a request that only another version handles: a version with a share does not consume the common queue. */
   async #forwardToVersion(
     { kind, version }: ConsumedQueue,
     message: ConsumeMessage,
     incoming: Incoming,
   ): Promise<boolean> {
-    const { split, publisher } = this.options;
+    const { service, split, publisher } = this.options;
     if (!split || kind === 'events' || version) return false;
     const { pattern } = incoming;
     const copy = this.#copy(message, incoming);
@@ -106,7 +136,7 @@ export class FailedMessages {
       if (one === split.version) continue;
       try {
         const routingKey = requestKey(pattern, one);
-        await publisher.publish({ exchange: exchanges.requests(pattern), routingKey, ...copy });
+        await publisher.publish({ exchange: exchanges.requests(service), routingKey, ...copy });
         return true;
       } catch (failure) {
         if (!(failure instanceof Unroutable)) throw failure;

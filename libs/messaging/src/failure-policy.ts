@@ -17,6 +17,12 @@ class UnhandledPattern extends Error {
   override readonly name = 'UnhandledPattern';
 }
 
+/**
+ * Milliseconds. A later deadline is not believed, because its sender writes it: a request must not return to its queue
+ * endlessly. Twice the longest timeout of a call through the gateway.
+ */
+const maxRequeueMs = 120_000;
+
 /** What is done with a message whose handling failed. */
 export type FailureAction = 'requeue' | 'answer' | 'drop' | 'dead-letter' | 'retry';
 
@@ -68,6 +74,9 @@ export function createUnknownPatternError(service: string, incoming: Incoming): 
   return new RemoteFault('unknown-pattern', message);
 }
 
-/** Whether a caller still waits for the answer, with a deadline. */
-const isAwaited = ({ replyTo, context: { deadline } }: Incoming): boolean =>
-  replyTo !== undefined && deadline !== undefined && deadline > Date.now();
+/** Whether a caller still waits for the answer, with a plausible deadline. */
+function isAwaited({ replyTo, context: { deadline } }: Incoming): boolean {
+  if (replyTo === undefined || deadline === undefined) return false;
+  const remaining = deadline - Date.now();
+  return remaining > 0 && remaining <= maxRequeueMs;
+}

@@ -18,22 +18,25 @@ import type { ConsumedQueue, Outcome, ServerLogger, ServerOptions } from './serv
 /** Milliseconds until a message that could not be settled returns to its queue. */
 const requeueDelayMs = 1_000;
 
+/** The parts of a server that handle one message after the other. */
+interface PipelineParts {
+  options: ServerOptions;
+  handlers: HandlerTable;
+  marks: Marks;
+  senders: SenderCheck;
+  answers: AnswerSender;
+  failed: FailedMessages;
+  logger: ServerLogger;
+}
+
 /** The way of a received message: decode, check the sender, handle, answer or settle the failure, acknowledge. */
 export class MessagePipeline {
   readonly #order = new InOrder();
   readonly #decryption: RequestDecryption;
   #activeQueries = 0;
 
-  constructor(
-    private readonly options: ServerOptions,
-    private readonly handlers: HandlerTable,
-    private readonly marks: Marks,
-    private readonly senders: SenderCheck,
-    private readonly answers: AnswerSender,
-    private readonly failed: FailedMessages,
-    private readonly logger: ServerLogger,
-  ) {
-    this.#decryption = new RequestDecryption(options.decryption);
+  constructor(private readonly parts: PipelineParts) {
+    this.#decryption = new RequestDecryption(parts.options.decryption);
   }
 
   /** Never throws: each message is acknowledged or rejected exactly once, unless the channel is lost. */
@@ -45,9 +48,9 @@ export class MessagePipeline {
       else channel.nack(message, false, false);
     } catch (error) {
       const text = `${source.queue}: requeueing a message: ${(error as Error).message}`;
-      if (error instanceof LeftToOthers) this.logger.debug?.(text);
+      if (error instanceof LeftToOthers) this.parts.logger.debug?.(text);
       // It could not be published for a retry, for example without the broker.
-      else this.logger.warn(text);
+      else this.parts.logger.warn(text);
       requeueLater(channel, message);
     }
   }
@@ -71,7 +74,7 @@ export class MessagePipeline {
     try {
       if (isBatch(message) && source.kind !== 'queries')
         throw new SyntaxError('only queries may be sent in a batch');
-      const all = decodeAll(message, this.options.connection, this.marks);
+      const all = decodeAll(message, this.parts.options.connection, this.parts.marks);
       // Events are never answered, even with a reply queue: the broker may refuse the answer.
       if (source.kind === 'events') for (const incoming of all) incoming.replyTo = undefined;
       return all;
@@ -83,19 +86,19 @@ export class MessagePipeline {
   /** Answers and dead-letters an unreadable message, if its sender may send any message to this queue. */
   async #settleUnreadable(source: ConsumedQueue, message: ConsumeMessage, error: Error): Promise<boolean> {
     const startedAt = performance.now();
-    const origin = determineOrigin(message, this.options.connection, this.marks);
-    const isAllowed = this.senders.isAllowedUnread(source, origin);
+    const origin = determineOrigin(message, this.parts.options.connection, this.parts.marks);
+    const isAllowed = this.parts.senders.isAllowedUnread(source, origin);
     if (isAllowed && source.kind !== 'events')
-      await this.answers.sendUnreadable(message, origin.sender, error);
-    if (isAllowed) await this.failed.settle(source, message, undefined, error);
+      await this.parts.answers.sendUnreadable(message, origin.sender, error);
+    if (isAllowed) await this.parts.failed.settle(source, message, undefined, error);
     if (isAllowed || !returnsToCommonQueue(source))
       this.#observe('', isAllowed ? 'fault' : 'unauthorized', startedAt);
     return isAllowed;
   }
 
   #isAllowed(source: ConsumedQueue, incoming: Incoming): boolean {
-    const isAllowed = this.senders.isAllowed(source, incoming);
-    if (isAllowed) this.senders.dropMemberUnlessGateway(incoming);
+    const isAllowed = this.parts.senders.isAllowed(source, incoming);
+    if (isAllowed) this.parts.senders.dropMemberUnlessGateway(incoming);
     else if (!returnsToCommonQueue(source))
       this.#observe(incoming.pattern, 'unauthorized', performance.now());
     return isAllowed;
@@ -106,7 +109,7 @@ export class MessagePipeline {
     let outcome: Outcome = 'requeued';
     try {
       outcome = await this.#handleWithinLimit(incoming).catch((error: unknown) =>
-        this.failed.settle(source, message, incoming, error),
+        this.parts.failed.settle(source, message, incoming, error),
       );
     } finally {
       this.#observe(incoming.pattern, outcome, startedAt);
@@ -115,14 +118,14 @@ export class MessagePipeline {
 
   /** @param pattern as received: only names of contracts become metrics */
   #observe(pattern: string, outcome: Outcome, startedAt: number): void {
-    const { name = 'unknown', kind } = this.handlers.getContract(pattern) ?? {};
-    this.options.observe?.({ name, kind, outcome, seconds: (performance.now() - startedAt) / 1_000 });
+    const { name = 'unknown', kind } = this.parts.handlers.getContract(pattern) ?? {};
+    this.parts.options.observe?.({ name, kind, outcome, seconds: (performance.now() - startedAt) / 1_000 });
   }
 
   /** @throws Overloaded if too many queries are being handled */
   async #handleWithinLimit(incoming: Incoming): Promise<Outcome> {
-    const { service, concurrency } = this.options;
-    if (!this.handlers.isQuery(incoming.pattern)) return this.#handle(incoming);
+    const { service, concurrency } = this.parts.options;
+    if (!this.parts.handlers.isQuery(incoming.pattern)) return this.#handle(incoming);
     if (concurrency && this.#activeQueries >= concurrency()) throw new Overloaded(service);
     this.#activeQueries++;
     try {
@@ -133,8 +136,8 @@ export class MessagePipeline {
   }
 
   async #handle(incoming: Incoming): Promise<Outcome> {
-    const contract = this.handlers.getContract(incoming.pattern);
-    if (!contract) throw createUnknownPatternError(this.options.service, incoming);
+    const contract = this.parts.handlers.getContract(incoming.pattern);
+    if (!contract) throw createUnknownPatternError(this.parts.options.service, incoming);
     const opened = await this.#decryption.open(contract, incoming);
     const encryptAnswer = this.#decryption.createResponseEncryptor(contract, incoming);
     const input = parseInput(contract.input, opened.data);
@@ -144,7 +147,7 @@ export class MessagePipeline {
       if (isExpired(incoming)) return 'expired';
       const response = await withCall(incoming.context, () => this.#runHandlers(contract, context));
       const outcome = { response: await encryptAnswer(response) };
-      await this.answers.send(incoming, outcome, contract.kind === 'query');
+      await this.parts.answers.send(incoming, outcome, contract.kind === 'query');
       return 'ok';
     });
   }
@@ -152,11 +155,11 @@ export class MessagePipeline {
   /** Runs the handlers within the middleware, so that invalid output rolls a transaction back. */
   async #runHandlers(contract: AnyContract, context: MessageContext): Promise<unknown> {
     const run = async (inner: MessageContext) => {
-      const output = await this.handlers.run(contract, inner.input, inner);
+      const output = await this.parts.handlers.run(contract, inner.input, inner);
       inner.mustHaveCheckedOwnership();
       return contract.kind === 'event' ? undefined : contract.output.parse(output);
     };
-    const { middleware } = this.options;
+    const { middleware } = this.parts.options;
     const result = contract.kind === 'query' || !middleware ? run(context) : middleware(context, run);
     return result.catch((error: unknown) => {
       throw context.toVisibleError(error);
@@ -169,8 +172,8 @@ const isExpired = ({ replyTo, context: { deadline = Infinity } }: Incoming): boo
   replyTo !== undefined && deadline <= Date.now();
 
 /**
- * Waits for all requests of a batch, also after one has failed: none continues after the message was settled. If one must be
- * requeued the whole batch is, and other instances repeat its other queries.
+ * Waits for all requests of a batch, also after one has failed: none continues after the message was settled. The whole batch
+ * is requeued only if one of them could not be published again, for example without the broker.
  */
 async function workOnAll(requests: Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(requests))

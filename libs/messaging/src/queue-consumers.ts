@@ -6,6 +6,8 @@ import { assertService, assertVersion, defaultRetryDelays, queues, type HandledN
 
 const defaultPrefetch = 64;
 const cancelTimeoutMs = 1_000;
+/** Milliseconds for messages in progress on a channel that is replaced because the broker does not end its consumer. */
+const replaceGraceMs = 5_000;
 
 type Options = Pick<
   ServerOptions,
@@ -124,7 +126,9 @@ export class QueueConsumers {
       const started = await this.#startConsumer(old.channel, source);
       const isWanted = this.#consuming.get(source.queue) === old && !this.#draining;
       if (isWanted) this.#consuming.set(source.queue, started);
-      await cancel(isWanted ? old : started);
+      const isEnded = await cancel(isWanted ? old : started);
+      // Else both consumers would stay attached.
+      if (!isEnded) this.#channels.get(source.queue)?.replace(old.channel, replaceGraceMs);
     } catch {
       // The channel was lost: the next one has the new prefetch.
     }
@@ -167,8 +171,12 @@ export class QueueConsumers {
   }
 }
 
-function cancel({ channel, tag }: Consuming): Promise<unknown> {
-  return within(cancelTimeoutMs, channel.cancel(tag)).catch(() => {});
+/** Ends a consumer. @returns false if the broker did not confirm that in time, or the channel was lost */
+function cancel({ channel, tag }: Consuming): Promise<boolean> {
+  return within(cancelTimeoutMs, channel.cancel(tag)).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Uses a channel of its own, because the broker closes it if the queue is missing. */

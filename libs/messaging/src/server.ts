@@ -42,19 +42,13 @@ export class RabbitServer extends Server implements CustomTransportStrategy {
   constructor(private readonly options: ServerOptions) {
     super();
     const { logger } = this;
+    const handlers = this.#handlers;
     const marks = new Marks(options.key ?? ServiceKey.random());
-    this.#answers = new AnswerSender(options.connection, logger);
-    const senders = new SenderCheck(options, this.#handlers, logger);
-    const failed = new FailedMessages(options, this.#handlers, marks, this.#answers, logger);
-    this.#pipeline = new MessagePipeline(
-      options,
-      this.#handlers,
-      marks,
-      senders,
-      this.#answers,
-      failed,
-      logger,
-    );
+    const answers = new AnswerSender(options.connection, logger);
+    const senders = new SenderCheck(options, handlers, logger);
+    const failed = new FailedMessages(options, handlers, marks, answers, logger);
+    this.#answers = answers;
+    this.#pipeline = new MessagePipeline({ options, handlers, marks, senders, answers, failed, logger });
   }
 
   /** Adds a handler that is not a Nest handler, such as a saga. Must be called before `listen`. */

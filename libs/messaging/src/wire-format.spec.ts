@@ -109,6 +109,13 @@ describe('a received message', () => {
     expect(incoming).toMatchObject({ messageId: '7', correlationId: '7', packetId: '7' });
   });
 
+  it.each([NaN, Infinity, '1'])(
+    'has no deadline if the header is %p: it would end in later messages',
+    (deadline) => {
+      expect(decode(create(look, { headers: { deadline } }), identity).context.deadline).toBeUndefined();
+    },
+  );
+
   it('has a member only in the form that the gateway sends', () => {
     const decodeCaller = (caller: string) => decode(create(look, { headers: { caller } }), identity).context;
     const member = { memberId: 'm', roles: ['moderator'], sessionId: 's', authTime: 1 };

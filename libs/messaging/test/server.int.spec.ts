@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { service } from '@jogakbo/contract';
 import { type BrokerConnection, type HandledMessage, type Publisher, RabbitClient } from '@jogakbo/messaging';
 import { createPrivateBroker, eventually, type PrivateBroker } from '@jogakbo/testing';
+import type { Channel } from 'amqplib';
 import { z } from 'zod';
 import { openConnection, serve, type ServerUnderTest } from './brokers.ts';
 
@@ -70,6 +71,30 @@ describe('RabbitServer', () => {
     expect(under!.server.ready).toBe(true);
   });
 
+  it('leaves no old consumer attached if the broker does not confirm its end', async () => {
+    let limit = 1;
+    await start('shop', [[Look, async () => 1]], { concurrency: () => limit });
+    const channel = await connection.model!.createChannel();
+    const countConsumers = async () => (await channel.checkQueue('shop.queries')).consumerCount;
+    const prototype = Object.getPrototypeOf(channel) as Channel;
+    const cancel = jest.spyOn(prototype, 'cancel').mockImplementation(() => new Promise(() => {}));
+    limit = 20;
+    await client.ask(Look, { at: 0 });
+    await eventually(async () => (await countConsumers()) === 2);
+    cancel.mockRestore();
+    await eventually(async () => (await countConsumers()) === 1, 10_000);
+    await expect(client.ask(Look, { at: 0 })).resolves.toBe(1);
+    await channel.close();
+  });
+
+  it('fails only the query whose input JSON cannot represent', async () => {
+    await start('barn', [[Peek, async () => 'fine']]);
+    const inputs = [0, 1n, 2].map((at) => client.request(Peek.name, { at }));
+    const answers = await Promise.allSettled(inputs);
+    expect(answers.map((one) => one.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(answers[1]).toMatchObject({ reason: expect.any(TypeError) });
+  });
+
   it('fails only the query whose output JSON cannot represent', async () => {
     await start('barn', [[Peek, async (data) => ((data as { at: number }).at === 1 ? { n: 1n } : 'fine')]]);
     const answers = await Promise.allSettled([0, 1, 2].map((at) => client.ask(Peek, { at })));
@@ -77,7 +102,24 @@ describe('RabbitServer', () => {
     expect(answers[1]).toMatchObject({ reason: { code: 'internal' } });
   });
 
-  it('completes all queries of a batch before it requeues one of them', async () => {
+  it('requeues only the query of a batch that a newer version may handle', async () => {
+    let peeked = 0;
+    await start('barn', [[Peek, async () => ++peeked]]);
+    const channel = await connection.model!.createChannel();
+    await channel.bindQueue('barn.queries', 'requests.barn', 'barn.newer');
+    const headers = { deadline: Date.now() + 3_000 };
+    const items = ['barn.newer', Peek.name].map((pattern, at) => ({
+      ...{ pattern, data: { at }, id: `${at}`, headers },
+    }));
+    channel.publish('requests.barn', Peek.name, Buffer.from(JSON.stringify(items)), {
+      ...{ replyTo: 'reply.x.1', contentType: 'application/vnd.jogakbo.batch+json' },
+    });
+    await eventually(() => handled.filter(({ outcome }) => outcome === 'requeued').length >= 3, 5_000);
+    expect(peeked).toBe(1);
+    await channel.close();
+  });
+
+  it('completes all queries of a batch, also if one of them cannot be handled', async () => {
     // A forger may batch different contracts; a correct client does not.
     const states: string[] = [];
     const peek = async () => {
