@@ -11,7 +11,7 @@ import {
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
 import { DataSource, type QueryRunner } from 'typeorm';
-import { eventually, createPrivateDatabase, type Private } from '../src/index.ts';
+import { eventually, createPrivateDatabase, type Private } from '@jogakbo/testing';
 
 // Errors of read models are expected here: no logs.
 Logger.overrideLogger(false);

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { createPrivateBroker, createPrivateDatabase, type Private } from '../src/index.ts';
+import { createPrivateBroker, createPrivateDatabase, type Private } from '@jogakbo/testing';
 
 const writers = 16;
 const subjects = 64;

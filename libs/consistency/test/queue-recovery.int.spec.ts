@@ -13,7 +13,7 @@ import {
   createPrivateDatabase,
   ServiceUnderTest,
   type Private,
-} from '../src/index.ts';
+} from '@jogakbo/testing';
 
 const page = z.strictObject({ page: z.int() });
 const office = service('office');

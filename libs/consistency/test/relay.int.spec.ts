@@ -4,7 +4,7 @@ import { OutboxRelay } from '@jogakbo/consistency';
 import { exchanges, type Publisher } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import pg from 'pg';
-import { eventually } from '../src/index.ts';
+import { eventually } from '@jogakbo/testing';
 import { Counting, leaderLock, name } from './counting.ts';
 
 // Errors of disconnected relays are expected here: no logs.

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { OutboxRelay } from '@jogakbo/consistency';
 import { encodeEvent, exchanges } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
-import { eventually } from '../src/index.ts';
+import { eventually } from '@jogakbo/testing';
 import { Counting, leaderLock, name, type Counted } from './counting.ts';
 
 // Errors of disconnected relays are expected here: no logs.

@@ -5,7 +5,7 @@ import { repeatMessages } from '@jogakbo/consistency/outbox-repeats';
 import type { Announcement } from '@jogakbo/contract';
 import { DecryptionKeys, exchanges, ServiceKey } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
-import { eventually } from '../src/index.ts';
+import { eventually } from '@jogakbo/testing';
 import { Counting, name } from './counting.ts';
 
 Logger.overrideLogger(false);

@@ -22,7 +22,7 @@ import { Service } from '@jogakbo/service';
 import { Controller } from '@nestjs/common';
 import { DataSource } from 'typeorm';
 import { z } from 'zod';
-import { eventually, ServiceUnderTest } from '../src/index.ts';
+import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 
 const pots = service('pots');
 const Pot = z.strictObject({ potId: z.string() });

@@ -8,7 +8,7 @@ import { Service } from '@jogakbo/service';
 import { Controller } from '@nestjs/common';
 import { type MigrationInterface, type QueryRunner } from 'typeorm';
 import { z } from 'zod';
-import { eventually, ServiceUnderTest } from '../src/index.ts';
+import { eventually, ServiceUnderTest } from '@jogakbo/testing';
 
 const meter = service('meter');
 const Read = z.strictObject({ meter: z.string(), by: z.int() });

@@ -12,7 +12,7 @@ import {
   type CallContext,
 } from '@jogakbo/messaging';
 import { Service } from '@jogakbo/service';
-import { eventually, shiftSystemTime, ServiceUnderTest } from '../src/index.ts';
+import { eventually, shiftSystemTime, ServiceUnderTest } from '@jogakbo/testing';
 import { Controller } from '@nestjs/common';
 import {
   Column,

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { consistencyMigrations, eventStoreMigrations, projection } from '@jogakbo/consistency';
 import { service } from '@jogakbo/contract';
 import { Service, start, type RunningService } from '@jogakbo/service';
-import { createPrivateBroker, createPrivateDatabase, type Private } from '../src/index.ts';
+import { createPrivateBroker, createPrivateDatabase, type Private } from '@jogakbo/testing';
 
 const pages = projection('pages', 1, 'CREATE TABLE page (id text PRIMARY KEY)');
 
