@@ -9,6 +9,7 @@ export { ensureDebianProgram } from './debian-program.ts';
 export { eventually } from './eventually.ts';
 export { cartesianProduct, interleavings } from './interleavings.ts';
 export { shiftSystemTime } from './time-of-day.ts';
-export { ServiceUnderTest, type RequestOptions, type StubbedService } from './service-under-test.ts';
+export { ServiceUnderTest, type RequestOptions } from './service-under-test.ts';
+export { type StubbedService } from './stubbed-service.ts';
 export { startPrivateRedis, type PrivateRedis } from './private-redis.ts';
 export { getAction, Browser } from './browser.ts';

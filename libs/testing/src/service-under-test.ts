@@ -1,8 +1,6 @@
 import { randomBytes, randomUUIDv7 } from 'node:crypto';
 import {
-  CallPolicy,
   type AnyCommand,
-  type AnyContract,
   type AnyEvent,
   type AnyRequest,
   type Body,
@@ -14,11 +12,9 @@ import {
 } from '@jogakbo/contract';
 import {
   KnownRecipients,
-  Announcer,
   BrokerConnection,
   childTraceparent,
   contextHeaders,
-  DecryptionKeys,
   encodeEvent,
   encodeRequest,
   encryptFor,
@@ -27,10 +23,7 @@ import {
   Listener,
   Publisher,
   RabbitClient,
-  RabbitServer,
-  ServiceKey,
   getSubject,
-  withCall,
   type CallContext,
   type Caller,
 } from '@jogakbo/messaging';
@@ -50,6 +43,7 @@ import {
   type PrivateBroker,
 } from './backing-services.ts';
 import { eventually } from './eventually.ts';
+import { startStub, type RunningStub, type StubAnswers, type StubbedService } from './stubbed-service.ts';
 
 export interface RequestOptions {
   /** The member on whose behalf the request is sent; by default none, as between services. */
@@ -65,7 +59,7 @@ export interface RequestOptions {
 export class ServiceUnderTest {
   /** By message id: an event that the outbox publishes twice is recorded once, as in an inbox. */
   readonly #received = new Map<string, { name: string; data: unknown }>();
-  readonly #stubs: (RabbitServer | Announcer)[] = [];
+  readonly #stubs: RunningStub[] = [];
 
   private constructor(
     private readonly module: Type,
@@ -236,51 +230,15 @@ export class ServiceUnderTest {
   }
 
   /** Stubs another service: answers the given requests over the real broker and records them. */
-  async stub(
-    service: string,
-    answers: Iterable<[AnyRequest, (data: never) => unknown]>,
-  ): Promise<StubbedService> {
-    const received: { contract: AnyContract; data: unknown }[] = [];
-    const decryption = new DecryptionKeys(ServiceKey.random());
-    const server = new RabbitServer({
-      service,
-      decryption,
+  async stub(service: string, answers: StubAnswers): Promise<StubbedService> {
+    const stub = await startStub({
       connection: this.connection,
       publisher: this.publisher,
-      retryDelays: [50, 100, 200],
-    });
-    for (const [contract, answer] of answers) {
-      server.addContractHandler(contract, async (data, context) => {
-        received.push({ contract, data });
-        return withCall(context.incoming.context, () => answer(data as never));
-      });
-    }
-    await new Promise<void>((resolve, reject) => {
-      void server.listen((error) => (error ? reject(error as Error) : resolve()));
-    });
-    this.#stubs.push(server, await this.#announceStub(service, decryption));
-    return {
-      received: <C extends AnyRequest>(contract: C) =>
-        received.filter((one) => one.contract === contract).map(({ data }) => data as Body<C>),
-    };
-  }
-
-  /** Announces the key of the stub: callers need it to encrypt sensitive requests. */
-  async #announceStub(service: string, { publicKeys }: DecryptionKeys): Promise<Announcer> {
-    const announcer = new Announcer(this.connection, this.publisher, () => ({
       service,
-      version: '0.0.0',
-      instance: `${service}-${randomUUIDv7().slice(-12)}`,
-      state: 'up',
-      url: 'http://127.0.0.1:9',
-      startedAt: new Date().toISOString(),
-      interval: 60,
-      madeQueues: [],
-      encryptionKeys: [...publicKeys],
-      contract: { service, description: '', policy: CallPolicy.parse({}), requests: [], events: [] },
-    }));
-    await announcer.open();
-    return announcer;
+      answers,
+    });
+    this.#stubs.push(stub);
+    return stub;
   }
 
   /** The service's own database. */
@@ -312,8 +270,4 @@ export class ServiceUnderTest {
     await this.connection.close();
     await Promise.all([this.broker.drop(), this.databaseHandle?.drop()]);
   }
-}
-
-export interface StubbedService {
-  received<C extends AnyRequest>(contract: C): Body<C>[];
 }
