@@ -1,8 +1,7 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { describe as describeContract, service } from '@jogakbo/contract';
 import {
   ExplainSettings,
@@ -11,32 +10,16 @@ import {
   RollBack,
   SettingsRequested,
 } from '@jogakbo/contracts-config';
-import { BrokerConnection, exchanges, Listener, queues } from '@jogakbo/messaging';
-import { PlatformSettings, ServiceSettings, type RunningService } from '@jogakbo/service';
-import { eventually, createPrivateBroker, type PrivateBroker, type ServiceUnderTest } from '@jogakbo/testing';
+import { BrokerConnection, Listener } from '@jogakbo/messaging';
+import { PlatformSettings } from '@jogakbo/service';
+import { eventually, type ServiceUnderTest } from '@jogakbo/testing';
 import { z } from 'zod';
-import { email, operator, set, startServer, startToys } from './server.ts';
+import { email, operator, set, startServer } from './server.ts';
+import { createToys, liveTimeoutMs } from './toys.ts';
 
 const Announced = service('instances').event('announced', z.looseObject({}));
 
-/** Milliseconds within which a live change is in force in all instances. */
-const liveTimeoutMs = 1_000;
-
-const running: RunningService[] = [];
-let cache: string;
-beforeEach(() => {
-  cache = mkdtempSync(join(tmpdir(), 'jogakbo-config-'));
-});
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((service) => service.stop()));
-  rmSync(cache, { recursive: true, force: true });
-});
-
-async function startService(server: Pick<ServiceUnderTest, 'broker'>, environment: NodeJS.ProcessEnv = {}) {
-  const service = await startToys(server, { CONFIG_CACHE: cache, ...environment });
-  running.push(service);
-  return service;
-}
+const toys = createToys();
 
 /** Captures log output from now on, including that of services started later. */
 function captureLog(): () => string {
@@ -69,7 +52,7 @@ describe('a service with a config server', () => {
   it('reads settings in order of precedence: environment, config server, default', async () => {
     await set(server, 'application', { limit: '20', colour: 'blue', port: '1' });
     await set(server, 'toys', { limit: '30' });
-    const { settings, app } = await startService(server, { COLOUR: 'red', PORT: '0', TRUSTS: 'kim' });
+    const { settings, app } = await toys.start(server, { COLOUR: 'red', PORT: '0', TRUSTS: 'kim' });
     expect(settings).toMatchObject({ limit: 30, colour: 'red' });
     expect(app.get(PlatformSettings)).toMatchObject({ port: 0, logLevel: 'error', announceEvery: 2 });
     expect(await explainToys()).toEqual([
@@ -96,7 +79,7 @@ describe('a service with a config server', () => {
     // Without running instances, the config server accepts all settings.
     await set(server, 'toys', { address: 'https://evil.example', brokerOperator: 'toys', limit: '31' });
     await set(server, 'application', { host: '0.0.0.0' });
-    const { settings, app } = await startService(server, { LOG_LEVEL: 'warn' });
+    const { settings, app } = await toys.start(server, { LOG_LEVEL: 'warn' });
     const getRefusals = async () => {
       const [{ address, brokerOperator, host }] = (await explainToys()) as unknown as [
         Record<string, { refused?: string }>,
@@ -111,7 +94,7 @@ describe('a service with a config server', () => {
       expect(written()).toMatch(
         new RegExp(`"setting":"${setting}".*"problem":"comes from the environment only"`),
       );
-    expect(readFileSync(join(cache, 'toys.json'), 'utf8')).not.toContain('evil');
+    expect(readFileSync(join(toys.cache, 'toys.json'), 'utf8')).not.toContain('evil');
     await set(server, 'toys', { address: null, brokerOperator: null, limit: null });
     await set(server, 'application', { host: null });
     await eventually(async () => (await getRefusals()).every((one) => one === undefined) || undefined);
@@ -119,10 +102,7 @@ describe('a service with a config server', () => {
   });
 
   it('applies a live change and its roll back within a second in all instances', async () => {
-    const both = [
-      await startService(server, { LOG_LEVEL: '' }),
-      await startService(server, { LOG_LEVEL: '' }),
-    ];
+    const both = [await toys.start(server, { LOG_LEVEL: '' }), await toys.start(server, { LOG_LEVEL: '' })];
     const getLimits = () => both.map(({ settings }) => settings.limit);
     captureLog();
     for (const limit of [40, 41, 42]) {
@@ -139,7 +119,7 @@ describe('a service with a config server', () => {
 
   it('changes the log level without a restart', async () => {
     const written = captureLog();
-    const { app } = await startService(server, { LOG_LEVEL: '' });
+    const { app } = await toys.start(server, { LOG_LEVEL: '' });
     expect(app.get(PlatformSettings).logLevel).toBe('info');
     await set(server, 'toys', { logLevel: 'warn' });
     await eventually(() => app.get(PlatformSettings).logLevel === 'warn', liveTimeoutMs);
@@ -154,7 +134,7 @@ describe('a service with a config server', () => {
   });
 
   it('reports its settings even if it is considered gone', async () => {
-    await startService(server, { ANNOUNCE_EVERY: '60' });
+    await toys.start(server, { ANNOUNCE_EVERY: '60' });
     const [toy] = (await server.ask(ExplainSettings, { application: 'toys' }, operator)).instances;
     await server.announce(
       Announced({
@@ -174,7 +154,7 @@ describe('a service with a config server', () => {
 
   it('applies other changes after a restart, and reports them', async () => {
     const written = captureLog();
-    const { settings } = await startService(server, { LOG_LEVEL: '' });
+    const { settings } = await toys.start(server, { LOG_LEVEL: '' });
     const version = await set(server, 'toys', { colour: 'blue' });
     await eventually(
       () => written().includes('colour changed; it takes effect after a restart'),
@@ -184,7 +164,7 @@ describe('a service with a config server', () => {
     expect(await explainToys()).toMatchObject([
       { colour: { value: 'red', afterRestart: `version ${version} of toys/default by ${email}` } },
     ]);
-    expect((await startService(server)).settings.colour).toBe('blue');
+    expect((await toys.start(server)).settings.colour).toBe('blue');
     await set(server, 'toys', { colour: null });
   });
 
@@ -193,7 +173,7 @@ describe('a service with a config server', () => {
     // Without running instances, the config server accepts all settings.
     const invalid = await set(server, 'toys', { limit: 'many', colours: 'green' });
     await set(server, 'toys', { limit: '60', colours: null });
-    const { settings } = await startService(server, { LOG_LEVEL: '' });
+    const { settings } = await toys.start(server, { LOG_LEVEL: '' });
     expect(settings.limit).toBe(60);
     const back = { application: 'toys', to: invalid, reason: 'a slip' };
     const { version } = await server.ask(RollBack, back, operator);
@@ -208,12 +188,12 @@ describe('a service with a config server', () => {
         unknown: ['colours'],
       },
     ]);
-    expect((await startService(server)).settings.limit).toBe(60);
-    rmSync(cache, { recursive: true });
-    expect((await startService(server)).settings.limit).toBe(10);
+    expect((await toys.start(server)).settings.limit).toBe(60);
+    rmSync(toys.cache, { recursive: true });
+    expect((await toys.start(server)).settings.limit).toBe(10);
     await set(server, 'toys', { limit: '61', colours: null });
     await eventually(
-      () => running.every(({ app }) => app.get(PlatformSettings)) && settings.limit === 61,
+      () => toys.running.every(({ app }) => app.get(PlatformSettings)) && settings.limit === 61,
       liveTimeoutMs,
     );
   });
@@ -221,7 +201,7 @@ describe('a service with a config server', () => {
   it('validates settings before they are stored', async () => {
     const secret = 'a-secret-that-is-no-number';
     const { version } = await server.ask(GetSettings, { application: 'toys' }, operator);
-    await startService(server);
+    await toys.start(server);
     expect(await explainToys()).toHaveLength(1);
     const questions: unknown[] = [];
     const connection = await new BrokerConnection().open(server.broker.url, 'reads along');
@@ -258,7 +238,7 @@ describe('a service with a config server', () => {
     // `limit` is invalid. The error must not contain its value.
     const to = await set(server, 'toys', { token: secret, limit: secret }, { secret: true });
     await set(server, 'toys', { token: null, limit: null });
-    const { settings } = await startService(server, { LOG_LEVEL: 'trace' });
+    const { settings } = await toys.start(server, { LOG_LEVEL: 'trace' });
     await server.ask(RollBack, { application: 'toys', to, reason: 'back' }, operator);
     await eventually(() => settings.token === secret, liveTimeoutMs);
     await eventually(() => written().includes('limit stays as it is'), liveTimeoutMs);
@@ -269,11 +249,11 @@ describe('a service with a config server', () => {
     const reports = await explainToys();
     expect(reports).toMatchObject([{ token: { value: secretMask, origin: 'config server' } }]);
     expect(JSON.stringify(reports)).not.toContain(secret);
-    const cacheFile = join(cache, 'toys.json');
+    const cacheFile = join(toys.cache, 'toys.json');
     await eventually(() => readFileSync(cacheFile, 'utf8').includes('token'));
     expect(readFileSync(cacheFile, 'utf8')).not.toContain(secret);
     expect(statSync(cacheFile).mode & 0o777).toBe(0o600);
-    const unauthorized = await startService(server, {
+    const unauthorized = await toys.start(server, {
       CONFIG_PASSWORD: 'not the password of toys',
       CONFIG_CACHE: '',
     });
@@ -281,7 +261,7 @@ describe('a service with a config server', () => {
   });
 
   it('applies missed changes after the broker connection returns', async () => {
-    const { settings } = await startService(server);
+    const { settings } = await toys.start(server);
     await set(server, 'toys', { limit: '70' });
     await eventually(() => settings.limit === 70, liveTimeoutMs);
     await server.query(
@@ -296,98 +276,5 @@ describe('a service with a config server', () => {
       await server.broker.cutConnections();
       return eventually(() => settings.limit === 71, 3_000);
     }, 20_000);
-  });
-});
-
-describe('without the config server', () => {
-  let broker: PrivateBroker;
-  beforeAll(async () => {
-    broker = await createPrivateBroker();
-  });
-  afterAll(() => broker.drop());
-
-  /** Declares the queue of a config server: without a consumer, or with one that never replies. */
-  async function declareQueue(consumed: boolean): Promise<BrokerConnection> {
-    const connection = await new BrokerConnection().open(broker.url, 'left');
-    const channel = await connection.model!.createChannel();
-    const queue = queues.queries('config');
-    const exchange = exchanges.requests('config');
-    await channel.assertExchange(exchange, 'topic');
-    await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'classic' } });
-    await channel.bindQueue(queue, exchange, 'config.read-settings');
-    if (consumed) await channel.consume(queue, () => {});
-    return connection;
-  }
-
-  async function measureOpen(): Promise<number> {
-    const began = performance.now();
-    const environment = { RABBITMQ_URL: broker.url, CONFIG_PASSWORD: 'the-password-of-toys' };
-    await ServiceSettings.open('toys', [PlatformSettings], environment);
-    return performance.now() - began;
-  }
-
-  it('a service starts with defaults and no delay, also without a password', async () => {
-    const { settings } = await startService({ broker });
-    expect(settings).toMatchObject({ limit: 10, colour: 'red' });
-    expect(existsSync(join(cache, 'toys.json'))).toBe(false);
-    const alone = await startService({ broker }, { CONFIG_PASSWORD: '' });
-    expect(alone.settings.limit).toBe(10);
-  });
-
-  it('a start does not wait without a consumer, and waits at most a second without a reply', async () => {
-    const withoutConsumer = await declareQueue(false);
-    expect(await measureOpen()).toBeLessThan(700);
-    await withoutConsumer.close();
-    const hanging = await declareQueue(true);
-    const took = await measureOpen();
-    await hanging.close();
-    expect(took).toBeGreaterThan(800);
-    expect(took).toBeLessThan(1_500);
-  });
-
-  it('a service starts with cached settings and secrets, and ignores invalid cache files', async () => {
-    const server = await startServer();
-    let isStopped = false;
-    try {
-      await set(server, 'toys', { limit: '80', colour: 'blue' });
-      await set(server, 'toys', { token: 'the-secret' }, { secret: true });
-      const first = await startService(server);
-      expect(first.settings).toMatchObject({ limit: 80, colour: 'blue', token: 'the-secret' });
-      await server.stop();
-      isStopped = true;
-      const later = await startService({ broker });
-      expect(later.settings).toMatchObject({ limit: 80, colour: 'blue', token: 'the-secret' });
-      for (const file of readdirSync(cache)) writeFileSync(join(cache, file), '{ broken');
-      expect((await startService({ broker })).settings.limit).toBe(10);
-    } finally {
-      if (!isStopped) await server.stop();
-    }
-  });
-
-  it('an invalid environment variable prevents the start', async () => {
-    await expect(startService({ broker }, { LIMIT: 'many', COLOUR: 'green' })).rejects.toMatchObject({
-      wrong: [
-        { key: 'LIMIT', origin: 'environment' },
-        { key: 'COLOUR', origin: 'environment' },
-      ],
-    });
-  });
-
-  it('a running service keeps its settings while it restarts, and follows changes afterwards', async () => {
-    const server = await startServer();
-    try {
-      const { settings } = await startService(server);
-      await set(server, 'toys', { limit: '90' });
-      await eventually(() => settings.limit === 90, liveTimeoutMs);
-      const { url } = running.at(-1)!;
-      const restarted = server.restart();
-      expect((await fetch(`${url}/health/ready`)).status).toBe(200);
-      expect(settings.limit).toBe(90);
-      await restarted;
-      await set(server, 'toys', { limit: '91' });
-      await eventually(() => settings.limit === 91, liveTimeoutMs);
-    } finally {
-      await server.stop();
-    }
   });
 });
