@@ -1,6 +1,7 @@
 import type { JsonSchema, ServiceDescription } from './description.ts';
-import { describeOperation, type Operation } from './openapi-operation.ts';
+import { describeOperation } from './openapi-operation.ts';
 import { describeProblem, problemSchema } from './openapi-problem.ts';
+import type { Operation } from './openapi-request.ts';
 
 /** A route that the gateway serves itself, in addition to those of the services. */
 export interface OwnRoute {

@@ -1,7 +1,7 @@
 import { type Violation, type FaultWindows } from '@jogakbo/chaos/src/violation.ts';
 import { isRetryable } from './client.ts';
 import { type PurchaseRequest } from './purchase-log.ts';
-import { type StoreFacts } from './store-facts.ts';
+import { type OrderFact, type StoreFacts } from './store-facts.ts';
 
 /** Internals that an error response must not reveal. */
 const internals =
@@ -18,9 +18,11 @@ const expected: Record<PurchaseRequest['what'], number[]> = {
 /** Clients repeat these requests until they get a final response. */
 const repeated = new Set<PurchaseRequest['what']>(['place', 'cancel', 'receive']);
 
+/** Whether the client should send the request again. */
+const isTemporary = ({ status, code }: PurchaseRequest): boolean =>
+  status === undefined || isRetryable({ status, ...(code && { code }) });
 /** Whether the client has no reason to repeat the request. */
-const isFinal = ({ status, code }: PurchaseRequest): boolean =>
-  status !== undefined && status !== 401 && !isRetryable({ status, ...(code && { code }) });
+const isFinal = (request: PurchaseRequest): boolean => request.status !== 401 && !isTemporary(request);
 
 /** Checks the responses: every request has one, and they are consistent, remain true and reveal no internals. */
 export function checkResponses(
@@ -28,78 +30,85 @@ export function checkResponses(
   facts: StoreFacts,
   { isCalm }: FaultWindows,
 ): Violation[] {
-  const violations: Violation[] = [];
-  const byKey = Map.groupBy(facts.orders, ({ key }) => key);
   const ordersById = new Map(facts.orders.map((order) => [order.orderId, order]));
-  const orderIdsByKey = new Map<string, Set<string>>();
+  const responses = log.filter((request) => !isTemporary(request));
+  return [
+    ...checkCompletion(log),
+    ...log.flatMap((request) => checkAttempt(request, isCalm)),
+    ...responses.flatMap((request) => checkResponse(request, ordersById)),
+    ...checkKeys(responses, facts.orders),
+  ];
+}
 
+/** Checks that every request got a final response in one of its attempts. */
+function checkCompletion(log: readonly PurchaseRequest[]): Violation[] {
   const requests = Map.groupBy(
     log.filter(({ what }) => repeated.has(what)),
     ({ what, key, orderId }) => `${what} ${key ?? orderId}`,
   );
-  for (const [request, tries] of requests) {
-    if (!tries.some(isFinal))
-      violations.push({
-        rule: 'every request gets a final response',
-        subject: tries[0]!.orderId,
-        says: `${request}: ${tries.length} attempts, the last got ${tries.at(-1)!.status ?? tries.at(-1)!.error}`,
-      });
-  }
+  return [...requests]
+    .filter(([, attempts]) => !attempts.some(isFinal))
+    .map(([request, attempts]) => ({
+      rule: 'every request gets a final response',
+      subject: attempts[0]!.orderId,
+      says: `${request}: ${attempts.length} attempts, the last got ${attempts.at(-1)!.status ?? attempts.at(-1)!.error}`,
+    }));
+}
 
-  for (const { at, took, what, key, orderId, status, code, state, text, error, available } of log) {
-    if ((status === undefined || status >= 500) && isCalm(at, at + took))
-      violations.push({
-        rule: 'no server error outside of fault windows',
-        subject: orderId,
-        says: `${what} got ${status ?? error} at ${new Date(at).toISOString()}`,
-      });
-    if (text && internals.test(text)) {
-      violations.push({
-        rule: 'an error reveals no internals',
-        subject: orderId,
-        says: `${what} got ${status}: ${text}`,
-      });
-    }
-    if (available !== undefined && available < 0)
-      violations.push({ rule: 'stock is never negative', says: `a client received ${available}` });
-    if (status === undefined || isRetryable({ status, ...(code && { code }) })) continue;
-    if (!expected[what].includes(status) && !(status === 401 && code === 'unauthenticated'))
-      violations.push({
-        rule: 'a valid request is not rejected',
-        subject: orderId,
-        says: `${what} got ${status} ${code ?? ''} (key ${key})`,
-      });
-    if (what === 'place' && key && orderId)
-      orderIdsByKey.set(key, (orderIdsByKey.get(key) ?? new Set()).add(orderId));
-    if (orderId && status < 400 && state) {
-      const order = ordersById.get(orderId);
-      if (!order)
-        violations.push({
-          rule: 'an acknowledged order exists',
-          subject: orderId,
-          says: `${what} received the status ${state}`,
-        });
-      else if (!order.events.some(({ type }) => type === state))
-        violations.push({
-          rule: 'a reported status stays true',
-          subject: orderId,
-          says: `${what} received the status ${state}, but the order has no such event`,
-        });
-    }
+/** Checks what holds for every attempt: a failure has a cause and reveals no internals, and stock is not negative. */
+function checkAttempt(
+  { at, took, what, orderId, status, text, error, available }: PurchaseRequest,
+  isCalm: FaultWindows['isCalm'],
+): Violation[] {
+  const violations: Violation[] = [];
+  const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
+  if ((status === undefined || status >= 500) && isCalm(at, at + took))
+    report(
+      'no server error outside of fault windows',
+      `${what} got ${status ?? error} at ${new Date(at).toISOString()}`,
+    );
+  if (text && internals.test(text)) report('an error reveals no internals', `${what} got ${status}: ${text}`);
+  if (available !== undefined && available < 0)
+    violations.push({ rule: 'stock is never negative', says: `a client received ${available}` });
+  return violations;
+}
+
+/** Checks that a response is expected and true. */
+function checkResponse(
+  { what, key, orderId, status, code, state }: PurchaseRequest,
+  ordersById: ReadonlyMap<string, OrderFact>,
+): Violation[] {
+  const violations: Violation[] = [];
+  const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
+  if (!expected[what].includes(status!) && !(status === 401 && code === 'unauthenticated'))
+    report('a valid request is not rejected', `${what} got ${status} ${code ?? ''} (key ${key})`);
+  if (!orderId || status! >= 400 || !state) return violations;
+  const order = ordersById.get(orderId);
+  if (!order) report('an acknowledged order exists', `${what} received the status ${state}`);
+  else if (!order.events.some(({ type }) => type === state))
+    report(
+      'a reported status stays true',
+      `${what} received the status ${state}, but the order has no such event`,
+    );
+  return violations;
+}
+
+/** Checks that an Idempotency-Key leads to one answer and one order. */
+function checkKeys(responses: readonly PurchaseRequest[], orders: readonly OrderFact[]): Violation[] {
+  const violations: Violation[] = [];
+  const report = (rule: string, key: string, orderIds: string[]) =>
+    violations.push({ rule, subject: orderIds[0], says: `key ${key}: ${orderIds.join(', ')}` });
+  const placed = responses.filter(({ what, key, orderId }) => what === 'place' && key && orderId);
+  for (const [key, answers] of Map.groupBy(placed, (request) => request.key!)) {
+    const orderIds = [...new Set(answers.map(({ orderId }) => orderId!))];
+    if (orderIds.length > 1) report('one key, one answer', key, orderIds);
   }
-  for (const [key, orderIds] of orderIdsByKey) {
-    if (orderIds.size > 1)
-      violations.push({
-        rule: 'one key, one answer',
-        subject: [...orderIds][0],
-        says: `key ${key}: ${[...orderIds].join(', ')}`,
-      });
-  }
-  for (const [key, orders] of byKey) {
-    if (orders.length > 1) {
-      const says = `key ${key}: ${orders.map(({ orderId }) => orderId).join(', ')}`;
-      violations.push({ rule: 'one key, one order', subject: orders[0]!.orderId, says });
-    }
-  }
+  for (const [key, some] of Map.groupBy(orders, (order) => order.key))
+    if (some.length > 1)
+      report(
+        'one key, one order',
+        key,
+        some.map(({ orderId }) => orderId),
+      );
   return violations;
 }
