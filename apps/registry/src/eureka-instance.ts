@@ -5,9 +5,12 @@ export const statuses = ['UP', 'DOWN', 'STARTING', 'OUT_OF_SERVICE', 'UNKNOWN'] 
 export const Status = z.enum(statuses);
 export type Status = z.infer<typeof Status>;
 
-/** Excludes control, invisible and bidirectional characters, because operators read these texts. */
-const visible = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
-const hidden = 'must not contain control, bidirectional or invisible characters';
+/**
+ * Excludes control, invisible and bidirectional characters, because operators read these texts, and unpaired surrogates,
+ * because a contract with one has no hash.
+ */
+const visible = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]*$/u;
+const hidden = 'must not contain control, bidirectional or invisible characters, or unpaired surrogates';
 const ShortText = z.coerce.string().max(500).regex(visible, hidden);
 /** Safe in URLs, tables and logs. */
 const Identifier = z

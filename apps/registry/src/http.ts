@@ -41,13 +41,17 @@ export function configure(app: NestFastifyApplication): void {
   });
   const parseJson = server.getDefaultJsonParser('error', 'error');
   const { bodyLimit } = httpOptions;
-  const parsers = {
-    'application/json': async (text: string, request: FastifyRequest) =>
-      text === '' ? undefined : promisify(parseJson)(request as never, text),
-    'application/xml': parseAsXml,
-    'text/xml': parseAsXml,
-  };
-  for (const [type, parse] of Object.entries(parsers)) {
+  const parseAsJson = async (text: string, request: FastifyRequest) =>
+    text === '' ? undefined : promisify(parseJson)(request as never, text);
+  // Media types can have a suffix that names their syntax (RFC 6839).
+  const parsers = [
+    ['application/json', parseAsJson],
+    [/^[^;]+\+json(?:;|$)/, parseAsJson],
+    ['application/xml', parseAsXml],
+    ['text/xml', parseAsXml],
+    [/^[^;]+\+xml(?:;|$)/, parseAsXml],
+  ] as const;
+  for (const [type, parse] of parsers) {
     app.useBodyParser(type, { bodyLimit: bodyLimit! }, (request, body, done) => {
       const { headers } = request as unknown as FastifyRequest;
       const read = async (): Promise<unknown> =>

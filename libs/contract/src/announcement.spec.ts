@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Announcement } from './description.ts';
+import { Announcement } from './announcement.ts';
 
 const createRequest = (name: string, more: object = {}) => ({
   ...{ name, kind: 'query', description: '', input: {}, output: null, rejections: {}, idempotency: 'none' },
@@ -86,6 +86,13 @@ describe('an announcement', () => {
       {},
       { requests: [createRequest('search.find', withHttp({ fallback: { answer: createDeepSchema(40) } }))] },
     ],
+    ['half a surrogate pair in a description', {}, { description: 'a\ud800' }],
+    [
+      'half a surrogate pair as the name of a field',
+      {},
+      { requests: [createRequest('search.find', { input: { properties: { '\udc00': {} } } })] },
+    ],
+    ['half a surrogate pair in a registration', { registration: { note: ['\ud83d'] } }, {}],
     ['a deeply nested registration', { registration: createDeepSchema(40) }, {}],
     ...[
       ...[5, [], 'x', null],
@@ -103,6 +110,10 @@ describe('an announcement', () => {
     ]),
   ])('is rejected with %s', (_, more, contract) => {
     expect(isAccepted(createAnnouncement(more, contract))).toBe(false);
+  });
+
+  it('can contain surrogate pairs', () => {
+    expect(isAccepted(createAnnouncement({}, { description: '\ud83d\ude00' }))).toBe(true);
   });
 
   it('accepts any JSON Schema', () => {

@@ -29,11 +29,13 @@ export {
   Announcement,
   EncryptionKey,
   Heartbeat,
+  maxAnnounceInterval,
+  maxMadeQueues,
+} from './announcement.ts';
+export {
   describe,
   jsonSchema,
   type JsonSchema,
-  maxAnnounceInterval,
-  maxMadeQueues,
   RateLimitText,
   type RequestDescription,
   ServiceDescription,

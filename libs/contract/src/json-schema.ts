@@ -4,6 +4,13 @@ export function isDeeperThan(depth: number, value: unknown): boolean {
   return depth === 0 || Object.values(value).some((child) => isDeeperThan(depth - 1, child));
 }
 
+/** Whether all texts in a value, names of fields included, are without unpaired surrogates, as I-JSON requires (RFC 7493). */
+export function isWellFormed(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (value === null || typeof value !== 'object') return true;
+  return Object.entries(value).every(([name, child]) => name.isWellFormed() && isWellFormed(child));
+}
+
 /** More than any contract needs, and too little to exhaust the stack of a consumer. */
 export const maxContractDepth = 32;
 

@@ -31,6 +31,23 @@ export function testFormats(api: EurekaUnderTest): void {
     ).toBe(400);
   });
 
+  it('accepts media types with the suffix of JSON or XML, and no others', async () => {
+    const json = JSON.stringify(api.registration());
+    const xml = '<instance><hostName>localhost</hostName><app>HELLO</app><port>8081</port></instance>';
+    const send = (type: string, body: string) =>
+      fetch(`${api.registry.url}/eureka/apps/HELLO`, {
+        method: 'POST',
+        headers: { authorization: toBasic('hello'), 'content-type': type },
+        body,
+      }).then(({ status }) => status);
+    for (const type of ['application/vnd.eureka+json', 'Application/VND.eureka.v1+JSON; charset=utf-8'])
+      expect({ type, status: await send(type, json) }).toEqual({ type, status: 204 });
+    for (const type of ['application/vnd.eureka+xml', 'application/xml;charset=UTF-8', 'text/xml'])
+      expect({ type, status: await send(type, xml) }).toEqual({ type, status: 204 });
+    for (const type of ['application/jsonp', 'application/json-seq', 'text/html+xmlish'])
+      expect({ type, status: await send(type, json) }).toEqual({ type, status: 415 });
+  });
+
   it('supports XML', async () => {
     const body = `<?xml version="1.0"?><instance><instanceId>hello-x</instanceId><hostName>localhost</hostName>
       <app>HELLO</app><ipAddr>127.0.0.1</ipAddr><status>UP</status><port enabled="true">8081</port>

@@ -107,6 +107,8 @@ export function testRegistrations(api: EurekaUnderTest): void {
       ['an invalid name', { app: 'HELLO WORLD' }, 400, 'instance.app'],
       ['another name than the URL', { app: 'BYE' }, 400, 'instance.app: is BYE'],
       ['an invalid status', { status: 'FINE' }, 400, 'instance.status'],
+      ['half a surrogate pair', { metadata: { description: 'a\ud800' } }, 400, 'unpaired surrogates'],
+      ['half a surrogate pair in an address', { vipAddress: '\udc00' }, 400, 'unpaired surrogates'],
     ])('%s', async (_, changes, status, reason) => {
       const answer = await register(changes);
       expect({ status: answer.status, reason: answer.json?.message }).toEqual({
