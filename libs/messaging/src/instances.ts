@@ -83,15 +83,25 @@ export class Instances {
     await this.#listener.open(announced, beat);
   }
 
-  /** A service may announce its own instances; the registry those of outside services. */
+  /** Only for the two patterns that `receive` applies. */
   #isAllowed({ pattern, data, sender }: Incoming): boolean {
-    const body = data as Partial<Announcement> | null;
-    const about = pattern === announced ? body : this.#instances.get(body?.instance ?? '')?.announcement;
-    // A heartbeat of an unknown instance has no data, but triggers a roll call.
-    if (!about) return sender !== undefined;
-    const known = this.#instances.get(about.instance ?? '')?.announcement;
-    if (about.upstream) return sender === registryService && (!known || known.upstream !== undefined);
-    return sender === about.service && sender === (known?.service ?? sender);
+    const body = (data ?? {}) as Partial<Announcement>;
+    if (pattern === announced) return this.#mayAnnounce(body, sender);
+    return pattern === beat && this.#maySendHeartbeat(body, sender);
+  }
+
+  /** A service may announce its own instances; the registry those of outside services. */
+  #mayAnnounce({ service, instance, upstream }: Partial<Announcement>, sender: string | undefined): boolean {
+    const known = this.#instances.get(instance ?? '')?.announcement;
+    if (upstream) return sender === registryService && (!known || known.upstream !== undefined);
+    return sender !== undefined && sender === service && (!known || sender === known.service);
+  }
+
+  /** Any login may send a heartbeat of an unknown instance: it only triggers a roll call. */
+  #maySendHeartbeat({ instance }: Partial<Announcement>, sender: string | undefined): boolean {
+    const known = this.#instances.get(instance ?? '')?.announcement;
+    if (!known) return sender !== undefined;
+    return sender === (known.upstream ? registryService : known.service);
   }
 
   #noteRefused({ data, sender = 'unknown' }: Incoming): void {
@@ -107,12 +117,12 @@ export class Instances {
     return [...this.#refused.values()];
   }
 
-  /** Applies an announcement or heartbeat. */
+  /** Applies an announcement or heartbeat, and ignores any other message. */
   receive(pattern: string, data: unknown): void {
     const { instance } = (data ?? {}) as Record<string, unknown>;
     if (this.upstreams === 'none' && isUpstreamName(instance)) return;
     if (pattern === beat) this.#receiveHeartbeat(data);
-    else this.#receiveAnnouncement(data);
+    else if (pattern === announced) this.#receiveAnnouncement(data);
   }
 
   #receiveAnnouncement(data: unknown): void {

@@ -24,6 +24,7 @@ export class Listener {
   #queue: { channel: Channel; name: string } | undefined;
 
   /**
+   * @param receive runs for every message whose pattern in the body is a subscribed event name
    * @param onOpen runs after every (re)subscription: state that was missed meanwhile must be requested again
    * @param isAllowed whether the sender may publish the message; by default only the service that owns the event. Called
    *   only if every service has a login of its own
@@ -68,11 +69,17 @@ export class Listener {
       // A dead-lettered message may be old.
       const isTrusted =
         !this.connection.hasLoginPerService || (!incoming.isUntrustedCopy && this.isAllowed(incoming));
-      if (isTrusted) this.receive(incoming);
+      // The pattern is part of the body: the sender chooses it independently of the routing key.
+      if (isTrusted && this.#isSubscribed(incoming.pattern)) this.receive(incoming);
       else this.connection.reportUnauthorizedMessage('soft state');
     } catch {
       // Soft state: an unreadable message counts as missed.
     }
+  }
+
+  #isSubscribed(pattern: string): boolean {
+    if (this.#required.has(pattern) || this.#optional.has(pattern)) return true;
+    return [...this.#required, ...this.#optional].some((name) => matchesWildcard(name, pattern));
   }
 
   async #bind(channel: Channel, queue: string, key: string): Promise<void> {
@@ -130,3 +137,11 @@ export class Listener {
 }
 
 const isFromOwner = ({ pattern, sender }: Incoming): boolean => sender === pattern.split('.', 1)[0];
+
+/** Whether a name with wildcards of topic exchanges (`*`: one word, `#`: any number of words) matches an event name. */
+function matchesWildcard(name: string, event: string): boolean {
+  if (!/[*#]/.test(name)) return false;
+  const toPattern = (word: string): string =>
+    word === '*' ? '[^.]+' : word === '#' ? '.+' : word.replaceAll(/[^\w-]/g, '\\$&');
+  return new RegExp(`^${name.split('.').map(toPattern).join('\\.')}$`).test(event);
+}

@@ -2,7 +2,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { BrokerConnection, Listener, Publisher, RecoveringChannel } from '@jogakbo/messaging';
 import { createPrivateBroker, eventually, type PrivateBroker } from '@jogakbo/testing';
 import { Logger } from '@nestjs/common';
@@ -106,6 +106,29 @@ describe('a connection to the broker', () => {
     ]);
     error.mockRestore();
     await listener.close();
+  });
+});
+
+describe('a listener', () => {
+  let broker: PrivateBroker;
+  beforeAll(async () => void (broker = await createPrivateBroker()));
+  afterAll(() => broker.drop());
+
+  it('drops a message whose pattern is not an event name that it subscribes to', async () => {
+    const connection = await new BrokerConnection().open(broker.url, 'test');
+    const channel = await connection.model!.createChannel();
+    for (const name of ['events.shop', 'events.bank']) await channel.assertExchange(name, 'topic');
+    const received: string[] = [];
+    const listener = new Listener(connection, ({ pattern }) => received.push(pattern));
+    await listener.open('shop.sold', 'bank.#');
+    const send = (pattern: string) =>
+      channel.publish('events.shop', 'shop.sold', Buffer.from(JSON.stringify({ pattern, data: {} })));
+    for (const pattern of ['shop.bought', 'shop.sold.twice', 'shopxsold', 'bank.a.b', 'bank', 'shop.sold'])
+      send(pattern);
+    await eventually(() => received.includes('shop.sold'));
+    expect(received).toEqual(['bank.a.b', 'shop.sold']);
+    await listener.close();
+    await connection.close();
   });
 });
 

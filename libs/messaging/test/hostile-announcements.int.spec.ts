@@ -91,14 +91,14 @@ describe('an announcement from a stolen service login', () => {
     await broker.drop();
   });
 
-  async function announce(more: object): Promise<void> {
+  async function announce(more: object, pattern: string = instanceEvents.announced): Promise<void> {
     const data = {
       ...{ service: bankName, version: '1', instance: `${bankName}-intruder`, state: 'up' },
       ...{ url: 'http://127.0.0.1:9', startedAt: '2099-01-01T00:00:00Z', interval: 60 },
       contract: toDescription(bank),
       ...more,
     };
-    const content = Buffer.from(JSON.stringify({ pattern: instanceEvents.announced, data }));
+    const content = Buffer.from(JSON.stringify({ pattern, data }));
     const options = { messageId: randomUUID(), userId: bankName };
     intruder.publish(exchanges.events('instances'), instanceEvents.announced, content, options);
     await intruder.waitForConfirms();
@@ -119,6 +119,32 @@ describe('an announcement from a stolen service login', () => {
       await expect(intruderKeys.decrypt(new Jwe(data), Pay.name)).rejects.toThrow();
       await expect(bankKeys.decrypt(new Jwe(data), Pay.name)).resolves.toEqual({ card: '4111' });
     }
+  });
+
+  it('cannot be about another service, whatever its pattern', async () => {
+    const connection = await new BrokerConnection({ operator: operatorName }).open(operatorUrl, 'listens');
+    const publisher = new Publisher(connection);
+    await publisher.open();
+    const instances = new Instances(connection, publisher, 'test', undefined, 'routes');
+    await instances.open();
+    const forged = [
+      {
+        service: shopName,
+        instance: `${shopName}-forged`,
+        contract: toDescription(service(shopName)),
+      },
+      { instance: 'eureka:forged:1', upstream: 'http' },
+    ];
+    for (const pattern of [...Object.values(instanceEvents), 'instances.other', 'x', ''])
+      for (const more of forged) await announce(more, pattern);
+    // Its own announcement is refused too if the pattern is not that of an announcement.
+    await announce({ instance: `${bankName}-disguised` }, 'x');
+    await announce({ instance: `${bankName}-own` });
+    const names = () => instances.present.map(({ instance }) => instance);
+    await eventually(() => names().includes(`${bankName}-own`) || undefined);
+    expect(names().filter((name) => /forged|disguised/.test(name))).toEqual([]);
+    await instances.close();
+    await connection.close();
   });
 
   it('is limited in size and in the number of instances', async () => {
