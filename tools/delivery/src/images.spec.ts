@@ -72,6 +72,13 @@ describe('the build context of the images', () => {
     ];
     expect(sources.flatMap(([, names]) => names!.split(' ')).sort()).toEqual(known.sort());
   });
+
+  it('contains every project that the images build', () => {
+    const dockerfile = read('deploy/Dockerfile');
+    const commands = [...dockerfile.matchAll(/nx run-many -t build(.*)$/gm)].map(([, options]) => options);
+    // Other projects with a build, such as the sample of a new workspace, are not in the context.
+    expect(commands).toEqual([" -p 'apps/*'"]);
+  });
 });
 
 describe('third-party images', () => {
