@@ -38,7 +38,7 @@ const boundaries = [
   },
   {
     sourceTag: 'type:tool',
-    onlyDependOnLibsWithTags: ['type:app', 'type:contracts', 'type:contract', 'type:platform'],
+    onlyDependOnLibsWithTags: ['type:tool', 'type:app', 'type:contracts', 'type:contract', 'type:platform'],
   },
 ];
 

@@ -1,10 +1,15 @@
 // Generates the secrets for docker-compose.yml: node deploy/compose-secrets.mjs && docker compose up --build
 // Writes .env and .jogakbo/staff.json: ignored by git, not copied into images, not readable by other users. Existing
-// passwords and keys stay unchanged. Requires Node 22.18 or newer, because it reads jogakbo.config.ts.
+// passwords and keys stay unchanged. Requires Node 22.18 or newer, because it reads jogakbo.config.ts: an older Node
+// runs it on the Node that `npm ci` installs.
+import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+
+if (!process.features.typescript) runOnNewerNode();
+const { default: facts } = await import(pathToFileURL(resolve('jogakbo.config.ts')).href);
 
 const randomPassword = () => randomBytes(18).toString('base64url');
 const randomKey = () => randomBytes(32).toString('base64url');
@@ -16,7 +21,17 @@ const manifests = Object.fromEntries(
 const toIdentifier = (app) => app.replaceAll('-', '_');
 const toPrefix = (app) => toIdentifier(app).toUpperCase();
 const databases = apps.filter((app) => manifests[app].database);
-const { default: facts } = await import(pathToFileURL(resolve('jogakbo.config.ts')).href);
+
+/** Ends this process with the exit code of the other one, or with an error if the workspace has no Node of its own. */
+function runOnNewerNode() {
+  const node = resolve('node_modules/.bin/node');
+  if (!existsSync(node)) {
+    console.error(`This needs Node 22.18 or newer; this is ${process.version}.
+What to do: run this, and then the command again:  npm ci --include=optional`);
+    process.exit(1);
+  }
+  process.exit(spawnSync(node, process.argv.slice(1), { stdio: 'inherit' }).status ?? 1);
+}
 
 /** Makes the file unreadable for other users, also an existing one. */
 function writePrivate(path, content) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Bootstrap: runs on any Node from 20.19, without node_modules. It installs the packages of package-lock.json
-// and then runs src/main.ts on the workspace's own Node.
+// and then runs src/main.ts on the workspace's own Node, or the .ts file that is its first argument.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -281,17 +281,12 @@ if (readText(marker) !== lockHash()) {
   if (code) process.exit(code);
 }
 
+const [first = '', ...rest] = process.argv.slice(2);
+const main = first.endsWith('.ts') ? [first, ...rest] : ['tools/cli/src/main.ts', ...process.argv.slice(2)];
+main[0] = join(root, main[0]);
 // A small young generation limits the memory of the supervisor, which runs as long as the store.
-const child = spawn(
-  findWorkspaceNode(),
-  [
-    '--max-semi-space-size=2',
-    '--disable-warning=ExperimentalWarning',
-    join(root, 'tools', 'cli', 'src', 'main.ts'),
-    ...process.argv.slice(2),
-  ],
-  { stdio: 'inherit' },
-);
+const flags = ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'];
+const child = spawn(findWorkspaceNode(), [...flags, ...main], { stdio: 'inherit' });
 onStop = (signal) => child.kill(signal);
 child.on('error', (error) => {
   console.error(`Could not start Node: ${error.message}`);

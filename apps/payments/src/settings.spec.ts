@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { PlatformSettings, ServiceSettings } from '@jogakbo/service';
+import { isMarked } from '@jogakbo/service/settings';
 import { PaymentsSettings } from './settings.ts';
 
 const open = async (environment: NodeJS.ProcessEnv) => {
@@ -10,6 +11,10 @@ const open = async (environment: NodeJS.ProcessEnv) => {
 const provider = { PROVIDER_URL: 'https://provider.example', PROVIDER_TOKEN: 'of-the-store-at-it' };
 
 describe('PaymentsSettings', () => {
+  it('takes the address of the provider from the environment only', () => {
+    expect(isMarked(PaymentsSettings.shape.providerUrl, 'environmentOnly')).toBe(true);
+  });
+
   it.each<[string, NodeJS.ProcessEnv, RegExp]>([
     [
       'a missing provider',

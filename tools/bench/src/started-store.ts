@@ -1,11 +1,11 @@
-import { spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { runJogakbo } from '@jogakbo/cli/src/run-jogakbo.ts';
+import { findFreePort } from '@jogakbo/cli/src/supervisor/ports.ts';
+import { root } from '@jogakbo/cli/src/workspace.ts';
 
-export const repository = resolve(import.meta.dirname, '..', '..', '..');
+export const repository = root;
 
 /** The fields of a row of `jogakbo ps --json` that the benchmarks read. */
 export interface ProcessRow {
@@ -28,7 +28,8 @@ export class StartedStore {
   async start(): Promise<number> {
     // If the benchmark runs as root, PostgreSQL runs as another user.
     chmodSync(this.#folder, 0o755);
-    this.#port = await findFreePort();
+    // Outside of the port ranges of outgoing connections, and of the brokers and databases of stores.
+    this.#port = await findFreePort(28_000, 32_000);
     const startedAt = performance.now();
     await this.#runCommand(['start', '--detach', '--port', String(this.#port)]);
     return performance.now() - startedAt;
@@ -44,41 +45,10 @@ export class StartedStore {
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  #runCommand(args: string[]): Promise<string> {
-    const { RABBITMQ_URL: _broker, DATABASE_URL: _database, ...env } = process.env;
-    const child = spawn(process.execPath, [join(repository, 'tools', 'cli', 'jogakbo.mjs'), ...args], {
-      cwd: repository,
-      // Keeps Ctrl-C away from the command: the benchmark stops the store itself.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...env,
-        JOGAKBO_HOME: join(this.#folder, '.jogakbo'),
-        JOGAKBO_BROKER: 'local',
-        NO_COLOR: '1',
-      },
-    });
-    let output = '';
-    let errors = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
-    child.stderr.setEncoding('utf8').on('data', (text) => (errors += text));
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code) =>
-        code === 0
-          ? resolve(output)
-          : reject(new Error(`jogakbo ${args[0]} failed with code ${code}:\n${output}${errors}`)),
-      );
-    });
+  /** @returns stdout @throws Error with the output of the command if it fails */
+  async #runCommand(args: string[]): Promise<string> {
+    const { code, stdout, output } = await runJogakbo(args, join(this.#folder, '.jogakbo'));
+    if (code !== 0) throw new Error(`jogakbo ${args[0]} failed with code ${code}:\n${output}`);
+    return stdout;
   }
-}
-
-/** Outside of the port ranges of outgoing connections, and of the brokers and databases of stores. */
-function findFreePort(): Promise<number> {
-  const port = randomInt(28_000, 32_000);
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(findFreePort()));
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(port)));
-  });
 }

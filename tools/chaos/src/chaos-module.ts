@@ -58,10 +58,9 @@ export interface ChaosModule<R extends LoggedRequest = LoggedRequest, F extends 
   busyServices: readonly string[];
 }
 
-/** @throws Error if the workspace has no such module */
-export async function loadChaosModule(): Promise<ChaosModule> {
+/** @returns undefined if `jogakbo.config.ts` names no such module */
+export async function importChaosModule(): Promise<ChaosModule | undefined> {
   const { chaos } = await readWorkspaceConfig(repository);
-  if (chaos === undefined)
-    throw new Error('jogakbo.config.ts names no module "chaos": a workload and its rules are needed');
+  if (chaos === undefined) return undefined;
   return ((await import(pathToFileURL(join(repository, chaos)).href)) as { default: ChaosModule }).default;
 }

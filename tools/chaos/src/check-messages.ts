@@ -7,8 +7,8 @@ export function checkMessages(facts: Facts, module: ChaosModule): Violation[] {
   const { outbox, queues, deadLetters, heard, heardSince } = facts;
   const { isDelayed, repeatable } = module;
   const violations: Violation[] = [];
-  const report = (rule: string, says: string, subject?: string | null) =>
-    violations.push({ rule, says, ...(subject && { subject }) });
+  const report = (rule: string, detail: string, subject?: string | null) =>
+    violations.push({ rule, detail, ...(subject && { subject }) });
   const position = new Map(heard.map((messageId, index) => [messageId, index]));
 
   for (const row of outbox) {

@@ -32,10 +32,12 @@ export function check(
 
 function checkSagas({ sagas }: Facts): Violation[] {
   return sagas.flatMap(({ name, key, steps, ended }) => {
-    const says = `${name}: ${steps.join(', ')}`;
+    const detail = `${name}: ${steps.join(', ')}`;
     return [
-      ...(ended ? [] : [{ rule: 'a saga ends', subject: key, says }]),
-      ...(new Set(steps).size < steps.length ? [{ rule: 'a saga step runs once', subject: key, says }] : []),
+      ...(ended ? [] : [{ rule: 'a saga ends', subject: key, detail }]),
+      ...(new Set(steps).size < steps.length
+        ? [{ rule: 'a saga step runs once', subject: key, detail }]
+        : []),
     ];
   });
 }
@@ -47,7 +49,7 @@ function checkRebuilds({ rebuilt }: Facts): Violation[] {
       ? []
       : {
           rule: 'a rebuilt read model is identical',
-          says: `${name} of ${service}: ${fault ?? `${differ.length} of ${rows} rows differ: ${differ[0]}`}`,
+          detail: `${name} of ${service}: ${fault ?? `${differ.length} of ${rows} rows differ: ${differ[0]}`}`,
         },
   );
 }

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type ChaosModule, loadChaosModule } from './chaos-module.ts';
+import { type ChaosModule, importChaosModule } from './chaos-module.ts';
 import { collectEvidence } from './check.ts';
 import { faults } from './faults.ts';
 import { buildServices, makeMutantWorkspace } from './mutant-workspace.ts';
@@ -58,8 +58,6 @@ function parseOptions(args: string[], mutants: Record<string, Mutant>): Options 
       mutant: { type: 'string' },
       mutants: { type: 'boolean', default: false },
       clients: { type: 'string', default: '16' },
-      // The earlier name of --clients.
-      shoppers: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -86,7 +84,7 @@ function parseOptions(args: string[], mutants: Record<string, Mutant>): Options 
     settleTimeoutMs: mutant ? mutantSettleTimeoutMs : settleTimeoutMs,
     seconds: parseNumber('seconds', values.seconds ?? String(mutant?.seconds ?? 600)),
     seed: values.seed === undefined ? randomInt(1_000_000) : parseNumber('seed', values.seed),
-    clients: parseNumber('clients', values.shoppers ?? values.clients),
+    clients: parseNumber('clients', values.clients),
     faults: names as FaultName[],
   };
 }
@@ -127,7 +125,7 @@ function formatReport(
     ]),
     '',
     ...shown.map(
-      ({ rule, subject, says }) => `VIOLATION  ${rule}${subject ? `  [${subject}]` : ''}: ${says}`,
+      ({ rule, subject, detail }) => `VIOLATION  ${rule}${subject ? `  [${subject}]` : ''}: ${detail}`,
     ),
     ...byRule.map(([rule, all]) => `${String(all.length).padStart(6)}  ${rule}`),
     `${violations.length} violations`,
@@ -181,13 +179,15 @@ async function runAllMutants(
 }
 
 async function main(args: string[]): Promise<number> {
-  const module = await loadChaosModule();
-  const mutants = listMutants(module);
+  const module = await importChaosModule();
+  const mutants = module ? listMutants(module) : {};
   const options = parseOptions(args, mutants);
   if (!options) {
     console.log(formatHelp(mutants));
     return 0;
   }
+  if (!module)
+    throw new UsageError('jogakbo.config.ts names no module "chaos": a workload and its rules are needed');
   const { seed, seconds, clients, mutant: name } = options;
   const abortController = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)

@@ -51,6 +51,11 @@ export interface Result {
 /** How long a fault may affect requests after it has ended. */
 const recoveryMs = 12_000;
 
+/** A store that has not started yet, and what injects the faults into it. */
+interface Testbed extends Pick<FaultContext, 'store' | 'tap' | 'links' | 'control' | 'disk' | 'hasClocks'> {
+  log: ClientLog;
+}
+
 /**
  * Starts a store, runs the workload, injects the faults, waits until the store settles, and checks it. Leaves no
  * process behind, and no file except the evidence of a run with violations. An aborted run cleans up too.
@@ -63,6 +68,28 @@ export async function run(
   abortSignal: AbortSignal,
 ): Promise<Result | undefined> {
   const folder = mkdtempSync(join(tmpdir(), 'jogakbo-chaos-'));
+  const testbed = await prepareTestbed(plan, module, folder);
+  const { store, tap, links, disk } = testbed;
+  let result: Result | undefined;
+  try {
+    print('starting a store');
+    await store.start();
+    if (abortSignal.aborted) return undefined;
+    await tap.open();
+    result = await runWorkload(plan, module, testbed, print, abortSignal);
+  } finally {
+    await tap.close();
+    print(await store.stop());
+    await links.close();
+    disk?.remove();
+    if (result && result.violations.length > 0 && !plan.workspace)
+      result.evidenceFolder = keepEvidence(result, folder, store);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+  return result;
+}
+
+async function prepareTestbed(plan: Plan, module: ChaosModule, folder: string): Promise<Testbed> {
   const control = new ControlChannel(join(folder, 'inside'));
   const links: Links = new Links((peer) => store.getPort(peer));
   const clockEnvironment = plan.faults.includes('clock') ? findClockEnvironment() : undefined;
@@ -77,69 +104,60 @@ export async function run(
   });
   const disk = plan.faults.includes('disk') ? Disk.mountUnder(store.home) : undefined;
   const log = new ClientLog(join(folder, 'clients.jsonl'));
-  const tap = new Tap(store);
-  let workload: Workload | undefined;
-  let result: Result | undefined;
+  const hasClocks = clockEnvironment !== undefined;
+  return { store, tap: new Tap(store), links, control, disk, hasClocks, log };
+}
+
+/** Runs the workload on the started store and injects the faults. @returns undefined if aborted */
+async function runWorkload(
+  plan: Plan,
+  module: ChaosModule,
+  { log, ...context }: Testbed,
+  print: (text: string) => void,
+  abortSignal: AbortSignal,
+): Promise<Result | undefined> {
+  const { store, tap } = context;
+  const workload = module.createWorkload({ store, log, seed: plan.seed, clients: plan.clients });
+  const formatNow = () => formatCounts(module, log.requests);
   try {
-    print('starting a store');
-    await store.start();
-    if (abortSignal.aborted) return undefined;
-    await tap.open();
-    workload = module.createWorkload({ store, log, seed: plan.seed, clients: plan.clients });
     await workload.open();
     print(`${plan.clients} clients use ${store.url}`);
     const began = Date.now();
-    const injected = await injectFaults(
-      plan,
-      { store, tap, links, control, disk, hasClocks: clockEnvironment !== undefined, abortSignal },
-      began,
-      (text) =>
-        print(
-          `${String(Math.round((Date.now() - began) / 1_000)).padStart(4)} s  ${text}  (${formatCounts(module, log.requests)})`,
-        ),
+    const formatSeconds = () => String(Math.round((Date.now() - began) / 1_000)).padStart(4);
+    const injected = await injectFaults(plan, { ...context, abortSignal }, began, (text) =>
+      print(`${formatSeconds()} s  ${text}  (${formatNow()})`),
     );
     await pause(Math.max(0, began + plan.seconds * 1_000 - Date.now()), undefined, {
       signal: abortSignal,
     }).catch(() => undefined);
     if (abortSignal.aborted) return undefined;
-    const lastFault = Math.max(began, ...injected.map(({ until }) => until));
     print('no more faults; waiting for open requests');
-    const closed = workload.close();
+    const faultWindows = toFaultWindows(began, injected);
+    const { lastFault } = faultWindows;
     const deadline = Math.max(lastFault, Date.now() - 5_000) + plan.settleTimeoutMs;
-    await Promise.race([
-      closed,
-      pause(Math.max(0, deadline - plan.settleTimeoutMs / 4 - Date.now()), undefined, { ref: false }),
-    ]);
-    await workload.abort();
-    const faultWindows: FaultWindows = {
-      lastFault,
-      isCalm: (from, until) =>
-        from > began && injected.every((fault) => until < fault.from || from > fault.until + recoveryMs),
-    };
-    const { violations, facts } = await checkUntilSettled(
-      { store, tap, log, module },
-      deadline,
-      faultWindows,
-      abortSignal,
-    );
+    await finishRequests(workload, deadline - plan.settleTimeoutMs / 4);
+    const parts = { store, tap, log, module };
+    const { violations, facts } = await checkUntilSettled(parts, deadline, faultWindows, abortSignal);
     if (abortSignal.aborted) return undefined;
-    print(
-      `checked ${Math.round((Date.now() - lastFault) / 1_000)} s after the last fault (${formatCounts(module, log.requests)})`,
-    );
     const settledSeconds = (Date.now() - lastFault) / 1_000;
-    result = { violations, injected, requests: log.requests, facts, settledSeconds };
+    print(`checked ${Math.round(settledSeconds)} s after the last fault (${formatNow()})`);
+    return { violations, injected, requests: log.requests, facts, settledSeconds };
   } finally {
-    await workload?.abort().catch(() => undefined);
-    await tap.close();
-    print(await store.stop());
-    await links.close();
-    disk?.remove();
-    if (result && result.violations.length > 0 && !plan.workspace)
-      result.evidenceFolder = keepEvidence(result, folder, store);
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    await workload.abort().catch(() => undefined);
   }
-  return result;
 }
+
+/** Waits for the final responses of open requests until a time, in milliseconds since the epoch. */
+async function finishRequests(workload: Workload, until: number): Promise<void> {
+  await Promise.race([workload.close(), pause(Math.max(0, until - Date.now()), undefined, { ref: false })]);
+  await workload.abort();
+}
+
+const toFaultWindows = (began: number, injected: readonly InjectedFault[]): FaultWindows => ({
+  lastFault: Math.max(began, ...injected.map(({ until }) => until)),
+  isCalm: (from, until) =>
+    from > began && injected.every((fault) => until < fault.from || from > fault.until + recoveryMs),
+});
 
 /** @returns the folder with the client log, the logs of the store, the facts and the violations */
 function keepEvidence({ violations, injected, facts }: Result, folder: string, store: Store): string {

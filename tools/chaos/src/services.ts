@@ -1,22 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseAppManifest } from '@jogakbo/contract/workspace';
-import { repository } from './store.ts';
-
-function listApps(): { name: string; hasDatabase: boolean }[] {
-  return readdirSync(join(repository, 'apps'))
-    .sort()
-    .flatMap((name) => {
-      const file = join(repository, 'apps', name, 'package.json');
-      if (!existsSync(file)) return [];
-      const { main, jogakbo } = JSON.parse(readFileSync(file, 'utf8')) as {
-        main?: string;
-        jogakbo?: unknown;
-      };
-      const { database } = parseAppManifest(jogakbo, file);
-      return main === 'dist/main.js' ? [{ name, hasDatabase: database }] : [];
-    });
-}
+import { listApps } from '@jogakbo/cli/src/workspace.ts';
 
 const apps = listApps();
 

@@ -1,13 +1,13 @@
-import { spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
+import { type CommandResult, runJogakbo } from '@jogakbo/cli/src/run-jogakbo.ts';
+import { findFreePort } from '@jogakbo/cli/src/supervisor/ports.ts';
+import { root } from '@jogakbo/cli/src/workspace.ts';
 import { writeBasicCredentials } from '@jogakbo/service/basic-credentials';
 
 const isTlsOn = ['1', 'true'].includes(process.env.JOGAKBO_TLS ?? '');
 
-export const repository = resolve(import.meta.dirname, '..', '..', '..');
+export const repository = root;
 
 export interface Row {
   service: string;
@@ -45,7 +45,8 @@ export class Store {
   }
 
   async start(): Promise<void> {
-    this.port = await findFreePort();
+    // Outside of the port ranges of outgoing connections, and of the brokers and databases of stores.
+    this.port = await findFreePort(28_000, 32_000);
     const { code, output } = await this.#runCommand([
       'start',
       '--detach',
@@ -62,8 +63,8 @@ export class Store {
   }
 
   async listRows(): Promise<Row[]> {
-    const { output } = await this.#runCommand(['ps', '--json']);
-    return (JSON.parse(output) as { rows: Row[] }).rows;
+    const { stdout } = await this.#runCommand(['ps', '--json']);
+    return (JSON.parse(stdout) as { rows: Row[] }).rows;
   }
 
   get url(): string {
@@ -137,39 +138,8 @@ export class Store {
     return JSON.parse(readFileSync(join(this.home, file), 'utf8')) as T;
   }
 
-  #runCommand(args: string[]): Promise<{ code: number | null; output: string }> {
-    const { RABBITMQ_URL: _broker, DATABASE_URL: _database, ...env } = process.env;
-    const child = spawn(process.execPath, [join(repository, 'tools', 'cli', 'src', 'main.ts'), ...args], {
-      cwd: this.#workspace,
-      // Keeps Ctrl-C away from the store: chaos stops the store itself.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...env,
-        LOG_LEVEL: 'warn',
-        ...this.#environment,
-        JOGAKBO_WORKSPACE: this.#workspace,
-        JOGAKBO_HOME: this.home,
-        JOGAKBO_BROKER: 'local',
-        NO_COLOR: '1',
-      },
-    });
-    let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
-    child.stderr.setEncoding('utf8').on('data', (text) => (output += text));
-    return new Promise((resolve, reject) => {
-      child.on('error', reject);
-      child.on('close', (code) => resolve({ code, output }));
-    });
+  #runCommand(args: string[]): Promise<CommandResult> {
+    const environment = { LOG_LEVEL: 'warn', ...this.#environment };
+    return runJogakbo(args, this.home, environment, this.#workspace);
   }
-}
-
-/** Outside of the port ranges of outgoing connections, and of the brokers and databases of stores. */
-function findFreePort(): Promise<number> {
-  const port = randomInt(28_000, 32_000);
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(findFreePort()));
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(port)));
-  });
 }

@@ -4,7 +4,7 @@ export interface Violation {
   rule: string;
   /** What the violation is about, such as an id. Undefined if it concerns no single subject. */
   subject?: string | undefined;
-  says: string;
+  detail: string;
 }
 
 /** When the faults of a run were active. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type AppManifest, parseAppManifest } from '@jogakbo/contract/workspace';
 
@@ -40,4 +40,17 @@ export function listApps(workspace = root): App[] {
       const hasDatabase = manifest.database;
       return [{ name, folder: join(apps, name), main: join('apps', name, main), hasDatabase, manifest }];
     });
+}
+
+export interface Project {
+  name: string;
+  tags: string[];
+}
+
+/** Lists every Nx project of the workspace: a package, or a folder with a project.json. */
+export function listProjects(): Project[] {
+  const isExcluded = (path: string) => /(^|\/)(node_modules|dist)$/.test(path);
+  return globSync('{apps,libs,tools}/**/{package,project}.json', { cwd: root, exclude: isExcluded })
+    .map((file) => JSON.parse(readFileSync(join(root, file), 'utf8')) as Partial<Project> & { nx?: Project })
+    .map(({ nx, name, tags = [] }) => nx ?? { name: name!, tags });
 }

@@ -112,6 +112,16 @@ describe('the first command in a fresh clone', () => {
   });
 });
 
+describe('another program of the workspace', () => {
+  it('runs after the installation, with its own arguments', async () => {
+    writeNpm('#!/bin/sh\nexit 0\n');
+    mkdirSync(join(folder, 'tools/other'));
+    writeFileSync(join(folder, 'tools/other/main.ts'), 'console.log(`other runs ${process.argv[2]}`);');
+    const { ended, output } = bootstrap('tools/other/main.ts', '--help');
+    expect([await ended, output()]).toEqual([0, expect.stringContaining('other runs --help\n')]);
+  });
+});
+
 describe('a machine with an older Node', () => {
   const runOn = (platform: string, arch: string, env: NodeJS.ProcessEnv) => {
     const values = { version: 'v20.19.0', platform, arch };

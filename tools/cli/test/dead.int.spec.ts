@@ -14,16 +14,16 @@ let broker: PrivateBroker;
 let connection: ChannelModel;
 let channel: ConfirmChannel;
 const home = mkdtempSync(join(tmpdir(), 'jogakbo-dead-'));
-const dead = queues.dead('orders');
+const dead = queues.dead('identity');
 
 beforeAll(async () => {
   broker = await createPrivateBroker();
   connection = await connect(broker.url);
   channel = await connection.createConfirmChannel();
-  await channel.assertExchange(exchanges.dead('orders'), 'direct');
-  for (const queue of [dead, queues.commands('orders')]) {
+  await channel.assertExchange(exchanges.dead('identity'), 'direct');
+  for (const queue of [dead, queues.commands('identity')]) {
     await channel.assertQueue(queue, { durable: true });
-    await channel.bindQueue(queue, exchanges.dead('orders'), queue);
+    await channel.bindQueue(queue, exchanges.dead('identity'), queue);
   }
 });
 afterAll(async () => {
@@ -31,7 +31,7 @@ afterAll(async () => {
   await broker.drop();
   rmSync(home, { recursive: true });
 });
-beforeEach(() => Promise.all([dead, queues.commands('orders')].map((queue) => channel.purgeQueue(queue))));
+beforeEach(() => Promise.all([dead, queues.commands('identity')].map((queue) => channel.purgeQueue(queue))));
 
 /** Runs `jogakbo dead` as a process of its own. */
 function runDead(...args: string[]): Promise<{ code: number | null; output: string }> {
@@ -46,8 +46,8 @@ function runDead(...args: string[]): Promise<{ code: number | null; output: stri
 }
 
 async function addLetter(messageId: string, replyTo?: string): Promise<void> {
-  const headers = { cause: 'Error: disk full', queue: queues.commands('orders') };
-  const content = Buffer.from(JSON.stringify({ pattern: 'orders.place-order', data: {} }));
+  const headers = { cause: 'Error: disk full', queue: queues.commands('identity') };
+  const content = Buffer.from(JSON.stringify({ pattern: 'identity.rename-member', data: {} }));
   channel.publish('', dead, content, { messageId, headers, ...(replyTo && { replyTo }) });
   await channel.waitForConfirms();
 }
@@ -56,10 +56,10 @@ const count = async (queue: string) => (await channel.checkQueue(queue)).message
 describe('dead letters that another command holds', () => {
   it('are refused with the reason after 5 s', async () => {
     await addLetter('a');
-    await withDeadQueues(broker.url, ['orders'], async () => {
+    await withDeadQueues(broker.url, ['identity'], async () => {
       const began = Date.now();
-      await expect(withDeadQueues(broker.url, ['orders'], async () => undefined)).rejects.toMatchObject({
-        message: 'Another command is using the dead letters of orders.',
+      await expect(withDeadQueues(broker.url, ['identity'], async () => undefined)).rejects.toMatchObject({
+        message: 'Another command is using the dead letters of identity.',
       });
       expect(Date.now() - began).toBeGreaterThan(4_000);
     });
@@ -68,11 +68,11 @@ describe('dead letters that another command holds', () => {
 
   it('are refused, too, if both commands begin at the same time', async () => {
     await addLetter('a');
-    const commands = [1, 2].map(() => withDeadQueues(broker.url, ['orders'], () => pause(6_000)));
+    const commands = [1, 2].map(() => withDeadQueues(broker.url, ['identity'], () => pause(6_000)));
     const results = await Promise.allSettled(commands);
     expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
     const { reason } = results.find(({ status }) => status === 'rejected') as PromiseRejectedResult;
-    expect((reason as Error).message).toBe('Another command is using the dead letters of orders.');
+    expect((reason as Error).message).toBe('Another command is using the dead letters of identity.');
   });
 
   it('are read as soon as it ends', async () => {
@@ -80,11 +80,11 @@ describe('dead letters that another command holds', () => {
     let release: (() => void) | undefined;
     const first = withDeadQueues(
       broker.url,
-      ['orders'],
+      ['identity'],
       () => new Promise<void>((resolve) => (release = resolve)),
     );
     await eventually(() => release);
-    const second = withDeadQueues(broker.url, ['orders'], async ([queue]) => queue!.letters.length);
+    const second = withDeadQueues(broker.url, ['identity'], async ([queue]) => queue!.letters.length);
     setTimeout(release!, 600);
     expect(await second).toBe(1);
     await first;
@@ -92,7 +92,7 @@ describe('dead letters that another command holds', () => {
 });
 
 describe('a dead letter with a reply address', () => {
-  it('is not replayed, and the command says why', async () => {
+  it('is not replayed, and the command gives the reason', async () => {
     await addLetter('request', 'reply.gateway.1');
     expect(await runDead('replay', 'request', '--yes')).toEqual({
       code: 1,
@@ -105,7 +105,7 @@ describe('a dead letter with a reply address', () => {
     expect(output).toContain('1 requests are left out');
     expect(output).toContain('Replayed 1 of 1 dead letters.');
     expect(code).toBe(0);
-    expect([await count(dead), await count(queues.commands('orders'))]).toEqual([1, 1]);
+    expect([await count(dead), await count(queues.commands('identity'))]).toEqual([1, 1]);
   });
 });
 
@@ -132,9 +132,9 @@ describe('a command on dead letters', () => {
       },
     );
     const ended = new Promise((resolve) => child.on('exit', (_code, signal) => resolve(signal)));
-    await eventually(async () => (await count(queues.commands('orders'))) > 0);
+    await eventually(async () => (await count(queues.commands('identity'))) > 0);
     child.kill('SIGINT');
     expect(await ended).toBe('SIGINT');
-    await eventually(async () => (await count(dead)) + (await count(queues.commands('orders'))) === 3);
+    await eventually(async () => (await count(dead)) + (await count(queues.commands('identity'))) === 3);
   });
 });

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, it } from '@jest/globals';
-import { root } from '../src/workspace.ts';
+import { listProjects, root } from '../src/workspace.ts';
 
 /** Words of the store: of its services, its roles, its contracts and its market. */
 const storeWords = [
@@ -33,19 +33,17 @@ const pattern = new RegExp(storeWords.join('|'), 'gi');
 const exceptions: [path: RegExp, reason: string][] = [
   [/^apps\/identity\//, 'its pages and mails are translated into Korean'],
   [/^tools\/create\/(test\/store-words|src\/manifest)\.ts$/, 'lists what is left out of a new workspace'],
-  [/^tools\/chaos\/src\/main\.ts$/, 'the old name of --clients'],
-  [
-    /^tools\/(cli\/src\/supervisor\/[a-z-]+|delivery\/src\/compose)\.spec\.ts$/,
-    'service names in examples, to be replaced',
-  ],
-  [
-    /^tools\/cli\/test\/(platform|documents|settings|dead\.int)\.(int\.)?spec\.ts$/,
-    'tests of this workspace',
-  ],
+  [/^tools\/cli\/test\/(platform|documents)\.spec\.ts$/, 'list such words'],
 ];
 
 const isPlatform = (project: string) =>
   JSON.parse(readFileSync(join(root, project, 'package.json'), 'utf8')).nx.tags.includes('scope:platform');
+
+it('every project belongs either to the platform or to the store', () => {
+  const tags = listProjects().map(({ name, tags }) => [name, tags.filter((tag) => /^scope:/.test(tag))]);
+  expect(tags.length).toBeGreaterThan(20);
+  expect(tags.filter(([, scopes]) => scopes!.length !== 1)).toEqual([]);
+});
 
 it('the platform does not know the words of the store', () => {
   const projects = globSync('{apps,libs,libs/contracts,tools}/*/package.json', { cwd: root })

@@ -31,7 +31,7 @@ async function readSettings(): Promise<Map<string, AnySettings['shape'][string]>
 }
 
 it.each(['migrate', 'keys', undefined])(
-  'a built service without a setting that %s needs says so',
+  'a built service reports a missing setting that %s needs',
   (command) => {
     const { main } = listApps().find(({ hasDatabase }) => hasDatabase)!;
     const { status, stderr } = spawnSync(process.execPath, [main, ...(command ? [command] : [])], {
@@ -59,7 +59,7 @@ describe('the settings of all services', () => {
     expect(fixed).toEqual(
       expect.arrayContaining([
         ...['gateway.identityService', 'gateway.corsOrigins', 'gateway.trustProxy', 'gateway.tokenIssuer'],
-        ...['every service.host', 'every service.brokerOperator', 'payments.providerUrl', 'identity.staff'],
+        ...['every service.host', 'every service.brokerOperator', 'identity.staff'],
       ]),
     );
     // An environment variable cannot change while the service runs.

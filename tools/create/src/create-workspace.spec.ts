@@ -72,6 +72,8 @@ describe('npm run create', () => {
         'README.md',
         'README.ko.md',
         'package-lock.json',
+        'tsconfig.json',
+        'docker-compose.yml',
         '.ci/run',
         '.gitignore',
       ])
@@ -79,6 +81,26 @@ describe('npm run create', () => {
       expect(JSON.parse(read('package.json'))).toMatchObject({ name: 'garden' });
       expect(read('README.md')).toMatch(/^# garden\n/);
       expect(read('jogakbo.config.ts')).toContain("name: 'garden'");
+    });
+
+    it('whose documents link to files that exist', () => {
+      const links = [
+        'README.md',
+        'README.ko.md',
+        'CONTRIBUTING.md',
+        'docs/glossary.md',
+        'docs/map/README.md',
+      ].flatMap((path) =>
+        [...read(path).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) => join(path, '..', link!)),
+      );
+      expect(links).toEqual(expect.arrayContaining(['docs/map/README.md', 'docs/map/map.svg']));
+      expect(links.filter((path) => !existsSync(join(folder, 'first', path)))).toEqual([]);
+    });
+
+    it('whose map and compose file have the sample', () => {
+      expect(read('docs/map/README.md')).toContain('notes["notes"]');
+      expect(read('docker-compose.yml')).toMatch(/^name: garden$/m);
+      expect(read('docker-compose.yml')).toContain('args: { SERVICE: notes }');
     });
 
     it('whose scripts exist', () => {

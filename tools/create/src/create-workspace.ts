@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
+import { writeComposeFile, writeMap } from './generated-files.ts';
 import { copyLock, writeManifest } from './manifest.ts';
 
 export const repository = resolve(import.meta.dirname, '..', '..', '..');
@@ -16,7 +17,7 @@ export interface CreateOptions {
   report: (text: string) => void;
 }
 
-/** The workspace cannot be made. The message says why. */
+/** The workspace cannot be made. The message contains the reason. */
 export class CreateError extends Error {
   override readonly name = 'CreateError';
 }
@@ -41,6 +42,7 @@ const rootEntries = [
   'jest.integration.config.mjs',
   'nx.json',
   'tsconfig.base.json',
+  'tsconfig.json',
 ];
 
 const generated = new Set(['node_modules', 'dist', '.nx', '.jogakbo', 'coverage']);
@@ -48,9 +50,10 @@ const generated = new Set(['node_modules', 'dist', '.nx', '.jogakbo', 'coverage'
 /**
  * Makes a workspace with the platform and the sample service.
  * @throws CreateError if the folder or the name cannot be used; nothing is written then
+ * @throws CliError if the services cannot be built
  */
 export async function createWorkspace({ folder, name, git, report }: CreateOptions): Promise<void> {
-  mustBeUsable(folder, name);
+  assertUsable(folder, name);
   mkdirSync(folder, { recursive: true });
   report(`making ${name} in ${folder}`);
   for (const entry of rootEntries) copy(join(repository, entry), join(folder, entry));
@@ -64,10 +67,13 @@ export async function createWorkspace({ folder, name, git, report }: CreateOptio
   writeManifest(repository, folder, name);
   copyLock(repository, folder);
   report('wrote package.json and package-lock.json');
+  await writeComposeFile(folder);
+  await writeMap(folder, [sample, repository], report);
+  report('wrote docker-compose.yml and docs/map');
   if (git) makeRepository(folder);
 }
 
-function mustBeUsable(folder: string, name: string): void {
+function assertUsable(folder: string, name: string): void {
   if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name) || name.length > 40)
     throw new CreateError(
       `"${name}" cannot be the name: use at most 40 lower-case letters, digits and single hyphens, or give another --name`,

@@ -44,7 +44,7 @@ async function main(args: string[]): Promise<number> {
       '       npm start    installs the packages, and starts everything',
       '       npm test     checks everything',
       '',
-      'README.md says where to go from there.',
+      'README.md describes the next steps.',
     ].join('\n'),
   );
   return 0;

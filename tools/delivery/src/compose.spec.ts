@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -77,10 +78,14 @@ describe('docker-compose.yml', () => {
   it('shows no secret in `docker inspect` and `docker compose config`', () => {
     const made = makeSecrets();
     const all = [...made.values()].filter((value) => value.length > 12);
-    expect(all.length).toBeGreaterThan(60);
-    const given = new Map([...made, ['PROVIDER_TOKEN', 'of-the-store-at-it']]);
-    const shown = interpolate(JSON.stringify(services), given);
-    for (const secret of [...all, 'of-the-store-at-it']) expect(shown).not.toContain(secret);
+    // The login at the broker, the password of the config server and the key of each service, and the derived values.
+    expect(all.length).toBeGreaterThan(6 * apps.length);
+    // Secrets that only people can set.
+    const chosen = [...made].flatMap(([name, value]) =>
+      value ? [] : [[name, `chosen-for-${name}`] as const],
+    );
+    const shown = interpolate(JSON.stringify(services), new Map([...made, ...chosen]));
+    for (const secret of [...all, ...chosen.map(([, value]) => value)]) expect(shown).not.toContain(secret);
     // The file itself contains no password either.
     expect(shown).not.toMatch(/:\/\/[^/\s"]*:[^/\s"]*@/);
   });
@@ -149,6 +154,28 @@ describe('compose-secrets.mjs', () => {
     expect(makeSecrets()).toEqual(made);
   });
 
+  const runOnOldNode = () =>
+    spawnSync(process.execPath, ['--no-experimental-strip-types', join(root, 'deploy/compose-secrets.mjs')], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
+
+  it('reports that the Node is too old, and writes nothing', () => {
+    const { status, stdout, stderr } = runOnOldNode();
+    expect({ status, stdout, stderr }).toEqual({
+      ...{ status: 1, stdout: '' },
+      stderr: expect.stringMatching(/^This needs Node 22\.18 or newer; .*npm ci --include=optional\n$/s),
+    });
+    expect(existsSync(join(folder, '.env'))).toBe(false);
+  });
+
+  it('runs on the Node of the workspace if the Node of the machine is too old', () => {
+    mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+    symlinkSync(process.execPath, join(folder, 'node_modules/.bin/node'));
+    expect(runOnOldNode()).toMatchObject({ status: 0, stderr: '' });
+    expect(modes()).toEqual(privateModes);
+  });
+
   it('removes the access of other users to existing files', () => {
     makeSecrets();
     for (const path of ['.env', '.jogakbo/staff.json']) chmodSync(join(folder, path), 0o644);
@@ -172,16 +199,16 @@ describe('compose-secrets.mjs', () => {
   it('keeps values set by people, and derives addresses from existing passwords', () => {
     writeFileSync(
       join(folder, '.env'),
-      'COMPOSE_PROFILES=x\nORDERS_PASSWORD=kept\nSMTP_URL=smtps://u:p@mail.example\nORDERS_DATABASE_URL=old\n',
+      'COMPOSE_PROFILES=x\nIDENTITY_PASSWORD=kept\nSMTP_URL=smtps://u:p@mail.example\nIDENTITY_DATABASE_URL=old\n',
     );
     const made = makeSecrets();
     expect(made.get('COMPOSE_PROFILES')).toBe('x');
     expect(made.get('SMTP_URL')).toBe('smtps://u:p@mail.example');
-    expect(made.get('ORDERS_DATABASE_URL')).toBe('postgres://orders:kept@postgres:5432/orders');
+    expect(made.get('IDENTITY_DATABASE_URL')).toBe('postgres://identity:kept@postgres:5432/identity');
     const passwords = JSON.parse(made.get('BROKER_PASSWORDS')!.slice(1, -1)) as Record<string, string>;
-    expect(made.get('ORDERS_BROKER_URL')).toBe(`amqp://orders:${passwords['orders']}@rabbitmq:5672`);
+    expect(made.get('IDENTITY_BROKER_URL')).toBe(`amqp://identity:${passwords['identity']}@rabbitmq:5672`);
     const serviceKeys = JSON.parse(made.get('SERVICE_KEYS')!.slice(1, -1)) as Record<string, string>;
-    expect(serviceKeys['orders']).toBe(made.get('ORDERS_SERVICE_KEY'));
+    expect(serviceKeys['identity']).toBe(made.get('IDENTITY_SERVICE_KEY'));
     expect(modes()).toEqual(privateModes);
   });
 });

@@ -33,10 +33,12 @@ export async function map({ markdown, write }: MapOptions): Promise<number> {
   return 0;
 }
 
-/** The map of the current builds. @throws CliError if a service is not built */
-export function readStoreMap(): StoreMap {
-  const apps = listApps();
-  return buildStoreMap(readBusDescriptions(apps), new Map(apps.map((app) => [app.name, readDeclared(app)])));
+/** The map of the current builds of these apps. @throws CliError if one of them is not built */
+export function readStoreMap(apps: readonly App[] = listApps()): StoreMap {
+  return buildStoreMap(
+    readBusDescriptions(apps, apps),
+    new Map(apps.map((app) => [app.name, readDeclared(app)])),
+  );
 }
 
 /** The files of docs/map, by name. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdirSync, rmSync } from 'node:fs';
 import { join, sep } from 'node:path';
 import { UsageError } from '../terminal/cli-error.ts';
 import { nearestName } from '@jogakbo/service/nearest-name';
@@ -17,7 +17,7 @@ import {
 } from './test-results.ts';
 import { formatDuration } from '../terminal/text-table.ts';
 import { startThrowawayServices } from '../backing/throwaway-services.ts';
-import { nodePath, nxPath, root } from '../workspace.ts';
+import { listProjects, nodePath, nxPath, root } from '../workspace.ts';
 
 // nx.json makes every project write its jest results here; Nx restores them from its cache.
 const results = join(root, '.jogakbo', 'test-results');
@@ -132,17 +132,8 @@ async function runSuites(
 }
 
 /** @throws UsageError with the most similar project name */
-function assertProjectsExist(projects: string[]): void {
-  const folders = ['apps', 'libs', 'libs/contracts', 'tools'].flatMap((folder) =>
-    globSync(`${folder}/*/package.json`, { cwd: root }),
-  );
-  const known = folders.map((file) => {
-    const manifest = JSON.parse(readFileSync(join(root, file), 'utf8')) as {
-      name: string;
-      nx?: { name?: string };
-    };
-    return manifest.nx?.name ?? manifest.name;
-  });
+export function assertProjectsExist(projects: string[]): void {
+  const known = listProjects().map(({ name }) => name);
   for (const project of projects.filter((one) => !known.includes(one))) {
     const meant = nearestName(project, known);
     throw new UsageError(`There is no project called ${project}.`, {

@@ -29,7 +29,7 @@ describe('the control socket', () => {
     calls.length = 0;
     const control = {
       async getLaunch(service: string) {
-        if (service !== 'orders') throw new Error(`There is no service called ${service}.`);
+        if (service !== 'tea') throw new Error(`There is no service called ${service}.`);
         return launch;
       },
       suspend: (service: string) => stopping.then(() => void calls.push(`suspend ${service}`)),
@@ -58,7 +58,7 @@ describe('the control socket', () => {
     clients.push(client);
     return client;
   }
-  async function reserve(service = 'orders'): Promise<ControlClient> {
+  async function reserve(service = 'tea'): Promise<ControlClient> {
     const client = await open();
     await client.reserve(service);
     return client;
@@ -67,39 +67,39 @@ describe('the control socket', () => {
   it('stops a service only on suspend, and resumes it when the connection closes', async () => {
     const client = await reserve();
     expect(calls).toEqual([]);
-    await client.suspend('orders');
-    expect(calls).toEqual(['suspend orders']);
+    await client.suspend('tea');
+    expect(calls).toEqual(['suspend tea']);
     client.close();
-    expect(await waitForCalls(2)).toEqual(['suspend orders', 'resume orders']);
+    expect(await waitForCalls(2)).toEqual(['suspend tea', 'resume tea']);
   });
 
   it('does not resume a service again that was resumed before the connection closed', async () => {
     const client = await reserve();
-    await client.suspend('orders');
-    await client.resume('orders');
+    await client.suspend('tea');
+    await client.resume('tea');
     client.close();
     await pause(50);
-    expect(calls).toEqual(['suspend orders', 'resume orders']);
+    expect(calls).toEqual(['suspend tea', 'resume tea']);
   });
 
   it('resumes a service whose client disconnected while it was being stopped', async () => {
     let stopped = () => {};
     stopping = new Promise((resolve) => (stopped = resolve));
     const client = await reserve();
-    void client.suspend('orders').catch(() => undefined);
+    void client.suspend('tea').catch(() => undefined);
     await pause(50);
     client.close();
     await pause(50);
     stopped();
     await waitForCalls(2);
-    expect(calls.at(-1)).toBe('resume orders');
+    expect(calls.at(-1)).toBe('resume tea');
   });
 
   it('allows an additional instance without stopping the existing one', async () => {
     const first = await reserve();
     const client = await open();
-    expect(await client.getLaunch('orders')).toEqual(launch);
-    await expect(client.suspend('orders')).rejects.toThrow('orders is not reserved');
+    expect(await client.getLaunch('tea')).toEqual(launch);
+    await expect(client.suspend('tea')).rejects.toThrow('tea is not reserved');
     client.close();
     first.close();
     await pause(50);
@@ -108,7 +108,7 @@ describe('the control socket', () => {
 
   it('reserves a service for one client at a time', async () => {
     const first = await reserve();
-    await expect(reserve()).rejects.toThrow('Another jogakbo serve runs orders');
+    await expect(reserve()).rejects.toThrow('Another jogakbo serve runs tea');
     first.close();
     await pause(50);
     (await reserve()).close();
@@ -116,7 +116,7 @@ describe('the control socket', () => {
 
   it('publishes the served record while the connection is open', async () => {
     const client = await reserve();
-    const record: ServedRecord = { name: 'orders', state: 'served', version: '2.0.0', since: 1, restarts: 0 };
+    const record: ServedRecord = { name: 'tea', state: 'served', version: '2.0.0', since: 1, restarts: 0 };
     await client.show(record);
     expect(served).toEqual([record]);
     client.close();
@@ -126,10 +126,10 @@ describe('the control socket', () => {
 
   it('restarts a service, but not a reserved one', async () => {
     const other = await open();
-    await other.restart('orders');
-    expect(calls).toEqual(['restart orders']);
+    await other.restart('tea');
+    expect(calls).toEqual(['restart tea']);
     const client = await reserve();
-    await expect(other.restart('orders')).rejects.toThrow('jogakbo serve runs orders');
+    await expect(other.restart('tea')).rejects.toThrow('jogakbo serve runs tea');
     for (const one of [client, other]) one.close();
   });
 
@@ -138,16 +138,14 @@ describe('the control socket', () => {
     await expect(client.getLaunch('missing')).rejects.toThrow('There is no service called missing.');
     server.close();
     client.close();
-    await expect(client.restart('orders')).rejects.toThrow('The store has stopped.');
+    await expect(client.restart('tea')).rejects.toThrow('The store has stopped.');
   });
 
   it('answers a line that is not a request with an error, and keeps working', async () => {
     const socket = connect(getControlPath(state));
     let text = '';
     socket.setEncoding('utf8').on('data', (chunk) => (text += chunk));
-    socket.write(
-      'not JSON\n{"id":7,"what":"restart"}\n{"id":8,"what":"nonsense","service":"orders"}\nnull\n',
-    );
+    socket.write('not JSON\n{"id":7,"what":"restart"}\n{"id":8,"what":"nonsense","service":"tea"}\nnull\n');
     await eventually(() => text.split('\n').length > 4);
     expect(
       text
@@ -161,13 +159,13 @@ describe('the control socket', () => {
       { id: -1, error: 'The request is not valid.' },
     ]);
     socket.destroy();
-    expect(await (await open()).getLaunch('orders')).toEqual(launch);
+    expect(await (await open()).getLaunch('tea')).toEqual(launch);
   });
 
   it('ends its connections when the store stops', async () => {
     const client = await reserve();
     server.close();
     await client.closed;
-    await expect(client.restart('orders')).rejects.toThrow('The store has stopped.');
+    await expect(client.restart('tea')).rejects.toThrow('The store has stopped.');
   });
 });

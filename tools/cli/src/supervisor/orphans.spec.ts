@@ -21,7 +21,7 @@ const createRun = (supervisor: ProcessMark, service?: ProcessMark): RunRecord =>
   publicUrl: 'http://localhost:1',
   port: 1,
   since: 1,
-  services: service ? [{ name: 'orders', state: 'ready', process: service, since: 1, restarts: 0 }] : [],
+  services: service ? [{ name: 'tea', state: 'ready', process: service, since: 1, restarts: 0 }] : [],
 });
 
 /** A process that ends half a second after SIGTERM. */
@@ -38,7 +38,7 @@ describe('the services of a killed supervisor', () => {
     const service = await startSlowProcess();
     const run = createRun(killed, service);
     claimRun(state, run);
-    expect(await endOrphans(state, run)).toEqual(['orders']);
+    expect(await endOrphans(state, run)).toEqual(['tea']);
     expect([isAlive(service), hasRun(state)]).toEqual([false, false]);
   });
 

@@ -21,7 +21,7 @@ beforeEach(() => {
     "process.send({ type: 'ready', url: 'http://x' }); setInterval(() => {}, 1000);",
   );
   const launch = { command: inFolder('node'), args: [inFolder('main.js')], cwd: folder, env: {} };
-  service = new ServiceProcess('orders', launch, new LogFile(folder, 'orders'), {
+  service = new ServiceProcess('tea', launch, new LogFile(folder, 'tea'), {
     onMessage: (text) => void messages.push(text),
     onChange: () => undefined,
   });
@@ -37,8 +37,8 @@ describe('a service process', () => {
   it('is started again after it was killed, but not after a stop', async () => {
     await service.start();
     process.kill(getPid(), 'SIGKILL');
-    await eventually(() => messages.includes('orders is back'));
-    expect(messages[0]).toBe('orders ended (SIGKILL); starting it again in 0.5 s');
+    await eventually(() => messages.includes('tea is back'));
+    expect(messages[0]).toBe('tea ended (SIGKILL); starting it again in 0.5 s');
     expect(service.restarts).toBe(1);
     const pid = getPid();
     await service.stop();
@@ -53,21 +53,21 @@ describe('a service process', () => {
     await eventually(() => messages.some((text) => text.includes('could not be started')));
     expect(service.state).toBe('waiting');
     renameSync(inFolder('away'), inFolder('node'));
-    await eventually(() => messages.includes('orders is back'));
+    await eventually(() => messages.includes('tea is back'));
     expect(service.state).toBe('ready');
   });
 
   it('is not started again if its first start failed', async () => {
     writeFileSync(inFolder('main.js'), "console.error('fell over'); process.exit(3);");
     await expect(service.start()).rejects.toMatchObject({
-      message: 'orders ended (code 3) before it was ready',
+      message: 'tea ended (code 3) before it was ready',
       code: 3,
       complaints: ['fell over'],
     });
     await new Promise((resolve) => setTimeout(resolve, 800));
     expect(messages).toEqual([]);
     rmSync(inFolder('node'));
-    await expect(service.start()).rejects.toThrow(/orders could not be started: .*ENOENT$/);
+    await expect(service.start()).rejects.toThrow(/tea could not be started: .*ENOENT$/);
   });
 
   it('keeps its state while it is suspended', async () => {

@@ -22,10 +22,10 @@ const run = () => ({
 
 describe('secrets', () => {
   it('are generated once per service, with file mode 0600', () => {
-    const first = ensureSecrets(state, ['orders']);
-    const second = ensureSecrets(state, ['orders', 'payments']);
-    expect(second.services.orders).toBe(first.services.orders);
-    expect(second.services.payments).not.toBe(first.services.orders);
+    const first = ensureSecrets(state, ['tea']);
+    const second = ensureSecrets(state, ['tea', 'cups']);
+    expect(second.services.tea).toBe(first.services.tea);
+    expect(second.services.cups).not.toBe(first.services.tea);
     expect(second).toMatchObject({ broker: first.broker, database: first.database });
     expect(statSync(join(state.folder, 'secrets.json')).mode & 0o777).toBe(0o600);
   });
@@ -33,13 +33,13 @@ describe('secrets', () => {
 
 describe('config server credentials', () => {
   it('are generated once per service, with file mode 0600, and keep clients added by hand', () => {
-    const first = ensureConfigSecrets(state, [{ name: 'orders' }]);
+    const first = ensureConfigSecrets(state, [{ name: 'tea' }]);
     const key = readFileSync(first.keyFile, 'utf8');
     expect(key.trim().length).toBeGreaterThanOrEqual(32);
     writeJson(first.clientsFile, { ...first.passwords, elsewhere: 'by hand' });
-    const second = ensureConfigSecrets(state, [{ name: 'orders' }, { name: 'payments' }]);
+    const second = ensureConfigSecrets(state, [{ name: 'tea' }, { name: 'cups' }]);
     expect(second.passwords).toMatchObject({ ...first.passwords, elsewhere: 'by hand' });
-    expect(second.passwords.payments).not.toBe(second.passwords.orders);
+    expect(second.passwords.cups).not.toBe(second.passwords.tea);
     expect(readJson(second.clientsFile)).toEqual(second.passwords);
     expect(readFileSync(second.keyFile, 'utf8')).toBe(key);
     for (const file of [second.keyFile, second.clientsFile]) expect(statSync(file).mode & 0o777).toBe(0o600);

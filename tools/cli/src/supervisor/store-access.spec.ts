@@ -32,8 +32,8 @@ afterEach(() => {
 it('reading a password creates none', async () => {
   expect(() => getDatabaseUrl(state, 'typo')).toThrow('typo has no database in this store.');
   expect(getBrokerUrl(state)).toBe('amqp://jogakbo@127.0.0.1:1');
-  await expect(rebuildProjection('ordres', 'x')).rejects.toMatchObject({
-    remedies: ['did you mean orders?'],
+  await expect(rebuildProjection('idenity', 'x')).rejects.toMatchObject({
+    remedies: ['did you mean identity?'],
   });
   expect(existsSync(join(state.folder, 'secrets.json'))).toBe(false);
 });

@@ -27,7 +27,7 @@ it('ends the connections of other commands when it stops', async () => {
   const supervisor = new Supervisor(state, run, () => undefined);
   supervisor.setReady(() => Promise.reject(new Error('There is none.')));
   const client = await ControlClient.open(state);
-  await expect(client.getLaunch('orders')).rejects.toThrow('There is none.');
+  await expect(client.getLaunch('tea')).rejects.toThrow('There is none.');
   await supervisor.stop();
   await client.closed;
   expect(readRun(state)).toBeUndefined();

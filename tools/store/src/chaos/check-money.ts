@@ -1,7 +1,7 @@
 import { type Violation } from '@jogakbo/chaos/src/violation.ts';
 import { type OrderFact, type StoreFacts } from './store-facts.ts';
 
-type Report = (rule: string, says: string) => void;
+type Report = (rule: string, detail: string) => void;
 type LedgerEntry = StoreFacts['ledger'][number];
 type Charge = StoreFacts['charges'][number];
 
@@ -9,14 +9,14 @@ type Charge = StoreFacts['charges'][number];
 export function checkMoney(facts: StoreFacts): Violation[] {
   const violations: Violation[] = [];
   const total = facts.ledger.reduce((sum, { amount }) => sum + amount, 0);
-  if (total !== 0) violations.push({ rule: 'the ledger sums to zero', says: `it sums to ${total}` });
+  if (total !== 0) violations.push({ rule: 'the ledger sums to zero', detail: `it sums to ${total}` });
 
   const entries = Map.groupBy(facts.ledger, ({ orderId }) => orderId);
   const payments = new Map(facts.payments.map((payment) => [payment.orderId, payment]));
   const charges = Map.groupBy(facts.charges, ({ orderId }) => orderId);
   for (const order of facts.orders) {
     const { orderId } = order;
-    const report: Report = (rule, says) => violations.push({ rule, subject: orderId, says });
+    const report: Report = (rule, detail) => violations.push({ rule, subject: orderId, detail });
     const status = payments.get(orderId)?.status ?? 'none';
     checkPayment(order, status, report);
     checkLedger(order, status, entries.get(orderId) ?? [], report);
@@ -26,7 +26,7 @@ export function checkMoney(facts: StoreFacts): Violation[] {
     if (orderId === null && ['authorized', 'captured'].includes(status))
       violations.push({
         rule: 'no charge without a payment',
-        says: `the provider has ${status} ${amount} without a payment`,
+        detail: `the provider has ${status} ${amount} without a payment`,
       });
   }
   return violations;

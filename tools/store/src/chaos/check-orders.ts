@@ -22,7 +22,7 @@ export function checkOrders(
   if (!facts.outbox.some(({ name, at }) => name === 'orders.order-confirmed' && at > lastFault))
     violations.push({
       rule: 'orders are confirmed after the last fault',
-      says: `none of ${facts.orders.length} orders was confirmed after the last fault`,
+      detail: `none of ${facts.orders.length} orders was confirmed after the last fault`,
     });
   const placed = new Map(log.filter(({ what }) => what === 'place').map((e) => [e.key, e]));
   const cancels = Map.groupBy(
@@ -33,7 +33,7 @@ export function checkOrders(
 
   for (const order of facts.orders) {
     const { orderId, events, status } = order;
-    const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
+    const report = (rule: string, detail: string) => violations.push({ rule, subject: orderId, detail });
     const history = events.map(({ type }) => type).join(' ');
     if (!validHistories.has(history)) report('an order ends exactly once', `its events are: ${history}`);
     if (status !== events.at(-1)!.type)
@@ -60,7 +60,7 @@ function checkOutcome(
   cancels: PurchaseRequest[] | undefined,
 ): Violation[] {
   const violations: Violation[] = [];
-  const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
+  const report = (rule: string, detail: string) => violations.push({ rule, subject: orderId, detail });
   const findEvent = (type: string) => events.find((event) => event.type === type);
   const isBadCard = request.token === 'tok_declined' || request.token === 'tok_insufficient_funds';
   const rejected = findEvent('rejected');

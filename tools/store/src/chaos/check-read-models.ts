@@ -10,7 +10,7 @@ export function checkReadModels({ products, found, stock }: StoreFacts): Violati
     if (products.includes(productId) !== shown.has(productId))
       violations.push({
         rule: 'search has every product',
-        says: `product ${productId} is ${shown.has(productId) ? 'found, but does not exist' : 'not found'}`,
+        detail: `product ${productId} is ${shown.has(productId) ? 'found, but does not exist' : 'not found'}`,
       });
   }
   for (const [productId, available] of shown) {
@@ -19,7 +19,7 @@ export function checkReadModels({ products, found, stock }: StoreFacts): Violati
     if ((available ?? 0) !== onHand)
       violations.push({
         rule: 'search shows the stock on hand',
-        says: `product ${productId}: search shows ${available}, ${onHand} are on hand`,
+        detail: `product ${productId}: search shows ${available}, ${onHand} are on hand`,
       });
   }
   return violations;

@@ -51,7 +51,7 @@ function checkCompletion(log: readonly PurchaseRequest[]): Violation[] {
     .map(([request, attempts]) => ({
       rule: 'every request gets a final response',
       subject: attempts[0]!.orderId,
-      says: `${request}: ${attempts.length} attempts, the last got ${attempts.at(-1)!.status ?? attempts.at(-1)!.error}`,
+      detail: `${request}: ${attempts.length} attempts, the last got ${attempts.at(-1)!.status ?? attempts.at(-1)!.error}`,
     }));
 }
 
@@ -61,7 +61,7 @@ function checkAttempt(
   isCalm: FaultWindows['isCalm'],
 ): Violation[] {
   const violations: Violation[] = [];
-  const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
+  const report = (rule: string, detail: string) => violations.push({ rule, subject: orderId, detail });
   if ((status === undefined || status >= 500) && isCalm(at, at + took))
     report(
       'no server error outside of fault windows',
@@ -69,7 +69,7 @@ function checkAttempt(
     );
   if (text && internals.test(text)) report('an error reveals no internals', `${what} got ${status}: ${text}`);
   if (available !== undefined && available < 0)
-    violations.push({ rule: 'stock is never negative', says: `a client received ${available}` });
+    violations.push({ rule: 'stock is never negative', detail: `a client received ${available}` });
   return violations;
 }
 
@@ -79,7 +79,7 @@ function checkResponse(
   ordersById: ReadonlyMap<string, OrderFact>,
 ): Violation[] {
   const violations: Violation[] = [];
-  const report = (rule: string, says: string) => violations.push({ rule, subject: orderId, says });
+  const report = (rule: string, detail: string) => violations.push({ rule, subject: orderId, detail });
   if (!expected[what].includes(status!) && !(status === 401 && code === 'unauthenticated'))
     report('a valid request is not rejected', `${what} got ${status} ${code ?? ''} (key ${key})`);
   if (!orderId || status! >= 400 || !state) return violations;
@@ -97,7 +97,7 @@ function checkResponse(
 function checkKeys(responses: readonly PurchaseRequest[], orders: readonly OrderFact[]): Violation[] {
   const violations: Violation[] = [];
   const report = (rule: string, key: string, orderIds: string[]) =>
-    violations.push({ rule, subject: orderIds[0], says: `key ${key}: ${orderIds.join(', ')}` });
+    violations.push({ rule, subject: orderIds[0], detail: `key ${key}: ${orderIds.join(', ')}` });
   const placed = responses.filter(({ what, key, orderId }) => what === 'place' && key && orderId);
   for (const [key, answers] of Map.groupBy(placed, (request) => request.key!)) {
     const orderIds = [...new Set(answers.map(({ orderId }) => orderId!))];

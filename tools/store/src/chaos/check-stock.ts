@@ -32,8 +32,8 @@ export function checkStock(
   }
 
   for (const { productId, onHand, reserved, sold, received: total } of facts.stock) {
-    const report = (rule: string, says: string) =>
-      violations.push({ rule, says: `product ${productId}: ${says}` });
+    const report = (rule: string, detail: string) =>
+      violations.push({ rule, detail: `product ${productId}: ${detail}` });
     const numbers = `${onHand} on hand + ${reserved} reserved + ${sold} sold of ${total}`;
     if (onHand + reserved + sold !== total) report('on hand, reserved and sold add up to received', numbers);
     if (Math.min(onHand, reserved, sold) < 0) report('stock is never negative', numbers);
@@ -61,7 +61,7 @@ export function checkStock(
       violations.push({
         rule: 'the reservation matches the order',
         subject: orderId,
-        says: `${types.join(' ')}, yet the reservation is ${status}`,
+        detail: `${types.join(' ')}, yet the reservation is ${status}`,
       });
   }
   return [...violations, ...checkExpiry(facts, faultWindows)];
@@ -83,7 +83,7 @@ function checkExpiry(facts: Facts & StoreFacts, { isCalm }: FaultWindows): Viola
       {
         rule: 'a reservation expires',
         subject: orderId,
-        says: `held ${Math.round(delayMs / 1_000)} s too long`,
+        detail: `held ${Math.round(delayMs / 1_000)} s too long`,
       },
     ];
   });

@@ -68,8 +68,14 @@ function buildLoginUrl({ url: server, tls }: Broker, login: string, password: st
 export const readBus = ({ folder }: App): BusDescription | undefined =>
   BusDescription.safeParse(readJson(join(folder, 'dist', 'bus.json'))).data;
 
-/** Reads the descriptions of all built services. @throws CliError if one of `wanted` is not built */
-export function readBusDescriptions(wanted: readonly App[]): BusDescription[] {
+/**
+ * Reads the descriptions of the built services among `all` (default: of this workspace).
+ * @throws CliError if one of `wanted` is not built
+ */
+export function readBusDescriptions(
+  wanted: readonly App[],
+  all: readonly App[] = listApps(),
+): BusDescription[] {
   const missing = wanted.filter((app) => !readBus(app)).map(({ name }) => name);
   if (missing.length > 0) {
     throw new CliError(`The build of ${missing.join(', ')} has no bus description.`, {
@@ -77,7 +83,7 @@ export function readBusDescriptions(wanted: readonly App[]): BusDescription[] {
       remedies: [`npx nx run-many -t build -p ${missing.join(',')}`],
     });
   }
-  return listApps().flatMap((app) => readBus(app) ?? []);
+  return all.flatMap((app) => readBus(app) ?? []);
 }
 
 /** Input of the deploy step: secrets by service name, and the operator's password if the broker URL has none. */
