@@ -91,6 +91,8 @@ export const AppManifest = z.strictObject({
   /** Additions to the compose file. */
   compose: z
     .strictObject({
+      /** A comment at the head of the file: what people need at the first start, such as an address. */
+      head: z.string().optional(),
       /** A comment for people who set `environment` and `secrets`. */
       note: z.string().optional(),
       /** Further settings, with Compose's interpolation. */

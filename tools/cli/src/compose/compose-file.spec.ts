@@ -51,6 +51,7 @@ describe('the compose file', () => {
     const tea = describeApp('tea', {
       secrets: ['KETTLE_KEY', 'LEAF_KEY', 'UNUSED_KEY'],
       compose: {
+        head: 'kettle: http://localhost:9000',
         note: 'The kettle.\nIt needs a key.',
         environment: { KETTLE_URL: '${KETTLE_URL:-}' },
         secrets: { KETTLE_KEY: '', LEAF_KEY: 'green' },
@@ -68,6 +69,7 @@ describe('the compose file', () => {
     expect(secrets.leaf_key).toEqual({ environment: 'LEAF_KEY' });
     expect(secrets).not.toHaveProperty('unused_key');
     expect(build(tea)).toContain('      # The kettle.\n      # It needs a key.\n');
+    expect(build(tea)).toMatch(/^(# .*\n)+# kettle: http:\/\/localhost:9000\nname: tearoom\n/m);
   });
 
   it('sets a heap other than that of the image', () => {

@@ -28,7 +28,7 @@ export function buildComposeFile(apps: readonly LaunchedApp[], facts: WorkspaceC
     ...apps.map((app) => formatApp(app, getProvidedSettings(apps, facts))),
   ];
   return [
-    formatHead(facts.name, listAddresses(apps), own),
+    formatHead(facts.name, listNotes(apps), own),
     `services:\n${services.join('\n')}`,
     formatSecrets(listSecrets(apps)),
   ].join('\n');
@@ -38,11 +38,13 @@ const toYaml = (value: unknown): string => stringify(value, { lineWidth: 0, sing
 
 const indent = (text: string, spaces: number): string => text.replaceAll(/^(?=.)/gm, ' '.repeat(spaces));
 
-function listAddresses(apps: readonly LaunchedApp[]): string[] {
+/** The addresses, and what the services declare for the head of the file. */
+function listNotes(apps: readonly LaunchedApp[]): string[] {
   const open = apps.flatMap(({ name, manifest: { port } }) =>
     port ? [`${name}: http://localhost:${port}`] : [],
   );
-  return [...open, 'RabbitMQ management: http://localhost:15672'];
+  const declared = apps.flatMap(({ manifest }) => manifest.compose.head?.split('\n') ?? []);
+  return [...open, 'RabbitMQ management: http://localhost:15672', ...declared];
 }
 
 /** The names of all variables in .env that are the source of a secret. */
