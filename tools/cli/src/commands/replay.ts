@@ -16,7 +16,7 @@ export interface ReplayOptions {
   rate: string;
 }
 
-/** @thevents UsageError if the time is invalid */
+/** @throws UsageError if the time is invalid */
 export function parseTime(option: string, text: string): Date {
   const time = new Date(text);
   const [date, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)/.exec(text) ?? [];

@@ -3,7 +3,7 @@ import { CliError, UsageError } from '../terminal/cli-error.ts';
 import { readRun, isSupervisorAlive } from '../supervisor/run-record.ts';
 import { openState } from '../supervisor/state.ts';
 
-/** `jogakbo restart`: restarts the process of a service and waits until it is ready. */
+/** `jogakbo restart`: restarts the process of a service, in dense mode the service in it, and waits until it is ready. */
 export async function restart(name: string): Promise<number> {
   const state = openState();
   const run = readRun(state);
@@ -19,6 +19,10 @@ export async function restart(name: string): Promise<number> {
   try {
     await control.restart(name);
     console.log(`${name} is ready again.`);
+    if (run.dense)
+      console.log(
+        'In dense mode it still runs the code that the process loaded at its start. To run changed code, start the store again.',
+      );
     return 0;
   } finally {
     control.close();

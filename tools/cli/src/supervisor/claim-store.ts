@@ -53,6 +53,7 @@ export async function claimStore(state: State, options: StartOptions, report: Re
     supervisor: readMark(process.pid)!,
     state: 'starting' as const,
     ...(options.onlyServes && { onlyServes: options.onlyServes }),
+    ...(options.dense && { dense: true }),
     publicUrl: `http://localhost:${options.port}`,
     port: options.port,
     since: Date.now(),

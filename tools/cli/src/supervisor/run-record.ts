@@ -38,6 +38,8 @@ export interface RunRecord {
   state: 'starting' | 'ready' | 'stopping';
   /** Set if `jogakbo serve` runs only this service here, with backing services of its own. */
   onlyServes?: string;
+  /** Whether all services share one process. */
+  dense?: boolean;
   publicUrl: string;
   port: number;
   since: number;

@@ -55,9 +55,11 @@ class StoreStart {
   }
 
   async run(): Promise<void> {
-    for (const text of getTlsRemarks()) this.#say(text);
+    for (const text of getTlsRemarks()) this.#reportLine(text);
     if (this.#options.dense)
-      this.#say('dense mode: all services share one process, so that a crash or a block of one hits all');
+      this.#reportLine(
+        'dense mode: all services share one process, so that a crash or a block of one hits all',
+      );
     await this.#openBackingServices();
     const { state } = this.#store;
     const { staff, isNew } = ensureStaff(state, this.#facts.localStaff);
@@ -71,7 +73,7 @@ class StoreStart {
     markStaffShown(state);
   }
 
-  #say(text: string): void {
+  #reportLine(text: string): void {
     this.#report({ kind: 'line', text });
   }
 
@@ -155,7 +157,7 @@ class StoreStart {
       context.broker = await logins;
       return [databases, migrated];
     });
-    if (context.broker.remark) this.#say(context.broker.remark);
+    if (context.broker.remark) this.#reportLine(context.broker.remark);
     if (context.broker.operator) restoreLoginsOnRestart(this.#broker, () => this.#ensureLogins());
   }
 
@@ -192,10 +194,13 @@ class StoreStart {
 
   async #seed(): Promise<void> {
     const { state, run, abort } = this.#store;
-    const wanted = this.#options.seed && this.#hasGateway;
-    const module = wanted ? await loadSeedModule(this.#facts) : undefined;
-    if (!module?.services.every((needed) => this.#apps.some(({ name }) => name === needed)))
-      return this.#report({ kind: 'stage', stage: 'seed', state: 'skipped', text: 'not requested' });
+    const skip = (text: string) => this.#report({ kind: 'stage', stage: 'seed', state: 'skipped', text });
+    if (!this.#options.seed) return skip('--no-seed was given');
+    const module = await loadSeedModule(this.#facts);
+    if (!module) return skip('jogakbo.config.ts names no module for it');
+    const needed = ['gateway', ...module.services];
+    const missing = needed.filter((one) => !this.#apps.some(({ name }) => name === one));
+    if (missing.length > 0) return skip(`needs ${missing.join(', ')}`);
     const to = { state, url: run.publicUrl, identity: run.databases!, force: false, abort };
     await this.#stage('seed', async (note) => [undefined, await module.seed({ ...to, note })]);
   }

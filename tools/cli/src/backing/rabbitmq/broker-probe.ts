@@ -27,7 +27,7 @@ export async function probeBroker(address: string, timeoutMs = 3_000): Promise<s
   }
 }
 
-/** Shows what the broker said where amqplib wraps it, and what happened where amqplib names its own state. */
+/** Extracts the broker's own reply from the error of amqplib, or describes an error that names a state of amqplib. */
 function describeProblem(message: string, { host, pathname }: URL): string {
   const [, reply] = /with message "(.*)"$/s.exec(message) ?? [];
   if (reply) return reply;
