@@ -90,7 +90,7 @@ export class Shops {
     memberId?: string,
   ): Promise<{ version: string }> {
     const answer = await this.#mall.app.get(RabbitClient).request(contract.name, input, {
-      persistent: contract.kind === 'command',
+      kind: contract.kind,
       context: {
         traceparent: childTraceparent(),
         language: 'nl',

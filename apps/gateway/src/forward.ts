@@ -186,7 +186,7 @@ export class Forward {
       context: callContext,
       policy,
       timeout: this.settings.requestTimeout,
-      persistent: contract.kind === 'command',
+      kind: contract.kind,
       sensitive: contract.sensitive,
       ...options,
     }) as Promise<Output | null>;

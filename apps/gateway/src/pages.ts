@@ -58,7 +58,7 @@ export class ServicePages {
       context: callContext,
       policy,
       timeout: this.settings.requestTimeout,
-      persistent: true,
+      kind: 'command',
       sensitive: contract.sensitive,
     })) as PageAnswer;
     if (!(answer.status >= 200 && answer.status < 500))

@@ -176,7 +176,7 @@ export class DemoHandler {
 
   @Handles(ListThings)
   async list(body: Body<typeof ListThings>, { language, incoming }: MessageContext) {
-    demoState.contexts.push(incoming.context);
+    demoState.contexts.push(incoming.callContext);
     return { seen: body, language };
   }
 

@@ -74,12 +74,12 @@ describe('mails about one order, in every event order and with a crash at every 
       replyTo: undefined,
       correlationId: undefined,
       packetId: undefined,
-      context: { traceparent: childTraceparent(), language: 'en' as const },
+      callContext: { traceparent: childTraceparent(), language: 'en' as const },
       idempotencyKey: undefined,
       redelivered: true,
       failures: 0,
       firstFailedAt: undefined,
-      isUntrustedCopy: false,
+      wasDeadLetteredElsewhere: false,
       isEdited: false,
     };
     const handler = notifications.get(MailOrderOutcomeHandler);

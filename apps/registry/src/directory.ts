@@ -132,12 +132,12 @@ export class Directory implements OnModuleInit, OnApplicationShutdown {
   /** Announces an external instance, or its change. @throws BrokerUnavailable */
   async announce(announcement: Announcement): Promise<void> {
     await this.#proxy.announce(announcement);
-    if (announcement.state !== 'draining') await this.#proxy.beat(announcement);
+    if (announcement.state !== 'draining') await this.#proxy.sendHeartbeat(announcement);
   }
 
   /** Forwards a heartbeat. */
   renew({ announcement }: Entry): Promise<void> {
-    return this.#proxy.beat(announcement);
+    return this.#proxy.sendHeartbeat(announcement);
   }
 
   #update(): void {

@@ -24,10 +24,10 @@ export function toInboxKey(
   { contract, incoming, input }: Pick<MessageContext, 'contract' | 'incoming' | 'input'>,
   encryption: StorageEncryption,
 ): InboxKey {
-  const { idempotencyKey, messageId, context, data, sender = unknownSender } = incoming;
+  const { idempotencyKey, messageId, callContext, data, sender = unknownSender } = incoming;
   if (!idempotencyKey || contract.kind === 'event' || contract.idempotency === 'none')
     return { key: messageId, sender };
-  const key = `${contract.name} ${context.caller?.memberId ?? 'anyone'} ${idempotencyKey}`;
+  const key = `${contract.name} ${callContext.caller?.memberId ?? 'anyone'} ${idempotencyKey}`;
   const computeFingerprints = (value: unknown): readonly string[] => {
     const text = toCanonicalJson(value);
     if (contract.sensitive) return encryption.fingerprints(text);

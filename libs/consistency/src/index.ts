@@ -3,7 +3,7 @@ export { OutOfOrder } from './out-of-order.ts';
 export { consistencyMigrations, eventStoreMigrations } from './migrations.ts';
 export { append, change, history, load, noEvents } from './event-store.ts';
 export { QueueRecovery } from './queue-recovery.ts';
-export { MadeQueues } from './made-queues.ts';
+export { RecreatedQueues } from './recreated-queues.ts';
 export { OutboxRelay, type RelayOptions } from './outbox-relay.ts';
 export { erase } from './personal-data.ts';
 export { projection, type Projection } from './projection.ts';

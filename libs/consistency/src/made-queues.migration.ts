@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Tables of `MadeQueues` (receiver) and `QueueRecovery` (sender). */
+/** Tables of `RecreatedQueues` (receiver) and `QueueRecovery` (sender). */
 export class MadeQueues1700000000200 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(`

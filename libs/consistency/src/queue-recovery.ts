@@ -29,7 +29,7 @@ interface RecreatedQueue {
 
 /**
  * Sends messages again that were lost with a queue. Instances report in their announcements which queues had to be
- * created (`MadeQueues`). This service then publishes all messages for that queue that are still in its outbox, with their
+ * created (`RecreatedQueues`). This service then publishes all messages for that queue that are still in its outbox, with their
  * original ids; receivers ignore duplicates. Even a queue that was deleted by hand loses nothing of the last seven days
  * (the outbox's retention), however late either side returns.
  *

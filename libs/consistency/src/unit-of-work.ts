@@ -215,7 +215,9 @@ export class UnitOfWork extends MessageContext {
       const { contract, data } = message;
       const own = contract.service === this.#options.service && delay === undefined;
       if (contract.kind === 'event' || !own)
-        rows.push(toOutboxRow(message, this.incoming.context, this.#options.encryption, rows.length, delay));
+        rows.push(
+          toOutboxRow(message, this.incoming.callContext, this.#options.encryption, rows.length, delay),
+        );
       if (own) await this.#options.dispatch(contract, data, this);
     }
     await Promise.all(this.#writesBeforeBegin);

@@ -182,7 +182,7 @@ export type Input<C extends { input: z.ZodType }> = z.input<C['input']>;
 /** The output as the sender of a request receives it: parsed. */
 export type Reply<C extends { output: z.ZodType }> = z.output<C['output']>;
 /** The output as a handler returns it: before parsing. */
-export type Answer<C extends { output: z.ZodType }> = z.input<C['output']>;
+export type HandlerOutput<C extends { output: z.ZodType }> = z.input<C['output']>;
 
 /** What a service states about one of its requests. */
 export type RequestSpec<I extends z.ZodType, O extends z.ZodType, R extends string> = {

@@ -1,6 +1,6 @@
 // Type tests: the compiler is the runner (target `typecheck`). Every @ts-expect-error pins what must not compile.
 import { z } from 'zod';
-import type { Answer, Body, Reply } from './contract.ts';
+import type { HandlerOutput, Body, Reply } from './contract.ts';
 import { service } from './declare-service.ts';
 
 const loans = service('loans');
@@ -15,7 +15,7 @@ const Placed = loans.event('placed', z.object({ loanId: z.uuid() }), { subject: 
 export const ok = [Place({ bookId: 'p' }), Place({ bookId: 'p', quantity: 2 }), Placed({ loanId: 'o' })];
 export const rejection = Place.reject('unknown-book');
 export const body: Body<typeof Place> = { bookId: 'p', quantity: 1 };
-export const answer: Answer<typeof Place> = { loanId: 'o', total: 1 };
+export const answer: HandlerOutput<typeof Place> = { loanId: 'o', total: 1 };
 export const total = (reply: Reply<typeof Place>): number => reply.total;
 
 // @ts-expect-error a field is missing
@@ -29,7 +29,7 @@ Place.reject('none-left');
 // @ts-expect-error the body has its defaults filled in
 export const partial: Body<typeof Place> = { bookId: 'p' };
 // @ts-expect-error an answer without a field
-export const half: Answer<typeof Place> = { loanId: 'o' };
+export const half: HandlerOutput<typeof Place> = { loanId: 'o' };
 // @ts-expect-error the subject is a field of the data
 loans.event('moved', z.object({ loanId: z.uuid() }), { subject: 'tomeId' });
 // @ts-expect-error an HTTP route without an access policy

@@ -2,7 +2,7 @@ export {
   accesses,
   getRequiredRole,
   type Access,
-  type Answer,
+  type HandlerOutput,
   type AnyCommand,
   type AnyContract,
   type AnyEvent,

@@ -5,7 +5,7 @@ import type { Publisher } from './publisher.ts';
 import { hasSender, maxSoftStateBytes, publishSoftState } from './soft-state.ts';
 import { instanceEvents } from './topology.ts';
 
-const { announced, beat, rollCall } = instanceEvents;
+const { announced, heartbeat, rollCall } = instanceEvents;
 
 /** Bytes reserved for message headers, and for the growth of an announcement while its instance runs. */
 const reservedBytes = 16_384;
@@ -57,8 +57,8 @@ export class Announcer {
     const { utilization: busy } = performance.eventLoopUtilization(utilization, this.#utilization);
     this.#utilization = utilization;
     const load = Math.round(Math.min(1, Math.max(0, busy)) * 1_000) / 1_000;
-    const heartbeat: Heartbeat = { instance, interval, load, openCircuits };
-    await publishSoftState(this.publisher, beat, service, heartbeat).catch(() => {});
+    const data: Heartbeat = { instance, interval, load, openCircuits };
+    await publishSoftState(this.publisher, heartbeat, service, data).catch(() => {});
   }
 
   async close(): Promise<void> {

@@ -108,7 +108,7 @@ export class AnswerQueue {
       if (!pending) continue; // its caller has timed out
       // The request stays pending: its callee may still answer.
       if (hasLoginPerService && message.properties.userId !== pending.callee)
-        this.connection.reportUnauthorizedMessage('answer');
+        this.connection.reportRefusedMessage('answer');
       else if (error) pending.reject(error);
       else if (pending.encryptedAs === undefined) pending.resolve(response);
       else void this.encryption.decrypt(pending.encryptedAs, response).then(pending.resolve, pending.reject);

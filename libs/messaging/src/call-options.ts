@@ -18,10 +18,10 @@ export interface RequestOptions {
   context?: CallContext | undefined;
   timeout?: number | undefined;
   /**
-   * True for commands: they survive a broker restart, and are neither batched nor repeated after a failure. False for
-   * queries.
+   * By default `query`. A command survives a restart of the broker, does not expire there, and is neither batched nor
+   * repeated after a failure.
    */
-  persistent?: boolean;
+  kind?: 'command' | 'query';
   idempotencyKey?: string | undefined;
   /** The call policy that the callee declares. */
   policy?: CallPolicy | undefined;

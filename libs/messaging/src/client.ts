@@ -13,7 +13,7 @@ import { Unroutable, type Publisher } from './publisher.ts';
 import type { Recipients } from './recipients.ts';
 import { TurnBatch } from './turn-batch.ts';
 import type { Splitter } from './split.ts';
-import { exchanges, getOwner, requestKey } from './topology.ts';
+import { exchanges, getServiceName, requestKey } from './topology.ts';
 
 const callUnguarded: Guard = (_, attempt) => attempt();
 const defaultPolicy = CallPolicy.parse({});
@@ -32,7 +32,7 @@ function subtractReserve(deadline: number | undefined): number {
 /** A request about to be published. */
 interface PendingRequest extends OutgoingRequest {
   version: string | undefined;
-  persistent: boolean;
+  kind: 'command' | 'query';
   deadline: number;
 }
 
@@ -91,7 +91,7 @@ export class RabbitClient extends ClientProxy {
       timeout,
       context: currentCall(),
       withMember: false,
-      persistent: contract.kind === 'command',
+      kind: contract.kind,
       policy: contract.policy,
       sensitive: contract.sensitive,
     });
@@ -104,9 +104,9 @@ export class RabbitClient extends ClientProxy {
 
   /** Like `ask`, for a caller that knows only the name of a request. Returns the response without validation. */
   request(name: string, data: unknown, options: RequestOptions = {}): Promise<unknown> {
-    const { context, timeout = defaultTimeout, persistent = false, policy = defaultPolicy } = options;
+    const { context, timeout = defaultTimeout, kind = 'query', policy = defaultPolicy } = options;
     const deadline = Math.min(Date.now() + timeout, subtractReserve(context?.deadline));
-    const call = { callee: getOwner(name), policy, safe: !persistent, deadline };
+    const call = { callee: getServiceName(name), policy, safe: kind === 'query', deadline };
     return this.guard(call, () => this.#attempt(name, data, deadline, policy, options));
   }
 
@@ -115,7 +115,7 @@ export class RabbitClient extends ClientProxy {
     data: unknown,
     deadline: number,
     policy: CallPolicy,
-    { context, persistent = false, idempotencyKey, sensitive, withMember = true }: RequestOptions,
+    { context, kind = 'query', idempotencyKey, sensitive, withMember = true }: RequestOptions,
   ): Promise<unknown> {
     const isSensitive = this.#encryption.isRequired(name, sensitive);
     const remaining = deadline - Date.now();
@@ -130,11 +130,11 @@ export class RabbitClient extends ClientProxy {
       ...(idempotencyKey && { 'idempotency-key': idempotencyKey }),
       ...encrypted.headers,
     };
-    const version = this.splitter?.versionFor(getOwner(name), context);
-    const outgoing = { pattern: name, version, data: encrypted.data, id, headers, persistent, deadline };
-    const call = { name, callee: getOwner(name), isEncrypted: isSensitive };
+    const version = this.splitter?.versionFor(getServiceName(name), context);
+    const outgoing = { pattern: name, version, data: encrypted.data, id, headers, kind, deadline };
+    const call = { name, callee: getServiceName(name), isEncrypted: isSensitive };
     return this.#answers.wait(id, call, remaining, () => {
-      if (persistent || !policy.batches) this.#send([outgoing], version);
+      if (kind === 'command' || !policy.batches) this.#send([outgoing], version);
       else this.#batch.add(requestKey(name, version), outgoing);
     });
   }
@@ -158,7 +158,7 @@ export class RabbitClient extends ClientProxy {
       .publish({ exchange: exchanges.requests(pattern), routingKey, content, options })
       .catch((error: unknown) => {
         if (version !== undefined && error instanceof Unroutable) {
-          requests.forEach(() => this.splitter?.onVersionUnavailable?.(getOwner(pattern), version));
+          requests.forEach(() => this.splitter?.onVersionUnavailable?.(getServiceName(pattern), version));
           return this.#send(requests, undefined);
         }
         for (const { id } of requests) this.#answers.fail(id, toCallError(error));
@@ -167,7 +167,9 @@ export class RabbitClient extends ClientProxy {
 
   /** @throws TypeError if JSON cannot represent the data of a request, for example a BigInt */
   #encode(requests: PendingRequest[]): Encoded {
-    const { id, persistent } = requests[0]!;
+    const { id, kind } = requests[0]!;
+    // A command survives a restart of the broker.
+    const persistent = kind === 'command';
     const remaining = Math.max(...requests.map(({ deadline }) => deadline)) - Date.now();
     return encodeRequests(requests, {
       messageId: id,
@@ -185,7 +187,7 @@ export class RabbitClient extends ClientProxy {
     this.request(String(packet.pattern), packet.data, {
       context: currentCall(),
       withMember: false,
-      persistent: true,
+      kind: 'command',
     }).then(
       (response) => isWanted && callback({ response, isDisposed: true }),
       (err: unknown) => isWanted && callback({ err, isDisposed: true }),

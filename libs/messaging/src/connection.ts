@@ -27,7 +27,7 @@ export class BrokerConnection implements BrokerIdentity {
   readonly #logger = new Logger('broker');
   #isLost = false;
   readonly #connected = new Set<() => void>();
-  readonly #senderListeners: ((kind: string) => void)[] = [];
+  readonly #refusalListeners: ((kind: string) => void)[] = [];
 
   /** @param options `operator`: see `BrokerIdentity`; without it every sender is trusted, because all share one login */
   constructor({ operator }: { operator?: string | undefined } = {}) {
@@ -45,13 +45,13 @@ export class BrokerConnection implements BrokerIdentity {
   }
 
   /** Runs for every message that was refused because of its sender, with the kind of message. */
-  onUnauthorizedSender(listener: (kind: string) => void): void {
-    this.#senderListeners.push(listener);
+  onRefusedMessage(listener: (kind: string) => void): void {
+    this.#refusalListeners.push(listener);
   }
 
-  /** Reports a message that was refused because of its sender, to the listeners of `onUnauthorizedSender`. */
-  reportUnauthorizedMessage(kind: string): void {
-    for (const listener of this.#senderListeners) listener(kind);
+  /** Reports a message that was refused because of its sender, to the listeners of `onRefusedMessage`. */
+  reportRefusedMessage(kind: string): void {
+    for (const listener of this.#refusalListeners) listener(kind);
   }
 
   /** Undefined while the broker is unreachable. */

@@ -24,7 +24,7 @@ export interface Incoming extends Origin {
   packetId: string | undefined;
   /** True if the caller accepts several answers in one message. */
   readsBatches?: boolean;
-  context: CallContext;
+  callContext: CallContext;
   idempotencyKey: string | undefined;
   redelivered: boolean;
 }
@@ -93,7 +93,7 @@ function toIncoming(
     correlationId: properties.correlationId as string | undefined,
     packetId: id,
     readsBatches: properties.contentType === batchType || headers[acceptHeader] === batchType,
-    context: {
+    callContext: {
       ...childTrace(toText(headers['traceparent']), toText(headers['tracestate'])),
       language: Language.safeParse(headers['language']).data ?? undeterminedLanguage,
       ...(Number.isFinite(headers['deadline']) && { deadline: headers['deadline'] as number }),

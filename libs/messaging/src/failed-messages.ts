@@ -57,8 +57,8 @@ export class FailedMessages {
   }
 
   #log(queue: string, incoming: Incoming | undefined, error: unknown): void {
-    const { pattern, messageId, context } = incoming ?? {};
-    const traceId = getTraceId(context?.traceparent);
+    const { pattern, messageId, callContext } = incoming ?? {};
+    const traceId = getTraceId(callContext?.traceparent);
     this.logger.error({ err: error, queue, pattern, messageId, traceId }, `${pattern ?? 'a message'} failed`);
   }
 

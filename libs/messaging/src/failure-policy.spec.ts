@@ -6,7 +6,7 @@ const createRequest = (remainingMs: number | undefined, replyTo: string | undefi
   ({
     pattern: 'tomes.newer',
     replyTo,
-    context: remainingMs === undefined ? {} : { deadline: Date.now() + remainingMs },
+    callContext: remainingMs === undefined ? {} : { deadline: Date.now() + remainingMs },
   }) as Incoming;
 const decide = (request: Incoming) =>
   decideOnFailure(createUnknownPatternError('tomes', request), 'queries', request);

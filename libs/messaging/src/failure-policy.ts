@@ -75,7 +75,7 @@ export function createUnknownPatternError(service: string, incoming: Incoming): 
 }
 
 /** Whether a caller still waits for the answer, with a plausible deadline. */
-function isAwaited({ replyTo, context: { deadline } }: Incoming): boolean {
+function isAwaited({ replyTo, callContext: { deadline } }: Incoming): boolean {
   if (replyTo === undefined || deadline === undefined) return false;
   const remaining = deadline - Date.now();
   return remaining > 0 && remaining <= maxRequeueMs;

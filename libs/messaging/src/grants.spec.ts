@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Grants, resolveRegistrations, type BusDescription } from './grants.ts';
+import { Grants, resolveGrants, type BusDescription } from './grants.ts';
 
 const create = (service: string, routes: string[], more: Partial<BusDescription> = {}): BusDescription => ({
   ...{ service, calls: [], subscribesTo: [], publishes: [], isGateway: false },
@@ -24,25 +24,23 @@ describe('the holder of a route', () => {
   ])('is the service that had it first, if another one claims %s', (_, claim) => {
     // Its name sorts first, and it was not registered before.
     const evil = create('evil', [claim]);
-    const { services, refused } = resolveRegistrations([evil, shop], [shop], []);
+    const { services, refused } = resolveGrants([evil, shop], [shop], []);
     expect(getHolders(services)).toEqual({ 'GET /v1/loans': 'shop', 'GET /v1/loans/{id}': 'shop' });
     expect(refused).toEqual([{ route: claim, service: 'evil', holder: 'shop' }]);
     // The refused route was not registered, so the result is stable.
-    expect(getHolders(resolveRegistrations([evil, shop], services, []).services)).toEqual(
-      getHolders(services),
-    );
+    expect(getHolders(resolveGrants([evil, shop], services, []).services)).toEqual(getHolders(services));
   });
 
   it('changes once the previous service removes the route, or is removed', () => {
     const heir = create('heir', ['GET /v1/loans']);
     const smaller = create('shop', ['GET /v1/loans/{id}']);
-    const { services } = resolveRegistrations([heir, smaller], [shop], []);
+    const { services } = resolveGrants([heir, smaller], [shop], []);
     expect(getHolders(services)).toEqual({ 'GET /v1/loans': 'heir', 'GET /v1/loans/{id}': 'shop' });
-    expect(resolveRegistrations([heir], [shop], ['heir']).refused).toEqual([]);
+    expect(resolveGrants([heir], [shop], ['heir']).refused).toEqual([]);
   });
 
   it('does not change if the service exists but its build is missing', () => {
-    const { services, refused } = resolveRegistrations([], [shop], ['shop']);
+    const { services, refused } = resolveGrants([], [shop], ['shop']);
     expect(getHolders(services)).toEqual(getHolders([shop]));
     expect(refused).toEqual(none.refused);
   });
@@ -50,7 +48,7 @@ describe('the holder of a route', () => {
   it('is not affected by another method, another path, or the service itself', () => {
     const other = create('other', ['POST /v1/loans', 'GET /v1/loans/{id}/lines', 'GET /v2/loans']);
     const own = create('shop', ['GET /v1/loans/{id}', 'GET /v1/loans/mine']);
-    expect(resolveRegistrations([other, own], [], []).refused).toEqual([]);
+    expect(resolveGrants([other, own], [], []).refused).toEqual([]);
   });
 });
 
@@ -95,16 +93,13 @@ describe('the registered encryption keys of a service', () => {
 
   it('are the ones given to the deploy step, else the previous ones, never those of a build', () => {
     const shop = create('shop', [], { encryptionKeys: [key('e')] });
-    expect(getShopKeys(resolveRegistrations([shop], [], []).services)).toEqual([]);
+    expect(getShopKeys(resolveGrants([shop], [], []).services)).toEqual([]);
     const given = new Map([['shop', [key('a')]]]);
-    const { services } = resolveRegistrations([shop], [], [], given);
+    const { services } = resolveGrants([shop], [], [], given);
     expect(getShopKeys(services)).toEqual([key('a')]);
-    expect(getShopKeys(resolveRegistrations([shop], services, []).services)).toEqual([key('a')]);
+    expect(getShopKeys(resolveGrants([shop], services, []).services)).toEqual([key('a')]);
     const rotated = new Map([['shop', [key('b'), key('a')]]]);
-    expect(getShopKeys(resolveRegistrations([shop], services, [], rotated).services)).toEqual([
-      key('b'),
-      key('a'),
-    ]);
+    expect(getShopKeys(resolveGrants([shop], services, [], rotated).services)).toEqual([key('b'), key('a')]);
   });
 });
 
@@ -113,7 +108,7 @@ describe('a route with a parameter', () => {
     const before = create('shop', ['GET /v1/loans/{id}']);
     const renamed = create('shop', ['GET /v1/loans/{loanId}']);
     const evil = create('evil', ['GET /v1/loans/{name}']);
-    expect(resolveRegistrations([evil, renamed], [before], []).refused).toEqual([
+    expect(resolveGrants([evil, renamed], [before], []).refused).toEqual([
       { route: 'GET /v1/loans/{name}', service: 'evil', holder: 'shop' },
     ]);
   });
@@ -123,7 +118,7 @@ describe('a route with a parameter', () => {
     (route) => {
       const pages = create('forms', ['GET /forms/*', 'POST /forms/*']);
       const evil = create('evil', [route]);
-      expect(resolveRegistrations([evil, pages], [pages], []).refused).toEqual([
+      expect(resolveGrants([evil, pages], [pages], []).refused).toEqual([
         { route, service: 'evil', holder: 'forms' },
       ]);
     },

@@ -1,6 +1,6 @@
 import { EncryptionKey, priorities, routesOverlap, type Priority } from '@jogakbo/contract';
 import { z } from 'zod';
-import { getOwner } from './topology.ts';
+import { getServiceName } from './topology.ts';
 
 /** Public keys for encrypting data for one service, the newest first. */
 export const EncryptionKeys = z.array(EncryptionKey).min(1).max(10);
@@ -46,7 +46,7 @@ export const BusDescription = z.object({
 export type BusDescription = z.infer<typeof BusDescription>;
 
 /** A route that two services claim: the deploy step assigns it to the service that had it first. */
-export interface RefusedRoute {
+export interface RouteConflict {
   route: string;
   service: string;
   holder: string;
@@ -79,12 +79,12 @@ export function withOffers(one: BusDescription, all: readonly BusDescription[]):
  * @param known every service that still exists; a service without a build keeps its previous registration
  * @param keys public keys by service; a service that is missing here keeps its previous keys
  */
-export function resolveRegistrations(
+export function resolveGrants(
   described: readonly BusDescription[],
   before: readonly BusDescription[],
   known: readonly string[],
   keys: ReadonlyMap<string, EncryptionKeys> = new Map(),
-): { services: BusDescription[]; refused: RefusedRoute[] } {
+): { services: BusDescription[]; refused: RouteConflict[] } {
   const names = new Set([...described.map(({ service }) => service), ...known]);
   const find = (all: readonly BusDescription[], name: string) => all.find(({ service }) => service === name);
   const present = [...names].flatMap((name) => find(described, name) ?? find(before, name) ?? []);
@@ -94,7 +94,7 @@ export function resolveRegistrations(
     return earlier !== undefined && listRoutes(earlier).some((one) => hasSameForm(one, route));
   };
   const held: { service: string; route: string }[] = [];
-  const refused: RefusedRoute[] = [];
+  const refused: RouteConflict[] = [];
   for (const claim of claims.sort(
     (a, b) => Number(hadRoute(b.service, b.route)) - Number(hadRoute(a.service, a.route)),
   )) {
@@ -184,7 +184,8 @@ export class Grants {
   /** Whether this login may send any request of a service. */
   mayCallAny(login: string | undefined, service: string): boolean {
     return [...this.#sendersByRequest].some(
-      ([request, callers]) => getOwner(request) === service && login !== undefined && callers.has(login),
+      ([request, callers]) =>
+        getServiceName(request) === service && login !== undefined && callers.has(login),
     );
   }
 

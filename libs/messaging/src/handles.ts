@@ -1,7 +1,7 @@
-import type { AnyContract, Answer, AnyRequest, Body } from '@jogakbo/contract';
+import type { AnyContract, HandlerOutput, AnyRequest, Body } from '@jogakbo/contract';
 import { Ctx, MessagePattern, Payload } from '@nestjs/microservices';
 
-type Result<C> = C extends AnyRequest ? Answer<C> | Promise<Answer<C>> : void | Promise<void>;
+type Result<C> = C extends AnyRequest ? HandlerOutput<C> | Promise<HandlerOutput<C>> : void | Promise<void>;
 
 const handled = new WeakMap<object, AnyContract[]>();
 

@@ -38,7 +38,13 @@ describe('the sender of a message', () => {
   it('comes from the header of a message of the service itself, if its mark is valid', () => {
     const headers = { ...mark('tomes'), failures: 2, 'first-failed-at': 'then' };
     expect(determineOrigin(message('shop', headers), identity, marks)).toEqual({
-      ...{ sender: 'tomes', failures: 2, firstFailedAt: 'then', isUntrustedCopy: false, isEdited: false },
+      ...{
+        sender: 'tomes',
+        failures: 2,
+        firstFailedAt: 'then',
+        wasDeadLetteredElsewhere: false,
+        isEdited: false,
+      },
     });
     expect(getSender('shop', mark(undefined))).toBeUndefined();
     expect(getSender('shop', { sender: 'gateway' })).toBe('shop');
@@ -120,8 +126,8 @@ describe('the permission to send', () => {
   const attempt = (
     contract: { kind: string; name: string; service: string },
     sender: string | undefined,
-    isUntrustedCopy = false,
-  ) => checkSender(contract, { sender, isUntrustedCopy }, atTomes, grants);
+    wasDeadLetteredElsewhere = false,
+  ) => checkSender(contract, { sender, wasDeadLetteredElsewhere }, atTomes, grants);
 
   it('an event: only for its owner, and only directly', () => {
     const event = { kind: 'event', name: 'shop.bought', service: 'shop' };
@@ -135,13 +141,13 @@ describe('the permission to send', () => {
 
   it('a request: for declared callers, the service itself, and operators, dead-lettered or not', () => {
     const request = { kind: 'command', name: 'tomes.reserve', service: 'tomes' };
-    for (const isUntrustedCopy of [false, true]) {
+    for (const wasDeadLetteredElsewhere of [false, true]) {
       for (const sender of ['shop', 'tomes', 'operator'])
-        expect(() => attempt(request, sender, isUntrustedCopy)).not.toThrow();
-      expect(() => attempt(request, 'search', isUntrustedCopy)).toThrow(
+        expect(() => attempt(request, sender, wasDeadLetteredElsewhere)).not.toThrow();
+      expect(() => attempt(request, 'search', wasDeadLetteredElsewhere)).toThrow(
         'tomes.reserve came from search, which may not call it',
       );
-      expect(() => attempt(request, undefined, isUntrustedCopy)).toThrow(/without identity/);
+      expect(() => attempt(request, undefined, wasDeadLetteredElsewhere)).toThrow(/without identity/);
     }
     expect(() => attempt({ ...request, name: 'tomes.change' }, 'shop')).toThrow(UnauthorizedSender);
   });

@@ -25,7 +25,7 @@ export interface Origin {
    * True if a queue that this service does not control dead-lettered it, which every receiver of a message can cause: it may
    * be old. False for the retries of this service, although the broker dead-lettered those too.
    */
-  isUntrustedCopy: boolean;
+  wasDeadLetteredElsewhere: boolean;
   /** True if an operator changed its data: its member and address must not be used for that data. */
   isEdited: boolean;
 }
@@ -68,8 +68,8 @@ export function determineOrigin(
 ): Origin {
   const headers = (properties.headers ?? {}) as Record<string, unknown>;
   const user = (properties.userId as string | undefined) || undefined;
-  const isUntrustedCopy = 'x-death' in headers;
-  const origin = { failures: 0, firstFailedAt: undefined, isUntrustedCopy, isEdited: false };
+  const wasDeadLetteredElsewhere = 'x-death' in headers;
+  const origin = { failures: 0, firstFailedAt: undefined, wasDeadLetteredElsewhere, isEdited: false };
   if (user === undefined || (user !== login && user !== operator)) return { ...origin, sender: user };
   const first = headers[header];
   const claimed = typeof first === 'string' ? first || undefined : user;
@@ -81,7 +81,7 @@ export function determineOrigin(
     sender: claimed,
     failures: Number(headers['failures'] ?? 0) || 0,
     firstFailedAt: headers['first-failed-at'] as string | undefined,
-    isUntrustedCopy: false,
+    wasDeadLetteredElsewhere: false,
     isEdited: false,
   };
 
@@ -92,9 +92,10 @@ export function determineOrigin(
     if (headers[replayedForHeader] !== login) return { sender: undefined };
     if (!(markHeader in headers)) return { sender: claimed };
     const messageId = String(properties.messageId);
-    if (marks?.verify(messageId, content, headers)) return { sender: claimed, isUntrustedCopy: false };
+    if (marks?.verify(messageId, content, headers))
+      return { sender: claimed, wasDeadLetteredElsewhere: false };
     if (marks?.verifyBeforeEdit(messageId, headers))
-      return { sender: claimed, isUntrustedCopy: false, isEdited: true };
+      return { sender: claimed, wasDeadLetteredElsewhere: false, isEdited: true };
     return { sender: undefined };
   }
 }
@@ -112,7 +113,7 @@ export class UnauthorizedSender extends Error {
  */
 export function checkSender(
   contract: { kind: string; name: string; service: string },
-  { sender, isUntrustedCopy }: Pick<Origin, 'sender' | 'isUntrustedCopy'>,
+  { sender, wasDeadLetteredElsewhere }: Pick<Origin, 'sender' | 'wasDeadLetteredElsewhere'>,
   { login, operator }: BrokerIdentity,
   grants: Pick<Grants, 'mayCall'>,
 ): void {
@@ -121,7 +122,7 @@ export function checkSender(
   if (kind === 'event') {
     if (sender !== service)
       throw new UnauthorizedSender(`${name} came from ${from}: only ${service} may publish it`);
-    if (isUntrustedCopy)
+    if (wasDeadLetteredElsewhere)
       throw new UnauthorizedSender(`${name} of ${service} was dead-lettered by another queue`);
     return;
   }

@@ -79,7 +79,7 @@ describe('an instance with a registration proxy', () => {
 describe('the announcements of one service', () => {
   const refused = jest.fn();
   const publisher = { publish: async () => {} } as unknown as Publisher;
-  const connection = { reportUnauthorizedMessage: refused } as unknown as BrokerConnection;
+  const connection = { reportRefusedMessage: refused } as unknown as BrokerConnection;
   const open = () => new Instances(connection, publisher, 'gateway');
   const announce = (instances: Instances, more: object) =>
     instances.receive('instances.announced', announcement('shop', more));

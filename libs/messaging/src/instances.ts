@@ -7,7 +7,7 @@ import { publishSoftState } from './soft-state.ts';
 import { instanceEvents, registryService } from './topology.ts';
 import type { Incoming } from './decoding.ts';
 
-const { announced, beat, rollCall } = instanceEvents;
+const { announced, heartbeat, rollCall } = instanceEvents;
 
 /** A lease lasts three intervals, which are in seconds. */
 const getLeaseMs = ({ interval }: Announcement): number => interval * 3_000;
@@ -80,14 +80,14 @@ export class Instances {
   }
 
   async open(): Promise<void> {
-    await this.#listener.open(announced, beat);
+    await this.#listener.open(announced, heartbeat);
   }
 
   /** Only for the two patterns that `receive` applies. */
   #isAllowed({ pattern, data, sender }: Incoming): boolean {
     const body = (data ?? {}) as Partial<Announcement>;
     if (pattern === announced) return this.#mayAnnounce(body, sender);
-    return pattern === beat && this.#maySendHeartbeat(body, sender);
+    return pattern === heartbeat && this.#maySendHeartbeat(body, sender);
   }
 
   /** A service may announce its own instances; the registry those of outside services. */
@@ -121,7 +121,7 @@ export class Instances {
   receive(pattern: string, data: unknown): void {
     const { instance } = (data ?? {}) as Record<string, unknown>;
     if (this.upstreams === 'none' && isUpstreamName(instance)) return;
-    if (pattern === beat) this.#receiveHeartbeat(data);
+    if (pattern === heartbeat) this.#receiveHeartbeat(data);
     else if (pattern === announced) this.#receiveAnnouncement(data);
   }
 
@@ -139,8 +139,7 @@ export class Instances {
     if (state === 'draining') this.#removeDraining(announcement);
     else {
       const hash = computeHash(announcement);
-      if (!this.#shareContract(announcement, hash))
-        return this.connection.reportUnauthorizedMessage('soft state');
+      if (!this.#shareContract(announcement, hash)) return this.connection.reportRefusedMessage('soft state');
       const isRepeated = known && this.#isRepeated(announcement, known.announcement);
       const until = isRepeated ? known.until : performance.now() + getLeaseMs(announcement);
       this.#instances.set(instance, { announcement, hash, until });
@@ -158,12 +157,12 @@ export class Instances {
     const others = [...this.#instances.values()].filter(
       (one) => one.announcement.service === service && one.announcement.instance !== instance,
     );
-    const twin = others.find((one) => one.hash === hash);
-    if (twin) announcement.contract = twin.announcement.contract;
+    const sameContract = others.find((one) => one.hash === hash);
+    if (sameContract) announcement.contract = sameContract.announcement.contract;
     // Instances of outside services come from the registry, which has its own limits.
     if (upstream) return true;
     const hashes = new Set(others.map((one) => one.hash));
-    return others.length < maxInstances && (twin !== undefined || hashes.size < maxContracts);
+    return others.length < maxInstances && (sameContract !== undefined || hashes.size < maxContracts);
   }
 
   /** An announcement repeated for the roll call of another process does not renew the lease: heartbeats do. */

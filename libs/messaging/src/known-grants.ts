@@ -28,7 +28,7 @@ export class KnownGrants {
           // Null: the broker cancelled the consumer. A new channel brings it back.
           if (!message) return void channel.close().catch(() => {});
           const services = parseGrants(message, connection.operator!);
-          if (!services) return this.connection.reportUnauthorizedMessage('grants');
+          if (!services) return this.connection.reportRefusedMessage('grants');
           this.#current = new Grants(services);
           this.#first.resolve();
           for (const listener of this.#listeners) listener();
@@ -46,7 +46,7 @@ export class KnownGrants {
   }
 
   /** The queues that an instance reports as recreated, limited to contracts that its service may consume. */
-  filterMadeQueues({ service, madeQueues }: Announcement): Announcement['madeQueues'] {
+  filterRecreatedQueues({ service, madeQueues }: Announcement): Announcement['madeQueues'] {
     if (!this.hasLoginPerService) return madeQueues;
     const isAllowed = (name: string) =>
       name.startsWith(`${service}.`) || this.#current.maySubscribe(service, name);

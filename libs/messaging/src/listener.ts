@@ -39,7 +39,7 @@ export class Listener {
       connection,
       (model) => model.createChannel(),
       async (channel) => {
-        const name = queues.hearing(connection.login, randomUUIDv7());
+        const name = queues.listener(connection.login, randomUUIDv7());
         const { queue } = await channel.assertQueue(name, { exclusive: true, autoDelete: true });
         this.#queue = { channel, name: queue };
         for (const key of this.#required) await this.#bind(channel, queue, key);
@@ -62,16 +62,16 @@ export class Listener {
   }
 
   #receive(message: Parameters<typeof decode>[0]): void {
-    if (message.content.length > maxSoftStateBytes)
-      return this.connection.reportUnauthorizedMessage('soft state');
+    if (message.content.length > maxSoftStateBytes) return this.connection.reportRefusedMessage('soft state');
     try {
       const incoming = decode(message, this.connection);
       // A dead-lettered message may be old.
       const isTrusted =
-        !this.connection.hasLoginPerService || (!incoming.isUntrustedCopy && this.isAllowed(incoming));
+        !this.connection.hasLoginPerService ||
+        (!incoming.wasDeadLetteredElsewhere && this.isAllowed(incoming));
       // The pattern is part of the body: the sender chooses it independently of the routing key.
       if (isTrusted && this.#isSubscribed(incoming.pattern)) this.receive(incoming);
-      else this.connection.reportUnauthorizedMessage('soft state');
+      else this.connection.reportRefusedMessage('soft state');
     } catch {
       // Soft state: an unreadable message counts as missed.
     }

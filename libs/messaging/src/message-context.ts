@@ -45,7 +45,7 @@ export class MessageContext extends BaseRpcContext<[Incoming]> {
     readonly input: unknown = incoming.data,
   ) {
     super([incoming]);
-    const { caller } = incoming.context;
+    const { caller } = incoming.callContext;
     this.#caller = caller && new CallingMember(caller);
   }
 
@@ -57,19 +57,19 @@ export class MessageContext extends BaseRpcContext<[Incoming]> {
 
   /** The language that the client requested. */
   get language(): Language {
-    return this.incoming.context.language;
+    return this.incoming.callContext.language;
   }
 
   /** The client address of the original request; undefined if no client request caused the message. */
   get address(): string | undefined {
-    return this.incoming.context.address;
+    return this.incoming.callContext.address;
   }
 
   /**
    * Guards contracts with access `owner`: a handler that did not check the owner causes a fault instead of a data leak.
    * Calls between services have no member and are exempt.
    */
-  mustHaveCheckedOwnership(): void {
+  assertOwnershipWasChecked(): void {
     if (this.#isOwnersOnly && !this.#caller!.ownershipChecked)
       throw new Error(`${this.contract.name} answered without caller.mustOwn()`);
   }

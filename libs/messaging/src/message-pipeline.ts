@@ -63,7 +63,7 @@ export class MessagePipeline {
     if (all.length > 0 && allowed.length === 0) return false;
     // In the context of each message: every log line about it has its trace id.
     const work = (incoming: Incoming) =>
-      withCall(incoming.context, () => this.#work(source, message, incoming));
+      withCall(incoming.callContext, () => this.#work(source, message, incoming));
     if (allowed.length === 1) await work(allowed[0]!);
     else await workOnAll(allowed.map(work));
     return true;
@@ -145,7 +145,7 @@ export class MessagePipeline {
     const key = contract.kind === 'query' ? undefined : getSubject(contract, input);
     return this.#order.run(key, async () => {
       if (isExpired(incoming)) return 'expired';
-      const response = await withCall(incoming.context, () => this.#runHandlers(contract, context));
+      const response = await withCall(incoming.callContext, () => this.#runHandlers(contract, context));
       const outcome = { response: await encryptAnswer(response) };
       await this.parts.answers.send(incoming, outcome, contract.kind === 'query');
       return 'ok';
@@ -156,7 +156,7 @@ export class MessagePipeline {
   async #runHandlers(contract: AnyContract, context: MessageContext): Promise<unknown> {
     const run = async (inner: MessageContext) => {
       const output = await this.parts.handlers.run(contract, inner.input, inner);
-      inner.mustHaveCheckedOwnership();
+      inner.assertOwnershipWasChecked();
       return contract.kind === 'event' ? undefined : contract.output.parse(output);
     };
     const { middleware } = this.parts.options;
@@ -168,7 +168,7 @@ export class MessagePipeline {
 }
 
 /** Without a waiting caller the deadline does not apply. */
-const isExpired = ({ replyTo, context: { deadline = Infinity } }: Incoming): boolean =>
+const isExpired = ({ replyTo, callContext: { deadline = Infinity } }: Incoming): boolean =>
   replyTo !== undefined && deadline <= Date.now();
 
 /**

@@ -31,7 +31,7 @@ export function computePermissions(
 function toPermissions(one: BusDescription, all: readonly BusDescription[], operator: string): Permissions {
   const { service } = one;
   const consumed = [...listWorkQueues(service), matchVersioned(queues.queries(service))];
-  const transient = [queues.reply, queues.hearing].map((queue) => matchTransient(queue, service));
+  const transient = [queues.reply, queues.listener].map((queue) => matchTransient(queue, service));
   const mine = [...consumed, ...transient, toLiteral(queues.dead(service))];
   const keys = new TopicKeys();
   addContracts(keys, one);

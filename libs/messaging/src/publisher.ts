@@ -70,11 +70,11 @@ export class Publisher {
    */
   async publish({ exchange, routingKey, content, options }: Publication): Promise<void> {
     const until = performance.now() + confirmTimeoutMs;
-    await within(confirmTimeoutMs, this.#drained).catch(throwUnconfirmed);
+    await within(confirmTimeoutMs, this.#drained).catch(throwUnavailable);
     const channel = this.#channel.current;
     if (!channel) throw new BrokerUnavailable('the connection to the broker is down');
     if (this.#needsDeclaration(exchange))
-      await within(until - performance.now(), this.#declare(channel, exchange)).catch(throwUnconfirmed);
+      await within(until - performance.now(), this.#declare(channel, exchange)).catch(throwUnavailable);
     const timeoutMs = Math.max(minConfirmTimeoutMs, until - performance.now());
     await new Promise<void>((resolve, reject) => {
       const late = setTimeout(() => {
@@ -129,7 +129,7 @@ export class Publisher {
   }
 }
 
-function throwUnconfirmed(error: Error): never {
+function throwUnavailable(error: Error): never {
   throw new BrokerUnavailable(`not confirmed: ${error.message}`);
 }
 

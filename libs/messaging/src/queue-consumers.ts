@@ -93,7 +93,7 @@ export class QueueConsumers {
       if (this.#consuming.get(queue)?.channel === channel) this.#consuming.delete(queue);
     });
     this.#consuming.set(queue, await this.#startConsumer(channel, source));
-    if (queueRecord && kind !== 'queries' && !version) await queueRecord.confirmMade(queue);
+    if (queueRecord && kind !== 'queries' && !version) await queueRecord.confirmRecreated(queue);
   }
 
   async #startConsumer(channel: Channel, source: ConsumedQueue): Promise<Consuming> {

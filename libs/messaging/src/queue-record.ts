@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Announcement } from '@jogakbo/contract';
 
-type Made = Announcement['madeQueues'][number];
+type RecreatedQueue = Announcement['madeQueues'][number];
 
 /**
  * Remembers which queues of a service were missing: their messages are lost. Announced as `madeQueues` once they are declared
@@ -10,35 +10,39 @@ type Made = Announcement['madeQueues'][number];
 export interface QueueRecord {
   /**
    * Called before a missing queue is declared; it is not declared if this throws.
-   * @param takes the contracts whose messages the queue held: senders publish these again
+   * @param contracts those whose messages the queue held: senders publish these again
    */
-  recordMissing(queue: string, takes: string[]): Promise<void>;
+  recordMissing(queue: string, contracts: string[]): Promise<void>;
   /** Called each time a queue is consumed: it exists with all its bindings. */
-  confirmMade(queue: string): Promise<void>;
+  confirmRecreated(queue: string): Promise<void>;
   /** For the announcement of this instance. */
-  list(): Made[];
+  list(): RecreatedQueue[];
 }
 
 /** For services without a database: forgotten when the instance ends. */
 export class VolatileQueueRecord implements QueueRecord {
-  readonly #made = new Map<string, { id: string; takes: string[]; at: number | undefined }>();
+  readonly #recreated = new Map<string, { id: string; takes: string[]; at: number | undefined }>();
 
-  /** @param onMade called when there is a new queue to announce */
-  constructor(private readonly onMade: () => void) {}
+  /** @param onRecreated called when there is a new queue to announce */
+  constructor(private readonly onRecreated: () => void) {}
 
-  async recordMissing(queue: string, takes: string[]): Promise<void> {
-    this.#made.set(queue, { id: randomBytes(12).toString('base64url'), takes, at: undefined });
+  async recordMissing(queue: string, contracts: string[]): Promise<void> {
+    this.#recreated.set(queue, {
+      id: randomBytes(12).toString('base64url'),
+      takes: contracts,
+      at: undefined,
+    });
   }
 
-  async confirmMade(queue: string): Promise<void> {
-    const made = this.#made.get(queue);
-    if (!made || made.at !== undefined) return;
-    made.at = performance.now();
-    this.onMade();
+  async confirmRecreated(queue: string): Promise<void> {
+    const recreated = this.#recreated.get(queue);
+    if (!recreated || recreated.at !== undefined) return;
+    recreated.at = performance.now();
+    this.onRecreated();
   }
 
-  list(): Made[] {
-    return [...this.#made.values()].flatMap(({ id, takes, at }) =>
+  list(): RecreatedQueue[] {
+    return [...this.#recreated.values()].flatMap(({ id, takes, at }) =>
       at === undefined ? [] : { id, takes, ago: performance.now() - at },
     );
   }

@@ -19,21 +19,21 @@ export class KnownRecipients implements Recipients {
   readonly #sensitive = new Set<string>();
 
   /**
-   * @param present the present instances, the newest one first
-   * @param registered the grants of the deploy step; undefined if all services share one login
-   * @param known keys that need no announcement, by service: the own one
+   * @param listInstances the present instances, the newest one first
+   * @param getGrants the grants of the deploy step; undefined if all services share one login
+   * @param ownKeys keys of this service, which need no announcement, by service
    */
   constructor(
-    private readonly present: () => readonly Announcement[],
-    private readonly registered: () => Pick<Grants, 'getKeys' | 'isSensitive'> | undefined = () => undefined,
-    private readonly known: Iterable<[service: string, key: EncryptionKey]> = [],
+    private readonly listInstances: () => readonly Announcement[],
+    private readonly getGrants: () => Pick<Grants, 'getKeys' | 'isSensitive'> | undefined = () => undefined,
+    private readonly ownKeys: Iterable<[service: string, key: EncryptionKey]> = [],
   ) {
-    this.#lastKeys = new Map(known);
+    this.#lastKeys = new Map(ownKeys);
   }
 
   /** Must receive every accepted announcement. */
   receiveAnnouncement({ service, upstream, encryptionKeys, contract }: Announcement): void {
-    if (upstream || this.registered()) return;
+    if (upstream || this.getGrants()) return;
     const [key] = encryptionKeys ?? [];
     if (key && !this.#lastKeys.has(service)) this.#lastKeys.set(service, key);
     for (const { name, sensitive } of contract.requests) if (sensitive) this.#sensitive.add(name);
@@ -45,10 +45,10 @@ export class KnownRecipients implements Recipients {
    * a rotation have.
    */
   getKey(service: string): EncryptionKey | undefined {
-    const registered = this.registered();
-    if (!registered) return this.#getAnnouncedKey(service);
-    const keys = registered.getKeys(service);
-    if (keys.length === 0) return new Map(this.known).get(service);
+    const grants = this.getGrants();
+    if (!grants) return this.#getAnnouncedKey(service);
+    const keys = grants.getKeys(service);
+    if (keys.length === 0) return new Map(this.ownKeys).get(service);
     const held = this.#listAnnouncedKeys(service)
       .map((some) => new Set(some.map(({ kid }) => kid)))
       // An instance without any of them cannot decrypt data, whichever key is used.
@@ -58,7 +58,7 @@ export class KnownRecipients implements Recipients {
   }
 
   isSensitive(name: string): boolean {
-    return this.registered()?.isSensitive(name) ?? this.#sensitive.has(name);
+    return this.getGrants()?.isSensitive(name) ?? this.#sensitive.has(name);
   }
 
   #getAnnouncedKey(service: string): EncryptionKey | undefined {
@@ -73,7 +73,7 @@ export class KnownRecipients implements Recipients {
 
   /** The announced keys of each instance that has any. */
   #listAnnouncedKeys = (service: string): EncryptionKey[][] =>
-    this.present().flatMap(({ service: name, upstream, encryptionKeys = [] }) =>
+    this.listInstances().flatMap(({ service: name, upstream, encryptionKeys = [] }) =>
       name === service && !upstream && encryptionKeys.length > 0 ? [encryptionKeys] : [],
     );
 }

@@ -6,7 +6,7 @@ import type { Publisher } from './publisher.ts';
 import { hasSender, publishSoftState } from './soft-state.ts';
 import { instanceEvents } from './topology.ts';
 
-const { announced, beat, rollCall } = instanceEvents;
+const { announced, heartbeat, rollCall } = instanceEvents;
 
 /** Minimum time between two answers to roll calls, in milliseconds; below `rollCallMs` of `Instances`. */
 const rollAnswerIntervalMs = 500;
@@ -53,10 +53,10 @@ export class RegistrationProxy {
   }
 
   /** Never throws: the next heartbeat follows. */
-  async beat({ instance, interval }: Announcement): Promise<void> {
-    const heartbeat: Heartbeat = { instance, interval };
-    this.instances.receive(beat, heartbeat);
-    await publishSoftState(this.publisher, beat, this.source, heartbeat).catch(() => {});
+  async sendHeartbeat({ instance, interval }: Announcement): Promise<void> {
+    const data: Heartbeat = { instance, interval };
+    this.instances.receive(heartbeat, data);
+    await publishSoftState(this.publisher, heartbeat, this.source, data).catch(() => {});
   }
 
   async close(): Promise<void> {

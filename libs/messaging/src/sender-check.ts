@@ -2,22 +2,22 @@ import type { Incoming } from './decoding.ts';
 import { Grants } from './grants.ts';
 import type { HandlerTable } from './handler-table.ts';
 import { checkSender, UnauthorizedSender, type Origin } from './identity.ts';
-import { RefusalLog } from './refusal-log.ts';
+import { UnauthorizedSenderLog } from './unauthorized-sender-log.ts';
 import type { ConsumedQueue, ServerLogger, ServerOptions } from './server-options.ts';
-import { getOwner } from './topology.ts';
+import { getServiceName } from './topology.ts';
 
 const noGrants = new Grants([]);
 
 /** Checks the senders of received messages. With one login for all services every sender is trusted. */
 export class SenderCheck {
-  readonly #refusals: RefusalLog;
+  readonly #refusals: UnauthorizedSenderLog;
 
   constructor(
     private readonly options: Pick<ServerOptions, 'service' | 'connection' | 'grants'>,
     private readonly handlers: HandlerTable,
     logger: ServerLogger,
   ) {
-    this.#refusals = new RefusalLog(logger);
+    this.#refusals = new UnauthorizedSenderLog(logger);
   }
 
   /** Whether the sender may send the message. A refused message is logged and counted. */
@@ -27,7 +27,7 @@ export class SenderCheck {
     const { pattern, sender } = incoming;
     // A contract that only another version knows belongs to the service in its name.
     const unknown = { kind: source.kind === 'events' ? 'event' : 'unknown', name: pattern };
-    const contract = this.handlers.getContract(pattern) ?? { ...unknown, service: getOwner(pattern) };
+    const contract = this.handlers.getContract(pattern) ?? { ...unknown, service: getServiceName(pattern) };
     try {
       checkSender(contract, incoming, connection, this.#grants);
       return true;
@@ -39,13 +39,13 @@ export class SenderCheck {
   }
 
   /** Whether the sender of an unreadable message may send any message to the queue. Else it is logged and counted. */
-  isAllowedUnread(source: ConsumedQueue, { sender, isUntrustedCopy }: Origin): boolean {
+  isAllowedUnread(source: ConsumedQueue, { sender, wasDeadLetteredElsewhere }: Origin): boolean {
     const { connection, service } = this.options;
     const { login, operator } = connection;
     if (!connection.hasLoginPerService) return true;
     const isEvent = source.kind === 'events';
     const isAllowed = isEvent
-      ? !isUntrustedCopy &&
+      ? !wasDeadLetteredElsewhere &&
         this.handlers.contracts.some((one) => one.kind === 'event' && one.service === sender)
       : sender === login || sender === operator || this.#grants.mayCallAny(sender, service);
     const reason = `an unreadable message came from ${sender ?? 'a sender without identity'}`;
@@ -55,7 +55,7 @@ export class SenderCheck {
   }
 
   #report({ queue }: ConsumedQueue, kind: string, sender: string | undefined, reason: string): void {
-    this.options.connection.reportUnauthorizedMessage(kind);
+    this.options.connection.reportRefusedMessage(kind);
     this.#refusals.add(sender, { queue, reason });
   }
 
@@ -64,8 +64,8 @@ export class SenderCheck {
     const { sender, isEdited } = incoming;
     if (!this.options.connection.hasLoginPerService) return;
     if (sender !== undefined && this.#grants.isGateway(sender) && !isEdited) return;
-    const { caller: _caller, address: _address, ...context } = incoming.context;
-    incoming.context = context;
+    const { caller: _caller, address: _address, ...context } = incoming.callContext;
+    incoming.callContext = context;
   }
 
   get #grants(): Grants {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { CallContext } from './call-context.ts';
 
-/** The version of a service (its release), not of an entity. In the syntax that names of queues and routing keys allow. */
-const Version = z
+/** A released version of a service, in the syntax that names of queues and routing keys allow. */
+const Release = z
   .string()
   .max(60)
   .regex(
@@ -13,7 +13,7 @@ const Version = z
 
 /** Percent of a service's calls, by version. All other versions share the rest. */
 export const Shares = z
-  .record(Version, z.number().min(0).max(100))
+  .record(Release, z.number().min(0).max(100))
   .refine((shares) => sumShares(shares) <= 100, 'the shares add up to more than 100 %');
 export type Shares = z.infer<typeof Shares>;
 

@@ -9,10 +9,10 @@ import type { Channel } from 'amqplib';
  * receivers that it may write to.
  */
 export const exchanges = {
-  /** Requests to a service, by contract name. @param of the service, or one of its contracts: `getOwner` finds the service */
-  requests: (of: string) => `requests.${getOwner(of)}`,
+  /** Requests to a service, by contract name. @param of the service, or one of its contracts: `getServiceName` finds the service */
+  requests: (of: string) => `requests.${getServiceName(of)}`,
   /** Events of a service, by contract name; also `instanceEvents`. @param of the service, or an event */
-  events: (of: string) => `events.${getOwner(of)}`,
+  events: (of: string) => `events.${getServiceName(of)}`,
   /** Answers to a login, by the name of its reply queue. */
   replies: (login: string) => `replies.${login}`,
   /** Messages of a service that wait for a retry, by delay and destination queue. */
@@ -22,7 +22,7 @@ export const exchanges = {
 };
 
 /** The service that a contract belongs to. */
-export const getOwner = (contract: string): string => contract.split('.', 1)[0]!;
+export const getServiceName = (contract: string): string => contract.split('.', 1)[0]!;
 
 /** Retry delays of failed messages, in milliseconds, one per retry. */
 export const defaultRetryDelays: readonly number[] = [500, 2_000, 10_000, 60_000, 300_000];
@@ -41,7 +41,7 @@ export const queues = {
   /** For answers to one connection. Its routing key is its name: a stock Nest server sends answers to the queue's name. */
   reply: (login: string, id: string) => `reply.${login}.${id}`,
   /** For the events of one `Listener`: exclusive, because soft state is useless to a later connection. */
-  hearing: (login: string, id: string) => `hearing.${login}.${id}`,
+  listener: (login: string, id: string) => `hearing.${login}.${id}`,
 };
 
 /** The stream with the grants that the deploy step registers. Services may only read it. */
@@ -60,7 +60,7 @@ export const registryService = 'registry';
 /** Announcements and heartbeats of instances, and the roll call that requests announcements. */
 export const instanceEvents = {
   announced: 'instances.announced',
-  beat: 'instances.beat',
+  heartbeat: 'instances.beat',
   rollCall: 'instances.roll-call',
 } as const;
 
@@ -85,7 +85,7 @@ export class TopologyMissing extends Error {
 }
 
 /** @throws TopologyMismatch with the difference and the remedy */
-async function explain<T>(what: string, declaration: Promise<T>): Promise<T> {
+async function declareOrExplain<T>(what: string, declaration: Promise<T>): Promise<T> {
   try {
     return await declaration;
   } catch (error) {
@@ -142,7 +142,10 @@ export async function assertVersion(
         }),
     'x-expires': versionQueueExpiresMs,
   };
-  return explain(`queue ${queue}`, channel.assertQueue(queue, { durable: true, arguments: arguments_ }));
+  return declareOrExplain(
+    `queue ${queue}`,
+    channel.assertQueue(queue, { durable: true, arguments: arguments_ }),
+  );
 }
 
 /** The names of the contracts that one service consumes, by kind. */
@@ -159,11 +162,11 @@ export interface HandledNames {
  * @throws TopologyMissing if `isPredeclared` and it is missing
  */
 export async function assertExchange(channel: Channel, name: string, isPredeclared = false): Promise<void> {
-  if (isPredeclared) await explainMissing(`exchange ${name}`, channel.checkExchange(name));
-  else await explain(`exchange ${name}`, channel.assertExchange(name, 'topic'));
+  if (isPredeclared) await checkOrExplain(`exchange ${name}`, channel.checkExchange(name));
+  else await declareOrExplain(`exchange ${name}`, channel.assertExchange(name, 'topic'));
 }
 
-async function explainMissing(what: string, check: Promise<unknown>): Promise<void> {
+async function checkOrExplain(what: string, check: Promise<unknown>): Promise<void> {
   try {
     await check;
   } catch (error) {
@@ -199,11 +202,11 @@ export async function assertRetries(
   await Promise.all(
     retryDelays.map(async (delay) => {
       const queue = queues.retry(service, delay);
-      if (isPredeclared) return explainMissing(`queue ${queue}`, channel.checkQueue(queue));
+      if (isPredeclared) return checkOrExplain(`queue ${queue}`, channel.checkQueue(queue));
       const options = toDurableOptions(dead);
       // An expired message keeps its routing key, which ends with the queue it failed in: `dead` routes it there.
       const withTtl = { ...options, arguments: { ...options.arguments, 'x-message-ttl': delay } };
-      await explain(`queue ${queue}`, channel.assertQueue(queue, withTtl));
+      await declareOrExplain(`queue ${queue}`, channel.assertQueue(queue, withTtl));
       await channel.bindQueue(queue, retry, retryKey(delay, '#'));
     }),
   );
@@ -221,7 +224,7 @@ export async function assertWorkQueue(
   const queue = queues[kind](service);
   const options = toDurableOptions(exchanges.dead(service), queues.dead(service));
   const withLimit = { ...options, arguments: { ...options.arguments, 'x-delivery-limit': deliveryLimit } };
-  await explain(`queue ${queue}`, channel.assertQueue(queue, withLimit));
+  await declareOrExplain(`queue ${queue}`, channel.assertQueue(queue, withLimit));
   await bind(channel, queue, exchanges.dead(service), returnKeys(queue));
 }
 
@@ -261,7 +264,10 @@ export async function assertService(
   ]);
 
   function assertQueue(queue: string, arguments_: Record<string, unknown>) {
-    return explain(`queue ${queue}`, channel.assertQueue(queue, { durable: true, arguments: arguments_ }));
+    return declareOrExplain(
+      `queue ${queue}`,
+      channel.assertQueue(queue, { durable: true, arguments: arguments_ }),
+    );
   }
 
   async function bindEvents(): Promise<void> {

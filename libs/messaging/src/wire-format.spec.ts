@@ -112,12 +112,13 @@ describe('a received message', () => {
   it.each([NaN, Infinity, '1'])(
     'has no deadline if the header is %p: it would end in later messages',
     (deadline) => {
-      expect(decode(create(look, { headers: { deadline } }), identity).context.deadline).toBeUndefined();
+      expect(decode(create(look, { headers: { deadline } }), identity).callContext.deadline).toBeUndefined();
     },
   );
 
   it('has a member only in the form that the gateway sends', () => {
-    const decodeCaller = (caller: string) => decode(create(look, { headers: { caller } }), identity).context;
+    const decodeCaller = (caller: string) =>
+      decode(create(look, { headers: { caller } }), identity).callContext;
     const member = { memberId: 'm', roles: ['moderator'], sessionId: 's', authTime: 1 };
     expect(decodeCaller(JSON.stringify(member))).toMatchObject({ caller: member });
     for (const invalid of [

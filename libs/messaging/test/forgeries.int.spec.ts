@@ -46,7 +46,7 @@ class Guard {
   @Handles(Open)
   open({ box }: Body<typeof Open>, { incoming }: MessageContext) {
     if (box.startsWith('stiff') && incoming.failures < 2) throw new Error('it is stiff');
-    const { caller, address } = incoming.context;
+    const { caller, address } = incoming.callContext;
     opened.set(box, { sender: incoming.sender, member: caller?.memberId, address });
   }
 

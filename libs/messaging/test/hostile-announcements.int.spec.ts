@@ -150,7 +150,7 @@ describe('an announcement from a stolen service login', () => {
   it('is limited in size and in the number of instances', async () => {
     const connection = await new BrokerConnection({ operator: operatorName }).open(operatorUrl, 'listens');
     let refused = 0;
-    connection.onUnauthorizedSender(() => (refused += 1));
+    connection.onRefusedMessage(() => (refused += 1));
     const publisher = new Publisher(connection);
     await publisher.open();
     const instances = new Instances(connection, publisher, 'test');

@@ -488,7 +488,7 @@ describe('with a separate login for every service', () => {
     );
     connections['listens'] = connection;
     let refused = 0;
-    connection.onUnauthorizedSender(() => (refused += 1));
+    connection.onRefusedMessage(() => (refused += 1));
     const own = new Publisher(connection);
     await own.open();
     const instances = new Instances(connection, own, 'test', undefined, 'routes');

@@ -43,7 +43,7 @@ describe('a message of an unauthorized sender', () => {
     await declareTopology(dead, services, operatorName, [30]);
     const opened = await openConnection(await broker.login(shopName), operatorName);
     connection = opened.connection;
-    connection.onUnauthorizedSender((kind) => void counted.push(kind));
+    connection.onRefusedMessage((kind) => void counted.push(kind));
     under = await serve(
       {
         ...{ service: shopName, grants: () => new Grants(services), ...opened },

@@ -33,7 +33,7 @@ export class Broker implements Part {
     const { service, platform, metrics } = context;
     const identity = { operator: platform.brokerOperator };
     this.consuming = new BrokerConnection(identity);
-    this.consuming.onUnauthorizedSender(metrics.countUnauthorizedSender);
+    this.consuming.onRefusedMessage(metrics.countUnauthorizedSender);
     this.publishing = new BrokerConnection(identity);
     this.publisher = new Publisher(this.publishing);
     this.grants = new KnownGrants(this.consuming);

@@ -1,5 +1,5 @@
 import {
-  MadeQueues,
+  RecreatedQueues,
   OutboxRelay,
   Projector,
   QueueRecovery,
@@ -26,7 +26,7 @@ export class Database implements Part {
   /** Undefined for a service without projections. */
   readonly projector: Projector | undefined;
   readonly queueRecovery: QueueRecovery;
-  readonly madeQueues: MadeQueues;
+  readonly recreatedQueues: RecreatedQueues;
   #server: RabbitServer | undefined;
 
   /** @param onQueueMade called when there is a new queue to announce */
@@ -53,7 +53,7 @@ export class Database implements Part {
     this.sagaRunner = new SagaRunner(sagas, this.dataSource, this.units, encryption);
     if (projections.length > 0) this.projector = new Projector(projections, this.dataSource, databaseUrl);
     this.queueRecovery = new QueueRecovery(this.dataSource, this.relay.wake);
-    this.madeQueues = new MadeQueues(this.dataSource, onQueueMade);
+    this.recreatedQueues = new RecreatedQueues(this.dataSource, onQueueMade);
     metrics.watchOutbox(this.dataSource);
   }
 
@@ -66,7 +66,7 @@ export class Database implements Part {
     this.broker.onAnnouncement((announcement) =>
       this.queueRecovery.receiveAnnouncement({
         ...announcement,
-        madeQueues: grants.filterMadeQueues(announcement),
+        madeQueues: grants.filterRecreatedQueues(announcement),
       }),
     );
   }

@@ -84,7 +84,7 @@ function createParts(context: InstanceContext, options: StartOptions): { app: Ne
   const readiness = new Readiness();
   const announce = () => announcement.announce();
   const database = declared.migrations && new Database(context, broker, storage, announce);
-  const queueRecord = database?.madeQueues ?? new VolatileQueueRecord(announce);
+  const queueRecord = database?.recreatedQueues ?? new VolatileQueueRecord(announce);
   const server = createServer(context, broker, queueRecord, database?.units);
   database?.attach(server);
   addConditions(readiness, context, broker, server);

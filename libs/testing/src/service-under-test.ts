@@ -163,7 +163,7 @@ export class ServiceUnderTest {
   /** @throws Rejection @throws RemoteFault */
   async ask<C extends AnyRequest>(contract: C, input: Input<C>, as: RequestOptions = {}): Promise<Reply<C>> {
     const response = await this.client.request(contract.name, input, {
-      persistent: contract.kind === 'command',
+      kind: contract.kind,
       sensitive: contract.sensitive,
       idempotencyKey: as.idempotencyKey,
       timeout: as.timeout,

@@ -43,7 +43,7 @@ export async function startStub({
   for (const [contract, answer] of answers) {
     server.addContractHandler(contract, async (data, context) => {
       received.push({ contract, data });
-      return withCall(context.incoming.context, () => answer(data as never));
+      return withCall(context.incoming.callContext, () => answer(data as never));
     });
   }
   await new Promise<void>((resolve, reject) => {

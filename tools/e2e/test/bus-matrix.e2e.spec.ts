@@ -109,7 +109,7 @@ const gateway = 'gateway';
   it('limits the size of an unread queue and of a message', async () => {
     const model = await connect(broker.url);
     const channel = await model.createConfirmChannel();
-    const { queue } = await channel.assertQueue(queues.hearing(names[0]!, 'unread'), { exclusive: true });
+    const { queue } = await channel.assertQueue(queues.listener(names[0]!, 'unread'), { exclusive: true });
     const body = Buffer.alloc(1_048_576);
     const maxMessages = memoryQueueBytes / body.length;
     for (let sent = 0; sent < maxMessages + 4; sent++) channel.sendToQueue(queue, body);
@@ -200,7 +200,7 @@ const gateway = 'gateway';
 
   it.each(names)('%s binds only its own requests and subscribed events', async (service) => {
     const { login, wrong, attempt } = startAttempts(service);
-    const queue = queues.hearing(service, '0190-b');
+    const queue = queues.listener(service, '0190-b');
     await login.try((channel) => channel.assertQueue(queue, { exclusive: true, autoDelete: true }));
     const bind = (exchange: string, key: string, isAllowed: boolean) =>
       attempt(

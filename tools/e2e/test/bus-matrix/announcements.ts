@@ -70,7 +70,7 @@ export const announcements = ({ names, url, login }: Suite) =>
 
     beforeAll(async () => {
       connection = await new BrokerConnection({ operator: 'jogakbo' }).open(url('gateway'), 'listens');
-      connection.onUnauthorizedSender(() => (rejectedCount += 1));
+      connection.onRefusedMessage(() => (rejectedCount += 1));
       const publisher = new Publisher(connection);
       await publisher.open();
       instances = new Instances(connection, publisher, 'gateway', undefined, 'routes');

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { withOffers, type BusDescription } from '@jogakbo/messaging/grants';
-import { exchanges, instanceEvents, getOwner, queues, retryKey } from '@jogakbo/messaging/topology';
+import { exchanges, instanceEvents, getServiceName, queues, retryKey } from '@jogakbo/messaging/topology';
 import { connect, type Channel, type ChannelModel, type Options } from 'amqplib';
 import { type AsLogin } from './as-login.ts';
 import { until } from '../../src/jogakbo.ts';
@@ -182,7 +182,7 @@ export const foreignExchanges = ({ names, bus, operatorUrl, login }: Suite) =>
           ...publishes,
         ]),
       );
-      for (const owner of new Set([...owners].map(getOwner)))
+      for (const owner of new Set([...owners].map(getServiceName)))
         expect([...names, 'instances', 'settings']).toContain(owner);
     });
   });

@@ -6,9 +6,9 @@ import { declareTopology } from '@jogakbo/messaging/declare-topology';
 import { DecryptionKeys } from '@jogakbo/messaging/encryption';
 import {
   BusDescription,
-  resolveRegistrations,
+  resolveGrants,
   type EncryptionKeys,
-  type RefusedRoute,
+  type RouteConflict,
 } from '@jogakbo/messaging/grants';
 import {
   assertGrantsStream,
@@ -189,7 +189,7 @@ async function findForeignLogins(
     : undefined;
 }
 
-const formatRefusedRoutes = (refused: RefusedRoute[]): string =>
+const formatRefusedRoutes = (refused: RouteConflict[]): string =>
   `Routes registered by another service were rejected: ${refused
     .map(({ service, route, holder }) => `${route} of ${service} (registered by ${holder})`)
     .join(', ')}.`;
@@ -225,12 +225,7 @@ async function register(
     await assertGrantsStream(channel);
     const before = isFirst ? [] : await readGrants(channel, operator);
     const known = listApps().map(({ name }) => name);
-    const { services, refused } = resolveRegistrations(
-      bus,
-      before,
-      known,
-      new Map(Object.entries(encryptionKeys)),
-    );
+    const { services, refused } = resolveGrants(bus, before, known, new Map(Object.entries(encryptionKeys)));
     await declareTopology(channel, services, operator, readRetryDelays());
     const names = [...new Set([...known, ...services.map(({ service }) => service)])];
     const remaining = await takeOver(connection, management, names, operator);

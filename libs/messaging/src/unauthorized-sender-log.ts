@@ -12,7 +12,7 @@ interface Refused {
  * Logs messages that were refused because of their sender: at most one line per sender and second, with the number of
  * messages since the previous line. The broker has authenticated each sender, so their number is bounded.
  */
-export class RefusalLog {
+export class UnauthorizedSenderLog {
   readonly #waiting = new Map<string, { count: number; last: Refused }>();
 
   constructor(private readonly logger: Pick<Logger, 'warn'>) {}

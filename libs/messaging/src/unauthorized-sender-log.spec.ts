@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { RefusalLog } from './refusal-log.ts';
+import { UnauthorizedSenderLog } from './unauthorized-sender-log.ts';
 
 describe('the log of refused messages', () => {
   beforeEach(() => void jest.useFakeTimers());
@@ -7,7 +7,7 @@ describe('the log of refused messages', () => {
 
   it('has one line per sender and second, with the number of messages', () => {
     const warn = jest.fn();
-    const log = new RefusalLog({ warn });
+    const log = new UnauthorizedSenderLog({ warn });
     const lines = () =>
       warn.mock.calls.splice(0).map(([fields]) => {
         const { sender, count } = fields as { sender: string; count: number };
