@@ -4,7 +4,8 @@ import ipaddr from 'ipaddr.js';
 /**
  * Replaces the host of an URL by an address under which other hosts reach this one.
  * @param host the address on which the server listens. For all addresses (`0.0.0.0`, `::`, as in a container) the first
- *   external one of this machine, IPv4 before IPv6; loopback if there is none
+ *   external one of this machine, IPv4 before IPv6; loopback if there is none. Link-local addresses (169.254.0.0/16,
+ *   fe80::/10) are skipped: other networks cannot reach them
  */
 export function toOwnUrl(url: string, host: string, interfaces = os.networkInterfaces()): string {
   const own = new URL(url);
@@ -19,7 +20,7 @@ const isUnspecified = (host: string): boolean =>
 function findExternalAddress(interfaces: ReturnType<typeof os.networkInterfaces>): string {
   const external = Object.values(interfaces)
     .flatMap((all) => all ?? [])
-    .filter(({ internal, scopeid }) => !internal && !scopeid);
+    .filter(({ internal, address }) => !internal && ipaddr.parse(address).range() !== 'linkLocal');
   const [first] = [
     ...external.filter(({ family }) => family === 'IPv4'),
     ...external.filter(({ family }) => family === 'IPv6'),
