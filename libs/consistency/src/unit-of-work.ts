@@ -136,12 +136,19 @@ export class UnitOfWork extends MessageContext {
   readonly send = (message: Message<AnyCommand>): void => this.#enqueue({ message });
 
   /**
-   * Sends or publishes later, once, also across restarts.
+   * Sends a command later, once, also across restarts.
    * @param delay milliseconds from the commit, by the clock of the database; 0 means as soon as possible. An absolute
    * time could be hours late, because the clock of this process may be wrong.
+   * @throws Error for an event: later events of its subject would overtake it
    */
-  readonly publishLater = (message: Message<AnyEvent | AnyCommand>, delay: number): void =>
+  readonly publishLater = (message: Message<AnyCommand>, delay: number): void => {
+    const { kind, name } = message.contract as AnyContract;
+    if (kind === 'event')
+      throw new Error(
+        `the event ${name} cannot be published later, because events of its subject would overtake it: send a command later whose handler publishes it`,
+      );
     this.#enqueue({ message, delay });
+  };
 
   /**
    * Locks a subject, or any other name: other units of work that lock it wait for the end of this one, in all instances.
@@ -205,7 +212,10 @@ export class UnitOfWork extends MessageContext {
     throw new DuplicateMessage(this.#options.encryption.decrypt(known.answer, `answer ${key}`) ?? undefined);
   }
 
-  /** Dispatches own messages, writes the others to the outbox, and commits. Returns the messages to publish now. */
+  /**
+   * Handles own commands and own events, writes to the outbox own events and the messages for other services, and commits.
+   * @returns the messages to publish now
+   */
   async commit(answer: unknown): Promise<PendingMessages> {
     const connection = await this.#connect();
     await (this.#begun ??= this.#begin(connection));

@@ -28,6 +28,7 @@ export const DepositAbroad = bank.command('deposit-abroad', {
 export const Remind = bank.command('remind', {
   input: z.strictObject({ account: z.string(), seconds: z.number() }),
 });
+const SendReminder = bank.command('send-reminder', { input: z.strictObject({ account: z.string() }) });
 export const Reminded = bank.event('reminded', z.object({ account: z.string() }), { subject: 'account' });
 const Audit = bank.command('audit', {
   input: z.strictObject({ account: z.string(), fail: z.boolean().optional() }),
@@ -111,7 +112,12 @@ class BankHandler {
 
   @Handles(Remind)
   async remind({ account, seconds }: Body<typeof Remind>, { publishLater }: UnitOfWork) {
-    publishLater(Reminded({ account }), seconds * 1_000);
+    publishLater(SendReminder({ account }), seconds * 1_000);
+  }
+
+  @Handles(SendReminder)
+  async sendReminder({ account }: Body<typeof SendReminder>, { publish }: UnitOfWork) {
+    publish(Reminded({ account }));
   }
 
   /** Ignores a failed statement. */

@@ -19,7 +19,7 @@ describe('the outbox', () => {
     await bankService.ask(Remind, { account, seconds: 60 });
     await bankService.restart();
     expect(bankService.getPublishedEvents(Reminded)).toEqual([]);
-    await bankService.query('UPDATE outbox SET due_at = now() WHERE subject = $1', [account]);
+    await bankService.query(`UPDATE outbox SET due_at = now() WHERE data->>'account' = $1`, [account]);
     await bankService.waitForEvent(Reminded, (event) => event.account === account);
     await sleep(700);
     expect(bankService.getPublishedEvents(Reminded)).toHaveLength(1);

@@ -14,6 +14,7 @@ import {
   IgnoreFailure,
   Pay,
   readBalance,
+  Reminded,
 } from './bank.ts';
 
 const createIncoming = () => ({
@@ -145,6 +146,12 @@ describe('a unit of work', () => {
     });
     await expect(failing).rejects.toThrow('division by zero');
     expect(await countNotes(text)).toBe(0);
+  });
+
+  it('refuses to publish an event later', async () => {
+    const event = Reminded({ account: randomUUID() }) as never;
+    const delayed = bankService.get(UnitsOfWork).run(async ({ publishLater }) => publishLater(event, 0));
+    await expect(delayed).rejects.toThrow('the event bank.reminded cannot be published later');
   });
 
   it('recognises a repeated request by its parsed input, not by its spelling', async () => {
