@@ -1,7 +1,7 @@
 import { platformRejection } from '@jogakbo/contract';
 import type { EntityManager } from 'typeorm';
 import type { Aggregate, EventOf } from './aggregate.ts';
-import { decryptFields, encryptFields, personalKeySql } from './personal-data.ts';
+import { decryptFields, encryptFields, personalKeySql, type StoredKey } from './personal-data.ts';
 import type { UnitOfWork } from './unit-of-work.ts';
 
 /** A stored event with its time. */
@@ -14,12 +14,11 @@ export interface Loaded<S> {
 }
 
 /** An event row, with the key of its person until that is erased. */
-export interface StoredEvent {
+export interface StoredEvent extends StoredKey {
   type: string;
   revision: number;
   data: Record<string, unknown>;
   at: Date;
-  key: Buffer | null;
 }
 
 /** Another writer was faster: the aggregate is not at the expected version. */
@@ -128,7 +127,7 @@ const isUniqueViolation = (error: Error) => (error as { code?: string }).code ==
 
 const readRows = (manager: EntityManager, { name }: { name: string }, id: string, after: number) =>
   manager.query(
-    `SELECT type, revision, data, at, ${personalKeySql} AS key FROM event
+    `SELECT type, revision, data, at, ${personalKeySql} FROM event
      WHERE stream = $1 AND subject = $2 AND version > $3 ORDER BY version`,
     [name, id, after],
   ) as Promise<StoredEvent[]>;
@@ -138,7 +137,7 @@ export function toCurrentEvents<S, E extends EventOf>(
   { upcast, personal }: Aggregate<S, E>,
   rows: readonly StoredEvent[],
 ): Recorded<E>[] {
-  return rows.map(({ type, revision, data, at, key }) => {
+  return rows.map(({ type, revision, data, at, ...key }) => {
     const eventType = type as E['type'];
     const decrypted = decryptFields(
       data,

@@ -16,10 +16,19 @@ interface PersonalKey {
   key: Buffer;
 }
 
-/** An SQL expression: the key of the personal fields of an `event`. Events of the previous version have no key id. */
+/** The key of the personal fields of an event, as `personalKeySql` selects it. */
+export interface StoredKey {
+  /** Null without personal fields, and after the erasure. */
+  key: Buffer | null;
+  /** False for an event without a key id: its person may have got another key since. */
+  isKeyCertain: boolean;
+}
+
+/** SQL columns of a `StoredKey` for an `event`. Events of earlier versions have no key id: see PersonalKeyIds1700000000600. */
 export const personalKeySql = `coalesce(
   (SELECT key FROM personal_key WHERE id = event.personal_key_id),
-  (SELECT key FROM personal_key WHERE event.personal_key_id IS NULL AND person = event.person))`;
+  (SELECT key FROM personal_key WHERE event.personal_key_id IS NULL AND person = event.person)) AS key,
+  event.personal_key_id IS NOT NULL AS "isKeyCertain"`;
 
 /** Encrypts some fields with the key of a person, and creates that key if there is none. */
 export async function encryptFields(
@@ -51,15 +60,26 @@ async function createKey(tx: EntityManager, person: string): Promise<PersonalKey
   return (await getKey(tx, person))!;
 }
 
-/** Decrypts the fields of a person. Without the key, a field has its value in `erased`. */
+/**
+ * Decrypts the fields of a person. Without the key a field has its value in `erased`; likewise if the key is not certain and
+ * does not decrypt it, because the key that does was then erased by an earlier version.
+ * @throws Error if data was changed after its encryption
+ */
 export function decryptFields(
   data: Record<string, unknown>,
-  key: Buffer | null,
+  { key, isKeyCertain }: StoredKey,
   erased: Record<string, unknown> = {},
 ): Record<string, unknown> {
   const decrypted = Object.entries(data).map(([field, value]) => {
     if (!isEncryptedField(value)) return [field, value];
-    return [field, key ? JSON.parse(decryptStored(key, value.sealed)) : erased[field]];
+    if (!key) return [field, erased[field]];
+    const parts = parseStored(value.sealed);
+    try {
+      return [field, JSON.parse(decryptBytes(key, parts, '').toString('utf8'))];
+    } catch (error) {
+      if (isKeyCertain) throw error;
+      return [field, erased[field]];
+    }
   });
   return Object.fromEntries(decrypted) as Record<string, unknown>;
 }
@@ -87,13 +107,12 @@ function encryptStored(key: Buffer, text: string): string {
   return Buffer.concat([iv, content, tag]).toString('base64');
 }
 
-function decryptStored(key: Buffer, encoded: string): string {
+function parseStored(encoded: string) {
   const bytes = Buffer.from(encoded, 'base64');
   if (bytes.toString('base64') !== encoded) throw new Error('the encrypted field is not canonical base64');
-  const parts = {
+  return {
     iv: bytes.subarray(0, ivLength),
     tag: bytes.subarray(-tagLength),
     content: bytes.subarray(ivLength, -tagLength),
   };
-  return decryptBytes(key, parts, '').toString('utf8');
 }

@@ -238,7 +238,7 @@ async function readState(
 const readLog = (tx: EntityManager, { announced, own }: Projection, after: string, horizon: bigint) =>
   tx.query(
     `SELECT position::text, stream, subject, version, type, revision, data, at,
-       ${personalKeySql} AS key FROM event
+       ${personalKeySql} FROM event
      WHERE position > $1 AND position <= $2
        AND (version IS NULL AND type = ANY($3) OR version IS NOT NULL AND stream = ANY($4))
      ORDER BY event.position LIMIT ${batchSize}`,

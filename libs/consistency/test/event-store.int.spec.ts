@@ -126,4 +126,36 @@ describe('the event store', () => {
     await eraseKim();
     await expect(loadPot(after)).resolves.toMatchObject({ state: { note: 'erased' } });
   });
+
+  it('reads an event as erased whose key cannot be known and does not fit', async () => {
+    const kim = randomUUID();
+    const before = await openPot(kim, 'before');
+    await potsService.get(UnitsOfWork).run(({ tx }) => erase(tx, kim));
+    // An instance of the previous version erased, or committed this event after the erasure: it stored no key id.
+    await potsService.query('UPDATE event SET personal_key_id = NULL WHERE subject = $1', [before]);
+    const after = await openPot(kim, 'after');
+    await expect(loadPot(before)).resolves.toMatchObject({ state: { note: 'erased' } });
+    // An event with a key id is not erased: its data was changed.
+    await potsService.query(
+      'UPDATE event SET personal_key_id = (SELECT id FROM personal_key WHERE person = $2) WHERE subject = $1',
+      [before, kim],
+    );
+    await expect(loadPot(before)).rejects.toThrow('unable to authenticate');
+    await potsService.query('UPDATE event SET personal_key_id = NULL WHERE subject = $1', [before]);
+    const { sums } = await potsService.ask(ListPots, {}, longTimeout);
+    expect(sums).toMatchObject({ [before]: 0, [after]: 0 });
+  });
+
+  it('finds the events of a person to erase without reading the others', async () => {
+    await potsService.query(
+      `INSERT INTO event (stream, subject, version, type, data, person)
+       SELECT 'other', 'index ' || n, 1, 'opened', '{}', 'person ' || n FROM generate_series(1, 3000) AS n`,
+    );
+    await potsService.query('ANALYZE event');
+    const plan = await potsService.query<{ 'QUERY PLAN': string }>(
+      "EXPLAIN UPDATE event SET personal_key_id = NULL WHERE person = 'person 7' AND personal_key_id IS NULL",
+    );
+    await potsService.query("DELETE FROM event WHERE subject LIKE 'index %'");
+    expect(JSON.stringify(plan)).toContain('event_without_key_id');
+  });
 });
