@@ -16,6 +16,12 @@ export interface LeaderLoopOptions {
   step: (client: pg.Client) => Promise<boolean>;
 }
 
+interface TaskBetweenSteps {
+  /** Never throws. */
+  run: (client: pg.Client) => Promise<void>;
+  drop: () => void;
+}
+
 /** Milliseconds between keep-alive queries. PostgreSQL ends a session without any for 15 s: its client is frozen or lost. */
 const keepAliveEvery = 2_000;
 const sessionOptions = [
@@ -37,8 +43,12 @@ export class LeaderLoop {
   readonly #channel: string;
   #client: pg.Client | undefined;
   #leading = false;
-  #isRequested = true;
-  #tasks: ((client: pg.Client) => Promise<void>)[] = [];
+  /** For a leader. The first step needs no request. */
+  #isStepRequested = false;
+  /** For the other instances: a NOTIFY is about to be sent. */
+  #isNotifyPending = false;
+  readonly #tasks: ((client: pg.Client) => Promise<void>)[] = [];
+  readonly #tasksBetweenSteps: TaskBetweenSteps[] = [];
   readonly #idle = new WakeableSleep();
   #done: Promise<void> | undefined;
 
@@ -56,20 +66,21 @@ export class LeaderLoop {
 
   /** Requests a step after a commit. Many calls cause one step, or one NOTIFY if another instance leads. */
   readonly wake = (): void => {
-    if (this.#isRequested) return;
-    this.#isRequested = true;
-    if (this.#leading) this.#idle.wake();
-    else if (this.#client) {
+    if (this.#leading) {
+      this.#isStepRequested = true;
+      this.#idle.wake();
+    } else if (this.#client && !this.#isNotifyPending) {
+      this.#isNotifyPending = true;
       setTimeout(() => {
-        this.#isRequested = false;
+        this.#isNotifyPending = false;
         this.#client?.query(`NOTIFY ${this.#channel}`).catch(() => {});
       }, 2).unref();
     }
   };
 
   /**
-   * Gives the leader a task for which it need not poll. The task is dropped if the leader polls anyway or loses the lock,
-   * so a poll must find the same work.
+   * Gives the leader a task for which it need not poll. The task is dropped if a step runs anyway or the lock is lost, so a
+   * step must find the same work.
    * @returns false if another instance leads
    */
   offerTask(task: (client: pg.Client) => Promise<void>): boolean {
@@ -77,6 +88,21 @@ export class LeaderLoop {
     this.#tasks.push(task);
     this.#idle.wake();
     return true;
+  }
+
+  /**
+   * Runs a task between two steps, on the connection of the leader: no other step runs meanwhile, and the step of a former
+   * leader can no longer write through its own connection. A step follows.
+   * @returns undefined if another instance leads: the task did not run
+   * @throws the error of the task
+   */
+  runBetweenSteps<T>(task: (client: pg.Client) => Promise<T>): Promise<T | undefined> {
+    if (!this.#leading) return Promise.resolve(undefined);
+    return new Promise((resolve, reject) => {
+      const run = (client: pg.Client) => task(client).then(resolve, reject);
+      this.#tasksBetweenSteps.push({ run, drop: () => resolve(undefined) });
+      this.#idle.wake();
+    });
   }
 
   async #run(): Promise<void> {
@@ -109,10 +135,11 @@ export class LeaderLoop {
         clearInterval(keepAlive);
         this.#leading = false;
         this.#client = undefined;
+        for (const { drop } of this.#tasksBetweenSteps.splice(0)) drop();
         await client.end().catch(() => {});
       }
       // Not with the connection: another instance can lead meanwhile.
-      if (hasFailed) await this.#pause(500);
+      if (hasFailed) await this.#sleep(500);
     }
   }
 
@@ -125,12 +152,11 @@ export class LeaderLoop {
         [this.options.name],
       );
       if (rows[0]?.mine) break;
-      this.#isRequested = false;
-      await this.#pause(1_000);
+      await this.#sleep(1_000);
     }
     if (isOver()) return;
     client.on('notification', () => {
-      this.#isRequested = true;
+      this.#isStepRequested = true;
       this.#idle.wake();
     });
     await client.query(`LISTEN ${this.#channel}`);
@@ -140,11 +166,15 @@ export class LeaderLoop {
     let more = true;
     let polledAt = -Infinity;
     while (!isOver()) {
-      const tasks = this.#tasks;
-      this.#tasks = [];
+      for (const { run } of this.#tasksBetweenSteps.splice(0)) {
+        await run(client);
+        more = true;
+      }
+      const tasks = this.#tasks.splice(0);
       const waiting = polledAt + pollEvery - performance.now();
-      if (more || this.#isRequested || waiting <= 0) {
-        this.#isRequested = false;
+      if (more || this.#isStepRequested || waiting <= 0) {
+        // Drops the tasks: the step finds the same work.
+        this.#isStepRequested = false;
         more = await step(client);
         polledAt = performance.now();
       } else if (tasks.length > 0) {
@@ -155,7 +185,7 @@ export class LeaderLoop {
     }
   }
 
-  #pause(milliseconds: number): Promise<unknown> {
+  #sleep(milliseconds: number): Promise<unknown> {
     return sleep(milliseconds, undefined, { signal: this.#stopping.signal, ref: false }).catch(() => {});
   }
 

@@ -28,20 +28,21 @@ export interface RelayOptions {
 const batchSize = 200;
 /** Turns due timers into ordinary messages, so that polls need not read the future ones. */
 const releaseDueSql = 'UPDATE outbox SET due_at = NULL WHERE published_at IS NULL AND due_at <= now()';
-const isOpenSql = 'published_at IS NULL AND due_at IS NULL';
-const columns = 'id, message_id, kind, name, subject, data, headers, created_at';
-/** Skips commands with these names or ids, and the later messages that must keep their order after one of them. */
+const isUnpublishedSql = 'published_at IS NULL AND due_at IS NULL';
+const columns =
+  'id, message_id, kind, name, subject, data, headers, created_at, statement_timestamp() AS read_at';
+/** Skips messages with these names or ids, and the later messages that must keep their order after one of them. */
 const selectUnblockedSql = `
   SELECT ${columns}
   FROM outbox LEFT JOIN (
     SELECT subject, min(id) AS first FROM outbox
-    WHERE ${isOpenSql} AND (name = ANY($1) OR id = ANY($2::bigint[])) GROUP BY subject
+    WHERE ${isUnpublishedSql} AND (name = ANY($1) OR id = ANY($2::bigint[])) GROUP BY subject
   ) AS stuck USING (subject)
-  WHERE ${isOpenSql} AND name <> ALL($1) AND id <> ALL($2::bigint[]) AND (first IS NULL OR id < first) ORDER BY id LIMIT ${batchSize}`;
-/** Milliseconds between attempts to publish unroutable commands. */
+  WHERE ${isUnpublishedSql} AND name <> ALL($1) AND id <> ALL($2::bigint[]) AND (first IS NULL OR id < first) ORDER BY id LIMIT ${batchSize}`;
+/** Milliseconds between attempts to publish messages with blocked names. */
 const retryEvery = 1_000;
 const cleanEvery = 60_000;
-const cleanedAtOnce = 5_000;
+const cleanBatchSize = 5_000;
 /**
  * The inbox of a receiver must remember a message for longer than the outbox can repeat it. The outbox counts from the first
  * publication: a repetition does not extend it.
@@ -56,7 +57,8 @@ class Undecryptable extends Error {}
  *
  * A command without a consumer waits for one, and all commands of that name with it: they have the same queue. A sensitive
  * command waits until its receiver has announced a key. A command that cannot be decrypted waits for a start with its key
- * in SERVICE_KEY. Later messages about the same subject wait, too; all others continue.
+ * in SERVICE_KEY. An event needs no consumer. It waits, with all events of that name, if the broker does not confirm it: a
+ * queue bound for it has no leader. Later messages about the same subject wait, too; all others continue.
  *
  * One instance of a service relays at a time (see LeaderLoop). It selects rows by a flag and not by a position: ids are
  * assigned before the commit, so a position would skip rows whose transactions end late.
@@ -65,10 +67,10 @@ export class OutboxRelay {
   readonly #logger = new Logger('OutboxRelay');
   readonly #loop: LeaderLoop;
   readonly #pollEvery: number;
-  /** Names of messages that no queue takes now. Other messages overtake these. */
-  readonly #unroutable = new Set<string>();
+  /** Names of commands and events that cannot be published now: unroutable or unconfirmed. Other messages overtake these. */
+  readonly #blockedNames = new Set<string>();
   /** Ids of rows that this process cannot decrypt. Their keys can only come with another SERVICE_KEY, at a start. */
-  readonly #undecryptable = new Set<string>();
+  readonly #undecryptableIds = new Set<string>();
   // Monotonic times: if the time of day were set back, all of these would wait for it.
   #triedAt = -Infinity;
   #releasedAt = -Infinity;
@@ -99,30 +101,43 @@ export class OutboxRelay {
   };
   readonly stop = (): Promise<void> => this.#loop.stop();
 
+  /** Runs a task while this instance publishes nothing, and no other instance can mark messages. See `LeaderLoop`. */
+  readonly runBetweenBatches: LeaderLoop['runBetweenSteps'] = (task) => this.#loop.runBetweenSteps(task);
+
   async #step(client: pg.Client): Promise<boolean> {
-    if (performance.now() - this.#releasedAt > this.#pollEvery * 0.9) {
-      this.#releasedAt = performance.now();
-      await client.query(releaseDueSql);
-    }
-    const retries = performance.now() - this.#triedAt > retryEvery;
-    if (retries) this.#unroutable.clear();
-    const blocked = this.#countBlocked();
-    const rows = blocked === 0 ? await this.#readOpen(client) : await this.#readUnblocked(client);
-    const published = await this.#publishAndMark(client, rows);
-    // After the attempt, which takes seconds if a queue does not confirm: others are published before the next one.
-    if (retries) this.#triedAt = performance.now();
-    const more = rows.length === batchSize && published > 0;
+    await this.#releaseDueMessages(client);
+    const more = await this.#publishNext(client);
     if (performance.now() - this.#cleanedAt > cleanEvery && !(await this.#clean(client))) {
       this.#cleanedAt = performance.now();
     }
-    return more || this.#countBlocked() > blocked;
+    return more;
+  }
+
+  async #releaseDueMessages(client: pg.Client): Promise<void> {
+    if (performance.now() - this.#releasedAt <= this.#pollEvery * 0.9) return;
+    this.#releasedAt = performance.now();
+    await client.query(releaseDueSql);
+  }
+
+  /** Publishes the next batch. Returns whether other messages can be published at once. */
+  async #publishNext(client: pg.Client): Promise<boolean> {
+    const isAttempt = performance.now() - this.#triedAt > retryEvery;
+    if (isAttempt) this.#blockedNames.clear();
+    const blocked = this.#countBlocked();
+    const rows = blocked === 0 ? await this.#readUnpublished(client) : await this.#readUnblocked(client);
+    const published = await this.#publishAndMark(client, rows);
+    // After the attempt, which takes seconds if a queue does not confirm: others are published before the next one.
+    if (isAttempt) this.#triedAt = performance.now();
+    const isFull = rows.length === batchSize && published > 0;
+    // Messages that are blocked since this batch may have hidden others.
+    return isFull || this.#countBlocked() > blocked;
   }
 
   #countBlocked(): number {
-    return this.#unroutable.size + this.#undecryptable.size;
+    return this.#blockedNames.size + this.#undecryptableIds.size;
   }
 
-  async #readOpen(client: pg.Client): Promise<OutboxRow[]> {
+  async #readUnpublished(client: pg.Client): Promise<OutboxRow[]> {
     const { rows } = await client.query<OutboxRow>({
       name: 'outbox-open',
       text: `SELECT ${columns} FROM outbox
@@ -134,21 +149,25 @@ export class OutboxRelay {
   /** Reads the messages that need not wait for another one. */
   async #readUnblocked(client: pg.Client): Promise<OutboxRow[]> {
     const { rows } = await client.query<OutboxRow>(selectUnblockedSql, [
-      [...this.#unroutable],
-      [...this.#undecryptable],
+      [...this.#blockedNames],
+      [...this.#undecryptableIds],
     ]);
     return rows;
   }
 
-  /** Publishes, and returns how many messages the broker confirmed. */
+  /**
+   * Publishes, and returns how many messages the broker confirmed. They are marked with a time before the attempt: a message
+   * is marked as published before a queue existed if it may have missed that queue (see QueueRecovery).
+   */
   async #publishAndMark(client: pg.Client, rows: OutboxRow[]): Promise<number> {
-    if (rows.length === 0) return 0;
+    const [first] = rows;
+    if (!first) return 0;
     const published = await this.#publishInOrder(rows);
     if (published.length > 0) {
       await client.query({
         name: 'outbox-published',
-        text: 'UPDATE outbox SET published_at = now() WHERE id = ANY($1::bigint[])',
-        values: [published],
+        text: 'UPDATE outbox SET published_at = $2 WHERE id = ANY($1::bigint[])',
+        values: [published, first.read_at],
       });
     }
     return published.length;
@@ -172,9 +191,9 @@ export class OutboxRelay {
             published.push(row.id);
           } catch (error) {
             errors.push(error as Error);
-            if (error instanceof Undecryptable) this.#undecryptable.add(row.id);
+            if (error instanceof Undecryptable) this.#undecryptableIds.add(row.id);
             else if (error instanceof Unroutable || error instanceof Unconfirmed)
-              this.#unroutable.add(row.name);
+              this.#blockedNames.add(row.name);
             return; // later messages wait with it
           }
         }
@@ -209,7 +228,7 @@ export class OutboxRelay {
   }
 
   /**
-   * Publishes no plaintext.
+   * Returns the data to publish. Sensitive data is encrypted in the outbox: encrypts it for the receiver instead.
    * @throws Unroutable until a key of the receiver is known
    * @throws Undecryptable
    */
@@ -233,12 +252,12 @@ export class OutboxRelay {
     const outbox = await client.query(
       `DELETE FROM outbox WHERE id IN
          (SELECT id FROM outbox WHERE published_at < now() - interval '${retention.outbox}'
-            OR first_published_at < now() - interval '${retention.outbox}' LIMIT ${cleanedAtOnce})`,
+            OR first_published_at < now() - interval '${retention.outbox}' LIMIT ${cleanBatchSize})`,
     );
     const inbox = await client.query(
       `DELETE FROM inbox WHERE (key, sender) IN
-         (SELECT key, sender FROM inbox WHERE received_at < now() - interval '${retention.inbox}' LIMIT ${cleanedAtOnce})`,
+         (SELECT key, sender FROM inbox WHERE received_at < now() - interval '${retention.inbox}' LIMIT ${cleanBatchSize})`,
     );
-    return outbox.rowCount === cleanedAtOnce || inbox.rowCount === cleanedAtOnce;
+    return outbox.rowCount === cleanBatchSize || inbox.rowCount === cleanBatchSize;
   }
 }

@@ -14,6 +14,8 @@ export interface OutboxRow {
   data: unknown;
   headers: Record<string, unknown>;
   created_at: Date;
+  /** When it was read or written, by the clock of the database: before any attempt to publish it. */
+  read_at: Date;
 }
 
 /** Messages that a transaction wrote to the outbox for immediate publication, in order. */
@@ -24,7 +26,7 @@ export interface PendingMessages {
 }
 
 /** A row to insert: its place in the order of publication, and milliseconds until it is due. */
-export type NewOutboxRow = Omit<OutboxRow, 'id' | 'created_at'> & {
+export type NewOutboxRow = Omit<OutboxRow, 'id' | 'created_at' | 'read_at'> & {
   position: number;
   delay: number | undefined;
 };
@@ -86,14 +88,14 @@ const insertRowsSql = `
     ORDER BY position
     RETURNING id, message_id, created_at, due_at
   )
-  SELECT id, message_id, created_at,
+  SELECT id, message_id, created_at, statement_timestamp() AS read_at,
     EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND due_at IS NULL) AS others_wait
   FROM mine WHERE due_at IS NULL ORDER BY id`;
 
 /** Inserts rows in the transaction of a connection. Returns the messages to publish now. */
 export async function writeOutbox(connection: ClientBase, rows: NewOutboxRow[]): Promise<PendingMessages> {
   const inserted = await connection.query<
-    Pick<OutboxRow, 'id' | 'message_id' | 'created_at'> & { others_wait: boolean }
+    Pick<OutboxRow, 'id' | 'message_id' | 'created_at' | 'read_at'> & { others_wait: boolean }
   >(insertRowsSql, [JSON.stringify(rows)]);
   const written = new Map(rows.map((row) => [row.message_id, row]));
   return {

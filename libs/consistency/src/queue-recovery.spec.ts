@@ -7,7 +7,9 @@ import { QueueRecovery } from './queue-recovery.ts';
 describe('QueueRecovery', () => {
   it('does not query the database for a queue to which this service sends nothing', async () => {
     const query = jest.fn(async () => [[], 0]);
-    const recovery = new QueueRecovery({ query } as unknown as DataSource, () => {});
+    const recovery = new QueueRecovery({ query } as unknown as DataSource, {
+      runBetweenBatches: async () => undefined,
+    });
     const receive = (...takes: string[][]) =>
       recovery.receiveAnnouncement({
         instance: 'search-1',

@@ -2,13 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Announcement } from '@jogakbo/contract';
 import { Logger } from '@nestjs/common';
 import type { DataSource } from 'typeorm';
-import { repeatSql } from './outbox-repeats.ts';
+import type { OutboxRelay } from './outbox-relay.ts';
+import { republishSql } from './republish.ts';
 import { WakeableSleep } from './wakeable-sleep.ts';
 
-/** Milliseconds: the longest delay of an announcement. Messages published during the queue's creation are sent again too. */
+/**
+ * Milliseconds. `createdAt` is never too early, and `published_at` never too late. The margin covers a clock of the
+ * database that is set back.
+ */
 const margin = 5_000;
-const sentAtOnce = 500;
-/** A service loses few queues. A stolen login could report new ones without end: each makes all senders send again. */
+const republishBatchSize = 500;
+/** A service loses few queues. A stolen login could report new ones without end: all senders publish again for each. */
 const maxPerHour = 60;
 const maxWaiting = 64;
 const maxRemembered = 1_000;
@@ -16,6 +20,8 @@ const maxRemembered = 1_000;
 const limitedPauseMs = 60_000;
 /** Milliseconds until the next attempt after an error of the database. */
 const failedPauseMs = 5_000;
+/** Milliseconds until an instance that does not relay checks whether the leader has recovered the queue. */
+const followerPauseMs = 1_000;
 
 /** A queue that its service had to create, because it was missing. What it had held is lost. */
 interface RecreatedQueue {
@@ -28,27 +34,28 @@ interface RecreatedQueue {
 }
 
 /**
- * Sends messages again that were lost with a queue. Instances report in their announcements which queues had to be
- * created (`RecreatedQueues`). This service then publishes all messages for that queue that are still in its outbox, with their
- * original ids; receivers ignore duplicates. Even a queue that was deleted by hand loses nothing of the last seven days
- * (the outbox's retention), however late either side returns.
+ * Republishes messages that were lost with a queue. Instances report in their announcements which queues had to be
+ * created (`RecreatedQueues`). This service then publishes all messages for that queue that are still in its outbox, with
+ * their original ids; receivers ignore duplicates. Even a queue that was deleted by hand loses nothing of the last seven
+ * days (the outbox's retention), however late either side returns.
  *
- * Every queue is served once; instances that learn of it at the same moment may both serve it. A service is served 60 times
- * an hour at most; further queues wait.
+ * The instance that relays does this, between two batches: then every message is either marked as published, and is
+ * selected here, or will be published after the queue was created. Messages that are being published are neither.
+ *
+ * Every queue is recovered once. A service gets 60 recoveries an hour at most; further queues wait.
  */
 export class QueueRecovery {
   readonly #logger = new Logger('QueueRecovery');
-  /** Served queues, the newest last. The table knows them all. */
-  readonly #served = new Set<string>();
+  /** Recovered queues, the newest last. The table knows them all. */
+  readonly #recovered = new Set<string>();
   readonly #waiting = new Map<string, RecreatedQueue>();
   #work: Promise<void> | undefined;
   #stopping = false;
-  readonly #pause = new WakeableSleep();
+  readonly #idle = new WakeableSleep();
 
-  /** @param wake called after every batch that is ready to be published */
   constructor(
     private readonly dataSource: DataSource,
-    private readonly wake: () => void,
+    private readonly relay: Pick<OutboxRelay, 'runBetweenBatches'>,
   ) {}
 
   /** Call it with every announcement received. Returns immediately. */
@@ -58,89 +65,102 @@ export class QueueRecovery {
     let waiting = [...this.#waiting.values()].filter((one) => one.service === service).length;
     for (const { id, takes, ago } of madeQueues) {
       const name = `${service} ${id}`;
-      if (takes.length === 0 || this.#served.has(name) || this.#waiting.has(name)) continue;
+      if (takes.length === 0 || this.#recovered.has(name) || this.#waiting.has(name)) continue;
       if (++waiting > maxWaiting) break;
       this.#waiting.set(name, { service, id, contracts: takes, createdAt: performance.now() - ago });
     }
     if (this.#waiting.size === before) return;
-    this.#pause.wake();
-    this.#work ??= this.#serveWaiting().finally(() => (this.#work = undefined));
+    this.#idle.wake();
+    this.#work ??= this.#recoverWaiting().finally(() => (this.#work = undefined));
   };
 
   /** Never throws. */
-  async #serveWaiting(): Promise<void> {
+  async #recoverWaiting(): Promise<void> {
     while (!this.#stopping && this.#waiting.size > 0) {
-      let pauseMs = limitedPauseMs;
+      let pauseMs = Infinity;
       for (const [name, queue] of this.#waiting) {
         if (this.#stopping) return;
-        try {
-          if (!(await this.#recover(queue))) continue;
-          this.#remember(name);
-          this.#waiting.delete(name);
-        } catch (error) {
-          pauseMs = failedPauseMs;
-          const { message } = error as Error;
-          this.#logger.warn(`the messages of a recreated queue are not sent again yet: ${message}`);
+        const retryMs = await this.#recover(queue).catch((error: Error) => {
+          this.#logger.warn(`the messages of a recreated queue are not republished yet: ${error.message}`);
+          return failedPauseMs;
+        });
+        if (retryMs !== undefined) {
+          pauseMs = Math.min(pauseMs, retryMs);
+          continue;
         }
+        this.#remember(name);
+        this.#waiting.delete(name);
       }
-      if (this.#waiting.size > 0) await this.#pause.sleep(pauseMs);
+      if (this.#waiting.size > 0) await this.#idle.sleep(pauseMs);
     }
   }
 
   #remember(name: string): void {
-    this.#served.add(name);
-    if (this.#served.size > maxRemembered) this.#served.delete(this.#served.keys().next().value!);
+    this.#recovered.add(name);
+    if (this.#recovered.size > maxRemembered) this.#recovered.delete(this.#recovered.keys().next().value!);
   }
 
-  /** Skips a queue that this service has served before. @returns false if its service must wait */
-  async #recover({ service, id, contracts, createdAt }: RecreatedQueue): Promise<boolean> {
-    const [{ isServed, recent }] = (await this.dataSource.query(
-      `SELECT count(*) FILTER (WHERE id = $2) > 0 AS "isServed",
+  /**
+   * Skips a queue that this service has recovered before.
+   * @returns undefined once it is recovered, else milliseconds until the next attempt
+   */
+  async #recover({ service, id, contracts, createdAt }: RecreatedQueue): Promise<number | undefined> {
+    const [{ isRecovered, recent }] = (await this.dataSource.query(
+      `SELECT count(*) FILTER (WHERE id = $2) > 0 AS "isRecovered",
          (count(*) FILTER (WHERE at > now() - interval '1 hour'))::int AS recent
        FROM recovered_queue WHERE service = $1`,
       [service, id],
-    )) as [{ isServed: boolean; recent: number }];
-    if (isServed) return true;
-    if (recent >= maxPerHour) return false;
-    await this.#sendAgain(contracts, createdAt);
-    if (this.#stopping) return false;
+    )) as [{ isRecovered: boolean; recent: number }];
+    if (isRecovered) return undefined;
+    if (recent >= maxPerHour) return limitedPauseMs;
+    if (!(await this.#republish(contracts, createdAt))) return followerPauseMs;
+    // Committed with `synchronous_commit`, unlike the updates by the leader: after a crash it is there only with them.
     await this.dataSource.query(
       `WITH old AS (DELETE FROM recovered_queue WHERE at < now() - interval '14 days')
        INSERT INTO recovered_queue (service, id) VALUES ($1, $2) ON CONFLICT DO NOTHING`,
       [service, id],
     );
-    return true;
+    return undefined;
   }
 
   /**
-   * Sends in small batches, so that new messages do not wait behind all of them.
+   * Republishes in small batches, so that new messages do not wait behind all of them.
    * @param createdAt when the queue was created, by this process's `performance.now()`; rows have the time of the database
+   * @returns false if another instance relays, or this one stops
    */
-  async #sendAgain(contracts: string[], createdAt: number): Promise<void> {
-    let sent = 0;
-    let last = '0';
-    while (!this.#stopping) {
-      const [ids] = (await this.dataSource.query(
-        `UPDATE outbox SET ${repeatSql} WHERE id IN (
+  async #republish(contracts: string[], createdAt: number): Promise<boolean> {
+    let count = 0;
+    for (let last: string | undefined = '0'; last;) {
+      if (count > 0) await sleep(1_000);
+      if (this.#stopping) return false;
+      const ids: string[] | undefined = await this.#republishBatch(contracts, createdAt, last);
+      if (!ids) return false;
+      count += ids.length;
+      last = ids.length < republishBatchSize ? undefined : ids.at(-1);
+    }
+    if (count > 0)
+      this.#logger.log(`${count} messages of a recreated queue are republished: ${contracts.join(', ')}`);
+    return true;
+  }
+
+  /** Returns the ids in ascending order; undefined if another instance relays. */
+  #republishBatch(contracts: string[], createdAt: number, after: string): Promise<string[] | undefined> {
+    return this.relay.runBetweenBatches(async (client) => {
+      const { rows } = await client.query<{ id: string }>(
+        `UPDATE outbox SET ${republishSql} WHERE id IN (
            SELECT id FROM outbox
            WHERE published_at < now() - $1 * interval '1 millisecond' AND name = ANY($2) AND id > $3
-           ORDER BY id LIMIT ${sentAtOnce})
+           ORDER BY id LIMIT ${republishBatchSize})
          RETURNING id::text`,
-        [performance.now() - createdAt - margin, contracts, last],
-      )) as [{ id: string }[], number];
-      if (ids.length > 0) this.wake();
-      sent += ids.length;
-      if (ids.length < sentAtOnce) break;
-      last = ids.map(({ id }) => id).reduce((a, b) => (BigInt(a) > BigInt(b) ? a : b));
-      await sleep(1_000);
-    }
-    if (sent > 0)
-      this.#logger.log(`${sent} messages of a recreated queue are sent again: ${contracts.join(', ')}`);
+        [performance.now() - createdAt - margin, contracts, after],
+      );
+      return rows.map(({ id }) => id).sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1));
+    });
   }
 
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#pause.wake();
+    this.#idle.wake();
     await this.#work;
   }
 }

@@ -7,7 +7,8 @@ type RecreatedQueue = Announcement['madeQueues'][number];
 
 /**
  * Records in the database that a queue was missing, before it is declared again. An instance that is killed in between
- * leaves the record to the next one, and every later instance announces it: senders may be down for days.
+ * leaves the record to the next one, and every later instance announces it: senders may be down for days. `QueueRecovery` is
+ * the other side.
  */
 export class RecreatedQueues implements QueueRecord {
   #recreated: (Omit<RecreatedQueue, 'ago'> & { at: number })[] = [];

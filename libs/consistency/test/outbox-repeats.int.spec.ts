@@ -1,12 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OutboxRelay, QueueRecovery, StorageEncryption } from '@jogakbo/consistency';
-import { repeatMessages } from '@jogakbo/consistency/outbox-repeats';
+import { findPublishedEvents } from '@jogakbo/consistency/find-published-events';
+import { republishMessages } from '@jogakbo/consistency/republish';
 import type { Announcement } from '@jogakbo/contract';
 import { DecryptionKeys, exchanges, ServiceKey } from '@jogakbo/messaging';
 import { Logger } from '@nestjs/common';
 import { eventually } from '@jogakbo/testing';
-import { Counting, name } from './counting.ts';
+import { Counting, leaderLock, name } from './counting.ts';
 
 Logger.overrideLogger(false);
 
@@ -30,7 +31,7 @@ describe('repeated messages', () => {
     const relay = new OutboxRelay({ ...counting.relayOptions, pollEvery: 50 });
     relay.start();
     for (const times of [1, 2]) {
-      await repeatMessages(counting.source, [id]);
+      await republishMessages(counting.source, [id]);
       relay.wake();
       await eventually(() => counting.seen.length + counting.repeated === times);
     }
@@ -45,42 +46,78 @@ describe('repeated messages', () => {
     await later.stop();
   });
 
+  it('are found by the time of their first publication, also while they are repeated', async () => {
+    const [{ id }] = (await insertPublished(1, 6)).rows as [{ id: string }];
+    const ago = (days: number) => new Date(Date.now() - days * 86_400_000);
+    const find = () => findPublishedEvents(counting.pool, ago(6.1), ago(5.9));
+    await expect(find()).resolves.toEqual([{ id, name }]);
+    await republishMessages(counting.source, [id]);
+    await expect(find()).resolves.toEqual([{ id, name }]);
+    await counting.pool.query('UPDATE outbox SET published_at = now()');
+    await expect(find()).resolves.toEqual([{ id, name }]);
+  });
+
   it('of a recreated queue are each sent again once, while the relay publishes them', async () => {
     await insertPublished(1_200, 1);
-    let sent = 0;
-    const publish = async () => {
-      const { rowCount } = await counting.pool.query(
-        'UPDATE outbox SET published_at = now() WHERE published_at IS NULL',
-      );
-      sent += rowCount!;
-    };
-    const recovery = new QueueRecovery(counting.source, () => void publish());
+    const relay = await startRelay();
+    const recovery = new QueueRecovery(counting.source, relay);
     recovery.receiveAnnouncement(announce('a queue'));
-    await eventually(() => sent >= 1_200, 10_000);
-    await eventually(async () => (await readServed()) === 1, 10_000);
-    expect(sent).toBe(1_200);
+    await eventually(() => countSent() >= 1_200, 10_000);
+    await eventually(async () => (await readRecovered()) === 1, 10_000);
+    await sleep(300);
+    expect(countSent()).toBe(1_200);
     await recovery.stop();
+    await relay.stop();
+  });
+
+  it('of a recreated queue are sent again by the instance that relays', async () => {
+    await insertPublished(1, 1);
+    const relay = await startRelay();
+    const follower = new OutboxRelay({ ...counting.relayOptions, pollEvery: 50 });
+    follower.start();
+    const waiting = new QueueRecovery(counting.source, follower);
+    waiting.receiveAnnouncement(announce('a queue'));
+    await sleep(1_500);
+    expect([countSent(), await readRecovered()]).toEqual([0, 0]);
+    const recovery = new QueueRecovery(counting.source, relay);
+    recovery.receiveAnnouncement(announce('a queue'));
+    await eventually(() => countSent() === 1);
+    // It takes over what the leader has not recovered.
+    waiting.receiveAnnouncement(announce('another queue'));
+    await Promise.all([recovery.stop(), relay.stop()]);
+    await eventually(async () => (await readRecovered()) === 2);
+    await eventually(() => countSent() === 2);
+    await waiting.stop();
+    await follower.stop();
   });
 
   it('are limited if one service reports ever new queues', async () => {
     await insertPublished(1, 1);
-    const wake = jest.fn(() => void counting.pool.query('UPDATE outbox SET published_at = now()'));
-    const recovery = new QueueRecovery(counting.source, wake);
+    const relay = await startRelay();
+    const recovery = new QueueRecovery(counting.source, relay);
     for (let at = 0; at < 30; at++) {
       recovery.receiveAnnouncement(announce(...Array.from({ length: 10 }, (_, n) => `queue ${at} ${n}`)));
       await sleep(50);
     }
-    await eventually(async () => (await readServed()) === 60);
+    await eventually(async () => (await readRecovered()) === 60);
     await sleep(300);
-    expect(await readServed()).toBe(60);
-    expect(wake.mock.calls.length).toBeLessThanOrEqual(60);
+    expect(await readRecovered()).toBe(60);
+    expect(countSent()).toBeLessThanOrEqual(60);
     // Others are not affected.
     recovery.receiveAnnouncement({ ...announce('another queue'), service: 'another' });
-    await eventually(async () => (await readServed()) === 61);
+    await eventually(async () => (await readRecovered()) === 61);
     await recovery.stop();
+    await relay.stop();
   });
 
-  const readServed = async () => (await counting.pool.query('SELECT 1 FROM recovered_queue')).rowCount;
+  const readRecovered = async () => (await counting.pool.query('SELECT 1 FROM recovered_queue')).rowCount;
+  const countSent = () => counting.seen.length + counting.repeated;
+  async function startRelay(): Promise<OutboxRelay> {
+    const relay = new OutboxRelay({ ...counting.relayOptions, pollEvery: 50 });
+    relay.start();
+    await eventually(async () => (await counting.pool.query(`SELECT 1 ${leaderLock}`)).rowCount === 1);
+    return relay;
+  }
   const announce = (...ids: string[]) =>
     ({
       service: 'hostile',

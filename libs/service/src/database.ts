@@ -29,12 +29,12 @@ export class Database implements Part {
   readonly recreatedQueues: RecreatedQueues;
   #server: RabbitServer | undefined;
 
-  /** @param onQueueMade called when there is a new queue to announce */
+  /** @param onQueueRecreated called when there is a new queue to announce */
   constructor(
     context: InstanceContext,
     private readonly broker: Broker,
     encryption: StorageEncryption,
-    onQueueMade: () => void,
+    onQueueRecreated: () => void,
   ) {
     const { module, options, service, settings, metrics } = context;
     const { sagas = [], projections = [] } = options;
@@ -52,8 +52,8 @@ export class Database implements Part {
     });
     this.sagaRunner = new SagaRunner(sagas, this.dataSource, this.units, encryption);
     if (projections.length > 0) this.projector = new Projector(projections, this.dataSource, databaseUrl);
-    this.queueRecovery = new QueueRecovery(this.dataSource, this.relay.wake);
-    this.recreatedQueues = new RecreatedQueues(this.dataSource, onQueueMade);
+    this.queueRecovery = new QueueRecovery(this.dataSource, this.relay);
+    this.recreatedQueues = new RecreatedQueues(this.dataSource, onQueueRecreated);
     metrics.watchOutbox(this.dataSource);
   }
 

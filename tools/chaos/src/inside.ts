@@ -54,7 +54,7 @@ async function applyControlState(folder: string): Promise<void> {
     const [statement] = args as [string | { text?: string } | undefined];
     const text = typeof statement === 'string' ? statement : statement?.text;
     // The UPDATE runs outside of a transaction, so it commits itself.
-    if (!/^(COMMIT$|UPDATE outbox SET published_at = now)/.test(text ?? '')) return query();
+    if (!/^(COMMIT$|UPDATE outbox SET published_at = \$2)/.test(text ?? '')) return query();
     reach('before commit');
     const result = query();
     void Promise.resolve(result).then(

@@ -1,6 +1,6 @@
-import { repeatMessages } from '@jogakbo/consistency/outbox-repeats';
 import { setTimeout as pause } from 'node:timers/promises';
-import { findPublishedEvents } from '@jogakbo/consistency/replay';
+import { findPublishedEvents } from '@jogakbo/consistency/find-published-events';
+import { republishMessages } from '@jogakbo/consistency/republish';
 import { audit } from './audit.ts';
 import { confirm, parseRate } from '../terminal/confirm.ts';
 import { UsageError } from '../terminal/cli-error.ts';
@@ -64,7 +64,7 @@ export async function replay(service: string, options: ReplayOptions): Promise<n
     for (let at = 0; at < events.length; at += step) {
       if (at > 0) await pause((step * 1_000) / rate);
       const ids = events.slice(at, at + step).map(({ id }) => id);
-      await repeatMessages(client, ids);
+      await republishMessages(client, ids);
     }
     console.log(`${service} publishes ${events.length} events again.`);
     return 0;
