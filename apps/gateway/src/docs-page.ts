@@ -7,9 +7,12 @@ const toHash = (text: string): string => `'sha256-${createHash('sha256').update(
 const style = `
 body { margin: 0 }
 html.dark-mode body { background: #1c2022 }
+html.dark-mode .swagger-ui .headers td { color: #e4e6e6 }
 .swagger-ui .info { margin: 24px 0 0 }
 .swagger-ui .scheme-container { margin: 0 0 8px; padding: 16px 0 }
 .swagger-ui .filter .operation-filter-input { margin: 16px 0 8px; width: 100%; max-width: none }
+.swagger-ui .response-col_links { display: none }
+.swagger-ui .headers td, .swagger-ui .headers th { padding-right: 12px }
 @media (max-width: 640px) {
   .swagger-ui .opblock .opblock-section-header { padding: 8px 12px }
   .swagger-ui .try-out .btn { min-width: 0; padding: 5px 12px; margin-left: 8px }

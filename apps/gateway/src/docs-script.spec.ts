@@ -1,9 +1,17 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from '@jest/globals';
 import { script } from './docs-script.ts';
 
+/** An element of React: its type and children. */
+type Element = [type: string, ...children: (Element | string)[]];
+
 interface Options {
   spec: typeof openapi;
+  plugins: ((system: object) => {
+    wrapComponents: { Markdown: () => (props: { source?: string }) => Element | null };
+  })[];
   responseInterceptor: (response: { body?: object }) => object;
 }
 
@@ -42,7 +50,40 @@ async function open({ isDark = false } = {}) {
   return { classes, tokens, options: options! };
 }
 
+/** Shows a text of the document with the component of the page. */
+async function showText(source?: string) {
+  const [plugin] = (await open()).options.plugins;
+  const createElement = (type: string, _props: unknown, ...children: Element[]): Element => [
+    type,
+    ...children,
+  ];
+  const Markdown = plugin!({ React: { createElement } }).wrapComponents.Markdown();
+  return structuredClone(Markdown({ ...(source !== undefined && { source }) }));
+}
+
 describe('the page /docs', () => {
+  it.each([
+    'a [link](https://example.com), https://example.com and ![an image](https://example.com/i.png)',
+    '<a href="https://example.com">a link</a><img src="x" onerror="alert(1)"><style>p{}</style>',
+    '# A heading\n\n- a list',
+  ])('shows texts as they are: %j', async (text) => {
+    expect(await showText(text)).toEqual(['div', ['p', text]]);
+  });
+
+  it('shows code, and the labels of Swagger UI', async () => {
+    expect(await showText('with `a` or `b`')).toEqual([
+      'div',
+      ['p', 'with ', ['code', 'a'], ' or ', ['code', 'b'], ''],
+    ]);
+    expect(await showText('<i>Example</i> : 1')).toEqual(['div', ['p', 'Example : 1']]);
+    for (const nothing of ['', undefined]) expect(await showText(nothing)).toBeNull();
+  });
+
+  it('replaces a component that Swagger UI has', () => {
+    const bundle = createRequire(import.meta.url).resolve('swagger-ui-dist/swagger-ui-bundle.js');
+    expect(readFileSync(bundle, 'utf8').includes('("Markdown",!0)')).toBe(true);
+  });
+
   it.each(['accessToken', 'access_token'])('sends the %s of a sign-in with later requests', async (field) => {
     const { options, tokens } = await open();
     const response = { body: { [field]: 'the-token' } };

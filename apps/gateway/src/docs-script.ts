@@ -1,4 +1,7 @@
-/** The browser script of /docs. It configures Swagger UI, which shows texts of the document as text, never as markup. */
+/**
+ * The browser script of /docs. It configures Swagger UI so that texts of services cannot place links or images on the page:
+ * Swagger UI would render them as Markdown, with HTML that it sanitizes.
+ */
 export const script = `
 'use strict';
 const darkColors = matchMedia('(prefers-color-scheme: dark)');
@@ -21,6 +24,18 @@ function keepToken(response) {
   return response;
 }
 
+/** Shows texts as they are, except for code in backticks, and the <i> that Swagger UI itself puts around labels. */
+const showPlainTexts = ({ React }) => ({
+  wrapComponents: {
+    Markdown: () => ({ source }) => {
+      if (typeof source !== 'string' || source === '') return null;
+      const parts = source.replace(/<\\/?i>/g, '').split('\\x60')
+        .map((part, at) => at % 2 ? React.createElement('code', null, part) : part);
+      return React.createElement('div', { className: 'renderedMarkdown' }, React.createElement('p', null, ...parts));
+    },
+  },
+});
+
 let ui;
 function show(spec) {
   addIdempotencyKeys(spec);
@@ -32,6 +47,7 @@ function show(spec) {
     defaultModelsExpandDepth: -1,
     displayRequestDuration: true,
     filter: true,
+    plugins: [showPlainTexts],
     validatorUrl: null,
     responseInterceptor: keepToken,
   });
